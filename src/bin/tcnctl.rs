@@ -1,0 +1,3 @@
+//! tcnctl.
+
+fn main() {}
