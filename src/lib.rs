@@ -1,1 +1,31 @@
-//! tcnd.
+//! # tcnd: Temporary Contact Numbers for Linux
+//!
+//! The house has a pure core and thin edges. The core says what the TCN
+//! specification says ([`protocol`]) and when to do what ([`engine`]); it has
+//! no clock, no randomness, no I/O of its own. The edges carry that out:
+//! [`radio`] to BlueZ, [`store`] to SQLite, [`bus`] to D-Bus clients,
+//! [`config`] from files. [`daemon`] joins them, and [`cli`] is the person's
+//! side of the bus.
+//!
+//! ```text
+//!             run                       everything is built here
+//!    ┌─────────┼─────────────┐
+//!   bus ──▶ daemon        config        who asks, what is done, by which settings
+//!    ▲     ┌───┼───────┐     │
+//!   cli  radio store engine ◀┘          air, memory, decisions
+//!          └───┴───┬───┘
+//!              protocol                 the letter of TCN
+//! ```
+//!
+//! Arrows point the way imports go; `tests/house` holds them. Spec: TCN
+//! 6b64d09 (version 0.4), `README.md`.
+
+pub mod bus;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod engine;
+pub mod protocol;
+pub mod radio;
+pub mod run;
+pub mod store;

@@ -1,0 +1,259 @@
+//! What others may ask of the daemon, and what they may know.
+//!
+//! A [`Handle`] is all that the bus ever sees of the daemon: it can read the
+//! [`Snapshot`], which is public, and send [`Request`]s, which the driver
+//! answers one after another. [`Mailbox`] is the other end; the tests of the
+//! bus sit there in the driver's place.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::engine::UnixTime;
+use crate::radio;
+use crate::store::{Bucket, Summary};
+
+/// All that is public of the daemon at one instant. It holds no number, no
+/// key, no contact and no address: whatever is in here may reach everyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Consent was given, by `Enable` or by the configuration.
+    pub enabled: bool,
+    /// The one-word answer.
+    pub state: State,
+    /// Everything that is wrong now.
+    pub problems: BTreeSet<Problem>,
+    /// Our advert is on the air, verified.
+    pub advertising: bool,
+    /// Discovery runs, verified.
+    pub scanning: bool,
+    /// The neighbourhood is made up.
+    pub simulated: bool,
+    /// All adapters, by name.
+    pub adapters: Vec<radio::Adapter>,
+    /// When the pause ends.
+    pub paused: Pause,
+    /// Who holds the pause.
+    pub holds: Vec<Hold>,
+    /// Longest life of one number on the air.
+    pub rotation_interval: Duration,
+}
+
+/// The daemon's state in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not ready yet.
+    Starting,
+    /// Broadcasting and listening, nothing wrong.
+    Running,
+    /// Enabled, but not all of it works; see the problems.
+    Degraded,
+    /// Paused by somebody.
+    Paused,
+    /// Not enabled, or no adapter to use.
+    Idle,
+    /// Something broke that will not mend by itself.
+    Failed,
+}
+
+/// Whether and until when the daemon is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// It is not.
+    No,
+    /// Until this time.
+    Until(UnixTime),
+    /// Until somebody resumes.
+    UntilResumed,
+}
+
+/// One reason for a pause, as its holder gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Why, at most 256 bytes.
+    pub reason: String,
+    /// Desktop file name of the holder, at most 256 bytes.
+    pub application_id: String,
+}
+
+/// What can be wrong, as the stable tokens of the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Problem {
+    /// See [`radio::Trouble`].
+    Radio(radio::Trouble),
+    /// The wall clock shows a time before this release was made.
+    ClockUnsynchronised,
+    /// The store cannot write: no space, or no permission.
+    StorageFull,
+    /// A damaged database was set aside at the start.
+    StorageCorrupt,
+    /// More strangers' numbers than there is room for; some were dropped.
+    Crowded,
+}
+
+/// A request the daemon did not carry out.
+#[derive(Debug, Error, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nothing is on the air to rotate: not enabled, paused or no adapter.
+    #[error("nothing is on the air: {0}")]
+    NotReady(&'static str),
+    /// `from` is not before `to`, or the bucket is out of range.
+    #[error("{0}")]
+    InvalidRange(&'static str),
+    /// No such cookie, or it is somebody else's.
+    #[error("no pause with this cookie")]
+    NotFound,
+    /// Too many pauses are held.
+    #[error("too many pauses are held at once; resume one first")]
+    Busy,
+    /// An argument is too long or out of range.
+    #[error("{0}")]
+    InvalidArgument(&'static str),
+    /// The store could not answer.
+    #[error("the contact log cannot be read or written now")]
+    Storage,
+    /// The daemon is on its way out.
+    #[error("the daemon is shutting down")]
+    Gone,
+}
+
+/// Counters since the start, and the size of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Own numbers put on the air.
+    pub rotations: u64,
+    /// Adverts the controller took.
+    pub adverts_ok: u64,
+    /// Adverts it refused.
+    pub adverts_failed: u64,
+    /// Times discovery was started anew.
+    pub scan_restarts: u64,
+    /// Frames under 0xC019 that were no TCN frames.
+    pub invalid_frames: u64,
+    /// Sightings dropped for want of room.
+    pub dropped: u64,
+    /// Size of the database and its journal, in bytes.
+    pub database_bytes: u64,
+    /// Contacts in the log.
+    pub rows: u64,
+}
+
+/// One finding of the daemon about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at, a stable token.
+    pub name: &'static str,
+    /// Whether it is well.
+    pub passed: bool,
+    /// What was found; never a number, a key or an address.
+    pub detail: String,
+}
+
+/// Why and for whom to pause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PauseRequest {
+    /// For how long; zero means until resumed.
+    pub duration: Duration,
+    /// Shown to people.
+    pub reason: String,
+    /// Desktop file name of the asker, if it gave one.
+    pub application_id: String,
+    /// Unique bus name of the asker, if the pause ends when it leaves the bus.
+    pub owner: Option<String>,
+}
+
+/// Where the answer to a request goes.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// What others may ask.
+#[derive(Debug)]
+pub enum Request {
+    /// Give consent.
+    Enable(Reply<()>),
+    /// Take it back.
+    Disable(Reply<()>),
+    /// Leave the air for a while; answers with a cookie, never zero.
+    Pause(PauseRequest, Reply<u32>),
+    /// End the pause with this cookie, or all of them if zero.
+    Resume(u32, Reply<()>),
+    /// This bus name left the bus; its holds end.
+    Left(String),
+    /// Take a new number and address now.
+    Rotate(Reply<()>),
+    /// Totals over `[from, to)`.
+    Summary(UnixTime, UnixTime, Reply<Summary>),
+    /// Bars over `[from, to)`.
+    Histogram(UnixTime, UnixTime, Duration, Reply<Vec<Bucket>>),
+    /// Counters.
+    Statistics(Reply<Statistics>),
+    /// Read the configuration again.
+    Reload(Reply<()>),
+    /// Look at everything.
+    SelfTest(Reply<Vec<Check>>),
+    /// How long the number on the air has been there; `None` if none is.
+    TcnAge(Reply<Option<Duration>>),
+}
+
+/// The public end.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    requests: mpsc::Sender<Request>,
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// The driver's end.
+#[derive(Debug)]
+pub struct Mailbox {
+    /// Requests to answer, in order.
+    pub requests: mpsc::Receiver<Request>,
+    /// Where the newest snapshot is published.
+    pub snapshot: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Handle {
+    /// Requests that may wait for the driver; more than these wait at the caller.
+    const DEPTH: usize = 32;
+
+    /// A handle and the mailbox it speaks to.
+    pub fn new(first: Snapshot) -> (Self, Mailbox) {
+        let (requests, inbox) = mpsc::channel(Self::DEPTH);
+        let (publish, snapshot) = watch::channel(Arc::new(first));
+        let mailbox = Mailbox {
+            requests: inbox,
+            snapshot: publish,
+        };
+        (Self { requests, snapshot }, mailbox)
+    }
+
+    /// The newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Snapshots as they come; slow readers see only the newest.
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.clone()
+    }
+
+    /// Sends the request that `ask` makes and waits for its answer.
+    ///
+    /// # Errors
+    /// What the daemon refused, or [`Refusal::Gone`] while it shuts down.
+    pub async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Request) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.requests
+            .send(ask(reply))
+            .await
+            .map_err(|_| Refusal::Gone)?;
+        answer.await.map_err(|_| Refusal::Gone)?
+    }
+
+    /// Tells the daemon that a bus name left the bus.
+    pub async fn left(&self, name: String) {
+        // A daemon that is gone holds nothing for anybody.
+        let _ = self.requests.send(Request::Left(name)).await;
+    }
+}

@@ -1,0 +1,38 @@
+//! The Temporary Contact Number: sixteen bytes that say nothing.
+//!
+//! Spec: TCN 6b64d09, README "Temporary Contact Numbers".
+
+use std::fmt;
+
+/// A Temporary Contact Number, 16 bytes, `tcn_i`.
+///
+/// It is broadcast to everyone near, and still it is nobody's to print: two
+/// of them side by side in a log would be a trace. `Debug` shows the first
+/// two bytes only, enough to tell neighbours apart in a failing test.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TemporaryContactNumber([u8; Self::LEN]);
+
+impl TemporaryContactNumber {
+    /// Length on the air and at rest, in bytes.
+    pub const LEN: usize = 16;
+
+    /// Takes the number as it came from the air or from a file.
+    pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        Self(bytes)
+    }
+
+    /// The number as it goes on the air.
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TemporaryContactNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "TemporaryContactNumber({:02x}{:02x}…)",
+            self.0[0], self.0[1]
+        )
+    }
+}

@@ -1,0 +1,156 @@
+//! The air: orders in, events out.
+//!
+//! A radio is a task that owns every handle to the controller. It takes
+//! [`Order`]s and says what really happened in [`Event`]s; "no hardware" is an
+//! event, not an error. [`bluez`] is the real one, [`fake`] a simulated
+//! neighbourhood that ships (`--radio fake`), and the rest of the house cannot
+//! tell them apart but by [`Status::simulated`].
+//!
+//! An order stands until the next one. `Air` and `Listen` begin a radio epoch:
+//! advert and discovery are started in the order the controller needs, under a
+//! private address of their own. `Rest` ends it: discovery stopped, advert
+//! unregistered, and both seen to be gone before [`Event::Rested`] is sent. A
+//! number is never put on the air twice: when the radio loses the advert by
+//! itself it says [`Event::Withdrawn`] and waits for the next order.
+
+pub mod bluez;
+pub mod fake;
+
+use std::collections::BTreeSet;
+
+use tokio::sync::mpsc;
+
+use crate::protocol::TemporaryContactNumber;
+use crate::protocol::beacon::Frame;
+
+/// What the radio shall do from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Broadcast this frame, and listen. Only after [`Event::Rested`], or when
+    /// nothing was ever ordered.
+    Air(Frame),
+    /// Listen only.
+    Listen,
+    /// Leave the air; answered by [`Event::Rested`].
+    Rest,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The adapter can be used from now on. `can_air` is false while an
+    /// advert would be refused or would show the device's real address; when
+    /// that changes, the event comes again.
+    Up {
+        /// Whether [`Order::Air`] has a chance.
+        can_air: bool,
+    },
+    /// The adapter cannot be used; whatever was on the air is gone. Standing
+    /// orders are forgotten.
+    Down,
+    /// The frame ordered is on the air: the controller confirmed it.
+    Aired(TemporaryContactNumber),
+    /// This number left the air without an order, and will not come back.
+    Withdrawn(TemporaryContactNumber),
+    /// Nothing of ours is on the air and nothing is listened for.
+    Rested,
+    /// A frame was heard.
+    Heard {
+        /// What it said.
+        frame: Frame,
+        /// Signal in dBm, if the controller measured it.
+        rssi: Option<i16>,
+    },
+    /// Service data 0xC019 that is no TCN frame was heard.
+    Malformed,
+    /// The status changed. Always the whole of it.
+    Status(Status),
+}
+
+/// What is true of the radio now, for people to see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The neighbourhood is made up (`--radio fake`).
+    pub simulated: bool,
+    /// Our advert is on the air, verified.
+    pub advertising: bool,
+    /// Discovery runs, verified.
+    pub scanning: bool,
+    /// What is wrong now.
+    pub troubles: BTreeSet<Trouble>,
+    /// All adapters, by name.
+    pub adapters: Vec<Adapter>,
+    /// Adverts the controller took, and refused, since the start.
+    pub adverts_ok: u64,
+    /// See `adverts_ok`.
+    pub adverts_failed: u64,
+    /// Times discovery was started anew, since the start.
+    pub scan_restarts: u64,
+}
+
+/// One controller, without its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// Kernel name, `hci0`.
+    pub name: String,
+    /// Switched on.
+    pub powered: bool,
+    /// The one in use.
+    pub selected: bool,
+    /// Offers `org.bluez.LEAdvertisingManager1`.
+    pub can_advertise: bool,
+    /// How our adverts on it are addressed.
+    pub address: AddressKind,
+    /// Advertising instances left.
+    pub instances_free: u8,
+    /// Times it was lost and taken up again since the start.
+    pub recoveries: u32,
+    /// The last thing that went wrong on it.
+    pub last_trouble: Option<Trouble>,
+}
+
+/// The kind of device address an advert is sent under.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressKind {
+    /// Non-resolvable private, new with every registration.
+    NonResolvable,
+    /// The controller's own address: never broadcast under it.
+    Public,
+    /// Not determined.
+    #[default]
+    Unknown,
+}
+
+/// What can be wrong with a radio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trouble {
+    /// No `org.bluez` on the bus.
+    BluetoothdMissing,
+    /// No adapter, or not the one remembered.
+    AdapterMissing,
+    /// Powered off; tcnd never powers an adapter on unasked.
+    AdapterOff,
+    /// Blocked by rfkill.
+    AdapterBlocked,
+    /// The adapter has no LE advertising.
+    AdvertiseUnsupported,
+    /// BlueZ refuses the advert; tried again with growing pauses.
+    AdvertiseFailed,
+    /// The adapter is discoverable, so an advert would carry its real address.
+    AddressNotPrivate,
+    /// Discovery cannot be started; tried again with growing pauses.
+    ScanFailed,
+}
+
+/// The daemon's end of a radio.
+///
+/// Both queues are bounded. Orders: the sender waits. Events: the radio waits
+/// with all but [`Event::Heard`], which it drops when the queue is full (the
+/// neighbour will be heard again in a moment).
+#[derive(Debug)]
+pub struct Radio {
+    /// Orders to it.
+    pub orders: mpsc::Sender<Order>,
+    /// Events from it; ends when its task ended, which is a fault.
+    pub events: mpsc::Receiver<Event>,
+}

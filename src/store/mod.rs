@@ -1,0 +1,4 @@
+//! Memory between runs.
+mod totals;
+
+pub use totals::{Bucket, Summary};

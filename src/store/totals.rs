@@ -1,0 +1,29 @@
+//! What the log says in sum: counts by hour and day, never a row.
+
+use crate::engine::UnixTime;
+
+/// Contact totals over a span.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Distinct numbers.
+    pub numbers: u64,
+    /// Sightings of them.
+    pub sightings: u64,
+    /// Start of the oldest contact, rounded down to the hour.
+    pub oldest: Option<UnixTime>,
+    /// Per UTC day: its start, numbers, sightings.
+    pub per_day: Vec<Bucket>,
+    /// Measured sightings by attenuation: ≤55, ≤63, ≤73, >73 dB.
+    pub attenuation: [u64; 4],
+}
+
+/// One bar of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Where it begins.
+    pub start: UnixTime,
+    /// Numbers whose contact began in it.
+    pub numbers: u64,
+    /// Their sightings.
+    pub sightings: u64,
+}
