@@ -1,7 +1,12 @@
 //! What TCN says, byte for byte.
 pub mod beacon;
+mod error;
+mod hash;
 mod key;
 mod number;
 
-pub use key::RatchetIndex;
+pub use error::ReportError;
+pub use key::{
+    Ratchet, RatchetIndex, ReportAuthorizationKey, ReportVerificationKey, TemporaryContactKey,
+};
 pub use number::TemporaryContactNumber;
