@@ -5,7 +5,7 @@
 //! mean is for the application of that type alone. A memo may name symptoms:
 //! `Debug` shows its type and length, never its bytes.
 //!
-//! Spec: TCN 6b64d09, README "Reporting", the table of memo types.
+//! Spec: TCN 6b64d09, README "Reporting", Memo Structure.
 
 use std::fmt;
 

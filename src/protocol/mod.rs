@@ -24,11 +24,11 @@
 //! |---|---|
 //! | `hash.rs` `H_tck`, `H_tcn` | "Key Derivation" |
 //! | `key.rs` `rak`, `rvk`, `tck_i`, the ratchet | "Key Derivation" |
-//! | `number.rs` `tcn_i` | "Temporary Contact Numbers" |
-//! | `memo.rs` the registry of memo types | "Reporting" |
+//! | `number.rs` `tcn_i` | "Key Derivation", TCN Generation |
+//! | `memo.rs` the registry of memo types | "Reporting", Memo Structure |
 //! | `report.rs` create, verify, expand | "Reporting" |
 //! | [`wire`] bytes of a report | "Reporting" |
-//! | [`beacon`] service data, adverts, UUIDs | "TCN sharing with BLE" |
+//! | [`beacon`] service data, adverts, UUIDs | "TCN sharing with Bluetooth Low Energy" |
 //!
 //! Spec: TCN 6b64d09, version 0.4. Where its text and the deployed programs
 //! part ways, the file concerned says what we do and why.

@@ -89,8 +89,8 @@ pub struct Report {
 
 impl Report {
     /// Whose report it is, `rvk`.
-    pub const fn verification_key(&self) -> ReportVerificationKey {
-        self.rvk
+    pub const fn rvk(&self) -> &ReportVerificationKey {
+        &self.rvk
     }
 
     /// `j_1`, the index of the first number disclosed.
