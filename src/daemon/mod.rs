@@ -2,6 +2,8 @@
 mod handle;
 
 pub use handle::{
-    Check, Handle, Hold, Mailbox, Pause, PauseRequest, Problem, Refusal, Reply, Request, Snapshot,
-    State, Statistics,
+    Check, Handle, Hold, Mailbox, PauseRequest, Problem, Refusal, Reply, Request, Snapshot, State,
+    Statistics,
 };
+
+pub use crate::engine::Pause;
