@@ -7,7 +7,7 @@
 //! and service data fill a legacy advert to the last of its 31 bytes: nothing
 //! can be added, no name, no transmit power.
 //!
-//! Spec: TCN 6b64d09, README "TCN sharing with BLE". Frame and GATT
+//! Spec: TCN 6b64d09, README "TCN sharing with Bluetooth Low Energy". Frame and GATT
 //! characteristic: tcn-client-android 7d48399, `TcnConstants.kt` and
 //! `TcnBluetoothManager.kt`. AD structures: Core Specification Supplement 11,
 //! Part A; Core Specification Vol 3 Part C 11.

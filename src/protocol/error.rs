@@ -49,6 +49,9 @@ pub enum ReportError {
     /// `j_2 < j_1` where a report was to be written.
     #[error("the span ends before it starts; give the earlier index first")]
     SpanReversed,
+    /// The last index aired is 65535, and none is left to end a span with.
+    #[error("index 65535 was aired, so no report can end after it; rotate keys before that")]
+    IndexTooHigh,
     /// More memo data than the length byte can declare.
     #[error("the memo has {have} bytes, at most 255 fit; shorten it")]
     MemoTooLong {
