@@ -1,7 +1,51 @@
 //! What TCN says, byte for byte.
-pub mod beacon;
-mod key;
-mod number;
+//!
+//! Everything here is a function of its arguments: no clock, no I/O, and
+//! randomness only where a caller brings it. Symbols in these docs are the
+//! specification's.
+//!
+//! ```text
+//!   rak ──Ed25519──▶ rvk ─────────┬──────────────┬─────────── …
+//!    │                            ▼              ▼
+//!    └──H_tck──▶ tck_0 ──H_tck──▶ tck_1 ──H_tck──▶ tck_2 ──── … tck_65535
+//!                                 │              │
+//!                               H_tcn          H_tcn
+//!                                 ▼              ▼
+//!                               tcn_1          tcn_2  ──▶ the air
+//!
+//!   report = rvk ‖ tck_{j1-1} ‖ j1 ‖ j2 ‖ memo,  signed by rak
+//! ```
+//!
+//! The arrows go one way. Who hears numbers cannot tell which belong together.
+//! Who reads a report can tell for `j1` to `j2`, and can turn the ratchet on to
+//! all that would follow; that is why a key ends with its report.
+//!
+//! | here | of the specification's README |
+//! |---|---|
+//! | `hash.rs` `H_tck`, `H_tcn` | "Key Derivation" |
+//! | `key.rs` `rak`, `rvk`, `tck_i`, the ratchet | "Key Derivation" |
+//! | `number.rs` `tcn_i` | "Key Derivation", TCN Generation |
+//! | `memo.rs` the registry of memo types | "Reporting", Memo Structure |
+//! | `report.rs` create, verify, expand | "Reporting" |
+//! | [`wire`] bytes of a report | "Reporting" |
+//! | [`beacon`] service data, adverts, UUIDs | "TCN sharing with Bluetooth Low Energy" |
+//!
+//! Spec: TCN 6b64d09, version 0.4. Where its text and the deployed programs
+//! part ways, the file concerned says what we do and why.
 
-pub use key::RatchetIndex;
+pub mod beacon;
+mod error;
+mod hash;
+mod key;
+mod memo;
+mod number;
+mod report;
+pub mod wire;
+
+pub use error::ReportError;
+pub use key::{
+    Ratchet, RatchetIndex, ReportAuthorizationKey, ReportVerificationKey, TemporaryContactKey,
+};
+pub use memo::{Memo, MemoType};
 pub use number::TemporaryContactNumber;
+pub use report::{Report, ReportSpan, SignedReport, TemporaryContactNumbers};

@@ -1,6 +1,6 @@
 //! The Temporary Contact Number: sixteen bytes that say nothing.
 //!
-//! Spec: TCN 6b64d09, README "Temporary Contact Numbers".
+//! Spec: TCN 6b64d09, README "Key Derivation", TCN Generation.
 
 use std::fmt;
 

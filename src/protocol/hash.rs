@@ -1,0 +1,30 @@
+//! The two hashes of the derivation, and nothing else.
+//!
+//! Each is SHA-256 over a five-byte ASCII label and the input, without a
+//! length and without a terminator; `||` in the specification is plain
+//! concatenation, so an input is given as the parts it is concatenated of.
+//!
+//! Spec: TCN 6b64d09, README "Key Derivation".
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// `H_tck(x) = SHA256("H_TCK" || x)`; the output is a secret until reported.
+pub(super) fn h_tck<const N: usize>(x: [&[u8]; N]) -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(labelled(b"H_TCK", x))
+}
+
+/// `H_tcn(x) = SHA256("H_TCN" || x)[0..16]`.
+pub(super) fn h_tcn<const N: usize>(x: [&[u8]; N]) -> [u8; 16] {
+    let mut tcn = [0; 16];
+    tcn.copy_from_slice(&labelled(b"H_TCN", x)[..16]);
+    tcn
+}
+
+fn labelled<const N: usize>(label: &[u8; 5], x: [&[u8]; N]) -> [u8; 32] {
+    let mut hash = Sha256::new_with_prefix(label);
+    for part in x {
+        hash.update(part);
+    }
+    hash.finalize().into()
+}

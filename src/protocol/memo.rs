@@ -1,0 +1,105 @@
+//! Memos: what a report says besides its numbers.
+//!
+//! The protocol only frames them. Their types are a registry that others add
+//! to, so an unknown type is kept and passed on as it came, and what the bytes
+//! mean is for the application of that type alone. A memo may name symptoms:
+//! `Debug` shows its type and length, never its bytes.
+//!
+//! Spec: TCN 6b64d09, README "Reporting", Memo Structure.
+
+use std::fmt;
+
+use super::ReportError;
+
+/// The type of a memo: a byte, for which some names are registered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemoType(u8);
+
+impl MemoType {
+    /// CoEpi, version 1: symptoms.
+    pub const COEPI_V1: Self = Self(0);
+    /// Covid Watch, version 1.
+    pub const COVID_WATCH_V1: Self = Self(1);
+    /// ito, version 1.
+    pub const ITO_V1: Self = Self(2);
+    /// HutchTrace; no format of it is public.
+    pub const HUTCH_TRACE: Self = Self(3);
+    /// Reserved for an extension of the registry.
+    pub const RESERVED: Self = Self(0xff);
+
+    /// The type with this byte, registered or not.
+    pub const fn new(byte: u8) -> Self {
+        Self(byte)
+    }
+
+    /// The byte.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+
+    /// The registered name, if there is one.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::COEPI_V1 => Some("CoEpi v1"),
+            Self::COVID_WATCH_V1 => Some("Covid Watch v1"),
+            Self::ITO_V1 => Some("ito v1"),
+            Self::HUTCH_TRACE => Some("HutchTrace"),
+            Self::RESERVED => Some("reserved"),
+            Self(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for MemoType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => write!(f, "MemoType({}, {name})", self.0),
+            None => write!(f, "MemoType({})", self.0),
+        }
+    }
+}
+
+/// A memo: a type and at most 255 bytes of data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Memo {
+    kind: MemoType,
+    data: Vec<u8>,
+}
+
+impl Memo {
+    /// The most data a memo can hold, in bytes.
+    pub const MAX_LEN: usize = u8::MAX as usize;
+
+    /// A memo of this type with these data.
+    ///
+    /// # Errors
+    /// [`ReportError::MemoTooLong`] above [`Memo::MAX_LEN`].
+    pub fn new(kind: MemoType, data: impl Into<Vec<u8>>) -> Result<Self, ReportError> {
+        let data = data.into();
+        if data.len() > Self::MAX_LEN {
+            return Err(ReportError::MemoTooLong { have: data.len() });
+        }
+        Ok(Self { kind, data })
+    }
+
+    /// The type.
+    pub const fn kind(&self) -> MemoType {
+        self.kind
+    }
+
+    /// The data, as they came.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// The length byte.
+    pub(super) fn length_byte(&self) -> u8 {
+        u8::try_from(self.data.len()).expect("Memo::new lets at most 255 bytes in")
+    }
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memo({:?}, {} bytes)", self.kind, self.data.len())
+    }
+}

@@ -1,0 +1,254 @@
+//! Reports: create, verify, expand.
+//!
+//! A report hands out `rvk` and `tck_{j_1-1}`, from which anyone computes the
+//! numbers `tcn_{j_1}` to `tcn_{j_2}`, and the signature that ties the rest to
+//! whoever holds `rak`. Half of the readers in the field take `j_2` as
+//! excluded. We read it as the text says, inclusive, and we write one index
+//! more than was aired and never air that one; so both readings give exactly
+//! the history ([`ReportSpan::of_aired`]).
+//!
+//! Signatures are held to the strict rules: no small order, `S < L`. Honest
+//! keys do not notice; a crafted key could otherwise make one signature fit
+//! every message. Since a signer can still sign one report many ways, the
+//! identity of a report is its unsigned bytes, never its signature.
+//!
+//! Spec: TCN 6b64d09, README "Reporting".
+
+use std::fmt;
+use std::iter::FusedIterator;
+
+use ed25519_dalek::{Signature, VerifyingKey};
+
+use super::key::{next_link, number};
+use super::{
+    Memo, RatchetIndex, ReportAuthorizationKey, ReportError, ReportVerificationKey,
+    TemporaryContactNumber, wire,
+};
+
+/// The indices a report of ours discloses, `j_1` to `j_2` inclusive; never
+/// reversed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReportSpan {
+    first: RatchetIndex,
+    last: RatchetIndex,
+}
+
+impl ReportSpan {
+    /// The span from `first` to `last`, both disclosed.
+    ///
+    /// # Errors
+    /// [`ReportError::SpanReversed`] if `last` is before `first`.
+    pub const fn new(first: RatchetIndex, last: RatchetIndex) -> Result<Self, ReportError> {
+        if last.get() < first.get() {
+            return Err(ReportError::SpanReversed);
+        }
+        Ok(Self { first, last })
+    }
+
+    /// The span to write when `first` to `last_aired` were on the air: one
+    /// index longer, for readers that exclude `j_2`. That index must never be
+    /// aired, so the key ends here.
+    ///
+    /// # Errors
+    /// [`ReportError::SpanReversed`] if `last_aired` is before `first`,
+    /// [`ReportError::IndexTooHigh`] if it is above
+    /// [`RatchetIndex::LAST_AIRED`], so that no index is left to burn.
+    pub const fn of_aired(
+        first: RatchetIndex,
+        last_aired: RatchetIndex,
+    ) -> Result<Self, ReportError> {
+        match last_aired.next() {
+            _ if last_aired.get() < first.get() => Err(ReportError::SpanReversed),
+            Some(last) => Ok(Self { first, last }),
+            None => Err(ReportError::IndexTooHigh),
+        }
+    }
+
+    /// `j_1`.
+    pub const fn first(self) -> RatchetIndex {
+        self.first
+    }
+
+    /// `j_2`.
+    pub const fn last(self) -> RatchetIndex {
+        self.last
+    }
+}
+
+/// A report whose signature held, or is not needed: it is our own.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Report {
+    pub(super) rvk: ReportVerificationKey,
+    /// `tck_{j_1-1}`; public from the moment the report is.
+    pub(super) link: [u8; 32],
+    pub(super) j1: RatchetIndex,
+    /// As read: 0, and below `j1`, are legal and mean that nothing is disclosed.
+    pub(super) j2: u16,
+    pub(super) memo: Memo,
+}
+
+impl Report {
+    /// Whose report it is, `rvk`.
+    pub const fn rvk(&self) -> &ReportVerificationKey {
+        &self.rvk
+    }
+
+    /// `j_1`, the index of the first number disclosed.
+    pub const fn j1(&self) -> RatchetIndex {
+        self.j1
+    }
+
+    /// `j_2`, the index of the last number disclosed; nothing is if it is
+    /// below `j_1`.
+    pub const fn j2(&self) -> u16 {
+        self.j2
+    }
+
+    /// The memo.
+    pub const fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
+    /// The bytes that are signed: the identity of the report, to deduplicate
+    /// by.
+    pub fn unsigned_bytes(&self) -> Vec<u8> {
+        wire::write_unsigned(self)
+    }
+
+    /// How many numbers are disclosed, 0 to 65535.
+    pub const fn count(&self) -> u16 {
+        // j1 is at least 1, so j2 + 1 - j1 fits whenever it is not negative.
+        self.j2.saturating_sub(self.j1.get() - 1)
+    }
+
+    /// `tcn_{j_1}` to `tcn_{j_2}`, inclusive, in order. Three compressions of
+    /// SHA-256 each; nothing is computed before it is asked for.
+    pub fn temporary_contact_numbers(&self) -> TemporaryContactNumbers {
+        TemporaryContactNumbers {
+            rvk: self.rvk,
+            link: self.link,
+            next: Some(self.j1),
+            left: self.count(),
+        }
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report")
+            .field("rvk", &self.rvk)
+            .field("j1", &self.j1.get())
+            .field("j2", &self.j2)
+            .field("memo", &self.memo)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A report with a signature nobody has looked at, unless we made it.
+///
+/// What it says can be read as a claim; its numbers only once it is verified.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SignedReport {
+    pub(super) claim: Report,
+    pub(super) signature: [u8; Self::SIGNATURE_LEN],
+}
+
+impl SignedReport {
+    /// Length of the signature in bytes.
+    pub const SIGNATURE_LEN: usize = 64;
+
+    /// Length of the shortest signed report in bytes: no memo data.
+    pub const MIN_LEN: usize = wire::HEADER_LEN + Self::SIGNATURE_LEN;
+
+    /// Length of the longest signed report in bytes.
+    pub const MAX_LEN: usize = Self::MIN_LEN + Memo::MAX_LEN;
+
+    /// Discloses the numbers of `span` and signs.
+    ///
+    /// Whoever has the report can run the ratchet on past `j_2`: a key that
+    /// signed must never air again.
+    pub fn create(rak: &ReportAuthorizationKey, span: ReportSpan, memo: Memo) -> Self {
+        let claim = Report {
+            rvk: rak.verification_key(),
+            link: *rak.link_before(span.first),
+            j1: span.first,
+            j2: span.last.get(),
+            memo,
+        };
+        let signature = rak.sign(&claim.unsigned_bytes());
+        Self { claim, signature }
+    }
+
+    /// What the report says, unverified.
+    pub const fn claim(&self) -> &Report {
+        &self.claim
+    }
+
+    /// The signature.
+    pub const fn signature(&self) -> &[u8; Self::SIGNATURE_LEN] {
+        &self.signature
+    }
+
+    /// The report, if its signature holds by the strict rules.
+    ///
+    /// # Errors
+    /// [`ReportError::KeyInvalid`], [`ReportError::KeySmallOrder`] or
+    /// [`ReportError::SignatureInvalid`].
+    pub fn verify(self) -> Result<Report, ReportError> {
+        let rvk = VerifyingKey::from_bytes(self.claim.rvk.as_bytes())
+            .map_err(|_opaque| ReportError::KeyInvalid)?;
+        if rvk.is_weak() {
+            return Err(ReportError::KeySmallOrder);
+        }
+        let signature = Signature::from_bytes(&self.signature);
+        rvk.verify_strict(&self.claim.unsigned_bytes(), &signature)
+            .map_err(|_opaque| ReportError::SignatureInvalid)?;
+        Ok(self.claim)
+    }
+}
+
+impl fmt::Debug for SignedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedReport")
+            .field("claim", &self.claim)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The numbers of a report, one after another.
+#[derive(Clone)]
+pub struct TemporaryContactNumbers {
+    rvk: ReportVerificationKey,
+    link: [u8; 32],
+    /// `None` past 65535, where the chain ends.
+    next: Option<RatchetIndex>,
+    left: u16,
+}
+
+impl Iterator for TemporaryContactNumbers {
+    type Item = TemporaryContactNumber;
+
+    fn next(&mut self) -> Option<TemporaryContactNumber> {
+        self.left = self.left.checked_sub(1)?;
+        let index = self.next?;
+        self.link = *next_link(&self.rvk, &self.link);
+        self.next = index.next();
+        Some(number(index, &self.link))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left.into(), Some(self.left.into()))
+    }
+}
+
+impl ExactSizeIterator for TemporaryContactNumbers {}
+impl FusedIterator for TemporaryContactNumbers {}
+
+impl fmt::Debug for TemporaryContactNumbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemporaryContactNumbers")
+            .field("next", &self.next)
+            .field("left", &self.left)
+            .finish_non_exhaustive()
+    }
+}
