@@ -1,4 +1,4 @@
 //! The front hall.
 mod flags;
 
-pub use flags::{BusChoice, DaemonFlags, RadioChoice};
+pub use flags::{DaemonFlags, RadioChoice};

@@ -1,11 +1,11 @@
 //! The flags of `tcnd`: only what must be known before the configuration is.
 //! There are no hidden variables beside them.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
+
+use crate::bus::BusChoice;
 
 /// Takes part in contact tracing by Temporary Contact Numbers, over BlueZ.
 ///
@@ -41,30 +41,6 @@ pub enum RadioChoice {
     Bluez,
     /// A simulated neighbourhood.
     Fake,
-}
-
-/// Which bus.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum BusChoice {
-    /// The system's.
-    #[default]
-    System,
-    /// The session's.
-    Session,
-    /// The one at this D-Bus address.
-    Address(String),
-}
-
-impl FromStr for BusChoice {
-    type Err = Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text {
-            "system" => Self::System,
-            "session" => Self::Session,
-            address => Self::Address(address.to_owned()),
-        })
-    }
 }
 
 #[cfg(test)]
