@@ -16,8 +16,8 @@ watching, and it takes orders and tells news as lines of JSON on one Unix socket
     news: {"heard": "<payload>", "address": "…", "connectable": false}
 
 Bumble's controller is made to behave like a chip where it does not (0.0.236): it reports each
-advert twice and always as connectable at -50 dBm, a reset forgets nothing, and enabling an
-enabled set doubles its timer.
+advert as connectable and at -50 dBm, with a scan response whether or not one was asked for; a
+reset forgets nothing; enabling an enabled set doubles its timer.
 
     python3 air.py SOCKET
 """
@@ -43,6 +43,7 @@ PHONE_ADDRESS = "4B:5C:6D:7E:8F:90"  # a resolvable private address, as Android 
 ANDROID_HEAD = bytes.fromhex("020102" "030319c0" "171619c0")
 
 DEFAULT_RSSI = -50
+ACTIVE_SCAN = 1
 ADV_NONCONN_IND = Report.EventType.LEGACY_ADVERTISING_PDU_USED
 
 
@@ -58,6 +59,20 @@ class Chip(Controller):
     """Bumble's controller with the manners of a chip."""
 
     rssi = DEFAULT_RSSI  # how strongly the others hear it
+    # Implemented by Bumble but not claimed, which leaves the kernel with half of each.
+    supported_commands = Controller.supported_commands | {
+        hci.HCI_LE_SET_ADVERTISING_SET_RANDOM_ADDRESS_COMMAND,
+        hci.HCI_LE_SET_EXTENDED_ADVERTISING_PARAMETERS_COMMAND,
+        hci.HCI_LE_SET_EXTENDED_ADVERTISING_DATA_COMMAND,
+        hci.HCI_LE_SET_EXTENDED_SCAN_RESPONSE_DATA_COMMAND,
+        hci.HCI_LE_SET_EXTENDED_ADVERTISING_ENABLE_COMMAND,
+        hci.HCI_LE_READ_MAXIMUM_ADVERTISING_DATA_LENGTH_COMMAND,
+        hci.HCI_LE_READ_NUMBER_OF_SUPPORTED_ADVERTISING_SETS_COMMAND,
+        hci.HCI_LE_REMOVE_ADVERTISING_SET_COMMAND,
+        hci.HCI_LE_CLEAR_ADVERTISING_SETS_COMMAND,
+        hci.HCI_LE_SET_EXTENDED_SCAN_PARAMETERS_COMMAND,
+        hci.HCI_LE_SET_EXTENDED_SCAN_ENABLE_COMMAND,
+    }
 
     def on_hci_reset_command(self, command):
         for advert in self.advertising_sets.values():
@@ -82,22 +97,35 @@ class Chip(Controller):
         packet.rssi, packet.event_type = self.rssi, self.event_type_of(packet)
         super().send_advertising_pdu(packet)
 
+    def on_hci_le_set_extended_scan_parameters_command(self, command):
+        self.le_scan_type = command.scan_types[0]
+        return super().on_hci_le_set_extended_scan_parameters_command(command)
+
     def on_advertising_pdu(self, pdu):
-        if self.le_scan_enable:
-            self.send_hci_packet(Report([Report.Report(
-                event_type=pdu.event_type,
-                address_type=pdu.advertiser_address.address_type,
-                address=pdu.advertiser_address,
-                primary_phy=hci.Phy.LE_1M,
-                secondary_phy=0,
-                advertising_sid=Report.NO_ADI_FIELD_PROVIDED,
-                tx_power=Report.TX_POWER_INFORMATION_NOT_AVAILABLE,
-                rssi=pdu.rssi,
-                periodic_advertising_interval=0,
-                direct_address_type=0,
-                direct_address=hci.Address.ANY,
-                data=pdu.data,
-            )]))
+        if not self.le_scan_enable:
+            return
+        self.send_hci_packet(report(pdu, pdu.event_type, pdu.data))
+        if self.le_scan_type == ACTIVE_SCAN and pdu.event_type & Report.EventType.SCANNABLE_ADVERTISING:
+            # The kernel holds a scannable advert back until it has this, even with nothing in it.
+            self.send_hci_packet(report(pdu, pdu.event_type | int(Report.EventType.SCAN_RESPONSE), b""))
+
+
+def report(pdu, event_type, data):
+    """The event by which a chip tells its host of an advert."""
+    return Report([Report.Report(
+        event_type=event_type,
+        address_type=pdu.advertiser_address.address_type,
+        address=pdu.advertiser_address,
+        primary_phy=hci.Phy.LE_1M,
+        secondary_phy=0,
+        advertising_sid=Report.NO_ADI_FIELD_PROVIDED,
+        tx_power=Report.TX_POWER_INFORMATION_NOT_AVAILABLE,
+        rssi=pdu.rssi,
+        periodic_advertising_interval=0,
+        direct_address_type=0,
+        direct_address=hci.Address.ANY,
+        data=data,
+    )])
 
 
 class Plugged:

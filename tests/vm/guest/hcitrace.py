@@ -31,7 +31,7 @@ ADVERTISING_REPORT, EXT_ADVERTISING_REPORT, ADVERTISING_SET_TERMINATED = 0x02, 0
 RESET = 0x0C03
 
 # Advertising event properties of the extended parameters command (7.8.53).
-CONNECTABLE, SCANNABLE, LEGACY_PDU = 0x01, 0x02, 0x10
+CONNECTABLE, SCANNABLE, SCAN_RESPONSE, LEGACY_PDU = 0x01, 0x02, 0x08, 0x10
 # The same for the PDU types of the legacy command (7.8.5): ADV_IND, directed, scannable,
 # non-connectable, directed low duty.
 LEGACY_TYPES = {0: 0x13, 1: 0x1D, 2: 0x12, 3: 0x10, 4: 0x15}
@@ -146,7 +146,7 @@ class Trace:
         self.airings = []
         self.scans = []
         self.refusals = []
-        self.reports = {}  # index → advertising reports delivered to the host
+        self.reports = {}  # index → adverts reported to the host, scan responses not counted
         self._open_airings = {}
         self._open_scans = {}
 
@@ -197,7 +197,8 @@ class Trace:
         if code == LE_META:
             subevent, detail = packet.data[2], packet.data[3:]
             if subevent in (ADVERTISING_REPORT, EXT_ADVERTISING_REPORT):
-                self.reports[packet.index] = self.reports.get(packet.index, 0) + detail[0]
+                answer = detail[1] == 4 if subevent == ADVERTISING_REPORT else detail[1] & SCAN_RESPONSE
+                self.reports[packet.index] = self.reports.get(packet.index, 0) + (0 if answer else detail[0])
             elif subevent == ADVERTISING_SET_TERMINATED and detail[1] in controller.sets:
                 controller.sets[detail[1]].enabled = False
                 return True

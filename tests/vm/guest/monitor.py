@@ -15,7 +15,7 @@ import hcitrace
 
 AF_BLUETOOTH, BTPROTO_HCI, DEVICE_NONE, CHANNEL_MONITOR = 31, 1, 0xFFFF, 2
 RECEIVE_BUFFER = 16 << 20  # the reader may be busy for seconds; the kernel drops what does not fit
-SO_RCVBUFFORCE = 33
+SO_TIMESTAMP, SO_RCVBUFFORCE = 29, 33
 LONGEST_PACKET = 8192
 
 
@@ -26,7 +26,7 @@ class Monitor:
         self.trace = trace
         self.socket = socket.socket(AF_BLUETOOTH, socket.SOCK_RAW | socket.SOCK_NONBLOCK, BTPROTO_HCI)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_TIMESTAMP, 1)
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMP, 1)
         bind(self.socket, struct.pack("<HHH", AF_BLUETOOTH, DEVICE_NONE, CHANNEL_MONITOR))
         self.file = open(path, "wb", buffering=1 << 16)
         self.file.write(hcitrace.BTSNOOP_HEADER)
@@ -63,7 +63,7 @@ def bind(sock, address):
 def stamp(ancillary):
     """The kernel's time of a packet, in seconds."""
     for _, kind, value in ancillary:
-        if kind == socket.SO_TIMESTAMP:
+        if kind == SO_TIMESTAMP:
             seconds, micro = struct.unpack("<qq", value)
             return seconds + micro / 1e6
     raise ValueError("a monitor packet without a time")

@@ -149,14 +149,6 @@ def rotation_extended(bench):
     return facts
 
 
-@scenario("legacy", "rotation-legacy")
-def rotation_legacy(bench):
-    """The same on a legacy controller."""
-    refused = [r for r in bench.world.trace.refusals if r.time >= bench.began and r.opcode == 0x2005]
-    facts = rotation(bench, bench.address, bench.began)
-    return f"{facts}, {len(refused)} address changes refused by the controller"
-
-
 @scenario("extended", "discoverable")
 def discoverable(bench):
     """Made discoverable by another program, our advert leaves the air at once, and comes back after."""
@@ -237,3 +229,11 @@ def controller_replugged(bench):
     asked = bench.now()
     bench.air.order("plug", name="alpha")
     return f"{problem}; {back(bench, asked)}"
+
+
+@scenario("legacy", "rotation-legacy")
+def rotation_legacy(bench):
+    """The same on a legacy controller."""
+    refused = [r for r in bench.world.trace.refusals if r.time >= bench.began and r.opcode == 0x2005]
+    facts = rotation(bench, bench.address, bench.began)
+    return f"{facts}, {len(refused)} address changes refused by the controller"

@@ -81,10 +81,10 @@ class Life(unittest.TestCase):
         wire.packet(hcitrace.COMMAND, struct.pack("<HB", 0x200A, 1) + b"\x01")
         self.assertEqual(wire.trace.airings, [])
 
-    def test_reports_are_counted(self):
+    def test_adverts_are_counted_and_scan_responses_are_not(self):
         wire = Wire()
-        wire.event(bytes([0x3E, 2, 0x0D, 1]))
-        wire.event(bytes([0x3E, 2, 0x02, 3]))
+        for subevent, reports, kind in ((0x0D, 1, 0x13), (0x0D, 1, 0x1B), (0x02, 3, 0), (0x02, 1, 4)):
+            wire.event(bytes([0x3E, 4, subevent, reports, kind, 0]))
         self.assertEqual(wire.trace.reports, {0: 4})
 
     def test_a_replugged_controller_is_found_by_address(self):
