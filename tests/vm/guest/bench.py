@@ -91,9 +91,13 @@ class Bench:
         with open(f"{RESULTS}/btvirt.txt", "w") as output:
             self.btvirt = subprocess.Popen(["btvirt", "-L", "-l1"], stdout=output, stderr=output)
         systemctl("start", "bluetooth.service")
-        self.wait("btvirt's adapter", lambda: self.world.bluez.adapters, 60)
-        self.address = str(next(iter(self.world.bluez.adapters.values()))["Address"])
+        self.address = self.wait("btvirt's adapter", self.newcomer, 60)
         self.have_bluez(self.address)
+
+    def newcomer(self):
+        """The address of the adapter that is none of the Bumble ones; btvirt chooses it."""
+        addresses = (str(values.get("Address", "")) for values in self.world.bluez.adapters.values())
+        return next((a for a in addresses if a and a not in (self.ALPHA, self.BRAVO)), None)
 
     def have_bluez(self, *addresses):
         systemctl("start", "bluetooth.service")

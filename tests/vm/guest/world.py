@@ -139,7 +139,7 @@ class Bluez:
     def set(self, address, name, value):
         """Flip a switch of the adapter, as a settings page would."""
         proxy = self.bus.get_object(self.NAME, self.path(address), introspect=False)
-        proxy.Set(self.ADAPTER, name, dbus.Boolean(value), dbus_interface=dbus.PROPERTIES_IFACE)
+        proxy.Set(self.ADAPTER, name, dbus.Boolean(value), dbus_interface=dbus.PROPERTIES_IFACE, signature="ssv")
 
 
 def systemctl(*words):
