@@ -62,9 +62,10 @@ impl CliError {
     /// What went wrong in a call, by the name of the error reply.
     pub(super) fn from_call(bus: &BusChoice, error: zbus::Error) -> Self {
         let Some((name, text)) = reply(&error) else {
-            return match error {
-                zbus::Error::InputOutput(_) => Self::NotRunning { bus: bus.clone() },
-                error => Self::NotUnderstood(error),
+            return if matches!(error, zbus::Error::InputOutput(_)) {
+                Self::NotRunning { bus: bus.clone() }
+            } else {
+                Self::NotUnderstood(error)
             };
         };
         if is_absence(&name) {
@@ -139,6 +140,10 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// Name and text of an error reply, `None` if the error was none.
 pub(super) fn reply(error: &zbus::Error) -> Option<(String, String)> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "zbus's faults are its own and grow; only replies carry a name"
+    )]
     match error {
         zbus::Error::MethodError(name, text, _) => {
             Some((name.to_string(), text.clone().unwrap_or_default()))
@@ -148,10 +153,6 @@ pub(super) fn reply(error: &zbus::Error) -> Option<(String, String)> {
             let text = error.description().unwrap_or_default();
             Some((error.name().to_string(), text.to_owned()))
         }
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "zbus's faults are its own and grow; only replies carry a name"
-        )]
         _ => None,
     }
 }

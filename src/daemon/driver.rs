@@ -10,7 +10,6 @@
 //! systemd starts a new one; a daemon that lives on without its radio task
 //! would look alive and be deaf.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -20,15 +19,14 @@ use tokio::sync::mpsc;
 use super::clock::{self, Alarm, Jumps};
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
-use super::{Mailbox, Problem, Snapshot, chance};
+use super::{Mailbox, Snapshot, chance};
 use crate::config::Settings;
 use crate::engine::{
     Engine, Hold, Holds, Input, LONGEST_WAIT, Moment, Note, Output, Pause, Seq, Sighting,
 };
-use crate::protocol::TemporaryContactNumber;
 use crate::protocol::beacon::Frame;
 use crate::radio::{self, Order, Radio};
-use crate::store::{self, Opened, Setting, Store};
+use crate::store::{self, Opened, Resume, Setting, Store};
 
 /// How long leaving the air may take when the daemon stops. The connection to
 /// BlueZ closes with the process, and that takes the advert down in any case.
@@ -48,7 +46,9 @@ pub enum Fault {
     #[error("the store thread ended unexpectedly")]
     StoreGone,
     /// The number on the air could not be taken off.
-    #[error("the radio did not leave the air within a minute; ending so that BlueZ drops the advert")]
+    #[error(
+        "the radio did not leave the air within a minute; ending so that BlueZ drops the advert"
+    )]
     Overdue,
 }
 
@@ -110,31 +110,26 @@ pub(super) struct Driver {
 /// # Errors
 /// See [`Fault`]; the process must end then.
 pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
-    let Parts { radio, opened, mailbox, mut signals, settings, reread } = parts;
+    let Parts {
+        radio,
+        opened,
+        mailbox,
+        mut signals,
+        settings,
+        reread,
+    } = parts;
     let Radio { orders, mut events } = radio;
-    let Opened { store, events: mut stored, resume, set_aside } = opened;
+    let Opened {
+        store,
+        events: mut stored,
+        resume,
+        set_aside,
+    } = opened;
     let jumps = Jumps::new().map_err(Fault::Timer)?;
     let mut slept = clock::slept();
-    let now = clock::now();
-    let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
-    let mut driver = Driver {
-        engine: Engine::new(now, settings.policy, resume.next_key, own),
-        holds: held_before(resume.pause, now),
-        settings,
-        store,
-        status: radio::Status::default(),
-        invalid_frames: 0,
-        corrupt: set_aside.is_some(),
-        reread,
-        notifier: Notifier::new(),
-        radio_known: false,
-        consent: resume.consent,
-        saved_pause: resume.pause,
-        orders,
-        mailbox,
-        alarm: Alarm::new().map_err(Fault::Timer)?,
-    };
-    driver.begin(now).await;
+    let corrupt = set_aside.is_some();
+    let mut driver = Driver::new(settings, reread, store, &resume, corrupt, orders, mailbox)?;
+    driver.begin(clock::now()).await;
     loop {
         driver.settle()?;
         tokio::select! {
@@ -166,18 +161,51 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
 fn held_before(pause: Pause, now: Moment) -> Holds {
     let ends = match pause {
         Pause::No => return Holds::default(),
-        Pause::Until(at) => {
-            Some(now.boot + Duration::from_secs(at.0.saturating_sub(now.wall.0)))
-        }
+        Pause::Until(at) => Some(now.boot + Duration::from_secs(at.0.saturating_sub(now.wall.0))),
         Pause::UntilResumed => None,
     };
     let mut holds = Holds::default();
     let reason = "asked for before the daemon was restarted".to_owned();
-    holds.add(Hold { reason, application_id: String::new(), owner: None, ends });
+    holds.add(Hold {
+        reason,
+        application_id: String::new(),
+        owner: None,
+        ends,
+    });
     holds
 }
 
 impl Driver {
+    fn new(
+        settings: Settings,
+        reread: Reread,
+        store: Store,
+        resume: &Resume,
+        corrupt: bool,
+        orders: mpsc::Sender<Order>,
+        mailbox: Mailbox,
+    ) -> Result<Self, Fault> {
+        let now = clock::now();
+        let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
+        Ok(Self {
+            engine: Engine::new(now, settings.policy, resume.next_key, own),
+            holds: held_before(resume.pause, now),
+            settings,
+            store,
+            status: radio::Status::default(),
+            invalid_frames: 0,
+            corrupt,
+            reread,
+            notifier: Notifier::new(),
+            radio_known: false,
+            consent: resume.consent,
+            saved_pause: resume.pause,
+            orders,
+            mailbox,
+            alarm: Alarm::new().map_err(Fault::Timer)?,
+        })
+    }
+
     async fn begin(&mut self, now: Moment) {
         if self.corrupt {
             tracing::error!("a damaged contact log was set aside; a new one was begun");
@@ -210,8 +238,13 @@ impl Driver {
             changed
         });
         let wakes = [self.notifier.next_feed(), self.holds.next_end()];
-        let wake = wakes.into_iter().flatten().fold(self.engine.poll_timeout(), Duration::min);
-        self.alarm.set(wake.min(now.boot + LONGEST_WAIT)).map_err(Fault::Timer)
+        let wake = wakes
+            .into_iter()
+            .flatten()
+            .fold(self.engine.poll_timeout(), Duration::min);
+        self.alarm
+            .set(wake.min(now.boot + LONGEST_WAIT))
+            .map_err(Fault::Timer)
     }
 
     fn snapshot(&self, now: Moment) -> Snapshot {
@@ -297,7 +330,15 @@ impl Driver {
         let now = clock::now();
         tracing::info!(resumed, "the machine slept or its clock was set");
         self.holds.expire(now);
-        self.tell(now, if resumed { Input::Resumed } else { Input::Timeout }).await;
+        self.tell(
+            now,
+            if resumed {
+                Input::Resumed
+            } else {
+                Input::Timeout
+            },
+        )
+        .await;
         self.pause_changed(now).await;
     }
 
@@ -335,11 +376,12 @@ impl Driver {
             }
             self.settings = settings.clone();
             let now = clock::now();
-            self.tell(now, Input::PolicyChanged(self.settings.policy)).await;
+            self.tell(now, Input::PolicyChanged(self.settings.policy))
+                .await;
             let consent = self.consents();
             self.tell(now, Input::Consent(consent)).await;
         }
-        self.notifier.ready();
+        super::ready();
         read.map(|_| ())
     }
 
@@ -369,7 +411,11 @@ impl Driver {
 }
 
 fn sighting(frame: Frame, rssi: Option<i16>) -> Sighting {
-    Sighting { tcn: frame.tcn, bridged: frame.is_bridged(), rssi }
+    Sighting {
+        tcn: frame.tcn,
+        bridged: frame.is_bridged(),
+        rssi,
+    }
 }
 
 fn log(note: Note) {

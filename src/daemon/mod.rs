@@ -18,4 +18,7 @@ pub use handle::{
     Statistics,
 };
 
+pub use notify::ready;
+pub use publish::starting;
+
 pub use crate::engine::Pause;

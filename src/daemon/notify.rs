@@ -25,10 +25,6 @@ impl Notifier {
         }
     }
 
-    pub(super) fn ready(&self) {
-        send(&[NotifyState::Ready]);
-    }
-
     pub(super) fn reloading(&self) {
         if let Ok(when) = NotifyState::monotonic_usec_now() {
             send(&[NotifyState::Reloading, when]);
@@ -61,6 +57,11 @@ impl Notifier {
     pub(super) fn next_feed(&self) -> Option<Duration> {
         self.feed_every.map(|_| self.next_feed)
     }
+}
+
+/// Tells systemd that the start is over.
+pub fn ready() {
+    send(&[NotifyState::Ready]);
 }
 
 fn send(state: &[NotifyState<'_>]) {

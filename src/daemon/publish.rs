@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Hold, Problem, Snapshot, State};
+use crate::config::Settings;
 use crate::engine::{Holds, Pause, View};
 use crate::radio::{self, Trouble};
 
@@ -44,6 +45,22 @@ pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
     }
 }
 
+/// What is known before the driver has looked at anything.
+pub fn starting(settings: &Settings) -> Snapshot {
+    Snapshot {
+        enabled: false,
+        state: State::Starting,
+        problems: BTreeSet::new(),
+        advertising: false,
+        scanning: false,
+        simulated: false,
+        adapters: Vec::new(),
+        paused: Pause::No,
+        holds: Vec::new(),
+        rotation_interval: settings.policy.period,
+    }
+}
+
 /// One line for `systemctl status`.
 pub(super) fn status_line(snapshot: &Snapshot) -> String {
     let doing = match (snapshot.advertising, snapshot.scanning) {
@@ -61,7 +78,11 @@ pub(super) fn status_line(snapshot: &Snapshot) -> String {
         State::Idle => "Idle, no adapter to use",
         State::Failed => "Failed",
     };
-    let simulated = if snapshot.simulated { " (simulated)" } else { "" };
+    let simulated = if snapshot.simulated {
+        " (simulated)"
+    } else {
+        ""
+    };
     match snapshot.problems.len() {
         0 => format!("{state}: {doing}{simulated}"),
         1 => format!("{state}: {doing}{simulated}; 1 problem"),
@@ -76,8 +97,17 @@ fn problems(facts: &Facts<'_>) -> BTreeSet<Problem> {
         (facts.corrupt, Problem::StorageCorrupt),
         (facts.view.crowded, Problem::Crowded),
     ];
-    let house = of_the_house.into_iter().filter_map(|(is, problem)| is.then_some(problem));
-    facts.status.troubles.iter().copied().map(Problem::Radio).chain(house).collect()
+    let house = of_the_house
+        .into_iter()
+        .filter_map(|(is, problem)| is.then_some(problem));
+    facts
+        .status
+        .troubles
+        .iter()
+        .copied()
+        .map(Problem::Radio)
+        .chain(house)
+        .collect()
 }
 
 fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
@@ -93,7 +123,11 @@ fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
     if facts.status.troubles.iter().copied().any(without_radio) {
         return State::Idle;
     }
-    if problems.is_empty() { State::Running } else { State::Degraded }
+    if problems.is_empty() {
+        State::Running
+    } else {
+        State::Degraded
+    }
 }
 
 /// Whether this trouble means that there is no radio to use at all.

@@ -40,7 +40,10 @@ impl Driver {
             Request::Histogram(from, to, bucket, reply) => {
                 self.write_out().await;
                 let store = self.store.clone();
-                later(reply, async move { store.histogram(from, to, bucket).await });
+                later(
+                    reply,
+                    async move { store.histogram(from, to, bucket).await },
+                );
             }
             Request::Statistics(reply) => self.statistics(reply).await,
             Request::Reload(reply) => give(reply, self.reload_asked().await),
@@ -65,10 +68,14 @@ impl Driver {
 
     async fn pause(&mut self, asked: PauseRequest) -> Result<u32, Refusal> {
         if asked.reason.len() > LONGEST_TEXT || asked.application_id.len() > LONGEST_TEXT {
-            return Err(Refusal::InvalidArgument("reason and application id take 256 bytes at most"));
+            return Err(Refusal::InvalidArgument(
+                "reason and application id take 256 bytes at most",
+            ));
         }
         if asked.duration > LONGEST_PAUSE {
-            return Err(Refusal::InvalidArgument("a pause takes a year at most; zero means until resumed"));
+            return Err(Refusal::InvalidArgument(
+                "a pause takes a year at most; zero means until resumed",
+            ));
         }
         let now = clock::now();
         let hold = Hold {
@@ -134,26 +141,62 @@ impl Driver {
 
     fn self_test(&self) -> Vec<Check> {
         let view = self.engine.view(clock::now());
-        let check = |name, passed, detail: &str| Check { name, passed, detail: detail.to_owned() };
+        let check = |name, passed, detail: &str| Check {
+            name,
+            passed,
+            detail: detail.to_owned(),
+        };
         let idle = !view.consent || view.pause != crate::engine::Pause::No;
-        let quiet = if idle { "not asked to be on the air" } else { "should be on the air, and is not" };
+        let quiet = if idle {
+            "not asked to be on the air"
+        } else {
+            "should be on the air, and is not"
+        };
         let on_air = |on: bool, yes| if on { yes } else { quiet };
-        let private = !self.status.troubles.contains(&crate::radio::Trouble::AddressNotPrivate);
+        let private = !self
+            .status
+            .troubles
+            .contains(&crate::radio::Trouble::AddressNotPrivate);
         vec![
-            check("advertising", self.status.advertising || idle,
-                on_air(self.status.advertising, "the controller has our advert")),
-            check("scanning", self.status.scanning || idle,
-                on_air(self.status.scanning, "discovery runs")),
-            check("address", private,
-                if private { "a private address, new with every number" }
-                else { "the adapter is discoverable, so an advert would show its real address" }),
-            check("clock", view.clock_trusted,
-                if view.clock_trusted { "the wall clock is plausible" }
-                else { "the wall clock is before this release; contacts wait in memory until it is set" }),
-            check("store", !view.store_failing && !self.corrupt,
-                if self.corrupt { "a damaged contact log was set aside at the start" }
-                else if view.store_failing { "the last batch could not be written" }
-                else { "the contact log takes writes" }),
+            check(
+                "advertising",
+                self.status.advertising || idle,
+                on_air(self.status.advertising, "the controller has our advert"),
+            ),
+            check(
+                "scanning",
+                self.status.scanning || idle,
+                on_air(self.status.scanning, "discovery runs"),
+            ),
+            check(
+                "address",
+                private,
+                if private {
+                    "a private address, new with every number"
+                } else {
+                    "the adapter is discoverable, so an advert would show its real address"
+                },
+            ),
+            check(
+                "clock",
+                view.clock_trusted,
+                if view.clock_trusted {
+                    "the wall clock is plausible"
+                } else {
+                    "the wall clock is before this release; contacts wait in memory until it is set"
+                },
+            ),
+            check(
+                "store",
+                !view.store_failing && !self.corrupt,
+                if self.corrupt {
+                    "a damaged contact log was set aside at the start"
+                } else if view.store_failing {
+                    "the last batch could not be written"
+                } else {
+                    "the contact log takes writes"
+                },
+            ),
         ]
     }
 

@@ -11,7 +11,9 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum OpenError {
     /// The state directory cannot be made or used.
-    #[error("cannot use the state directory {path}; check its owner and mode, or give another with --state-dir")]
+    #[error(
+        "cannot use the state directory {path}; check its owner and mode, or give another with --state-dir"
+    )]
     Directory {
         /// Where.
         path: PathBuf,
@@ -32,7 +34,9 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// A later release wrote this database.
-    #[error("{path} was written by a newer release (format {found}, this one knows {known}); install that release again, or move the file away to begin anew")]
+    #[error(
+        "{path} was written by a newer release (format {found}, this one knows {known}); install that release again, or move the file away to begin anew"
+    )]
     Newer {
         /// Which file; it is left as it is.
         path: PathBuf,
@@ -60,7 +64,9 @@ pub enum OpenError {
 #[non_exhaustive]
 pub enum Fault {
     /// No space, or no permission to write.
-    #[error("the contact log cannot be written: free disk space, or check the permissions of the state directory")]
+    #[error(
+        "the contact log cannot be written: free disk space, or check the permissions of the state directory"
+    )]
     Full(#[source] rusqlite::Error),
     /// The file is damaged; at the next start it is set aside.
     #[error("the contact log is damaged; restart tcnd to set it aside and begin a new one")]

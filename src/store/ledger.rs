@@ -5,9 +5,7 @@ use zeroize::Zeroizing;
 
 use super::thread::Setting;
 use crate::engine::{KeyId, Pause, Record, Seed, UnixTime};
-use crate::protocol::{
-    Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber,
-};
+use crate::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
 
 /// What the last run left.
 #[derive(Debug)]
@@ -37,7 +35,8 @@ impl Broadcast {
     /// The numbers, from the first to the last.
     pub fn numbers(&self) -> Vec<TemporaryContactNumber> {
         let mut numbers = Vec::new();
-        let mut tck = ReportAuthorizationKey::from_bytes(&self.seed.0).first_temporary_contact_key();
+        let mut tck =
+            ReportAuthorizationKey::from_bytes(&self.seed.0).first_temporary_contact_key();
         while tck.index() <= self.last {
             numbers.push(tck.temporary_contact_number());
             match tck.ratchet() {
@@ -62,7 +61,11 @@ pub(super) fn resume(db: &Connection) -> rusqlite::Result<Resume> {
 /// keys are forgotten.
 fn next_key(db: &Connection) -> rusqlite::Result<KeyId> {
     let last: Option<i64> = db
-        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'report_key'", [], |row| row.get(0))
+        .query_row(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'report_key'",
+            [],
+            |row| row.get(0),
+        )
         .optional()?;
     Ok(KeyId(unsigned(last.unwrap_or(0)) + 1))
 }
@@ -79,12 +82,19 @@ fn broadcast(db: &Connection) -> rusqlite::Result<Vec<Broadcast>> {
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let rows = rows.into_iter().flatten();
     Ok(rows
-        .map(|(id, seed, last)| Broadcast { key: KeyId(id), seed: Seed(Zeroizing::new(seed)), last })
+        .map(|(id, seed, last)| Broadcast {
+            key: KeyId(id),
+            seed: Seed(Zeroizing::new(seed)),
+            last,
+        })
         .collect())
 }
 
 fn setting(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
-    db.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| row.get(0)).optional()
+    db.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| {
+        row.get(0)
+    })
+    .optional()
 }
 
 pub(super) fn write(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
@@ -123,7 +133,10 @@ pub(super) fn remember(transaction: &Transaction<'_>, setting: Setting) -> rusql
         Setting::Pause(Pause::Until(at)) => ("pause", signed(at.0)),
         Setting::Pause(Pause::UntilResumed) => ("pause", -1),
     };
-    transaction.execute("INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)", params![name, value])?;
+    transaction.execute(
+        "INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)",
+        params![name, value],
+    )?;
     Ok(())
 }
 

@@ -120,7 +120,9 @@ pub(super) fn histogram(
 }
 
 pub(super) fn rows(db: &Connection) -> rusqlite::Result<u64> {
-    db.query_row("SELECT count(*) FROM contact", [], |row| row.get(0).map(unsigned))
+    db.query_row("SELECT count(*) FROM contact", [], |row| {
+        row.get(0).map(unsigned)
+    })
 }
 
 /// Calls `visit` with start, attenuation buckets and count of every contact
@@ -148,7 +150,11 @@ fn each(
 }
 
 fn count_into(bars: &mut BTreeMap<u64, Bucket>, start: u64, sightings: u64) {
-    let bar = bars.entry(start).or_insert(Bucket { start: UnixTime(start), numbers: 0, sightings: 0 });
+    let bar = bars.entry(start).or_insert(Bucket {
+        start: UnixTime(start),
+        numbers: 0,
+        sightings: 0,
+    });
     bar.numbers += 1;
     bar.sightings += sightings;
 }

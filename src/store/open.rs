@@ -59,23 +59,42 @@ pub fn open(directory: &Path) -> Result<Opened, OpenError> {
             (fresh, Some(aside))
         }
     };
-    let failed = |source| OpenError::Sqlite { path: path.clone(), source };
+    let failed = |source| OpenError::Sqlite {
+        path: path.clone(),
+        source,
+    };
     let resume = ledger::resume(&db).map_err(failed)?;
-    let (store, events) = Store::start(db, directory.to_owned(), lock).map_err(OpenError::Thread)?;
-    Ok(Opened { store, events, resume, set_aside })
+    let (store, events) =
+        Store::start(db, directory.to_owned(), lock).map_err(OpenError::Thread)?;
+    Ok(Opened {
+        store,
+        events,
+        resume,
+        set_aside,
+    })
 }
 
 fn at(path: &Path, source: io::Error) -> OpenError {
-    OpenError::Directory { path: path.to_owned(), source }
+    OpenError::Directory {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn make_private(directory: &Path) -> Result<(), OpenError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory);
     made.map_err(|source| at(directory, source))?;
-    let metadata = directory.metadata().map_err(|source| at(directory, source))?;
+    let metadata = directory
+        .metadata()
+        .map_err(|source| at(directory, source))?;
     let ours = metadata.uid() == rustix::process::geteuid().as_raw();
     if !ours || metadata.mode() & 0o022 != 0 {
-        return Err(OpenError::NotPrivate { path: directory.to_owned() });
+        return Err(OpenError::NotPrivate {
+            path: directory.to_owned(),
+        });
     }
     // Readable by others is our own doing or an oversight; mend it.
     let private = Permissions::from_mode(0o700);
@@ -86,9 +105,9 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     let file = private_file(&directory.join(LOCK)).map_err(|source| at(directory, source))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            Err(OpenError::Locked { path: directory.to_owned() })
-        }
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked {
+            path: directory.to_owned(),
+        }),
         Err(errno) => Err(at(directory, errno.into())),
     }
 }
@@ -96,8 +115,13 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
 /// Opens a file for us alone, whatever the umask; SQLite gives its journal the
 /// mode of the database.
 fn private_file(path: &Path) -> io::Result<File> {
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
 }
@@ -105,7 +129,10 @@ fn private_file(path: &Path) -> io::Result<File> {
 /// `None` if the file is damaged.
 fn open_whole(path: &Path) -> Result<Option<Connection>, OpenError> {
     private_file(path).map_err(|source| at(path, source))?;
-    let failed = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let failed = |source| OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
     let found = match schema::format(&db) {
@@ -115,7 +142,11 @@ fn open_whole(path: &Path) -> Result<Option<Connection>, OpenError> {
     };
     if found > schema::FORMAT {
         let path = path.to_owned();
-        return Err(OpenError::Newer { path, found, known: schema::FORMAT });
+        return Err(OpenError::Newer {
+            path,
+            found,
+            known: schema::FORMAT,
+        });
     }
     match prepare(&mut db) {
         Ok(true) => Ok(Some(db)),
@@ -151,7 +182,10 @@ fn prepare(db: &mut Connection) -> rusqlite::Result<bool> {
 
 fn damaged(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseCorrupt | NotADatabase)
+    )
 }
 
 /// Renames the database to the first free `tcnd.sqlite.damaged-N`.

@@ -41,7 +41,8 @@ impl Row {
         start.0 / QUARTER
     }
 
-    pub(super) fn count(&self) -> u64 {
+    #[cfg(test)]
+    fn count(&self) -> u64 {
         sum(&self.attenuation) + u64::from(self.unmeasured)
     }
 

@@ -119,5 +119,8 @@ pub(super) fn verify(db: &Connection) -> rusqlite::Result<bool> {
     let found = query
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
-    Ok(found.iter().map(|(name, sql)| (name.as_str(), sql.as_str())).eq(TABLES))
+    Ok(found
+        .iter()
+        .map(|(name, sql)| (name.as_str(), sql.as_str()))
+        .eq(TABLES))
 }

@@ -76,8 +76,15 @@ impl Store {
         let (work, inbox) = sync_channel(DEPTH);
         // Room for an answer to everything that can be under way.
         let (events, outbox) = mpsc::channel(2 * DEPTH);
-        let owner = Owner { db, directory, events: events.clone(), _lock: lock };
-        std::thread::Builder::new().name("store".to_owned()).spawn(move || owner.run(&inbox))?;
+        let owner = Owner {
+            db,
+            directory,
+            events: events.clone(),
+            _lock: lock,
+        };
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || owner.run(&inbox))?;
         Ok((Self { work, events }, outbox))
     }
 
@@ -121,7 +128,8 @@ impl Store {
         to: UnixTime,
         bucket: Duration,
     ) -> Result<Vec<Bucket>, Fault> {
-        self.ask(|answer| Work::Histogram(from, to, bucket, answer)).await
+        self.ask(|answer| Work::Histogram(from, to, bucket, answer))
+            .await
     }
 
     /// How large the log is.
@@ -151,7 +159,9 @@ impl Store {
     }
 
     fn send(&self, work: Work) {
-        let Some((work, fault)) = self.try_send(work) else { return };
+        let Some((work, fault)) = self.try_send(work) else {
+            return;
+        };
         let event = match work {
             Work::Persist(seq, _) | Work::Save(seq, _) => Event::NotStored(seq, fault),
             Work::Forget(_)
@@ -229,8 +239,11 @@ impl Owner {
         durable: Durable,
         work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
     ) -> rusqlite::Result<()> {
-        self.db.pragma_update(None, "synchronous", durable.level())?;
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.db
+            .pragma_update(None, "synchronous", durable.level())?;
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         work(&transaction)?;
         transaction.commit()
     }
@@ -241,7 +254,8 @@ impl Owner {
             ledger::forget(transaction, before)
         })?;
         self.db.execute_batch("PRAGMA incremental_vacuum")?;
-        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        self.db
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
     fn size(&self) -> rusqlite::Result<Size> {
@@ -269,6 +283,7 @@ impl Owner {
 }
 
 /// What a transaction must survive.
+#[derive(Clone, Copy)]
 enum Durable {
     /// The process being killed.
     Crash,
@@ -277,7 +292,7 @@ enum Durable {
 }
 
 impl Durable {
-    const fn level(&self) -> &'static str {
+    const fn level(self) -> &'static str {
         match self {
             Self::Crash => "NORMAL",
             Self::PowerLoss => "FULL",

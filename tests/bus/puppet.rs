@@ -60,7 +60,8 @@ impl Puppet {
 
     /// Publishes a changed snapshot.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Snapshot)) {
-        self.snapshot.send_modify(|shown| change(Arc::make_mut(shown)));
+        self.snapshot
+            .send_modify(|shown| change(Arc::make_mut(shown)));
     }
 }
 
@@ -174,11 +175,7 @@ pub(crate) fn busy() -> Snapshot {
     Snapshot {
         enabled: true,
         state: State::Degraded,
-        problems: [
-            Problem::Radio(radio::Trouble::ScanFailed),
-            Problem::Crowded,
-        ]
-        .into(),
+        problems: [Problem::Radio(radio::Trouble::ScanFailed), Problem::Crowded].into(),
         advertising: true,
         scanning: true,
         simulated: true,
