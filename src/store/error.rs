@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 use thiserror::Error;
 
 /// The store cannot be opened.
@@ -21,9 +21,18 @@ pub enum OpenError {
         #[source]
         source: io::Error,
     },
-    /// Other users could put files into the state directory.
+    /// Others can write into the state directory, or can read it while it
+    /// holds files that are not ours; then its mode is not ours to change.
     #[error("the state directory {path} is open to others; make it private: chmod 0700 {path}")]
     NotPrivate {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The state directory is another user's.
+    #[error(
+        "the state directory {path} belongs to another user; give one of your own with --state-dir, or hand it over: chown"
+    )]
+    NotOurs {
         /// Where.
         path: PathBuf,
     },
@@ -60,17 +69,20 @@ pub enum OpenError {
 }
 
 /// The store could not do what it was asked.
-#[derive(Debug, Error)]
+///
+/// The sources are SQLite's codes alone: rusqlite's own errors may quote what
+/// stands in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Fault {
     /// No space, or no permission to write.
     #[error(
         "the contact log cannot be written: free disk space, or check the permissions of the state directory"
     )]
-    Full(#[source] rusqlite::Error),
+    Full(#[source] ffi::Error),
     /// The file is damaged; at the next start it is set aside.
     #[error("the contact log is damaged; restart tcnd to set it aside and begin a new one")]
-    Corrupt(#[source] rusqlite::Error),
+    Corrupt(#[source] ffi::Error),
     /// More work is waiting than the queue holds.
     #[error("the store is too slow: too much work is waiting")]
     Busy,
@@ -79,21 +91,40 @@ pub enum Fault {
     Closed,
     /// Anything else.
     #[error("the database refused")]
-    Sqlite(#[source] rusqlite::Error),
+    Sqlite(#[source] ffi::Error),
 }
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
-        match error.sqlite_error_code() {
-            Some(
-                ErrorCode::DiskFull
+        let Some(&code) = error.sqlite_error() else {
+            // What is left are values that are not what the schema says.
+            return Self::Corrupt(ffi::Error::new(ffi::SQLITE_CORRUPT));
+        };
+        if matches!(
+            code.code,
+            ErrorCode::DiskFull
                 | ErrorCode::SystemIoFailure
                 | ErrorCode::ReadOnly
                 | ErrorCode::PermissionDenied
-                | ErrorCode::CannotOpen,
-            ) => Self::Full(error),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error),
-            Some(_) | None => Self::Sqlite(error),
+                | ErrorCode::CannotOpen
+        ) {
+            Self::Full(code)
+        } else if is_damage(&error) {
+            Self::Corrupt(code)
+        } else {
+            Self::Sqlite(code)
         }
+    }
+}
+
+/// Whether the file is damaged: not a database, or not one as we write it.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+    match error.sqlite_error_code() {
+        Some(code) => matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase),
+        None => matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..)
+        ),
     }
 }

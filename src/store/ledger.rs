@@ -77,7 +77,8 @@ fn broadcast(db: &Connection) -> rusqlite::Result<Vec<Broadcast>> {
     let rows = query.query_map([], |row| {
         let seed: [u8; 32] = row.get(1)?;
         let last: u16 = row.get(2)?;
-        Ok(RatchetIndex::new(last).map(|last| (unsigned(row.get_unwrap(0)), seed, last)))
+        let id: i64 = row.get(0)?;
+        Ok(RatchetIndex::new(last).map(|last| (unsigned(id), seed, last)))
     })?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let rows = rows.into_iter().flatten();

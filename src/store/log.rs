@@ -6,36 +6,33 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::ledger::{signed, unsigned};
-use super::row::{QUARTER, Row, unpacked};
+use super::row::{QUARTER, Row, counts, times};
 use super::totals::{Bucket, Summary};
 use crate::engine::{Contact, UnixTime};
 
-const DAY: u64 = 24 * 3600;
+const DAY: u64 = 24 * HOUR;
 const HOUR: u64 = 3600;
 
 pub(super) fn write(transaction: &Transaction<'_>, batch: &[Contact]) -> rusqlite::Result<()> {
+    let mut write = transaction.prepare_cached(
+        "INSERT INTO contact (quarter, tcn, span, rssi_max, rssi_sum, sightings, bridged) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET span = excluded.span, \
+         rssi_max = excluded.rssi_max, rssi_sum = excluded.rssi_sum, \
+         sightings = excluded.sightings, bridged = excluded.bridged",
+    )?;
     for growth in batch {
         let quarter = signed(Row::quarter(growth.start));
         let row = Row::new(growth);
         let row = read(transaction, quarter, growth)?.map_or(row.clone(), |old| old.merge(&row));
-        let base = unsigned(quarter) * QUARTER;
-        transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO contact (quarter, tcn, start, duration, rssi_max, \
-                 rssi_mean, attenuation, unmeasured, bridged) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                quarter,
-                growth.tcn.as_bytes(),
-                signed(row.start.saturating_sub(base)),
-                signed(row.end - row.start),
-                row.rssi_max,
-                row.rssi_mean,
-                row.packed(),
-                row.unmeasured,
-                row.bridged,
-            ])?;
+        write.execute(params![
+            quarter,
+            growth.tcn.as_bytes(),
+            signed(row.span()),
+            row.rssi_max,
+            row.rssi_sum,
+            row.sightings(),
+            row.bridged,
+        ])?;
     }
     Ok(())
 }
@@ -47,43 +44,38 @@ fn read(
 ) -> rusqlite::Result<Option<Row>> {
     transaction
         .prepare_cached(
-            "SELECT start, duration, rssi_max, rssi_mean, attenuation, unmeasured, bridged \
+            "SELECT span, rssi_max, rssi_sum, sightings, bridged \
              FROM contact WHERE quarter = ?1 AND tcn = ?2",
         )?
         .query_row(params![quarter, growth.tcn.as_bytes()], |row| {
-            let start = unsigned(quarter) * QUARTER + unsigned(row.get(0)?);
+            let (start, end) = times(unsigned(quarter), unsigned(row.get(0)?));
+            let (attenuation, unmeasured) = sightings(row, 3)?;
             Ok(Row {
                 start,
-                end: start + unsigned(row.get(1)?),
-                rssi_max: row.get(2)?,
-                rssi_mean: row.get(3)?,
-                attenuation: buckets(row, 4)?,
-                unmeasured: row.get(5)?,
-                bridged: row.get(6)?,
+                end,
+                rssi_max: row.get(1)?,
+                rssi_sum: row.get(2)?,
+                attenuation,
+                unmeasured,
+                bridged: row.get(4)?,
             })
         })
         .optional()
 }
 
-fn buckets(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<[u32; 4]> {
-    let bytes: Vec<u8> = row.get(column)?;
-    unpacked(&bytes).ok_or(rusqlite::Error::InvalidColumnType(
-        column,
-        "attenuation".to_owned(),
-        rusqlite::types::Type::Blob,
-    ))
+fn sightings(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<([u32; 4], u32)> {
+    counts(row.get_ref(column)?.as_blob()?).ok_or_else(|| {
+        let name = "sightings".to_owned();
+        rusqlite::Error::InvalidColumnType(column, name, rusqlite::types::Type::Blob)
+    })
 }
 
-/// Destroys contacts that ended before `before`. Those that began more than a
-/// day before that are found by their key alone; a contact lasts as long as
-/// its number is heard without a long pause, which is hours at the very most.
+/// Destroys contacts that ended before `before`. What began later cannot have
+/// ended before, so only the expired rows and those of the border are read.
 pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
     transaction.execute(
-        "DELETE FROM contact WHERE quarter < ?1",
-        [signed(before.0.saturating_sub(DAY) / QUARTER)],
-    )?;
-    transaction.execute(
-        "DELETE FROM contact WHERE quarter <= ?1 AND quarter * 900 + start + duration < ?2",
+        "DELETE FROM contact WHERE quarter <= ?1 \
+         AND quarter * 900 + (span & 1023) + (span >> 10) < ?2",
         [signed(before.0 / QUARTER), signed(before.0)],
     )?;
     Ok(())
@@ -95,6 +87,7 @@ pub(super) fn summary(db: &Connection, from: UnixTime, to: UnixTime) -> rusqlite
     each(db, from, to, |start, attenuation, count| {
         summary.numbers += 1;
         summary.sightings += count;
+        // Rows come by the quarter, and an hour begins with one.
         summary.oldest.get_or_insert(UnixTime(start / HOUR * HOUR));
         for (sum, more) in summary.attenuation.iter_mut().zip(attenuation) {
             *sum += u64::from(more);
@@ -134,16 +127,16 @@ fn each(
     mut visit: impl FnMut(u64, [u32; 4], u64),
 ) -> rusqlite::Result<()> {
     let mut query = db.prepare_cached(
-        "SELECT quarter * 900 + start, attenuation, unmeasured FROM contact \
+        "SELECT quarter, span, sightings FROM contact \
          WHERE quarter BETWEEN ?1 AND ?2 ORDER BY quarter",
     )?;
     let mut rows = query.query([signed(from.0 / QUARTER), signed(to.0 / QUARTER)])?;
     while let Some(row) = rows.next()? {
-        let start = unsigned(row.get(0)?);
+        let (start, _) = times(unsigned(row.get(0)?), unsigned(row.get(1)?));
         if (from.0..to.0).contains(&start) {
-            let attenuation = buckets(row, 1)?;
+            let (attenuation, unmeasured) = sightings(row, 2)?;
             let measured: u64 = attenuation.iter().map(|n| u64::from(*n)).sum();
-            visit(start, attenuation, measured + unsigned(row.get(2)?));
+            visit(start, attenuation, measured + u64::from(unmeasured));
         }
     }
     Ok(())

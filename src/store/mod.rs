@@ -19,6 +19,7 @@
 mod error;
 mod ledger;
 mod log;
+mod migrations;
 mod open;
 mod row;
 mod schema;

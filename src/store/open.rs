@@ -6,21 +6,29 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, ffi};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
+use super::OpenError;
+use super::error::is_damage;
 use super::ledger::{self, Resume};
+use super::migrations::{self, FORMAT};
+use super::schema::{self, APPLICATION_ID};
 use super::thread::{Event, Store};
-use super::{OpenError, schema};
 
 /// Name of the database in the state directory.
 pub const DATABASE: &str = "tcnd.sqlite";
 
 const LOCK: &str = "tcnd.lock";
+
+/// How long a stranger who reads the database may keep us from writing.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What goes with a database file.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
@@ -48,8 +56,8 @@ pub fn open(directory: &Path) -> Result<Opened, OpenError> {
     make_private(directory)?;
     let lock = lock(directory)?;
     let path = directory.join(DATABASE);
-    let (db, set_aside) = match open_whole(&path)? {
-        Some(db) => (db, None),
+    let (whole, set_aside) = match open_whole(&path)? {
+        Some(whole) => (whole, None),
         None => {
             let aside = set_aside(directory).map_err(|source| at(directory, source))?;
             let fresh = open_whole(&path)?.ok_or_else(|| OpenError::Sqlite {
@@ -59,11 +67,7 @@ pub fn open(directory: &Path) -> Result<Opened, OpenError> {
             (fresh, Some(aside))
         }
     };
-    let failed = |source| OpenError::Sqlite {
-        path: path.clone(),
-        source,
-    };
-    let resume = ledger::resume(&db).map_err(failed)?;
+    let (db, resume) = whole;
     let (store, events) =
         Store::start(db, directory.to_owned(), lock).map_err(OpenError::Thread)?;
     Ok(Opened {
@@ -82,23 +86,28 @@ fn at(path: &Path, source: io::Error) -> OpenError {
 }
 
 fn make_private(directory: &Path) -> Result<(), OpenError> {
-    let made = DirBuilder::new()
+    let failed = |source| at(directory, source);
+    DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(directory);
-    made.map_err(|source| at(directory, source))?;
-    let metadata = directory
-        .metadata()
-        .map_err(|source| at(directory, source))?;
-    let ours = metadata.uid() == rustix::process::geteuid().as_raw();
-    if !ours || metadata.mode() & 0o022 != 0 {
+        .create(directory)
+        .map_err(failed)?;
+    let metadata = directory.metadata().map_err(failed)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(OpenError::NotOurs {
+            path: directory.to_owned(),
+        });
+    }
+    let wider = metadata.mode() & 0o077 != 0;
+    // Somebody's directory of other things, /etc say, keeps its mode.
+    let ours =
+        directory.join(LOCK).exists() || directory.read_dir().map_err(failed)?.next().is_none();
+    if metadata.mode() & 0o022 != 0 || (wider && !ours) {
         return Err(OpenError::NotPrivate {
             path: directory.to_owned(),
         });
     }
-    // Readable by others is our own doing or an oversight; mend it.
-    let private = Permissions::from_mode(0o700);
-    std::fs::set_permissions(directory, private).map_err(|source| at(directory, source))
+    std::fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(failed)
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {
@@ -127,39 +136,89 @@ fn private_file(path: &Path) -> io::Result<File> {
 }
 
 /// `None` if the file is damaged.
-fn open_whole(path: &Path) -> Result<Option<Connection>, OpenError> {
-    private_file(path).map_err(|source| at(path, source))?;
+fn open_whole(path: &Path) -> Result<Option<(Connection, Resume)>, OpenError> {
+    let newer = |found| {
+        let path = path.to_owned();
+        Err(OpenError::Newer {
+            path,
+            found,
+            known: FORMAT,
+        })
+    };
+    // Asked of the bare file first: SQLite may write when it opens one.
+    match private_file(path).and_then(|file| header_format(&file)) {
+        Ok(Some(found)) if found > FORMAT => return newer(found),
+        Ok(_) => {}
+        Err(source) => return Err(at(path, source)),
+    }
     let failed = |source| OpenError::Sqlite {
         path: path.to_owned(),
         source,
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
-    let found = match schema::format(&db) {
-        Ok(found) => found,
-        Err(error) if damaged(&error) => return Ok(None),
-        Err(error) => return Err(failed(error)),
-    };
-    if found > schema::FORMAT {
-        let path = path.to_owned();
-        return Err(OpenError::Newer {
-            path,
-            found,
-            known: schema::FORMAT,
-        });
-    }
-    match prepare(&mut db) {
-        Ok(true) => Ok(Some(db)),
-        Ok(false) => Ok(None),
-        Err(error) if damaged(&error) => Ok(None),
+    match examine(&db).and_then(|found| Ok((found, prepare(&mut db, found)?))) {
+        Ok((Examined::Newer(found), _)) => newer(found),
+        Ok((Examined::Fresh | Examined::Ours | Examined::Damaged, resume)) => {
+            Ok(resume.map(|resume| (db, resume)))
+        }
+        Err(error) if is_damage(&error) => Ok(None),
         Err(error) => Err(failed(error)),
     }
 }
 
-/// Sets the database up; false if it is damaged.
-fn prepare(db: &mut Connection) -> rusqlite::Result<bool> {
-    // Only before the first table is made does this take effect.
-    db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+/// The format in a database file's header, if it is one of ours.
+///
+/// SQLite: "Database File Format", 1.3: magic at 0, user version at 60,
+/// application id at 68, big-endian.
+fn header_format(file: &File) -> io::Result<Option<u32>> {
+    let mut header = [0; 72];
+    match file.read_exact_at(&mut header, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let number = |at: usize| {
+        let [a, b, c, d] = [header[at], header[at + 1], header[at + 2], header[at + 3]];
+        u32::from_be_bytes([a, b, c, d])
+    };
+    let ours = header.starts_with(b"SQLite format 3\0") && number(68) == APPLICATION_ID;
+    Ok(ours.then(|| number(60)))
+}
+
+/// What a file turned out to be.
+#[derive(Clone, Copy)]
+enum Examined {
+    Fresh,
+    Ours,
+    Newer(u32),
+    Damaged,
+}
+
+fn examine(db: &Connection) -> rusqlite::Result<Examined> {
+    let format = migrations::format(db)?;
+    let id: u32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match (format, id) {
+        (0, 0) if tables == 0 => Examined::Fresh,
+        (1..=FORMAT, APPLICATION_ID) => Examined::Ours,
+        (_, APPLICATION_ID) if format > FORMAT => {
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            Examined::Newer(format)
+        }
+        (_, _) => Examined::Damaged,
+    })
+}
+
+/// Sets a sound database up and reads what it remembers; `None` if it is
+/// damaged or not ours to open.
+fn prepare(db: &mut Connection, found: Examined) -> rusqlite::Result<Option<Resume>> {
+    match found {
+        // Only before the first table is made does this take effect.
+        Examined::Fresh => db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?,
+        Examined::Ours => {}
+        Examined::Newer(_) | Examined::Damaged => return Ok(None),
+    }
+    db.busy_timeout(PATIENCE)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "temp_store", "MEMORY")?;
@@ -167,25 +226,25 @@ fn prepare(db: &mut Connection) -> rusqlite::Result<bool> {
     db.pragma_update(None, "journal_size_limit", 0)?;
     let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if check != "ok" {
-        return Ok(false);
+        return Ok(None);
     }
-    if let Err(error) = schema::migrate(db) {
-        // A file of somebody else's tables is no database of ours.
-        return if error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) {
-            Ok(false)
-        } else {
-            Err(error)
-        };
+    migrations::migrate(db)?;
+    if !schema::verify(db)? {
+        return Ok(None);
     }
-    schema::verify(db)
+    // A run that was killed while forgetting left its journal behind.
+    checkpoint(db)?;
+    ledger::resume(db).map(Some)
 }
 
-fn damaged(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(
-        error.sqlite_error_code(),
-        Some(DatabaseCorrupt | NotADatabase)
-    )
+/// Moves the journal into the database and cuts it to nothing.
+pub(super) fn checkpoint(db: &Connection) -> rusqlite::Result<()> {
+    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        let code = ffi::Error::new(ffi::SQLITE_BUSY);
+        return Err(rusqlite::Error::SqliteFailure(code, None));
+    }
+    Ok(())
 }
 
 /// Renames the database to the first free `tcnd.sqlite.damaged-N`.
@@ -203,5 +262,6 @@ fn set_aside(directory: &Path) -> io::Result<PathBuf> {
             Ok(()) | Err(_) => {}
         }
     }
+    File::open(directory)?.sync_all()?;
     Ok(aside)
 }

@@ -2,20 +2,25 @@
 //!
 //! What comes from the engine is growth: the sightings since the last batch,
 //! under the start of the run they belong to. A row takes growth in any number
-//! of portions and in any order and comes out the same, but for the mean
-//! signal, which is kept in eighths of a dBm and rounded at each merge.
+//! of portions and in any order and comes out the same: minima, maxima and
+//! sums are all it holds. The mean signal is kept as a sum too; its only
+//! rounding is that of the means that come in, half a dB at most.
 
 use crate::engine::{Contact, RSSI_UNAVAILABLE, UnixTime};
 
 /// Seconds in the unit that rows are keyed by.
 pub(super) const QUARTER: u64 = 900;
 
+/// Width of the start in a packed span: 899 needs ten bits.
+const START_BITS: u32 = 10;
+
+/// A row of table `contact` but for its number; times are unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) rssi_max: Option<i16>,
-    pub(super) rssi_mean: Option<i16>,
+    pub(super) rssi_sum: i64,
     pub(super) attenuation: [u32; 4],
     pub(super) unmeasured: u32,
     pub(super) bridged: bool,
@@ -25,25 +30,21 @@ impl Row {
     pub(super) fn new(growth: &Contact) -> Self {
         let measured = sum(&growth.attenuation);
         let known = |rssi: i16| (rssi != RSSI_UNAVAILABLE).then_some(rssi);
+        let mean = known(growth.rssi_mean).map_or(0, i64::from);
         let rest = u64::from(growth.count).saturating_sub(measured);
         Self {
             start: growth.start.0,
             end: growth.end.max(growth.start).0,
             rssi_max: known(growth.rssi_max),
-            rssi_mean: known(growth.rssi_mean).map(|mean| mean.saturating_mul(8)),
+            rssi_sum: mean.saturating_mul(i64::try_from(measured).unwrap_or(i64::MAX)),
             attenuation: growth.attenuation,
             unmeasured: u32::try_from(rest).unwrap_or(u32::MAX),
             bridged: growth.bridged,
         }
     }
 
-    pub(super) fn quarter(start: UnixTime) -> u64 {
+    pub(super) const fn quarter(start: UnixTime) -> u64 {
         start.0 / QUARTER
-    }
-
-    #[cfg(test)]
-    fn count(&self) -> u64 {
-        sum(&self.attenuation) + u64::from(self.unmeasured)
     }
 
     /// Both rows' sightings in one.
@@ -56,59 +57,67 @@ impl Row {
             start: self.start.min(other.start),
             end: self.end.max(other.end),
             rssi_max: self.rssi_max.max(other.rssi_max),
-            rssi_mean: weighted(
-                (self.rssi_mean, sum(&self.attenuation)),
-                (other.rssi_mean, sum(&other.attenuation)),
-            ),
+            rssi_sum: self.rssi_sum.saturating_add(other.rssi_sum),
             attenuation,
             unmeasured: self.unmeasured.saturating_add(other.unmeasured),
             bridged: self.bridged | other.bridged,
         }
     }
 
-    /// The four buckets as unsigned LEB128, 4 to 20 bytes.
-    pub(super) fn packed(&self) -> Vec<u8> {
+    /// Start in its quarter and duration, in one number.
+    pub(super) const fn span(&self) -> u64 {
+        ((self.end - self.start) << START_BITS) | (self.start % QUARTER)
+    }
+
+    /// The five counts as unsigned LEB128, without the zeros at the end.
+    pub(super) fn sightings(&self) -> Vec<u8> {
+        let [a, b, c, d] = self.attenuation;
+        let counts = [a, b, c, d, self.unmeasured];
+        let used = counts
+            .iter()
+            .rposition(|count| *count != 0)
+            .map_or(0, |last| last + 1);
         let mut bytes = Vec::with_capacity(8);
-        for mut bucket in self.attenuation {
-            while bucket >= 0x80 {
-                bytes.push(bucket.to_le_bytes()[0] | 0x80);
-                bucket >>= 7;
+        for mut count in counts.into_iter().take(used) {
+            while count >= 0x80 {
+                bytes.push(count.to_le_bytes()[0] | 0x80);
+                count >>= 7;
             }
-            bytes.push(bucket.to_le_bytes()[0]);
+            bytes.push(count.to_le_bytes()[0]);
         }
         bytes
     }
 }
 
-/// The reverse of [`Row::packed`]; `None` if the bytes are not four numbers.
-pub(super) fn unpacked(mut bytes: &[u8]) -> Option<[u32; 4]> {
-    let mut buckets = [0u32; 4];
-    for bucket in &mut buckets {
+/// Start and end from the quarter and the packed span.
+pub(super) const fn times(quarter: u64, span: u64) -> (u64, u64) {
+    let start = quarter
+        .saturating_mul(QUARTER)
+        .saturating_add(span & ((1 << START_BITS) - 1));
+    (start, start.saturating_add(span >> START_BITS))
+}
+
+/// The reverse of [`Row::sightings`]: the four buckets and the unmeasured;
+/// `None` if the bytes are no such numbers.
+pub(super) fn counts(mut bytes: &[u8]) -> Option<([u32; 4], u32)> {
+    let mut counts = [0u32; 5];
+    for count in &mut counts {
         let mut shift = 0;
-        loop {
-            let (byte, rest) = bytes.split_first()?;
+        while let Some((byte, rest)) = bytes.split_first() {
             bytes = rest;
-            *bucket |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            *count |= u32::from(byte & 0x7f).checked_shl(shift)?;
+            shift += 7;
             if byte & 0x80 == 0 {
                 break;
             }
-            shift += 7;
         }
     }
-    bytes.is_empty().then_some(buckets)
+    let [a, b, c, d, unmeasured] = counts;
+    bytes.is_empty().then_some(([a, b, c, d], unmeasured))
 }
 
 fn sum(buckets: &[u32; 4]) -> u64 {
     buckets.iter().map(|bucket| u64::from(*bucket)).sum()
-}
-
-fn weighted(a: (Option<i16>, u64), b: (Option<i16>, u64)) -> Option<i16> {
-    let (Some(x), Some(y)) = (a.0, b.0) else {
-        return a.0.or(b.0);
-    };
-    let (m, n) = (i128::from(a.1), i128::from(b.1));
-    let mean = (i128::from(x) * m + i128::from(y) * n) / (m + n).max(1);
-    i16::try_from(mean).ok()
 }
 
 #[cfg(test)]
@@ -144,41 +153,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packing_is_reversible(attenuation: [u32; 4]) {
-            let row = Row { attenuation, ..Row::new(&any_contact()) };
-            prop_assert_eq!(unpacked(&row.packed()), Some(attenuation));
+        fn packing_is_reversible(attenuation: [u32; 4], unmeasured: u32, growth in growth()) {
+            let row = Row { attenuation, unmeasured, ..Row::new(&growth) };
+            prop_assert_eq!(counts(&row.sightings()), Some((attenuation, unmeasured)));
+            let quarter = Row::quarter(growth.start);
+            prop_assert_eq!(times(quarter, row.span()), (row.start, row.end));
         }
 
         #[test]
-        fn unpacking_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
-            let _ = unpacked(&bytes);
+        fn unpacking_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..40), q: u64, s: u64) {
+            let _ = counts(&bytes);
+            let _ = times(q, s);
         }
 
         #[test]
-        fn merging_loses_no_sighting_and_minds_no_order(a in growth(), b in growth(), c in growth()) {
+        fn merging_minds_no_order(a in growth(), b in growth(), c in growth()) {
             let (a, b, c) = (Row::new(&a), Row::new(&b), Row::new(&c));
-            let one = a.merge(&b).merge(&c);
-            let other = c.merge(&a.merge(&b));
-            prop_assert_eq!(one.count(), a.count() + b.count() + c.count());
-            prop_assert_eq!((one.start, one.end), (other.start, other.end));
-            prop_assert_eq!(one.rssi_max, other.rssi_max);
-            prop_assert_eq!(one.attenuation, other.attenuation);
-            if let (Some(x), Some(y)) = (one.rssi_mean, other.rssi_mean) {
-                prop_assert!((x - y).abs() <= 2, "{} and {} eighths of a dBm", x, y);
-            }
-        }
-    }
-
-    fn any_contact() -> Contact {
-        Contact {
-            tcn: TemporaryContactNumber::from_bytes([1; 16]),
-            start: UnixTime(1_800_000_000),
-            end: UnixTime(1_800_000_000),
-            rssi_max: RSSI_UNAVAILABLE,
-            rssi_mean: RSSI_UNAVAILABLE,
-            count: 1,
-            attenuation: [0; 4],
-            bridged: false,
+            prop_assert_eq!(a.merge(&b).merge(&c), c.merge(&a.merge(&b)));
+            prop_assert_eq!(a.merge(&b), b.merge(&a));
         }
     }
 }

@@ -1,48 +1,45 @@
-//! The tables as they are now, and the steps that led there.
+//! The tables as they are now.
 //!
-//! Migrations make the tables; the constants below say what they must have
-//! made, and [`verify`] holds the two together at every opening. The format is
-//! the number of steps taken, kept in `PRAGMA user_version`.
+//! These constants are the documentation of the database and make nothing:
+//! the steps of `migrations.rs` do, whose text never changes once released.
+//! [`verify`] compares the two at every opening, and `tests/store/schema.sql`
+//! pins them.
 
 use rusqlite::Connection;
 
 /// Marks the file as ours (`PRAGMA application_id`): "tcnd".
-pub(super) const APPLICATION_ID: i32 = 0x7463_6e64;
-
-/// The format this release writes.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const APPLICATION_ID: u32 = 0x7463_6e64;
 
 /// Contacts. The key begins with time, because numbers are random: all rows
 /// that still grow then share a few pages, and an expired day is a run of
-/// whole pages. Without a rowid, without a second index.
+/// whole pages. Without a rowid, without a second index; every column more
+/// costs a byte a row even when empty, so some hold two things.
 ///
 /// * `quarter`: start of the contact in quarters of an hour since 1970
 /// * `tcn`: the number heard, 16 bytes
-/// * `start`: seconds into the quarter, 0 to 899
-/// * `duration`: seconds from the first to the last sighting
+/// * `span`: start in seconds into the quarter, 0 to 899, in the low ten
+///   bits; above them the seconds from the first to the last sighting
 /// * `rssi_max`: strongest signal in dBm; null if never measured
-/// * `rssi_mean`: mean signal in eighths of a dBm; null likewise
-/// * `attenuation`: measured sightings in the four buckets, as four unsigned
-///   LEB128 numbers
-/// * `unmeasured`: sightings without a signal strength
+/// * `rssi_sum`: sum of the measured signals in dBm; the mean is this over
+///   their number
+/// * `sightings`: how many in each of the four attenuation buckets, then how
+///   many unmeasured, as unsigned LEB128; zeros at the end are left out
 /// * `bridged`: 1 if another radio than its owner's carried it
 pub(super) const CONTACT: &str = "\
 CREATE TABLE contact (
   quarter INTEGER NOT NULL,
   tcn BLOB NOT NULL,
-  start INTEGER NOT NULL,
-  duration INTEGER NOT NULL,
+  span INTEGER NOT NULL,
   rssi_max INTEGER,
-  rssi_mean INTEGER,
-  attenuation BLOB NOT NULL,
-  unmeasured INTEGER NOT NULL,
+  rssi_sum INTEGER NOT NULL,
+  sightings BLOB NOT NULL,
   bridged INTEGER NOT NULL,
   PRIMARY KEY (quarter, tcn)
-) WITHOUT ROWID";
+) STRICT, WITHOUT ROWID";
 
 /// Report authorization keys, secret.
 ///
-/// * `id`: local name, counts up, never reused
+/// * `id`: local name, counts up, never reused (hence the sequence)
 /// * `seed`: the 32 bytes of the key (`rak`)
 /// * `born`: unix seconds
 pub(super) const REPORT_KEY: &str = "\
@@ -50,7 +47,7 @@ CREATE TABLE report_key (
   id INTEGER PRIMARY KEY AUTOINCREMENT,
   seed BLOB NOT NULL,
   born INTEGER NOT NULL
-)";
+) STRICT";
 
 /// What was on the air.
 ///
@@ -64,17 +61,18 @@ CREATE TABLE broadcast (
   first INTEGER NOT NULL,
   last INTEGER,
   PRIMARY KEY (key, idx)
-) WITHOUT ROWID";
+) STRICT, WITHOUT ROWID";
 
 /// What people decided.
 ///
 /// * `consent`: 1 if broadcasting is allowed
-/// * `pause`: unix seconds until when to keep off the air, -1 until resumed
+/// * `pause`: unix seconds until when to keep off the air, 0 if it is not
+///   paused, -1 until resumed
 pub(super) const SETTING: &str = "\
 CREATE TABLE setting (
   name TEXT PRIMARY KEY,
   value INTEGER NOT NULL
-) WITHOUT ROWID";
+) STRICT, WITHOUT ROWID";
 
 const TABLES: [(&str, &str); 4] = [
     ("broadcast", BROADCAST),
@@ -83,44 +81,16 @@ const TABLES: [(&str, &str); 4] = [
     ("setting", SETTING),
 ];
 
-/// Step `n` leads from format `n` to `n + 1`. Steps are never changed.
-const STEPS: [fn(&Connection) -> rusqlite::Result<()>; FORMAT as usize] = [first];
-
-fn first(db: &Connection) -> rusqlite::Result<()> {
-    for table in [CONTACT, REPORT_KEY, BROADCAST, SETTING] {
-        db.execute(table, [])?;
-    }
-    db.pragma_update(None, "application_id", APPLICATION_ID)
-}
-
-/// Takes all steps from the file's format to ours, each in a transaction.
-pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
-    let found = format(db)?;
-    for (n, step) in (0u32..).zip(STEPS).filter(|(n, _)| *n >= found) {
-        let transaction = db.transaction()?;
-        step(&transaction)?;
-        transaction.pragma_update(None, "user_version", n + 1)?;
-        transaction.commit()?;
-    }
-    Ok(())
-}
-
-/// The file's format; 0 for a new one.
-pub(super) fn format(db: &Connection) -> rusqlite::Result<u32> {
-    db.pragma_query_value(None, "user_version", |row| row.get(0))
-}
-
-/// Whether the tables are what the constants say.
+/// Whether the tables are what the constants say, and no others.
 pub(super) fn verify(db: &Connection) -> rusqlite::Result<bool> {
     let mut query = db.prepare(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' \
-         ORDER BY name",
+        "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name",
     )?;
     let found = query
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<Vec<(String, String)>>>()?;
-    Ok(found
+    let found = found
         .iter()
-        .map(|(name, sql)| (name.as_str(), sql.as_str()))
-        .eq(TABLES))
+        .map(|(name, sql)| (name.as_str(), sql.as_str()));
+    Ok(found.eq(TABLES))
 }

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::open::checkpoint;
 use super::{Bucket, DATABASE, Fault, Summary, ledger, log};
 use crate::engine::{Contact, Pause, Record, UnixTime};
 
@@ -63,8 +64,9 @@ enum Work {
 /// [`close`](Self::close) or when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Store {
-    work: SyncSender<Work>,
-    events: mpsc::Sender<Event>,
+    work: mpsc::Sender<Work>,
+    /// Weak, so that events end when the thread does, however it ends.
+    events: mpsc::WeakSender<Event>,
 }
 
 impl Store {
@@ -73,19 +75,24 @@ impl Store {
         directory: PathBuf,
         lock: File,
     ) -> io::Result<(Self, mpsc::Receiver<Event>)> {
-        let (work, inbox) = sync_channel(DEPTH);
+        let (work, inbox) = mpsc::channel(DEPTH);
         // Room for an answer to everything that can be under way.
         let (events, outbox) = mpsc::channel(2 * DEPTH);
+        let answers = events.downgrade();
         let owner = Owner {
             db,
             directory,
-            events: events.clone(),
+            events,
             _lock: lock,
         };
         std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || owner.run(&inbox))?;
-        Ok((Self { work, events }, outbox))
+            .spawn(move || owner.run(inbox))?;
+        let store = Self {
+            work,
+            events: answers,
+        };
+        Ok((store, outbox))
     }
 
     /// Writes records durably, all or none; answered by an [`Event`].
@@ -141,10 +148,11 @@ impl Store {
     }
 
     /// Does all waiting work, folds the journal into the database and ends the
-    /// thread.
+    /// thread, and with it the events; waits if the queue is full. Somebody
+    /// must read the events meanwhile, or there must be room for them.
     pub async fn close(self) {
         let (done, closed) = oneshot::channel();
-        if self.try_send(Work::Close(done)).is_none() {
+        if self.work.send(Work::Close(done)).await.is_ok() {
             // An error means that the thread is gone already.
             let _ = closed.await;
         }
@@ -171,15 +179,20 @@ impl Store {
             | Work::Size(_)
             | Work::Close(_) => Event::Trouble(fault),
         };
-        // Full only if nobody reads events; then nobody misses this one.
-        let _ = self.events.try_send(event);
+        // No sender: the thread is gone, and the end of events says so. Full:
+        // nobody reads events while twice the queue goes unanswered.
+        if let Some(events) = self.events.upgrade()
+            && events.try_send(event).is_err()
+        {
+            tracing::error!("an answer of the store was not read in time and is lost");
+        }
     }
 
     fn try_send(&self, work: Work) -> Option<(Work, Fault)> {
         match self.work.try_send(work) {
             Ok(()) => None,
             Err(TrySendError::Full(work)) => Some((work, Fault::Busy)),
-            Err(TrySendError::Disconnected(work)) => Some((work, Fault::Closed)),
+            Err(TrySendError::Closed(work)) => Some((work, Fault::Closed)),
         }
     }
 }
@@ -192,12 +205,14 @@ struct Owner {
 }
 
 impl Owner {
-    fn run(mut self, inbox: &Receiver<Work>) {
+    fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
         let mut closing = None;
-        while closing.is_none()
-            && let Ok(work) = inbox.recv()
-        {
-            closing = self.work(work);
+        while let Some(work) = inbox.blocking_recv() {
+            if let Some(done) = self.work(work) {
+                // What is in the queue already is still done.
+                inbox.close();
+                closing = Some(done);
+            }
         }
         // The journal folds into the file when the last connection closes.
         drop(self);
@@ -251,11 +266,10 @@ impl Owner {
     fn forget(&mut self, before: UnixTime) -> rusqlite::Result<()> {
         self.transact(Durable::PowerLoss, |transaction| {
             log::forget(transaction, before)?;
-            ledger::forget(transaction, before)
+            ledger::forget(transaction, before)?;
+            shrink(transaction)
         })?;
-        self.db.execute_batch("PRAGMA incremental_vacuum")?;
-        self.db
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        checkpoint(&self.db)
     }
 
     fn size(&self) -> rusqlite::Result<Size> {
@@ -280,6 +294,15 @@ impl Owner {
             let _ = self.events.blocking_send(Event::Trouble(error.into()));
         }
     }
+}
+
+/// Gives the free pages at the end of the file back; each step of the pragma
+/// frees one.
+fn shrink(db: &Connection) -> rusqlite::Result<()> {
+    let mut vacuum = db.prepare("PRAGMA incremental_vacuum")?;
+    let mut steps = vacuum.query([])?;
+    while steps.next()?.is_some() {}
+    Ok(())
 }
 
 /// What a transaction must survive.
