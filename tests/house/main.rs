@@ -13,44 +13,137 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A room, the rooms it may know, and the crates it may use besides `std`.
-type Room = (&'static str, &'static [&'static str], &'static [&'static str]);
+type Room = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
 
 const PLAN: [Room; 11] = [
-    ("protocol", &[], &["sha2", "ed25519_dalek", "rand_core", "zeroize", "thiserror"]),
+    (
+        "protocol",
+        &[],
+        &["sha2", "ed25519_dalek", "rand_core", "zeroize", "thiserror"],
+    ),
     ("engine", &["protocol"], &["rand_core", "zeroize"]),
-    ("exchange", &["protocol"], &["base64", "serde", "serde_json", "thiserror"]),
-    ("radio", &["protocol"], &["bluer", "zbus", "tokio", "futures", "tracing", "thiserror"]),
-    ("store", &["protocol", "engine"], &["rusqlite", "rustix", "tokio", "zeroize", "thiserror"]),
-    ("config", &["engine"], &["serde", "toml", "strsim", "directories", "jiff", "thiserror"]),
+    (
+        "exchange",
+        &["protocol"],
+        &["base64", "serde", "serde_json", "thiserror"],
+    ),
+    (
+        "radio",
+        &["protocol"],
+        &["bluer", "zbus", "tokio", "futures", "tracing", "thiserror"],
+    ),
+    (
+        "store",
+        &["protocol", "engine"],
+        &["rusqlite", "rustix", "tokio", "zeroize", "thiserror"],
+    ),
+    (
+        "config",
+        &["engine"],
+        &[
+            "serde",
+            "toml",
+            "strsim",
+            "directories",
+            "jiff",
+            "thiserror",
+        ],
+    ),
     (
         "daemon",
         &["protocol", "engine", "radio", "store", "config"],
-        &["tokio", "rand", "rand_core", "rustix", "sd_notify", "tracing", "thiserror"],
+        &[
+            "tokio",
+            "rand",
+            "rand_core",
+            "rustix",
+            "sd_notify",
+            "tracing",
+            "thiserror",
+        ],
     ),
     (
         "bus",
         &["daemon", "engine", "radio", "store"],
-        &["zbus", "zbus_polkit", "tokio", "futures", "tracing", "serde", "thiserror", "rustix"],
+        &[
+            "zbus",
+            "zbus_polkit",
+            "tokio",
+            "futures",
+            "tracing",
+            "serde",
+            "thiserror",
+            "rustix",
+        ],
     ),
     (
         "cli",
         &["bus", "config", "exchange", "protocol"],
-        &["clap", "zbus", "tokio", "futures", "serde", "serde_json", "jiff", "rustix", "thiserror"],
+        &[
+            "clap",
+            "zbus",
+            "tokio",
+            "futures",
+            "serde",
+            "serde_json",
+            "jiff",
+            "rustix",
+            "thiserror",
+        ],
     ),
     (
         "run",
         &["bus", "config", "daemon", "radio", "store"],
-        &["clap", "tokio", "tracing", "tracing_subscriber", "tracing_journald", "sd_notify", "rustix", "zbus", "thiserror"],
+        &[
+            "clap",
+            "tokio",
+            "tracing",
+            "tracing_subscriber",
+            "tracing_journald",
+            "sd_notify",
+            "rustix",
+            "zbus",
+            "thiserror",
+        ],
     ),
     ("bin", &[], &["tcnd", "clap"]),
 ];
 
 /// Every crate of the manifest, as it is written in code.
 const CRATES: [&str; 29] = [
-    "base64", "bluer", "clap", "directories", "ed25519_dalek", "futures", "jiff", "rand",
-    "rand_core", "rusqlite", "rustix", "sd_notify", "serde", "serde_json", "sha2", "strsim", "tcnd",
-    "thiserror", "tokio", "toml", "tracing", "tracing_journald", "tracing_subscriber", "zbus",
-    "zbus_polkit", "zeroize", "libc", "nix", "dbus",
+    "base64",
+    "bluer",
+    "clap",
+    "directories",
+    "ed25519_dalek",
+    "futures",
+    "jiff",
+    "rand",
+    "rand_core",
+    "rusqlite",
+    "rustix",
+    "sd_notify",
+    "serde",
+    "serde_json",
+    "sha2",
+    "strsim",
+    "tcnd",
+    "thiserror",
+    "tokio",
+    "toml",
+    "tracing",
+    "tracing_journald",
+    "tracing_subscriber",
+    "zbus",
+    "zbus_polkit",
+    "zeroize",
+    "libc",
+    "nix",
+    "dbus",
 ];
 
 /// Lines of code in a file, comments and blank lines not counted.
@@ -90,15 +183,37 @@ fn rooms_know_only_whom_they_may() {
             }
         }
     }
-    assert!(trespasses.is_empty(), "not on the plan:\n{}", trespasses.join("\n"));
+    assert!(
+        trespasses.is_empty(),
+        "not on the plan:\n{}",
+        trespasses.join("\n")
+    );
 }
 
 #[test]
 fn the_core_is_pure() {
-    let banned = ["async fn", "Arc<", "Mutex", "RwLock", "std::io", "std::fs", "std::net", "std::thread", "Instant", "SystemTime"];
-    for source in sources().into_iter().filter(|s| s.room == "protocol" || s.room == "engine") {
+    let banned = [
+        "async fn",
+        "Arc<",
+        "Mutex",
+        "RwLock",
+        "std::io",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "Instant",
+        "SystemTime",
+    ];
+    for source in sources()
+        .into_iter()
+        .filter(|s| s.room == "protocol" || s.room == "engine")
+    {
         for word in banned {
-            assert!(!source.code.contains(word), "{} has {word}", source.path.display());
+            assert!(
+                !source.code.contains(word),
+                "{} has {word}",
+                source.path.display()
+            );
         }
     }
 }
@@ -107,7 +222,10 @@ fn the_core_is_pure() {
 fn files_are_of_a_size_to_read() {
     for source in sources() {
         let (path, lines) = (source.path.display(), source.lines);
-        assert!(lines <= LONGEST_FILE, "{path} has {lines} lines of code, {LONGEST_FILE} at most");
+        assert!(
+            lines <= LONGEST_FILE,
+            "{path} has {lines} lines of code, {LONGEST_FILE} at most"
+        );
     }
 }
 
@@ -115,22 +233,41 @@ fn files_are_of_a_size_to_read() {
 fn every_file_says_what_it_is() {
     for source in sources() {
         let text = fs::read_to_string(&source.path).unwrap();
-        assert!(text.starts_with("//! "), "{} has no header", source.path.display());
+        assert!(
+            text.starts_with("//! "),
+            "{} has no header",
+            source.path.display()
+        );
     }
 }
 
 #[test]
 fn the_scanner_sees_a_trespass() {
     let code = code_of("use crate::store::Store; // crate::bus\nlet x = rusqlite::Connection;");
-    let found: Vec<_> = paths(&code).into_iter().map(|(head, next)| format!("{head}::{next}")).collect();
-    assert_eq!(found, ["crate::store", "store::Store", "rusqlite::Connection"]);
+    let found: Vec<_> = paths(&code)
+        .into_iter()
+        .map(|(head, next)| format!("{head}::{next}"))
+        .collect();
+    assert_eq!(
+        found,
+        ["crate::store", "store::Store", "rusqlite::Connection"]
+    );
     let grouped = paths("use crate::{bus, radio::Radio};");
-    assert!(grouped.contains(&("crate".into(), "bus".into())), "{grouped:?}");
-    assert!(grouped.contains(&("crate".into(), "radio".into())), "{grouped:?}");
+    assert!(
+        grouped.contains(&("crate".into(), "bus".into())),
+        "{grouped:?}"
+    );
+    assert!(
+        grouped.contains(&("crate".into(), "radio".into())),
+        "{grouped:?}"
+    );
 }
 
 fn plan(room: &str) -> Room {
-    *PLAN.iter().find(|(name, _, _)| *name == room).unwrap_or_else(|| panic!("no room {room}"))
+    *PLAN
+        .iter()
+        .find(|(name, _, _)| *name == room)
+        .unwrap_or_else(|| panic!("no room {room}"))
 }
 
 fn sources() -> Vec<Source> {
@@ -146,9 +283,18 @@ fn sources() -> Vec<Source> {
         let text = fs::read_to_string(&path).unwrap();
         let code = code_of(&text);
         let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
-        Source { room, path, code, lines }
+        Source {
+            room,
+            path,
+            code,
+            lines,
+        }
     };
-    files.into_iter().filter(|path| !path.ends_with("src/lib.rs")).map(of).collect()
+    files
+        .into_iter()
+        .filter(|path| !path.ends_with("src/lib.rs"))
+        .map(of)
+        .collect()
 }
 
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -165,14 +311,21 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 /// What stands before the tests, without comments.
 fn code_of(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
-    text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .map(|line| line.split("//").next().unwrap())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Every `head::next` in the code, a group `crate::{a, b::C}` taken apart.
 fn paths(code: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("::") {
-        let head: String = code[..at].chars().rev().take_while(|c| is_word(*c)).collect();
+        let head: String = code[..at]
+            .chars()
+            .rev()
+            .take_while(|c| is_word(*c))
+            .collect();
         let head: String = head.chars().rev().collect();
         let rest = &code[at + 2..];
         if let Some(group) = rest.strip_prefix('{') {
