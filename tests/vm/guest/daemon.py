@@ -19,8 +19,8 @@ MANAGER = "org.tcncoalition.Tcnd1.Manager"
 BINARY = "/usr/libexec/tcnd"
 UNIT = "tcnd.service"
 
-# A period that makes eight rotations bearable, and leaves BlueZ under emulation time for each.
-PERIOD, JITTER, FLUSH = 8, 1, 2
+# The shortest period the daemon takes, and how much it may be shortened by chance; in seconds.
+PERIOD, JITTER, FLUSH = 10, 3, 2
 
 
 def configuration(adapter):
