@@ -36,9 +36,10 @@ use super::{Fault, Options, presence};
 
 /// For an advert to go once BlueZ was told to drop it.
 const LEAVE: Duration = Duration::from_secs(5);
-/// For the same when BlueZ is told by the end of a connection. libdbus holds
-/// that open for half a minute after its last user went.
-const LINGER: Duration = Duration::from_secs(45);
+/// For the same when BlueZ is told by the end of a connection: bluer's stays
+/// open for 30 s after its session was dropped, while it waits in vain for
+/// three answers of the bus, 10 s each.
+const LINGER: Duration = Duration::from_secs(35);
 
 pub(super) struct Edge {
     options: Options,

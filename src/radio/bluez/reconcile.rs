@@ -178,6 +178,9 @@ impl Plan {
                 self.up = now;
                 if !can_air {
                     self.withdraw(Advert::Leaving);
+                    if let Wish::Air(_) = self.wish {
+                        self.wish = Wish::Listen;
+                    }
                 }
                 self.said.push(Event::Up { can_air });
             }
@@ -200,13 +203,14 @@ impl Plan {
 
     /// Takes the advert off the air for good, and forgets that it was ordered.
     fn withdraw(&mut self, leaves: Advert) {
-        if let Advert::Airing(tcn) = self.advert {
-            self.advert = leaves;
-            if !self.clearing {
-                self.said.push(Event::Withdrawn(tcn));
-            }
+        let Advert::Airing(tcn) = self.advert else {
+            return;
+        };
+        self.advert = leaves;
+        if !self.clearing {
+            self.said.push(Event::Withdrawn(tcn));
         }
-        if let Wish::Air(_) = self.wish {
+        if matches!(self.wish, Wish::Air(frame) if frame.tcn == tcn) {
             self.wish = Wish::Listen;
         }
     }
@@ -410,3 +414,6 @@ impl Plan {
         self.said.drain(..)
     }
 }
+
+#[cfg(test)]
+mod tests;
