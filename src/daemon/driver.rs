@@ -103,6 +103,10 @@ pub(super) struct Driver {
     orders: mpsc::Sender<Order>,
     mailbox: Mailbox,
     alarm: Alarm,
+    /// What the alarm is set to.
+    wake: Duration,
+    /// Nothing but a sighting happened since the last look.
+    only_heard: bool,
 }
 
 /// Runs the daemon until it is told to stop.
@@ -203,6 +207,8 @@ impl Driver {
             orders,
             mailbox,
             alarm: Alarm::new().map_err(Fault::Timer)?,
+            wake: Duration::ZERO,
+            only_heard: false,
         })
     }
 
@@ -221,9 +227,13 @@ impl Driver {
         self.settings.consent.unwrap_or(self.consent)
     }
 
-    /// Publishes what changed and sets the alarm.
+    /// Publishes what changed and sets the alarm. After a mere sighting there
+    /// is nothing to publish, and sightings are most of what happens.
     fn settle(&mut self) -> Result<(), Fault> {
         let now = clock::now();
+        if std::mem::replace(&mut self.only_heard, false) && now.boot < self.wake {
+            return self.set_alarm(now);
+        }
         if self.engine.view(now).overdue {
             return Err(Fault::Overdue);
         }
@@ -237,14 +247,22 @@ impl Driver {
             }
             changed
         });
+        self.set_alarm(now)
+    }
+
+    fn set_alarm(&mut self, now: Moment) -> Result<(), Fault> {
         let wakes = [self.notifier.next_feed(), self.holds.next_end()];
         let wake = wakes
             .into_iter()
             .flatten()
-            .fold(self.engine.poll_timeout(), Duration::min);
-        self.alarm
-            .set(wake.min(now.boot + LONGEST_WAIT))
-            .map_err(Fault::Timer)
+            .fold(self.engine.poll_timeout(), Duration::min)
+            .min(now.boot + LONGEST_WAIT);
+        // One that has rung has to be set again, were it to the same time.
+        if wake == self.wake && now.boot < wake {
+            return Ok(());
+        }
+        self.wake = wake;
+        self.alarm.set(wake).map_err(Fault::Timer)
     }
 
     fn snapshot(&self, now: Moment) -> Snapshot {
@@ -284,6 +302,7 @@ impl Driver {
     }
 
     async fn radio_event(&mut self, event: radio::Event) {
+        self.only_heard = matches!(event, radio::Event::Heard { .. });
         let input = match event {
             radio::Event::Up { can_air } => Input::RadioUp { can_air },
             radio::Event::Down => Input::RadioDown,
