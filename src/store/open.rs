@@ -100,8 +100,10 @@ fn make_private(directory: &Path) -> Result<(), OpenError> {
     }
     let wider = metadata.mode() & 0o077 != 0;
     // Somebody's directory of other things, /etc say, keeps its mode.
-    let ours =
-        directory.join(LOCK).exists() || directory.read_dir().map_err(failed)?.next().is_none();
+    let ours = [LOCK, DATABASE]
+        .iter()
+        .any(|file| directory.join(file).exists())
+        || directory.read_dir().map_err(failed)?.next().is_none();
     if metadata.mode() & 0o022 != 0 || (wider && !ours) {
         return Err(OpenError::NotPrivate {
             path: directory.to_owned(),

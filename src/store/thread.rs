@@ -197,11 +197,12 @@ impl Store {
     }
 }
 
+/// Dropped from top to bottom: the events end when the lock is free again.
 struct Owner {
     db: Connection,
+    _lock: File,
     directory: PathBuf,
     events: mpsc::Sender<Event>,
-    _lock: File,
 }
 
 impl Owner {
