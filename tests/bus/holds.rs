@@ -1,1 +1,116 @@
-//! holds
+//! A pause that is held ends with its holder, however it leaves.
+
+use std::collections::HashMap;
+
+use tcnd::bus::names;
+use tcnd::bus::proxy::ManagerProxy;
+use zbus::{Connection, Variant};
+
+use crate::members::error_name;
+use crate::polkit::{Polkit, Verdict};
+use crate::puppet::{COOKIE, idle};
+use crate::rig::{Pair, soon};
+use crate::town::{ROOT, STRANGER, Served, Town};
+
+fn hold() -> HashMap<&'static str, Variant<'static>> {
+    HashMap::from([("hold", true.into())])
+}
+
+async fn scene(verdict: Verdict) -> (Town, Polkit, Served) {
+    let town = Town::new();
+    let polkit = Polkit::serve(town.connect(ROOT).await, verdict).await;
+    let served = town.serve(idle()).await;
+    (town, polkit, served)
+}
+
+async fn pause(client: &Connection) -> zbus::Result<u32> {
+    let manager = ManagerProxy::new(client).await.unwrap();
+    soon(manager.pause(0, "call", hold())).await
+}
+
+fn name(client: &Connection) -> String {
+    client.unique_name().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn the_holder_leaves() {
+    let (town, _polkit, mut served) = scene(Verdict::Yes).await;
+    let holder = town.connect(STRANGER).await;
+    let name = name(&holder);
+    for _ in 0..2 {
+        assert_eq!(pause(&holder).await.unwrap(), COOKIE);
+    }
+    let asked = format!("Pause 0s \"call\" \"\" Some({name:?})");
+    assert_eq!(served.puppet.heard(), [asked.clone(), asked]);
+    let other = town.connect(STRANGER).await;
+    other.close().await.unwrap();
+
+    holder.close().await.unwrap();
+    let left = soon(served.puppet.asked.recv()).await.unwrap();
+    assert_eq!(
+        left,
+        format!("Left {name}"),
+        "said once, of the holder alone"
+    );
+}
+
+/// The holder is gone before polkit has decided: nobody is left to leave.
+#[tokio::test]
+async fn the_holder_left_before_it_could_hold() {
+    let (town, polkit, mut served) = scene(Verdict::Think).await;
+    let holder = town.connect(STRANGER).await;
+    let name = name(&holder);
+    let manager = ManagerProxy::new(&holder).await.unwrap();
+    let pause = manager.pause(0, "call", hold());
+    tokio::select! {
+        _ = pause => panic!("it was answered"),
+        () = soon(polkit.asked()) => {}
+    }
+    drop(manager);
+    holder.close().await.unwrap();
+    // The bus has to have noticed, or there is nothing to be tested.
+    let bus = zbus::fdo::DBusProxy::new(&served.connection).await.unwrap();
+    let gone = async {
+        while bus
+            .name_has_owner(name.as_str().try_into().unwrap())
+            .await
+            .unwrap()
+        {}
+    };
+    soon(gone).await;
+    polkit.decide();
+    let asked = soon(served.puppet.asked.recv()).await.unwrap();
+    assert!(asked.starts_with("Pause"), "{asked}");
+    let left = soon(served.puppet.asked.recv()).await.unwrap();
+    assert_eq!(left, format!("Left {name}"));
+}
+
+#[tokio::test]
+async fn holders_are_bounded() {
+    let (town, _polkit, mut served) = scene(Verdict::Yes).await;
+    let mut holders = Vec::new();
+    for _ in 0..64 {
+        let holder = town.connect(STRANGER).await;
+        pause(&holder).await.unwrap();
+        holders.push(holder);
+    }
+    let one_more = town.connect(STRANGER).await;
+    assert_eq!(error_name(pause(&one_more).await), names::error::BUSY);
+    pause(&holders[0]).await.expect("it is watched already");
+    served.puppet.heard();
+
+    holders.pop().unwrap().close().await.unwrap();
+    let left = soon(served.puppet.asked.recv()).await.unwrap();
+    assert!(left.starts_with("Left"), "{left}");
+    pause(&one_more).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn there_is_nobody_to_watch_without_a_bus() {
+    let mut rig = Pair::new(idle()).await;
+    assert_eq!(
+        error_name(pause(&rig.client).await),
+        names::error::INVALID_ARGS
+    );
+    assert_eq!(rig.puppet.heard(), [""; 0]);
+}

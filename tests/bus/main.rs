@@ -1,9 +1,10 @@
 //! The room `bus`, from outside.
 //!
-//! `contract`, `members`, `signals` and `holds` look at what the daemon says;
-//! the first three over a socket pair, without any bus. `policy` asks who may
-//! hear it, on a private bus with the policy file we ship, where callers are
-//! really other users: that needs root and dbus-daemon, and fails without.
+//! `contract`, `members` and `signals` look at what the daemon says, over a
+//! socket pair, without any bus; `files` at the files beside it. `policy`,
+//! `questions` and `holds` ask who may hear it, on a private bus with the policy
+//! file we ship, where callers are really other users: that needs root and
+//! dbus-daemon, and fails without.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +16,9 @@ mod files;
 mod holds;
 mod members;
 mod policy;
+mod polkit;
 mod puppet;
+mod questions;
 mod rig;
 mod signals;
+mod town;

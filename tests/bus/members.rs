@@ -1,1 +1,504 @@
-//! members
+//! Every member, as a client uses it: what reaches the daemon, what comes back,
+//! and what it is told when something is wrong.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tcnd::bus::proxy::{AdapterProxy, ContactsProxy, ManagerProxy, PauseHold, Statistics, Summary};
+use tcnd::bus::{Bouncer, names};
+use tcnd::daemon::{Problem, Refusal, State};
+use tcnd::radio::{AddressKind, Trouble};
+use zbus::fdo::PropertiesProxy;
+use zbus::names::InterfaceName;
+use zbus::{DBusError, Variant};
+
+use crate::contract::served;
+use crate::puppet::{COOKIE, busy, idle};
+use crate::rig::{Pair, own_uid, soon};
+
+/// The name of the error a call ended with.
+pub(crate) fn error_name<T: std::fmt::Debug>(answer: zbus::Result<T>) -> String {
+    let error = answer.unwrap_err();
+    if let zbus::Error::FDO(error) = &error {
+        return error.name().to_string();
+    }
+    let zbus::Error::MethodError(name, Some(text), _) = error else {
+        panic!("no answer from the daemon: {error}");
+    };
+    assert!(text.len() > 10, "{name} says why");
+    name.to_string()
+}
+
+fn none() -> HashMap<&'static str, Variant<'static>> {
+    HashMap::new()
+}
+
+fn options<const N: usize>(
+    options: [(&'static str, Variant<'static>); N],
+) -> HashMap<&'static str, Variant<'static>> {
+    options.into()
+}
+
+#[tokio::test]
+async fn properties_of_the_manager() {
+    let rig = Pair::new(busy()).await;
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
+    assert_eq!(manager.api_level().await.unwrap(), 1);
+    assert_eq!(manager.features().await.unwrap(), [""; 0]);
+    assert!(manager.enabled().await.unwrap());
+    assert_eq!(manager.state().await.unwrap(), "degraded");
+    assert_eq!(
+        manager.problems().await.unwrap(),
+        ["scan-failed", "crowded"]
+    );
+    assert!(manager.advertising().await.unwrap());
+    assert!(manager.scanning().await.unwrap());
+    assert_eq!(manager.scan_mode().await.unwrap(), "active");
+    assert!(manager.simulated().await.unwrap());
+    let hci0 = names::adapter_path("hci0").unwrap();
+    assert_eq!(manager.adapter().await.unwrap().as_str(), hci0);
+    assert_eq!(manager.current_tcn_age().await.unwrap(), 61);
+    assert_eq!(manager.rotation_interval().await.unwrap(), 600);
+    assert_eq!(manager.paused_until().await.unwrap(), 1_800_000_000);
+    let hold = PauseHold {
+        reason: "in a meeting".to_owned(),
+        application_id: "org.example.Diary".to_owned(),
+    };
+    assert_eq!(manager.pause_holds().await.unwrap(), [hold]);
+    assert_eq!(manager.reports_checked_at().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn properties_of_an_idle_manager() {
+    let rig = Pair::new(idle()).await;
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    assert!(!manager.enabled().await.unwrap());
+    assert_eq!(manager.state().await.unwrap(), "idle");
+    assert_eq!(manager.scan_mode().await.unwrap(), "off");
+    assert_eq!(manager.adapter().await.unwrap().as_str(), "/");
+    assert_eq!(manager.paused_until().await.unwrap(), 0);
+    assert_eq!(manager.pause_holds().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn properties_of_an_adapter() {
+    let rig = Pair::new(busy()).await;
+    let adapter = AdapterProxy::new(&rig.client, names::adapter_path("hci0").unwrap())
+        .await
+        .unwrap();
+    assert_eq!(adapter.name().await.unwrap(), "hci0");
+    assert!(adapter.powered().await.unwrap());
+    assert!(adapter.selected().await.unwrap());
+    assert!(adapter.can_advertise().await.unwrap());
+    assert_eq!(adapter.private_address().await.unwrap(), "nrpa");
+    assert_eq!(adapter.adv_instances_free().await.unwrap(), 4);
+    assert_eq!(adapter.recovery_count().await.unwrap(), 2);
+    assert_eq!(adapter.last_problem().await.unwrap(), "adapter-off");
+}
+
+/// Stable tokens: a change here breaks programs.
+#[tokio::test]
+async fn words() {
+    let rig = Pair::new(idle()).await;
+    let manager = PropertiesProxy::new(&rig.client, names::BUS, names::ROOT)
+        .await
+        .unwrap();
+    let read = async |name: &str| {
+        let interface = InterfaceName::from_static_str(names::MANAGER).unwrap();
+        soon(manager.get(interface, name)).await.unwrap()
+    };
+    for (state, word) in [
+        (State::Starting, "starting"),
+        (State::Running, "running"),
+        (State::Degraded, "degraded"),
+        (State::Paused, "paused"),
+        (State::Idle, "idle"),
+        (State::Failed, "failed"),
+    ] {
+        rig.puppet.change(|now| now.state = state);
+        assert_eq!(String::try_from(read("State").await).unwrap(), word);
+    }
+    let radio = Problem::Radio;
+    for (problem, word) in [
+        (radio(Trouble::BluetoothdMissing), "bluetoothd-missing"),
+        (radio(Trouble::AdapterMissing), "adapter-missing"),
+        (radio(Trouble::AdapterOff), "adapter-off"),
+        (radio(Trouble::AdapterBlocked), "adapter-blocked"),
+        (
+            radio(Trouble::AdvertiseUnsupported),
+            "advertise-unsupported",
+        ),
+        (radio(Trouble::AdvertiseFailed), "advertise-failed"),
+        (radio(Trouble::AddressNotPrivate), "address-not-private"),
+        (radio(Trouble::ScanFailed), "scan-failed"),
+        (Problem::ClockUnsynchronised, "clock-unsynchronised"),
+        (Problem::StorageFull, "storage-full"),
+        (Problem::StorageCorrupt, "storage-corrupt"),
+        (Problem::Crowded, "crowded"),
+    ] {
+        rig.puppet.change(|now| now.problems = [problem].into());
+        let words = Vec::<String>::try_from(read("Problems").await).unwrap();
+        assert_eq!(words, [word]);
+    }
+}
+
+#[tokio::test]
+async fn kinds_of_address() {
+    for (kind, word) in [
+        (AddressKind::NonResolvable, "nrpa"),
+        (AddressKind::Public, "public"),
+        (AddressKind::Unknown, "unknown"),
+    ] {
+        let mut first = busy();
+        first.adapters[0].address = kind;
+        first.adapters[0].last_trouble = None;
+        let rig = Pair::new(first).await;
+        let path = names::adapter_path("hci0").unwrap();
+        let adapter = AdapterProxy::new(&rig.client, path).await.unwrap();
+        assert_eq!(adapter.private_address().await.unwrap(), word);
+        assert_eq!(adapter.last_problem().await.unwrap(), "");
+    }
+}
+
+#[tokio::test]
+async fn methods_reach_the_daemon() {
+    let mut rig = Pair::new(idle()).await;
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    soon(manager.enable(none())).await.unwrap();
+    soon(manager.disable()).await.unwrap();
+    let application = options([("application_id", "org.example.A".into())]);
+    assert_eq!(
+        soon(manager.pause(60, "why", application)).await.unwrap(),
+        COOKIE
+    );
+    let no_hold = options([("hold", false.into())]);
+    assert_eq!(soon(manager.pause(0, "", no_hold)).await.unwrap(), COOKIE);
+    soon(manager.resume(9)).await.unwrap();
+    soon(manager.rotate()).await.unwrap();
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            "Enable",
+            "Disable",
+            r#"Pause 60s "why" "org.example.A" None"#,
+            r#"Pause 0s "" "" None"#,
+            "Resume 9",
+            "Rotate",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn reload_by_its_flags() {
+    let mut rig = Pair::new(idle()).await;
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    for (flags, asked, logged) in [
+        (0, vec!["Reload"], vec!["reset"]),
+        (1, vec!["Reload"], vec![]),
+        (2, vec![], vec!["reset"]),
+        (3, vec!["Reload"], vec!["reset"]),
+    ] {
+        soon(manager.reload(flags)).await.unwrap();
+        assert_eq!(rig.puppet.heard(), asked, "{flags}");
+        assert_eq!(rig.log.read(), logged, "{flags}");
+    }
+    let answer = soon(manager.reload(4)).await;
+    assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    assert_eq!(rig.puppet.heard(), [""; 0]);
+}
+
+#[tokio::test]
+async fn self_test_says_what_was_found() {
+    let rig = Pair::new(idle()).await;
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let checks = soon(manager.self_test(none())).await.unwrap();
+    let said: Vec<_> = checks
+        .iter()
+        .map(|check| {
+            assert_eq!(check.len(), 3);
+            ["name", "result", "detail"].map(|key| <&str>::try_from(&check[key]).unwrap())
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ["advert-alive", "passed", "on hci0"],
+            ["clock", "failed", "before this release was made"],
+        ]
+    );
+}
+
+#[tokio::test]
+async fn contacts_in_sums() {
+    let mut rig = Pair::new(idle()).await;
+    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    let summary = soon(contacts.get_summary(none())).await.unwrap();
+    assert_eq!(
+        summary,
+        Summary {
+            numbers: 3,
+            sightings: u32::MAX,
+            oldest: Some(7200),
+            per_day: vec![(86_400, 3, 9)],
+            attenuation: vec![(55, 1), (63, 2), (73, 3), (255, 4)],
+        }
+    );
+    let bars = soon(contacts.get_histogram(0, 7200, 3600)).await.unwrap();
+    assert_eq!(bars, [(86_400, 3, 9)]);
+    let statistics = soon(contacts.get_statistics()).await.unwrap();
+    assert_eq!(
+        statistics,
+        Statistics {
+            rotations: 1,
+            advert_ok: 2,
+            advert_fail: 3,
+            scan_restarts: 4,
+            invalid_frames: 5,
+            dropped: 6,
+            db_bytes: 7,
+            rows: 8,
+        }
+    );
+    let end = i64::MAX.unsigned_abs() / 3600 * 3600;
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            &format!("Summary 0 {end}"),
+            "Histogram 0 7200 3600",
+            "Statistics",
+        ]
+    );
+}
+
+/// Spans are widened to whole hours: two that differ by a second get the same
+/// answer, so nobody can find out a time by subtracting.
+#[tokio::test]
+async fn nothing_finer_than_an_hour() {
+    let mut rig = Pair::new(idle()).await;
+    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    for (from, to) in [(3600, 7200), (3601, 7200), (7199, 7200), (3600, 3601)] {
+        let span = options([("from", from.into()), ("to", to.into())]);
+        soon(contacts.get_summary(span)).await.unwrap();
+        soon(contacts.get_histogram(from, to, 3600)).await.unwrap();
+        let asked = ["Summary 3600 7200", "Histogram 3600 7200 3600"];
+        assert_eq!(rig.puppet.heard(), asked, "{from}..{to}");
+    }
+}
+
+#[tokio::test]
+async fn histograms_out_of_range() {
+    let mut rig = Pair::new(idle()).await;
+    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    const HOURS: u64 = 3600;
+    for (from, to, bucket) in [
+        (1, 1, 3600),
+        (2, 1, 3600),
+        (0, 7200, 0),
+        (0, 7200, 3599),
+        (0, 7200, 3601),
+        (0, 7200, 5400),
+        (0, 10_001 * HOURS, 3600),
+        (0, u64::MAX, u32::MAX / 3600 * 3600),
+    ] {
+        let answer = soon(contacts.get_histogram(from, to, bucket)).await;
+        let name = error_name(answer);
+        assert_eq!(name, names::error::INVALID_RANGE, "{from}..{to}/{bucket}");
+    }
+    let reversed = options([("from", 2_u64.into()), ("to", 1_u64.into())]);
+    let answer = soon(contacts.get_summary(reversed)).await;
+    assert_eq!(error_name(answer), names::error::INVALID_RANGE);
+    assert_eq!(rig.puppet.heard(), [""; 0]);
+
+    soon(contacts.get_histogram(0, 10_000 * HOURS, 3600))
+        .await
+        .unwrap();
+    soon(contacts.get_histogram(u64::MAX - 1, u64::MAX, 3600))
+        .await
+        .unwrap();
+    let end = i64::MAX.unsigned_abs() / HOURS * HOURS;
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            "Histogram 0 36000000 3600".to_owned(),
+            format!("Histogram {} {end} 3600", end - HOURS),
+        ]
+    );
+}
+
+/// An option that is not read is refused, and so is one of another type; the
+/// refusal names what there is.
+#[tokio::test]
+async fn options_are_read_strictly() {
+    let mut rig = Pair::new(idle()).await;
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    let odd = || options([("holdd", true.into())]);
+    let answers = [
+        soon(manager.pause(0, "", odd())).await.map(drop),
+        soon(manager.pause(0, "", options([("hold", 1_u32.into())])))
+            .await
+            .map(drop),
+        soon(manager.pause(0, "", options([("application_id", true.into())])))
+            .await
+            .map(drop),
+        soon(contacts.get_summary(odd())).await.map(drop),
+        soon(contacts.get_summary(options([("from", 0_u32.into())])))
+            .await
+            .map(drop),
+        soon(contacts.get_summary(options([("to", "now".into())])))
+            .await
+            .map(drop),
+    ];
+    for (answer, known) in answers.into_iter().zip([
+        "hold (b), application_id (s)",
+        "hold (b), application_id (s)",
+        "hold (b), application_id (s)",
+        "from (t), to (t)",
+        "from (t), to (t)",
+        "from (t), to (t)",
+    ]) {
+        assert!(format!("{answer:?}").contains(known), "{answer:?}");
+        assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    }
+    for answer in [
+        soon(manager.enable(odd())).await,
+        soon(manager.self_test(odd())).await.map(drop),
+    ] {
+        assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    }
+    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+}
+
+#[tokio::test]
+async fn texts_are_bounded() {
+    let mut rig = Pair::new(idle()).await;
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let (fits, long) = ("x".repeat(256), "é".repeat(129));
+    let id = |id: &str| options([("application_id", id.to_owned().into())]);
+    soon(manager.pause(1, &fits, id(&fits))).await.unwrap();
+    assert_eq!(rig.puppet.heard().len(), 1);
+    for answer in [
+        soon(manager.pause(1, &long, none())).await,
+        soon(manager.pause(1, "", id(&long))).await,
+    ] {
+        assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    }
+    assert_eq!(rig.puppet.heard(), [""; 0]);
+}
+
+#[tokio::test]
+async fn refusals_keep_their_names() {
+    let rig = Pair::new(idle()).await;
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    for (refusal, name) in [
+        (Refusal::NotReady("paused"), names::error::NOT_READY),
+        (
+            Refusal::InvalidRange("from is after to"),
+            names::error::INVALID_RANGE,
+        ),
+        (Refusal::NotFound, names::error::NOT_FOUND),
+        (Refusal::Busy, names::error::BUSY),
+        (
+            Refusal::InvalidArgument("reason too long"),
+            names::error::INVALID_ARGS,
+        ),
+        (Refusal::Storage, names::error::FAILED),
+        (Refusal::Gone, names::error::NOT_READY),
+    ] {
+        rig.puppet.refuse(Some(refusal));
+        assert_eq!(error_name(soon(manager.rotate()).await), name);
+    }
+}
+
+/// Whatever the daemon serves as a method has a rule, and refuses a stranger.
+/// The members come from the introspection, so a new one cannot be forgotten.
+#[tokio::test]
+async fn every_method_refuses_a_stranger() {
+    let stranger = Bouncer::same_user(own_uid().wrapping_add(1));
+    let mut rig = Pair::with(busy(), stranger).await;
+    let mut tried = BTreeSet::new();
+    for (interface, members) in served(&rig.client).await {
+        for (name, member) in members.iter().filter(|(_, member)| member.kind == "method") {
+            let signature = member.signature();
+            let answer = soon(call(&rig.client, &interface, name, &signature)).await;
+            assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED, "{name}");
+            tried.insert(name.clone());
+        }
+    }
+    assert_eq!(tried.len(), 10);
+    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+}
+
+/// Calls a member with the smallest arguments of this signature.
+pub(crate) async fn call(
+    client: &zbus::Connection,
+    interface: &str,
+    member: &str,
+    signature: &str,
+) -> zbus::Result<zbus::Message> {
+    let (to, at, on) = (Some(names::BUS), names::ROOT, Some(interface));
+    match signature {
+        "" => client.call_method(to, at, on, member, &()).await,
+        "u" => client.call_method(to, at, on, member, &0_u32).await,
+        "a{sv}" => client.call_method(to, at, on, member, &(none(),)).await,
+        "tsa{sv}" => {
+            client
+                .call_method(to, at, on, member, &(0_u64, "", none()))
+                .await
+        }
+        "ttu" => {
+            let span = (0_u64, 3600_u64, 3600_u32);
+            client.call_method(to, at, on, member, &span).await
+        }
+        other => panic!("no arguments known for {member}({other})"),
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_controlled_by_those_who_may() {
+    let rig = Pair::new(idle()).await;
+    let set = async |name: &'static str, value: &'static str| {
+        set_log(&rig.client, name, value.into()).await
+    };
+    for (name, value, noted) in [
+        ("LogLevel", "emerg", "level emerg"),
+        ("LogLevel", "debug", "level debug"),
+        ("LogTarget", "journal", "target journal"),
+    ] {
+        set(name, value).await.unwrap();
+        assert_eq!(rig.log.read(), [noted]);
+    }
+    let answer = set("LogTarget", "console").await;
+    assert_eq!(error_name(answer), names::error::NOT_SUPPORTED);
+    rig.log.read();
+    for (name, value) in [("LogLevel", "verbose"), ("LogTarget", "kmsg")] {
+        assert_eq!(
+            error_name(set(name, value).await),
+            names::error::INVALID_ARGS
+        );
+    }
+    assert_eq!(rig.log.read(), [""; 0]);
+
+    let rig = Pair::with(idle(), Bouncer::same_user(own_uid().wrapping_add(1))).await;
+    for (name, value) in [("LogLevel", "debug"), ("LogTarget", "journal")] {
+        let answer = set_log(&rig.client, name, value.into()).await;
+        assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED);
+    }
+    assert_eq!(rig.log.read(), [""; 0]);
+}
+
+pub(crate) async fn set_log(
+    client: &zbus::Connection,
+    name: &str,
+    value: Variant<'_>,
+) -> zbus::Result<()> {
+    let asked = (names::LOG_CONTROL, name, value);
+    let set = client.call_method(
+        Some(names::BUS),
+        names::LOG_CONTROL_PATH,
+        Some("org.freedesktop.DBus.Properties"),
+        "Set",
+        &asked,
+    );
+    soon(set).await.map(drop)
+}

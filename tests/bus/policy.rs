@@ -1,1 +1,340 @@
-//! policy
+//! Who may do what: every member, every kind of caller, on a bus that has the
+//! policy we ship.
+
+use std::collections::BTreeMap;
+
+use tcnd::bus::proxy::ManagerProxy;
+use tcnd::bus::{self, Bouncer, Fault, names};
+use zbus::fdo::{ObjectManagerProxy, PeerProxy};
+use zbus::{Connection, interface};
+
+use crate::contract::{parse_document, served};
+use crate::members::{call, error_name};
+use crate::polkit::{Polkit, Verdict};
+use crate::puppet::{Puppet, busy};
+use crate::rig::{Diary, soon};
+use crate::town::{ROOT, STRANGER, TCND, Town};
+
+const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
+/// Calls and reads and writes everything the daemon has.
+async fn try_everything(client: &Connection) -> BTreeMap<String, String> {
+    let mut outcomes = BTreeMap::new();
+    for (interface, members) in served(client).await {
+        let short = interface.rsplit('.').next().unwrap();
+        for (name, member) in members {
+            let mut note = |verb: &str, answer: zbus::Result<zbus::Message>| {
+                let outcome = answer.map_or_else(short_error, |_| "ok".to_owned());
+                outcomes.insert(format!("{verb} {short}.{name}"), outcome);
+            };
+            if member.kind == "method" {
+                let signature = member.signature();
+                note(
+                    "call",
+                    soon(call(client, &interface, &name, &signature)).await,
+                );
+            } else {
+                note(
+                    "read",
+                    read(client, path_of(&interface), &interface, &name).await,
+                );
+                note(
+                    "write",
+                    write(client, &interface, &name, member.value_type()).await,
+                );
+            }
+        }
+    }
+    outcomes
+}
+
+fn short_error(error: zbus::Error) -> String {
+    let name = error_name::<()>(Err(error));
+    name.rsplit('.').next().unwrap().to_owned()
+}
+
+fn path_of(interface: &str) -> String {
+    match interface {
+        names::LOG_CONTROL => names::LOG_CONTROL_PATH.to_owned(),
+        names::ADAPTER => names::adapter_path("hci0").unwrap(),
+        _ => names::ROOT.to_owned(),
+    }
+}
+
+async fn read(
+    client: &Connection,
+    path: String,
+    interface: &str,
+    name: &str,
+) -> zbus::Result<zbus::Message> {
+    let asked = (interface, name);
+    let to = Some(names::BUS);
+    soon(client.call_method(to, path.as_str(), Some(PROPERTIES), "Get", &asked)).await
+}
+
+/// Writes a value of the right type, which is good for LogControl1.
+async fn write(
+    client: &Connection,
+    interface: &str,
+    name: &str,
+    signature: &str,
+) -> zbus::Result<zbus::Message> {
+    let value: zbus::Variant<'_> = match (name, signature) {
+        ("LogLevel", _) => "debug".into(),
+        ("LogTarget", _) => "journal".into(),
+        (_, "b") => true.into(),
+        (_, "u") => 0_u32.into(),
+        (_, "t") => 0_u64.into(),
+        (_, "y") => 0_u8.into(),
+        _ => "".into(),
+    };
+    let asked = (interface, name, value);
+    let (to, path) = (Some(names::BUS), path_of(interface));
+    soon(client.call_method(to, path.as_str(), Some(PROPERTIES), "Set", &asked)).await
+}
+
+/// The whole table: what, an unprivileged caller's fate, root's.
+#[tokio::test]
+async fn every_member_and_every_caller() {
+    let town = Town::new();
+    let _polkit = Polkit::serve(town.connect(ROOT).await, Verdict::No).await;
+    let _served = town.serve(busy()).await;
+    let stranger = try_everything(&town.connect(STRANGER).await).await;
+    let root = try_everything(&town.connect(ROOT).await).await;
+    let table: String = stranger
+        .iter()
+        .map(|(what, fate)| format!("{what:36}{fate:17}{}\n", root[what]))
+        .collect();
+    assert_eq!(table, TABLE);
+    assert_eq!(stranger.len(), root.len());
+}
+
+const TABLE: &str = "\
+call Contacts.GetHistogram          NotAuthorized    ok
+call Contacts.GetStatistics         NotAuthorized    ok
+call Contacts.GetSummary            NotAuthorized    ok
+call Manager.Disable                NotAuthorized    ok
+call Manager.Enable                 NotAuthorized    ok
+call Manager.Pause                  NotAuthorized    ok
+call Manager.Reload                 NotAuthorized    ok
+call Manager.Resume                 NotAuthorized    ok
+call Manager.Rotate                 NotAuthorized    ok
+call Manager.SelfTest               NotAuthorized    ok
+read Adapter.AdvInstancesFree       ok               ok
+read Adapter.CanAdvertise           ok               ok
+read Adapter.LastProblem            ok               ok
+read Adapter.Name                   ok               ok
+read Adapter.Powered                ok               ok
+read Adapter.PrivateAddress         ok               ok
+read Adapter.RecoveryCount          ok               ok
+read Adapter.Selected               ok               ok
+read LogControl1.LogLevel           ok               ok
+read LogControl1.LogTarget          ok               ok
+read LogControl1.SyslogIdentifier   ok               ok
+read Manager.Adapter                ok               ok
+read Manager.Advertising            ok               ok
+read Manager.ApiLevel               ok               ok
+read Manager.CurrentTcnAge          ok               ok
+read Manager.Enabled                ok               ok
+read Manager.Features               ok               ok
+read Manager.PauseHolds             ok               ok
+read Manager.PausedUntil            ok               ok
+read Manager.Problems               ok               ok
+read Manager.ReportsCheckedAt       ok               ok
+read Manager.RotationInterval       ok               ok
+read Manager.ScanMode               ok               ok
+read Manager.Scanning               ok               ok
+read Manager.Simulated              ok               ok
+read Manager.State                  ok               ok
+read Manager.Version                ok               ok
+write Adapter.AdvInstancesFree      UnknownProperty  UnknownProperty
+write Adapter.CanAdvertise          UnknownProperty  UnknownProperty
+write Adapter.LastProblem           UnknownProperty  UnknownProperty
+write Adapter.Name                  UnknownProperty  UnknownProperty
+write Adapter.Powered               UnknownProperty  UnknownProperty
+write Adapter.PrivateAddress        UnknownProperty  UnknownProperty
+write Adapter.RecoveryCount         UnknownProperty  UnknownProperty
+write Adapter.Selected              UnknownProperty  UnknownProperty
+write LogControl1.LogLevel          NotAuthorized    ok
+write LogControl1.LogTarget         NotAuthorized    ok
+write LogControl1.SyslogIdentifier  UnknownProperty  UnknownProperty
+write Manager.Adapter               UnknownProperty  UnknownProperty
+write Manager.Advertising           UnknownProperty  UnknownProperty
+write Manager.ApiLevel              UnknownProperty  UnknownProperty
+write Manager.CurrentTcnAge         UnknownProperty  UnknownProperty
+write Manager.Enabled               UnknownProperty  UnknownProperty
+write Manager.Features              UnknownProperty  UnknownProperty
+write Manager.PauseHolds            UnknownProperty  UnknownProperty
+write Manager.PausedUntil           UnknownProperty  UnknownProperty
+write Manager.Problems              UnknownProperty  UnknownProperty
+write Manager.ReportsCheckedAt      UnknownProperty  UnknownProperty
+write Manager.RotationInterval      UnknownProperty  UnknownProperty
+write Manager.ScanMode              UnknownProperty  UnknownProperty
+write Manager.Scanning              UnknownProperty  UnknownProperty
+write Manager.Simulated             UnknownProperty  UnknownProperty
+write Manager.State                 UnknownProperty  UnknownProperty
+write Manager.Version               UnknownProperty  UnknownProperty
+";
+
+/// The interfaces everybody has are open; what is on no list is closed by the
+/// bus, before the daemon sees it.
+#[tokio::test]
+async fn the_bus_opens_what_it_lists_and_nothing_else() {
+    let town = Town::new();
+    let served = town.serve(busy()).await;
+    let stranger = town.connect(STRANGER).await;
+    let to = names::BUS;
+    let objects = ObjectManagerProxy::new(&stranger, to, names::ROOT)
+        .await
+        .unwrap();
+    assert!(
+        !soon(objects.get_managed_objects())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let peer = PeerProxy::new(&stranger, to, names::ROOT).await.unwrap();
+    soon(peer.ping()).await.unwrap();
+    let unique = served.connection.unique_name().unwrap().as_str();
+    for to in [to, unique] {
+        for interface in [
+            "org.bluez.LEAdvertisement1",
+            "org.freedesktop.DBus.Debug.Stats",
+            names::ADAPTER,
+        ] {
+            let call = stranger.call_method(Some(to), names::ROOT, Some(interface), "X", &());
+            assert_eq!(
+                error_name(soon(call).await),
+                ACCESS_DENIED,
+                "{to} {interface}"
+            );
+        }
+        let bare = stranger.call_method(Some(to), names::ROOT, None::<&str>, "Enable", &());
+        assert_eq!(error_name(soon(bare).await), ACCESS_DENIED, "{to}");
+    }
+}
+
+/// What BlueZ makes a program export: with the number in a property.
+struct Advertisement;
+
+#[interface(name = "org.bluez.LEAdvertisement1")]
+impl Advertisement {
+    #[zbus(property)]
+    fn service_data(&self) -> Vec<u8> {
+        vec![0xc0, 0x19]
+    }
+}
+
+/// The number on the air is on no object that a user can reach: a connection
+/// without a name is closed to them, and the one with the name has none of it.
+#[tokio::test]
+async fn the_objects_for_bluez_are_out_of_reach() {
+    let town = Town::new();
+    let served = town.serve(busy()).await;
+    let radio = town.connect(TCND).await;
+    let path = "/org/bluez/advert";
+    radio.object_server().at(path, Advertisement).await.unwrap();
+    let unique = radio.unique_name().unwrap().as_str();
+    let ask = async |uid| {
+        let client = town.connect(uid).await;
+        let asked = ("org.bluez.LEAdvertisement1", "ServiceData");
+        let answer = client.call_method(Some(unique), path, Some(PROPERTIES), "Get", &asked);
+        soon(answer).await
+    };
+    assert_eq!(error_name(ask(STRANGER).await), ACCESS_DENIED);
+    ask(ROOT).await.expect("bluetoothd is root, and reads it");
+
+    let stranger = town.connect(STRANGER).await;
+    let named = served.connection.unique_name().unwrap().as_str();
+    let mut paths = vec!["/".to_owned()];
+    let mut seen = 0;
+    while let Some(path) = paths.pop() {
+        let introspectable = Some("org.freedesktop.DBus.Introspectable");
+        let at = path.as_str();
+        let call = stranger.call_method(Some(named), at, introspectable, "Introspect", &());
+        let answer = soon(call).await.unwrap();
+        let xml: String = answer.body().deserialize().unwrap();
+        assert!(!xml.contains("org.bluez"), "{path}");
+        paths.extend(children(&path, &xml));
+        seen += 1;
+    }
+    assert!(seen >= 6, "the walk found the objects");
+}
+
+/// The paths below `path` that its introspection names.
+fn children(path: &str, xml: &str) -> Vec<String> {
+    let above = path.trim_end_matches('/');
+    let document = parse_document(xml);
+    let nodes = document.root_element().children();
+    nodes
+        .filter(|node| node.has_tag_name("node"))
+        .map(|node| format!("{above}/{}", node.attribute("name").unwrap()))
+        .collect()
+}
+
+/// Without polkit, on a bus that is nobody's system bus, the daemon obeys the
+/// user that runs it, and not even root.
+#[tokio::test]
+async fn a_daemon_started_by_hand_obeys_its_user() {
+    let town = Town::new();
+    let connection = town.connect(TCND).await;
+    let bouncer = Bouncer::same_user(TCND);
+    let mut served = town.serve_with(connection, busy(), bouncer).await;
+    for (uid, fate) in [
+        (STRANGER, Some(names::error::NOT_AUTHORIZED)),
+        (ROOT, Some(names::error::NOT_AUTHORIZED)),
+        (TCND, None),
+    ] {
+        let client = town.connect(uid).await;
+        let manager = ManagerProxy::new(&client).await.unwrap();
+        let answer = soon(manager.disable()).await;
+        assert_eq!(answer.is_ok(), fate.is_none(), "{uid}");
+        if let Some(name) = fate {
+            assert_eq!(error_name(answer), name);
+        }
+    }
+    assert_eq!(served.puppet.heard(), ["Disable"]);
+}
+
+async fn fault(connection: Connection) -> Fault {
+    let (handle, _puppet) = Puppet::new(busy());
+    let log = std::sync::Arc::new(Diary::default());
+    let bouncer = Bouncer::same_user(TCND);
+    match bus::serve(connection, handle, bouncer, log).await {
+        Err(fault) => fault,
+        Ok(_) => panic!("two daemons have one name"),
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_had() {
+    let town = Town::new();
+    let refused = fault(town.connect(STRANGER).await).await;
+    assert!(matches!(refused, Fault::NameRefused(_)), "{refused:?}");
+    let _served = town.serve(busy()).await;
+    let taken = fault(town.connect(TCND).await).await;
+    assert!(matches!(taken, Fault::NameTaken), "{taken:?}");
+}
+
+/// The forwarder ends with the daemon, and with the bus.
+#[tokio::test]
+async fn serving_ends() {
+    let town = Town::new();
+    let serve = async || {
+        let connection = town.connect(TCND).await;
+        let (handle, puppet) = Puppet::new(busy());
+        let log = std::sync::Arc::new(Diary::default());
+        let bouncer = Bouncer::same_user(TCND);
+        let forward = bus::serve(connection.clone(), handle, bouncer, log).await;
+        (forward.unwrap(), puppet, connection)
+    };
+    let (forward, puppet, connection) = serve().await;
+    drop(puppet);
+    assert!(soon(forward).await.is_ok());
+    connection.close().await.unwrap();
+
+    let (forward, _puppet, _connection) = serve().await;
+    drop(town);
+    assert!(matches!(soon(forward).await, Err(Fault::Closed)));
+}

@@ -1,0 +1,207 @@
+//! What polkit is asked, and what its answers come to.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use tcnd::bus::names;
+use tcnd::bus::proxy::ManagerProxy;
+use zbus::Connection;
+
+use crate::contract::served;
+use crate::members::{call, error_name, set_log};
+use crate::polkit::{Polkit, Verdict};
+use crate::puppet::{adapter, busy, idle};
+use crate::rig::soon;
+use crate::town::{ROOT, STRANGER, Served, Town};
+
+async fn scene(verdict: Verdict) -> (Town, Polkit, Served, Connection) {
+    let town = Town::new();
+    let polkit = Polkit::serve(town.connect(ROOT).await, verdict).await;
+    let served = town.serve(idle()).await;
+    let stranger = town.connect(STRANGER).await;
+    (town, polkit, served, stranger)
+}
+
+/// Each member asks for its action, of the caller by its bus name, and no
+/// person is bothered when the caller did not say so.
+#[tokio::test]
+async fn each_member_asks_for_its_action() {
+    let (town, polkit, served_here, stranger) = scene(Verdict::Yes).await;
+    served_here.puppet.change(|now| *now = busy());
+    let name = stranger.unique_name().unwrap().to_string();
+    let mut asked = BTreeMap::new();
+    for (interface, members) in served(&stranger).await {
+        for (member, shape) in members.iter().filter(|(_, shape)| shape.kind == "method") {
+            let signature = shape.signature();
+            let answer = soon(call(&stranger, &interface, member, &signature)).await;
+            answer.expect("polkit said yes");
+            let [(kind, subject, action, flags)] = &polkit.questions()[..] else {
+                panic!("{member} asks one question");
+            };
+            assert_eq!(
+                (kind.as_str(), subject, *flags),
+                ("system-bus-name", &name, 0)
+            );
+            asked.insert(member.clone(), action.clone());
+        }
+    }
+    for property in ["LogLevel", "LogTarget"] {
+        let value = if property == "LogLevel" {
+            "info"
+        } else {
+            "journal"
+        };
+        set_log(&stranger, property, value.into()).await.unwrap();
+        let [(_, subject, action, 0)] = &polkit.questions()[..] else {
+            panic!("{property} asks one question");
+        };
+        assert_eq!(subject, &name);
+        asked.insert(property.to_owned(), action.clone());
+    }
+    let asked: Vec<_> = asked
+        .iter()
+        .map(|(on, action)| (on.as_str(), action.as_str()))
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            ("Disable", "org.tcncoalition.tcnd1.control"),
+            ("Enable", "org.tcncoalition.tcnd1.control"),
+            ("GetHistogram", "org.tcncoalition.tcnd1.contacts-read"),
+            ("GetStatistics", "org.tcncoalition.tcnd1.contacts-read"),
+            ("GetSummary", "org.tcncoalition.tcnd1.contacts-read"),
+            ("LogLevel", "org.tcncoalition.tcnd1.reload"),
+            ("LogTarget", "org.tcncoalition.tcnd1.reload"),
+            ("Pause", "org.tcncoalition.tcnd1.control"),
+            ("Reload", "org.tcncoalition.tcnd1.reload"),
+            ("Resume", "org.tcncoalition.tcnd1.control"),
+            ("Rotate", "org.tcncoalition.tcnd1.control"),
+            ("SelfTest", "org.tcncoalition.tcnd1.control"),
+        ]
+    );
+    drop(town);
+}
+
+/// The proxies say that a person may be asked; then polkit hears so.
+#[tokio::test]
+async fn a_person_is_asked_if_the_caller_says_so() {
+    let (_town, polkit, _served, stranger) = scene(Verdict::Yes).await;
+    let manager = ManagerProxy::new(&stranger).await.unwrap();
+    soon(manager.rotate()).await.unwrap();
+    let flags: Vec<_> = polkit
+        .questions()
+        .iter()
+        .map(|question| question.3)
+        .collect();
+    assert_eq!(flags, [1]);
+}
+
+/// Whatever is not yes is no, and says how to get to a yes.
+#[tokio::test]
+async fn what_is_not_yes_is_no() {
+    let (_town, polkit, mut served, stranger) = scene(Verdict::Yes).await;
+    let manager = ManagerProxy::new(&stranger).await.unwrap();
+    for (verdict, cure) in [
+        (Verdict::No, "group tcnd"),
+        (Verdict::Challenge, "pkttyagent"),
+        (Verdict::Dismissed, "call again"),
+        (Verdict::Unregistered, "pkaction"),
+    ] {
+        polkit.answer(verdict);
+        let answer = soon(manager.rotate()).await;
+        assert!(format!("{answer:?}").contains(cure), "{answer:?}");
+        assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED);
+    }
+    assert_eq!(served.puppet.heard(), [""; 0], "nothing reached the daemon");
+}
+
+#[tokio::test]
+async fn without_polkit_it_is_no() {
+    let town = Town::new();
+    let mut served = town.serve(idle()).await;
+    for uid in [STRANGER, ROOT] {
+        let client = town.connect(uid).await;
+        let manager = ManagerProxy::new(&client).await.unwrap();
+        let answer = soon(manager.rotate()).await;
+        assert!(format!("{answer:?}").contains("systemctl status polkit"));
+        assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED);
+    }
+    assert_eq!(served.puppet.heard(), [""; 0]);
+}
+
+/// Somebody thinks before the password prompt; everybody else's widgets go on:
+/// properties are read, changes are told, adapters come.
+#[tokio::test]
+async fn a_person_who_thinks_freezes_nobody() {
+    let (town, polkit, mut served, stranger) = scene(Verdict::Think).await;
+    let thinker = town.connect(STRANGER).await;
+    let manager = ManagerProxy::new(&thinker).await.unwrap();
+    let pause = manager.pause(60, "why", HashMap::new());
+    let others = async {
+        soon(polkit.asked()).await;
+        served.puppet.change(|now| {
+            now.enabled = true;
+            now.adapters = vec![adapter("hci0")];
+        });
+        let reader = ManagerProxy::new(&stranger).await.unwrap();
+        let quick = Duration::from_secs(2);
+        let age = tokio::time::timeout(quick, reader.current_tcn_age()).await;
+        assert_eq!(age.expect("at once").unwrap(), 61);
+        let mut enabled = reader.receive_enabled_changed().await;
+        let told = futures::StreamExt::next(&mut enabled);
+        tokio::time::timeout(quick, told).await.expect("at once");
+        let asked = served.puppet.heard();
+        assert!(
+            asked.iter().all(|asked| asked == "TcnAge"),
+            "the pause still waits"
+        );
+        polkit.decide();
+    };
+    let (pause, ()) = tokio::join!(soon(pause), others);
+    pause.unwrap();
+    assert_eq!(served.puppet.heard().len(), 1, "now it is paused");
+}
+
+/// A setter waits inside zbus, where it would hold up every reader as soon as
+/// an adapter comes; so it does not wait long.
+#[tokio::test]
+async fn a_setter_does_not_wait_for_polkit_long() {
+    let (_town, polkit, served, stranger) = scene(Verdict::Think).await;
+    let set = set_log(&stranger, "LogLevel", "debug".into());
+    let others = async {
+        soon(polkit.asked()).await;
+        served
+            .puppet
+            .change(|now| now.adapters = vec![adapter("hci0")]);
+        let reader = ManagerProxy::new(&stranger).await.unwrap();
+        let deadline = Duration::from_secs(5);
+        let read = tokio::time::timeout(deadline, reader.state()).await;
+        read.expect("within five seconds").unwrap();
+    };
+    let (set, ()) = tokio::join!(set, others);
+    assert_eq!(error_name(set), names::error::NOT_AUTHORIZED);
+    assert_eq!(served.log.read(), [""; 0]);
+}
+
+/// Callers cannot make the daemon keep more than so many questions.
+#[tokio::test]
+async fn questions_are_bounded() {
+    let (_town, polkit, mut served, stranger) = scene(Verdict::Think).await;
+    let manager = ManagerProxy::new(&stranger).await.unwrap();
+    let crowd = (0..64).map(|_| async { soon(manager.rotate()).await.unwrap() });
+    let one_more = async {
+        while polkit.count() < 64 {
+            soon(polkit.asked()).await;
+        }
+        let answer = soon(manager.rotate()).await;
+        assert_eq!(error_name(answer), names::error::BUSY);
+        for _ in 0..64 {
+            polkit.decide();
+            soon(polkit.answered()).await;
+        }
+    };
+    tokio::join!(futures::future::join_all(crowd), one_more);
+    assert_eq!(served.puppet.heard().len(), 64);
+    polkit.answer(Verdict::Yes);
+    soon(manager.rotate()).await.expect("there is room again");
+}

@@ -1,0 +1,186 @@
+//! A private bus with the policy we ship, where callers are really other users.
+//!
+//! The dbus-daemon gets the default of the stock system.conf, which is "no", and
+//! our policy file with one change: the user `tcnd` is written as a number that
+//! every machine has, for a test must not create users. Kernel credentials
+//! decide who connects: one thread gives up its user id, connects, and hands
+//! the socket over. That takes root, and so do these tests.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use rustix::process::{Gid, Uid};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use tcnd::bus::{self, Bouncer};
+use tcnd::daemon::Snapshot;
+use tempfile::TempDir;
+use zbus::{Connection, connection};
+
+use crate::puppet::Puppet;
+use crate::rig::{Diary, own_uid};
+
+const POLICY: &str = include_str!("../../dbus/system.d/org.tcncoalition.Tcnd1.conf");
+
+/// Stands for the user tcnd: `daemon` or `bin`, anywhere.
+pub(crate) const TCND: u32 = 1;
+/// Nobody in particular.
+pub(crate) const STRANGER: u32 = 65_534;
+pub(crate) const ROOT: u32 = 0;
+
+/// The parts of the stock system.conf that decide, and of the policies of
+/// polkit and bluetoothd what concerns us.
+const CONFIG: &str = r#"<busconfig>
+  <type>system</type>
+  <auth>EXTERNAL</auth>
+  <listen>unix:path=@SOCKET@</listen>
+  <policy context="default">
+    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
+    <allow send_destination="org.freedesktop.PolicyKit1"/>
+  </policy>
+  <policy user="root">
+    <allow own="org.freedesktop.PolicyKit1"/>
+    <allow send_interface="org.bluez.LEAdvertisement1"/>
+    <allow send_interface="org.freedesktop.DBus.Properties"/>
+  </policy>
+  <includedir>system.d</includedir>
+</busconfig>
+"#;
+
+pub(crate) struct Town {
+    daemon: Child,
+    directory: TempDir,
+}
+
+impl Town {
+    /// A bus with our policy.
+    pub(crate) fn new() -> Self {
+        assert!(
+            own_uid() == ROOT,
+            "these tests are other users for a while, which only root can be: run them with sudo"
+        );
+        let directory = TempDir::new().unwrap();
+        open_to_all(directory.path());
+        let policies = directory.path().join("system.d");
+        fs::create_dir(&policies).unwrap();
+        let ours = POLICY.replace(r#"user="tcnd""#, &format!(r#"user="{TCND}""#));
+        assert_ne!(ours, POLICY, "the policy speaks of the user tcnd");
+        fs::write(policies.join("ours.conf"), ours).unwrap();
+        let config = directory.path().join("bus.conf");
+        let socket = directory.path().join("socket");
+        fs::write(
+            &config,
+            CONFIG.replace("@SOCKET@", socket.to_str().unwrap()),
+        )
+        .unwrap();
+        let daemon = start(&config);
+        Self { daemon, directory }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.path().join("socket")
+    }
+
+    /// A connection of this user.
+    pub(crate) async fn connect(&self, uid: u32) -> Connection {
+        let stream = connect_as(uid, self.socket());
+        connection::Builder::unix_stream(stream)
+            .user_id(uid)
+            .build()
+            .await
+            .unwrap()
+    }
+
+    /// The daemon's bus side, served by the user that stands for tcnd.
+    pub(crate) async fn serve(&self, first: Snapshot) -> Served {
+        let connection = self.connect(TCND).await;
+        let bouncer = Bouncer::polkit(&connection).await.unwrap();
+        self.serve_with(connection, first, bouncer).await
+    }
+
+    pub(crate) async fn serve_with(
+        &self,
+        connection: Connection,
+        first: Snapshot,
+        bouncer: Bouncer,
+    ) -> Served {
+        let (handle, puppet) = Puppet::new(first);
+        let log = Arc::new(Diary::default());
+        let forward = bus::serve(connection.clone(), handle, bouncer, log.clone())
+            .await
+            .unwrap();
+        tokio::spawn(forward);
+        Served {
+            connection,
+            puppet,
+            log,
+        }
+    }
+}
+
+pub(crate) struct Served {
+    pub(crate) connection: Connection,
+    pub(crate) puppet: Puppet,
+    pub(crate) log: Arc<Diary>,
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn open_to_all(directory: &Path) {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Starts a dbus-daemon and waits until it says that it listens.
+fn start(config: &Path) -> Child {
+    let complaints = config.with_extension("log");
+    let mut daemon = Command::new("dbus-daemon")
+        .arg(format!("--config-file={}", config.display()))
+        .args(["--nofork", "--nopidfile", "--print-address=1"])
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&complaints).unwrap())
+        .spawn()
+        .expect("dbus-daemon can be started; install the package dbus (dbus-daemon)");
+    let mut address = String::new();
+    let said = daemon.stdout.take().unwrap();
+    BufReader::new(said).read_line(&mut address).unwrap();
+    assert!(
+        address.starts_with("unix:"),
+        "dbus-daemon does not accept the policy: {}",
+        fs::read_to_string(&complaints).unwrap_or_default()
+    );
+    daemon
+}
+
+/// Credentials are the thread's that connects, and changing them concerns no
+/// other thread: set*id(2), "C library/kernel differences".
+fn connect_as(uid: u32, socket: PathBuf) -> UnixStream {
+    let connect = move || {
+        if uid != ROOT {
+            let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
+            set_thread_groups(&[]).unwrap();
+            set_thread_res_gid(group, group, group).unwrap();
+            set_thread_res_uid(user, user, user).unwrap();
+        }
+        UnixStream::connect(socket).unwrap()
+    };
+    std::thread::spawn(connect).join().unwrap()
+}
