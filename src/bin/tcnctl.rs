@@ -1,3 +1,7 @@
-//! tcnctl.
+//! The person's side of tcnd: see [`tcnd::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tcnd::cli::main()
+}

@@ -1,1 +1,106 @@
-//! bus.
+//! The edge to D-Bus clients: translate, ask the [`Handle`], translate back.
+//!
+//! ```text
+//!  caller ──▶ bus policy ──▶ Manager, Contacts ──▶ bouncer ──▶ Handle ──▶ driver
+//!                 │                                  polkit
+//!                 └────────▶ properties ◀── snapshots ◀─────────────────────┘
+//! ```
+//!
+//! What is public is a property and comes from the daemon's `Snapshot`, which
+//! holds nothing about contacts. Every signal comes from comparing two
+//! snapshots, in `stage` and nowhere else. Whatever is not public
+//! is a method and passes the [`Bouncer`].
+//!
+//! The connection that owns the name must never carry objects for BlueZ to
+//! call. The bus policy opens `org.freedesktop.DBus.Properties` of every object
+//! on it to every user, and an advertisement object has the current number in
+//! a property. The radio has a connection of its own, without a name.
+
+mod adapter;
+mod bouncer;
+mod choice;
+mod contacts;
+mod departures;
+mod error;
+mod log_control;
+mod manager;
+pub mod names;
+mod options;
+pub mod proxy;
+mod stage;
+mod words;
+
+use std::sync::Arc;
+
+use thiserror::Error;
+use zbus::Connection;
+
+pub use self::bouncer::Bouncer;
+pub use self::choice::{BusChoice, UnknownBus, Unreachable, connect};
+pub use self::log_control::{Log, LogLevel, LogTarget};
+
+use self::stage::Stage;
+use crate::daemon::Handle;
+
+/// The bus cannot be served, or not any longer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Another program has our name.
+    #[error(
+        "another program owns {name} on this bus; stop it (systemctl stop tcnd), or choose another bus with --bus",
+        name = names::BUS
+    )]
+    NameTaken,
+    /// The bus policy does not let us have the name.
+    #[error(
+        "the bus does not let this user own {name}; run tcnd as the user tcnd with its policy file installed (then systemctl reload dbus), or use --bus session",
+        name = names::BUS
+    )]
+    NameRefused(#[source] zbus::Error),
+    /// The bus hung up.
+    #[error("the message bus closed the connection; start tcnd again when the bus is back")]
+    Closed,
+    /// Something else between us and the bus.
+    #[error("talking to the message bus failed; see systemctl status dbus")]
+    Bus(#[from] zbus::Error),
+}
+
+/// Serves everything on `connection`, then takes the name [`names::BUS`].
+///
+/// The future it returns forwards the daemon's snapshots to the properties; it
+/// has to be polled, and ends well when the daemon behind `handle` is gone.
+///
+/// # Errors
+/// When the name cannot be had, or the connection fails, now or later.
+pub async fn serve(
+    connection: Connection,
+    handle: Handle,
+    bouncer: Bouncer,
+    log: Arc<dyn Log>,
+) -> Result<impl Future<Output = Result<(), Fault>> + Send, Fault> {
+    let mut snapshots = handle.watch();
+    let first = Arc::clone(&snapshots.borrow_and_update());
+    let stage = Stage::set(connection.clone(), handle, first, Arc::new(bouncer), log).await?;
+    take_name(&connection).await?;
+    Ok(async move {
+        tokio::select! {
+            end = stage.forward(snapshots) => end,
+            () = connection.closed() => Err(Fault::Closed),
+        }
+    })
+}
+
+async fn take_name(connection: &Connection) -> Result<(), Fault> {
+    match connection.request_name(names::BUS).await {
+        Ok(()) => Ok(()),
+        Err(zbus::Error::NameTaken) => Err(Fault::NameTaken),
+        Err(error) if is_refusal(&error) => Err(Fault::NameRefused(error)),
+        Err(error) => Err(Fault::Bus(error)),
+    }
+}
+
+fn is_refusal(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _)
+        if name.as_str() == "org.freedesktop.DBus.Error.AccessDenied")
+}

@@ -1,0 +1,84 @@
+//! `Adapter`: one Bluetooth controller, as far as it concerns everybody.
+//!
+//! There is no hardware address here: it would tell every program on the
+//! machine who it is running on. The object comes and goes with the adapter,
+//! announced by the object manager at the root.
+
+use tokio::sync::watch;
+use zbus::{Variant, interface};
+
+use super::words;
+use crate::radio;
+
+/// Shows the newest of what it is sent.
+pub(super) struct Adapter {
+    pub(super) newest: watch::Receiver<radio::Adapter>,
+}
+
+#[interface(name = "org.tcncoalition.Tcnd1.Adapter", introspection_docs = true)]
+impl Adapter {
+    /// The kernel's name for it, like hci0.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn name(&self) -> String {
+        self.newest.borrow().name.clone()
+    }
+
+    /// Whether it is switched on. tcnd never does that by itself.
+    #[zbus(property)]
+    fn powered(&self) -> bool {
+        self.newest.borrow().powered
+    }
+
+    /// Whether it is the one in use.
+    #[zbus(property)]
+    fn selected(&self) -> bool {
+        self.newest.borrow().selected
+    }
+
+    /// Whether it can broadcast; without, others can only be listened for.
+    #[zbus(property)]
+    fn can_advertise(&self) -> bool {
+        self.newest.borrow().can_advertise
+    }
+
+    /// The kind of device address numbers are broadcast under: nrpa, a
+    /// non-resolvable private address, new with every number; public, its own
+    /// address, under which nothing is broadcast; unknown. Clients must
+    /// tolerate other words.
+    #[zbus(property)]
+    fn private_address(&self) -> &'static str {
+        words::address(self.newest.borrow().address)
+    }
+
+    /// Advertising instances that other programs have left.
+    #[zbus(property)]
+    fn adv_instances_free(&self) -> u8 {
+        self.newest.borrow().instances_free
+    }
+
+    /// How often it was lost and taken up again since the daemon started.
+    #[zbus(property)]
+    fn recovery_count(&self) -> u32 {
+        self.newest.borrow().recoveries
+    }
+
+    /// The last thing that went wrong with it, a token as in
+    /// Manager.Problems; empty if nothing did.
+    #[zbus(property)]
+    fn last_problem(&self) -> &'static str {
+        words::last_problem(&self.newest.borrow())
+    }
+}
+
+/// The properties that are signalled, with their values in `adapter`.
+pub(super) fn announced(adapter: &radio::Adapter) -> [(&'static str, Variant<'static>); 7] {
+    [
+        ("Powered", adapter.powered.into()),
+        ("Selected", adapter.selected.into()),
+        ("CanAdvertise", adapter.can_advertise.into()),
+        ("PrivateAddress", words::address(adapter.address).into()),
+        ("AdvInstancesFree", adapter.instances_free.into()),
+        ("RecoveryCount", adapter.recoveries.into()),
+        ("LastProblem", words::last_problem(adapter).into()),
+    ]
+}

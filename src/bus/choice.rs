@@ -1,0 +1,105 @@
+//! Which bus: the `--bus` of every program here.
+//!
+//! The system bus is the real one: the radio belongs to the machine, not to a
+//! login. The session bus and a bare address are for demos and tests, where
+//! there is no polkit to ask.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+use zbus::{Address, Connection, connection};
+
+/// The value of `--bus`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum BusChoice {
+    /// The system message bus.
+    #[default]
+    System,
+    /// The message bus of the login session.
+    Session,
+    /// A bus at this D-Bus address, `unix:path=/run/user/1000/bus`.
+    Address(String),
+}
+
+/// What stands after `--bus` is none of the three.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "no such bus; say system, session or a D-Bus address like unix:path=/run/dbus/system_bus_socket"
+)]
+pub struct UnknownBus;
+
+impl FromStr for BusChoice {
+    type Err = UnknownBus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownBus> {
+        match text {
+            "system" => Ok(Self::System),
+            "session" => Ok(Self::Session),
+            address => match Address::from_str(address) {
+                Ok(_) => Ok(Self::Address(address.to_owned())),
+                Err(_) => Err(UnknownBus),
+            },
+        }
+    }
+}
+
+impl fmt::Display for BusChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "system",
+            Self::Session => "session",
+            Self::Address(address) => address,
+        })
+    }
+}
+
+/// The bus cannot be reached.
+#[derive(Debug, Error)]
+#[error("cannot connect to the {bus} bus; {}", self.cure())]
+pub struct Unreachable {
+    bus: BusChoice,
+    #[source]
+    source: zbus::Error,
+}
+
+impl Unreachable {
+    fn cure(&self) -> &'static str {
+        match self.bus {
+            BusChoice::System => "check that dbus runs (systemctl status dbus.socket)",
+            BusChoice::Session => "run it inside a login session, or under dbus-run-session",
+            BusChoice::Address(_) => "check the address given with --bus",
+        }
+    }
+}
+
+/// Connects to `bus`.
+///
+/// # Errors
+/// When there is no bus to connect to, or it does not let us in.
+pub async fn connect(bus: &BusChoice) -> Result<Connection, Unreachable> {
+    let builder = match bus {
+        BusChoice::System => connection::Builder::system(),
+        BusChoice::Session => connection::Builder::session(),
+        BusChoice::Address(address) => connection::Builder::address(address.as_str()),
+    };
+    builder.build().await.map_err(|source| Unreachable {
+        bus: bus.clone(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_reads_back_what_it_shows() {
+        for text in ["system", "session", "unix:path=/tmp/b"] {
+            assert_eq!(text.parse::<BusChoice>().unwrap().to_string(), text);
+        }
+        for text in ["", "System", "sesion", "/run/dbus/system_bus_socket"] {
+            assert_eq!(text.parse::<BusChoice>(), Err(UnknownBus), "{text}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a caller is told when it does not get what it asked for.
+//!
+//! The name is for programs and never changes; the text is for people, names
+//! the cure, and carries nothing of the contact log, the keys or the files.
+
+use thiserror::Error;
+use zbus::message::{Header, Message};
+use zbus::names::ErrorName;
+
+use super::names;
+use crate::daemon::Refusal;
+
+/// An error reply.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(super) enum Error {
+    /// The daemon tried, and could not.
+    #[error("{0}")]
+    Failed(&'static str),
+    /// The caller may not.
+    #[error("{0}")]
+    NotAuthorized(String),
+    /// Not in this state of the daemon.
+    #[error("{0}")]
+    NotReady(String),
+    /// Too many of these at once.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// A span or a bucket out of range.
+    #[error("{0}")]
+    InvalidRange(&'static str),
+    /// No such thing.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// An argument that is not understood.
+    #[error("{0}")]
+    InvalidArgs(String),
+    /// Not in this program.
+    #[error("{0}")]
+    NotSupported(&'static str),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotReady(_) => Self::NotReady(format!("{refusal}; see tcnctl doctor")),
+            Refusal::InvalidRange(why) => Self::InvalidRange(why),
+            Refusal::NotFound => {
+                Self::NotFound("no pause with this cookie; resume with 0 to end all pauses")
+            }
+            Refusal::Busy => Self::Busy("too many pauses are held at once; resume one first"),
+            Refusal::InvalidArgument(why) => Self::InvalidArgs(why.to_owned()),
+            Refusal::Storage => Self::Failed(
+                "the contact log cannot be read or written now; see tcnctl doctor, and free disk space",
+            ),
+            Refusal::Gone => Self::NotReady(
+                "the daemon is shutting down; try again when it runs (systemctl status tcnd)"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl zbus::DBusError for Error {
+    fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
+        Message::error(call, self.name()).build(&(self.to_string(),))
+    }
+
+    fn name(&self) -> ErrorName<'_> {
+        ErrorName::from_static_str_unchecked(match self {
+            Self::Failed(_) => names::error::FAILED,
+            Self::NotAuthorized(_) => names::error::NOT_AUTHORIZED,
+            Self::NotReady(_) => names::error::NOT_READY,
+            Self::Busy(_) => names::error::BUSY,
+            Self::InvalidRange(_) => names::error::INVALID_RANGE,
+            Self::NotFound(_) => names::error::NOT_FOUND,
+            Self::InvalidArgs(_) => names::error::INVALID_ARGS,
+            Self::NotSupported(_) => names::error::NOT_SUPPORTED,
+        })
+    }
+
+    /// Only used for logs by zbus; the reply carries the whole text.
+    fn description(&self) -> Option<&str> {
+        None
+    }
+}

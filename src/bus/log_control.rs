@@ -1,0 +1,188 @@
+//! `org.freedesktop.LogControl1`, by which `systemctl service-log-level tcnd
+//! debug` works: LogControl1(5).
+//!
+//! Writing travels as `org.freedesktop.DBus.Properties.Set`, which the bus
+//! policy lets everyone send. So the setters guard themselves. What is logged
+//! never holds numbers, keys or contacts, at any level; but a debug log still
+//! tells more of a machine than its neighbours need to know.
+
+use std::sync::Arc;
+
+use zbus::message::Header;
+use zbus::{Connection, interface};
+
+use super::bouncer::Bouncer;
+use super::error::Error;
+use super::names;
+
+/// The part of the program that writes the log, as the bus sees it.
+pub trait Log: Send + Sync + 'static {
+    /// The least important level that is written now.
+    fn level(&self) -> LogLevel;
+    /// Writes this level and all more important ones from now on.
+    fn set_level(&self, level: LogLevel);
+    /// Where the log goes now.
+    fn target(&self) -> LogTarget;
+    /// Sends it elsewhere from now on; `false` if that cannot be done.
+    fn set_target(&self, target: LogTarget) -> bool;
+    /// Goes back to the level and the target of the start.
+    fn reset(&self);
+}
+
+/// The levels of syslog(3), most important first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// `emerg`
+    Emergency,
+    /// `alert`
+    Alert,
+    /// `crit`
+    Critical,
+    /// `err`
+    Error,
+    /// `warning`
+    Warning,
+    /// `notice`
+    Notice,
+    /// `info`
+    Info,
+    /// `debug`
+    Debug,
+}
+
+impl LogLevel {
+    const ALL: [Self; 8] = [
+        Self::Emergency,
+        Self::Alert,
+        Self::Critical,
+        Self::Error,
+        Self::Warning,
+        Self::Notice,
+        Self::Info,
+        Self::Debug,
+    ];
+
+    /// Its word in LogControl1(5).
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Emergency => "emerg",
+            Self::Alert => "alert",
+            Self::Critical => "crit",
+            Self::Error => "err",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// Where a log can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard error.
+    Console,
+    /// The systemd journal.
+    Journal,
+}
+
+impl LogTarget {
+    const ALL: [Self; 2] = [Self::Console, Self::Journal];
+
+    /// Its word in LogControl1(5).
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::Journal => "journal",
+        }
+    }
+}
+
+pub(super) struct LogControl {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) bouncer: Arc<Bouncer>,
+}
+
+#[interface(name = "org.freedesktop.LogControl1", introspection_docs = true)]
+impl LogControl {
+    /// The least important level that is logged: emerg, alert, crit, err,
+    /// warning, notice, info or debug. Everyone may read it; writing needs the
+    /// polkit action org.tcncoalition.tcnd1.reload, and never asks for a
+    /// password. It holds until the daemon ends or Manager.Reload resets it.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn log_level(&self) -> &'static str {
+        self.log.level().word()
+    }
+
+    #[zbus(property)]
+    async fn set_log_level(
+        &self,
+        value: String,
+        #[zbus(header)] call: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.admit(connection, call, "LogLevel").await?;
+        let level = LogLevel::ALL
+            .into_iter()
+            .find(|level| level.word() == value);
+        let level = level.ok_or_else(|| {
+            let words = LogLevel::ALL.map(LogLevel::word).join(", ");
+            Error::InvalidArgs(format!("no such log level; there are {words}"))
+        })?;
+        self.log.set_level(level);
+        Ok(())
+    }
+
+    /// Where the log goes: console or journal. Everyone may read it; writing
+    /// needs the same as LogLevel.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn log_target(&self) -> &'static str {
+        self.log.target().word()
+    }
+
+    #[zbus(property)]
+    async fn set_log_target(
+        &self,
+        value: String,
+        #[zbus(header)] call: Option<Header<'_>>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.admit(connection, call, "LogTarget").await?;
+        let target = LogTarget::ALL
+            .into_iter()
+            .find(|target| target.word() == value);
+        let target = target.ok_or_else(|| {
+            let words = LogTarget::ALL.map(LogTarget::word).join(", ");
+            Error::InvalidArgs(format!("no such log target; there are {words}"))
+        })?;
+        if self.log.set_target(target) {
+            Ok(())
+        } else {
+            Err(Error::NotSupported(
+                "the log cannot go there; start the daemon by systemd for the journal, by hand for the console",
+            ))
+        }
+    }
+
+    /// What the daemon calls itself in the journal.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn syslog_identifier(&self) -> &'static str {
+        names::SYSLOG_IDENTIFIER
+    }
+}
+
+impl LogControl {
+    async fn admit(
+        &self,
+        connection: &Connection,
+        call: Option<Header<'_>>,
+        property: &str,
+    ) -> Result<(), Error> {
+        let Some(call) = call else {
+            return Err(Error::NotAuthorized("nobody asked".to_owned()));
+        };
+        self.bouncer
+            .admit_setter(connection, &call, names::LOG_CONTROL, property)
+            .await
+    }
+}

@@ -1,0 +1,363 @@
+//! `Manager`: what the daemon does, and the switches.
+//!
+//! Properties are state, and public: they say what the [`Snapshot`] says and
+//! nothing else. Methods are verbs, and pass the [`Bouncer`] first. The prose
+//! on each member is the contract for integrators; zbus puts it into the
+//! introspection, and `dbus/interfaces` is held equal to it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use zbus::message::Header;
+use zbus::names::OwnedUniqueName;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, interface};
+
+use super::bouncer::Bouncer;
+use super::departures::Departures;
+use super::error::Error;
+use super::log_control::Log;
+use super::options::{Given, Options};
+use super::words;
+use crate::daemon::{Check, Handle, PauseRequest, Request, Snapshot};
+
+pub(super) struct Manager {
+    pub(super) handle: Handle,
+    pub(super) bouncer: Arc<Bouncer>,
+    pub(super) log: Arc<dyn Log>,
+    pub(super) departures: Departures,
+}
+
+/// Counts additions to the contract.
+const API_LEVEL: u32 = 1;
+
+/// Optional parts of the contract that this build has.
+const FEATURES: [&str; 0] = [];
+
+/// Longest text a caller may give, in bytes.
+const MAX_TEXT: usize = 256;
+
+/// How long a reader of CurrentTcnAge waits for a busy driver.
+const AGE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Bits of Reload.
+const RELOAD_CONFIG: u32 = 1;
+const RELOAD_LOG: u32 = 2;
+
+#[interface(name = "org.tcncoalition.Tcnd1.Manager", introspection_docs = true)]
+impl Manager {
+    /// Consents to broadcasting and listening, from now on and after every
+    /// restart, until Disable. There are no options yet. Needs the polkit
+    /// action org.tcncoalition.tcnd1.control, as all methods here but Reload.
+    async fn enable(
+        &self,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        Options::new(options, &[])?;
+        Ok(self.handle.ask(Request::Enable).await?)
+    }
+
+    /// Takes the consent back: the radio falls silent at once and stays so
+    /// after a restart. The contact log is kept.
+    async fn disable(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        Ok(self.handle.ask(Request::Disable).await?)
+    }
+
+    /// Leaves the air for this many seconds; 0 is until somebody resumes. The
+    /// reason, at most 256 bytes, is shown to everybody. Options: hold (b),
+    /// true if the pause shall end when the caller leaves the bus;
+    /// application_id (s), the name of the caller's desktop file without
+    /// .desktop, at most 256 bytes. The cookie, never 0, is for Resume.
+    #[zbus(out_args("cookie"))]
+    async fn pause(
+        &self,
+        seconds: u64,
+        reason: String,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<u32, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let (hold, mut request) = pause_request(seconds, reason, options)?;
+        let Some(owner) = hold.then(|| holder(connection, &call)).transpose()? else {
+            return Ok(self.ask_pause(request).await?);
+        };
+        self.departures.watch(connection, &owner).await?;
+        request.owner = Some(owner.to_string());
+        let cookie = self.ask_pause(request).await?;
+        self.departures.confirm(connection, &owner).await;
+        Ok(cookie)
+    }
+
+    /// Ends the pause with this cookie, or all pauses if it is 0. The daemon
+    /// goes on when no pause is left.
+    async fn resume(
+        &self,
+        cookie: u32,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let resume = |reply| Request::Resume(cookie, reply);
+        Ok(self.handle.ask(resume).await?)
+    }
+
+    /// Takes a new number and a new device address now. Fails with
+    /// Error.NotReady while nothing is on the air.
+    async fn rotate(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        Ok(self.handle.ask(Request::Rotate).await?)
+    }
+
+    /// Has the daemon look at itself. Each check has a name (s), a stable
+    /// token; a result (s), passed or failed; and a detail (s) for people.
+    /// Clients must tolerate other checks and results. There are no options
+    /// yet.
+    #[zbus(out_args("checks"))]
+    async fn self_test(
+        &self,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        Options::new(options, &[])?;
+        let checks = self.handle.ask(Request::SelfTest).await?;
+        checks.iter().map(check).collect()
+    }
+
+    /// Reads again what can change without a restart: 0 is everything, 1 the
+    /// configuration, 2 resets the log to the level and target of the start.
+    /// Returns when that is done. Needs the polkit action
+    /// org.tcncoalition.tcnd1.reload.
+    async fn reload(
+        &self,
+        flags: u32,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        if flags & !(RELOAD_CONFIG | RELOAD_LOG) != 0 {
+            return Err(Error::InvalidArgs(
+                "unknown flag; there are 1 (configuration), 2 (log), and 0 for all".to_owned(),
+            ));
+        }
+        if flags == 0 || flags & RELOAD_CONFIG != 0 {
+            self.handle.ask(Request::Reload).await?;
+        }
+        if flags == 0 || flags & RELOAD_LOG != 0 {
+            self.log.reset();
+        }
+        Ok(())
+    }
+
+    /// The version of the daemon.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// Grows by one with every addition to this contract.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn api_level(&self) -> u32 {
+        API_LEVEL
+    }
+
+    /// The optional parts of this contract that the daemon has, as tokens.
+    /// None are defined yet; clients must tolerate any.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn features(&self) -> Vec<&'static str> {
+        FEATURES.to_vec()
+    }
+
+    /// Whether somebody consented, by Enable or in the configuration.
+    #[zbus(property)]
+    fn enabled(&self) -> bool {
+        self.handle.snapshot().enabled
+    }
+
+    /// The daemon in a word: starting; running, broadcasting and listening
+    /// with nothing wrong; degraded, not all of it works, see Problems;
+    /// paused; idle, not enabled or no adapter to use; failed, something broke
+    /// that will not mend by itself. Clients must tolerate other words.
+    #[zbus(property)]
+    fn state(&self) -> &'static str {
+        words::state(self.handle.snapshot().state)
+    }
+
+    /// Everything that is wrong now, as tokens: bluetoothd-missing,
+    /// adapter-missing, adapter-off, adapter-blocked, advertise-unsupported,
+    /// advertise-failed, address-not-private, scan-failed,
+    /// clock-unsynchronised, storage-full, storage-corrupt, crowded (more
+    /// strangers' numbers than there is room for). Clients must tolerate
+    /// others, and show a general text for them.
+    #[zbus(property)]
+    fn problems(&self) -> Vec<&'static str> {
+        words::problems(&self.handle.snapshot().problems)
+    }
+
+    /// Whether a number is on the air: what was verified, not what was asked.
+    #[zbus(property)]
+    fn advertising(&self) -> bool {
+        self.handle.snapshot().advertising
+    }
+
+    /// Whether others are listened for: what was verified, not what was asked.
+    #[zbus(property)]
+    fn scanning(&self) -> bool {
+        self.handle.snapshot().scanning
+    }
+
+    /// How others are listened for: active, or off. Clients must tolerate
+    /// other words.
+    #[zbus(property)]
+    fn scan_mode(&self) -> &'static str {
+        words::scan_mode(&self.handle.snapshot())
+    }
+
+    /// Whether the neighbourhood is made up, as by the fake radio. A client
+    /// that shows anything has to show this.
+    #[zbus(property)]
+    fn simulated(&self) -> bool {
+        self.handle.snapshot().simulated
+    }
+
+    /// The object of the adapter in use, / if there is none.
+    #[zbus(property)]
+    fn adapter(&self) -> OwnedObjectPath {
+        words::selected(&self.handle.snapshot().adapters)
+    }
+
+    /// Seconds since the number on the air was put there; 0 while none is, see
+    /// Advertising. The number itself is never told. No signal when it grows.
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn current_tcn_age(&self) -> Result<u32, Error> {
+        let age = timeout(AGE_DEADLINE, self.handle.ask(Request::TcnAge)).await;
+        let Ok(age) = age else {
+            return Err(Error::Busy("the daemon is busy; read this again"));
+        };
+        Ok(seconds(age?.unwrap_or_default()))
+    }
+
+    /// The longest time one number stays on the air, in seconds.
+    #[zbus(property)]
+    fn rotation_interval(&self) -> u32 {
+        seconds(self.handle.snapshot().rotation_interval)
+    }
+
+    /// When the pause ends, in seconds since 1970-01-01 UTC; 0 if not paused,
+    /// the greatest number if only Resume ends it.
+    #[zbus(property)]
+    fn paused_until(&self) -> u64 {
+        words::paused_until(self.handle.snapshot().paused)
+    }
+
+    /// Who paused and why: for each pause a reason (s) and an application_id
+    /// (s), empty if none was given. Both are what the caller said.
+    #[zbus(property)]
+    fn pause_holds(&self) -> Vec<HashMap<String, Variant<'static>>> {
+        words::holds(&self.handle.snapshot().holds)
+    }
+
+    /// When reports were last checked, in seconds since 1970-01-01 UTC,
+    /// rounded down to the day; 0 is never.
+    #[zbus(property)]
+    fn reports_checked_at(&self) -> u64 {
+        0
+    }
+}
+
+impl Manager {
+    async fn ask_pause(&self, request: PauseRequest) -> Result<u32, crate::daemon::Refusal> {
+        self.handle
+            .ask(|reply| Request::Pause(request, reply))
+            .await
+    }
+}
+
+/// The properties that are signalled, with their values in `snapshot`.
+pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 12] {
+    [
+        ("Enabled", snapshot.enabled.into()),
+        ("State", words::state(snapshot.state).into()),
+        ("Problems", words::problems(&snapshot.problems).into()),
+        ("Advertising", snapshot.advertising.into()),
+        ("Scanning", snapshot.scanning.into()),
+        ("ScanMode", words::scan_mode(snapshot).into()),
+        ("Simulated", snapshot.simulated.into()),
+        ("Adapter", words::selected(&snapshot.adapters).into()),
+        (
+            "RotationInterval",
+            seconds(snapshot.rotation_interval).into(),
+        ),
+        ("PausedUntil", words::paused_until(snapshot.paused).into()),
+        ("PauseHolds", words::holds(&snapshot.holds).into()),
+        ("ReportsCheckedAt", 0_u64.into()),
+    ]
+}
+
+fn pause_request(
+    seconds: u64,
+    reason: String,
+    options: Given,
+) -> Result<(bool, PauseRequest), Error> {
+    let mut options = Options::new(options, &[("hold", "b"), ("application_id", "s")])?;
+    let hold = options.take("hold")?.unwrap_or(false);
+    let application_id: String = options.take("application_id")?.unwrap_or_default();
+    if reason.len() > MAX_TEXT || application_id.len() > MAX_TEXT {
+        return Err(Error::InvalidArgs(
+            "reason and application_id may have 256 bytes at most".to_owned(),
+        ));
+    }
+    let request = PauseRequest {
+        duration: Duration::from_secs(seconds),
+        reason,
+        application_id,
+        owner: None,
+    };
+    Ok((hold, request))
+}
+
+/// Who holds the pause it asked for with hold=true.
+fn holder(connection: &Connection, call: &Header<'_>) -> Result<OwnedUniqueName, Error> {
+    let sender = call.sender().filter(|_| connection.is_bus());
+    sender.map(|name| name.to_owned().into()).ok_or_else(|| {
+        Error::InvalidArgs("hold needs a message bus between us; pause without".to_owned())
+    })
+}
+
+fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, Error> {
+    let result = if check.passed { "passed" } else { "failed" };
+    [
+        ("name", check.name),
+        ("result", result),
+        ("detail", &check.detail),
+    ]
+    .into_iter()
+    .map(|(key, value)| {
+        Ok((
+            key.to_owned(),
+            OwnedVariant::try_from(Variant::from(value))?,
+        ))
+    })
+    .collect::<zbus::Result<_>>()
+    .map_err(|_| Error::Failed("a text cannot be sent; please report it as a fault"))
+}
+
+/// Whole seconds, at most what fits.
+fn seconds(span: Duration) -> u32 {
+    u32::try_from(span.as_secs()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,92 @@
+//! Every name and path this daemon has on the bus.
+//!
+//! A bus name is for ever: programs, policies, polkit actions and unit files
+//! spell it out. So the reverse-DNS prefix stands here once, and everything
+//! else is built on it. Two places cannot take a constant: zbus's attributes
+//! want literals, and the files under `dbus/` are not Rust. Tests hold both to
+//! what stands here.
+
+/// The domain the names live under. Its owner speaks for the project.
+macro_rules! prefix {
+    () => {
+        "org.tcncoalition"
+    };
+}
+
+/// The well-known name, and with it the major version of the whole contract.
+pub const BUS: &str = concat!(prefix!(), ".Tcnd1");
+
+/// The object with [`MANAGER`], [`CONTACTS`] and the object manager: [`BUS`]
+/// in path form.
+pub const ROOT: &str = "/org/tcncoalition/Tcnd1";
+
+/// State and control.
+pub const MANAGER: &str = concat!(prefix!(), ".Tcnd1.Manager");
+/// One Bluetooth adapter.
+pub const ADAPTER: &str = concat!(prefix!(), ".Tcnd1.Adapter");
+/// Totals of the contact log.
+pub const CONTACTS: &str = concat!(prefix!(), ".Tcnd1.Contacts");
+
+/// systemd's interface to the log of a service, LogControl1(5).
+pub const LOG_CONTROL: &str = "org.freedesktop.LogControl1";
+/// Where [`LOG_CONTROL`] has to be.
+pub const LOG_CONTROL_PATH: &str = "/org/freedesktop/LogControl1";
+/// What the daemon calls itself in the journal.
+pub const SYSLOG_IDENTIFIER: &str = "tcnd";
+
+/// The path of the adapter with this kernel name (`hci0`); `None` for a name
+/// that cannot stand in an object path.
+pub fn adapter_path(name: &str) -> Option<String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let valid = !name.is_empty() && name.len() <= 64 && name.bytes().all(fits);
+    valid.then(|| format!("{ROOT}/adapter/{name}"))
+}
+
+/// What went wrong, for programs: the text beside it is for people.
+pub mod error {
+    /// The daemon tried, and could not.
+    pub const FAILED: &str = concat!(prefix!(), ".Tcnd1.Error.Failed");
+    /// The caller may not.
+    pub const NOT_AUTHORIZED: &str = concat!(prefix!(), ".Tcnd1.Error.NotAuthorized");
+    /// Not in this state of the daemon.
+    pub const NOT_READY: &str = concat!(prefix!(), ".Tcnd1.Error.NotReady");
+    /// Too many of these at once.
+    pub const BUSY: &str = concat!(prefix!(), ".Tcnd1.Error.Busy");
+    /// A span or a bucket out of range.
+    pub const INVALID_RANGE: &str = concat!(prefix!(), ".Tcnd1.Error.InvalidRange");
+    /// No such thing.
+    pub const NOT_FOUND: &str = concat!(prefix!(), ".Tcnd1.Error.NotFound");
+    /// The bus's own name for an argument that is not understood.
+    pub const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
+    /// The bus's own name for something this program cannot do.
+    pub const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
+}
+
+/// polkit actions: what an administrator can grant or refuse.
+pub mod action {
+    /// Consent, pause, resume, rotate, self-test.
+    pub const CONTROL: &str = concat!(prefix!(), ".tcnd1.control");
+    /// Read the configuration again, change the log level.
+    pub const RELOAD: &str = concat!(prefix!(), ".tcnd1.reload");
+    /// See totals of the contact log.
+    pub const CONTACTS_READ: &str = concat!(prefix!(), ".tcnd1.contacts-read");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_the_bus_name_in_path_form() {
+        assert_eq!(ROOT, format!("/{}", BUS.replace('.', "/")));
+    }
+
+    #[test]
+    fn an_adapter_has_a_path_or_none() {
+        let path = adapter_path("hci0").unwrap();
+        assert_eq!(path, format!("{ROOT}/adapter/hci0"));
+        for name in ["", "hci-0", "hci/0", "hci.0", "hcï0", &"h".repeat(65)] {
+            assert_eq!(adapter_path(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The `a{sv}` at the end of a method, read strictly.
+//!
+//! An option nobody reads is a promise nobody keeps: a mistyped `hold` would
+//! silently lose its meaning. So unknown keys and wrong types are refused,
+//! with the known ones named.
+
+use std::collections::BTreeMap;
+
+use zbus::OwnedVariant;
+
+use super::error::Error;
+
+/// Options as they arrive.
+pub(super) type Given = BTreeMap<String, OwnedVariant>;
+
+/// Options on their way to be taken one by one.
+#[derive(Debug)]
+pub(super) struct Options {
+    given: Given,
+    known: Known,
+}
+
+/// The keys a method knows, each with its D-Bus type.
+type Known = &'static [(&'static str, &'static str)];
+
+impl Options {
+    /// Refuses keys that are not `known`.
+    pub(super) fn new(given: Given, known: Known) -> Result<Self, Error> {
+        let knows = |key: &str| known.iter().any(|(name, _)| *name == key);
+        if given.keys().all(|key| knows(key)) {
+            Ok(Self { given, known })
+        } else {
+            Err(refusal(known))
+        }
+    }
+
+    /// The value of `key`, `None` if it was not given.
+    pub(super) fn take<T>(&mut self, key: &'static str) -> Result<Option<T>, Error>
+    where
+        T: TryFrom<OwnedVariant>,
+    {
+        match self.given.remove(key).map(T::try_from) {
+            None => Ok(None),
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(_)) => Err(refusal(self.known)),
+        }
+    }
+}
+
+/// Says what may be given; the caller knows what it gave.
+fn refusal(known: Known) -> Error {
+    if known.is_empty() {
+        return Error::InvalidArgs("this method has no options yet: give none".to_owned());
+    }
+    let known: Vec<String> = known
+        .iter()
+        .map(|(name, signature)| format!("{name} ({signature})"))
+        .collect();
+    Error::InvalidArgs(format!(
+        "unknown option, or wrong type of its value; there are: {}",
+        known.join(", ")
+    ))
+}

@@ -1,0 +1,99 @@
+//! The daemon's state in the words of the contract.
+//!
+//! Each enumeration has one stable lower-case token a value. Every match names
+//! every variant, so that nothing new can reach the bus without a word.
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+
+use zbus::{OwnedObjectPath, Variant};
+
+use super::names;
+use crate::daemon::{Hold, Pause, Problem, Snapshot, State};
+use crate::radio::{Adapter, AddressKind, Trouble};
+
+pub(super) fn state(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Running => "running",
+        State::Degraded => "degraded",
+        State::Paused => "paused",
+        State::Idle => "idle",
+        State::Failed => "failed",
+    }
+}
+
+pub(super) fn problem(problem: Problem) -> &'static str {
+    match problem {
+        Problem::Radio(radio) => trouble(radio),
+        Problem::ClockUnsynchronised => "clock-unsynchronised",
+        Problem::StorageFull => "storage-full",
+        Problem::StorageCorrupt => "storage-corrupt",
+        Problem::Crowded => "crowded",
+    }
+}
+
+pub(super) fn trouble(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::BluetoothdMissing => "bluetoothd-missing",
+        Trouble::AdapterMissing => "adapter-missing",
+        Trouble::AdapterOff => "adapter-off",
+        Trouble::AdapterBlocked => "adapter-blocked",
+        Trouble::AdvertiseUnsupported => "advertise-unsupported",
+        Trouble::AdvertiseFailed => "advertise-failed",
+        Trouble::AddressNotPrivate => "address-not-private",
+        Trouble::ScanFailed => "scan-failed",
+    }
+}
+
+pub(super) fn problems(problems: &BTreeSet<Problem>) -> Vec<&'static str> {
+    problems.iter().copied().map(problem).collect()
+}
+
+pub(super) fn address(kind: AddressKind) -> &'static str {
+    match kind {
+        AddressKind::NonResolvable => "nrpa",
+        AddressKind::Public => "public",
+        AddressKind::Unknown => "unknown",
+    }
+}
+
+pub(super) fn scan_mode(snapshot: &Snapshot) -> &'static str {
+    if snapshot.scanning { "active" } else { "off" }
+}
+
+/// Seconds since 1970; 0 is "not paused", the greatest number "until resumed".
+pub(super) fn paused_until(pause: Pause) -> u64 {
+    match pause {
+        Pause::No => 0,
+        Pause::Until(end) => end.0,
+        Pause::UntilResumed => u64::MAX,
+    }
+}
+
+pub(super) fn holds(holds: &[Hold]) -> Vec<HashMap<String, Variant<'static>>> {
+    let words = |hold: &Hold| {
+        HashMap::from([
+            ("reason".to_owned(), Variant::from(hold.reason.clone())),
+            (
+                "application_id".to_owned(),
+                Variant::from(hold.application_id.clone()),
+            ),
+        ])
+    };
+    holds.iter().map(words).collect()
+}
+
+/// The object of the adapter in use, `/` if none is.
+pub(super) fn selected(adapters: &[Adapter]) -> OwnedObjectPath {
+    adapters
+        .iter()
+        .find(|adapter| adapter.selected)
+        .and_then(|adapter| names::adapter_path(&adapter.name))
+        .and_then(|path| OwnedObjectPath::try_from(path).ok())
+        .unwrap_or_default()
+}
+
+pub(super) fn last_problem(adapter: &Adapter) -> &'static str {
+    adapter.last_trouble.map_or("", trouble)
+}

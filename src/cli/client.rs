@@ -1,0 +1,87 @@
+//! tcnctl's end of the bus.
+
+use std::io::IsTerminal;
+
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, fdo};
+
+use super::agent::Agent;
+use super::error::CliError;
+use crate::bus::proxy::{ContactsProxy, ManagerProxy};
+use crate::bus::{self, BusChoice, names};
+
+/// A connection to the bus tcnd is on. That tcnd is there shows at the first
+/// call.
+#[derive(Debug)]
+pub(super) struct Client {
+    connection: Connection,
+    bus: BusChoice,
+}
+
+impl Client {
+    pub(super) async fn connect(bus: &BusChoice) -> Result<Self, CliError> {
+        let connection = bus::connect(bus).await.map_err(|why| CliError::NoBus {
+            bus: bus.clone(),
+            why,
+        })?;
+        Ok(Self {
+            connection,
+            bus: bus.clone(),
+        })
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// For state and control.
+    pub(super) async fn manager(&self) -> Result<ManagerProxy<'_>, CliError> {
+        let manager = ManagerProxy::builder(&self.connection)
+            .cache_properties(CacheProperties::No)
+            .build();
+        self.told(manager.await)
+    }
+
+    /// For totals of the contact log.
+    pub(super) async fn contacts(&self) -> Result<ContactsProxy<'_>, CliError> {
+        let contacts = ContactsProxy::builder(&self.connection)
+            .cache_properties(CacheProperties::No)
+            .build();
+        self.told(contacts.await)
+    }
+
+    /// All properties of one interface at the root, as of one instant.
+    pub(super) async fn properties(&self) -> Result<fdo::PropertiesProxy<'_>, CliError> {
+        let properties = fdo::PropertiesProxy::builder(&self.connection)
+            .destination(names::BUS)
+            .path(names::ROOT)
+            .build();
+        self.told(properties.await)
+    }
+
+    /// Everything below the root.
+    pub(super) async fn objects(&self) -> Result<fdo::ObjectManagerProxy<'_>, CliError> {
+        let objects = fdo::ObjectManagerProxy::builder(&self.connection)
+            .destination(names::BUS)
+            .path(names::ROOT)
+            .build();
+        self.told(objects.await)
+    }
+
+    /// Has someone to ask for a password, should the next calls need one: only
+    /// the system bus has polkit, and only a person at a terminal can answer.
+    pub(super) async fn ready_for_questions(&self) -> Option<Agent> {
+        let needed = self.bus == BusChoice::System
+            && std::io::stdin().is_terminal()
+            && !rustix::process::geteuid().is_root();
+        if needed { Agent::start().await } else { None }
+    }
+
+    /// What a call came to, in the words of this room.
+    pub(super) fn told<T, E: Into<zbus::Error>>(
+        &self,
+        outcome: Result<T, E>,
+    ) -> Result<T, CliError> {
+        outcome.map_err(|error| CliError::from_call(&self.bus, error.into()))
+    }
+}

@@ -1,0 +1,124 @@
+//! `tcnctl doctor`: is this machine fit, and does tcnd do its work on it?
+//!
+//! The checks stand on their own feet: they ask BlueZ, systemd and the kernel
+//! directly, so they help most when tcnd does not even start. Whatever cannot
+//! be found out is `unchecked` and said to be so; it is never passed off as
+//! well. Nothing is changed, and nothing needs a password.
+
+mod machine;
+mod service;
+
+use serde::Serialize;
+
+use super::answer::Answer;
+use crate::bus::{self, BusChoice};
+
+/// The document of `doctor --json`; `docs/tcnctl-json.md` describes it.
+#[derive(Debug, Serialize)]
+struct Findings {
+    ok: bool,
+    checks: Vec<Check>,
+}
+
+/// One thing looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Check {
+    /// A stable token.
+    name: &'static str,
+    verdict: Verdict,
+    /// What was found, for people.
+    found: String,
+    /// What helps; with every warning and failure.
+    cure: Option<String>,
+}
+
+/// How it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    /// Well.
+    Ok,
+    /// tcnd works, but this should be known.
+    Warn,
+    /// tcnd does not work, or not all of it.
+    Fail,
+    /// It could not be found out.
+    Unchecked,
+}
+
+/// Looks at everything. The machine is asked on the system bus, where BlueZ
+/// always is; tcnd where `choice` says.
+pub(super) async fn doctor(choice: &BusChoice, json: bool) -> Answer {
+    let mut checks = vec![machine::kernel()];
+    match bus::connect(&BusChoice::System).await {
+        Ok(system) => checks.extend(machine::checks(&system).await),
+        Err(_) => checks.push(Check::fail(
+            "system-bus",
+            "the system bus cannot be reached, so Bluetooth was not looked at".to_owned(),
+            "systemctl start dbus",
+        )),
+    }
+    checks.extend(service::checks(choice).await);
+    let ok = checks.iter().all(|check| check.verdict != Verdict::Fail);
+    let findings = Findings { ok, checks };
+    Answer::new(json, &findings, Findings::render).failed_unless(ok)
+}
+
+impl Findings {
+    fn render(&self) -> String {
+        let mut text: String = self.checks.iter().map(Check::render).collect();
+        text.push_str(if self.ok {
+            "Nothing is in the way."
+        } else {
+            "Something is in the way: see what failed, and its cure."
+        });
+        text
+    }
+}
+
+impl Check {
+    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict: Verdict::Ok,
+            found: found.into(),
+            cure: None,
+        }
+    }
+
+    fn warn(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Warn,
+            cure: Some(cure.into()),
+            ..Self::ok(name, found)
+        }
+    }
+
+    fn fail(name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Fail,
+            ..Self::warn(name, found, cure)
+        }
+    }
+
+    fn unchecked(name: &'static str, why: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Unchecked,
+            ..Self::ok(name, why)
+        }
+    }
+
+    fn render(&self) -> String {
+        let mark = match self.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+            Verdict::Unchecked => "-",
+        };
+        let mut text = format!("{mark:<5} {:<14} {}\n", self.name, self.found);
+        if let Some(cure) = &self.cure {
+            text.push_str(&format!("{:<21}cure: {cure}\n", ""));
+        }
+        text
+    }
+}

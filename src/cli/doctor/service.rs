@@ -1,0 +1,76 @@
+//! tcnd itself: reachable, consented, and without problems.
+
+use super::{Check, Verdict};
+use crate::bus::BusChoice;
+use crate::cli::client::Client;
+use crate::cli::error::CliError;
+use crate::cli::problems::Explained;
+use crate::cli::status::Status;
+
+/// Everything that is asked of tcnd, on its own bus.
+pub(super) async fn checks(choice: &BusChoice) -> Vec<Check> {
+    let read = async { Status::read(&Client::connect(choice).await?).await };
+    match read.await {
+        Ok(status) => status_checks(&status),
+        Err(error) => vec![unreached(&error)],
+    }
+}
+
+fn unreached(error: &CliError) -> Check {
+    Check::fail("tcnd", error.to_string(), cure(error))
+}
+
+fn cure(error: &CliError) -> String {
+    match error {
+        // Reading needs no authorisation, so the bus itself said no.
+        CliError::NotAuthorized { .. } => {
+            "install tcnd's D-Bus policy again, then: systemctl reload dbus".to_owned()
+        }
+        CliError::NoBus { .. }
+        | CliError::NotRunning { .. }
+        | CliError::Refused { .. }
+        | CliError::NotUnderstood(_)
+        | CliError::Config(_)
+        | CliError::ReportFile(_)
+        | CliError::File { .. }
+        | CliError::Output(_)
+        | CliError::Runtime(_) => error.hint(),
+    }
+}
+
+fn status_checks(status: &Status) -> Vec<Check> {
+    let simulated = if status.simulated {
+        ", in a simulated neighbourhood"
+    } else {
+        ""
+    };
+    let found = format!("version {} runs{simulated}", status.version);
+    let mut checks = vec![Check::ok("tcnd", found), consent(status)];
+    if status.state == "failed" {
+        checks.push(Check::fail(
+            "state",
+            "tcnd has failed, and will not mend by itself",
+            "journalctl -u tcnd; systemctl restart tcnd",
+        ));
+    }
+    checks.extend(status.problems.iter().map(problem));
+    checks
+}
+
+fn consent(status: &Status) -> Check {
+    if status.enabled {
+        Check::ok("consent", "is given")
+    } else {
+        let found = "is not given, so nothing is broadcast";
+        Check::warn("consent", found, "tcnctl enable")
+    }
+}
+
+fn problem(problem: &Explained) -> Check {
+    Check {
+        name: "problem",
+        verdict: Verdict::Fail,
+        found: format!("{}: {}", problem.token, problem.sentence),
+        cure: Some(problem.cure.clone()),
+    }
+}

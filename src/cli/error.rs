@@ -1,0 +1,266 @@
+//! Why a command did not do what was asked, and what would help.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::bus::{BusChoice, Unreachable, names};
+use crate::config::ConfigError;
+use crate::exchange::file::FileError;
+
+/// How `tcnctl` ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// What was asked is done.
+    Done = 0,
+    /// It is not, or the answer is "no".
+    Failed = 1,
+    // 2, wrong usage, is clap's own.
+    /// There is no tcnd to ask.
+    Unreachable = 3,
+    /// It may not be asked by this person.
+    NotAuthorized = 4,
+}
+
+/// A command failed. `Display` says how, [`CliError::hint`] what helps.
+#[derive(Debug, Error)]
+pub(super) enum CliError {
+    /// The bus itself is not there.
+    #[error("cannot connect to the {bus} bus: {}", root_cause(.why))]
+    NoBus { bus: BusChoice, why: Unreachable },
+    /// Nobody on the bus has tcnd's name.
+    #[error("tcnd is not running")]
+    NotRunning { bus: BusChoice },
+    /// The bus, polkit or tcnd said no.
+    #[error("not authorised: {text}")]
+    NotAuthorized { text: String },
+    /// tcnd answered with another error.
+    #[error("{text}")]
+    Refused { name: String, text: String },
+    /// The answer was none.
+    #[error("tcnd gave an answer that is not understood: {0}")]
+    NotUnderstood(#[source] zbus::Error),
+    /// The configuration has faults.
+    #[error("{0}")]
+    Config(#[source] ConfigError),
+    /// A file could not be read.
+    #[error("{}: {source}", .file.display())]
+    File { file: PathBuf, source: io::Error },
+    /// A file holds no reports at all.
+    #[error("{0}")]
+    ReportFile(#[source] FileError),
+    /// The answer could not be written.
+    #[error("cannot write the answer: {0}")]
+    Output(#[source] io::Error),
+    /// The machine has no room for the program itself.
+    #[error("cannot start: {0}")]
+    Runtime(#[source] io::Error),
+}
+
+impl CliError {
+    /// What went wrong in a call, by the name of the error reply.
+    pub(super) fn from_call(bus: &BusChoice, error: zbus::Error) -> Self {
+        let Some((name, text)) = reply(&error) else {
+            return if matches!(error, zbus::Error::InputOutput(_)) {
+                Self::NotRunning { bus: bus.clone() }
+            } else {
+                Self::NotUnderstood(error)
+            };
+        };
+        if is_absence(&name) {
+            Self::NotRunning { bus: bus.clone() }
+        } else if is_denial(&name) {
+            Self::NotAuthorized { text }
+        } else {
+            Self::Refused { name, text }
+        }
+    }
+
+    /// How the program ends after it.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::NoBus { .. } | Self::NotRunning { .. } => Exit::Unreachable,
+            Self::NotAuthorized { .. } => Exit::NotAuthorized,
+            Self::Refused { .. }
+            | Self::NotUnderstood(_)
+            | Self::Config(_)
+            | Self::ReportFile(_)
+            | Self::File { .. }
+            | Self::Output(_)
+            | Self::Runtime(_) => Exit::Failed,
+        }
+    }
+
+    /// The cure, in one line.
+    pub(super) fn hint(&self) -> String {
+        match self {
+            Self::NoBus { bus, .. } => match bus {
+                BusChoice::System => "start it with: systemctl start dbus".to_owned(),
+                BusChoice::Session => {
+                    "run this inside a login session, or under dbus-run-session".to_owned()
+                }
+                BusChoice::Address(_) => "check the address given with --bus".to_owned(),
+            },
+            Self::NotRunning { bus } => match bus {
+                BusChoice::System => "start it with: systemctl start tcnd".to_owned(),
+                BusChoice::Session => "start it with: tcnd --bus session".to_owned(),
+                BusChoice::Address(address) => format!("start it with: tcnd --bus '{address}'"),
+            },
+            Self::NotAuthorized { .. } => {
+                "join the group tcnd (usermod -aG tcnd NAME, then log in anew), or use sudo"
+                    .to_owned()
+            }
+            Self::Refused { name, .. } => refusal_hint(name).to_owned(),
+            Self::NotUnderstood(_) => {
+                "use a tcnctl and a tcnd of the same version; both know --version".to_owned()
+            }
+            Self::Config(_) => "every key is explained in the tcnd.toml that is installed; mend \
+                 these and check again"
+                .to_owned(),
+            Self::ReportFile(_) => {
+                "report files hold signed reports as they are, as base64 lines, or as JSON"
+                    .to_owned()
+            }
+            Self::File { .. } => "give a file that can be read, or - for standard input".to_owned(),
+            Self::Output(_) => "make room where standard output goes to".to_owned(),
+            Self::Runtime(_) => "raise the limit of open files or memory (ulimit -a)".to_owned(),
+        }
+    }
+}
+
+/// What lies under it; the words above it are this room's own.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Name and text of an error reply, `None` if the error was none.
+pub(super) fn reply(error: &zbus::Error) -> Option<(String, String)> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "zbus's faults are its own and grow; only replies carry a name"
+    )]
+    match error {
+        zbus::Error::MethodError(name, text, _) => {
+            Some((name.to_string(), text.clone().unwrap_or_default()))
+        }
+        zbus::Error::FDO(error) => {
+            use zbus::DBusError as _;
+            let text = error.description().unwrap_or_default();
+            Some((error.name().to_string(), text.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// The bus says so when nobody has the name and nobody can be started.
+pub(super) fn is_absence(name: &str) -> bool {
+    const ABSENT: [&str; 6] = [
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+        "org.freedesktop.DBus.Error.NameHasNoOwner",
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.Disconnected",
+        "org.freedesktop.DBus.Error.TimedOut",
+        "org.freedesktop.DBus.Error.Timeout",
+    ];
+    ABSENT.contains(&name)
+        || name.starts_with("org.freedesktop.DBus.Error.Spawn.")
+        || name.starts_with("org.freedesktop.systemd1.")
+}
+
+fn is_denial(name: &str) -> bool {
+    const DENIED: [&str; 4] = [
+        names::error::NOT_AUTHORIZED,
+        "org.freedesktop.DBus.Error.AccessDenied",
+        "org.freedesktop.DBus.Error.AuthFailed",
+        "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
+    ];
+    DENIED.contains(&name)
+}
+
+fn refusal_hint(name: &str) -> &'static str {
+    match name {
+        names::error::NOT_READY => "see why with: tcnctl status",
+        names::error::BUSY => "end all pauses with: tcnctl resume",
+        names::error::INVALID_RANGE => "give a --from that is before --to",
+        names::error::NOT_FOUND => "see what is paused with: tcnctl status",
+        names::error::INVALID_ARGS => "see what is allowed with: tcnctl help",
+        _ => "look for the cause with: tcnctl doctor; journalctl -u tcnd",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn every_error() -> Vec<CliError> {
+        let io = || io::Error::from(io::ErrorKind::NotFound);
+        let text = String::new;
+        let nowhere = BusChoice::Address("unix:path=/nonexistent".into());
+        let buses = [BusChoice::System, BusChoice::Session, nowhere.clone()];
+        let mut all = Vec::new();
+        for bus in buses {
+            let why = crate::bus::connect(&nowhere).await.unwrap_err();
+            all.push(CliError::NotRunning { bus: bus.clone() });
+            all.push(CliError::NoBus { bus, why });
+        }
+        all.extend([
+            CliError::NotAuthorized { text: text() },
+            CliError::Refused {
+                name: "x.y".into(),
+                text: text(),
+            },
+            CliError::NotUnderstood(zbus::Error::InvalidReply),
+            CliError::Config(crate::config::load(&["/nonexistent".into()]).unwrap_err()),
+            CliError::ReportFile(FileError::Empty),
+            CliError::File {
+                file: "f".into(),
+                source: io(),
+            },
+            CliError::Output(io()),
+            CliError::Runtime(io()),
+        ]);
+        all
+    }
+
+    #[tokio::test]
+    async fn every_error_has_one_line_of_cure_and_no_full_stop() {
+        for error in every_error().await {
+            let hint = error.hint();
+            assert!(!hint.is_empty() && !hint.contains('\n'), "{error:?}");
+            assert!(!hint.ends_with('.') && !hint.contains("  "), "{hint}");
+        }
+    }
+
+    #[test]
+    fn the_exit_status_follows_the_name_of_the_reply() {
+        let cases = [
+            (
+                zbus::fdo::Error::ServiceUnknown(String::new()),
+                Exit::Unreachable,
+            ),
+            (
+                zbus::fdo::Error::SpawnFailed(String::new()),
+                Exit::Unreachable,
+            ),
+            (
+                zbus::fdo::Error::AccessDenied(String::new()),
+                Exit::NotAuthorized,
+            ),
+            (zbus::fdo::Error::InvalidArgs(String::new()), Exit::Failed),
+        ];
+        for (error, exit) in cases {
+            let shown = format!("{error:?}");
+            let error = zbus::Error::FDO(Box::new(error));
+            assert_eq!(
+                CliError::from_call(&BusChoice::System, error).exit(),
+                exit,
+                "{shown}"
+            );
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What is wrong with a configuration, where, and what would be right.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::fragment::Key;
+use super::{NotADuration, NotAnAddress, spell_duration};
+
+/// A configuration nothing is started from: one fault at least, in the order
+/// the files are applied and by line in each.
+#[derive(Debug)]
+pub struct ConfigError {
+    faults: Vec<Fault>,
+}
+
+/// One thing wrong in one file.
+#[derive(Debug)]
+pub struct Fault {
+    file: PathBuf,
+    line: Option<usize>,
+    flaw: Box<Flaw>,
+}
+
+/// What can be wrong.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// The file or directory could not be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[source] std::io::Error),
+    /// It is not TOML.
+    #[error("{}", .0.message())]
+    Syntax(#[source] toml::de::Error),
+    /// No such key.
+    #[error("unknown key \"{key}\"; {}", suggestion(*.nearest))]
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// The known key it is most like, if it is like any.
+        nearest: Option<Key>,
+    },
+    /// A value of another type than the key's.
+    #[error("{key}: expected {expected}, found {found}")]
+    WrongType {
+        /// The key.
+        key: Key,
+        /// What it takes.
+        expected: &'static str,
+        /// What it was given.
+        found: &'static str,
+    },
+    /// A text that is no duration.
+    #[error("{key}: \"{text}\" is no duration; {source}")]
+    NotADuration {
+        /// The key.
+        key: Key,
+        /// As written.
+        text: String,
+        /// Why.
+        source: NotADuration,
+    },
+    /// A duration outside the key's range.
+    #[error("{key}: {} is out of range; allowed: {} to {}", spell_duration(*.value), spell_duration(*.least), spell_duration(*.most))]
+    OutOfRange {
+        /// The key.
+        key: Key,
+        /// As written.
+        value: std::time::Duration,
+        /// The least allowed.
+        least: std::time::Duration,
+        /// The most allowed.
+        most: std::time::Duration,
+    },
+    /// A mode this release does not have yet.
+    #[error("mode: \"{0}\" is not available in this release; use \"broadcast\"")]
+    ModeUnavailable(&'static str),
+    /// No mode at all.
+    #[error("mode: unknown mode \"{0}\"; use \"broadcast\"")]
+    UnknownMode(String),
+    /// A text that is no device address. It is not repeated: it may nearly be one.
+    #[error("adapter: {0}; `bluetoothctl list` shows them")]
+    NotAnAddress(#[from] NotAnAddress),
+    /// Jitter above half of the period, by the jitter.
+    #[error("tcn_jitter: {} is more than half of tcn_period ({}); shorten it or lengthen tcn_period", spell_duration(*.jitter), spell_duration(*.period))]
+    JitterTooLong {
+        /// `tcn_jitter`.
+        jitter: std::time::Duration,
+        /// `tcn_period`.
+        period: std::time::Duration,
+    },
+    /// The same, where only the period was set.
+    #[error("tcn_period: tcn_jitter ({}) is more than half of it; lengthen it or shorten tcn_jitter", spell_duration(*.jitter))]
+    PeriodTooShort {
+        /// `tcn_jitter`.
+        jitter: std::time::Duration,
+    },
+    /// A key that would not last for one number.
+    #[error("report_key_life: {} is shorter than tcn_period ({})", spell_duration(*.life), spell_duration(*.period))]
+    KeyLifeTooShort {
+        /// `report_key_life`.
+        life: std::time::Duration,
+        /// `tcn_period`.
+        period: std::time::Duration,
+    },
+    /// Keys would be forgotten while they are in use.
+    #[error("retention: {} is shorter than report_key_life ({}); shorten that as well", spell_duration(*.retention), spell_duration(*.life))]
+    RetentionTooShort {
+        /// `retention`.
+        retention: std::time::Duration,
+        /// `report_key_life`.
+        life: std::time::Duration,
+    },
+}
+
+impl ConfigError {
+    pub(super) fn new(faults: Vec<Fault>) -> Self {
+        Self { faults }
+    }
+
+    /// Every fault; never empty.
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+
+    /// Every fault; never empty.
+    pub fn into_faults(self) -> Vec<Fault> {
+        self.faults
+    }
+}
+
+impl fmt::Display for ConfigError {
+    /// One fault a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Fault {
+    pub(super) fn in_file(file: &Path, flaw: Flaw) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: None,
+            flaw: Box::new(flaw),
+        }
+    }
+
+    pub(super) fn at(file: &Path, line: usize, flaw: Flaw) -> Self {
+        Self {
+            line: Some(line),
+            ..Self::in_file(file, flaw)
+        }
+    }
+
+    /// The file it is in.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// The line it is on, counted from 1, if it is on one.
+    pub fn line(&self) -> Option<usize> {
+        self.line
+    }
+
+    /// What it is.
+    pub fn flaw(&self) -> &Flaw {
+        &self.flaw
+    }
+}
+
+impl fmt::Display for Fault {
+    /// `FILE:LINE: FLAW`, as compilers write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.file.display())?;
+        if let Some(line) = self.line {
+            write!(f, "{line}:")?;
+        }
+        write!(f, " {}", self.flaw)
+    }
+}
+
+impl std::error::Error for Fault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.flaw)
+    }
+}
+
+fn suggestion(nearest: Option<Key>) -> String {
+    nearest.map_or_else(
+        || format!("known keys: {}", Key::ALL.map(Key::name).join(", ")),
+        |key| format!("did you mean \"{key}\"?"),
+    )
+}

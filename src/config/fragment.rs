@@ -1,0 +1,249 @@
+//! One file's keys, each with the place it was set.
+//!
+//! The text is walked by hand instead of being derived: derived code stops at
+//! its first complaint and forgets lines, and a person who mends a file wants
+//! all of it at once.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{AdapterAddress, Fault, Flaw, parse_duration};
+
+/// What can be configured, in the order of the shipped file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Consent: `true` and `false` decide, absent leaves it to `tcnctl enable`.
+    Enabled,
+    /// How tcnd takes part; "broadcast" in this release.
+    Mode,
+    /// The device address of the adapter to use.
+    Adapter,
+    /// Longest time one number stays on the air.
+    TcnPeriod,
+    /// By how much a period may be shortened at random.
+    TcnJitter,
+    /// Longest time one report key is used.
+    ReportKeyLife,
+    /// How long keys and contacts are kept.
+    Retention,
+    /// Longest time a sighting waits in memory.
+    Flush,
+    /// How often discovery is started anew.
+    DiscoveryRestart,
+}
+
+/// A value and where it came from.
+#[derive(Clone, Debug)]
+pub(super) struct Set<T> {
+    pub(super) value: T,
+    pub(super) file: PathBuf,
+    pub(super) line: usize,
+}
+
+/// The keys one file sets, or several of them laid over each other.
+#[derive(Debug, Default)]
+pub(super) struct Fragment {
+    pub(super) enabled: Option<Set<bool>>,
+    pub(super) adapter: Option<Set<AdapterAddress>>,
+    pub(super) tcn_period: Option<Set<Duration>>,
+    pub(super) tcn_jitter: Option<Set<Duration>>,
+    pub(super) report_key_life: Option<Set<Duration>>,
+    pub(super) retention: Option<Set<Duration>>,
+    pub(super) flush: Option<Set<Duration>>,
+    pub(super) discovery_restart: Option<Set<Duration>>,
+}
+
+impl Key {
+    /// Every key.
+    pub const ALL: [Self; 9] = [
+        Self::Enabled,
+        Self::Mode,
+        Self::Adapter,
+        Self::TcnPeriod,
+        Self::TcnJitter,
+        Self::ReportKeyLife,
+        Self::Retention,
+        Self::Flush,
+        Self::DiscoveryRestart,
+    ];
+
+    /// As it is written in a file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enabled => "enabled",
+            Self::Mode => "mode",
+            Self::Adapter => "adapter",
+            Self::TcnPeriod => "tcn_period",
+            Self::TcnJitter => "tcn_jitter",
+            Self::ReportKeyLife => "report_key_life",
+            Self::Retention => "retention",
+            Self::Flush => "flush",
+            Self::DiscoveryRestart => "discovery_restart",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.name() == name)
+    }
+
+    /// The key a misspelt one was probably meant to be.
+    fn nearest(name: &str) -> Option<Self> {
+        const ALIKE: f64 = 0.6;
+        let likeness =
+            |key: &Self| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), key.name());
+        Self::ALL
+            .into_iter()
+            .filter(|key| likeness(key) >= ALIKE)
+            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Fragment {
+    /// What `text` sets; what is wrong with it is added to `faults`.
+    pub(super) fn parse(file: &Path, text: &str, faults: &mut Vec<Fault>) -> Self {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let broken: Vec<Fault> = errors
+            .into_iter()
+            .map(|error| {
+                let at = error.span().map_or(0, |span| span.start);
+                Fault::at(file, line_of(text, at), Flaw::Syntax(error))
+            })
+            .collect();
+        let mut fragment = Self::default();
+        for (name, value) in document.get_ref() {
+            let line = line_of(text, name.span().start);
+            // What the parser made of a broken line is its guess, not a setting.
+            if broken.iter().any(|fault| fault.line() == Some(line)) {
+                continue;
+            }
+            if let Err(flaw) = fragment.take(name.get_ref(), value, file, line) {
+                faults.push(Fault::at(file, line, flaw));
+            }
+        }
+        faults.extend(broken);
+        fragment
+    }
+
+    /// Lays a later fragment over this one.
+    pub(super) fn overlay(&mut self, later: Self) {
+        fn over<T>(under: &mut Option<T>, later: Option<T>) {
+            if later.is_some() {
+                *under = later;
+            }
+        }
+        over(&mut self.enabled, later.enabled);
+        over(&mut self.adapter, later.adapter);
+        over(&mut self.tcn_period, later.tcn_period);
+        over(&mut self.tcn_jitter, later.tcn_jitter);
+        over(&mut self.report_key_life, later.report_key_life);
+        over(&mut self.retention, later.retention);
+        over(&mut self.flush, later.flush);
+        over(&mut self.discovery_restart, later.discovery_restart);
+    }
+
+    fn take(
+        &mut self,
+        name: &str,
+        value: &Spanned<DeValue<'_>>,
+        file: &Path,
+        line: usize,
+    ) -> Result<(), Flaw> {
+        let key = Key::from_name(name).ok_or_else(|| Flaw::UnknownKey {
+            key: name.to_owned(),
+            nearest: Key::nearest(name),
+        })?;
+        let value = value.get_ref();
+        let slot = match key {
+            Key::Enabled => {
+                self.enabled = Some(Set::new(boolean(key, value)?, file, line));
+                return Ok(());
+            }
+            Key::Mode => return mode(key, value),
+            Key::Adapter => {
+                let address = text(key, "a device address in quotes", value)?.parse()?;
+                self.adapter = Some(Set::new(address, file, line));
+                return Ok(());
+            }
+            Key::TcnPeriod => &mut self.tcn_period,
+            Key::TcnJitter => &mut self.tcn_jitter,
+            Key::ReportKeyLife => &mut self.report_key_life,
+            Key::Retention => &mut self.retention,
+            Key::Flush => &mut self.flush,
+            Key::DiscoveryRestart => &mut self.discovery_restart,
+        };
+        *slot = Some(Set::new(duration(key, value)?, file, line));
+        Ok(())
+    }
+}
+
+impl<T> Set<T> {
+    fn new(value: T, file: &Path, line: usize) -> Self {
+        Self {
+            value,
+            file: file.to_owned(),
+            line,
+        }
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    1 + before.filter(|byte| **byte == b'\n').count()
+}
+
+fn boolean(key: Key, value: &DeValue<'_>) -> Result<bool, Flaw> {
+    value
+        .as_bool()
+        .ok_or_else(|| wrong_type(key, "true or false", value))
+}
+
+fn text<'a>(key: Key, expected: &'static str, value: &'a DeValue<'_>) -> Result<&'a str, Flaw> {
+    value
+        .as_str()
+        .ok_or_else(|| wrong_type(key, expected, value))
+}
+
+fn duration(key: Key, value: &DeValue<'_>) -> Result<Duration, Flaw> {
+    let text = text(key, "a duration such as \"15min\"", value)?;
+    parse_duration(text).map_err(|source| Flaw::NotADuration {
+        key,
+        text: text.to_owned(),
+        source,
+    })
+}
+
+fn mode(key: Key, value: &DeValue<'_>) -> Result<(), Flaw> {
+    match text(key, "\"broadcast\"", value)? {
+        "broadcast" => Ok(()),
+        "full" => Err(Flaw::ModeUnavailable("full")),
+        "relay" => Err(Flaw::ModeUnavailable("relay")),
+        other => Err(Flaw::UnknownMode(other.to_owned())),
+    }
+}
+
+fn wrong_type(key: Key, expected: &'static str, value: &DeValue<'_>) -> Flaw {
+    let found = match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    Flaw::WrongType {
+        key,
+        expected,
+        found,
+    }
+}

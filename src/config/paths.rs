@@ -1,0 +1,139 @@
+//! Where things are on this machine: the one file that reads the environment.
+//!
+//! Under systemd `StateDirectory=tcnd` makes the directory, with its mode and
+//! owner, and passes it in `$STATE_DIRECTORY` (systemd.exec(5)). By hand it is
+//! the person's own, by the XDG base directory rules.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::{Fault, Flaw};
+
+/// Where fragments are looked for; later directories overrule earlier ones.
+pub const FRAGMENT_DIRECTORIES: [&str; 3] = [
+    "/usr/lib/tcnd/config.d",
+    "/etc/tcnd/config.d",
+    "/run/tcnd/config.d",
+];
+
+/// There is no place to keep anything.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("no state directory: there is no home directory; give one with --state-dir")]
+pub struct NoStateDirectory;
+
+/// The directory for keys and contacts: `flag`, else the first of
+/// `$STATE_DIRECTORY`, else the person's own XDG state directory. It need not
+/// exist yet.
+///
+/// # Errors
+/// If none of the three is there.
+pub fn state_directory(flag: Option<&Path>) -> Result<PathBuf, NoStateDirectory> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the environment is read"
+    )]
+    let given = std::env::var_os("STATE_DIRECTORY");
+    flag.map(Path::to_owned)
+        .or_else(|| given.as_ref().and_then(first_path))
+        .or_else(own_state_directory)
+        .ok_or(NoStateDirectory)
+}
+
+/// Fragments in the order they are applied. A directory that is not there is
+/// as an empty one.
+pub(super) fn fragments<'a>(
+    directories: impl IntoIterator<Item = &'a Path>,
+) -> Result<Vec<PathBuf>, Fault> {
+    let mut by_name = BTreeMap::new();
+    for directory in directories {
+        let listed = list(directory)
+            .map_err(|source| Fault::in_file(directory, Flaw::Unreadable(source)))?;
+        by_name.extend(listed.into_iter().map(|name| {
+            let path = directory.join(&name);
+            (name, path)
+        }));
+    }
+    Ok(by_name.into_values().collect())
+}
+
+/// Names of the fragments in a directory. Hidden files are what editors leave.
+fn list(directory: &Path) -> io::Result<Vec<OsString>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let visible = !name.as_encoded_bytes().starts_with(b".");
+        if visible && Path::new(&name).extension().is_some_and(|e| e == "toml") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// systemd separates several by colons; the first is ours.
+fn first_path(given: &OsString) -> Option<PathBuf> {
+    std::env::split_paths(given).find(|path| !path.as_os_str().is_empty())
+}
+
+fn own_state_directory() -> Option<PathBuf> {
+    let own = directories::ProjectDirs::from("", "", "tcnd")?;
+    own.state_dir().map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_later_file_of_a_name_replaces_the_earlier_and_names_set_the_order() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs: Vec<_> = ["usr", "etc", "run"]
+            .iter()
+            .map(|d| root.path().join(d))
+            .collect();
+        fs::create_dir(&dirs[0]).unwrap();
+        fs::create_dir(&dirs[1]).unwrap();
+        for (dir, name) in [
+            (0, "10-a.toml"),
+            (0, "50-b.toml"),
+            (1, "50-b.toml"),
+            (1, "05-z.toml"),
+            (1, ".60-c.toml"),
+            (1, "60-c.toml~"),
+            (1, "README"),
+        ] {
+            fs::write(dirs[dir].join(name), "").unwrap();
+        }
+        let found = fragments(dirs.iter().map(PathBuf::as_path)).unwrap();
+        let expected = [
+            dirs[1].join("05-z.toml"),
+            dirs[0].join("10-a.toml"),
+            dirs[1].join("50-b.toml"),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_directory_that_is_a_file_is_a_fault() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(fragments([file.path()]).is_err());
+    }
+
+    #[test]
+    fn the_flag_wins_and_the_first_of_several_is_taken() {
+        let flag = Path::new("/somewhere");
+        assert_eq!(state_directory(Some(flag)).unwrap(), flag);
+        let given = OsString::from("/var/lib/tcnd:/var/lib/other");
+        assert_eq!(first_path(&given).unwrap(), Path::new("/var/lib/tcnd"));
+        assert_eq!(first_path(&OsString::new()), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! What the rooms get to see: checked values, nothing of files.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::fragment::{Fragment, Key, Set};
+use super::{Fault, Flaw};
+use crate::engine::Policy;
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+const fn hours(n: u64) -> Duration {
+    minutes(n * 60)
+}
+
+/// All that can be configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// `Some` decides whether tcnd takes part; `None` leaves it to
+    /// `tcnctl enable` and `disable`.
+    pub consent: Option<bool>,
+    /// The adapter to use; `None` takes the first that is fit.
+    pub adapter: Option<AdapterAddress>,
+    /// The engine's figures.
+    pub policy: Policy,
+    /// How often discovery is started anew, lest it has silently stalled.
+    pub discovery_restart: Duration,
+}
+
+/// A device address, most significant byte first. It identifies the machine,
+/// so `Debug` keeps it to itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AdapterAddress([u8; 6]);
+
+/// Not six bytes in hexadecimal with colons between.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("expected a device address such as \"AA:BB:CC:DD:EE:FF\"")]
+pub struct NotAnAddress;
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            consent: None,
+            adapter: None,
+            policy: Policy::default(),
+            discovery_restart: minutes(5),
+        }
+    }
+}
+
+impl Settings {
+    /// Puts defaults under what was set and holds it to the ranges. After a
+    /// fault the result is of no use but to find the next one.
+    pub(super) fn settle(set: &Fragment, faults: &mut Vec<Fault>) -> Self {
+        let default = Self::default();
+        let mut pick = |key: Key, set: &Option<Set<Duration>>, default: Duration| {
+            set.as_ref().map_or(default, |set| {
+                faults.extend(range_fault(key, set));
+                set.value
+            })
+        };
+        let policy = Policy {
+            period: pick(Key::TcnPeriod, &set.tcn_period, default.policy.period),
+            jitter: pick(Key::TcnJitter, &set.tcn_jitter, default.policy.jitter),
+            key_life: pick(
+                Key::ReportKeyLife,
+                &set.report_key_life,
+                default.policy.key_life,
+            ),
+            retention: pick(Key::Retention, &set.retention, default.policy.retention),
+            flush: pick(Key::Flush, &set.flush, default.policy.flush),
+        };
+        let discovery_restart = pick(
+            Key::DiscoveryRestart,
+            &set.discovery_restart,
+            default.discovery_restart,
+        );
+        if faults.is_empty() {
+            faults.extend(disagreements(set, &policy));
+        }
+        Self {
+            consent: set.enabled.as_ref().map(|set| set.value),
+            adapter: set.adapter.as_ref().map(|set| set.value),
+            policy,
+            discovery_restart,
+        }
+    }
+}
+
+impl AdapterAddress {
+    /// The six bytes, most significant first.
+    pub const fn octets(self) -> [u8; 6] {
+        self.0
+    }
+}
+
+impl FromStr for AdapterAddress {
+    type Err = NotAnAddress;
+
+    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+        let mut octets = [0; 6];
+        let mut parts = text.split(':');
+        for octet in &mut octets {
+            let part = parts.next().ok_or(NotAnAddress)?;
+            if part.len() != 2 || part.starts_with('+') {
+                return Err(NotAnAddress);
+            }
+            *octet = u8::from_str_radix(part, 16).map_err(|_| NotAnAddress)?;
+        }
+        parts.next().map_or(Ok(Self(octets)), |_| Err(NotAnAddress))
+    }
+}
+
+impl fmt::Debug for AdapterAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdapterAddress([REDACTED])")
+    }
+}
+
+/// The range of a duration: what the radio can keep up with below, what the
+/// promises allow above.
+const fn range(key: Key) -> (Duration, Duration) {
+    match key {
+        // Above an hour a number would follow a person through half a day's places.
+        Key::TcnPeriod => (Duration::from_secs(10), hours(1)),
+        Key::TcnJitter => (Duration::ZERO, minutes(30)),
+        // Spec: TCN 6b64d09, README "Report Timespans".
+        Key::ReportKeyLife => (minutes(1), hours(6)),
+        // 21 days: the longest incubation any deployed system allowed for.
+        Key::Retention => (hours(1), hours(21 * 24)),
+        Key::Flush => (Duration::from_secs(1), minutes(5)),
+        Key::DiscoveryRestart => (Duration::from_secs(30), hours(1)),
+        Key::Enabled | Key::Mode | Key::Adapter => (Duration::ZERO, Duration::MAX),
+    }
+}
+
+fn range_fault(key: Key, set: &Set<Duration>) -> Option<Fault> {
+    let (least, most) = range(key);
+    let flaw = Flaw::OutOfRange {
+        key,
+        value: set.value,
+        least,
+        most,
+    };
+    (!(least..=most).contains(&set.value)).then(|| Fault::at(&set.file, set.line, flaw))
+}
+
+/// Rules between two values. The one that was set is to blame; the defaults
+/// agree with each other.
+fn disagreements(set: &Fragment, policy: &Policy) -> Vec<Fault> {
+    let Policy {
+        period,
+        jitter,
+        key_life: life,
+        retention,
+        flush: _,
+    } = *policy;
+    let blame = |first: &Option<Set<Duration>>, second: &Option<Set<Duration>>, flaw: Flaw| {
+        let set = first.as_ref().or(second.as_ref());
+        set.map(|set| Fault::at(&set.file, set.line, flaw))
+    };
+    let mut found = Vec::new();
+    if jitter > period / 2 {
+        let flaw = match set.tcn_jitter {
+            Some(_) => Flaw::JitterTooLong { jitter, period },
+            None => Flaw::PeriodTooShort { jitter },
+        };
+        found.extend(blame(&set.tcn_jitter, &set.tcn_period, flaw));
+    }
+    if life < period {
+        let flaw = Flaw::KeyLifeTooShort { life, period };
+        found.extend(blame(&set.report_key_life, &set.tcn_period, flaw));
+    }
+    if retention < life {
+        let flaw = Flaw::RetentionTooShort { retention, life };
+        found.extend(blame(&set.retention, &set.report_key_life, flaw));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_six_bytes_with_colons() {
+        let address: AdapterAddress = "AA:bb:00:DD:EE:FF".parse().unwrap();
+        assert_eq!(address.octets(), [0xaa, 0xbb, 0x00, 0xdd, 0xee, 0xff]);
+        for text in [
+            "",
+            "hci0",
+            "AA:BB:CC:DD:EE",
+            "AA:BB:CC:DD:EE:FF:00",
+            "AABBCCDDEEFF",
+            "+A:BB:CC:DD:EE:FF",
+            "AA:BB:CC:DD:EE:GG",
+        ] {
+            assert_eq!(text.parse::<AdapterAddress>(), Err(NotAnAddress), "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_does_not_tell_the_address() {
+        let address: AdapterAddress = "AA:BB:CC:DD:EE:FF".parse().unwrap();
+        let shown = format!("{address:?}").to_lowercase();
+        assert!(!shown.contains("aa") && !shown.contains("170"), "{shown}");
+    }
+
+    #[test]
+    fn the_defaults_keep_their_own_rules() {
+        let mut faults = Vec::new();
+        let settings = Settings::settle(&Fragment::default(), &mut faults);
+        assert!(disagreements(&Fragment::default(), &settings.policy).is_empty());
+        let Policy {
+            period,
+            jitter,
+            key_life,
+            retention,
+            flush,
+        } = settings.policy;
+        for (key, value) in [
+            (Key::TcnPeriod, period),
+            (Key::TcnJitter, jitter),
+            (Key::ReportKeyLife, key_life),
+            (Key::Retention, retention),
+            (Key::Flush, flush),
+            (Key::DiscoveryRestart, settings.discovery_restart),
+        ] {
+            let (least, most) = range(key);
+            assert!((least..=most).contains(&value), "{key}");
+        }
+        assert!(jitter <= period / 2 && period <= key_life && key_life <= retention);
+    }
+}

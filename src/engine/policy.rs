@@ -1,0 +1,35 @@
+//! The numbers people may set: how long a number, a key and a memory live.
+
+use std::time::Duration;
+
+/// Durations the engine keeps to. `config` checks their ranges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Longest life of one number on the air. Spec: TCN 6b64d09, README
+    /// "TCN Generation", every quarter of an hour.
+    pub period: Duration,
+    /// Each life is shortened by a random part of this, so that rotations do
+    /// not tick in step and cannot be counted through a silence.
+    pub jitter: Duration,
+    /// Longest span of numbers that one report links. Spec: TCN 6b64d09,
+    /// README "Report Timespans and Key Rotation", six hours or less.
+    pub key_life: Duration,
+    /// Age at which contacts and keys are destroyed.
+    pub retention: Duration,
+    /// How often the growth of contacts is written: also the most that a
+    /// crash can lose.
+    pub flush: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        const MINUTE: Duration = Duration::from_secs(60);
+        Self {
+            period: 15 * MINUTE,
+            jitter: MINUTE,
+            key_life: 6 * 60 * MINUTE,
+            retention: 14 * 24 * 60 * MINUTE,
+            flush: MINUTE,
+        }
+    }
+}
