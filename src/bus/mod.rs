@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use zbus::Connection;
+use zbus::fdo::{self, RequestNameFlags};
 
 pub use self::bouncer::Bouncer;
 pub use self::choice::{BusChoice, UnknownBus, Unreachable, connect};
@@ -92,8 +93,11 @@ pub async fn serve(
 }
 
 async fn take_name(connection: &Connection) -> Result<(), Fault> {
-    match connection.request_name(names::BUS).await {
-        Ok(()) => Ok(()),
+    // zbus would by default take the name from whoever has it, and let others
+    // take it from us.
+    let flags = RequestNameFlags::DO_NOT_QUEUE;
+    match connection.request_name_with_flags(names::BUS, flags).await {
+        Ok(_) => Ok(()),
         Err(zbus::Error::NameTaken) => Err(Fault::NameTaken),
         Err(error) if is_refusal(&error) => Err(Fault::NameRefused(error)),
         Err(error) => Err(Fault::Bus(error)),
@@ -101,6 +105,5 @@ async fn take_name(connection: &Connection) -> Result<(), Fault> {
 }
 
 fn is_refusal(error: &zbus::Error) -> bool {
-    matches!(error, zbus::Error::MethodError(name, _, _)
-        if name.as_str() == "org.freedesktop.DBus.Error.AccessDenied")
+    matches!(error, zbus::Error::FDO(error) if matches!(**error, fdo::Error::AccessDenied(_)))
 }

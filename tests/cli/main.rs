@@ -11,7 +11,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -66,11 +66,15 @@ impl Place {
     }
 
     fn tcnd(&self) -> Command {
+        self.tcnd_in(&self.state())
+    }
+
+    fn tcnd_in(&self, state: &Path) -> Command {
         let config = self.folder.path().join("empty.toml");
         fs::write(&config, "").unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd"));
         command.args(["--radio", "fake", "--bus", &self.address, "--state-dir"]);
-        command.arg(self.state()).arg("--config").arg(config);
+        command.arg(state).arg("--config").arg(config);
         command.stderr(Stdio::piped());
         command
     }
@@ -194,13 +198,18 @@ fn a_second_daemon_is_refused_with_the_cure() {
         text(&same_folder.stderr)
     );
     let elsewhere = TempDir::new().unwrap();
-    let same_bus = place
-        .tcnd()
-        .arg("--state-dir")
-        .arg(elsewhere.path())
-        .output()
+    let mut same_bus = Daemon(place.tcnd_in(elsewhere.path()).spawn().unwrap());
+    let mut log = String::new();
+    // Ends with the process; one that took the name would go on and hang here.
+    same_bus
+        .0
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut log)
         .unwrap();
-    assert!(!same_bus.status.success());
+    assert_eq!(same_bus.0.wait().unwrap().code(), Some(1), "{log}");
+    assert!(log.contains("--bus"), "{log}");
 }
 
 #[test]
