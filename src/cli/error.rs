@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use zbus::DBusError as _;
 
 use crate::bus::{BusChoice, Unreachable, names};
 use crate::config::ConfigError;
@@ -42,7 +43,7 @@ pub(super) enum CliError {
     #[error("tcnd gave an answer that is not understood: {0}")]
     NotUnderstood(#[source] zbus::Error),
     /// The configuration has faults.
-    #[error("{0}")]
+    #[error("the configuration is not valid:\n{0}")]
     Config(#[source] ConfigError),
     /// A file could not be read.
     #[error("{}: {source}", .file.display())]
@@ -62,9 +63,12 @@ impl CliError {
     /// What went wrong in a call, by the name of the error reply.
     pub(super) fn from_call(bus: &BusChoice, error: zbus::Error) -> Self {
         let Some((name, text)) = reply(&error) else {
-            return match error {
-                zbus::Error::InputOutput(_) => Self::NotRunning { bus: bus.clone() },
-                error => Self::NotUnderstood(error),
+            // A bus that hung up has no tcnd on it either.
+            let hung_up = matches!(error, zbus::Error::InputOutput(_));
+            return if hung_up {
+                Self::NotRunning { bus: bus.clone() }
+            } else {
+                Self::NotUnderstood(error)
             };
         };
         if is_absence(&name) {
@@ -139,21 +143,14 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// Name and text of an error reply, `None` if the error was none.
 pub(super) fn reply(error: &zbus::Error) -> Option<(String, String)> {
-    match error {
-        zbus::Error::MethodError(name, text, _) => {
-            Some((name.to_string(), text.clone().unwrap_or_default()))
-        }
-        zbus::Error::FDO(error) => {
-            use zbus::DBusError as _;
-            let text = error.description().unwrap_or_default();
-            Some((error.name().to_string(), text.to_owned()))
-        }
-        #[expect(
-            clippy::wildcard_enum_match_arm,
-            reason = "zbus's faults are its own and grow; only replies carry a name"
-        )]
-        _ => None,
+    if let zbus::Error::MethodError(name, text, _) = error {
+        return Some((name.to_string(), text.clone().unwrap_or_default()));
     }
+    if let zbus::Error::FDO(error) = error {
+        let text = error.description().unwrap_or_default();
+        return Some((error.name().to_string(), text.to_owned()));
+    }
+    None
 }
 
 /// The bus says so when nobody has the name and nobody can be started.
