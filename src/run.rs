@@ -1,4 +1,185 @@
-//! The front hall.
+//! The front hall: every room is built here, joined, and taken down in order.
+//!
+//! The order of the start: settings, store, radio, driver, bus. READY is said
+//! when the name is owned and the store is open, so whoever starts after us
+//! finds us working. Whatever ends first ends everything: a daemon without one
+//! of its rooms must not look alive.
+
 mod flags;
+mod log;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::bus::{self, Bouncer, BusChoice};
+use crate::config::{self, Settings};
+use crate::daemon::{self, Handle, Parts, Signal};
+use crate::radio::{Radio, bluez, fake};
+use crate::store::{self, OpenError};
 
 pub use flags::{DaemonFlags, RadioChoice};
+
+/// The daemon cannot start, or cannot go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The configuration has faults.
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    /// There is no place for the database.
+    #[error(transparent)]
+    NoStateDirectory(#[from] config::NoStateDirectory),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The runtime or a signal handler cannot be had.
+    #[error("the system refused what a service needs")]
+    System(#[from] io::Error),
+    /// The bus cannot be reached.
+    #[error(transparent)]
+    Unreachable(#[from] bus::Unreachable),
+    /// The bus cannot be served.
+    #[error(transparent)]
+    Bus(#[from] bus::Fault),
+    /// polkit cannot be asked.
+    #[error("cannot ask polkit who may do what")]
+    Polkit(#[from] zbus::Error),
+    /// The driver gave up.
+    #[error(transparent)]
+    Driver(#[from] daemon::Fault),
+}
+
+impl Fault {
+    /// The exit status, by sysexits(3): 78 for a faulty configuration, 1 for
+    /// the rest.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(78),
+            Self::NoStateDirectory(_)
+            | Self::Store(_)
+            | Self::System(_)
+            | Self::Unreachable(_)
+            | Self::Bus(_)
+            | Self::Polkit(_)
+            | Self::Driver(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Runs the daemon and says how it ended.
+pub fn main(flags: &DaemonFlags) -> ExitCode {
+    let log = log::start();
+    let outcome = match load(flags) {
+        Ok(_) if flags.check_config => return ExitCode::SUCCESS,
+        Ok(settings) => run(flags, settings, log),
+        Err(fault) => Err(fault.into()),
+    };
+    outcome.map_or_else(
+        |fault| {
+            log::fault(&fault);
+            fault.exit_code()
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+fn load(flags: &DaemonFlags) -> Result<Settings, config::ConfigError> {
+    config::load(&flags.config)
+}
+
+fn run(flags: &DaemonFlags, settings: Settings, log: Arc<log::Output>) -> Result<(), Fault> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(flags, settings, log))
+}
+
+async fn serve(
+    flags: &DaemonFlags,
+    settings: Settings,
+    log: Arc<log::Output>,
+) -> Result<(), Fault> {
+    let directory = config::state_directory(flags.state_dir.as_deref())?;
+    let opened = store::open(&directory)?;
+    let connection = bus::connect(&flags.bus).await?;
+    let bouncer = match &flags.bus {
+        BusChoice::System => Bouncer::polkit(&connection).await?,
+        BusChoice::Session | BusChoice::Address(_) => {
+            Bouncer::same_user(rustix::process::geteuid().as_raw())
+        }
+    };
+    let (handle, mailbox) = Handle::new(daemon::starting(&settings));
+    let (radio, signals) = (radio(flags, &settings), signals()?);
+    let parts = Parts {
+        radio,
+        opened,
+        mailbox,
+        signals,
+        settings,
+        reread: reread(flags.config.clone()),
+    };
+    let driver = daemon::drive(parts);
+    let on_the_bus = async {
+        let serving = bus::serve(connection, handle, bouncer, log).await?;
+        daemon::ready();
+        serving.await
+    };
+    tokio::pin!(driver, on_the_bus);
+    tokio::select! {
+        ended = &mut driver => Ok(ended.map(|daemon::Ended::Stopped| ())?),
+        served = &mut on_the_bus => {
+            served?;
+            Ok(driver.await.map(|daemon::Ended::Stopped| ())?)
+        }
+    }
+}
+
+fn reread(files: Vec<PathBuf>) -> daemon::Reread {
+    Box::new(move || config::load(&files))
+}
+
+/// Adverts are given this much more than their period before BlueZ drops them
+/// by itself, should we hang.
+const ADVERT_MARGIN: std::time::Duration = std::time::Duration::from_secs(60);
+
+fn radio(flags: &DaemonFlags, settings: &Settings) -> Radio {
+    match flags.radio {
+        RadioChoice::Bluez => bluez::spawn(bluez::Options {
+            adapter: settings.adapter.map(config::AdapterAddress::octets),
+            discovery_restart: settings.discovery_restart,
+            advert_timeout: settings.policy.period + ADVERT_MARGIN,
+        }),
+        RadioChoice::Fake => fake::spawn(fake::Options {
+            neighbours: 8,
+            seed: 0xC019,
+        }),
+    }
+}
+
+/// SIGTERM and SIGINT stop the daemon, SIGHUP has it read its configuration.
+fn signals() -> io::Result<mpsc::Receiver<Signal>> {
+    let (sender, receiver) = mpsc::channel(4);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        loop {
+            let told = tokio::select! {
+                Some(()) = terminate.recv() => Signal::Stop,
+                Some(()) = interrupt.recv() => Signal::Stop,
+                Some(()) = hangup.recv() => Signal::Reload,
+                else => return,
+            };
+            if sender.send(told).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}

@@ -1,3 +1,9 @@
-//! tcnd.
+//! The service: see [`tcnd::run`].
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    tcnd::run::main(&tcnd::run::DaemonFlags::parse())
+}

@@ -228,8 +228,8 @@ impl Manager {
         words::scan_mode(&self.handle.snapshot())
     }
 
-    /// Whether the neighbourhood is made up (tcnd --radio fake). A client that
-    /// shows anything has to show this.
+    /// Whether the neighbourhood is made up, as by the fake radio. A client
+    /// that shows anything has to show this.
     #[zbus(property)]
     fn simulated(&self) -> bool {
         self.handle.snapshot().simulated

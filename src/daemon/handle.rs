@@ -12,7 +12,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::engine::UnixTime;
+use crate::engine::{Pause, UnixTime};
 use crate::radio;
 use crate::store::{Bucket, Summary};
 
@@ -57,17 +57,6 @@ pub enum State {
     Idle,
     /// Something broke that will not mend by itself.
     Failed,
-}
-
-/// Whether and until when the daemon is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pause {
-    /// It is not.
-    No,
-    /// Until this time.
-    Until(UnixTime),
-    /// Until somebody resumes.
-    UntilResumed,
 }
 
 /// One reason for a pause, as its holder gave it.

@@ -1,10 +1,359 @@
-//! When to do what.
+//! When to do what: decisions over time, and nothing else.
+//!
+//! The engine has no clock, no randomness, no I/O and no threads of its own.
+//! It is told what happened ([`Input`]) and when ([`Moment`]), and says what
+//! to do ([`Output`]); a driver that obeys it is one page (`daemon/driver.rs`),
+//! and a test can put a week of it into a millisecond (`tests/simulation`).
+//!
+//! ```text
+//!   handle(now, input, rng) ──▶ [state] ──▶ poll_output() until None
+//!                                     └──▶ poll_timeout(): when to call again
+//! ```
+//!
+//! [`broadcast`] decides about our own number, [`encounters`] about those of
+//! others; they share nothing but the time.
+
+mod broadcast;
 mod contact;
+mod encounters;
+mod input;
 mod ledger;
 mod moment;
+mod output;
+mod own;
+mod pause;
 mod policy;
+mod rotation;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use rand_core::CryptoRng;
+
+use self::broadcast::{Context, Event, State, Want};
+use self::encounters::Encounters;
+use self::own::OwnNumbers;
+use self::rotation::Rotation;
+use crate::protocol::TemporaryContactNumber;
 
 pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
+pub use input::{Input, LONGEST_WAIT, Seq, Sighting};
 pub use ledger::{KeyId, Record, Seed};
 pub use moment::{Moment, UnixTime};
+pub use output::{Note, Output};
+pub use pause::{Hold, Holds, Pause};
 pub use policy::Policy;
+
+/// Earliest wall-clock time that can be true: 2026-11-01, before the first
+/// release. A Raspberry Pi without a network starts in 1970.
+pub const CLOCK_FLOOR: UnixTime = UnixTime(1_793_491_200);
+
+/// Wall and boot-time clock may drift apart by this much, in seconds, before
+/// it counts as a jump.
+const JUMP: u64 = 30;
+
+/// Retention runs this often; so a contact lives at most this much longer.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+
+/// No retention this soon after the start: a clock that starts in the wrong
+/// decade must have its chance to be set before anything is destroyed by it.
+const FORGET_AFTER_START: Duration = Duration::from_secs(600);
+
+/// The decisions of one daemon.
+#[derive(Debug)]
+pub struct Engine {
+    policy: Policy,
+    consent: bool,
+    pause: Pause,
+    radio: RadioState,
+    broadcast: State,
+    rotation: Rotation,
+    own: OwnNumbers,
+    encounters: Encounters,
+    /// Batches on their way to the store, kept until it has them.
+    saving: BTreeMap<Seq, Vec<Contact>>,
+    next_flush: Duration,
+    next_forget: Duration,
+    last: Moment,
+    next_seq: Seq,
+    store_failing: bool,
+    rotations: u64,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RadioState {
+    Down,
+    Up { can_air: bool },
+}
+
+/// What a driver may publish of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Consent was given.
+    pub consent: bool,
+    /// Whether and until when it is paused.
+    pub pause: Pause,
+    /// Since when, on the boot-time clock, the number on the air is there.
+    pub airing_since: Option<Duration>,
+    /// The wall clock shows a time that can be true.
+    pub clock_trusted: bool,
+    /// The store refused the last batch.
+    pub store_failing: bool,
+    /// More numbers were heard than there is room for.
+    pub crowded: bool,
+    /// Sightings dropped since the start.
+    pub dropped: u64,
+    /// Own numbers aired since the start.
+    pub rotations: u64,
+    /// The radio did not leave the air in time: the process should end.
+    pub overdue: bool,
+}
+
+impl Engine {
+    /// An engine that starts at `now` without consent and without a radio.
+    ///
+    /// `next_key` is a name no key ever had; `own` are our numbers of earlier
+    /// runs, the newest last.
+    pub fn new(
+        now: Moment,
+        policy: Policy,
+        next_key: KeyId,
+        own: impl IntoIterator<Item = TemporaryContactNumber>,
+    ) -> Self {
+        let mut numbers = OwnNumbers::default();
+        own.into_iter().for_each(|tcn| numbers.add(tcn));
+        Self {
+            policy,
+            consent: false,
+            pause: Pause::No,
+            radio: RadioState::Down,
+            broadcast: State::Silent,
+            rotation: Rotation::new(next_key),
+            own: numbers,
+            encounters: Encounters::default(),
+            saving: BTreeMap::new(),
+            next_flush: now.boot + policy.flush,
+            next_forget: now.boot + FORGET_AFTER_START,
+            last: now,
+            next_seq: Seq(1),
+            store_failing: false,
+            rotations: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes one input. Drain [`poll_output`](Self::poll_output) afterwards.
+    pub fn handle<R: CryptoRng>(&mut self, now: Moment, input: Input, rng: &mut R) {
+        self.notice_clock(now);
+        let event = match input {
+            Input::Timeout => Event::Look,
+            Input::Consent(consent) => {
+                self.consent = consent;
+                Event::Look
+            }
+            Input::Paused(pause) => {
+                self.pause = pause;
+                Event::Look
+            }
+            Input::PolicyChanged(policy) => {
+                self.policy = policy;
+                self.next_flush = self.next_flush.min(now.boot + policy.flush);
+                Event::Look
+            }
+            Input::Rotate | Input::Resumed => Event::Rotate,
+            Input::RadioUp { can_air } => {
+                self.radio = RadioState::Up { can_air };
+                Event::Look
+            }
+            Input::RadioDown => {
+                self.radio = RadioState::Down;
+                Event::RadioDown
+            }
+            Input::Aired(tcn) => Event::Aired(tcn),
+            Input::Withdrawn(tcn) => Event::Withdrawn(tcn),
+            Input::Rested => Event::Rested,
+            Input::Heard(sighting) => {
+                self.hear(now, sighting);
+                Event::Look
+            }
+            Input::Stored(seq) => {
+                self.stored(seq);
+                Event::Stored(seq)
+            }
+            Input::NotStored(seq) => {
+                self.not_stored(now, seq);
+                Event::NotStored(seq)
+            }
+        };
+        self.step(now, event, rng);
+        self.keep_house(now);
+        self.last = now;
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call with [`Input::Timeout`], on the boot-time clock.
+    pub fn poll_timeout(&self) -> Duration {
+        let flush = self.encounters.dirty().then_some(self.next_flush);
+        [flush, self.broadcast.timeout()]
+            .into_iter()
+            .flatten()
+            .fold(self.next_forget, Duration::min)
+    }
+
+    /// Writes whatever is not written yet, whatever the time. For the end.
+    pub fn flush(&mut self, now: Moment) {
+        let batch = self.encounters.harvest(now);
+        self.write(batch);
+    }
+
+    /// What may be published.
+    pub fn view(&self, now: Moment) -> View {
+        View {
+            consent: self.consent,
+            pause: self.pause,
+            airing_since: match self.broadcast {
+                State::Airing {
+                    since,
+                    confirmed: true,
+                    ..
+                } => Some(since),
+                State::Airing { .. }
+                | State::Silent
+                | State::Listening
+                | State::Preparing { .. }
+                | State::Stalled { .. }
+                | State::Resting { .. } => None,
+            },
+            clock_trusted: now.wall >= CLOCK_FLOOR,
+            store_failing: self.store_failing,
+            crowded: self.encounters.crowded(now),
+            dropped: self.encounters.dropped(),
+            rotations: self.rotations,
+            overdue: self.broadcast.overdue(now),
+        }
+    }
+
+    fn step<R: CryptoRng>(&mut self, now: Moment, event: Event, rng: &mut R) {
+        let mut out = Vec::new();
+        let mut context = Context {
+            now,
+            want: self.want(),
+            policy: &self.policy,
+            rotation: &mut self.rotation,
+            rng,
+            next_seq: &mut self.next_seq,
+            out: &mut out,
+        };
+        let state = std::mem::replace(&mut self.broadcast, State::Silent);
+        self.broadcast = state.step(event, &mut context);
+        for output in out {
+            if let Output::Air(tcn) = &output {
+                self.own.add(*tcn);
+                self.rotations += 1;
+            }
+            self.outputs.push_back(output);
+        }
+    }
+
+    fn want(&self) -> Want {
+        if !self.consent || self.pause != Pause::No {
+            return Want::Nothing;
+        }
+        match self.radio {
+            RadioState::Down => Want::Nothing,
+            RadioState::Up { can_air: true } => Want::Air,
+            RadioState::Up { can_air: false } => Want::Listen,
+        }
+    }
+
+    /// What is heard without consent, or while paused, is not kept: sightings
+    /// may still be under way when the order to rest is given.
+    fn hear(&mut self, now: Moment, sighting: Sighting) {
+        if self.want() != Want::Nothing && !self.own.contains(&sighting.tcn) {
+            if !self.encounters.dirty() {
+                self.next_flush = now.boot + self.policy.flush;
+            }
+            self.encounters.hear(now, sighting);
+        }
+    }
+
+    fn stored(&mut self, seq: Seq) {
+        self.store_failing = false;
+        self.saving.remove(&seq);
+    }
+
+    fn not_stored(&mut self, now: Moment, seq: Seq) {
+        self.store_failing = true;
+        // The batch may have held the birth of the key in use: numbers of a
+        // key that is not durable must never be drawn.
+        self.rotation.drop_key();
+        if let Some(batch) = self.saving.remove(&seq) {
+            self.encounters.restore(now, batch);
+        }
+    }
+
+    fn keep_house(&mut self, now: Moment) {
+        if self.encounters.dirty() && now.boot >= self.next_flush {
+            self.next_flush = now.boot + self.policy.flush;
+            if now.wall >= CLOCK_FLOOR {
+                self.save(now);
+            }
+        }
+        if now.boot >= self.next_forget {
+            self.next_forget = now.boot + FORGET_EVERY;
+            if now.wall >= CLOCK_FLOOR {
+                let before = now.wall.before(self.policy.retention);
+                self.outputs.push_back(Output::Forget(before));
+            }
+        }
+    }
+
+    /// One batch at a time: what comes meanwhile goes with the next.
+    fn save(&mut self, now: Moment) {
+        if self.saving.is_empty() {
+            let batch = self.encounters.harvest(now);
+            self.write(batch);
+        }
+    }
+
+    fn write(&mut self, batch: Vec<Contact>) {
+        if batch.is_empty() {
+            return;
+        }
+        let seq = self.next_seq;
+        self.next_seq.0 += 1;
+        self.saving.insert(seq, batch.clone());
+        self.outputs.push_back(Output::Save(seq, batch));
+    }
+
+    /// Times taken by a clock that was never right are put right when it is
+    /// set; otherwise a jump ends all runs, so that no contact spans it.
+    fn notice_clock(&mut self, now: Moment) {
+        let expected = self
+            .last
+            .wall
+            .after(now.boot.saturating_sub(self.last.boot));
+        if now.wall.0.abs_diff(expected.0) <= JUMP {
+            return;
+        }
+        let jump = now
+            .wall
+            .0
+            .checked_signed_diff(expected.0)
+            .unwrap_or(i64::MAX);
+        self.outputs
+            .push_back(Output::Tell(Note::ClockJumped(jump)));
+        self.next_forget = self.next_forget.max(now.boot + FORGET_EVERY);
+        if expected < CLOCK_FLOOR && now.wall >= CLOCK_FLOOR {
+            self.encounters.shift(jump);
+        } else {
+            let batch = self.encounters.cut(now);
+            self.write(batch);
+        }
+    }
+}

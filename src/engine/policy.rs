@@ -1,35 +1,35 @@
-//! The figures a deployment may choose. Whoever builds a [`Policy`] has
-//! checked them; the engine takes them as they are.
+//! The numbers people may set: how long a number, a key and a memory live.
 
 use std::time::Duration;
 
-/// By what figures the engine decides.
+/// Durations the engine keeps to. `config` checks their ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Longest time one number stays on the air.
+    /// Longest life of one number on the air. Spec: TCN 6b64d09, README
+    /// "TCN Generation", every quarter of an hour.
     pub period: Duration,
-    /// Each period is shortened by a random time of up to this, so that
-    /// rotations cannot be recognised by their rhythm; at most half of `period`.
+    /// Each life is shortened by a random part of this, so that rotations do
+    /// not tick in step and cannot be counted through a silence.
     pub jitter: Duration,
-    /// Longest time one report key derives numbers. Spec: TCN 6b64d09, README
-    /// "Report Timespans" (at most 6 h).
+    /// Longest span of numbers that one report links. Spec: TCN 6b64d09,
+    /// README "Report Timespans and Key Rotation", six hours or less.
     pub key_life: Duration,
-    /// How long keys and contacts are kept.
+    /// Age at which contacts and keys are destroyed.
     pub retention: Duration,
-    /// Longest time a sighting waits in memory before it is written.
+    /// How often the growth of contacts is written: also the most that a
+    /// crash can lose.
     pub flush: Duration,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        const MINUTE: u64 = 60;
-        const HOUR: u64 = 60 * MINUTE;
+        const MINUTE: Duration = Duration::from_secs(60);
         Self {
-            period: Duration::from_secs(15 * MINUTE),
-            jitter: Duration::from_secs(MINUTE),
-            key_life: Duration::from_secs(6 * HOUR),
-            retention: Duration::from_secs(14 * 24 * HOUR),
-            flush: Duration::from_secs(60),
+            period: 15 * MINUTE,
+            jitter: MINUTE,
+            key_life: 6 * 60 * MINUTE,
+            retention: 14 * 24 * 60 * MINUTE,
+            flush: MINUTE,
         }
     }
 }

@@ -195,14 +195,11 @@ impl SignedReport {
     /// [`ReportError::KeyInvalid`], [`ReportError::KeySmallOrder`] or
     /// [`ReportError::SignatureInvalid`].
     pub fn verify(self) -> Result<Report, ReportError> {
-        let rvk = VerifyingKey::from_bytes(self.claim.rvk.as_bytes())
-            .map_err(|_opaque| ReportError::KeyInvalid)?;
-        if rvk.is_weak() {
-            return Err(ReportError::KeySmallOrder);
-        }
-        let signature = Signature::from_bytes(&self.signature);
-        rvk.verify_strict(&self.claim.unsigned_bytes(), &signature)
-            .map_err(|_opaque| ReportError::SignatureInvalid)?;
+        check(
+            &self.claim.rvk,
+            &self.claim.unsigned_bytes(),
+            &self.signature,
+        )?;
         Ok(self.claim)
     }
 }
@@ -213,6 +210,22 @@ impl fmt::Debug for SignedReport {
             .field("claim", &self.claim)
             .finish_non_exhaustive()
     }
+}
+
+/// Checks a signature by the strict rules: `rvk` and `R` of no small order,
+/// `S < L`, and no cofactor.
+fn check(
+    rvk: &ReportVerificationKey,
+    message: &[u8],
+    signature: &[u8; SignedReport::SIGNATURE_LEN],
+) -> Result<(), ReportError> {
+    let rvk =
+        VerifyingKey::from_bytes(rvk.as_bytes()).map_err(|_opaque| ReportError::KeyInvalid)?;
+    if rvk.is_weak() {
+        return Err(ReportError::KeySmallOrder);
+    }
+    rvk.verify_strict(message, &Signature::from_bytes(signature))
+        .map_err(|_opaque| ReportError::SignatureInvalid)
 }
 
 /// The numbers of a report, one after another.
@@ -250,5 +263,35 @@ impl fmt::Debug for TemporaryContactNumbers {
             .field("next", &self.next)
             .field("left", &self.left)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its messages are no reports, so they can be offered only here.
+    #[test]
+    fn edge_cases_of_signatures_are_judged_strictly() {
+        let file: serde_json::Value = serde_json::from_str(include_str!(
+            "../../tests/protocol/vectors/ed25519_speccheck.json"
+        ))
+        .unwrap();
+        let cases = file["cases"].as_array().unwrap();
+        assert_eq!(cases.len(), 12);
+        for case in cases {
+            let unhex = |field: &str| -> Vec<u8> {
+                let digits = case[field].as_str().unwrap();
+                (0..digits.len())
+                    .step_by(2)
+                    .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+                    .collect()
+            };
+            let rvk = ReportVerificationKey::from_bytes(unhex("pub_key").try_into().unwrap());
+            let signature = unhex("signature").try_into().unwrap();
+            let verdict = check(&rvk, &unhex("message"), &signature);
+            let strict = case["verdicts"]["dalek_verify_strict"].as_bool().unwrap();
+            assert_eq!(verdict.is_ok(), strict, "{}: {verdict:?}", case["what"]);
+        }
     }
 }

@@ -15,6 +15,7 @@
 
 pub mod bluez;
 pub mod fake;
+mod outbox;
 
 use std::collections::BTreeSet;
 

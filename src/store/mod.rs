@@ -1,4 +1,33 @@
-//! Memory between runs.
+//! Memory between runs: SQLite, behind one thread.
+//!
+//! The database has one owner, a thread named `store`; everybody else holds a
+//! [`Store`], which sends it work and never waits for the disk. Work is done
+//! in the order it was sent, so an answer always includes what was sent
+//! before. Three kinds of writing differ in what they promise:
+//!
+//! * the ledger of own numbers and settings: durable against power loss
+//!   (`synchronous=FULL`) before [`Event::Stored`] is sent, since a number may
+//!   go on the air only then;
+//! * contacts: batches with `synchronous=NORMAL`; the newest batches may be
+//!   lost with the power, never damaged;
+//! * forgetting: the bytes are overwritten (`secure_delete=ON`), the journal
+//!   is cut to nothing and freed pages leave the file.
+//!
+//! A crash of the process loses what was not sent yet: the engine sends the
+//! growth of contacts every `flush` (a minute by default), so at most that.
+
+mod error;
+mod ledger;
+mod log;
+mod migrations;
+mod open;
+mod row;
+mod schema;
+mod thread;
 mod totals;
 
+pub use error::{Fault, OpenError};
+pub use ledger::{Broadcast, Resume};
+pub use open::{DATABASE, Opened, open};
+pub use thread::{Event, Setting, Size, Store};
 pub use totals::{Bucket, Summary};

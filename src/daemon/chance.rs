@@ -1,0 +1,12 @@
+//! The one door that randomness comes in by: the operating system's generator.
+
+use rand::rngs::SysRng;
+use rand_core::UnwrapErr;
+
+/// The generator for keys and jitter.
+///
+/// It asks getrandom(2), which cannot fail once the system is up; were it to
+/// fail, the process ends rather than go on with numbers that can be guessed.
+pub(super) fn source() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}

@@ -1,0 +1,447 @@
+//! The driver: wait for one thing, tell the engine, do what it says.
+//!
+//! One task owns the engine. It waits for the radio, the store, a request, the
+//! alarm or a clock jump; whatever comes is one input, its outputs are carried
+//! out in order, and a new snapshot is published. Everything that takes time
+//! (SQLite, BlueZ, D-Bus) happens elsewhere and answers with a message.
+//!
+//! The driver ends in two ways: it was told to stop, or something it cannot do
+//! without is gone. In the second case the process must end too, so that
+//! systemd starts a new one; a daemon that lives on without its radio task
+//! would look alive and be deaf.
+
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::clock::{self, Alarm, Jumps};
+use super::notify::Notifier;
+use super::publish::{Facts, snapshot, status_line};
+use super::{Mailbox, Snapshot, chance};
+use crate::config::Settings;
+use crate::engine::{
+    Engine, Hold, Holds, Input, LONGEST_WAIT, Moment, Note, Output, Pause, Seq, Sighting,
+};
+use crate::protocol::beacon::Frame;
+use crate::radio::{self, Order, Radio};
+use crate::store::{self, Opened, Resume, Setting, Store};
+
+/// How long leaving the air may take when the daemon stops. The connection to
+/// BlueZ closes with the process, and that takes the advert down in any case.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Something the daemon cannot do without is gone.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The kernel refused a timer.
+    #[error("cannot set a timer")]
+    Timer(#[source] io::Error),
+    /// The task that drives the radio ended.
+    #[error("the radio task ended unexpectedly")]
+    RadioGone,
+    /// The thread that owns the database ended.
+    #[error("the store thread ended unexpectedly")]
+    StoreGone,
+    /// The number on the air could not be taken off.
+    #[error(
+        "the radio did not leave the air within a minute; ending so that BlueZ drops the advert"
+    )]
+    Overdue,
+}
+
+/// Why the driver returned without a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+}
+
+/// What others tell the driver besides requests.
+#[derive(Debug)]
+pub enum Signal {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP: read the configuration again.
+    Reload,
+}
+
+/// Reads the configuration again; the text says what is wrong with it.
+pub type Reread = Box<dyn Fn() -> Result<Settings, crate::config::ConfigError> + Send>;
+
+/// Everything a driver is made of.
+pub struct Parts {
+    /// The air.
+    pub radio: Radio,
+    /// The database, just opened.
+    pub opened: Opened,
+    /// Requests, and where snapshots go.
+    pub mailbox: Mailbox,
+    /// SIGTERM and SIGHUP.
+    pub signals: mpsc::Receiver<Signal>,
+    /// The settings to begin with.
+    pub settings: Settings,
+    /// How to get new ones.
+    pub reread: Reread,
+}
+
+pub(super) struct Driver {
+    pub(super) engine: Engine,
+    pub(super) holds: Holds,
+    pub(super) settings: Settings,
+    pub(super) store: Store,
+    pub(super) status: radio::Status,
+    pub(super) invalid_frames: u64,
+    pub(super) corrupt: bool,
+    pub(super) reread: Reread,
+    pub(super) notifier: Notifier,
+    radio_known: bool,
+    consent: bool,
+    saved_pause: Pause,
+    orders: mpsc::Sender<Order>,
+    mailbox: Mailbox,
+    alarm: Alarm,
+    /// What the alarm is set to.
+    wake: Duration,
+    /// Nothing but a sighting happened since the last look.
+    only_heard: bool,
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// See [`Fault`]; the process must end then.
+pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
+    let Parts {
+        radio,
+        opened,
+        mailbox,
+        mut signals,
+        settings,
+        reread,
+    } = parts;
+    let Radio { orders, mut events } = radio;
+    let Opened {
+        store,
+        events: mut stored,
+        resume,
+        set_aside,
+    } = opened;
+    let jumps = Jumps::new().map_err(Fault::Timer)?;
+    let mut slept = clock::slept();
+    let corrupt = set_aside.is_some();
+    let mut driver = Driver::new(settings, reread, store, &resume, corrupt, orders, mailbox)?;
+    driver.begin(clock::now()).await;
+    loop {
+        driver.settle()?;
+        tokio::select! {
+            event = events.recv() => driver.radio_event(event.ok_or(Fault::RadioGone)?).await,
+            event = stored.recv() => driver.store_event(event.ok_or(Fault::StoreGone)?).await,
+            Some(request) = driver.mailbox.requests.recv() => driver.answer(request).await,
+            rang = driver.alarm.rang() => {
+                rang.map_err(Fault::Timer)?;
+                driver.time_passed().await;
+            }
+            jumped = jumps.jumped() => {
+                jumped.map_err(Fault::Timer)?;
+                let asleep = std::mem::replace(&mut slept, clock::slept());
+                driver.clock_jumped(slept > asleep).await;
+            }
+            signal = signals.recv() => match signal {
+                Some(Signal::Reload) => driver.reload().await.unwrap_or_else(|fault| {
+                    tracing::error!(%fault, "the configuration was not applied");
+                }),
+                Some(Signal::Stop) | None => break,
+            },
+        }
+    }
+    driver.stop(&mut events).await;
+    Ok(Ended::Stopped)
+}
+
+/// A pause that was asked for before the daemon was restarted still holds.
+fn held_before(pause: Pause, now: Moment) -> Holds {
+    let ends = match pause {
+        Pause::No => return Holds::default(),
+        Pause::Until(at) => Some(now.boot + Duration::from_secs(at.0.saturating_sub(now.wall.0))),
+        Pause::UntilResumed => None,
+    };
+    let mut holds = Holds::default();
+    let reason = "asked for before the daemon was restarted".to_owned();
+    holds.add(Hold {
+        reason,
+        application_id: String::new(),
+        owner: None,
+        ends,
+    });
+    holds
+}
+
+impl Driver {
+    fn new(
+        settings: Settings,
+        reread: Reread,
+        store: Store,
+        resume: &Resume,
+        corrupt: bool,
+        orders: mpsc::Sender<Order>,
+        mailbox: Mailbox,
+    ) -> Result<Self, Fault> {
+        let now = clock::now();
+        let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
+        Ok(Self {
+            engine: Engine::new(now, settings.policy, resume.next_key, own),
+            holds: held_before(resume.pause, now),
+            settings,
+            store,
+            status: radio::Status::default(),
+            invalid_frames: 0,
+            corrupt,
+            reread,
+            notifier: Notifier::new(),
+            radio_known: false,
+            consent: resume.consent,
+            saved_pause: resume.pause,
+            orders,
+            mailbox,
+            alarm: Alarm::new().map_err(Fault::Timer)?,
+            wake: Duration::ZERO,
+            only_heard: false,
+        })
+    }
+
+    async fn begin(&mut self, now: Moment) {
+        if self.corrupt {
+            tracing::error!("a damaged contact log was set aside; a new one was begun");
+        }
+        self.tell(now, Input::Paused(self.holds.sum(now))).await;
+        let consent = self.consents();
+        self.tell(now, Input::Consent(consent)).await;
+    }
+
+    /// What the configuration says of consent counts; if it says nothing, what
+    /// was last asked over the bus.
+    pub(super) fn consents(&self) -> bool {
+        self.settings.consent.unwrap_or(self.consent)
+    }
+
+    /// Publishes what changed and sets the alarm. After a mere sighting there
+    /// is nothing to publish, and sightings are most of what happens.
+    fn settle(&mut self) -> Result<(), Fault> {
+        let now = clock::now();
+        if std::mem::replace(&mut self.only_heard, false) && now.boot < self.wake {
+            return self.set_alarm(now);
+        }
+        if self.engine.view(now).overdue {
+            return Err(Fault::Overdue);
+        }
+        self.notifier.feed(now.boot);
+        let new = self.snapshot(now);
+        self.notifier.status(&status_line(&new));
+        self.mailbox.snapshot.send_if_modified(|old| {
+            let changed = **old != new;
+            if changed {
+                *old = new.into();
+            }
+            changed
+        });
+        self.set_alarm(now)
+    }
+
+    fn set_alarm(&mut self, now: Moment) -> Result<(), Fault> {
+        let wakes = [self.notifier.next_feed(), self.holds.next_end()];
+        let wake = wakes
+            .into_iter()
+            .flatten()
+            .fold(self.engine.poll_timeout(), Duration::min)
+            .min(now.boot + LONGEST_WAIT);
+        // One that has rung has to be set again, were it to the same time.
+        if wake == self.wake && now.boot < wake {
+            return Ok(());
+        }
+        self.wake = wake;
+        self.alarm.set(wake).map_err(Fault::Timer)
+    }
+
+    fn snapshot(&self, now: Moment) -> Snapshot {
+        snapshot(&Facts {
+            view: self.engine.view(now),
+            status: &self.status,
+            radio_known: self.radio_known,
+            corrupt: self.corrupt,
+            holds: &self.holds,
+            period: self.settings.policy.period,
+        })
+    }
+
+    /// One input, and everything that follows from it.
+    pub(super) async fn tell(&mut self, now: Moment, input: Input) {
+        self.engine.handle(now, input, &mut chance::source());
+        self.carry_out().await;
+    }
+
+    pub(super) async fn carry_out(&mut self) {
+        while let Some(output) = self.engine.poll_output() {
+            match output {
+                Output::Persist(seq, records) => self.store.persist(seq.0, records),
+                Output::Save(seq, growth) => self.store.save(seq.0, growth),
+                Output::Forget(before) => self.store.forget(before),
+                Output::Air(tcn) => self.order(Order::Air(Frame::own(tcn))).await,
+                Output::Listen => self.order(Order::Listen).await,
+                Output::Rest => self.order(Order::Rest).await,
+                Output::Tell(note) => log(note),
+            }
+        }
+    }
+
+    async fn order(&self, order: Order) {
+        // A radio that is gone is noticed where its events end.
+        let _ = self.orders.send(order).await;
+    }
+
+    async fn radio_event(&mut self, event: radio::Event) {
+        self.only_heard = matches!(event, radio::Event::Heard { .. });
+        let input = match event {
+            radio::Event::Up { can_air } => Input::RadioUp { can_air },
+            radio::Event::Down => Input::RadioDown,
+            radio::Event::Aired(tcn) => Input::Aired(tcn),
+            radio::Event::Withdrawn(tcn) => Input::Withdrawn(tcn),
+            radio::Event::Rested => Input::Rested,
+            radio::Event::Heard { frame, rssi } => Input::Heard(sighting(frame, rssi)),
+            radio::Event::Malformed => {
+                self.invalid_frames += 1;
+                return;
+            }
+            radio::Event::Status(status) => {
+                self.radio_known = true;
+                self.status = status;
+                return;
+            }
+        };
+        self.tell(clock::now(), input).await;
+    }
+
+    async fn store_event(&mut self, event: store::Event) {
+        let input = match event {
+            store::Event::Stored(seq) => Input::Stored(Seq(seq)),
+            store::Event::NotStored(seq, fault) => {
+                tracing::warn!(%fault, "the store did not take a batch; it is kept and tried again");
+                Input::NotStored(Seq(seq))
+            }
+            store::Event::Trouble(fault) => {
+                tracing::warn!(%fault, "the store could not do its upkeep");
+                return;
+            }
+        };
+        self.tell(clock::now(), input).await;
+    }
+
+    async fn time_passed(&mut self) {
+        let now = clock::now();
+        self.holds.expire(now);
+        self.tell(now, Input::Timeout).await;
+        self.pause_changed(now).await;
+    }
+
+    async fn clock_jumped(&mut self, resumed: bool) {
+        let now = clock::now();
+        tracing::info!(resumed, "the machine slept or its clock was set");
+        self.holds.expire(now);
+        self.tell(
+            now,
+            if resumed {
+                Input::Resumed
+            } else {
+                Input::Timeout
+            },
+        )
+        .await;
+        self.pause_changed(now).await;
+    }
+
+    /// Tells the engine of the sum of all holds, and the store of what must
+    /// outlive a restart.
+    pub(super) async fn pause_changed(&mut self, now: Moment) {
+        let lasting = self.holds.lasting(now);
+        if lasting != self.saved_pause {
+            self.saved_pause = lasting;
+            self.store.remember(Setting::Pause(lasting));
+        }
+        let sum = self.holds.sum(now);
+        if sum != self.engine.view(now).pause {
+            self.tell(now, Input::Paused(sum)).await;
+        }
+    }
+
+    /// Consent given or taken over the bus outlives a restart.
+    pub(super) async fn consent_changed(&mut self, consent: bool) {
+        self.consent = consent;
+        self.store.remember(Setting::Consent(consent));
+        let consents = self.consents();
+        self.tell(clock::now(), Input::Consent(consents)).await;
+    }
+
+    /// Applies the configuration anew; on a fault everything stays as it was.
+    pub(super) async fn reload(&mut self) -> Result<(), crate::config::ConfigError> {
+        self.notifier.reloading();
+        let read = (self.reread)();
+        if let Ok(settings) = &read {
+            if settings.adapter != self.settings.adapter
+                || settings.discovery_restart != self.settings.discovery_restart
+            {
+                tracing::warn!("`adapter` and `discovery_restart` take effect at the next start");
+            }
+            self.settings = settings.clone();
+            let now = clock::now();
+            self.tell(now, Input::PolicyChanged(self.settings.policy))
+                .await;
+            let consent = self.consents();
+            self.tell(now, Input::Consent(consent)).await;
+        }
+        super::ready();
+        read.map(|_| ())
+    }
+
+    /// Leaves the air, writes what is not written, closes the database.
+    async fn stop(mut self, events: &mut mpsc::Receiver<radio::Event>) {
+        self.notifier.stopping();
+        let airing = self.status.advertising || self.status.scanning;
+        self.tell(clock::now(), Input::Consent(false)).await;
+        if airing {
+            let farewell = tokio::time::timeout(FAREWELL, async {
+                while let Some(event) = events.recv().await {
+                    let done = matches!(event, radio::Event::Rested | radio::Event::Down);
+                    self.radio_event(event).await;
+                    if done {
+                        break;
+                    }
+                }
+            });
+            if farewell.await.is_err() {
+                tracing::warn!("the radio did not answer; BlueZ drops the advert when we are gone");
+            }
+        }
+        self.engine.flush(clock::now());
+        self.carry_out().await;
+        self.store.close().await;
+    }
+}
+
+fn sighting(frame: Frame, rssi: Option<i16>) -> Sighting {
+    Sighting {
+        tcn: frame.tcn,
+        bridged: frame.is_bridged(),
+        rssi,
+    }
+}
+
+fn log(note: Note) {
+    match note {
+        Note::Rotated => tracing::debug!("a new number is on the air"),
+        Note::NewKey => tracing::debug!("a new report key is in use"),
+        Note::ClockJumped(seconds) => tracing::info!(seconds, "the wall clock jumped"),
+        Note::Unexpected(what) => tracing::warn!(what, "the radio said something unexpected"),
+    }
+}

@@ -1,0 +1,225 @@
+//! Answers to what the bus asks.
+//!
+//! Whoever asks may have gone away meanwhile; an answer nobody waits for is
+//! dropped in silence. Questions to the store are put in line behind what was
+//! already written, and answered from tasks of their own, so that a long query
+//! cannot hold up a rotation.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::clock;
+use super::driver::Driver;
+use super::{Check, PauseRequest, Refusal, Reply, Request, Statistics};
+use crate::engine::{Hold, Input};
+use crate::store;
+
+/// Longest pause, in days; more is "until resumed".
+const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Longest reason or application id, in bytes.
+const LONGEST_TEXT: usize = 256;
+
+impl Driver {
+    pub(super) async fn answer(&mut self, request: Request) {
+        match request {
+            Request::Enable(reply) => give(reply, self.set_consent(true).await),
+            Request::Disable(reply) => give(reply, self.set_consent(false).await),
+            Request::Pause(pause, reply) => give(reply, self.pause(pause).await),
+            Request::Resume(cookie, reply) => give(reply, self.resume(cookie).await),
+            Request::Left(name) => {
+                self.holds.left(&name);
+                self.pause_changed(clock::now()).await;
+            }
+            Request::Rotate(reply) => give(reply, self.rotate().await),
+            Request::Summary(from, to, reply) => {
+                self.write_out().await;
+                let store = self.store.clone();
+                later(reply, async move { store.summary(from, to).await });
+            }
+            Request::Histogram(from, to, bucket, reply) => {
+                self.write_out().await;
+                let store = self.store.clone();
+                later(
+                    reply,
+                    async move { store.histogram(from, to, bucket).await },
+                );
+            }
+            Request::Statistics(reply) => self.statistics(reply).await,
+            Request::Reload(reply) => give(reply, self.reload_asked().await),
+            Request::SelfTest(reply) => give(reply, Ok(self.self_test())),
+            Request::TcnAge(reply) => {
+                let now = clock::now();
+                let since = self.engine.view(now).airing_since;
+                give(reply, Ok(since.map(|since| now.boot.saturating_sub(since))));
+            }
+        }
+    }
+
+    async fn set_consent(&mut self, consent: bool) -> Result<(), Refusal> {
+        if self.settings.consent.is_some_and(|set| set != consent) {
+            return Err(Refusal::NotReady(
+                "consent is set by `enabled` in the configuration; change it there, or remove it",
+            ));
+        }
+        self.consent_changed(consent).await;
+        Ok(())
+    }
+
+    async fn pause(&mut self, asked: PauseRequest) -> Result<u32, Refusal> {
+        if asked.reason.len() > LONGEST_TEXT || asked.application_id.len() > LONGEST_TEXT {
+            return Err(Refusal::InvalidArgument(
+                "reason and application id take 256 bytes at most",
+            ));
+        }
+        if asked.duration > LONGEST_PAUSE {
+            return Err(Refusal::InvalidArgument(
+                "a pause takes a year at most; zero means until resumed",
+            ));
+        }
+        let now = clock::now();
+        let hold = Hold {
+            reason: asked.reason,
+            application_id: asked.application_id,
+            owner: asked.owner,
+            ends: (!asked.duration.is_zero()).then(|| now.boot + asked.duration),
+        };
+        let cookie = self.holds.add(hold).ok_or(Refusal::Busy)?;
+        self.pause_changed(now).await;
+        Ok(cookie)
+    }
+
+    async fn resume(&mut self, cookie: u32) -> Result<(), Refusal> {
+        if cookie == 0 {
+            self.holds.clear();
+        } else if !self.holds.remove(cookie) {
+            return Err(Refusal::NotFound);
+        }
+        self.pause_changed(clock::now()).await;
+        Ok(())
+    }
+
+    async fn rotate(&mut self) -> Result<(), Refusal> {
+        let now = clock::now();
+        if self.engine.view(now).airing_since.is_none() {
+            return Err(Refusal::NotReady("no number of ours is on the air now"));
+        }
+        self.tell(now, Input::Rotate).await;
+        Ok(())
+    }
+
+    async fn reload_asked(&mut self) -> Result<(), Refusal> {
+        self.reload().await.map_err(|fault| {
+            tracing::error!(%fault, "the configuration was not applied");
+            Refusal::InvalidArgument(
+                "the configuration has faults and was not applied; see `tcnctl config check`",
+            )
+        })
+    }
+
+    async fn statistics(&mut self, reply: Reply<Statistics>) {
+        self.write_out().await;
+        let view = self.engine.view(clock::now());
+        let mut statistics = Statistics {
+            rotations: view.rotations,
+            adverts_ok: self.status.adverts_ok,
+            adverts_failed: self.status.adverts_failed,
+            scan_restarts: self.status.scan_restarts,
+            invalid_frames: self.invalid_frames,
+            dropped: view.dropped,
+            database_bytes: 0,
+            rows: 0,
+        };
+        let store = self.store.clone();
+        later(reply, async move {
+            let size = store.size().await?;
+            statistics.database_bytes = size.bytes;
+            statistics.rows = size.rows;
+            Ok(statistics)
+        });
+    }
+
+    fn self_test(&self) -> Vec<Check> {
+        let view = self.engine.view(clock::now());
+        let check = |name, passed, detail: &str| Check {
+            name,
+            passed,
+            detail: detail.to_owned(),
+        };
+        let idle = !view.consent || view.pause != crate::engine::Pause::No;
+        let quiet = if idle {
+            "not asked to be on the air"
+        } else {
+            "should be on the air, and is not"
+        };
+        let on_air = |on: bool, yes| if on { yes } else { quiet };
+        let private = !self
+            .status
+            .troubles
+            .contains(&crate::radio::Trouble::AddressNotPrivate);
+        vec![
+            check(
+                "advertising",
+                self.status.advertising || idle,
+                on_air(self.status.advertising, "the controller has our advert"),
+            ),
+            check(
+                "scanning",
+                self.status.scanning || idle,
+                on_air(self.status.scanning, "discovery runs"),
+            ),
+            check(
+                "address",
+                private,
+                if private {
+                    "a private address, new with every number"
+                } else {
+                    "the adapter is discoverable, so an advert would show its real address"
+                },
+            ),
+            check(
+                "clock",
+                view.clock_trusted,
+                if view.clock_trusted {
+                    "the wall clock is plausible"
+                } else {
+                    "the wall clock is before this release; contacts wait in memory until it is set"
+                },
+            ),
+            check(
+                "store",
+                !view.store_failing && !self.corrupt,
+                if self.corrupt {
+                    "a damaged contact log was set aside at the start"
+                } else if view.store_failing {
+                    "the last batch could not be written"
+                } else {
+                    "the contact log takes writes"
+                },
+            ),
+        ]
+    }
+
+    /// Hands the store what the engine still holds, so that answers are whole.
+    async fn write_out(&mut self) {
+        self.engine.flush(clock::now());
+        self.carry_out().await;
+    }
+}
+
+fn give<T>(reply: Reply<T>, answer: Result<T, Refusal>) {
+    let _ = reply.send(answer);
+}
+
+fn later<T: Send + 'static>(
+    reply: Reply<T>,
+    answer: impl Future<Output = Result<T, store::Fault>> + Send + 'static,
+) {
+    tokio::spawn(async move {
+        let answer = answer.await.map_err(|fault| {
+            tracing::warn!(%fault, "the store could not answer");
+            Refusal::Storage
+        });
+        give(reply, answer);
+    });
+}

@@ -1,0 +1,595 @@
+//! Which number is on the air, and the handover from one to the next.
+//!
+//! | state     | on the air           | leaves it when                                        |
+//! |-----------|----------------------|-------------------------------------------------------|
+//! | Silent    | nothing              | the radio is up and something is wanted               |
+//! | Listening | discovery only       | broadcasting becomes possible, or nothing is wanted   |
+//! | Preparing | nothing              | the number is durable and the silence is over         |
+//! | Stalled   | discovery only       | the store may have recovered: a new number is drawn   |
+//! | Airing    | advert and discovery | its time is over, or it is not wanted, or it is lost  |
+//! | Resting   | being taken off      | the radio has seen both gone                          |
+//!
+//! The rules behind the table: a number is aired once and under one address;
+//! the old one is seen gone before the new one is ordered; none is ordered
+//! before its record is durable; and whatever comes late (a timer after a
+//! night of suspend) first ends what is stale. Numbers are given to a machine
+//! by [`Rotation`]; what it wants done comes out as [`Output`]s.
+
+use std::time::Duration;
+
+use rand_core::CryptoRng;
+
+use super::rotation::{LONGEST_SILENCE, Numbered, Rotation, random_up_to};
+use super::{Moment, Note, Output, Policy, Record, Seq, UnixTime};
+use crate::protocol::TemporaryContactNumber;
+
+/// How long to wait after the store failed to take a number.
+const STALL: Duration = Duration::from_secs(30);
+
+/// How long a radio may take to leave the air before the daemon counts as
+/// stuck. The radio's own deadline is shorter.
+const REST_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What should be on the air.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    Nothing,
+    Listen,
+    Air,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum State {
+    Silent,
+    Listening,
+    Preparing {
+        number: Numbered,
+        from: UnixTime,
+        seq: Seq,
+        durable: bool,
+        not_before: Duration,
+    },
+    Stalled {
+        until: Duration,
+    },
+    Airing {
+        number: Numbered,
+        since: Duration,
+        until: Duration,
+        confirmed: bool,
+    },
+    Resting {
+        number: Option<Numbered>,
+        since: Duration,
+    },
+}
+
+/// What can happen to a broadcast.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
+    /// Look again at what is wanted and what time it is.
+    Look,
+    Rotate,
+    RadioDown,
+    Aired(TemporaryContactNumber),
+    Withdrawn(TemporaryContactNumber),
+    Rested,
+    Stored(Seq),
+    NotStored(Seq),
+}
+
+/// Everything a transition may use besides the machine itself.
+pub(super) struct Context<'a, R> {
+    pub(super) now: Moment,
+    pub(super) want: Want,
+    pub(super) policy: &'a Policy,
+    pub(super) rotation: &'a mut Rotation,
+    pub(super) rng: &'a mut R,
+    pub(super) next_seq: &'a mut Seq,
+    pub(super) out: &'a mut Vec<Output>,
+}
+
+impl State {
+    /// The next state; what must be done for it is pushed to `context.out`.
+    pub(super) fn step<R: CryptoRng>(self, event: Event, context: &mut Context<'_, R>) -> Self {
+        match self {
+            Self::Silent => silent(event, context),
+            Self::Listening => listening(event, context),
+            Self::Preparing {
+                number,
+                from,
+                seq,
+                durable,
+                not_before,
+            } => preparing(
+                Prepared {
+                    number,
+                    from,
+                    seq,
+                    durable,
+                    not_before,
+                },
+                event,
+                context,
+            ),
+            Self::Stalled { until } => stalled(until, event, context),
+            Self::Airing {
+                number,
+                since,
+                until,
+                confirmed,
+            } => airing(
+                OnAir {
+                    number,
+                    since,
+                    until,
+                    confirmed,
+                },
+                event,
+                context,
+            ),
+            Self::Resting { number, since } => resting(number, since, event, context),
+        }
+    }
+
+    /// When this state wants to be looked at again.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Silent | Self::Listening => None,
+            Self::Preparing {
+                durable,
+                not_before,
+                ..
+            } => durable.then_some(*not_before),
+            Self::Stalled { until } | Self::Airing { until, .. } => Some(*until),
+            Self::Resting { since, .. } => Some(*since + REST_DEADLINE),
+        }
+    }
+
+    /// Whether the radio has kept a number on the air past all deadlines.
+    pub(super) fn overdue(&self, now: Moment) -> bool {
+        matches!(self, Self::Resting { since, .. } if now.boot > *since + REST_DEADLINE)
+    }
+}
+
+struct Prepared {
+    number: Numbered,
+    from: UnixTime,
+    seq: Seq,
+    durable: bool,
+    not_before: Duration,
+}
+
+struct OnAir {
+    number: Numbered,
+    since: Duration,
+    until: Duration,
+    confirmed: bool,
+}
+
+fn silent<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
+    match event {
+        Event::Look | Event::RadioDown | Event::Rested => context.begin(Duration::ZERO),
+        Event::Rotate | Event::Stored(_) | Event::NotStored(_) => State::Silent,
+        Event::Aired(_) | Event::Withdrawn(_) => {
+            context.unexpected("a number on the air that was not ordered");
+            State::Silent
+        }
+    }
+}
+
+fn listening<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
+    match event {
+        Event::Look if context.want == Want::Listen => State::Listening,
+        Event::Look => context.rest(None),
+        Event::RadioDown => State::Silent,
+        Event::Rotate | Event::Stored(_) | Event::NotStored(_) => State::Listening,
+        Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
+            context.unexpected("word of a number while only listening");
+            State::Listening
+        }
+    }
+}
+
+fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context<'_, R>) -> State {
+    match event {
+        Event::Stored(seq) if seq == at.seq => at.durable = true,
+        Event::NotStored(seq) if seq == at.seq && context.want == Want::Air => {
+            context.out.push(Output::Listen);
+            return State::Stalled {
+                until: context.now.boot + STALL,
+            };
+        }
+        Event::RadioDown => {
+            context.never_aired(at.number, at.from);
+            return State::Silent;
+        }
+        Event::Look | Event::Stored(_) | Event::NotStored(_) | Event::Rotate | Event::Rested => {}
+        Event::Aired(_) | Event::Withdrawn(_) => {
+            context.unexpected("word of a number before it was ordered");
+        }
+    }
+    if context.want != Want::Air {
+        context.never_aired(at.number, at.from);
+        return context.begin(Duration::ZERO);
+    }
+    if !at.durable || context.now.boot < at.not_before {
+        return at.into();
+    }
+    if context.now.boot > at.not_before + context.policy.period {
+        // Suspended in between: its key may be past its life by now.
+        context.never_aired(at.number, at.from);
+        return context.begin(Duration::ZERO);
+    }
+    context.air(at.number)
+}
+
+fn stalled<R: CryptoRng>(until: Duration, event: Event, context: &mut Context<'_, R>) -> State {
+    match event {
+        Event::RadioDown => State::Silent,
+        Event::Look if context.want != Want::Air || context.now.boot >= until => context.rest(None),
+        Event::Look | Event::Rotate | Event::Rested | Event::Stored(_) | Event::NotStored(_) => {
+            State::Stalled { until }
+        }
+        Event::Aired(_) | Event::Withdrawn(_) => {
+            context.unexpected("word of a number while none was ordered");
+            State::Stalled { until }
+        }
+    }
+}
+
+fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R>) -> State {
+    match event {
+        Event::Aired(tcn) if tcn == at.number.tcn => {
+            if !at.confirmed {
+                context.out.push(Output::Tell(Note::Rotated));
+            }
+            at.confirmed = true;
+        }
+        Event::Withdrawn(tcn) if tcn == at.number.tcn => {
+            context.retired(at.number);
+            return context.relisten();
+        }
+        Event::RadioDown => {
+            context.retired(at.number);
+            return State::Silent;
+        }
+        Event::Rotate => return context.rest(Some(at.number)),
+        Event::Look | Event::Stored(_) | Event::NotStored(_) => {}
+        Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
+            context.unexpected("word of another number than the one on the air");
+        }
+    }
+    // A shorter period takes effect at once, also for the number on the air.
+    at.until = at.until.min(at.since + context.policy.period);
+    if context.want != Want::Air || context.now.boot >= at.until {
+        return context.rest(Some(at.number));
+    }
+    at.into()
+}
+
+fn resting<R: CryptoRng>(
+    number: Option<Numbered>,
+    since: Duration,
+    event: Event,
+    context: &mut Context<'_, R>,
+) -> State {
+    match event {
+        Event::Rested => {
+            let silence = random_up_to(LONGEST_SILENCE, context.rng);
+            number
+                .into_iter()
+                .for_each(|number| context.retired(number));
+            context.begin(silence)
+        }
+        Event::RadioDown => {
+            number
+                .into_iter()
+                .for_each(|number| context.retired(number));
+            State::Silent
+        }
+        // Sent before the radio saw the order to rest.
+        Event::Aired(_)
+        | Event::Withdrawn(_)
+        | Event::Look
+        | Event::Rotate
+        | Event::Stored(_)
+        | Event::NotStored(_) => State::Resting { number, since },
+    }
+}
+
+impl From<Prepared> for State {
+    fn from(
+        Prepared {
+            number,
+            from,
+            seq,
+            durable,
+            not_before,
+        }: Prepared,
+    ) -> Self {
+        Self::Preparing {
+            number,
+            from,
+            seq,
+            durable,
+            not_before,
+        }
+    }
+}
+
+impl From<OnAir> for State {
+    fn from(
+        OnAir {
+            number,
+            since,
+            until,
+            confirmed,
+        }: OnAir,
+    ) -> Self {
+        Self::Airing {
+            number,
+            since,
+            until,
+            confirmed,
+        }
+    }
+}
+
+impl<R: CryptoRng> Context<'_, R> {
+    /// From nothing on the air to what is wanted.
+    fn begin(&mut self, silence: Duration) -> State {
+        match self.want {
+            Want::Nothing => State::Silent,
+            Want::Listen => {
+                self.out.push(Output::Listen);
+                State::Listening
+            }
+            Want::Air => {
+                let (number, records) = self.rotation.draw(self.now, self.policy, self.rng);
+                if records.len() > 1 {
+                    self.out.push(Output::Tell(Note::NewKey));
+                }
+                let seq = self.persist(records);
+                State::Preparing {
+                    number,
+                    from: self.now.wall,
+                    seq,
+                    durable: false,
+                    not_before: self.now.boot + silence,
+                }
+            }
+        }
+    }
+
+    fn air(&mut self, number: Numbered) -> State {
+        self.out.push(Output::Air(number.tcn));
+        let since = self.now.boot;
+        let life = self
+            .policy
+            .period
+            .saturating_sub(random_up_to(self.policy.jitter, self.rng));
+        State::Airing {
+            number,
+            since,
+            until: since + life,
+            confirmed: false,
+        }
+    }
+
+    fn rest(&mut self, number: Option<Numbered>) -> State {
+        self.out.push(Output::Rest);
+        State::Resting {
+            number,
+            since: self.now.boot,
+        }
+    }
+
+    /// After the radio dropped the advert by itself: it listens on, so if a
+    /// number can be aired again, that epoch has to end first.
+    fn relisten(&mut self) -> State {
+        match self.want {
+            Want::Listen => State::Listening,
+            Want::Nothing | Want::Air => self.rest(None),
+        }
+    }
+
+    fn retired(&mut self, number: Numbered) {
+        self.close(number, self.now.wall);
+    }
+
+    /// Its index is burnt; the ledger must not claim that it was heard.
+    fn never_aired(&mut self, number: Numbered, from: UnixTime) {
+        self.close(number, from);
+    }
+
+    fn close(&mut self, number: Numbered, until: UnixTime) {
+        self.persist(vec![Record::Retired {
+            key: number.key,
+            index: number.index,
+            until,
+        }]);
+    }
+
+    fn persist(&mut self, records: Vec<Record>) -> Seq {
+        let seq = *self.next_seq;
+        self.next_seq.0 += 1;
+        self.out.push(Output::Persist(seq, records));
+        seq
+    }
+
+    fn unexpected(&mut self, what: &'static str) {
+        self.out.push(Output::Tell(Note::Unexpected(what)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+    use crate::engine::KeyId;
+    use crate::protocol::{RatchetIndex, TemporaryContactNumber};
+
+    const STATES: [&str; 6] = [
+        "Silent",
+        "Listening",
+        "Preparing",
+        "Stalled",
+        "Airing",
+        "Resting",
+    ];
+    const EVENTS: [&str; 8] = [
+        "Look",
+        "Rotate",
+        "RadioDown",
+        "Aired",
+        "Withdrawn",
+        "Rested",
+        "Stored",
+        "NotStored",
+    ];
+    const NOW: Duration = Duration::from_secs(1000);
+
+    fn number() -> Numbered {
+        let index = RatchetIndex::new(7).unwrap();
+        Numbered {
+            key: KeyId(1),
+            index,
+            tcn: TemporaryContactNumber::from_bytes([7; 16]),
+        }
+    }
+
+    /// Each state as it stands before any of its deadlines.
+    fn state(name: &str) -> State {
+        let later = NOW + Duration::from_secs(10);
+        let (number, from, seq) = (number(), UnixTime(1), Seq(5));
+        match name {
+            "Silent" => State::Silent,
+            "Listening" => State::Listening,
+            "Preparing" => State::Preparing {
+                number,
+                from,
+                seq,
+                durable: false,
+                not_before: NOW,
+            },
+            "Stalled" => State::Stalled { until: later },
+            "Airing" => State::Airing {
+                number,
+                since: NOW,
+                until: later,
+                confirmed: false,
+            },
+            "Resting" => State::Resting {
+                number: Some(number),
+                since: NOW,
+            },
+            other => panic!("no state {other}"),
+        }
+    }
+
+    fn event(name: &str) -> Event {
+        let tcn = number().tcn;
+        match name {
+            "Look" => Event::Look,
+            "Rotate" => Event::Rotate,
+            "RadioDown" => Event::RadioDown,
+            "Aired" => Event::Aired(tcn),
+            "Withdrawn" => Event::Withdrawn(tcn),
+            "Rested" => Event::Rested,
+            "Stored" => Event::Stored(Seq(5)),
+            "NotStored" => Event::NotStored(Seq(5)),
+            other => panic!("no event {other}"),
+        }
+    }
+
+    fn step(state: State, event: Event, want: Want, boot: Duration) -> (State, Vec<String>) {
+        let (mut rng, mut out) = (ChaCha20Rng::seed_from_u64(1), Vec::new());
+        let mut context = Context {
+            now: Moment {
+                boot,
+                wall: UnixTime(2_000_000_000),
+            },
+            want,
+            policy: &Policy::default(),
+            rotation: &mut Rotation::new(KeyId(2)),
+            rng: &mut rng,
+            next_seq: &mut Seq(9),
+            out: &mut out,
+        };
+        let next = state.step(event, &mut context);
+        (next, out.iter().map(name).collect())
+    }
+
+    fn name(output: &Output) -> String {
+        let name = format!("{output:?}");
+        let end = name.find(['(', ' ']).unwrap_or(name.len());
+        name[..end].to_owned()
+    }
+
+    fn table() -> String {
+        let mut table = String::new();
+        for from in STATES {
+            for on in EVENTS {
+                for want in [Want::Air, Want::Listen, Want::Nothing] {
+                    let (to, out) = step(state(from), event(on), want, NOW);
+                    let to = format!("{to:?}");
+                    let to = to.split(' ').next().unwrap();
+                    let line = format!("{from} {on} {want:?} -> {to} {}", out.join(","));
+                    table.push_str(line.trim_end());
+                    table.push('\n');
+                }
+            }
+        }
+        table
+    }
+
+    #[test]
+    fn the_whole_table() {
+        assert_eq!(table(), include_str!("transitions.txt"));
+    }
+
+    #[test]
+    fn deadlines() {
+        let late = NOW + Duration::from_secs(3600);
+        let (next, out) = step(state("Airing"), Event::Look, Want::Air, late);
+        assert!(matches!(
+            next,
+            State::Resting {
+                number: Some(_),
+                ..
+            }
+        ));
+        assert_eq!(out, ["Rest"]);
+        let (next, out) = step(state("Stalled"), Event::Look, Want::Air, late);
+        assert!(matches!(next, State::Resting { number: None, .. }));
+        assert_eq!(out, ["Rest"]);
+        let slept = State::Preparing {
+            number: number(),
+            from: UnixTime(1),
+            seq: Seq(5),
+            durable: true,
+            not_before: NOW,
+        };
+        let (next, out) = step(slept, Event::Look, Want::Air, late);
+        assert!(
+            matches!(next, State::Preparing { seq: Seq(10), .. }),
+            "{next:?}"
+        );
+        assert_eq!(
+            out,
+            ["Persist", "Tell", "Persist"],
+            "a stale number is not aired"
+        );
+        assert!(state("Resting").overdue(Moment {
+            boot: late,
+            wall: UnixTime(0)
+        }));
+        assert!(!state("Resting").overdue(Moment {
+            boot: NOW,
+            wall: UnixTime(0)
+        }));
+    }
+}

@@ -1,0 +1,434 @@
+//! Sightings folded into contacts, within bounds.
+//!
+//! A neighbour is heard many times a minute, so nothing is written per
+//! sighting: growth gathers here and goes to the log in batches. A run of
+//! sightings ends when the number was not heard for [`IDLE`], the longest
+//! life of a number; heard again later, it is a new contact.
+//!
+//! Whoever has a transmitter chooses how many numbers we hear. The table holds
+//! at most [`MOST`] runs; when it is full, numbers heard only once make room,
+//! the oldest first, and if there are none the newcomer is dropped. A real
+//! neighbour is heard again within seconds and so stays, while a flood of
+//! throw-away numbers displaces itself. Every drop is counted.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::{
+    ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, Moment, RSSI_UNAVAILABLE, Sighting,
+    UnixTime,
+};
+use crate::protocol::TemporaryContactNumber;
+
+/// Runs held at once: forty times a crowd of two hundred. About 1.5 MiB.
+pub(super) const MOST: usize = 8192;
+
+/// New numbers written to the log in a quarter of an hour; with fourteen days
+/// of retention a flood fills some 270 MB of disk, never all of it.
+pub(super) const MOST_NEW_PER_QUARTER: usize = 4096;
+
+const QUARTER: Duration = Duration::from_secs(900);
+
+/// Silence after which a run is over.
+pub(super) const IDLE: Duration = Duration::from_secs(900);
+
+#[derive(Debug, Default)]
+pub(super) struct Encounters {
+    runs: BTreeMap<TemporaryContactNumber, Run>,
+    /// Numbers in the order they came, for making room; may name runs that
+    /// are gone or have been heard again.
+    newcomers: VecDeque<TemporaryContactNumber>,
+    quarter: Quarter,
+    /// Growth waits to be harvested.
+    dirty: bool,
+    dropped: u64,
+    crowded_until: Option<Duration>,
+}
+
+/// The allowance of new rows, and when it is renewed.
+#[derive(Debug, Default)]
+struct Quarter {
+    ends: Duration,
+    admitted: usize,
+}
+
+#[derive(Debug)]
+struct Run {
+    start: UnixTime,
+    last: Duration,
+    heard_again: bool,
+    logged: bool,
+    growth: Option<Growth>,
+}
+
+/// What a run gained since it was last written.
+#[derive(Debug)]
+struct Growth {
+    end: UnixTime,
+    rssi_max: i16,
+    rssi_sum: i64,
+    count: u32,
+    attenuation: [u32; 4],
+    bridged: bool,
+}
+
+impl Encounters {
+    pub(super) fn hear(&mut self, now: Moment, sighting: Sighting) {
+        self.dirty = true;
+        if let Some(run) = self.runs.get_mut(&sighting.tcn) {
+            run.heard_again = true;
+            run.last = now.boot;
+            run.growth
+                .get_or_insert_with(|| Growth::new(now.wall))
+                .add(now.wall, sighting);
+            return;
+        }
+        if self.runs.len() >= MOST {
+            self.drop_one(now);
+            if !self.make_room() {
+                return;
+            }
+        }
+        let mut growth = Growth::new(now.wall);
+        growth.add(now.wall, sighting);
+        let run = Run {
+            start: now.wall,
+            last: now.boot,
+            heard_again: false,
+            logged: false,
+            growth: Some(growth),
+        };
+        self.runs.insert(sighting.tcn, run);
+        self.newcomers.push_back(sighting.tcn);
+    }
+
+    /// All growth since the last call, for the log.
+    pub(super) fn harvest(&mut self, now: Moment) -> Vec<Contact> {
+        if now.boot >= self.quarter.ends {
+            self.quarter = Quarter {
+                ends: now.boot + QUARTER,
+                admitted: 0,
+            };
+        }
+        let mut batch = Vec::new();
+        self.dirty = false;
+        for (tcn, run) in &mut self.runs {
+            if !run.logged && self.quarter.admitted >= MOST_NEW_PER_QUARTER {
+                // It waits here for the next allowance, and may have to make
+                // room.
+                self.dirty |= run.growth.is_some();
+                continue;
+            }
+            if let Some(growth) = run.growth.take() {
+                self.quarter.admitted += usize::from(!run.logged);
+                run.logged = true;
+                batch.push(growth.contact(*tcn, run.start));
+            }
+        }
+        self.retire_idle(now);
+        batch
+    }
+
+    /// Takes back growth that could not be written. Past the bound it is
+    /// dropped and counted.
+    pub(super) fn restore(&mut self, now: Moment, batch: Vec<Contact>) {
+        self.dirty = true;
+        for contact in batch {
+            if self.runs.len() >= MOST && !self.runs.contains_key(&contact.tcn) {
+                self.drop_one(now);
+                continue;
+            }
+            let run = self.runs.entry(contact.tcn).or_insert_with(|| Run {
+                start: contact.start,
+                last: now.boot,
+                heard_again: true,
+                logged: true,
+                growth: None,
+            });
+            run.growth
+                .get_or_insert_with(|| Growth::new(contact.end))
+                .absorb(&contact);
+        }
+    }
+
+    /// Ends every run, because the wall clock jumped: a contact may not span
+    /// the jump. Returns their growth.
+    pub(super) fn cut(&mut self, now: Moment) -> Vec<Contact> {
+        let batch = self.harvest(now);
+        self.runs.clear();
+        self.newcomers.clear();
+        batch
+    }
+
+    /// Whether there is growth that no harvest has taken.
+    pub(super) fn dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// Shifts all times by `seconds`, because the clock they were taken by
+    /// turned out to be wrong by that much.
+    pub(super) fn shift(&mut self, seconds: i64) {
+        for run in self.runs.values_mut() {
+            run.start = shifted(run.start, seconds);
+            if let Some(growth) = &mut run.growth {
+                growth.end = shifted(growth.end, seconds);
+            }
+        }
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Whether numbers had to be dropped lately.
+    pub(super) fn crowded(&self, now: Moment) -> bool {
+        self.crowded_until.is_some_and(|until| now.boot < until)
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    fn drop_one(&mut self, now: Moment) {
+        self.dropped += 1;
+        self.crowded_until = Some(now.boot + QUARTER);
+    }
+
+    /// Lets go of the oldest number that was heard only once and never logged.
+    fn make_room(&mut self) -> bool {
+        while let Some(tcn) = self.newcomers.pop_front() {
+            if self
+                .runs
+                .get(&tcn)
+                .is_some_and(|run| !run.heard_again && !run.logged)
+            {
+                self.runs.remove(&tcn);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn retire_idle(&mut self, now: Moment) {
+        self.runs
+            .retain(|_, run| run.growth.is_some() || run.last + IDLE > now.boot);
+        let runs = &self.runs;
+        self.newcomers.retain(|tcn| {
+            runs.get(tcn)
+                .is_some_and(|run| !run.heard_again && !run.logged)
+        });
+    }
+}
+
+impl Growth {
+    fn new(at: UnixTime) -> Self {
+        Self {
+            end: at,
+            rssi_max: RSSI_UNAVAILABLE,
+            rssi_sum: 0,
+            count: 0,
+            attenuation: [0; 4],
+            bridged: false,
+        }
+    }
+
+    fn add(&mut self, at: UnixTime, sighting: Sighting) {
+        self.end = self.end.max(at);
+        self.count = self.count.saturating_add(1);
+        self.bridged |= sighting.bridged;
+        if let Some(rssi) = sighting.rssi {
+            self.rssi_max = louder(self.rssi_max, rssi);
+            self.rssi_sum += i64::from(rssi);
+            let bucket = &mut self.attenuation[attenuation_bucket(rssi)];
+            *bucket = bucket.saturating_add(1);
+        }
+    }
+
+    fn absorb(&mut self, contact: &Contact) {
+        let measured: u32 = contact.attenuation.iter().sum();
+        self.end = self.end.max(contact.end);
+        self.count = self.count.saturating_add(contact.count);
+        self.bridged |= contact.bridged;
+        if measured > 0 {
+            self.rssi_max = louder(self.rssi_max, contact.rssi_max);
+            self.rssi_sum += i64::from(contact.rssi_mean) * i64::from(measured);
+            for (sum, more) in self.attenuation.iter_mut().zip(contact.attenuation) {
+                *sum = sum.saturating_add(more);
+            }
+        }
+    }
+
+    fn contact(&self, tcn: TemporaryContactNumber, start: UnixTime) -> Contact {
+        let measured: i64 = self.attenuation.iter().map(|n| i64::from(*n)).sum();
+        Contact {
+            tcn,
+            start,
+            end: self.end.max(start),
+            rssi_max: self.rssi_max,
+            rssi_mean: mean(self.rssi_sum, measured),
+            count: self.count,
+            attenuation: self.attenuation,
+            bridged: self.bridged,
+        }
+    }
+}
+
+/// The bucket of [`ATTENUATION_BOUNDS_DB`] that a signal falls into.
+fn attenuation_bucket(rssi: i16) -> usize {
+    let attenuation = ASSUMED_TX_POWER_DBM.saturating_sub(rssi);
+    ATTENUATION_BOUNDS_DB
+        .iter()
+        .filter(|bound| attenuation > **bound)
+        .count()
+}
+
+fn louder(a: i16, b: i16) -> i16 {
+    if a == RSSI_UNAVAILABLE { b } else { a.max(b) }
+}
+
+fn mean(sum: i64, n: i64) -> i16 {
+    if n == 0 {
+        return RSSI_UNAVAILABLE;
+    }
+    // Signals are negative, so this rounds half away from zero.
+    let rounded = (sum - n / 2) / n;
+    i16::try_from(rounded).unwrap_or(RSSI_UNAVAILABLE)
+}
+
+fn shifted(at: UnixTime, seconds: i64) -> UnixTime {
+    UnixTime(at.0.saturating_add_signed(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment {
+            boot: Duration::from_secs(seconds),
+            wall: UnixTime(1_800_000_000 + seconds),
+        }
+    }
+
+    fn number(i: u64) -> TemporaryContactNumber {
+        let mut bytes = [7; 16];
+        bytes[..8].copy_from_slice(&i.to_le_bytes());
+        TemporaryContactNumber::from_bytes(bytes)
+    }
+
+    fn sighting(i: u64, rssi: Option<i16>) -> Sighting {
+        Sighting {
+            tcn: number(i),
+            bridged: false,
+            rssi,
+        }
+    }
+
+    #[test]
+    fn sightings_fold_into_one_contact() {
+        let mut encounters = Encounters::default();
+        for (t, rssi) in [(0, Some(-60)), (10, Some(-70)), (20, None), (30, Some(-91))] {
+            encounters.hear(at(t), sighting(1, rssi));
+        }
+        let batch = encounters.harvest(at(60));
+        let expected = Contact {
+            tcn: number(1),
+            start: at(0).wall,
+            end: at(30).wall,
+            rssi_max: -60,
+            rssi_mean: -74,
+            count: 4,
+            attenuation: [1, 1, 0, 1],
+            bridged: false,
+        };
+        assert_eq!(batch, [expected]);
+        encounters.hear(
+            at(70),
+            Sighting {
+                bridged: true,
+                ..sighting(1, Some(-50))
+            },
+        );
+        let growth = encounters.harvest(at(120));
+        assert_eq!(
+            (growth[0].start, growth[0].end, growth[0].count),
+            (at(0).wall, at(70).wall, 1)
+        );
+        assert!(growth[0].bridged);
+        assert!(encounters.harvest(at(180)).is_empty());
+    }
+
+    #[test]
+    fn a_long_silence_ends_the_run() {
+        let mut encounters = Encounters::default();
+        encounters.hear(at(0), sighting(1, None));
+        encounters.harvest(at(60));
+        encounters.harvest(at(900));
+        encounters.hear(at(901), sighting(1, None));
+        assert_eq!(encounters.harvest(at(960))[0].start, at(901).wall);
+    }
+
+    #[test]
+    fn a_flood_displaces_itself_and_not_the_neighbours() {
+        let mut encounters = Encounters::default();
+        for round in 0..3 {
+            for i in 0..20 {
+                encounters.hear(at(round), sighting(i, Some(-60)));
+            }
+        }
+        for i in 0..1_000_000 {
+            encounters.hear(at(3), sighting(1000 + i, Some(-60)));
+            assert!(encounters.len() <= MOST);
+        }
+        assert!(
+            encounters.newcomers.len() <= 2 * MOST,
+            "bounded: {}",
+            encounters.newcomers.len()
+        );
+        assert!(encounters.crowded(at(3)) && encounters.dropped() > 900_000);
+        let batch = encounters.harvest(at(4));
+        assert_eq!(batch.len(), MOST_NEW_PER_QUARTER);
+        assert!(
+            (0..20).all(|i| encounters.runs.contains_key(&number(i))),
+            "a neighbour was lost"
+        );
+        assert_eq!(
+            encounters.harvest(at(800)).len(),
+            0,
+            "the allowance of this quarter is spent"
+        );
+        assert_eq!(encounters.harvest(at(905)).len(), MOST_NEW_PER_QUARTER);
+    }
+
+    #[test]
+    fn what_was_not_written_comes_back() {
+        let mut encounters = Encounters::default();
+        encounters.hear(at(0), sighting(1, Some(-60)));
+        let batch = encounters.harvest(at(60));
+        encounters.hear(at(61), sighting(1, Some(-40)));
+        encounters.restore(at(62), batch);
+        let again = encounters.harvest(at(120));
+        assert_eq!(
+            (again[0].count, again[0].rssi_max, again[0].rssi_mean),
+            (2, -40, -50)
+        );
+        assert_eq!((again[0].start, again[0].end), (at(0).wall, at(61).wall));
+    }
+
+    #[test]
+    fn buckets_follow_the_bounds() {
+        let cases = [
+            (-67, 0),
+            (-68, 1),
+            (-75, 1),
+            (-76, 2),
+            (-85, 2),
+            (-86, 3),
+            (20, 0),
+        ];
+        for (rssi, bucket) in cases {
+            assert_eq!(attenuation_bucket(rssi), bucket, "at {rssi} dBm");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What the engine wants done, in this order.
+
+use super::{Contact, Record, Seq, UnixTime};
+use crate::protocol::TemporaryContactNumber;
+
+/// One thing to do. Drain them after every input, and do them in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Write these records durably, all or none; answer with `Stored` or
+    /// `NotStored`.
+    Persist(Seq, Vec<Record>),
+    /// Add this growth to the contact log; answer with `Stored` or
+    /// `NotStored`.
+    Save(Seq, Vec<Contact>),
+    /// Destroy contacts and keys that ended before this time.
+    Forget(UnixTime),
+    /// Put this number on the air, and listen.
+    Air(TemporaryContactNumber),
+    /// Listen, without a number of our own.
+    Listen,
+    /// Leave the air; answer with `Rested`.
+    Rest,
+    /// Worth a line in the log; holds no secret.
+    Tell(Note),
+}
+
+/// What the engine has to say to whoever reads the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// A number went on the air.
+    Rotated,
+    /// A new report key is in use.
+    NewKey,
+    /// The wall clock jumped by this many seconds; contacts were cut there.
+    ClockJumped(i64),
+    /// The other side said something that cannot be in this state.
+    Unexpected(&'static str),
+}

@@ -1,0 +1,176 @@
+//! Who keeps the daemon off the air, and until when.
+//!
+//! Several may ask at once: a person for an hour, a program while it measures
+//! something. The daemon is back when the last of them is done. A hold that
+//! belongs to a program ends with it; a person's pause outlives restarts, so
+//! its sum is told to the store.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Moment, UnixTime};
+
+/// Whether and until when to keep off the air.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pause {
+    /// Not paused.
+    #[default]
+    No,
+    /// Until this time.
+    Until(UnixTime),
+    /// Until somebody resumes.
+    UntilResumed,
+}
+
+/// One reason to keep off the air.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Why, for people.
+    pub reason: String,
+    /// Which program asks, as its desktop file is named; may be empty.
+    pub application_id: String,
+    /// Whose bus name it ends with; none for a pause that stays.
+    pub owner: Option<String>,
+    /// When it ends on the boot-time clock; none for "until resumed".
+    pub ends: Option<Duration>,
+}
+
+/// All holds, by cookie.
+#[derive(Debug, Default)]
+pub struct Holds {
+    holds: BTreeMap<u32, Hold>,
+    last_cookie: u32,
+}
+
+impl Holds {
+    /// Holds at once; more are refused, or a caller could fill memory.
+    pub const MOST: usize = 32;
+
+    /// Takes up a hold and returns its cookie, never zero; `None` when there
+    /// are too many.
+    pub fn add(&mut self, hold: Hold) -> Option<u32> {
+        if self.holds.len() >= Self::MOST {
+            return None;
+        }
+        self.last_cookie = self.last_cookie.checked_add(1).unwrap_or(1);
+        while self.holds.contains_key(&self.last_cookie) {
+            self.last_cookie = self.last_cookie.checked_add(1).unwrap_or(1);
+        }
+        self.holds.insert(self.last_cookie, hold);
+        Some(self.last_cookie)
+    }
+
+    /// Ends one hold; false if there is none by that cookie.
+    pub fn remove(&mut self, cookie: u32) -> bool {
+        self.holds.remove(&cookie).is_some()
+    }
+
+    /// Ends all of them.
+    pub fn clear(&mut self) {
+        self.holds.clear();
+    }
+
+    /// Ends those of a program that left the bus.
+    pub fn left(&mut self, owner: &str) {
+        self.holds
+            .retain(|_, hold| hold.owner.as_deref() != Some(owner));
+    }
+
+    /// Ends those whose time is over.
+    pub fn expire(&mut self, now: Moment) {
+        self.holds
+            .retain(|_, hold| hold.ends.is_none_or(|end| end > now.boot));
+    }
+
+    /// When the next one ends by itself.
+    pub fn next_end(&self) -> Option<Duration> {
+        self.holds.values().filter_map(|hold| hold.ends).min()
+    }
+
+    /// The sum of all holds.
+    pub fn sum(&self, now: Moment) -> Pause {
+        Self::sum_of(self.holds.values(), now)
+    }
+
+    /// The sum of those that stay when programs go: what a restart must keep.
+    pub fn lasting(&self, now: Moment) -> Pause {
+        Self::sum_of(self.holds.values().filter(|hold| hold.owner.is_none()), now)
+    }
+
+    /// The holds, for people to see.
+    pub fn iter(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.values()
+    }
+
+    fn sum_of<'a>(holds: impl Iterator<Item = &'a Hold>, now: Moment) -> Pause {
+        holds.fold(Pause::No, |sum, hold| match (sum, hold.ends) {
+            (Pause::UntilResumed, _) | (_, None) => Pause::UntilResumed,
+            (Pause::No, Some(end)) => Pause::Until(wall_of(end, now)),
+            (Pause::Until(at), Some(end)) => Pause::Until(at.max(wall_of(end, now))),
+        })
+    }
+}
+
+fn wall_of(boot: Duration, now: Moment) -> UnixTime {
+    let left = boot.saturating_sub(now.boot);
+    now.wall.after(Duration::from_secs(
+        left.as_millis()
+            .div_ceil(1000)
+            .try_into()
+            .unwrap_or(u64::MAX),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(ends: Option<u64>, owner: Option<&str>) -> Hold {
+        Hold {
+            reason: "test".into(),
+            application_id: String::new(),
+            owner: owner.map(str::to_owned),
+            ends: ends.map(Duration::from_secs),
+        }
+    }
+
+    fn at(boot: u64) -> Moment {
+        Moment {
+            boot: Duration::from_secs(boot),
+            wall: UnixTime(1_000_000 + boot),
+        }
+    }
+
+    #[test]
+    fn the_longest_hold_counts() {
+        let mut holds = Holds::default();
+        assert_eq!(holds.sum(at(0)), Pause::No);
+        holds.add(hold(Some(10), None)).unwrap();
+        holds.add(hold(Some(30), Some(":1.7"))).unwrap();
+        assert_eq!(holds.sum(at(5)), Pause::Until(UnixTime(1_000_030)));
+        assert_eq!(holds.lasting(at(5)), Pause::Until(UnixTime(1_000_010)));
+        assert_eq!(holds.next_end(), Some(Duration::from_secs(10)));
+        holds.expire(at(10));
+        assert_eq!(holds.lasting(at(10)), Pause::No);
+        let forever = holds.add(hold(None, None)).unwrap();
+        assert_eq!(holds.sum(at(10)), Pause::UntilResumed);
+        assert!(holds.remove(forever) && !holds.remove(forever));
+        holds.left(":1.7");
+        assert_eq!(holds.sum(at(10)), Pause::No);
+    }
+
+    #[test]
+    fn cookies_are_never_zero_and_holds_are_bounded() {
+        let mut holds = Holds {
+            last_cookie: u32::MAX - 1,
+            ..Holds::default()
+        };
+        let cookies: Vec<_> = (0..Holds::MOST)
+            .map(|_| holds.add(hold(None, None)).unwrap())
+            .collect();
+        assert!(cookies.iter().all(|cookie| *cookie != 0));
+        assert_eq!(holds.add(hold(None, None)), None);
+        holds.clear();
+        assert!(holds.add(hold(None, None)).is_some());
+    }
+}

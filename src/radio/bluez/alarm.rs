@@ -1,0 +1,57 @@
+//! What the edge waits for by the clock, one alarm of a kind.
+
+use std::collections::BTreeMap;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Alarm {
+    /// Try the bus, or BlueZ, again.
+    Connect,
+    /// Try again to read an adapter.
+    Survey,
+    /// Try discovery again.
+    Scan,
+    /// Try the advert again.
+    Advert,
+    /// Start discovery anew.
+    Restart,
+}
+
+type Ring = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+#[derive(Default)]
+pub(super) struct Alarms(BTreeMap<Alarm, Ring>);
+
+impl Alarms {
+    /// Sets it, in place of one of the same kind.
+    pub(super) fn set(&mut self, alarm: Alarm, after: Duration) {
+        let ring = async move {
+            // Nothing comes but the deadline.
+            let _ = time::timeout(after, pending::<()>()).await;
+        };
+        self.0.insert(alarm, Box::pin(ring));
+    }
+
+    /// The next one to ring. May be dropped while it waits.
+    pub(super) async fn next(&mut self) -> Alarm {
+        poll_fn(|context| {
+            let rung = self
+                .0
+                .iter_mut()
+                .find_map(|(alarm, ring)| ring.as_mut().poll(context).is_ready().then_some(*alarm));
+            match rung {
+                Some(alarm) => {
+                    self.0.remove(&alarm);
+                    Poll::Ready(alarm)
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}

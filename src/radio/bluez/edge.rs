@@ -1,0 +1,341 @@
+//! The task that owns every handle to BlueZ.
+//!
+//! It waits for whatever comes first, takes note of it, and starts the next
+//! step when none is under way. A step runs beside the waiting, so that a slow
+//! BlueZ delays no order and no alarm; and it is never broken off, because a
+//! call broken off may leave an advert or a discovery in BlueZ that nobody can
+//! end. Its outcome may come late: then `generation` differs and what it
+//! brought is put aside.
+//!
+//! Handles of a BlueZ that went away are put aside too (`remains`) until
+//! BlueZ is back. Dropping them calls it, and the bus starts a service that is
+//! called: `systemctl stop bluetooth` would not last.
+
+mod steps;
+
+use std::future::pending;
+use std::time::Duration;
+
+use bluer::adv::AdvertisementHandle;
+use bluer::{Adapter, AdapterProperty};
+use futures::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use crate::protocol::beacon::Frame;
+
+use super::super::outbox::Outbox;
+use super::super::{Event, Order};
+use super::advert::Refusal;
+use super::alarm::{Alarm, Alarms};
+use super::discovery::{Arrivals, Discovery};
+use super::presence::{News, Presence};
+use super::reconcile::{Advert, Controller, Plan, Retry};
+use super::session::{Change, Facts, Link, Survey, choose};
+use super::status::{Tally, Way};
+use super::{Fault, Options, presence};
+
+/// For an advert to go once BlueZ was told to drop it.
+const LEAVE: Duration = Duration::from_secs(5);
+/// For the same when BlueZ is told by the end of a connection: bluer's stays
+/// open for 30 s after its session was dropped, while it waits in vain for
+/// three answers of the bus, 10 s each.
+const LINGER: Duration = Duration::from_secs(35);
+
+pub(super) struct Edge {
+    options: Options,
+    heard: mpsc::Sender<Event>,
+    outbox: Outbox,
+    plan: Plan,
+    tally: Tally,
+    alarms: Alarms,
+    bus: Option<Presence>,
+    /// `org.bluez` is there.
+    present: bool,
+    link: Option<Link>,
+    connect_retry: Retry,
+    survey_retry: Retry,
+    /// The adapter in use, or to be used.
+    chosen: Option<String>,
+    discovery: Option<Discovery>,
+    advert: Option<AdvertisementHandle>,
+    /// As many adverts there may be when ours is gone, and how long that may
+    /// take.
+    leaving: (u8, Duration),
+    remains: Vec<Remains>,
+    generation: u64,
+    /// With the generation, and the downs before, that it was begun in.
+    step: Option<((u64, u64), BoxFuture<'static, Outcome>)>,
+}
+
+/// What is held of a BlueZ, or an adapter, that went away. Only to be
+/// dropped, and not before it can be called.
+enum Remains {
+    Advert { _handle: AdvertisementHandle },
+    Discovery { _handle: Discovery },
+    Arrivals { _stream: Arrivals },
+    Link { _link: Link },
+}
+
+/// What a step came to.
+enum Outcome {
+    Watching(Result<(Presence, bool), Fault>),
+    Linked(Result<Link, Fault>),
+    Surveyed(String, Result<Survey, Fault>),
+    Inspected(Result<Controller, Fault>),
+    ScanStarted(Result<Discovery, Fault>),
+    ScanStopped(Result<(), Fault>),
+    Registered(Frame, Result<(AdvertisementHandle, u8), Refusal>),
+    Gone(Result<bool, Fault>),
+    Verified(Result<u8, Fault>),
+    Renewed(Result<Link, Fault>),
+}
+
+/// What the edge was woken by.
+enum Woken {
+    Told { listening: bool },
+    News(News),
+    Ordered(Option<Order>),
+    Done((u64, u64), Outcome),
+    Changed(Change),
+    ScanEnded(Arrivals),
+    Rang(Alarm),
+}
+
+impl Edge {
+    pub(super) fn new(options: Options, events: mpsc::Sender<Event>) -> Self {
+        Self {
+            options,
+            heard: events.clone(),
+            outbox: Outbox::new(events),
+            plan: Plan::default(),
+            tally: Tally::default(),
+            alarms: Alarms::default(),
+            bus: None,
+            present: false,
+            link: None,
+            connect_retry: Retry::default(),
+            survey_retry: Retry::default(),
+            chosen: None,
+            discovery: None,
+            advert: None,
+            leaving: (0, LEAVE),
+            remains: Vec::new(),
+            generation: 0,
+            step: None,
+        }
+    }
+
+    /// Works until nobody orders or listens any more.
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            self.settle();
+            if self.step.is_none() {
+                self.step = self
+                    .begin()
+                    .map(|step| ((self.generation, self.plan.downs()), step));
+            }
+            self.report();
+            match self.wait(&mut orders).await {
+                Woken::Told { listening: true } => {}
+                Woken::Told { listening: false } | Woken::Ordered(None) => return,
+                Woken::Ordered(Some(order)) => self.plan.order(order),
+                Woken::News(news) => self.learn(news),
+                Woken::Changed(change) => self.change(change),
+                Woken::ScanEnded(arrivals) => self.scan_ended(arrivals),
+                Woken::Rang(alarm) => self.rang(alarm),
+                Woken::Done((generation, downs), outcome) => {
+                    self.step = None;
+                    if generation != self.generation {
+                        self.put_aside(outcome);
+                    } else if downs != self.plan.downs() {
+                        self.conclude_late(outcome);
+                    } else {
+                        self.conclude(outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, orders: &mut mpsc::Receiver<Order>) -> Woken {
+        let full = self.outbox.is_full();
+        tokio::select! {
+            biased;
+            listening = self.outbox.hand_over() => Woken::Told { listening },
+            news = presence::next(self.bus.as_mut()) => Woken::News(news),
+            order = orders.recv(), if !full => Woken::Ordered(order),
+            done = outcome(self.step.as_mut()) => Woken::Done(done.0, done.1),
+            Some(change) = next_change(self.link.as_mut()) => Woken::Changed(change),
+            Some(arrivals) = end_of(self.discovery.as_mut()) => Woken::ScanEnded(arrivals),
+            alarm = self.alarms.next() => Woken::Rang(alarm),
+        }
+    }
+
+    /// Brings the plan in line with the adapter there is, and what is held in
+    /// line with the plan.
+    fn settle(&mut self) {
+        let adapters = self.link.as_ref().map(Link::adapters);
+        let now = adapters
+            .and_then(|adapters| choose(adapters, self.options.adapter, self.tally.last()))
+            .cloned();
+        if now != self.chosen {
+            self.generation += 1;
+            self.plan.see(None);
+            self.release();
+            self.plan.forget();
+            self.chosen = now;
+        }
+        let was_up = self.plan.is_up();
+        let facts = self.facts();
+        let address = facts.map(|facts| facts.address);
+        let condition = facts.filter(|facts| facts.powered).map(Facts::can_air);
+        self.plan.see(condition);
+        if !was_up && self.plan.is_up() {
+            address
+                .into_iter()
+                .for_each(|address| self.tally.took(address));
+        }
+        self.release();
+    }
+
+    /// Drops what the plan does not hold any more.
+    fn release(&mut self) {
+        if !matches!(self.plan.advert(), Advert::Airing(_))
+            && let Some(handle) = self.advert.take()
+        {
+            let active = self.facts().and_then(|facts| facts.active);
+            self.leaving = (active.unwrap_or(0).saturating_sub(1), LEAVE);
+            drop(handle);
+        }
+        if !self.plan.is_scanning() {
+            self.discovery = None;
+        }
+    }
+
+    fn report(&mut self) {
+        for event in self.plan.said() {
+            self.outbox.push(event);
+        }
+        let way = match &self.link {
+            Some(link) => Way::Open(link),
+            None if self.connect_retry.is_failing() => Way::Closed,
+            None if self.bus.is_some() && !self.present => Way::Closed,
+            None => Way::Opening,
+        };
+        let status = self.tally.status(way, self.chosen.as_deref(), &self.plan);
+        self.outbox.push_status(status);
+    }
+
+    fn facts(&self) -> Option<&Facts> {
+        self.link.as_ref()?.adapters().get(self.chosen.as_ref()?)
+    }
+
+    fn adapter(&self) -> Option<Adapter> {
+        self.link.as_ref()?.adapter(self.chosen.as_ref()?).ok()
+    }
+
+    fn learn(&mut self, news: News) {
+        match news {
+            News::Owner { present } => {
+                tracing::info!(present, "org.bluez changed hands");
+                self.lose_link();
+                self.present = present;
+                self.connect_retry.succeed();
+            }
+            News::Blocked { adapter, blocked } => {
+                if let Some(facts) = self.link.as_mut().and_then(|link| link.facts_mut(&adapter)) {
+                    facts.blocked = blocked;
+                }
+            }
+            News::Lost => {
+                tracing::warn!("the system bus is gone");
+                self.lose_link();
+                // Nothing is there to be called any more, nor to answer.
+                self.remains.clear();
+                self.step = None;
+                self.bus = None;
+                self.present = false;
+                self.alarms.set(Alarm::Connect, self.connect_retry.fail());
+            }
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        let Some(link) = &mut self.link else { return };
+        let emptied = matches!(&change, Change::Property(name, property)
+            if Some(name) == self.chosen.as_ref() && no_adverts(property));
+        let removed = link.note(change);
+        if emptied {
+            // It may be old news: from before ours was there.
+            self.plan.doubt();
+        }
+        if removed.is_some() && removed == self.chosen {
+            self.lose_adapter();
+        }
+    }
+
+    fn scan_ended(&mut self, arrivals: Arrivals) {
+        tracing::info!("discovery ended by itself");
+        self.discovery = None;
+        self.remains.push(Remains::Arrivals { _stream: arrivals });
+        self.alarms.set(Alarm::Scan, self.plan.scan_failed());
+    }
+
+    fn rang(&mut self, alarm: Alarm) {
+        match alarm {
+            Alarm::Connect => self.connect_retry.resume(),
+            Alarm::Survey => self.survey_retry.resume(),
+            Alarm::Scan => self.plan.resume_scan(),
+            Alarm::Advert => self.plan.resume_advert(),
+            Alarm::Restart => self.plan.restart_due(),
+        }
+    }
+
+    fn lose_link(&mut self) {
+        self.lose_adapter();
+        if let Some(link) = self.link.take() {
+            self.remains.push(Remains::Link { _link: link });
+        }
+    }
+
+    /// The adapter in use is gone, and with it all that was held of it.
+    fn lose_adapter(&mut self) {
+        self.generation += 1;
+        if let Some(handle) = self.advert.take() {
+            self.remains.push(Remains::Advert { _handle: handle });
+        }
+        if let Some(handle) = self.discovery.take() {
+            self.remains.push(Remains::Discovery { _handle: handle });
+        }
+        self.plan.see(None);
+        self.plan.forget();
+        self.chosen = None;
+    }
+}
+
+fn no_adverts(property: &AdapterProperty) -> bool {
+    matches!(property, AdapterProperty::ActiveAdvertisingInstances(0))
+}
+
+async fn outcome(
+    step: Option<&mut ((u64, u64), BoxFuture<'static, Outcome>)>,
+) -> ((u64, u64), Outcome) {
+    match step {
+        Some((begun, step)) => (*begun, step.await),
+        None => pending().await,
+    }
+}
+
+async fn next_change(link: Option<&mut Link>) -> Option<Change> {
+    match link {
+        Some(link) => link.next().await,
+        None => pending().await,
+    }
+}
+
+async fn end_of(discovery: Option<&mut Discovery>) -> Option<Arrivals> {
+    match discovery {
+        Some(discovery) => discovery.ended().await,
+        None => pending().await,
+    }
+}

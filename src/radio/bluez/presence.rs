@@ -1,0 +1,151 @@
+//! Whether BlueZ is there at all, and whether rfkill holds an adapter.
+//!
+//! bluer keeps its connection when bluetoothd goes, and after a crash its
+//! streams stay open and silent for ever. So the bus itself is asked, on a
+//! connection of its own, who owns `org.bluez`; when this connection ends,
+//! the bus is gone and bluer's with it. `Adapter1.PowerState`, which bluer
+//! does not know, is heard here too (stable from BlueZ 5.73, else absent).
+//!
+//! BlueZ: doc/org.bluez.Adapter.rst; D-Bus specification,
+//! "org.freedesktop.DBus.NameOwnerChanged".
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt;
+use futures::stream::{self, SelectAll};
+use zbus::message::Type;
+use zbus::names::BusName;
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant, Variant};
+
+use super::{Fault, READ, call};
+
+const BLUEZ: &str = "org.bluez";
+const ADAPTER: &str = "org.bluez.Adapter1";
+const ADAPTERS: &str = "/org/bluez/";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+
+/// The watch on the bus.
+#[derive(Debug)]
+pub(super) struct Presence {
+    connection: Connection,
+    signals: SelectAll<MessageStream>,
+}
+
+/// What it sees.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// `org.bluez` has another owner, or none.
+    Owner { present: bool },
+    /// rfkill took an adapter, or let it go.
+    Blocked { adapter: String, blocked: bool },
+    /// The bus is gone.
+    Lost,
+}
+
+impl Presence {
+    /// Starts to watch; also says whether `org.bluez` is there.
+    pub(super) async fn connect() -> Result<(Self, bool), Fault> {
+        call("connecting to the system bus", READ, async {
+            let connection = Connection::system().await?;
+            let mut signals = SelectAll::new();
+            for rule in [owner_rule()?, power_rule()?] {
+                signals.push(MessageStream::for_match_rule(rule, &connection, None).await?);
+            }
+            let bus = zbus::fdo::DBusProxy::new(&connection).await?;
+            let present = bus.name_has_owner(BusName::try_from(BLUEZ)?).await?;
+            Ok::<_, zbus::Error>((
+                Self {
+                    connection,
+                    signals,
+                },
+                present,
+            ))
+        })
+        .await
+    }
+
+    /// The next thing seen. May be dropped while it waits.
+    pub(super) async fn next(&mut self) -> News {
+        loop {
+            match self.signals.next().await {
+                Some(Ok(signal)) => {
+                    if let Some(news) = read(&signal) {
+                        return news;
+                    }
+                }
+                Some(Err(_)) | None => return News::Lost,
+            }
+        }
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// Whether rfkill holds the adapter, as far as BlueZ says so.
+pub(super) async fn is_blocked(connection: &Connection, adapter: &str) -> bool {
+    let asking = connection.call_method(
+        Some(BLUEZ),
+        format!("{ADAPTERS}{adapter}"),
+        Some(PROPERTIES),
+        "Get",
+        &(ADAPTER, "PowerState"),
+    );
+    // An older BlueZ has no such property: then nothing is known.
+    match call("reading PowerState", READ, asking).await {
+        Ok(reply) => reply
+            .body()
+            .deserialize::<OwnedVariant>()
+            .is_ok_and(|state| says_blocked(&state)),
+        Err(_) => false,
+    }
+}
+
+fn owner_rule() -> zbus::Result<MatchRule<'static>> {
+    MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender("org.freedesktop.DBus")
+        .interface("org.freedesktop.DBus")
+        .member("NameOwnerChanged")
+        .add_arg(BLUEZ)
+        .build()
+}
+
+fn power_rule() -> zbus::Result<MatchRule<'static>> {
+    MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender(BLUEZ)
+        .interface(PROPERTIES)
+        .member("PropertiesChanged")
+        .add_arg(ADAPTER)
+        .build()
+}
+
+fn read(signal: &Message) -> Option<News> {
+    let header = signal.header();
+    if header.member()?.as_str() == "NameOwnerChanged" {
+        let (_name, _old, new): (String, String, String) = signal.body().deserialize().ok()?;
+        return Some(News::Owner {
+            present: !new.is_empty(),
+        });
+    }
+    let adapter = header.path()?.as_str().strip_prefix(ADAPTERS)?.to_owned();
+    let body = signal.body();
+    let (_interface, changed, _gone): (String, BTreeMap<String, OwnedVariant>, Vec<String>) =
+        body.deserialize().ok()?;
+    let blocked = says_blocked(changed.get("PowerState")?);
+    Some(News::Blocked { adapter, blocked })
+}
+
+fn says_blocked(state: &OwnedVariant) -> bool {
+    matches!(&**state, Variant::Str(text) if text.as_str() == "off-blocked")
+}
+
+/// Waits for ever when there is no watch.
+pub(super) async fn next(presence: Option<&mut Presence>) -> News {
+    match presence {
+        Some(presence) => presence.next().await,
+        None => stream::pending().next().await.unwrap_or(News::Lost),
+    }
+}

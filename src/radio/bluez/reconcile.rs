@@ -1,0 +1,419 @@
+//! What to do next: the decisions of the BlueZ edge, without BlueZ.
+//!
+//! A [`Plan`] knows what was ordered and what is held, is told what happened,
+//! and names one [`Step`] at a time. The task beside it carries steps out and
+//! decides nothing.
+//!
+//! The order of steps is the point. A number and a device address must change
+//! together, and BlueZ gives a broadcast advert a fresh address with each
+//! registration, but the controller gets in the way:
+//!
+//! * A *legacy* controller refuses a new random address while it scans. So
+//!   the advert is registered first and discovery started after it.
+//! * An *extended* one keeps the scanner's own address as long as an advert is
+//!   on. So discovery is started first, under an address of its own.
+//! * Both are stopped, discovery first, before a new epoch begins.
+//!
+//! An advert that was ever on the air, or may have been, is never registered
+//! again; only one that was certainly refused is.
+//!
+//! Kernel: net/bluetooth/hci_sync.c, `hci_set_random_addr_sync`; Core
+//! Specification Vol 4 Part E 7.8.4.
+
+use std::time::Duration;
+
+use crate::protocol::TemporaryContactNumber;
+use crate::protocol::beacon::Frame;
+
+use super::super::{Event, Order};
+
+/// One thing to do, and then to report on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Find out what kind of controller it is.
+    Inspect,
+    StartScan,
+    StopScan,
+    Register(Frame),
+    /// See that the advert dropped is gone.
+    ConfirmGone,
+    /// See whether the advert is still there.
+    Verify,
+    /// Replace the connection to BlueZ, with everything that hangs on it.
+    Renew,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Controller {
+    Legacy,
+    Extended,
+}
+
+/// Our advert, as far as is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Advert {
+    #[default]
+    Absent,
+    Airing(TemporaryContactNumber),
+    /// Dropped or doubtful; to be seen gone before anything else is aired.
+    Leaving,
+}
+
+/// How a registration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Registration {
+    Done,
+    /// Refused: it was never on the air.
+    Refused,
+    /// Nobody knows whether it was on the air.
+    Doubtful,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Wish {
+    #[default]
+    Rest,
+    Listen,
+    Air(Frame),
+}
+
+/// Failures in a row, and the pause before the next try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Retry {
+    failures: u32,
+    paused: bool,
+}
+
+impl Retry {
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    /// Counts a failure; no further try for as long as this says: 1, 2, 4 …
+    /// 60 s.
+    pub(super) fn fail(&mut self) -> Duration {
+        let doublings = self.failures.min(6);
+        self.failures += 1;
+        self.paused = true;
+        Duration::from_secs(1 << doublings).min(Self::LONGEST)
+    }
+
+    pub(super) fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    pub(super) fn succeed(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// Whether the adapter can be used, and then whether it can advertise.
+    up: Option<bool>,
+    wish: Wish,
+    /// What is held belongs to the epoch before and must go first.
+    clearing: bool,
+    rests_owed: u32,
+    /// Known once per epoch.
+    controller: Option<Controller>,
+    scanning: bool,
+    /// It ran before in this epoch.
+    scanned: bool,
+    restart_due: bool,
+    advert: Advert,
+    doubted: bool,
+    renew_due: bool,
+    scan_retry: Retry,
+    advert_retry: Retry,
+    said: Vec<Event>,
+    downs: u64,
+}
+
+impl Plan {
+    /// Refusals in a row after which a legacy controller listens between two
+    /// tries: until then it keeps silent, since a running scan would itself
+    /// be the reason for a refusal.
+    const PATIENCE: u32 = 3;
+    /// Refusals after which the connection is replaced: each leaves an object
+    /// behind in it.
+    const REFUSALS_PER_CONNECTION: u32 = 8;
+
+    pub(super) fn order(&mut self, order: Order) {
+        let Some(can_air) = self.up else {
+            if order == Order::Rest {
+                self.said.push(Event::Rested);
+            }
+            return; // forgotten, like those that stood when it went down
+        };
+        self.wish = match order {
+            Order::Rest => {
+                self.rests_owed += 1;
+                Wish::Rest
+            }
+            Order::Air(frame) if can_air => Wish::Air(frame),
+            Order::Air(_) | Order::Listen => Wish::Listen,
+        };
+        self.clearing = true;
+        self.controller = None;
+        self.scanned = false;
+        self.restart_due = false;
+        self.scan_retry = Retry::default();
+        self.advert_retry = Retry::default();
+    }
+
+    /// The state of the adapter now: unusable, or whether it can advertise.
+    pub(super) fn see(&mut self, now: Option<bool>) {
+        match (self.up, now) {
+            (None, None) => {}
+            (Some(_), None) => self.go_down(),
+            (Some(before), Some(can_air)) if before == can_air => {}
+            (_, Some(can_air)) => {
+                self.up = now;
+                if !can_air {
+                    self.withdraw(Advert::Leaving);
+                    if let Wish::Air(_) = self.wish {
+                        self.wish = Wish::Listen;
+                    }
+                }
+                self.said.push(Event::Up { can_air });
+            }
+        }
+    }
+
+    fn go_down(&mut self) {
+        self.withdraw(Advert::Leaving);
+        let rests = self.rests_owed;
+        *self = Self {
+            advert: self.advert,
+            renew_due: self.renew_due,
+            said: std::mem::take(&mut self.said),
+            downs: self.downs + 1,
+            ..Self::default()
+        };
+        self.said.push(Event::Down);
+        self.said.extend((0..rests).map(|_| Event::Rested));
+    }
+
+    /// Takes the advert off the air for good, and forgets that it was ordered.
+    fn withdraw(&mut self, leaves: Advert) {
+        let Advert::Airing(tcn) = self.advert else {
+            return;
+        };
+        self.advert = leaves;
+        if !self.clearing {
+            self.said.push(Event::Withdrawn(tcn));
+        }
+        if matches!(self.wish, Wish::Air(frame) if frame.tcn == tcn) {
+            self.wish = Wish::Listen;
+        }
+    }
+
+    /// Everything held is gone, with the service or the adapter it hung on.
+    pub(super) fn forget(&mut self) {
+        self.advert = Advert::Absent;
+        self.renew_due = false;
+    }
+
+    /// The next step, if any. To be asked when the adapter is up and no step
+    /// is under way.
+    pub(super) fn next(&mut self) -> Option<Step> {
+        if self.renew_due {
+            return Some(if self.scanning {
+                Step::StopScan
+            } else {
+                Step::Renew
+            });
+        }
+        if self.advert == Advert::Leaving {
+            return Some(Step::ConfirmGone);
+        }
+        if self.clearing {
+            if self.scanning {
+                return Some(Step::StopScan);
+            }
+            if let Advert::Airing(_) = self.advert {
+                self.advert = Advert::Leaving;
+                return Some(Step::ConfirmGone);
+            }
+            self.clearing = false;
+        }
+        if self.wish == Wish::Rest {
+            let rests = std::mem::take(&mut self.rests_owed);
+            self.said.extend((0..rests).map(|_| Event::Rested));
+            return None;
+        }
+        if self.doubted {
+            return Some(Step::Verify);
+        }
+        match self.controller {
+            None => Some(Step::Inspect),
+            Some(_) if self.restart_due && self.scanning => Some(Step::StopScan),
+            Some(Controller::Extended) => self.scan().or_else(|| self.register()),
+            Some(Controller::Legacy) => self.register_then_scan(),
+        }
+    }
+
+    fn scan(&self) -> Option<Step> {
+        (!self.scanning && !self.scan_retry.paused).then_some(Step::StartScan)
+    }
+
+    fn register(&self) -> Option<Step> {
+        match (self.wish, self.advert) {
+            (Wish::Air(frame), Advert::Absent) if !self.advert_retry.paused => {
+                Some(Step::Register(frame))
+            }
+            (Wish::Rest | Wish::Listen | Wish::Air(_), _) => None,
+        }
+    }
+
+    fn register_then_scan(&self) -> Option<Step> {
+        match self.register() {
+            Some(_) if self.scanning => Some(Step::StopScan),
+            Some(register) => Some(register),
+            None if self.is_refused() && self.advert_retry.failures < Self::PATIENCE => None,
+            None => self.scan(),
+        }
+    }
+
+    pub(super) fn inspected(&mut self, controller: Controller) {
+        self.controller = Some(controller);
+    }
+
+    /// Discovery runs. True if it did before, in this epoch.
+    pub(super) fn scan_started(&mut self) -> bool {
+        self.scanning = true;
+        self.restart_due = false;
+        self.scan_retry.succeed();
+        std::mem::replace(&mut self.scanned, true)
+    }
+
+    /// Discovery could not be started, or ended by itself. Says how long to
+    /// wait.
+    pub(super) fn scan_failed(&mut self) -> Duration {
+        self.scanning = false;
+        self.scan_retry.fail()
+    }
+
+    pub(super) fn scan_stopped(&mut self) {
+        self.scanning = false;
+    }
+
+    pub(super) fn restart_due(&mut self) {
+        self.restart_due = true;
+    }
+
+    /// A registration ended. Says how long to wait before the next one.
+    pub(super) fn registered(&mut self, frame: Frame, how: Registration) -> Option<Duration> {
+        match how {
+            Registration::Done => {
+                self.advert_retry.succeed();
+                self.advert = Advert::Airing(frame.tcn);
+                self.said.push(Event::Aired(frame.tcn));
+                if self.up == Some(false) {
+                    self.withdraw(Advert::Leaving);
+                }
+                None
+            }
+            Registration::Refused => {
+                let pause = self.advert_retry.fail();
+                if self
+                    .advert_retry
+                    .failures
+                    .is_multiple_of(Self::REFUSALS_PER_CONNECTION)
+                {
+                    self.renew_due = true;
+                }
+                Some(pause)
+            }
+            Registration::Doubtful => {
+                self.advert = Advert::Airing(frame.tcn);
+                self.renew();
+                None
+            }
+        }
+    }
+
+    /// An advert of before the adapter went down was registered after all.
+    pub(super) fn registered_late(&mut self) {
+        self.advert = Advert::Leaving;
+    }
+
+    /// The advert dropped was seen to be gone, or given up after all.
+    pub(super) fn gone(&mut self) {
+        self.advert = Advert::Absent;
+    }
+
+    pub(super) fn doubt(&mut self) {
+        if let Advert::Airing(_) = self.advert {
+            self.doubted = true;
+        }
+    }
+
+    pub(super) fn verified(&mut self, present: bool) {
+        self.doubted = false;
+        if !present {
+            self.withdraw(Advert::Absent);
+        }
+    }
+
+    /// BlueZ may hold something of ours that nobody has a handle to: leave it
+    /// all and connect anew.
+    pub(super) fn renew(&mut self) {
+        self.withdraw(Advert::Leaving);
+        self.renew_due = true;
+    }
+
+    pub(super) fn renewed(&mut self) {
+        self.renew_due = false;
+        self.scanning = false;
+    }
+
+    pub(super) fn resume_scan(&mut self) {
+        self.scan_retry.resume();
+    }
+
+    pub(super) fn resume_advert(&mut self) {
+        self.advert_retry.resume();
+    }
+
+    pub(super) fn advert(&self) -> Advert {
+        self.advert
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        self.up.is_some()
+    }
+
+    /// How often the adapter went down.
+    pub(super) fn downs(&self) -> u64 {
+        self.downs
+    }
+
+    pub(super) fn is_scanning(&self) -> bool {
+        self.scanning
+    }
+
+    /// The advert ordered is refused for now.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self.wish, Wish::Air(_)) && self.advert_retry.is_failing()
+    }
+
+    pub(super) fn is_deaf(&self) -> bool {
+        self.wish != Wish::Rest && self.scan_retry.is_failing()
+    }
+
+    /// What there is to tell the daemon since the last time.
+    pub(super) fn said(&mut self) -> std::vec::Drain<'_, Event> {
+        self.said.drain(..)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! What the edge says of itself: troubles, adapters and counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::{Adapter, AddressKind, Status, Trouble};
+use super::reconcile::{Advert, Plan};
+use super::session::{Facts, Link};
+
+/// How far the way to BlueZ is open.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'a> {
+    /// On the way, nothing wrong so far.
+    Opening,
+    /// No `org.bluez`, or no bus.
+    Closed,
+    Open(&'a Link),
+}
+
+/// Counts and histories since the start.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) adverts_ok: u64,
+    pub(super) adverts_failed: u64,
+    pub(super) scan_restarts: u64,
+    adapters: BTreeMap<[u8; 6], History>,
+    /// The adapter used last.
+    last: Option<[u8; 6]>,
+    troubles: BTreeSet<Trouble>,
+}
+
+#[derive(Debug, Default)]
+struct History {
+    recoveries: u32,
+    last_trouble: Option<Trouble>,
+}
+
+impl Tally {
+    /// Adapters remembered. Nobody has as many; it bounds what somebody who
+    /// plugs and unplugs can make us keep.
+    const ADAPTERS: usize = 16;
+
+    /// The adapter is in use from now on.
+    pub(super) fn took(&mut self, address: [u8; 6]) {
+        self.last = Some(address);
+        if let Some(history) = self.adapters.get_mut(&address) {
+            history.recoveries = history.recoveries.saturating_add(1);
+        } else if self.adapters.len() < Self::ADAPTERS {
+            self.adapters.insert(address, History::default());
+        }
+    }
+
+    pub(super) fn last(&self) -> Option<[u8; 6]> {
+        self.last
+    }
+
+    /// The whole status, for the adapter chosen.
+    pub(super) fn status(&mut self, way: Way<'_>, chosen: Option<&str>, plan: &Plan) -> Status {
+        let link = match way {
+            Way::Open(link) => Some(link),
+            Way::Opening | Way::Closed => None,
+        };
+        let facts = link.and_then(|link| link.adapters().get(chosen?));
+        let troubles = troubles(way, facts, plan);
+        self.remember(&troubles);
+        let adapters = link.into_iter().flat_map(Link::adapters);
+        Status {
+            simulated: false,
+            advertising: matches!(plan.advert(), Advert::Airing(_)),
+            scanning: plan.is_scanning() && facts.is_some_and(|facts| facts.discovering),
+            troubles,
+            adapters: adapters
+                .map(|(name, facts)| self.adapter(name, facts, chosen == Some(name)))
+                .collect(),
+            adverts_ok: self.adverts_ok,
+            adverts_failed: self.adverts_failed,
+            scan_restarts: self.scan_restarts,
+        }
+    }
+
+    /// A trouble that is new is the last one of the adapter used last.
+    fn remember(&mut self, troubles: &BTreeSet<Trouble>) {
+        let new = troubles.difference(&self.troubles).next().copied();
+        self.troubles.clone_from(troubles);
+        if let Some(history) = self.last.and_then(|last| self.adapters.get_mut(&last)) {
+            history.last_trouble = new.or(history.last_trouble);
+        }
+    }
+
+    fn adapter(&self, name: &str, facts: &Facts, selected: bool) -> Adapter {
+        let history = self.adapters.get(&facts.address);
+        Adapter {
+            name: name.to_owned(),
+            powered: facts.powered,
+            selected,
+            can_advertise: facts.active.is_some(),
+            address: match facts.active {
+                Some(_) if facts.discoverable => AddressKind::Public,
+                Some(_) => AddressKind::NonResolvable,
+                None => AddressKind::Unknown,
+            },
+            instances_free: facts.free,
+            recoveries: history.map_or(0, |history| history.recoveries),
+            last_trouble: history.and_then(|history| history.last_trouble),
+        }
+    }
+}
+
+fn troubles(way: Way<'_>, facts: Option<&Facts>, plan: &Plan) -> BTreeSet<Trouble> {
+    let one = |trouble| BTreeSet::from([trouble]);
+    let facts = match (way, facts) {
+        (Way::Opening, _) => return BTreeSet::new(),
+        (Way::Closed, _) => return one(Trouble::BluetoothdMissing),
+        (Way::Open(_), None) => return one(Trouble::AdapterMissing),
+        (Way::Open(_), Some(facts)) if facts.blocked => return one(Trouble::AdapterBlocked),
+        (Way::Open(_), Some(facts)) if !facts.powered => return one(Trouble::AdapterOff),
+        (Way::Open(_), Some(facts)) => facts,
+    };
+    let all = [
+        (facts.active.is_none(), Trouble::AdvertiseUnsupported),
+        (facts.discoverable, Trouble::AddressNotPrivate),
+        (plan.is_refused(), Trouble::AdvertiseFailed),
+        (plan.is_deaf(), Trouble::ScanFailed),
+    ];
+    all.into_iter()
+        .filter_map(|(is, trouble)| is.then_some(trouble))
+        .collect()
+}

@@ -1,0 +1,131 @@
+//! A radio without hardware, which ships: `--radio fake`.
+//!
+//! An [`Air`] is shared by any number of radios of one process; what one
+//! airs, the others hear once a second. [`Air::radio_with_switch`] gives a
+//! radio whose adapter can be switched off, unplugged, made discoverable or
+//! made to refuse adverts, so that the daemon can be tried against all that
+//! BlueZ does to it. [`spawn`] puts one radio into a street where simulated
+//! people come and go: that is what demonstrations show, and
+//! [`super::Status::simulated`] says so.
+//!
+//! Chance comes from a seed alone and time from tokio's clock, so a run under
+//! paused time is the same every time.
+
+mod dice;
+mod set;
+mod street;
+
+use tokio::sync::{broadcast, mpsc, watch};
+
+use crate::protocol::beacon::Frame;
+
+use super::outbox::{EVENTS, ORDERS};
+use super::{Event, Order, Radio};
+use dice::Dice;
+
+/// What `--radio fake` simulates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// People who come and go; each is in range part of the time.
+    pub neighbours: u16,
+    /// The same seed makes the same street.
+    pub seed: u64,
+}
+
+/// The air between the radios of one process.
+#[derive(Clone, Debug)]
+pub struct Air {
+    ether: broadcast::Sender<Transmission>,
+    seed: u64,
+}
+
+/// What is the matter with a simulated adapter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    #[default]
+    Working,
+    /// Powered off.
+    Off,
+    /// Blocked by rfkill.
+    Blocked,
+    /// Unplugged.
+    Missing,
+    /// The Bluetooth service is gone.
+    ServiceMissing,
+    /// Somebody made it discoverable.
+    Discoverable,
+    /// It takes no adverts for now; the frame ordered is aired once it works
+    /// again, as the real radio tries again.
+    Refusing,
+}
+
+/// Changes the condition of one simulated adapter.
+#[derive(Debug)]
+pub struct Switch(watch::Sender<Condition>);
+
+impl Switch {
+    /// Sets it from now on.
+    pub fn set(&self, condition: Condition) {
+        self.0.send_replace(condition);
+    }
+}
+
+/// One advert on the air.
+#[derive(Clone, Debug)]
+struct Transmission {
+    /// Which set sent it; it does not hear itself.
+    from: u64,
+    frame: Frame,
+    /// Signal at every receiver in dBm, where the sender's place is known.
+    rssi: Option<i16>,
+}
+
+impl Air {
+    /// Adverts a listener may be behind before it misses some, as in a crowd.
+    const DEPTH: usize = 1024;
+
+    /// An empty air. The seed decides the fading.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            ether: broadcast::Sender::new(Self::DEPTH),
+            seed,
+        }
+    }
+
+    /// A radio on it, by a name of its own. Must be called within a tokio
+    /// runtime.
+    #[must_use]
+    pub fn radio(&self, name: &str) -> Radio {
+        self.radio_with_switch(name).0
+    }
+
+    /// The same, with a switch for its adapter. It starts working.
+    #[must_use]
+    pub fn radio_with_switch(&self, name: &str) -> (Radio, Switch) {
+        let (orders_in, orders) = mpsc::channel::<Order>(ORDERS);
+        let (events, events_out) = mpsc::channel::<Event>(EVENTS);
+        let (switch, condition) = watch::channel(Condition::Working);
+        let set = set::Set::new(name, Dice::of(self.seed, name), self.ether.clone(), events);
+        tokio::spawn(set.run(orders, condition));
+        let radio = Radio {
+            orders: orders_in,
+            events: events_out,
+        };
+        (radio, Switch(switch))
+    }
+}
+
+/// A radio in a street of simulated people. Must be called within a tokio
+/// runtime.
+#[must_use]
+pub fn spawn(options: Options) -> Radio {
+    let air = Air::new(options.seed);
+    let radio = air.radio("fake0");
+    tokio::spawn(street::live(options, air.ether));
+    radio
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! The fake keeps the border's promises, under paused time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::super::{Status, Trouble};
+use super::*;
+use crate::protocol::TemporaryContactNumber;
+
+fn frame(byte: u8) -> Frame {
+    Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))
+}
+
+/// The next event that is neither a status nor a frame heard.
+async fn next(radio: &mut Radio) -> Event {
+    let wait = async {
+        loop {
+            match radio.events.recv().await.expect("the radio runs") {
+                Event::Status(_) | Event::Heard { .. } => {}
+                event @ (Event::Up { .. }
+                | Event::Down
+                | Event::Aired(_)
+                | Event::Withdrawn(_)
+                | Event::Rested
+                | Event::Malformed) => return event,
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), wait)
+        .await
+        .expect("an event within a minute")
+}
+
+async fn next_heard(radio: &mut Radio) -> (Frame, i16) {
+    let wait = async {
+        loop {
+            if let Some(Event::Heard { frame, rssi }) = radio.events.recv().await {
+                return (frame, rssi.unwrap());
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), wait)
+        .await
+        .expect("a frame within a minute")
+}
+
+async fn status_when(radio: &mut Radio, is: impl Fn(&Status) -> bool) -> Status {
+    let wait = async {
+        loop {
+            match radio.events.recv().await.expect("the radio runs") {
+                Event::Status(status) if is(&status) => return status,
+                Event::Status(_)
+                | Event::Heard { .. }
+                | Event::Up { .. }
+                | Event::Down
+                | Event::Aired(_)
+                | Event::Withdrawn(_)
+                | Event::Rested
+                | Event::Malformed => {}
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), wait)
+        .await
+        .expect("the status within a minute")
+}
+
+async fn up(air: &Air, name: &str) -> (Radio, Switch) {
+    let (mut radio, switch) = air.radio_with_switch(name);
+    assert!(matches!(
+        next(&mut radio).await,
+        Event::Up { can_air: true }
+    ));
+    (radio, switch)
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_radios_hear_each_other_but_not_themselves() {
+    let air = Air::new(1);
+    let (mut anna, _a) = up(&air, "anna").await;
+    let (mut ben, _b) = up(&air, "ben").await;
+    anna.orders.send(Order::Air(frame(1))).await.unwrap();
+    ben.orders.send(Order::Air(frame(2))).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(next_heard(&mut anna).await.0, frame(2));
+        assert_eq!(next_heard(&mut ben).await.0, frame(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resting_radio_neither_airs_nor_hears() {
+    let air = Air::new(1);
+    let (mut anna, _a) = up(&air, "anna").await;
+    let (mut ben, _b) = up(&air, "ben").await;
+    anna.orders.send(Order::Air(frame(1))).await.unwrap();
+    ben.orders.send(Order::Listen).await.unwrap();
+    assert_eq!(next_heard(&mut ben).await.0, frame(1));
+    anna.orders.send(Order::Rest).await.unwrap();
+    while !matches!(anna.events.recv().await, Some(Event::Rested)) {}
+    ben.orders.send(Order::Rest).await.unwrap();
+    assert!(matches!(next(&mut ben).await, Event::Rested));
+    let silence = timeout(Duration::from_secs(30), next_heard(&mut ben)).await;
+    assert!(silence.is_err(), "heard {silence:?} while resting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn switched_off_it_withdraws_and_comes_back_silent() {
+    let air = Air::new(1);
+    let (mut anna, switch) = up(&air, "anna").await;
+    anna.orders.send(Order::Air(frame(1))).await.unwrap();
+    assert!(matches!(next(&mut anna).await, Event::Aired(tcn) if tcn == frame(1).tcn));
+    switch.set(Condition::Off);
+    assert!(matches!(next(&mut anna).await, Event::Withdrawn(tcn) if tcn == frame(1).tcn));
+    assert!(matches!(next(&mut anna).await, Event::Down));
+    let status = status_when(&mut anna, |s| !s.troubles.is_empty()).await;
+    assert_eq!(status.troubles, BTreeSet::from([Trouble::AdapterOff]));
+    assert!(!status.advertising && !status.scanning && status.simulated);
+    switch.set(Condition::Working);
+    assert!(matches!(next(&mut anna).await, Event::Up { can_air: true }));
+    let status = status_when(&mut anna, |s| s.troubles.is_empty()).await;
+    assert!(!status.advertising, "an old order came back to life");
+    assert_eq!(status.adapters[0].recoveries, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn discoverable_it_stops_airing_and_goes_on_listening() {
+    let air = Air::new(1);
+    let (mut anna, switch) = up(&air, "anna").await;
+    let (ben, _b) = up(&air, "ben").await;
+    anna.orders.send(Order::Air(frame(1))).await.unwrap();
+    assert!(matches!(next(&mut anna).await, Event::Aired(_)));
+    switch.set(Condition::Discoverable);
+    assert!(matches!(next(&mut anna).await, Event::Withdrawn(_)));
+    assert!(matches!(
+        next(&mut anna).await,
+        Event::Up { can_air: false }
+    ));
+    ben.orders.send(Order::Air(frame(2))).await.unwrap();
+    assert_eq!(next_heard(&mut anna).await.0, frame(2));
+    switch.set(Condition::Working);
+    assert!(matches!(next(&mut anna).await, Event::Up { can_air: true }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_refused_is_aired_when_adverts_are_taken_again() {
+    let air = Air::new(1);
+    let (mut anna, switch) = up(&air, "anna").await;
+    switch.set(Condition::Refusing);
+    anna.orders.send(Order::Air(frame(1))).await.unwrap();
+    let status = status_when(&mut anna, |s| !s.troubles.is_empty()).await;
+    assert_eq!(status.troubles, BTreeSet::from([Trouble::AdvertiseFailed]));
+    switch.set(Condition::Working);
+    assert!(matches!(next(&mut anna).await, Event::Aired(tcn) if tcn == frame(1).tcn));
+}
+
+async fn a_walk_through_the_street(seed: u64) -> Vec<(Frame, i16)> {
+    let mut radio = spawn(Options {
+        neighbours: 12,
+        seed,
+    });
+    radio.orders.send(Order::Listen).await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 3000 {
+        heard.push(next_heard(&mut radio).await);
+    }
+    heard
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_come_near_and_go_and_others_come() {
+    let heard = a_walk_through_the_street(7).await;
+    let numbers: BTreeSet<_> = heard.iter().map(|(frame, _)| frame.tcn).collect();
+    assert!(numbers.len() > 12, "only {} numbers heard", numbers.len());
+    assert!(
+        heard.iter().any(|(_, rssi)| *rssi > -70),
+        "nobody came near"
+    );
+    assert!(heard.iter().any(|(_, rssi)| *rssi < -80), "nobody was far");
+    assert!(heard.iter().all(|(frame, _)| !frame.is_bridged()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_makes_the_same_street() {
+    let first = a_walk_through_the_street(7).await;
+    assert!(first == a_walk_through_the_street(7).await);
+    assert!(first != a_walk_through_the_street(8).await);
+}

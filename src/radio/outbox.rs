@@ -1,0 +1,114 @@
+//! What a radio has to say, until the daemon takes it.
+//!
+//! A radio must never stand still because its listener does: while it waits
+//! for room it would neither leave the air nor see that the adapter became
+//! discoverable. So events wait here, in order, and are handed over whenever
+//! there is room. Only the last of several statuses in a row is kept. Frames
+//! heard do not come this way: they are offered once and dropped when the
+//! listener is behind, see [`super::Radio`].
+
+use std::collections::VecDeque;
+
+use tokio::sync::mpsc;
+
+use super::{Event, Status};
+
+/// Orders a radio queues, and events it queues for the daemon.
+pub(super) const ORDERS: usize = 16;
+/// See [`ORDERS`]; mostly frames heard.
+pub(super) const EVENTS: usize = 256;
+
+/// Events on their way to the daemon.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    events: mpsc::Sender<Event>,
+    waiting: VecDeque<Event>,
+    status: Option<Status>,
+}
+
+impl Outbox {
+    /// Waiting events from which on no order should be taken: each order
+    /// brings a few, so this bounds the queue.
+    const FULL: usize = 64;
+
+    pub(super) fn new(events: mpsc::Sender<Event>) -> Self {
+        Self {
+            events,
+            waiting: VecDeque::new(),
+            status: None,
+        }
+    }
+
+    pub(super) fn push(&mut self, event: Event) {
+        self.waiting.push_back(event);
+    }
+
+    /// Tells the status, if it is another than the last one told.
+    pub(super) fn push_status(&mut self, status: Status) {
+        if self.status.as_ref() == Some(&status) {
+            return;
+        }
+        if matches!(self.waiting.back(), Some(Event::Status(_))) {
+            self.waiting.pop_back();
+        }
+        self.status = Some(status.clone());
+        self.waiting.push_back(Event::Status(status));
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= Self::FULL
+    }
+
+    /// Hands over one event; waits for ever when there is none. Nothing is
+    /// lost when the future is dropped. False when nobody listens any more.
+    pub(super) async fn hand_over(&mut self) -> bool {
+        if self.waiting.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        let Ok(room) = self.events.reserve().await else {
+            return false;
+        };
+        if let Some(event) = self.waiting.pop_front() {
+            room.send(event);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(adverts_ok: u64) -> Status {
+        Status {
+            adverts_ok,
+            ..Status::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_last_of_several_statuses_in_a_row_is_told() {
+        let (events, mut told) = mpsc::channel(8);
+        let mut outbox = Outbox::new(events);
+        outbox.push_status(status(1));
+        outbox.push_status(status(2));
+        outbox.push(Event::Down);
+        outbox.push_status(status(2));
+        outbox.push_status(status(3));
+        for _ in 0..3 {
+            assert!(outbox.hand_over().await);
+        }
+        assert!(matches!(told.recv().await, Some(Event::Status(s)) if s == status(2)));
+        assert!(matches!(told.recv().await, Some(Event::Down)));
+        assert!(matches!(told.recv().await, Some(Event::Status(s)) if s == status(3)));
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_told_to_the_radio() {
+        let (events, told) = mpsc::channel(8);
+        drop(told);
+        let mut outbox = Outbox::new(events);
+        outbox.push(Event::Down);
+        assert!(!outbox.hand_over().await);
+    }
+}

@@ -1,0 +1,159 @@
+//! Own keys and what was on the air, and the settings that outlive a run.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use zeroize::Zeroizing;
+
+use super::thread::Setting;
+use crate::engine::{KeyId, Pause, Record, Seed, UnixTime};
+use crate::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
+
+/// What the last run left.
+#[derive(Debug)]
+pub struct Resume {
+    /// A name that no key ever had.
+    pub next_key: KeyId,
+    /// Own numbers of earlier runs, oldest key first.
+    pub broadcast: Vec<Broadcast>,
+    /// Broadcasting was allowed.
+    pub consent: bool,
+    /// Whether it was paused.
+    pub pause: Pause,
+}
+
+/// The numbers of one key that were or may have been on the air.
+#[derive(Debug)]
+pub struct Broadcast {
+    /// Its local name.
+    pub key: KeyId,
+    /// The key itself.
+    pub seed: Seed,
+    /// The last of its numbers.
+    pub last: RatchetIndex,
+}
+
+impl Broadcast {
+    /// The numbers, from the first to the last.
+    pub fn numbers(&self) -> Vec<TemporaryContactNumber> {
+        let mut numbers = Vec::new();
+        let mut tck =
+            ReportAuthorizationKey::from_bytes(&self.seed.0).first_temporary_contact_key();
+        while tck.index() <= self.last {
+            numbers.push(tck.temporary_contact_number());
+            match tck.ratchet() {
+                Ratchet::Next(next) => tck = next,
+                Ratchet::Spent => break,
+            }
+        }
+        numbers
+    }
+}
+
+pub(super) fn resume(db: &Connection) -> rusqlite::Result<Resume> {
+    Ok(Resume {
+        next_key: next_key(db)?,
+        broadcast: broadcast(db)?,
+        consent: setting(db, "consent")?.is_some_and(|value| value != 0),
+        pause: setting(db, "pause")?.map_or(Pause::No, read_pause),
+    })
+}
+
+/// The sequence outlives its rows, so a name is not given again even when all
+/// keys are forgotten.
+fn next_key(db: &Connection) -> rusqlite::Result<KeyId> {
+    let last: Option<i64> = db
+        .query_row(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'report_key'",
+            [],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(KeyId(unsigned(last.unwrap_or(0)) + 1))
+}
+
+fn broadcast(db: &Connection) -> rusqlite::Result<Vec<Broadcast>> {
+    let mut query = db.prepare(
+        "SELECT id, seed, max(idx) FROM report_key JOIN broadcast ON key = id GROUP BY id ORDER BY id",
+    )?;
+    let rows = query.query_map([], |row| {
+        let seed: [u8; 32] = row.get(1)?;
+        let last: u16 = row.get(2)?;
+        let id: i64 = row.get(0)?;
+        Ok(RatchetIndex::new(last).map(|last| (unsigned(id), seed, last)))
+    })?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let rows = rows.into_iter().flatten();
+    Ok(rows
+        .map(|(id, seed, last)| Broadcast {
+            key: KeyId(id),
+            seed: Seed(Zeroizing::new(seed)),
+            last,
+        })
+        .collect())
+}
+
+fn setting(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+    db.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| {
+        row.get(0)
+    })
+    .optional()
+}
+
+pub(super) fn write(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
+    for record in records {
+        match record {
+            Record::KeyBorn { key, seed, born } => transaction
+                .prepare_cached("INSERT INTO report_key (id, seed, born) VALUES (?1, ?2, ?3)")?
+                .execute(params![signed(key.0), &seed.0[..], signed(born.0)])?,
+            Record::Reserved { key, index, from } => transaction
+                .prepare_cached("INSERT INTO broadcast (key, idx, first) VALUES (?1, ?2, ?3)")?
+                .execute(params![signed(key.0), index.get(), signed(from.0)])?,
+            // Absent if its reservation could not be written; then it was
+            // never aired.
+            Record::Retired { key, index, until } => transaction
+                .prepare_cached("UPDATE broadcast SET last = ?3 WHERE key = ?1 AND idx = ?2")?
+                .execute(params![signed(key.0), index.get(), signed(until.0)])?,
+        };
+    }
+    Ok(())
+}
+
+/// Destroys keys whose last number left the air before `before`.
+pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM report_key WHERE born < ?1 AND NOT EXISTS \
+         (SELECT 1 FROM broadcast WHERE key = id AND coalesce(last, first) >= ?1)",
+        [signed(before.0)],
+    )?;
+    Ok(())
+}
+
+pub(super) fn remember(transaction: &Transaction<'_>, setting: Setting) -> rusqlite::Result<()> {
+    let (name, value) = match setting {
+        Setting::Consent(consent) => ("consent", i64::from(consent)),
+        Setting::Pause(Pause::No) => ("pause", 0),
+        Setting::Pause(Pause::Until(at)) => ("pause", signed(at.0)),
+        Setting::Pause(Pause::UntilResumed) => ("pause", -1),
+    };
+    transaction.execute(
+        "INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)",
+        params![name, value],
+    )?;
+    Ok(())
+}
+
+fn read_pause(value: i64) -> Pause {
+    match value {
+        0 => Pause::No,
+        ..0 => Pause::UntilResumed,
+        1.. => Pause::Until(UnixTime(unsigned(value))),
+    }
+}
+
+/// SQLite's integers are signed; times and names stay far below 2^63.
+pub(super) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}

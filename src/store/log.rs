@@ -1,0 +1,153 @@
+//! The contact log: batches in, totals out, and what is old destroyed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::ledger::{signed, unsigned};
+use super::row::{QUARTER, Row, counts, times};
+use super::totals::{Bucket, Summary};
+use crate::engine::{Contact, UnixTime};
+
+const DAY: u64 = 24 * HOUR;
+const HOUR: u64 = 3600;
+
+pub(super) fn write(transaction: &Transaction<'_>, batch: &[Contact]) -> rusqlite::Result<()> {
+    let mut write = transaction.prepare_cached(
+        "INSERT INTO contact (quarter, tcn, span, rssi_max, rssi_sum, sightings, bridged) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET span = excluded.span, \
+         rssi_max = excluded.rssi_max, rssi_sum = excluded.rssi_sum, \
+         sightings = excluded.sightings, bridged = excluded.bridged",
+    )?;
+    for growth in batch {
+        let quarter = signed(Row::quarter(growth.start));
+        let row = Row::new(growth);
+        let row = read(transaction, quarter, growth)?.map_or(row.clone(), |old| old.merge(&row));
+        write.execute(params![
+            quarter,
+            growth.tcn.as_bytes(),
+            signed(row.span()),
+            row.rssi_max,
+            row.rssi_sum,
+            row.sightings(),
+            row.bridged,
+        ])?;
+    }
+    Ok(())
+}
+
+fn read(
+    transaction: &Transaction<'_>,
+    quarter: i64,
+    growth: &Contact,
+) -> rusqlite::Result<Option<Row>> {
+    transaction
+        .prepare_cached(
+            "SELECT span, rssi_max, rssi_sum, sightings, bridged \
+             FROM contact WHERE quarter = ?1 AND tcn = ?2",
+        )?
+        .query_row(params![quarter, growth.tcn.as_bytes()], |row| {
+            let (start, end) = times(unsigned(quarter), unsigned(row.get(0)?));
+            let (attenuation, unmeasured) = sightings(row, 3)?;
+            Ok(Row {
+                start,
+                end,
+                rssi_max: row.get(1)?,
+                rssi_sum: row.get(2)?,
+                attenuation,
+                unmeasured,
+                bridged: row.get(4)?,
+            })
+        })
+        .optional()
+}
+
+fn sightings(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<([u32; 4], u32)> {
+    counts(row.get_ref(column)?.as_blob()?).ok_or_else(|| {
+        let name = "sightings".to_owned();
+        rusqlite::Error::InvalidColumnType(column, name, rusqlite::types::Type::Blob)
+    })
+}
+
+/// Destroys contacts that ended before `before`. What began later cannot have
+/// ended before, so only the expired rows and those of the border are read.
+pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM contact WHERE quarter <= ?1 \
+         AND quarter * 900 + (span & 1023) + (span >> 10) < ?2",
+        [signed(before.0 / QUARTER), signed(before.0)],
+    )?;
+    Ok(())
+}
+
+pub(super) fn summary(db: &Connection, from: UnixTime, to: UnixTime) -> rusqlite::Result<Summary> {
+    let mut summary = Summary::default();
+    let mut days = BTreeMap::new();
+    each(db, from, to, |start, attenuation, count| {
+        summary.numbers += 1;
+        summary.sightings += count;
+        // Rows come by the quarter, and an hour begins with one.
+        summary.oldest.get_or_insert(UnixTime(start / HOUR * HOUR));
+        for (sum, more) in summary.attenuation.iter_mut().zip(attenuation) {
+            *sum += u64::from(more);
+        }
+        count_into(&mut days, start / DAY * DAY, count);
+    })?;
+    summary.per_day = days.into_values().collect();
+    Ok(summary)
+}
+
+pub(super) fn histogram(
+    db: &Connection,
+    from: UnixTime,
+    to: UnixTime,
+    bucket: Duration,
+) -> rusqlite::Result<Vec<Bucket>> {
+    let width = bucket.as_secs().max(1);
+    let mut bars = BTreeMap::new();
+    each(db, from, to, |start, _, count| {
+        count_into(&mut bars, from.0 + (start - from.0) / width * width, count);
+    })?;
+    Ok(bars.into_values().collect())
+}
+
+pub(super) fn rows(db: &Connection) -> rusqlite::Result<u64> {
+    db.query_row("SELECT count(*) FROM contact", [], |row| {
+        row.get(0).map(unsigned)
+    })
+}
+
+/// Calls `visit` with start, attenuation buckets and count of every contact
+/// that began in `[from, to)`, in order of time to the quarter.
+fn each(
+    db: &Connection,
+    from: UnixTime,
+    to: UnixTime,
+    mut visit: impl FnMut(u64, [u32; 4], u64),
+) -> rusqlite::Result<()> {
+    let mut query = db.prepare_cached(
+        "SELECT quarter, span, sightings FROM contact \
+         WHERE quarter BETWEEN ?1 AND ?2 ORDER BY quarter",
+    )?;
+    let mut rows = query.query([signed(from.0 / QUARTER), signed(to.0 / QUARTER)])?;
+    while let Some(row) = rows.next()? {
+        let (start, _) = times(unsigned(row.get(0)?), unsigned(row.get(1)?));
+        if (from.0..to.0).contains(&start) {
+            let (attenuation, unmeasured) = sightings(row, 2)?;
+            let measured: u64 = attenuation.iter().map(|n| u64::from(*n)).sum();
+            visit(start, attenuation, measured + u64::from(unmeasured));
+        }
+    }
+    Ok(())
+}
+
+fn count_into(bars: &mut BTreeMap<u64, Bucket>, start: u64, sightings: u64) {
+    let bar = bars.entry(start).or_insert(Bucket {
+        start: UnixTime(start),
+        numbers: 0,
+        sightings: 0,
+    });
+    bar.numbers += 1;
+    bar.sightings += sightings;
+}

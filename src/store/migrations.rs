@@ -1,0 +1,67 @@
+//! The steps from one format of the database to the next.
+//!
+//! The format is the number of steps taken, kept in `PRAGMA user_version`.
+//! Each step is one transaction that also moves the format on, so a kill
+//! between or inside steps leaves a database of some whole format. A step's
+//! text is never changed once released: it is what old files were made by, and
+//! `tests/store/fixtures/` keeps one file of every format to show that it
+//! still leads here.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::schema::APPLICATION_ID;
+
+/// Step `n` leads from format `n` to `n + 1`.
+const STEPS: [&str; 1] = ["
+CREATE TABLE contact (
+  quarter INTEGER NOT NULL,
+  tcn BLOB NOT NULL,
+  span INTEGER NOT NULL,
+  rssi_max INTEGER,
+  rssi_sum INTEGER NOT NULL,
+  sightings BLOB NOT NULL,
+  bridged INTEGER NOT NULL,
+  PRIMARY KEY (quarter, tcn)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE report_key (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  seed BLOB NOT NULL,
+  born INTEGER NOT NULL
+) STRICT;
+CREATE TABLE broadcast (
+  key INTEGER NOT NULL REFERENCES report_key (id) ON DELETE CASCADE,
+  idx INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER,
+  PRIMARY KEY (key, idx)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE setting (
+  name TEXT PRIMARY KEY,
+  value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"];
+
+/// The format this release writes.
+pub(super) const FORMAT: u32 = 1;
+const _: () = assert!(
+    STEPS.len() == FORMAT as usize,
+    "one step leads to each format"
+);
+
+/// Takes all steps from the file's format to ours.
+pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+    let found = format(db)?;
+    for (n, step) in (1..).zip(STEPS).filter(|(n, _)| *n > found) {
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", n)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// The file's format; 0 for a new one.
+pub(super) fn format(db: &Connection) -> rusqlite::Result<u32> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}

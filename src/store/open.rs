@@ -1,0 +1,269 @@
+//! Opening: private, alone, whole, and of a format we know.
+//!
+//! A damaged file is renamed and kept, for whoever can mend it; the daemon
+//! begins a new one and says so. A file of a newer release is left alone: to
+//! write into it would destroy what that release knows.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, ffi};
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::mpsc;
+
+use super::OpenError;
+use super::error::is_damage;
+use super::ledger::{self, Resume};
+use super::migrations::{self, FORMAT};
+use super::schema::{self, APPLICATION_ID};
+use super::thread::{Event, Store};
+
+/// Name of the database in the state directory.
+pub const DATABASE: &str = "tcnd.sqlite";
+
+const LOCK: &str = "tcnd.lock";
+
+/// How long a stranger who reads the database may keep us from writing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What goes with a database file.
+const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
+
+/// A store, and what it remembers.
+#[derive(Debug)]
+pub struct Opened {
+    /// The way to it.
+    pub store: Store,
+    /// What became of the work sent to it.
+    pub events: mpsc::Receiver<Event>,
+    /// What the last run left.
+    pub resume: Resume,
+    /// Where a damaged database was put.
+    pub set_aside: Option<PathBuf>,
+}
+
+/// Opens the database in `directory`, making both if need be: the directory
+/// with mode 0700, the files with 0600.
+///
+/// # Errors
+/// See [`OpenError`]. A damaged database is no error, see
+/// [`Opened::set_aside`].
+pub fn open(directory: &Path) -> Result<Opened, OpenError> {
+    make_private(directory)?;
+    let lock = lock(directory)?;
+    let path = directory.join(DATABASE);
+    let (whole, set_aside) = match open_whole(&path)? {
+        Some(whole) => (whole, None),
+        None => {
+            let aside = set_aside(directory).map_err(|source| at(directory, source))?;
+            let fresh = open_whole(&path)?.ok_or_else(|| OpenError::Sqlite {
+                path: path.clone(),
+                source: rusqlite::Error::InvalidQuery,
+            })?;
+            (fresh, Some(aside))
+        }
+    };
+    let (db, resume) = whole;
+    let (store, events) =
+        Store::start(db, directory.to_owned(), lock).map_err(OpenError::Thread)?;
+    Ok(Opened {
+        store,
+        events,
+        resume,
+        set_aside,
+    })
+}
+
+fn at(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Directory {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn make_private(directory: &Path) -> Result<(), OpenError> {
+    let failed = |source| at(directory, source);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(failed)?;
+    let metadata = directory.metadata().map_err(failed)?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(OpenError::NotOurs {
+            path: directory.to_owned(),
+        });
+    }
+    let wider = metadata.mode() & 0o077 != 0;
+    // Somebody's directory of other things, /etc say, keeps its mode.
+    let ours = [LOCK, DATABASE]
+        .iter()
+        .any(|file| directory.join(file).exists())
+        || directory.read_dir().map_err(failed)?.next().is_none();
+    if metadata.mode() & 0o022 != 0 || (wider && !ours) {
+        return Err(OpenError::NotPrivate {
+            path: directory.to_owned(),
+        });
+    }
+    std::fs::set_permissions(directory, Permissions::from_mode(0o700)).map_err(failed)
+}
+
+fn lock(directory: &Path) -> Result<File, OpenError> {
+    let file = private_file(&directory.join(LOCK)).map_err(|source| at(directory, source))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked {
+            path: directory.to_owned(),
+        }),
+        Err(errno) => Err(at(directory, errno.into())),
+    }
+}
+
+/// Opens a file for us alone, whatever the umask; SQLite gives its journal the
+/// mode of the database.
+fn private_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// `None` if the file is damaged.
+fn open_whole(path: &Path) -> Result<Option<(Connection, Resume)>, OpenError> {
+    let newer = |found| {
+        let path = path.to_owned();
+        Err(OpenError::Newer {
+            path,
+            found,
+            known: FORMAT,
+        })
+    };
+    // Asked of the bare file first: SQLite may write when it opens one.
+    match private_file(path).and_then(|file| header_format(&file)) {
+        Ok(Some(found)) if found > FORMAT => return newer(found),
+        Ok(_) => {}
+        Err(source) => return Err(at(path, source)),
+    }
+    let failed = |source| OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    match examine(&db).and_then(|found| Ok((found, prepare(&mut db, found)?))) {
+        Ok((Examined::Newer(found), _)) => newer(found),
+        Ok((Examined::Fresh | Examined::Ours | Examined::Damaged, resume)) => {
+            Ok(resume.map(|resume| (db, resume)))
+        }
+        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The format in a database file's header, if it is one of ours.
+///
+/// SQLite: "Database File Format", 1.3: magic at 0, user version at 60,
+/// application id at 68, big-endian.
+fn header_format(file: &File) -> io::Result<Option<u32>> {
+    let mut header = [0; 72];
+    match file.read_exact_at(&mut header, 0) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let number = |at: usize| {
+        let [a, b, c, d] = [header[at], header[at + 1], header[at + 2], header[at + 3]];
+        u32::from_be_bytes([a, b, c, d])
+    };
+    let ours = header.starts_with(b"SQLite format 3\0") && number(68) == APPLICATION_ID;
+    Ok(ours.then(|| number(60)))
+}
+
+/// What a file turned out to be.
+#[derive(Clone, Copy)]
+enum Examined {
+    Fresh,
+    Ours,
+    Newer(u32),
+    Damaged,
+}
+
+fn examine(db: &Connection) -> rusqlite::Result<Examined> {
+    let format = migrations::format(db)?;
+    let id: u32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match (format, id) {
+        (0, 0) if tables == 0 => Examined::Fresh,
+        (1..=FORMAT, APPLICATION_ID) => Examined::Ours,
+        (_, APPLICATION_ID) if format > FORMAT => {
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            Examined::Newer(format)
+        }
+        (_, _) => Examined::Damaged,
+    })
+}
+
+/// Sets a sound database up and reads what it remembers; `None` if it is
+/// damaged or not ours to open.
+fn prepare(db: &mut Connection, found: Examined) -> rusqlite::Result<Option<Resume>> {
+    match found {
+        // Only before the first table is made does this take effect.
+        Examined::Fresh => db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?,
+        Examined::Ours => {}
+        Examined::Newer(_) | Examined::Damaged => return Ok(None),
+    }
+    db.busy_timeout(PATIENCE)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "secure_delete", true)?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "journal_size_limit", 0)?;
+    let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if check != "ok" {
+        return Ok(None);
+    }
+    migrations::migrate(db)?;
+    if !schema::verify(db)? {
+        return Ok(None);
+    }
+    // A run that was killed while forgetting left its journal behind.
+    checkpoint(db)?;
+    ledger::resume(db).map(Some)
+}
+
+/// Moves the journal into the database and cuts it to nothing.
+pub(super) fn checkpoint(db: &Connection) -> rusqlite::Result<()> {
+    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        let code = ffi::Error::new(ffi::SQLITE_BUSY);
+        return Err(rusqlite::Error::SqliteFailure(code, None));
+    }
+    Ok(())
+}
+
+/// Renames the database to the first free `tcnd.sqlite.damaged-N`.
+fn set_aside(directory: &Path) -> io::Result<PathBuf> {
+    let free = (1u32..).map(|n| directory.join(format!("{DATABASE}.damaged-{n}")));
+    let aside = free
+        .into_iter()
+        .find(|path| !path.exists())
+        .ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?;
+    for companion in COMPANIONS {
+        let mut to = aside.clone().into_os_string();
+        to.push(companion);
+        match std::fs::rename(directory.join(format!("{DATABASE}{companion}")), to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    File::open(directory)?.sync_all()?;
+    Ok(aside)
+}

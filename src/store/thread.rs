@@ -1,0 +1,329 @@
+//! The one thread that owns the database, and the way to it.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+use super::open::checkpoint;
+use super::{Bucket, DATABASE, Fault, Summary, ledger, log};
+use crate::engine::{Contact, Pause, Record, UnixTime};
+
+/// Work that may wait. The engine has a handful under way at most, so a full
+/// queue means a disk that hangs; what does not fit is answered as not stored.
+const DEPTH: usize = 64;
+
+/// What became of work.
+#[derive(Debug)]
+pub enum Event {
+    /// All of it is written, as durably as its kind promises.
+    Stored(u64),
+    /// None of it is written.
+    NotStored(u64, Fault),
+    /// A setting was not kept, or old rows were not destroyed; both are tried
+    /// again with the next of their kind.
+    Trouble(Fault),
+}
+
+/// What people decided and a restart must keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Broadcasting is allowed.
+    Consent(bool),
+    /// Keep off the air.
+    Pause(Pause),
+}
+
+/// How large the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Database and journal, in bytes.
+    pub bytes: u64,
+    /// Contacts.
+    pub rows: u64,
+}
+
+type Answer<T> = oneshot::Sender<Result<T, Fault>>;
+
+enum Work {
+    Persist(u64, Vec<Record>),
+    Save(u64, Vec<Contact>),
+    Forget(UnixTime),
+    Remember(Setting),
+    Summary(UnixTime, UnixTime, Answer<Summary>),
+    Histogram(UnixTime, UnixTime, Duration, Answer<Vec<Bucket>>),
+    Size(Answer<Size>),
+    Close(oneshot::Sender<()>),
+}
+
+/// The way to the store. Cloned freely; the thread ends with
+/// [`close`](Self::close) or when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Store {
+    work: mpsc::Sender<Work>,
+    /// Weak, so that events end when the thread does, however it ends.
+    events: mpsc::WeakSender<Event>,
+}
+
+impl Store {
+    pub(super) fn start(
+        db: Connection,
+        directory: PathBuf,
+        lock: File,
+    ) -> io::Result<(Self, mpsc::Receiver<Event>)> {
+        let (work, inbox) = mpsc::channel(DEPTH);
+        // Room for an answer to everything that can be under way.
+        let (events, outbox) = mpsc::channel(2 * DEPTH);
+        let answers = events.downgrade();
+        let owner = Owner {
+            db,
+            directory,
+            events,
+            _lock: lock,
+        };
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || owner.run(inbox))?;
+        let store = Self {
+            work,
+            events: answers,
+        };
+        Ok((store, outbox))
+    }
+
+    /// Writes records durably, all or none; answered by an [`Event`].
+    pub fn persist(&self, seq: u64, records: Vec<Record>) {
+        self.send(Work::Persist(seq, records));
+    }
+
+    /// Merges growth into the contact log, all or none; answered by an
+    /// [`Event`].
+    pub fn save(&self, seq: u64, growth: Vec<Contact>) {
+        self.send(Work::Save(seq, growth));
+    }
+
+    /// Destroys contacts and keys that ended before this time, and their bytes.
+    pub fn forget(&self, before: UnixTime) {
+        self.send(Work::Forget(before));
+    }
+
+    /// Keeps a decision, durably.
+    pub fn remember(&self, setting: Setting) {
+        self.send(Work::Remember(setting));
+    }
+
+    /// Totals of contacts that began in `[from, to)`.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn summary(&self, from: UnixTime, to: UnixTime) -> Result<Summary, Fault> {
+        self.ask(|answer| Work::Summary(from, to, answer)).await
+    }
+
+    /// Contacts that began in `[from, to)`, in bars of `bucket` from `from`
+    /// on; empty bars are left out.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn histogram(
+        &self,
+        from: UnixTime,
+        to: UnixTime,
+        bucket: Duration,
+    ) -> Result<Vec<Bucket>, Fault> {
+        self.ask(|answer| Work::Histogram(from, to, bucket, answer))
+            .await
+    }
+
+    /// How large the log is.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn size(&self) -> Result<Size, Fault> {
+        self.ask(Work::Size).await
+    }
+
+    /// Does all waiting work, folds the journal into the database and ends the
+    /// thread, and with it the events; waits if the queue is full. Somebody
+    /// must read the events meanwhile, or there must be room for them.
+    pub async fn close(self) {
+        let (done, closed) = oneshot::channel();
+        if self.work.send(Work::Close(done)).await.is_ok() {
+            // An error means that the thread is gone already.
+            let _ = closed.await;
+        }
+    }
+
+    async fn ask<T>(&self, work: impl FnOnce(Answer<T>) -> Work) -> Result<T, Fault> {
+        let (answer, answered) = oneshot::channel();
+        if let Some((_, fault)) = self.try_send(work(answer)) {
+            return Err(fault);
+        }
+        answered.await.map_err(|_| Fault::Closed)?
+    }
+
+    fn send(&self, work: Work) {
+        let Some((work, fault)) = self.try_send(work) else {
+            return;
+        };
+        let event = match work {
+            Work::Persist(seq, _) | Work::Save(seq, _) => Event::NotStored(seq, fault),
+            Work::Forget(_)
+            | Work::Remember(_)
+            | Work::Summary(..)
+            | Work::Histogram(..)
+            | Work::Size(_)
+            | Work::Close(_) => Event::Trouble(fault),
+        };
+        // No sender: the thread is gone, and the end of events says so. Full:
+        // nobody reads events while twice the queue goes unanswered.
+        if let Some(events) = self.events.upgrade()
+            && events.try_send(event).is_err()
+        {
+            tracing::error!("an answer of the store was not read in time and is lost");
+        }
+    }
+
+    fn try_send(&self, work: Work) -> Option<(Work, Fault)> {
+        match self.work.try_send(work) {
+            Ok(()) => None,
+            Err(TrySendError::Full(work)) => Some((work, Fault::Busy)),
+            Err(TrySendError::Closed(work)) => Some((work, Fault::Closed)),
+        }
+    }
+}
+
+/// Dropped from top to bottom: the events end when the lock is free again.
+struct Owner {
+    db: Connection,
+    _lock: File,
+    directory: PathBuf,
+    events: mpsc::Sender<Event>,
+}
+
+impl Owner {
+    fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
+        let mut closing = None;
+        while let Some(work) = inbox.blocking_recv() {
+            if let Some(done) = self.work(work) {
+                // What is in the queue already is still done.
+                inbox.close();
+                closing = Some(done);
+            }
+        }
+        // The journal folds into the file when the last connection closes.
+        drop(self);
+        if let Some(done) = closing {
+            let _ = done.send(());
+        }
+    }
+
+    fn work(&mut self, work: Work) -> Option<oneshot::Sender<()>> {
+        match work {
+            Work::Persist(seq, records) => {
+                let written = self.transact(Durable::PowerLoss, |t| ledger::write(t, &records));
+                self.report(seq, written);
+            }
+            Work::Save(seq, growth) => {
+                let written = self.transact(Durable::Crash, |t| log::write(t, &growth));
+                self.report(seq, written);
+            }
+            Work::Forget(before) => {
+                let gone = self.forget(before);
+                self.trouble(gone);
+            }
+            Work::Remember(setting) => {
+                let kept = self.transact(Durable::PowerLoss, |t| ledger::remember(t, setting));
+                self.trouble(kept);
+            }
+            Work::Summary(from, to, answer) => give(answer, log::summary(&self.db, from, to)),
+            Work::Histogram(from, to, bucket, answer) => {
+                give(answer, log::histogram(&self.db, from, to, bucket));
+            }
+            Work::Size(answer) => give(answer, self.size()),
+            Work::Close(done) => return Some(done),
+        }
+        None
+    }
+
+    fn transact(
+        &mut self,
+        durable: Durable,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        self.db
+            .pragma_update(None, "synchronous", durable.level())?;
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        work(&transaction)?;
+        transaction.commit()
+    }
+
+    fn forget(&mut self, before: UnixTime) -> rusqlite::Result<()> {
+        self.transact(Durable::PowerLoss, |transaction| {
+            log::forget(transaction, before)?;
+            ledger::forget(transaction, before)?;
+            shrink(transaction)
+        })?;
+        checkpoint(&self.db)
+    }
+
+    fn size(&self) -> rusqlite::Result<Size> {
+        let rows = log::rows(&self.db)?;
+        let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
+        let bytes = length(&self.directory.join(DATABASE))
+            + length(&self.directory.join(format!("{DATABASE}-wal")));
+        Ok(Size { bytes, rows })
+    }
+
+    fn report(&self, seq: u64, written: rusqlite::Result<()>) {
+        let event = match written {
+            Ok(()) => Event::Stored(seq),
+            Err(error) => Event::NotStored(seq, error.into()),
+        };
+        // Nobody listens any more only while the daemon ends.
+        let _ = self.events.blocking_send(event);
+    }
+
+    fn trouble(&self, done: rusqlite::Result<()>) {
+        if let Err(error) = done {
+            let _ = self.events.blocking_send(Event::Trouble(error.into()));
+        }
+    }
+}
+
+/// Gives the free pages at the end of the file back; each step of the pragma
+/// frees one.
+fn shrink(db: &Connection) -> rusqlite::Result<()> {
+    let mut vacuum = db.prepare("PRAGMA incremental_vacuum")?;
+    let mut steps = vacuum.query([])?;
+    while steps.next()?.is_some() {}
+    Ok(())
+}
+
+/// What a transaction must survive.
+#[derive(Clone, Copy)]
+enum Durable {
+    /// The process being killed.
+    Crash,
+    /// The power going away.
+    PowerLoss,
+}
+
+impl Durable {
+    const fn level(self) -> &'static str {
+        match self {
+            Self::Crash => "NORMAL",
+            Self::PowerLoss => "FULL",
+        }
+    }
+}
+
+fn give<T>(answer: Answer<T>, result: rusqlite::Result<T>) {
+    let _ = answer.send(result.map_err(Fault::from));
+}

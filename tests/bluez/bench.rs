@@ -1,0 +1,276 @@
+//! A private bus, a played bluetoothd and the radio on it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tcnd::protocol::TemporaryContactNumber;
+use tcnd::protocol::beacon::Frame;
+use tcnd::radio::bluez::Options;
+use tcnd::radio::{Event, Order, Radio, Status, Trouble};
+use tokio::time::timeout;
+
+use super::bluez::{Bluez, Machine};
+
+/// Longer than anything is waited for by the radio before it tries again.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+const BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+const SCENARIO: &str = "TCND_TEST_SCENARIO";
+
+/// Runs the scenario in a process of its own, on a bus of its own.
+pub(crate) fn on_a_bus(scenario: impl AsyncFnOnce()) {
+    let name = name_of(&scenario);
+    run(&name, async |bus| {
+        scenario().await;
+        drop(bus);
+    });
+}
+
+/// The same, for a scenario that ends its bus.
+pub(crate) fn with_a_bus(scenario: impl AsyncFnOnce(Bus)) {
+    let name = name_of(&scenario);
+    run(&name, scenario);
+}
+
+/// The name of the test whose closure this is. A wrong one is noticed: then
+/// no test runs.
+fn name_of<T>(_: &T) -> String {
+    let name = std::any::type_name::<T>();
+    let test = name.trim_end_matches("::{{closure}}");
+    test.trim_start_matches("bluez::").to_owned()
+}
+
+fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the environment is how libdbus learns of a bus"
+    )]
+    let (inside, address) = (std::env::var(SCENARIO).is_ok(), std::env::var(BUS));
+    if inside {
+        let bus = Bus::start(&address.unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(async {
+            // A subscriber with RUST_LOG-like levels would drown the failure:
+            // only what the radio warns of is shown.
+            let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO);
+            warnings.with_writer(std::io::stderr).init();
+            scenario(bus).await;
+        });
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let told = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(
+            BUS,
+            format!("unix:path={}", place.path().join("bus").display()),
+        )
+        .env(SCENARIO, name)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&told.stdout);
+    let errors = String::from_utf8_lossy(&told.stderr);
+    assert!(
+        told.status.success() && text.contains("1 passed"),
+        "scenario {name}:\n{text}\n{errors}"
+    );
+}
+
+/// A dbus-daemon that lives as long as this.
+pub(crate) struct Bus {
+    daemon: Child,
+    address: String,
+}
+
+impl Bus {
+    /// The bus ends, and begins anew at the same place.
+    pub(crate) fn restart(self) -> Self {
+        let address = self.address.clone();
+        drop(self);
+        Self::start(&address)
+    }
+
+    fn start(address: &str) -> Self {
+        // One that was killed left its socket behind.
+        let _ = std::fs::remove_file(address.trim_start_matches("unix:path="));
+        let configuration = format!(
+            "<busconfig><listen>{address}</listen><auth>EXTERNAL</auth>\
+             <policy context='default'><allow send_destination='*'/>\
+             <allow receive_sender='*'/><allow own='*'/><allow user='*'/></policy></busconfig>"
+        );
+        let place = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(place.path(), configuration).unwrap();
+        let mut daemon = Command::new("dbus-daemon")
+            .arg(format!("--config-file={}", place.path().display()))
+            .args(["--nofork", "--print-address"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("dbus-daemon is needed: install the package dbus (Debian: dbus-daemon)");
+        let mut line = String::new();
+        let told = daemon.stdout.as_mut().unwrap();
+        BufReader::new(told).read_line(&mut line).unwrap();
+        assert!(line.starts_with("unix:"), "dbus-daemon said {line:?}");
+        let address = address.to_owned();
+        Self { daemon, address }
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+pub(crate) fn frame(byte: u8) -> Frame {
+    Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))
+}
+
+/// The radio, and everything it said so far but statuses and frames heard.
+pub(crate) struct Bench {
+    pub(crate) radio: Radio,
+    pub(crate) status: Status,
+}
+
+impl Bench {
+    /// A radio with these options.
+    pub(crate) fn with(options: Options) -> Self {
+        Self {
+            radio: tcnd::radio::bluez::spawn(options),
+            status: Status::default(),
+        }
+    }
+
+    /// A machine with one adapter, and a radio that is up.
+    pub(crate) async fn up(machine: Machine) -> (Self, Bluez) {
+        let bluez = Bluez::start(machine).await;
+        let mut bench = Self::with(Options::default());
+        bench.expect_up(true).await;
+        (bench, bluez)
+    }
+
+    pub(crate) async fn order(&self, order: Order) {
+        self.radio.orders.send(order).await.unwrap();
+    }
+
+    /// The same, on the air.
+    pub(crate) async fn airing(machine: Machine, byte: u8) -> (Self, Bluez) {
+        let (mut bench, bluez) = Self::up(machine).await;
+        bench.air(byte).await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+        (bench, bluez)
+    }
+
+    /// Orders a frame and waits until it is aired.
+    pub(crate) async fn air(&mut self, byte: u8) {
+        self.order(Order::Air(frame(byte))).await;
+        let event = self.next().await;
+        assert!(
+            matches!(event, Event::Aired(tcn) if tcn == frame(byte).tcn),
+            "expected it to be aired, got {event:?}"
+        );
+    }
+
+    pub(crate) async fn expect_up(&mut self, can_air: bool) {
+        let event = self.next().await;
+        assert!(
+            matches!(event, Event::Up { can_air: can } if can == can_air),
+            "expected Up {{ can_air: {can_air} }}, got {event:?}"
+        );
+    }
+
+    pub(crate) async fn expect_withdrawn(&mut self, byte: u8) {
+        let event = self.next().await;
+        assert!(
+            matches!(event, Event::Withdrawn(tcn) if tcn == frame(byte).tcn),
+            "expected it to be withdrawn, got {event:?}"
+        );
+    }
+
+    pub(crate) async fn expect_down(&mut self) {
+        let event = self.next().await;
+        assert!(matches!(event, Event::Down), "expected Down, got {event:?}");
+    }
+
+    pub(crate) async fn expect_rested(&mut self) {
+        let event = self.next().await;
+        assert!(
+            matches!(event, Event::Rested),
+            "expected Rested, got {event:?}"
+        );
+    }
+
+    /// The next event but statuses and what is heard.
+    pub(crate) async fn next(&mut self) -> Event {
+        self.find(|event| match event {
+            Event::Status(_) | Event::Heard { .. } | Event::Malformed => None,
+            Event::Up { .. }
+            | Event::Down
+            | Event::Aired(_)
+            | Event::Withdrawn(_)
+            | Event::Rested => Some(event.clone()),
+        })
+        .await
+        .expect("an event in time")
+    }
+
+    /// The next thing heard: a frame with its signal, or nothing readable.
+    pub(crate) async fn heard(&mut self) -> Option<(Frame, Option<i16>)> {
+        self.find(|event| match event {
+            Event::Heard { frame, rssi } => Some(Some((*frame, *rssi))),
+            Event::Malformed => Some(None),
+            Event::Status(_)
+            | Event::Up { .. }
+            | Event::Down
+            | Event::Aired(_)
+            | Event::Withdrawn(_)
+            | Event::Rested => None,
+        })
+        .await
+        .expect("something heard in time")
+    }
+
+    /// Waits for a status that is as wanted; the one there is counts.
+    pub(crate) async fn status(&mut self, wanted: impl Fn(&Status) -> bool) {
+        if !wanted(&self.status) {
+            let found = self
+                .find(|event| match event {
+                    Event::Status(status) if wanted(status) => Some(()),
+                    Event::Status(_)
+                    | Event::Heard { .. }
+                    | Event::Malformed
+                    | Event::Up { .. }
+                    | Event::Down
+                    | Event::Aired(_)
+                    | Event::Withdrawn(_)
+                    | Event::Rested => None,
+                })
+                .await;
+            assert!(found.is_some(), "not in time; it is {:#?}", self.status);
+        }
+    }
+
+    /// Waits until exactly these troubles are named.
+    pub(crate) async fn troubles(&mut self, troubles: &[Trouble]) {
+        let wanted = troubles.iter().copied().collect();
+        self.status(|status| status.troubles == wanted).await;
+    }
+
+    async fn find<T>(&mut self, fits: impl Fn(&Event) -> Option<T>) -> Option<T> {
+        let finding = async {
+            loop {
+                let event = self.radio.events.recv().await.expect("the radio runs");
+                if let Event::Status(status) = &event {
+                    self.status = status.clone();
+                }
+                if let Some(found) = fits(&event) {
+                    return found;
+                }
+            }
+        };
+        timeout(SOON, finding).await.ok()
+    }
+}

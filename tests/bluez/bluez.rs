@@ -1,0 +1,286 @@
+//! bluetoothd, played: what bluetoothd's D-Bus documentation promises, the
+//! order of its signals, and its faults on demand.
+//!
+//! It answers calls by hand ([`answers`]) rather than through an object
+//! server, so that every call is seen and any of them can be refused or left
+//! unanswered. The [`Machine`] outlives it, as a controller outlives
+//! bluetoothd.
+
+mod answers;
+mod machine;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use zbus::message::Type;
+use zbus::{Connection, MatchRule, MessageStream, ObjectPath, Variant};
+
+use super::bench::SOON;
+use answers::{answer, forget_the_gone};
+use machine::{ADAPTER, ADVERTISING, DEVICE, Interfaces, Properties, properties, service_data};
+pub(crate) use machine::{Adapter, Device, Machine};
+
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
+
+/// Every call to `org.bluez`, whether or not anybody is there to answer it.
+pub(crate) struct Calls(MessageStream);
+
+impl Calls {
+    pub(crate) async fn watch() -> Self {
+        let connection = Connection::system().await.unwrap();
+        let rule = MatchRule::builder()
+            .msg_type(Type::MethodCall)
+            .build()
+            .unwrap();
+        let monitor = zbus::fdo::MonitoringProxy::new(&connection).await.unwrap();
+        monitor.become_monitor(&[rule], 0).await.unwrap();
+        Self(MessageStream::from(&connection))
+    }
+
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        while let Some(Ok(message)) = self.0.next().await {
+            let header = message.header();
+            if header
+                .destination()
+                .is_some_and(|to| to.as_str() == "org.bluez")
+            {
+                return Some(format!("{message:?}"));
+            }
+        }
+        None
+    }
+}
+
+/// A running bluetoothd.
+pub(crate) struct Bluez {
+    connection: Connection,
+    machine: watch::Sender<Machine>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Bluez {
+    pub(crate) async fn start(machine: Machine) -> Self {
+        Self::resume(watch::Sender::new(machine)).await
+    }
+
+    async fn resume(machine: watch::Sender<Machine>) -> Self {
+        let connection = Connection::system().await.unwrap();
+        let calls = MessageStream::from(&connection);
+        let gone = MatchRule::builder()
+            .msg_type(Type::Signal)
+            .interface("org.freedesktop.DBus")
+            .member("NameOwnerChanged")
+            .build()
+            .unwrap();
+        let gone = MessageStream::for_match_rule(gone, &connection, None)
+            .await
+            .unwrap();
+        let tasks = vec![
+            tokio::spawn(answer(connection.clone(), machine.clone(), calls)),
+            tokio::spawn(forget_the_gone(connection.clone(), machine.clone(), gone)),
+        ];
+        connection.request_name("org.bluez").await.unwrap();
+        Self {
+            connection,
+            machine,
+            tasks,
+        }
+    }
+
+    /// What is true of the machine now.
+    pub(crate) fn machine(&self) -> Machine {
+        self.machine.borrow().clone()
+    }
+
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Machine)) {
+        self.machine.send_modify(change);
+    }
+
+    /// Waits until this is true of the machine.
+    pub(crate) async fn until(&self, wanted: impl Fn(&Machine) -> bool) {
+        let mut machine = self.machine.subscribe();
+        let found = timeout(SOON, machine.wait_for(wanted)).await.is_ok();
+        assert!(found, "not in time: {:#?}", self.machine().log);
+    }
+
+    /// Sees that nothing is changed for a while.
+    pub(crate) async fn quiet_for(&self, time: Duration) {
+        let calls = self.machine().log.len();
+        let mut machine = self.machine.subscribe();
+        let called = timeout(time, machine.wait_for(|machine| machine.log.len() > calls)).await;
+        assert!(called.is_err(), "called: {:?}", self.machine().log);
+    }
+
+    /// bluetoothd dies without a word. The controller stays as it is.
+    pub(crate) async fn crash(self) -> watch::Sender<Machine> {
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.connection.close().await.unwrap();
+        self.machine
+    }
+
+    /// bluetoothd is stopped: it takes its objects away and goes.
+    pub(crate) async fn stop(self) -> watch::Sender<Machine> {
+        let names: Vec<_> = self.machine().adapters.into_keys().collect();
+        for name in names {
+            self.removed(&name).await;
+        }
+        self.crash().await
+    }
+
+    /// bluetoothd begins anew on the same machine. Its name comes before its
+    /// adapters.
+    pub(crate) async fn restart(machine: watch::Sender<Machine>) -> Self {
+        let mut adapters = BTreeMap::new();
+        machine.send_modify(|machine| adapters = std::mem::take(&mut machine.adapters));
+        let bluez = Self::resume(machine).await;
+        for (name, mut adapter) in adapters {
+            adapter.reset();
+            bluez.plug(&name, adapter).await;
+        }
+        bluez
+    }
+
+    pub(crate) async fn plug(&self, name: &str, adapter: Adapter) {
+        let interfaces = adapter.interfaces();
+        self.set(|machine| {
+            machine.adapters.insert(name.to_owned(), adapter);
+        });
+        self.added(&format!("/org/bluez/{name}"), &interfaces).await;
+    }
+
+    pub(crate) async fn unplug(&self, name: &str) -> Adapter {
+        let mut gone = None;
+        self.set(|machine| gone = machine.adapters.remove(name));
+        self.removed(name).await;
+        let mut adapter = gone.unwrap();
+        adapter.reset();
+        adapter
+    }
+
+    /// Switches an adapter on or off, as anybody may. Discovery ends; adverts
+    /// stay registered, as bluetoothd leaves them.
+    pub(crate) async fn power(&self, name: &str, powered: bool) {
+        self.set(|machine| {
+            let adapter = machine.adapters.get_mut(name).unwrap();
+            adapter.powered = powered;
+            adapter.discovering = None;
+        });
+        self.changed(
+            name,
+            ADAPTER,
+            properties([("Powered", Variant::from(powered))]),
+        )
+        .await;
+        let discovering = properties([("Discovering", Variant::from(false))]);
+        self.changed(name, ADAPTER, discovering).await;
+    }
+
+    /// rfkill blocks an adapter: bluetoothd tells the power first.
+    pub(crate) async fn block(&self, name: &str) {
+        self.power(name, false).await;
+        let state = properties([("PowerState", Variant::from("off-blocked"))]);
+        self.changed(name, ADAPTER, state).await;
+    }
+
+    pub(crate) async fn make_discoverable(&self, name: &str, discoverable: bool) {
+        self.set(|machine| {
+            machine.adapters.get_mut(name).unwrap().discoverable = discoverable;
+        });
+        let property = properties([("Discoverable", Variant::from(discoverable))]);
+        self.changed(name, ADAPTER, property).await;
+    }
+
+    /// Discovery stalls and ends, as seen in the field.
+    pub(crate) async fn end_discovery(&self, name: &str) {
+        self.set(|machine| machine.adapters.get_mut(name).unwrap().discovering = None);
+        let discovering = properties([("Discovering", Variant::from(false))]);
+        self.changed(name, ADAPTER, discovering).await;
+    }
+
+    /// bluetoothd drops all adverts by itself, as at their timeout.
+    pub(crate) async fn drop_adverts(&self, name: &str) {
+        self.set(|machine| machine.adapters.get_mut(name).unwrap().adverts.clear());
+        tell_instances(&self.connection, &self.machine, name).await;
+    }
+
+    /// A device is seen for the first time.
+    pub(crate) async fn appear(&self, name: &str, last: u16, device: Device) {
+        let path = device_path(name, last);
+        let interfaces = BTreeMap::from([(DEVICE.to_owned(), device.properties())]);
+        self.set(|machine| {
+            let adapter = machine.adapters.get_mut(name).unwrap();
+            adapter.devices.insert(path.clone(), device);
+        });
+        self.added(&path, &interfaces).await;
+    }
+
+    /// A device known is heard again: one signal for one advert.
+    pub(crate) async fn advert(&self, name: &str, last: u16, data: &[u8], rssi: Option<i16>) {
+        let mut told = service_data(data);
+        if let Some(rssi) = rssi {
+            told.extend(properties([("RSSI", Variant::from(rssi))]));
+        }
+        self.tell(&device_path(name, last), DEVICE, told).await;
+    }
+
+    async fn added(&self, path: &str, interfaces: &Interfaces) {
+        let body = (ObjectPath::try_from(path).unwrap(), interfaces);
+        self.connection
+            .emit_signal(None::<&str>, "/", OBJECTS, "InterfacesAdded", &body)
+            .await
+            .unwrap();
+    }
+
+    async fn removed(&self, name: &str) {
+        let path = ObjectPath::try_from(format!("/org/bluez/{name}")).unwrap();
+        let body = (path, vec![ADAPTER, ADVERTISING]);
+        self.connection
+            .emit_signal(None::<&str>, "/", OBJECTS, "InterfacesRemoved", &body)
+            .await
+            .unwrap();
+    }
+
+    async fn changed(&self, name: &str, interface: &str, changed: Properties) {
+        self.tell(&format!("/org/bluez/{name}"), interface, changed)
+            .await;
+    }
+
+    async fn tell(&self, path: &str, interface: &str, changed: Properties) {
+        tell(&self.connection, path, interface, changed).await;
+    }
+}
+
+fn device_path(name: &str, last: u16) -> String {
+    let [high, low] = last.to_be_bytes();
+    format!("/org/bluez/{name}/dev_C0_00_00_00_{high:02X}_{low:02X}")
+}
+
+async fn tell(connection: &Connection, path: &str, interface: &str, changed: Properties) {
+    let body = (interface, changed, Vec::<String>::new());
+    // A bluetoothd that is gone tells nothing.
+    let _ = connection
+        .emit_signal(None::<&str>, path, PROPERTIES, "PropertiesChanged", &body)
+        .await;
+}
+
+async fn tell_instances(connection: &Connection, machine: &watch::Sender<Machine>, name: &str) {
+    let Some(told) = machine
+        .borrow()
+        .adapters
+        .get(name)
+        .map(Adapter::advertising)
+    else {
+        return;
+    };
+    tell(connection, &format!("/org/bluez/{name}"), ADVERTISING, told).await;
+}
+
+async fn tell_discovering(connection: &Connection, name: &str, discovering: bool) {
+    let told = properties([("Discovering", Variant::from(discovering))]);
+    tell(connection, &format!("/org/bluez/{name}"), ADAPTER, told).await;
+}

@@ -1,0 +1,281 @@
+//! An epoch on the air: its order, its content, its end.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tcnd::radio::bluez::Options;
+use tcnd::radio::{AddressKind, Order, Trouble};
+use zbus::OwnedVariant;
+
+use super::bench::{Bench, frame, on_a_bus};
+use super::bluez::{Adapter, Bluez, Machine};
+
+#[test]
+fn an_extended_controller_scans_before_it_airs() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        assert_eq!(
+            bluez.machine().log,
+            [
+                "SetDiscoveryFilter",
+                "StartDiscovery",
+                "RegisterAdvertisement"
+            ]
+        );
+        bluez.set(|machine| machine.log.clear());
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.air(2).await;
+        assert_eq!(
+            bluez.machine().log,
+            [
+                "StopDiscovery",
+                "UnregisterAdvertisement",
+                "SetDiscoveryFilter",
+                "StartDiscovery",
+                "RegisterAdvertisement"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_legacy_controller_airs_before_it_scans() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::airing(Machine::legacy(), 1).await;
+        assert_eq!(
+            bluez.machine().log,
+            [
+                "RegisterAdvertisement",
+                "SetDiscoveryFilter",
+                "StartDiscovery"
+            ]
+        );
+        bluez.set(|machine| machine.log.clear());
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.air(2).await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+        assert_eq!(
+            bluez.machine().log,
+            [
+                "StopDiscovery",
+                "UnregisterAdvertisement",
+                "RegisterAdvertisement",
+                "SetDiscoveryFilter",
+                "StartDiscovery"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_new_order_without_rest_clears_the_air_first() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::airing(Machine::legacy(), 1).await;
+        bluez.set(|machine| machine.log.clear());
+        bench.air(2).await;
+        assert_eq!(
+            bluez.machine().log[..3],
+            [
+                "StopDiscovery",
+                "UnregisterAdvertisement",
+                "RegisterAdvertisement"
+            ]
+        );
+    });
+}
+
+#[test]
+fn the_advert_is_the_frame_and_nothing_else() {
+    on_a_bus(async || {
+        let (_bench, bluez) = Bench::airing(Machine::extended(), 7).await;
+        let machine = bluez.machine();
+        let advert = &machine.registered[0];
+        let said: Vec<_> = advert.keys().map(String::as_str).collect();
+        assert_eq!(
+            said,
+            [
+                "Data",
+                "Includes",
+                "ManufacturerData",
+                "MaxInterval",
+                "MinInterval",
+                "ServiceData",
+                "ServiceUUIDs",
+                "SolicitUUIDs",
+                "Timeout",
+                "Type"
+            ]
+        );
+        for name in ["Includes", "SolicitUUIDs"] {
+            let list = Vec::<String>::try_from(advert[name].clone()).unwrap();
+            assert!(list.is_empty(), "{name} holds {list:?}");
+        }
+        let makers =
+            HashMap::<u16, OwnedVariant>::try_from(advert["ManufacturerData"].clone()).unwrap();
+        assert!(makers.is_empty());
+        let raw = HashMap::<u8, OwnedVariant>::try_from(advert["Data"].clone()).unwrap();
+        assert!(raw.is_empty());
+        let data: HashMap<String, OwnedVariant> = advert["ServiceData"].clone().try_into().unwrap();
+        let [(uuid, data)] = <[_; 1]>::try_from(Vec::from_iter(data)).unwrap();
+        assert_eq!(uuid, "0000c019-0000-1000-8000-00805f9b34fb");
+        assert_eq!(Vec::<u8>::try_from(data).unwrap(), [7; 20]);
+        let uuids = Vec::<String>::try_from(advert["ServiceUUIDs"].clone()).unwrap();
+        assert_eq!(uuids, ["0000c019-0000-1000-8000-00805f9b34fb"]);
+        assert_eq!(
+            String::try_from(advert["Type"].clone()).unwrap(),
+            "broadcast"
+        );
+        assert_eq!(u16::try_from(advert["Timeout"].clone()).unwrap(), 1200);
+        assert_eq!(u32::try_from(advert["MinInterval"].clone()).unwrap(), 200);
+        assert_eq!(u32::try_from(advert["MaxInterval"].clone()).unwrap(), 250);
+    });
+}
+
+#[test]
+fn discovery_is_filtered_and_makes_nobody_discoverable() {
+    on_a_bus(async || {
+        let (bench, bluez) = Bench::up(Machine::extended()).await;
+        bench.order(Order::Listen).await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+        let machine = bluez.machine();
+        let filter = &machine.filters[0];
+        let said: Vec<_> = filter.keys().map(String::as_str).collect();
+        assert_eq!(said, ["DuplicateData", "Pattern", "Transport", "UUIDs"]);
+        assert_eq!(String::try_from(filter["Transport"].clone()).unwrap(), "le");
+        assert_eq!(String::try_from(filter["Pattern"].clone()).unwrap(), "");
+        assert!(bool::try_from(filter["DuplicateData"].clone()).unwrap());
+        let uuids = Vec::<String>::try_from(filter["UUIDs"].clone()).unwrap();
+        assert_eq!(uuids, ["0000c019-0000-1000-8000-00805f9b34fb"]);
+        assert_eq!(machine.count("RegisterAdvertisement"), 0);
+    });
+}
+
+#[test]
+fn rest_is_told_only_when_the_advert_is_gone() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        bluez.set(|machine| machine.hold_adverts = true);
+        bench.order(Order::Rest).await;
+        bluez
+            .until(|machine| machine.count("UnregisterAdvertisement") == 1)
+            .await;
+        let early = tokio::time::timeout(Duration::from_secs(1), bench.expect_rested()).await;
+        assert!(early.is_err(), "rested while the advert was on the air");
+        assert_eq!(bluez.machine().adapter().adverts(), 1);
+        bluez.set(|machine| machine.hold_adverts = false);
+        bench.expect_rested().await;
+        assert_eq!(bluez.machine().adapter().adverts(), 0);
+        assert!(!bluez.machine().adapter().scanning());
+    });
+}
+
+#[test]
+fn at_rest_nothing_is_called() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench
+            .status(|status| !status.advertising && !status.scanning)
+            .await;
+        bluez.quiet_for(Duration::from_secs(2)).await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+    });
+}
+
+#[test]
+fn the_status_tells_what_was_verified() {
+    on_a_bus(async || {
+        let (mut bench, _bluez) = Bench::airing(Machine::extended(), 1).await;
+        bench
+            .status(|status| {
+                status.advertising
+                    && status.scanning
+                    && status.adverts_ok == 1
+                    && status.adapters.len() == 1
+                    && status.adapters[0].instances_free == 4
+            })
+            .await;
+        let adapter = &bench.status.adapters[0];
+        assert_eq!(adapter.name, "hci0");
+        assert!(adapter.powered && adapter.selected && adapter.can_advertise);
+        assert_eq!(adapter.address, AddressKind::NonResolvable);
+        assert!(bench.status.troubles.is_empty() && !bench.status.simulated);
+    });
+}
+
+#[test]
+fn a_discoverable_adapter_is_left_at_once_and_still_listened_to() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        bluez.make_discoverable("hci0", true).await;
+        bluez
+            .until(|machine| machine.adapter().adverts() == 0)
+            .await;
+        bench.expect_withdrawn(1).await;
+        bench.expect_up(false).await;
+        bench.troubles(&[Trouble::AddressNotPrivate]).await;
+        assert_eq!(bench.status.adapters[0].address, AddressKind::Public);
+        assert!(bluez.machine().adapter().scanning(), "it stopped listening");
+        bluez.make_discoverable("hci0", false).await;
+        bench.expect_up(true).await;
+        bench.troubles(&[]).await;
+        assert_eq!(
+            bluez.machine().count("RegisterAdvertisement"),
+            1,
+            "aired twice"
+        );
+        bench.air(2).await;
+    });
+}
+
+#[test]
+fn nothing_is_aired_on_an_adapter_that_is_discoverable_from_the_start() {
+    on_a_bus(async || {
+        let mut machine = Machine::legacy();
+        machine.adapters.get_mut("hci0").unwrap().discoverable = true;
+        let bluez = Bluez::start(machine).await;
+        let mut bench = Bench::with(Options::default());
+        bench.expect_up(false).await;
+        bench.order(Order::Air(frame(1))).await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.quiet_for(Duration::from_secs(2)).await;
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+    });
+}
+
+#[test]
+fn discovery_is_started_anew_now_and_then() {
+    on_a_bus(async || {
+        let bluez = Bluez::start(Machine::legacy()).await;
+        let mut bench = Bench::with(Options {
+            discovery_restart: Duration::from_millis(300),
+            ..Options::default()
+        });
+        bench.expect_up(true).await;
+        bench.air(1).await;
+        bench.status(|status| status.scan_restarts >= 3).await;
+        assert!(bluez.machine().count("StopDiscovery") >= 3);
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 1);
+        assert!(bench.status.advertising);
+    });
+}
+
+#[test]
+fn an_adapter_without_advertising_is_listened_to() {
+    on_a_bus(async || {
+        let dumb = Adapter {
+            advertises: false,
+            ..Adapter::new(1, false)
+        };
+        let bluez = Bluez::start(Machine::of([("hci0", dumb)])).await;
+        let mut bench = Bench::with(Options::default());
+        bench.expect_up(false).await;
+        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        bench.order(Order::Listen).await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+    });
+}

@@ -1,0 +1,130 @@
+//! What is heard, and what it costs.
+
+use std::time::Duration;
+
+use tcnd::radio::Order;
+
+use super::bench::{Bench, frame, on_a_bus};
+use super::bluez::{Bluez, Device, Machine};
+
+fn device(byte: u8, rssi: i16) -> Device {
+    Device {
+        data: Some(vec![byte; 20]),
+        rssi: Some(rssi),
+        foreign: false,
+    }
+}
+
+async fn listening() -> (Bench, Bluez) {
+    let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+    bench.order(Order::Listen).await;
+    bench.status(|status| status.scanning).await;
+    (bench, bluez)
+}
+
+#[test]
+fn an_advert_costs_no_call() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        assert_eq!(bench.heard().await, Some((frame(1), Some(-60))));
+        let calls = bluez.machine().calls;
+        for rssi in -90..-40 {
+            bluez.advert("hci0", 1, &[1; 20], Some(rssi)).await;
+            assert_eq!(bench.heard().await, Some((frame(1), Some(rssi))));
+        }
+        assert_eq!(bluez.machine().calls, calls);
+    });
+}
+
+#[test]
+fn a_number_that_changes_is_heard_with_its_signal() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        assert_eq!(bench.heard().await, Some((frame(1), Some(-60))));
+        bluez.advert("hci0", 1, &[2; 20], Some(-70)).await;
+        assert_eq!(bench.heard().await, Some((frame(2), Some(-70))));
+        bluez.advert("hci0", 1, &[3; 16], None).await;
+        let (heard, rssi) = bench.heard().await.unwrap();
+        assert_eq!((heard.tcn, heard.carrier, rssi), (frame(3).tcn, None, None));
+    });
+}
+
+#[test]
+fn a_signal_of_127_is_none() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, 127)).await;
+        assert_eq!(bench.heard().await, Some((frame(1), None)));
+    });
+}
+
+#[test]
+fn data_that_is_no_frame_is_counted_as_such() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        let short = Device {
+            data: Some(vec![1; 15]),
+            ..device(1, -60)
+        };
+        bluez.appear("hci0", 1, short).await;
+        assert_eq!(bench.heard().await, None);
+        bluez.advert("hci0", 1, &[], Some(-50)).await;
+        assert_eq!(bench.heard().await, None);
+        bluez.advert("hci0", 1, &[4; 20], Some(-50)).await;
+        assert_eq!(bench.heard().await, Some((frame(4), Some(-50))));
+    });
+}
+
+#[test]
+fn other_peoples_devices_are_not_listened_to() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        let foreign = Device {
+            data: None,
+            rssi: Some(-40),
+            foreign: true,
+        };
+        bluez.appear("hci0", 1, foreign).await;
+        bluez.appear("hci0", 2, device(2, -60)).await;
+        assert_eq!(bench.heard().await, Some((frame(2), Some(-60))));
+        bluez.advert("hci0", 1, &[9; 20], Some(-40)).await;
+        bluez.advert("hci0", 2, &[2; 20], Some(-61)).await;
+        assert_eq!(bench.heard().await, Some((frame(2), Some(-61))));
+    });
+}
+
+#[test]
+fn a_device_only_remembered_is_not_heard_until_it_speaks() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+        let remembered = Device {
+            rssi: None,
+            ..device(1, 0)
+        };
+        bluez.appear("hci0", 1, remembered).await;
+        bench.order(Order::Listen).await;
+        bench.status(|status| status.scanning).await;
+        let early = tokio::time::timeout(Duration::from_secs(1), bench.heard()).await;
+        assert!(early.is_err(), "heard {early:?}");
+        bluez.advert("hci0", 1, &[1; 20], Some(-66)).await;
+        assert_eq!(bench.heard().await, Some((frame(1), Some(-66))));
+    });
+}
+
+#[test]
+fn a_crowd_beyond_all_bounds_is_survived() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        for number in 0..1100 {
+            bluez.appear("hci0", number, device(1, -60)).await;
+            assert_eq!(bench.heard().await, Some((frame(1), Some(-60))));
+        }
+        bluez.advert("hci0", 0, &[2; 20], Some(-50)).await; // the oldest: let go
+        bluez.advert("hci0", 1099, &[3; 20], Some(-50)).await;
+        assert_eq!(bench.heard().await, Some((frame(3), Some(-50))));
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+    });
+}

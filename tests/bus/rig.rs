@@ -1,0 +1,98 @@
+//! The daemon's bus side on a test bench: over a socket pair, or on a private
+//! bus with the policy we ship and real other users.
+
+use std::future::Future;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tcnd::bus::{self, Bouncer, Log, LogLevel, LogTarget};
+use tcnd::daemon::Snapshot;
+use zbus::{Connection, Guid, connection};
+
+use crate::puppet::Puppet;
+
+/// Waits for something that must happen.
+pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), event)
+        .await
+        .expect("it happens within twenty seconds")
+}
+
+/// The daemon's bus side and a caller, joined by a socket pair.
+pub(crate) struct Pair {
+    pub(crate) client: Connection,
+    pub(crate) server: Connection,
+    pub(crate) puppet: Puppet,
+    pub(crate) log: Arc<Diary>,
+}
+
+impl Pair {
+    /// A daemon that trusts its caller.
+    pub(crate) async fn new(first: Snapshot) -> Self {
+        Self::with(first, Bouncer::same_user(own_uid())).await
+    }
+
+    pub(crate) async fn with(first: Snapshot, bouncer: Bouncer) -> Self {
+        let (here, there) = UnixStream::pair().unwrap();
+        let server = connection::Builder::unix_stream(here)
+            .server(Guid::generate())
+            .p2p()
+            .build();
+        let client = connection::Builder::unix_stream(there).p2p().build();
+        let (server, client) = tokio::try_join!(server, client).unwrap();
+        let (handle, puppet) = Puppet::new(first);
+        let log = Arc::new(Diary::default());
+        let forward = bus::serve(server.clone(), handle, bouncer, log.clone())
+            .await
+            .unwrap();
+        tokio::spawn(forward);
+        Self {
+            client,
+            server,
+            puppet,
+            log,
+        }
+    }
+}
+
+pub(crate) fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// The part that logs; it writes down what it is told.
+#[derive(Default)]
+pub(crate) struct Diary(pub(crate) Mutex<Vec<String>>);
+
+impl Diary {
+    pub(crate) fn note(&self, what: String) {
+        self.0.lock().unwrap().push(what);
+    }
+
+    pub(crate) fn read(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Log for Diary {
+    fn level(&self) -> LogLevel {
+        LogLevel::Notice
+    }
+
+    fn set_level(&self, level: LogLevel) {
+        self.note(format!("level {}", level.word()));
+    }
+
+    fn target(&self) -> LogTarget {
+        LogTarget::Journal
+    }
+
+    fn set_target(&self, target: LogTarget) -> bool {
+        self.note(format!("target {}", target.word()));
+        target == LogTarget::Journal
+    }
+
+    fn reset(&self) {
+        self.note("reset".to_owned());
+    }
+}

@@ -1,0 +1,371 @@
+//! The plan of the house, held: which room may know which, and how large a
+//! file may grow.
+//!
+//! One crate has no walls of its own between its rooms, so this test is the
+//! wall. It reads every `crate::room` and every crate's name in `src/`, outside
+//! comments, and compares with the table below. A room that needs a door it
+//! does not have gets it here first, where everybody sees it.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A room, the rooms it may know, and the crates it may use besides `std`.
+type Room = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const PLAN: [Room; 11] = [
+    (
+        "protocol",
+        &[],
+        &["sha2", "ed25519_dalek", "rand_core", "zeroize", "thiserror"],
+    ),
+    ("engine", &["protocol"], &["rand_core", "zeroize"]),
+    (
+        "exchange",
+        &["protocol"],
+        &["base64", "serde", "serde_json", "thiserror"],
+    ),
+    (
+        "radio",
+        &["protocol"],
+        &["bluer", "zbus", "tokio", "futures", "tracing", "thiserror"],
+    ),
+    (
+        "store",
+        &["protocol", "engine"],
+        &["rusqlite", "rustix", "tokio", "zeroize", "thiserror"],
+    ),
+    (
+        "config",
+        &["engine"],
+        &[
+            "serde",
+            "toml",
+            "strsim",
+            "directories",
+            "jiff",
+            "thiserror",
+        ],
+    ),
+    (
+        "daemon",
+        &["protocol", "engine", "radio", "store", "config"],
+        &[
+            "tokio",
+            "rand",
+            "rand_core",
+            "rustix",
+            "sd_notify",
+            "tracing",
+            "thiserror",
+        ],
+    ),
+    (
+        "bus",
+        &["daemon", "engine", "radio", "store"],
+        &[
+            "zbus",
+            "zbus_polkit",
+            "tokio",
+            "futures",
+            "tracing",
+            "serde",
+            "thiserror",
+            "rustix",
+        ],
+    ),
+    (
+        "cli",
+        &["bus", "config", "exchange", "protocol"],
+        &[
+            "clap",
+            "zbus",
+            "tokio",
+            "futures",
+            "serde",
+            "serde_json",
+            "jiff",
+            "rustix",
+            "thiserror",
+        ],
+    ),
+    (
+        "run",
+        &["bus", "config", "daemon", "radio", "store"],
+        &[
+            "clap",
+            "tokio",
+            "tracing",
+            "tracing_subscriber",
+            "tracing_journald",
+            "sd_notify",
+            "rustix",
+            "zbus",
+            "thiserror",
+        ],
+    ),
+    ("bin", &[], &["tcnd", "clap"]),
+];
+
+/// Every crate of the manifest, as it is written in code.
+const CRATES: [&str; 29] = [
+    "base64",
+    "bluer",
+    "clap",
+    "directories",
+    "ed25519_dalek",
+    "futures",
+    "jiff",
+    "rand",
+    "rand_core",
+    "rusqlite",
+    "rustix",
+    "sd_notify",
+    "serde",
+    "serde_json",
+    "sha2",
+    "strsim",
+    "tcnd",
+    "thiserror",
+    "tokio",
+    "toml",
+    "tracing",
+    "tracing_journald",
+    "tracing_subscriber",
+    "zbus",
+    "zbus_polkit",
+    "zeroize",
+    "libc",
+    "nix",
+    "dbus",
+];
+
+/// Lines of code in a file, comments and blank lines not counted.
+const LONGEST_FILE: usize = 400;
+
+struct Source {
+    room: String,
+    path: PathBuf,
+    /// Without comments, and without the tests at the foot.
+    code: String,
+    lines: usize,
+}
+
+#[test]
+fn every_room_is_on_the_plan() {
+    let known: BTreeSet<_> = PLAN.iter().map(|(room, _, _)| (*room).to_owned()).collect();
+    let found: BTreeSet<_> = sources().into_iter().map(|source| source.room).collect();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn rooms_know_only_whom_they_may() {
+    let mut trespasses = Vec::new();
+    for source in sources() {
+        let (_, rooms, crates) = plan(&source.room);
+        for word in paths(&source.code) {
+            let (head, next) = word;
+            let wrong = if head == "crate" {
+                PLAN.iter().any(|(room, _, _)| *room == next)
+                    && next != source.room
+                    && !rooms.contains(&next.as_str())
+            } else {
+                CRATES.contains(&head.as_str()) && !crates.contains(&head.as_str())
+            };
+            if wrong {
+                trespasses.push(format!("{}: {head}::{next}", source.path.display()));
+            }
+        }
+    }
+    assert!(
+        trespasses.is_empty(),
+        "not on the plan:\n{}",
+        trespasses.join("\n")
+    );
+}
+
+#[test]
+fn the_core_is_pure() {
+    let banned = [
+        "async fn",
+        "Arc<",
+        "Mutex",
+        "RwLock",
+        "std::io",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "Instant",
+        "SystemTime",
+    ];
+    for source in sources()
+        .into_iter()
+        .filter(|s| s.room == "protocol" || s.room == "engine")
+    {
+        for word in banned {
+            assert!(
+                !source.code.contains(word),
+                "{} has {word}",
+                source.path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn files_are_of_a_size_to_read() {
+    for source in sources() {
+        let (path, lines) = (source.path.display(), source.lines);
+        assert!(
+            lines <= LONGEST_FILE,
+            "{path} has {lines} lines of code, {LONGEST_FILE} at most"
+        );
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    for source in sources() {
+        let text = fs::read_to_string(&source.path).unwrap();
+        assert!(
+            text.starts_with("//! "),
+            "{} has no header",
+            source.path.display()
+        );
+    }
+}
+
+#[test]
+fn the_scanner_sees_a_trespass() {
+    let code = code_of("use crate::store::Store; // crate::bus\nlet x = rusqlite::Connection;");
+    let found: Vec<_> = paths(&code)
+        .into_iter()
+        .map(|(head, next)| format!("{head}::{next}"))
+        .collect();
+    assert_eq!(
+        found,
+        ["crate::store", "store::Store", "rusqlite::Connection"]
+    );
+    let grouped = paths("use crate::{bus, radio::Radio};");
+    assert!(
+        grouped.contains(&("crate".into(), "bus".into())),
+        "{grouped:?}"
+    );
+    assert!(
+        grouped.contains(&("crate".into(), "radio".into())),
+        "{grouped:?}"
+    );
+}
+
+fn plan(room: &str) -> Room {
+    *PLAN
+        .iter()
+        .find(|(name, _, _)| *name == room)
+        .unwrap_or_else(|| panic!("no room {room}"))
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&root, &mut files);
+    assert!(files.len() > 40, "only {} sources found", files.len());
+    files.sort();
+    let of = |path: PathBuf| {
+        let inside = path.strip_prefix(&root).unwrap();
+        let first = Path::new(inside.components().next().unwrap().as_os_str());
+        let room = first.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let code = code_of(&text);
+        let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
+        Source {
+            room,
+            path,
+            code,
+            lines,
+        }
+    };
+    files
+        .into_iter()
+        .filter(|path| !path.ends_with("src/lib.rs"))
+        .map(of)
+        .collect()
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// What stands before the tests, without comments.
+fn code_of(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
+    text.lines()
+        .map(|line| line.split("//").next().unwrap())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Every `head::next` in the code, a group `crate::{a, b::C}` taken apart.
+fn paths(code: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("::") {
+        let head: String = code[..at]
+            .chars()
+            .rev()
+            .take_while(|c| is_word(*c))
+            .collect();
+        let head: String = head.chars().rev().collect();
+        let rest = &code[at + 2..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let inner = balanced(group);
+            found.extend(members(inner).map(|member| (head.clone(), member)));
+        } else {
+            found.push((head, rest.chars().take_while(|c| is_word(*c)).collect()));
+        }
+    }
+    found
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn balanced(group: &str) -> &str {
+    let mut depth = 1;
+    let end = group.find(|c| {
+        depth += match c {
+            '{' => 1,
+            '}' => -1,
+            _ => 0,
+        };
+        depth == 0
+    });
+    &group[..end.unwrap_or(group.len())]
+}
+
+/// The first words of a group's members.
+fn members(group: &str) -> impl Iterator<Item = String> {
+    let mut depth = 0;
+    group
+        .split(move |c| {
+            depth += match c {
+                '{' => 1,
+                '}' => -1,
+                _ => 0,
+            };
+            c == ',' && depth == 0
+        })
+        .map(|member| member.trim().chars().take_while(|c| is_word(*c)).collect())
+}

@@ -1,0 +1,94 @@
+//! What `Debug` says, and what it does not.
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use tcnd::exchange::file::{self, Format};
+use tcnd::protocol::beacon::Frame;
+use tcnd::protocol::{
+    Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
+};
+
+/// Whether any four bytes of `secret` stand in `text`, as hexadecimal digits,
+/// as a list of numbers or as text.
+fn leaks(text: &str, secret: &[u8]) -> bool {
+    secret.windows(4).any(|four| {
+        let hex: String = four.iter().map(|byte| format!("{byte:02x}")).collect();
+        let list = four
+            .iter()
+            .map(u8::to_string)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let pretty = four
+            .iter()
+            .map(u8::to_string)
+            .collect::<Vec<_>>()
+            .join(",\n");
+        let plain = String::from_utf8_lossy(four);
+        let squeezed: String = text
+            .lines()
+            .map(str::trim_start)
+            .collect::<Vec<_>>()
+            .join("\n");
+        text.to_lowercase().contains(&hex)
+            || text.contains(&list)
+            || squeezed.contains(&pretty)
+            || text.contains(&*plain)
+    })
+}
+
+#[test]
+fn the_leak_detector_sees_leaks() {
+    let secret = [201, 202, 203, 204, 205];
+    assert!(leaks(&format!("{secret:?}"), &secret));
+    assert!(leaks(&format!("{secret:#?}"), &secret));
+    assert!(leaks("key CACBCCCD", &secret));
+    assert!(leaks("High Fever", b"Fever"));
+    assert!(!leaks("[201, 202, 9, 203]", &secret));
+}
+
+#[test]
+fn nothing_secret_is_printed() {
+    let rak = ReportAuthorizationKey::generate(&mut ChaCha20Rng::from_seed([3; 32]));
+    let tck = rak.first_temporary_contact_key();
+    let Ratchet::Next(tck_2) = rak.first_temporary_contact_key().ratchet() else {
+        panic!("spent at 1")
+    };
+    let span =
+        ReportSpan::new(RatchetIndex::new(2).unwrap(), RatchetIndex::new(5).unwrap()).unwrap();
+    let memo = Memo::new(MemoType::COEPI_V1, *b"High Fever").unwrap();
+    let signed = SignedReport::create(&rak, span, memo.clone());
+    let frame = Frame::own(tck.temporary_contact_number());
+    let file = file::read(&file::write(Format::Json, std::slice::from_ref(&signed))).unwrap();
+
+    assert_eq!(format!("{rak:?}"), "ReportAuthorizationKey([REDACTED])");
+    assert_eq!(format!("{tck:?}"), "TemporaryContactKey(#1, [REDACTED])");
+    assert_eq!(format!("{memo:?}"), "Memo(MemoType(0, CoEpi v1), 10 bytes)");
+
+    let printed = [
+        format!("{rak:?} {rak:#?} {tck:?} {tck:#?} {tck_2:?} {memo:?} {memo:#?}"),
+        format!("{:?} {:#?}", Ratchet::Next(tck_2), rak.verification_key()),
+        format!("{signed:?} {signed:#?} {:?}", signed.claim()),
+        format!("{:?}", signed.claim().temporary_contact_numbers()),
+        format!("{frame:?} {frame:#?} {file:?} {file:#?}"),
+    ]
+    .concat();
+    let numbers: Vec<_> = signed.claim().temporary_contact_numbers().collect();
+    for secret in [
+        &rak.expose_seed()[..],
+        &tck.expose_bytes()[34..],
+        &signed.claim().unsigned_bytes()[32..64],
+        memo.data(),
+        tck.temporary_contact_number().as_bytes(),
+        numbers[0].as_bytes(),
+    ] {
+        assert!(!leaks(&printed, secret), "{printed}");
+    }
+}
+
+#[test]
+fn keys_are_drawn_from_the_randomness_given() {
+    let draw =
+        |seed| *ReportAuthorizationKey::generate(&mut ChaCha20Rng::from_seed(seed)).expose_seed();
+    assert_eq!(draw([1; 32]), draw([1; 32]));
+    assert_ne!(draw([1; 32]), draw([2; 32]));
+}

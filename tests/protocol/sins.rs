@@ -1,0 +1,76 @@
+//! One wrong input a file, refused by the name of its sin.
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tcnd::exchange::file;
+use tcnd::protocol::beacon::Frame;
+use tcnd::protocol::{Memo, MemoType, ReportError, ReportSpan, TemporaryContactKey, wire};
+
+use crate::{array, index, number, unhex};
+
+/// The name of the variant a result failed with, if it failed.
+fn sin<T: Debug, E: Debug>(result: Result<T, E>) -> Option<String> {
+    let debug = format!("{:?}", result.err()?);
+    let name = debug.split(|c: char| !c.is_ascii_alphanumeric()).next();
+    name.map(str::to_owned)
+}
+
+fn offered(row: &Value) -> Option<String> {
+    match row["door"].as_str().unwrap() {
+        "parse" => sin(wire::parse(&unhex(&row["bytes"]))),
+        "verify" => sin(wire::parse(&unhex(&row["bytes"])).unwrap().verify()),
+        "expand" => {
+            let report = wire::parse(&unhex(&row["bytes"]))
+                .unwrap()
+                .verify()
+                .unwrap();
+            let count = report.temporary_contact_numbers().count();
+            assert_eq!(count, number::<usize>(&row["tcn_count"]));
+            None
+        }
+        "create" => sin(creatable(row)),
+        "aired" => sin(ReportSpan::of_aired(index(&row["j1"]), index(&row["j2"]))),
+        "key" => sin(TemporaryContactKey::from_bytes(&array(&row["bytes"]))),
+        "service_data" => sin(Frame::from_service_data(&unhex(&row["bytes"]))),
+        "advertisement" => sin(Frame::from_advertisement(&unhex(&row["bytes"]))),
+        "base64" => {
+            let mut items = file::read(row["text"].as_str().unwrap().as_bytes())
+                .unwrap()
+                .items;
+            assert_eq!(items.len(), 1);
+            sin(items.remove(0))
+        }
+        door => panic!("no door {door}"),
+    }
+}
+
+/// What must stand before a report can be created at all.
+fn creatable(row: &Value) -> Result<(ReportSpan, Memo), ReportError> {
+    let span = ReportSpan::new(index(&row["j1"]), index(&row["j2"]))?;
+    Ok((
+        span,
+        Memo::new(MemoType::COEPI_V1, vec![0; number(&row["memo_len"])])?,
+    ))
+}
+
+#[test]
+fn every_sin_is_called_by_its_name() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/protocol/vectors/bad");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let row: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(path.file_stem().unwrap().to_str(), row["sin"].as_str());
+        assert_eq!(
+            offered(&row).as_deref(),
+            row["error"].as_str(),
+            "{}",
+            row["sin"]
+        );
+        seen += 1;
+    }
+    assert!(seen >= 25, "only {seen} sins were found");
+}

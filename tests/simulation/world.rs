@@ -1,0 +1,728 @@
+//! The world: one air, a virtual clock, and daemons whose radio and store are
+//! models that never lie to the checks.
+//!
+//! Time goes from event to event. Radios take time to obey, stores to write;
+//! machines sleep, crash, lose their adapter or get their clock set. After
+//! every event [`Node::check`] holds what is on the air against what was
+//! promised; a broken promise panics with the seed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use tcnd::engine::{
+    Contact, Engine, Input, KeyId, Moment, Output, Policy, Record, Seq, Sighting, UnixTime,
+};
+use tcnd::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
+
+const EPOCH: u64 = 1_800_000_000;
+/// Slowest a radio obeys and a store writes here.
+const SLOWEST: Duration = Duration::from_millis(800);
+const ADVERT_EVERY: Duration = Duration::from_secs(7);
+
+type Tcn = TemporaryContactNumber;
+
+pub(crate) struct World {
+    seed: u64,
+    now: Duration,
+    rng: ChaCha20Rng,
+    policy: Policy,
+    nodes: Vec<Node>,
+    next_advert: Duration,
+    next_chaos: Duration,
+    chaos: Option<Chaos>,
+    echo: BTreeSet<usize>,
+}
+
+/// What may go wrong.
+#[derive(Clone, Copy)]
+pub(crate) struct Chaos {
+    radio: bool,
+    clock: bool,
+    suspend: bool,
+    crash: bool,
+    store: bool,
+}
+
+impl Chaos {
+    pub(crate) fn everything() -> Self {
+        Self {
+            radio: true,
+            clock: true,
+            suspend: true,
+            crash: true,
+            store: true,
+        }
+    }
+
+    pub(crate) fn crashes() -> Self {
+        Self {
+            radio: false,
+            clock: false,
+            suspend: false,
+            crash: true,
+            store: false,
+        }
+    }
+}
+
+struct Node {
+    engine: Engine,
+    rng: ChaCha20Rng,
+    wall_offset: i64,
+    asleep_until: Option<Duration>,
+    woke: Duration,
+    policy: Policy,
+    radio: RadioModel,
+    store: StoreModel,
+    pending: Vec<(Duration, Input)>,
+    aired: BTreeMap<Tcn, OnAir>,
+    addresses: BTreeSet<u64>,
+    first_use: BTreeMap<KeyId, Duration>,
+    restarts: u32,
+}
+
+struct OnAir {
+    from: Duration,
+    to: Option<Duration>,
+}
+
+#[derive(Default)]
+struct RadioModel {
+    up: bool,
+    can_air: bool,
+    airing: Option<(Tcn, u64, Duration)>,
+    listening: bool,
+    ordered: Option<(Duration, Ordered)>,
+}
+
+#[derive(Clone, Copy)]
+enum Ordered {
+    Air(Tcn),
+    Listen,
+    Rest,
+}
+
+#[derive(Default)]
+struct StoreModel {
+    broken: bool,
+    writing: VecDeque<(Duration, Seq, Write)>,
+    keys: BTreeMap<KeyId, ([u8; 32], UnixTime)>,
+    broadcasts: BTreeMap<(KeyId, RatchetIndex), (UnixTime, Option<UnixTime>)>,
+    contacts: BTreeMap<(u64, Tcn), Contact>,
+}
+
+enum Write {
+    Records(Vec<Record>),
+    Growth(Vec<Contact>),
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, nodes: usize, policy: Policy) -> Self {
+        let mut world = Self {
+            seed,
+            now: Duration::from_secs(100),
+            rng: ChaCha20Rng::seed_from_u64(seed),
+            policy,
+            nodes: Vec::new(),
+            next_advert: Duration::from_secs(101),
+            next_chaos: Duration::from_secs(160),
+            chaos: None,
+            echo: BTreeSet::new(),
+        };
+        for i in 0..nodes {
+            let rng = ChaCha20Rng::seed_from_u64(seed * 100 + i as u64);
+            let now = Moment {
+                boot: world.now,
+                wall: UnixTime(EPOCH + world.now.as_secs()),
+            };
+            world.nodes.push(Node::new(now, policy, rng));
+        }
+        for i in 0..nodes {
+            world.tell(i, Input::Consent(true));
+        }
+        world
+    }
+
+    pub(crate) fn chaos(&mut self, chaos: Chaos) {
+        self.chaos = Some(chaos);
+    }
+
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while let Some(at) = self.next_event(end) {
+            self.now = at;
+            self.step();
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn tell(&mut self, i: usize, input: Input) {
+        let now = self.moment(i);
+        self.nodes[i].tell(now, input);
+        self.check(i);
+    }
+
+    pub(crate) fn set_policy(&mut self, i: usize, policy: Policy) {
+        self.nodes[i].policy = policy;
+        self.tell(i, Input::PolicyChanged(policy));
+    }
+
+    pub(crate) fn suspend(&mut self, i: usize, span: Duration) {
+        self.nodes[i].asleep_until = Some(self.now + span);
+        let end = self.now + span;
+        self.run(span);
+        self.now = end;
+        self.wake(i);
+    }
+
+    pub(crate) fn set_clock(&mut self, i: usize, to: UnixTime) {
+        let truth = EPOCH + self.now.as_secs();
+        self.nodes[i].wall_offset = i64::try_from(to.0).unwrap() - i64::try_from(truth).unwrap();
+        self.tell(i, Input::Timeout);
+    }
+
+    pub(crate) fn break_store(&mut self, i: usize, broken: bool) {
+        self.nodes[i].store.broken = broken;
+    }
+
+    pub(crate) fn forbid_air(&mut self, i: usize, forbidden: bool) {
+        let now = self.moment(i);
+        self.nodes[i].forbid_air(now, forbidden);
+        self.check(i);
+    }
+
+    /// From now on this node hears its own numbers back, as from a bridge.
+    pub(crate) fn echo(&mut self, i: usize) {
+        self.echo.insert(i);
+    }
+
+    pub(crate) fn true_time(&self) -> UnixTime {
+        UnixTime(EPOCH + self.now.as_secs())
+    }
+
+    pub(crate) fn aired(&self, i: usize) -> usize {
+        self.nodes[i].aired.len()
+    }
+
+    pub(crate) fn keys(&self, i: usize) -> usize {
+        self.nodes[i].store.keys.len()
+    }
+
+    pub(crate) fn rows(&self, i: usize) -> usize {
+        self.nodes[i].store.contacts.len()
+    }
+
+    pub(crate) fn restarts(&self, i: usize) -> u32 {
+        self.nodes[i].restarts
+    }
+
+    pub(crate) fn rows_outside(&self, i: usize, from: UnixTime, to: UnixTime) -> usize {
+        let contacts = self.nodes[i].store.contacts.values();
+        contacts
+            .filter(|contact| contact.start < from || contact.end > to)
+            .count()
+    }
+
+    pub(crate) fn own_rows(&self, i: usize) -> usize {
+        let node = &self.nodes[i];
+        node.store
+            .contacts
+            .keys()
+            .filter(|(_, tcn)| node.aired.contains_key(tcn))
+            .count()
+    }
+
+    pub(crate) fn longest_contact(&self, i: usize) -> Duration {
+        let spans = self.nodes[i]
+            .store
+            .contacts
+            .values()
+            .map(|c| c.end.0 - c.start.0);
+        Duration::from_secs(spans.max().unwrap_or(0))
+    }
+
+    pub(crate) fn on_air(&self, i: usize) -> bool {
+        self.nodes[i].radio.airing.is_some()
+    }
+
+    pub(crate) fn listening(&self, i: usize) -> bool {
+        self.nodes[i].radio.listening
+    }
+
+    pub(crate) fn current(&self, i: usize) -> Option<Tcn> {
+        self.nodes[i].radio.airing.map(|(tcn, _, _)| tcn)
+    }
+
+    /// Numbers of `from` that were on the air for a while and that `by` has
+    /// not logged.
+    pub(crate) fn missed(&self, from: usize, by: usize, recent: Duration) -> usize {
+        let logged: BTreeSet<Tcn> = self.nodes[by]
+            .store
+            .contacts
+            .keys()
+            .map(|(_, tcn)| *tcn)
+            .collect();
+        let long_enough = |on_air: &OnAir| {
+            let to = on_air.to.unwrap_or(self.now);
+            to.saturating_sub(on_air.from) > 3 * ADVERT_EVERY && on_air.from + recent < self.now
+        };
+        let aired = self.nodes[from].aired.iter();
+        aired
+            .filter(|(tcn, on_air)| long_enough(on_air) && !logged.contains(tcn))
+            .count()
+    }
+
+    /// Numbers once on the air that no durable record can bring back.
+    pub(crate) fn underivable(&self, i: usize) -> usize {
+        let node = &self.nodes[i];
+        let known = node.store.derive_all();
+        node.aired
+            .keys()
+            .filter(|tcn| !known.contains_key(tcn))
+            .count()
+    }
+
+    fn moment(&self, i: usize) -> Moment {
+        let truth = EPOCH + self.now.as_secs();
+        let wall = truth.saturating_add_signed(self.nodes[i].wall_offset);
+        Moment {
+            boot: self.now,
+            wall: UnixTime(wall),
+        }
+    }
+
+    fn next_event(&self, end: Duration) -> Option<Duration> {
+        let chaos = self.chaos.is_some().then_some(self.next_chaos);
+        let nodes = self.nodes.iter().map(Node::next_event);
+        let next = nodes.chain([self.next_advert]).chain(chaos).min()?;
+        (next <= end).then_some(next.max(self.now))
+    }
+
+    fn step(&mut self) {
+        for i in 0..self.nodes.len() {
+            if self.nodes[i]
+                .asleep_until
+                .is_some_and(|until| self.now >= until)
+            {
+                self.wake(i);
+            }
+            let now = self.moment(i);
+            self.nodes[i].advance(now);
+            self.check(i);
+        }
+        if self.now >= self.next_advert {
+            self.next_advert = self.now + ADVERT_EVERY;
+            self.adverts();
+        }
+        if let Some(chaos) = self.chaos
+            && self.now >= self.next_chaos
+        {
+            self.next_chaos = self.now + Duration::from_secs(self.rng.next_u64() % 400);
+            self.mischief(chaos);
+        }
+    }
+
+    fn wake(&mut self, i: usize) {
+        self.nodes[i].asleep_until = None;
+        self.nodes[i].woke = self.now;
+        self.tell(i, Input::Resumed);
+    }
+
+    fn adverts(&mut self) {
+        let heard: Vec<(usize, Tcn)> = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.asleep_until.is_none())
+            .filter_map(|(i, node)| node.radio.airing.map(|(tcn, _, _)| (i, tcn)))
+            .collect();
+        for to in 0..self.nodes.len() {
+            let node = &self.nodes[to];
+            if node.asleep_until.is_some() || !node.radio.listening {
+                continue;
+            }
+            for &(from, tcn) in &heard {
+                if from != to || self.echo.contains(&to) {
+                    let rssi = Some(-60 - i16::try_from(self.rng.next_u64() % 30).unwrap());
+                    self.tell(
+                        to,
+                        Input::Heard(Sighting {
+                            tcn,
+                            bridged: from == to,
+                            rssi,
+                        }),
+                    );
+                }
+            }
+        }
+    }
+
+    fn mischief(&mut self, chaos: Chaos) {
+        let i = usize::try_from(self.rng.next_u64()).unwrap() % self.nodes.len();
+        if self.nodes[i].asleep_until.is_some() {
+            return;
+        }
+        let now = self.moment(i);
+        match self.rng.next_u64() % 9 {
+            0 if chaos.radio => self.nodes[i].radio_lost(now),
+            1 if chaos.radio => {
+                self.nodes[i].forbid_air(now, self.rng.next_u64().is_multiple_of(2))
+            }
+            2 if chaos.clock => {
+                let jump = i64::try_from(self.rng.next_u64() % 200_000).unwrap() - 100_000;
+                self.nodes[i].wall_offset += jump;
+            }
+            3 if chaos.suspend => {
+                let span = Duration::from_secs(self.rng.next_u64() % 3000);
+                self.nodes[i].asleep_until = Some(self.now + span);
+            }
+            4 | 5 if chaos.crash => self.crash(i),
+            6 if chaos.store => self.nodes[i].store.broken ^= true,
+            7 => self.tell(i, Input::Rotate),
+            _ => self.tell(i, Input::Timeout),
+        }
+        self.check(i);
+    }
+
+    /// The process dies: whatever is not durable is gone, BlueZ drops the
+    /// advert, and a new process starts from what the store has.
+    fn crash(&mut self, i: usize) {
+        let now = self.moment(i);
+        let node = &mut self.nodes[i];
+        node.off_air(now.boot);
+        node.radio.listening = false;
+        node.radio.ordered = None;
+        node.pending.clear();
+        // What was being written may or may not have arrived.
+        let writing = std::mem::take(&mut node.store.writing);
+        for (_, _, write) in writing {
+            if self.rng.next_u64().is_multiple_of(2) {
+                node.store.apply(write);
+            }
+        }
+        let next_key = node
+            .store
+            .keys
+            .keys()
+            .next_back()
+            .map_or(KeyId(1), |id| KeyId(id.0 + 1));
+        let own = node.store.derive_all().into_keys();
+        node.engine = Engine::new(now, node.policy, next_key, own);
+        node.restarts += 1;
+        let can_air = node.radio.can_air;
+        self.tell(i, Input::Consent(true));
+        if self.nodes[i].radio.up {
+            self.tell(i, Input::RadioUp { can_air });
+        }
+    }
+
+    fn check(&self, i: usize) {
+        let (seed, now) = (self.seed, self.now);
+        let node = &self.nodes[i];
+        let awake = node.asleep_until.is_none();
+        if let Some((_, _, since)) = node.radio.airing
+            && awake
+        {
+            // Asleep, the kernel keeps the radio quiet; awake, it must leave
+            // the air at once.
+            let end = (since + self.policy.period.max(node.policy.period)).max(node.woke);
+            assert!(
+                now <= end + 2 * SLOWEST,
+                "seed {seed}: on the air for {:?}",
+                now - since
+            );
+        }
+    }
+}
+
+impl Node {
+    fn new(now: Moment, policy: Policy, rng: ChaCha20Rng) -> Self {
+        let mut node = Self {
+            engine: Engine::new(now, policy, KeyId(1), []),
+            rng,
+            wall_offset: 0,
+            asleep_until: None,
+            woke: Duration::ZERO,
+            policy,
+            radio: RadioModel {
+                up: true,
+                can_air: true,
+                ..RadioModel::default()
+            },
+            store: StoreModel::default(),
+            pending: Vec::new(),
+            aired: BTreeMap::new(),
+            addresses: BTreeSet::new(),
+            first_use: BTreeMap::new(),
+            restarts: 0,
+        };
+        node.tell(now, Input::RadioUp { can_air: true });
+        node
+    }
+
+    fn next_event(&self) -> Duration {
+        if let Some(until) = self.asleep_until {
+            return until;
+        }
+        let pending = self.pending.iter().map(|(at, _)| *at);
+        let writing = self.store.writing.front().map(|(at, _, _)| *at);
+        let ordered = self.radio.ordered.iter().map(|(at, _)| *at);
+        pending
+            .chain(writing)
+            .chain(ordered)
+            .fold(self.engine.poll_timeout(), Duration::min)
+    }
+
+    fn advance(&mut self, now: Moment) {
+        if self.asleep_until.is_some() {
+            return;
+        }
+        while let Some(position) = self.pending.iter().position(|(at, _)| *at <= now.boot) {
+            let (_, input) = self.pending.remove(position);
+            self.tell(now, input);
+        }
+        // One after another, as one thread writes them.
+        while self
+            .store
+            .writing
+            .front()
+            .is_some_and(|(at, _, _)| *at <= now.boot)
+        {
+            let (_, seq, write) = self.store.writing.pop_front().unwrap();
+            let stored = !self.store.broken && self.store.apply(write);
+            self.tell(
+                now,
+                if stored {
+                    Input::Stored(seq)
+                } else {
+                    Input::NotStored(seq)
+                },
+            );
+        }
+        if let Some((at, ordered)) = self.radio.ordered
+            && at <= now.boot
+        {
+            self.radio.ordered = None;
+            self.obey(now, ordered);
+        }
+        if self.engine.poll_timeout() <= now.boot {
+            self.tell(now, Input::Timeout);
+        }
+    }
+
+    fn tell(&mut self, now: Moment, input: Input) {
+        self.engine.handle(now, input, &mut self.rng);
+        while let Some(output) = self.engine.poll_output() {
+            self.perform(now, output);
+        }
+    }
+
+    fn perform(&mut self, now: Moment, output: Output) {
+        let later = now.boot + Duration::from_millis(self.rng.next_u64() % 100);
+        match output {
+            Output::Persist(seq, records) => {
+                self.store
+                    .writing
+                    .push_back((later, seq, Write::Records(records)));
+            }
+            Output::Save(seq, growth) => {
+                assert!(growth.len() <= 8192, "a batch without bounds");
+                self.store
+                    .writing
+                    .push_back((later, seq, Write::Growth(growth)));
+            }
+            Output::Forget(before) => self.store.forget(before),
+            Output::Air(tcn) => {
+                assert!(
+                    self.radio.airing.is_none(),
+                    "ordered on the air while another is there"
+                );
+                assert!(!self.aired.contains_key(&tcn), "a number was ordered twice");
+                let key = self.store.derive_all().get(&tcn).copied();
+                let key = key.expect("a number is aired only when its record is durable");
+                let first = *self.first_use.entry(key).or_insert(now.boot);
+                let end = now.boot + self.policy.period;
+                assert!(
+                    end <= first + self.policy.key_life,
+                    "a key outlives its life"
+                );
+                self.order(now, Ordered::Air(tcn));
+            }
+            Output::Listen => self.order(now, Ordered::Listen),
+            Output::Rest => self.order(now, Ordered::Rest),
+            Output::Tell(_) => {}
+        }
+    }
+
+    fn order(&mut self, now: Moment, ordered: Ordered) {
+        let takes = self.rng.next_u64() % u64::try_from(SLOWEST.as_millis()).unwrap();
+        self.radio.ordered = Some((now.boot + Duration::from_millis(takes), ordered));
+    }
+
+    fn obey(&mut self, now: Moment, ordered: Ordered) {
+        if !self.radio.up {
+            return;
+        }
+        match ordered {
+            Ordered::Air(tcn) => {
+                let address = self.rng.next_u64();
+                assert!(self.addresses.insert(address), "an address was used twice");
+                self.radio.airing = Some((tcn, address, now.boot));
+                self.radio.listening = true;
+                self.aired.insert(
+                    tcn,
+                    OnAir {
+                        from: now.boot,
+                        to: None,
+                    },
+                );
+                self.tell(now, Input::Aired(tcn));
+            }
+            Ordered::Listen => self.radio.listening = true,
+            Ordered::Rest => {
+                self.off_air(now.boot);
+                self.radio.listening = false;
+                self.tell(now, Input::Rested);
+            }
+        }
+    }
+
+    fn off_air(&mut self, now: Duration) {
+        if let Some((tcn, _, _)) = self.radio.airing.take() {
+            self.aired.get_mut(&tcn).unwrap().to = Some(now);
+        }
+    }
+
+    fn radio_lost(&mut self, now: Moment) {
+        let airing = self.radio.airing.map(|(tcn, _, _)| tcn);
+        self.off_air(now.boot);
+        self.radio.listening = false;
+        self.radio.ordered = None;
+        if let Some(tcn) = airing {
+            self.tell(now, Input::Withdrawn(tcn));
+        }
+        self.radio.ordered = None;
+        self.tell(now, Input::RadioDown);
+        let back = now.boot + Duration::from_secs(self.rng.next_u64() % 60);
+        self.pending.push((
+            back,
+            Input::RadioUp {
+                can_air: self.radio.can_air,
+            },
+        ));
+    }
+
+    fn forbid_air(&mut self, now: Moment, forbidden: bool) {
+        self.radio.can_air = !forbidden;
+        if forbidden && let Some((tcn, _, _)) = self.radio.airing {
+            self.off_air(now.boot);
+            self.tell(now, Input::Withdrawn(tcn));
+        }
+        self.tell(
+            now,
+            Input::RadioUp {
+                can_air: !forbidden,
+            },
+        );
+    }
+}
+
+impl StoreModel {
+    /// All or nothing, as a transaction with foreign keys.
+    fn apply(&mut self, write: Write) -> bool {
+        match write {
+            Write::Records(records) => {
+                let fits = records.iter().all(|record| self.fits(record, &records));
+                if fits {
+                    records.into_iter().for_each(|record| self.record(record));
+                }
+                fits
+            }
+            Write::Growth(growth) => {
+                growth.into_iter().for_each(|contact| self.merge(contact));
+                true
+            }
+        }
+    }
+
+    fn fits(&self, record: &Record, with: &[Record]) -> bool {
+        let born = |id| {
+            with.iter()
+                .any(|r| matches!(r, Record::KeyBorn { key, .. } if *key == id))
+        };
+        match record {
+            Record::KeyBorn { .. } | Record::Retired { .. } => true,
+            Record::Reserved { key, .. } => self.keys.contains_key(key) || born(*key),
+        }
+    }
+
+    fn record(&mut self, record: Record) {
+        match record {
+            Record::KeyBorn { key, seed, born } => {
+                assert!(
+                    self.keys.insert(key, (*seed.0, born)).is_none(),
+                    "a key name was reused"
+                );
+            }
+            Record::Reserved { key, index, from } => {
+                let fresh = self.broadcasts.insert((key, index), (from, None)).is_none();
+                assert!(fresh, "an index was used twice");
+            }
+            Record::Retired { key, index, until } => {
+                if let Some(broadcast) = self.broadcasts.get_mut(&(key, index)) {
+                    broadcast.1 = Some(until);
+                }
+            }
+        }
+    }
+
+    fn merge(&mut self, growth: Contact) {
+        assert!(
+            growth.start <= growth.end,
+            "a contact that ends before it starts"
+        );
+        assert!(growth.count > 0 && growth.attenuation.iter().sum::<u32>() <= growth.count);
+        let row = self
+            .contacts
+            .entry((growth.start.0 / 900, growth.tcn))
+            .or_insert(growth);
+        row.start = row.start.min(growth.start);
+        row.end = row.end.max(growth.end);
+    }
+
+    fn forget(&mut self, before: UnixTime) {
+        self.contacts.retain(|_, contact| contact.end >= before);
+        let live: BTreeSet<KeyId> = self
+            .broadcasts
+            .iter()
+            .filter(|(_, (from, to))| to.unwrap_or(*from) >= before)
+            .map(|((key, _), _)| *key)
+            .collect();
+        self.keys.retain(|key, _| live.contains(key));
+        self.broadcasts.retain(|(key, _), _| live.contains(key));
+    }
+
+    /// Every number that the durable records can bring back, with its key.
+    fn derive_all(&self) -> BTreeMap<Tcn, KeyId> {
+        let mut numbers = BTreeMap::new();
+        for (id, (seed, _)) in &self.keys {
+            let last = self
+                .broadcasts
+                .keys()
+                .filter(|(key, _)| key == id)
+                .map(|(_, i)| *i)
+                .max();
+            let mut tck = ReportAuthorizationKey::from_bytes(seed).first_temporary_contact_key();
+            while last.is_some_and(|last| tck.index() <= last) {
+                numbers.insert(tck.temporary_contact_number(), *id);
+                match tck.ratchet() {
+                    Ratchet::Next(next) => tck = next,
+                    Ratchet::Spent => break,
+                }
+            }
+        }
+        numbers
+    }
+}

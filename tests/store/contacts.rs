@@ -1,0 +1,234 @@
+//! Growth in, totals out.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tcnd::engine::{Contact, RSSI_UNAVAILABLE, UnixTime};
+use tcnd::store::Bucket;
+use tempfile::tempdir;
+
+use super::{Bench, DAY, DAY_ONE, look, sighting, tcn};
+
+/// One advert: seconds after the start of its run, signal, bridged.
+type Advert = (u64, Option<i16>, bool);
+
+fn adverts() -> impl Strategy<Value = Vec<Advert>> {
+    let advert = (
+        0u64..2000,
+        proptest::option::weighted(0.9, -100i16..-20),
+        any::<bool>(),
+    );
+    proptest::collection::vec(advert, 1..60)
+}
+
+/// What the engine makes of some adverts of one run.
+fn fold(start: u64, adverts: &[Advert]) -> Contact {
+    let measured: Vec<i64> = adverts.iter().filter_map(|a| a.1).map(i64::from).collect();
+    let mut attenuation = [0; 4];
+    for rssi in &measured {
+        let loss = -12 - rssi;
+        attenuation[[55, 63, 73].iter().filter(|bound| loss > **bound).count()] += 1;
+    }
+    let mean = |sum: f64| i16::try_from((sum / measured.len() as f64).round() as i64).unwrap();
+    Contact {
+        tcn: tcn(1),
+        start: UnixTime(start),
+        end: UnixTime(start + adverts.iter().map(|a| a.0).max().unwrap()),
+        rssi_max: measured
+            .iter()
+            .max()
+            .map_or(RSSI_UNAVAILABLE, |max| i16::try_from(*max).unwrap()),
+        rssi_mean: if measured.is_empty() {
+            RSSI_UNAVAILABLE
+        } else {
+            mean(measured.iter().sum::<i64>() as f64)
+        },
+        count: u32::try_from(adverts.len()).unwrap(),
+        attenuation,
+        bridged: adverts.iter().any(|a| a.2),
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Stored {
+    span: i64,
+    rssi_max: Option<i64>,
+    sightings: Vec<u8>,
+    bridged: bool,
+}
+
+/// The one row there is when these batches were saved, one after another and
+/// with a restart somewhere between, and its signal sum.
+fn saved(batches: &[Contact], restart: usize) -> (Stored, i64) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let directory = tempdir().unwrap();
+    let restart = restart % (batches.len() + 1);
+    for part in [&batches[..restart], &batches[restart..]] {
+        runtime.block_on(async {
+            let mut bench = Bench::new(directory.path());
+            for growth in part {
+                bench.save(vec![*growth]).await.unwrap();
+            }
+            bench.store.close().await;
+        });
+    }
+    let db = look(directory.path());
+    let row = "SELECT span, rssi_max, sightings, bridged, rssi_sum FROM contact";
+    db.query_row(row, [], |row| {
+        let stored = Stored {
+            span: row.get(0)?,
+            rssi_max: row.get(1)?,
+            sightings: row.get(2)?,
+            bridged: row.get(3)?,
+        };
+        Ok((stored, row.get(4)?))
+    })
+    .unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// However the sightings of a run are dealt out over batches, the row is
+    /// the same; but for the half dB by which each batch's mean is rounded.
+    #[test]
+    fn any_portions_make_the_same_row(
+        adverts in adverts(),
+        offset in 0u64..900,
+        cuts in proptest::collection::vec(0usize..60, 0..6),
+        restart: usize,
+    ) {
+        let start = DAY_ONE + offset;
+        let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut % adverts.len()).collect();
+        cuts.extend([0, adverts.len()]);
+        cuts.sort_unstable();
+        cuts.dedup();
+        let portions: Vec<_> = cuts.windows(2).map(|cut| fold(start, &adverts[cut[0]..cut[1]])).collect();
+        let (whole, whole_sum) = saved(&[fold(start, &adverts)], 0);
+        let (parts, parts_sum) = saved(&portions, restart);
+        prop_assert_eq!(whole, parts);
+        let measured = adverts.iter().filter(|a| a.1.is_some()).count();
+        prop_assert!((whole_sum - parts_sum).unsigned_abs() <= measured as u64);
+    }
+}
+
+#[tokio::test]
+async fn a_number_heard_again_in_its_quarter_is_one_contact() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .save(vec![sighting(1, DAY_ONE + 500, DAY_ONE + 600)])
+        .await
+        .unwrap();
+    bench
+        .save(vec![sighting(1, DAY_ONE + 100, DAY_ONE + 110)])
+        .await
+        .unwrap();
+    bench
+        .save(vec![sighting(1, DAY_ONE + 900, DAY_ONE + 910)])
+        .await
+        .unwrap();
+    bench.store.close().await;
+    let db = look(directory.path());
+    let mut query = db
+        .prepare("SELECT quarter * 900 + (span & 1023), span >> 10 FROM contact")
+        .unwrap();
+    let rows = query
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap();
+    let rows: Vec<(i64, i64)> = rows.map(Result::unwrap).collect();
+    let day_one = i64::try_from(DAY_ONE).unwrap();
+    assert_eq!(rows, [(day_one + 100, 500), (day_one + 900, 10)]);
+}
+
+#[tokio::test]
+async fn totals_count_what_began_in_their_range() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let nearest = Contact {
+        attenuation: [3, 0, 0, 0],
+        count: 5,
+        ..sighting(4, DAY_ONE + DAY, DAY_ONE + DAY + 60)
+    };
+    bench
+        .save(vec![
+            sighting(1, DAY_ONE + 3599, DAY_ONE + DAY),
+            sighting(2, DAY_ONE + 3600, DAY_ONE + 3700),
+            sighting(3, DAY_ONE + 3601, DAY_ONE + 3601),
+            nearest,
+        ])
+        .await
+        .unwrap();
+    let day = |n: u64, numbers, sightings| Bucket {
+        start: UnixTime(DAY_ONE + n),
+        numbers,
+        sightings,
+    };
+
+    let all = bench
+        .store
+        .summary(UnixTime(0), UnixTime(u64::MAX))
+        .await
+        .unwrap();
+    assert_eq!((all.numbers, all.sightings), (4, 8));
+    assert_eq!(
+        all.oldest,
+        Some(UnixTime(DAY_ONE)),
+        "rounded down to the hour"
+    );
+    assert_eq!(all.per_day, [day(0, 3, 3), day(DAY, 1, 5)]);
+    assert_eq!(all.attenuation, [3, 3, 0, 0]);
+
+    let (from, to) = (UnixTime(DAY_ONE + 3600), UnixTime(DAY_ONE + DAY));
+    let some = bench.store.summary(from, to).await.unwrap();
+    assert_eq!((some.numbers, some.sightings), (2, 2));
+    let bars = bench.store.histogram(
+        UnixTime(DAY_ONE),
+        UnixTime(u64::MAX),
+        Duration::from_secs(3600),
+    );
+    assert_eq!(
+        bars.await.unwrap(),
+        [day(0, 1, 1), day(3600, 2, 2), day(DAY, 1, 5)]
+    );
+    let none = bench.store.summary(to, from).await.unwrap();
+    assert_eq!((none.numbers, none.oldest), (0, None));
+}
+
+#[tokio::test]
+async fn the_ends_of_the_ranges_are_kept() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let unmeasured = Contact {
+        rssi_max: RSSI_UNAVAILABLE,
+        rssi_mean: RSSI_UNAVAILABLE,
+        attenuation: [0; 4],
+        count: u32::MAX,
+        ..sighting(1, DAY_ONE, DAY_ONE)
+    };
+    bench.save(vec![unmeasured]).await.unwrap();
+    bench.save(vec![unmeasured]).await.unwrap();
+    // A clock gone mad, in either direction.
+    bench
+        .save(vec![
+            sighting(2, 0, u64::MAX),
+            sighting(3, u64::MAX, u64::MAX),
+        ])
+        .await
+        .unwrap();
+    bench.save(vec![sighting(2, 0, 5)]).await.unwrap();
+    let all = bench
+        .store
+        .summary(UnixTime(0), UnixTime(u64::MAX))
+        .await
+        .unwrap();
+    assert!(all.numbers >= 2);
+    assert_eq!(
+        all.sightings,
+        u64::from(u32::MAX) + all.numbers,
+        "counts stop at their end"
+    );
+}

@@ -1,0 +1,128 @@
+//! Kill the process, or take its disk space: what was answered as stored is
+//! there, and of what was not answered all or nothing.
+//!
+//! So a crash costs the growth the engine has not sent yet and the batch under
+//! way. The engine sends every minute.
+
+use std::path::Path;
+
+use tcnd::engine::UnixTime;
+use tcnd::store::{Fault, open};
+use tempfile::tempdir;
+
+use super::{Bench, DAY_ONE, born, child, reserved, sighting};
+
+/// Contacts of one batch.
+const BATCH: u64 = 5;
+
+fn batch(n: u64) -> Vec<tcnd::engine::Contact> {
+    let at = DAY_ONE + n;
+    let mut batch: Vec<_> = (1..BATCH)
+        .map(|i| sighting(n * BATCH + i, at, at))
+        .collect();
+    // One neighbour grows with every batch.
+    batch.push(sighting(0, DAY_ONE, at));
+    batch
+}
+
+/// The child: a batch and a ledger entry by turns, each told when stored.
+#[tokio::test]
+async fn role_saves_for_ever() {
+    let Some(directory) = child::directory() else {
+        return;
+    };
+    let mut bench = Bench::new(&directory);
+    bench.persist(vec![born(1, DAY_ONE)]).await.unwrap();
+    for n in 1.. {
+        bench.save(batch(n)).await.unwrap();
+        let entry = reserved(1, u16::try_from(n).unwrap(), DAY_ONE);
+        bench.persist(vec![entry]).await.unwrap();
+        child::say("stored", n);
+    }
+}
+
+#[tokio::test]
+async fn a_kill_loses_nothing_that_was_stored() {
+    for rounds in [1, 2, 7, 40, 400] {
+        let directory = tempdir().unwrap();
+        let (mut child, mut output) =
+            child::start("kill::role_saves_for_ever", directory.path(), None);
+        for _ in 1..rounds {
+            child::hear(&mut output, "stored").unwrap();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut stored = rounds - 1;
+        while let Some(n) = child::hear(&mut output, "stored") {
+            stored = n;
+        }
+        audit(directory.path(), stored, stored + 1).await;
+    }
+}
+
+/// The child: batches until one does not fit.
+#[tokio::test]
+async fn role_saves_until_the_disk_is_full() {
+    let Some(directory) = child::directory() else {
+        return;
+    };
+    let mut bench = Bench::new(&directory);
+    for n in 1.. {
+        match bench.save(batch(n)).await {
+            Ok(()) => {}
+            Err(Fault::Full(_)) => {
+                child::say("full", n - 1);
+                return;
+            }
+            Err(fault) => panic!("not full, but {fault:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_named_and_loses_nothing_that_was_stored() {
+    let directory = tempdir().unwrap();
+    let role = "kill::role_saves_until_the_disk_is_full";
+    let (mut child, mut output) = child::start(role, directory.path(), Some(512));
+    let stored = child::hear(&mut output, "full").expect("the child says when it is full");
+    assert!(child.wait().unwrap().success());
+    assert!(stored > 10, "{stored} batches fitted");
+    audit(directory.path(), stored, stored).await;
+}
+
+/// Between `least` and `most` batches are in the log, and each is whole.
+async fn audit(directory: &Path, least: u64, most: u64) {
+    let opened = open(directory).unwrap();
+    assert_eq!(opened.set_aside, None);
+    let ledger = opened
+        .resume
+        .broadcast
+        .first()
+        .map(|key| u64::from(key.last.get()));
+    let mut bench = Bench::of(opened);
+    let totals = bench
+        .store
+        .summary(UnixTime(0), UnixTime(u64::MAX))
+        .await
+        .unwrap();
+    let batches = totals.sightings / BATCH;
+    assert!(
+        (least..=most).contains(&batches),
+        "{batches} of {least} to {most} batches"
+    );
+    assert_eq!(totals.sightings % BATCH, 0, "a batch is there in part");
+    let neighbours = if batches == 0 {
+        0
+    } else {
+        1 + batches * (BATCH - 1)
+    };
+    assert_eq!(totals.numbers, neighbours);
+    if let Some(ledger) = ledger {
+        assert!(
+            (least..=most).contains(&ledger),
+            "{ledger} of {least} to {most} entries"
+        );
+    }
+    // And it goes on.
+    bench.save(batch(most + 1)).await.unwrap();
+}

@@ -1,0 +1,133 @@
+//! Own keys and settings over restarts.
+
+use std::path::Path;
+
+use tcnd::engine::{KeyId, Pause, UnixTime};
+use tcnd::protocol::ReportAuthorizationKey;
+use tcnd::store::{Resume, Setting, open};
+use tempfile::tempdir;
+
+use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed};
+
+async fn resume(directory: &Path) -> Resume {
+    let opened = open(directory).unwrap();
+    opened.store.close().await;
+    opened.resume
+}
+
+#[tokio::test]
+async fn what_was_on_the_air_is_known_after_a_restart() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
+        .await
+        .unwrap();
+    bench
+        .persist(vec![retired(1, 1, DAY_ONE + 900)])
+        .await
+        .unwrap();
+    bench
+        .persist(vec![reserved(1, 2, DAY_ONE + 900)])
+        .await
+        .unwrap();
+    // Born, and never aired.
+    bench.persist(vec![born(2, DAY_ONE + 950)]).await.unwrap();
+    bench.store.close().await;
+
+    let resume = resume(directory.path()).await;
+    assert_eq!(resume.next_key, KeyId(3));
+    let [broadcast] = &resume.broadcast[..] else {
+        panic!("one key was aired")
+    };
+    assert_eq!((broadcast.key, *broadcast.seed.0), (KeyId(1), seed(1)));
+    assert_eq!(broadcast.last.get(), 2);
+    let first = ReportAuthorizationKey::from_bytes(&seed(1)).first_temporary_contact_key();
+    assert_eq!(broadcast.numbers().len(), 2);
+    assert_eq!(broadcast.numbers()[0], first.temporary_contact_number());
+}
+
+#[tokio::test]
+async fn records_are_written_together_or_not_at_all() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    // The second reserves a number of a key that was never born.
+    let refused = bench
+        .persist(vec![born(1, DAY_ONE), reserved(7, 1, DAY_ONE)])
+        .await;
+    refused.unwrap_err();
+    bench.store.close().await;
+    let rows: i64 = look(directory.path())
+        .query_row("SELECT count(*) FROM report_key", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[tokio::test]
+async fn a_key_lives_as_long_as_one_of_its_numbers_and_its_name_for_ever() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
+        .await
+        .unwrap();
+    bench
+        .persist(vec![retired(1, 1, DAY_ONE + 900)])
+        .await
+        .unwrap();
+    bench
+        .persist(vec![born(2, DAY_ONE + 900), reserved(2, 1, DAY_ONE + DAY)])
+        .await
+        .unwrap();
+    bench.store.forget(UnixTime(DAY_ONE + 900));
+    bench.settle().await;
+    assert_eq!(
+        keys(directory.path()),
+        [1, 2],
+        "the first was on the air until then"
+    );
+    bench.store.forget(UnixTime(DAY_ONE + 901));
+    bench.settle().await;
+    assert_eq!(keys(directory.path()), [2]);
+    bench.store.forget(UnixTime(DAY_ONE + 9 * DAY));
+    bench.settle().await;
+    assert_eq!(keys(directory.path()), [0; 0]);
+    bench.store.close().await;
+    assert_eq!(resume(directory.path()).await.next_key, KeyId(3));
+}
+
+fn keys(directory: &Path) -> Vec<i64> {
+    let db = look(directory);
+    let mut query = db.prepare("SELECT id FROM report_key ORDER BY id").unwrap();
+    let keys = query
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    keys
+}
+
+#[tokio::test]
+async fn decisions_outlive_a_restart() {
+    let directory = tempdir().unwrap();
+    let fresh = open(directory.path()).unwrap();
+    assert_eq!(
+        (fresh.resume.consent, fresh.resume.pause),
+        (false, Pause::No)
+    );
+    assert_eq!(fresh.resume.next_key, KeyId(1));
+    fresh.store.close().await;
+    for (consent, pause) in [
+        (true, Pause::UntilResumed),
+        (true, Pause::Until(UnixTime(DAY_ONE))),
+        (false, Pause::No),
+    ] {
+        let mut bench = Bench::new(directory.path());
+        bench.store.remember(Setting::Consent(consent));
+        bench.store.remember(Setting::Pause(pause));
+        bench.settle().await;
+        bench.store.close().await;
+        let resume = resume(directory.path()).await;
+        assert_eq!((resume.consent, resume.pause), (consent, pause));
+    }
+}

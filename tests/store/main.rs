@@ -1,0 +1,188 @@
+//! The store from outside: what it keeps, what it refuses, what it destroys.
+//!
+//! Every test has a directory of its own. Where a test must die or run out of
+//! space, this binary runs itself again as a child (see `child`), so that the
+//! kill is a real one.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic, helpers included"
+)]
+
+mod child;
+mod contacts;
+mod kill;
+mod ledger;
+mod opening;
+mod queue;
+mod retention;
+mod schema;
+
+use std::path::Path;
+use std::time::Duration;
+
+use tcnd::engine::{Contact, KeyId, Record, Seed, UnixTime};
+use tcnd::protocol::{RatchetIndex, TemporaryContactNumber};
+use tcnd::store::{DATABASE, Event, Fault, Opened, Store, open};
+use tokio::sync::mpsc;
+
+/// 2026-11-02 00:00 UTC, the start of a day and of a quarter.
+const DAY_ONE: u64 = 1_793_577_600;
+const DAY: u64 = 86_400;
+
+/// Longer than any disk is slow.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A store with its answers; the rest of [`Opened`] is looked at by `opening`.
+struct Bench {
+    store: Store,
+    events: mpsc::Receiver<Event>,
+    seq: u64,
+}
+
+impl Bench {
+    fn new(directory: &Path) -> Self {
+        Self::of(open(directory).unwrap())
+    }
+
+    fn of(opened: Opened) -> Self {
+        assert_eq!(opened.set_aside, None, "the database was taken for damaged");
+        Self {
+            store: opened.store,
+            events: opened.events,
+            seq: 0,
+        }
+    }
+
+    async fn save(&mut self, growth: Vec<Contact>) -> Result<(), Fault> {
+        self.seq += 1;
+        self.store.save(self.seq, growth);
+        self.answer().await
+    }
+
+    async fn persist(&mut self, records: Vec<Record>) -> Result<(), Fault> {
+        self.seq += 1;
+        self.store.persist(self.seq, records);
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<(), Fault> {
+        match self.event().await {
+            Event::Stored(seq) => {
+                assert_eq!(seq, self.seq);
+                Ok(())
+            }
+            Event::NotStored(seq, fault) => {
+                assert_eq!(seq, self.seq);
+                Err(fault)
+            }
+            Event::Trouble(fault) => panic!("trouble: {fault}"),
+        }
+    }
+
+    async fn event(&mut self) -> Event {
+        tokio::time::timeout(DEADLINE, self.events.recv())
+            .await
+            .unwrap()
+            .unwrap()
+    }
+
+    /// Waits until all that was sent is done, and that without trouble.
+    async fn settle(&mut self) {
+        self.store.size().await.unwrap();
+        if let Ok(event) = self.events.try_recv() {
+            panic!("unexpected answer: {event:?}");
+        }
+    }
+}
+
+/// Number `n` of a sequence in which no two share a byte pattern by accident.
+fn tcn(n: u64) -> TemporaryContactNumber {
+    let mut bytes = [0; 16];
+    // Two rounds of SplitMix64.
+    for (half, salt) in bytes.chunks_exact_mut(8).zip([1u64, 2]) {
+        let mut z = n
+            .wrapping_add(salt << 60)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        half.copy_from_slice(&(z ^ (z >> 31)).to_le_bytes());
+    }
+    TemporaryContactNumber::from_bytes(bytes)
+}
+
+/// Growth of one measured sighting at −70 dBm, 58 dB, a second or more long.
+fn sighting(n: u64, start: u64, end: u64) -> Contact {
+    Contact {
+        tcn: tcn(n),
+        start: UnixTime(start),
+        end: UnixTime(end),
+        rssi_max: -70,
+        rssi_mean: -70,
+        count: 1,
+        attenuation: [0, 1, 0, 0],
+        bridged: false,
+    }
+}
+
+fn seed(n: u8) -> [u8; 32] {
+    let mut seed = [n; 32];
+    seed[..16].copy_from_slice(tcn(u64::from(n) + 1_000_000).as_bytes());
+    seed
+}
+
+fn born(key: u64, at: u64) -> Record {
+    let seed = seed(u8::try_from(key).unwrap());
+    Record::KeyBorn {
+        key: KeyId(key),
+        seed: Seed(seed.into()),
+        born: UnixTime(at),
+    }
+}
+
+fn reserved(key: u64, index: u16, from: u64) -> Record {
+    let index = RatchetIndex::new(index).unwrap();
+    Record::Reserved {
+        key: KeyId(key),
+        index,
+        from: UnixTime(from),
+    }
+}
+
+fn retired(key: u64, index: u16, until: u64) -> Record {
+    let index = RatchetIndex::new(index).unwrap();
+    Record::Retired {
+        key: KeyId(key),
+        index,
+        until: UnixTime(until),
+    }
+}
+
+/// Another connection, as a curious person or a test has it.
+fn look(directory: &Path) -> rusqlite::Connection {
+    rusqlite::Connection::open(directory.join(DATABASE)).unwrap()
+}
+
+/// All rows of all tables, as text.
+fn dump(db: &rusqlite::Connection) -> String {
+    let mut text = String::new();
+    for table in [
+        "contact",
+        "report_key",
+        "broadcast",
+        "setting",
+        "sqlite_sequence",
+    ] {
+        let mut query = db
+            .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))
+            .unwrap();
+        let columns = query.column_count();
+        let mut rows = query.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let row: Vec<_> = (0..columns)
+                .map(|i| format!("{:?}", row.get_ref(i).unwrap()))
+                .collect();
+            text += &format!("{table}: {}\n", row.join(", "));
+        }
+    }
+    text
+}

@@ -1,0 +1,81 @@
+//! Work waits in a bounded queue: what does not fit is answered, not lost, and
+//! closing does what is waiting first.
+
+use tcnd::engine::UnixTime;
+use tcnd::store::{Event, Fault};
+use tempfile::tempdir;
+
+use super::{Bench, DAY_ONE, look, sighting};
+
+#[tokio::test]
+async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
+    const SENT: u64 = 100;
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    // A stranger's write transaction stands for a disk that hangs.
+    let stranger = look(directory.path());
+    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for n in 1..=SENT {
+        bench.store.save(n, vec![sighting(n, DAY_ONE, DAY_ONE)]);
+    }
+    let first = bench.event().await;
+    assert!(
+        matches!(first, Event::NotStored(_, Fault::Busy)),
+        "{first:?}"
+    );
+    stranger.execute_batch("ROLLBACK").unwrap();
+    let (mut stored, mut refused) = (0, 1);
+    while stored + refused < SENT {
+        match bench.event().await {
+            Event::Stored(_) => stored += 1,
+            Event::NotStored(..) => refused += 1,
+            Event::Trouble(fault) => panic!("{fault}"),
+        }
+    }
+    let totals = bench
+        .store
+        .summary(UnixTime(0), UnixTime(u64::MAX))
+        .await
+        .unwrap();
+    assert_eq!(totals.numbers, stored);
+    assert!(
+        stored > 0 && refused > 1,
+        "{stored} stored, {refused} refused"
+    );
+}
+
+#[tokio::test]
+async fn closing_does_what_is_waiting_and_ends_the_events() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    for n in 1..=20 {
+        bench.store.save(n, vec![sighting(n, DAY_ONE, DAY_ONE)]);
+    }
+    let other = bench.store.clone();
+    bench.store.close().await;
+    for n in 1..=20 {
+        assert!(matches!(bench.events.recv().await, Some(Event::Stored(seq)) if seq == n));
+    }
+    assert!(bench.events.recv().await.is_none());
+    assert!(matches!(other.size().await, Err(Fault::Closed)));
+    let rows: i64 = look(directory.path())
+        .query_row("SELECT count(*) FROM contact", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 20);
+    assert!(
+        !directory.path().join("tcnd.sqlite-wal").exists(),
+        "the journal is left"
+    );
+}
+
+#[tokio::test]
+async fn the_last_clone_dropped_ends_the_thread() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench.store.save(1, vec![sighting(1, DAY_ONE, DAY_ONE)]);
+    drop(bench.store);
+    assert!(matches!(bench.events.recv().await, Some(Event::Stored(1))));
+    assert!(bench.events.recv().await.is_none());
+    // The lock is free again.
+    Bench::new(directory.path());
+}

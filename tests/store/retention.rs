@@ -1,0 +1,182 @@
+//! What is forgotten is gone: not from the answers, from the bytes.
+//!
+//! Every file of the directory is searched for the numbers and the seeds while
+//! the store is open, journal included. What the file system does with blocks
+//! it frees is out of reach.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use tcnd::engine::UnixTime;
+use tempfile::tempdir;
+
+use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
+
+const DAYS: u64 = 4;
+/// New numbers a minute; each is heard for a quarter of an hour.
+const CROWD: u64 = 3;
+/// Minutes of each day that are lived through.
+const MINUTES: u64 = 400;
+
+/// Lives through the days as the engine does: a batch a minute, in which all
+/// numbers of the last quarter of an hour grow.
+async fn live(bench: &mut Bench) {
+    for day in 0..DAYS {
+        let midnight = DAY_ONE + day * DAY;
+        let key = day + 1;
+        bench
+            .persist(vec![born(key, midnight), reserved(key, 1, midnight)])
+            .await
+            .unwrap();
+        for minute in 0..MINUTES {
+            let now = midnight + minute * 60;
+            let batch = (0..CROWD * 15).map(|i| {
+                let since = i / CROWD;
+                let n = number(day, minute.saturating_sub(since), i % CROWD);
+                sighting(n, now - since.min(minute) * 60, now + 59)
+            });
+            bench.save(batch.collect()).await.unwrap();
+        }
+        bench
+            .persist(vec![retired(key, 1, midnight + MINUTES * 60)])
+            .await
+            .unwrap();
+    }
+}
+
+fn number(day: u64, minute: u64, i: u64) -> u64 {
+    (day * MINUTES + minute) * CROWD + i
+}
+
+fn numbers(days: impl Iterator<Item = u64>) -> BTreeSet<[u8; 16]> {
+    let minutes = days.flat_map(|day| (0..MINUTES).map(move |minute| (day, minute)));
+    minutes
+        .flat_map(|(day, minute)| (0..CROWD).map(move |i| *tcn(number(day, minute, i)).as_bytes()))
+        .collect()
+}
+
+/// Which of these strings of bytes stand somewhere in the directory.
+fn found<const N: usize>(directory: &Path, wanted: &BTreeSet<[u8; N]>) -> BTreeSet<[u8; N]> {
+    let mut found = BTreeSet::new();
+    for entry in directory.read_dir().unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let hits = bytes.windows(N).filter_map(|window| wanted.get(window));
+        found.extend(hits.copied());
+    }
+    found
+}
+
+#[tokio::test]
+async fn forgotten_numbers_and_keys_are_in_no_file() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    live(&mut bench).await;
+    let seeds: BTreeSet<_> = (1..=DAYS)
+        .map(|key| seed(u8::try_from(key).unwrap()))
+        .collect();
+    assert_eq!(
+        found(directory.path(), &numbers(0..DAYS)).len(),
+        numbers(0..DAYS).len()
+    );
+    assert_eq!(found(directory.path(), &seeds), seeds);
+    let before = bench.store.size().await.unwrap();
+
+    // Half of the second day goes too, so pages are cut through.
+    let border = DAY_ONE + DAY + MINUTES / 2 * 60;
+    bench.store.forget(UnixTime(border));
+    bench.settle().await;
+
+    let gone: BTreeSet<_> = numbers(0..1)
+        .into_iter()
+        .chain(
+            (0..MINUTES / 2 - 15)
+                .flat_map(|m| (0..CROWD).map(move |i| *tcn(number(1, m, i)).as_bytes())),
+        )
+        .collect();
+    assert_eq!(found(directory.path(), &gone), BTreeSet::new());
+    assert_eq!(found(directory.path(), &[seed(1)].into()), BTreeSet::new());
+    let kept = numbers(2..DAYS);
+    assert_eq!(found(directory.path(), &kept), kept);
+    let after = bench.store.size().await.unwrap();
+    assert!(after.rows < before.rows);
+    assert!(
+        after.bytes < before.bytes * 3 / 4,
+        "{} of {} bytes are left",
+        after.bytes,
+        before.bytes
+    );
+
+    bench.store.forget(UnixTime(DAY_ONE + DAYS * DAY));
+    bench.settle().await;
+    assert_eq!(found(directory.path(), &numbers(0..DAYS)), BTreeSet::new());
+    assert_eq!(found(directory.path(), &seeds), BTreeSet::new());
+    assert_eq!(bench.store.size().await.unwrap().rows, 0);
+}
+
+#[tokio::test]
+async fn a_contact_goes_by_its_end() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let long = sighting(1, DAY_ONE, DAY_ONE + 3 * DAY);
+    let short = sighting(2, DAY_ONE + 100, DAY_ONE + 200);
+    let late = sighting(3, DAY_ONE + 201, DAY_ONE + 201);
+    bench.save(vec![long, short, late]).await.unwrap();
+    for (before, left) in [(200, 3), (201, 2), (202, 1), (3 * DAY, 1), (3 * DAY + 1, 0)] {
+        bench.store.forget(UnixTime(DAY_ONE + before));
+        bench.settle().await;
+        assert_eq!(
+            bench.store.size().await.unwrap().rows,
+            left,
+            "before {before}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_kill_left_in_the_journal_goes_at_the_next_start() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .save(vec![sighting(1, DAY_ONE, DAY_ONE)])
+        .await
+        .unwrap();
+    bench.store.close().await;
+    // Forgotten, but killed before the journal was cut: the row's page is in
+    // the database file still, its successor in the journal.
+    let killed = tempdir().unwrap();
+    let db = look(directory.path());
+    db.execute_batch("PRAGMA secure_delete = ON; PRAGMA journal_mode = WAL; DELETE FROM contact")
+        .unwrap();
+    for file in ["tcnd.sqlite", "tcnd.sqlite-wal", "tcnd.lock"] {
+        std::fs::copy(directory.path().join(file), killed.path().join(file)).unwrap();
+    }
+    let wanted = BTreeSet::from([*tcn(1).as_bytes()]);
+    assert_eq!(found(killed.path(), &wanted), wanted);
+    let bench = Bench::new(killed.path());
+    assert_eq!(found(killed.path(), &wanted), BTreeSet::new());
+    drop(bench);
+}
+
+#[tokio::test]
+async fn a_reader_who_holds_the_journal_is_reported() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .save(vec![sighting(1, DAY_ONE, DAY_ONE)])
+        .await
+        .unwrap();
+    let reader = look(directory.path());
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM contact")
+        .unwrap();
+    bench.store.forget(UnixTime(DAY_ONE + DAY));
+    let event = bench.event().await;
+    assert!(matches!(event, tcnd::store::Event::Trouble(_)), "{event:?}");
+    reader.execute_batch("ROLLBACK").unwrap();
+    bench.store.forget(UnixTime(DAY_ONE + DAY));
+    bench.settle().await;
+    assert_eq!(
+        found(directory.path(), &BTreeSet::from([*tcn(1).as_bytes()])),
+        BTreeSet::new()
+    );
+}

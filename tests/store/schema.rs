@@ -1,0 +1,140 @@
+//! The format of the database: pinned, and reached from every older one.
+//!
+//! `fixtures/vN.sqlite` is a database as format N was written, with the rows
+//! of [`fill`]; it is never written again. When a step to format N + 1 is
+//! added, [`this_format_has_its_fixture`] fails and leaves the new file in
+//! Cargo's directory for temporary files, to be copied here.
+
+use std::fs;
+use std::path::Path;
+
+use rusqlite::types::Value;
+use tcnd::engine::{Contact, Pause, RSSI_UNAVAILABLE, UnixTime};
+use tcnd::store::{DATABASE, Setting};
+use tempfile::tempdir;
+
+use super::{Bench, DAY, DAY_ONE, born, dump, look, reserved, retired, sighting};
+
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/fixtures");
+
+/// A little of everything.
+async fn fill(directory: &Path) {
+    let mut bench = Bench::new(directory);
+    let unmeasured = Contact {
+        rssi_max: RSSI_UNAVAILABLE,
+        rssi_mean: RSSI_UNAVAILABLE,
+        count: 300,
+        attenuation: [0; 4],
+        ..sighting(2, DAY_ONE + 899, DAY_ONE + DAY)
+    };
+    let bridged = Contact {
+        rssi_max: -30,
+        rssi_mean: -60,
+        count: 20_000,
+        attenuation: [1, 127, 128, 16_384],
+        bridged: true,
+        ..sighting(3, DAY_ONE + 900, DAY_ONE + 1800)
+    };
+    bench
+        .save(vec![sighting(1, DAY_ONE, DAY_ONE), unmeasured, bridged])
+        .await
+        .unwrap();
+    bench
+        .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
+        .await
+        .unwrap();
+    bench
+        .persist(vec![
+            retired(1, 1, DAY_ONE + 900),
+            reserved(1, 2, DAY_ONE + 900),
+        ])
+        .await
+        .unwrap();
+    bench.store.remember(Setting::Consent(true));
+    bench
+        .store
+        .remember(Setting::Pause(Pause::Until(UnixTime(DAY_ONE + DAY))));
+    bench.settle().await;
+    bench.store.close().await;
+}
+
+fn pragma(db: &rusqlite::Connection, name: &str) -> String {
+    let value = db.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+    match value {
+        Value::Text(text) => text,
+        Value::Integer(number) => number.to_string(),
+        Value::Null | Value::Real(_) | Value::Blob(_) => panic!("{name} is {value:?}"),
+    }
+}
+
+/// Everything but the rows.
+fn shape(db: &rusqlite::Connection) -> String {
+    let mut text = String::new();
+    for name in [
+        "application_id",
+        "user_version",
+        "page_size",
+        "auto_vacuum",
+        "journal_mode",
+        "encoding",
+    ] {
+        text += &format!("-- {name}: {}\n", pragma(db, name));
+    }
+    let mut query = db
+        .prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name")
+        .unwrap();
+    let tables = query.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    for table in tables {
+        text += &format!("{};\n", table.unwrap());
+    }
+    text
+}
+
+#[tokio::test]
+async fn the_schema_is_pinned() {
+    let directory = tempdir().unwrap();
+    Bench::new(directory.path()).store.close().await;
+    let shape = shape(&look(directory.path()));
+    assert_eq!(
+        shape,
+        include_str!("schema.sql"),
+        "the format changed: it needs a step and a fixture"
+    );
+}
+
+#[tokio::test]
+async fn this_format_has_its_fixture() {
+    let directory = tempdir().unwrap();
+    fill(directory.path()).await;
+    let format: u32 = look(directory.path())
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    let name = format!("v{format}.sqlite");
+    let fixture = Path::new(FIXTURES).join(&name);
+    if !fixture.exists() {
+        let made = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
+        fs::copy(directory.path().join(DATABASE), &made).unwrap();
+        panic!(
+            "format {format} has no fixture; look at {} and copy it to {FIXTURES}",
+            made.display()
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_older_format_leads_here_with_all_its_rows() {
+    let fresh = tempdir().unwrap();
+    fill(fresh.path()).await;
+    let fresh = look(fresh.path());
+    let mut fixtures = 0;
+    for fixture in fs::read_dir(FIXTURES).unwrap() {
+        let directory = tempdir().unwrap();
+        fs::copy(fixture.unwrap().path(), directory.path().join(DATABASE)).unwrap();
+        Bench::new(directory.path()).store.close().await;
+        let migrated = look(directory.path());
+        assert_eq!(shape(&migrated), shape(&fresh));
+        assert_eq!(dump(&migrated), dump(&fresh));
+        fixtures += 1;
+    }
+    assert!(fixtures > 0);
+}

@@ -1,0 +1,151 @@
+"""tcnd as its users see it: a unit or a process, a few D-Bus properties, a database file.
+
+What the bench takes for granted about the daemon stands here and nowhere else: the names on the
+bus, the keys of the configuration, the path of the database and the one query on it.
+"""
+
+import os
+import sqlite3
+import subprocess
+import time
+
+import dbus
+
+from world import Failed, main_pid, systemctl
+
+NAME = "org.tcncoalition.Tcnd1"
+PATH = "/org/tcncoalition/Tcnd1"
+MANAGER = "org.tcncoalition.Tcnd1.Manager"
+BINARY = "/usr/libexec/tcnd"
+UNIT = "tcnd.service"
+
+# The shortest period the daemon takes, and how much it may be shortened by chance; in seconds.
+PERIOD, JITTER, FLUSH = 10, 3, 2
+
+
+def configuration(adapter):
+    """Consent, one adapter, and everything faster than in life."""
+    return (f'enabled = true\nadapter = "{adapter}"\ntcn_period = "{PERIOD}s"\n'
+            f'tcn_jitter = "{JITTER}s"\nflush = "{FLUSH}s"\nretention = "14d"\n')
+
+
+def contacts(state_dir):
+    """The contact log: TCN → the signal strengths stored with it."""
+    path = f"{state_dir}/tcnd.sqlite"
+    if not os.path.exists(path):
+        return {}
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
+    try:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(contact)")]
+        rssi = [name for name in columns if "rssi" in name]
+        rows = database.execute(f"SELECT {', '.join(['tcn', *rssi])} FROM contact").fetchall() if columns else []
+    finally:
+        database.close()
+    found = {}
+    for tcn, *strengths in rows:
+        found.setdefault(bytes(tcn), []).extend(s for s in strengths if isinstance(s, (int, float)))
+    return found
+
+
+class Watched:
+    """The Manager properties of one tcnd on one bus, with their history."""
+
+    def __init__(self, bus):
+        self.bus, self.values, self.history = bus, {}, []
+        bus.add_signal_receiver(self.changed, "PropertiesChanged", dbus.PROPERTIES_IFACE, path=PATH)
+        bus.watch_name_owner(NAME, self.owner)
+
+    def owner(self, owner):
+        """A new daemon: ask for everything once; an ended one: nothing holds any more."""
+        self.values = {}
+        if owner:
+            proxy = self.bus.get_object(NAME, PATH, introspect=False)
+            proxy.GetAll(MANAGER, dbus_interface=dbus.PROPERTIES_IFACE, error_handler=self.unreadable,
+                         reply_handler=lambda values: self.changed(MANAGER, values, []))
+
+    def unreadable(self, error):
+        self.history.append((time.time(), "error", str(error)))
+
+    def changed(self, interface, values, _invalidated):
+        if interface == MANAGER:
+            for name, value in values.items():
+                value = list(map(str, value)) if name == "Problems" else value
+                self.values[name] = value
+                self.history.append((time.time(), name, value))
+
+    def problems_since(self, moment):
+        """Every problem named since a moment."""
+        return {p for at, name, value in self.history if name == "Problems" and at >= moment for p in value}
+
+    def well(self):
+        """Whether it says that it is on the air and nothing is wrong."""
+        v = self.values
+        return bool(v.get("Advertising") and v.get("Scanning") and v.get("State") == "running" and not v.get("Problems"))
+
+    def account(self):
+        """What it says now, for a failure message."""
+        names = ("State", "Problems", "Advertising", "Scanning")
+        return ", ".join(f"{name} {self.values.get(name, 'unknown')}" for name in names)
+
+
+class Installed:
+    """The daemon as installed: its unit, user, bus policy and hardening as shipped."""
+
+    state_dir = "/var/lib/tcnd"
+
+    def __init__(self, world):
+        self.watched = Watched(world.bus)
+
+    def start(self, adapter):
+        os.makedirs("/etc/tcnd/config.d", exist_ok=True)
+        with open("/etc/tcnd/config.d/50-bench.toml", "w") as file:
+            file.write(configuration(adapter))
+        systemctl("start", UNIT)
+
+    def stop(self):
+        systemctl("stop", UNIT)
+
+    def pid(self):
+        return main_pid(UNIT)
+
+
+PRIVATE_BUS = """<busconfig><type>custom</type><listen>{address}</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow receive_sender="*"/><allow own="*"/><allow user="*"/></policy></busconfig>"""
+
+
+class Second:
+    """Another daemon in the same machine, run by hand: a bus name has one owner, so it gets a bus
+    of its own; its BlueZ is still the system's."""
+
+    state_dir = "/var/lib/tcnd-second"
+    socket = "/run/tcnd-second/bus"
+
+    def __init__(self, world):
+        self.world = world
+
+    def start(self, adapter):
+        for folder in ("/run/tcnd-second", self.state_dir):
+            subprocess.run(["install", "-d", "-m", "700", "-o", "tcnd", folder], check=True)
+        self.write("/run/tcnd-second/bus.conf", PRIVATE_BUS.format(address=f"unix:path={self.socket}"))
+        self.write("/run/tcnd-second/tcnd.toml", configuration(adapter))
+        self.run("bench-bus", "dbus-daemon", "--nofork", "--config-file=/run/tcnd-second/bus.conf")
+        self.world.wait("the second bus", lambda: os.path.exists(self.socket), 20)
+        self.watched = Watched(dbus.bus.BusConnection(f"unix:path={self.socket}"))
+        self.run("tcnd-second", BINARY, "--config", "/run/tcnd-second/tcnd.toml",
+                 "--state-dir", self.state_dir, "--bus", f"unix:path={self.socket}")
+
+    def write(self, path, content):
+        with open(path, "w") as file:
+            file.write(content)
+        os.chmod(path, 0o644)
+
+    def run(self, unit, *command):
+        done = subprocess.run(["systemd-run", "--quiet", f"--unit={unit}", "--property=User=tcnd", *command],
+                              capture_output=True, text=True)
+        if done.returncode:
+            raise Failed(f"{unit}: {done.stderr.strip()}")
+
+    def stop(self):
+        systemctl("stop", "tcnd-second.service")
+        self.watched.bus.close()
+        systemctl("stop", "bench-bus.service")

@@ -1,0 +1,196 @@
+"""The world of the bench: one clock, one main loop, and everything that is started in it.
+
+Whatever happens in the guest (a packet between kernel and controller, a D-Bus signal, news from
+the air) arrives in one GLib main loop. So a scenario never sleeps: it names what it waits for and
+a deadline, and the question is asked again after each event. Only files, such as the contact
+database, tell nobody when they change; they are looked at twice a second, with a deadline too.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import dbus
+import dbus.mainloop.glib
+from gi.repository import GLib
+
+import hcitrace
+from monitor import Monitor
+
+RESULTS = "/run/bench/results"
+GUEST = os.path.dirname(os.path.abspath(__file__))
+TICK_MS = 500  # how often things without an event are looked at
+
+
+class Failed(Exception):
+    """A scenario did not see what it must."""
+
+
+class Loop:
+    """Waiting, on the one main loop."""
+
+    def __init__(self):
+        dbus.mainloop.glib.DBusGMainLoop(set_as_default=True)
+        self.context = GLib.MainContext.default()
+
+    def wait(self, what, question, seconds):
+        """Until the question is answered with something true; that answer. Late is a failure."""
+        end = time.monotonic() + seconds
+        ticker = GLib.timeout_add(TICK_MS, lambda: True)
+        try:
+            while not (answer := question()):
+                if time.monotonic() > end:
+                    raise Failed(f"{what}: not within {seconds:.0f} s")
+                self.context.iteration(True)
+            return answer
+        finally:
+            GLib.source_remove(ticker)
+
+    def watch(self, fd, ready):
+        """Call `ready` whenever there is something to read; it answers whether to go on."""
+        GLib.io_add_watch(fd, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN | GLib.IOCondition.HUP, lambda *_: ready())
+
+
+class AirProcess:
+    """The process of air.py, as seen from here."""
+
+    def __init__(self, loop):
+        self.loop, self.heard, self.done, self.rest = loop, [], [], b""
+        path = "/run/bench/air"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        errors = open(f"{RESULTS}/air.err", "w")
+        self.process = subprocess.Popen(["python3", f"{GUEST}/air.py", path], stderr=errors)
+        errors.close()
+        listener.settimeout(60)
+        self.socket, _ = listener.accept()
+        listener.close()
+        os.unlink(path)
+        loop.watch(self.socket.fileno(), self.read)
+
+    def read(self):
+        content = self.socket.recv(1 << 16)
+        *lines, self.rest = (self.rest + content).split(b"\n")
+        for news in map(json.loads, lines):
+            (self.heard if "heard" in news else self.done).append(news)
+        return bool(content)
+
+    def order(self, do, **how):
+        """Have something done on the air, and wait until it is."""
+        self.done.clear()
+        self.socket.sendall(json.dumps({"do": do, **how}).encode() + b"\n")
+        self.loop.wait(f"the air to {do}", lambda: self.done or self.process.poll() is not None, 30)
+        if not self.done:
+            raise Failed(f"the air ended while told to {do}: see air.err")
+
+    def sightings(self):
+        """What the phone heard: (address, payload)."""
+        return [(news["address"], bytes.fromhex(news["heard"])) for news in self.heard]
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+
+class Bluez:
+    """BlueZ on the system bus: which adapters there are, kept up to date by its signals."""
+
+    NAME, ADAPTER, OBJECTS = "org.bluez", "org.bluez.Adapter1", "org.freedesktop.DBus.ObjectManager"
+
+    def __init__(self, loop, bus):
+        self.loop, self.bus, self.adapters, self.begun = loop, bus, {}, 0.0
+        bus.add_signal_receiver(self.added, "InterfacesAdded", self.OBJECTS, self.NAME)
+        bus.add_signal_receiver(self.removed, "InterfacesRemoved", self.OBJECTS, self.NAME)
+        bus.add_signal_receiver(self.changed, "PropertiesChanged", dbus.PROPERTIES_IFACE, self.NAME,
+                                path_keyword="path", arg0=self.ADAPTER)
+        bus.watch_name_owner(self.NAME, self.owner)
+
+    def owner(self, owner):
+        """A new bluetoothd: ask what it has; an ended one has nothing."""
+        self.adapters.clear()
+        if owner:
+            self.begun = time.time()
+            proxy = self.bus.get_object(self.NAME, "/", introspect=False)
+            proxy.GetManagedObjects(dbus_interface=self.OBJECTS, error_handler=lambda _: None,
+                                    reply_handler=lambda objects: [self.added(*item) for item in objects.items()])
+
+    def added(self, path, interfaces):
+        if self.ADAPTER in interfaces:
+            self.adapters[path] = dict(interfaces[self.ADAPTER])
+
+    def removed(self, path, interfaces):
+        if self.ADAPTER in interfaces:
+            self.adapters.pop(path, None)
+
+    def changed(self, _interface, values, _invalidated, path):
+        self.adapters.setdefault(path, {}).update(values)
+
+    def path(self, address):
+        """The object path of the adapter with this address; None while there is none."""
+        return next((path for path, values in self.adapters.items() if values.get("Address") == address), None)
+
+    def powered(self, address):
+        """Whether the adapter is there and powered."""
+        return bool(self.adapters.get(self.path(address), {}).get("Powered"))
+
+    def set(self, address, name, value):
+        """Flip a switch of the adapter, as a settings page would."""
+        path = self.path(address)
+        if not path:
+            raise Failed(f"BlueZ has no {address} whose {name} could be set")
+        proxy = self.bus.get_object(self.NAME, path, introspect=False)
+        proxy.Set(self.ADAPTER, name, dbus.Boolean(value), dbus_interface=dbus.PROPERTIES_IFACE, signature="ssv")
+
+
+def systemctl(*words):
+    """Run systemctl; its complaint becomes the failure."""
+    done = subprocess.run(["systemctl", *words], capture_output=True, text=True)
+    if done.returncode:
+        raise Failed(f"systemctl {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def main_pid(unit):
+    """The process of a unit, or 0."""
+    return int(systemctl("show", "--property=MainPID", "--value", unit))
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_kib(pid):
+    """VmRSS of a process."""
+    with open(f"/proc/{pid}/status") as file:
+        return int(next(line for line in file if line.startswith("VmRSS:")).split()[1])
+
+
+class World:
+    """What all scenarios share."""
+
+    def __init__(self):
+        self.loop = Loop()
+        self.bus = dbus.SystemBus()
+        self.bluez = Bluez(self.loop, self.bus)
+        self.trace = hcitrace.Trace()
+        self.monitor = Monitor(self.trace, f"{RESULTS}/trace.btsnoop")
+        self.loop.watch(self.monitor.fileno(), self.read_monitor)
+
+    def read_monitor(self):
+        self.monitor.read()
+        return True
+
+    def airings(self, address, begin=0.0):
+        """What the controller with this public address sent since a moment, wherever it was plugged."""
+        return [a for a in self.trace.airings
+                if (a.end is None or a.end > begin) and self.trace.controllers[a.index].public == address]
+
+    def wait(self, what, question, seconds):
+        return self.loop.wait(what, question, seconds)
