@@ -68,7 +68,12 @@ pub(super) enum Live {
         #[arg(value_parser = config::parse_duration)]
         duration: Option<Duration>,
         /// Why, for others to see
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
         reason: String,
     },
     /// End all pauses
