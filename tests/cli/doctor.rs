@@ -180,73 +180,67 @@ async fn a_fit_machine_passes() {
     assert!(said.ends_with("\nNothing is in the way.\n"), "{said}");
 }
 
+/// What a machine with this adapter is told.
+async fn is_told(
+    adapter: Option<(Adapter, Option<Adverts>)>,
+    name: &str,
+    verdict: &str,
+    said: &str,
+) {
+    let it = StandIn::new(idle()).await;
+    let _bluez = bluez(&it, adapter).await;
+    assert_eq!(verdicts(&it).await[name], verdict, "{said}");
+    let shown = text(&doctor(&it, &[]).await.stdout);
+    assert!(shown.contains(said), "{shown}");
+}
+
 #[tokio::test]
-async fn whatever_is_amiss_is_named() {
-    let off = Adapter {
+async fn an_adapter_that_cannot_be_used_is_named() {
+    let off = |power_state| Adapter {
         powered: false,
-        power_state: "off",
-        ..FIT
-    };
-    let blocked = Adapter {
-        powered: false,
-        power_state: "off-blocked",
+        power_state,
         ..FIT
     };
     let discoverable = Adapter {
         discoverable: true,
         ..FIT
     };
-    let full = Adverts {
-        active: 5,
+    let with = |adapter| Some((adapter, Some(extended())));
+    is_told(None, "adapter", "fail", "there is no Bluetooth adapter").await;
+    is_told(with(off("off")), "adapter", "fail", "bluetoothctl power on").await;
+    is_told(
+        with(off("off-blocked")),
+        "adapter",
+        "fail",
+        "rfkill unblock",
+    )
+    .await;
+    is_told(
+        with(discoverable),
+        "discoverable",
+        "fail",
+        "discoverable off",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_adapter_that_cannot_broadcast_is_named() {
+    let legacy = |active| Adverts {
+        active,
         free: 0,
-        channels: vec![],
+        channels: Vec::new(),
     };
-    let none = Adverts {
-        active: 0,
-        free: 0,
-        channels: vec![],
-    };
-    let cases = [
-        (None, "adapter", "fail", "there is no Bluetooth adapter"),
-        (
-            Some((off, Some(extended()))),
-            "adapter",
-            "fail",
-            "bluetoothctl power on",
-        ),
-        (
-            Some((blocked, Some(extended()))),
-            "adapter",
-            "fail",
-            "rfkill unblock",
-        ),
-        (
-            Some((discoverable, Some(extended()))),
-            "discoverable",
-            "fail",
-            "discoverable off",
-        ),
-        (
-            Some((FIT, None)),
-            "advertising",
-            "fail",
-            "hci0 cannot broadcast",
-        ),
-        (
-            Some((FIT, Some(full))),
-            "advertising",
-            "warn",
-            "legacy advertising, 5 in use",
-        ),
-        (Some((FIT, Some(none))), "advertising", "fail", "0 free"),
-    ];
-    for (adapter, name, verdict, said) in cases {
-        let it = StandIn::new(idle()).await;
-        let _bluez = bluez(&it, adapter).await;
-        assert_eq!(verdicts(&it).await[name], verdict, "{said}");
-        let shown = text(&doctor(&it, &[]).await.stdout);
-        assert!(shown.contains(said), "{shown}");
-    }
+    let with = |adverts| Some((FIT, adverts));
+    is_told(with(None), "advertising", "fail", "hci0 cannot broadcast").await;
+    is_told(
+        with(Some(legacy(5))),
+        "advertising",
+        "warn",
+        "legacy advertising, 5 in use",
+    )
+    .await;
+    is_told(with(Some(legacy(0))), "advertising", "fail", "0 free").await;
 }
 
 #[tokio::test]

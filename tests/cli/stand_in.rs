@@ -4,6 +4,7 @@
 #[path = "../bus/puppet.rs"]
 mod puppet;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tcnd::bus::{self, Bouncer, BusChoice, Log, LogLevel, LogTarget};
 use tcnd::daemon::Snapshot;
-use zbus::Connection;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, Variant, fdo};
 
 use crate::{Place, text};
 
@@ -81,6 +83,16 @@ impl StandIn {
         command.args(["--bus", &self.place.address]).args(words);
         command.env("TZ", "UTC");
         command
+    }
+
+    /// The daemon says that something changed, and nothing has.
+    pub(crate) async fn repeat_itself(&self) {
+        let nothing: HashMap<&str, Variant<'_>> = HashMap::new();
+        let emitter = SignalEmitter::new(&self.connection, bus::names::ROOT).unwrap();
+        let manager = bus::names::MANAGER.try_into().unwrap();
+        fdo::Properties::properties_changed(&emitter, manager, nothing, Default::default())
+            .await
+            .unwrap();
     }
 
     /// The daemon goes away, the bus stays.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tcnd::daemon::State;
 use tokio::sync::mpsc;
 
-use crate::stand_in::{StandIn, idle, soon};
+use crate::stand_in::{StandIn, busy, idle, soon};
 
 /// A running `watch`; killed if the test ends before it.
 struct Watch {
@@ -61,14 +61,39 @@ async fn each_change_is_one_document_and_the_daemon_may_come_and_go() {
     it.leave().await;
     assert_eq!(watch.json().await, serde_json::json!({"state": "absent"}));
     it.come_back().await;
-    assert_eq!(watch.json().await, running, "nothing in between");
-    it.puppet.change(|shown| shown.simulated = true);
-    assert_eq!(watch.json().await["simulated"], true);
+    assert_eq!(watch.json().await, running);
+}
+
+#[tokio::test]
+async fn an_adapter_that_changes_is_a_change() {
+    let it = StandIn::new(busy()).await;
+    let mut watch = Watch::start(&it, "json");
+    assert_eq!(watch.json().await["adapters"][0]["powered"], true);
+    it.puppet.change(|shown| shown.adapters[0].powered = false);
+    assert_eq!(watch.json().await["adapters"][0]["powered"], false);
+    it.puppet.change(|shown| shown.adapters.clear());
+    let mut last = watch.json().await;
+    // It leaves in two signals; how many documents that makes is a matter of time.
+    while last["adapters"] != serde_json::json!([]) {
+        last = watch.json().await;
+    }
+}
+
+#[tokio::test]
+async fn a_signal_that_changes_nothing_is_not_told() {
+    let mut it = StandIn::new(busy()).await;
+    let mut watch = Watch::start(&it, "json");
+    assert_eq!(watch.json().await["scanning"], true);
+    it.puppet.heard();
+    it.repeat_itself().await;
+    assert_eq!(soon(it.puppet.asked.recv()).await.unwrap(), "TcnAge");
+    it.puppet.change(|shown| shown.scanning = false);
+    assert_eq!(watch.json().await["scanning"], false);
 }
 
 #[tokio::test]
 async fn text_says_the_state_and_its_problems() {
-    let it = StandIn::new(crate::stand_in::busy()).await;
+    let it = StandIn::new(busy()).await;
     let mut watch = Watch::start(&it, "text");
     let line = watch.line().await;
     let (time, sentence) = line.split_at("18:30:00".len());
