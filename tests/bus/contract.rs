@@ -1,25 +1,274 @@
-//! The installed contract and the running daemon say the same.
+//! The installed contract and the running daemon say the same, to the word.
+//!
+//! Compared parsed: order and white space are nobody's promise, all else is.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use roxmltree::{Document, Node, ParsingOptions};
+use tcnd::bus::{names, proxy};
+use zbus::Connection;
 use zbus::fdo::IntrospectableProxy;
+use zbus::proxy::Defaults;
 
-use crate::puppet::busy;
+use crate::puppet::{adapter, busy};
 use crate::rig::{Pair, soon};
-use tcnd::bus::names;
+
+const CONTRACT: &str = include_str!("../../dbus/interfaces/org.tcncoalition.Tcnd1.xml");
+
+/// One interface: its members, each with its prose.
+pub(crate) type Members = BTreeMap<String, Member>;
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// `method`, `property` or `signal`.
+    pub(crate) kind: String,
+    /// The attributes but the name, in the order of their keys.
+    pub(crate) attributes: BTreeMap<String, String>,
+    /// Arguments in order: direction, name, type.
+    pub(crate) arguments: Vec<(String, String, String)>,
+    annotations: BTreeMap<String, String>,
+    prose: String,
+}
+
+impl Member {
+    /// `org.freedesktop.DBus.Property.EmitsChangedSignal`, "true" by default.
+    pub(crate) fn emits(&self) -> &str {
+        let key = "org.freedesktop.DBus.Property.EmitsChangedSignal";
+        self.annotations.get(key).map_or("true", String::as_str)
+    }
+}
+
+/// The interfaces in an introspection document, ours and `LogControl1`.
+pub(crate) fn parse(xml: &str) -> BTreeMap<String, Members> {
+    let options = ParsingOptions {
+        allow_dtd: true,
+        ..ParsingOptions::default()
+    };
+    let document = Document::parse_with_options(xml, options).unwrap();
+    let root = document.root_element();
+    assert_eq!(root.tag_name().name(), "node");
+    root.children()
+        .filter(|node| node.has_tag_name("interface"))
+        .map(|node| (attribute(node, "name"), members(node)))
+        .filter(|(name, _)| name.starts_with(names::BUS) || name == names::LOG_CONTROL)
+        .collect()
+}
+
+fn members(interface: Node<'_, '_>) -> Members {
+    let mut members = Members::new();
+    let mut prose = String::new();
+    for node in interface.children() {
+        if node.is_comment() {
+            prose = squeeze(node.text().unwrap_or_default());
+        } else if node.is_element() {
+            let member = member(node, std::mem::take(&mut prose));
+            assert_eq!(members.insert(attribute(node, "name"), member), None);
+        }
+    }
+    members
+}
+
+fn member(node: Node<'_, '_>, prose: String) -> Member {
+    let elements = |tag: &'static str| node.children().filter(move |child| child.has_tag_name(tag));
+    let argument = |arg| {
+        (
+            attribute(arg, "direction"),
+            attribute(arg, "name"),
+            attribute(arg, "type"),
+        )
+    };
+    let annotation = |note| (attribute(note, "name"), attribute(note, "value"));
+    Member {
+        kind: node.tag_name().name().to_owned(),
+        attributes: node
+            .attributes()
+            .filter(|attribute| attribute.name() != "name")
+            .map(|attribute| (attribute.name().to_owned(), attribute.value().to_owned()))
+            .collect(),
+        arguments: elements("arg").map(argument).collect(),
+        annotations: elements("annotation").map(annotation).collect(),
+        prose,
+    }
+}
+
+fn attribute(node: Node<'_, '_>, name: &str) -> String {
+    node.attribute(name).unwrap_or_default().to_owned()
+}
+
+fn squeeze(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What the daemon says of the object at `path`.
+pub(crate) async fn introspect(client: &Connection, path: &str) -> BTreeMap<String, Members> {
+    let object = IntrospectableProxy::builder(client)
+        .destination(names::BUS)
+        .path(path)
+        .build()
+        .await
+        .unwrap();
+    parse(&soon(object.introspect()).await.unwrap())
+}
+
+/// All interfaces of a daemon with one adapter, by name.
+pub(crate) async fn served(client: &Connection) -> BTreeMap<String, Members> {
+    let mut served = introspect(client, names::ROOT).await;
+    served.extend(introspect(client, &names::adapter_path("hci0").unwrap()).await);
+    served.extend(introspect(client, names::LOG_CONTROL_PATH).await);
+    served
+}
 
 #[tokio::test]
-async fn dump() {
+async fn the_daemon_serves_the_contract() {
     let rig = Pair::new(busy()).await;
-    for path in [
-        names::ROOT.to_owned(),
-        names::adapter_path("hci0").unwrap(),
-        names::LOG_CONTROL_PATH.to_owned(),
-    ] {
-        let proxy = IntrospectableProxy::builder(&rig.client)
-            .destination(names::BUS)
-            .path(path)
-            .build()
-            .await
-            .unwrap();
-        println!("{}", soon(proxy.introspect()).await.unwrap());
+    let mut served = served(&rig.client).await;
+    served.remove(names::LOG_CONTROL).unwrap();
+    let contract = parse(CONTRACT);
+
+    let interfaces: Vec<_> = contract.keys().map(String::as_str).collect();
+    assert_eq!(
+        interfaces,
+        [names::ADAPTER, names::CONTACTS, names::MANAGER]
+    );
+    for (interface, members) in &contract {
+        for (name, member) in members {
+            assert_eq!(
+                served[interface].get(name),
+                Some(member),
+                "{interface}.{name}"
+            );
+            assert!(member.prose.len() > 10, "{interface}.{name} says something");
+        }
     }
+    assert_eq!(
+        served, contract,
+        "nothing is served that is not in the contract"
+    );
+}
+
+/// LogControl1(5).
+#[tokio::test]
+async fn log_control_is_what_systemd_expects() {
+    let rig = Pair::new(busy()).await;
+    let served = introspect(&rig.client, names::LOG_CONTROL_PATH).await;
+    let log_control = &served[names::LOG_CONTROL];
+    let said: Vec<_> = log_control
+        .iter()
+        .map(|(name, member)| {
+            let get = |key: &str| member.attributes[key].as_str();
+            (name.as_str(), get("type"), get("access"), member.emits())
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("LogLevel", "s", "readwrite", "false"),
+            ("LogTarget", "s", "readwrite", "false"),
+            ("SyslogIdentifier", "s", "read", "false"),
+        ]
+    );
+}
+
+/// Interfaces are at their places, and nowhere else; the prefix in zbus's
+/// attributes is the one in `names`, because these paths and names are.
+#[tokio::test]
+async fn every_object_has_its_interfaces() {
+    let mut first = busy();
+    first.adapters.push(adapter("hci1"));
+    let rig = Pair::new(first).await;
+    for (path, interfaces) in [
+        ("/", vec![]),
+        (names::ROOT, vec![names::CONTACTS, names::MANAGER]),
+        (&format!("{}/adapter", names::ROOT), vec![]),
+        (
+            &format!("{}/adapter/hci0", names::ROOT),
+            vec![names::ADAPTER],
+        ),
+        (
+            &format!("{}/adapter/hci1", names::ROOT),
+            vec![names::ADAPTER],
+        ),
+        (names::LOG_CONTROL_PATH, vec![names::LOG_CONTROL]),
+    ] {
+        let there = introspect(&rig.client, path).await;
+        let there: Vec<_> = there.keys().map(String::as_str).collect();
+        assert_eq!(there, interfaces, "{path}");
+    }
+}
+
+#[test]
+fn the_proxies_name_what_names_names() {
+    fn defaults<T: Defaults>() -> [Option<&'static str>; 3] {
+        [
+            T::INTERFACE.as_ref().map(|name| name.as_str()),
+            T::DESTINATION.as_ref().map(|name| name.as_str()),
+            T::PATH.as_ref().map(|path| path.as_str()),
+        ]
+    }
+    let (bus, root) = (Some(names::BUS), Some(names::ROOT));
+    assert_eq!(
+        defaults::<proxy::ManagerProxy<'_>>(),
+        [Some(names::MANAGER), bus, root]
+    );
+    assert_eq!(
+        defaults::<proxy::ContactsProxy<'_>>(),
+        [Some(names::CONTACTS), bus, root]
+    );
+    assert_eq!(
+        defaults::<proxy::AdapterProxy<'_>>(),
+        [Some(names::ADAPTER), bus, None]
+    );
+}
+
+/// The list of everything the bus shows to everybody. Nothing about contacts,
+/// no number, no address. Whoever adds a property adds it here, having thought
+/// of who reads it.
+#[tokio::test]
+async fn nothing_else_is_public() {
+    let public = [
+        (names::ADAPTER, "AdvInstancesFree"),
+        (names::ADAPTER, "CanAdvertise"),
+        (names::ADAPTER, "LastProblem"),
+        (names::ADAPTER, "Name"),
+        (names::ADAPTER, "Powered"),
+        (names::ADAPTER, "PrivateAddress"),
+        (names::ADAPTER, "RecoveryCount"),
+        (names::ADAPTER, "Selected"),
+        (names::MANAGER, "Adapter"),
+        (names::MANAGER, "Advertising"),
+        (names::MANAGER, "ApiLevel"),
+        (names::MANAGER, "CurrentTcnAge"),
+        (names::MANAGER, "Enabled"),
+        (names::MANAGER, "Features"),
+        (names::MANAGER, "PauseHolds"),
+        (names::MANAGER, "PausedUntil"),
+        (names::MANAGER, "Problems"),
+        (names::MANAGER, "ReportsCheckedAt"),
+        (names::MANAGER, "RotationInterval"),
+        (names::MANAGER, "ScanMode"),
+        (names::MANAGER, "Scanning"),
+        (names::MANAGER, "Simulated"),
+        (names::MANAGER, "State"),
+        (names::MANAGER, "Version"),
+        (names::LOG_CONTROL, "LogLevel"),
+        (names::LOG_CONTROL, "LogTarget"),
+        (names::LOG_CONTROL, "SyslogIdentifier"),
+    ];
+    let public: BTreeSet<_> = public
+        .map(|(on, name)| (on.to_owned(), name.to_owned()))
+        .into();
+    let rig = Pair::new(busy()).await;
+    let mut shown = BTreeSet::new();
+    for (interface, members) in served(&rig.client).await {
+        for (name, member) in members {
+            assert_ne!(
+                member.kind, "signal",
+                "{interface}.{name} would reach every user"
+            );
+            if member.kind == "property" {
+                shown.insert((interface.clone(), name));
+            }
+        }
+    }
+    assert_eq!(shown, public);
 }

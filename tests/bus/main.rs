@@ -1,9 +1,8 @@
 //! The room `bus`, from outside.
 //!
-//! `contract`, `members`, `signals` and `holds` look at what the daemon says;
-//! the first three over a socket pair, without any bus. `policy` asks who may
-//! hear it, on a private bus with the policy file we ship, where callers are
-//! really other users: that needs root and dbus-daemon, and fails without.
+//! Over a socket pair, without any bus: `contract` holds what is served to the
+//! XML we install, `members` what the methods do, `signals` what is told when
+//! something changes, `files` what else is installed.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,9 +11,7 @@
 
 mod contract;
 mod files;
-mod holds;
 mod members;
-mod policy;
 mod puppet;
 mod rig;
 mod signals;

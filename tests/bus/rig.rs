@@ -22,7 +22,7 @@ pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
 /// The daemon's bus side and a caller, joined by a socket pair.
 pub(crate) struct Pair {
     pub(crate) client: Connection,
-    pub(crate) server: Connection,
+    _server: Connection,
     pub(crate) puppet: Puppet,
     pub(crate) log: Arc<Diary>,
 }
@@ -49,7 +49,7 @@ impl Pair {
         tokio::spawn(forward);
         Self {
             client,
-            server,
+            _server: server,
             puppet,
             log,
         }

@@ -1,1 +1,213 @@
-//! signals
+//! Every change of the daemon that is public is said, once, and nothing else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tcnd::bus::names;
+use tcnd::bus::proxy::ManagerProxy;
+use tcnd::daemon::{Hold, Pause, Problem, Snapshot, State};
+use tcnd::engine::UnixTime;
+use tcnd::radio::{AddressKind, Trouble};
+use zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
+use zbus::message::Type;
+use zbus::names::InterfaceName;
+use zbus::{Connection, MessageStream, OwnedVariant};
+
+use crate::contract;
+use crate::puppet::{adapter, busy, idle};
+use crate::rig::{Pair, soon};
+
+type Values = BTreeMap<String, OwnedVariant>;
+
+/// The next signal: path, member, and of `PropertiesChanged` the interface,
+/// what changed, and what was invalidated.
+async fn next(stream: &mut MessageStream) -> (String, String, String, Values, Vec<String>) {
+    loop {
+        let message = soon(stream.next()).await.unwrap().unwrap();
+        if message.message_type() != Type::Signal {
+            continue;
+        }
+        let header = message.header();
+        let path = header.path().unwrap().to_string();
+        let member = header.member().unwrap().to_string();
+        let body = message.body();
+        let (interface, changed, gone) = body.deserialize().unwrap_or_default();
+        return (path, member, interface, changed, gone);
+    }
+}
+
+async fn all(client: &Connection, path: &str, interface: &'static str) -> Values {
+    let properties = PropertiesProxy::builder(client)
+        .destination(names::BUS)
+        .path(path)
+        .build()
+        .await
+        .unwrap();
+    let interface = InterfaceName::from_static_str(interface).unwrap();
+    let all = soon(properties.get_all(interface)).await.unwrap();
+    all.into_iter().collect()
+}
+
+type Change = (&'static [&'static str], fn(&mut Snapshot));
+
+/// Each field of the snapshot, and the properties it stands in.
+const MANAGER: &[Change] = &[
+    (&["Enabled"], |now| now.enabled = true),
+    (&["State"], |now| now.state = State::Failed),
+    (&["Problems"], |now| {
+        now.problems.insert(Problem::StorageFull);
+    }),
+    (&["Advertising"], |now| now.advertising = true),
+    (&["ScanMode", "Scanning"], |now| now.scanning = true),
+    (&["Simulated"], |now| now.simulated = true),
+    (&["RotationInterval"], |now| {
+        now.rotation_interval = Duration::from_secs(60);
+    }),
+    (&["PausedUntil"], |now| now.paused = Pause::UntilResumed),
+    (&["PausedUntil"], |now| {
+        now.paused = Pause::Until(UnixTime(9))
+    }),
+    (&["PauseHolds"], |now| {
+        now.holds.push(Hold {
+            reason: "why".to_owned(),
+            application_id: "who".to_owned(),
+        });
+    }),
+];
+
+#[tokio::test]
+async fn each_change_is_one_signal_with_the_new_values() {
+    let rig = Pair::new(idle()).await;
+    let mut stream = MessageStream::from(&rig.client);
+    for (properties, change) in MANAGER {
+        rig.puppet.change(change);
+        let (path, member, interface, changed, gone) = next(&mut stream).await;
+        assert_eq!(
+            (path.as_str(), member.as_str(), interface.as_str()),
+            (names::ROOT, "PropertiesChanged", names::MANAGER)
+        );
+        let said: Vec<_> = changed.keys().map(String::as_str).collect();
+        assert_eq!(said, *properties);
+        assert_eq!(gone, [""; 0]);
+        let now = all(&rig.client, names::ROOT, names::MANAGER).await;
+        for (name, value) in changed {
+            assert_eq!(now[&name], value, "{name}");
+        }
+    }
+}
+
+/// A snapshot that says the same says nothing; the next one that differs is
+/// the next thing heard.
+#[tokio::test]
+async fn no_change_is_no_signal_and_many_are_one() {
+    let rig = Pair::new(idle()).await;
+    let mut stream = MessageStream::from(&rig.client);
+    rig.puppet.change(|_| {});
+    all(&rig.client, names::ROOT, names::MANAGER).await;
+    rig.puppet.change(|now| {
+        now.enabled = true;
+        now.state = State::Running;
+        now.advertising = true;
+    });
+    let (.., changed, _) = next(&mut stream).await;
+    let said: Vec<_> = changed.keys().map(String::as_str).collect();
+    assert_eq!(said, ["Advertising", "Enabled", "State"]);
+}
+
+/// What is promised to be signalled is signalled: the introspection says which.
+#[tokio::test]
+async fn every_property_that_promises_signals_has_them() {
+    let rig = Pair::new(idle()).await;
+    let mut stream = MessageStream::from(&rig.client);
+    rig.puppet.change(|now| *now = busy());
+    let (path, member, ..) = next(&mut stream).await;
+    assert_eq!(
+        (path.as_str(), member.as_str()),
+        (names::ROOT, "InterfacesAdded")
+    );
+    let (_, _, _, changed, _) = next(&mut stream).await;
+    let interfaces = contract::served(&rig.client).await;
+    let mut expected = promised(&interfaces[names::MANAGER]);
+    // Checking reports comes with reports; until then it cannot change.
+    expected.retain(|name| *name != "ReportsCheckedAt");
+    let said: Vec<_> = changed.keys().map(String::as_str).collect();
+    assert_eq!(said, expected);
+
+    rig.puppet.change(|now| {
+        let adapter = &mut now.adapters[0];
+        adapter.powered = false;
+        adapter.selected = false;
+        adapter.can_advertise = false;
+        adapter.address = AddressKind::Public;
+        adapter.instances_free = 1;
+        adapter.recoveries = 3;
+        adapter.last_trouble = Some(Trouble::AdapterBlocked);
+    });
+    let (path, member, interface, changed, _) = next(&mut stream).await;
+    let hci0 = names::adapter_path("hci0").unwrap();
+    assert_eq!(
+        (path.as_str(), member.as_str(), interface.as_str()),
+        (hci0.as_str(), "PropertiesChanged", names::ADAPTER)
+    );
+    let said: Vec<_> = changed.keys().map(String::as_str).collect();
+    assert_eq!(said, promised(&interfaces[names::ADAPTER]));
+    let now = all(&rig.client, &hci0, names::ADAPTER).await;
+    for (name, value) in changed {
+        assert_eq!(now[&name], value, "{name}");
+    }
+}
+
+/// The properties of an interface that signal their changes.
+fn promised(members: &contract::Members) -> Vec<&str> {
+    members
+        .iter()
+        .filter(|(_, member)| member.kind == "property" && member.emits() == "true")
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+/// An adapter has its object before the manager points at it, and keeps it
+/// until the manager has stopped to.
+#[tokio::test]
+async fn adapters_come_and_go() {
+    let rig = Pair::new(idle()).await;
+    let objects = ObjectManagerProxy::builder(&rig.client)
+        .destination(names::BUS)
+        .path(names::ROOT)
+        .build()
+        .await
+        .unwrap();
+    let managed = async || {
+        let managed = soon(objects.get_managed_objects()).await.unwrap();
+        // The folder between the root and an adapter is listed too, without
+        // an interface of ours.
+        let ours = managed
+            .into_iter()
+            .filter(|(_, interfaces)| interfaces.contains_key(names::ADAPTER));
+        let mut paths: Vec<_> = ours.map(|(path, _)| path.to_string()).collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(managed().await, [""; 0]);
+
+    let mut stream = MessageStream::from(&rig.client);
+    let hci0 = names::adapter_path("hci0").unwrap();
+    rig.puppet
+        .change(|now| now.adapters = vec![adapter("hci0")]);
+    let (.., member, _, _, _) = next(&mut stream).await;
+    assert_eq!(member, "InterfacesAdded");
+    let (.., changed, _) = next(&mut stream).await;
+    assert_eq!(changed.keys().collect::<Vec<_>>(), ["Adapter"]);
+    assert_eq!(managed().await, std::slice::from_ref(&hci0));
+    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    assert_eq!(manager.adapter().await.unwrap().as_str(), hci0);
+
+    rig.puppet
+        .change(|now| now.adapters = vec![adapter("no/path")]);
+    let (.., changed, _) = next(&mut stream).await;
+    assert_eq!(changed.keys().collect::<Vec<_>>(), ["Adapter"]);
+    let (.., member, _, _, _) = next(&mut stream).await;
+    assert_eq!(member, "InterfacesRemoved");
+    assert_eq!(managed().await, [""; 0]);
+}
