@@ -30,12 +30,15 @@ pub(super) enum CliError {
     /// The bus itself is not there.
     #[error("cannot connect to the {bus} bus: {}", root_cause(.why))]
     NoBus { bus: BusChoice, why: Unreachable },
+    /// The bus was there, and is not any longer.
+    #[error("the {bus} bus hung up")]
+    HungUp { bus: BusChoice },
     /// Nobody on the bus has tcnd's name.
     #[error("tcnd is not running")]
     NotRunning { bus: BusChoice },
     /// The bus, polkit or tcnd said no.
     #[error("not authorised: {text}")]
-    NotAuthorized { text: String },
+    NotAuthorized { bus: BusChoice, text: String },
     /// tcnd answered with another error.
     #[error("{text}")]
     Refused { name: String, text: String },
@@ -63,10 +66,8 @@ impl CliError {
     /// What went wrong in a call, by the name of the error reply.
     pub(super) fn from_call(bus: &BusChoice, error: zbus::Error) -> Self {
         let Some((name, text)) = reply(&error) else {
-            // A bus that hung up has no tcnd on it either.
-            let hung_up = matches!(error, zbus::Error::InputOutput(_));
-            return if hung_up {
-                Self::NotRunning { bus: bus.clone() }
+            return if matches!(error, zbus::Error::InputOutput(_)) {
+                Self::HungUp { bus: bus.clone() }
             } else {
                 Self::NotUnderstood(error)
             };
@@ -74,7 +75,8 @@ impl CliError {
         if is_absence(&name) {
             Self::NotRunning { bus: bus.clone() }
         } else if is_denial(&name) {
-            Self::NotAuthorized { text }
+            let bus = bus.clone();
+            Self::NotAuthorized { bus, text }
         } else {
             Self::Refused { name, text }
         }
@@ -83,7 +85,7 @@ impl CliError {
     /// How the program ends after it.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::NoBus { .. } | Self::NotRunning { .. } => Exit::Unreachable,
+            Self::NoBus { .. } | Self::HungUp { .. } | Self::NotRunning { .. } => Exit::Unreachable,
             Self::NotAuthorized { .. } => Exit::NotAuthorized,
             Self::Refused { .. }
             | Self::NotUnderstood(_)
@@ -98,7 +100,7 @@ impl CliError {
     /// The cure, in one line.
     pub(super) fn hint(&self) -> String {
         match self {
-            Self::NoBus { bus, .. } => match bus {
+            Self::NoBus { bus, .. } | Self::HungUp { bus } => match bus {
                 BusChoice::System => "start it with: systemctl start dbus".to_owned(),
                 BusChoice::Session => {
                     "run this inside a login session, or under dbus-run-session".to_owned()
@@ -110,10 +112,14 @@ impl CliError {
                 BusChoice::Session => "start it with: tcnd --bus session".to_owned(),
                 BusChoice::Address(address) => format!("start it with: tcnd --bus '{address}'"),
             },
-            Self::NotAuthorized { .. } => {
-                "join the group tcnd (usermod -aG tcnd NAME, then log in anew), or use sudo"
-                    .to_owned()
-            }
+            Self::NotAuthorized { bus, .. } => match bus {
+                BusChoice::System => "join the group tcnd (usermod -aG tcnd NAME, then log in \
+                     anew), or use sudo"
+                    .to_owned(),
+                BusChoice::Session | BusChoice::Address(_) => {
+                    "run it as the user who started tcnd".to_owned()
+                }
+            },
             Self::Refused { name, .. } => refusal_hint(name).to_owned(),
             Self::NotUnderstood(_) => {
                 "use a tcnctl and a tcnd of the same version; both know --version".to_owned()
@@ -202,10 +208,14 @@ mod tests {
         for bus in buses {
             let why = crate::bus::connect(&nowhere).await.unwrap_err();
             all.push(CliError::NotRunning { bus: bus.clone() });
+            all.push(CliError::HungUp { bus: bus.clone() });
+            all.push(CliError::NotAuthorized {
+                bus: bus.clone(),
+                text: text(),
+            });
             all.push(CliError::NoBus { bus, why });
         }
         all.extend([
-            CliError::NotAuthorized { text: text() },
             CliError::Refused {
                 name: "x.y".into(),
                 text: text(),

@@ -38,7 +38,7 @@ pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, 
             last = Some(essence);
         }
         let more = tokio::select! {
-            change = changes.next() => change.is_some(),
+            change = changes.next() => matches!(change, Some(Ok(_))),
             owner = owners.next() => owner.is_some(),
         };
         if !more {

@@ -102,7 +102,7 @@ async fn who_may_not_is_told_with_4_and_may_still_see_the_status() {
             "{complaint}"
         );
         assert!(
-            complaint.contains("\nhint: join the group tcnd"),
+            complaint.contains("\nhint: run it as the user who started tcnd"),
             "{complaint}"
         );
     }
