@@ -9,6 +9,13 @@
     reason = "a test may fail by panicking, and its helpers are not #[test]"
 )]
 
+mod doctor;
+mod documents;
+mod stand_in;
+mod switches;
+mod transcripts;
+mod watching;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
