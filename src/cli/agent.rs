@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
@@ -43,8 +44,10 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // It may have ended by itself already.
-        let _ = self.0.kill();
+        // Gently: it may have to give the terminal its echo back. It may also
+        // have ended by itself already.
+        let pid = Pid::from_child(&self.0);
+        let _ = kill_process(pid, Signal::TERM);
         let _ = self.0.wait();
     }
 }

@@ -18,10 +18,16 @@ use crate::config;
 #[command(name = "tcnctl", version, max_term_width = 80)]
 pub(super) struct Args {
     /// Print one JSON document instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 100)]
     pub(super) json: bool,
     /// The bus tcnd serves on: system, session, or a D-Bus address
-    #[arg(long, global = true, value_name = "BUS", default_value = "system")]
+    #[arg(
+        long,
+        global = true,
+        display_order = 101,
+        value_name = "BUS",
+        default_value = "system"
+    )]
     pub(super) bus: BusChoice,
     #[command(subcommand)]
     pub(super) command: Command,
@@ -62,7 +68,12 @@ pub(super) enum Live {
         #[arg(value_parser = config::parse_duration)]
         duration: Option<Duration>,
         /// Why, for others to see
-        #[arg(long, value_name = "TEXT", default_value = "")]
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
         reason: String,
     },
     /// End all pauses

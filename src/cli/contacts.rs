@@ -59,8 +59,11 @@ pub(super) async fn contacts(
     let mut options = HashMap::from([("to", Variant::from(to))]);
     options.extend(from.map(|from| ("from", Variant::from(from))));
     let summary = client.told(proxy.get_summary(options).await)?;
-    // Before the oldest contact there is nothing to draw.
-    let first = summary.oldest.max(from).filter(|first| *first < to);
+    // Before the oldest contact there is nothing to draw. A contact dated by a
+    // clock that was wrong may be half a century old; the bus limits the bars.
+    let earliest = to.saturating_sub(MOST_BARS * u64::from(HOUR));
+    let first = summary.oldest.max(from).max(Some(earliest));
+    let first = first.filter(|first| *first < to);
     let hours = match first {
         Some(first) if summary.numbers > 0 => {
             client.told(proxy.get_histogram(first, to, HOUR).await)?
@@ -74,6 +77,9 @@ pub(super) async fn contacts(
 }
 
 const HOUR: u32 = 3600;
+
+/// A little less than the daemon draws, which rounds the span up to hours.
+const MOST_BARS: u64 = 9_998;
 
 impl Contacts {
     fn new(from: Option<u64>, to: u64, summary: Summary, hours: Vec<(u64, u32, u32)>) -> Self {
@@ -136,7 +142,7 @@ impl Contacts {
         put(
             text,
             format_args!(
-                "{:<10} {:>8} {:>10}  {:<24}\n",
+                "{:<10} {:>8} {:>10}  {}\n",
                 "Day", "Numbers", "Sightings", "Hours 0 to 23"
             ),
         );

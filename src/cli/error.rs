@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use zbus::DBusError as _;
 
 use crate::bus::{BusChoice, Unreachable, names};
 use crate::config::ConfigError;
@@ -29,12 +30,15 @@ pub(super) enum CliError {
     /// The bus itself is not there.
     #[error("cannot connect to the {bus} bus: {}", root_cause(.why))]
     NoBus { bus: BusChoice, why: Unreachable },
+    /// The bus was there, and is not any longer.
+    #[error("the {bus} bus hung up")]
+    HungUp { bus: BusChoice },
     /// Nobody on the bus has tcnd's name.
     #[error("tcnd is not running")]
     NotRunning { bus: BusChoice },
     /// The bus, polkit or tcnd said no.
     #[error("not authorised: {text}")]
-    NotAuthorized { text: String },
+    NotAuthorized { bus: BusChoice, text: String },
     /// tcnd answered with another error.
     #[error("{text}")]
     Refused { name: String, text: String },
@@ -42,7 +46,7 @@ pub(super) enum CliError {
     #[error("tcnd gave an answer that is not understood: {0}")]
     NotUnderstood(#[source] zbus::Error),
     /// The configuration has faults.
-    #[error("{0}")]
+    #[error("the configuration is not valid:\n{0}")]
     Config(#[source] ConfigError),
     /// A file could not be read.
     #[error("{}: {source}", .file.display())]
@@ -63,7 +67,7 @@ impl CliError {
     pub(super) fn from_call(bus: &BusChoice, error: zbus::Error) -> Self {
         let Some((name, text)) = reply(&error) else {
             return if matches!(error, zbus::Error::InputOutput(_)) {
-                Self::NotRunning { bus: bus.clone() }
+                Self::HungUp { bus: bus.clone() }
             } else {
                 Self::NotUnderstood(error)
             };
@@ -71,7 +75,8 @@ impl CliError {
         if is_absence(&name) {
             Self::NotRunning { bus: bus.clone() }
         } else if is_denial(&name) {
-            Self::NotAuthorized { text }
+            let bus = bus.clone();
+            Self::NotAuthorized { bus, text }
         } else {
             Self::Refused { name, text }
         }
@@ -80,7 +85,7 @@ impl CliError {
     /// How the program ends after it.
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::NoBus { .. } | Self::NotRunning { .. } => Exit::Unreachable,
+            Self::NoBus { .. } | Self::HungUp { .. } | Self::NotRunning { .. } => Exit::Unreachable,
             Self::NotAuthorized { .. } => Exit::NotAuthorized,
             Self::Refused { .. }
             | Self::NotUnderstood(_)
@@ -95,7 +100,7 @@ impl CliError {
     /// The cure, in one line.
     pub(super) fn hint(&self) -> String {
         match self {
-            Self::NoBus { bus, .. } => match bus {
+            Self::NoBus { bus, .. } | Self::HungUp { bus } => match bus {
                 BusChoice::System => "start it with: systemctl start dbus".to_owned(),
                 BusChoice::Session => {
                     "run this inside a login session, or under dbus-run-session".to_owned()
@@ -107,10 +112,14 @@ impl CliError {
                 BusChoice::Session => "start it with: tcnd --bus session".to_owned(),
                 BusChoice::Address(address) => format!("start it with: tcnd --bus '{address}'"),
             },
-            Self::NotAuthorized { .. } => {
-                "join the group tcnd (usermod -aG tcnd NAME, then log in anew), or use sudo"
-                    .to_owned()
-            }
+            Self::NotAuthorized { bus, .. } => match bus {
+                BusChoice::System => "join the group tcnd (usermod -aG tcnd NAME, then log in \
+                     anew), or use sudo"
+                    .to_owned(),
+                BusChoice::Session | BusChoice::Address(_) => {
+                    "run it as the user who started tcnd".to_owned()
+                }
+            },
             Self::Refused { name, .. } => refusal_hint(name).to_owned(),
             Self::NotUnderstood(_) => {
                 "use a tcnctl and a tcnd of the same version; both know --version".to_owned()
@@ -140,21 +149,14 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// Name and text of an error reply, `None` if the error was none.
 pub(super) fn reply(error: &zbus::Error) -> Option<(String, String)> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "zbus's faults are its own and grow; only replies carry a name"
-    )]
-    match error {
-        zbus::Error::MethodError(name, text, _) => {
-            Some((name.to_string(), text.clone().unwrap_or_default()))
-        }
-        zbus::Error::FDO(error) => {
-            use zbus::DBusError as _;
-            let text = error.description().unwrap_or_default();
-            Some((error.name().to_string(), text.to_owned()))
-        }
-        _ => None,
+    if let zbus::Error::MethodError(name, text, _) = error {
+        return Some((name.to_string(), text.clone().unwrap_or_default()));
     }
+    if let zbus::Error::FDO(error) = error {
+        let text = error.description().unwrap_or_default();
+        return Some((error.name().to_string(), text.to_owned()));
+    }
+    None
 }
 
 /// The bus says so when nobody has the name and nobody can be started.
@@ -206,10 +208,14 @@ mod tests {
         for bus in buses {
             let why = crate::bus::connect(&nowhere).await.unwrap_err();
             all.push(CliError::NotRunning { bus: bus.clone() });
+            all.push(CliError::HungUp { bus: bus.clone() });
+            all.push(CliError::NotAuthorized {
+                bus: bus.clone(),
+                text: text(),
+            });
             all.push(CliError::NoBus { bus, why });
         }
         all.extend([
-            CliError::NotAuthorized { text: text() },
             CliError::Refused {
                 name: "x.y".into(),
                 text: text(),

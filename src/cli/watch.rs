@@ -7,6 +7,7 @@ use futures::StreamExt;
 use jiff::ZonedDateTime;
 use serde_json::{Value, json};
 use zbus::fdo::DBusProxy;
+use zbus::{MatchRule, MessageStream, message};
 
 use super::answer::{Reader, emit, to_json};
 use super::args::WatchFormat;
@@ -17,9 +18,8 @@ use crate::bus::names;
 
 /// Tells until the reader or the bus is gone.
 pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, CliError> {
-    let properties = client.properties().await?;
     let bus = client.told(DBusProxy::new(client.connection()).await)?;
-    let mut changes = client.told(properties.receive_properties_changed().await)?;
+    let mut changes = client.told(changes(client).await)?;
     let arguments = [(0, names::BUS)];
     let owners = bus.receive_name_owner_changed_with_args(&arguments).await;
     let mut owners = client.told(owners)?;
@@ -38,7 +38,7 @@ pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, 
             last = Some(essence);
         }
         let more = tokio::select! {
-            change = changes.next() => change.is_some(),
+            change = changes.next() => matches!(change, Some(Ok(_))),
             owner = owners.next() => owner.is_some(),
         };
         if !more {
@@ -47,6 +47,17 @@ pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, 
             )));
         }
     }
+}
+
+/// Everything tcnd says unasked: of itself, and of adapters that change, come
+/// or go.
+async fn changes(client: &Client) -> zbus::Result<MessageStream> {
+    let rule = MatchRule::builder()
+        .msg_type(message::Type::Signal)
+        .sender(names::BUS)
+        .path_namespace(names::ROOT)
+        .build()?;
+    MessageStream::for_match_rule(rule, client.connection(), None).await
 }
 
 fn render(status: Option<&Status>, format: WatchFormat) -> String {

@@ -112,13 +112,15 @@ impl Fragment {
     /// What `text` sets; what is wrong with it is added to `faults`.
     pub(super) fn parse(file: &Path, text: &str, faults: &mut Vec<Fault>) -> Self {
         let (document, errors) = DeTable::parse_recoverable(text);
-        let broken: Vec<Fault> = errors
+        let mut broken: Vec<Fault> = errors
             .into_iter()
             .map(|error| {
                 let at = error.span().map_or(0, |span| span.start);
                 Fault::at(file, line_of(text, at), Flaw::Syntax(error))
             })
             .collect();
+        // The parser's further complaints about a line follow from its first.
+        broken.dedup_by_key(|fault| fault.line());
         let mut fragment = Self::default();
         for (name, value) in document.get_ref() {
             let line = line_of(text, name.span().start);

@@ -220,3 +220,17 @@ pub(super) fn decode(text: &[u8]) -> Item {
         &STANDARD.decode(text).map_err(ItemError::Base64)?,
     )?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `read` refuses such a file either way; this is about what it holds
+    /// until then.
+    #[test]
+    fn no_file_makes_us_hold_more_than_one_item_too_many() {
+        let mut items = Items(Vec::new());
+        read_base64(&b"x\n".repeat(MAX_ITEMS + 1000), &mut items);
+        assert_eq!(items.0.len(), MAX_ITEMS + 1);
+    }
+}

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::bluez::{Bluez, Machine};
 
-/// Longer than anything is waited for by the radio before it tries again.
+/// Longer than anything the radio waits for.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 const BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
@@ -53,10 +53,9 @@ fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
             .enable_all()
             .build();
         runtime.unwrap().block_on(async {
-            // A subscriber with RUST_LOG-like levels would drown the failure:
-            // only what the radio warns of is shown.
-            let warnings = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO);
-            warnings.with_writer(std::io::stderr).init();
+            // Shown when the scenario fails.
+            let log = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO);
+            log.with_writer(std::io::stderr).init();
             scenario(bus).await;
         });
         return;
@@ -129,7 +128,7 @@ pub(crate) fn frame(byte: u8) -> Frame {
     Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))
 }
 
-/// The radio, and everything it said so far but statuses and frames heard.
+/// The radio, and the last status it told.
 pub(crate) struct Bench {
     pub(crate) radio: Radio,
     pub(crate) status: Status,

@@ -256,6 +256,8 @@ fn an_advert_bluez_dropped_is_noticed() {
     });
 }
 
+/// The slowest of all: 15 s until an answer is given up, 30 s until bluer's
+/// connection is closed.
 #[test]
 fn a_registration_never_answered_is_not_repeated_and_does_not_stay() {
     on_a_bus(async || {

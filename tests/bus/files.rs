@@ -17,6 +17,7 @@ use crate::contract::parse_document;
 const POLICY: &str = include_str!("../../dbus/system.d/org.tcncoalition.Tcnd1.conf");
 const ACTIONS: &str = include_str!("../../dbus/actions/org.tcncoalition.tcnd1.policy");
 const SERVICE: &str = include_str!("../../dbus/system-services/org.tcncoalition.Tcnd1.service");
+const UNIT: &str = include_str!("../../systemd/system/tcnd.service");
 const RULES: &str = include_str!("../../dbus/rules.d/50-tcnd.rules");
 const KIOSK: &str = include_str!("../../dbus/examples/50-tcnd-kiosk.rules");
 
@@ -122,6 +123,15 @@ fn the_service_file_starts_an_enabled_unit_only() {
             &unit
         ]
     );
+}
+
+/// The alias exists from the moment the unit is enabled; the bus starts it by that.
+#[test]
+fn the_unit_answers_to_the_bus() {
+    let said: Vec<_> = UNIT.lines().collect();
+    assert!(said.contains(&format!("Alias=dbus-{}.service", names::BUS).as_str()));
+    assert!(said.contains(&format!("BusName={}", names::BUS).as_str()));
+    assert!(said.contains(&"User=tcnd"));
 }
 
 /// No engine for JavaScript here: what the rules name has to exist.

@@ -22,6 +22,7 @@ pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
 /// The daemon's bus side and a caller, joined by a socket pair.
 pub(crate) struct Pair {
     pub(crate) client: Connection,
+    _server: Connection,
     pub(crate) puppet: Puppet,
     pub(crate) log: Arc<Diary>,
 }
@@ -42,12 +43,13 @@ impl Pair {
         let (server, client) = tokio::try_join!(server, client).unwrap();
         let (handle, puppet) = Puppet::new(first);
         let log = Arc::new(Diary::default());
-        let forward = bus::serve(server, handle, bouncer, log.clone())
+        let forward = bus::serve(server.clone(), handle, bouncer, log.clone())
             .await
             .unwrap();
         tokio::spawn(forward);
         Self {
             client,
+            _server: server,
             puppet,
             log,
         }

@@ -39,7 +39,14 @@ const PLAN: [Room; 11] = [
     (
         "store",
         &["protocol", "engine"],
-        &["rusqlite", "rustix", "tokio", "zeroize", "thiserror"],
+        &[
+            "rusqlite",
+            "rustix",
+            "tokio",
+            "tracing",
+            "zeroize",
+            "thiserror",
+        ],
     ),
     (
         "config",

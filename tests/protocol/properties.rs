@@ -48,8 +48,8 @@ proptest! {
 
         let mut slice = Vec::new();
         let mut tck = rak.first_temporary_contact_key();
-        while tck.index() <= span.last() {
-            if tck.index() >= span.first() {
+        for i in 1..=span.last().get() {
+            if i >= span.first().get() {
                 slice.push(tck.temporary_contact_number());
             }
             let Ratchet::Next(next) = tck.ratchet() else { break };

@@ -29,7 +29,11 @@ fn fold(start: u64, adverts: &[Advert]) -> Contact {
         let loss = -12 - rssi;
         attenuation[[55, 63, 73].iter().filter(|bound| loss > **bound).count()] += 1;
     }
-    let mean = |sum: f64| i16::try_from((sum / measured.len() as f64).round() as i64).unwrap();
+    let mean = || {
+        let (sum, count) = (measured.iter().sum::<i64>(), measured.len() as i64);
+        // To the nearest, as the engine does.
+        i16::try_from((2 * sum + count).div_euclid(2 * count)).unwrap()
+    };
     Contact {
         tcn: tcn(1),
         start: UnixTime(start),
@@ -41,7 +45,7 @@ fn fold(start: u64, adverts: &[Advert]) -> Contact {
         rssi_mean: if measured.is_empty() {
             RSSI_UNAVAILABLE
         } else {
-            mean(measured.iter().sum::<i64>() as f64)
+            mean()
         },
         count: u32::try_from(adverts.len()).unwrap(),
         attenuation,

@@ -99,12 +99,8 @@ async fn a_key_lives_as_long_as_one_of_its_numbers_and_its_name_for_ever() {
 fn keys(directory: &Path) -> Vec<i64> {
     let db = look(directory);
     let mut query = db.prepare("SELECT id FROM report_key ORDER BY id").unwrap();
-    let keys = query
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
-    keys
+    let keys = query.query_map([], |row| row.get(0)).unwrap();
+    keys.map(Result::unwrap).collect()
 }
 
 #[tokio::test]

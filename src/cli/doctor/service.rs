@@ -27,6 +27,7 @@ fn cure(error: &CliError) -> String {
             "install tcnd's D-Bus policy again, then: systemctl reload dbus".to_owned()
         }
         CliError::NoBus { .. }
+        | CliError::HungUp { .. }
         | CliError::NotRunning { .. }
         | CliError::Refused { .. }
         | CliError::NotUnderstood(_)

@@ -102,7 +102,7 @@ class Bluez:
     NAME, ADAPTER, OBJECTS = "org.bluez", "org.bluez.Adapter1", "org.freedesktop.DBus.ObjectManager"
 
     def __init__(self, loop, bus):
-        self.loop, self.bus, self.adapters = loop, bus, {}
+        self.loop, self.bus, self.adapters, self.begun = loop, bus, {}, 0.0
         bus.add_signal_receiver(self.added, "InterfacesAdded", self.OBJECTS, self.NAME)
         bus.add_signal_receiver(self.removed, "InterfacesRemoved", self.OBJECTS, self.NAME)
         bus.add_signal_receiver(self.changed, "PropertiesChanged", dbus.PROPERTIES_IFACE, self.NAME,
@@ -113,6 +113,7 @@ class Bluez:
         """A new bluetoothd: ask what it has; an ended one has nothing."""
         self.adapters.clear()
         if owner:
+            self.begun = time.time()
             proxy = self.bus.get_object(self.NAME, "/", introspect=False)
             proxy.GetManagedObjects(dbus_interface=self.OBJECTS, error_handler=lambda _: None,
                                     reply_handler=lambda objects: [self.added(*item) for item in objects.items()])
@@ -138,7 +139,10 @@ class Bluez:
 
     def set(self, address, name, value):
         """Flip a switch of the adapter, as a settings page would."""
-        proxy = self.bus.get_object(self.NAME, self.path(address), introspect=False)
+        path = self.path(address)
+        if not path:
+            raise Failed(f"BlueZ has no {address} whose {name} could be set")
+        proxy = self.bus.get_object(self.NAME, path, introspect=False)
         proxy.Set(self.ADAPTER, name, dbus.Boolean(value), dbus_interface=dbus.PROPERTIES_IFACE, signature="ssv")
 
 

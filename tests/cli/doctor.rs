@@ -1,0 +1,286 @@
+//! `tcnctl doctor` on made-up machines: BlueZ and the clock are played on the
+//! same private bus, which is the system bus for the doctor.
+
+use std::collections::BTreeMap;
+use std::process::Output;
+
+use serde_json::Value;
+use zbus::{Connection, connection, fdo, interface};
+
+use crate::stand_in::{StandIn, busy, idle, run};
+use crate::text;
+
+/// An adapter as BlueZ shows it.
+struct Adapter {
+    powered: bool,
+    discoverable: bool,
+    power_state: &'static str,
+}
+
+#[interface(name = "org.bluez.Adapter1")]
+impl Adapter {
+    #[zbus(property)]
+    fn powered(&self) -> bool {
+        self.powered
+    }
+
+    #[zbus(property)]
+    fn discoverable(&self) -> bool {
+        self.discoverable
+    }
+
+    #[zbus(property)]
+    fn power_state(&self) -> &str {
+        self.power_state
+    }
+
+    #[zbus(property)]
+    fn alias(&self) -> &str {
+        "kiosk"
+    }
+}
+
+/// What it can broadcast.
+struct Adverts {
+    active: u8,
+    free: u8,
+    channels: Vec<&'static str>,
+}
+
+#[interface(name = "org.bluez.LEAdvertisingManager1")]
+impl Adverts {
+    #[zbus(property)]
+    fn active_instances(&self) -> u8 {
+        self.active
+    }
+
+    #[zbus(property)]
+    fn supported_instances(&self) -> u8 {
+        self.free
+    }
+
+    #[zbus(property)]
+    fn supported_secondary_channels(&self) -> Vec<&str> {
+        self.channels.clone()
+    }
+}
+
+struct Clock(bool);
+
+#[interface(name = "org.freedesktop.timedate1")]
+impl Clock {
+    #[zbus(property, name = "NTPSynchronized")]
+    fn ntp_synchronized(&self) -> bool {
+        self.0
+    }
+}
+
+const FIT: Adapter = Adapter {
+    powered: true,
+    discoverable: false,
+    power_state: "on",
+};
+
+fn extended() -> Adverts {
+    Adverts {
+        active: 0,
+        free: 4,
+        channels: vec!["1M", "2M"],
+    }
+}
+
+/// Puts BlueZ on the bus of `it`.
+async fn bluez(it: &StandIn, adapter: Option<(Adapter, Option<Adverts>)>) -> Connection {
+    let bluez = connection::Builder::address(it.place.address.as_str())
+        .build()
+        .await
+        .unwrap();
+    let server = bluez.object_server();
+    server.at("/", fdo::ObjectManager).await.unwrap();
+    if let Some((adapter, adverts)) = adapter {
+        server.at("/org/bluez/hci0", adapter).await.unwrap();
+        if let Some(adverts) = adverts {
+            server.at("/org/bluez/hci0", adverts).await.unwrap();
+        }
+    }
+    bluez.request_name("org.bluez").await.unwrap();
+    bluez
+}
+
+async fn clock(it: &StandIn, synchronised: bool) -> Connection {
+    let clock = connection::Builder::address(it.place.address.as_str())
+        .build()
+        .await
+        .unwrap();
+    let path = "/org/freedesktop/timedate1";
+    let server = clock.object_server();
+    server.at(path, Clock(synchronised)).await.unwrap();
+    let name = "org.freedesktop.timedate1";
+    clock.request_name(name).await.unwrap();
+    clock
+}
+
+async fn doctor(it: &StandIn, words: &[&str]) -> Output {
+    let mut command = it.command(&[&["doctor"], words].concat());
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", &it.place.address);
+    run(command).await
+}
+
+/// Verdicts by the name of the check; failures must come with exit status 1,
+/// and all that is not well with a cure.
+async fn verdicts(it: &StandIn) -> BTreeMap<String, String> {
+    let output = doctor(it, &["--json"]).await;
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let checks = findings["checks"].as_array().unwrap();
+    let failed = checks.iter().any(|check| check["verdict"] == "fail");
+    assert_eq!(output.status.code(), Some(i32::from(failed)), "{findings}");
+    assert_eq!(findings["ok"], !failed);
+    for check in checks {
+        let bad = check["verdict"] == "warn" || check["verdict"] == "fail";
+        assert_eq!(check["cure"].is_string(), bad, "{check}");
+    }
+    let of = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
+    checks
+        .iter()
+        .map(|check| (of(check, "name"), of(check, "verdict")))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_fit_machine_passes() {
+    let it = StandIn::new(idle()).await;
+    let _bluez = bluez(&it, Some((FIT, Some(extended())))).await;
+    let _clock = clock(&it, true).await;
+    it.puppet.change(|shown| shown.enabled = true);
+    let verdicts = verdicts(&it).await;
+    let all = |name: &str| verdicts[name].as_str();
+    for name in [
+        "kernel",
+        "bluetoothd",
+        "adapter",
+        "discoverable",
+        "advertising",
+        "name",
+        "clock",
+        "tcnd",
+        "consent",
+    ] {
+        assert_eq!(all(name), "ok", "{name}");
+    }
+    assert_eq!(
+        all("privacy"),
+        "unchecked",
+        "nobody may think it was looked at"
+    );
+    let said = text(&doctor(&it, &[]).await.stdout);
+    assert!(
+        said.contains("hci0 has extended advertising, 0 in use, 4 free"),
+        "{said}"
+    );
+    assert!(said.ends_with("\nNothing is in the way.\n"), "{said}");
+}
+
+/// What a machine with this adapter is told.
+async fn is_told(
+    adapter: Option<(Adapter, Option<Adverts>)>,
+    name: &str,
+    verdict: &str,
+    said: &str,
+) {
+    let it = StandIn::new(idle()).await;
+    let _bluez = bluez(&it, adapter).await;
+    assert_eq!(verdicts(&it).await[name], verdict, "{said}");
+    let shown = text(&doctor(&it, &[]).await.stdout);
+    assert!(shown.contains(said), "{shown}");
+}
+
+#[tokio::test]
+async fn an_adapter_that_cannot_be_used_is_named() {
+    let off = |power_state| Adapter {
+        powered: false,
+        power_state,
+        ..FIT
+    };
+    let discoverable = Adapter {
+        discoverable: true,
+        ..FIT
+    };
+    let with = |adapter| Some((adapter, Some(extended())));
+    is_told(None, "adapter", "fail", "there is no Bluetooth adapter").await;
+    is_told(with(off("off")), "adapter", "fail", "bluetoothctl power on").await;
+    is_told(
+        with(off("off-blocked")),
+        "adapter",
+        "fail",
+        "rfkill unblock",
+    )
+    .await;
+    is_told(
+        with(discoverable),
+        "discoverable",
+        "fail",
+        "discoverable off",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_adapter_that_cannot_broadcast_is_named() {
+    let legacy = |active| Adverts {
+        active,
+        free: 0,
+        channels: Vec::new(),
+    };
+    let with = |adverts| Some((FIT, adverts));
+    is_told(with(None), "advertising", "fail", "hci0 cannot broadcast").await;
+    is_told(
+        with(Some(legacy(5))),
+        "advertising",
+        "warn",
+        "legacy advertising, 5 in use",
+    )
+    .await;
+    is_told(with(Some(legacy(0))), "advertising", "fail", "0 free").await;
+}
+
+#[tokio::test]
+async fn a_clock_that_drifts_is_a_warning_and_an_unknown_one_is_unchecked() {
+    let it = StandIn::new(idle()).await;
+    assert_eq!(verdicts(&it).await["clock"], "unchecked");
+    let _clock = clock(&it, false).await;
+    assert_eq!(verdicts(&it).await["clock"], "warn");
+}
+
+#[tokio::test]
+async fn it_helps_without_bluez_and_without_tcnd() {
+    let it = StandIn::new(idle()).await;
+    it.leave().await;
+    let verdicts = verdicts(&it).await;
+    assert_eq!(verdicts["bluetoothd"], "fail");
+    assert_eq!(verdicts["tcnd"], "fail");
+    let mut command = it.command(&["doctor"]);
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
+    let output = run(command).await;
+    assert_eq!(output.status.code(), Some(1));
+    let shown = text(&output.stdout);
+    assert!(
+        shown.contains("FAIL  system-bus") && shown.contains("FAIL  tcnd"),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn the_daemons_own_problems_are_told_with_their_cures() {
+    let it = StandIn::new(busy()).await;
+    let shown = text(&doctor(&it, &[]).await.stdout);
+    assert!(
+        shown.contains("FAIL  problem        scan-failed: "),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("runs, in a simulated neighbourhood"),
+        "{shown}"
+    );
+    it.puppet.change(|shown| shown.enabled = false);
+    assert_eq!(verdicts(&it).await["consent"], "warn");
+}

@@ -1,0 +1,103 @@
+//! `docs/tcnctl-json.md` is what scripts are written by: every document in it
+//! has exactly the keys that are printed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::stand_in::{StandIn, busy, run, soon};
+
+const PAGE: &str = include_str!("../../docs/tcnctl-json.md");
+const REPORT: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/fuzz/seeds/wire/specification"
+);
+
+/// The example under each heading.
+fn examples() -> BTreeMap<&'static str, Value> {
+    let sections = PAGE.split("\n## tcnctl ").skip(1);
+    sections
+        .map(|section| {
+            let (command, rest) = section.split_once('\n').unwrap();
+            let (_, block) = rest.split_once("```json\n").unwrap();
+            let (example, _) = block.split_once("\n```").unwrap();
+            (command, serde_json::from_str(example).unwrap())
+        })
+        .collect()
+}
+
+/// Every key with the way to it; all elements of a list count as one.
+fn keys(value: &Value) -> BTreeSet<String> {
+    fn walk(value: &Value, way: &str, found: &mut BTreeSet<String>) {
+        if let Some(object) = value.as_object() {
+            for (key, value) in object {
+                let way = format!("{way}.{key}");
+                walk(value, &way, found);
+                found.insert(way);
+            }
+        }
+        for value in value.as_array().into_iter().flatten() {
+            walk(value, &format!("{way}[]"), found);
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(value, "", &mut found);
+    found
+}
+
+#[tokio::test]
+async fn every_example_has_the_keys_that_are_printed() {
+    let it = StandIn::new(busy()).await;
+    let bad = it.place.folder.path().join("bad.toml");
+    fs::write(&bad, "tcn_perod = 1").unwrap();
+    for (command, example) in examples() {
+        let printed = match command {
+            "watch --format waybar" => first_of_watch(&it).await,
+            "config check" => print(&it, &["config", "check", bad.to_str().unwrap()]).await,
+            "report inspect" => print(&it, &["report", "inspect", REPORT, "--expand"]).await,
+            _ => print(&it, &[command]).await,
+        };
+        assert_eq!(keys(&printed), keys(&example), "{command}");
+    }
+}
+
+#[test]
+fn no_command_is_forgotten() {
+    let commands: Vec<_> = examples().into_keys().collect();
+    let expected = [
+        "config check",
+        "contacts",
+        "doctor",
+        "enable",
+        "pause",
+        "report inspect",
+        "resume",
+        "rotate",
+        "status",
+        "watch --format waybar",
+    ];
+    assert_eq!(commands, expected);
+}
+
+async fn print(it: &StandIn, words: &[&str]) -> Value {
+    let output = run(it.command(&[words, &["--json"]].concat())).await;
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+async fn first_of_watch(it: &StandIn) -> Value {
+    let mut command = it.command(&["watch", "--format", "waybar"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let line = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        line
+    });
+    let line = soon(line).await.unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    serde_json::from_str(&line).unwrap()
+}

@@ -1,0 +1,276 @@
+//! The two programs as a person meets them: the real `tcnd` with the simulated
+//! radio on a private bus, and the real `tcnctl` against it.
+//!
+//! Needs dbus-daemon (package dbus); without it every test here fails. Nothing
+//! sleeps: a state is asked for until it is there.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking, and its helpers are not #[test]"
+)]
+
+mod doctor;
+mod documents;
+mod stand_in;
+mod switches;
+mod transcripts;
+mod watching;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A private bus and a folder for one test; both go with it.
+struct Place {
+    bus: Child,
+    address: String,
+    folder: TempDir,
+}
+
+/// A running daemon; killed if the test ends before it.
+struct Daemon(Child);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.bus.kill();
+        let _ = self.bus.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Place {
+    fn new() -> Self {
+        let mut bus = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dbus-daemon is needed: apt-get install dbus");
+        let mut address = String::new();
+        BufReader::new(bus.stdout.take().unwrap())
+            .read_line(&mut address)
+            .unwrap();
+        let address = address.trim().to_owned();
+        Self {
+            bus,
+            address,
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn tcnd(&self) -> Command {
+        self.tcnd_in(&self.state())
+    }
+
+    fn tcnd_in(&self, state: &Path) -> Command {
+        let config = self.folder.path().join("empty.toml");
+        fs::write(&config, "").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd"));
+        command.args(["--radio", "fake", "--bus", &self.address, "--state-dir"]);
+        command.arg(state).arg("--config").arg(config);
+        command.stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts the daemon and waits until it answers.
+    fn start(&self) -> Daemon {
+        let daemon = Daemon(self.tcnd().spawn().unwrap());
+        self.until(|status| status["version"].is_string());
+        daemon
+    }
+
+    fn tcnctl(&self, words: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_tcnctl"))
+            .args(["--bus", &self.address])
+            .args(words)
+            .output()
+            .unwrap()
+    }
+
+    fn json(&self, words: &[&str]) -> Value {
+        let output = self.tcnctl(&[words, &["--json"]].concat());
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            text(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Asks for the status until it is right; each question is a process, so
+    /// the count is a deadline of some seconds at least.
+    fn until(&self, right: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..1000 {
+            let output = self.tcnctl(&["status", "--json"]);
+            last = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+            if right(&last) {
+                return last;
+            }
+        }
+        panic!("the state was not reached; the last was {last}");
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn nothing_is_on_the_air_before_consent_and_after_it_is() {
+    let place = Place::new();
+    let _daemon = place.start();
+    let status = place.json(&["status"]);
+    assert_eq!(
+        (&status["state"], &status["enabled"]),
+        (&"idle".into(), &false.into())
+    );
+    assert_eq!(
+        (&status["advertising"], &status["simulated"]),
+        (&false.into(), &true.into())
+    );
+    assert!(place.tcnctl(&["enable"]).status.success());
+    place.until(|status| status["advertising"] == true && status["scanning"] == true);
+    assert!(place.tcnctl(&["rotate"]).status.success());
+    assert!(
+        place
+            .tcnctl(&["pause", "--reason", "a test"])
+            .status
+            .success()
+    );
+    let paused = place.json(&["status"]);
+    assert_eq!(
+        (&paused["state"], &paused["advertising"]),
+        (&"paused".into(), &false.into())
+    );
+    assert!(place.tcnctl(&["resume"]).status.success());
+    place.until(|status| status["advertising"] == true);
+    assert!(place.tcnctl(&["disable"]).status.success());
+    assert_eq!(place.json(&["status"])["enabled"], false);
+}
+
+#[test]
+fn consent_and_a_pause_outlive_a_restart() {
+    let place = Place::new();
+    let mut daemon = place.start();
+    assert!(place.tcnctl(&["enable"]).status.success());
+    assert!(place.tcnctl(&["pause"]).status.success());
+    let pid = rustix::process::Pid::from_child(&daemon.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let ended = daemon.0.wait().unwrap();
+    let mut log = String::new();
+    daemon
+        .0
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut log)
+        .unwrap();
+    assert!(ended.success(), "{ended}: {log}");
+    assert!(
+        !place.state().join("tcnd.sqlite-wal").exists(),
+        "the journal was not folded in"
+    );
+    let _daemon = Daemon(place.tcnd().spawn().unwrap());
+    let status = place.until(|status| status["version"].is_string());
+    assert_eq!(
+        (&status["state"], &status["enabled"]),
+        (&"paused".into(), &true.into())
+    );
+}
+
+#[test]
+fn a_second_daemon_is_refused_with_the_cure() {
+    let place = Place::new();
+    let _daemon = place.start();
+    let same_folder = place.tcnd().output().unwrap();
+    assert_eq!(same_folder.status.code(), Some(1));
+    assert!(
+        text(&same_folder.stderr).contains("--state-dir"),
+        "{}",
+        text(&same_folder.stderr)
+    );
+    let elsewhere = TempDir::new().unwrap();
+    let mut same_bus = Daemon(place.tcnd_in(elsewhere.path()).spawn().unwrap());
+    let mut log = String::new();
+    // Ends with the process; one that took the name would go on and hang here.
+    same_bus
+        .0
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut log)
+        .unwrap();
+    assert_eq!(same_bus.0.wait().unwrap().code(), Some(1), "{log}");
+    assert!(log.contains("--bus"), "{log}");
+}
+
+#[test]
+fn without_a_daemon_the_status_is_3_and_a_wrong_word_is_2() {
+    let place = Place::new();
+    let absent = place.tcnctl(&["status"]);
+    assert_eq!(absent.status.code(), Some(3));
+    assert!(absent.stdout.is_empty() && !absent.stderr.is_empty());
+    assert_eq!(place.tcnctl(&["statsu"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_faulty_configuration_is_named_by_line_and_the_nearest_key() {
+    let place = Place::new();
+    let file = place.folder.path().join("bad.toml");
+    fs::write(&file, "enabled = true\ntcn_perod = \"15min\"\n").unwrap();
+    let checked = place.tcnctl(&["config", "check", file.to_str().unwrap()]);
+    let said = text(&checked.stdout) + &text(&checked.stderr);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(
+        said.contains("bad.toml:2") && said.contains("tcn_period"),
+        "{said}"
+    );
+    let started = place.tcnd().arg("--config").arg(&file).output().unwrap();
+    assert_eq!(started.status.code(), Some(78), "{}", text(&started.stderr));
+}
+
+#[test]
+fn reports_are_inspected_without_a_daemon() {
+    let vectors = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/protocol/vectors/tcn_reference.json"
+    );
+    let reference: Value = serde_json::from_str(&fs::read_to_string(vectors).unwrap()).unwrap();
+    assert!(reference["rak"].is_string());
+    let seeds = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fuzz/seeds/wire/specification"
+    );
+    let place = Place::new();
+    let inspected = place.json(&["report", "inspect", seeds, "--expand"]);
+    let report = &inspected["reports"][0];
+    assert_eq!(
+        (&report["valid"], &report["error"]),
+        (&true.into(), &Value::Null)
+    );
+    assert_eq!(report["rvk"], reference["rvk"]);
+    let expanded = report["tcns"].as_array().unwrap().len();
+    assert_eq!(report["tcn_count"], expanded);
+    let mut bytes = fs::read(seeds).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let flipped = place.folder.path().join("flipped");
+    fs::write(&flipped, bytes).unwrap();
+    let refused = place.tcnctl(&["report", "inspect", flipped.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(1));
+}

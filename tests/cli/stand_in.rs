@@ -1,0 +1,134 @@
+//! The daemon's bus side on a private bus, with a puppet in the driver's place,
+//! and the real tcnctl before it.
+
+#[path = "../bus/puppet.rs"]
+mod puppet;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tcnd::bus::{self, Bouncer, BusChoice, Log, LogLevel, LogTarget};
+use tcnd::daemon::Snapshot;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, Variant, fdo};
+
+use crate::{Place, text};
+
+pub(crate) use puppet::{Puppet, busy, idle};
+
+/// Waits for something that must happen.
+pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), event)
+        .await
+        .expect("it happens within a minute")
+}
+
+/// A served daemon without a daemon.
+pub(crate) struct StandIn {
+    pub(crate) place: Place,
+    pub(crate) puppet: Puppet,
+    connection: Connection,
+}
+
+impl StandIn {
+    /// One that trusts us.
+    pub(crate) async fn new(first: Snapshot) -> Self {
+        Self::with(first, rustix::process::geteuid().as_raw()).await
+    }
+
+    /// One that trusts this user alone.
+    pub(crate) async fn with(first: Snapshot, uid: u32) -> Self {
+        let place = Place::new();
+        let address = BusChoice::Address(place.address.clone());
+        let connection = bus::connect(&address).await.unwrap();
+        let (handle, puppet) = Puppet::new(first);
+        let bouncer = Bouncer::same_user(uid);
+        let served = bus::serve(connection.clone(), handle, bouncer, Arc::new(Mute)).await;
+        tokio::spawn(served.unwrap());
+        Self {
+            place,
+            puppet,
+            connection,
+        }
+    }
+
+    /// Runs tcnctl to its end, at 18:30 in the zone UTC wherever we are.
+    pub(crate) async fn tcnctl(&self, words: &[&str]) -> Output {
+        run(self.command(words)).await
+    }
+
+    /// The document of a command that succeeds.
+    pub(crate) async fn json(&self, words: &[&str]) -> Value {
+        let output = self.tcnctl(&[words, &["--json"]].concat()).await;
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        let lines = text(&output.stdout);
+        assert_eq!(lines.lines().count(), 1, "{words:?}: {lines}");
+        serde_json::from_str(&lines).unwrap()
+    }
+
+    /// What it prints, if it succeeds.
+    pub(crate) async fn text(&self, words: &[&str]) -> String {
+        let output = self.tcnctl(words).await;
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{words:?}: {output:?}");
+        text(&output.stdout)
+    }
+
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+        command.args(["--bus", &self.place.address]).args(words);
+        command.env("TZ", "UTC");
+        command
+    }
+
+    /// The daemon says that something changed, and nothing has.
+    pub(crate) async fn repeat_itself(&self) {
+        let nothing: HashMap<&str, Variant<'_>> = HashMap::new();
+        let emitter = SignalEmitter::new(&self.connection, bus::names::ROOT).unwrap();
+        let manager = bus::names::MANAGER.try_into().unwrap();
+        fdo::Properties::properties_changed(&emitter, manager, nothing, Default::default())
+            .await
+            .unwrap();
+    }
+
+    /// The daemon goes away, the bus stays.
+    pub(crate) async fn leave(&self) {
+        self.connection.release_name(bus::names::BUS).await.unwrap();
+    }
+
+    /// And comes back.
+    pub(crate) async fn come_back(&self) {
+        self.connection.request_name(bus::names::BUS).await.unwrap();
+    }
+}
+
+/// Runs a command while the runtime goes on serving.
+pub(crate) async fn run(mut command: Command) -> Output {
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    soon(ended).await.unwrap()
+}
+
+/// No log.
+struct Mute;
+
+impl Log for Mute {
+    fn level(&self) -> LogLevel {
+        LogLevel::Notice
+    }
+
+    fn set_level(&self, _: LogLevel) {}
+
+    fn target(&self) -> LogTarget {
+        LogTarget::Journal
+    }
+
+    fn set_target(&self, _: LogTarget) -> bool {
+        false
+    }
+
+    fn reset(&self) {}
+}

@@ -1,0 +1,256 @@
+//! What each command asks of the daemon, what it says of the answer, and how
+//! it ends when the answer is no.
+
+use std::process::Stdio;
+
+use serde_json::json;
+use tcnd::daemon::{Hold, Pause, Refusal, State};
+
+use crate::stand_in::{StandIn, busy, idle, run};
+use crate::text;
+
+#[tokio::test]
+async fn every_switch_asks_for_what_it_says() {
+    let mut it = StandIn::new(busy()).await;
+    let cases: &[(&[&str], &str, &str)] = &[
+        (&["enable"], "Enable", "tcnd is enabled"),
+        (&["disable"], "Disable", "tcnd is disabled"),
+        (
+            &["pause"],
+            r#"Pause 0s "" "" None"#,
+            "until somebody resumes",
+        ),
+        (
+            &["pause", "1h 30min", "--reason", "a meeting"],
+            r#"Pause 5400s "a meeting" "" None"#,
+            "tcnd is paused until ",
+        ),
+        (&["pause", "0s"], r#"Pause 1s "" "" None"#, "tcnd is paused"),
+        (&["resume"], "Resume 0", "tcnd goes on"),
+        (&["rotate"], "Rotate", "a new number and a new address"),
+    ];
+    for (words, asked, said) in cases {
+        let text = it.text(words).await;
+        assert!(text.contains(said), "{words:?}: {text}");
+        assert_eq!(it.puppet.heard(), [*asked], "{words:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_tells_scripts_its_cookie_and_end() {
+    let it = StandIn::new(busy()).await;
+    let endless = it.json(&["pause"]).await;
+    assert_eq!(endless, json!({"paused": true, "cookie": 7, "until": null}));
+    let before = jiff::Timestamp::now().as_second();
+    let ending = it.json(&["pause", "1h"]).await;
+    let after = jiff::Timestamp::now().as_second();
+    let until = ending["until"].as_i64().unwrap();
+    assert!((before + 3600..=after + 3600).contains(&until), "{until}");
+}
+
+#[tokio::test]
+async fn a_refusal_ends_with_1_and_the_cure() {
+    let it = StandIn::new(idle()).await;
+    let cases = [
+        (
+            Refusal::NotReady("not enabled"),
+            "not enabled",
+            "tcnctl status",
+        ),
+        (Refusal::Busy, "too many pauses", "tcnctl resume"),
+        (
+            Refusal::InvalidRange("from is late"),
+            "from is late",
+            "--from",
+        ),
+        (
+            Refusal::InvalidArgument("too long"),
+            "too long",
+            "tcnctl help",
+        ),
+        (Refusal::Storage, "contact log", "journalctl -u tcnd"),
+    ];
+    for (refusal, said, cure) in cases {
+        it.puppet.refuse(Some(refusal.clone()));
+        let output = it.tcnctl(&["rotate", "--json"]).await;
+        let complaint = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{refusal:?}");
+        assert!(output.stdout.is_empty(), "{refusal:?}");
+        let lines: Vec<_> = complaint.lines().collect();
+        assert!(
+            lines[0].starts_with("error: ") && lines[0].contains(said),
+            "{complaint}"
+        );
+        assert!(
+            lines[1].starts_with("hint: ") && lines[1].contains(cure),
+            "{complaint}"
+        );
+        assert_eq!(lines.len(), 2, "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_with_4_and_may_still_see_the_status() {
+    let somebody_else = rustix::process::geteuid().as_raw() + 1;
+    let mut it = StandIn::with(busy(), somebody_else).await;
+    for words in [&["enable"][..], &["pause"], &["contacts"]] {
+        let output = it.tcnctl(words).await;
+        assert_eq!(output.status.code(), Some(4), "{words:?}: {output:?}");
+        let complaint = text(&output.stderr);
+        assert!(
+            complaint.starts_with("error: not authorised"),
+            "{complaint}"
+        );
+        assert!(
+            complaint.contains("\nhint: run it as the user who started tcnd"),
+            "{complaint}"
+        );
+    }
+    assert!(it.puppet.heard().is_empty(), "nothing got through");
+    assert!(it.tcnctl(&["status"]).await.status.success());
+}
+
+#[tokio::test]
+async fn the_status_can_be_read_by_a_newcomer() {
+    let it = StandIn::new(idle()).await;
+    let expected = "\
+tcnd is idle: nobody has consented yet, so nothing is broadcast.
+  On the air   no
+  Listening    no
+  Next         consent with: tcnctl enable
+";
+    assert_eq!(it.text(&["status"]).await, expected);
+    it.puppet.change(|shown| {
+        *shown = busy();
+        shown.paused = Pause::No;
+        shown.holds.clear();
+    });
+    let expected = "\
+tcnd is running, but not all of it works.
+This is a simulation: the neighbourhood is made up.
+  On the air   yes, a number that is 1 minute old; each is replaced within 10 minutes
+  Listening    yes
+  Adapter      hci0, on, in use
+  Problem      Bluetooth refuses to listen; tcnd keeps trying.
+    cure       systemctl restart bluetooth
+  Problem      More numbers are heard than there is room for; some were dropped.
+    cure       nothing needs to be done if this is a crowd; otherwise someone floods the air
+";
+    assert_eq!(it.text(&["status"]).await, expected);
+}
+
+#[tokio::test]
+async fn the_status_tells_who_paused_until_when() {
+    let it = StandIn::new(busy()).await;
+    it.puppet.change(|shown| {
+        *shown = idle();
+        shown.enabled = true;
+        shown.state = State::Paused;
+        shown.paused = Pause::Until(tcnd::engine::UnixTime(4_102_444_800));
+        shown.holds = vec![Hold {
+            reason: "exam\u{1b}[2J".to_owned(),
+            application_id: "org.example.Diary".to_owned(),
+        }];
+    });
+    let expected = "\
+tcnd is paused until 2100-01-01 00:00: no number of yours is on the air.
+  On the air   no
+  Listening    no
+  Paused for   exam [2J (org.example.Diary)
+  Next         resume it with: tcnctl resume
+";
+    assert_eq!(it.text(&["status"]).await, expected);
+}
+
+#[tokio::test]
+async fn contacts_are_summed_up_by_day_and_hour() {
+    let mut it = StandIn::new(busy()).await;
+    let expected = "\
+3 numbers since 1970-01-01 02:00, heard 4294967295 times.
+How strong the signal was, from very near to far:
+  up to 55 dB        1
+  up to 63 dB        2
+  up to 73 dB        3
+  over 73 dB         4
+Day         Numbers  Sightings  Hours 0 to 23
+1970-01-02        3          9  █
+";
+    assert_eq!(it.text(&["contacts", "--to", "@100000"]).await, expected);
+    let asked = it.puppet.heard();
+    assert_eq!(asked, ["Summary 0 100800", "Histogram 7200 100800 3600"]);
+    it.text(&["contacts", "--from", "1970-01-02", "--to", "1970-01-03"])
+        .await;
+    let asked = it.puppet.heard();
+    assert_eq!(
+        asked,
+        ["Summary 86400 259200", "Histogram 86400 259200 3600"]
+    );
+}
+
+#[tokio::test]
+async fn a_contact_dated_by_a_wrong_clock_does_not_stop_the_summary() {
+    let mut it = StandIn::new(busy()).await;
+    it.text(&["contacts"]).await;
+    assert!(it.puppet.heard()[1].starts_with("Histogram 1"));
+}
+
+#[tokio::test]
+async fn a_reader_that_left_is_no_error_and_a_full_disk_is_one() {
+    let it = StandIn::new(busy()).await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = it.command(&["status"]);
+    command.stdout(writer).stderr(Stdio::piped());
+    let output = run_kept(command).await;
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let mut command = it.command(&["status"]);
+    command.stdout(full).stderr(Stdio::piped());
+    let output = run_kept(command).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("\nhint: make room"),
+        "{output:?}"
+    );
+}
+
+/// `Command::output` would put a pipe of its own in the place of ours.
+async fn run_kept(mut command: std::process::Command) -> std::process::Output {
+    let child = command.spawn().unwrap();
+    drop(command);
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    crate::stand_in::soon(ended).await.unwrap()
+}
+
+#[tokio::test]
+async fn without_the_daemon_or_the_bus_it_ends_with_3() {
+    let it = StandIn::new(idle()).await;
+    it.leave().await;
+    for words in [&["status"][..], &["enable"], &["contacts"]] {
+        let output = it.tcnctl(words).await;
+        assert_eq!(output.status.code(), Some(3), "{words:?}: {output:?}");
+        let complaint = text(&output.stderr);
+        let expected = format!(
+            "error: tcnd is not running\nhint: start it with: tcnd --bus '{}'\n",
+            it.place.address
+        );
+        assert_eq!(complaint, expected, "{words:?}");
+    }
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+    command.arg("status");
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
+    let output = run(command).await;
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(
+        text(&output.stderr),
+        "error: cannot connect to the system bus: No such file or directory (os error 2)\n\
+         hint: start it with: systemctl start dbus\n"
+    );
+}
