@@ -1,6 +1,6 @@
 //! The room `bus`, from outside.
 //!
-//! `contract`, `members` and `signals` look at what the daemon says, over a
+//! `contract`, `members`, `sums` and `signals` look at what the daemon says, over a
 //! socket pair, without any bus; `files` at the files beside it. `policy`,
 //! `questions` and `holds` ask who may hear it, on a private bus with the policy
 //! file we ship, where callers are really other users: that needs root and
@@ -21,4 +21,5 @@ mod puppet;
 mod questions;
 mod rig;
 mod signals;
+mod sums;
 mod town;

@@ -1,0 +1,105 @@
+//! The contact log as a client gets it: in sums, by whole hours, within bounds.
+
+use tcnd::bus::names;
+use tcnd::bus::proxy::{ContactsProxy, Statistics, Summary};
+
+use crate::members::{error_name, none, options};
+use crate::puppet::idle;
+use crate::rig::{Pair, soon};
+
+#[tokio::test]
+async fn contacts_in_sums() {
+    let mut rig = Pair::new(idle()).await;
+    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    let summary = soon(contacts.get_summary(none())).await.unwrap();
+    assert_eq!(
+        summary,
+        Summary {
+            numbers: 3,
+            sightings: u32::MAX,
+            oldest: Some(7200),
+            per_day: vec![(86_400, 3, 9)],
+            attenuation: vec![(55, 1), (63, 2), (73, 3), (255, 4)],
+        }
+    );
+    let bars = soon(contacts.get_histogram(0, 7200, 3600)).await.unwrap();
+    assert_eq!(bars, [(86_400, 3, 9)]);
+    let statistics = soon(contacts.get_statistics()).await.unwrap();
+    assert_eq!(
+        statistics,
+        Statistics {
+            rotations: 1,
+            advert_ok: 2,
+            advert_fail: 3,
+            scan_restarts: 4,
+            invalid_frames: 5,
+            dropped: 6,
+            db_bytes: 7,
+            rows: 8,
+        }
+    );
+    let end = i64::MAX.unsigned_abs() / 3600 * 3600;
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            &format!("Summary 0 {end}"),
+            "Histogram 0 7200 3600",
+            "Statistics",
+        ]
+    );
+}
+
+/// Spans are widened to whole hours: two that differ by a second get the same
+/// answer, so nobody can find out a time by subtracting.
+#[tokio::test]
+async fn nothing_finer_than_an_hour() {
+    let mut rig = Pair::new(idle()).await;
+    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    for (from, to) in [(3600, 7200), (3601, 7200), (7199, 7200), (3600, 3601)] {
+        let span = options([("from", from.into()), ("to", to.into())]);
+        soon(contacts.get_summary(span)).await.unwrap();
+        soon(contacts.get_histogram(from, to, 3600)).await.unwrap();
+        let asked = ["Summary 3600 7200", "Histogram 3600 7200 3600"];
+        assert_eq!(rig.puppet.heard(), asked, "{from}..{to}");
+    }
+}
+
+#[tokio::test]
+async fn histograms_out_of_range() {
+    let mut rig = Pair::new(idle()).await;
+    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    const HOURS: u64 = 3600;
+    for (from, to, bucket) in [
+        (1, 1, 3600),
+        (2, 1, 3600),
+        (0, 7200, 0),
+        (0, 7200, 3599),
+        (0, 7200, 3601),
+        (0, 7200, 5400),
+        (0, 10_001 * HOURS, 3600),
+        (0, u64::MAX, u32::MAX / 3600 * 3600),
+    ] {
+        let answer = soon(contacts.get_histogram(from, to, bucket)).await;
+        let name = error_name(answer);
+        assert_eq!(name, names::error::INVALID_RANGE, "{from}..{to}/{bucket}");
+    }
+    let reversed = options([("from", 2_u64.into()), ("to", 1_u64.into())]);
+    let answer = soon(contacts.get_summary(reversed)).await;
+    assert_eq!(error_name(answer), names::error::INVALID_RANGE);
+    assert_eq!(rig.puppet.heard(), [""; 0]);
+
+    soon(contacts.get_histogram(0, 10_000 * HOURS, 3600))
+        .await
+        .unwrap();
+    soon(contacts.get_histogram(u64::MAX - 1, u64::MAX, 3600))
+        .await
+        .unwrap();
+    let end = i64::MAX.unsigned_abs() / HOURS * HOURS;
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            "Histogram 0 36000000 3600".to_owned(),
+            format!("Histogram {} {end} 3600", end - HOURS),
+        ]
+    );
+}
