@@ -6,7 +6,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -139,20 +139,7 @@ fn private_file(path: &Path) -> io::Result<File> {
 
 /// `None` if the file is damaged.
 fn open_whole(path: &Path) -> Result<Option<(Connection, Resume)>, OpenError> {
-    let newer = |found| {
-        let path = path.to_owned();
-        Err(OpenError::Newer {
-            path,
-            found,
-            known: FORMAT,
-        })
-    };
-    // Asked of the bare file first: SQLite may write when it opens one.
-    match private_file(path).and_then(|file| header_format(&file)) {
-        Ok(Some(found)) if found > FORMAT => return newer(found),
-        Ok(_) => {}
-        Err(source) => return Err(at(path, source)),
-    }
+    private_file(path).map_err(|source| at(path, source))?;
     let failed = |source| OpenError::Sqlite {
         path: path.to_owned(),
         source,
@@ -160,31 +147,17 @@ fn open_whole(path: &Path) -> Result<Option<(Connection, Resume)>, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
     match examine(&db).and_then(|found| Ok((found, prepare(&mut db, found)?))) {
-        Ok((Examined::Newer(found), _)) => newer(found),
+        Ok((Examined::Newer(found), _)) => Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known: FORMAT,
+        }),
         Ok((Examined::Fresh | Examined::Ours | Examined::Damaged, resume)) => {
             Ok(resume.map(|resume| (db, resume)))
         }
         Err(error) if is_damage(&error) => Ok(None),
         Err(error) => Err(failed(error)),
     }
-}
-
-/// The format in a database file's header, if it is one of ours.
-///
-/// SQLite: "Database File Format", 1.3: magic at 0, user version at 60,
-/// application id at 68, big-endian.
-fn header_format(file: &File) -> io::Result<Option<u32>> {
-    let mut header = [0; 72];
-    match file.read_exact_at(&mut header, 0) {
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
-    }
-    let number = |at: usize| {
-        let [a, b, c, d] = [header[at], header[at + 1], header[at + 2], header[at + 3]];
-        u32::from_be_bytes([a, b, c, d])
-    };
-    let ours = header.starts_with(b"SQLite format 3\0") && number(68) == APPLICATION_ID;
-    Ok(ours.then(|| number(60)))
 }
 
 /// What a file turned out to be.
@@ -204,6 +177,7 @@ fn examine(db: &Connection) -> rusqlite::Result<Examined> {
         (0, 0) if tables == 0 => Examined::Fresh,
         (1..=FORMAT, APPLICATION_ID) => Examined::Ours,
         (_, APPLICATION_ID) if format > FORMAT => {
+            // SQLite would move the journal into the file when it closes it.
             db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
             Examined::Newer(format)
         }

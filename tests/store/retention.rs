@@ -79,6 +79,8 @@ async fn forgotten_numbers_and_keys_are_in_no_file() {
         numbers(0..DAYS).len()
     );
     assert_eq!(found(directory.path(), &seeds), seeds);
+    // Without the journal, or its end would pass for a smaller file.
+    bench.store.forget(UnixTime(0));
     let before = bench.store.size().await.unwrap();
 
     // Half of the second day goes too, so pages are cut through.
