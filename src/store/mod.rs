@@ -8,8 +8,11 @@
 //! * the ledger of own numbers and settings: durable against power loss
 //!   (`synchronous=FULL`) before [`Event::Stored`] is sent, since a number may
 //!   go on the air only then;
-//! * contacts: batches with `synchronous=NORMAL`; the newest batches may be
-//!   lost with the power, never damaged;
+//! * contacts: batches with `synchronous=NORMAL`: a crash of the process costs
+//!   none that was answered, the loss of power those that the kernel had not
+//!   written yet, never the file. That is half a minute by Linux's defaults,
+//!   and at most what came since the last write of the ledger, which is made
+//!   durable with all before it: a rotation, so a quarter of an hour;
 //! * forgetting: the bytes are overwritten (`secure_delete=ON`), the journal
 //!   is cut to nothing and freed pages leave the file.
 //!

@@ -27,6 +27,11 @@ pub const DATABASE: &str = "tcnd.sqlite";
 
 const LOCK: &str = "tcnd.lock";
 
+/// Bytes a page. All that grows in a minute at twenty neighbours fits one or
+/// two of these, and whole pages go to the journal: with SQLite's own 4096 a
+/// day writes half as much again.
+const PAGE: u32 = 2048;
+
 /// How long a stranger who reads the database may keep us from writing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -189,8 +194,11 @@ fn examine(db: &Connection) -> rusqlite::Result<Examined> {
 /// damaged or not ours to open.
 fn prepare(db: &mut Connection, found: Examined) -> rusqlite::Result<Option<Resume>> {
     match found {
-        // Only before the first table is made does this take effect.
-        Examined::Fresh => db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?,
+        // Only before the first table is made do these take effect.
+        Examined::Fresh => {
+            db.pragma_update(None, "page_size", PAGE)?;
+            db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
         Examined::Ours => {}
         Examined::Newer(_) | Examined::Damaged => return Ok(None),
     }

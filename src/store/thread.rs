@@ -265,7 +265,8 @@ impl Owner {
     }
 
     fn forget(&mut self, before: UnixTime) -> rusqlite::Result<()> {
-        self.transact(Durable::PowerLoss, |transaction| {
+        // The checkpoint makes it durable.
+        self.transact(Durable::Crash, |transaction| {
             log::forget(transaction, before)?;
             ledger::forget(transaction, before)?;
             shrink(transaction)

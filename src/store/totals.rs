@@ -5,7 +5,8 @@ use crate::engine::UnixTime;
 /// Contact totals over a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Distinct numbers.
+    /// Contacts: a number heard again after it was away, and in another quarter
+    /// of an hour, counts again.
     pub numbers: u64,
     /// Sightings of them.
     pub sightings: u64,
@@ -22,7 +23,7 @@ pub struct Summary {
 pub struct Bucket {
     /// Where it begins.
     pub start: UnixTime,
-    /// Numbers whose contact began in it.
+    /// Contacts that began in it.
     pub numbers: u64,
     /// Their sightings.
     pub sightings: u64,

@@ -170,7 +170,7 @@ async fn garbage_is_set_aside() {
 
 #[tokio::test]
 async fn a_file_cut_short_is_set_aside() {
-    for left in [100, 5000, 4096 * 9] {
+    for left in [100, 5000, 2048 * 19] {
         let directory = tempdir().unwrap();
         filled(directory.path(), 2000).await;
         let file = fs::OpenOptions::new()
@@ -187,10 +187,10 @@ async fn pages_overwritten_are_noticed() {
     let directory = tempdir().unwrap();
     filled(directory.path(), 2000).await;
     let whole = fs::read(directory.path().join(DATABASE)).unwrap();
-    for page in (0..whole.len() / 4096).step_by(3) {
+    for page in (0..whole.len() / 2048).step_by(3) {
         let directory = tempdir().unwrap();
         let mut bytes = whole.clone();
-        bytes[page * 4096..][..256].fill(0x5a);
+        bytes[page * 2048..][..256].fill(0x5a);
         fs::write(directory.path().join(DATABASE), bytes).unwrap();
         goes_on(directory.path()).await;
     }

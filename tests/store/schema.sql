@@ -1,6 +1,6 @@
 -- application_id: 1952673380
 -- user_version: 1
--- page_size: 4096
+-- page_size: 2048
 -- auto_vacuum: 2
 -- journal_mode: wal
 -- encoding: UTF-8
