@@ -6,17 +6,22 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+
+use super::DEADLINE;
 
 const DIRECTORY: &str = "TCND_TESTS_STORE_CHILD";
 
+/// A child at work, killed at the latest when this is dropped.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
 /// Starts the test named `role` as a process of its own. `limit` runs it under
 /// a limit on file sizes, in blocks of 512 bytes, whose signal is ignored.
-pub(crate) fn start(
-    role: &str,
-    directory: &Path,
-    limit: Option<u32>,
-) -> (Child, BufReader<ChildStdout>) {
+pub(crate) fn start(role: &str, directory: &Path, limit: Option<u32>) -> Running {
     let limit = limit.map_or(String::new(), |blocks| {
         format!("trap '' XFSZ; ulimit -f {blocks}; ")
     });
@@ -29,7 +34,50 @@ pub(crate) fn start(
         .spawn()
         .unwrap();
     let output = BufReader::new(child.stdout.take().unwrap());
-    (child, output)
+    let (heard, lines) = channel();
+    std::thread::spawn(move || {
+        output
+            .lines()
+            .map_while(Result::ok)
+            .try_for_each(|line| heard.send(line))
+    });
+    Running { child, lines }
+}
+
+impl Running {
+    /// The next number said with this word; `None` when the child has ended.
+    pub(crate) fn hear(&mut self, word: &str) -> Option<u64> {
+        loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) => {
+                    if let Some(number) = line.trim().strip_prefix(word) {
+                        return Some(number.trim().parse().unwrap());
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => panic!("the child says nothing"),
+            }
+        }
+    }
+
+    /// SIGKILL, and nothing of it runs any more.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// How it ended; it has closed its output.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, or nobody wants it any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Where to work, if this process is a child.
@@ -46,16 +94,4 @@ pub(crate) fn say(word: &str, number: u64) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{word} {number}").unwrap();
     out.flush().unwrap();
-}
-
-/// The next number said with this word; `None` when the child has ended.
-pub(crate) fn hear(output: &mut BufReader<ChildStdout>, word: &str) -> Option<u64> {
-    let mut line = String::new();
-    while output.read_line(&mut line).unwrap() > 0 {
-        if let Some(number) = line.trim().strip_prefix(word) {
-            return Some(number.trim().parse().unwrap());
-        }
-        line.clear();
-    }
-    None
 }

@@ -198,8 +198,36 @@ async fn totals_count_what_began_in_their_range() {
         bars.await.unwrap(),
         [day(0, 1, 1), day(3600, 2, 2), day(DAY, 1, 5)]
     );
+    // Bars begin where the range does, not with the clock's hours.
+    let off = UnixTime(DAY_ONE + 3000);
+    let bars = bench
+        .store
+        .histogram(off, UnixTime(DAY_ONE + DAY), Duration::from_secs(3600));
+    assert_eq!(bars.await.unwrap(), [day(3000, 3, 3)]);
     let none = bench.store.summary(to, from).await.unwrap();
     assert_eq!((none.numbers, none.oldest), (0, None));
+}
+
+#[tokio::test]
+async fn a_day_ends_at_midnight_utc() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let (last, first) = (DAY_ONE + DAY - 1, DAY_ONE + DAY);
+    bench
+        .save(vec![sighting(1, last, first), sighting(2, first, first)])
+        .await
+        .unwrap();
+    let all = bench
+        .store
+        .summary(UnixTime(0), UnixTime(u64::MAX))
+        .await
+        .unwrap();
+    let day = |start| Bucket {
+        start: UnixTime(start),
+        numbers: 1,
+        sightings: 1,
+    };
+    assert_eq!(all.per_day, [day(DAY_ONE), day(DAY_ONE + DAY)]);
 }
 
 #[tokio::test]

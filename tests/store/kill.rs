@@ -7,10 +7,10 @@
 use std::path::Path;
 
 use tcnd::engine::UnixTime;
-use tcnd::store::{Fault, open};
+use tcnd::store::Fault;
 use tempfile::tempdir;
 
-use super::{Bench, DAY_ONE, born, child, reserved, sighting};
+use super::{Bench, DAY_ONE, born, child, open, reserved, sighting};
 
 /// Contacts of one batch.
 const BATCH: u64 = 5;
@@ -45,15 +45,13 @@ async fn role_saves_for_ever() {
 async fn a_kill_loses_nothing_that_was_stored() {
     for rounds in [1, 2, 7, 40, 400] {
         let directory = tempdir().unwrap();
-        let (mut child, mut output) =
-            child::start("kill::role_saves_for_ever", directory.path(), None);
+        let mut child = child::start("kill::role_saves_for_ever", directory.path(), None);
         for _ in 1..rounds {
-            child::hear(&mut output, "stored").unwrap();
+            child.hear("stored").unwrap();
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        child.kill();
         let mut stored = rounds - 1;
-        while let Some(n) = child::hear(&mut output, "stored") {
+        while let Some(n) = child.hear("stored") {
             stored = n;
         }
         audit(directory.path(), stored, stored + 1).await;
@@ -83,9 +81,9 @@ async fn role_saves_until_the_disk_is_full() {
 async fn a_full_disk_is_named_and_loses_nothing_that_was_stored() {
     let directory = tempdir().unwrap();
     let role = "kill::role_saves_until_the_disk_is_full";
-    let (mut child, mut output) = child::start(role, directory.path(), Some(512));
-    let stored = child::hear(&mut output, "full").expect("the child says when it is full");
-    assert!(child.wait().unwrap().success());
+    let mut child = child::start(role, directory.path(), Some(512));
+    let stored = child.hear("full").expect("the child says when it is full");
+    assert!(child.wait().success());
     assert!(stored > 10, "{stored} batches fitted");
     audit(directory.path(), stored, stored).await;
 }
