@@ -153,6 +153,14 @@ impl Bluez {
         self.added(&format!("/org/bluez/{name}"), &interfaces).await;
     }
 
+    /// `LEAdvertisingManager1` appears on an adapter that is there already.
+    pub(crate) async fn offer_advertising(&self, name: &str) {
+        self.set(|machine| machine.adapters.get_mut(name).unwrap().advertises = true);
+        let offered = self.machine().adapters[name].advertising();
+        let interfaces = [(ADVERTISING.to_owned(), offered)].into();
+        self.added(&format!("/org/bluez/{name}"), &interfaces).await;
+    }
+
     pub(crate) async fn unplug(&self, name: &str) -> Adapter {
         let mut gone = None;
         self.set(|machine| gone = machine.adapters.remove(name));

@@ -279,3 +279,21 @@ fn a_registration_never_answered_is_not_repeated_and_does_not_stay() {
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 2);
     });
 }
+
+#[test]
+fn advertising_that_comes_after_the_adapter_is_noticed() {
+    on_a_bus(async || {
+        let early = Adapter {
+            advertises: false,
+            ..Adapter::new(1, true)
+        };
+        let bluez = Bluez::start(Machine::of([("hci0", early)])).await;
+        let mut bench = Bench::with(Options::default());
+        bench.expect_up(false).await;
+        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        bluez.offer_advertising("hci0").await;
+        bench.expect_up(true).await;
+        bench.troubles(&[]).await;
+        bench.air(1).await;
+    });
+}

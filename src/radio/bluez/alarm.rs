@@ -14,6 +14,8 @@ pub(super) enum Alarm {
     Connect,
     /// Try again to read an adapter.
     Survey,
+    /// Look again whether the adapter can advertise.
+    Mute,
     /// Try discovery again.
     Scan,
     /// Try the advert again.

@@ -54,6 +54,8 @@ pub(super) struct Edge {
     link: Option<Link>,
     connect_retry: Retry,
     survey_retry: Retry,
+    /// The adapter in use cannot advertise, or cannot yet.
+    mute_retry: Retry,
     /// The adapter in use, or to be used.
     chosen: Option<String>,
     discovery: Option<Discovery>,
@@ -81,6 +83,7 @@ enum Outcome {
     Watching(Result<(Presence, bool), Fault>),
     Linked(Result<Link, Fault>),
     Surveyed(String, Result<Survey, Fault>),
+    Advertising(String, Option<(u8, u8)>),
     Inspected(Result<Controller, Fault>),
     ScanStarted(Result<Discovery, Fault>),
     ScanStopped(Result<(), Fault>),
@@ -115,6 +118,7 @@ impl Edge {
             link: None,
             connect_retry: Retry::default(),
             survey_retry: Retry::default(),
+            mute_retry: Retry::default(),
             chosen: None,
             discovery: None,
             advert: None,
@@ -183,6 +187,7 @@ impl Edge {
             self.plan.see(None);
             self.release();
             self.plan.forget();
+            self.mute_retry.succeed();
             self.chosen = now;
         }
         let was_up = self.plan.is_up();
@@ -285,6 +290,7 @@ impl Edge {
         match alarm {
             Alarm::Connect => self.connect_retry.resume(),
             Alarm::Survey => self.survey_retry.resume(),
+            Alarm::Mute => self.mute_retry.resume(),
             Alarm::Scan => self.plan.resume_scan(),
             Alarm::Advert => self.plan.resume_advert(),
             Alarm::Restart => self.plan.restart_due(),
@@ -309,6 +315,7 @@ impl Edge {
         }
         self.plan.see(None);
         self.plan.forget();
+        self.mute_retry.succeed();
         self.chosen = None;
     }
 }

@@ -141,6 +141,12 @@ impl Link {
 }
 
 impl Facts {
+    /// Takes what [`advertising`] found.
+    pub(super) fn advertising(&mut self, found: Option<(u8, u8)>) {
+        self.active = found.map(|(active, _)| active);
+        self.free = found.map_or(0, |(_, free)| free);
+    }
+
     fn note(&mut self, property: &AdapterProperty) {
         if let AdapterProperty::Powered(powered) = property {
             self.powered = *powered;
@@ -167,15 +173,12 @@ pub(super) async fn survey(adapter: Adapter, bus: Connection) -> Result<Survey, 
             blocked: false,
             discoverable: adapter.is_discoverable().await?,
             discovering: adapter.is_discovering().await?,
-            // Errors where there is no LEAdvertisingManager1.
-            active: adapter.active_advertising_instances().await.ok(),
-            free: adapter
-                .supported_advertising_instances()
-                .await
-                .unwrap_or_default(),
+            active: None,
+            free: 0,
         })
     })
     .await?;
+    facts.advertising(advertising(&adapter).await);
     if !facts.powered {
         facts.blocked = presence::is_blocked(&bus, adapter.name()).await;
     }
@@ -190,6 +193,18 @@ pub(super) async fn survey(adapter: Adapter, bus: Connection) -> Result<Survey, 
         async move { change }
     });
     Ok((facts, changes.boxed()))
+}
+
+/// Adverts on the air and those still to be had; none where there is no
+/// `LEAdvertisingManager1`, or not yet: BlueZ may offer it a moment after the
+/// adapter, and bluer tells of new adapters only.
+pub(super) async fn advertising(adapter: &Adapter) -> Option<(u8, u8)> {
+    let read = call("reading adverts", READ, async {
+        let active = adapter.active_advertising_instances().await?;
+        let free = adapter.supported_advertising_instances().await?;
+        Ok::<_, bluer::Error>((active, free))
+    });
+    read.await.ok()
 }
 
 /// Which adapter to use: the one configured and no other; else, of those that

@@ -10,7 +10,7 @@ use super::super::advert::{self, Refusal};
 use super::super::discovery::Discovery;
 use super::super::presence::Presence;
 use super::super::reconcile::{Registration, Step};
-use super::super::session::{Link, survey};
+use super::super::session::{Link, advertising, survey};
 use super::super::{Fault, alarm::Alarm};
 use super::{Edge, LEAVE, LINGER, Outcome, Remains};
 
@@ -48,6 +48,16 @@ impl Edge {
             return None;
         }
         let adapter = self.adapter()?;
+        let mute = self.facts().is_some_and(|facts| facts.active.is_none());
+        if let Some(name) = self
+            .chosen
+            .clone()
+            .filter(|_| mute && !self.mute_retry.is_paused())
+        {
+            return Some(Box::pin(async move {
+                Outcome::Advertising(name, advertising(&adapter).await)
+            }));
+        }
         let step = self.plan.next()?;
         self.release();
         Some(self.start(step, adapter, bus))
@@ -126,6 +136,7 @@ impl Edge {
                     link.surveyed(name, result);
                 }
             }
+            Outcome::Advertising(name, found) => self.advertising_read(&name, found),
             Outcome::Inspected(Ok(controller)) => self.plan.inspected(controller),
             Outcome::Inspected(Err(fault)) | Outcome::Verified(Err(fault)) => {
                 tracing::warn!(error = %fault, "BlueZ does not tell; connecting anew");
@@ -177,6 +188,7 @@ impl Edge {
             outcome @ (Outcome::Watching(_)
             | Outcome::Linked(_)
             | Outcome::Surveyed(..)
+            | Outcome::Advertising(..)
             | Outcome::Inspected(_)
             | Outcome::ScanStopped(_)
             | Outcome::Gone(_)
@@ -199,6 +211,7 @@ impl Edge {
             }
             Outcome::Watching(_)
             | Outcome::Surveyed(..)
+            | Outcome::Advertising(..)
             | Outcome::Inspected(_)
             | Outcome::ScanStopped(_)
             | Outcome::Gone(_)
@@ -207,6 +220,19 @@ impl Edge {
             | Outcome::ScanStarted(Err(_))
             | Outcome::Linked(Err(_))
             | Outcome::Renewed(Err(_)) => {}
+        }
+    }
+
+    fn advertising_read(&mut self, name: &str, found: Option<(u8, u8)>) {
+        if found.is_some() {
+            self.mute_retry.succeed();
+        } else {
+            let pause = self.mute_retry.fail();
+            self.alarms.set(Alarm::Mute, pause);
+        }
+        let link = self.link.as_mut();
+        if let Some(facts) = link.and_then(|link| link.facts_mut(name)) {
+            facts.advertising(found);
         }
     }
 
