@@ -13,6 +13,9 @@ use super::DEADLINE;
 
 const DIRECTORY: &str = "TCND_TESTS_STORE_CHILD";
 
+/// Where `power.c` notes what is safe.
+const DISK: &str = "TCND_TESTS_STORE_DISK";
+
 /// A child at work, killed at the latest when this is dropped.
 pub(crate) struct Running {
     child: Child,
@@ -25,9 +28,24 @@ pub(crate) fn start(role: &str, directory: &Path, limit: Option<u32>) -> Running
     let limit = limit.map_or(String::new(), |blocks| {
         format!("trap '' XFSZ; ulimit -f {blocks}; ")
     });
-    let mut child = Command::new("/bin/sh")
+    let mut shell = Command::new("/bin/sh");
+    shell
         .args(["-c", &format!("{limit}exec \"$0\" \"$@\"")])
-        .arg(std::env::current_exe().unwrap())
+        .arg(std::env::current_exe().unwrap());
+    play(shell, role, directory)
+}
+
+/// Starts it on a disk that forgets what was not synced; `power.so` is there.
+pub(crate) fn start_on(role: &str, directory: &Path, disk: &Path) -> Running {
+    let mut program = Command::new(std::env::current_exe().unwrap());
+    program
+        .env(DISK, disk)
+        .env("LD_PRELOAD", disk.join("power.so"));
+    play(program, role, directory)
+}
+
+fn play(mut program: Command, role: &str, directory: &Path) -> Running {
+    let mut child = program
         .args(["--exact", role, "--nocapture", "--test-threads=1"])
         .env(DIRECTORY, directory)
         .stdout(Stdio::piped())
@@ -58,6 +76,20 @@ impl Running {
                 Err(RecvTimeoutError::Timeout) => panic!("the child says nothing"),
             }
         }
+    }
+
+    /// Kills it while it is in this round, the first being 1; how many it had
+    /// "stored" in the end.
+    pub(crate) fn kill_after(&mut self, rounds: u64) -> u64 {
+        let mut stored = 0;
+        while stored + 1 < rounds {
+            stored = self.hear("stored").unwrap();
+        }
+        self.kill();
+        while let Some(n) = self.hear("stored") {
+            stored = n;
+        }
+        stored
     }
 
     /// SIGKILL, and nothing of it runs any more.

@@ -4,6 +4,7 @@
 //! So a crash costs the growth the engine has not sent yet and the batch under
 //! way. The engine sends every minute.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use tcnd::engine::UnixTime;
@@ -46,15 +47,8 @@ async fn a_kill_loses_nothing_that_was_stored() {
     for rounds in [1, 2, 7, 40, 400] {
         let directory = tempdir().unwrap();
         let mut child = child::start("kill::role_saves_for_ever", directory.path(), None);
-        for _ in 1..rounds {
-            child.hear("stored").unwrap();
-        }
-        child.kill();
-        let mut stored = rounds - 1;
-        while let Some(n) = child.hear("stored") {
-            stored = n;
-        }
-        audit(directory.path(), stored, stored + 1).await;
+        let stored = child.kill_after(rounds);
+        audit(directory.path(), stored..=stored + 1, stored..=stored + 1).await;
     }
 }
 
@@ -85,42 +79,36 @@ async fn a_full_disk_is_named_and_loses_nothing_that_was_stored() {
     let stored = child.hear("full").expect("the child says when it is full");
     assert!(child.wait().success());
     assert!(stored > 10, "{stored} batches fitted");
-    audit(directory.path(), stored, stored).await;
+    audit(directory.path(), stored..=stored, 0..=0).await;
 }
 
-/// Between `least` and `most` batches are in the log, and each is whole.
-async fn audit(directory: &Path, least: u64, most: u64) {
+/// So many batches are in the log, each whole, and so many numbers are known to
+/// have been on the air.
+pub(crate) async fn audit(
+    directory: &Path,
+    batches: RangeInclusive<u64>,
+    numbers: RangeInclusive<u64>,
+) {
     let opened = open(directory).unwrap();
     assert_eq!(opened.set_aside, None);
-    let ledger = opened
-        .resume
-        .broadcast
-        .first()
-        .map(|key| u64::from(key.last.get()));
+    let key = opened.resume.broadcast.first();
+    let aired = key.map_or(0, |key| u64::from(key.last.get()));
+    assert!(numbers.contains(&aired), "{aired} of {numbers:?} numbers");
     let mut bench = Bench::of(opened);
     let totals = bench
         .store
         .summary(UnixTime(0), UnixTime(u64::MAX))
         .await
         .unwrap();
-    let batches = totals.sightings / BATCH;
-    assert!(
-        (least..=most).contains(&batches),
-        "{batches} of {least} to {most} batches"
-    );
+    let found = totals.sightings / BATCH;
+    assert!(batches.contains(&found), "{found} of {batches:?} batches");
     assert_eq!(totals.sightings % BATCH, 0, "a batch is there in part");
-    let neighbours = if batches == 0 {
+    let neighbours = if found == 0 {
         0
     } else {
-        1 + batches * (BATCH - 1)
+        1 + found * (BATCH - 1)
     };
     assert_eq!(totals.numbers, neighbours);
-    if let Some(ledger) = ledger {
-        assert!(
-            (least..=most).contains(&ledger),
-            "{ledger} of {least} to {most} entries"
-        );
-    }
     // And it goes on.
-    bench.save(batch(most + 1)).await.unwrap();
+    bench.save(batch(batches.end() + 1)).await.unwrap();
 }

@@ -2,7 +2,8 @@
 //!
 //! Every test has a directory of its own. Where a test must die or run out of
 //! space, this binary runs itself again as a child (see `child`), so that the
-//! kill is a real one.
+//! kill is a real one; a power cut is a kill after which only what was synced is
+//! left (see `power`).
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on may panic, helpers included"
@@ -13,6 +14,7 @@ mod contacts;
 mod kill;
 mod ledger;
 mod opening;
+mod power;
 mod queue;
 mod retention;
 mod schema;

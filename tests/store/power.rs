@@ -1,0 +1,157 @@
+//! Cut the power: what was answered as durable is there.
+//!
+//! After a kill the kernel still writes what it holds; after a power cut it
+//! does not. So the child runs on a disk that forgets: `power.c` is loaded into
+//! it and notes what each `fsync` made safe, and the test goes on with that
+//! and nothing else. Real disks keep more, in any order; between this and a
+//! mere kill (`kill`) lies all they may do.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tcnd::engine::{Pause, UnixTime};
+use tcnd::store::Setting;
+use tempfile::{TempDir, tempdir};
+
+use super::kill::audit;
+use super::{Bench, DAY_ONE, born, child, open, reserved, sighting};
+
+/// A directory, and the disk below it.
+struct Machine {
+    directory: TempDir,
+    disk: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let machine = Self {
+            directory: tempdir().unwrap(),
+            disk: tempdir().unwrap(),
+        };
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(machine.disk.path().join("power.so"))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/power.c"))
+            .status()
+            .expect("there is a C compiler: SQLite is built with it");
+        assert!(compiled.success());
+        machine
+    }
+
+    fn run(&self, role: &str) -> child::Running {
+        child::start_on(role, self.directory.path(), self.disk.path())
+    }
+
+    /// What is on the disk now, as the next start finds it. A file whose name
+    /// was synced and whose content was not is empty.
+    fn after_the_cut(&self) -> TempDir {
+        let left = tempdir().unwrap();
+        let names = fs::read_to_string(self.disk.path().join("names")).unwrap_or_default();
+        for line in names.lines() {
+            let (inode, name) = line.split_once(' ').unwrap();
+            let content = fs::read(self.disk.path().join(inode)).unwrap_or_default();
+            fs::write(left.path().join(name), content).unwrap();
+        }
+        left
+    }
+}
+
+/// A number may be on the air as soon as its record was answered. Contacts
+/// become safe with the next record, hence the bound of a rotation.
+#[tokio::test]
+async fn a_power_cut_loses_no_record_and_no_contact_before_it() {
+    for rounds in [1, 2, 7, 40, 400] {
+        let machine = Machine::new();
+        let mut child = machine.run("kill::role_saves_for_ever");
+        let stored = child.kill_after(rounds);
+        let left = machine.after_the_cut();
+        audit(left.path(), stored..=stored + 1, stored..=stored + 1).await;
+    }
+}
+
+/// Batches between the child's two words.
+const UNSYNCED: u64 = 5;
+
+/// The child: contacts behind the last record.
+#[tokio::test]
+async fn role_saves_contacts_alone() {
+    let Some(directory) = child::directory() else {
+        return;
+    };
+    let mut bench = Bench::new(&directory);
+    bench
+        .save(vec![sighting(0, DAY_ONE, DAY_ONE)])
+        .await
+        .unwrap();
+    let records = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
+    bench.persist(records).await.unwrap();
+    for n in 1..=UNSYNCED {
+        bench
+            .save(vec![sighting(n, DAY_ONE, DAY_ONE)])
+            .await
+            .unwrap();
+    }
+    child::say("stored", UNSYNCED);
+    std::future::pending::<()>().await;
+}
+
+/// What contacts do not promise: a sync a minute would wear out a card. It
+/// also shows that this disk forgets.
+#[tokio::test]
+async fn a_power_cut_loses_the_contacts_since_the_last_record() {
+    let machine = Machine::new();
+    let mut child = machine.run("power::role_saves_contacts_alone");
+    assert_eq!(child.hear("stored"), Some(UNSYNCED));
+    child.kill();
+    for (directory, contacts) in [
+        (machine.after_the_cut().path(), 1),
+        (machine.directory.path(), 1 + UNSYNCED),
+    ] {
+        let bench = Bench::new(directory);
+        assert_eq!(bench.store.size().await.unwrap().rows, contacts);
+    }
+}
+
+/// The child: a decision, then an old contact and key forgotten.
+#[tokio::test]
+async fn role_decides_and_forgets() {
+    let Some(directory) = child::directory() else {
+        return;
+    };
+    let mut bench = Bench::new(&directory);
+    bench.store.remember(Setting::Consent(true));
+    bench.store.remember(Setting::Pause(Pause::UntilResumed));
+    bench.settle().await;
+    child::say("decided", 1);
+    let records = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
+    bench.persist(records).await.unwrap();
+    let contacts = [0, 100].map(|at| sighting(at, DAY_ONE + at, DAY_ONE + at));
+    bench.save(contacts.to_vec()).await.unwrap();
+    bench.store.forget(UnixTime(DAY_ONE + 50));
+    bench.settle().await;
+    child::say("forgotten", 1);
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_power_cut_undoes_no_decision_and_brings_nothing_back() {
+    let machine = Machine::new();
+    let mut child = machine.run("power::role_decides_and_forgets");
+    child.hear("decided").unwrap();
+    decisions_hold(machine.after_the_cut().path());
+    child.hear("forgotten").unwrap();
+    child.kill();
+    let left = machine.after_the_cut();
+    decisions_hold(left.path());
+    let opened = open(left.path()).unwrap();
+    assert_eq!(opened.resume.broadcast.len(), 0);
+    let rows = opened.store.size().await.unwrap().rows;
+    assert_eq!(rows, 1, "the younger contact");
+}
+
+fn decisions_hold(directory: &Path) {
+    let resume = open(directory).unwrap().resume;
+    assert!(resume.consent);
+    assert_eq!(resume.pause, Pause::UntilResumed);
+}
