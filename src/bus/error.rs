@@ -22,6 +22,9 @@ pub(super) enum Error {
     /// Not in this state of the daemon.
     #[error("{0}")]
     NotReady(String),
+    /// The configuration says otherwise, and it counts.
+    #[error("{0}")]
+    Configured(String),
     /// Too many of these at once.
     #[error("{0}")]
     Busy(&'static str),
@@ -42,7 +45,8 @@ pub(super) enum Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotReady(_) => Self::NotReady(format!("{refusal}; see tcnctl doctor")),
+            Refusal::OffAir => Self::NotReady(format!("{refusal}; see tcnctl doctor")),
+            Refusal::Configured => Self::Configured(refusal.to_string()),
             Refusal::InvalidRange(why) => Self::InvalidRange(why),
             Refusal::NotFound => {
                 Self::NotFound("no pause with this cookie; resume with 0 to end all pauses")
@@ -70,6 +74,7 @@ impl zbus::DBusError for Error {
             Self::Failed(_) => names::error::FAILED,
             Self::NotAuthorized(_) => names::error::NOT_AUTHORIZED,
             Self::NotReady(_) => names::error::NOT_READY,
+            Self::Configured(_) => names::error::CONFIGURED,
             Self::Busy(_) => names::error::BUSY,
             Self::InvalidRange(_) => names::error::INVALID_RANGE,
             Self::NotFound(_) => names::error::NOT_FOUND,

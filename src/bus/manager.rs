@@ -48,7 +48,8 @@ const RELOAD_LOG: u32 = 2;
 #[interface(name = "org.tcncoalition.Tcnd1.Manager", introspection_docs = true)]
 impl Manager {
     /// Consents to broadcasting and listening, from now on and after every
-    /// restart, until Disable. There are no options yet. Needs the polkit
+    /// restart, until Disable. Fails with Error.Configured if the
+    /// configuration says no. There are no options yet. Needs the polkit
     /// action org.tcncoalition.tcnd1.control, as all methods here but Reload.
     async fn enable(
         &self,
@@ -62,7 +63,8 @@ impl Manager {
     }
 
     /// Takes the consent back: the radio falls silent at once and stays so
-    /// after a restart. The contact log is kept.
+    /// after a restart. The contact log is kept. Fails with Error.Configured
+    /// if the configuration says yes.
     async fn disable(
         &self,
         #[zbus(header)] call: Header<'_>,

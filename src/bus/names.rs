@@ -50,6 +50,8 @@ pub mod error {
     pub const NOT_AUTHORIZED: &str = concat!(prefix!(), ".Tcnd1.Error.NotAuthorized");
     /// Not in this state of the daemon.
     pub const NOT_READY: &str = concat!(prefix!(), ".Tcnd1.Error.NotReady");
+    /// The configuration says otherwise, and it counts.
+    pub const CONFIGURED: &str = concat!(prefix!(), ".Tcnd1.Error.Configured");
     /// Too many of these at once.
     pub const BUSY: &str = concat!(prefix!(), ".Tcnd1.Error.Busy");
     /// A span or a bucket out of range.

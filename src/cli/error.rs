@@ -187,6 +187,7 @@ fn is_denial(name: &str) -> bool {
 fn refusal_hint(name: &str) -> &'static str {
     match name {
         names::error::NOT_READY => "see why with: tcnctl status",
+        names::error::CONFIGURED => "edit /etc/tcnd/config.d, then: systemctl reload tcnd",
         names::error::BUSY => "end all pauses with: tcnctl resume",
         names::error::INVALID_RANGE => "give a --from that is before --to",
         names::error::NOT_FOUND => "see what is paused with: tcnctl status",

@@ -87,8 +87,11 @@ pub enum Problem {
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// Nothing is on the air to rotate: not enabled, paused or no adapter.
-    #[error("nothing is on the air: {0}")]
-    NotReady(&'static str),
+    #[error("no number of ours is on the air now")]
+    OffAir,
+    /// The configuration decides about consent, and says otherwise.
+    #[error("consent is set by `enabled` in the configuration; change it there, or remove it")]
+    Configured,
     /// `from` is not before `to`, or the bucket is out of range.
     #[error("{0}")]
     InvalidRange(&'static str),

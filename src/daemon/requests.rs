@@ -58,9 +58,7 @@ impl Driver {
 
     async fn set_consent(&mut self, consent: bool) -> Result<(), Refusal> {
         if self.settings.consent.is_some_and(|set| set != consent) {
-            return Err(Refusal::NotReady(
-                "consent is set by `enabled` in the configuration; change it there, or remove it",
-            ));
+            return Err(Refusal::Configured);
         }
         self.consent_changed(consent).await;
         Ok(())
@@ -102,7 +100,7 @@ impl Driver {
     async fn rotate(&mut self) -> Result<(), Refusal> {
         let now = clock::now();
         if self.engine.view(now).airing_since.is_none() {
-            return Err(Refusal::NotReady("no number of ours is on the air now"));
+            return Err(Refusal::OffAir);
         }
         self.tell(now, Input::Rotate).await;
         Ok(())

@@ -294,7 +294,8 @@ async fn refusals_keep_their_names() {
     let rig = Pair::new(idle()).await;
     let manager = ManagerProxy::new(&rig.client).await.unwrap();
     for (refusal, name) in [
-        (Refusal::NotReady("paused"), names::error::NOT_READY),
+        (Refusal::OffAir, names::error::NOT_READY),
+        (Refusal::Configured, names::error::CONFIGURED),
         (
             Refusal::InvalidRange("from is after to"),
             names::error::INVALID_RANGE,

@@ -52,10 +52,11 @@ async fn a_pause_tells_scripts_its_cookie_and_end() {
 async fn a_refusal_ends_with_1_and_the_cure() {
     let it = StandIn::new(idle()).await;
     let cases = [
+        (Refusal::OffAir, "on the air now", "tcnctl status"),
         (
-            Refusal::NotReady("not enabled"),
-            "not enabled",
-            "tcnctl status",
+            Refusal::Configured,
+            "error: consent is set by `enabled`",
+            "systemctl reload tcnd",
         ),
         (Refusal::Busy, "too many pauses", "tcnctl resume"),
         (
