@@ -193,8 +193,8 @@ impl Manager {
 
     /// The daemon in a word: starting; running, broadcasting and listening
     /// with nothing wrong; degraded, not all of it works, see Problems;
-    /// paused; idle, not enabled or no adapter to use; failed, something broke
-    /// that will not mend by itself. Clients must tolerate other words.
+    /// paused; idle, not enabled or no adapter to use. What cannot mend by
+    /// itself ends the daemon. Clients must tolerate other words.
     #[zbus(property)]
     fn state(&self) -> &'static str {
         words::state(self.handle.snapshot().state)

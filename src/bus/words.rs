@@ -19,7 +19,6 @@ pub(super) fn state(state: State) -> &'static str {
         State::Degraded => "degraded",
         State::Paused => "paused",
         State::Idle => "idle",
-        State::Failed => "failed",
     }
 }
 

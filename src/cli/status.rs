@@ -113,7 +113,6 @@ impl Status {
                 "tcnd is idle: nobody has consented yet, so nothing is broadcast.".to_owned()
             }
             ("idle", _) => "tcnd is idle: there is no Bluetooth adapter it could use.".to_owned(),
-            ("failed", _) => "tcnd has failed, and will not mend by itself.".to_owned(),
             (state, _) => format!("tcnd is in a state this tcnctl does not know: {state}."),
         }
     }
@@ -123,7 +122,6 @@ impl Status {
         match self.state.as_str() {
             "paused" => Some("resume it with: tcnctl resume"),
             "idle" if !self.enabled => Some("consent with: tcnctl enable"),
-            "failed" => Some("look for the cause with: journalctl -u tcnd"),
             _ => None,
         }
     }

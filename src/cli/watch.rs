@@ -83,7 +83,7 @@ fn waybar(status: Option<&Status>, now: &ZonedDateTime) -> Value {
     let state = status.map_or("absent", |status| status.state.as_str());
     let text = match state {
         "running" => "TCN",
-        "degraded" | "failed" => "TCN!",
+        "degraded" => "TCN!",
         "paused" => "TCN paused",
         _ => "TCN off",
     };

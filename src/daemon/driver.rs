@@ -45,6 +45,11 @@ pub enum Fault {
     /// The thread that owns the database ended.
     #[error("the store thread ended unexpectedly")]
     StoreGone,
+    /// The database is damaged.
+    #[error(
+        "ending so that the next start sets the damaged contact log aside and begins a new one"
+    )]
+    StoreDamaged(#[source] store::Fault),
     /// The number on the air could not be taken off.
     #[error(
         "the radio did not leave the air within a minute; ending so that BlueZ drops the advert"
@@ -138,7 +143,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         driver.settle()?;
         tokio::select! {
             event = events.recv() => driver.radio_event(event.ok_or(Fault::RadioGone)?).await,
-            event = stored.recv() => driver.store_event(event.ok_or(Fault::StoreGone)?).await,
+            event = stored.recv() => driver.store_event(event.ok_or(Fault::StoreGone)?).await?,
             Some(request) = driver.mailbox.requests.recv() => driver.answer(request).await,
             rang = driver.alarm.rang() => {
                 rang.map_err(Fault::Timer)?;
@@ -323,19 +328,24 @@ impl Driver {
         self.tell(clock::now(), input).await;
     }
 
-    async fn store_event(&mut self, event: store::Event) {
+    async fn store_event(&mut self, event: store::Event) -> Result<(), Fault> {
         let input = match event {
             store::Event::Stored(seq) => Input::Stored(Seq(seq)),
+            store::Event::NotStored(_, fault @ store::Fault::Corrupt(_))
+            | store::Event::Trouble(fault @ store::Fault::Corrupt(_)) => {
+                return Err(Fault::StoreDamaged(fault));
+            }
             store::Event::NotStored(seq, fault) => {
                 tracing::warn!(%fault, "the store did not take a batch; it is kept and tried again");
                 Input::NotStored(Seq(seq))
             }
             store::Event::Trouble(fault) => {
                 tracing::warn!(%fault, "the store could not do its upkeep");
-                return;
+                return Ok(());
             }
         };
         self.tell(clock::now(), input).await;
+        Ok(())
     }
 
     async fn time_passed(&mut self) {

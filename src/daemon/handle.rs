@@ -42,7 +42,8 @@ pub struct Snapshot {
     pub rotation_interval: Duration,
 }
 
-/// The daemon's state in a word.
+/// The daemon's state in a word. There is none for what cannot mend by itself:
+/// then the process ends, see [`Fault`](super::Fault).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Not ready yet.
@@ -55,8 +56,6 @@ pub enum State {
     Paused,
     /// Not enabled, or no adapter to use.
     Idle,
-    /// Something broke that will not mend by itself.
-    Failed,
 }
 
 /// One reason for a pause, as its holder gave it.

@@ -76,7 +76,6 @@ pub(super) fn status_line(snapshot: &Snapshot) -> String {
         State::Paused => "Paused",
         State::Idle if !snapshot.enabled => "Idle, not enabled",
         State::Idle => "Idle, no adapter to use",
-        State::Failed => "Failed",
     };
     let simulated = if snapshot.simulated {
         " (simulated)"

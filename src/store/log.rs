@@ -142,6 +142,17 @@ fn each(
     Ok(())
 }
 
+/// Reads what could be unreadable of every contact.
+pub(super) fn check(db: &Connection) -> rusqlite::Result<()> {
+    let mut query = db.prepare("SELECT rssi_max, sightings FROM contact")?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        row.get::<_, Option<i16>>(0)?;
+        sightings(row, 1)?;
+    }
+    Ok(())
+}
+
 fn count_into(bars: &mut BTreeMap<u64, Bucket>, start: u64, sightings: u64) {
     let bar = bars.entry(start).or_insert(Bucket {
         start: UnixTime(start),

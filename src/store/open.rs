@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::OpenError;
 use super::error::is_damage;
 use super::ledger::{self, Resume};
+use super::log;
 use super::migrations::{self, FORMAT};
 use super::schema::{self, APPLICATION_ID};
 use super::thread::{Event, Store};
@@ -216,6 +217,9 @@ fn prepare(db: &mut Connection, found: Examined) -> rusqlite::Result<Option<Resu
     if !schema::verify(db)? {
         return Ok(None);
     }
+    // What only a reader of the rows would find must be found here too, or a
+    // run that ends because of it would be followed by another.
+    log::check(db)?;
     // A run that was killed while forgetting left its journal behind.
     checkpoint(db)?;
     ledger::resume(db).map(Some)

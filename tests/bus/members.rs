@@ -113,7 +113,6 @@ async fn words() {
         (State::Degraded, "degraded"),
         (State::Paused, "paused"),
         (State::Idle, "idle"),
-        (State::Failed, "failed"),
     ] {
         rig.puppet.change(|now| now.state = state);
         assert_eq!(String::try_from(read("State").await).unwrap(), word);

@@ -54,7 +54,7 @@ type Change = (&'static [&'static str], fn(&mut Snapshot));
 /// Each field of the snapshot, and the properties it stands in.
 const MANAGER: &[Change] = &[
     (&["Enabled"], |now| now.enabled = true),
-    (&["State"], |now| now.state = State::Failed),
+    (&["State"], |now| now.state = State::Paused),
     (&["Problems"], |now| {
         now.problems.insert(Problem::StorageFull);
     }),

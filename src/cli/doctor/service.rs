@@ -47,13 +47,6 @@ fn status_checks(status: &Status) -> Vec<Check> {
     };
     let found = format!("version {} runs{simulated}", status.version);
     let mut checks = vec![Check::ok("tcnd", found), consent(status)];
-    if status.state == "failed" {
-        checks.push(Check::fail(
-            "state",
-            "tcnd has failed, and will not mend by itself",
-            "journalctl -u tcnd; systemctl restart tcnd",
-        ));
-    }
     checks.extend(status.problems.iter().map(problem));
     checks
 }

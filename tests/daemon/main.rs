@@ -1,0 +1,151 @@
+//! The loop from outside: a real store, a test in the place of radio and bus.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic, helpers included"
+)]
+
+use std::future::Future;
+use std::time::Duration;
+
+use tcnd::config::Settings;
+use tcnd::daemon::{self, Ended, Fault, Handle, Parts, Refusal, Request, Signal};
+use tcnd::engine::UnixTime;
+use tcnd::protocol::TemporaryContactNumber;
+use tcnd::protocol::beacon::Frame;
+use tcnd::radio::{Event, Order, Radio};
+use tcnd::store::{self, DATABASE};
+use tempfile::{TempDir, tempdir};
+use tokio::sync::mpsc;
+
+/// Waits for something that must happen.
+async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), event)
+        .await
+        .expect("it happens within thirty seconds")
+}
+
+/// All that a driver is joined to.
+struct Bench {
+    directory: TempDir,
+    radio: mpsc::Sender<Event>,
+    _orders: mpsc::Receiver<Order>,
+    signals: mpsc::Sender<Signal>,
+    handle: Handle,
+}
+
+impl Bench {
+    fn new(consent: Option<bool>) -> (Self, impl Future<Output = Result<Ended, Fault>>) {
+        let directory = tempdir().unwrap();
+        let settings = Settings {
+            consent,
+            ..Settings::default()
+        };
+        let (handle, mailbox) = Handle::new(daemon::starting(&settings));
+        let (orders, ordered) = mpsc::channel(8);
+        let (radio, events) = mpsc::channel(8);
+        let (signals, told) = mpsc::channel(1);
+        let driver = daemon::drive(Parts {
+            radio: Radio { orders, events },
+            opened: store::open(directory.path()).unwrap(),
+            mailbox,
+            signals: told,
+            settings,
+            reread: Box::new(|| Ok(Settings::default())),
+        });
+        let bench = Self {
+            directory,
+            radio,
+            _orders: ordered,
+            signals,
+            handle,
+        };
+        (bench, driver)
+    }
+
+    async fn hear(&self, tcn: TemporaryContactNumber) {
+        let frame = Frame::own(tcn);
+        let heard = Event::Heard { frame, rssi: None };
+        self.radio.send(heard).await.unwrap();
+    }
+
+    async fn logged(&self) -> Result<u64, Refusal> {
+        let (from, to) = (UnixTime(0), UnixTime(u64::MAX));
+        let ask = |reply| Request::Summary(from, to, reply);
+        self.handle.ask(ask).await.map(|summary| summary.sightings)
+    }
+}
+
+/// Damage does not mend while the file is open, so the daemon ends, and what it
+/// ended for is found at the next start: else it would end for ever.
+#[tokio::test]
+async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
+    for damage in ["sightings = x'ffffffffffffffff'", "rssi_max = 1000000"] {
+        let (bench, driver) = Bench::new(Some(true));
+        let tcn = TemporaryContactNumber::from_bytes([7; 16]);
+        let story = async {
+            bench
+                .radio
+                .send(Event::Up { can_air: false })
+                .await
+                .unwrap();
+            bench.hear(tcn).await;
+            // Sightings and questions have no order among them.
+            while bench.logged().await != Ok(1) {}
+            let db = rusqlite::Connection::open(bench.directory.path().join(DATABASE)).unwrap();
+            let update = format!("UPDATE contact SET {damage}");
+            assert_eq!(db.execute(&update, []).unwrap(), 1);
+            bench.hear(tcn).await;
+            // What was heard is written out before an answer, and there the
+            // damage is met.
+            loop {
+                let _ = bench.logged().await;
+            }
+        };
+        let ended = tokio::select! {
+            ended = soon(Box::pin(driver)) => ended,
+            () = story => unreachable!("it asks for ever"),
+        };
+        assert!(matches!(ended, Err(Fault::StoreDamaged(_))), "{ended:?}");
+        let aside = soon(reopened(&bench)).await.set_aside;
+        assert!(aside.is_some(), "{damage}: the next start does not find it");
+    }
+}
+
+/// The store lets go of the lock when the last question to it is answered.
+async fn reopened(bench: &Bench) -> store::Opened {
+    loop {
+        match store::open(bench.directory.path()) {
+            Err(store::OpenError::Locked { .. }) => tokio::task::yield_now().await,
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
+/// Each refusal says what is true, and not what is true of another.
+#[tokio::test]
+async fn refusals_name_their_reason() {
+    for (configured, asked) in [(true, false), (false, true)] {
+        let (bench, driver) = Bench::new(Some(configured));
+        let story = async {
+            let ask = |reply| {
+                if asked {
+                    Request::Enable(reply)
+                } else {
+                    Request::Disable(reply)
+                }
+            };
+            assert_eq!(bench.handle.ask(ask).await, Err(Refusal::Configured));
+            let said = Refusal::Configured.to_string();
+            assert!(
+                said.contains("`enabled`") && !said.contains("on the air"),
+                "{said}"
+            );
+            let rotated = bench.handle.ask(Request::Rotate).await;
+            assert_eq!(rotated, Err(Refusal::OffAir));
+            bench.signals.send(Signal::Stop).await.unwrap();
+        };
+        let both = Box::pin(async { tokio::join!(driver, story) });
+        let (ended, ()) = soon(both).await;
+        assert_eq!(ended.unwrap(), Ended::Stopped);
+    }
+}
