@@ -13,9 +13,10 @@
 //! polkit may wait for a person at a password prompt. Handlers therefore take
 //! `&self`, or they would lock every reader of the properties out meanwhile.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use zbus::message::{Flags, Header};
 use zbus::proxy::CacheProperties;
@@ -50,8 +51,7 @@ const SETTERS: [(&str, &str, &str); 2] = [
 #[derive(Debug)]
 pub struct Bouncer {
     judge: Judge,
-    /// Questions at once; callers cannot make us keep more than these.
-    questions: Semaphore,
+    questions: Questions,
 }
 
 #[derive(Debug)]
@@ -70,8 +70,6 @@ const PERSON_DEADLINE: Duration = Duration::from_secs(300);
 /// objects locked against additions while a setter runs, and an addition that
 /// waits there makes every reader wait behind it.
 const SETTER_DEADLINE: Duration = Duration::from_secs(2);
-
-const MAX_QUESTIONS: usize = 64;
 
 impl Bouncer {
     /// Lets polkit on the bus behind `connection` decide. polkit itself lets
@@ -95,7 +93,7 @@ impl Bouncer {
     fn new(judge: Judge) -> Self {
         Self {
             judge,
-            questions: Semaphore::new(MAX_QUESTIONS),
+            questions: Questions::default(),
         }
     }
 
@@ -108,7 +106,6 @@ impl Bouncer {
         let interface = call.interface().map_or("", |name| name.as_str());
         let member = call.member().map_or("", |name| name.as_str());
         let action = look_up(&RULES, interface, member)?;
-        let _question = self.question()?;
         let person = call
             .primary()
             .flags()
@@ -131,15 +128,8 @@ impl Bouncer {
         property: &str,
     ) -> Result<(), Error> {
         let action = look_up(&SETTERS, interface, property)?;
-        let _question = self.question()?;
         self.judge(connection, call, action, false, SETTER_DEADLINE)
             .await
-    }
-
-    fn question(&self) -> Result<SemaphorePermit<'_>, Error> {
-        self.questions.try_acquire().map_err(|_| {
-            Error::Busy("too many callers wait for their authorisation; try again in a moment")
-        })
     }
 
     async fn judge(
@@ -150,17 +140,72 @@ impl Bouncer {
         person: bool,
         patience: Duration,
     ) -> Result<(), Error> {
-        let verdict = match &self.judge {
-            Judge::Polkit(authority) => {
-                timeout(patience, ask_polkit(authority, call, action, person)).await
+        let verdict = async {
+            let user = user(connection, call).await?;
+            let _question = self.questions.open(user)?;
+            match &self.judge {
+                Judge::Polkit(authority) => ask_polkit(authority, call, action, person).await,
+                Judge::SameUser(uid) => compare_user(user, *uid),
             }
-            Judge::SameUser(uid) => timeout(patience, compare_user(connection, call, *uid)).await,
         };
-        verdict.unwrap_or_else(|_| {
+        timeout(patience, verdict).await.unwrap_or_else(|_| {
             Err(Error::NotAuthorized(format!(
                 "nobody answered in time whether you may ({action}); check that polkit works (systemctl status polkit)"
             )))
         })
+    }
+}
+
+/// Questions that wait for their answer, by the user who asks: a caller can
+/// have any number of connections, but is one user on all of them.
+#[derive(Debug, Default)]
+struct Questions(Mutex<BTreeMap<u32, usize>>);
+
+/// One of them, counted until it is dropped.
+struct Question<'a> {
+    among: &'a Questions,
+    user: u32,
+}
+
+impl Questions {
+    /// At once, of everybody; callers cannot make us keep more than these.
+    const MOST: usize = 64;
+
+    /// At once, of one user.
+    const MOST_OF_ONE: usize = 16;
+
+    /// Refuses if there are too many.
+    fn open(&self, user: u32) -> Result<Question<'_>, Error> {
+        let mut open = self.lock();
+        if open.values().sum::<usize>() >= Self::MOST {
+            return Err(Error::Busy(
+                "too many callers wait for their authorisation; try again in a moment",
+            ));
+        }
+        let own = open.entry(user).or_default();
+        if *own >= Self::MOST_OF_ONE {
+            return Err(Error::Busy(
+                "too many of your calls wait for their authorisation; answer or end one first",
+            ));
+        }
+        *own += 1;
+        Ok(Question { among: self, user })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        let mut open = self.among.lock();
+        if let Some(own) = open.get_mut(&self.user) {
+            *own -= 1;
+            if *own == 0 {
+                open.remove(&self.user);
+            }
+        }
     }
 }
 
@@ -216,20 +261,27 @@ async fn ask_polkit(
     }
 }
 
-async fn compare_user(connection: &Connection, call: &Header<'_>, uid: u32) -> Result<(), Error> {
-    let caller = if connection.is_bus() {
+fn compare_user(user: u32, ours: u32) -> Result<(), Error> {
+    if user == ours {
+        Ok(())
+    } else {
+        Err(Error::NotAuthorized(format!(
+            "this tcnd was started by hand and obeys its own user only; run this as user id {ours}"
+        )))
+    }
+}
+
+/// Whose call this is.
+async fn user(connection: &Connection, call: &Header<'_>) -> Result<u32, Error> {
+    let user = if connection.is_bus() {
         caller_on_bus(connection, call).await
     } else {
         let peer = connection.peer_creds().await.ok();
         peer.and_then(|credentials| credentials.unix_user_id())
     };
-    if caller == Some(uid) {
-        Ok(())
-    } else {
-        Err(Error::NotAuthorized(format!(
-            "this tcnd was started by hand and obeys its own user only; run this as user id {uid}"
-        )))
-    }
+    user.ok_or_else(|| {
+        Error::NotAuthorized("the bus does not say which user you are; call again".to_owned())
+    })
 }
 
 async fn caller_on_bus(connection: &Connection, call: &Header<'_>) -> Option<u32> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tcnd::bus::names;
 use tcnd::bus::proxy::ManagerProxy;
+use tokio::task::JoinSet;
 use zbus::Connection;
 
 use crate::contract::served;
@@ -12,7 +13,7 @@ use crate::members::{call, error_name, set_log};
 use crate::polkit::{Polkit, Verdict};
 use crate::puppet::{adapter, busy, idle};
 use crate::rig::soon;
-use crate::town::{ROOT, STRANGER, Served, Town};
+use crate::town::{OTHERS, ROOT, STRANGER, Served, Town};
 
 async fn scene(verdict: Verdict) -> (Town, Polkit, Served, Connection) {
     let town = Town::new();
@@ -183,25 +184,69 @@ async fn a_setter_does_not_wait_for_polkit_long() {
     assert_eq!(served.log.read(), [""; 0]);
 }
 
-/// Callers cannot make the daemon keep more than so many questions.
+/// A user can have this many questions open, on however many connections.
+const OF_ONE: usize = 16;
+
+/// Opens this many questions of a user, on connections of their own, and waits
+/// until polkit has them all.
+async fn crowd(town: &Town, polkit: &Polkit, uid: u32, size: usize) -> JoinSet<zbus::Result<()>> {
+    let already = polkit.count();
+    let mut crowd = JoinSet::new();
+    for _ in 0..size {
+        let client = town.connect(uid).await;
+        crowd.spawn(async move { ManagerProxy::new(&client).await?.rotate().await });
+    }
+    while polkit.count() < already + size {
+        soon(polkit.asked()).await;
+    }
+    crowd
+}
+
+/// Lets them all be answered, and well.
+async fn answer(polkit: &Polkit, crowd: JoinSet<zbus::Result<()>>) {
+    for _ in 0..crowd.len() {
+        polkit.decide();
+        soon(polkit.answered()).await;
+    }
+    for answer in soon(crowd.join_all()).await {
+        answer.unwrap();
+    }
+}
+
+/// One user can make the daemon keep so many questions, and still keeps nobody
+/// else from asking.
+#[tokio::test]
+async fn one_user_cannot_lock_others_out() {
+    let (town, polkit, mut served, stranger) = scene(Verdict::Think).await;
+    let manager = ManagerProxy::new(&stranger).await.unwrap();
+    let mut waiting = crowd(&town, &polkit, STRANGER, OF_ONE).await;
+    let refused = soon(manager.rotate()).await;
+    assert_eq!(error_name(refused), names::error::BUSY);
+    let other = town.connect(OTHERS[0]).await;
+    waiting.spawn(async move { ManagerProxy::new(&other).await?.rotate().await });
+    while polkit.count() <= OF_ONE {
+        soon(polkit.asked()).await;
+    }
+    answer(&polkit, waiting).await;
+    assert_eq!(served.puppet.heard().len(), OF_ONE + 1);
+    polkit.answer(Verdict::Yes);
+    soon(manager.rotate()).await.expect("there is room again");
+}
+
+/// All users together can make it keep so many.
 #[tokio::test]
 async fn questions_are_bounded() {
-    let (_town, polkit, mut served, stranger) = scene(Verdict::Think).await;
+    let (town, polkit, _served, stranger) = scene(Verdict::Think).await;
+    let mut crowds = Vec::new();
+    for uid in OTHERS {
+        crowds.push(crowd(&town, &polkit, uid, OF_ONE).await);
+    }
     let manager = ManagerProxy::new(&stranger).await.unwrap();
-    let crowd = (0..64).map(|_| async { soon(manager.rotate()).await.unwrap() });
-    let one_more = async {
-        while polkit.count() < 64 {
-            soon(polkit.asked()).await;
-        }
-        let answer = soon(manager.rotate()).await;
-        assert_eq!(error_name(answer), names::error::BUSY);
-        for _ in 0..64 {
-            polkit.decide();
-            soon(polkit.answered()).await;
-        }
-    };
-    tokio::join!(futures::future::join_all(crowd), one_more);
-    assert_eq!(served.puppet.heard().len(), 64);
+    let refused = soon(manager.rotate()).await;
+    assert_eq!(error_name(refused), names::error::BUSY);
+    for crowd in crowds {
+        answer(&polkit, crowd).await;
+    }
     polkit.answer(Verdict::Yes);
     soon(manager.rotate()).await.expect("there is room again");
 }

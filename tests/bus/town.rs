@@ -31,6 +31,9 @@ pub(crate) const TCND: u32 = 1;
 /// Nobody in particular.
 pub(crate) const STRANGER: u32 = 65_534;
 pub(crate) const ROOT: u32 = 0;
+/// Others, of whom the system has to know too: dbus-daemon admits no unknown
+/// user. These four are on every Debian (base-passwd).
+pub(crate) const OTHERS: [u32; 4] = [2, 3, 4, 5];
 
 /// The parts of the stock system.conf that decide, and of the policies of
 /// polkit and bluetoothd what concerns us.
