@@ -77,7 +77,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     (
         "storage-corrupt",
         "The contact log was damaged; it was set aside, and a new one begun.",
-        "check the disk; what was set aside lies in /var/lib/tcnd",
+        "check the disk; what was set aside lies in /var/lib/tcnd until retention destroys it",
     ),
     (
         "key-unavailable",

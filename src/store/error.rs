@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
+use rustix::io::Errno;
 use thiserror::Error;
 
 /// The store cannot be opened.
@@ -70,7 +71,7 @@ pub enum OpenError {
 
 /// The store could not do what it was asked.
 ///
-/// The sources are SQLite's codes alone: rusqlite's own errors may quote what
+/// The sources are codes alone: rusqlite's own errors may quote what
 /// stands in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -83,6 +84,11 @@ pub enum Fault {
     /// The file is damaged; at the next start it is set aside.
     #[error("the contact log is damaged; restart tcnd to set it aside and begin a new one")]
     Corrupt(#[source] ffi::Error),
+    /// A damaged database that was set aside is due, and stays.
+    #[error(
+        "a damaged contact log is older than retention allows and cannot be removed: delete tcnd.sqlite.damaged-* from the state directory"
+    )]
+    NotRemoved(#[source] Errno),
     /// More work is waiting than the queue holds.
     #[error("the store is too slow: too much work is waiting")]
     Busy,

@@ -14,11 +14,13 @@
 //!   and at most what came since the last write of the ledger, which is made
 //!   durable with all before it: a rotation, so a quarter of an hour;
 //! * forgetting: the bytes are overwritten (`secure_delete=ON`), the journal
-//!   is cut to nothing and freed pages leave the file.
+//!   is cut to nothing and freed pages leave the file; a damaged database that
+//!   was set aside goes when it has lain there as long.
 //!
 //! A crash of the process loses what was not sent yet: the engine sends the
 //! growth of contacts every `flush` (a minute by default), so at most that.
 
+mod aside;
 mod error;
 mod ledger;
 mod log;

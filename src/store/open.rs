@@ -1,8 +1,8 @@
 //! Opening: private, alone, whole, and of a format we know.
 //!
-//! A damaged file is renamed and kept, for whoever can mend it; the daemon
-//! begins a new one and says so. A file of a newer release is left alone: to
-//! write into it would destroy what that release knows.
+//! A damaged file is set aside (see `aside`); the daemon begins a new one and
+//! says so. A file of a newer release is left alone: to write into it would
+//! destroy what that release knows.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -16,6 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
 use super::OpenError;
+use super::aside::set_aside;
 use super::error::is_damage;
 use super::ledger::{self, Resume};
 use super::log;
@@ -35,9 +36,6 @@ const PAGE: u32 = 2048;
 
 /// How long a stranger who reads the database may keep us from writing.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// What goes with a database file.
-const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// A store, and what it remembers.
 #[derive(Debug)]
@@ -233,23 +231,4 @@ pub(super) fn checkpoint(db: &Connection) -> rusqlite::Result<()> {
         return Err(rusqlite::Error::SqliteFailure(code, None));
     }
     Ok(())
-}
-
-/// Renames the database to the first free `tcnd.sqlite.damaged-N`.
-fn set_aside(directory: &Path) -> io::Result<PathBuf> {
-    let free = (1u32..).map(|n| directory.join(format!("{DATABASE}.damaged-{n}")));
-    let aside = free
-        .into_iter()
-        .find(|path| !path.exists())
-        .ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?;
-    for companion in COMPANIONS {
-        let mut to = aside.clone().into_os_string();
-        to.push(companion);
-        match std::fs::rename(directory.join(format!("{DATABASE}{companion}")), to) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    File::open(directory)?.sync_all()?;
-    Ok(aside)
 }

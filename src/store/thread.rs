@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
+use rustix::io::Errno;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::open::checkpoint;
-use super::{Bucket, DATABASE, Fault, Summary, ledger, log};
+use super::{Bucket, DATABASE, Fault, Summary, aside, ledger, log};
 use crate::engine::{Contact, Pause, Record, UnixTime};
 
 /// Work that may wait. The engine has a handful under way at most, so a full
@@ -106,7 +107,8 @@ impl Store {
         self.send(Work::Save(seq, growth));
     }
 
-    /// Destroys contacts and keys that ended before this time, and their bytes.
+    /// Destroys contacts and keys that ended before this time, and their bytes;
+    /// and damaged databases that were set aside before it.
     pub fn forget(&self, before: UnixTime) {
         self.send(Work::Forget(before));
     }
@@ -235,6 +237,10 @@ impl Owner {
             Work::Forget(before) => {
                 let gone = self.forget(before);
                 self.trouble(gone);
+                let gone = aside::forget(&self.directory, before).map_err(|error| {
+                    Fault::NotRemoved(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+                });
+                self.trouble(gone);
             }
             Work::Remember(setting) => {
                 let kept = self.transact(Durable::PowerLoss, |t| ledger::remember(t, setting));
@@ -291,7 +297,7 @@ impl Owner {
         let _ = self.events.blocking_send(event);
     }
 
-    fn trouble(&self, done: rusqlite::Result<()>) {
+    fn trouble(&self, done: Result<(), impl Into<Fault>>) {
         if let Err(error) = done {
             let _ = self.events.blocking_send(Event::Trouble(error.into()));
         }

@@ -5,12 +5,16 @@
 //! it frees is out of reach.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use tcnd::engine::UnixTime;
+use tcnd::store::{DATABASE, Event, Fault};
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
+use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, seed, sighting, tcn};
 
 const DAYS: u64 = 4;
 /// New numbers a minute; each is heard for a quarter of an hour.
@@ -59,7 +63,7 @@ fn numbers(days: impl Iterator<Item = u64>) -> BTreeSet<[u8; 16]> {
 fn found<const N: usize>(directory: &Path, wanted: &BTreeSet<[u8; N]>) -> BTreeSet<[u8; N]> {
     let mut found = BTreeSet::new();
     for entry in directory.read_dir().unwrap() {
-        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
         let hits = bytes.windows(N).filter_map(|window| wanted.get(window));
         found.extend(hits.copied());
     }
@@ -150,7 +154,7 @@ async fn what_a_kill_left_in_the_journal_goes_at_the_next_start() {
     db.execute_batch("PRAGMA secure_delete = ON; PRAGMA journal_mode = WAL; DELETE FROM contact")
         .unwrap();
     for file in ["tcnd.sqlite", "tcnd.sqlite-wal", "tcnd.lock"] {
-        std::fs::copy(directory.path().join(file), killed.path().join(file)).unwrap();
+        fs::copy(directory.path().join(file), killed.path().join(file)).unwrap();
     }
     let wanted = BTreeSet::from([*tcn(1).as_bytes()]);
     assert_eq!(found(killed.path(), &wanted), wanted);
@@ -173,7 +177,7 @@ async fn a_reader_who_holds_the_journal_is_reported() {
         .unwrap();
     bench.store.forget(UnixTime(DAY_ONE + DAY));
     let event = bench.event().await;
-    assert!(matches!(event, tcnd::store::Event::Trouble(_)), "{event:?}");
+    assert!(matches!(event, Event::Trouble(_)), "{event:?}");
     reader.execute_batch("ROLLBACK").unwrap();
     bench.store.forget(UnixTime(DAY_ONE + DAY));
     bench.settle().await;
@@ -181,4 +185,88 @@ async fn a_reader_who_holds_the_journal_is_reported() {
         found(directory.path(), &BTreeSet::from([*tcn(1).as_bytes()])),
         BTreeSet::new()
     );
+}
+
+/// A database that was set aside, with its journal, dated in seconds since
+/// 1970.
+fn damaged(directory: &Path, at: u64) -> [PathBuf; 2] {
+    let path = directory.join(DATABASE);
+    fs::write(&path, [0xa5; 5000]).unwrap();
+    let now = modified(&path);
+    date(&path, DAY_ONE);
+    let aside = open(directory).unwrap().set_aside.unwrap();
+    let journal = aside.with_extension(format!(
+        "{}-wal",
+        aside.extension().unwrap().to_str().unwrap()
+    ));
+    assert!(modified(&aside) >= now, "its time begins when set aside");
+    // SQLite leaves a journal only beside some kinds of damage.
+    fs::write(&journal, [0x5a; 500]).unwrap();
+    for file in [&aside, &journal] {
+        date(file, at);
+    }
+    [aside, journal]
+}
+
+fn date(file: &Path, at: u64) {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(at);
+    let file = fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.set_modified(time).unwrap();
+}
+
+fn modified(file: &Path) -> u64 {
+    let time = file.metadata().unwrap().modified().unwrap();
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+#[tokio::test]
+async fn what_was_set_aside_goes_when_it_has_lain_there_for_the_retention() {
+    let directory = tempdir().unwrap();
+    Bench::new(directory.path()).store.close().await;
+    let old = damaged(directory.path(), DAY_ONE + 100);
+    let young = damaged(directory.path(), DAY_ONE + 200);
+    // Set aside before the clock was set, so nobody knows when.
+    let undated = damaged(directory.path(), 0);
+    let copy = directory.path().join(format!("{DATABASE}.damaged-1.gz"));
+    fs::write(&copy, "somebody's own").unwrap();
+    let now = modified(&copy);
+    date(&copy, DAY_ONE);
+    // Who looks at it still has it open, and is left with nothing.
+    let mut reader = fs::File::open(&old[0]).unwrap();
+
+    let mut bench = Bench::new(directory.path());
+    for (before, gone) in [(100, false), (101, true), (200, true)] {
+        bench.store.forget(UnixTime(DAY_ONE + before));
+        bench.settle().await;
+        for file in &old {
+            assert_eq!(!file.exists(), gone, "{} before {before}", file.display());
+        }
+    }
+    let mut left = Vec::new();
+    reader.read_to_end(&mut left).unwrap();
+    assert!(left.is_empty(), "{} bytes are left", left.len());
+    let kept = [&young[..], &undated, &[copy]].concat();
+    for file in kept {
+        assert!(file.exists(), "{}", file.display());
+    }
+    for file in &undated {
+        assert!(modified(file) >= now, "its time begins when it is found");
+    }
+}
+
+/// A directory in the place of a file that is due: it cannot be removed.
+#[tokio::test]
+async fn what_cannot_be_removed_is_reported() {
+    let directory = tempdir().unwrap();
+    let aside = directory.path().join(format!("{DATABASE}.damaged-1"));
+    let mut bench = Bench::new(directory.path());
+    fs::create_dir(aside).unwrap();
+    bench.store.forget(UnixTime(DAY_ONE));
+    let event = bench.event().await;
+    let Event::Trouble(fault @ Fault::NotRemoved(_)) = event else {
+        panic!("{event:?}")
+    };
+    assert!(fault.to_string().contains("delete"), "{fault}");
 }
