@@ -1,18 +1,20 @@
-//! The contact log as ratios in one run: what batches save over the obvious
-//! way, one `INSERT` per advert, and what a day of a neighbourhood costs.
+//! The contact log as ratios in one run: what folding and batches save over the
+//! obvious way, one `INSERT` per advert, and what a day of a neighbourhood costs.
 //!
 //! `cargo bench --bench log` prints, each with its aim:
 //!
-//! 1. bytes on disk a contact at 100,000 contacts;
-//! 2. bytes written a simulated day at 20 and at 200 neighbours;
-//! 3. what it costs to drop an expired day;
-//! 4. contacts folded and stored a second, against autocommit (criterion).
+//! 1. memory under a flood of a million numbers;
+//! 2. bytes on disk a contact at 100,000 contacts;
+//! 3. bytes written a simulated day at 20 and at 200 neighbours;
+//! 4. what it costs to drop an expired day;
+//! 5. adverts folded and stored a second, against autocommit (criterion).
 //!
-//! Every neighbour sends four adverts a second and takes a new number every
-//! quarter of an hour, in a phase of its own. A batch holds a minute, so a
-//! minute of growth is what a crash costs. The ledger is written along: a
-//! reservation and a retirement a quarter, a new key every six hours, each
-//! with its `fsync`; and retention runs every hour, with 14 days to keep.
+//! All is done by the engine and the store as the daemon joins them: each advert
+//! is an input, and what the engine wants written is written: batches of growth
+//! every minute, the ledger with every rotation of our own number, retention
+//! every hour. Every neighbour sends four adverts a second, where nothing else
+//! is said, and takes a new number every quarter of an hour, in a phase of its
+//! own.
 //!
 //! Bytes written are counted twice, from `/proc/self/io`: `write_bytes`, the
 //! pages this process made dirty and the kernel has to write, and `wchar`, what
@@ -24,14 +26,15 @@
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use rusqlite::{Connection, params};
-use tcnd::engine::{Contact, KeyId, RSSI_UNAVAILABLE, Record, Seed, UnixTime};
-use tcnd::protocol::{RatchetIndex, TemporaryContactNumber};
+use tcnd::engine::{Engine, Input, Moment, Output, Policy, Seq, Sighting, UnixTime};
+use tcnd::protocol::TemporaryContactNumber;
 use tcnd::store::{Event, Store, open};
 use tokio::sync::mpsc;
 
@@ -41,8 +44,13 @@ const QUARTER: u64 = 900;
 const DAY: u64 = 86_400;
 /// Milliseconds between adverts of one neighbour.
 const INTERVAL: u64 = 250;
+/// The same where only the contacts count, and not how they came about: with
+/// fewer sightings a row is a byte or two shorter.
+const SELDOM: u64 = 4000;
 
 fn main() {
+    // First, before others have used and freed memory.
+    flood();
     size(20);
     size(200);
     day(20, 10.0);
@@ -55,13 +63,15 @@ fn main() {
 
 fn size(neighbours: u64) {
     const CONTACTS: u64 = 100_000;
-    let mut log = Log::new();
+    let mut daemon = Daemon::keeping(Duration::from_secs(60 * DAY));
     let mut crowd = Crowd::new(neighbours);
+    // A count from 128 on takes as many bytes as one four times as large.
+    crowd.interval = 4 * INTERVAL;
     while crowd.numbers < CONTACTS {
-        log.save(crowd.minute());
+        crowd.minute(&mut daemon);
     }
-    log.settle();
-    let size = log.size();
+    daemon.settle();
+    let size = daemon.size();
     let each = size.bytes as f64 / size.rows as f64;
     println!(
         "{neighbours} neighbours, {} contacts: {each:.1} bytes each (aim: 51)",
@@ -70,28 +80,18 @@ fn size(neighbours: u64) {
 }
 
 fn day(neighbours: u64, aim: f64) {
-    let mut log = Log::new();
+    let mut daemon = Daemon::new();
     let mut crowd = Crowd::new(neighbours);
     // Fourteen days before, so that the day has something to forget.
-    crowd.adverts_a_second = 1;
-    for _ in 0..14 * DAY / MINUTE {
-        log.save(crowd.minute());
-    }
-    crowd.adverts_a_second = 1000 / INTERVAL;
-    log.settle();
+    crowd.live(&mut daemon, 14);
+    daemon.settle();
     let before = Written::now();
     let clock = Instant::now();
     let busy = processor_time();
-    for minute in 0..DAY / MINUTE {
-        log.save(crowd.minute());
-        if (minute * MINUTE).is_multiple_of(QUARTER) {
-            log.rotate(minute * MINUTE / QUARTER, crowd.now);
-        }
-        if minute % 60 == 59 {
-            log.store.forget(UnixTime(crowd.now - 14 * DAY));
-        }
+    for _ in 0..DAY / MINUTE {
+        crowd.minute(&mut daemon);
     }
-    log.settle();
+    daemon.settle();
     let written = Written::now().since(&before);
     let adverts = neighbours * DAY * 1000 / INTERVAL;
     let naive = naive_bytes(neighbours) * adverts as f64;
@@ -109,25 +109,20 @@ fn day(neighbours: u64, aim: f64) {
 }
 
 fn retention(neighbours: u64) {
-    let mut log = Log::new();
-    let mut crowd = Crowd::new(neighbours);
-    crowd.adverts_a_second = 1;
-    for _ in 0..15 * DAY / MINUTE {
-        log.save(crowd.minute());
-    }
-    // Make the journal empty, as the last hour's retention left it.
-    log.store.forget(UnixTime(START));
-    log.settle();
-    let full = log.size();
+    let mut daemon = Daemon::new();
+    Crowd::new(neighbours).live(&mut daemon, 14);
+    // Makes the journal empty, as the last hour's retention left it.
+    daemon.settle();
+    let full = daemon.size();
     let before = Written::now();
     let clock = Instant::now();
-    log.store.forget(UnixTime(START + DAY));
-    log.wait();
+    daemon.store.forget(UnixTime(START + DAY));
+    daemon.wait();
     let elapsed = clock.elapsed();
     let written = Written::now().since(&before);
-    let left = log.size();
+    let left = daemon.size();
     println!(
-        "{neighbours} neighbours, dropping a day of 15: {} contacts in {:.1} ms (aim: 20), {:.2} MB written \
+        "{neighbours} neighbours, dropping a day of 14: {} contacts in {:.1} ms (aim: 20), {:.2} MB written \
          (aim: 2.5), {:.2} MB by write(); file from {:.1} to {:.1} MB",
         full.rows - left.rows,
         elapsed.as_secs_f64() * 1e3,
@@ -137,11 +132,31 @@ fn retention(neighbours: u64) {
         left.bytes as f64 / 1e6,
     );
     let clock = Instant::now();
-    log.close();
-    open(log.directory.path()).unwrap();
+    daemon.close();
+    open(daemon.directory.path()).unwrap();
     println!(
         "  opening it again, with its check: {:.0} ms",
         clock.elapsed().as_secs_f64() * 1e3
+    );
+}
+
+/// A million numbers, each heard once, within a minute.
+fn flood() {
+    const NUMBERS: u64 = 1_000_000;
+    let mut daemon = Daemon::new();
+    let mut chance = Chance(1);
+    let before = resident();
+    let clock = Instant::now();
+    for _ in 0..NUMBERS {
+        daemon.pass(Duration::from_micros(MINUTE * 1_000_000 / NUMBERS));
+        daemon.hear(chance.number(), -70);
+    }
+    daemon.settle();
+    println!(
+        "a million numbers in a minute: {:.1} MB of memory more, {} rows, {:.1} s",
+        (resident() - before) / 1e6,
+        daemon.size().rows,
+        clock.elapsed().as_secs_f64(),
     );
 }
 
@@ -152,13 +167,13 @@ fn rates(criterion: &mut Criterion) {
         .sample_size(10)
         .measurement_time(Duration::from_secs(4));
     for neighbours in [20, 200] {
-        let mut log = Log::new();
+        let mut daemon = Daemon::new();
         let mut crowd = Crowd::new(neighbours);
         group.throughput(Throughput::Elements(neighbours * MINUTE * 1000 / INTERVAL));
         group.bench_function(
             format!("fold and store a minute, {neighbours} neighbours"),
             |bench| {
-                bench.iter(|| log.save(crowd.minute()));
+                bench.iter(|| crowd.minute(&mut daemon));
             },
         );
     }
@@ -170,9 +185,9 @@ fn rates(criterion: &mut Criterion) {
     });
     group.finish();
 
-    let mut log = Log::new();
+    let mut daemon = Daemon::new();
     let mut crowd = Crowd::new(20);
-    let ours = rate(20 * MINUTE * 1000 / INTERVAL, || log.save(crowd.minute()));
+    let ours = rate(20 * MINUTE * 1000 / INTERVAL, || crowd.minute(&mut daemon));
     let naive = Naive::new();
     let theirs = rate(1, || naive.insert(crowd.advert()));
     println!(
@@ -192,86 +207,112 @@ fn rate(adverts: u64, mut work: impl FnMut()) -> f64 {
     done as f64 / clock.elapsed().as_secs_f64()
 }
 
-/// The store, and its answers read.
-struct Log {
+/// Engine and store, joined as the daemon joins them, on a clock of its own and
+/// before a radio that does what it is told.
+struct Daemon {
+    engine: Engine,
+    now: Moment,
+    random: ChaCha8Rng,
     store: Store,
     events: mpsc::Receiver<Event>,
-    seq: u64,
-    key: u64,
-    index: u16,
     directory: tempfile::TempDir,
     runtime: tokio::runtime::Runtime,
 }
 
-impl Log {
+impl Daemon {
     fn new() -> Self {
+        Self::keeping(Policy::default().retention)
+    }
+
+    fn keeping(retention: Duration) -> Self {
+        let policy = Policy {
+            retention,
+            ..Policy::default()
+        };
         let directory = tempfile::tempdir().unwrap();
         let opened = open(directory.path()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
-        Self {
+        let now = Moment {
+            boot: Duration::ZERO,
+            wall: UnixTime(START),
+        };
+        let mut daemon = Self {
+            engine: Engine::new(now, policy, opened.resume.next_key, []),
+            now,
+            random: ChaCha8Rng::seed_from_u64(1),
             store: opened.store,
             events: opened.events,
-            seq: 0,
-            key: 0,
-            index: 0,
             directory,
             runtime,
+        };
+        daemon.tell(Input::Consent(true));
+        daemon.tell(Input::RadioUp { can_air: true });
+        daemon
+    }
+
+    fn hear(&mut self, tcn: TemporaryContactNumber, rssi: i16) {
+        self.tell(Input::Heard(Sighting {
+            tcn,
+            bridged: false,
+            rssi: Some(rssi),
+        }));
+    }
+
+    /// So much later.
+    fn pass(&mut self, span: Duration) {
+        self.now.boot += span;
+        self.now.wall = UnixTime(START + self.now.boot.as_secs());
+        if self.now.boot >= self.engine.poll_timeout() {
+            self.tell(Input::Timeout);
         }
     }
 
-    fn save(&mut self, growth: Vec<Contact>) {
-        self.seq += 1;
-        self.store.save(self.seq, growth);
-        self.stored();
-    }
-
-    /// A rotation as the engine writes it: the new number before it goes on
-    /// the air, the old one when it has left.
-    fn rotate(&mut self, quarter: u64, now: u64) {
-        if quarter.is_multiple_of(24) {
-            self.key += 1;
-            self.index = 0;
-            let seed = Seed([u8::try_from(self.key).unwrap(); 32].into());
-            self.persist(vec![Record::KeyBorn {
-                key: KeyId(self.key),
-                seed,
-                born: UnixTime(now),
-            }]);
+    fn tell(&mut self, input: Input) {
+        self.engine.handle(self.now, input, &mut self.random);
+        while let Some(output) = self.engine.poll_output() {
+            if let Some(answer) = self.carry_out(output) {
+                self.engine.handle(self.now, answer, &mut self.random);
+            }
         }
-        let key = KeyId(self.key);
-        self.index += 1;
-        let index = RatchetIndex::new(self.index).unwrap();
-        self.persist(vec![Record::Reserved {
-            key,
-            index,
-            from: UnixTime(now),
-        }]);
-        self.persist(vec![Record::Retired {
-            key,
-            index,
-            until: UnixTime(now + QUARTER),
-        }]);
     }
 
-    fn persist(&mut self, records: Vec<Record>) {
-        self.seq += 1;
-        self.store.persist(self.seq, records);
-        self.stored();
+    fn carry_out(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Persist(seq, records) => {
+                self.store.persist(seq.0, records);
+                Some(self.stored(seq))
+            }
+            Output::Save(seq, growth) => {
+                self.store.save(seq.0, growth);
+                Some(self.stored(seq))
+            }
+            Output::Forget(before) => {
+                self.store.forget(before);
+                None
+            }
+            Output::Air(tcn) => Some(Input::Aired(tcn)),
+            Output::Rest => Some(Input::Rested),
+            Output::Listen | Output::Tell(_) => None,
+        }
     }
 
-    fn stored(&mut self) {
+    fn stored(&mut self, seq: Seq) -> Input {
         let event = self.events.blocking_recv().unwrap();
         assert!(
-            matches!(event, Event::Stored(seq) if seq == self.seq),
+            matches!(event, Event::Stored(stored) if stored == seq.0),
             "{event:?}"
         );
+        Input::Stored(seq)
     }
 
-    /// Everything sent is done, and the journal is in the database.
+    /// Everything heard is written, and the journal is in the database.
     fn settle(&mut self) {
+        self.engine.flush(self.now);
+        // Spurious, and so nothing but a way to have it carried out.
+        self.tell(Input::Timeout);
         self.store.forget(UnixTime(0));
         self.wait();
     }
@@ -340,9 +381,9 @@ fn naive_bytes(neighbours: u64) -> f64 {
 
 /// Neighbours that walk about and rotate, all made up, the same every time.
 struct Crowd {
-    now: u64,
     numbers: u64,
-    adverts_a_second: u64,
+    /// Milliseconds between adverts of one.
+    interval: u64,
     neighbours: Vec<Neighbour>,
     chance: Chance,
     adverts: u64,
@@ -350,7 +391,6 @@ struct Crowd {
 
 struct Neighbour {
     tcn: TemporaryContactNumber,
-    start: u64,
     until: u64,
     rssi: i16,
 }
@@ -361,67 +401,60 @@ impl Crowd {
         let neighbours: Vec<_> = (0..neighbours)
             .map(|_| Neighbour {
                 tcn: chance.number(),
-                start: START,
                 until: START + 1 + chance.below(QUARTER),
                 rssi: chance.distance(),
             })
             .collect();
         let numbers = neighbours.len() as u64;
         Self {
-            now: START,
             numbers,
-            adverts_a_second: 1000 / INTERVAL,
+            interval: INTERVAL,
             neighbours,
             chance,
             adverts: 0,
         }
     }
 
-    /// A minute of adverts, folded one by one as they come.
-    fn minute(&mut self) -> Vec<Contact> {
-        let mut growth = BTreeMap::new();
-        for _ in 0..MINUTE {
+    /// Days of which only the contacts count.
+    fn live(&mut self, daemon: &mut Daemon, days: u64) {
+        self.interval = SELDOM;
+        for _ in 0..days * DAY / MINUTE {
+            self.minute(daemon);
+        }
+        self.interval = INTERVAL;
+    }
+
+    /// A minute of adverts, heard one by one as they come.
+    fn minute(&mut self, daemon: &mut Daemon) {
+        for _ in 0..MINUTE * 1000 / self.interval {
+            let now = daemon.now.wall.0;
             for neighbour in &mut self.neighbours {
-                if self.now >= neighbour.until {
-                    neighbour.renew(self.now, &mut self.chance);
+                if now >= neighbour.until {
+                    neighbour.renew(&mut self.chance);
                     self.numbers += 1;
                 }
-                for _ in 0..self.adverts_a_second {
-                    let rssi = neighbour.rssi + self.chance.noise();
-                    growth
-                        .entry(neighbour.tcn)
-                        .or_insert_with(|| Growth::new(neighbour.start))
-                        .hear(self.now, rssi);
-                }
+                daemon.hear(neighbour.tcn, neighbour.rssi + self.chance.noise());
             }
-            self.now += 1;
+            daemon.pass(Duration::from_millis(self.interval));
         }
-        growth
-            .into_iter()
-            .map(|(tcn, growth)| growth.contact(tcn))
-            .collect()
     }
 
     /// One advert, in turn.
     fn advert(&mut self) -> (TemporaryContactNumber, u64, i16) {
         let crowd = self.neighbours.len() as u64;
         self.adverts += 1;
-        self.now = START + self.adverts / (crowd * self.adverts_a_second);
+        let now = START + self.adverts / crowd * self.interval / 1000;
         let turn = usize::try_from(self.adverts % crowd).unwrap();
         let neighbour = &mut self.neighbours[turn];
-        if self.now >= neighbour.until {
-            neighbour.renew(self.now, &mut self.chance);
+        if now >= neighbour.until {
+            neighbour.renew(&mut self.chance);
         }
-        (
-            neighbour.tcn,
-            self.now,
-            neighbour.rssi + self.chance.noise(),
-        )
+        (neighbour.tcn, now, neighbour.rssi + self.chance.noise())
     }
 }
 
 impl Neighbour {
-    fn renew(&mut self, now: u64, chance: &mut Chance) {
+    fn renew(&mut self, chance: &mut Chance) {
         let rssi = if chance.below(8) == 0 {
             chance.distance()
         } else {
@@ -429,54 +462,9 @@ impl Neighbour {
         };
         *self = Self {
             tcn: chance.number(),
-            start: now,
             until: self.until + QUARTER,
             rssi,
         };
-    }
-}
-
-/// A fold of its own: the engine's is private, and does more.
-struct Growth {
-    start: u64,
-    end: u64,
-    max: i16,
-    sum: i64,
-    attenuation: [u32; 4],
-}
-
-impl Growth {
-    const fn new(start: u64) -> Self {
-        Self {
-            start,
-            end: start,
-            max: i16::MIN,
-            sum: 0,
-            attenuation: [0; 4],
-        }
-    }
-
-    fn hear(&mut self, now: u64, rssi: i16) {
-        self.end = now;
-        self.max = self.max.max(rssi);
-        self.sum += i64::from(rssi);
-        let loss = tcnd::engine::ASSUMED_TX_POWER_DBM - rssi;
-        let bounds = tcnd::engine::ATTENUATION_BOUNDS_DB;
-        self.attenuation[bounds.iter().filter(|bound| loss > **bound).count()] += 1;
-    }
-
-    fn contact(&self, tcn: TemporaryContactNumber) -> Contact {
-        let count: u32 = self.attenuation.iter().sum();
-        Contact {
-            tcn,
-            start: UnixTime(self.start),
-            end: UnixTime(self.end),
-            rssi_max: self.max,
-            rssi_mean: i16::try_from(self.sum / i64::from(count)).unwrap_or(RSSI_UNAVAILABLE),
-            count,
-            attenuation: self.attenuation,
-            bridged: false,
-        }
     }
 }
 
@@ -541,6 +529,15 @@ impl Written {
             calls: self.calls - before.calls,
         }
     }
+}
+
+/// Bytes of memory this process has now.
+fn resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes = line.trim().trim_end_matches(" kB");
+    kilobytes.parse::<f64>().unwrap() * 1024.0
 }
 
 /// Seconds of processor this process has used, all threads.
