@@ -16,6 +16,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 use crate::bus::{self, Bouncer, BusChoice};
 use crate::config::{self, Settings};
@@ -124,19 +125,29 @@ async fn serve(
         settings,
         reread: reread(flags.config.clone()),
     };
-    let driver = daemon::drive(parts);
+    // A task of its own, for it wakes with every advert and the bus need not.
+    let mut driver = tokio::spawn(daemon::drive(parts));
     let on_the_bus = async {
         let serving = bus::serve(connection, handle, bouncer, log).await?;
         daemon::ready();
         serving.await
     };
-    tokio::pin!(driver, on_the_bus);
     tokio::select! {
-        ended = &mut driver => Ok(ended.map(|daemon::Ended::Stopped| ())?),
-        served = &mut on_the_bus => {
+        ended = &mut driver => driver_ended(ended),
+        served = on_the_bus => {
             served?;
-            Ok(driver.await.map(|daemon::Ended::Stopped| ())?)
+            driver_ended(driver.await)
         }
+    }
+}
+
+/// What the driver came to; its panic is ours.
+fn driver_ended(
+    joined: Result<Result<daemon::Ended, daemon::Fault>, JoinError>,
+) -> Result<(), Fault> {
+    match joined {
+        Ok(ended) => Ok(ended.map(|daemon::Ended::Stopped| ())?),
+        Err(end) => std::panic::resume_unwind(end.into_panic()),
     }
 }
 

@@ -74,7 +74,7 @@ pub enum Signal {
 }
 
 /// Reads the configuration again; the text says what is wrong with it.
-pub type Reread = Box<dyn Fn() -> Result<Settings, crate::config::ConfigError> + Send>;
+pub type Reread = Box<dyn Fn() -> Result<Settings, crate::config::ConfigError> + Send + Sync>;
 
 /// Everything a driver is made of.
 pub struct Parts {
