@@ -20,6 +20,7 @@ from world import Failed, systemctl
 MAIN_CONF = "/etc/bluetooth/main.conf"
 DONE, FAILED, NOT_AUTHORISED = 0, 1, 4
 ANSWER_WITHIN = 60  # seconds for a conversation on a terminal
+TYPED_AGAIN_AFTER = 2  # seconds of nothing new on the screen, until the password is typed (again)
 
 MEMBER, STRANGER, ADMIN = "member", "stranger", "admin"
 PASSWORD = "correct horse"
@@ -47,16 +48,18 @@ def at_a_terminal(user, secret, *command):
     process = subprocess.Popen(["systemd-run", "--quiet", "--pty", "--wait", "--collect", f"--uid={user}",
                                 "--property=PAMName=login", *command], stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
-    screen, typed, end = "", False, time.monotonic() + ANSWER_WITHIN
-    while select.select([ours], [], [], max(0, end - time.monotonic()))[0]:
-        try:
-            screen += os.read(ours, 4096).decode()
-        except OSError:  # the last other end is closed
-            os.close(ours)
-            return process.wait(), screen
-        if "Password:" in screen and not typed:
+    screen, end = "", time.monotonic() + ANSWER_WITHIN
+    while time.monotonic() < end:
+        if select.select([ours], [], [], TYPED_AGAIN_AFTER)[0]:
+            try:
+                news = os.read(ours, 4096).decode(errors="replace")
+            except OSError:  # the last other end is closed
+                os.close(ours)
+                return process.wait(), screen
+            screen += news
+        # pkttyagent forgets what was typed before it switched the echo off, just after it asked.
+        elif "Password:" in screen:
             os.write(ours, secret.encode() + b"\n")
-            typed = True
     process.kill()
     raise Failed(f"nothing more on the terminal after: {screen!r}")
 
