@@ -144,6 +144,14 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_packet_that_lies_about_its_length_is_none() {
+        for mut packet in [told(3, 0x2a01), refused(3, 0x11)] {
+            packet[4] ^= 1;
+            assert!(malformed(&packet), "{packet:?}");
+        }
+    }
+
+    #[test]
     fn packets_for_others_are_none() {
         let others = [
             told(2, 0x2a01),
