@@ -12,7 +12,7 @@
 //!    ┌─────────┼─────────────┐
 //!   bus ──▶ daemon        config        who asks, what is done, by which settings
 //!    ▲     ┌───┼───────┐     │
-//!   cli  radio store engine ◀┘          air, memory, decisions
+//!   cli─▶radio store engine ◀┘          air, memory, decisions
 //!          └───┴───┬───┘
 //!              protocol                 the letter of TCN
 //! ```

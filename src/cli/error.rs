@@ -113,8 +113,9 @@ impl CliError {
                 BusChoice::Address(address) => format!("start it with: tcnd --bus '{address}'"),
             },
             Self::NotAuthorized { bus, .. } => match bus {
-                BusChoice::System => "join the group tcnd (usermod -aG tcnd NAME, then log in \
-                     anew), or use sudo"
+                // The group opens the door to those who sit at the machine, and only to them.
+                BusChoice::System => "use sudo, or join the group tcnd (usermod -aG tcnd NAME) \
+                     and log in at the machine itself"
                     .to_owned(),
                 BusChoice::Session | BusChoice::Address(_) => {
                     "run it as the user who started tcnd".to_owned()

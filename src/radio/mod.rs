@@ -4,7 +4,8 @@
 //! [`Order`]s and says what really happened in [`Event`]s; "no hardware" is an
 //! event, not an error. [`bluez`] is the real one, [`fake`] a simulated
 //! neighbourhood that ships (`--radio fake`), and the rest of the house cannot
-//! tell them apart but by [`Status::simulated`].
+//! tell them apart but by [`Status::simulated`]. [`mgmt`] reads what the kernel
+//! alone knows of a controller.
 //!
 //! An order stands until the next one. `Air` and `Listen` begin a radio epoch:
 //! advert and discovery are started in the order the controller needs, under a
@@ -15,6 +16,7 @@
 
 pub mod bluez;
 pub mod fake;
+pub mod mgmt;
 mod outbox;
 
 use std::collections::BTreeSet;

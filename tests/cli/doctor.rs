@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use zbus::{Connection, connection, fdo, interface};
 
 use crate::stand_in::{StandIn, busy, idle, run};
 use crate::text;
 
 /// An adapter as BlueZ shows it.
-struct Adapter {
+pub(crate) struct Adapter {
     powered: bool,
     discoverable: bool,
     power_state: &'static str,
@@ -41,7 +41,7 @@ impl Adapter {
 }
 
 /// What it can broadcast.
-struct Adverts {
+pub(crate) struct Adverts {
     active: u8,
     free: u8,
     channels: Vec<&'static str>,
@@ -75,13 +75,17 @@ impl Clock {
     }
 }
 
-const FIT: Adapter = Adapter {
+/// An adapter that the kernel does not have, wherever this runs: what the
+/// kernel says is left to the virtual machine.
+const HCI: &str = "/org/bluez/hci60000";
+
+pub(crate) const FIT: Adapter = Adapter {
     powered: true,
     discoverable: false,
     power_state: "on",
 };
 
-fn extended() -> Adverts {
+pub(crate) fn extended() -> Adverts {
     Adverts {
         active: 0,
         free: 4,
@@ -90,7 +94,7 @@ fn extended() -> Adverts {
 }
 
 /// Puts BlueZ on the bus of `it`.
-async fn bluez(it: &StandIn, adapter: Option<(Adapter, Option<Adverts>)>) -> Connection {
+pub(crate) async fn bluez(it: &StandIn, adapter: Option<(Adapter, Option<Adverts>)>) -> Connection {
     let bluez = connection::Builder::address(it.place.address.as_str())
         .build()
         .await
@@ -98,9 +102,9 @@ async fn bluez(it: &StandIn, adapter: Option<(Adapter, Option<Adverts>)>) -> Con
     let server = bluez.object_server();
     server.at("/", fdo::ObjectManager).await.unwrap();
     if let Some((adapter, adverts)) = adapter {
-        server.at("/org/bluez/hci0", adapter).await.unwrap();
+        server.at(HCI, adapter).await.unwrap();
         if let Some(adverts) = adverts {
-            server.at("/org/bluez/hci0", adverts).await.unwrap();
+            server.at(HCI, adverts).await.unwrap();
         }
     }
     bluez.request_name("org.bluez").await.unwrap();
@@ -126,9 +130,9 @@ async fn doctor(it: &StandIn, words: &[&str]) -> Output {
     run(command).await
 }
 
-/// Verdicts by the name of the check; failures must come with exit status 1,
-/// and all that is not well with a cure.
-async fn verdicts(it: &StandIn) -> BTreeMap<String, String> {
+/// What is printed; failures must come with exit status 1, and all that is not
+/// well with a cure.
+async fn findings(it: &StandIn) -> Value {
     let output = doctor(it, &["--json"]).await;
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = findings["checks"].as_array().unwrap();
@@ -139,6 +143,13 @@ async fn verdicts(it: &StandIn) -> BTreeMap<String, String> {
         let bad = check["verdict"] == "warn" || check["verdict"] == "fail";
         assert_eq!(check["cure"].is_string(), bad, "{check}");
     }
+    findings
+}
+
+/// Verdicts by the name of the check.
+async fn verdicts(it: &StandIn) -> BTreeMap<String, String> {
+    let findings = findings(it).await;
+    let checks = findings["checks"].as_array().unwrap();
     let of = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
     checks
         .iter()
@@ -174,10 +185,33 @@ async fn a_fit_machine_passes() {
     );
     let said = text(&doctor(&it, &[]).await.stdout);
     assert!(
-        said.contains("hci0 has extended advertising, 0 in use, 4 free"),
+        said.contains("hci60000 has extended advertising, 0 in use, 4 free"),
         "{said}"
     );
     assert!(said.ends_with("\nNothing is in the way.\n"), "{said}");
+}
+
+#[tokio::test]
+async fn the_facts_are_told_beside_the_verdicts() {
+    let it = StandIn::new(idle()).await;
+    let discoverable = Adapter {
+        discoverable: true,
+        ..FIT
+    };
+    let _bluez = bluez(&it, Some((discoverable, Some(extended())))).await;
+    let _clock = clock(&it, false).await;
+    let findings = findings(&it).await;
+    let expected = json!([{
+        "name": "hci60000",
+        "powered": true,
+        "discoverable": true,
+        "advertising": "extended",
+        "privacy": null,
+    }]);
+    assert_eq!(findings["adapters"], expected);
+    assert_eq!(findings["clock_synchronised"], false);
+    let kernel = findings["kernel"].as_str().unwrap();
+    assert!(kernel.starts_with(|c: char| c.is_ascii_digit()), "{kernel}");
 }
 
 /// What a machine with this adapter is told.
@@ -232,7 +266,13 @@ async fn an_adapter_that_cannot_broadcast_is_named() {
         channels: Vec::new(),
     };
     let with = |adverts| Some((FIT, adverts));
-    is_told(with(None), "advertising", "fail", "hci0 cannot broadcast").await;
+    is_told(
+        with(None),
+        "advertising",
+        "fail",
+        "hci60000 cannot broadcast",
+    )
+    .await;
     is_told(
         with(Some(legacy(5))),
         "advertising",

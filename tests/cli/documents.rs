@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::doctor;
 use crate::stand_in::{StandIn, busy, run, soon};
 
 const PAGE: &str = include_str!("../../docs/tcnctl-json.md");
@@ -56,6 +57,7 @@ async fn every_example_has_the_keys_that_are_printed() {
     for (command, example) in examples() {
         let printed = match command {
             "watch --format waybar" => first_of_watch(&it).await,
+            "doctor" => print_of_doctor(&it).await,
             "config check" => print(&it, &["config", "check", bad.to_str().unwrap()]).await,
             "report inspect" => print(&it, &["report", "inspect", REPORT, "--expand"]).await,
             _ => print(&it, &[command]).await,
@@ -85,6 +87,14 @@ fn no_command_is_forgotten() {
 async fn print(it: &StandIn, words: &[&str]) -> Value {
     let output = run(it.command(&[words, &["--json"]].concat())).await;
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// With an adapter to be told of.
+async fn print_of_doctor(it: &StandIn) -> Value {
+    let _bluez = doctor::bluez(it, Some((doctor::FIT, Some(doctor::extended())))).await;
+    let mut command = it.command(&["doctor", "--json"]);
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", &it.place.address);
+    serde_json::from_slice(&run(command).await.stdout).unwrap()
 }
 
 async fn first_of_watch(it: &StandIn) -> Value {

@@ -5,6 +5,7 @@
 //! be found out is `unchecked` and said to be so; it is never passed off as
 //! well. Nothing is changed, and nothing needs a password.
 
+mod adapter;
 mod machine;
 mod service;
 
@@ -17,7 +18,18 @@ use crate::bus::{self, BusChoice};
 #[derive(Debug, Serialize)]
 struct Findings {
     ok: bool,
+    #[serde(flatten)]
+    machine: Machine,
     checks: Vec<Check>,
+}
+
+/// The plain facts that the checks were judged by, as far as they were found.
+#[derive(Debug, Serialize)]
+struct Machine {
+    kernel: String,
+    bluez: Option<String>,
+    clock_synchronised: Option<bool>,
+    adapters: Vec<adapter::Facts>,
 }
 
 /// One thing looked at.
@@ -49,9 +61,15 @@ enum Verdict {
 /// Looks at everything. The machine is asked on the system bus, where BlueZ
 /// always is; tcnd where `choice` says.
 pub(super) async fn doctor(choice: &BusChoice, json: bool) -> Answer {
-    let mut checks = vec![machine::kernel()];
+    let mut machine = Machine {
+        kernel: machine::release(),
+        bluez: None,
+        clock_synchronised: None,
+        adapters: Vec::new(),
+    };
+    let mut checks = vec![machine::kernel(&machine.kernel)];
     match bus::connect(&BusChoice::System).await {
-        Ok(system) => checks.extend(machine::checks(&system).await),
+        Ok(system) => checks.extend(machine::checks(&system, &mut machine).await),
         Err(_) => checks.push(Check::fail(
             "system-bus",
             "the system bus cannot be reached, so Bluetooth was not looked at".to_owned(),
@@ -60,7 +78,11 @@ pub(super) async fn doctor(choice: &BusChoice, json: bool) -> Answer {
     }
     checks.extend(service::checks(choice).await);
     let ok = checks.iter().all(|check| check.verdict != Verdict::Fail);
-    let findings = Findings { ok, checks };
+    let findings = Findings {
+        ok,
+        machine,
+        checks,
+    };
     Answer::new(json, &findings, Findings::render).failed_unless(ok)
 }
 

@@ -17,6 +17,7 @@ NAME = "org.tcncoalition.Tcnd1"
 PATH = "/org/tcncoalition/Tcnd1"
 MANAGER = "org.tcncoalition.Tcnd1.Manager"
 BINARY = "/usr/libexec/tcnd"
+TCNCTL = "/usr/bin/tcnctl"
 UNIT = "tcnd.service"
 
 # The shortest period the daemon takes, and how much it may be shortened by chance; in seconds.

@@ -1,0 +1,212 @@
+//! What the kernel alone knows of a controller: its privacy setting.
+//!
+//! Privacy decides which address an advert that others may connect to is sent
+//! under. No D-Bus property shows it; the kernel tells it over the Bluetooth
+//! management interface, a socket that bluetoothd itself sets it by, and to
+//! anybody who asks. We only ever read.
+//!
+//! [`wire`] is the letter of it, pure; [`socket`] opens it and has the only
+//! unsafe code of the house; here they are joined, under one deadline.
+//!
+//! BlueZ: doc/mgmt-api.txt, "Read Controller Information Command". Kernel:
+//! net/bluetooth/mgmt.c, `mgmt_untrusted_commands`.
+
+mod socket;
+mod wire;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
+use thiserror::Error;
+use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
+
+/// Longest wait for the kernel. It answers from memory, at once.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// The kernel's privacy setting of a controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privacy {
+    /// Connectable adverts show the controller's own address; broadcasts get a
+    /// fresh non-resolvable one each.
+    Off,
+    /// All adverts go out under resolvable private addresses, which the kernel
+    /// or the controller replaces by a timer of its own. `Privacy = device`
+    /// and `limited` of main.conf(5) alike: the kernel does not tell which.
+    On,
+}
+
+/// Why the kernel did not tell.
+#[derive(Debug, Error)]
+pub enum MgmtError {
+    /// `AF_BLUETOOTH` is not there for this process.
+    #[error(
+        "no Bluetooth sockets here; run this outside of the container, or load the module \
+         (modprobe bluetooth)"
+    )]
+    Unavailable,
+    /// No controller of that name or index.
+    #[error("the kernel has no such controller; see: ls /sys/class/bluetooth")]
+    NoController,
+    /// It answered with another status of mgmt-api.txt, "Error Codes".
+    #[error("the kernel refused with status {0:#04x}; see: dmesg | grep -i bluetooth")]
+    Refused(u8),
+    /// Something answered that does not follow the protocol.
+    #[error("the answer of the kernel is not understood; use a released kernel")]
+    Malformed,
+    /// Nothing came in time.
+    #[error("the kernel did not answer; see: dmesg | grep -i bluetooth")]
+    Late,
+    /// The socket failed otherwise.
+    #[error("the kernel's Bluetooth socket cannot be used: {0}")]
+    Socket(#[source] io::Error),
+}
+
+/// Asks for the privacy setting of an adapter by its kernel name, `hci0`.
+/// Needs no privilege, but the network namespace of the system itself.
+///
+/// # Errors
+/// [`MgmtError`], within two seconds.
+pub async fn privacy(adapter: &str) -> Result<Privacy, MgmtError> {
+    let controller = index(adapter).ok_or(MgmtError::NoController)?;
+    let socket = socket::open().map_err(MgmtError::from)?;
+    ask(socket, controller, DEADLINE).await
+}
+
+fn index(adapter: &str) -> Option<u16> {
+    adapter.strip_prefix("hci")?.parse().ok()
+}
+
+/// One question, one answer; `socket` must not block.
+async fn ask(socket: OwnedFd, controller: u16, limit: Duration) -> Result<Privacy, MgmtError> {
+    let socket = socket::watch(socket).map_err(MgmtError::Socket)?;
+    rustix::net::send(
+        &socket,
+        &wire::read_information(controller),
+        SendFlags::empty(),
+    )?;
+    let info = timeout(limit, answer(&socket, controller)).await;
+    let info = info.map_err(|_| MgmtError::Late)??;
+    Ok(if info.current & wire::SETTING_PRIVACY == 0 {
+        Privacy::Off
+    } else {
+        Privacy::On
+    })
+}
+
+/// Reads on past everything that is told to everybody.
+async fn answer(
+    socket: &AsyncFd<OwnedFd>,
+    controller: u16,
+) -> Result<wire::Information, MgmtError> {
+    let mut packet = [0; wire::LONGEST_ANSWER];
+    loop {
+        let mut ready = socket.readable().await.map_err(MgmtError::Socket)?;
+        let read = ready.try_io(|fd| {
+            let (length, _) = rustix::net::recv(fd, &mut packet[..], RecvFlags::empty())?;
+            Ok(length)
+        });
+        let Ok(read) = read else { continue };
+        let length = read.map_err(MgmtError::Socket)?;
+        if let Some(info) = wire::answer(controller, &packet[..length])? {
+            return Ok(info);
+        }
+    }
+}
+
+impl From<Errno> for MgmtError {
+    fn from(error: Errno) -> Self {
+        match error {
+            Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT => Self::Unavailable,
+            other => Self::Socket(other.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use super::*;
+
+    /// A socket pair with somebody in the kernel's place.
+    fn kernel() -> (UnixDatagram, OwnedFd) {
+        let (kernel, ours) = UnixDatagram::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (kernel, ours.into())
+    }
+
+    /// The setting, from a kernel that says these packets.
+    async fn asked(packets: &[Vec<u8>]) -> Result<Privacy, MgmtError> {
+        let (kernel, ours) = kernel();
+        for packet in packets {
+            kernel.send(packet).unwrap();
+        }
+        let told = ask(ours, 3, Duration::from_millis(50)).await;
+        let mut question = [0; 16];
+        assert_eq!(kernel.recv(&mut question).unwrap(), 6);
+        assert_eq!(question[..6], [0x04, 0, 3, 0, 0, 0]);
+        told
+    }
+
+    #[tokio::test]
+    async fn the_bit_of_the_controller_is_told() {
+        // As seen on Linux 6.1 with Privacy = off and Privacy = device.
+        let off = wire::tests::told(3, 0x0a01);
+        let on = wire::tests::told(3, 0x2a01);
+        assert_eq!(asked(&[off]).await.unwrap(), Privacy::Off);
+        assert_eq!(asked(&[on]).await.unwrap(), Privacy::On);
+    }
+
+    #[tokio::test]
+    async fn what_is_told_to_everybody_is_read_past() {
+        let other = wire::tests::told(4, 0x0a01);
+        // Index Added, and a Device Found longer than any answer of ours.
+        let added = vec![0x04, 0, 9, 0, 0, 0];
+        let mut found = vec![0x12, 0, 3, 0, 0x00, 0x02];
+        found.resize(6 + 0x200, 0);
+        let on = wire::tests::told(3, 0x2a01);
+        let packets = [other, added, found, on];
+        assert_eq!(asked(&packets).await.unwrap(), Privacy::On);
+    }
+
+    #[tokio::test]
+    async fn silence_ends_at_the_deadline() {
+        assert!(matches!(asked(&[]).await, Err(MgmtError::Late)));
+        let other = wire::tests::told(4, 0x0a01);
+        assert!(matches!(asked(&[other]).await, Err(MgmtError::Late)));
+    }
+
+    #[tokio::test]
+    async fn refusals_and_nonsense_are_told_apart() {
+        let gone = wire::tests::refused(3, 0x11);
+        assert!(matches!(asked(&[gone]).await, Err(MgmtError::NoController)));
+        let busy = wire::tests::refused(3, 0x0a);
+        assert!(matches!(
+            asked(&[busy]).await,
+            Err(MgmtError::Refused(0x0a))
+        ));
+        let short = vec![1, 0, 3];
+        assert!(matches!(asked(&[short]).await, Err(MgmtError::Malformed)));
+    }
+
+    #[tokio::test]
+    async fn only_names_of_controllers_are_asked_for() {
+        for name in ["", "hci", "hci-1", "hci65536", "fake0", "0"] {
+            let told = privacy(name).await;
+            assert!(matches!(told, Err(MgmtError::NoController)), "{name}");
+        }
+        assert_eq!(index("hci12"), Some(12));
+    }
+
+    #[test]
+    fn a_machine_without_bluetooth_is_no_fault() {
+        for errno in [Errno::AFNOSUPPORT, Errno::PROTONOSUPPORT] {
+            assert!(matches!(errno.into(), MgmtError::Unavailable));
+        }
+        assert!(matches!(Errno::PERM.into(), MgmtError::Socket(_)));
+    }
+}

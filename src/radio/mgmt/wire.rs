@@ -1,0 +1,180 @@
+//! The letter of the management interface, as far as we speak it: one
+//! command, and its answer among whatever else arrives.
+//!
+//! BlueZ: doc/mgmt-api.txt, "Packet Structures", "Read Controller Information
+//! Command", "Command Complete Event", "Command Status Event". All integers
+//! are little-endian.
+
+use super::MgmtError;
+
+/// Current settings, bit 13: privacy.
+pub(super) const SETTING_PRIVACY: u32 = 1 << 13;
+
+/// Bytes of the longest packet that can be our answer.
+pub(super) const LONGEST_ANSWER: usize = HEADER + COMPLETE + INFORMATION;
+
+const READ_INFORMATION: u16 = 0x0004;
+const COMMAND_COMPLETE: u16 = 0x0001;
+const COMMAND_STATUS: u16 = 0x0002;
+const STATUS_INVALID_INDEX: u8 = 0x11;
+
+/// Code, controller, length of what follows.
+const HEADER: usize = 6;
+/// Before the return parameters: opcode, status.
+const COMPLETE: usize = 3;
+/// Address 6, version 1, manufacturer 2, supported settings 4, current
+/// settings 4, class 3, name 249, short name 11.
+const INFORMATION: usize = 280;
+const CURRENT_SETTINGS_AT: usize = 13;
+
+/// What is used of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Information {
+    /// Current settings, a bit each.
+    pub(super) current: u32,
+}
+
+/// The command.
+pub(super) fn read_information(controller: u16) -> [u8; HEADER] {
+    let ([a, b], [c, d]) = (READ_INFORMATION.to_le_bytes(), controller.to_le_bytes());
+    [a, b, c, d, 0, 0]
+}
+
+/// The answer to it, if this packet is that: others are `None`, by their
+/// beginning, so that they may be cut off behind [`LONGEST_ANSWER`].
+///
+/// # Errors
+/// [`MgmtError::NoController`] and [`MgmtError::Refused`] are answers too;
+/// [`MgmtError::Malformed`] is a packet of a wrong length.
+pub(super) fn answer(controller: u16, packet: &[u8]) -> Result<Option<Information>, MgmtError> {
+    let (header, parameters) = packet
+        .split_first_chunk::<HEADER>()
+        .ok_or(MgmtError::Malformed)?;
+    let [code, of, length] = [0, 2, 4].map(|at| u16::from_le_bytes([header[at], header[at + 1]]));
+    if of != controller || ![COMMAND_COMPLETE, COMMAND_STATUS].contains(&code) {
+        return Ok(None);
+    }
+    let (&[low, high, status], information) = parameters
+        .split_first_chunk::<COMPLETE>()
+        .ok_or(MgmtError::Malformed)?;
+    if u16::from_le_bytes([low, high]) != READ_INFORMATION {
+        return Ok(None);
+    }
+    if usize::from(length) != parameters.len() {
+        return Err(MgmtError::Malformed);
+    }
+    match status {
+        0 if code == COMMAND_COMPLETE => read(information).map(Some),
+        0 => Err(MgmtError::Malformed),
+        STATUS_INVALID_INDEX => Err(MgmtError::NoController),
+        other => Err(MgmtError::Refused(other)),
+    }
+}
+
+fn read(information: &[u8]) -> Result<Information, MgmtError> {
+    let information: &[u8; INFORMATION] =
+        information.try_into().map_err(|_| MgmtError::Malformed)?;
+    let current = [0, 1, 2, 3].map(|at| information[CURRENT_SETTINGS_AT + at]);
+    Ok(Information {
+        current: u32::from_le_bytes(current),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Command Complete with these current settings.
+    pub(in super::super) fn told(controller: u16, current: u32) -> Vec<u8> {
+        let mut information = [0xee; INFORMATION];
+        information[13..17].copy_from_slice(&current.to_le_bytes());
+        packet(1, controller, 4, 0, &information)
+    }
+
+    /// Command Status, as the kernel refuses.
+    pub(in super::super) fn refused(controller: u16, status: u8) -> Vec<u8> {
+        packet(2, controller, 4, status, &[])
+    }
+
+    fn packet(code: u16, controller: u16, opcode: u16, status: u8, rest: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(3 + rest.len()).unwrap();
+        let mut bytes = [code, controller, length, opcode]
+            .map(u16::to_le_bytes)
+            .concat();
+        bytes.push(status);
+        bytes.extend(rest);
+        bytes
+    }
+
+    fn malformed(packet: &[u8]) -> bool {
+        matches!(answer(3, packet), Err(MgmtError::Malformed))
+    }
+
+    #[test]
+    fn the_command_is_six_bytes() {
+        assert_eq!(read_information(0x0102), [0x04, 0x00, 0x02, 0x01, 0, 0]);
+    }
+
+    #[test]
+    fn the_current_settings_are_read_and_not_the_supported_ones() {
+        let mut packet = told(3, 0x0a01);
+        packet[6 + 3 + 9..][..4].copy_from_slice(&0xffff_ffff_u32.to_le_bytes());
+        let current = answer(3, &packet).unwrap().unwrap().current;
+        assert_eq!(current, 0x0a01);
+        assert_eq!(current & SETTING_PRIVACY, 0);
+    }
+
+    #[test]
+    fn a_packet_of_a_wrong_length_is_none() {
+        let right = told(3, 0x2a01);
+        assert_eq!(right.len(), LONGEST_ANSWER);
+        for length in 0..right.len() {
+            assert!(malformed(&right[..length]), "{length}");
+        }
+        let mut long = right;
+        long.push(0);
+        assert!(malformed(&long));
+        // Even if its own length is right.
+        assert!(malformed(&packet(1, 3, 4, 0, &[0; INFORMATION - 1])));
+        assert!(malformed(&packet(1, 3, 4, 0, &[0; INFORMATION + 1])));
+        // Done, but by the event that only refuses.
+        assert!(malformed(&packet(2, 3, 4, 0, &[])));
+    }
+
+    #[test]
+    fn a_packet_that_lies_about_its_length_is_none() {
+        for mut packet in [told(3, 0x2a01), refused(3, 0x11)] {
+            packet[4] ^= 1;
+            assert!(malformed(&packet), "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn packets_for_others_are_none() {
+        let others = [
+            told(2, 0x2a01),
+            refused(2, 0x11),
+            packet(1, 3, 5, 0, &[0; INFORMATION]),
+            packet(2, 3, 5, 0x11, &[]),
+            vec![0x06, 0, 3, 0, 4, 0, 1, 2, 3, 4],
+        ];
+        for packet in others {
+            assert_eq!(answer(3, &packet).unwrap(), None, "{packet:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_too_wild(packet in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = answer(3, &packet);
+        }
+
+        #[test]
+        fn every_setting_is_read_back(controller: u16, current: u32) {
+            let read = answer(controller, &told(controller, current)).unwrap();
+            prop_assert_eq!(read, Some(Information { current }));
+        }
+    }
+}
