@@ -5,7 +5,8 @@
 //! no clock, no randomness, no I/O of its own. The edges carry that out:
 //! [`radio`] to BlueZ, [`store`] to SQLite, [`bus`] to D-Bus clients,
 //! [`config`] from files. [`daemon`] joins them, and [`cli`] is the person's
-//! side of the bus; [`exchange`] reads and writes the reports people pass on.
+//! side of the bus; [`exchange`] reads and writes the reports people pass on,
+//! [`matching`] finds those that name numbers we heard.
 //!
 //! ```text
 //!             run                       everything is built here
@@ -26,6 +27,7 @@ pub mod config;
 pub mod daemon;
 pub mod engine;
 pub mod exchange;
+pub mod matching;
 pub mod protocol;
 pub mod radio;
 pub mod run;

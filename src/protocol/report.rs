@@ -93,6 +93,11 @@ impl Report {
         &self.rvk
     }
 
+    /// `tck_{j_1-1}`, from which the numbers are computed.
+    pub(crate) const fn link(&self) -> &[u8; 32] {
+        &self.link
+    }
+
     /// `j_1`, the index of the first number disclosed.
     pub const fn j1(&self) -> RatchetIndex {
         self.j1

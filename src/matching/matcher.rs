@@ -1,0 +1,253 @@
+//! Reports against an index, within a budget.
+//!
+//! Workers draw reports from one queue, so that long and short ones even out,
+//! and each verifies what matched among its own. What is found depends on the
+//! reports alone: neither on the number of workers nor on who was faster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::iter;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use std::panic;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::{Index, MatchingError, expand};
+use crate::protocol::{RatchetIndex, Report, ReportError, SignedReport, TemporaryContactNumber};
+
+/// How much work reports may still cause, counted in numbers: one is three
+/// compressions of SHA-256, about 0.1 µs where the processor has instructions
+/// for it and 1 µs where not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Numbers left.
+    pub numbers: u64,
+}
+
+impl Budget {
+    /// What it costs to verify one signature, in numbers.
+    pub const SIGNATURE: u64 = 512;
+
+    /// Sets aside what a report may cost, if there is that much.
+    fn reserve(&mut self, report: &SignedReport) -> bool {
+        let cost = u64::from(report.claim().count()) + Self::SIGNATURE;
+        let left = self.numbers.checked_sub(cost);
+        left.map(|left| self.numbers = left).is_some()
+    }
+}
+
+/// What there is to say about one report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Where the report stands among those given.
+    pub position: usize,
+    /// What was found out.
+    pub outcome: Outcome,
+}
+
+/// How a report fared that is worth a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It names numbers we heard, and its signature holds.
+    Heard(Heard),
+    /// It names numbers we heard, but its signature does not hold.
+    Refused(ReportError),
+    /// The budget did not reach so far: nobody has looked at it.
+    BeyondBudget,
+}
+
+/// The numbers of one report that were heard.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// By rising index, the first [`Heard::MOST`] of them.
+    pub numbers: Vec<(RatchetIndex, TemporaryContactNumber)>,
+    /// How many there are.
+    pub count: u16,
+}
+
+impl Heard {
+    /// How many numbers are kept of one report: three weeks without pause, at
+    /// a number a quarter of an hour. They take 36 KB.
+    pub const MOST: usize = 2048;
+
+    fn add(&mut self, index: RatchetIndex, number: TemporaryContactNumber) {
+        self.count += 1;
+        if self.numbers.len() < Self::MOST {
+            self.numbers.push((index, number));
+        }
+    }
+}
+
+impl fmt::Debug for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Heard")
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Finds the reports whose numbers are in `index`, and verifies those.
+///
+/// Findings come by rising position; a report that has none names nothing we
+/// heard. They are those of verifying every report first and expanding what
+/// holds, but that a bad signature is noticed only where it would matter.
+///
+/// A report costs its numbers, and [`Budget::SIGNATURE`] more if it matches.
+/// Both are set aside before anything is computed, in the order of `reports`,
+/// and what was not needed is given back at the end; so no match goes
+/// unverified for want of budget. A report that costs more than is left is
+/// [`Outcome::BeyondBudget`]; one after it may be cheaper. Give long files in
+/// slices of some hundred reports, with the same budget: less is set aside,
+/// and no more than 36 KB a report of the slice is held.
+///
+/// `threads` is how many may work at once, the caller included; fewer do when
+/// there is little to do. `stop` is asked every few thousand numbers and
+/// before each signature, by every thread.
+///
+/// # Errors
+/// [`MatchingError::Stopped`] when `stop` says so. The budget is spent then.
+pub fn match_reports(
+    index: &Index,
+    reports: &[SignedReport],
+    budget: &mut Budget,
+    threads: NonZeroUsize,
+    stop: impl Fn() -> bool + Sync,
+) -> Result<Vec<Finding>, MatchingError> {
+    let mut findings = Vec::new();
+    let mut queue = Vec::new();
+    let mut numbers = 0;
+    for (position, report) in reports.iter().enumerate() {
+        if report.claim().count() == 0 {
+            continue;
+        }
+        if budget.reserve(report) {
+            queue.push(position);
+            numbers += u64::from(report.claim().count());
+        } else {
+            findings.push(Finding {
+                position,
+                outcome: Outcome::BeyondBudget,
+            });
+        }
+    }
+    let shift = Shift {
+        index,
+        reports,
+        queue: &queue,
+        drawn: AtomicUsize::new(0),
+        stop: &stop,
+    };
+    let matched = shift.run(crew(threads, numbers))?;
+    let unmatched = (queue.len() - matched.len()) as u64;
+    budget.numbers += unmatched * Budget::SIGNATURE;
+    findings.extend(matched);
+    findings.sort_unstable_by_key(|finding| finding.position);
+    Ok(findings)
+}
+
+/// Numbers that are worth another thread: some milliseconds of work, against
+/// the tens of microseconds that starting one takes.
+const WORTH_A_THREAD: u64 = 32_768;
+
+fn crew(most: NonZeroUsize, numbers: u64) -> usize {
+    let useful = usize::try_from(numbers / WORTH_A_THREAD).unwrap_or(usize::MAX);
+    useful.clamp(1, most.get())
+}
+
+/// Numbers between two questions whether to stop: a millisecond of work, or
+/// a few without SHA instructions.
+const BETWEEN_QUESTIONS: usize = 4096;
+
+/// What the workers share.
+struct Shift<'a, S> {
+    index: &'a Index,
+    reports: &'a [SignedReport],
+    /// Positions of the reports to look at.
+    queue: &'a [usize],
+    /// How many of them are taken.
+    drawn: AtomicUsize,
+    stop: &'a S,
+}
+
+impl<S: Fn() -> bool + Sync> Shift<'_, S> {
+    /// Runs `crew` workers, one of them here. If the system gives no more
+    /// threads, fewer do the same work.
+    fn run(&self, crew: usize) -> Result<Vec<Finding>, MatchingError> {
+        thread::scope(|scope| {
+            let helpers: Vec<_> = (1..crew)
+                .map_while(|_| {
+                    let helper = thread::Builder::new().name("matching".into());
+                    helper.spawn_scoped(scope, || self.work()).ok()
+                })
+                .collect();
+            let mut findings = self.work();
+            for helper in helpers {
+                let theirs = helper.join().unwrap_or_else(|p| panic::resume_unwind(p));
+                findings = findings.and_then(|mut all| {
+                    all.extend(theirs?);
+                    Ok(all)
+                });
+            }
+            findings
+        })
+    }
+
+    fn work(&self) -> Result<Vec<Finding>, MatchingError> {
+        let heard = self.listen()?;
+        let verify = |(position, heard)| {
+            self.go_on()?;
+            Ok(self.verify(position, heard))
+        };
+        heard.into_iter().map(verify).collect()
+    }
+
+    /// What was heard of the reports this worker draws.
+    fn listen(&self) -> Result<BTreeMap<usize, Heard>, MatchingError> {
+        let mut heard: BTreeMap<usize, Heard> = BTreeMap::new();
+        let mut until_question = BETWEEN_QUESTIONS;
+        let visit = |position, index, number| {
+            if self.index.contains(&number) {
+                heard.entry(position).or_default().add(index, number);
+            }
+            until_question -= 1;
+            if until_question == 0 {
+                until_question = BETWEEN_QUESTIONS;
+                if let Err(stopped) = self.go_on() {
+                    return ControlFlow::Break(stopped);
+                }
+            }
+            ControlFlow::Continue(())
+        };
+        self.go_on()?;
+        match expand(self.draw(), visit) {
+            ControlFlow::Continue(()) => Ok(heard),
+            ControlFlow::Break(stopped) => Err(stopped),
+        }
+    }
+
+    /// Reports nobody else has taken, until there are none.
+    fn draw(&self) -> impl Iterator<Item = (usize, &Report)> {
+        iter::from_fn(|| {
+            let next = self.drawn.fetch_add(1, Ordering::Relaxed);
+            let position = *self.queue.get(next)?;
+            Some((position, self.reports[position].claim()))
+        })
+    }
+
+    fn verify(&self, position: usize, heard: Heard) -> Finding {
+        let outcome = match self.reports[position].clone().verify() {
+            Ok(_) => Outcome::Heard(heard),
+            Err(error) => Outcome::Refused(error),
+        };
+        Finding { position, outcome }
+    }
+
+    fn go_on(&self) -> Result<(), MatchingError> {
+        if (self.stop)() {
+            Err(MatchingError::Stopped)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Budgets, stopping, and what is kept of a report.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tcnd::matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};
+use tcnd::protocol::{ReportError, SignedReport};
+
+use super::{PLENTY, broken, findings, index_of, number, numbers_of, report, respanned, threads};
+
+/// Matches on one thread; gives the positions beyond the budget, those heard,
+/// those refused, and what is left.
+fn spend(numbers: u64, heard: &SignedReport, reports: &[SignedReport]) -> ([Vec<usize>; 3], u64) {
+    let index = index_of(numbers_of(heard));
+    let mut budget = Budget { numbers };
+    let findings = match_reports(&index, reports, &mut budget, threads(1), || false).unwrap();
+    let positions = |wanted: fn(&Outcome) -> bool| {
+        let wanted = |finding: &&Finding| wanted(&finding.outcome);
+        findings
+            .iter()
+            .filter(wanted)
+            .map(|finding| finding.position)
+            .collect()
+    };
+    let sorted = [
+        positions(|outcome| matches!(outcome, Outcome::BeyondBudget)),
+        positions(|outcome| matches!(outcome, Outcome::Heard(_))),
+        positions(|outcome| matches!(outcome, Outcome::Refused(_))),
+    ];
+    (sorted, budget.numbers)
+}
+
+const NOTHING: [Vec<usize>; 3] = [const { Vec::new() }; 3];
+
+#[test]
+fn numbers_are_paid_for_and_signatures_only_of_matches() {
+    let reports = [
+        report(1, 1, 10),
+        report(2, 1, 20),
+        broken(&report(2, 1, 30)),
+    ];
+    let numbers = 10 + 20 + 30;
+    let (found, left) = spend(100_000, &reports[1], &reports);
+    assert_eq!(found, [vec![], vec![1], vec![2]]);
+    assert_eq!(left, 100_000 - numbers - 2 * Budget::SIGNATURE);
+    let (found, left) = spend(100_000, &report(3, 1, 1), &reports);
+    assert_eq!((found, left), (NOTHING, 100_000 - numbers));
+}
+
+#[test]
+fn what_is_beyond_the_budget_is_said_and_costs_nothing() {
+    let long = respanned(&report(2, 1, 1), 1, 5000);
+    let reports = [report(1, 1, 10), long, report(1, 1, 10), report(3, 1, 10)];
+    let each = 10 + Budget::SIGNATURE;
+    // To the number: both reports that match, and nothing more.
+    let (found, left) = spend(2 * each, &reports[0], &reports);
+    assert_eq!(found, [vec![1, 3], vec![0, 2], vec![]]);
+    assert_eq!(left, 0);
+    let (found, left) = spend(2 * each - 1, &reports[0], &reports);
+    assert_eq!(found, [vec![1, 2, 3], vec![0], vec![]]);
+    assert_eq!(left, each - 1);
+}
+
+#[test]
+fn a_report_that_discloses_nothing_costs_nothing() {
+    let empty = respanned(&report(1, 1, 1), 5, 4);
+    let (found, left) = spend(0, &report(1, 1, 9), &[empty]);
+    assert_eq!((found, left), (NOTHING, 0));
+}
+
+#[test]
+fn it_stops_soon_after_it_is_told_to() {
+    let long = |seed| respanned(&report(seed, 1, 1), 1, u16::MAX);
+    let reports: Vec<_> = (0..8).map(long).collect();
+    for crew in [1, 3] {
+        let asked = AtomicUsize::new(0);
+        let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 10;
+        let ended = match_reports(
+            &index_of([]),
+            &reports,
+            &mut { PLENTY },
+            threads(crew),
+            stop,
+        );
+        assert_eq!(ended, Err(MatchingError::Stopped));
+        // Each thread asks once more at most, at the end of a slice.
+        assert!(asked.into_inner() <= 10 + crew, "{crew} threads");
+    }
+}
+
+#[test]
+fn it_stops_between_signatures() {
+    let reports: Vec<_> = (0..40).map(|_| report(1, 1, 2)).collect();
+    let asked = AtomicUsize::new(0);
+    let stop = || asked.fetch_add(1, Ordering::Relaxed) >= 20;
+    let index = index_of(numbers_of(&reports[0]));
+    let ended = match_reports(&index, &reports, &mut { PLENTY }, threads(1), stop);
+    assert_eq!(ended, Err(MatchingError::Stopped));
+    assert_eq!(asked.into_inner(), 21);
+}
+
+#[test]
+fn what_is_kept_of_a_report_is_bounded() {
+    let long = report(1, 1, 3000);
+    let index = index_of(numbers_of(&long));
+    let [finding] = &findings(&index, std::slice::from_ref(&long), 1)[..] else {
+        panic!("one report")
+    };
+    let Outcome::Heard(heard) = &finding.outcome else {
+        panic!("{finding:?}")
+    };
+    assert_eq!((heard.count, heard.numbers.len()), (3000, Heard::MOST));
+    let kept: Vec<_> = heard.numbers.iter().map(|(_, number)| *number).collect();
+    assert_eq!(kept, numbers_of(&long)[..Heard::MOST], "the first");
+    assert_eq!(format!("{heard:?}"), "Heard { count: 3000, .. }");
+}
+
+#[test]
+fn a_key_of_small_order_is_refused() {
+    // rvk the neutral element: without the strict rules it would sign for all.
+    let mut bytes = tcnd::protocol::wire::write(&report(1, 1, 4));
+    bytes[..32].fill(0);
+    bytes[0] = 1;
+    let crafted = tcnd::protocol::wire::parse(&bytes).unwrap();
+    let index = index_of(numbers_of(&crafted).into_iter().chain([number(0)]));
+    let refused = Finding {
+        position: 0,
+        outcome: Outcome::Refused(ReportError::KeySmallOrder),
+    };
+    assert_eq!(findings(&index, &[crafted], 1), [refused]);
+}
