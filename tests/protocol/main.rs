@@ -9,6 +9,7 @@
 //! | `air` | adverts as phones send them |
 //! | `oracle` | random inputs against the published crate `tcn` 0.4.1 |
 //! | `properties` | round trips; no input panics |
+//! | `memos` | CoEpi's memos, the registry, what would link reports |
 //! | `files` | report files, bad items among good ones |
 //! | `inspection` | what `tcnctl report inspect` prints |
 //! | `secrets` | what `Debug` says, and what it does not |
@@ -19,6 +20,7 @@ mod air;
 mod derivation;
 mod files;
 mod inspection;
+mod memos;
 mod oracle;
 mod properties;
 mod reports;
