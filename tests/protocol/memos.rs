@@ -3,14 +3,18 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use tcnd::protocol::memo::CoEpiMemo;
 use tcnd::protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
 use tcnd::protocol::memo::registry::{Format, REGISTRY};
+use tcnd::protocol::memo::{CoEpiMemo, MemoConcern};
 use tcnd::protocol::{Memo, MemoType};
 
 use crate::{number, unhex, vectors};
 
 const DAY: u64 = 86_400;
+
+fn coepi(data: impl Into<Vec<u8>>) -> Memo {
+    Memo::new(MemoType::COEPI_V1, data).unwrap()
+}
 
 fn symptoms(row: &Value) -> Symptoms {
     let flag = |name: &str| row["flags"].as_array().unwrap().contains(&name.into());
@@ -151,6 +155,87 @@ fn the_registry_is_that_of_the_specification() {
     assert_eq!(MemoType::new(0xfe).name(), None);
 }
 
+#[test]
+fn memos_that_would_link_reports_are_named() {
+    let concerns = |memo: &Memo, parts| memo.concerns(parts);
+    let of = |kind, data: &[u8]| Memo::new(MemoType::new(kind), data).unwrap();
+    let days = SymptomMemo::new(
+        Day::of(20 * DAY),
+        Some(Day::of(17 * DAY)),
+        Symptoms::default(),
+    );
+    let seconds = vectors!("coepi_memo.json")["vectors"][0]["memo"].clone();
+    let early = unhex(&vectors!("coepi_memo.json")["vectors_11_bytes"][0]["memo"]);
+    let mut felt_at_noon = days.encode();
+    felt_at_noon[10..18].copy_from_slice(&(17 * DAY + DAY / 2).to_le_bytes());
+    let mut early_day = early.clone();
+    early_day[2..10].fill(0);
+
+    for harmless in [
+        of(0, b""),
+        of(77, b""),
+        of(1, b"Hello, World!"),
+        of(2, b"symptom data"),
+    ] {
+        assert_eq!(concerns(&harmless, 56), [], "{harmless:?}");
+    }
+    for rare in [
+        of(0, b"High Fever"),
+        of(0, b"\0"),
+        of(1, b"hello"),
+        of(1, b"symptom data"),
+        of(3, b"x"),
+        of(77, &days.encode()),
+    ] {
+        assert_eq!(concerns(&rare, 1), [], "{rare:?}");
+        let linked = [MemoConcern::SharedBytes { parts: 2 }];
+        assert_eq!(concerns(&rare, 2), linked, "{rare:?}");
+    }
+    for by_day in [days.to_memo(), coepi(early_day)] {
+        assert_eq!(concerns(&by_day, 1), []);
+        let narrowed = [MemoConcern::SharedSymptoms { parts: 3 }];
+        assert_eq!(concerns(&by_day, 3), narrowed);
+    }
+    for fine in [unhex(&seconds), felt_at_noon.to_vec(), early] {
+        for parts in [1, 56] {
+            assert_eq!(
+                concerns(&coepi(fine.clone()), parts),
+                [MemoConcern::TimeTooFine]
+            );
+        }
+    }
+    let long = MemoConcern::Long { have: 128 };
+    assert_eq!(concerns(&of(9, &[0; 127]), 1), []);
+    assert_eq!(concerns(&of(9, &[0; 128]), 1), [long]);
+    assert_eq!(
+        concerns(&of(9, &[0; 128]), 2),
+        [MemoConcern::SharedBytes { parts: 2 }, long]
+    );
+}
+
+#[test]
+fn a_concern_names_its_cure_and_what_may_be_overruled() {
+    for (concern, refused, cure) in [
+        (MemoConcern::TimeTooFine, true, "give days"),
+        (
+            MemoConcern::SharedBytes { parts: 2 },
+            true,
+            "leave it empty",
+        ),
+        (
+            MemoConcern::SharedSymptoms { parts: 2 },
+            false,
+            "name fewer symptoms",
+        ),
+        (MemoConcern::Long { have: 128 }, false, "shorten it"),
+    ] {
+        assert_eq!(concern.is_refusal(), refused, "{concern}");
+        let text = concern.to_string();
+        let (_, found) = text.split_once("; ").unwrap();
+        assert!(found.starts_with(cure), "{text}");
+    }
+}
+
 prop_compose! {
     fn any_symptoms()(cough in 0..4usize, fever in 0..3usize, flags: [bool; 7]) -> Symptoms {
         let [breathlessness, muscle_aches, loss_of_smell_or_taste, diarrhea, runny_nose, other, no_symptoms] = flags;
@@ -174,6 +259,7 @@ proptest! {
         prop_assert!(CoEpiMemo::read(&memo.to_memo()) == Some(CoEpiMemo::V1(memo)));
         let times = [Some(reported), since].map(|time| time.map(|time| time - time % DAY));
         prop_assert_eq!([Some(memo.report_time()), memo.earliest_symptom_time()], times);
+        prop_assert_eq!(memo.to_memo().concerns(1), []);
     }
 
     #[test]
@@ -184,6 +270,7 @@ proptest! {
             vec(any::<u8>(), 9).prop_map(|rest| [&[1, 0], &rest[..]].concat()),
             vec(b' '..=b'~', 1..=255),
         ],
+        kind: u8, parts in 0..60usize,
     ) {
         match CoEpiMemo::decode(&data) {
             CoEpiMemo::V1(memo) => prop_assert_eq!(&memo.encode()[..], &data),
@@ -191,5 +278,6 @@ proptest! {
             CoEpiMemo::Early(_) => prop_assert_eq!(data.len(), 11),
             CoEpiMemo::Unknown => {}
         }
+        let _judged = Memo::new(MemoType::new(kind), data).unwrap().concerns(parts);
     }
 }

@@ -64,6 +64,19 @@ impl<'a> CoEpiMemo<'a> {
             .or_else(|| text(data).map(Self::Text))
             .unwrap_or(Self::Unknown)
     }
+
+    /// Whether it holds a time that is not the start of a day (UTC).
+    pub(super) fn is_finer_than_a_day(&self) -> bool {
+        let times = match self {
+            Self::V1(memo) => [Some(memo.report_time), memo.earliest_symptom_time],
+            Self::Early(memo) => [Some(memo.report_time), None],
+            Self::Text(_) | Self::Unknown => return false,
+        };
+        times
+            .into_iter()
+            .flatten()
+            .any(|time| Day::of(time).start() != time)
+    }
 }
 
 /// A day of UTC.

@@ -3,17 +3,21 @@
 //! The protocol only frames them. Their types are a registry that others add
 //! to ([`mod@registry`]), so an unknown type is kept and passed on as it came.
 //! One format is public and read and written here, CoEpi's symptoms
-//! ([`coepi`]); a memo of another type is never read by its rules. A memo may name symptoms: `Debug` shows its type and
+//! ([`coepi`]); a memo of another type is never read by its rules. What is to
+//! be written is judged first: a memo can tell that reports belong together
+//! ([`Memo::concerns`]). A memo may name symptoms: `Debug` shows its type and
 //! length, never its bytes.
 //!
 //! Spec: TCN 6b64d09, README "Reporting", Memo Structure.
 
 pub mod coepi;
+mod concern;
 pub mod registry;
 
 use std::fmt;
 
 pub use coepi::CoEpiMemo;
+pub use concern::MemoConcern;
 
 use super::ReportError;
 
