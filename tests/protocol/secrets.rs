@@ -10,6 +10,8 @@ use tcnd::protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
 };
 
+use crate::read_file;
+
 /// Whether any four bytes of `secret` stand in `text`, as hexadecimal digits,
 /// as a list of numbers or as text.
 fn leaks(text: &str, secret: &[u8]) -> bool {
@@ -73,7 +75,7 @@ fn nothing_secret_is_printed() {
         CoEpiMemo::decode(memo.data()),
         CoEpiMemo::decode(b"\x01\x00\x9a\x6a\xb9\x5e\0\0\0\0\x04"),
     ];
-    let file = file::read(&file::write(Format::Json, std::slice::from_ref(&signed))).unwrap();
+    let file = read_file(&file::write(Format::Json, std::slice::from_ref(&signed))).unwrap();
 
     assert_eq!(format!("{rak:?}"), "ReportAuthorizationKey([REDACTED])");
     assert_eq!(format!("{tck:?}"), "TemporaryContactKey(#1, [REDACTED])");
