@@ -6,10 +6,11 @@
 //! while they are written, and nothing is kept.
 //!
 //! The JSON document is stable:
-//! `{"reports":[{"valid","error","rvk","j1","j2","memo_type","memo","tcn_count","tcns"}]}`.
+//! `{"reports":[{"valid","error","rvk","j1","j2","memo_type","memo","memo_reading","tcn_count","tcns"}]}`.
 //! `error` is null when `valid`. Of an item that could not be read at all,
 //! everything but these two is null. Of a report whose signature does not
-//! hold, the fields are what it claims. `tcns` is there only on request, and
+//! hold, the fields are what it claims. `memo_reading` is for people, and null
+//! if nobody can tell what the memo says. `tcns` is there only on request, and
 //! null unless `valid`: numbers are computed of verified reports alone.
 
 use std::error::Error;
@@ -20,6 +21,7 @@ use std::ops::ControlFlow;
 use serde::ser::{Serialize, Serializer};
 use thiserror::Error;
 
+use super::memo;
 use crate::exchange::file::{self, FileError, Item, ItemError, Place};
 use crate::protocol::{Report, ReportError};
 
@@ -214,7 +216,11 @@ fn write_claim(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
         kind.name().unwrap_or("unknown"),
         memo.data().len(),
         Hex(memo.data())
-    )
+    )?;
+    match memo::reading(memo) {
+        Some(reading) => writeln!(out, "  says     {reading}"),
+        None => Ok(()),
+    }
 }
 
 /// One element of `reports`, in the order of the document.
@@ -227,6 +233,7 @@ struct Entry<'a> {
     j2: Option<u16>,
     memo_type: Option<u8>,
     memo: Option<Hex<'a>>,
+    memo_reading: Option<String>,
     tcn_count: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tcns: Option<Numbers<'a>>,
@@ -243,6 +250,7 @@ impl<'a> Entry<'a> {
             j2: claim.map(Report::j2),
             memo_type: claim.map(|report| report.memo().kind().get()),
             memo: claim.map(|report| Hex(report.memo().data())),
+            memo_reading: claim.and_then(|report| memo::reading(report.memo())),
             tcn_count: claim.map(Report::count),
             tcns: expand.then_some(Numbers(finding.verified())),
         }

@@ -17,6 +17,7 @@ mod control;
 mod doctor;
 mod error;
 pub mod inspect;
+mod memo;
 mod problems;
 mod report;
 mod status;

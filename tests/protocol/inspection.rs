@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use serde_json::{Value, json};
 use tcnd::cli::inspect::{InspectError, View, inspect};
 use tcnd::exchange::file::{self, FileError, Format};
+use tcnd::protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
 use tcnd::protocol::{Memo, MemoType, RatchetIndex, ReportSpan, SignedReport, wire};
 
 use crate::{spec_key, unhex, vectors};
@@ -38,7 +39,7 @@ fn a_valid_report_is_printed_in_full() {
     let reference = vectors!("tcn_reference.json");
     let mut expected = json!({"reports": [{
         "valid": true, "error": null, "rvk": reference["rvk"], "j1": 2, "j2": 10,
-        "memo_type": 0, "memo": row["memo"], "tcn_count": 9,
+        "memo_type": 0, "memo": row["memo"], "memo_reading": "'symptom data'", "tcn_count": 9,
     }]});
     assert_eq!(document(&bytes, false), expected);
 
@@ -73,6 +74,7 @@ fn the_fields_stand_in_the_documented_order() {
         "j2",
         "memo_type",
         "memo",
+        "memo_reading",
         "tcn_count",
         "tcns",
     ];
@@ -107,7 +109,7 @@ fn an_unreadable_item_is_null_but_for_its_error() {
     assert_eq!(
         document["reports"][0],
         json!({"valid": false, "error": error, "rvk": null, "j1": null, "j2": null,
-               "memo_type": null, "memo": null, "tcn_count": null})
+               "memo_type": null, "memo": null, "memo_reading": null, "tcn_count": null})
     );
     assert_eq!(document["reports"][1]["valid"], true);
 }
@@ -232,6 +234,35 @@ fn the_longest_span_is_expanded_whole() {
     let last = reference["ratchet"].as_array().unwrap().last().unwrap();
     assert_eq!(last["index"], 65_535);
     assert_eq!(numbers.last(), Some(&last["tcn"]));
+}
+
+#[test]
+fn memos_are_shown_in_words_where_they_can_be() {
+    let day = |days: u64| Day::of(1_795_132_800 + days * 86_400);
+    let felt = Symptoms {
+        cough: Cough::Dry,
+        fever: Fever::Mild,
+        ..Symptoms::default()
+    };
+    let span = ReportSpan::new(RatchetIndex::FIRST, RatchetIndex::FIRST).unwrap();
+    let shown = |memo| {
+        let signed = [SignedReport::create(&spec_key(), span, memo)];
+        let file = file::write(Format::Base64, &signed);
+        let reading = document(&file, false)["reports"][0]["memo_reading"].clone();
+        (printed(&file, View::default()).0, reading)
+    };
+    let memo = SymptomMemo::new(day(3), Some(day(0)), felt).to_memo();
+    let says = "dry cough, mild fever, since 2026-11-20, reported 2026-11-23";
+    let (text, reading) = shown(memo);
+    assert!(text.ends_with(&format!("\n  says     {says}\n")), "{text}");
+    assert_eq!(reading, says);
+
+    let (text, reading) = shown(Memo::new(MemoType::HUTCH_TRACE, *b"x").unwrap());
+    assert!(
+        text.ends_with("type 3 (HutchTrace), 1 bytes 78\n"),
+        "{text}"
+    );
+    assert_eq!(reading, Value::Null);
 }
 
 fn base64(report: &[u8]) -> String {
