@@ -1,87 +1,138 @@
 //! `tcnctl report inspect`: what is in a report file, offline.
 //!
 //! Nothing here asks the daemon or the network: bytes in, findings out. A
-//! report may disclose 65535 numbers and a file may hold half a million
-//! reports, so numbers are computed while they are written and never stand in
-//! memory together.
+//! report may disclose 65535 numbers and a file may hold any number of reports,
+//! so each item is judged and written as it is met, its numbers are computed
+//! while they are written, and nothing is kept.
 //!
 //! The JSON document is stable:
-//! `{"reports":[{"valid","error","rvk","j1","j2","memo_type","memo","tcn_count","tcns"}]}`.
+//! `{"reports":[{"valid","error","rvk","j1","j2","memo_type","memo","memo_reading","tcn_count","tcns"}]}`.
 //! `error` is null when `valid`. Of an item that could not be read at all,
 //! everything but these two is null. Of a report whose signature does not
-//! hold, the fields are what it claims. `tcns` is there only on request, and
+//! hold, the fields are what it claims. `memo_reading` is for people, and null
+//! if nobody can tell what the memo says. `tcns` is there only on request, and
 //! null unless `valid`: numbers are computed of verified reports alone.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 
-use serde::ser::{Serialize, SerializeStruct, Serializer};
+use serde::ser::{Serialize, Serializer};
+use thiserror::Error;
 
-use crate::exchange::file::{self, FileError, Item, ItemError};
+use super::memo;
+use crate::exchange::file::{self, FileError, Item, ItemError, Place};
 use crate::protocol::{Report, ReportError};
 
-/// What was found in a report file.
-#[derive(Debug)]
-pub struct Inspection {
-    findings: Vec<Finding>,
-    expand: bool,
+/// What to write of a report file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct View {
+    /// The JSON document instead of text for people.
+    pub json: bool,
+    /// The numbers of valid reports too.
+    pub expand: bool,
+}
+
+/// A report file could not be inspected.
+#[derive(Debug, Error)]
+pub enum InspectError {
+    /// It is none, or broke off. What was found before that is written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The findings could not be written.
+    #[error("cannot write the findings")]
+    Output(#[source] io::Error),
+}
+
+/// Reads and verifies the signed reports of `source` and writes to `out` what
+/// is found. Gives whether every item is a report whose signature holds.
+///
+/// A reader of `out` that has seen enough is no error; the rest is then judged
+/// without being written.
+///
+/// # Errors
+/// [`InspectError`]; a single bad item is a finding and no error.
+pub fn inspect(
+    source: impl io::Read,
+    view: View,
+    out: impl io::Write,
+) -> Result<bool, InspectError> {
+    let mut findings = Findings {
+        out: Some(out),
+        view,
+        count: 0,
+        all_valid: true,
+    };
+    let mut written = Ok(());
+    let read = file::read(source, |place, item| {
+        written = findings.add(place, &Finding::of(item));
+        match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        }
+    });
+    written
+        .and_then(|()| findings.end())
+        .map_err(InspectError::Output)?;
+    read?;
+    Ok(findings.all_valid)
+}
+
+/// The findings so far, of which only the last is not yet written.
+struct Findings<W> {
+    /// `None` once nobody reads any more.
+    out: Option<W>,
+    view: View,
+    count: u64,
+    all_valid: bool,
+}
+
+impl<W: io::Write> Findings<W> {
+    fn add(&mut self, place: Place, finding: &Finding) -> io::Result<()> {
+        self.count += 1;
+        self.all_valid &= finding.error().is_none();
+        let (count, view) = (self.count, self.view);
+        self.write(|out| {
+            if view.json {
+                out.write_all(if count == 1 { b"{\"reports\":[" } else { b"," })?;
+                Ok(serde_json::to_writer(
+                    out,
+                    &Entry::of(finding, view.expand),
+                )?)
+            } else {
+                write_text(count, place, finding, view.expand, out)
+            }
+        })
+    }
+
+    /// Ends the document, if one was begun.
+    fn end(&mut self) -> io::Result<()> {
+        let has_document = self.view.json && self.count > 0;
+        self.write(|out| {
+            if has_document {
+                out.write_all(b"]}\n")?;
+            }
+            out.flush()
+        })
+    }
+
+    fn write(&mut self, write: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<()> {
+        match self.out.as_mut().map_or(Ok(()), write) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.out = None;
+                Ok(())
+            }
+            written => written,
+        }
+    }
 }
 
 /// What was found of one item.
-#[derive(Debug)]
 enum Finding {
     Valid(Report),
     Forged(Report, ReportError),
     Unreadable(ItemError),
-}
-
-/// Reads, verifies and, if `expand`, expands the signed reports in `input`.
-///
-/// # Errors
-/// [`FileError`] if `input` is no report file as a whole; a single bad item is
-/// a finding and no error.
-pub fn inspect(input: &[u8], expand: bool) -> Result<Inspection, FileError> {
-    let findings = file::read(input)?
-        .items
-        .into_iter()
-        .map(Finding::of)
-        .collect();
-    Ok(Inspection { findings, expand })
-}
-
-impl Inspection {
-    /// Whether every item is a report whose signature holds.
-    pub fn all_valid(&self) -> bool {
-        self.findings
-            .iter()
-            .all(|finding| matches!(finding, Finding::Valid(_)))
-    }
-
-    /// Writes the findings for a person to read, one paragraph an item.
-    ///
-    /// # Errors
-    /// Whatever `out` answers.
-    pub fn write_text(&self, out: &mut impl io::Write) -> io::Result<()> {
-        for (number, finding) in (1..).zip(&self.findings) {
-            match finding.error() {
-                None => writeln!(out, "report {number}: valid")?,
-                Some(error) => writeln!(out, "report {number}: INVALID: {error}")?,
-            }
-            if let Some(report) = finding.claim() {
-                write_claim(report, out)?;
-            }
-            for tcn in finding
-                .verified()
-                .filter(|_| self.expand)
-                .into_iter()
-                .flat_map(Report::temporary_contact_numbers)
-            {
-                writeln!(out, "    {}", Hex(tcn.as_bytes()))?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Finding {
@@ -121,6 +172,32 @@ impl Finding {
     }
 }
 
+/// Writes a finding for a person to read, one paragraph.
+fn write_text(
+    count: u64,
+    place: Place,
+    finding: &Finding,
+    expand: bool,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
+    match finding.error() {
+        None => writeln!(out, "report {count}: valid")?,
+        Some(error) => writeln!(out, "report {count} at {place}: INVALID: {error}")?,
+    }
+    if let Some(report) = finding.claim() {
+        write_claim(report, out)?;
+    }
+    for tcn in finding
+        .verified()
+        .filter(|_| expand)
+        .into_iter()
+        .flat_map(Report::temporary_contact_numbers)
+    {
+        writeln!(out, "    {}", Hex(tcn.as_bytes()))?;
+    }
+    Ok(())
+}
+
 fn write_claim(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
     let (rvk, memo) = (report.rvk(), report.memo());
     writeln!(out, "  key      {}", Hex(rvk.as_bytes()))?;
@@ -139,23 +216,10 @@ fn write_claim(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
         kind.name().unwrap_or("unknown"),
         memo.data().len(),
         Hex(memo.data())
-    )
-}
-
-impl Serialize for Inspection {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut document = serializer.serialize_struct("Inspection", 1)?;
-        document.serialize_field("reports", &Entries(self))?;
-        document.end()
-    }
-}
-
-struct Entries<'a>(&'a Inspection);
-
-impl Serialize for Entries<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Inspection { findings, expand } = self.0;
-        serializer.collect_seq(findings.iter().map(|finding| Entry::of(finding, *expand)))
+    )?;
+    match memo::reading(memo) {
+        Some(reading) => writeln!(out, "  says     {reading}"),
+        None => Ok(()),
     }
 }
 
@@ -169,6 +233,7 @@ struct Entry<'a> {
     j2: Option<u16>,
     memo_type: Option<u8>,
     memo: Option<Hex<'a>>,
+    memo_reading: Option<String>,
     tcn_count: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tcns: Option<Numbers<'a>>,
@@ -185,6 +250,7 @@ impl<'a> Entry<'a> {
             j2: claim.map(Report::j2),
             memo_type: claim.map(|report| report.memo().kind().get()),
             memo: claim.map(|report| Hex(report.memo().data())),
+            memo_reading: claim.and_then(|report| memo::reading(report.memo())),
             tcn_count: claim.map(Report::count),
             tcns: expand.then_some(Numbers(finding.verified())),
         }

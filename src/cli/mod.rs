@@ -17,6 +17,7 @@ mod control;
 mod doctor;
 mod error;
 pub mod inspect;
+mod memo;
 mod problems;
 mod report;
 mod status;
@@ -53,7 +54,8 @@ fn run(args: Args) -> Result<Exit, CliError> {
             validate::check(&files, args.json)?.deliver()
         }
         Command::Report(ReportCommand::Inspect { file, expand }) => {
-            report::inspect(&file, expand, args.json)
+            let json = args.json;
+            report::inspect(&file, inspect::View { json, expand })
         }
         Command::Live(live) => tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -1,36 +1,79 @@
 //! The JSON of report files, read as a stream.
 //!
-//! Items go into the list as they are met, so a file that breaks off keeps
-//! what stood before, and nothing but reports is ever held: values that are
-//! none are skipped, however large. For the same reason fields are read
-//! loosely and judged afterwards: a number where text belongs is one bad item,
-//! not the end of the file.
+//! Items are handed on as they are met, so a file that breaks off keeps what
+//! stood before, and no more than one item is ever held: values that are none
+//! are skipped, and the [`Guard`] lets through no text longer than a report
+//! needs. For the same reason fields are read loosely and judged afterwards: a
+//! number where text belongs is one bad item, not the end of the file.
 
+use std::cell::Cell;
 use std::fmt;
+use std::io::{self, BufRead};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 
-use super::file::{Item, ItemError, Items, decode};
+use super::file::{Item, ItemError, Items, Place, decode, decode_bytes};
+use super::guard::{Excess, Guard};
 use crate::protocol::{ReportError, SignedReport, wire};
 
-/// Reads all items of a JSON text.
-pub(super) fn read_json(text: &[u8], items: &mut Items) {
-    let mut json = serde_json::Deserializer::from_slice(text);
-    let read = Reports(&mut *items).deserialize(&mut json);
-    if let Err(error) = read.and_then(|()| json.end()) {
-        let (line, column) = (error.line(), error.column());
-        items.push(Err(ItemError::JsonMalformed { line, column }));
+/// Reads all items of a JSON text that begins on `first_line` of its file.
+pub(super) fn read_json(
+    source: impl BufRead,
+    first_line: u64,
+    items: &mut Items<'_>,
+) -> io::Result<()> {
+    let line = Cell::new(first_line);
+    let mut json = serde_json::Deserializer::from_reader(Guard::new(source, &line));
+    let reports = Reports {
+        items: &mut *items,
+        line: &line,
+    };
+    let Err(error) = reports.deserialize(&mut json).and_then(|()| json.end()) else {
+        return Ok(());
+    };
+    if items.is_stopped() {
+        return Ok(());
     }
+    let fault = match error.classify() {
+        Category::Io => {
+            let error = io::Error::from(error);
+            if !error.get_ref().is_some_and(|inner| inner.is::<Excess>()) {
+                return Err(error);
+            }
+            ItemError::JsonExcessive { line: line.get() }
+        }
+        Category::Syntax | Category::Data | Category::Eof => ItemError::JsonMalformed {
+            line: first_line - 1 + error.line() as u64,
+            column: error.column(),
+        },
+    };
+    items.push(Place::Line(line.get()), Err(fault));
+    Ok(())
 }
 
 /// Where a list of reports, or a single one, belongs: the text itself, and the
 /// value of `reports`.
-struct Reports<'a>(&'a mut Items);
+struct Reports<'a, 'b> {
+    items: &'a mut Items<'b>,
+    /// The line that is being read.
+    line: &'a Cell<u64>,
+}
 
-impl<'de> DeserializeSeed<'de> for Reports<'_> {
+impl Reports<'_, '_> {
+    /// Hands an item on; an error, which ends the reading, if it is the last
+    /// one wanted.
+    fn push<E: Error>(&mut self, item: Item) -> Result<(), E> {
+        self.items.push(Place::Line(self.line.get()), item);
+        if self.items.is_stopped() {
+            return Err(E::custom("no more items are wanted"));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reports<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -38,40 +81,42 @@ impl<'de> DeserializeSeed<'de> for Reports<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reports<'_> {
+impl<'de> Visitor<'de> for Reports<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("signed reports")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.0.push(decode(text.as_bytes()));
-        Ok(())
+    fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
+        self.push(decode(text.as_bytes()))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
         while let Some(value) = list.next_element::<Loose>()? {
-            self.0.push(value.report());
+            self.push(value.report())?;
         }
         Ok(())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<(), A::Error> {
         let mut fields = Fields::default();
         let mut held_reports = false;
         while let Some(key) = object.next_key::<String>()? {
             if key == "reports" {
                 held_reports = true;
-                object.next_value_seed(Reports(&mut *self.0))?;
+                object.next_value_seed(Reports {
+                    items: &mut *self.items,
+                    line: self.line,
+                })?;
             } else {
                 fields.take(&key, &mut object)?;
             }
         }
-        if !held_reports {
-            self.0.push(fields.report());
+        if held_reports {
+            return Ok(());
         }
-        Ok(())
+        self.push(fields.report())
     }
 }
 
@@ -152,7 +197,7 @@ impl Loose {
 
     fn bytes(&self, name: &'static str) -> Result<Vec<u8>, ItemError> {
         match self {
-            Self::Text(text) => STANDARD.decode(text).map_err(ItemError::Base64),
+            Self::Text(text) => decode_bytes(text.as_bytes()),
             Self::Number(_) | Self::Object(_) | Self::Other => Err(ItemError::Field { name }),
         }
     }

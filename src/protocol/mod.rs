@@ -25,7 +25,7 @@
 //! | `hash.rs` `H_tck`, `H_tcn` | "Key Derivation" |
 //! | `key.rs` `rak`, `rvk`, `tck_i`, the ratchet | "Key Derivation" |
 //! | `number.rs` `tcn_i` | "Key Derivation", TCN Generation |
-//! | `memo.rs` the registry of memo types | "Reporting", Memo Structure |
+//! | [`memo`] memo types, CoEpi's symptoms | "Reporting", Memo Structure |
 //! | `report.rs` create, verify, expand | "Reporting" |
 //! | [`wire`] bytes of a report | "Reporting" |
 //! | [`beacon`] service data, adverts, UUIDs | "TCN sharing with Bluetooth Low Energy" |
@@ -37,7 +37,7 @@ pub mod beacon;
 mod error;
 mod hash;
 mod key;
-mod memo;
+pub mod memo;
 mod number;
 mod report;
 pub mod wire;

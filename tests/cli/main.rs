@@ -11,6 +11,7 @@
 
 mod doctor;
 mod documents;
+mod endless;
 mod stand_in;
 mod switches;
 mod transcripts;

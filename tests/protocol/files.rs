@@ -1,10 +1,13 @@
 //! Report files, bad items among good ones.
 
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
 use serde_json::json;
-use tcnd::exchange::file::{self, FileError, Format, Item, ItemError};
+use tcnd::exchange::file::{self, FileError, Format, Item, ItemError, Place};
 use tcnd::protocol::{Memo, MemoType, RatchetIndex, ReportError, ReportSpan, SignedReport, wire};
 
-use crate::{spec_key, vectors};
+use crate::{read_file, spec_key, vectors};
 
 /// Two reports, told apart by their memos.
 fn two() -> [SignedReport; 2] {
@@ -24,9 +27,9 @@ fn line(report: &SignedReport) -> String {
 }
 
 fn read(input: impl AsRef<[u8]>, format: Format) -> Vec<Item> {
-    let read = file::read(input.as_ref()).unwrap();
-    assert_eq!(read.format, format);
-    read.items
+    let (found, items) = read_file(input.as_ref()).unwrap();
+    assert_eq!(found, format);
+    items
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn malformed_json_keeps_what_stood_before() {
         items[..],
         [Ok(_), Err(ItemError::JsonMalformed { .. })]
     ));
-    let deep = "[".repeat(100_000);
+    let deep = "[".repeat(30);
     assert!(matches!(
         read(deep, Format::Json)[..],
         [Err(ItemError::JsonMalformed { .. })]
@@ -185,32 +188,187 @@ fn reports_that_begin_like_json_are_no_json() {
 }
 
 #[test]
-fn files_without_reports_or_without_end_are_refused() {
-    for empty in ["", " \r\n\t", "\u{feff}", "[]", "{\"reports\": []}"] {
-        assert_eq!(
-            file::read(empty.as_bytes()).unwrap_err(),
-            FileError::Empty,
-            "{empty:?}"
-        );
+fn files_without_reports_are_refused() {
+    let blank = " \n".repeat(10_000);
+    for empty in [
+        "",
+        " \r\n\t",
+        "\u{feff}",
+        "\u{feff}\n",
+        "[]",
+        "{\"reports\": []}",
+        &blank,
+    ] {
+        let error = read_file(empty.as_bytes()).unwrap_err();
+        assert!(matches!(error, FileError::Empty), "{empty:?}: {error:?}");
     }
-    let len = file::MAX_LEN + 1;
-    assert_eq!(
-        file::read(&vec![b'\n'; len]).unwrap_err(),
-        FileError::TooLarge { len }
-    );
-    let many = "x\n".repeat(file::MAX_ITEMS + 1);
-    assert_eq!(
-        file::read(many.as_bytes()).unwrap_err(),
-        FileError::TooManyItems
-    );
-    let many = format!("[{}0]", "0,".repeat(file::MAX_ITEMS));
-    assert_eq!(
-        file::read(many.as_bytes()).unwrap_err(),
-        FileError::TooManyItems
-    );
-    let exactly = "x\n".repeat(file::MAX_ITEMS);
-    assert_eq!(
-        file::read(exactly.as_bytes()).unwrap().items.len(),
-        file::MAX_ITEMS
-    );
+}
+
+/// Where the items of a file stand.
+fn places(input: impl AsRef<[u8]>) -> Vec<Place> {
+    let mut places = Vec::new();
+    let read = file::read(input.as_ref(), |place, _item| {
+        places.push(place);
+        ControlFlow::Continue(())
+    });
+    read.unwrap();
+    places
+}
+
+#[test]
+fn items_say_where_they_stand() {
+    let [one, two] = two();
+    let stream = file::write(Format::Tcn, &[one.clone(), two.clone(), one.clone()]);
+    assert_eq!(places(stream), [0, 137, 274].map(Place::Byte));
+
+    let lines = format!("\n \n{}\n\nbad\n{}", line(&one), line(&two));
+    assert_eq!(places(lines), [3, 5, 6].map(Place::Line));
+
+    let json = format!("\n[\"{}\",\n0,\n{{\n}}, oops]", line(&one));
+    assert_eq!(places(&json), [2, 3, 5, 5].map(Place::Line));
+    let fault = read(json, Format::Json).pop();
+    let malformed = ItemError::JsonMalformed { line: 5, column: 4 };
+    assert_eq!(fault, Some(Err(malformed)));
+}
+
+#[test]
+fn a_text_longer_than_a_report_costs_only_itself() {
+    let [one, two] = two();
+    let [one_line, two_line] = [&one, &two].map(line);
+    for junk in [521, 1040, 1041, 5000, 1 << 20] {
+        let junk = "A".repeat(junk);
+        for (text, format) in [
+            (format!("{one_line}\n{junk}\n{two_line}"), Format::Base64),
+            (json!([one_line, junk, two_line]).to_string(), Format::Json),
+        ] {
+            let items = read(text, format);
+            let expected = [Ok(one.clone()), Err(ItemError::TooLong), Ok(two.clone())];
+            assert_eq!(items, expected, "{}", junk.len());
+        }
+        let fields =
+            json!({"x": junk, junk.as_str(): 1, "reports": [{"memo_data": junk}, two_line]});
+        let items = read(fields.to_string(), Format::Json);
+        assert_eq!(items[0], Err(ItemError::TooLong));
+        assert_eq!(items[1..], [Ok(two.clone())]);
+    }
+    let spaced = format!("{one_line}\n{}{two_line}{0}\n", " ".repeat(300));
+    assert_eq!(read(spaced, Format::Base64), [Ok(one), Ok(two)]);
+}
+
+#[test]
+fn json_beyond_all_need_ends_the_reading_and_keeps_what_stood_before() {
+    let [one, _] = two();
+    for junk in [
+        "[".repeat(100_000),
+        "1".repeat(100_000),
+        format!("\"{}\"", "\\u0041".repeat(100_000)),
+    ] {
+        let items = read(format!("[\"{}\",\n{junk}, 0]", line(&one)), Format::Json);
+        let excess = ItemError::JsonExcessive { line: 2 };
+        assert_eq!(items, [Ok(one.clone()), Err(excess)]);
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_gets_no_more() {
+    for format in [Format::Tcn, Format::Base64, Format::Json] {
+        let file = file::write(format, &two());
+        let mut seen = 0;
+        let read = file::read(&file[..], |_place, _item| {
+            seen += 1;
+            ControlFlow::Break(())
+        });
+        assert_eq!((read.unwrap(), seen), (format, 1));
+    }
+}
+
+#[test]
+fn a_source_that_fails_is_no_end_of_the_file() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    for format in [Format::Tcn, Format::Base64, Format::Json] {
+        let file = file::write(format, &two());
+        for len in [0, 10, file.len() / 2 + 20, file.len() - 30] {
+            let mut reports = 0;
+            let read = file::read(file[..len].chain(Broken), |_place, item| {
+                reports += usize::from(item.is_ok());
+                ControlFlow::Continue(())
+            });
+            let error = read.unwrap_err();
+            assert!(matches!(error, FileError::Source(_)), "{format:?}, {len}");
+            assert_eq!(reports, usize::from(len > 20), "{format:?}, {len}");
+        }
+    }
+}
+
+/// `head`, then `piece` over and over, as long as there is `left`.
+struct Endless {
+    head: Vec<u8>,
+    piece: Vec<u8>,
+    at: usize,
+    left: usize,
+    /// The most that was asked for at once.
+    asked: usize,
+}
+
+impl Read for Endless {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.asked = self.asked.max(out.len());
+        let bytes = match self.head.get(self.at..) {
+            Some(head) if !head.is_empty() => head,
+            Some(_) | None => &self.piece[(self.at - self.head.len()) % self.piece.len()..],
+        };
+        let len = bytes.len().min(out.len()).min(self.left);
+        out[..len].copy_from_slice(&bytes[..len]);
+        self.at += len;
+        self.left -= len;
+        Ok(len)
+    }
+}
+
+/// That nothing is held is `tcnctl`'s test, which runs out of room if it is.
+#[test]
+fn files_of_any_size_are_read_in_small_pieces() {
+    const LEN: usize = 64 << 20;
+    let [one, _] = two();
+    let (report, text) = (wire::write(&one), line(&one));
+    for (head, piece, format) in [
+        (String::new(), report, Format::Tcn),
+        (
+            String::new(),
+            format!("{text}\n").into_bytes(),
+            Format::Base64,
+        ),
+        (
+            "[0".into(),
+            format!(",\n\"{text}\"").into_bytes(),
+            Format::Json,
+        ),
+    ] {
+        // JSON is read byte by byte, which takes its time without optimisation.
+        let left = if format == Format::Json {
+            LEN / 16
+        } else {
+            LEN
+        };
+        let whole = (left - head.len()) / piece.len();
+        let mut source = Endless {
+            head: head.into_bytes(),
+            piece,
+            at: 0,
+            left,
+            asked: 0,
+        };
+        let mut reports = 0;
+        let read = file::read(&mut source, |_place, item| {
+            reports += usize::from(item.is_ok());
+            ControlFlow::Continue(())
+        });
+        assert_eq!((read.unwrap(), reports), (format, whole));
+        assert!(source.asked <= 16 << 10, "{} bytes at once", source.asked);
+    }
 }

@@ -1,10 +1,14 @@
 //! What `tcnctl report inspect` prints.
 
-use serde_json::{Value, json};
-use tcnd::cli::inspect::inspect;
-use tcnd::exchange::file::FileError;
+use std::io::{self, Read, Write};
 
-use crate::{unhex, vectors};
+use serde_json::{Value, json};
+use tcnd::cli::inspect::{InspectError, View, inspect};
+use tcnd::exchange::file::{self, FileError, Format};
+use tcnd::protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
+use tcnd::protocol::{Memo, MemoType, RatchetIndex, ReportSpan, SignedReport, wire};
+
+use crate::{spec_key, unhex, vectors};
 
 fn spec_report() -> (Value, Vec<u8>) {
     let report = vectors!("tcn_reference.json")["report"].clone();
@@ -12,8 +16,21 @@ fn spec_report() -> (Value, Vec<u8>) {
     (report, bytes)
 }
 
+fn printed(input: &[u8], view: View) -> (String, bool) {
+    let mut out = Vec::new();
+    let all_valid = inspect(input, view, &mut out).unwrap();
+    (String::from_utf8(out).unwrap(), all_valid)
+}
+
 fn document(input: &[u8], expand: bool) -> Value {
-    serde_json::to_value(inspect(input, expand).unwrap()).unwrap()
+    let (text, all_valid) = printed(input, View { json: true, expand });
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let reports = document["reports"].as_array().unwrap();
+    assert_eq!(
+        all_valid,
+        reports.iter().all(|report| report["valid"] == true)
+    );
+    document
 }
 
 #[test]
@@ -22,10 +39,9 @@ fn a_valid_report_is_printed_in_full() {
     let reference = vectors!("tcn_reference.json");
     let mut expected = json!({"reports": [{
         "valid": true, "error": null, "rvk": reference["rvk"], "j1": 2, "j2": 10,
-        "memo_type": 0, "memo": row["memo"], "tcn_count": 9,
+        "memo_type": 0, "memo": row["memo"], "memo_reading": "'symptom data'", "tcn_count": 9,
     }]});
     assert_eq!(document(&bytes, false), expected);
-    assert!(inspect(&bytes, false).unwrap().all_valid());
 
     let numbers: Vec<_> = reference["ratchet"].as_array().unwrap()[1..10]
         .iter()
@@ -45,7 +61,11 @@ fn a_valid_report_is_printed_in_full() {
 
 #[test]
 fn the_fields_stand_in_the_documented_order() {
-    let text = serde_json::to_string(&inspect(&spec_report().1, true).unwrap()).unwrap();
+    let view = View {
+        json: true,
+        expand: true,
+    };
+    let (text, _) = printed(&spec_report().1, view);
     let keys = [
         "valid",
         "error",
@@ -54,6 +74,7 @@ fn the_fields_stand_in_the_documented_order() {
         "j2",
         "memo_type",
         "memo",
+        "memo_reading",
         "tcn_count",
         "tcns",
     ];
@@ -76,7 +97,6 @@ fn a_forged_report_shows_its_claims_and_no_numbers() {
         (&json!(11), &json!(10))
     );
     assert_eq!(report["tcns"], Value::Null);
-    assert!(!inspect(&bytes, true).unwrap().all_valid());
 }
 
 #[test]
@@ -89,27 +109,176 @@ fn an_unreadable_item_is_null_but_for_its_error() {
     assert_eq!(
         document["reports"][0],
         json!({"valid": false, "error": error, "rvk": null, "j1": null, "j2": null,
-               "memo_type": null, "memo": null, "tcn_count": null})
+               "memo_type": null, "memo": null, "memo_reading": null, "tcn_count": null})
     );
     assert_eq!(document["reports"][1]["valid"], true);
-    assert!(!inspect(text.as_bytes(), false).unwrap().all_valid());
 }
 
 #[test]
-fn nothing_is_an_error() {
-    assert_eq!(inspect(b"", false).unwrap_err(), FileError::Empty);
+fn nothing_is_an_error_and_no_document() {
+    for json in [false, true] {
+        let mut out = Vec::new();
+        let view = View {
+            json,
+            expand: false,
+        };
+        let error = inspect(&b""[..], view, &mut out).unwrap_err();
+        assert!(matches!(error, InspectError::File(FileError::Empty)));
+        assert_eq!(out, b"");
+    }
+}
+
+/// A source that breaks off ends the document properly; a reader that has seen
+/// enough does not change the verdict; another failure does.
+#[test]
+fn what_breaks_off_is_told_apart() {
+    let json = View {
+        json: true,
+        expand: false,
+    };
+    let (_, bytes) = spec_report();
+    let mut out = Vec::new();
+    let broken = bytes[..].chain(Failing(io::ErrorKind::TimedOut));
+    let error = inspect(broken, json, &mut out).unwrap_err();
+    assert!(matches!(error, InspectError::File(FileError::Source(_))));
+    let document: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(document["reports"][0]["valid"], true);
+
+    let mut forged = bytes.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let two = [bytes.clone(), forged].concat();
+    let gone = || Failing(io::ErrorKind::BrokenPipe);
+    assert!(inspect(&bytes[..], json, gone()).unwrap());
+    assert!(!inspect(&two[..], json, gone()).unwrap());
+    let full = inspect(&bytes[..], json, Failing(io::ErrorKind::StorageFull));
+    assert!(matches!(full, Err(InspectError::Output(_))));
+}
+
+struct Failing(io::ErrorKind);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+}
+
+impl Write for Failing {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(self.0.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(self.0.into())
+    }
+}
+
+/// What is found of one report in base64, as a line and in JSON alike.
+fn verdict(bytes: &[u8]) -> Value {
+    let [line, json] = [base64(bytes), json!([base64(bytes)]).to_string()]
+        .map(|text| document(text.as_bytes(), true));
+    assert_eq!(line, json);
+    assert_eq!(line["reports"].as_array().unwrap().len(), 1);
+    line["reports"][0].clone()
+}
+
+#[test]
+fn reports_are_refused_as_decided() {
+    for (row, why) in [
+        (vectors!("bad/trailing_byte.json"), "follow"),
+        (vectors!("bad/two_reports.json"), "follow"),
+        (vectors!("bad/index_zero.json"), "index 0"),
+        (vectors!("bad/key_small_order.json"), "small order"),
+        (vectors!("bad/key_not_a_point.json"), "not a point"),
+        (vectors!("bad/signature_malleable.json"), "signature"),
+    ] {
+        let report = verdict(&unhex(&row["bytes"]));
+        assert_eq!(report["valid"], false, "{report}");
+        let error = report["error"].as_str().unwrap();
+        assert!(error.contains(why), "{error}");
+        assert!(report["tcns"].is_null());
+    }
+}
+
+#[test]
+fn reports_of_any_type_and_span_are_accepted() {
+    let reversed = verdict(&unhex(&vectors!("bad/span_reversed.json")["bytes"]));
+    assert_eq!(reversed["valid"], true);
+    assert_eq!(reversed["tcn_count"], 0);
+    assert_eq!(reversed["tcns"], json!([]));
+
+    let reports = [0, 1, 2, 3, 77, 0xff].map(|kind| {
+        let memo = Memo::new(MemoType::new(kind), *b"\x01\x00x").unwrap();
+        let first = RatchetIndex::new(65_530).unwrap();
+        let span = ReportSpan::new(first, RatchetIndex::LAST).unwrap();
+        let signed = SignedReport::create(&spec_key(), span, memo);
+        (kind, verdict(&wire::write(&signed)))
+    });
+    for (kind, report) in reports {
+        assert_eq!(report["valid"], true, "{kind}");
+        assert_eq!(report["memo_type"], kind);
+        assert_eq!(report["tcn_count"], 6);
+        assert_eq!(report["tcns"].as_array().unwrap().len(), 6);
+    }
+}
+
+#[test]
+fn the_longest_span_is_expanded_whole() {
+    let span = ReportSpan::new(RatchetIndex::FIRST, RatchetIndex::LAST).unwrap();
+    let memo = Memo::new(MemoType::RESERVED, []).unwrap();
+    let signed = SignedReport::create(&spec_key(), span, memo);
+    let report = &document(&file::write(Format::Tcn, &[signed]), true)["reports"][0];
+    let numbers = report["tcns"].as_array().unwrap();
+    assert_eq!(numbers.len(), 65_535);
+    assert_eq!(report["tcn_count"], 65_535);
+    let reference = vectors!("tcn_reference.json");
+    let last = reference["ratchet"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["index"], 65_535);
+    assert_eq!(numbers.last(), Some(&last["tcn"]));
+}
+
+#[test]
+fn memos_are_shown_in_words_where_they_can_be() {
+    let day = |days: u64| Day::of(1_795_132_800 + days * 86_400);
+    let felt = Symptoms {
+        cough: Cough::Dry,
+        fever: Fever::Mild,
+        ..Symptoms::default()
+    };
+    let span = ReportSpan::new(RatchetIndex::FIRST, RatchetIndex::FIRST).unwrap();
+    let shown = |memo| {
+        let signed = [SignedReport::create(&spec_key(), span, memo)];
+        let file = file::write(Format::Base64, &signed);
+        let reading = document(&file, false)["reports"][0]["memo_reading"].clone();
+        (printed(&file, View::default()).0, reading)
+    };
+    let memo = SymptomMemo::new(day(3), Some(day(0)), felt).to_memo();
+    let says = "dry cough, mild fever, since 2026-11-20, reported 2026-11-23";
+    let (text, reading) = shown(memo);
+    assert!(text.ends_with(&format!("\n  says     {says}\n")), "{text}");
+    assert_eq!(reading, says);
+
+    let (text, reading) = shown(Memo::new(MemoType::HUTCH_TRACE, *b"x").unwrap());
+    assert!(
+        text.ends_with("type 3 (HutchTrace), 1 bytes 78\n"),
+        "{text}"
+    );
+    assert_eq!(reading, Value::Null);
+}
+
+fn base64(report: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(report)
 }
 
 #[test]
 fn people_read_it_too() {
     let (row, mut bytes) = spec_report();
     let text = |input: &[u8], expand| {
-        let mut out = Vec::new();
-        inspect(input, expand)
-            .unwrap()
-            .write_text(&mut out)
-            .unwrap();
-        String::from_utf8(out).unwrap()
+        let view = View {
+            json: false,
+            expand,
+        };
+        printed(input, view).0
     };
     let valid = text(&bytes, true);
     assert!(valid.starts_with("report 1: valid\n"), "{valid}");
@@ -127,7 +296,7 @@ fn people_read_it_too() {
     *bytes.last_mut().unwrap() ^= 1;
     let forged = text(&bytes, true);
     assert!(
-        forged.starts_with("report 1: INVALID: the signature does not match"),
+        forged.starts_with("report 1 at byte 0: INVALID: the signature does not match"),
         "{forged}"
     );
     assert!(!forged.contains("45ecbf11"), "{forged}");

@@ -9,6 +9,7 @@
 //! | `air` | adverts as phones send them |
 //! | `oracle` | random inputs against the published crate `tcn` 0.4.1 |
 //! | `properties` | round trips; no input panics |
+//! | `memos` | CoEpi's memos, the registry, what would link reports |
 //! | `files` | report files, bad items among good ones |
 //! | `inspection` | what `tcnctl report inspect` prints |
 //! | `secrets` | what `Debug` says, and what it does not |
@@ -19,13 +20,17 @@ mod air;
 mod derivation;
 mod files;
 mod inspection;
+mod memos;
 mod oracle;
 mod properties;
 mod reports;
 mod secrets;
 mod sins;
 
+use std::ops::ControlFlow;
+
 use serde_json::Value;
+use tcnd::exchange::file::{self, FileError, Format, Item};
 use tcnd::protocol::{RatchetIndex, ReportAuthorizationKey};
 
 /// A vector file, as text in this binary.
@@ -56,6 +61,16 @@ fn index(value: &Value) -> RatchetIndex {
 
 fn number<T: TryFrom<u64, Error: std::fmt::Debug>>(value: &Value) -> T {
     value.as_u64().unwrap().try_into().unwrap()
+}
+
+/// All items of a report file, and its format.
+fn read_file(input: &[u8]) -> Result<(Format, Vec<Item>), FileError> {
+    let mut items = Vec::new();
+    let format = file::read(input, |_place, item| {
+        items.push(item);
+        ControlFlow::Continue(())
+    })?;
+    Ok((format, items))
 }
 
 /// The key of the specification's vector.

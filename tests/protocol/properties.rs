@@ -2,12 +2,14 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tcnd::exchange::file::{self, Format};
+use tcnd::exchange::file::{self, FileError, Format};
 use tcnd::protocol::beacon::Frame;
 use tcnd::protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
 };
+
+use crate::read_file;
 
 fn index() -> impl Strategy<Value = RatchetIndex> {
     // Small, so that a case costs few hashes; the ends are the vectors' part.
@@ -86,9 +88,8 @@ proptest! {
         reports in vec(signed(), 1..5),
         format in prop::sample::select(vec![Format::Tcn, Format::Base64, Format::Json]),
     ) {
-        let read = file::read(&file::write(format, &reports)).unwrap();
-        prop_assert_eq!(read.format, format);
-        prop_assert_eq!(read.items, reports.into_iter().map(Ok).collect::<Vec<_>>());
+        let read = read_file(&file::write(format, &reports)).unwrap();
+        prop_assert_eq!(read, (format, reports.into_iter().map(Ok).collect()));
     }
 }
 
@@ -125,8 +126,9 @@ proptest! {
         "\\[(\"[A-Za-z0-9+/=]{0,12}\"|[0-9]{1,3}|null|\\{\\}|,){0,9}\\]".prop_map(String::into_bytes),
         "([A-Za-z0-9+/=]{0,12}\r?\n){0,9}".prop_map(String::into_bytes),
     ]) {
-        if let Ok(read) = file::read(&bytes) {
-            prop_assert!(!read.items.is_empty() && read.items.len() <= file::MAX_ITEMS);
+        match read_file(&bytes) {
+            Ok((_, items)) => prop_assert!(!items.is_empty()),
+            Err(error) => prop_assert!(matches!(error, FileError::Empty), "{error:?}"),
         }
     }
 }

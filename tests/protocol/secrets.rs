@@ -4,9 +4,13 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tcnd::exchange::file::{self, Format};
 use tcnd::protocol::beacon::Frame;
+use tcnd::protocol::memo::CoEpiMemo;
+use tcnd::protocol::memo::coepi::{Cough, Day, SymptomMemo, Symptoms};
 use tcnd::protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
 };
+
+use crate::read_file;
 
 /// Whether any four bytes of `secret` stand in `text`, as hexadecimal digits,
 /// as a list of numbers or as text.
@@ -58,7 +62,20 @@ fn nothing_secret_is_printed() {
     let memo = Memo::new(MemoType::COEPI_V1, *b"High Fever").unwrap();
     let signed = SignedReport::create(&rak, span, memo.clone());
     let frame = Frame::own(tck.temporary_contact_number());
-    let file = file::read(&file::write(Format::Json, std::slice::from_ref(&signed))).unwrap();
+    let felt = SymptomMemo::new(
+        Day::of(1_795_392_000),
+        None,
+        Symptoms {
+            cough: Cough::Wet,
+            ..Symptoms::default()
+        },
+    );
+    let read = [
+        CoEpiMemo::V1(felt),
+        CoEpiMemo::decode(memo.data()),
+        CoEpiMemo::decode(b"\x01\x00\x9a\x6a\xb9\x5e\0\0\0\0\x04"),
+    ];
+    let file = read_file(&file::write(Format::Json, std::slice::from_ref(&signed))).unwrap();
 
     assert_eq!(format!("{rak:?}"), "ReportAuthorizationKey([REDACTED])");
     assert_eq!(format!("{tck:?}"), "TemporaryContactKey(#1, [REDACTED])");
@@ -70,14 +87,17 @@ fn nothing_secret_is_printed() {
         format!("{signed:?} {signed:#?} {:?}", signed.claim()),
         format!("{:?}", signed.claim().temporary_contact_numbers()),
         format!("{frame:?} {frame:#?} {file:?} {file:#?}"),
+        format!("{felt:?} {felt:#?} {read:?} {:?}", felt.symptoms()),
     ]
     .concat();
     let numbers: Vec<_> = signed.claim().temporary_contact_numbers().collect();
+    assert!(!printed.contains("Wet") && !printed.contains("true"));
     for secret in [
         &rak.expose_seed()[..],
         &tck.expose_bytes()[34..],
         &signed.claim().unsigned_bytes()[32..64],
         memo.data(),
+        &felt.encode(),
         tck.temporary_contact_number().as_bytes(),
         numbers[0].as_bytes(),
     ] {

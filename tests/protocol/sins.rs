@@ -5,11 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tcnd::exchange::file;
 use tcnd::protocol::beacon::Frame;
 use tcnd::protocol::{Memo, MemoType, ReportError, ReportSpan, TemporaryContactKey, wire};
 
-use crate::{array, index, number, unhex};
+use crate::{array, index, number, read_file, unhex};
 
 /// The name of the variant a result failed with, if it failed.
 fn sin<T: Debug, E: Debug>(result: Result<T, E>) -> Option<String> {
@@ -37,9 +36,7 @@ fn offered(row: &Value) -> Option<String> {
         "service_data" => sin(Frame::from_service_data(&unhex(&row["bytes"]))),
         "advertisement" => sin(Frame::from_advertisement(&unhex(&row["bytes"]))),
         "base64" => {
-            let mut items = file::read(row["text"].as_str().unwrap().as_bytes())
-                .unwrap()
-                .items;
+            let (_, mut items) = read_file(row["text"].as_str().unwrap().as_bytes()).unwrap();
             assert_eq!(items.len(), 1);
             sin(items.remove(0))
         }

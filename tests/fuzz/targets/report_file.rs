@@ -2,14 +2,16 @@
 //! format they are written in.
 #![no_main]
 
+use std::ops::ControlFlow;
+
 use libfuzzer_sys::fuzz_target;
-use tcnd::exchange::file::{self, Format};
+use tcnd::exchange::file::{self, FileError, Format, Item};
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(read) = file::read(bytes) else { return };
-    assert!(!read.items.is_empty());
-    let reports: Vec<_> = read.items.iter().flatten().cloned().collect();
-    if read.items.len() == reports.len() && read.format == Format::Tcn {
+    let Ok((format, items)) = read(bytes) else { return };
+    assert!(!items.is_empty());
+    let reports: Vec<_> = items.iter().flatten().cloned().collect();
+    if items.len() == reports.len() && format == Format::Tcn {
         assert_eq!(
             file::write(Format::Tcn, &reports),
             bytes,
@@ -25,11 +27,20 @@ fuzz_target!(|bytes: &[u8]| {
         if format == Format::Tcn && printable(&written[..64]) >= 48 {
             continue;
         }
-        let again = file::read(&written).expect("our own file is read");
-        let found: Vec<_> = again.items.into_iter().flatten().collect();
-        assert_eq!((again.format, found), (format, reports.clone()));
+        let (found_format, again) = read(&written).expect("our own file is read");
+        let found: Vec<_> = again.into_iter().flatten().collect();
+        assert_eq!((found_format, found), (format, reports.clone()));
     }
 });
+
+fn read(bytes: &[u8]) -> Result<(Format, Vec<Item>), FileError> {
+    let mut items = Vec::new();
+    let format = file::read(bytes, |_place, item| {
+        items.push(item);
+        ControlFlow::Continue(())
+    })?;
+    Ok((format, items))
+}
 
 fn printable(bytes: &[u8]) -> usize {
     bytes

@@ -1,13 +1,23 @@
 //! Memos: what a report says besides its numbers.
 //!
 //! The protocol only frames them. Their types are a registry that others add
-//! to, so an unknown type is kept and passed on as it came, and what the bytes
-//! mean is for the application of that type alone. A memo may name symptoms:
-//! `Debug` shows its type and length, never its bytes.
+//! to ([`mod@registry`]), so an unknown type is kept and passed on as it came.
+//! One format is public and read and written here, CoEpi's symptoms
+//! ([`coepi`]); a memo of another type is never read by its rules. What is to
+//! be written is judged first: a memo can tell that reports belong together
+//! ([`Memo::concerns`]). A memo may name symptoms: `Debug` shows its type and
+//! length, never its bytes.
 //!
 //! Spec: TCN 6b64d09, README "Reporting", Memo Structure.
 
+pub mod coepi;
+mod concern;
+pub mod registry;
+
 use std::fmt;
+
+pub use coepi::CoEpiMemo;
+pub use concern::MemoConcern;
 
 use super::ReportError;
 
@@ -35,18 +45,6 @@ impl MemoType {
     /// The byte.
     pub const fn get(self) -> u8 {
         self.0
-    }
-
-    /// The registered name, if there is one.
-    pub const fn name(self) -> Option<&'static str> {
-        match self {
-            Self::COEPI_V1 => Some("CoEpi v1"),
-            Self::COVID_WATCH_V1 => Some("Covid Watch v1"),
-            Self::ITO_V1 => Some("ito v1"),
-            Self::HUTCH_TRACE => Some("HutchTrace"),
-            Self::RESERVED => Some("reserved"),
-            Self(_) => None,
-        }
     }
 }
 

@@ -1,0 +1,96 @@
+//! What speaks against a memo before it is written into reports.
+//!
+//! Reports of different keys cannot be told to be one person's, unless their
+//! memos tell it. The same rare bytes in two of them do. So a memo that is to
+//! go into several reports must be one that many people write; and a time to
+//! the second is rare in any report, for it goes out to every server and stays
+//! there beside the others of that minute.
+//!
+//! Spec: TCN 6b64d09, README "Reporting"; the limit of 127 bytes is that of
+//! tcn-client-android 7d48399, `SignedReport.kt`, and of coepi-backend-aws
+//! 6588865, which both read the length byte as signed.
+
+use thiserror::Error;
+
+use super::registry::Format;
+use super::{CoEpiMemo, Memo};
+
+/// A reason not to write a memo, or to think again; each names the cure.
+#[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MemoConcern {
+    /// A CoEpi memo with a time that is not the start of a day.
+    #[error(
+        "the memo's times are finer than a day, which tells your reports from others'; give days"
+    )]
+    TimeTooFine,
+    /// The same bytes of a kind that is nobody else's, in several reports.
+    #[error(
+        "the same memo in {parts} reports shows that they are one person's; leave it empty, or report a time that needs one report"
+    )]
+    SharedBytes {
+        /// How many reports are to carry them.
+        parts: usize,
+    },
+    /// The same symptoms and days in several reports.
+    #[error(
+        "the same symptoms in {parts} reports narrow down whose they are; name fewer symptoms, or report a time that needs fewer reports"
+    )]
+    SharedSymptoms {
+        /// How many reports are to carry them.
+        parts: usize,
+    },
+    /// More than [`Memo::ADVISABLE_LEN`] bytes.
+    #[error(
+        "the memo has {have} bytes, and Android phones and CoEpi's server refuse more than 127; shorten it"
+    )]
+    Long {
+        /// Bytes that were given.
+        have: usize,
+    },
+}
+
+impl MemoConcern {
+    /// Whether the memo must not be written; else the person may decide.
+    pub const fn is_refusal(self) -> bool {
+        match self {
+            Self::TimeTooFine | Self::SharedBytes { .. } => true,
+            Self::SharedSymptoms { .. } | Self::Long { .. } => false,
+        }
+    }
+}
+
+impl Memo {
+    /// The most data that all programs in the field read, in bytes.
+    pub const ADVISABLE_LEN: usize = i8::MAX as usize;
+
+    /// What speaks against writing this memo into each of `parts` reports;
+    /// nothing, if there is nothing.
+    pub fn concerns(&self, parts: usize) -> Vec<MemoConcern> {
+        let have = self.data.len();
+        let long = (have > Self::ADVISABLE_LEN).then_some(MemoConcern::Long { have });
+        self.linkage(parts).into_iter().chain(long).collect()
+    }
+
+    /// How this memo would tell that reports belong together.
+    fn linkage(&self, parts: usize) -> Option<MemoConcern> {
+        let format = self.kind.registration().map(|row| row.format);
+        let constant = matches!(format, Some(Format::Constant(same)) if same == self.data);
+        if constant || self.data.is_empty() {
+            return None;
+        }
+        let read = CoEpiMemo::read(self);
+        if read.is_some_and(|memo| memo.is_finer_than_a_day()) {
+            return Some(MemoConcern::TimeTooFine);
+        }
+        match read {
+            _ if parts < 2 => None,
+            Some(CoEpiMemo::V1(_) | CoEpiMemo::Early(_)) => {
+                Some(MemoConcern::SharedSymptoms { parts })
+            }
+            Some(CoEpiMemo::Text(_) | CoEpiMemo::Unknown) | None => {
+                Some(MemoConcern::SharedBytes { parts })
+            }
+        }
+    }
+}
