@@ -70,6 +70,9 @@ pub(super) enum Event {
     /// Look again at what is wanted and what time it is.
     Look,
     Rotate,
+    /// The key in use was dropped: a number of it may not go on, nor stay on,
+    /// the air.
+    KeyEnded,
     RadioDown,
     Aired(TemporaryContactNumber),
     Withdrawn(TemporaryContactNumber),
@@ -170,7 +173,7 @@ struct OnAir {
 fn silent<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
     match event {
         Event::Look | Event::RadioDown | Event::Rested => context.begin(Duration::ZERO),
-        Event::Rotate | Event::Stored(_) | Event::NotStored(_) => State::Silent,
+        Event::Rotate | Event::KeyEnded | Event::Stored(_) | Event::NotStored(_) => State::Silent,
         Event::Aired(_) | Event::Withdrawn(_) => {
             context.unexpected("a number on the air that was not ordered");
             State::Silent
@@ -183,7 +186,9 @@ fn listening<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State 
         Event::Look if context.want == Want::Listen => State::Listening,
         Event::Look => context.rest(None),
         Event::RadioDown => State::Silent,
-        Event::Rotate | Event::Stored(_) | Event::NotStored(_) => State::Listening,
+        Event::Rotate | Event::KeyEnded | Event::Stored(_) | Event::NotStored(_) => {
+            State::Listening
+        }
         Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
             context.unexpected("word of a number while only listening");
             State::Listening
@@ -203,6 +208,10 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
         Event::RadioDown => {
             context.never_aired(at.number, at.from);
             return State::Silent;
+        }
+        Event::KeyEnded => {
+            context.never_aired(at.number, at.from);
+            return context.begin(at.not_before.saturating_sub(context.now.boot));
         }
         Event::Look | Event::Stored(_) | Event::NotStored(_) | Event::Rotate | Event::Rested => {}
         Event::Aired(_) | Event::Withdrawn(_) => {
@@ -228,9 +237,12 @@ fn stalled<R: CryptoRng>(until: Duration, event: Event, context: &mut Context<'_
     match event {
         Event::RadioDown => State::Silent,
         Event::Look if context.want != Want::Air || context.now.boot >= until => context.rest(None),
-        Event::Look | Event::Rotate | Event::Rested | Event::Stored(_) | Event::NotStored(_) => {
-            State::Stalled { until }
-        }
+        Event::Look
+        | Event::Rotate
+        | Event::KeyEnded
+        | Event::Rested
+        | Event::Stored(_)
+        | Event::NotStored(_) => State::Stalled { until },
         Event::Aired(_) | Event::Withdrawn(_) => {
             context.unexpected("word of a number while none was ordered");
             State::Stalled { until }
@@ -254,7 +266,7 @@ fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R
             context.retired(at.number);
             return State::Silent;
         }
-        Event::Rotate => return context.rest(Some(at.number)),
+        Event::Rotate | Event::KeyEnded => return context.rest(Some(at.number)),
         Event::Look | Event::Stored(_) | Event::NotStored(_) => {}
         Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
             context.unexpected("word of another number than the one on the air");
@@ -293,6 +305,7 @@ fn resting<R: CryptoRng>(
         | Event::Withdrawn(_)
         | Event::Look
         | Event::Rotate
+        | Event::KeyEnded
         | Event::Stored(_)
         | Event::NotStored(_) => State::Resting { number, since },
     }
@@ -440,9 +453,10 @@ mod tests {
         "Airing",
         "Resting",
     ];
-    const EVENTS: [&str; 8] = [
+    const EVENTS: [&str; 9] = [
         "Look",
         "Rotate",
+        "KeyEnded",
         "RadioDown",
         "Aired",
         "Withdrawn",
@@ -495,6 +509,7 @@ mod tests {
         match name {
             "Look" => Event::Look,
             "Rotate" => Event::Rotate,
+            "KeyEnded" => Event::KeyEnded,
             "RadioDown" => Event::RadioDown,
             "Aired" => Event::Aired(tcn),
             "Withdrawn" => Event::Withdrawn(tcn),
