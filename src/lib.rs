@@ -1,8 +1,9 @@
 //! # tcnd: Temporary Contact Numbers for Linux
 //!
 //! The house has a pure core and thin edges. The core says what the TCN
-//! specification says ([`protocol`]) and when to do what ([`engine`]); it has
-//! no clock, no randomness, no I/O of its own. The edges carry that out:
+//! specification says ([`protocol`]), when to do what ([`engine`]) and what a
+//! matched report means ([`exposure`]); it has no clock, no randomness, no I/O
+//! of its own. The edges carry that out:
 //! [`radio`] to BlueZ, [`store`] to SQLite, [`bus`] to D-Bus clients,
 //! [`config`] from files. [`daemon`] joins them, and [`cli`] is the person's
 //! side of the bus; [`exchange`] reads and writes the reports people pass on.
@@ -26,6 +27,7 @@ pub mod config;
 pub mod daemon;
 pub mod engine;
 pub mod exchange;
+pub mod exposure;
 pub mod protocol;
 pub mod radio;
 pub mod run;

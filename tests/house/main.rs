@@ -19,13 +19,14 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 11] = [
+const PLAN: [Room; 12] = [
     (
         "protocol",
         &[],
         &["sha2", "ed25519_dalek", "rand_core", "zeroize", "thiserror"],
     ),
     ("engine", &["protocol"], &["rand_core", "zeroize"]),
+    ("exposure", &["engine"], &[]),
     (
         "exchange",
         &["protocol"],
