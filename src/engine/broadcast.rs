@@ -20,7 +20,7 @@ use std::time::Duration;
 use rand_core::CryptoRng;
 
 use super::rotation::{LONGEST_SILENCE, Numbered, Rotation, random_up_to};
-use super::{Moment, Note, Output, Policy, Record, Seq, UnixTime};
+use super::{Moment, Note, Output, Policy, Record, Seq};
 use crate::protocol::TemporaryContactNumber;
 
 /// How long to wait after the store failed to take a number.
@@ -44,7 +44,6 @@ pub(super) enum State {
     Listening,
     Preparing {
         number: Numbered,
-        from: UnixTime,
         seq: Seq,
         durable: bool,
         not_before: Duration,
@@ -100,14 +99,12 @@ impl State {
             Self::Listening => listening(event, context),
             Self::Preparing {
                 number,
-                from,
                 seq,
                 durable,
                 not_before,
             } => preparing(
                 Prepared {
                     number,
-                    from,
                     seq,
                     durable,
                     not_before,
@@ -157,7 +154,6 @@ impl State {
 
 struct Prepared {
     number: Numbered,
-    from: UnixTime,
     seq: Seq,
     durable: bool,
     not_before: Duration,
@@ -206,11 +202,11 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
             };
         }
         Event::RadioDown => {
-            context.never_aired(at.number, at.from);
+            context.never_aired(at.number);
             return State::Silent;
         }
         Event::KeyEnded => {
-            context.never_aired(at.number, at.from);
+            context.never_aired(at.number);
             return context.begin(at.not_before.saturating_sub(context.now.boot));
         }
         Event::Look | Event::Stored(_) | Event::NotStored(_) | Event::Rotate | Event::Rested => {}
@@ -219,7 +215,7 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
         }
     }
     if context.want != Want::Air {
-        context.never_aired(at.number, at.from);
+        context.never_aired(at.number);
         return context.begin(Duration::ZERO);
     }
     if !at.durable || context.now.boot < at.not_before {
@@ -227,7 +223,7 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
     }
     if context.now.boot > at.not_before + context.policy.period {
         // Suspended in between: its key may be past its life by now.
-        context.never_aired(at.number, at.from);
+        context.never_aired(at.number);
         return context.begin(Duration::ZERO);
     }
     context.air(at.number)
@@ -315,7 +311,6 @@ impl From<Prepared> for State {
     fn from(
         Prepared {
             number,
-            from,
             seq,
             durable,
             not_before,
@@ -323,7 +318,6 @@ impl From<Prepared> for State {
     ) -> Self {
         Self::Preparing {
             number,
-            from,
             seq,
             durable,
             not_before,
@@ -366,7 +360,6 @@ impl<R: CryptoRng> Context<'_, R> {
                 let seq = self.persist(records);
                 State::Preparing {
                     number,
-                    from: self.now.wall,
                     seq,
                     durable: false,
                     not_before: self.now.boot + silence,
@@ -408,19 +401,18 @@ impl<R: CryptoRng> Context<'_, R> {
     }
 
     fn retired(&mut self, number: Numbered) {
-        self.close(number, self.now.wall);
-    }
-
-    /// Its index is burnt; the ledger must not claim that it was heard.
-    fn never_aired(&mut self, number: Numbered, from: UnixTime) {
-        self.close(number, from);
-    }
-
-    fn close(&mut self, number: Numbered, until: UnixTime) {
         self.persist(vec![Record::Retired {
             key: number.key,
             index: number.index,
-            until,
+            until: self.now.wall,
+        }]);
+    }
+
+    /// Its index is burnt; the ledger must not claim that it was heard.
+    fn never_aired(&mut self, number: Numbered) {
+        self.persist(vec![Record::Unaired {
+            key: number.key,
+            index: number.index,
         }]);
     }
 
@@ -442,7 +434,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
-    use crate::engine::KeyId;
+    use crate::engine::{KeyId, UnixTime};
     use crate::protocol::{RatchetIndex, TemporaryContactNumber};
 
     const STATES: [&str; 6] = [
@@ -478,13 +470,12 @@ mod tests {
     /// Each state as it stands before any of its deadlines.
     fn state(name: &str) -> State {
         let later = NOW + Duration::from_secs(10);
-        let (number, from, seq) = (number(), UnixTime(1), Seq(5));
+        let (number, seq) = (number(), Seq(5));
         match name {
             "Silent" => State::Silent,
             "Listening" => State::Listening,
             "Preparing" => State::Preparing {
                 number,
-                from,
                 seq,
                 durable: false,
                 not_before: NOW,
@@ -583,7 +574,6 @@ mod tests {
         assert_eq!(out, ["Rest"]);
         let slept = State::Preparing {
             number: number(),
-            from: UnixTime(1),
             seq: Seq(5),
             durable: true,
             not_before: NOW,

@@ -35,6 +35,13 @@ pub enum Record {
         /// Not on the air before this time.
         from: UnixTime,
     },
+    /// Number `index` of `key` was not aired and never will be.
+    Unaired {
+        /// The key it is derived from.
+        key: KeyId,
+        /// Its index.
+        index: RatchetIndex,
+    },
     /// Number `index` of `key` has left the air for good.
     Retired {
         /// The key it is derived from.

@@ -676,7 +676,7 @@ impl StoreModel {
         });
         let coming = records.filter_map(|record| match record {
             Record::KeyBorn { key, seed, .. } => Some((*key, *seed.0)),
-            Record::Reserved { .. } | Record::Retired { .. } => None,
+            Record::Reserved { .. } | Record::Unaired { .. } | Record::Retired { .. } => None,
         });
         let keys = written.chain(coming).filter(|(id, _)| *id < limit);
         keys.map(|(_, seed)| seed).collect()
@@ -688,7 +688,7 @@ impl StoreModel {
                 .any(|r| matches!(r, Record::KeyBorn { key, .. } if *key == id))
         };
         match record {
-            Record::KeyBorn { .. } | Record::Retired { .. } => true,
+            Record::KeyBorn { .. } | Record::Unaired { .. } | Record::Retired { .. } => true,
             Record::Reserved { key, .. } => self.keys.contains_key(key) || born(*key),
         }
     }
@@ -704,6 +704,9 @@ impl StoreModel {
             Record::Reserved { key, index, from } => {
                 let fresh = self.broadcasts.insert((key, index), (from, None)).is_none();
                 assert!(fresh, "an index was used twice");
+            }
+            Record::Unaired { key, index } => {
+                self.broadcasts.remove(&(key, index));
             }
             Record::Retired { key, index, until } => {
                 if let Some(broadcast) = self.broadcasts.get_mut(&(key, index)) {
