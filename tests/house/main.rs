@@ -29,7 +29,7 @@ const PLAN: [Room; 12] = [
     ("exposure", &["engine"], &[]),
     (
         "exchange",
-        &["protocol"],
+        &["protocol", "engine"],
         &["base64", "serde", "serde_json", "thiserror"],
     ),
     (
