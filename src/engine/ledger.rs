@@ -53,6 +53,28 @@ pub enum Record {
     },
 }
 
+/// One number of ours as the ledger has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aired {
+    /// Its index.
+    pub index: RatchetIndex,
+    /// Not on the air before.
+    pub first: UnixTime,
+    /// Not on the air after; `None` if a crash kept that from being written.
+    pub last: Option<UnixTime>,
+}
+
+/// What a key of ours had on the air, in order of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHistory {
+    /// Its local name.
+    pub key: KeyId,
+    /// Whether a report has used it.
+    pub reported: bool,
+    /// Its numbers.
+    pub numbers: Vec<Aired>,
+}
+
 /// The 32 secret bytes of a report authorization key (`rak`), on their way to
 /// the store; overwritten when dropped, never printed.
 pub struct Seed(pub Zeroizing<[u8; 32]>);

@@ -38,7 +38,7 @@ use crate::protocol::TemporaryContactNumber;
 
 pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
 pub use input::{Input, LONGEST_WAIT, Seq, Sighting};
-pub use ledger::{KeyId, Record, Seed};
+pub use ledger::{Aired, KeyHistory, KeyId, Record, Seed};
 pub use moment::{Moment, UnixTime};
 pub use output::{Note, Output};
 pub use pause::{Hold, Holds, Pause};

@@ -13,33 +13,11 @@
 
 use std::time::Duration;
 
-use crate::engine::{KeyId, UnixTime};
-use crate::protocol::{RatchetIndex, ReportSpan, SignedReport};
+use crate::engine::{Aired, KeyHistory, KeyId, UnixTime};
+use crate::protocol::{ReportSpan, SignedReport};
 
 /// A silence of our own shorter than this is no gap worth telling.
 pub const SHORTEST_GAP: Duration = Duration::from_secs(300);
-
-/// One number of ours as the ledger has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Aired {
-    /// Its index.
-    pub index: RatchetIndex,
-    /// Not on the air before.
-    pub first: UnixTime,
-    /// Not on the air after; `None` if a crash kept that from being written.
-    pub last: Option<UnixTime>,
-}
-
-/// What a key of ours had on the air, in order of the index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyHistory {
-    /// Its local name.
-    pub key: KeyId,
-    /// Whether a report has used it.
-    pub reported: bool,
-    /// Its numbers.
-    pub numbers: Vec<Aired>,
-}
 
 /// What one signed report would disclose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +60,10 @@ impl Plan {
         let mut plan = Self::default();
         let mut covered = Vec::new();
         for history in histories {
-            let spans = history.numbers.iter().map(|n| n.on_air(longest_life));
+            let spans = history
+                .numbers
+                .iter()
+                .map(|number| on_air(number, longest_life));
             let inside = spans.filter(|span| span.0 < to && span.1 >= from);
             let before = covered.len();
             covered.extend(inside);
@@ -119,12 +100,11 @@ impl Plan {
     }
 }
 
-impl Aired {
-    fn on_air(&self, longest_life: Duration) -> (UnixTime, UnixTime) {
-        let last = self.last.unwrap_or(self.first.after(longest_life));
-        // A clock that was set back meanwhile must not turn the span round.
-        (self.first.min(last), self.first.max(last))
-    }
+/// When this number was or may have been on the air.
+fn on_air(number: &Aired, longest_life: Duration) -> (UnixTime, UnixTime) {
+    let last = number.last.unwrap_or(number.first.after(longest_life));
+    // A clock that was set back meanwhile must not turn the span round.
+    (number.first.min(last), number.first.max(last))
 }
 
 /// From the first number on the air at or after `from` to the key's end.
@@ -132,10 +112,10 @@ fn part(history: &KeyHistory, from: UnixTime, longest_life: Duration) -> Option<
     let start = history
         .numbers
         .iter()
-        .position(|number| number.on_air(longest_life).1 >= from)?;
+        .position(|number| on_air(number, longest_life).1 >= from)?;
     let disclosed = &history.numbers[start..];
     let (first, last) = (disclosed.first()?, disclosed.last()?);
-    let spans = disclosed.iter().map(|number| number.on_air(longest_life));
+    let spans = disclosed.iter().map(|number| on_air(number, longest_life));
     Some(Part {
         key: history.key,
         span: ReportSpan::of_aired(first.index, last.index).ok()?,
@@ -167,6 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::protocol::RatchetIndex;
 
     const LIFE: Duration = Duration::from_secs(900);
 

@@ -83,6 +83,11 @@ pub enum Fault {
     /// The file is damaged; at the next start it is set aside.
     #[error("the contact log is damaged; restart tcnd to set it aside and begin a new one")]
     Corrupt(#[source] ffi::Error),
+    /// A file could not be overwritten or removed.
+    #[error(
+        "a file of the contact log cannot be removed: check the permissions of the state directory"
+    )]
+    Files(io::ErrorKind),
     /// More work is waiting than the queue holds.
     #[error("the store is too slow: too much work is waiting")]
     Busy,
@@ -94,11 +99,18 @@ pub enum Fault {
     Sqlite(#[source] ffi::Error),
 }
 
+impl Fault {
+    /// A value is not what the schema says.
+    pub(super) fn unreadable() -> Self {
+        Self::Corrupt(ffi::Error::new(ffi::SQLITE_CORRUPT))
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         let Some(&code) = error.sqlite_error() else {
             // What is left are values that are not what the schema says.
-            return Self::Corrupt(ffi::Error::new(ffi::SQLITE_CORRUPT));
+            return Self::unreadable();
         };
         if matches!(
             code.code,

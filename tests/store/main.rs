@@ -14,8 +14,10 @@ mod kill;
 mod ledger;
 mod opening;
 mod queue;
+mod reports;
 mod retention;
 mod schema;
+mod wipe;
 
 use std::path::Path;
 use std::time::Duration;
@@ -185,6 +187,14 @@ fn dump(db: &rusqlite::Connection) -> String {
         "broadcast",
         "setting",
         "sqlite_sequence",
+        "own_report",
+        "own_part",
+        "departure",
+        "seen_report",
+        "matched_report",
+        "report_source",
+        "matched_contact",
+        "exposure_mark",
     ] {
         let mut query = db
             .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))
