@@ -1,21 +1,22 @@
 //! # tcnd: Temporary Contact Numbers for Linux
 //!
 //! The house has a pure core and thin edges. The core says what the TCN
-//! specification says ([`protocol`]) and when to do what ([`engine`]); it has
-//! no clock, no randomness, no I/O of its own. The edges carry that out:
-//! [`radio`] to BlueZ, [`store`] to SQLite, [`bus`] to D-Bus clients,
-//! [`config`] from files. [`daemon`] joins them, and [`cli`] is the person's
-//! side of the bus; [`exchange`] reads and writes the reports people pass on,
-//! [`matching`] finds those that name numbers we heard.
+//! specification says ([`protocol`]), when to do what ([`engine`]), which
+//! reports name numbers we heard ([`matching`]) and what that means
+//! ([`exposure`]), and how reports are passed on ([`exchange`]); it has no
+//! clock, no randomness, no I/O of its own. The edges carry that out: [`radio`]
+//! to BlueZ, [`store`] to SQLite, [`bus`] to D-Bus clients, [`config`] from
+//! files. [`daemon`] joins them, and [`cli`] is the person's side of the bus.
 //!
 //! ```text
-//!             run                       everything is built here
-//!    ┌─────────┼─────────────┐
-//!   bus ──▶ daemon        config        who asks, what is done, by which settings
-//!    ▲     ┌───┼───────┐     │
-//!   cli─▶radio store engine ◀┘          air, memory, decisions
-//!          └───┴───┬───┘
-//!              protocol                 the letter of TCN
+//!             run                           everything is built here
+//!    ┌─────────┼───────────────┐
+//!   bus ──▶ daemon          config          who asks, what is done, by which settings
+//!    ▲     ┌───┼──────┬────────┤
+//!   cli  radio store  │      engine         air, memory, decisions
+//!          │     │  exposure matching exchange
+//!          └─────┴──────┴───┬──┴────────┘
+//!                       protocol            the letter of TCN
 //! ```
 //!
 //! Arrows point the way imports go; `tests/house` holds them. Spec: TCN
@@ -27,6 +28,7 @@ pub mod config;
 pub mod daemon;
 pub mod engine;
 pub mod exchange;
+pub mod exposure;
 pub mod matching;
 pub mod protocol;
 pub mod radio;

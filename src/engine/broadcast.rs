@@ -20,7 +20,7 @@ use std::time::Duration;
 use rand_core::CryptoRng;
 
 use super::rotation::{LONGEST_SILENCE, Numbered, Rotation, random_up_to};
-use super::{Moment, Note, Output, Policy, Record, Seq, UnixTime};
+use super::{Moment, Note, Output, Policy, Record, Seq};
 use crate::protocol::TemporaryContactNumber;
 
 /// How long to wait after the store failed to take a number.
@@ -44,7 +44,6 @@ pub(super) enum State {
     Listening,
     Preparing {
         number: Numbered,
-        from: UnixTime,
         seq: Seq,
         durable: bool,
         not_before: Duration,
@@ -70,6 +69,9 @@ pub(super) enum Event {
     /// Look again at what is wanted and what time it is.
     Look,
     Rotate,
+    /// The key in use was dropped: a number of it may not go on, nor stay on,
+    /// the air.
+    KeyEnded,
     RadioDown,
     Aired(TemporaryContactNumber),
     Withdrawn(TemporaryContactNumber),
@@ -97,14 +99,12 @@ impl State {
             Self::Listening => listening(event, context),
             Self::Preparing {
                 number,
-                from,
                 seq,
                 durable,
                 not_before,
             } => preparing(
                 Prepared {
                     number,
-                    from,
                     seq,
                     durable,
                     not_before,
@@ -154,7 +154,6 @@ impl State {
 
 struct Prepared {
     number: Numbered,
-    from: UnixTime,
     seq: Seq,
     durable: bool,
     not_before: Duration,
@@ -170,7 +169,7 @@ struct OnAir {
 fn silent<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
     match event {
         Event::Look | Event::RadioDown | Event::Rested => context.begin(Duration::ZERO),
-        Event::Rotate | Event::Stored(_) | Event::NotStored(_) => State::Silent,
+        Event::Rotate | Event::KeyEnded | Event::Stored(_) | Event::NotStored(_) => State::Silent,
         Event::Aired(_) | Event::Withdrawn(_) => {
             context.unexpected("a number on the air that was not ordered");
             State::Silent
@@ -183,7 +182,9 @@ fn listening<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State 
         Event::Look if context.want == Want::Listen => State::Listening,
         Event::Look => context.rest(None),
         Event::RadioDown => State::Silent,
-        Event::Rotate | Event::Stored(_) | Event::NotStored(_) => State::Listening,
+        Event::Rotate | Event::KeyEnded | Event::Stored(_) | Event::NotStored(_) => {
+            State::Listening
+        }
         Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
             context.unexpected("word of a number while only listening");
             State::Listening
@@ -201,8 +202,12 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
             };
         }
         Event::RadioDown => {
-            context.never_aired(at.number, at.from);
+            context.never_aired(at.number);
             return State::Silent;
+        }
+        Event::KeyEnded => {
+            context.never_aired(at.number);
+            return context.begin(at.not_before.saturating_sub(context.now.boot));
         }
         Event::Look | Event::Stored(_) | Event::NotStored(_) | Event::Rotate | Event::Rested => {}
         Event::Aired(_) | Event::Withdrawn(_) => {
@@ -210,7 +215,7 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
         }
     }
     if context.want != Want::Air {
-        context.never_aired(at.number, at.from);
+        context.never_aired(at.number);
         return context.begin(Duration::ZERO);
     }
     if !at.durable || context.now.boot < at.not_before {
@@ -218,7 +223,7 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
     }
     if context.now.boot > at.not_before + context.policy.period {
         // Suspended in between: its key may be past its life by now.
-        context.never_aired(at.number, at.from);
+        context.never_aired(at.number);
         return context.begin(Duration::ZERO);
     }
     context.air(at.number)
@@ -228,9 +233,12 @@ fn stalled<R: CryptoRng>(until: Duration, event: Event, context: &mut Context<'_
     match event {
         Event::RadioDown => State::Silent,
         Event::Look if context.want != Want::Air || context.now.boot >= until => context.rest(None),
-        Event::Look | Event::Rotate | Event::Rested | Event::Stored(_) | Event::NotStored(_) => {
-            State::Stalled { until }
-        }
+        Event::Look
+        | Event::Rotate
+        | Event::KeyEnded
+        | Event::Rested
+        | Event::Stored(_)
+        | Event::NotStored(_) => State::Stalled { until },
         Event::Aired(_) | Event::Withdrawn(_) => {
             context.unexpected("word of a number while none was ordered");
             State::Stalled { until }
@@ -254,7 +262,7 @@ fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R
             context.retired(at.number);
             return State::Silent;
         }
-        Event::Rotate => return context.rest(Some(at.number)),
+        Event::Rotate | Event::KeyEnded => return context.rest(Some(at.number)),
         Event::Look | Event::Stored(_) | Event::NotStored(_) => {}
         Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
             context.unexpected("word of another number than the one on the air");
@@ -293,6 +301,7 @@ fn resting<R: CryptoRng>(
         | Event::Withdrawn(_)
         | Event::Look
         | Event::Rotate
+        | Event::KeyEnded
         | Event::Stored(_)
         | Event::NotStored(_) => State::Resting { number, since },
     }
@@ -302,7 +311,6 @@ impl From<Prepared> for State {
     fn from(
         Prepared {
             number,
-            from,
             seq,
             durable,
             not_before,
@@ -310,7 +318,6 @@ impl From<Prepared> for State {
     ) -> Self {
         Self::Preparing {
             number,
-            from,
             seq,
             durable,
             not_before,
@@ -353,7 +360,6 @@ impl<R: CryptoRng> Context<'_, R> {
                 let seq = self.persist(records);
                 State::Preparing {
                     number,
-                    from: self.now.wall,
                     seq,
                     durable: false,
                     not_before: self.now.boot + silence,
@@ -395,19 +401,18 @@ impl<R: CryptoRng> Context<'_, R> {
     }
 
     fn retired(&mut self, number: Numbered) {
-        self.close(number, self.now.wall);
-    }
-
-    /// Its index is burnt; the ledger must not claim that it was heard.
-    fn never_aired(&mut self, number: Numbered, from: UnixTime) {
-        self.close(number, from);
-    }
-
-    fn close(&mut self, number: Numbered, until: UnixTime) {
         self.persist(vec![Record::Retired {
             key: number.key,
             index: number.index,
-            until,
+            until: self.now.wall,
+        }]);
+    }
+
+    /// Its index is burnt; the ledger must not claim that it was heard.
+    fn never_aired(&mut self, number: Numbered) {
+        self.persist(vec![Record::Unaired {
+            key: number.key,
+            index: number.index,
         }]);
     }
 
@@ -429,7 +434,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
-    use crate::engine::KeyId;
+    use crate::engine::{KeyId, UnixTime};
     use crate::protocol::{RatchetIndex, TemporaryContactNumber};
 
     const STATES: [&str; 6] = [
@@ -440,9 +445,10 @@ mod tests {
         "Airing",
         "Resting",
     ];
-    const EVENTS: [&str; 8] = [
+    const EVENTS: [&str; 9] = [
         "Look",
         "Rotate",
+        "KeyEnded",
         "RadioDown",
         "Aired",
         "Withdrawn",
@@ -464,13 +470,12 @@ mod tests {
     /// Each state as it stands before any of its deadlines.
     fn state(name: &str) -> State {
         let later = NOW + Duration::from_secs(10);
-        let (number, from, seq) = (number(), UnixTime(1), Seq(5));
+        let (number, seq) = (number(), Seq(5));
         match name {
             "Silent" => State::Silent,
             "Listening" => State::Listening,
             "Preparing" => State::Preparing {
                 number,
-                from,
                 seq,
                 durable: false,
                 not_before: NOW,
@@ -495,6 +500,7 @@ mod tests {
         match name {
             "Look" => Event::Look,
             "Rotate" => Event::Rotate,
+            "KeyEnded" => Event::KeyEnded,
             "RadioDown" => Event::RadioDown,
             "Aired" => Event::Aired(tcn),
             "Withdrawn" => Event::Withdrawn(tcn),
@@ -568,7 +574,6 @@ mod tests {
         assert_eq!(out, ["Rest"]);
         let slept = State::Preparing {
             number: number(),
-            from: UnixTime(1),
             seq: Seq(5),
             durable: true,
             not_before: NOW,

@@ -21,6 +21,9 @@ pub enum Input {
     Rotate,
     /// The machine slept, or the wall clock was set.
     Resumed,
+    /// A report is about to use the key in use: no number of it goes on the
+    /// air from here on, and the one that is there leaves it.
+    EndKey,
     /// The radio can be used; `can_air` tells whether for broadcasting too.
     RadioUp {
         /// An advert would be taken and would not show the device's address.

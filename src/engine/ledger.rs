@@ -35,6 +35,13 @@ pub enum Record {
         /// Not on the air before this time.
         from: UnixTime,
     },
+    /// Number `index` of `key` was not aired and never will be.
+    Unaired {
+        /// The key it is derived from.
+        key: KeyId,
+        /// Its index.
+        index: RatchetIndex,
+    },
     /// Number `index` of `key` has left the air for good.
     Retired {
         /// The key it is derived from.
@@ -44,6 +51,28 @@ pub enum Record {
         /// Not on the air after this time.
         until: UnixTime,
     },
+}
+
+/// One number of ours as the ledger has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aired {
+    /// Its index.
+    pub index: RatchetIndex,
+    /// Not on the air before.
+    pub first: UnixTime,
+    /// Not on the air after; `None` if a crash kept that from being written.
+    pub last: Option<UnixTime>,
+}
+
+/// What a key of ours had on the air, in order of the index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHistory {
+    /// Its local name.
+    pub key: KeyId,
+    /// Whether a report has used it.
+    pub reported: bool,
+    /// Its numbers.
+    pub numbers: Vec<Aired>,
 }
 
 /// The 32 secret bytes of a report authorization key (`rak`), on their way to

@@ -38,7 +38,7 @@ use crate::protocol::TemporaryContactNumber;
 
 pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
 pub use input::{Input, LONGEST_WAIT, Seq, Sighting};
-pub use ledger::{KeyId, Record, Seed};
+pub use ledger::{Aired, KeyHistory, KeyId, Record, Seed};
 pub use moment::{Moment, UnixTime};
 pub use output::{Note, Output};
 pub use pause::{Hold, Holds, Pause};
@@ -162,6 +162,10 @@ impl Engine {
                 Event::Look
             }
             Input::Rotate | Input::Resumed => Event::Rotate,
+            Input::EndKey => {
+                self.rotation.drop_key();
+                Event::KeyEnded
+            }
             Input::RadioUp { can_air } => {
                 self.radio = RadioState::Up { can_air };
                 Event::Look
@@ -203,6 +207,12 @@ impl Engine {
             .into_iter()
             .flatten()
             .fold(self.next_forget, Duration::min)
+    }
+
+    /// The name the next key will have. Told [`Input::EndKey`] now, the engine
+    /// draws no number of any key with a lower one again.
+    pub fn next_key(&self) -> KeyId {
+        self.rotation.next_key()
     }
 
     /// Writes whatever is not written yet, whatever the time. For the end.

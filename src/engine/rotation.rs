@@ -80,6 +80,10 @@ impl Rotation {
         (number, records)
     }
 
+    pub(super) fn next_key(&self) -> KeyId {
+        self.next_key
+    }
+
     /// The key in use gives no more numbers.
     pub(super) fn drop_key(&mut self) {
         self.current = None;

@@ -1,9 +1,11 @@
 //! Reports on their way between people: pure decisions, no files, no network.
 //!
-//! [`mod@file`] holds the formats a report is passed on in. Whoever opens the
-//! file, or the connection, brings the bytes; they are read as a stream and
-//! never held, which for JSON takes a guard.
+//! [`disclosure`] says what a report of ours would give away, [`mod@file`]
+//! holds the formats a report is passed on in. Whoever opens the file, or the
+//! connection, brings the bytes; they are read as a stream and never held,
+//! which for JSON takes a guard.
 
+pub mod disclosure;
 pub mod file;
 mod guard;
 mod json;

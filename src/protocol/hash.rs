@@ -1,6 +1,6 @@
-//! The two hashes of the derivation, and nothing else.
+//! The two hashes of the derivation, and one to tell reports apart.
 //!
-//! Each is SHA-256 over a five-byte ASCII label and the input, without a
+//! Each of the two is SHA-256 over a five-byte ASCII label and the input, without a
 //! length and without a terminator; `||` in the specification is plain
 //! concatenation, so an input is given as the parts it is concatenated of.
 //!
@@ -19,6 +19,14 @@ pub(super) fn h_tcn<const N: usize>(x: [&[u8]; N]) -> [u8; 16] {
     let mut tcn = [0; 16];
     tcn.copy_from_slice(&labelled(b"H_TCN", x)[..16]);
     tcn
+}
+
+/// The first 16 bytes of SHA-256, without a label: of ours, not of the
+/// specification's.
+pub(super) fn digest(bytes: &[u8]) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&Sha256::digest(bytes)[..16]);
+    digest
 }
 
 fn labelled<const N: usize>(label: &[u8; 5], x: [&[u8]; N]) -> [u8; 32] {

@@ -48,4 +48,4 @@ pub use key::{
 };
 pub use memo::{Memo, MemoType};
 pub use number::TemporaryContactNumber;
-pub use report::{Report, ReportSpan, SignedReport, TemporaryContactNumbers};
+pub use report::{Report, ReportDigest, ReportSpan, SignedReport, TemporaryContactNumbers};

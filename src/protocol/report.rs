@@ -19,6 +19,7 @@ use std::iter::FusedIterator;
 
 use ed25519_dalek::{Signature, VerifyingKey};
 
+use super::hash::digest;
 use super::key::{next_link, number};
 use super::{
     Memo, RatchetIndex, ReportAuthorizationKey, ReportError, ReportVerificationKey,
@@ -120,6 +121,11 @@ impl Report {
         wire::write_unsigned(self)
     }
 
+    /// The short form of that identity.
+    pub fn digest(&self) -> ReportDigest {
+        ReportDigest::of(&self.unsigned_bytes())
+    }
+
     /// How many numbers are disclosed, 0 to 65535.
     pub const fn count(&self) -> u16 {
         // j1 is at least 1, so j2 + 1 - j1 fits whenever it is not negative.
@@ -146,6 +152,22 @@ impl fmt::Debug for Report {
             .field("j2", &self.j2)
             .field("memo", &self.memo)
             .finish_non_exhaustive()
+    }
+}
+
+/// What tells one report from every other: the first 16 bytes of SHA-256 over
+/// its unsigned bytes. Whoever signs the same bytes again makes no new report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReportDigest([u8; 16]);
+
+impl ReportDigest {
+    fn of(unsigned: &[u8]) -> Self {
+        Self(digest(unsigned))
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
     }
 }
 

@@ -84,6 +84,11 @@ pub enum Fault {
     /// The file is damaged; at the next start it is set aside.
     #[error("the contact log is damaged; restart tcnd to set it aside and begin a new one")]
     Corrupt(#[source] ffi::Error),
+    /// A file could not be overwritten or removed.
+    #[error(
+        "a file of the contact log cannot be removed: check the permissions of the state directory"
+    )]
+    Files(io::ErrorKind),
     /// A damaged database that was set aside is due, and stays.
     #[error(
         "a damaged contact log is older than retention allows and cannot be removed: delete tcnd.sqlite.damaged-* from the state directory"
@@ -100,11 +105,18 @@ pub enum Fault {
     Sqlite(#[source] ffi::Error),
 }
 
+impl Fault {
+    /// A value is not what the schema says.
+    pub(super) fn unreadable() -> Self {
+        Self::Corrupt(ffi::Error::new(ffi::SQLITE_CORRUPT))
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         let Some(&code) = error.sqlite_error() else {
             // What is left are values that are not what the schema says.
-            return Self::Corrupt(ffi::Error::new(ffi::SQLITE_CORRUPT));
+            return Self::unreadable();
         };
         if matches!(
             code.code,

@@ -107,6 +107,9 @@ pub(super) fn write(transaction: &Transaction<'_>, records: &[Record]) -> rusqli
             Record::Reserved { key, index, from } => transaction
                 .prepare_cached("INSERT INTO broadcast (key, idx, first) VALUES (?1, ?2, ?3)")?
                 .execute(params![signed(key.0), index.get(), signed(from.0)])?,
+            Record::Unaired { key, index } => transaction
+                .prepare_cached("DELETE FROM broadcast WHERE key = ?1 AND idx = ?2")?
+                .execute(params![signed(key.0), index.get()])?,
             // Absent if its reservation could not be written; then it was
             // never aired.
             Record::Retired { key, index, until } => transaction

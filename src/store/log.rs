@@ -6,9 +6,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::ledger::{signed, unsigned};
+use super::questions::Place;
 use super::row::{QUARTER, Row, counts, times};
 use super::totals::{Bucket, Summary};
 use crate::engine::{Contact, UnixTime};
+use crate::protocol::TemporaryContactNumber;
 
 const DAY: u64 = 24 * HOUR;
 const HOUR: u64 = 3600;
@@ -44,23 +46,61 @@ fn read(
 ) -> rusqlite::Result<Option<Row>> {
     transaction
         .prepare_cached(
-            "SELECT span, rssi_max, rssi_sum, sightings, bridged \
+            "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged \
              FROM contact WHERE quarter = ?1 AND tcn = ?2",
         )?
-        .query_row(params![quarter, growth.tcn.as_bytes()], |row| {
-            let (start, end) = times(unsigned(quarter), unsigned(row.get(0)?));
-            let (attenuation, unmeasured) = sightings(row, 3)?;
-            Ok(Row {
-                start,
-                end,
-                rssi_max: row.get(1)?,
-                rssi_sum: row.get(2)?,
-                attenuation,
-                unmeasured,
-                bridged: row.get(4)?,
-            })
-        })
+        .query_row(params![quarter, growth.tcn.as_bytes()], row)
         .optional()
+}
+
+/// Reads quarter, span, rssi_max, rssi_sum, sightings, bridged, in this order.
+pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let (start, end) = times(unsigned(row.get(0)?), unsigned(row.get(1)?));
+    let (attenuation, unmeasured) = sightings(row, 4)?;
+    Ok(Row {
+        start,
+        end,
+        rssi_max: row.get(2)?,
+        rssi_sum: row.get(3)?,
+        attenuation,
+        unmeasured,
+        bridged: row.get(5)?,
+    })
+}
+
+pub(super) fn page(db: &Connection, place: Place, most: u32) -> rusqlite::Result<Vec<Contact>> {
+    let mut query = db.prepare_cached(
+        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn FROM contact \
+         WHERE (quarter, tcn) > (?1, ?2) ORDER BY quarter, tcn LIMIT ?3",
+    )?;
+    // The empty blob is before every number.
+    let behind: &[u8] = place.tcn.as_ref().map_or(&[], |tcn| tcn.as_bytes());
+    let rows = query.query_map(params![signed(place.quarter), behind, most], |columns| {
+        let tcn = TemporaryContactNumber::from_bytes(columns.get(6)?);
+        Ok(row(columns)?.contact(tcn))
+    })?;
+    rows.collect()
+}
+
+/// Destroys contacts that began in `[from, to)`; says how many.
+pub(super) fn erase(
+    transaction: &Transaction<'_>,
+    from: UnixTime,
+    to: UnixTime,
+) -> rusqlite::Result<u64> {
+    let start = "quarter * 900 + (span & 1023)";
+    let erased = transaction.execute(
+        &format!(
+            "DELETE FROM contact WHERE quarter BETWEEN ?1 AND ?2 AND {start} >= ?3 AND {start} < ?4"
+        ),
+        [
+            signed(from.0 / QUARTER),
+            signed(to.0 / QUARTER),
+            signed(from.0),
+            signed(to.0),
+        ],
+    )?;
+    Ok(erased as u64)
 }
 
 fn sightings(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<([u32; 4], u32)> {

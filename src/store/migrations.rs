@@ -12,7 +12,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::schema::APPLICATION_ID;
 
 /// Step `n` leads from format `n` to `n + 1`.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE contact (
   quarter INTEGER NOT NULL,
   tcn BLOB NOT NULL,
@@ -39,10 +40,66 @@ CREATE TABLE setting (
   name TEXT PRIMARY KEY,
   value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+CREATE TABLE own_report (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  created INTEGER NOT NULL,
+  memo_type INTEGER NOT NULL,
+  memo BLOB,
+  note TEXT NOT NULL,
+  deleted INTEGER
+) STRICT;
+CREATE TABLE own_part (
+  report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
+  key INTEGER NOT NULL UNIQUE,
+  numbers INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  signed BLOB,
+  PRIMARY KEY (report, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE departure (
+  report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
+  at INTEGER NOT NULL,
+  how TEXT NOT NULL
+) STRICT;
+CREATE TABLE seen_report (
+  day INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  PRIMARY KEY (day, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE matched_report (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  digest BLOB NOT NULL UNIQUE,
+  published INTEGER NOT NULL,
+  received INTEGER NOT NULL,
+  memo_type INTEGER NOT NULL,
+  memo BLOB NOT NULL
+) STRICT;
+CREATE TABLE report_source (
+  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  source TEXT NOT NULL,
+  PRIMARY KEY (report, source)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE matched_contact (
+  tcn BLOB NOT NULL,
+  quarter INTEGER NOT NULL,
+  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  PRIMARY KEY (tcn, quarter, report)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE exposure_mark (
+  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  start INTEGER NOT NULL,
+  seen INTEGER NOT NULL,
+  dismissed INTEGER NOT NULL,
+  PRIMARY KEY (report, start)
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The format this release writes.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 const _: () = assert!(
     STEPS.len() == FORMAT as usize,
     "one step leads to each format"

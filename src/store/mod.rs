@@ -5,7 +5,7 @@
 //! in the order it was sent, so an answer always includes what was sent
 //! before. Three kinds of writing differ in what they promise:
 //!
-//! * the ledger of own numbers and settings: durable against power loss
+//! * the ledger of own numbers, reports and settings: durable against power loss
 //!   (`synchronous=FULL`) before [`Event::Stored`] is sent, since a number may
 //!   go on the air only then;
 //! * contacts: batches with `synchronous=NORMAL`: a crash of the process costs
@@ -26,13 +26,20 @@ mod ledger;
 mod log;
 mod migrations;
 mod open;
+mod others;
+mod own;
+mod questions;
 mod row;
 mod schema;
 mod thread;
 mod totals;
+mod wipe;
 
 pub use error::{Fault, OpenError};
 pub use ledger::{Broadcast, Resume};
 pub use open::{DATABASE, Opened, open};
-pub use thread::{Event, Setting, Size, Store};
+pub use others::{MatchedReport, NewMatch, Recorded};
+pub use own::{Departure, NewPart, NewReport, OwnReport};
+pub use questions::{Place, Size};
+pub use thread::{Event, Setting, Store};
 pub use totals::{Bucket, Summary};

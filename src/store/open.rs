@@ -15,7 +15,6 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
-use super::OpenError;
 use super::aside::set_aside;
 use super::error::is_damage;
 use super::ledger::{self, Resume};
@@ -23,6 +22,7 @@ use super::log;
 use super::migrations::{self, FORMAT};
 use super::schema::{self, APPLICATION_ID};
 use super::thread::{Event, Store};
+use super::{Fault, OpenError};
 
 /// Name of the database in the state directory.
 pub const DATABASE: &str = "tcnd.sqlite";
@@ -80,6 +80,20 @@ pub fn open(directory: &Path) -> Result<Opened, OpenError> {
         resume,
         set_aside,
     })
+}
+
+/// A new database where none is.
+pub(super) fn anew(directory: &Path) -> Result<Connection, Fault> {
+    let path = directory.join(DATABASE);
+    private_file(&path).map_err(|error| Fault::Files(error.kind()))?;
+    let mut db = Connection::open_with_flags(&path, flags())?;
+    let found = examine(&db)?;
+    prepare(&mut db, found)?;
+    Ok(db)
+}
+
+fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
 fn at(path: &Path, source: io::Error) -> OpenError {
@@ -148,8 +162,7 @@ fn open_whole(path: &Path) -> Result<Option<(Connection, Resume)>, OpenError> {
         path: path.to_owned(),
         source,
     };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let mut db = Connection::open_with_flags(path, flags()).map_err(failed)?;
     match examine(&db).and_then(|found| Ok((found, prepare(&mut db, found)?))) {
         Ok((Examined::Newer(found), _)) => Err(OpenError::Newer {
             path: path.to_owned(),

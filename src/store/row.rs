@@ -7,6 +7,7 @@
 //! rounding is that of the means that come in, half a dB at most.
 
 use crate::engine::{Contact, RSSI_UNAVAILABLE, UnixTime};
+use crate::protocol::TemporaryContactNumber;
 
 /// Seconds in the unit that rows are keyed by.
 pub(super) const QUARTER: u64 = 900;
@@ -40,6 +41,22 @@ impl Row {
             attenuation: growth.attenuation,
             unmeasured: u32::try_from(rest).unwrap_or(u32::MAX),
             bridged: growth.bridged,
+        }
+    }
+
+    /// The contact of this row and the number it is of.
+    pub(super) fn contact(&self, tcn: TemporaryContactNumber) -> Contact {
+        let measured = sum(&self.attenuation);
+        let count = measured.saturating_add(u64::from(self.unmeasured));
+        Contact {
+            tcn,
+            start: UnixTime(self.start),
+            end: UnixTime(self.end),
+            rssi_max: self.rssi_max.unwrap_or(RSSI_UNAVAILABLE),
+            rssi_mean: mean(self.rssi_sum, measured),
+            count: u32::try_from(count).unwrap_or(u32::MAX),
+            attenuation: self.attenuation,
+            bridged: self.bridged,
         }
     }
 
@@ -116,6 +133,14 @@ pub(super) fn counts(mut bytes: &[u8]) -> Option<([u32; 4], u32)> {
     bytes.is_empty().then_some(([a, b, c, d], unmeasured))
 }
 
+/// To the nearest; signals are negative, so half goes away from zero.
+fn mean(sum: i64, measured: u64) -> i16 {
+    match i64::try_from(measured) {
+        Ok(n @ 1..) => i16::try_from((sum - n / 2) / n).unwrap_or(RSSI_UNAVAILABLE),
+        Ok(_) | Err(_) => RSSI_UNAVAILABLE,
+    }
+}
+
 fn sum(buckets: &[u32; 4]) -> u64 {
     buckets.iter().map(|bucket| u64::from(*bucket)).sum()
 }
@@ -125,7 +150,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::TemporaryContactNumber;
 
     prop_compose! {
         fn growth()(

@@ -74,10 +74,128 @@ CREATE TABLE setting (
   value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID";
 
-const TABLES: [(&str, &str); 4] = [
+/// Own reports.
+///
+/// * `id`: local name, counts up, never reused
+/// * `created`: unix seconds
+/// * `memo_type`, `memo`: what the reports say besides their numbers; the memo
+///   is null once the report was deleted
+/// * `note`: the person's own words for it, which stay here
+/// * `deleted`: unix seconds; null while it is there. A report that has left
+///   the machine keeps its row when it is deleted, as the record of that
+pub(super) const OWN_REPORT: &str = "\
+CREATE TABLE own_report (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  created INTEGER NOT NULL,
+  memo_type INTEGER NOT NULL,
+  memo BLOB,
+  note TEXT NOT NULL,
+  deleted INTEGER
+) STRICT";
+
+/// The signed reports an own report is made of, one a key.
+///
+/// * `report`, `key`: whose, and of which key; no key makes a second one
+/// * `numbers`: how many of those it discloses were on the air
+/// * `first`, `last`: unix seconds, when the first came and the last left
+/// * `signed`: the report as it is passed on; null once deleted
+pub(super) const OWN_PART: &str = "\
+CREATE TABLE own_part (
+  report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
+  key INTEGER NOT NULL UNIQUE,
+  numbers INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  signed BLOB,
+  PRIMARY KEY (report, key)
+) STRICT, WITHOUT ROWID";
+
+/// What left the machine, written before it did.
+///
+/// * `report`: which own report
+/// * `at`: unix seconds
+/// * `how`: a token: `export-tcn`, `export-base64`, `export-json`
+pub(super) const DEPARTURE: &str = "\
+CREATE TABLE departure (
+  report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
+  at INTEGER NOT NULL,
+  how TEXT NOT NULL
+) STRICT";
+
+/// Reports of others that were looked at, to know them again. The day comes
+/// first so that an expired one is a run of whole pages.
+///
+/// * `day`: days since 1970
+/// * `digest`: the first 16 bytes of SHA-256 over the unsigned report
+pub(super) const SEEN_REPORT: &str = "\
+CREATE TABLE seen_report (
+  day INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  PRIMARY KEY (day, digest)
+) STRICT, WITHOUT ROWID";
+
+/// Reports of others that named a number in the log, and whose signature held.
+///
+/// * `id`: local name, counts up, never reused
+/// * `digest`: as in `seen_report`
+/// * `published`: unix seconds by which the report was public, the earliest
+///   any source told; contacts that began later do not count
+/// * `received`: unix seconds of the first time it came here
+/// * `memo_type`, `memo`: what it says besides its numbers
+pub(super) const MATCHED_REPORT: &str = "\
+CREATE TABLE matched_report (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  digest BLOB NOT NULL UNIQUE,
+  published INTEGER NOT NULL,
+  received INTEGER NOT NULL,
+  memo_type INTEGER NOT NULL,
+  memo BLOB NOT NULL
+) STRICT";
+
+/// Where a matched report came from; it may come from several places.
+pub(super) const REPORT_SOURCE: &str = "\
+CREATE TABLE report_source (
+  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  source TEXT NOT NULL,
+  PRIMARY KEY (report, source)
+) STRICT, WITHOUT ROWID";
+
+/// Which contacts a report named. The number comes first: when a contact of it
+/// is written again, it has to be known.
+pub(super) const MATCHED_CONTACT: &str = "\
+CREATE TABLE matched_contact (
+  tcn BLOB NOT NULL,
+  quarter INTEGER NOT NULL,
+  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  PRIMARY KEY (tcn, quarter, report)
+) STRICT, WITHOUT ROWID";
+
+/// What the person did about an exposure. The exposures themselves are made
+/// of contacts each time they are asked for, so they grow with them.
+///
+/// * `report`, `start`: which exposure, by its first second
+/// * `seen`, `dismissed`: 1 if so
+pub(super) const EXPOSURE_MARK: &str = "\
+CREATE TABLE exposure_mark (
+  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  start INTEGER NOT NULL,
+  seen INTEGER NOT NULL,
+  dismissed INTEGER NOT NULL,
+  PRIMARY KEY (report, start)
+) STRICT, WITHOUT ROWID";
+
+const TABLES: [(&str, &str); 12] = [
     ("broadcast", BROADCAST),
     ("contact", CONTACT),
+    ("departure", DEPARTURE),
+    ("exposure_mark", EXPOSURE_MARK),
+    ("matched_contact", MATCHED_CONTACT),
+    ("matched_report", MATCHED_REPORT),
+    ("own_part", OWN_PART),
+    ("own_report", OWN_REPORT),
     ("report_key", REPORT_KEY),
+    ("report_source", REPORT_SOURCE),
+    ("seen_report", SEEN_REPORT),
     ("setting", SETTING),
 ];
 

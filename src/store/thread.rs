@@ -2,8 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use rusqlite::{Connection, TransactionBehavior};
 use rustix::io::Errno;
@@ -11,7 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::open::checkpoint;
-use super::{Bucket, DATABASE, Fault, Summary, aside, ledger, log};
+use super::{Fault, aside, ledger, log, others, own};
 use crate::engine::{Contact, Pause, Record, UnixTime};
 
 /// Work that may wait. The engine has a handful under way at most, so a full
@@ -39,27 +38,17 @@ pub enum Setting {
     Pause(Pause),
 }
 
-/// How large the log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Database and journal, in bytes.
-    pub bytes: u64,
-    /// Contacts.
-    pub rows: u64,
-}
-
-type Answer<T> = oneshot::Sender<Result<T, Fault>>;
-
 enum Work {
     Persist(u64, Vec<Record>),
     Save(u64, Vec<Contact>),
     Forget(UnixTime),
     Remember(Setting),
-    Summary(UnixTime, UnixTime, Answer<Summary>),
-    Histogram(UnixTime, UnixTime, Duration, Answer<Vec<Bucket>>),
-    Size(Answer<Size>),
+    Question(Question),
     Close(oneshot::Sender<()>),
 }
+
+/// Anything that is answered to whoever asked; it sends the answer itself.
+type Question = Box<dyn FnOnce(&mut Owner) + Send>;
 
 /// The way to the store. Cloned freely; the thread ends with
 /// [`close`](Self::close) or when the last clone is dropped.
@@ -118,37 +107,6 @@ impl Store {
         self.send(Work::Remember(setting));
     }
 
-    /// Totals of contacts that began in `[from, to)`.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub async fn summary(&self, from: UnixTime, to: UnixTime) -> Result<Summary, Fault> {
-        self.ask(|answer| Work::Summary(from, to, answer)).await
-    }
-
-    /// Contacts that began in `[from, to)`, in bars of `bucket` from `from`
-    /// on; empty bars are left out.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub async fn histogram(
-        &self,
-        from: UnixTime,
-        to: UnixTime,
-        bucket: Duration,
-    ) -> Result<Vec<Bucket>, Fault> {
-        self.ask(|answer| Work::Histogram(from, to, bucket, answer))
-            .await
-    }
-
-    /// How large the log is.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub async fn size(&self) -> Result<Size, Fault> {
-        self.ask(Work::Size).await
-    }
-
     /// Does all waiting work, folds the journal into the database and ends the
     /// thread, and with it the events; waits if the queue is full. Somebody
     /// must read the events meanwhile, or there must be room for them.
@@ -160,9 +118,17 @@ impl Store {
         }
     }
 
-    async fn ask<T>(&self, work: impl FnOnce(Answer<T>) -> Work) -> Result<T, Fault> {
+    /// Has the owner answer a question, behind all work sent before.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Owner) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let (answer, answered) = oneshot::channel();
-        if let Some((_, fault)) = self.try_send(work(answer)) {
+        let question: Question = Box::new(|owner| {
+            // Whoever asked may have gone away meanwhile.
+            let _ = answer.send(question(owner));
+        });
+        if let Some((_, fault)) = self.try_send(Work::Question(question)) {
             return Err(fault);
         }
         answered.await.map_err(|_| Fault::Closed)?
@@ -174,12 +140,9 @@ impl Store {
         };
         let event = match work {
             Work::Persist(seq, _) | Work::Save(seq, _) => Event::NotStored(seq, fault),
-            Work::Forget(_)
-            | Work::Remember(_)
-            | Work::Summary(..)
-            | Work::Histogram(..)
-            | Work::Size(_)
-            | Work::Close(_) => Event::Trouble(fault),
+            Work::Forget(_) | Work::Remember(_) | Work::Question(_) | Work::Close(_) => {
+                Event::Trouble(fault)
+            }
         };
         // No sender: the thread is gone, and the end of events says so. Full:
         // nobody reads events while twice the queue goes unanswered.
@@ -200,10 +163,10 @@ impl Store {
 }
 
 /// Dropped from top to bottom: the events end when the lock is free again.
-struct Owner {
-    db: Connection,
+pub(super) struct Owner {
+    pub(super) db: Connection,
     _lock: File,
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     events: mpsc::Sender<Event>,
 }
 
@@ -231,7 +194,10 @@ impl Owner {
                 self.report(seq, written);
             }
             Work::Save(seq, growth) => {
-                let written = self.transact(Durable::Crash, |t| log::write(t, &growth));
+                let written = self.transact(Durable::Crash, |t| {
+                    log::write(t, &growth)?;
+                    others::grew(t, &growth)
+                });
                 self.report(seq, written);
             }
             Work::Forget(before) => {
@@ -246,28 +212,26 @@ impl Owner {
                 let kept = self.transact(Durable::PowerLoss, |t| ledger::remember(t, setting));
                 self.trouble(kept);
             }
-            Work::Summary(from, to, answer) => give(answer, log::summary(&self.db, from, to)),
-            Work::Histogram(from, to, bucket, answer) => {
-                give(answer, log::histogram(&self.db, from, to, bucket));
-            }
-            Work::Size(answer) => give(answer, self.size()),
+            Work::Question(question) => question(self),
             Work::Close(done) => return Some(done),
         }
         None
     }
 
-    fn transact(
+    /// One transaction: all of `work`, or nothing.
+    pub(super) fn transact<T>(
         &mut self,
         durable: Durable,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         self.db
             .pragma_update(None, "synchronous", durable.level())?;
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        work(&transaction)?;
-        transaction.commit()
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
     }
 
     fn forget(&mut self, before: UnixTime) -> rusqlite::Result<()> {
@@ -275,17 +239,11 @@ impl Owner {
         self.transact(Durable::Crash, |transaction| {
             log::forget(transaction, before)?;
             ledger::forget(transaction, before)?;
+            own::forget(transaction, before)?;
+            others::forget(transaction, before)?;
             shrink(transaction)
         })?;
         checkpoint(&self.db)
-    }
-
-    fn size(&self) -> rusqlite::Result<Size> {
-        let rows = log::rows(&self.db)?;
-        let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
-        let bytes = length(&self.directory.join(DATABASE))
-            + length(&self.directory.join(format!("{DATABASE}-wal")));
-        Ok(Size { bytes, rows })
     }
 
     fn report(&self, seq: u64, written: rusqlite::Result<()>) {
@@ -306,7 +264,7 @@ impl Owner {
 
 /// Gives the free pages at the end of the file back; each step of the pragma
 /// frees one.
-fn shrink(db: &Connection) -> rusqlite::Result<()> {
+pub(super) fn shrink(db: &Connection) -> rusqlite::Result<()> {
     let mut vacuum = db.prepare("PRAGMA incremental_vacuum")?;
     let mut steps = vacuum.query([])?;
     while steps.next()?.is_some() {}
@@ -315,7 +273,7 @@ fn shrink(db: &Connection) -> rusqlite::Result<()> {
 
 /// What a transaction must survive.
 #[derive(Clone, Copy)]
-enum Durable {
+pub(super) enum Durable {
     /// The process being killed.
     Crash,
     /// The power going away.
@@ -329,8 +287,4 @@ impl Durable {
             Self::PowerLoss => "FULL",
         }
     }
-}
-
-fn give<T>(answer: Answer<T>, result: rusqlite::Result<T>) {
-    let _ = answer.send(result.map_err(Fault::from));
 }

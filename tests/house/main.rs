@@ -19,13 +19,14 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 12] = [
+const PLAN: [Room; 13] = [
     (
         "protocol",
         &[],
         &["sha2", "ed25519_dalek", "rand_core", "zeroize", "thiserror"],
     ),
     ("engine", &["protocol"], &["rand_core", "zeroize"]),
+    ("exposure", &["engine"], &[]),
     (
         "matching",
         &["protocol"],
@@ -33,7 +34,7 @@ const PLAN: [Room; 12] = [
     ),
     (
         "exchange",
-        &["protocol"],
+        &["protocol", "engine"],
         &["base64", "serde", "serde_json", "thiserror"],
     ),
     (

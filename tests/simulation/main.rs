@@ -229,6 +229,18 @@ fn after_any_crash_every_number_aired_can_be_reported() {
 }
 
 #[test]
+fn a_report_takes_its_key_off_the_air() {
+    let mut world = World::new(13, 2, Policy::default());
+    world.run(5 * MINUTE);
+    let (before, keys) = (world.current(0).unwrap(), world.keys(0));
+    world.report(0);
+    world.run(Duration::from_secs(5));
+    assert_ne!(world.current(0).unwrap(), before);
+    assert_eq!(world.keys(0), keys + 1, "the new number is of a new key");
+    world.run(DAY);
+}
+
+#[test]
 fn a_failing_store_keeps_the_number_off_the_air_and_loses_no_contact() {
     let mut world = World::new(10, 2, Policy::default());
     world.run(MINUTE);

@@ -43,6 +43,7 @@ pub(crate) struct Chaos {
     suspend: bool,
     crash: bool,
     store: bool,
+    report: bool,
 }
 
 impl Chaos {
@@ -53,6 +54,7 @@ impl Chaos {
             suspend: true,
             crash: true,
             store: true,
+            report: true,
         }
     }
 
@@ -63,6 +65,7 @@ impl Chaos {
             suspend: false,
             crash: true,
             store: false,
+            report: true,
         }
     }
 }
@@ -80,6 +83,8 @@ struct Node {
     aired: BTreeMap<Tcn, OnAir>,
     addresses: BTreeSet<u64>,
     first_use: BTreeMap<KeyId, Duration>,
+    /// Keys that a report gave away.
+    reported: BTreeSet<[u8; 32]>,
     restarts: u32,
 }
 
@@ -365,7 +370,7 @@ impl World {
             return;
         }
         let now = self.moment(i);
-        match self.rng.next_u64() % 9 {
+        match self.rng.next_u64() % 10 {
             0 if chaos.radio => self.nodes[i].radio_lost(now),
             1 if chaos.radio => {
                 self.nodes[i].forbid_air(now, self.rng.next_u64().is_multiple_of(2))
@@ -381,9 +386,19 @@ impl World {
             4 | 5 if chaos.crash => self.crash(i),
             6 if chaos.store => self.nodes[i].store.broken ^= true,
             7 => self.tell(i, Input::Rotate),
+            8 if chaos.report => self.report(i),
             _ => self.tell(i, Input::Timeout),
         }
         self.check(i);
+    }
+
+    /// This node reports all it ever aired: every key it has is given away,
+    /// with all that could still be drawn of it.
+    pub(crate) fn report(&mut self, i: usize) {
+        let limit = self.nodes[i].engine.next_key();
+        let keys = self.nodes[i].store.keys_below(limit);
+        self.nodes[i].reported.extend(keys);
+        self.tell(i, Input::EndKey);
     }
 
     /// The process dies: whatever is not durable is gone, BlueZ drops the
@@ -456,6 +471,7 @@ impl Node {
             aired: BTreeMap::new(),
             addresses: BTreeSet::new(),
             first_use: BTreeMap::new(),
+            reported: BTreeSet::new(),
             restarts: 0,
         };
         node.tell(now, Input::RadioUp { can_air: true });
@@ -542,6 +558,10 @@ impl Node {
                 assert!(!self.aired.contains_key(&tcn), "a number was ordered twice");
                 let key = self.store.derive_all().get(&tcn).copied();
                 let key = key.expect("a number is aired only when its record is durable");
+                assert!(
+                    !self.reported.contains(&self.store.keys[&key].0),
+                    "a number was aired that a report gives away"
+                );
                 let first = *self.first_use.entry(key).or_insert(now.boot);
                 let end = now.boot + self.policy.period;
                 assert!(
@@ -647,13 +667,28 @@ impl StoreModel {
         }
     }
 
+    /// Keys that are written or on their way.
+    fn keys_below(&self, limit: KeyId) -> Vec<[u8; 32]> {
+        let written = self.keys.iter().map(|(id, (seed, _))| (*id, *seed));
+        let records = self.writing.iter().flat_map(|(_, _, write)| match write {
+            Write::Records(records) => records.as_slice(),
+            Write::Growth(_) => &[],
+        });
+        let coming = records.filter_map(|record| match record {
+            Record::KeyBorn { key, seed, .. } => Some((*key, *seed.0)),
+            Record::Reserved { .. } | Record::Unaired { .. } | Record::Retired { .. } => None,
+        });
+        let keys = written.chain(coming).filter(|(id, _)| *id < limit);
+        keys.map(|(_, seed)| seed).collect()
+    }
+
     fn fits(&self, record: &Record, with: &[Record]) -> bool {
         let born = |id| {
             with.iter()
                 .any(|r| matches!(r, Record::KeyBorn { key, .. } if *key == id))
         };
         match record {
-            Record::KeyBorn { .. } | Record::Retired { .. } => true,
+            Record::KeyBorn { .. } | Record::Unaired { .. } | Record::Retired { .. } => true,
             Record::Reserved { key, .. } => self.keys.contains_key(key) || born(*key),
         }
     }
@@ -669,6 +704,9 @@ impl StoreModel {
             Record::Reserved { key, index, from } => {
                 let fresh = self.broadcasts.insert((key, index), (from, None)).is_none();
                 assert!(fresh, "an index was used twice");
+            }
+            Record::Unaired { key, index } => {
+                self.broadcasts.remove(&(key, index));
             }
             Record::Retired { key, index, until } => {
                 if let Some(broadcast) = self.broadcasts.get_mut(&(key, index)) {

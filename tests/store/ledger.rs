@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use tcnd::engine::{KeyId, Pause, UnixTime};
-use tcnd::protocol::{Ratchet, ReportAuthorizationKey};
+use tcnd::engine::{KeyId, Pause, Record, UnixTime};
+use tcnd::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey};
 use tcnd::store::{Resume, Setting};
 use tempfile::tempdir;
 
@@ -51,6 +51,23 @@ async fn what_was_on_the_air_is_known_after_a_restart() {
         broadcast.numbers(),
         [first_number, second.temporary_contact_number()]
     );
+}
+
+#[tokio::test]
+async fn a_number_never_aired_leaves_no_trace() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let reservations = [reserved(1, 1, DAY_ONE), reserved(1, 2, DAY_ONE + 1)];
+    let records = [born(1, DAY_ONE)].into_iter().chain(reservations).collect();
+    bench.persist(records).await.unwrap();
+    let unaired = Record::Unaired {
+        key: KeyId(1),
+        index: RatchetIndex::new(2).unwrap(),
+    };
+    bench.persist(vec![unaired]).await.unwrap();
+    bench.store.close().await;
+    let resume = resume(directory.path()).await;
+    assert_eq!(resume.broadcast[0].last, RatchetIndex::FIRST);
 }
 
 #[tokio::test]

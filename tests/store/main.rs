@@ -16,8 +16,10 @@ mod ledger;
 mod opening;
 mod power;
 mod queue;
+mod reports;
 mod retention;
 mod schema;
+mod wipe;
 
 use std::path::Path;
 use std::time::Duration;
@@ -187,6 +189,14 @@ fn dump(db: &rusqlite::Connection) -> String {
         "broadcast",
         "setting",
         "sqlite_sequence",
+        "own_report",
+        "own_part",
+        "departure",
+        "seen_report",
+        "matched_report",
+        "report_source",
+        "matched_contact",
+        "exposure_mark",
     ] {
         let mut query = db
             .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))

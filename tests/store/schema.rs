@@ -13,12 +13,13 @@ use tcnd::engine::{Contact, Pause, RSSI_UNAVAILABLE, UnixTime};
 use tcnd::store::{DATABASE, Setting};
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, born, dump, look, reserved, retired, sighting};
+use super::reports::{export, found, own_report};
+use super::{Bench, DAY, DAY_ONE, born, dump, look, reserved, retired, sighting, tcn};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/fixtures");
 
-/// A little of everything.
-async fn fill(directory: &Path) {
+/// A little of everything that a database of this format can hold.
+async fn fill(directory: &Path, format: u32) {
     let mut bench = Bench::new(directory);
     let unmeasured = Contact {
         rssi_max: RSSI_UNAVAILABLE,
@@ -54,8 +55,35 @@ async fn fill(directory: &Path) {
     bench
         .store
         .remember(Setting::Pause(Pause::Until(UnixTime(DAY_ONE + DAY))));
+    if format >= 2 {
+        reports(&bench).await;
+    }
     bench.settle().await;
     bench.store.close().await;
+}
+
+/// An own report that left, one that was deleted after it had, and a match.
+async fn reports(bench: &Bench) {
+    let store = &bench.store;
+    for key in [1, 2] {
+        let id = store.keep_report(own_report(&[key])).await.unwrap();
+        let left = store.depart(id.unwrap(), export(DAY_ONE + 1000)).await;
+        assert_eq!(left.unwrap().unwrap().len(), 1);
+    }
+    store
+        .delete_report(2, UnixTime(DAY_ONE + 2000))
+        .await
+        .unwrap();
+    let found = found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
+    store
+        .look_at(vec![found.digest], found.received)
+        .await
+        .unwrap();
+    store.record_match(found).await.unwrap();
+    store
+        .mark_exposure(1, UnixTime(DAY_ONE), true)
+        .await
+        .unwrap();
 }
 
 fn pragma(db: &rusqlite::Connection, name: &str) -> String {
@@ -105,7 +133,7 @@ async fn the_schema_is_pinned() {
 #[tokio::test]
 async fn this_format_has_its_fixture() {
     let directory = tempdir().unwrap();
-    fill(directory.path()).await;
+    fill(directory.path(), u32::MAX).await;
     let format: u32 = look(directory.path())
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
@@ -123,18 +151,25 @@ async fn this_format_has_its_fixture() {
 
 #[tokio::test]
 async fn every_older_format_leads_here_with_all_its_rows() {
-    let fresh = tempdir().unwrap();
-    fill(fresh.path()).await;
-    let fresh = look(fresh.path());
     let mut fixtures = 0;
     for fixture in fs::read_dir(FIXTURES).unwrap() {
+        let fixture = fixture.unwrap().path();
+        let format: u32 = pragma(
+            &rusqlite::Connection::open(&fixture).unwrap(),
+            "user_version",
+        )
+        .parse()
+        .unwrap();
+        let fresh = tempdir().unwrap();
+        fill(fresh.path(), format).await;
+        let fresh = look(fresh.path());
         let directory = tempdir().unwrap();
-        fs::copy(fixture.unwrap().path(), directory.path().join(DATABASE)).unwrap();
+        fs::copy(fixture, directory.path().join(DATABASE)).unwrap();
         Bench::new(directory.path()).store.close().await;
         let migrated = look(directory.path());
         assert_eq!(shape(&migrated), shape(&fresh));
         assert_eq!(dump(&migrated), dump(&fresh));
         fixtures += 1;
     }
-    assert!(fixtures > 0);
+    assert!(fixtures > 1);
 }

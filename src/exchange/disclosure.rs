@@ -1,0 +1,302 @@
+//! What a report of ours gives away: from a span of time to parts.
+//!
+//! A report is asked for by time, and made of keys. Whoever holds a report can
+//! run the ratchet on from its first number to the last the key ever gave, so
+//! a key cannot be disclosed up to some hour: a part goes from the first number
+//! that was on the air in the span to the end of its key, and the plan says so
+//! by the times it carries. Every part ends one index past the last number
+//! aired, which is burnt; both readings of `j_2` in the field then give exactly
+//! what was on the air ([`ReportSpan::of_aired`]).
+//!
+//! One key makes one report: a second of the same key would link its memo to
+//! the first's. Spec: TCN 6b64d09, README "Report Timespans and Key Rotation".
+
+use std::time::Duration;
+
+use crate::engine::{Aired, KeyHistory, KeyId, UnixTime};
+use crate::protocol::{ReportSpan, SignedReport};
+
+/// A silence of our own shorter than this is no gap worth telling.
+pub const SHORTEST_GAP: Duration = Duration::from_secs(300);
+
+/// What one signed report would disclose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The key it takes.
+    pub key: KeyId,
+    /// `j_1` to `j_2`, the last of which was never aired.
+    pub span: ReportSpan,
+    /// Numbers in it that were on the air.
+    pub numbers: u16,
+    /// When the first of them was on the air.
+    pub from: UnixTime,
+    /// When the last of them was off it.
+    pub to: UnixTime,
+}
+
+/// All that a report over some span would disclose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// One a key, in order of time.
+    pub parts: Vec<Part>,
+    /// Stretches of the span, [`SHORTEST_GAP`] or longer, in which nothing of
+    /// ours was on the air, so that nobody can be warned of them.
+    pub gaps: Vec<(UnixTime, UnixTime)>,
+    /// Keys in the span that an earlier report has used already.
+    pub reported: usize,
+}
+
+impl Plan {
+    /// The plan for `[from, to)` by this ledger; the keys in it must have given
+    /// their last number.
+    ///
+    /// A number whose end was never written counts as on the air for
+    /// `longest_life` from its start.
+    pub fn new(
+        histories: &[KeyHistory],
+        (from, to): (UnixTime, UnixTime),
+        longest_life: Duration,
+    ) -> Self {
+        let mut plan = Self::default();
+        let mut covered = Vec::new();
+        for history in histories {
+            let spans = history
+                .numbers
+                .iter()
+                .map(|number| on_air(number, longest_life));
+            let inside = spans.filter(|span| span.0 < to && span.1 >= from);
+            let before = covered.len();
+            covered.extend(inside);
+            if covered.len() == before {
+                continue;
+            }
+            if history.reported {
+                plan.reported += 1;
+            } else {
+                plan.parts.extend(part(history, from, longest_life));
+            }
+        }
+        plan.parts.sort_by_key(|part| (part.from, part.key));
+        plan.gaps = gaps(covered, from, to);
+        plan
+    }
+
+    /// Numbers in all parts that were on the air.
+    pub fn numbers(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.numbers)).sum()
+    }
+
+    /// From the first number disclosed to the last, which may be before and
+    /// after what was asked for; `None` if nothing is.
+    pub fn span(&self) -> Option<(UnixTime, UnixTime)> {
+        let from = self.parts.iter().map(|part| part.from).min()?;
+        let to = self.parts.iter().map(|part| part.to).max()?;
+        Some((from, to))
+    }
+
+    /// Length of the signed reports in bytes, with `memo` bytes of memo each.
+    pub fn bytes(&self, memo: usize) -> usize {
+        self.parts.len() * (SignedReport::MIN_LEN + memo)
+    }
+}
+
+/// When this number was or may have been on the air.
+fn on_air(number: &Aired, longest_life: Duration) -> (UnixTime, UnixTime) {
+    let last = number.last.unwrap_or(number.first.after(longest_life));
+    // A clock that was set back meanwhile must not turn the span round.
+    (number.first.min(last), number.first.max(last))
+}
+
+/// From the first number on the air at or after `from` to the key's end.
+fn part(history: &KeyHistory, from: UnixTime, longest_life: Duration) -> Option<Part> {
+    let start = history
+        .numbers
+        .iter()
+        .position(|number| on_air(number, longest_life).1 >= from)?;
+    let disclosed = &history.numbers[start..];
+    let (first, last) = (disclosed.first()?, disclosed.last()?);
+    let spans = disclosed.iter().map(|number| on_air(number, longest_life));
+    Some(Part {
+        key: history.key,
+        span: ReportSpan::of_aired(first.index, last.index).ok()?,
+        numbers: u16::try_from(disclosed.len()).ok()?,
+        from: spans.clone().map(|span| span.0).min()?,
+        to: spans.map(|span| span.1).max()?,
+    })
+}
+
+fn gaps(
+    mut covered: Vec<(UnixTime, UnixTime)>,
+    from: UnixTime,
+    to: UnixTime,
+) -> Vec<(UnixTime, UnixTime)> {
+    covered.sort_unstable();
+    let mut gaps = Vec::new();
+    let mut silent_since = from;
+    for (start, end) in covered.into_iter().chain([(to, to)]) {
+        if start >= silent_since.after(SHORTEST_GAP) {
+            gaps.push((silent_since, start));
+        }
+        silent_since = silent_since.max(end);
+    }
+    gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::RatchetIndex;
+
+    const LIFE: Duration = Duration::from_secs(900);
+
+    fn aired(index: u16, first: u64, last: impl Into<Option<u64>>) -> Aired {
+        Aired {
+            index: RatchetIndex::new(index).unwrap(),
+            first: UnixTime(first),
+            last: last.into().map(UnixTime),
+        }
+    }
+
+    fn history(key: u64, numbers: Vec<Aired>) -> KeyHistory {
+        KeyHistory {
+            key: KeyId(key),
+            reported: false,
+            numbers,
+        }
+    }
+
+    fn plan(histories: &[KeyHistory], from: u64, to: u64) -> Plan {
+        Plan::new(histories, (UnixTime(from), UnixTime(to)), LIFE)
+    }
+
+    fn spans(plan: &Plan) -> Vec<(u64, u16, u16, u16)> {
+        let parts = plan.parts.iter();
+        parts
+            .map(|p| {
+                (
+                    p.key.0,
+                    p.span.first().get(),
+                    p.span.last().get(),
+                    p.numbers,
+                )
+            })
+            .collect()
+    }
+
+    fn two_keys() -> [KeyHistory; 2] {
+        let one = (1..=4).map(|i| aired(i, 900 * u64::from(i), 900 * u64::from(i) + 890));
+        let two = (1..=2).map(|i| {
+            aired(
+                i,
+                4500 + 900 * u64::from(i - 1),
+                5390 + 900 * u64::from(i - 1),
+            )
+        });
+        [history(1, one.collect()), history(2, two.collect())]
+    }
+
+    #[test]
+    fn a_part_goes_on_to_the_end_of_its_key() {
+        let all = plan(&two_keys(), 0, 10_000);
+        assert_eq!(spans(&all), [(1, 1, 5, 4), (2, 1, 3, 2)]);
+        assert_eq!(all.span(), Some((UnixTime(900), UnixTime(6290))));
+        assert_eq!((all.numbers(), all.bytes(20)), (6, 2 * 154));
+        let narrow = plan(&two_keys(), 2000, 2001);
+        assert_eq!(
+            spans(&narrow),
+            [(1, 2, 5, 3)],
+            "later ones can be computed anyway"
+        );
+        assert_eq!(narrow.span(), Some((UnixTime(1800), UnixTime(4490))));
+    }
+
+    #[test]
+    fn bounds_are_those_of_the_air() {
+        assert_eq!(spans(&plan(&two_keys(), 4490, 4491)), [(1, 4, 5, 1)]);
+        assert_eq!(spans(&plan(&two_keys(), 4491, 4500)), []);
+        assert_eq!(spans(&plan(&two_keys(), 4491, 4501)), [(2, 1, 3, 2)]);
+        assert_eq!(plan(&two_keys(), 7000, 9000).span(), None);
+        assert_eq!(plan(&[], 0, 9000).gaps, [(UnixTime(0), UnixTime(9000))]);
+    }
+
+    #[test]
+    fn a_key_is_used_once() {
+        let mut keys = two_keys();
+        keys[0].reported = true;
+        let plan = plan(&keys, 0, 5000);
+        assert_eq!((spans(&plan), plan.reported), (vec![(2, 1, 3, 2)], 1));
+        assert_eq!(
+            plan.gaps,
+            [(UnixTime(0), UnixTime(900))],
+            "what was reported is no gap"
+        );
+    }
+
+    #[test]
+    fn an_end_that_was_not_written_is_taken_for_the_latest() {
+        let crashed = [history(1, vec![aired(1, 1000, None)])];
+        assert_eq!(spans(&plan(&crashed, 1900, 2000)), [(1, 1, 2, 1)]);
+        assert_eq!(spans(&plan(&crashed, 1901, 2000)), []);
+        let set_back = [history(1, vec![aired(1, 1000, 400)])];
+        assert_eq!(spans(&plan(&set_back, 500, 600)), [(1, 1, 2, 1)]);
+    }
+
+    #[test]
+    fn gaps_are_told_from_five_minutes_on() {
+        let gap = |seconds: u64| {
+            let numbers = vec![aired(1, 0, 100), aired(2, 100 + seconds, 1000)];
+            plan(&[history(1, numbers)], 0, 1000).gaps
+        };
+        assert_eq!(gap(299), []);
+        assert_eq!(gap(300), [(UnixTime(100), UnixTime(400))]);
+    }
+
+    #[test]
+    fn the_last_index_of_a_key_is_never_aired_and_so_never_reported() {
+        let too_far = [history(1, vec![aired(u16::MAX, 0, 10)])];
+        assert_eq!(spans(&plan(&too_far, 0, 10)), []);
+        let last = [history(1, vec![aired(u16::MAX - 1, 0, 10)])];
+        assert_eq!(spans(&plan(&last, 0, 10)), [(1, u16::MAX - 1, u16::MAX, 1)]);
+    }
+
+    proptest! {
+        /// What was on the air in the span, and is not reported yet, is in the
+        /// plan; what a part discloses was all aired but its last.
+        #[test]
+        fn all_of_the_span_and_nothing_that_was_not_aired(
+            lives in proptest::collection::vec((0u64..2000, 1u64..900, 0u64..2), 1..60),
+            from in 0u64..40_000,
+            length in 1u64..40_000,
+        ) {
+            let (mut at, mut histories) = (0, Vec::<KeyHistory>::new());
+            for (silence, life, new_key) in lives {
+                if new_key == 1 || histories.is_empty() {
+                    histories.push(history(histories.len() as u64, Vec::new()));
+                }
+                let numbers = &mut histories.last_mut().unwrap().numbers;
+                let index = u16::try_from(numbers.len() + 1).unwrap();
+                numbers.push(aired(index, at + silence, at + silence + life));
+                at += silence + life;
+            }
+            let to = from + length;
+            let plan = plan(&histories, from, to);
+            for history in &histories {
+                let part = plan.parts.iter().find(|part| part.key == history.key);
+                for number in &history.numbers {
+                    let inside = number.first.0 < to && number.last.unwrap().0 >= from;
+                    let disclosed = part.is_some_and(|part| part.span.first() <= number.index);
+                    prop_assert!(disclosed || !inside, "{number:?} is missing");
+                }
+                if let Some(part) = part {
+                    let aired = history.numbers.last().unwrap().index;
+                    prop_assert_eq!(part.span.last().get(), aired.get() + 1);
+                }
+            }
+            for (start, end) in plan.gaps {
+                prop_assert!(end.0 - start.0 >= 300 && start.0 >= from && end.0 <= to);
+            }
+        }
+    }
+}

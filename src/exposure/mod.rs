@@ -1,0 +1,328 @@
+//! What a matched report means: exposures, each with what made it.
+//!
+//! A report names numbers; the log says when and how strongly each was heard.
+//! Sightings of one report that follow each other closely are one exposure.
+//! Everything here is a function of its arguments, so that a warning can be
+//! explained and repeated: the same log and the same report give the same
+//! exposures, by a [`Rule`] that is stored and shown with each.
+//!
+//! Three mistakes of the deployed programs are not made here. An exposure ends
+//! with the last of its sightings, not with the one that began last; no
+//! contact hides another of the same number; and a number heard only after
+//! its report was published is no exposure, for then anyone may have sent it.
+//! Behaviour compared with: Co-Epi/app-backend-rust b332afe,
+//! `reports_update/exposure.rs`.
+
+mod distance;
+
+use std::time::Duration;
+
+use crate::engine::{Contact, RSSI_UNAVAILABLE, UnixTime};
+
+pub use distance::{Distance, REFERENCE_RSSI_DBM};
+
+/// By what a list of contacts becomes exposures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Contacts belong to one exposure while less than this passes between the
+    /// end of all before and the start of the next.
+    pub gap: Duration,
+}
+
+impl Rule {
+    /// An hour, as CoEpi's apps have it.
+    pub const STANDARD: Self = Self {
+        gap: Duration::from_secs(3600),
+    };
+}
+
+/// One stretch of time near whoever made a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// First heard.
+    pub start: UnixTime,
+    /// Last heard, or the publication of the report if that was earlier.
+    pub end: UnixTime,
+    /// Time within contacts, their overlaps counted once, the gaps between
+    /// them not at all; so at most `end - start`.
+    pub duration: Duration,
+    /// Strongest signal in dBm; [`RSSI_UNAVAILABLE`] if never measured.
+    pub rssi_max: i16,
+    /// Mean over the measured sightings in dBm; [`RSSI_UNAVAILABLE`] if none
+    /// was measured.
+    pub rssi_mean: i16,
+    /// Sightings in total.
+    pub sightings: u32,
+    /// Measured sightings by attenuation: ≤55, ≤63, ≤73, >73 dB.
+    pub attenuation: [u32; 4],
+    /// Whose radio was heard.
+    pub carried: Carried,
+}
+
+/// Whose radio carried the numbers of an exposure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// The person's own, throughout.
+    Direct,
+    /// In every contact a bridge's, at least in part: signal and distance say
+    /// nothing of the person, who may have been twice as far away.
+    Bridged,
+    /// Some contacts one way, some the other.
+    Mixed,
+}
+
+impl Exposure {
+    /// How far away, if the signal was the person's own and measured.
+    pub fn distance(&self) -> Option<Distance> {
+        let own = self.carried == Carried::Direct;
+        let measured = self.rssi_mean != RSSI_UNAVAILABLE;
+        (own && measured).then(|| Distance::of_rssi(self.rssi_mean))
+    }
+}
+
+/// The exposures in `contacts`, all of numbers of one report that was
+/// published by `published`, in order of time.
+///
+/// A contact that began after `published` is left out: whoever read the report
+/// could send its numbers from then on.
+pub fn exposures(
+    rule: Rule,
+    contacts: impl IntoIterator<Item = Contact>,
+    published: UnixTime,
+) -> Vec<Exposure> {
+    let mut contacts: Vec<Contact> = contacts
+        .into_iter()
+        .filter(|contact| contact.start <= published)
+        .collect();
+    contacts.sort_by_key(|contact| (contact.start, contact.end, contact.tcn));
+    let mut exposures: Vec<Exposure> = Vec::new();
+    for mut contact in contacts {
+        contact.end = contact.end.max(contact.start).min(published);
+        match exposures.last_mut() {
+            Some(open) if contact.start < open.end.after(rule.gap) => open.add(&contact),
+            Some(_) | None => exposures.push(Exposure::of(&contact)),
+        }
+    }
+    exposures
+}
+
+impl Exposure {
+    fn of(contact: &Contact) -> Self {
+        Self {
+            start: contact.start,
+            end: contact.end,
+            duration: Duration::from_secs(contact.end.0 - contact.start.0),
+            rssi_max: contact.rssi_max,
+            rssi_mean: contact.rssi_mean,
+            sightings: contact.count,
+            attenuation: contact.attenuation,
+            carried: carried(contact),
+        }
+    }
+
+    /// Adds a contact that begins no earlier than the last one added.
+    fn add(&mut self, contact: &Contact) {
+        let new = contact.end.0.saturating_sub(self.end.max(contact.start).0);
+        self.duration += Duration::from_secs(new);
+        self.end = self.end.max(contact.end);
+        self.rssi_mean = mean(
+            (self.rssi_mean, measured(&self.attenuation)),
+            (contact.rssi_mean, measured(&contact.attenuation)),
+        );
+        self.rssi_max = louder(self.rssi_max, contact.rssi_max);
+        self.sightings = self.sightings.saturating_add(contact.count);
+        for (sum, more) in self.attenuation.iter_mut().zip(contact.attenuation) {
+            *sum = sum.saturating_add(more);
+        }
+        if self.carried != carried(contact) {
+            self.carried = Carried::Mixed;
+        }
+    }
+}
+
+const fn carried(contact: &Contact) -> Carried {
+    if contact.bridged {
+        Carried::Bridged
+    } else {
+        Carried::Direct
+    }
+}
+
+fn measured(attenuation: &[u32; 4]) -> i64 {
+    attenuation.iter().map(|n| i64::from(*n)).sum()
+}
+
+fn louder(a: i16, b: i16) -> i16 {
+    match (a, b) {
+        (RSSI_UNAVAILABLE, known) | (known, RSSI_UNAVAILABLE) => known,
+        (a, b) => a.max(b),
+    }
+}
+
+/// The mean of two means over so many sightings each, rounded to the nearest.
+fn mean((a, of_a): (i16, i64), (b, of_b): (i16, i64)) -> i16 {
+    let weight = |rssi: i16, n: i64| if rssi == RSSI_UNAVAILABLE { 0 } else { n };
+    let (of_a, of_b) = (weight(a, of_a), weight(b, of_b));
+    let all = of_a + of_b;
+    if all == 0 {
+        return RSSI_UNAVAILABLE;
+    }
+    let sum = i64::from(a) * of_a + i64::from(b) * of_b;
+    i16::try_from((sum - all / 2) / all).unwrap_or(RSSI_UNAVAILABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::TemporaryContactNumber;
+
+    const EVER: UnixTime = UnixTime(u64::MAX);
+
+    fn contact(n: u8, start: u64, end: u64) -> Contact {
+        Contact {
+            tcn: TemporaryContactNumber::from_bytes([n; 16]),
+            start: UnixTime(start),
+            end: UnixTime(end),
+            rssi_max: -60,
+            rssi_mean: -70,
+            count: 2,
+            attenuation: [0, 1, 1, 0],
+            bridged: false,
+        }
+    }
+
+    fn spans(exposures: &[Exposure]) -> Vec<(u64, u64)> {
+        exposures.iter().map(|e| (e.start.0, e.end.0)).collect()
+    }
+
+    /// CoEpi's own cases; where its end is wrong, the file has the true one.
+    #[test]
+    fn grouping_is_coepis_with_the_true_end() {
+        let file: serde_json::Value = serde_json::from_str(include_str!(
+            "../../tests/protocol/vectors/coepi_exposures.json"
+        ))
+        .unwrap();
+        let cases = file["cases"].as_array().unwrap();
+        let mut corrected = 0;
+        for case in cases {
+            let number = |value: &serde_json::Value, name: &str| value[name].as_u64().unwrap();
+            let contacts = case["tcns"].as_array().unwrap().iter().map(|tcn| {
+                let n = u8::try_from(number(tcn, "tcn")).unwrap();
+                let count = u32::try_from(number(tcn, "count")).unwrap();
+                let of = contact(n, number(tcn, "start"), number(tcn, "end"));
+                Contact { count, ..of }
+            });
+            let found = exposures(Rule::STANDARD, contacts, EVER);
+            let expected = case["exposures"].as_array().unwrap();
+            assert_eq!(found.len(), expected.len(), "{case}");
+            for (found, expected) in found.iter().zip(expected) {
+                assert_eq!(found.start.0, number(expected, "start"));
+                assert_eq!(found.end.0, number(expected, "greatest_end"));
+                assert_eq!(u64::from(found.sightings), number(expected, "count"));
+                corrected += usize::from(expected["end"] != expected["greatest_end"]);
+            }
+        }
+        assert_eq!((cases.len(), corrected), (15, 1));
+    }
+
+    #[test]
+    fn the_gap_is_strict() {
+        let two = |gap: u64| [contact(1, 1000, 1100), contact(2, 1100 + gap, 1200 + gap)];
+        assert_eq!(
+            spans(&exposures(Rule::STANDARD, two(3599), EVER)),
+            [(1000, 4799)]
+        );
+        let apart = exposures(Rule::STANDARD, two(3600), EVER);
+        assert_eq!(spans(&apart), [(1000, 1100), (4700, 4800)]);
+    }
+
+    #[test]
+    fn a_contact_within_another_shortens_nothing() {
+        let around = [
+            contact(1, 1000, 5000),
+            contact(2, 2000, 2100),
+            contact(3, 8599, 8600),
+        ];
+        let found = exposures(Rule::STANDARD, around, EVER);
+        assert_eq!(spans(&found), [(1000, 8600)]);
+        assert_eq!(found[0].duration, Duration::from_secs(4001));
+        assert_eq!((found[0].rssi_mean, found[0].rssi_max), (-70, -60));
+        assert_eq!(found[0].attenuation, [0, 3, 3, 0]);
+    }
+
+    #[test]
+    fn what_began_after_publication_is_none_of_it() {
+        let heard = [
+            contact(1, 1000, 1100),
+            contact(2, 1500, 1900),
+            contact(3, 1801, 1900),
+        ];
+        let found = exposures(Rule::STANDARD, heard, UnixTime(1800));
+        assert_eq!(
+            spans(&found),
+            [(1000, 1800)],
+            "and what went on is cut there"
+        );
+        assert_eq!(found[0].sightings, 4);
+        assert_eq!(exposures(Rule::STANDARD, heard, UnixTime(999)), []);
+    }
+
+    #[test]
+    fn only_the_persons_own_signal_tells_a_distance() {
+        let bridged = Contact {
+            bridged: true,
+            ..contact(1, 1000, 1100)
+        };
+        let of = |contacts: &[Contact]| exposures(Rule::STANDARD, contacts.to_vec(), EVER)[0];
+        assert_eq!(of(&[contact(1, 1000, 1100)]).carried, Carried::Direct);
+        assert!(of(&[contact(1, 1000, 1100)]).distance().is_some());
+        assert_eq!(of(&[bridged, bridged]).carried, Carried::Bridged);
+        assert_eq!(of(&[bridged]).distance(), None);
+        assert_eq!(
+            of(&[bridged, contact(2, 1001, 1002)]).carried,
+            Carried::Mixed
+        );
+        assert_eq!(of(&[bridged, contact(2, 1001, 1002)]).distance(), None);
+        let unmeasured = Contact {
+            rssi_max: RSSI_UNAVAILABLE,
+            rssi_mean: RSSI_UNAVAILABLE,
+            attenuation: [0; 4],
+            ..contact(3, 1000, 1100)
+        };
+        assert_eq!(of(&[unmeasured]).distance(), None);
+        let both = of(&[unmeasured, contact(2, 1001, 1002)]);
+        assert_eq!((both.rssi_mean, both.rssi_max), (-70, -60));
+    }
+
+    prop_compose! {
+        fn any_contact()(n: u8, start in 0u64..100_000, length in 0u64..5000, bridged: bool) -> Contact {
+            Contact { bridged, ..contact(n, start, start + length) }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_nothing_overlaps(
+            contacts in proptest::collection::vec(any_contact(), 0..40),
+            published in 0u64..120_000,
+        ) {
+            let published = UnixTime(published);
+            let found = exposures(Rule::STANDARD, contacts.clone(), published);
+            let counted: u32 = found.iter().map(|e| e.sightings).sum();
+            let before = contacts.iter().filter(|c| c.start <= published);
+            prop_assert_eq!(counted, before.map(|c| c.count).sum::<u32>());
+            for exposure in &found {
+                prop_assert!(exposure.duration.as_secs() <= exposure.end.0 - exposure.start.0);
+                prop_assert!(exposure.end <= published);
+            }
+            for pair in found.windows(2) {
+                prop_assert!(pair[1].start.0 - pair[0].end.0 >= 3600);
+            }
+            let mut reversed = contacts;
+            reversed.reverse();
+            prop_assert_eq!(exposures(Rule::STANDARD, reversed, published), found);
+        }
+    }
+}

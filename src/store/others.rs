@@ -1,0 +1,313 @@
+//! Reports of others: which were looked at, which named a contact, and what
+//! the person did about it.
+//!
+//! Exposures have no table. They are made of the contacts a report named each
+//! time somebody asks, so one that still grows is the same exposure grown, and
+//! one whose contacts are destroyed is gone with them.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::ledger::{signed, unsigned};
+use super::row::Row;
+use super::thread::{Durable, Owner};
+use super::{Fault, Store, log};
+use crate::engine::{Contact, UnixTime};
+use crate::protocol::{Memo, MemoType, ReportDigest, TemporaryContactNumber};
+
+const DAY: u64 = 86_400;
+
+/// A report of somebody else's that named contacts, and whose signature held.
+#[derive(Debug)]
+pub struct NewMatch {
+    /// Which report.
+    pub digest: ReportDigest,
+    /// What it says besides its numbers.
+    pub memo: Memo,
+    /// Where it came from, a label for people.
+    pub source: String,
+    /// By when it was public, as far as this source tells.
+    pub published: UnixTime,
+    /// When it came here.
+    pub received: UnixTime,
+    /// The contacts it named, by when they began and their number.
+    pub contacts: Vec<(UnixTime, TemporaryContactNumber)>,
+}
+
+/// What became of a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// The report had named nothing before.
+    New,
+    /// It is known; another source, an earlier publication or more contacts
+    /// were added.
+    Updated,
+    /// It is known, and nothing was added.
+    Known,
+}
+
+/// A matched report as it is kept, with its contacts as they are now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchedReport {
+    /// Its local name.
+    pub id: u64,
+    /// What it says besides its numbers.
+    pub memo: Memo,
+    /// Where it came from.
+    pub sources: Vec<String>,
+    /// By when it was public, the earliest that any source told.
+    pub published: UnixTime,
+    /// When it first came here.
+    pub received: UnixTime,
+    /// The contacts it named that are still in the log.
+    pub contacts: Vec<Contact>,
+    /// Starts of exposures the person has seen.
+    pub seen: Vec<UnixTime>,
+    /// Starts of exposures the person has dismissed.
+    pub dismissed: Vec<UnixTime>,
+}
+
+impl Store {
+    /// Which of these reports were looked at before, in their order; those that
+    /// were not are from now on.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then none of them is.
+    pub async fn look_at(
+        &self,
+        reports: Vec<ReportDigest>,
+        now: UnixTime,
+    ) -> Result<Vec<bool>, Fault> {
+        self.ask(move |owner| Ok(owner.transact(Durable::Crash, |t| look_at(t, &reports, now))?))
+            .await
+    }
+
+    /// Keeps a match, durably.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then nothing is kept.
+    pub async fn record_match(&self, found: NewMatch) -> Result<Recorded, Fault> {
+        self.ask(move |owner| Ok(owner.transact(Durable::PowerLoss, |t| record(t, &found))?))
+            .await
+    }
+
+    /// All matched reports whose contacts are in the log, the oldest first.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn matched_reports(&self) -> Result<Vec<MatchedReport>, Fault> {
+        self.ask(|owner| Ok(matched(owner)?)).await
+    }
+
+    /// Marks the exposure of this report that starts then as seen, and, if so,
+    /// as dismissed; whether there is such a report.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn mark_exposure(
+        &self,
+        report: u64,
+        start: UnixTime,
+        dismissed: bool,
+    ) -> Result<bool, Fault> {
+        self.ask(move |owner| {
+            let mark = |t: &Transaction<'_>| mark(t, report, start, dismissed);
+            Ok(owner.transact(Durable::PowerLoss, mark)?)
+        })
+        .await
+    }
+}
+
+fn look_at(
+    transaction: &Transaction<'_>,
+    reports: &[ReportDigest],
+    now: UnixTime,
+) -> rusqlite::Result<Vec<bool>> {
+    let days: Vec<i64> = transaction
+        .prepare_cached("SELECT DISTINCT day FROM seen_report")?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut find =
+        transaction.prepare_cached("SELECT 1 FROM seen_report WHERE day = ?1 AND digest = ?2")?;
+    let mut insert = transaction
+        .prepare_cached("INSERT OR IGNORE INTO seen_report (day, digest) VALUES (?1, ?2)")?;
+    let today = signed(now.0 / DAY);
+    let mut known = Vec::with_capacity(reports.len());
+    for report in reports {
+        let mut seen = false;
+        for day in days.iter().filter(|day| **day != today) {
+            seen = seen || find.exists(params![day, report.as_bytes()])?;
+        }
+        // A report twice in one batch is seen the second time.
+        let fresh = !seen && insert.execute(params![today, report.as_bytes()])? == 1;
+        known.push(!fresh);
+    }
+    Ok(known)
+}
+
+fn record(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<Recorded> {
+    let known: Option<(i64, i64)> = transaction
+        .prepare_cached("SELECT id, published FROM matched_report WHERE digest = ?1")?
+        .query_row([found.digest.as_bytes()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let (id, mut added) = match known {
+        Some((id, published)) => {
+            let earlier = signed(found.published.0) < published;
+            if earlier {
+                transaction.execute(
+                    "UPDATE matched_report SET published = ?2 WHERE id = ?1",
+                    [id, signed(found.published.0)],
+                )?;
+            }
+            (id, usize::from(earlier))
+        }
+        None => (insert(transaction, found)?, 0),
+    };
+    added += transaction.execute(
+        "INSERT OR IGNORE INTO report_source (report, source) VALUES (?1, ?2)",
+        params![id, found.source],
+    )?;
+    let mut name = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report) VALUES (?1, ?2, ?3)",
+    )?;
+    for (start, tcn) in &found.contacts {
+        added += name.execute(params![tcn.as_bytes(), signed(Row::quarter(*start)), id])?;
+    }
+    Ok(match (known, added) {
+        (None, _) => Recorded::New,
+        (Some(_), 0) => Recorded::Known,
+        (Some(_), _) => Recorded::Updated,
+    })
+}
+
+fn insert(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<i64> {
+    transaction.execute(
+        "INSERT INTO matched_report (digest, published, received, memo_type, memo) \
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            found.digest.as_bytes(),
+            signed(found.published.0),
+            signed(found.received.0),
+            found.memo.kind().get(),
+            found.memo.data(),
+        ],
+    )?;
+    Ok(transaction.last_insert_rowid())
+}
+
+fn matched(owner: &Owner) -> rusqlite::Result<Vec<MatchedReport>> {
+    let db = &owner.db;
+    let mut contacts = contacts(db)?;
+    let mut query = db.prepare_cached(
+        "SELECT id, published, received, memo_type, memo FROM matched_report ORDER BY id",
+    )?;
+    let mut rows = query.query([])?;
+    let mut reports = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let data: Vec<u8> = row.get(4)?;
+        let Some(contacts) = contacts.remove(&id) else {
+            continue;
+        };
+        let Ok(memo) = Memo::new(MemoType::new(row.get(3)?), data) else {
+            continue;
+        };
+        reports.push(MatchedReport {
+            id: unsigned(id),
+            memo,
+            sources: sources(db, id)?,
+            published: UnixTime(unsigned(row.get(1)?)),
+            received: UnixTime(unsigned(row.get(2)?)),
+            contacts,
+            seen: marks(db, id, "seen")?,
+            dismissed: marks(db, id, "dismissed")?,
+        });
+    }
+    Ok(reports)
+}
+
+fn contacts(db: &Connection) -> rusqlite::Result<BTreeMap<i64, Vec<Contact>>> {
+    let mut query = db.prepare_cached(
+        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn, report \
+         FROM matched_contact JOIN contact USING (quarter, tcn)",
+    )?;
+    let mut rows = query.query([])?;
+    let mut contacts: BTreeMap<i64, Vec<Contact>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let tcn = TemporaryContactNumber::from_bytes(row.get(6)?);
+        let contact = log::row(row)?.contact(tcn);
+        contacts.entry(row.get(7)?).or_default().push(contact);
+    }
+    Ok(contacts)
+}
+
+fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
+    db.prepare_cached("SELECT source FROM report_source WHERE report = ?1 ORDER BY source")?
+        .query_map([report], |row| row.get(0))?
+        .collect()
+}
+
+/// Starts of the exposures of `report` for which this flag is set.
+fn marks(db: &Connection, report: i64, flag: &'static str) -> rusqlite::Result<Vec<UnixTime>> {
+    let starts = format!("SELECT start FROM exposure_mark WHERE report = ?1 AND {flag} ORDER BY 1");
+    db.prepare_cached(&starts)?
+        .query_map([report], |row| Ok(UnixTime(unsigned(row.get(0)?))))?
+        .collect()
+}
+
+fn mark(
+    transaction: &Transaction<'_>,
+    report: u64,
+    start: UnixTime,
+    dismissed: bool,
+) -> rusqlite::Result<bool> {
+    let marked = transaction.execute(
+        "INSERT INTO exposure_mark (report, start, seen, dismissed) \
+         SELECT id, ?2, 1, ?3 FROM matched_report WHERE id = ?1 \
+         ON CONFLICT DO UPDATE SET dismissed = max(dismissed, excluded.dismissed)",
+        params![signed(report), signed(start.0), dismissed],
+    )?;
+    Ok(marked == 1)
+}
+
+/// A number that a report named was heard in another quarter of an hour: that
+/// contact is named too.
+pub(super) fn grew(transaction: &Transaction<'_>, growth: &[Contact]) -> rusqlite::Result<()> {
+    let mut name = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report) \
+         SELECT DISTINCT tcn, ?2, report FROM matched_contact WHERE tcn = ?1",
+    )?;
+    for contact in growth {
+        let quarter = signed(Row::quarter(contact.start));
+        name.execute(params![contact.tcn.as_bytes(), quarter])?;
+    }
+    Ok(())
+}
+
+/// Destroys what was received, or looked at, before `before`, and matches
+/// whose contacts are gone.
+pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM seen_report WHERE day < ?1",
+        [signed(before.0 / DAY)],
+    )?;
+    transaction.execute(
+        "DELETE FROM matched_report WHERE received < ?1",
+        [signed(before.0)],
+    )?;
+    orphans(transaction)
+}
+
+/// Destroys matches whose contacts are gone, and reports that match nothing
+/// any more.
+pub(super) fn orphans(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(
+        "DELETE FROM matched_contact WHERE NOT EXISTS (SELECT 1 FROM contact \
+           WHERE contact.quarter = matched_contact.quarter AND contact.tcn = matched_contact.tcn);
+         DELETE FROM matched_report WHERE NOT EXISTS \
+           (SELECT 1 FROM matched_contact WHERE report = matched_report.id);",
+    )
+}

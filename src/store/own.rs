@@ -1,0 +1,317 @@
+//! Our own reports, the keys they took, and what has left the machine.
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
+use zeroize::Zeroizing;
+
+use super::ledger::{signed, unsigned};
+use super::thread::Durable;
+use super::{Fault, Store};
+use crate::engine::{Aired, KeyHistory, KeyId, Seed, UnixTime};
+use crate::protocol::{Memo, MemoType, RatchetIndex, SignedReport, wire};
+
+/// A report of ours to keep.
+#[derive(Debug)]
+pub struct NewReport {
+    /// When it was made.
+    pub created: UnixTime,
+    /// What it says besides its numbers.
+    pub memo: Memo,
+    /// The person's own words for it; they never leave the machine.
+    pub note: String,
+    /// What it is made of.
+    pub parts: Vec<NewPart>,
+}
+
+/// One signed report of several.
+#[derive(Debug)]
+pub struct NewPart {
+    /// The key it took.
+    pub key: KeyId,
+    /// Numbers in it that were on the air.
+    pub numbers: u16,
+    /// When the first came on the air.
+    pub from: UnixTime,
+    /// When the last left it.
+    pub to: UnixTime,
+    /// The report itself.
+    pub signed: SignedReport,
+}
+
+/// A report of ours as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnReport {
+    /// Its local name.
+    pub id: u64,
+    /// When it was made.
+    pub created: UnixTime,
+    /// When it was deleted; then it is only a record of what left.
+    pub deleted: Option<UnixTime>,
+    /// The type of its memo.
+    pub memo_type: MemoType,
+    /// Its memo, until it is deleted.
+    pub memo: Option<Memo>,
+    /// The person's own words.
+    pub note: String,
+    /// Signed reports in it.
+    pub parts: u32,
+    /// Numbers in them that were on the air.
+    pub numbers: u64,
+    /// When the first came on the air.
+    pub from: UnixTime,
+    /// When the last left it.
+    pub to: UnixTime,
+    /// What left the machine, in order.
+    pub departures: Vec<Departure>,
+}
+
+/// One time that a report left the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departure {
+    /// When.
+    pub at: UnixTime,
+    /// A token, such as `export-tcn`.
+    pub how: String,
+}
+
+impl Store {
+    /// What every key with a lower name than `limit` had on the air.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn history(&self, limit: KeyId) -> Result<Vec<KeyHistory>, Fault> {
+        self.ask(move |owner| Ok(history(&owner.db, limit)?)).await
+    }
+
+    /// The seeds of these keys, those that are still there.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn seeds(&self, keys: Vec<KeyId>) -> Result<Vec<(KeyId, Seed)>, Fault> {
+        self.ask(move |owner| Ok(seeds(&owner.db, &keys)?)).await
+    }
+
+    /// Keeps a report of ours, durably; its local name, or `None` if one of
+    /// its keys was used by another meanwhile.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn keep_report(&self, report: NewReport) -> Result<Option<u64>, Fault> {
+        self.ask(
+            move |owner| match owner.transact(Durable::PowerLoss, |t| keep(t, &report)) {
+                Ok(id) => Ok(Some(id)),
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    Ok(None)
+                }
+                Err(error) => Err(error.into()),
+            },
+        )
+        .await
+    }
+
+    /// Our reports, the oldest first, deleted ones that have left among them.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn own_reports(&self) -> Result<Vec<OwnReport>, Fault> {
+        self.ask(|owner| Ok(list(&owner.db)?)).await
+    }
+
+    /// The signed reports of an own report, of which this one time that they
+    /// leave the machine is recorded first, durably; `None` if there is no
+    /// such report any more.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then nothing may leave.
+    pub async fn depart(
+        &self,
+        id: u64,
+        departure: Departure,
+    ) -> Result<Option<Vec<SignedReport>>, Fault> {
+        self.ask(move |owner| {
+            let signed = owner.transact(Durable::PowerLoss, |t| depart(t, id, &departure))?;
+            let Some(signed) = signed else {
+                return Ok(None);
+            };
+            let parsed: Result<Vec<_>, _> = signed.iter().map(|bytes| wire::parse(bytes)).collect();
+            parsed.map(Some).map_err(|_| Fault::unreadable())
+        })
+        .await
+    }
+
+    /// Deletes a report of ours; whether there was one. If it never left the
+    /// machine, its keys can be reported again; otherwise the record of that
+    /// stays, without memo and reports.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn delete_report(&self, id: u64, at: UnixTime) -> Result<bool, Fault> {
+        self.ask(move |owner| {
+            let deleted = owner.transact(Durable::PowerLoss, |t| delete(t, id, at))?;
+            super::open::checkpoint(&owner.db)?;
+            Ok(deleted)
+        })
+        .await
+    }
+}
+
+fn history(db: &Connection, limit: KeyId) -> rusqlite::Result<Vec<KeyHistory>> {
+    let mut query = db.prepare_cached(
+        "SELECT id, EXISTS (SELECT 1 FROM own_part WHERE own_part.key = id), idx, first, last \
+         FROM report_key JOIN broadcast ON broadcast.key = id WHERE id < ?1 ORDER BY id, idx",
+    )?;
+    let mut rows = query.query([signed(limit.0)])?;
+    let mut histories: Vec<KeyHistory> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key = KeyId(unsigned(row.get(0)?));
+        let Some(index) = RatchetIndex::new(row.get(2)?) else {
+            continue;
+        };
+        let last: Option<i64> = row.get(4)?;
+        let aired = Aired {
+            index,
+            first: UnixTime(unsigned(row.get(3)?)),
+            last: last.map(|last| UnixTime(unsigned(last))),
+        };
+        match histories.last_mut() {
+            Some(history) if history.key == key => history.numbers.push(aired),
+            Some(_) | None => histories.push(KeyHistory {
+                key,
+                reported: row.get(1)?,
+                numbers: vec![aired],
+            }),
+        }
+    }
+    Ok(histories)
+}
+
+fn seeds(db: &Connection, keys: &[KeyId]) -> rusqlite::Result<Vec<(KeyId, Seed)>> {
+    let mut query = db.prepare_cached("SELECT seed FROM report_key WHERE id = ?1")?;
+    let mut seeds = Vec::new();
+    for key in keys {
+        let seed = query
+            .query_row([signed(key.0)], |row| row.get::<_, [u8; 32]>(0))
+            .optional()?;
+        seeds.extend(seed.map(|seed| (*key, Seed(Zeroizing::new(seed)))));
+    }
+    Ok(seeds)
+}
+
+fn keep(transaction: &Transaction<'_>, report: &NewReport) -> rusqlite::Result<u64> {
+    transaction.execute(
+        "INSERT INTO own_report (created, memo_type, memo, note) VALUES (?1, ?2, ?3, ?4)",
+        params![
+            signed(report.created.0),
+            report.memo.kind().get(),
+            report.memo.data(),
+            report.note
+        ],
+    )?;
+    let id = transaction.last_insert_rowid();
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO own_part (report, key, numbers, first, last, signed) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for part in &report.parts {
+        insert.execute(params![
+            id,
+            signed(part.key.0),
+            part.numbers,
+            signed(part.from.0),
+            signed(part.to.0),
+            wire::write(&part.signed)
+        ])?;
+    }
+    Ok(unsigned(id))
+}
+
+fn list(db: &Connection) -> rusqlite::Result<Vec<OwnReport>> {
+    let mut query = db.prepare_cached(
+        "SELECT id, created, deleted, memo_type, memo, note, \
+         count(key), coalesce(sum(numbers), 0), coalesce(min(first), 0), coalesce(max(last), 0) \
+         FROM own_report LEFT JOIN own_part ON report = id GROUP BY id ORDER BY id",
+    )?;
+    let reports = query.query_map([], |row| {
+        let memo_type = MemoType::new(row.get(3)?);
+        let memo: Option<Vec<u8>> = row.get(4)?;
+        let deleted: Option<i64> = row.get(2)?;
+        Ok(OwnReport {
+            id: unsigned(row.get(0)?),
+            created: UnixTime(unsigned(row.get(1)?)),
+            deleted: deleted.map(|at| UnixTime(unsigned(at))),
+            memo_type,
+            memo: memo.and_then(|data| Memo::new(memo_type, data).ok()),
+            note: row.get(5)?,
+            parts: row.get(6)?,
+            numbers: unsigned(row.get(7)?),
+            from: UnixTime(unsigned(row.get(8)?)),
+            to: UnixTime(unsigned(row.get(9)?)),
+            departures: Vec::new(),
+        })
+    })?;
+    let mut reports = reports.collect::<rusqlite::Result<Vec<_>>>()?;
+    for report in &mut reports {
+        report.departures = departures(db, report.id)?;
+    }
+    Ok(reports)
+}
+
+fn departures(db: &Connection, id: u64) -> rusqlite::Result<Vec<Departure>> {
+    let mut query =
+        db.prepare_cached("SELECT at, how FROM departure WHERE report = ?1 ORDER BY at, rowid")?;
+    let departures = query.query_map([signed(id)], |row| {
+        Ok(Departure {
+            at: UnixTime(unsigned(row.get(0)?)),
+            how: row.get(1)?,
+        })
+    })?;
+    departures.collect()
+}
+
+fn depart(
+    transaction: &Transaction<'_>,
+    id: u64,
+    departure: &Departure,
+) -> rusqlite::Result<Option<Vec<Vec<u8>>>> {
+    let mut query = transaction.prepare_cached(
+        "SELECT signed FROM own_part WHERE report = ?1 AND signed IS NOT NULL ORDER BY first, key",
+    )?;
+    let parts = query.query_map([signed(id)], |row| row.get(0))?;
+    let parts = parts.collect::<rusqlite::Result<Vec<Vec<u8>>>>()?;
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    transaction.execute(
+        "INSERT INTO departure (report, at, how) VALUES (?1, ?2, ?3)",
+        params![signed(id), signed(departure.at.0), departure.how],
+    )?;
+    Ok(Some(parts))
+}
+
+fn delete(transaction: &Transaction<'_>, id: u64, at: UnixTime) -> rusqlite::Result<bool> {
+    let left = "EXISTS (SELECT 1 FROM departure WHERE departure.report = ?1)";
+    let kept = transaction.execute(
+        &format!(
+            "UPDATE own_report SET memo = NULL, note = '', deleted = ?2 \
+             WHERE id = ?1 AND deleted IS NULL AND {left}"
+        ),
+        [signed(id), signed(at.0)],
+    )?;
+    transaction.execute(
+        &format!("UPDATE own_part SET signed = NULL WHERE report = ?1 AND {left}"),
+        [signed(id)],
+    )?;
+    let gone = transaction.execute(
+        &format!("DELETE FROM own_report WHERE id = ?1 AND NOT {left}"),
+        [signed(id)],
+    )?;
+    Ok(kept + gone > 0)
+}
+
+/// Destroys reports made before `before`, and the record of where they went.
+pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM own_report WHERE created < ?1",
+        [signed(before.0)],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,426 @@
+//! Own reports and the keys they take; reports of others and what they name.
+
+use tcnd::engine::{Aired, KeyHistory, KeyId, UnixTime};
+use tcnd::protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
+};
+use tcnd::store::{Departure, NewMatch, NewPart, NewReport, Place, Recorded};
+use tempfile::tempdir;
+
+use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
+
+/// A report by each of these keys, of two numbers with the one to burn.
+pub(crate) fn own_report(keys: &[u64]) -> NewReport {
+    let memo = Memo::new(MemoType::COEPI_V1, *b"private words").unwrap();
+    let parts = keys.iter().map(|key| NewPart {
+        key: KeyId(*key),
+        numbers: 2,
+        from: UnixTime(DAY_ONE),
+        to: UnixTime(DAY_ONE + 900 * key),
+        signed: signed(*key, &memo),
+    });
+    NewReport {
+        created: UnixTime(DAY_ONE + 950),
+        note: "a note".to_owned(),
+        parts: parts.collect(),
+        memo: memo.clone(),
+    }
+}
+
+fn signed(key: u64, memo: &Memo) -> SignedReport {
+    let rak = ReportAuthorizationKey::from_bytes(&seed(u8::try_from(key).unwrap()));
+    let last = RatchetIndex::new(2).unwrap();
+    let span = ReportSpan::of_aired(RatchetIndex::FIRST, last).unwrap();
+    SignedReport::create(&rak, span, memo.clone())
+}
+
+pub(crate) fn export(at: u64) -> Departure {
+    Departure {
+        at: UnixTime(at),
+        how: "export-tcn".to_owned(),
+    }
+}
+
+/// A report of somebody else's that names these contacts.
+pub(crate) fn found(
+    key: u64,
+    contacts: Vec<(UnixTime, tcnd::protocol::TemporaryContactNumber)>,
+) -> NewMatch {
+    let memo = Memo::new(MemoType::ITO_V1, *b"symptom data").unwrap();
+    NewMatch {
+        digest: signed(key, &memo).claim().digest(),
+        memo,
+        source: "a friend".to_owned(),
+        published: UnixTime(DAY_ONE + 3600),
+        received: UnixTime(DAY_ONE + 4000),
+        contacts,
+    }
+}
+
+#[tokio::test]
+async fn the_ledger_tells_what_each_key_had_on_the_air() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
+        .await
+        .unwrap();
+    bench
+        .persist(vec![
+            retired(1, 1, DAY_ONE + 900),
+            reserved(1, 2, DAY_ONE + 901),
+        ])
+        .await
+        .unwrap();
+    bench
+        .persist(vec![born(2, DAY_ONE + 950), reserved(2, 1, DAY_ONE + 950)])
+        .await
+        .unwrap();
+    let aired = |index, first, last: Option<u64>| Aired {
+        index: RatchetIndex::new(index).unwrap(),
+        first: UnixTime(first),
+        last: last.map(UnixTime),
+    };
+    let of_one = KeyHistory {
+        key: KeyId(1),
+        reported: false,
+        numbers: vec![
+            aired(1, DAY_ONE, Some(DAY_ONE + 900)),
+            aired(2, DAY_ONE + 901, None),
+        ],
+    };
+    assert_eq!(
+        bench.store.history(KeyId(2)).await.unwrap(),
+        std::slice::from_ref(&of_one)
+    );
+    assert_eq!(bench.store.history(KeyId(3)).await.unwrap().len(), 2);
+    bench
+        .store
+        .keep_report(own_report(&[1]))
+        .await
+        .unwrap()
+        .unwrap();
+    let reported = KeyHistory {
+        reported: true,
+        ..of_one
+    };
+    assert_eq!(bench.store.history(KeyId(2)).await.unwrap(), [reported]);
+    let seeds = bench.store.seeds(vec![KeyId(1), KeyId(7)]).await.unwrap();
+    let [(KeyId(1), found)] = &seeds[..] else {
+        panic!("one of the keys exists")
+    };
+    assert_eq!(*found.0, seed(1));
+}
+
+#[tokio::test]
+async fn a_key_makes_one_report_and_all_or_none_is_kept() {
+    let directory = tempdir().unwrap();
+    let bench = Bench::new(directory.path());
+    assert_eq!(
+        bench.store.keep_report(own_report(&[1])).await.unwrap(),
+        Some(1)
+    );
+    assert_eq!(
+        bench.store.keep_report(own_report(&[2, 1])).await.unwrap(),
+        None
+    );
+    assert_eq!(
+        bench.store.keep_report(own_report(&[2])).await.unwrap(),
+        Some(2)
+    );
+    let reports = bench.store.own_reports().await.unwrap();
+    assert_eq!(reports.len(), 2);
+    assert_eq!((reports[1].parts, reports[1].numbers), (1, 2));
+    assert_eq!(
+        (reports[1].from.0, reports[1].to.0),
+        (DAY_ONE, DAY_ONE + 1800)
+    );
+    assert_eq!(reports[1].memo.as_ref().unwrap().data(), b"private words");
+}
+
+#[tokio::test]
+async fn what_never_left_is_deleted_whole_and_its_keys_are_free_again() {
+    let directory = tempdir().unwrap();
+    let bench = Bench::new(directory.path());
+    bench
+        .store
+        .keep_report(own_report(&[1]))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(
+        bench
+            .store
+            .delete_report(1, UnixTime(DAY_ONE))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !bench
+            .store
+            .delete_report(1, UnixTime(DAY_ONE))
+            .await
+            .unwrap()
+    );
+    assert_eq!(bench.store.own_reports().await.unwrap(), []);
+    assert_eq!(bench.store.depart(1, export(DAY_ONE)).await.unwrap(), None);
+    let again = bench.store.keep_report(own_report(&[1])).await.unwrap();
+    assert_eq!(again, Some(2), "a name is not given twice");
+}
+
+#[tokio::test]
+async fn what_left_is_recorded_before_and_stays_on_record() {
+    let directory = tempdir().unwrap();
+    let bench = Bench::new(directory.path());
+    bench
+        .store
+        .keep_report(own_report(&[1, 2]))
+        .await
+        .unwrap()
+        .unwrap();
+    let left = bench
+        .store
+        .depart(1, export(DAY_ONE + 1))
+        .await
+        .unwrap()
+        .unwrap();
+    let kept = own_report(&[1, 2])
+        .parts
+        .into_iter()
+        .map(|part| part.signed);
+    assert_eq!(left, kept.collect::<Vec<_>>());
+    assert!(
+        bench
+            .store
+            .delete_report(1, UnixTime(DAY_ONE + 9))
+            .await
+            .unwrap()
+    );
+    let [record] = &bench.store.own_reports().await.unwrap()[..] else {
+        panic!("the record stays")
+    };
+    assert_eq!(record.departures, [export(DAY_ONE + 1)]);
+    assert_eq!(
+        (record.deleted, record.parts),
+        (Some(UnixTime(DAY_ONE + 9)), 2)
+    );
+    assert_eq!((record.memo.clone(), record.note.as_str()), (None, ""));
+    assert_eq!(
+        bench.store.depart(1, export(DAY_ONE + 10)).await.unwrap(),
+        None
+    );
+    assert!(
+        !bench
+            .store
+            .delete_report(1, UnixTime(DAY_ONE + 11))
+            .await
+            .unwrap()
+    );
+    let again = bench.store.keep_report(own_report(&[2])).await.unwrap();
+    assert_eq!(
+        again, None,
+        "a key that was given away is not reported again"
+    );
+    bench.store.close().await;
+    let bytes = std::fs::read(directory.path().join(tcnd::store::DATABASE)).unwrap();
+    let signed = wire::write(&left[0]);
+    for secret in [&b"private words"[..], b"a note", &signed[64..]] {
+        let found = bytes.windows(secret.len()).any(|window| window == secret);
+        assert!(!found, "what was deleted is still in the file");
+    }
+}
+
+#[tokio::test]
+async fn a_report_is_known_again_on_any_day() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let digest = |key| found(key, Vec::new()).digest;
+    let look_at = |keys: &[u64], at| {
+        let digests = keys.iter().map(|key| digest(*key)).collect();
+        bench.store.look_at(digests, UnixTime(at))
+    };
+    assert_eq!(
+        look_at(&[1, 2, 1], DAY_ONE).await.unwrap(),
+        [false, false, true]
+    );
+    assert_eq!(
+        look_at(&[2, 3], DAY_ONE + 3 * DAY).await.unwrap(),
+        [true, false]
+    );
+    bench.store.forget(UnixTime(DAY_ONE + DAY));
+    assert_eq!(
+        look_at(&[1, 3], DAY_ONE + 4 * DAY).await.unwrap(),
+        [false, true]
+    );
+    bench.settle().await;
+}
+
+#[tokio::test]
+async fn a_match_grows_with_its_contacts_and_its_sources() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .save(vec![
+            sighting(1, DAY_ONE, DAY_ONE + 60),
+            sighting(2, DAY_ONE, DAY_ONE + 60),
+        ])
+        .await
+        .unwrap();
+    let named = || found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
+    assert_eq!(
+        bench.store.record_match(named()).await.unwrap(),
+        Recorded::New
+    );
+    assert_eq!(
+        bench.store.record_match(named()).await.unwrap(),
+        Recorded::Known
+    );
+    let elsewhere = NewMatch {
+        source: "a server".to_owned(),
+        published: UnixTime(DAY_ONE + 3000),
+        ..named()
+    };
+    assert_eq!(
+        bench.store.record_match(elsewhere).await.unwrap(),
+        Recorded::Updated
+    );
+    // The same run goes on, and the number comes back in another quarter.
+    bench
+        .save(vec![
+            sighting(1, DAY_ONE, DAY_ONE + 600),
+            sighting(1, DAY_ONE + 1800, DAY_ONE + 1900),
+        ])
+        .await
+        .unwrap();
+    let [report] = &bench.store.matched_reports().await.unwrap()[..] else {
+        panic!("one report")
+    };
+    assert_eq!(report.sources, ["a friend", "a server"]);
+    assert_eq!(
+        report.published,
+        UnixTime(DAY_ONE + 3000),
+        "the earliest counts"
+    );
+    let spans: Vec<_> = report
+        .contacts
+        .iter()
+        .map(|c| (c.start.0, c.end.0))
+        .collect();
+    assert_eq!(
+        spans,
+        [(DAY_ONE, DAY_ONE + 600), (DAY_ONE + 1800, DAY_ONE + 1900)]
+    );
+    assert_eq!(report.contacts[0].count, 2);
+}
+
+#[tokio::test]
+async fn marks_stay_and_go_with_their_report() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)])
+        .await
+        .unwrap();
+    let start = UnixTime(DAY_ONE);
+    assert!(!bench.store.mark_exposure(1, start, false).await.unwrap());
+    bench
+        .store
+        .record_match(found(1, vec![(start, tcn(1))]))
+        .await
+        .unwrap();
+    assert!(bench.store.mark_exposure(1, start, false).await.unwrap());
+    assert!(bench.store.mark_exposure(1, start, true).await.unwrap());
+    assert!(bench.store.mark_exposure(1, start, false).await.unwrap());
+    let reports = bench.store.matched_reports().await.unwrap();
+    assert_eq!(
+        (&reports[0].seen[..], &reports[0].dismissed[..]),
+        (&[start][..], &[start][..])
+    );
+    assert_eq!(
+        bench
+            .store
+            .erase(start, start.after(super::DEADLINE))
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(bench.store.matched_reports().await.unwrap(), []);
+    bench.settle().await;
+    let db = look(directory.path());
+    for table in [
+        "matched_report",
+        "matched_contact",
+        "report_source",
+        "exposure_mark",
+    ] {
+        let rows = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get(0)
+        });
+        assert_eq!(rows, Ok(0), "{table}");
+    }
+}
+
+#[tokio::test]
+async fn retention_ends_reports_of_both_kinds() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60 * DAY)])
+        .await
+        .unwrap();
+    bench
+        .store
+        .keep_report(own_report(&[1]))
+        .await
+        .unwrap()
+        .unwrap();
+    bench
+        .store
+        .depart(1, export(DAY_ONE))
+        .await
+        .unwrap()
+        .unwrap();
+    bench
+        .store
+        .record_match(found(1, vec![(UnixTime(DAY_ONE), tcn(1))]))
+        .await
+        .unwrap();
+    bench.store.forget(UnixTime(DAY_ONE + 950));
+    assert_eq!(bench.store.own_reports().await.unwrap().len(), 1);
+    assert_eq!(bench.store.matched_reports().await.unwrap().len(), 1);
+    bench.store.forget(UnixTime(DAY_ONE + 4001));
+    assert_eq!(bench.store.own_reports().await.unwrap(), []);
+    assert_eq!(bench.store.matched_reports().await.unwrap(), []);
+    bench.settle().await;
+}
+
+#[tokio::test]
+async fn the_log_is_read_in_pages_and_erased_by_time() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let all: Vec<_> = (0..25)
+        .map(|n| sighting(n, DAY_ONE + 400 * n, DAY_ONE + 400 * n + 30))
+        .collect();
+    bench.save(all.clone()).await.unwrap();
+    let (mut place, mut read) = (Place::since(UnixTime(0)), Vec::new());
+    loop {
+        let page = bench.store.contacts(place, 4).await.unwrap();
+        assert!(page.len() <= 4);
+        let Some(last) = page.last() else { break };
+        place = Place::behind(last);
+        read.extend(page);
+    }
+    let key = |contact: &tcnd::engine::Contact| (contact.start.0 / 900, contact.tcn);
+    assert!(read.is_sorted_by_key(key));
+    read.sort_by_key(|contact| contact.start);
+    assert_eq!(read, all);
+    let (from, to) = (UnixTime(DAY_ONE + 400), UnixTime(DAY_ONE + 1600));
+    assert_eq!(bench.store.erase(from, to).await.unwrap(), 3);
+    let left = bench
+        .store
+        .contacts(Place::since(UnixTime(0)), 100)
+        .await
+        .unwrap();
+    assert!(left.iter().all(|c| c.start < from || c.start >= to) && left.len() == 22);
+    bench.settle().await;
+}
