@@ -94,7 +94,7 @@ impl Jumps {
 #[expect(
     deprecated,
     reason = "its unsafe successor asks that the descriptor stay open while watched, as an OwnedFd \
-              does; this crate forbids unsafe"
+              does; this room does without unsafe"
 )]
 fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(fd)
