@@ -7,7 +7,8 @@
 //! 1. 10,000 reports of 24 numbers against 100,000 contacts;
 //! 2. 2,000 reports of 1,344 numbers against 26,880 contacts;
 //! 3. bytes and nanoseconds an observed number takes in the index;
-//! 4. numbers expanded a second, four reports at once and one by one;
+//! 4. numbers expanded a second, four reports at once, by the best kernel and
+//!    the portable one, and one by one;
 //! 5. a million contacts against 100,000 reports of 24 numbers, read from a
 //!    file in slices: time, and resident memory before, at its peak, after.
 //!
@@ -36,13 +37,14 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
 use tcnd::matching::{
-    Budget, Finding, Index, IndexBuilder, Outcome, Secret, expand, match_reports,
+    Budget, Finding, Index, IndexBuilder, Kernel, Outcome, Secret, match_reports,
 };
 use tcnd::protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
@@ -137,19 +139,24 @@ fn versus(reports: usize, length: u16, contacts: usize, rounds: usize, aim: f64)
     }
 }
 
-/// Numbers a second, expanded four reports at once and one after another.
+/// Numbers a second: four reports at once, by each kernel, and one after
+/// another.
 fn kernel() {
     let town = Town::new(64, 1344, 0);
     let numbers = 64.0 * 1344.0;
     let mut measured = Rounds::default();
     for _ in 0..25 {
         let claims = || town.reports.iter().map(SignedReport::claim).enumerate();
-        let (abreast, _) = time(processor_time, || {
-            expand(claims(), |_, _, number| {
-                black_box(number);
-                std::ops::ControlFlow::<()>::Continue(())
-            })
-        });
+        let abreast = |kernel: Kernel| {
+            let expand = || {
+                kernel.expand(claims(), |_, _, number| {
+                    black_box(number);
+                    ControlFlow::<()>::Continue(())
+                })
+            };
+            time(processor_time, expand).0
+        };
+        let (best, portable) = (abreast(Kernel::best()), abreast(Kernel::PORTABLE));
         let (single, ()) = time(processor_time, || {
             for (_, claim) in claims() {
                 claim.temporary_contact_numbers().for_each(|number| {
@@ -157,15 +164,24 @@ fn kernel() {
                 });
             }
         });
-        measured.push([abreast, single, 0.0]);
+        measured.push([best, portable, single]);
     }
-    let [abreast, single, _] = measured.medians();
+    let millions = measured.medians().map(|time| numbers / time / 1e6);
+    println!("millions of numbers a second, on one thread:");
     println!(
-        "one thread expands {:.1} M numbers a second four reports at once, {:.1} M one by one: {:.2} times as many",
-        numbers / abreast / 1e6,
-        numbers / single / 1e6,
-        measured.ratio(|[abreast, single, _]| single / abreast)
+        "  {:.1} four reports at once, kernel {}: {:.2} times as many as portably, {:.2} as one by one",
+        millions[0],
+        Kernel::best().name(),
+        measured.ratio(|[best, portable, _]| portable / best),
+        measured.ratio(|[best, _, single]| single / best),
     );
+    println!(
+        "  {:.1} four reports at once, kernel {}: {:.2} times as many as one by one",
+        millions[1],
+        Kernel::PORTABLE.name(),
+        measured.ratio(|[_, portable, single]| single / portable),
+    );
+    println!("  {:.1} one by one", millions[2]);
 }
 
 /// What the index costs a number.

@@ -18,9 +18,10 @@
 mod error;
 mod expand;
 mod index;
+mod lanes;
 mod matcher;
 
 pub use error::MatchingError;
-pub use expand::expand;
+pub use expand::{Kernel, expand};
 pub use index::{Index, IndexBuilder, Secret};
 pub use matcher::{Budget, Finding, Heard, Outcome, match_reports};

@@ -169,7 +169,7 @@ const CRATES: [&str; 29] = [
 
 /// The files that may have unsafe code. The lints see to it that each piece
 /// says why it is sound.
-const UNSAFE: [&str; 1] = ["src/radio/mgmt/socket.rs"];
+const UNSAFE: [&str; 2] = ["src/matching/lanes/x86.rs", "src/radio/mgmt/socket.rs"];
 
 /// Lines of code in a file, comments and blank lines not counted.
 const LONGEST_FILE: usize = 400;
@@ -275,6 +275,7 @@ fn unsafe_code_is_where_it_is_known() {
     for folder in ["src", "benches", "tests"] {
         walk(&root.join(folder), &mut files);
     }
+    files.sort();
     // Whoever has some must name the lint to be given leave; this file only talks of it.
     let names_it = |path: &&PathBuf| fs::read_to_string(path).unwrap().contains("unsafe_code");
     let this = root.join(file!());

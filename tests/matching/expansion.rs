@@ -1,22 +1,22 @@
-//! Four reports at once against one after another.
+//! Four reports at once against one after another, by every kernel.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tcnd::matching::expand;
+use tcnd::matching::{Kernel, expand};
 use tcnd::protocol::{RatchetIndex, SignedReport, TemporaryContactNumber};
 
-use super::{numbers_of, report, respanned};
+use super::{numbers_of, rekeyed, report, respanned};
 
 type Numbers = Vec<(RatchetIndex, TemporaryContactNumber)>;
 
-/// What `expand` shows of each report that it shows anything of.
-fn expanded(reports: &[SignedReport]) -> BTreeMap<usize, Numbers> {
+/// What `kernel` shows of each report that it shows anything of.
+fn expanded(kernel: Kernel, reports: &[SignedReport]) -> BTreeMap<usize, Numbers> {
     let mut shown: BTreeMap<_, Numbers> = BTreeMap::new();
     let claims = reports.iter().map(SignedReport::claim).enumerate();
-    let end = expand(claims, |position, index, number| {
+    let end = kernel.expand(claims, |position, index, number| {
         shown.entry(position).or_default().push((index, number));
         ControlFlow::<()>::Continue(())
     });
@@ -51,8 +51,48 @@ proptest! {
     fn all_numbers_in_order_whatever_the_lengths(spans in vec(span(), 0..14)) {
         let make = |(seed, (j1, j2))| respanned(&report(seed, 1, 1), j1, j2);
         let reports: Vec<_> = (0..).zip(spans).map(make).collect();
-        prop_assert_eq!(expanded(&reports), one_by_one(&reports));
+        for kernel in Kernel::all() {
+            prop_assert_eq!(expanded(kernel, &reports), one_by_one(&reports), "{}", kernel.name());
+        }
     }
+
+    #[test]
+    fn all_numbers_whatever_the_keys(keys in vec(any::<[u8; 64]>(), 4)) {
+        let reports: Vec<_> = keys.iter().map(|keys| rekeyed(&report(1, 1, 9), keys)).collect();
+        for kernel in Kernel::all() {
+            prop_assert_eq!(expanded(kernel, &reports), one_by_one(&reports), "{}", kernel.name());
+        }
+    }
+}
+
+#[test]
+fn any_number_of_reports_may_be_left_at_the_end() {
+    for count in 0..=9 {
+        // All end at once, and one after another.
+        for length in [|_| 3_u16, |seed: u8| 3 + u16::from(seed)] {
+            let reports: Vec<_> = (0..count)
+                .map(|seed| report(seed, 1, length(seed)))
+                .collect();
+            for kernel in Kernel::all() {
+                let (shown, name) = (expanded(kernel, &reports), kernel.name());
+                assert_eq!(shown, one_by_one(&reports), "{count} reports, {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn kernels_are_there_and_used_as_the_processor_has_instructions() {
+    #[cfg(target_arch = "x86_64")]
+    let sha = is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1");
+    #[cfg(not(target_arch = "x86_64"))]
+    let sha = false;
+    let names: Vec<_> = Kernel::all().map(Kernel::name).collect();
+    let all = ["sha-ni", "portable"];
+    assert_eq!(names, if sha { &all[..] } else { &all[1..] });
+    let optimised = !cfg!(debug_assertions);
+    let best = if sha && optimised { all[0] } else { all[1] };
+    assert_eq!(Kernel::best().name(), best);
 }
 
 #[test]
@@ -64,11 +104,14 @@ fn the_longest_report_is_expanded_whole() {
         respanned(&report(4, 1, 1), 2, 1),
         respanned(&report(5, 1, 1), 1, 0),
     ];
-    let shown = expanded(&reports);
-    assert_eq!(shown[&0].len(), 65_535);
-    assert_eq!(shown[&0].last().unwrap().0, RatchetIndex::LAST);
-    assert_eq!(shown.keys().collect::<Vec<_>>(), [&0, &1, &2]);
-    assert_eq!(shown, one_by_one(&reports));
+    for kernel in Kernel::all() {
+        let shown = expanded(kernel, &reports);
+        assert_eq!(shown[&0].len(), 65_535);
+        assert_eq!(shown[&0].last().unwrap().0, RatchetIndex::LAST);
+        assert_eq!(shown.keys().collect::<Vec<_>>(), [&0, &1, &2]);
+        // Not assert_eq, which would print them all.
+        assert!(shown == one_by_one(&reports), "{}", kernel.name());
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `index` | the index against a `BTreeSet`, and its size, whatever is put in |
-//! | `expansion` | four reports at once against one after another |
+//! | `expansion` | four reports at once against one after another, by every kernel |
 //! | `oracle` | match first against verify all, by the published crate `tcn` 0.4.1 |
 //! | `limits` | budgets, stopping, and what is kept of a report |
 
@@ -58,6 +58,13 @@ fn respanned(report: &SignedReport, j1: u16, j2: u16) -> SignedReport {
     let mut bytes = wire::write(report);
     bytes[64..66].copy_from_slice(&j1.to_le_bytes());
     bytes[66..68].copy_from_slice(&j2.to_le_bytes());
+    wire::parse(&bytes).unwrap()
+}
+
+/// The same with `rvk` and `tck_{j1-1}` overwritten.
+fn rekeyed(report: &SignedReport, keys: &[u8; 64]) -> SignedReport {
+    let mut bytes = wire::write(report);
+    bytes[..64].copy_from_slice(keys);
     wire::parse(&bytes).unwrap()
 }
 

@@ -5,8 +5,8 @@
 //! management interface, a socket that bluetoothd itself sets it by, and to
 //! anybody who asks. We only ever read.
 //!
-//! [`wire`] is the letter of it, pure; [`socket`] opens it and has the only
-//! unsafe code of the house; here they are joined, under one deadline.
+//! [`wire`] is the letter of it, pure; [`socket`] opens it and has the
+//! unsafe code this takes; here they are joined, under one deadline.
 //!
 //! BlueZ: doc/mgmt-api.txt, "Read Controller Information Command". Kernel:
 //! net/bluetooth/mgmt.c, `mgmt_untrusted_commands`.

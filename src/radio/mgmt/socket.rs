@@ -1,5 +1,5 @@
-//! Opens the management socket, and watches it: the only unsafe code of the
-//! house, which `tests/house` holds to this file.
+//! Opens the management socket, and watches it, with the unsafe code that this
+//! takes; `tests/house` names the files that have any.
 //!
 //! The address of a Bluetooth socket that names a channel is known to no safe
 //! library: rustix takes any type that promises to be one, and to promise is
