@@ -18,11 +18,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use crate::bus::{self, Bouncer, BusChoice};
+use crate::bus::{self, Bouncer, BusChoice, Service};
 use crate::config::{self, Settings};
 use crate::daemon::{self, Handle, Parts, Signal};
 use crate::radio::{Radio, bluez, fake};
-use crate::store::{self, OpenError};
+use crate::store::{self, OpenError, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice};
 
@@ -127,8 +127,15 @@ async fn serve(
     };
     // A task of its own, for it wakes with every advert and the bus need not.
     let mut driver = tokio::spawn(daemon::drive(parts));
+    let service = Service {
+        handle,
+        bouncer,
+        log,
+        sheets: Sheets::new(directory),
+        patience: bus::PATIENCE,
+    };
     let on_the_bus = async {
-        let serving = bus::serve(connection, handle, bouncer, log).await?;
+        let serving = bus::serve(connection, service).await?;
         daemon::ready();
         serving.await
     };

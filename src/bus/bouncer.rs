@@ -28,7 +28,7 @@ use super::names::{self, action};
 
 /// What each member needs. Properties are not in here: they are public, and
 /// none but [`SETTERS`] can be written.
-const RULES: [(&str, &str, &str); 10] = [
+const RULES: [(&str, &str, &str); 25] = [
     (names::MANAGER, "Enable", action::CONTROL),
     (names::MANAGER, "Disable", action::CONTROL),
     (names::MANAGER, "Pause", action::CONTROL),
@@ -39,6 +39,21 @@ const RULES: [(&str, &str, &str); 10] = [
     (names::CONTACTS, "GetSummary", action::CONTACTS_READ),
     (names::CONTACTS, "GetHistogram", action::CONTACTS_READ),
     (names::CONTACTS, "GetStatistics", action::CONTACTS_READ),
+    (names::CONTACTS, "ExportLog", action::CONTACTS_EXPORT),
+    (names::CONTACTS, "Erase", action::ERASE),
+    (names::REPORTS, "Preview", action::REPORT_CREATE),
+    (names::REPORTS, "Create", action::REPORT_CREATE),
+    (names::REPORTS, "List", action::REPORT_CREATE),
+    (names::REPORTS, "Delete", action::REPORT_CREATE),
+    (names::REPORTS, "Export", action::REPORT_PUBLISH),
+    (names::REPORTS, "Import", action::REPORT_IMPORT),
+    (names::EXPOSURES, "List", action::EXPOSURES_READ),
+    (names::EXPOSURES, "Get", action::EXPOSURES_READ),
+    (names::EXPOSURES, "MarkSeen", action::EXPOSURES_READ),
+    (names::EXPOSURES, "Dismiss", action::EXPOSURES_READ),
+    (names::EXPOSURES, "Subscribe", action::EXPOSURES_READ),
+    (names::EXPOSURES, "Unsubscribe", action::EXPOSURES_READ),
+    (names::PRIVACY, "WipeAll", action::ERASE),
 ];
 
 /// What writing a property needs.
@@ -300,6 +315,7 @@ mod tests {
             (names::MANAGER, "Enabled"),
             (names::MANAGER, "enable"),
             (names::CONTACTS, "Pause"),
+            (names::REPORTS, "WipeAll"),
             (names::LOG_CONTROL, "LogLevel"),
             ("", "Pause"),
             ("", ""),

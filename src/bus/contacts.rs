@@ -1,28 +1,34 @@
-//! `Contacts`: the contact log in sums.
+//! `Contacts`: the contact log, in sums and as a whole.
 //!
 //! Methods only: whether and when somebody met others is nobody else's
 //! business, and on the system bus every property and every signal reaches
-//! every user. Nothing finer than an hour can be asked for, not even by
-//! comparing the answers to two spans that differ by a second: all bounds are
-//! whole hours.
+//! every user. Of the sums nothing finer than an hour can be asked for, not
+//! even by comparing the answers to two spans that differ by a second: all
+//! their bounds are whole hours. The log itself has its own action, and goes
+//! into a file of the caller's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle as Runtime;
 use zbus::message::Header;
-use zbus::{Connection, interface};
+use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
 use super::error::Error;
+use super::export::{self, Order};
 use super::options::{Given, Options};
 use super::proxy;
-use crate::daemon::{Handle, Request};
+use super::transfer::Transfers;
+use crate::daemon::{Handle, LogRequest, Request};
 use crate::engine::UnixTime;
-use crate::store::Bucket;
+use crate::store::{Bucket, Sheets};
 
 pub(super) struct Contacts {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
+    pub(super) transfers: Arc<Transfers>,
+    pub(super) sheets: Sheets,
 }
 
 const HOUR: u64 = 3600;
@@ -42,7 +48,8 @@ impl Contacts {
     /// per_day (a(tuu)), for each UTC day its start, numbers, sightings;
     /// attenuation (a(yu)), measured sightings by attenuation: up to so many
     /// dB, 255 being the rest. Counts stop at the greatest u. Needs the polkit
-    /// action org.tcncoalition.tcnd1.contacts-read, as all methods here.
+    /// action org.tcncoalition.tcnd1.contacts-read, as all methods here but
+    /// ExportLog and Erase.
     #[zbus(out_args("summary"))]
     async fn get_summary(
         &self,
@@ -93,11 +100,67 @@ impl Contacts {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Statistics).await?.into())
     }
+
+    /// Writes the contacts to a file and returns when it has them, with their
+    /// number. Options: format (s), csv if not given, jsonl or sqlite; from (t)
+    /// and to (t), seconds since 1970-01-01 UTC, for contacts that began in
+    /// between; raw (b), true to show numbers. Else each is masked: equal
+    /// numbers have equal masks of 16 hexadecimal digits within one export,
+    /// which mean nothing outside of it, the next export included. Columns, in
+    /// each format: number; first and last, when it was heard, in seconds
+    /// since 1970-01-01 UTC; rssi_max and rssi_mean in dBm, empty or null if
+    /// never measured; sightings; of those measured to_55_db, to_63_db,
+    /// to_73_db, over_73_db, by attenuation up to so many dB; bridged, whether
+    /// another device relayed it. CSV is that of RFC 4180 with a header; jsonl
+    /// has an object a line; sqlite has a table, contact. Rows are in order of
+    /// the quarter of an hour they began in. Whoever calls must read from a
+    /// pipe or socket meanwhile: 30 seconds without progress are
+    /// Error.Failed, five exports at once Error.Busy. Needs the polkit action
+    /// org.tcncoalition.tcnd1.contacts-export.
+    #[zbus(out_args("rows"))]
+    async fn export_log(
+        &self,
+        file: OwnedFd,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<u64, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let order = Order::new(options)?;
+        let outlet = self.transfers.outlet(file)?;
+        let (handle, sheets) = (self.handle.clone(), self.sheets.clone());
+        let runtime = Runtime::current();
+        let write = move |outlet| export::write(&order, handle, runtime, &sheets, outlet);
+        outlet.work(write).await
+    }
+
+    /// Destroys the contacts that began from and including from, and before
+    /// to, both in seconds since 1970-01-01 UTC, with their bytes and all
+    /// exposures that were made of them; answers with how many. Needs the
+    /// polkit action org.tcncoalition.tcnd1.erase.
+    #[zbus(out_args("rows"))]
+    async fn erase(
+        &self,
+        from: u64,
+        to: u64,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<u64, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        if from >= to {
+            return Err(BACKWARDS);
+        }
+        let (from, to) = (UnixTime(from), UnixTime(to));
+        let erase = |reply| Request::Log(LogRequest::Erase(from, to, reply));
+        Ok(self.handle.ask(erase).await?)
+    }
 }
+
+const BACKWARDS: Error = Error::InvalidRange("from must be before to");
 
 fn whole_hours(from: u64, to: u64) -> Result<(UnixTime, UnixTime), Error> {
     if from >= to {
-        return Err(Error::InvalidRange("from must be before to"));
+        return Err(BACKWARDS);
     }
     let from = (from / HOUR * HOUR).min(END_OF_TIME - HOUR);
     let to = to.div_ceil(HOUR).saturating_mul(HOUR).min(END_OF_TIME);

@@ -1,94 +1,114 @@
-//! Who left the bus: a pause that is held ends with its holder.
+//! Who left the bus: what a caller holds here ends with it.
 //!
-//! One watch a name, subscribed before the pause is asked for and confirmed
+//! One watch a name, subscribed before anything is held for it and confirmed
 //! after, so that no departure falls between. A watch lasts until its name is
-//! gone; names on a bus are never used twice. Callers that are allowed to
-//! pause can make us keep [`MAX_WATCHED`] of them, no more.
+//! gone, or nothing is held for it any more; names on a bus are never used
+//! twice. Callers can make us keep [`MAX_WATCHED`] of them, no more.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
+use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, fdo};
-
-use super::error::Error;
-use crate::daemon::Handle;
 
 /// Names watched at once.
 const MAX_WATCHED: usize = 64;
 
-/// Watches names and tells the daemon when one leaves.
-#[derive(Debug)]
+/// The caller, if there is a bus between us that will tell when it leaves.
+pub(super) fn caller(connection: &Connection, call: &Header<'_>) -> Option<OwnedUniqueName> {
+    let sender = call.sender().filter(|_| connection.is_bus());
+    sender.map(|name| name.to_owned().into())
+}
+
+/// Watches names.
+#[derive(Debug, Default)]
 pub(super) struct Departures {
-    handle: Handle,
     watched: Arc<Mutex<Watched>>,
+}
+
+/// A name is not watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unwatched {
+    /// There are [`MAX_WATCHED`] already.
+    TooMany,
+    /// The bus does not tell.
+    Deaf,
 }
 
 #[derive(Debug, Default)]
 struct Watched {
-    names: BTreeSet<OwnedUniqueName>,
+    /// Those that are watched, once their tasks are there.
+    names: BTreeMap<OwnedUniqueName, Option<AbortHandle>>,
     /// One a name; aborted when dropped.
     tasks: JoinSet<()>,
 }
 
 impl Departures {
-    pub(super) fn new(handle: Handle) -> Self {
-        Self {
-            handle,
-            watched: Arc::default(),
-        }
-    }
-
-    /// Watches `name` from now on.
+    /// Watches `name` from now on, and awaits `farewell` when it is gone; if it
+    /// is watched already, by its first farewell.
     pub(super) async fn watch(
         &self,
         connection: &Connection,
         name: &OwnedUniqueName,
-    ) -> Result<(), Error> {
+        farewell: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Unwatched> {
         if !self.remember(name)? {
             return Ok(());
         }
         let Ok(departure) = subscribe(connection, name).await else {
-            lock(&self.watched).names.remove(name);
-            return Err(Error::Failed(
-                "the bus does not tell when you leave it; pause without hold",
-            ));
+            self.forget(name);
+            return Err(Unwatched::Deaf);
         };
-        let watch = wait(
-            departure,
-            self.handle.clone(),
-            Arc::clone(&self.watched),
-            name.clone(),
-        );
+        let watch = wait(departure, Arc::clone(&self.watched), name.clone(), farewell);
         let mut watched = lock(&self.watched);
-        watched.tasks.spawn(watch);
+        let watched = &mut *watched;
+        // Unless it was forgotten meanwhile.
+        if let Some(task) = watched.names.get_mut(name) {
+            *task = Some(watched.tasks.spawn(watch));
+        }
         // Ended tasks leave their results behind; nobody wants them.
         while watched.tasks.try_join_next().is_some() {}
         Ok(())
     }
 
-    /// Ends the holds of `name` if it is gone already, and will not leave again.
-    pub(super) async fn confirm(&self, connection: &Connection, name: &OwnedUniqueName) {
-        let present = match fdo::DBusProxy::new(connection).await {
-            Ok(bus) => bus.name_has_owner(BusName::from(name)).await.ok(),
-            Err(_) => None,
-        };
-        if present != Some(true) {
-            self.handle.left(name.to_string()).await;
+    /// Watches `name` no longer; its farewell will not be awaited.
+    pub(super) fn forget(&self, name: &OwnedUniqueName) {
+        if let Some(Some(task)) = lock(&self.watched).names.remove(name) {
+            task.abort();
         }
     }
 
+    /// Those that are watched now.
+    pub(super) fn names(&self) -> Vec<OwnedUniqueName> {
+        lock(&self.watched).names.keys().cloned().collect()
+    }
+
     /// Whether `name` is new; refuses it if there are too many.
-    fn remember(&self, name: &OwnedUniqueName) -> Result<bool, Error> {
+    fn remember(&self, name: &OwnedUniqueName) -> Result<bool, Unwatched> {
         let mut watched = lock(&self.watched);
-        if watched.names.len() >= MAX_WATCHED && !watched.names.contains(name) {
-            return Err(Error::Busy(
-                "too many programs hold a pause; end one of them, or pause without hold",
-            ));
+        if watched.names.contains_key(name) {
+            return Ok(false);
         }
-        Ok(watched.names.insert(name.clone()))
+        if watched.names.len() >= MAX_WATCHED {
+            return Err(Unwatched::TooMany);
+        }
+        watched.names.insert(name.clone(), None);
+        Ok(true)
+    }
+}
+
+/// Whether `name` is still on the bus, as far as that can be told. A watch
+/// that was there before sees it leave after.
+pub(super) async fn is_present(connection: &Connection, name: &OwnedUniqueName) -> bool {
+    match fdo::DBusProxy::new(connection).await {
+        Ok(bus) => bus
+            .name_has_owner(BusName::from(name))
+            .await
+            .is_ok_and(|present| present),
+        Err(_) => false,
     }
 }
 
@@ -103,9 +123,9 @@ async fn subscribe(
 
 async fn wait(
     mut departure: fdo::NameOwnerChangedStream,
-    handle: Handle,
     watched: Arc<Mutex<Watched>>,
     name: OwnedUniqueName,
+    farewell: impl Future<Output = ()>,
 ) {
     while let Some(change) = departure.next().await {
         if change.args().is_ok_and(|args| args.new_owner.is_none()) {
@@ -113,7 +133,7 @@ async fn wait(
         }
     }
     lock(&watched).names.remove(&name);
-    handle.left(name.to_string()).await;
+    farewell.await;
 }
 
 /// Nothing panics while it holds this lock.

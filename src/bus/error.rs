@@ -34,6 +34,18 @@ pub(super) enum Error {
     /// No such thing.
     #[error("{0}")]
     NotFound(&'static str),
+    /// Nothing to report in that time.
+    #[error("{0}")]
+    NoData(&'static str),
+    /// A memo that would tell whose a report is.
+    #[error("{0}")]
+    MemoRefused(String),
+    /// A file that holds no reports, or breaks off.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// Nobody said that the person agrees.
+    #[error("{0}")]
+    ConsentRequired(&'static str),
     /// An argument that is not understood.
     #[error("{0}")]
     InvalidArgs(String),
@@ -53,6 +65,17 @@ impl From<Refusal> for Error {
             }
             Refusal::Busy => Self::Busy("too many pauses are held at once; resume one first"),
             Refusal::InvalidArgument(why) => Self::InvalidArgs(why.to_owned()),
+            Refusal::NoData(why) => Self::NoData(why),
+            Refusal::Memo(concern) => Self::MemoRefused(concern.to_string()),
+            Refusal::NoSuchReport => {
+                Self::NotFound("no report with this id; tcnctl report list names those there are")
+            }
+            Refusal::NoSuchExposure => {
+                Self::NotFound("no exposure with this id; tcnctl exposures names those there are")
+            }
+            Refusal::Unreadable(why) => Self::Malformed(why),
+            Refusal::InUse(why) => Self::Busy(why),
+            Refusal::Stopped => Self::NotReady(format!("{refusal}; import again")),
             Refusal::Storage => Self::Failed(
                 "the contact log cannot be read or written now; see tcnctl doctor, and free disk space",
             ),
@@ -78,6 +101,10 @@ impl zbus::DBusError for Error {
             Self::Busy(_) => names::error::BUSY,
             Self::InvalidRange(_) => names::error::INVALID_RANGE,
             Self::NotFound(_) => names::error::NOT_FOUND,
+            Self::NoData(_) => names::error::NO_DATA,
+            Self::MemoRefused(_) => names::error::MEMO_REFUSED,
+            Self::Malformed(_) => names::error::MALFORMED,
+            Self::ConsentRequired(_) => names::error::CONSENT_REQUIRED,
             Self::InvalidArgs(_) => names::error::INVALID_ARGS,
             Self::NotSupported(_) => names::error::NOT_SUPPORTED,
         })

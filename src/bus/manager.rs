@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use zbus::message::Header;
-use zbus::names::OwnedUniqueName;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, interface};
 
 use super::bouncer::Bouncer;
-use super::departures::Departures;
+use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::log_control::Log;
 use super::options::{Given, Options};
@@ -30,10 +29,10 @@ pub(super) struct Manager {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 1;
+const API_LEVEL: u32 = 2;
 
 /// Optional parts of the contract that this build has.
-const FEATURES: [&str; 0] = [];
+const FEATURES: [&str; 2] = ["import", "export"];
 
 /// Longest text a caller may give, in bytes.
 const MAX_TEXT: usize = 256;
@@ -90,13 +89,19 @@ impl Manager {
     ) -> Result<u32, Error> {
         self.bouncer.admit(connection, &call).await?;
         let (hold, mut request) = pause_request(seconds, reason, options)?;
-        let Some(owner) = hold.then(|| holder(connection, &call)).transpose()? else {
+        if !hold {
             return Ok(self.ask_pause(request).await?);
-        };
-        self.departures.watch(connection, &owner).await?;
-        request.owner = Some(owner.to_string());
+        }
+        let owner = caller(connection, &call).ok_or_else(nobody_to_watch)?;
+        let (handle, name) = (self.handle.clone(), owner.to_string());
+        request.owner = Some(name.clone());
+        let farewell = async move { handle.left(name).await };
+        let watch = self.departures.watch(connection, &owner, farewell);
+        watch.await.map_err(unwatched)?;
         let cookie = self.ask_pause(request).await?;
-        self.departures.confirm(connection, &owner).await;
+        if !is_present(connection, &owner).await {
+            self.handle.left(owner.to_string()).await;
+        }
         Ok(cookie)
     }
 
@@ -178,8 +183,9 @@ impl Manager {
         API_LEVEL
     }
 
-    /// The optional parts of this contract that the daemon has, as tokens.
-    /// None are defined yet; clients must tolerate any.
+    /// The optional parts of this contract that the daemon has, as tokens:
+    /// import, Reports.Import; export, Reports.Export and Contacts.ExportLog.
+    /// Clients must tolerate others.
     #[zbus(property(emits_changed_signal = "const"))]
     fn features(&self) -> Vec<&'static str> {
         FEATURES.to_vec()
@@ -333,12 +339,19 @@ fn pause_request(
     Ok((hold, request))
 }
 
-/// Who holds the pause it asked for with hold=true.
-fn holder(connection: &Connection, call: &Header<'_>) -> Result<OwnedUniqueName, Error> {
-    let sender = call.sender().filter(|_| connection.is_bus());
-    sender.map(|name| name.to_owned().into()).ok_or_else(|| {
-        Error::InvalidArgs("hold needs a message bus between us; pause without".to_owned())
-    })
+fn nobody_to_watch() -> Error {
+    Error::InvalidArgs("hold needs a message bus between us; pause without".to_owned())
+}
+
+fn unwatched(why: Unwatched) -> Error {
+    match why {
+        Unwatched::TooMany => {
+            Error::Busy("too many programs hold a pause; end one of them, or pause without hold")
+        }
+        Unwatched::Deaf => {
+            Error::Failed("the bus does not tell when you leave it; pause without hold")
+        }
+    }
 }
 
 fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, Error> {

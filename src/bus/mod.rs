@@ -1,15 +1,16 @@
 //! The edge to D-Bus clients: translate, ask the [`Handle`], translate back.
 //!
 //! ```text
-//!  caller ──▶ bus policy ──▶ Manager, Contacts ──▶ bouncer ──▶ Handle ──▶ driver
-//!                 │                                  polkit
-//!                 └────────▶ properties ◀── snapshots ◀─────────────────────┘
+//!  caller ──▶ bus policy ──▶ a method ──▶ bouncer ──▶ Handle ──▶ driver
+//!                 │                       polkit                 │
+//!                 └────────▶ properties ◀── snapshots ◀───────────┘
 //! ```
 //!
 //! What is public is a property and comes from the daemon's `Snapshot`, which
-//! holds nothing about contacts. Every signal comes from comparing two
-//! snapshots, in `stage` and nowhere else. Whatever is not public
-//! is a method and passes the [`Bouncer`].
+//! holds nothing about contacts. Every broadcast comes from comparing two
+//! snapshots, in `stage` and nowhere else. Whatever is not public is a method
+//! and passes the [`Bouncer`]; one signal is not public either, and goes to
+//! those who subscribed, by name.
 //!
 //! The connection that owns the name must never carry objects for BlueZ to
 //! call. The bus policy opens `org.freedesktop.DBus.Properties` of every object
@@ -22,15 +23,21 @@ mod choice;
 mod contacts;
 mod departures;
 mod error;
+mod export;
+mod exposures;
 mod log_control;
 mod manager;
 pub mod names;
 mod options;
+mod privacy;
 pub mod proxy;
+mod reports;
 mod stage;
+mod transfer;
 mod words;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use zbus::Connection;
@@ -39,9 +46,26 @@ use zbus::fdo::{self, RequestNameFlags};
 pub use self::bouncer::Bouncer;
 pub use self::choice::{BusChoice, UnknownBus, Unreachable, connect};
 pub use self::log_control::{Log, LogLevel, LogTarget};
+pub use self::transfer::PATIENCE;
 
 use self::stage::Stage;
 use crate::daemon::Handle;
+use crate::store::Sheets;
+
+/// What is served, and by whose leave.
+pub struct Service {
+    /// The daemon that answers.
+    pub handle: Handle,
+    /// Decides who may ask.
+    pub bouncer: Bouncer,
+    /// What `LogControl1` controls.
+    pub log: Arc<dyn Log>,
+    /// Where exports that need a file are built.
+    pub sheets: Sheets,
+    /// How long a caller's descriptor may take nothing, or give nothing; see
+    /// [`PATIENCE`].
+    pub patience: Duration,
+}
 
 /// The bus cannot be served, or not any longer.
 #[derive(Debug, Error)]
@@ -70,23 +94,22 @@ pub enum Fault {
 /// Serves everything on `connection`, then takes the name [`names::BUS`].
 ///
 /// The future it returns forwards the daemon's snapshots to the properties; it
-/// has to be polled, and ends well when the daemon behind `handle` is gone.
+/// has to be polled, and ends well when the daemon behind the handle is gone.
 ///
 /// # Errors
 /// When the name cannot be had, or the connection fails, now or later.
 pub async fn serve(
     connection: Connection,
-    handle: Handle,
-    bouncer: Bouncer,
-    log: Arc<dyn Log>,
+    service: Service,
 ) -> Result<impl Future<Output = Result<(), Fault>> + Send, Fault> {
-    let mut snapshots = handle.watch();
+    let mut snapshots = service.handle.watch();
+    let unseen = service.handle.watch_unseen();
     let first = Arc::clone(&snapshots.borrow_and_update());
-    let stage = Stage::set(connection.clone(), handle, first, Arc::new(bouncer), log).await?;
+    let stage = Stage::set(connection.clone(), service, first).await?;
     take_name(&connection).await?;
     Ok(async move {
         tokio::select! {
-            end = stage.forward(snapshots) => end,
+            end = stage.forward(snapshots, unseen) => end,
             () = connection.closed() => Err(Fault::Closed),
         }
     })

@@ -16,16 +16,26 @@ macro_rules! prefix {
 /// The well-known name, and with it the major version of the whole contract.
 pub const BUS: &str = concat!(prefix!(), ".Tcnd1");
 
-/// The object with [`MANAGER`], [`CONTACTS`] and the object manager: [`BUS`]
-/// in path form.
+/// The object with everything but the adapters and the log: [`BUS`] in path
+/// form.
 pub const ROOT: &str = "/org/tcncoalition/Tcnd1";
 
 /// State and control.
 pub const MANAGER: &str = concat!(prefix!(), ".Tcnd1.Manager");
 /// One Bluetooth adapter.
 pub const ADAPTER: &str = concat!(prefix!(), ".Tcnd1.Adapter");
-/// Totals of the contact log.
+/// The contact log.
 pub const CONTACTS: &str = concat!(prefix!(), ".Tcnd1.Contacts");
+
+/// Reports: our own, and those of others.
+pub const REPORTS: &str = concat!(prefix!(), ".Tcnd1.Reports");
+/// What the reports of others mean for us.
+pub const EXPOSURES: &str = concat!(prefix!(), ".Tcnd1.Exposures");
+/// The end of it all.
+pub const PRIVACY: &str = concat!(prefix!(), ".Tcnd1.Privacy");
+
+/// What has to be said to `Privacy.WipeAll`, so that nobody does it by mistake.
+pub const WIPE_PHRASE: &str = "destroy everything";
 
 /// systemd's interface to the log of a service, LogControl1(5).
 pub const LOG_CONTROL: &str = "org.freedesktop.LogControl1";
@@ -58,6 +68,14 @@ pub mod error {
     pub const INVALID_RANGE: &str = concat!(prefix!(), ".Tcnd1.Error.InvalidRange");
     /// No such thing.
     pub const NOT_FOUND: &str = concat!(prefix!(), ".Tcnd1.Error.NotFound");
+    /// Nothing to report in that time.
+    pub const NO_DATA: &str = concat!(prefix!(), ".Tcnd1.Error.NoData");
+    /// A memo that would tell whose a report is.
+    pub const MEMO_REFUSED: &str = concat!(prefix!(), ".Tcnd1.Error.MemoRefused");
+    /// A file that holds no reports, or breaks off.
+    pub const MALFORMED: &str = concat!(prefix!(), ".Tcnd1.Error.Malformed");
+    /// A report gives something away, and nobody said that the person agrees.
+    pub const CONSENT_REQUIRED: &str = concat!(prefix!(), ".Tcnd1.Error.ConsentRequired");
     /// The bus's own name for an argument that is not understood.
     pub const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
     /// The bus's own name for something this program cannot do.
@@ -72,6 +90,18 @@ pub mod action {
     pub const RELOAD: &str = concat!(prefix!(), ".tcnd1.reload");
     /// See totals of the contact log.
     pub const CONTACTS_READ: &str = concat!(prefix!(), ".tcnd1.contacts-read");
+    /// Take the contact log out of the machine.
+    pub const CONTACTS_EXPORT: &str = concat!(prefix!(), ".tcnd1.contacts-export");
+    /// Destroy contacts, or everything.
+    pub const ERASE: &str = concat!(prefix!(), ".tcnd1.erase");
+    /// Make, see and delete reports of our own.
+    pub const REPORT_CREATE: &str = concat!(prefix!(), ".tcnd1.report-create");
+    /// Take a report of our own out of the machine.
+    pub const REPORT_PUBLISH: &str = concat!(prefix!(), ".tcnd1.report-publish");
+    /// Look for ourselves in reports of others.
+    pub const REPORT_IMPORT: &str = concat!(prefix!(), ".tcnd1.report-import");
+    /// See exposures, and what becomes of them.
+    pub const EXPOSURES_READ: &str = concat!(prefix!(), ".tcnd1.exposures-read");
 }
 
 #[cfg(test)]

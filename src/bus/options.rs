@@ -61,3 +61,9 @@ fn refusal(known: Known) -> Error {
         known.join(", ")
     ))
 }
+
+/// The number that `text` is in decimal digits, written the one way there is.
+pub(super) fn decimal(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}

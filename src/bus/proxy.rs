@@ -3,10 +3,18 @@
 //! tcnctl, the indicator and the tests of the bus all speak through these.
 //! What a reply holds is described once here and used at both ends.
 
+mod reports;
+
 use std::collections::HashMap;
 
-use zbus::{DeserializeDict, OwnedObjectPath, OwnedVariant, SerializeDict, Type, Variant, proxy};
+use zbus::{
+    DeserializeDict, Fd, OwnedObjectPath, OwnedVariant, SerializeDict, Type, Variant, proxy,
+};
 
+pub(super) use self::reports::earlier;
+pub use self::reports::{
+    Created, Disclosure, Exposure, ExposuresProxy, Imported, OwnReport, PrivacyProxy, ReportsProxy,
+};
 pub use super::choice::{BusChoice, UnknownBus, Unreachable, connect};
 use crate::daemon;
 use crate::engine::ATTENUATION_BOUNDS_DB;
@@ -154,6 +162,13 @@ pub trait Contacts {
     /// Counters and sizes.
     #[zbus(allow_interactive_auth)]
     fn get_statistics(&self) -> zbus::Result<Statistics>;
+    /// Writes the rows to a file; options `format`, `raw`, `from`, `to`.
+    /// Answers with how many.
+    #[zbus(allow_interactive_auth)]
+    fn export_log(&self, file: Fd<'_>, options: HashMap<&str, Variant<'_>>) -> zbus::Result<u64>;
+    /// Destroys the contacts that began in a span; answers with how many.
+    #[zbus(allow_interactive_auth)]
+    fn erase(&self, from: u64, to: u64) -> zbus::Result<u64>;
 }
 
 /// The answer of `Contacts.GetSummary`.
@@ -206,17 +221,13 @@ pub struct PauseHold {
 
 impl From<store::Summary> for Summary {
     fn from(totals: store::Summary) -> Self {
-        let bounds = ATTENUATION_BOUNDS_DB
-            .map(|bound| u8::try_from(bound).unwrap_or(u8::MAX))
-            .into_iter()
-            .chain([u8::MAX]);
         let day = |day: &store::Bucket| (day.start.0, clamped(day.numbers), clamped(day.sightings));
         Self {
             numbers: clamped(totals.numbers),
             sightings: clamped(totals.sightings),
             oldest: totals.oldest.map(|oldest| oldest.0),
             per_day: totals.per_day.iter().map(day).collect(),
-            attenuation: bounds.zip(totals.attenuation.map(clamped)).collect(),
+            attenuation: attenuation(totals.attenuation.map(clamped)),
         }
     }
 }
@@ -234,6 +245,12 @@ impl From<daemon::Statistics> for Statistics {
             rows: counted.rows,
         }
     }
+}
+
+/// Counts by attenuation, each with its bound in dB; 255 is the rest.
+fn attenuation(counts: [u32; 4]) -> Vec<(u8, u32)> {
+    let bounds = ATTENUATION_BOUNDS_DB.map(|bound| u8::try_from(bound).unwrap_or(u8::MAX));
+    bounds.into_iter().chain([u8::MAX]).zip(counts).collect()
 }
 
 /// A count as the bus carries it; it stops at the greatest u.

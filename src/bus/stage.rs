@@ -3,7 +3,8 @@
 //! The daemon publishes snapshots; the stage compares each with the one shown
 //! before, and says the difference: one `PropertiesChanged` an object, and the
 //! object manager's signals for adapters that came or went. There is no other
-//! source of signals, so what is not in a snapshot cannot leak through one.
+//! source of broadcasts, so what is not in a snapshot cannot leak through one.
+//! How many exposures are unseen is told by name to those who subscribed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,13 +14,16 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Variant, fdo};
 
 use super::adapter::{self, Adapter};
-use super::bouncer::Bouncer;
 use super::contacts::Contacts;
 use super::departures::Departures;
-use super::log_control::{Log, LogControl};
+use super::exposures::{self, Exposures};
+use super::log_control::LogControl;
 use super::manager::{self, Manager};
-use super::{Fault, names};
-use crate::daemon::{Handle, Snapshot};
+use super::privacy::Privacy;
+use super::reports::Reports;
+use super::transfer::Transfers;
+use super::{Fault, Service, names};
+use crate::daemon::Snapshot;
 use crate::radio;
 
 pub(super) struct Stage {
@@ -27,52 +31,95 @@ pub(super) struct Stage {
     shown: Arc<Snapshot>,
     /// The adapters that have an object, by path.
     adapters: BTreeMap<String, watch::Sender<radio::Adapter>>,
+    /// Who is told of exposures.
+    subscribers: Arc<Departures>,
 }
 
 impl Stage {
     /// Puts everything up that `first` shows.
     pub(super) async fn set(
         connection: Connection,
-        handle: Handle,
+        service: Service,
         first: Arc<Snapshot>,
-        bouncer: Arc<Bouncer>,
-        log: Arc<dyn Log>,
     ) -> zbus::Result<Self> {
+        let mut stage = Self {
+            connection,
+            shown: Arc::clone(&first),
+            adapters: BTreeMap::new(),
+            subscribers: Arc::default(),
+        };
+        stage.show_rooms(service).await?;
+        stage.show_adapters(&first).await?;
+        Ok(stage)
+    }
+
+    /// The interfaces that are always there.
+    async fn show_rooms(&self, service: Service) -> zbus::Result<()> {
+        let (handle, log) = (service.handle, service.log);
+        let bouncer = Arc::new(service.bouncer);
+        let transfers = Arc::new(Transfers::new(service.patience));
         let manager = Manager {
-            departures: Departures::new(handle.clone()),
+            departures: Departures::default(),
             handle: handle.clone(),
             bouncer: Arc::clone(&bouncer),
             log: Arc::clone(&log),
         };
         let contacts = Contacts {
+            handle: handle.clone(),
+            bouncer: Arc::clone(&bouncer),
+            transfers: Arc::clone(&transfers),
+            sheets: service.sheets,
+        };
+        let reports = Reports {
+            handle: handle.clone(),
+            bouncer: Arc::clone(&bouncer),
+            transfers,
+        };
+        let exposures = Exposures {
+            handle: handle.clone(),
+            bouncer: Arc::clone(&bouncer),
+            subscribers: Arc::clone(&self.subscribers),
+        };
+        let privacy = Privacy {
             handle,
             bouncer: Arc::clone(&bouncer),
         };
-        let server = connection.object_server();
+        let server = self.connection.object_server();
         server.at(names::ROOT, manager).await?;
         server.at(names::ROOT, contacts).await?;
+        server.at(names::ROOT, reports).await?;
+        server.at(names::ROOT, exposures).await?;
+        server.at(names::ROOT, privacy).await?;
         server.at(names::ROOT, fdo::ObjectManager).await?;
         let log_control = LogControl { log, bouncer };
         server.at(names::LOG_CONTROL_PATH, log_control).await?;
-        let mut stage = Self {
-            connection,
-            shown: Arc::clone(&first),
-            adapters: BTreeMap::new(),
-        };
-        stage.show_adapters(&first).await?;
-        Ok(stage)
+        Ok(())
     }
 
-    /// Shows snapshots until nobody makes them any more.
+    /// Shows snapshots, and tells of exposures, until nobody makes them any
+    /// more.
     pub(super) async fn forward(
         mut self,
         mut snapshots: watch::Receiver<Arc<Snapshot>>,
+        mut unseen: watch::Receiver<u32>,
     ) -> Result<(), Fault> {
-        while snapshots.changed().await.is_ok() {
-            let next = Arc::clone(&snapshots.borrow_and_update());
-            self.show(next).await?;
+        loop {
+            tokio::select! {
+                // An exposure is told before what the daemon shows after it.
+                biased;
+                Ok(()) = unseen.changed() => {
+                    let unseen = *unseen.borrow_and_update();
+                    exposures::tell(&self.connection, &self.subscribers, unseen).await?;
+                }
+                more = snapshots.changed() => {
+                    if more.is_err() {
+                        return Ok(());
+                    }
+                    let next = Arc::clone(&snapshots.borrow_and_update());
+                    self.show(next).await?;
+                }
+            }
         }
-        Ok(())
     }
 
     /// Adapters come before the manager speaks of them, and go after it has

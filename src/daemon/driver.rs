@@ -11,12 +11,15 @@
 //! would look alive and be deaf.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::clock::{self, Alarm, Jumps};
+use super::exposures::Unseen;
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
 use super::{Mailbox, Snapshot, chance};
@@ -102,6 +105,11 @@ pub(super) struct Driver {
     pub(super) corrupt: bool,
     pub(super) reread: Reread,
     pub(super) notifier: Notifier,
+    /// One import at a time.
+    pub(super) imports: Arc<Semaphore>,
+    /// Set to end the import under way.
+    pub(super) importing: Arc<AtomicBool>,
+    pub(super) unseen: Arc<Unseen>,
     radio_known: bool,
     consent: bool,
     saved_pause: Pause,
@@ -206,6 +214,9 @@ impl Driver {
             corrupt,
             reread,
             notifier: Notifier::new(),
+            imports: Arc::new(Semaphore::new(1)),
+            importing: Arc::default(),
+            unseen: Arc::new(mailbox.unseen.clone()),
             radio_known: false,
             consent: resume.consent,
             saved_pause: resume.pause,
@@ -218,6 +229,7 @@ impl Driver {
     }
 
     async fn begin(&mut self, now: Moment) {
+        self.recount();
         if self.corrupt {
             tracing::error!("a damaged contact log was set aside; a new one was begun");
         }
@@ -230,6 +242,13 @@ impl Driver {
     /// was last asked over the bus.
     pub(super) fn consents(&self) -> bool {
         self.settings.consent.unwrap_or(self.consent)
+    }
+
+    /// No decision of anybody's is remembered, and no file is damaged.
+    pub(super) fn as_installed(&mut self) {
+        self.consent = false;
+        self.saved_pause = Pause::No;
+        self.corrupt = false;
     }
 
     /// Publishes what changed and sets the alarm. After a mere sighting there
@@ -330,7 +349,10 @@ impl Driver {
 
     async fn store_event(&mut self, event: store::Event) -> Result<(), Fault> {
         let input = match event {
-            store::Event::Stored(seq) => Input::Stored(Seq(seq)),
+            store::Event::Stored(seq) => {
+                self.recount();
+                Input::Stored(Seq(seq))
+            }
             store::Event::NotStored(_, fault @ store::Fault::Corrupt(_))
             | store::Event::Trouble(fault @ store::Fault::Corrupt(_)) => {
                 return Err(Fault::StoreDamaged(fault));
@@ -417,6 +439,7 @@ impl Driver {
     /// Leaves the air, writes what is not written, closes the database.
     async fn stop(mut self, events: &mut mpsc::Receiver<radio::Event>) {
         self.notifier.stopping();
+        self.end_import();
         let airing = self.status.advertising || self.status.scanning;
         self.tell(clock::now(), Input::Consent(false)).await;
         if airing {

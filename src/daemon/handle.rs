@@ -12,9 +12,13 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::log::LogRequest;
+use super::others::OthersRequest;
+use super::own::OwnRequest;
 use crate::engine::{Pause, UnixTime};
+use crate::protocol::memo::MemoConcern;
 use crate::radio;
-use crate::store::{Bucket, Summary};
+use crate::store::{self, Bucket, Summary};
 
 /// All that is public of the daemon at one instant. It holds no number, no
 /// key, no contact and no address: whatever is in here may reach everyone.
@@ -103,12 +107,41 @@ pub enum Refusal {
     /// An argument is too long or out of range.
     #[error("{0}")]
     InvalidArgument(&'static str),
+    /// Nothing of ours was on the air then, or all of it is reported already.
+    #[error("{0}")]
+    NoData(&'static str),
+    /// The memo would link reports that nothing else links.
+    #[error(transparent)]
+    Memo(MemoConcern),
+    /// No such report of ours.
+    #[error("no report with this id")]
+    NoSuchReport,
+    /// No such exposure.
+    #[error("no exposure with this id")]
+    NoSuchExposure,
+    /// What was to be imported could not be read, or holds no report.
+    #[error("{0}")]
+    Unreadable(&'static str),
+    /// Somebody else does the same just now.
+    #[error("{0}")]
+    InUse(&'static str),
+    /// An import was ended by a wipe, or with the daemon.
+    #[error("the import was ended before its end: everything was wiped, or the daemon ends")]
+    Stopped,
     /// The store could not answer.
     #[error("the contact log cannot be read or written now")]
     Storage,
     /// The daemon is on its way out.
     #[error("the daemon is shutting down")]
     Gone,
+}
+
+impl From<store::Fault> for Refusal {
+    /// Whoever asked is told that it failed; why is for the log.
+    fn from(fault: store::Fault) -> Self {
+        tracing::warn!(%fault, "the store could not answer");
+        Self::Storage
+    }
 }
 
 /// Counters since the start, and the size of the log.
@@ -186,6 +219,12 @@ pub enum Request {
     SelfTest(Reply<Vec<Check>>),
     /// How long the number on the air has been there; `None` if none is.
     TcnAge(Reply<Option<Duration>>),
+    /// About the contact log as a whole.
+    Log(LogRequest),
+    /// About reports of our own.
+    Own(OwnRequest),
+    /// About reports of others.
+    Others(OthersRequest),
 }
 
 /// The public end.
@@ -193,6 +232,7 @@ pub enum Request {
 pub struct Handle {
     requests: mpsc::Sender<Request>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
+    unseen: watch::Receiver<u32>,
 }
 
 /// The driver's end.
@@ -202,6 +242,8 @@ pub struct Mailbox {
     pub requests: mpsc::Receiver<Request>,
     /// Where the newest snapshot is published.
     pub snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Where the number of exposures not seen yet is told, after each change.
+    pub unseen: watch::Sender<u32>,
 }
 
 impl Handle {
@@ -212,11 +254,18 @@ impl Handle {
     pub fn new(first: Snapshot) -> (Self, Mailbox) {
         let (requests, inbox) = mpsc::channel(Self::DEPTH);
         let (publish, snapshot) = watch::channel(Arc::new(first));
+        let (count, unseen) = watch::channel(0);
         let mailbox = Mailbox {
             requests: inbox,
             snapshot: publish,
+            unseen: count,
         };
-        (Self { requests, snapshot }, mailbox)
+        let handle = Self {
+            requests,
+            snapshot,
+            unseen,
+        };
+        (handle, mailbox)
     }
 
     /// The newest snapshot.
@@ -227,6 +276,12 @@ impl Handle {
     /// Snapshots as they come; slow readers see only the newest.
     pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.snapshot.clone()
+    }
+
+    /// How many exposures nobody has seen yet, each time they change. Not for
+    /// everyone: that there is one is about a person's health.
+    pub fn watch_unseen(&self) -> watch::Receiver<u32> {
+        self.unseen.clone()
     }
 
     /// Sends the request that `ask` makes and waits for its answer.

@@ -7,16 +7,26 @@
 mod chance;
 pub mod clock;
 mod driver;
+mod exposures;
 mod handle;
+mod import;
+mod log;
 mod notify;
+mod others;
+mod own;
 mod publish;
 mod requests;
 
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
+pub use exposures::{ExposureId, KnownExposure};
 pub use handle::{
     Check, Handle, Hold, Mailbox, PauseRequest, Problem, Refusal, Reply, Request, Snapshot, State,
     Statistics,
 };
+pub use import::{BUDGET, Import, Imported, LONGEST_LABEL};
+pub use log::LogRequest;
+pub use others::OthersRequest;
+pub use own::{LONGEST_NOTE, OwnRequest, ReportRequest, Reported};
 
 pub use notify::ready;
 pub use publish::starting;

@@ -12,7 +12,6 @@ use super::clock;
 use super::driver::Driver;
 use super::{Check, PauseRequest, Refusal, Reply, Request, Statistics};
 use crate::engine::{Hold, Input};
-use crate::store;
 
 /// Longest pause, in days; more is "until resumed".
 const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -35,15 +34,14 @@ impl Driver {
             Request::Summary(from, to, reply) => {
                 self.write_out().await;
                 let store = self.store.clone();
-                later(reply, async move { store.summary(from, to).await });
+                later(reply, async move { Ok(store.summary(from, to).await?) });
             }
             Request::Histogram(from, to, bucket, reply) => {
                 self.write_out().await;
                 let store = self.store.clone();
-                later(
-                    reply,
-                    async move { store.histogram(from, to, bucket).await },
-                );
+                later(reply, async move {
+                    Ok(store.histogram(from, to, bucket).await?)
+                });
             }
             Request::Statistics(reply) => self.statistics(reply).await,
             Request::Reload(reply) => give(reply, self.reload_asked().await),
@@ -53,6 +51,9 @@ impl Driver {
                 let since = self.engine.view(now).airing_since;
                 give(reply, Ok(since.map(|since| now.boot.saturating_sub(since))));
             }
+            Request::Log(request) => self.answer_log(request).await,
+            Request::Own(request) => self.answer_own(request).await,
+            Request::Others(request) => self.answer_others(request).await,
         }
     }
 
@@ -199,25 +200,19 @@ impl Driver {
     }
 
     /// Hands the store what the engine still holds, so that answers are whole.
-    async fn write_out(&mut self) {
+    pub(super) async fn write_out(&mut self) {
         self.engine.flush(clock::now());
         self.carry_out().await;
     }
 }
 
-fn give<T>(reply: Reply<T>, answer: Result<T, Refusal>) {
+pub(super) fn give<T>(reply: Reply<T>, answer: Result<T, Refusal>) {
     let _ = reply.send(answer);
 }
 
-fn later<T: Send + 'static>(
+pub(super) fn later<T: Send + 'static>(
     reply: Reply<T>,
-    answer: impl Future<Output = Result<T, store::Fault>> + Send + 'static,
+    answer: impl Future<Output = Result<T, Refusal>> + Send + 'static,
 ) {
-    tokio::spawn(async move {
-        let answer = answer.await.map_err(|fault| {
-            tracing::warn!(%fault, "the store could not answer");
-            Refusal::Storage
-        });
-        give(reply, answer);
-    });
+    tokio::spawn(async move { give(reply, answer.await) });
 }

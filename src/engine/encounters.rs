@@ -160,6 +160,13 @@ impl Encounters {
         batch
     }
 
+    /// Drops the runs that began in `[from, to)`, and their growth.
+    pub(super) fn erase(&mut self, from: UnixTime, to: UnixTime) {
+        self.runs
+            .retain(|_, run| run.start < from || run.start >= to);
+        self.dirty = self.runs.values().any(|run| run.growth.is_some());
+    }
+
     /// Whether there is growth that no harvest has taken.
     pub(super) fn dirty(&self) -> bool {
         self.dirty
@@ -414,6 +421,25 @@ mod tests {
             (2, -40, -50)
         );
         assert_eq!((again[0].start, again[0].end), (at(0).wall, at(61).wall));
+    }
+
+    #[test]
+    fn what_is_erased_does_not_grow_back() {
+        let mut encounters = Encounters::default();
+        encounters.hear(at(0), sighting(1, Some(-60)));
+        encounters.hear(at(100), sighting(2, Some(-60)));
+        encounters.harvest(at(101));
+        encounters.hear(at(110), sighting(1, Some(-60)));
+        encounters.hear(at(110), sighting(2, Some(-60)));
+        encounters.erase(at(0).wall, at(100).wall);
+        encounters.hear(at(120), sighting(1, Some(-60)));
+        let starts = encounters.harvest(at(121));
+        let starts: Vec<_> = starts.iter().map(|c| (c.tcn, c.start)).collect();
+        assert_eq!(
+            starts,
+            [(number(1), at(120).wall), (number(2), at(100).wall)],
+            "the first is a new contact"
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Pause, Policy};
+use super::{Pause, Policy, UnixTime};
 use crate::protocol::TemporaryContactNumber;
 
 /// One thing that happened, told with the [`Moment`](super::Moment) of it.
@@ -24,6 +24,12 @@ pub enum Input {
     /// A report is about to use the key in use: no number of it goes on the
     /// air from here on, and the one that is there leaves it.
     EndKey,
+    /// Contacts that began in this span, up to but not including its end, were
+    /// destroyed: what still grows of them goes too.
+    Erased(UnixTime, UnixTime),
+    /// Everything was destroyed: contacts, keys, the memory of our own numbers.
+    /// Told while nothing is wanted on the air.
+    Wiped,
     /// The radio can be used; `can_air` tells whether for broadcasting too.
     RadioUp {
         /// An advert would be taken and would not show the device's address.

@@ -166,6 +166,16 @@ impl Engine {
                 self.rotation.drop_key();
                 Event::KeyEnded
             }
+            Input::Erased(from, to) => {
+                self.erase(from, to);
+                Event::Look
+            }
+            Input::Wiped => {
+                self.rotation.drop_key();
+                self.own = OwnNumbers::default();
+                self.erase(UnixTime(0), UnixTime(u64::MAX));
+                Event::KeyEnded
+            }
             Input::RadioUp { can_air } => {
                 self.radio = RadioState::Up { can_air };
                 Event::Look
@@ -289,6 +299,13 @@ impl Engine {
                 self.next_flush = now.boot + self.policy.flush;
             }
             self.encounters.hear(now, sighting);
+        }
+    }
+
+    fn erase(&mut self, from: UnixTime, to: UnixTime) {
+        self.encounters.erase(from, to);
+        for batch in self.saving.values_mut() {
+            batch.retain(|contact| contact.start < from || contact.start >= to);
         }
     }
 

@@ -84,9 +84,9 @@ pub enum Fault {
     /// The file is damaged; at the next start it is set aside.
     #[error("the contact log is damaged; restart tcnd to set it aside and begin a new one")]
     Corrupt(#[source] ffi::Error),
-    /// A file could not be overwritten or removed.
+    /// A file could not be made, overwritten or removed.
     #[error(
-        "a file of the contact log cannot be removed: check the permissions of the state directory"
+        "a file of the contact log cannot be made or removed: check the permissions of the state directory"
     )]
     Files(io::ErrorKind),
     /// A damaged database that was set aside is due, and stays.

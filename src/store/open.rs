@@ -21,6 +21,7 @@ use super::ledger::{self, Resume};
 use super::log;
 use super::migrations::{self, FORMAT};
 use super::schema::{self, APPLICATION_ID};
+use super::sheet;
 use super::thread::{Event, Store};
 use super::{Fault, OpenError};
 
@@ -59,6 +60,7 @@ pub struct Opened {
 pub fn open(directory: &Path) -> Result<Opened, OpenError> {
     make_private(directory)?;
     let lock = lock(directory)?;
+    sheet::sweep(directory).map_err(|source| at(directory, source))?;
     let path = directory.join(DATABASE);
     let (whole, set_aside) = match open_whole(&path)? {
         Some(whole) => (whole, None),
@@ -92,7 +94,7 @@ pub(super) fn anew(directory: &Path) -> Result<Connection, Fault> {
     Ok(db)
 }
 
-fn flags() -> OpenFlags {
+pub(super) fn flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 

@@ -83,13 +83,17 @@ impl Store {
             .await
     }
 
-    /// Keeps a match, durably.
+    /// Keeps matches, durably, all or none; what became of each, in their
+    /// order.
     ///
     /// # Errors
     /// If the database cannot be written; then nothing is kept.
-    pub async fn record_match(&self, found: NewMatch) -> Result<Recorded, Fault> {
-        self.ask(move |owner| Ok(owner.transact(Durable::PowerLoss, |t| record(t, &found))?))
-            .await
+    pub async fn record_matches(&self, found: Vec<NewMatch>) -> Result<Vec<Recorded>, Fault> {
+        self.ask(move |owner| {
+            let record = |t: &Transaction<'_>| found.iter().map(|found| record(t, found)).collect();
+            Ok(owner.transact(Durable::PowerLoss, record)?)
+        })
+        .await
     }
 
     /// All matched reports whose contacts are in the log, the oldest first.

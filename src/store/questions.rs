@@ -22,7 +22,7 @@ pub struct Size {
 }
 
 /// Where a page of contacts begins: behind one that was read before.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub(super) quarter: u64,
     pub(super) tcn: Option<TemporaryContactNumber>,

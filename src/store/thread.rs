@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, TransactionBehavior};
 use rustix::io::Errno;
@@ -57,6 +59,8 @@ pub struct Store {
     work: mpsc::Sender<Work>,
     /// Weak, so that events end when the thread does, however it ends.
     events: mpsc::WeakSender<Event>,
+    /// Once set, questions of this clone are not answered any more.
+    stop: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -81,6 +85,7 @@ impl Store {
         let store = Self {
             work,
             events: answers,
+            stop: Arc::default(),
         };
         Ok((store, outbox))
     }
@@ -118,15 +123,33 @@ impl Store {
         }
     }
 
+    /// A way to the store that ends when `stop` is set: what is asked by it and
+    /// comes to be answered later is refused. So work that takes long cannot
+    /// write behind a wipe that was asked for after `stop` was set.
+    #[must_use]
+    pub fn until(&self, stop: Arc<AtomicBool>) -> Self {
+        Self {
+            stop,
+            ..self.clone()
+        }
+    }
+
     /// Has the owner answer a question, behind all work sent before.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Owner) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
         let (answer, answered) = oneshot::channel();
-        let question: Question = Box::new(|owner| {
+        let stop = Arc::clone(&self.stop);
+        let question: Question = Box::new(move |owner| {
+            let stopped = stop.load(Ordering::Acquire);
+            let answered = if stopped {
+                Err(Fault::Closed)
+            } else {
+                question(owner)
+            };
             // Whoever asked may have gone away meanwhile.
-            let _ = answer.send(question(owner));
+            let _ = answer.send(answered);
         });
         if let Some((_, fault)) = self.try_send(Work::Question(question)) {
             return Err(fault);

@@ -7,7 +7,7 @@
 //! is the cure for that.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -20,31 +20,33 @@ impl Owner {
         // Closed first: SQLite must not write into a file that is going.
         let open = std::mem::replace(&mut self.db, Connection::open_in_memory()?);
         open.close().map_err(|(_, error)| Fault::from(error))?;
-        let gone = destroy(&self.directory);
+        // With its companions, what was set aside, and what was handed out.
+        let gone = destroy(&self.directory, DATABASE);
         self.db = open::anew(&self.directory)?;
         gone.map_err(|error| Fault::Files(error.kind()))
     }
 }
 
-/// Overwrites and removes the database, its companions, and what was set aside.
-fn destroy(directory: &Path) -> io::Result<()> {
+/// Overwrites and removes the files whose names begin with `prefix`.
+pub(super) fn destroy(directory: &Path, prefix: &str) -> io::Result<()> {
     for entry in directory.read_dir()? {
         let entry = entry?;
         let ours = entry
             .file_name()
             .as_encoded_bytes()
-            .starts_with(DATABASE.as_bytes());
+            .starts_with(prefix.as_bytes());
         if ours && entry.file_type()?.is_file() {
-            overwrite(&entry.path())?;
+            overwrite(&mut OpenOptions::new().write(true).open(entry.path())?)?;
             std::fs::remove_file(entry.path())?;
         }
     }
     File::open(directory)?.sync_all()
 }
 
-fn overwrite(path: &Path) -> io::Result<()> {
+/// Fills a file with zeros, and cuts it to nothing.
+pub(super) fn overwrite(file: &mut File) -> io::Result<()> {
     static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    let mut file = OpenOptions::new().write(true).open(path)?;
+    file.rewind()?;
     let mut left = file.metadata()?.len();
     while left > 0 {
         let step = usize::try_from(left).map_or(ZEROS.len(), |left| left.min(ZEROS.len()));

@@ -58,6 +58,9 @@ fn the_bus_policy_is_these_rules() {
         "org.freedesktop.DBus.Properties",
         names::MANAGER,
         names::CONTACTS,
+        names::REPORTS,
+        names::EXPOSURES,
+        names::PRIVACY,
     ];
     let mut expected = vec![format!("user=tcnd allow own={}", names::BUS)];
     expected.extend(open.map(|interface| {
@@ -92,15 +95,20 @@ fn polkit_knows_the_actions_and_who_owns_them() {
             (action.attribute("id").unwrap(), defaults)
         })
         .collect();
+    let administrators = ["auth_admin", "no", "auth_admin_keep"];
+    let each_time = ["auth_admin", "no", "auth_admin"];
     assert_eq!(
         actions,
         BTreeMap::from([
             (action::CONTROL, ["auth_admin", "no", "yes"]),
             (action::RELOAD, ["auth_admin_keep"; 3]),
-            (
-                action::CONTACTS_READ,
-                ["auth_admin", "no", "auth_admin_keep"]
-            ),
+            (action::CONTACTS_READ, administrators),
+            (action::EXPOSURES_READ, administrators),
+            (action::CONTACTS_EXPORT, administrators),
+            (action::REPORT_CREATE, each_time),
+            (action::REPORT_PUBLISH, each_time),
+            (action::REPORT_IMPORT, administrators),
+            (action::ERASE, each_time),
         ])
     );
 }
@@ -137,12 +145,40 @@ fn the_unit_answers_to_the_bus() {
 /// No engine for JavaScript here: what the rules name has to exist.
 #[test]
 fn the_rules_name_actions_that_exist() {
-    let named: BTreeSet<_> = RULES
-        .split('"')
-        .filter(|word| word.starts_with("org."))
-        .collect();
-    assert_eq!(named, [action::CONTROL, action::CONTACTS_READ].into());
-    assert!(RULES.contains("subject.local && subject.active && subject.isInGroup(\"tcnd\")"));
+    let named = |list: &str| -> BTreeSet<&str> {
+        let (_, rest) = RULES.split_once(&format!("var {list} = [")).unwrap();
+        let (list, _) = rest.split_once("];").unwrap();
+        list.split('"')
+            .filter(|word| word.starts_with("org."))
+            .collect()
+    };
+    assert_eq!(
+        named("granted"),
+        [
+            action::CONTROL,
+            action::CONTACTS_READ,
+            action::EXPOSURES_READ,
+            action::REPORT_IMPORT,
+        ]
+        .into()
+    );
+    assert_eq!(
+        named("own"),
+        [
+            action::CONTACTS_EXPORT,
+            action::REPORT_CREATE,
+            action::REPORT_PUBLISH,
+            action::ERASE,
+        ]
+        .into()
+    );
+    for line in [
+        "if (!subject.local || !subject.active || !subject.isInGroup(\"tcnd\")) {\n        return polkit.Result.NOT_HANDLED;",
+        "if (granted.indexOf(action.id) >= 0) {\n        return polkit.Result.YES;",
+        "if (own.indexOf(action.id) >= 0) {\n        return polkit.Result.AUTH_SELF;",
+    ] {
+        assert!(RULES.contains(line), "{line}");
+    }
     assert!(KIOSK.contains("action.id.indexOf(\"org.tcncoalition.tcnd1.\") == 0"));
     assert!(KIOSK.contains("return polkit.Result.NO;"));
     assert!(

@@ -1,8 +1,8 @@
 //! The room `bus`, from outside.
 //!
-//! `contract`, `members`, `sums` and `signals` look at what the daemon says, over a
-//! socket pair, without any bus; `files` at the files beside it. `policy`,
-//! `questions` and `holds` ask who may hear it, on a private bus with the policy
+//! `contract`, `members`, `sums`, `log`, `reports` and `signals` look at what the
+//! daemon says, over a socket pair, without any bus; `files` at the files beside
+//! it. `policy`, `questions`, `holds` and `exposures` ask who may hear it, on a private bus with the policy
 //! file we ship, where callers are really other users: that needs root and
 //! dbus-daemon, and fails without.
 
@@ -12,13 +12,16 @@
 )]
 
 mod contract;
+mod exposures;
 mod files;
 mod holds;
+mod log;
 mod members;
 mod policy;
 mod polkit;
 mod puppet;
 mod questions;
+mod reports;
 mod rig;
 mod signals;
 mod sums;

@@ -2,14 +2,17 @@
 //! and what it is told when something is wrong.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::os::fd::OwnedFd;
 
 use tcnd::bus::proxy::{AdapterProxy, ContactsProxy, ManagerProxy, PauseHold};
 use tcnd::bus::{Bouncer, names};
 use tcnd::daemon::{Problem, Refusal, State};
+use tcnd::protocol::memo::MemoConcern;
 use tcnd::radio::{AddressKind, Trouble};
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
-use zbus::{DBusError, Variant};
+use zbus::{DBusError, Fd, Variant};
 
 use crate::contract::served;
 use crate::puppet::{COOKIE, busy, idle};
@@ -43,8 +46,8 @@ async fn properties_of_the_manager() {
     let rig = Pair::new(busy()).await;
     let manager = ManagerProxy::new(&rig.client).await.unwrap();
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manager.api_level().await.unwrap(), 1);
-    assert_eq!(manager.features().await.unwrap(), [""; 0]);
+    assert_eq!(manager.api_level().await.unwrap(), 2);
+    assert_eq!(manager.features().await.unwrap(), ["import", "export"]);
     assert!(manager.enabled().await.unwrap());
     assert_eq!(manager.state().await.unwrap(), "degraded");
     assert_eq!(
@@ -305,6 +308,21 @@ async fn refusals_keep_their_names() {
             Refusal::InvalidArgument("reason too long"),
             names::error::INVALID_ARGS,
         ),
+        (
+            Refusal::NoData("nothing was on the air"),
+            names::error::NO_DATA,
+        ),
+        (
+            Refusal::Memo(MemoConcern::TimeTooFine),
+            names::error::MEMO_REFUSED,
+        ),
+        (Refusal::NoSuchReport, names::error::NOT_FOUND),
+        (Refusal::NoSuchExposure, names::error::NOT_FOUND),
+        (
+            Refusal::Unreadable("there is no report in it"),
+            names::error::MALFORMED,
+        ),
+        (Refusal::InUse("another import runs"), names::error::BUSY),
         (Refusal::Storage, names::error::FAILED),
         (Refusal::Gone, names::error::NOT_READY),
     ] {
@@ -325,14 +343,15 @@ async fn every_method_refuses_a_stranger() {
             let signature = member.signature();
             let answer = soon(call(&rig.client, &interface, name, &signature)).await;
             assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED, "{name}");
-            tried.insert(name.clone());
+            tried.insert((interface.clone(), name.clone()));
         }
     }
-    assert_eq!(tried.len(), 10);
+    assert_eq!(tried.len(), 25);
     assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
 }
 
-/// Calls a member with the smallest arguments of this signature.
+/// Calls a member with the smallest arguments it takes: most are told by the
+/// signature.
 pub(crate) async fn call(
     client: &zbus::Connection,
     interface: &str,
@@ -353,8 +372,40 @@ pub(crate) async fn call(
             let span = (0_u64, 3600_u64, 3600_u32);
             client.call_method(to, at, on, member, &span).await
         }
+        "tt" => {
+            client
+                .call_method(to, at, on, member, &(0_u64, 1_u64))
+                .await
+        }
+        "s" => {
+            let exposure = interface == names::EXPOSURES;
+            let id = if exposure { "8-93600" } else { "3" };
+            client.call_method(to, at, on, member, &(id,)).await
+        }
+        "sa{sv}" => {
+            let asked = (names::WIPE_PHRASE, none());
+            client.call_method(to, at, on, member, &asked).await
+        }
+        "ha{sv}" => {
+            let asked = (nothing(), none());
+            client.call_method(to, at, on, member, &asked).await
+        }
+        "sha{sv}" => {
+            let asked = ("3", nothing(), none());
+            client.call_method(to, at, on, member, &asked).await
+        }
+        "yaytta{sv}" => {
+            let consent = options([("consent", true.into())]);
+            let asked = (1_u8, vec![0_u8], 0_u64, 1_u64, consent);
+            client.call_method(to, at, on, member, &asked).await
+        }
         other => panic!("no arguments known for {member}({other})"),
     }
+}
+
+fn nothing() -> Fd<'static> {
+    let file = File::options().read(true).write(true).open("/dev/null");
+    Fd::from(OwnedFd::from(file.unwrap()))
 }
 
 #[tokio::test]

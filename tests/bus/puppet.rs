@@ -2,16 +2,22 @@
 //! what it is asked, and answers what it is told to.
 
 use std::collections::BTreeSet;
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tcnd::daemon::{
-    Check, Handle, Hold, Mailbox, Pause, Problem, Refusal, Reply, Request, Snapshot, State,
+    Check, ExposureId, Handle, Hold, Import, Imported, KnownExposure, LogRequest, Mailbox,
+    OthersRequest, OwnRequest, Pause, Problem, Refusal, Reply, Reported, Request, Snapshot, State,
     Statistics,
 };
-use tcnd::engine::UnixTime;
+use tcnd::engine::{Contact, KeyId, RSSI_UNAVAILABLE, UnixTime};
+use tcnd::exchange::disclosure::{Part, Plan};
+use tcnd::exposure::{Carried, Exposure};
+use tcnd::protocol::memo::MemoConcern;
+use tcnd::protocol::{Memo, MemoType, RatchetIndex, ReportSpan, TemporaryContactNumber};
 use tcnd::radio;
-use tcnd::store::{Bucket, Summary};
+use tcnd::store::{Bucket, Departure, OwnReport, Place, Summary};
 use tokio::sync::{mpsc, watch};
 
 /// What the puppet answers to a pause.
@@ -30,6 +36,7 @@ impl Puppet {
         let Mailbox {
             mut requests,
             snapshot,
+            unseen,
         } = mailbox;
         let (tell, asked) = mpsc::unbounded_channel();
         let refusal: Arc<Mutex<Option<Refusal>>> = Arc::default();
@@ -37,6 +44,13 @@ impl Puppet {
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 let refusal = refuse.lock().unwrap().clone();
+                if let Request::Others(OthersRequest::Import(import, reply)) = request {
+                    read(import, refusal, reply, tell.clone());
+                    continue;
+                }
+                if matches!(request, Request::Others(OthersRequest::Mark(..))) {
+                    unseen.send_replace(UNSEEN);
+                }
                 let _ = tell.send(answer(request, refusal));
             }
         });
@@ -65,10 +79,31 @@ impl Puppet {
     }
 }
 
+fn give<T>(reply: Reply<T>, refusal: Option<Refusal>, value: T) {
+    let _ = reply.send(refusal.map_or(Ok(value), Err));
+}
+
+/// Reads what shall be imported on a thread, as the daemon does.
+fn read(
+    mut import: Import,
+    refusal: Option<Refusal>,
+    reply: Reply<Imported>,
+    tell: mpsc::UnboundedSender<String>,
+) {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = import.source.read_to_end(&mut bytes);
+        let (label, published) = (&import.label, import.published.map(|time| time.0));
+        let _ = tell.send(format!(
+            "Import {label:?} {published:?} {} bytes",
+            bytes.len()
+        ));
+        let broken = read.is_err().then_some(Refusal::Unreadable("it broke off"));
+        give(reply, refusal.or(broken), imported());
+    });
+}
+
 fn answer(request: Request, refusal: Option<Refusal>) -> String {
-    fn give<T>(reply: Reply<T>, refusal: Option<Refusal>, value: T) {
-        let _ = reply.send(refusal.map_or(Ok(value), Err));
-    }
     let asked = match &request {
         Request::Pause(pause, _) => format!(
             "Pause {}s {:?} {:?} {:?}",
@@ -90,6 +125,12 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Reload(_) => "Reload".to_owned(),
         Request::SelfTest(_) => "SelfTest".to_owned(),
         Request::TcnAge(_) => "TcnAge".to_owned(),
+        Request::Log(request) => log_asked(request),
+        Request::Own(request) => own_asked(request),
+        Request::Others(OthersRequest::Mark(id, dismissed, _)) => {
+            format!("Mark {id:?} {dismissed}")
+        }
+        Request::Others(_) => "Exposures".to_owned(),
     };
     match request {
         Request::Enable(reply)
@@ -104,8 +145,195 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Statistics(reply) => give(reply, refusal, statistics()),
         Request::SelfTest(reply) => give(reply, refusal, checks()),
         Request::TcnAge(reply) => give(reply, refusal, Some(Duration::from_secs(61))),
+        Request::Log(request) => answer_log(request, refusal),
+        Request::Own(request) => answer_own(request, refusal),
+        Request::Others(OthersRequest::Exposures(reply)) => give(reply, refusal, exposures()),
+        Request::Others(OthersRequest::Mark(_, _, reply)) => give(reply, refusal, ()),
+        Request::Others(OthersRequest::Import(..)) => unreachable!("it is read elsewhere"),
     }
     asked
+}
+
+fn log_asked(request: &LogRequest) -> String {
+    match request {
+        LogRequest::Page(..) => "Page".to_owned(),
+        LogRequest::Erase(from, to, _) => format!("Erase {} {}", from.0, to.0),
+        LogRequest::Wipe(_) => "Wipe".to_owned(),
+    }
+}
+
+fn answer_log(request: LogRequest, refusal: Option<Refusal>) {
+    match request {
+        LogRequest::Page(place, most, reply) => {
+            let behind = contacts()
+                .into_iter()
+                .filter(|contact| Place::behind(contact) > place);
+            give(reply, refusal, behind.take(most as usize).collect());
+        }
+        LogRequest::Erase(_, _, reply) => give(reply, refusal, 5),
+        LogRequest::Wipe(reply) => give(reply, refusal, ()),
+    }
+}
+
+fn own_asked(request: &OwnRequest) -> String {
+    match request {
+        OwnRequest::Preview(from, to, _) => format!("Preview {} {}", from.0, to.0),
+        OwnRequest::Make(asked, _) => format!(
+            "Make {} {} {:?} {:?} {:?} {}",
+            asked.from.0,
+            asked.to.0,
+            asked.memo.kind(),
+            asked.memo.data(),
+            asked.note,
+            asked.linkable,
+        ),
+        OwnRequest::List(_) => "List".to_owned(),
+        OwnRequest::Export(id, format, _) => format!("Export {id} {format:?}"),
+        OwnRequest::Delete(id, _) => format!("Delete {id}"),
+    }
+}
+
+fn answer_own(request: OwnRequest, refusal: Option<Refusal>) {
+    match request {
+        OwnRequest::Preview(from, _, reply) => {
+            let empty = Plan::default();
+            give(reply, refusal, if from.0 == 0 { empty } else { plan() });
+        }
+        OwnRequest::Make(_, reply) => {
+            let reported = Reported {
+                id: 3,
+                plan: plan(),
+                concerns: vec![MemoConcern::Long { have: 200 }],
+            };
+            give(reply, refusal, reported);
+        }
+        OwnRequest::List(reply) => give(reply, refusal, own_reports()),
+        OwnRequest::Export(_, _, reply) => give(reply, refusal, report_bytes()),
+        OwnRequest::Delete(_, reply) => give(reply, refusal, ()),
+    }
+}
+
+/// More than three pages, and more than a pipe holds. In order of quarters,
+/// within one not of time; every number in three of them.
+pub(crate) fn contacts() -> Vec<Contact> {
+    (0..3600_u32).map(contact).collect()
+}
+
+fn contact(n: u32) -> Contact {
+    let mut number = [0; 16];
+    number[..4].copy_from_slice(&(n % 1200).to_be_bytes());
+    let start = 900 * u64::from(n / 10) + u64::from(n % 10 * 370 % 900);
+    let silent = n % 7 == 3;
+    Contact {
+        tcn: TemporaryContactNumber::from_bytes(number),
+        start: UnixTime(start),
+        end: UnixTime(start + 60),
+        rssi_max: if silent { RSSI_UNAVAILABLE } else { -50 },
+        rssi_mean: if silent { RSSI_UNAVAILABLE } else { -60 },
+        count: 10,
+        attenuation: if silent { [0; 4] } else { [1, 2, 3, 4] },
+        bridged: silent,
+    }
+}
+
+pub(crate) fn plan() -> Plan {
+    let index = |index| RatchetIndex::new(index).unwrap();
+    let part = |key, from, to| Part {
+        key: KeyId(key),
+        span: ReportSpan::of_aired(index(2), index(4)).unwrap(),
+        numbers: 3,
+        from: UnixTime(from),
+        to: UnixTime(to),
+    };
+    Plan {
+        parts: vec![part(1, 1000, 2000), part(2, 2100, 3000)],
+        gaps: vec![(UnixTime(3000), UnixTime(4000))],
+        reported: 1,
+    }
+}
+
+/// One that is there, and one that was deleted after it had left.
+pub(crate) fn own_reports() -> Vec<OwnReport> {
+    let report = |id| OwnReport {
+        id,
+        created: UnixTime(5000),
+        deleted: None,
+        memo_type: MemoType::COVID_WATCH_V1,
+        memo: Some(memo()),
+        note: "for the doctor".to_owned(),
+        parts: 2,
+        numbers: 6,
+        from: UnixTime(1000),
+        to: UnixTime(3000),
+        departures: Vec::new(),
+    };
+    let deleted = OwnReport {
+        deleted: Some(UnixTime(9000)),
+        memo: None,
+        note: String::new(),
+        departures: vec![Departure {
+            at: UnixTime(6000),
+            how: "export-tcn".to_owned(),
+        }],
+        ..report(4)
+    };
+    vec![report(3), deleted]
+}
+
+fn memo() -> Memo {
+    Memo::new(MemoType::COVID_WATCH_V1, [1, 2, 3]).unwrap()
+}
+
+/// More than a pipe holds.
+pub(crate) fn report_bytes() -> Vec<u8> {
+    (0..200_000_u32).map(|n| (n % 251) as u8).collect()
+}
+
+pub(crate) fn imported() -> Imported {
+    Imported {
+        accepted: 1,
+        duplicate: 2,
+        bad_signature: 3,
+        malformed: 4,
+        too_large: 5,
+        new_exposures: 6,
+        updated: 7,
+    }
+}
+
+/// How many exposures nobody has seen after one was marked.
+pub(crate) const UNSEEN: u32 = 9;
+
+/// One of a person's own radio, and one through a bridge that was dismissed.
+pub(crate) fn exposures() -> Vec<KnownExposure> {
+    let direct = KnownExposure {
+        id: ExposureId {
+            report: 8,
+            start: UnixTime(86_400 + 7301),
+        },
+        exposure: Exposure {
+            start: UnixTime(86_400 + 7301),
+            end: UnixTime(86_400 + 9001),
+            duration: Duration::from_secs(901),
+            rssi_max: -57,
+            rssi_mean: -67,
+            sightings: 12,
+            attenuation: [1, 2, 3, 4],
+            carried: Carried::Direct,
+        },
+        memo: memo(),
+        sources: vec!["file".to_owned()],
+        published: UnixTime(200_000),
+        received: UnixTime(200_100),
+        seen: false,
+        dismissed: false,
+    };
+    let mut bridged = direct.clone();
+    bridged.id.report = 11;
+    bridged.exposure.rssi_max = RSSI_UNAVAILABLE;
+    bridged.exposure.carried = Carried::Bridged;
+    (bridged.seen, bridged.dismissed) = (true, true);
+    vec![direct, bridged]
 }
 
 pub(crate) fn summary() -> Summary {

@@ -6,8 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tcnd::bus::{self, Bouncer, Log, LogLevel, LogTarget};
-use tcnd::daemon::Snapshot;
+use tcnd::bus::{self, Bouncer, Log, LogLevel, LogTarget, Service};
+use tcnd::daemon::{Handle, Snapshot};
+use tcnd::store::Sheets;
+use tempfile::TempDir;
 use zbus::{Connection, Guid, connection};
 
 use crate::puppet::Puppet;
@@ -25,6 +27,30 @@ pub(crate) struct Pair {
     _server: Connection,
     pub(crate) puppet: Puppet,
     pub(crate) log: Arc<Diary>,
+    pub(crate) state: TempDir,
+}
+
+/// Waits for descriptors longer than any of these tests takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For tests of descriptors that stay idle; a busy machine must not make others
+/// look it.
+const IMPATIENCE: Duration = Duration::from_millis(300);
+
+/// All that is served besides, with a directory for sheets.
+pub(crate) fn service(
+    handle: Handle,
+    bouncer: Bouncer,
+    log: Arc<Diary>,
+    state: &TempDir,
+) -> Service {
+    Service {
+        handle,
+        bouncer,
+        log,
+        sheets: Sheets::new(state.path()),
+        patience: PATIENCE,
+    }
 }
 
 impl Pair {
@@ -34,6 +60,15 @@ impl Pair {
     }
 
     pub(crate) async fn with(first: Snapshot, bouncer: Bouncer) -> Self {
+        Self::waiting(first, bouncer, PATIENCE).await
+    }
+
+    /// A daemon that soon gives a descriptor up.
+    pub(crate) async fn impatient(first: Snapshot) -> Self {
+        Self::waiting(first, Bouncer::same_user(own_uid()), IMPATIENCE).await
+    }
+
+    async fn waiting(first: Snapshot, bouncer: Bouncer, patience: Duration) -> Self {
         let (here, there) = UnixStream::pair().unwrap();
         let server = connection::Builder::unix_stream(here)
             .server(Guid::generate())
@@ -43,15 +78,19 @@ impl Pair {
         let (server, client) = tokio::try_join!(server, client).unwrap();
         let (handle, puppet) = Puppet::new(first);
         let log = Arc::new(Diary::default());
-        let forward = bus::serve(server.clone(), handle, bouncer, log.clone())
-            .await
-            .unwrap();
+        let state = TempDir::new().unwrap();
+        let service = Service {
+            patience,
+            ..service(handle, bouncer, log.clone(), &state)
+        };
+        let forward = bus::serve(server.clone(), service).await.unwrap();
         tokio::spawn(forward);
         Self {
             client,
             _server: server,
             puppet,
             log,
+            state,
         }
     }
 }

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use zbus::{Connection, connection};
 
 use crate::puppet::Puppet;
-use crate::rig::{Diary, own_uid};
+use crate::rig::{Diary, own_uid, service};
 
 const POLICY: &str = include_str!("../../dbus/system.d/org.tcncoalition.Tcnd1.conf");
 
@@ -123,11 +123,12 @@ impl Town {
     ) -> Served {
         let (handle, puppet) = Puppet::new(first);
         let log = Arc::new(Diary::default());
-        let forward = bus::serve(connection.clone(), handle, bouncer, log.clone())
-            .await
-            .unwrap();
+        let state = TempDir::new().unwrap();
+        let service = service(handle, bouncer, log.clone(), &state);
+        let forward = bus::serve(connection.clone(), service).await.unwrap();
         tokio::spawn(forward);
         Served {
+            _state: state,
             connection,
             puppet,
             log,
@@ -136,6 +137,7 @@ impl Town {
 }
 
 pub(crate) struct Served {
+    _state: TempDir,
     pub(crate) connection: Connection,
     pub(crate) puppet: Puppet,
     pub(crate) log: Arc<Diary>,

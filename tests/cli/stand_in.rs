@@ -2,7 +2,7 @@
 //! and the real tcnctl before it.
 
 #[path = "../bus/puppet.rs"]
-mod puppet;
+pub(crate) mod puppet;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,8 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tcnd::bus::{self, Bouncer, BusChoice, Log, LogLevel, LogTarget};
+use tcnd::bus::{self, Bouncer, BusChoice, Log, LogLevel, LogTarget, Service};
 use tcnd::daemon::Snapshot;
+use tcnd::store::Sheets;
+use tempfile::TempDir;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Variant, fdo};
 
@@ -31,6 +33,7 @@ pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
 pub(crate) struct StandIn {
     pub(crate) place: Place,
     pub(crate) puppet: Puppet,
+    _sheets: TempDir,
     connection: Connection,
 }
 
@@ -46,10 +49,18 @@ impl StandIn {
         let address = BusChoice::Address(place.address.clone());
         let connection = bus::connect(&address).await.unwrap();
         let (handle, puppet) = Puppet::new(first);
-        let bouncer = Bouncer::same_user(uid);
-        let served = bus::serve(connection.clone(), handle, bouncer, Arc::new(Mute)).await;
+        let sheets = TempDir::new().unwrap();
+        let service = Service {
+            handle,
+            bouncer: Bouncer::same_user(uid),
+            log: Arc::new(Mute),
+            sheets: Sheets::new(sheets.path()),
+            patience: bus::PATIENCE,
+        };
+        let served = bus::serve(connection.clone(), service).await;
         tokio::spawn(served.unwrap());
         Self {
+            _sheets: sheets,
             place,
             puppet,
             connection,

@@ -4,6 +4,9 @@
     reason = "a test that cannot go on may panic, helpers included"
 )]
 
+mod machine;
+mod reports;
+
 use std::future::Future;
 use std::time::Duration;
 

@@ -76,7 +76,9 @@ const PLAN: [Room; 13] = [
     ),
     (
         "daemon",
-        &["protocol", "engine", "radio", "store", "config"],
+        &[
+            "protocol", "engine", "exposure", "exchange", "matching", "radio", "store", "config",
+        ],
         &[
             "tokio",
             "rand",
@@ -89,7 +91,9 @@ const PLAN: [Room; 13] = [
     ),
     (
         "bus",
-        &["daemon", "engine", "radio", "store"],
+        &[
+            "daemon", "engine", "exchange", "exposure", "protocol", "radio", "store",
+        ],
         &[
             "zbus",
             "zbus_polkit",
@@ -97,6 +101,7 @@ const PLAN: [Room; 13] = [
             "futures",
             "tracing",
             "serde",
+            "serde_json",
             "thiserror",
             "rustix",
         ],

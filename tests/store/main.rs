@@ -19,6 +19,7 @@ mod queue;
 mod reports;
 mod retention;
 mod schema;
+mod sheets;
 mod wipe;
 
 use std::path::Path;

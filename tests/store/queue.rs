@@ -1,6 +1,9 @@
 //! Work waits in a bounded queue: what does not fit is answered, not lost, and
 //! closing does what is waiting first.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use tcnd::engine::UnixTime;
 use tcnd::store::{Event, Fault};
 use tempfile::tempdir;
@@ -79,4 +82,16 @@ async fn the_last_clone_dropped_ends_the_thread() {
     assert!(bench.events.recv().await.is_none());
     // The lock is free again.
     Bench::new(directory.path());
+}
+
+#[tokio::test]
+async fn a_way_that_was_stopped_leads_nowhere_and_the_others_go_on() {
+    let directory = tempdir().unwrap();
+    let bench = Bench::new(directory.path());
+    let stop = Arc::<AtomicBool>::default();
+    let way = bench.store.until(Arc::clone(&stop));
+    way.size().await.unwrap();
+    stop.store(true, Ordering::Release);
+    assert_eq!(way.size().await, Err(Fault::Closed));
+    bench.store.size().await.unwrap();
 }

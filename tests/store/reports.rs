@@ -268,12 +268,12 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         .unwrap();
     let named = || found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
     assert_eq!(
-        bench.store.record_match(named()).await.unwrap(),
-        Recorded::New
+        bench.store.record_matches(vec![named()]).await.unwrap(),
+        [Recorded::New]
     );
     assert_eq!(
-        bench.store.record_match(named()).await.unwrap(),
-        Recorded::Known
+        bench.store.record_matches(vec![named()]).await.unwrap(),
+        [Recorded::Known]
     );
     let elsewhere = NewMatch {
         source: "a server".to_owned(),
@@ -281,8 +281,8 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         ..named()
     };
     assert_eq!(
-        bench.store.record_match(elsewhere).await.unwrap(),
-        Recorded::Updated
+        bench.store.record_matches(vec![elsewhere]).await.unwrap(),
+        [Recorded::Updated]
     );
     // The same run goes on, and the number comes back in another quarter.
     bench
@@ -325,7 +325,7 @@ async fn marks_stay_and_go_with_their_report() {
     assert!(!bench.store.mark_exposure(1, start, false).await.unwrap());
     bench
         .store
-        .record_match(found(1, vec![(start, tcn(1))]))
+        .record_matches(vec![found(1, vec![(start, tcn(1))])])
         .await
         .unwrap();
     assert!(bench.store.mark_exposure(1, start, false).await.unwrap());
@@ -382,7 +382,7 @@ async fn retention_ends_reports_of_both_kinds() {
         .unwrap();
     bench
         .store
-        .record_match(found(1, vec![(UnixTime(DAY_ONE), tcn(1))]))
+        .record_matches(vec![found(1, vec![(UnixTime(DAY_ONE), tcn(1))])])
         .await
         .unwrap();
     bench.store.forget(UnixTime(DAY_ONE + 950));

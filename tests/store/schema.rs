@@ -79,7 +79,7 @@ async fn reports(bench: &Bench) {
         .look_at(vec![found.digest], found.received)
         .await
         .unwrap();
-    store.record_match(found).await.unwrap();
+    store.record_matches(vec![found]).await.unwrap();
     store
         .mark_exposure(1, UnixTime(DAY_ONE), true)
         .await

@@ -29,7 +29,7 @@ async fn fill(bench: &mut Bench, directory: &Path) -> Vec<Vec<u8>> {
     store.keep_report(own_report(&[1])).await.unwrap().unwrap();
     store.depart(1, export(DAY_ONE)).await.unwrap().unwrap();
     let named = vec![(UnixTime(DAY_ONE + 1), tcn(1))];
-    store.record_match(found(2, named)).await.unwrap();
+    store.record_matches(vec![found(2, named)]).await.unwrap();
     fs::write(directory.join(format!("{DATABASE}.damaged-1")), seed(9)).unwrap();
     let mut secrets: Vec<_> = (1..500).map(|n| tcn(n).as_bytes().to_vec()).collect();
     let words = [

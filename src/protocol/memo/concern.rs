@@ -60,6 +60,17 @@ impl MemoConcern {
     }
 }
 
+impl MemoConcern {
+    /// Whether it is that reports could be told to be one person's; then a
+    /// person who knows may want it all the same.
+    pub const fn is_about_linking(self) -> bool {
+        match self {
+            Self::SharedBytes { .. } | Self::SharedSymptoms { .. } => true,
+            Self::TimeTooFine | Self::Long { .. } => false,
+        }
+    }
+}
+
 impl Memo {
     /// The most data that all programs in the field read, in bytes.
     pub const ADVISABLE_LEN: usize = i8::MAX as usize;

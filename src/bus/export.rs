@@ -1,0 +1,240 @@
+//! The contact log on its way out: as lines of text, or as a database.
+//!
+//! Read from the daemon in pages and written as it comes, so that no log is
+//! held whole. Unless asked otherwise, numbers are masked: what stands in
+//! their place is equal for equal numbers of one export and says nothing
+//! outside of it, since the key of the hash is made for the export and
+//! forgotten with it.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+use tokio::runtime::Handle as Runtime;
+
+use super::error::Error;
+use super::options::{Given, Options};
+use super::transfer::{Outlet, broken};
+use crate::daemon::{Handle, LogRequest, Refusal, Request};
+use crate::engine::{Contact, RSSI_UNAVAILABLE, UnixTime};
+use crate::protocol::TemporaryContactNumber;
+use crate::store::{Fault, Place, Sheets};
+
+/// Contacts asked for at a time.
+const PAGE: u32 = 1024;
+
+/// What shall be exported, and how.
+#[derive(Debug)]
+pub(super) struct Order {
+    format: Format,
+    raw: bool,
+    from: UnixTime,
+    to: UnixTime,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Csv,
+    Jsonl,
+    Sqlite,
+}
+
+impl Order {
+    pub(super) fn new(options: Given) -> Result<Self, Error> {
+        let known = &[("format", "s"), ("raw", "b"), ("from", "t"), ("to", "t")];
+        let mut options = Options::new(options, known)?;
+        let format: Option<String> = options.take("format")?;
+        let order = Self {
+            format: match format.as_deref() {
+                None | Some("csv") => Format::Csv,
+                Some("jsonl") => Format::Jsonl,
+                Some("sqlite") => Format::Sqlite,
+                Some(_) => {
+                    return Err(Error::InvalidArgs(
+                        "unknown format; there are: csv, jsonl, sqlite".to_owned(),
+                    ));
+                }
+            },
+            raw: options.take("raw")?.unwrap_or(false),
+            from: UnixTime(options.take("from")?.unwrap_or(0)),
+            to: UnixTime(options.take("to")?.unwrap_or(u64::MAX)),
+        };
+        if order.from >= order.to {
+            return Err(Error::InvalidRange("from must be before to"));
+        }
+        Ok(order)
+    }
+}
+
+/// Writes what was ordered and says how many rows that were. Blocks.
+pub(super) fn write(
+    order: &Order,
+    handle: Handle,
+    runtime: Runtime,
+    sheets: &Sheets,
+    mut outlet: Outlet,
+) -> Result<u64, Error> {
+    let pages = Pages {
+        handle,
+        runtime,
+        place: Some(Place::since(order.from)),
+        from: order.from,
+        to: order.to,
+        mask: (!order.raw).then(RandomState::new),
+    };
+    match order.format {
+        Format::Csv => write_lines(pages, outlet, HEADER, csv),
+        Format::Jsonl => write_lines(pages, outlet, "", json),
+        Format::Sqlite => write_sheet(pages, sheets, &mut outlet),
+    }
+}
+
+/// A contact and the name its number has in the export.
+type Named = (String, Contact);
+
+/// The log from page to page.
+struct Pages {
+    handle: Handle,
+    runtime: Runtime,
+    /// Behind the last page; `None` at the end.
+    place: Option<Place>,
+    from: UnixTime,
+    to: UnixTime,
+    /// `None` if numbers are shown.
+    mask: Option<RandomState>,
+}
+
+impl Iterator for Pages {
+    type Item = Result<Vec<Named>, Error>;
+
+    /// The next page, which may be empty.
+    fn next(&mut self) -> Option<Self::Item> {
+        let place = self.place.take()?;
+        let page = |reply| Request::Log(LogRequest::Page(place, PAGE, reply));
+        let page = match self.runtime.block_on(self.handle.ask(page)) {
+            Ok(page) => page,
+            Err(refusal) => return Some(Err(refusal.into())),
+        };
+        // Pages are in order of quarters of an hour, and mixed within one.
+        let beyond = |last: &&Contact| Place::since(last.start) > Place::since(self.to);
+        let full = page.len() == PAGE as usize;
+        let last = page.last().filter(|last| full && !beyond(last));
+        self.place = last.map(Place::behind);
+        let wanted = |contact: &Contact| self.from <= contact.start && contact.start < self.to;
+        let named = page.into_iter().filter(wanted);
+        Some(Ok(named
+            .map(|contact| (self.name(&contact.tcn), contact))
+            .collect()))
+    }
+}
+
+impl Pages {
+    /// 32 hexadecimal digits of a number, or 16 of its mask.
+    fn name(&self, number: &TemporaryContactNumber) -> String {
+        if let Some(mask) = &self.mask {
+            return format!("{:016x}", mask.hash_one(number.as_bytes()));
+        }
+        let mut name = String::with_capacity(2 * TemporaryContactNumber::LEN);
+        for byte in number.as_bytes() {
+            // Writing to a string cannot fail.
+            let _ = write!(name, "{byte:02x}");
+        }
+        name
+    }
+}
+
+fn write_lines(
+    pages: Pages,
+    outlet: Outlet,
+    header: &str,
+    line: fn(&mut dyn Write, &Named) -> io::Result<()>,
+) -> Result<u64, Error> {
+    let mut out = BufWriter::new(outlet);
+    let failed = |error: io::Error| broken(&error);
+    out.write_all(header.as_bytes()).map_err(failed)?;
+    let mut rows = 0;
+    for page in pages {
+        for named in page? {
+            line(&mut out, &named).map_err(failed)?;
+            rows += 1;
+        }
+    }
+    out.flush().map_err(failed)?;
+    Ok(rows)
+}
+
+const HEADER: &str = "number,first,last,rssi_max,rssi_mean,sightings,\
+                      to_55_db,to_63_db,to_73_db,over_73_db,bridged\r\n";
+
+/// RFC 4180; there is nothing in a row that would need quotes.
+fn csv(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
+    let signal = |rssi| {
+        measured(rssi)
+            .map(|rssi| rssi.to_string())
+            .unwrap_or_default()
+    };
+    let [to_55, to_63, to_73, over] = contact.attenuation;
+    write!(
+        out,
+        "{number},{},{},{},{},{},{to_55},{to_63},{to_73},{over},{}\r\n",
+        contact.start.0,
+        contact.end.0,
+        signal(contact.rssi_max),
+        signal(contact.rssi_mean),
+        contact.count,
+        u8::from(contact.bridged),
+    )
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    number: &'a str,
+    first: u64,
+    last: u64,
+    rssi_max: Option<i16>,
+    rssi_mean: Option<i16>,
+    sightings: u32,
+    to_55_db: u32,
+    to_63_db: u32,
+    to_73_db: u32,
+    over_73_db: u32,
+    bridged: bool,
+}
+
+fn json(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
+    let [to_55_db, to_63_db, to_73_db, over_73_db] = contact.attenuation;
+    let row = Row {
+        number,
+        first: contact.start.0,
+        last: contact.end.0,
+        rssi_max: measured(contact.rssi_max),
+        rssi_mean: measured(contact.rssi_mean),
+        sightings: contact.count,
+        to_55_db,
+        to_63_db,
+        to_73_db,
+        over_73_db,
+        bridged: contact.bridged,
+    };
+    serde_json::to_writer(&mut *out, &row)?;
+    out.write_all(b"\n")
+}
+
+fn measured(rssi: i16) -> Option<i16> {
+    (rssi != RSSI_UNAVAILABLE).then_some(rssi)
+}
+
+fn write_sheet(pages: Pages, sheets: &Sheets, outlet: &mut Outlet) -> Result<u64, Error> {
+    let failed = |fault: Fault| Error::from(Refusal::from(fault));
+    let mut sheet = sheets.begin().map_err(failed)?;
+    let mut rows = 0;
+    for page in pages {
+        let page = page?;
+        sheet.add(&page).map_err(failed)?;
+        rows += page.len() as u64;
+    }
+    let mut whole = sheet.finish().map_err(failed)?;
+    io::copy(&mut whole, outlet).map_err(|error| broken(&error))?;
+    Ok(rows)
+}

@@ -1,0 +1,45 @@
+//! `Privacy`: the end of it all.
+
+use std::sync::Arc;
+
+use zbus::message::Header;
+use zbus::{Connection, interface};
+
+use super::bouncer::Bouncer;
+use super::error::Error;
+use super::names;
+use super::options::{Given, Options};
+use crate::daemon::{Handle, LogRequest, Request};
+
+pub(super) struct Privacy {
+    pub(super) handle: Handle,
+    pub(super) bouncer: Arc<Bouncer>,
+}
+
+#[interface(name = "org.tcncoalition.Tcnd1.Privacy", introspection_docs = true)]
+impl Privacy {
+    /// Destroys everything: contacts, keys, reports, exposures, pauses, the
+    /// consent. Nothing is on the air meanwhile; files are overwritten before
+    /// they are removed; then all is as after the installation. What was
+    /// exported before is out of reach. The phrase must be "destroy
+    /// everything", so that nobody does it by mistake. There are no options
+    /// yet. Needs the polkit action org.tcncoalition.tcnd1.erase.
+    async fn wipe_all(
+        &self,
+        phrase: String,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        Options::new(options, &[])?;
+        if phrase != names::WIPE_PHRASE {
+            return Err(Error::InvalidArgs(format!(
+                "this destroys all contacts, keys, reports and exposures; if that is meant, give the phrase \"{}\"",
+                names::WIPE_PHRASE
+            )));
+        }
+        let wipe = |reply| Request::Log(LogRequest::Wipe(reply));
+        Ok(self.handle.ask(wipe).await?)
+    }
+}

@@ -1,0 +1,225 @@
+//! `Reports`: our own, and those of others.
+//!
+//! Methods only: that there is a report says that somebody is ill. Reports
+//! travel as files, and files as descriptors: the daemon cannot open paths of
+//! its callers, and must not.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use zbus::message::Header;
+use zbus::{Connection, OwnedFd, interface};
+
+use super::bouncer::Bouncer;
+use super::error::Error;
+use super::options::{Given, Options};
+use super::proxy;
+use super::transfer::{Outlet, Transfers, broken};
+use crate::daemon::{
+    BUDGET, Handle, Import, LONGEST_LABEL, OthersRequest, OwnRequest, Refusal, ReportRequest,
+    Request,
+};
+use crate::engine::UnixTime;
+use crate::exchange::file::Format;
+use crate::protocol::{Memo, MemoType};
+
+pub(super) struct Reports {
+    pub(super) handle: Handle,
+    pub(super) bouncer: Arc<Bouncer>,
+    pub(super) transfers: Arc<Transfers>,
+}
+
+#[interface(name = "org.tcncoalition.Tcnd1.Reports", introspection_docs = true)]
+impl Reports {
+    /// What a report over this span would give away, both in seconds since
+    /// 1970-01-01 UTC. Nothing is made, and nothing leaves the machine. The
+    /// answer has parts (u), signed reports it takes, one a key; numbers (t)
+    /// in them that were on the air; bytes (t) of all parts without memos;
+    /// from (t) and to (t), when the first of the numbers came on the air and
+    /// when the last left it, absent if there is none: that may be before and
+    /// after what was asked for, since a key is given away to its end; gaps
+    /// (a(tt)), silences of five minutes or more in the span, of which nobody
+    /// can be warned; reported (u), keys in it that an earlier report took.
+    /// Needs the polkit action org.tcncoalition.tcnd1.report-create, as all
+    /// methods here but Export and Import.
+    #[zbus(out_args("disclosure"))]
+    async fn preview(
+        &self,
+        from: u64,
+        to: u64,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<proxy::Disclosure, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let (from, to) = (UnixTime(from), UnixTime(to));
+        let preview = |reply| Request::Own(OwnRequest::Preview(from, to, reply));
+        Ok(self.handle.ask(preview).await?.into())
+    }
+
+    /// Makes a report over this span. It stays on the machine until Export;
+    /// its keys are used up, and the key on the air is ended first. The memo
+    /// goes into every part; it has 255 bytes at most, and its type says who
+    /// can read it. Options: consent (b) must be true, or the answer is
+    /// Error.ConsentRequired: show the person what Preview says before; note
+    /// (s), words for oneself that never leave the machine, 256 bytes at most;
+    /// linkable (b), true if the person knows and wants that the memo shows
+    /// the parts to be one person's, which else is Error.MemoRefused. Nothing
+    /// on the air in that time is Error.NoData. The answer is the report's
+    /// local name, a decimal number, and what was given into it: parts (u),
+    /// numbers (t), from (t), to (t) as in Preview; concerns (as), what may be
+    /// held against the memo all the same, for people.
+    #[zbus(out_args("id", "created"))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are the method's, and two of them zbus's"
+    )]
+    async fn create(
+        &self,
+        memo_type: u8,
+        memo: Vec<u8>,
+        from: u64,
+        to: u64,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(String, proxy::Created), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let known = &[("consent", "b"), ("note", "s"), ("linkable", "b")];
+        let mut options = Options::new(options, known)?;
+        if !options.take("consent")?.unwrap_or(false) {
+            return Err(Error::ConsentRequired(
+                "a report gives away when and where others met this machine; show what Preview says, and call with consent=true if the person agrees",
+            ));
+        }
+        let request = ReportRequest {
+            from: UnixTime(from),
+            to: UnixTime(to),
+            memo: Memo::new(MemoType::new(memo_type), memo)
+                .map_err(|_| Error::InvalidArgs("a memo takes 255 bytes at most".to_owned()))?,
+            note: options.take("note")?.unwrap_or_default(),
+            linkable: options.take("linkable")?.unwrap_or(false),
+        };
+        let make = |reply| Request::Own(OwnRequest::Make(request, reply));
+        let reported = self.handle.ask(make).await?;
+        Ok((reported.id.to_string(), reported.into()))
+    }
+
+    /// Our reports, oldest first. Of each: id (s); created (t), in seconds
+    /// since 1970-01-01 UTC; deleted (t), absent unless it was deleted after it
+    /// had left the machine, then this is the record of that; memo_type (y);
+    /// memo (ay), absent when deleted; note (s); parts (u), numbers (t), from
+    /// (t), to (t) as in Preview; departures (a(ts)), what left the machine:
+    /// when, and how, a token like export-tcn.
+    #[zbus(out_args("reports"))]
+    async fn list(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<proxy::OwnReport>, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let list = |reply| Request::Own(OwnRequest::List(reply));
+        let reports = self.handle.ask(list).await?;
+        Ok(reports.into_iter().map(proxy::OwnReport::from).collect())
+    }
+
+    /// Writes a report of ours to a file and returns when it has it, with the
+    /// length in bytes. That it left the machine is recorded before. Options:
+    /// format (s), tcn if not given (signed reports one after another), base64
+    /// (one a line) or json (an array of strings). Whoever calls must read
+    /// from a pipe or socket meanwhile: 30 seconds without progress are
+    /// Error.Failed, five exports at once Error.Busy. Needs the polkit action
+    /// org.tcncoalition.tcnd1.report-publish.
+    #[zbus(out_args("bytes"))]
+    async fn export(
+        &self,
+        id: String,
+        file: OwnedFd,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<u64, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let mut options = Options::new(options, &[("format", "s")])?;
+        let format: Option<String> = options.take("format")?;
+        let format = known(format.as_deref())?;
+        let id = report_id(&id)?;
+        // Before the departure is recorded: a report must not be said to have
+        // left that nobody could have got.
+        let outlet = self.transfers.outlet(file)?;
+        let export = |reply| Request::Own(OwnRequest::Export(id, format, reply));
+        let bytes = self.handle.ask(export).await?;
+        let length = bytes.len() as u64;
+        let write = move |mut outlet: Outlet| outlet.write_all(&bytes).map_err(|e| broken(&e));
+        outlet.work(write).await?;
+        Ok(length)
+    }
+
+    /// Looks for ourselves in reports of others, and returns when the file was
+    /// read to its end, in whatever format it has. Options: source (s), a
+    /// label for people, 256 bytes at most, file if not given; published (t),
+    /// by when the reports were public, in seconds since 1970-01-01 UTC, now
+    /// if not given: who was heard only later is no exposure. Counted are (t):
+    /// accepted, looked at for the first time; duplicate, looked at before;
+    /// bad_signature, named us with a signature that does not hold; malformed,
+    /// no report; too_large, past the work one file may cause; new_exposures;
+    /// updated, known reports of which more is known now. A file without a
+    /// report, or that breaks off or gives nothing for 30 seconds, is
+    /// Error.Malformed; a second import at once Error.Busy. Needs the polkit
+    /// action org.tcncoalition.tcnd1.report-import.
+    #[zbus(out_args("imported"))]
+    async fn import(
+        &self,
+        file: OwnedFd,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<proxy::Imported, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let mut options = Options::new(options, &[("source", "s"), ("published", "t")])?;
+        let label: Option<String> = options.take("source")?;
+        let published: Option<u64> = options.take("published")?;
+        let import = Import {
+            label: label.unwrap_or_else(|| "file".to_owned()),
+            published: published.map(UnixTime),
+            budget: BUDGET,
+            source: Box::new(self.transfers.intake(file)?),
+        };
+        if import.label.len() > LONGEST_LABEL {
+            return Err(Error::InvalidArgs(
+                "source may have 256 bytes at most".to_owned(),
+            ));
+        }
+        let import = |reply| Request::Others(OthersRequest::Import(import, reply));
+        Ok(self.handle.ask(import).await?.into())
+    }
+
+    /// Deletes a report of ours. If it never left the machine its keys can be
+    /// reported again; otherwise the record of that stays in List.
+    async fn delete(
+        &self,
+        id: String,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let id = report_id(&id)?;
+        let delete = |reply| Request::Own(OwnRequest::Delete(id, reply));
+        Ok(self.handle.ask(delete).await?)
+    }
+}
+
+/// A text that is no id names no report.
+fn report_id(text: &str) -> Result<u64, Error> {
+    super::options::decimal(text).ok_or_else(|| Refusal::NoSuchReport.into())
+}
+
+fn known(format: Option<&str>) -> Result<Format, Error> {
+    match format {
+        None | Some("tcn") => Ok(Format::Tcn),
+        Some("base64") => Ok(Format::Base64),
+        Some("json") => Ok(Format::Json),
+        Some(_) => Err(Error::InvalidArgs(
+            "unknown format; there are: tcn, base64, json".to_owned(),
+        )),
+    }
+}

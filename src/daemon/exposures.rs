@@ -1,0 +1,85 @@
+//! Exposures as they are now, and how many nobody has seen.
+//!
+//! They are made of the log each time, by [`crate::exposure`], so there is
+//! nothing to keep in step. Only their number unseen is told without being
+//! asked, and only to those the bus lets subscribe.
+
+use crate::engine::UnixTime;
+use crate::exposure::{Exposure, Rule, exposures};
+use crate::protocol::Memo;
+use crate::store::{Fault, MatchedReport, Store};
+
+/// Which exposure: stays the same while it grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ExposureId {
+    /// The local name of the report.
+    pub report: u64,
+    /// Its first second.
+    pub start: UnixTime,
+}
+
+/// An exposure with what is known of the report behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownExposure {
+    /// Which.
+    pub id: ExposureId,
+    /// What happened.
+    pub exposure: Exposure,
+    /// What the report says besides its numbers.
+    pub memo: Memo,
+    /// Where the report came from.
+    pub sources: Vec<String>,
+    /// By when the report was public.
+    pub published: UnixTime,
+    /// When it came here.
+    pub received: UnixTime,
+    /// The person has seen it.
+    pub seen: bool,
+    /// The person does not want to see it again.
+    pub dismissed: bool,
+}
+
+/// All exposures, in order of their reports and of time.
+pub(super) fn known(reports: &[MatchedReport]) -> impl Iterator<Item = KnownExposure> {
+    reports.iter().flat_map(|report| {
+        let contacts = report.contacts.iter().copied();
+        let found = exposures(Rule::STANDARD, contacts, report.published);
+        found.into_iter().map(|exposure| KnownExposure {
+            id: ExposureId {
+                report: report.id,
+                start: exposure.start,
+            },
+            exposure,
+            memo: report.memo.clone(),
+            sources: report.sources.clone(),
+            published: report.published,
+            received: report.received,
+            seen: report.seen.contains(&exposure.start),
+            dismissed: report.dismissed.contains(&exposure.start),
+        })
+    })
+}
+
+/// Where the count goes.
+pub(super) type Unseen = tokio::sync::watch::Sender<u32>;
+
+/// Tells how many exposures nobody has seen, even if that is the same number
+/// as before: what they are may have changed under it.
+pub(super) async fn recount(store: &Store, unseen: &Unseen) -> Result<(), Fault> {
+    unseen.send_replace(count(store).await?);
+    Ok(())
+}
+
+/// Tells how many exposures nobody has seen, if that is another number than
+/// before: contacts grow every minute.
+pub(super) async fn recount_grown(store: &Store, unseen: &Unseen) -> Result<(), Fault> {
+    let count = count(store).await?;
+    unseen.send_if_modified(|old| std::mem::replace(old, count) != count);
+    Ok(())
+}
+
+async fn count(store: &Store) -> Result<u32, Fault> {
+    let reports = store.matched_reports().await?;
+    let count = known(&reports).filter(|exposure| !exposure.seen).count();
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}

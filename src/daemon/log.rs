@@ -1,0 +1,69 @@
+//! The contact log as a whole: handed out in pages, erased, wiped.
+//!
+//! What still grows in memory is written before the log is read or erased, and
+//! forgotten by the engine where the log is: a contact that was erased must not
+//! come back with its next sighting.
+
+use super::driver::Driver;
+use super::requests::{give, later};
+use super::{Refusal, Reply, clock, exposures};
+use crate::engine::{Contact, Input, UnixTime};
+use crate::store::Place;
+
+/// What may be asked about the log as a whole.
+#[derive(Debug)]
+pub enum LogRequest {
+    /// Contacts behind this place, at most so many; fewer only at the end.
+    Page(Place, u32, Reply<Vec<Contact>>),
+    /// Destroy contacts that began in `[from, to)`; answers with how many.
+    Erase(UnixTime, UnixTime, Reply<u64>),
+    /// Destroy everything: contacts, keys, reports, exposures, decisions.
+    Wipe(Reply<()>),
+}
+
+impl Driver {
+    pub(super) async fn answer_log(&mut self, request: LogRequest) {
+        match request {
+            LogRequest::Page(place, most, reply) => {
+                self.write_out().await;
+                let store = self.store.clone();
+                later(reply, async move { Ok(store.contacts(place, most).await?) });
+            }
+            LogRequest::Erase(from, to, reply) => self.erase(from, to, reply).await,
+            LogRequest::Wipe(reply) => {
+                let wiped = self.wipe().await;
+                give(reply, wiped);
+            }
+        }
+    }
+
+    async fn erase(&mut self, from: UnixTime, to: UnixTime, reply: Reply<u64>) {
+        self.write_out().await;
+        self.tell(clock::now(), Input::Erased(from, to)).await;
+        let (store, unseen) = (self.store.clone(), self.unseen());
+        later(reply, async move {
+            let erased = store.erase(from, to).await?;
+            exposures::recount(&store, &unseen).await?;
+            Ok(erased)
+        });
+    }
+
+    /// Nothing is on the air and nothing is heard until it is done; then all is
+    /// as after the installation.
+    async fn wipe(&mut self) -> Result<(), Refusal> {
+        let now = clock::now();
+        self.end_import();
+        self.tell(now, Input::Consent(false)).await;
+        self.tell(now, Input::Wiped).await;
+        let wiped = self.store.wipe().await;
+        self.holds.clear();
+        self.as_installed();
+        self.pause_changed(now).await;
+        self.tell(clock::now(), Input::Wiped).await;
+        let consent = self.consents();
+        self.tell(clock::now(), Input::Consent(consent)).await;
+        exposures::recount(&self.store, &self.unseen()).await?;
+        tracing::info!("everything was wiped");
+        Ok(wiped?)
+    }
+}

@@ -1,0 +1,200 @@
+//! Reports of our own: planned, made, handed out, deleted.
+//!
+//! Before a report is made the engine is told to end the key in use, so that
+//! nothing a report gives away can go on the air afterwards; then the ledger is
+//! read, behind whatever the engine still wrote. The one that makes a report
+//! takes its keys in the same transaction that keeps it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+
+use super::driver::Driver;
+use super::requests::{give, later};
+use super::{Refusal, Reply, chance, clock};
+use crate::engine::{Input, KeyId, Moment, Seed, UnixTime};
+use crate::exchange::disclosure::{Part, Plan};
+use crate::exchange::file::{self, Format};
+use crate::protocol::memo::MemoConcern;
+use crate::protocol::{Memo, ReportAuthorizationKey, SignedReport};
+use crate::store::{Departure, NewPart, NewReport, OwnReport, Store};
+
+/// Longest note to oneself, in bytes.
+pub const LONGEST_NOTE: usize = 256;
+
+/// A report that somebody wants to make.
+#[derive(Clone, Debug)]
+pub struct ReportRequest {
+    /// The first second of the time to report.
+    pub from: UnixTime,
+    /// The second after the last.
+    pub to: UnixTime,
+    /// What it shall say besides its numbers.
+    pub memo: Memo,
+    /// Words for oneself, at most [`LONGEST_NOTE`] bytes.
+    pub note: String,
+    /// The person knows that the memo links the parts, and wants it.
+    pub linkable: bool,
+}
+
+/// A report that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Its local name.
+    pub id: u64,
+    /// What it gives away.
+    pub plan: Plan,
+    /// What may be held against its memo.
+    pub concerns: Vec<MemoConcern>,
+}
+
+/// What may be asked about reports of our own.
+#[derive(Debug)]
+pub enum OwnRequest {
+    /// What a report over `[from, to)` would give away.
+    Preview(UnixTime, UnixTime, Reply<Plan>),
+    /// Make one.
+    Make(ReportRequest, Reply<Reported>),
+    /// All of them, and what was deleted after it had left.
+    List(Reply<Vec<OwnReport>>),
+    /// The bytes of one in this format; recorded as having left, before.
+    Export(u64, Format, Reply<Vec<u8>>),
+    /// Delete one.
+    Delete(u64, Reply<()>),
+}
+
+impl Driver {
+    pub(super) async fn answer_own(&mut self, request: OwnRequest) {
+        match request {
+            OwnRequest::Preview(from, to, reply) => self.preview(from, to, reply),
+            OwnRequest::Make(asked, reply) => self.report(asked, reply).await,
+            OwnRequest::List(reply) => {
+                let store = self.store.clone();
+                later(reply, async move { Ok(store.own_reports().await?) });
+            }
+            OwnRequest::Export(id, format, reply) => self.export(id, format, reply),
+            OwnRequest::Delete(id, reply) => self.delete_report(id, reply),
+        }
+    }
+
+    fn preview(&self, from: UnixTime, to: UnixTime, reply: Reply<Plan>) {
+        let Some(span) = past(from, to, clock::now()) else {
+            return give(reply, Err(NOT_YET));
+        };
+        let (store, limit) = (self.store.clone(), self.engine.next_key());
+        let life = self.settings.policy.period;
+        later(reply, async move {
+            let histories = store.history(limit).await?;
+            Ok(Plan::new(&histories, span, life))
+        });
+    }
+
+    async fn report(&mut self, asked: ReportRequest, reply: Reply<Reported>) {
+        let now = clock::now();
+        let Some(span) = past(asked.from, asked.to, now) else {
+            return give(reply, Err(NOT_YET));
+        };
+        if asked.note.len() > LONGEST_NOTE {
+            let long = Refusal::InvalidArgument("a note takes 256 bytes at most");
+            return give(reply, Err(long));
+        }
+        let limit = self.engine.next_key();
+        self.tell(now, Input::EndKey).await;
+        let (store, life) = (self.store.clone(), self.settings.policy.period);
+        later(reply, async move {
+            let histories = store.history(limit).await?;
+            let plan = Plan::new(&histories, span, life);
+            make(&store, asked, plan, now.wall).await
+        });
+    }
+
+    fn export(&self, id: u64, format: Format, reply: Reply<Vec<u8>>) {
+        let store = self.store.clone();
+        let departure = Departure {
+            at: clock::now().wall,
+            how: format!("export-{}", name(format)),
+        };
+        later(reply, async move {
+            let signed = store.depart(id, departure).await?;
+            let mut signed = signed.ok_or(Refusal::NoSuchReport)?;
+            // The order would tell which part came before which.
+            signed.shuffle(&mut chance::source());
+            Ok(file::write(format, &signed))
+        });
+    }
+
+    fn delete_report(&self, id: u64, reply: Reply<()>) {
+        let (store, now) = (self.store.clone(), clock::now().wall);
+        later(reply, async move {
+            let deleted = store.delete_report(id, now).await?;
+            deleted.then_some(()).ok_or(Refusal::NoSuchReport)
+        });
+    }
+}
+
+const NOT_YET: Refusal =
+    Refusal::InvalidRange("the time must begin in the past and end after it began");
+
+/// The part of `[from, to)` that has begun, this second included.
+fn past(from: UnixTime, to: UnixTime, now: Moment) -> Option<(UnixTime, UnixTime)> {
+    let to = to.min(now.wall.after(Duration::from_secs(1)));
+    (from < to).then_some((from, to))
+}
+
+const fn name(format: Format) -> &'static str {
+    match format {
+        Format::Tcn => "tcn",
+        Format::Base64 => "base64",
+        Format::Json => "json",
+    }
+}
+
+async fn make(
+    store: &Store,
+    asked: ReportRequest,
+    plan: Plan,
+    now: UnixTime,
+) -> Result<Reported, Refusal> {
+    if plan.parts.is_empty() {
+        return Err(Refusal::NoData(match plan.reported {
+            0 => "nothing of yours was on the air in that time",
+            _ => "all that was on the air in that time is reported already",
+        }));
+    }
+    let concerns = asked.memo.concerns(plan.parts.len());
+    let accepted = |concern: &MemoConcern| asked.linkable && concern.is_about_linking();
+    if let Some(refusal) = concerns.iter().find(|c| c.is_refusal() && !accepted(c)) {
+        return Err(Refusal::Memo(*refusal));
+    }
+    let keys = plan.parts.iter().map(|part| part.key).collect();
+    let seeds: BTreeMap<KeyId, Seed> = store.seeds(keys).await?.into_iter().collect();
+    let parts: Option<Vec<NewPart>> = plan
+        .parts
+        .iter()
+        .map(|part| Some(sign(part, seeds.get(&part.key)?, &asked.memo)))
+        .collect();
+    let report = NewReport {
+        created: now,
+        memo: asked.memo,
+        note: asked.note,
+        parts: parts.ok_or(OVERTAKEN)?,
+    };
+    let id = store.keep_report(report).await?.ok_or(OVERTAKEN)?;
+    Ok(Reported { id, plan, concerns })
+}
+
+const OVERTAKEN: Refusal = Refusal::InUse(
+    "another report took one of the keys meanwhile, or it was destroyed; look again and retry",
+);
+
+fn sign(part: &Part, seed: &Seed, memo: &Memo) -> NewPart {
+    let rak = ReportAuthorizationKey::from_bytes(&seed.0);
+    NewPart {
+        key: part.key,
+        numbers: part.numbers,
+        from: part.from,
+        to: part.to,
+        signed: SignedReport::create(&rak, part.span, memo.clone()),
+    }
+}

@@ -1,0 +1,234 @@
+//! Exposures: what is told of them, and to whom.
+
+use futures::StreamExt;
+use tcnd::bus::names;
+use tcnd::bus::proxy::{Exposure, ExposuresProxy};
+use zbus::message::Type;
+use zbus::{Connection, MessageStream};
+
+use crate::members::{error_name, none, options};
+use crate::polkit::{Polkit, Verdict};
+use crate::puppet::{UNSEEN, idle};
+use crate::rig::{Pair, soon};
+use crate::town::{ROOT, STRANGER, Served, Town};
+
+fn direct() -> Exposure {
+    Exposure {
+        id: "8-93600".to_owned(),
+        day: 86_400,
+        from: 93_600,
+        to: 95_700,
+        duration_s: 1200,
+        attenuation: vec![(55, 1), (63, 2), (73, 3), (255, 4)],
+        rssi_max: Some(-57),
+        carried: "direct".to_owned(),
+        distance: Some(1.0),
+        distance_least: Some(f64::from(10_f32.powf(-0.5))),
+        distance_most: Some(f64::from(10_f32.powf(0.5))),
+        sources: vec!["file".to_owned()],
+        published: 200_000,
+        received: 200_100,
+        memo_type: 1,
+        memo: vec![1, 2, 3],
+        rule: "contacts-1".to_owned(),
+        rule_gap_s: 3600,
+        rule_reference_rssi: -67,
+        seen: false,
+        dismissed: false,
+    }
+}
+
+fn bridged() -> Exposure {
+    Exposure {
+        id: "11-93600".to_owned(),
+        rssi_max: None,
+        carried: "bridged".to_owned(),
+        distance: None,
+        distance_least: None,
+        distance_most: None,
+        seen: true,
+        dismissed: true,
+        ..direct()
+    }
+}
+
+/// No time is finer than five minutes, not even within an id.
+#[tokio::test]
+async fn what_is_told_of_an_exposure() {
+    let rig = Pair::new(idle()).await;
+    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    assert_eq!(soon(exposures.list(none())).await.unwrap(), [direct()]);
+    let all = options([("dismissed", true.into())]);
+    let all = soon(exposures.list(all)).await.unwrap();
+    assert_eq!(all, [direct(), bridged()]);
+    for exposure in all {
+        let got = soon(exposures.get(&exposure.id)).await.unwrap();
+        assert_eq!(got, exposure);
+    }
+    let odd = options([("since", 0_u64.into())]);
+    let answer = soon(exposures.list(odd)).await;
+    assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+}
+
+#[tokio::test]
+async fn exposures_are_marked() {
+    let mut rig = Pair::new(idle()).await;
+    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    soon(exposures.mark_seen("8-93600")).await.unwrap();
+    soon(exposures.dismiss("11-93600")).await.unwrap();
+    let mark = |report, dismissed| {
+        format!("Mark ExposureId {{ report: {report}, start: UnixTime(93701) }} {dismissed}")
+    };
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            "Exposures".to_owned(),
+            mark(8, false),
+            "Exposures".to_owned(),
+            mark(11, true),
+        ]
+    );
+    for id in [
+        "",
+        "8",
+        "8-",
+        "-93600",
+        "8-93600-1",
+        "8-093600",
+        "9-93600",
+        "8-93701",
+        "8-0",
+    ] {
+        let missing = names::error::NOT_FOUND;
+        assert_eq!(error_name(soon(exposures.get(id)).await), missing, "{id}");
+        assert_eq!(error_name(soon(exposures.mark_seen(id)).await), missing);
+        assert_eq!(error_name(soon(exposures.dismiss(id)).await), missing);
+    }
+    let asked = rig.puppet.heard();
+    assert!(asked.iter().all(|asked| asked == "Exposures"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn there_is_nobody_to_tell_without_a_bus() {
+    let rig = Pair::new(idle()).await;
+    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    let invalid = names::error::INVALID_ARGS;
+    assert_eq!(error_name(soon(exposures.subscribe()).await), invalid);
+    assert_eq!(error_name(soon(exposures.unsubscribe()).await), invalid);
+}
+
+async fn scene() -> (Town, Polkit, Served) {
+    let town = Town::new();
+    let polkit = Polkit::serve(town.connect(ROOT).await, Verdict::Yes).await;
+    let served = town.serve(idle()).await;
+    (town, polkit, served)
+}
+
+/// Everything the daemon says that reaches this user, who asks for all of it.
+/// The bus itself forbids to listen in on what is meant for others.
+async fn listen(client: &Connection, served: &Served) -> MessageStream {
+    let stream = MessageStream::from(client);
+    let (to, at) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
+    let listen = async |rule: &str| {
+        let call = client.call_method(Some(to), at, Some(to), "AddMatch", &rule);
+        soon(call).await
+    };
+    let sender = served.connection.unique_name().unwrap();
+    let all = format!("type='signal',sender='{sender}'");
+    listen(&all).await.unwrap();
+    let more = listen(&format!("eavesdrop='true',{all}")).await;
+    let denied = "org.freedesktop.DBus.Error.AccessDenied";
+    assert_eq!(error_name(more), denied);
+    stream
+}
+
+/// What is heard until the daemon says that it is enabled, which all hear.
+async fn heard(stream: &mut MessageStream) -> Vec<String> {
+    let mut heard = Vec::new();
+    loop {
+        let message = soon(stream.next()).await.unwrap().unwrap();
+        if message.message_type() != Type::Signal {
+            continue;
+        }
+        let member = message.header().member().unwrap().to_string();
+        if member == "PropertiesChanged" {
+            return heard;
+        }
+        if member != "Changed" {
+            continue;
+        }
+        let unseen: u32 = message.body().deserialize().unwrap();
+        let to = message.header().destination().map(ToString::to_string);
+        heard.push(format!("{member} {unseen} to {}", to.unwrap_or_default()));
+    }
+}
+
+/// The mark of one exposure, and then something that everybody hears.
+async fn mark(client: &Connection, served: &Served) {
+    let exposures = ExposuresProxy::new(client).await.unwrap();
+    soon(exposures.mark_seen("8-93600")).await.unwrap();
+    served.puppet.change(|now| now.enabled = !now.enabled);
+}
+
+#[tokio::test]
+async fn changes_are_told_to_subscribers_alone() {
+    let (town, _polkit, served) = scene().await;
+    let subscriber = town.connect(STRANGER).await;
+    let greedy = town.connect(STRANGER).await;
+    let mut told = listen(&subscriber, &served).await;
+    let mut broadcast = listen(&greedy, &served).await;
+    let exposures = ExposuresProxy::new(&subscriber).await.unwrap();
+
+    mark(&greedy, &served).await;
+    assert_eq!(heard(&mut told).await, [""; 0], "not before it asks");
+    assert_eq!(heard(&mut broadcast).await, [""; 0]);
+
+    for _ in 0..2 {
+        soon(exposures.subscribe()).await.unwrap();
+    }
+    mark(&greedy, &served).await;
+    assert_eq!(heard(&mut broadcast).await, [""; 0], "nobody else hears it");
+    let to = subscriber.unique_name().unwrap();
+    let once = format!("Changed {UNSEEN} to {to}");
+    let told_now = heard(&mut told).await;
+    assert_eq!(told_now, [once], "once, however often it asked");
+
+    soon(exposures.unsubscribe()).await.unwrap();
+    soon(exposures.unsubscribe())
+        .await
+        .expect("once more is well");
+    mark(&greedy, &served).await;
+    assert_eq!(heard(&mut told).await, [""; 0], "not after it is enough");
+    assert_eq!(heard(&mut broadcast).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn subscribers_are_bounded_and_forgotten() {
+    let (town, _polkit, _served) = scene().await;
+    let mut subscribers = Vec::new();
+    for _ in 0..64 {
+        let client = town.connect(STRANGER).await;
+        let exposures = ExposuresProxy::new(&client).await.unwrap();
+        soon(exposures.subscribe()).await.unwrap();
+        subscribers.push(client);
+    }
+    let one_more = town.connect(STRANGER).await;
+    let exposures = ExposuresProxy::new(&one_more).await.unwrap();
+    let full = soon(exposures.subscribe()).await;
+    assert_eq!(error_name(full), names::error::BUSY);
+
+    subscribers.pop().unwrap().close().await.unwrap();
+    let room = async { while exposures.subscribe().await.is_err() {} };
+    soon(room).await;
+    let again = town.connect(STRANGER).await;
+    let exposures = ExposuresProxy::new(&again).await.unwrap();
+    assert_eq!(
+        error_name(soon(exposures.subscribe()).await),
+        names::error::BUSY
+    );
+    let leaver = ExposuresProxy::new(&subscribers[0]).await.unwrap();
+    soon(leaver.unsubscribe()).await.unwrap();
+    soon(exposures.subscribe())
+        .await
+        .expect("one has unsubscribed");
+}

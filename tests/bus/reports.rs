@@ -1,0 +1,250 @@
+//! Reports as a client makes them, hands them out and has others' looked through.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+
+use tcnd::bus::names;
+use tcnd::bus::proxy::{Created, Disclosure, Imported, OwnReport, ReportsProxy};
+use tcnd::daemon::Refusal;
+
+use crate::log::{fd, read_pipe};
+use crate::members::{error_name, none, options};
+use crate::puppet::{idle, report_bytes};
+use crate::rig::{Pair, soon};
+
+#[tokio::test]
+async fn what_would_be_given_away() {
+    let mut rig = Pair::new(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let disclosure = soon(reports.preview(1000, 4000)).await.unwrap();
+    assert_eq!(
+        disclosure,
+        Disclosure {
+            parts: 2,
+            numbers: 6,
+            bytes: 2 * 134,
+            from: Some(1000),
+            to: Some(3000),
+            gaps: vec![(3000, 4000)],
+            reported: 1,
+        }
+    );
+    let nothing = soon(reports.preview(0, 1)).await.unwrap();
+    assert_eq!(nothing, Disclosure::default());
+    assert_eq!(rig.puppet.heard(), ["Preview 1000 4000", "Preview 0 1"]);
+}
+
+#[tokio::test]
+async fn a_report_is_made_with_consent() {
+    let mut rig = Pair::new(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    for consent in [none(), options([("consent", false.into())])] {
+        let answer = soon(reports.create(1, b"memo", 0, 9, consent)).await;
+        assert!(format!("{answer:?}").contains("Preview"), "{answer:?}");
+        assert_eq!(error_name(answer), names::error::CONSENT_REQUIRED);
+    }
+    let consent = || options([("consent", true.into())]);
+    let long = soon(reports.create(1, &[0; 256], 0, 9, consent())).await;
+    assert!(format!("{long:?}").contains("255"), "{long:?}");
+    assert_eq!(error_name(long), names::error::INVALID_ARGS);
+    for odd in [("consent", "yes".into()), ("server", "x".into())] {
+        let answer = soon(reports.create(1, b"", 0, 9, options([odd]))).await;
+        assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    }
+    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+
+    let (id, created) = soon(reports.create(1, &[7; 255], 0, 9, consent()))
+        .await
+        .unwrap();
+    assert_eq!(id, "3");
+    let Created { concerns, .. } = &created;
+    assert!(concerns.len() == 1 && concerns[0].contains("200 bytes"));
+    assert_eq!(
+        created,
+        Created {
+            parts: 2,
+            numbers: 6,
+            from: 1000,
+            to: 3000,
+            concerns: concerns.clone(),
+        }
+    );
+    let all = options([
+        ("consent", true.into()),
+        ("note", "mine".into()),
+        ("linkable", true.into()),
+    ]);
+    soon(reports.create(0xfe, &[1, 2], 5, 6, all))
+        .await
+        .unwrap();
+    let memo = [7; 255];
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            format!(r#"Make 0 9 MemoType(1, Covid Watch v1) {memo:?} "" false"#),
+            r#"Make 5 6 MemoType(254) [1, 2] "mine" true"#.to_owned(),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn reports_and_what_left() {
+    let rig = Pair::new(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let kept = OwnReport {
+        id: "3".to_owned(),
+        created: 5000,
+        deleted: None,
+        memo_type: 1,
+        memo: Some(vec![1, 2, 3]),
+        note: "for the doctor".to_owned(),
+        parts: 2,
+        numbers: 6,
+        from: 1000,
+        to: 3000,
+        departures: vec![],
+    };
+    let deleted = OwnReport {
+        id: "4".to_owned(),
+        deleted: Some(9000),
+        memo: None,
+        note: String::new(),
+        departures: vec![(6000, "export-tcn".to_owned())],
+        ..kept.clone()
+    };
+    assert_eq!(soon(reports.list()).await.unwrap(), [kept, deleted]);
+}
+
+#[tokio::test]
+async fn a_report_is_handed_out() {
+    let mut rig = Pair::new(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let named = |format: &'static str| options([("format", format.into())]);
+    for (options, asked) in [
+        (none(), "Export 3 Tcn"),
+        (named("tcn"), "Export 3 Tcn"),
+        (named("base64"), "Export 3 Base64"),
+        (named("json"), "Export 3 Json"),
+    ] {
+        let (pipe, read) = read_pipe();
+        let length = soon(reports.export("3", pipe, options)).await.unwrap();
+        assert_eq!(length, 200_000);
+        assert_eq!(read.join().unwrap(), report_bytes());
+        assert_eq!(rig.puppet.heard(), [asked]);
+    }
+}
+
+/// A report that nobody could have got is not recorded as having left.
+#[tokio::test]
+async fn a_report_that_cannot_be_handed_out() {
+    let mut rig = Pair::impatient(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let answer = soon(reports.export("3", fd(reader), none())).await;
+    assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    for odd in [("format", "xml".into()), ("form", "tcn".into())] {
+        let (pipe, _read) = read_pipe();
+        let answer = soon(reports.export("3", pipe, options([odd]))).await;
+        assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    }
+    for id in ["", "x", "-3", "+3", "03", "3 ", "18446744073709551616"] {
+        let (pipe, _read) = read_pipe();
+        let answer = soon(reports.export(id, pipe, none())).await;
+        assert_eq!(error_name(answer), names::error::NOT_FOUND, "{id}");
+        let answer = soon(reports.delete(id)).await;
+        assert_eq!(error_name(answer), names::error::NOT_FOUND, "{id}");
+    }
+    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+
+    let (_unread, pipe) = std::io::pipe().unwrap();
+    let answer = soon(reports.export("3", fd(pipe), none())).await;
+    assert_eq!(error_name(answer), names::error::FAILED);
+    rig.puppet.refuse(Some(Refusal::NoSuchReport));
+    let (pipe, read) = read_pipe();
+    let answer = soon(reports.export("5", pipe, none())).await;
+    assert_eq!(error_name(answer), names::error::NOT_FOUND);
+    assert_eq!(read.join().unwrap(), b"");
+}
+
+#[tokio::test]
+async fn a_report_is_deleted() {
+    let mut rig = Pair::new(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    soon(reports.delete("18446744073709551615")).await.unwrap();
+    assert_eq!(rig.puppet.heard(), ["Delete 18446744073709551615"]);
+}
+
+#[tokio::test]
+async fn reports_of_others_are_read() {
+    let mut rig = Pair::new(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    // More than the pipe holds, so it has to be read to be written.
+    let written = std::thread::spawn(move || writer.write_all(&[7; 200_000]));
+    let imported = soon(reports.import(fd(reader), none())).await.unwrap();
+    written.join().unwrap().unwrap();
+    assert_eq!(
+        imported,
+        Imported {
+            accepted: 1,
+            duplicate: 2,
+            bad_signature: 3,
+            malformed: 4,
+            too_large: 5,
+            new_exposures: 6,
+            updated: 7,
+        }
+    );
+    let (near, mut far) = UnixStream::pair().unwrap();
+    far.write_all(b"12345").unwrap();
+    drop(far);
+    let label = "é".repeat(128);
+    let told = options([
+        ("source", label.clone().into()),
+        ("published", 77_u64.into()),
+    ]);
+    soon(reports.import(fd(near), told)).await.unwrap();
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            r#"Import "file" None 200000 bytes"#.to_owned(),
+            format!("Import {label:?} Some(77) 5 bytes"),
+        ]
+    );
+}
+
+/// A pipe that nobody writes to, and a socket, end; the reader is not held up.
+#[tokio::test]
+async fn files_that_give_nothing() {
+    let mut rig = Pair::impatient(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let (reader, mut silent) = std::io::pipe().unwrap();
+    silent.write_all(b"begun").unwrap();
+    let answer = soon(reports.import(fd(reader), none())).await;
+    assert_eq!(error_name(answer), names::error::MALFORMED);
+    let (near, _silent) = UnixStream::pair().unwrap();
+    let answer = soon(reports.import(fd(near), none())).await;
+    assert_eq!(error_name(answer), names::error::MALFORMED);
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            r#"Import "file" None 5 bytes"#,
+            r#"Import "file" None 0 bytes"#
+        ]
+    );
+
+    let (_reader, writer) = std::io::pipe().unwrap();
+    let answer = soon(reports.import(fd(writer), none())).await;
+    assert!(format!("{answer:?}").contains("cannot be read"));
+    assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    for odd in [
+        ("source", "x".repeat(257).into()),
+        ("published", "now".into()),
+        ("format", "tcn".into()),
+    ] {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let answer = soon(reports.import(fd(reader), options([odd]))).await;
+        assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    }
+    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+}

@@ -1,0 +1,205 @@
+//! A whole daemon but for its radio, which is the test's, and obeys at once.
+
+use std::io::Cursor;
+
+use tcnd::config::Settings;
+use tcnd::daemon::{
+    self, BUDGET, Fault, Handle, Import, Imported, KnownExposure, LogRequest, OthersRequest,
+    OwnRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
+};
+use tcnd::engine::UnixTime;
+use tcnd::exchange::disclosure::Plan;
+use tcnd::exchange::file::Format;
+use tcnd::protocol::beacon::Frame;
+use tcnd::protocol::{Memo, MemoType, TemporaryContactNumber};
+use tcnd::radio::{Event, Order, Radio};
+use tcnd::store;
+use tempfile::{TempDir, tempdir};
+use tokio::sync::{mpsc, watch};
+
+use super::soon;
+
+pub(crate) type Tcn = TemporaryContactNumber;
+
+pub(crate) struct Machine {
+    pub(crate) directory: TempDir,
+    pub(crate) handle: Handle,
+    air: mpsc::Sender<Event>,
+    aired: watch::Receiver<Vec<Tcn>>,
+    signals: mpsc::Sender<Signal>,
+    driver: tokio::task::JoinHandle<Result<daemon::Ended, Fault>>,
+}
+
+impl Machine {
+    /// One that broadcasts and listens.
+    pub(crate) async fn new(settings: Settings) -> Self {
+        let directory = tempdir().unwrap();
+        let (handle, mailbox) = Handle::new(daemon::starting(&settings));
+        let (orders, ordered) = mpsc::channel(8);
+        let (air, events) = mpsc::channel(64);
+        let (signals, told) = mpsc::channel(1);
+        let parts = Parts {
+            radio: Radio { orders, events },
+            opened: store::open(directory.path()).unwrap(),
+            mailbox,
+            signals: told,
+            settings,
+            reread: Box::new(|| Ok(Settings::default())),
+        };
+        let (tell, aired) = watch::channel(Vec::new());
+        tokio::spawn(obey(ordered, air.clone(), tell));
+        let driver = tokio::spawn(daemon::drive(parts));
+        let machine = Self {
+            directory,
+            handle,
+            air,
+            aired,
+            signals,
+            driver,
+        };
+        machine.air.send(Event::Up { can_air: true }).await.unwrap();
+        machine.handle.ask(Request::Enable).await.unwrap();
+        machine
+    }
+
+    /// The `n`th number this machine has aired, from 1, as soon as it has.
+    pub(crate) async fn aired(&self, n: usize) -> Tcn {
+        let mut aired = self.aired.clone();
+        let there = soon(aired.wait_for(|aired| aired.len() >= n))
+            .await
+            .unwrap();
+        there[n - 1]
+    }
+
+    /// Has the next number aired.
+    pub(crate) async fn rotate(&self) -> Tcn {
+        let n = self.aired.borrow().len();
+        // It can be ordered before the daemon knows that it is there.
+        while self.handle.ask(Request::Rotate).await == Err(Refusal::OffAir) {
+            tokio::task::yield_now().await;
+        }
+        self.aired(n + 1).await
+    }
+
+    pub(crate) async fn hears(&self, tcn: Tcn, rssi: i16) {
+        let frame = Frame::own(tcn);
+        let rssi = Some(rssi);
+        self.air.send(Event::Heard { frame, rssi }).await.unwrap();
+    }
+
+    /// Waits until so many sightings are in the log.
+    pub(crate) async fn has_logged(&self, sightings: u64) {
+        let everything = |reply| Request::Summary(UnixTime(0), UnixTime(u64::MAX), reply);
+        // Sightings and questions have no order among them.
+        while self.handle.ask(everything).await.unwrap().sightings < sightings {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) async fn own<T>(
+        &self,
+        ask: impl FnOnce(Reply<T>) -> OwnRequest,
+    ) -> Result<T, Refusal> {
+        soon(self.handle.ask(|reply| Request::Own(ask(reply)))).await
+    }
+
+    pub(crate) async fn others<T>(
+        &self,
+        ask: impl FnOnce(Reply<T>) -> OthersRequest,
+    ) -> Result<T, Refusal> {
+        soon(self.handle.ask(|reply| Request::Others(ask(reply)))).await
+    }
+
+    pub(crate) async fn log<T>(
+        &self,
+        ask: impl FnOnce(Reply<T>) -> LogRequest,
+    ) -> Result<T, Refusal> {
+        soon(self.handle.ask(|reply| Request::Log(ask(reply)))).await
+    }
+
+    pub(crate) async fn preview(&self) -> Plan {
+        self.own(|reply| OwnRequest::Preview(UnixTime(0), UnixTime(u64::MAX), reply))
+            .await
+            .unwrap()
+    }
+
+    /// Reports all there is.
+    pub(crate) async fn report(&self, memo: Memo) -> Result<Reported, Refusal> {
+        let asked = ReportRequest {
+            from: UnixTime(0),
+            to: UnixTime(u64::MAX),
+            memo,
+            note: "a note".to_owned(),
+            linkable: false,
+        };
+        self.own(|reply| OwnRequest::Make(asked, reply)).await
+    }
+
+    pub(crate) async fn export(&self, id: u64) -> Result<Vec<u8>, Refusal> {
+        self.own(|reply| OwnRequest::Export(id, Format::Tcn, reply))
+            .await
+    }
+
+    pub(crate) async fn import(&self, bytes: &[u8]) -> Result<Imported, Refusal> {
+        self.import_as("a friend", None, BUDGET, bytes).await
+    }
+
+    pub(crate) async fn import_as(
+        &self,
+        label: &str,
+        published: Option<UnixTime>,
+        budget: u64,
+        bytes: &[u8],
+    ) -> Result<Imported, Refusal> {
+        let import = Import {
+            source: Box::new(Cursor::new(bytes.to_vec())),
+            label: label.to_owned(),
+            published,
+            budget,
+        };
+        self.others(|reply| OthersRequest::Import(import, reply))
+            .await
+    }
+
+    pub(crate) async fn exposures(&self) -> Vec<KnownExposure> {
+        self.others(OthersRequest::Exposures).await.unwrap()
+    }
+
+    pub(crate) async fn unseen(&self, count: u32) {
+        let mut unseen = self.handle.watch_unseen();
+        soon(unseen.wait_for(|unseen| *unseen == count))
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn stop(self) -> TempDir {
+        self.signals.send(Signal::Stop).await.unwrap();
+        soon(self.driver).await.unwrap().unwrap();
+        self.directory
+    }
+}
+
+/// A memo that every report of its kind carries.
+pub(crate) fn common_memo() -> Memo {
+    Memo::new(MemoType::ITO_V1, *b"symptom data").unwrap()
+}
+
+async fn obey(
+    mut orders: mpsc::Receiver<Order>,
+    air: mpsc::Sender<Event>,
+    aired: watch::Sender<Vec<Tcn>>,
+) {
+    while let Some(order) = orders.recv().await {
+        let event = match order {
+            Order::Air(frame) => {
+                aired.send_modify(|aired| aired.push(frame.tcn));
+                Event::Aired(frame.tcn)
+            }
+            Order::Rest => Event::Rested,
+            Order::Listen => continue,
+        };
+        if air.send(event).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! From one machine's number on the air to another's warning, and what the
+//! first one gave away on the way.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tcnd::config::Settings;
+use tcnd::daemon::clock;
+use tcnd::daemon::{
+    BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, Refusal, Request,
+};
+use tcnd::engine::{Policy, UnixTime};
+use tcnd::exposure::Carried;
+use tcnd::protocol::{Memo, MemoType, wire};
+
+use crate::machine::{Machine, Tcn, common_memo};
+
+/// A key a number.
+fn short_keys() -> Settings {
+    let policy = Policy::default();
+    Settings {
+        policy: Policy {
+            key_life: policy.period + Duration::from_secs(2),
+            ..policy
+        },
+        ..Settings::default()
+    }
+}
+
+/// Every number that can be computed from these reports, far past their ends.
+fn derivable(mut file: &[u8]) -> BTreeSet<Tcn> {
+    let mut numbers = BTreeSet::new();
+    while !file.is_empty() {
+        let (report, _) = wire::parse_first(file).unwrap();
+        let len = wire::declared_len(file).unwrap();
+        let mut endless = file[..len].to_vec();
+        endless[66..68].copy_from_slice(&u16::MAX.to_le_bytes());
+        let endless = wire::parse(&endless).unwrap();
+        numbers.extend(endless.claim().temporary_contact_numbers().take(2000));
+        assert!(report.claim().count() < 2000);
+        file = &file[len..];
+    }
+    numbers
+}
+
+#[tokio::test]
+async fn whoever_was_near_is_warned_and_nothing_to_come_is_given_away() {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let first = reporter.aired(1).await;
+    let second = reporter.rotate().await;
+    for (tcn, rssi) in [(first, -60), (first, -70), (second, -65)] {
+        other.hears(tcn, rssi).await;
+    }
+    other.has_logged(3).await;
+
+    let plan = reporter.preview().await;
+    assert_eq!((plan.parts.len(), plan.numbers()), (1, 2));
+    let made = reporter.report(common_memo()).await.unwrap();
+    assert_eq!((made.plan.numbers(), made.concerns.len()), (2, 0));
+    let third = reporter.aired(3).await;
+    let fourth = reporter.rotate().await;
+    let file = reporter.export(made.id).await.unwrap();
+    let given_away = derivable(&file);
+    assert!(given_away.contains(&first) && given_away.contains(&second));
+    assert!(!given_away.contains(&third) && !given_away.contains(&fourth));
+
+    let imported = other.import(&file).await.unwrap();
+    let expected = Imported {
+        accepted: 1,
+        new_exposures: 1,
+        ..Imported::default()
+    };
+    assert_eq!(imported, expected);
+    other.unseen(1).await;
+    let [exposure] = &other.exposures().await[..] else {
+        panic!("one exposure")
+    };
+    assert_eq!(exposure.exposure.sightings, 3);
+    assert_eq!(exposure.exposure.rssi_max, -60);
+    assert_eq!(exposure.exposure.carried, Carried::Direct);
+    assert!(exposure.exposure.distance().is_some());
+    assert_eq!(exposure.memo, common_memo());
+    assert_eq!(exposure.sources, ["a friend"]);
+    reporter.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn an_exposure_is_one_however_often_it_is_told_and_grows() {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    let file = reporter.export(made.id).await.unwrap();
+    other.import(&file).await.unwrap();
+    let id = other.exposures().await[0].id;
+    other.unseen(1).await;
+
+    let again = other.import(&file).await.unwrap();
+    assert_eq!((again.accepted, again.duplicate), (0, 1));
+    assert_eq!((again.new_exposures, again.updated), (0, 0));
+    let elsewhere = other
+        .import_as("a server", None, BUDGET, &file)
+        .await
+        .unwrap();
+    assert_eq!((elsewhere.duplicate, elsewhere.updated), (1, 1));
+    other.hears(tcn, -50).await;
+    other.has_logged(2).await;
+
+    let mark = |id, dismissed| other.others(move |reply| OthersRequest::Mark(id, dismissed, reply));
+    mark(id, false).await.unwrap();
+    other.unseen(0).await;
+    let [grown] = &other.exposures().await[..] else {
+        panic!("still one exposure")
+    };
+    assert_eq!((grown.id, grown.seen, grown.dismissed), (id, true, false));
+    assert_eq!(
+        (grown.exposure.sightings, grown.exposure.rssi_max),
+        (2, -50)
+    );
+    assert_eq!(grown.sources, ["a friend", "a server"]);
+    mark(id, true).await.unwrap();
+    assert!(other.exposures().await[0].dismissed);
+    let nowhere = ExposureId {
+        report: id.report,
+        start: UnixTime(1),
+    };
+    assert_eq!(mark(nowhere, false).await, Err(Refusal::NoSuchExposure));
+}
+
+#[tokio::test]
+async fn what_is_no_warning() {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    let file = reporter.export(made.id).await.unwrap();
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+
+    // Public before it was heard: anyone may have sent it.
+    let replayed = other
+        .import_as("late", Some(UnixTime(1_700_000_000)), BUDGET, &file)
+        .await;
+    assert_eq!(
+        replayed.unwrap(),
+        Imported {
+            accepted: 1,
+            ..Imported::default()
+        }
+    );
+    let mut forged = file.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let forged = other.import(&forged).await.unwrap();
+    assert_eq!(
+        forged,
+        Imported {
+            bad_signature: 1,
+            ..Imported::default()
+        }
+    );
+    let nothing_left = other.import_as("x", None, 1, &file).await.unwrap();
+    assert_eq!(
+        nothing_left,
+        Imported {
+            too_large: 1,
+            ..Imported::default()
+        }
+    );
+    let mut cut = file.clone();
+    cut.pop();
+    let cut = other.import(&cut).await.unwrap();
+    assert_eq!(
+        cut,
+        Imported {
+            malformed: 1,
+            ..Imported::default()
+        }
+    );
+    let empty = other.import(b"").await;
+    assert!(matches!(empty, Err(Refusal::Unreadable(_))), "{empty:?}");
+    assert_eq!(other.exposures().await, []);
+    let own = reporter.import(&file).await.unwrap();
+    assert_eq!(
+        own,
+        Imported {
+            accepted: 1,
+            ..Imported::default()
+        }
+    );
+}
+
+#[tokio::test]
+async fn a_key_makes_one_report_unless_it_never_left() {
+    let machine = Machine::new(Settings::default()).await;
+    machine.aired(1).await;
+    let made = machine.report(common_memo()).await.unwrap();
+    machine.aired(2).await;
+    let second = machine.report(common_memo()).await.unwrap();
+    assert_eq!(second.plan.reported, 1, "only the new key is left");
+    machine
+        .own(|reply| OwnRequest::Delete(made.id, reply))
+        .await
+        .unwrap();
+    assert_eq!(machine.preview().await.reported, 1);
+    machine.export(second.id).await.unwrap();
+    machine
+        .own(|reply| OwnRequest::Delete(second.id, reply))
+        .await
+        .unwrap();
+    assert_eq!(machine.export(second.id).await, Err(Refusal::NoSuchReport));
+    let [record] = &machine.own(OwnRequest::List).await.unwrap()[..] else {
+        panic!("the record of what left stays")
+    };
+    assert_eq!((record.id, record.departures.len()), (second.id, 1));
+    assert_eq!(record.departures[0].how, "export-tcn");
+}
+
+#[tokio::test]
+async fn a_memo_may_not_link_what_nothing_else_links() {
+    let machine = Machine::new(short_keys()).await;
+    machine.aired(1).await;
+    machine.rotate().await;
+    let rare = Memo::new(MemoType::new(77), *b"rare words").unwrap();
+    assert_eq!(machine.preview().await.parts.len(), 2);
+    let refused = machine.report(rare).await;
+    assert!(matches!(refused, Err(Refusal::Memo(_))), "{refused:?}");
+    let listed = machine.own(OwnRequest::List).await.unwrap();
+    assert_eq!(listed, [], "nothing was made");
+    machine.report(common_memo()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_wipe_leaves_nothing_and_the_machine_idle() {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let theirs = reporter.aired(1).await;
+    let ours = other.aired(1).await;
+    other.hears(theirs, -60).await;
+    other.has_logged(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    other
+        .import(&reporter.export(made.id).await.unwrap())
+        .await
+        .unwrap();
+    other.unseen(1).await;
+    let own = other.report(common_memo()).await.unwrap();
+    let own = other.export(own.id).await.unwrap();
+    other.rotate().await;
+
+    other.log(LogRequest::Wipe).await.unwrap();
+    other.unseen(0).await;
+    assert!(!other.handle.snapshot().enabled, "consent is gone too");
+    assert_eq!(other.exposures().await, []);
+    assert_eq!(
+        other.handle.ask(Request::Rotate).await,
+        Err(Refusal::OffAir),
+        "nothing is on the air"
+    );
+    let directory = other.stop().await;
+    let secrets = [
+        theirs.as_bytes().as_slice(),
+        ours.as_bytes(),
+        &own[..64],
+        b"symptom data",
+        b"a friend",
+        b"a note",
+    ];
+    for entry in std::fs::read_dir(directory.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        for secret in secrets {
+            assert!(!bytes.windows(secret.len()).any(|window| window == secret));
+        }
+    }
+}
+
+/// Gives one report, and goes on only when told to.
+struct Slow(
+    Vec<u8>,
+    std::sync::mpsc::Receiver<()>,
+    Option<tokio::sync::oneshot::Sender<()>>,
+);
+
+impl std::io::Read for Slow {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if let Some(reading) = self.2.take() {
+            let len = self.0.len().min(buffer.len());
+            buffer[..len].copy_from_slice(&self.0[..len]);
+            reading.send(()).unwrap();
+            return Ok(len);
+        }
+        let _ = self.1.recv();
+        Ok(0)
+    }
+}
+
+#[tokio::test]
+async fn an_import_does_not_write_behind_a_wipe() {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    let file = reporter.export(made.id).await.unwrap();
+    let (go_on, told) = std::sync::mpsc::channel();
+    let (reading, is_reading) = tokio::sync::oneshot::channel();
+    let import = Import {
+        source: Box::new(Slow(file.clone(), told, Some(reading))),
+        label: "slow".to_owned(),
+        published: None,
+        budget: BUDGET,
+    };
+    let story = async {
+        is_reading.await.unwrap();
+        let again = other.import(&file).await;
+        assert!(matches!(again, Err(Refusal::InUse(_))), "one at a time");
+        other.log(LogRequest::Wipe).await.unwrap();
+        go_on.send(()).unwrap();
+    };
+    let imported = other.others(|reply| OthersRequest::Import(import, reply));
+    let (imported, ()) = tokio::join!(imported, story);
+    assert_eq!(imported, Err(Refusal::Stopped));
+    let again = other.import(&file).await.unwrap();
+    assert_eq!(again.accepted, 1, "nothing was remembered");
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_erased_does_not_come_back_with_the_next_sighting() {
+    let machine = Machine::new(Settings::default()).await;
+    let tcn = Tcn::from_bytes([9; 16]);
+    machine.hears(tcn, -60).await;
+    machine.has_logged(1).await;
+    let everything = |reply| LogRequest::Erase(UnixTime(0), UnixTime(u64::MAX / 2), reply);
+    assert_eq!(machine.log(everything).await.unwrap(), 1);
+    let erased = clock::now().wall;
+    while clock::now().wall == erased {
+        tokio::task::yield_now().await;
+    }
+    machine.hears(tcn, -60).await;
+    machine.has_logged(1).await;
+    let page = |reply| LogRequest::Page(tcnd::store::Place::since(UnixTime(0)), 10, reply);
+    let [contact] = &machine.log(page).await.unwrap()[..] else {
+        panic!("one contact")
+    };
+    assert!(contact.start > erased, "it is a new one");
+}
