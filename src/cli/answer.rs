@@ -31,6 +31,14 @@ impl Answer {
         }
     }
 
+    /// Nothing: standard output has been used for what was asked.
+    pub(super) const fn silent() -> Self {
+        Self {
+            output: String::new(),
+            exit: Exit::Done,
+        }
+    }
+
     /// The same facts, but they are not good.
     pub(super) fn failed_unless(self, good: bool) -> Self {
         Self {
@@ -41,7 +49,9 @@ impl Answer {
 
     /// Writes it down.
     pub(super) fn deliver(&self) -> Result<Exit, CliError> {
-        emit(&self.output)?;
+        if !self.output.is_empty() {
+            emit(&self.output)?;
+        }
         Ok(self.exit)
     }
 }

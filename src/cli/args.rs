@@ -40,7 +40,7 @@ pub(super) enum Command {
     /// Look after the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look into reports
+    /// Make reports, and look for yourself in those of others
     #[command(subcommand)]
     Report(ReportCommand),
 }
@@ -84,13 +84,77 @@ pub(super) enum Live {
     ///
     /// T is a date (2026-11-23), a time (2026-11-23T18:00), today, yesterday, a
     /// span back from now (3d, 12h), or @ and seconds since 1970.
+    #[command(args_conflicts_with_subcommands = true)]
     Contacts {
-        /// Not before [default: all there is]
-        #[arg(long, value_name = "T", value_parser = time::parse_from)]
-        from: Option<Timestamp>,
-        /// Not after; a date includes that day [default: now]
-        #[arg(long, value_name = "T", value_parser = time::parse_to)]
-        to: Option<Timestamp>,
+        #[command(flatten)]
+        span: SpanArgs,
+        #[command(subcommand)]
+        command: Option<ContactsCommand>,
+    },
+    /// Say when you were near somebody who made a report
+    #[command(args_conflicts_with_subcommands = true)]
+    Exposures {
+        /// Dismissed ones too
+        #[arg(long)]
+        all: bool,
+        #[command(subcommand)]
+        command: Option<ExposuresCommand>,
+    },
+    /// Destroy everything: keys, contacts, reports, exposures, decisions
+    Wipe {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// A span of time.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct SpanArgs {
+    /// Not before [default: all there is]
+    #[arg(long, value_name = "T", value_parser = time::parse_from)]
+    pub(super) from: Option<Timestamp>,
+    /// Not after; a date includes that day [default: now]
+    #[arg(long, value_name = "T", value_parser = time::parse_to)]
+    pub(super) to: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ContactsCommand {
+    /// Write the rows of the contact log to a file
+    Export {
+        /// A new file, or - for standard output
+        file: PathBuf,
+        /// csv, jsonl (one JSON object a line), or sqlite
+        #[arg(long, value_enum, default_value_t)]
+        format: RowFormat,
+        /// The numbers themselves, instead of stand-ins of this file alone
+        #[arg(long)]
+        raw: bool,
+        #[command(flatten)]
+        span: SpanArgs,
+    },
+    /// Destroy contacts
+    Erase {
+        #[command(flatten)]
+        span: SpanArgs,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ExposuresCommand {
+    /// Say all that is known of one, and that it was seen
+    Show {
+        /// As the list names it
+        id: String,
+    },
+    /// List one no longer
+    Dismiss {
+        /// As the list names it
+        id: String,
     },
 }
 
@@ -105,6 +169,8 @@ pub(super) enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ReportCommand {
+    #[command(flatten)]
+    Live(LiveReport),
     /// Verify the signed reports in a file, without tcnd
     Inspect {
         /// The file, or - for standard input
@@ -113,6 +179,124 @@ pub(super) enum ReportCommand {
         #[arg(long)]
         expand: bool,
     },
+}
+
+/// What speaks with tcnd about reports.
+#[derive(Debug, Subcommand)]
+pub(super) enum LiveReport {
+    /// Say what a report would give away; makes none
+    Preview {
+        #[command(flatten)]
+        span: SpanArgs,
+    },
+    /// Make a report, after showing what it gives away; it stays here
+    ///
+    /// It covers the last 14 days, or what --from and --to say. Nothing leaves
+    /// the machine before tcnctl report export.
+    Create {
+        #[command(flatten)]
+        memo: MemoArgs,
+        #[command(flatten)]
+        span: SpanArgs,
+        /// Your own words for it, which stay here
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "",
+            hide_default_value = true
+        )]
+        note: String,
+        /// Accept a memo that shows that the parts of the report are one person's
+        #[arg(long)]
+        linkable: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List your reports, and what of them has left the machine
+    List,
+    /// Write a report to a file, for others; this is recorded
+    Export {
+        /// As the list names it
+        id: String,
+        /// A new file, or - for standard output
+        file: PathBuf,
+        /// tcn (as it is), base64 (one signed report a line), or json
+        #[arg(long, value_enum, default_value_t)]
+        format: ReportFormat,
+    },
+    /// Delete a report; what has left the machine stays where it went
+    Delete {
+        /// As the list names it
+        id: String,
+    },
+    /// Look for yourself in reports of others
+    Import {
+        /// Files of any format, or - for standard input
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Where they come from, as exposures will name it [default: the file]
+        #[arg(long, value_name = "TEXT")]
+        source: Option<String>,
+        /// When they were public at the latest; who was heard first after that
+        /// does not count [default: now]
+        #[arg(long, value_name = "T", value_parser = time::parse_to)]
+        published: Option<Timestamp>,
+    },
+}
+
+/// What a report says besides its numbers.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct MemoArgs {
+    /// Symptoms, for a memo of CoEpi's kind; none for none at all
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',',
+          conflicts_with_all = ["memo_type", "memo_hex"])]
+    pub(super) symptoms: Vec<Symptom>,
+    /// The day of the first symptom
+    #[arg(long, value_name = "DATE", requires = "symptoms")]
+    pub(super) since: Option<jiff::civil::Date>,
+    /// Another kind of memo, by its number in the registry
+    #[arg(long, value_name = "N")]
+    pub(super) memo_type: Option<u8>,
+    /// The bytes of that memo
+    #[arg(long, value_name = "HEX", requires = "memo_type")]
+    pub(super) memo_hex: Option<String>,
+}
+
+/// What can be felt, as CoEpi's questionnaire has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Symptom {
+    None,
+    Cough,
+    DryCough,
+    WetCough,
+    MildFever,
+    SeriousFever,
+    Breathlessness,
+    MuscleAches,
+    LossOfSmellOrTaste,
+    Diarrhea,
+    RunnyNose,
+    Other,
+}
+
+/// How rows stand in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum RowFormat {
+    #[default]
+    Csv,
+    Jsonl,
+    Sqlite,
+}
+
+/// How reports stand in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ReportFormat {
+    #[default]
+    Tcn,
+    Base64,
+    Json,
 }
 
 /// How `watch` speaks.

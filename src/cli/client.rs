@@ -7,7 +7,7 @@ use zbus::{Connection, fdo};
 
 use super::agent::Agent;
 use super::error::CliError;
-use crate::bus::proxy::{ContactsProxy, ManagerProxy};
+use crate::bus::proxy::{ContactsProxy, ExposuresProxy, ManagerProxy, PrivacyProxy, ReportsProxy};
 use crate::bus::{self, BusChoice, names};
 
 /// A connection to the bus tcnd is on. That tcnd is there shows at the first
@@ -48,6 +48,30 @@ impl Client {
             .cache_properties(CacheProperties::No)
             .build();
         self.told(contacts.await)
+    }
+
+    /// For reports, our own and others'.
+    pub(super) async fn reports(&self) -> Result<ReportsProxy<'_>, CliError> {
+        let reports = ReportsProxy::builder(&self.connection)
+            .cache_properties(CacheProperties::No)
+            .build();
+        self.told(reports.await)
+    }
+
+    /// For what reports of others mean.
+    pub(super) async fn exposures(&self) -> Result<ExposuresProxy<'_>, CliError> {
+        let exposures = ExposuresProxy::builder(&self.connection)
+            .cache_properties(CacheProperties::No)
+            .build();
+        self.told(exposures.await)
+    }
+
+    /// For the end of it all.
+    pub(super) async fn privacy(&self) -> Result<PrivacyProxy<'_>, CliError> {
+        let privacy = PrivacyProxy::builder(&self.connection)
+            .cache_properties(CacheProperties::No)
+            .build();
+        self.told(privacy.await)
     }
 
     /// All properties of one interface at the root, as of one instant.

@@ -12,6 +12,7 @@ use serde::Serialize;
 use zbus::Variant;
 
 use super::answer::Answer;
+use super::args::SpanArgs;
 use super::client::Client;
 use super::error::CliError;
 use super::time;
@@ -48,8 +49,7 @@ struct Bar {
 
 pub(super) async fn contacts(
     client: &Client,
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
+    SpanArgs { from, to }: SpanArgs,
     json: bool,
 ) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;

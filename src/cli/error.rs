@@ -9,6 +9,7 @@ use zbus::DBusError as _;
 use crate::bus::{BusChoice, Unreachable, names};
 use crate::config::ConfigError;
 use crate::exchange::file::FileError;
+use crate::protocol::ReportError;
 
 /// How `tcnctl` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,21 @@ pub(super) enum CliError {
     /// A file could not be read.
     #[error("{}: {source}", .file.display())]
     File { file: PathBuf, source: io::Error },
+    /// A file that was to be made cannot be.
+    #[error("cannot make {}: {source}", .file.display())]
+    NewFile { file: PathBuf, source: io::Error },
+    /// A memo that cannot be.
+    #[error("{0}")]
+    Memo(#[source] ReportError),
+    /// Symptoms that go together with nothing.
+    #[error("{0}")]
+    Symptoms(&'static str),
+    /// The person said no.
+    #[error("nothing was done")]
+    NotAgreed,
+    /// There is no terminal to ask at.
+    #[error("nothing was done: there is nobody to ask")]
+    NobodyToAsk,
     /// A file holds no reports at all.
     #[error("{0}")]
     ReportFile(#[source] FileError),
@@ -92,6 +108,11 @@ impl CliError {
             | Self::Config(_)
             | Self::ReportFile(_)
             | Self::File { .. }
+            | Self::NewFile { .. }
+            | Self::Memo(_)
+            | Self::Symptoms(_)
+            | Self::NotAgreed
+            | Self::NobodyToAsk
             | Self::Output(_)
             | Self::Runtime(_) => Exit::Failed,
         }
@@ -133,6 +154,15 @@ impl CliError {
                     .to_owned()
             }
             Self::File { .. } => "give a file that can be read, or - for standard input".to_owned(),
+            Self::NewFile { .. } => {
+                "give a name that is not taken, in a folder you may write to, or - for standard \
+                 output"
+                    .to_owned()
+            }
+            Self::Memo(_) => "give 255 bytes at most; 127 are read by everybody".to_owned(),
+            Self::Symptoms(_) => "see what there is with: tcnctl report create --help".to_owned(),
+            Self::NotAgreed => "to go on, type just what you are asked for".to_owned(),
+            Self::NobodyToAsk => "run it at a terminal, or add --yes".to_owned(),
             Self::Output(_) => "make room where standard output goes to".to_owned(),
             Self::Runtime(_) => "raise the limit of open files or memory (ulimit -a)".to_owned(),
         }
@@ -189,9 +219,12 @@ fn refusal_hint(name: &str) -> &'static str {
     match name {
         names::error::NOT_READY => "see why with: tcnctl status",
         names::error::CONFIGURED => "edit /etc/tcnd/config.d, then: systemctl reload tcnd",
-        names::error::BUSY => "end all pauses with: tcnctl resume",
+        names::error::BUSY => "try again in a moment; pauses are ended with: tcnctl resume",
         names::error::INVALID_RANGE => "give a --from that is before --to",
-        names::error::NOT_FOUND => "see what is paused with: tcnctl status",
+        names::error::NOT_FOUND => "see what there is with: tcnctl report list; tcnctl exposures",
+        names::error::NO_DATA => "see what was on the air with: tcnctl report preview",
+        names::error::MEMO_REFUSED => "report less time, another memo, or accept it: --linkable",
+        names::error::MALFORMED => "look into the file with: tcnctl report inspect FILE",
         names::error::INVALID_ARGS => "see what is allowed with: tcnctl help",
         _ => "look for the cause with: tcnctl doctor; journalctl -u tcnd",
     }
@@ -229,6 +262,14 @@ mod tests {
                 file: "f".into(),
                 source: io(),
             },
+            CliError::NewFile {
+                file: "f".into(),
+                source: io(),
+            },
+            CliError::Memo(ReportError::MemoTooLong { have: 256 }),
+            CliError::Symptoms("x"),
+            CliError::NotAgreed,
+            CliError::NobodyToAsk,
             CliError::Output(io()),
             CliError::Runtime(io()),
         ]);

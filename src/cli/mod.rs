@@ -14,13 +14,20 @@ mod args;
 mod client;
 mod contacts;
 mod control;
+mod destroy;
 mod doctor;
 mod error;
+mod exposures;
+mod import;
 pub mod inspect;
 mod memo;
+mod output_file;
+mod own;
 mod problems;
+mod question;
 mod report;
 mod status;
+mod symptoms;
 mod time;
 mod validate;
 mod watch;
@@ -31,7 +38,10 @@ use clap::Parser;
 use jiff::ZonedDateTime;
 
 use answer::Answer;
-use args::{Args, Command, ConfigCommand, Live, ReportCommand, WatchFormat};
+use args::{
+    Args, Command, ConfigCommand, ContactsCommand, ExposuresCommand, Live, LiveReport,
+    ReportCommand, WatchFormat,
+};
 use client::Client;
 use error::{CliError, Exit};
 use status::Status;
@@ -57,15 +67,22 @@ fn run(args: Args) -> Result<Exit, CliError> {
             let json = args.json;
             report::inspect(&file, inspect::View { json, expand })
         }
-        Command::Live(live) => tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(CliError::Runtime)?
-            .block_on(converse(live, &args.bus, args.json)),
+        Command::Report(ReportCommand::Live(report)) => {
+            converse(async { report_on(report, &args.bus, args.json).await?.deliver() })
+        }
+        Command::Live(live) => converse(live_on(live, &args.bus, args.json)),
     }
 }
 
-async fn converse(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliError> {
+fn converse(talk: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CliError::Runtime)?
+        .block_on(talk)
+}
+
+async fn live_on(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliError> {
     let connect = || Client::connect(bus);
     let answer = match live {
         Live::Doctor => doctor::doctor(bus, json).await,
@@ -84,11 +101,87 @@ async fn converse(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliEr
         }
         Live::Resume => control::resume(&connect().await?, json).await?,
         Live::Rotate => control::rotate(&connect().await?, json).await?,
-        Live::Contacts { from, to } => {
-            contacts::contacts(&connect().await?, from, to, json).await?
+        Live::Contacts {
+            span,
+            command: None,
+        } => contacts::contacts(&connect().await?, span, json).await?,
+        Live::Contacts {
+            command: Some(command),
+            ..
+        } => contacts_on(command, &connect().await?, json).await?,
+        Live::Exposures { all, command } => {
+            exposures_on(all, command, &connect().await?, json).await?
         }
+        Live::Wipe { yes } => destroy::wipe(&connect().await?, yes, json).await?,
     };
     answer.deliver()
+}
+
+async fn contacts_on(
+    command: ContactsCommand,
+    client: &Client,
+    json: bool,
+) -> Result<Answer, CliError> {
+    match command {
+        ContactsCommand::Export {
+            file,
+            format,
+            raw,
+            span,
+        } => destroy::export(client, &file, format, raw, span, json).await,
+        ContactsCommand::Erase { span, yes } => destroy::erase(client, span, yes, json).await,
+    }
+}
+
+async fn exposures_on(
+    all: bool,
+    command: Option<ExposuresCommand>,
+    client: &Client,
+    json: bool,
+) -> Result<Answer, CliError> {
+    match command {
+        None => exposures::list(client, all, json).await,
+        Some(ExposuresCommand::Show { id }) => exposures::show(client, &id, json).await,
+        Some(ExposuresCommand::Dismiss { id }) => exposures::dismiss(client, &id, json).await,
+    }
+}
+
+async fn report_on(report: LiveReport, bus: &BusChoice, json: bool) -> Result<Answer, CliError> {
+    let client = &Client::connect(bus).await?;
+    match report {
+        LiveReport::Preview { span } => own::preview(client, span, json).await,
+        LiveReport::Create {
+            memo,
+            span,
+            note,
+            linkable,
+            yes,
+        } => {
+            let wanted = own::Wanted {
+                memo: &memo,
+                span,
+                note: &note,
+                linkable,
+                yes,
+            };
+            own::create(client, wanted, json).await
+        }
+        LiveReport::List => own::list(client, json).await,
+        LiveReport::Export { id, file, format } => {
+            own::export(client, &id, &file, format, json).await
+        }
+        LiveReport::Delete { id } => own::delete(client, &id, json).await,
+        LiveReport::Import {
+            files,
+            source,
+            published,
+        } => import::import(client, &files, source.as_deref(), published, json).await,
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[expect(

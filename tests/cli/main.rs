@@ -12,6 +12,7 @@
 mod doctor;
 mod documents;
 mod endless;
+mod reports;
 mod stand_in;
 mod switches;
 mod transcripts;

@@ -34,6 +34,11 @@ fn cure(error: &CliError) -> String {
         | CliError::Config(_)
         | CliError::ReportFile(_)
         | CliError::File { .. }
+        | CliError::NewFile { .. }
+        | CliError::Memo(_)
+        | CliError::Symptoms(_)
+        | CliError::NotAgreed
+        | CliError::NobodyToAsk
         | CliError::Output(_)
         | CliError::Runtime(_) => error.hint(),
     }

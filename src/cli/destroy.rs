@@ -1,0 +1,111 @@
+//! What takes something away, or hands rows out: `contacts export`, `contacts
+//! erase`, `wipe`.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use jiff::{Timestamp, ZonedDateTime};
+use serde_json::json;
+use zbus::Variant;
+
+use super::answer::Answer;
+use super::args::{RowFormat, SpanArgs};
+use super::client::Client;
+use super::error::CliError;
+use super::output_file::OutputFile;
+use super::{question, time};
+use crate::bus::names;
+
+pub(super) async fn export(
+    client: &Client,
+    path: &Path,
+    format: RowFormat,
+    raw: bool,
+    span: SpanArgs,
+    json: bool,
+) -> Result<Answer, CliError> {
+    let _agent = client.ready_for_questions().await;
+    let contacts = client.contacts().await?;
+    let file = OutputFile::create(path)?;
+    let format = match format {
+        RowFormat::Csv => "csv",
+        RowFormat::Jsonl => "jsonl",
+        RowFormat::Sqlite => "sqlite",
+    };
+    let mut options = HashMap::from([("format", Variant::from(format)), ("raw", raw.into())]);
+    let bounds = [("from", span.from), ("to", span.to)];
+    for (name, at) in bounds {
+        options.extend(at.map(|at| (name, time::unix_seconds(at).into())));
+    }
+    let written = contacts.export_log(file.fd().into(), options).await;
+    let rows = match client.told(written) {
+        Ok(rows) => rows,
+        Err(error) => {
+            file.discard();
+            return Err(error);
+        }
+    };
+    if file.is_standard() {
+        return Ok(Answer::silent());
+    }
+    let document = json!({"file": path, "format": format, "raw": raw, "rows": rows});
+    Ok(Answer::new(json, &document, |_| {
+        let numbers = if raw {
+            "with the numbers themselves: keep it as safe as the log"
+        } else {
+            "with stand-ins for the numbers"
+        };
+        format!("{rows} contacts are in {}, {numbers}.", path.display())
+    }))
+}
+
+pub(super) async fn erase(
+    client: &Client,
+    span: SpanArgs,
+    yes: bool,
+    json: bool,
+) -> Result<Answer, CliError> {
+    let _agent = client.ready_for_questions().await;
+    let from = span.from.map_or(0, time::unix_seconds);
+    let to =
+        time::unix_seconds(span.to.unwrap_or_else(Timestamp::now)) + u64::from(span.to.is_none());
+    if !yes {
+        let now = ZonedDateTime::now();
+        let which = match (span.from, span.to) {
+            (None, None) => "All contacts".to_owned(),
+            (None, Some(_)) => format!("All contacts that began before {}", time::show(to, &now)),
+            (Some(_), _) => format!(
+                "All contacts that began from {} to {}",
+                time::show(from, &now),
+                time::show(to, &now)
+            ),
+        };
+        let what = format!(
+            "{which} will be destroyed, and with them what exposures are made of.\n\
+             Nobody can be found in them any more, not by you either."
+        );
+        question::ask(&what, "Destroy them?", "yes")?;
+    }
+    let rows = client.told(client.contacts().await?.erase(from, to).await)?;
+    Ok(Answer::new(json, &json!({"erased": rows}), |_| {
+        format!("{rows} contacts are destroyed.")
+    }))
+}
+
+pub(super) async fn wipe(client: &Client, yes: bool, json: bool) -> Result<Answer, CliError> {
+    let _agent = client.ready_for_questions().await;
+    if !yes {
+        question::ask(
+            "All keys, contacts, reports, exposures and decisions will be destroyed, and the files \
+             they\nstand in overwritten. Reports you have not exported can never be made again. \
+             tcnd is\nas after its installation then: nothing is broadcast until tcnctl enable.",
+            "Destroy everything?",
+            names::WIPE_PHRASE,
+        )?;
+    }
+    let privacy = client.privacy().await?;
+    client.told(privacy.wipe_all(names::WIPE_PHRASE, HashMap::new()).await)?;
+    Ok(Answer::new(json, &json!({"wiped": true}), |_| {
+        "Everything is destroyed. Files you exported are yours to delete.".to_owned()
+    }))
+}

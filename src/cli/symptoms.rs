@@ -1,0 +1,149 @@
+//! From what a person says to the memo of a report.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::args::{MemoArgs, Symptom};
+use super::error::CliError;
+use super::time;
+use crate::protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
+use crate::protocol::{Memo, MemoType};
+
+/// The memo that the arguments ask for.
+pub(super) fn memo(args: &MemoArgs) -> Result<Memo, CliError> {
+    let Some(kind) = args.memo_type else {
+        let reported = Day::of(time::unix_seconds(Timestamp::now()));
+        let since = args.since.map(day).transpose()?;
+        return Ok(SymptomMemo::new(reported, since, symptoms(&args.symptoms)?).to_memo());
+    };
+    let data = unhex(args.memo_hex.as_deref().unwrap_or_default())?;
+    Memo::new(MemoType::new(kind), data).map_err(CliError::Memo)
+}
+
+/// Days in memos are UTC's.
+fn day(date: Date) -> Result<Day, CliError> {
+    let start = date.to_zoned_datetime(TimeZone::UTC);
+    let start = start.map_err(|_| CliError::Symptoms("that day is beyond all calendars"))?;
+    Ok(Day::of(time::unix_seconds(start.timestamp())))
+}
+
+fn symptoms(named: &[Symptom]) -> Result<Symptoms, CliError> {
+    let mut symptoms = Symptoms::default();
+    for symptom in named {
+        match symptom {
+            Symptom::None => symptoms.no_symptoms = true,
+            Symptom::Cough => cough(&mut symptoms, Cough::Existing)?,
+            Symptom::DryCough => cough(&mut symptoms, Cough::Dry)?,
+            Symptom::WetCough => cough(&mut symptoms, Cough::Wet)?,
+            Symptom::MildFever => fever(&mut symptoms, Fever::Mild)?,
+            Symptom::SeriousFever => fever(&mut symptoms, Fever::Serious)?,
+            Symptom::Breathlessness => symptoms.breathlessness = true,
+            Symptom::MuscleAches => symptoms.muscle_aches = true,
+            Symptom::LossOfSmellOrTaste => symptoms.loss_of_smell_or_taste = true,
+            Symptom::Diarrhea => symptoms.diarrhea = true,
+            Symptom::RunnyNose => symptoms.runny_nose = true,
+            Symptom::Other => symptoms.other = true,
+        }
+    }
+    if symptoms.no_symptoms && named.len() > 1 {
+        return Err(CliError::Symptoms("none goes with no other symptom"));
+    }
+    Ok(symptoms)
+}
+
+fn cough(symptoms: &mut Symptoms, kind: Cough) -> Result<(), CliError> {
+    match std::mem::replace(&mut symptoms.cough, kind) {
+        Cough::None => Ok(()),
+        Cough::Existing | Cough::Dry | Cough::Wet => Err(CliError::Symptoms(
+            "a cough is either dry or wet, or just a cough",
+        )),
+    }
+}
+
+fn fever(symptoms: &mut Symptoms, kind: Fever) -> Result<(), CliError> {
+    match std::mem::replace(&mut symptoms.fever, kind) {
+        Fever::None => Ok(()),
+        Fever::Mild | Fever::Serious => {
+            Err(CliError::Symptoms("a fever is either mild or serious"))
+        }
+    }
+}
+
+fn unhex(digits: &str) -> Result<Vec<u8>, CliError> {
+    const ODD: CliError = CliError::Symptoms("--memo-hex takes pairs of hexadecimal digits");
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+        return Err(ODD);
+    }
+    let pairs = (0..digits.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| ODD))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        memo: MemoArgs,
+    }
+
+    fn of(words: &[&str]) -> Result<Memo, String> {
+        let line = Line::try_parse_from([&["x"], words].concat()).map_err(|e| e.to_string())?;
+        memo(&line.memo).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn symptoms_become_a_memo_of_days() {
+        let made = of(&[
+            "--symptoms",
+            "dry-cough,mild-fever",
+            "--since",
+            "2026-11-20",
+        ])
+        .unwrap();
+        assert_eq!((made.kind(), made.data().len()), (MemoType::COEPI_V1, 20));
+        assert_eq!(made.concerns(1), []);
+        let says = super::super::memo::reading(&made).unwrap();
+        assert!(
+            says.starts_with("dry cough, mild fever, since 2026-11-20, reported "),
+            "{says}"
+        );
+        let none = of(&["--symptoms", "none"]).unwrap();
+        let says = super::super::memo::reading(&none).unwrap();
+        assert!(says.starts_with("no symptoms, reported "), "{says}");
+    }
+
+    #[test]
+    fn other_memos_are_bytes() {
+        let made = of(&["--memo-type", "7", "--memo-hex", "00fF10"]).unwrap();
+        assert_eq!((made.kind().get(), made.data()), (7, &[0, 255, 16][..]));
+        assert_eq!(of(&["--memo-type", "7"]).unwrap().data(), b"");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for words in [
+            &[][..],
+            &["--symptoms", "dry-cough,wet-cough"],
+            &["--symptoms", "mild-fever,serious-fever"],
+            &["--symptoms", "none,other"],
+            &["--symptoms", "plague"],
+            &["--symptoms", "other", "--memo-type", "1"],
+            &["--since", "2026-11-20"],
+            &["--memo-hex", "00"],
+            &["--memo-type", "256"],
+            &["--memo-type", "1", "--memo-hex", "0"],
+            &["--memo-type", "1", "--memo-hex", "0g"],
+            &["--memo-type", "1", "--memo-hex", "ää"],
+            &["--memo-type", "1", "--memo-hex", &"00".repeat(256)],
+        ] {
+            assert!(of(words).is_err(), "{words:?}");
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Reports, exposures and what destroys: what is shown before it is done, what
+//! is asked, and whose file it goes to.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use tcnd::daemon::Refusal;
+
+use crate::stand_in::{StandIn, busy, puppet, run};
+use crate::text;
+
+const CREATE: [&str; 4] = ["report", "create", "--symptoms", "dry-cough"];
+
+/// Runs tcnctl on a terminal of its own, and types a line.
+async fn on_a_terminal(it: &StandIn, words: &[&str], typed: &str) -> (bool, String) {
+    let tcnctl = env!("CARGO_BIN_EXE_tcnctl");
+    let line = [&[tcnctl, "--bus", &it.place.address], words]
+        .concat()
+        .join("' '");
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &format!("'{line}'"), "/dev/null"])
+        .env("TZ", "UTC");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .expect("script is needed: apt-get install bsdutils");
+    let mut stdin = child.stdin.take().unwrap();
+    writeln!(stdin, "{typed}").unwrap();
+    let ended = tokio::task::spawn_blocking(move || {
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        output
+    });
+    let output = crate::stand_in::soon(ended).await.unwrap();
+    (output.status.success(), text(&output.stdout))
+}
+
+#[tokio::test]
+async fn a_report_is_shown_before_it_is_made() {
+    let mut it = StandIn::new(busy()).await;
+    let output = it.tcnctl(&CREATE).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    for fact in [
+        "gives away 6 numbers in 2 signed reports: all that was",
+        "from 1970-01-01 00:16 to 1970-01-01 00:50",
+        "nobody can be warned of it",
+        "Of 1 key more of that time",
+        "It says: dry cough, reported ",
+        "Mind: the same symptoms in 2 reports",
+        "cannot be taken back",
+        "nobody to ask",
+        "--yes",
+    ] {
+        assert!(said.contains(fact), "{fact}: {said}");
+    }
+    let heard = it.puppet.heard();
+    assert!(
+        heard.iter().all(|asked| asked.starts_with("Preview")),
+        "{heard:?}"
+    );
+
+    let (done, said) = on_a_terminal(&it, &CREATE, "no").await;
+    assert!(!done && said.contains("nothing was done"), "{said}");
+    let heard = it.puppet.heard();
+    assert!(
+        heard.iter().all(|asked| asked.starts_with("Preview")),
+        "{heard:?}"
+    );
+
+    let (done, said) = on_a_terminal(&it, &CREATE, "yes").await;
+    assert!(
+        done && said.contains("Report 3 is made, and has not left"),
+        "{said}"
+    );
+    let heard = it.puppet.heard();
+    assert!(
+        heard.iter().any(|asked| asked.starts_with("Make")),
+        "{heard:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_made_is_what_was_asked_for() {
+    let mut it = StandIn::new(busy()).await;
+    let words = [
+        "report",
+        "create",
+        "--memo-type",
+        "2",
+        "--memo-hex",
+        "0aff",
+        "--from",
+        "@1000",
+        "--to",
+        "@2000",
+        "--note",
+        "mine",
+        "--linkable",
+        "--yes",
+    ];
+    let output = it.tcnctl(&words).await;
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        text(&output.stdout).starts_with("Report 3 is made"),
+        "{output:?}"
+    );
+    let made = "Make 1000 2000 MemoType(2, ito v1) [10, 255] \"mine\" true";
+    assert_eq!(it.puppet.heard(), ["Preview 1000 2000", made]);
+}
+
+#[tokio::test]
+async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
+    let it = StandIn::new(busy()).await;
+    let path = it.place.folder.path().join("report.tcn");
+    let file = path.to_str().unwrap();
+    let said = it
+        .text(&["report", "export", "3", file, "--format", "json"])
+        .await;
+    assert!(said.contains("200000 bytes"), "{said}");
+    assert_eq!(fs::read(&path).unwrap(), puppet::report_bytes());
+    assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+    let again = it.tcnctl(&["report", "export", "3", file]).await;
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("cannot make"), "{again:?}");
+    assert_eq!(
+        fs::read(&path).unwrap(),
+        puppet::report_bytes(),
+        "nothing is lost"
+    );
+
+    it.puppet.refuse(Some(Refusal::NoSuchReport));
+    let other = it.place.folder.path().join("other.tcn");
+    let none = it
+        .tcnctl(&["report", "export", "7", other.to_str().unwrap()])
+        .await;
+    assert_eq!(none.status.code(), Some(1));
+    assert!(
+        text(&none.stderr).contains("no report with this id"),
+        "{none:?}"
+    );
+    assert!(!other.exists(), "an empty file is no report");
+    it.puppet.refuse(None);
+    let out = it.tcnctl(&["report", "export", "3", "-"]).await;
+    assert_eq!(out.stdout, puppet::report_bytes());
+}
+
+#[tokio::test]
+async fn reports_are_imported_from_files_and_pipes() {
+    let mut it = StandIn::new(busy()).await;
+    let path = it.place.folder.path().join("theirs.tcn");
+    fs::write(&path, b"bytes of a report").unwrap();
+    let said = it.text(&["report", "import", path.to_str().unwrap()]).await;
+    assert!(
+        said.contains("1 new, 2 known already, 3 naming you with a signature that does not hold, 4 no report at all, 5 past"),
+        "{said}"
+    );
+    assert!(said.contains("6 times"), "{said}");
+    let heard = it.puppet.heard();
+    assert!(heard[0].contains("theirs.tcn"), "{heard:?}");
+    let mut command = it.command(&["report", "import", "-", "--source", "a friend"]);
+    command.stdin(Stdio::from(fs::File::open(&path).unwrap()));
+    assert!(run(command).await.status.success());
+    let heard = it.puppet.heard();
+    assert!(heard[0].contains("a friend"), "{heard:?}");
+    let missing = it.tcnctl(&["report", "import", "/nonexistent"]).await;
+    assert_eq!(missing.status.code(), Some(1));
+    assert_eq!(it.puppet.heard(), [""; 0]);
+}
+
+#[tokio::test]
+async fn exposures_are_listed_explained_and_dismissed() {
+    let mut it = StandIn::new(busy()).await;
+    let listed = it.text(&["exposures"]).await;
+    assert!(
+        listed.contains("8-93600  Fri 1970-01-02 02:00 to 02:35, 20 min near  new"),
+        "{listed}"
+    );
+    assert!(!listed.contains("11-"), "it was dismissed: {listed}");
+    assert!(it.text(&["exposures", "--all"]).await.contains("11-93600"));
+    it.puppet.heard();
+    let shown = it.text(&["exposures", "show", "8-93600"]).await;
+    for fact in [
+        "some 1 m away, between 0.3 and 3 m",
+        "heard 4 times",
+        "From        file",
+        "Why ",
+    ] {
+        assert!(shown.contains(fact), "{fact}: {shown}");
+    }
+    let heard = it.puppet.heard();
+    assert!(
+        heard
+            .iter()
+            .any(|asked| asked.starts_with("Mark") && asked.ends_with("false")),
+        "{heard:?}"
+    );
+    it.text(&["exposures", "dismiss", "8-93600"]).await;
+    let heard = it.puppet.heard();
+    assert!(
+        heard
+            .iter()
+            .any(|asked| asked.starts_with("Mark") && asked.ends_with("true")),
+        "{heard:?}"
+    );
+    let none = it.tcnctl(&["exposures", "show", "x"]).await;
+    assert_eq!(none.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn nothing_is_destroyed_without_being_asked() {
+    let mut it = StandIn::new(busy()).await;
+    for words in [&["wipe"][..], &["contacts", "erase"]] {
+        let output = it.tcnctl(words).await;
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert!(text(&output.stderr).contains("destroyed"), "{output:?}");
+    }
+    let (done, said) = on_a_terminal(&it, &["wipe"], "yes").await;
+    assert!(!done, "yes is not the phrase: {said}");
+    assert_eq!(it.puppet.heard(), [""; 0]);
+    let (done, said) = on_a_terminal(&it, &["wipe"], "destroy everything").await;
+    assert!(done && said.contains("Everything is destroyed"), "{said}");
+    assert_eq!(it.puppet.heard(), ["Wipe"]);
+    let erased = it
+        .json(&[
+            "contacts", "erase", "--from", "@1000", "--to", "@2000", "--yes",
+        ])
+        .await;
+    assert_eq!(erased, json!({"erased": 5}));
+    assert_eq!(it.puppet.heard(), ["Erase 1000 2000"]);
+}
+
+#[tokio::test]
+async fn rows_are_masked_unless_asked_for_raw() {
+    let it = StandIn::new(busy()).await;
+    let number = "00000001000000000000000000000000";
+    for (raw, format) in [
+        (false, "csv"),
+        (true, "csv"),
+        (false, "jsonl"),
+        (true, "jsonl"),
+    ] {
+        let path = it.place.folder.path().join(format!("{format}-{raw}"));
+        let mut words = vec![
+            "contacts",
+            "export",
+            path.to_str().unwrap(),
+            "--format",
+            format,
+        ];
+        words.extend(raw.then_some("--raw"));
+        let said = it.text(&words).await;
+        assert!(said.starts_with("3600 contacts are in"), "{said}");
+        let rows = fs::read_to_string(&path).unwrap();
+        assert_eq!(rows.contains(number), raw, "{format}");
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+    }
+}
