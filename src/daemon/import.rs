@@ -349,7 +349,7 @@ impl Work {
             match recorded {
                 Recorded::New => self.imported.new_exposures += exposures,
                 Recorded::Updated => self.imported.updated += 1,
-                Recorded::Known => {}
+                Recorded::Known | Recorded::Gone => {}
             }
         }
         Ok(())

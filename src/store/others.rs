@@ -45,6 +45,8 @@ pub enum Recorded {
     Updated,
     /// It is known, and nothing was added.
     Known,
+    /// None of its contacts is in the log any more; nothing was kept.
+    Gone,
 }
 
 /// A matched report as it is kept, with its contacts as they are now.
@@ -150,7 +152,21 @@ fn look_at(
     Ok(known)
 }
 
+/// What was destroyed since it was read, by hand or by retention, is not
+/// written back under another table.
 fn record(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<Recorded> {
+    let mut there =
+        transaction.prepare_cached("SELECT 1 FROM contact WHERE quarter = ?1 AND tcn = ?2")?;
+    let mut contacts = Vec::with_capacity(found.contacts.len());
+    for (start, tcn) in &found.contacts {
+        let quarter = signed(Row::quarter(*start));
+        if there.exists(params![quarter, tcn.as_bytes()])? {
+            contacts.push((tcn, quarter));
+        }
+    }
+    if contacts.is_empty() {
+        return Ok(Recorded::Gone);
+    }
     let known: Option<(i64, i64)> = transaction
         .prepare_cached("SELECT id, published FROM matched_report WHERE digest = ?1")?
         .query_row([found.digest.as_bytes()], |row| {
@@ -177,8 +193,8 @@ fn record(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<R
     let mut name = transaction.prepare_cached(
         "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report) VALUES (?1, ?2, ?3)",
     )?;
-    for (start, tcn) in &found.contacts {
-        added += name.execute(params![tcn.as_bytes(), signed(Row::quarter(*start)), id])?;
+    for (tcn, quarter) in contacts {
+        added += name.execute(params![tcn.as_bytes(), quarter, id])?;
     }
     Ok(match (known, added) {
         (None, _) => Recorded::New,

@@ -91,7 +91,7 @@ impl Store {
     }
 
     /// Keeps a report of ours, durably; its local name, or `None` if one of
-    /// its keys was used by another meanwhile.
+    /// its keys was used by another meanwhile, or destroyed.
     ///
     /// # Errors
     /// If the database cannot be written.
@@ -99,6 +99,7 @@ impl Store {
         self.ask(
             move |owner| match owner.transact(Durable::PowerLoss, |t| keep(t, &report)) {
                 Ok(id) => Ok(Some(id)),
+                Err(rusqlite::Error::StatementChangedRows(_)) => Ok(None),
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     Ok(None)
                 }
@@ -209,10 +210,10 @@ fn keep(transaction: &Transaction<'_>, report: &NewReport) -> rusqlite::Result<u
     let id = transaction.last_insert_rowid();
     let mut insert = transaction.prepare_cached(
         "INSERT INTO own_part (report, key, numbers, first, last, signed) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+         SELECT ?1, id, ?3, ?4, ?5, ?6 FROM report_key WHERE id = ?2",
     )?;
     for part in &report.parts {
-        insert.execute(params![
+        let kept = insert.execute(params![
             id,
             signed(part.key.0),
             part.numbers,
@@ -220,6 +221,10 @@ fn keep(transaction: &Transaction<'_>, report: &NewReport) -> rusqlite::Result<u
             signed(part.to.0),
             wire::write(&part.signed)
         ])?;
+        if kept != 1 {
+            // A key that was wiped meanwhile must not live on in its report.
+            return Err(rusqlite::Error::StatementChangedRows(kept));
+        }
     }
     Ok(unsigned(id))
 }

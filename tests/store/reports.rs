@@ -34,6 +34,12 @@ fn signed(key: u64, memo: &Memo) -> SignedReport {
     SignedReport::create(&rak, span, memo.clone())
 }
 
+/// Those that [`own_report`] may take here.
+async fn keys_are_born(bench: &mut Bench) {
+    let keys = vec![born(1, DAY_ONE), born(2, DAY_ONE)];
+    bench.persist(keys).await.unwrap();
+}
+
 pub(crate) fn export(at: u64) -> Departure {
     Departure {
         at: UnixTime(at),
@@ -115,7 +121,8 @@ async fn the_ledger_tells_what_each_key_had_on_the_air() {
 #[tokio::test]
 async fn a_key_makes_one_report_and_all_or_none_is_kept() {
     let directory = tempdir().unwrap();
-    let bench = Bench::new(directory.path());
+    let mut bench = Bench::new(directory.path());
+    keys_are_born(&mut bench).await;
     assert_eq!(
         bench.store.keep_report(own_report(&[1])).await.unwrap(),
         Some(1)
@@ -141,7 +148,8 @@ async fn a_key_makes_one_report_and_all_or_none_is_kept() {
 #[tokio::test]
 async fn what_never_left_is_deleted_whole_and_its_keys_are_free_again() {
     let directory = tempdir().unwrap();
-    let bench = Bench::new(directory.path());
+    let mut bench = Bench::new(directory.path());
+    keys_are_born(&mut bench).await;
     bench
         .store
         .keep_report(own_report(&[1]))
@@ -171,7 +179,8 @@ async fn what_never_left_is_deleted_whole_and_its_keys_are_free_again() {
 #[tokio::test]
 async fn what_left_is_recorded_before_and_stays_on_record() {
     let directory = tempdir().unwrap();
-    let bench = Bench::new(directory.path());
+    let mut bench = Bench::new(directory.path());
+    keys_are_born(&mut bench).await;
     bench
         .store
         .keep_report(own_report(&[1, 2]))
@@ -364,6 +373,7 @@ async fn marks_stay_and_go_with_their_report() {
 async fn retention_ends_reports_of_both_kinds() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
+    keys_are_born(&mut bench).await;
     bench
         .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60 * DAY)])
         .await
@@ -423,4 +433,42 @@ async fn the_log_is_read_in_pages_and_erased_by_time() {
         .unwrap();
     assert!(left.iter().all(|c| c.start < from || c.start >= to) && left.len() == 22);
     bench.settle().await;
+}
+
+#[tokio::test]
+async fn what_is_destroyed_meanwhile_is_not_written_back() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let contacts = vec![
+        sighting(1, DAY_ONE, DAY_ONE + 60),
+        sighting(2, DAY_ONE + 1800, DAY_ONE + 1860),
+    ];
+    bench.save(contacts).await.unwrap();
+    let keys = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
+    bench.persist(keys).await.unwrap();
+    let named = || {
+        let both = [(DAY_ONE, 1), (DAY_ONE + 1800, 2)];
+        found(1, both.map(|(at, n)| (UnixTime(at), tcn(n))).to_vec())
+    };
+    let rows = |table| {
+        look(directory.path())
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+                row.get::<_, u32>(0)
+            })
+            .unwrap()
+    };
+
+    let erase = bench.store.erase(UnixTime(DAY_ONE), UnixTime(DAY_ONE + 1));
+    assert_eq!(erase.await.unwrap(), 1);
+    let recorded = bench.store.record_matches(vec![named()]).await.unwrap();
+    assert_eq!(recorded, [Recorded::New], "one contact is left");
+    assert_eq!(rows("matched_contact"), 1);
+
+    bench.store.wipe().await.unwrap();
+    let recorded = bench.store.record_matches(vec![named()]).await.unwrap();
+    assert_eq!(recorded, [Recorded::Gone]);
+    assert_eq!(rows("matched_report"), 0);
+    let kept = bench.store.keep_report(own_report(&[1])).await.unwrap();
+    assert_eq!(kept, None);
+    assert_eq!(rows("own_report"), 0);
 }

@@ -56,6 +56,7 @@ async fn fill(directory: &Path, format: u32) {
         .store
         .remember(Setting::Pause(Pause::Until(UnixTime(DAY_ONE + DAY))));
     if format >= 2 {
+        bench.persist(vec![born(2, DAY_ONE)]).await.unwrap();
         reports(&bench).await;
     }
     bench.settle().await;
