@@ -70,7 +70,8 @@ pub struct Import {
     pub source: Box<dyn Read + Send>,
     /// A label for people, at most [`LONGEST_LABEL`] bytes.
     pub label: String,
-    /// By when its reports were public; `None` is now.
+    /// By when its reports were public; `None` is now, and nothing is later:
+    /// they are in our hands.
     pub published: Option<UnixTime>,
     /// Numbers it may have us compute; [`BUDGET`] unless there is a reason.
     pub budget: u64,
@@ -174,7 +175,7 @@ impl Work {
                 numbers: import.budget,
             },
             now,
-            published: import.published.unwrap_or(now),
+            published: import.published.map_or(now, |at| at.min(now)),
             label: import.label.clone(),
             store,
             runtime,

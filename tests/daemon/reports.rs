@@ -349,3 +349,23 @@ async fn what_is_erased_does_not_come_back_with_the_next_sighting() {
     };
     assert!(contact.start > erased, "it is a new one");
 }
+
+#[tokio::test]
+async fn a_report_is_public_when_it_is_here() {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    let file = reporter.export(made.id).await.unwrap();
+    let never = Some(UnixTime(u64::MAX));
+    other.import_as("x", never, BUDGET, &file).await.unwrap();
+    let [exposure] = &other.exposures().await[..] else {
+        panic!("one exposure")
+    };
+    assert!(
+        exposure.published <= clock::now().wall,
+        "or a replay counts"
+    );
+}
