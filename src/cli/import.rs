@@ -45,14 +45,24 @@ pub(super) async fn import(
     let reports = client.reports().await?;
     let mut outcome = Outcome { files: Vec::new() };
     for path in files {
-        let file = Source::open(path)?;
-        let label = source.map_or_else(|| label(path), str::to_owned);
-        let mut options = HashMap::from([("source", Variant::from(label))]);
-        let published = published.map(time::unix_seconds);
-        options.extend(published.map(|at| ("published", Variant::from(at))));
-        let imported = reports.import(file.fd().into(), options).await;
-        let imported = client.told(imported)?;
-        outcome.files.push(Looked::new(path, &imported));
+        let look = async {
+            let file = Source::open(path)?;
+            let label = source.map_or_else(|| label(path), str::to_owned);
+            let mut options = HashMap::from([("source", Variant::from(label))]);
+            let published = published.map(time::unix_seconds);
+            options.extend(published.map(|at| ("published", Variant::from(at))));
+            client.told(reports.import(file.fd().into(), options).await)
+        };
+        match look.await {
+            Ok(imported) => outcome.files.push(Looked::new(path, &imported)),
+            Err(error) if outcome.files.is_empty() => return Err(error),
+            Err(error) => {
+                // What the files before meant is told all the same: it will not
+                // be new the next time.
+                Answer::new(json, &outcome, Outcome::render).deliver()?;
+                return Err(error);
+            }
+        }
     }
     Ok(Answer::new(json, &outcome, Outcome::render))
 }

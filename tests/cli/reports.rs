@@ -167,6 +167,12 @@ async fn reports_are_imported_from_files_and_pipes() {
     assert!(run(command).await.status.success());
     let heard = it.puppet.heard();
     assert!(heard[0].contains("a friend"), "{heard:?}");
+    let path = path.to_str().unwrap();
+    let half = it.tcnctl(&["report", "import", path, "/nonexistent"]).await;
+    assert_eq!(half.status.code(), Some(1));
+    let said = text(&half.stdout);
+    assert!(said.contains("6 times"), "what was found is told: {said}");
+    it.puppet.heard();
     let missing = it.tcnctl(&["report", "import", "/nonexistent"]).await;
     assert_eq!(missing.status.code(), Some(1));
     assert_eq!(it.puppet.heard(), [""; 0]);
