@@ -79,14 +79,15 @@ impl Driver {
     }
 
     fn preview(&self, from: UnixTime, to: UnixTime, reply: Reply<Plan>) {
-        let Some(span) = past(from, to, clock::now()) else {
+        let now = clock::now();
+        let Some(span) = past(from, to, now) else {
             return give(reply, Err(NOT_YET));
         };
         let (store, limit) = (self.store.clone(), self.engine.next_key());
         let life = self.settings.policy.period;
         later(reply, async move {
             let histories = store.history(limit).await?;
-            Ok(Plan::new(&histories, span, life))
+            Ok(Plan::new(&histories, span, life, now.wall))
         });
     }
 
@@ -104,7 +105,7 @@ impl Driver {
         let (store, life) = (self.store.clone(), self.settings.policy.period);
         later(reply, async move {
             let histories = store.history(limit).await?;
-            let plan = Plan::new(&histories, span, life);
+            let plan = Plan::new(&histories, span, life, now.wall);
             make(&store, asked, plan, now.wall).await
         });
     }

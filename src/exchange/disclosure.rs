@@ -51,19 +51,18 @@ impl Plan {
     /// their last number.
     ///
     /// A number whose end was never written counts as on the air for
-    /// `longest_life` from its start.
+    /// `longest_life` from its start, or until `now`.
     pub fn new(
         histories: &[KeyHistory],
         (from, to): (UnixTime, UnixTime),
         longest_life: Duration,
+        now: UnixTime,
     ) -> Self {
+        let on_air = |number: &Aired| on_air(number, longest_life, now);
         let mut plan = Self::default();
         let mut covered = Vec::new();
         for history in histories {
-            let spans = history
-                .numbers
-                .iter()
-                .map(|number| on_air(number, longest_life));
+            let spans = history.numbers.iter().map(on_air);
             let inside = spans.filter(|span| span.0 < to && span.1 >= from);
             let before = covered.len();
             covered.extend(inside);
@@ -73,7 +72,7 @@ impl Plan {
             if history.reported {
                 plan.reported += 1;
             } else {
-                plan.parts.extend(part(history, from, longest_life));
+                plan.parts.extend(part(history, from, on_air));
             }
         }
         plan.parts.sort_by_key(|part| (part.from, part.key));
@@ -101,21 +100,24 @@ impl Plan {
 }
 
 /// When this number was or may have been on the air.
-fn on_air(number: &Aired, longest_life: Duration) -> (UnixTime, UnixTime) {
-    let last = number.last.unwrap_or(number.first.after(longest_life));
+fn on_air(number: &Aired, longest_life: Duration, now: UnixTime) -> (UnixTime, UnixTime) {
+    let open = || number.first.after(longest_life).min(now);
+    let last = number.last.unwrap_or_else(open);
     // A clock that was set back meanwhile must not turn the span round.
     (number.first.min(last), number.first.max(last))
 }
 
 /// From the first number on the air at or after `from` to the key's end.
-fn part(history: &KeyHistory, from: UnixTime, longest_life: Duration) -> Option<Part> {
-    let start = history
-        .numbers
-        .iter()
-        .position(|number| on_air(number, longest_life).1 >= from)?;
+fn part(
+    history: &KeyHistory,
+    from: UnixTime,
+    on_air: impl Fn(&Aired) -> (UnixTime, UnixTime),
+) -> Option<Part> {
+    let numbers = history.numbers.iter();
+    let start = numbers.map(&on_air).position(|(_, end)| end >= from)?;
     let disclosed = &history.numbers[start..];
     let (first, last) = (disclosed.first()?, disclosed.last()?);
-    let spans = disclosed.iter().map(|number| on_air(number, longest_life));
+    let spans = disclosed.iter().map(&on_air);
     Some(Part {
         key: history.key,
         span: ReportSpan::of_aired(first.index, last.index).ok()?,
@@ -167,8 +169,13 @@ mod tests {
         }
     }
 
+    fn plan_at(histories: &[KeyHistory], from: u64, to: u64, now: u64) -> Plan {
+        let span = (UnixTime(from), UnixTime(to));
+        Plan::new(histories, span, LIFE, UnixTime(now))
+    }
+
     fn plan(histories: &[KeyHistory], from: u64, to: u64) -> Plan {
-        Plan::new(histories, (UnixTime(from), UnixTime(to)), LIFE)
+        plan_at(histories, from, to, u64::MAX)
     }
 
     fn spans(plan: &Plan) -> Vec<(u64, u16, u16, u16)> {
@@ -239,6 +246,8 @@ mod tests {
         let crashed = [history(1, vec![aired(1, 1000, None)])];
         assert_eq!(spans(&plan(&crashed, 1900, 2000)), [(1, 1, 2, 1)]);
         assert_eq!(spans(&plan(&crashed, 1901, 2000)), []);
+        let on_the_air = plan_at(&crashed, 0, 1200, 1200);
+        assert_eq!(on_the_air.span(), Some((UnixTime(1000), UnixTime(1200))));
         let set_back = [history(1, vec![aired(1, 1000, 400)])];
         assert_eq!(spans(&plan(&set_back, 500, 600)), [(1, 1, 2, 1)]);
     }
