@@ -58,12 +58,15 @@ impl Driver {
             stop,
         );
         later(reply, async move {
-            let imported = answer.await.map_err(|_| Refusal::Gone)??;
+            let imported = answer.await.map_err(|_| Refusal::Gone)?;
             drop(turn);
-            if imported.new_exposures + imported.updated > 0 {
-                recount(&store, &unseen).await?;
+            match &imported {
+                Ok(imported) if imported.new_exposures + imported.updated == 0 => {}
+                Ok(_) => recount(&store, &unseen).await?,
+                // What was found before it broke off counts all the same.
+                Err(_) => recount_grown(&store, &unseen).await?,
             }
-            Ok(imported)
+            imported
         });
     }
 

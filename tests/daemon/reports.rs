@@ -2,6 +2,7 @@
 //! first one gave away on the way.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::time::Duration;
 
 use tcnd::config::Settings;
@@ -327,6 +328,39 @@ async fn an_import_does_not_write_behind_a_wipe() {
     let again = other.import(&file).await.unwrap();
     assert_eq!(again.accepted, 1, "nothing was remembered");
     other.stop().await;
+}
+
+/// Breaks off.
+struct Broken;
+
+impl std::io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::TimedOut.into())
+    }
+}
+
+#[tokio::test]
+async fn what_was_found_before_a_source_broke_off_is_told() {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    let file = reporter.export(made.id).await.unwrap();
+    let import = Import {
+        source: Box::new(std::io::Cursor::new(file).chain(Broken)),
+        label: "half".to_owned(),
+        published: None,
+        budget: BUDGET,
+    };
+    let imported = other.others(|reply| OthersRequest::Import(import, reply));
+    let imported = imported.await;
+    assert!(
+        matches!(imported, Err(Refusal::Unreadable(_))),
+        "{imported:?}"
+    );
+    other.unseen(1).await;
 }
 
 #[tokio::test]
