@@ -1,10 +1,12 @@
 //! Exposures: what is told of them, and to whom.
 
+use std::collections::BTreeMap;
+
 use futures::StreamExt;
 use tcnd::bus::names;
 use tcnd::bus::proxy::{Exposure, ExposuresProxy};
 use zbus::message::Type;
-use zbus::{Connection, MessageStream};
+use zbus::{Connection, MessageStream, OwnedVariant};
 
 use crate::members::{error_name, none, options};
 use crate::polkit::{Polkit, Verdict};
@@ -117,6 +119,8 @@ async fn there_is_nobody_to_tell_without_a_bus() {
     assert_eq!(error_name(soon(exposures.unsubscribe()).await), invalid);
 }
 
+const BUS: &str = "org.freedesktop.DBus";
+
 async fn scene() -> (Town, Polkit, Served) {
     let town = Town::new();
     let polkit = Polkit::serve(town.connect(ROOT).await, Verdict::Yes).await;
@@ -128,7 +132,7 @@ async fn scene() -> (Town, Polkit, Served) {
 /// The bus itself forbids to listen in on what is meant for others.
 async fn listen(client: &Connection, served: &Served) -> MessageStream {
     let stream = MessageStream::from(client);
-    let (to, at) = ("org.freedesktop.DBus", "/org/freedesktop/DBus");
+    let (to, at) = (BUS, "/org/freedesktop/DBus");
     let listen = async |rule: &str| {
         let call = client.call_method(Some(to), at, Some(to), "AddMatch", &rule);
         soon(call).await
@@ -142,23 +146,31 @@ async fn listen(client: &Connection, served: &Served) -> MessageStream {
     stream
 }
 
-/// What is heard until the daemon says that it is enabled, which all hear.
+/// Every signal of the daemon's that is heard until it says that it is enabled,
+/// or not any more, which all hear.
 async fn heard(stream: &mut MessageStream) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
         let message = soon(stream.next()).await.unwrap().unwrap();
-        if message.message_type() != Type::Signal {
+        let header = message.header();
+        let from_bus = header.sender().is_some_and(|sender| sender == BUS);
+        if message.message_type() != Type::Signal || from_bus {
             continue;
         }
-        let member = message.header().member().unwrap().to_string();
+        let (interface, member) = (header.interface().unwrap(), header.member().unwrap());
         if member == "PropertiesChanged" {
-            return heard;
-        }
-        if member != "Changed" {
+            let body = message.body();
+            let (of, changed, _): (String, BTreeMap<String, OwnedVariant>, Vec<String>) =
+                body.deserialize().unwrap();
+            if of == names::MANAGER && changed.keys().eq(["Enabled"]) {
+                return heard;
+            }
+            heard.push(format!("{of} {:?}", changed.keys()));
             continue;
         }
-        let unseen: u32 = message.body().deserialize().unwrap();
-        let to = message.header().destination().map(ToString::to_string);
+        let unseen: Result<u32, _> = message.body().deserialize();
+        let unseen = unseen.map_or_else(|_| interface.to_string(), |unseen| unseen.to_string());
+        let to = header.destination().map(ToString::to_string);
         heard.push(format!("{member} {unseen} to {}", to.unwrap_or_default()));
     }
 }
