@@ -125,13 +125,23 @@ impl Store {
     }
 }
 
+/// The days there are, each found from the one before: SQLite makes a scan of
+/// every row of `SELECT DISTINCT`, 70 ms for a million, and this is asked for
+/// every slice of an import.
+const DAYS: &str = "\
+WITH RECURSIVE days (day) AS (
+  SELECT min(day) FROM seen_report
+  UNION ALL
+  SELECT (SELECT min(day) FROM seen_report WHERE day > days.day) FROM days WHERE day IS NOT NULL
+) SELECT day FROM days WHERE day IS NOT NULL";
+
 fn look_at(
     transaction: &Transaction<'_>,
     reports: &[ReportDigest],
     now: UnixTime,
 ) -> rusqlite::Result<Vec<bool>> {
     let days: Vec<i64> = transaction
-        .prepare_cached("SELECT DISTINCT day FROM seen_report")?
+        .prepare_cached(DAYS)?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let mut find =

@@ -256,6 +256,11 @@ async fn a_report_is_known_again_on_any_day() {
         look_at(&[2, 3], DAY_ONE + 3 * DAY).await.unwrap(),
         [true, false]
     );
+    assert_eq!(
+        look_at(&[3, 1], DAY_ONE + 4 * DAY).await.unwrap(),
+        [true, true],
+        "on whichever of several days"
+    );
     bench.store.forget(UnixTime(DAY_ONE + DAY));
     assert_eq!(
         look_at(&[1, 3], DAY_ONE + 4 * DAY).await.unwrap(),
