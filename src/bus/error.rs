@@ -75,6 +75,12 @@ impl From<Refusal> for Error {
             }
             Refusal::Unreadable(why) => Self::Malformed(why),
             Refusal::InUse(why) => Self::Busy(why),
+            Refusal::Clock => {
+                Self::NotReady(format!("{refusal}; set it (timedatectl), then try again"))
+            }
+            Refusal::Grown => Self::ConsentRequired(
+                "more numbers would be given away by now than were shown; show Preview again",
+            ),
             Refusal::Stopped => Self::NotReady(format!("{refusal}; import again")),
             Refusal::Storage => Self::Failed(
                 "the contact log cannot be read or written now; see tcnctl doctor, and free disk space",

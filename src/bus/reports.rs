@@ -61,8 +61,10 @@ impl Reports {
     /// goes into every part; it has 255 bytes at most, and its type says who
     /// can read it. Options: consent (b) must be true, or the answer is
     /// Error.ConsentRequired: show the person what Preview says before; note
-    /// (s), words for oneself that never leave the machine, 256 bytes at most;
-    /// linkable (b), true if the person knows and wants that the memo shows
+    /// (s), words for oneself that never leave the machine, 256 bytes at most and
+    /// no control characters; numbers (t), how many numbers the person was
+    /// shown, so that if there are more by now the answer is
+    /// Error.ConsentRequired; linkable (b), true if the person knows and wants that the memo shows
     /// the parts to be one person's, which else is Error.MemoRefused. Nothing
     /// on the air in that time is Error.NoData. The answer is the report's
     /// local name, a decimal number, and what was given into it: parts (u),
@@ -84,7 +86,12 @@ impl Reports {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(String, proxy::Created), Error> {
         self.bouncer.admit(connection, &call).await?;
-        let known = &[("consent", "b"), ("note", "s"), ("linkable", "b")];
+        let known = &[
+            ("consent", "b"),
+            ("note", "s"),
+            ("numbers", "t"),
+            ("linkable", "b"),
+        ];
         let mut options = Options::new(options, known)?;
         if !options.take("consent")?.unwrap_or(false) {
             return Err(Error::ConsentRequired(
@@ -98,7 +105,13 @@ impl Reports {
                 .map_err(|_| Error::InvalidArgs("a memo takes 255 bytes at most".to_owned()))?,
             note: options.take("note")?.unwrap_or_default(),
             linkable: options.take("linkable")?.unwrap_or(false),
+            shown: options.take("numbers")?,
         };
+        if request.note.contains(char::is_control) {
+            return Err(Error::InvalidArgs(
+                "a note may have no control characters".to_owned(),
+            ));
+        }
         let make = |reply| Request::Own(OwnRequest::Make(request, reply));
         let reported = self.handle.ask(make).await?;
         Ok((reported.id.to_string(), reported.into()))
@@ -184,9 +197,9 @@ impl Reports {
             budget: BUDGET,
             source: Box::new(self.transfers.intake(file)?),
         };
-        if import.label.len() > LONGEST_LABEL {
+        if import.label.len() > LONGEST_LABEL || import.label.contains(char::is_control) {
             return Err(Error::InvalidArgs(
-                "source may have 256 bytes at most".to_owned(),
+                "source may have 256 bytes at most, and no control characters".to_owned(),
             ));
         }
         let import = |reply| Request::Others(OthersRequest::Import(import, reply));

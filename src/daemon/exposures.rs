@@ -9,7 +9,8 @@ use crate::exposure::{Exposure, Rule, exposures};
 use crate::protocol::Memo;
 use crate::store::{Fault, MatchedReport, Store};
 
-/// Which exposure: stays the same while it grows.
+/// Which exposure: stays the same while it grows, and until its first contact is
+/// destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExposureId {
     /// The local name of the report.
@@ -54,10 +55,16 @@ pub(super) fn known(reports: &[MatchedReport]) -> impl Iterator<Item = KnownExpo
             sources: report.sources.clone(),
             published: report.published,
             received: report.received,
-            seen: report.seen.contains(&exposure.start),
-            dismissed: report.dismissed.contains(&exposure.start),
+            seen: is_of(&exposure, &report.seen),
+            dismissed: is_of(&exposure, &report.dismissed),
         })
     })
+}
+
+/// Whether one of these contacts, by their starts, is of this exposure.
+fn is_of(exposure: &Exposure, starts: &[UnixTime]) -> bool {
+    let span = exposure.start..=exposure.end;
+    starts.iter().any(|start| span.contains(start))
 }
 
 /// Where the count goes.

@@ -125,6 +125,12 @@ pub enum Refusal {
     /// Somebody else does the same just now.
     #[error("{0}")]
     InUse(&'static str),
+    /// The wall clock cannot be right, and what is asked depends on it.
+    #[error("the wall clock is before this release was made")]
+    Clock,
+    /// More would be given away than the person was shown.
+    #[error("more numbers would be given away by now than were shown")]
+    Grown,
     /// An import was ended by a wipe, or with the daemon.
     #[error("the import was ended before its end: everything was wiped, or the daemon ends")]
     Stopped,

@@ -18,11 +18,12 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::oneshot;
 
-use super::{Refusal, chance};
+use super::{Refusal, chance, clock};
 use crate::engine::{Contact, UnixTime};
 use crate::exchange::file::{self, FileError, Item};
 use crate::exposure::{Rule, exposures};
@@ -41,6 +42,9 @@ pub const BUDGET: u64 = 500_000_000;
 /// is no work for the budget, but it is for the reader.
 const MOST_BYTES: u64 = 2 << 30;
 
+/// How long a source may take to be read: others wait for their turn.
+const LONGEST: Duration = Duration::from_secs(1800);
+
 /// Reports matched at a time; the radio's thread may need the core meanwhile.
 const SLICE: usize = 256;
 
@@ -58,10 +62,11 @@ const MOST_NAMING: u64 = 4096;
 /// Matches kept in one transaction.
 const BATCH: usize = 64;
 
-/// Numbers named by reports that may wait for their contacts to be read.
+/// Numbers named by reports that may wait for their contacts to be read, and
+/// contacts read for them: as many as the store keeps.
 const MOST_NAMED: usize = 1 << 16;
 
-/// Threads at most; one core is always left to the radio.
+/// Threads at most; of several cores one is left to the radio.
 const MOST_THREADS: usize = 4;
 
 /// What shall be imported.
@@ -99,7 +104,7 @@ pub struct Imported {
     pub bad_signature: u64,
     /// No report.
     pub malformed: u64,
-    /// Past the budget, and not looked at.
+    /// Past the work, or the room, that one source may take.
     pub too_large: u64,
     /// Exposures nobody knew of.
     pub new_exposures: u64,
@@ -153,6 +158,9 @@ struct Work {
 struct Named {
     digest: ReportDigest,
     memo: Memo,
+    published: UnixTime,
+    /// Looked at before.
+    duplicate: bool,
     numbers: Vec<TemporaryContactNumber>,
 }
 
@@ -193,6 +201,7 @@ impl Work {
         let mut source = Stoppable {
             source: source.take(MOST_BYTES + 1),
             stop: Arc::clone(&self.stop),
+            ends: clock::now().boot + LONGEST,
         };
         let read = file::read(&mut source, |_, item| match self.take(item) {
             Ok(()) => ControlFlow::Continue(()),
@@ -233,13 +242,7 @@ impl Work {
         if self.slice.len() < SLICE {
             return Ok(());
         }
-        self.look_at_slice()?;
-        let named: usize = self.named.iter().map(|named| named.numbers.len()).sum();
-        if named >= MOST_NAMED {
-            self.settle()
-        } else {
-            Ok(())
-        }
+        self.look_at_slice()
     }
 
     fn look_at_slice(&mut self) -> Result<(), Refusal> {
@@ -249,49 +252,54 @@ impl Work {
             stop.load(Ordering::Acquire)
         })
         .map_err(refusal)?;
+        let mut heard = BTreeMap::new();
         let mut looked_at = vec![true; slice.len()];
         for Finding { position, outcome } in findings {
             match outcome {
-                Outcome::Heard(_) if self.naming == MOST_NAMING => {
-                    self.imported.too_large += 1;
-                    looked_at[position] = false;
-                }
-                Outcome::Heard(heard) => {
+                Outcome::Heard(numbers) if self.naming < MOST_NAMING => {
                     self.naming += 1;
-                    let claim = slice[position].claim();
-                    self.named.push(Named {
-                        digest: claim.digest(),
-                        memo: claim.memo().clone(),
-                        numbers: heard.numbers.into_iter().map(|(_, tcn)| tcn).collect(),
-                    });
+                    heard.insert(position, numbers.numbers);
+                    continue;
                 }
-                Outcome::Refused(_) => {
-                    self.imported.bad_signature += 1;
-                    looked_at[position] = false;
-                }
-                Outcome::BeyondBudget => {
-                    self.imported.too_large += 1;
-                    looked_at[position] = false;
-                }
+                Outcome::Refused(_) => self.imported.bad_signature += 1,
+                Outcome::Heard(_) | Outcome::BeyondBudget => self.imported.too_large += 1,
             }
+            looked_at[position] = false;
         }
-        let digests = slice
-            .iter()
-            .zip(looked_at)
-            .filter(|(_, looked_at)| *looked_at);
-        let digests = digests.map(|(report, _)| report.claim().digest()).collect();
-        let known = self
-            .runtime
-            .block_on(self.store.look_at(digests, self.now))?;
-        for known in known {
-            let count = if known {
-                &mut self.imported.duplicate
-            } else {
-                &mut self.imported.accepted
+        let looked_at = slice.iter().enumerate().filter(|(at, _)| looked_at[*at]);
+        let (places, digests): (Vec<_>, Vec<_>) = looked_at
+            .map(|(at, report)| (at, report.claim().digest()))
+            .unzip();
+        let look = self.store.look_at(digests, self.published, self.now);
+        let told = self.runtime.block_on(look)?;
+        for (at, told) in places.into_iter().zip(told) {
+            *match told {
+                Some(_) => &mut self.imported.duplicate,
+                None => &mut self.imported.accepted,
+            } += 1;
+            let Some(numbers) = heard.remove(&at) else {
+                continue;
             };
-            *count += 1;
+            let claim = slice[at].claim();
+            self.named.push(Named {
+                digest: claim.digest(),
+                memo: claim.memo().clone(),
+                duplicate: told.is_some(),
+                // Public since the first time anybody told, whoever tells now.
+                published: told.map_or(self.published, |told| told.min(self.published)),
+                numbers: numbers.into_iter().map(|(_, tcn)| tcn).collect(),
+            });
+            self.settle_if_many()?;
         }
         Ok(())
+    }
+
+    fn settle_if_many(&mut self) -> Result<(), Refusal> {
+        let named: usize = self.named.iter().map(|named| named.numbers.len()).sum();
+        if named < MOST_NAMED {
+            return Ok(());
+        }
+        self.settle()
     }
 
     /// Reads the contacts that the reports so far have named, and keeps both.
@@ -307,9 +315,12 @@ impl Work {
             }
         }
         let mut contacts: Vec<Vec<Contact>> = vec![Vec::new(); named.len()];
+        let mut room = MOST_NAMED;
         each_page(&self.store, &self.runtime, |page| {
             for contact in page {
-                for report in wanted.get(&contact.tcn).into_iter().flatten() {
+                let reports = wanted.get(&contact.tcn).map_or(&[][..], Vec::as_slice);
+                for report in &reports[..reports.len().min(room)] {
+                    room -= 1;
                     contacts[*report].push(*contact);
                 }
             }
@@ -328,45 +339,66 @@ impl Work {
     /// How many exposures a report means, and what to keep of it; `None` if
     /// its numbers were heard only after it was public: anyone may have sent
     /// them.
-    fn found(&self, named: Named, contacts: Vec<Contact>) -> Option<(u64, NewMatch)> {
+    fn found(&self, named: Named, contacts: Vec<Contact>) -> Option<(Meaning, NewMatch)> {
         let begun = contacts.iter().map(|contact| (contact.start, contact.tcn));
         let begun = begun.collect();
-        let exposures = exposures(Rule::STANDARD, contacts, self.published).len();
+        let meaning = Meaning {
+            duplicate: named.duplicate,
+            exposures: exposures(Rule::STANDARD, contacts, named.published).len() as u64,
+        };
         let found = NewMatch {
             digest: named.digest,
             memo: named.memo,
             source: self.label.clone(),
-            published: self.published,
+            published: named.published,
             received: self.now,
             contacts: begun,
         };
-        (exposures > 0).then_some((exposures as u64, found))
+        (meaning.exposures > 0).then_some((meaning, found))
     }
 
-    fn keep(&mut self, batch: Vec<(u64, NewMatch)>) -> Result<(), Refusal> {
-        let (exposures, found): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    fn keep(&mut self, batch: Vec<(Meaning, NewMatch)>) -> Result<(), Refusal> {
+        let (meanings, found): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
         let recorded = self.runtime.block_on(self.store.record_matches(found))?;
-        for (exposures, recorded) in exposures.into_iter().zip(recorded) {
+        for (meaning, recorded) in meanings.into_iter().zip(recorded) {
             match recorded {
-                Recorded::New => self.imported.new_exposures += exposures,
+                Recorded::New => self.imported.new_exposures += meaning.exposures,
                 Recorded::Updated => self.imported.updated += 1,
                 Recorded::Known | Recorded::Gone => {}
+                Recorded::Crowded => {
+                    self.imported.too_large += 1;
+                    *match meaning.duplicate {
+                        true => &mut self.imported.duplicate,
+                        false => &mut self.imported.accepted,
+                    } -= 1;
+                }
             }
         }
         Ok(())
     }
 }
 
-/// A source that ends when the daemon does.
+/// What a report that names us comes to.
+struct Meaning {
+    duplicate: bool,
+    exposures: u64,
+}
+
+/// A source that ends when the daemon does, and in any case.
 struct Stoppable<R> {
     source: R,
     stop: Arc<AtomicBool>,
+    /// On the boot-time clock.
+    ends: Duration,
 }
 
 impl<R: Read> Read for Stoppable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.stop.load(Ordering::Acquire) {
             return Err(io::ErrorKind::Other.into());
+        }
+        if clock::now().boot > self.ends {
+            return Err(io::ErrorKind::TimedOut.into());
         }
         self.source.read(buffer)
     }

@@ -4,11 +4,16 @@
 //! forgotten by the engine where the log is: a contact that was erased must not
 //! come back with its next sighting.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::driver::Driver;
 use super::requests::{give, later};
 use super::{Refusal, Reply, clock, exposures};
 use crate::engine::{Contact, Input, UnixTime};
-use crate::store::Place;
+use crate::store::{self, Place};
 
 /// What may be asked about the log as a whole.
 #[derive(Debug)]
@@ -48,14 +53,14 @@ impl Driver {
         });
     }
 
-    /// Nothing is on the air and nothing is heard until it is done; then all is
-    /// as after the installation.
+    /// Everything is taken off the air first, and nothing heard is kept until it
+    /// is done; then all is as after the installation.
     async fn wipe(&mut self) -> Result<(), Refusal> {
         let now = clock::now();
         self.end_import();
         self.tell(now, Input::Consent(false)).await;
         self.tell(now, Input::Wiped).await;
-        let wiped = self.store.wipe().await;
+        let wiped = self.wipe_store().await;
         self.holds.clear();
         self.as_installed();
         self.pause_changed(now).await;
@@ -66,5 +71,19 @@ impl Driver {
         wiped?;
         tracing::info!("everything was wiped");
         Ok(())
+    }
+
+    /// Overwriting a large log on a slow disk takes longer than the watchdog
+    /// has patience.
+    async fn wipe_store(&mut self) -> Result<(), store::Fault> {
+        const OFTEN: Duration = Duration::from_secs(1);
+        let store = self.store.clone();
+        let mut wiping = pin!(store.wipe());
+        loop {
+            match timeout(OFTEN, &mut wiping).await {
+                Ok(wiped) => return wiped,
+                Err(_) => self.notifier.feed(clock::now().boot),
+            }
+        }
     }
 }

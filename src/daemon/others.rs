@@ -14,6 +14,7 @@ use super::exposures::{ExposureId, KnownExposure, Unseen, known, recount, recoun
 use super::import::{self, Import, Imported};
 use super::requests::{give, later};
 use super::{Refusal, Reply, clock};
+use crate::engine::CLOCK_FLOOR;
 
 /// What may be asked about reports of others.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ impl Driver {
     }
 
     async fn import(&mut self, import: Import, reply: Reply<Imported>) {
+        if clock::now().wall < CLOCK_FLOOR {
+            return give(reply, Err(Refusal::Clock));
+        }
         let Some(turn) = self.turn() else {
             let busy = "another import is under way; wait until it is done";
             return give(reply, Err(Refusal::InUse(busy)));
@@ -98,10 +102,10 @@ impl Driver {
         let (store, unseen) = (self.store.clone(), self.unseen());
         later(reply, async move {
             let reports = store.matched_reports().await?;
-            if !known(&reports).any(|exposure| exposure.id == id) {
-                return Err(Refusal::NoSuchExposure);
-            }
-            store.mark_exposure(id.report, id.start, dismissed).await?;
+            let exposure = known(&reports).find(|exposure| exposure.id == id);
+            let exposure = exposure.ok_or(Refusal::NoSuchExposure)?.exposure;
+            let span = (exposure.start, exposure.end);
+            store.mark_exposure(id.report, span, dismissed).await?;
             recount(&store, &unseen).await?;
             Ok(())
         });

@@ -13,7 +13,7 @@ use rand::seq::SliceRandom;
 use super::driver::Driver;
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::engine::{Input, KeyId, Moment, Seed, UnixTime};
+use crate::engine::{CLOCK_FLOOR, Input, KeyId, Moment, Seed, UnixTime};
 use crate::exchange::disclosure::{Part, Plan};
 use crate::exchange::file::{self, Format};
 use crate::protocol::memo::MemoConcern;
@@ -36,6 +36,8 @@ pub struct ReportRequest {
     pub note: String,
     /// The person knows that the memo links the parts, and wants it.
     pub linkable: bool,
+    /// How many numbers the person was shown; `None` if that does not matter.
+    pub shown: Option<u64>,
 }
 
 /// A report that was made.
@@ -93,6 +95,9 @@ impl Driver {
 
     async fn report(&mut self, asked: ReportRequest, reply: Reply<Reported>) {
         let now = clock::now();
+        if now.wall < CLOCK_FLOOR {
+            return give(reply, Err(Refusal::Clock));
+        }
         let Some(span) = past(asked.from, asked.to, now) else {
             return give(reply, Err(NOT_YET));
         };
@@ -162,6 +167,9 @@ async fn make(
             0 => "nothing of yours was on the air in that time",
             _ => "all that was on the air in that time is reported already",
         }));
+    }
+    if asked.shown.is_some_and(|shown| plan.numbers() > shown) {
+        return Err(Refusal::Grown);
     }
     let concerns = asked.memo.concerns(plan.parts.len());
     let accepted = |concern: &MemoConcern| asked.linkable && concern.is_about_linking();

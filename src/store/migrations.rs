@@ -67,6 +67,7 @@ CREATE TABLE departure (
 CREATE TABLE seen_report (
   day INTEGER NOT NULL,
   digest BLOB NOT NULL,
+  published INTEGER NOT NULL,
   PRIMARY KEY (day, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE matched_report (
@@ -86,14 +87,9 @@ CREATE TABLE matched_contact (
   tcn BLOB NOT NULL,
   quarter INTEGER NOT NULL,
   report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
-  PRIMARY KEY (tcn, quarter, report)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE exposure_mark (
-  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
-  start INTEGER NOT NULL,
   seen INTEGER NOT NULL,
   dismissed INTEGER NOT NULL,
-  PRIMARY KEY (report, start)
+  PRIMARY KEY (tcn, quarter, report)
 ) STRICT, WITHOUT ROWID;
 ",
 ];

@@ -47,6 +47,9 @@ pub enum Recorded {
     Known,
     /// None of its contacts is in the log any more; nothing was kept.
     Gone,
+    /// So many reports name its contacts, or so many contacts are named, that
+    /// there is no room; nothing was kept.
+    Crowded,
 }
 
 /// A matched report as it is kept, with its contacts as they are now.
@@ -64,25 +67,30 @@ pub struct MatchedReport {
     pub received: UnixTime,
     /// The contacts it named that are still in the log.
     pub contacts: Vec<Contact>,
-    /// Starts of exposures the person has seen.
+    /// Starts of the contacts among them that the person has seen.
     pub seen: Vec<UnixTime>,
-    /// Starts of exposures the person has dismissed.
+    /// Starts of those that the person has dismissed.
     pub dismissed: Vec<UnixTime>,
 }
 
 impl Store {
-    /// Which of these reports were looked at before, in their order; those that
-    /// were not are from now on.
+    /// By when each of these reports was public, as told when it was first
+    /// looked at; `None` of one that was not, and is from now on, with
+    /// `published`.
     ///
     /// # Errors
     /// If the database cannot be written; then none of them is.
     pub async fn look_at(
         &self,
         reports: Vec<ReportDigest>,
+        published: UnixTime,
         now: UnixTime,
-    ) -> Result<Vec<bool>, Fault> {
-        self.ask(move |owner| Ok(owner.transact(Durable::Crash, |t| look_at(t, &reports, now))?))
-            .await
+    ) -> Result<Vec<Option<UnixTime>>, Fault> {
+        self.ask(move |owner| {
+            let look = |t: &Transaction<'_>| look_at(t, &reports, published, now);
+            Ok(owner.transact(Durable::Crash, look)?)
+        })
+        .await
     }
 
     /// Keeps matches, durably, all or none; what became of each, in their
@@ -106,19 +114,19 @@ impl Store {
         self.ask(|owner| Ok(matched(owner)?)).await
     }
 
-    /// Marks the exposure of this report that starts then as seen, and, if so,
-    /// as dismissed; whether there is such a report.
+    /// Marks what this report named from `from` to `to` as seen, and, if so, as
+    /// dismissed; whether there is any.
     ///
     /// # Errors
     /// If the database cannot be written.
     pub async fn mark_exposure(
         &self,
         report: u64,
-        start: UnixTime,
+        (from, to): (UnixTime, UnixTime),
         dismissed: bool,
     ) -> Result<bool, Fault> {
         self.ask(move |owner| {
-            let mark = |t: &Transaction<'_>| mark(t, report, start, dismissed);
+            let mark = |t: &Transaction<'_>| mark(t, report, (from, to), dismissed);
             Ok(owner.transact(Durable::PowerLoss, mark)?)
         })
         .await
@@ -138,44 +146,56 @@ WITH RECURSIVE days (day) AS (
 fn look_at(
     transaction: &Transaction<'_>,
     reports: &[ReportDigest],
+    published: UnixTime,
     now: UnixTime,
-) -> rusqlite::Result<Vec<bool>> {
+) -> rusqlite::Result<Vec<Option<UnixTime>>> {
     let days: Vec<i64> = transaction
         .prepare_cached(DAYS)?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    let mut find =
-        transaction.prepare_cached("SELECT 1 FROM seen_report WHERE day = ?1 AND digest = ?2")?;
-    let mut insert = transaction
-        .prepare_cached("INSERT OR IGNORE INTO seen_report (day, digest) VALUES (?1, ?2)")?;
     let today = signed(now.0 / DAY);
+    let earlier: Vec<i64> = days.into_iter().filter(|day| *day != today).collect();
+    let mut find = transaction
+        .prepare_cached("SELECT published FROM seen_report WHERE day = ?1 AND digest = ?2")?;
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO seen_report (day, digest, published) VALUES (?1, ?2, ?3)")?;
     let mut known = Vec::with_capacity(reports.len());
     for report in reports {
-        let mut seen = false;
-        for day in days.iter().filter(|day| **day != today) {
-            seen = seen || find.exists(params![day, report.as_bytes()])?;
-        }
+        let mut told: Option<i64> = None;
         // A report twice in one batch is seen the second time.
-        let fresh = !seen && insert.execute(params![today, report.as_bytes()])? == 1;
-        known.push(!fresh);
+        for day in earlier.iter().chain([&today]) {
+            if told.is_none() {
+                told = find
+                    .query_row(params![day, report.as_bytes()], |row| row.get(0))
+                    .optional()?;
+            }
+        }
+        if told.is_none() {
+            insert.execute(params![today, report.as_bytes(), signed(published.0)])?;
+        }
+        known.push(told.map(|told| UnixTime(unsigned(told))));
     }
     Ok(known)
 }
 
+/// Reports that may name one contact. A key is one person's, so more than a
+/// few of them are made to fill the disk.
+const MOST_REPORTS_A_CONTACT: i64 = 8;
+
+/// Contacts that all reports together may name, each time counted: more than
+/// anybody meets, and few enough to be held in memory.
+const MOST_NAMED: i64 = 1 << 16;
+
 /// What was destroyed since it was read, by hand or by retention, is not
 /// written back under another table.
 fn record(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<Recorded> {
-    let mut there =
-        transaction.prepare_cached("SELECT 1 FROM contact WHERE quarter = ?1 AND tcn = ?2")?;
-    let mut contacts = Vec::with_capacity(found.contacts.len());
-    for (start, tcn) in &found.contacts {
-        let quarter = signed(Row::quarter(*start));
-        if there.exists(params![quarter, tcn.as_bytes()])? {
-            contacts.push((tcn, quarter));
-        }
-    }
+    let contacts = still_there(transaction, found)?;
     if contacts.is_empty() {
         return Ok(Recorded::Gone);
+    }
+    let contacts = with_room(transaction, found, contacts)?;
+    if contacts.is_empty() {
+        return Ok(Recorded::Crowded);
     }
     let known: Option<(i64, i64)> = transaction
         .prepare_cached("SELECT id, published FROM matched_report WHERE digest = ?1")?
@@ -201,7 +221,8 @@ fn record(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<R
         params![id, found.source],
     )?;
     let mut name = transaction.prepare_cached(
-        "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report) VALUES (?1, ?2, ?3)",
+        "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report, seen, dismissed) \
+         VALUES (?1, ?2, ?3, 0, 0)",
     )?;
     for (tcn, quarter) in contacts {
         added += name.execute(params![tcn.as_bytes(), quarter, id])?;
@@ -211,6 +232,53 @@ fn record(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<R
         (Some(_), 0) => Recorded::Known,
         (Some(_), _) => Recorded::Updated,
     })
+}
+
+type Named<'a> = (&'a TemporaryContactNumber, i64);
+
+fn still_there<'a>(
+    transaction: &Transaction<'_>,
+    found: &'a NewMatch,
+) -> rusqlite::Result<Vec<Named<'a>>> {
+    let mut there =
+        transaction.prepare_cached("SELECT 1 FROM contact WHERE quarter = ?1 AND tcn = ?2")?;
+    let mut contacts = Vec::with_capacity(found.contacts.len());
+    for (start, tcn) in &found.contacts {
+        let quarter = signed(Row::quarter(*start));
+        if there.exists(params![quarter, tcn.as_bytes()])? {
+            contacts.push((tcn, quarter));
+        }
+    }
+    Ok(contacts)
+}
+
+/// Those that this report names already, and as many more as there is room for.
+fn with_room<'a>(
+    transaction: &Transaction<'_>,
+    found: &NewMatch,
+    contacts: Vec<Named<'a>>,
+) -> rusqlite::Result<Vec<Named<'a>>> {
+    let all: i64 = transaction
+        .prepare_cached("SELECT count(*) FROM matched_contact")?
+        .query_row([], |row| row.get(0))?;
+    let mut room = MOST_NAMED - all;
+    let mut count = transaction.prepare_cached(
+        "SELECT count(*), coalesce(max(digest = ?3), 0) FROM matched_contact \
+         JOIN matched_report ON id = report WHERE tcn = ?1 AND quarter = ?2",
+    )?;
+    let mut kept = Vec::with_capacity(contacts.len());
+    for (tcn, quarter) in contacts {
+        let place = params![tcn.as_bytes(), quarter, found.digest.as_bytes()];
+        let (reports, named): (i64, bool) =
+            count.query_row(place, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if named {
+            kept.push((tcn, quarter));
+        } else if reports < MOST_REPORTS_A_CONTACT && room > 0 {
+            room -= 1;
+            kept.push((tcn, quarter));
+        }
+    }
+    Ok(kept)
 }
 
 fn insert(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<i64> {
@@ -251,27 +319,39 @@ fn matched(owner: &Owner) -> rusqlite::Result<Vec<MatchedReport>> {
             sources: sources(db, id)?,
             published: UnixTime(unsigned(row.get(1)?)),
             received: UnixTime(unsigned(row.get(2)?)),
-            contacts,
-            seen: marks(db, id, "seen")?,
-            dismissed: marks(db, id, "dismissed")?,
+            contacts: contacts.all,
+            seen: contacts.seen,
+            dismissed: contacts.dismissed,
         });
     }
     Ok(reports)
 }
 
-fn contacts(db: &Connection) -> rusqlite::Result<BTreeMap<i64, Vec<Contact>>> {
+/// The contacts of one report, and which of them were seen and dismissed.
+#[derive(Default)]
+struct Contacts {
+    all: Vec<Contact>,
+    seen: Vec<UnixTime>,
+    dismissed: Vec<UnixTime>,
+}
+
+fn contacts(db: &Connection) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
     let mut query = db.prepare_cached(
-        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn, report \
+        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn, report, seen, dismissed \
          FROM matched_contact JOIN contact USING (quarter, tcn)",
     )?;
     let mut rows = query.query([])?;
-    let mut contacts: BTreeMap<i64, Vec<Contact>> = BTreeMap::new();
+    let mut reports: BTreeMap<i64, Contacts> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let tcn = TemporaryContactNumber::from_bytes(row.get(6)?);
         let contact = log::row(row)?.contact(tcn);
-        contacts.entry(row.get(7)?).or_default().push(contact);
+        let report = reports.entry(row.get(7)?).or_default();
+        let (seen, dismissed): (bool, bool) = (row.get(8)?, row.get(9)?);
+        report.seen.extend(seen.then_some(contact.start));
+        report.dismissed.extend(dismissed.then_some(contact.start));
+        report.all.push(contact);
     }
-    Ok(contacts)
+    Ok(reports)
 }
 
 fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
@@ -280,39 +360,38 @@ fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
-/// Starts of the exposures of `report` for which this flag is set.
-fn marks(db: &Connection, report: i64, flag: &'static str) -> rusqlite::Result<Vec<UnixTime>> {
-    let starts = format!("SELECT start FROM exposure_mark WHERE report = ?1 AND {flag} ORDER BY 1");
-    db.prepare_cached(&starts)?
-        .query_map([report], |row| Ok(UnixTime(unsigned(row.get(0)?))))?
-        .collect()
-}
-
+/// Marks by the quarters that contacts began in: between two exposures of one
+/// report there are four of them at least.
 fn mark(
     transaction: &Transaction<'_>,
     report: u64,
-    start: UnixTime,
+    (from, to): (UnixTime, UnixTime),
     dismissed: bool,
 ) -> rusqlite::Result<bool> {
     let marked = transaction.execute(
-        "INSERT INTO exposure_mark (report, start, seen, dismissed) \
-         SELECT id, ?2, 1, ?3 FROM matched_report WHERE id = ?1 \
-         ON CONFLICT DO UPDATE SET dismissed = max(dismissed, excluded.dismissed)",
-        params![signed(report), signed(start.0), dismissed],
+        "UPDATE matched_contact SET seen = 1, dismissed = max(dismissed, ?4) \
+         WHERE report = ?1 AND quarter BETWEEN ?2 AND ?3",
+        params![
+            signed(report),
+            signed(Row::quarter(from)),
+            signed(Row::quarter(to)),
+            dismissed
+        ],
     )?;
-    Ok(marked == 1)
+    Ok(marked > 0)
 }
 
 /// A number that a report named was heard in another quarter of an hour: that
 /// contact is named too.
 pub(super) fn grew(transaction: &Transaction<'_>, growth: &[Contact]) -> rusqlite::Result<()> {
     let mut name = transaction.prepare_cached(
-        "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report) \
-         SELECT DISTINCT tcn, ?2, report FROM matched_contact WHERE tcn = ?1",
+        "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report, seen, dismissed) \
+         SELECT DISTINCT tcn, ?2, report, 0, 0 FROM matched_contact WHERE tcn = ?1 \
+         AND (SELECT count(*) FROM matched_contact) < ?3",
     )?;
     for contact in growth {
         let quarter = signed(Row::quarter(contact.start));
-        name.execute(params![contact.tcn.as_bytes(), quarter])?;
+        name.execute(params![contact.tcn.as_bytes(), quarter, MOST_NAMED])?;
     }
     Ok(())
 }

@@ -312,10 +312,13 @@ fn delete(transaction: &Transaction<'_>, id: u64, at: UnixTime) -> rusqlite::Res
     Ok(kept + gone > 0)
 }
 
-/// Destroys reports made before `before`, and the record of where they went.
+/// Destroys reports made before `before`, and the record of where they went; but
+/// for those of a key that is still there, for it could be reported again.
 pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
     transaction.execute(
-        "DELETE FROM own_report WHERE created < ?1",
+        "DELETE FROM own_report WHERE created < ?1 AND NOT EXISTS \
+         (SELECT 1 FROM own_part JOIN report_key ON report_key.id = own_part.key \
+         WHERE report = own_report.id)",
         [signed(before.0)],
     )?;
     Ok(())

@@ -127,10 +127,13 @@ CREATE TABLE departure (
 ///
 /// * `day`: days since 1970
 /// * `digest`: the first 16 bytes of SHA-256 over the unsigned report
+/// * `published`: unix seconds by which it was public, as first told; a number
+///   heard later does not count, whoever sends the report again
 pub(super) const SEEN_REPORT: &str = "\
 CREATE TABLE seen_report (
   day INTEGER NOT NULL,
   digest BLOB NOT NULL,
+  published INTEGER NOT NULL,
   PRIMARY KEY (day, digest)
 ) STRICT, WITHOUT ROWID";
 
@@ -160,35 +163,29 @@ CREATE TABLE report_source (
   PRIMARY KEY (report, source)
 ) STRICT, WITHOUT ROWID";
 
-/// Which contacts a report named. The number comes first: when a contact of it
-/// is written again, it has to be known.
+/// Which contacts a report named, and what the person did about it. The number
+/// comes first: when a contact of it is written again, it has to be known.
+///
+/// Exposures themselves are made of contacts each time they are asked for, so
+/// they grow with them; one was seen if any contact of it was.
+///
+/// * `tcn`, `quarter`: which contact
+/// * `report`: which report
+/// * `seen`, `dismissed`: 1 if so
 pub(super) const MATCHED_CONTACT: &str = "\
 CREATE TABLE matched_contact (
   tcn BLOB NOT NULL,
   quarter INTEGER NOT NULL,
   report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  seen INTEGER NOT NULL,
+  dismissed INTEGER NOT NULL,
   PRIMARY KEY (tcn, quarter, report)
 ) STRICT, WITHOUT ROWID";
 
-/// What the person did about an exposure. The exposures themselves are made
-/// of contacts each time they are asked for, so they grow with them.
-///
-/// * `report`, `start`: which exposure, by its first second
-/// * `seen`, `dismissed`: 1 if so
-pub(super) const EXPOSURE_MARK: &str = "\
-CREATE TABLE exposure_mark (
-  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
-  start INTEGER NOT NULL,
-  seen INTEGER NOT NULL,
-  dismissed INTEGER NOT NULL,
-  PRIMARY KEY (report, start)
-) STRICT, WITHOUT ROWID";
-
-const TABLES: [(&str, &str); 12] = [
+const TABLES: [(&str, &str); 11] = [
     ("broadcast", BROADCAST),
     ("contact", CONTACT),
     ("departure", DEPARTURE),
-    ("exposure_mark", EXPOSURE_MARK),
     ("matched_contact", MATCHED_CONTACT),
     ("matched_report", MATCHED_REPORT),
     ("own_part", OWN_PART),

@@ -78,6 +78,7 @@ impl Store {
             directory,
             events,
             _lock: lock,
+            homeless: false,
         };
         std::thread::Builder::new()
             .name("store".to_owned())
@@ -191,6 +192,8 @@ pub(super) struct Owner {
     _lock: File,
     pub(super) directory: PathBuf,
     events: mpsc::Sender<Event>,
+    /// The database has no file any more.
+    pub(super) homeless: bool,
 }
 
 impl Owner {
@@ -201,6 +204,9 @@ impl Owner {
                 // What is in the queue already is still done.
                 inbox.close();
                 closing = Some(done);
+            }
+            if self.homeless {
+                break;
             }
         }
         // The journal folds into the file when the last connection closes.

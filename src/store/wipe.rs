@@ -17,12 +17,16 @@ use super::{DATABASE, Fault, open};
 
 impl Owner {
     pub(super) fn wipe(&mut self) -> Result<(), Fault> {
+        // Without a file there is no store: the thread ends, and with it the
+        // daemon, rather than keep everything in memory and nothing at all.
+        self.homeless = true;
         // Closed first: SQLite must not write into a file that is going.
         let open = std::mem::replace(&mut self.db, Connection::open_in_memory()?);
         open.close().map_err(|(_, error)| Fault::from(error))?;
         // With its companions, what was set aside, and what was handed out.
         let gone = destroy(&self.directory, DATABASE);
         self.db = open::anew(&self.directory)?;
+        self.homeless = false;
         gone.map_err(|error| Fault::Files(error.kind()))
     }
 }

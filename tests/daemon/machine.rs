@@ -131,6 +131,7 @@ impl Machine {
             memo,
             note: "a note".to_owned(),
             linkable: false,
+            shown: None,
         };
         self.own(|reply| OwnRequest::Make(asked, reply)).await
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tcnd::config::Settings;
 use tcnd::daemon::clock;
 use tcnd::daemon::{
-    BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, Refusal, Request,
+    BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, Refusal,
+    ReportRequest, Request,
 };
 use tcnd::engine::{Policy, UnixTime};
 use tcnd::exposure::Carried;
@@ -382,6 +383,43 @@ async fn what_is_erased_does_not_come_back_with_the_next_sighting() {
         panic!("one contact")
     };
     assert!(contact.start > erased, "it is a new one");
+}
+
+#[tokio::test]
+async fn a_report_is_no_newer_when_it_comes_again() {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    let file = reporter.export(made.id).await.unwrap();
+    assert_eq!(other.import(&file).await.unwrap().new_exposures, 0);
+    let public = clock::now().wall;
+    while clock::now().wall == public {
+        tokio::task::yield_now().await;
+    }
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+    let again = other.import(&file).await.unwrap();
+    assert_eq!((again.duplicate, again.new_exposures), (1, 0), "a replay");
+}
+
+#[tokio::test]
+async fn more_than_was_shown_is_not_given_away() {
+    let machine = Machine::new(Settings::default()).await;
+    machine.aired(1).await;
+    let shown = machine.preview().await.numbers();
+    machine.rotate().await;
+    let asked = |shown| ReportRequest {
+        from: UnixTime(0),
+        to: UnixTime(u64::MAX),
+        memo: common_memo(),
+        note: String::new(),
+        linkable: false,
+        shown: Some(shown),
+    };
+    let make = |shown| machine.own(move |reply| OwnRequest::Make(asked(shown), reply));
+    assert_eq!(make(shown).await, Err(Refusal::Grown));
+    assert_eq!(make(shown + 1).await.unwrap().plan.numbers(), shown + 1);
 }
 
 #[tokio::test]

@@ -197,7 +197,6 @@ fn dump(db: &rusqlite::Connection) -> String {
         "matched_report",
         "report_source",
         "matched_contact",
-        "exposure_mark",
     ] {
         let mut query = db
             .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))

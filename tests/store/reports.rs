@@ -244,29 +244,51 @@ async fn a_report_is_known_again_on_any_day() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
     let digest = |key| found(key, Vec::new()).digest;
+    // Each looked at is told to be public since the moment it is looked at.
     let look_at = |keys: &[u64], at| {
         let digests = keys.iter().map(|key| digest(*key)).collect();
-        bench.store.look_at(digests, UnixTime(at))
+        bench.store.look_at(digests, UnixTime(at), UnixTime(at))
     };
+    let told = |at| Some(UnixTime(at));
+    let (third, fourth) = (DAY_ONE + 3 * DAY, DAY_ONE + 4 * DAY);
     assert_eq!(
         look_at(&[1, 2, 1], DAY_ONE).await.unwrap(),
-        [false, false, true]
+        [None, None, told(DAY_ONE)]
     );
     assert_eq!(
-        look_at(&[2, 3], DAY_ONE + 3 * DAY).await.unwrap(),
-        [true, false]
+        look_at(&[2, 3], third).await.unwrap(),
+        [told(DAY_ONE), None]
     );
     assert_eq!(
-        look_at(&[3, 1], DAY_ONE + 4 * DAY).await.unwrap(),
-        [true, true],
+        look_at(&[3, 1], fourth).await.unwrap(),
+        [told(third), told(DAY_ONE)],
         "on whichever of several days"
     );
     bench.store.forget(UnixTime(DAY_ONE + DAY));
-    assert_eq!(
-        look_at(&[1, 3], DAY_ONE + 4 * DAY).await.unwrap(),
-        [false, true]
-    );
+    assert_eq!(look_at(&[1, 3], fourth).await.unwrap(), [None, told(third)]);
     bench.settle().await;
+}
+
+#[tokio::test]
+async fn no_more_than_a_few_reports_may_name_one_contact() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench
+        .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)])
+        .await
+        .unwrap();
+    let named = |key| found(key, vec![(UnixTime(DAY_ONE), tcn(1))]);
+    let recorded = bench.store.record_matches((1..=9).map(named).collect());
+    let mut expected = vec![Recorded::New; 8];
+    expected.push(Recorded::Crowded);
+    assert_eq!(recorded.await.unwrap(), expected);
+    let again = bench.store.record_matches(vec![named(8), named(9)]);
+    assert_eq!(
+        again.await.unwrap(),
+        [Recorded::Known, Recorded::Crowded],
+        "one that is there stays"
+    );
+    assert_eq!(bench.store.matched_reports().await.unwrap().len(), 8);
 }
 
 #[tokio::test]
@@ -328,45 +350,39 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
 }
 
 #[tokio::test]
-async fn marks_stay_and_go_with_their_report() {
+async fn marks_outlive_the_first_contact_and_go_with_the_last() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
-    bench
-        .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)])
-        .await
-        .unwrap();
-    let start = UnixTime(DAY_ONE);
-    assert!(!bench.store.mark_exposure(1, start, false).await.unwrap());
+    let (first, second) = (UnixTime(DAY_ONE), UnixTime(DAY_ONE + 900));
+    let contacts = [(first, 1), (second, 2)];
+    let growth = contacts.map(|(start, n)| sighting(n, start.0, start.0 + 60));
+    bench.save(growth.to_vec()).await.unwrap();
+    let mark = |dismissed| bench.store.mark_exposure(1, (first, second), dismissed);
+    assert!(!mark(false).await.unwrap());
+    let named = contacts.map(|(start, n)| (start, tcn(n))).to_vec();
     bench
         .store
-        .record_matches(vec![found(1, vec![(start, tcn(1))])])
+        .record_matches(vec![found(1, named)])
         .await
         .unwrap();
-    assert!(bench.store.mark_exposure(1, start, false).await.unwrap());
-    assert!(bench.store.mark_exposure(1, start, true).await.unwrap());
-    assert!(bench.store.mark_exposure(1, start, false).await.unwrap());
+    for dismissed in [false, true, false] {
+        assert!(mark(dismissed).await.unwrap());
+    }
+    let erase = |from, to| bench.store.erase(from, to);
+    assert_eq!(erase(first, second).await.unwrap(), 1);
     let reports = bench.store.matched_reports().await.unwrap();
     assert_eq!(
         (&reports[0].seen[..], &reports[0].dismissed[..]),
-        (&[start][..], &[start][..])
+        (&[second][..], &[second][..])
     );
     assert_eq!(
-        bench
-            .store
-            .erase(start, start.after(super::DEADLINE))
-            .await
-            .unwrap(),
+        erase(second, second.after(super::DEADLINE)).await.unwrap(),
         1
     );
     assert_eq!(bench.store.matched_reports().await.unwrap(), []);
     bench.settle().await;
     let db = look(directory.path());
-    for table in [
-        "matched_report",
-        "matched_contact",
-        "report_source",
-        "exposure_mark",
-    ] {
+    for table in ["matched_report", "matched_contact", "report_source"] {
         let rows = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
             row.get(0)
         });

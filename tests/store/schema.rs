@@ -77,12 +77,12 @@ async fn reports(bench: &Bench) {
         .unwrap();
     let found = found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
     store
-        .look_at(vec![found.digest], found.received)
+        .look_at(vec![found.digest], found.published, found.received)
         .await
         .unwrap();
     store.record_matches(vec![found]).await.unwrap();
     store
-        .mark_exposure(1, UnixTime(DAY_ONE), true)
+        .mark_exposure(1, (UnixTime(DAY_ONE), UnixTime(DAY_ONE)), true)
         .await
         .unwrap();
 }

@@ -26,17 +26,12 @@ CREATE TABLE departure (
   at INTEGER NOT NULL,
   how TEXT NOT NULL
 ) STRICT;
-CREATE TABLE exposure_mark (
-  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
-  start INTEGER NOT NULL,
-  seen INTEGER NOT NULL,
-  dismissed INTEGER NOT NULL,
-  PRIMARY KEY (report, start)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE matched_contact (
   tcn BLOB NOT NULL,
   quarter INTEGER NOT NULL,
   report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  seen INTEGER NOT NULL,
+  dismissed INTEGER NOT NULL,
   PRIMARY KEY (tcn, quarter, report)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE matched_report (
@@ -77,6 +72,7 @@ CREATE TABLE report_source (
 CREATE TABLE seen_report (
   day INTEGER NOT NULL,
   digest BLOB NOT NULL,
+  published INTEGER NOT NULL,
   PRIMARY KEY (day, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE setting (

@@ -20,7 +20,8 @@ pub trait Reports {
     /// What a report over this span would give away.
     #[zbus(allow_interactive_auth)]
     fn preview(&self, from: u64, to: u64) -> zbus::Result<Disclosure>;
-    /// Makes a report; options `consent` (must be true), `note`, `linkable`.
+    /// Makes a report; options `consent` (must be true), `note`, `numbers`,
+    /// `linkable`.
     #[zbus(allow_interactive_auth)]
     fn create(
         &self,
