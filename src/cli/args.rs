@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 
 use super::time;
@@ -84,7 +85,6 @@ pub(super) enum Live {
     ///
     /// T is a date (2026-11-23), a time (2026-11-23T18:00), today, yesterday, a
     /// span back from now (3d, 12h), or @ and seconds since 1970.
-    #[command(args_conflicts_with_subcommands = true)]
     Contacts {
         #[command(flatten)]
         span: SpanArgs,
@@ -92,7 +92,6 @@ pub(super) enum Live {
         command: Option<ContactsCommand>,
     },
     /// Say when you were near somebody who made a report
-    #[command(args_conflicts_with_subcommands = true)]
     Exposures {
         /// Dismissed ones too
         #[arg(long)]
@@ -106,6 +105,39 @@ pub(super) enum Live {
         #[arg(long)]
         yes: bool,
     },
+}
+
+impl Live {
+    /// Refuses options that would be ignored, for a subcommand has its own; clap
+    /// would refuse `--json` there with them.
+    pub(super) fn refuse_ignored(&self) -> Result<(), clap::Error> {
+        let ignored = match self {
+            Self::Contacts {
+                span,
+                command: Some(_),
+            } => span.from.is_some() || span.to.is_some(),
+            Self::Exposures {
+                all,
+                command: Some(_),
+            } => *all,
+            Self::Contacts { command: None, .. }
+            | Self::Exposures { command: None, .. }
+            | Self::Status
+            | Self::Watch { .. }
+            | Self::Doctor
+            | Self::Enable
+            | Self::Disable
+            | Self::Pause { .. }
+            | Self::Resume
+            | Self::Rotate
+            | Self::Wipe { .. } => false,
+        };
+        if !ignored {
+            return Ok(());
+        }
+        let text = "these options go behind the subcommand, or have no meaning with it\n";
+        Err(Args::command().error(ErrorKind::ArgumentConflict, text))
+    }
 }
 
 /// A span of time.
@@ -310,9 +342,23 @@ pub(super) enum WatchFormat {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
+
+    #[test]
+    fn options_that_would_be_ignored_are_refused() {
+        let refused = |words: &[&str]| {
+            let words = ["tcnctl"].iter().chain(words);
+            match Args::try_parse_from(words).map(|args| args.command) {
+                Ok(Command::Live(live)) => live.refuse_ignored().is_err(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(refused(&["contacts", "--to", "3d", "erase"]));
+        assert!(refused(&["exposures", "--all", "show", "1-2"]));
+        assert!(!refused(&["contacts", "--json", "erase", "--to", "3d"]));
+        assert!(!refused(&["exposures", "--json", "show", "1-2"]));
+        assert!(!refused(&["contacts", "--to", "3d"]));
+    }
 
     #[test]
     fn the_arguments_are_sound() {

@@ -98,7 +98,7 @@ pub(super) async fn wipe(client: &Client, yes: bool, json: bool) -> Result<Answe
         question::ask(
             "All keys, contacts, reports, exposures and decisions will be destroyed, and the files \
              they\nstand in overwritten. Reports you have not exported can never be made again. \
-             tcnd is\nas after its installation then: nothing is broadcast until tcnctl enable.",
+             tcnd is\nas after its installation then: nothing is broadcast until tcnctl enable, unless the\nconfiguration says so.",
             "Destroy everything?",
             names::WIPE_PHRASE,
         )?;

@@ -219,9 +219,10 @@ fn refusal_hint(name: &str) -> &'static str {
     match name {
         names::error::NOT_READY => "see why with: tcnctl status",
         names::error::CONFIGURED => "edit /etc/tcnd/config.d, then: systemctl reload tcnd",
-        names::error::BUSY => "try again in a moment; pauses are ended with: tcnctl resume",
+        names::error::BUSY => "try again in a moment; see who pauses with: tcnctl status",
         names::error::INVALID_RANGE => "give a --from that is before --to",
         names::error::NOT_FOUND => "see what there is with: tcnctl report list; tcnctl exposures",
+        names::error::CONSENT_REQUIRED => "look again at what would be given away, then answer",
         names::error::NO_DATA => "see what was on the air with: tcnctl report preview",
         names::error::MEMO_REFUSED => "report less time, another memo, or accept it: --linkable",
         names::error::MALFORMED => "look into the file with: tcnctl report inspect FILE",

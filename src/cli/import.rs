@@ -71,7 +71,8 @@ pub(super) async fn import(
 fn label(path: &Path) -> String {
     const LONGEST: usize = 256;
     let name = path.file_name().unwrap_or(path.as_os_str());
-    let mut label = name.to_string_lossy().into_owned();
+    let name = name.to_string_lossy();
+    let mut label = name.replace(char::is_control, "\u{fffd}");
     while label.len() > LONGEST {
         label.pop();
     }

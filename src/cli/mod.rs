@@ -70,7 +70,10 @@ fn run(args: Args) -> Result<Exit, CliError> {
         Command::Report(ReportCommand::Live(report)) => {
             converse(async { report_on(report, &args.bus, args.json).await?.deliver() })
         }
-        Command::Live(live) => converse(live_on(live, &args.bus, args.json)),
+        Command::Live(live) => {
+            live.refuse_ignored().unwrap_or_else(|error| error.exit());
+            converse(live_on(live, &args.bus, args.json))
+        }
     }
 }
 

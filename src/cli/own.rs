@@ -84,7 +84,7 @@ fn say(of: &Disclosure) -> String {
         "  Whoever heard one of these numbers learns that you were there, and can be warned.\n  \
          Whoever has the report can tell that the numbers of one signed report are one\n  \
          person's; whoever has the whole file, that all of them are.\n  \
-         Nothing that is broadcast from now on can be computed from it.\n",
+         Nothing that is broadcast after it is made can be computed from it.\n",
     );
     if of.reported > 0 {
         let _ = writeln!(
@@ -136,6 +136,7 @@ pub(super) async fn create(
     let options = HashMap::from([
         ("consent", Variant::from(true)),
         ("note", Variant::from(wanted.note)),
+        ("numbers", Variant::from(given_away.numbers)),
         ("linkable", Variant::from(wanted.linkable)),
     ]);
     let kind = memo.kind().get();

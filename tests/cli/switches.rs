@@ -58,7 +58,7 @@ async fn a_refusal_ends_with_1_and_the_cure() {
             "error: consent is set by `enabled`",
             "systemctl reload tcnd",
         ),
-        (Refusal::Busy, "too many pauses", "tcnctl resume"),
+        (Refusal::Busy, "too many pauses", "tcnctl status"),
         (
             Refusal::InvalidRange("from is late"),
             "from is late",
