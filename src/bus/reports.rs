@@ -6,11 +6,13 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
+use super::departures::{Departures, Unwatched, caller};
 use super::error::Error;
 use super::options::{Given, Options};
 use super::proxy;
@@ -27,6 +29,8 @@ pub(super) struct Reports {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
+    /// Who has something imported just now.
+    pub(super) importers: Departures,
 }
 
 #[interface(name = "org.tcncoalition.Tcnd1.Reports", introspection_docs = true)]
@@ -177,7 +181,8 @@ impl Reports {
     /// no report; too_large, past the work one file may cause; new_exposures;
     /// updated, known reports of which more is known now. A file without a
     /// report, or that breaks off or gives nothing for 30 seconds, is
-    /// Error.Malformed; a second import at once Error.Busy. Needs the polkit
+    /// Error.Malformed; a second import at once Error.Busy. It ends when the
+    /// caller leaves the bus; what was read until then counts. Needs the polkit
     /// action org.tcncoalition.tcnd1.report-import.
     #[zbus(out_args("imported"))]
     async fn import(
@@ -191,11 +196,12 @@ impl Reports {
         let mut options = Options::new(options, &[("source", "s"), ("published", "t")])?;
         let label: Option<String> = options.take("source")?;
         let published: Option<u64> = options.take("published")?;
+        let gone = Arc::<AtomicBool>::default();
         let import = Import {
             label: label.unwrap_or_else(|| "file".to_owned()),
             published: published.map(UnixTime),
             budget: BUDGET,
-            source: Box::new(self.transfers.intake(file)?),
+            source: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
         };
         if import.label.len() > LONGEST_LABEL || import.label.contains(char::is_control) {
             return Err(Error::InvalidArgs(
@@ -203,7 +209,17 @@ impl Reports {
             ));
         }
         let import = |reply| Request::Others(OthersRequest::Import(import, reply));
-        Ok(self.handle.ask(import).await?.into())
+        let caller = caller(connection, &call);
+        if let Some(caller) = &caller {
+            let leave = async move { gone.store(true, Ordering::Relaxed) };
+            let watch = self.importers.watch(connection, caller, leave);
+            watch.await.map_err(unwatched)?;
+        }
+        let imported = self.handle.ask(import).await;
+        if let Some(caller) = &caller {
+            self.importers.forget(caller);
+        }
+        Ok(imported?.into())
     }
 
     /// Deletes a report of ours. If it never left the machine its keys can be
@@ -218,6 +234,13 @@ impl Reports {
         let id = report_id(&id)?;
         let delete = |reply| Request::Own(OwnRequest::Delete(id, reply));
         Ok(self.handle.ask(delete).await?)
+    }
+}
+
+fn unwatched(why: Unwatched) -> Error {
+    match why {
+        Unwatched::TooMany => Error::Busy("too many programs import; try again in a moment"),
+        Unwatched::Deaf => Error::Failed("the bus does not tell when you leave it; try again"),
     }
 }
 

@@ -74,6 +74,7 @@ impl Stage {
             handle: handle.clone(),
             bouncer: Arc::clone(&bouncer),
             transfers,
+            importers: Departures::default(),
         };
         let exposures = Exposures {
             handle: handle.clone(),

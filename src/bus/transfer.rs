@@ -10,6 +10,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -55,9 +56,10 @@ impl Transfers {
         Ok(Outlet { far, _turn: turn })
     }
 
-    /// A way to read `file`.
-    pub(super) fn intake(&self, file: OwnedFd) -> Result<Intake, Error> {
-        Ok(Intake(Far::new(file, OFlags::RDONLY, self.patience)?))
+    /// A way to read `file` until `gone` is set: nobody waits for the rest.
+    pub(super) fn intake(&self, file: OwnedFd, gone: Arc<AtomicBool>) -> Result<Intake, Error> {
+        let far = Far::new(file, OFlags::RDONLY, self.patience)?;
+        Ok(Intake { far, gone })
     }
 }
 
@@ -116,11 +118,17 @@ pub(super) fn broken(error: &io::Error) -> Error {
 }
 
 /// Reads; whoever does must not be in a hurry.
-pub(super) struct Intake(Far);
+pub(super) struct Intake {
+    far: Far,
+    gone: Arc<AtomicBool>,
+}
 
 impl Read for Intake {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.once(PollFlags::IN, |far| {
+        if self.gone.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        self.far.once(PollFlags::IN, |far| {
             if far.socket {
                 Ok(recv(&far.file, &mut *buffer, RecvFlags::DONTWAIT)?.0)
             } else {

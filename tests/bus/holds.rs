@@ -1,11 +1,13 @@
 //! A pause that is held ends with its holder, however it leaves.
 
 use std::collections::HashMap;
+use std::io::Write;
 
 use tcnd::bus::names;
-use tcnd::bus::proxy::ManagerProxy;
+use tcnd::bus::proxy::{ManagerProxy, ReportsProxy};
 use zbus::{Connection, Variant};
 
+use crate::log::fd;
 use crate::members::error_name;
 use crate::polkit::{Polkit, Verdict};
 use crate::puppet::{COOKIE, idle};
@@ -113,4 +115,29 @@ async fn there_is_nobody_to_watch_without_a_bus() {
         names::error::INVALID_ARGS
     );
     assert_eq!(rig.puppet.heard(), [""; 0]);
+}
+
+/// Whoever had something imported leaves, and keeps its end of the pipe busy.
+#[tokio::test]
+async fn an_import_ends_with_its_caller() {
+    let (town, _polkit, mut served) = scene(Verdict::Yes).await;
+    let importer = town.connect(STRANGER).await;
+    let (ours, theirs) = std::io::pipe().unwrap();
+    let call = {
+        let importer = importer.clone();
+        tokio::spawn(async move {
+            let reports = ReportsProxy::new(&importer).await.unwrap();
+            let _ = reports.import(fd(ours), HashMap::new()).await;
+        })
+    };
+    // More than a pipe holds goes in only when the import is under way.
+    let (mut write, written) = (theirs, [0; 1 << 17]);
+    let write = tokio::task::spawn_blocking(move || write.write_all(&written).map(|()| write));
+    let mut write = soon(write).await.unwrap().unwrap();
+    importer.close().await.unwrap();
+    let drip = std::thread::spawn(move || while write.write_all(b"x").is_ok() {});
+    let ended = soon(served.puppet.asked.recv()).await.unwrap();
+    assert!(ended.starts_with("Import \"file\""), "{ended}");
+    drip.join().unwrap();
+    call.abort();
 }
