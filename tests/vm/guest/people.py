@@ -177,6 +177,7 @@ def doctor_legacy(bench):
 # ---- polkit
 
 PAUSE, CONTACTS = ("pause", "1m"), ("contacts",)
+EXPOSURES, REPORTS = ("exposures",), ("report", "list")
 
 # Who, where, what, and whether dbus/actions and dbus/rules.d let them, without a password.
 RULES = [
@@ -190,6 +191,14 @@ RULES = [
     (MEMBER, seated, CONTACTS, True),
     (STRANGER, seated, PAUSE, True),
     (STRANGER, seated, CONTACTS, False),
+    ("root", away, EXPOSURES, True),
+    (MEMBER, away, EXPOSURES, False),
+    (MEMBER, seated, EXPOSURES, True),
+    (STRANGER, seated, EXPOSURES, False),
+    ("root", away, REPORTS, True),
+    # Their own password is asked for, and there is nobody to ask in their name.
+    (MEMBER, seated, REPORTS, False),
+    (STRANGER, seated, REPORTS, False),
 ]
 
 
