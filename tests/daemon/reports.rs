@@ -29,6 +29,18 @@ fn short_keys() -> Settings {
     }
 }
 
+/// One that reports, another that heard its number, the number, and the file.
+async fn met() -> (Machine, Machine, Tcn, Vec<u8>) {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    let file = reporter.export(made.id).await.unwrap();
+    (reporter, other, tcn, file)
+}
+
 /// Every number that can be computed from these reports, far past their ends.
 fn derivable(mut file: &[u8]) -> BTreeSet<Tcn> {
     let mut numbers = BTreeSet::new();
@@ -90,13 +102,7 @@ async fn whoever_was_near_is_warned_and_nothing_to_come_is_given_away() {
 
 #[tokio::test]
 async fn an_exposure_is_one_however_often_it_is_told_and_grows() {
-    let reporter = Machine::new(Settings::default()).await;
-    let other = Machine::new(Settings::default()).await;
-    let tcn = reporter.aired(1).await;
-    other.hears(tcn, -60).await;
-    other.has_logged(1).await;
-    let made = reporter.report(common_memo()).await.unwrap();
-    let file = reporter.export(made.id).await.unwrap();
+    let (_reporter, other, tcn, file) = met().await;
     other.import(&file).await.unwrap();
     let id = other.exposures().await[0].id;
     other.unseen(1).await;
@@ -301,13 +307,7 @@ impl std::io::Read for Slow {
 
 #[tokio::test]
 async fn an_import_does_not_write_behind_a_wipe() {
-    let reporter = Machine::new(Settings::default()).await;
-    let other = Machine::new(Settings::default()).await;
-    let tcn = reporter.aired(1).await;
-    other.hears(tcn, -60).await;
-    other.has_logged(1).await;
-    let made = reporter.report(common_memo()).await.unwrap();
-    let file = reporter.export(made.id).await.unwrap();
+    let (_reporter, other, _, file) = met().await;
     let (go_on, told) = std::sync::mpsc::channel();
     let (reading, is_reading) = tokio::sync::oneshot::channel();
     let import = Import {
@@ -342,13 +342,7 @@ impl std::io::Read for Broken {
 
 #[tokio::test]
 async fn what_was_found_before_a_source_broke_off_is_told() {
-    let reporter = Machine::new(Settings::default()).await;
-    let other = Machine::new(Settings::default()).await;
-    let tcn = reporter.aired(1).await;
-    other.hears(tcn, -60).await;
-    other.has_logged(1).await;
-    let made = reporter.report(common_memo()).await.unwrap();
-    let file = reporter.export(made.id).await.unwrap();
+    let (_reporter, other, _, file) = met().await;
     let import = Import {
         source: Box::new(std::io::Cursor::new(file).chain(Broken)),
         label: "half".to_owned(),
@@ -424,13 +418,7 @@ async fn more_than_was_shown_is_not_given_away() {
 
 #[tokio::test]
 async fn a_report_is_public_when_it_is_here() {
-    let reporter = Machine::new(Settings::default()).await;
-    let other = Machine::new(Settings::default()).await;
-    let tcn = reporter.aired(1).await;
-    other.hears(tcn, -60).await;
-    other.has_logged(1).await;
-    let made = reporter.report(common_memo()).await.unwrap();
-    let file = reporter.export(made.id).await.unwrap();
+    let (_reporter, other, _, file) = met().await;
     let never = Some(UnixTime(u64::MAX));
     other.import_as("x", never, BUDGET, &file).await.unwrap();
     let [exposure] = &other.exposures().await[..] else {
