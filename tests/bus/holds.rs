@@ -135,9 +135,9 @@ async fn an_import_ends_with_its_caller() {
     let write = tokio::task::spawn_blocking(move || write.write_all(&written).map(|()| write));
     let mut write = soon(write).await.unwrap().unwrap();
     importer.close().await.unwrap();
-    let drip = std::thread::spawn(move || while write.write_all(b"x").is_ok() {});
+    let drip = tokio::task::spawn_blocking(move || while write.write_all(b"x").is_ok() {});
     let ended = soon(served.puppet.asked.recv()).await.unwrap();
     assert!(ended.starts_with("Import \"file\""), "{ended}");
-    drip.join().unwrap();
+    soon(drip).await.unwrap();
     call.abort();
 }
