@@ -33,7 +33,7 @@ use criterion::{Criterion, Throughput};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rusqlite::{Connection, params};
-use tcnd::engine::{Engine, Input, Moment, Output, Policy, Seq, Sighting, UnixTime};
+use tcnd::engine::{Engine, Fitness, Input, Moment, Output, Policy, Seq, Sighting, UnixTime};
 use tcnd::protocol::TemporaryContactNumber;
 use tcnd::store::{Event, Store, open};
 use tokio::sync::mpsc;
@@ -249,7 +249,10 @@ impl Daemon {
             runtime,
         };
         daemon.tell(Input::Consent(true));
-        daemon.tell(Input::RadioUp { can_air: true });
+        daemon.tell(Input::RadioUp(Fitness {
+            can_air: true,
+            ..Fitness::default()
+        }));
         daemon
     }
 
@@ -293,7 +296,7 @@ impl Daemon {
                 self.store.forget(before);
                 None
             }
-            Output::Air(tcn) => Some(Input::Aired(tcn)),
+            Output::Air(frame) | Output::Swap(frame) => Some(Input::Aired(frame)),
             Output::Rest => Some(Input::Rested),
             Output::Listen | Output::Tell(_) => None,
         }

@@ -21,7 +21,7 @@ use tokio::task::JoinError;
 use crate::bus::{self, Bouncer, BusChoice, Service};
 use crate::config::{self, Settings};
 use crate::daemon::{self, Handle, Parts, Signal};
-use crate::radio::{Radio, bluez, fake};
+use crate::radio::{Mode, Radio, bluez, fake};
 use crate::store::{self, OpenError, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice};
@@ -167,15 +167,24 @@ fn reread(files: Vec<PathBuf>) -> daemon::Reread {
 const ADVERT_MARGIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn radio(flags: &DaemonFlags, settings: &Settings) -> Radio {
+    let mode = match settings.mode {
+        config::Mode::Broadcast => Mode::Broadcast,
+        config::Mode::Full => Mode::Full,
+        config::Mode::Relay => Mode::Relay,
+    };
     match flags.radio {
         RadioChoice::Bluez => bluez::spawn(bluez::Options {
+            mode,
             adapter: settings.adapter.map(config::AdapterAddress::octets),
             discovery_restart: settings.discovery_restart,
-            advert_timeout: settings.policy.period + ADVERT_MARGIN,
+            advert_timeout: settings.longest_life() + ADVERT_MARGIN,
+            rpa_timeout: settings.rpa_timeout,
+            hold: settings.hold(),
         }),
         RadioChoice::Fake => fake::spawn(fake::Options {
             neighbours: 8,
             seed: 0xC019,
+            mode,
         }),
     }
 }

@@ -42,9 +42,9 @@ impl Adapter {
     }
 
     /// The kind of device address numbers are broadcast under: nrpa, a
-    /// non-resolvable private address, new with every number; public, its own
-    /// address, under which nothing is broadcast; unknown. Clients must
-    /// tolerate other words.
+    /// non-resolvable private address, new with every number; rpa, a resolvable
+    /// one, as the kernel's privacy makes them; public, its own address, under
+    /// which nothing is broadcast; unknown. Clients must tolerate other words.
     #[zbus(property)]
     fn private_address(&self) -> &'static str {
         words::address(self.newest.borrow().address)

@@ -29,7 +29,7 @@ pub(super) struct Manager {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 2;
+const API_LEVEL: u32 = 3;
 
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 2] = ["import", "export"];
@@ -210,11 +210,26 @@ impl Manager {
     /// adapter-missing, adapter-off, adapter-blocked, advertise-unsupported,
     /// advertise-failed, address-not-private, scan-failed,
     /// clock-unsynchronised, storage-full, storage-corrupt, crowded (more
-    /// strangers' numbers than there is room for). Clients must tolerate
-    /// others, and show a general text for them.
+    /// strangers' numbers than there is room for). With mode full or relay also
+    /// privacy-off and privacy-unknown (nobody may connect, see Mode),
+    /// address-held (the next number waits until the controller takes another
+    /// address), address-out-of-step (it changes its address by a clock of its
+    /// own, so nothing is aired), bridge-unavailable (numbers of others cannot
+    /// be carried), connect-failed (Bluetooth refuses connections). Clients
+    /// must tolerate others, and show a general text for them.
     #[zbus(property)]
     fn problems(&self) -> Vec<&'static str> {
         words::problems(&self.handle.snapshot().problems)
+    }
+
+    /// How the machine takes part, in effect: broadcast, by adverts that nobody
+    /// can connect to; full, connectable, so that iPhones can tell their
+    /// numbers, which are carried on; relay, the same without a number of its
+    /// own; listen, a relay to which nobody may connect. It is less than was
+    /// configured while Problems tells why. Clients must tolerate other words.
+    #[zbus(property)]
+    fn mode(&self) -> &'static str {
+        words::mode(self.handle.snapshot().mode)
     }
 
     /// Whether a number is on the air: what was verified, not what was asked.
@@ -297,11 +312,12 @@ impl Manager {
 }
 
 /// The properties that are signalled, with their values in `snapshot`.
-pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 12] {
+pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 13] {
     [
         ("Enabled", snapshot.enabled.into()),
         ("State", words::state(snapshot.state).into()),
         ("Problems", words::problems(&snapshot.problems).into()),
+        ("Mode", words::mode(snapshot.mode).into()),
         ("Advertising", snapshot.advertising.into()),
         ("Scanning", snapshot.scanning.into()),
         ("ScanMode", words::scan_mode(snapshot).into()),

@@ -77,6 +77,9 @@ pub trait Manager {
     /// What is wrong, as tokens.
     #[zbus(property)]
     fn problems(&self) -> zbus::Result<Vec<String>>;
+    /// How it takes part, in effect.
+    #[zbus(property)]
+    fn mode(&self) -> zbus::Result<String>;
     /// Whether a number is on the air.
     #[zbus(property)]
     fn advertising(&self) -> zbus::Result<bool>;

@@ -10,7 +10,7 @@ use zbus::{OwnedObjectPath, Variant};
 
 use super::names;
 use crate::daemon::{Hold, Pause, Problem, Snapshot, State};
-use crate::radio::{Adapter, AddressKind, Trouble};
+use crate::radio::{Adapter, AddressKind, Mode, Trouble};
 
 pub(super) fn state(state: State) -> &'static str {
     match state {
@@ -42,6 +42,12 @@ pub(super) fn trouble(trouble: Trouble) -> &'static str {
         Trouble::AdvertiseFailed => "advertise-failed",
         Trouble::AddressNotPrivate => "address-not-private",
         Trouble::ScanFailed => "scan-failed",
+        Trouble::PrivacyOff => "privacy-off",
+        Trouble::PrivacyUnknown => "privacy-unknown",
+        Trouble::AddressHeld => "address-held",
+        Trouble::AddressOutOfStep => "address-out-of-step",
+        Trouble::BridgeUnavailable => "bridge-unavailable",
+        Trouble::ConnectFailed => "connect-failed",
     }
 }
 
@@ -52,8 +58,18 @@ pub(super) fn problems(problems: &BTreeSet<Problem>) -> Vec<&'static str> {
 pub(super) fn address(kind: AddressKind) -> &'static str {
     match kind {
         AddressKind::NonResolvable => "nrpa",
+        AddressKind::Resolvable => "rpa",
         AddressKind::Public => "public",
         AddressKind::Unknown => "unknown",
+    }
+}
+
+pub(super) fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Listen => "listen",
+        Mode::Broadcast => "broadcast",
+        Mode::Full => "full",
+        Mode::Relay => "relay",
     }
 }
 

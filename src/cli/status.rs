@@ -23,6 +23,7 @@ pub(super) struct Status {
     pub(super) state: String,
     pub(super) enabled: bool,
     pub(super) simulated: bool,
+    pub(super) mode: String,
     pub(super) advertising: bool,
     pub(super) scanning: bool,
     pub(super) scan_mode: String,
@@ -133,6 +134,9 @@ impl Status {
             lines.push("This is a simulation: the neighbourhood is made up.".to_owned());
         }
         let mut row = |label: &str, text: String| lines.push(format!("  {label:<12} {text}"));
+        if let Some(mode) = self.way() {
+            row("Mode", mode);
+        }
         row("On the air", self.air());
         row("Listening", yes_no(self.scanning).to_owned());
         for adapter in &self.adapters {
@@ -151,6 +155,17 @@ impl Status {
         lines.join("\n")
     }
 
+    /// How it takes part, where that is another way than most do.
+    fn way(&self) -> Option<String> {
+        Some(match self.mode.as_str() {
+            "broadcast" => return None,
+            "full" => "full: others can connect".to_owned(),
+            "relay" => "relay: others can connect, and are carried on".to_owned(),
+            "listen" => "listen: a relay that nobody may connect to".to_owned(),
+            other => printable(other),
+        })
+    }
+
     fn air(&self) -> String {
         if !self.advertising {
             return "no".to_owned();
@@ -159,6 +174,9 @@ impl Status {
         let age = self.number_age.map_or_else(String::new, |age| {
             format!(" that is {} old", time::say(age.into()))
         });
+        if self.mode == "relay" {
+            return format!("yes, for others; by another name within {span}");
+        }
         format!("yes, a number{age}; each is replaced within {span}")
     }
 
@@ -172,6 +190,7 @@ impl Status {
             state: properties.take("State"),
             enabled: properties.take("Enabled"),
             simulated: properties.take("Simulated"),
+            mode: properties.take("Mode"),
             advertising,
             scanning: properties.take("Scanning"),
             scan_mode: properties.take("ScanMode"),

@@ -73,11 +73,8 @@ pub enum Flaw {
         /// The most allowed.
         most: std::time::Duration,
     },
-    /// A mode this release does not have yet.
-    #[error("mode: \"{0}\" is not available in this release; use \"broadcast\"")]
-    ModeUnavailable(&'static str),
     /// No mode at all.
-    #[error("mode: unknown mode \"{0}\"; use \"broadcast\"")]
+    #[error("mode: unknown mode \"{0}\"; use \"broadcast\", \"full\" or \"relay\"")]
     UnknownMode(String),
     /// A text that is no device address. It is not repeated: it may nearly be one.
     #[error("adapter: {0}; `bluetoothctl list` shows them")]

@@ -11,14 +11,14 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{AdapterAddress, Fault, Flaw, parse_duration};
+use super::{AdapterAddress, Fault, Flaw, Mode, parse_duration};
 
 /// What can be configured, in the order of the shipped file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Consent: `true` and `false` decide, absent leaves it to `tcnctl enable`.
     Enabled,
-    /// How tcnd takes part; "broadcast" in this release.
+    /// How tcnd takes part: a [`Mode`].
     Mode,
     /// The device address of the adapter to use.
     Adapter,
@@ -34,6 +34,10 @@ pub enum Key {
     Flush,
     /// How often discovery is started anew.
     DiscoveryRestart,
+    /// How long a carried number is on the air at a time.
+    BridgeSlot,
+    /// The kernel's timeout of resolvable private addresses.
+    RpaTimeout,
 }
 
 /// A value and where it came from.
@@ -48,6 +52,7 @@ pub(super) struct Set<T> {
 #[derive(Debug, Default)]
 pub(super) struct Fragment {
     pub(super) enabled: Option<Set<bool>>,
+    pub(super) mode: Option<Set<Mode>>,
     pub(super) adapter: Option<Set<AdapterAddress>>,
     pub(super) tcn_period: Option<Set<Duration>>,
     pub(super) tcn_jitter: Option<Set<Duration>>,
@@ -55,11 +60,13 @@ pub(super) struct Fragment {
     pub(super) retention: Option<Set<Duration>>,
     pub(super) flush: Option<Set<Duration>>,
     pub(super) discovery_restart: Option<Set<Duration>>,
+    pub(super) bridge_slot: Option<Set<Duration>>,
+    pub(super) rpa_timeout: Option<Set<Duration>>,
 }
 
 impl Key {
     /// Every key.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Enabled,
         Self::Mode,
         Self::Adapter,
@@ -69,6 +76,8 @@ impl Key {
         Self::Retention,
         Self::Flush,
         Self::DiscoveryRestart,
+        Self::BridgeSlot,
+        Self::RpaTimeout,
     ];
 
     /// As it is written in a file.
@@ -83,6 +92,8 @@ impl Key {
             Self::Retention => "retention",
             Self::Flush => "flush",
             Self::DiscoveryRestart => "discovery_restart",
+            Self::BridgeSlot => "bridge_slot",
+            Self::RpaTimeout => "rpa_timeout",
         }
     }
 
@@ -144,6 +155,7 @@ impl Fragment {
             }
         }
         over(&mut self.enabled, later.enabled);
+        over(&mut self.mode, later.mode);
         over(&mut self.adapter, later.adapter);
         over(&mut self.tcn_period, later.tcn_period);
         over(&mut self.tcn_jitter, later.tcn_jitter);
@@ -151,6 +163,8 @@ impl Fragment {
         over(&mut self.retention, later.retention);
         over(&mut self.flush, later.flush);
         over(&mut self.discovery_restart, later.discovery_restart);
+        over(&mut self.bridge_slot, later.bridge_slot);
+        over(&mut self.rpa_timeout, later.rpa_timeout);
     }
 
     fn take(
@@ -170,7 +184,10 @@ impl Fragment {
                 self.enabled = Some(Set::new(boolean(key, value)?, file, line));
                 return Ok(());
             }
-            Key::Mode => return mode(key, value),
+            Key::Mode => {
+                self.mode = Some(Set::new(mode(key, value)?, file, line));
+                return Ok(());
+            }
             Key::Adapter => {
                 let address = text(key, "a device address in quotes", value)?.parse()?;
                 self.adapter = Some(Set::new(address, file, line));
@@ -182,6 +199,8 @@ impl Fragment {
             Key::Retention => &mut self.retention,
             Key::Flush => &mut self.flush,
             Key::DiscoveryRestart => &mut self.discovery_restart,
+            Key::BridgeSlot => &mut self.bridge_slot,
+            Key::RpaTimeout => &mut self.rpa_timeout,
         };
         *slot = Some(Set::new(duration(key, value)?, file, line));
         Ok(())
@@ -224,11 +243,11 @@ fn duration(key: Key, value: &DeValue<'_>) -> Result<Duration, Flaw> {
     })
 }
 
-fn mode(key: Key, value: &DeValue<'_>) -> Result<(), Flaw> {
-    match text(key, "\"broadcast\"", value)? {
-        "broadcast" => Ok(()),
-        "full" => Err(Flaw::ModeUnavailable("full")),
-        "relay" => Err(Flaw::ModeUnavailable("relay")),
+fn mode(key: Key, value: &DeValue<'_>) -> Result<Mode, Flaw> {
+    match text(key, "\"broadcast\", \"full\" or \"relay\"", value)? {
+        "broadcast" => Ok(Mode::Broadcast),
+        "full" => Ok(Mode::Full),
+        "relay" => Ok(Mode::Relay),
         other => Err(Flaw::UnknownMode(other.to_owned())),
     }
 }

@@ -24,7 +24,7 @@ pub use duration::{NotADuration, parse_duration, spell_duration};
 pub use error::{ConfigError, Fault, Flaw};
 pub use fragment::Key;
 pub use paths::{FRAGMENT_DIRECTORIES, NoStateDirectory, state_directory};
-pub use settings::{AdapterAddress, NotAnAddress, Settings};
+pub use settings::{AdapterAddress, Mode, NotAnAddress, Settings};
 
 use fragment::Fragment;
 
@@ -89,7 +89,7 @@ mod tests {
         ),
         (
             "[tcnd]",
-            "F:1: unknown key \"tcnd\"; known keys: enabled, mode, adapter, tcn_period, tcn_jitter, report_key_life, retention, flush, discovery_restart",
+            "F:1: unknown key \"tcnd\"; known keys: enabled, mode, adapter, tcn_period, tcn_jitter, report_key_life, retention, flush, discovery_restart, bridge_slot, rpa_timeout",
         ),
         (
             "enabled = \"yes\"",
@@ -112,16 +112,8 @@ mod tests {
             "F:1: retention: 22d is out of range; allowed: 1h to 21d",
         ),
         (
-            "mode = \"full\"",
-            "F:1: mode: \"full\" is not available in this release; use \"broadcast\"",
-        ),
-        (
-            "mode = \"relay\"",
-            "F:1: mode: \"relay\" is not available in this release; use \"broadcast\"",
-        ),
-        (
             "mode = \"loud\"",
-            "F:1: mode: unknown mode \"loud\"; use \"broadcast\"",
+            "F:1: mode: unknown mode \"loud\"; use \"broadcast\", \"full\" or \"relay\"",
         ),
         (
             "adapter = \"hci0\"",
@@ -200,9 +192,10 @@ mod tests {
     #[test]
     fn every_key_is_taken_over() {
         let settings = check_text(
-            "enabled = true\nmode = \"broadcast\"\nadapter = \"00:1a:7D:da:71:13\"\n\
+            "enabled = true\nmode = \"full\"\nadapter = \"00:1a:7D:da:71:13\"\n\
              tcn_period = \"10s\"\ntcn_jitter = \"2s\"\nreport_key_life = \"1min\"\n\
-             retention = \"2h 30min\"\nflush = \"1s\"\ndiscovery_restart = \"1h\"\n",
+             retention = \"2h 30min\"\nflush = \"1s\"\ndiscovery_restart = \"1h\"\n\
+             bridge_slot = \"2s\"\nrpa_timeout = \"30s\"\n",
         )
         .unwrap();
         assert_eq!(settings.consent, Some(true));
@@ -214,6 +207,22 @@ mod tests {
         assert_eq!(settings.policy.retention, Duration::from_secs(9000));
         assert_eq!(settings.policy.flush, Duration::from_secs(1));
         assert_eq!(settings.discovery_restart, Duration::from_secs(3600));
+        assert_eq!(settings.mode, Mode::Full);
+        assert_eq!(settings.policy.slot, Duration::from_secs(2));
+        assert_eq!(settings.rpa_timeout, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_relay_keeps_hours_and_not_days_unless_told_otherwise() {
+        let relay = check_text("mode = \"relay\"").unwrap();
+        assert!(relay.policy.relay);
+        assert_eq!(relay.policy.retention, Duration::from_secs(6 * 3600));
+        let told = check_text("mode = \"relay\"\nretention = \"2d\"").unwrap();
+        assert_eq!(told.policy.retention, Duration::from_secs(2 * 24 * 3600));
+        for other in ["broadcast", "full"] {
+            let settings = check_text(&format!("mode = \"{other}\"")).unwrap();
+            assert_eq!(settings.policy, crate::engine::Policy::default());
+        }
     }
 
     #[test]

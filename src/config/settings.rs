@@ -24,12 +24,30 @@ pub struct Settings {
     /// `Some` decides whether tcnd takes part; `None` leaves it to
     /// `tcnctl enable` and `disable`.
     pub consent: Option<bool>,
+    /// How tcnd takes part.
+    pub mode: Mode,
     /// The adapter to use; `None` takes the first that is fit.
     pub adapter: Option<AdapterAddress>,
     /// The engine's figures.
     pub policy: Policy,
     /// How often discovery is started anew, lest it has silently stalled.
     pub discovery_restart: Duration,
+    /// The kernel's timeout of resolvable private addresses, after which a
+    /// legacy controller takes a new one.
+    pub rpa_timeout: Duration,
+}
+
+/// How tcnd takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// A non-connectable advert: heard by all, hears Android and Linux.
+    #[default]
+    Broadcast,
+    /// As the phones do: connectable, so that iPhones can tell their numbers,
+    /// which are carried on for others. Needs the kernel's privacy.
+    Full,
+    /// As `Full`, but without a number of its own: a kiosk.
+    Relay,
 }
 
 /// A device address, most significant byte first. It identifies the machine,
@@ -46,9 +64,12 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             consent: None,
+            mode: Mode::Broadcast,
             adapter: None,
             policy: Policy::default(),
             discovery_restart: minutes(5),
+            // Kernel: include/net/bluetooth/hci_core.h, DEFAULT_RPA_TIMEOUT.
+            rpa_timeout: minutes(15),
         }
     }
 }
@@ -57,7 +78,8 @@ impl Settings {
     /// Puts defaults under what was set and holds it to the ranges. After a
     /// fault the result is of no use but to find the next one.
     pub(super) fn settle(set: &Fragment, faults: &mut Vec<Fault>) -> Self {
-        let default = Self::default();
+        let mode = set.mode.as_ref().map_or(Mode::Broadcast, |set| set.value);
+        let default = Self::of(mode);
         let mut pick = |key: Key, set: &Option<Set<Duration>>, default: Duration| {
             set.as_ref().map_or(default, |set| {
                 faults.extend(range_fault(key, set));
@@ -74,21 +96,67 @@ impl Settings {
             ),
             retention: pick(Key::Retention, &set.retention, default.policy.retention),
             flush: pick(Key::Flush, &set.flush, default.policy.flush),
+            slot: pick(Key::BridgeSlot, &set.bridge_slot, default.policy.slot),
+            relay: default.policy.relay,
         };
         let discovery_restart = pick(
             Key::DiscoveryRestart,
             &set.discovery_restart,
             default.discovery_restart,
         );
+        let rpa_timeout = pick(Key::RpaTimeout, &set.rpa_timeout, default.rpa_timeout);
         if faults.is_empty() {
             faults.extend(disagreements(set, &policy));
         }
         Self {
             consent: set.enabled.as_ref().map(|set| set.value),
+            mode,
             adapter: set.adapter.as_ref().map(|set| set.value),
             policy,
             discovery_restart,
+            rpa_timeout,
         }
+    }
+
+    /// What is handed to the radio when it starts.
+    pub fn of_the_radio(&self) -> (Mode, Option<AdapterAddress>, Duration, Duration) {
+        let Self {
+            mode,
+            adapter,
+            discovery_restart,
+            rpa_timeout,
+            ..
+        } = *self;
+        (mode, adapter, discovery_restart, rpa_timeout)
+    }
+
+    /// How long a number must stay on a controller that keeps its address for
+    /// [`Self::rpa_timeout`], so that the address is gone by then.
+    pub fn hold(&self) -> Duration {
+        self.rpa_timeout + Duration::from_secs(15)
+    }
+
+    /// The longest time a number stays on any controller.
+    pub fn longest_life(&self) -> Duration {
+        let Policy { period, jitter, .. } = self.policy;
+        match self.mode {
+            Mode::Broadcast => period,
+            Mode::Full | Mode::Relay => period.max(self.hold() + jitter),
+        }
+    }
+
+    /// The defaults of a mode.
+    fn of(mode: Mode) -> Self {
+        let mut settings = Self {
+            mode,
+            ..Self::default()
+        };
+        if mode == Mode::Relay {
+            settings.policy.relay = true;
+            // Nobody lives in a kiosk: what passes it is of no use for long.
+            settings.policy.retention = hours(6);
+        }
+        settings
     }
 }
 
@@ -135,6 +203,11 @@ const fn range(key: Key) -> (Duration, Duration) {
         Key::Retention => (hours(1), hours(21 * 24)),
         Key::Flush => (Duration::from_secs(1), minutes(5)),
         Key::DiscoveryRestart => (Duration::from_secs(30), hours(1)),
+        // A phone that scans to save power hears a slot of 2 s now and then.
+        Key::BridgeSlot => (Duration::from_secs(2), minutes(1)),
+        // Kernel: net/bluetooth/hci_debugfs.c, rpa_timeout_set, allows 30 s to 24 h;
+        // but a number may not stay longer than an hour.
+        Key::RpaTimeout => (Duration::from_secs(30), hours(1)),
         Key::Enabled | Key::Mode | Key::Adapter => (Duration::ZERO, Duration::MAX),
     }
 }
@@ -159,6 +232,8 @@ fn disagreements(set: &Fragment, policy: &Policy) -> Vec<Fault> {
         key_life: life,
         retention,
         flush: _,
+        slot: _,
+        relay: _,
     } = *policy;
     let blame = |first: &Option<Set<Duration>>, second: &Option<Set<Duration>>, flaw: Flaw| {
         let set = first.as_ref().or(second.as_ref());
@@ -222,6 +297,8 @@ mod tests {
             key_life,
             retention,
             flush,
+            slot,
+            relay: _,
         } = settings.policy;
         for (key, value) in [
             (Key::TcnPeriod, period),
@@ -230,6 +307,8 @@ mod tests {
             (Key::Retention, retention),
             (Key::Flush, flush),
             (Key::DiscoveryRestart, settings.discovery_restart),
+            (Key::BridgeSlot, slot),
+            (Key::RpaTimeout, settings.rpa_timeout),
         ] {
             let (least, most) = range(key);
             assert!((least..=most).contains(&value), "{key}");

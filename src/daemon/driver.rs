@@ -22,12 +22,9 @@ use super::clock::{self, Alarm, Jumps};
 use super::exposures::Unseen;
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
-use super::{Mailbox, Snapshot, chance};
+use super::{Mailbox, Snapshot, chance, words};
 use crate::config::Settings;
-use crate::engine::{
-    Engine, Hold, Holds, Input, LONGEST_WAIT, Moment, Note, Output, Pause, Seq, Sighting,
-};
-use crate::protocol::beacon::Frame;
+use crate::engine::{Engine, Hold, Holds, Input, LONGEST_WAIT, Moment, Output, Pause, Seq, Writer};
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Setting, Store};
 
@@ -296,7 +293,6 @@ impl Driver {
             radio_known: self.radio_known,
             corrupt: self.corrupt,
             holds: &self.holds,
-            period: self.settings.policy.period,
         })
     }
 
@@ -312,10 +308,11 @@ impl Driver {
                 Output::Persist(seq, records) => self.store.persist(seq.0, records),
                 Output::Save(seq, growth) => self.store.save(seq.0, growth),
                 Output::Forget(before) => self.store.forget(before),
-                Output::Air(tcn) => self.order(Order::Air(Frame::own(tcn))).await,
+                Output::Air(frame) => self.order(Order::Air(frame)).await,
+                Output::Swap(frame) => self.order(Order::Swap(frame)).await,
                 Output::Listen => self.order(Order::Listen).await,
                 Output::Rest => self.order(Order::Rest).await,
-                Output::Tell(note) => log(note),
+                Output::Tell(note) => words::log(note),
             }
         }
     }
@@ -328,12 +325,15 @@ impl Driver {
     async fn radio_event(&mut self, event: radio::Event) {
         self.only_heard = matches!(event, radio::Event::Heard { .. });
         let input = match event {
-            radio::Event::Up { can_air } => Input::RadioUp { can_air },
+            radio::Event::Up(fitness) => Input::RadioUp(words::fitness(fitness)),
             radio::Event::Down => Input::RadioDown,
-            radio::Event::Aired(tcn) => Input::Aired(tcn),
-            radio::Event::Withdrawn(tcn) => Input::Withdrawn(tcn),
+            radio::Event::Aired(frame) => Input::Aired(frame),
+            radio::Event::Withdrawn(frame) => Input::Withdrawn(frame),
             radio::Event::Rested => Input::Rested,
-            radio::Event::Heard { frame, rssi } => Input::Heard(sighting(frame, rssi)),
+            radio::Event::Heard { frame, rssi } => Input::Heard(words::sighting(frame, rssi)),
+            radio::Event::Told { tcn, rssi, peer } => {
+                Input::Written(words::told(tcn, rssi), Writer(peer.0))
+            }
             radio::Event::Malformed => {
                 self.invalid_frames += 1;
                 return;
@@ -420,12 +420,16 @@ impl Driver {
         self.notifier.reloading();
         let read = (self.reread)();
         if let Ok(settings) = &read {
-            if settings.adapter != self.settings.adapter
-                || settings.discovery_restart != self.settings.discovery_restart
-            {
-                tracing::warn!("`adapter` and `discovery_restart` take effect at the next start");
+            let (new, old) = (settings.of_the_radio(), self.settings.of_the_radio());
+            if new != old {
+                tracing::warn!(
+                    "`mode`, `adapter`, `discovery_restart` and `rpa_timeout` take effect at the \
+                     next start"
+                );
             }
+            let relay = self.settings.policy.relay;
             self.settings = settings.clone();
+            self.settings.policy.relay = relay;
             let now = clock::now();
             self.tell(now, Input::PolicyChanged(self.settings.policy))
                 .await;
@@ -459,22 +463,5 @@ impl Driver {
         self.engine.flush(clock::now());
         self.carry_out().await;
         self.store.close().await;
-    }
-}
-
-fn sighting(frame: Frame, rssi: Option<i16>) -> Sighting {
-    Sighting {
-        tcn: frame.tcn,
-        bridged: frame.is_bridged(),
-        rssi,
-    }
-}
-
-fn log(note: Note) {
-    match note {
-        Note::Rotated => tracing::debug!("a new number is on the air"),
-        Note::NewKey => tracing::debug!("a new report key is in use"),
-        Note::ClockJumped(seconds) => tracing::info!(seconds, "the wall clock jumped"),
-        Note::Unexpected(what) => tracing::warn!(what, "the radio said something unexpected"),
     }
 }

@@ -30,6 +30,8 @@ pub struct Snapshot {
     pub state: State,
     /// Everything that is wrong now.
     pub problems: BTreeSet<Problem>,
+    /// The mode in effect.
+    pub mode: radio::Mode,
     /// Our advert is on the air, verified.
     pub advertising: bool,
     /// Discovery runs, verified.

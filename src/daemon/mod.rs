@@ -16,6 +16,7 @@ mod others;
 mod own;
 mod publish;
 mod requests;
+mod words;
 
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
 pub use exposures::{ExposureId, KnownExposure};

@@ -86,11 +86,17 @@ impl Driver {
             return give(reply, Err(NOT_YET));
         };
         let (store, limit) = (self.store.clone(), self.engine.next_key());
-        let life = self.settings.policy.period;
+        let life = self.longest_life();
         later(reply, async move {
             let histories = store.history(limit).await?;
             Ok(Plan::new(&histories, span, life, now.wall))
         });
+    }
+
+    /// What a number aired by an earlier start, whose end a crash kept from
+    /// being written, may have been on the air for.
+    fn longest_life(&self) -> Duration {
+        self.engine.longest_life().max(self.settings.longest_life())
     }
 
     async fn report(&mut self, asked: ReportRequest, reply: Reply<Reported>) {
@@ -107,7 +113,7 @@ impl Driver {
         }
         let limit = self.engine.next_key();
         self.tell(now, Input::EndKey).await;
-        let (store, life) = (self.store.clone(), self.settings.policy.period);
+        let (store, life) = (self.store.clone(), self.longest_life());
         later(reply, async move {
             let histories = store.history(limit).await?;
             let plan = Plan::new(&histories, span, life, now.wall);

@@ -4,7 +4,6 @@
 //! among the facts.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::{Hold, Problem, Snapshot, State};
 use crate::config::Settings;
@@ -19,7 +18,6 @@ pub(super) struct Facts<'a> {
     /// A damaged database was set aside.
     pub(super) corrupt: bool,
     pub(super) holds: &'a Holds,
-    pub(super) period: Duration,
 }
 
 pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
@@ -41,7 +39,8 @@ pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
                 application_id: hold.application_id.clone(),
             })
             .collect(),
-        rotation_interval: facts.period,
+        mode: facts.status.mode,
+        rotation_interval: facts.view.longest_life,
     }
 }
 
@@ -57,6 +56,7 @@ pub fn starting(settings: &Settings) -> Snapshot {
         adapters: Vec::new(),
         paused: Pause::No,
         holds: Vec::new(),
+        mode: radio::Mode::default(),
         rotation_interval: settings.policy.period,
     }
 }
@@ -139,6 +139,12 @@ const fn without_radio(trouble: Trouble) -> bool {
         Trouble::AdvertiseUnsupported
         | Trouble::AdvertiseFailed
         | Trouble::AddressNotPrivate
-        | Trouble::ScanFailed => false,
+        | Trouble::ScanFailed
+        | Trouble::PrivacyOff
+        | Trouble::PrivacyUnknown
+        | Trouble::AddressHeld
+        | Trouble::AddressOutOfStep
+        | Trouble::BridgeUnavailable
+        | Trouble::ConnectFailed => false,
     }
 }

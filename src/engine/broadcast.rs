@@ -13,15 +13,17 @@
 //! the old one is seen gone before the new one is ordered; none is ordered
 //! before its record is durable; and whatever comes late (a timer after a
 //! night of suspend) first ends what is stale. Numbers are given to a machine
-//! by [`Rotation`]; what it wants done comes out as [`Output`]s.
+//! by [`Rotation`], and those of others that it carries in between by
+//! [`Bridge`]; what it wants done comes out as [`Output`]s.
 
 use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-use super::rotation::{LONGEST_SILENCE, Numbered, Rotation, random_up_to};
-use super::{Moment, Note, Output, Policy, Record, Seq};
-use crate::protocol::TemporaryContactNumber;
+use super::bridge::{Bridge, Slot};
+use super::rotation::{LONGEST_SILENCE, Life, Numbered, Rotation, random_up_to};
+use super::{Fitness, Moment, Note, Output, Policy, Record, Seq};
+use crate::protocol::beacon::{CARRIER_LEN, Frame};
 
 /// How long to wait after the store failed to take a number.
 const STALL: Duration = Duration::from_secs(30);
@@ -38,29 +40,47 @@ pub(super) enum Want {
     Air,
 }
 
+/// What is aired from one rotation to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Epoch {
+    /// The frame of our number; a relay's vacant one.
+    pub(super) frame: Frame,
+    /// The place of our number in the ledger; a relay has none.
+    pub(super) number: Option<Numbered>,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
     Silent,
     Listening,
-    Preparing {
-        number: Numbered,
-        seq: Seq,
-        durable: bool,
-        not_before: Duration,
-    },
+    Preparing(Prepared),
     Stalled {
         until: Duration,
     },
-    Airing {
-        number: Numbered,
-        since: Duration,
-        until: Duration,
-        confirmed: bool,
-    },
+    Airing(OnAir),
     Resting {
         number: Option<Numbered>,
         since: Duration,
     },
+}
+
+/// A number that waits to be durable, and for the silence to be over.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Prepared {
+    epoch: Epoch,
+    seq: Seq,
+    durable: bool,
+    not_before: Duration,
+}
+
+/// What is on the air, and whose turn it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OnAir {
+    epoch: Epoch,
+    pub(super) since: Duration,
+    until: Duration,
+    pub(super) confirmed: bool,
+    slot: Slot,
 }
 
 /// What can happen to a broadcast.
@@ -73,8 +93,8 @@ pub(super) enum Event {
     /// the air.
     KeyEnded,
     RadioDown,
-    Aired(TemporaryContactNumber),
-    Withdrawn(TemporaryContactNumber),
+    Aired(Frame),
+    Withdrawn(Frame),
     Rested,
     Stored(Seq),
     NotStored(Seq),
@@ -84,8 +104,10 @@ pub(super) enum Event {
 pub(super) struct Context<'a, R> {
     pub(super) now: Moment,
     pub(super) want: Want,
+    pub(super) fitness: Fitness,
     pub(super) policy: &'a Policy,
     pub(super) rotation: &'a mut Rotation,
+    pub(super) bridge: &'a mut Bridge,
     pub(super) rng: &'a mut R,
     pub(super) next_seq: &'a mut Seq,
     pub(super) out: &'a mut Vec<Output>,
@@ -97,52 +119,36 @@ impl State {
         match self {
             Self::Silent => silent(event, context),
             Self::Listening => listening(event, context),
-            Self::Preparing {
-                number,
-                seq,
-                durable,
-                not_before,
-            } => preparing(
-                Prepared {
-                    number,
-                    seq,
-                    durable,
-                    not_before,
-                },
-                event,
-                context,
-            ),
+            Self::Preparing(at) => preparing(at, event, context),
             Self::Stalled { until } => stalled(until, event, context),
-            Self::Airing {
-                number,
-                since,
-                until,
-                confirmed,
-            } => airing(
-                OnAir {
-                    number,
-                    since,
-                    until,
-                    confirmed,
-                },
-                event,
-                context,
-            ),
+            Self::Airing(at) => airing(at, event, context),
             Self::Resting { number, since } => resting(number, since, event, context),
         }
     }
 
     /// When this state wants to be looked at again.
-    pub(super) fn timeout(&self) -> Option<Duration> {
+    pub(super) fn timeout(&self, bridge: &Bridge) -> Option<Duration> {
         match self {
             Self::Silent | Self::Listening => None,
-            Self::Preparing {
-                durable,
-                not_before,
-                ..
-            } => durable.then_some(*not_before),
-            Self::Stalled { until } | Self::Airing { until, .. } => Some(*until),
+            Self::Preparing(at) => at.durable.then_some(at.not_before),
+            Self::Stalled { until } => Some(*until),
+            Self::Airing(at) => {
+                let turn = bridge.turn_ends(at.epoch.frame, &at.slot);
+                Some(turn.map_or(at.until, |turn| turn.min(at.until)))
+            }
             Self::Resting { since, .. } => Some(*since + REST_DEADLINE),
+        }
+    }
+
+    /// The frame of ours in whose epoch numbers of others may be carried.
+    pub(super) fn carrier(&self) -> Option<Frame> {
+        match self {
+            Self::Airing(at) => Some(at.epoch.frame),
+            Self::Silent
+            | Self::Listening
+            | Self::Preparing(_)
+            | Self::Stalled { .. }
+            | Self::Resting { .. } => None,
         }
     }
 
@@ -150,20 +156,6 @@ impl State {
     pub(super) fn overdue(&self, now: Moment) -> bool {
         matches!(self, Self::Resting { since, .. } if now.boot > *since + REST_DEADLINE)
     }
-}
-
-struct Prepared {
-    number: Numbered,
-    seq: Seq,
-    durable: bool,
-    not_before: Duration,
-}
-
-struct OnAir {
-    number: Numbered,
-    since: Duration,
-    until: Duration,
-    confirmed: bool,
 }
 
 fn silent<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
@@ -202,11 +194,11 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
             };
         }
         Event::RadioDown => {
-            context.never_aired(at.number);
+            context.never_aired(at.epoch);
             return State::Silent;
         }
         Event::KeyEnded => {
-            context.never_aired(at.number);
+            context.never_aired(at.epoch);
             return context.begin(at.not_before.saturating_sub(context.now.boot));
         }
         Event::Look | Event::Stored(_) | Event::NotStored(_) | Event::Rotate | Event::Rested => {}
@@ -215,18 +207,18 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
         }
     }
     if context.want != Want::Air {
-        context.never_aired(at.number);
+        context.never_aired(at.epoch);
         return context.begin(Duration::ZERO);
     }
     if !at.durable || context.now.boot < at.not_before {
-        return at.into();
+        return State::Preparing(at);
     }
-    if context.now.boot > at.not_before + context.policy.period {
+    if context.now.boot > at.not_before + context.life().number {
         // Suspended in between: its key may be past its life by now.
-        context.never_aired(at.number);
+        context.never_aired(at.epoch);
         return context.begin(Duration::ZERO);
     }
-    context.air(at.number)
+    context.air(at.epoch)
 }
 
 fn stalled<R: CryptoRng>(until: Duration, event: Event, context: &mut Context<'_, R>) -> State {
@@ -248,32 +240,36 @@ fn stalled<R: CryptoRng>(until: Duration, event: Event, context: &mut Context<'_
 
 fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R>) -> State {
     match event {
-        Event::Aired(tcn) if tcn == at.number.tcn => {
+        Event::Aired(frame) if frame == at.epoch.frame => {
             if !at.confirmed {
                 context.out.push(Output::Tell(Note::Rotated));
             }
             at.confirmed = true;
         }
-        Event::Withdrawn(tcn) if tcn == at.number.tcn => {
-            context.retired(at.number);
-            return context.relisten();
-        }
         Event::RadioDown => {
-            context.retired(at.number);
+            context.retired(at.epoch.number);
             return State::Silent;
         }
-        Event::Rotate | Event::KeyEnded => return context.rest(Some(at.number)),
+        Event::Rotate | Event::KeyEnded => return context.rest(at.epoch.number),
+        // Whosever turn it was, the epoch is over.
+        Event::Withdrawn(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {
+            context.retired(at.epoch.number);
+            return context.relisten();
+        }
         Event::Look | Event::Stored(_) | Event::NotStored(_) => {}
+        // Its turn may be over by now.
+        Event::Aired(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {}
         Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
             context.unexpected("word of another number than the one on the air");
         }
     }
     // A shorter period takes effect at once, also for the number on the air.
-    at.until = at.until.min(at.since + context.policy.period);
+    at.until = at.until.min(at.since + context.life().number);
     if context.want != Want::Air || context.now.boot >= at.until {
-        return context.rest(Some(at.number));
+        return context.rest(at.epoch.number);
     }
-    at.into()
+    context.take_turns(&mut at);
+    State::Airing(at)
 }
 
 fn resting<R: CryptoRng>(
@@ -285,15 +281,11 @@ fn resting<R: CryptoRng>(
     match event {
         Event::Rested => {
             let silence = random_up_to(LONGEST_SILENCE, context.rng);
-            number
-                .into_iter()
-                .for_each(|number| context.retired(number));
+            context.retired(number);
             context.begin(silence)
         }
         Event::RadioDown => {
-            number
-                .into_iter()
-                .for_each(|number| context.retired(number));
+            context.retired(number);
             State::Silent
         }
         // Sent before the radio saw the order to rest.
@@ -307,42 +299,6 @@ fn resting<R: CryptoRng>(
     }
 }
 
-impl From<Prepared> for State {
-    fn from(
-        Prepared {
-            number,
-            seq,
-            durable,
-            not_before,
-        }: Prepared,
-    ) -> Self {
-        Self::Preparing {
-            number,
-            seq,
-            durable,
-            not_before,
-        }
-    }
-}
-
-impl From<OnAir> for State {
-    fn from(
-        OnAir {
-            number,
-            since,
-            until,
-            confirmed,
-        }: OnAir,
-    ) -> Self {
-        Self::Airing {
-            number,
-            since,
-            until,
-            confirmed,
-        }
-    }
-}
-
 impl<R: CryptoRng> Context<'_, R> {
     /// From nothing on the air to what is wanted.
     fn begin(&mut self, silence: Duration) -> State {
@@ -352,35 +308,86 @@ impl<R: CryptoRng> Context<'_, R> {
                 self.out.push(Output::Listen);
                 State::Listening
             }
-            Want::Air => {
-                let (number, records) = self.rotation.draw(self.now, self.policy, self.rng);
-                if records.len() > 1 {
-                    self.out.push(Output::Tell(Note::NewKey));
-                }
-                let seq = self.persist(records);
-                State::Preparing {
-                    number,
-                    seq,
-                    durable: false,
-                    not_before: self.now.boot + silence,
-                }
-            }
+            Want::Air if self.policy.relay => self.prepare_relay(silence),
+            Want::Air => self.prepare_number(silence),
         }
     }
 
-    fn air(&mut self, number: Numbered) -> State {
-        self.out.push(Output::Air(number.tcn));
+    fn prepare_number(&mut self, silence: Duration) -> State {
+        let life = self.life();
+        let (number, records) = self.rotation.draw(self.now, life, self.rng);
+        if records.len() > 1 {
+            self.out.push(Output::Tell(Note::NewKey));
+        }
+        let seq = self.persist(records);
+        let epoch = Epoch {
+            frame: Frame::own(number.tcn),
+            number: Some(number),
+        };
+        State::Preparing(Prepared {
+            epoch,
+            seq,
+            durable: false,
+            not_before: self.now.boot + silence,
+        })
+    }
+
+    /// A relay has no number, and so nothing to be made durable; all it has is
+    /// a name for the epoch.
+    fn prepare_relay(&mut self, silence: Duration) -> State {
+        let mut carrier = [0; CARRIER_LEN];
+        self.rng.fill_bytes(&mut carrier);
+        carrier[0] |= 1; // zeros alone would name the vacant number's own sender
+        let epoch = Epoch {
+            frame: Frame::vacant(carrier),
+            number: None,
+        };
+        State::Preparing(Prepared {
+            epoch,
+            seq: Seq(0),
+            durable: true,
+            not_before: self.now.boot + silence,
+        })
+    }
+
+    fn air(&mut self, epoch: Epoch) -> State {
+        self.out.push(Output::Air(epoch.frame));
         let since = self.now.boot;
-        let life = self
-            .policy
-            .period
-            .saturating_sub(random_up_to(self.policy.jitter, self.rng));
-        State::Airing {
-            number,
+        let jitter = random_up_to(self.policy.jitter, self.rng);
+        let life = self.life().number.saturating_sub(jitter);
+        State::Airing(OnAir {
+            epoch,
             since,
             until: since + life,
             confirmed: false,
+            slot: Slot {
+                frame: epoch.frame,
+                ends: since + self.policy.slot,
+            },
+        })
+    }
+
+    /// Gives the air to the next one, if the turn of this one is over.
+    fn take_turns(&mut self, at: &mut OnAir) {
+        let over = self.bridge.turn_ends(at.epoch.frame, &at.slot);
+        if over.is_none_or(|over| self.now.boot < over) {
+            return;
         }
+        if !self.fitness.can_carry {
+            self.bridge.flush();
+        }
+        let next = self.bridge.next(self.now, at.epoch.frame, at.slot.frame);
+        if next != at.slot.frame {
+            self.out.push(Output::Swap(next));
+        }
+        at.slot = Slot {
+            frame: next,
+            ends: self.now.boot + self.policy.slot,
+        };
+    }
+
+    fn life(&self) -> Life {
+        Life::new(self.policy, self.fitness.hold)
     }
 
     fn rest(&mut self, number: Option<Numbered>) -> State {
@@ -400,20 +407,18 @@ impl<R: CryptoRng> Context<'_, R> {
         }
     }
 
-    fn retired(&mut self, number: Numbered) {
-        self.persist(vec![Record::Retired {
-            key: number.key,
-            index: number.index,
-            until: self.now.wall,
-        }]);
+    fn retired(&mut self, number: Option<Numbered>) {
+        if let Some(Numbered { key, index, .. }) = number {
+            let until = self.now.wall;
+            self.persist(vec![Record::Retired { key, index, until }]);
+        }
     }
 
     /// Its index is burnt; the ledger must not claim that it was heard.
-    fn never_aired(&mut self, number: Numbered) {
-        self.persist(vec![Record::Unaired {
-            key: number.key,
-            index: number.index,
-        }]);
+    fn never_aired(&mut self, epoch: Epoch) {
+        if let Some(Numbered { key, index, .. }) = epoch.number {
+            self.persist(vec![Record::Unaired { key, index }]);
+        }
     }
 
     fn persist(&mut self, records: Vec<Record>) -> Seq {
@@ -467,28 +472,46 @@ mod tests {
         }
     }
 
+    fn epoch() -> Epoch {
+        Epoch {
+            frame: Frame::own(number().tcn),
+            number: Some(number()),
+        }
+    }
+
+    fn airing_until(until: Duration) -> State {
+        State::Airing(OnAir {
+            epoch: epoch(),
+            since: NOW,
+            until,
+            confirmed: false,
+            slot: Slot {
+                frame: epoch().frame,
+                ends: NOW,
+            },
+        })
+    }
+
+    fn prepared(durable: bool) -> State {
+        State::Preparing(Prepared {
+            epoch: epoch(),
+            seq: Seq(5),
+            durable,
+            not_before: NOW,
+        })
+    }
+
     /// Each state as it stands before any of its deadlines.
     fn state(name: &str) -> State {
         let later = NOW + Duration::from_secs(10);
-        let (number, seq) = (number(), Seq(5));
         match name {
             "Silent" => State::Silent,
             "Listening" => State::Listening,
-            "Preparing" => State::Preparing {
-                number,
-                seq,
-                durable: false,
-                not_before: NOW,
-            },
+            "Preparing" => prepared(false),
             "Stalled" => State::Stalled { until: later },
-            "Airing" => State::Airing {
-                number,
-                since: NOW,
-                until: later,
-                confirmed: false,
-            },
+            "Airing" => airing_until(later),
             "Resting" => State::Resting {
-                number: Some(number),
+                number: epoch().number,
                 since: NOW,
             },
             other => panic!("no state {other}"),
@@ -496,14 +519,14 @@ mod tests {
     }
 
     fn event(name: &str) -> Event {
-        let tcn = number().tcn;
+        let frame = epoch().frame;
         match name {
             "Look" => Event::Look,
             "Rotate" => Event::Rotate,
             "KeyEnded" => Event::KeyEnded,
             "RadioDown" => Event::RadioDown,
-            "Aired" => Event::Aired(tcn),
-            "Withdrawn" => Event::Withdrawn(tcn),
+            "Aired" => Event::Aired(frame),
+            "Withdrawn" => Event::Withdrawn(frame),
             "Rested" => Event::Rested,
             "Stored" => Event::Stored(Seq(5)),
             "NotStored" => Event::NotStored(Seq(5)),
@@ -519,8 +542,10 @@ mod tests {
                 wall: UnixTime(2_000_000_000),
             },
             want,
+            fitness: Fitness::default(),
             policy: &Policy::default(),
             rotation: &mut Rotation::new(KeyId(2)),
+            bridge: &mut Bridge::default(),
             rng: &mut rng,
             next_seq: &mut Seq(9),
             out: &mut out,
@@ -542,7 +567,7 @@ mod tests {
                 for want in [Want::Air, Want::Listen, Want::Nothing] {
                     let (to, out) = step(state(from), event(on), want, NOW);
                     let to = format!("{to:?}");
-                    let to = to.split(' ').next().unwrap();
+                    let to = to.split([' ', '(']).next().unwrap();
                     let line = format!("{from} {on} {want:?} -> {to} {}", out.join(","));
                     table.push_str(line.trim_end());
                     table.push('\n');
@@ -572,15 +597,9 @@ mod tests {
         let (next, out) = step(state("Stalled"), Event::Look, Want::Air, late);
         assert!(matches!(next, State::Resting { number: None, .. }));
         assert_eq!(out, ["Rest"]);
-        let slept = State::Preparing {
-            number: number(),
-            seq: Seq(5),
-            durable: true,
-            not_before: NOW,
-        };
-        let (next, out) = step(slept, Event::Look, Want::Air, late);
+        let (next, out) = step(prepared(true), Event::Look, Want::Air, late);
         assert!(
-            matches!(next, State::Preparing { seq: Seq(10), .. }),
+            matches!(next, State::Preparing(Prepared { seq: Seq(10), .. })),
             "{next:?}"
         );
         assert_eq!(

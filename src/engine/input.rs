@@ -1,9 +1,11 @@
 //! What the engine is told.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Pause, Policy, UnixTime};
 use crate::protocol::TemporaryContactNumber;
+use crate::protocol::beacon::Frame;
 
 /// One thing that happened, told with the [`Moment`](super::Moment) of it.
 #[derive(Clone, Copy, Debug)]
@@ -30,25 +32,48 @@ pub enum Input {
     /// Everything was destroyed: contacts, keys, the memory of our own numbers.
     /// Told while nothing is wanted on the air.
     Wiped,
-    /// The radio can be used; `can_air` tells whether for broadcasting too.
-    RadioUp {
-        /// An advert would be taken and would not show the device's address.
-        can_air: bool,
-    },
+    /// The radio can be used, this far.
+    RadioUp(Fitness),
     /// The radio cannot be used; nothing of ours is on the air.
     RadioDown,
-    /// The number ordered is on the air.
-    Aired(TemporaryContactNumber),
-    /// This number left the air by itself.
-    Withdrawn(TemporaryContactNumber),
+    /// The frame ordered is on the air.
+    Aired(Frame),
+    /// This frame left the air by itself.
+    Withdrawn(Frame),
     /// Nothing of ours is on the air, nothing is listened for.
     Rested,
     /// A number was heard.
     Heard(Sighting),
+    /// Somebody connected and told their number, which they cannot broadcast.
+    Written(Sighting, Writer),
     /// Everything of this `Persist` or `Save` is durable.
     Stored(Seq),
     /// Nothing of this `Persist` or `Save` was written.
     NotStored(Seq),
+}
+
+/// What a radio is good for now. By default, for listening alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fitness {
+    /// An advert would be taken, under an address that no number of ours had.
+    pub can_air: bool,
+    /// Each change of what is aired gets an address of its own, so that numbers
+    /// of others can be carried.
+    pub can_carry: bool,
+    /// How long a number has to stay on the air at the least, so that the next
+    /// one gets an address of its own; zero where every advert does.
+    pub hold: Duration,
+}
+
+/// Whoever wrote a number, told apart from others for as long as one number of
+/// ours is on the air, and by nobody else.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Writer(pub u64);
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Writer([REDACTED])")
+    }
 }
 
 /// The serial number of a request to the store.

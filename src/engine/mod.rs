@@ -10,9 +10,10 @@
 //!                                     └──▶ poll_timeout(): when to call again
 //! ```
 //!
-//! [`broadcast`] decides about our own number, [`encounters`] about those of
-//! others; they share nothing but the time.
+//! [`broadcast`] decides about our own number, [`bridge`] about those of others
+//! that we air in between, [`encounters`] about those that we hear.
 
+mod bridge;
 mod broadcast;
 mod contact;
 mod encounters;
@@ -30,14 +31,15 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
+use self::bridge::Bridge;
 use self::broadcast::{Context, Event, State, Want};
 use self::encounters::Encounters;
 use self::own::OwnNumbers;
-use self::rotation::Rotation;
+use self::rotation::{Life, Rotation};
 use crate::protocol::TemporaryContactNumber;
 
 pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
-pub use input::{Input, LONGEST_WAIT, Seq, Sighting};
+pub use input::{Fitness, Input, LONGEST_WAIT, Seq, Sighting, Writer};
 pub use ledger::{Aired, KeyHistory, KeyId, Record, Seed};
 pub use moment::{Moment, UnixTime};
 pub use output::{Note, Output};
@@ -65,8 +67,10 @@ pub struct Engine {
     policy: Policy,
     consent: bool,
     pause: Pause,
-    radio: RadioState,
+    /// None while it cannot be used at all.
+    radio: Option<Fitness>,
     broadcast: State,
+    bridge: Bridge,
     rotation: Rotation,
     own: OwnNumbers,
     encounters: Encounters,
@@ -79,12 +83,6 @@ pub struct Engine {
     store_failing: bool,
     rotations: u64,
     outputs: VecDeque<Output>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RadioState {
-    Down,
-    Up { can_air: bool },
 }
 
 /// What a driver may publish of an engine.
@@ -104,8 +102,11 @@ pub struct View {
     pub crowded: bool,
     /// Sightings dropped since the start.
     pub dropped: u64,
-    /// Own numbers aired since the start.
+    /// Epochs begun on the air since the start, each with a number of our own
+    /// or, on a relay, with a name of its own.
     pub rotations: u64,
+    /// The longest time a number stays on the air with this radio.
+    pub longest_life: Duration,
     /// The radio did not leave the air in time: the process should end.
     pub overdue: bool,
 }
@@ -127,8 +128,9 @@ impl Engine {
             policy,
             consent: false,
             pause: Pause::No,
-            radio: RadioState::Down,
+            radio: None,
             broadcast: State::Silent,
+            bridge: Bridge::default(),
             rotation: Rotation::new(next_key),
             own: numbers,
             encounters: Encounters::default(),
@@ -176,29 +178,27 @@ impl Engine {
                 self.erase(UnixTime(0), UnixTime(u64::MAX));
                 Event::KeyEnded
             }
-            Input::RadioUp { can_air } => {
-                self.radio = RadioState::Up { can_air };
+            Input::RadioUp(fitness) => {
+                self.radio = Some(fitness);
                 Event::Look
             }
             Input::RadioDown => {
-                self.radio = RadioState::Down;
+                self.radio = None;
                 Event::RadioDown
             }
-            Input::Aired(tcn) => Event::Aired(tcn),
-            Input::Withdrawn(tcn) => Event::Withdrawn(tcn),
+            Input::Aired(frame) => Event::Aired(frame),
+            Input::Withdrawn(frame) => Event::Withdrawn(frame),
             Input::Rested => Event::Rested,
             Input::Heard(sighting) => {
                 self.hear(now, sighting);
                 Event::Look
             }
-            Input::Stored(seq) => {
-                self.stored(seq);
-                Event::Stored(seq)
+            Input::Written(sighting, writer) => {
+                self.told(now, sighting, writer);
+                Event::Look
             }
-            Input::NotStored(seq) => {
-                self.not_stored(now, seq);
-                Event::NotStored(seq)
-            }
+            Input::Stored(seq) => self.stored(seq),
+            Input::NotStored(seq) => self.not_stored(now, seq),
         };
         self.step(now, event, rng);
         self.keep_house(now);
@@ -213,7 +213,7 @@ impl Engine {
     /// When to call with [`Input::Timeout`], on the boot-time clock.
     pub fn poll_timeout(&self) -> Duration {
         let flush = self.encounters.dirty().then_some(self.next_flush);
-        [flush, self.broadcast.timeout()]
+        [flush, self.broadcast.timeout(&self.bridge)]
             .into_iter()
             .flatten()
             .fold(self.next_forget, Duration::min)
@@ -236,16 +236,11 @@ impl Engine {
         View {
             consent: self.consent,
             pause: self.pause,
-            airing_since: match self.broadcast {
-                State::Airing {
-                    since,
-                    confirmed: true,
-                    ..
-                } => Some(since),
-                State::Airing { .. }
-                | State::Silent
+            airing_since: match &self.broadcast {
+                State::Airing(at) => at.confirmed.then_some(at.since),
+                State::Silent
                 | State::Listening
-                | State::Preparing { .. }
+                | State::Preparing(_)
                 | State::Stalled { .. }
                 | State::Resting { .. } => None,
             },
@@ -254,8 +249,15 @@ impl Engine {
             crowded: self.encounters.crowded(now),
             dropped: self.encounters.dropped(),
             rotations: self.rotations,
+            longest_life: self.longest_life(),
             overdue: self.broadcast.overdue(now),
         }
+    }
+
+    /// The longest time a number stays on the air with this radio.
+    pub fn longest_life(&self) -> Duration {
+        let hold = self.radio.unwrap_or_default().hold;
+        Life::new(&self.policy, hold).number
     }
 
     fn step<R: CryptoRng>(&mut self, now: Moment, event: Event, rng: &mut R) {
@@ -263,17 +265,22 @@ impl Engine {
         let mut context = Context {
             now,
             want: self.want(),
+            fitness: self.radio.unwrap_or_default(),
             policy: &self.policy,
             rotation: &mut self.rotation,
+            bridge: &mut self.bridge,
             rng,
             next_seq: &mut self.next_seq,
             out: &mut out,
         };
         let state = std::mem::replace(&mut self.broadcast, State::Silent);
         self.broadcast = state.step(event, &mut context);
+        if self.broadcast.carrier().is_none() {
+            self.bridge.flush();
+        }
         for output in out {
-            if let Output::Air(tcn) = &output {
-                self.own.add(*tcn);
+            if let Output::Air(frame) = &output {
+                self.own.add(frame.tcn);
                 self.rotations += 1;
             }
             self.outputs.push_back(output);
@@ -285,21 +292,39 @@ impl Engine {
             return Want::Nothing;
         }
         match self.radio {
-            RadioState::Down => Want::Nothing,
-            RadioState::Up { can_air: true } => Want::Air,
-            RadioState::Up { can_air: false } => Want::Listen,
+            None => Want::Nothing,
+            Some(fitness) if fitness.can_air => Want::Air,
+            Some(_) => Want::Listen,
         }
     }
 
     /// What is heard without consent, or while paused, is not kept: sightings
     /// may still be under way when the order to rest is given.
     fn hear(&mut self, now: Moment, sighting: Sighting) {
-        if self.want() != Want::Nothing && !self.own.contains(&sighting.tcn) {
+        if self.want() != Want::Nothing && self.is_somebody(sighting.tcn) {
             if !self.encounters.dirty() {
                 self.next_flush = now.boot + self.policy.flush;
             }
             self.encounters.hear(now, sighting);
         }
+    }
+
+    /// Whoever tells their number is near, and cannot broadcast it.
+    fn told(&mut self, now: Moment, sighting: Sighting, writer: Writer) {
+        if !self.is_somebody(sighting.tcn) || !self.bridge.admits(writer) {
+            return;
+        }
+        self.hear(now, sighting);
+        if let Some(own) = self.broadcast.carrier()
+            && self.radio.unwrap_or_default().can_carry
+        {
+            self.bridge.carry(now, own, sighting, writer);
+        }
+    }
+
+    /// Whether a number is somebody's, and somebody else's.
+    fn is_somebody(&self, tcn: TemporaryContactNumber) -> bool {
+        tcn != TemporaryContactNumber::VACANT && !self.own.contains(&tcn)
     }
 
     fn erase(&mut self, from: UnixTime, to: UnixTime) {
@@ -309,12 +334,13 @@ impl Engine {
         }
     }
 
-    fn stored(&mut self, seq: Seq) {
+    fn stored(&mut self, seq: Seq) -> Event {
         self.store_failing = false;
         self.saving.remove(&seq);
+        Event::Stored(seq)
     }
 
-    fn not_stored(&mut self, now: Moment, seq: Seq) {
+    fn not_stored(&mut self, now: Moment, seq: Seq) -> Event {
         self.store_failing = true;
         // The batch may have held the birth of the key in use: numbers of a
         // key that is not durable must never be drawn.
@@ -322,6 +348,7 @@ impl Engine {
         if let Some(batch) = self.saving.remove(&seq) {
             self.encounters.restore(now, batch);
         }
+        Event::NotStored(seq)
     }
 
     fn keep_house(&mut self, now: Moment) {

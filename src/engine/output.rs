@@ -1,7 +1,7 @@
 //! What the engine wants done, in this order.
 
 use super::{Contact, Record, Seq, UnixTime};
-use crate::protocol::TemporaryContactNumber;
+use crate::protocol::beacon::Frame;
 
 /// One thing to do. Drain them after every input, and do them in order.
 #[derive(Debug)]
@@ -14,8 +14,11 @@ pub enum Output {
     Save(Seq, Vec<Contact>),
     /// Destroy contacts and keys that ended before this time.
     Forget(UnixTime),
-    /// Put this number on the air, and listen.
-    Air(TemporaryContactNumber),
+    /// Put this frame on the air, and listen.
+    Air(Frame),
+    /// Air this frame in place of the one that is on the air, under another
+    /// address, and listen on.
+    Swap(Frame),
     /// Listen, without a number of our own.
     Listen,
     /// Leave the air; answer with `Rested`.

@@ -19,6 +19,11 @@ pub struct Policy {
     /// How often the growth of contacts is written: also the most that a
     /// crash can lose.
     pub flush: Duration,
+    /// How long a carried number is on the air at a time, and our own between
+    /// two of them.
+    pub slot: Duration,
+    /// Carry the numbers of others, and have none of our own.
+    pub relay: bool,
 }
 
 impl Default for Policy {
@@ -30,6 +35,8 @@ impl Default for Policy {
             key_life: 6 * 60 * MINUTE,
             retention: 14 * 24 * 60 * MINUTE,
             flush: MINUTE,
+            slot: Duration::from_secs(20),
+            relay: false,
         }
     }
 }

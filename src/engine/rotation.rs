@@ -20,6 +20,28 @@ use crate::protocol::{
 /// begin of the other are not one event to a listener.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
+/// How long numbers and keys are used at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Life {
+    pub(super) number: Duration,
+    pub(super) key: Duration,
+}
+
+impl Life {
+    /// By policy, and by a radio that wants a number to stay for `hold`.
+    pub(super) fn new(policy: &Policy, hold: Duration) -> Self {
+        let held = if hold.is_zero() {
+            Duration::ZERO
+        } else {
+            hold + policy.jitter
+        };
+        Self {
+            number: policy.period.max(held),
+            key: policy.key_life,
+        }
+    }
+}
+
 /// A number with its place in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Numbered {
@@ -55,12 +77,12 @@ impl Rotation {
     pub(super) fn draw<R: CryptoRng>(
         &mut self,
         now: Moment,
-        policy: &Policy,
+        life: Life,
         rng: &mut R,
     ) -> (Numbered, Vec<Record>) {
         let mut records = Vec::new();
         let Current { id, born, next } = match self.current.take() {
-            Some(key) if key.lasts(now, policy) => key,
+            Some(key) if key.lasts(now, life) => key,
             Some(_) | None => self.new_key(now, &mut records, rng),
         };
         let number = Numbered {
@@ -113,9 +135,9 @@ impl Rotation {
 
 impl Current {
     /// Whether a number drawn now will leave the air before the key is too old.
-    fn lasts(&self, now: Moment, policy: &Policy) -> bool {
+    fn lasts(&self, now: Moment, life: Life) -> bool {
         self.next.index() <= RatchetIndex::LAST_AIRED
-            && now.boot + policy.period + LONGEST_SILENCE <= self.born + policy.key_life
+            && now.boot + life.number + LONGEST_SILENCE <= self.born + life.key
     }
 }
 

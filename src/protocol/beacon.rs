@@ -35,7 +35,8 @@ pub const SERVICE_DATA_LEN: usize = TemporaryContactNumber::LEN + CARRIER_LEN;
 /// Length of a legacy advert, in bytes; our frame fills it.
 pub const ADVERTISEMENT_LEN: usize = 31;
 
-const CARRIER_LEN: usize = 4;
+/// Bytes by which a carrier names itself.
+pub const CARRIER_LEN: usize = 4;
 
 /// What one advert says: a number, and whose radio carried it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,24 @@ impl Frame {
         }
     }
 
+    /// The frame of a carrier that has no number of its own, and carries none.
+    pub const fn vacant(carrier: [u8; CARRIER_LEN]) -> Self {
+        Self::carried(TemporaryContactNumber::VACANT, carrier)
+    }
+
+    /// The frame of somebody else's number, by its carrier.
+    pub const fn carried(tcn: TemporaryContactNumber, carrier: [u8; CARRIER_LEN]) -> Self {
+        Self {
+            tcn,
+            carrier: Some(carrier),
+        }
+    }
+
+    /// The four bytes by which whoever airs this frame names itself.
+    pub fn carrier_id(&self) -> [u8; CARRIER_LEN] {
+        self.carrier.unwrap_or(short_id(self.tcn))
+    }
+
     /// Whether the carrier said that the number is not its own.
     ///
     /// A frame of 16 bytes says nothing and counts as the sender's own.
@@ -105,7 +124,7 @@ impl Frame {
         let mut data = [0; SERVICE_DATA_LEN];
         let (tcn, carrier) = data.split_at_mut(TemporaryContactNumber::LEN);
         tcn.copy_from_slice(self.tcn.as_bytes());
-        carrier.copy_from_slice(&self.carrier.unwrap_or(short_id(self.tcn)));
+        carrier.copy_from_slice(&self.carrier_id());
         data
     }
 

@@ -16,6 +16,10 @@ impl TemporaryContactNumber {
     /// Length on the air and at rest, in bytes.
     pub const LEN: usize = 16;
 
+    /// Nobody's number: sixteen zero bytes, which no key gives. A relay that
+    /// carries nothing airs it.
+    pub const VACANT: Self = Self([0; Self::LEN]);
+
     /// Takes the number as it came from the air or from a file.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)

@@ -9,10 +9,12 @@
 //!
 //! An order stands until the next one. `Air` and `Listen` begin a radio epoch:
 //! advert and discovery are started in the order the controller needs, under a
-//! private address of their own. `Rest` ends it: discovery stopped, advert
-//! unregistered, and both seen to be gone before [`Event::Rested`] is sent. A
-//! number is never put on the air twice: when the radio loses the advert by
-//! itself it says [`Event::Withdrawn`] and waits for the next order.
+//! private address of their own. `Swap` replaces the frame within it, and with
+//! the frame the address. `Rest` ends it: discovery stopped, advert
+//! unregistered, whoever was connected gone, and all of it seen before
+//! [`Event::Rested`] is sent. No number of our own is aired in two epochs: when
+//! the radio loses the advert by itself it says [`Event::Withdrawn`] and waits
+//! for the next order.
 
 pub mod bluez;
 pub mod fake;
@@ -20,6 +22,8 @@ pub mod mgmt;
 mod outbox;
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -30,8 +34,12 @@ use crate::protocol::beacon::Frame;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Broadcast this frame, and listen. Only after [`Event::Rested`], or when
-    /// nothing was ever ordered.
+    /// nothing was ever ordered. Whoever connects is told its number, if it is
+    /// the sender's own.
     Air(Frame),
+    /// Broadcast this frame in place of the one that is on the air. Ignored
+    /// while none is ordered.
+    Swap(Frame),
     /// Listen only.
     Listen,
     /// Leave the air; answered by [`Event::Rested`].
@@ -41,20 +49,17 @@ pub enum Order {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The adapter can be used from now on. `can_air` is false while an
-    /// advert would be refused or would show the device's real address; when
-    /// that changes, the event comes again.
-    Up {
-        /// Whether [`Order::Air`] has a chance.
-        can_air: bool,
-    },
+    /// The adapter can be used from now on, this far; when that changes, the
+    /// event comes again.
+    Up(Fitness),
     /// The adapter cannot be used; whatever was on the air is gone. Standing
     /// orders are forgotten.
     Down,
-    /// The frame ordered is on the air: the controller confirmed it.
-    Aired(TemporaryContactNumber),
-    /// This number left the air without an order, and will not come back.
-    Withdrawn(TemporaryContactNumber),
+    /// The frame ordered is on the air: the controller confirmed it. Comes
+    /// again when it had to be aired anew under another address.
+    Aired(Frame),
+    /// This frame left the air without an order, and will not come back.
+    Withdrawn(Frame),
     /// Nothing of ours is on the air and nothing is listened for.
     Rested,
     /// A frame was heard.
@@ -64,15 +69,65 @@ pub enum Event {
         /// Signal in dBm, if the controller measured it.
         rssi: Option<i16>,
     },
+    /// Somebody connected and wrote their number.
+    Told {
+        /// It.
+        tcn: TemporaryContactNumber,
+        /// Signal in dBm, if it is known.
+        rssi: Option<i16>,
+        /// Who it was.
+        peer: Peer,
+    },
     /// Service data 0xC019 that is no TCN frame was heard.
     Malformed,
     /// The status changed. Always the whole of it.
     Status(Status),
 }
 
+/// What a radio is good for. By default, for listening alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fitness {
+    /// Whether [`Order::Air`] has a chance: an advert would be taken, and sent
+    /// under an address that is not the controller's own and that no number of
+    /// ours had.
+    pub can_air: bool,
+    /// Whether [`Order::Swap`] has: each advert gets a new address.
+    pub can_carry: bool,
+    /// How long a number must stay so that the next one gets a new address;
+    /// zero where each does.
+    pub hold: Duration,
+}
+
+/// Somebody who connected, told apart from others while this process runs. Not
+/// an address, and nothing one could be computed from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub u64);
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Peer([REDACTED])")
+    }
+}
+
+/// How the radio takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It only listens: what is left of `Relay` where nobody may connect.
+    Listen,
+    /// By adverts that nobody can connect to.
+    #[default]
+    Broadcast,
+    /// Others can connect, and are connected to.
+    Full,
+    /// Others can connect.
+    Relay,
+}
+
 /// What is true of the radio now, for people to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
+    /// The mode in effect, which may be less than was asked for.
+    pub mode: Mode,
     /// The neighbourhood is made up (`--radio fake`).
     pub simulated: bool,
     /// Our advert is on the air, verified.
@@ -117,6 +172,8 @@ pub struct Adapter {
 pub enum AddressKind {
     /// Non-resolvable private, new with every registration.
     NonResolvable,
+    /// Resolvable private: the kernel's privacy is on.
+    Resolvable,
     /// The controller's own address: never broadcast under it.
     Public,
     /// Not determined.
@@ -143,6 +200,20 @@ pub enum Trouble {
     AddressNotPrivate,
     /// Discovery cannot be started; tried again with growing pauses.
     ScanFailed,
+    /// The kernel's privacy is off, so nobody may connect.
+    PrivacyOff,
+    /// Whether it is on cannot be seen, so nobody may connect.
+    PrivacyUnknown,
+    /// The controller keeps its address for now; the next number waits for
+    /// another one.
+    AddressHeld,
+    /// The controller changes its address by a clock of its own, so numbers
+    /// and addresses cannot change together.
+    AddressOutOfStep,
+    /// The controller keeps its address too long to carry numbers of others.
+    BridgeUnavailable,
+    /// BlueZ refuses the GATT server; tried again with growing pauses.
+    ConnectFailed,
 }
 
 /// The daemon's end of a radio.

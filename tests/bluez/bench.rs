@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tcnd::protocol::TemporaryContactNumber;
 use tcnd::protocol::beacon::Frame;
-use tcnd::radio::bluez::Options;
+use tcnd::radio::bluez::{Options, Surroundings};
 use tcnd::radio::{Event, Order, Radio, Status, Trouble};
 use tokio::time::timeout;
 
@@ -143,6 +143,14 @@ impl Bench {
         }
     }
 
+    /// A radio in these surroundings.
+    pub(crate) fn within(options: Options, surroundings: Surroundings) -> Self {
+        Self {
+            radio: tcnd::radio::bluez::spawn_in(options, surroundings),
+            status: Status::default(),
+        }
+    }
+
     /// A machine with one adapter, and a radio that is up.
     pub(crate) async fn up(machine: Machine) -> (Self, Bluez) {
         let bluez = Bluez::start(machine).await;
@@ -168,23 +176,32 @@ impl Bench {
         self.order(Order::Air(frame(byte))).await;
         let event = self.next().await;
         assert!(
-            matches!(event, Event::Aired(tcn) if tcn == frame(byte).tcn),
+            matches!(event, Event::Aired(aired) if aired == frame(byte)),
             "expected it to be aired, got {event:?}"
+        );
+    }
+
+    /// The same frame, registered anew.
+    pub(crate) async fn expect_aired_again(&mut self, byte: u8) {
+        let event = self.next().await;
+        assert!(
+            matches!(event, Event::Aired(aired) if aired == frame(byte)),
+            "expected it to be aired again, got {event:?}"
         );
     }
 
     pub(crate) async fn expect_up(&mut self, can_air: bool) {
         let event = self.next().await;
         assert!(
-            matches!(event, Event::Up { can_air: can } if can == can_air),
-            "expected Up {{ can_air: {can_air} }}, got {event:?}"
+            matches!(event, Event::Up(fitness) if fitness.can_air == can_air),
+            "expected Up, can_air: {can_air}, got {event:?}"
         );
     }
 
     pub(crate) async fn expect_withdrawn(&mut self, byte: u8) {
         let event = self.next().await;
         assert!(
-            matches!(event, Event::Withdrawn(tcn) if tcn == frame(byte).tcn),
+            matches!(event, Event::Withdrawn(gone) if gone == frame(byte)),
             "expected it to be withdrawn, got {event:?}"
         );
     }
@@ -205,12 +222,10 @@ impl Bench {
     /// The next event but statuses and what is heard.
     pub(crate) async fn next(&mut self) -> Event {
         self.find(|event| match event {
-            Event::Status(_) | Event::Heard { .. } | Event::Malformed => None,
-            Event::Up { .. }
-            | Event::Down
-            | Event::Aired(_)
-            | Event::Withdrawn(_)
-            | Event::Rested => Some(event.clone()),
+            Event::Status(_) | Event::Heard { .. } | Event::Malformed | Event::Told { .. } => None,
+            Event::Up(_) | Event::Down | Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
+                Some(event.clone())
+            }
         })
         .await
         .expect("an event in time")
@@ -222,7 +237,8 @@ impl Bench {
             Event::Heard { frame, rssi } => Some(Some((*frame, *rssi))),
             Event::Malformed => Some(None),
             Event::Status(_)
-            | Event::Up { .. }
+            | Event::Told { .. }
+            | Event::Up(_)
             | Event::Down
             | Event::Aired(_)
             | Event::Withdrawn(_)
@@ -230,6 +246,23 @@ impl Bench {
         })
         .await
         .expect("something heard in time")
+    }
+
+    /// The next number that somebody wrote.
+    pub(crate) async fn told(&mut self) -> TemporaryContactNumber {
+        self.find(|event| match event {
+            Event::Told { tcn, .. } => Some(*tcn),
+            Event::Status(_)
+            | Event::Heard { .. }
+            | Event::Malformed
+            | Event::Up(_)
+            | Event::Down
+            | Event::Aired(_)
+            | Event::Withdrawn(_)
+            | Event::Rested => None,
+        })
+        .await
+        .expect("something told in time")
     }
 
     /// Waits for a status that is as wanted; the one there is counts.
@@ -241,7 +274,8 @@ impl Bench {
                     Event::Status(_)
                     | Event::Heard { .. }
                     | Event::Malformed
-                    | Event::Up { .. }
+                    | Event::Told { .. }
+                    | Event::Up(_)
                     | Event::Down
                     | Event::Aired(_)
                     | Event::Withdrawn(_)

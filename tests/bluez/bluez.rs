@@ -236,6 +236,77 @@ impl Bluez {
         self.tell(&device_path(name, last), DEVICE, told).await;
     }
 
+    /// A device known is heard again, without service data.
+    pub(crate) async fn silent_advert(&self, name: &str, last: u16, rssi: i16) {
+        let told = properties([("RSSI", Variant::from(rssi))]);
+        self.tell(&device_path(name, last), DEVICE, told).await;
+    }
+
+    /// A device connects, or leaves.
+    pub(crate) async fn connect(&self, name: &str, last: u16, connected: bool) {
+        let path = device_path(name, last);
+        self.set(|machine| {
+            let adapter = machine.adapters.get_mut(name).unwrap();
+            adapter.devices.get_mut(&path).unwrap().connected = connected;
+        });
+        tell_connected(&self.connection, &path, connected).await;
+    }
+
+    /// A device reads our characteristic.
+    pub(crate) async fn read(&self, name: &str, last: u16) -> zbus::Result<Vec<u8>> {
+        let answer = self.use_server(name, last, "ReadValue", None).await?;
+        answer.body().deserialize()
+    }
+
+    /// A device writes to it.
+    pub(crate) async fn write(&self, name: &str, last: u16, value: &[u8]) -> zbus::Result<()> {
+        self.use_server(name, last, "WriteValue", Some(value))
+            .await
+            .map(drop)
+    }
+
+    async fn use_server(
+        &self,
+        name: &str,
+        last: u16,
+        method: &str,
+        value: Option<&[u8]>,
+    ) -> zbus::Result<zbus::Message> {
+        const CHARACTERISTIC: &str = "org.bluez.GattCharacteristic1";
+        let (client, path) = self.machine().server.unwrap();
+        let device = ObjectPath::try_from(device_path(name, last)).unwrap();
+        let options = properties([
+            ("device", Variant::from(device)),
+            ("offset", Variant::from(0_u16)),
+            ("mtu", Variant::from(517_u16)),
+            ("link", Variant::from("LE")),
+        ]);
+        match value {
+            Some(value) => {
+                self.connection
+                    .call_method(
+                        Some(client),
+                        path,
+                        Some(CHARACTERISTIC),
+                        method,
+                        &(value, options),
+                    )
+                    .await
+            }
+            None => {
+                self.connection
+                    .call_method(
+                        Some(client),
+                        path,
+                        Some(CHARACTERISTIC),
+                        method,
+                        &(options,),
+                    )
+                    .await
+            }
+        }
+    }
+
     async fn added(&self, path: &str, interfaces: &Interfaces) {
         let body = (ObjectPath::try_from(path).unwrap(), interfaces);
         self.connection
@@ -265,7 +336,7 @@ impl Bluez {
 
 fn device_path(name: &str, last: u16) -> String {
     let [high, low] = last.to_be_bytes();
-    format!("/org/bluez/{name}/dev_C0_00_00_00_{high:02X}_{low:02X}")
+    format!("/org/bluez/{name}/dev_40_00_00_00_{high:02X}_{low:02X}")
 }
 
 async fn tell(connection: &Connection, path: &str, interface: &str, changed: Properties) {
@@ -274,6 +345,11 @@ async fn tell(connection: &Connection, path: &str, interface: &str, changed: Pro
     let _ = connection
         .emit_signal(None::<&str>, path, PROPERTIES, "PropertiesChanged", &body)
         .await;
+}
+
+async fn tell_connected(connection: &Connection, path: &str, connected: bool) {
+    let told = properties([("Connected", Variant::from(connected))]);
+    tell(connection, path, DEVICE, told).await;
 }
 
 async fn tell_instances(connection: &Connection, machine: &watch::Sender<Machine>, name: &str) {

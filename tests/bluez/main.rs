@@ -10,6 +10,7 @@
 //! | `epochs` | the order of calls, what is aired, how an epoch ends |
 //! | `recovery` | everything that is taken away comes back, or is named |
 //! | `sightings` | what is heard, and what it costs |
+//! | `connections` | who may connect, to whom we do, and what they are told |
 //!
 //! libdbus reads the bus address from the environment, once per process. So
 //! each test runs in a process of its own on a bus of its own, see [`bench`].
@@ -18,6 +19,7 @@
 
 mod bench;
 mod bluez;
+mod connections;
 mod epochs;
 mod recovery;
 mod sightings;

@@ -194,7 +194,7 @@ fn a_frame_refused_is_tried_again_with_growing_pauses() {
             .await;
         bluez.quiet_for(Duration::from_millis(1500)).await;
         let event = bench.next().await;
-        assert!(matches!(event, tcnd::radio::Event::Aired(tcn) if tcn == frame(1).tcn));
+        assert!(matches!(event, tcnd::radio::Event::Aired(aired) if aired == frame(1)));
         bench.troubles(&[]).await;
         assert_eq!(bench.status.adverts_failed, 2);
         assert_eq!(bench.status.adverts_ok, 1);

@@ -11,7 +11,7 @@ fn device(byte: u8, rssi: i16) -> Device {
     Device {
         data: Some(vec![byte; 20]),
         rssi: Some(rssi),
-        foreign: false,
+        ..Device::default()
     }
 }
 
@@ -85,6 +85,7 @@ fn other_peoples_devices_are_not_listened_to() {
             data: None,
             rssi: Some(-40),
             foreign: true,
+            ..Device::default()
         };
         bluez.appear("hci0", 1, foreign).await;
         bluez.appear("hci0", 2, device(2, -60)).await;

@@ -283,6 +283,7 @@ async fn nothing_else_is_public() {
         (names::MANAGER, "CurrentTcnAge"),
         (names::MANAGER, "Enabled"),
         (names::MANAGER, "Features"),
+        (names::MANAGER, "Mode"),
         (names::MANAGER, "PauseHolds"),
         (names::MANAGER, "PausedUntil"),
         (names::MANAGER, "Problems"),

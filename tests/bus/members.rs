@@ -9,7 +9,7 @@ use tcnd::bus::proxy::{AdapterProxy, ContactsProxy, ManagerProxy, PauseHold};
 use tcnd::bus::{Bouncer, names};
 use tcnd::daemon::{Problem, Refusal, State};
 use tcnd::protocol::memo::MemoConcern;
-use tcnd::radio::{AddressKind, Trouble};
+use tcnd::radio::{AddressKind, Mode, Trouble};
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
 use zbus::{DBusError, Fd, Variant};
@@ -46,7 +46,7 @@ async fn properties_of_the_manager() {
     let rig = Pair::new(busy()).await;
     let manager = ManagerProxy::new(&rig.client).await.unwrap();
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manager.api_level().await.unwrap(), 2);
+    assert_eq!(manager.api_level().await.unwrap(), 3);
     assert_eq!(manager.features().await.unwrap(), ["import", "export"]);
     assert!(manager.enabled().await.unwrap());
     assert_eq!(manager.state().await.unwrap(), "degraded");
@@ -54,6 +54,7 @@ async fn properties_of_the_manager() {
         manager.problems().await.unwrap(),
         ["scan-failed", "crowded"]
     );
+    assert_eq!(manager.mode().await.unwrap(), "full");
     assert!(manager.advertising().await.unwrap());
     assert!(manager.scanning().await.unwrap());
     assert_eq!(manager.scan_mode().await.unwrap(), "active");
@@ -133,6 +134,12 @@ async fn words() {
         (radio(Trouble::AdvertiseFailed), "advertise-failed"),
         (radio(Trouble::AddressNotPrivate), "address-not-private"),
         (radio(Trouble::ScanFailed), "scan-failed"),
+        (radio(Trouble::PrivacyOff), "privacy-off"),
+        (radio(Trouble::PrivacyUnknown), "privacy-unknown"),
+        (radio(Trouble::AddressHeld), "address-held"),
+        (radio(Trouble::AddressOutOfStep), "address-out-of-step"),
+        (radio(Trouble::BridgeUnavailable), "bridge-unavailable"),
+        (radio(Trouble::ConnectFailed), "connect-failed"),
         (Problem::ClockUnsynchronised, "clock-unsynchronised"),
         (Problem::StorageFull, "storage-full"),
         (Problem::StorageCorrupt, "storage-corrupt"),
@@ -142,12 +149,22 @@ async fn words() {
         let words = Vec::<String>::try_from(read("Problems").await).unwrap();
         assert_eq!(words, [word]);
     }
+    for (mode, word) in [
+        (Mode::Listen, "listen"),
+        (Mode::Broadcast, "broadcast"),
+        (Mode::Full, "full"),
+        (Mode::Relay, "relay"),
+    ] {
+        rig.puppet.change(|now| now.mode = mode);
+        assert_eq!(String::try_from(read("Mode").await).unwrap(), word);
+    }
 }
 
 #[tokio::test]
 async fn kinds_of_address() {
     for (kind, word) in [
         (AddressKind::NonResolvable, "nrpa"),
+        (AddressKind::Resolvable, "rpa"),
         (AddressKind::Public, "public"),
         (AddressKind::Unknown, "unknown"),
     ] {

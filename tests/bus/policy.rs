@@ -154,6 +154,7 @@ read Manager.ApiLevel               ok               ok
 read Manager.CurrentTcnAge          ok               ok
 read Manager.Enabled                ok               ok
 read Manager.Features               ok               ok
+read Manager.Mode                   ok               ok
 read Manager.PauseHolds             ok               ok
 read Manager.PausedUntil            ok               ok
 read Manager.Problems               ok               ok
@@ -181,6 +182,7 @@ write Manager.ApiLevel              UnknownProperty  UnknownProperty
 write Manager.CurrentTcnAge         UnknownProperty  UnknownProperty
 write Manager.Enabled               UnknownProperty  UnknownProperty
 write Manager.Features              UnknownProperty  UnknownProperty
+write Manager.Mode                  UnknownProperty  UnknownProperty
 write Manager.PauseHolds            UnknownProperty  UnknownProperty
 write Manager.PausedUntil           UnknownProperty  UnknownProperty
 write Manager.Problems              UnknownProperty  UnknownProperty

@@ -16,7 +16,7 @@ use tcnd::exchange::disclosure::{Part, Plan};
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::protocol::memo::MemoConcern;
 use tcnd::protocol::{Memo, MemoType, RatchetIndex, ReportSpan, TemporaryContactNumber};
-use tcnd::radio;
+use tcnd::radio::{self, Mode};
 use tcnd::store::{Bucket, Departure, OwnReport, Place, Summary};
 use tokio::sync::{mpsc, watch};
 
@@ -388,6 +388,7 @@ pub(crate) fn idle() -> Snapshot {
         enabled: false,
         state: State::Idle,
         problems: BTreeSet::new(),
+        mode: Mode::Broadcast,
         advertising: false,
         scanning: false,
         simulated: false,
@@ -404,6 +405,7 @@ pub(crate) fn busy() -> Snapshot {
         enabled: true,
         state: State::Degraded,
         problems: [Problem::Radio(radio::Trouble::ScanFailed), Problem::Crowded].into(),
+        mode: Mode::Full,
         advertising: true,
         scanning: true,
         simulated: true,

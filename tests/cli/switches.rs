@@ -129,6 +129,7 @@ tcnd is idle: nobody has consented yet, so nothing is broadcast.
     let expected = "\
 tcnd is running, but not all of it works.
 This is a simulation: the neighbourhood is made up.
+  Mode         full: others can connect
   On the air   yes, a number that is 1 minute old; each is replaced within 10 minutes
   Listening    yes
   Adapter      hci0, on, in use

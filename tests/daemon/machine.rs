@@ -12,7 +12,7 @@ use tcnd::exchange::disclosure::Plan;
 use tcnd::exchange::file::Format;
 use tcnd::protocol::beacon::Frame;
 use tcnd::protocol::{Memo, MemoType, TemporaryContactNumber};
-use tcnd::radio::{Event, Order, Radio};
+use tcnd::radio::{Event, Fitness, Order, Radio};
 use tcnd::store;
 use tempfile::{TempDir, tempdir};
 use tokio::sync::{mpsc, watch};
@@ -57,7 +57,7 @@ impl Machine {
             signals,
             driver,
         };
-        machine.air.send(Event::Up { can_air: true }).await.unwrap();
+        machine.air.send(Event::Up(able())).await.unwrap();
         machine.handle.ask(Request::Enable).await.unwrap();
         machine
     }
@@ -185,6 +185,15 @@ pub(crate) fn common_memo() -> Memo {
     Memo::new(MemoType::ITO_V1, *b"symptom data").unwrap()
 }
 
+/// A radio that can do everything.
+fn able() -> Fitness {
+    Fitness {
+        can_air: true,
+        can_carry: true,
+        ..Fitness::default()
+    }
+}
+
 async fn obey(
     mut orders: mpsc::Receiver<Order>,
     air: mpsc::Sender<Event>,
@@ -194,8 +203,9 @@ async fn obey(
         let event = match order {
             Order::Air(frame) => {
                 aired.send_modify(|aired| aired.push(frame.tcn));
-                Event::Aired(frame.tcn)
+                Event::Aired(frame)
             }
+            Order::Swap(frame) => Event::Aired(frame),
             Order::Rest => Event::Rested,
             Order::Listen => continue,
         };

@@ -15,7 +15,7 @@ use tcnd::daemon::{self, Ended, Fault, Handle, Parts, Refusal, Request, Signal};
 use tcnd::engine::UnixTime;
 use tcnd::protocol::TemporaryContactNumber;
 use tcnd::protocol::beacon::Frame;
-use tcnd::radio::{Event, Order, Radio};
+use tcnd::radio::{Event, Fitness, Order, Radio};
 use tcnd::store::{self, DATABASE};
 use tempfile::{TempDir, tempdir};
 use tokio::sync::mpsc;
@@ -88,7 +88,7 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
         let story = async {
             bench
                 .radio
-                .send(Event::Up { can_air: false })
+                .send(Event::Up(Fitness::default()))
                 .await
                 .unwrap();
             bench.hear(tcn).await;

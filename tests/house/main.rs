@@ -42,6 +42,8 @@ const PLAN: [Room; 13] = [
         &["protocol"],
         &[
             "bluer",
+            "btleplug",
+            "bluez_async",
             "zbus",
             "tokio",
             "futures",
@@ -140,9 +142,11 @@ const PLAN: [Room; 13] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 29] = [
+const CRATES: [&str; 31] = [
     "base64",
     "bluer",
+    "bluez_async",
+    "btleplug",
     "clap",
     "directories",
     "ed25519_dalek",

@@ -12,6 +12,7 @@ mod world;
 use std::time::Duration;
 
 use tcnd::engine::{Input, Pause, Policy, UnixTime};
+use tcnd::protocol::TemporaryContactNumber;
 
 use world::{Chaos, World};
 
@@ -278,4 +279,88 @@ fn our_own_numbers_coming_back_are_no_contacts() {
     world.echo(0);
     world.run(2 * HOUR);
     assert_eq!(world.own_rows(0), 0);
+}
+
+#[test]
+fn two_phones_that_never_meet_hear_of_each_other() {
+    let mut world = World::new(14, 1, Policy::default());
+    let (anna, ben) = (world.phone(), world.phone());
+    world.run(2 * HOUR);
+    assert!(world.logged(0, anna) && world.logged(0, ben));
+    assert!(world.heard_by_phone(0).contains(&ben));
+    assert!(world.heard_by_phone(1).contains(&anna));
+    assert!(world.swaps(0) > 2 * 60, "{} swaps", world.swaps(0));
+    assert!(world.on_air(0));
+}
+
+#[test]
+fn a_relay_carries_and_has_no_number_of_its_own() {
+    let policy = Policy {
+        relay: true,
+        ..Policy::default()
+    };
+    let mut world = World::new(15, 1, policy);
+    let (anna, ben) = (world.phone(), world.phone());
+    world.run(DAY);
+    assert!(world.heard_by_phone(0).contains(&ben));
+    assert!(world.heard_by_phone(1).contains(&anna));
+    let strangers: Vec<_> = world.heard_by_phone(0).iter().collect();
+    let known = [TemporaryContactNumber::VACANT, anna, ben];
+    assert!(
+        strangers.iter().all(|tcn| known.contains(tcn)),
+        "{strangers:?}"
+    );
+    assert_eq!((world.keys(0), world.aired(0)), (0, 0));
+}
+
+#[test]
+fn who_babbles_is_heard_four_times_and_silences_nobody() {
+    let mut world = World::new(16, 2, Policy::default());
+    let anna = world.phone();
+    world.run(Duration::from_secs(10));
+    let rows = world.rows(0);
+    world.babble(0, 99, 100_000);
+    world.run(2 * MINUTE);
+    assert!(world.rows(0) <= rows + 4 + 2, "{} rows", world.rows(0));
+    assert!(world.logged(0, anna));
+    world.run(HOUR);
+    assert_eq!(
+        world.missed(0, 1, 2 * MINUTE),
+        0,
+        "our own number was crowded out"
+    );
+}
+
+#[test]
+fn a_number_stays_as_long_as_the_radio_needs() {
+    let mut world = World::new(17, 1, Policy::default());
+    world.phone();
+    world.run(MINUTE);
+    world.hold(0, 915 * Duration::from_secs(1));
+    world.run(MINUTE);
+    let (aired, swaps) = (world.aired(0), world.swaps(0));
+    world.run(DAY);
+    let held = world.aired(0) - aired;
+    assert!((80..=95).contains(&held), "{held} numbers in a day");
+    assert!(world.swaps(0) <= swaps + 1, "carried under a kept address");
+}
+
+#[test]
+fn whatever_happens_the_promises_of_a_carrier_hold() {
+    for seed in 0..40 {
+        let policy = Policy {
+            period: 5 * MINUTE,
+            jitter: MINUTE,
+            key_life: HOUR,
+            relay: seed % 2 == 1,
+            ..Policy::default()
+        };
+        let mut world = World::new(3000 + seed, 2, policy);
+        for _ in 0..3 {
+            world.phone();
+        }
+        world.chaos(Chaos::everything());
+        world.run(3 * HOUR);
+        assert!(world.swaps(0) + world.swaps(1) > 50, "seed {seed}");
+    }
 }

@@ -12,8 +12,10 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tcnd::engine::{
-    Contact, Engine, Input, KeyId, Moment, Output, Policy, Record, Seq, Sighting, UnixTime,
+    Contact, Engine, Fitness, Input, KeyId, Moment, Output, Policy, Record, Seq, Sighting,
+    UnixTime, Writer,
 };
+use tcnd::protocol::beacon::Frame;
 use tcnd::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
 
 const EPOCH: u64 = 1_800_000_000;
@@ -33,6 +35,15 @@ pub(crate) struct World {
     next_chaos: Duration,
     chaos: Option<Chaos>,
     echo: BTreeSet<usize>,
+    phones: Vec<Phone>,
+}
+
+/// A phone that cannot broadcast: it tells its number once to each carrier, and
+/// hears what they air.
+struct Phone {
+    tcn: Tcn,
+    told: BTreeSet<[u8; 4]>,
+    heard: BTreeSet<Tcn>,
 }
 
 /// What may go wrong.
@@ -81,7 +92,6 @@ struct Node {
     store: StoreModel,
     pending: Vec<(Duration, Input)>,
     aired: BTreeMap<Tcn, OnAir>,
-    addresses: BTreeSet<u64>,
     first_use: BTreeMap<KeyId, Duration>,
     /// Keys that a report gave away.
     reported: BTreeSet<[u8; 32]>,
@@ -97,14 +107,20 @@ struct OnAir {
 struct RadioModel {
     up: bool,
     can_air: bool,
-    airing: Option<(Tcn, u64, Duration)>,
+    /// What is on the air, and since when its epoch has been.
+    airing: Option<(Frame, Duration)>,
+    /// Numbers written in the epoch on the air.
+    told: BTreeSet<Tcn>,
+    swaps: usize,
+    hold: Duration,
     listening: bool,
     ordered: Option<(Duration, Ordered)>,
 }
 
 #[derive(Clone, Copy)]
 enum Ordered {
-    Air(Tcn),
+    Air(Frame),
+    Swap(Frame),
     Listen,
     Rest,
 }
@@ -135,6 +151,7 @@ impl World {
             next_chaos: Duration::from_secs(160),
             chaos: None,
             echo: BTreeSet::new(),
+            phones: Vec::new(),
         };
         for i in 0..nodes {
             let rng = ChaCha20Rng::seed_from_u64(seed * 100 + i as u64);
@@ -257,7 +274,7 @@ impl World {
     }
 
     pub(crate) fn current(&self, i: usize) -> Option<Tcn> {
-        self.nodes[i].radio.airing.map(|(tcn, _, _)| tcn)
+        self.nodes[i].radio.airing.map(|(frame, _)| frame.tcn)
     }
 
     /// Numbers of `from` that were on the air for a while and that `by` has
@@ -336,32 +353,104 @@ impl World {
     }
 
     fn adverts(&mut self) {
-        let heard: Vec<(usize, Tcn)> = self
+        let heard: Vec<(usize, Frame)> = self
             .nodes
             .iter()
             .enumerate()
             .filter(|(_, node)| node.asleep_until.is_none())
-            .filter_map(|(i, node)| node.radio.airing.map(|(tcn, _, _)| (i, tcn)))
+            .filter_map(|(i, node)| node.radio.airing.map(|(frame, _)| (i, frame)))
             .collect();
+        self.phones_hear(&heard);
         for to in 0..self.nodes.len() {
             let node = &self.nodes[to];
             if node.asleep_until.is_some() || !node.radio.listening {
                 continue;
             }
-            for &(from, tcn) in &heard {
+            for &(from, frame) in &heard {
                 if from != to || self.echo.contains(&to) {
                     let rssi = Some(-60 - i16::try_from(self.rng.next_u64() % 30).unwrap());
                     self.tell(
                         to,
                         Input::Heard(Sighting {
-                            tcn,
-                            bridged: from == to,
+                            tcn: frame.tcn,
+                            bridged: frame.is_bridged() || from == to,
                             rssi,
                         }),
                     );
                 }
             }
         }
+    }
+
+    fn phones_hear(&mut self, heard: &[(usize, Frame)]) {
+        for id in 0..self.phones.len() {
+            for &(node, frame) in heard {
+                let phone = &mut self.phones[id];
+                phone.heard.insert(frame.tcn);
+                if phone.told.insert(frame.carrier_id()) {
+                    let told = Sighting {
+                        tcn: phone.tcn,
+                        bridged: false,
+                        rssi: None,
+                    };
+                    self.nodes[node].radio.told.insert(told.tcn);
+                    self.tell(node, Input::Written(told, Writer(id as u64)));
+                }
+            }
+        }
+    }
+
+    /// Somebody who tells one number after another, as fast as it can.
+    pub(crate) fn babble(&mut self, i: usize, writer: u64, numbers: u64) {
+        for number in 0..numbers {
+            let mut bytes = [0xbb; 16];
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            let tcn = Tcn::from_bytes(bytes);
+            self.nodes[i].radio.told.insert(tcn);
+            let told = Sighting {
+                tcn,
+                bridged: false,
+                rssi: Some(-40),
+            };
+            self.tell(i, Input::Written(told, Writer(writer)));
+        }
+    }
+
+    /// One more phone; its number.
+    pub(crate) fn phone(&mut self) -> Tcn {
+        let tcn = Tcn::from_bytes([0xf0 + u8::try_from(self.phones.len()).unwrap(); 16]);
+        self.phones.push(Phone {
+            tcn,
+            told: BTreeSet::new(),
+            heard: BTreeSet::new(),
+        });
+        tcn
+    }
+
+    /// What a phone heard so far.
+    pub(crate) fn heard_by_phone(&self, phone: usize) -> &BTreeSet<Tcn> {
+        &self.phones[phone].heard
+    }
+
+    /// Whether this node has logged that number.
+    pub(crate) fn logged(&self, i: usize, tcn: Tcn) -> bool {
+        let contacts = self.nodes[i].store.contacts.keys();
+        contacts
+            .map(|(_, logged)| *logged)
+            .any(|logged| logged == tcn)
+    }
+
+    /// How often one frame of an epoch was replaced by another.
+    pub(crate) fn swaps(&self, i: usize) -> usize {
+        self.nodes[i].radio.swaps
+    }
+
+    /// From now on the radio wants a number to stay for so long.
+    pub(crate) fn hold(&mut self, i: usize, hold: Duration) {
+        self.nodes[i].radio.hold = hold;
+        let (now, fitness) = (self.moment(i), self.nodes[i].fitness());
+        self.nodes[i].tell(now, Input::RadioUp(fitness));
+        self.check(i);
     }
 
     fn mischief(&mut self, chaos: Chaos) {
@@ -426,10 +515,10 @@ impl World {
         let own = node.store.derive_all().into_keys();
         node.engine = Engine::new(now, node.policy, next_key, own);
         node.restarts += 1;
-        let can_air = node.radio.can_air;
+        let fitness = node.fitness();
         self.tell(i, Input::Consent(true));
         if self.nodes[i].radio.up {
-            self.tell(i, Input::RadioUp { can_air });
+            self.tell(i, Input::RadioUp(fitness));
         }
     }
 
@@ -437,12 +526,17 @@ impl World {
         let (seed, now) = (self.seed, self.now);
         let node = &self.nodes[i];
         let awake = node.asleep_until.is_none();
-        if let Some((_, _, since)) = node.radio.airing
+        if let Some((_, since)) = node.radio.airing
             && awake
         {
             // Asleep, the kernel keeps the radio quiet; awake, it must leave
             // the air at once.
-            let end = (since + self.policy.period.max(node.policy.period)).max(node.woke);
+            let held = match node.radio.hold {
+                Duration::ZERO => Duration::ZERO,
+                hold => hold + self.policy.jitter,
+            };
+            let period = self.policy.period.max(node.policy.period).max(held);
+            let end = (since + period).max(node.woke);
             assert!(
                 now <= end + 2 * SLOWEST,
                 "seed {seed}: on the air for {:?}",
@@ -469,13 +563,20 @@ impl Node {
             store: StoreModel::default(),
             pending: Vec::new(),
             aired: BTreeMap::new(),
-            addresses: BTreeSet::new(),
             first_use: BTreeMap::new(),
             reported: BTreeSet::new(),
             restarts: 0,
         };
-        node.tell(now, Input::RadioUp { can_air: true });
+        node.tell(now, Input::RadioUp(node.fitness()));
         node
+    }
+
+    fn fitness(&self) -> Fitness {
+        Fitness {
+            can_air: self.radio.can_air,
+            can_carry: self.radio.hold.is_zero(),
+            hold: self.radio.hold,
+        }
     }
 
     fn next_event(&self) -> Duration {
@@ -550,11 +651,18 @@ impl Node {
                     .push_back((later, seq, Write::Growth(growth)));
             }
             Output::Forget(before) => self.store.forget(before),
-            Output::Air(tcn) => {
+            Output::Air(frame) => {
                 assert!(
                     self.radio.airing.is_none(),
                     "ordered on the air while another is there"
                 );
+                if self.policy.relay {
+                    assert_eq!(frame.tcn, Tcn::VACANT, "a relay has no number");
+                    assert!(frame.is_bridged(), "the vacant number is nobody's");
+                    return self.order(now, Ordered::Air(frame));
+                }
+                let tcn = frame.tcn;
+                assert!(!frame.is_bridged(), "an epoch begins with a number of ours");
                 assert!(!self.aired.contains_key(&tcn), "a number was ordered twice");
                 let key = self.store.derive_all().get(&tcn).copied();
                 let key = key.expect("a number is aired only when its record is durable");
@@ -563,13 +671,14 @@ impl Node {
                     "a number was aired that a report gives away"
                 );
                 let first = *self.first_use.entry(key).or_insert(now.boot);
-                let end = now.boot + self.policy.period;
+                let end = now.boot + self.policy.period.max(self.radio.hold);
                 assert!(
                     end <= first + self.policy.key_life,
                     "a key outlives its life"
                 );
-                self.order(now, Ordered::Air(tcn));
+                self.order(now, Ordered::Air(frame));
             }
+            Output::Swap(frame) => self.order(now, Ordered::Swap(frame)),
             Output::Listen => self.order(now, Ordered::Listen),
             Output::Rest => self.order(now, Ordered::Rest),
             Output::Tell(_) => {}
@@ -586,20 +695,20 @@ impl Node {
             return;
         }
         match ordered {
-            Ordered::Air(tcn) => {
-                let address = self.rng.next_u64();
-                assert!(self.addresses.insert(address), "an address was used twice");
-                self.radio.airing = Some((tcn, address, now.boot));
+            Ordered::Air(frame) => {
+                self.radio.airing = Some((frame, now.boot));
+                self.radio.told.clear();
                 self.radio.listening = true;
-                self.aired.insert(
-                    tcn,
-                    OnAir {
+                if !self.policy.relay {
+                    let on_air = OnAir {
                         from: now.boot,
                         to: None,
-                    },
-                );
-                self.tell(now, Input::Aired(tcn));
+                    };
+                    self.aired.insert(frame.tcn, on_air);
+                }
+                self.tell(now, Input::Aired(frame));
             }
+            Ordered::Swap(frame) => self.swap(now, frame),
             Ordered::Listen => self.radio.listening = true,
             Ordered::Rest => {
                 self.off_air(now.boot);
@@ -609,43 +718,60 @@ impl Node {
         }
     }
 
+    /// Another frame of the same epoch, under another address.
+    fn swap(&mut self, now: Moment, frame: Frame) {
+        let Some((before, since)) = self.radio.airing else {
+            return;
+        };
+        assert_eq!(
+            before.carrier_id(),
+            frame.carrier_id(),
+            "all of an epoch is aired by one name"
+        );
+        assert!(self.radio.hold.is_zero(), "carried without a new address");
+        let ours = self.aired.contains_key(&frame.tcn);
+        assert_eq!(ours, !frame.is_bridged(), "a number of ours was carried");
+        assert!(
+            ours || frame.tcn == Tcn::VACANT || self.radio.told.contains(&frame.tcn),
+            "nobody wrote this number in this epoch"
+        );
+        self.radio.swaps += 1;
+        self.radio.airing = Some((frame, since));
+        self.tell(now, Input::Aired(frame));
+    }
+
     fn off_air(&mut self, now: Duration) {
-        if let Some((tcn, _, _)) = self.radio.airing.take() {
-            self.aired.get_mut(&tcn).unwrap().to = Some(now);
+        if let Some((frame, _)) = self.radio.airing.take() {
+            let carrier = frame.carrier_id();
+            let ours = self.aired.iter_mut();
+            ours.filter(|(tcn, on_air)| {
+                Frame::own(**tcn).carrier_id() == carrier && on_air.to.is_none()
+            })
+            .for_each(|(_, on_air)| on_air.to = Some(now));
         }
     }
 
     fn radio_lost(&mut self, now: Moment) {
-        let airing = self.radio.airing.map(|(tcn, _, _)| tcn);
+        let airing = self.radio.airing.map(|(frame, _)| frame);
         self.off_air(now.boot);
         self.radio.listening = false;
         self.radio.ordered = None;
-        if let Some(tcn) = airing {
-            self.tell(now, Input::Withdrawn(tcn));
+        if let Some(frame) = airing {
+            self.tell(now, Input::Withdrawn(frame));
         }
         self.radio.ordered = None;
         self.tell(now, Input::RadioDown);
         let back = now.boot + Duration::from_secs(self.rng.next_u64() % 60);
-        self.pending.push((
-            back,
-            Input::RadioUp {
-                can_air: self.radio.can_air,
-            },
-        ));
+        self.pending.push((back, Input::RadioUp(self.fitness())));
     }
 
     fn forbid_air(&mut self, now: Moment, forbidden: bool) {
         self.radio.can_air = !forbidden;
-        if forbidden && let Some((tcn, _, _)) = self.radio.airing {
+        if forbidden && let Some((frame, _)) = self.radio.airing {
             self.off_air(now.boot);
-            self.tell(now, Input::Withdrawn(tcn));
+            self.tell(now, Input::Withdrawn(frame));
         }
-        self.tell(
-            now,
-            Input::RadioUp {
-                can_air: !forbidden,
-            },
-        );
+        self.tell(now, Input::RadioUp(self.fitness()));
     }
 }
 

@@ -93,7 +93,7 @@ impl Adapter {
             advertising: self.adverts.map(|adverts| adverts.kind),
             privacy: match self.privacy {
                 Ok(Privacy::Off) => Some("off"),
-                Ok(Privacy::On) => Some("on"),
+                Ok(Privacy::On | Privacy::ByController) => Some("on"),
                 Err(_) => None,
             },
         }
@@ -174,10 +174,12 @@ impl Adapter {
                 );
                 return Check::ok("privacy", found);
             }
-            Ok(Privacy::On) => match self.adverts.map(|adverts| adverts.kind) {
-                Some(Kind::Legacy) => "on a legacy controller the kernel",
-                Some(Kind::Extended) | None => "a controller that resolves addresses itself",
-            },
+            Ok(Privacy::On | Privacy::ByController) => {
+                match self.adverts.map(|adverts| adverts.kind) {
+                    Some(Kind::Legacy) => "on a legacy controller the kernel",
+                    Some(Kind::Extended) | None => "a controller that resolves addresses itself",
+                }
+            }
         };
         Check::warn(
             "privacy",

@@ -4,7 +4,9 @@
 //! the 31 bytes of a legacy advert to the last. BlueZ writes the list and the
 //! data from what it is given here; nothing else may be set. A name, a
 //! transmit power or a secondary channel would make it an extended advert,
-//! which phones do not hear, and `Discoverable` is refused for broadcasts.
+//! which phones do not hear. `Discoverable` is refused for broadcasts; where
+//! others can connect it puts the flags into the data, by which the address
+//! stays private even while the adapter is discoverable.
 //!
 //! bluer unregisters in a task of its own when the handle is dropped, and
 //! BlueZ does not say when an advert ends by itself. So both are read from
@@ -21,7 +23,7 @@ use tokio::time;
 
 use crate::protocol::beacon::{ADVERTISEMENT_LEN, Frame, SERVICE_DATA_LEN, SERVICE_UUID};
 
-use super::reconcile::Controller;
+use super::reach::Controller;
 use super::{Fault, READ, call};
 
 /// The service, as bluer names it.
@@ -55,11 +57,32 @@ pub(super) enum Refusal {
     Doubtful { before: u8, fault: Option<Fault> },
 }
 
-/// Everything BlueZ is told. `lives` is a dead man's switch: BlueZ drops the
-/// advert after that time even if nobody tells it to.
-fn describe(frame: Frame, lives: Duration) -> Advertisement {
+/// An advert to be registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) frame: Frame,
+    /// Others can connect; nobody asks for that before the kernel's privacy was
+    /// seen to be on.
+    pub(super) connectable: bool,
+    /// A dead man's switch: BlueZ drops the advert after that time even if
+    /// nobody tells it to.
+    pub(super) lives: Duration,
+}
+
+/// Everything BlueZ is told.
+fn describe(order: Order) -> Advertisement {
+    let Order {
+        frame,
+        connectable,
+        lives,
+    } = order;
     Advertisement {
-        advertisement_type: Type::Broadcast,
+        advertisement_type: if connectable {
+            Type::Peripheral
+        } else {
+            Type::Broadcast
+        },
+        discoverable: connectable.then_some(true),
         service_uuids: BTreeSet::from([SERVICE]),
         service_data: BTreeMap::from([(SERVICE, frame.service_data().to_vec())]),
         timeout: Some(lives),
@@ -70,7 +93,7 @@ fn describe(frame: Frame, lives: Duration) -> Advertisement {
 }
 
 /// Extended controllers name secondary channels, legacy ones none.
-pub(super) async fn inspect(adapter: &Adapter) -> Result<Controller, Fault> {
+pub(super) async fn controller(adapter: &Adapter) -> Result<Controller, Fault> {
     let channels = call(
         "reading SupportedSecondaryChannels",
         READ,
@@ -97,15 +120,14 @@ pub(super) async fn count(adapter: &Adapter) -> Result<u8, Fault> {
 /// there are then.
 pub(super) async fn register(
     adapter: &Adapter,
-    frame: Frame,
-    lives: Duration,
+    order: Order,
 ) -> Result<(AdvertisementHandle, u8), Refusal> {
     let discoverable = call("reading Discoverable", READ, adapter.is_discoverable());
-    if discoverable.await.map_err(Refusal::Refused)? {
+    if discoverable.await.map_err(Refusal::Refused)? && !order.connectable {
         return Err(Refusal::Discoverable);
     }
     let before = count(adapter).await.map_err(Refusal::Refused)?;
-    let advertisement = describe(frame, lives);
+    let advertisement = describe(order);
     let registering = call(
         "registering the advert",
         REGISTER,
@@ -164,18 +186,26 @@ mod tests {
     fn the_advert_holds_the_frame_and_nothing_else() {
         let frame = Frame::own(TemporaryContactNumber::from_bytes([7; 16]));
         let lives = Duration::from_secs(1500);
-        let advertisement = describe(frame, lives);
-        assert_eq!(
-            advertisement,
-            Advertisement {
-                advertisement_type: Type::Broadcast,
-                service_uuids: [SERVICE].into(),
-                service_data: [(SERVICE, [7; 20].to_vec())].into(),
-                timeout: Some(lives),
-                min_interval: Some(Duration::from_millis(200)),
-                max_interval: Some(Duration::from_millis(250)),
-                ..Advertisement::default()
-            }
-        );
+        let order = |connectable| Order {
+            frame,
+            connectable,
+            lives,
+        };
+        let broadcast = Advertisement {
+            advertisement_type: Type::Broadcast,
+            service_uuids: [SERVICE].into(),
+            service_data: [(SERVICE, [7; 20].to_vec())].into(),
+            timeout: Some(lives),
+            min_interval: Some(Duration::from_millis(200)),
+            max_interval: Some(Duration::from_millis(250)),
+            ..Advertisement::default()
+        };
+        let connectable = Advertisement {
+            advertisement_type: Type::Peripheral,
+            discoverable: Some(true),
+            ..broadcast.clone()
+        };
+        assert_eq!(describe(order(false)), broadcast);
+        assert_eq!(describe(order(true)), connectable);
     }
 }

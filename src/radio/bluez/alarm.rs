@@ -22,6 +22,12 @@ pub(super) enum Alarm {
     Advert,
     /// Start discovery anew.
     Restart,
+    /// Try the GATT server again.
+    Serve,
+    /// The address may have changed.
+    Address,
+    /// Visits may go on.
+    Visit,
 }
 
 type Ring = Pin<Box<dyn Future<Output = ()> + Send>>;

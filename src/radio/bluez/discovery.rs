@@ -49,7 +49,7 @@ const READERS: usize = 16;
 /// Property changes taken together; one signal brings a handful.
 const TOGETHER: usize = 16;
 /// "Not available", Core Specification Vol 4 Part E 7.7.65.2.
-const RSSI_UNKNOWN: i16 = 127;
+pub(super) const RSSI_UNKNOWN: i16 = 127;
 
 /// What discovery brings, and with it the discovery: BlueZ stops when it is
 /// dropped.
@@ -67,17 +67,14 @@ impl Drop for Discovery {
 }
 
 impl Discovery {
-    /// Starts discovery and tells `events` what is heard.
-    pub(super) async fn start(
-        adapter: &Adapter,
-        events: mpsc::Sender<Event>,
-    ) -> Result<Self, Fault> {
+    /// Starts discovery and tells `ears` what is heard.
+    pub(super) async fn start(adapter: &Adapter, ears: Ears) -> Result<Self, Fault> {
         let arrivals = call("starting discovery", START, async {
             adapter.set_discovery_filter(filter()).await?;
             Ok::<_, bluer::Error>(adapter.discover_devices().await?.boxed())
         })
         .await?;
-        let listener = tokio::spawn(listen(adapter.clone(), arrivals, events));
+        let listener = tokio::spawn(listen(adapter.clone(), arrivals, ears));
         Ok(Self { listener })
     }
 
@@ -118,6 +115,32 @@ fn filter() -> DiscoveryFilter {
     }
 }
 
+/// Who is told what is heard. What does not fit is dropped: it will be heard
+/// again in a moment.
+#[derive(Clone, Debug)]
+pub(super) struct Ears {
+    pub(super) events: mpsc::Sender<Event>,
+    /// Where those are told of who do not say their number, if anybody wants to
+    /// know.
+    pub(super) shy: Option<mpsc::Sender<Shy>>,
+}
+
+impl Ears {
+    fn notice(&self, shy: Shy) {
+        if let Some(told) = &self.shy {
+            let _ = told.try_send(shy);
+        }
+    }
+}
+
+/// An advert that names the service and says no number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shy {
+    pub(super) address: Address,
+    /// In dBm; [`RSSI_UNKNOWN`] if it was not measured.
+    pub(super) rssi: i16,
+}
+
 /// What one signal, or the first reads, say of a device.
 #[derive(Debug, Default)]
 struct Sighting {
@@ -151,8 +174,8 @@ enum Told {
 }
 
 /// Listens until discovery ends, and gives back what ended.
-async fn listen(adapter: Adapter, mut arrivals: Arrivals, events: mpsc::Sender<Event>) -> Arrivals {
-    let mut crowd = Crowd::new(events);
+async fn listen(adapter: Adapter, mut arrivals: Arrivals, ears: Ears) -> Arrivals {
+    let mut crowd = Crowd::new(ears);
     {
         let added = (&mut arrivals).filter_map(|event| async move {
             match event {
@@ -169,7 +192,7 @@ async fn listen(adapter: Adapter, mut arrivals: Arrivals, events: mpsc::Sender<E
         loop {
             tokio::select! {
                 device = admitted.next() => match device {
-                    Some(Some((first, changes))) => crowd.join(first, changes),
+                    Some(Some((address, first, changes))) => crowd.join(address, first, changes),
                     Some(None) => {} // not one of ours, or gone already
                     None => break,
                 },
@@ -183,7 +206,7 @@ async fn listen(adapter: Adapter, mut arrivals: Arrivals, events: mpsc::Sender<E
 type Changes = Pin<Box<dyn Stream<Item = DeviceEvent> + Send>>;
 
 /// Looks at a new device; none if it is not one of ours.
-async fn admit(adapter: &Adapter, address: Address) -> Option<(Sighting, Changes)> {
+async fn admit(adapter: &Adapter, address: Address) -> Option<(Address, Sighting, Changes)> {
     let device = adapter.device(address).ok()?;
     let reading = async {
         // Subscribed before it is read, so that nothing falls in between.
@@ -202,33 +225,42 @@ async fn admit(adapter: &Adapter, address: Address) -> Option<(Sighting, Changes
     // Most often the device is gone again: not worth a word, and its address
     // is nobody's to write down.
     let (first, changes) = call("reading a device", READ, reading).await.ok()??;
-    Some((first, Box::pin(changes)))
+    Some((address, first, Box::pin(changes)))
 }
 
 /// The devices listened to.
 struct Crowd {
-    events: mpsc::Sender<Event>,
+    ears: Ears,
     changes: SelectAll<BoxStream<'static, Told>>,
-    /// By age; with the last frame each device sent.
-    members: BTreeMap<u64, (AbortHandle, Option<Frame>)>,
+    /// By age.
+    members: BTreeMap<u64, Member>,
     joined: u64,
 }
 
+struct Member {
+    address: Address,
+    abort: AbortHandle,
+    /// The last frame it sent.
+    last: Option<Frame>,
+    /// It sent service data, of whatever kind.
+    speaks: bool,
+}
+
 impl Crowd {
-    fn new(events: mpsc::Sender<Event>) -> Self {
+    fn new(ears: Ears) -> Self {
         Self {
-            events,
+            ears,
             changes: SelectAll::new(),
             members: BTreeMap::new(),
             joined: 0,
         }
     }
 
-    fn join(&mut self, first: Sighting, changes: Changes) {
+    fn join(&mut self, address: Address, first: Sighting, changes: Changes) {
         if self.members.len() >= DEVICES
-            && let Some((_, (oldest, _))) = self.members.pop_first()
+            && let Some((_, oldest)) = self.members.pop_first()
         {
-            oldest.abort();
+            oldest.abort.abort();
         }
         self.joined += 1;
         let id = self.joined;
@@ -238,7 +270,13 @@ impl Crowd {
         let (sightings, abort) = abortable(sightings);
         let end = stream::once(async move { Told::Ended(id) });
         self.changes.push(sightings.chain(end).boxed());
-        self.members.insert(id, (abort, None));
+        let member = Member {
+            address,
+            abort,
+            last: None,
+            speaks: first.data.is_some(),
+        };
+        self.members.insert(id, member);
         // Without a signal strength BlueZ only remembers the device, from up
         // to 30 s ago: it may be gone.
         if first.rssi.is_some() {
@@ -259,29 +297,37 @@ impl Crowd {
                 return;
             }
         };
-        let Some((_, last)) = self.members.get_mut(&id) else {
+        let Some(member) = self.members.get_mut(&id) else {
             return;
         };
+        member.speaks |= sighting.data.is_some();
         let event = match sighting.data.map(|data| Frame::from_service_data(&data)) {
             Some(Ok(frame)) => {
-                *last = Some(frame);
+                member.last = Some(frame);
                 heard(frame, sighting.rssi)
             }
             Some(Err(_)) => {
-                *last = None;
+                member.last = None;
                 Event::Malformed
             }
-            None => match (*last, sighting.rssi) {
+            None => match (member.last, sighting.rssi) {
                 (Some(frame), Some(_)) => heard(frame, sighting.rssi),
-                (Some(_), None) | (None, _) => return,
+                (None, Some(rssi)) if !member.speaks => {
+                    return self.ears.notice(Shy {
+                        address: member.address,
+                        rssi,
+                    });
+                }
+                (Some(_) | None, _) => return,
             },
         };
         // Full: dropped, it will be heard again in a moment.
-        let _ = self.events.try_send(event);
+        let _ = self.ears.events.try_send(event);
     }
 }
 
-fn heard(frame: Frame, rssi: Option<i16>) -> Event {
+/// A frame heard, at a signal that may not have been measured.
+pub(super) fn heard(frame: Frame, rssi: Option<i16>) -> Event {
     Event::Heard {
         frame,
         rssi: rssi.filter(|rssi| *rssi != RSSI_UNKNOWN),

@@ -11,28 +11,41 @@
 //! BlueZ is back. Dropping them calls it, and the bus starts a service that is
 //! called: `systemctl stop bluetooth` would not last.
 
+mod outcomes;
+mod people;
 mod steps;
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bluer::adv::AdvertisementHandle;
-use bluer::{Adapter, AdapterProperty};
+use bluer::gatt::local::ApplicationHandle;
+use bluer::{Adapter, AdapterProperty, Address};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use crate::protocol::beacon::Frame;
 
+use super::super::mgmt::Privacy;
 use super::super::outbox::Outbox;
-use super::super::{Event, Order};
+use super::super::{Event, Mode, Order};
 use super::advert::Refusal;
 use super::alarm::{Alarm, Alarms};
-use super::discovery::{Arrivals, Discovery};
+use super::central::VisitError;
+use super::clock::Stopwatch;
+use super::discovery::{Arrivals, Discovery, Ears, Shy};
+use super::lockstep::Lockstep;
 use super::presence::{News, Presence};
-use super::reconcile::{Advert, Controller, Plan, Retry};
-use super::session::{Change, Facts, Link, Survey, choose};
+use super::reach::Controller;
+use super::reconcile::{Advert, Plan};
+use super::retry::Retry;
+use super::server::{Door, Knock};
+use super::session::{Advertising, Change, Facts, Link, Survey, choose};
 use super::status::{Tally, Way};
-use super::{Fault, Options, presence};
+use super::visitors::{Doings, Stir, Visitors};
+use super::visits::Visits;
+use super::{Fault, Options, Surroundings, presence};
 
 /// For an advert to go once BlueZ was told to drop it.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -41,9 +54,15 @@ const LEAVE: Duration = Duration::from_secs(5);
 /// three answers of the bus, 10 s each.
 const LINGER: Duration = Duration::from_secs(35);
 
+/// Adverts without a number that wait to be looked at; more are dropped.
+const SHY: usize = 64;
+
 pub(super) struct Edge {
     options: Options,
-    heard: mpsc::Sender<Event>,
+    surroundings: Surroundings,
+    clock: Stopwatch,
+    ears: Ears,
+    shy: mpsc::Receiver<Shy>,
     outbox: Outbox,
     plan: Plan,
     tally: Tally,
@@ -60,6 +79,15 @@ pub(super) struct Edge {
     chosen: Option<String>,
     discovery: Option<Discovery>,
     advert: Option<AdvertisementHandle>,
+    /// What others connect for, who is told what, and who has knocked.
+    server: Option<ApplicationHandle>,
+    door: Arc<Door>,
+    knocks: mpsc::Receiver<Knock>,
+    visitors: Visitors,
+    visits: Visits,
+    /// Whom we are connected to, or are about to be.
+    visiting: Option<Address>,
+    lockstep: Lockstep,
     /// As many adverts there may be when ours is gone, and how long that may
     /// take.
     leaving: (u8, Duration),
@@ -74,6 +102,7 @@ pub(super) struct Edge {
 enum Remains {
     Advert { _handle: AdvertisementHandle },
     Discovery { _handle: Discovery },
+    Server { _handle: ApplicationHandle },
     Arrivals { _stream: Arrivals },
     Link { _link: Link },
 }
@@ -83,8 +112,14 @@ enum Outcome {
     Watching(Result<(Presence, bool), Fault>),
     Linked(Result<Link, Fault>),
     Surveyed(String, Result<Survey, Fault>),
-    Advertising(String, Option<(u8, u8)>),
-    Inspected(Result<Controller, Fault>),
+    Advertising(String, Option<Advertising>),
+    /// What the kernel says of the privacy of this adapter.
+    Asked(String, Option<Privacy>),
+    Inspected(Result<Controller, Fault>, Option<Option<Privacy>>),
+    Served(Result<(ApplicationHandle, Doings, Vec<Address>), Fault>),
+    Parted(Vec<Address>),
+    /// With how long it took.
+    Visited(Address, Duration, Result<Vec<u8>, VisitError>),
     ScanStarted(Result<Discovery, Fault>),
     ScanStopped(Result<(), Fault>),
     Registered(Frame, Result<(AdvertisementHandle, u8), Refusal>),
@@ -102,13 +137,38 @@ enum Woken {
     Changed(Change),
     ScanEnded(Arrivals),
     Rang(Alarm),
+    Knocked(Knock),
+    Stirred(Stir),
+    Shy(Shy),
 }
 
 impl Edge {
-    pub(super) fn new(options: Options, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn new(
+        options: Options,
+        surroundings: Surroundings,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let clock = Stopwatch::start();
+        let (door, knocks) = Door::new();
+        let (shy_in, shy) = mpsc::channel(SHY);
+        let ears = Ears {
+            events: events.clone(),
+            // A relay keeps nothing of anybody's address.
+            shy: (options.mode == Mode::Full).then_some(shy_in),
+        };
         Self {
+            lockstep: Lockstep::new(options.rpa_timeout, clock.now()),
             options,
-            heard: events.clone(),
+            surroundings,
+            clock,
+            ears,
+            shy,
+            server: None,
+            door,
+            knocks,
+            visitors: Visitors::default(),
+            visits: Visits::default(),
+            visiting: None,
             outbox: Outbox::new(events),
             plan: Plan::default(),
             tally: Tally::default(),
@@ -147,6 +207,9 @@ impl Edge {
                 Woken::Changed(change) => self.change(change),
                 Woken::ScanEnded(arrivals) => self.scan_ended(arrivals),
                 Woken::Rang(alarm) => self.rang(alarm),
+                Woken::Knocked(knock) => self.knocked(&knock),
+                Woken::Stirred(stir) => self.stirred(stir),
+                Woken::Shy(shy) => self.noticed(shy),
                 Woken::Done((generation, downs), outcome) => {
                     self.step = None;
                     if generation != self.generation {
@@ -172,6 +235,9 @@ impl Edge {
             Some(change) = next_change(self.link.as_mut()) => Woken::Changed(change),
             Some(arrivals) = end_of(self.discovery.as_mut()) => Woken::ScanEnded(arrivals),
             alarm = self.alarms.next() => Woken::Rang(alarm),
+            stir = self.visitors.next() => Woken::Stirred(stir),
+            Some(knock) = self.knocks.recv(), if !full => Woken::Knocked(knock),
+            Some(shy) = self.shy.recv() => Woken::Shy(shy),
         }
     }
 
@@ -186,15 +252,16 @@ impl Edge {
             self.generation += 1;
             self.plan.see(None);
             self.release();
-            self.plan.forget();
-            self.mute_retry.succeed();
+            self.forget_adapter();
             self.chosen = now;
         }
         let was_up = self.plan.is_up();
-        let facts = self.facts();
-        let address = facts.map(|facts| facts.address);
-        let condition = facts.filter(|facts| facts.powered).map(Facts::can_air);
+        let address = self.facts().map(|facts| facts.address);
+        let condition = self.condition();
         self.plan.see(condition);
+        self.plan.occupy(!self.visitors.strangers(true).is_empty());
+        let visitors = &self.visitors;
+        self.door.set(self.plan.telling(), || visitors.everybody());
         if !was_up && self.plan.is_up() {
             address
                 .into_iter()
@@ -210,6 +277,7 @@ impl Edge {
         {
             let active = self.facts().and_then(|facts| facts.active);
             self.leaving = (active.unwrap_or(0).saturating_sub(1), LEAVE);
+            self.lockstep.off_air(self.clock.now());
             drop(handle);
         }
         if !self.plan.is_scanning() {
@@ -227,7 +295,10 @@ impl Edge {
             None if self.bus.is_some() && !self.present => Way::Closed,
             None => Way::Opening,
         };
-        let status = self.tally.status(way, self.chosen.as_deref(), &self.plan);
+        let reach = self.reach();
+        let status = self
+            .tally
+            .status(way, self.chosen.as_deref(), reach, &self.plan);
         self.outbox.push_status(status);
     }
 
@@ -257,6 +328,7 @@ impl Edge {
                 self.lose_link();
                 // Nothing is there to be called any more, nor to answer.
                 self.remains.clear();
+                self.surroundings.central.renew();
                 self.step = None;
                 self.bus = None;
                 self.present = false;
@@ -269,7 +341,12 @@ impl Edge {
         let Some(link) = &mut self.link else { return };
         let emptied = matches!(&change, Change::Property(name, property)
             if Some(name) == self.chosen.as_ref() && no_adverts(property));
+        let off = matches!(&change, Change::Property(name, AdapterProperty::Powered(false))
+            if Some(name) == self.chosen.as_ref());
         let removed = link.note(change);
+        if off {
+            self.lockstep.powered_off();
+        }
         if emptied {
             // It may be old news: from before ours was there.
             self.plan.doubt();
@@ -294,6 +371,9 @@ impl Edge {
             Alarm::Scan => self.plan.resume_scan(),
             Alarm::Advert => self.plan.resume_advert(),
             Alarm::Restart => self.plan.restart_due(),
+            Alarm::Serve => self.plan.resume_serve(),
+            // Looked at again as soon as anything wakes us.
+            Alarm::Address | Alarm::Visit => {}
         }
     }
 
@@ -314,9 +394,20 @@ impl Edge {
             self.remains.push(Remains::Discovery { _handle: handle });
         }
         self.plan.see(None);
+        self.forget_adapter();
+        self.chosen = None;
+    }
+
+    /// Nothing of the adapter that was in use holds for the next one.
+    fn forget_adapter(&mut self) {
+        if let Some(handle) = self.server.take() {
+            self.remains.push(Remains::Server { _handle: handle });
+        }
         self.plan.forget();
         self.mute_retry.succeed();
-        self.chosen = None;
+        self.visitors = Visitors::default();
+        self.visits = Visits::default();
+        self.lockstep = Lockstep::new(self.options.rpa_timeout, self.clock.now());
     }
 }
 

@@ -1,4 +1,5 @@
-//! The radio on BlueZ: non-connectable adverts, discovery by service UUID.
+//! The radio on BlueZ: adverts, discovery by service UUID and, where the
+//! kernel's privacy allows it, connections.
 //!
 //! One task owns every handle and rebuilds them: BlueZ loses adverts and
 //! discovery silently when it is restarted, when the adapter is switched off,
@@ -7,6 +8,11 @@
 //! [`presence`] watches whether `org.bluez` is there, [`session`] which
 //! adapters, [`advert`] and [`discovery`] do what their names say, [`status`]
 //! says what is wrong in words of the border.
+//!
+//! Mode full and relay: [`reach`] says whether anybody may connect at all,
+//! [`server`] is what they connect for, [`visitors`] who is there; [`visits`]
+//! says whom to connect to, [`central`] does; [`lockstep`] knows when a legacy
+//! controller has another address.
 //!
 //! Every call has a deadline. An adapter is never switched on, made
 //! discoverable or otherwise set up here: it belongs to the person at the
@@ -17,25 +23,42 @@
 
 mod advert;
 mod alarm;
+mod central;
+mod clock;
 mod discovery;
 mod edge;
+mod lockstep;
 mod presence;
+mod reach;
 mod reconcile;
+mod retry;
+mod server;
 mod session;
 mod status;
+mod visitors;
+mod visits;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::Radio;
+use super::mgmt::{self, MgmtError, Privacy};
 use super::outbox::{EVENTS, ORDERS};
+use super::{Mode, Radio};
+
+pub use central::{Central, VisitError};
+
+use central::Btleplug;
 
 /// How to use BlueZ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// How to take part, as far as the kernel's privacy allows.
+    pub mode: Mode,
     /// The address of the only adapter to use, most significant byte first.
     /// Without one, the adapter used last is preferred, then the first by
     /// name that is on and can advertise.
@@ -46,15 +69,25 @@ pub struct Options {
     /// BlueZ drops an advert after this time even if we cannot tell it to.
     /// Must exceed the longest time a number is on the air; at most 65535 s.
     pub advert_timeout: Duration,
+    /// The kernel's timeout of resolvable private addresses.
+    pub rpa_timeout: Duration,
+    /// How long a number must stay on a controller that keeps its address for
+    /// that timeout; longer than it by some seconds.
+    pub hold: Duration,
 }
 
 impl Default for Options {
-    /// Any adapter, a restart every 5 minutes, adverts of at most 20.
+    /// Broadcast on any adapter, a restart every 5 minutes, adverts of at most
+    /// 20, the kernel's own timeout of addresses.
     fn default() -> Self {
+        const RPA_TIMEOUT: Duration = Duration::from_secs(15 * 60);
         Self {
+            mode: Mode::Broadcast,
             adapter: None,
             discovery_restart: Duration::from_secs(5 * 60),
             advert_timeout: Duration::from_secs(20 * 60),
+            rpa_timeout: RPA_TIMEOUT,
+            hold: RPA_TIMEOUT + Duration::from_secs(15),
         }
     }
 }
@@ -63,12 +96,46 @@ impl Default for Options {
 /// with time and I/O; a bus or adapter that is not there is waited for.
 #[must_use]
 pub fn spawn(options: Options) -> Radio {
+    let surroundings = Surroundings {
+        kernel: Arc::new(Mgmt),
+        central: Arc::new(Btleplug::default()),
+    };
+    spawn_in(options, surroundings)
+}
+
+/// The same, in other surroundings than the machine's.
+#[must_use]
+pub fn spawn_in(options: Options, surroundings: Surroundings) -> Radio {
     let (orders_in, orders) = mpsc::channel(ORDERS);
     let (events, events_out) = mpsc::channel(EVENTS);
-    tokio::spawn(edge::Edge::new(options, events).run(orders));
+    tokio::spawn(edge::Edge::new(options, surroundings, events).run(orders));
     Radio {
         orders: orders_in,
         events: events_out,
+    }
+}
+
+/// What the radio knows of beside BlueZ.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Who is asked about privacy.
+    pub kernel: Arc<dyn Kernel>,
+    /// Who connects to others.
+    pub central: Arc<dyn Central>,
+}
+
+/// Says whether a controller's privacy is on.
+pub trait Kernel: Send + Sync {
+    /// As [`mgmt::privacy`].
+    fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>>;
+}
+
+/// The real one.
+struct Mgmt;
+
+impl Kernel for Mgmt {
+    fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>> {
+        Box::pin(mgmt::privacy(adapter))
     }
 }
 

@@ -12,10 +12,13 @@
 //!   the advert is registered first and discovery started after it.
 //! * An *extended* one keeps the scanner's own address as long as an advert is
 //!   on. So discovery is started first, under an address of its own.
-//! * Both are stopped, discovery first, before a new epoch begins.
+//! * Both are stopped, discovery first, before a new epoch begins, and whoever
+//!   is connected is sent away: over a connection two epochs would be one.
 //!
-//! An advert that was ever on the air, or may have been, is never registered
-//! again; only one that was certainly refused is.
+//! A number of an epoch that is over is never registered again. Within an epoch
+//! the frame is swapped when that is ordered, and registered anew where others
+//! may connect, since each of them takes the advert off the air: each time under
+//! another address.
 //!
 //! Kernel: net/bluetooth/hci_sync.c, `hci_set_random_addr_sync`; Core
 //! Specification Vol 4 Part E 7.8.4.
@@ -25,13 +28,17 @@ use std::time::Duration;
 use crate::protocol::TemporaryContactNumber;
 use crate::protocol::beacon::Frame;
 
-use super::super::{Event, Order};
+use super::super::{Event, Fitness, Order};
+use super::reach::Controller;
+use super::retry::Retry;
 
 /// One thing to do, and then to report on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Find out what kind of controller it is.
+    /// Find out what kind of controller it is, and whether it is still private.
     Inspect,
+    /// Offer what others connect for.
+    Serve,
     StartScan,
     StopScan,
     Register(Frame),
@@ -39,14 +46,19 @@ pub(super) enum Step {
     ConfirmGone,
     /// See whether the advert is still there.
     Verify,
+    /// Send away who is connected: all, before a new epoch; otherwise who has
+    /// stayed too long.
+    Part,
     /// Replace the connection to BlueZ, with everything that hangs on it.
     Renew,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Controller {
-    Legacy,
-    Extended,
+/// What can be done with the adapter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub(super) fitness: Fitness,
+    /// Others can connect.
+    pub(super) connectable: bool,
 }
 
 /// Our advert, as far as is known.
@@ -54,7 +66,7 @@ pub(super) enum Controller {
 pub(super) enum Advert {
     #[default]
     Absent,
-    Airing(TemporaryContactNumber),
+    Airing(Frame),
     /// Dropped or doubtful; to be seen gone before anything else is aired.
     Leaving,
 }
@@ -77,49 +89,20 @@ enum Wish {
     Air(Frame),
 }
 
-/// Failures in a row, and the pause before the next try.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Retry {
-    failures: u32,
-    paused: bool,
-}
-
-impl Retry {
-    const LONGEST: Duration = Duration::from_secs(60);
-
-    /// Counts a failure; no further try for as long as this says: 1, 2, 4 …
-    /// 60 s.
-    pub(super) fn fail(&mut self) -> Duration {
-        let doublings = self.failures.min(6);
-        self.failures += 1;
-        self.paused = true;
-        Duration::from_secs(1 << doublings).min(Self::LONGEST)
-    }
-
-    pub(super) fn resume(&mut self) {
-        self.paused = false;
-    }
-
-    pub(super) fn succeed(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(super) fn is_failing(&self) -> bool {
-        self.failures > 0
-    }
-
-    pub(super) fn is_paused(&self) -> bool {
-        self.paused
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Whether the adapter can be used, and then whether it can advertise.
-    up: Option<bool>,
+    /// Whether the adapter can be used, and then what for.
+    up: Option<Condition>,
     wish: Wish,
+    /// The number of ours that is to be told in this epoch.
+    own: Option<TemporaryContactNumber>,
     /// What is held belongs to the epoch before and must go first.
     clearing: bool,
+    /// Somebody is connected.
+    occupied: bool,
+    /// Somebody stayed too long.
+    part_due: bool,
+    served: bool,
     rests_owed: u32,
     /// Known once per epoch.
     controller: Option<Controller>,
@@ -132,6 +115,7 @@ pub(super) struct Plan {
     renew_due: bool,
     scan_retry: Retry,
     advert_retry: Retry,
+    serve_retry: Retry,
     said: Vec<Event>,
     downs: u64,
 }
@@ -146,7 +130,7 @@ impl Plan {
     const REFUSALS_PER_CONNECTION: u32 = 8;
 
     pub(super) fn order(&mut self, order: Order) {
-        let Some(can_air) = self.up else {
+        let Some(condition) = self.up else {
             if order == Order::Rest {
                 self.said.push(Event::Rested);
             }
@@ -157,8 +141,13 @@ impl Plan {
                 self.rests_owed += 1;
                 Wish::Rest
             }
-            Order::Air(frame) if can_air => Wish::Air(frame),
+            Order::Air(frame) if condition.fitness.can_air => Wish::Air(frame),
             Order::Air(_) | Order::Listen => Wish::Listen,
+            Order::Swap(frame) => return self.swap(frame),
+        };
+        self.own = match self.wish {
+            Wish::Air(frame) if !frame.is_bridged() => Some(frame.tcn),
+            Wish::Air(_) | Wish::Listen | Wish::Rest => None,
         };
         self.clearing = true;
         self.controller = None;
@@ -166,23 +155,51 @@ impl Plan {
         self.restart_due = false;
         self.scan_retry = Retry::default();
         self.advert_retry = Retry::default();
+        self.serve_retry = Retry::default();
     }
 
-    /// The state of the adapter now: unusable, or whether it can advertise.
-    pub(super) fn see(&mut self, now: Option<bool>) {
+    fn swap(&mut self, frame: Frame) {
+        if let Wish::Air(_) = self.wish {
+            self.wish = Wish::Air(frame);
+            self.advert_retry = Retry::default();
+            if self.advert != Advert::Airing(frame) {
+                self.leave();
+            }
+        }
+    }
+
+    /// The advert has to be registered anew, under another address: somebody
+    /// connected, which takes it off the air, or left.
+    pub(super) fn refresh(&mut self) {
+        if !self.clearing {
+            self.advert_retry = Retry::default();
+            self.leave();
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Advert::Airing(_) = self.advert {
+            self.advert = Advert::Leaving;
+        }
+    }
+
+    /// The state of the adapter now: unusable, or what it can be used for.
+    pub(super) fn see(&mut self, now: Option<Condition>) {
         match (self.up, now) {
             (None, None) => {}
             (Some(_), None) => self.go_down(),
-            (Some(before), Some(can_air)) if before == can_air => {}
-            (_, Some(can_air)) => {
+            (Some(before), Some(condition)) if before == condition => {}
+            (before, Some(condition)) => {
                 self.up = now;
-                if !can_air {
+                let other_air = before.is_some_and(|up| up.connectable != condition.connectable);
+                if !condition.fitness.can_air || other_air {
                     self.withdraw(Advert::Leaving);
                     if let Wish::Air(_) = self.wish {
                         self.wish = Wish::Listen;
                     }
                 }
-                self.said.push(Event::Up { can_air });
+                self.served &= condition.connectable;
+                self.said.push(Event::Up(condition.fitness));
             }
         }
     }
@@ -193,6 +210,7 @@ impl Plan {
         *self = Self {
             advert: self.advert,
             renew_due: self.renew_due,
+            occupied: self.occupied,
             said: std::mem::take(&mut self.said),
             downs: self.downs + 1,
             ..Self::default()
@@ -203,14 +221,23 @@ impl Plan {
 
     /// Takes the advert off the air for good, and forgets that it was ordered.
     fn withdraw(&mut self, leaves: Advert) {
-        let Advert::Airing(tcn) = self.advert else {
-            return;
+        let Advert::Airing(frame) = self.advert else {
+            return self.give_up();
         };
         self.advert = leaves;
         if !self.clearing {
-            self.said.push(Event::Withdrawn(tcn));
+            self.said.push(Event::Withdrawn(frame));
         }
-        if matches!(self.wish, Wish::Air(frame) if frame.tcn == tcn) {
+        if self.wish == Wish::Air(frame) {
+            self.wish = Wish::Listen;
+        }
+    }
+
+    /// The same where it was just being registered anew.
+    fn give_up(&mut self) {
+        if let (Wish::Air(frame), Advert::Leaving, false) = (self.wish, self.advert, self.clearing)
+        {
+            self.said.push(Event::Withdrawn(frame));
             self.wish = Wish::Listen;
         }
     }
@@ -219,6 +246,8 @@ impl Plan {
     pub(super) fn forget(&mut self) {
         self.advert = Advert::Absent;
         self.renew_due = false;
+        self.served = false;
+        self.occupied = false;
     }
 
     /// The next step, if any. To be asked when the adapter is up and no step
@@ -242,6 +271,9 @@ impl Plan {
                 self.advert = Advert::Leaving;
                 return Some(Step::ConfirmGone);
             }
+            if self.occupied {
+                return Some(Step::Part);
+            }
             self.clearing = false;
         }
         if self.wish == Wish::Rest {
@@ -254,19 +286,33 @@ impl Plan {
         }
         match self.controller {
             None => Some(Step::Inspect),
+            Some(_) if self.serves() => Some(Step::Serve),
+            Some(_) if self.part_due => Some(Step::Part),
             Some(_) if self.restart_due && self.scanning => Some(Step::StopScan),
             Some(Controller::Extended) => self.scan().or_else(|| self.register()),
             Some(Controller::Legacy) => self.register_then_scan(),
         }
     }
 
+    /// Whether what others connect for has to be offered first.
+    fn serves(&self) -> bool {
+        self.is_unserved() && !self.serve_retry.is_paused()
+    }
+
+    fn is_unserved(&self) -> bool {
+        let connectable = self.up.is_some_and(|up| up.connectable);
+        connectable && !self.served && matches!(self.wish, Wish::Air(_))
+    }
+
     fn scan(&self) -> Option<Step> {
-        (!self.scanning && !self.scan_retry.paused).then_some(Step::StartScan)
+        (!self.scanning && !self.scan_retry.is_paused()).then_some(Step::StartScan)
     }
 
     fn register(&self) -> Option<Step> {
         match (self.wish, self.advert) {
-            (Wish::Air(frame), Advert::Absent) if !self.advert_retry.paused => {
+            (Wish::Air(frame), Advert::Absent)
+                if !self.advert_retry.is_paused() && !self.is_unserved() =>
+            {
                 Some(Step::Register(frame))
             }
             (Wish::Rest | Wish::Listen | Wish::Air(_), _) => None,
@@ -277,7 +323,7 @@ impl Plan {
         match self.register() {
             Some(_) if self.scanning => Some(Step::StopScan),
             Some(register) => Some(register),
-            None if self.is_refused() && self.advert_retry.failures < Self::PATIENCE => None,
+            None if self.is_refused() && self.advert_retry.failures() < Self::PATIENCE => None,
             None => self.scan(),
         }
     }
@@ -314,9 +360,9 @@ impl Plan {
         match how {
             Registration::Done => {
                 self.advert_retry.succeed();
-                self.advert = Advert::Airing(frame.tcn);
-                self.said.push(Event::Aired(frame.tcn));
-                if self.up == Some(false) {
+                self.advert = Advert::Airing(frame);
+                self.said.push(Event::Aired(frame));
+                if self.up.is_some_and(|up| !up.fitness.can_air) {
                     self.withdraw(Advert::Leaving);
                 }
                 None
@@ -325,7 +371,7 @@ impl Plan {
                 let pause = self.advert_retry.fail();
                 if self
                     .advert_retry
-                    .failures
+                    .failures()
                     .is_multiple_of(Self::REFUSALS_PER_CONNECTION)
                 {
                     self.renew_due = true;
@@ -333,7 +379,7 @@ impl Plan {
                 Some(pause)
             }
             Registration::Doubtful => {
-                self.advert = Advert::Airing(frame.tcn);
+                self.advert = Advert::Airing(frame);
                 self.renew();
                 None
             }
@@ -348,6 +394,35 @@ impl Plan {
     /// The advert dropped was seen to be gone, or given up after all.
     pub(super) fn gone(&mut self) {
         self.advert = Advert::Absent;
+    }
+
+    /// What others connect for is offered; or says how long to wait.
+    pub(super) fn serving(&mut self, served: bool) -> Option<Duration> {
+        self.served = served;
+        if served {
+            self.serve_retry.succeed();
+            None
+        } else {
+            Some(self.serve_retry.fail())
+        }
+    }
+
+    pub(super) fn resume_serve(&mut self) {
+        self.serve_retry.resume();
+    }
+
+    /// Whether anybody is connected.
+    pub(super) fn occupy(&mut self, occupied: bool) {
+        self.occupied = occupied;
+    }
+
+    pub(super) fn part_due(&mut self) {
+        self.part_due = true;
+    }
+
+    /// Whoever had to go was sent away.
+    pub(super) fn parted(&mut self) {
+        self.part_due = false;
     }
 
     pub(super) fn doubt(&mut self) {
@@ -373,6 +448,7 @@ impl Plan {
     pub(super) fn renewed(&mut self) {
         self.renew_due = false;
         self.scanning = false;
+        self.served = false;
     }
 
     pub(super) fn resume_scan(&mut self) {
@@ -385,6 +461,33 @@ impl Plan {
 
     pub(super) fn advert(&self) -> Advert {
         self.advert
+    }
+
+    /// What whoever connects now is told, and whether anybody is listened to:
+    /// none while no epoch of ours is on the air.
+    pub(super) fn telling(&self) -> Option<Option<TemporaryContactNumber>> {
+        let begun = matches!(self.wish, Wish::Air(_)) && !self.clearing;
+        begun.then_some(self.own)
+    }
+
+    /// An epoch of ours is on the air, or about to be.
+    pub(super) fn is_begun(&self) -> bool {
+        matches!(self.wish, Wish::Air(_))
+    }
+
+    /// Everything ordered is on the air, and runs.
+    pub(super) fn is_calm(&self) -> bool {
+        self.scanning && !self.clearing && matches!(self.advert, Advert::Airing(_))
+    }
+
+    /// Others may connect, and could not: BlueZ refuses what they come for.
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.is_unserved() && self.serve_retry.is_failing()
+    }
+
+    /// Nothing but listening was ordered.
+    pub(super) fn only_listens(&self) -> bool {
+        self.wish == Wish::Listen
     }
 
     pub(super) fn is_up(&self) -> bool {

@@ -10,7 +10,9 @@ use bluer::{Adapter, AdapterEvent, AdapterProperty, Session, SessionEvent};
 use futures::stream::{BoxStream, SelectAll, StreamExt};
 use zbus::Connection;
 
-use super::{Fault, READ, call, presence};
+use super::super::mgmt::Privacy;
+use super::reach::Controller;
+use super::{Fault, READ, advert, call, presence};
 
 /// What is known of one adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +26,10 @@ pub(super) struct Facts {
     /// Adverts on the air, of all programs; none if it has no LE advertising.
     pub(super) active: Option<u8>,
     pub(super) free: u8,
-}
-
-impl Facts {
-    /// Whether an advert would be taken, and sent under a private address.
-    pub(super) fn can_air(&self) -> bool {
-        self.powered && self.active.is_some() && !self.discoverable
-    }
+    pub(super) controller: Controller,
+    /// What the kernel says of its privacy; none within if it does not say, and
+    /// none at all if it was not asked since the adapter was switched on.
+    pub(super) privacy: Option<Option<Privacy>>,
 }
 
 /// What changed.
@@ -142,15 +141,18 @@ impl Link {
 
 impl Facts {
     /// Takes what [`advertising`] found.
-    pub(super) fn advertising(&mut self, found: Option<(u8, u8)>) {
-        self.active = found.map(|(active, _)| active);
-        self.free = found.map_or(0, |(_, free)| free);
+    pub(super) fn advertising(&mut self, found: Option<Advertising>) {
+        self.active = found.map(|found| found.active);
+        self.free = found.map_or(0, |found| found.free);
+        self.controller = found.map_or(Controller::Legacy, |found| found.controller);
     }
 
     fn note(&mut self, property: &AdapterProperty) {
         if let AdapterProperty::Powered(powered) = property {
             self.powered = *powered;
             self.blocked &= !powered;
+            // It changes only while the adapter is off.
+            self.privacy = self.privacy.filter(|_| *powered);
         } else if let AdapterProperty::Discoverable(discoverable) = property {
             self.discoverable = *discoverable;
         } else if let AdapterProperty::Discovering(discovering) = property {
@@ -175,6 +177,8 @@ pub(super) async fn survey(adapter: Adapter, bus: Connection) -> Result<Survey, 
             discovering: adapter.is_discovering().await?,
             active: None,
             free: 0,
+            controller: Controller::Legacy,
+            privacy: None,
         })
     })
     .await?;
@@ -195,16 +199,30 @@ pub(super) async fn survey(adapter: Adapter, bus: Connection) -> Result<Survey, 
     Ok((facts, changes.boxed()))
 }
 
-/// Adverts on the air and those still to be had; none where there is no
-/// `LEAdvertisingManager1`, or not yet: BlueZ may offer it a moment after the
-/// adapter, and bluer tells of new adapters only.
-pub(super) async fn advertising(adapter: &Adapter) -> Option<(u8, u8)> {
+/// Adverts of an adapter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Advertising {
+    /// On the air, of all programs.
+    active: u8,
+    /// Still to be had.
+    free: u8,
+    controller: Controller,
+}
+
+/// None where there is no `LEAdvertisingManager1`, or not yet: BlueZ may offer
+/// it a moment after the adapter, and bluer tells of new adapters only.
+pub(super) async fn advertising(adapter: &Adapter) -> Option<Advertising> {
     let read = call("reading adverts", READ, async {
         let active = adapter.active_advertising_instances().await?;
         let free = adapter.supported_advertising_instances().await?;
         Ok::<_, bluer::Error>((active, free))
     });
-    read.await.ok()
+    let (active, free) = read.await.ok()?;
+    Some(Advertising {
+        active,
+        free,
+        controller: advert::controller(adapter).await.ok()?,
+    })
 }
 
 /// Which adapter to use: the one configured and no other; else, of those that
@@ -250,6 +268,8 @@ mod tests {
             discovering: false,
             active: Some(0),
             free: 5,
+            controller: Controller::Extended,
+            privacy: None,
         }
     }
 

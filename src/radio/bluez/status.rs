@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::super::mgmt::Privacy;
 use super::super::{Adapter, AddressKind, Status, Trouble};
+use super::reach::Reach;
 use super::reconcile::{Advert, Plan};
 use super::session::{Facts, Link};
 
@@ -54,16 +56,23 @@ impl Tally {
     }
 
     /// The whole status, for the adapter chosen.
-    pub(super) fn status(&mut self, way: Way<'_>, chosen: Option<&str>, plan: &Plan) -> Status {
+    pub(super) fn status(
+        &mut self,
+        way: Way<'_>,
+        chosen: Option<&str>,
+        reach: Reach,
+        plan: &Plan,
+    ) -> Status {
         let link = match way {
             Way::Open(link) => Some(link),
             Way::Opening | Way::Closed => None,
         };
         let facts = link.and_then(|link| link.adapters().get(chosen?));
-        let troubles = troubles(way, facts, plan);
+        let troubles = troubles(way, facts, reach, plan);
         self.remember(&troubles);
         let adapters = link.into_iter().flat_map(Link::adapters);
         Status {
+            mode: reach.mode,
             simulated: false,
             advertising: matches!(plan.advert(), Advert::Airing(_)),
             scanning: plan.is_scanning() && facts.is_some_and(|facts| facts.discovering),
@@ -93,10 +102,11 @@ impl Tally {
             powered: facts.powered,
             selected,
             can_advertise: facts.active.is_some(),
-            address: match facts.active {
-                Some(_) if facts.discoverable => AddressKind::Public,
-                Some(_) => AddressKind::NonResolvable,
-                None => AddressKind::Unknown,
+            address: match (facts.active, facts.privacy.flatten()) {
+                (Some(_), Some(Privacy::On | Privacy::ByController)) => AddressKind::Resolvable,
+                (Some(_), _) if facts.discoverable => AddressKind::Public,
+                (Some(_), _) => AddressKind::NonResolvable,
+                (None, _) => AddressKind::Unknown,
             },
             instances_free: facts.free,
             recoveries: history.map_or(0, |history| history.recoveries),
@@ -105,7 +115,7 @@ impl Tally {
     }
 }
 
-fn troubles(way: Way<'_>, facts: Option<&Facts>, plan: &Plan) -> BTreeSet<Trouble> {
+fn troubles(way: Way<'_>, facts: Option<&Facts>, reach: Reach, plan: &Plan) -> BTreeSet<Trouble> {
     let one = |trouble| BTreeSet::from([trouble]);
     let facts = match (way, facts) {
         (Way::Opening, _) => return BTreeSet::new(),
@@ -117,11 +127,20 @@ fn troubles(way: Way<'_>, facts: Option<&Facts>, plan: &Plan) -> BTreeSet<Troubl
     };
     let all = [
         (facts.active.is_none(), Trouble::AdvertiseUnsupported),
-        (facts.discoverable, Trouble::AddressNotPrivate),
+        (
+            facts.discoverable && !reach.is_connectable(),
+            Trouble::AddressNotPrivate,
+        ),
         (plan.is_refused(), Trouble::AdvertiseFailed),
         (plan.is_deaf(), Trouble::ScanFailed),
+        (plan.is_unreachable(), Trouble::ConnectFailed),
+        (
+            reach.keeps_address && plan.only_listens(),
+            Trouble::AddressHeld,
+        ),
     ];
     all.into_iter()
         .filter_map(|(is, trouble)| is.then_some(trouble))
+        .chain(reach.trouble)
         .collect()
 }

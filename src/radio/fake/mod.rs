@@ -6,7 +6,9 @@
 //! made to refuse adverts, so that the daemon can be tried against all that
 //! BlueZ does to it. [`spawn`] puts one radio into a street where simulated
 //! people come and go: that is what demonstrations show, and
-//! [`super::Status::simulated`] says so.
+//! [`super::Status::simulated`] says so. In mode full some of these people
+//! cannot broadcast, as an iPhone in the background, and tell their number to
+//! the radio instead.
 //!
 //! Chance comes from a seed alone and time from tokio's clock, so a run under
 //! paused time is the same every time.
@@ -20,7 +22,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use crate::protocol::beacon::Frame;
 
 use super::outbox::{EVENTS, ORDERS};
-use super::{Event, Order, Radio};
+use super::{Event, Mode, Order, Peer, Radio};
 use dice::Dice;
 
 /// What `--radio fake` simulates.
@@ -30,6 +32,8 @@ pub struct Options {
     pub neighbours: u16,
     /// The same seed makes the same street.
     pub seed: u64,
+    /// How the radio takes part.
+    pub mode: Mode,
 }
 
 /// The air between the radios of one process.
@@ -79,6 +83,8 @@ struct Transmission {
     frame: Frame,
     /// Signal at every receiver in dBm, where the sender's place is known.
     rssi: Option<i16>,
+    /// Not broadcast, but told to whoever can be connected to.
+    by: Option<Peer>,
 }
 
 impl Air {
@@ -104,10 +110,15 @@ impl Air {
     /// The same, with a switch for its adapter. It starts working.
     #[must_use]
     pub fn radio_with_switch(&self, name: &str) -> (Radio, Switch) {
+        self.radio_of(name, Mode::Broadcast)
+    }
+
+    fn radio_of(&self, name: &str, mode: Mode) -> (Radio, Switch) {
         let (orders_in, orders) = mpsc::channel::<Order>(ORDERS);
         let (events, events_out) = mpsc::channel::<Event>(EVENTS);
         let (switch, condition) = watch::channel(Condition::Working);
-        let set = set::Set::new(name, Dice::of(self.seed, name), self.ether.clone(), events);
+        let dice = Dice::of(self.seed, name);
+        let set = set::Set::new(name, mode, dice, self.ether.clone(), events);
         tokio::spawn(set.run(orders, condition));
         let radio = Radio {
             orders: orders_in,
@@ -122,7 +133,7 @@ impl Air {
 #[must_use]
 pub fn spawn(options: Options) -> Radio {
     let air = Air::new(options.seed);
-    let radio = air.radio("fake0");
+    let (radio, _) = air.radio_of("fake0", options.mode);
     tokio::spawn(street::live(options, air.ether));
     radio
 }

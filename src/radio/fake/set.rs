@@ -4,6 +4,7 @@
 //! against it: events in the same order, troubles by the same names, a number
 //! withdrawn once and never aired again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -12,7 +13,7 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::protocol::beacon::Frame;
 
 use super::super::outbox::Outbox;
-use super::super::{Adapter, AddressKind, Event, Order, Status, Trouble};
+use super::super::{Adapter, AddressKind, Event, Fitness, Mode, Order, Peer, Status, Trouble};
 use super::dice::Dice;
 use super::{Condition, Transmission};
 
@@ -33,12 +34,15 @@ enum Doing {
 pub(super) struct Set {
     id: u64,
     name: String,
+    mode: Mode,
     dice: Dice,
     ether: broadcast::Sender<Transmission>,
     heard: mpsc::Sender<Event>,
     outbox: Outbox,
     condition: Condition,
     doing: Doing,
+    /// Who told their number to this carrier.
+    told: BTreeSet<u64>,
     adverts_ok: u64,
     adverts_failed: u64,
     recoveries: u32,
@@ -48,6 +52,7 @@ pub(super) struct Set {
 impl Set {
     pub(super) fn new(
         name: &str,
+        mode: Mode,
         mut dice: Dice,
         ether: broadcast::Sender<Transmission>,
         events: mpsc::Sender<Event>,
@@ -55,12 +60,14 @@ impl Set {
         Self {
             id: dice.id(),
             name: name.to_owned(),
+            mode,
             dice,
             ether,
             heard: events.clone(),
             outbox: Outbox::new(events),
             condition: Condition::Working,
             doing: Doing::Resting,
+            told: BTreeSet::new(),
             adverts_ok: 0,
             adverts_failed: 0,
             recoveries: 0,
@@ -78,7 +85,7 @@ impl Set {
         let mut beat = time::interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut switched = true;
-        self.outbox.push(Event::Up { can_air: true });
+        self.announce();
         loop {
             self.outbox.push_status(self.status());
             tokio::select! {
@@ -110,8 +117,15 @@ impl Set {
                 self.outbox.push(Event::Rested);
             }
             Order::Listen => self.doing = self.listening(),
-            Order::Air(frame) if self.can_air() => self.air(frame),
+            Order::Air(frame) if self.can_air() => {
+                self.told.clear();
+                self.air(frame);
+            }
             Order::Air(_) => self.doing = self.listening(),
+            Order::Swap(frame) => match self.doing {
+                Doing::Airing(_) | Doing::Waiting(_) => self.air(frame),
+                Doing::Resting | Doing::Listening => {}
+            },
         }
     }
 
@@ -130,7 +144,7 @@ impl Set {
         } else {
             self.adverts_ok += 1;
             self.doing = Doing::Airing(frame);
-            self.outbox.push(Event::Aired(frame.tcn));
+            self.outbox.push(Event::Aired(frame));
         }
     }
 
@@ -141,7 +155,7 @@ impl Set {
         if !self.can_air()
             && let Doing::Airing(frame) = self.doing
         {
-            self.outbox.push(Event::Withdrawn(frame.tcn));
+            self.outbox.push(Event::Withdrawn(frame));
         }
         match (was_up, self.is_up()) {
             (true, false) => {
@@ -169,8 +183,11 @@ impl Set {
     }
 
     fn announce(&mut self) {
-        let can_air = self.can_air();
-        self.outbox.push(Event::Up { can_air });
+        self.outbox.push(Event::Up(Fitness {
+            can_air: self.can_air(),
+            can_carry: matches!(self.mode, Mode::Full | Mode::Relay),
+            hold: Duration::ZERO,
+        }));
     }
 
     fn transmit(&self) {
@@ -180,6 +197,7 @@ impl Set {
                 from: self.id,
                 frame,
                 rssi: None,
+                by: None,
             });
         }
     }
@@ -191,11 +209,27 @@ impl Set {
         let rssi = transmission
             .rssi
             .unwrap_or_else(|| -60 + self.dice.fading(8));
+        if let Some(peer) = transmission.by {
+            return self.listen_to(peer, transmission.frame, rssi);
+        }
         // Full: dropped, the neighbour will be heard again in a moment.
         let _ = self.heard.try_send(Event::Heard {
             frame: transmission.frame,
             rssi: Some(rssi),
         });
+    }
+
+    /// A phone tells its number once to each carrier it meets.
+    fn listen_to(&mut self, peer: Peer, frame: Frame, rssi: i16) {
+        if let Doing::Airing(_) = self.doing
+            && self.told.insert(peer.0)
+        {
+            self.outbox.push(Event::Told {
+                tcn: frame.tcn,
+                rssi: Some(rssi),
+                peer,
+            });
+        }
     }
 
     fn is_up(&self) -> bool {
@@ -252,6 +286,7 @@ impl Set {
             last_trouble: self.last_trouble,
         };
         Status {
+            mode: self.mode,
             simulated: true,
             advertising,
             scanning: self.doing != Doing::Resting,

@@ -14,12 +14,14 @@ use crate::protocol::TemporaryContactNumber;
 use crate::protocol::beacon::Frame;
 
 use super::dice::Dice;
-use super::{Options, Transmission};
+use super::{Mode, Options, Peer, Transmission};
 
 /// Where people come from and go to, in decimetres: out of range.
 const FAR: u16 = 400;
 /// Adverts lost, of a hundred.
 const LOST: u16 = 15;
+/// Where one can connect, each of so many only tells their number.
+const MUTE: u64 = 3;
 /// Signal in dBm up to a distance in decimetres: -59 at one metre, 6 dB less
 /// with each doubling, as in the open.
 const SIGNAL: [(u16, i16); 6] = [
@@ -37,11 +39,12 @@ pub(super) async fn live(options: Options, ether: broadcast::Sender<Transmission
     let mut people: Vec<_> = (0..options.neighbours)
         .map(|_| Walker::new(&mut dice, 15))
         .collect();
+    let connectable = matches!(options.mode, Mode::Full | Mode::Relay);
     let mut second = time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         second.tick().await;
-        for walker in &mut people {
+        for (walker, id) in people.iter_mut().zip(0_u64..) {
             walker.step(&mut dice);
             let Some(rssi) = walker.signal() else {
                 continue;
@@ -53,6 +56,7 @@ pub(super) async fn live(options: Options, ether: broadcast::Sender<Transmission
                 from: 0,
                 frame: Frame::own(walker.number),
                 rssi: Some(rssi + dice.fading(5)),
+                by: (connectable && id % MUTE == 0).then_some(Peer(id)),
             });
             if said.is_err() {
                 return;

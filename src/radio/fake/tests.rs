@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::super::{Status, Trouble};
+use super::super::{Fitness, Status, Trouble};
 use super::*;
 use crate::protocol::TemporaryContactNumber;
 
@@ -19,11 +19,12 @@ async fn next(radio: &mut Radio) -> Event {
         loop {
             match radio.events.recv().await.expect("the radio runs") {
                 Event::Status(_) | Event::Heard { .. } => {}
-                event @ (Event::Up { .. }
+                event @ (Event::Up(_)
                 | Event::Down
                 | Event::Aired(_)
                 | Event::Withdrawn(_)
                 | Event::Rested
+                | Event::Told { .. }
                 | Event::Malformed) => return event,
             }
         }
@@ -53,11 +54,12 @@ async fn status_when(radio: &mut Radio, is: impl Fn(&Status) -> bool) -> Status 
                 Event::Status(status) if is(&status) => return status,
                 Event::Status(_)
                 | Event::Heard { .. }
-                | Event::Up { .. }
+                | Event::Up(_)
                 | Event::Down
                 | Event::Aired(_)
                 | Event::Withdrawn(_)
                 | Event::Rested
+                | Event::Told { .. }
                 | Event::Malformed => {}
             }
         }
@@ -71,7 +73,7 @@ async fn up(air: &Air, name: &str) -> (Radio, Switch) {
     let (mut radio, switch) = air.radio_with_switch(name);
     assert!(matches!(
         next(&mut radio).await,
-        Event::Up { can_air: true }
+        Event::Up(Fitness { can_air: true, .. })
     ));
     (radio, switch)
 }
@@ -110,15 +112,18 @@ async fn switched_off_it_withdraws_and_comes_back_silent() {
     let air = Air::new(1);
     let (mut anna, switch) = up(&air, "anna").await;
     anna.orders.send(Order::Air(frame(1))).await.unwrap();
-    assert!(matches!(next(&mut anna).await, Event::Aired(tcn) if tcn == frame(1).tcn));
+    assert!(matches!(next(&mut anna).await, Event::Aired(aired) if aired == frame(1)));
     switch.set(Condition::Off);
-    assert!(matches!(next(&mut anna).await, Event::Withdrawn(tcn) if tcn == frame(1).tcn));
+    assert!(matches!(next(&mut anna).await, Event::Withdrawn(gone) if gone == frame(1)));
     assert!(matches!(next(&mut anna).await, Event::Down));
     let status = status_when(&mut anna, |s| !s.troubles.is_empty()).await;
     assert_eq!(status.troubles, BTreeSet::from([Trouble::AdapterOff]));
     assert!(!status.advertising && !status.scanning && status.simulated);
     switch.set(Condition::Working);
-    assert!(matches!(next(&mut anna).await, Event::Up { can_air: true }));
+    assert!(matches!(
+        next(&mut anna).await,
+        Event::Up(Fitness { can_air: true, .. })
+    ));
     let status = status_when(&mut anna, |s| s.troubles.is_empty()).await;
     assert!(!status.advertising, "an old order came back to life");
     assert_eq!(status.adapters[0].recoveries, 1);
@@ -135,12 +140,15 @@ async fn discoverable_it_stops_airing_and_goes_on_listening() {
     assert!(matches!(next(&mut anna).await, Event::Withdrawn(_)));
     assert!(matches!(
         next(&mut anna).await,
-        Event::Up { can_air: false }
+        Event::Up(Fitness { can_air: false, .. })
     ));
     ben.orders.send(Order::Air(frame(2))).await.unwrap();
     assert_eq!(next_heard(&mut anna).await.0, frame(2));
     switch.set(Condition::Working);
-    assert!(matches!(next(&mut anna).await, Event::Up { can_air: true }));
+    assert!(matches!(
+        next(&mut anna).await,
+        Event::Up(Fitness { can_air: true, .. })
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,13 +160,14 @@ async fn a_frame_refused_is_aired_when_adverts_are_taken_again() {
     let status = status_when(&mut anna, |s| !s.troubles.is_empty()).await;
     assert_eq!(status.troubles, BTreeSet::from([Trouble::AdvertiseFailed]));
     switch.set(Condition::Working);
-    assert!(matches!(next(&mut anna).await, Event::Aired(tcn) if tcn == frame(1).tcn));
+    assert!(matches!(next(&mut anna).await, Event::Aired(aired) if aired == frame(1)));
 }
 
 async fn a_walk_through_the_street(seed: u64) -> Vec<(Frame, i16)> {
     let mut radio = spawn(Options {
         neighbours: 12,
         seed,
+        mode: Mode::Broadcast,
     });
     radio.orders.send(Order::Listen).await.unwrap();
     let mut heard = Vec::new();
@@ -186,4 +195,57 @@ async fn the_same_seed_makes_the_same_street() {
     let first = a_walk_through_the_street(7).await;
     assert!(first == a_walk_through_the_street(7).await);
     assert!(first != a_walk_through_the_street(8).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_broadcast_tells_each_carrier_once() {
+    let mut radio = spawn(Options {
+        neighbours: 12,
+        seed: 7,
+        mode: Mode::Full,
+    });
+    let (mut told, mut heard) = (Vec::new(), BTreeSet::new());
+    for carrier in 1..=2 {
+        radio.orders.send(Order::Air(frame(carrier))).await.unwrap();
+        let mut here = BTreeSet::new();
+        for _ in 0..2000 {
+            match radio.events.recv().await.unwrap() {
+                Event::Told { tcn, peer, .. } => {
+                    assert!(here.insert(peer.0), "told twice");
+                    told.push(tcn);
+                }
+                Event::Heard { frame, .. } => {
+                    heard.insert(frame.tcn);
+                }
+                Event::Status(_)
+                | Event::Up(_)
+                | Event::Down
+                | Event::Aired(_)
+                | Event::Withdrawn(_)
+                | Event::Rested
+                | Event::Malformed => {}
+            }
+        }
+        assert!(!here.is_empty(), "nobody told carrier {carrier}");
+    }
+    assert!(told.iter().all(|tcn| !heard.contains(tcn)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frame_is_swapped_on_the_air_and_nowhere_else() {
+    let air = Air::new(1);
+    let (mut anna, _a) = up(&air, "anna").await;
+    let (mut ben, _b) = up(&air, "ben").await;
+    ben.orders.send(Order::Listen).await.unwrap();
+    anna.orders.send(Order::Swap(frame(9))).await.unwrap();
+    anna.orders.send(Order::Air(frame(1))).await.unwrap();
+    anna.orders.send(Order::Swap(frame(2))).await.unwrap();
+    for byte in [1, 2] {
+        let event = next(&mut anna).await;
+        assert!(
+            matches!(event, Event::Aired(aired) if aired == frame(byte)),
+            "{event:?}"
+        );
+    }
+    assert_eq!(next_heard(&mut ben).await.0, frame(2));
 }

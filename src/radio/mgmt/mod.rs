@@ -34,9 +34,12 @@ pub enum Privacy {
     /// fresh non-resolvable one each.
     Off,
     /// All adverts go out under resolvable private addresses, which the kernel
-    /// or the controller replaces by a timer of its own. `Privacy = device`
-    /// and `limited` of main.conf(5) alike: the kernel does not tell which.
+    /// replaces. `Privacy = device` and `limited` of main.conf(5) alike: the
+    /// kernel does not tell which.
     On,
+    /// The same, but the controller makes and replaces the addresses, by a clock
+    /// of its own (LL Privacy, told since Linux 6.15).
+    ByController,
 }
 
 /// Why the kernel did not tell.
@@ -92,8 +95,10 @@ async fn ask(socket: OwnedFd, controller: u16, limit: Duration) -> Result<Privac
     let info = info.map_err(|_| MgmtError::Late)??;
     Ok(if info.current & wire::SETTING_PRIVACY == 0 {
         Privacy::Off
-    } else {
+    } else if (info.current | info.supported) & wire::SETTING_LL_PRIVACY == 0 {
         Privacy::On
+    } else {
+        Privacy::ByController
     })
 }
 
@@ -159,6 +164,17 @@ mod tests {
         let on = wire::tests::told(3, 0x2a01);
         assert_eq!(asked(&[off]).await.unwrap(), Privacy::Off);
         assert_eq!(asked(&[on]).await.unwrap(), Privacy::On);
+    }
+
+    #[tokio::test]
+    async fn a_controller_with_a_clock_of_its_own_is_told_apart() {
+        let capable = wire::tests::told_of(3, 1 << 22, 0x0a01);
+        assert_eq!(asked(&[capable]).await.unwrap(), Privacy::Off);
+        for supported in [0, 1 << 22] {
+            let current = 0x2a01 | if supported == 0 { 1 << 22 } else { 0 };
+            let own_clock = wire::tests::told_of(3, supported, current);
+            assert_eq!(asked(&[own_clock]).await.unwrap(), Privacy::ByController);
+        }
     }
 
     #[tokio::test]

@@ -10,6 +10,9 @@ use super::MgmtError;
 /// Current settings, bit 13: privacy.
 pub(super) const SETTING_PRIVACY: u32 = 1 << 13;
 
+/// Supported and current settings, bit 22: LL Privacy.
+pub(super) const SETTING_LL_PRIVACY: u32 = 1 << 22;
+
 /// Bytes of the longest packet that can be our answer.
 pub(super) const LONGEST_ANSWER: usize = HEADER + COMPLETE + INFORMATION;
 
@@ -25,11 +28,14 @@ const COMPLETE: usize = 3;
 /// Address 6, version 1, manufacturer 2, supported settings 4, current
 /// settings 4, class 3, name 249, short name 11.
 const INFORMATION: usize = 280;
+const SUPPORTED_SETTINGS_AT: usize = 9;
 const CURRENT_SETTINGS_AT: usize = 13;
 
 /// What is used of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Information {
+    /// Supported settings, a bit each.
+    pub(super) supported: u32,
     /// Current settings, a bit each.
     pub(super) current: u32,
 }
@@ -74,9 +80,10 @@ pub(super) fn answer(controller: u16, packet: &[u8]) -> Result<Option<Informatio
 fn read(information: &[u8]) -> Result<Information, MgmtError> {
     let information: &[u8; INFORMATION] =
         information.try_into().map_err(|_| MgmtError::Malformed)?;
-    let current = [0, 1, 2, 3].map(|at| information[CURRENT_SETTINGS_AT + at]);
+    let settings = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| information[at + i]));
     Ok(Information {
-        current: u32::from_le_bytes(current),
+        supported: settings(SUPPORTED_SETTINGS_AT),
+        current: settings(CURRENT_SETTINGS_AT),
     })
 }
 
@@ -88,7 +95,13 @@ pub(super) mod tests {
 
     /// Command Complete with these current settings.
     pub(in super::super) fn told(controller: u16, current: u32) -> Vec<u8> {
+        told_of(controller, 0x0003_feff, current)
+    }
+
+    /// The same of a controller that supports these settings.
+    pub(in super::super) fn told_of(controller: u16, supported: u32, current: u32) -> Vec<u8> {
         let mut information = [0xee; INFORMATION];
+        information[9..13].copy_from_slice(&supported.to_le_bytes());
         information[13..17].copy_from_slice(&current.to_le_bytes());
         packet(1, controller, 4, 0, &information)
     }
@@ -172,9 +185,9 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn every_setting_is_read_back(controller: u16, current: u32) {
-            let read = answer(controller, &told(controller, current)).unwrap();
-            prop_assert_eq!(read, Some(Information { current }));
+        fn every_setting_is_read_back(controller: u16, supported: u32, current: u32) {
+            let read = answer(controller, &told_of(controller, supported, current)).unwrap();
+            prop_assert_eq!(read, Some(Information { supported, current }));
         }
     }
 }

@@ -9,8 +9,9 @@ use zbus::message::{Header, Message, Type};
 use zbus::{Connection, MessageStream, OwnedObjectPath};
 
 use super::machine::{Adapter, DEVICE, Interfaces, Machine, Properties};
-use super::{PROPERTIES, tell_discovering, tell_instances};
+use super::{OBJECTS, PROPERTIES, tell_connected, tell_discovering, tell_instances};
 
+const CHARACTERISTIC: &str = "org.bluez.GattCharacteristic1";
 const ADVERTISEMENT: &str = "org.bluez.LEAdvertisement1";
 
 /// Takes away what clients held whose connections ended.
@@ -159,6 +160,9 @@ impl Call {
     }
 
     async fn act(&self, member: &str, name: &str) {
+        if member == "Disconnect" {
+            return self.disconnect(name).await;
+        }
         let Some(adapter) = self.machine.borrow().adapters.get(name).cloned() else {
             return self.refuse("DoesNotExist").await;
         };
@@ -173,6 +177,11 @@ impl Call {
             "StopDiscovery" if adapter.discovering == Some(self.sender()) => {
                 self.change(name, |adapter| adapter.discovering = None);
                 tell_discovering(&self.connection, name, false).await;
+                self.reply(&()).await;
+            }
+            "RegisterApplication" => self.serve().await,
+            "UnregisterApplication" => {
+                self.machine.send_modify(|machine| machine.server = None);
                 self.reply(&()).await;
             }
             "RegisterAdvertisement" => self.register(name, &adapter).await,
@@ -243,6 +252,45 @@ impl Call {
         if !self.machine.borrow().swallow_registrations {
             self.reply(&()).await;
         }
+    }
+
+    /// Reads what the client offers, as bluetoothd does.
+    async fn serve(&self) {
+        let (root, _options): (OwnedObjectPath, Properties) =
+            self.message.body().deserialize().unwrap();
+        if self.refused(|machine| &mut machine.refuse_servers) {
+            return self.refuse("Failed").await;
+        }
+        let asked = self.connection.call_method(
+            Some(self.sender()),
+            root,
+            Some(OBJECTS),
+            "GetManagedObjects",
+            &(),
+        );
+        let objects: HashMap<OwnedObjectPath, Interfaces> =
+            asked.await.unwrap().body().deserialize().unwrap();
+        let mut offered = objects.into_iter();
+        let (path, _) = offered
+            .find(|(_, interfaces)| interfaces.contains_key(CHARACTERISTIC))
+            .unwrap();
+        let server = Some((self.sender(), path));
+        self.machine.send_modify(|machine| machine.server = server);
+        self.reply(&()).await;
+    }
+
+    async fn disconnect(&self, name: &str) {
+        let path = format!("/org/bluez/{name}");
+        self.machine.send_modify(|machine| {
+            let adapters = machine.adapters.values_mut();
+            for adapter in adapters {
+                if let Some(device) = adapter.devices.get_mut(&path) {
+                    device.connected = false;
+                }
+            }
+        });
+        tell_connected(&self.connection, &path, false).await;
+        self.reply(&()).await;
     }
 
     async fn unregister(&self, name: &str) {

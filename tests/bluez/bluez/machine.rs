@@ -19,6 +19,10 @@ pub(crate) struct Device {
     pub(crate) rssi: Option<i16>,
     /// It is somebody else's: nothing of service 0xC019.
     pub(crate) foreign: bool,
+    pub(crate) connected: bool,
+    pub(crate) paired: bool,
+    /// Its address is a public one, and not random.
+    pub(crate) public: bool,
 }
 
 /// A controller, and what BlueZ holds on it.
@@ -103,7 +107,15 @@ impl Adapter {
 
 impl Device {
     pub(super) fn properties(&self) -> Properties {
-        let mut all = Properties::new();
+        let mut all = properties([
+            ("Connected", Variant::from(self.connected)),
+            ("Paired", Variant::from(self.paired)),
+            ("Trusted", Variant::from(false)),
+            (
+                "AddressType",
+                Variant::from(if self.public { "public" } else { "random" }),
+            ),
+        ]);
         if !self.foreign {
             all.extend(properties([("UUIDs", Variant::from(vec![SERVICE]))]));
         }
@@ -143,6 +155,10 @@ pub(crate) struct Machine {
     pub(crate) refuse_adverts: usize,
     /// Discoveries to refuse from now on.
     pub(crate) refuse_scans: usize,
+    /// GATT applications to refuse from now on.
+    pub(crate) refuse_servers: usize,
+    /// Who registered a GATT application, and the path of its characteristic.
+    pub(crate) server: Option<(String, OwnedObjectPath)>,
     /// Registrations put the advert on the air and are never answered.
     pub(crate) swallow_registrations: bool,
     /// Adverts stay, though they were unregistered, until this is false.

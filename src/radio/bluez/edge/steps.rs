@@ -1,18 +1,20 @@
-//! Starting the next step, and what follows from its outcome.
+//! Starting the next step.
+
+use std::sync::Arc;
 
 use bluer::Adapter;
-use bluer::adv::AdvertisementHandle;
 use futures::future::BoxFuture;
 
-use crate::protocol::beacon::Frame;
-
-use super::super::advert::{self, Refusal};
+use super::super::super::Mode;
+use super::super::super::mgmt::Privacy;
+use super::super::advert;
 use super::super::discovery::Discovery;
 use super::super::presence::Presence;
-use super::super::reconcile::{Registration, Step};
+use super::super::reconcile::Step;
 use super::super::session::{Link, advertising, survey};
-use super::super::{Fault, alarm::Alarm};
-use super::{Edge, LEAVE, LINGER, Outcome, Remains};
+use super::super::visitors;
+use super::super::{Kernel, alarm::Alarm, server};
+use super::{Edge, Outcome};
 
 impl Edge {
     /// The next step, started.
@@ -44,6 +46,13 @@ impl Edge {
                 Outcome::Surveyed(name, survey(adapter, bus).await)
             }));
         }
+        if let Some(name) = self.unasked() {
+            let kernel = Arc::clone(&self.surroundings.kernel);
+            return Some(Box::pin(async move {
+                let privacy = ask(kernel.as_ref(), &name).await;
+                Outcome::Asked(name, privacy)
+            }));
+        }
         if !self.plan.is_up() {
             return None;
         }
@@ -58,9 +67,38 @@ impl Edge {
                 Outcome::Advertising(name, advertising(&adapter).await)
             }));
         }
-        let step = self.plan.next()?;
+        let Some(step) = self.plan.next() else {
+            return self.visit(adapter);
+        };
         self.release();
         Some(self.start(step, adapter, bus))
+    }
+
+    /// The adapter in use, if the kernel has to be asked about it.
+    fn unasked(&self) -> Option<String> {
+        let facts = self.facts().filter(|facts| facts.powered)?;
+        self.chosen.clone().filter(|_| self.is_asking(facts))
+    }
+
+    /// The next visit, if there is time for one.
+    fn visit(&mut self, adapter: Adapter) -> Option<BoxFuture<'static, Outcome>> {
+        let reach = self.reach();
+        if reach.mode != Mode::Full || !reach.is_connectable() || !self.plan.is_calm() {
+            return None;
+        }
+        let now = self.clock.now();
+        let Some(address) = self.visits.due(now) else {
+            if let Some(wait) = self.visits.wait(now) {
+                self.alarms.set(Alarm::Visit, wait);
+            }
+            return None;
+        };
+        self.visiting = Some(address);
+        let (central, clock) = (Arc::clone(&self.surroundings.central), self.clock);
+        Some(Box::pin(async move {
+            let read = central.read(adapter.name(), address.0).await;
+            Outcome::Visited(address, clock.now() - now, read)
+        }))
     }
 
     fn start(
@@ -70,14 +108,13 @@ impl Edge {
         bus: zbus::Connection,
     ) -> BoxFuture<'static, Outcome> {
         match step {
-            Step::Inspect => {
-                Box::pin(async move { Outcome::Inspected(advert::inspect(&adapter).await) })
-            }
+            Step::Inspect => self.inspect(adapter),
+            Step::Serve => self.serve(adapter),
             Step::StartScan => {
                 self.remains.clear();
-                let heard = self.heard.clone();
+                let ears = self.ears.clone();
                 Box::pin(
-                    async move { Outcome::ScanStarted(Discovery::start(&adapter, heard).await) },
+                    async move { Outcome::ScanStarted(Discovery::start(&adapter, ears).await) },
                 )
             }
             Step::StopScan => {
@@ -91,9 +128,13 @@ impl Edge {
             }
             Step::Register(frame) => {
                 self.remains.clear();
-                let lives = self.options.advert_timeout;
+                let order = advert::Order {
+                    frame,
+                    connectable: self.reach().is_connectable(),
+                    lives: self.options.advert_timeout,
+                };
                 Box::pin(async move {
-                    Outcome::Registered(frame, advert::register(&adapter, frame, lives).await)
+                    Outcome::Registered(frame, advert::register(&adapter, order).await)
                 })
             }
             Step::ConfirmGone => {
@@ -105,221 +146,55 @@ impl Edge {
             Step::Verify => {
                 Box::pin(async move { Outcome::Verified(advert::count(&adapter).await) })
             }
+            Step::Part => {
+                let all = self.plan.telling().is_none();
+                let leaving = self.visitors.strangers(all);
+                Box::pin(async move {
+                    visitors::send_away(&adapter, &leaving).await;
+                    Outcome::Parted(leaving)
+                })
+            }
             Step::Renew => {
                 self.remains.clear();
+                self.server = None;
+                self.visitors.unwatch();
                 Box::pin(async move { Outcome::Renewed(Link::connect(&bus).await) })
             }
         }
     }
 
-    /// Takes note of what a step came to.
-    pub(super) fn conclude(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Watching(Ok((bus, present))) => {
-                self.connect_retry.succeed();
-                self.bus = Some(bus);
-                self.present = present;
-            }
-            Outcome::Linked(Ok(link)) => {
-                self.connect_retry.succeed();
-                self.link = Some(link);
-            }
-            Outcome::Watching(Err(fault)) | Outcome::Linked(Err(fault)) => self.unlinked(&fault),
-            Outcome::Surveyed(name, result) => {
-                if result.is_ok() {
-                    self.survey_retry.succeed();
-                } else {
-                    let pause = self.survey_retry.fail();
-                    self.alarms.set(Alarm::Survey, pause);
-                }
-                if let Some(link) = &mut self.link {
-                    link.surveyed(name, result);
-                }
-            }
-            Outcome::Advertising(name, found) => self.advertising_read(&name, found),
-            Outcome::Inspected(Ok(controller)) => self.plan.inspected(controller),
-            Outcome::Inspected(Err(fault)) | Outcome::Verified(Err(fault)) => {
-                tracing::warn!(error = %fault, "BlueZ does not tell; connecting anew");
-                self.lose_link();
-                self.unlinked(&fault);
-            }
-            Outcome::ScanStarted(result) => self.scan_started(result),
-            Outcome::ScanStopped(result) => {
-                self.plan.scan_stopped();
-                if let Err(fault) = result {
-                    tracing::warn!(error = %fault, "discovery may go on; connecting anew");
-                    self.plan.renew();
-                }
-            }
-            Outcome::Registered(frame, result) => self.registered(frame, result),
-            Outcome::Gone(result) => self.gone(result.unwrap_or_else(|fault| {
-                tracing::warn!(error = %fault, "cannot see our advert go");
-                false
-            })),
-            Outcome::Verified(Ok(active)) => self.plan.verified(active > 0),
-            Outcome::Renewed(Ok(link)) => {
-                self.link = Some(link);
-                self.plan.renewed();
-            }
-            Outcome::Renewed(Err(fault)) => {
-                self.lose_link();
-                self.unlinked(&fault);
-            }
-        }
+    /// Looks at the controller, and whether it is still as private as it was.
+    fn inspect(&self, adapter: Adapter) -> BoxFuture<'static, Outcome> {
+        let kernel = Arc::clone(&self.surroundings.kernel);
+        let asks = self.options.mode != Mode::Broadcast;
+        Box::pin(async move {
+            let privacy = match asks {
+                true => Some(ask(kernel.as_ref(), adapter.name()).await),
+                false => None,
+            };
+            Outcome::Inspected(advert::controller(&adapter).await, privacy)
+        })
     }
 
-    /// The same, when the adapter went down meanwhile: what came of it belongs
-    /// to nobody any more.
-    pub(super) fn conclude_late(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Registered(_, Ok((handle, active))) => {
-                self.advert = Some(handle);
-                self.set_active(active);
-                self.plan.registered_late();
-            }
-            Outcome::Registered(_, Err(Refusal::Doubtful { before, .. })) => {
-                self.leaving = (before, LINGER);
-                self.plan.registered_late();
-                self.plan.renew();
-            }
-            Outcome::Registered(_, Err(Refusal::Discoverable | Refusal::Refused(_)))
-            | Outcome::ScanStarted(Ok(_)) => {}
-            Outcome::ScanStarted(Err(_)) => self.plan.renew(),
-            outcome @ (Outcome::Watching(_)
-            | Outcome::Linked(_)
-            | Outcome::Surveyed(..)
-            | Outcome::Advertising(..)
-            | Outcome::Inspected(_)
-            | Outcome::ScanStopped(_)
-            | Outcome::Gone(_)
-            | Outcome::Verified(_)
-            | Outcome::Renewed(_)) => self.conclude(outcome),
-        }
+    fn serve(&mut self, adapter: Adapter) -> BoxFuture<'static, Outcome> {
+        self.remains.clear();
+        self.server = None;
+        let door = Arc::clone(&self.door);
+        Box::pin(async move {
+            let serving = async {
+                let (doings, here) = visitors::follow(&adapter).await?;
+                // They may have been told a number by an earlier start of ours.
+                door.bar(&here);
+                Ok((server::serve(&adapter, door).await?, doings, here))
+            };
+            Outcome::Served(serving.await)
+        })
     }
+}
 
-    /// What a step of another generation brought must not be dropped yet.
-    pub(super) fn put_aside(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Registered(_, Ok((handle, _))) => {
-                self.remains.push(Remains::Advert { _handle: handle });
-            }
-            Outcome::ScanStarted(Ok(discovery)) => {
-                self.remains.push(Remains::Discovery { _handle: discovery });
-            }
-            Outcome::Linked(Ok(link)) | Outcome::Renewed(Ok(link)) => {
-                self.remains.push(Remains::Link { _link: link });
-            }
-            Outcome::Watching(_)
-            | Outcome::Surveyed(..)
-            | Outcome::Advertising(..)
-            | Outcome::Inspected(_)
-            | Outcome::ScanStopped(_)
-            | Outcome::Gone(_)
-            | Outcome::Verified(_)
-            | Outcome::Registered(_, Err(_))
-            | Outcome::ScanStarted(Err(_))
-            | Outcome::Linked(Err(_))
-            | Outcome::Renewed(Err(_)) => {}
-        }
-    }
-
-    fn advertising_read(&mut self, name: &str, found: Option<(u8, u8)>) {
-        if found.is_some() {
-            self.mute_retry.succeed();
-        } else {
-            let pause = self.mute_retry.fail();
-            self.alarms.set(Alarm::Mute, pause);
-        }
-        let link = self.link.as_mut();
-        if let Some(facts) = link.and_then(|link| link.facts_mut(name)) {
-            facts.advertising(found);
-        }
-    }
-
-    fn unlinked(&mut self, fault: &Fault) {
-        let pause = self.connect_retry.fail();
-        tracing::warn!(error = %fault, retry = ?pause, "no connection to BlueZ");
-        self.alarms.set(Alarm::Connect, pause);
-    }
-
-    fn scan_started(&mut self, result: Result<Discovery, Fault>) {
-        match result {
-            Ok(discovery) => {
-                self.discovery = Some(discovery);
-                if self.plan.scan_started() {
-                    self.tally.scan_restarts += 1;
-                }
-                let restart = self.options.discovery_restart;
-                self.alarms.set(Alarm::Restart, restart);
-            }
-            Err(fault) => {
-                let pause = self.plan.scan_failed();
-                tracing::warn!(error = %fault, retry = ?pause, "cannot listen");
-                self.alarms.set(Alarm::Scan, pause);
-                if let Fault::Silent { .. } = fault {
-                    self.plan.renew(); // BlueZ may start it after all
-                }
-            }
-        }
-    }
-
-    fn registered(&mut self, frame: Frame, result: Result<(AdvertisementHandle, u8), Refusal>) {
-        let (how, fault) = match result {
-            Ok((handle, active)) => {
-                self.tally.adverts_ok += 1;
-                self.advert = Some(handle);
-                self.set_active(active);
-                (Registration::Done, None)
-            }
-            Err(Refusal::Discoverable) => {
-                if let Some(facts) = self.facts_mut() {
-                    facts.discoverable = true;
-                }
-                return;
-            }
-            Err(Refusal::Refused(fault)) => (Registration::Refused, Some(fault)),
-            Err(Refusal::Doubtful { before, fault }) => {
-                self.leaving = (before, LINGER);
-                (Registration::Doubtful, fault)
-            }
-        };
-        let pause = self.plan.registered(frame, how);
-        if how != Registration::Done {
-            self.tally.adverts_failed += 1;
-            let error = fault.map(tracing::field::display);
-            tracing::warn!(error, retry = ?pause, "cannot broadcast");
-        }
-        if let Some(pause) = pause {
-            self.alarms.set(Alarm::Advert, pause);
-        }
-    }
-
-    fn gone(&mut self, seen: bool) {
-        let (most, patience) = self.leaving;
-        match seen {
-            true => {
-                self.set_active(most);
-                self.plan.gone();
-            }
-            false if patience == LEAVE => {
-                tracing::warn!("BlueZ does not drop our advert; leaving its connection");
-                self.leaving = (most, LINGER);
-                self.plan.renew();
-            }
-            false => {
-                tracing::error!("adverts of BlueZ did not become fewer; ours may still be aired");
-                self.plan.gone();
-            }
-        }
-    }
-
-    fn set_active(&mut self, active: u8) {
-        if let Some(facts) = self.facts_mut() {
-            facts.active = Some(active);
-        }
-    }
-
-    fn facts_mut(&mut self) -> Option<&mut super::Facts> {
-        self.link.as_mut()?.facts_mut(self.chosen.as_ref()?)
-    }
+/// What the kernel says of an adapter's privacy; none if it does not say.
+async fn ask(kernel: &dyn Kernel, adapter: &str) -> Option<Privacy> {
+    let told = kernel.privacy(adapter).await;
+    told.inspect_err(|error| tracing::warn!(%error, "cannot see whether privacy is on"))
+        .ok()
 }

@@ -1,8 +1,25 @@
 //! The plan, told what BlueZ would do.
 
-use proptest::prelude::*;
+mod street;
 
 use super::*;
+
+const BROADCAST: Condition = Condition {
+    fitness: Fitness {
+        can_air: true,
+        can_carry: false,
+        hold: Duration::ZERO,
+    },
+    connectable: false,
+};
+
+const CONNECTABLE: Condition = Condition {
+    fitness: Fitness {
+        can_carry: true,
+        ..BROADCAST.fitness
+    },
+    connectable: true,
+};
 
 fn frame(byte: u8) -> Frame {
     Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))
@@ -10,7 +27,7 @@ fn frame(byte: u8) -> Frame {
 
 fn up() -> Plan {
     let mut plan = Plan::default();
-    plan.see(Some(true));
+    plan.see(Some(BROADCAST));
     plan.said().for_each(drop);
     plan
 }
@@ -35,6 +52,13 @@ fn carry_out(plan: &mut Plan, controller: Controller) -> Vec<Step> {
                 plan.registered(frame, Registration::Done);
             }
             Step::ConfirmGone => plan.gone(),
+            Step::Serve => {
+                plan.serving(true);
+            }
+            Step::Part => {
+                plan.parted();
+                plan.occupy(false);
+            }
             Step::Verify => plan.verified(true),
             Step::Renew => plan.renewed(),
         }
@@ -46,7 +70,7 @@ fn airing(controller: Controller) -> Plan {
     let mut plan = up();
     plan.order(Order::Air(frame(1)));
     carry_out(&mut plan, controller);
-    assert_eq!(plan.advert(), Advert::Airing(frame(1).tcn));
+    assert_eq!(plan.advert(), Advert::Airing(frame(1)));
     plan.said().for_each(drop);
     plan
 }
@@ -112,15 +136,6 @@ fn a_restart_leaves_the_advert_alone() {
 }
 
 #[test]
-fn pauses_double_up_to_a_minute() {
-    let mut retry = Retry::default();
-    let pauses: Vec<_> = (0..9).map(|_| retry.fail().as_secs()).collect();
-    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-    retry.succeed();
-    assert_eq!(retry.fail().as_secs(), 1);
-}
-
-#[test]
 fn a_legacy_controller_refused_keeps_silent_then_listens_between_tries() {
     let mut plan = up();
     plan.order(Order::Air(frame(1)));
@@ -171,28 +186,29 @@ fn a_doubtful_advert_is_burnt_and_waited_out() {
     plan.registered(frame(1), Registration::Doubtful);
     let steps = carry_out(&mut plan, Controller::Legacy);
     assert_eq!(steps, [Step::Renew, Step::ConfirmGone, Step::StartScan]);
-    let tcn = frame(1).tcn;
-    assert_eq!(said(&mut plan), [format!("Withdrawn({tcn:?})")]);
+    let gone = frame(1);
+    assert_eq!(said(&mut plan), [format!("Withdrawn({gone:?})")]);
 }
 
 #[test]
 fn a_discoverable_adapter_is_left_and_listened_to() {
     let mut plan = airing(Controller::Extended);
-    plan.see(Some(false));
+    plan.see(Some(Condition::default()));
     assert_eq!(plan.advert(), Advert::Leaving, "the handle must go at once");
     assert_eq!(plan.next(), Some(Step::ConfirmGone));
     plan.gone();
     assert_eq!(plan.next(), None);
     assert!(plan.is_scanning());
-    plan.see(Some(true));
+    plan.see(Some(BROADCAST));
     assert_eq!(plan.next(), None, "an advert came back by itself");
-    let tcn = frame(1).tcn;
+    let up = |condition: Condition| format!("Up({:?})", condition.fitness);
+    let gone = frame(1);
     assert_eq!(
         said(&mut plan),
         [
-            format!("Withdrawn({tcn:?})"),
-            "Up { can_air: false }".to_owned(),
-            "Up { can_air: true }".to_owned()
+            format!("Withdrawn({gone:?})"),
+            up(Condition::default()),
+            up(BROADCAST)
         ]
     );
 }
@@ -219,7 +235,7 @@ fn a_connection_replaced_does_not_forget_what_was_ordered() {
     plan.scan_stopped();
     plan.renew();
     carry_out(&mut plan, Controller::Extended);
-    assert_eq!(plan.advert(), Advert::Airing(frame(2).tcn));
+    assert_eq!(plan.advert(), Advert::Airing(frame(2)));
 }
 
 #[test]
@@ -228,167 +244,90 @@ fn an_advert_registered_too_late_is_cleared_when_the_adapter_is_back() {
     plan.order(Order::Air(frame(1)));
     plan.see(None);
     plan.registered_late();
-    plan.see(Some(true));
+    plan.see(Some(BROADCAST));
     plan.order(Order::Air(frame(2)));
     let steps = carry_out(&mut plan, Controller::Legacy);
     assert_eq!(steps[..1], [Step::ConfirmGone]);
 }
 
-/// What may happen to a plan, and how BlueZ may answer.
-#[derive(Clone, Copy, Debug)]
-enum Happening {
-    Order(u8),
-    See(Option<bool>),
-    Work(u8),
-    Resume,
-    Restart,
-    ScanEnds,
-    Doubt,
-    Forget,
+/// On the air, and others can connect.
+fn reachable() -> Plan {
+    let mut plan = Plan::default();
+    plan.see(Some(CONNECTABLE));
+    plan.order(Order::Air(frame(1)));
+    let steps = carry_out(&mut plan, Controller::Extended);
+    let (scan, register) = (Step::StartScan, Step::Register(frame(1)));
+    assert_eq!(steps, [Step::Inspect, Step::Serve, scan, register]);
+    plan.said().for_each(drop);
+    plan
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
-    prop_oneof![
-        2 => any::<u8>().prop_map(Happening::Order),
-        1 => any::<Option<bool>>().prop_map(Happening::See),
-        12 => any::<u8>().prop_map(Happening::Work),
-        2 => Just(Happening::Resume),
-        1 => Just(Happening::Restart),
-        1 => Just(Happening::ScanEnds),
-        1 => Just(Happening::Doubt),
-        1 => Just(Happening::Forget),
-    ]
+#[test]
+fn a_frame_is_swapped_while_listening_goes_on() {
+    let mut plan = reachable();
+    let swapped = Frame::carried(frame(2).tcn, frame(1).carrier_id());
+    plan.order(Order::Swap(swapped));
+    assert_eq!(plan.advert(), Advert::Leaving, "the handle must go at once");
+    assert_eq!(plan.telling(), Some(Some(frame(1).tcn)), "our own is told");
+    let steps = carry_out(&mut plan, Controller::Extended);
+    assert_eq!(steps, [Step::ConfirmGone, Step::Register(swapped)]);
+    assert_eq!(said(&mut plan), [format!("Aired({swapped:?})")]);
 }
 
-/// A BlueZ that answers as it likes, and what must hold whatever it does.
-#[derive(Default)]
-struct Street {
-    plan: Plan,
-    legacy: bool,
-    frames: u8,
-    burnt: Vec<Frame>,
-    rests: usize,
-    rested: usize,
+#[test]
+fn a_swap_without_an_epoch_is_nothing() {
+    let mut plan = up();
+    plan.order(Order::Listen);
+    carry_out(&mut plan, Controller::Extended);
+    plan.order(Order::Swap(frame(2)));
+    assert_eq!(carry_out(&mut plan, Controller::Extended), []);
 }
 
-impl Street {
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Order(kind) => self.order(kind),
-            Happening::See(now) => self.plan.see(now),
-            Happening::Work(answer) if self.plan.is_up() => self.work(answer),
-            Happening::Work(_) => {}
-            Happening::Resume => {
-                self.plan.resume_advert();
-                self.plan.resume_scan();
-            }
-            Happening::Restart => self.plan.restart_due(),
-            Happening::ScanEnds if self.plan.is_scanning() => {
-                self.plan.scan_failed();
-            }
-            Happening::ScanEnds => {}
-            Happening::Doubt => self.plan.doubt(),
-            Happening::Forget => {
-                self.plan.see(None);
-                self.plan.forget();
-            }
-        }
-        self.listen();
-    }
-
-    fn order(&mut self, kind: u8) {
-        self.plan.order(match kind % 3 {
-            0 => {
-                self.rests += 1;
-                Order::Rest
-            }
-            1 => Order::Listen,
-            _ => {
-                self.frames = self.frames.wrapping_add(1);
-                Order::Air(frame(self.frames))
-            }
-        });
-    }
-
-    fn work(&mut self, answer: u8) {
-        let Some(step) = self.plan.next() else {
-            return;
-        };
-        match step {
-            Step::Inspect => self.plan.inspected(if self.legacy {
-                Controller::Legacy
-            } else {
-                Controller::Extended
-            }),
-            Step::StartScan if answer.is_multiple_of(4) => {
-                self.plan.scan_failed();
-            }
-            Step::StartScan => {
-                assert!(!self.plan.is_scanning());
-                self.plan.scan_started();
-            }
-            Step::StopScan => self.plan.scan_stopped(),
-            Step::Register(frame) => self.register(frame, answer),
-            Step::ConfirmGone if answer.is_multiple_of(4) => self.plan.renew(),
-            Step::ConfirmGone => self.plan.gone(),
-            Step::Verify => self.plan.verified(answer.is_multiple_of(2)),
-            Step::Renew => self.plan.renewed(),
-        }
-    }
-
-    fn register(&mut self, frame: Frame, answer: u8) {
-        assert!(!self.burnt.contains(&frame), "aired twice");
-        assert_eq!(self.plan.advert(), Advert::Absent, "two at once");
-        assert!(
-            !(self.legacy && self.plan.is_scanning()),
-            "would be refused"
-        );
-        let how = match answer % 3 {
-            0 => Registration::Refused,
-            1 => Registration::Doubtful,
-            _ => Registration::Done,
-        };
-        if how != Registration::Refused {
-            self.burnt.push(frame);
-        }
-        self.plan.registered(frame, how);
-    }
-
-    fn listen(&mut self) {
-        let silent = !self.plan.is_scanning() && self.plan.advert() == Advert::Absent;
-        let up = self.plan.is_up();
-        for event in self.plan.said() {
-            if matches!(event, Event::Rested) {
-                self.rested += 1;
-                assert!(silent || !up, "rested on the air");
-            }
-        }
-        assert!(self.rested <= self.rests, "rested unasked");
-    }
+#[test]
+fn who_connects_has_the_advert_registered_anew() {
+    let mut plan = reachable();
+    plan.occupy(true);
+    plan.refresh();
+    let steps = carry_out(&mut plan, Controller::Extended);
+    assert_eq!(steps, [Step::ConfirmGone, Step::Register(frame(1))]);
 }
 
-proptest! {
-    #[test]
-    fn whatever_bluez_does_no_number_is_aired_twice_and_every_rest_is_answered(
-        legacy: bool,
-        happenings in prop::collection::vec(happening(), 0..120),
-    ) {
-        let mut street = Street { legacy, ..Street::default() };
-        street.happen(Happening::See(Some(true)));
-        for happening in happenings {
-            street.happen(happening);
-        }
-        street.happen(Happening::See(Some(true)));
-        street.happen(Happening::Order(0));
-        for _ in 0..20 {
-            street.happen(Happening::Work(1));
-        }
-        prop_assert_eq!(street.rested, street.rests);
-        street.happen(Happening::Order(2));
-        for _ in 0..20 {
-            street.happen(Happening::Work(14));
-        }
-        let last = frame(street.frames);
-        prop_assert_eq!(street.plan.advert(), Advert::Airing(last.tcn));
-    }
+#[test]
+fn who_is_connected_is_sent_away_before_another_number_is_told() {
+    let mut plan = reachable();
+    plan.occupy(true);
+    plan.order(Order::Rest);
+    assert_eq!(plan.telling(), None);
+    let steps = carry_out(&mut plan, Controller::Extended);
+    assert_eq!(steps, [Step::StopScan, Step::ConfirmGone, Step::Part]);
+    assert_eq!(said(&mut plan), ["Rested"]);
+}
+
+#[test]
+fn nothing_is_aired_while_the_server_is_refused() {
+    let mut plan = Plan::default();
+    plan.see(Some(CONNECTABLE));
+    plan.order(Order::Air(frame(1)));
+    plan.inspected(Controller::Extended);
+    assert_eq!(plan.next(), Some(Step::Serve));
+    assert!(plan.serving(false).is_some());
+    assert_eq!(plan.next(), Some(Step::StartScan));
+    plan.scan_started();
+    assert_eq!(plan.next(), None);
+    assert!(plan.is_unreachable());
+    plan.resume_serve();
+    let steps = carry_out(&mut plan, Controller::Extended);
+    assert_eq!(steps, [Step::Serve, Step::Register(frame(1))]);
+}
+
+#[test]
+fn privacy_lost_takes_the_advert_off_the_air() {
+    let mut plan = reachable();
+    plan.see(Some(BROADCAST));
+    assert_eq!(plan.advert(), Advert::Leaving);
+    assert_eq!(said(&mut plan).len(), 2);
+    plan.see(Some(CONNECTABLE));
+    plan.order(Order::Air(frame(2)));
+    let steps = carry_out(&mut plan, Controller::Extended);
+    assert!(steps.contains(&Step::Serve), "{steps:?}");
 }

@@ -1,0 +1,263 @@
+//! The numbers of others that we carry, and whose turn on the air it is.
+//!
+//! An iPhone in the background cannot broadcast its number; it writes it to
+//! whoever can, and that one airs it in its place. There is one advert, so it
+//! is shared by time: our own frame for a slot, then one that is carried, then
+//! our own again. Every frame ends in the first four bytes of our own number,
+//! so that whoever hears it knows a carrier from an owner, and so that an iPhone
+//! writes once in each of our epochs: it takes new bytes for a new carrier.
+//! By the same bytes all that is carried in one epoch is known to come from one
+//! radio, and a number carried through two would link them: so all of them are
+//! dropped when ours changes.
+//!
+//! Whoever can write can also lie. A writer is carried with one number at a
+//! time, may tell [`MOST_A_WRITER`] in an epoch, and all writers share
+//! [`MOST`] places, for [`STAY`] each: the writer may have left by then. A full
+//! list takes nobody, rather than have newcomers drive out who is there.
+//!
+//! Clients: tcn-client-ios ea25cb0, `shortTemporaryIdentifiers`;
+//! tcn-client-android 7d48399, `TcnBluetoothManager.kt`, the advertising queue.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::{Moment, Sighting, Writer};
+use crate::protocol::TemporaryContactNumber;
+use crate::protocol::beacon::Frame;
+
+/// Numbers carried at once: at a slot of 20 s and ours between two of them,
+/// each then has its turn about once in 20 minutes, that is hardly ever.
+pub(super) const MOST: usize = 32;
+
+/// Numbers one writer may tell while one number of ours is on the air. An
+/// iPhone tells one.
+pub(super) const MOST_A_WRITER: u8 = 4;
+
+/// Writers remembered; more are not listened to until our number changes.
+const MOST_WRITERS: usize = 256;
+
+/// How long a number is carried after it was written.
+pub(super) const STAY: Duration = Duration::from_secs(5 * 60);
+
+/// The weakest signal of a writer, in dBm, whose number is carried: who is heard
+/// any weaker is not with those who hear us.
+const WEAKEST: i16 = -90;
+
+/// What is on the air in an epoch, and until when it has its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) frame: Frame,
+    pub(super) ends: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Bridge {
+    /// The next one first.
+    carried: VecDeque<Carried>,
+    /// Numbers that each told in this epoch.
+    writers: BTreeMap<Writer, u8>,
+}
+
+#[derive(Debug)]
+struct Carried {
+    tcn: TemporaryContactNumber,
+    writer: Writer,
+    until: Duration,
+}
+
+impl Bridge {
+    /// Whether a writer may tell one more number in this epoch; counts it.
+    pub(super) fn admits(&mut self, writer: Writer) -> bool {
+        if self.writers.len() >= MOST_WRITERS && !self.writers.contains_key(&writer) {
+            return false;
+        }
+        let told = self.writers.entry(writer).or_insert(0);
+        let admitted = *told < MOST_A_WRITER;
+        *told += u8::from(admitted);
+        admitted
+    }
+
+    /// Carries a number from now on, in place of the one that the same writer
+    /// told before, by the carrier whose frame `own` is.
+    pub(super) fn carry(&mut self, now: Moment, own: Frame, told: Sighting, writer: Writer) {
+        // Carried by us, it would look like a number of our own.
+        let taken_for_ours = !Frame::carried(told.tcn, own.carrier_id()).is_bridged();
+        if taken_for_ours || told.rssi.is_some_and(|rssi| rssi < WEAKEST) {
+            return;
+        }
+        self.carried
+            .retain(|carried| carried.writer != writer && carried.tcn != told.tcn);
+        if self.carried.len() < MOST {
+            self.carried.push_back(Carried {
+                tcn: told.tcn,
+                writer,
+                until: now.boot + STAY,
+            });
+        }
+    }
+
+    /// Our own number changes: nothing of the epoch before is carried on, and
+    /// nobody of it remembered.
+    pub(super) fn flush(&mut self) {
+        self.carried.clear();
+        self.writers.clear();
+    }
+
+    /// When the turn of the frame on the air is over; none while nothing else
+    /// waits for it.
+    pub(super) fn turn_ends(&self, own: Frame, slot: &Slot) -> Option<Duration> {
+        (slot.frame != own || !self.carried.is_empty()).then_some(slot.ends)
+    }
+
+    /// Whose turn is next: our own frame after each carried one, unless it says
+    /// nothing, as a relay's.
+    pub(super) fn next(&mut self, now: Moment, own: Frame, on_air: Frame) -> Frame {
+        self.carried.retain(|carried| now.boot < carried.until);
+        if on_air != own && own.tcn != TemporaryContactNumber::VACANT {
+            return own;
+        }
+        let Some(next) = self.carried.pop_front() else {
+            return own;
+        };
+        let frame = Frame::carried(next.tcn, own.carrier_id());
+        self.carried.push_back(next);
+        frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::UnixTime;
+
+    fn at(seconds: u64) -> Moment {
+        Moment {
+            boot: Duration::from_secs(seconds),
+            wall: UnixTime(2_000_000_000),
+        }
+    }
+
+    fn number(byte: u8) -> TemporaryContactNumber {
+        TemporaryContactNumber::from_bytes([byte; 16])
+    }
+
+    fn told(byte: u8) -> Sighting {
+        Sighting {
+            tcn: number(byte),
+            bridged: false,
+            rssi: None,
+        }
+    }
+
+    const OWN: Frame = Frame::own(TemporaryContactNumber::from_bytes([0xaa; 16]));
+
+    fn carrying(numbers: &[u8]) -> Bridge {
+        let mut bridge = Bridge::default();
+        for byte in numbers {
+            bridge.carry(at(0), OWN, told(*byte), Writer((*byte).into()));
+        }
+        bridge
+    }
+
+    /// The first bytes of what has its turn, one after another.
+    fn turns(bridge: &mut Bridge, own: Frame, now: u64, count: usize) -> Vec<u8> {
+        let mut on_air = own;
+        std::iter::repeat_with(|| {
+            on_air = bridge.next(at(now), own, on_air);
+            assert_eq!(on_air.carrier_id(), own.carrier_id());
+            on_air.tcn.as_bytes()[0]
+        })
+        .take(count)
+        .collect()
+    }
+
+    #[test]
+    fn our_own_number_has_every_other_turn() {
+        let mut bridge = carrying(&[1, 2]);
+        assert_eq!(turns(&mut bridge, OWN, 1, 6), [1, 0xaa, 2, 0xaa, 1, 0xaa]);
+    }
+
+    #[test]
+    fn a_relay_has_no_turn_of_its_own_while_it_carries() {
+        let mut bridge = carrying(&[1, 2]);
+        let vacant = Frame::vacant([9; 4]);
+        assert_eq!(turns(&mut bridge, vacant, 1, 4), [1, 2, 1, 2]);
+        let end = STAY.as_secs();
+        assert_eq!(turns(&mut bridge, vacant, end, 2), [0, 0]);
+    }
+
+    #[test]
+    fn nothing_is_carried_past_its_stay_or_past_a_flush() {
+        let end = STAY.as_secs();
+        let mut bridge = carrying(&[1]);
+        assert_eq!(turns(&mut bridge, OWN, end - 1, 1), [1]);
+        assert_eq!(turns(&mut bridge, OWN, end, 2), [0xaa, 0xaa]);
+        let mut bridge = carrying(&[1, 2]);
+        bridge.flush();
+        assert_eq!(turns(&mut bridge, OWN, 1, 2), [0xaa, 0xaa]);
+        let slot = Slot {
+            frame: OWN,
+            ends: at(5).boot,
+        };
+        assert_eq!(bridge.turn_ends(OWN, &slot), None);
+    }
+
+    #[test]
+    fn a_writer_is_carried_with_the_last_of_four_numbers_at_most() {
+        let mut bridge = Bridge::default();
+        let admitted: Vec<u8> = (1..=200)
+            .filter(|byte| {
+                bridge.admits(Writer(7)) && {
+                    bridge.carry(at(0), OWN, told(*byte), Writer(7));
+                    true
+                }
+            })
+            .collect();
+        assert_eq!(admitted, [1, 2, 3, 4]);
+        assert_eq!(turns(&mut bridge, OWN, 1, 4), [4, 0xaa, 4, 0xaa]);
+        bridge.flush();
+        assert!(bridge.admits(Writer(7)), "a new epoch, a new allowance");
+    }
+
+    #[test]
+    fn a_crowd_of_writers_is_bounded_and_drives_nobody_out() {
+        let mut bridge = carrying(&[1]);
+        for writer in 1000..100_000 {
+            if bridge.admits(Writer(writer)) {
+                let mut bytes = [3; 16];
+                bytes[..8].copy_from_slice(&writer.to_be_bytes());
+                let told = Sighting {
+                    tcn: TemporaryContactNumber::from_bytes(bytes),
+                    bridged: false,
+                    rssi: None,
+                };
+                bridge.carry(at(0), OWN, told, Writer(writer));
+            }
+        }
+        assert_eq!(
+            (bridge.carried.len(), bridge.writers.len()),
+            (MOST, MOST_WRITERS)
+        );
+        assert_eq!(turns(&mut bridge, OWN, 1, 1), [1]);
+    }
+
+    #[test]
+    fn the_faint_and_those_who_pose_as_us_are_not_carried() {
+        let mut bridge = Bridge::default();
+        for (rssi, byte) in [(-91, 1), (-90, 2)] {
+            let told = Sighting {
+                rssi: Some(rssi),
+                ..told(byte)
+            };
+            bridge.carry(at(0), OWN, told, Writer(byte.into()));
+        }
+        let mut posing = [3; 16];
+        posing[..4].copy_from_slice(&OWN.carrier_id());
+        let posing = Sighting {
+            tcn: TemporaryContactNumber::from_bytes(posing),
+            ..told(0)
+        };
+        bridge.carry(at(0), OWN, posing, Writer(3));
+        assert_eq!(turns(&mut bridge, OWN, 1, 3), [2, 0xaa, 2]);
+    }
+}

@@ -1,0 +1,144 @@
+//! One visit to a peer: connect, read its number, disconnect.
+//!
+//! This is the one thing btleplug does here. It asks only about the device it
+//! visits, where bluer reads the whole object tree; its scan, on the other hand,
+//! would power the adapter on and search for all kinds of devices, and is never
+//! started. A trait stands before it, so that the rest can be tried without a
+//! peer.
+//!
+//! A connection shows the device's own address unless the kernel's privacy is
+//! on; nobody calls this before that was seen.
+//!
+//! BlueZ: doc/org.bluez.Device.rst `Connect`, doc/org.bluez.GattCharacteristic.rst
+//! `ReadValue`.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bluez_async::DeviceId;
+use btleplug::api::{Central as _, Manager as _, Peripheral as _};
+use btleplug::platform::{Adapter, Manager, Peripheral, PeripheralId};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use thiserror::Error;
+use tokio::sync::Mutex;
+use tokio::time;
+
+use crate::protocol::beacon::CHARACTERISTIC_UUID;
+
+/// For all of a visit; an iPhone gives its own visits as much.
+/// tcn-client-ios ea25cb0, `TCNBluetoothServiceImpl.swift`.
+const BUDGET: Duration = Duration::from_secs(8);
+
+/// For the end of it, which also ends an attempt to connect.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Connects to others, reads their number and disconnects.
+pub trait Central: Send + Sync {
+    /// The value of the characteristic of the peer with this address, most
+    /// significant byte first, that this adapter (`hci0`) has just heard. The
+    /// connection is gone when the future is done, and the future is done within
+    /// twelve seconds.
+    fn read<'a>(
+        &'a self,
+        adapter: &'a str,
+        peer: [u8; 6],
+    ) -> BoxFuture<'a, Result<Vec<u8>, VisitError>>;
+
+    /// The bus is another one than before.
+    fn renew(&self);
+}
+
+/// Why a visit brought nothing. None of these names the peer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum VisitError {
+    /// BlueZ cannot be asked, or does not know the peer any more.
+    #[error("BlueZ does not know the peer")]
+    Unknown(#[source] Box<dyn Error + Send + Sync>),
+    /// No connection, no service, or no answer to the read.
+    #[error("the peer did not let itself be read")]
+    Unread(#[source] Box<dyn Error + Send + Sync>),
+    /// It has no characteristic of ours.
+    #[error("the peer has no such characteristic")]
+    NotOurs,
+    /// It took too long.
+    #[error("the peer did not answer in time")]
+    Late,
+}
+
+/// The real one.
+#[derive(Debug, Default)]
+pub(super) struct Btleplug {
+    /// Any adapter of BlueZ's: what it is asked for is the connection behind it.
+    door: Mutex<Option<Adapter>>,
+}
+
+impl Central for Btleplug {
+    fn read<'a>(
+        &'a self,
+        adapter: &'a str,
+        peer: [u8; 6],
+    ) -> BoxFuture<'a, Result<Vec<u8>, VisitError>> {
+        async move {
+            let peer = self.peer(adapter, peer).await?;
+            let read = time::timeout(BUDGET, read(&peer)).await;
+            // Also ends a connection that is only being made. If it fails, there
+            // is none.
+            let _ = time::timeout(FAREWELL, peer.disconnect()).await;
+            read.unwrap_or(Err(VisitError::Late))
+        }
+        .boxed()
+    }
+
+    fn renew(&self) {
+        if let Ok(mut door) = self.door.try_lock() {
+            *door = None;
+        }
+    }
+}
+
+impl Btleplug {
+    async fn peer(&self, adapter: &str, address: [u8; 6]) -> Result<Peripheral, VisitError> {
+        let address = address.map(|byte| format!("{byte:02X}")).join("_");
+        let id: DeviceId = format!("{adapter}/dev_{address}")
+            .parse()
+            .map_err(unknown)?;
+        let mut door = self.door.lock().await;
+        let open = match door.take() {
+            Some(open) => open,
+            None => open().await?,
+        };
+        let peer = open.peripheral(&PeripheralId::from(id)).await;
+        *door = Some(open);
+        peer.map_err(unknown)
+    }
+}
+
+async fn open() -> Result<Adapter, VisitError> {
+    let manager = Manager::new().await.map_err(unknown)?;
+    let adapters = manager.adapters().await.map_err(unknown)?;
+    adapters.into_iter().next().ok_or_else(|| {
+        let none = btleplug::Error::DeviceNotFound;
+        unknown(none)
+    })
+}
+
+async fn read(peer: &Peripheral) -> Result<Vec<u8>, VisitError> {
+    peer.connect().await.map_err(unread)?;
+    peer.discover_services().await.map_err(unread)?;
+    let characteristic = peer
+        .characteristics()
+        .into_iter()
+        .find(|characteristic| characteristic.uuid.as_u128() == CHARACTERISTIC_UUID)
+        .ok_or(VisitError::NotOurs)?;
+    peer.read(&characteristic).await.map_err(unread)
+}
+
+fn unknown(error: impl Error + Send + Sync + 'static) -> VisitError {
+    VisitError::Unknown(Box::new(error))
+}
+
+fn unread(error: impl Error + Send + Sync + 'static) -> VisitError {
+    VisitError::Unread(Box::new(error))
+}

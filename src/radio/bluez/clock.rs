@@ -1,0 +1,25 @@
+//! The radio's own clock, for what it schedules: visits, and how long a
+//! controller keeps its address. It stands still in suspend, as the kernel's
+//! Bluetooth timers do, and nothing of it leaves the room.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Time since the radio was started.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the kernel's timers, which are awaited here, stand still in suspend too"
+    )]
+    pub(super) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}

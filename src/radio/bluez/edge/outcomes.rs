@@ -1,0 +1,303 @@
+//! What follows from the outcome of a step.
+
+use std::time::Duration;
+
+use bluer::Address;
+use bluer::adv::AdvertisementHandle;
+use bluer::gatt::local::ApplicationHandle;
+
+use crate::protocol::TemporaryContactNumber;
+use crate::protocol::beacon::Frame;
+
+use super::super::super::mgmt::Privacy;
+use super::super::Fault;
+use super::super::advert::Refusal;
+use super::super::alarm::Alarm;
+use super::super::central::VisitError;
+use super::super::discovery::{Discovery, RSSI_UNKNOWN};
+use super::super::reconcile::Registration;
+use super::super::session::{Advertising, Survey};
+use super::super::visitors::Doings;
+use super::{Edge, LEAVE, LINGER, Outcome, Remains};
+
+impl Edge {
+    /// Takes note of what a step came to.
+    pub(super) fn conclude(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Watching(Ok((bus, present))) => {
+                self.connect_retry.succeed();
+                self.bus = Some(bus);
+                self.present = present;
+            }
+            Outcome::Linked(Ok(link)) => {
+                self.connect_retry.succeed();
+                self.link = Some(link);
+            }
+            Outcome::Watching(Err(fault)) | Outcome::Linked(Err(fault)) => self.unlinked(&fault),
+            Outcome::Surveyed(name, result) => self.surveyed(name, result),
+            Outcome::Advertising(name, found) => self.advertising_read(&name, found),
+            Outcome::Asked(name, privacy) => self.privacy_told(&name, privacy),
+            Outcome::Inspected(Ok(controller), privacy) => {
+                self.plan.inspected(controller);
+                if let (Some(privacy), Some(name)) = (privacy, self.chosen.clone()) {
+                    self.privacy_told(&name, privacy);
+                }
+            }
+            Outcome::Served(result) => self.serving(result),
+            Outcome::Parted(addresses) => {
+                self.visitors.sent_away(&addresses);
+                self.plan.parted();
+            }
+            Outcome::Visited(address, took, read) => self.visited(address, took, read),
+            Outcome::Inspected(Err(fault), _) | Outcome::Verified(Err(fault)) => {
+                tracing::warn!(error = %fault, "BlueZ does not tell; connecting anew");
+                self.lose_link();
+                self.unlinked(&fault);
+            }
+            Outcome::ScanStarted(result) => self.scan_started(result),
+            Outcome::ScanStopped(result) => {
+                self.plan.scan_stopped();
+                if let Err(fault) = result {
+                    tracing::warn!(error = %fault, "discovery may go on; connecting anew");
+                    self.plan.renew();
+                }
+            }
+            Outcome::Registered(frame, result) => self.registered(frame, result),
+            Outcome::Gone(result) => self.gone(result.unwrap_or_else(|fault| {
+                tracing::warn!(error = %fault, "cannot see our advert go");
+                false
+            })),
+            Outcome::Verified(Ok(active)) => self.plan.verified(active > 0),
+            Outcome::Renewed(Ok(link)) => {
+                self.link = Some(link);
+                self.plan.renewed();
+            }
+            Outcome::Renewed(Err(fault)) => {
+                self.lose_link();
+                self.unlinked(&fault);
+            }
+        }
+    }
+
+    /// The same, when the adapter went down meanwhile: what came of it belongs
+    /// to nobody any more.
+    pub(super) fn conclude_late(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Registered(_, Ok((handle, active))) => {
+                self.advert = Some(handle);
+                self.set_active(active);
+                self.plan.registered_late();
+            }
+            Outcome::Registered(_, Err(Refusal::Doubtful { before, .. })) => {
+                self.leaving = (before, LINGER);
+                self.plan.registered_late();
+                self.plan.renew();
+            }
+            Outcome::Registered(_, Err(Refusal::Discoverable | Refusal::Refused(_)))
+            | Outcome::ScanStarted(Ok(_)) => {}
+            Outcome::ScanStarted(Err(_)) => self.plan.renew(),
+            outcome @ (Outcome::Watching(_)
+            | Outcome::Linked(_)
+            | Outcome::Surveyed(..)
+            | Outcome::Advertising(..)
+            | Outcome::Asked(..)
+            | Outcome::Inspected(..)
+            | Outcome::Served(_)
+            | Outcome::Parted(_)
+            | Outcome::Visited(..)
+            | Outcome::ScanStopped(_)
+            | Outcome::Gone(_)
+            | Outcome::Verified(_)
+            | Outcome::Renewed(_)) => self.conclude(outcome),
+        }
+    }
+
+    /// What a step of another generation brought must not be dropped yet.
+    pub(super) fn put_aside(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Registered(_, Ok((handle, _))) => {
+                self.remains.push(Remains::Advert { _handle: handle });
+            }
+            Outcome::ScanStarted(Ok(discovery)) => {
+                self.remains.push(Remains::Discovery { _handle: discovery });
+            }
+            Outcome::Linked(Ok(link)) | Outcome::Renewed(Ok(link)) => {
+                self.remains.push(Remains::Link { _link: link });
+            }
+            Outcome::Served(Ok((handle, ..))) => {
+                self.remains.push(Remains::Server { _handle: handle });
+            }
+            Outcome::Visited(..) => self.visiting = None,
+            Outcome::Watching(_)
+            | Outcome::Surveyed(..)
+            | Outcome::Advertising(..)
+            | Outcome::Asked(..)
+            | Outcome::Inspected(..)
+            | Outcome::Served(Err(_))
+            | Outcome::Parted(_)
+            | Outcome::ScanStopped(_)
+            | Outcome::Gone(_)
+            | Outcome::Verified(_)
+            | Outcome::Registered(_, Err(_))
+            | Outcome::ScanStarted(Err(_))
+            | Outcome::Linked(Err(_))
+            | Outcome::Renewed(Err(_)) => {}
+        }
+    }
+
+    fn surveyed(&mut self, name: String, result: Result<Survey, Fault>) {
+        if result.is_ok() {
+            self.survey_retry.succeed();
+        } else {
+            let pause = self.survey_retry.fail();
+            self.alarms.set(Alarm::Survey, pause);
+        }
+        if let Some(link) = &mut self.link {
+            link.surveyed(name, result);
+        }
+    }
+
+    fn privacy_told(&mut self, name: &str, privacy: Option<Privacy>) {
+        let link = self.link.as_mut();
+        if let Some(facts) = link.and_then(|link| link.facts_mut(name)) {
+            facts.privacy = Some(privacy);
+        }
+    }
+
+    fn serving(&mut self, result: Result<(ApplicationHandle, Doings, Vec<Address>), Fault>) {
+        let served = result.is_ok();
+        match result {
+            Ok((handle, doings, here)) => {
+                self.server = Some(handle);
+                self.visitors.watch(doings);
+                here.into_iter()
+                    .for_each(|address| self.visitors.came(address, false));
+            }
+            Err(fault) => tracing::warn!(error = %fault, "others cannot connect"),
+        }
+        if let Some(pause) = self.plan.serving(served) {
+            self.alarms.set(Alarm::Serve, pause);
+        }
+    }
+
+    fn visited(&mut self, address: Address, took: Duration, read: Result<Vec<u8>, VisitError>) {
+        self.visiting = None;
+        let number = read.map(|value| value.first_chunk().copied());
+        let tcn = match number {
+            Ok(Some(bytes)) => Some(TemporaryContactNumber::from_bytes(bytes)),
+            Ok(None) => None,
+            Err(error) => {
+                tracing::debug!(%error, "a phone was not read");
+                None
+            }
+        };
+        self.visits.visited(self.clock.now(), address, took, tcn);
+        if let Some(tcn) = tcn {
+            self.hear(tcn, RSSI_UNKNOWN);
+        }
+        // Connecting stops the kernel's scan until the next round of it.
+        self.plan.restart_due();
+    }
+
+    fn advertising_read(&mut self, name: &str, found: Option<Advertising>) {
+        if found.is_some() {
+            self.mute_retry.succeed();
+        } else {
+            let pause = self.mute_retry.fail();
+            self.alarms.set(Alarm::Mute, pause);
+        }
+        let link = self.link.as_mut();
+        if let Some(facts) = link.and_then(|link| link.facts_mut(name)) {
+            facts.advertising(found);
+        }
+    }
+
+    fn unlinked(&mut self, fault: &Fault) {
+        let pause = self.connect_retry.fail();
+        tracing::warn!(error = %fault, retry = ?pause, "no connection to BlueZ");
+        self.alarms.set(Alarm::Connect, pause);
+    }
+
+    fn scan_started(&mut self, result: Result<Discovery, Fault>) {
+        match result {
+            Ok(discovery) => {
+                self.discovery = Some(discovery);
+                if self.plan.scan_started() {
+                    self.tally.scan_restarts += 1;
+                }
+                let restart = self.options.discovery_restart;
+                self.alarms.set(Alarm::Restart, restart);
+            }
+            Err(fault) => {
+                let pause = self.plan.scan_failed();
+                tracing::warn!(error = %fault, retry = ?pause, "cannot listen");
+                self.alarms.set(Alarm::Scan, pause);
+                if let Fault::Silent { .. } = fault {
+                    self.plan.renew(); // BlueZ may start it after all
+                }
+            }
+        }
+    }
+
+    fn registered(&mut self, frame: Frame, result: Result<(AdvertisementHandle, u8), Refusal>) {
+        let (how, fault) = match result {
+            Ok((handle, active)) => {
+                self.tally.adverts_ok += 1;
+                self.advert = Some(handle);
+                self.set_active(active);
+                self.lockstep.registered(self.clock.now());
+                (Registration::Done, None)
+            }
+            Err(Refusal::Discoverable) => {
+                if let Some(facts) = self.facts_mut() {
+                    facts.discoverable = true;
+                }
+                return;
+            }
+            Err(Refusal::Refused(fault)) => (Registration::Refused, Some(fault)),
+            Err(Refusal::Doubtful { before, fault }) => {
+                self.leaving = (before, LINGER);
+                self.lockstep.registered(self.clock.now());
+                (Registration::Doubtful, fault)
+            }
+        };
+        let pause = self.plan.registered(frame, how);
+        if how != Registration::Done {
+            self.tally.adverts_failed += 1;
+            let error = fault.map(tracing::field::display);
+            tracing::warn!(error, retry = ?pause, "cannot broadcast");
+        }
+        if let Some(pause) = pause {
+            self.alarms.set(Alarm::Advert, pause);
+        }
+    }
+
+    fn gone(&mut self, seen: bool) {
+        let (most, patience) = self.leaving;
+        match seen {
+            true => {
+                self.set_active(most);
+                self.plan.gone();
+            }
+            false if patience == LEAVE => {
+                tracing::warn!("BlueZ does not drop our advert; leaving its connection");
+                self.leaving = (most, LINGER);
+                self.plan.renew();
+            }
+            false => {
+                tracing::error!("adverts of BlueZ did not become fewer; ours may still be aired");
+                self.plan.gone();
+            }
+        }
+    }
+
+    fn set_active(&mut self, active: u8) {
+        if let Some(facts) = self.facts_mut() {
+            facts.active = Some(active);
+        }
+    }
+
+    fn facts_mut(&mut self) -> Option<&mut super::Facts> {
+        self.link.as_mut()?.facts_mut(self.chosen.as_ref()?)
+    }
+}

@@ -1,0 +1,225 @@
+//! The plan in a street where BlueZ, the adapter and other people do as they like.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What may happen to a plan, and how BlueZ may answer.
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Order(u8),
+    See(Option<u8>),
+    Arrive,
+    Linger,
+    Work(u8),
+    Resume,
+    Restart,
+    ScanEnds,
+    Doubt,
+    Forget,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        2 => any::<u8>().prop_map(Happening::Order),
+        1 => any::<Option<u8>>().prop_map(Happening::See),
+        2 => Just(Happening::Arrive),
+        1 => Just(Happening::Linger),
+        12 => any::<u8>().prop_map(Happening::Work),
+        2 => Just(Happening::Resume),
+        1 => Just(Happening::Restart),
+        1 => Just(Happening::ScanEnds),
+        1 => Just(Happening::Doubt),
+        1 => Just(Happening::Forget),
+    ]
+}
+
+/// A BlueZ that answers as it likes, and what must hold whatever it does.
+#[derive(Default)]
+struct Street {
+    plan: Plan,
+    legacy: bool,
+    frames: u8,
+    /// Frames of epochs that are over, and those aired where nobody connects.
+    burnt: Vec<Frame>,
+    /// What the epoch ordered last may air.
+    epoch: Vec<Frame>,
+    /// Others can connect; then the server has to be there.
+    connectable: bool,
+    served: bool,
+    /// Somebody has been connected since before the last order.
+    old_visitor: bool,
+    visitor: bool,
+    rests: usize,
+    rested: usize,
+}
+
+impl Street {
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Order(kind) => self.order(kind),
+            Happening::See(now) => self.see(now.map(|kind| kind % 3)),
+            Happening::Arrive if self.connectable => {
+                self.visitor = true;
+                self.plan.occupy(true);
+                self.plan.refresh();
+            }
+            Happening::Arrive => {}
+            Happening::Linger => self.plan.part_due(),
+            Happening::Work(answer) if self.plan.is_up() => self.work(answer),
+            Happening::Work(_) => {}
+            Happening::Resume => {
+                self.plan.resume_advert();
+                self.plan.resume_scan();
+                self.plan.resume_serve();
+            }
+            Happening::Restart => self.plan.restart_due(),
+            Happening::ScanEnds if self.plan.is_scanning() => {
+                self.plan.scan_failed();
+            }
+            Happening::ScanEnds => {}
+            Happening::Doubt => self.plan.doubt(),
+            Happening::Forget => {
+                self.see(None);
+                self.plan.forget();
+                (self.served, self.visitor, self.old_visitor) = (false, false, false);
+            }
+        }
+        self.listen();
+    }
+
+    fn see(&mut self, kind: Option<u8>) {
+        let condition = kind.map(|kind| match kind {
+            0 => Condition::default(),
+            1 => BROADCAST,
+            _ => CONNECTABLE,
+        });
+        self.connectable = condition.is_some_and(|condition| condition.connectable);
+        self.served &= self.connectable;
+        self.plan.see(condition);
+    }
+
+    fn order(&mut self, kind: u8) {
+        if kind % 4 == 3 {
+            let Some(first) = self.epoch.first() else {
+                return;
+            };
+            let carried = TemporaryContactNumber::from_bytes([kind; 16]);
+            let swapped = Frame::carried(carried, first.carrier_id());
+            self.epoch.push(swapped);
+            return self.plan.order(Order::Swap(swapped));
+        }
+        self.burnt.append(&mut self.epoch);
+        self.old_visitor = self.visitor;
+        self.plan.order(match kind % 4 {
+            0 => {
+                self.rests += 1;
+                Order::Rest
+            }
+            1 => Order::Listen,
+            _ => {
+                self.frames = self.frames.wrapping_add(1);
+                self.epoch.push(frame(self.frames));
+                Order::Air(frame(self.frames))
+            }
+        });
+    }
+
+    fn work(&mut self, answer: u8) {
+        let Some(step) = self.plan.next() else {
+            return;
+        };
+        match step {
+            Step::Inspect => self.plan.inspected(if self.legacy {
+                Controller::Legacy
+            } else {
+                Controller::Extended
+            }),
+            Step::StartScan if answer.is_multiple_of(4) => {
+                self.plan.scan_failed();
+            }
+            Step::StartScan => {
+                assert!(!self.plan.is_scanning());
+                self.plan.scan_started();
+            }
+            Step::StopScan => self.plan.scan_stopped(),
+            Step::Register(frame) => self.register(frame, answer),
+            Step::ConfirmGone if answer.is_multiple_of(4) => self.plan.renew(),
+            Step::ConfirmGone => self.plan.gone(),
+            Step::Verify => self.plan.verified(answer.is_multiple_of(2)),
+            Step::Serve => {
+                assert!(self.connectable && !self.served);
+                self.served = !answer.is_multiple_of(4);
+                self.plan.serving(self.served);
+            }
+            Step::Part => {
+                (self.visitor, self.old_visitor) = (false, false);
+                self.plan.parted();
+                self.plan.occupy(false);
+            }
+            Step::Renew => {
+                self.served = false;
+                self.plan.renewed();
+            }
+        }
+    }
+
+    fn register(&mut self, frame: Frame, answer: u8) {
+        assert!(!self.burnt.contains(&frame), "aired twice");
+        assert!(self.epoch.contains(&frame), "never ordered");
+        assert!(!self.connectable || self.served, "nothing to connect for");
+        assert!(!self.old_visitor, "somebody sees both epochs");
+        assert_eq!(self.plan.advert(), Advert::Absent, "two at once");
+        assert!(
+            !(self.legacy && self.plan.is_scanning()),
+            "would be refused"
+        );
+        let how = match answer % 3 {
+            0 => Registration::Refused,
+            1 => Registration::Doubtful,
+            _ => Registration::Done,
+        };
+        if how == Registration::Doubtful || (how == Registration::Done && !self.connectable) {
+            self.burnt.push(frame);
+        }
+        self.plan.registered(frame, how);
+    }
+
+    fn listen(&mut self) {
+        let silent = !self.plan.is_scanning() && self.plan.advert() == Advert::Absent;
+        let up = self.plan.is_up();
+        for event in self.plan.said() {
+            if matches!(event, Event::Rested) {
+                self.rested += 1;
+                assert!(silent || !up, "rested on the air");
+            }
+        }
+        assert!(self.rested <= self.rests, "rested unasked");
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_bluez_does_no_number_is_aired_twice_and_every_rest_is_answered(
+        legacy: bool,
+        happenings in prop::collection::vec(happening(), 0..120),
+    ) {
+        let mut street = Street { legacy, ..Street::default() };
+        street.happen(Happening::See(Some(1)));
+        for happening in happenings {
+            street.happen(happening);
+        }
+        street.happen(Happening::See(Some(2)));
+        street.happen(Happening::Order(0));
+        for _ in 0..20 {
+            street.happen(Happening::Work(1));
+        }
+        prop_assert_eq!(street.rested, street.rests);
+        street.happen(Happening::Order(2));
+        for _ in 0..20 {
+            street.happen(Happening::Work(14));
+        }
+        let last = frame(street.frames);
+        prop_assert_eq!(street.plan.advert(), Advert::Airing(last));
+    }
+}

@@ -1,0 +1,328 @@
+//! What others connect for: one service with one characteristic, that tells our
+//! number and takes theirs.
+//!
+//! The [`Door`] decides who is told what. It is open while an epoch of ours is
+//! on the air, and tells the number of that epoch to whoever came in it: a peer
+//! that stays on from one epoch into the next would learn two numbers of one
+//! device. Nothing is told over BR/EDR, where the other side knows the device
+//! by its real address.
+//!
+//! A write of at least sixteen bytes at offset 0 is a number, as with the
+//! coalition's clients; what follows them is ignored.
+//!
+//! BlueZ: doc/org.bluez.GattCharacteristic.rst. Clients: tcn-client-ios ea25cb0,
+//! tcn-client-android 7d48399, `TcnBluetoothManager.kt`.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bluer::gatt::local::{
+    Application, ApplicationHandle, Characteristic, CharacteristicRead, CharacteristicWrite,
+    CharacteristicWriteMethod, LinkType, ReqError, Service,
+};
+use bluer::{Adapter, Address, Uuid};
+use futures::FutureExt;
+use tokio::sync::mpsc;
+
+use crate::protocol::TemporaryContactNumber;
+use crate::protocol::beacon::CHARACTERISTIC_UUID;
+
+use super::super::Peer;
+use super::advert::SERVICE;
+use super::{Fault, READ, call};
+
+/// `RegisterApplication` reads our objects one by one.
+const REGISTER: Duration = Duration::from_secs(15);
+
+/// Peers that used the characteristic and are not noticed yet.
+const KNOCKS: usize = 64;
+
+/// Somebody used the characteristic.
+#[derive(Debug)]
+pub(super) enum Knock {
+    Read(Address),
+    Told(Address, TemporaryContactNumber, Option<i16>),
+}
+
+/// Who is told what.
+#[derive(Debug)]
+pub(super) struct Door {
+    open: Mutex<Option<Epoch>>,
+    knocks: mpsc::Sender<Knock>,
+    names: RandomState,
+}
+
+/// While one epoch of ours is on the air.
+#[derive(Debug, PartialEq, Eq)]
+struct Epoch {
+    own: Option<TemporaryContactNumber>,
+    /// Connected since before it began.
+    veterans: BTreeSet<Address>,
+}
+
+impl Door {
+    /// A door that is closed, and where knocks are heard.
+    pub(super) fn new() -> (Arc<Self>, mpsc::Receiver<Knock>) {
+        let (knocks, heard) = mpsc::channel(KNOCKS);
+        let door = Self {
+            open: Mutex::new(None),
+            knocks,
+            names: RandomState::new(),
+        };
+        (Arc::new(door), heard)
+    }
+
+    /// Opens the door in an epoch, closes it between two. Only the first call
+    /// of an epoch says who is a veteran of those before.
+    pub(super) fn set(
+        &self,
+        telling: Option<Option<TemporaryContactNumber>>,
+        connected: impl FnOnce() -> BTreeSet<Address>,
+    ) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match telling {
+            None => *open = None,
+            Some(own) if open.as_ref().is_some_and(|epoch| epoch.own == own) => {}
+            Some(own) => {
+                let veterans = connected();
+                *open = Some(Epoch { own, veterans });
+            }
+        }
+    }
+
+    /// These were connected before anybody could come in this epoch.
+    pub(super) fn bar(&self, connected: &[Address]) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(epoch) = open.as_mut() {
+            epoch.veterans.extend(connected);
+        }
+    }
+
+    /// What tells this peer from others, while this process runs.
+    pub(super) fn name(&self, address: Address) -> Peer {
+        Peer(self.names.hash_one(address.0))
+    }
+
+    /// The answer to a read.
+    fn tell(
+        &self,
+        address: Address,
+        link: Option<LinkType>,
+        offset: u16,
+    ) -> Result<Vec<u8>, ReqError> {
+        let own = {
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            let epoch = open.as_ref().filter(|_| link != Some(LinkType::BrEdr));
+            epoch
+                .filter(|epoch| !epoch.veterans.contains(&address))
+                .and_then(|epoch| epoch.own)
+                .ok_or(ReqError::NotPermitted)?
+        };
+        let rest = own.as_bytes().get(usize::from(offset)..);
+        let rest = rest.ok_or(ReqError::InvalidOffset)?.to_vec();
+        // Full: whoever is slow to be noticed is noticed by the next one.
+        let _ = self.knocks.try_send(Knock::Read(address));
+        Ok(rest)
+    }
+
+    /// Takes what was written, if it is a number.
+    fn take(
+        &self,
+        value: &[u8],
+        link: Option<LinkType>,
+        offset: u16,
+    ) -> Result<TemporaryContactNumber, ReqError> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.is_none() || link == Some(LinkType::BrEdr) {
+            return Err(ReqError::NotPermitted);
+        }
+        if offset != 0 {
+            return Err(ReqError::InvalidOffset);
+        }
+        let number = value.first_chunk().ok_or(ReqError::InvalidValueLength)?;
+        Ok(TemporaryContactNumber::from_bytes(*number))
+    }
+
+    fn told(&self, knock: Knock) -> Result<(), ReqError> {
+        self.knocks.try_send(knock).map_err(|_| ReqError::Failed)
+    }
+}
+
+/// Offers the service on an adapter, for as long as the handle is held.
+pub(super) async fn serve(adapter: &Adapter, door: Arc<Door>) -> Result<ApplicationHandle, Fault> {
+    let service = Service {
+        uuid: SERVICE,
+        primary: true,
+        characteristics: vec![characteristic(adapter.clone(), door)],
+        ..Service::default()
+    };
+    let application = Application {
+        services: vec![service],
+        ..Application::default()
+    };
+    call(
+        "registering the GATT service",
+        REGISTER,
+        adapter.serve_gatt_application(application),
+    )
+    .await
+}
+
+fn characteristic(adapter: Adapter, door: Arc<Door>) -> Characteristic {
+    let teller = Arc::clone(&door);
+    let read = CharacteristicRead {
+        read: true,
+        fun: Box::new(move |request| {
+            let told = teller.tell(request.device_address, request.link, request.offset);
+            async move { told }.boxed()
+        }),
+        ..CharacteristicRead::default()
+    };
+    let write = CharacteristicWrite {
+        write: true,
+        method: CharacteristicWriteMethod::Fun(Box::new(move |value, request| {
+            let (adapter, door) = (adapter.clone(), Arc::clone(&door));
+            async move {
+                let number = door.take(&value, request.link, request.offset)?;
+                let address = request.device_address;
+                let rssi = signal(&adapter, address).await;
+                door.told(Knock::Told(address, number, rssi))
+            }
+            .boxed()
+        })),
+        ..CharacteristicWrite::default()
+    };
+    Characteristic {
+        uuid: Uuid::from_u128(CHARACTERISTIC_UUID),
+        read: Some(read),
+        write: Some(write),
+        ..Characteristic::default()
+    }
+}
+
+/// How strongly a peer was heard, if it broadcasts as well.
+async fn signal(adapter: &Adapter, address: Address) -> Option<i16> {
+    let device = adapter.device(address).ok()?;
+    call("reading RSSI", READ, device.rssi()).await.ok()?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANNA: Address = Address([0x4a; 6]);
+    const BEN: Address = Address([0x4b; 6]);
+    const LE: Option<LinkType> = Some(LinkType::Le);
+
+    fn number(byte: u8) -> TemporaryContactNumber {
+        TemporaryContactNumber::from_bytes([byte; 16])
+    }
+
+    fn nobody() -> BTreeSet<Address> {
+        BTreeSet::new()
+    }
+
+    fn open(door: &Door, byte: u8, veterans: &[Address]) {
+        door.set(None, nobody);
+        door.set(Some(Some(number(byte))), || {
+            veterans.iter().copied().collect()
+        });
+    }
+
+    fn refused(answer: &Result<Vec<u8>, ReqError>) -> bool {
+        matches!(answer, Err(ReqError::NotPermitted))
+    }
+
+    #[test]
+    fn the_number_of_the_epoch_is_told_from_the_offset_on() {
+        let (door, mut knocks) = Door::new();
+        assert!(refused(&door.tell(ANNA, LE, 0)), "closed");
+        open(&door, 7, &[]);
+        assert_eq!(door.tell(ANNA, LE, 0).unwrap(), [7; 16]);
+        assert_eq!(door.tell(ANNA, None, 0).unwrap(), [7; 16], "no ratchet");
+        assert_eq!(door.tell(ANNA, LE, 10).unwrap(), [7; 6]);
+        assert!(door.tell(ANNA, LE, 16).unwrap().is_empty());
+        let past = door.tell(ANNA, LE, 17);
+        assert!(matches!(past, Err(ReqError::InvalidOffset)));
+        assert!(matches!(knocks.try_recv(), Ok(Knock::Read(ANNA))));
+    }
+
+    #[test]
+    fn who_stays_from_one_epoch_into_the_next_is_told_one_number() {
+        let (door, _knocks) = Door::new();
+        open(&door, 1, &[]);
+        assert!(door.tell(ANNA, LE, 0).is_ok());
+        open(&door, 2, &[ANNA]);
+        assert!(refused(&door.tell(ANNA, LE, 0)));
+        assert_eq!(door.tell(BEN, LE, 0).unwrap(), [2; 16]);
+        // Said again within the epoch, it changes nothing.
+        door.set(Some(Some(number(2))), || BTreeSet::from([BEN]));
+        assert!(door.tell(BEN, LE, 0).is_ok() && refused(&door.tell(ANNA, LE, 0)));
+        door.bar(&[BEN]);
+        assert!(
+            refused(&door.tell(BEN, LE, 0)),
+            "there before the server was"
+        );
+    }
+
+    #[test]
+    fn nothing_is_told_where_the_real_address_is_known() {
+        let (door, _knocks) = Door::new();
+        open(&door, 1, &[]);
+        let classic = Some(LinkType::BrEdr);
+        assert!(refused(&door.tell(ANNA, classic, 0)));
+        let taken = door.take(&[9; 16], classic, 0);
+        assert!(matches!(taken, Err(ReqError::NotPermitted)));
+    }
+
+    #[test]
+    fn a_relay_tells_nothing_and_takes_what_it_is_told() {
+        let (door, _knocks) = Door::new();
+        door.set(Some(None), nobody);
+        assert!(refused(&door.tell(ANNA, LE, 0)));
+        assert_eq!(door.take(&[9; 16], LE, 0).unwrap(), number(9));
+    }
+
+    #[test]
+    fn only_sixteen_bytes_from_the_beginning_are_a_number() {
+        let (door, _knocks) = Door::new();
+        let closed = door.take(&[9; 16], LE, 0);
+        assert!(matches!(closed, Err(ReqError::NotPermitted)));
+        open(&door, 1, &[]);
+        for length in [0, 1, 15] {
+            let short = door.take(&[9; 16][..length], LE, 0);
+            assert!(
+                matches!(short, Err(ReqError::InvalidValueLength)),
+                "{length}"
+            );
+        }
+        let mut long = [9; 300];
+        long[16..].fill(0);
+        assert_eq!(door.take(&long, LE, 0).unwrap(), number(9));
+        let late = door.take(&[9; 16], LE, 1);
+        assert!(matches!(late, Err(ReqError::InvalidOffset)));
+    }
+
+    #[test]
+    fn a_thousand_knocks_are_bounded() {
+        let (door, knocks) = Door::new();
+        open(&door, 1, &[]);
+        let taken = (0..1000).filter(|_| door.told(Knock::Told(ANNA, number(3), None)).is_ok());
+        assert_eq!((taken.count(), knocks.len()), (KNOCKS, KNOCKS));
+    }
+
+    #[test]
+    fn peers_are_told_apart_and_their_addresses_kept() {
+        let (door, _knocks) = Door::new();
+        assert_eq!(door.name(ANNA), door.name(ANNA));
+        assert_ne!(door.name(ANNA), door.name(BEN));
+        let (other, _knocks) = Door::new();
+        assert_ne!(
+            door.name(ANNA),
+            other.name(ANNA),
+            "another process, another name"
+        );
+    }
+}

@@ -1,0 +1,451 @@
+//! Others connect to us, and we to them: who may, and what they are told.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tcnd::protocol::TemporaryContactNumber;
+use tcnd::protocol::beacon::Frame;
+use tcnd::radio::bluez::{Central, Kernel, Options, Surroundings, VisitError};
+use tcnd::radio::mgmt::{MgmtError, Privacy};
+use tcnd::radio::{AddressKind, Mode, Order, Trouble};
+use zbus::OwnedVariant;
+
+use super::bench::{Bench, frame, on_a_bus};
+use super::bluez::{Bluez, Device, Machine};
+
+/// A kernel that says what it is told to, and peers that answer.
+#[derive(Clone)]
+struct Played {
+    privacy: Arc<Mutex<Option<Privacy>>>,
+    answer: Arc<Mutex<Option<Vec<u8>>>>,
+    visits: Arc<Mutex<Vec<[u8; 6]>>>,
+}
+
+impl Played {
+    fn new(privacy: Option<Privacy>) -> Self {
+        Self {
+            privacy: Arc::new(Mutex::new(privacy)),
+            answer: Arc::default(),
+            visits: Arc::default(),
+        }
+    }
+
+    fn set(&self, privacy: Option<Privacy>) {
+        *self.privacy.lock().unwrap() = privacy;
+    }
+
+    fn visits(&self) -> usize {
+        self.visits.lock().unwrap().len()
+    }
+}
+
+impl Kernel for Played {
+    fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>> {
+        assert_eq!(adapter, "hci0");
+        let told = self.privacy.lock().unwrap().ok_or(MgmtError::Unavailable);
+        Box::pin(async move { told })
+    }
+}
+
+impl Central for Played {
+    fn read<'a>(
+        &'a self,
+        adapter: &'a str,
+        peer: [u8; 6],
+    ) -> BoxFuture<'a, Result<Vec<u8>, VisitError>> {
+        assert_eq!(adapter, "hci0");
+        self.visits.lock().unwrap().push(peer);
+        let answer = self.answer.lock().unwrap().clone();
+        Box::pin(async move { answer.ok_or(VisitError::Late) })
+    }
+
+    fn renew(&self) {}
+}
+
+/// A radio that was asked for this mode, up on a machine that says this of
+/// its privacy.
+async fn asked(mode: Mode, machine: Machine, privacy: Option<Privacy>) -> (Bench, Bluez, Played) {
+    let bluez = Bluez::start(machine).await;
+    let played = Played::new(privacy);
+    let surroundings = Surroundings {
+        kernel: Arc::new(played.clone()),
+        central: Arc::new(played.clone()),
+    };
+    let options = Options {
+        mode,
+        rpa_timeout: Duration::from_secs(2),
+        hold: Duration::from_secs(3),
+        ..Options::default()
+    };
+    (Bench::within(options, surroundings), bluez, played)
+}
+
+/// In mode full, on the air.
+async fn reachable() -> (Bench, Bluez, Played) {
+    let (mut bench, bluez, played) =
+        asked(Mode::Full, Machine::extended(), Some(Privacy::On)).await;
+    bench.expect_up(true).await;
+    bench.air(1).await;
+    bench.troubles(&[]).await;
+    (bench, bluez, played)
+}
+
+fn phone() -> Device {
+    Device {
+        rssi: Some(-60),
+        ..Device::default()
+    }
+}
+
+/// A phone appears, and was looked at by so many calls.
+async fn meet(bluez: &Bluez, last: u16, calls: usize) {
+    let before = bluez.machine().calls;
+    bluez.appear("hci0", last, phone()).await;
+    bluez.until(|machine| machine.calls >= before + calls).await;
+}
+
+fn number(byte: u8) -> TemporaryContactNumber {
+    frame(byte).tcn
+}
+
+/// The last advert registered, by name of the property.
+fn registered(bluez: &Bluez, name: &str) -> Option<OwnedVariant> {
+    bluez.machine().registered.last()?.get(name).cloned()
+}
+
+fn is_peripheral(bluez: &Bluez) -> bool {
+    let kind = registered(bluez, "Type").unwrap();
+    String::try_from(kind).unwrap() == "peripheral"
+}
+
+#[test]
+fn without_privacy_full_is_a_broadcast_and_relay_only_listens() {
+    on_a_bus(async || {
+        for (privacy, trouble) in [
+            (Some(Privacy::Off), Trouble::PrivacyOff),
+            (None, Trouble::PrivacyUnknown),
+        ] {
+            let (mut bench, bluez, _) = asked(Mode::Full, Machine::extended(), privacy).await;
+            bench.expect_up(true).await;
+            bench.air(1).await;
+            bench.troubles(&[trouble]).await;
+            assert_eq!(bench.status.mode, Mode::Broadcast);
+            assert!(!is_peripheral(&bluez));
+            assert!(registered(&bluez, "Discoverable").is_none());
+            assert_eq!(bluez.machine().count("RegisterApplication"), 0);
+            drop(bench);
+            bluez.stop().await;
+            let (mut bench, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
+            bench.expect_up(false).await;
+            bench.order(Order::Listen).await;
+            bench.status(|status| status.scanning).await;
+            assert_eq!(bench.status.mode, Mode::Listen);
+            assert!(bench.status.troubles.contains(&trouble));
+            bluez.stop().await;
+        }
+    });
+}
+
+#[test]
+fn a_controller_that_makes_its_own_addresses_airs_nothing() {
+    on_a_bus(async || {
+        let privacy = Some(Privacy::ByController);
+        let (mut bench, bluez, _) = asked(Mode::Full, Machine::extended(), privacy).await;
+        bench.expect_up(false).await;
+        bench.order(Order::Air(frame(1))).await;
+        bench.troubles(&[Trouble::AddressOutOfStep]).await;
+        bench.status(|status| status.scanning).await;
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+    });
+}
+
+#[test]
+fn with_privacy_the_server_is_there_before_the_advert_that_leads_to_it() {
+    on_a_bus(async || {
+        let (bench, bluez, _) = reachable().await;
+        assert_eq!(bench.status.mode, Mode::Full);
+        assert_eq!(bench.status.adapters[0].address, AddressKind::Resolvable);
+        let log = bluez.machine().log;
+        let at = |call: &str| log.iter().position(|logged| logged == call).unwrap();
+        assert!(at("RegisterApplication") < at("RegisterAdvertisement"));
+        assert!(is_peripheral(&bluez));
+        let discoverable = registered(&bluez, "Discoverable").unwrap();
+        assert!(bool::try_from(discoverable).unwrap());
+    });
+}
+
+#[test]
+fn privacy_is_asked_about_in_each_epoch() {
+    on_a_bus(async || {
+        let (mut bench, bluez, played) = reachable().await;
+        played.set(Some(Privacy::Off));
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.order(Order::Air(frame(2))).await;
+        // It falls back to what is allowed, and says so before anything is aired.
+        bench.expect_up(true).await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.air(3).await;
+        assert!(!is_peripheral(&bluez));
+        bench.troubles(&[Trouble::PrivacyOff]).await;
+        assert_eq!(bluez.machine().registered.len(), 2, "2 was never aired");
+    });
+}
+
+#[test]
+fn an_adapter_made_discoverable_is_no_matter_where_privacy_is_on() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = reachable().await;
+        bluez.make_discoverable("hci0", true).await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.air(2).await;
+        bench.troubles(&[]).await;
+    });
+}
+
+#[test]
+fn whoever_reads_is_told_the_number_of_the_epoch_and_whoever_writes_is_heard() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = reachable().await;
+        bluez.appear("hci0", 1, phone()).await;
+        assert_eq!(bluez.read("hci0", 1).await.unwrap(), [1; 16]);
+        assert_eq!(bluez.read("hci0", 1).await.unwrap(), [1; 16], "no ratchet");
+        bluez.write("hci0", 1, &[9; 16]).await.unwrap();
+        assert_eq!(bench.told().await, number(9));
+        for refused in [&[9; 15][..], &[]] {
+            let error = bluez.write("hci0", 1, refused).await.unwrap_err();
+            assert!(error.to_string().contains("InvalidValueLength"), "{error}");
+        }
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        assert!(bluez.read("hci0", 1).await.is_err(), "between two epochs");
+        assert!(bluez.write("hci0", 1, &[8; 16]).await.is_err());
+        bench.air(2).await;
+        assert_eq!(bluez.read("hci0", 1).await.unwrap(), [2; 16]);
+    });
+}
+
+#[test]
+fn a_relay_is_told_numbers_and_has_none_to_tell() {
+    on_a_bus(async || {
+        let privacy = Some(Privacy::On);
+        let (mut bench, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
+        bench.expect_up(true).await;
+        bench.order(Order::Air(Frame::vacant([7; 4]))).await;
+        bluez
+            .until(|machine| machine.adapter().adverts() == 1)
+            .await;
+        bluez.appear("hci0", 1, phone()).await;
+        let error = bluez.read("hci0", 1).await.unwrap_err();
+        assert!(error.to_string().contains("NotPermitted"), "{error}");
+        bluez.write("hci0", 1, &[9; 16]).await.unwrap();
+        assert_eq!(bench.told().await, number(9));
+    });
+}
+
+#[test]
+fn a_swap_changes_the_frame_and_leaves_discovery_alone() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = reachable().await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.set(|machine| machine.log.clear());
+        let carried = Frame::carried(number(5), frame(1).carrier_id());
+        bench.order(Order::Swap(carried)).await;
+        let event = bench.next().await;
+        assert!(matches!(event, tcnd::radio::Event::Aired(aired) if aired == carried));
+        let log = bluez.machine().log;
+        assert_eq!(log, ["UnregisterAdvertisement", "RegisterAdvertisement"]);
+        bluez.appear("hci0", 1, phone()).await;
+        let told = bluez.read("hci0", 1).await.unwrap();
+        assert_eq!(told, [1; 16], "whatever is carried, ours is told");
+    });
+}
+
+#[test]
+fn who_holds_a_connection_neither_silences_us_nor_stays() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = reachable().await;
+        bluez.appear("hci0", 1, phone()).await;
+        bluez.set(|machine| machine.log.clear());
+        bluez.connect("hci0", 1, true).await;
+        bench.expect_aired_again(1).await;
+        bluez
+            .until(|machine| machine.count("Disconnect") == 1)
+            .await;
+        bench.expect_aired_again(1).await;
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 2);
+    });
+}
+
+#[test]
+fn paired_devices_and_other_peoples_sensors_are_left_alone() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = reachable().await;
+        let paired = Device {
+            paired: true,
+            foreign: true,
+            ..phone()
+        };
+        let sensor = Device {
+            public: true,
+            foreign: true,
+            ..phone()
+        };
+        for (last, device) in [(1, paired), (2, sensor)] {
+            bluez.appear("hci0", last, device).await;
+            bluez.connect("hci0", last, true).await;
+            bench.expect_aired_again(1).await;
+        }
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.air(2).await;
+        assert_eq!(bluez.machine().count("Disconnect"), 0);
+        // They have been there since before this number was.
+        for last in [1, 2] {
+            assert!(bluez.read("hci0", last).await.is_err());
+        }
+    });
+}
+
+#[test]
+fn strangers_are_sent_away_before_another_number_is_aired() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = reachable().await;
+        bluez.appear("hci0", 1, phone()).await;
+        bluez.connect("hci0", 1, true).await;
+        bench.expect_aired_again(1).await;
+        bluez.set(|machine| machine.log.clear());
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        assert_eq!(bluez.machine().count("Disconnect"), 1);
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+    });
+}
+
+#[test]
+fn a_phone_without_service_data_is_read_once_and_heard_from_then_on() {
+    on_a_bus(async || {
+        let (mut bench, bluez, played) = reachable().await;
+        *played.answer.lock().unwrap() = Some(vec![7; 16]);
+        meet(&bluez, 1, 4).await;
+        let calls = bluez.machine().calls;
+        bluez.silent_advert("hci0", 1, -61).await;
+        let (heard, rssi) = bench.heard().await.unwrap();
+        let read = (number(7), false, None);
+        assert_eq!((heard.tcn, heard.is_bridged(), rssi), read);
+        // Listening begins anew, and looks at the phone again.
+        bluez
+            .until(|machine| machine.count("StartDiscovery") == 2)
+            .await;
+        let looked = calls + 7;
+        bluez.until(|machine| machine.calls >= looked).await;
+        for signal in [-63, -64] {
+            bluez.silent_advert("hci0", 1, signal).await;
+            while bench.heard().await != Some((frame(7), Some(signal))) {}
+        }
+        assert_eq!(played.visits.lock().unwrap()[..], [[0x40, 0, 0, 0, 0, 1]]);
+    });
+}
+
+#[test]
+fn who_sends_service_data_is_never_visited() {
+    on_a_bus(async || {
+        let (mut bench, bluez, played) = reachable().await;
+        let malformed = Device {
+            data: Some(vec![1; 15]),
+            ..phone()
+        };
+        let android = Device {
+            data: Some(vec![2; 20]),
+            ..phone()
+        };
+        bluez.appear("hci0", 1, malformed).await;
+        assert_eq!(bench.heard().await, None);
+        bluez.appear("hci0", 2, android).await;
+        assert_eq!(bench.heard().await, Some((frame(2), Some(-60))));
+        for rssi in -70..-60 {
+            bluez.silent_advert("hci0", 1, rssi).await;
+            bluez.silent_advert("hci0", 2, rssi).await;
+            while bench.heard().await != Some((frame(2), Some(rssi))) {}
+        }
+        assert_eq!(played.visits(), 0);
+    });
+}
+
+#[test]
+fn nobody_is_visited_where_privacy_is_off_nor_by_a_relay() {
+    on_a_bus(async || {
+        for (mode, privacy) in [(Mode::Full, Privacy::Off), (Mode::Relay, Privacy::On)] {
+            let (mut bench, bluez, played) = asked(mode, Machine::extended(), Some(privacy)).await;
+            bench.expect_up(true).await;
+            bench.air(1).await;
+            bluez.until(|machine| machine.adapter().scanning()).await;
+            let watched = if mode == Mode::Relay { 4 } else { 3 };
+            meet(&bluez, 1, watched).await;
+            let android = Device {
+                data: Some(vec![2; 20]),
+                ..phone()
+            };
+            bluez.appear("hci0", 2, android).await;
+            assert_eq!(bench.heard().await, Some((frame(2), Some(-60))));
+            for rssi in -70..-60 {
+                bluez.silent_advert("hci0", 1, rssi).await;
+                bluez.silent_advert("hci0", 2, rssi).await;
+                while bench.heard().await != Some((frame(2), Some(rssi))) {}
+            }
+            assert_eq!(played.visits(), 0, "{mode:?}");
+            bluez.stop().await;
+        }
+    });
+}
+
+#[test]
+fn a_server_refused_is_named_and_tried_again() {
+    on_a_bus(async || {
+        let machine = Machine {
+            refuse_servers: 2,
+            ..Machine::extended()
+        };
+        let (mut bench, bluez, _) = asked(Mode::Full, machine, Some(Privacy::On)).await;
+        bench.expect_up(true).await;
+        bench.order(Order::Air(frame(1))).await;
+        bench.troubles(&[Trouble::ConnectFailed]).await;
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+        bench.troubles(&[]).await;
+        bluez
+            .until(|machine| machine.adapter().adverts() == 1)
+            .await;
+    });
+}
+
+#[test]
+fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
+    on_a_bus(async || {
+        let privacy = Some(Privacy::On);
+        let (mut bench, bluez, _) = asked(Mode::Full, Machine::legacy(), privacy).await;
+        bench.expect_up(false).await;
+        bench.order(Order::Listen).await;
+        let held = [Trouble::AddressHeld, Trouble::BridgeUnavailable];
+        bench.troubles(&held).await;
+        assert!(
+            !bluez
+                .machine()
+                .log
+                .contains(&"RegisterAdvertisement".to_owned())
+        );
+        bench.expect_up(true).await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.air(1).await;
+        bench.troubles(&[Trouble::BridgeUnavailable]).await;
+        // At once another number: it has to wait as well.
+        bench.order(Order::Rest).await;
+        bench.expect_up(false).await;
+        bench.expect_rested().await;
+        bench.expect_up(true).await;
+        bench.air(2).await;
+    });
+}
