@@ -17,6 +17,11 @@ pub(super) struct Explained {
     pub(super) cure: String,
 }
 
+/// What lets tcnd ask the kernel about privacy: systemd/dropin/full-mode.conf.
+pub(super) const DROP_IN: &str = "install -Dm644 /usr/share/tcnd/full-mode.conf \
+     /etc/systemd/system/tcnd.service.d/full-mode.conf; systemctl daemon-reload && systemctl \
+     restart tcnd";
+
 /// Token, sentence, cure.
 const TABLE: &[(&str, &str, &str)] = &[
     (
@@ -53,6 +58,36 @@ const TABLE: &[(&str, &str, &str)] = &[
         "address-not-private",
         "The adapter is discoverable, and a broadcast would show its real address; so there is none.",
         "bluetoothctl discoverable off",
+    ),
+    (
+        "privacy-off",
+        "The kernel's Bluetooth privacy is off, so whoever connects would see this machine's real address; nobody is let.",
+        "set Privacy = device in /etc/bluetooth/main.conf, then: systemctl restart bluetooth (the line: tcnctl doctor)",
+    ),
+    (
+        "privacy-unknown",
+        "tcnd cannot ask the kernel whether Bluetooth privacy is on, so nobody is let connect.",
+        DROP_IN,
+    ),
+    (
+        "address-held",
+        "The controller still has the address of an earlier number, so nothing is broadcast until it takes another.",
+        "wait a quarter of an hour, or what rpa_timeout in /etc/tcnd/config.d says",
+    ),
+    (
+        "address-out-of-step",
+        "The controller changes its address by a clock of its own and not with the number, so nothing is broadcast.",
+        "use another adapter, or mode = \"broadcast\" in /etc/tcnd/config.d with Privacy = off in /etc/bluetooth/main.conf",
+    ),
+    (
+        "bridge-unavailable",
+        "The adapter cannot change its address at will, so it carries no numbers for others, and a relay on it only listens.",
+        "use an adapter with Bluetooth 5.0 or newer, with extended advertising (tcnctl doctor names the kind)",
+    ),
+    (
+        "connect-failed",
+        "Bluetooth refuses the service by which iPhones tell their numbers; tcnd keeps trying.",
+        "systemctl restart bluetooth; journalctl -u bluetooth tells more",
     ),
     (
         "scan-failed",
