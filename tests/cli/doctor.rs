@@ -166,6 +166,7 @@ async fn a_fit_machine_passes() {
     let verdicts = verdicts(&it).await;
     let all = |name: &str| verdicts[name].as_str();
     for name in [
+        "mode",
         "kernel",
         "bluetoothd",
         "adapter",
@@ -183,6 +184,9 @@ async fn a_fit_machine_passes() {
         "unchecked",
         "nobody may think it was looked at"
     );
+    for name in ["main-conf", "battery", "controller", "sandbox"] {
+        assert!(!verdicts.contains_key(name), "{name} is of other modes");
+    }
     let said = text(&doctor(&it, &[]).await.stdout);
     assert!(
         said.contains("hci60000 has extended advertising, 0 in use, 4 free"),
@@ -210,6 +214,7 @@ async fn the_facts_are_told_beside_the_verdicts() {
     }]);
     assert_eq!(findings["adapters"], expected);
     assert_eq!(findings["clock_synchronised"], false);
+    assert_eq!(findings["mode"], "broadcast");
     let kernel = findings["kernel"].as_str().unwrap();
     assert!(kernel.starts_with(|c: char| c.is_ascii_digit()), "{kernel}");
 }

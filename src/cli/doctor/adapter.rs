@@ -1,5 +1,9 @@
 //! One adapter: on or off, discoverable, how it broadcasts, privacy, name.
 //!
+//! Broadcasting wants privacy off, since each advert then has an address that
+//! nobody can resolve; where others connect it has to be on, or they see the
+//! controller's own.
+//!
 //! BlueZ: doc/org.bluez.Adapter.rst, doc/org.bluez.LEAdvertisingManager.rst.
 //! The privacy setting is on no bus; the kernel tells it ([`mgmt`]). All of it
 //! is read only.
@@ -9,7 +13,9 @@ use std::collections::HashMap;
 use serde::Serialize;
 use zbus::OwnedVariant;
 
-use super::Check;
+use super::main_conf::{GENERAL, MainConf};
+use super::{Check, mode};
+use crate::config::Mode;
 use crate::radio::mgmt::{self, MgmtError, Privacy};
 
 /// Of one D-Bus interface.
@@ -25,6 +31,15 @@ pub(super) struct Adapter {
     alias: String,
     adverts: Option<Adverts>,
     privacy: Result<Privacy, MgmtError>,
+}
+
+/// What an adapter is judged by.
+#[derive(Debug)]
+pub(super) struct Terms<'a> {
+    pub(super) mode: Mode,
+    pub(super) conf: &'a MainConf,
+    /// Every name of this machine, where others connect.
+    pub(super) hosts: &'a [String],
 }
 
 /// What the adapter can broadcast.
@@ -75,14 +90,21 @@ impl Adapter {
         }
     }
 
-    pub(super) fn checks(&self) -> [Check; 5] {
-        [
+    pub(super) fn checks(&self, terms: &Terms<'_>) -> Vec<Check> {
+        let mut checks = vec![
             self.power(),
-            self.discoverable(),
+            self.discoverable(terms.mode),
             self.advertising(),
-            self.privacy(),
-            self.name(),
-        ]
+        ];
+        if mode::is_connectable(terms.mode) {
+            checks.extend(self.controller(terms.mode));
+            checks.push(self.privacy_needed(terms));
+            checks.push(self.name_shown(terms));
+        } else {
+            checks.push(self.privacy());
+            checks.push(self.name());
+        }
+        checks
     }
 
     pub(super) fn facts(&self) -> Facts {
@@ -119,20 +141,23 @@ impl Adapter {
         }
     }
 
-    fn discoverable(&self) -> Check {
+    fn discoverable(&self, mode: Mode) -> Check {
         let hci = &self.name;
-        if self.discoverable {
-            Check::fail(
-                "discoverable",
-                format!(
-                    "{hci} is discoverable: a broadcast would show its real address, so tcnd \
-                     makes none"
-                ),
-                "bluetoothctl discoverable off",
-            )
-        } else {
-            Check::ok("discoverable", format!("{hci} is not"))
+        let cure = "bluetoothctl discoverable off";
+        if !self.discoverable {
+            return Check::ok("discoverable", format!("{hci} is not"));
         }
+        if mode::is_connectable(mode) && matches!(self.privacy, Ok(Privacy::On)) {
+            let found = format!("{hci} is discoverable: it tells its name to whoever looks for it");
+            return Check::warn("discoverable", found, cure);
+        }
+        Check::fail(
+            "discoverable",
+            format!(
+                "{hci} is discoverable: a broadcast would show its real address, so tcnd makes none"
+            ),
+            cure,
+        )
     }
 
     fn advertising(&self) -> Check {
@@ -162,6 +187,97 @@ impl Adapter {
         Check::ok("advertising", found)
     }
 
+    /// What the kind of the controller means where others connect.
+    fn controller(&self, mode: Mode) -> Option<Check> {
+        let hci = &self.name;
+        let cure = "use an adapter with Bluetooth 5.0 or newer (extended advertising); with several, \
+                    name it by `adapter` in /etc/tcnd/config.d";
+        Some(match self.adverts?.kind {
+            Kind::Extended => Check::ok(
+                "controller",
+                format!("{hci} can take an address of its own for each number it carries"),
+            ),
+            Kind::Legacy if mode == Mode::Relay => Check::fail(
+                "controller",
+                format!("{hci} is a legacy controller: a relay on it only listens"),
+                cure,
+            ),
+            Kind::Legacy => Check::warn(
+                "controller",
+                format!(
+                    "{hci} is a legacy controller: each number stays for longer than rpa_timeout, \
+                     and none is carried for others"
+                ),
+                cure,
+            ),
+        })
+    }
+
+    /// Where others connect it has to be on.
+    fn privacy_needed(&self, terms: &Terms<'_>) -> Check {
+        let hci = &self.name;
+        match &self.privacy {
+            Err(error) => Check::unchecked("privacy", format!("of {hci} unknown: {error}")),
+            Ok(Privacy::On) => Check::ok(
+                "privacy",
+                format!("of {hci} is on, as it should: who connects does not see its real address"),
+            ),
+            Ok(Privacy::ByController) => Check::fail(
+                "privacy",
+                format!(
+                    "of {hci} is on, but the controller changes its address by a clock of its own \
+                     (LL Privacy), so numbers and addresses would not change together: tcnd airs \
+                     nothing"
+                ),
+                "use another adapter, named by `adapter` in /etc/tcnd/config.d; or mode = \
+                 \"broadcast\", and Privacy = off under [General] of /etc/bluetooth/main.conf",
+            ),
+            Ok(Privacy::Off) => {
+                let (said, cure) = privacy_off(terms.conf);
+                let instead = if terms.mode == Mode::Relay {
+                    "tcnd only listens"
+                } else {
+                    "tcnd stays with broadcasting"
+                };
+                Check::fail(
+                    "privacy",
+                    format!(
+                        "of {hci} is off{said}: who connects would see its real address, so {instead}"
+                    ),
+                    cure,
+                )
+            }
+        }
+    }
+
+    /// Whoever connects can read it, paired or not.
+    fn name_shown(&self, terms: &Terms<'_>) -> Check {
+        let found = format!("{} is called \"{}\"", self.name, self.alias);
+        // BlueZ numbers the adapters of a machine but the first.
+        let unnumbered = self
+            .alias
+            .rsplit_once(" #")
+            .filter(|(_, number)| number.parse::<u16>().is_ok())
+            .map_or(&*self.alias, |(name, _)| name);
+        let is_host = |name: &String| [&self.alias, unnumbered].contains(&name.as_str());
+        if !terms.hosts.iter().any(is_host) {
+            return Check::ok("name", format!("{found}; whoever connects can read that"));
+        }
+        let in_vain = terms
+            .conf
+            .whereabouts(GENERAL, "Name")
+            .map_or_else(String::new, |line| {
+                format!(
+                    " (Name in {line} does not help: bluetoothd puts the host name in its place)"
+                )
+            });
+        Check::warn(
+            "name",
+            format!("{found}, as this machine; whoever connects can read that, and know it again"),
+            format!("bluetoothctl system-alias phone, or what else many are called{in_vain}"),
+        )
+    }
+
     /// Broadcasting wants it off, see `Privacy = ` in main.conf(5).
     fn privacy(&self) -> Check {
         let hci = &self.name;
@@ -174,12 +290,11 @@ impl Adapter {
                 );
                 return Check::ok("privacy", found);
             }
-            Ok(Privacy::On | Privacy::ByController) => {
-                match self.adverts.map(|adverts| adverts.kind) {
-                    Some(Kind::Legacy) => "on a legacy controller the kernel",
-                    Some(Kind::Extended) | None => "a controller that resolves addresses itself",
-                }
-            }
+            Ok(Privacy::ByController) => "the controller",
+            Ok(Privacy::On) => match self.adverts.map(|adverts| adverts.kind) {
+                Some(Kind::Legacy) => "on a legacy controller the kernel",
+                Some(Kind::Extended) | None => "a controller that resolves addresses itself",
+            },
         };
         Check::warn(
             "privacy",
@@ -202,6 +317,26 @@ impl Adapter {
                 self.name, self.alias
             ),
         )
+    }
+}
+
+/// What main.conf has to do with it, and what helps.
+fn privacy_off(conf: &MainConf) -> (String, String) {
+    // BlueZ: src/main.c, `parse_privacy`.
+    const ON: [&str; 5] = [
+        "device",
+        "network",
+        "on",
+        "limited-device",
+        "limited-network",
+    ];
+    let key = "Privacy";
+    match (conf.value(GENERAL, key), conf.whereabouts(GENERAL, key)) {
+        (Some(value), Some(line)) if ON.contains(&value) => (
+            format!(", though {line} says \"{value}\""),
+            "systemctl restart bluetooth".to_owned(),
+        ),
+        _ => (String::new(), conf.cure(GENERAL, &[(key, "device")])),
     }
 }
 
@@ -229,6 +364,7 @@ fn read<T: TryFrom<OwnedVariant>>(properties: &Properties, name: &str) -> Option
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
+    use super::super::main_conf::tests::{absent, saying, unreadable};
     use super::*;
 
     fn with(kind: Kind, privacy: Result<Privacy, MgmtError>) -> Adapter {
@@ -269,5 +405,119 @@ mod tests {
         assert_eq!(without.privacy().verdict, Verdict::Unchecked);
         assert!(without.privacy().found.contains("modprobe bluetooth"));
         assert_eq!(without.facts().privacy, None);
+    }
+
+    const EACH: [Mode; 2] = [Mode::Full, Mode::Relay];
+
+    /// A check of this adapter, with this main.conf, on a machine "kiosk".
+    fn check(adapter: &Adapter, mode: Mode, conf: &MainConf, name: &str) -> Check {
+        let terms = Terms {
+            mode,
+            conf,
+            hosts: &["kiosk".into(), "Anna's kiosk".into()],
+        };
+        let mut checks = adapter.checks(&terms).into_iter();
+        checks.find(|check| check.name == name).unwrap()
+    }
+
+    #[test]
+    fn privacy_has_to_be_on_where_others_connect() {
+        let conf = saying("[General]\n\n#Privacy = off");
+        for mode in EACH {
+            let on = with(Kind::Extended, Ok(Privacy::On));
+            assert_eq!(check(&on, mode, &conf, "privacy").verdict, Verdict::Ok);
+            let off = with(Kind::Extended, Ok(Privacy::Off));
+            let told = check(&off, mode, &conf, "privacy");
+            assert_eq!(told.verdict, Verdict::Fail);
+            let cure = told.cure.unwrap();
+            let line = "/etc/bluetooth/main.conf:3: write \"Privacy = device\"";
+            assert!(cure.starts_with(line), "{cure}");
+            let own_clock = with(Kind::Extended, Ok(Privacy::ByController));
+            let told = check(&own_clock, mode, &conf, "privacy");
+            assert_eq!(told.verdict, Verdict::Fail);
+            assert!(told.found.contains("LL Privacy"), "{}", told.found);
+            let unknown = with(Kind::Extended, Err(MgmtError::Unavailable));
+            let told = check(&unknown, mode, &conf, "privacy");
+            assert_eq!(told.verdict, Verdict::Unchecked);
+        }
+        let off = with(Kind::Extended, Ok(Privacy::Off));
+        let told = check(&off, Mode::Broadcast, &conf, "privacy");
+        assert_eq!(told.verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn privacy_that_is_set_and_not_yet_on_needs_a_restart() {
+        let off = with(Kind::Extended, Ok(Privacy::Off));
+        let told = |text: &str| check(&off, Mode::Full, &saying(text), "privacy");
+        for value in ["device", "on", "network", "limited-device"] {
+            let told = told(&format!("[General]\nPrivacy = {value}\n"));
+            assert_eq!(told.verdict, Verdict::Fail);
+            assert!(told.found.contains("main.conf:2 says"), "{}", told.found);
+            assert_eq!(told.cure.unwrap(), "systemctl restart bluetooth");
+        }
+        // None of these is what it looks like.
+        for text in [
+            "[General]\nPrivacy = device \n",
+            "[General]\nPrivacy = device # on\n",
+            "[General]\nPrivacy = device\nPrivacy = off\n",
+            "[General]\nPrivacy = device\noops\n",
+            "[LE]\nPrivacy = device\n",
+        ] {
+            let cure = told(text).cure.unwrap();
+            assert!(cure.contains("\"Privacy = device\""), "{text:?}: {cure}");
+        }
+    }
+
+    #[test]
+    fn a_legacy_controller_costs_full_something_and_relay_everything() {
+        let of = |kind, mode| {
+            let adapter = with(kind, Ok(Privacy::On));
+            check(&adapter, mode, &absent(), "controller").verdict
+        };
+        assert_eq!(of(Kind::Extended, Mode::Full), Verdict::Ok);
+        assert_eq!(of(Kind::Extended, Mode::Relay), Verdict::Ok);
+        assert_eq!(of(Kind::Legacy, Mode::Full), Verdict::Warn);
+        assert_eq!(of(Kind::Legacy, Mode::Relay), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_name_that_tells_the_machine_is_a_warning_where_others_connect() {
+        let of = |alias: &str, mode| {
+            let adapter = Adapter {
+                alias: alias.into(),
+                ..with(Kind::Extended, Ok(Privacy::On))
+            };
+            let conf = saying("[General]\nName = phone");
+            check(&adapter, mode, &conf, "name")
+        };
+        for mode in EACH {
+            for alias in ["kiosk", "kiosk #2", "Anna's kiosk"] {
+                assert_eq!(of(alias, mode).verdict, Verdict::Warn, "{alias}");
+            }
+            for alias in ["phone", "kiosk #x", "", "BlueZ 5.66"] {
+                assert_eq!(of(alias, mode).verdict, Verdict::Ok, "{alias}");
+            }
+        }
+        let cure = of("kiosk", Mode::Full).cure.unwrap();
+        assert!(cure.starts_with("bluetoothctl system-alias"), "{cure}");
+        assert!(cure.contains("main.conf:2 does not help"), "{cure}");
+        assert_eq!(of("kiosk", Mode::Broadcast).verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_discoverable_adapter_shows_its_address_unless_it_is_private() {
+        let of = |mode, privacy| {
+            let adapter = Adapter {
+                discoverable: true,
+                ..with(Kind::Extended, privacy)
+            };
+            check(&adapter, mode, &unreadable(), "discoverable").verdict
+        };
+        assert_eq!(of(Mode::Broadcast, Ok(Privacy::On)), Verdict::Fail);
+        for mode in EACH {
+            assert_eq!(of(mode, Ok(Privacy::Off)), Verdict::Fail);
+            assert_eq!(of(mode, Ok(Privacy::On)), Verdict::Warn);
+            assert_eq!(of(mode, Err(MgmtError::Late)), Verdict::Fail);
+        }
     }
 }

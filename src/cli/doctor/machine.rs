@@ -1,44 +1,43 @@
-//! The machine: kernel, BlueZ, clock; and it finds the adapters.
+//! The machine: BlueZ, clock; and it finds the adapters.
 //!
-//! systemd: org.freedesktop.timedate1(5). All of it is read only.
+//! systemd: org.freedesktop.timedate1(5), org.freedesktop.hostname1(5). All of
+//! it is read only.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use zbus::Connection;
 use zbus::fdo::{DBusProxy, ObjectManagerProxy, PropertiesProxy};
 use zbus::names::BusName;
+use zbus::{Connection, OwnedVariant};
 
-use super::adapter::{Adapter, Properties};
-use super::{Check, Machine};
+use super::adapter::{Adapter, Properties, Terms};
+use super::bluetoothd::Bluetoothd;
+use super::{Check, Machine, mode, sandbox};
+use crate::config::Mode;
 
-/// The oldest kernel series whose Bluetooth code tcnd was written by.
-const OLDEST_KERNEL: (u32, u32) = (5, 15);
-
-/// Release of the running kernel.
-pub(super) fn release() -> String {
-    let uname = rustix::system::uname();
-    uname.release().to_string_lossy().into_owned()
-}
-
-pub(super) fn kernel(release: &str) -> Check {
-    let found = format!("Linux {release}");
-    match series(release) {
-        Some(series) if series < OLDEST_KERNEL => Check::warn(
-            "kernel",
-            format!("{found}; tcnd is untried before 5.15"),
-            "use a newer kernel",
-        ),
-        Some(_) => Check::ok("kernel", found),
-        None => Check::unchecked("kernel", found),
-    }
-}
-
-/// Everything that is asked over the system bus; what was found goes into
-/// `machine` as well.
-pub(super) async fn checks(system: &Connection, machine: &mut Machine) -> Vec<Check> {
+/// Everything that is asked over the system bus, for this mode; files are those
+/// below `root`. What was found goes into `machine` as well.
+pub(super) async fn checks(
+    system: &Connection,
+    mode: Mode,
+    root: &Path,
+    machine: &mut Machine,
+) -> Vec<Check> {
     machine.bluez = tool_version();
-    let mut checks = vec![bluetoothd(system, machine.bluez.as_deref()).await];
+    let version = machine.bluez.as_deref();
+    let mut checks = vec![bluetoothd(system, version).await];
+    let bluetoothd = Bluetoothd::read(root, version, process(system, "org.bluez").await);
+    let mut hosts = Vec::new();
+    if mode::is_connectable(mode) {
+        checks.extend(bluetoothd.checks(mode));
+        hosts = host_names(system).await;
+    }
+    let terms = Terms {
+        mode,
+        conf: bluetoothd.conf(),
+        hosts: &hosts,
+    };
     match adapters(system).await {
         None => checks.push(Check::unchecked("adapter", "BlueZ does not answer")),
         Some(adapters) if adapters.is_empty() => checks.push(Check::fail(
@@ -49,13 +48,16 @@ pub(super) async fn checks(system: &Connection, machine: &mut Machine) -> Vec<Ch
         Some(adapters) => {
             for (path, (adapter, adverts)) in adapters {
                 let adapter = Adapter::read(&path, &adapter, adverts.as_ref()).await;
-                checks.extend(adapter.checks());
+                checks.extend(adapter.checks(&terms));
                 machine.adapters.push(adapter.facts());
             }
         }
     }
     machine.clock_synchronised = synchronised(system).await;
     checks.push(clock(machine.clock_synchronised));
+    if mode::is_connectable(mode) {
+        checks.push(sandbox::check(system).await);
+    }
     checks
 }
 
@@ -80,6 +82,31 @@ async fn has_owner(system: &Connection, name: &'static str) -> bool {
     };
     let name = BusName::from_static_str(name).expect("the literal is a bus name");
     bus.name_has_owner(name).await.unwrap_or(false)
+}
+
+/// Who answers to a name.
+async fn process(system: &Connection, name: &'static str) -> Option<u32> {
+    let bus = DBusProxy::new(system).await.ok()?;
+    let name = BusName::from_static_str(name).expect("the literal is a bus name");
+    bus.get_connection_unix_process_id(name).await.ok()
+}
+
+/// Every name of this machine that BlueZ may give to an adapter: the kernel's,
+/// and those that systemd keeps.
+async fn host_names(system: &Connection) -> Vec<String> {
+    let uname = rustix::system::uname();
+    let mut names = vec![uname.nodename().to_string_lossy().into_owned()];
+    for property in ["PrettyHostname", "StaticHostname"] {
+        let name = property_of(
+            system,
+            "org.freedesktop.hostname1",
+            "/org/freedesktop/hostname1",
+            property,
+        );
+        names.extend(name.await.and_then(|name| String::try_from(name).ok()));
+    }
+    names.retain(|name| !name.is_empty());
+    names
 }
 
 /// The daemon does not tell its version; its own tools come with it.
@@ -132,34 +159,77 @@ fn clock(synchronised: Option<bool>) -> Check {
 }
 
 async fn synchronised(system: &Connection) -> Option<bool> {
+    let value = property_of(
+        system,
+        "org.freedesktop.timedate1",
+        "/org/freedesktop/timedate1",
+        "NTPSynchronized",
+    );
+    bool::try_from(value.await?).ok()
+}
+
+/// Of a service whose interface has its name.
+async fn property_of(
+    system: &Connection,
+    service: &'static str,
+    path: &'static str,
+    property: &str,
+) -> Option<OwnedVariant> {
     let properties = PropertiesProxy::builder(system)
-        .destination("org.freedesktop.timedate1")
-        .path("/org/freedesktop/timedate1")
+        .destination(service)
+        .path(path)
         .build()
         .await
         .ok()?;
-    let interface = "org.freedesktop.timedate1"
+    let interface = service
         .try_into()
         .expect("the literal is an interface name");
-    let value = properties.get(interface, "NTPSynchronized").await.ok()?;
-    bool::try_from(value).ok()
-}
-
-fn series(release: &str) -> Option<(u32, u32)> {
-    let mut parts = release.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    properties.get(interface, property).await.ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use zbus::{Guid, connection};
+
     use super::*;
 
-    #[test]
-    fn kernels_are_compared_by_series() {
-        assert_eq!(series("6.1.0-28-amd64"), Some((6, 1)));
-        assert_eq!(series("5.10.0"), Some((5, 10)));
-        assert!(series("5.4").unwrap() < OLDEST_KERNEL);
-        assert!(series("5.15.0").unwrap() >= OLDEST_KERNEL);
-        assert_eq!(series("GNU"), None);
+    /// Which checks there are where no service is; bluetoothd's file is looked
+    /// for all the same.
+    async fn names(mode: Mode) -> Vec<&'static str> {
+        let (here, there) = UnixStream::pair().unwrap();
+        let nobody = connection::Builder::unix_stream(here)
+            .server(Guid::generate())
+            .p2p()
+            .build();
+        let asker = connection::Builder::unix_stream(there).p2p().build();
+        let (nobody, asker) = tokio::try_join!(nobody, asker).unwrap();
+        // Answers that there is no such object.
+        nobody.object_server();
+        let mut machine = Machine {
+            mode: None,
+            kernel: String::new(),
+            bluez: None,
+            clock_synchronised: None,
+            adapters: Vec::new(),
+        };
+        let root = tempfile::tempdir().unwrap();
+        let checks = checks(&asker, mode, root.path(), &mut machine).await;
+        checks.into_iter().map(|check| check.name).collect()
+    }
+
+    #[tokio::test]
+    async fn more_is_looked_at_where_others_connect() {
+        let [first, more, last] = [
+            &["bluetoothd"][..],
+            &["main-conf", "reverse-lookup", "old-devices", "interval"],
+            &["adapter", "clock"],
+        ];
+        assert_eq!(names(Mode::Broadcast).await, [first, last].concat());
+        let full = [first, more, &["battery"], last, &["sandbox"]].concat();
+        assert_eq!(names(Mode::Full).await, full);
+        let relay = [first, more, last, &["sandbox"]].concat();
+        assert_eq!(names(Mode::Relay).await, relay);
     }
 }

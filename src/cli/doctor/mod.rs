@@ -4,15 +4,32 @@
 //! directly, so they help most when tcnd does not even start. Whatever cannot
 //! be found out is `unchecked` and said to be so; it is never passed off as
 //! well. Nothing is changed, and nothing needs a password.
+//!
+//! The modes `full` and `relay`, where others connect, ask more of a machine
+//! than broadcasting does, and most of it is the administrator's to set. So the
+//! checks are judged by the configured mode ([`mode`]), and what is said of
+//! bluetoothd's main.conf names the line.
 
 mod adapter;
+mod bluetoothd;
+mod command_line;
+mod kernel;
+mod key_file;
 mod machine;
+mod main_conf;
+mod mode;
+mod sandbox;
 mod service;
+
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::answer::Answer;
 use crate::bus::{self, BusChoice};
+use crate::config;
+use kernel::Kernel;
+use mode::Asked;
 
 /// The document of `doctor --json`; `docs/tcnctl-json.md` describes it.
 #[derive(Debug, Serialize)]
@@ -26,6 +43,7 @@ struct Findings {
 /// The plain facts that the checks were judged by, as far as they were found.
 #[derive(Debug, Serialize)]
 struct Machine {
+    mode: Option<&'static str>,
     kernel: String,
     bluez: Option<String>,
     clock_synchronised: Option<bool>,
@@ -61,15 +79,22 @@ enum Verdict {
 /// Looks at everything. The machine is asked on the system bus, where BlueZ
 /// always is; tcnd where `choice` says.
 pub(super) async fn doctor(choice: &BusChoice, json: bool) -> Answer {
+    let asked = Asked::new(config::load(&[]));
+    let mode = asked.mode();
+    let kernel = Kernel::read();
     let mut machine = Machine {
-        kernel: machine::release(),
+        mode: asked.fact(),
+        kernel: kernel.release().to_owned(),
         bluez: None,
         clock_synchronised: None,
         adapters: Vec::new(),
     };
-    let mut checks = vec![machine::kernel(&machine.kernel)];
+    let mut checks = vec![asked.check(), kernel.check(mode)];
     match bus::connect(&BusChoice::System).await {
-        Ok(system) => checks.extend(machine::checks(&system, &mut machine).await),
+        Ok(system) => {
+            let ground = Path::new("/");
+            checks.extend(machine::checks(&system, mode, ground, &mut machine).await);
+        }
         Err(_) => checks.push(Check::fail(
             "system-bus",
             "the system bus cannot be reached, so Bluetooth was not looked at".to_owned(),

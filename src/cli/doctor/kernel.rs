@@ -1,0 +1,165 @@
+//! The running kernel.
+//!
+//! Between Linux 5.15 and 6.12 a controller whose random address was never set
+//! was left without one while an advert was on, and listening failed; stable
+//! releases carry the fix, "Fix not setting Random Address when required".
+//! Distributions hide the stable release they build: Debian calls 6.1.119
+//! "6.1.0-28-amd64" and tells the truth in `uname -v`.
+
+use super::Check;
+use super::mode;
+use crate::config::Mode;
+
+/// The oldest series whose Bluetooth code tcnd was written by.
+const OLDEST: (u32, u32) = (5, 15);
+
+/// The first series that came with the fix of random addresses.
+const FIXED: (u32, u32) = (6, 12);
+
+/// Older series that were given it, and when.
+const MENDED: [((u32, u32), u32); 2] = [((6, 1), 141), ((6, 6), 87)];
+
+/// What the kernel says of itself.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    release: String,
+    build: String,
+}
+
+impl Kernel {
+    /// The running one.
+    pub(super) fn read() -> Self {
+        let uname = rustix::system::uname();
+        Self {
+            release: uname.release().to_string_lossy().into_owned(),
+            build: uname.version().to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Its name.
+    pub(super) fn release(&self) -> &str {
+        &self.release
+    }
+
+    pub(super) fn check(&self, mode: Mode) -> Check {
+        let found = format!("Linux {}", self.release);
+        match self.series() {
+            None => Check::unchecked("kernel", found),
+            Some(series) if series < OLDEST => Check::warn(
+                "kernel",
+                format!("{found}; tcnd is untried before 5.15"),
+                "use a newer kernel",
+            ),
+            Some(series) if mode::is_connectable(mode) => self.addresses(found, series),
+            Some(_) => Check::ok("kernel", found),
+        }
+    }
+
+    fn addresses(&self, found: String, series: (u32, u32)) -> Check {
+        if series >= FIXED {
+            return Check::ok("kernel", found);
+        }
+        let mended = MENDED.into_iter().find(|(known, _)| *known == series);
+        match (mended, self.stable(series)) {
+            (Some((_, since)), Some(stable)) if stable >= since => Check::ok("kernel", found),
+            (Some((_, since)), None) => Check::unchecked(
+                "kernel",
+                format!(
+                    "{found}; whether it has the fix of random addresses of {}.{}.{since}, its \
+                     name does not tell",
+                    series.0, series.1
+                ),
+            ),
+            (Some(_), Some(_)) | (None, _) => Check::warn(
+                "kernel",
+                format!(
+                    "{found}; it may set random addresses too late, and then refuses to listen \
+                     while it broadcasts"
+                ),
+                "use Linux 6.12 or newer, or at least 6.1.141 or 6.6.87 of these two",
+            ),
+        }
+    }
+
+    fn series(&self) -> Option<(u32, u32)> {
+        let mut numbers = numbers(&self.release);
+        Some((numbers.next()??, numbers.next()??))
+    }
+
+    /// The number behind the series, if it is not hidden.
+    fn stable(&self, series: (u32, u32)) -> Option<u32> {
+        let words = self.build.split_ascii_whitespace().chain([&*self.release]);
+        words.filter_map(|word| stable_of(word, series)).max()
+    }
+}
+
+/// The third number of `6.1.119-1`; 0 stands for any.
+fn stable_of(word: &str, series: (u32, u32)) -> Option<u32> {
+    let mut numbers = numbers(word);
+    let found = (numbers.next()??, numbers.next()??);
+    let stable = numbers.next()??;
+    (found == series && stable > 0).then_some(stable)
+}
+
+fn numbers(text: &str) -> impl Iterator<Item = Option<u32>> {
+    text.split(|c: char| !c.is_ascii_digit())
+        .map(|digits| digits.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    const DEBIAN: &str = "#1 SMP PREEMPT_DYNAMIC Debian";
+
+    fn kernel(release: &str, build: &str) -> Kernel {
+        Kernel {
+            release: release.into(),
+            build: build.into(),
+        }
+    }
+
+    #[test]
+    fn kernels_are_compared_by_series() {
+        let series = |release| kernel(release, "").series();
+        assert_eq!(series("6.1.0-28-amd64"), Some((6, 1)));
+        assert_eq!(series("5.10.0"), Some((5, 10)));
+        assert!(series("5.4").unwrap() < OLDEST);
+        assert!(series("5.15.0").unwrap() >= OLDEST);
+        assert_eq!(series("GNU"), None);
+    }
+
+    #[test]
+    fn broadcasting_asks_no_more_than_the_series() {
+        let verdict = |release| kernel(release, "").check(Mode::Broadcast).verdict;
+        assert_eq!(verdict("5.15.0"), Verdict::Ok);
+        assert_eq!(verdict("5.10.0"), Verdict::Warn);
+        assert_eq!(verdict("GNU"), Verdict::Unchecked);
+    }
+
+    #[test]
+    fn the_fix_of_random_addresses_is_looked_for_where_others_connect() {
+        for (release, build, expected) in [
+            ("6.12.0", "", Verdict::Ok),
+            ("6.18.44-fc-v669", "#1 SMP", Verdict::Ok),
+            ("7.0.1", "", Verdict::Ok),
+            ("6.1.141", "", Verdict::Ok),
+            ("6.1.140", "", Verdict::Warn),
+            ("6.6.87+rpt-rpi-v8", "", Verdict::Ok),
+            ("6.6.51+rpt-rpi-v8", "", Verdict::Warn),
+            ("6.1.0-28-amd64", "6.1.119-1 (2024-11-22)", Verdict::Warn),
+            ("6.1.0-39-amd64", "6.1.148-1 (2025-08-26)", Verdict::Ok),
+            ("6.1.0-28-generic", "", Verdict::Unchecked),
+            ("6.8.0-45-generic", "#45-Ubuntu", Verdict::Warn),
+            ("5.15.215", "", Verdict::Warn),
+            ("5.4.1", "", Verdict::Warn),
+            ("GNU", "", Verdict::Unchecked),
+        ] {
+            let kernel = kernel(release, &format!("{DEBIAN} {build}"));
+            for mode in [Mode::Full, Mode::Relay] {
+                assert_eq!(kernel.check(mode).verdict, expected, "{release} {build}");
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! bluetoothd's main.conf: what it says, and what to write where instead.
+//!
+//! BlueZ: src/main.c, `load_config`; src/main.conf, which distributions ship
+//! with every default in a comment.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Check;
+use super::key_file::{BadLine, KeyFile, Place};
+
+/// Where bluetoothd looks unless `--configfile` says otherwise.
+pub(super) const PATH: &str = "/etc/bluetooth/main.conf";
+
+/// The group of most keys.
+pub(super) const GENERAL: &str = "General";
+
+/// The group of what concerns Bluetooth Low Energy alone.
+pub(super) const LE: &str = "LE";
+
+/// The file, as it is now. bluetoothd read it when it was started.
+#[derive(Debug)]
+pub(super) struct MainConf {
+    path: PathBuf,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Absent,
+    Unreadable(io::Error),
+    /// bluetoothd ignores all of it because of this line.
+    Broken(usize),
+    Read(KeyFile),
+}
+
+impl MainConf {
+    /// Reads it.
+    pub(super) fn read(path: &Path) -> Self {
+        let state = match std::fs::read(path) {
+            Ok(bytes) => State::of(&String::from_utf8_lossy(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => State::Absent,
+            Err(error) => State::Unreadable(error),
+        };
+        let path = path.to_owned();
+        Self { path, state }
+    }
+
+    /// What bluetoothd goes by; `None` is its default, unless nobody knows.
+    pub(super) fn value(&self, group: &str, key: &str) -> Option<&str> {
+        match &self.state {
+            State::Read(file) => file.value(group, key),
+            State::Absent | State::Unreadable(_) | State::Broken(_) => None,
+        }
+    }
+
+    /// The same of a switch.
+    pub(super) fn switch(&self, group: &str, key: &str) -> Option<bool> {
+        match self.value(group, key)?.trim_ascii_end() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The same of a number, as `strtol` reads it with base 0.
+    pub(super) fn number(&self, group: &str, key: &str) -> Option<u32> {
+        let text = self.value(group, key)?;
+        if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+            return u32::from_str_radix(digits, 16).ok();
+        }
+        match text.strip_prefix('0') {
+            Some(digits) if !digits.is_empty() => u32::from_str_radix(digits, 8).ok(),
+            Some(_) | None => text.parse().ok(),
+        }
+    }
+
+    /// `FILE:LINE` of what is set.
+    pub(super) fn whereabouts(&self, group: &str, key: &str) -> Option<String> {
+        match &self.state {
+            State::Read(file) => match file.place(group, key) {
+                Place::Set(line) => Some(format!("{}:{line}", self.path.display())),
+                Place::Commented(_) | Place::Below(_) | Place::Nowhere => None,
+            },
+            State::Absent | State::Unreadable(_) | State::Broken(_) => None,
+        }
+    }
+
+    /// The verdict on what it says, or that nobody can tell what that is.
+    pub(super) fn judge(&self, name: &'static str, judge: impl FnOnce(&Self) -> Check) -> Check {
+        match &self.state {
+            State::Unreadable(_) => {
+                let path = self.path.display();
+                Check::unchecked(name, format!("{path} cannot be read"))
+            }
+            State::Absent | State::Broken(_) | State::Read(_) => judge(self),
+        }
+    }
+
+    /// The verdict on the file itself.
+    pub(super) fn check(&self) -> Check {
+        let path = self.path.display();
+        match &self.state {
+            State::Absent => Check::ok(
+                "main-conf",
+                format!("there is no {path}, so bluetoothd's defaults hold"),
+            ),
+            State::Unreadable(error) => {
+                Check::unchecked("main-conf", format!("{path} cannot be read: {error}"))
+            }
+            State::Broken(line) => Check::warn(
+                "main-conf",
+                format!("bluetoothd ignores all of {path}, because of line {line}"),
+                format!(
+                    "{path}:{line}: make it a [section], a Key = value or a # comment, then: \
+                     systemctl restart bluetooth"
+                ),
+            ),
+            State::Read(_) => Check::ok("main-conf", format!("is {path}")),
+        }
+    }
+
+    /// What to write where, and how to make bluetoothd read it.
+    pub(super) fn cure(&self, group: &str, wanted: &[(&str, &str)]) -> String {
+        let changes: Vec<_> = wanted
+            .iter()
+            .map(|(key, value)| self.change(group, key, value))
+            .collect();
+        format!("{}, then: systemctl restart bluetooth", changes.join("; "))
+    }
+
+    fn change(&self, group: &str, key: &str, value: &str) -> String {
+        let path = self.path.display();
+        let text = format!("\"{key} = {value}\"");
+        match &self.state {
+            State::Absent => format!("create {path} with the lines \"[{group}]\" and {text}"),
+            State::Unreadable(_) => format!("write {text} below \"[{group}]\" of {path}"),
+            State::Broken(line) => {
+                format!("{path}:{line}: mend this line; write {text} below \"[{group}]\"")
+            }
+            State::Read(file) => match file.place(group, key) {
+                Place::Set(line) => {
+                    format!("{path}:{line}: write {text} there, and nothing behind it")
+                }
+                Place::Commented(line) => {
+                    format!("{path}:{line}: write {text} there, without the \"#\"")
+                }
+                Place::Below(line) => format!("{path}:{line}: write {text} below \"[{group}]\""),
+                Place::Nowhere => format!("{path}: add the lines \"[{group}]\" and {text}"),
+            },
+        }
+    }
+}
+
+impl State {
+    fn of(text: &str) -> Self {
+        match KeyFile::parse(text) {
+            Ok(file) => Self::Read(file),
+            Err(BadLine(line)) => Self::Broken(line),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::Verdict;
+    use super::*;
+
+    /// main.conf with this text.
+    pub(in super::super) fn saying(text: &str) -> MainConf {
+        MainConf {
+            path: PATH.into(),
+            state: State::of(text),
+        }
+    }
+
+    /// One that is kept from us.
+    pub(in super::super) fn unreadable() -> MainConf {
+        let state = State::Unreadable(io::ErrorKind::PermissionDenied.into());
+        MainConf {
+            path: PATH.into(),
+            state,
+        }
+    }
+
+    /// One that is not there.
+    pub(in super::super) fn absent() -> MainConf {
+        MainConf {
+            path: PATH.into(),
+            state: State::Absent,
+        }
+    }
+
+    fn cure(conf: &MainConf) -> String {
+        conf.cure(GENERAL, &[("Privacy", "device")])
+    }
+
+    #[test]
+    fn the_cure_names_the_line() {
+        let cases = [
+            (
+                saying("[General]\nPrivacy = off"),
+                "/etc/bluetooth/main.conf:2: write \"Privacy = device\" there, and nothing behind it",
+            ),
+            (
+                saying("[General]\n\n#Privacy = off"),
+                "/etc/bluetooth/main.conf:3: write \"Privacy = device\" there, without the \"#\"",
+            ),
+            (
+                saying("\n[General]"),
+                "/etc/bluetooth/main.conf:2: write \"Privacy = device\" below \"[General]\"",
+            ),
+            (
+                saying(""),
+                "/etc/bluetooth/main.conf: add the lines \"[General]\" and \"Privacy = device\"",
+            ),
+            (
+                absent(),
+                "create /etc/bluetooth/main.conf with the lines \"[General]\" and \"Privacy = device\"",
+            ),
+            (
+                unreadable(),
+                "write \"Privacy = device\" below \"[General]\" of /etc/bluetooth/main.conf",
+            ),
+            (
+                saying("[General]\noops"),
+                "/etc/bluetooth/main.conf:2: mend this line; write \"Privacy = device\" below \"[General]\"",
+            ),
+        ];
+        for (conf, expected) in cases {
+            let restart = ", then: systemctl restart bluetooth";
+            assert_eq!(cure(&conf), format!("{expected}{restart}"));
+        }
+    }
+
+    #[test]
+    fn a_file_that_bluetoothd_ignores_sets_nothing() {
+        let broken = saying("[General]\nPrivacy = device\noops");
+        assert_eq!(broken.value(GENERAL, "Privacy"), None);
+        assert_eq!(broken.whereabouts(GENERAL, "Privacy"), None);
+        let check = broken.check();
+        assert_eq!(check.verdict, Verdict::Warn);
+        assert!(check.cure.unwrap().contains("main.conf:3:"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_passed_off_as_the_default() {
+        let judged = unreadable().judge("x", |_| Check::ok("x", ""));
+        assert_eq!(judged.verdict, Verdict::Unchecked);
+        assert_eq!(unreadable().check().verdict, Verdict::Unchecked);
+        let judged = absent().judge("x", |_| Check::ok("x", ""));
+        assert_eq!(judged.verdict, Verdict::Ok);
+        assert!(absent().check().found.contains("defaults hold"));
+    }
+
+    #[test]
+    fn numbers_and_switches_are_those_of_bluetoothd() {
+        let number = |text| saying(&format!("[LE]\nA = {text}")).number(LE, "A");
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("00", Some(0)),
+            ("0x140", Some(320)),
+            ("010", Some(8)),
+            ("320", Some(320)),
+            ("320 ", None),
+            ("", None),
+            ("ten", None),
+        ] {
+            assert_eq!(number(text), expected, "{text:?}");
+        }
+        let switch = |text| saying(&format!("[General]\nA = {text}")).switch(GENERAL, "A");
+        assert_eq!(switch("false  "), Some(false));
+        assert_eq!(switch("true"), Some(true));
+        assert_eq!(switch("no"), None);
+    }
+
+    #[test]
+    fn files_are_found_missing_or_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("main.conf");
+        assert!(matches!(MainConf::read(&path).state, State::Absent));
+        std::fs::write(&path, b"[General]\nName = \xff\nPrivacy = device\n").unwrap();
+        let read = MainConf::read(&path);
+        assert_eq!(read.value(GENERAL, "Privacy"), Some("device"));
+        let unreadable = MainConf::read(folder.path());
+        assert!(matches!(unreadable.state, State::Unreadable(_)));
+    }
+}

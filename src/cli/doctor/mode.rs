@@ -1,0 +1,119 @@
+//! The mode that is asked for: the other checks are judged by it.
+//!
+//! It is read from the same files as tcnd's own, so it is known before tcnd
+//! runs. Whether tcnd follows it is another thing; where it cannot, it has a
+//! problem to name.
+
+use super::Check;
+use crate::config::{ConfigError, Mode, Settings};
+
+/// What the configuration says.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// This mode.
+    For(Mode),
+    /// Nothing that tcnd would start from, for this reason among others.
+    Unclear(String),
+}
+
+impl Asked {
+    pub(super) fn new(read: Result<Settings, ConfigError>) -> Self {
+        match read {
+            Ok(settings) => Self::For(settings.mode),
+            Err(error) => Self::Unclear(
+                error
+                    .faults()
+                    .first()
+                    .map_or_else(String::new, ToString::to_string),
+            ),
+        }
+    }
+
+    /// The mode to judge by.
+    pub(super) fn mode(&self) -> Mode {
+        match self {
+            Self::For(mode) => *mode,
+            Self::Unclear(_) => Mode::default(),
+        }
+    }
+
+    /// As it is written in a file.
+    pub(super) fn fact(&self) -> Option<&'static str> {
+        match self {
+            Self::For(mode) => Some(name(*mode)),
+            Self::Unclear(_) => None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Check {
+        match self {
+            Self::For(mode) => Check::ok("mode", format!("{}, as configured", name(*mode))),
+            Self::Unclear(fault) => Check::unchecked(
+                "mode",
+                format!(
+                    "unknown, so the rest is judged by {}: {fault} (all of it: tcnctl config \
+                     check)",
+                    name(Mode::default())
+                ),
+            ),
+        }
+    }
+}
+
+/// As it is written in a file.
+pub(super) const fn name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Broadcast => "broadcast",
+        Mode::Full => "full",
+        Mode::Relay => "relay",
+    }
+}
+
+/// Whether others are to connect, which takes more of a machine.
+pub(super) const fn is_connectable(mode: Mode) -> bool {
+    match mode {
+        Mode::Broadcast => false,
+        Mode::Full | Mode::Relay => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::Verdict;
+    use super::*;
+    use crate::config;
+
+    fn asked(text: &str) -> Asked {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        Asked::new(config::load(&[file.path().to_owned()]))
+    }
+
+    #[test]
+    fn the_configuration_says_the_mode() {
+        for (text, mode) in [
+            ("", Mode::Broadcast),
+            ("mode = \"full\"", Mode::Full),
+            ("mode = \"relay\"", Mode::Relay),
+        ] {
+            let asked = asked(text);
+            assert_eq!(asked.mode(), mode);
+            assert_eq!(asked.fact(), Some(name(mode)));
+            assert_eq!(asked.check().verdict, Verdict::Ok);
+        }
+    }
+
+    #[test]
+    fn a_faulty_configuration_is_told_and_is_not_the_end() {
+        let faulty = asked("mode = \"full\"\nflush = \"0s\"");
+        assert_eq!(faulty.mode(), Mode::Broadcast);
+        assert_eq!(faulty.fact(), None);
+        let check = faulty.check();
+        assert_eq!(check.verdict, Verdict::Unchecked);
+        assert!(check.found.contains(":2: flush: "), "{}", check.found);
+        let missing = Asked::new(config::load(&["/nonexistent".into()]));
+        assert!(missing.check().found.contains("cannot be read"));
+    }
+}
