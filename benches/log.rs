@@ -251,6 +251,7 @@ impl Daemon {
         daemon.tell(Input::Consent(true));
         daemon.tell(Input::RadioUp(Fitness {
             can_air: true,
+            can_listen: true,
             ..Fitness::default()
         }));
         daemon

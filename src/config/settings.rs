@@ -130,10 +130,10 @@ impl Settings {
         (mode, adapter, discovery_restart, rpa_timeout)
     }
 
-    /// How long a number must stay on a controller that keeps its address for
+    /// How long a number must stay where an address is kept for
     /// [`Self::rpa_timeout`], so that the address is gone by then.
     pub fn hold(&self) -> Duration {
-        self.rpa_timeout + Duration::from_secs(15)
+        self.rpa_timeout + Duration::from_secs(6)
     }
 
     /// The longest time a number stays on any controller.

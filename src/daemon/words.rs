@@ -11,11 +11,13 @@ pub(super) fn fitness(fitness: radio::Fitness) -> Fitness {
     let radio::Fitness {
         can_air,
         can_carry,
+        can_listen,
         hold,
     } = fitness;
     Fitness {
         can_air,
         can_carry,
+        can_listen,
         hold,
     }
 }

@@ -60,8 +60,12 @@ pub struct Fitness {
     /// Each change of what is aired gets an address of its own, so that numbers
     /// of others can be carried.
     pub can_carry: bool,
+    /// Others can be listened for while a number of ours is on the air. Not
+    /// while that would be done under an address that goes with an earlier
+    /// number: scanning asks, and so it is heard.
+    pub can_listen: bool,
     /// How long a number has to stay on the air at the least, so that the next
-    /// one gets an address of its own; zero where every advert does.
+    /// one goes with addresses of its own; zero where every one does.
     pub hold: Duration,
 }
 

@@ -178,10 +178,7 @@ impl Engine {
                 self.erase(UnixTime(0), UnixTime(u64::MAX));
                 Event::KeyEnded
             }
-            Input::RadioUp(fitness) => {
-                self.radio = Some(fitness);
-                Event::Look
-            }
+            Input::RadioUp(fitness) => self.radio_up(fitness),
             Input::RadioDown => {
                 self.radio = None;
                 Event::RadioDown
@@ -295,6 +292,18 @@ impl Engine {
             None => Want::Nothing,
             Some(fitness) if fitness.can_air => Want::Air,
             Some(_) => Want::Listen,
+        }
+    }
+
+    /// When it can listen again it does so with another number: the two begin
+    /// together, and last as long as each other.
+    fn radio_up(&mut self, fitness: Fitness) -> Event {
+        let before = self.radio.replace(fitness);
+        let was_deaf = before.is_some_and(|before| !before.can_listen);
+        if was_deaf && fitness.can_listen {
+            Event::Rotate
+        } else {
+            Event::Look
         }
     }
 

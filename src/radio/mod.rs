@@ -93,7 +93,10 @@ pub struct Fitness {
     pub can_air: bool,
     /// Whether [`Order::Swap`] has: each advert gets a new address.
     pub can_carry: bool,
-    /// How long a number must stay so that the next one gets a new address;
+    /// Whether [`Order::Air`] listens as well: not while scanning would go on
+    /// under an address that was used with an earlier number.
+    pub can_listen: bool,
+    /// How long a number must stay so that the next one goes with new addresses;
     /// zero where each does.
     pub hold: Duration,
 }
@@ -204,8 +207,8 @@ pub enum Trouble {
     PrivacyOff,
     /// Whether it is on cannot be seen, so nobody may connect.
     PrivacyUnknown,
-    /// The controller keeps its address for now; the next number waits for
-    /// another one.
+    /// The controller keeps an address for now, and the next number, or
+    /// listening with it, waits for another one.
     AddressHeld,
     /// The controller changes its address by a clock of its own, so numbers
     /// and addresses cannot change together.

@@ -181,6 +181,14 @@ impl Bench {
         );
     }
 
+    /// Rests before an address that is kept can have changed, and is told what
+    /// that means for the next epoch.
+    pub(crate) async fn rest_early(&mut self) {
+        self.order(Order::Rest).await;
+        self.expect_up(true).await;
+        self.expect_rested().await;
+    }
+
     /// The same frame, registered anew.
     pub(crate) async fn expect_aired_again(&mut self, byte: u8) {
         let event = self.next().await;

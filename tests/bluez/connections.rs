@@ -66,6 +66,16 @@ impl Central for Played {
 /// A radio that was asked for this mode, up on a machine that says this of
 /// its privacy.
 async fn asked(mode: Mode, machine: Machine, privacy: Option<Privacy>) -> (Bench, Bluez, Played) {
+    asked_with(mode, machine, privacy, Duration::from_secs(600)).await
+}
+
+/// The same, where the kernel keeps an address for so long.
+async fn asked_with(
+    mode: Mode,
+    machine: Machine,
+    privacy: Option<Privacy>,
+    rpa_timeout: Duration,
+) -> (Bench, Bluez, Played) {
     let bluez = Bluez::start(machine).await;
     let played = Played::new(privacy);
     let surroundings = Surroundings {
@@ -74,18 +84,27 @@ async fn asked(mode: Mode, machine: Machine, privacy: Option<Privacy>) -> (Bench
     };
     let options = Options {
         mode,
-        rpa_timeout: Duration::from_secs(2),
-        hold: Duration::from_secs(3),
+        rpa_timeout,
+        hold: rpa_timeout + Duration::from_secs(6),
         ..Options::default()
     };
     (Bench::within(options, surroundings), bluez, played)
+}
+
+/// The adapter is switched off and on again, by which its addresses are new.
+async fn renew(bench: &mut Bench, bluez: &Bluez) {
+    bench.expect_up(true).await;
+    bluez.power("hci0", false).await;
+    bench.expect_down().await;
+    bluez.power("hci0", true).await;
+    bench.expect_up(true).await;
 }
 
 /// In mode full, on the air.
 async fn reachable() -> (Bench, Bluez, Played) {
     let (mut bench, bluez, played) =
         asked(Mode::Full, Machine::extended(), Some(Privacy::On)).await;
-    bench.expect_up(true).await;
+    renew(&mut bench, &bluez).await;
     bench.air(1).await;
     bench.troubles(&[]).await;
     (bench, bluez, played)
@@ -180,8 +199,7 @@ fn privacy_is_asked_about_in_each_epoch() {
     on_a_bus(async || {
         let (mut bench, bluez, played) = reachable().await;
         played.set(Some(Privacy::Off));
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
+        bench.rest_early().await;
         bench.order(Order::Air(frame(2))).await;
         // It falls back to what is allowed, and says so before anything is aired.
         bench.expect_up(true).await;
@@ -199,10 +217,9 @@ fn an_adapter_made_discoverable_is_no_matter_where_privacy_is_on() {
     on_a_bus(async || {
         let (mut bench, bluez, _) = reachable().await;
         bluez.make_discoverable("hci0", true).await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
+        bench.rest_early().await;
         bench.air(2).await;
-        bench.troubles(&[]).await;
+        bench.troubles(&[Trouble::AddressHeld]).await;
     });
 }
 
@@ -219,8 +236,7 @@ fn whoever_reads_is_told_the_number_of_the_epoch_and_whoever_writes_is_heard() {
             let error = bluez.write("hci0", 1, refused).await.unwrap_err();
             assert!(error.to_string().contains("InvalidValueLength"), "{error}");
         }
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
+        bench.rest_early().await;
         assert!(bluez.read("hci0", 1).await.is_err(), "between two epochs");
         assert!(bluez.write("hci0", 1, &[8; 16]).await.is_err());
         bench.air(2).await;
@@ -233,7 +249,7 @@ fn a_relay_is_told_numbers_and_has_none_to_tell() {
     on_a_bus(async || {
         let privacy = Some(Privacy::On);
         let (mut bench, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
-        bench.expect_up(true).await;
+        renew(&mut bench, &bluez).await;
         bench.order(Order::Air(Frame::vacant([7; 4]))).await;
         bluez
             .until(|machine| machine.adapter().adverts() == 1)
@@ -299,8 +315,7 @@ fn paired_devices_and_other_peoples_sensors_are_left_alone() {
             bluez.connect("hci0", last, true).await;
             bench.expect_aired_again(1).await;
         }
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
+        bench.rest_early().await;
         bench.air(2).await;
         assert_eq!(bluez.machine().count("Disconnect"), 0);
         // They have been there since before this number was.
@@ -318,8 +333,7 @@ fn strangers_are_sent_away_before_another_number_is_aired() {
         bluez.connect("hci0", 1, true).await;
         bench.expect_aired_again(1).await;
         bluez.set(|machine| machine.log.clear());
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
+        bench.rest_early().await;
         assert_eq!(bluez.machine().count("Disconnect"), 1);
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
     });
@@ -380,7 +394,7 @@ fn nobody_is_visited_where_privacy_is_off_nor_by_a_relay() {
     on_a_bus(async || {
         for (mode, privacy) in [(Mode::Full, Privacy::Off), (Mode::Relay, Privacy::On)] {
             let (mut bench, bluez, played) = asked(mode, Machine::extended(), Some(privacy)).await;
-            bench.expect_up(true).await;
+            renew(&mut bench, &bluez).await;
             bench.air(1).await;
             bluez.until(|machine| machine.adapter().scanning()).await;
             let watched = if mode == Mode::Relay { 4 } else { 3 };
@@ -410,7 +424,7 @@ fn a_server_refused_is_named_and_tried_again() {
             ..Machine::extended()
         };
         let (mut bench, bluez, _) = asked(Mode::Full, machine, Some(Privacy::On)).await;
-        bench.expect_up(true).await;
+        renew(&mut bench, &bluez).await;
         bench.order(Order::Air(frame(1))).await;
         bench.troubles(&[Trouble::ConnectFailed]).await;
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
@@ -425,7 +439,8 @@ fn a_server_refused_is_named_and_tried_again() {
 fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
     on_a_bus(async || {
         let privacy = Some(Privacy::On);
-        let (mut bench, bluez, _) = asked(Mode::Full, Machine::legacy(), privacy).await;
+        let soon = Duration::from_secs(1);
+        let (mut bench, bluez, _) = asked_with(Mode::Full, Machine::legacy(), privacy, soon).await;
         bench.expect_up(false).await;
         bench.order(Order::Listen).await;
         let held = [Trouble::AddressHeld, Trouble::BridgeUnavailable];
@@ -447,5 +462,46 @@ fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
         bench.expect_rested().await;
         bench.expect_up(true).await;
         bench.air(2).await;
+    });
+}
+
+#[test]
+fn a_number_that_comes_early_is_aired_and_does_not_listen() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = reachable().await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+        bench.rest_early().await;
+        bluez.set(|machine| machine.log.clear());
+        bench.air(2).await;
+        bench.troubles(&[Trouble::AddressHeld]).await;
+        bluez.quiet_for(Duration::from_secs(2)).await;
+        assert_eq!(bluez.machine().log, ["RegisterAdvertisement"]);
+    });
+}
+
+#[test]
+fn after_a_start_listening_waits_for_another_address() {
+    on_a_bus(async || {
+        let (privacy, soon) = (Some(Privacy::On), Duration::from_secs(1));
+        let (mut bench, bluez, _) =
+            asked_with(Mode::Full, Machine::extended(), privacy, soon).await;
+        bench.expect_up(true).await;
+        bench.air(1).await;
+        bench.troubles(&[Trouble::AddressHeld]).await;
+        assert!(!bluez.machine().log.contains(&"StartDiscovery".to_owned()));
+        // Now it can, and asks for another number to begin with.
+        bench.expect_up(true).await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bluez.set(|machine| machine.log.clear());
+        bench.air(2).await;
+        bench.troubles(&[]).await;
+        let log = bluez.machine().log;
+        let calls = [
+            "SetDiscoveryFilter",
+            "StartDiscovery",
+            "RegisterAdvertisement",
+        ];
+        assert_eq!(log, calls);
     });
 }

@@ -190,6 +190,7 @@ fn able() -> Fitness {
     Fitness {
         can_air: true,
         can_carry: true,
+        can_listen: true,
         ..Fitness::default()
     }
 }

@@ -336,13 +336,26 @@ fn a_number_stays_as_long_as_the_radio_needs() {
     let mut world = World::new(17, 1, Policy::default());
     world.phone();
     world.run(MINUTE);
-    world.hold(0, 915 * Duration::from_secs(1));
+    world.hold(0, Duration::from_secs(906));
     world.run(MINUTE);
     let (aired, swaps) = (world.aired(0), world.swaps(0));
     world.run(DAY);
     let held = world.aired(0) - aired;
     assert!((80..=95).contains(&held), "{held} numbers in a day");
     assert!(world.swaps(0) <= swaps + 1, "carried under a kept address");
+}
+
+#[test]
+fn listening_and_its_number_begin_together() {
+    let mut world = World::new(18, 1, Policy::default());
+    world.run(MINUTE);
+    world.deafen(0, true);
+    let deaf = world.current(0).unwrap();
+    world.run(MINUTE);
+    assert_eq!(world.current(0), Some(deaf), "a deaf number stays");
+    world.deafen(0, false);
+    world.run(Duration::from_secs(5));
+    assert_ne!(world.current(0).unwrap(), deaf);
 }
 
 #[test]

@@ -113,6 +113,7 @@ struct RadioModel {
     told: BTreeSet<Tcn>,
     swaps: usize,
     hold: Duration,
+    deaf: bool,
     listening: bool,
     ordered: Option<(Duration, Ordered)>,
 }
@@ -453,6 +454,14 @@ impl World {
         self.check(i);
     }
 
+    /// The radio can, or cannot, listen while a number is on the air.
+    pub(crate) fn deafen(&mut self, i: usize, deaf: bool) {
+        self.nodes[i].radio.deaf = deaf;
+        let (now, fitness) = (self.moment(i), self.nodes[i].fitness());
+        self.nodes[i].tell(now, Input::RadioUp(fitness));
+        self.check(i);
+    }
+
     fn mischief(&mut self, chaos: Chaos) {
         let i = usize::try_from(self.rng.next_u64()).unwrap() % self.nodes.len();
         if self.nodes[i].asleep_until.is_some() {
@@ -575,6 +584,7 @@ impl Node {
         Fitness {
             can_air: self.radio.can_air,
             can_carry: self.radio.hold.is_zero(),
+            can_listen: !self.radio.deaf,
             hold: self.radio.hold,
         }
     }

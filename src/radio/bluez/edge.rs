@@ -202,7 +202,7 @@ impl Edge {
             match self.wait(&mut orders).await {
                 Woken::Told { listening: true } => {}
                 Woken::Told { listening: false } | Woken::Ordered(None) => return,
-                Woken::Ordered(Some(order)) => self.plan.order(order),
+                Woken::Ordered(Some(order)) => self.ordered(order),
                 Woken::News(news) => self.learn(news),
                 Woken::Changed(change) => self.change(change),
                 Woken::ScanEnded(arrivals) => self.scan_ended(arrivals),
@@ -345,7 +345,7 @@ impl Edge {
             if Some(name) == self.chosen.as_ref());
         let removed = link.note(change);
         if off {
-            self.lockstep.powered_off();
+            self.lockstep.powered_off(self.clock.now());
         }
         if emptied {
             // It may be old news: from before ours was there.

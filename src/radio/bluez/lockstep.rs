@@ -1,12 +1,14 @@
-//! When a legacy controller with privacy has another address than before.
+//! When a controller with privacy has another address than before.
 //!
-//! There the kernel makes a resolvable private address, programs it while
-//! nothing is on the air, and keeps it for its timeout, whatever is registered
-//! meanwhile. Nobody tells which address it is, nor when it was programmed. What
-//! is known: it is programmed when an advert or a scan begins and the one before
-//! has expired; so a number that is registered later than the timeout after the
-//! last registration that can have programmed one gets a new one, and no number
-//! is registered before that.
+//! The kernel makes a resolvable private address, programs it while nothing is
+//! on the air, and keeps it for its timeout, whatever is registered meanwhile.
+//! On an extended controller scanning asks under it, and adverts have addresses
+//! of their own; on a legacy one it is the only address there is. Nobody tells
+//! which it is, nor when it was programmed. What is known: it is programmed when
+//! a scan (or, on a legacy controller, an advert) begins and the one before has
+//! expired. So what begins later than the timeout after the last beginning that
+//! can have programmed one has a new one; and with another number nothing
+//! begins before that.
 //!
 //! Times are since some moment, on a clock that stands still in suspend, as the
 //! kernel's timers do.
@@ -26,8 +28,8 @@ pub(super) struct Lockstep {
     timeout: Duration,
     /// It was not programmed before; none if nobody knows.
     earliest: Option<Duration>,
-    /// It was not programmed after.
-    latest: Duration,
+    /// It was not programmed after; none if it has expired for sure.
+    latest: Option<Duration>,
     /// When our last advert left the air; while it was there, nothing could be
     /// programmed.
     off: Option<Duration>,
@@ -41,7 +43,7 @@ impl Lockstep {
         Self {
             timeout,
             earliest: None,
-            latest: now,
+            latest: Some(now),
             off: None,
             used: true,
         }
@@ -53,25 +55,31 @@ impl Lockstep {
     }
 
     /// The controller was switched off, and has a new address when it is on.
-    pub(super) fn powered_off(&mut self) {
-        self.used = false;
+    pub(super) fn powered_off(&mut self, now: Duration) {
+        *self = Self {
+            earliest: None,
+            latest: None,
+            off: Some(now),
+            used: false,
+            ..*self
+        };
     }
 
-    /// Our advert is on the air from now on, at the latest.
-    pub(super) fn registered(&mut self, now: Duration) {
+    /// What goes with a number of ours and is done under this address has begun,
+    /// while no advert was on the air.
+    pub(super) fn began(&mut self, now: Duration) {
+        self.used = true;
         if self.is_settled(now) {
-            self.used = true;
             return;
         }
         if now >= self.expired_by() {
             // A new one; perhaps programmed before, by somebody's scan.
             self.earliest = self.off;
         }
-        self.latest = now;
-        self.used = true;
+        self.latest = Some(now);
     }
 
-    /// How long until a number may be registered that must have a new address.
+    /// How long until what begins has another address than the number before.
     pub(super) fn wait(&self, now: Duration) -> Duration {
         if self.used {
             self.expired_by().saturating_sub(now)
@@ -88,7 +96,8 @@ impl Lockstep {
     }
 
     fn expired_by(&self) -> Duration {
-        self.latest + self.timeout + MARGIN
+        let latest = self.latest.map(|latest| latest + self.timeout + MARGIN);
+        latest.unwrap_or_default()
     }
 }
 
@@ -109,32 +118,32 @@ mod tests {
         let mut lockstep = Lockstep::new(TIMEOUT, at(10));
         assert_eq!(lockstep.wait(at(10)), at(902));
         assert_eq!(lockstep.wait(at(912)), at(0));
-        lockstep.registered(at(912));
+        lockstep.began(at(912));
         assert_eq!(lockstep.wait(at(912)), at(902));
     }
 
     #[test]
     fn nothing_waits_after_the_controller_was_switched_off() {
         let mut lockstep = Lockstep::new(TIMEOUT, at(10));
-        lockstep.powered_off();
+        lockstep.powered_off(at(10));
         assert_eq!(lockstep.wait(at(11)), at(0));
-        lockstep.registered(at(11));
+        lockstep.began(at(11));
         assert_eq!(lockstep.wait(at(11)), at(902));
     }
 
     #[test]
     fn a_number_registered_again_while_the_address_is_settled_delays_nothing() {
         let mut lockstep = Lockstep::new(TIMEOUT, at(0));
-        lockstep.registered(at(1000));
+        lockstep.began(at(1000));
         assert!(!lockstep.is_settled(at(1001)), "it may be older");
         lockstep.off_air(at(1990));
-        lockstep.registered(at(1991));
+        lockstep.began(at(1991));
         assert!(lockstep.is_settled(at(2880)) && !lockstep.is_settled(at(2889)));
         lockstep.off_air(at(2880));
-        lockstep.registered(at(2880));
+        lockstep.began(at(2880));
         assert_eq!(lockstep.wait(at(2880)), at(13));
         lockstep.off_air(at(2889));
-        lockstep.registered(at(2889));
+        lockstep.began(at(2889));
         assert_eq!(lockstep.wait(at(2889)), at(902));
     }
 
@@ -171,7 +180,7 @@ mod tests {
             let register = |kernel: &mut Kernel, lockstep: &mut Lockstep, now: Duration| {
                 let address = kernel.begin(now);
                 kernel.airing = true;
-                lockstep.registered(now + Duration::from_millis(900));
+                lockstep.began(now + Duration::from_millis(900));
                 address
             };
             for (pause, what) in steps {

@@ -10,7 +10,7 @@
 //! | privacy | controller | an advert's address | so |
 //! |---|---|---|---|
 //! | off | any | non-resolvable, new with each | broadcast |
-//! | on | extended | resolvable, new with each | everything |
+//! | on | extended | resolvable, new with each; the scanner's is kept | everything, but numbers stay longer |
 //! | on | legacy | resolvable, kept until the kernel's timeout | numbers stay longer, nothing is carried |
 //! | on, by the controller | any | by the controller's own clock | nothing is aired |
 //!
@@ -18,13 +18,26 @@
 //! `hci_update_random_address_sync`.
 
 use super::super::mgmt::Privacy;
-use super::super::{Mode, Trouble};
+use super::super::{Fitness, Mode, Trouble};
 
 /// A controller's way of advertising.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Controller {
     Legacy,
     Extended,
+}
+
+/// Which address the kernel keeps until its timeout, whatever is registered
+/// meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// None: each advert has a new one, and so has each scan that begins
+    /// without an advert.
+    Nothing,
+    /// That under which scanning asks.
+    Scanner,
+    /// The only one there is.
+    Everything,
 }
 
 /// What may be done.
@@ -36,8 +49,8 @@ pub(super) struct Reach {
     pub(super) can_air: bool,
     /// A change of frame gets a new address, so numbers of others can be carried.
     pub(super) can_carry: bool,
-    /// The address stays the same until the kernel's timeout.
-    pub(super) keeps_address: bool,
+    /// What stays the same until the kernel's timeout.
+    pub(super) keeps: Keeps,
     /// Why it is not all that was asked for.
     pub(super) trouble: Option<Trouble>,
 }
@@ -49,6 +62,14 @@ impl Reach {
     }
 }
 
+/// What can be done with the adapter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Condition {
+    pub(super) fitness: Fitness,
+    /// Others can connect.
+    pub(super) connectable: bool,
+}
+
 /// What may be done with `asked` where the kernel says this of its privacy;
 /// `None` if it could not be asked.
 pub(super) fn reach(asked: Mode, privacy: Option<Privacy>, controller: Controller) -> Reach {
@@ -56,7 +77,7 @@ pub(super) fn reach(asked: Mode, privacy: Option<Privacy>, controller: Controlle
         mode: asked,
         can_air: asked != Mode::Listen,
         can_carry: false,
-        keeps_address: false,
+        keeps: Keeps::Nothing,
         trouble: None,
     };
     let relays = match asked {
@@ -81,13 +102,14 @@ pub(super) fn reach(asked: Mode, privacy: Option<Privacy>, controller: Controlle
         (Some(Privacy::ByController), _) => less(Mode::Listen, Trouble::AddressOutOfStep),
         (Some(Privacy::On), Controller::Extended) => Reach {
             can_carry: true,
+            keeps: Keeps::Scanner,
             ..all
         },
         (Some(Privacy::On), Controller::Legacy) if relays => {
             less(Mode::Listen, Trouble::BridgeUnavailable)
         }
         (Some(Privacy::On), Controller::Legacy) => Reach {
-            keeps_address: true,
+            keeps: Keeps::Everything,
             ..less(Mode::Full, Trouble::BridgeUnavailable)
         },
     }
@@ -115,7 +137,7 @@ mod tests {
                     assert!(private || !reach.is_connectable(), "{asked:?} {privacy:?}");
                     assert!(reach.is_connectable() || !reach.can_carry);
                     assert_eq!(
-                        reach.mode == asked && !reach.keeps_address,
+                        reach.mode == asked && reach.keeps != Keeps::Everything,
                         reach.trouble.is_none()
                     );
                 }

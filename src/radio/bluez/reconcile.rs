@@ -28,8 +28,8 @@ use std::time::Duration;
 use crate::protocol::TemporaryContactNumber;
 use crate::protocol::beacon::Frame;
 
-use super::super::{Event, Fitness, Order};
-use super::reach::Controller;
+use super::super::{Event, Order};
+use super::reach::{Condition, Controller};
 use super::retry::Retry;
 
 /// One thing to do, and then to report on.
@@ -51,14 +51,6 @@ pub(super) enum Step {
     Part,
     /// Replace the connection to BlueZ, with everything that hangs on it.
     Renew,
-}
-
-/// What can be done with the adapter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Condition {
-    pub(super) fitness: Fitness,
-    /// Others can connect.
-    pub(super) connectable: bool,
 }
 
 /// Our advert, as far as is known.
@@ -102,6 +94,9 @@ pub(super) struct Plan {
     occupied: bool,
     /// Somebody stayed too long.
     part_due: bool,
+    /// Nothing may be listened for in this epoch: it would be asked for under an
+    /// address of the one before.
+    deaf: bool,
     served: bool,
     rests_owed: u32,
     /// Known once per epoch.
@@ -149,6 +144,7 @@ impl Plan {
             Wish::Air(frame) if !frame.is_bridged() => Some(frame.tcn),
             Wish::Air(_) | Wish::Listen | Wish::Rest => None,
         };
+        self.deaf = false;
         self.clearing = true;
         self.controller = None;
         self.scanned = false;
@@ -166,6 +162,15 @@ impl Plan {
                 self.leave();
             }
         }
+    }
+
+    /// Nothing is listened for until the next order.
+    pub(super) fn hush(&mut self) {
+        self.deaf = matches!(self.wish, Wish::Air(_));
+    }
+
+    pub(super) fn is_deaf_by_order(&self) -> bool {
+        self.deaf
     }
 
     /// The advert has to be registered anew, under another address: somebody
@@ -289,7 +294,7 @@ impl Plan {
             Some(_) if self.serves() => Some(Step::Serve),
             Some(_) if self.part_due => Some(Step::Part),
             Some(_) if self.restart_due && self.scanning => Some(Step::StopScan),
-            Some(Controller::Extended) => self.scan().or_else(|| self.register()),
+            Some(Controller::Extended) => self.scan_then_register(),
             Some(Controller::Legacy) => self.register_then_scan(),
         }
     }
@@ -305,7 +310,24 @@ impl Plan {
     }
 
     fn scan(&self) -> Option<Step> {
-        (!self.scanning && !self.scan_retry.is_paused()).then_some(Step::StartScan)
+        let free = !self.scanning && !self.scan_retry.is_paused();
+        (free && !self.deaf).then_some(Step::StartScan)
+    }
+
+    /// An extended controller with privacy takes a new address to scan under
+    /// only while no advert is on the air, so the first scan of an epoch has to
+    /// begin before it.
+    fn scan_then_register(&mut self) -> Option<Step> {
+        let private = self.up.is_some_and(|up| up.connectable);
+        if private && !self.scanned && self.scan().is_some() && self.is_airing() {
+            self.leave();
+            return Some(Step::ConfirmGone);
+        }
+        self.scan().or_else(|| self.register())
+    }
+
+    fn is_airing(&self) -> bool {
+        matches!(self.advert, Advert::Airing(_))
     }
 
     fn register(&self) -> Option<Step> {
@@ -477,7 +499,7 @@ impl Plan {
 
     /// Everything ordered is on the air, and runs.
     pub(super) fn is_calm(&self) -> bool {
-        self.scanning && !self.clearing && matches!(self.advert, Advert::Airing(_))
+        self.scanning && !self.clearing && self.is_airing()
     }
 
     /// Others may connect, and could not: BlueZ refuses what they come for.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::mgmt::Privacy;
 use super::super::{Adapter, AddressKind, Status, Trouble};
-use super::reach::Reach;
+use super::reach::{Keeps, Reach};
 use super::reconcile::{Advert, Plan};
 use super::session::{Facts, Link};
 
@@ -135,7 +135,7 @@ fn troubles(way: Way<'_>, facts: Option<&Facts>, reach: Reach, plan: &Plan) -> B
         (plan.is_deaf(), Trouble::ScanFailed),
         (plan.is_unreachable(), Trouble::ConnectFailed),
         (
-            reach.keeps_address && plan.only_listens(),
+            plan.is_deaf_by_order() || (reach.keeps == Keeps::Everything && plan.only_listens()),
             Trouble::AddressHeld,
         ),
     ];

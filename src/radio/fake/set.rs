@@ -186,6 +186,7 @@ impl Set {
         self.outbox.push(Event::Up(Fitness {
             can_air: self.can_air(),
             can_carry: matches!(self.mode, Mode::Full | Mode::Relay),
+            can_listen: true,
             hold: Duration::ZERO,
         }));
     }

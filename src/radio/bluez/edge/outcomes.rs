@@ -15,6 +15,7 @@ use super::super::advert::Refusal;
 use super::super::alarm::Alarm;
 use super::super::central::VisitError;
 use super::super::discovery::{Discovery, RSSI_UNKNOWN};
+use super::super::reach::Keeps;
 use super::super::reconcile::Registration;
 use super::super::session::{Advertising, Survey};
 use super::super::visitors::Doings;
@@ -224,6 +225,8 @@ impl Edge {
                 self.discovery = Some(discovery);
                 if self.plan.scan_started() {
                     self.tally.scan_restarts += 1;
+                } else if self.plan.is_begun() {
+                    self.keep_step(Keeps::Scanner);
                 }
                 let restart = self.options.discovery_restart;
                 self.alarms.set(Alarm::Restart, restart);
@@ -245,7 +248,7 @@ impl Edge {
                 self.tally.adverts_ok += 1;
                 self.advert = Some(handle);
                 self.set_active(active);
-                self.lockstep.registered(self.clock.now());
+                self.keep_step(Keeps::Everything);
                 (Registration::Done, None)
             }
             Err(Refusal::Discoverable) => {
@@ -257,7 +260,7 @@ impl Edge {
             Err(Refusal::Refused(fault)) => (Registration::Refused, Some(fault)),
             Err(Refusal::Doubtful { before, fault }) => {
                 self.leaving = (before, LINGER);
-                self.lockstep.registered(self.clock.now());
+                self.keep_step(Keeps::Everything);
                 (Registration::Doubtful, fault)
             }
         };
@@ -288,6 +291,13 @@ impl Edge {
                 tracing::error!("adverts of BlueZ did not become fewer; ours may still be aired");
                 self.plan.gone();
             }
+        }
+    }
+
+    /// What takes the address that such a controller keeps has begun.
+    fn keep_step(&mut self, taken_by: Keeps) {
+        if self.reach().keeps == taken_by {
+            self.lockstep.began(self.clock.now());
         }
     }
 

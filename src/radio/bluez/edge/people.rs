@@ -5,11 +5,10 @@ use std::time::Duration;
 use crate::protocol::TemporaryContactNumber;
 use crate::protocol::beacon::Frame;
 
-use super::super::super::{Event, Fitness, Mode};
+use super::super::super::{Event, Fitness, Mode, Order};
 use super::super::alarm::Alarm;
 use super::super::discovery::{Shy, heard};
-use super::super::reach::{Controller, Reach, reach};
-use super::super::reconcile::Condition;
+use super::super::reach::{Condition, Controller, Keeps, Reach, reach};
 use super::super::server::Knock;
 use super::super::session::Facts;
 use super::super::visitors::Stir;
@@ -26,23 +25,40 @@ impl Edge {
         }
         let hidden = reach.is_connectable() || !facts.discoverable;
         let can_air = reach.can_air && facts.active.is_some() && hidden;
-        let wait = self.lockstep.wait(self.clock.now());
-        let held = reach.keeps_address && !self.plan.is_begun() && !wait.is_zero();
-        if held {
-            self.alarms.set(Alarm::Address, wait);
-        }
+        let held = self.held(reach);
         Some(Condition {
             fitness: Fitness {
-                can_air: can_air && !held,
+                can_air: can_air && held != Keeps::Everything,
                 can_carry: can_air && reach.can_carry,
-                hold: if reach.keeps_address {
-                    self.options.hold
-                } else {
-                    Duration::ZERO
+                can_listen: held != Keeps::Scanner,
+                hold: match reach.keeps {
+                    Keeps::Nothing => Duration::ZERO,
+                    Keeps::Scanner | Keeps::Everything => self.options.hold,
                 },
             },
             connectable: can_air && reach.is_connectable(),
         })
+    }
+
+    /// Which address the next number has to wait for, or the one on the air to
+    /// listen with.
+    fn held(&mut self, reach: Reach) -> Keeps {
+        let wait = self.lockstep.wait(self.clock.now());
+        let waits = !self.plan.is_begun() || self.plan.is_deaf_by_order();
+        if reach.keeps == Keeps::Nothing || wait.is_zero() || !waits {
+            return Keeps::Nothing;
+        }
+        self.alarms.set(Alarm::Address, wait);
+        reach.keeps
+    }
+
+    pub(super) fn ordered(&mut self, order: Order) {
+        self.plan.order(order);
+        let wait = self.lockstep.wait(self.clock.now());
+        let begins = matches!(order, Order::Air(_));
+        if begins && self.reach().keeps == Keeps::Scanner && !wait.is_zero() {
+            self.plan.hush();
+        }
     }
 
     /// What may be done on the adapter in use.
@@ -95,13 +111,21 @@ impl Edge {
     }
 
     /// Whoever connects takes the advert off the air until they leave, unless it
-    /// is registered anew. Where that would not give it a new address, it may be
-    /// that it does: then the address would be gone too early.
+    /// is registered anew. For that moment nothing is on the air, and an address
+    /// that is kept must not change: it would last into the next epoch.
     fn air_anew(&mut self) {
-        let keeps = self.reach().keeps_address;
-        if !keeps || self.lockstep.is_settled(self.clock.now()) {
+        let steady = match self.reach().keeps {
+            Keeps::Nothing => true,
+            Keeps::Scanner => !self.plan.is_scanning() || self.is_settled(),
+            Keeps::Everything => self.is_settled(),
+        };
+        if steady {
             self.plan.refresh();
         }
+    }
+
+    fn is_settled(&self) -> bool {
+        self.lockstep.is_settled(self.clock.now())
     }
 
     pub(super) fn noticed(&mut self, shy: Shy) {

@@ -2,12 +2,14 @@
 
 mod street;
 
+use super::super::super::Fitness;
 use super::*;
 
 const BROADCAST: Condition = Condition {
     fitness: Fitness {
         can_air: true,
         can_carry: false,
+        can_listen: true,
         hold: Duration::ZERO,
     },
     connectable: false,
@@ -330,4 +332,35 @@ fn privacy_lost_takes_the_advert_off_the_air() {
     plan.order(Order::Air(frame(2)));
     let steps = carry_out(&mut plan, Controller::Extended);
     assert!(steps.contains(&Step::Serve), "{steps:?}");
+}
+
+#[test]
+fn a_deaf_epoch_is_aired_without_a_scan() {
+    let mut plan = reachable();
+    plan.order(Order::Air(frame(2)));
+    plan.hush();
+    let steps = carry_out(&mut plan, Controller::Extended);
+    assert!(!steps.contains(&Step::StartScan), "{steps:?}");
+    assert_eq!(plan.advert(), Advert::Airing(frame(2)));
+    plan.order(Order::Air(frame(3)));
+    let steps = carry_out(&mut plan, Controller::Extended);
+    assert!(steps.contains(&Step::StartScan), "{steps:?}");
+}
+
+#[test]
+fn the_first_scan_of_an_epoch_never_begins_beside_a_private_advert() {
+    let mut plan = Plan::default();
+    plan.see(Some(CONNECTABLE));
+    plan.order(Order::Air(frame(1)));
+    plan.inspected(Controller::Extended);
+    plan.serving(true);
+    assert_eq!(plan.next(), Some(Step::StartScan));
+    plan.scan_failed();
+    assert_eq!(plan.next(), Some(Step::Register(frame(1))));
+    plan.registered(frame(1), Registration::Done);
+    assert_eq!(plan.next(), None);
+    plan.resume_scan();
+    let steps = carry_out(&mut plan, Controller::Extended);
+    let (scan, register) = (Step::StartScan, Step::Register(frame(1)));
+    assert_eq!(steps, [Step::ConfirmGone, scan, register]);
 }
