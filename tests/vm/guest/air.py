@@ -4,20 +4,32 @@ One Bumble link is the ether. On it are
 
   alpha, bravo   controllers that BlueZ drives through /dev/vhci, with extended advertising;
   phone          a Bumble host as an Android client of the coalition: a connectable advert of
-                 31 bytes, and a scanner that takes down every payload it hears.
+                 31 bytes, and a scanner that takes down every payload it hears;
+  others         iPhones and hostile hosts (hosts.py), which come and leave as told.
 
 It is a process of its own, because Python under emulation is slow and the bench must go on
 watching, and it takes orders and tells news as lines of JSON on one Unix socket:
 
     {"do": "plug", "name": "alpha"}        → {"done": "plug"}
     {"do": "unplug", "name": "alpha"}
+    {"do": "phone"}
     {"do": "advertise", "tcn": "…", "interval": 100, "rssi": -61}
     {"do": "silence"}
-    news: {"heard": "<payload>", "address": "…", "connectable": false}
+    {"do": "iphone" | "hostile", "name": "anna", "address": "…"}
+    {"do": "foreground", "name": "anna", "interval": 500, "rssi": -61}
+    {"do": "hold" | "read", "name": "mallory"}
+    {"do": "write", "name": "mallory", "what": "one byte", "value": "01", "offset": 0}
+    {"do": "flood", "name": "mallory", "mark": "…", "count": 1000}
+    {"do": "leave", "name": "anna"}
+    news: {"who": "phone", "heard": "<payload>", "address": "…", "connectable": false} and others of hosts.py
+
+What a host does beside is begun by the order and told when it is done.
 
 Bumble's controller is made to behave like a chip where it does not (0.0.236): it reports each
 advert as connectable and at -50 dBm, with a scan response whether or not one was asked for; a
-reset forgets nothing; enabling an enabled set doubles its timer.
+reset forgets nothing; enabling an enabled set doubles its timer; it connects to what is not
+connectable or not there any more; it cannot give up connecting; and its link loses the packets
+of a connection to an advertising set, which has an address of its own.
 
     python3 air.py SOCKET
 """
@@ -26,25 +38,47 @@ import asyncio
 import json
 import sys
 
-from bumble import hci
+from bumble import hci, ll
 from bumble.controller import AdvertisingSet, Controller
-from bumble.device import AdvertisingType, Device
 from bumble.hci import HCI_LE_Extended_Advertising_Report_Event as Report
 from bumble.link import LocalLink
 from bumble.transport import open_transport
-from bumble.transport.common import AsyncPipeSink
+
+from hosts import Android, Hostile, Iphone
 
 ADDRESSES = {"alpha": "00:1A:7D:00:00:0A", "bravo": "00:1A:7D:00:00:0B"}
 PHONE_ADDRESS = "4B:5C:6D:7E:8F:90"  # a resolvable private address, as Android uses
 
-# How the advert of the coalition's Android client begins. The client (tcn-client-android) asks for
-# the service UUID and for service data of its TCN and the TCN's first four bytes; Android puts the
-# flags (general discoverable) before them: 3 + 4 + 24 = 31 bytes.
-ANDROID_HEAD = bytes.fromhex("020102" "030319c0" "171619c0")
-
 DEFAULT_RSSI = -50
 ACTIVE_SCAN = 1
 ADV_NONCONN_IND = Report.EventType.LEGACY_ADVERTISING_PDU_USED
+ENHANCED_CONNECTION_COMPLETE = 1 << 9  # in the mask of LE events
+
+
+class Ether(LocalLink):
+    """A link on which the packets of a connection go by the two addresses it was made between.
+    Bumble goes by the sender's random address of the moment. But an advertising set has its own,
+    and a host that has privacy changes its address while a connection lasts."""
+
+    def end_of(self, address, peer):
+        """The chip at this end of a connection, if it still is."""
+        return next((c for c in self.controllers if (found := c.le_connections.get(peer)) and found.self_address == address), None)
+
+    def send_acl_data(self, sender_controller, destination_address, transport, data):
+        connection = sender_controller.le_connections.get(destination_address)
+        if connection and (chip := self.end_of(destination_address, connection.self_address)):
+            asyncio.get_running_loop().call_soon(chip.on_link_acl_data, connection.self_address, transport, data)
+
+    def send_ll_control_pdu(self, sender_address, receiver_address, packet):
+        if chip := self.end_of(receiver_address, sender_address):
+            asyncio.get_running_loop().call_soon(chip.on_ll_control_pdu, sender_address, packet)
+
+    def send_advertising_pdu(self, sender_controller, packet):
+        if isinstance(packet, ll.ConnectInd):  # at once, while the set that was found open is
+            for chip in self.controllers - {sender_controller}:
+                chip.on_ll_advertising_pdu(packet)
+        else:
+            super().send_advertising_pdu(sender_controller, packet)
 
 
 class ChipSet(AdvertisingSet):
@@ -72,15 +106,25 @@ class Chip(Controller):
         hci.HCI_LE_CLEAR_ADVERTISING_SETS_COMMAND,
         hci.HCI_LE_SET_EXTENDED_SCAN_PARAMETERS_COMMAND,
         hci.HCI_LE_SET_EXTENDED_SCAN_ENABLE_COMMAND,
+        hci.HCI_LE_EXTENDED_CREATE_CONNECTION_COMMAND,
     }
 
     def on_hci_reset_command(self, command):
+        self.hang_up()
         for advert in self.advertising_sets.values():
             advert.stop()
         self.advertising_sets.clear()
         self.le_legacy_advertiser.stop()
         self.le_scan_enable = False
         return super().on_hci_reset_command(command)
+
+    def leave(self):
+        """Go off the air."""
+        for advert in self.advertising_sets.values():
+            advert.stop()
+        self.hang_up()
+        self.link.remove_controller(self)
+        self.link = None  # what the host still wants to send is lost
 
     def on_hci_le_set_extended_advertising_parameters_command(self, command):
         self.advertising_sets.setdefault(command.advertising_handle, ChipSet(self, command.advertising_handle))
@@ -97,13 +141,77 @@ class Chip(Controller):
         packet.rssi, packet.event_type = self.rssi, self.event_type_of(packet)
         super().send_advertising_pdu(packet)
 
+    # ---- connections
+
+    def on_hci_disconnect_command(self, command):
+        """End a connection; the host that asked is told that it did, the other one why."""
+        connection = self.find_le_connection_by_handle(command.connection_handle)
+        if not connection:
+            self._send_hci_command_status(hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR, command.op_code)
+            return
+        self._send_hci_command_status(hci.HCI_COMMAND_STATUS_PENDING, command.op_code)
+        connection.send_ll_control_pdu(ll.TerminateInd(command.reason))
+        self.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TERMINATED_BY_LOCAL_HOST_ERROR)
+
+    def hang_up(self):
+        """End all connections without a word to the host, which is not there or is about to forget them."""
+        self.pending_le_connection = None
+        for connection in self.le_connections.values():
+            connection.send_ll_control_pdu(ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR))
+        self.le_connections.clear()
+
+    def accepts(self, address, initiator):
+        """Whether somebody can connect to this address now."""
+        return initiator not in self.le_connections and any(
+            advert.enabled and advert.address == address
+            and advert.parameters.advertising_event_properties & Report.EventType.CONNECTABLE_ADVERTISING
+            for advert in self.advertising_sets.values())
+
+    def create_le_connection(self, peer_address):
+        """Connect, unless the set has been taken down since it sent what we heard: then the host
+        would have a connection to nobody. The next advert, if one comes, will do."""
+        own = self.pending_le_connection.own_address_type
+        initiator = self.public_address if own == hci.OwnAddressType.PUBLIC else self.random_address
+        if any(chip.accepts(peer_address, initiator) for chip in self.link.controllers - {self}):
+            super().create_le_connection(peer_address)
+
+    def on_hci_le_create_connection_cancel_command(self, command):
+        """Give up, and tell: the kernel waits for the event, and connects to nobody else until it comes."""
+        wanted, self.pending_le_connection = self.pending_le_connection, None
+        if not wanted:
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        asyncio.get_running_loop().call_soon(self.send_hci_packet, hci.HCI_LE_Connection_Complete_Event(
+            status=hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+            connection_handle=0,
+            role=hci.Role.CENTRAL,
+            peer_address_type=wanted.peer_address_type,
+            peer_address=wanted.peer_address,
+            connection_interval=0,
+            peripheral_latency=0,
+            supervision_timeout=0,
+            central_clock_accuracy=0,
+        ))
+        return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
+
+    def send_hci_packet(self, packet):
+        if isinstance(packet, hci.HCI_LE_Connection_Complete_Event) and self.le_event_mask & ENHANCED_CONNECTION_COMPLETE:
+            packet = enhanced(packet)
+        super().send_hci_packet(packet)
+
+    # ---- scanning
+
     def on_hci_le_set_extended_scan_parameters_command(self, command):
         self.le_scan_type = command.scan_types[0]
         return super().on_hci_le_set_extended_scan_parameters_command(command)
 
     def on_advertising_pdu(self, pdu):
-        if not self.le_scan_enable:
-            return
+        if self.le_scan_enable:
+            self.tell_host(pdu)
+        wanted = self.pending_le_connection
+        if wanted and wanted.peer_address == pdu.advertiser_address:
+            self.create_le_connection(pdu.advertiser_address)
+
+    def tell_host(self, pdu):
         self.send_hci_packet(report(pdu, pdu.event_type, pdu.data))
         if self.le_scan_type == ACTIVE_SCAN and pdu.event_type & Report.EventType.SCANNABLE_ADVERTISING:
             # The kernel holds a scannable advert back until it has this, even with nothing in it.
@@ -128,6 +236,24 @@ def report(pdu, event_type, data):
     )])
 
 
+def enhanced(packet):
+    """The same event as a host gets it that has asked for the newer one. The kernel waits for just
+    the one it asked for; with the other, all else has to wait until it gives up."""
+    return hci.HCI_LE_Enhanced_Connection_Complete_Event(
+        status=packet.status,
+        connection_handle=packet.connection_handle,
+        role=packet.role,
+        peer_address_type=packet.peer_address_type,
+        peer_address=packet.peer_address,
+        local_resolvable_private_address=hci.Address.ANY_RANDOM,
+        peer_resolvable_private_address=hci.Address.ANY_RANDOM,
+        connection_interval=packet.connection_interval,
+        peripheral_latency=packet.peripheral_latency,
+        supervision_timeout=packet.supervision_timeout,
+        central_clock_accuracy=packet.central_clock_accuracy,
+    )
+
+
 class Plugged:
     """A controller that BlueZ has, while the device file is open."""
 
@@ -139,54 +265,21 @@ class Plugged:
         self.chip = Chip(self.name, self.transport.source, self.transport.sink, self.link, ADDRESSES[self.name])
 
     async def unplug(self):
-        for advert in self.chip.advertising_sets.values():
-            advert.stop()
-        self.link.remove_controller(self.chip)
+        self.chip.leave()
         await self.transport.close()
-
-
-class Phone:
-    """The Android client: says its number, takes down what it hears."""
-
-    def __init__(self, link, news):
-        self.chip = Chip("phone", link=link, public_address="00:1A:7D:00:00:AA")
-        self.device = Device.with_hci("phone", hci.Address(PHONE_ADDRESS), self.chip, AsyncPipeSink(self.chip))
-        self.news, self.known = news, set()
-
-    async def switch_on(self):
-        await self.device.power_on()
-        self.device.on("advertisement", self.hears)
-        await self.device.start_scanning(active=False, filter_duplicates=False)
-
-    def hears(self, advertisement):
-        """Tell each payload under each address once."""
-        sighting = (str(advertisement.address).split("/")[0], bytes(advertisement.data_bytes))
-        if sighting not in self.known:
-            self.known.add(sighting)
-            self.news({"heard": sighting[1].hex(), "address": sighting[0], "connectable": advertisement.is_connectable})
-
-    async def advertise(self, tcn, interval, rssi):
-        await self.silence()
-        self.chip.rssi = rssi
-        await self.device.start_advertising(
-            advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE,
-            own_address_type=hci.OwnAddressType.RANDOM,
-            advertising_data=ANDROID_HEAD + tcn + tcn[:4],
-            advertising_interval_min=interval,
-            advertising_interval_max=interval,
-        )
-
-    async def silence(self):
-        if self.device.is_advertising:
-            await self.device.stop_advertising()
 
 
 class Air:
     """Takes the orders."""
 
     def __init__(self, tell):
-        self.link, self.tell, self.plugged = LocalLink(), tell, {}
-        self.phone = Phone(self.link, tell)
+        self.link, self.tell, self.plugged, self.hosts = Ether(), tell, {}, {}
+
+    async def come(self, kind, name, address):
+        """A new host on the air, listening."""
+        chip = Chip(name, link=self.link, public_address=f"00:1A:7D:00:01:{len(self.hosts):02X}")
+        self.hosts[name] = kind(name, address, chip, self.tell)
+        await self.hosts[name].switch_on()
 
     async def obey(self, order):
         match order:
@@ -196,11 +289,23 @@ class Air:
             case {"do": "unplug", "name": name}:
                 await self.plugged.pop(name).unplug()
             case {"do": "phone"}:
-                await self.phone.switch_on()
+                await self.come(Android, "phone", PHONE_ADDRESS)
             case {"do": "advertise", "tcn": tcn, "interval": interval, "rssi": rssi}:
-                await self.phone.advertise(bytes.fromhex(tcn), interval, rssi)
+                await self.hosts["phone"].say(bytes.fromhex(tcn), interval, rssi)
             case {"do": "silence"}:
-                await self.phone.silence()
+                await self.hosts["phone"].silence()
+            case {"do": "iphone" | "hostile" as kind, "name": name, "address": address}:
+                await self.come({"iphone": Iphone, "hostile": Hostile}[kind], name, address)
+            case {"do": "foreground", "name": name, "interval": interval, "rssi": rssi}:
+                await self.hosts[name].foreground(interval, rssi)
+            case {"do": "hold" | "read" as what, "name": name}:
+                self.hosts[name].begin(getattr(self.hosts[name], what)())
+            case {"do": "write", "name": name, "what": what, "value": value, "offset": offset}:
+                self.hosts[name].begin(self.hosts[name].write(what, bytes.fromhex(value), offset))
+            case {"do": "flood", "name": name, "mark": mark, "count": count}:
+                self.hosts[name].begin(self.hosts[name].flood(bytes.fromhex(mark), count))
+            case {"do": "leave", "name": name}:
+                await self.hosts.pop(name).switch_off()
             case _:
                 raise ValueError(f"unknown order {order}")
 

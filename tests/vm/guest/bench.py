@@ -2,10 +2,10 @@
 
     python3 bench.py FILE      FILE: the names of the scenarios to run, one a line
 
-Two airs follow one another in one boot, for booting is the slowest thing here: first Bumble's
-extended controllers, then btvirt's legacy one. On each, bluetoothd and the installed tcnd are
-started afresh. What fails to start fails every scenario that needed it, by name: nothing is
-silently left out.
+A few airs follow one another in one boot, for booting is the slowest thing here: Bumble's extended
+controllers, the same with a bluetoothd that has privacy, then btvirt's legacy one without and with
+it. On each, bluetoothd and the installed tcnd are started afresh. What fails to start fails every
+scenario that needed it, by name: nothing is silently left out.
 """
 
 import json
@@ -13,13 +13,39 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 
-from daemon import Installed, Second
+from daemon import BROADCAST, FULL, FULL_LEGACY, RPA_TIMEOUT, Installed, Second, Way, dropped_in
 from scenarios import BACK_WITHIN, SCENARIOS
-from world import AirProcess, Failed, RESULTS, World, systemctl
+from world import MAIN_CONF, PRIVACY, AirProcess, Failed, RESULTS, World, set_rpa_timeout, systemctl, written
 import judge
 import people  # enters its scenarios into the list
 import reports  # and so does this
+import phones  # and this
+
+
+@dataclass(frozen=True)
+class Air:
+    """What a group of scenarios finds: controllers, and a daemon that runs in some way on them."""
+
+    legacy: bool = False
+    private: bool = False  # BlueZ has privacy, and the daemon may ask the kernel about it
+    way: Way = BROADCAST
+    rpa_timeout: int | None = None  # seconds for which the kernel keeps a resolvable private address; else 900
+    tolerated: tuple = ()  # problems that come with it
+    ready_within: int = BACK_WITHIN
+
+
+# In the order in which they follow.
+AIRS = {
+    "extended": Air(),
+    "private": Air(private=True, way=FULL, rpa_timeout=RPA_TIMEOUT),
+    "legacy": Air(legacy=True),
+    # There tcnd waits for the kernel to change the address before its first number.
+    "private-legacy": Air(legacy=True, private=True, way=FULL_LEGACY, rpa_timeout=RPA_TIMEOUT,
+                          tolerated=("bridge-unavailable",), ready_within=75),
+}
 
 
 def report(**facts):
@@ -38,6 +64,7 @@ class Bench:
         self.tcnd = Installed(self.world)
         self.air = self.btvirt = self.up = None
         self.began, self.address, self.broken = 0.0, None, {}
+        self.changes = ExitStack()  # what an air changed in the machine
 
     # ---- what a scenario asks
 
@@ -62,7 +89,21 @@ class Bench:
         second.start(self.BRAVO)
         return second
 
-    # ---- the two airs
+    @contextmanager
+    def another_way(self, way, permitted=False):
+        """The daemon run in another way for a while, perhaps with the drop-in; the moment since when."""
+        self.tcnd.stop()
+        try:
+            with dropped_in() if permitted else nullcontext():
+                moment = self.now()
+                self.tcnd.start(self.address, way)
+                self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, BACK_WITHIN)
+                yield moment
+        finally:
+            self.tcnd.stop()
+            self.begin(AIRS[self.up])
+
+    # ---- the airs
 
     def ensure(self, air):
         """Have this air up with a well daemon on it; one that could not be had once is not tried again."""
@@ -73,11 +114,20 @@ class Bench:
         self.down()
         self.up = air
         try:
-            {"extended": self.extended, "legacy": self.legacy}[air]()
-            self.begin()
+            self.build(AIRS[air])
+            self.begin(AIRS[air])
         except (Failed, OSError) as failure:
             self.broken[air] = str(failure)
             raise
+
+    def build(self, air):
+        """The air, and the files that it asks for."""
+        if air.private:
+            self.changes.enter_context(written(MAIN_CONF, PRIVACY))
+            self.changes.enter_context(dropped_in())
+        (self.legacy if air.legacy else self.extended)()
+        if air.rpa_timeout:  # before the kernel makes its first address
+            set_rpa_timeout(self.world.trace.index_of(self.address), air.rpa_timeout)
 
     def extended(self):
         """Two controllers and a phone."""
@@ -106,13 +156,13 @@ class Bench:
         for address in addresses:
             self.wait(f"BlueZ to power {address}", lambda a=address: self.world.bluez.powered(a), 60)
 
-    def begin(self):
+    def begin(self, air):
         """Start the installed daemon and wait until it is on the air."""
         self.began = self.now()
-        self.tcnd.start(self.address)
+        self.tcnd.start(self.address, air.way)
         self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, BACK_WITHIN)
-        self.wait("our advert on the air", lambda: judge.ours(self.world.airings(self.address, self.began)), BACK_WITHIN)
-        self.wait("tcnd to be well", self.tcnd.watched.well, BACK_WITHIN)
+        self.wait("our advert on the air", lambda: judge.ours(self.world.airings(self.address, self.began)), air.ready_within)
+        self.wait("tcnd to be well", lambda: self.tcnd.watched.well(air.tolerated), BACK_WITHIN)
 
     def down(self):
         """Take the present air down."""
@@ -125,6 +175,7 @@ class Bench:
         if self.btvirt:
             self.btvirt.terminate()
             self.btvirt.wait()
+        self.changes.close()
         self.air = self.btvirt = self.up = None
 
 
@@ -147,7 +198,7 @@ def main(wanted_file):
     with open("/proc/uptime") as file:
         report(kind="note", text=f"guest up after {file.read().split()[0]} s")
     bench = Bench()
-    for name, air, function in sorted(SCENARIOS, key=lambda entry: entry[1]):  # each air once
+    for name, air, function in sorted(SCENARIOS, key=lambda entry: list(AIRS).index(entry[1])):  # each air once
         if name in wanted:
             run(bench, name, air, function)
     bench.down()

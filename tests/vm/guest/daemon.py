@@ -8,10 +8,12 @@ import os
 import sqlite3
 import subprocess
 import time
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import dbus
 
-from world import Failed, main_pid, systemctl
+from world import Failed, main_pid, systemctl, written
 
 NAME = "org.tcncoalition.Tcnd1"
 PATH = "/org/tcncoalition/Tcnd1"
@@ -20,14 +22,45 @@ BINARY = "/usr/libexec/tcnd"
 TCNCTL = "/usr/bin/tcnctl"
 UNIT = "tcnd.service"
 
+# The daemon may connect and be connected to only if its user lets it ask the kernel about privacy.
+DROP_IN = "/usr/share/tcnd/full-mode.conf"
+DROPPED_IN = "/etc/systemd/system/tcnd.service.d/full-mode.conf"
+
 # The shortest period the daemon takes, and how much it may be shortened by chance; in seconds.
 PERIOD, JITTER, FLUSH = 10, 3, 2
 
 
-def configuration(adapter):
+@dataclass(frozen=True)
+class Way:
+    """A way to run the daemon: what differs between configurations. Durations in seconds."""
+
+    mode: str = "broadcast"
+    period: int = PERIOD
+    retention: str | None = "14d"
+    bridge_slot: int | None = None
+    rpa_timeout: int | None = None
+
+
+RPA_TIMEOUT = 30  # the shortest the kernel takes
+
+BROADCAST = Way()
+# Long enough for some numbers of others between two of its own.
+FULL = Way(mode="full", period=20, bridge_slot=3)
+RELAY = Way(mode="relay", period=20, bridge_slot=3, retention=None)
+# A legacy controller keeps its address for as long as the kernel says.
+FULL_LEGACY = Way(mode="full", period=50, rpa_timeout=RPA_TIMEOUT)
+
+
+def configuration(adapter, way=BROADCAST):
     """Consent, one adapter, and everything faster than in life."""
-    return (f'enabled = true\nadapter = "{adapter}"\ntcn_period = "{PERIOD}s"\n'
-            f'tcn_jitter = "{JITTER}s"\nflush = "{FLUSH}s"\nretention = "14d"\n')
+    durations = {"tcn_period": way.period, "tcn_jitter": JITTER, "flush": FLUSH,
+                 "bridge_slot": way.bridge_slot, "rpa_timeout": way.rpa_timeout}
+    lines = [f'{key} = "{value}s"' for key, value in durations.items() if value]
+    if way.retention:
+        lines.append(f'retention = "{way.retention}"')
+    if way != BROADCAST:
+        lines.append(f'mode = "{way.mode}"')
+    return "\n".join(["enabled = true", f'adapter = "{adapter}"', *lines, ""])
 
 
 def contacts(state_dir):
@@ -78,14 +111,15 @@ class Watched:
         """Every problem named since a moment."""
         return {p for at, name, value in self.history if name == "Problems" and at >= moment for p in value}
 
-    def well(self):
-        """Whether it says that it is on the air and nothing is wrong."""
+    def well(self, tolerated=()):
+        """Whether it says that it is on the air and nothing is wrong, but what cannot be helped."""
         v = self.values
-        return bool(v.get("Advertising") and v.get("Scanning") and v.get("State") == "running" and not v.get("Problems"))
+        wrong = set(v.get("Problems", ())) - set(tolerated)
+        return bool(v.get("Advertising") and v.get("Scanning") and v.get("State") == "running" and not wrong)
 
     def account(self):
         """What it says now, for a failure message."""
-        names = ("State", "Problems", "Advertising", "Scanning")
+        names = ("State", "Mode", "Problems", "Advertising", "Scanning")
         return ", ".join(f"{name} {self.values.get(name, 'unknown')}" for name in names)
 
 
@@ -97,10 +131,10 @@ class Installed:
     def __init__(self, world):
         self.watched = Watched(world.bus)
 
-    def start(self, adapter):
+    def start(self, adapter, way=BROADCAST):
         os.makedirs("/etc/tcnd/config.d", exist_ok=True)
         with open("/etc/tcnd/config.d/50-bench.toml", "w") as file:
-            file.write(configuration(adapter))
+            file.write(configuration(adapter, way))
         systemctl("start", UNIT)
 
     def stop(self):
@@ -108,6 +142,19 @@ class Installed:
 
     def pid(self):
         return main_pid(UNIT)
+
+
+@contextmanager
+def dropped_in():
+    """The unit changed by an administrator who wants full mode, as its drop-in says how."""
+    with open(DROP_IN) as file:
+        content = file.read()
+    try:
+        with written(DROPPED_IN, content):
+            systemctl("daemon-reload")
+            yield
+    finally:
+        systemctl("daemon-reload")
 
 
 PRIVATE_BUS = """<busconfig><type>custom</type><listen>{address}</listen><auth>EXTERNAL</auth>

@@ -7,8 +7,11 @@ one airing is a stretch of time in which one controller sent one payload under o
 one set of properties. A command counts when the controller has accepted it, not when it was sent,
 since a refused address change (0x0c) is exactly the kind of event that links two numbers.
 
-Legacy commands (0x2005 to 0x200c) and extended ones (0x2035 to 0x2042) end up in the same
+Legacy commands (0x2005 to 0x200d) and extended ones (0x2035 to 0x2043) end up in the same
 airings, so the verdicts in judge.py need not know the kind of controller.
+
+Beside the airings there are the scans, the attempts to connect to somebody, and the connections
+that came about, whoever began them.
 
 Pure: packets in, airings out. No clock, no socket. Run as a program, it lists the airings of a
 btsnoop file such as the bench leaves behind (or `btmon -w` writes):
@@ -25,10 +28,12 @@ NEW_INDEX, DEL_INDEX, COMMAND, EVENT = 0, 1, 2, 3
 OPEN_INDEX, CLOSE_INDEX, INDEX_INFO = 8, 9, 10
 
 # HCI events (Core Specification, Vol 4, Part E, 7.7).
-COMMAND_COMPLETE, LE_META = 0x0E, 0x3E
+DISCONNECTION_COMPLETE, COMMAND_COMPLETE, LE_META = 0x05, 0x0E, 0x3E
+CONNECTION_COMPLETE, ENHANCED_CONNECTION_COMPLETE = 0x01, 0x0A
 ADVERTISING_REPORT, EXT_ADVERTISING_REPORT, ADVERTISING_SET_TERMINATED = 0x02, 0x0D, 0x12
 
 RESET = 0x0C03
+CREATE_CONNECTION, EXT_CREATE_CONNECTION = 0x200D, 0x2043
 
 # Advertising event properties of the extended parameters command (7.8.53).
 CONNECTABLE, SCANNABLE, SCAN_RESPONSE, LEGACY_PDU = 0x01, 0x02, 0x08, 0x10
@@ -37,6 +42,11 @@ CONNECTABLE, SCANNABLE, SCAN_RESPONSE, LEGACY_PDU = 0x01, 0x02, 0x08, 0x10
 LEGACY_TYPES = {0: 0x13, 1: 0x1D, 2: 0x12, 3: 0x10, 4: 0x15}
 
 LEGACY_SET = -1  # stands for the set handle of a controller that has no sets
+
+CENTRAL, PERIPHERAL = 0, 1  # our role in a connection
+BY_US = 0x16  # the reason of a connection's end: terminated by the local host
+
+ANYONE_LISTED = "whoever is on the accept list"  # where no one peer is named
 
 OWN_ADDRESS = {0: "public", 1: "random", 2: "controller", 3: "controller"}
 
@@ -92,6 +102,34 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A command to connect to somebody. It counts when sent, not when it succeeded: what the
+    controller does then can be seen by all."""
+
+    time: float
+    index: int
+    address_kind: str
+    peer: str
+
+
+@dataclass
+class Connection:
+    """A connection, from its first event to its last."""
+
+    start: float
+    index: int
+    handle: int
+    role: int
+    peer: str
+    end: float | None = None
+    reason: int | None = None
+
+    def lasted(self, now):
+        """Seconds connected so far."""
+        return (now if self.end is None else self.end) - self.start
+
+
+@dataclass(frozen=True)
 class Refusal:
     """A command the controller did not carry out."""
 
@@ -123,10 +161,18 @@ class Controller:
     scan_own_address: int = 0
     scanning: bool = False
     pending: dict = field(default_factory=dict)
+    connections: dict = field(default_factory=dict)  # handle → Connection
 
-    def reset(self):
+    def reset(self, time):
         """Forget everything but the address the controller was made with."""
         self.random, self.sets, self.scanning = None, {}, False
+        for handle in list(self.connections):
+            self.disconnected(handle, time, None)
+
+    def disconnected(self, handle, time, reason):
+        """Close the connection of this handle."""
+        if connection := self.connections.pop(handle, None):
+            connection.end, connection.reason = time, reason
 
     def legacy(self):
         """The one set of the legacy commands."""
@@ -146,6 +192,8 @@ class Trace:
         self.airings = []
         self.scans = []
         self.refusals = []
+        self.attempts = []
+        self.connections = []
         self.reports = {}  # index → adverts reported to the host, scan responses not counted
         self._open_airings = {}
         self._open_scans = {}
@@ -158,10 +206,12 @@ class Trace:
         elif packet.opcode == INDEX_INFO:
             controller.public = address_text(packet.data[:6])
         elif packet.opcode in (DEL_INDEX, CLOSE_INDEX):
-            controller.reset()
+            controller.reset(packet.time)
         elif packet.opcode == COMMAND:
             opcode, _ = struct.unpack_from("<HB", packet.data)
             controller.pending[opcode] = packet.data[3:]
+            if opcode in (CREATE_CONNECTION, EXT_CREATE_CONNECTION):
+                self.attempts.append(attempt(packet, controller, opcode))
             return
         elif packet.opcode == EVENT:
             if not self._event(packet, controller):
@@ -190,10 +240,13 @@ class Trace:
             if status:
                 self.refusals.append(Refusal(packet.time, packet.index, opcode, status))
                 return False
-            apply = COMMANDS.get(opcode)
-            if apply:
+            if opcode == RESET:
+                controller.reset(packet.time)
+            elif apply := COMMANDS.get(opcode):
                 apply(controller, parameters)
-            return apply is not None
+            return opcode == RESET or opcode in COMMANDS
+        if code == DISCONNECTION_COMPLETE and not packet.data[2]:
+            controller.disconnected(struct.unpack_from("<H", packet.data, 3)[0], packet.time, packet.data[5])
         if code == LE_META:
             subevent, detail = packet.data[2], packet.data[3:]
             if subevent in (ADVERTISING_REPORT, EXT_ADVERTISING_REPORT):
@@ -202,6 +255,20 @@ class Trace:
             elif subevent == ADVERTISING_SET_TERMINATED and detail[1] in controller.sets:
                 controller.sets[detail[1]].enabled = False
                 return True
+            elif subevent in (CONNECTION_COMPLETE, ENHANCED_CONNECTION_COMPLETE) and not detail[0]:
+                return self._connected(packet, controller, detail)
+        return False
+
+    def _connected(self, packet, controller, detail):
+        """Enter a connection; whether it took an advert off the air. On an extended controller an
+        event of its own says so; the legacy advert just ends."""
+        handle, role = struct.unpack_from("<HB", detail, 1)
+        connection = Connection(packet.time, packet.index, handle, role, address_text(detail[5:11]))
+        controller.connections[handle] = connection
+        self.connections.append(connection)
+        if role == PERIPHERAL and LEGACY_SET in controller.sets:
+            controller.legacy().enabled = False
+            return True
         return False
 
     def _settle(self, time, index, controller):
@@ -244,6 +311,17 @@ def own_address(controller, own_type, random):
     kind = OWN_ADDRESS.get(own_type, "controller")
     address = {"public": controller.public, "random": random or "unset"}.get(kind, "unknown")
     return kind, address
+
+
+def attempt(packet, controller, opcode):
+    """What a command to connect is about. Both name who may answer, from which address, and whom."""
+    p = packet.data[3:]
+    if opcode == CREATE_CONNECTION:
+        listed, peer, own = p[4], p[6:12], p[12]
+    else:
+        listed, own, peer = p[0], p[1], p[3:9]
+    kind, _ = own_address(controller, own, controller.random)
+    return Attempt(packet.time, packet.index, kind, ANYONE_LISTED if listed else address_text(peer))
 
 
 # ---- the commands, each (controller, parameters) → nothing; the section of the specification
@@ -312,7 +390,6 @@ def _ext_scan_parameters(c, p):
 
 
 COMMANDS = {
-    RESET: lambda c, _: c.reset(),
     0x2005: _random_address,
     0x2006: _legacy_parameters,
     0x2008: _legacy_data,
@@ -367,6 +444,11 @@ def main(path):
     for a in trace.airings:
         print(f"{a.start - begin:9.3f} s  {a.lasted(last):8.3f} s  hci{a.index} set {a.handle:2}  "
               f"{a.address_kind:10} {a.address}  {a.properties:#04x}  {a.data.hex()}")
+    for c in trace.connections:
+        print(f"{c.start - begin:9.3f} s  {c.lasted(last):8.3f} s  hci{c.index} connected to {c.peer} as "
+              f"{'central' if c.role == CENTRAL else 'peripheral'}, ended for {c.reason}")
+    for a in trace.attempts:
+        print(f"{a.time - begin:9.3f} s  hci{a.index} connects to {a.peer} under its {a.address_kind} address")
     for r in trace.refusals:
         print(f"{r.time - begin:9.3f} s  hci{r.index} refused {r.opcode:#06x}: {r.status:#04x}")
 

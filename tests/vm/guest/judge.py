@@ -7,12 +7,20 @@ traces that must be condemned (../unit): a judge that has never said no proves n
 "Ours" is whatever carries service data of 0xC019. The rules are the coalition's frame (flags,
 complete list of the service, service data of 16 + 4 bytes, 31 bytes in all) and the promise of
 unlinkability: who hears two numbers may not know that they come from one device.
+
+In full mode and as a relay, numbers of others are on the air among our own. The last four bytes
+of a frame are the *prefix* of who sends it: the beginning of its own number, as long as that
+lasts. A frame is *own* if it begins with its own prefix, and *carries* otherwise. All frames of one
+prefix belong together anyway, so there the promise is kept from one own number to the next.
 """
 
 from collections import defaultdict
 
 import hcitrace
 
+TCN_SIZE, PREFIX_SIZE = 16, 4
+NOTHING = bytes(TCN_SIZE)  # what a relay says that has nothing to carry
+CONNECTABLE_PDU = hcitrace.CONNECTABLE | hcitrace.SCANNABLE | hcitrace.LEGACY_PDU  # ADV_IND
 SERVICE = bytes.fromhex("19c0")  # 0xC019, least significant byte first
 FLAGS, COMPLETE_LIST_16, SERVICE_DATA_16 = 0x01, 0x03, 0x16
 LONGEST = 31
@@ -37,13 +45,36 @@ def service_data(data):
 def tcn_of(data):
     """The number a payload carries, or None."""
     content = service_data(data)
-    return content[:16] if content is not None and len(content) >= 16 else None
+    return content[:TCN_SIZE] if content is not None and len(content) >= TCN_SIZE else None
 
 
-def expected_frames(tcn):
-    """Every byte string that is a right frame for this number, without and with the flags that
-    a kernel or BlueZ puts before or after (bluetoothd writes them last)."""
-    body = bytes([3, COMPLETE_LIST_16]) + SERVICE + bytes([23, SERVICE_DATA_16]) + SERVICE + tcn + tcn[:4]
+def prefix_of(data):
+    """The prefix of who sends a payload, or None."""
+    content = service_data(data)
+    return content[TCN_SIZE:] if content is not None and len(content) == TCN_SIZE + PREFIX_SIZE else None
+
+
+def is_own(data):
+    """Whether a payload carries its sender's own number."""
+    prefix = prefix_of(data)
+    return prefix is not None and tcn_of(data)[:PREFIX_SIZE] == prefix
+
+
+def own(airings):
+    """The airings of own numbers."""
+    return [a for a in ours(airings) if is_own(a.data)]
+
+
+def carried(airings):
+    """The airings of others' numbers."""
+    return [a for a in ours(airings) if prefix_of(a.data) and not is_own(a.data) and tcn_of(a.data) != NOTHING]
+
+
+def expected_frames(tcn, prefix=None):
+    """Every byte string that is a right frame for this number, own unless there is another prefix,
+    without and with the flags that a kernel or BlueZ puts before or after (bluetoothd writes them last)."""
+    body = (bytes([3, COMPLETE_LIST_16]) + SERVICE + bytes([23, SERVICE_DATA_16]) + SERVICE
+            + tcn + (tcn[:PREFIX_SIZE] if prefix is None else prefix))
     flags = [bytes([2, FLAGS, value]) for value in (0x04, 0x06)]
     return [body] + [f + body for f in flags] + [body + f for f in flags]
 
@@ -139,12 +170,12 @@ def one_tcn_a_scanner(scans, airings):
                      for (index, address), found in linked.items()]
 
 
-def period(airings, longest, now):
-    """No number is on the air longer than its period allows."""
+def period(airings, longest, now, of=tcn_of):
+    """No number is on the air longer than its period allows; nor its prefix, where that is asked."""
     spans = {}
     for a in ours(airings):
-        begin, end = spans.get(tcn_of(a.data), (a.start, a.start))
-        spans[tcn_of(a.data)] = (min(begin, a.start), max(end, now if a.end is None else a.end))
+        begin, end = spans.get(of(a.data), (a.start, a.start))
+        spans[of(a.data)] = (min(begin, a.start), max(end, now if a.end is None else a.end))
     return [f"number {tcn.hex()[:8]}… was on the air over {end - begin:.1f} s"
             for tcn, (begin, end) in spans.items() if tcn and end - begin > longest]
 
@@ -174,3 +205,154 @@ def off_air_after(airings, moment, now):
 def everywhere(airings):
     """The rules that hold at every moment in which nobody has forced BlueZ's hand."""
     return frames(airings) + unconnectable(airings) + private(airings) + one_tcn_an_address(airings)
+
+
+# ---- full mode and the relay
+
+def full_frames(airings):
+    """Each payload is the coalition's frame with flags, own or carrying: 31 bytes, as Android sends."""
+    return [f"{name(a)}: not the full frame: {a.data.hex()}" for a in ours(airings)
+            if prefix_of(a.data) is None or len(a.data) != LONGEST
+            or a.data not in expected_frames(tcn_of(a.data), prefix_of(a.data))]
+
+
+def connectable(airings):
+    """Each advert is one that every phone can connect to."""
+    return [f"{name(a)}: advertising properties {a.properties:#06x}, not a legacy ADV_IND"
+            for a in ours(airings) if a.properties != CONNECTABLE_PDU]
+
+
+def is_resolvable(address):
+    """Whether a random address is a resolvable private one."""
+    return address != "unset" and int(address[:2], 16) >> 6 == 0b01
+
+
+def resolvable(airings):
+    """Each advert goes out under a resolvable private address."""
+    faults = []
+    for a in ours(airings):
+        if a.address_kind != "random":
+            faults.append(f"{name(a)}: {a.address_kind} address")
+        elif not is_resolvable(a.address):
+            faults.append(f"{name(a)}: a random address, but not a resolvable private one")
+    return faults
+
+
+def one_payload_an_address(airings):
+    """Whenever the advertised bytes change, so does the address: an iPhone looks at one address once."""
+    pairs = [(a.address, a.data) for a in ours(airings)]
+    return [f"address {address} carried {len(found)} payloads" for address, found in several(pairs).items()]
+
+
+def prefixes(airings):
+    """The prefixes in the order in which they came on the air, each as often as it came anew."""
+    order = [prefix_of(a.data) for a in sorted(ours(airings), key=lambda a: a.start)]
+    return [now for before, now in zip([None, *order], order) if before != now]
+
+
+def constant_prefix(airings):
+    """One prefix from one own number to the next: none comes back, and each is that of one number.
+    That of the first may be missing: where one looks from the middle, it was on the air before."""
+    order = prefixes(airings)
+    faults = [f"prefix {p.hex()} came back" for p in sorted({p for p in order if p and order.count(p) > 1})]
+    known = {tcn_of(a.data)[:PREFIX_SIZE] for a in own(airings)}
+    return faults + [f"prefix {p.hex()} is of no own number" for p in order[1:] if p not in known]
+
+
+def flushed(airings, written):
+    """No carried number outlives an own one, for it would tie two of them together; unless it was
+    written as often. `written` are the numbers given to us, each as often as it was."""
+    pairs = [(tcn_of(a.data), prefix_of(a.data)) for a in carried(airings)]
+    return [f"number {tcn.hex()[:8]}… was carried under {len(found)} prefixes" for tcn, found in several(pairs).items()
+            if len(found) > written.count(tcn)]
+
+
+def carried_are_written(airings, written):
+    """Nothing is carried but what was given to us, and above all nothing of our own."""
+    mine = {tcn_of(a.data) for a in own(airings)}
+    numbers = {tcn_of(a.data) for a in carried(airings)}
+    return ([f"own number {tcn.hex()[:8]}… was carried" for tcn in sorted(numbers & mine)]
+            + [f"number {tcn.hex()[:8]}… was carried, but nobody wrote it" for tcn in sorted(numbers - mine - set(written))])
+
+
+def nothing_own(airings):
+    """A relay says no number of its own."""
+    return [f"{name(a)}: a number of the relay's own" for a in own(airings)]
+
+
+def swaps(airings):
+    """How often the payload changed under one prefix."""
+    order = [a.data for a in sorted(ours(airings), key=lambda a: a.start)]
+    return sum(1 for before, after in zip(order, order[1:]) if before != after and prefix_of(before) == prefix_of(after))
+
+
+def private_scans(scans):
+    """No scan request goes out under an address that lasts."""
+    return [f"hci{s.index} scanned actively under its {s.address_kind} address {s.address}"
+            for s in scans if s.active and not (s.address_kind == "random" and is_resolvable(s.address))]
+
+
+def scanner_changes(scans, longest, now):
+    """No scanner keeps its address for longer: who answers scans can tell that all numbers of that
+    time come from one device. The kernel makes a new one when its timeout is over, if it may."""
+    spans = {}
+    for s in (s for s in scans if s.active):
+        begin, end = spans.get((s.index, s.address), (s.start, s.start))
+        spans[s.index, s.address] = (begin, max(end, now if s.end is None else s.end))
+    return [f"hci{index} scanned under {address} over {end - begin:.1f} s"
+            for (index, address), (begin, end) in spans.items() if end - begin > longest]
+
+
+def never_connected(attempts, peers=None):
+    """Nobody was connected to, or none of these."""
+    return [f"hci{a.index} connected to {a.peer}" for a in attempts
+            if peers is None or a.peer in peers or a.peer == hcitrace.ANYONE_LISTED]
+
+
+def private_attempts(attempts):
+    """Whoever was connected to saw no address that lasts."""
+    return [f"hci{a.index} connected to {a.peer} under its {a.address_kind} address"
+            for a in attempts if a.address_kind != "random"]
+
+
+def cut_off(connections, longest, now):
+    """Whoever came to us was sent away in time."""
+    return [f"{c.peer} was connected for {c.lasted(now):.1f} s" for c in connections
+            if c.role == hcitrace.PERIPHERAL and c.lasted(now) > longest]
+
+
+def sent_away(connections, moment):
+    """Nobody who came to us before a moment was there after it."""
+    return [f"{c.peer} stayed across a rotation" for c in connections
+            if c.role == hcitrace.PERIPHERAL and c.start < moment and (c.end is None or c.end > moment)]
+
+
+def renewals(airings):
+    """The moments at which a new own number came on the air."""
+    first = {}
+    for a in sorted(own(airings), key=lambda a: a.start):
+        first.setdefault(tcn_of(a.data), a.start)
+    return list(first.values())
+
+
+def back_after(airings, connection, now):
+    """Seconds from a connection's begin until we were on the air under a new address while it still
+    lasted; None if we were not."""
+    before = {a.address for a in ours(airings) if a.start < connection.start}
+    end = now if connection.end is None else connection.end
+    starts = [a.start for a in ours(airings) if connection.start <= a.start < end and a.address not in before]
+    return min(starts) - connection.start if starts else None
+
+
+def full(airings, written):
+    """The rules that hold at every moment in full mode, given the numbers written to us."""
+    return (full_frames(airings) + connectable(airings) + resolvable(airings) + one_payload_an_address(airings)
+            + constant_prefix(airings) + flushed(airings, written) + carried_are_written(airings, written))
+
+
+def relayed(airings, written):
+    """The rules that hold at every moment for a relay; its prefixes are of no number."""
+    order = prefixes(airings)
+    return (full_frames(airings) + connectable(airings) + resolvable(airings) + one_payload_an_address(airings)
+            + [f"prefix {p.hex()} came back" for p in sorted({p for p in order if p and order.count(p) > 1})]
+            + flushed(airings, written) + carried_are_written(airings, written) + nothing_own(airings))

@@ -15,9 +15,8 @@ import time
 
 from daemon import TCNCTL
 from scenarios import BACK_WITHIN, scenario
-from world import Failed, systemctl
+from world import MAIN_CONF, PRIVACY, Failed, systemctl, written
 
-MAIN_CONF = "/etc/bluetooth/main.conf"
 DONE, FAILED, NOT_AUTHORISED = 0, 1, 4
 ANSWER_WITHIN = 60  # seconds for a conversation on a terminal
 TYPED_AGAIN_AFTER = 2  # seconds of nothing new on the screen, until the password is typed (again)
@@ -140,20 +139,15 @@ def doctor(bench):
 @scenario("extended", "doctor-privacy")
 def doctor_privacy(bench):
     """The doctor sees Privacy = device of main.conf in the kernel, and warns."""
-    with open(MAIN_CONF) as file:
-        shipped = file.read()
     try:
-        with open(MAIN_CONF, "w") as file:
-            file.write("[General]\nPrivacy = device\n")
-        restart(bench)
-        found = findings(DONE)
-        hci = adapter(bench, found, bench.ALPHA)
-        same("privacy", hci["privacy"], "on")
-        warning = check(found, "privacy", hci["name"])
-        same("verdict on privacy", warning["verdict"], "warn")
+        with written(MAIN_CONF, PRIVACY):
+            restart(bench)
+            found = findings(DONE)
+            hci = adapter(bench, found, bench.ALPHA)
+            same("privacy", hci["privacy"], "on")
+            warning = check(found, "privacy", hci["name"])
+            same("verdict on privacy", warning["verdict"], "warn")
     finally:
-        with open(MAIN_CONF, "w") as file:
-            file.write(shipped)
         restart(bench)
     same("privacy again", adapter(bench, findings(DONE), bench.ALPHA)["privacy"], "off")
     return warning["found"]

@@ -3,7 +3,8 @@
 A scenario is a function whose first doc line says what it shows. It returns a sentence of facts
 for the report, or raises Failed. Its `on` says which air it needs: "extended" is two Bumble
 controllers and a phone, "legacy" one controller of BlueZ's own btvirt that has, as a Raspberry
-Pi has, no extended advertising. The runner sets the air up and keeps one daemon running on it, so
+Pi has, no extended advertising; "private" and "private-legacy" are the same with a BlueZ that has
+privacy and a tcnd in full mode. The runner sets the air up and keeps one daemon running on it, so
 that each scenario finds tcnd well and leaves it well.
 """
 

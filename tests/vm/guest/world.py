@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import contextmanager
 
 import dbus
 import dbus.mainloop.glib
@@ -22,6 +23,9 @@ from monitor import Monitor
 
 RESULTS = "/run/bench/results"
 GUEST = os.path.dirname(os.path.abspath(__file__))
+MAIN_CONF = "/etc/bluetooth/main.conf"
+PRIVACY = "[General]\nPrivacy = device\n"
+DEBUGFS = "/sys/kernel/debug"
 TICK_MS = 500  # how often things without an event are looked at
 
 
@@ -58,14 +62,15 @@ class AirProcess:
     """The process of air.py, as seen from here."""
 
     def __init__(self, loop):
-        self.loop, self.heard, self.done, self.rest = loop, [], [], b""
+        self.loop, self.heard, self.told, self.done, self.rest = loop, [], [], [], b""
         path = "/run/bench/air"
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        errors = open(f"{RESULTS}/air.err", "w")
+        errors = open(f"{RESULTS}/air.err", "a")
         self.process = subprocess.Popen(["python3", f"{GUEST}/air.py", path], stderr=errors)
         errors.close()
+        self.log = open(f"{RESULTS}/air.jsonl", "a")
         listener.settimeout(60)
         self.socket, _ = listener.accept()
         listener.close()
@@ -75,8 +80,10 @@ class AirProcess:
     def read(self):
         content = self.socket.recv(1 << 16)
         *lines, self.rest = (self.rest + content).split(b"\n")
-        for news in map(json.loads, lines):
-            (self.heard if "heard" in news else self.done).append(news)
+        for line in lines:
+            news = {"at": time.time(), **json.loads(line)}
+            self.log.write(json.dumps(news) + "\n")
+            (self.done if "done" in news else self.heard if "heard" in news else self.told).append(news)
         return bool(content)
 
     def order(self, do, **how):
@@ -87,13 +94,18 @@ class AirProcess:
         if not self.done:
             raise Failed(f"the air ended while told to {do}: see air.err")
 
-    def sightings(self):
-        """What the phone heard: (address, payload)."""
-        return [(news["address"], bytes.fromhex(news["heard"])) for news in self.heard]
+    def sightings(self, who="phone"):
+        """What the phone heard, or another: (address, payload)."""
+        return [(news["address"], bytes.fromhex(news["heard"])) for news in self.heard if news["who"] == who]
+
+    def news(self, what, who=None):
+        """What one or all of the hosts told about one thing, in order."""
+        return [news for news in self.told if what in news and who in (None, news["who"])]
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait()
+        self.log.close()
 
 
 class Bluez:
@@ -152,6 +164,34 @@ def systemctl(*words):
     if done.returncode:
         raise Failed(f"systemctl {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout.strip()
+
+
+@contextmanager
+def written(path, content):
+    """A file with other content, or a file more, for as long as it takes."""
+    before = None
+    if os.path.exists(path):
+        with open(path) as file:
+            before = file.read()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write(content)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.unlink(path)
+        else:
+            with open(path, "w") as file:
+                file.write(before)
+
+
+def set_rpa_timeout(index, seconds):
+    """How long the kernel keeps a resolvable private address on one adapter."""
+    if not os.path.ismount(DEBUGFS):
+        subprocess.run(["mount", "-t", "debugfs", "debugfs", DEBUGFS], check=True)
+    with open(f"{DEBUGFS}/bluetooth/hci{index}/rpa_timeout", "w") as file:
+        file.write(str(seconds))
 
 
 def main_pid(unit):

@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "guest"))
 
 import hcitrace
-from wire import A1, A2, PUBLIC, Wire, frame
+from wire import A1, A2, PEER, PUBLIC, R1, Wire, frame, full_frame
 
 
 class Extended(unittest.TestCase):
@@ -66,6 +66,44 @@ class Legacy(unittest.TestCase):
     def test_new_data_before_the_new_address_is_seen_as_such(self):
         wire = Wire().advertise_legacy(A1, frame(1)).data_legacy(frame(2))
         self.assertEqual([(a.address, a.data) for a in wire.trace.airings], [(A1, frame(1)), (A1, frame(2))])
+
+
+class Connections(unittest.TestCase):
+    def test_attempts_count_when_sent(self):
+        for wire in (Wire().create_connection(PEER), Wire().create_connection_ext(PEER)):
+            self.assertEqual([(a.index, a.address_kind, a.peer) for a in wire.trace.attempts], [(0, "random", PEER)])
+
+    def test_attempts_under_the_public_address_and_at_whoever_is_listed(self):
+        wire = Wire().create_connection(PEER, own=0, listed=1).create_connection_ext(PEER, own=0, listed=1)
+        self.assertEqual([(a.address_kind, a.peer) for a in wire.trace.attempts], [("public", hcitrace.ANYONE_LISTED)] * 2)
+
+    def test_a_connection_lasts_until_it_ends(self):
+        for enhanced in (True, False):
+            wire = Wire().connected(PEER, handle=7, enhanced=enhanced).wait(9).disconnected(handle=7)
+            [connection] = wire.trace.connections
+            self.assertEqual((connection.peer, connection.role, connection.reason), (PEER, hcitrace.PERIPHERAL, hcitrace.BY_US))
+            self.assertAlmostEqual(connection.lasted(wire.now), 9, places=0)
+
+    def test_what_failed_is_no_connection_and_no_end(self):
+        wire = Wire().connected(PEER, status=2)
+        self.assertEqual(wire.trace.connections, [])
+        wire.connected(PEER).disconnected(status=2)
+        self.assertIsNone(wire.trace.connections[0].end)
+
+    def test_a_connection_to_a_set_ends_its_airing_by_the_event_of_that(self):
+        wire = Wire().say(R1, full_frame(1)).connected(PEER)
+        self.assertEqual(len(wire.trace.on_air(0)), 1)
+        self.assertEqual(wire.terminated().trace.on_air(0), [])
+
+    def test_a_connection_to_us_ends_the_legacy_airing(self):
+        wire = Wire().advertise_legacy(R1, full_frame(1), kind=0).connected(PEER, role=0)
+        self.assertEqual(len(wire.trace.on_air(0)), 1)
+        self.assertEqual(wire.connected(PEER, enhanced=False).trace.on_air(0), [])
+
+    def test_a_reset_ends_them(self):
+        wire = Wire().connected(PEER).command(0x0C03, b"")
+        self.assertIsNotNone(wire.trace.connections[0].end)
+        self.assertIsNone(wire.trace.connections[0].reason)
 
 
 class Life(unittest.TestCase):

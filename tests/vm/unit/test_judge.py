@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "guest"))
 
 import judge
-from wire import A1, A2, A3, STATIC, Wire, frame, tcn
+from wire import A1, A2, A3, FULL_FLAGS, PEER, R1, R2, R3, R4, STATIC, Wire, frame, full_frame, raw, tcn
 
 
 def clean_ext():
@@ -17,6 +17,20 @@ def clean_ext():
 def clean_legacy():
     wire = Wire().advertise_legacy(A1, frame(1)).wait(10)
     return wire.disable_legacy().advertise_legacy(A2, frame(2)).wait(10)
+
+
+def clean_full():
+    """Two own numbers; one of another between, under each of them, for it was written twice."""
+    wire = Wire().say(R1, full_frame(1)).wait(3).say(R2, full_frame(9, 1)).wait(3)
+    return wire.say(R3, full_frame(2)).wait(3).say(R4, full_frame(9, 2)).wait(3)
+
+
+def clean_relay():
+    wire = Wire().say(R1, full_frame(0, 1)).wait(3).say(R2, full_frame(9, 1)).wait(3)
+    return wire.say(R3, full_frame(0, 2)).wait(3)
+
+
+TWICE = [tcn(9), tcn(9)]
 
 
 class Acquitted(unittest.TestCase):
@@ -44,11 +58,13 @@ class Acquitted(unittest.TestCase):
         self.assertEqual(judge.one_tcn_a_scanner(wire.trace.scans, wire.trace.airings), [])
 
 
-class Condemned(unittest.TestCase):
+class Condemning(unittest.TestCase):
     def condemn(self, faults, words):
         self.assertEqual(len(faults), 1, faults)
         self.assertIn(words, faults[0])
 
+
+class Condemned(Condemning):
     def test_an_address_with_two_numbers(self):
         wire = Wire().advertise_ext(A1, frame(1)).rotate_ext(A1, frame(2))
         self.condemn(judge.one_tcn_an_address(wire.trace.airings), "carried 2 numbers")
@@ -126,6 +142,142 @@ class Condemned(unittest.TestCase):
         self.assertIsNone(judge.off_air_after(wire.trace.airings, asked, wire.now))
         wire.wait(2).disable_ext()
         self.assertAlmostEqual(judge.off_air_after(wire.trace.airings, asked, wire.now), 2, places=1)
+
+
+class FullAcquitted(unittest.TestCase):
+    def test_numbers_of_others_between_our_own(self):
+        airings = clean_full().trace.airings
+        self.assertEqual(judge.full(airings, TWICE), [])
+        self.assertEqual((len(judge.own(airings)), len(judge.carried(airings)), judge.swaps(airings)), (2, 2, 2))
+        self.assertEqual((judge.rotations(judge.own(airings)), len(judge.renewals(airings))), (1, 2))
+
+    def test_flags_before_and_after(self):
+        for data in (frame(1, FULL_FLAGS), full_frame(1)):
+            self.assertEqual(judge.full_frames(Wire().say(R1, data).trace.airings), [])
+
+    def test_the_same_advert_again_after_a_connection(self):
+        wire = Wire().say(R1, full_frame(1)).connected(PEER).terminated().wait(1).disconnected()
+        wire.command(0x2039, bytes([1, 1, 1, 0, 0, 0]))
+        self.assertEqual(len(wire.trace.airings), 2)
+        self.assertEqual(judge.full(wire.trace.airings, []), [])
+
+    def test_a_look_from_the_middle_of_an_epoch(self):
+        self.assertEqual(judge.full(clean_full().trace.airings[1:], TWICE), [])
+
+    def test_a_relay(self):
+        airings = clean_relay().trace.airings
+        self.assertEqual(judge.relayed(airings, [tcn(9)]), [])
+        self.assertEqual([len(judge.prefixes(airings)), len(judge.carried(airings))], [2, 1])
+
+    def test_a_scanner_over_swaps_within_an_epoch(self):
+        wire = Wire().command(0x2005, raw(R4)).scan(active=True).say(R1, full_frame(1)).wait(3).say(R2, full_frame(9, 1))
+        self.assertEqual(judge.one_tcn_a_scanner(wire.trace.scans, judge.own(wire.trace.airings)), [])
+        self.assertEqual(judge.private_scans(wire.trace.scans), [])
+
+    def test_a_scanner_that_changes_in_time(self):
+        wire = Wire()
+        for address in (R3, R4):
+            wire.command(0x2005, raw(address)).scan(active=True).wait(40).stop_scan()
+        self.assertEqual(judge.scanner_changes(wire.trace.scans, 50, wire.now), [])
+
+    def test_visits_and_guests(self):
+        wire = Wire().say(R1, full_frame(1)).connected(PEER).terminated().wait(1)
+        wire.say(R2, full_frame(1)).wait(9).disconnected().say(R3, full_frame(2))
+        wire.create_connection_ext(R4).connected(R4, role=0).wait(99)
+        connections, airings = wire.trace.connections, wire.trace.airings
+        self.assertEqual(judge.cut_off(connections, 15, wire.now), [])
+        self.assertEqual([f for m in judge.renewals(airings) for f in judge.sent_away(connections, m)], [])
+        self.assertAlmostEqual(judge.back_after(airings, connections[0], wire.now), 1, places=1)
+        self.assertEqual(judge.never_connected(wire.trace.attempts, {PEER}), [])
+        self.assertEqual(judge.private_attempts(wire.trace.attempts), [])
+
+
+class FullCondemned(Condemning):
+    def test_a_number_of_another_under_our_own_address(self):
+        wire = Wire().say(R1, full_frame(1)).say(R1, full_frame(9, 1))
+        self.condemn(judge.full(wire.trace.airings, TWICE), "carried 2 payloads")
+        wire = Wire().advertise_legacy(R1, full_frame(1), kind=0).data_legacy(full_frame(9, 1))
+        self.condemn(judge.full(wire.trace.airings, TWICE), "carried 2 payloads")
+
+    def test_a_frame_without_flags_or_prefix_or_with_more(self):
+        short = bytes.fromhex("030319c0131619c0") + tcn(1) + FULL_FLAGS
+        named, longer = frame(1, b"") + bytes.fromhex("020978"), full_frame(1) + bytes.fromhex("020a00")
+        for data in (full_frame(1)[:-3], short, named, longer):
+            self.condemn(judge.full_frames(Wire().say(R1, data).trace.airings), "not the full frame")
+
+    def test_an_advert_that_not_all_can_connect_to(self):
+        for properties in (0x10, 0x12, 0x01):
+            airings = Wire().say(R1, full_frame(1), properties=properties).trace.airings
+            self.condemn(judge.connectable(airings), "not a legacy ADV_IND")
+
+    def test_addresses_that_are_not_resolvable(self):
+        for address in (A1, STATIC):
+            self.condemn(judge.resolvable(Wire().say(address, full_frame(1)).trace.airings), "not a resolvable private one")
+        self.condemn(judge.resolvable(Wire().say(R1, full_frame(1), own=0).trace.airings), "public address")
+        self.condemn(judge.resolvable(Wire().say(R1, full_frame(1), own=3).trace.airings), "controller address")
+
+    def test_a_prefix_that_changes_within_an_epoch_or_comes_back(self):
+        wire = Wire().say(R1, full_frame(1)).say(R2, full_frame(9, 3))
+        self.condemn(judge.constant_prefix(wire.trace.airings), "is of no own number")
+        wire = clean_full().say("5C:00:00:00:00:05", full_frame(9, 1))
+        self.condemn(judge.constant_prefix(wire.trace.airings), "came back")
+
+    def test_a_carried_number_that_outlives_our_own(self):
+        self.condemn(judge.full(clean_full().trace.airings, [tcn(9)]), "under 2 prefixes")
+        wire = clean_relay().say(R4, full_frame(9, 2))
+        self.condemn(judge.relayed(wire.trace.airings, [tcn(9)]), "under 2 prefixes")
+
+    def test_an_own_number_carried(self):
+        wire = Wire().say(R1, full_frame(1)).say(R2, full_frame(2)).say(R3, full_frame(1, 2))
+        self.condemn(judge.carried_are_written(wire.trace.airings, [tcn(1)]), "own number")
+
+    def test_a_carried_number_that_nobody_wrote(self):
+        self.condemn(judge.full(clean_full().trace.airings[:2], []), "nobody wrote it")
+
+    def test_a_relay_with_a_number_of_its_own(self):
+        wire = clean_relay().say(R4, full_frame(2))
+        self.condemn(judge.relayed(wire.trace.airings, TWICE), "of the relay's own")
+
+    def test_a_relay_whose_prefix_comes_back(self):
+        wire = clean_relay().say(R4, full_frame(0, 1))
+        self.condemn(judge.relayed(wire.trace.airings, TWICE), "came back")
+
+    def test_a_prefix_that_outstays_the_period(self):
+        wire = clean_full().wait(30)
+        self.condemn(judge.period(wire.trace.airings, 20, wire.now, of=judge.prefix_of), "on the air over 36")
+
+    def test_a_scanner_across_own_numbers_or_under_an_address_that_lasts(self):
+        wire = Wire().command(0x2005, raw(R4)).scan(active=True).say(R1, full_frame(1)).wait(3).say(R2, full_frame(2))
+        self.condemn(judge.one_tcn_a_scanner(wire.trace.scans, judge.own(wire.trace.airings)), "across 2 numbers")
+        self.condemn(judge.private_scans(Wire().scan(active=True, own=0).trace.scans), "public address")
+        self.condemn(judge.private_scans(Wire().command(0x2005, raw(A1)).scan(active=True).trace.scans), A1)
+
+    def test_a_scanner_that_stays(self):
+        wire = Wire().command(0x2005, raw(R4)).scan(active=True).wait(30).stop_scan().scan(active=True).wait(30)
+        self.condemn(judge.scanner_changes(wire.trace.scans, 50, wire.now), f"under {R4} over 60")
+
+    def test_connecting_to_whom_one_must_not(self):
+        listed = Wire().create_connection_ext(R1, listed=1)
+        for wire in (Wire().create_connection(PEER), Wire().create_connection_ext(PEER), listed):
+            self.condemn(judge.never_connected(wire.trace.attempts, {PEER}), "connected to")
+            self.condemn(judge.never_connected(wire.trace.attempts), "connected to")
+        self.condemn(judge.private_attempts(Wire().create_connection_ext(PEER, own=0).trace.attempts), "public address")
+
+    def test_a_guest_who_stays(self):
+        wire = Wire().say(R1, full_frame(1)).connected(PEER).terminated().wait(20)
+        self.condemn(judge.cut_off(wire.trace.connections, 15, wire.now), "was connected for 20")
+        wire.say(R2, full_frame(2))
+        moments = judge.renewals(wire.trace.airings)
+        self.condemn([f for m in moments for f in judge.sent_away(wire.trace.connections, m)], "across a rotation")
+
+    def test_a_guest_who_silences_us(self):
+        wire = Wire().say(R1, full_frame(1)).connected(PEER).terminated().wait(5)
+        [connection] = wire.trace.connections
+        self.assertIsNone(judge.back_after(wire.trace.airings, connection, wire.now))
+        wire.say(R1, full_frame(1)).wait(5).disconnected()  # back, but under the address that the guest knows
+        self.assertIsNone(judge.back_after(wire.trace.airings, connection, wire.now))
+        wire.say(R2, full_frame(1))  # back when the guest has gone
+        self.assertIsNone(judge.back_after(wire.trace.airings, connection, wire.now))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,10 @@ PUBLIC = "00:1A:7D:00:00:0A"
 # Private, non-resolvable (top bits 00) and resolvable (01); static (11) is the wrong kind.
 A1, A2, A3 = "0A:11:22:33:44:55", "2B:11:22:33:44:55", "5C:11:22:33:44:55"
 STATIC = "C0:11:22:33:44:55"
+# Resolvable ones, one for each frame of the full mode; and somebody else's.
+R1, R2, R3, R4 = ("5C:00:00:00:00:01", "5C:00:00:00:00:02", "5C:00:00:00:00:03", "5C:00:00:00:00:04")
+PEER = "4B:5C:6D:7E:8F:90"
+FULL_FLAGS = b"\x02\x01\x06"
 
 
 def tcn(number):
@@ -22,6 +26,12 @@ def tcn(number):
 def frame(number, flags=b"\x02\x01\x04"):
     """The coalition's frame as the kernel sends it on a controller without BR/EDR."""
     return flags + bytes.fromhex("030319c0171619c0") + tcn(number) + tcn(number)[:4]
+
+
+def full_frame(number, carrier=None):
+    """The same in full mode: flags by bluetoothd, which writes them last, and the prefix of the carrier."""
+    prefix = tcn(number if carrier is None else carrier)[:4]
+    return bytes.fromhex("030319c0171619c0") + tcn(number) + prefix + FULL_FLAGS
 
 
 def raw(address):
@@ -61,6 +71,33 @@ class Wire:
         self.command(0x2035, bytes([handle]) + raw(address))
         self.data_ext(data, handle)
         return self.command(0x2039, bytes([1, 1, handle, 0, 0, 0]))
+
+    def say(self, address, data, own=1, properties=0x13):
+        """As BlueZ does it with a connectable advert on an extended controller: the old instance goes."""
+        return self.command(0x203C, b"\x01").advertise_ext(address, data, own=own, properties=properties)
+
+    def create_connection(self, peer, own=1, listed=0):
+        """The legacy command; it is answered by a status alone."""
+        parameters = struct.pack("<HHBB6sBHHHHHH", 0x60, 0x30, listed, 1, raw(peer), own, 24, 40, 0, 42, 0, 0)
+        self.packet(hcitrace.COMMAND, struct.pack("<HB", 0x200D, len(parameters)) + parameters)
+        return self.event(bytes([0x0F, 4, 0, 1]) + struct.pack("<H", 0x200D))
+
+    def create_connection_ext(self, peer, own=1, listed=0):
+        parameters = struct.pack("<BBB6sBHHHHHHHH", listed, own, 1, raw(peer), 1, 0x60, 0x30, 24, 40, 0, 42, 0, 0)
+        self.packet(hcitrace.COMMAND, struct.pack("<HB", 0x2043, len(parameters)) + parameters)
+        return self.event(bytes([0x0F, 4, 0, 1]) + struct.pack("<H", 0x2043))
+
+    def connected(self, peer, handle=1, role=1, status=0, enhanced=True):
+        detail = struct.pack("<BHBB6s", status, handle, role, 1, raw(peer))
+        detail = b"\x0a" + detail + bytes(19) if enhanced else b"\x01" + detail + bytes(7)
+        return self.event(bytes([0x3E, len(detail)]) + detail)
+
+    def terminated(self, advert=1, handle=1):
+        """The set ends because somebody connected to it."""
+        return self.event(bytes([0x3E, 6, 0x12, 0, advert]) + struct.pack("<HB", handle, 0))
+
+    def disconnected(self, handle=1, reason=0x16, status=0):
+        return self.event(bytes([0x05, 4, status]) + struct.pack("<HB", handle, reason))
 
     def disable_ext(self, handle=1):
         return self.command(0x2039, bytes([0, 1, handle, 0, 0, 0]))
