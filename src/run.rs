@@ -179,7 +179,6 @@ fn radio(flags: &DaemonFlags, settings: &Settings) -> Radio {
             discovery_restart: settings.discovery_restart,
             advert_timeout: settings.longest_life() + ADVERT_MARGIN,
             rpa_timeout: settings.rpa_timeout,
-            hold: settings.hold(),
         }),
         RadioChoice::Fake => fake::spawn(fake::Options {
             neighbours: 8,

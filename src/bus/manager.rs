@@ -212,11 +212,12 @@ impl Manager {
     /// clock-unsynchronised, storage-full, storage-corrupt, crowded (more
     /// strangers' numbers than there is room for). With mode full or relay also
     /// privacy-off and privacy-unknown (nobody may connect, see Mode),
-    /// address-held (the next number waits until the controller takes another
-    /// address), address-out-of-step (it changes its address by a clock of its
-    /// own, so nothing is aired), bridge-unavailable (numbers of others cannot
-    /// be carried), connect-failed (Bluetooth refuses connections). Clients
-    /// must tolerate others, and show a general text for them.
+    /// address-held (the controller keeps an address for now, and the next
+    /// number, or listening with it, waits for another), address-out-of-step
+    /// (it changes its address by a clock of its own, so nothing is aired),
+    /// bridge-unavailable (numbers of others cannot be carried), connect-failed
+    /// (Bluetooth refuses connections). Clients must tolerate others, and show
+    /// a general text for them.
     #[zbus(property)]
     fn problems(&self) -> Vec<&'static str> {
         words::problems(&self.handle.snapshot().problems)

@@ -71,7 +71,7 @@ const TABLE: &[(&str, &str, &str)] = &[
     ),
     (
         "address-held",
-        "The controller still has the address of an earlier number, so nothing is broadcast until it takes another.",
+        "The controller keeps an address that went with an earlier number; until it takes another, tcnd does not listen or, on a legacy controller, not broadcast.",
         "wait a quarter of an hour, or what rpa_timeout in /etc/tcnd/config.d says",
     ),
     (

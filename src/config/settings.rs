@@ -33,7 +33,7 @@ pub struct Settings {
     /// How often discovery is started anew, lest it has silently stalled.
     pub discovery_restart: Duration,
     /// The kernel's timeout of resolvable private addresses, after which a
-    /// legacy controller takes a new one.
+    /// controller takes a new one.
     pub rpa_timeout: Duration,
 }
 
@@ -130,18 +130,13 @@ impl Settings {
         (mode, adapter, discovery_restart, rpa_timeout)
     }
 
-    /// How long a number must stay where an address is kept for
-    /// [`Self::rpa_timeout`], so that the address is gone by then.
-    pub fn hold(&self) -> Duration {
-        self.rpa_timeout + Duration::from_secs(6)
-    }
-
-    /// The longest time a number stays on any controller.
+    /// The longest time a number stays on the air, by policy or by the kernel's
+    /// pace.
     pub fn longest_life(&self) -> Duration {
-        let Policy { period, jitter, .. } = self.policy;
+        let period = self.policy.period;
         match self.mode {
             Mode::Broadcast => period,
-            Mode::Full | Mode::Relay => period.max(self.hold() + jitter),
+            Mode::Full | Mode::Relay => period.max(self.rpa_timeout),
         }
     }
 

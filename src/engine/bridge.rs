@@ -8,7 +8,7 @@
 //! writes once in each of our epochs: it takes new bytes for a new carrier.
 //! By the same bytes all that is carried in one epoch is known to come from one
 //! radio, and a number carried through two would link them: so all of them are
-//! dropped when ours changes.
+//! dropped when ours changes, and none is carried in two epochs in a row.
 //!
 //! Whoever can write can also lie. A writer is carried with one number at a
 //! time, may tell [`MOST_A_WRITER`] in an epoch, and all writers share
@@ -18,7 +18,7 @@
 //! Clients: tcn-client-ios ea25cb0, `shortTemporaryIdentifiers`;
 //! tcn-client-android 7d48399, `TcnBluetoothManager.kt`, the advertising queue.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::{Moment, Sighting, Writer};
@@ -50,12 +50,26 @@ pub(super) struct Slot {
     pub(super) ends: Duration,
 }
 
+/// What becomes of a number that was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admission {
+    /// It may be carried.
+    Carried,
+    /// There are too many writers to know them apart.
+    Logged,
+    /// This writer told enough.
+    Refused,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Bridge {
     /// The next one first.
     carried: VecDeque<Carried>,
     /// Numbers that each told in this epoch.
     writers: BTreeMap<Writer, u8>,
+    /// All numbers carried in this epoch, and in the last one that carried any.
+    this_epoch: BTreeSet<TemporaryContactNumber>,
+    epoch_before: BTreeSet<TemporaryContactNumber>,
 }
 
 #[derive(Debug)]
@@ -66,15 +80,17 @@ struct Carried {
 }
 
 impl Bridge {
-    /// Whether a writer may tell one more number in this epoch; counts it.
-    pub(super) fn admits(&mut self, writer: Writer) -> bool {
+    /// What becomes of one more number of a writer in this epoch; counts it.
+    pub(super) fn admit(&mut self, writer: Writer) -> Admission {
         if self.writers.len() >= MOST_WRITERS && !self.writers.contains_key(&writer) {
-            return false;
+            return Admission::Logged;
         }
         let told = self.writers.entry(writer).or_insert(0);
-        let admitted = *told < MOST_A_WRITER;
-        *told += u8::from(admitted);
-        admitted
+        if *told == MOST_A_WRITER {
+            return Admission::Refused;
+        }
+        *told += 1;
+        Admission::Carried
     }
 
     /// Carries a number from now on, in place of the one that the same writer
@@ -82,12 +98,14 @@ impl Bridge {
     pub(super) fn carry(&mut self, now: Moment, own: Frame, told: Sighting, writer: Writer) {
         // Carried by us, it would look like a number of our own.
         let taken_for_ours = !Frame::carried(told.tcn, own.carrier_id()).is_bridged();
-        if taken_for_ours || told.rssi.is_some_and(|rssi| rssi < WEAKEST) {
+        let links = self.epoch_before.contains(&told.tcn);
+        if taken_for_ours || links || told.rssi.is_some_and(|rssi| rssi < WEAKEST) {
             return;
         }
         self.carried
             .retain(|carried| carried.writer != writer && carried.tcn != told.tcn);
         if self.carried.len() < MOST {
+            self.this_epoch.insert(told.tcn);
             self.carried.push_back(Carried {
                 tcn: told.tcn,
                 writer,
@@ -101,6 +119,9 @@ impl Bridge {
     pub(super) fn flush(&mut self) {
         self.carried.clear();
         self.writers.clear();
+        if !self.this_epoch.is_empty() {
+            self.epoch_before = std::mem::take(&mut self.this_epoch);
+        }
     }
 
     /// When the turn of the frame on the air is over; none while nothing else
@@ -207,7 +228,7 @@ mod tests {
         let mut bridge = Bridge::default();
         let admitted: Vec<u8> = (1..=200)
             .filter(|byte| {
-                bridge.admits(Writer(7)) && {
+                bridge.admit(Writer(7)) == Admission::Carried && {
                     bridge.carry(at(0), OWN, told(*byte), Writer(7));
                     true
                 }
@@ -216,14 +237,19 @@ mod tests {
         assert_eq!(admitted, [1, 2, 3, 4]);
         assert_eq!(turns(&mut bridge, OWN, 1, 4), [4, 0xaa, 4, 0xaa]);
         bridge.flush();
-        assert!(bridge.admits(Writer(7)), "a new epoch, a new allowance");
+        assert_eq!(
+            bridge.admit(Writer(7)),
+            Admission::Carried,
+            "a new epoch, a new allowance"
+        );
+        assert_eq!(bridge.admit(Writer(8)), Admission::Carried);
     }
 
     #[test]
     fn a_crowd_of_writers_is_bounded_and_drives_nobody_out() {
         let mut bridge = carrying(&[1]);
         for writer in 1000..100_000 {
-            if bridge.admits(Writer(writer)) {
+            if bridge.admit(Writer(writer)) == Admission::Carried {
                 let mut bytes = [3; 16];
                 bytes[..8].copy_from_slice(&writer.to_be_bytes());
                 let told = Sighting {
@@ -239,6 +265,17 @@ mod tests {
             (MOST, MOST_WRITERS)
         );
         assert_eq!(turns(&mut bridge, OWN, 1, 1), [1]);
+    }
+
+    #[test]
+    fn no_number_is_carried_in_two_epochs_in_a_row() {
+        let mut bridge = carrying(&[1]);
+        bridge.flush();
+        bridge.flush();
+        for byte in [1, 2] {
+            bridge.carry(at(1), OWN, told(byte), Writer(byte.into()));
+        }
+        assert_eq!(turns(&mut bridge, OWN, 1, 3), [2, 0xaa, 2]);
     }
 
     #[test]

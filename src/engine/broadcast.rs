@@ -32,10 +32,6 @@ const STALL: Duration = Duration::from_secs(30);
 /// stuck. The radio's own deadline is shorter.
 const REST_DEADLINE: Duration = Duration::from_secs(60);
 
-/// The last of the time that a radio wants a number to stay, in which an advert
-/// that is registered anew could already move it to other addresses.
-const UNSETTLED: Duration = Duration::from_secs(20);
-
 /// What should be on the air.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Want {
@@ -357,8 +353,9 @@ impl<R: CryptoRng> Context<'_, R> {
     fn air(&mut self, epoch: Epoch) -> State {
         self.out.push(Output::Air(epoch.frame));
         let since = self.now.boot;
-        let jitter = random_up_to(self.policy.jitter, self.rng);
-        let life = self.life().number.saturating_sub(jitter);
+        let life = self.life().number;
+        let jitter = random_up_to(self.policy.jitter.min(life / 4), self.rng);
+        let life = life.saturating_sub(jitter);
         State::Airing(OnAir {
             epoch,
             since,
@@ -380,10 +377,7 @@ impl<R: CryptoRng> Context<'_, R> {
         if !self.fitness.can_carry {
             self.bridge.flush();
         }
-        let next = match self.is_late(at) {
-            true => at.epoch.frame,
-            false => self.bridge.next(self.now, at.epoch.frame, at.slot.frame),
-        };
+        let next = self.bridge.next(self.now, at.epoch.frame, at.slot.frame);
         if next != at.slot.frame {
             self.out.push(Output::Swap(next));
         }
@@ -391,14 +385,6 @@ impl<R: CryptoRng> Context<'_, R> {
             frame: next,
             ends: self.now.boot + self.policy.slot,
         };
-    }
-
-    /// Where a radio wants a number to stay for its addresses, the last swap has
-    /// to come before they can change, and is back to our own.
-    fn is_late(&self, at: &OnAir) -> bool {
-        let hold = self.fitness.hold;
-        let settled = at.since + hold.saturating_sub(UNSETTLED);
-        !hold.is_zero() && self.now.boot + self.policy.slot > settled
     }
 
     fn life(&self) -> Life {

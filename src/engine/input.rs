@@ -52,7 +52,7 @@ pub enum Input {
     NotStored(Seq),
 }
 
-/// What a radio is good for now. By default, for listening alone.
+/// What a radio is good for now. By default, for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fitness {
     /// An advert would be taken, under an address that no number of ours had.
@@ -60,12 +60,12 @@ pub struct Fitness {
     /// Each change of what is aired gets an address of its own, so that numbers
     /// of others can be carried.
     pub can_carry: bool,
-    /// Others can be listened for while a number of ours is on the air. Not
-    /// while that would be done under an address that goes with an earlier
-    /// number: scanning asks, and so it is heard.
+    /// Others can be listened for. Not while that would be done under an address
+    /// that goes with an earlier number: scanning asks, and so it is heard.
     pub can_listen: bool,
-    /// How long a number has to stay on the air at the least, so that the next
-    /// one goes with addresses of its own; zero where every one does.
+    /// How long a number stays on the air, whatever the policy says: so long as
+    /// the addresses that go with it last. Zero where every number can have new
+    /// ones at any time.
     pub hold: Duration,
 }
 

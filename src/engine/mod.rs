@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-use self::bridge::Bridge;
+use self::bridge::{Admission, Bridge};
 use self::broadcast::{Context, Event, State, Want};
 use self::encounters::Encounters;
 use self::own::OwnNumbers;
@@ -291,7 +291,8 @@ impl Engine {
         match self.radio {
             None => Want::Nothing,
             Some(fitness) if fitness.can_air => Want::Air,
-            Some(_) => Want::Listen,
+            Some(fitness) if fitness.can_listen => Want::Listen,
+            Some(_) => Want::Nothing,
         }
     }
 
@@ -300,7 +301,7 @@ impl Engine {
     fn radio_up(&mut self, fitness: Fitness) -> Event {
         let before = self.radio.replace(fitness);
         let was_deaf = before.is_some_and(|before| !before.can_listen);
-        if was_deaf && fitness.can_listen {
+        if was_deaf && fitness.can_listen && self.broadcast.carrier().is_some() {
             Event::Rotate
         } else {
             Event::Look
@@ -320,11 +321,13 @@ impl Engine {
 
     /// Whoever tells their number is near, and cannot broadcast it.
     fn told(&mut self, now: Moment, sighting: Sighting, writer: Writer) {
-        if !self.is_somebody(sighting.tcn) || !self.bridge.admits(writer) {
+        let admission = self.bridge.admit(writer);
+        if !self.is_somebody(sighting.tcn) || admission == Admission::Refused {
             return;
         }
         self.hear(now, sighting);
         if let Some(own) = self.broadcast.carrier()
+            && admission == Admission::Carried
             && self.radio.unwrap_or_default().can_carry
         {
             self.bridge.carry(now, own, sighting, writer);

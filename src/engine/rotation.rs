@@ -28,15 +28,10 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// By policy, and by a radio that wants a number to stay for `hold`.
+    /// By policy, or by a radio whose addresses last for `hold`.
     pub(super) fn new(policy: &Policy, hold: Duration) -> Self {
-        let held = if hold.is_zero() {
-            Duration::ZERO
-        } else {
-            hold + policy.jitter
-        };
         Self {
-            number: policy.period.max(held),
+            number: if hold.is_zero() { policy.period } else { hold },
             key: policy.key_life,
         }
     }

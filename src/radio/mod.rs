@@ -11,7 +11,7 @@
 //! advert and discovery are started in the order the controller needs, under a
 //! private address of their own. `Swap` replaces the frame within it, and with
 //! the frame the address. `Rest` ends it: discovery stopped, advert
-//! unregistered, whoever was connected gone, and all of it seen before
+//! unregistered, strangers sent away, and all of it seen before
 //! [`Event::Rested`] is sent. No number of our own is aired in two epochs: when
 //! the radio loses the advert by itself it says [`Event::Withdrawn`] and waits
 //! for the next order.
@@ -84,7 +84,7 @@ pub enum Event {
     Status(Status),
 }
 
-/// What a radio is good for. By default, for listening alone.
+/// What a radio is good for. By default, for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fitness {
     /// Whether [`Order::Air`] has a chance: an advert would be taken, and sent
@@ -93,11 +93,12 @@ pub struct Fitness {
     pub can_air: bool,
     /// Whether [`Order::Swap`] has: each advert gets a new address.
     pub can_carry: bool,
-    /// Whether [`Order::Air`] listens as well: not while scanning would go on
-    /// under an address that was used with an earlier number.
+    /// Whether others can be listened for, with [`Order::Air`] or without: not
+    /// while scanning would go on under an address that was used with an earlier
+    /// number.
     pub can_listen: bool,
-    /// How long a number must stay so that the next one goes with new addresses;
-    /// zero where each does.
+    /// How long the addresses last that go with a number, and so the number; zero
+    /// where each can have new ones at any time.
     pub hold: Duration,
 }
 

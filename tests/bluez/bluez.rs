@@ -210,6 +210,11 @@ impl Bluez {
         self.changed(name, ADAPTER, discovering).await;
     }
 
+    /// Another program begins or ends to scan.
+    pub(crate) async fn scan_for_others(&self, name: &str, scans: bool) {
+        tell_discovering(&self.connection, name, scans).await;
+    }
+
     /// bluetoothd drops all adverts by itself, as at their timeout.
     pub(crate) async fn drop_adverts(&self, name: &str) {
         self.set(|machine| machine.adapters.get_mut(name).unwrap().adverts.clear());

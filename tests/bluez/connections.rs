@@ -85,7 +85,6 @@ async fn asked_with(
     let options = Options {
         mode,
         rpa_timeout,
-        hold: rpa_timeout + Duration::from_secs(6),
         ..Options::default()
     };
     (Bench::within(options, surroundings), bluez, played)
@@ -108,6 +107,21 @@ async fn reachable() -> (Bench, Bluez, Played) {
     bench.air(1).await;
     bench.troubles(&[]).await;
     (bench, bluez, played)
+}
+
+/// Somebody who appears by connecting.
+fn stranger() -> Device {
+    Device {
+        connected: true,
+        foreign: true,
+        ..Device::default()
+    }
+}
+
+/// Somebody comes, and is seen to have come.
+async fn visit_of(bench: &mut Bench, bluez: &Bluez, last: u16, frame: u8) {
+    bluez.appear("hci0", last, stranger()).await;
+    bench.expect_aired_again(frame).await;
 }
 
 fn phone() -> Device {
@@ -148,7 +162,9 @@ fn without_privacy_full_is_a_broadcast_and_relay_only_listens() {
             let (mut bench, bluez, _) = asked(Mode::Full, Machine::extended(), privacy).await;
             bench.expect_up(true).await;
             bench.air(1).await;
-            bench.troubles(&[trouble]).await;
+            bench
+                .status(|status| status.troubles.contains(&trouble))
+                .await;
             assert_eq!(bench.status.mode, Mode::Broadcast);
             assert!(!is_peripheral(&bluez));
             assert!(registered(&bluez, "Discoverable").is_none());
@@ -202,6 +218,7 @@ fn privacy_is_asked_about_in_each_epoch() {
         bench.rest_early().await;
         bench.order(Order::Air(frame(2))).await;
         // It falls back to what is allowed, and says so before anything is aired.
+        bench.expect_withdrawn(2).await;
         bench.expect_up(true).await;
         bench.order(Order::Rest).await;
         bench.expect_rested().await;
@@ -227,7 +244,7 @@ fn an_adapter_made_discoverable_is_no_matter_where_privacy_is_on() {
 fn whoever_reads_is_told_the_number_of_the_epoch_and_whoever_writes_is_heard() {
     on_a_bus(async || {
         let (mut bench, bluez, _) = reachable().await;
-        bluez.appear("hci0", 1, phone()).await;
+        visit_of(&mut bench, &bluez, 1, 1).await;
         assert_eq!(bluez.read("hci0", 1).await.unwrap(), [1; 16]);
         assert_eq!(bluez.read("hci0", 1).await.unwrap(), [1; 16], "no ratchet");
         bluez.write("hci0", 1, &[9; 16]).await.unwrap();
@@ -240,7 +257,8 @@ fn whoever_reads_is_told_the_number_of_the_epoch_and_whoever_writes_is_heard() {
         assert!(bluez.read("hci0", 1).await.is_err(), "between two epochs");
         assert!(bluez.write("hci0", 1, &[8; 16]).await.is_err());
         bench.air(2).await;
-        assert_eq!(bluez.read("hci0", 1).await.unwrap(), [2; 16]);
+        visit_of(&mut bench, &bluez, 2, 2).await;
+        assert_eq!(bluez.read("hci0", 2).await.unwrap(), [2; 16]);
     });
 }
 
@@ -274,7 +292,10 @@ fn a_swap_changes_the_frame_and_leaves_discovery_alone() {
         assert!(matches!(event, tcnd::radio::Event::Aired(aired) if aired == carried));
         let log = bluez.machine().log;
         assert_eq!(log, ["UnregisterAdvertisement", "RegisterAdvertisement"]);
-        bluez.appear("hci0", 1, phone()).await;
+        bluez.appear("hci0", 1, stranger()).await;
+        bluez
+            .until(|machine| machine.count("RegisterAdvertisement") == 2)
+            .await;
         let told = bluez.read("hci0", 1).await.unwrap();
         assert_eq!(told, [1; 16], "whatever is carried, ours is told");
     });
@@ -284,10 +305,8 @@ fn a_swap_changes_the_frame_and_leaves_discovery_alone() {
 fn who_holds_a_connection_neither_silences_us_nor_stays() {
     on_a_bus(async || {
         let (mut bench, bluez, _) = reachable().await;
-        bluez.appear("hci0", 1, phone()).await;
         bluez.set(|machine| machine.log.clear());
-        bluez.connect("hci0", 1, true).await;
-        bench.expect_aired_again(1).await;
+        visit_of(&mut bench, &bluez, 1, 1).await;
         bluez
             .until(|machine| machine.count("Disconnect") == 1)
             .await;
@@ -300,21 +319,17 @@ fn who_holds_a_connection_neither_silences_us_nor_stays() {
 fn paired_devices_and_other_peoples_sensors_are_left_alone() {
     on_a_bus(async || {
         let (mut bench, bluez, _) = reachable().await;
+        // The one connects by itself; to the other a program does, which has
+        // heard it before.
         let paired = Device {
             paired: true,
-            foreign: true,
-            ..phone()
+            ..stranger()
         };
-        let sensor = Device {
-            public: true,
-            foreign: true,
-            ..phone()
-        };
-        for (last, device) in [(1, paired), (2, sensor)] {
-            bluez.appear("hci0", last, device).await;
-            bluez.connect("hci0", last, true).await;
-            bench.expect_aired_again(1).await;
-        }
+        bluez.appear("hci0", 1, paired).await;
+        bench.expect_aired_again(1).await;
+        meet(&bluez, 2, 4).await;
+        bluez.connect("hci0", 2, true).await;
+        bench.expect_aired_again(1).await;
         bench.rest_early().await;
         bench.air(2).await;
         assert_eq!(bluez.machine().count("Disconnect"), 0);
@@ -329,9 +344,7 @@ fn paired_devices_and_other_peoples_sensors_are_left_alone() {
 fn strangers_are_sent_away_before_another_number_is_aired() {
     on_a_bus(async || {
         let (mut bench, bluez, _) = reachable().await;
-        bluez.appear("hci0", 1, phone()).await;
-        bluez.connect("hci0", 1, true).await;
-        bench.expect_aired_again(1).await;
+        visit_of(&mut bench, &bluez, 1, 1).await;
         bluez.set(|machine| machine.log.clear());
         bench.rest_early().await;
         assert_eq!(bluez.machine().count("Disconnect"), 1);
@@ -354,7 +367,7 @@ fn a_phone_without_service_data_is_read_once_and_heard_from_then_on() {
         bluez
             .until(|machine| machine.count("StartDiscovery") == 2)
             .await;
-        let looked = calls + 7;
+        let looked = calls + 10;
         bluez.until(|machine| machine.calls >= looked).await;
         for signal in [-63, -64] {
             bluez.silent_advert("hci0", 1, signal).await;
@@ -439,21 +452,14 @@ fn a_server_refused_is_named_and_tried_again() {
 fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
     on_a_bus(async || {
         let privacy = Some(Privacy::On);
-        let soon = Duration::from_secs(1);
+        let soon = Duration::from_secs(16);
         let (mut bench, bluez, _) = asked_with(Mode::Full, Machine::legacy(), privacy, soon).await;
         bench.expect_up(false).await;
-        bench.order(Order::Listen).await;
         let held = [Trouble::AddressHeld, Trouble::BridgeUnavailable];
         bench.troubles(&held).await;
-        assert!(
-            !bluez
-                .machine()
-                .log
-                .contains(&"RegisterAdvertisement".to_owned())
-        );
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+        assert_eq!(bluez.machine().count("StartDiscovery"), 0);
         bench.expect_up(true).await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
         bench.air(1).await;
         bench.troubles(&[Trouble::BridgeUnavailable]).await;
         // At once another number: it has to wait as well.
@@ -482,7 +488,7 @@ fn a_number_that_comes_early_is_aired_and_does_not_listen() {
 #[test]
 fn after_a_start_listening_waits_for_another_address() {
     on_a_bus(async || {
-        let (privacy, soon) = (Some(Privacy::On), Duration::from_secs(1));
+        let (privacy, soon) = (Some(Privacy::On), Duration::from_secs(16));
         let (mut bench, bluez, _) =
             asked_with(Mode::Full, Machine::extended(), privacy, soon).await;
         bench.expect_up(true).await;
@@ -503,5 +509,59 @@ fn after_a_start_listening_waits_for_another_address() {
             "RegisterAdvertisement",
         ];
         assert_eq!(log, calls);
+    });
+}
+
+#[test]
+fn an_epoch_ends_before_its_address_can() {
+    on_a_bus(async || {
+        let (privacy, soon) = (Some(Privacy::On), Duration::from_secs(14));
+        let machine = Machine::extended();
+        let (mut bench, bluez, _) = asked_with(Mode::Full, machine, privacy, soon).await;
+        renew(&mut bench, &bluez).await;
+        bench.air(1).await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+        // Four seconds later, ten before the kernel's timeout.
+        bench.expect_withdrawn(1).await;
+        bench.expect_up(false).await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        assert!(!bluez.machine().adapter().scanning());
+        bench.expect_up(true).await;
+        bench.air(2).await;
+    });
+}
+
+#[test]
+fn while_another_program_scans_its_address_is_not_taken_for_a_new_one() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = asked(Mode::Full, Machine::extended(), Some(Privacy::On)).await;
+        renew(&mut bench, &bluez).await;
+        bluez.scan_for_others("hci0", true).await;
+        bench.expect_up(true).await;
+        bench.air(1).await;
+        bench.troubles(&[Trouble::AddressHeld]).await;
+        assert_eq!(bluez.machine().count("StartDiscovery"), 0);
+        bluez.scan_for_others("hci0", false).await;
+        bench.expect_up(true).await;
+    });
+}
+
+#[test]
+fn the_owners_devices_are_not_visited() {
+    on_a_bus(async || {
+        let (mut bench, bluez, played) = reachable().await;
+        let paired = Device {
+            paired: true,
+            ..phone()
+        };
+        let before = bluez.machine().calls;
+        bluez.appear("hci0", 1, paired).await;
+        bluez.until(|machine| machine.calls >= before + 4).await;
+        bluez.silent_advert("hci0", 1, -61).await;
+        // Looked at, and spared: Connected, Paired.
+        bluez.until(|machine| machine.calls >= before + 6).await;
+        bench.rest_early().await;
+        assert_eq!(played.visits(), 0);
     });
 }

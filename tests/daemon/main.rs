@@ -88,7 +88,10 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
         let story = async {
             bench
                 .radio
-                .send(Event::Up(Fitness::default()))
+                .send(Event::Up(Fitness {
+                    can_listen: true,
+                    ..Fitness::default()
+                }))
                 .await
                 .unwrap();
             bench.hear(tcn).await;

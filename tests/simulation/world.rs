@@ -98,6 +98,16 @@ struct Node {
     restarts: u32,
 }
 
+impl Phone {
+    /// Another number for each carrier, as iPhones do.
+    fn ratchet(&mut self) {
+        let mut bytes = *self.tcn.as_bytes();
+        let counted = u64::from_le_bytes(bytes[8..].try_into().unwrap());
+        bytes[8..].copy_from_slice(&counted.wrapping_add(1).to_le_bytes());
+        self.tcn = Tcn::from_bytes(bytes);
+    }
+}
+
 struct OnAir {
     from: Duration,
     to: Option<Duration>,
@@ -389,6 +399,7 @@ impl World {
                 let phone = &mut self.phones[id];
                 phone.heard.insert(frame.tcn);
                 if phone.told.insert(frame.carrier_id()) {
+                    phone.ratchet();
                     let told = Sighting {
                         tcn: phone.tcn,
                         bridged: false,
@@ -417,28 +428,35 @@ impl World {
         }
     }
 
-    /// One more phone; its number.
-    pub(crate) fn phone(&mut self) -> Tcn {
-        let tcn = Tcn::from_bytes([0xf0 + u8::try_from(self.phones.len()).unwrap(); 16]);
+    /// How many numbers of such a one this node has logged.
+    pub(crate) fn babbled(&self, i: usize) -> usize {
+        let logged = self.nodes[i].store.contacts.keys();
+        let logged: BTreeSet<Tcn> = logged.map(|(_, tcn)| *tcn).collect();
+        let of_it = logged.iter().filter(|tcn| tcn.as_bytes()[8..] == [0xbb; 8]);
+        of_it.count()
+    }
+
+    /// One more phone; the byte that its numbers begin with.
+    pub(crate) fn phone(&mut self) -> u8 {
+        let mark = 0xf0 + u8::try_from(self.phones.len()).unwrap();
         self.phones.push(Phone {
-            tcn,
+            tcn: Tcn::from_bytes([mark; 16]),
             told: BTreeSet::new(),
             heard: BTreeSet::new(),
         });
-        tcn
+        mark
     }
 
-    /// What a phone heard so far.
-    pub(crate) fn heard_by_phone(&self, phone: usize) -> &BTreeSet<Tcn> {
-        &self.phones[phone].heard
+    /// What a phone heard so far, by the first byte.
+    pub(crate) fn heard_by_phone(&self, phone: usize) -> BTreeSet<u8> {
+        let heard = self.phones[phone].heard.iter();
+        heard.map(|tcn| tcn.as_bytes()[0]).collect()
     }
 
-    /// Whether this node has logged that number.
-    pub(crate) fn logged(&self, i: usize, tcn: Tcn) -> bool {
-        let contacts = self.nodes[i].store.contacts.keys();
-        contacts
-            .map(|(_, logged)| *logged)
-            .any(|logged| logged == tcn)
+    /// Whether this node has logged a number that begins so.
+    pub(crate) fn logged(&self, i: usize, mark: u8) -> bool {
+        let mut contacts = self.nodes[i].store.contacts.keys();
+        contacts.any(|(_, logged)| logged.as_bytes()[0] == mark)
     }
 
     /// How often one frame of an epoch was replaced by another.
@@ -540,11 +558,8 @@ impl World {
         {
             // Asleep, the kernel keeps the radio quiet; awake, it must leave
             // the air at once.
-            let held = match node.radio.hold {
-                Duration::ZERO => Duration::ZERO,
-                hold => hold + self.policy.jitter,
-            };
-            let period = self.policy.period.max(node.policy.period).max(held);
+            let policy = self.policy.period.max(node.policy.period);
+            let period = policy.max(node.radio.hold);
             let end = (since + period).max(node.woke);
             assert!(
                 now <= end + 2 * SLOWEST,

@@ -205,8 +205,8 @@ impl Adapter {
             Kind::Legacy => Check::warn(
                 "controller",
                 format!(
-                    "{hci} is a legacy controller: each number stays for longer than rpa_timeout, \
-                     and none is carried for others"
+                    "{hci} is a legacy controller: a number that comes before rpa_timeout is over \
+                     waits for it, and none is carried for others"
                 ),
                 cure,
             ),
@@ -225,11 +225,12 @@ impl Adapter {
             Ok(Privacy::ByController) => Check::fail(
                 "privacy",
                 format!(
-                    "of {hci} is on, but the controller changes its address by a clock of its own \
-                     (LL Privacy), so numbers and addresses would not change together: tcnd airs \
-                     nothing"
+                    "of {hci} is on, but the controller may change its address by a clock of its \
+                     own (LL Privacy; Linux 6.12 to 6.14 do not tell), so numbers and addresses \
+                     would not change together: tcnd airs nothing"
                 ),
-                "use another adapter, named by `adapter` in /etc/tcnd/config.d; or mode = \
+                "use Linux 6.15 or newer, and an adapter without it, named by `adapter` in \
+                 /etc/tcnd/config.d; or mode = \
                  \"broadcast\", and Privacy = off under [General] of /etc/bluetooth/main.conf",
             ),
             Ok(Privacy::Off) => {

@@ -28,6 +28,8 @@ pub(super) enum Alarm {
     Address,
     /// Visits may go on.
     Visit,
+    /// What was read of whom is old enough to be forgotten.
+    Forget,
 }
 
 type Ring = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -30,8 +30,14 @@ use crate::protocol::beacon::CHARACTERISTIC_UUID;
 /// tcn-client-ios ea25cb0, `TCNBluetoothServiceImpl.swift`.
 const BUDGET: Duration = Duration::from_secs(8);
 
+/// To find out who it is, before.
+const LOOK_UP: Duration = Duration::from_secs(1);
+
 /// For the end of it, which also ends an attempt to connect.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// All of a visit.
+pub(super) const LONGEST_VISIT: Duration = Duration::from_secs(12);
 
 /// Connects to others, reads their number and disconnects.
 pub trait Central: Send + Sync {
@@ -59,6 +65,9 @@ pub enum VisitError {
     /// No connection, no service, or no answer to the read.
     #[error("the peer did not let itself be read")]
     Unread(#[source] Box<dyn Error + Send + Sync>),
+    /// It is the owner's, or somebody else is connected to it.
+    #[error("the peer is not ours to connect to")]
+    Spared,
     /// It has no characteristic of ours.
     #[error("the peer has no such characteristic")]
     NotOurs,
@@ -81,7 +90,8 @@ impl Central for Btleplug {
         peer: [u8; 6],
     ) -> BoxFuture<'a, Result<Vec<u8>, VisitError>> {
         async move {
-            let peer = self.peer(adapter, peer).await?;
+            let found = time::timeout(LOOK_UP, self.peer(adapter, peer)).await;
+            let peer = found.unwrap_or(Err(VisitError::Late))?;
             let read = time::timeout(BUDGET, read(&peer)).await;
             // Also ends a connection that is only being made. If it fails, there
             // is none.

@@ -117,7 +117,7 @@ fn filter() -> DiscoveryFilter {
 
 /// Who is told what is heard. What does not fit is dropped: it will be heard
 /// again in a moment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Ears {
     pub(super) events: mpsc::Sender<Event>,
     /// Where those are told of who do not say their number, if anybody wants to
@@ -134,7 +134,7 @@ impl Ears {
 }
 
 /// An advert that names the service and says no number.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Shy {
     pub(super) address: Address,
     /// In dBm; [`RSSI_UNKNOWN`] if it was not measured.

@@ -88,6 +88,13 @@ pub(super) struct Edge {
     /// Whom we are connected to, or are about to be.
     visiting: Option<Address>,
     lockstep: Lockstep,
+    /// This epoch has taken the address that is kept.
+    kept_step: bool,
+    /// The number before left the air, or a start came, before the address could
+    /// have changed; the next has to wait for longer than a handover takes.
+    early: bool,
+    /// When the step under way was begun.
+    step_from: Duration,
     /// As many adverts there may be when ours is gone, and how long that may
     /// take.
     leaving: (u8, Duration),
@@ -158,6 +165,9 @@ impl Edge {
         };
         Self {
             lockstep: Lockstep::new(options.rpa_timeout, clock.now()),
+            kept_step: false,
+            early: true,
+            step_from: Duration::ZERO,
             options,
             surroundings,
             clock,
@@ -194,6 +204,7 @@ impl Edge {
         loop {
             self.settle();
             if self.step.is_none() {
+                self.step_from = self.clock.now();
                 self.step = self
                     .begin()
                     .map(|step| ((self.generation, self.plan.downs()), step));
@@ -260,8 +271,10 @@ impl Edge {
         let condition = self.condition();
         self.plan.see(condition);
         self.plan.occupy(!self.visitors.strangers(true).is_empty());
-        let visitors = &self.visitors;
-        self.door.set(self.plan.telling(), || visitors.everybody());
+        self.door.set(self.plan.telling());
+        if !condition.is_some_and(|condition| condition.connectable) {
+            self.server = None;
+        }
         if !was_up && self.plan.is_up() {
             address
                 .into_iter()
@@ -277,7 +290,6 @@ impl Edge {
         {
             let active = self.facts().and_then(|facts| facts.active);
             self.leaving = (active.unwrap_or(0).saturating_sub(1), LEAVE);
-            self.lockstep.off_air(self.clock.now());
             drop(handle);
         }
         if !self.plan.is_scanning() {
@@ -295,10 +307,10 @@ impl Edge {
             None if self.bus.is_some() && !self.present => Way::Closed,
             None => Way::Opening,
         };
-        let reach = self.reach();
+        let (reach, held) = (self.reach(), self.is_held());
         let status = self
             .tally
-            .status(way, self.chosen.as_deref(), reach, &self.plan);
+            .status(way, self.chosen.as_deref(), reach, held, &self.plan);
         self.outbox.push_status(status);
     }
 
@@ -329,6 +341,7 @@ impl Edge {
                 // Nothing is there to be called any more, nor to answer.
                 self.remains.clear();
                 self.surroundings.central.renew();
+                self.visiting = None;
                 self.step = None;
                 self.bus = None;
                 self.present = false;
@@ -345,7 +358,7 @@ impl Edge {
             if Some(name) == self.chosen.as_ref());
         let removed = link.note(change);
         if off {
-            self.lockstep.powered_off(self.clock.now());
+            self.lockstep.powered_off();
         }
         if emptied {
             // It may be old news: from before ours was there.
@@ -372,6 +385,7 @@ impl Edge {
             Alarm::Advert => self.plan.resume_advert(),
             Alarm::Restart => self.plan.restart_due(),
             Alarm::Serve => self.plan.resume_serve(),
+            Alarm::Forget => self.visits.forget_the_old(self.clock.now()),
             // Looked at again as soon as anything wakes us.
             Alarm::Address | Alarm::Visit => {}
         }
@@ -408,6 +422,7 @@ impl Edge {
         self.visitors = Visitors::default();
         self.visits = Visits::default();
         self.lockstep = Lockstep::new(self.options.rpa_timeout, self.clock.now());
+        self.early = true;
     }
 }
 

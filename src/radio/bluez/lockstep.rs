@@ -1,15 +1,20 @@
 //! When a controller with privacy has another address than before.
 //!
-//! The kernel makes a resolvable private address, programs it while nothing is
-//! on the air, and keeps it for its timeout, whatever is registered meanwhile.
-//! On an extended controller scanning asks under it, and adverts have addresses
-//! of their own; on a legacy one it is the only address there is. Nobody tells
-//! which it is, nor when it was programmed. What is known: it is programmed when
-//! a scan (or, on a legacy controller, an advert) begins and the one before has
-//! expired. So what begins later than the timeout after the last beginning that
-//! can have programmed one has a new one; and with another number nothing
-//! begins before that.
+//! The kernel makes a resolvable private address and programs it when a scan
+//! begins (or, on a legacy controller, an advert), if the one before has expired.
+//! It then keeps it for its timeout, whatever is registered meanwhile. On an
+//! extended controller scanning and connecting go by it, and adverts have
+//! addresses of their own; on a legacy one it is the only address there is.
+//! Nobody tells which it is. But an epoch of ours begins by the very call that
+//! programs a new one, if the old one was sure to have expired, so it is known
+//! when that was.
 //!
+//! So an epoch ends, with its scan and its advert, before the address can
+//! expire: past that, any pause in the kernel would move it to the next address,
+//! which would last into the next epoch. And what goes with another number
+//! begins only after the address has expired for sure.
+//!
+//! This holds while no other program scans: [`super::edge`] looks for that.
 //! Times are since some moment, on a clock that stands still in suspend, as the
 //! kernel's timers do.
 //!
@@ -19,21 +24,22 @@
 
 use std::time::Duration;
 
-/// What timers and calls may be late by.
-const MARGIN: Duration = Duration::from_secs(2);
+/// The kernel's timer may be late by this.
+const LATE: Duration = Duration::from_millis(100);
+
+/// How long before it can expire an epoch has to end: listening and whoever is
+/// connected take some seconds to stop.
+pub(super) const LEAVING: Duration = Duration::from_secs(10);
 
 /// What is known of the address in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lockstep {
     timeout: Duration,
-    /// It was not programmed before; none if nobody knows.
+    /// It was programmed between the two; the first is none if nobody knows,
+    /// the second if it has expired for sure.
     earliest: Option<Duration>,
-    /// It was not programmed after; none if it has expired for sure.
     latest: Option<Duration>,
-    /// When our last advert left the air; while it was there, nothing could be
-    /// programmed.
-    off: Option<Duration>,
-    /// A number of ours was on the air under it, or may have been.
+    /// It went with a number of ours, or may have.
     used: bool,
 }
 
@@ -44,39 +50,29 @@ impl Lockstep {
             timeout,
             earliest: None,
             latest: Some(now),
-            off: None,
             used: true,
         }
     }
 
-    /// Our advert has left the air.
-    pub(super) fn off_air(&mut self, now: Duration) {
-        self.off = Some(now);
-    }
-
     /// The controller was switched off, and has a new address when it is on.
-    pub(super) fn powered_off(&mut self, now: Duration) {
+    pub(super) fn powered_off(&mut self) {
         *self = Self {
             earliest: None,
             latest: None,
-            off: Some(now),
             used: false,
             ..*self
         };
     }
 
-    /// What goes with a number of ours and is done under this address has begun,
-    /// while no advert was on the air.
-    pub(super) fn began(&mut self, now: Duration) {
+    /// What goes with a number of ours began by a call between these times,
+    /// while nothing of ours was on the air or only the same number.
+    pub(super) fn began(&mut self, from: Duration, to: Duration) {
         self.used = true;
-        if self.is_settled(now) {
-            return;
+        if self.expired_by() <= from {
+            (self.earliest, self.latest) = (Some(from), Some(to));
+        } else if self.end().is_none_or(|end| end < to) {
+            self.latest = Some(to);
         }
-        if now >= self.expired_by() {
-            // A new one; perhaps programmed before, by somebody's scan.
-            self.earliest = self.off;
-        }
-        self.latest = Some(now);
     }
 
     /// How long until what begins has another address than the number before.
@@ -88,15 +84,18 @@ impl Lockstep {
         }
     }
 
-    /// Whether the address cannot change now, so that the same number may be
-    /// registered again without one.
-    pub(super) fn is_settled(&self, now: Duration) -> bool {
-        self.earliest
-            .is_some_and(|earliest| now + MARGIN < earliest + self.timeout)
+    /// How long the epoch that began last may go on; none if it may not, for
+    /// nobody knows how old the address is.
+    pub(super) fn left(&self, now: Duration) -> Option<Duration> {
+        self.end()?.checked_sub(now).filter(|left| !left.is_zero())
+    }
+
+    fn end(&self) -> Option<Duration> {
+        (self.earliest? + self.timeout).checked_sub(LEAVING)
     }
 
     fn expired_by(&self) -> Duration {
-        let latest = self.latest.map(|latest| latest + self.timeout + MARGIN);
+        let latest = self.latest.map(|latest| latest + self.timeout + LATE);
         latest.unwrap_or_default()
     }
 }
@@ -114,51 +113,53 @@ mod tests {
     }
 
     #[test]
-    fn the_first_number_after_a_start_waits_for_the_timeout() {
+    fn the_first_epoch_after_a_start_waits_for_the_timeout() {
         let mut lockstep = Lockstep::new(TIMEOUT, at(10));
-        assert_eq!(lockstep.wait(at(10)), at(902));
-        assert_eq!(lockstep.wait(at(912)), at(0));
-        lockstep.began(at(912));
-        assert_eq!(lockstep.wait(at(912)), at(902));
+        assert_eq!(lockstep.wait(at(10)), TIMEOUT + LATE);
+        assert_eq!(lockstep.left(at(10)), None);
+        assert_eq!(lockstep.wait(at(911)), at(0));
+        lockstep.began(at(911), at(912));
+        assert_eq!(lockstep.left(at(912)), Some(at(889)));
+        assert_eq!(lockstep.wait(at(912)), TIMEOUT + LATE);
+        assert_eq!(lockstep.left(at(1801)), None);
     }
 
     #[test]
     fn nothing_waits_after_the_controller_was_switched_off() {
         let mut lockstep = Lockstep::new(TIMEOUT, at(10));
-        lockstep.powered_off(at(10));
+        lockstep.powered_off();
         assert_eq!(lockstep.wait(at(11)), at(0));
-        lockstep.began(at(11));
-        assert_eq!(lockstep.wait(at(11)), at(902));
+        lockstep.began(at(11), at(12));
+        assert_eq!(lockstep.wait(at(12)), TIMEOUT + LATE);
+        assert_eq!(lockstep.left(at(12)), Some(at(889)));
     }
 
     #[test]
-    fn a_number_registered_again_while_the_address_is_settled_delays_nothing() {
+    fn what_begins_again_within_its_epoch_changes_nothing() {
         let mut lockstep = Lockstep::new(TIMEOUT, at(0));
-        lockstep.began(at(1000));
-        assert!(!lockstep.is_settled(at(1001)), "it may be older");
-        lockstep.off_air(at(1990));
-        lockstep.began(at(1991));
-        assert!(lockstep.is_settled(at(2880)) && !lockstep.is_settled(at(2889)));
-        lockstep.off_air(at(2880));
-        lockstep.began(at(2880));
-        assert_eq!(lockstep.wait(at(2880)), at(13));
-        lockstep.off_air(at(2889));
-        lockstep.began(at(2889));
-        assert_eq!(lockstep.wait(at(2889)), at(902));
+        lockstep.began(at(1000), at(1001));
+        let before = lockstep;
+        lockstep.began(at(1800), at(1801));
+        assert_eq!(lockstep, before);
+        lockstep.began(at(1899), at(1900));
+        assert_eq!(
+            lockstep.wait(at(1900)),
+            TIMEOUT + LATE,
+            "it may be a new one"
+        );
     }
 
     /// The kernel, to the letter: an address is programmed when something
-    /// begins while the one before has expired and no advert is on the air.
+    /// begins, or is resumed after a pause, while the one before has expired.
     #[derive(Default)]
     struct Kernel {
         address: u64,
         programmed: Option<Duration>,
-        airing: bool,
     }
 
     impl Kernel {
         fn begin(&mut self, now: Duration) -> u64 {
-            if !self.airing && self.programmed.is_none_or(|at| now >= at + TIMEOUT) {
+            if self.programmed.is_none_or(|at| now >= at + TIMEOUT) {
                 self.address += 1;
                 self.programmed = Some(now);
             }
@@ -167,43 +168,41 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever scans in between, no two numbers share an address, and a
-        /// number registered again while it is settled keeps its own.
+        /// Whatever pauses and resumes within an epoch, no two share an address.
         #[test]
         fn no_two_numbers_share_an_address(
-            steps in prop::collection::vec((0_u64..1000, 0_u8..4), 1..80)
+            start in 0_u64..2000,
+            steps in prop::collection::vec((0_u64..1200, 0_u8..5), 1..80)
         ) {
-            let (mut kernel, mut now) = (Kernel::default(), at(0));
-            // A number of an earlier start.
-            let mut last = kernel.begin(now);
+            let mut kernel = Kernel::default();
+            // A number of an earlier start had it, for whatever time.
+            let mut last = kernel.begin(at(0));
+            let mut now = at(start);
             let mut lockstep = Lockstep::new(TIMEOUT, now);
-            let register = |kernel: &mut Kernel, lockstep: &mut Lockstep, now: Duration| {
-                let address = kernel.begin(now);
-                kernel.airing = true;
-                lockstep.began(now + Duration::from_millis(900));
-                address
-            };
+            let mut airing = false;
             for (pause, what) in steps {
-                now += at(pause);
-                let again = what == 1 && kernel.airing && lockstep.is_settled(now);
-                if what == 0 {
-                    kernel.begin(now); // somebody's scan
-                    continue;
-                }
-                if std::mem::take(&mut kernel.airing) {
-                    lockstep.off_air(now);
-                }
-                if again {
-                    prop_assert_eq!(register(&mut kernel, &mut lockstep, now), last);
-                } else if what == 3 {
-                    let until = now + lockstep.wait(now);
-                    while now < until {
-                        now = until.min(now + at(300)); // our own scan meanwhile
-                        kernel.begin(now);
+                if airing {
+                    // It goes on for no longer than it may, and takes up to
+                    // LEAVING to leave; the kernel pauses it at any time.
+                    let left = lockstep.left(now).unwrap_or_default();
+                    now += at(pause).min(left);
+                    prop_assert_eq!(kernel.begin(now), last);
+                    if what == 0 {
+                        continue;
                     }
-                    let address = register(&mut kernel, &mut lockstep, now);
+                    now += LEAVING - LATE;
+                    prop_assert_eq!(kernel.begin(now), last);
+                    airing = false;
+                } else {
+                    now += at(pause);
+                }
+                if what > 2 {
+                    now += lockstep.wait(now);
+                    let address = kernel.begin(now + LATE / 2);
                     prop_assert_ne!(address, last);
+                    lockstep.began(now, now + LATE);
                     last = address;
+                    airing = true;
                 }
             }
         }

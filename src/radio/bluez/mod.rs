@@ -71,9 +71,6 @@ pub struct Options {
     pub advert_timeout: Duration,
     /// The kernel's timeout of resolvable private addresses.
     pub rpa_timeout: Duration,
-    /// How long a number must stay where an address is kept for that timeout;
-    /// longer than it by some seconds.
-    pub hold: Duration,
 }
 
 impl Default for Options {
@@ -87,7 +84,6 @@ impl Default for Options {
             discovery_restart: Duration::from_secs(5 * 60),
             advert_timeout: Duration::from_secs(20 * 60),
             rpa_timeout: RPA_TIMEOUT,
-            hold: RPA_TIMEOUT + Duration::from_secs(6),
         }
     }
 }

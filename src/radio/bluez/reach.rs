@@ -10,8 +10,8 @@
 //! | privacy | controller | an advert's address | so |
 //! |---|---|---|---|
 //! | off | any | non-resolvable, new with each | broadcast |
-//! | on | extended | resolvable, new with each; the scanner's is kept | everything, but numbers stay longer |
-//! | on | legacy | resolvable, kept until the kernel's timeout | numbers stay longer, nothing is carried |
+//! | on | extended | resolvable, new with each; the scanner's is kept | everything, at the kernel's pace |
+//! | on | legacy | resolvable, kept until the kernel's timeout | at its pace, and nothing is carried |
 //! | on, by the controller | any | by the controller's own clock | nothing is aired |
 //!
 //! Kernel: net/bluetooth/hci_sync.c, `hci_get_random_address`,
@@ -97,21 +97,32 @@ pub(super) fn reach(asked: Mode, privacy: Option<Privacy>, controller: Controlle
         Mode::Broadcast
     };
     match (privacy, controller) {
-        (None, _) => less(without_connections, Trouble::PrivacyUnknown),
+        // If it is on after all, that is how addresses are kept.
+        (None, _) => Reach {
+            keeps: kept_by(controller),
+            ..less(without_connections, Trouble::PrivacyUnknown)
+        },
         (Some(Privacy::Off), _) => less(without_connections, Trouble::PrivacyOff),
         (Some(Privacy::ByController), _) => less(Mode::Listen, Trouble::AddressOutOfStep),
         (Some(Privacy::On), Controller::Extended) => Reach {
             can_carry: true,
-            keeps: Keeps::Scanner,
+            keeps: kept_by(controller),
             ..all
         },
         (Some(Privacy::On), Controller::Legacy) if relays => {
             less(Mode::Listen, Trouble::BridgeUnavailable)
         }
         (Some(Privacy::On), Controller::Legacy) => Reach {
-            keeps: Keeps::Everything,
+            keeps: kept_by(controller),
             ..less(Mode::Full, Trouble::BridgeUnavailable)
         },
+    }
+}
+
+fn kept_by(controller: Controller) -> Keeps {
+    match controller {
+        Controller::Legacy => Keeps::Everything,
+        Controller::Extended => Keeps::Scanner,
     }
 }
 

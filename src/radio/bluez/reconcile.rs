@@ -92,6 +92,11 @@ pub(super) struct Plan {
     clearing: bool,
     /// Somebody is connected.
     occupied: bool,
+    /// Whoever was connected has been sent away in this clearing. Once is enough:
+    /// who comes again by other ways is told nothing.
+    parted: bool,
+    /// The advert has to be registered anew as soon as it is registered.
+    refresh_due: bool,
     /// Somebody stayed too long.
     part_due: bool,
     /// Nothing may be listened for in this epoch: it would be asked for under an
@@ -145,6 +150,8 @@ impl Plan {
             Wish::Air(_) | Wish::Listen | Wish::Rest => None,
         };
         self.deaf = false;
+        self.parted = false;
+        self.refresh_due = false;
         self.clearing = true;
         self.controller = None;
         self.scanned = false;
@@ -178,6 +185,7 @@ impl Plan {
     pub(super) fn refresh(&mut self) {
         if !self.clearing {
             self.advert_retry = Retry::default();
+            self.refresh_due = self.advert == Advert::Absent;
             self.leave();
         }
     }
@@ -199,7 +207,9 @@ impl Plan {
                 let other_air = before.is_some_and(|up| up.connectable != condition.connectable);
                 if !condition.fitness.can_air || other_air {
                     self.withdraw(Advert::Leaving);
-                    if let Wish::Air(_) = self.wish {
+                    // The same for one that was not registered yet, or anew.
+                    if let Wish::Air(frame) = self.wish {
+                        self.said.push(Event::Withdrawn(frame));
                         self.wish = Wish::Listen;
                     }
                 }
@@ -227,22 +237,13 @@ impl Plan {
     /// Takes the advert off the air for good, and forgets that it was ordered.
     fn withdraw(&mut self, leaves: Advert) {
         let Advert::Airing(frame) = self.advert else {
-            return self.give_up();
+            return;
         };
         self.advert = leaves;
         if !self.clearing {
             self.said.push(Event::Withdrawn(frame));
         }
         if self.wish == Wish::Air(frame) {
-            self.wish = Wish::Listen;
-        }
-    }
-
-    /// The same where it was just being registered anew.
-    fn give_up(&mut self) {
-        if let (Wish::Air(frame), Advert::Leaving, false) = (self.wish, self.advert, self.clearing)
-        {
-            self.said.push(Event::Withdrawn(frame));
             self.wish = Wish::Listen;
         }
     }
@@ -276,7 +277,7 @@ impl Plan {
                 self.advert = Advert::Leaving;
                 return Some(Step::ConfirmGone);
             }
-            if self.occupied {
+            if self.occupied && !self.parted {
                 return Some(Step::Part);
             }
             self.clearing = false;
@@ -383,9 +384,12 @@ impl Plan {
             Registration::Done => {
                 self.advert_retry.succeed();
                 self.advert = Advert::Airing(frame);
-                self.said.push(Event::Aired(frame));
-                if self.up.is_some_and(|up| !up.fitness.can_air) {
-                    self.withdraw(Advert::Leaving);
+                // Meanwhile it may be another's turn, or nobody's.
+                if self.wish == Wish::Air(frame) {
+                    self.said.push(Event::Aired(frame));
+                }
+                if self.wish != Wish::Air(frame) || std::mem::take(&mut self.refresh_due) {
+                    self.leave();
                 }
                 None
             }
@@ -445,6 +449,7 @@ impl Plan {
     /// Whoever had to go was sent away.
     pub(super) fn parted(&mut self) {
         self.part_due = false;
+        self.parted = self.clearing;
     }
 
     pub(super) fn doubt(&mut self) {
@@ -488,8 +493,9 @@ impl Plan {
     /// What whoever connects now is told, and whether anybody is listened to:
     /// none while no epoch of ours is on the air.
     pub(super) fn telling(&self) -> Option<Option<TemporaryContactNumber>> {
-        let begun = matches!(self.wish, Wish::Air(_)) && !self.clearing;
-        begun.then_some(self.own)
+        let connectable = self.up.is_some_and(|up| up.connectable);
+        let open = self.is_begun() && connectable && !self.clearing;
+        open.then_some(self.own)
     }
 
     /// An epoch of ours is on the air, or about to be.
@@ -505,11 +511,6 @@ impl Plan {
     /// Others may connect, and could not: BlueZ refuses what they come for.
     pub(super) fn is_unreachable(&self) -> bool {
         self.is_unserved() && self.serve_retry.is_failing()
-    }
-
-    /// Nothing but listening was ordered.
-    pub(super) fn only_listens(&self) -> bool {
-        self.wish == Wish::Listen
     }
 
     pub(super) fn is_up(&self) -> bool {

@@ -2,9 +2,9 @@
 //! number and takes theirs.
 //!
 //! The [`Door`] decides who is told what. It is open while an epoch of ours is
-//! on the air, and tells the number of that epoch to whoever came in it: a peer
-//! that stays on from one epoch into the next would learn two numbers of one
-//! device. Nothing is told over BR/EDR, where the other side knows the device
+//! on the air, and tells the number of that epoch to whoever was seen to come in
+//! it, and to nobody else: a peer that stays on from one epoch into the next
+//! would learn two numbers of one device. Nothing is told over BR/EDR, where the other side knows the device
 //! by its real address.
 //!
 //! A write of at least sixteen bytes at offset 0 is a number, as with the
@@ -24,7 +24,8 @@ use bluer::gatt::local::{
 };
 use bluer::{Adapter, Address, Uuid};
 use futures::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
 
 use crate::protocol::TemporaryContactNumber;
 use crate::protocol::beacon::CHARACTERISTIC_UUID;
@@ -39,27 +40,29 @@ const REGISTER: Duration = Duration::from_secs(15);
 /// Peers that used the characteristic and are not noticed yet.
 const KNOCKS: usize = 64;
 
+/// How long a read waits for its sender to be seen to have come.
+const NOTICE: Duration = Duration::from_secs(2);
+
 /// Somebody used the characteristic.
-#[derive(Debug)]
 pub(super) enum Knock {
     Read(Address),
     Told(Address, TemporaryContactNumber, Option<i16>),
 }
 
 /// Who is told what.
-#[derive(Debug)]
 pub(super) struct Door {
     open: Mutex<Option<Epoch>>,
+    /// Somebody was admitted, or the epoch is another.
+    changed: Notify,
     knocks: mpsc::Sender<Knock>,
     names: RandomState,
 }
 
 /// While one epoch of ours is on the air.
-#[derive(Debug, PartialEq, Eq)]
 struct Epoch {
     own: Option<TemporaryContactNumber>,
-    /// Connected since before it began.
-    veterans: BTreeSet<Address>,
+    /// Who came in it.
+    guests: BTreeSet<Address>,
 }
 
 impl Door {
@@ -68,35 +71,31 @@ impl Door {
         let (knocks, heard) = mpsc::channel(KNOCKS);
         let door = Self {
             open: Mutex::new(None),
+            changed: Notify::new(),
             knocks,
             names: RandomState::new(),
         };
         (Arc::new(door), heard)
     }
 
-    /// Opens the door in an epoch, closes it between two. Only the first call
-    /// of an epoch says who is a veteran of those before.
-    pub(super) fn set(
-        &self,
-        telling: Option<Option<TemporaryContactNumber>>,
-        connected: impl FnOnce() -> BTreeSet<Address>,
-    ) {
+    /// Opens the door in an epoch, closes it between two.
+    pub(super) fn set(&self, telling: Option<Option<TemporaryContactNumber>>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        match telling {
-            None => *open = None,
-            Some(own) if open.as_ref().is_some_and(|epoch| epoch.own == own) => {}
-            Some(own) => {
-                let veterans = connected();
-                *open = Some(Epoch { own, veterans });
-            }
+        if open.as_ref().map(|epoch| epoch.own) != telling {
+            *open = telling.map(|own| Epoch {
+                own,
+                guests: BTreeSet::new(),
+            });
+            self.changed.notify_waiters();
         }
     }
 
-    /// These were connected before anybody could come in this epoch.
-    pub(super) fn bar(&self, connected: &[Address]) {
+    /// Somebody came, and may be told the number of this epoch.
+    pub(super) fn admit(&self, address: Address) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(epoch) = open.as_mut() {
-            epoch.veterans.extend(connected);
+            epoch.guests.insert(address);
+            self.changed.notify_waiters();
         }
     }
 
@@ -106,25 +105,40 @@ impl Door {
     }
 
     /// The answer to a read.
-    fn tell(
+    async fn tell(
         &self,
         address: Address,
         link: Option<LinkType>,
         offset: u16,
     ) -> Result<Vec<u8>, ReqError> {
-        let own = {
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            let epoch = open.as_ref().filter(|_| link != Some(LinkType::BrEdr));
-            epoch
-                .filter(|epoch| !epoch.veterans.contains(&address))
-                .and_then(|epoch| epoch.own)
-                .ok_or(ReqError::NotPermitted)?
-        };
+        let noticed = timeout(NOTICE, self.number_for(address, link)).await;
+        let own = noticed.unwrap_or(None).ok_or(ReqError::NotPermitted)?;
         let rest = own.as_bytes().get(usize::from(offset)..);
         let rest = rest.ok_or(ReqError::InvalidOffset)?.to_vec();
         // Full: whoever is slow to be noticed is noticed by the next one.
         let _ = self.knocks.try_send(Knock::Read(address));
         Ok(rest)
+    }
+
+    /// The number a peer may be told, as soon as it was seen to come; none if
+    /// there is none.
+    async fn number_for(
+        &self,
+        address: Address,
+        link: Option<LinkType>,
+    ) -> Option<TemporaryContactNumber> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+                let epoch = open.as_ref().filter(|_| link != Some(LinkType::BrEdr))?;
+                let own = epoch.own?;
+                if epoch.guests.contains(&address) {
+                    return Some(own);
+                }
+            }
+            changed.await;
+        }
     }
 
     /// Takes what was written, if it is a number.
@@ -175,8 +189,13 @@ fn characteristic(adapter: Adapter, door: Arc<Door>) -> Characteristic {
     let read = CharacteristicRead {
         read: true,
         fun: Box::new(move |request| {
-            let told = teller.tell(request.device_address, request.link, request.offset);
-            async move { told }.boxed()
+            let teller = Arc::clone(&teller);
+            async move {
+                teller
+                    .tell(request.device_address, request.link, request.offset)
+                    .await
+            }
+            .boxed()
         }),
         ..CharacteristicRead::default()
     };
@@ -220,68 +239,78 @@ mod tests {
         TemporaryContactNumber::from_bytes([byte; 16])
     }
 
-    fn nobody() -> BTreeSet<Address> {
-        BTreeSet::new()
-    }
-
-    fn open(door: &Door, byte: u8, veterans: &[Address]) {
-        door.set(None, nobody);
-        door.set(Some(Some(number(byte))), || {
-            veterans.iter().copied().collect()
-        });
+    /// A new epoch, in which ANNA came.
+    fn open(door: &Door, byte: u8) {
+        door.set(None);
+        door.set(Some(Some(number(byte))));
+        door.admit(ANNA);
     }
 
     fn refused(answer: &Result<Vec<u8>, ReqError>) -> bool {
         matches!(answer, Err(ReqError::NotPermitted))
     }
 
-    #[test]
-    fn the_number_of_the_epoch_is_told_from_the_offset_on() {
+    #[tokio::test(start_paused = true)]
+    async fn the_number_of_the_epoch_is_told_from_the_offset_on() {
         let (door, mut knocks) = Door::new();
-        assert!(refused(&door.tell(ANNA, LE, 0)), "closed");
-        open(&door, 7, &[]);
-        assert_eq!(door.tell(ANNA, LE, 0).unwrap(), [7; 16]);
-        assert_eq!(door.tell(ANNA, None, 0).unwrap(), [7; 16], "no ratchet");
-        assert_eq!(door.tell(ANNA, LE, 10).unwrap(), [7; 6]);
-        assert!(door.tell(ANNA, LE, 16).unwrap().is_empty());
-        let past = door.tell(ANNA, LE, 17);
+        assert!(refused(&door.tell(ANNA, LE, 0).await), "closed");
+        open(&door, 7);
+        assert_eq!(door.tell(ANNA, LE, 0).await.unwrap(), [7; 16]);
+        assert_eq!(
+            door.tell(ANNA, None, 0).await.unwrap(),
+            [7; 16],
+            "no ratchet"
+        );
+        assert_eq!(door.tell(ANNA, LE, 10).await.unwrap(), [7; 6]);
+        assert!(door.tell(ANNA, LE, 16).await.unwrap().is_empty());
+        let past = door.tell(ANNA, LE, 17).await;
         assert!(matches!(past, Err(ReqError::InvalidOffset)));
         assert!(matches!(knocks.try_recv(), Ok(Knock::Read(ANNA))));
     }
 
-    #[test]
-    fn who_stays_from_one_epoch_into_the_next_is_told_one_number() {
+    #[tokio::test(start_paused = true)]
+    async fn who_stays_from_one_epoch_into_the_next_is_told_one_number() {
         let (door, _knocks) = Door::new();
-        open(&door, 1, &[]);
-        assert!(door.tell(ANNA, LE, 0).is_ok());
-        open(&door, 2, &[ANNA]);
-        assert!(refused(&door.tell(ANNA, LE, 0)));
-        assert_eq!(door.tell(BEN, LE, 0).unwrap(), [2; 16]);
+        open(&door, 1);
+        assert!(door.tell(ANNA, LE, 0).await.is_ok());
+        door.set(None);
+        door.set(Some(Some(number(2))));
+        assert!(refused(&door.tell(ANNA, LE, 0).await));
+        door.admit(BEN);
+        assert_eq!(door.tell(BEN, LE, 0).await.unwrap(), [2; 16]);
         // Said again within the epoch, it changes nothing.
-        door.set(Some(Some(number(2))), || BTreeSet::from([BEN]));
-        assert!(door.tell(BEN, LE, 0).is_ok() && refused(&door.tell(ANNA, LE, 0)));
-        door.bar(&[BEN]);
-        assert!(
-            refused(&door.tell(BEN, LE, 0)),
-            "there before the server was"
-        );
+        door.set(Some(Some(number(2))));
+        assert!(door.tell(BEN, LE, 0).await.is_ok());
+        assert!(refused(&door.tell(ANNA, LE, 0).await));
     }
 
-    #[test]
-    fn nothing_is_told_where_the_real_address_is_known() {
+    #[tokio::test(start_paused = true)]
+    async fn a_read_waits_until_its_sender_is_seen_to_have_come() {
         let (door, _knocks) = Door::new();
-        open(&door, 1, &[]);
+        open(&door, 1);
+        let (told, ()) = tokio::join!(door.tell(BEN, LE, 0), async {
+            tokio::task::yield_now().await;
+            door.admit(BEN);
+        });
+        assert_eq!(told.unwrap(), [1; 16]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_told_where_the_real_address_is_known() {
+        let (door, _knocks) = Door::new();
+        open(&door, 1);
         let classic = Some(LinkType::BrEdr);
-        assert!(refused(&door.tell(ANNA, classic, 0)));
+        assert!(refused(&door.tell(ANNA, classic, 0).await));
         let taken = door.take(&[9; 16], classic, 0);
         assert!(matches!(taken, Err(ReqError::NotPermitted)));
     }
 
-    #[test]
-    fn a_relay_tells_nothing_and_takes_what_it_is_told() {
+    #[tokio::test(start_paused = true)]
+    async fn a_relay_tells_nothing_and_takes_what_it_is_told() {
         let (door, _knocks) = Door::new();
-        door.set(Some(None), nobody);
-        assert!(refused(&door.tell(ANNA, LE, 0)));
+        door.set(Some(None));
+        door.admit(ANNA);
+        assert!(refused(&door.tell(ANNA, LE, 0).await));
         assert_eq!(door.take(&[9; 16], LE, 0).unwrap(), number(9));
     }
 
@@ -290,7 +319,7 @@ mod tests {
         let (door, _knocks) = Door::new();
         let closed = door.take(&[9; 16], LE, 0);
         assert!(matches!(closed, Err(ReqError::NotPermitted)));
-        open(&door, 1, &[]);
+        open(&door, 1);
         for length in [0, 1, 15] {
             let short = door.take(&[9; 16][..length], LE, 0);
             assert!(
@@ -308,7 +337,7 @@ mod tests {
     #[test]
     fn a_thousand_knocks_are_bounded() {
         let (door, knocks) = Door::new();
-        open(&door, 1, &[]);
+        open(&door, 1);
         let taken = (0..1000).filter(|_| door.told(Knock::Told(ANNA, number(3), None)).is_ok());
         assert_eq!((taken.count(), knocks.len()), (KNOCKS, KNOCKS));
     }

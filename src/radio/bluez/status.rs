@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::mgmt::Privacy;
 use super::super::{Adapter, AddressKind, Status, Trouble};
-use super::reach::{Keeps, Reach};
+use super::reach::Reach;
 use super::reconcile::{Advert, Plan};
 use super::session::{Facts, Link};
 
@@ -61,6 +61,7 @@ impl Tally {
         way: Way<'_>,
         chosen: Option<&str>,
         reach: Reach,
+        held: bool,
         plan: &Plan,
     ) -> Status {
         let link = match way {
@@ -68,7 +69,7 @@ impl Tally {
             Way::Opening | Way::Closed => None,
         };
         let facts = link.and_then(|link| link.adapters().get(chosen?));
-        let troubles = troubles(way, facts, reach, plan);
+        let troubles = troubles(way, facts, reach, held, plan);
         self.remember(&troubles);
         let adapters = link.into_iter().flat_map(Link::adapters);
         Status {
@@ -103,6 +104,7 @@ impl Tally {
             selected,
             can_advertise: facts.active.is_some(),
             address: match (facts.active, facts.privacy.flatten()) {
+                (Some(_), None) if facts.privacy.is_some() => AddressKind::Unknown,
                 (Some(_), Some(Privacy::On | Privacy::ByController)) => AddressKind::Resolvable,
                 (Some(_), _) if facts.discoverable => AddressKind::Public,
                 (Some(_), _) => AddressKind::NonResolvable,
@@ -115,7 +117,13 @@ impl Tally {
     }
 }
 
-fn troubles(way: Way<'_>, facts: Option<&Facts>, reach: Reach, plan: &Plan) -> BTreeSet<Trouble> {
+fn troubles(
+    way: Way<'_>,
+    facts: Option<&Facts>,
+    reach: Reach,
+    held: bool,
+    plan: &Plan,
+) -> BTreeSet<Trouble> {
     let one = |trouble| BTreeSet::from([trouble]);
     let facts = match (way, facts) {
         (Way::Opening, _) => return BTreeSet::new(),
@@ -134,10 +142,7 @@ fn troubles(way: Way<'_>, facts: Option<&Facts>, reach: Reach, plan: &Plan) -> B
         (plan.is_refused(), Trouble::AdvertiseFailed),
         (plan.is_deaf(), Trouble::ScanFailed),
         (plan.is_unreachable(), Trouble::ConnectFailed),
-        (
-            plan.is_deaf_by_order() || (reach.keeps == Keeps::Everything && plan.only_listens()),
-            Trouble::AddressHeld,
-        ),
+        (held, Trouble::AddressHeld),
     ];
     all.into_iter()
         .filter_map(|(is, trouble)| is.then_some(trouble))

@@ -2,18 +2,20 @@
 //!
 //! Whoever connects takes our advert off the air, and a connection can outlast
 //! an epoch; so connections are watched. The kernel does not say which of them
-//! came by our advert. A paired or trusted device is the owner's, and one with a
-//! public or static address may be a sensor of another program: they are left
-//! alone. What is left are strangers under private addresses, as phones use
-//! them; nobody needs to stay for longer than it takes to write sixteen bytes.
+//! came by our advert. A paired or trusted device is the owner's, and one that
+//! BlueZ knew before it was connected may be a sensor that another program
+//! connects to: they are left alone. A stranger is who appears by connecting, or
+//! uses what is offered here; nobody needs to stay for longer than it takes to
+//! write sixteen bytes.
 //!
-//! BlueZ: doc/org.bluez.Device.rst `Connected`, `Paired`, `AddressType`.
+//! BlueZ: doc/org.bluez.Device.rst `Connected`, `Paired`; src/device.c,
+//! `device_create`, by which an incoming connection makes a device.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::pending;
 use std::time::Duration;
 
-use bluer::{Adapter, AdapterEvent, Address, AddressType, DeviceEvent, DeviceProperty};
+use bluer::{Adapter, AdapterEvent, Address, DeviceEvent, DeviceProperty};
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, FuturesUnordered, SelectAll, StreamExt};
 use tokio::sync::mpsc;
@@ -33,8 +35,12 @@ const LOOKERS: usize = 16;
 /// Comings and goings not taken note of yet; the watch waits then.
 const NEWS: usize = 64;
 
+/// For a look at every device there is.
+const FOLLOW: Duration = Duration::from_secs(15);
+
 /// A change of who is connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) enum Stir {
     Came {
         address: Address,
@@ -42,7 +48,15 @@ pub(super) enum Stir {
     },
     Left(Address),
     /// A stranger stayed too long.
-    Overstayed(Address),
+    Overstayed(Stay),
+}
+
+/// One stay of one stranger, who may come again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
+pub(super) struct Stay {
+    address: Address,
+    number: u64,
 }
 
 /// Who is connected. Nobody is noticed before [`Visitors::watch`].
@@ -50,12 +64,14 @@ pub(super) enum Stir {
 pub(super) struct Visitors {
     watch: Option<Watch>,
     here: BTreeMap<Address, Guest>,
-    stays: FuturesUnordered<BoxFuture<'static, Address>>,
+    stays: FuturesUnordered<BoxFuture<'static, Stay>>,
+    last_stay: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 struct Guest {
-    stranger: bool,
+    /// A stranger's.
+    stay: Option<u64>,
     overstayed: bool,
 }
 
@@ -71,8 +87,12 @@ impl Drop for Watch {
 }
 
 impl Visitors {
-    /// Begins to watch what [`follow`] follows.
-    pub(super) fn watch(&mut self, doings: Doings) {
+    /// Begins to watch what [`follow`] follows, with whom it found.
+    pub(super) fn watch(&mut self, doings: Doings, here: Vec<Address>) {
+        self.here = here
+            .into_iter()
+            .map(|address| (address, Guest::default()))
+            .collect();
         let (say, news) = mpsc::channel(NEWS);
         let task = tokio::spawn(doings.tell(say));
         self.watch = Some(Watch { task, news });
@@ -94,7 +114,7 @@ impl Visitors {
         };
         tokio::select! {
             Some(stir) = news => stir,
-            Some(address) = self.stays.next() => Stir::Overstayed(address),
+            Some(stay) = self.stays.next() => Stir::Overstayed(stay),
             else => pending().await,
         }
     }
@@ -108,15 +128,19 @@ impl Visitors {
 
     /// Whoever it is came by our advert: it used what is offered there.
     pub(super) fn suspect(&mut self, address: Address) {
-        if let Some(guest) = self.here.get_mut(&address)
-            && !std::mem::replace(&mut guest.stranger, true)
-        {
-            let stay = async move {
+        let guest = self.here.entry(address).or_default();
+        if guest.stay.is_none() {
+            self.last_stay += 1;
+            guest.stay = Some(self.last_stay);
+            let stay = Stay {
+                address,
+                number: self.last_stay,
+            };
+            self.stays.push(Box::pin(async move {
                 // Nothing comes but the deadline.
                 let _ = time::timeout(STAY, pending::<()>()).await;
-                address
-            };
-            self.stays.push(Box::pin(stay));
+                stay
+            }));
         }
     }
 
@@ -125,20 +149,16 @@ impl Visitors {
         self.here.remove(&address).is_some()
     }
 
-    /// True if it is still here.
-    pub(super) fn overstayed(&mut self, address: Address) -> bool {
-        let guest = self.here.get_mut(&address);
-        guest.map(|guest| guest.overstayed = true).is_some()
-    }
-
-    /// Everybody who is connected.
-    pub(super) fn everybody(&self) -> BTreeSet<Address> {
-        self.here.keys().copied().collect()
+    /// True if it still lasts.
+    pub(super) fn overstayed(&mut self, stay: Stay) -> bool {
+        let guest = self.here.get_mut(&stay.address);
+        let lasting = guest.filter(|guest| guest.stay == Some(stay.number));
+        lasting.map(|guest| guest.overstayed = true).is_some()
     }
 
     /// Strangers: all of them, or those who stayed too long.
     pub(super) fn strangers(&self, all: bool) -> Vec<Address> {
-        let leaves = |guest: &Guest| guest.stranger && (all || guest.overstayed);
+        let leaves = |guest: &Guest| guest.stay.is_some() && (all || guest.overstayed);
         let leaving = self.here.iter().filter(|(_, guest)| leaves(guest));
         leaving.map(|(address, _)| *address).collect()
     }
@@ -171,6 +191,17 @@ pub(super) async fn send_away(adapter: &Adapter, addresses: &[Address]) {
     .await;
 }
 
+/// Whether it is nobody's: not the owner's, and nobody connected to it.
+pub(super) async fn is_free(adapter: &Adapter, address: Address) -> bool {
+    let looking = async {
+        let device = adapter.device(address)?;
+        Ok::<_, bluer::Error>(!device.is_connected().await? && !is_ours(&device).await?)
+    };
+    call("looking at a phone", READ, looking)
+        .await
+        .unwrap_or(false)
+}
+
 async fn is_ours(device: &bluer::Device) -> Result<bool, bluer::Error> {
     Ok(device.is_paired().await? || device.is_trusted().await?)
 }
@@ -189,6 +220,14 @@ pub(super) struct Doings {
 
 /// Begins to follow what devices do. Also says who is connected already.
 pub(super) async fn follow(adapter: &Adapter) -> Result<(Doings, Vec<Address>), Fault> {
+    let following = time::timeout(FOLLOW, begin_to_follow(adapter));
+    following.await.unwrap_or(Err(Fault::Silent {
+        doing: "looking who is connected",
+        limit: FOLLOW,
+    }))
+}
+
+async fn begin_to_follow(adapter: &Adapter) -> Result<(Doings, Vec<Address>), Fault> {
     // Subscribed first, so that nobody falls in between.
     let events = call("listening for devices", READ, adapter.events()).await?;
     let known = call("listing devices", READ, adapter.device_addresses()).await?;
@@ -196,7 +235,7 @@ pub(super) async fn follow(adapter: &Adapter) -> Result<(Doings, Vec<Address>), 
         adapter: adapter.clone(),
         events: events.boxed(),
         changes: SelectAll::new(),
-        watched: known.iter().copied().collect(),
+        watched: BTreeSet::new(),
         unread: VecDeque::new(),
         connected: BTreeSet::new(),
     };
@@ -206,6 +245,7 @@ pub(super) async fn follow(adapter: &Adapter) -> Result<(Doings, Vec<Address>), 
         let Some((connected, changes)) = seen else {
             continue;
         };
+        doings.watched.insert(address);
         doings.changes.push(changes);
         if connected {
             doings.connected.insert(address);
@@ -230,12 +270,12 @@ impl Doings {
                 Some((address, seen)) = looking.next() => match seen {
                     Some((connected, more)) => {
                         self.changes.push(more);
-                        self.is(address, connected).await
+                        self.is(address, connected, true).await
                     }
                     None => self.gone(address),
                 },
                 Some((address, connected)) = self.changes.next() => match connected {
-                    Some(connected) => self.is(address, connected).await,
+                    Some(connected) => self.is(address, connected, false).await,
                     None => self.gone(address),
                 },
                 else => return,
@@ -263,28 +303,30 @@ impl Doings {
 
     fn gone(&mut self, address: Address) -> Option<Stir> {
         self.watched.remove(&address);
-        self.connected
-            .remove(&address)
-            .then_some(Stir::Left(address))
+        self.gone_away(address)
     }
 
-    async fn is(&mut self, address: Address, connected: bool) -> Option<Stir> {
+    /// `appeared` is whether BlueZ did not know it before.
+    async fn is(&mut self, address: Address, connected: bool, appeared: bool) -> Option<Stir> {
         if !connected {
-            return self
-                .connected
-                .remove(&address)
-                .then_some(Stir::Left(address));
+            return self.gone_away(address);
         }
         if !self.connected.insert(address) {
             return None;
         }
-        let stranger = call(
-            "looking at a visitor",
-            READ,
-            is_stranger(&self.adapter, address),
-        );
-        let stranger = stranger.await.unwrap_or(false);
-        Some(Stir::Came { address, stranger })
+        let adapter = &self.adapter;
+        let looking = async { is_ours(&adapter.device(address)?).await };
+        let ours = call("looking at a visitor", READ, looking).await;
+        Some(Stir::Came {
+            address,
+            stranger: appeared && !ours.unwrap_or(true),
+        })
+    }
+
+    fn gone_away(&mut self, address: Address) -> Option<Stir> {
+        self.connected
+            .remove(&address)
+            .then_some(Stir::Left(address))
     }
 }
 
@@ -316,18 +358,6 @@ fn changes_of(
     connections.chain(end).boxed()
 }
 
-async fn is_stranger(adapter: &Adapter, address: Address) -> Result<bool, bluer::Error> {
-    let device = adapter.device(address)?;
-    let random = device.address_type().await? == AddressType::LeRandom;
-    Ok(random && is_private(address) && !is_ours(&device).await?)
-}
-
-/// Whether a random address is a private one: Core Specification Vol 6 Part B
-/// 1.3.2, by the two most significant bits, 00 or 01.
-fn is_private(address: Address) -> bool {
-    address.0[0] & 0x80 == 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,29 +365,17 @@ mod tests {
     const ANNA: Address = Address([0x4a; 6]);
     const BEN: Address = Address([0x0b; 6]);
 
-    #[test]
-    fn static_and_public_addresses_are_not_private() {
-        for (first, private) in [(0x00, true), (0x3f, true), (0x40, true), (0x7f, true)] {
-            assert_eq!(is_private(Address([first; 6])), private);
-        }
-        for first in [0x80, 0xc0, 0xff] {
-            assert!(!is_private(Address([first; 6])));
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_stranger_may_stay_for_ten_seconds_and_others_as_long_as_they_like() {
         let mut visitors = Visitors::default();
         visitors.came(ANNA, true);
         visitors.came(BEN, false);
-        let stir = time::timeout(STAY * 2, visitors.next()).await.unwrap();
-        assert_eq!(stir, Stir::Overstayed(ANNA));
-        assert!(visitors.overstayed(ANNA));
+        let stay = overstayed(&mut visitors).await;
+        assert!(visitors.overstayed(stay));
         assert_eq!(visitors.strangers(false), [ANNA]);
         visitors.sent_away(&[ANNA]);
         assert_eq!(visitors.strangers(true), []);
         assert!(time::timeout(STAY * 9, visitors.next()).await.is_err());
-        assert_eq!(visitors.everybody(), BTreeSet::from([ANNA, BEN]));
     }
 
     #[tokio::test(start_paused = true)]
@@ -365,17 +383,30 @@ mod tests {
         let mut visitors = Visitors::default();
         visitors.came(BEN, false);
         visitors.suspect(BEN);
-        visitors.suspect(ANNA);
+        visitors.suspect(BEN);
         assert_eq!(visitors.strangers(true), [BEN]);
-        assert_eq!(visitors.next().await, Stir::Overstayed(BEN));
+        let stay = overstayed(&mut visitors).await;
+        assert!(visitors.overstayed(stay));
+        assert_eq!(visitors.strangers(false), [BEN]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_left_in_time_has_not_overstayed() {
+    async fn who_left_and_came_again_may_stay_as_long_again() {
         let mut visitors = Visitors::default();
         visitors.came(ANNA, true);
         assert!(visitors.left(ANNA) && !visitors.left(ANNA));
-        assert_eq!(visitors.next().await, Stir::Overstayed(ANNA));
-        assert!(!visitors.overstayed(ANNA));
+        visitors.came(ANNA, true);
+        let first = overstayed(&mut visitors).await;
+        assert!(!visitors.overstayed(first));
+        let second = overstayed(&mut visitors).await;
+        assert!(visitors.overstayed(second));
+    }
+
+    async fn overstayed(visitors: &mut Visitors) -> Stay {
+        let stir = time::timeout(STAY * 2, visitors.next()).await.unwrap();
+        let Stir::Overstayed(stay) = stir else {
+            panic!("{stir:?}");
+        };
+        stay
     }
 }

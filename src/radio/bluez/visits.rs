@@ -38,17 +38,20 @@ const PRESENT: Duration = Duration::from_secs(10);
 /// After a failure, doubled with each further one, up to [`MEMORY`].
 const BACK_OFF: Duration = Duration::from_secs(30);
 
+/// Between two visits at the least.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// After a visit, so many times its length passes without another.
 const SHARE: u32 = 4;
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Visits {
     peers: BTreeMap<[u8; 6], Peer>,
     /// No visit before.
     free: Duration,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Peer {
     heard: u8,
     rssi: i16,
@@ -56,7 +59,7 @@ struct Peer {
     standing: Standing,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Standing {
     /// To be visited, from then on.
     Unread { from: Duration, failures: u32 },
@@ -109,7 +112,8 @@ impl Visits {
     }
 
     /// The nearest one that is there to be visited, if it is time.
-    pub(super) fn due(&self, now: Duration) -> Option<Address> {
+    pub(super) fn due(&mut self, now: Duration) -> Option<Address> {
+        self.forget_the_old(now);
         if now < self.free {
             return None;
         }
@@ -133,7 +137,7 @@ impl Visits {
         took: Duration,
         read: Option<TemporaryContactNumber>,
     ) {
-        self.free = now + took * SHARE;
+        self.free = now + (took * SHARE).max(PAUSE);
         if let Some(tcn) = read {
             return self.learned(now, address, tcn);
         }
@@ -149,7 +153,8 @@ impl Visits {
         }
     }
 
-    fn forget_the_old(&mut self, now: Duration) {
+    /// Forgets whoever was read long ago, or was not heard for long.
+    pub(super) fn forget_the_old(&mut self, now: Duration) {
         self.peers.retain(|_, peer| match peer.standing {
             Standing::Read(_, until) => now < until,
             Standing::Unread { from, .. } => now < from || now < peer.last + PRESENT,
@@ -245,7 +250,7 @@ mod tests {
             }
             pauses.push((now - failed).as_secs());
         }
-        assert_eq!(pauses, [1, 30, 60, 120, 240, 480, 900, 900]);
+        assert_eq!(pauses, [5, 30, 60, 120, 240, 480, 900, 900]);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub enum Privacy {
     /// kernel does not tell which.
     On,
     /// The same, but the controller makes and replaces the addresses, by a clock
-    /// of its own (LL Privacy, told since Linux 6.15).
+    /// of its own (LL Privacy), or may: Linux 6.12 to 6.14 do not tell.
     ByController,
 }
 
@@ -76,15 +76,34 @@ pub enum MgmtError {
 pub async fn privacy(adapter: &str) -> Result<Privacy, MgmtError> {
     let controller = index(adapter).ok_or(MgmtError::NoController)?;
     let socket = socket::open().map_err(MgmtError::from)?;
-    ask(socket, controller, DEADLINE).await
+    let uname = rustix::system::uname();
+    let hidden = hides_ll_privacy(&uname.release().to_string_lossy());
+    ask(socket, controller, DEADLINE, hidden).await
+}
+
+/// Whether a kernel of this release leaves addresses to every controller that
+/// can make them, and does not tell which can: from 6.12 on it does the first,
+/// since 6.15 also the second.
+fn hides_ll_privacy(release: &str) -> bool {
+    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(6)), Some(Ok(minor))) => (12..15).contains(&minor),
+        _ => false,
+    }
 }
 
 fn index(adapter: &str) -> Option<u16> {
     adapter.strip_prefix("hci")?.parse().ok()
 }
 
-/// One question, one answer; `socket` must not block.
-async fn ask(socket: OwnedFd, controller: u16, limit: Duration) -> Result<Privacy, MgmtError> {
+/// One question, one answer; `socket` must not block. `hidden` is whether the
+/// answer leaves out whose clock it is.
+async fn ask(
+    socket: OwnedFd,
+    controller: u16,
+    limit: Duration,
+    hidden: bool,
+) -> Result<Privacy, MgmtError> {
     let socket = socket::watch(socket).map_err(MgmtError::Socket)?;
     rustix::net::send(
         &socket,
@@ -95,10 +114,10 @@ async fn ask(socket: OwnedFd, controller: u16, limit: Duration) -> Result<Privac
     let info = info.map_err(|_| MgmtError::Late)??;
     Ok(if info.current & wire::SETTING_PRIVACY == 0 {
         Privacy::Off
-    } else if (info.current | info.supported) & wire::SETTING_LL_PRIVACY == 0 {
-        Privacy::On
-    } else {
+    } else if (info.current | info.supported) & wire::SETTING_LL_PRIVACY != 0 || hidden {
         Privacy::ByController
+    } else {
+        Privacy::On
     })
 }
 
@@ -150,7 +169,7 @@ mod tests {
         for packet in packets {
             kernel.send(packet).unwrap();
         }
-        let told = ask(ours, 3, Duration::from_millis(50)).await;
+        let told = ask(ours, 3, Duration::from_millis(50), false).await;
         let mut question = [0; 16];
         assert_eq!(kernel.recv(&mut question).unwrap(), 6);
         assert_eq!(question[..6], [0x04, 0, 3, 0, 0, 0]);
@@ -174,6 +193,30 @@ mod tests {
             let current = 0x2a01 | if supported == 0 { 1 << 22 } else { 0 };
             let own_clock = wire::tests::told_of(3, supported, current);
             assert_eq!(asked(&[own_clock]).await.unwrap(), Privacy::ByController);
+        }
+    }
+
+    #[test]
+    fn kernels_that_do_not_tell_whose_clock_it_is() {
+        for release in [
+            "6.12.81",
+            "6.12.48+deb13-amd64",
+            "6.13-rc1",
+            "6.14.0-27-generic",
+        ] {
+            assert!(hides_ll_privacy(release), "{release}");
+        }
+        for release in [
+            "6.1.0-28-amd64",
+            "6.6.87",
+            "6.11.2",
+            "6.15.1",
+            "6.18",
+            "7.0.0",
+            "5.15.1",
+            "",
+        ] {
+            assert!(!hides_ll_privacy(release), "{release}");
         }
     }
 

@@ -19,6 +19,7 @@ use super::super::reach::Keeps;
 use super::super::reconcile::Registration;
 use super::super::session::{Advertising, Survey};
 use super::super::visitors::Doings;
+use super::super::visits::MEMORY;
 use super::{Edge, LEAVE, LINGER, Outcome, Remains};
 
 impl Edge {
@@ -87,10 +88,12 @@ impl Edge {
             Outcome::Registered(_, Ok((handle, active))) => {
                 self.advert = Some(handle);
                 self.set_active(active);
+                self.keep_step(Keeps::Everything);
                 self.plan.registered_late();
             }
             Outcome::Registered(_, Err(Refusal::Doubtful { before, .. })) => {
                 self.leaving = (before, LINGER);
+                self.keep_step(Keeps::Everything);
                 self.plan.registered_late();
                 self.plan.renew();
             }
@@ -170,9 +173,8 @@ impl Edge {
         match result {
             Ok((handle, doings, here)) => {
                 self.server = Some(handle);
-                self.visitors.watch(doings);
-                here.into_iter()
-                    .for_each(|address| self.visitors.came(address, false));
+                // They came before anybody could come for it, and are told nothing.
+                self.visitors.watch(doings, here);
             }
             Err(fault) => tracing::warn!(error = %fault, "others cannot connect"),
         }
@@ -183,6 +185,7 @@ impl Edge {
 
     fn visited(&mut self, address: Address, took: Duration, read: Result<Vec<u8>, VisitError>) {
         self.visiting = None;
+        let tried = !matches!(read, Err(VisitError::Unknown(_) | VisitError::Spared));
         let number = read.map(|value| value.first_chunk().copied());
         let tcn = match number {
             Ok(Some(bytes)) => Some(TemporaryContactNumber::from_bytes(bytes)),
@@ -193,11 +196,14 @@ impl Edge {
             }
         };
         self.visits.visited(self.clock.now(), address, took, tcn);
+        self.alarms.set(Alarm::Forget, MEMORY);
         if let Some(tcn) = tcn {
             self.hear(tcn, RSSI_UNKNOWN);
         }
         // Connecting stops the kernel's scan until the next round of it.
-        self.plan.restart_due();
+        if tried {
+            self.plan.restart_due();
+        }
     }
 
     fn advertising_read(&mut self, name: &str, found: Option<Advertising>) {
@@ -297,7 +303,8 @@ impl Edge {
     /// What takes the address that such a controller keeps has begun.
     fn keep_step(&mut self, taken_by: Keeps) {
         if self.reach().keeps == taken_by {
-            self.lockstep.began(self.clock.now());
+            self.lockstep.began(self.step_from, self.clock.now());
+            self.kept_step = true;
         }
     }
 

@@ -8,10 +8,12 @@ use crate::protocol::beacon::Frame;
 use super::super::super::{Event, Fitness, Mode, Order};
 use super::super::alarm::Alarm;
 use super::super::discovery::{Shy, heard};
+use super::super::lockstep::LEAVING;
 use super::super::reach::{Condition, Controller, Keeps, Reach, reach};
 use super::super::server::Knock;
 use super::super::session::Facts;
 use super::super::visitors::Stir;
+use super::super::visits::MEMORY;
 use super::Edge;
 
 impl Edge {
@@ -25,39 +27,88 @@ impl Edge {
         }
         let hidden = reach.is_connectable() || !facts.discoverable;
         let can_air = reach.can_air && facts.active.is_some() && hidden;
-        let held = self.held(reach);
+        let (airs, listens) = match reach.keeps {
+            Keeps::Nothing => (true, true),
+            keeps @ (Keeps::Scanner | Keeps::Everything) => self.permitted(keeps),
+        };
         Some(Condition {
             fitness: Fitness {
-                can_air: can_air && held != Keeps::Everything,
+                can_air: can_air && airs,
                 can_carry: can_air && reach.can_carry,
-                can_listen: held != Keeps::Scanner,
+                can_listen: listens,
                 hold: match reach.keeps {
                     Keeps::Nothing => Duration::ZERO,
-                    Keeps::Scanner | Keeps::Everything => self.options.hold,
+                    Keeps::Scanner | Keeps::Everything => self.hold(),
                 },
             },
             connectable: can_air && reach.is_connectable(),
         })
     }
 
-    /// Which address the next number has to wait for, or the one on the air to
-    /// listen with.
-    fn held(&mut self, reach: Reach) -> Keeps {
-        let wait = self.lockstep.wait(self.clock.now());
-        let waits = !self.plan.is_begun() || self.plan.is_deaf_by_order();
-        if reach.keeps == Keeps::Nothing || wait.is_zero() || !waits {
-            return Keeps::Nothing;
+    /// Where an address is kept: whether a number may be on the air now, and
+    /// others be listened for.
+    fn permitted(&mut self, keeps: Keeps) -> (bool, bool) {
+        let now = self.clock.now();
+        if self.plan.is_begun() && !self.plan.is_deaf_by_order() {
+            let left = self.lockstep.left(now);
+            left.into_iter()
+                .for_each(|left| self.alarms.set(Alarm::Address, left));
+            let goes_on = !self.kept_step || left.is_some();
+            self.early &= goes_on;
+            return (goes_on, goes_on);
         }
-        self.alarms.set(Alarm::Address, wait);
-        reach.keeps
+        let wait = self.lockstep.wait(now);
+        if !wait.is_zero() {
+            self.alarms.set(Alarm::Address, wait);
+        }
+        let soon = !wait.is_zero() && !self.early && !self.plan.is_begun();
+        let fresh = wait.is_zero() && !self.others_scan();
+        // Adverts of an extended controller have new addresses all the same.
+        (fresh || (keeps == Keeps::Scanner && !soon), fresh)
+    }
+
+    /// Another program scans, and keeps the address for as long as it likes.
+    fn others_scan(&self) -> bool {
+        let discovering = self.facts().is_some_and(|facts| facts.discovering);
+        discovering && !self.plan.is_scanning()
+    }
+
+    /// How long a number lasts where an address is kept.
+    fn hold(&self) -> Duration {
+        let slack = LEAVING + Duration::from_secs(2);
+        let hold = self.options.rpa_timeout.saturating_sub(slack);
+        hold.max(Duration::from_secs(1))
+    }
+
+    /// The pause between two numbers that belongs to their handover; what has to
+    /// wait for longer comes early.
+    fn pause(&self) -> Duration {
+        LEAVING + self.options.rpa_timeout / 4
+    }
+
+    /// An address is kept for now, and keeps something from being done.
+    pub(super) fn is_held(&self) -> bool {
+        let waits = !self.lockstep.wait(self.clock.now()).is_zero();
+        let held = (self.early && waits) || self.others_scan();
+        match self.reach().keeps {
+            Keeps::Nothing => false,
+            Keeps::Scanner => self.plan.is_deaf_by_order(),
+            Keeps::Everything => !self.plan.is_begun() && held,
+        }
     }
 
     pub(super) fn ordered(&mut self, order: Order) {
         self.plan.order(order);
         let wait = self.lockstep.wait(self.clock.now());
-        let begins = matches!(order, Order::Air(_));
-        if begins && self.reach().keeps == Keeps::Scanner && !wait.is_zero() {
-            self.plan.hush();
+        if order == Order::Rest {
+            self.early = wait > self.pause();
+        }
+        if let Order::Air(_) = order {
+            self.kept_step = false;
+            let fresh = wait.is_zero() && !self.others_scan();
+            if self.reach().keeps == Keeps::Scanner && !fresh {
+                self.plan.hush();
+            }
         }
     }
 
@@ -82,6 +133,7 @@ impl Edge {
                 self.visitors.suspect(address);
                 if self.options.mode == Mode::Full {
                     self.visits.learned(self.clock.now(), address, tcn);
+                    self.alarms.set(Alarm::Forget, MEMORY);
                 }
                 let peer = self.door.name(address);
                 self.outbox.push(Event::Told { tcn, rssi, peer });
@@ -93,39 +145,24 @@ impl Edge {
         match stir {
             // We came to them.
             Stir::Came { address, .. } if Some(address) == self.visiting => {}
+            // Whoever connects takes the advert off the air until they leave,
+            // unless it is registered anew.
             Stir::Came { address, stranger } => {
                 self.visitors.came(address, stranger);
-                self.air_anew();
+                self.door.admit(address);
+                self.plan.refresh();
             }
             Stir::Left(address) => {
                 if self.visitors.left(address) {
-                    self.air_anew();
+                    self.plan.refresh();
                 }
             }
-            Stir::Overstayed(address) => {
-                if self.visitors.overstayed(address) {
+            Stir::Overstayed(stay) => {
+                if self.visitors.overstayed(stay) {
                     self.plan.part_due();
                 }
             }
         }
-    }
-
-    /// Whoever connects takes the advert off the air until they leave, unless it
-    /// is registered anew. For that moment nothing is on the air, and an address
-    /// that is kept must not change: it would last into the next epoch.
-    fn air_anew(&mut self) {
-        let steady = match self.reach().keeps {
-            Keeps::Nothing => true,
-            Keeps::Scanner => !self.plan.is_scanning() || self.is_settled(),
-            Keeps::Everything => self.is_settled(),
-        };
-        if steady {
-            self.plan.refresh();
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.lockstep.is_settled(self.clock.now())
     }
 
     pub(super) fn noticed(&mut self, shy: Shy) {

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use super::super::super::Mode;
 use super::super::super::mgmt::Privacy;
 use super::super::advert;
+use super::super::central::{LONGEST_VISIT, VisitError};
 use super::super::discovery::Discovery;
 use super::super::presence::Presence;
 use super::super::reconcile::Step;
@@ -87,6 +88,14 @@ impl Edge {
             return None;
         }
         let now = self.clock.now();
+        // A visit goes by the address that is kept, and has to end before it.
+        if self
+            .lockstep
+            .left(now)
+            .is_none_or(|left| left < LONGEST_VISIT)
+        {
+            return None;
+        }
         let Some(address) = self.visits.due(now) else {
             if let Some(wait) = self.visits.wait(now) {
                 self.alarms.set(Alarm::Visit, wait);
@@ -96,7 +105,10 @@ impl Edge {
         self.visiting = Some(address);
         let (central, clock) = (Arc::clone(&self.surroundings.central), self.clock);
         Some(Box::pin(async move {
-            let read = central.read(adapter.name(), address.0).await;
+            let read = match visitors::is_free(&adapter, address).await {
+                true => central.read(adapter.name(), address.0).await,
+                false => Err(VisitError::Spared),
+            };
             Outcome::Visited(address, clock.now() - now, read)
         }))
     }
@@ -183,8 +195,6 @@ impl Edge {
         Box::pin(async move {
             let serving = async {
                 let (doings, here) = visitors::follow(&adapter).await?;
-                // They may have been told a number by an earlier start of ours.
-                door.bar(&here);
                 Ok((server::serve(&adapter, door).await?, doings, here))
             };
             Outcome::Served(serving.await)
