@@ -40,15 +40,18 @@ class Way:
     bridge_slot: int | None = None
     rpa_timeout: int | None = None
 
+    @property
+    def longest(self):
+        """From one number to the next at the most: as long as the kernel keeps an address, if it does."""
+        return max(self.period, self.rpa_timeout or 0)
 
-RPA_TIMEOUT = 30  # the shortest the kernel takes
+
+RPA_TIMEOUT = 40  # the kernel takes no less than 30
 
 BROADCAST = Way()
 # Long enough for some numbers of others between two of its own.
-FULL = Way(mode="full", period=20, bridge_slot=3)
-RELAY = Way(mode="relay", period=20, bridge_slot=3, retention=None)
-# A legacy controller keeps its address for as long as the kernel says.
-FULL_LEGACY = Way(mode="full", period=50, rpa_timeout=RPA_TIMEOUT)
+FULL = Way(mode="full", period=20, bridge_slot=3, rpa_timeout=RPA_TIMEOUT)
+RELAY = Way(mode="relay", period=20, bridge_slot=3, retention=None, rpa_timeout=RPA_TIMEOUT)
 
 
 def configuration(adapter, way=BROADCAST):

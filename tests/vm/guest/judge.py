@@ -154,17 +154,17 @@ def one_address_a_tcn(airings):
     return [f"number {tcn[:8]}… had {len(found)} addresses" for tcn, found in several(pairs).items()]
 
 
-def one_tcn_a_scanner(scans, airings):
-    """No scan request goes out under one address while two numbers are on the air, and none under
-    the public address: who answers scans sees the scanner."""
+def one_tcn_a_scanner(scans, airings, of=tcn_of):
+    """No scan request goes out under one address while two numbers are on the air (or two prefixes,
+    where that is asked), and none under the public address: who answers scans sees the scanner."""
     faults, pairs = [], []
     for scan in (s for s in scans if s.active):
         if scan.address_kind != "random":
             faults.append(f"hci{scan.index} scanned actively under its {scan.address_kind} address")
             continue
         end = float("inf") if scan.end is None else scan.end
-        pairs += [((scan.index, scan.address), tcn_of(a.data).hex())
-                  for a in within(ours(airings), scan.start, end) if a.index == scan.index and tcn_of(a.data)]
+        pairs += [((scan.index, scan.address), of(a.data).hex())
+                  for a in within(ours(airings), scan.start, end) if a.index == scan.index and of(a.data)]
     linked = several(pairs)
     return faults + [f"hci{index} scanned under {address} across {len(found)} numbers"
                      for (index, address), found in linked.items()]
@@ -290,17 +290,6 @@ def private_scans(scans):
     """No scan request goes out under an address that lasts."""
     return [f"hci{s.index} scanned actively under its {s.address_kind} address {s.address}"
             for s in scans if s.active and not (s.address_kind == "random" and is_resolvable(s.address))]
-
-
-def scanner_changes(scans, longest, now):
-    """No scanner keeps its address for longer: who answers scans can tell that all numbers of that
-    time come from one device. The kernel makes a new one when its timeout is over, if it may."""
-    spans = {}
-    for s in (s for s in scans if s.active):
-        begin, end = spans.get((s.index, s.address), (s.start, s.start))
-        spans[s.index, s.address] = (begin, max(end, now if s.end is None else s.end))
-    return [f"hci{index} scanned under {address} over {end - begin:.1f} s"
-            for (index, address), (begin, end) in spans.items() if end - begin > longest]
 
 
 def never_connected(attempts, peers=None):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import hcitrace
 import judge
-from daemon import FULL, FULL_LEGACY, RELAY, RPA_TIMEOUT, contacts
+from daemon import FULL, RELAY, contacts
 from scenarios import (AT_ONCE, BACK_WITHIN, MEETING, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named, scenario)
 from world import Failed, resident_kib
 
@@ -20,9 +20,6 @@ ANDROID_ADDRESS = "4B:5C:6D:7E:8F:90"  # of air.py
 SWAPS = 12  # of numbers within an epoch
 LATE = 4  # seconds that a rotation may take under emulation
 LEGACY_ROTATIONS = 2
-# The numbers here change faster than the kernel may change the scanner's address. What can be asked is
-# that it changes at the first rotation after the timeout: it does if tcnd starts to scan while it is silent.
-SCANNER_LONGEST = RPA_TIMEOUT + FULL.period + LATE
 NEVER_READ_FOR = 2  # rotations
 BRIDGED_WITHIN = 90  # seconds, in which both have written and a slot of each was heard by the other
 TEMPTATIONS = 20  # adverts that would make a tcnd in full mode connect
@@ -104,7 +101,7 @@ def airings(bench, since):
 def wait_rotations(bench, since, count, way):
     """Wait for so many new numbers of our own since a moment."""
     bench.wait(f"{count} rotations", lambda: judge.rotations(judge.own(airings(bench, since))) >= count,
-               (count + 1) * (way.period + LATE))
+               (count + 1) * (way.longest + LATE))
 
 
 def connections(bench, peer):
@@ -216,15 +213,15 @@ def full_rotation(bench):
         try:  # too few is the lesser fault: what was seen is judged first
             bench.wait(f"{ROTATIONS} rotations and {SWAPS} swaps",
                        lambda: judge.rotations(judge.own(sent())) >= ROTATIONS and judge.swaps(sent()) >= SWAPS,
-                       (ROTATIONS + 2) * (FULL.period + LATE))
+                       (ROTATIONS + 2) * (FULL.longest + LATE))
         except Failed as failure:
             late = failure
     index = bench.world.trace.index_of(bench.address)
     guests = [c for c in bench.world.trace.connections if c.index == index and c.start >= begin]
     numbers, renewed = judge.own(sent()), judge.renewals(sent())
-    acquit(judge.full(sent(), given(bench)), judge.scanner_changes(scans(bench, begin), SCANNER_LONGEST, bench.now()),
+    acquit(judge.full(sent(), given(bench)), judge.one_tcn_a_scanner(scans(bench, begin), sent(), of=judge.prefix_of),
            judge.private_scans(scans(bench, begin)), judge.private_attempts(attempts(bench, begin)),
-           judge.period(sent(), FULL.period + LATE, bench.now(), of=judge.prefix_of),
+           judge.period(sent(), FULL.longest + LATE, bench.now(), of=judge.prefix_of),
            *(judge.sent_away(guests, moment) for moment in renewed))
     if late:
         raise late
@@ -311,12 +308,12 @@ def relay(bench):
         with visitor(bench, "iphone", "hana"), visitor(bench, "iphone", "ivan"):
             meeting(bench, "hana", "ivan")
             bench.wait("a second epoch after it", lambda: len(judge.prefixes(airings(bench, since))) >= 3,
-                       3 * (RELAY.period + LATE))
+                       3 * (RELAY.longest + LATE))
         sent = airings(bench, since)
         acquit(judge.relayed(sent, given(bench)), judge.private_scans(scans(bench, since)),
-               judge.scanner_changes(scans(bench, since), SCANNER_LONGEST, bench.now()),
+               judge.one_tcn_a_scanner(scans(bench, since), sent, of=judge.prefix_of),
                judge.never_connected(attempts(bench, since)),
-               judge.period(sent, RELAY.period + LATE, bench.now(), of=judge.prefix_of))
+               judge.period(sent, RELAY.longest + LATE, bench.now(), of=judge.prefix_of))
         if not any(judge.tcn_of(a.data) == judge.NOTHING for a in sent):
             raise Failed("the empty number was never on the air")
         return f"{len(judge.prefixes(sent))} epochs, {len(judge.carried(sent))} frames carried, a read refused"
@@ -346,12 +343,12 @@ def full_legacy(bench):
     begin, late = bench.began, None
     in_mode(bench, "full")
     try:
-        wait_rotations(bench, begin, LEGACY_ROTATIONS, FULL_LEGACY)
+        wait_rotations(bench, begin, LEGACY_ROTATIONS, FULL)
     except Failed as failure:
         late = failure
     sent = airings(bench, begin)
     acquit(judge.full(sent, []), judge.one_address_a_tcn(sent), judge.one_tcn_a_scanner(scans(bench, begin), judge.own(sent)),
-           judge.private_scans(scans(bench, begin)), judge.period(sent, FULL_LEGACY.period + LATE, bench.now()))
+           judge.private_scans(scans(bench, begin)), judge.period(sent, FULL.longest + LATE, bench.now()))
     if late:
         raise late
     if NO_BRIDGE not in bench.tcnd.watched.values.get("Problems", ()):
