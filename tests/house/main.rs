@@ -353,6 +353,44 @@ fn sources() -> Vec<Source> {
         .collect()
 }
 
+/// The tests that a page of `docs` names as holding its sentences.
+fn tests_named(page: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let rows = text.lines().filter(|line| line.matches(" | ").count() == 2);
+    let held_by = rows.filter_map(|row| row.rsplit(" | ").next());
+    let names = held_by.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_the_docs_say_is_held_by_tests_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    walk(&root.join("src"), &mut files);
+    walk(&root.join("tests"), &mut files);
+    let scenarios = fs::read_dir(root.join("tests/vm/guest")).unwrap();
+    files.extend(
+        scenarios
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_file()),
+    );
+    let all: String = files
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let named = tests_named("docs/what-it-reveals.md");
+    assert!(named.len() > 25, "only {} tests are named", named.len());
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| {
+            let test = format!("fn {name}(");
+            let scenario = format!(", \"{name}\")\n");
+            !all.contains(&test) && !all.contains(&scenario)
+        })
+        .collect();
+    assert!(missing.is_empty(), "there are no such tests: {missing:?}");
+}
+
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
