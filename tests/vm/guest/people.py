@@ -162,6 +162,23 @@ def restart(bench):
     bench.wait("tcnd to be well on it", bench.tcnd.watched.well, BACK_WITHIN)
 
 
+@scenario("private", "doctor-full")
+def doctor_full(bench):
+    """The doctor finds a machine fit for full mode, and names file and line of what could be better."""
+    found = findings(DONE)
+    hci = adapter(bench, found, bench.ALPHA)
+    same("mode", found["mode"], "full")
+    same("privacy", hci["privacy"], "on")
+    for name, words in (("privacy", hci["name"]), ("controller", hci["name"]), ("sandbox", None)):
+        of_it = [c for c in found["checks"] if c["name"] == name and (words is None or words in c["found"].split())]
+        same(f"verdict on {name}", [c["verdict"] for c in of_it], ["ok"])
+    [lookup] = [c for c in found["checks"] if c["name"] == "reverse-lookup"]
+    same("verdict on looking up who connects", lookup["verdict"], "warn")
+    if MAIN_CONF not in lookup["cure"] or "ReverseServiceDiscovery" not in lookup["cure"]:
+        raise Failed(f"the cure names no file: {lookup}")
+    return lookup["cure"]
+
+
 @scenario("legacy", "doctor-legacy")
 def doctor_legacy(bench):
     """The same of a legacy adapter."""
