@@ -32,7 +32,7 @@ use crate::protocol::beacon::CHARACTERISTIC_UUID;
 
 use super::super::Peer;
 use super::advert::SERVICE;
-use super::{Fault, READ, call};
+use super::{Fault, call};
 
 /// `RegisterApplication` reads our objects one by one.
 const REGISTER: Duration = Duration::from_secs(15);
@@ -46,7 +46,7 @@ const NOTICE: Duration = Duration::from_secs(2);
 /// Somebody used the characteristic.
 pub(super) enum Knock {
     Read(Address),
-    Told(Address, TemporaryContactNumber, Option<i16>),
+    Told(Address, TemporaryContactNumber),
 }
 
 /// Who is told what.
@@ -169,7 +169,7 @@ pub(super) async fn serve(adapter: &Adapter, door: Arc<Door>) -> Result<Applicat
     let service = Service {
         uuid: SERVICE,
         primary: true,
-        characteristics: vec![characteristic(adapter.clone(), door)],
+        characteristics: vec![characteristic(door)],
         ..Service::default()
     };
     let application = Application {
@@ -184,7 +184,7 @@ pub(super) async fn serve(adapter: &Adapter, door: Arc<Door>) -> Result<Applicat
     .await
 }
 
-fn characteristic(adapter: Adapter, door: Arc<Door>) -> Characteristic {
+fn characteristic(door: Arc<Door>) -> Characteristic {
     let teller = Arc::clone(&door);
     let read = CharacteristicRead {
         read: true,
@@ -202,14 +202,11 @@ fn characteristic(adapter: Adapter, door: Arc<Door>) -> Characteristic {
     let write = CharacteristicWrite {
         write: true,
         method: CharacteristicWriteMethod::Fun(Box::new(move |value, request| {
-            let (adapter, door) = (adapter.clone(), Arc::clone(&door));
-            async move {
-                let number = door.take(&value, request.link, request.offset)?;
-                let address = request.device_address;
-                let rssi = signal(&adapter, address).await;
-                door.told(Knock::Told(address, number, rssi))
-            }
-            .boxed()
+            // Answered at once: the peer may be gone in a moment.
+            let taken = door.take(&value, request.link, request.offset);
+            let told =
+                taken.and_then(|number| door.told(Knock::Told(request.device_address, number)));
+            async move { told }.boxed()
         })),
         ..CharacteristicWrite::default()
     };
@@ -219,12 +216,6 @@ fn characteristic(adapter: Adapter, door: Arc<Door>) -> Characteristic {
         write: Some(write),
         ..Characteristic::default()
     }
-}
-
-/// How strongly a peer was heard, if it broadcasts as well.
-async fn signal(adapter: &Adapter, address: Address) -> Option<i16> {
-    let device = adapter.device(address).ok()?;
-    call("reading RSSI", READ, device.rssi()).await.ok()?
 }
 
 #[cfg(test)]
@@ -338,7 +329,7 @@ mod tests {
     fn a_thousand_knocks_are_bounded() {
         let (door, knocks) = Door::new();
         open(&door, 1);
-        let taken = (0..1000).filter(|_| door.told(Knock::Told(ANNA, number(3), None)).is_ok());
+        let taken = (0..1000).filter(|_| door.told(Knock::Told(ANNA, number(3))).is_ok());
         assert_eq!((taken.count(), knocks.len()), (KNOCKS, KNOCKS));
     }
 

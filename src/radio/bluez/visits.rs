@@ -111,6 +111,12 @@ impl Visits {
         peer.standing = Standing::Read(tcn, now + MEMORY);
     }
 
+    /// How strongly this peer was heard, in dBm, if it is.
+    pub(super) fn signal(&self, address: Address) -> Option<i16> {
+        let peer = self.peers.get(&address.0)?;
+        Some(peer.rssi).filter(|rssi| *rssi != i16::MIN)
+    }
+
     /// The nearest one that is there to be visited, if it is time.
     pub(super) fn due(&mut self, now: Duration) -> Option<Address> {
         self.forget_the_old(now);

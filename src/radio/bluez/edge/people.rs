@@ -129,7 +129,8 @@ impl Edge {
     pub(super) fn knocked(&mut self, knock: &Knock) {
         match *knock {
             Knock::Read(address) => self.visitors.suspect(address),
-            Knock::Told(address, tcn, rssi) => {
+            Knock::Told(address, tcn) => {
+                let rssi = self.visits.signal(address);
                 self.visitors.suspect(address);
                 if self.options.mode == Mode::Full {
                     self.visits.learned(self.clock.now(), address, tcn);
