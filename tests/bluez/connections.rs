@@ -9,6 +9,7 @@ use tcnd::protocol::beacon::Frame;
 use tcnd::radio::bluez::{Central, Kernel, Options, Surroundings, VisitError};
 use tcnd::radio::mgmt::{MgmtError, Privacy};
 use tcnd::radio::{AddressKind, Mode, Order, Trouble};
+use tokio::time::timeout;
 use zbus::OwnedVariant;
 
 use super::bench::{Bench, frame, on_a_bus};
@@ -544,6 +545,24 @@ fn while_another_program_scans_its_address_is_not_taken_for_a_new_one() {
         assert_eq!(bluez.machine().count("StartDiscovery"), 0);
         bluez.scan_for_others("hci0", false).await;
         bench.expect_up(true).await;
+    });
+}
+
+#[test]
+fn a_crowd_at_the_door_has_the_advert_registered_once_a_second() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = reachable().await;
+        let registered = |machine: &Machine| machine.count("RegisterAdvertisement");
+        // For the first at once.
+        visit_of(&mut bench, &bluez, 1, 1).await;
+        let before = registered(&bluez.machine());
+        for last in 2..4 {
+            bluez.appear("hci0", last, stranger()).await;
+        }
+        let early = bluez.until(|machine| registered(machine) > before);
+        assert!(timeout(Duration::from_millis(800), early).await.is_err());
+        // And for the others when the second is over.
+        bench.expect_aired_again(1).await;
     });
 }
 

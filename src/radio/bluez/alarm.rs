@@ -20,6 +20,8 @@ pub(super) enum Alarm {
     Scan,
     /// Try the advert again.
     Advert,
+    /// The advert may be registered anew again.
+    Refresh,
     /// Start discovery anew.
     Restart,
     /// Try the GATT server again.
@@ -45,6 +47,11 @@ impl Alarms {
             let _ = time::timeout(after, pending::<()>()).await;
         };
         self.0.insert(alarm, Box::pin(ring));
+    }
+
+    /// Whether one of the kind is yet to ring.
+    pub(super) fn is_set(&self, alarm: Alarm) -> bool {
+        self.0.contains_key(&alarm)
     }
 
     /// The next one to ring. May be dropped while it waits.

@@ -93,6 +93,9 @@ pub(super) struct Edge {
     /// The number before left the air, or a start came, before the address could
     /// have changed; the next has to wait for longer than a handover takes.
     early: bool,
+    /// Somebody came or left so soon after another that the advert is registered
+    /// anew for both together.
+    crowded: bool,
     /// When the step under way was begun.
     step_from: Duration,
     /// As many adverts there may be when ours is gone, and how long that may
@@ -167,6 +170,7 @@ impl Edge {
             lockstep: Lockstep::new(options.rpa_timeout, clock.now()),
             kept_step: false,
             early: true,
+            crowded: false,
             step_from: Duration::ZERO,
             options,
             surroundings,
@@ -383,6 +387,7 @@ impl Edge {
             Alarm::Mute => self.mute_retry.resume(),
             Alarm::Scan => self.plan.resume_scan(),
             Alarm::Advert => self.plan.resume_advert(),
+            Alarm::Refresh => self.refresh_for_the_crowd(),
             Alarm::Restart => self.plan.restart_due(),
             Alarm::Serve => self.plan.resume_serve(),
             Alarm::Forget => self.visits.forget_the_old(self.clock.now()),

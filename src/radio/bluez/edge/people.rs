@@ -1,5 +1,6 @@
 //! Who may connect, who does, and who is visited: what the edge makes of it.
 
+use std::mem;
 use std::time::Duration;
 
 use crate::protocol::TemporaryContactNumber;
@@ -15,6 +16,9 @@ use super::super::session::Facts;
 use super::super::visitors::Stir;
 use super::super::visits::MEMORY;
 use super::Edge;
+
+/// Between registering the advert anew for somebody and for the next.
+const CALM: Duration = Duration::from_secs(1);
 
 impl Edge {
     /// What can be done with the adapter; none while it cannot be used, or the
@@ -151,11 +155,11 @@ impl Edge {
             Stir::Came { address, stranger } => {
                 self.visitors.came(address, stranger);
                 self.door.admit(address);
-                self.plan.refresh();
+                self.refresh();
             }
             Stir::Left(address) => {
                 if self.visitors.left(address) {
-                    self.plan.refresh();
+                    self.refresh();
                 }
             }
             Stir::Overstayed(stay) => {
@@ -163,6 +167,23 @@ impl Edge {
                     self.plan.part_due();
                 }
             }
+        }
+    }
+
+    /// Registers the advert anew: at once, unless that was done a moment ago. A
+    /// crowd at the door is not to have bluetoothd work for each of them.
+    fn refresh(&mut self) {
+        if self.alarms.is_set(Alarm::Refresh) {
+            self.crowded = true;
+        } else {
+            self.plan.refresh();
+            self.alarms.set(Alarm::Refresh, CALM);
+        }
+    }
+
+    pub(super) fn refresh_for_the_crowd(&mut self) {
+        if mem::take(&mut self.crowded) {
+            self.refresh();
         }
     }
 
