@@ -206,6 +206,23 @@ impl Bench {
         );
     }
 
+    /// On the air, but not to listen.
+    pub(crate) async fn expect_deaf(&mut self) {
+        let event = self.next().await;
+        assert!(
+            matches!(event, Event::Up(fitness) if fitness.can_air && !fitness.can_listen),
+            "expected to be deaf, got {event:?}"
+        );
+    }
+
+    pub(crate) async fn expect_listening(&mut self) {
+        let event = self.next().await;
+        assert!(
+            matches!(event, Event::Up(fitness) if fitness.can_air && fitness.can_listen),
+            "expected to listen, got {event:?}"
+        );
+    }
+
     pub(crate) async fn expect_withdrawn(&mut self, byte: u8) {
         let event = self.next().await;
         assert!(

@@ -522,14 +522,23 @@ fn an_epoch_ends_before_its_address_can() {
         renew(&mut bench, &bluez).await;
         bench.air(1).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
+        let scans = bluez.machine().count("StartDiscovery");
         // Four seconds later, ten before the kernel's timeout.
         bench.expect_withdrawn(1).await;
         bench.expect_up(false).await;
         bench.order(Order::Rest).await;
+        // The next number has an address of its own, and is not listened with
+        // until the scanner has.
+        bench.expect_deaf().await;
         bench.expect_rested().await;
         assert!(!bluez.machine().adapter().scanning());
-        bench.expect_up(true).await;
         bench.air(2).await;
+        assert_eq!(bluez.machine().count("StartDiscovery"), scans);
+        bench.expect_listening().await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.air(3).await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
     });
 }
 

@@ -24,9 +24,6 @@
 
 use std::time::Duration;
 
-/// The kernel's timer may be late by this.
-const LATE: Duration = Duration::from_millis(100);
-
 /// How long before it can expire an epoch has to end: listening and whoever is
 /// connected take some seconds to stop.
 pub(super) const LEAVING: Duration = Duration::from_secs(10);
@@ -95,9 +92,19 @@ impl Lockstep {
     }
 
     fn expired_by(&self) -> Duration {
-        let latest = self.latest.map(|latest| latest + self.timeout + LATE);
+        let latest = self
+            .latest
+            .map(|latest| latest + self.timeout + late(self.timeout));
         latest.unwrap_or_default()
     }
+}
+
+/// How late the kernel's timer of so long may be. Its wheel is the coarser the
+/// longer it waits: an eighth of the time and a little.
+///
+/// Kernel: kernel/time/timer.c, on the granularity of the timer wheel.
+fn late(timeout: Duration) -> Duration {
+    timeout / 7
 }
 
 #[cfg(test)]
@@ -115,13 +122,13 @@ mod tests {
     #[test]
     fn the_first_epoch_after_a_start_waits_for_the_timeout() {
         let mut lockstep = Lockstep::new(TIMEOUT, at(10));
-        assert_eq!(lockstep.wait(at(10)), TIMEOUT + LATE);
+        assert_eq!(lockstep.wait(at(10)), TIMEOUT + late(TIMEOUT));
         assert_eq!(lockstep.left(at(10)), None);
-        assert_eq!(lockstep.wait(at(911)), at(0));
-        lockstep.began(at(911), at(912));
-        assert_eq!(lockstep.left(at(912)), Some(at(889)));
-        assert_eq!(lockstep.wait(at(912)), TIMEOUT + LATE);
-        assert_eq!(lockstep.left(at(1801)), None);
+        assert_eq!(lockstep.wait(at(1039)), at(0));
+        lockstep.began(at(1039), at(1040));
+        assert_eq!(lockstep.left(at(1040)), Some(at(889)));
+        assert_eq!(lockstep.wait(at(1040)), TIMEOUT + late(TIMEOUT));
+        assert_eq!(lockstep.left(at(1929)), None);
     }
 
     #[test]
@@ -130,23 +137,20 @@ mod tests {
         lockstep.powered_off();
         assert_eq!(lockstep.wait(at(11)), at(0));
         lockstep.began(at(11), at(12));
-        assert_eq!(lockstep.wait(at(12)), TIMEOUT + LATE);
+        assert_eq!(lockstep.wait(at(12)), TIMEOUT + late(TIMEOUT));
         assert_eq!(lockstep.left(at(12)), Some(at(889)));
     }
 
     #[test]
     fn what_begins_again_within_its_epoch_changes_nothing() {
         let mut lockstep = Lockstep::new(TIMEOUT, at(0));
-        lockstep.began(at(1000), at(1001));
+        lockstep.began(at(1100), at(1101));
         let before = lockstep;
-        lockstep.began(at(1800), at(1801));
+        lockstep.began(at(1900), at(1901));
         assert_eq!(lockstep, before);
-        lockstep.began(at(1899), at(1900));
-        assert_eq!(
-            lockstep.wait(at(1900)),
-            TIMEOUT + LATE,
-            "it may be a new one"
-        );
+        lockstep.began(at(1999), at(2000));
+        let anew = TIMEOUT + late(TIMEOUT);
+        assert_eq!(lockstep.wait(at(2000)), anew, "it may be a new one");
     }
 
     /// The kernel, to the letter: an address is programmed when something
@@ -155,11 +159,14 @@ mod tests {
     struct Kernel {
         address: u64,
         programmed: Option<Duration>,
+        /// Its timers are late by this, in thousandths of the time.
+        late: u32,
     }
 
     impl Kernel {
         fn begin(&mut self, now: Duration) -> u64 {
-            if self.programmed.is_none_or(|at| now >= at + TIMEOUT) {
+            let expires = |at: Duration| at + TIMEOUT + TIMEOUT * self.late / 1000;
+            if self.programmed.is_none_or(|at| now >= expires(at)) {
                 self.address += 1;
                 self.programmed = Some(now);
             }
@@ -172,9 +179,10 @@ mod tests {
         #[test]
         fn no_two_numbers_share_an_address(
             start in 0_u64..2000,
+            late in 0_u32..126,
             steps in prop::collection::vec((0_u64..1200, 0_u8..5), 1..80)
         ) {
-            let mut kernel = Kernel::default();
+            let mut kernel = Kernel { late, ..Kernel::default() };
             // A number of an earlier start had it, for whatever time.
             let mut last = kernel.begin(at(0));
             let mut now = at(start);
@@ -190,7 +198,7 @@ mod tests {
                     if what == 0 {
                         continue;
                     }
-                    now += LEAVING - LATE;
+                    now += LEAVING - at(1);
                     prop_assert_eq!(kernel.begin(now), last);
                     airing = false;
                 } else {
@@ -198,9 +206,9 @@ mod tests {
                 }
                 if what > 2 {
                     now += lockstep.wait(now);
-                    let address = kernel.begin(now + LATE / 2);
+                    let address = kernel.begin(now + Duration::from_millis(50));
                     prop_assert_ne!(address, last);
-                    lockstep.began(now, now + LATE);
+                    lockstep.began(now, now + Duration::from_millis(100));
                     last = address;
                     airing = true;
                 }

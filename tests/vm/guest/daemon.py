@@ -42,8 +42,11 @@ class Way:
 
     @property
     def longest(self):
-        """From one number to the next at the most: as long as the kernel keeps an address, if it does."""
-        return max(self.period, self.rpa_timeout or 0)
+        """From one number to the next at the most: as long as the kernel keeps an address, if it does.
+
+        The kernel may keep it an eighth longer: its timers are in coarse steps (kernel/time/timer.c).
+        """
+        return max(self.period, (self.rpa_timeout or 0) * 8 / 7)
 
 
 RPA_TIMEOUT = 40  # the kernel takes no less than 30

@@ -65,10 +65,9 @@ impl Edge {
         if !wait.is_zero() {
             self.alarms.set(Alarm::Address, wait);
         }
-        let soon = !wait.is_zero() && !self.early && !self.plan.is_begun();
         let fresh = wait.is_zero() && !self.others_scan();
         // Adverts of an extended controller have new addresses all the same.
-        (fresh || (keeps == Keeps::Scanner && !soon), fresh)
+        (fresh || keeps == Keeps::Scanner, fresh)
     }
 
     /// Another program scans, and keeps the address for as long as it likes.
@@ -87,7 +86,7 @@ impl Edge {
     /// The pause between two numbers that belongs to their handover; what has to
     /// wait for longer comes early.
     fn pause(&self) -> Duration {
-        LEAVING + self.options.rpa_timeout / 4
+        LEAVING + self.options.rpa_timeout / 3
     }
 
     /// An address is kept for now, and keeps something from being done.
@@ -96,7 +95,7 @@ impl Edge {
         let held = (self.early && waits) || self.others_scan();
         match self.reach().keeps {
             Keeps::Nothing => false,
-            Keeps::Scanner => self.plan.is_deaf_by_order(),
+            Keeps::Scanner => self.plan.is_deaf_by_order() && held,
             Keeps::Everything => !self.plan.is_begun() && held,
         }
     }
