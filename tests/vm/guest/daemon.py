@@ -121,7 +121,8 @@ class Watched:
         """Whether it says that it is on the air and nothing is wrong, but what cannot be helped."""
         v = self.values
         wrong = set(v.get("Problems", ())) - set(tolerated)
-        return bool(v.get("Advertising") and v.get("Scanning") and v.get("State") == "running" and not wrong)
+        fine = v.get("State") == ("degraded" if v.get("Problems") else "running")
+        return bool(v.get("Advertising") and v.get("Scanning") and fine and not wrong)
 
     def account(self):
         """What it says now, for a failure message."""

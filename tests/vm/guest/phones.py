@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import hcitrace
 import judge
 from daemon import FULL, RELAY, contacts
-from scenarios import (AT_ONCE, BACK_WITHIN, MEETING, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named, scenario)
+from scenarios import (AT_ONCE, BACK_WITHIN, MEETING, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named, revive,
+                       scenario)
 from world import Failed, resident_kib
 
 ANDROID_TCN = bytes.fromhex("7d1a6d3bd9c25a4be1f06e2a4f8c9b13")
@@ -87,6 +88,18 @@ def wait_for(bench, name, what, question, seconds):
         return bench.wait(f"{name} {what}", question, seconds)
     except Failed as failure:
         raise Failed(f"{failure} ({account(bench, name)})") from failure
+
+
+def outlive(bench, question):
+    """The question, asked of a bench whose bluetoothd may not survive: BlueZ 5.66 may crash while a
+    stranger comes and goes without end. That is told, and bluetoothd started again, for the daemon
+    has to live with it."""
+    def asked():
+        if bench.world.bluez.gone:
+            bench.figure("bluetoothd did not survive a stranger who comes and goes")
+            revive(bench, bench.world.bluez.begun)
+        return question()
+    return asked
 
 
 def wait_logged(bench, tcn, whose):
@@ -257,7 +270,8 @@ def write_garbage(bench, name):
     taken = set()
     for count, (what, value, offset, right) in enumerate(GARBAGE, 1):
         bench.air.order("write", name=name, what=what, value=value.hex(), offset=offset)
-        tried = wait_for(bench, name, f"to write {what}", lambda count=count: bench.air.news("tried", name)[count - 1:], MEETING)
+        tried = wait_for(bench, name, f"to write {what}",
+                         outlive(bench, lambda count=count: bench.air.news("tried", name)[count - 1:]), MEETING)
         if tried[0]["answer"] not in right:
             raise Failed(f"{what} written was answered {tried[0]['answer']:#04x}")
         if tried[0]["answer"] == 0:
@@ -273,10 +287,11 @@ def hostile_writes(bench):
         taken = write_garbage(bench, "oskar")
         before, begin = resident_kib(bench.tcnd.pid()), bench.now()
         bench.air.order("flood", name="oskar", mark=FLOOD_MARK.hex(), count=FLOOD)
-        [flood] = wait_for(bench, "oskar", "to have written them all", lambda: bench.air.news("flooded", "oskar"), FLOOD_WITHIN)
+        [flood] = wait_for(bench, "oskar", "to have written them all", outlive(bench, lambda: bench.air.news("flooded", "oskar")),
+                           FLOOD_WITHIN)
     end = bench.now()
     with visitor(bench, "iphone", "paul"):
-        [number, *_] = wait_for(bench, "paul", "to write", lambda: wrote(bench, "paul"), MEETING)
+        [number, *_] = wait_for(bench, "paul", "to write", outlive(bench, lambda: wrote(bench, "paul")), MEETING)
         wait_logged(bench, number, "paul's")
     growth = resident_kib(bench.tcnd.pid()) - before
     log = contacts(bench.tcnd.state_dir).keys()

@@ -181,6 +181,13 @@ def discoverable(bench):
     return f"gone after {1000 * took:.0f} ms, {back(bench, after)}"
 
 
+def revive(bench, since):
+    """Start a bluetoothd again that ended after a moment."""
+    bluez = bench.world.bluez
+    systemctl("start", "--no-block", "bluetooth.service")
+    bench.wait("BlueZ to be back", lambda: bluez.begun > since and bluez.powered(bench.address), BACK_WITHIN)
+
+
 def hide(bench):
     """Make the adapter undiscoverable again; the moment of it. BlueZ before 5.74 may abort when an
     advert is withdrawn while BlueZ itself sets it up anew, as it does for a discoverable adapter.
@@ -190,9 +197,7 @@ def hide(bench):
         bench.world.bluez.set(bench.ALPHA, "Discoverable", False)
     except BusError as error:
         bench.figure(f"bluetoothd did not survive being made discoverable: {error.get_dbus_name()}")
-        systemctl("start", "--no-block", "bluetooth.service")
-        bluez = bench.world.bluez
-        bench.wait("BlueZ to be back", lambda: bluez.begun > moment and bluez.powered(bench.ALPHA), BACK_WITHIN)
+        revive(bench, moment)
         moment = bench.now()
         bench.world.bluez.set(bench.ALPHA, "Discoverable", False)
     return moment

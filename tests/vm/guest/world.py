@@ -114,7 +114,7 @@ class Bluez:
     NAME, ADAPTER, OBJECTS = "org.bluez", "org.bluez.Adapter1", "org.freedesktop.DBus.ObjectManager"
 
     def __init__(self, loop, bus):
-        self.loop, self.bus, self.adapters, self.begun = loop, bus, {}, 0.0
+        self.loop, self.bus, self.adapters, self.begun, self.gone = loop, bus, {}, 0.0, False
         bus.add_signal_receiver(self.added, "InterfacesAdded", self.OBJECTS, self.NAME)
         bus.add_signal_receiver(self.removed, "InterfacesRemoved", self.OBJECTS, self.NAME)
         bus.add_signal_receiver(self.changed, "PropertiesChanged", dbus.PROPERTIES_IFACE, self.NAME,
@@ -124,6 +124,7 @@ class Bluez:
     def owner(self, owner):
         """A new bluetoothd: ask what it has; an ended one has nothing."""
         self.adapters.clear()
+        self.gone = not owner
         if owner:
             self.begun = time.time()
             proxy = self.bus.get_object(self.NAME, "/", introspect=False)
