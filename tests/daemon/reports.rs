@@ -321,7 +321,8 @@ async fn an_import_does_not_write_behind_a_wipe() {
         let again = other.import(&file).await;
         assert!(matches!(again, Err(Refusal::InUse(_))), "one at a time");
         other.log(LogRequest::Wipe).await.unwrap();
-        go_on.send(()).unwrap();
+        // Nobody is there to be told if it noticed the wipe between two reads.
+        let _ = go_on.send(());
     };
     let imported = other.others(|reply| OthersRequest::Import(import, reply));
     let (imported, ()) = tokio::join!(imported, story);
