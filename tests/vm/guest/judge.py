@@ -123,15 +123,20 @@ def is_private(address):
     return address != "unset" and int(address[:2], 16) >> 6 in (0b00, 0b01)
 
 
-def private(airings):
-    """Each advert goes out under a private address, never the public or a static one."""
+def addressed(airings, right, kind):
+    """Each advert goes out under a random address of the right kind."""
     faults = []
     for a in ours(airings):
         if a.address_kind != "random":
             faults.append(f"{name(a)}: {a.address_kind} address")
-        elif not is_private(a.address):
-            faults.append(f"{name(a)}: a random address, but not a private one")
+        elif not right(a.address):
+            faults.append(f"{name(a)}: a random address, but not a {kind} one")
     return faults
+
+
+def private(airings):
+    """Each advert goes out under a private address, never the public or a static one."""
+    return addressed(airings, is_private, "private")
 
 
 def several(pairs):
@@ -229,13 +234,7 @@ def is_resolvable(address):
 
 def resolvable(airings):
     """Each advert goes out under a resolvable private address."""
-    faults = []
-    for a in ours(airings):
-        if a.address_kind != "random":
-            faults.append(f"{name(a)}: {a.address_kind} address")
-        elif not is_resolvable(a.address):
-            faults.append(f"{name(a)}: a random address, but not a resolvable private one")
-    return faults
+    return addressed(airings, is_resolvable, "resolvable private")
 
 
 def one_payload_an_address(airings):
