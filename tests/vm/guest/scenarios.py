@@ -166,8 +166,8 @@ def discoverable(bench):
     asked = bench.now()
     bench.world.bluez.set(bench.ALPHA, "Discoverable", True)
     named(bench, asked, EXPOSED)
-    # BlueZ itself interrupts the advert to set it up anew: silence counts once tcnd means it.
-    bench.wait("our advert to leave the air", lambda: not bench.tcnd.watched.values.get("Advertising")
+    # BlueZ itself interrupts the advert to set it up anew: silence counts once it is withdrawn.
+    bench.wait("our advert to leave the air", lambda: not bench.world.bluez.adverts(bench.ALPHA)
                and bench.silent_since(asked) is not None, NOTICED_WITHIN)
     took = bench.silent_since(asked)
     exposed = [a for a in judge.ours(bench.world.airings(bench.ALPHA, asked)) if a.address_kind == "public"]

@@ -158,6 +158,19 @@ class Bluez:
         proxy = self.bus.get_object(self.NAME, path, introspect=False)
         proxy.Set(self.ADAPTER, name, dbus.Boolean(value), dbus_interface=dbus.PROPERTIES_IFACE, signature="ssv")
 
+    def adverts(self, address):
+        """How many adverts programs have registered; bluetoothd may set each up anew until it goes.
+        One that has ended sets up none."""
+        path = self.path(address)
+        if not path:
+            return 0
+        proxy = self.bus.get_object(self.NAME, path, introspect=False)
+        try:
+            return int(proxy.Get("org.bluez.LEAdvertisingManager1", "ActiveInstances",
+                                 dbus_interface=dbus.PROPERTIES_IFACE, signature="ss"))
+        except dbus.DBusException:
+            return 0
+
 
 def systemctl(*words):
     """Run systemctl; its complaint becomes the failure."""
