@@ -35,7 +35,7 @@ const PLAN: [Room; 13] = [
     (
         "exchange",
         &["protocol", "engine"],
-        &["base64", "serde", "serde_json", "thiserror"],
+        &["base64", "rand_core", "serde", "serde_json", "thiserror"],
     ),
     (
         "radio",
@@ -54,7 +54,7 @@ const PLAN: [Room; 13] = [
     ),
     (
         "store",
-        &["protocol", "engine"],
+        &["protocol", "engine", "exchange"],
         &[
             "rusqlite",
             "rustix",
