@@ -124,6 +124,7 @@ async fn serve(
         signals,
         settings,
         reread: reread(flags.config.clone()),
+        bell: config::runtime_directory().map(|directory| directory.join(BELL)),
     };
     // A task of its own, for it wakes with every advert and the bus need not.
     let mut driver = tokio::spawn(daemon::drive(parts));
@@ -157,6 +158,9 @@ fn driver_ended(
         Err(end) => std::panic::resume_unwind(end.into_panic()),
     }
 }
+
+/// What `systemd/system/tcnd-sync.path` watches.
+const BELL: &str = "sync-wanted";
 
 fn reread(files: Vec<PathBuf>) -> daemon::Reread {
     Box::new(move || config::load(&files))

@@ -28,7 +28,7 @@ use super::names::{self, action};
 
 /// What each member needs. Properties are not in here: they are public, and
 /// none but [`SETTERS`] can be written.
-const RULES: [(&str, &str, &str); 25] = [
+const RULES: [(&str, &str, &str); 34] = [
     (names::MANAGER, "Enable", action::CONTROL),
     (names::MANAGER, "Disable", action::CONTROL),
     (names::MANAGER, "Pause", action::CONTROL),
@@ -46,13 +46,22 @@ const RULES: [(&str, &str, &str); 25] = [
     (names::REPORTS, "List", action::REPORT_CREATE),
     (names::REPORTS, "Delete", action::REPORT_CREATE),
     (names::REPORTS, "Export", action::REPORT_PUBLISH),
+    (names::REPORTS, "Publish", action::REPORT_PUBLISH),
     (names::REPORTS, "Import", action::REPORT_IMPORT),
+    (names::REPORTS, "Check", action::REPORT_IMPORT),
     (names::EXPOSURES, "List", action::EXPOSURES_READ),
     (names::EXPOSURES, "Get", action::EXPOSURES_READ),
     (names::EXPOSURES, "MarkSeen", action::EXPOSURES_READ),
     (names::EXPOSURES, "Dismiss", action::EXPOSURES_READ),
     (names::EXPOSURES, "Subscribe", action::EXPOSURES_READ),
     (names::EXPOSURES, "Unsubscribe", action::EXPOSURES_READ),
+    (names::EXCHANGE, "Begin", action::EXCHANGE),
+    (names::EXCHANGE, "Pending", action::EXCHANGE),
+    (names::EXCHANGE, "Deliver", action::EXCHANGE),
+    (names::EXCHANGE, "TakePart", action::EXCHANGE),
+    (names::EXCHANGE, "SettlePart", action::EXCHANGE),
+    (names::EXCHANGE, "Record", action::EXCHANGE),
+    (names::EXCHANGE, "End", action::EXCHANGE),
     (names::PRIVACY, "WipeAll", action::ERASE),
 ];
 

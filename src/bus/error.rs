@@ -46,6 +46,9 @@ pub(super) enum Error {
     /// Nobody said that the person agrees.
     #[error("{0}")]
     ConsentRequired(&'static str),
+    /// It is published, or about to be.
+    #[error("{0}")]
+    AlreadyPublished(&'static str),
     /// An argument that is not understood.
     #[error("{0}")]
     InvalidArgs(String),
@@ -81,6 +84,20 @@ impl From<Refusal> for Error {
             Refusal::Grown => Self::ConsentRequired(
                 "more numbers would be given away by now than were shown; show Preview again",
             ),
+            Refusal::NoSuchSource => Self::NotFound(
+                "no source with this name; Begin names those that are configured",
+            ),
+            Refusal::NoSuchPart => Self::NotFound("no part with this number is on its way"),
+            Refusal::NoServer => Self::NotReady(
+                "no source takes reports; configure one with publish = true in /etc/tcnd/sources.d, then run: systemctl start tcnd-sync"
+                    .to_owned(),
+            ),
+            Refusal::AlreadyPublished => Self::AlreadyPublished(
+                "all of this report is on its way, or was accepted; tcnctl report list shows how far it is",
+            ),
+            Refusal::NoBell => Self::NotSupported(
+                "tcnd was started by hand and cannot call tcnd-sync; run tcnd-sync yourself",
+            ),
             Refusal::Stopped => Self::NotReady(format!("{refusal}; import again")),
             Refusal::Storage => Self::Failed(
                 "the contact log cannot be read or written now; see tcnctl doctor, and free disk space",
@@ -111,6 +128,7 @@ impl zbus::DBusError for Error {
             Self::MemoRefused(_) => names::error::MEMO_REFUSED,
             Self::Malformed(_) => names::error::MALFORMED,
             Self::ConsentRequired(_) => names::error::CONSENT_REQUIRED,
+            Self::AlreadyPublished(_) => names::error::ALREADY_PUBLISHED,
             Self::InvalidArgs(_) => names::error::INVALID_ARGS,
             Self::NotSupported(_) => names::error::NOT_SUPPORTED,
         })

@@ -29,10 +29,10 @@ pub(super) struct Manager {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 3;
+const API_LEVEL: u32 = 4;
 
 /// Optional parts of the contract that this build has.
-const FEATURES: [&str; 2] = ["import", "export"];
+const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];
 
 /// Longest text a caller may give, in bytes.
 const MAX_TEXT: usize = 256;
@@ -184,8 +184,9 @@ impl Manager {
     }
 
     /// The optional parts of this contract that the daemon has, as tokens:
-    /// import, Reports.Import; export, Reports.Export and Contacts.ExportLog.
-    /// Clients must tolerate others.
+    /// import, Reports.Import; export, Reports.Export and Contacts.ExportLog;
+    /// publish, Reports.Publish; check, Reports.Check. Clients must tolerate
+    /// others.
     #[zbus(property(emits_changed_signal = "const"))]
     fn features(&self) -> Vec<&'static str> {
         FEATURES.to_vec()
@@ -210,7 +211,9 @@ impl Manager {
     /// adapter-missing, adapter-off, adapter-blocked, advertise-unsupported,
     /// advertise-failed, address-not-private, scan-failed,
     /// clock-unsynchronised, storage-full, storage-corrupt, crowded (more
-    /// strangers' numbers than there is room for). With mode full or relay also
+    /// strangers' numbers than there is room for), reports-stale (others'
+    /// reports were not checked for two days), sync-failed (a source of reports
+    /// could not be gone through, twice in a row). With mode full or relay also
     /// privacy-off and privacy-unknown (nobody may connect, see Mode),
     /// address-held (the controller keeps an address for now, and the next
     /// number, or listening with it, waits for another), address-out-of-step
@@ -296,11 +299,11 @@ impl Manager {
         words::holds(&self.handle.snapshot().holds)
     }
 
-    /// When reports were last checked, in seconds since 1970-01-01 UTC,
-    /// rounded down to the day; 0 is never.
+    /// When all sources of reports had been gone through well, in seconds
+    /// since 1970-01-01 UTC, rounded down to the day; 0 is never.
     #[zbus(property)]
     fn reports_checked_at(&self) -> u64 {
-        0
+        words::checked(&self.handle.snapshot())
     }
 }
 
@@ -330,7 +333,7 @@ pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>
         ),
         ("PausedUntil", words::paused_until(snapshot.paused).into()),
         ("PauseHolds", words::holds(&snapshot.holds).into()),
-        ("ReportsCheckedAt", 0_u64.into()),
+        ("ReportsCheckedAt", words::checked(snapshot).into()),
     ]
 }
 

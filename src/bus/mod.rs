@@ -19,10 +19,12 @@
 
 mod adapter;
 mod bouncer;
+mod check;
 mod choice;
 mod contacts;
 mod departures;
 mod error;
+mod exchange;
 mod export;
 mod exposures;
 mod log_control;

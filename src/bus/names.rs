@@ -31,6 +31,8 @@ pub const CONTACTS: &str = concat!(prefix!(), ".Tcnd1.Contacts");
 pub const REPORTS: &str = concat!(prefix!(), ".Tcnd1.Reports");
 /// What the reports of others mean for us.
 pub const EXPOSURES: &str = concat!(prefix!(), ".Tcnd1.Exposures");
+/// Reports on their way to and from servers, for `tcnd-sync` alone.
+pub const EXCHANGE: &str = concat!(prefix!(), ".Tcnd1.Exchange");
 /// The end of it all.
 pub const PRIVACY: &str = concat!(prefix!(), ".Tcnd1.Privacy");
 
@@ -76,6 +78,8 @@ pub mod error {
     pub const MALFORMED: &str = concat!(prefix!(), ".Tcnd1.Error.Malformed");
     /// A report gives something away, and nobody said that the person agrees.
     pub const CONSENT_REQUIRED: &str = concat!(prefix!(), ".Tcnd1.Error.ConsentRequired");
+    /// All of a report is on its way, or was accepted.
+    pub const ALREADY_PUBLISHED: &str = concat!(prefix!(), ".Tcnd1.Error.AlreadyPublished");
     /// The bus's own name for an argument that is not understood.
     pub const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
     /// The bus's own name for something this program cannot do.
@@ -100,6 +104,8 @@ pub mod action {
     pub const REPORT_PUBLISH: &str = concat!(prefix!(), ".tcnd1.report-publish");
     /// Look for ourselves in reports of others.
     pub const REPORT_IMPORT: &str = concat!(prefix!(), ".tcnd1.report-import");
+    /// Bring reports of others and take ours: for tcnd-sync alone.
+    pub const EXCHANGE: &str = concat!(prefix!(), ".tcnd1.exchange");
     /// See exposures, and what becomes of them.
     pub const EXPOSURES_READ: &str = concat!(prefix!(), ".tcnd1.exposures-read");
 }

@@ -3,6 +3,7 @@
 //! tcnctl, the indicator and the tests of the bus all speak through these.
 //! What a reply holds is described once here and used at both ends.
 
+mod exchange;
 mod reports;
 
 use std::collections::HashMap;
@@ -11,9 +12,11 @@ use zbus::{
     DeserializeDict, Fd, OwnedObjectPath, OwnedVariant, SerializeDict, Type, Variant, proxy,
 };
 
+pub use self::exchange::{ExchangeProxy, Source, Upload};
 pub(super) use self::reports::earlier;
 pub use self::reports::{
-    Created, Disclosure, Exposure, ExposuresProxy, Imported, OwnReport, PrivacyProxy, ReportsProxy,
+    Checked, Created, Disclosure, Exposure, ExposuresProxy, Imported, OwnReport, PrivacyProxy,
+    Published, ReportsProxy, UploadState,
 };
 pub use super::choice::{BusChoice, UnknownBus, Unreachable, connect};
 use crate::daemon;

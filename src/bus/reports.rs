@@ -12,6 +12,7 @@ use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
+use super::check;
 use super::departures::{Departures, Unwatched, caller};
 use super::error::Error;
 use super::options::{Given, Options};
@@ -126,7 +127,13 @@ impl Reports {
     /// had left the machine, then this is the record of that; memo_type (y);
     /// memo (ay), absent when deleted; note (s); parts (u), numbers (t), from
     /// (t), to (t) as in Preview; departures (a(ts)), what left the machine:
-    /// when, and how, a token like export-tcn.
+    /// when, and how, a token like export-tcn; uploads (aa{sv}), the parts on
+    /// their way to servers, in no order that says anything: of each source
+    /// (s), the server's name; state (s): queued; sent, what became of it is
+    /// not known; accepted; refused; at (t), since when; due (t), when it
+    /// leaves or is tried again at the earliest, absent if it does not; reason
+    /// (s), what the server or the network said last. Clients must tolerate
+    /// other states.
     #[zbus(out_args("reports"))]
     async fn list(
         &self,
@@ -171,6 +178,61 @@ impl Reports {
         Ok(length)
     }
 
+    /// Sends a report of ours to the servers that take reports, where everybody
+    /// can fetch it. Options: consent (b) must be true, or the answer is
+    /// Error.ConsentRequired; source (s), the name of one server, else all of
+    /// them; now (b), true to send all parts at once: else they leave one by
+    /// one, in random order over hours, so that nobody can tell by their times
+    /// that they are one person's. It returns when the parts are queued; List
+    /// shows how far each is. The answer has parts (u), queued now, each counted
+    /// for every server; labels (as) of the servers; last (t), when the last
+    /// part may leave, in seconds since 1970-01-01 UTC. Error.NotReady if no
+    /// server takes reports, Error.AlreadyPublished if nothing was left to
+    /// queue. Needs the polkit action org.tcncoalition.tcnd1.report-publish.
+    #[zbus(out_args("published"))]
+    async fn publish(
+        &self,
+        id: String,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<proxy::Published, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let known = &[("consent", "b"), ("source", "s"), ("now", "b")];
+        let mut options = Options::new(options, known)?;
+        if !options.take("consent")?.unwrap_or(false) {
+            return Err(Error::ConsentRequired(
+                "a published report cannot be taken back; call with consent=true if the person agrees",
+            ));
+        }
+        let source: Option<String> = options.take("source")?;
+        let urgent = options.take("now")?.unwrap_or(false);
+        let id = report_id(&id)?;
+        let publish = |reply| Request::Own(OwnRequest::Publish(id, source, urgent, reply));
+        Ok(self.handle.ask(publish).await?.into())
+    }
+
+    /// Has reports of others fetched from all servers now, and returns when
+    /// that is done, or after ten minutes with Error.Failed. There are no
+    /// options yet. The answer has reports (t), looked at for the first time;
+    /// new_exposures (t); checked (t), when all servers had been gone through
+    /// well, in seconds since 1970-01-01 UTC, absent if they never were; failed
+    /// (a(ss)), of the servers that could not be gone through the label and a
+    /// token of what was wrong. Error.NotReady if tcnd-sync does not start,
+    /// Error.NotSupported where it cannot be started from here. Needs the polkit
+    /// action org.tcncoalition.tcnd1.report-import.
+    #[zbus(out_args("checked"))]
+    async fn check(
+        &self,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<proxy::Checked, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        Options::new(options, &[])?;
+        Ok(check::check(&self.handle).await?.into())
+    }
+
     /// Looks for ourselves in reports of others, and returns when the file was
     /// read to its end, in whatever format it has. Options: source (s), a
     /// label for people, 256 bytes at most, file if not given; published (t),
@@ -201,6 +263,7 @@ impl Reports {
             label: label.unwrap_or_else(|| "file".to_owned()),
             published: published.map(UnixTime),
             budget: BUDGET,
+            may_be_empty: false,
             source: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
         };
         if import.label.len() > LONGEST_LABEL || import.label.contains(char::is_control) {

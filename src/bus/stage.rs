@@ -16,6 +16,7 @@ use zbus::{Connection, Variant, fdo};
 use super::adapter::{self, Adapter};
 use super::contacts::Contacts;
 use super::departures::Departures;
+use super::exchange::Exchange;
 use super::exposures::{self, Exposures};
 use super::log_control::LogControl;
 use super::manager::{self, Manager};
@@ -73,8 +74,15 @@ impl Stage {
         let reports = Reports {
             handle: handle.clone(),
             bouncer: Arc::clone(&bouncer),
-            transfers,
+            transfers: Arc::clone(&transfers),
             importers: Departures::default(),
+        };
+        let exchange = Exchange {
+            handle: handle.clone(),
+            bouncer: Arc::clone(&bouncer),
+            transfers,
+            runs: Departures::default(),
+            deliveries: Departures::default(),
         };
         let exposures = Exposures {
             handle: handle.clone(),
@@ -90,6 +98,7 @@ impl Stage {
         server.at(names::ROOT, contacts).await?;
         server.at(names::ROOT, reports).await?;
         server.at(names::ROOT, exposures).await?;
+        server.at(names::ROOT, exchange).await?;
         server.at(names::ROOT, privacy).await?;
         server.at(names::ROOT, fdo::ObjectManager).await?;
         let log_control = LogControl { log, bouncer };

@@ -29,6 +29,8 @@ pub(super) fn problem(problem: Problem) -> &'static str {
         Problem::StorageFull => "storage-full",
         Problem::StorageCorrupt => "storage-corrupt",
         Problem::Crowded => "crowded",
+        Problem::ReportsStale => "reports-stale",
+        Problem::SyncFailed => "sync-failed",
     }
 }
 
@@ -84,6 +86,13 @@ pub(super) fn paused_until(pause: Pause) -> u64 {
         Pause::Until(end) => end.0,
         Pause::UntilResumed => u64::MAX,
     }
+}
+
+/// The day all sources of reports had been gone through well, in seconds since
+/// 1970; 0 is never.
+pub(super) fn checked(snapshot: &Snapshot) -> u64 {
+    const DAY: u64 = 86_400;
+    snapshot.checked.map_or(0, |at| at.0 / DAY * DAY)
 }
 
 pub(super) fn holds(holds: &[Hold]) -> Vec<HashMap<String, Variant<'static>>> {

@@ -120,6 +120,16 @@ const TABLE: &[(&str, &str, &str)] = &[
         "journalctl -u tcnd tells more",
     ),
     (
+        "reports-stale",
+        "The reports of others were not checked for two days, so an exposure may be missing here.",
+        "tcnctl report check; systemctl status tcnd-sync.timer tcnd-sync",
+    ),
+    (
+        "sync-failed",
+        "A server could not be gone through for reports, twice in a row; it is tried again by itself.",
+        "tcnctl report check says which; journalctl -u tcnd-sync says why",
+    ),
+    (
         "crowded",
         "More numbers are heard than there is room for; some were dropped.",
         "nothing needs to be done if this is a crowd; otherwise someone floods the air",

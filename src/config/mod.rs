@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 pub use duration::{NotADuration, parse_duration, spell_duration};
 pub use error::{ConfigError, Fault, Flaw};
 pub use fragment::Key;
-pub use paths::{FRAGMENT_DIRECTORIES, NoStateDirectory, state_directory};
+pub use paths::{FRAGMENT_DIRECTORIES, NoStateDirectory, runtime_directory, state_directory};
 pub use settings::{AdapterAddress, Mode, NotAnAddress, Settings};
 
 use fragment::Fragment;

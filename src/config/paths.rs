@@ -43,6 +43,17 @@ pub fn state_directory(flag: Option<&Path>) -> Result<PathBuf, NoStateDirectory>
         .ok_or(NoStateDirectory)
 }
 
+/// The directory for what does not outlive the service: the first of
+/// `$RUNTIME_DIRECTORY`; `None` outside of systemd.
+pub fn runtime_directory() -> Option<PathBuf> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the environment is read"
+    )]
+    let given = std::env::var_os("RUNTIME_DIRECTORY");
+    given.as_ref().and_then(first_path)
+}
+
 /// Fragments in the order they are applied. A directory that is not there is
 /// as an empty one.
 pub(super) fn fragments<'a>(

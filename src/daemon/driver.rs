@@ -11,6 +11,7 @@
 //! would look alive and be deaf.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -19,12 +20,13 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::clock::{self, Alarm, Jumps};
+use super::exchange::Exchange;
 use super::exposures::Unseen;
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
 use super::{Mailbox, Snapshot, chance, words};
 use crate::config::Settings;
-use crate::engine::{Engine, Hold, Holds, Input, LONGEST_WAIT, Moment, Output, Pause, Seq, Writer};
+use crate::engine::{Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause, Seq, Writer};
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Setting, Store};
 
@@ -90,6 +92,8 @@ pub struct Parts {
     pub settings: Settings,
     /// How to get new ones.
     pub reread: Reread,
+    /// The file that calls `tcnd-sync` when it is written to, if there is one.
+    pub bell: Option<PathBuf>,
 }
 
 pub(super) struct Driver {
@@ -107,6 +111,7 @@ pub(super) struct Driver {
     /// Set to end the import under way.
     pub(super) importing: Arc<AtomicBool>,
     pub(super) unseen: Arc<Unseen>,
+    pub(super) exchange: Exchange,
     radio_known: bool,
     consent: bool,
     saved_pause: Pause,
@@ -131,6 +136,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         mut signals,
         settings,
         reread,
+        bell,
     } = parts;
     let Radio { orders, mut events } = radio;
     let Opened {
@@ -142,7 +148,15 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
     let jumps = Jumps::new().map_err(Fault::Timer)?;
     let mut slept = clock::slept();
     let corrupt = set_aside.is_some();
-    let mut driver = Driver::new(settings, reread, store, &resume, corrupt, orders, mailbox)?;
+    let mut driver = Driver::new(
+        settings,
+        (reread, bell),
+        store,
+        &resume,
+        corrupt,
+        orders,
+        mailbox,
+    )?;
     driver.begin(clock::now()).await;
     loop {
         driver.settle()?;
@@ -159,6 +173,8 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
                 let asleep = std::mem::replace(&mut slept, clock::slept());
                 driver.clock_jumped(slept > asleep).await;
             }
+            // What it says is published with the rest.
+            () = driver.exchange.changed() => {}
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => driver.reload().await.unwrap_or_else(|fault| {
                     tracing::error!(%fault, "the configuration was not applied");
@@ -171,28 +187,10 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
     Ok(Ended::Stopped)
 }
 
-/// A pause that was asked for before the daemon was restarted still holds.
-fn held_before(pause: Pause, now: Moment) -> Holds {
-    let ends = match pause {
-        Pause::No => return Holds::default(),
-        Pause::Until(at) => Some(now.boot + Duration::from_secs(at.0.saturating_sub(now.wall.0))),
-        Pause::UntilResumed => None,
-    };
-    let mut holds = Holds::default();
-    let reason = "asked for before the daemon was restarted".to_owned();
-    holds.add(Hold {
-        reason,
-        application_id: String::new(),
-        owner: None,
-        ends,
-    });
-    holds
-}
-
 impl Driver {
     fn new(
         settings: Settings,
-        reread: Reread,
+        (reread, bell): (Reread, Option<PathBuf>),
         store: Store,
         resume: &Resume,
         corrupt: bool,
@@ -203,7 +201,7 @@ impl Driver {
         let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
         Ok(Self {
             engine: Engine::new(now, settings.policy, resume.next_key, own),
-            holds: held_before(resume.pause, now),
+            holds: Holds::resumed(resume.pause, now),
             settings,
             store,
             status: radio::Status::default(),
@@ -214,6 +212,7 @@ impl Driver {
             imports: Arc::new(Semaphore::new(1)),
             importing: Arc::default(),
             unseen: Arc::new(mailbox.unseen.clone()),
+            exchange: Exchange::new(mailbox.standing.clone(), bell),
             radio_known: false,
             consent: resume.consent,
             saved_pause: resume.pause,
@@ -227,6 +226,7 @@ impl Driver {
 
     async fn begin(&mut self, now: Moment) {
         self.recount();
+        self.stand();
         if self.corrupt {
             tracing::error!("a damaged contact log was set aside; a new one was begun");
         }
@@ -293,6 +293,8 @@ impl Driver {
             radio_known: self.radio_known,
             corrupt: self.corrupt,
             holds: &self.holds,
+            standing: &self.exchange.standing.borrow(),
+            now: now.wall,
         })
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::exchange::{ExchangeRequest, Standing};
 use super::log::LogRequest;
 use super::others::OthersRequest;
 use super::own::OwnRequest;
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub holds: Vec<Hold>,
     /// Longest life of one number on the air.
     pub rotation_interval: Duration,
+    /// When all sources of reports had been gone through well.
+    pub checked: Option<UnixTime>,
 }
 
 /// The daemon's state in a word. There is none for what cannot mend by itself:
@@ -86,6 +89,10 @@ pub enum Problem {
     StorageCorrupt,
     /// More strangers' numbers than there is room for; some were dropped.
     Crowded,
+    /// Reports of others were not checked for two days.
+    ReportsStale,
+    /// A source of reports could not be gone through.
+    SyncFailed,
 }
 
 /// A request the daemon did not carry out.
@@ -133,6 +140,21 @@ pub enum Refusal {
     /// More would be given away than the person was shown.
     #[error("more numbers would be given away by now than were shown")]
     Grown,
+    /// No such source of reports.
+    #[error("no source with this name")]
+    NoSuchSource,
+    /// No such part, or it is not on its way.
+    #[error("no part with this number is on its way")]
+    NoSuchPart,
+    /// No source takes reports.
+    #[error("no source takes reports")]
+    NoServer,
+    /// Every part is on its way there, or arrived.
+    #[error("all of this report is on its way, or was accepted")]
+    AlreadyPublished,
+    /// `tcnd-sync` cannot be called from here.
+    #[error("tcnd-sync cannot be called from here")]
+    NoBell,
     /// An import was ended by a wipe, or with the daemon.
     #[error("the import was ended before its end: everything was wiped, or the daemon ends")]
     Stopped,
@@ -233,6 +255,8 @@ pub enum Request {
     Own(OwnRequest),
     /// About reports of others.
     Others(OthersRequest),
+    /// About the exchange with servers.
+    Exchange(ExchangeRequest),
 }
 
 /// The public end.
@@ -241,6 +265,7 @@ pub struct Handle {
     requests: mpsc::Sender<Request>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     unseen: watch::Receiver<u32>,
+    standing: watch::Receiver<Standing>,
 }
 
 /// The driver's end.
@@ -252,6 +277,8 @@ pub struct Mailbox {
     pub snapshot: watch::Sender<Arc<Snapshot>>,
     /// Where the number of exposures not seen yet is told, after each change.
     pub unseen: watch::Sender<u32>,
+    /// Where the exchange with servers stands.
+    pub standing: watch::Sender<Standing>,
 }
 
 impl Handle {
@@ -263,15 +290,18 @@ impl Handle {
         let (requests, inbox) = mpsc::channel(Self::DEPTH);
         let (publish, snapshot) = watch::channel(Arc::new(first));
         let (count, unseen) = watch::channel(0);
+        let (stand, standing) = watch::channel(Standing::default());
         let mailbox = Mailbox {
             requests: inbox,
             snapshot: publish,
             unseen: count,
+            standing: stand,
         };
         let handle = Self {
             requests,
             snapshot,
             unseen,
+            standing,
         };
         (handle, mailbox)
     }
@@ -290,6 +320,12 @@ impl Handle {
     /// everyone: that there is one is about a person's health.
     pub fn watch_unseen(&self) -> watch::Receiver<u32> {
         self.unseen.clone()
+    }
+
+    /// Where the exchange with servers stands, each time it changes. Not for
+    /// everyone.
+    pub fn watch_standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
     }
 
     /// Sends the request that `ask` makes and waits for its answer.

@@ -80,6 +80,8 @@ pub struct Import {
     pub published: Option<UnixTime>,
     /// Numbers it may have us compute; [`BUDGET`] unless there is a reason.
     pub budget: u64,
+    /// No report at all is no fault of it.
+    pub may_be_empty: bool,
 }
 
 /// Longest label, in bytes.
@@ -146,6 +148,7 @@ struct Work {
     now: UnixTime,
     published: UnixTime,
     label: String,
+    may_be_empty: bool,
     slice: Vec<SignedReport>,
     named: Vec<Named>,
     /// Reports taken so far, and those of them that named us.
@@ -185,6 +188,7 @@ impl Work {
             now,
             published: import.published.map_or(now, |at| at.min(now)),
             label: import.label.clone(),
+            may_be_empty: import.may_be_empty,
             store,
             runtime,
             stop,
@@ -221,6 +225,7 @@ impl Work {
                 "it has more than 2 GiB; what was read counts, split it and import the rest",
             )),
             Ok(_) => Ok(self.imported),
+            Err(FileError::Empty) if self.may_be_empty => Ok(self.imported),
             Err(FileError::Empty) => Err(Refusal::Unreadable(
                 "there is no report in it; check that the file was written completely",
             )),

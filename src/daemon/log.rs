@@ -68,6 +68,7 @@ impl Driver {
         let consent = self.consents();
         self.tell(clock::now(), Input::Consent(consent)).await;
         exposures::recount(&self.store, &self.unseen()).await?;
+        self.stand();
         wiped?;
         tracing::info!("everything was wiped");
         Ok(())

@@ -7,6 +7,7 @@
 mod chance;
 pub mod clock;
 mod driver;
+mod exchange;
 mod exposures;
 mod handle;
 mod import;
@@ -19,6 +20,9 @@ mod requests;
 mod words;
 
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
+pub use exchange::{
+    Delivery, ExchangeRequest, LONGEST_REASON, MOST_SOURCES, Published, Settlement, Standing,
+};
 pub use exposures::{ExposureId, KnownExposure};
 pub use handle::{
     Check, Handle, Hold, Mailbox, PauseRequest, Problem, Refusal, Reply, Request, Snapshot, State,

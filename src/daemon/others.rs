@@ -44,13 +44,22 @@ impl Driver {
     }
 
     async fn import(&mut self, import: Import, reply: Reply<Imported>) {
-        if clock::now().wall < CLOCK_FLOOR {
-            return give(reply, Err(Refusal::Clock));
+        match self.start_import(import).await {
+            Ok(importing) => later(reply, importing),
+            Err(refusal) => give(reply, Err(refusal)),
         }
-        let Some(turn) = self.turn() else {
-            let busy = "another import is under way; wait until it is done";
-            return give(reply, Err(Refusal::InUse(busy)));
-        };
+    }
+
+    /// Starts looking for ourselves in reports; the future waits for the end.
+    pub(super) async fn start_import(
+        &mut self,
+        import: Import,
+    ) -> Result<impl Future<Output = Result<Imported, Refusal>> + Send + use<>, Refusal> {
+        if clock::now().wall < CLOCK_FLOOR {
+            return Err(Refusal::Clock);
+        }
+        let busy = "another import is under way; wait until it is done";
+        let turn = self.turn().ok_or(Refusal::InUse(busy))?;
         self.write_out().await;
         let stop = Arc::<AtomicBool>::default();
         self.importing = Arc::clone(&stop);
@@ -61,7 +70,7 @@ impl Driver {
             clock::now().wall,
             stop,
         );
-        later(reply, async move {
+        Ok(async move {
             let imported = answer.await.map_err(|_| Refusal::Gone)?;
             drop(turn);
             match &imported {
@@ -71,7 +80,7 @@ impl Driver {
                 Err(_) => recount_grown(&store, &unseen).await?,
             }
             imported
-        });
+        })
     }
 
     /// Ends the import under way, if there is one: it writes nothing that comes

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rand::seq::SliceRandom;
 
 use super::driver::Driver;
+use super::exchange::Published;
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
 use crate::engine::{CLOCK_FLOOR, Input, KeyId, Moment, Seed, UnixTime};
@@ -62,6 +63,9 @@ pub enum OwnRequest {
     List(Reply<Vec<OwnReport>>),
     /// The bytes of one in this format; recorded as having left, before.
     Export(u64, Format, Reply<Vec<u8>>),
+    /// Send one to the source of this name, or to all that take reports; at once
+    /// if so, else over hours.
+    Publish(u64, Option<String>, bool, Reply<Published>),
     /// Delete one.
     Delete(u64, Reply<()>),
 }
@@ -76,6 +80,9 @@ impl Driver {
                 later(reply, async move { Ok(store.own_reports().await?) });
             }
             OwnRequest::Export(id, format, reply) => self.export(id, format, reply),
+            OwnRequest::Publish(id, source, urgent, reply) => {
+                self.publish(id, source.as_deref(), urgent, reply);
+            }
             OwnRequest::Delete(id, reply) => self.delete_report(id, reply),
         }
     }

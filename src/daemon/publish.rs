@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use super::exchange::Standing;
 use super::{Hold, Problem, Snapshot, State};
 use crate::config::Settings;
-use crate::engine::{Holds, Pause, View};
+use crate::engine::{Holds, Pause, UnixTime, View};
 use crate::radio::{self, Trouble};
 
 pub(super) struct Facts<'a> {
@@ -18,6 +19,8 @@ pub(super) struct Facts<'a> {
     /// A damaged database was set aside.
     pub(super) corrupt: bool,
     pub(super) holds: &'a Holds,
+    pub(super) standing: &'a Standing,
+    pub(super) now: UnixTime,
 }
 
 pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
@@ -41,6 +44,7 @@ pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
             .collect(),
         mode: facts.status.mode,
         rotation_interval: facts.view.longest_life,
+        checked: facts.standing.checked(),
     }
 }
 
@@ -58,6 +62,7 @@ pub fn starting(settings: &Settings) -> Snapshot {
         holds: Vec::new(),
         mode: radio::Mode::default(),
         rotation_interval: settings.policy.period,
+        checked: None,
     }
 }
 
@@ -95,6 +100,8 @@ fn problems(facts: &Facts<'_>) -> BTreeSet<Problem> {
         (facts.view.store_failing, Problem::StorageFull),
         (facts.corrupt, Problem::StorageCorrupt),
         (facts.view.crowded, Problem::Crowded),
+        (facts.standing.stale(facts.now), Problem::ReportsStale),
+        (facts.standing.failing(), Problem::SyncFailed),
     ];
     let house = of_the_house
         .into_iter()

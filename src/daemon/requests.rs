@@ -28,6 +28,7 @@ impl Driver {
             Request::Resume(cookie, reply) => give(reply, self.resume(cookie).await),
             Request::Left(name) => {
                 self.holds.left(&name);
+                self.exchange.left(&name);
                 self.pause_changed(clock::now()).await;
             }
             Request::Rotate(reply) => give(reply, self.rotate().await),
@@ -54,6 +55,7 @@ impl Driver {
             Request::Log(request) => self.answer_log(request).await,
             Request::Own(request) => self.answer_own(request).await,
             Request::Others(request) => self.answer_others(request).await,
+            Request::Exchange(request) => self.answer_exchange(request).await,
         }
     }
 

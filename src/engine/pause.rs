@@ -43,6 +43,25 @@ pub struct Holds {
 }
 
 impl Holds {
+    /// What was asked for before the daemon was restarted still holds.
+    pub fn resumed(pause: Pause, now: Moment) -> Self {
+        let mut holds = Self::default();
+        let ends = match pause {
+            Pause::No => return holds,
+            Pause::Until(at) => {
+                Some(now.boot + Duration::from_secs(at.0.saturating_sub(now.wall.0)))
+            }
+            Pause::UntilResumed => None,
+        };
+        holds.add(Hold {
+            reason: "asked for before the daemon was restarted".to_owned(),
+            application_id: String::new(),
+            owner: None,
+            ends,
+        });
+        holds
+    }
+
     /// Holds at once; more are refused, or a caller could fill memory.
     pub const MOST: usize = 32;
 

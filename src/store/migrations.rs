@@ -12,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::schema::APPLICATION_ID;
 
 /// Step `n` leads from format `n` to `n + 1`.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE contact (
   quarter INTEGER NOT NULL,
@@ -92,10 +92,38 @@ CREATE TABLE matched_contact (
   PRIMARY KEY (tcn, quarter, report)
 ) STRICT, WITHOUT ROWID;
 ",
+    "
+CREATE TABLE source (
+  name TEXT PRIMARY KEY,
+  label TEXT NOT NULL,
+  publish INTEGER NOT NULL,
+  checked INTEGER,
+  failures INTEGER NOT NULL,
+  problem TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE delivered (
+  interval INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  PRIMARY KEY (interval, source)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE upload (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
+  key INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  due INTEGER NOT NULL,
+  urgent INTEGER NOT NULL,
+  tries INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  UNIQUE (report, key, source)
+) STRICT;
+",
 ];
 
 /// The format this release writes.
-pub(super) const FORMAT: u32 = 2;
+pub(super) const FORMAT: u32 = 3;
 const _: () = assert!(
     STEPS.len() == FORMAT as usize,
     "one step leads to each format"

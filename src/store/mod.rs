@@ -32,8 +32,10 @@ mod questions;
 mod row;
 mod schema;
 mod sheet;
+mod sources;
 mod thread;
 mod totals;
+mod uploads;
 mod wipe;
 
 pub use error::{Fault, OpenError};
@@ -43,5 +45,7 @@ pub use others::{MatchedReport, NewMatch, Recorded};
 pub use own::{Departure, NewPart, NewReport, OwnReport};
 pub use questions::{Place, Size};
 pub use sheet::{Sheet, Sheets};
+pub use sources::{NewSource, Source};
 pub use thread::{Event, Setting, Store};
 pub use totals::{Bucket, Summary};
+pub use uploads::{DueUpload, NewUpload, Upload, UploadOutcome, UploadState};

@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
+use super::uploads::{self, Upload};
 use super::{Fault, Store};
 use crate::engine::{Aired, KeyHistory, KeyId, Seed, UnixTime};
 use crate::protocol::{Memo, MemoType, RatchetIndex, SignedReport, wire};
@@ -62,6 +63,8 @@ pub struct OwnReport {
     pub to: UnixTime,
     /// What left the machine, in order.
     pub departures: Vec<Departure>,
+    /// Parts on their way to servers, by source.
+    pub uploads: Vec<Upload>,
 }
 
 /// One time that a report left the machine.
@@ -251,11 +254,13 @@ fn list(db: &Connection) -> rusqlite::Result<Vec<OwnReport>> {
             from: UnixTime(unsigned(row.get(8)?)),
             to: UnixTime(unsigned(row.get(9)?)),
             departures: Vec::new(),
+            uploads: Vec::new(),
         })
     })?;
     let mut reports = reports.collect::<rusqlite::Result<Vec<_>>>()?;
     for report in &mut reports {
         report.departures = departures(db, report.id)?;
+        report.uploads = uploads::of_report(db, report.id)?;
     }
     Ok(reports)
 }
@@ -305,6 +310,7 @@ fn delete(transaction: &Transaction<'_>, id: u64, at: UnixTime) -> rusqlite::Res
         &format!("UPDATE own_part SET signed = NULL WHERE report = ?1 AND {left}"),
         [signed(id)],
     )?;
+    uploads::cancel(transaction, id)?;
     let gone = transaction.execute(
         &format!("DELETE FROM own_report WHERE id = ?1 AND NOT {left}"),
         [signed(id)],

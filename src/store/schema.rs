@@ -114,7 +114,8 @@ CREATE TABLE own_part (
 ///
 /// * `report`: which own report
 /// * `at`: unix seconds
-/// * `how`: a token: `export-tcn`, `export-base64`, `export-json`
+/// * `how`: a token: `export-tcn`, `export-base64`, `export-json`, or `publish-`
+///   and the name of the source, once for all parts
 pub(super) const DEPARTURE: &str = "\
 CREATE TABLE departure (
   report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
@@ -182,9 +183,66 @@ CREATE TABLE matched_contact (
   PRIMARY KEY (tcn, quarter, report)
 ) STRICT, WITHOUT ROWID";
 
-const TABLES: [(&str, &str); 11] = [
+/// Where reports are fetched from and published to, as last configured.
+///
+/// * `name`: as in the configuration of `tcnd-sync`
+/// * `label`: what people are shown
+/// * `publish`: 1 if reports of ours may be published there
+/// * `checked`: unix seconds, when it was last gone through well; null never
+/// * `failures`: runs since then that were not well
+/// * `problem`: what was wrong in the last run, a token; empty if nothing was
+pub(super) const SOURCE: &str = "\
+CREATE TABLE source (
+  name TEXT PRIMARY KEY,
+  label TEXT NOT NULL,
+  publish INTEGER NOT NULL,
+  checked INTEGER,
+  failures INTEGER NOT NULL,
+  problem TEXT NOT NULL
+) STRICT, WITHOUT ROWID";
+
+/// The intervals that a source delivered whole, and need not be asked for.
+///
+/// * `interval`: its number, six hours each since 1970
+/// * `source`: the name of the source
+pub(super) const DELIVERED: &str = "\
+CREATE TABLE delivered (
+  interval INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  PRIMARY KEY (interval, source)
+) STRICT, WITHOUT ROWID";
+
+/// Parts of own reports on their way to servers.
+///
+/// * `id`: local name, counts up, never reused
+/// * `report`, `key`: which part
+/// * `source`: the name of the source it goes to
+/// * `state`: 0 queued, 1 sent and what became of it not known, 2 accepted, 3
+///   refused
+/// * `at`: unix seconds, when it came to this state
+/// * `due`: unix seconds; it leaves, or is tried again, no earlier
+/// * `urgent`: 1 if it need not keep its distance from other parts
+/// * `tries`: how often it was sent
+/// * `reason`: what the server, or the network, said last
+pub(super) const UPLOAD: &str = "\
+CREATE TABLE upload (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
+  key INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  due INTEGER NOT NULL,
+  urgent INTEGER NOT NULL,
+  tries INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  UNIQUE (report, key, source)
+) STRICT";
+
+const TABLES: [(&str, &str); 14] = [
     ("broadcast", BROADCAST),
     ("contact", CONTACT),
+    ("delivered", DELIVERED),
     ("departure", DEPARTURE),
     ("matched_contact", MATCHED_CONTACT),
     ("matched_report", MATCHED_REPORT),
@@ -194,6 +252,8 @@ const TABLES: [(&str, &str); 11] = [
     ("report_source", REPORT_SOURCE),
     ("seen_report", SEEN_REPORT),
     ("setting", SETTING),
+    ("source", SOURCE),
+    ("upload", UPLOAD),
 ];
 
 /// Whether the tables are what the constants say, and no others.

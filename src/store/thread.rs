@@ -12,7 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::open::checkpoint;
-use super::{Fault, aside, ledger, log, others, own};
+use super::{Fault, aside, ledger, log, others, own, sources};
 use crate::engine::{Contact, Pause, Record, UnixTime};
 
 /// Work that may wait. The engine has a handful under way at most, so a full
@@ -270,6 +270,7 @@ impl Owner {
             ledger::forget(transaction, before)?;
             own::forget(transaction, before)?;
             others::forget(transaction, before)?;
+            sources::forget(transaction, before)?;
             shrink(transaction)
         })?;
         checkpoint(&self.db)

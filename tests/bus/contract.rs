@@ -146,6 +146,7 @@ async fn the_daemon_serves_the_contract() {
         [
             names::ADAPTER,
             names::CONTACTS,
+            names::EXCHANGE,
             names::EXPOSURES,
             names::MANAGER,
             names::PRIVACY,
@@ -204,6 +205,7 @@ async fn every_object_has_its_interfaces() {
             names::ROOT,
             vec![
                 names::CONTACTS,
+                names::EXCHANGE,
                 names::EXPOSURES,
                 names::MANAGER,
                 names::PRIVACY,
@@ -252,6 +254,10 @@ fn the_proxies_name_what_names_names() {
     assert_eq!(
         defaults::<proxy::ExposuresProxy<'_>>(),
         [Some(names::EXPOSURES), bus, root]
+    );
+    assert_eq!(
+        defaults::<proxy::ExchangeProxy<'_>>(),
+        [Some(names::EXCHANGE), bus, root]
     );
     assert_eq!(
         defaults::<proxy::PrivacyProxy<'_>>(),

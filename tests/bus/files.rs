@@ -69,6 +69,11 @@ fn the_bus_policy_is_these_rules() {
             names::BUS
         )
     }));
+    expected.push(format!(
+        "user=tcnd-sync allow send_destination={} send_interface={}",
+        names::BUS,
+        names::EXCHANGE
+    ));
     assert_eq!(rules, expected);
 }
 
@@ -89,9 +94,11 @@ fn polkit_knows_the_actions_and_who_owns_them() {
                 Some("org.freedesktop.policykit.owner")
             );
             assert_eq!(owner.text(), Some("unix-user:tcnd"));
-            assert!(text(action, "message").starts_with("Authentication is required"));
             let kinds = ["allow_any", "allow_inactive", "allow_active"];
             let defaults = kinds.map(|kind| text(action, kind));
+            // Where a person is never asked, no question is put into words.
+            let asks = text(action, "message").starts_with("Authentication is required");
+            assert_eq!(asks, defaults != ["no"; 3]);
             (action.attribute("id").unwrap(), defaults)
         })
         .collect();
@@ -109,6 +116,7 @@ fn polkit_knows_the_actions_and_who_owns_them() {
             (action::REPORT_PUBLISH, each_time),
             (action::REPORT_IMPORT, administrators),
             (action::ERASE, each_time),
+            (action::EXCHANGE, ["no"; 3]),
         ])
     );
 }

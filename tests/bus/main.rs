@@ -12,6 +12,7 @@
 )]
 
 mod contract;
+mod exchange;
 mod exposures;
 mod files;
 mod holds;

@@ -46,8 +46,11 @@ async fn properties_of_the_manager() {
     let rig = Pair::new(busy()).await;
     let manager = ManagerProxy::new(&rig.client).await.unwrap();
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manager.api_level().await.unwrap(), 3);
-    assert_eq!(manager.features().await.unwrap(), ["import", "export"]);
+    assert_eq!(manager.api_level().await.unwrap(), 4);
+    assert_eq!(
+        manager.features().await.unwrap(),
+        ["import", "export", "publish", "check"]
+    );
     assert!(manager.enabled().await.unwrap());
     assert_eq!(manager.state().await.unwrap(), "degraded");
     assert_eq!(
@@ -69,7 +72,8 @@ async fn properties_of_the_manager() {
         application_id: "org.example.Diary".to_owned(),
     };
     assert_eq!(manager.pause_holds().await.unwrap(), [hold]);
-    assert_eq!(manager.reports_checked_at().await.unwrap(), 0);
+    // The start of the day.
+    assert_eq!(manager.reports_checked_at().await.unwrap(), 1_794_960_000);
 }
 
 #[tokio::test]
@@ -363,7 +367,7 @@ async fn every_method_refuses_a_stranger() {
             tried.insert((interface.clone(), name.clone()));
         }
     }
-    assert_eq!(tried.len(), 25);
+    assert_eq!(tried.len(), 34);
     assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
 }
 
@@ -382,7 +386,7 @@ pub(crate) async fn call(
         "a{sv}" => client.call_method(to, at, on, member, &(none(),)).await,
         "tsa{sv}" => {
             client
-                .call_method(to, at, on, member, &(0_u64, "", none()))
+                .call_method(to, at, on, member, &(0_u64, "accepted", none()))
                 .await
         }
         "ttu" => {
@@ -399,8 +403,21 @@ pub(crate) async fn call(
             let id = if exposure { "8-93600" } else { "3" };
             client.call_method(to, at, on, member, &(id,)).await
         }
+        "sa{sv}" if interface == names::REPORTS => {
+            let asked = ("3", options([("consent", true.into())]));
+            client.call_method(to, at, on, member, &asked).await
+        }
         "sa{sv}" => {
             let asked = (names::WIPE_PHRASE, none());
+            client.call_method(to, at, on, member, &asked).await
+        }
+        "aa{sv}" => {
+            let sources: Vec<HashMap<&str, Variant<'_>>> = Vec::new();
+            client.call_method(to, at, on, member, &(sources,)).await
+        }
+        "ss" => client.call_method(to, at, on, member, &("one", "")).await,
+        "stha{sv}" => {
+            let asked = ("one", 0_u64, nothing(), none());
             client.call_method(to, at, on, member, &asked).await
         }
         "ha{sv}" => {

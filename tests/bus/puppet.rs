@@ -7,17 +7,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tcnd::daemon::{
-    Check, ExposureId, Handle, Hold, Import, Imported, KnownExposure, LogRequest, Mailbox,
-    OthersRequest, OwnRequest, Pause, Problem, Refusal, Reply, Reported, Request, Snapshot, State,
-    Statistics,
+    Check, Delivery, ExchangeRequest, ExposureId, Handle, Hold, Import, Imported, KnownExposure,
+    LogRequest, Mailbox, OthersRequest, OwnRequest, Pause, Problem, Published, Refusal, Reply,
+    Reported, Request, Snapshot, Standing, State, Statistics,
 };
 use tcnd::engine::{Contact, KeyId, RSSI_UNAVAILABLE, UnixTime};
 use tcnd::exchange::disclosure::{Part, Plan};
+use tcnd::exchange::interval::Interval;
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::protocol::memo::MemoConcern;
-use tcnd::protocol::{Memo, MemoType, RatchetIndex, ReportSpan, TemporaryContactNumber};
+use tcnd::protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
+    TemporaryContactNumber,
+};
 use tcnd::radio::{self, Mode};
-use tcnd::store::{Bucket, Departure, OwnReport, Place, Summary};
+use tcnd::store::{
+    Bucket, Departure, NewSource, OwnReport, Place, Source, Summary, Upload, UploadState,
+};
 use tokio::sync::{mpsc, watch};
 
 /// What the puppet answers to a pause.
@@ -37,6 +43,7 @@ impl Puppet {
             mut requests,
             snapshot,
             unseen,
+            standing,
         } = mailbox;
         let (tell, asked) = mpsc::unbounded_channel();
         let refusal: Arc<Mutex<Option<Refusal>>> = Arc::default();
@@ -45,8 +52,16 @@ impl Puppet {
             while let Some(request) = requests.recv().await {
                 let refusal = refuse.lock().unwrap().clone();
                 if let Request::Others(OthersRequest::Import(import, reply)) = request {
-                    read(import, refusal, reply, tell.clone());
+                    read("Import".to_owned(), import, refusal, reply, tell.clone());
                     continue;
+                }
+                if let Request::Exchange(ExchangeRequest::Deliver(delivery, reply)) = request {
+                    let asked = deliver_asked(&delivery);
+                    read(asked, delivery.import, refusal, reply, tell.clone());
+                    continue;
+                }
+                if matches!(request, Request::Exchange(ExchangeRequest::Ring(_))) {
+                    standing.send_modify(run);
                 }
                 if matches!(request, Request::Others(OthersRequest::Mark(..))) {
                     unseen.send_replace(UNSEEN);
@@ -85,6 +100,7 @@ fn give<T>(reply: Reply<T>, refusal: Option<Refusal>, value: T) {
 
 /// Reads what shall be imported on a thread, as the daemon does.
 fn read(
+    asked: String,
     mut import: Import,
     refusal: Option<Refusal>,
     reply: Reply<Imported>,
@@ -95,7 +111,7 @@ fn read(
         let read = import.source.read_to_end(&mut bytes);
         let (label, published) = (&import.label, import.published.map(|time| time.0));
         let _ = tell.send(format!(
-            "Import {label:?} {published:?} {} bytes",
+            "{asked} {label:?} {published:?} {} bytes",
             bytes.len()
         ));
         let broken = read.is_err().then_some(Refusal::Unreadable("it broke off"));
@@ -131,6 +147,7 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
             format!("Mark {id:?} {dismissed}")
         }
         Request::Others(_) => "Exposures".to_owned(),
+        Request::Exchange(request) => exchange_asked(request),
     };
     match request {
         Request::Enable(reply)
@@ -150,6 +167,7 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Others(OthersRequest::Exposures(reply)) => give(reply, refusal, exposures()),
         Request::Others(OthersRequest::Mark(_, _, reply)) => give(reply, refusal, ()),
         Request::Others(OthersRequest::Import(..)) => unreachable!("it is read elsewhere"),
+        Request::Exchange(request) => answer_exchange(request, refusal),
     }
     asked
 }
@@ -189,6 +207,7 @@ fn own_asked(request: &OwnRequest) -> String {
         ),
         OwnRequest::List(_) => "List".to_owned(),
         OwnRequest::Export(id, format, _) => format!("Export {id} {format:?}"),
+        OwnRequest::Publish(id, source, urgent, _) => format!("Publish {id} {source:?} {urgent}"),
         OwnRequest::Delete(id, _) => format!("Delete {id}"),
     }
 }
@@ -209,8 +228,87 @@ fn answer_own(request: OwnRequest, refusal: Option<Refusal>) {
         }
         OwnRequest::List(reply) => give(reply, refusal, own_reports()),
         OwnRequest::Export(_, _, reply) => give(reply, refusal, report_bytes()),
+        OwnRequest::Publish(_, _, _, reply) => give(reply, refusal, published()),
         OwnRequest::Delete(_, reply) => give(reply, refusal, ()),
     }
+}
+
+fn deliver_asked(delivery: &Delivery) -> String {
+    format!(
+        "Deliver {} {} {} {}",
+        delivery.source, delivery.interval, delivery.whole, delivery.import.budget
+    )
+}
+
+fn exchange_asked(request: &ExchangeRequest) -> String {
+    match request {
+        ExchangeRequest::Begin(owner, sources, _) => {
+            format!("Begin {} {sources:?}", owner.is_some())
+        }
+        ExchangeRequest::Pending(source, _) => format!("Pending {source}"),
+        ExchangeRequest::Take(source, _) => format!("Take {source}"),
+        ExchangeRequest::Settle(part, settlement, _) => format!("Settle {part} {settlement:?}"),
+        ExchangeRequest::Record(source, problem, _) => format!("Record {source} {problem:?}"),
+        ExchangeRequest::End(_) => "End".to_owned(),
+        ExchangeRequest::Ring(_) => "Ring".to_owned(),
+        ExchangeRequest::Deliver(..) => unreachable!("it is read elsewhere"),
+    }
+}
+
+fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) {
+    match request {
+        ExchangeRequest::Begin(_, _, reply)
+        | ExchangeRequest::Settle(_, _, reply)
+        | ExchangeRequest::Record(_, _, reply)
+        | ExchangeRequest::End(reply)
+        | ExchangeRequest::Ring(reply) => give(reply, refusal, ()),
+        ExchangeRequest::Pending(_, reply) => {
+            let intervals = [74_358, 74_359].map(|n| Interval::new(n).unwrap());
+            give(reply, refusal, intervals.to_vec());
+        }
+        ExchangeRequest::Take(source, reply) => {
+            let none = source == "dry";
+            give(reply, refusal, (!none).then(|| (7, signed_report())));
+        }
+        ExchangeRequest::Deliver(..) => unreachable!("it is read elsewhere"),
+    }
+}
+
+/// A run of tcnd-sync that found something, and one server down.
+fn run(standing: &mut Standing) {
+    let source = |name: &str, failures| Source {
+        configured: NewSource {
+            name: name.to_owned(),
+            label: format!("Server {name}"),
+            publish: true,
+        },
+        checked: Some(UnixTime(1_795_000_000)),
+        failures,
+        problem: if failures > 0 { "unreachable" } else { "" }.to_owned(),
+    };
+    *standing = Standing {
+        sources: vec![source("one", 0), source("two", 3)],
+        begun: standing.begun + 1,
+        ended: standing.ended + 1,
+        reports: 12,
+        new_exposures: 1,
+    };
+}
+
+fn published() -> Published {
+    Published {
+        parts: 2,
+        labels: vec!["Server one".to_owned()],
+        last: UnixTime(1_795_021_600),
+    }
+}
+
+/// A report that is signed, and verifies.
+pub(crate) fn signed_report() -> SignedReport {
+    let rak = ReportAuthorizationKey::from_bytes(&[0x19; 32]);
+    let index = |index| RatchetIndex::new(index).unwrap();
+    let span = ReportSpan::of_aired(index(2), index(4)).unwrap();
+    SignedReport::create(&rak, span, memo())
 }
 
 /// More than three pages, and more than a pipe holds. In order of quarters,
@@ -266,6 +364,7 @@ pub(crate) fn own_reports() -> Vec<OwnReport> {
         from: UnixTime(1000),
         to: UnixTime(3000),
         departures: Vec::new(),
+        uploads: Vec::new(),
     };
     let deleted = OwnReport {
         deleted: Some(UnixTime(9000)),
@@ -277,7 +376,27 @@ pub(crate) fn own_reports() -> Vec<OwnReport> {
         }],
         ..report(4)
     };
-    vec![report(3), deleted]
+    let upload = |state, due: Option<u64>, reason: &str| Upload {
+        source: "one".to_owned(),
+        state,
+        at: UnixTime(6100),
+        due: due.map(UnixTime),
+        reason: reason.to_owned(),
+    };
+    let published = OwnReport {
+        uploads: vec![
+            upload(UploadState::Accepted, None, ""),
+            upload(UploadState::Queued, Some(7000), ""),
+            upload(UploadState::Sent, Some(6500), "unreachable"),
+            upload(UploadState::Refused, None, "too large"),
+        ],
+        departures: vec![Departure {
+            at: UnixTime(6100),
+            how: "publish-one".to_owned(),
+        }],
+        ..report(5)
+    };
+    vec![report(3), deleted, published]
 }
 
 fn memo() -> Memo {
@@ -396,6 +515,7 @@ pub(crate) fn idle() -> Snapshot {
         paused: Pause::No,
         holds: Vec::new(),
         rotation_interval: Duration::from_secs(900),
+        checked: None,
     }
 }
 
@@ -416,6 +536,7 @@ pub(crate) fn busy() -> Snapshot {
             application_id: "org.example.Diary".to_owned(),
         }],
         rotation_interval: Duration::from_secs(600),
+        checked: Some(UnixTime(1_795_000_000)),
     }
 }
 

@@ -13,13 +13,17 @@ use crate::members::{call, error_name, set_log};
 use crate::polkit::{Polkit, Verdict};
 use crate::puppet::{adapter, busy, idle};
 use crate::rig::soon;
-use crate::town::{OTHERS, ROOT, STRANGER, Served, Town};
+use crate::town::{OTHERS, ROOT, STRANGER, SYNC, Served, Town};
 
 async fn scene(verdict: Verdict) -> (Town, Polkit, Served, Connection) {
+    scene_with(verdict, STRANGER).await
+}
+
+async fn scene_with(verdict: Verdict, uid: u32) -> (Town, Polkit, Served, Connection) {
     let town = Town::new();
     let polkit = Polkit::serve(town.connect(ROOT).await, verdict).await;
     let served = town.serve(idle()).await;
-    let stranger = town.connect(STRANGER).await;
+    let stranger = town.connect(uid).await;
     (town, polkit, served, stranger)
 }
 
@@ -27,7 +31,8 @@ async fn scene(verdict: Verdict) -> (Town, Polkit, Served, Connection) {
 /// person is bothered when the caller did not say so.
 #[tokio::test]
 async fn each_member_asks_for_its_action() {
-    let (town, polkit, served_here, stranger) = scene(Verdict::Yes).await;
+    // Whom the bus lets send everything.
+    let (town, polkit, served_here, stranger) = scene_with(Verdict::Yes, SYNC).await;
     served_here.puppet.change(|now| *now = busy());
     let name = stranger.unique_name().unwrap().to_string();
     let mut asked = BTreeMap::new();
@@ -71,12 +76,19 @@ async fn each_member_asks_for_its_action() {
     drop(town);
 }
 
-const ACTIONS: [(&str, &str); 27] = [
+const ACTIONS: [(&str, &str); 36] = [
     ("Contacts.Erase", "erase"),
     ("Contacts.ExportLog", "contacts-export"),
     ("Contacts.GetHistogram", "contacts-read"),
     ("Contacts.GetStatistics", "contacts-read"),
     ("Contacts.GetSummary", "contacts-read"),
+    ("Exchange.Begin", "exchange"),
+    ("Exchange.Deliver", "exchange"),
+    ("Exchange.End", "exchange"),
+    ("Exchange.Pending", "exchange"),
+    ("Exchange.Record", "exchange"),
+    ("Exchange.SettlePart", "exchange"),
+    ("Exchange.TakePart", "exchange"),
     ("Exposures.Dismiss", "exposures-read"),
     ("Exposures.Get", "exposures-read"),
     ("Exposures.List", "exposures-read"),
@@ -93,12 +105,14 @@ const ACTIONS: [(&str, &str); 27] = [
     ("Manager.Rotate", "control"),
     ("Manager.SelfTest", "control"),
     ("Privacy.WipeAll", "erase"),
+    ("Reports.Check", "report-import"),
     ("Reports.Create", "report-create"),
     ("Reports.Delete", "report-create"),
     ("Reports.Export", "report-publish"),
     ("Reports.Import", "report-import"),
     ("Reports.List", "report-create"),
     ("Reports.Preview", "report-create"),
+    ("Reports.Publish", "report-publish"),
 ];
 
 /// The proxies say that a person may be asked; then polkit hears so.

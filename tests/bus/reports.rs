@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 
 use tcnd::bus::names;
-use tcnd::bus::proxy::{Created, Disclosure, Imported, OwnReport, ReportsProxy};
+use tcnd::bus::proxy::{Created, Disclosure, Imported, OwnReport, ReportsProxy, UploadState};
 use tcnd::daemon::Refusal;
 
 use crate::log::{fd, read_pipe};
@@ -103,6 +103,7 @@ async fn reports_and_what_left() {
         from: 1000,
         to: 3000,
         departures: vec![],
+        uploads: vec![],
     };
     let deleted = OwnReport {
         id: "4".to_owned(),
@@ -112,7 +113,26 @@ async fn reports_and_what_left() {
         departures: vec![(6000, "export-tcn".to_owned())],
         ..kept.clone()
     };
-    assert_eq!(soon(reports.list()).await.unwrap(), [kept, deleted]);
+    let upload = |state: &str, due, reason: &str| UploadState {
+        source: "one".to_owned(),
+        state: state.to_owned(),
+        at: 6100,
+        due,
+        reason: reason.to_owned(),
+    };
+    let published = OwnReport {
+        id: "5".to_owned(),
+        departures: vec![(6100, "publish-one".to_owned())],
+        uploads: vec![
+            upload("accepted", None, ""),
+            upload("queued", Some(7000), ""),
+            upload("sent", Some(6500), "unreachable"),
+            upload("refused", None, "too large"),
+        ],
+        ..kept.clone()
+    };
+    let listed = soon(reports.list()).await.unwrap();
+    assert_eq!(listed, [kept, deleted, published]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A private bus with the policy we ship, where callers are really other users.
 //!
 //! The dbus-daemon gets the default of the stock system.conf, which is "no", and
-//! our policy file with one change: the user `tcnd` is written as a number that
+//! our policy file with one change: its users are written as numbers that
 //! every machine has, for a test must not create users. Kernel credentials
 //! decide who connects: one thread gives up its user id, connects, and hands
 //! the socket over. That takes root, and so do these tests.
@@ -28,12 +28,14 @@ const POLICY: &str = include_str!("../../dbus/system.d/org.tcncoalition.Tcnd1.co
 
 /// Stands for the user tcnd: `daemon` or `bin`, anywhere.
 pub(crate) const TCND: u32 = 1;
+/// Stands for the user tcnd-sync: `games`, of Debian.
+pub(crate) const SYNC: u32 = 5;
 /// Nobody in particular.
 pub(crate) const STRANGER: u32 = 65_534;
 pub(crate) const ROOT: u32 = 0;
 /// Others, of whom the system has to know too: dbus-daemon admits no unknown
 /// user. These four are on every Debian (base-passwd).
-pub(crate) const OTHERS: [u32; 4] = [2, 3, 4, 5];
+pub(crate) const OTHERS: [u32; 4] = [2, 3, 4, 6];
 
 /// The parts of the stock system.conf that decide, and of the policies of
 /// polkit and bluetoothd what concerns us.
@@ -80,8 +82,12 @@ impl Town {
         open_to_all(directory.path());
         let policies = directory.path().join("system.d");
         fs::create_dir(&policies).unwrap();
-        let ours = POLICY.replace(r#"user="tcnd""#, &format!(r#"user="{TCND}""#));
-        assert_ne!(ours, POLICY, "the policy speaks of the user tcnd");
+        let mut ours = POLICY.to_owned();
+        for (name, uid) in [("tcnd", TCND), ("tcnd-sync", SYNC)] {
+            let named = format!(r#"user="{name}""#);
+            assert!(ours.contains(&named), "the policy speaks of {name}");
+            ours = ours.replace(&named, &format!(r#"user="{uid}""#));
+        }
         fs::write(policies.join("ours.conf"), ours).unwrap();
         let config = directory.path().join("bus.conf");
         let socket = directory.path().join("socket");

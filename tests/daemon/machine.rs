@@ -45,6 +45,7 @@ impl Machine {
             signals: told,
             settings,
             reread: Box::new(|| Ok(Settings::default())),
+            bell: Some(directory.path().join("bell")),
         };
         let (tell, aired) = watch::channel(Vec::new());
         tokio::spawn(obey(ordered, air.clone(), tell));
@@ -157,6 +158,7 @@ impl Machine {
             label: label.to_owned(),
             published,
             budget,
+            may_be_empty: false,
         };
         self.others(|reply| OthersRequest::Import(import, reply))
             .await

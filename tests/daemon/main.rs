@@ -4,6 +4,7 @@
     reason = "a test that cannot go on may panic, helpers included"
 )]
 
+mod exchange;
 mod machine;
 mod reports;
 
@@ -54,6 +55,7 @@ impl Bench {
             signals: told,
             settings,
             reread: Box::new(|| Ok(Settings::default())),
+            bell: None,
         });
         let bench = Self {
             directory,

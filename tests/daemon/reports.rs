@@ -315,6 +315,7 @@ async fn an_import_does_not_write_behind_a_wipe() {
         label: "slow".to_owned(),
         published: None,
         budget: BUDGET,
+        may_be_empty: false,
     };
     let story = async {
         is_reading.await.unwrap();
@@ -349,6 +350,7 @@ async fn what_was_found_before_a_source_broke_off_is_told() {
         label: "half".to_owned(),
         published: None,
         budget: BUDGET,
+        may_be_empty: false,
     };
     let imported = other.others(|reply| OthersRequest::Import(import, reply));
     let imported = imported.await;

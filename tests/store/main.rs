@@ -11,6 +11,7 @@
 
 mod child;
 mod contacts;
+mod exchange;
 mod kill;
 mod ledger;
 mod opening;

@@ -10,9 +10,11 @@ use std::path::Path;
 
 use rusqlite::types::Value;
 use tcnd::engine::{Contact, Pause, RSSI_UNAVAILABLE, UnixTime};
-use tcnd::store::{DATABASE, Setting};
+use tcnd::exchange::interval::Interval;
+use tcnd::store::{DATABASE, Setting, UploadOutcome};
 use tempfile::tempdir;
 
+use super::exchange::{source, upload};
 use super::reports::{export, found, own_report};
 use super::{Bench, DAY, DAY_ONE, born, dump, look, reserved, retired, sighting, tcn};
 
@@ -59,6 +61,9 @@ async fn fill(directory: &Path, format: u32) {
         bench.persist(vec![born(2, DAY_ONE)]).await.unwrap();
         reports(&bench).await;
     }
+    if format >= 3 {
+        sources(&bench).await;
+    }
     bench.settle().await;
     bench.store.close().await;
 }
@@ -83,6 +88,29 @@ async fn reports(bench: &Bench) {
     store.record_matches(vec![found]).await.unwrap();
     store
         .mark_exposure(1, (UnixTime(DAY_ONE), UnixTime(DAY_ONE)), true)
+        .await
+        .unwrap();
+}
+
+/// A source that failed, an interval it delivered, and a part on its way there.
+async fn sources(bench: &Bench) {
+    let store = &bench.store;
+    let now = UnixTime(DAY_ONE + 1000);
+    store.set_sources(vec![source("one", true)]).await.unwrap();
+    let one = || "one".to_owned();
+    store.record_run(one(), String::new(), now).await.unwrap();
+    store
+        .record_run(one(), "timed-out".to_owned(), now)
+        .await
+        .unwrap();
+    store.deliver(one(), Interval::of(now)).await.unwrap();
+    let uploads = vec![upload(1, "one", DAY_ONE + 1000)];
+    store.queue(1, uploads, now).await.unwrap();
+    let (again, next) = (UnixTime(DAY_ONE + 1900), UnixTime(DAY_ONE + 1060));
+    let taken = store.take_upload(one(), now, again, next).await.unwrap();
+    let failed = UploadOutcome::Failed("timed-out".to_owned(), again);
+    store
+        .settle_upload(taken.unwrap().id, failed, now)
         .await
         .unwrap();
 }

@@ -1,5 +1,5 @@
 -- application_id: 1952673380
--- user_version: 2
+-- user_version: 3
 -- page_size: 2048
 -- auto_vacuum: 2
 -- journal_mode: wal
@@ -20,6 +20,11 @@ CREATE TABLE contact (
   sightings BLOB NOT NULL,
   bridged INTEGER NOT NULL,
   PRIMARY KEY (quarter, tcn)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE delivered (
+  interval INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  PRIMARY KEY (interval, source)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE departure (
   report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
@@ -79,4 +84,25 @@ CREATE TABLE setting (
   name TEXT PRIMARY KEY,
   value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE source (
+  name TEXT PRIMARY KEY,
+  label TEXT NOT NULL,
+  publish INTEGER NOT NULL,
+  checked INTEGER,
+  failures INTEGER NOT NULL,
+  problem TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE sqlite_sequence(name,seq);
+CREATE TABLE upload (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
+  key INTEGER NOT NULL,
+  source TEXT NOT NULL,
+  state INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  due INTEGER NOT NULL,
+  urgent INTEGER NOT NULL,
+  tries INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  UNIQUE (report, key, source)
+) STRICT;

@@ -42,6 +42,13 @@ pub trait Reports {
         file: Fd<'_>,
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<u64>;
+    /// Sends a report to servers; options `consent` (must be true), `source`,
+    /// `now`.
+    #[zbus(allow_interactive_auth)]
+    fn publish(&self, id: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Published>;
+    /// Has reports of others fetched now.
+    #[zbus(allow_interactive_auth)]
+    fn check(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Checked>;
     /// Looks for ourselves in reports of others; options `source`, `published`.
     #[zbus(allow_interactive_auth)]
     fn import(&self, file: Fd<'_>, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Imported>;
@@ -154,6 +161,50 @@ pub struct OwnReport {
     pub to: u64,
     /// What left the machine: when, and how, a token such as export-tcn.
     pub departures: Vec<(u64, String)>,
+    /// Parts on their way to servers.
+    pub uploads: Vec<UploadState>,
+}
+
+/// A part of a report on its way to a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct UploadState {
+    /// The server's name.
+    pub source: String,
+    /// queued, sent, accepted or refused.
+    pub state: String,
+    /// Since when, in seconds since 1970.
+    pub at: u64,
+    /// When it leaves or is tried again, at the earliest.
+    pub due: Option<u64>,
+    /// What the server or the network said last.
+    pub reason: String,
+}
+
+/// The answer of `Reports.Publish`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct Published {
+    /// Parts queued, each counted for every server.
+    pub parts: u32,
+    /// The servers' labels.
+    pub labels: Vec<String>,
+    /// When the last part may leave, in seconds since 1970.
+    pub last: u64,
+}
+
+/// The answer of `Reports.Check`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct Checked {
+    /// Reports looked at for the first time.
+    pub reports: u64,
+    /// Exposures nobody knew of.
+    pub new_exposures: u64,
+    /// When all servers had been gone through well, in seconds since 1970.
+    pub checked: Option<u64>,
+    /// Servers that could not be gone through: label, and what was wrong.
+    pub failed: Vec<(String, String)>,
 }
 
 /// What became of the items of an import; each is counted in one of the first
@@ -270,6 +321,53 @@ impl From<store::OwnReport> for OwnReport {
             from: report.from.0,
             to: report.to.0,
             departures: departures.map(|left| (left.at.0, left.how)).collect(),
+            uploads: report.uploads.into_iter().map(UploadState::from).collect(),
+        }
+    }
+}
+
+impl From<store::Upload> for UploadState {
+    fn from(upload: store::Upload) -> Self {
+        let state = match upload.state {
+            store::UploadState::Queued => "queued",
+            store::UploadState::Sent => "sent",
+            store::UploadState::Accepted => "accepted",
+            store::UploadState::Refused => "refused",
+        };
+        Self {
+            source: upload.source,
+            state: state.to_owned(),
+            at: upload.at.0,
+            due: upload.due.map(|due| due.0),
+            reason: upload.reason,
+        }
+    }
+}
+
+impl From<daemon::Published> for Published {
+    fn from(published: daemon::Published) -> Self {
+        Self {
+            parts: count(published.parts),
+            labels: published.labels,
+            last: published.last.0,
+        }
+    }
+}
+
+impl From<daemon::Standing> for Checked {
+    fn from(standing: daemon::Standing) -> Self {
+        let checked = standing.checked().map(|at| at.0);
+        let failed = standing
+            .sources
+            .into_iter()
+            .filter(|source| source.failures > 0);
+        Self {
+            reports: standing.reports,
+            new_exposures: standing.new_exposures,
+            checked,
+            failed: failed
+                .map(|source| (source.configured.label, source.problem))
+                .collect(),
         }
     }
 }

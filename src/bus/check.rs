@@ -1,0 +1,48 @@
+//! Waiting for a run of `tcnd-sync` that a person asked for.
+//!
+//! tcnd can only ask systemd for one, and watch whether it comes. A run that was
+//! under way may have passed a server already, so it does not count; the next
+//! does.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::error::Error;
+use crate::daemon::{ExchangeRequest, Handle, Refusal, Request, Standing};
+
+/// How long systemd may take to start it, a run under way included.
+const START: Duration = Duration::from_secs(60);
+
+/// How long it may take.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// Asks for a run and waits for its end.
+pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
+    let mut standing = handle.watch_standing();
+    let begun = standing.borrow_and_update().begun;
+    let ring = |reply| Request::Exchange(ExchangeRequest::Ring(reply));
+    handle.ask(ring).await?;
+    timeout(START, until(&mut standing, |now| now.begun > begun))
+        .await
+        .map_err(|_| not_started())??;
+    timeout(LONGEST, until(&mut standing, |now| now.ended > begun))
+        .await
+        .map_err(|_| Error::Failed("tcnd-sync is still at it; look at tcnctl status later"))?
+}
+
+async fn until(
+    standing: &mut watch::Receiver<Standing>,
+    is: impl FnMut(&Standing) -> bool,
+) -> Result<Standing, Error> {
+    let reached = standing.wait_for(is).await.map_err(|_| Refusal::Gone)?;
+    Ok(reached.clone())
+}
+
+fn not_started() -> Error {
+    Error::NotReady(
+        "tcnd-sync did not start within a minute; see: systemctl status tcnd-sync.path tcnd-sync"
+            .to_owned(),
+    )
+}

@@ -1,0 +1,267 @@
+//! `Exchange`: reports on their way to and from servers.
+//!
+//! For `tcnd-sync` alone. It has the network, so it is told as little as the
+//! work takes: which intervals are missing, and the parts that shall leave, one
+//! at a time. It learns nothing of contacts or keys, and of exposures no more
+//! than how many of its reports are new. The bus policy lets no other user send
+//! here, and the bouncer asks polkit all the same.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use zbus::message::Header;
+use zbus::{Connection, OwnedFd, interface};
+
+use super::bouncer::Bouncer;
+use super::departures::{Departures, Unwatched, caller, is_present};
+use super::error::Error;
+use super::options::{Given, Options};
+use super::proxy;
+use super::transfer::Transfers;
+use crate::daemon::{
+    BUDGET, Delivery, ExchangeRequest, Handle, Import, LONGEST_LABEL, LONGEST_REASON, Refusal,
+    Request, Settlement,
+};
+use crate::exchange::interval::Interval;
+use crate::protocol::wire;
+use crate::store::NewSource;
+
+pub(super) struct Exchange {
+    pub(super) handle: Handle,
+    pub(super) bouncer: Arc<Bouncer>,
+    pub(super) transfers: Arc<Transfers>,
+    /// Whose run it is, and whose delivery is looked through.
+    pub(super) runs: Departures,
+    pub(super) deliveries: Departures,
+}
+
+/// Longest name of a source or a problem, in bytes.
+const LONGEST_TOKEN: usize = 64;
+
+#[interface(name = "org.tcncoalition.Tcnd1.Exchange", introspection_docs = true)]
+impl Exchange {
+    /// Begins a run. These are all the sources there are, 32 at most; what is
+    /// kept of others is forgotten. Of each: name (s), lower-case letters,
+    /// digits and hyphens, 64 at most; label (s), which people are shown, 256
+    /// bytes at most; publish (b), whether reports of ours may go there. Fails
+    /// with Error.Busy while another run is under way; a run ends with End, or
+    /// when the caller leaves the bus. Needs the polkit action
+    /// org.tcncoalition.tcnd1.exchange, as all methods here.
+    async fn begin(
+        &self,
+        sources: Vec<proxy::Source>,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let sources = sources.into_iter().map(new_source);
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
+        let owner = caller(connection, &call);
+        if let Some(owner) = &owner {
+            let (handle, name) = (self.handle.clone(), owner.to_string());
+            let leave = async move { handle.left(name).await };
+            let watch = self.runs.watch(connection, owner, leave).await;
+            watch.map_err(unwatched)?;
+        }
+        let name = owner.as_ref().map(ToString::to_string);
+        let begin = |reply| Request::Exchange(ExchangeRequest::Begin(name, sources, reply));
+        let begun = self.handle.ask(begin).await;
+        if let Some(owner) = &owner
+            && !is_present(connection, owner).await
+        {
+            // It was gone before it was watched.
+            self.handle.left(owner.to_string()).await;
+        }
+        Ok(begun?)
+    }
+
+    /// The numbers of the intervals that a source has not delivered whole, the
+    /// oldest first: of the last 14 days, six hours each, counted from 1970.
+    /// The last one is the current one.
+    #[zbus(out_args("intervals"))]
+    async fn pending(
+        &self,
+        source: String,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<u64>, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let pending = |reply| Request::Exchange(ExchangeRequest::Pending(source, reply));
+        let intervals = self.handle.ask(pending).await?;
+        Ok(intervals.into_iter().map(Interval::number).collect())
+    }
+
+    /// Looks for ourselves in what a source delivered for an interval, and
+    /// returns when the file was read to its end; it may be empty. Options:
+    /// whole (b), true if the interval had been over for ten minutes when the
+    /// source was asked, and this is all of it, so that it need not be asked for
+    /// again; budget (t), the numbers that may be computed, 500 million if not
+    /// given and at most. Who was heard only after the interval is no exposure.
+    /// The answer is that of Reports.Import. Error.Busy while an import is under
+    /// way.
+    #[zbus(out_args("imported"))]
+    async fn deliver(
+        &self,
+        source: String,
+        interval: u64,
+        file: OwnedFd,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<proxy::Imported, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let mut options = Options::new(options, &[("whole", "b"), ("budget", "t")])?;
+        let gone = Arc::<AtomicBool>::default();
+        let delivery = Delivery {
+            source,
+            interval: Interval::new(interval).ok_or_else(no_interval)?,
+            whole: options.take("whole")?.unwrap_or(false),
+            import: Import {
+                source: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
+                label: String::new(),
+                published: None,
+                budget: options.take("budget")?.unwrap_or(BUDGET).min(BUDGET),
+                may_be_empty: true,
+            },
+        };
+        let caller = caller(connection, &call);
+        if let Some(caller) = &caller {
+            let leave = async move { gone.store(true, Ordering::Relaxed) };
+            let watch = self.deliveries.watch(connection, caller, leave).await;
+            watch.map_err(unwatched)?;
+        }
+        let deliver = |reply| Request::Exchange(ExchangeRequest::Deliver(delivery, reply));
+        let imported = self.handle.ask(deliver).await;
+        if let Some(caller) = &caller {
+            self.deliveries.forget(caller);
+        }
+        Ok(imported?.into())
+    }
+
+    /// Takes the next part of a report of ours that is due for this source:
+    /// part (t), its local name, and report (ay), one signed report; both are
+    /// absent if none is due. That it left is recorded before. A part whose
+    /// outcome is not told within a quarter of an hour is handed out again.
+    #[zbus(out_args("upload"))]
+    async fn take_part(
+        &self,
+        source: String,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<proxy::Upload, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let take = |reply| Request::Exchange(ExchangeRequest::Take(source, reply));
+        let (part, signed) = self.handle.ask(take).await?.unzip();
+        let report = signed.map(|signed| wire::write(&signed));
+        Ok(proxy::Upload { part, report })
+    }
+
+    /// Tells what became of a part: accepted, the server has it; refused, it
+    /// does not want it; failed, it did not get it, and it is tried again.
+    /// Options: reason (s), what the server or the network said, 256 bytes at
+    /// most; retry_after (u), for how many seconds the server wants to be left
+    /// alone.
+    async fn settle_part(
+        &self,
+        part: u64,
+        outcome: String,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let mut options = Options::new(options, &[("reason", "s"), ("retry_after", "u")])?;
+        let reason: String = options.take("reason")?.unwrap_or_default();
+        let retry_after: Option<u32> = options.take("retry_after")?;
+        if reason.len() > LONGEST_REASON || reason.contains(char::is_control) {
+            return Err(Error::InvalidArgs(
+                "reason may have 256 bytes at most, and no control characters".to_owned(),
+            ));
+        }
+        let seconds = |seconds| Duration::from_secs(u64::from(seconds));
+        let settlement = match outcome.as_str() {
+            "accepted" => Settlement::Accepted,
+            "refused" => Settlement::Refused(reason),
+            "failed" => Settlement::Failed(reason, retry_after.map(seconds)),
+            _ => {
+                return Err(Error::InvalidArgs(
+                    "unknown outcome; there are: accepted, refused, failed".to_owned(),
+                ));
+            }
+        };
+        let settle = |reply| Request::Exchange(ExchangeRequest::Settle(part, settlement, reply));
+        Ok(self.handle.ask(settle).await?)
+    }
+
+    /// Tells how it went with a source: problem is empty if it was gone through
+    /// well, or a token of lower-case letters, digits and hyphens, 64 at most,
+    /// like unreachable.
+    async fn record(
+        &self,
+        source: String,
+        problem: String,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        if !problem.is_empty() && !is_token(&problem) {
+            return Err(no_token());
+        }
+        let record = |reply| Request::Exchange(ExchangeRequest::Record(source, problem, reply));
+        Ok(self.handle.ask(record).await?)
+    }
+
+    /// Ends the run.
+    async fn end(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let end = |reply| Request::Exchange(ExchangeRequest::End(reply));
+        self.handle.ask(end).await?;
+        if let Some(owner) = caller(connection, &call) {
+            self.runs.forget(&owner);
+        }
+        Ok(())
+    }
+}
+
+fn new_source(source: proxy::Source) -> Result<NewSource, Error> {
+    if !is_token(&source.name) {
+        return Err(no_token());
+    }
+    if source.label.len() > LONGEST_LABEL || source.label.contains(char::is_control) {
+        return Err(Error::InvalidArgs(
+            "label may have 256 bytes at most, and no control characters".to_owned(),
+        ));
+    }
+    Ok(NewSource {
+        name: source.name,
+        label: source.label,
+        publish: source.publish,
+    })
+}
+
+fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.len() <= LONGEST_TOKEN && text.bytes().all(fits)
+}
+
+fn no_token() -> Error {
+    Error::InvalidArgs(
+        "names and problems are of 1 to 64 lower-case letters, digits and hyphens".to_owned(),
+    )
+}
+
+fn no_interval() -> Error {
+    Refusal::InvalidRange("no interval has this number; call Pending").into()
+}
+
+fn unwatched(why: Unwatched) -> Error {
+    match why {
+        Unwatched::TooMany => Error::Busy("too many programs exchange reports; try again"),
+        Unwatched::Deaf => Error::Failed("the bus does not tell when you leave it; try again"),
+    }
+}

@@ -1,0 +1,75 @@
+//! The exchange with servers, as `tcnd-sync` sees it.
+
+use std::collections::HashMap;
+
+use zbus::{DeserializeDict, Fd, SerializeDict, Type, Variant, proxy};
+
+use super::Imported;
+
+/// Reports on their way, for `tcnd-sync` alone; see `dbus/interfaces` for the
+/// prose.
+#[proxy(
+    interface = "org.tcncoalition.Tcnd1.Exchange",
+    default_service = "org.tcncoalition.Tcnd1",
+    default_path = "/org/tcncoalition/Tcnd1"
+)]
+pub trait Exchange {
+    /// A run begins; these are all the sources that are configured.
+    fn begin(&self, sources: &[Source]) -> zbus::Result<()>;
+    /// The numbers of the intervals that a source has not delivered whole, the
+    /// oldest first, the current one last.
+    fn pending(&self, source: &str) -> zbus::Result<Vec<u64>>;
+    /// Hands over the reports of one interval; options `whole` (b), `budget`
+    /// (t).
+    fn deliver(
+        &self,
+        source: &str,
+        interval: u64,
+        file: Fd<'_>,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<Imported>;
+    /// Takes the next part that is due for this source; no fields if none is.
+    fn take_part(&self, source: &str) -> zbus::Result<Upload>;
+    /// What became of it: `accepted`, `refused` or `failed`; options `reason`
+    /// (s), `retry_after` (u) in seconds.
+    fn settle_part(
+        &self,
+        part: u64,
+        outcome: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<()>;
+    /// A source was gone through; `problem` is a token, empty if all was well.
+    fn record(&self, source: &str, problem: &str) -> zbus::Result<()>;
+    /// The run is over.
+    fn end(&self) -> zbus::Result<()>;
+}
+
+/// A source that is configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct Source {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What people are shown.
+    pub label: String,
+    /// Whether reports of ours may be published there.
+    pub publish: bool,
+}
+
+/// A part of a report of ours on its way out.
+#[derive(Clone, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct Upload {
+    /// Its local name; absent if nothing is due.
+    pub part: Option<u64>,
+    /// The signed report, byte for byte; absent if nothing is due.
+    pub report: Option<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload")
+            .field("part", &self.part)
+            .finish_non_exhaustive()
+    }
+}

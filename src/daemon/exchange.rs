@@ -1,0 +1,453 @@
+//! The exchange with servers, by way of `tcnd-sync`: what is fetched, what leaves.
+//!
+//! tcnd has no network. `tcnd-sync` has one, and comes by from time to time: it
+//! says which sources it knows, asks what they still owe, hands over what they
+//! delivered, and takes what shall be sent. Everything that must not be lost is
+//! written here, beside the contacts; so a run may end at any point.
+//!
+//! Nothing about a report of ours makes `tcnd-sync` run, or it would tell every
+//! user of the machine that there is one: parts wait for the runs there are
+//! anyhow. Only a person who asks for it at once has it run at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use tokio::sync::watch;
+
+use super::driver::Driver;
+use super::import::{Import, Imported};
+use super::requests::{give, later};
+use super::{Refusal, Reply, chance, clock};
+use crate::engine::{CLOCK_FLOOR, UnixTime};
+use crate::exchange::interval::Interval;
+use crate::exchange::{ledger, trickle};
+use crate::protocol::SignedReport;
+use crate::store::{Fault, NewSource, NewUpload, Source, Store, UploadOutcome};
+
+/// Sources at most.
+pub const MOST_SOURCES: usize = 32;
+
+/// Longest reason of a server that is kept, in bytes.
+pub const LONGEST_REASON: usize = 256;
+
+/// Runs in a row that have to fail before it is a problem: a train has tunnels.
+const FAILURES: u32 = 2;
+
+/// Reports that were not checked for so long are stale.
+const STALE: Duration = Duration::from_secs(48 * 3600);
+
+/// What may be asked about the exchange with servers.
+#[derive(Debug)]
+pub enum ExchangeRequest {
+    /// A run of `tcnd-sync`, by this name on the bus, with these sources.
+    Begin(Option<String>, Vec<NewSource>, Reply<()>),
+    /// The intervals that a source still owes.
+    Pending(String, Reply<Vec<Interval>>),
+    /// What a source delivered for an interval.
+    Deliver(Delivery, Reply<Imported>),
+    /// The next part for a source.
+    Take(String, Reply<Option<(u64, SignedReport)>>),
+    /// What became of it.
+    Settle(u64, Settlement, Reply<()>),
+    /// How it went with a source: a token, empty if well.
+    Record(String, String, Reply<()>),
+    /// The run is over.
+    End(Reply<()>),
+    /// A person wants a run now.
+    Ring(Reply<()>),
+}
+
+/// Reports of one interval from one source.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The name of the source.
+    pub source: String,
+    /// Which interval.
+    pub interval: Interval,
+    /// It is all there will ever be for it, as far as `tcnd-sync` can tell.
+    pub whole: bool,
+    /// The reports; label and time of publication are set here.
+    pub import: Import,
+}
+
+/// What a server made of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// It has it.
+    Accepted,
+    /// It does not want it, for this reason.
+    Refused(String),
+    /// It did not get it, for this reason, and wants to be left alone so long.
+    Failed(String, Option<Duration>),
+}
+
+/// Own reports on their way, once somebody said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Parts that were queued, each counted once for every source.
+    pub parts: usize,
+    /// The sources they go to, by label.
+    pub labels: Vec<String>,
+    /// When the last of them may leave, at the earliest.
+    pub last: UnixTime,
+}
+
+/// Where the exchange stands. Not for everyone: labels are what a person chose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// All sources, by name.
+    pub sources: Vec<Source>,
+    /// Runs begun since the start.
+    pub begun: u64,
+    /// Runs ended since the start, well or not.
+    pub ended: u64,
+    /// Reports that the last run brought which nobody had looked at before.
+    pub reports: u64,
+    /// Exposures it brought.
+    pub new_exposures: u64,
+}
+
+impl Standing {
+    /// When all sources had been gone through well; `None` if one never was, or
+    /// there is none.
+    pub fn checked(&self) -> Option<UnixTime> {
+        let checked = self.sources.iter().map(|source| source.checked);
+        checked.min().flatten()
+    }
+
+    /// Whether a source was not gone through well lately.
+    pub(super) fn failing(&self) -> bool {
+        self.sources
+            .iter()
+            .any(|source| source.failures >= FAILURES)
+    }
+
+    /// Whether what was checked is old.
+    pub(super) fn stale(&self, now: UnixTime) -> bool {
+        self.checked().is_some_and(|at| at.after(STALE) <= now)
+    }
+
+    fn source(&self, name: &str) -> Result<&Source, Refusal> {
+        let known = |source: &&Source| source.configured.name == name;
+        let source = self.sources.iter().find(known);
+        source.ok_or(Refusal::NoSuchSource)
+    }
+}
+
+/// The driver's share.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) standing: Arc<watch::Sender<Standing>>,
+    news: watch::Receiver<Standing>,
+    /// Where `tcnd-sync` is called from; see [`Exchange::ring`].
+    bell: Option<PathBuf>,
+    run: Option<Run>,
+}
+
+#[derive(Debug)]
+struct Run {
+    /// The bus name that began it, if there is a bus.
+    owner: Option<String>,
+    tally: Arc<Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    reports: AtomicU64,
+    new_exposures: AtomicU64,
+}
+
+impl Exchange {
+    pub(super) fn new(standing: watch::Sender<Standing>, bell: Option<PathBuf>) -> Self {
+        Self {
+            news: standing.subscribe(),
+            standing: Arc::new(standing),
+            bell,
+            run: None,
+        }
+    }
+
+    /// Waits until the standing is another.
+    pub(super) async fn changed(&mut self) {
+        // The sender is ours, so this cannot fail.
+        let _ = self.news.changed().await;
+    }
+
+    pub(super) fn standing(&self) -> Arc<watch::Sender<Standing>> {
+        Arc::clone(&self.standing)
+    }
+
+    /// Has systemd start `tcnd-sync`: `tcnd-sync.path` watches this file. There
+    /// is none where nobody would watch it, as when tcnd was started by hand.
+    fn ring(&self) -> Result<(), Refusal> {
+        let bell = self.bell.as_ref().ok_or(Refusal::NoBell)?;
+        std::fs::write(bell, "").map_err(|fault| {
+            tracing::warn!(%fault, "tcnd-sync could not be called");
+            Refusal::NoBell
+        })
+    }
+
+    fn tally(&self) -> Arc<Tally> {
+        let run = self.run.as_ref();
+        run.map(|run| Arc::clone(&run.tally)).unwrap_or_default()
+    }
+
+    fn begin(&mut self, owner: Option<String>) -> Result<(), Refusal> {
+        if self.run.is_some() {
+            let busy = "another run of tcnd-sync is under way; wait until it is done";
+            return Err(Refusal::InUse(busy));
+        }
+        let tally = Arc::default();
+        self.run = Some(Run { owner, tally });
+        self.standing.send_modify(|standing| standing.begun += 1);
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let Some(run) = self.run.take() else {
+            return;
+        };
+        self.standing.send_modify(|standing| {
+            standing.ended += 1;
+            standing.reports = run.tally.reports.load(Ordering::Relaxed);
+            standing.new_exposures = run.tally.new_exposures.load(Ordering::Relaxed);
+        });
+    }
+
+    /// A run ends with the connection it came by.
+    pub(super) fn left(&mut self, name: &str) {
+        let owner = self.run.as_ref().and_then(|run| run.owner.as_deref());
+        if owner == Some(name) {
+            tracing::warn!("tcnd-sync left before it was done");
+            self.end();
+        }
+    }
+}
+
+impl Driver {
+    pub(super) async fn answer_exchange(&mut self, request: ExchangeRequest) {
+        match request {
+            ExchangeRequest::Begin(owner, sources, reply) => self.begin_run(owner, sources, reply),
+            ExchangeRequest::Pending(source, reply) => self.pending(source, reply),
+            ExchangeRequest::Deliver(delivery, reply) => self.deliver(delivery, reply).await,
+            ExchangeRequest::Take(source, reply) => self.take(source, reply),
+            ExchangeRequest::Settle(part, settlement, reply) => {
+                self.settle_part(part, settlement, reply);
+            }
+            ExchangeRequest::Record(source, problem, reply) => {
+                self.record(source, problem, reply);
+            }
+            ExchangeRequest::End(reply) => {
+                self.exchange.end();
+                give(reply, Ok(()));
+            }
+            ExchangeRequest::Ring(reply) => give(reply, self.exchange.ring()),
+        }
+    }
+
+    fn begin_run(&mut self, owner: Option<String>, sources: Vec<NewSource>, reply: Reply<()>) {
+        if clock::now().wall < CLOCK_FLOOR {
+            return give(reply, Err(Refusal::Clock));
+        }
+        if sources.len() > MOST_SOURCES {
+            let many = Refusal::InvalidArgument("there may be 32 sources at most");
+            return give(reply, Err(many));
+        }
+        if let Err(refusal) = self.exchange.begin(owner) {
+            return give(reply, Err(refusal));
+        }
+        let (store, standing) = (self.store.clone(), self.exchange.standing());
+        later(reply, async move {
+            store.set_sources(sources).await?;
+            Ok(stand(&store, &standing).await?)
+        });
+    }
+
+    fn pending(&self, source: String, reply: Reply<Vec<Interval>>) {
+        let now = clock::now().wall;
+        if let Err(refusal) = self.exchange.standing.borrow().source(&source) {
+            return give(reply, Err(refusal));
+        }
+        let store = self.store.clone();
+        later(reply, async move {
+            let delivered = store.delivered(source).await?;
+            Ok(ledger::pending(&delivered, now))
+        });
+    }
+
+    async fn deliver(&mut self, delivery: Delivery, reply: Reply<Imported>) {
+        let now = clock::now().wall;
+        let Delivery {
+            source,
+            interval,
+            whole,
+            mut import,
+        } = delivery;
+        let label = match self.exchange.standing.borrow().source(&source) {
+            Ok(known) => known.configured.label.clone(),
+            Err(refusal) => return give(reply, Err(refusal)),
+        };
+        if interval.start() > now || interval < ledger::oldest(now) {
+            let wrong = "the interval is not one that is asked for; call Pending again";
+            return give(reply, Err(Refusal::InvalidRange(wrong)));
+        }
+        import.label = label;
+        import.published = Some(interval.end());
+        import.may_be_empty = true;
+        let importing = match self.start_import(import).await {
+            Ok(importing) => importing,
+            Err(refusal) => return give(reply, Err(refusal)),
+        };
+        let (store, tally) = (self.store.clone(), self.exchange.tally());
+        // The file was read before now, but the request was made when the
+        // interval was over by the same clock.
+        let over = whole && interval.is_over(now);
+        later(reply, async move {
+            let imported = importing.await?;
+            tally.add(&imported);
+            if over && imported.malformed + imported.too_large == 0 {
+                store.deliver(source, interval).await?;
+            }
+            Ok(imported)
+        });
+    }
+
+    fn take(&self, source: String, reply: Reply<Option<(u64, SignedReport)>>) {
+        let publish = match self.exchange.standing.borrow().source(&source) {
+            Ok(known) => known.configured.publish,
+            Err(refusal) => return give(reply, Err(refusal)),
+        };
+        if !publish {
+            return give(reply, Ok(None));
+        }
+        let (store, now) = (self.store.clone(), clock::now().wall);
+        let again = now.after(trickle::PATIENCE);
+        let next = now.after(trickle::gap(&mut chance::source()));
+        later(reply, async move {
+            let due = store.take_upload(source, now, again, next).await?;
+            Ok(due.map(|due| (due.id, due.signed)))
+        });
+    }
+
+    fn settle_part(&self, part: u64, settlement: Settlement, reply: Reply<()>) {
+        let (store, now) = (self.store.clone(), clock::now().wall);
+        later(reply, async move {
+            let tries = store.upload_tries(part).await?;
+            let tries = tries.ok_or(Refusal::NoSuchPart)?;
+            let outcome = match settlement {
+                Settlement::Accepted => UploadOutcome::Accepted,
+                Settlement::Refused(reason) => UploadOutcome::Refused(reason),
+                Settlement::Failed(reason, asked) => {
+                    let wait = trickle::wait(tries, asked, &mut chance::source());
+                    UploadOutcome::Failed(reason, now.after(wait))
+                }
+            };
+            let settled = store.settle_upload(part, outcome, now).await?;
+            settled.then_some(()).ok_or(Refusal::NoSuchPart)
+        });
+    }
+
+    fn record(&self, source: String, problem: String, reply: Reply<()>) {
+        let (store, standing) = (self.store.clone(), self.exchange.standing());
+        let now = clock::now().wall;
+        later(reply, async move {
+            let known = store.record_run(source, problem, now).await?;
+            stand(&store, &standing).await?;
+            known.then_some(()).ok_or(Refusal::NoSuchSource)
+        });
+    }
+
+    /// Queues the parts of a report for the sources that take reports: one by
+    /// one over hours, or at once if the person wants it so.
+    pub(super) fn publish(
+        &self,
+        id: u64,
+        wanted: Option<&str>,
+        urgent: bool,
+        reply: Reply<Published>,
+    ) {
+        let now = clock::now().wall;
+        if now < CLOCK_FLOOR {
+            return give(reply, Err(Refusal::Clock));
+        }
+        let mut sources = self.exchange.standing.borrow().sources.clone();
+        sources.retain(|source| {
+            let source = &source.configured;
+            source.publish && wanted.is_none_or(|wanted| source.name == wanted)
+        });
+        if sources.is_empty() {
+            return give(reply, Err(Refusal::NoServer));
+        }
+        let store = self.store.clone();
+        // Where nobody can be called, the next run sends it.
+        let called = if urgent { self.exchange.ring() } else { Ok(()) };
+        later(reply, async move {
+            if called.is_err() {
+                tracing::info!("an urgent upload waits for the next run of tcnd-sync");
+            }
+            let mut parts = store.parts(id).await?;
+            if parts.is_empty() {
+                return Err(Refusal::NoSuchReport);
+            }
+            let mut uploads = Vec::with_capacity(parts.len() * sources.len());
+            for source in &sources {
+                let mut rng = chance::source();
+                parts.shuffle(&mut rng);
+                let times = match urgent {
+                    true => vec![now; parts.len()],
+                    false => trickle::schedule(parts.len(), now, &mut rng),
+                };
+                let with_time = parts.iter().zip(times);
+                uploads.extend(with_time.map(|(key, due)| NewUpload {
+                    key: *key,
+                    source: source.configured.name.clone(),
+                    due,
+                    urgent,
+                }));
+            }
+            let last = uploads.iter().map(|upload| upload.due).max();
+            let queued = store.queue(id, uploads, now).await?;
+            if queued == 0 {
+                return Err(Refusal::AlreadyPublished);
+            }
+            let labels = sources.into_iter().map(|source| source.configured.label);
+            Ok(Published {
+                parts: queued,
+                labels: labels.collect(),
+                last: last.unwrap_or(now),
+            })
+        });
+    }
+
+    /// Looks up how the last runs went; after a start and a wipe.
+    pub(super) fn stand(&self) {
+        let (store, standing) = (self.store.clone(), self.exchange.standing());
+        tokio::spawn(async move {
+            if let Err(fault) = stand(&store, &standing).await {
+                tracing::warn!(%fault, "the sources of reports could not be read");
+            }
+        });
+    }
+}
+
+impl Tally {
+    fn add(&self, imported: &Imported) {
+        self.reports.fetch_add(imported.accepted, Ordering::Relaxed);
+        self.new_exposures
+            .fetch_add(imported.new_exposures, Ordering::Relaxed);
+    }
+}
+
+/// Tells what the store now says of the sources.
+async fn stand(store: &Store, standing: &watch::Sender<Standing>) -> Result<(), Fault> {
+    let sources = store.sources().await?;
+    standing.send_if_modified(|standing| {
+        let changed = standing.sources != sources;
+        standing.sources = sources;
+        changed
+    });
+    Ok(())
+}

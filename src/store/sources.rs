@@ -1,0 +1,184 @@
+//! Where reports are fetched from and published to, and what each delivered.
+//!
+//! `tcnd-sync` names its sources at the start of each run, and only those are
+//! kept. What was delivered whole is remembered here and not by it, beside the
+//! contacts it was compared with: so both are lost or destroyed together, and a
+//! run that is killed at any point has lost nothing.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Connection, Transaction, params};
+
+use super::ledger::{signed, unsigned};
+use super::thread::Durable;
+use super::{Fault, Store};
+use crate::engine::UnixTime;
+use crate::exchange::interval::Interval;
+
+/// A source as the configuration of `tcnd-sync` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSource {
+    /// Its name there.
+    pub name: String,
+    /// What people are shown.
+    pub label: String,
+    /// Reports of ours may be published there.
+    pub publish: bool,
+}
+
+/// A source, and how the last runs went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// As configured.
+    pub configured: NewSource,
+    /// When it was last gone through well.
+    pub checked: Option<UnixTime>,
+    /// Runs since then that were not well.
+    pub failures: u32,
+    /// What was wrong in the last of them, a token; empty if nothing was.
+    pub problem: String,
+}
+
+impl Store {
+    /// Keeps these sources and forgets all others, durably.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn set_sources(&self, sources: Vec<NewSource>) -> Result<(), Fault> {
+        self.ask(move |owner| Ok(owner.transact(Durable::PowerLoss, |t| set(t, &sources))?))
+            .await
+    }
+
+    /// All sources, by name.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn sources(&self) -> Result<Vec<Source>, Fault> {
+        self.ask(|owner| Ok(list(&owner.db)?)).await
+    }
+
+    /// Keeps how a run went for a source: an empty `problem` is well. Whether
+    /// there is such a source.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn record_run(
+        &self,
+        source: String,
+        problem: String,
+        now: UnixTime,
+    ) -> Result<bool, Fault> {
+        self.ask(move |owner| {
+            let record = |t: &Transaction<'_>| record(t, &source, &problem, now);
+            Ok(owner.transact(Durable::Crash, record)?)
+        })
+        .await
+    }
+
+    /// The intervals that a source delivered whole.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn delivered(&self, source: String) -> Result<BTreeSet<Interval>, Fault> {
+        self.ask(move |owner| Ok(delivered(&owner.db, &source)?))
+            .await
+    }
+
+    /// Remembers that a source delivered an interval whole, durably, with all
+    /// that was written before.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn deliver(&self, source: String, interval: Interval) -> Result<(), Fault> {
+        self.ask(move |owner| {
+            let mark = |t: &Transaction<'_>| {
+                t.execute(
+                    "INSERT OR IGNORE INTO delivered (interval, source) VALUES (?1, ?2)",
+                    params![signed(interval.number()), source],
+                )
+            };
+            owner.transact(Durable::PowerLoss, mark)?;
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn set(transaction: &Transaction<'_>, sources: &[NewSource]) -> rusqlite::Result<()> {
+    let mut keep = transaction.prepare_cached(
+        "INSERT INTO source (name, label, publish, checked, failures, problem) \
+         VALUES (?1, ?2, ?3, NULL, 0, '') \
+         ON CONFLICT (name) DO UPDATE SET label = ?2, publish = ?3",
+    )?;
+    for source in sources {
+        keep.execute(params![source.name, source.label, source.publish])?;
+    }
+    let kept: BTreeSet<&str> = sources.iter().map(|source| source.name.as_str()).collect();
+    for known in list(transaction)? {
+        let name = known.configured.name;
+        if !kept.contains(name.as_str()) {
+            transaction.execute("DELETE FROM source WHERE name = ?1", [&name])?;
+            transaction.execute("DELETE FROM delivered WHERE source = ?1", [&name])?;
+        }
+    }
+    Ok(())
+}
+
+fn list(db: &Connection) -> rusqlite::Result<Vec<Source>> {
+    db.prepare_cached(
+        "SELECT name, label, publish, checked, failures, problem FROM source ORDER BY name",
+    )?
+    .query_map([], |row| {
+        let checked: Option<i64> = row.get(3)?;
+        Ok(Source {
+            configured: NewSource {
+                name: row.get(0)?,
+                label: row.get(1)?,
+                publish: row.get(2)?,
+            },
+            checked: checked.map(|at| UnixTime(unsigned(at))),
+            failures: row.get(4)?,
+            problem: row.get(5)?,
+        })
+    })?
+    .collect()
+}
+
+fn record(
+    transaction: &Transaction<'_>,
+    source: &str,
+    problem: &str,
+    now: UnixTime,
+) -> rusqlite::Result<bool> {
+    let known = if problem.is_empty() {
+        transaction.execute(
+            "UPDATE source SET checked = ?2, failures = 0, problem = '' WHERE name = ?1",
+            params![source, signed(now.0)],
+        )?
+    } else {
+        transaction.execute(
+            "UPDATE source SET failures = min(failures + 1, 1000000), problem = ?2 WHERE name = ?1",
+            params![source, problem],
+        )?
+    };
+    Ok(known > 0)
+}
+
+fn delivered(db: &Connection, source: &str) -> rusqlite::Result<BTreeSet<Interval>> {
+    let numbers = db
+        .prepare_cached("SELECT interval FROM delivered WHERE source = ?1")?
+        .query_map([source], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let numbers = numbers.into_iter().map(unsigned);
+    Ok(numbers.filter_map(Interval::new).collect())
+}
+
+/// Forgets intervals that ended before `before`: nobody asks for them again.
+pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
+    let oldest = Interval::of(before).previous().number();
+    transaction.execute(
+        "DELETE FROM delivered WHERE interval < ?1",
+        [signed(oldest)],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,329 @@
+//! Parts of our own reports on their way to servers.
+//!
+//! ```text
+//!            taken            accepted
+//!   queued ────────▶ sent ──────────────▶ accepted
+//!     ▲               │ │    refused
+//!     └── cancelled   │ └───────────────▶ refused
+//!                     └─ failed, or nothing heard: taken again when due
+//! ```
+//!
+//! That a part left is written, durably, before it is handed out. So what is not
+//! `sent` never left, and what is may have: after a crash it is sent again, and
+//! a server that has it already keeps it once.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::ledger::{signed, unsigned};
+use super::thread::Durable;
+use super::{Fault, Store};
+use crate::engine::{KeyId, UnixTime};
+use crate::protocol::{SignedReport, wire};
+
+/// Where a part is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadState {
+    /// It has not left.
+    Queued,
+    /// It was handed out to be sent; what became of it is not known.
+    Sent,
+    /// The server has it.
+    Accepted,
+    /// The server does not want it.
+    Refused,
+}
+
+/// One part on its way to one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUpload {
+    /// The key of the part.
+    pub key: KeyId,
+    /// Where it goes.
+    pub source: String,
+    /// When it may leave.
+    pub due: UnixTime,
+    /// It need not keep its distance from others.
+    pub urgent: bool,
+}
+
+/// A part that is to be sent now.
+#[derive(Debug)]
+pub struct DueUpload {
+    /// Its local name, which says nothing of the order of keys.
+    pub id: u64,
+    /// The part.
+    pub signed: SignedReport,
+}
+
+/// What became of a part that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadOutcome {
+    /// The server has it.
+    Accepted,
+    /// The server does not want it, for this reason.
+    Refused(String),
+    /// It did not get there, for this reason; to be tried again then.
+    Failed(String, UnixTime),
+}
+
+/// A part as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Where it goes.
+    pub source: String,
+    /// How far it is.
+    pub state: UploadState,
+    /// Since when.
+    pub at: UnixTime,
+    /// When it leaves, or is tried again, at the earliest.
+    pub due: Option<UnixTime>,
+    /// What the server, or the network, said last.
+    pub reason: String,
+}
+
+impl UploadState {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Queued => 0,
+            Self::Sent => 1,
+            Self::Accepted => 2,
+            Self::Refused => 3,
+        }
+    }
+
+    fn of(number: u8) -> Self {
+        match number {
+            0 => Self::Queued,
+            1 => Self::Sent,
+            2 => Self::Accepted,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl Store {
+    /// The keys of a report's parts; none if it is not there any more.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn parts(&self, report: u64) -> Result<Vec<KeyId>, Fault> {
+        self.ask(move |owner| Ok(parts(&owner.db, report)?)).await
+    }
+
+    /// Queues parts of a report, durably, in the order given; how many. One that
+    /// is on its way to that source already, or was accepted, stays as it is;
+    /// one that was refused there is tried again.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then none is queued.
+    pub async fn queue(
+        &self,
+        report: u64,
+        uploads: Vec<NewUpload>,
+        now: UnixTime,
+    ) -> Result<usize, Fault> {
+        self.ask(move |owner| {
+            let queue = |t: &Transaction<'_>| queue(t, report, &uploads, now);
+            Ok(owner.transact(Durable::PowerLoss, queue)?)
+        })
+        .await
+    }
+
+    /// The part for `source` that has been due longest, if one is; that it left
+    /// is written before, durably. Tried again at `again` unless its outcome is
+    /// told before. Others for this source that need keep a distance leave at
+    /// `next` at the earliest.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then nothing may leave.
+    pub async fn take_upload(
+        &self,
+        source: String,
+        now: UnixTime,
+        again: UnixTime,
+        next: UnixTime,
+    ) -> Result<Option<DueUpload>, Fault> {
+        self.ask(move |owner| {
+            let take = |t: &Transaction<'_>| take(t, &source, now, again, next);
+            let Some((id, bytes)) = owner.transact(Durable::PowerLoss, take)? else {
+                return Ok(None);
+            };
+            let signed = wire::parse(&bytes).map_err(|_| Fault::unreadable())?;
+            Ok(Some(DueUpload { id, signed }))
+        })
+        .await
+    }
+
+    /// How often a part was taken, if it is on its way.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn upload_tries(&self, id: u64) -> Result<Option<u32>, Fault> {
+        self.ask(move |owner| Ok(tries(&owner.db, id)?)).await
+    }
+
+    /// Keeps what became of a part, durably; whether it was on its way.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn settle_upload(
+        &self,
+        id: u64,
+        outcome: UploadOutcome,
+        now: UnixTime,
+    ) -> Result<bool, Fault> {
+        self.ask(move |owner| {
+            let settle = |t: &Transaction<'_>| settle(t, id, &outcome, now);
+            Ok(owner.transact(Durable::PowerLoss, settle)?)
+        })
+        .await
+    }
+}
+
+const UNDER_WAY: &str = "state < 2";
+
+fn parts(db: &Connection, report: u64) -> rusqlite::Result<Vec<KeyId>> {
+    db.prepare_cached("SELECT key FROM own_part WHERE report = ?1 AND signed IS NOT NULL")?
+        .query_map([signed(report)], |row| Ok(KeyId(unsigned(row.get(0)?))))?
+        .collect()
+}
+
+fn queue(
+    transaction: &Transaction<'_>,
+    report: u64,
+    uploads: &[NewUpload],
+    now: UnixTime,
+) -> rusqlite::Result<usize> {
+    let mut again = transaction.prepare_cached(
+        "DELETE FROM upload WHERE report = ?1 AND key = ?2 AND source = ?3 AND state = 3",
+    )?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT OR IGNORE INTO upload (report, key, source, state, at, due, urgent, tries, reason) \
+         SELECT report, key, ?3, 0, ?4, ?5, ?6, 0, '' FROM own_part \
+         WHERE report = ?1 AND key = ?2 AND signed IS NOT NULL",
+    )?;
+    let mut queued = 0;
+    for upload in uploads {
+        let key = signed(upload.key.0);
+        again.execute(params![signed(report), key, upload.source])?;
+        queued += insert.execute(params![
+            signed(report),
+            key,
+            upload.source,
+            signed(now.0),
+            signed(upload.due.0),
+            upload.urgent
+        ])?;
+    }
+    Ok(queued)
+}
+
+fn take(
+    transaction: &Transaction<'_>,
+    source: &str,
+    now: UnixTime,
+    again: UnixTime,
+    later: UnixTime,
+) -> rusqlite::Result<Option<(u64, Vec<u8>)>> {
+    let due = transaction
+        .prepare_cached(&format!(
+            "SELECT upload.id, upload.report, signed FROM upload JOIN own_part USING (report, key) \
+             WHERE source = ?1 AND {UNDER_WAY} AND due <= ?2 AND signed IS NOT NULL \
+             ORDER BY due, upload.id LIMIT 1"
+        ))?
+        .query_row(params![source, signed(now.0)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((id, report, part)): Option<(i64, i64, Vec<u8>)> = due else {
+        return Ok(None);
+    };
+    transaction.execute(
+        "UPDATE upload SET state = 1, at = ?2, due = ?3, tries = min(tries + 1, 1000000) \
+         WHERE id = ?1",
+        params![id, signed(now.0), signed(again.0)],
+    )?;
+    transaction.execute(
+        &format!(
+            "UPDATE upload SET due = max(due, ?3) \
+             WHERE source = ?1 AND id != ?2 AND urgent = 0 AND {UNDER_WAY}"
+        ),
+        params![source, id, signed(later.0)],
+    )?;
+    departed(transaction, report, source, now)?;
+    Ok(Some((unsigned(id), part)))
+}
+
+/// Says in the record of departures, once for each source, that the report is
+/// leaving.
+fn departed(
+    transaction: &Transaction<'_>,
+    report: i64,
+    source: &str,
+    now: UnixTime,
+) -> rusqlite::Result<()> {
+    let how = format!("publish-{source}");
+    transaction.execute(
+        "INSERT INTO departure (report, at, how) SELECT ?1, ?2, ?3 WHERE NOT EXISTS \
+         (SELECT 1 FROM departure WHERE report = ?1 AND how = ?3)",
+        params![report, signed(now.0), how],
+    )?;
+    Ok(())
+}
+
+fn tries(db: &Connection, id: u64) -> rusqlite::Result<Option<u32>> {
+    db.prepare_cached("SELECT tries FROM upload WHERE id = ?1 AND state = 1")?
+        .query_row([signed(id)], |row| row.get(0))
+        .optional()
+}
+
+fn settle(
+    transaction: &Transaction<'_>,
+    id: u64,
+    outcome: &UploadOutcome,
+    now: UnixTime,
+) -> rusqlite::Result<bool> {
+    let (state, reason, due) = match outcome {
+        UploadOutcome::Accepted => (UploadState::Accepted, "", None),
+        UploadOutcome::Refused(reason) => (UploadState::Refused, reason.as_str(), None),
+        UploadOutcome::Failed(reason, again) => {
+            (UploadState::Sent, reason.as_str(), Some(signed(again.0)))
+        }
+    };
+    let settled = transaction.execute(
+        "UPDATE upload SET state = ?2, at = ?3, reason = ?4, due = coalesce(?5, due) \
+         WHERE id = ?1 AND state = 1",
+        params![signed(id), state.number(), signed(now.0), reason, due],
+    )?;
+    Ok(settled > 0)
+}
+
+/// The parts of a report and how far each is, by source.
+pub(super) fn of_report(db: &Connection, report: u64) -> rusqlite::Result<Vec<Upload>> {
+    db.prepare_cached(
+        "SELECT source, state, at, due, reason FROM upload WHERE report = ?1 ORDER BY source, id",
+    )?
+    .query_map([signed(report)], |row| {
+        let state = UploadState::of(row.get(1)?);
+        let due = UnixTime(unsigned(row.get(3)?));
+        let under_way = matches!(state, UploadState::Queued | UploadState::Sent);
+        Ok(Upload {
+            source: row.get(0)?,
+            state,
+            at: UnixTime(unsigned(row.get(2)?)),
+            due: under_way.then_some(due),
+            reason: row.get(4)?,
+        })
+    })?
+    .collect()
+}
+
+/// Parts of a deleted report leave no more. Those that left stay as the record
+/// of that.
+pub(super) fn cancel(transaction: &Transaction<'_>, report: u64) -> rusqlite::Result<()> {
+    transaction.execute(
+        "DELETE FROM upload WHERE report = ?1 AND state = 0",
+        [signed(report)],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! `Exchange`, and what of `Reports` goes to servers: what reaches the daemon,
+//! what comes back, and what is refused before.
+
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::os::fd::OwnedFd;
+
+use tcnd::bus::names;
+use tcnd::bus::proxy::{Checked, ExchangeProxy, Published, ReportsProxy, Source};
+use tcnd::daemon::Refusal;
+use tcnd::protocol::wire;
+use zbus::{DBusError, Fd};
+
+use crate::members::{error_name, none, options};
+use crate::puppet::{idle, signed_report};
+use crate::rig::{Pair, soon};
+
+fn source(name: &str, label: &str) -> Source {
+    Source {
+        name: name.to_owned(),
+        label: label.to_owned(),
+        publish: true,
+    }
+}
+
+fn file(bytes: &[u8]) -> Fd<'static> {
+    let mut file: File = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.rewind().unwrap();
+    Fd::from(OwnedFd::from(file))
+}
+
+#[tokio::test]
+async fn a_run_from_its_beginning_to_its_end() {
+    let mut rig = Pair::new(idle()).await;
+    let exchange = ExchangeProxy::new(&rig.client).await.unwrap();
+    exchange
+        .begin(&[source("one", "Server one")])
+        .await
+        .unwrap();
+    assert_eq!(exchange.pending("one").await.unwrap(), [74_358, 74_359]);
+    let whole = options([("whole", true.into()), ("budget", 5_u64.into())]);
+    let imported = exchange.deliver("one", 74_358, file(b"12345"), whole).await;
+    assert_eq!(imported.unwrap().accepted, 1);
+    exchange
+        .deliver("one", 74_359, file(b""), none())
+        .await
+        .unwrap();
+    let upload = exchange.take_part("one").await.unwrap();
+    assert_eq!(upload.part, Some(7));
+    assert_eq!(upload.report.unwrap(), wire::write(&signed_report()));
+    let dry = exchange.take_part("dry").await.unwrap();
+    assert_eq!((dry.part, dry.report), (None, None));
+    exchange.settle_part(7, "accepted", none()).await.unwrap();
+    let said = options([("reason", "too large".into())]);
+    exchange.settle_part(8, "refused", said).await.unwrap();
+    let again = options([("reason", "busy".into()), ("retry_after", 60_u32.into())]);
+    exchange.settle_part(9, "failed", again).await.unwrap();
+    exchange.record("one", "timed-out").await.unwrap();
+    exchange.record("one", "").await.unwrap();
+    exchange.end().await.unwrap();
+    let source = "NewSource { name: \"one\", label: \"Server one\", publish: true }";
+    assert_eq!(
+        rig.puppet.heard(),
+        [
+            format!("Begin false [{source}]"),
+            "Pending one".to_owned(),
+            "Deliver one 74358 true 5 \"\" None 5 bytes".to_owned(),
+            "Deliver one 74359 false 500000000 \"\" None 0 bytes".to_owned(),
+            "Take one".to_owned(),
+            "Take dry".to_owned(),
+            "Settle 7 Accepted".to_owned(),
+            "Settle 8 Refused(\"too large\")".to_owned(),
+            "Settle 9 Failed(\"busy\", Some(60s))".to_owned(),
+            "Record one \"timed-out\"".to_owned(),
+            "Record one \"\"".to_owned(),
+            "End".to_owned(),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_does_not_reach_the_daemon() {
+    let mut rig = Pair::new(idle()).await;
+    let exchange = ExchangeProxy::new(&rig.client).await.unwrap();
+    let long = "x".repeat(257);
+    for wrong in [
+        source("", "label"),
+        source("One", "label"),
+        source("a/b", "label"),
+        source(&long[..65], "label"),
+        source("one", &long),
+        source("one", "two\nlines"),
+    ] {
+        let begun = exchange.begin(&[wrong]).await;
+        assert_eq!(error_name(begun), names::error::INVALID_ARGS);
+    }
+    let refused = |answer: zbus::Result<()>| {
+        assert_eq!(error_name(answer), names::error::INVALID_ARGS);
+    };
+    refused(exchange.settle_part(7, "lost", none()).await);
+    let reason = options([("reason", long.as_str().to_owned().into())]);
+    refused(exchange.settle_part(7, "failed", reason).await);
+    refused(exchange.record("one", "Not a token").await);
+    let never = exchange.deliver("one", u64::MAX, file(b""), none()).await;
+    assert_eq!(error_name(never), names::error::INVALID_RANGE);
+    assert_eq!(rig.puppet.heard(), [""; 0]);
+}
+
+#[tokio::test]
+async fn publishing_takes_consent_and_says_where_it_goes() {
+    let mut rig = Pair::new(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let without = reports.publish("3", none()).await;
+    assert_eq!(error_name(without), names::error::CONSENT_REQUIRED);
+    let yes = || ("consent", true.into());
+    let published = reports.publish("3", options([yes()])).await.unwrap();
+    let expected = Published {
+        parts: 2,
+        labels: vec!["Server one".to_owned()],
+        last: 1_795_021_600,
+    };
+    assert_eq!(published, expected);
+    let there = options([yes(), ("source", "one".into()), ("now", true.into())]);
+    reports.publish("3", there).await.unwrap();
+    let heard = ["Publish 3 None false", "Publish 3 Some(\"one\") true"];
+    assert_eq!(rig.puppet.heard(), heard);
+    for (refusal, name) in [
+        (Refusal::NoServer, names::error::NOT_READY),
+        (Refusal::AlreadyPublished, names::error::ALREADY_PUBLISHED),
+        (Refusal::NoSuchReport, names::error::NOT_FOUND),
+    ] {
+        rig.puppet.refuse(Some(refusal));
+        let answer = reports.publish("3", options([yes()])).await;
+        assert_eq!(error_name(answer), name);
+    }
+}
+
+#[tokio::test]
+async fn a_check_waits_for_a_run_and_tells_what_it_found() {
+    let rig = Pair::new(idle()).await;
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let checked = soon(reports.check(none())).await.unwrap();
+    let expected = Checked {
+        reports: 12,
+        new_exposures: 1,
+        checked: Some(1_795_000_000),
+        failed: vec![("Server two".to_owned(), "unreachable".to_owned())],
+    };
+    assert_eq!(checked, expected);
+    rig.puppet.refuse(Some(Refusal::NoBell));
+    let refused = reports.check(none()).await.unwrap_err();
+    let zbus::Error::FDO(refused) = &refused else {
+        panic!("{refused}");
+    };
+    assert_eq!(refused.name().as_str(), names::error::NOT_SUPPORTED);
+}

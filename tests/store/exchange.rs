@@ -1,0 +1,292 @@
+//! What sources delivered, and the parts on their way to them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tcnd::engine::{KeyId, UnixTime};
+use tcnd::exchange::interval::Interval;
+use tcnd::store::{NewSource, NewUpload, UploadOutcome, UploadState};
+use tempfile::tempdir;
+
+use super::reports::own_report;
+use super::{Bench, DAY, DAY_ONE, born};
+
+pub(crate) fn source(name: &str, publish: bool) -> NewSource {
+    NewSource {
+        name: name.to_owned(),
+        label: format!("Server {name}"),
+        publish,
+    }
+}
+
+pub(crate) fn upload(key: u64, source: &str, due: u64) -> NewUpload {
+    NewUpload {
+        key: KeyId(key),
+        source: source.to_owned(),
+        due: UnixTime(due),
+        urgent: false,
+    }
+}
+
+/// A report of two parts, queued for the source `one`.
+async fn queued(bench: &mut Bench) -> u64 {
+    let keys = vec![born(1, DAY_ONE), born(2, DAY_ONE)];
+    bench.persist(keys).await.unwrap();
+    let store = &bench.store;
+    store.set_sources(vec![source("one", true)]).await.unwrap();
+    let id = store.keep_report(own_report(&[1, 2])).await.unwrap();
+    let id = id.unwrap();
+    let uploads = vec![
+        upload(2, "one", DAY_ONE + 2000),
+        upload(1, "one", DAY_ONE + 3000),
+    ];
+    let queued = store.queue(id, uploads, UnixTime(DAY_ONE + 1000)).await;
+    assert_eq!(queued.unwrap(), 2);
+    id
+}
+
+impl Bench {
+    /// The part that is due at `at`; tried again a quarter of an hour later,
+    /// and the next a minute later at the earliest.
+    async fn take(&self, source: &str, at: u64) -> Option<u64> {
+        let (at, again) = (UnixTime(at), UnixTime(at + 900));
+        let next = at.after(Duration::from_secs(60));
+        let taken = self.store.take_upload(source.to_owned(), at, again, next);
+        taken.await.unwrap().map(|due| due.id)
+    }
+
+    async fn settle_part(&self, id: u64, outcome: UploadOutcome, at: u64) -> bool {
+        let settled = self.store.settle_upload(id, outcome, UnixTime(at));
+        settled.await.unwrap()
+    }
+
+    async fn states(&self) -> Vec<(UploadState, Option<u64>, String)> {
+        let reports = self.store.own_reports().await.unwrap();
+        let uploads = reports.into_iter().flat_map(|report| report.uploads);
+        uploads
+            .map(|part| (part.state, part.due.map(|due| due.0), part.reason))
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn sources_are_those_of_the_last_run_and_remember_how_they_went() {
+    let directory = tempdir().unwrap();
+    let store = Bench::new(directory.path()).store;
+    let both = vec![source("one", true), source("two", false)];
+    store.set_sources(both.clone()).await.unwrap();
+    let now = UnixTime(DAY_ONE);
+    let record = |name: &str, problem: &str| {
+        let (name, problem) = (name.to_owned(), problem.to_owned());
+        store.record_run(name, problem, now)
+    };
+    assert!(record("one", "").await.unwrap());
+    assert!(record("two", "unreachable").await.unwrap());
+    assert!(record("two", "timed-out").await.unwrap());
+    assert!(!record("three", "").await.unwrap());
+    store.set_sources(both).await.unwrap();
+    let sources = store.sources().await.unwrap();
+    let told: Vec<_> = sources
+        .iter()
+        .map(|s| (s.checked, s.failures, s.problem.as_str()))
+        .collect();
+    assert_eq!(told, [(Some(now), 0, ""), (None, 2, "timed-out")]);
+    assert!(record("two", "").await.unwrap());
+    let two = store.sources().await.unwrap().remove(1);
+    assert_eq!((two.failures, two.problem.as_str()), (0, ""));
+
+    let interval = Interval::of(now);
+    store.deliver("two".to_owned(), interval).await.unwrap();
+    store.set_sources(vec![source("one", true)]).await.unwrap();
+    assert_eq!(store.sources().await.unwrap().len(), 1);
+    assert!(store.delivered("two".to_owned()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_interval_is_delivered_by_a_source_until_it_is_forgotten() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let one = || "one".to_owned();
+    let intervals = [DAY_ONE, DAY_ONE + DAY].map(|at| Interval::of(UnixTime(at)));
+    for interval in intervals {
+        bench.store.deliver(one(), interval).await.unwrap();
+        bench.store.deliver(one(), interval).await.unwrap();
+    }
+    let delivered = bench.store.delivered(one()).await.unwrap();
+    assert_eq!(delivered, BTreeSet::from(intervals));
+    assert!(
+        bench
+            .store
+            .delivered("two".to_owned())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    // Kept over a restart.
+    bench.settle().await;
+    bench.store.close().await;
+    let bench = Bench::new(directory.path());
+    bench.store.forget(UnixTime(DAY_ONE + DAY));
+    let delivered = bench.store.delivered(one()).await.unwrap();
+    assert_eq!(delivered, BTreeSet::from([intervals[1]]));
+}
+
+#[tokio::test]
+async fn parts_leave_when_they_are_due_one_at_a_time() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    queued(&mut bench).await;
+    assert_eq!(bench.take("one", DAY_ONE + 1999).await, None);
+    assert_eq!(bench.take("two", DAY_ONE + 9000).await, None);
+    // Both are due by now; the second keeps its distance.
+    let first = bench.take("one", DAY_ONE + 4000).await.unwrap();
+    assert_eq!(bench.take("one", DAY_ONE + 4059).await, None);
+    let second = bench.take("one", DAY_ONE + 4060).await.unwrap();
+    assert_ne!(first, second);
+    assert!(
+        bench
+            .settle_part(first, UploadOutcome::Accepted, DAY_ONE + 4001)
+            .await
+    );
+    let refused = UploadOutcome::Refused("too large".to_owned());
+    assert!(bench.settle_part(second, refused, DAY_ONE + 4061).await);
+    assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
+    let states = bench.states().await;
+    assert_eq!(states[0], (UploadState::Accepted, None, String::new()));
+    assert_eq!(
+        states[1],
+        (UploadState::Refused, None, "too large".to_owned())
+    );
+    // What is settled stays so.
+    assert!(
+        !bench
+            .settle_part(first, UploadOutcome::Accepted, DAY_ONE + 5000)
+            .await
+    );
+}
+
+#[tokio::test]
+async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let id = queued(&mut bench).await;
+    assert!(
+        bench.store.own_reports().await.unwrap()[0]
+            .departures
+            .is_empty()
+    );
+    let part = bench.take("one", DAY_ONE + 4000).await.unwrap();
+    // Whoever took it is killed, and so are we.
+    bench.settle().await;
+    bench.store.close().await;
+    let bench = Bench::new(directory.path());
+    let report = bench.store.own_reports().await.unwrap().remove(0);
+    assert_eq!(report.departures.len(), 1);
+    assert_eq!(report.departures[0].how, "publish-one");
+    assert_eq!(report.uploads[0].state, UploadState::Sent);
+    // It is tried again, as the same part, and recorded as gone once.
+    assert_eq!(bench.store.upload_tries(part).await.unwrap(), Some(1));
+    let next = bench.take("one", DAY_ONE + 4100).await.unwrap();
+    assert_ne!(next, part);
+    assert_eq!(bench.take("one", DAY_ONE + 4899).await, None);
+    assert_eq!(bench.take("one", DAY_ONE + 4900).await, Some(part));
+    assert_eq!(bench.store.upload_tries(part).await.unwrap(), Some(2));
+    let report = bench.store.own_reports().await.unwrap().remove(0);
+    assert_eq!((report.id, report.departures.len()), (id, 1));
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_when_told() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    queued(&mut bench).await;
+    let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
+    let failed = UploadOutcome::Failed("unreachable".to_owned(), UnixTime(DAY_ONE + 2500));
+    assert!(bench.settle_part(part, failed, DAY_ONE + 2001).await);
+    assert_eq!(
+        bench.states().await[0],
+        (
+            UploadState::Sent,
+            Some(DAY_ONE + 2500),
+            "unreachable".to_owned()
+        )
+    );
+    assert_eq!(bench.take("one", DAY_ONE + 2499).await, None);
+    assert_eq!(bench.take("one", DAY_ONE + 2500).await, Some(part));
+}
+
+#[tokio::test]
+async fn a_report_is_queued_once_for_each_source_and_again_where_it_was_refused() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let id = queued(&mut bench).await;
+    assert_eq!(bench.store.parts(id).await.unwrap().len(), 2);
+    assert!(bench.store.parts(id + 1).await.unwrap().is_empty());
+    let again = |source: &str| vec![upload(1, source, DAY_ONE), upload(2, source, DAY_ONE)];
+    let now = UnixTime(DAY_ONE + 1000);
+    assert_eq!(bench.store.queue(id, again("one"), now).await.unwrap(), 0);
+    assert_eq!(bench.store.queue(id, again("two"), now).await.unwrap(), 2);
+    assert_eq!(
+        bench.store.queue(id + 1, again("two"), now).await.unwrap(),
+        0
+    );
+    let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
+    let refused = UploadOutcome::Refused(String::new());
+    assert!(bench.settle_part(part, refused, DAY_ONE + 2000).await);
+    assert_eq!(bench.store.queue(id, again("one"), now).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn urgent_parts_do_not_wait_for_each_other() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let id = queued(&mut bench).await;
+    let urgent = |key| NewUpload {
+        urgent: true,
+        ..upload(key, "two", DAY_ONE)
+    };
+    let uploads = vec![urgent(1), urgent(2)];
+    let queued = bench.store.queue(id, uploads, UnixTime(DAY_ONE)).await;
+    assert_eq!(queued.unwrap(), 2);
+    assert!(bench.take("two", DAY_ONE).await.is_some());
+    assert!(bench.take("two", DAY_ONE).await.is_some());
+    assert!(bench.take("two", DAY_ONE).await.is_none());
+}
+
+#[tokio::test]
+async fn a_deleted_report_leaves_no_more() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let id = queued(&mut bench).await;
+    let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
+    let deleted = bench
+        .store
+        .delete_report(id, UnixTime(DAY_ONE + 2100))
+        .await;
+    assert!(deleted.unwrap());
+    assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
+    // The one that left may still be settled, and stays as the record.
+    assert!(
+        bench
+            .settle_part(part, UploadOutcome::Accepted, DAY_ONE + 2200)
+            .await
+    );
+    let states = bench.states().await;
+    assert_eq!(states, [(UploadState::Accepted, None, String::new())]);
+}
+
+#[tokio::test]
+async fn a_report_that_never_left_takes_its_queue_with_it() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let id = queued(&mut bench).await;
+    assert!(
+        bench
+            .store
+            .delete_report(id, UnixTime(DAY_ONE))
+            .await
+            .unwrap()
+    );
+    assert!(bench.store.own_reports().await.unwrap().is_empty());
+    assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
+}
