@@ -257,6 +257,26 @@ pub(super) enum LiveReport {
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
+    /// Send a report to servers, where everybody can fetch it
+    ///
+    /// Its parts leave one by one, in random order over hours, so that nobody
+    /// can tell by their times that they are one person's.
+    Publish {
+        /// As the list names it
+        id: String,
+        /// One server, by its name in /etc/tcnd/sources.d [default: all that
+        /// take reports]
+        #[arg(long, value_name = "NAME")]
+        to: Option<String>,
+        /// Send all parts at once
+        #[arg(long)]
+        now: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Have others' reports fetched from all servers now
+    Check,
     /// Delete a report; what has left the machine stays where it went
     Delete {
         /// As the list names it

@@ -24,6 +24,7 @@ mod memo;
 mod output_file;
 mod own;
 mod problems;
+mod publish;
 mod question;
 mod report;
 mod status;
@@ -173,6 +174,17 @@ async fn report_on(report: LiveReport, bus: &BusChoice, json: bool) -> Result<An
         LiveReport::Export { id, file, format } => {
             own::export(client, &id, &file, format, json).await
         }
+        LiveReport::Publish { id, to, now, yes } => {
+            let to = to.as_deref();
+            let wanted = publish::Wanted {
+                id: &id,
+                to,
+                now,
+                yes,
+            };
+            publish::publish(client, wanted, json).await
+        }
+        LiveReport::Check => publish::check(client, json).await,
         LiveReport::Delete { id } => own::delete(client, &id, json).await,
         LiveReport::Import {
             files,

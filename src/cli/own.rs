@@ -19,7 +19,7 @@ use super::client::Client;
 use super::error::CliError;
 use super::memo::reading;
 use super::output_file::OutputFile;
-use super::{hex, question, symptoms, time};
+use super::{hex, publish, question, symptoms, time};
 use crate::bus::proxy::{Disclosure, OwnReport};
 use crate::protocol::{Memo, MemoType};
 
@@ -153,7 +153,7 @@ pub(super) async fn create(
     Ok(Answer::new(json, &document, |_| {
         format!(
             "Report {id} is made, and has not left this machine. To hand it out: \
-             tcnctl report export {id} FILE"
+             tcnctl report export {id} FILE, or to all: tcnctl report publish {id}"
         )
     }))
 }
@@ -193,6 +193,9 @@ struct ListedReport {
     from: u64,
     to: u64,
     departures: Vec<Departure>,
+    uploads: Vec<serde_json::Value>,
+    #[serde(skip)]
+    progress: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -227,6 +230,8 @@ impl ListedReport {
             from: report.from,
             to: report.to,
             departures: departures.map(|(at, how)| Departure { at, how }).collect(),
+            uploads: report.uploads.iter().map(publish::document).collect(),
+            progress: publish::progress(&report.uploads, &ZonedDateTime::now()),
         }
     }
 }
@@ -262,6 +267,9 @@ impl Listed {
             for departure in &report.departures {
                 let when = time::show(departure.at, &now);
                 let _ = writeln!(text, "   left the machine {when}, by {}", departure.how);
+            }
+            for line in &report.progress {
+                let _ = writeln!(text, "   {line}");
             }
             let left = !report.departures.is_empty();
             match report.deleted {

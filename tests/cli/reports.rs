@@ -150,6 +150,75 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
 }
 
 #[tokio::test]
+async fn a_report_is_published_after_it_was_asked_for() {
+    let mut it = StandIn::new(busy()).await;
+    let output = it.tcnctl(&["report", "publish", "3"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    for fact in [
+        "every server that is configured to take reports",
+        "one by one, in random order over hours",
+        "cannot be taken back",
+        "--yes",
+    ] {
+        assert!(said.contains(fact), "{fact}: {said}");
+    }
+    let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "no").await;
+    assert!(!done && said.contains("nothing was done"), "{said}");
+    assert_eq!(it.puppet.heard(), [""; 0]);
+
+    let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
+    assert!(done, "{said}");
+    assert!(
+        said.contains("2 signed reports are queued for Server one"),
+        "{said}"
+    );
+    let words = ["report", "publish", "3", "--to", "one", "--now", "--yes"];
+    let output = it.tcnctl(&words).await;
+    assert!(output.status.success(), "{output:?}");
+    let warned = text(&output.stderr);
+    assert!(warned.contains("at once"), "{warned}");
+    assert!(text(&output.stdout).contains("to leave now"), "{output:?}");
+    let heard = ["Publish 3 None false", "Publish 3 Some(\"one\") true"];
+    assert_eq!(it.puppet.heard(), heard);
+    it.puppet.refuse(Some(Refusal::NoServer));
+    let output = it.tcnctl(&["report", "publish", "3", "--yes"]).await;
+    assert!(
+        text(&output.stderr).contains("/etc/tcnd/sources.d"),
+        "{output:?}"
+    );
+}
+
+#[tokio::test]
+async fn how_far_each_part_is_can_be_seen() {
+    let it = StandIn::new(busy()).await;
+    let listed = it.text(&["report", "list"]).await;
+    let line = listed
+        .lines()
+        .find(|line| line.contains("published to one:"));
+    let line = line.unwrap_or_else(|| panic!("{listed}"));
+    for fact in [
+        "1 accepted, 1 queued, 1 refused, 1 sent",
+        "the next one 1970-01-01 01:48 or later",
+        "the server said: unreachable",
+    ] {
+        assert!(line.contains(fact), "{fact}: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_what_is_new_and_what_could_not_be_reached() {
+    let it = StandIn::new(busy()).await;
+    let said = it.text(&["report", "check"]).await;
+    assert_eq!(
+        said,
+        "12 reports are new.\n\
+         You were near somebody who made a report. See: tcnctl exposures\n\
+         Server two could not be gone through (unreachable); it is tried again by itself.\n"
+    );
+}
+
+#[tokio::test]
 async fn reports_are_imported_from_files_and_pipes() {
     let mut it = StandIn::new(busy()).await;
     let path = it.place.folder.path().join("theirs.tcn");
