@@ -32,5 +32,6 @@ pub mod exposure;
 pub mod matching;
 pub mod protocol;
 pub mod radio;
+pub mod reportd;
 pub mod run;
 pub mod store;

@@ -106,7 +106,7 @@ async fn serve(
     settings: Settings,
     log: Arc<log::Output>,
 ) -> Result<(), Fault> {
-    let directory = config::state_directory(flags.state_dir.as_deref())?;
+    let directory = config::state_directory("tcnd", flags.state_dir.as_deref())?;
     let opened = store::open(&directory)?;
     let connection = bus::connect(&flags.bus).await?;
     let bouncer = match &flags.bus {

@@ -25,13 +25,13 @@ pub const FRAGMENT_DIRECTORIES: [&str; 3] = [
 #[error("no state directory: there is no home directory; give one with --state-dir")]
 pub struct NoStateDirectory;
 
-/// The directory for keys and contacts: `flag`, else the first of
+/// The directory of what `program` keeps: `flag`, else the first of
 /// `$STATE_DIRECTORY`, else the person's own XDG state directory. It need not
 /// exist yet.
 ///
 /// # Errors
 /// If none of the three is there.
-pub fn state_directory(flag: Option<&Path>) -> Result<PathBuf, NoStateDirectory> {
+pub fn state_directory(program: &str, flag: Option<&Path>) -> Result<PathBuf, NoStateDirectory> {
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the place where the environment is read"
@@ -39,7 +39,7 @@ pub fn state_directory(flag: Option<&Path>) -> Result<PathBuf, NoStateDirectory>
     let given = std::env::var_os("STATE_DIRECTORY");
     flag.map(Path::to_owned)
         .or_else(|| given.as_ref().and_then(first_path))
-        .or_else(own_state_directory)
+        .or_else(|| own_state_directory(program))
         .ok_or(NoStateDirectory)
 }
 
@@ -93,8 +93,8 @@ fn first_path(given: &OsString) -> Option<PathBuf> {
     std::env::split_paths(given).find(|path| !path.as_os_str().is_empty())
 }
 
-fn own_state_directory() -> Option<PathBuf> {
-    let own = directories::ProjectDirs::from("", "", "tcnd")?;
+fn own_state_directory(program: &str) -> Option<PathBuf> {
+    let own = directories::ProjectDirs::from("", "", program)?;
     own.state_dir().map(Path::to_owned)
 }
 
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn the_flag_wins_and_the_first_of_several_is_taken() {
         let flag = Path::new("/somewhere");
-        assert_eq!(state_directory(Some(flag)).unwrap(), flag);
+        assert_eq!(state_directory("tcnd", Some(flag)).unwrap(), flag);
         let given = OsString::from("/var/lib/tcnd:/var/lib/other");
         assert_eq!(first_path(&given).unwrap(), Path::new("/var/lib/tcnd"));
         assert_eq!(first_path(&OsString::new()), None);

@@ -1,0 +1,104 @@
+//! What the keeper does by itself: close intervals, publish them, remove what
+//! has expired, take the inbox.
+//!
+//! It looks every ten seconds and does what there is to do. What fails is done
+//! again at the next look; nothing depends on when it is done, since whoever
+//! asks for an interval has it closed and made at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::bucket::{Bucket, BucketError};
+use super::desk::{Desk, Keeper};
+use super::inbox;
+use super::place;
+use crate::exchange::interval::Interval;
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Does the chores for ever.
+pub(super) async fn keep(
+    desk: Arc<Desk>,
+    keeper: Keeper,
+    mirror: Option<Bucket>,
+    inbox: Option<Bucket>,
+) {
+    let mut looks = interval(EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut done = None;
+    loop {
+        looks.tick().await;
+        desk.limits.forget();
+        if let Some(inbox) = &inbox
+            && let Err(fault) = inbox::take(inbox, &keeper.store).await
+        {
+            tracing::warn!(
+                fault = chain(&fault),
+                "the inbox cannot be read; it is tried again"
+            );
+        }
+        let Ok(open) = keeper.store.settle().await else {
+            continue;
+        };
+        if done == Some(open) {
+            continue;
+        }
+        match publish(&keeper, mirror.as_ref(), open).await {
+            Ok(()) => {
+                done = Some(open);
+                desk.metrics.published(open.previous().number());
+            }
+            Err(fault) => {
+                tracing::warn!(
+                    fault = chain(&fault),
+                    "intervals cannot be published; it is tried again"
+                );
+            }
+        }
+    }
+}
+
+/// Publishes every interval before `open` that is not published yet, in the own
+/// folder and in the mirror, and removes what is older than is kept.
+///
+/// # Errors
+/// What could not be published or removed. What was done stays done.
+pub(super) async fn publish(
+    keeper: &Keeper,
+    mirror: Option<&Bucket>,
+    open: Interval,
+) -> Result<(), BucketError> {
+    let oldest = place::oldest(open);
+    keeper.shelf.forget_before(oldest);
+    for bucket in [Some(keeper.shelf.bucket()), mirror].into_iter().flatten() {
+        let published = bucket.published().await?;
+        let mut next = oldest;
+        while next < open {
+            if !published.whole.contains(&next) {
+                // Making it puts it into the own folder.
+                let edition = keeper.shelf.past(next).await?;
+                if mirror.is_some_and(|mirror| std::ptr::eq(mirror, bucket)) {
+                    bucket.publish(next, &edition).await?;
+                }
+            }
+            next = next.next();
+        }
+        bucket.remove_before(oldest, &published).await?;
+    }
+    Ok(())
+}
+
+/// A fault with its causes, which is what whoever runs the server needs.
+pub(super) fn chain(fault: &dyn std::error::Error) -> String {
+    let mut text = fault.to_string();
+    let mut cause = fault.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}

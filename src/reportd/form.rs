@@ -1,0 +1,149 @@
+//! The forms an interval is served in, and which one a reader wants.
+//!
+//! | form | is | media type |
+//! |---|---|---|
+//! | JSON | an array of padded base64 strings, as CoEpi's servers answer | `application/json` |
+//! | TCN | signed reports one after another | `application/octet-stream` |
+//!
+//! JSON is also kept as gzip and zstd, since base64 has a quarter to spare. The
+//! stream is keys and signatures and has nothing to spare, so it is sent as it
+//! is. Headers are read by RFC 9110, 12.5; what cannot be read says nothing.
+
+/// One representation of an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// The array.
+    Json,
+    /// The array in gzip.
+    JsonGzip,
+    /// The array in zstd.
+    JsonZstd,
+    /// The stream.
+    Tcn,
+}
+
+impl Form {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [Self::Json, Self::JsonGzip, Self::JsonZstd, Self::Tcn];
+
+    /// What the name of its file ends with, after the interval's number.
+    pub(super) const fn suffix(self) -> &'static str {
+        match self {
+            Self::Json => ".json",
+            Self::JsonGzip => ".json.gz",
+            Self::JsonZstd => ".json.zst",
+            Self::Tcn => ".tcn",
+        }
+    }
+
+    /// Its Content-Type.
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json | Self::JsonGzip | Self::JsonZstd => "application/json",
+            Self::Tcn => "application/octet-stream",
+        }
+    }
+
+    /// Its Content-Encoding, if it has one.
+    pub(super) const fn encoding(self) -> Option<&'static str> {
+        match self {
+            Self::Json | Self::Tcn => None,
+            Self::JsonGzip => Some("gzip"),
+            Self::JsonZstd => Some("zstd"),
+        }
+    }
+
+    /// JSON in the encoding that this Accept-Encoding likes best; zstd before
+    /// gzip, and either before neither, where it likes them alike.
+    pub(super) fn json(accept_encoding: &str) -> Self {
+        let weight = |name| weight(accept_encoding, name, &["*"]);
+        let (zstd, gzip) = (weight("zstd"), weight("gzip"));
+        // Plain is acceptable unless it is ruled out (RFC 9110, 12.5.3).
+        if zstd > 0 && zstd >= gzip {
+            Self::JsonZstd
+        } else if gzip > 0 {
+            Self::JsonGzip
+        } else {
+            Self::Json
+        }
+    }
+
+    /// Whether this Accept likes the stream better than JSON.
+    pub(super) fn stream_is_wanted(accept: &str) -> bool {
+        let wildcards = ["application/*", "*/*"];
+        weight(accept, "application/octet-stream", &wildcards)
+            > weight(accept, "application/json", &wildcards)
+    }
+}
+
+/// The weight of `name` in a list such as `gzip;q=0.5, *`, in thousandths;
+/// where it is not named, that of the first of `wildcards` that is.
+fn weight(list: &str, name: &str, wildcards: &[&str]) -> u16 {
+    let named = |wanted: &str| {
+        let mut members = list.split(',').map(|member| member.split(';'));
+        members.find_map(|mut parts| {
+            let is_it = parts.next()?.trim().eq_ignore_ascii_case(wanted);
+            is_it.then(|| parts.find_map(quality).unwrap_or(1000))
+        })
+    };
+    named(name)
+        .or_else(|| wildcards.iter().find_map(|wildcard| named(wildcard)))
+        .unwrap_or(0)
+}
+
+/// `q=0.25` is 250.
+fn quality(parameter: &str) -> Option<u16> {
+    let (name, value) = parameter.split_once('=')?;
+    if !name.trim().eq_ignore_ascii_case("q") {
+        return None;
+    }
+    let (whole, fraction) = value.trim().split_once('.').unwrap_or((value.trim(), ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(0);
+    }
+    let thousandths: u16 = format!("{fraction:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(thousandths),
+        "1" => Some(1000),
+        _ => Some(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoding_liked_best_is_chosen() {
+        for (header, form) in [
+            ("", Form::Json),
+            ("gzip", Form::JsonGzip),
+            ("gzip, deflate, br, zstd", Form::JsonZstd),
+            ("GZIP;q=0.5", Form::JsonGzip),
+            ("zstd;q=0.2, gzip;q=0.9", Form::JsonGzip),
+            ("zstd;q=0, gzip;q=0.000", Form::Json),
+            ("*", Form::JsonZstd),
+            ("zstd;q=0, *", Form::JsonGzip),
+            ("identity", Form::Json),
+            ("gzip;q=nonsense", Form::Json),
+            ("gzip;level=9;q=1.000", Form::JsonGzip),
+        ] {
+            assert_eq!(Form::json(header), form, "{header}");
+        }
+    }
+
+    #[test]
+    fn the_stream_is_for_those_who_ask_for_it() {
+        for (header, wanted) in [
+            ("", false),
+            ("*/*", false),
+            ("application/json", false),
+            ("application/octet-stream", true),
+            ("application/octet-stream;q=0.5, application/json", false),
+            ("application/octet-stream, */*;q=0.1", true),
+            ("text/html", false),
+        ] {
+            assert_eq!(Form::stream_is_wanted(header), wanted, "{header}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Uploads past one machine: front ends leave them in a bucket, the keeper
+//! takes them from there.
+//!
+//! A front end keeps nothing: it judges an upload, leaves it in the bucket and
+//! answers when it is there. So there may be any number of them, and each may
+//! die at any time. The keeper takes what it finds through its own store, which
+//! knows what it has and says which interval is open, and removes an object once
+//! its reports are durable. If it dies between the two it takes the object again
+//! and finds all of it known. While it is away, uploads wait in the bucket.
+//!
+//! What comes while one object is written goes into the next, so a slow bucket
+//! makes large objects rather than long queues.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use rand::rngs::SysRng;
+use rand_core::{Rng as _, UnwrapErr};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+use super::admission::{self, Admitted};
+use super::bucket::{Bucket, BucketError};
+use super::store::{Store, Stored, Unavailable};
+use crate::protocol::{SignedReport, wire};
+
+/// Uploads that may wait.
+const DEPTH: usize = 4096;
+
+/// Uploads in one object.
+const BATCH: usize = 1024;
+
+/// Bytes of the largest object that is taken.
+const LARGEST: u64 = (BATCH * SignedReport::MAX_LEN) as u64;
+
+/// Objects taken in one go.
+const OBJECTS: usize = 1000;
+
+type Left = (Admitted, oneshot::Sender<Result<Stored, Unavailable>>);
+
+/// The way into the inbox.
+#[derive(Clone)]
+pub(super) struct Inbox {
+    work: mpsc::Sender<Left>,
+    failing: Arc<AtomicBool>,
+}
+
+impl Inbox {
+    /// The inbox in this bucket. Its task ends with the last clone.
+    pub(super) fn new(bucket: Bucket) -> Self {
+        let (work, uploads) = mpsc::channel(DEPTH);
+        let failing = Arc::new(AtomicBool::new(false));
+        tokio::spawn(deliver(bucket, uploads, Arc::clone(&failing)));
+        Self { work, failing }
+    }
+
+    /// Leaves a report. Whether the keeper knows it already is not known here.
+    ///
+    /// # Errors
+    /// If it is not in the bucket.
+    pub(super) async fn leave(&self, report: Admitted) -> Result<Stored, Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        self.work
+            .try_send((report, answer))
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Unavailable::Busy,
+                TrySendError::Closed(_) => Unavailable::Stopping,
+            })?;
+        answered.await.unwrap_or(Err(Unavailable::Stopping))
+    }
+
+    /// Whether the last object could not be left.
+    pub(super) fn trouble(&self) -> Option<Unavailable> {
+        let failing = self.failing.load(Ordering::Relaxed);
+        failing.then_some(Unavailable::Failing)
+    }
+}
+
+async fn deliver(bucket: Bucket, mut uploads: mpsc::Receiver<Left>, failing: Arc<AtomicBool>) {
+    let mut batch = Vec::new();
+    while uploads.recv_many(&mut batch, BATCH).await > 0 {
+        // Chance says the name and the order, so neither tells who came when.
+        batch.sort_unstable_by_key(|(report, _)| report.digest);
+        let object: Vec<u8> = batch
+            .iter()
+            .flat_map(|(report, _)| report.bytes.iter().copied())
+            .collect();
+        let left = bucket.leave(&name(), object.into()).await;
+        failing.store(left.is_err(), Ordering::Relaxed);
+        if let Err(fault) = &left {
+            tracing::error!(%fault, "uploads cannot be left in the inbox; they are refused until they can");
+        }
+        let outcome = left.map_or(Err(Unavailable::Failing), |()| Ok(Stored::New));
+        for (_, sender) in batch.drain(..) {
+            // Whoever has gone has its report left all the same.
+            let _ = sender.send(outcome);
+        }
+    }
+}
+
+fn name() -> String {
+    let mut chance = UnwrapErr(SysRng);
+    format!("{:016x}{:016x}", chance.next_u64(), chance.next_u64())
+}
+
+/// What was taken from an inbox.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// Reports that are in the store now.
+    pub reports: usize,
+    /// Items that are no reports; only a stranger leaves such.
+    pub refused: usize,
+}
+
+/// Takes what lies in the inbox into the store, as far as it can be stored.
+///
+/// # Errors
+/// If the bucket does not answer; what was taken stays taken.
+pub(super) async fn take(bucket: &Bucket, store: &Store) -> Result<Taken, BucketError> {
+    let mut taken = Taken::default();
+    for name in bucket.inbox(OBJECTS).await? {
+        let Some(object) = bucket.take(&name, LARGEST).await? else {
+            tracing::warn!(
+                "an object in the inbox is larger than a front end leaves; it is left there"
+            );
+            continue;
+        };
+        let Ok(more) = store_all(&object, store).await else {
+            // The store says why; the object waits.
+            return Ok(taken);
+        };
+        bucket.remove(&name).await?;
+        taken.reports += more.reports;
+        taken.refused += more.refused;
+    }
+    if taken.refused > 0 {
+        tracing::warn!(items = taken.refused, "the inbox held what is no report");
+    }
+    Ok(taken)
+}
+
+async fn store_all(object: &Bytes, store: &Store) -> Result<Taken, Unavailable> {
+    let mut taken = Taken::default();
+    let mut answers = Vec::new();
+    let mut rest: &[u8] = object;
+    while !rest.is_empty() {
+        let Ok((_, next)) = wire::parse_first(rest) else {
+            taken.refused += 1;
+            break;
+        };
+        let (report, _) = rest.split_at(rest.len() - next.len());
+        match admission::judge(report.to_vec()) {
+            Ok(report) => answers.push(store.store(report)),
+            Err(_) => taken.refused += 1,
+        }
+        rest = next;
+    }
+    for stored in futures::future::join_all(answers).await {
+        stored?;
+        taken.reports += 1;
+    }
+    Ok(taken)
+}

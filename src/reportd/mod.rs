@@ -1,0 +1,50 @@
+//! The report server: takes reports, and serves them by the interval they came
+//! in.
+//!
+//! ```text
+//!   POST ──▶ limits ──▶ admission ──▶ store ──▶ shelf ──▶ GET
+//!                           │           ▲         │
+//!                 (front) inbox ──▶ (keeper)   bucket ──▶ CDN
+//! ```
+//!
+//! It speaks CoEpi's API, version 4 (`api`, `question`), and serves each
+//! interval that is over as a file that never changes (`edition`, `form`,
+//! `answer`). Three things hold it together. The `store` alone says when an
+//! interval is over, and an answer that says so waits for it. An upload is
+//! answered when it is durable, never before. And order says nothing: reports
+//! are served and stored in the order of random numbers.
+//!
+//! Nothing of a request is ever logged: no body, no query, no address. The
+//! reports are public; who sent them is nobody's business.
+//!
+//! Sources: coepi-backend-aws 6588865 for the API, RFC 9110 and 9111 for HTTP.
+
+mod admission;
+mod answer;
+mod api;
+mod bucket;
+mod chores;
+mod clock;
+mod desk;
+mod edition;
+mod flags;
+mod form;
+mod inbox;
+mod limits;
+mod metrics;
+mod place;
+mod question;
+mod server;
+mod settings;
+mod shelf;
+mod start;
+mod store;
+
+pub use api::UPLOADS;
+pub use bucket::BucketError;
+pub use clock::{Clock, SystemClock};
+pub use edition::EditionError;
+pub use flags::Flags;
+pub use settings::{Place, Role, Settings, SettingsError};
+pub use start::{Fault, Server, main};
+pub use store::OpenError;

@@ -1,0 +1,17 @@
+//! The report server from outside: over HTTP on loopback, with a clock that the
+//! test sets.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on may panic, helpers included"
+)]
+
+mod boundary;
+mod coepi;
+mod conditional;
+mod contract;
+mod durable;
+mod intake;
+mod limits;
+mod past_one_machine;
+mod rig;
+mod silence;
