@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::fragment::Key;
-use super::{NotADuration, NotAnAddress, spell_duration};
+use super::{NotADuration, NotAnAddress, SourceFlaw, spell_duration};
 
 /// A configuration nothing is started from: one fault at least, in the order
 /// the files are applied and by line in each.
@@ -109,6 +109,9 @@ pub enum Flaw {
         /// `report_key_life`.
         life: std::time::Duration,
     },
+    /// In the registry of sources.
+    #[error(transparent)]
+    Source(#[from] SourceFlaw),
 }
 
 impl ConfigError {

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
+use super::document::{Document, kind_of};
 use super::{AdapterAddress, Fault, Flaw, Mode, parse_duration};
 
 /// What can be configured, in the order of the shipped file.
@@ -122,28 +123,14 @@ impl fmt::Display for Key {
 impl Fragment {
     /// What `text` sets; what is wrong with it is added to `faults`.
     pub(super) fn parse(file: &Path, text: &str, faults: &mut Vec<Fault>) -> Self {
-        let (document, errors) = DeTable::parse_recoverable(text);
-        let mut broken: Vec<Fault> = errors
-            .into_iter()
-            .map(|error| {
-                let at = error.span().map_or(0, |span| span.start);
-                Fault::at(file, line_of(text, at), Flaw::Syntax(error))
-            })
-            .collect();
-        // The parser's further complaints about a line follow from its first.
-        broken.dedup_by_key(|fault| fault.line());
+        let document = Document::parse(file, text);
         let mut fragment = Self::default();
-        for (name, value) in document.get_ref() {
-            let line = line_of(text, name.span().start);
-            // What the parser made of a broken line is its guess, not a setting.
-            if broken.iter().any(|fault| fault.line() == Some(line)) {
-                continue;
-            }
-            if let Err(flaw) = fragment.take(name.get_ref(), value, file, line) {
+        for (name, value, line) in document.entries() {
+            if let Err(flaw) = fragment.take(name, value, file, line) {
                 faults.push(Fault::at(file, line, flaw));
             }
         }
-        faults.extend(broken);
+        faults.extend(document.into_faults());
         fragment
     }
 
@@ -217,11 +204,6 @@ impl<T> Set<T> {
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    1 + before.filter(|byte| **byte == b'\n').count()
-}
-
 fn boolean(key: Key, value: &DeValue<'_>) -> Result<bool, Flaw> {
     value
         .as_bool()
@@ -253,15 +235,7 @@ fn mode(key: Key, value: &DeValue<'_>) -> Result<Mode, Flaw> {
 }
 
 fn wrong_type(key: Key, expected: &'static str, value: &DeValue<'_>) -> Flaw {
-    let found = match value {
-        DeValue::String(_) => "a string",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    };
+    let found = kind_of(value);
     Flaw::WrongType {
         key,
         expected,

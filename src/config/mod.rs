@@ -12,19 +12,24 @@
 //! range, and a faulty configuration is refused whole, with every fault named
 //! by file and line.
 
+mod document;
 mod duration;
 mod error;
 mod fragment;
 mod paths;
 mod settings;
+mod sources;
 
 use std::path::{Path, PathBuf};
 
 pub use duration::{NotADuration, parse_duration, spell_duration};
 pub use error::{ConfigError, Fault, Flaw};
 pub use fragment::Key;
-pub use paths::{FRAGMENT_DIRECTORIES, NoStateDirectory, runtime_directory, state_directory};
+pub use paths::{
+    FRAGMENT_DIRECTORIES, NoStateDirectory, SOURCE_DIRECTORIES, runtime_directory, state_directory,
+};
 pub use settings::{AdapterAddress, Mode, NotAnAddress, Settings};
+pub use sources::{MOST_SOURCES, SourceFlaw, SourceKey, load_sources};
 
 use fragment::Fragment;
 

@@ -20,6 +20,13 @@ pub const FRAGMENT_DIRECTORIES: [&str; 3] = [
     "/run/tcnd/config.d",
 ];
 
+/// Where sources of reports are looked for, in the same way.
+pub const SOURCE_DIRECTORIES: [&str; 3] = [
+    "/usr/lib/tcnd/sources.d",
+    "/etc/tcnd/sources.d",
+    "/run/tcnd/sources.d",
+];
+
 /// There is no place to keep anything.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("no state directory: there is no home directory; give one with --state-dir")]

@@ -61,7 +61,7 @@ pub(super) fn start() -> Arc<Output> {
 }
 
 /// Prints a fault that ends the process, with all its causes.
-pub(super) fn fault(fault: &super::Fault) {
+pub(super) fn fault(fault: &dyn Error) {
     let mut text = fault.to_string();
     let mut cause = fault.source();
     while let Some(source) = cause {

@@ -35,7 +35,14 @@ const PLAN: [Room; 14] = [
     (
         "exchange",
         &["protocol", "engine"],
-        &["base64", "rand_core", "serde", "serde_json", "thiserror"],
+        &[
+            "base64",
+            "rand_core",
+            "serde",
+            "serde_json",
+            "thiserror",
+            "url",
+        ],
     ),
     (
         "radio",
@@ -66,7 +73,7 @@ const PLAN: [Room; 14] = [
     ),
     (
         "config",
-        &["engine"],
+        &["engine", "exchange", "protocol"],
         &[
             "serde",
             "toml",

@@ -1,0 +1,510 @@
+//! The registry of sources: which servers, mirrors and folders, and what each
+//! may do.
+//!
+//! ```toml
+//! [[source]]
+//! name = "example"
+//! kind = "coepi-v4"
+//! url = "https://reports.example.org/v4/tcnreport/0.4.0"
+//!
+//! [[memo_type]]
+//! number = 77
+//! name = "example-v1"
+//! ```
+//!
+//! Files are found as the fragments of tcnd are, in `sources.d`. They are not
+//! laid over each other but add up: a name that comes twice is a fault, for two
+//! files that mean different things by it would share one ledger. As with
+//! settings, nothing is guessed, and every fault is named at once.
+
+mod error;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+pub use error::{SourceFlaw, SourceKey};
+
+use self::table::Table;
+use super::document::Document;
+use super::paths::{self, SOURCE_DIRECTORIES};
+use super::{ConfigError, Fault, Flaw, parse_duration};
+use crate::exchange::source::{Limits, MemoTypes, Place, ServerUrl, Source, SourceName};
+use crate::protocol::MemoType;
+
+/// Sources that can be configured.
+pub const MOST_SOURCES: usize = 32;
+
+/// Longest label, in bytes; tcnd keeps it with every exposure.
+const LONGEST_LABEL: usize = 256;
+
+/// The sources of these files or, if there are none, of the registry of the
+/// system.
+///
+/// # Errors
+/// Every fault in any of them. No source comes of a registry with a fault.
+pub fn load_sources(explicit: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
+    let files = if explicit.is_empty() {
+        let directories = SOURCE_DIRECTORIES.iter().map(Path::new);
+        paths::fragments(directories).map_err(|fault| ConfigError::new(vec![fault]))?
+    } else {
+        explicit.to_vec()
+    };
+    let mut registry = Registry::default();
+    for file in &files {
+        match std::fs::read_to_string(file) {
+            Ok(text) => registry.read(file, &text),
+            Err(source) => registry
+                .faults
+                .push(Fault::in_file(file, Flaw::Unreadable(source))),
+        }
+    }
+    registry.finish(&files)
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Registry {
+    sources: Vec<Source>,
+    /// Types that a file names, beside those of the specification.
+    types: Vec<(String, MemoType)>,
+    faults: Vec<Fault>,
+}
+
+impl Registry {
+    fn read(&mut self, file: &Path, text: &str) {
+        let document = Document::parse(file, text);
+        let mut tables = Vec::new();
+        for (name, value, line) in document.entries() {
+            let known = SourceKey::TOP.into_iter().find(|key| key.name() == name);
+            match (known, value.get_ref()) {
+                (Some(key), DeValue::Array(list)) => {
+                    tables.extend(list.iter().map(|entry| (key, entry)));
+                }
+                (Some(key), _) => self.fault(file, line, SourceFlaw::NotATable(key)),
+                (None, _) => self.fault(file, line, SourceFlaw::unknown(name, &SourceKey::TOP)),
+            }
+        }
+        // Names of types first: a source may use one that stands below it.
+        tables.sort_by_key(|(key, _)| *key == SourceKey::Source);
+        for (key, entry) in tables {
+            self.entry(file, &document, key, entry);
+        }
+        self.faults.extend(document.into_faults());
+    }
+
+    fn entry<'a>(
+        &mut self,
+        file: &Path,
+        document: &Document<'a>,
+        key: SourceKey,
+        entry: &Spanned<DeValue<'a>>,
+    ) {
+        let line = document.line(entry.span().start);
+        let DeValue::Table(fields) = entry.get_ref() else {
+            return self.fault(file, line, SourceFlaw::NotATable(key));
+        };
+        let found = if key == SourceKey::Source {
+            let mut table = Table::new(document, fields, line, &SourceKey::OF_SOURCE);
+            if let Some(source) = source(&mut table, &self.types) {
+                self.add(source, &mut table);
+            }
+            table.into_faults()
+        } else {
+            let mut table = Table::new(document, fields, line, &SourceKey::OF_MEMO_TYPE);
+            if let Some((name, kind)) = memo_type(&mut table) {
+                if named(&name, &self.types).is_some() {
+                    table.fault(SourceKey::Name, SourceFlaw::Twice(name));
+                } else {
+                    self.types.push((name, kind));
+                }
+            }
+            table.into_faults()
+        };
+        for (line, flaw) in found {
+            self.fault(file, line, flaw);
+        }
+    }
+
+    fn add(&mut self, source: Source, table: &mut Table<'_, '_>) {
+        if self.sources.iter().any(|other| other.name == source.name) {
+            let flaw = SourceFlaw::Twice(source.name.to_string());
+            table.fault(SourceKey::Name, flaw);
+        } else if self.sources.len() == MOST_SOURCES {
+            let flaw = SourceFlaw::TooMany { most: MOST_SOURCES };
+            table.fault(SourceKey::Name, flaw);
+        } else {
+            self.sources.push(source);
+        }
+    }
+
+    fn fault(&mut self, file: &Path, line: usize, flaw: SourceFlaw) {
+        self.faults.push(Fault::at(file, line, flaw.into()));
+    }
+
+    fn finish(mut self, files: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
+        if self.faults.is_empty() {
+            return Ok(self.sources);
+        }
+        let position = |fault: &Fault| files.iter().position(|file| file == fault.file());
+        self.faults
+            .sort_by_key(|fault| (position(fault), fault.line()));
+        Err(ConfigError::new(self.faults))
+    }
+}
+
+/// One `[[source]]`; `None` after a fault.
+fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> Option<Source> {
+    table.require(SourceKey::Name);
+    table.require(SourceKey::Kind);
+    let name = table.text(SourceKey::Name).and_then(|text| {
+        let name = text.parse::<SourceName>().map_err(SourceFlaw::Name);
+        table.check(SourceKey::Name, name)
+    });
+    let place = place(table);
+    let publish = table.boolean(SourceKey::Publish).unwrap_or(false);
+    if publish && matches!(place, Some(Place::Mirror(_))) {
+        table.fault(SourceKey::Publish, SourceFlaw::MirrorTakesNothing);
+    }
+    let label = table.text(SourceKey::Label);
+    if label.is_some_and(|label| !is_line(label, LONGEST_LABEL)) {
+        table.fault(SourceKey::Label, SourceFlaw::Label);
+    }
+    let memo_types = memo_types(table, types);
+    let limits = limits(table);
+    let (name, place) = (name?, place?);
+    table.is_sound().then(|| Source {
+        label: label.unwrap_or(name.as_str()).to_owned(),
+        name,
+        place,
+        memo_types,
+        publish,
+        limits,
+    })
+}
+
+/// Whether a text can be shown on one line.
+fn is_line(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && !text.contains(char::is_control)
+}
+
+fn place(table: &mut Table<'_, '_>) -> Option<Place> {
+    let kind = table.text(SourceKey::Kind)?;
+    let server: Option<fn(ServerUrl) -> Place> = match kind {
+        "coepi-v4" => Some(Place::CoepiV4),
+        "mirror" => Some(Place::Mirror),
+        "folder" => None,
+        _ => {
+            table.fault(SourceKey::Kind, SourceFlaw::Kind(kind.to_owned()));
+            return None;
+        }
+    };
+    let (wanted, others) = match server {
+        Some(_) => (SourceKey::Url, [SourceKey::Path].as_slice()),
+        None => (
+            SourceKey::Path,
+            [SourceKey::Url, SourceKey::AllowHttp].as_slice(),
+        ),
+    };
+    for key in others
+        .iter()
+        .copied()
+        .filter(|key| table.has(*key))
+        .collect::<Vec<_>>()
+    {
+        let kind = kind.to_owned();
+        table.fault(key, SourceFlaw::NotForKind { key, kind });
+    }
+    table.require(wanted);
+    let text = table.text(wanted)?;
+    let Some(server) = server else {
+        let path = PathBuf::from(text);
+        let absolute = path.is_absolute().then_some(path);
+        let path = table.check(wanted, absolute.ok_or(SourceFlaw::RelativePath))?;
+        return Some(Place::Folder(path));
+    };
+    let allow_http = table.boolean(SourceKey::AllowHttp).unwrap_or(false);
+    let url = ServerUrl::new(text, allow_http).map_err(SourceFlaw::Url);
+    table.check(wanted, url).map(server)
+}
+
+fn memo_types(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> MemoTypes {
+    let Some(list) = table.list(SourceKey::MemoTypes) else {
+        return MemoTypes::ALL;
+    };
+    let mut wanted = MemoTypes::NONE;
+    for value in list {
+        let kind = match value.get_ref() {
+            DeValue::String(name) => named(name, types),
+            DeValue::Integer(number) => u8::from_str_radix(number.as_str(), number.radix())
+                .ok()
+                .map(MemoType::new),
+            _ => None,
+        };
+        match kind {
+            Some(kind) => wanted = wanted.with(kind),
+            None => table.fault(SourceKey::MemoTypes, SourceFlaw::NoSuchType),
+        }
+    }
+    wanted
+}
+
+/// The type of this name: of the specification's registry, or of our own.
+fn named(name: &str, types: &[(String, MemoType)]) -> Option<MemoType> {
+    let registered = (0..=u8::MAX)
+        .map(MemoType::new)
+        .find(|kind| kind.name() == Some(name));
+    let own = || {
+        types
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, kind)| *kind)
+    };
+    registered.or_else(own)
+}
+
+fn limits(table: &mut Table<'_, '_>) -> Limits {
+    let default = Limits::default();
+    let timeout = table.text(SourceKey::Timeout).and_then(|text| {
+        let duration = parse_duration(text).ok();
+        let in_range = duration.filter(|duration| (1..=600).contains(&duration.as_secs()));
+        table.check(SourceKey::Timeout, in_range.ok_or(SourceFlaw::Timeout))
+    });
+    // The least holds the longest report, the most what tcnd gives any source.
+    let budget = table.number(SourceKey::Budget, 65_535..=default.budget);
+    let max_bytes = table.number(SourceKey::MaxBytes, 1024..=1 << 30);
+    Limits {
+        budget: budget.unwrap_or(default.budget),
+        max_bytes: max_bytes.unwrap_or(default.max_bytes),
+        timeout: timeout.unwrap_or(default.timeout),
+    }
+}
+
+/// One `[[memo_type]]`; `None` after a fault.
+fn memo_type(table: &mut Table<'_, '_>) -> Option<(String, MemoType)> {
+    table.require(SourceKey::Name);
+    table.require(SourceKey::Number);
+    let name = table.text(SourceKey::Name);
+    if name.is_some_and(|name| !is_line(name, SourceName::LONGEST)) {
+        table.fault(SourceKey::Name, SourceFlaw::TypeName);
+    }
+    let number = table.number(SourceKey::Number, 0..=255)?;
+    let kind = MemoType::new(u8::try_from(number).ok()?);
+    if let Some(theirs) = kind.name() {
+        table.fault(SourceKey::Number, SourceFlaw::Registered(theirs));
+    }
+    let name = name?.to_owned();
+    table.is_sound().then_some((name, kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SHIPPED: &str = include_str!("../../packaging/sources.d/example.toml.disabled");
+
+    const LEAST: &str =
+        "[[source]]\nname = \"a\"\nkind = \"mirror\"\nurl = \"https://a.example.org\"\n";
+
+    const FAULTS: &[(&str, &str)] = &[
+        (
+            "\n[[sorce]]",
+            "F:2: unknown key \"sorce\"; did you mean \"source\"?",
+        ),
+        (
+            "x = 1",
+            "F:1: unknown key \"x\"; known keys: source, memo_type",
+        ),
+        (
+            "source = 1",
+            "F:1: source: write it as [[source]], with its keys below",
+        ),
+        (
+            "[[source]]\nkind = \"folder\"\npath = \"/a\"",
+            "F:1: name is missing",
+        ),
+        ("[[source]]\nname = \"a\"", "F:1: kind is missing"),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"coepi-v4\"",
+            "F:1: url is missing",
+        ),
+        (
+            "[[source]]\nname = \"A\"\nkind = \"folder\"\npath = \"/a\"",
+            "F:2: name: use 1 to 64 of a-z, 0-9 and -, the first one no -",
+        ),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"ftp\"",
+            "F:3: kind: unknown kind \"ftp\"; use \"coepi-v4\", \"mirror\" or \"folder\"",
+        ),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"folder\"\npath = \"a\"",
+            "F:4: path: write it from the root, like \"/media/reports\"",
+        ),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"folder\"\npath = \"/a\"\nurl = \"https://a.example.org\"",
+            "F:5: url: a source of kind \"folder\" has none; take it away",
+        ),
+        (
+            "[[source]]\nname = \"a\"\nkind = \"mirror\"\nurl = \"http://a.example.org\"",
+            "F:4: url: whoever is on the way can read and change what http carries; use https, or say allow_http = true",
+        ),
+        (
+            "[[memo_type]]\nname = \"x\"\nnumber = 0",
+            "F:3: number: the specification calls this type \"CoEpi v1\"; use that name",
+        ),
+        (
+            "[[memo_type]]\nname = \"x\"\nnumber = 256",
+            "F:3: number: out of range; allowed: 0 to 255",
+        ),
+    ];
+
+    /// Lines below [`LEAST`], and what is wrong with them.
+    const FAULTS_OF_A_MIRROR: &[(&str, &str)] = &[
+        (
+            "publsh = true",
+            "F:5: unknown key \"publsh\"; did you mean \"publish\"?",
+        ),
+        (
+            "publish = true",
+            "F:5: publish: a mirror takes no reports; use the server it mirrors, kind \"coepi-v4\"",
+        ),
+        (
+            "publish = 1",
+            "F:5: publish: expected true or false, found an integer",
+        ),
+        ("label = \"\"", "F:5: label: use 1 to 256 bytes on one line"),
+        (
+            "budget = 1",
+            "F:5: budget: out of range; allowed: 65535 to 500000000",
+        ),
+        (
+            "max_bytes = -1",
+            "F:5: max_bytes: out of range; allowed: 1024 to 1073741824",
+        ),
+        (
+            "timeout = \"11min\"",
+            "F:5: timeout: write a duration from \"1s\" to \"10min\"",
+        ),
+        (
+            "memo_types = [\"CoEpi\"]",
+            "F:5: memo_types: no such type; use a number from 0 to 255, a registered name like \"CoEpi v1\", or one that [[memo_type]] gives",
+        ),
+        (
+            "memo_types = 1",
+            "F:5: memo_types: expected a list, found an integer",
+        ),
+        (
+            "budget = ",
+            "F:5: string values must be quoted, expected literal string",
+        ),
+        (
+            LEAST,
+            "F:6: name: there is another \"a\" already; give this one a name of its own",
+        ),
+    ];
+
+    fn read(text: &str) -> Result<Vec<Source>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        load_sources(&[file.path().to_owned()]).map_err(|error| {
+            error
+                .to_string()
+                .replace(file.path().to_str().unwrap(), "F")
+        })
+    }
+
+    #[test]
+    fn nothing_configured_means_no_source() {
+        assert_eq!(read("").unwrap(), []);
+    }
+
+    #[test]
+    fn a_source_needs_a_name_and_a_place() {
+        let sources = read(LEAST).unwrap();
+        let [source] = sources.as_slice() else {
+            panic!("{sources:?}");
+        };
+        assert_eq!((source.name.as_str(), source.label.as_str()), ("a", "a"));
+        assert_eq!(source.memo_types, MemoTypes::ALL);
+        assert!(!source.publish);
+        assert_eq!(source.limits, Limits::default());
+    }
+
+    #[test]
+    fn the_shipped_example_is_in_order_and_names_every_key() {
+        let sources = read(SHIPPED).unwrap();
+        let names: Vec<_> = sources.iter().map(|source| source.name.as_str()).collect();
+        assert_eq!(names, ["example", "example-mirror", "stick"]);
+        let own = MemoTypes::NONE
+            .with(MemoType::COEPI_V1)
+            .with(MemoType::new(77));
+        assert_eq!(sources[0].memo_types, own);
+        assert!(sources[0].publish && !sources[1].publish && sources[2].publish);
+        assert_eq!(sources[0].limits, Limits::default());
+        assert_eq!(sources[2].place, Place::Folder("/media/reports".into()));
+        for key in SourceKey::OF_SOURCE.iter().chain(&SourceKey::OF_MEMO_TYPE) {
+            assert!(SHIPPED.contains(&format!("\n{key} = ")), "{key}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_taken_over() {
+        let sources = read(
+            "[[source]]\nname = \"a\"\nkind = \"coepi-v4\"\nurl = \"http://a.example.org/v4\"\n\
+             allow_http = true\nlabel = \"A\"\nmemo_types = [2, \"mine\"]\npublish = true\n\
+             budget = 1_000_000\nmax_bytes = 0x10000\ntimeout = \"2min\"\n\
+             [[memo_type]]\nnumber = 9\nname = \"mine\"\n",
+        )
+        .unwrap();
+        let url = ServerUrl::new("http://a.example.org/v4", true).unwrap();
+        let expected = Source {
+            name: "a".parse().unwrap(),
+            place: Place::CoepiV4(url),
+            label: "A".to_owned(),
+            memo_types: MemoTypes::NONE
+                .with(MemoType::ITO_V1)
+                .with(MemoType::new(9)),
+            publish: true,
+            limits: Limits {
+                budget: 1_000_000,
+                max_bytes: 65_536,
+                timeout: Duration::from_secs(120),
+            },
+        };
+        assert_eq!(sources, [expected]);
+    }
+
+    #[test]
+    fn each_fault_is_named_by_line_and_cure() {
+        for (text, expected) in FAULTS {
+            assert_eq!(read(text).unwrap_err(), *expected, "{text}");
+        }
+        for (lines, expected) in FAULTS_OF_A_MIRROR {
+            assert_eq!(read(&format!("{LEAST}{lines}")).unwrap_err(), *expected);
+        }
+    }
+
+    #[test]
+    fn all_faults_come_at_once_in_order_of_line() {
+        let faults =
+            read("[[source]]\nnam = \"a\"\nkind = 1\n\n[[source]]\nurl = 2\nx = 3").unwrap_err();
+        let lines: Vec<_> = faults.lines().map(|line| &line[..4]).collect();
+        assert_eq!(lines, ["F:1:", "F:2:", "F:3:", "F:5:", "F:5:", "F:7:"]);
+    }
+
+    #[test]
+    fn there_are_not_more_sources_than_are_gone_through() {
+        let one = |n| LEAST.replace("\"a\"", &format!("\"a{n}\""));
+        let all: String = (0..MOST_SOURCES).map(one).collect();
+        assert_eq!(read(&all).unwrap().len(), MOST_SOURCES);
+        let error = read(&format!("{all}{}", one(99))).unwrap_err();
+        assert_eq!(
+            error,
+            "F:130: more than 32 sources; take away those that are least needed"
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! What can be wrong in the registry of sources.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::exchange::source::{NotAName, UrlFlaw};
+
+/// What can be said of sources, in the order of the shipped example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKey {
+    /// A source.
+    Source,
+    /// A memo type that the specification does not name.
+    MemoType,
+    /// Its name.
+    Name,
+    /// How a source is spoken to.
+    Kind,
+    /// Where a server is.
+    Url,
+    /// Where a folder is.
+    Path,
+    /// What people are shown.
+    Label,
+    /// The memo types that are taken.
+    MemoTypes,
+    /// Whether reports of ours may be published there.
+    Publish,
+    /// Numbers a run.
+    Budget,
+    /// Bytes an interval.
+    MaxBytes,
+    /// Patience.
+    Timeout,
+    /// Leave to speak without encryption.
+    AllowHttp,
+    /// The byte of a memo type.
+    Number,
+}
+
+impl SourceKey {
+    /// What a file consists of.
+    pub(super) const TOP: [Self; 2] = [Self::Source, Self::MemoType];
+
+    /// What a source has.
+    pub(super) const OF_SOURCE: [Self; 11] = [
+        Self::Name,
+        Self::Kind,
+        Self::Url,
+        Self::Path,
+        Self::Label,
+        Self::MemoTypes,
+        Self::Publish,
+        Self::Budget,
+        Self::MaxBytes,
+        Self::Timeout,
+        Self::AllowHttp,
+    ];
+
+    /// What a memo type has.
+    pub(super) const OF_MEMO_TYPE: [Self; 2] = [Self::Number, Self::Name];
+
+    /// As it is written in a file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::MemoType => "memo_type",
+            Self::Name => "name",
+            Self::Kind => "kind",
+            Self::Url => "url",
+            Self::Path => "path",
+            Self::Label => "label",
+            Self::MemoTypes => "memo_types",
+            Self::Publish => "publish",
+            Self::Budget => "budget",
+            Self::MaxBytes => "max_bytes",
+            Self::Timeout => "timeout",
+            Self::AllowHttp => "allow_http",
+            Self::Number => "number",
+        }
+    }
+}
+
+impl fmt::Display for SourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What can be wrong.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SourceFlaw {
+    /// No such key.
+    #[error("unknown key \"{key}\"; {}", suggestion(*.nearest, .known))]
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// The known key it is most like, if it is like any.
+        nearest: Option<SourceKey>,
+        /// All that could stand there.
+        known: &'static [SourceKey],
+    },
+    /// A value where there must be tables.
+    #[error("{0}: write it as [[{0}]], with its keys below")]
+    NotATable(SourceKey),
+    /// A key that has to be there.
+    #[error("{0} is missing")]
+    Missing(SourceKey),
+    /// A value of another type than the key's.
+    #[error("{key}: expected {expected}, found {found}")]
+    WrongType {
+        /// The key.
+        key: SourceKey,
+        /// What it takes.
+        expected: &'static str,
+        /// What it was given.
+        found: &'static str,
+    },
+    /// A number outside the key's range.
+    #[error("{key}: out of range; allowed: {least} to {most}")]
+    OutOfRange {
+        /// The key.
+        key: SourceKey,
+        /// The least allowed.
+        least: u64,
+        /// The most allowed.
+        most: u64,
+    },
+    /// A name that is no token.
+    #[error("name: {0}")]
+    Name(#[from] NotAName),
+    /// A name that stands for something already.
+    #[error("name: there is another \"{0}\" already; give this one a name of its own")]
+    Twice(String),
+    /// More sources than are gone through.
+    #[error("more than {most} sources; take away those that are least needed")]
+    TooMany {
+        /// The most there may be.
+        most: usize,
+    },
+    /// No kind at all.
+    #[error("kind: unknown kind \"{0}\"; use \"coepi-v4\", \"mirror\" or \"folder\"")]
+    Kind(String),
+    /// A key that says nothing of a source of this kind.
+    #[error("{key}: a source of kind \"{kind}\" has none; take it away")]
+    NotForKind {
+        /// The key.
+        key: SourceKey,
+        /// The kind.
+        kind: String,
+    },
+    /// An address that nothing is fetched from.
+    #[error("url: {0}")]
+    Url(#[from] UrlFlaw),
+    /// A path that depends on where the program is started.
+    #[error("path: write it from the root, like \"/media/reports\"")]
+    RelativePath,
+    /// A label nobody could read.
+    #[error("label: use 1 to 256 bytes on one line")]
+    Label,
+    /// Publishing where nobody listens.
+    #[error("publish: a mirror takes no reports; use the server it mirrors, kind \"coepi-v4\"")]
+    MirrorTakesNothing,
+    /// A memo type nobody named.
+    #[error(
+        "memo_types: no such type; use a number from 0 to 255, a registered name like \"CoEpi v1\", \
+         or one that [[memo_type]] gives"
+    )]
+    NoSuchType,
+    /// A patience too short or too long.
+    #[error("timeout: write a duration from \"1s\" to \"10min\"")]
+    Timeout,
+    /// A number that the specification gave away.
+    #[error("number: the specification calls this type \"{0}\"; use that name")]
+    Registered(&'static str),
+    /// A name of a type nobody could read.
+    #[error("name: use 1 to 64 bytes on one line")]
+    TypeName,
+}
+
+impl SourceFlaw {
+    /// A key that is not among `known`.
+    pub(super) fn unknown(key: &str, known: &'static [SourceKey]) -> Self {
+        let mut alike: Option<(SourceKey, f64)> = None;
+        for candidate in known {
+            let likeness =
+                strsim::normalized_damerau_levenshtein(&key.to_lowercase(), candidate.name());
+            if likeness >= ALIKE && alike.is_none_or(|(_, best)| likeness > best) {
+                alike = Some((*candidate, likeness));
+            }
+        }
+        Self::UnknownKey {
+            key: key.to_owned(),
+            nearest: alike.map(|(candidate, _)| candidate),
+            known,
+        }
+    }
+}
+
+/// How like a misspelt key must be to a known one, of 1.
+const ALIKE: f64 = 0.6;
+
+fn suggestion(nearest: Option<SourceKey>, known: &[SourceKey]) -> String {
+    nearest.map_or_else(
+        || {
+            let names: Vec<_> = known.iter().map(|key| key.name()).collect();
+            format!("known keys: {}", names.join(", "))
+        },
+        |key| format!("did you mean \"{key}\"?"),
+    )
+}

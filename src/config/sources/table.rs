@@ -1,0 +1,123 @@
+//! One table of the registry, read key by key.
+
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::super::document::{Document, Entry, kind_of};
+use super::{SourceFlaw, SourceKey};
+
+/// A `[[source]]` or a `[[memo_type]]`, and what is wrong with it so far.
+pub(super) struct Table<'d, 'a> {
+    entries: Vec<Entry<'d, 'a>>,
+    /// Where the table begins.
+    line: usize,
+    faults: Vec<(usize, SourceFlaw)>,
+}
+
+impl<'d, 'a> Table<'d, 'a> {
+    /// A table that may have these keys; any other is a fault.
+    pub(super) fn new(
+        document: &'d Document<'a>,
+        table: &'d DeTable<'a>,
+        line: usize,
+        known: &'static [SourceKey],
+    ) -> Self {
+        let entries: Vec<_> = document.entries_of(table).collect();
+        let is_known = |name: &str| known.iter().any(|key| key.name() == name);
+        let strangers = entries.iter().filter(|(name, _, _)| !is_known(name));
+        let faults = strangers.map(|(name, _, line)| (*line, SourceFlaw::unknown(name, known)));
+        Self {
+            faults: faults.collect(),
+            entries,
+            line,
+        }
+    }
+
+    /// What is wrong with it, each with its line.
+    pub(super) fn into_faults(self) -> Vec<(usize, SourceFlaw)> {
+        self.faults
+    }
+
+    /// Whether nothing is, so far.
+    pub(super) fn is_sound(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// Notes a fault at the line of this key, or of the table.
+    pub(super) fn fault(&mut self, key: SourceKey, flaw: SourceFlaw) {
+        let line = self.entry(key).map_or(self.line, |(_, line)| line);
+        self.faults.push((line, flaw));
+    }
+
+    /// Notes what is wrong with the value of this key, if it is.
+    pub(super) fn check<T>(&mut self, key: SourceKey, value: Result<T, SourceFlaw>) -> Option<T> {
+        value.map_err(|flaw| self.fault(key, flaw)).ok()
+    }
+
+    /// Whether this key is set.
+    pub(super) fn has(&self, key: SourceKey) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// Notes that this key is missing, if it is.
+    pub(super) fn require(&mut self, key: SourceKey) {
+        if !self.has(key) {
+            self.fault(key, SourceFlaw::Missing(key));
+        }
+    }
+
+    /// A text, if one is set.
+    pub(super) fn text(&mut self, key: SourceKey) -> Option<&'d str> {
+        self.value(key, "a text in quotes", DeValue::as_str)
+    }
+
+    /// A choice, if one is set.
+    pub(super) fn boolean(&mut self, key: SourceKey) -> Option<bool> {
+        self.value(key, "true or false", DeValue::as_bool)
+    }
+
+    /// A list, if one is set.
+    pub(super) fn list(&mut self, key: SourceKey) -> Option<Vec<&'d Spanned<DeValue<'a>>>> {
+        self.value(key, "a list", |value| {
+            value.as_array().map(|list| list.iter().collect())
+        })
+    }
+
+    /// A number in this range, if one is set.
+    pub(super) fn number(&mut self, key: SourceKey, range: RangeInclusive<u64>) -> Option<u64> {
+        let digits = self.value(key, "an integer", DeValue::as_integer)?;
+        // What is negative, or too long to be read, is out of every range.
+        let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok();
+        let in_range = number.filter(|number| range.contains(number));
+        let flaw = SourceFlaw::OutOfRange {
+            key,
+            least: *range.start(),
+            most: *range.end(),
+        };
+        self.check(key, in_range.ok_or(flaw))
+    }
+
+    fn value<T>(
+        &mut self,
+        key: SourceKey,
+        expected: &'static str,
+        read: impl FnOnce(&'d DeValue<'a>) -> Option<T>,
+    ) -> Option<T> {
+        let (value, _) = self.entry(key)?;
+        let found = kind_of(value);
+        let flaw = SourceFlaw::WrongType {
+            key,
+            expected,
+            found,
+        };
+        self.check(key, read(value).ok_or(flaw))
+    }
+
+    fn entry(&self, key: SourceKey) -> Option<(&'d DeValue<'a>, usize)> {
+        let mut entries = self.entries.iter();
+        let (_, value, line) = entries.find(|(name, _, _)| *name == key.name())?;
+        Some((value.get_ref(), *line))
+    }
+}

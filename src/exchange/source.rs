@@ -1,0 +1,377 @@
+//! Sources: where reports of others come from, and where our own may go.
+//!
+//! Whom to trust is the owner's to say, and not one yes for all: a source has
+//! the memo types that are taken from it, the work and the bytes it may cost,
+//! and whether reports of ours may be published there. Nothing here speaks to
+//! a source; the values were checked when they were read, and cannot be had
+//! unchecked.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use thiserror::Error;
+use url::{Host, Url};
+
+use super::interval::Interval;
+use crate::protocol::MemoType;
+
+/// A source and what the owner said of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// What the configuration calls it.
+    pub name: SourceName,
+    /// Where it is.
+    pub place: Place,
+    /// What people are shown beside an exposure.
+    pub label: String,
+    /// The memo types taken from it.
+    pub memo_types: MemoTypes,
+    /// Whether reports of ours may be published there.
+    pub publish: bool,
+    /// Bounds on what it may cost.
+    pub limits: Limits,
+}
+
+/// Bounds on what a source may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Numbers that its reports may have tcnd compute in one run.
+    pub budget: u64,
+    /// Bytes of one interval, as they are sent and as they are unpacked.
+    pub max_bytes: u64,
+    /// How long it may take to connect, and how long it may say nothing.
+    pub timeout: Duration,
+}
+
+impl Limits {
+    /// How many [`timeout`](Self::timeout)s one answer may take from first to
+    /// last byte, so that who drips is ended too.
+    const TIMEOUTS_AN_ANSWER: u32 = 20;
+
+    /// How many times [`max_bytes`](Self::max_bytes) one run may fetch.
+    const INTERVALS_WORTH: u64 = 8;
+
+    /// How long one answer may take.
+    pub fn longest_answer(&self) -> Duration {
+        self.timeout * Self::TIMEOUTS_AN_ANSWER
+    }
+
+    /// Bytes that one run may fetch; what is left waits for the next.
+    pub const fn run_bytes(&self) -> u64 {
+        self.max_bytes.saturating_mul(Self::INTERVALS_WORTH)
+    }
+}
+
+impl Default for Limits {
+    /// As much work as tcnd gives any source, and an interval of a country of
+    /// ten million.
+    fn default() -> Self {
+        Self {
+            budget: 500_000_000,
+            max_bytes: 64 << 20,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The name of a source: a token, for it stands in logs and on the bus.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceName(String);
+
+/// The text is no name of a source.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("use 1 to 64 of a-z, 0-9 and -, the first one no -")]
+pub struct NotAName;
+
+impl SourceName {
+    /// Longest name, in bytes.
+    pub const LONGEST: usize = 64;
+
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SourceName {
+    type Err = NotAName;
+
+    fn from_str(text: &str) -> Result<Self, NotAName> {
+        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let valid = (1..=Self::LONGEST).contains(&text.len())
+            && !text.starts_with('-')
+            && text.bytes().all(fits);
+        valid.then(|| Self(text.to_owned())).ok_or(NotAName)
+    }
+}
+
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a source is, and how it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A server that speaks CoEpi's API, version 4.
+    CoepiV4(ServerUrl),
+    /// Intervals as files behind any web server or cache.
+    Mirror(ServerUrl),
+    /// A directory of this machine, such as a stick that goes from hand to hand.
+    Folder(PathBuf),
+}
+
+/// The folder of a mirror that finished intervals are in.
+pub const LAYOUT: [&str; 2] = ["tcnreport", "21600"];
+
+/// How an interval is written down in the layout of mirrors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Signed reports one after another.
+    Tcn,
+    /// An array of base64 strings.
+    Json,
+}
+
+impl Ending {
+    /// As it stands in a file name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcn => "tcn",
+            Self::Json => "json",
+        }
+    }
+
+    /// The file of an interval.
+    pub fn file(self, interval: Interval) -> String {
+        format!("{interval}.{}", self.name())
+    }
+}
+
+/// The address of a server that may be spoken to: https, or http where nobody
+/// is on the way or the owner said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl(Url);
+
+/// An address that no reports are fetched from.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UrlFlaw {
+    /// It cannot be read.
+    #[error("this is no address; write it like \"https://reports.example.org/v4/tcnreport/0.4.0\"")]
+    Malformed,
+    /// Neither https nor http.
+    #[error("only https, and http where it is allowed; a directory is kind \"folder\" with path")]
+    Scheme,
+    /// http over a network, unless it was allowed.
+    #[error(
+        "whoever is on the way can read and change what http carries; use https, or say \
+         allow_http = true"
+    )]
+    Http,
+    /// It has a user name or password.
+    #[error("take the user name and the password away: they would tell who asks")]
+    Credentials,
+    /// It has `?` or `#`.
+    #[error("take away what follows ? or #: the program adds what it asks for")]
+    Query,
+}
+
+impl ServerUrl {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// A [`UrlFlaw`] that names the cure.
+    pub fn new(text: &str, allow_http: bool) -> Result<Self, UrlFlaw> {
+        let url = Url::parse(text).map_err(|_| UrlFlaw::Malformed)?;
+        let host = match url.scheme() {
+            "https" | "http" => url.host().ok_or(UrlFlaw::Malformed)?,
+            _ => return Err(UrlFlaw::Scheme),
+        };
+        if url.scheme() == "http" && !allow_http && !is_private(&host) {
+            return Err(UrlFlaw::Http);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(UrlFlaw::Credentials);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(UrlFlaw::Query);
+        }
+        Ok(Self(url))
+    }
+
+    /// The address itself.
+    pub const fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Where CoEpi's API answers with this interval.
+    pub fn coepi(&self, interval: Interval) -> Url {
+        let mut url = self.0.clone();
+        url.query_pairs_mut()
+            .append_pair("intervalNumber", &interval.to_string())
+            .append_pair("intervalLength", &Interval::SECONDS.to_string());
+        url
+    }
+
+    /// Where a mirror has this interval.
+    pub fn mirror(&self, interval: Interval, ending: Ending) -> Url {
+        let mut url = self.0.clone();
+        // An address with a host has a path that can be added to.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty()
+                .extend(LAYOUT)
+                .push(&ending.file(interval));
+        }
+        url
+    }
+}
+
+/// Whether what is said to this host stays on the machine, or is encrypted by
+/// the way there (RFC 7686).
+fn is_private(host: &Host<&str>) -> bool {
+    match host {
+        Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
+        Host::Ipv6(address) => Ipv6Addr::is_loopback(address),
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            name == "localhost" || name.ends_with(".localhost") || name.ends_with(".onion")
+        }
+    }
+}
+
+/// A set of memo types.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct MemoTypes([u64; 4]);
+
+impl MemoTypes {
+    /// Every type there is or will be.
+    pub const ALL: Self = Self([u64::MAX; 4]);
+
+    /// None at all.
+    pub const NONE: Self = Self([0; 4]);
+
+    /// With one more.
+    #[must_use]
+    pub const fn with(mut self, kind: MemoType) -> Self {
+        let byte = kind.get();
+        self.0[byte as usize / 64] |= 1 << (byte % 64);
+        self
+    }
+
+    /// Whether `kind` is one of them.
+    pub const fn contains(&self, kind: MemoType) -> bool {
+        let byte = kind.get();
+        self.0[byte as usize / 64] & (1 << (byte % 64)) != 0
+    }
+}
+
+impl fmt::Debug for MemoTypes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ALL {
+            return f.write_str("MemoTypes::ALL");
+        }
+        let types = (0..=u8::MAX).filter(|byte| self.contains(MemoType::new(*byte)));
+        f.debug_set().entries(types).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn url(text: &str) -> Result<ServerUrl, UrlFlaw> {
+        ServerUrl::new(text, false)
+    }
+
+    #[test]
+    fn a_name_is_a_token() {
+        for name in ["a", "example-1", &"a".repeat(64)] {
+            assert_eq!(name.parse::<SourceName>().unwrap().as_str(), name);
+        }
+        for name in ["", "-a", "A", "a b", "ä", "a/b", "a\n", &"a".repeat(65)] {
+            assert_eq!(name.parse::<SourceName>(), Err(NotAName), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn http_is_for_where_nobody_is_on_the_way() {
+        for text in [
+            "https://example.org",
+            "http://localhost:8080/x",
+            "http://127.0.0.9/",
+            "http://[::1]:80/",
+            "http://abc.onion/v4",
+        ] {
+            url(text).unwrap();
+        }
+        for text in [
+            "http://example.org",
+            "http://10.0.0.1/",
+            "http://onion/",
+            "http://localhost.example.org/",
+        ] {
+            assert_eq!(url(text), Err(UrlFlaw::Http), "{text}");
+            ServerUrl::new(text, true).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_address_is_refused() {
+        for (text, flaw) in [
+            ("", UrlFlaw::Malformed),
+            ("reports.example.org", UrlFlaw::Malformed),
+            ("file:///etc/passwd", UrlFlaw::Scheme),
+            ("ftp://example.org", UrlFlaw::Scheme),
+            ("https://me@example.org", UrlFlaw::Credentials),
+            ("https://:pw@example.org", UrlFlaw::Credentials),
+            ("https://example.org/?a=b", UrlFlaw::Query),
+            ("https://example.org/#a", UrlFlaw::Query),
+        ] {
+            assert_eq!(url(text), Err(flaw), "{text}");
+        }
+    }
+
+    #[test]
+    fn intervals_are_asked_for_as_the_servers_expect() {
+        let interval = Interval::new(74_359).unwrap();
+        let server = url("https://example.org/v4/tcnreport/0.4.0").unwrap();
+        assert_eq!(
+            server.coepi(interval).as_str(),
+            "https://example.org/v4/tcnreport/0.4.0?intervalNumber=74359&intervalLength=21600"
+        );
+        for base in ["https://example.org/m", "https://example.org/m/"] {
+            assert_eq!(
+                url(base).unwrap().mirror(interval, Ending::Tcn).as_str(),
+                "https://example.org/m/tcnreport/21600/74359.tcn"
+            );
+        }
+        let root = url("https://example.org").unwrap();
+        assert_eq!(
+            root.mirror(interval, Ending::Json).as_str(),
+            "https://example.org/tcnreport/21600/74359.json"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_of_types_holds_what_was_put_in(bytes in proptest::collection::btree_set(any::<u8>(), 0..20)) {
+            let set = bytes.iter().fold(MemoTypes::NONE, |set, byte| set.with(MemoType::new(*byte)));
+            for byte in 0..=u8::MAX {
+                prop_assert_eq!(set.contains(MemoType::new(byte)), bytes.contains(&byte));
+                prop_assert!(MemoTypes::ALL.contains(MemoType::new(byte)));
+            }
+        }
+
+        #[test]
+        fn no_address_panics(text in ".{0,80}") {
+            let _ = url(&text);
+        }
+    }
+}
