@@ -7,14 +7,16 @@
 //! clock, no randomness, no I/O of its own. The edges carry that out: [`radio`]
 //! to BlueZ, [`store`] to SQLite, [`bus`] to D-Bus clients, [`config`] from
 //! files. [`daemon`] joins them, and [`cli`] is the person's side of the bus.
+//! [`sync`] is the network's, in a process of its own that knows no contact and
+//! no key.
 //!
 //! ```text
 //!             run                           everything is built here
 //!    ┌─────────┼───────────────┐
 //!   bus ──▶ daemon          config          who asks, what is done, by which settings
 //!    ▲     ┌───┼──────┬────────┤
-//!   cli  radio store  │      engine         air, memory, decisions
-//!          │     │  exposure matching exchange
+//!  cli   radio store  │      engine         air, memory, decisions
+//!  sync    │     │  exposure matching exchange
 //!          └─────┴──────┴───┬──┴────────┘
 //!                       protocol            the letter of TCN
 //! ```
@@ -35,3 +37,4 @@ pub mod radio;
 pub mod reportd;
 pub mod run;
 pub mod store;
+pub mod sync;

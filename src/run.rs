@@ -7,6 +7,7 @@
 
 mod flags;
 mod log;
+mod sync;
 
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use crate::radio::{Mode, Radio, bluez, fake};
 use crate::store::{self, OpenError, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice};
+pub use sync::{SyncFlags, main as sync_main};
 
 /// The daemon cannot start, or cannot go on.
 #[derive(Debug, Error)]

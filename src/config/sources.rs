@@ -241,7 +241,11 @@ fn memo_types(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> MemoTy
             DeValue::Integer(number) => u8::from_str_radix(number.as_str(), number.radix())
                 .ok()
                 .map(MemoType::new),
-            _ => None,
+            DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
         };
         match kind {
             Some(kind) => wanted = wanted.with(kind),

@@ -19,7 +19,7 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 14] = [
+const PLAN: [Room; 15] = [
     (
         "protocol",
         &[],
@@ -167,8 +167,31 @@ const PLAN: [Room; 14] = [
         ],
     ),
     (
+        "sync",
+        &["bus", "config", "engine", "exchange", "protocol"],
+        &[
+            "base64",
+            "flate2",
+            "futures",
+            "jiff",
+            "rand",
+            "rand_core",
+            "reqwest",
+            "rustix",
+            "rustls",
+            "serde",
+            "serde_json",
+            "tempfile",
+            "thiserror",
+            "tokio",
+            "tracing",
+            "zbus",
+            "zstd",
+        ],
+    ),
+    (
         "run",
-        &["bus", "config", "daemon", "radio", "store"],
+        &["bus", "config", "daemon", "radio", "store", "sync"],
         &[
             "clap",
             "tokio",
@@ -185,7 +208,7 @@ const PLAN: [Room; 14] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 45] = [
+const CRATES: [&str; 47] = [
     "axum",
     "base64",
     "bluer",
@@ -193,6 +216,7 @@ const CRATES: [&str; 45] = [
     "btleplug",
     "bytes",
     "clap",
+    "dbus",
     "directories",
     "ed25519_dalek",
     "flate2",
@@ -202,6 +226,8 @@ const CRATES: [&str; 45] = [
     "hyper",
     "hyper_util",
     "jiff",
+    "libc",
+    "nix",
     "object_store",
     "prometheus_client",
     "rand",
@@ -216,6 +242,7 @@ const CRATES: [&str; 45] = [
     "sha2",
     "strsim",
     "tcnd",
+    "tempfile",
     "thiserror",
     "tokio",
     "tokio_io_timeout",
@@ -224,13 +251,11 @@ const CRATES: [&str; 45] = [
     "tracing",
     "tracing_journald",
     "tracing_subscriber",
+    "url",
     "zbus",
     "zbus_polkit",
     "zeroize",
     "zstd",
-    "libc",
-    "nix",
-    "dbus",
 ];
 
 /// The files that may have unsafe code. The lints see to it that each piece

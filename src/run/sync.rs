@@ -1,0 +1,144 @@
+//! The front hall of `tcnd-sync`: flags, log, signals, exit status.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::log;
+use crate::bus::BusChoice;
+use crate::config::{self, load_sources};
+use crate::sync::{self, Ended, Options};
+
+/// Fetches reports for tcnd, and uploads those that it hands out. Runs once, to
+/// the end; a timer starts it.
+///
+/// Proxies are those of the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and
+/// NO_PROXY. Exit status: 0 all sources were well, or are left alone after an
+/// earlier failure; 1 some were not, and the log says which; 2 usage; 3 tcnd
+/// cannot be reached; 78 the registry of sources has faults.
+#[derive(Clone, Debug, PartialEq, Eq, Parser)]
+#[command(name = "tcnd-sync", version)]
+pub struct SyncFlags {
+    /// Go through the sources of this file instead of the system's; may be
+    /// repeated
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub sources: Vec<PathBuf>,
+    /// Keep validators and back-off here [default: $STATE_DIRECTORY, else the
+    /// XDG state directory]
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// The bus that tcnd is on: system, session, or a D-Bus address
+    #[arg(long, value_name = "BUS", default_value = "system")]
+    pub bus: BusChoice,
+    /// Check the registry of sources and leave
+    #[arg(long)]
+    pub check_config: bool,
+    /// Go through all sources, those too that failed a short while ago
+    #[arg(long)]
+    pub now: bool,
+}
+
+/// The run cannot be made.
+#[derive(Debug, Error)]
+enum Fault {
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    #[error(transparent)]
+    NoStateDirectory(#[from] config::NoStateDirectory),
+    #[error("the system refused what a program needs")]
+    System(#[from] io::Error),
+    #[error(transparent)]
+    Sync(#[from] sync::Fault),
+}
+
+impl Fault {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(78),
+            Self::Sync(sync::Fault::Gone(_)) => ExitCode::from(3),
+            Self::NoStateDirectory(_) | Self::System(_) | Self::Sync(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// Makes one run and says how it ended.
+pub fn main(flags: &SyncFlags) -> ExitCode {
+    let _log = log::start();
+    match run(flags) {
+        Ok(Ended::Well | Ended::Stopped) => ExitCode::SUCCESS,
+        Ok(Ended::Failed(_)) => ExitCode::FAILURE,
+        Err(fault) => {
+            log::fault(&fault);
+            fault.exit_code()
+        }
+    }
+}
+
+fn run(flags: &SyncFlags) -> Result<Ended, Fault> {
+    let sources = load_sources(&flags.sources)?;
+    if flags.check_config {
+        return Ok(Ended::Well);
+    }
+    let options = Options {
+        sources,
+        state_directory: config::state_directory("tcnd-sync", flags.state_dir.as_deref())?,
+        bus: flags.bus.clone(),
+        now: flags.now,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        Ok(sync::run(&options, stop).await?)
+    });
+    // A thread that still reads a document is nobody's to wait for.
+    runtime.shutdown_background();
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_sound() {
+        SyncFlags::command().debug_assert();
+    }
+
+    #[test]
+    fn all_of_them() {
+        let flags = SyncFlags::try_parse_from([
+            "tcnd-sync",
+            "--sources",
+            "a",
+            "b",
+            "--sources",
+            "c",
+            "--state-dir",
+            "s",
+            "--bus",
+            "session",
+            "--check-config",
+            "--now",
+        ])
+        .unwrap();
+        assert_eq!(flags.sources, ["a", "b", "c"].map(PathBuf::from));
+        assert_eq!(flags.state_dir, Some(PathBuf::from("s")));
+        assert_eq!(flags.bus, BusChoice::Session);
+        assert!(flags.check_config && flags.now);
+    }
+}

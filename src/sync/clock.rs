@@ -1,0 +1,18 @@
+//! The one door that time and randomness come in by, for this program.
+
+use rand::rngs::SysRng;
+use rand_core::UnwrapErr;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::engine::UnixTime;
+
+/// Now, by the wall clock: servers count their intervals by it.
+pub(super) fn now() -> UnixTime {
+    let now = clock_gettime(ClockId::Realtime).tv_sec;
+    UnixTime(u64::try_from(now).unwrap_or(0))
+}
+
+/// The operating system's generator, for names of files and for waits.
+pub(super) fn chance() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}

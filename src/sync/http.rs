@@ -1,0 +1,277 @@
+//! HTTP, as little of it as a source needs.
+//!
+//! A request says what is asked for and nothing of who asks: no name of a
+//! program, no cookie, no referrer. Proxies of the environment are honoured
+//! (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`); with `socks5h://` the proxy resolves
+//! names, as Tor needs it. A redirect is followed within the same origin only:
+//! whoever was configured was trusted, and nobody else.
+//!
+//! Answers go to unnamed files as they come, and no further than their limit.
+//! They are unpacked afterwards, so that packed bytes are counted too.
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    IF_NONE_MATCH, RETRY_AFTER,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url, Version};
+
+use super::Fault;
+use super::problem::Problem;
+use super::unpack::{Packing, unnamed};
+use crate::engine::UnixTime;
+use crate::exchange::settlement::{LONGEST_REASON, Settlement};
+use crate::exchange::source::Limits;
+
+/// Redirects followed for one document.
+const MOST_REDIRECTS: usize = 3;
+
+/// Longest tag kept, in bytes.
+const LONGEST_TAG: usize = 256;
+
+/// How many timeouts an upload may take: it is one small request.
+const TIMEOUTS_AN_UPLOAD: u32 = 3;
+
+/// What a server has under an address.
+pub(super) enum Answer {
+    /// A document.
+    Document(Got),
+    /// What we have is what it has.
+    Unchanged,
+    /// Nothing, not yet or no longer.
+    Absent,
+}
+
+/// A document as it came.
+pub(super) struct Got {
+    pub(super) file: File,
+    pub(super) bytes: u64,
+    pub(super) packing: Packing,
+    /// The connection would have told if the end were missing.
+    pub(super) delimited: bool,
+    pub(super) tag: Option<String>,
+}
+
+/// Why there is no answer.
+pub(super) enum NoAnswer {
+    /// The source is to blame, or the way there.
+    Source(Problem),
+    /// This machine is.
+    Machine(Fault),
+}
+
+/// A client for the documents of one source.
+pub(super) fn client(limits: &Limits) -> Result<Client, Problem> {
+    Client::builder()
+        .redirect(Policy::custom(|attempt| {
+            let origin = |url: &Url| url.origin();
+            let within = attempt
+                .previous()
+                .first()
+                .is_some_and(|first| origin(first) == origin(attempt.url()));
+            if within && attempt.previous().len() <= MOST_REDIRECTS {
+                attempt.follow()
+            } else {
+                attempt.error("a redirect to elsewhere, or one too many")
+            }
+        }))
+        .referer(false)
+        .connect_timeout(limits.timeout)
+        .read_timeout(limits.timeout)
+        .timeout(limits.longest_answer())
+        .build()
+        .map_err(|error| problem(&error))
+}
+
+/// Gets what is under `url`, unless it is what `tag` stands for.
+pub(super) async fn get(
+    client: &Client,
+    url: Url,
+    accept: &'static str,
+    tag: Option<&str>,
+    most: u64,
+    directory: &Path,
+) -> Result<Answer, NoAnswer> {
+    let source = |error: reqwest::Error| NoAnswer::Source(problem(&error));
+    let mut request = client
+        .get(url)
+        .header(ACCEPT, accept)
+        .header(ACCEPT_ENCODING, "zstd, gzip");
+    if let Some(tag) = tag {
+        request = request.header(IF_NONE_MATCH, tag);
+    }
+    let response = request.send().await.map_err(source)?;
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_MODIFIED if tag.is_some() => return Ok(Answer::Unchanged),
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Answer::Absent),
+        status => {
+            let asked = retry_after(response.headers(), super::clock::now());
+            let busy = matches!(
+                status,
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+            );
+            let wait = busy.then(|| asked.unwrap_or_default());
+            return Err(NoAnswer::Source(Problem::Refused(wait)));
+        }
+    }
+    document(response, most, directory)
+        .await
+        .map(Answer::Document)
+}
+
+async fn document(mut response: Response, most: u64, directory: &Path) -> Result<Got, NoAnswer> {
+    let headers = response.headers();
+    let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str());
+    let packing = encoding
+        .transpose()
+        .ok()
+        .and_then(Packing::named)
+        .ok_or(NoAnswer::Source(Problem::WrongAnswer))?;
+    let tag = text(headers, &ETAG).filter(|tag| tag.len() <= LONGEST_TAG);
+    let tag = tag.map(str::to_owned);
+    // Before HTTP/2 a body may end with its connection, however that came.
+    let delimited = response.version() >= Version::HTTP_2
+        || response.content_length().is_some()
+        || headers.contains_key("transfer-encoding");
+    let too_large = NoAnswer::Source(Problem::TooLarge);
+    if response
+        .content_length()
+        .is_some_and(|length| length > most)
+    {
+        return Err(too_large);
+    }
+    let machine = |error: io::Error| NoAnswer::Machine(Fault::State(error));
+    let mut file = unnamed(directory).map_err(NoAnswer::Machine)?;
+    let mut bytes = 0;
+    loop {
+        let chunk = response.chunk().await;
+        let Some(chunk) = chunk.map_err(|error| NoAnswer::Source(problem(&error)))? else {
+            break;
+        };
+        bytes += chunk.len() as u64;
+        if bytes > most {
+            return Err(too_large);
+        }
+        file.write_all(&chunk).map_err(machine)?;
+    }
+    file.rewind().map_err(machine)?;
+    Ok(Got {
+        file,
+        bytes,
+        packing,
+        delimited,
+        tag,
+    })
+}
+
+/// Uploads one part, on a connection that had and will have no other: nothing
+/// is kept alive, and no TLS session is resumed, for the client is gone with
+/// its request. HTTP/1.1, of which every byte is ours to say:
+/// `Content-Type: text/plain`, `Accept: */*`, `Host` and `Content-Length`.
+pub(super) async fn upload(
+    url: &Url,
+    body: String,
+    timeout: Duration,
+) -> Result<Settlement, Problem> {
+    let client = Client::builder()
+        .http1_only()
+        .redirect(Policy::none())
+        .referer(false)
+        .pool_max_idle_per_host(0)
+        .connect_timeout(timeout)
+        .timeout(timeout * TIMEOUTS_AN_UPLOAD)
+        .build()
+        .map_err(|error| problem(&error))?;
+    let request = client
+        .post(url.clone())
+        .header(CONTENT_TYPE, "text/plain")
+        .body(body);
+    let mut response = request.send().await.map_err(|error| problem(&error))?;
+    let asked = retry_after(response.headers(), super::clock::now());
+    let status = response.status().as_u16();
+    let mut words = Vec::new();
+    // The status has been said; words that break off are fewer words.
+    while words.len() < LONGEST_REASON {
+        let Ok(Some(chunk)) = response.chunk().await else {
+            break;
+        };
+        let room = LONGEST_REASON - words.len();
+        words.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    Ok(Settlement::of(status, &words, asked))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// How long the server asks to be left alone: seconds, or a date (RFC 9110,
+/// section 10.2.3).
+fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
+    let value = text(headers, &RETRY_AFTER)?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date: Timestamp = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
+    let at = u64::try_from(date.as_second()).ok()?;
+    Some(Duration::from_secs(at.saturating_sub(now.0)))
+}
+
+/// What an error of a request says of the source.
+fn problem(error: &reqwest::Error) -> Problem {
+    if error.is_timeout() {
+        Problem::TimedOut
+    } else if error.is_builder() || is_of_tls(error) {
+        Problem::TlsFailed
+    } else if error.is_connect() {
+        Problem::Unreachable
+    } else {
+        Problem::WrongAnswer
+    }
+}
+
+/// Whether TLS is at the root of it; an `io::Error` hides what it carries from
+/// `source`.
+fn is_of_tls(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let carried = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if error.is::<rustls::Error>() || carried.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_asks_for_time_in_seconds_or_by_a_date() {
+        let asked = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            retry_after(&headers, UnixTime(1_445_412_420)).map(|wait| wait.as_secs())
+        };
+        assert_eq!(asked("120"), Some(120));
+        assert_eq!(asked("Wed, 21 Oct 2015 07:28:00 GMT"), Some(60));
+        assert_eq!(asked("Wed, 21 Oct 2015 07:26:00 GMT"), Some(0));
+        for nonsense in ["", "-1", "soon", "Wed, 99 Oct 2015 07:28:00 GMT"] {
+            assert_eq!(asked(nonsense), None, "{nonsense}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), UnixTime(0)), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! What one run remembers for the next: whom to leave alone, and what would not
+//! have to be sent again.
+//!
+//! None of it is needed. A file that is missing, or was written by somebody
+//! else, costs requests.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::UnixTime;
+use crate::exchange::backoff::Backoff;
+use crate::exchange::interval::Interval;
+use crate::exchange::source::SourceName;
+
+/// The file in the state directory.
+const NAME: &str = "memory.json";
+
+/// Bytes read of it; a thousand times what is written for one source.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// What is remembered of all sources.
+#[derive(Debug)]
+pub(super) struct Memory {
+    directory: PathBuf,
+    sources: BTreeMap<String, Remembered>,
+}
+
+/// What is remembered of a source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Remembered {
+    failures: u32,
+    until: u64,
+    pub(super) validator: Option<Validator>,
+}
+
+/// The version of the current interval that tcnd has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Validator {
+    pub(super) interval: u64,
+    /// The address it is of: another one makes its own tags.
+    pub(super) url: String,
+    pub(super) tag: String,
+}
+
+impl Remembered {
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff {
+            failures: self.failures,
+            until: UnixTime(self.until),
+        }
+    }
+
+    #[must_use]
+    pub(super) fn with_backoff(mut self, backoff: Backoff) -> Self {
+        self.failures = backoff.failures;
+        self.until = backoff.until.0;
+        self
+    }
+
+    /// The tag to ask with.
+    pub(super) fn tag(&self, interval: Interval, url: &str) -> Option<&str> {
+        let validator = self.validator.as_ref()?;
+        let same = validator.interval == interval.number() && validator.url == url;
+        same.then_some(validator.tag.as_str())
+    }
+}
+
+impl Memory {
+    /// What the directory holds, or nothing.
+    pub(super) fn read(directory: &Path) -> Self {
+        let sources = match parse(&directory.join(NAME)) {
+            Ok(sources) => sources,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => {
+                tracing::warn!(%error, "{NAME} cannot be read; it is begun anew");
+                BTreeMap::new()
+            }
+        };
+        Self {
+            directory: directory.to_owned(),
+            sources,
+        }
+    }
+
+    pub(super) fn of(&self, source: &SourceName) -> Remembered {
+        let found = self.sources.get(source.as_str());
+        found.cloned().unwrap_or_default()
+    }
+
+    /// Remembers this, on disk too: the file is there in whole, before or after.
+    pub(super) fn keep(&mut self, source: &SourceName, what: Remembered) -> io::Result<()> {
+        if self.of(source) == what {
+            return Ok(());
+        }
+        self.sources.insert(source.to_string(), what);
+        let mut file = tempfile::NamedTempFile::new_in(&self.directory)?;
+        serde_json::to_writer(&mut file, &self.sources)?;
+        file.flush()?;
+        file.as_file().sync_all()?;
+        file.persist(self.directory.join(NAME))?;
+        Ok(())
+    }
+}
+
+fn parse(path: &Path) -> io::Result<BTreeMap<String, Remembered>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MOST_BYTES).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice(&text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remembered() -> Remembered {
+        Remembered {
+            validator: Some(Validator {
+                interval: 7,
+                url: "https://example.org/".to_owned(),
+                tag: "\"x\"".to_owned(),
+            }),
+            ..Remembered::default()
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_there_in_the_next_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let name: SourceName = "a".parse().unwrap();
+        let mut memory = Memory::read(directory.path());
+        assert_eq!(memory.of(&name), Remembered::default());
+        let backoff = Backoff {
+            failures: 3,
+            until: UnixTime(99),
+        };
+        let what = remembered().with_backoff(backoff);
+        memory.keep(&name, what.clone()).unwrap();
+        let again = Memory::read(directory.path()).of(&name);
+        assert_eq!(again, what);
+        assert_eq!(again.backoff(), backoff);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_costs_requests_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let name: SourceName = "a".parse().unwrap();
+        for damage in ["", "{", "[]", "{\"a\": 1}", "\0"] {
+            std::fs::write(directory.path().join(NAME), damage).unwrap();
+            let mut memory = Memory::read(directory.path());
+            assert_eq!(memory.of(&name), Remembered::default());
+            memory.keep(&name, remembered()).unwrap();
+            assert_eq!(Memory::read(directory.path()).of(&name), remembered());
+        }
+    }
+
+    #[test]
+    fn a_tag_is_for_one_interval_at_one_address() {
+        let interval = |n| Interval::new(n).unwrap();
+        let url = "https://example.org/";
+        assert_eq!(remembered().tag(interval(7), url), Some("\"x\""));
+        assert_eq!(remembered().tag(interval(8), url), None);
+        assert_eq!(remembered().tag(interval(7), "https://example.com/"), None);
+    }
+}

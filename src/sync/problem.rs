@@ -1,0 +1,65 @@
+//! What can be wrong with a source, in a word.
+
+use std::time::Duration;
+
+/// Why a source, or one of its intervals, was not gone through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// No connection.
+    Unreachable,
+    /// A silence, or an answer, that took too long.
+    TimedOut,
+    /// Nobody we trust says that it is who it should be.
+    TlsFailed,
+    /// A status that is no answer; and how long it asked to be left alone.
+    Refused(Option<Duration>),
+    /// An answer that is no document of reports, or breaks off.
+    WrongAnswer,
+    /// More bytes, or more work, than the source may cost.
+    TooLarge,
+    /// A folder that cannot be read or written.
+    Unreadable,
+    /// tcnd could not take it now.
+    Busy,
+}
+
+impl Problem {
+    /// The token on the bus and in the log.
+    pub(super) const fn token(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed-out",
+            Self::TlsFailed => "tls-failed",
+            Self::Refused(_) => "refused",
+            Self::WrongAnswer => "wrong-answer",
+            Self::TooLarge => "too-large",
+            Self::Unreadable => "unreadable",
+            Self::Busy => "busy",
+        }
+    }
+
+    /// What to do about it.
+    pub(super) const fn cure(self) -> &'static str {
+        match self {
+            Self::Unreachable => "not reached; check the network, the proxy and url",
+            Self::TimedOut => "took too long; raise timeout if the way is slow",
+            Self::TlsFailed => {
+                "its certificate is not trusted; check the clock, and the package ca-certificates"
+            }
+            Self::Refused(_) => "the server does not answer with reports; check url",
+            Self::WrongAnswer => "not a whole document of reports; check url and kind",
+            Self::TooLarge => "more than it may cost; raise max_bytes or budget, or leave it",
+            Self::Unreadable => "cannot be used; check path and its permissions",
+            Self::Busy => "tcnd was busy; the next run tries again",
+        }
+    }
+
+    /// Whether the rest of the source would fare no better in this run.
+    pub(super) const fn ends_the_source(self) -> bool {
+        match self {
+            Self::Unreachable | Self::TimedOut | Self::TlsFailed | Self::Busy => true,
+            Self::Refused(wait) => wait.is_some(),
+            Self::WrongAnswer | Self::TooLarge | Self::Unreadable => false,
+        }
+    }
+}

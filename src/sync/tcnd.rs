@@ -1,0 +1,164 @@
+//! tcnd, as a run sees it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use tokio::sync::Mutex;
+use zbus::proxy::CacheProperties;
+use zbus::{Fd, Variant};
+
+use super::Fault;
+use super::problem::Problem;
+use crate::bus::names::error;
+use crate::bus::proxy::{self, ExchangeProxy, Imported, Upload};
+use crate::bus::{self, BusChoice};
+use crate::exchange::interval::Interval;
+use crate::exchange::settlement::Settlement;
+use crate::exchange::source::{Source, SourceName};
+
+/// tcnd's interface for us.
+pub(super) struct Tcnd {
+    proxy: ExchangeProxy<'static>,
+    /// tcnd matches one file at a time.
+    turn: Mutex<()>,
+}
+
+/// What became of a delivery.
+pub(super) enum Delivery {
+    /// tcnd has it.
+    Taken(Imported),
+    /// It has not; the next run tries again.
+    Refused(Problem),
+}
+
+/// The reports of one interval of a source.
+pub(super) struct Batch<'a> {
+    pub(super) source: &'a SourceName,
+    pub(super) interval: Interval,
+    /// In the format `tcn`, from its first byte.
+    pub(super) file: &'a File,
+    /// Nothing will be added to the interval any more, and nothing is missing.
+    pub(super) whole: bool,
+    /// Numbers that tcnd may compute for it.
+    pub(super) budget: u64,
+}
+
+impl Tcnd {
+    pub(super) async fn connect(bus: &BusChoice) -> Result<Self, Fault> {
+        let connection = bus::connect(bus)
+            .await
+            .map_err(|why| Fault::Gone(why.into()))?;
+        let proxy = ExchangeProxy::builder(&connection)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+            .map_err(fault)?;
+        Ok(Self {
+            proxy,
+            turn: Mutex::new(()),
+        })
+    }
+
+    pub(super) async fn begin(&self, sources: &[Source]) -> Result<(), Fault> {
+        let sources: Vec<_> = sources
+            .iter()
+            .map(|source| proxy::Source {
+                name: source.name.to_string(),
+                label: source.label.clone(),
+                publish: source.publish,
+            })
+            .collect();
+        self.proxy.begin(&sources).await.map_err(fault)
+    }
+
+    /// What this source has yet to deliver, the oldest first.
+    pub(super) async fn pending(&self, source: &SourceName) -> Result<Vec<Interval>, Fault> {
+        let numbers = self.proxy.pending(source.as_str()).await.map_err(fault)?;
+        Ok(numbers.into_iter().filter_map(Interval::new).collect())
+    }
+
+    pub(super) async fn deliver(&self, batch: Batch<'_>) -> Result<Delivery, Fault> {
+        let _turn = self.turn.lock().await;
+        let options = HashMap::from([
+            ("whole", Variant::from(batch.whole)),
+            ("budget", Variant::from(batch.budget)),
+        ]);
+        let delivered = self.proxy.deliver(
+            batch.source.as_str(),
+            batch.interval.number(),
+            Fd::from(batch.file.as_fd()),
+            options,
+        );
+        match delivered.await {
+            Ok(imported) => Ok(Delivery::Taken(imported)),
+            Err(zbus::Error::MethodError(name, _, _))
+                if matches!(name.as_str(), error::BUSY | error::NOT_READY) =>
+            {
+                Ok(Delivery::Refused(Problem::Busy))
+            }
+            Err(zbus::Error::MethodError(name, _, _)) if name.as_str() == error::MALFORMED => {
+                Ok(Delivery::Refused(Problem::WrongAnswer))
+            }
+            Err(other) => Err(fault(other)),
+        }
+    }
+
+    /// The next part that is due; it counts as sent from here on.
+    pub(super) async fn take_part(&self, source: &SourceName) -> Result<Upload, Fault> {
+        self.proxy.take_part(source.as_str()).await.map_err(fault)
+    }
+
+    pub(super) async fn settle(&self, part: u64, settlement: &Settlement) -> Result<(), Fault> {
+        let mut options = HashMap::new();
+        match settlement {
+            Settlement::Accepted => {}
+            Settlement::Refused { reason } => {
+                options.insert("reason", Variant::from(reason.as_str()));
+            }
+            Settlement::Failed { retry_after } => {
+                let seconds = retry_after.map(|wait| u32::try_from(wait.as_secs()));
+                if let Some(Ok(seconds)) = seconds {
+                    options.insert("retry_after", Variant::from(seconds));
+                }
+            }
+        }
+        let settled = self.proxy.settle_part(part, settlement.token(), options);
+        settled.await.map_err(fault)
+    }
+
+    pub(super) async fn record(
+        &self,
+        source: &SourceName,
+        problem: Option<Problem>,
+    ) -> Result<(), Fault> {
+        let token = problem.map_or("", Problem::token);
+        let recorded = self.proxy.record(source.as_str(), token);
+        recorded.await.map_err(fault)
+    }
+
+    pub(super) async fn end(&self) -> Result<(), Fault> {
+        self.proxy.end().await.map_err(fault)
+    }
+}
+
+/// What an error of a call means for the run.
+fn fault(error: zbus::Error) -> Fault {
+    /// The bus's own names for a service that is not, or no longer, there.
+    const AWAY: [&str; 4] = [
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+        "org.freedesktop.DBus.Error.NameHasNoOwner",
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.Disconnected",
+    ];
+    let zbus::Error::MethodError(name, _, _) = &error else {
+        return Fault::Gone(error.into());
+    };
+    if name.as_str() == error::BUSY {
+        Fault::Busy
+    } else if AWAY.contains(&name.as_str()) {
+        Fault::Gone(error.into())
+    } else {
+        Fault::Refused(error)
+    }
+}
