@@ -23,6 +23,7 @@ import judge
 import people  # enters its scenarios into the list
 import reports  # and so does this
 import phones  # and this
+import exchange  # and this
 
 
 @dataclass(frozen=True)
