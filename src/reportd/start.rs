@@ -89,8 +89,9 @@ fn run(flags: &Flags) -> Result<(), Fault> {
     let outcome = runtime.block_on(async {
         let stop = told_to_stop()?;
         let server = Server::bind(&settings, &directory, Arc::new(SystemClock)).await?;
-        tracing::info!("listening on {}", server.address()?);
-        notify(NotifyState::Ready);
+        let status = format!("listening on {}", server.address()?);
+        tracing::info!("{status}");
+        notify(&[NotifyState::Status(&status), NotifyState::Ready]);
         server.run(stop).await;
         Ok(())
     });
@@ -108,28 +109,23 @@ fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        notify(NotifyState::Stopping);
+        notify(&[NotifyState::Stopping]);
     })
 }
 
-fn notify(state: NotifyState<'_>) {
-    if let Err(fault) = sd_notify::notify(&[state]) {
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(fault) = sd_notify::notify(state) {
         tracing::debug!(%fault, "systemd did not take a notification");
     }
 }
 
-/// To the journal under systemd, to standard error by hand.
+/// To standard error, which systemd and containers alike collect.
 fn log() {
-    let under_systemd = sd_notify::booted().unwrap_or(false) && !io::stderr().is_terminal();
-    let journal = under_systemd.then(tracing_journald::layer);
-    let layer = match journal {
-        Some(Ok(journal)) => journal.with_filter(LevelFilter::INFO).boxed(),
-        Some(Err(_)) | None => fmt::layer()
-            .with_writer(io::stderr)
-            .with_target(false)
-            .with_filter(LevelFilter::INFO)
-            .boxed(),
-    };
+    let layer = fmt::layer()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_filter(LevelFilter::INFO);
     tracing_subscriber::registry().with(layer).init();
 }
 

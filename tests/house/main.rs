@@ -161,7 +161,6 @@ const PLAN: [Room; 15] = [
             "toml",
             "tower_service",
             "tracing",
-            "tracing_journald",
             "tracing_subscriber",
             "zstd",
         ],

@@ -6,6 +6,7 @@
 )]
 
 mod boundary;
+mod child;
 mod coepi;
 mod conditional;
 mod contract;
