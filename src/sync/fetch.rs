@@ -9,31 +9,28 @@
 //! than is left waits behind all others; if it would not fit into any run, the
 //! cheapest of its reports are delivered, and it is named.
 
+mod find;
+
 use std::collections::VecDeque;
 use std::path::Path;
 
-use rand_core::Rng;
-use reqwest::{Client, Url};
-
+use self::find::{Found, Opened};
 use super::folder::Folder;
-use super::http::{self, Answer, NoAnswer};
+use super::http::NoAnswer;
 use super::memory::{Remembered, Validator};
 use super::problem::Problem;
-use super::tcnd::{Batch, Delivery, Tcnd};
+use super::service::{Batch, Delivery, Tcnd};
 use super::unpack::{Document, Packing, Reports, Unfit, unpack, within};
 use super::{Fault, clock};
 use crate::engine::UnixTime;
 use crate::exchange::backoff::Backoff;
 use crate::exchange::interval::Interval;
 use crate::exchange::sieve::Expected;
-use crate::exchange::source::{Ending, Place, ServerUrl, Source};
+use crate::exchange::source::Source;
+use rand_core::Rng;
 
 /// Intervals of one run: fourteen days have 57 at most.
 const MOST_INTERVALS: usize = 64;
-
-/// What JSON is asked for as, and a stream of reports.
-const JSON: &str = "application/json";
-const STREAM: &str = "application/octet-stream";
 
 /// A source while it is gone through.
 pub(super) struct Fetch<'a> {
@@ -59,20 +56,6 @@ struct Counted {
     unreadable: u64,
     unwanted: u64,
     exposures: u64,
-}
-
-/// The source under one of its three faces.
-enum Opened {
-    CoepiV4(Client, ServerUrl),
-    Mirror(Client, ServerUrl, Option<Ending>),
-    Folder(Folder),
-}
-
-/// What a source has for an interval.
-enum Found {
-    Document(Document, Option<Validator>),
-    Unchanged,
-    Absent,
 }
 
 /// Where a batch of reports belongs.
@@ -227,17 +210,6 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    fn open(&self) -> Result<Opened, Problem> {
-        let client = || http::client(&self.source.limits);
-        Ok(match &self.source.place {
-            Place::CoepiV4(server) => Opened::CoepiV4(client()?, server.clone()),
-            Place::Mirror(server) => Opened::Mirror(client()?, server.clone(), None),
-            Place::Folder(path) => {
-                Opened::Folder(Folder::open(path).map_err(|_| Problem::Unreadable)?)
-            }
-        })
-    }
-
     async fn interval(
         &mut self,
         opened: &mut Opened,
@@ -258,109 +230,6 @@ impl<'a> Fetch<'a> {
             }
         }
         Ok(Gone::Through)
-    }
-
-    async fn find(&mut self, opened: &mut Opened, turn: Turn) -> Result<Found, Stop> {
-        match opened {
-            Opened::CoepiV4(client, server) => {
-                let url = server.coepi(turn.interval);
-                match self.get(client, url, Expected::JsonArray, turn).await? {
-                    // Its servers answer for every interval there may be.
-                    Found::Absent => Err(Stop::Source(Problem::Refused(None))),
-                    found @ (Found::Document(..) | Found::Unchanged) => Ok(found),
-                }
-            }
-            Opened::Mirror(client, server, known) => {
-                for (ending, expected) in [
-                    (Ending::Tcn, Expected::Stream),
-                    (Ending::Json, Expected::JsonArray),
-                ] {
-                    if known.is_some_and(|known| known != ending) {
-                        continue;
-                    }
-                    let url = server.mirror(turn.interval, ending);
-                    match self.get(client, url, expected, turn).await? {
-                        Found::Absent => {}
-                        found @ (Found::Document(..) | Found::Unchanged) => {
-                            *known = Some(ending);
-                            return Ok(found);
-                        }
-                    }
-                }
-                Ok(Found::Absent)
-            }
-            Opened::Folder(folder) => {
-                let found = folder.interval(turn.interval);
-                let found = found.map_err(|_| Stop::Source(Problem::Unreadable))?;
-                found.map_or(Ok(Found::Absent), |((file, length), expected)| {
-                    self.charge(length)?;
-                    let packing = Packing::Plain;
-                    Ok(Found::Document(
-                        Document {
-                            file,
-                            packing,
-                            expected,
-                        },
-                        None,
-                    ))
-                })
-            }
-        }
-    }
-
-    /// Asks a server for an interval. Only for one that is not over it is asked
-    /// whether anything changed: the last word is fetched in any case.
-    async fn get(
-        &mut self,
-        client: &Client,
-        url: Url,
-        expected: Expected,
-        turn: Turn,
-    ) -> Result<Found, Stop> {
-        let address = url.to_string();
-        let tag = self.remembered.tag(turn.interval, &address);
-        let tag = tag.filter(|_| !turn.whole);
-        let accept = if expected == Expected::Stream {
-            STREAM
-        } else {
-            JSON
-        };
-        let most = self.source.limits.max_bytes.min(self.bytes);
-        let answer = http::get(client, url, accept, tag, most, self.directory).await;
-        let got = match answer {
-            Ok(Answer::Document(got)) => got,
-            Ok(Answer::Unchanged) => return Ok(Found::Unchanged),
-            Ok(Answer::Absent) => return Ok(Found::Absent),
-            Err(NoAnswer::Source(Problem::TooLarge)) => {
-                self.bytes = self.bytes.saturating_sub(most);
-                return Err(Stop::Source(Problem::TooLarge));
-            }
-            Err(none) => return Err(none.into()),
-        };
-        self.charge(got.bytes)?;
-        if expected == Expected::Stream && !got.delimited {
-            return Err(Stop::Source(Problem::WrongAnswer));
-        }
-        let validator = got.tag.filter(|_| !turn.whole).map(|tag| Validator {
-            interval: turn.interval.number(),
-            url: address,
-            tag,
-        });
-        let document = Document {
-            file: got.file,
-            packing: got.packing,
-            expected,
-        };
-        Ok(Found::Document(document, validator))
-    }
-
-    /// Takes so many bytes from what may be fetched.
-    fn charge(&mut self, bytes: u64) -> Result<(), Stop> {
-        self.bytes = self.bytes.saturating_sub(bytes);
-        if bytes > self.source.limits.max_bytes {
-            return Err(Stop::Source(Problem::TooLarge));
-        }
-        Ok(())
     }
 
     /// Hands the reports of a document to tcnd, as far as the budget goes.

@@ -23,7 +23,7 @@ mod http;
 mod memory;
 mod problem;
 mod push;
-mod tcnd;
+mod service;
 mod unpack;
 
 use std::future::Future;
@@ -37,7 +37,7 @@ use thiserror::Error;
 
 use self::memory::Memory;
 use self::problem::Problem;
-use self::tcnd::Tcnd;
+use self::service::Tcnd;
 use crate::bus::BusChoice;
 use crate::exchange::source::{Source, SourceName};
 

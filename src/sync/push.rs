@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::problem::Problem;
-use super::tcnd::Tcnd;
+use super::service::Tcnd;
 use super::{Fault, clock, folder, http};
 use crate::exchange::settlement::Settlement;
 use crate::exchange::source::{Place, Source};

@@ -485,7 +485,10 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// What stands before the tests, without comments.
 fn code_of(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod ").next().unwrap();
+    let tests = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod "];
+    let text = tests
+        .iter()
+        .fold(text, |text, tests| text.split(tests).next().unwrap());
     text.lines()
         .map(|line| line.split("//").next().unwrap())
         .collect::<Vec<_>>()
