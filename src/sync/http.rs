@@ -113,6 +113,9 @@ pub(super) async fn get(
         StatusCode::OK => {}
         StatusCode::NOT_MODIFIED if tag.is_some() => return Ok(Answer::Unchanged),
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Answer::Absent),
+        status if status.is_redirection() => {
+            return Err(NoAnswer::Source(Problem::WrongAnswer));
+        }
         status => {
             let asked = retry_after(response.headers(), super::clock::now());
             let busy = matches!(
@@ -239,18 +242,19 @@ fn problem(error: &reqwest::Error) -> Problem {
     }
 }
 
-/// Whether TLS is at the root of it; an `io::Error` hides what it carries from
-/// `source`.
+/// Whether TLS is at the root of it.
 fn is_of_tls(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
-        let carried = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || carried.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if error.is::<rustls::Error>() {
             return true;
         }
-        cause = error.source();
+        // An `io::Error` hides what it carries from `source`.
+        let carried = error.downcast_ref().and_then(io::Error::get_ref);
+        cause = match carried {
+            Some(carried) => Some(carried),
+            None => error.source(),
+        };
     }
     false
 }

@@ -1,0 +1,132 @@
+//! Folders: a stick that goes from hand to hand.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use tcnd::exchange::file::{self, Format};
+use tcnd::protocol::wire;
+use tempfile::TempDir;
+
+use crate::stand_in::{StandIn, State};
+use crate::{Place, json, report, reports, stream};
+
+fn stick() -> (TempDir, std::path::PathBuf) {
+    let stick = TempDir::new().unwrap();
+    let layout = stick.path().join("tcnreport/21600");
+    fs::create_dir_all(&layout).unwrap();
+    (stick, layout)
+}
+
+#[test]
+fn intervals_and_whatever_else_is_there_are_read() {
+    let place = Place::new();
+    let (stick, layout) = stick();
+    let (first, second, missing) = (StandIn::past(3), StandIn::past(2), StandIn::past(1));
+    fs::write(layout.join(format!("{first}.tcn")), stream(&reports(1..4))).unwrap();
+    fs::write(layout.join(format!("{second}.json")), json(&reports(4..6))).unwrap();
+    fs::write(stick.path().join("one.tcn"), stream(&reports(6..7))).unwrap();
+    fs::write(stick.path().join("two.json"), json(&reports(7..9))).unwrap();
+    let lines = file::write(Format::Base64, &reports(9..10));
+    fs::write(stick.path().join("three.b64"), lines).unwrap();
+    fs::write(stick.path().join("photo.jpeg"), "x").unwrap();
+    fs::write(
+        stick.path().join("broken.tcn"),
+        &stream(&reports(10..12))[..200],
+    )
+    .unwrap();
+    place.source("folder", stick.path().to_str().unwrap(), "");
+    place.tcnd.want([first, second, missing]);
+    place.run().is(0);
+    place.tcnd.knows(&reports(1..11));
+    place.tcnd.whole("a", [first, second]);
+    assert_eq!(place.tcnd.recorded("a"), "");
+}
+
+#[test]
+fn nothing_outside_of_it_is_read() {
+    let place = Place::new();
+    let (stick, layout) = stick();
+    let outside = TempDir::new().unwrap();
+    let secret = outside.path().join("secret.tcn");
+    fs::write(&secret, stream(&reports(1..4))).unwrap();
+    symlink(&secret, stick.path().join("link.tcn")).unwrap();
+    let wanted = StandIn::past(1);
+    symlink(&secret, layout.join(format!("{wanted}.tcn"))).unwrap();
+    place.source("folder", stick.path().to_str().unwrap(), "");
+    place.tcnd.want([wanted]);
+    place.run().is(0);
+    place.tcnd.knows(&[]);
+    place.tcnd.whole("a", []);
+}
+
+#[test]
+fn an_interval_that_breaks_off_is_asked_for_again() {
+    let place = Place::new();
+    let (stick, layout) = stick();
+    let wanted = StandIn::past(1);
+    let file = layout.join(format!("{wanted}.tcn"));
+    let whole = stream(&reports(1..4));
+    fs::write(&file, &whole[..whole.len() - 7]).unwrap();
+    place.source("folder", stick.path().to_str().unwrap(), "");
+    place.tcnd.want([wanted]);
+    place.run().is(1);
+    assert_eq!(place.tcnd.recorded("a"), "wrong-answer");
+    place.tcnd.knows(&[]);
+    fs::write(&file, &whole).unwrap();
+    place.run_now().is(0);
+    place.tcnd.knows(&reports(1..4));
+    place.tcnd.whole("a", [wanted]);
+}
+
+#[test]
+fn a_file_that_is_too_large_does_not_block_the_others() {
+    let place = Place::new();
+    let (stick, _) = stick();
+    fs::write(stick.path().join("a.tcn"), vec![b' '; 5000]).unwrap();
+    fs::write(stick.path().join("b.tcn"), stream(&reports(1..4))).unwrap();
+    place.source("folder", stick.path().to_str().unwrap(), "max_bytes = 4096");
+    place.run().is(1);
+    assert_eq!(place.tcnd.recorded("a"), "too-large");
+    place.tcnd.knows(&reports(1..4));
+}
+
+#[test]
+fn a_part_becomes_a_file_that_the_next_machine_reads() {
+    let place = Place::new();
+    let (stick, _) = stick();
+    let path = stick.path().to_str().unwrap();
+    place.source("folder", path, "publish = true");
+    place.tcnd.publish("a", report(1));
+    place.tcnd.publish("a", report(2));
+    place.run().is(0);
+    let book = place.tcnd.book();
+    assert!(book.parts.iter().all(|part| part.state == State::Accepted));
+    drop(book);
+    let mut files: Vec<_> = fs::read_dir(stick.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 2);
+    let mut bytes: Vec<_> = files.iter().map(|file| fs::read(file).unwrap()).collect();
+    bytes.sort();
+    let mut expected = [wire::write(&report(1)), wire::write(&report(2))];
+    expected.sort();
+    assert_eq!(bytes, expected);
+    let next = Place::new();
+    next.source("folder", path, "");
+    next.run().is(0);
+    next.tcnd.knows(&reports(1..3));
+}
+
+#[test]
+fn a_stick_that_is_not_there_loses_nothing() {
+    let place = Place::new();
+    place.source("folder", "/nonexistent/stick", "publish = true");
+    place.tcnd.publish("a", report(1));
+    place.run().is(1);
+    assert_eq!(place.tcnd.recorded("a"), "unreadable");
+    let state = place.tcnd.book().parts[0].state.clone();
+    assert_eq!(state, State::Failed(None));
+}

@@ -1,0 +1,162 @@
+//! A run may be killed anywhere: the next one makes good what it left.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::server::{Reply, Server};
+use crate::stand_in::{Hold, StandIn, State, When, current};
+use crate::{Place, Running, json, report, reports, soon};
+
+/// Whether every report is known, the ledger is right, and every part arrived.
+#[track_caller]
+fn nothing_is_lost(place: &Place, server: &Server, what: &str) {
+    let ended = place.run();
+    assert_eq!(ended.status, 0, "{what}: {}", ended.log);
+    place.tcnd.knows(&reports(1..7));
+    place.tcnd.whole("a", [StandIn::past(2), StandIn::past(1)]);
+    let book = place.tcnd.book();
+    assert!(
+        book.parts.iter().all(|part| part.state == State::Accepted),
+        "{what}: {:?}",
+        book.parts
+    );
+    let arrived: std::collections::BTreeSet<_> = server
+        .seen()
+        .iter()
+        .filter(|request| request.line.starts_with("POST"))
+        .map(|request| request.body().to_vec())
+        .collect();
+    assert_eq!(arrived.len(), 2, "{what}: every part arrived");
+    assert!(
+        book.calls.last().is_some_and(|call| call == "end"),
+        "{what}"
+    );
+}
+
+/// Two intervals that are over, the current one, and two parts due.
+fn place(server: &Server) -> Place {
+    let place = Place::new();
+    place.source("coepi-v4", &server.url(), "publish = true");
+    place.tcnd.want([StandIn::past(2), StandIn::past(1)]);
+    place.tcnd.publish("a", report(100));
+    place.tcnd.publish("a", report(101));
+    place
+}
+
+fn answer(interval: u64) -> Vec<u8> {
+    let first = u8::try_from(current() - interval).unwrap();
+    json(&match first {
+        0 => reports(1..3),
+        2 => reports(3..5),
+        3 => reports(5..7),
+        other => panic!("interval {other} before this one was asked for"),
+    })
+}
+
+fn honest() -> Server {
+    Server::new(|request| {
+        if request.line.starts_with("POST") {
+            Reply::status(200)
+        } else {
+            Reply::ok(answer(request.interval()))
+        }
+    })
+}
+
+#[test]
+fn killed_at_any_call_nothing_is_lost() {
+    // Calls of one run: intervals are delivered thrice, parts asked for thrice.
+    let calls = [
+        ("begin", 1),
+        ("pending", 1),
+        ("deliver", 3),
+        ("take_part", 3),
+        ("settle_part", 2),
+        ("record", 1),
+        ("end", 1),
+    ];
+    for (call, times) in calls {
+        for skip in 0..times {
+            for when in [When::Before, When::After] {
+                let server = honest();
+                let place = place(&server);
+                let held = place.tcnd.hold(Hold { call, when, skip });
+                let mut running = Running::start(&place);
+                soon(&held);
+                running.kill();
+                nothing_is_lost(&place, &server, &format!("{call} {skip} {when:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn killed_while_a_server_is_spoken_to_nothing_is_lost() {
+    // Requests of one run: three documents, two uploads; each is left unanswered
+    // once, or answered in half.
+    for number in 0..5 {
+        for half in [false, true] {
+            let (there, is_there) = channel();
+            let count = Arc::new(AtomicU64::new(0));
+            let there: Mutex<Sender<()>> = Mutex::new(there);
+            let server = Server::new(move |request| {
+                let post = request.line.starts_with("POST");
+                if count.fetch_add(1, Ordering::AcqRel) != number {
+                    return if post {
+                        Reply::status(200)
+                    } else {
+                        Reply::ok(answer(request.interval()))
+                    };
+                }
+                let there = there.lock().unwrap().clone();
+                if !half {
+                    there.send(()).unwrap();
+                    return Reply::Hang;
+                }
+                let body = if post {
+                    Vec::new()
+                } else {
+                    answer(request.interval())
+                };
+                Reply::Stream(Box::new(move |out| {
+                    let length = body.len() + 1;
+                    write!(out, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
+                    out.write_all(&body[..body.len() / 2])?;
+                    out.flush()?;
+                    there.send(()).unwrap();
+                    let (_keep, never) = channel::<()>();
+                    let _ = never.recv();
+                    Ok(())
+                }))
+            });
+            let place = place(&server);
+            let mut running = Running::start(&place);
+            soon(&is_there);
+            running.kill();
+            nothing_is_lost(&place, &server, &format!("request {number}, half: {half}"));
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_says_that_it_is_over() {
+    let (there, is_there) = channel();
+    let there = Mutex::new(there);
+    let server = Server::new(move |_| {
+        there.lock().unwrap().send(()).unwrap();
+        Reply::Hang
+    });
+    for signal in [Signal::TERM, Signal::INT] {
+        let place = place(&server);
+        let mut running = Running::start(&place);
+        soon(&is_there);
+        kill_process(Pid::from_child(&running.0), signal).unwrap();
+        let (status, log) = running.wait();
+        assert_eq!(status, Some(0), "{log}");
+        let calls = place.tcnd.book().calls.clone();
+        assert_eq!(calls, ["begin", "pending", "end"]);
+    }
+}

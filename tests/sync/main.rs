@@ -1,0 +1,200 @@
+//! The real `tcnd-sync` between a played tcnd, whose ledger is honest, and
+//! played servers, which need not be.
+//!
+//! Needs dbus-daemon (package dbus); without it every test here fails. Nothing
+//! sleeps: each wait is for an event, with a deadline.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may fail by panicking, and its helpers are not #[test]"
+)]
+
+mod fetching;
+mod folders;
+mod hostile;
+mod kills;
+mod server;
+mod stand_in;
+mod switches;
+mod uploads;
+mod ways;
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use tcnd::exchange::file::{self, Format};
+use tcnd::protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
+};
+use tempfile::TempDir;
+
+use crate::stand_in::StandIn;
+
+/// How long anything may take that must happen.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A played tcnd, and a folder for the registry and the state of the program.
+struct Place {
+    tcnd: StandIn,
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::create_dir(folder.path().join("state")).unwrap();
+        Self {
+            tcnd: StandIn::new(),
+            folder,
+        }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Writes the registry.
+    fn sources(&self, text: &str) {
+        fs::write(self.folder.path().join("sources.toml"), text).unwrap();
+    }
+
+    /// The registry of one source, with these further lines.
+    fn source(&self, kind: &str, url: &str, more: &str) {
+        self.sources(&source("a", kind, url, more));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd-sync"));
+        command
+            .args(["--bus", self.tcnd.address(), "--state-dir"])
+            .arg(self.state())
+            .arg("--sources")
+            .arg(self.folder.path().join("sources.toml"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        // Proxies are for the tests of proxies.
+        for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+            command.env_remove(name).env_remove(name.to_uppercase());
+        }
+        command
+    }
+
+    /// One run, to its end.
+    fn run(&self) -> Ended {
+        Ended::of(&run(self.command()))
+    }
+
+    /// One run for somebody who waits, to its end.
+    fn run_now(&self) -> Ended {
+        let mut command = self.command();
+        command.arg("--now");
+        Ended::of(&run(command))
+    }
+}
+
+/// How a run ended.
+#[derive(Debug)]
+struct Ended {
+    status: i32,
+    log: String,
+}
+
+impl Ended {
+    fn of(output: &Output) -> Self {
+        assert!(output.stdout.is_empty(), "{output:?}");
+        Self {
+            status: output.status.code().expect("it ended by itself"),
+            log: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    #[track_caller]
+    fn is(&self, status: i32) {
+        assert_eq!(self.status, status, "{}", self.log);
+    }
+}
+
+/// Runs a command, which must end in time.
+fn run(mut command: Command) -> Output {
+    let child = command.spawn().unwrap();
+    let id = rustix::process::Pid::from_child(&child);
+    let (tell, told) = channel();
+    std::thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
+    told.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+        let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+        panic!("it did not end: {:?}", told.recv());
+    })
+}
+
+/// A run that is under way; killed at the latest when this is dropped.
+struct Running(Child);
+
+impl Running {
+    fn start(place: &Place) -> Self {
+        Self(place.command().spawn().unwrap())
+    }
+
+    /// SIGKILL, and nothing of it runs any more.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Waits for its end; its status and its log.
+    fn wait(&mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        let mut stderr = self.0.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        (self.0.wait().unwrap().code(), log)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits for what another thread tells.
+#[track_caller]
+fn soon<T>(told: &Receiver<T>) -> T {
+    told.recv_timeout(DEADLINE)
+        .expect("it happens within a minute")
+}
+
+/// The lines of one source.
+fn source(name: &str, kind: &str, place: &str, more: &str) -> String {
+    let key = if kind == "folder" { "path" } else { "url" };
+    format!("[[source]]\nname = \"{name}\"\nkind = \"{kind}\"\n{key} = \"{place}\"\n{more}\n")
+}
+
+/// A report of two dozen numbers.
+fn report(seed: u8) -> SignedReport {
+    sized(seed, 24, 0)
+}
+
+/// A report of so many numbers, with a memo of this type.
+fn sized(seed: u8, numbers: u16, kind: u8) -> SignedReport {
+    let rak = ReportAuthorizationKey::from_bytes(&[seed; 32]);
+    let index = |n| RatchetIndex::new(n).unwrap();
+    let span = ReportSpan::new(index(1), index(numbers)).unwrap();
+    let memo = Memo::new(MemoType::new(kind), vec![seed; 5]).unwrap();
+    SignedReport::create(&rak, span, memo)
+}
+
+fn reports(seeds: std::ops::Range<u8>) -> Vec<SignedReport> {
+    seeds.map(report).collect()
+}
+
+fn json(reports: &[SignedReport]) -> Vec<u8> {
+    file::write(Format::Json, reports)
+}
+
+fn stream(reports: &[SignedReport]) -> Vec<u8> {
+    file::write(Format::Tcn, reports)
+}

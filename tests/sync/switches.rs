@@ -1,0 +1,132 @@
+//! Flags and exit statuses.
+
+use std::fs;
+use std::process::Command;
+
+use crate::server::{Reply, Server};
+use crate::stand_in::{Hold, When};
+use crate::{Ended, Place, Running, run, soon};
+
+#[test]
+fn without_a_source_it_says_so_and_is_well() {
+    let place = Place::new();
+    place.sources("");
+    let ended = place.run();
+    ended.is(0);
+    assert!(
+        ended.log.contains("no source is configured"),
+        "{}",
+        ended.log
+    );
+    assert_eq!(ended.log.lines().count(), 1);
+    assert_eq!(place.tcnd.book().calls, ["begin", "end"]);
+    assert_eq!(place.tcnd.book().sources, []);
+}
+
+#[test]
+fn a_faulty_registry_is_refused_with_every_fault_before_anybody_is_asked() {
+    for check in [true, false] {
+        let place = Place::new();
+        place.source("mirror", "http://reports.example.org/", "publsh = true");
+        let mut command = place.command();
+        if check {
+            command.arg("--check-config");
+        }
+        let ended = Ended::of(&run(command));
+        ended.is(78);
+        for part in [
+            "sources.toml:4: url: ",
+            "allow_http = true",
+            "sources.toml:5: ",
+            "\"publish\"?",
+        ] {
+            assert!(ended.log.contains(part), "{part}: {}", ended.log);
+        }
+        assert!(place.tcnd.book().calls.is_empty());
+    }
+}
+
+#[test]
+fn a_sound_registry_can_be_checked_without_tcnd() {
+    let place = Place::new();
+    place.source("folder", "/media/reports", "");
+    let mut command = place.command();
+    command.arg("--check-config");
+    Ended::of(&run(command)).is(0);
+    assert!(place.tcnd.book().calls.is_empty());
+}
+
+#[test]
+fn without_tcnd_it_says_that_and_ends_with_3() {
+    let place = Place::new();
+    place.sources("");
+    for address in ["unix:path=/nonexistent", "nobody"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd-sync"));
+        command.stderr(std::process::Stdio::piped());
+        command
+            .arg("--state-dir")
+            .arg(place.state())
+            .arg("--sources");
+        command
+            .arg(place.folder.path().join("sources.toml"))
+            .arg("--bus");
+        let bus;
+        let address = if address == "nobody" {
+            // A bus that tcnd is not on.
+            bus = crate::stand_in::Bus::new();
+            &bus.address
+        } else {
+            address
+        };
+        command.arg(address).stdout(std::process::Stdio::piped());
+        let ended = Ended::of(&run(command));
+        ended.is(3);
+        assert!(ended.log.contains("systemctl status tcnd"), "{}", ended.log);
+    }
+}
+
+#[test]
+fn a_second_run_leaves_the_first_alone() {
+    let place = Place::new();
+    let server = Server::new(|_| Reply::ok(b"[]".to_vec()));
+    place.source("coepi-v4", &server.url(), "");
+    let hold = Hold {
+        call: "pending",
+        when: When::Before,
+        skip: 0,
+    };
+    let held = place.tcnd.hold(hold);
+    let mut first = Running::start(&place);
+    soon(&held);
+    let ended = place.run();
+    ended.is(1);
+    assert!(
+        ended.log.contains("another run is under way"),
+        "{}",
+        ended.log
+    );
+    assert_eq!(server.asked(), 0);
+    first.kill();
+    place.run().is(0);
+    assert_eq!(server.asked(), 1);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_named() {
+    let place = Place::new();
+    place.sources("");
+    fs::remove_dir(place.state()).unwrap();
+    fs::write(place.state(), "").unwrap();
+    let ended = place.run();
+    ended.is(1);
+    assert!(ended.log.contains("state directory"), "{}", ended.log);
+}
+
+#[test]
+fn a_usage_error_ends_with_2() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd-sync"));
+    command
+        .arg("--nonsense")
+        .stderr(std::process::Stdio::null());
+    assert_eq!(run(command).status.code(), Some(2));
+}

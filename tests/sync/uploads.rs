@@ -1,0 +1,203 @@
+//! What leaves the machine, and what counts as arrived.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tcnd::protocol::wire;
+
+use crate::server::{Reply, Request, Server};
+use crate::stand_in::State;
+use crate::{Place, report, source};
+
+/// Answers fetches with nothing, and uploads with what `answer` says.
+fn server(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
+    Server::new(move |request| {
+        if request.line.starts_with("GET") {
+            Reply::ok(b"[]".to_vec())
+        } else {
+            answer(request)
+        }
+    })
+}
+
+fn posts(server: &Server) -> Vec<Request> {
+    let seen = server.seen().into_iter();
+    seen.filter(|request| request.line.starts_with("POST"))
+        .collect()
+}
+
+fn states(place: &Place) -> Vec<State> {
+    let book = place.tcnd.book();
+    book.parts.iter().map(|part| part.state.clone()).collect()
+}
+
+#[test]
+fn an_upload_is_the_report_and_nothing_else_byte_for_byte() {
+    let place = Place::new();
+    let server = server(|_| Reply::Whole(200, vec![("Set-Cookie", "id=1".to_owned())], Vec::new()));
+    place.source("coepi-v4", &server.url(), "publish = true");
+    for seed in 1..4 {
+        place.tcnd.publish("a", report(seed));
+    }
+    place.run().is(0);
+    assert_eq!(
+        states(&place),
+        [State::Accepted, State::Accepted, State::Accepted]
+    );
+    let posts = posts(&server);
+    for (post, seed) in posts.iter().zip(1..) {
+        let body = STANDARD.encode(wire::write(&report(seed)));
+        let expected = format!(
+            "POST /base HTTP/1.1\r\ncontent-type: text/plain\r\naccept: */*\r\n\
+             host: 127.0.0.1:{}\r\ncontent-length: {}\r\n\r\n{body}",
+            server.port,
+            body.len()
+        );
+        assert_eq!(String::from_utf8_lossy(&post.raw), expected);
+    }
+    assert_eq!(posts.len(), 3);
+}
+
+#[test]
+fn every_part_has_a_connection_of_its_own() {
+    let place = Place::new();
+    let server = server(|_| Reply::status(200));
+    place.source("coepi-v4", &server.url(), "publish = true");
+    for seed in 1..6 {
+        place.tcnd.publish("a", report(seed));
+    }
+    place.run().is(0);
+    let mut connections: Vec<_> = posts(&server).iter().map(|post| post.connection).collect();
+    let fetched = server.seen()[0].connection;
+    assert!(
+        !connections.contains(&fetched),
+        "a fetch and an upload share one"
+    );
+    connections.dedup();
+    assert_eq!(connections.len(), 5);
+}
+
+#[test]
+fn a_part_is_accepted_only_if_the_server_says_so() {
+    let long = "x".repeat(400);
+    let cases = [
+        (200, "", State::Accepted, 0),
+        (
+            400,
+            "Illegal base64\r\ncharacter \u{7}25",
+            State::Refused("status 400: Illegal base64 character 25".to_owned()),
+            0,
+        ),
+        (401, "", State::Refused("status 401".to_owned()), 0),
+        (
+            413,
+            long.as_str(),
+            State::Refused(format!("status 413: {}", "x".repeat(244))),
+            0,
+        ),
+        (201, "", State::Failed(None), 1),
+        (204, "", State::Failed(None), 1),
+        (302, "", State::Failed(None), 1),
+        (404, "", State::Failed(None), 1),
+        (500, "", State::Failed(None), 1),
+    ];
+    for (status, words, state, exit) in cases {
+        let place = Place::new();
+        let body = words.as_bytes().to_vec();
+        let server = server(move |_| {
+            let location = ("Location", "/elsewhere".to_owned());
+            Reply::Whole(status, vec![location], body.clone())
+        });
+        place.source("coepi-v4", &server.url(), "publish = true");
+        place.tcnd.publish("a", report(1));
+        let ended = place.run();
+        assert_eq!(ended.status, exit, "{status}: {}", ended.log);
+        assert_eq!(states(&place), [state], "{status}");
+        assert_eq!(posts(&server).len(), 1, "{status}");
+        if !words.is_empty() {
+            assert!(!ended.log.contains(&words[..8]), "{}", ended.log);
+        }
+    }
+}
+
+#[test]
+fn after_a_failure_the_other_parts_wait_and_the_server_is_given_time() {
+    let place = Place::new();
+    let server = server(|_| Reply::Whole(429, vec![("Retry-After", "90".to_owned())], Vec::new()));
+    place.source("coepi-v4", &server.url(), "publish = true");
+    place.tcnd.publish("a", report(1));
+    place.tcnd.publish("a", report(2));
+    place.run().is(1);
+    assert_eq!(states(&place), [State::Failed(Some(90)), State::Due]);
+    assert_eq!(place.tcnd.recorded("a"), "refused");
+}
+
+#[test]
+fn a_server_that_hangs_or_is_away_loses_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let away = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let hanging = Server::new(|_| Reply::Hang);
+    let cases = [
+        (away, "unreachable"),
+        (hanging.url(), "timed-out"),
+        (server(|_| Reply::Raw(Vec::new())).url(), "wrong-answer"),
+        (
+            server(|_| Reply::Raw(b"HTTP/1.1 2".to_vec())).url(),
+            "wrong-answer",
+        ),
+    ];
+    for (url, problem) in cases {
+        let place = Place::new();
+        place.source("coepi-v4", &url, "publish = true\ntimeout = \"1s\"");
+        place.tcnd.publish("a", report(1));
+        place.run().is(1);
+        assert_eq!(states(&place), [State::Failed(None)], "{problem}");
+        assert_eq!(place.tcnd.recorded("a"), problem);
+    }
+}
+
+#[test]
+fn nothing_goes_where_it_may_not() {
+    let place = Place::new();
+    let (one, other) = (
+        server(|_| Reply::status(200)),
+        server(|_| Reply::status(200)),
+    );
+    place.sources(
+        &[
+            source("a", "coepi-v4", &one.url(), "publish = true"),
+            source("b", "coepi-v4", &other.url(), ""),
+        ]
+        .concat(),
+    );
+    place.tcnd.publish("a", report(1));
+    place.tcnd.publish("b", report(2));
+    place.run().is(0);
+    assert_eq!((posts(&one).len(), posts(&other).len()), (1, 0));
+    assert_eq!(states(&place), [State::Accepted, State::Due]);
+}
+
+#[test]
+fn all_is_fetched_before_anything_is_uploaded() {
+    let place = Place::new();
+    let server = server(|_| Reply::status(200));
+    place.sources(
+        &[
+            source("a", "coepi-v4", &server.url(), "publish = true"),
+            source("b", "coepi-v4", &server.url(), "publish = true"),
+        ]
+        .concat(),
+    );
+    place.tcnd.publish("a", report(1));
+    place.tcnd.publish("b", report(2));
+    place.run().is(0);
+    let verbs: String = server
+        .seen()
+        .iter()
+        .map(|request| &request.line[..1])
+        .collect();
+    assert_eq!(verbs, "GGPP");
+    let calls = place.tcnd.book().calls.clone();
+    assert_eq!(calls.first().map(String::as_str), Some("begin"));
+    assert_eq!(calls.last().map(String::as_str), Some("end"));
+}

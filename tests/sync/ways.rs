@@ -1,0 +1,224 @@
+//! The ways to a server: TLS, and proxies.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::server::{Reply, Server};
+use crate::stand_in::{StandIn, State};
+use crate::{Ended, Place, json, report, reports, run, soon};
+
+/// A server with a certificate for `localhost`, and that in PEM. It keeps every
+/// ClientHello's offer to resume an earlier session.
+struct Tls {
+    server: Server,
+    pem: String,
+    kinds: Arc<Mutex<Vec<rustls::HandshakeKind>>>,
+}
+
+fn tls() -> Tls {
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config = Arc::new(config);
+    let kinds = Arc::new(Mutex::new(Vec::new()));
+    let noted = kinds.clone();
+    let server = Server::over(
+        move |mut stream: TcpStream| {
+            let mut connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
+            while connection.is_handshaking() {
+                connection.complete_io(&mut stream)?;
+            }
+            noted.lock().unwrap().extend(connection.handshake_kind());
+            Ok(Box::new(StreamOwned::new(connection, stream)))
+        },
+        |request| {
+            if request.line.starts_with("POST") {
+                Reply::status(200)
+            } else {
+                Reply::ok(json(&reports(1..4)))
+            }
+        },
+    );
+    Tls {
+        server,
+        pem: cert.pem(),
+        kinds,
+    }
+}
+
+impl Tls {
+    fn url(&self) -> String {
+        format!("https://localhost:{}/", self.server.port)
+    }
+}
+
+#[test]
+fn a_certificate_nobody_vouches_for_is_refused() {
+    let place = Place::new();
+    let tls = tls();
+    place.source("coepi-v4", &tls.url(), "publish = true");
+    place.tcnd.want([StandIn::past(1)]);
+    place.tcnd.publish("a", report(9));
+    place.run().is(1);
+    assert_eq!(place.tcnd.recorded("a"), "tls-failed");
+    place.tcnd.knows(&[]);
+    assert_eq!(place.tcnd.book().parts[0].state, State::Failed(None));
+    assert_eq!(tls.server.asked(), 0, "nothing was said to it");
+}
+
+#[test]
+fn a_certificate_for_another_name_is_refused() {
+    let place = Place::new();
+    let tls = tls();
+    let url = format!("https://127.0.0.1:{}/", tls.server.port);
+    place.source("coepi-v4", &url, "");
+    let pem = place.folder.path().join("ca.pem");
+    fs::write(&pem, &tls.pem).unwrap();
+    let mut command = place.command();
+    command.env("SSL_CERT_FILE", &pem);
+    Ended::of(&run(command)).is(1);
+    assert_eq!(place.tcnd.recorded("a"), "tls-failed");
+}
+
+#[test]
+fn a_trusted_server_is_spoken_to_and_no_upload_resumes_a_session() {
+    let place = Place::new();
+    let tls = tls();
+    place.source("coepi-v4", &tls.url(), "publish = true");
+    place.tcnd.want([StandIn::past(1)]);
+    for seed in 10..13 {
+        place.tcnd.publish("a", report(seed));
+    }
+    let pem = place.folder.path().join("ca.pem");
+    fs::write(&pem, &tls.pem).unwrap();
+    let mut command = place.command();
+    command.env("SSL_CERT_FILE", &pem);
+    Ended::of(&run(command)).is(0);
+    place.tcnd.knows(&reports(1..4));
+    place.tcnd.whole("a", [StandIn::past(1)]);
+    let kinds = tls.kinds.lock().unwrap().clone();
+    assert_eq!(
+        kinds.len(),
+        4,
+        "one connection to fetch by, one for each part"
+    );
+    assert!(
+        kinds
+            .iter()
+            .all(|kind| *kind != rustls::HandshakeKind::Resumed),
+        "{kinds:?}"
+    );
+}
+
+/// A SOCKS5 server that leads every name to one port here, and tells the names.
+fn socks(port: u16) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, told) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let tell = tell.clone();
+            std::thread::spawn(move || lead(stream.unwrap(), port, &tell));
+        }
+    });
+    (address.to_string(), told)
+}
+
+/// RFC 1928, without authentication, CONNECT alone.
+fn lead(
+    mut client: TcpStream,
+    port: u16,
+    tell: &std::sync::mpsc::Sender<String>,
+) -> io::Result<()> {
+    let mut greeting = [0; 2];
+    client.read_exact(&mut greeting)?;
+    let mut methods = vec![0; greeting[1].into()];
+    client.read_exact(&mut methods)?;
+    client.write_all(&[5, 0])?;
+    let mut request = [0; 4];
+    client.read_exact(&mut request)?;
+    assert_eq!(request[..3], [5, 1, 0]);
+    let name = match request[3] {
+        3 => {
+            let mut length = [0];
+            client.read_exact(&mut length)?;
+            let mut name = vec![0; length[0].into()];
+            client.read_exact(&mut name)?;
+            String::from_utf8(name).unwrap()
+        }
+        kind => format!("an address of kind {kind}, resolved by the client"),
+    };
+    let mut asked = [0; 2];
+    client.read_exact(&mut asked)?;
+    tell.send(name).unwrap();
+    let server = TcpStream::connect(("127.0.0.1", port))?;
+    client.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0])?;
+    let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
+    std::thread::spawn(move || io::copy(&mut from, &mut to));
+    io::copy(&mut &server, &mut client)?;
+    Ok(())
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used_and_resolves_the_names() {
+    let place = Place::new();
+    let server = Server::new(|request| {
+        if request.line.starts_with("POST") {
+            Reply::status(200)
+        } else {
+            Reply::ok(json(&reports(1..4)))
+        }
+    });
+    let (proxy, names) = socks(server.port);
+    place.source(
+        "coepi-v4",
+        "http://abcdefgh.onion/reports",
+        "publish = true",
+    );
+    place.tcnd.want([StandIn::past(1)]);
+    place.tcnd.publish("a", report(10));
+    let mut command = place.command();
+    command.env("ALL_PROXY", format!("socks5h://{proxy}"));
+    Ended::of(&run(command)).is(0);
+    place.tcnd.knows(&reports(1..4));
+    for _ in ["fetch", "upload"] {
+        assert_eq!(soon(&names), "abcdefgh.onion");
+    }
+    let hosts = server.seen();
+    assert!(
+        hosts
+            .iter()
+            .all(|request| request.header("host").as_deref() == Some("abcdefgh.onion"))
+    );
+}
+
+#[test]
+fn without_the_proxy_nobody_is_asked() {
+    let place = Place::new();
+    let server = Server::new(|_| Reply::ok(json(&reports(1..4))));
+    let gone = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    place.source("coepi-v4", &server.url(), "");
+    let mut command = place.command();
+    command.env("ALL_PROXY", format!("socks5h://{gone}"));
+    Ended::of(&run(command)).is(1);
+    assert_eq!(place.tcnd.recorded("a"), "unreachable");
+    assert_eq!(server.asked(), 0, "it was gone round");
+}
