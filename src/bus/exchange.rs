@@ -2,8 +2,7 @@
 //!
 //! For `tcnd-sync` alone. It has the network, so it is told as little as the
 //! work takes: which intervals are missing, and the parts that shall leave, one
-//! at a time. It learns nothing of contacts or keys, and of exposures no more
-//! than how many of its reports are new. The bus policy lets no other user send
+//! at a time. It learns nothing of contacts, keys or exposures. The bus policy lets no other user send
 //! here, and the bouncer asks polkit all the same.
 
 use std::sync::Arc;
@@ -98,9 +97,11 @@ impl Exchange {
     /// source was asked, and this is all of it, so that it need not be asked for
     /// again; budget (t), the numbers that may be computed, 500 million if not
     /// given and at most. Who was heard only after the interval is no exposure.
-    /// The answer is that of Reports.Import. Error.Busy while an import is under
-    /// way.
-    #[zbus(out_args("imported"))]
+    /// Counted are (t): accepted, looked at for the first time; duplicate, looked
+    /// at before; malformed, no report; too_large, past the work. Whether any of
+    /// them names somebody whom we met is not told here. Error.Busy while an
+    /// import is under way.
+    #[zbus(out_args("delivered"))]
     async fn deliver(
         &self,
         source: String,
@@ -109,7 +110,7 @@ impl Exchange {
         options: Given,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Imported, Error> {
+    ) -> Result<proxy::Delivered, Error> {
         self.bouncer.admit(connection, &call).await?;
         let mut options = Options::new(options, &[("whole", "b"), ("budget", "t")])?;
         let gone = Arc::<AtomicBool>::default();

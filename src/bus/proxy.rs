@@ -12,7 +12,7 @@ use zbus::{
     DeserializeDict, Fd, OwnedObjectPath, OwnedVariant, SerializeDict, Type, Variant, proxy,
 };
 
-pub use self::exchange::{ExchangeProxy, Source, Upload};
+pub use self::exchange::{Delivered, ExchangeProxy, Source, Upload};
 pub(super) use self::reports::earlier;
 pub use self::reports::{
     Checked, Created, Disclosure, Exposure, ExposuresProxy, Imported, OwnReport, PrivacyProxy,

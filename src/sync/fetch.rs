@@ -55,7 +55,6 @@ struct Counted {
     reports: u64,
     unreadable: u64,
     unwanted: u64,
-    exposures: u64,
 }
 
 /// Where a batch of reports belongs.
@@ -164,11 +163,10 @@ impl<'a> Fetch<'a> {
             reports,
             unreadable,
             unwanted,
-            exposures,
         } = self.counted;
         tracing::info!(
             source = %self.source.name, intervals, unchanged, absent, reports, unreadable,
-            unwanted, exposures, "gone through"
+            unwanted, "gone through"
         );
     }
 
@@ -287,10 +285,9 @@ impl<'a> Fetch<'a> {
             budget: self.budget,
         };
         match self.tcnd.deliver(batch).await? {
-            Delivery::Taken(imported) => {
+            Delivery::Taken => {
                 self.budget -= cost;
                 self.counted.intervals += 1;
-                self.counted.exposures += imported.new_exposures;
                 Ok(())
             }
             Delivery::Refused(problem) => Err(Stop::Source(problem)),

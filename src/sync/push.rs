@@ -41,7 +41,9 @@ pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<Option<Problem>
     }
     let (accepted, refused) = settled;
     if accepted + refused > 0 {
-        tracing::info!(source = %source.name, accepted, refused, "parts uploaded");
+        // At a level that the journal does not keep: that there is a report says that
+        // somebody is ill.
+        tracing::debug!(source = %source.name, accepted, refused, "parts uploaded");
     }
     Ok(None)
 }

@@ -11,7 +11,7 @@ use zbus::{Fd, Variant};
 use super::Fault;
 use super::problem::Problem;
 use crate::bus::names::error;
-use crate::bus::proxy::{self, ExchangeProxy, Imported, Upload};
+use crate::bus::proxy::{self, ExchangeProxy, Upload};
 use crate::bus::{self, BusChoice};
 use crate::exchange::interval::Interval;
 use crate::exchange::settlement::Settlement;
@@ -27,7 +27,7 @@ pub(super) struct Tcnd {
 /// What became of a delivery.
 pub(super) enum Delivery {
     /// tcnd has it.
-    Taken(Imported),
+    Taken,
     /// It has not; the next run tries again.
     Refused(Problem),
 }
@@ -91,7 +91,7 @@ impl Tcnd {
             options,
         );
         match delivered.await {
-            Ok(imported) => Ok(Delivery::Taken(imported)),
+            Ok(_) => Ok(Delivery::Taken),
             Err(zbus::Error::MethodError(name, _, _))
                 if matches!(name.as_str(), error::BUSY | error::NOT_READY) =>
             {

@@ -334,7 +334,7 @@ fn a_forged_report_is_handed_on_and_turned_down_by_tcnd() {
     place.tcnd.want([StandIn::past(1)]);
     place.run().is(0);
     place.tcnd.knows(&reports(1..3));
-    assert_eq!(place.tcnd.book().counts.bad_signature, 2);
+    assert_eq!(place.tcnd.book().forged, 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use zbus::{DeserializeDict, Fd, SerializeDict, Type, Variant, proxy};
 
-use super::Imported;
+use crate::daemon::Imported;
 
 /// Reports on their way, for `tcnd-sync` alone; see `dbus/interfaces` for the
 /// prose.
@@ -27,7 +27,7 @@ pub trait Exchange {
         interval: u64,
         file: Fd<'_>,
         options: HashMap<&str, Variant<'_>>,
-    ) -> zbus::Result<Imported>;
+    ) -> zbus::Result<Delivered>;
     /// Takes the next part that is due for this source; no fields if none is.
     fn take_part(&self, source: &str) -> zbus::Result<Upload>;
     /// What became of it: `accepted`, `refused` or `failed`; options `reason`
@@ -54,6 +54,33 @@ pub struct Source {
     pub label: String,
     /// Whether reports of ours may be published there.
     pub publish: bool,
+}
+
+/// What became of a delivery. Nothing in it depends on whom we met: whoever has
+/// the network must not be able to find that out by delivering reports of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct Delivered {
+    /// Looked at for the first time.
+    pub accepted: u64,
+    /// Looked at before.
+    pub duplicate: u64,
+    /// No report.
+    pub malformed: u64,
+    /// Past the work that one delivery may cause.
+    pub too_large: u64,
+}
+
+impl From<Imported> for Delivered {
+    fn from(imported: Imported) -> Self {
+        Self {
+            // A bad signature is found only where a number is one that we heard.
+            accepted: imported.accepted + imported.bad_signature,
+            duplicate: imported.duplicate,
+            malformed: imported.malformed,
+            too_large: imported.too_large,
+        }
+    }
 }
 
 /// A part of a report of ours on its way out.
