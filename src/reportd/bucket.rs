@@ -15,15 +15,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3ConfigKey;
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions,
-    WriteMultipart,
+    Attribute, Attributes, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMultipartOptions,
+    PutOptions, RetryConfig, WriteMultipart,
 };
 use thiserror::Error;
 
@@ -100,22 +101,23 @@ impl Bucket {
             let folder: PathBuf = parsed.to_file_path().map_err(|()| bad_url())?;
             return Self::folder(&folder);
         }
-        let known = |name: &&String| {
-            name.to_ascii_lowercase()
-                .parse::<AmazonS3ConfigKey>()
-                .is_err()
+        let unknown = |name: &str| BucketError::Option {
+            name: name.to_owned(),
         };
-        if let Some(name) = options.keys().find(known) {
-            return Err(BucketError::Option { name: name.clone() });
-        }
         if parsed.scheme() != "s3" {
             return Err(bad_url());
         }
         // Whoever else is in the process may have done it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let (place, prefix) = object_store::parse_url_opts(&parsed, options)?;
+        let (_, prefix) = ObjectStoreScheme::parse(&parsed).map_err(|_scheme| bad_url())?;
+        let mut place = AmazonS3Builder::new().with_url(url).with_retry(retries());
+        for (name, value) in options {
+            let name = name.to_ascii_lowercase();
+            let key = name.parse().map_err(|_unknown| unknown(&name))?;
+            place = place.with_config(key, value);
+        }
         Ok(Self {
-            place: place.into(),
+            place: Arc::new(place.build()?),
             prefix,
             keeps_headers: true,
         })
@@ -285,6 +287,15 @@ impl Bucket {
             .parts()
             .chain(Path::from(name).parts())
             .collect()
+    }
+}
+
+/// An upload waits for the bucket, and its sender for us: better to refuse soon.
+fn retries() -> RetryConfig {
+    RetryConfig {
+        max_retries: 2,
+        retry_timeout: Duration::from_secs(10),
+        ..RetryConfig::default()
     }
 }
 

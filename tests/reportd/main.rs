@@ -6,6 +6,7 @@
 )]
 
 mod boundary;
+mod bucket;
 mod child;
 mod coepi;
 mod conditional;
