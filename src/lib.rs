@@ -9,6 +9,8 @@
 //! files. [`daemon`] joins them, and [`cli`] is the person's side of the bus.
 //! [`sync`] is the network's, in a process of its own that knows no contact and
 //! no key.
+//! [`reportd`] is a program of its own, on a server elsewhere: it takes reports
+//! and serves them, and knows of the rest only the core.
 //!
 //! ```text
 //!             run                           everything is built here

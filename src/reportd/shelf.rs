@@ -64,6 +64,7 @@ impl Shelf {
         for folder in [&work, &public] {
             std::fs::create_dir_all(folder).map_err(EditionError::Files)?;
         }
+        sweep(&public.join("tcnreport/21600")).map_err(EditionError::Files)?;
         Ok(Self {
             bucket: Bucket::folder(&public)?,
             past: Mutex::default(),
@@ -146,6 +147,22 @@ impl Open {
         let lasts = self.made <= now && now < self.made.after(LARGE_LASTS);
         self.interval == interval && (self.generation == generation || (is_large && lasts))
     }
+}
+
+/// Removes what a run that was killed was writing: object_store gives such files
+/// names with a number sign, and ours have none.
+fn sweep(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().contains(&b'#') {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The edition published at `path`, if it is whole.

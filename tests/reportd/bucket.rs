@@ -118,53 +118,20 @@ async fn answer(State(bucket): State<Bucket>, request: Request) -> Response {
         )
             .into_response();
     }
-    let name = head
-        .uri
-        .path()
-        .trim_start_matches("/bucket")
-        .trim_start_matches('/');
-    let name = name.to_owned();
+    let name = head.uri.path().trim_start_matches("/bucket");
+    let name = name.trim_start_matches('/').to_owned();
     let query = head.uri.query().unwrap_or("");
     let mut objects = bucket.objects.lock().unwrap();
-    let found = |object: Option<&Object>| match object {
-        Some(object) => {
-            let mut response = Response::new(Body::from(object.content.clone()));
-            *response.headers_mut() = object.headers.clone();
-            let dated = [
-                ("last-modified", "Mon, 23 Nov 2020 19:00:00 GMT"),
-                ("etag", "\"x\""),
-            ];
-            (dated, response).into_response()
-        }
-        None => (
-            StatusCode::NOT_FOUND,
-            "<Error><Code>NoSuchKey</Code></Error>",
-        )
-            .into_response(),
-    };
-    match (head.method, query) {
-        (Method::PUT, "") => {
-            let source = head.headers.get("x-amz-copy-source");
-            let object = match source {
-                Some(source) => {
-                    let source = source.to_str().unwrap().trim_start_matches('/');
-                    objects
-                        .get(source.trim_start_matches("bucket/"))
-                        .cloned()
-                        .unwrap()
-                }
-                None => Object {
-                    content: body,
-                    headers: kept(&head.headers),
-                },
-            };
+    match (&head.method, query) {
+        (&Method::PUT, "") => {
+            let object = stored(&objects, &head.headers, body);
             objects.insert(name, object);
             let result = "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>";
             ([("etag", "\"x\"")], result).into_response()
         }
-        (Method::GET, query) if query.contains("list-type=2") => list(&objects, query),
-        (Method::GET | Method::HEAD, "") => found(objects.get(&name)),
-        (Method::POST, "delete") => {
+        (&Method::GET, query) if query.contains("list-type=2") => list(&objects, query),
+        (&Method::GET | &Method::HEAD, "") => found(objects.get(&name)),
+        (&Method::POST, "delete") => {
             let text = String::from_utf8(body.to_vec()).unwrap();
             let mut result = String::from("<DeleteResult>");
             for rest in text.split("<Key>").skip(1) {
@@ -176,6 +143,27 @@ async fn answer(State(bucket): State<Bucket>, request: Request) -> Response {
         }
         (method, _) => panic!("{method} {name}?{query} was not expected"),
     }
+}
+
+/// What is put: the body, or what the headers say to copy.
+fn stored(objects: &BTreeMap<String, Object>, headers: &HeaderMap, content: Bytes) -> Object {
+    let Some(source) = headers.get("x-amz-copy-source") else {
+        let headers = kept(headers);
+        return Object { content, headers };
+    };
+    let source = source.to_str().unwrap().trim_start_matches('/');
+    objects[source.trim_start_matches("bucket/")].clone()
+}
+
+fn found(object: Option<&Object>) -> Response {
+    let Some(object) = object else {
+        let text = "<Error><Code>NoSuchKey</Code></Error>";
+        return (StatusCode::NOT_FOUND, text).into_response();
+    };
+    let mut response = Response::new(Body::from(object.content.clone()));
+    *response.headers_mut() = object.headers.clone();
+    let date = ("last-modified", "Mon, 23 Nov 2020 19:00:00 GMT");
+    ([date, ("etag", "\"x\"")], response).into_response()
 }
 
 fn kept(headers: &HeaderMap) -> HeaderMap {

@@ -41,10 +41,6 @@ pub(crate) fn start(directory: &Path, more: &[&str]) -> Running {
 }
 
 impl Running {
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// SIGKILL, and nothing of it runs any more.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -93,10 +93,9 @@ async fn a_kill_while_it_publishes_leaves_nothing_half_done_for_good() {
     let mut again = child::start(directory.path(), &config(directory.path()));
     let complete = tokio::task::spawn_blocking(move || {
         loop {
-            // What is being written has a name with a sign in it.
-            let mut names = numbers(&folder);
-            names.retain(|name| !name.contains('#'));
-            if names.len() == 56 * NAMES.len() {
+            // What is being written has a name of its own, for a moment.
+            let names = numbers(&folder);
+            if names.len() == 56 * NAMES.len() && !names.iter().any(|name| name.contains('#')) {
                 return names;
             }
             std::thread::yield_now();
