@@ -22,7 +22,7 @@ use reqwest::header::{
     IF_NONE_MATCH, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url, Version};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, Version};
 
 use super::Fault;
 use super::problem::Problem;
@@ -69,8 +69,8 @@ pub(super) enum NoAnswer {
 }
 
 /// A client for the documents of one source.
-pub(super) fn client(limits: &Limits) -> Result<Client, Problem> {
-    Client::builder()
+pub(super) fn client(server: &Url, limits: &Limits) -> Result<Client, Problem> {
+    builder(server)
         .redirect(Policy::custom(|attempt| {
             let origin = |url: &Url| url.origin();
             let within = attempt
@@ -83,12 +83,21 @@ pub(super) fn client(limits: &Limits) -> Result<Client, Problem> {
                 attempt.error("a redirect to elsewhere, or one too many")
             }
         }))
-        .referer(false)
         .connect_timeout(limits.timeout)
         .read_timeout(limits.timeout)
         .timeout(limits.longest_answer())
         .build()
         .map_err(|error| problem(&error))
+}
+
+/// What every client of a server is made of. Where there is no TLS no certificate is
+/// looked for: a machine that fetches from itself need have none to trust.
+fn builder(server: &Url) -> ClientBuilder {
+    let builder = Client::builder().referer(false);
+    match server.scheme() {
+        "http" => builder.tls_certs_only([]),
+        _ => builder,
+    }
 }
 
 /// Gets what is under `url`, unless it is what `tag` stands for.
@@ -185,10 +194,9 @@ pub(super) async fn upload(
     body: String,
     timeout: Duration,
 ) -> Result<Settlement, Problem> {
-    let client = Client::builder()
+    let client = builder(url)
         .http1_only()
         .redirect(Policy::none())
-        .referer(false)
         .pool_max_idle_per_host(0)
         .connect_timeout(timeout)
         .timeout(timeout * TIMEOUTS_AN_UPLOAD)

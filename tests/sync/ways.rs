@@ -125,6 +125,30 @@ fn a_trusted_server_is_spoken_to_and_no_upload_resumes_a_session() {
     );
 }
 
+/// As on a machine without the package ca-certificates.
+#[test]
+fn without_certificates_to_trust_plain_http_still_works() {
+    let place = Place::new();
+    let server = Server::new(|request| {
+        if request.line.starts_with("POST") {
+            Reply::status(200)
+        } else {
+            Reply::ok(json(&reports(1..4)))
+        }
+    });
+    place.source("coepi-v4", &server.url(), "publish = true");
+    place.tcnd.want([StandIn::past(1)]);
+    place.tcnd.publish("a", report(9));
+    let empty = place.folder.path().join("empty.pem");
+    fs::write(&empty, "").unwrap();
+    let mut command = place.command();
+    command.env("SSL_CERT_FILE", &empty);
+    command.env("SSL_CERT_DIR", "/nonexistent");
+    Ended::of(&run(command)).is(0);
+    place.tcnd.knows(&reports(1..4));
+    assert_eq!(place.tcnd.book().parts[0].state, State::Accepted);
+}
+
 /// A SOCKS5 server that leads every name to one port here, and tells the names.
 fn socks(port: u16) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

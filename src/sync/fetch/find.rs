@@ -32,10 +32,10 @@ pub(super) enum Found {
 impl Fetch<'_> {
     /// Makes ready to ask.
     pub(super) fn open(&self) -> Result<Opened, Problem> {
-        let client = || http::client(&self.source.limits);
+        let client = |server: &ServerUrl| http::client(server.url(), &self.source.limits);
         Ok(match &self.source.place {
-            Place::CoepiV4(server) => Opened::CoepiV4(client()?, server.clone()),
-            Place::Mirror(server) => Opened::Mirror(client()?, server.clone(), None),
+            Place::CoepiV4(server) => Opened::CoepiV4(client(server)?, server.clone()),
+            Place::Mirror(server) => Opened::Mirror(client(server)?, server.clone(), None),
             Place::Folder(path) => {
                 Opened::Folder(Folder::open(path).map_err(|_| Problem::Unreadable)?)
             }
