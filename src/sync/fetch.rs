@@ -14,9 +14,11 @@ mod find;
 use std::collections::VecDeque;
 use std::path::Path;
 
+use rand::seq::SliceRandom;
+use rand_core::Rng;
+
 use self::find::{Found, Opened};
 use super::folder::Folder;
-use super::http::NoAnswer;
 use super::memory::{Remembered, Validator};
 use super::problem::Problem;
 use super::service::{Batch, Delivery, Tcnd};
@@ -27,7 +29,6 @@ use crate::exchange::backoff::Backoff;
 use crate::exchange::interval::Interval;
 use crate::exchange::sieve::Expected;
 use crate::exchange::source::Source;
-use rand_core::Rng;
 
 /// Intervals of one run: fourteen days have 57 at most.
 const MOST_INTERVALS: usize = 64;
@@ -69,7 +70,7 @@ struct Turn {
 /// What became of an interval.
 enum Gone {
     Through,
-    /// It is to be tried again behind the others.
+    /// It does not fit into what is left of the budget.
     Back,
 }
 
@@ -82,15 +83,6 @@ enum Stop {
 impl From<Fault> for Stop {
     fn from(fault: Fault) -> Self {
         Self::Run(fault)
-    }
-}
-
-impl From<NoAnswer> for Stop {
-    fn from(none: NoAnswer) -> Self {
-        match none {
-            NoAnswer::Source(problem) => Self::Source(problem),
-            NoAnswer::Machine(fault) => Self::Run(fault),
-        }
     }
 }
 
@@ -166,7 +158,7 @@ impl<'a> Fetch<'a> {
         } = self.counted;
         tracing::info!(
             source = %self.source.name, intervals, unchanged, absent, reports, unreadable,
-            unwanted, "gone through"
+            unwanted, "fetched"
         );
     }
 
@@ -186,8 +178,9 @@ impl<'a> Fetch<'a> {
                 break;
             }
             match Box::pin(self.interval(&mut opened, interval, late)).await {
-                Ok(Gone::Through) => {}
-                Ok(Gone::Back) => queue.push_back((interval, true)),
+                Ok(Gone::Back) if !late => queue.push_back((interval, true)),
+                // The next run has a budget of its own.
+                Ok(Gone::Through | Gone::Back) => {}
                 Err(Stop::Source(problem)) => self.note(problem)?,
                 Err(stop) => return Err(stop),
             }
@@ -251,12 +244,8 @@ impl<'a> Fetch<'a> {
             }
             return Ok(Gone::Through);
         }
-        if !turn.late {
+        if !turn.late || cost <= limits.budget {
             return Ok(Gone::Back);
-        }
-        if cost <= limits.budget {
-            // The next run has a budget of its own.
-            return Ok(Gone::Through);
         }
         let (directory, budget) = (self.directory.to_owned(), self.budget);
         self.count(&reports);
@@ -294,9 +283,10 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// The files of a folder that belong to no interval go with the current one.
+    /// The files of a folder that belong to no interval go with the current one,
+    /// in random order: nobody's name on a stick is to keep others out.
     async fn loose(&mut self, folder: &Folder, current: Interval) -> Result<(), Stop> {
-        let Ok((names, all)) = folder.loose() else {
+        let Ok((mut names, all)) = folder.loose() else {
             return self.note(Problem::Unreadable);
         };
         if !all {
@@ -307,9 +297,10 @@ impl<'a> Fetch<'a> {
             whole: false,
             late: true,
         };
+        names.shuffle(&mut clock::chance());
         for name in names {
             if self.bytes == 0 {
-                break;
+                return self.note(Problem::TooLarge);
             }
             let passed = match folder.file(&name) {
                 Ok(None) => continue,
@@ -327,7 +318,8 @@ impl<'a> Fetch<'a> {
                 Err(_) => Err(Stop::Source(Problem::Unreadable)),
             };
             match passed {
-                Ok(_) => {}
+                Ok(Gone::Through) => {}
+                Ok(Gone::Back) => self.note(Problem::TooLarge)?,
                 Err(Stop::Source(problem)) => self.note(problem)?,
                 Err(stop) => return Err(stop),
             }

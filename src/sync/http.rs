@@ -64,6 +64,8 @@ pub(super) struct Got {
 pub(super) enum NoAnswer {
     /// The source is to blame, or the way there.
     Source(Problem),
+    /// It has more than it may; so many bytes were taken of it.
+    TooLarge(u64),
     /// This machine is.
     Machine(Fault),
 }
@@ -154,12 +156,11 @@ async fn document(mut response: Response, most: u64, directory: &Path) -> Result
     let delimited = response.version() >= Version::HTTP_2
         || response.content_length().is_some()
         || headers.contains_key("transfer-encoding");
-    let too_large = NoAnswer::Source(Problem::TooLarge);
     if response
         .content_length()
         .is_some_and(|length| length > most)
     {
-        return Err(too_large);
+        return Err(NoAnswer::TooLarge(0));
     }
     let machine = |error: io::Error| NoAnswer::Machine(Fault::State(error));
     let mut file = unnamed(directory).map_err(NoAnswer::Machine)?;
@@ -171,7 +172,7 @@ async fn document(mut response: Response, most: u64, directory: &Path) -> Result
         };
         bytes += chunk.len() as u64;
         if bytes > most {
-            return Err(too_large);
+            return Err(NoAnswer::TooLarge(bytes));
         }
         file.write_all(&chunk).map_err(machine)?;
     }

@@ -139,6 +139,30 @@ fn the_current_interval_is_not_sent_again_while_it_stays_the_same() {
 }
 
 #[test]
+fn the_last_word_on_an_interval_is_fetched_in_any_case() {
+    let place = Place::new();
+    let server = Server::new(|request| match request.header("If-None-Match") {
+        Some(_) => Reply::status(304),
+        None => Reply::ok(json(&reports(1..3))),
+    });
+    place.source("coepi-v4", &server.url(), "");
+    let wanted = StandIn::past(1);
+    place.tcnd.want([wanted]);
+    // As a run writes it that met the interval before its end.
+    let url = format!(
+        "{}?intervalNumber={wanted}&intervalLength=21600",
+        server.url()
+    );
+    let memory = serde_json::json!({
+        "a": {"validator": {"interval": wanted, "url": url, "tag": "\"v1\""}}
+    });
+    std::fs::write(place.state().join("memory.json"), memory.to_string()).unwrap();
+    place.run().is(0);
+    place.tcnd.knows(&reports(1..3));
+    place.tcnd.whole("a", [wanted]);
+}
+
+#[test]
 fn a_mirror_is_asked_for_the_stream_and_then_for_json() {
     for ending in ["tcn", "json"] {
         let place = Place::new();
@@ -388,4 +412,30 @@ fn a_report_that_comes_again_keeps_its_first_interval() {
     let book = place.tcnd.book();
     assert!(book.known.values().all(|place| place.1 == first));
     assert_eq!((book.counts.accepted, book.counts.duplicate), (2, 4));
+}
+
+#[test]
+fn a_run_fetches_so_many_bytes_and_the_next_goes_on() {
+    let place = Place::new();
+    let server = Server::new(|_| {
+        Reply::ok(
+            b"[".iter()
+                .chain(&[b' '; 9000])
+                .chain(b"]")
+                .copied()
+                .collect(),
+        )
+    });
+    place.source("coepi-v4", &server.url(), "max_bytes = 10_000");
+    let all: Vec<_> = (1..=12).map(StandIn::past).collect();
+    place.tcnd.want(all.iter().copied());
+    place.run().is(0);
+    let first = server.asked();
+    assert_eq!(
+        first, 9,
+        "eight times the bytes of an interval, and the last one whole"
+    );
+    assert_eq!(place.tcnd.recorded("a"), "");
+    place.run().is(0);
+    place.tcnd.whole("a", all);
 }

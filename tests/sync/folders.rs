@@ -8,7 +8,7 @@ use tcnd::protocol::wire;
 use tempfile::TempDir;
 
 use crate::stand_in::{StandIn, State};
-use crate::{Place, json, report, reports, stream};
+use crate::{Place, json, report, reports, sized, stream};
 
 fn stick() -> (TempDir, std::path::PathBuf) {
     let stick = TempDir::new().unwrap();
@@ -88,6 +88,32 @@ fn a_file_that_is_too_large_does_not_block_the_others() {
     place.run().is(1);
     assert_eq!(place.tcnd.recorded("a"), "too-large");
     place.tcnd.knows(&reports(1..4));
+}
+
+#[test]
+fn files_beyond_the_budget_are_named_and_have_their_turn_another_time() {
+    let place = Place::new();
+    let (stick, _) = stick();
+    for seed in 1..4 {
+        let file = stick.path().join(format!("{seed}.tcn"));
+        fs::write(file, stream(&[sized(seed, 40_000, 0)])).unwrap();
+    }
+    let path = stick.path().to_str().unwrap();
+    place.source("folder", path, "budget = 70_000");
+    let known = || place.tcnd.book().known.len();
+    place.run().is(1);
+    assert_eq!(
+        (known(), place.tcnd.recorded("a").as_str()),
+        (1, "too-large")
+    );
+    // Each run takes one of three by chance.
+    for _ in 0..200 {
+        if known() == 3 {
+            return;
+        }
+        place.run_now().is(1);
+    }
+    panic!("{} files of 3 had their turn", known());
 }
 
 #[test]

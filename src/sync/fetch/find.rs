@@ -108,17 +108,18 @@ impl Fetch<'_> {
         } else {
             JSON
         };
-        let most = self.source.limits.max_bytes.min(self.bytes);
+        let most = self.source.limits.max_bytes;
         let answer = http::get(client, url, accept, tag, most, self.directory).await;
         let got = match answer {
             Ok(Answer::Document(got)) => got,
             Ok(Answer::Unchanged) => return Ok(Found::Unchanged),
             Ok(Answer::Absent) => return Ok(Found::Absent),
-            Err(NoAnswer::Source(Problem::TooLarge)) => {
-                self.bytes = self.bytes.saturating_sub(most);
+            Err(NoAnswer::TooLarge(bytes)) => {
+                self.bytes = self.bytes.saturating_sub(bytes);
                 return Err(Stop::Source(Problem::TooLarge));
             }
-            Err(none) => return Err(none.into()),
+            Err(NoAnswer::Source(problem)) => return Err(Stop::Source(problem)),
+            Err(NoAnswer::Machine(fault)) => return Err(Stop::Run(fault)),
         };
         self.charge(got.bytes)?;
         if expected == Expected::Stream && !got.delimited {
