@@ -201,3 +201,48 @@ fn all_is_fetched_before_anything_is_uploaded() {
     assert_eq!(calls.first().map(String::as_str), Some("begin"));
     assert_eq!(calls.last().map(String::as_str), Some("end"));
 }
+
+#[test]
+fn the_log_has_counts_and_tokens_and_neither_addresses_nor_reports() {
+    let place = Place::new();
+    let server = server(|_| Reply::Whole(400, Vec::new(), b"the reason".to_vec()));
+    let more = "publish = true\nlabel = \"a label\"";
+    place.sources(
+        &[
+            source("a", "coepi-v4", &server.url(), more),
+            source(
+                "b",
+                "mirror",
+                "http://127.0.0.1:1/somewhere",
+                more.lines().next_back().unwrap(),
+            ),
+            source("c", "folder", "/nonexistent/somewhere", ""),
+        ]
+        .concat(),
+    );
+    place.tcnd.publish("a", report(1));
+    place.tcnd.want([crate::stand_in::StandIn::past(1)]);
+    let ended = place.run();
+    ended.is(1);
+    for part in [
+        "source=a",
+        "problem=\"unreachable\"",
+        "problem=\"unreadable\"",
+    ] {
+        assert!(ended.log.contains(part), "{part}: {}", ended.log);
+    }
+    let report = STANDARD.encode(wire::write(&report(1)));
+    // That there was a part says that somebody is ill.
+    for secret in [
+        "127.0.0.1",
+        "somewhere",
+        "base",
+        "the reason",
+        "label",
+        "part",
+        "refused",
+        &report[..12],
+    ] {
+        assert!(!ended.log.contains(secret), "{secret}: {}", ended.log);
+    }
+}
