@@ -162,7 +162,7 @@ fn driver_ended(
 }
 
 /// What `systemd/system/tcnd-sync.path` watches.
-const BELL: &str = "sync-wanted";
+const BELL: &str = "wanted";
 
 fn reread(files: Vec<PathBuf>) -> daemon::Reread {
     Box::new(move || config::load(&files))

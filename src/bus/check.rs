@@ -12,24 +12,45 @@ use tokio::time::timeout;
 use super::error::Error;
 use crate::daemon::{ExchangeRequest, Handle, Refusal, Request, Standing};
 
-/// How long systemd may take to start it, a run under way included.
+/// How long systemd may take to start it.
 const START: Duration = Duration::from_secs(60);
 
-/// How long it may take.
+/// How long before it is called again: systemd does not see a call while a run is
+/// under way, or ends (systemd.path(5)).
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// How long a run may take.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Asks for a run and waits for its end.
 pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
     let mut standing = handle.watch_standing();
     let begun = standing.borrow_and_update().begun;
-    let ring = |reply| Request::Exchange(ExchangeRequest::Ring(reply));
-    handle.ask(ring).await?;
-    timeout(START, until(&mut standing, |now| now.begun > begun))
+    timeout(LONGEST, until(&mut standing, |now| now.ended >= begun))
+        .await
+        .map_err(|_| busy())??;
+    timeout(START, call(handle, &mut standing, begun))
         .await
         .map_err(|_| not_started())??;
     timeout(LONGEST, until(&mut standing, |now| now.ended > begun))
         .await
-        .map_err(|_| Error::Failed("tcnd-sync is still at it; look at tcnctl status later"))?
+        .map_err(|_| busy())?
+}
+
+/// Calls until a run begins.
+async fn call(
+    handle: &Handle,
+    standing: &mut watch::Receiver<Standing>,
+    begun: u64,
+) -> Result<(), Error> {
+    loop {
+        let ring = |reply| Request::Exchange(ExchangeRequest::Ring(reply));
+        handle.ask(ring).await?;
+        let heard = timeout(AGAIN, until(standing, |now| now.begun > begun)).await;
+        if let Ok(heard) = heard {
+            return heard.map(|_| ());
+        }
+    }
 }
 
 async fn until(
@@ -38,6 +59,10 @@ async fn until(
 ) -> Result<Standing, Error> {
     let reached = standing.wait_for(is).await.map_err(|_| Refusal::Gone)?;
     Ok(reached.clone())
+}
+
+fn busy() -> Error {
+    Error::Failed("tcnd-sync is still at it; look at tcnctl status later")
 }
 
 fn not_started() -> Error {

@@ -45,14 +45,16 @@ impl Exchange {
     /// digits and hyphens, 64 at most; label (s), which people are shown, 256
     /// bytes at most; publish (b), whether reports of ours may go there. Fails
     /// with Error.Busy while another run is under way; a run ends with End, or
-    /// when the caller leaves the bus. Needs the polkit action
+    /// when the caller leaves the bus. The answer is whether a person asked for
+    /// the run, so that no source is to be spared for its failures. Needs the polkit action
     /// org.tcncoalition.tcnd1.exchange, as all methods here.
+    #[zbus(out_args("asked"))]
     async fn begin(
         &self,
         sources: Vec<proxy::Source>,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.bouncer.admit(connection, &call).await?;
         let sources = sources.into_iter().map(new_source);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;

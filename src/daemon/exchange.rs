@@ -42,8 +42,9 @@ const STALE: Duration = Duration::from_secs(48 * 3600);
 /// What may be asked about the exchange with servers.
 #[derive(Debug)]
 pub enum ExchangeRequest {
-    /// A run of `tcnd-sync`, by this name on the bus, with these sources.
-    Begin(Option<String>, Vec<NewSource>, Reply<()>),
+    /// A run of `tcnd-sync`, by this name on the bus, with these sources; answers
+    /// whether a person asked for it.
+    Begin(Option<String>, Vec<NewSource>, Reply<bool>),
     /// The intervals that a source still owes.
     Pending(String, Reply<Vec<Interval>>),
     /// What a source delivered for an interval.
@@ -144,6 +145,8 @@ pub(super) struct Exchange {
     news: watch::Receiver<Standing>,
     /// Where `tcnd-sync` is called from; see [`Exchange::ring`].
     bell: Option<PathBuf>,
+    /// A person asked for a run that has not begun.
+    asked: bool,
     run: Option<Run>,
 }
 
@@ -166,6 +169,7 @@ impl Exchange {
             news: standing.subscribe(),
             standing: Arc::new(standing),
             bell,
+            asked: false,
             run: None,
         }
     }
@@ -182,7 +186,8 @@ impl Exchange {
 
     /// Has systemd start `tcnd-sync`: `tcnd-sync.path` watches this file. There
     /// is none where nobody would watch it, as when tcnd was started by hand.
-    fn ring(&self) -> Result<(), Refusal> {
+    fn ring(&mut self) -> Result<(), Refusal> {
+        self.asked = true;
         let bell = self.bell.as_ref().ok_or(Refusal::NoBell)?;
         std::fs::write(bell, "").map_err(|fault| {
             tracing::warn!(%fault, "tcnd-sync could not be called");
@@ -195,7 +200,8 @@ impl Exchange {
         run.map(|run| Arc::clone(&run.tally)).unwrap_or_default()
     }
 
-    fn begin(&mut self, owner: Option<String>) -> Result<(), Refusal> {
+    /// Whether a person asked for the run that begins.
+    fn begin(&mut self, owner: Option<String>) -> Result<bool, Refusal> {
         if self.run.is_some() {
             let busy = "another run of tcnd-sync is under way; wait until it is done";
             return Err(Refusal::InUse(busy));
@@ -203,7 +209,7 @@ impl Exchange {
         let tally = Arc::default();
         self.run = Some(Run { owner, tally });
         self.standing.send_modify(|standing| standing.begun += 1);
-        Ok(())
+        Ok(std::mem::take(&mut self.asked))
     }
 
     fn end(&mut self) {
@@ -248,7 +254,7 @@ impl Driver {
         }
     }
 
-    fn begin_run(&mut self, owner: Option<String>, sources: Vec<NewSource>, reply: Reply<()>) {
+    fn begin_run(&mut self, owner: Option<String>, sources: Vec<NewSource>, reply: Reply<bool>) {
         if clock::now().wall < CLOCK_FLOOR {
             return give(reply, Err(Refusal::Clock));
         }
@@ -256,13 +262,15 @@ impl Driver {
             let many = Refusal::InvalidArgument("there may be 32 sources at most");
             return give(reply, Err(many));
         }
-        if let Err(refusal) = self.exchange.begin(owner) {
-            return give(reply, Err(refusal));
-        }
+        let asked = match self.exchange.begin(owner) {
+            Ok(asked) => asked,
+            Err(refusal) => return give(reply, Err(refusal)),
+        };
         let (store, standing) = (self.store.clone(), self.exchange.standing());
         later(reply, async move {
             store.set_sources(sources).await?;
-            Ok(stand(&store, &standing).await?)
+            stand(&store, &standing).await?;
+            Ok(asked)
         });
     }
 
@@ -363,7 +371,7 @@ impl Driver {
     /// Queues the parts of a report for the sources that take reports: one by
     /// one over hours, or at once if the person wants it so.
     pub(super) fn publish(
-        &self,
+        &mut self,
         id: u64,
         wanted: Option<&str>,
         urgent: bool,

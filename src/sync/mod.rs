@@ -101,9 +101,9 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<En
     let _ = rustls::crypto::ring::default_provider().install_default();
     std::fs::create_dir_all(&options.state_directory).map_err(Fault::State)?;
     let tcnd = Tcnd::connect(&options.bus).await?;
-    tcnd.begin(&options.sources).await?;
+    let asked = tcnd.begin(&options.sources).await?;
     let ended = tokio::select! {
-        ended = Box::pin(work(options, &tcnd)) => ended,
+        ended = Box::pin(work(options, &tcnd, asked)) => ended,
         () = stop => Ok(Ended::Stopped),
     };
     // tcnd notices the end of a process too; so a farewell that fails is none.
@@ -111,7 +111,7 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<En
     ended
 }
 
-async fn work(options: &Options, tcnd: &Tcnd) -> Result<Ended, Fault> {
+async fn work(options: &Options, tcnd: &Tcnd, asked: bool) -> Result<Ended, Fault> {
     if options.sources.is_empty() {
         tracing::info!("no source is configured; see /etc/tcnd/sources.d");
         return Ok(Ended::Well);
@@ -119,6 +119,7 @@ async fn work(options: &Options, tcnd: &Tcnd) -> Result<Ended, Fault> {
     let run = Run {
         tcnd,
         options,
+        spare: !asked && !options.now,
         memory: Mutex::new(Memory::read(&options.state_directory)),
     };
     let mut failed = Vec::new();
@@ -148,6 +149,8 @@ async fn work(options: &Options, tcnd: &Tcnd) -> Result<Ended, Fault> {
 struct Run<'a> {
     tcnd: &'a Tcnd,
     options: &'a Options,
+    /// A source that failed is left alone for a while.
+    spare: bool,
     memory: Mutex<Memory>,
 }
 
@@ -156,7 +159,7 @@ impl Run<'_> {
     async fn fetch(&self, source: &Source) -> Result<Option<SourceName>, Fault> {
         let name = &source.name;
         let before = self.memory(|memory| memory.of(name));
-        if !self.options.now && before.backoff().holds(clock::now()) {
+        if self.spare && before.backoff().holds(clock::now()) {
             tracing::info!(source = %name, "left alone after a failure");
             return Ok(None);
         }

@@ -60,7 +60,8 @@ impl Tcnd {
         })
     }
 
-    pub(super) async fn begin(&self, sources: &[Source]) -> Result<(), Fault> {
+    /// Whether a person asked for this run.
+    pub(super) async fn begin(&self, sources: &[Source]) -> Result<bool, Fault> {
         let sources: Vec<_> = sources
             .iter()
             .map(|source| proxy::Source {

@@ -257,8 +257,8 @@ fn exchange_asked(request: &ExchangeRequest) -> String {
 
 fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) {
     match request {
-        ExchangeRequest::Begin(_, _, reply)
-        | ExchangeRequest::Settle(_, _, reply)
+        ExchangeRequest::Begin(_, _, reply) => give(reply, refusal, true),
+        ExchangeRequest::Settle(_, _, reply)
         | ExchangeRequest::Record(_, _, reply)
         | ExchangeRequest::End(reply)
         | ExchangeRequest::Ring(reply) => give(reply, refusal, ()),

@@ -32,7 +32,7 @@ impl Machine {
         soon(self.handle.ask(|reply| Request::Exchange(ask(reply)))).await
     }
 
-    async fn begin(&self, sources: &[&str]) -> Result<(), Refusal> {
+    async fn begin(&self, sources: &[&str]) -> Result<bool, Refusal> {
         let sources = sources.iter().map(|name| source(name)).collect();
         let owner = Some(":1.7".to_owned());
         self.exchange(|reply| ExchangeRequest::Begin(owner, sources, reply))
@@ -232,6 +232,19 @@ async fn a_failure_waits_and_a_refusal_says_why() {
         (uploads[1].state, uploads[1].due),
         (UploadState::Refused, None)
     );
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_is_told_that_a_person_asked_for_it_once() {
+    let machine = Machine::new(Settings::default()).await;
+    assert_eq!(machine.begin(&["one"]).await, Ok(false));
+    machine.end().await;
+    machine.exchange(ExchangeRequest::Ring).await.unwrap();
+    assert!(machine.rang());
+    assert_eq!(machine.begin(&["one"]).await, Ok(true));
+    machine.end().await;
+    assert_eq!(machine.begin(&["one"]).await, Ok(false));
     machine.stop().await;
 }
 

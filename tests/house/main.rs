@@ -155,6 +155,7 @@ const PLAN: [Room; 15] = [
             "sd_notify",
             "serde",
             "sha2",
+            "tempfile",
             "thiserror",
             "tokio",
             "tokio_io_timeout",

@@ -382,6 +382,9 @@ fn a_source_that_failed_is_left_alone_unless_somebody_waits() {
     assert!((7000..=7200).contains(&wait), "{wait}");
     place.run_now().is(1);
     assert_eq!(server.asked(), 2);
+    place.tcnd.book().asked = true;
+    place.run().is(1);
+    assert_eq!(server.asked(), 3, "a person asked tcnd for the run");
 }
 
 #[test]

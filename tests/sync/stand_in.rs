@@ -55,6 +55,8 @@ pub(crate) struct Book {
     pub(crate) sources: Vec<Source>,
     /// Counts of all deliveries together.
     pub(crate) counts: Delivered,
+    /// A person asks for each run.
+    pub(crate) asked: bool,
     /// Reports whose signature does not hold, of those accepted.
     pub(crate) forged: u64,
     /// What was asked with each delivery: interval, whole, budget.
@@ -294,7 +296,7 @@ impl Exchange {
         sources: Vec<Source>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let caller = header.sender().unwrap().to_string();
         let running = self.book().run.clone();
         if let Some(other) = running {
@@ -313,7 +315,7 @@ impl Exchange {
                     part.state = State::Due;
                 }
             }
-            Ok(())
+            Ok(book.asked)
         })
         .await
     }

@@ -14,8 +14,10 @@ use crate::daemon::Imported;
     default_path = "/org/tcncoalition/Tcnd1"
 )]
 pub trait Exchange {
-    /// A run begins; these are all the sources that are configured.
-    fn begin(&self, sources: &[Source]) -> zbus::Result<()>;
+    /// A run begins; these are all the sources that are configured. Answers
+    /// whether a person asked for it.
+    #[zbus(no_autostart)]
+    fn begin(&self, sources: &[Source]) -> zbus::Result<bool>;
     /// The numbers of the intervals that a source has not delivered whole, the
     /// oldest first, the current one last.
     fn pending(&self, source: &str) -> zbus::Result<Vec<u64>>;
