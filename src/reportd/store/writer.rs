@@ -220,3 +220,75 @@ fn refuse(batch: Batch, why: Unavailable) {
         let _ = settler.send(Err(why));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU64};
+
+    use super::super::schema::{REPORT, STATE};
+    use super::*;
+    use crate::engine::UnixTime;
+    use crate::protocol::{
+        Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
+    };
+
+    /// The first second after interval 74359.
+    const END: u64 = 74_360 * Interval::SECONDS;
+
+    /// Before the end of the interval at the first looks, after it at later ones.
+    struct Crossing {
+        looks: AtomicU64,
+        before: u64,
+    }
+
+    impl Clock for Crossing {
+        fn now(&self) -> UnixTime {
+            let look = self.looks.fetch_add(1, Ordering::Relaxed);
+            UnixTime(if look < self.before { END - 1 } else { END })
+        }
+    }
+
+    fn report() -> Admitted {
+        let rak = ReportAuthorizationKey::from_bytes(&[7; 32]);
+        let index = |index| RatchetIndex::new(index).unwrap();
+        let span = ReportSpan::new(index(1), index(2)).unwrap();
+        let memo = Memo::new(MemoType::COEPI_V1, []).unwrap();
+        let signed = SignedReport::create(&rak, span, memo);
+        Admitted {
+            digest: signed.claim().digest(),
+            bytes: crate::protocol::wire::write(&signed),
+        }
+    }
+
+    #[test]
+    fn a_batch_that_the_interval_ends_under_goes_into_the_next() {
+        for (before, number) in [(0, 74_360_u32), (1, 74_360), (2, 74_359)] {
+            let db = Connection::open_in_memory().unwrap();
+            db.execute_batch(&format!("{STATE}; {REPORT}")).unwrap();
+            let looks = AtomicU64::new(0);
+            let board = Board {
+                clock_behind: AtomicBool::new(false),
+                failing: AtomicBool::new(false),
+                open: AtomicU64::new(74_359),
+                generation: AtomicU64::new(0),
+            };
+            let mut writer = Writer::new(
+                db,
+                tempfile::tempfile().unwrap(),
+                Arc::new(Crossing { looks, before }),
+                Arc::new(board),
+                Interval::new(74_359).unwrap(),
+            );
+            let (open, outcomes) = writer.commit(&[report()]).unwrap();
+            assert_eq!(open.number(), u64::from(number));
+            assert_eq!(outcomes, [Stored::New]);
+            let stored: (u32, u32) = writer
+                .db
+                .query_row("SELECT interval, open FROM report, state", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .unwrap();
+            assert_eq!(stored, (number, number), "{before}");
+        }
+    }
+}
