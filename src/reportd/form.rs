@@ -5,9 +5,10 @@
 //! | JSON | an array of padded base64 strings, as CoEpi's servers answer | `application/json` |
 //! | TCN | signed reports one after another | `application/octet-stream` |
 //!
-//! JSON is also kept as gzip and zstd, since base64 has a quarter to spare. The
-//! stream is keys and signatures and has nothing to spare, so it is sent as it
-//! is. Headers are read by RFC 9110, 12.5; what cannot be read says nothing.
+//! JSON is also kept as gzip and zstd, in which it is shorter than the stream:
+//! base64 has a quarter to spare, and the memos of people are much alike. The
+//! stream is sent as it is, for who has nothing to unpack with. Headers are read by
+//! RFC 9110, 12.5; what cannot be read says nothing.
 
 /// One representation of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
