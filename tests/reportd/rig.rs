@@ -19,7 +19,7 @@ use tcnd::engine::UnixTime;
 use tcnd::protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
 };
-use tcnd::reportd::{Clock, Server, Settings, UPLOADS};
+use tcnd::reportd::{Clock, Fault, OpenError, Server, Settings, UPLOADS};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -110,7 +110,7 @@ impl Rig {
     }
 
     pub(crate) async fn with(settings: &Settings, directory: &Path, clock: Arc<dyn Clock>) -> Self {
-        let server = Server::bind(settings, directory, clock).await.unwrap();
+        let server = bind(settings, directory, &clock).await;
         let address = server.address().unwrap();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async {
@@ -199,6 +199,20 @@ impl Rig {
         self.tell();
         self.end().await;
     }
+}
+
+/// Binds past a lock that is nobody's: a test beside this one that starts a child
+/// holds a copy of every lock of this process from `fork` to `exec`. A lock of
+/// somebody's outlasts the attempts.
+async fn bind(settings: &Settings, directory: &Path, clock: &Arc<dyn Clock>) -> Server {
+    const ATTEMPTS: u32 = 100_000;
+    for _ in 1..ATTEMPTS {
+        match Server::bind(settings, directory, Arc::clone(clock)).await {
+            Err(Fault::Store(OpenError::Locked { .. })) => tokio::task::yield_now().await,
+            bound => return bound.unwrap(),
+        }
+    }
+    panic!("the directory stays locked")
 }
 
 /// Report `n` of a sequence, with a memo of `memo` bytes and of this type.
