@@ -29,6 +29,8 @@ pub(super) struct Status {
     pub(super) scan_mode: String,
     pub(super) number_age: Option<u32>,
     pub(super) rotation_interval: u32,
+    /// The start of a UTC day, in seconds since 1970; `None` is never.
+    pub(super) reports_checked: Option<u64>,
     pub(super) pause: Option<Pause>,
     pub(super) problems: Vec<Explained>,
     pub(super) adapters: Vec<Adapter>,
@@ -142,6 +144,12 @@ impl Status {
         for adapter in &self.adapters {
             row("Adapter", adapter.render());
         }
+        if let Some(at) = self.reports_checked {
+            row(
+                "Reports",
+                format!("others' were last fetched on {}", time::day(at)),
+            );
+        }
         for hold in self.pause.iter().flat_map(|pause| &pause.holds) {
             row("Paused for", hold.render());
         }
@@ -196,6 +204,7 @@ impl Status {
             scan_mode: properties.take("ScanMode"),
             number_age: age.filter(|_| advertising),
             rotation_interval: properties.take("RotationInterval"),
+            reports_checked: properties.find("ReportsCheckedAt").filter(|at| *at != 0),
             pause: Pause::from_properties(properties),
             problems: problems.iter().map(|token| Explained::new(token)).collect(),
             adapters,

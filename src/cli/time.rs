@@ -48,6 +48,15 @@ pub(super) fn show(unix_seconds: u64, now: &ZonedDateTime) -> String {
     )
 }
 
+/// The UTC day that begins at a time.
+pub(super) fn day(unix_seconds: u64) -> String {
+    let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
+    Timestamp::from_second(seconds).map_or_else(
+        |_| "the end of time".to_owned(),
+        |time| time.strftime("%Y-%m-%d").to_string(),
+    )
+}
+
 /// A span as people say it: the largest unit only, rounded down.
 pub(super) fn say(seconds: u64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute")];

@@ -133,6 +133,7 @@ This is a simulation: the neighbourhood is made up.
   On the air   yes, a number that is 1 minute old; each is replaced within 10 minutes
   Listening    yes
   Adapter      hci0, on, in use
+  Reports      others' were last fetched on 2026-11-18
   Problem      Bluetooth refuses to listen; tcnd keeps trying.
     cure       systemctl restart bluetooth
   Problem      More numbers are heard than there is room for; some were dropped.
