@@ -161,12 +161,29 @@ def exchange(bench):
             bench.wait("the first to log a number of the second", lambda: tcns(bench.world.airings(
                 bench.BRAVO, begun)) & contacts(bench.tcnd.state_dir).keys(), MEETING)
             parts = publish(second, state)
-            warned = fetched(bench)
+            second.stop()
+            second = None
+            with silence(bench):
+                warned = fetched(bench)
             down(bench)
             return f"{parts} part(s) published, {warned}"
     finally:
-        second.stop()
+        if second:
+            second.stop()
         systemctl("stop", SERVER, PATH_UNIT)
+
+
+@contextmanager
+def silence(bench):
+    """Nothing of ours on the air for a while: what is sent under another clock would be judged by this one."""
+    tcnctl("pause", "1h", "--reason", "the clock is set on")
+    bench.wait("the first to leave the air", lambda: not bench.tcnd.watched.values.get("Advertising")
+               and not bench.tcnd.watched.values.get("Scanning"), BACK_WITHIN)
+    try:
+        yield
+    finally:
+        tcnctl("resume")
+        bench.wait("the first to be well again", bench.tcnd.watched.well, BACK_WITHIN)
 
 
 def publish(second, state):
