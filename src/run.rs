@@ -130,6 +130,10 @@ async fn serve(
     };
     // A task of its own, for it wakes with every advert and the bus need not.
     let mut driver = tokio::spawn(daemon::drive(parts));
+    // A bus of tests and demos has no logind, and none of its own to heed.
+    if flags.bus == BusChoice::System {
+        tokio::spawn(bus::heed_sleep(connection.clone(), handle.clone()));
+    }
     let service = Service {
         handle,
         bouncer,

@@ -24,7 +24,7 @@ use super::exchange::Exchange;
 use super::exposures::Unseen;
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
-use super::{Mailbox, Snapshot, chance, words};
+use super::{Mailbox, Reply, Snapshot, chance, words};
 use crate::config::Settings;
 use crate::engine::{Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause, Seq, Writer};
 use crate::radio::{self, Order, Radio};
@@ -112,6 +112,8 @@ pub(super) struct Driver {
     pub(super) importing: Arc<AtomicBool>,
     pub(super) unseen: Arc<Unseen>,
     pub(super) exchange: Exchange,
+    /// Who waits for the machine to be fit to sleep.
+    pub(super) drowsy: Option<Reply<()>>,
     radio_known: bool,
     consent: bool,
     saved_pause: Pause,
@@ -159,6 +161,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
     )?;
     driver.begin(clock::now()).await;
     loop {
+        driver.let_sleep().await;
         driver.settle()?;
         tokio::select! {
             event = events.recv() => driver.radio_event(event.ok_or(Fault::RadioGone)?).await,
@@ -213,6 +216,7 @@ impl Driver {
             importing: Arc::default(),
             unseen: Arc::new(mailbox.unseen.clone()),
             exchange: Exchange::new(mailbox.standing.clone(), bell),
+            drowsy: None,
             radio_known: false,
             consent: resume.consent,
             saved_pause: resume.pause,

@@ -249,6 +249,11 @@ pub enum Request {
     SelfTest(Reply<Vec<Check>>),
     /// How long the number on the air has been there; `None` if none is.
     TcnAge(Reply<Option<Duration>>),
+    /// The machine is about to sleep; answered when nothing is on the air and
+    /// all that was heard is written, durably.
+    Sleep(Reply<()>),
+    /// The machine is awake, or stays so.
+    Wake(Reply<()>),
     /// About the contact log as a whole.
     Log(LogRequest),
     /// About reports of our own.

@@ -17,6 +17,7 @@ mod others;
 mod own;
 mod publish;
 mod requests;
+mod sleep;
 mod words;
 
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};

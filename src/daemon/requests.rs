@@ -52,6 +52,8 @@ impl Driver {
                 let since = self.engine.view(now).airing_since;
                 give(reply, Ok(since.map(|since| now.boot.saturating_sub(since))));
             }
+            Request::Sleep(reply) => self.fall_asleep(reply).await,
+            Request::Wake(reply) => give(reply, self.wake_up().await),
             Request::Log(request) => self.answer_log(request).await,
             Request::Own(request) => self.answer_own(request).await,
             Request::Others(request) => self.answer_others(request).await,

@@ -7,6 +7,7 @@
 mod exchange;
 mod machine;
 mod reports;
+mod sleep;
 
 use std::future::Future;
 use std::time::Duration;
@@ -32,7 +33,7 @@ async fn soon<T>(event: impl Future<Output = T>) -> T {
 struct Bench {
     directory: TempDir,
     radio: mpsc::Sender<Event>,
-    _orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Order>,
     signals: mpsc::Sender<Signal>,
     handle: Handle,
 }
@@ -60,7 +61,7 @@ impl Bench {
         let bench = Self {
             directory,
             radio,
-            _orders: ordered,
+            orders: ordered,
             signals,
             handle,
         };
