@@ -104,6 +104,8 @@ pub(super) struct Driver {
     pub(super) status: radio::Status,
     pub(super) invalid_frames: u64,
     pub(super) corrupt: bool,
+    /// Report keys are sealed in the database.
+    pub(super) sealed: bool,
     pub(super) reread: Reread,
     pub(super) notifier: Notifier,
     /// One import at a time.
@@ -146,6 +148,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         events: mut stored,
         resume,
         set_aside,
+        sealed,
     } = opened;
     let jumps = Jumps::new().map_err(Fault::Timer)?;
     let mut slept = clock::slept();
@@ -155,7 +158,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         (reread, bell),
         store,
         &resume,
-        corrupt,
+        (corrupt, sealed),
         orders,
         mailbox,
     )?;
@@ -196,7 +199,7 @@ impl Driver {
         (reread, bell): (Reread, Option<PathBuf>),
         store: Store,
         resume: &Resume,
-        corrupt: bool,
+        (corrupt, sealed): (bool, bool),
         orders: mpsc::Sender<Order>,
         mailbox: Mailbox,
     ) -> Result<Self, Fault> {
@@ -210,6 +213,7 @@ impl Driver {
             status: radio::Status::default(),
             invalid_frames: 0,
             corrupt,
+            sealed,
             reread,
             notifier: Notifier::new(),
             imports: Arc::new(Semaphore::new(1)),

@@ -17,6 +17,7 @@ mod others;
 mod own;
 mod publish;
 mod requests;
+mod self_test;
 mod sleep;
 mod words;
 

@@ -51,7 +51,7 @@ impl Bench {
         let (signals, told) = mpsc::channel(1);
         let driver = daemon::drive(Parts {
             radio: Radio { orders, events },
-            opened: store::open(directory.path()).unwrap(),
+            opened: store::open(directory.path(), store::Seal::default()).unwrap(),
             mailbox,
             signals: told,
             settings,
@@ -123,7 +123,7 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
 /// The store lets go of the lock when the last question to it is answered.
 async fn reopened(bench: &Bench) -> store::Opened {
     loop {
-        match store::open(bench.directory.path()) {
+        match store::open(bench.directory.path(), store::Seal::default()) {
             Err(store::OpenError::Locked { .. }) => tokio::task::yield_now().await,
             opened => return opened.unwrap(),
         }

@@ -63,6 +63,7 @@ const PLAN: [Room; 15] = [
         "store",
         &["protocol", "engine", "exchange"],
         &[
+            "chacha20poly1305",
             "rusqlite",
             "rustix",
             "tokio",
@@ -208,13 +209,14 @@ const PLAN: [Room; 15] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 47] = [
+const CRATES: [&str; 48] = [
     "axum",
     "base64",
     "bluer",
     "bluez_async",
     "btleplug",
     "bytes",
+    "chacha20poly1305",
     "clap",
     "dbus",
     "directories",
