@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::clock::{self, Alarm, Jumps};
 use super::exchange::Exchange;
 use super::exposures::Unseen;
+use super::news::{self, News};
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
 use super::{Mailbox, Reply, Snapshot, chance, words};
@@ -126,6 +127,7 @@ pub(super) struct Driver {
     wake: Duration,
     /// Nothing but a sighting happened since the last look.
     only_heard: bool,
+    news: News,
 }
 
 /// Runs the daemon until it is told to stop.
@@ -183,7 +185,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
             () = driver.exchange.changed() => {}
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => driver.reload().await.unwrap_or_else(|fault| {
-                    tracing::error!(%fault, "the configuration was not applied");
+                    news::not_applied(&fault);
                 }),
                 Some(Signal::Stop) | None => break,
             },
@@ -204,6 +206,7 @@ impl Driver {
         mailbox: Mailbox,
     ) -> Result<Self, Fault> {
         let now = clock::now();
+        let consent = settings.consent.unwrap_or(resume.consent);
         let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
         Ok(Self {
             engine: Engine::new(now, settings.policy, resume.next_key, own),
@@ -229,15 +232,13 @@ impl Driver {
             alarm: Alarm::new().map_err(Fault::Timer)?,
             wake: Duration::ZERO,
             only_heard: false,
+            news: News::new(consent),
         })
     }
 
     async fn begin(&mut self, now: Moment) {
         self.recount();
         self.stand();
-        if self.corrupt {
-            tracing::error!("a damaged contact log was set aside; a new one was begun");
-        }
         self.tell(now, Input::Paused(self.holds.sum(now))).await;
         let consent = self.consents();
         self.tell(now, Input::Consent(consent)).await;
@@ -269,6 +270,7 @@ impl Driver {
         self.notifier.feed(now.boot);
         let new = self.snapshot(now);
         self.notifier.status(&status_line(&new));
+        self.news.tell(&new);
         self.mailbox.snapshot.send_if_modified(|old| {
             let changed = **old != new;
             if changed {

@@ -95,6 +95,21 @@ pub enum Problem {
     SyncFailed,
 }
 
+impl Problem {
+    /// Its word on the bus and in the journal, see [`notices`](crate::notices).
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Radio(trouble) => trouble.token(),
+            Self::ClockUnsynchronised => "clock-unsynchronised",
+            Self::StorageFull => "storage-full",
+            Self::StorageCorrupt => "storage-corrupt",
+            Self::Crowded => "crowded",
+            Self::ReportsStale => "reports-stale",
+            Self::SyncFailed => "sync-failed",
+        }
+    }
+}
+
 /// A request the daemon did not carry out.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum Refusal {

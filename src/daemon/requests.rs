@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::clock;
 use super::driver::Driver;
+use super::news;
 use super::{PauseRequest, Refusal, Reply, Request, Statistics};
 use crate::engine::{Hold, Input};
 
@@ -113,7 +114,7 @@ impl Driver {
 
     async fn reload_asked(&mut self) -> Result<(), Refusal> {
         self.reload().await.map_err(|fault| {
-            tracing::error!(%fault, "the configuration was not applied");
+            news::not_applied(&fault);
             Refusal::InvalidArgument(
                 "the configuration has faults and was not applied; see `tcnctl config check`",
             )

@@ -19,7 +19,8 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 15] = [
+const PLAN: [Room; 16] = [
+    ("notices", &[], &[]),
     (
         "protocol",
         &[],
@@ -87,7 +88,8 @@ const PLAN: [Room; 15] = [
     (
         "daemon",
         &[
-            "protocol", "engine", "exposure", "exchange", "matching", "radio", "store", "config",
+            "protocol", "engine", "exposure", "exchange", "matching", "notices", "radio", "store",
+            "config",
         ],
         &[
             "tokio",
@@ -118,7 +120,7 @@ const PLAN: [Room; 15] = [
     ),
     (
         "cli",
-        &["bus", "config", "exchange", "protocol", "radio"],
+        &["bus", "config", "exchange", "notices", "protocol", "radio"],
         &[
             "clap",
             "zbus",
@@ -169,7 +171,7 @@ const PLAN: [Room; 15] = [
     ),
     (
         "sync",
-        &["bus", "config", "engine", "exchange", "protocol"],
+        &["bus", "config", "engine", "exchange", "notices", "protocol"],
         &[
             "base64",
             "flate2",
