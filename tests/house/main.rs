@@ -367,7 +367,7 @@ fn unsafe_code_is_where_it_is_known() {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     assert!(manifest.contains("\nunsafe_code = \"deny\""));
     let mut files = Vec::new();
-    for folder in ["src", "benches", "tests"] {
+    for folder in ["src", "benches", "examples", "tests"] {
         walk(&root.join(folder), &mut files);
     }
     files.sort();

@@ -55,7 +55,7 @@ pub(crate) fn page() -> String {
     for (prose, node) in with_prose(document.root_element(), "interface") {
         interface(&mut roff, node, &prose);
     }
-    section(&mut roff, "ERRORS", &[&errors(&document)]);
+    errors(&mut roff, &document);
     files(&mut roff);
     examples(&mut roff, EXAMPLES);
     see_also(
@@ -73,7 +73,8 @@ pub(crate) fn page() -> String {
 }
 
 fn interface(roff: &mut Roff, node: Node<'_, '_>, prose: &str) {
-    section(roff, name(node), &[prose]);
+    let paragraphs: Vec<_> = prose.split('\n').collect();
+    section(roff, name(node), &paragraphs);
     for (title, tag) in [
         ("Methods", "method"),
         ("Properties", "property"),
@@ -143,12 +144,28 @@ fn with_prose<'a, 'input>(parent: Node<'a, 'input>, tag: &str) -> Vec<(String, N
     found
 }
 
-/// What the head of the file says of errors.
-fn errors(document: &Document<'_>) -> String {
+/// What the head of the file says of errors: lines `Name: meaning.`, and a
+/// paragraph that goes on from there.
+fn errors(roff: &mut Roff, document: &Document<'_>) {
     let comments = document.root().children().filter(Node::is_comment);
     let head: String = comments.filter_map(|node| node.text()).collect();
-    let about = head.split_once("Errors: ");
-    squeeze(about.expect("the head names the errors").1)
+    let (_, errors) = head
+        .split_once("Errors, after ")
+        .expect("the head names the errors");
+    let (prefix, errors) = errors.split_once(" :\n").expect("and what they begin with");
+    let is_entry = |line: &&str| line.starts_with("   ");
+    let entries: Vec<_> = errors.lines().take_while(is_entry).collect();
+    let rest: Vec<_> = errors.lines().skip_while(is_entry).collect();
+    let of_the_bus = squeeze(&rest.join(" "));
+    let of_the_bus = of_the_bus.trim_start_matches("and of the bus's own: ");
+
+    section(roff, "ERRORS", &[&format!("Names that begin with {prefix} and end with:")]);
+    let entries = entries
+        .iter()
+        .filter_map(|line| line.trim().split_once(": "));
+    list(roff, entries.map(|(name, text)| (vec![bold(name)], text)));
+    roff.control("PP", []);
+    roff.text([roman(format!("And of the bus's own: {of_the_bus}"))]);
 }
 
 fn files(roff: &mut Roff) {
@@ -194,6 +211,12 @@ fn changes<'a>(node: Node<'a, '_>) -> &'a str {
         .unwrap_or("true")
 }
 
+/// Each paragraph on a line.
 fn squeeze(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.trim()
+        .split("\n\n")
+        .map(words)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
