@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use tcnd::notices::{self, Notice};
+use tcnd::store::DATABASE;
 use tempfile::TempDir;
 
 use crate::{Daemon, Place};
@@ -168,4 +169,36 @@ fn other_fields_are_tcnds_own_and_the_level_can_be_changed() {
     assert!(!told.contains_key("MESSAGE_ID"), "{told:?}");
     let rotated = Some("a new number is on the air");
     journal.until(|entry| entry.get("MESSAGE").map(String::as_str) == rotated);
+}
+
+#[test]
+fn a_damaged_log_that_is_set_aside_is_a_problem_that_begins() {
+    let (place, journal) = (Place::new(), Journal::new());
+    fs::create_dir(place.state()).unwrap();
+    fs::write(place.state().join(DATABASE), [0x55; 8192]).unwrap();
+    let _daemon = Daemon(journal.under(&place.tcnd()).spawn().unwrap());
+    let damaged = *notices::problem("storage-corrupt").unwrap();
+    let told = journal.notice(damaged);
+    assert_eq!(told["PRIORITY"], "4");
+    assert_eq!(told["TCND_PROBLEM"], "storage-corrupt");
+    assert_eq!(told["MESSAGE"], damaged.sentence);
+}
+
+#[test]
+fn consent_of_an_earlier_start_is_no_news() {
+    let (place, journal) = (Place::new(), Journal::new());
+    let mut first = place.start();
+    assert!(place.tcnctl(&["enable"]).status.success());
+    let pid = rustix::process::Pid::from_child(&first.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    first.0.wait().unwrap();
+    let _second = Daemon(journal.under(&place.tcnd()).spawn().unwrap());
+    place.until(|status| status["advertising"] == true);
+    assert!(place.tcnctl(&["disable"]).status.success());
+    let is =
+        |entry: &Entry, notice: Notice| entry.get("MESSAGE_ID").map(String::as_str) == notice.id;
+    journal.until(|entry| {
+        assert!(!is(entry, notices::CONSENT_GIVEN), "{entry:?}");
+        is(entry, notices::CONSENT_TAKEN)
+    });
 }
