@@ -159,7 +159,11 @@ fn errors(roff: &mut Roff, document: &Document<'_>) {
     let of_the_bus = squeeze(&rest.join(" "));
     let of_the_bus = of_the_bus.trim_start_matches("and of the bus's own: ");
 
-    section(roff, "ERRORS", &[&format!("Names that begin with {prefix} and end with:")]);
+    section(
+        roff,
+        "ERRORS",
+        &[&format!("Names that begin with {prefix} and end with:")],
+    );
     let entries = entries
         .iter()
         .filter_map(|line| line.trim().split_once(": "));

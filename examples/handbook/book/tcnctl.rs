@@ -7,7 +7,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold};
 
-use super::{EDITION, SOURCE, examples, list, see_also};
+use super::{EDITION, SOURCE, examples, list, section, see_also};
 
 /// A command, what it is for, and what to type.
 type Example = (&'static str, &'static str, &'static str);
@@ -164,6 +164,9 @@ fn title(command: &Command) -> &str {
 
 fn page(command: &Command, parent: Option<&Command>) -> String {
     let mut roff = Roff::new();
+    if let Some(times) = times(command) {
+        section(&mut roff, "TIMES", &[&times]);
+    }
     roff.control("SH", ["EXIT STATUS"]);
     let status = EXIT_STATUS.map(|(code, text)| match code {
         "1" if JUDGES.contains(&title(command)) => {
@@ -184,6 +187,23 @@ fn page(command: &Command, parent: Option<&Command>) -> String {
     let also: Vec<_> = up.as_deref().into_iter().chain(ALSO).collect();
     see_also(&mut roff, &also, &[JSON]);
     help(command) + &roff.to_roff()
+}
+
+/// What T is, where the help of a command does not say it: as that of
+/// `tcnctl contacts` does, in its last paragraph.
+fn times(command: &Command) -> Option<String> {
+    let mut names = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_value_names());
+    names.find(|names| names[..] == ["T"])?;
+    let root = tcnd::cli::command();
+    let about = root
+        .find_subcommand("contacts")?
+        .get_long_about()?
+        .to_string();
+    let (_, times) = about.rsplit_once("\n\n")?;
+    let own = command.get_long_about().map(ToString::to_string);
+    (!own.is_some_and(|own| own.contains(times))).then(|| times.to_owned())
 }
 
 /// What the help says.
