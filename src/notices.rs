@@ -57,7 +57,7 @@ pub const CONSENT_TAKEN: Notice = Notice {
 pub const WIPED: Notice = Notice {
     token: "wiped",
     id: Some("d47954bf2a0e427b8024f3fd8e406afb"),
-    sentence: "Everything that tcnd kept was destroyed, the consent too.",
+    sentence: "Everything that tcnd kept was destroyed.",
     cure: "to begin anew: tcnctl enable",
 };
 
@@ -88,7 +88,7 @@ pub const EVENTS: [Notice; 6] = [
 ];
 
 /// Every problem that tcnd can name.
-pub const PROBLEMS: [Notice; 21] = [
+pub const PROBLEMS: [Notice; 20] = [
     Notice {
         token: "bluetoothd-missing",
         id: Some("b4db529e9dc6462a998cc47124325c38"),
@@ -192,12 +192,6 @@ pub const PROBLEMS: [Notice; 21] = [
         id: Some("41f7477803bc425e9e615453dfe3f512"),
         sentence: "The contact log was damaged; it was set aside, and a new one begun.",
         cure: "check the disk; what was set aside lies in /var/lib/tcnd until retention destroys it",
-    },
-    Notice {
-        token: "key-unavailable",
-        id: Some("1846e008aab245c3a6367eb3d005d426"),
-        sentence: "The key of the contact log cannot be had.",
-        cure: "journalctl -u tcnd tells more",
     },
     Notice {
         token: "reports-stale",

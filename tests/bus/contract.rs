@@ -206,6 +206,17 @@ fn the_head_explains_every_error() {
     }
 }
 
+#[test]
+fn the_contract_names_every_problem_that_has_words() {
+    let contract = parse(CONTRACT);
+    let prose = &contract[names::MANAGER]["Problems"].prose;
+    let is_token = |c: char| c.is_ascii_lowercase() || c == '-';
+    let named: BTreeSet<_> = prose.split(|c| !is_token(c)).collect();
+    for problem in &tcnd::notices::PROBLEMS {
+        assert!(named.contains(problem.token), "{}", problem.token);
+    }
+}
+
 /// LogControl1(5).
 #[tokio::test]
 async fn log_control_is_what_systemd_expects() {

@@ -7,12 +7,13 @@ use std::process::Command;
 use crate::{book, names, path, read, said};
 
 /// Pages that come with other packages.
-const OTHERS: [&str; 6] = [
+const OTHERS: [&str; 7] = [
     "busctl(1)",
     "gdbus-codegen(1)",
     "polkit(8)",
     "sd_notify(3)",
     "systemd(1)",
+    "systemd-creds(1)",
     "systemd.exec(5)",
 ];
 
