@@ -38,7 +38,9 @@ pub mod matching;
 pub mod notices;
 pub mod protocol;
 pub mod radio;
+#[cfg(feature = "network")]
 pub mod reportd;
 pub mod run;
 pub mod store;
+#[cfg(feature = "network")]
 pub mod sync;

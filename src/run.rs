@@ -7,6 +7,7 @@
 
 mod flags;
 mod log;
+#[cfg(feature = "network")]
 mod sync;
 
 use std::io;
@@ -26,6 +27,7 @@ use crate::radio::{Mode, Radio, bluez, fake};
 use crate::store::{self, OpenError, Seal, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice};
+#[cfg(feature = "network")]
 pub use sync::{SyncFlags, main as sync_main};
 
 /// The daemon cannot start, or cannot go on.
