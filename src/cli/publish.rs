@@ -159,7 +159,7 @@ pub(super) fn progress(uploads: &[UploadState], now: &ZonedDateTime) -> Vec<Stri
             let _ = write!(line, "; the next one {} or later", time::show(next, now));
         }
         if let Some(said) = parts.iter().find(|part| !part.reason.is_empty()) {
-            let _ = write!(line, "; the server said: {}", said.reason);
+            let _ = write!(line, "; last: {}", said.reason);
         }
         lines.push(line);
     }

@@ -123,27 +123,28 @@ async fn work(options: &Options, tcnd: &Tcnd, asked: bool) -> Result<Ended, Faul
         spare: !asked && !options.now,
         memory: Mutex::new(Memory::read(&options.state_directory)),
     };
-    let mut failed = Vec::new();
+    let mut failed = 0;
     let mut fetches = futures::stream::iter(&options.sources)
         .map(|source| run.fetch(source))
         .buffer_unordered(AT_A_TIME);
     while let Some(fetched) = fetches.next().await {
-        failed.extend(fetched?);
+        failed += usize::from(fetched? == Fetched::Badly);
     }
     drop(fetches);
     for source in options.sources.iter().filter(|source| source.publish) {
-        if let Some(problem) = push::push(tcnd, source).await? {
-            warn(&source.name, problem);
-            tcnd.record(&source.name, Some(problem)).await?;
-            failed.push(source.name.clone());
-        }
+        push::push(tcnd, source).await?;
     }
-    failed.sort();
-    failed.dedup();
-    Ok(match failed.len() {
+    Ok(match failed {
         0 => Ended::Well,
         count => Ended::Failed(count),
     })
+}
+
+/// How going through a source went.
+#[derive(PartialEq, Eq)]
+enum Fetched {
+    Well,
+    Badly,
 }
 
 /// One run.
@@ -156,13 +157,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Goes through one source; gives its name if it was not well.
-    async fn fetch(&self, source: &Source) -> Result<Option<SourceName>, Fault> {
+    /// Goes through one source.
+    async fn fetch(&self, source: &Source) -> Result<Fetched, Fault> {
         let name = &source.name;
         let before = self.memory(|memory| memory.of(name));
         if self.spare && before.backoff().holds(clock::now()) {
             tracing::info!(source = %name, "left alone after a failure");
-            return Ok(None);
+            return Ok(Fetched::Well);
         }
         let mut fetch = fetch::Fetch::new(source, self.tcnd, &self.options.state_directory, before);
         let gone = tokio::time::timeout(LONGEST_FETCH, Box::pin(fetch.go_through())).await;
@@ -176,9 +177,9 @@ impl Run<'_> {
         kept.map_err(Fault::State)?;
         fetch.log();
         self.tcnd.record(name, problem).await?;
-        Ok(problem.map(|problem| {
+        Ok(problem.map_or(Fetched::Well, |problem| {
             warn(name, problem);
-            name.clone()
+            Fetched::Badly
         }))
     }
 

@@ -3,6 +3,10 @@
 //! tcnd says what is due and when, and has written down that it left before we
 //! get it. Between two parts nothing is kept that would join them: neither a
 //! connection, nor a session, nor an order of ours.
+//!
+//! What became of a part is told to tcnd, which tells it to whoever may see reports.
+//! The journal, the exit status and the problems of a source are for others to see
+//! too, and say nothing of it: that a part was to be sent says that somebody is ill.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,9 +20,8 @@ use crate::exchange::source::{Place, Source};
 /// Parts that one run takes for a source; more than fourteen days have.
 const MOST_PARTS: usize = 256;
 
-/// Uploads what is due at this source; the problem that ended it, if one did.
-pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<Option<Problem>, Fault> {
-    let mut settled = (0u32, 0u32);
+/// Uploads what is due at this source, until one part fails.
+pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<(), Fault> {
     for _ in 0..MOST_PARTS {
         let due = tcnd.take_part(&source.name).await?;
         let (Some(part), Some(report)) = (due.part, due.report) else {
@@ -33,19 +36,11 @@ pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<Option<Problem>
             Err(problem) => (Settlement::Failed { retry_after: None }, Some(problem)),
         };
         tcnd.settle(part, &settlement, problem).await?;
-        match settlement {
-            Settlement::Accepted => settled.0 += 1,
-            Settlement::Refused { .. } => settled.1 += 1,
-            Settlement::Failed { .. } => return Ok(problem),
+        if matches!(settlement, Settlement::Failed { .. }) {
+            break;
         }
     }
-    let (accepted, refused) = settled;
-    if accepted + refused > 0 {
-        // At a level that the journal does not keep: that there is a report says that
-        // somebody is ill.
-        tracing::debug!(source = %source.name, accepted, refused, "parts uploaded");
-    }
-    Ok(None)
+    Ok(())
 }
 
 async fn send(source: &Source, report: &[u8]) -> Result<Settlement, Problem> {

@@ -200,7 +200,7 @@ async fn how_far_each_part_is_can_be_seen() {
     for fact in [
         "1 accepted, 1 queued, 1 refused, 1 sent",
         "the next one 1970-01-01 01:48 or later",
-        "the server said: unreachable",
+        "last: unreachable",
     ] {
         assert!(line.contains(fact), "{fact}: {line}");
     }
