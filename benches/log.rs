@@ -35,7 +35,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rusqlite::{Connection, params};
 use tcnd::engine::{Engine, Fitness, Input, Moment, Output, Policy, Seq, Sighting, UnixTime};
 use tcnd::protocol::TemporaryContactNumber;
-use tcnd::store::{Event, Store, open};
+use tcnd::store::{Event, Seal, Store, open};
 use tokio::sync::mpsc;
 
 const START: u64 = 1_793_577_600;
@@ -133,7 +133,7 @@ fn retention(neighbours: u64) {
     );
     let clock = Instant::now();
     daemon.close();
-    open(daemon.directory.path()).unwrap();
+    open(daemon.directory.path(), Seal::default()).unwrap();
     println!(
         "  opening it again, with its check: {:.0} ms",
         clock.elapsed().as_secs_f64() * 1e3
@@ -230,7 +230,7 @@ impl Daemon {
             ..Policy::default()
         };
         let directory = tempfile::tempdir().unwrap();
-        let opened = open(directory.path()).unwrap();
+        let opened = open(directory.path(), Seal::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -9,6 +9,7 @@
 //! files. [`daemon`] joins them, and [`cli`] is the person's side of the bus.
 //! [`sync`] is the network's, in a process of its own that knows no contact and
 //! no key.
+//! [`notices`] are the words for what a person may have to act on.
 //! [`reportd`] is a program of its own, on a server elsewhere: it takes reports
 //! and serves them, and knows of the rest only the core.
 //!
@@ -34,6 +35,7 @@ pub mod engine;
 pub mod exchange;
 pub mod exposure;
 pub mod matching;
+pub mod notices;
 pub mod protocol;
 pub mod radio;
 pub mod reportd;

@@ -23,7 +23,7 @@ use crate::bus::{self, Bouncer, BusChoice, Service};
 use crate::config::{self, Settings};
 use crate::daemon::{self, Handle, Parts, Signal};
 use crate::radio::{Mode, Radio, bluez, fake};
-use crate::store::{self, OpenError, Sheets};
+use crate::store::{self, OpenError, Seal, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice};
 pub use sync::{SyncFlags, main as sync_main};
@@ -109,7 +109,11 @@ async fn serve(
     log: Arc<log::Output>,
 ) -> Result<(), Fault> {
     let directory = config::state_directory("tcnd", flags.state_dir.as_deref())?;
-    let opened = store::open(&directory)?;
+    let seal = match config::credential(CREDENTIAL) {
+        Some(file) => Seal::of_credential(&file)?,
+        None => Seal::default(),
+    };
+    let opened = store::open(&directory, seal)?;
     let connection = bus::connect(&flags.bus).await?;
     let bouncer = match &flags.bus {
         BusChoice::System => Bouncer::polkit(&connection).await?,
@@ -130,6 +134,10 @@ async fn serve(
     };
     // A task of its own, for it wakes with every advert and the bus need not.
     let mut driver = tokio::spawn(daemon::drive(parts));
+    // A bus of tests and demos has no logind, and none of its own to heed.
+    if flags.bus == BusChoice::System {
+        tokio::spawn(bus::heed_sleep(connection.clone(), handle.clone()));
+    }
     let service = Service {
         handle,
         bouncer,
@@ -160,6 +168,9 @@ fn driver_ended(
         Err(end) => std::panic::resume_unwind(end.into_panic()),
     }
 }
+
+/// What `systemd/system/tcnd.service` loads, where there is one.
+const CREDENTIAL: &str = "tcnd.kek";
 
 /// What `systemd/system/tcnd-sync.path` watches.
 const BELL: &str = "wanted";

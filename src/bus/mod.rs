@@ -34,6 +34,7 @@ mod options;
 mod privacy;
 pub mod proxy;
 mod reports;
+mod sleep;
 mod stage;
 mod transfer;
 mod words;
@@ -48,6 +49,7 @@ use zbus::fdo::{self, RequestNameFlags};
 pub use self::bouncer::Bouncer;
 pub use self::choice::{BusChoice, UnknownBus, Unreachable, connect};
 pub use self::log_control::{Log, LogLevel, LogTarget};
+pub use self::sleep::heed_sleep;
 pub use self::transfer::PATIENCE;
 
 use self::stage::Stage;

@@ -219,8 +219,8 @@ impl Reports {
     /// well, in seconds since 1970-01-01 UTC, absent if they never were; failed
     /// (a(ss)), of the servers that could not be gone through the label and a
     /// token of what was wrong. Error.NotReady if tcnd-sync does not start,
-    /// Error.NotSupported where it cannot be started from here. Needs the polkit
-    /// action org.tcncoalition.tcnd1.report-import.
+    /// org.freedesktop.DBus.Error.NotSupported where it cannot be started from
+    /// here. Needs the polkit action org.tcncoalition.tcnd1.report-import.
     #[zbus(out_args("checked"))]
     async fn check(
         &self,

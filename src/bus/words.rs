@@ -22,39 +22,8 @@ pub(super) fn state(state: State) -> &'static str {
     }
 }
 
-pub(super) fn problem(problem: Problem) -> &'static str {
-    match problem {
-        Problem::Radio(radio) => trouble(radio),
-        Problem::ClockUnsynchronised => "clock-unsynchronised",
-        Problem::StorageFull => "storage-full",
-        Problem::StorageCorrupt => "storage-corrupt",
-        Problem::Crowded => "crowded",
-        Problem::ReportsStale => "reports-stale",
-        Problem::SyncFailed => "sync-failed",
-    }
-}
-
-pub(super) fn trouble(trouble: Trouble) -> &'static str {
-    match trouble {
-        Trouble::BluetoothdMissing => "bluetoothd-missing",
-        Trouble::AdapterMissing => "adapter-missing",
-        Trouble::AdapterOff => "adapter-off",
-        Trouble::AdapterBlocked => "adapter-blocked",
-        Trouble::AdvertiseUnsupported => "advertise-unsupported",
-        Trouble::AdvertiseFailed => "advertise-failed",
-        Trouble::AddressNotPrivate => "address-not-private",
-        Trouble::ScanFailed => "scan-failed",
-        Trouble::PrivacyOff => "privacy-off",
-        Trouble::PrivacyUnknown => "privacy-unknown",
-        Trouble::AddressHeld => "address-held",
-        Trouble::AddressOutOfStep => "address-out-of-step",
-        Trouble::BridgeUnavailable => "bridge-unavailable",
-        Trouble::ConnectFailed => "connect-failed",
-    }
-}
-
 pub(super) fn problems(problems: &BTreeSet<Problem>) -> Vec<&'static str> {
-    problems.iter().copied().map(problem).collect()
+    problems.iter().copied().map(Problem::token).collect()
 }
 
 pub(super) fn address(kind: AddressKind) -> &'static str {
@@ -119,5 +88,5 @@ pub(super) fn selected(adapters: &[Adapter]) -> OwnedObjectPath {
 }
 
 pub(super) fn last_problem(adapter: &Adapter) -> &'static str {
-    adapter.last_trouble.map_or("", trouble)
+    adapter.last_trouble.map_or("", Trouble::token)
 }

@@ -35,7 +35,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use jiff::ZonedDateTime;
 
 use answer::Answer;
@@ -57,6 +57,11 @@ pub fn main() -> ExitCode {
         error.exit()
     });
     ExitCode::from(exit as u8)
+}
+
+/// What can be typed, for whoever writes about it: manual pages, completions.
+pub fn command() -> clap::Command {
+    Args::command()
 }
 
 fn run(args: Args) -> Result<Exit, CliError> {

@@ -82,7 +82,7 @@ fn say(wanted: &Wanted<'_>, published: &Published, now: &ZonedDateTime) -> Strin
     };
     let to = published.labels.join(", ");
     let when = if wanted.now {
-        "now".to_owned()
+        "now, with the next run of tcnd-sync".to_owned()
     } else {
         format!(
             "from now until {}, or later",

@@ -26,7 +26,8 @@ pub use duration::{NotADuration, parse_duration, spell_duration};
 pub use error::{ConfigError, Fault, Flaw};
 pub use fragment::Key;
 pub use paths::{
-    FRAGMENT_DIRECTORIES, NoStateDirectory, SOURCE_DIRECTORIES, runtime_directory, state_directory,
+    FRAGMENT_DIRECTORIES, NoStateDirectory, SOURCE_DIRECTORIES, credential, runtime_directory,
+    state_directory,
 };
 pub use settings::{AdapterAddress, Mode, NotAnAddress, Settings};
 pub use sources::{MOST_SOURCES, SourceFlaw, SourceKey, load_sources};

@@ -61,6 +61,18 @@ pub fn runtime_directory() -> Option<PathBuf> {
     given.as_ref().and_then(first_path)
 }
 
+/// Where a credential of this service would be: systemd puts those that it was
+/// told to load there, for this service alone (systemd.exec(5), "Credentials").
+/// `None` outside of systemd, or where it loaded none; the file need not exist.
+pub fn credential(name: &str) -> Option<PathBuf> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the environment is read"
+    )]
+    let given = std::env::var_os("CREDENTIALS_DIRECTORY");
+    given.map(|directory| Path::new(&directory).join(name))
+}
+
 /// Fragments in the order they are applied. A directory that is not there is
 /// as an empty one.
 pub(super) fn fragments<'a>(

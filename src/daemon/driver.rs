@@ -22,9 +22,10 @@ use tokio::sync::{Semaphore, mpsc};
 use super::clock::{self, Alarm, Jumps};
 use super::exchange::Exchange;
 use super::exposures::Unseen;
+use super::news::{self, News};
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
-use super::{Mailbox, Snapshot, chance, words};
+use super::{Mailbox, Reply, Snapshot, chance, words};
 use crate::config::Settings;
 use crate::engine::{Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause, Seq, Writer};
 use crate::radio::{self, Order, Radio};
@@ -104,6 +105,8 @@ pub(super) struct Driver {
     pub(super) status: radio::Status,
     pub(super) invalid_frames: u64,
     pub(super) corrupt: bool,
+    /// Report keys are sealed in the database.
+    pub(super) sealed: bool,
     pub(super) reread: Reread,
     pub(super) notifier: Notifier,
     /// One import at a time.
@@ -112,6 +115,8 @@ pub(super) struct Driver {
     pub(super) importing: Arc<AtomicBool>,
     pub(super) unseen: Arc<Unseen>,
     pub(super) exchange: Exchange,
+    /// Who waits for the machine to be fit to sleep.
+    pub(super) drowsy: Option<Reply<()>>,
     radio_known: bool,
     consent: bool,
     saved_pause: Pause,
@@ -122,6 +127,7 @@ pub(super) struct Driver {
     wake: Duration,
     /// Nothing but a sighting happened since the last look.
     only_heard: bool,
+    news: News,
 }
 
 /// Runs the daemon until it is told to stop.
@@ -144,6 +150,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         events: mut stored,
         resume,
         set_aside,
+        sealed,
     } = opened;
     let jumps = Jumps::new().map_err(Fault::Timer)?;
     let mut slept = clock::slept();
@@ -153,12 +160,13 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         (reread, bell),
         store,
         &resume,
-        corrupt,
+        (corrupt, sealed),
         orders,
         mailbox,
     )?;
     driver.begin(clock::now()).await;
     loop {
+        driver.let_sleep().await;
         driver.settle()?;
         tokio::select! {
             event = events.recv() => driver.radio_event(event.ok_or(Fault::RadioGone)?).await,
@@ -177,7 +185,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
             () = driver.exchange.changed() => {}
             signal = signals.recv() => match signal {
                 Some(Signal::Reload) => driver.reload().await.unwrap_or_else(|fault| {
-                    tracing::error!(%fault, "the configuration was not applied");
+                    news::not_applied(&fault);
                 }),
                 Some(Signal::Stop) | None => break,
             },
@@ -193,11 +201,12 @@ impl Driver {
         (reread, bell): (Reread, Option<PathBuf>),
         store: Store,
         resume: &Resume,
-        corrupt: bool,
+        (corrupt, sealed): (bool, bool),
         orders: mpsc::Sender<Order>,
         mailbox: Mailbox,
     ) -> Result<Self, Fault> {
         let now = clock::now();
+        let consent = settings.consent.unwrap_or(resume.consent);
         let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
         Ok(Self {
             engine: Engine::new(now, settings.policy, resume.next_key, own),
@@ -207,12 +216,14 @@ impl Driver {
             status: radio::Status::default(),
             invalid_frames: 0,
             corrupt,
+            sealed,
             reread,
             notifier: Notifier::new(),
             imports: Arc::new(Semaphore::new(1)),
             importing: Arc::default(),
             unseen: Arc::new(mailbox.unseen.clone()),
             exchange: Exchange::new(mailbox.standing.clone(), bell),
+            drowsy: None,
             radio_known: false,
             consent: resume.consent,
             saved_pause: resume.pause,
@@ -221,15 +232,13 @@ impl Driver {
             alarm: Alarm::new().map_err(Fault::Timer)?,
             wake: Duration::ZERO,
             only_heard: false,
+            news: News::new(consent),
         })
     }
 
     async fn begin(&mut self, now: Moment) {
         self.recount();
         self.stand();
-        if self.corrupt {
-            tracing::error!("a damaged contact log was set aside; a new one was begun");
-        }
         self.tell(now, Input::Paused(self.holds.sum(now))).await;
         let consent = self.consents();
         self.tell(now, Input::Consent(consent)).await;
@@ -261,6 +270,7 @@ impl Driver {
         self.notifier.feed(now.boot);
         let new = self.snapshot(now);
         self.notifier.status(&status_line(&new));
+        self.news.tell(&new);
         self.mailbox.snapshot.send_if_modified(|old| {
             let changed = **old != new;
             if changed {

@@ -143,12 +143,16 @@ impl Standing {
 pub(super) struct Exchange {
     pub(super) standing: Arc<watch::Sender<Standing>>,
     news: watch::Receiver<Standing>,
-    /// Where `tcnd-sync` is called from; see [`Exchange::ring`].
-    bell: Option<PathBuf>,
+    bell: Bell,
     /// A person asked for a run that has not begun.
     asked: bool,
     run: Option<Run>,
 }
+
+/// Where `tcnd-sync` is called from: `tcnd-sync.path` watches this file. There is
+/// none where nobody would watch it, as when tcnd was started by hand.
+#[derive(Clone, Debug)]
+struct Bell(Option<PathBuf>);
 
 #[derive(Debug)]
 struct Run {
@@ -163,12 +167,23 @@ struct Tally {
     new_exposures: AtomicU64,
 }
 
+impl Bell {
+    /// Has systemd start `tcnd-sync`.
+    fn ring(&self) -> Result<(), Refusal> {
+        let file = self.0.as_ref().ok_or(Refusal::NoBell)?;
+        std::fs::write(file, "").map_err(|fault| {
+            tracing::warn!(%fault, "tcnd-sync could not be called");
+            Refusal::NoBell
+        })
+    }
+}
+
 impl Exchange {
     pub(super) fn new(standing: watch::Sender<Standing>, bell: Option<PathBuf>) -> Self {
         Self {
             news: standing.subscribe(),
             standing: Arc::new(standing),
-            bell,
+            bell: Bell(bell),
             asked: false,
             run: None,
         }
@@ -184,15 +199,10 @@ impl Exchange {
         Arc::clone(&self.standing)
     }
 
-    /// Has systemd start `tcnd-sync`: `tcnd-sync.path` watches this file. There
-    /// is none where nobody would watch it, as when tcnd was started by hand.
-    fn ring(&mut self) -> Result<(), Refusal> {
+    /// A person asks for a run; the bell to call for it by.
+    fn ask(&mut self) -> Bell {
         self.asked = true;
-        let bell = self.bell.as_ref().ok_or(Refusal::NoBell)?;
-        std::fs::write(bell, "").map_err(|fault| {
-            tracing::warn!(%fault, "tcnd-sync could not be called");
-            Refusal::NoBell
-        })
+        self.bell.clone()
     }
 
     fn tally(&self) -> Arc<Tally> {
@@ -250,7 +260,7 @@ impl Driver {
                 self.exchange.end();
                 give(reply, Ok(()));
             }
-            ExchangeRequest::Ring(reply) => give(reply, self.exchange.ring()),
+            ExchangeRequest::Ring(reply) => give(reply, self.exchange.ask().ring()),
         }
     }
 
@@ -390,12 +400,8 @@ impl Driver {
             return give(reply, Err(Refusal::NoServer));
         }
         let store = self.store.clone();
-        // Where nobody can be called, the next run sends it.
-        let called = if urgent { self.exchange.ring() } else { Ok(()) };
+        let bell = urgent.then(|| self.exchange.ask());
         later(reply, async move {
-            if called.is_err() {
-                tracing::info!("an urgent upload waits for the next run of tcnd-sync");
-            }
             let mut parts = store.parts(id).await?;
             if parts.is_empty() {
                 return Err(Refusal::NoSuchReport);
@@ -420,6 +426,10 @@ impl Driver {
             let queued = store.queue(id, uploads, now).await?;
             if queued == 0 {
                 return Err(Refusal::AlreadyPublished);
+            }
+            if let Some(bell) = bell {
+                // Where nobody can be called, the next run sends it.
+                let _ = bell.ring();
             }
             let labels = sources.into_iter().map(|source| source.configured.label);
             Ok(Published {

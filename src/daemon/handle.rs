@@ -95,6 +95,21 @@ pub enum Problem {
     SyncFailed,
 }
 
+impl Problem {
+    /// Its word on the bus and in the journal, see [`notices`](crate::notices).
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Radio(trouble) => trouble.token(),
+            Self::ClockUnsynchronised => "clock-unsynchronised",
+            Self::StorageFull => "storage-full",
+            Self::StorageCorrupt => "storage-corrupt",
+            Self::Crowded => "crowded",
+            Self::ReportsStale => "reports-stale",
+            Self::SyncFailed => "sync-failed",
+        }
+    }
+}
+
 /// A request the daemon did not carry out.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum Refusal {
@@ -249,6 +264,11 @@ pub enum Request {
     SelfTest(Reply<Vec<Check>>),
     /// How long the number on the air has been there; `None` if none is.
     TcnAge(Reply<Option<Duration>>),
+    /// The machine is about to sleep; answered when nothing is on the air and
+    /// all that was heard is written, durably.
+    Sleep(Reply<()>),
+    /// The machine is awake, or stays so.
+    Wake(Reply<()>),
     /// About the contact log as a whole.
     Log(LogRequest),
     /// About reports of our own.

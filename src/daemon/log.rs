@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::driver::Driver;
 use super::requests::{give, later};
-use super::{Refusal, Reply, clock, exposures};
+use super::{Refusal, Reply, clock, exposures, news};
 use crate::engine::{Contact, Input, UnixTime};
+use crate::notices;
 use crate::store::{self, Place};
 
 /// What may be asked about the log as a whole.
@@ -70,7 +71,7 @@ impl Driver {
         exposures::recount(&self.store, &self.unseen()).await?;
         self.stand();
         wiped?;
-        tracing::info!("everything was wiped");
+        news::event(&notices::WIPED);
         Ok(())
     }
 

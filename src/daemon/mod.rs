@@ -1,7 +1,8 @@
 //! Makes it happen: the engine's decisions, carried out.
 //!
 //! [`drive`] is the loop, [`clock`] and `chance` are the doors by which time
-//! and randomness come in, `notify` speaks to systemd, and [`Handle`] is all
+//! and randomness come in, `notify` speaks to systemd, `news` to the journal, and
+//! [`Handle`] is all
 //! that the bus sees of any of it.
 
 mod chance;
@@ -12,11 +13,14 @@ mod exposures;
 mod handle;
 mod import;
 mod log;
+mod news;
 mod notify;
 mod others;
 mod own;
 mod publish;
 mod requests;
+mod self_test;
+mod sleep;
 mod words;
 
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};

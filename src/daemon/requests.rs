@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::clock;
 use super::driver::Driver;
-use super::{Check, PauseRequest, Refusal, Reply, Request, Statistics};
+use super::news;
+use super::{PauseRequest, Refusal, Reply, Request, Statistics};
 use crate::engine::{Hold, Input};
 
 /// Longest pause, in days; more is "until resumed".
@@ -52,6 +53,8 @@ impl Driver {
                 let since = self.engine.view(now).airing_since;
                 give(reply, Ok(since.map(|since| now.boot.saturating_sub(since))));
             }
+            Request::Sleep(reply) => self.fall_asleep(reply).await,
+            Request::Wake(reply) => give(reply, self.wake_up().await),
             Request::Log(request) => self.answer_log(request).await,
             Request::Own(request) => self.answer_own(request).await,
             Request::Others(request) => self.answer_others(request).await,
@@ -111,7 +114,7 @@ impl Driver {
 
     async fn reload_asked(&mut self) -> Result<(), Refusal> {
         self.reload().await.map_err(|fault| {
-            tracing::error!(%fault, "the configuration was not applied");
+            news::not_applied(&fault);
             Refusal::InvalidArgument(
                 "the configuration has faults and was not applied; see `tcnctl config check`",
             )
@@ -138,67 +141,6 @@ impl Driver {
             statistics.rows = size.rows;
             Ok(statistics)
         });
-    }
-
-    fn self_test(&self) -> Vec<Check> {
-        let view = self.engine.view(clock::now());
-        let check = |name, passed, detail: &str| Check {
-            name,
-            passed,
-            detail: detail.to_owned(),
-        };
-        let idle = !view.consent || view.pause != crate::engine::Pause::No;
-        let quiet = if idle {
-            "not asked to be on the air"
-        } else {
-            "should be on the air, and is not"
-        };
-        let on_air = |on: bool, yes| if on { yes } else { quiet };
-        let private = !self
-            .status
-            .troubles
-            .contains(&crate::radio::Trouble::AddressNotPrivate);
-        vec![
-            check(
-                "advertising",
-                self.status.advertising || idle,
-                on_air(self.status.advertising, "the controller has our advert"),
-            ),
-            check(
-                "scanning",
-                self.status.scanning || idle,
-                on_air(self.status.scanning, "discovery runs"),
-            ),
-            check(
-                "address",
-                private,
-                if private {
-                    "a private address, new with every number"
-                } else {
-                    "the adapter is discoverable, so an advert would show its real address"
-                },
-            ),
-            check(
-                "clock",
-                view.clock_trusted,
-                if view.clock_trusted {
-                    "the wall clock is plausible"
-                } else {
-                    "the wall clock is before this release; contacts wait in memory until it is set"
-                },
-            ),
-            check(
-                "store",
-                !view.store_failing && !self.corrupt,
-                if self.corrupt {
-                    "a damaged contact log was set aside at the start"
-                } else if view.store_failing {
-                    "the last batch could not be written"
-                } else {
-                    "the contact log takes writes"
-                },
-            ),
-        ]
     }
 
     /// Hands the store what the engine still holds, so that answers are whole.

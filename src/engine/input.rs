@@ -23,6 +23,9 @@ pub enum Input {
     Rotate,
     /// The machine slept, or the wall clock was set.
     Resumed,
+    /// The machine is about to sleep, and nothing may be on the air until it is
+    /// awake again; or it is.
+    Asleep(bool),
     /// A report is about to use the key in use: no number of it goes on the
     /// air from here on, and the one that is there leaves it.
     EndKey,

@@ -67,6 +67,8 @@ pub struct Engine {
     policy: Policy,
     consent: bool,
     pause: Pause,
+    /// The machine sleeps, or is about to.
+    asleep: bool,
     /// None while it cannot be used at all.
     radio: Option<Fitness>,
     broadcast: State,
@@ -94,6 +96,9 @@ pub struct View {
     pub pause: Pause,
     /// Since when, on the boot-time clock, the number on the air is there.
     pub airing_since: Option<Duration>,
+    /// The radio was seen to rest, or is gone: nothing is on the air, nothing is
+    /// listened for.
+    pub silent: bool,
     /// The wall clock shows a time that can be true.
     pub clock_trusted: bool,
     /// The store refused the last batch.
@@ -128,6 +133,7 @@ impl Engine {
             policy,
             consent: false,
             pause: Pause::No,
+            asleep: false,
             radio: None,
             broadcast: State::Silent,
             bridge: Bridge::default(),
@@ -164,6 +170,10 @@ impl Engine {
                 Event::Look
             }
             Input::Rotate | Input::Resumed => Event::Rotate,
+            Input::Asleep(asleep) => {
+                self.asleep = asleep;
+                Event::Look
+            }
             Input::EndKey => {
                 self.rotation.drop_key();
                 Event::KeyEnded
@@ -241,6 +251,7 @@ impl Engine {
                 | State::Stalled { .. }
                 | State::Resting { .. } => None,
             },
+            silent: matches!(self.broadcast, State::Silent),
             clock_trusted: now.wall >= CLOCK_FLOOR,
             store_failing: self.store_failing,
             crowded: self.encounters.crowded(now),
@@ -285,7 +296,7 @@ impl Engine {
     }
 
     fn want(&self) -> Want {
-        if !self.consent || self.pause != Pause::No {
+        if !self.consent || self.pause != Pause::No || self.asleep {
             return Want::Nothing;
         }
         match self.radio {

@@ -220,6 +220,28 @@ pub enum Trouble {
     ConnectFailed,
 }
 
+impl Trouble {
+    /// Its word, stable.
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::BluetoothdMissing => "bluetoothd-missing",
+            Self::AdapterMissing => "adapter-missing",
+            Self::AdapterOff => "adapter-off",
+            Self::AdapterBlocked => "adapter-blocked",
+            Self::AdvertiseUnsupported => "advertise-unsupported",
+            Self::AdvertiseFailed => "advertise-failed",
+            Self::AddressNotPrivate => "address-not-private",
+            Self::ScanFailed => "scan-failed",
+            Self::PrivacyOff => "privacy-off",
+            Self::PrivacyUnknown => "privacy-unknown",
+            Self::AddressHeld => "address-held",
+            Self::AddressOutOfStep => "address-out-of-step",
+            Self::BridgeUnavailable => "bridge-unavailable",
+            Self::ConnectFailed => "connect-failed",
+        }
+    }
+}
+
 /// The daemon's end of a radio.
 ///
 /// Both queues are bounded. Orders: the sender waits. Events: the radio waits

@@ -3,23 +3,34 @@
 //! Level and target can be changed while running, by `systemctl
 //! service-log-level` and `service-log-target` (LogControl1(5)). No line at
 //! any level holds a number, a key, a contact or an address.
+//!
+//! In the journal fields get the prefix TCND_, so that they are nobody else's. An
+//! event with a MESSAGE_ID, by which `journalctl -x` finds an explanation, names
+//! its fields as the journal is to have them (systemd.journal-fields(7)).
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing::{Event, Subscriber};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::fmt::format;
+use tracing_subscriber::layer::{Context, Layer, Layered, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::bus::{Log, LogLevel, LogTarget};
 
-type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
+type Leveled = Layered<reload::Layer<LevelFilter, Registry>, Registry>;
+type Boxed = Box<dyn Layer<Leveled> + Send + Sync>;
 
-/// The log as it can be steered.
+/// The log as it can be steered. Level and target are reloaded apart: a filter
+/// inside of a layer cannot be.
 pub(super) struct Output {
-    layer: reload::Handle<Boxed, Registry>,
+    filter: reload::Handle<LevelFilter, Registry>,
+    layer: reload::Handle<Boxed, Leveled>,
     now: Mutex<Setting>,
     first: Setting,
 }
@@ -37,24 +48,25 @@ pub(super) fn start() -> Arc<Output> {
     } else {
         LogTarget::Console
     };
+    let (target, boxed) = match layer(target) {
+        Some(boxed) => (target, boxed),
+        None => (LogTarget::Console, console_layer()),
+    };
     let first = Setting {
         level: LogLevel::Info,
         target,
     };
-    let (first, boxed) = match layer(first) {
-        Some(boxed) => (first, boxed),
-        None => {
-            let console = Setting {
-                target: LogTarget::Console,
-                ..first
-            };
-            (console, console_layer(console.level))
-        }
-    };
-    let (layer, handle) = reload::Layer::new(boxed);
-    tracing_subscriber::registry().with(layer).init();
+    let (level, filter) = reload::Layer::new(filter(first.level));
+    let (output, layer) = reload::Layer::new(boxed);
+    tracing_subscriber::registry()
+        .with(level)
+        .with(output)
+        // Spans are those of libraries, and nobody reads them.
+        .with(filter_fn(|of| of.is_event()))
+        .init();
     Arc::new(Output {
-        layer: handle,
+        filter,
+        layer,
         now: Mutex::new(first),
         first,
     })
@@ -74,10 +86,11 @@ pub(super) fn fault(fault: &dyn Error) {
 
 impl Output {
     fn set(&self, setting: Setting) -> bool {
-        let Some(boxed) = layer(setting) else {
+        let Some(boxed) = layer(setting.target) else {
             return false;
         };
-        let set = self.layer.reload(boxed).is_ok();
+        let level = filter(setting.level);
+        let set = self.layer.reload(boxed).is_ok() && self.filter.reload(level).is_ok();
         if set {
             *self.now.lock().unwrap_or_else(PoisonError::into_inner) = setting;
         }
@@ -118,23 +131,27 @@ impl Log for Output {
 }
 
 /// `None` if the journal cannot be reached.
-fn layer(setting: Setting) -> Option<Boxed> {
-    match setting.target {
-        LogTarget::Console => Some(console_layer(setting.level)),
-        LogTarget::Journal => {
-            let journal = tracing_journald::layer()
-                .ok()?
-                .with_field_prefix(Some("TCND".to_owned()));
-            Some(journal.with_filter(filter(setting.level)).boxed())
-        }
+fn layer(target: LogTarget) -> Option<Boxed> {
+    match target {
+        LogTarget::Console => Some(console_layer()),
+        LogTarget::Journal => Some(Journal::open().ok()?.boxed()),
     }
 }
 
-fn console_layer(level: LogLevel) -> Boxed {
+fn console_layer() -> Boxed {
+    let fields = format::debug_fn(|writer, field, value| match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        // It is for programs.
+        MESSAGE_ID => Ok(()),
+        name => {
+            let name = name.trim_start_matches("TCND_").to_lowercase();
+            write!(writer, " {name}={value:?}")
+        }
+    });
     fmt::layer()
+        .fmt_fields(fields)
         .with_writer(io::stderr)
         .with_target(false)
-        .with_filter(filter(level))
         .boxed()
 }
 
@@ -147,5 +164,51 @@ const fn filter(level: LogLevel) -> LevelFilter {
         LogLevel::Warning => LevelFilter::WARN,
         LogLevel::Notice | LogLevel::Info => LevelFilter::INFO,
         LogLevel::Debug => LevelFilter::DEBUG,
+    }
+}
+
+/// The field by which the journal knows an event, see [`notices`](crate::notices).
+const MESSAGE_ID: &str = "MESSAGE_ID";
+
+/// The levels of syslog, and not one more important each, as by default.
+const PRIORITIES: PriorityMappings = PriorityMappings {
+    error: Priority::Error,
+    warn: Priority::Warning,
+    info: Priority::Informational,
+    debug: Priority::Debug,
+    trace: Priority::Debug,
+};
+
+/// The journal, told by two layers that differ in how they name fields.
+struct Journal {
+    prefixed: tracing_journald::Layer,
+    as_named: tracing_journald::Layer,
+}
+
+impl Journal {
+    fn open() -> io::Result<Self> {
+        let layer = |prefix: Option<&str>| {
+            let layer = tracing_journald::layer()?.with_priority_mappings(PRIORITIES);
+            io::Result::Ok(layer.with_field_prefix(prefix.map(str::to_owned)))
+        };
+        Ok(Self {
+            prefixed: layer(Some("TCND"))?,
+            as_named: layer(None)?,
+        })
+    }
+}
+
+impl<S> Layer<S> for Journal
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let is_notice = event.metadata().fields().field(MESSAGE_ID).is_some();
+        let layer = if is_notice {
+            &self.as_named
+        } else {
+            &self.prefixed
+        };
+        layer.on_event(event, context);
     }
 }

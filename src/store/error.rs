@@ -55,6 +55,22 @@ pub enum OpenError {
         /// The newest format known here.
         known: u32,
     },
+    /// The report keys are sealed, and cannot be opened.
+    #[error(
+        "the report keys in {path} are sealed, and the credential tcnd.kek is missing or another one; put the right one into /etc/credstore.encrypted and start tcnd again, or move the file away to begin anew"
+    )]
+    Sealed {
+        /// Which file; it is left as it is.
+        path: PathBuf,
+    },
+    /// The credential cannot be read.
+    #[error("the credential tcnd.kek cannot be read")]
+    Credential(#[source] io::Error),
+    /// The credential is no key.
+    #[error(
+        "the credential tcnd.kek is not 32 bytes long; make one: head -c 32 /dev/urandom | systemd-creds encrypt --name=tcnd.kek - /etc/credstore.encrypted/tcnd.kek"
+    )]
+    CredentialLength,
     /// SQLite says no for another reason.
     #[error("cannot open the database {path}")]
     Sqlite {

@@ -1,8 +1,10 @@
 //! Own keys and what was on the air, and the settings that outlive a run.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use zeroize::Zeroizing;
 
+use super::seal::{Closed, Seal};
 use super::thread::Setting;
 use crate::engine::{KeyId, Pause, Record, Seed, UnixTime};
 use crate::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
@@ -48,10 +50,10 @@ impl Broadcast {
     }
 }
 
-pub(super) fn resume(db: &Connection) -> rusqlite::Result<Resume> {
+pub(super) fn resume(db: &Connection, seal: &Seal) -> rusqlite::Result<Resume> {
     Ok(Resume {
         next_key: next_key(db)?,
-        broadcast: broadcast(db)?,
+        broadcast: broadcast(db, seal)?,
         consent: setting(db, "consent")?.is_some_and(|value| value != 0),
         pause: setting(db, "pause")?.map_or(Pause::No, read_pause),
     })
@@ -70,25 +72,31 @@ fn next_key(db: &Connection) -> rusqlite::Result<KeyId> {
     Ok(KeyId(unsigned(last.unwrap_or(0)) + 1))
 }
 
-fn broadcast(db: &Connection) -> rusqlite::Result<Vec<Broadcast>> {
+fn broadcast(db: &Connection, seal: &Seal) -> rusqlite::Result<Vec<Broadcast>> {
     let mut query = db.prepare(
         "SELECT id, seed, max(idx) FROM report_key JOIN broadcast ON key = id GROUP BY id ORDER BY id",
     )?;
     let rows = query.query_map([], |row| {
-        let seed: [u8; 32] = row.get(1)?;
+        let key = KeyId(unsigned(row.get(0)?));
+        let seed = read_seed(row, 1, key, seal)?;
         let last: u16 = row.get(2)?;
-        let id: i64 = row.get(0)?;
-        Ok(RatchetIndex::new(last).map(|last| (unsigned(id), seed, last)))
+        Ok(RatchetIndex::new(last).map(|last| Broadcast { key, seed, last }))
     })?;
     let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let rows = rows.into_iter().flatten();
-    Ok(rows
-        .map(|(id, seed, last)| Broadcast {
-            key: KeyId(id),
-            seed: Seed(Zeroizing::new(seed)),
-            last,
-        })
-        .collect())
+    Ok(rows.into_iter().flatten().collect())
+}
+
+/// The key in a column. All were looked at when the database was opened, so one
+/// that cannot be opened now is damage.
+pub(super) fn read_seed(
+    row: &Row<'_>,
+    column: usize,
+    key: KeyId,
+    seal: &Seal,
+) -> rusqlite::Result<Seed> {
+    let stored: Zeroizing<Vec<u8>> = Zeroizing::new(row.get(column)?);
+    seal.open(key, &stored)
+        .map_err(|Closed| rusqlite::Error::InvalidColumnType(column, "seed".to_owned(), Type::Blob))
 }
 
 fn setting(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
@@ -98,12 +106,20 @@ fn setting(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     .optional()
 }
 
-pub(super) fn write(transaction: &Transaction<'_>, records: &[Record]) -> rusqlite::Result<()> {
+pub(super) fn write(
+    transaction: &Transaction<'_>,
+    records: &[Record],
+    seal: &Seal,
+) -> rusqlite::Result<()> {
     for record in records {
         match record {
             Record::KeyBorn { key, seed, born } => transaction
                 .prepare_cached("INSERT INTO report_key (id, seed, born) VALUES (?1, ?2, ?3)")?
-                .execute(params![signed(key.0), &seed.0[..], signed(born.0)])?,
+                .execute(params![
+                    signed(key.0),
+                    &seal.close(*key, seed)[..],
+                    signed(born.0)
+                ])?,
             Record::Reserved { key, index, from } => transaction
                 .prepare_cached("INSERT INTO broadcast (key, idx, first) VALUES (?1, ?2, ?3)")?
                 .execute(params![signed(key.0), index.get(), signed(from.0)])?,

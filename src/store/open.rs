@@ -21,6 +21,7 @@ use super::ledger::{self, Resume};
 use super::log;
 use super::migrations::{self, FORMAT};
 use super::schema::{self, APPLICATION_ID};
+use super::seal::{Keys, Seal};
 use super::sheet;
 use super::thread::{Event, Store};
 use super::{Fault, OpenError};
@@ -49,24 +50,27 @@ pub struct Opened {
     pub resume: Resume,
     /// Where a damaged database was put.
     pub set_aside: Option<PathBuf>,
+    /// Report keys are sealed.
+    pub sealed: bool,
 }
 
 /// Opens the database in `directory`, making both if need be: the directory
-/// with mode 0700, the files with 0600.
+/// with mode 0700, the files with 0600. Report keys are sealed by `seal`, those too
+/// that were not yet.
 ///
 /// # Errors
 /// See [`OpenError`]. A damaged database is no error, see
 /// [`Opened::set_aside`].
-pub fn open(directory: &Path) -> Result<Opened, OpenError> {
+pub fn open(directory: &Path, seal: Seal) -> Result<Opened, OpenError> {
     make_private(directory)?;
     let lock = lock(directory)?;
     sheet::sweep(directory).map_err(|source| at(directory, source))?;
     let path = directory.join(DATABASE);
-    let (whole, set_aside) = match open_whole(&path)? {
+    let (whole, set_aside) = match open_whole(&path, &seal)? {
         Some(whole) => (whole, None),
         None => {
             let aside = set_aside(directory).map_err(|source| at(directory, source))?;
-            let fresh = open_whole(&path)?.ok_or_else(|| OpenError::Sqlite {
+            let fresh = open_whole(&path, &seal)?.ok_or_else(|| OpenError::Sqlite {
                 path: path.clone(),
                 source: rusqlite::Error::InvalidQuery,
             })?;
@@ -74,23 +78,25 @@ pub fn open(directory: &Path) -> Result<Opened, OpenError> {
         }
     };
     let (db, resume) = whole;
+    let sealed = seal.seals();
     let (store, events) =
-        Store::start(db, directory.to_owned(), lock).map_err(OpenError::Thread)?;
+        Store::start(db, directory.to_owned(), lock, seal).map_err(OpenError::Thread)?;
     Ok(Opened {
         store,
         events,
         resume,
         set_aside,
+        sealed,
     })
 }
 
 /// A new database where none is.
-pub(super) fn anew(directory: &Path) -> Result<Connection, Fault> {
+pub(super) fn anew(directory: &Path, seal: &Seal) -> Result<Connection, Fault> {
     let path = directory.join(DATABASE);
     private_file(&path).map_err(|error| Fault::Files(error.kind()))?;
     let mut db = Connection::open_with_flags(&path, flags())?;
     let found = examine(&db)?;
-    prepare(&mut db, found)?;
+    prepare(&mut db, found, seal)?;
     Ok(db)
 }
 
@@ -158,22 +164,24 @@ fn private_file(path: &Path) -> io::Result<File> {
 }
 
 /// `None` if the file is damaged.
-fn open_whole(path: &Path) -> Result<Option<(Connection, Resume)>, OpenError> {
+fn open_whole(path: &Path, seal: &Seal) -> Result<Option<(Connection, Resume)>, OpenError> {
     private_file(path).map_err(|source| at(path, source))?;
     let failed = |source| OpenError::Sqlite {
         path: path.to_owned(),
         source,
     };
     let mut db = Connection::open_with_flags(path, flags()).map_err(failed)?;
-    match examine(&db).and_then(|found| Ok((found, prepare(&mut db, found)?))) {
-        Ok((Examined::Newer(found), _)) => Err(OpenError::Newer {
+    match examine(&db).and_then(|found| prepare(&mut db, found, seal)) {
+        Ok(Prepared::Ready(resume)) => Ok(Some((db, resume))),
+        Ok(Prepared::Damaged) => Ok(None),
+        Ok(Prepared::Newer(found)) => Err(OpenError::Newer {
             path: path.to_owned(),
             found,
             known: FORMAT,
         }),
-        Ok((Examined::Fresh | Examined::Ours | Examined::Damaged, resume)) => {
-            Ok(resume.map(|resume| (db, resume)))
-        }
+        Ok(Prepared::Sealed) => Err(OpenError::Sealed {
+            path: path.to_owned(),
+        }),
         Err(error) if is_damage(&error) => Ok(None),
         Err(error) => Err(failed(error)),
     }
@@ -204,9 +212,16 @@ fn examine(db: &Connection) -> rusqlite::Result<Examined> {
     })
 }
 
-/// Sets a sound database up and reads what it remembers; `None` if it is
-/// damaged or not ours to open.
-fn prepare(db: &mut Connection, found: Examined) -> rusqlite::Result<Option<Resume>> {
+/// What setting a file up came to.
+enum Prepared {
+    Ready(Resume),
+    Newer(u32),
+    Damaged,
+    Sealed,
+}
+
+/// Sets a sound database up and reads what it remembers.
+fn prepare(db: &mut Connection, found: Examined, seal: &Seal) -> rusqlite::Result<Prepared> {
     match found {
         // Only before the first table is made do these take effect.
         Examined::Fresh => {
@@ -214,7 +229,8 @@ fn prepare(db: &mut Connection, found: Examined) -> rusqlite::Result<Option<Resu
             db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         }
         Examined::Ours => {}
-        Examined::Newer(_) | Examined::Damaged => return Ok(None),
+        Examined::Newer(found) => return Ok(Prepared::Newer(found)),
+        Examined::Damaged => return Ok(Prepared::Damaged),
     }
     db.busy_timeout(PATIENCE)?;
     db.pragma_update(None, "journal_mode", "WAL")?;
@@ -224,18 +240,23 @@ fn prepare(db: &mut Connection, found: Examined) -> rusqlite::Result<Option<Resu
     db.pragma_update(None, "journal_size_limit", 0)?;
     let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if check != "ok" {
-        return Ok(None);
+        return Ok(Prepared::Damaged);
     }
     migrations::migrate(db)?;
     if !schema::verify(db)? {
-        return Ok(None);
+        return Ok(Prepared::Damaged);
+    }
+    match seal.adopt(db)? {
+        Keys::Open => {}
+        Keys::Closed => return Ok(Prepared::Sealed),
+        Keys::Damaged => return Ok(Prepared::Damaged),
     }
     // What only a reader of the rows would find must be found here too, or a
     // run that ends because of it would be followed by another.
     log::check(db)?;
     // A run that was killed while forgetting left its journal behind.
     checkpoint(db)?;
-    ledger::resume(db).map(Some)
+    ledger::resume(db, seal).map(Prepared::Ready)
 }
 
 /// Moves the journal into the database and cuts it to nothing.

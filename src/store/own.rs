@@ -1,9 +1,9 @@
 //! Our own reports, the keys they took, and what has left the machine.
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
-use zeroize::Zeroizing;
 
-use super::ledger::{signed, unsigned};
+use super::ledger::{read_seed, signed, unsigned};
+use super::seal::Seal;
 use super::thread::Durable;
 use super::uploads::{self, Upload};
 use super::{Fault, Store};
@@ -90,7 +90,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn seeds(&self, keys: Vec<KeyId>) -> Result<Vec<(KeyId, Seed)>, Fault> {
-        self.ask(move |owner| Ok(seeds(&owner.db, &keys)?)).await
+        self.ask(move |owner| Ok(seeds(&owner.db, &keys, &owner.seal)?))
+            .await
     }
 
     /// Keeps a report of ours, durably; its local name, or `None` if one of
@@ -188,14 +189,14 @@ fn history(db: &Connection, limit: KeyId) -> rusqlite::Result<Vec<KeyHistory>> {
     Ok(histories)
 }
 
-fn seeds(db: &Connection, keys: &[KeyId]) -> rusqlite::Result<Vec<(KeyId, Seed)>> {
+fn seeds(db: &Connection, keys: &[KeyId], seal: &Seal) -> rusqlite::Result<Vec<(KeyId, Seed)>> {
     let mut query = db.prepare_cached("SELECT seed FROM report_key WHERE id = ?1")?;
     let mut seeds = Vec::new();
     for key in keys {
         let seed = query
-            .query_row([signed(key.0)], |row| row.get::<_, [u8; 32]>(0))
+            .query_row([signed(key.0)], |row| read_seed(row, 0, *key, seal))
             .optional()?;
-        seeds.extend(seed.map(|seed| (*key, Seed(Zeroizing::new(seed)))));
+        seeds.extend(seed.map(|seed| (*key, seed)));
     }
     Ok(seeds)
 }

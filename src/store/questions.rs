@@ -109,6 +109,17 @@ impl Store {
         .await
     }
 
+    /// Folds the journal into the database, durably, behind all work sent before:
+    /// what was sent outlives even a machine that does not wake up.
+    ///
+    /// # Errors
+    /// If the database cannot be written, or somebody reads it for longer than a
+    /// second.
+    pub async fn checkpoint(&self) -> Result<(), Fault> {
+        self.ask(|owner| Ok(super::open::checkpoint(&owner.db)?))
+            .await
+    }
+
     /// Destroys everything: every key, contact, report and decision, the files
     /// they stood in and the damaged ones set aside before, and begins anew.
     ///

@@ -40,7 +40,8 @@ CREATE TABLE contact (
 /// Report authorization keys, secret.
 ///
 /// * `id`: local name, counts up, never reused (hence the sequence)
-/// * `seed`: the 32 bytes of the key (`rak`)
+/// * `seed`: the 32 bytes of the key (`rak`); where there is a credential, sealed
+///   by it: 24 bytes of nonce, 32 of ciphertext, 16 of tag (`seal.rs`)
 /// * `born`: unix seconds
 pub(super) const REPORT_KEY: &str = "\
 CREATE TABLE report_key (

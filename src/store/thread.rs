@@ -12,6 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::open::checkpoint;
+use super::seal::Seal;
 use super::{Fault, aside, ledger, log, others, own, sources};
 use crate::engine::{Contact, Pause, Record, UnixTime};
 
@@ -68,6 +69,7 @@ impl Store {
         db: Connection,
         directory: PathBuf,
         lock: File,
+        seal: Seal,
     ) -> io::Result<(Self, mpsc::Receiver<Event>)> {
         let (work, inbox) = mpsc::channel(DEPTH);
         // Room for an answer to everything that can be under way.
@@ -75,6 +77,7 @@ impl Store {
         let answers = events.downgrade();
         let owner = Owner {
             db,
+            seal,
             directory,
             events,
             _lock: lock,
@@ -189,6 +192,7 @@ impl Store {
 /// Dropped from top to bottom: the events end when the lock is free again.
 pub(super) struct Owner {
     pub(super) db: Connection,
+    pub(super) seal: Seal,
     _lock: File,
     pub(super) directory: PathBuf,
     events: mpsc::Sender<Event>,
@@ -219,7 +223,9 @@ impl Owner {
     fn work(&mut self, work: Work) -> Option<oneshot::Sender<()>> {
         match work {
             Work::Persist(seq, records) => {
-                let written = self.transact(Durable::PowerLoss, |t| ledger::write(t, &records));
+                let seal = self.seal.clone();
+                let written =
+                    self.transact(Durable::PowerLoss, |t| ledger::write(t, &records, &seal));
                 self.report(seq, written);
             }
             Work::Save(seq, growth) => {

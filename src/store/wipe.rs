@@ -25,7 +25,7 @@ impl Owner {
         open.close().map_err(|(_, error)| Fault::from(error))?;
         // With its companions, what was set aside, and what was handed out.
         let gone = destroy(&self.directory, DATABASE);
-        self.db = open::anew(&self.directory)?;
+        self.db = open::anew(&self.directory, &self.seal)?;
         self.homeless = false;
         gone.map_err(|error| Fault::Files(error.kind()))
     }

@@ -40,6 +40,7 @@ use self::problem::Problem;
 use self::service::Tcnd;
 use crate::bus::BusChoice;
 use crate::exchange::source::{Source, SourceName};
+use crate::notices;
 
 /// Sources that are fetched from at a time.
 const AT_A_TIME: usize = 4;
@@ -192,5 +193,7 @@ impl Run<'_> {
 }
 
 fn warn(name: &SourceName, problem: Problem) {
-    tracing::warn!(source = %name, problem = problem.token(), "{}", problem.cure());
+    let (id, token) = (notices::SOURCE_FAILED.id, problem.token());
+    let cure = problem.cure();
+    tracing::warn!(MESSAGE_ID = id, TCND_SOURCE = %name, TCND_PROBLEM = token, "{name}: {cure}");
 }

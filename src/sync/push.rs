@@ -24,19 +24,19 @@ pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<Option<Problem>
         let (Some(part), Some(report)) = (due.part, due.report) else {
             break;
         };
-        let sent = send(source, &report).await;
-        let settlement = match &sent {
-            Ok(settlement) => settlement.clone(),
-            Err(_) => Settlement::Failed { retry_after: None },
+        let (settlement, problem) = match send(source, &report).await {
+            Ok(Settlement::Failed { retry_after }) => (
+                Settlement::Failed { retry_after },
+                Some(Problem::Refused(retry_after)),
+            ),
+            Ok(settlement) => (settlement, None),
+            Err(problem) => (Settlement::Failed { retry_after: None }, Some(problem)),
         };
-        tcnd.settle(part, &settlement).await?;
-        match (settlement, sent) {
-            (_, Err(problem)) => return Ok(Some(problem)),
-            (Settlement::Failed { retry_after }, _) => {
-                return Ok(Some(Problem::Refused(retry_after)));
-            }
-            (Settlement::Accepted, _) => settled.0 += 1,
-            (Settlement::Refused { .. }, _) => settled.1 += 1,
+        tcnd.settle(part, &settlement, problem).await?;
+        match settlement {
+            Settlement::Accepted => settled.0 += 1,
+            Settlement::Refused { .. } => settled.1 += 1,
+            Settlement::Failed { .. } => return Ok(problem),
         }
     }
     let (accepted, refused) = settled;

@@ -110,7 +110,13 @@ impl Tcnd {
         self.proxy.take_part(source.as_str()).await.map_err(fault)
     }
 
-    pub(super) async fn settle(&self, part: u64, settlement: &Settlement) -> Result<(), Fault> {
+    /// Tells what became of a part, and if it failed by what problem.
+    pub(super) async fn settle(
+        &self,
+        part: u64,
+        settlement: &Settlement,
+        problem: Option<Problem>,
+    ) -> Result<(), Fault> {
         let mut options = HashMap::new();
         match settlement {
             Settlement::Accepted => {}
@@ -118,6 +124,7 @@ impl Tcnd {
                 options.insert("reason", Variant::from(reason.as_str()));
             }
             Settlement::Failed { retry_after } => {
+                options.extend(problem.map(|why| ("reason", Variant::from(why.token()))));
                 let seconds = retry_after.map(|wait| u32::try_from(wait.as_secs()));
                 if let Some(Ok(seconds)) = seconds {
                     options.insert("retry_after", Variant::from(seconds));

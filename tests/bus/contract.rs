@@ -169,6 +169,54 @@ async fn the_daemon_serves_the_contract() {
     );
 }
 
+/// The prose before an interface is not in what zbus serves, so nothing else
+/// would miss it.
+#[test]
+fn every_interface_says_what_it_is_and_where() {
+    let contract = parse_document(CONTRACT);
+    let mut prose = String::new();
+    for node in contract.root_element().children() {
+        if node.is_comment() {
+            prose = squeeze(node.text().unwrap());
+        } else if node.is_element() {
+            let name = attribute(node, "name");
+            assert!(
+                prose.contains(" /org/tcncoalition/Tcnd1"),
+                "{name}: {prose}"
+            );
+            prose.clear();
+        }
+    }
+}
+
+/// Both ways: the errors that there are, and those that the head explains.
+#[test]
+fn the_head_explains_every_error() {
+    let code = include_str!("../../src/bus/names.rs");
+    let ours = code.split(".Tcnd1.Error.").skip(1);
+    let ours: BTreeSet<_> = ours.filter_map(|rest| rest.split('"').next()).collect();
+    let (head, _) = CONTRACT.split_once("<node>").unwrap();
+    let explained = head.lines().filter_map(|line| line.strip_prefix("   "));
+    let explained: BTreeSet<_> = explained
+        .filter_map(|line| line.split(": ").next())
+        .collect();
+    assert_eq!(explained, ours);
+    for generic in [names::error::INVALID_ARGS, names::error::NOT_SUPPORTED] {
+        assert!(head.contains(generic), "{generic}");
+    }
+}
+
+#[test]
+fn the_contract_names_every_problem_that_has_words() {
+    let contract = parse(CONTRACT);
+    let prose = &contract[names::MANAGER]["Problems"].prose;
+    let is_token = |c: char| c.is_ascii_lowercase() || c == '-';
+    let named: BTreeSet<_> = prose.split(|c| !is_token(c)).collect();
+    for problem in &tcnd::notices::PROBLEMS {
+        assert!(named.contains(problem.token), "{}", problem.token);
+    }
+}
+
 /// LogControl1(5).
 #[tokio::test]
 async fn log_control_is_what_systemd_expects() {

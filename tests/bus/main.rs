@@ -25,5 +25,6 @@ mod questions;
 mod reports;
 mod rig;
 mod signals;
+mod sleep;
 mod sums;
 mod town;

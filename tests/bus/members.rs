@@ -148,7 +148,10 @@ async fn words() {
         (Problem::StorageFull, "storage-full"),
         (Problem::StorageCorrupt, "storage-corrupt"),
         (Problem::Crowded, "crowded"),
+        (Problem::ReportsStale, "reports-stale"),
+        (Problem::SyncFailed, "sync-failed"),
     ] {
+        assert!(tcnd::notices::problem(word).is_some(), "{word} has words");
         rig.puppet.change(|now| now.problems = [problem].into());
         let words = Vec::<String>::try_from(read("Problems").await).unwrap();
         assert_eq!(words, [word]);

@@ -11,7 +11,7 @@ use zbus::{Connection, interface};
 
 use crate::contract::{parse_document, served};
 use crate::members::{call, error_name};
-use crate::polkit::{Polkit, Verdict};
+use crate::polkit::{MEMBER, Polkit, Verdict};
 use crate::puppet::{Puppet, busy};
 use crate::rig::{Diary, service, soon};
 use crate::town::{ROOT, STRANGER, SYNC, TCND, Town};
@@ -95,118 +95,123 @@ async fn write(
     soon(client.call_method(to, path.as_str(), Some(PROPERTIES), "Set", &asked)).await
 }
 
-/// The whole table: what, an unprivileged caller's fate, root's, and that of
-/// `tcnd-sync`, of whom this polkit knows nothing.
+/// The whole table: every member of every interface, and the fate of each kind of
+/// caller: nobody in particular, a member of the group at the machine, the daemon's
+/// own user, `tcnd-sync`, and root.
 #[tokio::test]
 async fn every_member_and_every_caller() {
     let town = Town::new();
-    let _polkit = Polkit::serve(town.connect(ROOT).await, Verdict::No).await;
+    let _polkit = Polkit::serve(town.connect(ROOT).await, Verdict::Rules).await;
     let _served = town.serve(busy()).await;
-    let stranger = try_everything(&town.connect(STRANGER).await).await;
-    let root = try_everything(&town.connect(ROOT).await).await;
-    let sync = try_everything(&town.connect(SYNC).await).await;
-    let table: String = stranger
-        .iter()
-        .map(|(what, fate)| {
-            let (root, sync) = (&root[what], &sync[what]);
-            format!("{what:36}{fate:17}{root:17}{sync}\n")
+    let mut fates = Vec::new();
+    for caller in [STRANGER, MEMBER, TCND, SYNC, ROOT] {
+        fates.push(try_everything(&town.connect(caller).await).await);
+    }
+    let table: String = fates[0]
+        .keys()
+        .map(|what| {
+            let fates: Vec<_> = fates
+                .iter()
+                .map(|fates| format!("{:17}", fates[what]))
+                .collect();
+            format!("{what:36}{}\n", fates.concat().trim_end())
         })
         .collect();
     assert_eq!(table, TABLE);
-    assert_eq!((stranger.len(), sync.len()), (root.len(), root.len()));
+    assert!(fates.iter().all(|each| each.len() == fates[0].len()));
 }
 
 const TABLE: &str = "\
-call Contacts.Erase                 NotAuthorized    ok               NotAuthorized
-call Contacts.ExportLog             NotAuthorized    ok               NotAuthorized
-call Contacts.GetHistogram          NotAuthorized    ok               NotAuthorized
-call Contacts.GetStatistics         NotAuthorized    ok               NotAuthorized
-call Contacts.GetSummary            NotAuthorized    ok               NotAuthorized
-call Exchange.Begin                 AccessDenied     AccessDenied     NotAuthorized
-call Exchange.Deliver               AccessDenied     AccessDenied     NotAuthorized
-call Exchange.End                   AccessDenied     AccessDenied     NotAuthorized
-call Exchange.Pending               AccessDenied     AccessDenied     NotAuthorized
-call Exchange.Record                AccessDenied     AccessDenied     NotAuthorized
-call Exchange.SettlePart            AccessDenied     AccessDenied     NotAuthorized
-call Exchange.TakePart              AccessDenied     AccessDenied     NotAuthorized
-call Exposures.Dismiss              NotAuthorized    ok               NotAuthorized
-call Exposures.Get                  NotAuthorized    ok               NotAuthorized
-call Exposures.List                 NotAuthorized    ok               NotAuthorized
-call Exposures.MarkSeen             NotAuthorized    ok               NotAuthorized
-call Exposures.Subscribe            NotAuthorized    ok               NotAuthorized
-call Exposures.Unsubscribe          NotAuthorized    ok               NotAuthorized
-call Manager.Disable                NotAuthorized    ok               NotAuthorized
-call Manager.Enable                 NotAuthorized    ok               NotAuthorized
-call Manager.Pause                  NotAuthorized    ok               NotAuthorized
-call Manager.Reload                 NotAuthorized    ok               NotAuthorized
-call Manager.Resume                 NotAuthorized    ok               NotAuthorized
-call Manager.Rotate                 NotAuthorized    ok               NotAuthorized
-call Manager.SelfTest               NotAuthorized    ok               NotAuthorized
-call Privacy.WipeAll                NotAuthorized    ok               NotAuthorized
-call Reports.Check                  NotAuthorized    ok               NotAuthorized
-call Reports.Create                 NotAuthorized    ok               NotAuthorized
-call Reports.Delete                 NotAuthorized    ok               NotAuthorized
-call Reports.Export                 NotAuthorized    ok               NotAuthorized
-call Reports.Import                 NotAuthorized    ok               NotAuthorized
-call Reports.List                   NotAuthorized    ok               NotAuthorized
-call Reports.Preview                NotAuthorized    ok               NotAuthorized
-call Reports.Publish                NotAuthorized    ok               NotAuthorized
-read Adapter.AdvInstancesFree       ok               ok               ok
-read Adapter.CanAdvertise           ok               ok               ok
-read Adapter.LastProblem            ok               ok               ok
-read Adapter.Name                   ok               ok               ok
-read Adapter.Powered                ok               ok               ok
-read Adapter.PrivateAddress         ok               ok               ok
-read Adapter.RecoveryCount          ok               ok               ok
-read Adapter.Selected               ok               ok               ok
-read LogControl1.LogLevel           ok               ok               ok
-read LogControl1.LogTarget          ok               ok               ok
-read LogControl1.SyslogIdentifier   ok               ok               ok
-read Manager.Adapter                ok               ok               ok
-read Manager.Advertising            ok               ok               ok
-read Manager.ApiLevel               ok               ok               ok
-read Manager.CurrentTcnAge          ok               ok               ok
-read Manager.Enabled                ok               ok               ok
-read Manager.Features               ok               ok               ok
-read Manager.Mode                   ok               ok               ok
-read Manager.PauseHolds             ok               ok               ok
-read Manager.PausedUntil            ok               ok               ok
-read Manager.Problems               ok               ok               ok
-read Manager.ReportsCheckedAt       ok               ok               ok
-read Manager.RotationInterval       ok               ok               ok
-read Manager.ScanMode               ok               ok               ok
-read Manager.Scanning               ok               ok               ok
-read Manager.Simulated              ok               ok               ok
-read Manager.State                  ok               ok               ok
-read Manager.Version                ok               ok               ok
-write Adapter.AdvInstancesFree      UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.CanAdvertise          UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.LastProblem           UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.Name                  UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.Powered               UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.PrivateAddress        UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.RecoveryCount         UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.Selected              UnknownProperty  UnknownProperty  UnknownProperty
-write LogControl1.LogLevel          NotAuthorized    ok               NotAuthorized
-write LogControl1.LogTarget         NotAuthorized    ok               NotAuthorized
-write LogControl1.SyslogIdentifier  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Adapter               UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Advertising           UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.ApiLevel              UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.CurrentTcnAge         UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Enabled               UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Features              UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Mode                  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.PauseHolds            UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.PausedUntil           UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Problems              UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.ReportsCheckedAt      UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.RotationInterval      UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.ScanMode              UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Scanning              UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Simulated             UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.State                 UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Version               UnknownProperty  UnknownProperty  UnknownProperty
+call Contacts.Erase                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Contacts.ExportLog             NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Contacts.GetHistogram          NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Contacts.GetStatistics         NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Contacts.GetSummary            NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Exchange.Begin                 AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
+call Exchange.Deliver               AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
+call Exchange.End                   AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
+call Exchange.Pending               AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
+call Exchange.Record                AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
+call Exchange.SettlePart            AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
+call Exchange.TakePart              AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
+call Exposures.Dismiss              NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Exposures.Get                  NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Exposures.List                 NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Exposures.MarkSeen             NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Exposures.Subscribe            NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Exposures.Unsubscribe          NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Manager.Disable                NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Manager.Enable                 NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Manager.Pause                  NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Manager.Reload                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Manager.Resume                 NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Manager.Rotate                 NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Manager.SelfTest               NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Privacy.WipeAll                NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Reports.Check                  NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Reports.Create                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Reports.Delete                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Reports.Export                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Reports.Import                 NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Reports.List                   NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Reports.Preview                NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Reports.Publish                NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+read Adapter.AdvInstancesFree       ok               ok               ok               ok               ok
+read Adapter.CanAdvertise           ok               ok               ok               ok               ok
+read Adapter.LastProblem            ok               ok               ok               ok               ok
+read Adapter.Name                   ok               ok               ok               ok               ok
+read Adapter.Powered                ok               ok               ok               ok               ok
+read Adapter.PrivateAddress         ok               ok               ok               ok               ok
+read Adapter.RecoveryCount          ok               ok               ok               ok               ok
+read Adapter.Selected               ok               ok               ok               ok               ok
+read LogControl1.LogLevel           ok               ok               ok               ok               ok
+read LogControl1.LogTarget          ok               ok               ok               ok               ok
+read LogControl1.SyslogIdentifier   ok               ok               ok               ok               ok
+read Manager.Adapter                ok               ok               ok               ok               ok
+read Manager.Advertising            ok               ok               ok               ok               ok
+read Manager.ApiLevel               ok               ok               ok               ok               ok
+read Manager.CurrentTcnAge          ok               ok               ok               ok               ok
+read Manager.Enabled                ok               ok               ok               ok               ok
+read Manager.Features               ok               ok               ok               ok               ok
+read Manager.Mode                   ok               ok               ok               ok               ok
+read Manager.PauseHolds             ok               ok               ok               ok               ok
+read Manager.PausedUntil            ok               ok               ok               ok               ok
+read Manager.Problems               ok               ok               ok               ok               ok
+read Manager.ReportsCheckedAt       ok               ok               ok               ok               ok
+read Manager.RotationInterval       ok               ok               ok               ok               ok
+read Manager.ScanMode               ok               ok               ok               ok               ok
+read Manager.Scanning               ok               ok               ok               ok               ok
+read Manager.Simulated              ok               ok               ok               ok               ok
+read Manager.State                  ok               ok               ok               ok               ok
+read Manager.Version                ok               ok               ok               ok               ok
+write Adapter.AdvInstancesFree      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Adapter.CanAdvertise          UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Adapter.LastProblem           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Adapter.Name                  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Adapter.Powered               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Adapter.PrivateAddress        UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Adapter.RecoveryCount         UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Adapter.Selected              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write LogControl1.LogLevel          NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+write LogControl1.LogTarget         NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+write LogControl1.SyslogIdentifier  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Adapter               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Advertising           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.ApiLevel              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.CurrentTcnAge         UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Enabled               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Features              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Mode                  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.PauseHolds            UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.PausedUntil           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Problems              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.ReportsCheckedAt      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.RotationInterval      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.ScanMode              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Scanning              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Simulated             UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.State                 UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Version               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 ";
 
 /// The interfaces everybody has are open; what is on no list is closed by the

@@ -141,6 +141,8 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Reload(_) => "Reload".to_owned(),
         Request::SelfTest(_) => "SelfTest".to_owned(),
         Request::TcnAge(_) => "TcnAge".to_owned(),
+        Request::Sleep(_) => "Sleep".to_owned(),
+        Request::Wake(_) => "Wake".to_owned(),
         Request::Log(request) => log_asked(request),
         Request::Own(request) => own_asked(request),
         Request::Others(OthersRequest::Mark(id, dismissed, _)) => {
@@ -154,6 +156,8 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         | Request::Disable(reply)
         | Request::Resume(_, reply)
         | Request::Rotate(reply)
+        | Request::Sleep(reply)
+        | Request::Wake(reply)
         | Request::Reload(reply) => give(reply, refusal, ()),
         Request::Pause(_, reply) => give(reply, refusal, COOKIE),
         Request::Left(_) => {}

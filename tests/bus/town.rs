@@ -38,7 +38,7 @@ pub(crate) const ROOT: u32 = 0;
 pub(crate) const OTHERS: [u32; 4] = [2, 3, 4, 6];
 
 /// The parts of the stock system.conf that decide, and of the policies of
-/// polkit and bluetoothd what concerns us.
+/// polkit, logind and bluetoothd what concerns us.
 const CONFIG: &str = r#"<busconfig>
   <type>system</type>
   <auth>EXTERNAL</auth>
@@ -56,9 +56,11 @@ const CONFIG: &str = r#"<busconfig>
     <allow receive_type="signal"/>
     <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus"/>
     <allow send_destination="org.freedesktop.PolicyKit1"/>
+    <allow send_destination="org.freedesktop.login1"/>
   </policy>
   <policy user="root">
     <allow own="org.freedesktop.PolicyKit1"/>
+    <allow own="org.freedesktop.login1"/>
     <allow send_interface="org.bluez.LEAdvertisement1"/>
     <allow send_interface="org.freedesktop.DBus.Properties"/>
   </policy>

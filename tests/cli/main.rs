@@ -12,6 +12,7 @@
 mod doctor;
 mod documents;
 mod endless;
+mod journal;
 mod reports;
 mod stand_in;
 mod switches;

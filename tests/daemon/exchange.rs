@@ -137,6 +137,9 @@ async fn a_published_report_warns_the_other_and_is_remembered() {
     assert_eq!(reporter.uploads().await[0].state, UploadState::Accepted);
     let again = reporter.publish(made.id, false).await;
     assert_eq!(again, Err(Refusal::AlreadyPublished));
+    let again = reporter.publish(made.id, true).await;
+    assert_eq!(again, Err(Refusal::AlreadyPublished));
+    assert!(!reporter.rang(), "there is nothing to send");
     reporter.end().await;
 
     other.begin(&["one"]).await.unwrap();

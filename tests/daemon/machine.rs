@@ -40,7 +40,7 @@ impl Machine {
         let (signals, told) = mpsc::channel(1);
         let parts = Parts {
             radio: Radio { orders, events },
-            opened: store::open(directory.path()).unwrap(),
+            opened: store::open(directory.path(), store::Seal::default()).unwrap(),
             mailbox,
             signals: told,
             settings,

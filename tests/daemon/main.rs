@@ -7,6 +7,7 @@
 mod exchange;
 mod machine;
 mod reports;
+mod sleep;
 
 use std::future::Future;
 use std::time::Duration;
@@ -32,7 +33,7 @@ async fn soon<T>(event: impl Future<Output = T>) -> T {
 struct Bench {
     directory: TempDir,
     radio: mpsc::Sender<Event>,
-    _orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Order>,
     signals: mpsc::Sender<Signal>,
     handle: Handle,
 }
@@ -50,7 +51,7 @@ impl Bench {
         let (signals, told) = mpsc::channel(1);
         let driver = daemon::drive(Parts {
             radio: Radio { orders, events },
-            opened: store::open(directory.path()).unwrap(),
+            opened: store::open(directory.path(), store::Seal::default()).unwrap(),
             mailbox,
             signals: told,
             settings,
@@ -60,7 +61,7 @@ impl Bench {
         let bench = Self {
             directory,
             radio,
-            _orders: ordered,
+            orders: ordered,
             signals,
             handle,
         };
@@ -122,7 +123,7 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
 /// The store lets go of the lock when the last question to it is answered.
 async fn reopened(bench: &Bench) -> store::Opened {
     loop {
-        match store::open(bench.directory.path()) {
+        match store::open(bench.directory.path(), store::Seal::default()) {
             Err(store::OpenError::Locked { .. }) => tokio::task::yield_now().await,
             opened => return opened.unwrap(),
         }

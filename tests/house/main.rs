@@ -19,7 +19,8 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 15] = [
+const PLAN: [Room; 16] = [
+    ("notices", &[], &[]),
     (
         "protocol",
         &[],
@@ -63,6 +64,7 @@ const PLAN: [Room; 15] = [
         "store",
         &["protocol", "engine", "exchange"],
         &[
+            "chacha20poly1305",
             "rusqlite",
             "rustix",
             "tokio",
@@ -86,7 +88,8 @@ const PLAN: [Room; 15] = [
     (
         "daemon",
         &[
-            "protocol", "engine", "exposure", "exchange", "matching", "radio", "store", "config",
+            "protocol", "engine", "exposure", "exchange", "matching", "notices", "radio", "store",
+            "config",
         ],
         &[
             "tokio",
@@ -117,7 +120,7 @@ const PLAN: [Room; 15] = [
     ),
     (
         "cli",
-        &["bus", "config", "exchange", "protocol", "radio"],
+        &["bus", "config", "exchange", "notices", "protocol", "radio"],
         &[
             "clap",
             "zbus",
@@ -168,7 +171,7 @@ const PLAN: [Room; 15] = [
     ),
     (
         "sync",
-        &["bus", "config", "engine", "exchange", "protocol"],
+        &["bus", "config", "engine", "exchange", "notices", "protocol"],
         &[
             "base64",
             "flate2",
@@ -208,13 +211,14 @@ const PLAN: [Room; 15] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 47] = [
+const CRATES: [&str; 48] = [
     "axum",
     "base64",
     "bluer",
     "bluez_async",
     "btleplug",
     "bytes",
+    "chacha20poly1305",
     "clap",
     "dbus",
     "directories",
@@ -363,7 +367,7 @@ fn unsafe_code_is_where_it_is_known() {
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     assert!(manifest.contains("\nunsafe_code = \"deny\""));
     let mut files = Vec::new();
-    for folder in ["src", "benches", "tests"] {
+    for folder in ["src", "benches", "examples", "tests"] {
         walk(&root.join(folder), &mut files);
     }
     files.sort();

@@ -84,6 +84,45 @@ fn a_number_does_not_survive_a_night_of_suspend() {
 }
 
 #[test]
+fn nothing_is_aired_from_before_a_sleep_until_after_it() {
+    let mut world = World::new(44, 2, Policy::default());
+    world.run(5 * MINUTE);
+    let (before, aired) = (world.current(0).unwrap(), world.aired(0));
+    let silent = |world: &World| {
+        assert!(!world.on_air(0) && !world.listening(0));
+        assert_eq!(world.aired(0), aired);
+    };
+    for _ in 0..2 {
+        world.tell(0, Input::Asleep(true));
+        world.run(MINUTE);
+        silent(&world);
+    }
+    // The kernel tells that the machine woke before logind does.
+    world.suspend(0, 8 * HOUR);
+    world.run(MINUTE);
+    silent(&world);
+    for _ in 0..2 {
+        world.tell(0, Input::Asleep(false));
+        world.run(MINUTE);
+        assert_ne!(world.current(0).unwrap(), before);
+        assert!(world.listening(0));
+        assert_eq!(world.aired(0), aired + 1);
+    }
+}
+
+#[test]
+fn a_sleep_does_not_end_a_pause() {
+    let mut world = World::new(45, 2, Policy::default());
+    world.run(MINUTE);
+    world.tell(0, Input::Paused(Pause::UntilResumed));
+    world.tell(0, Input::Asleep(true));
+    world.run(MINUTE);
+    world.tell(0, Input::Asleep(false));
+    world.run(HOUR);
+    assert!(!world.on_air(0) && !world.listening(0));
+}
+
+#[test]
 fn a_clock_that_starts_in_1970_is_put_right() {
     let mut world = World::new(5, 2, Policy::default());
     world.set_clock(1, UnixTime(1000));

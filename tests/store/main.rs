@@ -20,6 +20,7 @@ mod queue;
 mod reports;
 mod retention;
 mod schema;
+mod seal;
 mod sheets;
 mod wipe;
 
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use tcnd::engine::{Contact, KeyId, Record, Seed, UnixTime};
 use tcnd::protocol::{RatchetIndex, TemporaryContactNumber};
-use tcnd::store::{DATABASE, Event, Fault, OpenError, Opened, Store};
+use tcnd::store::{DATABASE, Event, Fault, OpenError, Opened, Seal, Store};
 use tokio::sync::mpsc;
 
 /// 2026-11-02 00:00 UTC, the start of a day and of a quarter.
@@ -44,12 +45,12 @@ const DEADLINE: Duration = Duration::from_secs(30);
 fn open(directory: &Path) -> Result<Opened, OpenError> {
     const ATTEMPTS: u32 = 100_000;
     for _ in 1..ATTEMPTS {
-        match tcnd::store::open(directory) {
+        match tcnd::store::open(directory, Seal::default()) {
             Err(OpenError::Locked { .. }) => std::thread::yield_now(),
             opened => return opened,
         }
     }
-    tcnd::store::open(directory)
+    tcnd::store::open(directory, Seal::default())
 }
 
 /// A store with its answers; the rest of [`Opened`] is looked at by `opening`.

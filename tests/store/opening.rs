@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use tcnd::engine::UnixTime;
-use tcnd::store::{DATABASE, OpenError};
+use tcnd::store::{DATABASE, OpenError, Seal};
 use tempfile::tempdir;
 
 use super::{Bench, DAY_ONE, look, open, sighting};
@@ -82,7 +82,7 @@ async fn a_directory_that_is_not_ours_alone_is_refused_and_left() {
 async fn a_second_owner_is_refused() {
     let directory = tempdir().unwrap();
     let bench = Bench::new(directory.path());
-    let error = tcnd::store::open(directory.path()).unwrap_err();
+    let error = tcnd::store::open(directory.path(), Seal::default()).unwrap_err();
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
     assert!(error.to_string().contains("--state-dir"), "{error}");
     bench.store.close().await;

@@ -11,7 +11,7 @@ use tempfile::tempdir;
 use super::reports::{export, found, own_report};
 use super::{Bench, DAY_ONE, born, dump, look, open, reserved, seed, sighting, tcn};
 
-fn holds(directory: &Path, secret: &[u8]) -> bool {
+pub(super) fn holds(directory: &Path, secret: &[u8]) -> bool {
     fs::read_dir(directory).unwrap().any(|entry| {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
         bytes.windows(secret.len()).any(|window| window == secret)

@@ -55,6 +55,8 @@ pub(crate) struct Book {
     pub(crate) sources: Vec<Source>,
     /// Counts of all deliveries together.
     pub(crate) counts: Delivered,
+    /// Why parts failed, in order.
+    pub(crate) reasons: Vec<String>,
     /// A person asks for each run.
     pub(crate) asked: bool,
     /// Reports whose signature does not hold, of those accepted.
@@ -388,11 +390,12 @@ impl Exchange {
                 "refused" => {
                     State::Refused(<&str>::try_from(&*options["reason"]).unwrap().to_owned())
                 }
-                "failed" => State::Failed(
-                    options
-                        .get("retry_after")
-                        .map(|wait| u32::try_from(&**wait).unwrap()),
-                ),
+                "failed" => {
+                    let reason = <&str>::try_from(&*options["reason"]).unwrap();
+                    book.reasons.push(reason.to_owned());
+                    let wait = options.get("retry_after");
+                    State::Failed(wait.map(|wait| u32::try_from(&**wait).unwrap()))
+                }
                 other => panic!("no outcome: {other}"),
             };
             Ok(())

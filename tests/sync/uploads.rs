@@ -152,6 +152,7 @@ fn a_server_that_hangs_or_is_away_loses_nothing() {
         place.tcnd.publish("a", report(1));
         place.run().is(1);
         assert_eq!(states(&place), [State::Failed(None)], "{problem}");
+        assert_eq!(place.tcnd.book().reasons, [problem]);
         assert_eq!(place.tcnd.recorded("a"), problem);
     }
 }

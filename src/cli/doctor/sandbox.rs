@@ -9,7 +9,7 @@ use zbus::names::InterfaceName;
 use zbus::{Connection, OwnedVariant};
 
 use super::Check;
-use crate::cli::problems::DROP_IN;
+use crate::notices::DROP_IN;
 
 /// `tcnd.service`, escaped.
 const UNIT: &str = "/org/freedesktop/systemd1/unit/tcnd_2eservice";

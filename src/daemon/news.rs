@@ -1,0 +1,152 @@
+//! What the journal is told when it comes about: a problem that begins, that
+//! all is well again, consent given and taken.
+//!
+//! Each line names its MESSAGE_ID, so that `journalctl -x` says what helps. A
+//! field that is written in capitals reaches the journal under that very name;
+//! see `run::log`.
+
+use std::collections::BTreeSet;
+
+use super::{Problem, Snapshot};
+use crate::notices::{self, Notice};
+
+/// What was told last.
+#[derive(Debug)]
+pub(super) struct News {
+    consent: bool,
+    problems: BTreeSet<&'static str>,
+}
+
+/// A line of the journal.
+#[derive(Debug, PartialEq, Eq)]
+enum Line {
+    /// Something is wrong.
+    Problem(&'static Notice),
+    /// Something was done.
+    Event(&'static Notice),
+}
+
+impl News {
+    /// Nothing is wrong yet, and this consent stands since an earlier start.
+    pub(super) fn new(consent: bool) -> Self {
+        Self {
+            consent,
+            problems: BTreeSet::new(),
+        }
+    }
+
+    /// Tells what is new.
+    pub(super) fn tell(&mut self, snapshot: &Snapshot) {
+        for line in self.lines(snapshot) {
+            match line {
+                Line::Problem(Notice {
+                    id: Some(id),
+                    token,
+                    sentence,
+                    ..
+                }) => tracing::warn!(MESSAGE_ID = *id, TCND_PROBLEM = *token, "{sentence}"),
+                Line::Event(notice) => event(notice),
+                // The journal is not told.
+                Line::Problem(Notice { id: None, .. }) => {}
+            }
+        }
+    }
+
+    fn lines(&mut self, snapshot: &Snapshot) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if std::mem::replace(&mut self.consent, snapshot.enabled) != snapshot.enabled {
+            lines.push(Line::Event(if snapshot.enabled {
+                &notices::CONSENT_GIVEN
+            } else {
+                &notices::CONSENT_TAKEN
+            }));
+        }
+        let now = snapshot.problems.iter().copied().map(Problem::token);
+        let now: BTreeSet<_> = now.filter(|token| is_told(token)).collect();
+        let begun = now.difference(&self.problems);
+        lines.extend(begun.filter_map(|token| notices::problem(token).map(Line::Problem)));
+        if now.is_empty() && !self.problems.is_empty() {
+            lines.push(Line::Event(&notices::WELL_AGAIN));
+        }
+        self.problems = now;
+        lines
+    }
+}
+
+/// Whether the journal may know of this problem.
+fn is_told(token: &str) -> bool {
+    notices::problem(token).is_some_and(|notice| notice.id.is_some())
+}
+
+/// Tells of something that was done.
+pub(super) fn event(notice: &Notice) {
+    let Notice { id, sentence, .. } = notice;
+    tracing::info!(MESSAGE_ID = *id, "{sentence}");
+}
+
+/// Tells that new settings were refused.
+pub(super) fn not_applied(fault: &crate::config::ConfigError) {
+    let Notice { id, sentence, .. } = notices::NOT_APPLIED;
+    tracing::error!(MESSAGE_ID = id, TCND_FAULT = %fault, "{sentence}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+    use crate::daemon::starting;
+    use crate::radio::Trouble;
+
+    fn snapshot(enabled: bool, problems: &[Problem]) -> Snapshot {
+        Snapshot {
+            enabled,
+            problems: problems.iter().copied().collect(),
+            ..starting(&Settings::default())
+        }
+    }
+
+    fn problem(token: &str) -> Line {
+        Line::Problem(notices::problem(token).unwrap())
+    }
+
+    #[test]
+    fn a_problem_is_told_when_it_begins_and_once_when_all_is_well() {
+        let (off, full) = (Problem::Radio(Trouble::AdapterOff), Problem::StorageFull);
+        let mut news = News::new(true);
+        assert_eq!(news.lines(&snapshot(true, &[])), []);
+        assert_eq!(
+            news.lines(&snapshot(true, &[off])),
+            [problem("adapter-off")]
+        );
+        let both = snapshot(true, &[off, full]);
+        assert_eq!(news.lines(&both), [problem("storage-full")]);
+        assert_eq!(news.lines(&both), []);
+        assert_eq!(news.lines(&snapshot(true, &[full])), []);
+        let well = [Line::Event(&notices::WELL_AGAIN)];
+        assert_eq!(news.lines(&snapshot(true, &[])), well);
+        assert_eq!(news.lines(&snapshot(true, &[])), []);
+    }
+
+    #[test]
+    fn consent_is_told_when_it_changes_and_not_at_the_start() {
+        let (yes, no) = (snapshot(true, &[]), snapshot(false, &[]));
+        let mut news = News::new(true);
+        assert_eq!(news.lines(&yes), []);
+        assert_eq!(news.lines(&no), [Line::Event(&notices::CONSENT_TAKEN)]);
+        assert_eq!(news.lines(&no), []);
+        assert_eq!(news.lines(&yes), [Line::Event(&notices::CONSENT_GIVEN)]);
+    }
+
+    /// The journal would say when a report was made.
+    #[test]
+    fn a_number_taken_out_of_turn_leaves_no_line() {
+        let held = Problem::Radio(Trouble::AddressHeld);
+        let mut news = News::new(true);
+        assert_eq!(news.lines(&snapshot(true, &[held])), []);
+        assert_eq!(news.lines(&snapshot(true, &[])), []);
+        let with_another = snapshot(true, &[held, Problem::Crowded]);
+        assert_eq!(news.lines(&with_another), [problem("crowded")]);
+        let well = [Line::Event(&notices::WELL_AGAIN)];
+        assert_eq!(news.lines(&snapshot(true, &[held])), well);
+    }
+}

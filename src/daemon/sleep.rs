@@ -1,0 +1,41 @@
+//! Before the machine sleeps: off the air, and everything written.
+//!
+//! An advert ends with the machine anyway, but not its last moments: between the
+//! freeze of our process and the controller's, and again when it wakes, the old
+//! number would be there under the old address, when nobody can take it down. So
+//! it is taken down before, and a new one put up after. Suspend is also when
+//! batteries run out, hence the log is made durable.
+
+use super::clock;
+use super::driver::Driver;
+use super::requests::later;
+use super::{Refusal, Reply};
+use crate::engine::Input;
+
+impl Driver {
+    /// Leaves the air; whoever asked is answered by [`Self::let_sleep`]. Only the
+    /// last one who asks is.
+    pub(super) async fn fall_asleep(&mut self, reply: Reply<()>) {
+        self.drowsy = Some(reply);
+        self.tell(clock::now(), Input::Asleep(true)).await;
+    }
+
+    /// Back on the air, with a new number and a new address. May be told twice.
+    pub(super) async fn wake_up(&mut self) -> Result<(), Refusal> {
+        self.drowsy = None;
+        self.tell(clock::now(), Input::Asleep(false)).await;
+        Ok(())
+    }
+
+    /// Answers whoever waits for it as soon as nothing is on the air.
+    pub(super) async fn let_sleep(&mut self) {
+        if self.drowsy.is_none() || !self.engine.view(clock::now()).silent {
+            return;
+        }
+        self.write_out().await;
+        if let Some(reply) = self.drowsy.take() {
+            let store = self.store.clone();
+            later(reply, async move { Ok(store.checkpoint().await?) });
+        }
+    }
+}

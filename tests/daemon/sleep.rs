@@ -1,0 +1,105 @@
+//! The machine sleeps, and the daemon is ready for it.
+
+use std::future::Future;
+
+use rusqlite::OpenFlags;
+use tcnd::config::Settings;
+use tcnd::daemon::{Ended, Fault, Refusal, Request, Signal};
+use tcnd::protocol::TemporaryContactNumber;
+use tcnd::radio::{Event, Fitness, Order};
+use tcnd::store::DATABASE;
+
+use super::machine::Machine;
+use super::{Bench, soon};
+
+/// Off the air, written down to the file itself, and back under another number.
+#[tokio::test]
+async fn it_sleeps_in_silence_and_wakes_with_another_number() {
+    let machine = Machine::new(Settings::default()).await;
+    let first = machine.aired(1).await;
+    machine
+        .hears(TemporaryContactNumber::from_bytes([7; 16]), -60)
+        .await;
+    machine.has_logged(1).await;
+    for _ in 0..2 {
+        soon(machine.handle.ask(Request::Sleep)).await.unwrap();
+    }
+    let database = machine.directory.path().join(DATABASE);
+    let journal = database.with_extension("sqlite-wal");
+    assert_eq!(journal.metadata().unwrap().len(), 0, "all is in the file");
+    let reader =
+        rusqlite::Connection::open_with_flags(&database, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let rows: u32 = reader
+        .query_row("SELECT count(*) FROM contact", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 1);
+    drop(reader);
+    let asked = machine.handle.ask(Request::Rotate).await;
+    assert_eq!(asked, Err(Refusal::OffAir));
+    for _ in 0..2 {
+        soon(machine.handle.ask(Request::Wake)).await.unwrap();
+    }
+    assert_ne!(machine.aired(2).await, first);
+    machine.stop().await;
+}
+
+/// Runs a story beside a driver, which the story stops.
+async fn tell(driver: impl Future<Output = Result<Ended, Fault>>, story: impl Future<Output = ()>) {
+    let both = Box::pin(async { tokio::join!(driver, story) });
+    let (ended, ()) = soon(both).await;
+    assert_eq!(ended.unwrap(), Ended::Stopped);
+}
+
+/// Nobody is told to go ahead while the advert is still there.
+#[tokio::test]
+async fn the_answer_waits_for_the_radio() {
+    let (mut bench, driver) = Bench::new(Some(true));
+    let story = async {
+        let able = Fitness {
+            can_air: true,
+            can_listen: true,
+            ..Fitness::default()
+        };
+        bench.radio.send(Event::Up(able)).await.unwrap();
+        let Some(Order::Air(frame)) = bench.orders.recv().await else {
+            panic!("something else than a number was ordered");
+        };
+        bench.radio.send(Event::Aired(frame)).await.unwrap();
+        let (asked, handle) = (bench.handle.clone(), bench.handle.clone());
+        let answer = tokio::spawn(async move { asked.ask(Request::Sleep).await });
+        let Some(Order::Rest) = bench.orders.recv().await else {
+            panic!("it does not leave the air");
+        };
+        // An answer to a later question comes after all that was asked before.
+        handle.ask(Request::TcnAge).await.unwrap();
+        assert!(!answer.is_finished(), "the advert is there yet");
+        bench.radio.send(Event::Rested).await.unwrap();
+        answer.await.unwrap().unwrap();
+        bench.signals.send(Signal::Stop).await.unwrap();
+    };
+    tell(driver, story).await;
+}
+
+/// A sleep that did not come about is no sleep.
+#[tokio::test]
+async fn who_waits_is_let_go_when_the_machine_stays_awake() {
+    let (mut bench, driver) = Bench::new(Some(true));
+    let story = async {
+        let able = Fitness {
+            can_listen: true,
+            ..Fitness::default()
+        };
+        bench.radio.send(Event::Up(able)).await.unwrap();
+        assert!(matches!(bench.orders.recv().await, Some(Order::Listen)));
+        let asked = bench.handle.clone();
+        let answer = tokio::spawn(async move { asked.ask(Request::Sleep).await });
+        assert!(matches!(bench.orders.recv().await, Some(Order::Rest)));
+        bench.handle.ask(Request::Wake).await.unwrap();
+        assert_eq!(answer.await.unwrap(), Err(Refusal::Gone));
+        bench.radio.send(Event::Rested).await.unwrap();
+        assert!(matches!(bench.orders.recv().await, Some(Order::Listen)));
+        bench.radio.send(Event::Down).await.unwrap();
+        bench.signals.send(Signal::Stop).await.unwrap();
+    };
+    tell(driver, story).await;
+}

@@ -1,0 +1,148 @@
+//! `make install` and `make uninstall`, into an empty folder.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{names, path, read, said};
+
+/// A folder in the place of the system, and one with what was built.
+struct System {
+    root: TempDir,
+    built: TempDir,
+}
+
+impl System {
+    fn new() -> Self {
+        let (root, built) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        for name in names("src/bin") {
+            fs::write(built.path().join(name.trim_end_matches(".rs")), "").unwrap();
+        }
+        Self { root, built }
+    }
+
+    fn make(&self, target: &str) {
+        let mut make = Command::new("make");
+        make.arg("-C").arg(path("packaging")).arg(target);
+        make.arg(format!("DESTDIR={}", self.root.path().display()));
+        make.arg(format!("BUILT={}", self.built.path().display()));
+        said(&mut make);
+    }
+
+    /// What is there, as seen on a system.
+    fn files(&self) -> BTreeSet<String> {
+        let mut files = BTreeSet::new();
+        walk(self.root.path(), self.root.path(), &mut files);
+        files
+    }
+}
+
+fn walk(root: &Path, folder: &Path, files: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(root, &path, files);
+        } else {
+            files.insert(format!("/{}", path.strip_prefix(root).unwrap().display()));
+        }
+    }
+}
+
+#[test]
+fn what_is_installed_is_uninstalled() {
+    for (install, uninstall) in [
+        ("install", "uninstall"),
+        ("install-server", "uninstall-server"),
+    ] {
+        let system = System::new();
+        system.make(install);
+        assert!(system.files().len() > 3, "{install}");
+        system.make(uninstall);
+        assert_eq!(system.files(), BTreeSet::new(), "{uninstall}");
+    }
+}
+
+/// On one machine both may be installed, and one removed.
+#[test]
+fn the_server_and_the_rest_share_no_file() {
+    let system = System::new();
+    system.make("install");
+    let rest = system.files();
+    system.make("install-server");
+    system.make("uninstall-server");
+    assert_eq!(system.files(), rest);
+}
+
+#[test]
+fn everything_that_ships_is_installed() {
+    let system = System::new();
+    system.make("install");
+    system.make("install-server");
+    let files = system.files();
+    let mut expected: Vec<_> = names("packaging/man")
+        .into_iter()
+        .map(|page| {
+            format!(
+                "/usr/share/man/man{}/{page}",
+                page.rsplit('.').next().unwrap()
+            )
+        })
+        .collect();
+    for (folder, place) in [
+        ("systemd/system", "/usr/lib/systemd/system"),
+        ("systemd/sysusers.d", "/usr/lib/sysusers.d"),
+        ("packaging/catalog", "/usr/lib/systemd/catalog"),
+        ("packaging/metainfo", "/usr/share/metainfo"),
+        (
+            "packaging/completions/bash",
+            "/usr/share/bash-completion/completions",
+        ),
+        (
+            "packaging/completions/zsh",
+            "/usr/share/zsh/vendor-completions",
+        ),
+        (
+            "packaging/completions/fish",
+            "/usr/share/fish/vendor_completions.d",
+        ),
+    ] {
+        expected.extend(
+            names(folder)
+                .into_iter()
+                .map(|name| format!("{place}/{name}")),
+        );
+    }
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|file| !files.contains(*file))
+        .collect();
+    assert!(missing.is_empty(), "not installed: {missing:?}");
+}
+
+/// What pages and units name below /usr is there afterwards.
+#[test]
+fn what_pages_name_is_installed() {
+    let system = System::new();
+    system.make("install");
+    system.make("install-server");
+    let pages = names("packaging/man")
+        .into_iter()
+        .map(|name| format!("packaging/man/{name}"));
+    let units = names("systemd/system")
+        .into_iter()
+        .map(|name| format!("systemd/system/{name}"));
+    let mut seen = 0;
+    for file in pages.chain(units) {
+        let text = read(&file).replace("\\-", "-").replace("\\fR", " ");
+        let words = text.split(|c: char| c.is_whitespace() || ",;\"=".contains(c));
+        for word in words.filter(|word| word.starts_with("/usr/") && !word.contains('*')) {
+            let place = system.root.path().join(word[1..].trim_end_matches('.'));
+            assert!(place.exists(), "{file}: {word}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "only {seen} places are named");
+}
