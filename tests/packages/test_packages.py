@@ -1,0 +1,219 @@
+"""What came out: the packages that scripts/package left in target/package, looked at from outside.
+
+Every path of each package stands, with its mode and owner, in a file of contents/. One that
+is meant to change is made anew by the command that the failure names.
+"""
+
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+MADE = HERE.parents[1] / "target" / "package"
+NAMES = ("tcnd", "tcn-reportd")
+PROGRAMS = {"tcnd": ("/usr/libexec/tcnd", "/usr/libexec/tcnd-sync", "/usr/bin/tcnctl"), "tcn-reportd": ("/usr/libexec/tcn-reportd",)}
+CONFFILES = {"tcnd": ["/etc/tcnd/tcnd-sync.env"], "tcn-reportd": ["/etc/tcnd/reportd.toml"]}
+# What a machine calls its processor: Debian, rpm, and file(1).
+PROCESSORS = {"amd64": ("x86_64", "x86-64"), "arm64": ("aarch64", "ARM aarch64")}
+
+
+def said(*command, **more):
+    """What a command prints; a failure shows what it complained of."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+    if done.returncode:
+        raise AssertionError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def made(pattern):
+    """The packages of one kind, which have to be there."""
+    found = sorted(MADE.glob(pattern))
+    if not found:
+        raise AssertionError(f"no {pattern} in {MADE}; run: scripts/package")
+    return found
+
+
+def debs():
+    """Name, architecture and path of each .deb."""
+    return [(*re.fullmatch(r"(.*)_.*_(.*)\.deb", path.name).groups(), path) for path in made("*.deb")]
+
+
+def rpms():
+    return [(*re.fullmatch(r"(.*)-.*-1\.(.*)\.rpm", path.name).groups(), path) for path in made("*.rpm")]
+
+
+def field(path, name):
+    return said("dpkg-deb", "--field", path, name).strip()
+
+
+def needed(path):
+    """The packages that a .deb depends on, without their versions."""
+    return {re.sub(r" \(.*?\)", "", one) for one in field(path, "Depends").split(", ")}
+
+
+def deb_contents(path):
+    """A line for each path: mode, owner, name."""
+    for line in said("dpkg-deb", "--contents", path).splitlines():
+        mode, owner, _, _, _, name = line.split(maxsplit=5)
+        yield f"{mode} {owner} {name.removeprefix('.')}"
+
+
+def rpm_contents(path):
+    asked = r"[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES} %{FILEFLAGS:fflags}\n]"
+    return [line.rstrip() for line in said("rpm", "-qp", "--qf", asked, path).splitlines()]
+
+
+class Contents(unittest.TestCase):
+    """All of it, and nothing else."""
+
+    maxDiff = None
+
+    def hold(self, kind, name, lines):
+        kept = HERE / "contents" / f"{name}.{kind}"
+        lines = sorted(lines, key=lambda line: line.split()[2])
+        if not kept.exists() or kept.read_text().splitlines() != lines:
+            new = MADE / "contents" / kept.name
+            new.parent.mkdir(exist_ok=True)
+            new.write_text("\n".join(lines) + "\n")
+            self.assertEqual(lines, kept.read_text().splitlines() if kept.exists() else [], f"if that is meant: cp {new} {kept}")
+
+    def test_of_each_deb(self):
+        for name, arch, path in debs():
+            with self.subTest(package=name, arch=arch):
+                self.hold("deb", name, deb_contents(path))
+
+    def test_of_each_rpm(self):
+        for name, arch, path in rpms():
+            with self.subTest(package=name, arch=arch):
+                self.hold("rpm", name, rpm_contents(path))
+
+    def test_both_kinds_come_for_each_processor(self):
+        have = {(name, arch) for name, arch, _ in debs()}
+        self.assertEqual(have, {(name, arch) for name in NAMES for arch in PROCESSORS})
+        have = {(name, arch) for name, arch, _ in rpms()}
+        self.assertEqual(have, {(name, arch) for name in NAMES for arch, _ in PROCESSORS.values()})
+
+
+class Deb(unittest.TestCase):
+    def test_dependencies_are_what_runs_and_nothing_that_builds(self):
+        system = {"systemd | systemd-standalone-sysusers | systemd-sysusers", "libc6", "libgcc-s1"}
+        for name, arch, path in debs():
+            with self.subTest(package=name, arch=arch):
+                own = {"tcnd": {"bluez", "default-dbus-system-bus | dbus-system-bus", "polkitd", "libdbus-1-3"}, "tcn-reportd": set()}
+                self.assertEqual(needed(path), system | own[name])
+                self.assertEqual(field(path, "Architecture"), arch)
+
+    def test_settings_are_conffiles_and_nothing_else_is(self):
+        for name, arch, path in debs():
+            with self.subTest(package=name, arch=arch):
+                self.assertEqual(said("dpkg-deb", "--info", path, "conffiles").split(), CONFFILES[name])
+
+    def test_every_file_has_its_sum(self):
+        for name, arch, path in debs():
+            with self.subTest(package=name, arch=arch):
+                summed = {"/" + line.split("  ")[1] for line in said("dpkg-deb", "--info", path, "md5sums").splitlines()}
+                files = {line.split()[2] for line in deb_contents(path) if line.startswith("-")}
+                self.assertEqual(summed, files - set(CONFFILES[name]))
+
+    def test_lintian_has_nothing_to_say(self):
+        for name, arch, path in debs():
+            with self.subTest(package=name, arch=arch):
+                said("lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", path)
+
+    def test_the_scripts_are_sound(self):
+        for name, _, path in debs():
+            with self.subTest(package=name), tempfile.TemporaryDirectory() as folder:
+                said("dpkg-deb", "--control", path, folder)
+                scripts = [Path(folder) / script for script in ("postinst", "prerm", "postrm")]
+                for script in scripts:
+                    said("dash", "-n", script)
+                # SC2006 and SC2166 are about the style of what debhelper adds.
+                said("shellcheck", "--exclude=SC2006,SC2166", *scripts)
+
+    def test_users_come_before_the_bus_and_the_bus_before_the_service(self):
+        for _, _, path in debs():
+            if path.name.startswith("tcnd_"):
+                script = said("dpkg-deb", "--info", path, "postinst")
+                order = [script.index(step) for step in ("systemd-sysusers", "systemctl reload dbus", "_dh_action=start")]
+                self.assertEqual(order, sorted(order))
+
+    def test_only_tcnd_is_enabled_and_started(self):
+        for name, _, path in debs():
+            script = said("dpkg-deb", "--info", path, "postinst")
+            enabled = re.findall(r"was-enabled '(.*?)'", re.sub(r"if deb-systemd-helper debian-installed.*?\n\tfi", "", script, flags=re.S))
+            started = re.findall(r"deb-systemd-invoke (?:start|\$_dh_action) (.*?) >", script)
+            continued = re.findall(r"deb-systemd-invoke try-restart (.*?) >", script)
+            with self.subTest(package=name):
+                self.assertEqual(enabled, {"tcnd": ["tcnd.service"], "tcn-reportd": []}[name])
+                self.assertEqual(started, {"tcnd": ["'tcnd.service'"], "tcn-reportd": []}[name])
+                self.assertEqual(continued, {"tcnd": ["'tcnd-sync.path' 'tcnd-sync.timer'"], "tcn-reportd": ["'tcn-reportd.service'"]}[name])
+
+
+class Programs(unittest.TestCase):
+    """What is in the packages runs, and tells nothing of where it was built."""
+
+    def test_they_are_of_their_processor_stripped_and_say_their_version(self):
+        for name, arch, path in debs():
+            for program in PROGRAMS[name]:
+                with self.subTest(program=program, arch=arch), tempfile.TemporaryDirectory() as folder:
+                    said("dpkg-deb", "--extract", path, folder)
+                    file = folder + program
+                    kind = said("file", "--brief", file)
+                    self.assertRegex(kind, rf"^ELF 64-bit LSB pie executable, {PROCESSORS[arch][1]}, .*, stripped$")
+                    run = ["qemu-aarch64-static", "-L", "/"] if arch == "arm64" else []
+                    self.assertEqual(said(*run, file, "--version").split(), [Path(program).name, field(path, "Version")])
+
+    def test_they_name_no_folder_of_the_builder(self):
+        homes = [str(Path.home()), str(MADE.parents[1]), "/home/", "/root/"]
+        for name, arch, path in debs():
+            with self.subTest(package=name, arch=arch), tempfile.TemporaryDirectory() as folder:
+                said("dpkg-deb", "--extract", path, folder)
+                for file in (p for p in Path(folder).rglob("*") if p.is_file()):
+                    held = file.read_bytes()
+                    self.assertEqual([h for h in homes if h.encode() in held], [], file.name)
+
+    def test_deb_and_rpm_have_the_same_programs(self):
+        by = {(name, arch): path for name, arch, path in rpms()}
+        for name, arch, path in debs():
+            with self.subTest(package=name, arch=arch), tempfile.TemporaryDirectory() as folder:
+                said("dpkg-deb", "--extract", path, folder)
+                listed = said("rpm", "-qp", "--qf", r"[%{FILENAMES} %{FILEDIGESTS}\n]", by[name, PROCESSORS[arch][0]])
+                digests = dict(line.split() for line in listed.splitlines() if line.count(" ") == 1 and not line.endswith(" "))
+                for program in PROGRAMS[name]:
+                    self.assertEqual(digests[program], said("sha256sum", folder + program).split()[0])
+
+
+class Rpm(unittest.TestCase):
+    def test_it_needs_what_runs_and_nothing_that_builds(self):
+        for name, arch, path in rpms():
+            with self.subTest(package=name, arch=arch):
+                plain = {line for line in said("rpm", "-qp", "--requires", path).split("\n") if line and "(" not in line}
+                own = {"tcnd": {"bluez", "dbus", "polkit"}, "tcn-reportd": set()}[name]
+                self.assertEqual({line for line in plain if not line.startswith("/")}, own | {"systemd"})
+
+    def test_the_scripts_are_sound(self):
+        for name, _, path in rpms():
+            parts = re.split(r"^(?:pre|post)\w* scriptlet \(using /bin/sh\):\n", said("rpm", "-qp", "--scripts", path), flags=re.M)
+            self.assertEqual((parts[0], len(parts)), ("", 5))
+            for script in parts[1:]:
+                # rpm gives the number as $1 without quotes' need.
+                said("shellcheck", "--shell=sh", "--exclude=SC2086", "-", input=script)
+
+    def test_it_installs_and_goes_and_leaves_changed_settings(self):
+        native = said("uname", "-m").strip()
+        with tempfile.TemporaryDirectory() as root:
+            rpm = lambda *words: said("rpm", "--root", root, "--dbpath", "/rpm", *words)
+            # Neither the packages it needs nor its users are in this root.
+            rpm("--install", "--nodeps", "--noscripts", *[path for _, arch, path in rpms() if arch == native])
+            self.assertEqual(set(rpm("-qa", "--qf", r"%{NAME}\n").split()), set(NAMES))
+            with open(f"{root}/etc/tcnd/tcnd-sync.env", "a") as settings:
+                settings.write("ALL_PROXY=socks5h://127.0.0.1:9050\n")
+            rpm("--erase", "--nodeps", "--noscripts", *NAMES)
+            left = [str(path.relative_to(root)) for path in Path(root).rglob("*") if path.is_file() and path.relative_to(root).parts[0] != "rpm"]
+            self.assertEqual(left, ["etc/tcnd/tcnd-sync.env.rpmsave"])
+
+
+if __name__ == "__main__":
+    unittest.main()
