@@ -64,13 +64,19 @@ def at_a_terminal(user, secret, *command):
 
 
 def have_people():
-    """The three of them, once."""
-    for user, more in ((MEMBER, ["--groups", "tcnd"]), (STRANGER, []), (ADMIN, ["--groups", "sudo"])):
+    """The three of them, once; the member is none yet."""
+    for user, more in ((MEMBER, []), (STRANGER, []), (ADMIN, ["--groups", "sudo"])):
         try:
             pwd.getpwnam(user)
         except KeyError:
             subprocess.run(["useradd", "--create-home", *more, user], check=True)
-    subprocess.run(["chpasswd"], input=f"{ADMIN}:{PASSWORD}\n", text=True, check=True)
+            if user == ADMIN:
+                subprocess.run(["chpasswd"], input=f"{ADMIN}:{PASSWORD}\n", text=True, check=True)
+
+
+def join():
+    """The member joins the group of those who may use tcnd."""
+    subprocess.run(["usermod", "--append", "--groups", "tcnd", MEMBER], check=True)
 
 
 # ---- the doctor
@@ -217,6 +223,7 @@ RULES = [
 def polkit(bench):
     """The real polkitd admits whom the shipped rules name, and refuses all others in right words."""
     have_people()
+    join()
     admitted = 0
     for user, where, words, right in RULES:
         done = where(user, TCNCTL, *words)
@@ -238,6 +245,7 @@ def polkit(bench):
 def password(bench):
     """At a terminal polkit asks for an administrator's password: the right one admits, a wrong one does not."""
     have_people()
+    join()
     for secret, right in (("wrong", NOT_AUTHORISED), (PASSWORD, DONE)):
         status, screen = at_a_terminal(STRANGER, secret, TCNCTL, *CONTACTS)
         same(f"{secret!r} typed: {screen}", status, right)

@@ -1,0 +1,194 @@
+"""The virtual machine of the bench and of the proof, from the host: its disks, its boots, its reports.
+
+Three disks make the machine:
+
+  root     Debian from packages with nothing of this project in it. Built once by image/build and
+           kept under the hash of image/'s files in ${XDG_CACHE_HOME:-~/.cache}/tcnd-bench.
+  payload  made at each run: what is to be tested, and the programs of guest/ that test it. So a
+           change of code costs no new root.
+  results  the guest leaves its journal and the HCI trace there; they end up in target/.
+
+The guest reports on its second serial line, a line of JSON each; they are shown as they come and
+counted. What was asked for and did not report has failed, whatever the reason. The processor is
+emulated in software everywhere, KVM or not, so that the figures and the deadlines mean the same on
+every machine.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tcnd-bench"
+COMMAND_LINE = "root=/dev/vda console=ttyS0 quiet loglevel=4 mitigations=off systemd.show_status=false"
+PACKAGES = ("tcnd", "tcn-reportd")
+
+
+def stop(message):
+    """End with a message about what is wrong and how to mend it."""
+    sys.exit(f"{Path(sys.argv[0]).name}: {message}")
+
+
+def present(command):
+    """Whether a command of packages-host.txt can be run."""
+    program, *words = command.split()
+    if not shutil.which(program):
+        return False
+    return not words or subprocess.run([program, *words, "--version"], capture_output=True).returncode == 0
+
+
+def check_host():
+    """Every tool there, or the command that brings the missing ones."""
+    lines = [line.split("#") for line in (HERE / "packages-host.txt").read_text().splitlines() if line[:1] not in ("#", "")]
+    missing = [package.strip() for package, command in lines if not present(command.strip())]
+    if missing:
+        stop(f"missing on this machine; run: apt-get install --yes {' '.join(missing)}")
+    if os.geteuid() != 0:
+        stop("needs root: the guest's root file system has to belong to root")
+
+
+def packages(folder):
+    """The packages in a folder, by name; there must be one of each for the guest's processor."""
+    found = {name: sorted(Path(folder).glob(f"{name}_*_amd64.deb")) for name in PACKAGES}
+    if missing := [name for name, files in found.items() if not files]:
+        stop(f"no package {' and '.join(missing)} for amd64 in {folder}; build them with: scripts/package deb")
+    if several := [f"{file}" for files in found.values() if len(files) > 1 for file in files]:
+        stop(f"which of these? Remove the old ones: {' '.join(several)}")
+    return {name: files[0] for name, files in found.items()}
+
+
+# ---- the root disk
+
+def recipe_hash():
+    """Changes when any file of the image's recipe does."""
+    sum = hashlib.sha256()
+    for path in sorted((HERE / "image").iterdir()):
+        sum.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return sum.hexdigest()[:16]
+
+
+def image():
+    """The cached image, built first if the recipe is new. Building happens in a folder of another
+    name, so what is interrupted is never taken for an image."""
+    ready = CACHE / recipe_hash()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not ready.exists():
+            begin = time.monotonic()
+            print("building the guest's root (once for each recipe) …", flush=True)
+            for old in CACHE.glob("building-*"):
+                shutil.rmtree(old)
+            work = Path(tempfile.mkdtemp(dir=CACHE, prefix="building-"))
+            build_image(work)
+            work.rename(ready)
+            print(f"built in {time.monotonic() - begin:.0f} s", flush=True)
+    return ready
+
+
+def build_image(work):
+    """Run the recipe; its chatter is shown only when it fails."""
+    done = subprocess.run([HERE / "image" / "build", work], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        stop(f"the image could not be built:\n{done.stdout}")
+
+
+# ---- a boot
+
+class Machine:
+    """The image with a payload. What the guest writes on its root is forgotten at the end of a boot,
+    unless the root is another disk than the image's own."""
+
+    def __init__(self, work, payload, kept, limit, root=None):
+        self.work, self.kept, self.limit = work, kept, limit
+        self.image = image()
+        self.root = f"file={root},cache=unsafe" if root else f"file={self.image / 'root.img'},snapshot=on"
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", payload, work / "payload.img", "192M"], check=True,
+                       stdout=subprocess.DEVNULL)
+        shutil.rmtree(kept, ignore_errors=True)
+
+    def qemu(self, serial, command_line):
+        """The command: a disk each for root, payload and results."""
+        disk = "format=raw,if=virtio"
+        return ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024",
+                "-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none", *serial,
+                "-kernel", self.image / "vmlinuz", "-initrd", self.image / "initrd.img", "-append", command_line,
+                "-drive", f"{self.root},{disk}",
+                "-drive", f"file={self.work / 'payload.img'},readonly=on,{disk}",
+                "-drive", f"file={self.work / 'results.img'},{disk}"]
+
+    def boot(self, more="", kept=""):
+        """Run the guest to its end, with more words for the kernel; what it reported. What it wrote
+        is then in a folder of this name."""
+        with open(self.work / "results.img", "wb") as file:
+            file.truncate(128 << 20)
+        serial = ["-serial", f"file:{self.work / 'console.txt'}", "-serial", "stdio"]
+        guest = subprocess.Popen(self.qemu(serial, f"{COMMAND_LINE} {more}"), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, text=True)
+        alarm = threading.Timer(self.limit, guest.kill)
+        alarm.start()
+        try:
+            reports = [report for line in guest.stdout if (report := read(line))]
+            guest.wait()
+        finally:
+            alarm.cancel()
+            guest.kill()
+            self.keep(self.kept / kept)
+        return reports
+
+    def shell(self):
+        """The same guest with a root shell on this terminal."""
+        with open(self.work / "results.img", "wb") as file:
+            file.truncate(128 << 20)
+        line = COMMAND_LINE + " systemd.mask=bench.service systemd.debug_shell=ttyS0"
+        serial = ["-serial", "mon:stdio", "-serial", f"file:{self.work / 'reports.txt'}"]
+        return subprocess.run(self.qemu(serial, line)).returncode
+
+    def keep(self, folder):
+        """Leave what the guest wrote where a person finds it."""
+        folder.mkdir(parents=True)
+        subprocess.run(["tar", "-xf", self.work / "results.img", "-C", folder], capture_output=True)
+        if (self.work / "console.txt").exists():
+            shutil.copy(self.work / "console.txt", folder)
+
+
+def read(line):
+    """One report of the guest, shown; None for a line that is none."""
+    try:
+        news = json.loads(line)
+    except json.JSONDecodeError:
+        print(f"      guest: {line.rstrip()}", flush=True)
+        return None
+    match news:
+        case {"kind": "scenario", "passed": passed, "name": name, "seconds": seconds, "facts": facts}:
+            print(f"{'ok  ' if passed else 'FAIL'}  {name:22} {seconds:6.1f} s  {facts}", flush=True)
+        case {"kind": "figure" | "note", "text": text}:
+            print(f"      {text}", flush=True)
+    return news
+
+
+def verdict(wanted, reports, kept, boots=1):
+    """Count; what did not report has failed, and so has what comes from a guest that did not end."""
+    passed = {r["name"] for r in reports if r.get("kind") == "scenario" and r["passed"]}
+    silent = [n for n in wanted if n not in {r.get("name") for r in reports}]
+    for name in silent:
+        print(f"FAIL  {name:22} did not run")
+    whole = sum(r.get("kind") == "end" for r in reports) == boots
+    if not whole:
+        print(f"the guest did not finish; its console and journal are in {kept}")
+    failed = len(wanted) - len(passed & set(wanted))
+    if failed:
+        print(f"journal, console and HCI trace are in {kept}; read a trace with "
+              f"python3 {HERE / 'guest' / 'hcitrace.py'} trace.btsnoop")
+    print(f"{len(wanted) - failed} passed, {failed} failed")
+    return 1 if failed or not whole else 0

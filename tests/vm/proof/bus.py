@@ -1,0 +1,155 @@
+"""On the message bus: what tcnd is before consent, how it is started, and who may do what."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import fates
+from daemon import MANAGER, NAME, PATH, TCNCTL, UNIT
+from people import DONE, MEMBER, NOT_AUTHORISED, STRANGER, at_a_terminal, away, seated
+from scenarios import BACK_WITHIN
+from world import RESULTS, Failed, main_pid, systemctl
+
+OBSERVED = 10  # seconds for which nothing may happen
+HERE = os.path.dirname(os.path.abspath(__file__))
+KIOSK, RULES = "/usr/share/doc/tcnd/examples/50-tcnd-kiosk.rules", "/etc/polkit-1/rules.d/50-tcnd-kiosk.rules"
+
+
+def idle(proof):
+    """Before anybody consented tcnd runs, is introspectable, has no network, and nothing of it is on the air."""
+    proof.wait("tcnd to be idle", lambda: proof.say("State") == "idle", BACK_WITHIN)
+    if proof.say("Enabled"):
+        raise Failed("it is enabled unasked")
+    begin = proof.now()
+    proof.wait("the time of observation to be over", lambda: proof.now() > begin + OBSERVED, OBSERVED + 5)
+    if aired := proof.airings():
+        raise Failed(f"{len(aired)} adverts of ours are on the air")
+    if scans := [s for s in proof.world.trace.scans if s.end is None or s.end > begin]:
+        raise Failed(f"{len(scans)} scans")
+    no_network(main_pid(UNIT))
+    status = away("nobody", "systemctl", "status", "--no-pager", UNIT)
+    if status.returncode or "active (running)" not in status.stdout or "Status:" not in status.stdout:
+        raise Failed(f"systemctl status: {status.returncode}: {status.stdout}{status.stderr}")
+    seen = away("nobody", "busctl", "introspect", NAME, PATH)
+    if seen.returncode or not all(f"{NAME}.{name}" in seen.stdout for name in ("Manager", "Contacts", "Reports", "Exposures")):
+        raise Failed(f"busctl introspect: {seen.returncode}: {seen.stdout}{seen.stderr}")
+    said = next(line.strip() for line in status.stdout.splitlines() if "Status:" in line)
+    return f"silent for {OBSERVED} s; {said}"
+
+
+def no_network(pid):
+    """Fail unless a process has a network of its own with nothing but the loopback in it."""
+    if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/1/ns/net"):
+        raise Failed("it has the machine's network")
+    with open(f"/proc/{pid}/net/dev") as file:
+        devices = [line.split(":")[0].strip() for line in file if ":" in line]
+    if devices != ["lo"]:
+        raise Failed(f"it has the network devices {devices}")
+
+
+def ask_state():
+    """Ask for a property with a client that knows nothing of tcnd."""
+    return subprocess.run(["busctl", "get-property", NAME, PATH, MANAGER, "State"], capture_output=True, text=True)
+
+
+def activation(proof):
+    """The bus starts tcnd for whoever calls it, and only while the administrator has it enabled."""
+    systemctl("stop", UNIT)
+    answer = ask_state()
+    if answer.returncode or not main_pid(UNIT):
+        raise Failed(f"not started by a call: {answer.stdout}{answer.stderr}")
+    systemctl("disable", "--now", UNIT)
+    answer = ask_state()
+    if not answer.returncode or main_pid(UNIT):
+        raise Failed(f"started though it is disabled: {answer.stdout}")
+    refusal = answer.stderr.strip()
+    systemctl("enable", UNIT)
+    answer = ask_state()
+    if answer.returncode or not main_pid(UNIT):
+        raise Failed(f"not started by a call, enabled again: {answer.stdout}{answer.stderr}")
+    return f"started; disabled, it is not: {refusal}"
+
+
+# ---- who may do what
+
+def everyone():
+    """What becomes of everything, for each caller."""
+    found = {}
+    for caller in fates.CALLERS:
+        user, _, where = caller.partition(" ")
+        user = {"member": MEMBER, "stranger": STRANGER}.get(user, user)
+        run = seated if where == "seated" else away
+        done = run(user, "env", "PYTHONDONTWRITEBYTECODE=1", "python3", f"{HERE}/caller.py")
+        if done.returncode:
+            raise Failed(f"{caller}: {done.stderr.strip()[-500:]}")
+        for line, fate in json.loads(done.stdout).items():
+            found.setdefault(line, {})[caller] = fate
+    return found
+
+
+def judged(name, found, right):
+    """Fail unless the two tables are one; the one that was found is kept."""
+    with open(f"{RESULTS}/{name}.txt", "a") as file:
+        file.write(fates.render(found))
+    if wrong := fates.faults(found, right):
+        raise Failed("; ".join(wrong[:6]))
+    return sum(fate in ("no", "bus") for row in found.values() for fate in row.values())
+
+
+def off_the_air(proof, question):
+    """Ask while the adapter is switched off: whoever may switch the radio on gets nothing on the air.
+    tcnd-sync comes when it is called."""
+    begin = proof.now()
+    systemctl("start", "tcnd-sync.path")
+    proof.world.bluez.set(proof.ADAPTER, "Powered", False)
+    try:
+        return question()
+    finally:
+        systemctl("stop", "tcnd-sync.path")
+        proof.world.bluez.set(proof.ADAPTER, "Powered", True)
+        proof.wait("BlueZ to power the adapter", lambda: proof.world.bluez.powered(proof.ADAPTER), BACK_WITHIN)
+        proof.wait("tcnd to be idle again", lambda: proof.say("State") == "idle", BACK_WITHIN)
+        if proof.airings(begin):
+            raise Failed("something was on the air meanwhile")
+
+
+def callers(proof):
+    """Every method and property against every kind of caller, by the real bus and polkit: the table holds, whole."""
+    found = off_the_air(proof, everyone)
+    refused = judged("callers", found, fates.parse(fates.TABLE))
+    return f"{len(found)} lines, {len(fates.CALLERS)} callers, {refused} refused"
+
+
+def kiosk(proof):
+    """With the rules for kiosks nobody but root may do anything, and tcnd-sync its exchange."""
+    shutil.copy(KIOSK, RULES)
+    os.chmod(RULES, 0o644)
+    try:
+        systemctl("restart", "polkit.service")
+        found = off_the_air(proof, everyone)
+    finally:
+        os.unlink(RULES)
+        systemctl("restart", "polkit.service")
+    refused = judged("kiosk", found, fates.kiosk(fates.parse(fates.TABLE)))
+    return f"{refused} refused"
+
+
+def consent(proof):
+    """`tcnctl enable` is refused to a stranger over a terminal and to jobs; a member at the console may."""
+    refusals = {
+        "a stranger's job": away(STRANGER, TCNCTL, "enable").returncode,
+        "a member's job": away(MEMBER, TCNCTL, "enable").returncode,
+        "a stranger at a terminal": at_a_terminal(STRANGER, "a guess", TCNCTL, "enable")[0],
+    }
+    for who, status in refusals.items():
+        if status != NOT_AUTHORISED:
+            raise Failed(f"{who}: tcnctl enable ended with {status}")
+    if proof.say("Enabled") or proof.airings():
+        raise Failed("it is enabled all the same")
+    moment = proof.now()
+    done = seated(MEMBER, TCNCTL, "enable")
+    if done.returncode != DONE:
+        raise Failed(f"a member at the console: {done.returncode}: {done.stdout}{done.stderr}")
+    proof.new_on_air(moment)
+    return f"{len(refusals)} refused; a member at the console: {done.stdout.strip() or 'done'}"

@@ -1,0 +1,123 @@
+"""One caller: does with tcnd on the system bus what the table of fates.py names, and tells its fate.
+
+    caller.py     prints a JSON object, from line to fate
+
+Run as somebody (bus.py). What tcnd has that is in no line is told as `unlisted`, and is not called.
+The arguments are the smallest that a member takes.
+"""
+
+import json
+import os
+import sys
+import xml.etree.ElementTree as xml
+
+import dbus
+
+import fates
+
+NAME, ROOT = "org.tcncoalition.Tcnd1", "/org/tcncoalition/Tcnd1"
+LOG_CONTROL = "/org/freedesktop/LogControl1"
+WITHIN = 90  # seconds; Reports.Check waits for a whole exchange
+# Said by the lines that begin with read and write.
+NOT_LINES = {"Properties.Get", "Properties.Set"}
+NONE = dbus.Dictionary(signature="sv")
+CONSENT = dbus.Dictionary({"consent": True}, signature="sv")
+SOURCE = dbus.Dictionary({"name": "one", "label": "One", "publish": False}, signature="sv")
+
+# By signature, and by member where that does not tell.
+ARGUMENTS = {
+    "": lambda: (),
+    "u": lambda: (dbus.UInt32(0),),
+    "tt": lambda: (dbus.UInt64(0), dbus.UInt64(1)),
+    "ttu": lambda: (dbus.UInt64(0), dbus.UInt64(3600), dbus.UInt32(3600)),
+    "a{sv}": lambda: (NONE,),
+    "s": lambda: ("3",),
+    "ss": lambda: ("one", ""),
+    "sa{sv}": lambda: ("3", CONSENT),
+    "tsa{sv}": lambda: (dbus.UInt64(0), "accepted", NONE),
+    "ha{sv}": lambda: (nothing(), NONE),
+    "sha{sv}": lambda: ("3", nothing(), NONE),
+    "stha{sv}": lambda: ("one", dbus.UInt64(0), nothing(), NONE),
+    "yaytta{sv}": lambda: (dbus.Byte(1), dbus.ByteArray(b"\0"), dbus.UInt64(0), dbus.UInt64(1), CONSENT),
+    "Exposures.Get": lambda: ("8-93600",),
+    "Exposures.MarkSeen": lambda: ("8-93600",),
+    "Exposures.Dismiss": lambda: ("8-93600",),
+    "Privacy.WipeAll": lambda: ("destroy everything", NONE),
+    "Exchange.Begin": lambda: ([SOURCE],),
+    "Properties.GetAll": lambda: (f"{NAME}.Manager",),
+}
+# What is written: good for the log, of the right type for the others.
+VALUES = {"LogLevel": "info", "LogTarget": "journal"}
+TYPES = {"b": dbus.Boolean(True), "u": dbus.UInt32(0), "t": dbus.UInt64(0), "y": dbus.Byte(0)}
+
+
+def nothing():
+    """An empty file to read from or write to."""
+    fd = os.open("/dev/null", os.O_RDWR)
+    try:
+        return dbus.types.UnixFd(fd)
+    finally:
+        os.close(fd)
+
+
+class Tcnd:
+    """The daemon as it describes itself: what is on which object."""
+
+    def __init__(self):
+        self.bus = dbus.SystemBus()
+        [adapter] = self.node(f"{ROOT}/adapter").findall("node")  # one is plugged in
+        self.members = {}
+        for path in (ROOT, LOG_CONTROL, f"{ROOT}/adapter/{adapter.get('name')}"):
+            for interface in self.node(path).findall("interface"):
+                self.enter(path, interface)
+
+    def node(self, path):
+        return xml.fromstring(self.call(path, "org.freedesktop.DBus.Introspectable", "Introspect", "", ()))
+
+    def call(self, path, interface, member, signature, arguments):
+        return self.bus.call_blocking(NAME, path, interface, member, signature, arguments, timeout=WITHIN)
+
+    def enter(self, path, interface):
+        """Take down one interface, under the lines of the table."""
+        short = interface.get("name").rsplit(".", 1)[1]
+        for method in interface.findall("method"):
+            signature = "".join(a.get("type") for a in method.findall("arg") if a.get("direction") != "out")
+            self.members.setdefault(f"call {short}.{method.get('name')}", (path, interface.get("name"), signature))
+        for property in interface.findall("property"):
+            for verb in ("read", "write"):
+                self.members[f"{verb} {short}.{property.get('name')}"] = (path, interface.get("name"), property.get("type"))
+
+    def do(self, line):
+        """Do what a line says."""
+        path, interface, kind = self.members[line]
+        verb, what = line.split()
+        member, properties = what.split(".")[1], "org.freedesktop.DBus.Properties"
+        if verb == "read":
+            self.call(path, properties, "Get", "ss", (interface, member))
+        elif verb == "write":
+            self.call(path, properties, "Set", "ssv", (interface, member, VALUES.get(member, TYPES.get(kind, ""))))
+        else:
+            self.call(path, interface, member, kind, ARGUMENTS.get(what, ARGUMENTS.get(kind))())
+
+
+def fate(tcnd, line):
+    """What becomes of it."""
+    if line not in tcnd.members:
+        return "missing"
+    try:
+        tcnd.do(line)
+        return "ok"
+    except dbus.DBusException as error:
+        return fates.of(error.get_dbus_name())
+
+
+def main():
+    tcnd = Tcnd()
+    lines = list(fates.parse(fates.TABLE))
+    found = {line: fate(tcnd, line) for line in lines}
+    unlisted = [line for line in tcnd.members if line not in found and line.split()[1] not in NOT_LINES]
+    json.dump(found | {line: "unlisted" for line in unlisted}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

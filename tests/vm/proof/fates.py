@@ -1,0 +1,153 @@
+"""Who may do what on the system bus: every member of tcnd, every kind of caller.
+
+The table is what the packages promise; the calls that it is compared with are made by caller.py in
+the order of its lines. A line is a call, a read or a write, and then the fate of each caller:
+
+  ok    done                    no  refused by polkit, and so by tcnd
+  bus   refused by the bus      ro  there is nothing to write
+
+or the error by which tcnd answered whom it let in. `seated` is somebody in a session at the console,
+`away` in no session; the member is one of the group tcnd. tcnd is off the air meanwhile, for the
+adapter is switched off: that is what Rotate is answered with.
+"""
+
+CALLERS = ("root", "tcnd", "tcnd-sync", "member seated", "member away", "stranger seated", "stranger away", "nobody")
+
+TABLE = """\
+call Introspectable.Introspect       ok        ok        ok        ok        ok        ok        ok        ok
+call ObjectManager.GetManagedObjects ok        ok        ok        ok        ok        ok        ok        ok
+call Peer.GetMachineId               ok        ok        ok        ok        ok        ok        ok        ok
+call Peer.Ping                       ok        ok        ok        ok        ok        ok        ok        ok
+call Properties.GetAll               ok        ok        ok        ok        ok        ok        ok        ok
+call Manager.Enable                  ok        no        no        ok        no        ok        no        no
+call Manager.Rotate                  NotReady  no        no        NotReady  no        NotReady  no        no
+call Manager.Pause                   ok        no        no        ok        no        ok        no        no
+call Manager.Resume                  ok        no        no        ok        no        ok        no        no
+call Manager.SelfTest                ok        no        no        ok        no        ok        no        no
+call Manager.Reload                  ok        no        no        no        no        no        no        no
+call Manager.Disable                 ok        no        no        ok        no        ok        no        no
+call Contacts.GetSummary             ok        no        no        ok        no        no        no        no
+call Contacts.GetHistogram           ok        no        no        ok        no        no        no        no
+call Contacts.GetStatistics          ok        no        no        ok        no        no        no        no
+call Contacts.ExportLog              ok        no        no        no        no        no        no        no
+call Contacts.Erase                  ok        no        no        no        no        no        no        no
+call Reports.Preview                 ok        no        no        no        no        no        no        no
+call Reports.Create                  NoData    no        no        no        no        no        no        no
+call Reports.List                    ok        no        no        no        no        no        no        no
+call Reports.Export                  NotFound  no        no        no        no        no        no        no
+call Reports.Publish                 NotReady  no        no        no        no        no        no        no
+call Reports.Delete                  NotFound  no        no        no        no        no        no        no
+call Reports.Import                  Malformed no        no        Malformed no        no        no        no
+call Reports.Check                   ok        no        no        ok        no        no        no        no
+call Exposures.List                  ok        no        no        ok        no        no        no        no
+call Exposures.Get                   NotFound  no        no        NotFound  no        no        no        no
+call Exposures.MarkSeen              NotFound  no        no        NotFound  no        no        no        no
+call Exposures.Dismiss               NotFound  no        no        NotFound  no        no        no        no
+call Exposures.Subscribe             ok        no        no        ok        no        no        no        no
+call Exposures.Unsubscribe           ok        no        no        ok        no        no        no        no
+call Exchange.Begin                  bus       bus       ok        bus       bus       bus       bus       bus
+call Exchange.Pending                bus       bus       ok        bus       bus       bus       bus       bus
+call Exchange.Deliver                bus       bus       ok        bus       bus       bus       bus       bus
+call Exchange.TakePart               bus       bus       ok        bus       bus       bus       bus       bus
+call Exchange.SettlePart             bus       bus       NotFound  bus       bus       bus       bus       bus
+call Exchange.Record                 bus       bus       ok        bus       bus       bus       bus       bus
+call Exchange.End                    bus       bus       ok        bus       bus       bus       bus       bus
+call Privacy.WipeAll                 ok        no        no        no        no        no        no        no
+read Adapter.AdvInstancesFree        ok        ok        ok        ok        ok        ok        ok        ok
+read Adapter.CanAdvertise            ok        ok        ok        ok        ok        ok        ok        ok
+read Adapter.LastProblem             ok        ok        ok        ok        ok        ok        ok        ok
+read Adapter.Name                    ok        ok        ok        ok        ok        ok        ok        ok
+read Adapter.Powered                 ok        ok        ok        ok        ok        ok        ok        ok
+read Adapter.PrivateAddress          ok        ok        ok        ok        ok        ok        ok        ok
+read Adapter.RecoveryCount           ok        ok        ok        ok        ok        ok        ok        ok
+read Adapter.Selected                ok        ok        ok        ok        ok        ok        ok        ok
+read LogControl1.LogLevel            ok        ok        ok        ok        ok        ok        ok        ok
+read LogControl1.LogTarget           ok        ok        ok        ok        ok        ok        ok        ok
+read LogControl1.SyslogIdentifier    ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Adapter                 ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Advertising             ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.ApiLevel                ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.CurrentTcnAge           ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Enabled                 ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Features                ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Mode                    ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.PauseHolds              ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.PausedUntil             ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Problems                ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.ReportsCheckedAt        ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.RotationInterval        ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.ScanMode                ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Scanning                ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Simulated               ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.State                   ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Version                 ok        ok        ok        ok        ok        ok        ok        ok
+write Adapter.AdvInstancesFree       ro        ro        ro        ro        ro        ro        ro        ro
+write Adapter.CanAdvertise           ro        ro        ro        ro        ro        ro        ro        ro
+write Adapter.LastProblem            ro        ro        ro        ro        ro        ro        ro        ro
+write Adapter.Name                   ro        ro        ro        ro        ro        ro        ro        ro
+write Adapter.Powered                ro        ro        ro        ro        ro        ro        ro        ro
+write Adapter.PrivateAddress         ro        ro        ro        ro        ro        ro        ro        ro
+write Adapter.RecoveryCount          ro        ro        ro        ro        ro        ro        ro        ro
+write Adapter.Selected               ro        ro        ro        ro        ro        ro        ro        ro
+write LogControl1.LogLevel           ok        no        no        no        no        no        no        no
+write LogControl1.LogTarget          ok        no        no        no        no        no        no        no
+write LogControl1.SyslogIdentifier   ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Adapter                ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Advertising            ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.ApiLevel               ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.CurrentTcnAge          ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Enabled                ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Features               ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Mode                   ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.PauseHolds             ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.PausedUntil            ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Problems               ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.ReportsCheckedAt       ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.RotationInterval       ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.ScanMode               ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Scanning               ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Simulated              ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.State                  ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Version                ro        ro        ro        ro        ro        ro        ro        ro
+"""
+
+SHORT = {"NotAuthorized": "no", "AccessDenied": "bus", "UnknownProperty": "ro"}
+
+
+def parse(table):
+    """The fates by line and caller."""
+    rows = (line.rsplit(maxsplit=len(CALLERS)) for line in table.splitlines())
+    return {row[0]: dict(zip(CALLERS, row[1:])) for row in rows}
+
+
+def render(fates):
+    """The table of these fates; a caller who did not get there has a dash."""
+    columns = lambda row: "".join(f" {row.get(caller, '-'):9}" for caller in CALLERS).rstrip()
+    return "".join(f"{what:36}{columns(row)}\n" for what, row in fates.items())
+
+
+def of(error):
+    """The fate that an error's name tells."""
+    word = error.rsplit(".", 1)[-1]
+    return SHORT.get(word, word)
+
+
+def kiosk(fates):
+    """The same with the rules for kiosks: of what tcnd asks polkit about, root may do what it could,
+    and tcnd-sync the exchange; nobody else may do anything."""
+    spared = {"root", "tcnd-sync"}
+    asked = lambda what, fate: what.startswith("call ") and not is_open(what) and fate != "bus"
+    return {what: {caller: "no" if caller not in spared and asked(what, fate) else fate for caller, fate in row.items()}
+            for what, row in fates.items()}
+
+
+def is_open(what):
+    """Whether a call is one that every service on the bus answers."""
+    return what.split()[1].split(".")[0] in ("Introspectable", "ObjectManager", "Peer", "Properties")
+
+
+def faults(found, right):
+    """Where one table differs from the other, line by line; empty if nowhere."""
+    found, right = render(found).splitlines(), render(right).splitlines()
+    return ([f"found: {line}" for line in found if line not in right]
+            + [f"right: {line}" for line in right if line not in found])

@@ -1,0 +1,242 @@
+"""The packages: what their installation, upgrade, removal and purge do to a machine."""
+
+import fnmatch
+import grp
+import os
+import pwd
+import re
+import shutil
+import sqlite3
+import subprocess
+import time
+
+import dbus
+
+import listing
+from daemon import NAME, contacts
+from people import join
+from world import RESULTS, Failed, systemctl
+
+PACKAGES, OLD = "/payload/packages", "/payload/packages-old"
+STATE = "/var/lib/tcnd"
+CONFFILE, FRAGMENT = "/etc/tcnd/tcnd-sync.env", "/etc/tcnd/config.d/50-site.toml"
+CREDENTIAL = "/etc/credstore.encrypted/tcnd.kek"
+EDIT = "# The administrator was here.\nALL_PROXY=socks5h://127.0.0.1:9050\n"
+NAMES = ("tcnd", "tcn-reportd")
+USERS = ("tcnd", "tcnd-sync", "tcn-reportd")
+
+# How each unit is to be found after the installation: what systemctl says of `is-enabled` and `is-active`.
+UNITS = {
+    "tcnd.service": ("enabled", "active"),
+    "tcnd-sync.service": ("static", "inactive"),
+    "tcnd-sync.timer": ("disabled", "inactive"),
+    "tcnd-sync.path": ("disabled", "inactive"),
+    "tcn-reportd.service": ("disabled", "inactive"),
+}
+DOCUMENTS = (
+    "/usr/share/man/man8/tcnd.8.gz",
+    "/usr/share/man/man8/tcnd-sync.8.gz",
+    "/usr/share/man/man8/tcn-reportd.8.gz",
+    "/usr/share/man/man1/tcnctl.1.gz",
+    "/usr/share/man/man5/tcnd.toml.5.gz",
+    "/usr/share/man/man5/org.tcncoalition.Tcnd1.5.gz",
+    "/usr/share/bash-completion/completions/tcnctl",
+    "/usr/share/zsh/vendor-completions/_tcnctl",
+    "/usr/share/fish/vendor_completions.d/tcnctl.fish",
+    "/usr/share/dbus-1/interfaces/org.tcncoalition.Tcnd1.xml",
+    "/usr/share/doc/tcnd/copyright",
+    "/usr/share/doc/tcnd/changelog*.gz",
+    "/usr/share/doc/tcnd/examples/50-tcnd-kiosk.rules",
+)
+# What apt and dpkg say when something went wrong that did not stop them.
+COMPLAINT = re.compile(r"warning|error|fail|unable|cannot|unknown|not found", re.IGNORECASE)
+
+
+def apt(*words):
+    """Run apt-get with nobody to answer a question; what complaints there were fail, too."""
+    done = subprocess.run(["apt-get", "--yes", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+    with open(f"{RESULTS}/apt.txt", "a") as file:
+        file.write(f"# apt-get {' '.join(words)}\n{done.stdout}\n")
+    complaints = [line for line in done.stdout.splitlines() if COMPLAINT.search(line)]
+    if done.returncode or complaints:
+        raise Failed(f"apt-get {words[0]} ended with {done.returncode}: {' / '.join(complaints or done.stdout.splitlines()[-3:])}")
+
+
+def files(folder):
+    """The packages in a folder."""
+    return sorted(f"{folder}/{name}" for name in os.listdir(folder))
+
+
+def look(keep):
+    """Everything that there is, but for what the kernel and the services make anew at each boot."""
+    skipped = ["-path", keep, "-prune", "-o"]
+    found = subprocess.run(["find", "/", "-xdev", *skipped, "-printf", listing.FORMAT], capture_output=True, text=True, check=True)
+    sums = subprocess.run("find /etc -type f -exec sha256sum --zero -- {} +", shell=True, capture_output=True, text=True, check=True)
+    units = subprocess.run(["systemctl", "list-unit-files", "--no-legend", "--no-pager"], capture_output=True, text=True, check=True)
+    return {"files": listing.parse(found.stdout, sums.stdout), "units": sorted(units.stdout.split("\n"))}
+
+
+def fresh(proof):
+    """The machine has nothing of the project, and the message bus that is asked for."""
+    identity = systemctl("show", "--property=Id", "--value", "dbus.service").removesuffix(".service")
+    if identity != proof.bus.replace("dbus-daemon", "dbus"):
+        raise Failed(f"the message bus is {identity}")
+    before = look(proof.KEEP)
+    if ours := [path for path in before["files"] if listing.OURS in path.lower()]:
+        raise Failed(f"not fresh: {ours}")
+    proof.keep("before", before)
+    return f"{len(before['files'])} paths"
+
+
+def install(proof):
+    """apt-get installs the packages, without a network, a question or a complaint; tcnd runs, and it alone."""
+    begin = time.monotonic()
+    apt("install", *files(PACKAGES))
+    proof.figure(f"installed in {time.monotonic() - begin:.1f} s")
+    for unit, (enabled, active) in UNITS.items():
+        found = tuple(systemctl_says(word, unit) for word in ("is-enabled", "is-active"))
+        if found != (enabled, active):
+            raise Failed(f"{unit} is {' and '.join(found)}, not {enabled} and {active}")
+    for user in USERS:
+        if not pwd.getpwnam(user).pw_shell.endswith("/nologin"):
+            raise Failed(f"{user} can log in")
+    join()
+    return ", ".join(subprocess.run(["dpkg-query", "--show", "--showformat=${Package} ${Version}, ", "tcn*"], capture_output=True,
+                                    text=True, check=True).stdout.split(", ")[:-1])
+
+
+def systemctl_says(word, unit):
+    """What systemctl says of a unit, whatever its exit status."""
+    return subprocess.run(["systemctl", word, unit], capture_output=True, text=True).stdout.strip()
+
+
+def documented(proof):
+    """Manual pages, completions, the bus interface and the kiosk's rules are there; the journal knows our messages."""
+    there = [path for path in glob_all(DOCUMENTS)]
+    catalog = subprocess.run(["journalctl", "--list-catalog"], capture_output=True, text=True, check=True).stdout
+    messages = [line for line in catalog.splitlines() if listing.OURS in line.lower()]
+    if not messages:
+        raise Failed("journalctl --list-catalog knows no message of tcnd")
+    return f"{len(there)} documents, {len(messages)} messages"
+
+
+def glob_all(patterns):
+    """The files of these patterns; each must have one that is not empty."""
+    for pattern in patterns:
+        folder, name = os.path.split(pattern)
+        names = fnmatch.filter(os.listdir(folder), name) if os.path.isdir(folder) else []
+        if not names or not os.path.getsize(f"{folder}/{names[0]}"):
+            raise Failed(f"{pattern} is missing or empty")
+        yield f"{folder}/{names[0]}"
+
+
+def remove(proof):
+    """Removed, tcnd leaves air and bus at once; contacts, configuration and users stay."""
+    known = set(contacts(STATE))
+    administer()
+    moment = proof.now()
+    apt("remove", *NAMES)
+    proof.wait("our advert to leave the air", lambda: proof.silent_since(moment) is not None, 10)
+    gone("tcnd.service")
+    if not known or set(contacts(STATE)) < known:
+        raise Failed(f"{len(known)} contacts before, {len(contacts(STATE))} after")
+    same_content(CONFFILE, EDIT)
+    for user in ("tcnd", "tcnd-sync"):
+        pwd.getpwnam(user)
+    return f"{len(known)} contacts kept"
+
+
+def administer():
+    """What an administrator does to the configuration: edits what came with the package, adds a file."""
+    with open(CONFFILE, "a") as file:
+        file.write(EDIT)
+    os.makedirs(os.path.dirname(FRAGMENT), exist_ok=True)
+    with open(FRAGMENT, "w") as file:
+        file.write('flush = "2s"\n')
+
+
+def same_content(path, end):
+    """Fail unless a file is there and ends like this."""
+    with open(path) as file:
+        content = file.read()
+    if not content.endswith(end):
+        raise Failed(f"{path} was changed: {content!r}")
+
+
+def gone(unit):
+    """Fail if systemd or the bus still knows of the service."""
+    if (state := systemctl("show", "--property=LoadState", "--value", unit)) != "not-found":
+        raise Failed(f"{unit} is {state}")
+    bus = dbus.SystemBus()
+    if bus.name_has_owner(NAME):
+        raise Failed(f"{NAME} is still on the bus")
+    if NAME in bus.list_activatable_names():
+        raise Failed(f"{NAME} can still be started by the bus")
+
+
+def purge(proof):
+    """Purged, the machine is as it was before: every path, mode and owner, every unit, /etc to the byte."""
+    apt("purge", *NAMES)
+    gone("tcnd.service")
+    before, after = proof.kept("before"), look(proof.KEEP)
+    left = listing.unexplained(before["files"], after["files"])
+    left += [f"unit {line}" for line in sorted(set(before["units"]) ^ set(after["units"]))]
+    if left:
+        with open(f"{RESULTS}/left.txt", "a") as file:
+            file.write("\n".join(left) + "\n")
+        raise Failed(f"{len(left)} differences: {'; '.join(left[:8])}")
+    users = [entry.pw_name for entry in pwd.getpwall()] + [entry.gr_name for entry in grp.getgrall()]
+    if ours := [name for name in users if listing.OURS in name]:
+        raise Failed(f"users or groups are left: {ours}")
+    return f"{len(after['files'])} paths, {len(listing.differences(before['files'], after['files']))} differences, all explained"
+
+
+purge_again = purge
+
+
+def upgrade(proof):
+    """Over an older version and its older log: consent, contacts and an edited configuration are kept, nobody is asked."""
+    apt("install", *files(OLD))
+    old = version()
+    administer()
+    systemctl("stop", "tcnd.service")
+    put_older_log()
+    known = set(contacts(STATE))
+    moment = proof.now()
+    apt("install", *files(PACKAGES))
+    if version() == old:
+        raise Failed(f"it is still {old}")
+    proof.new_on_air(moment)
+    if proof.say("Enabled") != 1:
+        raise Failed("the consent is lost")
+    if not known or not known <= set(contacts(STATE)):
+        raise Failed(f"of {len(known)} contacts {len(known & set(contacts(STATE)))} are left")
+    same_content(CONFFILE, EDIT)
+    same_content(FRAGMENT, 'flush = "2s"\n')
+    return f"{old} to {version()}, {len(known)} contacts of an older log kept"
+
+
+def version():
+    """The version of tcnd that is installed, by dpkg."""
+    return subprocess.run(["dpkg-query", "--show", "--showformat=${Version}", "tcnd"], capture_output=True, text=True, check=True).stdout
+
+
+def put_older_log():
+    """The log of an older format, with its consent and with contacts of yesterday."""
+    for name in os.listdir(STATE):
+        path = f"{STATE}/{name}"
+        (shutil.rmtree if os.path.isdir(path) else os.unlink)(path)
+    shutil.copy("/payload/v1.sqlite", f"{STATE}/tcnd.sqlite")
+    database = sqlite3.connect(f"{STATE}/tcnd.sqlite")
+    yesterday = int(time.time()) // 900 - 96
+    with database:
+        [(newest,)] = database.execute("SELECT max(quarter) FROM contact")
+        database.execute("UPDATE contact SET quarter = quarter + ?", (yesterday - newest,))
+        database.execute("DELETE FROM setting WHERE name = 'pause'")
+        [(consent,)] = database.execute("SELECT value FROM setting WHERE name = 'consent'")
+        [(form,)] = database.execute("PRAGMA user_version")
+    database.close()
+    if (consent, form) != (1, 1):
+        raise Failed(f"the older log has consent {consent} and format {form}")
+    subprocess.run(["chown", "--recursive", "tcnd:tcnd", STATE], check=True)

@@ -1,0 +1,145 @@
+"""The proof, in the guest: does the steps of this boot and reports on standard output, a line of JSON each.
+
+    proof.py      the number of the boot comes by the kernel's command line, as proof.boot=N
+
+Nothing of this project is in the machine but what the packages bring; this program and its modules
+stay on the payload disk. What a later boot has to know of an earlier one is kept in KEEP.
+
+A step that fails is told, and the next one is tried: each has its deadlines. Only without a fresh
+machine or an installed package nothing more is to be seen; then the machine ends without an `end`.
+"""
+
+import json
+import os
+import time
+
+import judge
+import bus
+import life
+import package
+import plan
+from daemon import Watched
+from people import have_people
+from scenarios import BACK_WITHIN
+from world import AirProcess, Failed, World, systemctl
+
+KEEP = "/var/lib/bench"
+VITAL = {"fresh", "install"}
+
+
+def report(**facts):
+    """One line for the host."""
+    print(json.dumps(facts), flush=True)
+
+
+class Proof:
+    """What the steps are given."""
+
+    ADAPTER = "00:1A:7D:00:00:0A"
+    KEEP = KEEP
+
+    def __init__(self, kind):
+        self.bus = kind
+        self.world = World()
+        self.wait = self.world.wait
+        self.watched = Watched(self.world.bus)
+        os.makedirs(KEEP, exist_ok=True)
+
+    def now(self):
+        """The time in the trace's terms."""
+        return time.time()
+
+    def figure(self, text):
+        report(kind="figure", text=text)
+
+    def plug(self):
+        """A controller is plugged in and a phone is near, as on any day; BlueZ comes by itself."""
+        self.air = AirProcess(self.world.loop)
+        self.air.order("plug", name="alpha")
+        self.air.order("phone")
+        self.wait("BlueZ to power the adapter", lambda: self.world.bluez.powered(self.ADAPTER), 60)
+
+    def airings(self, since=0.0):
+        """What of ours is on the air since a moment."""
+        return judge.ours(self.world.airings(self.ADAPTER, since))
+
+    def silent_since(self, moment):
+        """Seconds it took to fall silent; None while something of ours is on the air."""
+        return judge.off_air_after(self.world.airings(self.ADAPTER), moment, self.now())
+
+    def new_on_air(self, since):
+        """Wait for tcnd to be on the air, well, and with a number that began after this moment."""
+        def fresh():
+            return [a for a in self.airings(since) if a.start >= since]
+        self.wait(f"our advert on the air ({self.watched.account()})", fresh, BACK_WITHIN)
+        self.wait("tcnd to be well", self.watched.well, BACK_WITHIN)
+        return fresh()
+
+    def say(self, name):
+        """What tcnd says of itself, without asking; None while it is not on the bus."""
+        return self.watched.values.get(name)
+
+    def keep(self, name, value):
+        """Remember something for a later step, perhaps of a later boot."""
+        with open(f"{KEEP}/{name}.json", "w") as file:
+            json.dump(value, file)
+
+    def kept(self, name):
+        with open(f"{KEEP}/{name}.json") as file:
+            return json.load(file)
+
+
+def find(step):
+    """The function of a step."""
+    function = step.replace("-", "_")
+    return next(getattr(module, function) for module in (package, bus, life) if hasattr(module, function))
+
+
+def run(proof, name, function):
+    """One step, to its verdict."""
+    begin = time.monotonic()
+    try:
+        verdict = {"passed": True, "facts": function(proof)}
+    except Failed as failure:
+        verdict = {"passed": False, "facts": f"{failure} [tcnd: {proof.watched.account()}]"}
+    except Exception as error:  # a broken proof is a failed step, not a missing one
+        verdict = {"passed": False, "facts": f"the proof broke: {type(error).__name__}: {error}"}
+    report(kind="scenario", name=name, seconds=round(time.monotonic() - begin, 1), **verdict)
+    return verdict["passed"]
+
+
+def words():
+    """The kernel's command line."""
+    with open("/proc/cmdline") as file:
+        return dict(word.partition("=")[::2] for word in file.read().split())
+
+
+def end(proof, boot):
+    """Leave the machine as the next boot wants it; reboot in order, or let it be powered off."""
+    if boot + 1 == len(plan.BOOTS):
+        return
+    if plan.BOOTS[boot + 1][0] != proof.bus:
+        systemctl("enable", f"{plan.BROKER}.service")
+    with open("/run/bench/reboot", "w"):
+        pass
+
+
+def main():
+    boot = int(words()["proof.boot"])
+    kind, steps = plan.BOOTS[boot]
+    with open("/proc/uptime") as file:
+        report(kind="note", text=f"boot {boot + 1} with {kind}: guest up after {file.read().split()[0]} s")
+    proof = Proof(kind)
+    have_people()
+    proof.plug()
+    for step, name in zip(steps, plan.names(boot)):
+        if not run(proof, name, find(step)) and step in VITAL:
+            return
+    proof.air.end()
+    proof.world.monitor.close()
+    end(proof, boot)
+    report(kind="end")
+
+
+if __name__ == "__main__":
+    main()
