@@ -51,17 +51,27 @@ fn walk(root: &Path, folder: &Path, files: &mut BTreeSet<String>) {
     }
 }
 
+/// But for settings, which are the administrator's once they are there: neither
+/// replaced by the next installation nor taken along.
 #[test]
 fn what_is_installed_is_uninstalled() {
-    for (install, uninstall) in [
-        ("install", "uninstall"),
-        ("install-server", "uninstall-server"),
+    for (install, uninstall, settings) in [
+        ("install", "uninstall", "/etc/tcnd/tcnd-sync.env"),
+        (
+            "install-server",
+            "uninstall-server",
+            "/etc/tcnd/reportd.toml",
+        ),
     ] {
         let system = System::new();
         system.make(install);
         assert!(system.files().len() > 3, "{install}");
+        let place = system.root.path().join(&settings[1..]);
+        fs::write(&place, "mine").unwrap();
+        system.make(install);
         system.make(uninstall);
-        assert_eq!(system.files(), BTreeSet::new(), "{uninstall}");
+        assert_eq!(system.files(), BTreeSet::from([settings.to_owned()]));
+        assert_eq!(fs::read_to_string(place).unwrap(), "mine");
     }
 }
 
@@ -73,7 +83,9 @@ fn the_server_and_the_rest_share_no_file() {
     let rest = system.files();
     system.make("install-server");
     system.make("uninstall-server");
-    assert_eq!(system.files(), rest);
+    let mut left = system.files();
+    left.remove("/etc/tcnd/reportd.toml");
+    assert_eq!(left, rest);
 }
 
 #[test]
