@@ -13,7 +13,7 @@ from world import RESULTS, Failed, main_pid, systemctl
 
 OBSERVED = 10  # seconds for which nothing may happen
 HERE = os.path.dirname(os.path.abspath(__file__))
-KIOSK, RULES = "/usr/share/doc/tcnd/examples/50-tcnd-kiosk.rules", "/etc/polkit-1/rules.d/50-tcnd-kiosk.rules"
+KIOSK, RULES = "/usr/share/tcnd/50-tcnd-kiosk.rules", "/etc/polkit-1/rules.d/50-tcnd-kiosk.rules"
 
 
 def idle(proof):

@@ -46,7 +46,7 @@ DOCUMENTS = (
     "/usr/share/dbus-1/interfaces/org.tcncoalition.Tcnd1.xml",
     "/usr/share/doc/tcnd/copyright",
     "/usr/share/doc/tcnd/changelog*.gz",
-    "/usr/share/doc/tcnd/examples/50-tcnd-kiosk.rules",
+    "/usr/share/tcnd/50-tcnd-kiosk.rules",
 )
 # What apt and dpkg say when something went wrong that did not stop them.
 COMPLAINT = re.compile(r"warning|error|fail|unable|cannot|unknown|not found", re.IGNORECASE)
