@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import fates
 from daemon import MANAGER, NAME, PATH, TCNCTL, UNIT
@@ -56,36 +57,47 @@ def ask_state():
 def activation(proof):
     """The bus starts tcnd for whoever calls it, and only while the administrator has it enabled."""
     systemctl("stop", UNIT)
-    answer = ask_state()
-    if answer.returncode or not main_pid(UNIT):
-        raise Failed(f"not started by a call: {answer.stdout}{answer.stderr}")
+    started("stopped")
     systemctl("disable", "--now", UNIT)
-    answer = ask_state()
-    if not answer.returncode or main_pid(UNIT):
-        raise Failed(f"started though it is disabled: {answer.stdout}")
-    refusal = answer.stderr.strip()
-    systemctl("enable", UNIT)
+    try:
+        answer = ask_state()
+        if not answer.returncode or main_pid(UNIT):
+            raise Failed(f"started though it is disabled: {answer.stdout}")
+    finally:
+        systemctl("enable", UNIT)
+    started("enabled again")
+    return f"started; disabled, it is not: {answer.stderr.strip()}"
+
+
+def started(state):
+    """Fail unless a call starts it."""
     answer = ask_state()
     if answer.returncode or not main_pid(UNIT):
-        raise Failed(f"not started by a call, enabled again: {answer.stdout}{answer.stderr}")
-    return f"started; disabled, it is not: {refusal}"
+        raise Failed(f"{state}, it is not started by a call: {answer.stdout}{answer.stderr}")
 
 
 # ---- who may do what
 
 def everyone(*verbs):
-    """What becomes of everything that begins with these words, for each caller."""
-    found = {}
-    for caller in fates.CALLERS:
-        user, _, where = caller.partition(" ")
-        user = {"member": MEMBER, "stranger": STRANGER}.get(user, user)
-        run = seated if where == "seated" else away
-        done = run(user, "env", "PYTHONDONTWRITEBYTECODE=1", "python3", f"{HERE}/caller.py", *verbs)
-        if done.returncode:
-            raise Failed(f"{caller}: {done.stderr.strip()[-500:]}")
-        for line, fate in json.loads(done.stdout).items():
-            found.setdefault(line, {})[caller] = fate
-    return found
+    """What becomes of everything that begins with these words, for each caller. Who may do something does
+    it alone; the others are asked together, for each takes its time."""
+    may = [caller for caller in fates.CALLERS if caller == "root" or caller.endswith("seated")]
+    others = [caller for caller in fates.CALLERS if caller not in may]
+    answers = {caller: ask(caller, verbs) for caller in may}
+    with ThreadPoolExecutor() as pool:
+        answers |= zip(others, pool.map(lambda caller: ask(caller, verbs), others))
+    return {line: {caller: answers[caller].get(line, "-") for caller in fates.CALLERS} for line in answers["root"]}
+
+
+def ask(caller, verbs):
+    """What becomes of it for one caller."""
+    user, _, where = caller.partition(" ")
+    user = {"member": MEMBER, "stranger": STRANGER}.get(user, user)
+    run = seated if where == "seated" else away
+    done = run(user, "env", "PYTHONDONTWRITEBYTECODE=1", "python3", f"{HERE}/caller.py", *verbs)
+    if done.returncode:
+        raise Failed(f"{caller}: {done.stderr.strip()[-500:]}")
+    return json.loads(done.stdout)
 
 
 def judged(name, found, right):

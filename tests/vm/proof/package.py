@@ -175,31 +175,10 @@ def gone(unit):
         raise Failed(f"{NAME} can still be started by the bus")
 
 
-def purge(proof):
-    """Purged, the machine is as it was before: every path, mode and owner, every unit, /etc to the byte."""
-    apt("purge", *NAMES)
-    gone("tcnd.service")
-    before, after = proof.kept("before"), look(proof.KEEP)
-    left = listing.unexplained(before["files"], after["files"])
-    left += [f"unit {line}" for line in sorted(set(before["units"]) ^ set(after["units"]))]
-    if left:
-        with open(f"{RESULTS}/left.txt", "a") as file:
-            file.write("\n".join(left) + "\n")
-        raise Failed(f"{len(left)} differences: {'; '.join(left[:8])}")
-    users = [entry.pw_name for entry in pwd.getpwall()] + [entry.gr_name for entry in grp.getgrall()]
-    if ours := [name for name in users if listing.OURS in name]:
-        raise Failed(f"users or groups are left: {ours}")
-    return f"{len(after['files'])} paths, {len(listing.differences(before['files'], after['files']))} differences, all explained"
-
-
-purge_again = purge
-
-
 def upgrade(proof):
     """Over an older version and its older log: consent, contacts and an edited configuration are kept, nobody is asked."""
     apt("install", *files(OLD))
     old = version()
-    administer()
     systemctl("stop", "tcnd.service")
     put_older_log()
     known = set(contacts(STATE))
@@ -215,6 +194,23 @@ def upgrade(proof):
     same_content(CONFFILE, EDIT)
     same_content(FRAGMENT, 'flush = "2s"\n')
     return f"{old} to {version()}, {len(known)} contacts of an older log kept"
+
+
+def purge(proof):
+    """Purged, the machine is as it was before: every path, mode and owner, every unit, /etc to the byte."""
+    apt("purge", *NAMES)
+    gone("tcnd.service")
+    before, after = proof.kept("before"), look(proof.KEEP)
+    left = listing.unexplained(before["files"], after["files"])
+    left += [f"unit {line}" for line in sorted(set(before["units"]) ^ set(after["units"]))]
+    if left:
+        with open(f"{RESULTS}/left.txt", "a") as file:
+            file.write("\n".join(left) + "\n")
+        raise Failed(f"{len(left)} differences: {'; '.join(left[:8])}")
+    users = [entry.pw_name for entry in pwd.getpwall()] + [entry.gr_name for entry in grp.getgrall()]
+    if ours := [name for name in users if listing.OURS in name]:
+        raise Failed(f"users or groups are left: {ours}")
+    return f"{len(after['files'])} paths, {len(listing.differences(before['files'], after['files']))} differences, all explained"
 
 
 def version():

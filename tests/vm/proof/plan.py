@@ -8,7 +8,7 @@ DAEMON, BROKER = "dbus-daemon", "dbus-broker"
 
 BOOTS = [
     (DAEMON, ["fresh", "install", "documented", "idle", "activation", "callers", "kiosk", "consent", "on-the-air"]),
-    (DAEMON, ["rebooted", "suspended", "forged-signal", "sealed", "remove", "purge", "upgrade", "purge-again"]),
+    (DAEMON, ["rebooted", "suspended", "forged-signal", "sealed", "remove", "upgrade", "purge"]),
     (BROKER, ["fresh", "install", "idle", "activation", "callers", "consent", "on-the-air", "purge"]),
 ]
 
