@@ -133,10 +133,10 @@ def of(error):
 
 
 def kiosk(fates):
-    """The same with the rules for kiosks: of what tcnd asks polkit about, root may do what it could,
-    and tcnd-sync the exchange; nobody else may do anything."""
+    """The same calls with the rules for kiosks: of what tcnd asks polkit about, root may do what it
+    could, and tcnd-sync the exchange; nobody else may do anything."""
     spared = {"root", "tcnd-sync"}
-    asked = lambda what, fate: what.startswith("call ") and not is_open(what) and fate != "bus"
+    asked = lambda what, fate: not is_open(what) and fate != "bus"
     return {what: {caller: "no" if caller not in spared and asked(what, fate) else fate for caller, fate in row.items()}
             for what, row in fates.items()}
 

@@ -158,7 +158,7 @@ def suspend(proof):
         match.remove()
     if [begins for begins, _ in signals] != [True, False]:
         raise Failed(f"logind told of {signals}")
-    if late := subprocess.run(["journalctl", "--unit=systemd-logind", f"--since=@{signals[0][1]:.0f}", "--grep=timeout is reached"],
+    if late := subprocess.run(["journalctl", "--quiet", "--unit=systemd-logind", f"--since=@{signals[0][1]:.0f}", "--grep=timeout is reached"],
                               capture_output=True, text=True).stdout.strip():
         raise Failed(f"logind did not want to wait longer: {late}")
     with open(f"{proof.KEEP}/asleep/at") as file:
@@ -167,7 +167,7 @@ def suspend(proof):
 
 def forged_signal(proof):
     """A user who claims that the machine falls asleep does not silence it."""
-    [airing] = [a for a in proof.airings() if a.end is None]
+    airing = proof.wait("our advert on the air", lambda: next((a for a in proof.airings() if a.end is None), None), BACK_WITHIN)
     done = away("nobody", "busctl", "emit", LOGIN_PATH, LOGIN_MANAGER, "PrepareForSleep", "b", "true")
     if done.returncode:
         raise Failed(f"the signal could not be sent: {done.stderr}")

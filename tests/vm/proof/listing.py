@@ -23,6 +23,7 @@ EXPLAINED = [
     ("/tmp/systemd-private-*", "the private folder of a service that runs at the moment"),
     ("/var/tmp/systemd-private-*", "the same"),
     ("/var/lib/bluetooth/*", "what bluetoothd remembers of devices"),
+    ("/etc/credstore.encrypted", "the folder of encrypted credentials, which Debian 12 has not and the administrator made"),
     ("/var/lib/systemd/credential.secret", "the machine's key for credentials, which systemd-creds makes once"),
 ]
 

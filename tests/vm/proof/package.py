@@ -1,7 +1,6 @@
 """The packages: what their installation, upgrade, removal and purge do to a machine."""
 
-import fnmatch
-import grp
+import glob
 import os
 import pwd
 import re
@@ -46,8 +45,11 @@ DOCUMENTS = (
     "/usr/share/dbus-1/interfaces/org.tcncoalition.Tcnd1.xml",
     "/usr/share/doc/tcnd/copyright",
     "/usr/share/doc/tcnd/changelog*.gz",
-    "/usr/share/doc/tcnd/examples/50-tcnd-kiosk.rules",
+    "/usr/share/tcnd/50-tcnd-kiosk.rules",
 )
+# What of us the system's own lists tell.
+CATALOG, ACTIONS = "journalctl --list-catalog", "pkaction"
+LISTS = (CATALOG, ACTIONS, "getent passwd", "getent group", "systemctl list-unit-files --no-legend --no-pager")
 # What apt and dpkg say when something went wrong that did not stop them.
 COMPLAINT = re.compile(r"warning|error|fail|unable|cannot|unknown|not found", re.IGNORECASE)
 
@@ -79,9 +81,8 @@ def look(keep):
 
 def fresh(proof):
     """The machine has nothing of the project, and the message bus that is asked for."""
-    identity = systemctl("show", "--property=Id", "--value", "dbus.service").removesuffix(".service")
-    if identity != proof.bus.replace("dbus-daemon", "dbus"):
-        raise Failed(f"the message bus is {identity}")
+    if (unit := systemctl("show", "--property=Id", "--value", "dbus.service")) != proof.bus:
+        raise Failed(f"the message bus is {unit}")
     before = look(proof.KEEP)
     if ours := [path for path in before["files"] if listing.OURS in path.lower()]:
         raise Failed(f"not fresh: {ours}")
@@ -112,23 +113,20 @@ def systemctl_says(word, unit):
 
 
 def documented(proof):
-    """Manual pages, completions, the bus interface and the kiosk's rules are there; the journal knows our messages."""
-    there = [path for path in glob_all(DOCUMENTS)]
-    catalog = subprocess.run(["journalctl", "--list-catalog"], capture_output=True, text=True, check=True).stdout
-    messages = [line for line in catalog.splitlines() if listing.OURS in line.lower()]
-    if not messages:
-        raise Failed("journalctl --list-catalog knows no message of tcnd")
-    return f"{len(there)} documents, {len(messages)} messages"
-
-
-def glob_all(patterns):
-    """The files of these patterns; each must have one that is not empty."""
-    for pattern in patterns:
-        folder, name = os.path.split(pattern)
-        names = fnmatch.filter(os.listdir(folder), name) if os.path.isdir(folder) else []
-        if not names or not os.path.getsize(f"{folder}/{names[0]}"):
+    """Manual pages, completions, the bus interface and the kiosk's rules are there; journal and polkit know of us."""
+    for pattern in DOCUMENTS:
+        if not any(os.path.getsize(path) for path in glob.glob(pattern)):
             raise Failed(f"{pattern} is missing or empty")
-        yield f"{folder}/{names[0]}"
+    known = {command: told_of(command) for command in LISTS}
+    if silent := [command for command, lines in known.items() if not lines]:
+        raise Failed(f"nothing of tcnd is told by: {', '.join(silent)}")
+    return f"{len(DOCUMENTS)} documents, {len(known[CATALOG])} messages, {len(known[ACTIONS])} actions"
+
+
+def told_of(command):
+    """The lines of a list that name the project."""
+    told = subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout
+    return [line for line in told.splitlines() if listing.OURS in line.lower()]
 
 
 def remove(proof):
@@ -139,7 +137,7 @@ def remove(proof):
     apt("remove", *NAMES)
     proof.wait("our advert to leave the air", lambda: proof.silent_since(moment) is not None, 10)
     gone("tcnd.service")
-    if not known or set(contacts(STATE)) < known:
+    if not known or not known <= set(contacts(STATE)):
         raise Failed(f"{len(known)} contacts before, {len(contacts(STATE))} after")
     same_content(CONFFILE, EDIT)
     for user in ("tcnd", "tcnd-sync"):
@@ -175,31 +173,10 @@ def gone(unit):
         raise Failed(f"{NAME} can still be started by the bus")
 
 
-def purge(proof):
-    """Purged, the machine is as it was before: every path, mode and owner, every unit, /etc to the byte."""
-    apt("purge", *NAMES)
-    gone("tcnd.service")
-    before, after = proof.kept("before"), look(proof.KEEP)
-    left = listing.unexplained(before["files"], after["files"])
-    left += [f"unit {line}" for line in sorted(set(before["units"]) ^ set(after["units"]))]
-    if left:
-        with open(f"{RESULTS}/left.txt", "a") as file:
-            file.write("\n".join(left) + "\n")
-        raise Failed(f"{len(left)} differences: {'; '.join(left[:8])}")
-    users = [entry.pw_name for entry in pwd.getpwall()] + [entry.gr_name for entry in grp.getgrall()]
-    if ours := [name for name in users if listing.OURS in name]:
-        raise Failed(f"users or groups are left: {ours}")
-    return f"{len(after['files'])} paths, {len(listing.differences(before['files'], after['files']))} differences, all explained"
-
-
-purge_again = purge
-
-
 def upgrade(proof):
     """Over an older version and its older log: consent, contacts and an edited configuration are kept, nobody is asked."""
     apt("install", *files(OLD))
     old = version()
-    administer()
     systemctl("stop", "tcnd.service")
     put_older_log()
     known = set(contacts(STATE))
@@ -215,6 +192,22 @@ def upgrade(proof):
     same_content(CONFFILE, EDIT)
     same_content(FRAGMENT, 'flush = "2s"\n')
     return f"{old} to {version()}, {len(known)} contacts of an older log kept"
+
+
+def purge(proof):
+    """Purged, the machine is as it was before: every path, mode and owner, every unit, /etc to the byte."""
+    apt("purge", *NAMES)
+    gone("tcnd.service")
+    before, after = proof.kept("before"), look(proof.KEEP)
+    left = listing.unexplained(before["files"], after["files"])
+    left += [f"unit {line}" for line in sorted(set(before["units"]) ^ set(after["units"]))]
+    if left:
+        with open(f"{RESULTS}/left.txt", "a") as file:
+            file.write("\n".join(left) + "\n")
+        raise Failed(f"{len(left)} differences: {'; '.join(left[:8])}")
+    if told := [line for command in LISTS for line in told_of(command)]:
+        raise Failed(f"still known: {told}")
+    return f"{len(after['files'])} paths, {len(listing.differences(before['files'], after['files']))} differences, all explained"
 
 
 def version():

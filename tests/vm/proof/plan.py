@@ -4,11 +4,11 @@ Read by the host, to count, and by the guest, to do it. The root disk lasts from
 the last, so that each step finds what those before it left.
 """
 
-DAEMON, BROKER = "dbus-daemon", "dbus-broker"
+DAEMON, BROKER = "dbus.service", "dbus-broker.service"  # the unit that is the bus
 
 BOOTS = [
     (DAEMON, ["fresh", "install", "documented", "idle", "activation", "callers", "kiosk", "consent", "on-the-air"]),
-    (DAEMON, ["rebooted", "suspended", "forged-signal", "sealed", "remove", "purge", "upgrade", "purge-again"]),
+    (DAEMON, ["rebooted", "suspended", "forged-signal", "sealed", "remove", "upgrade", "purge"]),
     (BROKER, ["fresh", "install", "idle", "activation", "callers", "consent", "on-the-air", "purge"]),
 ]
 

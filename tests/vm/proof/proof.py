@@ -119,7 +119,7 @@ def end(proof, boot):
     if boot + 1 == len(plan.BOOTS):
         return
     if plan.BOOTS[boot + 1][0] != proof.bus:
-        systemctl("enable", f"{plan.BROKER}.service")
+        systemctl("enable", plan.BROKER)
     with open("/run/bench/reboot", "w"):
         pass
 

@@ -95,8 +95,9 @@ class Tables(unittest.TestCase):
         self.assertEqual(len(fates.faults(fewer, self.right)), 1)
 
     def test_a_caller_who_did_not_come(self):
-        found = {what: {c: f for c, f in row.items() if c != "nobody"} for what, row in self.right.items()}
-        self.assertTrue(fates.faults(found, self.right))
+        found = {what: dict(row) for what, row in self.right.items()}
+        del found["read Manager.State"]["nobody"]
+        self.assertEqual(len(fates.faults(found, self.right)), 2)
 
     def test_names_of_errors(self):
         for name, fate in (("org.tcncoalition.Tcnd1.Error.NotAuthorized", "no"), ("org.freedesktop.DBus.Error.AccessDenied", "bus"),
@@ -104,14 +105,12 @@ class Tables(unittest.TestCase):
             self.assertEqual(fates.of(name), fate)
 
     def test_a_kiosk(self):
-        kiosk = fates.kiosk(self.right)
-        self.assertEqual({row["root"] for row in kiosk.values()}, {row["root"] for row in self.right.values()})
+        calls = {what: row for what, row in self.right.items() if what.startswith("call ")}
+        kiosk = fates.kiosk(calls)
+        self.assertEqual([row["root"] for row in kiosk.values()], [row["root"] for row in calls.values()])
         for what, row in kiosk.items():
             for caller in set(fates.CALLERS) - {"root", "tcnd-sync"}:
-                if what.startswith("call ") and not fates.is_open(what):
-                    self.assertIn(row[caller], ("no", "bus"), what)
-                else:
-                    self.assertEqual(row[caller], self.right[what][caller], what)
+                self.assertIn(row[caller], ("ok",) if fates.is_open(what) else ("no", "bus"), what)
         self.assertEqual(kiosk["call Exchange.Begin"]["tcnd-sync"], "ok")
         self.assertEqual(kiosk["call Manager.Enable"]["stranger seated"], "no")
 
