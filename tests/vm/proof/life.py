@@ -20,11 +20,13 @@ SLEEPS = 2
 HEARD = 6  # reports
 UNMOVED = 5  # seconds
 # Just before the machine falls asleep, when logind has waited for everybody: the time, and what is in the log.
+# Just after, before logind tells: the time.
 WITNESS = """[Service]
 ExecStartPre=/bin/rm -rf {keep}
 ExecStartPre=/bin/mkdir {keep}
-ExecStartPre=/bin/sh -c 'date +%%s.%%N >{keep}/at'
+ExecStartPre=/bin/sh -c 'date +%%s.%%N >{keep}/asleep'
 ExecStartPre=/bin/sh -c 'cp -a {state}/. {keep}/'
+ExecStartPost=/bin/sh -c 'date +%%s.%%N >{keep}/awake'
 """
 
 
@@ -118,8 +120,8 @@ def sleep(proof, number):
     if not before or tcn in contacts(STATE):
         raise Failed("there is nothing to be seen: not on the air, or the contact is written already")
     asleep, awake = suspend(proof)
-    if took := [a for a in proof.airings(begin) if a.end is None or a.end > asleep if a.start < asleep]:
-        raise Failed(f"{len(took)} adverts of ours were on the air when the machine fell asleep")
+    if late := [a for a in proof.airings(begin) if a.start < asleep and (a.end is None or a.end > asleep)]:
+        raise Failed(f"{len(late)} adverts of ours were on the air when the machine fell asleep")
     if tcn not in contacts(f"{proof.KEEP}/asleep"):
         raise Failed("when the machine fell asleep, the last contact was not in the log")
     aired = proof.new_on_air(awake)
@@ -141,28 +143,33 @@ def listened(proof):
 def suspend(proof):
     """Have logind suspend the machine. The kernel goes as far as to freeze all processes for five seconds,
     and thaws them (pm_test); a virtual machine has nobody to wake it from more. The moments of sleep and waking."""
-    signals = []
-    match = proof.world.bus.add_signal_receiver(lambda begins: signals.append((bool(begins), proof.now())),
-                                                "PrepareForSleep", LOGIN_MANAGER, LOGIN, LOGIN_PATH)
+    signals, begin = [], proof.now()
+    match = proof.world.bus.add_signal_receiver(lambda begins: signals.append(bool(begins)), "PrepareForSleep",
+                                                LOGIN_MANAGER, LOGIN, LOGIN_PATH)
     with open("/sys/power/pm_test", "w") as file:
         file.write("freezer")
     try:
         with written(SUSPEND_DROP_IN, WITNESS.format(keep=f"{proof.KEEP}/asleep", state=STATE)):
             systemctl("daemon-reload")
             systemctl("suspend")
-            proof.wait("the machine to wake", lambda: signals and not signals[-1][0], 60)
+            proof.wait("the machine to wake", lambda: signals and not signals[-1], 60)
     finally:
         with open("/sys/power/pm_test", "w") as file:
             file.write("none")
         systemctl("daemon-reload")
         match.remove()
-    if [begins for begins, _ in signals] != [True, False]:
+    if signals != [True, False]:
         raise Failed(f"logind told of {signals}")
-    if late := subprocess.run(["journalctl", "--quiet", "--unit=systemd-logind", f"--since=@{signals[0][1]:.0f}", "--grep=timeout is reached"],
+    if late := subprocess.run(["journalctl", "--quiet", "--unit=systemd-logind", f"--since=@{begin:.0f}", "--grep=timeout is reached"],
                               capture_output=True, text=True).stdout.strip():
         raise Failed(f"logind did not want to wait longer: {late}")
-    with open(f"{proof.KEEP}/asleep/at") as file:
-        return float(file.read()), signals[1][1]
+    return [time_in(f"{proof.KEEP}/asleep/{name}") for name in ("asleep", "awake")]
+
+
+def time_in(path):
+    """The time that was written to a file."""
+    with open(path) as file:
+        return float(file.read())
 
 
 def forged_signal(proof):
