@@ -33,6 +33,7 @@ TCN_SIZE, SERVICE_DATA_SIZE = 16, 20
 CONNECT_TIMEOUT = 3  # seconds; an iPhone waits for eight, but here an address is gone after three
 LEAVE_TIMEOUT = 5  # seconds to be let go by the other side
 LONG_MTU = 517  # what an iPhone and BlueZ agree upon lets 300 bytes into one request
+BETWEEN_NUMBERS = att.ErrorCode.WRITE_NOT_PERMITTED  # tcnd's answer after one of its numbers and before the next
 
 
 class Handset(Device):
@@ -221,12 +222,12 @@ class Hostile(Host):
                            else target.write_value(value, with_response=True))
 
     async def attempt(self, what, request):
-        """Tell the answer to a request: an ATT error, or 0. Cut off, try again."""
+        """Tell the answer to a request: an ATT error, or 0. Cut off or too late, try again."""
         code = None
         while code is None:
             connection, target = await self.reach()
             try:
-                await asked(connection, request(target))
+                await in_time(asked(connection, request(target)))
                 code = 0
             except att.ATT_Error as error:
                 code = int(error.error_code)
@@ -237,14 +238,15 @@ class Hostile(Host):
         self.news(tried=what, answer=code)
 
     async def flood(self, mark, count):
-        """Write number after number, each answered with success; connect again when cut off."""
+        """Write number after number, each answered with success; connect again when cut off or too late."""
         done = connections = 0
         while done < count:
             connection, target = await self.reach()
             connections += 1
             try:
                 while done < count:
-                    await asked(connection, target.write_value(mark + done.to_bytes(8, "big"), with_response=True))
+                    number = mark + done.to_bytes(8, "big")
+                    await in_time(asked(connection, target.write_value(number, with_response=True)))
                     done += 1
             except Lost:
                 pass
@@ -286,6 +288,17 @@ async def asked(connection, request):
         request.close()
         raise Lost("cut off")
     return await answered(connection.cancel_on_disconnection(request))
+
+
+async def in_time(request):
+    """The answer to a request. Refused as between two numbers, it came as late as if cut off: whoever
+    is connected then is about to be."""
+    try:
+        return await request
+    except att.ATT_Error as error:
+        if error.error_code == BETWEEN_NUMBERS:
+            raise Lost("between two numbers") from error
+        raise
 
 
 def text(address):
