@@ -17,6 +17,7 @@
 //! files that mean different things by it would share one ledger. As with
 //! settings, nothing is guessed, and every fault is named at once.
 
+mod entry;
 mod error;
 mod table;
 
@@ -30,15 +31,12 @@ pub use error::{SourceFlaw, SourceKey};
 use self::table::Table;
 use super::document::Document;
 use super::paths::{self, SOURCE_DIRECTORIES};
-use super::{ConfigError, Fault, Flaw, parse_duration};
-use crate::exchange::source::{Limits, MemoTypes, Place, ServerUrl, Source, SourceName};
+use super::{ConfigError, Fault, Flaw};
+use crate::exchange::source::Source;
 use crate::protocol::MemoType;
 
 /// Sources that can be configured.
 pub const MOST_SOURCES: usize = 32;
-
-/// Longest label, in bytes; tcnd keeps it with every exposure.
-const LONGEST_LABEL: usize = 256;
 
 /// The sources of these files or, if there are none, of the registry of the
 /// system.
@@ -108,14 +106,14 @@ impl Registry {
         };
         let found = if key == SourceKey::Source {
             let mut table = Table::new(document, fields, line, &SourceKey::OF_SOURCE);
-            if let Some(source) = source(&mut table, &self.types) {
+            if let Some(source) = entry::source(&mut table, &self.types) {
                 self.add(source, &mut table);
             }
             table.into_faults()
         } else {
             let mut table = Table::new(document, fields, line, &SourceKey::OF_MEMO_TYPE);
-            if let Some((name, kind)) = memo_type(&mut table) {
-                if named(&name, &self.types).is_some() {
+            if let Some((name, kind)) = entry::memo_type(&mut table) {
+                if entry::named(&name, &self.types).is_some() {
                     table.fault(SourceKey::Name, SourceFlaw::Twice(name));
                 } else {
                     self.types.push((name, kind));
@@ -155,159 +153,12 @@ impl Registry {
     }
 }
 
-/// One `[[source]]`; `None` after a fault.
-fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> Option<Source> {
-    table.require(SourceKey::Name);
-    table.require(SourceKey::Kind);
-    let name = table.text(SourceKey::Name).and_then(|text| {
-        let name = text.parse::<SourceName>().map_err(SourceFlaw::Name);
-        table.check(SourceKey::Name, name)
-    });
-    let place = place(table);
-    let publish = table.boolean(SourceKey::Publish).unwrap_or(false);
-    if publish && matches!(place, Some(Place::Mirror(_))) {
-        table.fault(SourceKey::Publish, SourceFlaw::MirrorTakesNothing);
-    }
-    let label = table.text(SourceKey::Label);
-    if label.is_some_and(|label| !is_line(label, LONGEST_LABEL)) {
-        table.fault(SourceKey::Label, SourceFlaw::Label);
-    }
-    let memo_types = memo_types(table, types);
-    let limits = limits(table);
-    let (name, place) = (name?, place?);
-    table.is_sound().then(|| Source {
-        label: label.unwrap_or(name.as_str()).to_owned(),
-        name,
-        place,
-        memo_types,
-        publish,
-        limits,
-    })
-}
-
-/// Whether a text can be shown on one line.
-fn is_line(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len()) && !text.contains(char::is_control)
-}
-
-fn place(table: &mut Table<'_, '_>) -> Option<Place> {
-    let kind = table.text(SourceKey::Kind)?;
-    let server: Option<fn(ServerUrl) -> Place> = match kind {
-        "coepi-v4" => Some(Place::CoepiV4),
-        "mirror" => Some(Place::Mirror),
-        "folder" => None,
-        _ => {
-            table.fault(SourceKey::Kind, SourceFlaw::Kind(kind.to_owned()));
-            return None;
-        }
-    };
-    let (wanted, others) = match server {
-        Some(_) => (SourceKey::Url, [SourceKey::Path].as_slice()),
-        None => (
-            SourceKey::Path,
-            [SourceKey::Url, SourceKey::AllowHttp].as_slice(),
-        ),
-    };
-    for key in others
-        .iter()
-        .copied()
-        .filter(|key| table.has(*key))
-        .collect::<Vec<_>>()
-    {
-        let kind = kind.to_owned();
-        table.fault(key, SourceFlaw::NotForKind { key, kind });
-    }
-    table.require(wanted);
-    let text = table.text(wanted)?;
-    let Some(server) = server else {
-        let path = PathBuf::from(text);
-        let absolute = path.is_absolute().then_some(path);
-        let path = table.check(wanted, absolute.ok_or(SourceFlaw::RelativePath))?;
-        return Some(Place::Folder(path));
-    };
-    let allow_http = table.boolean(SourceKey::AllowHttp).unwrap_or(false);
-    let url = ServerUrl::new(text, allow_http).map_err(SourceFlaw::Url);
-    table.check(wanted, url).map(server)
-}
-
-fn memo_types(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> MemoTypes {
-    let Some(list) = table.list(SourceKey::MemoTypes) else {
-        return MemoTypes::ALL;
-    };
-    let mut wanted = MemoTypes::NONE;
-    for value in list {
-        let kind = match value.get_ref() {
-            DeValue::String(name) => named(name, types),
-            DeValue::Integer(number) => u8::from_str_radix(number.as_str(), number.radix())
-                .ok()
-                .map(MemoType::new),
-            DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Array(_)
-            | DeValue::Table(_) => None,
-        };
-        match kind {
-            Some(kind) => wanted = wanted.with(kind),
-            None => table.fault(SourceKey::MemoTypes, SourceFlaw::NoSuchType),
-        }
-    }
-    wanted
-}
-
-/// The type of this name: of the specification's registry, or of our own.
-fn named(name: &str, types: &[(String, MemoType)]) -> Option<MemoType> {
-    let registered = (0..=u8::MAX)
-        .map(MemoType::new)
-        .find(|kind| kind.name() == Some(name));
-    let own = || {
-        types
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, kind)| *kind)
-    };
-    registered.or_else(own)
-}
-
-fn limits(table: &mut Table<'_, '_>) -> Limits {
-    let default = Limits::default();
-    let timeout = table.text(SourceKey::Timeout).and_then(|text| {
-        let duration = parse_duration(text).ok();
-        let in_range = duration.filter(|duration| (1..=600).contains(&duration.as_secs()));
-        table.check(SourceKey::Timeout, in_range.ok_or(SourceFlaw::Timeout))
-    });
-    // The least holds the longest report, the most what tcnd gives any source.
-    let budget = table.number(SourceKey::Budget, 65_535..=default.budget);
-    let max_bytes = table.number(SourceKey::MaxBytes, 1024..=1 << 30);
-    Limits {
-        budget: budget.unwrap_or(default.budget),
-        max_bytes: max_bytes.unwrap_or(default.max_bytes),
-        timeout: timeout.unwrap_or(default.timeout),
-    }
-}
-
-/// One `[[memo_type]]`; `None` after a fault.
-fn memo_type(table: &mut Table<'_, '_>) -> Option<(String, MemoType)> {
-    table.require(SourceKey::Name);
-    table.require(SourceKey::Number);
-    let name = table.text(SourceKey::Name);
-    if name.is_some_and(|name| !is_line(name, SourceName::LONGEST)) {
-        table.fault(SourceKey::Name, SourceFlaw::TypeName);
-    }
-    let number = table.number(SourceKey::Number, 0..=255)?;
-    let kind = MemoType::new(u8::try_from(number).ok()?);
-    if let Some(theirs) = kind.name() {
-        table.fault(SourceKey::Number, SourceFlaw::Registered(theirs));
-    }
-    let name = name?.to_owned();
-    table.is_sound().then_some((name, kind))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::exchange::source::{Limits, MemoTypes, Place, ServerUrl};
 
     const SHIPPED: &str = include_str!("../../packaging/sources.d/example.toml.disabled");
 
