@@ -13,17 +13,21 @@
 //! the old one is seen gone before the new one is ordered; none is ordered
 //! before its record is durable; and whatever comes late (a timer after a
 //! night of suspend) first ends what is stale. Numbers are given to a machine
-//! by [`Rotation`], and those of others that it carries in between by
-//! [`Bridge`]; what it wants done comes out as [`Output`]s.
+//! by its rotation, and those of others that it carries in between by its
+//! [`Bridge`]; what it wants done comes out as [`Output`]s. Here stands what
+//! leads from one state to the next, in [`Context`] what is done on the way.
+
+mod context;
 
 use std::time::Duration;
 
 use rand_core::CryptoRng;
 
+pub(super) use self::context::Context;
 use super::bridge::{Bridge, Slot};
-use super::rotation::{LONGEST_SILENCE, Life, Numbered, Rotation, random_up_to};
-use super::{Fitness, Moment, Note, Output, Policy, Record, Seq};
-use crate::protocol::beacon::{CARRIER_LEN, Frame};
+use super::rotation::{LONGEST_SILENCE, Numbered, random_up_to};
+use super::{Moment, Note, Output, Seq};
+use crate::protocol::beacon::Frame;
 
 /// How long to wait after the store failed to take a number.
 const STALL: Duration = Duration::from_secs(30);
@@ -98,19 +102,6 @@ pub(super) enum Event {
     Rested,
     Stored(Seq),
     NotStored(Seq),
-}
-
-/// Everything a transition may use besides the machine itself.
-pub(super) struct Context<'a, R> {
-    pub(super) now: Moment,
-    pub(super) want: Want,
-    pub(super) fitness: Fitness,
-    pub(super) policy: &'a Policy,
-    pub(super) rotation: &'a mut Rotation,
-    pub(super) bridge: &'a mut Bridge,
-    pub(super) rng: &'a mut R,
-    pub(super) next_seq: &'a mut Seq,
-    pub(super) out: &'a mut Vec<Output>,
 }
 
 impl State {
@@ -299,148 +290,14 @@ fn resting<R: CryptoRng>(
     }
 }
 
-impl<R: CryptoRng> Context<'_, R> {
-    /// From nothing on the air to what is wanted.
-    fn begin(&mut self, silence: Duration) -> State {
-        match self.want {
-            Want::Nothing => State::Silent,
-            Want::Listen => {
-                self.out.push(Output::Listen);
-                State::Listening
-            }
-            Want::Air if self.policy.relay => self.prepare_relay(silence),
-            Want::Air => self.prepare_number(silence),
-        }
-    }
-
-    fn prepare_number(&mut self, silence: Duration) -> State {
-        let life = self.life();
-        let (number, records) = self.rotation.draw(self.now, life, self.rng);
-        if records.len() > 1 {
-            self.out.push(Output::Tell(Note::NewKey));
-        }
-        let seq = self.persist(records);
-        let epoch = Epoch {
-            frame: Frame::own(number.tcn),
-            number: Some(number),
-        };
-        State::Preparing(Prepared {
-            epoch,
-            seq,
-            durable: false,
-            not_before: self.now.boot + silence,
-        })
-    }
-
-    /// A relay has no number, and so nothing to be made durable; all it has is
-    /// a name for the epoch.
-    fn prepare_relay(&mut self, silence: Duration) -> State {
-        let mut carrier = [0; CARRIER_LEN];
-        self.rng.fill_bytes(&mut carrier);
-        carrier[0] |= 1; // zeros alone would name the vacant number's own sender
-        let epoch = Epoch {
-            frame: Frame::vacant(carrier),
-            number: None,
-        };
-        State::Preparing(Prepared {
-            epoch,
-            seq: Seq(0),
-            durable: true,
-            not_before: self.now.boot + silence,
-        })
-    }
-
-    fn air(&mut self, epoch: Epoch) -> State {
-        self.out.push(Output::Air(epoch.frame));
-        let since = self.now.boot;
-        let life = self.life().number;
-        let jitter = random_up_to(self.policy.jitter.min(life / 4), self.rng);
-        let life = life.saturating_sub(jitter);
-        State::Airing(OnAir {
-            epoch,
-            since,
-            until: since + life,
-            confirmed: false,
-            slot: Slot {
-                frame: epoch.frame,
-                ends: since + self.policy.slot,
-            },
-        })
-    }
-
-    /// Gives the air to the next one, if the turn of this one is over.
-    fn take_turns(&mut self, at: &mut OnAir) {
-        let over = self.bridge.turn_ends(at.epoch.frame, &at.slot);
-        if over.is_none_or(|over| self.now.boot < over) {
-            return;
-        }
-        if !self.fitness.can_carry {
-            self.bridge.flush();
-        }
-        let next = self.bridge.next(self.now, at.epoch.frame, at.slot.frame);
-        if next != at.slot.frame {
-            self.out.push(Output::Swap(next));
-        }
-        at.slot = Slot {
-            frame: next,
-            ends: self.now.boot + self.policy.slot,
-        };
-    }
-
-    fn life(&self) -> Life {
-        Life::new(self.policy, self.fitness.hold)
-    }
-
-    fn rest(&mut self, number: Option<Numbered>) -> State {
-        self.out.push(Output::Rest);
-        State::Resting {
-            number,
-            since: self.now.boot,
-        }
-    }
-
-    /// After the radio dropped the advert by itself: it listens on, so if a
-    /// number can be aired again, that epoch has to end first.
-    fn relisten(&mut self) -> State {
-        match self.want {
-            Want::Listen => State::Listening,
-            Want::Nothing | Want::Air => self.rest(None),
-        }
-    }
-
-    fn retired(&mut self, number: Option<Numbered>) {
-        if let Some(Numbered { key, index, .. }) = number {
-            let until = self.now.wall;
-            self.persist(vec![Record::Retired { key, index, until }]);
-        }
-    }
-
-    /// Its index is burnt; the ledger must not claim that it was heard.
-    fn never_aired(&mut self, epoch: Epoch) {
-        if let Some(Numbered { key, index, .. }) = epoch.number {
-            self.persist(vec![Record::Unaired { key, index }]);
-        }
-    }
-
-    fn persist(&mut self, records: Vec<Record>) -> Seq {
-        let seq = *self.next_seq;
-        self.next_seq.0 += 1;
-        self.out.push(Output::Persist(seq, records));
-        seq
-    }
-
-    fn unexpected(&mut self, what: &'static str) {
-        self.out.push(Output::Tell(Note::Unexpected(what)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
-    use crate::engine::{KeyId, UnixTime};
+    use crate::engine::rotation::Rotation;
+    use crate::engine::{Fitness, KeyId, Policy, UnixTime};
     use crate::protocol::{RatchetIndex, TemporaryContactNumber};
 
     const STATES: [&str; 6] = [

@@ -1,0 +1,163 @@
+//! What a transition of the broadcast can do: draw a number, air it, give the
+//! air to another, rest, and leave word of it all in the ledger.
+//!
+//! Nothing is done here but pushed to [`Context::out`], in the order in which it
+//! has to happen.
+
+use std::time::Duration;
+
+use rand_core::CryptoRng;
+
+use super::super::bridge::{Bridge, Slot};
+use super::super::rotation::{Life, Numbered, Rotation, random_up_to};
+use super::super::{Fitness, Moment, Note, Output, Policy, Record, Seq};
+use super::{Epoch, OnAir, Prepared, State, Want};
+use crate::protocol::beacon::{CARRIER_LEN, Frame};
+
+/// Everything a transition may use besides the machine itself.
+pub(in crate::engine) struct Context<'a, R> {
+    pub(in crate::engine) now: Moment,
+    pub(in crate::engine) want: Want,
+    pub(in crate::engine) fitness: Fitness,
+    pub(in crate::engine) policy: &'a Policy,
+    pub(in crate::engine) rotation: &'a mut Rotation,
+    pub(in crate::engine) bridge: &'a mut Bridge,
+    pub(in crate::engine) rng: &'a mut R,
+    pub(in crate::engine) next_seq: &'a mut Seq,
+    pub(in crate::engine) out: &'a mut Vec<Output>,
+}
+
+impl<R: CryptoRng> Context<'_, R> {
+    /// From nothing on the air to what is wanted.
+    pub(super) fn begin(&mut self, silence: Duration) -> State {
+        match self.want {
+            Want::Nothing => State::Silent,
+            Want::Listen => {
+                self.out.push(Output::Listen);
+                State::Listening
+            }
+            Want::Air if self.policy.relay => self.prepare_relay(silence),
+            Want::Air => self.prepare_number(silence),
+        }
+    }
+
+    fn prepare_number(&mut self, silence: Duration) -> State {
+        let life = self.life();
+        let (number, records) = self.rotation.draw(self.now, life, self.rng);
+        if records.len() > 1 {
+            self.out.push(Output::Tell(Note::NewKey));
+        }
+        let seq = self.persist(records);
+        let epoch = Epoch {
+            frame: Frame::own(number.tcn),
+            number: Some(number),
+        };
+        State::Preparing(Prepared {
+            epoch,
+            seq,
+            durable: false,
+            not_before: self.now.boot + silence,
+        })
+    }
+
+    /// A relay has no number, and so nothing to be made durable; all it has is
+    /// a name for the epoch.
+    fn prepare_relay(&mut self, silence: Duration) -> State {
+        let mut carrier = [0; CARRIER_LEN];
+        self.rng.fill_bytes(&mut carrier);
+        carrier[0] |= 1; // zeros alone would name the vacant number's own sender
+        let epoch = Epoch {
+            frame: Frame::vacant(carrier),
+            number: None,
+        };
+        State::Preparing(Prepared {
+            epoch,
+            seq: Seq(0),
+            durable: true,
+            not_before: self.now.boot + silence,
+        })
+    }
+
+    pub(super) fn air(&mut self, epoch: Epoch) -> State {
+        self.out.push(Output::Air(epoch.frame));
+        let since = self.now.boot;
+        let life = self.life().number;
+        let jitter = random_up_to(self.policy.jitter.min(life / 4), self.rng);
+        let life = life.saturating_sub(jitter);
+        State::Airing(OnAir {
+            epoch,
+            since,
+            until: since + life,
+            confirmed: false,
+            slot: Slot {
+                frame: epoch.frame,
+                ends: since + self.policy.slot,
+            },
+        })
+    }
+
+    /// Gives the air to the next one, if the turn of this one is over.
+    pub(super) fn take_turns(&mut self, at: &mut OnAir) {
+        let over = self.bridge.turn_ends(at.epoch.frame, &at.slot);
+        if over.is_none_or(|over| self.now.boot < over) {
+            return;
+        }
+        if !self.fitness.can_carry {
+            self.bridge.flush();
+        }
+        let next = self.bridge.next(self.now, at.epoch.frame, at.slot.frame);
+        if next != at.slot.frame {
+            self.out.push(Output::Swap(next));
+        }
+        at.slot = Slot {
+            frame: next,
+            ends: self.now.boot + self.policy.slot,
+        };
+    }
+
+    pub(super) fn life(&self) -> Life {
+        Life::new(self.policy, self.fitness.hold)
+    }
+
+    pub(super) fn rest(&mut self, number: Option<Numbered>) -> State {
+        self.out.push(Output::Rest);
+        State::Resting {
+            number,
+            since: self.now.boot,
+        }
+    }
+
+    /// After the radio dropped the advert by itself: it listens on, so if a
+    /// number can be aired again, that epoch has to end first.
+    pub(super) fn relisten(&mut self) -> State {
+        match self.want {
+            Want::Listen => State::Listening,
+            Want::Nothing | Want::Air => self.rest(None),
+        }
+    }
+
+    pub(super) fn retired(&mut self, number: Option<Numbered>) {
+        if let Some(Numbered { key, index, .. }) = number {
+            let until = self.now.wall;
+            self.persist(vec![Record::Retired { key, index, until }]);
+        }
+    }
+
+    /// Its index is burnt; the ledger must not claim that it was heard.
+    pub(super) fn never_aired(&mut self, epoch: Epoch) {
+        if let Some(Numbered { key, index, .. }) = epoch.number {
+            self.persist(vec![Record::Unaired { key, index }]);
+        }
+    }
+
+    fn persist(&mut self, records: Vec<Record>) -> Seq {
+        let seq = *self.next_seq;
+        self.next_seq.0 += 1;
+        self.out.push(Output::Persist(seq, records));
+        seq
+    }
+
+    pub(super) fn unexpected(&mut self, what: &'static str) {
+        self.out.push(Output::Tell(Note::Unexpected(what)));
+    }
+}
