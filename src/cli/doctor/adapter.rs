@@ -1,12 +1,7 @@
-//! One adapter: on or off, discoverable, how it broadcasts, privacy, name.
-//!
-//! Broadcasting wants privacy off, since each advert then has an address that
-//! nobody can resolve; where others connect it has to be on, or they see the
-//! controller's own.
+//! One adapter: on or off, discoverable, how it broadcasts, [`privacy`], name.
 //!
 //! BlueZ: doc/org.bluez.Adapter.rst, doc/org.bluez.LEAdvertisingManager.rst.
-//! The privacy setting is on no bus; the kernel tells it ([`mgmt`]). All of it
-//! is read only.
+//! All of it is read only.
 
 use std::collections::HashMap;
 
@@ -14,9 +9,9 @@ use serde::Serialize;
 use zbus::OwnedVariant;
 
 use super::main_conf::{GENERAL, MainConf};
-use super::{Check, mode};
+use super::{Check, mode, privacy};
 use crate::config::Mode;
-use crate::radio::mgmt::{self, MgmtError, Privacy};
+use crate::radio::mgmt::{self, Privacy};
 
 /// Of one D-Bus interface.
 pub(super) type Properties = HashMap<String, OwnedVariant>;
@@ -30,7 +25,7 @@ pub(super) struct Adapter {
     discoverable: bool,
     alias: String,
     adverts: Option<Adverts>,
-    privacy: Result<Privacy, MgmtError>,
+    privacy: privacy::Told,
 }
 
 /// What an adapter is judged by.
@@ -53,7 +48,7 @@ struct Adverts {
 /// Of Bluetooth 5.0, or from before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+pub(super) enum Kind {
     Extended,
     Legacy,
 }
@@ -91,6 +86,7 @@ impl Adapter {
     }
 
     pub(super) fn checks(&self, terms: &Terms<'_>) -> Vec<Check> {
+        let hci = &self.name;
         let mut checks = vec![
             self.power(),
             self.discoverable(terms.mode),
@@ -98,10 +94,10 @@ impl Adapter {
         ];
         if mode::is_connectable(terms.mode) {
             checks.extend(self.controller(terms.mode));
-            checks.push(self.privacy_needed(terms));
+            checks.push(privacy::needed(hci, &self.privacy, terms.mode, terms.conf));
             checks.push(self.name_shown(terms));
         } else {
-            checks.push(self.privacy());
+            checks.push(privacy::unneeded(hci, &self.privacy, self.kind()));
             checks.push(self.name());
         }
         checks
@@ -112,13 +108,17 @@ impl Adapter {
             name: self.name.clone(),
             powered: self.powered,
             discoverable: self.discoverable,
-            advertising: self.adverts.map(|adverts| adverts.kind),
+            advertising: self.kind(),
             privacy: match self.privacy {
                 Ok(Privacy::Off) => Some("off"),
                 Ok(Privacy::On | Privacy::ByController) => Some("on"),
                 Err(_) => None,
             },
         }
+    }
+
+    fn kind(&self) -> Option<Kind> {
+        self.adverts.map(|adverts| adverts.kind)
     }
 
     fn power(&self) -> Check {
@@ -192,7 +192,7 @@ impl Adapter {
         let hci = &self.name;
         let cure = "use an adapter with Bluetooth 5.0 or newer (extended advertising); with several, \
                     name it by `adapter` in /etc/tcnd/config.d";
-        Some(match self.adverts?.kind {
+        Some(match self.kind()? {
             Kind::Extended => Check::ok(
                 "controller",
                 format!("{hci} can take an address of its own for each number it carries"),
@@ -211,44 +211,6 @@ impl Adapter {
                 cure,
             ),
         })
-    }
-
-    /// Where others connect it has to be on.
-    fn privacy_needed(&self, terms: &Terms<'_>) -> Check {
-        let hci = &self.name;
-        match &self.privacy {
-            Err(error) => Check::unchecked("privacy", format!("of {hci} unknown: {error}")),
-            Ok(Privacy::On) => Check::ok(
-                "privacy",
-                format!("of {hci} is on, as it should: who connects does not see its real address"),
-            ),
-            Ok(Privacy::ByController) => Check::fail(
-                "privacy",
-                format!(
-                    "of {hci} is on, but the controller may change its address by a clock of its \
-                     own (LL Privacy; Linux 6.12 to 6.14 do not tell), so numbers and addresses \
-                     would not change together: tcnd airs nothing"
-                ),
-                "use Linux 6.15 or newer, and an adapter without it, named by `adapter` in \
-                 /etc/tcnd/config.d; or mode = \
-                 \"broadcast\", and Privacy = off under [General] of /etc/bluetooth/main.conf",
-            ),
-            Ok(Privacy::Off) => {
-                let (said, cure) = privacy_off(terms.conf);
-                let instead = if terms.mode == Mode::Relay {
-                    "tcnd only listens"
-                } else {
-                    "tcnd stays with broadcasting"
-                };
-                Check::fail(
-                    "privacy",
-                    format!(
-                        "of {hci} is off{said}: who connects would see its real address, so {instead}"
-                    ),
-                    cure,
-                )
-            }
-        }
     }
 
     /// Whoever connects can read it, paired or not.
@@ -279,35 +241,6 @@ impl Adapter {
         )
     }
 
-    /// Broadcasting wants it off, see `Privacy = ` in main.conf(5).
-    fn privacy(&self) -> Check {
-        let hci = &self.name;
-        let whose = match &self.privacy {
-            Err(error) => return Check::unchecked("privacy", format!("of {hci} unknown: {error}")),
-            Ok(Privacy::Off) => {
-                let found = format!(
-                    "of {hci} is off, as it should: each number is broadcast under a fresh \
-                     address that nobody can resolve"
-                );
-                return Check::ok("privacy", found);
-            }
-            Ok(Privacy::ByController) => "the controller",
-            Ok(Privacy::On) => match self.adverts.map(|adverts| adverts.kind) {
-                Some(Kind::Legacy) => "on a legacy controller the kernel",
-                Some(Kind::Extended) | None => "a controller that resolves addresses itself",
-            },
-        };
-        Check::warn(
-            "privacy",
-            format!(
-                "of {hci} is on, which broadcasting does not need: {whose} may keep an address \
-                 while the number changes"
-            ),
-            "set Privacy = off under [General] of /etc/bluetooth/main.conf, then: systemctl \
-             restart bluetooth",
-        )
-    }
-
     /// The broadcast does not carry the name; a discoverable or connectable
     /// adapter would.
     fn name(&self) -> Check {
@@ -318,26 +251,6 @@ impl Adapter {
                 self.name, self.alias
             ),
         )
-    }
-}
-
-/// What main.conf has to do with it, and what helps.
-fn privacy_off(conf: &MainConf) -> (String, String) {
-    // BlueZ: src/main.c, `parse_privacy`.
-    const ON: [&str; 5] = [
-        "device",
-        "network",
-        "on",
-        "limited-device",
-        "limited-network",
-    ];
-    let key = "Privacy";
-    match (conf.value(GENERAL, key), conf.whereabouts(GENERAL, key)) {
-        (Some(value), Some(line)) if ON.contains(&value) => (
-            format!(", though {line} says \"{value}\""),
-            "systemctl restart bluetooth".to_owned(),
-        ),
-        _ => (String::new(), conf.cure(GENERAL, &[(key, "device")])),
     }
 }
 
@@ -367,8 +280,9 @@ mod tests {
     use super::super::Verdict;
     use super::super::main_conf::tests::{absent, saying, unreadable};
     use super::*;
+    use crate::radio::mgmt::MgmtError;
 
-    fn with(kind: Kind, privacy: Result<Privacy, MgmtError>) -> Adapter {
+    fn with(kind: Kind, privacy: privacy::Told) -> Adapter {
         Adapter {
             name: "hci0".into(),
             powered: true,
@@ -385,27 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn privacy_is_a_warning_where_it_is_on() {
-        for kind in [Kind::Extended, Kind::Legacy] {
-            let off = with(kind, Ok(Privacy::Off));
-            assert_eq!(off.privacy().verdict, Verdict::Ok);
-            assert_eq!(off.facts().privacy, Some("off"));
-            let on = with(kind, Ok(Privacy::On));
-            assert_eq!(on.privacy().verdict, Verdict::Warn);
-            assert_eq!(on.facts().privacy, Some("on"));
-            assert!(on.privacy().cure.unwrap().contains("Privacy = off"));
-        }
-        let words = |kind| with(kind, Ok(Privacy::On)).privacy().found;
-        assert!(words(Kind::Legacy).contains("legacy"));
-        assert!(!words(Kind::Extended).contains("legacy"));
-    }
-
-    #[test]
-    fn privacy_that_cannot_be_read_is_not_passed_off_as_well() {
-        let without = with(Kind::Extended, Err(MgmtError::Unavailable));
-        assert_eq!(without.privacy().verdict, Verdict::Unchecked);
-        assert!(without.privacy().found.contains("modprobe bluetooth"));
-        assert_eq!(without.facts().privacy, None);
+    fn privacy_that_cannot_be_read_is_not_a_fact() {
+        let told = |privacy| with(Kind::Extended, privacy).facts().privacy;
+        assert_eq!(told(Ok(Privacy::Off)), Some("off"));
+        assert_eq!(told(Ok(Privacy::On)), Some("on"));
+        assert_eq!(told(Ok(Privacy::ByController)), Some("on"));
+        assert_eq!(told(Err(MgmtError::Unavailable)), None);
     }
 
     const EACH: [Mode; 2] = [Mode::Full, Mode::Relay];
@@ -422,50 +321,16 @@ mod tests {
     }
 
     #[test]
-    fn privacy_has_to_be_on_where_others_connect() {
-        let conf = saying("[General]\n\n#Privacy = off");
+    fn privacy_is_wanted_where_others_connect_and_nowhere_else() {
+        let of = |mode, privacy| {
+            let adapter = with(Kind::Extended, Ok(privacy));
+            check(&adapter, mode, &absent(), "privacy").verdict
+        };
+        assert_eq!(of(Mode::Broadcast, Privacy::Off), Verdict::Ok);
+        assert_eq!(of(Mode::Broadcast, Privacy::On), Verdict::Warn);
         for mode in EACH {
-            let on = with(Kind::Extended, Ok(Privacy::On));
-            assert_eq!(check(&on, mode, &conf, "privacy").verdict, Verdict::Ok);
-            let off = with(Kind::Extended, Ok(Privacy::Off));
-            let told = check(&off, mode, &conf, "privacy");
-            assert_eq!(told.verdict, Verdict::Fail);
-            let cure = told.cure.unwrap();
-            let line = "/etc/bluetooth/main.conf:3: write \"Privacy = device\"";
-            assert!(cure.starts_with(line), "{cure}");
-            let own_clock = with(Kind::Extended, Ok(Privacy::ByController));
-            let told = check(&own_clock, mode, &conf, "privacy");
-            assert_eq!(told.verdict, Verdict::Fail);
-            assert!(told.found.contains("LL Privacy"), "{}", told.found);
-            let unknown = with(Kind::Extended, Err(MgmtError::Unavailable));
-            let told = check(&unknown, mode, &conf, "privacy");
-            assert_eq!(told.verdict, Verdict::Unchecked);
-        }
-        let off = with(Kind::Extended, Ok(Privacy::Off));
-        let told = check(&off, Mode::Broadcast, &conf, "privacy");
-        assert_eq!(told.verdict, Verdict::Ok);
-    }
-
-    #[test]
-    fn privacy_that_is_set_and_not_yet_on_needs_a_restart() {
-        let off = with(Kind::Extended, Ok(Privacy::Off));
-        let told = |text: &str| check(&off, Mode::Full, &saying(text), "privacy");
-        for value in ["device", "on", "network", "limited-device"] {
-            let told = told(&format!("[General]\nPrivacy = {value}\n"));
-            assert_eq!(told.verdict, Verdict::Fail);
-            assert!(told.found.contains("main.conf:2 says"), "{}", told.found);
-            assert_eq!(told.cure.unwrap(), "systemctl restart bluetooth");
-        }
-        // None of these is what it looks like.
-        for text in [
-            "[General]\nPrivacy = device \n",
-            "[General]\nPrivacy = device # on\n",
-            "[General]\nPrivacy = device\nPrivacy = off\n",
-            "[General]\nPrivacy = device\noops\n",
-            "[LE]\nPrivacy = device\n",
-        ] {
-            let cure = told(text).cure.unwrap();
-            assert!(cure.contains("\"Privacy = device\""), "{text:?}: {cure}");
+            assert_eq!(of(mode, Privacy::Off), Verdict::Fail);
+            assert_eq!(of(mode, Privacy::On), Verdict::Ok);
         }
     }
 

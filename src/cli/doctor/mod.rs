@@ -18,6 +18,7 @@ mod key_file;
 mod machine;
 mod main_conf;
 mod mode;
+mod privacy;
 mod sandbox;
 mod service;
 
