@@ -13,7 +13,7 @@ use zbus::{Connection, OwnedVariant};
 
 use super::adapter::{Adapter, Properties, Terms};
 use super::bluetoothd::Bluetoothd;
-use super::{Check, Machine, mode, sandbox};
+use super::{Check, Machine, mode, restart, sandbox};
 use crate::config::Mode;
 
 /// Everything that is asked over the system bus, for this mode; files are those
@@ -30,6 +30,7 @@ pub(super) async fn checks(
     let bluetoothd = Bluetoothd::read(root, version, process(system, "org.bluez").await);
     let mut hosts = Vec::new();
     if mode::is_connectable(mode) {
+        checks.push(restart::check(system).await);
         checks.extend(bluetoothd.checks(mode));
         hosts = host_names(system).await;
     }
@@ -223,7 +224,13 @@ mod tests {
     async fn more_is_looked_at_where_others_connect() {
         let [first, more, last] = [
             &["bluetoothd"][..],
-            &["main-conf", "reverse-lookup", "old-devices", "interval"],
+            &[
+                "restart",
+                "main-conf",
+                "reverse-lookup",
+                "old-devices",
+                "interval",
+            ],
             &["adapter", "clock"],
         ];
         assert_eq!(names(Mode::Broadcast).await, [first, last].concat());

@@ -19,8 +19,10 @@ mod machine;
 mod main_conf;
 mod mode;
 mod privacy;
+mod restart;
 mod sandbox;
 mod service;
+mod unit;
 
 use std::path::Path;
 

@@ -1,14 +1,10 @@
 //! tcnd's sandbox, as systemd has it: in the modes `full` and `relay` tcnd
 //! asks the kernel about privacy, and as shipped its unit forbids it to.
-//!
-//! systemd: org.freedesktop.systemd1(5). It is asked about a unit by its path,
-//! and then loads it; all of it is read only.
 
-use zbus::fdo::PropertiesProxy;
-use zbus::names::InterfaceName;
-use zbus::{Connection, OwnedVariant};
+use zbus::Connection;
 
 use super::Check;
+use super::unit::Unit;
 use crate::notices::DROP_IN;
 
 /// `tcnd.service`, escaped.
@@ -35,27 +31,10 @@ pub(super) async fn check(system: &Connection) -> Check {
 impl Sandbox {
     /// `None` without systemd, and without the unit.
     async fn read(system: &Connection) -> Option<Self> {
-        let unit = PropertiesProxy::builder(system)
-            .destination("org.freedesktop.systemd1")
-            .path(UNIT)
-            .build()
-            .await
-            .ok()?;
-        let get = async |interface: &'static str, name: &str| -> Option<OwnedVariant> {
-            let interface =
-                InterfaceName::from_static_str(interface).expect("the literal is an interface");
-            unit.get(interface, name).await.ok()
-        };
-        let state = get("org.freedesktop.systemd1.Unit", "LoadState").await?;
-        if String::try_from(state).ok()? != "loaded" {
-            return None;
-        }
-        let service = "org.freedesktop.systemd1.Service";
-        let private_network = get(service, "PrivateNetwork").await?;
-        let families = get(service, "RestrictAddressFamilies").await?;
+        let unit = Unit::loaded(system, UNIT).await?;
         Some(Self {
-            private_network: private_network.try_into().ok()?,
-            families: families.try_into().ok()?,
+            private_network: unit.service("PrivateNetwork").await?,
+            families: unit.service("RestrictAddressFamilies").await?,
         })
     }
 
@@ -83,11 +62,10 @@ impl Sandbox {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixStream;
-
-    use zbus::{Guid, connection, interface};
+    use zbus::interface;
 
     use super::super::Verdict;
+    use super::super::unit::tests::systemd;
     use super::*;
 
     const SHIPPED: &str = include_str!("../../../systemd/system/tcnd.service");
@@ -149,16 +127,6 @@ mod tests {
         assert_eq!(told(false, barred).verdict, Verdict::Fail);
     }
 
-    struct Unit(&'static str);
-
-    #[interface(name = "org.freedesktop.systemd1.Unit")]
-    impl Unit {
-        #[zbus(property)]
-        fn load_state(&self) -> &str {
-            self.0
-        }
-    }
-
     struct Service;
 
     #[interface(name = "org.freedesktop.systemd1.Service")]
@@ -176,15 +144,7 @@ mod tests {
 
     /// What a systemd with the unit in this state is understood to say.
     async fn read(state: &'static str) -> Option<Sandbox> {
-        let (here, there) = UnixStream::pair().unwrap();
-        let systemd = connection::Builder::unix_stream(here)
-            .server(Guid::generate())
-            .p2p()
-            .serve_at(UNIT, Unit(state))
-            .serve_at(UNIT, Service)
-            .build();
-        let asker = connection::Builder::unix_stream(there).p2p().build();
-        let (_systemd, asker) = tokio::try_join!(systemd, asker).unwrap();
+        let (_systemd, asker) = systemd(UNIT, state, Service).await;
         Sandbox::read(&asker).await
     }
 

@@ -178,7 +178,8 @@ def doctor_full(bench):
     for name, words in (("privacy", hci["name"]), ("controller", hci["name"]), ("sandbox", None)):
         of_it = [c for c in found["checks"] if c["name"] == name and (words is None or words in c["found"].split())]
         same(f"verdict on {name}", [c["verdict"] for c in of_it], ["ok"])
-    [lookup] = [c for c in found["checks"] if c["name"] == "reverse-lookup"]
+    [restart, lookup] = [c for c in found["checks"] if c["name"] in ("restart", "reverse-lookup")]
+    same("verdict on what follows a crash of bluetoothd", restart["verdict"], "warn")
     same("verdict on looking up who connects", lookup["verdict"], "warn")
     if MAIN_CONF not in lookup["cure"] or "ReverseServiceDiscovery" not in lookup["cure"]:
         raise Failed(f"the cure names no file: {lookup}")

@@ -1,0 +1,93 @@
+//! Whether bluetoothd is started again when it crashes.
+//!
+//! Where others connect, one of them can make it: a connection that ends while
+//! a read or a write waits for the answer of a program such as tcnd leaves
+//! bluetoothd with memory that it has freed and uses five seconds later. No
+//! answer is quick enough to rule that out, and most systems leave a bluetoothd
+//! that crashed where it lies.
+//!
+//! BlueZ: src/shared/gatt-server.c, `write_complete_cb`, seen with 5.66 and the
+//! same in 5.87; reported as bluez#2447. systemd: `Restart=` in
+//! systemd.service(5).
+
+use zbus::Connection;
+
+use super::Check;
+use super::unit::Unit;
+
+/// `bluetooth.service`, escaped.
+const UNIT: &str = "/org/freedesktop/systemd1/unit/bluetooth_2eservice";
+
+const NAME: &str = "restart";
+
+/// Asks systemd.
+pub(super) async fn check(system: &Connection) -> Check {
+    restart(system).await.map_or_else(
+        || Check::unchecked(NAME, "systemd does not know bluetooth.service"),
+        |restart| judge(&restart),
+    )
+}
+
+async fn restart(system: &Connection) -> Option<String> {
+    Unit::loaded(system, UNIT).await?.service("Restart").await
+}
+
+fn judge(restart: &str) -> Check {
+    match restart {
+        "on-failure" | "on-abnormal" | "on-abort" | "always" => {
+            Check::ok(NAME, "systemd starts bluetoothd again if it crashes")
+        }
+        _ => Check::warn(
+            NAME,
+            format!(
+                "systemd does not start bluetoothd again if it crashes (bluetooth.service has \
+                 Restart={restart}), and whoever connects can make it (bluez#2447)"
+            ),
+            "systemctl edit bluetooth: write two lines, \"[Service]\" and \"Restart=on-failure\" \
+             (the file is /etc/systemd/system/bluetooth.service.d/override.conf)",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zbus::interface;
+
+    use super::super::Verdict;
+    use super::super::unit::tests::systemd;
+    use super::*;
+
+    struct Service(&'static str);
+
+    #[interface(name = "org.freedesktop.systemd1.Service")]
+    impl Service {
+        #[zbus(property)]
+        fn restart(&self) -> &str {
+            self.0
+        }
+    }
+
+    async fn told(state: &'static str, restart: &'static str) -> Check {
+        let (_systemd, asker) = systemd(UNIT, state, Service(restart)).await;
+        check(&asker).await
+    }
+
+    #[tokio::test]
+    async fn a_crash_has_to_be_followed_by_a_start() {
+        for restart in ["on-failure", "on-abnormal", "on-abort", "always"] {
+            assert_eq!(told("loaded", restart).await.verdict, Verdict::Ok);
+        }
+        for restart in ["no", "on-success", "on-watchdog"] {
+            let told = told("loaded", restart).await;
+            assert_eq!(told.verdict, Verdict::Warn);
+            let said = format!("Restart={restart})");
+            assert!(told.found.contains(&said), "{}", told.found);
+            assert!(told.cure.unwrap().contains("Restart=on-failure"));
+        }
+    }
+
+    #[tokio::test]
+    async fn without_the_unit_it_is_not_known() {
+        assert_eq!(told("not-found", "no").await.verdict, Verdict::Unchecked);
+    }
+}

@@ -1,0 +1,77 @@
+//! A service's unit, as systemd has it.
+//!
+//! systemd: org.freedesktop.systemd1(5). It is asked about a unit by its path,
+//! and then loads it; all of it is read only.
+
+use zbus::fdo::PropertiesProxy;
+use zbus::names::InterfaceName;
+use zbus::{Connection, OwnedVariant};
+
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+
+/// A unit that systemd has loaded.
+pub(super) struct Unit<'a>(PropertiesProxy<'a>);
+
+impl Unit<'_> {
+    /// The unit at this path; `None` without systemd, and without the unit.
+    pub(super) async fn loaded(system: &Connection, path: &'static str) -> Option<Self> {
+        let properties = PropertiesProxy::builder(system)
+            .destination(SYSTEMD)
+            .path(path)
+            .build();
+        let unit = Self(properties.await.ok()?);
+        let state = unit.get("org.freedesktop.systemd1.Unit", "LoadState");
+        let state = String::try_from(state.await?).ok()?;
+        (state == "loaded").then_some(unit)
+    }
+
+    /// What stands in its section `[Service]`, and systemd's defaults.
+    pub(super) async fn service<T: TryFrom<OwnedVariant>>(&self, key: &str) -> Option<T> {
+        let value = self.get("org.freedesktop.systemd1.Service", key).await?;
+        T::try_from(value).ok()
+    }
+
+    async fn get(&self, interface: &'static str, name: &str) -> Option<OwnedVariant> {
+        let interface =
+            InterfaceName::from_static_str(interface).expect("the literal is an interface");
+        self.0.get(interface, name).await.ok()
+    }
+}
+
+/// A systemd of the tests: one unit, in this state, with this `[Service]`.
+#[cfg(test)]
+pub(super) mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use zbus::object_server::Interface;
+    use zbus::{Guid, connection, interface};
+
+    use super::*;
+
+    struct State(&'static str);
+
+    #[interface(name = "org.freedesktop.systemd1.Unit")]
+    impl State {
+        #[zbus(property)]
+        fn load_state(&self) -> &str {
+            self.0
+        }
+    }
+
+    /// Its end of a bus, which has to be kept, and that of who asks it.
+    pub(in super::super) async fn systemd(
+        path: &'static str,
+        state: &'static str,
+        service: impl Interface,
+    ) -> (Connection, Connection) {
+        let (here, there) = UnixStream::pair().unwrap();
+        let systemd = connection::Builder::unix_stream(here)
+            .server(Guid::generate())
+            .p2p()
+            .serve_at(path, State(state))
+            .serve_at(path, service)
+            .build();
+        let asker = connection::Builder::unix_stream(there).p2p().build();
+        tokio::try_join!(systemd, asker).unwrap()
+    }
+}
