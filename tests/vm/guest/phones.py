@@ -7,14 +7,18 @@ air since the daemon began, so that the time of those before it is not lost.
 """
 
 import hashlib
+import os
+import re
+import signal
 from contextlib import contextmanager
 
 import hcitrace
 import judge
 from daemon import FULL, RELAY, contacts
-from scenarios import (AT_ONCE, BACK_WITHIN, MEETING, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named, revive,
-                       scenario)
-from world import Failed, resident_kib
+from people import DONE, findings, same
+from scenarios import (AT_ONCE, BACK_WITHIN, MEETING, NO_BLUETOOTHD, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named,
+                       revive, scenario)
+from world import Failed, main_pid, resident_kib, systemctl, written
 
 ANDROID_TCN = bytes.fromhex("7d1a6d3bd9c25a4be1f06e2a4f8c9b13")
 ANDROID_ADDRESS = "4B:5C:6D:7E:8F:90"  # of air.py
@@ -309,6 +313,27 @@ def hostile_writes(bench):
         raise Failed(f"tcnd grew by {growth} KiB")
     return (f"garbage refused; {flood['flooded']} writes over {flood['connections']} connections in {end - begin:.0f} s, "
             f"{len(logged)} logged in {epochs} epochs, {growth:+d} KiB; an honest phone logged")
+
+
+@scenario("private", "bluetoothd-crashed")
+def bluetoothd_crashed(bench):
+    """With what the doctor says, a bluetoothd that crashes is started again, and we are on the air with it."""
+    def check():
+        return next(c for c in findings(DONE)["checks"] if c["name"] == "restart")
+    cure = check()["cure"]
+    lines, [path] = re.findall(r'"(.+?)"', cure), re.findall(r"the file is (\S+)\)", cure)
+    try:
+        with written(path, "".join(f"{line}\n" for line in lines)):
+            systemctl("daemon-reload")
+            same("verdict after the cure", check()["verdict"], "ok")
+            crashed = bench.now()
+            os.kill(main_pid("bluetooth.service"), signal.SIGSEGV)
+            named(bench, crashed, NO_BLUETOOTHD)
+            [first, *_] = bench.wait("tcnd to be back on the air by itself",
+                                     lambda: [a for a in judge.ours(airings(bench, crashed)) if a.start > crashed], BACK_WITHIN)
+    finally:
+        systemctl("daemon-reload")
+    return f"back on the air {first.start - crashed:.1f} s after the crash"
 
 
 # ---- other ways
