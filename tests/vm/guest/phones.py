@@ -329,8 +329,11 @@ def bluetoothd_crashed(bench):
             crashed = bench.now()
             os.kill(main_pid("bluetooth.service"), signal.SIGSEGV)
             named(bench, crashed, NO_BLUETOOTHD)
+            bluez = bench.world.bluez
+            bench.wait("BlueZ to be back", lambda: bluez.begun > crashed and bluez.powered(bench.address), BACK_WITHIN)
+            # Until then the kernel has kept on the air what was there.
             [first, *_] = bench.wait("tcnd to be back on the air by itself",
-                                     lambda: [a for a in judge.ours(airings(bench, crashed)) if a.start > crashed], BACK_WITHIN)
+                                     lambda: [a for a in judge.ours(airings(bench, crashed)) if a.start > bluez.begun], BACK_WITHIN)
     finally:
         systemctl("daemon-reload")
     return f"back on the air {first.start - crashed:.1f} s after the crash"
