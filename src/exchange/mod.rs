@@ -2,15 +2,16 @@
 //!
 //! [`disclosure`] says what a report of ours would give away, [`mod@file`]
 //! holds the formats a report is passed on in. [`source`] says what the owner
-//! allows a source, [`sieve`] what of its documents is passed on, [`backoff`]
-//! when one that failed is asked again, and [`settlement`] what a server's
-//! answer to an upload means. Whoever opens the file, or the
+//! allows a source, [`sieve`] what of its documents is passed on, [`cost`] what
+//! that is worth in work, [`backoff`] when one that failed is asked again, and
+//! [`settlement`] what a server's answer to an upload means. Whoever opens the file, or the
 //! connection, brings the bytes; they are read as a stream and never held,
 //! which for JSON takes a guard. Servers publish by [`interval`]: [`ledger`]
 //! says which of them are still to be fetched, [`trickle`] when reports of ours
 //! are sent.
 
 pub mod backoff;
+pub mod cost;
 pub mod disclosure;
 pub mod file;
 mod guard;

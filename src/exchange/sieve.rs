@@ -5,16 +5,17 @@
 //! fetched again. Inside a document that is whole, one bad item costs only
 //! itself.
 //!
-//! A report costs numbers to compute, up to 65535 for one of 134 bytes, and so
-//! somebody can make an interval worth more than a source's budget. Then the
-//! cheapest reports go first: an honest one, of six hours, costs some two dozen,
-//! and a flood of the greatest is left out before any of those.
+//! Every item costs work ([`cost`]), a report of 134 bytes up to 65535 numbers,
+//! and so somebody can make an interval worth more than a source's budget. Then
+//! the shortest reports go first: an honest one, of six hours, names some two
+//! dozen numbers, and a flood of the greatest is left out before any of those.
 
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
 use thiserror::Error;
 
+use super::cost;
 use super::file::{self, FileError, Format, ItemError, Place};
 use super::source::MemoTypes;
 use crate::protocol::{ReportError, SignedReport, wire};
@@ -58,9 +59,15 @@ pub struct Sifted {
 }
 
 impl Sifted {
-    /// Numbers that the reports passed on have tcnd compute.
+    /// What the items cost, by [`cost`]: those passed on, and those that were
+    /// only read.
     pub fn cost(&self) -> u64 {
-        self.costs.total()
+        self.costs.total() + self.reading()
+    }
+
+    /// What the items cost that are not passed on.
+    const fn reading(&self) -> u64 {
+        (self.unreadable + self.unwanted) * cost::READ
     }
 }
 
@@ -95,7 +102,7 @@ pub fn sift(
             }
             Ok(report) => {
                 sifted.reports += 1;
-                sifted.costs.add(cost(&report));
+                sifted.costs.add(&report);
                 out.write_all(&wire::write(&report))
                     .map_err(DocumentError::Out)
             }
@@ -136,7 +143,7 @@ pub fn sift(
 }
 
 /// Copies the cheapest reports of what [`sift`] wrote, as many as `budget`
-/// numbers allow; gives what they cost.
+/// allows; gives what the document costs then.
 ///
 /// # Errors
 /// What `source` and `out` say.
@@ -146,17 +153,16 @@ pub fn cheapest(
     budget: u64,
     mut out: impl Write,
 ) -> io::Result<u64> {
-    let (class, mut room) = sifted.costs.cut(budget);
-    let mut spent = 0;
+    let mut spent = sifted.reading().min(budget);
+    let (class, mut room) = sifted.costs.cut(budget - spent);
     let mut failed = Ok(());
     let read = file::read(source, |_, item| {
         let Ok(report) = item else {
             return ControlFlow::Continue(());
         };
-        let cost = cost(&report);
-        let fits = Costs::class(cost) < class || (Costs::class(cost) == class && cost <= room);
-        if fits {
-            if Costs::class(cost) == class {
+        let (own, cost) = (Costs::class(&report), cost::report(&report));
+        if own < class || (own == class && cost <= room) {
+            if own == class {
                 room -= cost;
             }
             spent += cost;
@@ -177,11 +183,6 @@ pub fn cheapest(
     Ok(spent)
 }
 
-/// Numbers that a report has tcnd compute.
-fn cost(report: &SignedReport) -> u64 {
-    u64::from(report.claim().count())
-}
-
 /// Whether the document breaks off here, so that what would follow is lost.
 fn breaks_off(place: Place, error: &ItemError) -> bool {
     let short = matches!(
@@ -200,19 +201,19 @@ fn breaks_off(place: Place, error: &ItemError) -> bool {
     syntax || (short && matches!(place, Place::Byte(_)))
 }
 
-/// How much the reports of a document cost, by classes of cost: class *k* has
+/// How much the reports of a document cost, by classes of length: class *k* has
 /// those of fewer than 2ᵏ numbers and no fewer than half of that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Costs([u64; 17]);
 
 impl Costs {
-    fn class(cost: u64) -> usize {
-        let bits = u64::BITS - cost.leading_zeros();
-        usize::try_from(bits).unwrap_or(16).min(16)
+    fn class(report: &SignedReport) -> usize {
+        let count = report.claim().count();
+        usize::try_from(u16::BITS - count.leading_zeros()).unwrap_or(16)
     }
 
-    fn add(&mut self, cost: u64) {
-        self.0[Self::class(cost)] += cost;
+    fn add(&mut self, report: &SignedReport) {
+        self.0[Self::class(report)] += cost::report(report);
     }
 
     fn total(&self) -> u64 {
@@ -379,10 +380,10 @@ mod tests {
         reports.extend((100..140).map(|seed| report(seed, 25, 0)));
         let stream = file::write(Format::Tcn, &reports);
         let (sifted, out) = sifted(&stream, Expected::Stream, MemoTypes::ALL).unwrap();
-        assert_eq!(sifted.cost(), 40 * 65_535 + 40 * 25);
+        assert_eq!(sifted.cost(), 40 * (65_535 + 512) + 40 * (25 + 512));
         let mut kept = Vec::new();
-        let spent = cheapest(&out[..], &sifted, 70_000, &mut kept).unwrap();
-        assert_eq!(spent, 40 * 25 + 65_535);
+        let spent = cheapest(&out[..], &sifted, 90_000, &mut kept).unwrap();
+        assert_eq!(spent, 40 * (25 + 512) + 65_535 + 512);
         assert_eq!(kept.len(), 41 * wire::write(&reports[0]).len());
     }
 
@@ -395,7 +396,7 @@ mod tests {
             let stream = file::write(Format::Tcn, &reports);
             let (sifted, out) = sifted(&stream, Expected::Stream, MemoTypes::ALL).unwrap();
             prop_assert_eq!(&out, &stream);
-            let all: u64 = sizes.iter().map(|n| u64::from(*n)).sum();
+            let all: u64 = sizes.iter().map(|n| cost::REPORT + u64::from(*n)).sum();
             prop_assert_eq!(sifted.cost(), all);
             let mut kept = Vec::new();
             let spent = cheapest(&out[..], &sifted, budget, &mut kept).unwrap();

@@ -15,6 +15,7 @@ use std::time::Duration;
 use thiserror::Error;
 use url::{Host, Url};
 
+use super::cost;
 use super::interval::Interval;
 use crate::protocol::MemoType;
 
@@ -38,7 +39,7 @@ pub struct Source {
 /// Bounds on what a source may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Numbers that its reports may have tcnd compute in one run.
+    /// What its documents may cost in one run, as [`cost`] counts it.
     pub budget: u64,
     /// Bytes of one interval, as they are sent and as they are unpacked.
     pub max_bytes: u64,
@@ -70,7 +71,7 @@ impl Default for Limits {
     /// ten million.
     fn default() -> Self {
         Self {
-            budget: 500_000_000,
+            budget: cost::BUDGET,
             max_bytes: 64 << 20,
             timeout: Duration::from_secs(30),
         }

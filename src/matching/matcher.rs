@@ -14,11 +14,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::{Index, MatchingError, expand};
+use crate::exchange::cost;
 use crate::protocol::{RatchetIndex, Report, ReportError, SignedReport, TemporaryContactNumber};
 
 /// How much work reports may still cause, counted in numbers: one is three
 /// compressions of SHA-256, about 0.1 µs where the processor has instructions
-/// for it and 1 µs where not.
+/// for it and 1 µs where not. What a report costs is for
+/// [`cost::report`] to say, as it is wherever a budget is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Numbers left.
@@ -26,13 +28,9 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What it costs to verify one signature, in numbers.
-    pub const SIGNATURE: u64 = 512;
-
-    /// Sets aside what a report may cost, if there is that much.
-    fn reserve(&mut self, report: &SignedReport) -> bool {
-        let cost = u64::from(report.claim().count()) + Self::SIGNATURE;
-        let left = self.numbers.checked_sub(cost);
+    /// Takes what a report costs, if there is that much.
+    fn pay(&mut self, report: &SignedReport) -> bool {
+        let left = self.numbers.checked_sub(cost::report(report));
         left.map(|left| self.numbers = left).is_some()
     }
 }
@@ -93,13 +91,13 @@ impl fmt::Debug for Heard {
 /// heard. They are those of verifying every report first and expanding what
 /// holds, but that a bad signature is noticed only where it would matter.
 ///
-/// A report costs its numbers, and [`Budget::SIGNATURE`] more if it matches.
-/// Both are set aside before anything is computed, in the order of `reports`,
-/// and what was not needed is given back at the end; so no match goes
-/// unverified for want of budget. A report that costs more than is left is
+/// A report costs what [`cost::report`] says, whether it matches or not. It is
+/// paid for before anything is computed, in the order of `reports`; so what is
+/// left of the budget tells nothing of the index, and no match goes unverified
+/// for want of budget. A report that costs more than is left is
 /// [`Outcome::BeyondBudget`]; one after it may be cheaper. Give long files in
-/// slices of some hundred reports, with the same budget: less is set aside,
-/// and no more than 36 KB a report of the slice is held.
+/// slices of some hundred reports, with the same budget: no more than 36 KB a
+/// report of the slice is held.
 ///
 /// `threads` is how many may work at once, the caller included; fewer do when
 /// there is little to do. `stop` is asked every few thousand numbers and
@@ -118,12 +116,12 @@ pub fn match_reports(
     let mut queue = Vec::new();
     let mut numbers = 0;
     for (position, report) in reports.iter().enumerate() {
-        if report.claim().count() == 0 {
-            continue;
-        }
-        if budget.reserve(report) {
-            queue.push(position);
-            numbers += u64::from(report.claim().count());
+        if budget.pay(report) {
+            // One that names no number is paid for, and there is nothing to do.
+            if report.claim().count() > 0 {
+                queue.push(position);
+                numbers += u64::from(report.claim().count());
+            }
         } else {
             findings.push(Finding {
                 position,
@@ -138,10 +136,7 @@ pub fn match_reports(
         drawn: AtomicUsize::new(0),
         stop: &stop,
     };
-    let matched = shift.run(crew(threads, numbers))?;
-    let unmatched = (queue.len() - matched.len()) as u64;
-    budget.numbers += unmatched * Budget::SIGNATURE;
-    findings.extend(matched);
+    findings.extend(shift.run(crew(threads, numbers))?);
     findings.sort_unstable_by_key(|finding| finding.position);
     Ok(findings)
 }

@@ -10,7 +10,7 @@
 //! in the report, so anybody can sign any report; a signature keeps nobody
 //! out, and one costs as much as 500 numbers. A report that names nothing we
 //! heard is of no consequence, signed or not. What is bounded instead is the
-//! work: every number is paid for from a [`Budget`].
+//! work: every report is paid for from a [`Budget`], whether it matches or not.
 //!
 //! Nothing here reads a file, a database or a clock, and the caller brings the
 //! randomness. Threads are used where they pay, and never show in the result.

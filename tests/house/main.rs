@@ -30,7 +30,7 @@ const PLAN: [Room; 16] = [
     ("exposure", &["engine"], &[]),
     (
         "matching",
-        &["protocol"],
+        &["protocol", "exchange"],
         &["sha2", "rand_core", "thiserror"],
     ),
     (

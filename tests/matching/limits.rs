@@ -2,6 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tcnd::exchange::cost;
+use tcnd::exchange::file::{self, Format};
+use tcnd::exchange::sieve::{self, Expected};
+use tcnd::exchange::source::MemoTypes;
 use tcnd::matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};
 use tcnd::protocol::{ReportError, SignedReport};
 
@@ -32,39 +36,60 @@ fn spend(numbers: u64, heard: &SignedReport, reports: &[SignedReport]) -> ([Vec<
 const NOTHING: [Vec<usize>; 3] = [const { Vec::new() }; 3];
 
 #[test]
-fn numbers_are_paid_for_and_signatures_only_of_matches() {
+fn what_is_left_depends_on_the_reports_and_not_on_what_was_heard() {
     let reports = [
         report(1, 1, 10),
         report(2, 1, 20),
         broken(&report(2, 1, 30)),
     ];
-    let numbers = 10 + 20 + 30;
+    let costs: u64 = reports.iter().map(cost::report).sum();
     let (found, left) = spend(100_000, &reports[1], &reports);
     assert_eq!(found, [vec![], vec![1], vec![2]]);
-    assert_eq!(left, 100_000 - numbers - 2 * Budget::SIGNATURE);
+    assert_eq!(left, 100_000 - costs);
     let (found, left) = spend(100_000, &report(3, 1, 1), &reports);
-    assert_eq!((found, left), (NOTHING, 100_000 - numbers));
+    assert_eq!((found, left), (NOTHING, 100_000 - costs));
 }
 
 #[test]
 fn what_is_beyond_the_budget_is_said_and_costs_nothing() {
     let long = respanned(&report(2, 1, 1), 1, 5000);
-    let reports = [report(1, 1, 10), long, report(1, 1, 10), report(3, 1, 10)];
-    let each = 10 + Budget::SIGNATURE;
+    let reports = [report(1, 1, 10), long, report(1, 1, 10), report(3, 1, 1)];
+    let each = cost::report(&reports[0]);
     // To the number: both reports that match, and nothing more.
     let (found, left) = spend(2 * each, &reports[0], &reports);
     assert_eq!(found, [vec![1, 3], vec![0, 2], vec![]]);
     assert_eq!(left, 0);
-    let (found, left) = spend(2 * each - 1, &reports[0], &reports);
-    assert_eq!(found, [vec![1, 2, 3], vec![0], vec![]]);
-    assert_eq!(left, each - 1);
+    // The last one is cheaper, heard or not.
+    for heard in [&reports[0], &report(4, 1, 1)] {
+        let (found, left) = spend(2 * each - 1, heard, &reports);
+        assert_eq!(found[0], [1, 2]);
+        assert_eq!(left, each - 1 - cost::report(&reports[3]));
+    }
+}
+
+/// What the one program lets through is never too much for the other, however
+/// near the end of the budget.
+#[test]
+fn what_fits_for_who_fetches_fits_for_who_matches() {
+    let reports: Vec<_> = (1..40).map(|numbers| report(1, 1, numbers)).collect();
+    let stream = file::write(Format::Tcn, &reports);
+    let (mut file, all) = (Vec::new(), MemoTypes::ALL);
+    let sifted = sieve::sift(&stream[..], Expected::Stream, all, &mut file).unwrap();
+    assert_eq!(
+        spend(sifted.cost(), &reports[0], &reports).0[0],
+        [0_usize; 0]
+    );
+    let (found, _) = spend(sifted.cost() - 1, &reports[0], &reports);
+    assert_eq!(found[0], [38], "and not a number less is asked");
 }
 
 #[test]
-fn a_report_that_discloses_nothing_costs_nothing() {
+fn a_report_that_discloses_nothing_is_paid_for() {
     let empty = respanned(&report(1, 1, 1), 5, 4);
-    let (found, left) = spend(0, &report(1, 1, 9), &[empty]);
+    let (found, left) = spend(cost::REPORT, &report(1, 1, 9), std::slice::from_ref(&empty));
     assert_eq!((found, left), (NOTHING, 0));
+    let (found, _) = spend(cost::REPORT - 1, &report(1, 1, 9), &[empty]);
+    assert_eq!(found, [vec![0], vec![], vec![]]);
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn what_is_beyond_the_budget_of_a_run_waits_for_the_next() {
     let budgets: Vec<_> = place.tcnd.book().deliveries.iter().map(|d| d.2).collect();
     assert_eq!(
         budgets,
-        [90_000, 50_000, 10_000],
+        [90_000, 49_488, 8_976],
         "and the empty current one"
     );
     place.run().is(0);
