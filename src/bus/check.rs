@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::error::Error;
-use crate::daemon::{ExchangeRequest, Handle, Refusal, Request, Standing};
+use crate::daemon::{ExchangeRequest, Handle, Matching, Refusal, Request, Standing};
 
 /// How long systemd may take to start it.
 const START: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How long a run may take.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Asks for a run and waits for its end.
+/// Asks for a run and waits until it is over and all it brought is matched.
 pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
     let mut standing = handle.watch_standing();
     let begun = standing.borrow_and_update().begun;
@@ -32,7 +32,8 @@ pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
     timeout(START, call(handle, &mut standing, begun))
         .await
         .map_err(|_| not_started())??;
-    timeout(LONGEST, until(&mut standing, |now| now.ended > begun))
+    let done = |now: &Standing| now.ended > begun && now.matching == Matching::Idle;
+    timeout(LONGEST, until(&mut standing, done))
         .await
         .map_err(|_| busy())?
 }

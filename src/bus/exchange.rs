@@ -19,8 +19,8 @@ use super::options::{Given, Options};
 use super::proxy;
 use super::transfer::Transfers;
 use crate::daemon::{
-    BUDGET, Delivery, ExchangeRequest, Handle, Import, LONGEST_LABEL, LONGEST_REASON, Refusal,
-    Request, Settlement,
+    BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, LONGEST_REASON, Refusal, Request,
+    Settlement,
 };
 use crate::exchange::interval::Interval;
 use crate::protocol::wire;
@@ -93,16 +93,18 @@ impl Exchange {
         Ok(intervals.into_iter().map(Interval::number).collect())
     }
 
-    /// Looks for ourselves in what a source delivered for an interval, and
-    /// returns when the file was read to its end; it may be empty. Options:
-    /// whole (b), true if the interval had been over for ten minutes when the
-    /// source was asked, and this is all of it, so that it need not be asked for
-    /// again; budget (t), the numbers that may be computed, 500 million if not
-    /// given and at most. Who was heard only after the interval is no exposure.
-    /// Counted are (t): accepted, looked at for the first time; duplicate, looked
-    /// at before; malformed, no report; too_large, past the work. Whether any of
-    /// them names somebody whom we met is not told here. Error.Busy while an
-    /// import is under way.
+    /// Keeps what a source delivered for an interval, and returns when the file
+    /// was read to its end; it may be empty. The reports are matched when the run
+    /// is over, so neither the answer nor its time depends on the contacts.
+    /// Options: whole (b), true if the interval had been over for ten minutes when
+    /// the source was asked, and this is all of it, so that it need not be asked
+    /// for again; budget (t), the numbers that may be computed, 500 million if not
+    /// given and at most. A contact that began after the end of the interval is no
+    /// exposure by what this source tells. Counted are (t): accepted, delivered by
+    /// this source for the first time; duplicate, delivered by it before;
+    /// malformed, no report; too_large, past the work, or past the bytes that a
+    /// source may deliver in a day: 512 MiB, and of more than four sources an equal
+    /// share of 2 GiB each. Error.Busy while another delivery is under way.
     #[zbus(out_args("delivered"))]
     async fn deliver(
         &self,
@@ -120,13 +122,8 @@ impl Exchange {
             source,
             interval: Interval::new(interval).ok_or_else(no_interval)?,
             whole: options.take("whole")?.unwrap_or(false),
-            import: Import {
-                source: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
-                label: String::new(),
-                published: None,
-                budget: options.take("budget")?.unwrap_or(BUDGET).min(BUDGET),
-                may_be_empty: true,
-            },
+            budget: options.take("budget")?.unwrap_or(BUDGET).min(BUDGET),
+            reports: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
         };
         let caller = caller(connection, &call);
         if let Some(caller) = &caller {
@@ -135,11 +132,11 @@ impl Exchange {
             watch.map_err(unwatched)?;
         }
         let deliver = |reply| Request::Exchange(ExchangeRequest::Deliver(delivery, reply));
-        let imported = self.handle.ask(deliver).await;
+        let counted = self.handle.ask(deliver).await;
         if let Some(caller) = &caller {
             self.deliveries.forget(caller);
         }
-        Ok(imported?.into())
+        Ok(counted?.into())
     }
 
     /// Takes the next part of a report of ours that is due for this source:

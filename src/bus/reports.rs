@@ -263,7 +263,6 @@ impl Reports {
             label: label.unwrap_or_else(|| "file".to_owned()),
             published: published.map(UnixTime),
             budget: BUDGET,
-            may_be_empty: false,
             source: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
         };
         if import.label.len() > LONGEST_LABEL || import.label.contains(char::is_control) {

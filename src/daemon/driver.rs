@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::clock::{self, Alarm, Jumps};
 use super::exchange::Exchange;
 use super::exposures::Unseen;
+use super::match_queue::MatchQueue;
 use super::news::{self, News};
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
@@ -111,6 +112,9 @@ pub(super) struct Driver {
     pub(super) notifier: Notifier,
     /// One import at a time.
     pub(super) imports: Arc<Semaphore>,
+    /// One import or one queue of deliveries is matched at a time.
+    pub(super) matching: Arc<Semaphore>,
+    pub(super) match_queue: MatchQueue,
     /// Set to end the import under way.
     pub(super) importing: Arc<AtomicBool>,
     pub(super) unseen: Arc<Unseen>,
@@ -208,6 +212,7 @@ impl Driver {
         let now = clock::now();
         let consent = settings.consent.unwrap_or(resume.consent);
         let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
+        let matching = Arc::new(Semaphore::new(1));
         Ok(Self {
             engine: Engine::new(now, settings.policy, resume.next_key, own),
             holds: Holds::resumed(resume.pause, now),
@@ -220,6 +225,8 @@ impl Driver {
             reread,
             notifier: Notifier::new(),
             imports: Arc::new(Semaphore::new(1)),
+            match_queue: MatchQueue::new(Arc::clone(&matching)),
+            matching,
             importing: Arc::default(),
             unseen: Arc::new(mailbox.unseen.clone()),
             exchange: Exchange::new(mailbox.standing.clone(), bell),
@@ -239,6 +246,7 @@ impl Driver {
     async fn begin(&mut self, now: Moment) {
         self.recount();
         self.stand();
+        self.match_deliveries().await;
         self.tell(now, Input::Paused(self.holds.sum(now))).await;
         let consent = self.consents();
         self.tell(now, Input::Consent(consent)).await;

@@ -5,20 +5,25 @@
 //! delivered, and takes what shall be sent. Everything that must not be lost is
 //! written here, beside the contacts; so a run may end at any point.
 //!
+//! Nothing that a run is answered depends on the contacts, and no answer takes
+//! longer for them: what is delivered is read and kept here, and matched when the
+//! run is over.
+//!
 //! Nothing about a report of ours makes `tcnd-sync` run, or it would tell every
 //! user of the machine that there is one: parts wait for the runs there are
 //! anyhow. Only a person who asks for it at once has it run at once.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::driver::Driver;
-use super::import::{Import, Imported};
+use super::intake::{self, Counted, Delivery, Intake};
+use super::match_queue::Matching;
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
 use crate::engine::{CLOCK_FLOOR, UnixTime};
@@ -48,7 +53,7 @@ pub enum ExchangeRequest {
     /// The intervals that a source still owes.
     Pending(String, Reply<Vec<Interval>>),
     /// What a source delivered for an interval.
-    Deliver(Delivery, Reply<Imported>),
+    Deliver(Delivery, Reply<Counted>),
     /// The next part for a source.
     Take(String, Reply<Option<(u64, SignedReport)>>),
     /// What became of it.
@@ -59,19 +64,6 @@ pub enum ExchangeRequest {
     End(Reply<()>),
     /// A person wants a run now.
     Ring(Reply<()>),
-}
-
-/// Reports of one interval from one source.
-#[derive(Debug)]
-pub struct Delivery {
-    /// The name of the source.
-    pub source: String,
-    /// Which interval.
-    pub interval: Interval,
-    /// It is all there will ever be for it, as far as `tcnd-sync` can tell.
-    pub whole: bool,
-    /// The reports; label and time of publication are set here.
-    pub import: Import,
 }
 
 /// What a server made of a part.
@@ -107,8 +99,10 @@ pub struct Standing {
     pub ended: u64,
     /// Reports that the last run brought which nobody had looked at before.
     pub reports: u64,
-    /// Exposures it brought.
+    /// Exposures that matching brought since it began.
     pub new_exposures: u64,
+    /// What is done about the reports that were delivered.
+    pub matching: Matching,
 }
 
 impl Standing {
@@ -147,6 +141,10 @@ pub(super) struct Exchange {
     /// A person asked for a run that has not begun.
     asked: bool,
     run: Option<Run>,
+    /// One delivery is read at a time.
+    intake: Arc<Semaphore>,
+    /// Ends the reading of a delivery.
+    stop: Arc<AtomicBool>,
 }
 
 /// Where `tcnd-sync` is called from: `tcnd-sync.path` watches this file. There is
@@ -164,7 +162,6 @@ struct Run {
 #[derive(Debug, Default)]
 struct Tally {
     reports: AtomicU64,
-    new_exposures: AtomicU64,
 }
 
 impl Bell {
@@ -186,6 +183,8 @@ impl Exchange {
             bell: Bell(bell),
             asked: false,
             run: None,
+            intake: Arc::new(Semaphore::new(1)),
+            stop: Arc::default(),
         }
     }
 
@@ -218,28 +217,39 @@ impl Exchange {
         }
         let tally = Arc::default();
         self.run = Some(Run { owner, tally });
-        self.standing.send_modify(|standing| standing.begun += 1);
+        self.standing.send_modify(|standing| {
+            standing.begun += 1;
+            standing.new_exposures = 0;
+        });
         Ok(std::mem::take(&mut self.asked))
     }
 
-    fn end(&mut self) {
+    /// Whether there was a run to end.
+    fn end(&mut self) -> bool {
         let Some(run) = self.run.take() else {
-            return;
+            return false;
         };
         self.standing.send_modify(|standing| {
             standing.ended += 1;
+            standing.matching = Matching::Working;
             standing.reports = run.tally.reports.load(Ordering::Relaxed);
-            standing.new_exposures = run.tally.new_exposures.load(Ordering::Relaxed);
         });
+        true
     }
 
-    /// A run ends with the connection it came by.
-    pub(super) fn left(&mut self, name: &str) {
+    /// Ends the reading of a delivery, if one is under way.
+    pub(super) fn end_intake(&self) {
+        self.stop.store(true, Ordering::Release);
+    }
+
+    pub(super) const fn is_running(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// Whether the run under way came by this connection.
+    fn is_of(&self, name: &str) -> bool {
         let owner = self.run.as_ref().and_then(|run| run.owner.as_deref());
-        if owner == Some(name) {
-            tracing::warn!("tcnd-sync left before it was done");
-            self.end();
-        }
+        owner == Some(name)
     }
 }
 
@@ -248,7 +258,7 @@ impl Driver {
         match request {
             ExchangeRequest::Begin(owner, sources, reply) => self.begin_run(owner, sources, reply),
             ExchangeRequest::Pending(source, reply) => self.pending(source, reply),
-            ExchangeRequest::Deliver(delivery, reply) => self.deliver(delivery, reply).await,
+            ExchangeRequest::Deliver(delivery, reply) => self.deliver(delivery, reply),
             ExchangeRequest::Take(source, reply) => self.take(source, reply),
             ExchangeRequest::Settle(part, settlement, reply) => {
                 self.settle_part(part, settlement, reply);
@@ -257,7 +267,7 @@ impl Driver {
                 self.record(source, problem, reply);
             }
             ExchangeRequest::End(reply) => {
-                self.exchange.end();
+                self.end_run().await;
                 give(reply, Ok(()));
             }
             ExchangeRequest::Ring(reply) => give(reply, self.exchange.ask().ring()),
@@ -276,12 +286,38 @@ impl Driver {
             Ok(asked) => asked,
             Err(refusal) => return give(reply, Err(refusal)),
         };
+        self.match_queue.stop(&self.exchange.standing);
         let (store, standing) = (self.store.clone(), self.exchange.standing());
         later(reply, async move {
             store.set_sources(sources).await?;
             stand(&store, &standing).await?;
             Ok(asked)
         });
+    }
+
+    /// A run ends with the connection it came by.
+    pub(super) async fn run_left(&mut self, name: &str) {
+        if self.exchange.is_of(name) {
+            tracing::warn!("tcnd-sync left before it was done");
+            self.end_run().await;
+        }
+    }
+
+    /// What the run delivered is matched from now on.
+    async fn end_run(&mut self) {
+        if self.exchange.end() {
+            self.match_deliveries().await;
+        }
+    }
+
+    /// Matches the deliveries that wait, unless a run is under way.
+    pub(super) async fn match_deliveries(&mut self) {
+        if self.exchange.is_running() {
+            return;
+        }
+        self.write_out().await;
+        let (unseen, standing) = (self.unseen(), self.exchange.standing());
+        self.match_queue.start(&self.store, unseen, standing);
     }
 
     fn pending(&self, source: String, reply: Reply<Vec<Interval>>) {
@@ -291,45 +327,49 @@ impl Driver {
         }
         let store = self.store.clone();
         later(reply, async move {
-            let delivered = store.delivered(source).await?;
+            let mut delivered = store.delivered(source).await?;
+            if delivered.iter().any(|interval| interval.end() > now) {
+                // The clock was ahead: no source can have delivered that whole.
+                store.forget_delivered().await?;
+                delivered.clear();
+            }
             Ok(ledger::pending(&delivered, now))
         });
     }
 
-    async fn deliver(&mut self, delivery: Delivery, reply: Reply<Imported>) {
+    fn deliver(&mut self, mut delivery: Delivery, reply: Reply<Counted>) {
         let now = clock::now().wall;
-        let Delivery {
-            source,
-            interval,
-            whole,
-            mut import,
-        } = delivery;
-        let label = match self.exchange.standing.borrow().source(&source) {
-            Ok(known) => known.configured.label.clone(),
+        let (source, label) = match self.exchange.standing.borrow().source(&delivery.source) {
+            Ok(known) => (known.id, known.configured.label.clone()),
             Err(refusal) => return give(reply, Err(refusal)),
         };
+        let interval = delivery.interval;
         if interval.start() > now || interval < ledger::oldest(now) {
             let wrong = "the interval is not one that is asked for; call Pending again";
             return give(reply, Err(Refusal::InvalidRange(wrong)));
         }
-        import.label = label;
-        import.published = Some(interval.end());
-        import.may_be_empty = true;
-        let importing = match self.start_import(import).await {
-            Ok(importing) => importing,
-            Err(refusal) => return give(reply, Err(refusal)),
+        let Ok(turn) = Arc::clone(&self.exchange.intake).try_acquire_owned() else {
+            let busy = "another delivery is under way; wait until it is done";
+            return give(reply, Err(Refusal::InUse(busy)));
         };
-        let (store, tally) = (self.store.clone(), self.exchange.tally());
         // The file was read before now, but the request was made when the
         // interval was over by the same clock.
-        let over = whole && interval.is_over(now);
+        delivery.whole &= interval.is_over(now);
+        let intake = Intake {
+            delivery,
+            source,
+            label,
+            now,
+            turn,
+        };
+        let stop = Arc::<AtomicBool>::default();
+        self.exchange.stop = Arc::clone(&stop);
+        let tally = self.exchange.tally();
+        let answer = intake::start(intake, self.store.until(Arc::clone(&stop)), stop);
         later(reply, async move {
-            let imported = importing.await?;
-            tally.add(&imported);
-            if over && imported.malformed + imported.too_large == 0 {
-                store.deliver(source, interval).await?;
-            }
-            Ok(imported)
+            let counted = answer.await.map_err(|_| Refusal::Gone)??;
+            tally.add(&counted);
+            Ok(counted)
         });
     }
 
@@ -452,10 +492,8 @@ impl Driver {
 }
 
 impl Tally {
-    fn add(&self, imported: &Imported) {
-        self.reports.fetch_add(imported.accepted, Ordering::Relaxed);
-        self.new_exposures
-            .fetch_add(imported.new_exposures, Ordering::Relaxed);
+    fn add(&self, counted: &Counted) {
+        self.reports.fetch_add(counted.accepted, Ordering::Relaxed);
     }
 }
 

@@ -70,6 +70,7 @@ impl Driver {
         self.tell(clock::now(), Input::Consent(consent)).await;
         exposures::recount(&self.store, &self.unseen()).await?;
         self.stand();
+        self.match_deliveries().await;
         wiped?;
         news::event(&notices::WIPED);
         Ok(())

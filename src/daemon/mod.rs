@@ -12,7 +12,10 @@ mod exchange;
 mod exposures;
 mod handle;
 mod import;
+mod intake;
 mod log;
+mod match_queue;
+mod matcher;
 mod news;
 mod notify;
 mod others;
@@ -25,7 +28,7 @@ mod words;
 
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
 pub use exchange::{
-    Delivery, ExchangeRequest, LONGEST_REASON, MOST_SOURCES, Published, Settlement, Standing,
+    ExchangeRequest, LONGEST_REASON, MOST_SOURCES, Published, Settlement, Standing,
 };
 pub use exposures::{ExposureId, KnownExposure};
 pub use handle::{
@@ -33,7 +36,9 @@ pub use handle::{
     Statistics,
 };
 pub use import::{BUDGET, Import, Imported, LONGEST_LABEL};
+pub use intake::{Counted, Delivery};
 pub use log::LogRequest;
+pub use match_queue::Matching;
 pub use others::OthersRequest;
 pub use own::{LONGEST_NOTE, OwnRequest, ReportRequest, Reported};
 

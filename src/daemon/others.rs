@@ -6,12 +6,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::driver::Driver;
+use super::exchange::Standing;
 use super::exposures::{ExposureId, KnownExposure, Unseen, known, recount, recount_grown};
 use super::import::{self, Import, Imported};
+use super::match_queue::Matching;
 use super::requests::{give, later};
 use super::{Refusal, Reply, clock};
 use crate::engine::CLOCK_FLOOR;
@@ -27,14 +31,26 @@ pub enum OthersRequest {
     Mark(ExposureId, bool, Reply<()>),
 }
 
+/// How long whoever asks for exposures waits until the reports that were delivered
+/// are matched: D-Bus libraries wait 25 s for an answer.
+const LONGEST_MATCHING: Duration = Duration::from_secs(20);
+
+/// Waits until no delivery is being matched, but not for ever.
+async fn matched(mut standing: watch::Receiver<Standing>) {
+    let done = standing.wait_for(|standing| standing.matching != Matching::Working);
+    // After that they see what was found so far.
+    let _ = timeout(LONGEST_MATCHING, done).await;
+}
+
 impl Driver {
     pub(super) async fn answer_others(&mut self, request: OthersRequest) {
         match request {
             OthersRequest::Import(import, reply) => self.import(import, reply).await,
             OthersRequest::Exposures(reply) => {
                 self.write_out().await;
-                let store = self.store.clone();
+                let (store, standing) = (self.store.clone(), self.exchange.standing.subscribe());
                 later(reply, async move {
+                    matched(standing).await;
                     let reports = store.matched_reports().await?;
                     Ok(known(&reports).collect())
                 });
@@ -43,36 +59,30 @@ impl Driver {
         }
     }
 
+    /// Looks for ourselves in reports, when no deliveries are being matched.
     async fn import(&mut self, import: Import, reply: Reply<Imported>) {
-        match self.start_import(import).await {
-            Ok(importing) => later(reply, importing),
-            Err(refusal) => give(reply, Err(refusal)),
-        }
-    }
-
-    /// Starts looking for ourselves in reports; the future waits for the end.
-    pub(super) async fn start_import(
-        &mut self,
-        import: Import,
-    ) -> Result<impl Future<Output = Result<Imported, Refusal>> + Send + use<>, Refusal> {
         if clock::now().wall < CLOCK_FLOOR {
-            return Err(Refusal::Clock);
+            return give(reply, Err(Refusal::Clock));
         }
-        let busy = "another import is under way; wait until it is done";
-        let turn = self.turn().ok_or(Refusal::InUse(busy))?;
+        let Ok(turn) = Arc::clone(&self.imports).try_acquire_owned() else {
+            let busy = "another import is under way; wait until it is done";
+            return give(reply, Err(Refusal::InUse(busy)));
+        };
         self.write_out().await;
         let stop = Arc::<AtomicBool>::default();
         self.importing = Arc::clone(&stop);
         let (store, unseen) = (self.store.clone(), self.unseen());
-        let answer = import::start(
-            import,
-            store.until(Arc::clone(&stop)),
-            clock::now().wall,
-            stop,
-        );
-        Ok(async move {
+        let matching = Arc::clone(&self.matching);
+        later(reply, async move {
+            let matching = matching.acquire_owned().await.map_err(|_| Refusal::Gone)?;
+            let answer = import::start(
+                import,
+                store.until(Arc::clone(&stop)),
+                clock::now().wall,
+                stop,
+            );
             let imported = answer.await.map_err(|_| Refusal::Gone)?;
-            drop(turn);
+            drop((turn, matching));
             match &imported {
                 Ok(imported) if imported.new_exposures + imported.updated == 0 => {}
                 Ok(_) => recount(&store, &unseen).await?,
@@ -80,13 +90,15 @@ impl Driver {
                 Err(_) => recount_grown(&store, &unseen).await?,
             }
             imported
-        })
+        });
     }
 
-    /// Ends the import under way, if there is one: it writes nothing that comes
+    /// Ends all reading and matching of reports under way: nothing of it writes
     /// behind what is asked of the store from now on.
     pub(super) fn end_import(&self) {
         self.importing.store(true, Ordering::Release);
+        self.match_queue.stop(&self.exchange.standing);
+        self.exchange.end_intake();
     }
 
     pub(super) fn unseen(&self) -> Arc<Unseen> {
@@ -101,10 +113,6 @@ impl Driver {
                 tracing::warn!(%fault, "the exposures could not be counted");
             }
         });
-    }
-
-    fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.imports).try_acquire_owned().ok()
     }
 
     fn mark(&self, id: ExposureId, dismissed: bool, reply: Reply<()>) {

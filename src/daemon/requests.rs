@@ -29,7 +29,7 @@ impl Driver {
             Request::Resume(cookie, reply) => give(reply, self.resume(cookie).await),
             Request::Left(name) => {
                 self.holds.left(&name);
-                self.exchange.left(&name);
+                self.run_left(&name).await;
                 self.pause_changed(clock::now()).await;
             }
             Request::Rotate(reply) => give(reply, self.rotate().await),

@@ -12,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::schema::APPLICATION_ID;
 
 /// Step `n` leads from format `n` to `n + 1`.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
 CREATE TABLE contact (
   quarter INTEGER NOT NULL,
@@ -120,10 +120,65 @@ CREATE TABLE upload (
   UNIQUE (report, key, source)
 ) STRICT;
 ",
+    // Each source tells for itself by when a report was public. What the table of
+    // before held was the earliest that any source had told, and a clock that was
+    // ahead could have marked intervals as delivered that were not over: both are
+    // forgotten, and every source is asked for all of its intervals once more.
+    "
+DROP TABLE seen_report;
+CREATE TABLE seen_report (
+  day INTEGER NOT NULL,
+  source INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  published INTEGER NOT NULL,
+  PRIMARY KEY (day, source, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TEMP TABLE old_report_source AS
+  SELECT report, source AS label, published
+  FROM report_source JOIN matched_report ON id = report;
+DROP TABLE report_source;
+CREATE TABLE report_source (
+  report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
+  source INTEGER NOT NULL,
+  label TEXT NOT NULL,
+  published INTEGER NOT NULL,
+  PRIMARY KEY (report, source, label)
+) STRICT, WITHOUT ROWID;
+INSERT INTO report_source (report, source, label, published)
+  SELECT report, 0, label, published FROM old_report_source;
+DROP TABLE old_report_source;
+CREATE TEMP TABLE old_source AS SELECT * FROM source;
+DROP TABLE source;
+CREATE TABLE source (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  label TEXT NOT NULL,
+  publish INTEGER NOT NULL,
+  checked INTEGER,
+  failures INTEGER NOT NULL,
+  problem TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  remembered INTEGER NOT NULL
+) STRICT;
+INSERT INTO source (name, label, publish, checked, failures, problem, day, bytes, remembered)
+  SELECT name, label, publish, checked, failures, problem, 0, 0, 0 FROM old_source;
+DROP TABLE old_source;
+DELETE FROM sqlite_sequence WHERE name = 'source' AND seq = 0;
+DELETE FROM delivered;
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  file TEXT NOT NULL,
+  source INTEGER NOT NULL,
+  label TEXT NOT NULL,
+  published INTEGER NOT NULL,
+  received INTEGER NOT NULL
+) STRICT;
+",
 ];
 
 /// The format this release writes.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 const _: () = assert!(
     STEPS.len() == FORMAT as usize,
     "one step leads to each format"

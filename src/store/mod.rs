@@ -21,6 +21,7 @@
 //! growth of contacts every `flush` (a minute by default), so at most that.
 
 mod aside;
+mod deliveries;
 mod error;
 mod ledger;
 mod log;
@@ -32,6 +33,7 @@ mod questions;
 mod row;
 mod schema;
 mod seal;
+mod seen;
 mod sheet;
 mod sources;
 mod thread;
@@ -39,6 +41,7 @@ mod totals;
 mod uploads;
 mod wipe;
 
+pub use deliveries::{Delivered, DeliveryFile, NewDelivery, day_bytes};
 pub use error::{Fault, OpenError};
 pub use ledger::{Broadcast, Resume};
 pub use open::{DATABASE, Opened, open};
@@ -46,6 +49,7 @@ pub use others::{MatchedReport, NewMatch, Recorded};
 pub use own::{Departure, NewPart, NewReport, OwnReport};
 pub use questions::{Place, Size};
 pub use seal::Seal;
+pub use seen::{MOST_REMEMBERED, SourceId};
 pub use sheet::{Sheet, Sheets};
 pub use sources::{NewSource, Source};
 pub use thread::{Event, Setting, Store};

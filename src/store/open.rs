@@ -24,7 +24,7 @@ use super::schema::{self, APPLICATION_ID};
 use super::seal::{Keys, Seal};
 use super::sheet;
 use super::thread::{Event, Store};
-use super::{Fault, OpenError};
+use super::{Fault, OpenError, deliveries};
 
 /// Name of the database in the state directory.
 pub const DATABASE: &str = "tcnd.sqlite";
@@ -78,6 +78,9 @@ pub fn open(directory: &Path, seal: Seal) -> Result<Opened, OpenError> {
         }
     };
     let (db, resume) = whole;
+    let swept =
+        deliveries::sweep(&db, directory).map_err(|source| OpenError::Sqlite { path, source })?;
+    swept.map_err(|source| at(directory, source))?;
     let sealed = seal.seals();
     let (store, events) =
         Store::start(db, directory.to_owned(), lock, seal).map_err(OpenError::Thread)?;

@@ -1,5 +1,13 @@
-//! Reports of others: which were looked at, which named a contact, and what
-//! the person did about it.
+//! Reports of others that named a contact, and what the person did about it.
+//!
+//! Which contacts of a report count depends on when the report was public, for
+//! from then on anybody can send its numbers. Each source tells that for itself,
+//! and the latest of them counts: a contact counts if it began before **some**
+//! source told that the report was public. So no source takes a contact away from
+//! what another gives, whatever it tells, and in whatever order they come. What a
+//! source can add is bounded by what it told first: a report that it delivers
+//! again, later, is as old as the first time (`seen`). The room for matches is
+//! divided among the sources in the same way.
 //!
 //! Exposures have no table. They are made of the contacts a report named each
 //! time somebody asks, so one that still grows is the same exposure grown, and
@@ -12,11 +20,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::ledger::{signed, unsigned};
 use super::row::Row;
 use super::thread::{Durable, Owner};
-use super::{Fault, Store, log};
+use super::{Fault, SourceId, Store, log, seen};
 use crate::engine::{Contact, UnixTime};
 use crate::protocol::{Memo, MemoType, ReportDigest, TemporaryContactNumber};
-
-const DAY: u64 = 86_400;
 
 /// A report of somebody else's that named contacts, and whose signature held.
 #[derive(Debug)]
@@ -25,13 +31,16 @@ pub struct NewMatch {
     pub digest: ReportDigest,
     /// What it says besides its numbers.
     pub memo: Memo,
-    /// Where it came from, a label for people.
-    pub source: String,
-    /// By when it was public, as far as this source tells.
+    /// Where it came from.
+    pub source: SourceId,
+    /// The same, for people.
+    pub label: String,
+    /// By when it was public, the earliest that this source told.
     pub published: UnixTime,
     /// When it came here.
     pub received: UnixTime,
-    /// The contacts it named, by when they began and their number.
+    /// The contacts it named, by when they began and their number. With none, only
+    /// what the source tells is kept, of a report that is known.
     pub contacts: Vec<(UnixTime, TemporaryContactNumber)>,
 }
 
@@ -40,15 +49,15 @@ pub struct NewMatch {
 pub enum Recorded {
     /// The report had named nothing before.
     New,
-    /// It is known; another source, an earlier publication or more contacts
-    /// were added.
+    /// It is known; another source, another publication or more contacts were
+    /// added.
     Updated,
     /// It is known, and nothing was added.
     Known,
     /// None of its contacts is in the log any more; nothing was kept.
     Gone,
-    /// So many reports name its contacts, or so many contacts are named, that
-    /// there is no room; nothing was kept.
+    /// So many reports of this source name its contacts, or so many contacts are
+    /// named by them, that there is no room; nothing was kept.
     Crowded,
 }
 
@@ -61,7 +70,8 @@ pub struct MatchedReport {
     pub memo: Memo,
     /// Where it came from.
     pub sources: Vec<String>,
-    /// By when it was public, the earliest that any source told.
+    /// By when it was public: of each source the earliest that it told, and of
+    /// those the latest.
     pub published: UnixTime,
     /// When it first came here.
     pub received: UnixTime,
@@ -74,36 +84,14 @@ pub struct MatchedReport {
 }
 
 impl Store {
-    /// By when each of these reports was public, as told when it was first
-    /// looked at; `None` of one that was not, and is from now on, with
-    /// `published`.
-    ///
-    /// # Errors
-    /// If the database cannot be written; then none of them is.
-    pub async fn look_at(
-        &self,
-        reports: Vec<ReportDigest>,
-        published: UnixTime,
-        now: UnixTime,
-    ) -> Result<Vec<Option<UnixTime>>, Fault> {
-        self.ask(move |owner| {
-            let look = |t: &Transaction<'_>| look_at(t, &reports, published, now);
-            Ok(owner.transact(Durable::Crash, look)?)
-        })
-        .await
-    }
-
     /// Keeps matches, durably, all or none; what became of each, in their
     /// order.
     ///
     /// # Errors
     /// If the database cannot be written; then nothing is kept.
     pub async fn record_matches(&self, found: Vec<NewMatch>) -> Result<Vec<Recorded>, Fault> {
-        self.ask(move |owner| {
-            let record = |t: &Transaction<'_>| found.iter().map(|found| record(t, found)).collect();
-            Ok(owner.transact(Durable::PowerLoss, record)?)
-        })
-        .await
+        self.ask(move |owner| Ok(owner.transact(Durable::PowerLoss, |t| record_all(t, &found))?))
+            .await
     }
 
     /// All matched reports whose contacts are in the log, the oldest first.
@@ -133,93 +121,79 @@ impl Store {
     }
 }
 
-/// The days there are, each found from the one before: SQLite makes a scan of
-/// every row of `SELECT DISTINCT`, 70 ms for a million, and this is asked for
-/// every slice of an import.
-const DAYS: &str = "\
-WITH RECURSIVE days (day) AS (
-  SELECT min(day) FROM seen_report
-  UNION ALL
-  SELECT (SELECT min(day) FROM seen_report WHERE day > days.day) FROM days WHERE day IS NOT NULL
-) SELECT day FROM days WHERE day IS NOT NULL";
-
-fn look_at(
-    transaction: &Transaction<'_>,
-    reports: &[ReportDigest],
-    published: UnixTime,
-    now: UnixTime,
-) -> rusqlite::Result<Vec<Option<UnixTime>>> {
-    let days: Vec<i64> = transaction
-        .prepare_cached(DAYS)?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<_>>()?;
-    let today = signed(now.0 / DAY);
-    let earlier: Vec<i64> = days.into_iter().filter(|day| *day != today).collect();
-    let mut find = transaction
-        .prepare_cached("SELECT published FROM seen_report WHERE day = ?1 AND digest = ?2")?;
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO seen_report (day, digest, published) VALUES (?1, ?2, ?3)")?;
-    let mut known = Vec::with_capacity(reports.len());
-    for report in reports {
-        let mut told: Option<i64> = None;
-        // A report twice in one batch is seen the second time.
-        for day in earlier.iter().chain([&today]) {
-            if told.is_none() {
-                told = find
-                    .query_row(params![day, report.as_bytes()], |row| row.get(0))
-                    .optional()?;
-            }
-        }
-        if told.is_none() {
-            insert.execute(params![today, report.as_bytes(), signed(published.0)])?;
-        }
-        known.push(told.map(|told| UnixTime(unsigned(told))));
-    }
-    Ok(known)
-}
-
-/// Reports that may name one contact. A key is one person's, so more than a
-/// few of them are made to fill the disk.
+/// Reports of one source that may name one contact. A key is one person's, so
+/// more than a few of them are made to fill the disk.
 const MOST_REPORTS_A_CONTACT: i64 = 8;
 
 /// Contacts that all reports together may name, each time counted: more than
-/// anybody meets, and few enough to be held in memory.
+/// anybody meets, and few enough to be held in memory. The sources, and the files
+/// that people import, have an equal share each.
 const MOST_NAMED: i64 = 1 << 16;
+
+/// How many more contacts the reports of each source may name.
+struct Room {
+    share: i64,
+    named: BTreeMap<i64, i64>,
+}
+
+impl Room {
+    fn now(transaction: &Transaction<'_>) -> rusqlite::Result<Self> {
+        let sources: i64 = transaction
+            .prepare_cached("SELECT count(*) FROM source")?
+            .query_row([], |row| row.get(0))?;
+        let named = transaction
+            .prepare_cached(
+                "SELECT source, count(*) FROM matched_contact JOIN \
+                 (SELECT DISTINCT report, source FROM report_source) USING (report) GROUP BY source",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<rusqlite::Result<_>>()?;
+        Ok(Self {
+            share: MOST_NAMED / (sources + 1),
+            named,
+        })
+    }
+
+    fn is_left(&self, source: i64) -> bool {
+        self.named.get(&source).copied().unwrap_or(0) < self.share
+    }
+
+    fn take(&mut self, source: i64) {
+        *self.named.entry(source).or_default() += 1;
+    }
+}
+
+fn record_all(
+    transaction: &Transaction<'_>,
+    found: &[NewMatch],
+) -> rusqlite::Result<Vec<Recorded>> {
+    let mut room = Room::now(transaction)?;
+    let record = |found| record(transaction, found, &mut room);
+    found.iter().map(record).collect()
+}
 
 /// What was destroyed since it was read, by hand or by retention, is not
 /// written back under another table.
-fn record(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<Recorded> {
+fn record(
+    transaction: &Transaction<'_>,
+    found: &NewMatch,
+    room: &mut Room,
+) -> rusqlite::Result<Recorded> {
+    let known: Option<i64> = transaction
+        .prepare_cached("SELECT id FROM matched_report WHERE digest = ?1")?
+        .query_row([found.digest.as_bytes()], |row| row.get(0))
+        .optional()?;
     let contacts = still_there(transaction, found)?;
-    if contacts.is_empty() {
+    if contacts.is_empty() && (known.is_none() || !found.contacts.is_empty()) {
         return Ok(Recorded::Gone);
     }
-    let contacts = with_room(transaction, found, contacts)?;
-    if contacts.is_empty() {
+    let none = contacts.is_empty();
+    let contacts = with_room(transaction, found, contacts, room)?;
+    if contacts.is_empty() && !none {
         return Ok(Recorded::Crowded);
     }
-    let known: Option<(i64, i64)> = transaction
-        .prepare_cached("SELECT id, published FROM matched_report WHERE digest = ?1")?
-        .query_row([found.digest.as_bytes()], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
-        .optional()?;
-    let (id, mut added) = match known {
-        Some((id, published)) => {
-            let earlier = signed(found.published.0) < published;
-            if earlier {
-                transaction.execute(
-                    "UPDATE matched_report SET published = ?2 WHERE id = ?1",
-                    [id, signed(found.published.0)],
-                )?;
-            }
-            (id, usize::from(earlier))
-        }
-        None => (insert(transaction, found)?, 0),
-    };
-    added += transaction.execute(
-        "INSERT OR IGNORE INTO report_source (report, source) VALUES (?1, ?2)",
-        params![id, found.source],
-    )?;
+    let id = known.map_or_else(|| insert(transaction, found), Ok)?;
+    let mut added = tell(transaction, id, found)?;
     let mut name = transaction.prepare_cached(
         "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report, seen, dismissed) \
          VALUES (?1, ?2, ?3, 0, 0)",
@@ -232,6 +206,31 @@ fn record(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<R
         (Some(_), 0) => Recorded::Known,
         (Some(_), _) => Recorded::Updated,
     })
+}
+
+/// Keeps what a source tells of a report; how many rows that changed.
+fn tell(transaction: &Transaction<'_>, id: i64, found: &NewMatch) -> rusqlite::Result<usize> {
+    let told = transaction
+        .prepare_cached(
+            "INSERT INTO report_source (report, source, label, published) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET published = excluded.published \
+             WHERE excluded.published < published",
+        )?
+        .execute(params![
+            id,
+            found.source.0,
+            found.label,
+            signed(found.published.0)
+        ])?;
+    transaction
+        .prepare_cached(
+            "UPDATE matched_report SET published = told FROM \
+             (SELECT max(earliest) AS told FROM (SELECT min(published) AS earliest \
+              FROM report_source WHERE report = ?1 GROUP BY source)) \
+             WHERE id = ?1 AND published <> told",
+        )?
+        .execute([id])?;
+    Ok(told)
 }
 
 type Named<'a> = (&'a TemporaryContactNumber, i64);
@@ -252,29 +251,29 @@ fn still_there<'a>(
     Ok(contacts)
 }
 
-/// Those that this report names already, and as many more as there is room for.
+/// Those that this report names already, and as many more as this source has room
+/// for.
 fn with_room<'a>(
     transaction: &Transaction<'_>,
     found: &NewMatch,
     contacts: Vec<Named<'a>>,
+    room: &mut Room,
 ) -> rusqlite::Result<Vec<Named<'a>>> {
-    let all: i64 = transaction
-        .prepare_cached("SELECT count(*) FROM matched_contact")?
-        .query_row([], |row| row.get(0))?;
-    let mut room = MOST_NAMED - all;
+    let source = found.source.0;
     let mut count = transaction.prepare_cached(
-        "SELECT count(*), coalesce(max(digest = ?3), 0) FROM matched_contact \
+        "SELECT coalesce(sum(report IN (SELECT report FROM report_source WHERE source = ?4)), 0), \
+         coalesce(max(digest = ?3), 0) FROM matched_contact \
          JOIN matched_report ON id = report WHERE tcn = ?1 AND quarter = ?2",
     )?;
     let mut kept = Vec::with_capacity(contacts.len());
     for (tcn, quarter) in contacts {
-        let place = params![tcn.as_bytes(), quarter, found.digest.as_bytes()];
+        let place = params![tcn.as_bytes(), quarter, found.digest.as_bytes(), source];
         let (reports, named): (i64, bool) =
             count.query_row(place, |row| Ok((row.get(0)?, row.get(1)?)))?;
         if named {
             kept.push((tcn, quarter));
-        } else if reports < MOST_REPORTS_A_CONTACT && room > 0 {
-            room -= 1;
+        } else if reports < MOST_REPORTS_A_CONTACT && room.is_left(source) {
+            room.take(source);
             kept.push((tcn, quarter));
         }
     }
@@ -355,7 +354,7 @@ fn contacts(db: &Connection) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
 }
 
 fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
-    db.prepare_cached("SELECT source FROM report_source WHERE report = ?1 ORDER BY source")?
+    db.prepare_cached("SELECT DISTINCT label FROM report_source WHERE report = ?1 ORDER BY label")?
         .query_map([report], |row| row.get(0))?
         .collect()
 }
@@ -382,27 +381,61 @@ fn mark(
 }
 
 /// A number that a report named was heard in another quarter of an hour: that
-/// contact is named too.
+/// contact is named too, unless it began when the report was public.
 pub(super) fn grew(transaction: &Transaction<'_>, growth: &[Contact]) -> rusqlite::Result<()> {
-    let mut name = transaction.prepare_cached(
-        "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report, seen, dismissed) \
-         SELECT DISTINCT tcn, ?2, report, 0, 0 FROM matched_contact WHERE tcn = ?1 \
-         AND (SELECT count(*) FROM matched_contact) < ?3",
+    let mut naming = transaction.prepare_cached(
+        "SELECT DISTINCT report FROM matched_contact JOIN matched_report ON id = report \
+         WHERE tcn = ?1 AND published >= ?2 AND NOT EXISTS (SELECT 1 FROM matched_contact AS known \
+         WHERE known.tcn = ?1 AND known.quarter = ?3 AND known.report = id)",
     )?;
+    let mut room = None;
     for contact in growth {
-        let quarter = signed(Row::quarter(contact.start));
-        name.execute(params![contact.tcn.as_bytes(), quarter, MOST_NAMED])?;
+        let (tcn, quarter) = (&contact.tcn, signed(Row::quarter(contact.start)));
+        let reports = naming
+            .query_map(
+                params![tcn.as_bytes(), signed(contact.start.0), quarter],
+                |row| row.get(0),
+            )?
+            .collect::<rusqlite::Result<Vec<i64>>>()?;
+        for report in reports {
+            let room = match &mut room {
+                Some(room) => room,
+                none @ None => none.insert(Room::now(transaction)?),
+            };
+            grow(transaction, (tcn, quarter), report, room)?;
+        }
     }
     Ok(())
 }
 
-/// Destroys what was received, or looked at, before `before`, and matches
-/// whose contacts are gone.
+/// Adds a contact to what a report names, if one of its sources has room for it.
+fn grow(
+    transaction: &Transaction<'_>,
+    (tcn, quarter): Named<'_>,
+    report: i64,
+    room: &mut Room,
+) -> rusqlite::Result<()> {
+    let sources = transaction
+        .prepare_cached("SELECT DISTINCT source FROM report_source WHERE report = ?1")?
+        .query_map([report], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    if !sources.iter().any(|source| room.is_left(*source)) {
+        return Ok(());
+    }
+    sources.iter().for_each(|source| room.take(*source));
+    transaction
+        .prepare_cached(
+            "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report, seen, dismissed) \
+             VALUES (?1, ?2, ?3, 0, 0)",
+        )?
+        .execute(params![tcn.as_bytes(), quarter, report])?;
+    Ok(())
+}
+
+/// Destroys what was received before `before`, and matches whose contacts are
+/// gone.
 pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
-    transaction.execute(
-        "DELETE FROM seen_report WHERE day < ?1",
-        [signed(before.0 / DAY)],
-    )?;
+    seen::forget(transaction, before)?;
     transaction.execute(
         "DELETE FROM matched_report WHERE received < ?1",
         [signed(before.0)],

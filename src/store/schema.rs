@@ -124,27 +124,29 @@ CREATE TABLE departure (
   how TEXT NOT NULL
 ) STRICT";
 
-/// Reports of others that were looked at, to know them again. The day comes
-/// first so that an expired one is a run of whole pages.
+/// Reports of others that each source delivered, to know them again. The day
+/// comes first so that an expired one is a run of whole pages.
 ///
 /// * `day`: days since 1970
+/// * `source`: the `id` of the source, or 0 for files that people import
 /// * `digest`: the first 16 bytes of SHA-256 over the unsigned report
-/// * `published`: unix seconds by which it was public, as first told; a number
-///   heard later does not count, whoever sends the report again
+/// * `published`: unix seconds by which the report was public, the earliest that
+///   this source told; a contact that began later does not count by what it tells
 pub(super) const SEEN_REPORT: &str = "\
 CREATE TABLE seen_report (
   day INTEGER NOT NULL,
+  source INTEGER NOT NULL,
   digest BLOB NOT NULL,
   published INTEGER NOT NULL,
-  PRIMARY KEY (day, digest)
+  PRIMARY KEY (day, source, digest)
 ) STRICT, WITHOUT ROWID";
 
 /// Reports of others that named a number in the log, and whose signature held.
 ///
 /// * `id`: local name, counts up, never reused
 /// * `digest`: as in `seen_report`
-/// * `published`: unix seconds by which the report was public, the earliest
-///   any source told; contacts that began later do not count
+/// * `published`: unix seconds; contacts that began later do not count. It is
+///   the latest of what its sources told, of each source the earliest
 /// * `received`: unix seconds of the first time it came here
 /// * `memo_type`, `memo`: what it says besides its numbers
 pub(super) const MATCHED_REPORT: &str = "\
@@ -158,11 +160,19 @@ CREATE TABLE matched_report (
 ) STRICT";
 
 /// Where a matched report came from; it may come from several places.
+///
+/// * `report`: which report
+/// * `source`: as in `seen_report`
+/// * `label`: what people are shown
+/// * `published`: unix seconds by which it was public, the earliest that this
+///   source told
 pub(super) const REPORT_SOURCE: &str = "\
 CREATE TABLE report_source (
   report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
-  source TEXT NOT NULL,
-  PRIMARY KEY (report, source)
+  source INTEGER NOT NULL,
+  label TEXT NOT NULL,
+  published INTEGER NOT NULL,
+  PRIMARY KEY (report, source, label)
 ) STRICT, WITHOUT ROWID";
 
 /// Which contacts a report named, and what the person did about it. The number
@@ -186,21 +196,29 @@ CREATE TABLE matched_contact (
 
 /// Where reports are fetched from and published to, as last configured.
 ///
+/// * `id`: local name, counts up, never reused
 /// * `name`: as in the configuration of `tcnd-sync`
 /// * `label`: what people are shown
 /// * `publish`: 1 if reports of ours may be published there
 /// * `checked`: unix seconds, when it was last gone through well; null never
 /// * `failures`: runs since then that were not well
 /// * `problem`: what was wrong in the last run, a token; empty if nothing was
+/// * `day`, `bytes`: how many bytes of reports were taken of it on which day
+///   since 1970, the last on which any were
+/// * `remembered`: rows of `seen_report` that are its
 pub(super) const SOURCE: &str = "\
 CREATE TABLE source (
-  name TEXT PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
   label TEXT NOT NULL,
   publish INTEGER NOT NULL,
   checked INTEGER,
   failures INTEGER NOT NULL,
-  problem TEXT NOT NULL
-) STRICT, WITHOUT ROWID";
+  problem TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  remembered INTEGER NOT NULL
+) STRICT";
 
 /// The intervals that a source delivered whole, and need not be asked for.
 ///
@@ -212,6 +230,25 @@ CREATE TABLE delivered (
   source TEXT NOT NULL,
   PRIMARY KEY (interval, source)
 ) STRICT, WITHOUT ROWID";
+
+/// Reports that a source delivered and that were not matched yet, in the order
+/// they came. They stand in a file each, beside the database.
+///
+/// * `id`: local name, counts up, never reused
+/// * `file`: the name of the file in the state directory
+/// * `source`: as in `seen_report`
+/// * `label`: what people are shown
+/// * `published`: unix seconds by which they were public
+/// * `received`: unix seconds, when they came
+pub(super) const DELIVERY: &str = "\
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  file TEXT NOT NULL,
+  source INTEGER NOT NULL,
+  label TEXT NOT NULL,
+  published INTEGER NOT NULL,
+  received INTEGER NOT NULL
+) STRICT";
 
 /// Parts of own reports on their way to servers.
 ///
@@ -240,10 +277,11 @@ CREATE TABLE upload (
   UNIQUE (report, key, source)
 ) STRICT";
 
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 15] = [
     ("broadcast", BROADCAST),
     ("contact", CONTACT),
     ("delivered", DELIVERED),
+    ("delivery", DELIVERY),
     ("departure", DEPARTURE),
     ("matched_contact", MATCHED_CONTACT),
     ("matched_report", MATCHED_REPORT),

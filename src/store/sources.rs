@@ -11,7 +11,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
-use super::{Fault, Store};
+use super::{Fault, SourceId, Store};
 use crate::engine::UnixTime;
 use crate::exchange::interval::Interval;
 
@@ -29,6 +29,8 @@ pub struct NewSource {
 /// A source, and how the last runs went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
+    /// Its local name.
+    pub id: SourceId,
     /// As configured.
     pub configured: NewSource,
     /// When it was last gone through well.
@@ -84,20 +86,16 @@ impl Store {
             .await
     }
 
-    /// Remembers that a source delivered an interval whole, durably, with all
-    /// that was written before.
+    /// Forgets what every source delivered, durably: each is asked for all of its
+    /// intervals once more.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub async fn deliver(&self, source: String, interval: Interval) -> Result<(), Fault> {
-        self.ask(move |owner| {
-            let mark = |t: &Transaction<'_>| {
-                t.execute(
-                    "INSERT OR IGNORE INTO delivered (interval, source) VALUES (?1, ?2)",
-                    params![signed(interval.number()), source],
-                )
-            };
-            owner.transact(Durable::PowerLoss, mark)?;
+    pub async fn forget_delivered(&self) -> Result<(), Fault> {
+        self.ask(|owner| {
+            owner.transact(Durable::PowerLoss, |t| {
+                t.execute("DELETE FROM delivered", [])
+            })?;
             Ok(())
         })
         .await
@@ -106,8 +104,9 @@ impl Store {
 
 fn set(transaction: &Transaction<'_>, sources: &[NewSource]) -> rusqlite::Result<()> {
     let mut keep = transaction.prepare_cached(
-        "INSERT INTO source (name, label, publish, checked, failures, problem) \
-         VALUES (?1, ?2, ?3, NULL, 0, '') \
+        "INSERT INTO source \
+         (name, label, publish, checked, failures, problem, day, bytes, remembered) \
+         VALUES (?1, ?2, ?3, NULL, 0, '', 0, 0, 0) \
          ON CONFLICT (name) DO UPDATE SET label = ?2, publish = ?3",
     )?;
     for source in sources {
@@ -126,11 +125,12 @@ fn set(transaction: &Transaction<'_>, sources: &[NewSource]) -> rusqlite::Result
 
 fn list(db: &Connection) -> rusqlite::Result<Vec<Source>> {
     db.prepare_cached(
-        "SELECT name, label, publish, checked, failures, problem FROM source ORDER BY name",
+        "SELECT name, label, publish, checked, failures, problem, id FROM source ORDER BY name",
     )?
     .query_map([], |row| {
         let checked: Option<i64> = row.get(3)?;
         Ok(Source {
+            id: SourceId(row.get(6)?),
             configured: NewSource {
                 name: row.get(0)?,
                 label: row.get(1)?,

@@ -1,6 +1,6 @@
 //! tcnd, as a run sees it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsFd;
 
@@ -81,7 +81,7 @@ impl Tcnd {
 
     pub(super) async fn deliver(&self, batch: Batch<'_>) -> Result<Delivery, Fault> {
         let _turn = self.turn.lock().await;
-        let options = HashMap::from([
+        let options = BTreeMap::from([
             ("whole", Variant::from(batch.whole)),
             ("budget", Variant::from(batch.budget)),
         ]);
@@ -117,7 +117,7 @@ impl Tcnd {
         settlement: &Settlement,
         problem: Option<Problem>,
     ) -> Result<(), Fault> {
-        let mut options = HashMap::new();
+        let mut options = BTreeMap::new();
         match settlement {
             Settlement::Accepted => {}
             Settlement::Refused { reason } => {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tcnd::daemon::{
-    Check, Delivery, ExchangeRequest, ExposureId, Handle, Hold, Import, Imported, KnownExposure,
-    LogRequest, Mailbox, OthersRequest, OwnRequest, Pause, Problem, Published, Refusal, Reply,
-    Reported, Request, Snapshot, Standing, State, Statistics,
+    Check, Counted, Delivery, ExchangeRequest, ExposureId, Handle, Hold, Imported, KnownExposure,
+    LogRequest, Mailbox, Matching, OthersRequest, OwnRequest, Pause, Problem, Published, Refusal,
+    Reply, Reported, Request, Snapshot, Standing, State, Statistics,
 };
 use tcnd::engine::{Contact, KeyId, RSSI_UNAVAILABLE, UnixTime};
 use tcnd::exchange::disclosure::{Part, Plan};
@@ -22,7 +22,7 @@ use tcnd::protocol::{
 };
 use tcnd::radio::{self, Mode};
 use tcnd::store::{
-    Bucket, Departure, NewSource, OwnReport, Place, Source, Summary, Upload, UploadState,
+    Bucket, Departure, NewSource, OwnReport, Place, Source, SourceId, Summary, Upload, UploadState,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -52,12 +52,16 @@ impl Puppet {
             while let Some(request) = requests.recv().await {
                 let refusal = refuse.lock().unwrap().clone();
                 if let Request::Others(OthersRequest::Import(import, reply)) = request {
-                    read("Import".to_owned(), import, refusal, reply, tell.clone());
+                    let (label, published) = (&import.label, import.published.map(|time| time.0));
+                    let asked = format!("Import {label:?} {published:?}");
+                    let give = move |broken| give(reply, refusal.or(broken), imported());
+                    read(asked, import.source, tell.clone(), give);
                     continue;
                 }
                 if let Request::Exchange(ExchangeRequest::Deliver(delivery, reply)) = request {
                     let asked = deliver_asked(&delivery);
-                    read(asked, delivery.import, refusal, reply, tell.clone());
+                    let give = move |broken| give(reply, refusal.or(broken), counted());
+                    read(asked, delivery.reports, tell.clone(), give);
                     continue;
                 }
                 if matches!(request, Request::Exchange(ExchangeRequest::Ring(_))) {
@@ -98,24 +102,18 @@ fn give<T>(reply: Reply<T>, refusal: Option<Refusal>, value: T) {
     let _ = reply.send(refusal.map_or(Ok(value), Err));
 }
 
-/// Reads what shall be imported on a thread, as the daemon does.
+/// Reads a file of reports on a thread, as the daemon does; `give` answers.
 fn read(
     asked: String,
-    mut import: Import,
-    refusal: Option<Refusal>,
-    reply: Reply<Imported>,
+    mut source: Box<dyn Read + Send>,
     tell: mpsc::UnboundedSender<String>,
+    give: impl FnOnce(Option<Refusal>) + Send + 'static,
 ) {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = import.source.read_to_end(&mut bytes);
-        let (label, published) = (&import.label, import.published.map(|time| time.0));
-        let _ = tell.send(format!(
-            "{asked} {label:?} {published:?} {} bytes",
-            bytes.len()
-        ));
-        let broken = read.is_err().then_some(Refusal::Unreadable("it broke off"));
-        give(reply, refusal.or(broken), imported());
+        let read = source.read_to_end(&mut bytes);
+        let _ = tell.send(format!("{asked} {} bytes", bytes.len()));
+        give(read.is_err().then_some(Refusal::Unreadable("it broke off")));
     });
 }
 
@@ -240,7 +238,7 @@ fn answer_own(request: OwnRequest, refusal: Option<Refusal>) {
 fn deliver_asked(delivery: &Delivery) -> String {
     format!(
         "Deliver {} {} {} {}",
-        delivery.source, delivery.interval, delivery.whole, delivery.import.budget
+        delivery.source, delivery.interval, delivery.whole, delivery.budget
     )
 }
 
@@ -281,6 +279,7 @@ fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) {
 /// A run of tcnd-sync that found something, and one server down.
 fn run(standing: &mut Standing) {
     let source = |name: &str, failures| Source {
+        id: SourceId::FILES,
         configured: NewSource {
             name: name.to_owned(),
             label: format!("Server {name}"),
@@ -296,6 +295,7 @@ fn run(standing: &mut Standing) {
         ended: standing.ended + 1,
         reports: 12,
         new_exposures: 1,
+        matching: Matching::Idle,
     };
 }
 
@@ -421,6 +421,17 @@ pub(crate) fn imported() -> Imported {
         too_large: 5,
         new_exposures: 6,
         updated: 7,
+        known: 8,
+        heard_later: 9,
+    }
+}
+
+pub(crate) fn counted() -> Counted {
+    Counted {
+        accepted: 1,
+        duplicate: 2,
+        malformed: 4,
+        too_large: 5,
     }
 }
 

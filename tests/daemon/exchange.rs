@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use tcnd::config::Settings;
 use tcnd::daemon::{
-    BUDGET, Delivery, ExchangeRequest, Import, Imported, OwnRequest, Problem, Refusal, Reply,
+    BUDGET, Counted, Delivery, ExchangeRequest, Matching, OwnRequest, Problem, Refusal, Reply,
     Request, Settlement, clock,
 };
 use tcnd::engine::UnixTime;
@@ -49,22 +49,32 @@ impl Machine {
             .await
     }
 
-    async fn deliver(&self, interval: Interval, bytes: &[u8]) -> Result<Imported, Refusal> {
-        let import = Import {
-            source: Box::new(Cursor::new(bytes.to_vec())),
-            label: String::new(),
-            published: None,
-            budget: BUDGET,
-            may_be_empty: true,
-        };
+    async fn deliver(&self, interval: Interval, bytes: &[u8]) -> Result<Counted, Refusal> {
+        self.deliver_by("one", interval, bytes).await
+    }
+
+    async fn deliver_by(
+        &self,
+        source: &str,
+        interval: Interval,
+        bytes: &[u8],
+    ) -> Result<Counted, Refusal> {
         let delivery = Delivery {
-            source: "one".to_owned(),
+            source: source.to_owned(),
             interval,
             whole: true,
-            import,
+            budget: BUDGET,
+            reports: Box::new(Cursor::new(bytes.to_vec())),
         };
         self.exchange(|reply| ExchangeRequest::Deliver(delivery, reply))
             .await
+    }
+
+    /// Waits until all that was delivered is matched.
+    async fn is_matched(&self) {
+        let mut standing = self.handle.watch_standing();
+        let idle = standing.wait_for(|standing| standing.matching == Matching::Idle);
+        soon(idle).await.unwrap();
     }
 
     async fn take(&self, source: &str) -> Option<(u64, Vec<u8>)> {
@@ -147,21 +157,22 @@ async fn a_published_report_warns_the_other_and_is_remembered() {
     let current = *pending.last().unwrap();
     assert_eq!(current, Interval::of(clock::now().wall));
     assert_eq!(pending.len(), 57);
-    let imported = other.deliver(current, &report).await.unwrap();
-    assert_eq!((imported.accepted, imported.new_exposures), (1, 1));
-    let [exposure] = &other.exposures().await[..] else {
-        panic!("one exposure")
-    };
-    assert_eq!(exposure.sources, ["Server one"]);
-    assert!(exposure.published <= clock::now().wall);
+    let counted = other.deliver(current, &report).await.unwrap();
+    assert_eq!((counted.accepted, counted.duplicate), (1, 0));
     // The current one is asked for again, those that are over are not.
     other.deliver(pending[0], b"").await.unwrap();
-    other.deliver(pending[7], &report).await.unwrap();
+    other.deliver(pending[7], b"").await.unwrap();
     let left = other.pending("one").await.unwrap();
     assert_eq!(left.len(), 55);
     assert_eq!(left.last(), Some(&current));
     assert!(!left.contains(&pending[0]) && !left.contains(&pending[7]));
+    assert_eq!(other.exposures().await, [], "nothing is matched in a run");
     other.end().await;
+    let [exposure] = &other.exposures().await[..] else {
+        panic!("one exposure")
+    };
+    assert_eq!(exposure.sources, ["Server one"]);
+    other.is_matched().await;
     let standing = other.handle.watch_standing().borrow().clone();
     assert_eq!((standing.begun, standing.ended), (1, 1));
     assert_eq!((standing.reports, standing.new_exposures), (1, 1));
@@ -283,5 +294,124 @@ async fn a_source_that_fails_twice_is_a_problem_until_it_works() {
         .await;
     let unknown = machine.record("three", "").await;
     assert_eq!(unknown, Err(Refusal::NoSuchSource));
+    machine.stop().await;
+}
+
+/// A machine that met somebody, and the report of that.
+async fn met() -> (Machine, Vec<u8>) {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    let report = reporter.export(made.id).await.unwrap();
+    reporter.stop().await;
+    (other, report)
+}
+
+/// A hostile source serves a copy of an honest report in an interval that ended before
+/// the contact, in each order, with the honest signature and with a bad one.
+#[tokio::test]
+async fn a_second_source_takes_nothing_away() {
+    for bad in [false, true] {
+        for first in ["two", "one"] {
+            let (machine, report) = met().await;
+            let mut copy = report.clone();
+            *copy.last_mut().unwrap() ^= u8::from(bad);
+            machine.begin(&["one", "two"]).await.unwrap();
+            let pending = machine.pending("one").await.unwrap();
+            for name in [first, if first == "one" { "two" } else { "one" }] {
+                let (interval, bytes) = match name {
+                    "one" => (pending[56], &report),
+                    _ => (pending[10], &copy),
+                };
+                machine.deliver_by(name, interval, bytes).await.unwrap();
+            }
+            machine.end().await;
+            let [exposure] = &machine.exposures().await[..] else {
+                panic!("one exposure, bad {bad}, first {first}")
+            };
+            assert_eq!(exposure.published, pending[56].end());
+            // In another run, too.
+            machine.begin(&["one", "two"]).await.unwrap();
+            machine.deliver_by("two", pending[11], &copy).await.unwrap();
+            machine.end().await;
+            assert_eq!(machine.exposures().await.len(), 1);
+            machine.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_matched_after_a_restart() {
+    let (machine, report) = met().await;
+    machine.begin(&["one"]).await.unwrap();
+    let current = *machine.pending("one").await.unwrap().last().unwrap();
+    machine.deliver(current, &report).await.unwrap();
+    assert_eq!(machine.exposures().await, [], "the run is not over");
+    let directory = machine.stop().await;
+    let again = Machine::at(directory, Settings::default()).await;
+    assert_eq!(again.exposures().await.len(), 1);
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_begins_stops_the_matching_and_its_end_goes_on() {
+    let (machine, report) = met().await;
+    machine.begin(&["one"]).await.unwrap();
+    let current = *machine.pending("one").await.unwrap().last().unwrap();
+    machine.deliver(current, &report).await.unwrap();
+    machine.end().await;
+    machine.begin(&["one"]).await.unwrap();
+    let matching = machine.handle.watch_standing().borrow().matching;
+    assert_ne!(matching, Matching::Working, "nothing is matched in a run");
+    machine.end().await;
+    machine.is_matched().await;
+    assert_eq!(machine.exposures().await.len(), 1);
+    machine.stop().await;
+}
+
+/// A report whose last number comes before its first names nobody.
+#[tokio::test]
+async fn reports_that_name_nobody_leave_nothing() {
+    let (machine, report) = met().await;
+    let mut empty = report;
+    empty[66..68].fill(0);
+    machine.begin(&["one"]).await.unwrap();
+    let interval = machine.pending("one").await.unwrap()[50];
+    let counted = machine.deliver(interval, &empty.repeat(100)).await.unwrap();
+    assert_eq!(counted.accepted, 100);
+    let path = machine.directory.path().to_owned();
+    let db = rusqlite::Connection::open(path.join(tcnd::store::DATABASE)).unwrap();
+    for table in ["seen_report", "delivery", "matched_report"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let rows = db.query_row(&count, [], |row| row.get(0));
+        assert_eq!(rows, Ok(0), "{table}");
+    }
+    let names = std::fs::read_dir(path).unwrap();
+    let mut names = names.map(|entry| entry.unwrap().file_name());
+    assert!(!names.any(|name| name.to_string_lossy().contains("delivery")));
+    machine.end().await;
+    machine.stop().await;
+}
+
+/// An interval that was marked while the clock was ahead is asked for again.
+#[tokio::test]
+async fn what_a_clock_that_was_ahead_had_marked_is_asked_for_again() {
+    let machine = Machine::new(Settings::default()).await;
+    machine.begin(&["one"]).await.unwrap();
+    let pending = machine.pending("one").await.unwrap();
+    machine.deliver(pending[3], b"").await.unwrap();
+    assert_eq!(machine.pending("one").await.unwrap().len(), 56);
+    let path = machine.directory.path().join(tcnd::store::DATABASE);
+    let db = rusqlite::Connection::open(path).unwrap();
+    let future = i64::try_from(pending[56].next().number()).unwrap();
+    db.execute("INSERT INTO delivered VALUES (?1, 'one')", [future])
+        .unwrap();
+    assert_eq!(machine.pending("one").await.unwrap(), pending);
+    let left = db.query_row("SELECT count(*) FROM delivered", [], |row| row.get(0));
+    assert_eq!(left, Ok(0));
+    machine.end().await;
     machine.stop().await;
 }

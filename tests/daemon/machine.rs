@@ -33,7 +33,11 @@ pub(crate) struct Machine {
 impl Machine {
     /// One that broadcasts and listens.
     pub(crate) async fn new(settings: Settings) -> Self {
-        let directory = tempdir().unwrap();
+        Self::at(tempdir().unwrap(), settings).await
+    }
+
+    /// One with what an earlier one left in this directory.
+    pub(crate) async fn at(directory: TempDir, settings: Settings) -> Self {
         let (handle, mailbox) = Handle::new(daemon::starting(&settings));
         let (orders, ordered) = mpsc::channel(8);
         let (air, events) = mpsc::channel(64);
@@ -158,7 +162,6 @@ impl Machine {
             label: label.to_owned(),
             published,
             budget,
-            may_be_empty: false,
         };
         self.others(|reply| OthersRequest::Import(import, reply))
             .await

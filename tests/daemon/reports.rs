@@ -110,6 +110,7 @@ async fn an_exposure_is_one_however_often_it_is_told_and_grows() {
     let again = other.import(&file).await.unwrap();
     assert_eq!((again.accepted, again.duplicate), (0, 1));
     assert_eq!((again.new_exposures, again.updated), (0, 0));
+    assert_eq!(again.known, 1, "nothing is new, but something is there");
     let elsewhere = other
         .import_as("a server", None, BUDGET, &file)
         .await
@@ -157,6 +158,7 @@ async fn what_is_no_warning() {
         replayed.unwrap(),
         Imported {
             accepted: 1,
+            heard_later: 1,
             ..Imported::default()
         }
     );
@@ -315,7 +317,6 @@ async fn an_import_does_not_write_behind_a_wipe() {
         label: "slow".to_owned(),
         published: None,
         budget: BUDGET,
-        may_be_empty: false,
     };
     let story = async {
         is_reading.await.unwrap();
@@ -350,7 +351,6 @@ async fn what_was_found_before_a_source_broke_off_is_told() {
         label: "half".to_owned(),
         published: None,
         budget: BUDGET,
-        may_be_empty: false,
     };
     let imported = other.others(|reply| OthersRequest::Import(import, reply));
     let imported = imported.await;

@@ -1,15 +1,20 @@
 //! What sources delivered, and the parts on their way to them.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use tcnd::engine::{KeyId, UnixTime};
 use tcnd::exchange::interval::Interval;
-use tcnd::store::{NewSource, NewUpload, UploadOutcome, UploadState};
+use tcnd::store::{
+    DATABASE, MOST_REMEMBERED, NewDelivery, NewSource, NewUpload, Store, UploadOutcome,
+    UploadState, day_bytes,
+};
 use tempfile::tempdir;
 
 use super::reports::own_report;
-use super::{Bench, DAY, DAY_ONE, born};
+use super::{Bench, DAY, DAY_ONE, born, look};
 
 pub(crate) fn source(name: &str, publish: bool) -> NewSource {
     NewSource {
@@ -26,6 +31,26 @@ pub(crate) fn upload(key: u64, source: &str, due: u64) -> NewUpload {
         due: UnixTime(due),
         urgent: false,
     }
+}
+
+/// A source delivers these bytes for an interval, which is whole.
+pub(crate) async fn deliver(store: &Store, name: &str, interval: Interval, bytes: &[u8]) {
+    let sources = store.sources().await.unwrap();
+    let source = sources
+        .into_iter()
+        .find(|source| source.configured.name == name)
+        .unwrap();
+    let mut file = store.begin_delivery().await.unwrap();
+    file.write_all(bytes).unwrap();
+    let delivery = NewDelivery {
+        source: source.id,
+        label: source.configured.label,
+        interval,
+        whole: true,
+        received: interval.end(),
+        file: (!bytes.is_empty()).then_some(file),
+    };
+    store.keep_delivery(delivery).await.unwrap();
 }
 
 /// A report of two parts, queued for the source `one`.
@@ -96,7 +121,7 @@ async fn sources_are_those_of_the_last_run_and_remember_how_they_went() {
     assert_eq!((two.failures, two.problem.as_str()), (0, ""));
 
     let interval = Interval::of(now);
-    store.deliver("two".to_owned(), interval).await.unwrap();
+    deliver(&store, "two", interval, b"").await;
     store.set_sources(vec![source("one", true)]).await.unwrap();
     assert_eq!(store.sources().await.unwrap().len(), 1);
     assert!(store.delivered("two".to_owned()).await.unwrap().is_empty());
@@ -107,10 +132,12 @@ async fn an_interval_is_delivered_by_a_source_until_it_is_forgotten() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
     let one = || "one".to_owned();
+    let sources = vec![source("one", true)];
+    bench.store.set_sources(sources).await.unwrap();
     let intervals = [DAY_ONE, DAY_ONE + DAY].map(|at| Interval::of(UnixTime(at)));
     for interval in intervals {
-        bench.store.deliver(one(), interval).await.unwrap();
-        bench.store.deliver(one(), interval).await.unwrap();
+        deliver(&bench.store, "one", interval, b"").await;
+        deliver(&bench.store, "one", interval, b"").await;
     }
     let delivered = bench.store.delivered(one()).await.unwrap();
     assert_eq!(delivered, BTreeSet::from(intervals));
@@ -289,4 +316,124 @@ async fn a_report_that_never_left_takes_its_queue_with_it() {
     );
     assert!(bench.store.own_reports().await.unwrap().is_empty());
     assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
+}
+
+/// Files of deliveries in a directory.
+fn files(directory: &Path) -> usize {
+    let names = std::fs::read_dir(directory).unwrap();
+    names
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy().contains("delivery")
+        })
+        .count()
+}
+
+#[tokio::test]
+async fn a_delivery_waits_until_it_is_matched_and_outlives_a_restart() {
+    let directory = tempdir().unwrap();
+    let interval = Interval::of(UnixTime(DAY_ONE));
+    {
+        let store = Bench::new(directory.path()).store;
+        store.set_sources(vec![source("one", true)]).await.unwrap();
+        deliver(&store, "one", interval, b"first").await;
+        deliver(&store, "one", interval.next(), b"second").await;
+        let delivered = store.delivered("one".to_owned()).await.unwrap();
+        assert_eq!(delivered, BTreeSet::from([interval, interval.next()]));
+        // This one was not kept: its run broke off.
+        let left = store.begin_delivery().await.unwrap();
+        std::mem::forget(left);
+        store.close().await;
+    }
+    assert_eq!(files(directory.path()), 3);
+    let store = Bench::new(directory.path()).store;
+    assert_eq!(
+        files(directory.path()),
+        2,
+        "a file without a row is removed"
+    );
+    for (text, told) in [("first", interval), ("second", interval.next())] {
+        let mut next = store.next_delivery().await.unwrap().unwrap();
+        let mut bytes = String::new();
+        next.file.read_to_string(&mut bytes).unwrap();
+        assert_eq!((bytes.as_str(), next.published), (text, told.end()));
+        assert_eq!(next.label, "Server one");
+        store.end_delivery(next.id).await.unwrap();
+    }
+    assert!(store.next_delivery().await.unwrap().is_none());
+    assert_eq!(files(directory.path()), 0);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_source_has_so_many_bytes_a_day_and_no_other_loses_by_it() {
+    let directory = tempdir().unwrap();
+    let store = Bench::new(directory.path()).store;
+    let both = vec![source("one", true), source("two", true)];
+    store.set_sources(both).await.unwrap();
+    let interval = Interval::of(UnixTime(DAY_ONE));
+    let sources = store.sources().await.unwrap();
+    let room = async |at: UnixTime| {
+        let one = store.delivery_room(sources[0].id, at).await.unwrap();
+        let two = store.delivery_room(sources[1].id, at).await.unwrap();
+        (one, two)
+    };
+    let most = day_bytes(2);
+    let now = interval.end();
+    assert_eq!(room(now).await, (most, most));
+    for left in [5, 10] {
+        deliver(&store, "one", interval, b"bytes").await;
+        assert_eq!(room(now).await, (most - left, most));
+    }
+    assert_eq!(
+        room(now.after(Duration::from_secs(DAY))).await,
+        (most, most)
+    );
+    // Eight sources share what one alone may not have.
+    assert!(day_bytes(8) < day_bytes(1) && 8 * day_bytes(8) <= 4 * day_bytes(1));
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_source_that_floods_is_remembered_so_far_and_no_further() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let both = vec![source("one", true), source("two", true)];
+    bench.store.set_sources(both).await.unwrap();
+    let sources = bench.store.sources().await.unwrap();
+    let one = sources[0].id;
+    look_write(
+        directory.path(),
+        &format!("UPDATE source SET remembered = {}", MOST_REMEMBERED - 1),
+    );
+    let now = UnixTime(DAY_ONE);
+    let digest = |key| super::reports::found(key, Vec::new()).digest;
+    let remember = |digests| bench.store.remember_reports(one, digests, now, now);
+    let told = remember(vec![digest(1), digest(2)]).await.unwrap();
+    assert_eq!(told, [None, None]);
+    let told = remember(vec![digest(1), digest(2)]).await.unwrap();
+    assert_eq!(told, [Some(now), None], "there is room for one");
+    // The day is over, and what it took is free again.
+    bench.store.forget(UnixTime(DAY_ONE + DAY));
+    let told = bench
+        .store
+        .earliest_told(one, vec![digest(1)])
+        .await
+        .unwrap();
+    assert_eq!(told, [None]);
+    let left: i64 = look(directory.path())
+        .query_row(
+            "SELECT remembered FROM source WHERE name = 'one'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(left, i64::try_from(MOST_REMEMBERED - 1).unwrap());
+    bench.settle().await;
+}
+
+/// Changes a database that is in use.
+fn look_write(directory: &Path, sql: &str) {
+    let db = rusqlite::Connection::open(directory.join(DATABASE)).unwrap();
+    db.execute(sql, []).unwrap();
 }

@@ -199,6 +199,9 @@ fn dump(db: &rusqlite::Connection) -> String {
         "matched_report",
         "report_source",
         "matched_contact",
+        "source",
+        "delivered",
+        "delivery",
     ] {
         let mut query = db
             .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))

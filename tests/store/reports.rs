@@ -4,7 +4,7 @@ use tcnd::engine::{Aired, KeyHistory, KeyId, UnixTime};
 use tcnd::protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
 };
-use tcnd::store::{Departure, NewMatch, NewPart, NewReport, Place, Recorded};
+use tcnd::store::{Departure, NewMatch, NewPart, NewReport, Place, Recorded, SourceId};
 use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
@@ -56,7 +56,8 @@ pub(crate) fn found(
     NewMatch {
         digest: signed(key, &memo).claim().digest(),
         memo,
-        source: "a friend".to_owned(),
+        source: SourceId::FILES,
+        label: "a friend".to_owned(),
         published: UnixTime(DAY_ONE + 3600),
         received: UnixTime(DAY_ONE + 4000),
         contacts,
@@ -247,7 +248,9 @@ async fn a_report_is_known_again_on_any_day() {
     // Each looked at is told to be public since the moment it is looked at.
     let look_at = |keys: &[u64], at| {
         let digests = keys.iter().map(|key| digest(*key)).collect();
-        bench.store.look_at(digests, UnixTime(at), UnixTime(at))
+        bench
+            .store
+            .remember_reports(SourceId::FILES, digests, UnixTime(at), UnixTime(at))
     };
     let told = |at| Some(UnixTime(at));
     let (third, fourth) = (DAY_ONE + 3 * DAY, DAY_ONE + 4 * DAY);
@@ -312,7 +315,7 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         [Recorded::Known]
     );
     let elsewhere = NewMatch {
-        source: "a server".to_owned(),
+        label: "a server".to_owned(),
         published: UnixTime(DAY_ONE + 3000),
         ..named()
     };
@@ -335,7 +338,7 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
     assert_eq!(
         report.published,
         UnixTime(DAY_ONE + 3000),
-        "the earliest counts"
+        "of one source the earliest counts"
     );
     let spans: Vec<_> = report
         .contacts
@@ -492,4 +495,103 @@ async fn what_is_destroyed_meanwhile_is_not_written_back() {
     let kept = bench.store.keep_report(own_report(&[1])).await.unwrap();
     assert_eq!(kept, None);
     assert_eq!(rows("own_report"), 0);
+}
+
+/// Two sources tell of one report, each up to twice, in every order: what counts is
+/// of each source the earliest, and of those the latest. So neither source takes
+/// away what the other gives, and the order says nothing.
+#[tokio::test]
+async fn no_source_takes_away_what_another_gives() {
+    let tellings = [1, 2, 3].map(|n| DAY_ONE + 3000 * n);
+    let mut stories = 0;
+    for (a, b) in pairs(&tellings) {
+        for (c, d) in pairs(&tellings) {
+            for order in orders() {
+                let told = [(1, a), (1, b), (2, c), (2, d)];
+                let expected = a.min(b).max(c.min(d));
+                let directory = tempdir().unwrap();
+                let mut bench = Bench::new(directory.path());
+                let both = ["one", "two"].map(|name| super::exchange::source(name, true));
+                bench.store.set_sources(both.to_vec()).await.unwrap();
+                let sources = bench.store.sources().await.unwrap();
+                bench
+                    .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)])
+                    .await
+                    .unwrap();
+                for at in order {
+                    let (source, published) = told[at];
+                    let told = NewMatch {
+                        source: sources[source - 1].id,
+                        label: format!("Server {source}"),
+                        published: UnixTime(published),
+                        ..found(1, vec![(UnixTime(DAY_ONE), tcn(1))])
+                    };
+                    bench.store.record_matches(vec![told]).await.unwrap();
+                }
+                let [report] = &bench.store.matched_reports().await.unwrap()[..] else {
+                    panic!("one report")
+                };
+                assert_eq!(report.published.0, expected, "{told:?} in {order:?}");
+                assert_eq!(report.sources, ["Server 1", "Server 2"]);
+                bench.store.close().await;
+                stories += 1;
+            }
+        }
+    }
+    assert_eq!(stories, 36 * 6);
+}
+
+/// Pairs of two, the first no later.
+fn pairs(times: &[u64; 3]) -> Vec<(u64, u64)> {
+    let all = times
+        .iter()
+        .flat_map(|a| times.iter().map(move |b| (*a, *b)));
+    all.filter(|(a, b)| a <= b).collect()
+}
+
+/// Orders of four tellings that differ for the two sources, each of which tells the
+/// later before the earlier at times.
+fn orders() -> [[usize; 4]; 6] {
+    [
+        [0, 1, 2, 3],
+        [1, 0, 3, 2],
+        [2, 0, 3, 1],
+        [3, 2, 1, 0],
+        [1, 2, 0, 3],
+        [2, 3, 0, 1],
+    ]
+}
+
+/// What a source may fill is its own: the reports of another find room.
+#[tokio::test]
+async fn a_source_that_names_all_it_may_leaves_room_for_others() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let both = ["one", "two"].map(|name| super::exchange::source(name, true));
+    bench.store.set_sources(both.to_vec()).await.unwrap();
+    let sources = bench.store.sources().await.unwrap();
+    let contacts: Vec<_> = (0..3000)
+        .map(|n| sighting(n, DAY_ONE, DAY_ONE + 60))
+        .collect();
+    bench.save(contacts).await.unwrap();
+    let by = |source: usize, key: u64, numbers: std::ops::Range<u64>| NewMatch {
+        source: sources[source].id,
+        label: String::new(),
+        ..found(key, numbers.map(|n| (UnixTime(DAY_ONE), tcn(n))).collect())
+    };
+    // Eight reports may name a contact; these fill a third of 65,536.
+    let flood: Vec<_> = (1..=9).map(|key| by(0, key, 0..3000)).collect();
+    let recorded = bench.store.record_matches(flood).await.unwrap();
+    assert_eq!(recorded[8], Recorded::Crowded, "{recorded:?}");
+    let honest = bench.store.record_matches(vec![by(1, 20, 0..20)]).await;
+    assert_eq!(honest.unwrap(), [Recorded::New]);
+    // And what grows of it is named as well.
+    bench
+        .save(vec![sighting(3, DAY_ONE + 900, DAY_ONE + 960)])
+        .await
+        .unwrap();
+    let reports = bench.store.matched_reports().await.unwrap();
+    let honest = reports.last().unwrap();
+    assert_eq!(honest.contacts.len(), 21);
+    bench.settle().await;
 }

@@ -1,5 +1,5 @@
 -- application_id: 1952673380
--- user_version: 3
+-- user_version: 4
 -- page_size: 2048
 -- auto_vacuum: 2
 -- journal_mode: wal
@@ -26,6 +26,14 @@ CREATE TABLE delivered (
   source TEXT NOT NULL,
   PRIMARY KEY (interval, source)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE delivery (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  file TEXT NOT NULL,
+  source INTEGER NOT NULL,
+  label TEXT NOT NULL,
+  published INTEGER NOT NULL,
+  received INTEGER NOT NULL
+) STRICT;
 CREATE TABLE departure (
   report INTEGER NOT NULL REFERENCES own_report (id) ON DELETE CASCADE,
   at INTEGER NOT NULL,
@@ -71,27 +79,34 @@ CREATE TABLE report_key (
 ) STRICT;
 CREATE TABLE report_source (
   report INTEGER NOT NULL REFERENCES matched_report (id) ON DELETE CASCADE,
-  source TEXT NOT NULL,
-  PRIMARY KEY (report, source)
+  source INTEGER NOT NULL,
+  label TEXT NOT NULL,
+  published INTEGER NOT NULL,
+  PRIMARY KEY (report, source, label)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE seen_report (
   day INTEGER NOT NULL,
+  source INTEGER NOT NULL,
   digest BLOB NOT NULL,
   published INTEGER NOT NULL,
-  PRIMARY KEY (day, digest)
+  PRIMARY KEY (day, source, digest)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE setting (
   name TEXT PRIMARY KEY,
   value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE source (
-  name TEXT PRIMARY KEY,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
   label TEXT NOT NULL,
   publish INTEGER NOT NULL,
   checked INTEGER,
   failures INTEGER NOT NULL,
-  problem TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
+  problem TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  remembered INTEGER NOT NULL
+) STRICT;
 CREATE TABLE sqlite_sequence(name,seq);
 CREATE TABLE upload (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -1,10 +1,10 @@
 //! The exchange with servers, as `tcnd-sync` sees it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use zbus::{DeserializeDict, Fd, SerializeDict, Type, Variant, proxy};
 
-use crate::daemon::Imported;
+use crate::daemon::Counted;
 
 /// Reports on their way, for `tcnd-sync` alone; see `dbus/interfaces` for the
 /// prose.
@@ -28,7 +28,7 @@ pub trait Exchange {
         source: &str,
         interval: u64,
         file: Fd<'_>,
-        options: HashMap<&str, Variant<'_>>,
+        options: BTreeMap<&str, Variant<'_>>,
     ) -> zbus::Result<Delivered>;
     /// Takes the next part that is due for this source; no fields if none is.
     fn take_part(&self, source: &str) -> zbus::Result<Upload>;
@@ -38,7 +38,7 @@ pub trait Exchange {
         &self,
         part: u64,
         outcome: &str,
-        options: HashMap<&str, Variant<'_>>,
+        options: BTreeMap<&str, Variant<'_>>,
     ) -> zbus::Result<()>;
     /// A source was gone through; `problem` is a token, empty if all was well.
     fn record(&self, source: &str, problem: &str) -> zbus::Result<()>;
@@ -58,29 +58,28 @@ pub struct Source {
     pub publish: bool,
 }
 
-/// What became of a delivery. Nothing in it depends on whom we met: whoever has
-/// the network must not be able to find that out by delivering reports of its own.
+/// What became of a delivery. Nothing in it depends on the contacts: whoever has
+/// the network must not be able to find them out by deliveries of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct Delivered {
-    /// Looked at for the first time.
+    /// Delivered by this source for the first time.
     pub accepted: u64,
-    /// Looked at before.
+    /// Delivered by it before.
     pub duplicate: u64,
     /// No report.
     pub malformed: u64,
-    /// Past the work that one delivery may cause.
+    /// Past the work, or the bytes, that one source may cost.
     pub too_large: u64,
 }
 
-impl From<Imported> for Delivered {
-    fn from(imported: Imported) -> Self {
+impl From<Counted> for Delivered {
+    fn from(counted: Counted) -> Self {
         Self {
-            // A bad signature is found only where a number is one that we heard.
-            accepted: imported.accepted + imported.bad_signature,
-            duplicate: imported.duplicate,
-            malformed: imported.malformed,
-            too_large: imported.too_large,
+            accepted: counted.accepted,
+            duplicate: counted.duplicate,
+            malformed: counted.malformed,
+            too_large: counted.too_large,
         }
     }
 }

@@ -1,0 +1,225 @@
+//! A delivery of `tcnd-sync`: read, counted and kept, to be matched later.
+//!
+//! `tcnd-sync` has the network, and what it learns a server may learn. So nothing
+//! here knows the contact log: the counts, the time and what happens next depend on
+//! the bytes that are delivered, and on what the same source delivered before. What
+//! the reports mean is found out when the run is over, by
+//! [`match_queue`](super::match_queue).
+
+use std::fmt;
+use std::io::{Read, Write};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Refusal;
+use super::import::{MOST_REPORTS, Stoppable};
+use crate::engine::UnixTime;
+use crate::exchange::cost;
+use crate::exchange::file::{self, FileError, Item};
+use crate::exchange::interval::Interval;
+use crate::protocol::{SignedReport, wire};
+use crate::store::{DeliveryFile, Fault, NewDelivery, SourceId, Store};
+
+/// Reports whose digests are looked up at a time.
+const SLICE: usize = 1024;
+
+/// Reports of one interval from one source.
+pub struct Delivery {
+    /// The name of the source.
+    pub source: String,
+    /// Which interval.
+    pub interval: Interval,
+    /// It is all there will ever be for it, as far as `tcnd-sync` can tell.
+    pub whole: bool,
+    /// Numbers that its reports may have us compute.
+    pub budget: u64,
+    /// The bytes, in any format of report files. There may be no report.
+    pub reports: Box<dyn Read + Send>,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").finish_non_exhaustive()
+    }
+}
+
+/// What became of the items of a delivery; every item is in one of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Delivered by this source for the first time.
+    pub accepted: u64,
+    /// Delivered by it before.
+    pub duplicate: u64,
+    /// No report.
+    pub malformed: u64,
+    /// Past the work, or the bytes, that one source may cost.
+    pub too_large: u64,
+}
+
+/// A delivery whose source is known.
+pub(super) struct Intake {
+    pub(super) delivery: Delivery,
+    pub(super) source: SourceId,
+    pub(super) label: String,
+    pub(super) now: UnixTime,
+    /// One is read at a time.
+    pub(super) turn: OwnedSemaphorePermit,
+}
+
+/// Reads and keeps a delivery on a thread of its own; `stop` ends it early.
+pub(super) fn start(
+    intake: Intake,
+    store: Store,
+    stop: Arc<AtomicBool>,
+) -> oneshot::Receiver<Result<Counted, Refusal>> {
+    let (answer, answered) = oneshot::channel();
+    let runtime = Runtime::current();
+    let work = move || {
+        let result = take_in(intake, &store, &runtime, &stop);
+        let stopped = stop.load(Ordering::Acquire);
+        let _ =
+            answer.send(result.map_err(|refusal| if stopped { Refusal::Stopped } else { refusal }));
+    };
+    let thread = std::thread::Builder::new().name("delivery".to_owned());
+    if let Err(fault) = thread.spawn(work) {
+        tracing::error!(%fault, "no thread for a delivery");
+    }
+    answered
+}
+
+fn take_in(
+    intake: Intake,
+    store: &Store,
+    runtime: &Runtime,
+    stop: &Arc<AtomicBool>,
+) -> Result<Counted, Refusal> {
+    let Intake {
+        delivery,
+        source,
+        label,
+        now,
+        turn: _turn,
+    } = intake;
+    let mut reader = Reader {
+        store,
+        runtime,
+        source,
+        published: delivery.interval.end(),
+        now,
+        budget: delivery.budget,
+        room: runtime.block_on(store.delivery_room(source, now))?,
+        file: runtime.block_on(store.begin_delivery())?,
+        slice: Vec::with_capacity(SLICE),
+        reports: 0,
+        counted: Counted::default(),
+    };
+    reader.read(Stoppable::new(delivery.reports, Arc::clone(stop)))?;
+    let Reader { file, counted, .. } = reader;
+    let keep = NewDelivery {
+        source,
+        label,
+        interval: delivery.interval,
+        whole: delivery.whole && counted.malformed + counted.too_large == 0,
+        received: now,
+        file: (file.bytes() > 0).then_some(file),
+    };
+    runtime.block_on(store.keep_delivery(keep))?;
+    Ok(counted)
+}
+
+struct Reader<'a> {
+    store: &'a Store,
+    runtime: &'a Runtime,
+    source: SourceId,
+    published: UnixTime,
+    now: UnixTime,
+    /// Numbers that may still be computed.
+    budget: u64,
+    /// Bytes that the source may still deliver today.
+    room: u64,
+    file: DeliveryFile,
+    slice: Vec<SignedReport>,
+    reports: u64,
+    counted: Counted,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, mut source: Stoppable<impl Read>) -> Result<(), Refusal> {
+        let mut failed = None;
+        let read = file::read(&mut source, |_, item| match self.take(item) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(refusal) => {
+                failed = Some(refusal);
+                ControlFlow::Break(())
+            }
+        });
+        if let Some(refusal) = failed {
+            return Err(refusal);
+        }
+        self.write_slice()?;
+        match read {
+            _ if source.is_too_long() => Err(Refusal::Unreadable("a delivery has 2 GiB at most")),
+            Ok(_) | Err(FileError::Empty) => Ok(()),
+            Err(_) => Err(Refusal::Unreadable(
+                "it could not be read to its end; deliver it again",
+            )),
+        }
+    }
+
+    fn take(&mut self, item: Item) -> Result<(), Refusal> {
+        let Some(left) = self.budget.checked_sub(cost::item(&item)) else {
+            self.counted.too_large += 1;
+            return Ok(());
+        };
+        self.budget = left;
+        let Ok(report) = item else {
+            self.counted.malformed += 1;
+            return Ok(());
+        };
+        if self.reports == MOST_REPORTS {
+            self.counted.too_large += 1;
+            return Ok(());
+        }
+        self.reports += 1;
+        if report.claim().count() == 0 {
+            // It names nobody, so there is nothing to keep of it.
+            self.counted.accepted += 1;
+            return Ok(());
+        }
+        self.slice.push(report);
+        if self.slice.len() < SLICE {
+            return Ok(());
+        }
+        self.write_slice()
+    }
+
+    fn write_slice(&mut self) -> Result<(), Refusal> {
+        let mut digests = Vec::with_capacity(self.slice.len());
+        for report in self.slice.drain(..) {
+            let bytes = wire::write(&report);
+            let Some(room) = self.room.checked_sub(bytes.len() as u64) else {
+                self.counted.too_large += 1;
+                continue;
+            };
+            self.room = room;
+            self.file
+                .write_all(&bytes)
+                .map_err(|error| Fault::Files(error.kind()))?;
+            digests.push(report.claim().digest());
+        }
+        let remember = self
+            .store
+            .remember_reports(self.source, digests, self.published, self.now);
+        for told in self.runtime.block_on(remember)? {
+            *match told {
+                Some(_) => &mut self.counted.duplicate,
+                None => &mut self.counted.accepted,
+            } += 1;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! Deliveries that wait to be matched, and when they are: after the run of
+//! `tcnd-sync` that brought them, never during one.
+//!
+//! Matching takes longer where reports name contacts. While a run is open, a server
+//! can see when its requests come, and `tcnd-sync` sees how long each call takes; so
+//! matching stops when a run begins, and starts anew when it has ended. Deliveries
+//! outlive a restart; one whose matching was stopped is matched again from its start,
+//! which adds nothing twice.
+
+use std::io::BufReader;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::Refusal;
+use super::exchange::Standing;
+use super::exposures::{Unseen, recount, recount_grown};
+use super::import::SLICE;
+use super::matcher::{Matched, Matcher, Origin};
+use crate::exchange::file;
+use crate::matching::Budget;
+use crate::protocol::SignedReport;
+use crate::store::{Delivered, Store};
+
+/// What is done about the deliveries that wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Matching {
+    /// None waits.
+    #[default]
+    Idle,
+    /// They are being matched.
+    Working,
+    /// They wait for the end of a run, or for the next one after a fault.
+    Waiting,
+}
+
+/// The driver's share.
+#[derive(Debug)]
+pub(super) struct MatchQueue {
+    /// One import or one queue is matched at a time: each holds an index.
+    turn: Arc<Semaphore>,
+    /// Ends the matching under way.
+    stop: Arc<AtomicBool>,
+}
+
+impl MatchQueue {
+    pub(super) fn new(turn: Arc<Semaphore>) -> Self {
+        Self {
+            turn,
+            stop: Arc::default(),
+        }
+    }
+
+    /// Stops the matching under way; what waits goes on waiting.
+    pub(super) fn stop(&self, standing: &watch::Sender<Standing>) {
+        self.stop.store(true, Ordering::Release);
+        standing.send_if_modified(|standing| {
+            let working = standing.matching == Matching::Working;
+            if working {
+                standing.matching = Matching::Waiting;
+            }
+            working
+        });
+    }
+
+    /// Matches all that waits.
+    pub(super) fn start(
+        &mut self,
+        store: &Store,
+        unseen: Arc<Unseen>,
+        standing: Arc<watch::Sender<Standing>>,
+    ) {
+        self.stop(&standing);
+        let stop = Arc::<AtomicBool>::default();
+        self.stop = Arc::clone(&stop);
+        standing.send_modify(|standing| standing.matching = Matching::Working);
+        let (turn, store) = (Arc::clone(&self.turn), store.clone());
+        tokio::spawn(async move {
+            // The semaphore is never closed.
+            let Ok(_turn) = turn.acquire_owned().await else {
+                return;
+            };
+            let done = work(&store, &unseen, &standing, &stop).await;
+            if stop.load(Ordering::Acquire) {
+                return;
+            }
+            let after = match done {
+                Ok(()) => Matching::Idle,
+                Err(refusal) => {
+                    tracing::warn!(%refusal, "reports could not be matched; the next run tries again");
+                    Matching::Waiting
+                }
+            };
+            standing.send_modify(|standing| standing.matching = after);
+        });
+    }
+}
+
+async fn work(
+    store: &Store,
+    unseen: &Unseen,
+    standing: &watch::Sender<Standing>,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), Refusal> {
+    let mut matcher = None;
+    while let Some(delivery) = store.next_delivery().await? {
+        let id = delivery.id;
+        let answered = start(matcher.take(), delivery, store.clone(), Arc::clone(stop));
+        let (used, matched) = answered.await.map_err(|_| Refusal::Gone)??;
+        matcher = Some(used);
+        store.end_delivery(id).await?;
+        let new = matched.new_exposures;
+        standing.send_modify(|standing| standing.new_exposures += new);
+        if matched.new_exposures + matched.updated == 0 {
+            recount_grown(store, unseen).await?;
+        } else {
+            recount(store, unseen).await?;
+        }
+    }
+    Ok(())
+}
+
+type Done = Result<(Matcher, Matched), Refusal>;
+
+/// Matches one delivery on a thread of its own. The index is read once for all.
+fn start(
+    matcher: Option<Matcher>,
+    delivery: Delivered,
+    store: Store,
+    stop: Arc<AtomicBool>,
+) -> oneshot::Receiver<Done> {
+    let (answer, answered) = oneshot::channel();
+    let runtime = Runtime::current();
+    let work = move || {
+        let origin = Origin {
+            source: delivery.source,
+            label: delivery.label.clone(),
+            published: delivery.published,
+            received: delivery.received,
+            remember: false,
+        };
+        let matcher = match matcher {
+            Some(mut matcher) => {
+                matcher.turn_to(origin);
+                Ok(matcher)
+            }
+            None => Matcher::new(store.until(Arc::clone(&stop)), runtime, stop, origin),
+        };
+        let _ = answer.send(matcher.and_then(|matcher| match_all(matcher, delivery)));
+    };
+    let thread = std::thread::Builder::new().name("matching".to_owned());
+    if let Err(fault) = thread.spawn(work) {
+        tracing::error!(%fault, "no thread to match reports");
+    }
+    answered
+}
+
+fn match_all(mut matcher: Matcher, delivery: Delivered) -> Done {
+    // What a delivery may cost was settled when it was taken in.
+    let mut budget = Budget { numbers: u64::MAX };
+    let mut slice: Vec<SignedReport> = Vec::with_capacity(SLICE);
+    let mut failed = None;
+    let read = file::read(BufReader::new(delivery.file), |_, item| {
+        // Only whole reports were written.
+        slice.extend(item);
+        if slice.len() == SLICE {
+            failed = matcher.look(&slice, &mut budget).err();
+            slice.clear();
+        }
+        match failed {
+            None => ControlFlow::Continue(()),
+            Some(_) => ControlFlow::Break(()),
+        }
+    });
+    if let Some(refusal) = failed {
+        return Err(refusal);
+    }
+    if let Err(fault) = read {
+        // The disk took it, and does not give it back: what could be read counts.
+        tracing::warn!(%fault, "a delivery could not be read to its end");
+    }
+    matcher.look(&slice, &mut budget)?;
+    let matched = matcher.finish()?;
+    Ok((matcher, matched))
+}

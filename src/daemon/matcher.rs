@@ -1,0 +1,350 @@
+//! Reports of others against the contact log: which name contacts, and what is
+//! kept of those.
+//!
+//! ```text
+//!   log ──pages──▶ index ─┐
+//!   slice of reports ──▶ match ──▶ verify what matched ──▶ the contacts named ──▶ store
+//! ```
+//!
+//! The index holds numbers only. Reports are never held beyond their slice, but for
+//! those that name contacts, so memory stays within the index and a few megabytes.
+//! The bounds here on what is kept are not told to whoever brought the reports.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::runtime::Handle as Runtime;
+
+use super::{Refusal, chance};
+use crate::engine::{Contact, UnixTime};
+use crate::exposure::{Rule, exposures};
+use crate::matching::{
+    Budget, Finding, Index, IndexBuilder, MatchingError, Outcome, Secret, match_reports,
+};
+use crate::protocol::{Memo, ReportDigest, SignedReport, TemporaryContactNumber};
+use crate::store::{NewMatch, Place, Recorded, SourceId, Store};
+
+/// Contacts read at a time.
+const PAGE: u32 = 4096;
+
+/// Reports of one file that may name contacts: more people than anybody meets, and
+/// no more than a hostile one can make of the numbers we heard of it.
+const MOST_NAMING: u64 = 4096;
+
+/// Matches kept in one transaction.
+const BATCH: usize = 64;
+
+/// Numbers named by reports that may wait for their contacts to be read, and
+/// contacts read for them: as many as the store keeps.
+const MOST_NAMED: usize = 1 << 16;
+
+/// Threads at most; of several cores one is left to the radio.
+const MOST_THREADS: usize = 4;
+
+/// Where reports come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) source: SourceId,
+    /// For people.
+    pub(super) label: String,
+    /// By when they were public, as it tells.
+    pub(super) published: UnixTime,
+    /// When they came.
+    pub(super) received: UnixTime,
+    /// Whether what it tells has to be remembered here; it is already, of a
+    /// delivery.
+    pub(super) remember: bool,
+}
+
+/// What became of the reports of one origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Matched {
+    /// Looked at for the first time, and before; if they are remembered here.
+    pub(super) accepted: u64,
+    pub(super) duplicate: u64,
+    /// Named contacts with a signature that does not hold.
+    pub(super) bad_signature: u64,
+    /// Past the work or the room.
+    pub(super) too_large: u64,
+    /// Exposures nobody knew of.
+    pub(super) new_exposures: u64,
+    /// Known reports of which more is known now.
+    pub(super) updated: u64,
+    /// Known reports that name contacts, with those of `updated`.
+    pub(super) known: u64,
+    /// Reports that name contacts which all began when they were public.
+    pub(super) heard_later: u64,
+}
+
+/// Matches reports of one origin after another.
+pub(super) struct Matcher {
+    store: Store,
+    runtime: Runtime,
+    stop: Arc<AtomicBool>,
+    index: Index,
+    origin: Origin,
+    named: Vec<Named>,
+    /// Reports of this origin that named contacts so far.
+    naming: u64,
+    matched: Matched,
+}
+
+/// A report that names numbers of our log, and whose signature holds.
+struct Named {
+    digest: ReportDigest,
+    memo: Memo,
+    published: UnixTime,
+    /// Looked at before.
+    duplicate: bool,
+    numbers: Vec<TemporaryContactNumber>,
+}
+
+/// The numbers of the log that a report names.
+type Heard = Vec<TemporaryContactNumber>;
+
+impl Matcher {
+    /// Reads the log. `stop` ends all work early.
+    pub(super) fn new(
+        store: Store,
+        runtime: Runtime,
+        stop: Arc<AtomicBool>,
+        origin: Origin,
+    ) -> Result<Self, Refusal> {
+        let mut index = IndexBuilder::new(Secret::generate(&mut chance::source()));
+        each_page(&store, &runtime, |page| {
+            let numbers = page.iter().map(|contact| contact.tcn);
+            index.extend(numbers).map_err(refusal)
+        })?;
+        Ok(Self {
+            store,
+            runtime,
+            stop,
+            index: index.build(),
+            origin,
+            named: Vec::new(),
+            naming: 0,
+            matched: Matched::default(),
+        })
+    }
+
+    /// Goes on with reports of another origin.
+    pub(super) fn turn_to(&mut self, origin: Origin) {
+        self.origin = origin;
+        self.named = Vec::new();
+        self.naming = 0;
+        self.matched = Matched::default();
+    }
+
+    /// Matches reports of this origin.
+    pub(super) fn look(
+        &mut self,
+        slice: &[SignedReport],
+        budget: &mut Budget,
+    ) -> Result<(), Refusal> {
+        let stop = Arc::clone(&self.stop);
+        let stopped = || stop.load(Ordering::Acquire);
+        let findings =
+            match_reports(&self.index, slice, budget, threads(), stopped).map_err(refusal)?;
+        let mut heard: BTreeMap<usize, Heard> = BTreeMap::new();
+        let mut looked_at = vec![self.origin.remember; slice.len()];
+        for Finding { position, outcome } in findings {
+            looked_at[position] = false;
+            match outcome {
+                Outcome::Heard(numbers) if self.naming < MOST_NAMING => {
+                    self.naming += 1;
+                    looked_at[position] = true;
+                    let numbers = numbers.numbers.into_iter().map(|(_, tcn)| tcn);
+                    heard.insert(position, numbers.collect());
+                }
+                Outcome::Refused(_) => self.matched.bad_signature += 1,
+                Outcome::Heard(_) | Outcome::BeyondBudget => self.matched.too_large += 1,
+            }
+        }
+        let positions: Vec<usize> = (0..slice.len()).filter(|at| looked_at[*at]).collect();
+        let told = self.told(slice, &positions)?;
+        for (at, told) in positions.into_iter().zip(told) {
+            *match told {
+                Some(_) => &mut self.matched.duplicate,
+                None => &mut self.matched.accepted,
+            } += 1;
+            if let Some(numbers) = heard.remove(&at) {
+                self.name(&slice[at], told, numbers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// By when these reports were public, as their source told before.
+    fn told(
+        &self,
+        slice: &[SignedReport],
+        positions: &[usize],
+    ) -> Result<Vec<Option<UnixTime>>, Refusal> {
+        let digests = positions.iter().map(|at| slice[*at].claim().digest());
+        let digests = digests.collect();
+        let Origin {
+            source, published, ..
+        } = self.origin;
+        let told = if self.origin.remember {
+            let now = self.origin.received;
+            let remember = self.store.remember_reports(source, digests, published, now);
+            self.runtime.block_on(remember)?
+        } else {
+            self.runtime
+                .block_on(self.store.earliest_told(source, digests))?
+        };
+        Ok(told)
+    }
+
+    fn name(
+        &mut self,
+        report: &SignedReport,
+        told: Option<UnixTime>,
+        numbers: Heard,
+    ) -> Result<(), Refusal> {
+        let claim = report.claim();
+        let published = self.origin.published;
+        self.named.push(Named {
+            digest: claim.digest(),
+            memo: claim.memo().clone(),
+            duplicate: told.is_some(),
+            // Public since the earliest time that this source told.
+            published: told.map_or(published, |told| told.min(published)),
+            numbers,
+        });
+        let named: usize = self.named.iter().map(|named| named.numbers.len()).sum();
+        if named < MOST_NAMED {
+            return Ok(());
+        }
+        self.settle()
+    }
+
+    /// Keeps what is left of this origin; what became of all of it.
+    pub(super) fn finish(&mut self) -> Result<Matched, Refusal> {
+        self.settle()?;
+        Ok(self.matched)
+    }
+
+    /// Reads the contacts that the reports so far have named, and keeps both.
+    fn settle(&mut self) -> Result<(), Refusal> {
+        let named = std::mem::take(&mut self.named);
+        if named.is_empty() {
+            return Ok(());
+        }
+        let mut wanted: BTreeMap<TemporaryContactNumber, Vec<usize>> = BTreeMap::new();
+        for (report, named) in named.iter().enumerate() {
+            for number in &named.numbers {
+                wanted.entry(*number).or_default().push(report);
+            }
+        }
+        let mut contacts: Vec<Vec<Contact>> = vec![Vec::new(); named.len()];
+        let mut room = MOST_NAMED;
+        each_page(&self.store, &self.runtime, |page| {
+            for contact in page {
+                let reports = wanted.get(&contact.tcn).map_or(&[][..], Vec::as_slice);
+                for report in &reports[..reports.len().min(room)] {
+                    room -= 1;
+                    contacts[*report].push(*contact);
+                }
+            }
+            Ok(())
+        })?;
+        let mut all = named.into_iter().zip(contacts).peekable();
+        while all.peek().is_some() {
+            let batch = all.by_ref().take(BATCH);
+            let found = batch.map(|(named, contacts)| self.found(named, contacts));
+            let found = found.collect();
+            self.keep(found)?;
+        }
+        Ok(())
+    }
+
+    /// How many exposures a report means, and what to keep of it: no contact if all
+    /// of them began after it was public, for anyone may have sent its numbers
+    /// then.
+    fn found(&mut self, named: Named, contacts: Vec<Contact>) -> (Meaning, NewMatch) {
+        let begun = contacts.iter().map(|contact| (contact.start, contact.tcn));
+        let mut begun: Vec<_> = begun.collect();
+        let meaning = Meaning {
+            duplicate: named.duplicate,
+            exposures: exposures(Rule::STANDARD, contacts, named.published).len() as u64,
+        };
+        if meaning.exposures == 0 {
+            self.matched.heard_later += 1;
+            begun.clear();
+        }
+        let found = NewMatch {
+            digest: named.digest,
+            memo: named.memo,
+            source: self.origin.source,
+            label: self.origin.label.clone(),
+            published: named.published,
+            received: self.origin.received,
+            contacts: begun,
+        };
+        (meaning, found)
+    }
+
+    fn keep(&mut self, batch: Vec<(Meaning, NewMatch)>) -> Result<(), Refusal> {
+        let (meanings, found): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let recorded = self.runtime.block_on(self.store.record_matches(found))?;
+        let matched = &mut self.matched;
+        for (meaning, recorded) in meanings.into_iter().zip(recorded) {
+            match recorded {
+                Recorded::New => matched.new_exposures += meaning.exposures,
+                Recorded::Updated => {
+                    matched.updated += 1;
+                    matched.known += 1;
+                }
+                Recorded::Known => matched.known += 1,
+                Recorded::Gone => {}
+                Recorded::Crowded => {
+                    matched.too_large += 1;
+                    *match meaning.duplicate {
+                        true => &mut matched.duplicate,
+                        false => &mut matched.accepted,
+                    } -= 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a report that names contacts comes to.
+struct Meaning {
+    duplicate: bool,
+    exposures: u64,
+}
+
+fn each_page(
+    store: &Store,
+    runtime: &Runtime,
+    mut visit: impl FnMut(&[Contact]) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let mut place = Place::since(UnixTime(0));
+    loop {
+        let page = runtime.block_on(store.contacts(place, PAGE))?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        place = Place::behind(last);
+        visit(&page)?;
+    }
+}
+
+fn refusal(error: MatchingError) -> Refusal {
+    match error {
+        MatchingError::Stopped => Refusal::Stopped,
+        MatchingError::IndexFull { .. } => Refusal::InUse(
+            "the contact log holds more numbers than can be matched at once; erase some of it",
+        ),
+    }
+}
+
+fn threads() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new((cores - 1).min(MOST_THREADS)).unwrap_or(NonZeroUsize::MIN)
+}
