@@ -10,7 +10,7 @@ mod log;
 #[cfg(feature = "network")]
 mod sync;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -81,7 +81,10 @@ impl Fault {
 pub fn main(flags: &DaemonFlags) -> ExitCode {
     let log = log::start();
     let outcome = match load(flags) {
-        Ok(_) if flags.check_config => return ExitCode::SUCCESS,
+        Ok(_) if flags.check_config => {
+            let files = config::files(&flags.config).unwrap_or_default();
+            say(&config::valid(&files)).map_err(Fault::from)
+        }
         Ok(settings) => run(flags, settings, log),
         Err(fault) => Err(fault.into()),
     };
@@ -92,6 +95,11 @@ pub fn main(flags: &DaemonFlags) -> ExitCode {
         },
         |()| ExitCode::SUCCESS,
     )
+}
+
+/// Says what was asked for, on standard output.
+fn say(text: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{text}")
 }
 
 fn load(flags: &DaemonFlags) -> Result<Settings, config::ConfigError> {

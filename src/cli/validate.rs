@@ -13,26 +13,13 @@ pub(super) fn check(explicit: &[PathBuf], json: bool) -> Result<Answer, CliError
         Err(error) if !json => return Err(CliError::Config(error)),
         outcome => outcome.map_or_else(ConfigError::into_faults, |_| Vec::new()),
     };
-    let files: Vec<String> = config::files(explicit)
-        .unwrap_or_default()
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
+    let files = config::files(explicit).unwrap_or_default();
     let document = json!({
         "valid": faults.is_empty(),
-        "files": files,
+        "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
         "faults": faults.iter().map(fault).collect::<Vec<_>>(),
     });
-    Ok(Answer::new(json, &document, |_| valid(&files)).failed_unless(faults.is_empty()))
-}
-
-fn valid(files: &[String]) -> String {
-    if files.is_empty() {
-        return "The configuration is valid: there are no files, so all is at its default."
-            .to_owned();
-    }
-    let list: Vec<_> = files.iter().map(|file| format!("\n  {file}")).collect();
-    format!("The configuration is valid:{}", list.concat())
+    Ok(Answer::new(json, &document, |_| config::valid(&files)).failed_unless(faults.is_empty()))
 }
 
 fn fault(fault: &Fault) -> Value {

@@ -30,7 +30,7 @@ pub use paths::{
     state_directory,
 };
 pub use settings::{AdapterAddress, Mode, NotAnAddress, Settings};
-pub use sources::{MOST_SOURCES, SourceFlaw, SourceKey, load_sources};
+pub use sources::{MOST_SOURCES, SourceFlaw, SourceKey, load_sources, source_files};
 
 use fragment::Fragment;
 
@@ -55,6 +55,19 @@ pub fn files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
     } else {
         Ok(explicit.to_vec())
     }
+}
+
+/// What a check says of files that have no fault: the same from every program.
+pub fn valid(files: &[PathBuf]) -> String {
+    if files.is_empty() {
+        return "The configuration is valid: there are no files, so all is at its default."
+            .to_owned();
+    }
+    let list: Vec<_> = files
+        .iter()
+        .map(|file| format!("\n  {}", file.display()))
+        .collect();
+    format!("The configuration is valid:{}", list.concat())
 }
 
 /// Every fault of the configuration [`load`] would read.

@@ -38,18 +38,25 @@ use crate::protocol::MemoType;
 /// Sources that can be configured.
 pub const MOST_SOURCES: usize = 32;
 
+/// The files [`load_sources`] reads, in order.
+///
+/// # Errors
+/// A directory of the registry that cannot be read.
+pub fn source_files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
+    if explicit.is_empty() {
+        paths::fragments(SOURCE_DIRECTORIES.iter().map(Path::new))
+    } else {
+        Ok(explicit.to_vec())
+    }
+}
+
 /// The sources of these files or, if there are none, of the registry of the
 /// system.
 ///
 /// # Errors
 /// Every fault in any of them. No source comes of a registry with a fault.
 pub fn load_sources(explicit: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
-    let files = if explicit.is_empty() {
-        let directories = SOURCE_DIRECTORIES.iter().map(Path::new);
-        paths::fragments(directories).map_err(|fault| ConfigError::new(vec![fault]))?
-    } else {
-        explicit.to_vec()
-    };
+    let files = source_files(explicit).map_err(|fault| ConfigError::new(vec![fault]))?;
     let mut registry = Registry::default();
     for file in &files {
         match std::fs::read_to_string(file) {

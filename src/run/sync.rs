@@ -81,6 +81,8 @@ pub fn main(flags: &SyncFlags) -> ExitCode {
 fn run(flags: &SyncFlags) -> Result<Ended, Fault> {
     let sources = load_sources(&flags.sources)?;
     if flags.check_config {
+        let files = config::source_files(&flags.sources).unwrap_or_default();
+        super::say(&config::valid(&files))?;
         return Ok(Ended::Well);
     }
     let options = Options {
