@@ -210,8 +210,9 @@ impl Maker {
     fn person(seed: u64) -> Vec<u8> {
         let mut memo = [0; coepi::LEN];
         memo[0] = 1;
-        memo[2..10].copy_from_slice(&(1_606_089_600 - 86_400 * (seed % 2)).to_le_bytes());
-        memo[10..18].copy_from_slice(&(1_606_003_200 - 86_400 * (seed % 14)).to_le_bytes());
+        let today = SystemClock.now().0 / 86_400;
+        memo[2..10].copy_from_slice(&(86_400 * (today - seed % 2)).to_le_bytes());
+        memo[10..18].copy_from_slice(&(86_400 * (today - 1 - seed % 14)).to_le_bytes());
         memo[18] = [0x02, 0x13, 0x21, 0x00][usize::try_from(seed % 4).unwrap()];
         memo[19] = u8::try_from(seed * 7 % 64).unwrap();
         Self::new(seed).of(&memo)

@@ -1,30 +1,42 @@
-//! Which uploads are let in: pure judgement of bytes.
+//! Which uploads a report server lets in: pure judgement of bytes.
 //!
 //! The body is one signed report in base64, whatever its Content-Type says:
 //! CoEpi's clients send it bare as `application/json`. The standard alphabet
-//! is read, with or without padding; white space, quotes and the URL alphabet
-//! are refused, as CoEpi's server does (coepi-backend-aws 6588865,
-//! `TCNHttpHandler`).
+//! is read, with or without padding, and with a line end behind it, as files and
+//! shells write it; other white space, quotes and the URL alphabet are refused, as
+//! CoEpi's server does (coepi-backend-aws 6588865, `TCNHttpHandler`).
 //!
 //! Beyond that server every memo type and length is let in, and what crashes
 //! readers in the field is refused: trailing bytes, `j_2 < j_1`, keys of small
-//! order. What stands in a refusal is for the sender to mend it by; it repeats
-//! nothing of the body.
+//! order. A report whose memo says when it was made is refused if that is more
+//! than 14 days ago, since everybody has forgotten it by then and would take it
+//! for new, or if it is to come. What stands in a refusal is for the sender to
+//! mend it by; it repeats nothing of the body.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use thiserror::Error;
 
-use crate::protocol::{ReportDigest, ReportError, SignedReport, wire};
+use super::interval::Interval;
+use crate::engine::UnixTime;
+use crate::protocol::memo::CoEpiMemo;
+use crate::protocol::{Memo, ReportDigest, ReportError, SignedReport, wire};
 
 /// Bytes of the largest body that is read: twice what the longest report needs
 /// in base64.
-pub(super) const LARGEST_BODY: usize = 1024;
+pub const LARGEST_BODY: usize = 1024;
+
+/// How old a report may be by its memo: 14 days, and one, since memos are rounded
+/// down to a day.
+const OLDEST: u64 = 15 * 86_400;
+
+/// How far ahead of ours the clock may be that a memo was dated by.
+const AHEAD: u64 = 86_400;
 
 /// A report that may be published.
 #[derive(Clone)]
-pub(super) struct Admitted {
+pub struct Admitted {
     /// What tells it from others, whoever signed it again.
     pub digest: ReportDigest,
     /// As signed, 134 to 389 bytes.
@@ -34,7 +46,7 @@ pub(super) struct Admitted {
 /// Why an upload is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
-pub(super) enum Refusal {
+pub enum Refusal {
     /// The body is not base64.
     #[error(
         "the body is not base64 of the standard alphabet; send the signed report so, without quotes and line ends"
@@ -52,22 +64,35 @@ pub(super) enum Refusal {
     /// The signature does not hold.
     #[error(transparent)]
     Unverified(ReportError),
+    /// By its memo it is too old to be published.
+    #[error(
+        "the memo says that the report was made more than 14 days ago; make it anew, with the clock set right"
+    )]
+    TooOld,
+    /// By its memo it is yet to be made.
+    #[error(
+        "the memo says that the report was made more than a day from now; make it anew, with the clock set right"
+    )]
+    NotYet,
 }
 
-/// The report in a body.
+/// The report in a body that comes at `now`. Where the time is not known no memo
+/// is too old.
 ///
 /// # Errors
 /// Why it is refused.
-pub(super) fn admit(body: &[u8]) -> Result<Admitted, Refusal> {
+pub fn admit(body: &[u8], now: Option<UnixTime>) -> Result<Admitted, Refusal> {
+    let body = body.strip_suffix(b"\n").unwrap_or(body);
+    let body = body.strip_suffix(b"\r").unwrap_or(body);
     let bytes = LENIENT.decode(body).map_err(|_bytes| Refusal::NotBase64)?;
-    judge(bytes)
+    judge(bytes, now)
 }
 
-/// The report in these bytes.
+/// The report in these bytes that come at `now`.
 ///
 /// # Errors
 /// Why it is refused; never [`Refusal::NotBase64`].
-pub(super) fn judge(bytes: Vec<u8>) -> Result<Admitted, Refusal> {
+pub fn judge(bytes: Vec<u8>, now: Option<UnixTime>) -> Result<Admitted, Refusal> {
     let report = wire::parse(&bytes).map_err(Refusal::Malformed)?;
     let claim = report.claim();
     if claim.count() == 0 {
@@ -77,10 +102,31 @@ pub(super) fn judge(bytes: Vec<u8>) -> Result<Admitted, Refusal> {
         return Err(Refusal::ScalarOutOfRange);
     }
     let digest = claim.digest();
+    let dated = now.map_or(Ok(()), |now| timely(claim.memo(), now));
     match report.verify() {
-        Ok(_) => Ok(Admitted { digest, bytes }),
+        Ok(_) => dated.map(|()| Admitted { digest, bytes }),
         Err(error @ ReportError::SignatureInvalid) => Err(Refusal::Unverified(error)),
         Err(error) => Err(Refusal::Malformed(error)),
+    }
+}
+
+/// Whether a memo's date, if it has one, lets the report be published at `now`.
+fn timely(memo: &Memo, now: UnixTime) -> Result<(), Refusal> {
+    let made = match CoEpiMemo::read(memo) {
+        Some(CoEpiMemo::V1(memo)) => memo.report_time(),
+        Some(CoEpiMemo::Early(memo)) => memo.report_time,
+        Some(CoEpiMemo::Text(_) | CoEpiMemo::Unknown) | None => return Ok(()),
+    };
+    if made < Interval::FIRST.start().0 {
+        // Before there were reports: of a clock that was never set, which says
+        // nothing.
+        Ok(())
+    } else if made.saturating_add(OLDEST) < now.0 {
+        Err(Refusal::TooOld)
+    } else if made > now.0.saturating_add(AHEAD) {
+        Err(Refusal::NotYet)
+    } else {
+        Ok(())
     }
 }
 
@@ -107,6 +153,8 @@ fn is_reduced(signature: &[u8; SignedReport::SIGNATURE_LEN]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::MemoType;
+    use crate::protocol::memo::coepi;
 
     #[test]
     fn the_order_itself_is_out_of_range() {
@@ -117,6 +165,45 @@ mod tests {
         assert!(is_reduced(&signature));
         signature[63] = 0x11;
         assert!(!is_reduced(&signature));
+    }
+
+    #[test]
+    fn a_memo_is_looked_at_for_its_date() {
+        let now = UnixTime(1_606_158_000);
+        let day = 86_400;
+        let dated = |made: u64| {
+            let reported = coepi::Day::of(made);
+            let memo = coepi::SymptomMemo::new(reported, None, coepi::Symptoms::default());
+            timely(&memo.to_memo(), now)
+        };
+        assert_eq!(dated(now.0), Ok(()));
+        assert_eq!(dated(now.0 - 14 * day), Ok(()));
+        assert_eq!(dated(now.0 - 16 * day), Err(Refusal::TooOld));
+        assert_eq!(dated(now.0 + day), Ok(()));
+        assert_eq!(dated(now.0 + 3 * day), Err(Refusal::NotYet));
+        assert_eq!(dated(0), Ok(()), "of a clock that was never set");
+        let early = [&[1, 0][..], &(now.0 - 16 * day).to_le_bytes(), &[0]].concat();
+        for (kind, judged) in [(0, Err(Refusal::TooOld)), (1, Ok(()))] {
+            let memo = Memo::new(MemoType::new(kind), early.clone()).unwrap();
+            assert_eq!(timely(&memo, now), judged, "type {kind}");
+        }
+    }
+
+    #[test]
+    fn one_line_end_is_no_part_of_the_body() {
+        let refused = |body: &str| admit(body.as_bytes(), None).err();
+        for (body, expected) in [
+            ("AAAA\n", "short"),
+            ("AAAA\r\n", "short"),
+            ("AAAA\n\n", "base64"),
+            ("AA\nAA", "base64"),
+            ("\nAAAA", "base64"),
+            ("AAAA ", "base64"),
+        ] {
+            let refusal = refused(body).unwrap();
+            let is_base64 = refusal != Refusal::NotBase64;
+            assert_eq!(is_base64, expected == "short", "{body:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! says which of them are still to be fetched, [`trickle`] when reports of ours
 //! are sent.
 
+pub mod admission;
 pub mod backoff;
 pub mod cost;
 pub mod disclosure;

@@ -15,6 +15,7 @@ use futures::future::ready;
 use futures::stream::{StreamExt, once, try_unfold};
 
 use super::bucket::FOR_EVER;
+use super::desk::Desk;
 use super::edition::{Copy, Edition, Piece};
 use super::form::Form;
 use super::shelf::blocking;
@@ -92,6 +93,7 @@ impl Asked<'_> {
 
 /// One form of an edition.
 pub(super) async fn edition(
+    desk: &Desk,
     edition: &Edition,
     form: Form,
     vary: Option<&'static str>,
@@ -121,7 +123,7 @@ pub(super) async fn edition(
         match body(copy).await {
             Ok(body) => *response.body_mut() = body,
             Err(fault) => {
-                tracing::error!(%fault, "an interval's file cannot be read");
+                desk.reading.failed(&fault, 1);
                 return later(Unavailable::Failing);
             }
         }

@@ -21,14 +21,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::admission::{self, LARGEST_BODY, Refusal};
 use super::answer::{self, Asked, Freshness, later, refusal};
+use super::chores::chain;
 use super::desk::{Desk, Keeper, Records};
 use super::form::Form;
 use super::metrics::Outcome;
 use super::place::{Place, place};
 use super::question::{self, Question, QuestionError};
 use super::store::{Stored, Unavailable};
+use crate::exchange::admission::{self, LARGEST_BODY, Refusal};
 use crate::exchange::interval::Interval;
 
 /// Paths of CoEpi's API: by its Lambda, its own server, and its Go server.
@@ -81,21 +82,24 @@ async fn upload(
     Extension(Peer(peer)): Extension<Peer>,
     request: Request,
 ) -> Response {
-    let address = client(peer, request.headers(), &desk.trusted);
-    if let Err(wait) = desk.limits.admit(address) {
-        desk.metrics.upload(Outcome::Limited);
-        return limited(wait);
-    }
+    let sender = desk.proxies.sender(peer, request.headers());
+    let _under_way = match desk.limits.admit(sender, desk.clock.since_start()) {
+        Ok(under_way) => under_way,
+        Err(wait) => {
+            desk.metrics.upload(Outcome::Limited, desk.clock.now());
+            return limited(wait);
+        }
+    };
     let (outcome, response) = match body(request).await {
         Ok(body) => judged(&desk, &body).await,
         Err(refused) => refused,
     };
-    desk.metrics.upload(outcome);
+    desk.metrics.upload(outcome, desk.clock.now());
     response
 }
 
 async fn judged(desk: &Desk, body: &[u8]) -> (Outcome, Response) {
-    let report = match admission::admit(body) {
+    let report = match admission::admit(body, desk.sound_time()) {
         Ok(report) => report,
         Err(refused @ Refusal::Unverified(_)) => {
             let response = refusal(StatusCode::UNAUTHORIZED, &refused.to_string());
@@ -141,21 +145,6 @@ async fn body(request: Request) -> Result<bytes::Bytes, (Outcome, Response)> {
             Err((Outcome::TooSlow, refusal(StatusCode::REQUEST_TIMEOUT, why)))
         }
     }
-}
-
-/// Whose upload it is: the peer's, or the last in `X-Forwarded-For` that is no
-/// proxy of ours. What stands before that anybody may have written.
-fn client(peer: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
-    let peer = peer.to_canonical();
-    if !trusted.contains(&peer) {
-        return peer;
-    }
-    let lines = headers.get_all("x-forwarded-for").iter();
-    let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
-    let all = lines.join(",");
-    let mut addresses = all.rsplit(',').map_while(|text| text.trim().parse().ok());
-    let outside = addresses.find(|address: &IpAddr| !trusted.contains(&address.to_canonical()));
-    outside.unwrap_or(peer)
 }
 
 fn limited(wait: Duration) -> Response {
@@ -255,9 +244,12 @@ async fn serve(
         Place::Open | Place::Future | Place::Gone => keeper.shelf.open(interval).await,
     };
     let edition = match found {
-        Ok(edition) => edition,
+        Ok(edition) => {
+            desk.reading.succeeded();
+            edition
+        }
         Err(fault) => {
-            tracing::error!(%fault, "an interval cannot be served");
+            desk.reading.failed(&chain(&fault), 1);
             return later(Unavailable::Failing);
         }
     };
@@ -267,7 +259,7 @@ async fn serve(
         let left = interval.end().0.saturating_sub(desk.clock.now().0);
         Freshness::Seconds(left)
     };
-    answer::edition(&edition, form, vary, freshness, asked).await
+    answer::edition(desk, &edition, form, vary, freshness, asked).await
 }
 
 async fn health(State(desk): Shared) -> Response {
@@ -278,8 +270,11 @@ async fn health(State(desk): Shared) -> Response {
 }
 
 async fn metrics(State(desk): Shared) -> Response {
+    let text = desk
+        .metrics
+        .text(desk.clock.now(), desk.trouble().map(Unavailable::word));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    answer(kind, desk.metrics.text())
+    answer(kind, text)
 }
 
 async fn openapi() -> Response {
@@ -291,30 +286,4 @@ const CONTENT_TYPE_JSON: &str = "application/json";
 fn answer(kind: &'static str, body: impl Into<Body>) -> Response {
     let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")];
     (headers, body.into()).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_a_proxy_of_ours_wrote_is_believed() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let (proxy, inner) = (ip("10.0.0.1"), ip("10.0.0.2"));
-        let trusted = [proxy, inner];
-        let asked = |peer: &str, header: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-forwarded-for", header.parse().unwrap());
-            client(ip(peer), &headers, &trusted)
-        };
-        assert_eq!(asked("192.0.2.9", "203.0.113.1"), ip("192.0.2.9"));
-        assert_eq!(asked("10.0.0.1", "203.0.113.1"), ip("203.0.113.1"));
-        assert_eq!(
-            asked("10.0.0.1", "1.1.1.1, 203.0.113.1, 10.0.0.2"),
-            ip("203.0.113.1")
-        );
-        assert_eq!(asked("10.0.0.1", "1.1.1.1, nonsense, 10.0.0.2"), proxy);
-        assert_eq!(asked("10.0.0.1", ""), proxy);
-        assert_eq!(asked("::ffff:10.0.0.1", "2001:db8::1"), ip("2001:db8::1"));
-    }
 }

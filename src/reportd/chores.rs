@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::bucket::{Bucket, BucketError};
 use super::desk::{Desk, Keeper};
 use super::inbox;
+use super::outage::{Outage, Severity};
 use super::place;
 use crate::exchange::interval::Interval;
 
@@ -28,17 +29,26 @@ pub(super) async fn keep(
 ) {
     let mut looks = interval(EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (taking, publishing) = (
+        Outage::new(
+            Severity::Warning,
+            "the inbox cannot be read; it is tried again",
+            "the inbox is read again",
+        ),
+        Outage::new(
+            Severity::Warning,
+            "intervals cannot be published; it is tried again",
+            "intervals are published again",
+        ),
+    );
     let mut done = None;
     loop {
         looks.tick().await;
-        desk.limits.forget();
-        if let Some(inbox) = &inbox
-            && let Err(fault) = inbox::take(inbox, &keeper.store).await
-        {
-            tracing::warn!(
-                fault = chain(&fault),
-                "the inbox cannot be read; it is tried again"
-            );
+        if let Some(inbox) = &inbox {
+            match inbox::take(inbox, &keeper.store).await {
+                Ok(_) => taking.succeeded(),
+                Err(fault) => taking.failed(&chain(&fault), 1),
+            };
         }
         let Ok(open) = keeper.store.settle().await else {
             continue;
@@ -48,14 +58,12 @@ pub(super) async fn keep(
         }
         match publish(&keeper, mirror.as_ref(), open).await {
             Ok(()) => {
+                publishing.succeeded();
                 done = Some(open);
                 desk.metrics.published(open.previous().number());
             }
             Err(fault) => {
-                tracing::warn!(
-                    fault = chain(&fault),
-                    "intervals cannot be published; it is tried again"
-                );
+                publishing.failed(&chain(&fault), 1);
             }
         }
     }

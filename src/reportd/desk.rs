@@ -1,16 +1,19 @@
 //! What every request is answered from.
 
-use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::admission::Admitted;
 use super::clock::Clock;
 use super::inbox::Inbox;
-use super::limits::Limits;
+use super::limits::{Limits, Rate, nanoseconds};
 use super::metrics::Metrics;
+use super::outage::Outage;
+use super::sender::Proxies;
 use super::shelf::Shelf;
 use super::store::{Store, Stored, Unavailable};
+use crate::engine::UnixTime;
+use crate::exchange::admission::Admitted;
 
 /// What the answers are made of, shared by all connections.
 pub(super) struct Desk {
@@ -21,11 +24,38 @@ pub(super) struct Desk {
     /// What is counted.
     pub metrics: Metrics,
     /// Proxies that are believed.
-    pub trusted: Vec<IpAddr>,
+    pub proxies: Proxies,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Set when the server is told to end.
     pub stopping: AtomicBool,
+    /// How often health is tried, and not told from what is known.
+    pub probes: Probes,
+    /// Whether intervals can be served.
+    pub reading: Outage,
+}
+
+/// How many attempts at what an upload does are made for those who ask for the
+/// server's health: each costs a write.
+pub(super) struct Probes {
+    rate: Rate,
+    counter: Mutex<u64>,
+}
+
+impl Probes {
+    /// One in `every`, four of them at once.
+    pub(super) fn new(every: Duration) -> Self {
+        Self {
+            rate: Rate::new(every, 4),
+            counter: Mutex::new(0),
+        }
+    }
+
+    fn allow(&self, now: Duration) -> bool {
+        let mut counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+        let counted = self.rate.count(*counter, nanoseconds(now));
+        counted.map(|next| *counter = next).is_ok()
+    }
 }
 
 /// Where uploads go.
@@ -57,25 +87,48 @@ impl Desk {
         }
     }
 
-    /// Whether an upload would be kept.
+    /// Whether an upload would be kept. It is tried, down to the disk, unless
+    /// that was asked for too often just now; then it is what the last upload or
+    /// attempt came to.
     ///
     /// # Errors
     /// Why not.
     pub(super) async fn ready(&self) -> Result<(), Unavailable> {
-        if self.stopping.load(Ordering::Relaxed) {
-            return Err(Unavailable::Stopping);
+        if let Some(why) = self.refuses() {
+            return Err(why);
         }
+        let is_tried = self.probes.allow(self.clock.since_start());
         match &self.records {
-            Records::Keeper(keeper) => {
-                keeper.store.settle().await?;
-                match keeper.store.trouble() {
-                    // It may be over; only the disk can tell.
-                    Some(Unavailable::Failing) => keeper.store.write_through().await.map(|_| ()),
-                    Some(why) => Err(why),
-                    None => Ok(()),
-                }
-            }
-            Records::Front(inbox) => inbox.trouble().map_or(Ok(()), Err),
+            Records::Keeper(keeper) if is_tried => keeper.store.probe().await,
+            Records::Front(inbox) if is_tried => inbox.probe().await,
+            Records::Keeper(_) | Records::Front(_) => self.trouble().map_or(Ok(()), Err),
+        }
+    }
+
+    /// Why uploads are refused, as far as is known without trying.
+    pub(super) fn trouble(&self) -> Option<Unavailable> {
+        self.refuses().or_else(|| match &self.records {
+            Records::Keeper(keeper) => keeper.store.trouble(),
+            Records::Front(inbox) => inbox.trouble(),
+        })
+    }
+
+    /// The time to judge memos by, unless it is in doubt.
+    pub(super) fn sound_time(&self) -> Option<UnixTime> {
+        match &self.records {
+            Records::Keeper(keeper) => keeper.store.sound_time(),
+            Records::Front(_) => self.clock.is_synchronised().then(|| self.clock.now()),
+        }
+    }
+
+    /// Why uploads are refused before they come to the store.
+    fn refuses(&self) -> Option<Unavailable> {
+        if self.stopping.load(Ordering::Relaxed) {
+            Some(Unavailable::Stopping)
+        } else if self.limits.are_exhausted(self.clock.since_start()) {
+            Some(Unavailable::Limited)
+        } else {
+            None
         }
     }
 }

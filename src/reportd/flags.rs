@@ -23,6 +23,9 @@ pub struct Flags {
     /// later files overrule earlier ones
     #[arg(long, value_name = "FILE")]
     pub config: Vec<PathBuf>,
+    /// Check the settings and leave
+    #[arg(long)]
+    pub check_config: bool,
 }
 
 #[cfg(test)]
@@ -36,6 +39,7 @@ mod tests {
         Flags::command().debug_assert();
         let bare = Flags::try_parse_from(["tcn-reportd"]).unwrap();
         assert!(bare.listen.is_none() && bare.state_dir.is_none() && bare.config.is_empty());
+        assert!(!bare.check_config);
         let usage = Flags::try_parse_from(["tcn-reportd", "--listen", "here"]).unwrap_err();
         assert_eq!(usage.exit_code(), 2);
     }

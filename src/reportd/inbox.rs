@@ -11,8 +11,7 @@
 //! What comes while one object is written goes into the next, so a slow bucket
 //! makes large objects rather than long queues.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rand::rngs::SysRng;
@@ -20,9 +19,11 @@ use rand_core::{Rng as _, UnwrapErr};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::admission::{self, Admitted};
 use super::bucket::{Bucket, BucketError};
+use super::chores::chain;
+use super::outage::{Outage, Severity};
 use super::store::{Store, Stored, Unavailable};
+use crate::exchange::admission::{self, Admitted};
 use crate::protocol::{SignedReport, wire};
 
 /// Uploads that may wait.
@@ -37,22 +38,27 @@ const LARGEST: u64 = (BATCH * SignedReport::MAX_LEN) as u64;
 /// Objects taken in one go.
 const OBJECTS: usize = 1000;
 
-type Left = (Admitted, oneshot::Sender<Result<Stored, Unavailable>>);
+/// What waits to be left.
+enum Work {
+    Leave(Admitted, oneshot::Sender<Result<Stored, Unavailable>>),
+    Probe(oneshot::Sender<Result<(), Unavailable>>),
+}
 
 /// The way into the inbox.
 #[derive(Clone)]
 pub(super) struct Inbox {
-    work: mpsc::Sender<Left>,
-    failing: Arc<AtomicBool>,
+    work: mpsc::Sender<Work>,
+    /// Why the last object could not be left.
+    refused: Arc<Mutex<Option<Unavailable>>>,
 }
 
 impl Inbox {
     /// The inbox in this bucket. Its task ends with the last clone.
     pub(super) fn new(bucket: Bucket) -> Self {
         let (work, uploads) = mpsc::channel(DEPTH);
-        let failing = Arc::new(AtomicBool::new(false));
-        tokio::spawn(deliver(bucket, uploads, Arc::clone(&failing)));
-        Self { work, failing }
+        let refused = Arc::default();
+        tokio::spawn(deliver(bucket, uploads, Arc::clone(&refused)));
+        Self { work, refused }
     }
 
     /// Leaves a report. Whether the keeper knows it already is not known here.
@@ -61,40 +67,81 @@ impl Inbox {
     /// If it is not in the bucket.
     pub(super) async fn leave(&self, report: Admitted) -> Result<Stored, Unavailable> {
         let (answer, answered) = oneshot::channel();
-        self.work
-            .try_send((report, answer))
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Unavailable::Busy,
-                TrySendError::Closed(_) => Unavailable::Stopping,
-            })?;
+        self.send(Work::Leave(report, answer))?;
         answered.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
-    /// Whether the last object could not be left.
+    /// Leaves an object without a report, as an upload would leave one.
+    ///
+    /// # Errors
+    /// Why an upload would not be left.
+    pub(super) async fn probe(&self) -> Result<(), Unavailable> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Work::Probe(answer))?;
+        answered.await.unwrap_or(Err(Unavailable::Stopping))
+    }
+
+    /// Why uploads are refused, as far as is known without trying.
     pub(super) fn trouble(&self) -> Option<Unavailable> {
-        let failing = self.failing.load(Ordering::Relaxed);
-        failing.then_some(Unavailable::Failing)
+        if self.work.capacity() == 0 {
+            return Some(Unavailable::Busy);
+        }
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, work: Work) -> Result<(), Unavailable> {
+        self.work.try_send(work).map_err(|error| match error {
+            TrySendError::Full(_) => Unavailable::Busy,
+            TrySendError::Closed(_) => Unavailable::Stopping,
+        })
     }
 }
 
-async fn deliver(bucket: Bucket, mut uploads: mpsc::Receiver<Left>, failing: Arc<AtomicBool>) {
+async fn deliver(
+    bucket: Bucket,
+    mut uploads: mpsc::Receiver<Work>,
+    refused: Arc<Mutex<Option<Unavailable>>>,
+) {
+    let outage = Outage::new(
+        Severity::Error,
+        "uploads cannot be left in the inbox; they are refused until they can",
+        "uploads are left in the inbox again",
+    );
+    // One name for all objects without a report: there is never more than one.
+    let empty = name();
     let mut batch = Vec::new();
     while uploads.recv_many(&mut batch, BATCH).await > 0 {
+        let (mut reports, mut probers) = (Vec::new(), Vec::new());
+        for work in batch.drain(..) {
+            match work {
+                Work::Leave(report, sender) => reports.push((report, sender)),
+                Work::Probe(prober) => probers.push(prober),
+            }
+        }
         // Chance says the name and the order, so neither tells who came when.
-        batch.sort_unstable_by_key(|(report, _)| report.digest);
-        let object: Vec<u8> = batch
+        reports.sort_unstable_by_key(|(report, _)| report.digest);
+        let object: Vec<u8> = reports
             .iter()
             .flat_map(|(report, _)| report.bytes.iter().copied())
             .collect();
-        let left = bucket.leave(&name(), object.into()).await;
-        failing.store(left.is_err(), Ordering::Relaxed);
-        if let Err(fault) = &left {
-            tracing::error!(%fault, "uploads cannot be left in the inbox; they are refused until they can");
-        }
-        let outcome = left.map_or(Err(Unavailable::Failing), |()| Ok(Stored::New));
-        for (_, sender) in batch.drain(..) {
+        let name = if reports.is_empty() {
+            empty.clone()
+        } else {
+            name()
+        };
+        let left = bucket.leave(&name, object.into()).await;
+        let why = left.as_ref().err().map(|_fault| Unavailable::Inbox);
+        *refused.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        match left {
+            Ok(()) => outage.succeeded(),
+            Err(fault) => outage.failed(&chain(&fault), reports.len() as u64),
+        };
+        for (_, sender) in reports {
             // Whoever has gone has its report left all the same.
-            let _ = sender.send(outcome);
+            let _ = sender.send(why.map_or(Ok(Stored::New), Err));
+        }
+        for prober in probers {
+            let _ = prober.send(why.map_or(Ok(()), Err));
         }
     }
 }
@@ -150,7 +197,7 @@ async fn store_all(object: &Bytes, store: &Store) -> Result<Taken, Unavailable> 
             break;
         };
         let (report, _) = rest.split_at(rest.len() - next.len());
-        match admission::judge(report.to_vec()) {
+        match admission::judge(report.to_vec(), store.sound_time()) {
             Ok(report) => answers.push(store.store(report)),
             Err(_) => taken.refused += 1,
         }

@@ -1,138 +1,300 @@
-//! How many uploads are taken: of one address, and of all together.
+//! How many uploads are taken: of one sender, of one site, of all together; and
+//! how many of one sender may be under way.
 //!
-//! Addresses are counted in memory alone, and forgotten as soon as they could
-//! send their full burst again. IPv6 is counted by /64, which is what one
-//! household has. At most [`MOST_ADDRESSES`] are remembered; while that many
-//! are, one more is refused.
+//! An upload is counted by all limits or by none. So what is refused costs
+//! nobody anything, and a sender who is over its own limit never uses up what
+//! is there for others. No household gets more than a quarter of what all get,
+//! and no site more than half, whatever the settings say.
+//!
+//! The rates are kept by GCRA (ATM Forum TM 4.1, 4.4.2): for each counter the
+//! time at which it will be empty again. A crate that does the same charges one
+//! limit before it asks the next, which is what must not be here. Counters stand
+//! in tables of a fixed size, found by a keyed hash; so memory is fixed as well,
+//! nobody is refused because others fill a table, and no address is kept at all.
+//! Two senders share a counter once in [`HOUSEHOLDS`].
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::state::keyed::HashMapStateStore;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use super::sender::Sender;
 
-/// Addresses remembered, some 100 bytes each.
-pub(super) const MOST_ADDRESSES: usize = 65_536;
+/// Counters of senders, 2 MiB.
+const HOUSEHOLDS: usize = 1 << 18;
+
+/// Counters of sites, half a MiB.
+const SITES: usize = 1 << 16;
+
+/// Uploads of one sender that may be under way at a time, so that one cannot
+/// fill the queue of what waits to be written.
+const UNDER_WAY: u32 = 256;
 
 /// How many uploads are taken.
 pub(super) struct Limits {
-    all: DefaultDirectRateLimiter,
-    each: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>,
-    clock: DefaultClock,
-    most: usize,
+    all: Rate,
+    each: Rate,
+    site: Rate,
+    hash: RandomState,
+    counters: Mutex<Counters>,
+}
+
+/// Times are in nanoseconds since the machine's start.
+struct Counters {
+    all: u64,
+    households: Box<[u64]>,
+    sites: Box<[u64]>,
+    /// By household; only those that have some.
+    under_way: BTreeMap<usize, u32>,
+    /// Until when the last refusal by the limit of all lasts.
+    exhausted_until: u64,
+}
+
+/// An upload that was admitted; it is under way until this is dropped.
+pub(super) struct UnderWay<'a> {
+    limits: &'a Limits,
+    household: usize,
 }
 
 impl Limits {
-    /// So many a second in all, so many a minute of one address; at once four
-    /// times as many in all, and of one address what comes in a quarter of an
+    /// So many a second in all, so many a minute of one sender; at once four
+    /// times as many in all, and of one sender what comes in a quarter of an
     /// hour.
     pub(super) fn new(per_second: NonZeroU32, per_minute: NonZeroU32) -> Self {
-        Self::remembering(MOST_ADDRESSES, per_second, per_minute)
-    }
-
-    fn remembering(most: usize, per_second: NonZeroU32, per_minute: NonZeroU32) -> Self {
-        let all = Quota::per_second(per_second).allow_burst(times(per_second, 4));
-        let each = Quota::per_minute(per_minute).allow_burst(times(per_minute, 15));
+        let (all, each) = (u64::from(per_second.get()), u64::from(per_minute.get()));
+        let share = |times: u64, divisor: u64| Rate {
+            every: MINUTE / (each * times).min(60 * all / divisor).max(1),
+            burst: (15 * each * times).min(4 * all / divisor).max(1),
+        };
+        let counters = Counters {
+            all: 0,
+            households: vec![0; HOUSEHOLDS].into(),
+            sites: vec![0; SITES].into(),
+            under_way: BTreeMap::new(),
+            exhausted_until: 0,
+        };
         Self {
-            all: RateLimiter::direct(all),
-            each: RateLimiter::hashmap(each),
-            clock: DefaultClock::default(),
-            most,
+            all: Rate {
+                every: MINUTE / (60 * all),
+                burst: 4 * all,
+            },
+            each: share(1, 4),
+            site: share(4, 2),
+            hash: RandomState::new(),
+            counters: Mutex::new(counters),
         }
     }
 
-    /// Counts an upload.
+    /// Counts an upload at `now`, the time since the machine's start.
     ///
     /// # Errors
     /// How long to wait if it is one too many.
-    pub(super) fn admit(&self, address: IpAddr) -> Result<(), Duration> {
-        let now = || self.clock.now();
-        if let Err(until) = self.all.check() {
-            return Err(until.wait_time_from(now()));
+    pub(super) fn admit(&self, sender: Sender, now: Duration) -> Result<UnderWay<'_>, Duration> {
+        let now = nanoseconds(now);
+        let household = self.place(sender.household(), HOUSEHOLDS);
+        let site = sender.site().map(|site| self.place(site, SITES));
+        let mut counters = self.counters();
+        if counters.under_way.get(&household) >= Some(&UNDER_WAY) {
+            return Err(Duration::from_secs(1));
         }
-        if self.each.len() >= self.most {
-            self.each.retain_recent();
-            if self.each.len() >= self.most {
-                return Err(Duration::from_secs(60));
+        let own = self.each.count(counters.households[household], now)?;
+        let of_site = match site {
+            Some(site) => Some((site, self.site.count(counters.sites[site], now)?)),
+            None => None,
+        };
+        let all = self.all.count(counters.all, now).inspect_err(|wait| {
+            counters.exhausted_until = now.saturating_add(nanoseconds(*wait));
+        })?;
+        counters.all = all;
+        counters.households[household] = own;
+        if let Some((site, count)) = of_site {
+            counters.sites[site] = count;
+        }
+        *counters.under_way.entry(household).or_default() += 1;
+        Ok(UnderWay {
+            limits: self,
+            household,
+        })
+    }
+
+    /// Whether an upload of anybody would be one too many.
+    pub(super) fn are_exhausted(&self, now: Duration) -> bool {
+        nanoseconds(now) < self.counters().exhausted_until
+    }
+
+    fn place(&self, sender: Sender, places: usize) -> usize {
+        let hash = self.hash.hash_one(sender);
+        usize::try_from(hash % places as u64).unwrap_or(0)
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut counters = self.limits.counters();
+        if let Some(count) = counters.under_way.get_mut(&self.household) {
+            *count -= 1;
+            if *count == 0 {
+                counters.under_way.remove(&self.household);
             }
         }
-        let checked = self.each.check_key(&household(address));
-        checked.map_err(|until| until.wait_time_from(now()))
-    }
-
-    /// Forgets addresses that have sent nothing for long enough.
-    pub(super) fn forget(&self) {
-        self.each.retain_recent();
-        self.each.shrink_to_fit();
     }
 }
 
-fn times(rate: NonZeroU32, factor: u32) -> NonZeroU32 {
-    rate.saturating_mul(NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN))
+const MINUTE: u64 = 60_000_000_000;
+
+/// One upload in so many nanoseconds, and so many at once.
+#[derive(Clone, Copy)]
+pub(super) struct Rate {
+    every: u64,
+    burst: u64,
 }
 
-/// What is counted as one.
-fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        v4 @ IpAddr::V4(_) => v4,
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+impl Rate {
+    /// One in `every`, `burst` of them at once.
+    pub(super) fn new(every: Duration, burst: u64) -> Self {
+        let every = nanoseconds(every);
+        Self { every, burst }
     }
+
+    /// The counter after one more.
+    ///
+    /// # Errors
+    /// How long to wait until it may be counted.
+    pub(super) fn count(self, counter: u64, now: u64) -> Result<u64, Duration> {
+        let counter = counter.max(now);
+        let ahead = (counter - now).saturating_sub(self.every * (self.burst - 1));
+        if ahead == 0 {
+            Ok(counter + self.every)
+        } else {
+            Err(Duration::from_nanos(ahead))
+        }
+    }
+}
+
+/// As counters have it.
+pub(super) fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
 
     const ONE: NonZeroU32 = NonZeroU32::MIN;
+    const START: Duration = Duration::from_secs(1000);
 
-    fn address(n: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, n])
+    fn number(n: u32) -> NonZeroU32 {
+        NonZeroU32::new(n).unwrap()
+    }
+
+    fn address(n: u32) -> Sender {
+        Sender::Address(IpAddr::from(n.to_be_bytes()))
+    }
+
+    fn network(high: u64) -> Sender {
+        let bits = 0x2001_0db8_u128 << 96 | u128::from(high) << 64 | 1;
+        Sender::Address(IpAddr::from(bits.to_be_bytes()))
+    }
+
+    fn admitted(limits: &Limits, sender: Sender, tries: u32, now: Duration) -> u32 {
+        let admit = |_| u32::from(limits.admit(sender, now).is_ok());
+        (0..tries).map(admit).sum()
     }
 
     #[test]
     fn one_address_has_its_burst_and_then_waits() {
-        let limits = Limits::new(NonZeroU32::MAX, ONE);
-        for _ in 0..15 {
-            limits.admit(address(1)).unwrap();
-        }
-        let wait = limits.admit(address(1)).unwrap_err();
-        assert!(wait > Duration::from_secs(50) && wait <= Duration::from_secs(60));
-        limits.admit(address(2)).unwrap();
+        let limits = Limits::new(number(1000), ONE);
+        assert_eq!(admitted(&limits, address(1), 99, START), 15);
+        let wait = limits.admit(address(1), START).err().unwrap();
+        assert_eq!(wait, Duration::from_secs(60));
+        assert_eq!(admitted(&limits, address(2), 1, START), 1);
+        let later = START + wait;
+        assert_eq!(admitted(&limits, address(1), 9, later), 1);
     }
 
     #[test]
     fn all_together_have_theirs() {
-        let limits = Limits::new(ONE, NonZeroU32::MAX);
+        let limits = Limits::new(ONE, number(u32::MAX));
+        let admit = |n| limits.admit(address(n), START).is_ok();
+        assert_eq!((0..9).filter(|n| admit(*n)).count(), 4);
+        assert!(limits.are_exhausted(START));
+        let wait = limits.admit(address(9), START).err().unwrap();
+        assert_eq!(wait, Duration::from_secs(1));
+        assert!(!limits.are_exhausted(START + wait));
+        assert_eq!(admitted(&limits, address(9), 1, START + wait), 1);
+    }
+
+    /// Refused uploads of one leave all that others need, for any settings.
+    #[test]
+    fn a_flood_of_one_address_costs_nobody_an_upload() {
+        for (per_second, per_minute) in [(1000, 20), (2, 1000), (1000, u32::MAX), (8, 1)] {
+            let limits = Limits::new(number(per_second), number(per_minute));
+            let mut refused = 0;
+            for second in 0..60 {
+                let now = START + Duration::from_secs(second);
+                admitted(&limits, address(0), 20_000, now);
+                admitted(&limits, network(7), 20_000, now);
+                // An honest one a second, of a new address each.
+                let honest = address(1 + u32::try_from(second).unwrap());
+                refused += 1 - admitted(&limits, honest, 1, now);
+            }
+            assert_eq!(refused, 0, "{per_second} {per_minute}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_counted_by_no_limit() {
+        let limits = Limits::new(ONE, number(60));
         for n in 0..4 {
-            limits.admit(address(n)).unwrap();
+            limits.admit(address(n), START).unwrap();
         }
-        assert!(limits.admit(address(4)).unwrap_err() <= Duration::from_secs(1));
+        // The limit of all is what refuses now, and costs address 9 nothing.
+        assert_eq!(admitted(&limits, address(9), 1000, START), 0);
+        let later = START + Duration::from_secs(1);
+        assert_eq!(admitted(&limits, address(9), 1, later), 1);
     }
 
     #[test]
-    fn no_more_addresses_are_remembered_than_fit() {
-        let limits = Limits::remembering(3, NonZeroU32::MAX, ONE);
-        for n in 0..3 {
-            limits.admit(address(n)).unwrap();
+    fn a_site_has_four_times_what_a_household_has() {
+        let limits = Limits::new(number(1000), number(20));
+        let mut taken = 0;
+        for household in 0..1000 {
+            taken += admitted(&limits, network(household), 10, START);
         }
-        assert_eq!(limits.admit(address(3)), Err(Duration::from_secs(60)));
-        limits.forget();
-        assert_eq!(limits.each.len(), 3, "none of them has its burst back");
+        assert_eq!(taken, 1200);
+        let another = network(1 << 16);
+        assert_eq!(admitted(&limits, another, 301, START), 300);
     }
 
     #[test]
-    fn a_household_is_one() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        assert_eq!(
-            household(ip("2001:db8::1")),
-            household(ip("2001:db8::2:0:0:9"))
-        );
-        assert_ne!(
-            household(ip("2001:db8::1")),
-            household(ip("2001:db8:0:1::1"))
-        );
-        assert_eq!(household(ip("::ffff:192.0.2.1")), address(1));
+    fn a_flood_of_addresses_fills_no_table() {
+        let limits = Limits::new(number(1_000_000), number(20));
+        for n in 0..300_000 {
+            assert_eq!(admitted(&limits, address(n), 1, START), 1, "{n}");
+        }
+        let (households, sites) = (HOUSEHOLDS, SITES);
+        assert_eq!(limits.counters().households.len(), households);
+        assert_eq!(limits.counters().sites.len(), sites);
+    }
+
+    #[test]
+    fn only_so_many_of_one_sender_are_under_way() {
+        let limits = Limits::new(number(u32::MAX), number(u32::MAX));
+        let mut under_way: Vec<_> = (0..UNDER_WAY)
+            .map(|_| limits.admit(address(1), START).ok().unwrap())
+            .collect();
+        assert!(limits.admit(address(1), START).is_err());
+        under_way.push(limits.admit(address(2), START).ok().unwrap());
+        under_way.remove(0);
+        under_way.push(limits.admit(address(1), START).ok().unwrap());
+        drop(under_way);
+        assert!(limits.counters().under_way.is_empty());
     }
 }

@@ -1,7 +1,12 @@
 //! Counters, for whoever runs the server: numbers of things, never things.
+//!
+//! Counts are those of the last full quarter of an hour, rounded down to tens,
+//! so that whoever reads them cannot tell when a single upload came.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -10,8 +15,16 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::engine::UnixTime;
+
+/// How long counts stand, in seconds.
+const STANDS: u64 = 900;
+
+/// What they are rounded down to a multiple of.
+const ROUND: u64 = 10;
+
 /// What became of an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
 pub(super) enum Outcome {
     /// Stored.
     Stored,
@@ -41,13 +54,35 @@ struct Answer {
     status: u16,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    reason: &'static str,
+}
+
 /// All counters.
 pub(super) struct Metrics {
     registry: Registry,
     uploads: Family<Upload, Counter>,
     answers: Family<Answer, Counter>,
     connections: Gauge,
+    refusing: Family<Refusal, Gauge>,
     published: Gauge<u64, AtomicU64>,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    now: Count,
+    /// As they were when this quarter of an hour began.
+    shown: Count,
+    quarter: u64,
+}
+
+#[derive(Clone, Default)]
+struct Count {
+    uploads: BTreeMap<Outcome, u64>,
+    answers: BTreeMap<u16, u64>,
+    connections: u64,
 }
 
 impl Metrics {
@@ -56,14 +91,28 @@ impl Metrics {
         let mut registry = Registry::with_prefix("tcn_reportd");
         let uploads = Family::<Upload, Counter>::default();
         let answers = Family::<Answer, Counter>::default();
+        let refusing = Family::<Refusal, Gauge>::default();
         let (connections, published) = (Gauge::default(), Gauge::default());
         registry.register(
             "uploads",
-            "Uploads, by what became of them",
+            "Uploads, by what became of them; of the last full quarter of an hour, in tens",
             uploads.clone(),
         );
-        registry.register("answers", "Answers, by their status", answers.clone());
-        registry.register("connections", "Connections open now", connections.clone());
+        registry.register(
+            "answers",
+            "Answers, by their status; of the last full quarter of an hour, in tens",
+            answers.clone(),
+        );
+        registry.register(
+            "connections",
+            "Connections open when the quarter of an hour began, in tens",
+            connections.clone(),
+        );
+        registry.register(
+            "refusing",
+            "Why uploads are refused now, if they are; 1 for the reason",
+            refusing.clone(),
+        );
         registry.register(
             "published_interval",
             "Number of the last interval published in every place",
@@ -74,28 +123,30 @@ impl Metrics {
             uploads,
             answers,
             connections,
+            refusing,
             published,
+            counts: Mutex::default(),
         }
     }
 
     /// Counts an upload.
-    pub(super) fn upload(&self, outcome: Outcome) {
-        self.uploads.get_or_create(&Upload { outcome }).inc();
+    pub(super) fn upload(&self, outcome: Outcome, now: UnixTime) {
+        *self.counts(now).now.uploads.entry(outcome).or_default() += 1;
     }
 
     /// Counts an answer; our own statuses are few.
-    pub(super) fn answer(&self, status: u16) {
-        self.answers.get_or_create(&Answer { status }).inc();
+    pub(super) fn answer(&self, status: u16, now: UnixTime) {
+        *self.counts(now).now.answers.entry(status).or_default() += 1;
     }
 
     /// One connection more.
-    pub(super) fn connected(&self) {
-        self.connections.inc();
+    pub(super) fn connected(&self, now: UnixTime) {
+        self.counts(now).now.connections += 1;
     }
 
     /// One connection less.
-    pub(super) fn disconnected(&self) {
-        self.connections.dec();
+    pub(super) fn disconnected(&self, now: UnixTime) {
+        self.counts(now).now.connections -= 1;
     }
 
     /// All intervals up to this one are published.
@@ -103,8 +154,41 @@ impl Metrics {
         self.published.set(number);
     }
 
-    /// All counters as Prometheus reads them.
-    pub(super) fn text(&self) -> String {
+    /// The counts at `now`, with those of the last quarter of an hour set aside.
+    fn counts(&self, now: UnixTime) -> MutexGuard<'_, Counts> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let quarter = now.0 / STANDS;
+        if quarter != counts.quarter {
+            counts.quarter = quarter;
+            counts.shown = counts.now.clone();
+        }
+        counts
+    }
+
+    fn show(&self, shown: &Count) {
+        let rounded = |count: u64| count / ROUND * ROUND;
+        for (outcome, count) in &shown.uploads {
+            let outcome = *outcome;
+            let counter = self.uploads.get_or_create(&Upload { outcome });
+            counter.inc_by(rounded(*count).saturating_sub(counter.get()));
+        }
+        for (status, count) in &shown.answers {
+            let status = *status;
+            let counter = self.answers.get_or_create(&Answer { status });
+            counter.inc_by(rounded(*count).saturating_sub(counter.get()));
+        }
+        let connections = i64::try_from(rounded(shown.connections)).unwrap_or(i64::MAX);
+        self.connections.set(connections);
+    }
+
+    /// All counters as Prometheus reads them, and why uploads are refused.
+    pub(super) fn text(&self, now: UnixTime, refusing: Option<&'static str>) -> String {
+        let shown = self.counts(now).shown.clone();
+        self.show(&shown);
+        self.refusing.clear();
+        if let Some(reason) = refusing {
+            self.refusing.get_or_create(&Refusal { reason }).set(1);
+        }
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
             // Only a label that cannot be written does this; there is none.
@@ -117,5 +201,43 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_single_upload_is_told_by_its_time_or_number() {
+        let metrics = Metrics::new();
+        let text = |seconds| metrics.text(UnixTime(seconds), None);
+        let upload = |seconds| metrics.upload(Outcome::Stored, UnixTime(seconds));
+        let shown = |text: &str| {
+            let lines = text.lines();
+            let mut counts = lines.filter_map(|line| {
+                line.strip_prefix("tcn_reportd_uploads_total{outcome=\"Stored\"} ")
+            });
+            counts.next().map(|count| count.parse::<u64>().unwrap())
+        };
+        for second in 0..17 {
+            upload(901 + second);
+            assert_eq!(shown(&text(901 + second)), None);
+        }
+        // Nobody asked at the boundary, and it counts all the same.
+        upload(1800);
+        upload(1801);
+        assert_eq!(shown(&text(1802)), Some(10));
+        upload(1803);
+        assert_eq!(shown(&text(2699)), Some(10));
+        assert_eq!(shown(&text(2700)), Some(20));
+    }
+
+    #[test]
+    fn why_uploads_are_refused_is_told_at_once() {
+        let metrics = Metrics::new();
+        let refused = metrics.text(UnixTime(0), Some("disk-full"));
+        assert!(refused.contains("tcn_reportd_refusing{reason=\"disk-full\"} 1"));
+        assert!(!metrics.text(UnixTime(0), None).contains("disk-full"));
     }
 }

@@ -19,12 +19,12 @@
 //!
 //! Sources: coepi-backend-aws 6588865 for the API, RFC 9110 and 9111 for HTTP.
 
-mod admission;
 mod answer;
 mod api;
 mod bucket;
 mod chores;
 mod clock;
+mod connections;
 mod desk;
 mod edition;
 mod flags;
@@ -32,8 +32,10 @@ mod form;
 mod inbox;
 mod limits;
 mod metrics;
+mod outage;
 mod place;
 mod question;
+mod sender;
 mod server;
 mod settings;
 mod shelf;
@@ -45,6 +47,7 @@ pub use bucket::BucketError;
 pub use clock::{Clock, SystemClock};
 pub use edition::EditionError;
 pub use flags::Flags;
+pub use sender::{Network, NotANetwork, ProxyHeader};
 pub use settings::{Place, Role, Settings, SettingsError};
 pub use start::{Fault, Server, main};
 pub use store::OpenError;

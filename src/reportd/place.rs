@@ -9,6 +9,9 @@ use crate::exchange::interval::Interval;
 /// Past intervals kept: 14 days.
 pub(super) const KEPT: u64 = 56;
 
+/// Intervals of which the digests of reports are kept: 56 days.
+pub(super) const KNOWN: u64 = 224;
+
 /// Where an interval stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -38,6 +41,11 @@ pub(super) fn place(interval: Interval, open: Interval) -> Place {
 /// The oldest interval kept while `open` takes uploads.
 pub(super) fn oldest(open: Interval) -> Interval {
     Interval::new(open.number().saturating_sub(KEPT)).unwrap_or(open)
+}
+
+/// The oldest interval of which digests are kept while `open` takes uploads.
+pub(super) fn oldest_known(open: Interval) -> Interval {
+    Interval::new(open.number().saturating_sub(KNOWN)).unwrap_or(open)
 }
 
 #[cfg(test)]

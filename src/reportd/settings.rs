@@ -7,12 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use super::sender::{Network, ProxyHeader};
 
 /// The file that is read where none is named.
 const FILE: &str = "/etc/tcnd/reportd.toml";
@@ -52,14 +54,19 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// What it is.
     pub role: Role,
-    /// Addresses of proxies whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    /// Addresses and networks of proxies that are believed when they say whom
+    /// they speak for.
+    pub trusted_proxies: Vec<Network>,
+    /// The header they say it in.
+    pub proxy_header: ProxyHeader,
     /// Uploads taken in a second, of all together.
     pub uploads_per_second: NonZeroU32,
     /// Uploads taken in a minute of one address.
     pub uploads_per_minute_and_address: NonZeroU32,
     /// Connections at a time.
     pub connections: NonZeroU32,
+    /// Connections of one address at a time.
+    pub connections_per_address: NonZeroU32,
     /// Where finished intervals are published besides the own folder.
     pub mirror: Option<Place>,
     /// Where front ends leave uploads.
@@ -95,9 +102,11 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             role: Role::default(),
             trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::default(),
             uploads_per_second: number(1000),
             uploads_per_minute_and_address: number(20),
             connections: number(4096),
+            connections_per_address: number(256),
             mirror: None,
             inbox: None,
         }
@@ -105,18 +114,24 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The files [`load`](Self::load) reads, in order.
+    pub fn files(named: &[PathBuf]) -> Vec<PathBuf> {
+        let system = PathBuf::from(FILE);
+        if named.is_empty() && system.exists() {
+            vec![system]
+        } else {
+            named.to_vec()
+        }
+    }
+
     /// The settings in these files, or in that of the system if none is named.
     ///
     /// # Errors
     /// The first fault.
     pub fn load(files: &[PathBuf]) -> Result<Self, SettingsError> {
-        let system = [PathBuf::from(FILE)];
-        let files = match files {
-            [] if system[0].exists() => &system[..],
-            named => named,
-        };
+        let files = Self::files(files);
         let mut merged = toml::Table::new();
-        for file in files {
+        for file in &files {
             merged.extend(read(file)?);
         }
         // Each file was good by itself, and so are their keys together.
@@ -186,6 +201,14 @@ mod tests {
         );
         assert!(complaint("connections = 0").contains(":1: "));
         assert!(complaint("role = \"front\"").contains("[inbox]"));
+        let networks = "trusted_proxies = [\"10.0.0.0/8\", \"::1\", \"192.0.2.1\"]";
+        assert_eq!(load(&[networks]).unwrap().trusted_proxies.len(), 3);
+        let faulty = complaint("\ntrusted_proxies = [\"10.0.0.0/33\"]");
+        assert!(
+            faulty.contains(":2: ") && faulty.contains("10.0.0.0/8"),
+            "{faulty}"
+        );
+        assert!(complaint("proxy_header = \"via\"").contains("x-forwarded-for"));
         let secret = complaint("[mirror]\nurl = \"s3://b\"\nkey = \"hunter2\"");
         assert!(!secret.contains("hunter2"), "{secret}");
     }
@@ -207,6 +230,11 @@ mod tests {
             default.uploads_per_minute_and_address
         );
         assert_eq!(said.connections, default.connections);
+        assert_eq!(
+            said.connections_per_address,
+            default.connections_per_address
+        );
+        assert_eq!(said.proxy_header, default.proxy_header);
         let whole = load(&[&plain]).unwrap();
         assert!(whole.mirror.is_some() && whole.inbox.is_some());
     }

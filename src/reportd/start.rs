@@ -1,13 +1,15 @@
 //! The start and the end of the server.
 
 use std::future::Future;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -20,11 +22,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 use super::bucket::{Bucket, BucketError};
 use super::chores::{self, chain};
 use super::clock::{Clock, SystemClock};
-use super::desk::{Desk, Keeper, Records};
+use super::connections::Connections;
+use super::desk::{Desk, Keeper, Probes, Records};
 use super::flags::Flags;
 use super::inbox::Inbox;
 use super::limits::Limits;
 use super::metrics::Metrics;
+use super::outage::{Outage, Severity};
+use super::sender::Proxies;
 use super::settings::{Role, Settings, SettingsError};
 use super::shelf::Shelf;
 use super::store::{self, OpenError};
@@ -81,6 +86,10 @@ pub fn main(flags: &Flags) -> ExitCode {
 
 fn run(flags: &Flags) -> Result<(), Fault> {
     let mut settings = Settings::load(&flags.config)?;
+    if flags.check_config {
+        let files = Settings::files(&flags.config);
+        return Ok(writeln!(io::stdout(), "{}", config::valid(&files))?);
+    }
     settings.listen = flags.listen.unwrap_or(settings.listen);
     let directory = config::state_directory("tcn-reportd", flags.state_dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -129,11 +138,40 @@ fn log() {
     tracing_subscriber::registry().with(layer).init();
 }
 
+/// Descriptors that are not for connections: the database, intervals, buckets.
+const OTHER_DESCRIPTORS: u64 = 256;
+
+/// How many connections there are descriptors for, `wanted` at most. As many as
+/// the system allows are asked for.
+fn descriptors(wanted: u32) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    let needed = u64::from(wanted) + OTHER_DESCRIPTORS;
+    let mut have = limit.current.unwrap_or(u64::MAX);
+    if have < needed && have < hard {
+        let raised = Rlimit {
+            current: Some(needed.min(hard)),
+            ..limit
+        };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            have = needed.min(hard);
+        }
+    }
+    let most = u64::from(wanted).min(have.saturating_sub(OTHER_DESCRIPTORS).max(1));
+    if most < u64::from(wanted) {
+        tracing::warn!(
+            connections = most,
+            "the limit of file descriptors allows fewer connections than are configured; raise LimitNOFILE"
+        );
+    }
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
 /// A server that has its address and its store.
 pub struct Server {
     listener: TcpListener,
     desk: Arc<Desk>,
-    connections: u32,
+    connections: Arc<Connections>,
     mirror: Option<Bucket>,
     inbox: Option<Bucket>,
 }
@@ -170,6 +208,10 @@ impl Server {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| Fault::Listen { address, source })?;
+        let proxies = Proxies::new(&settings.trusted_proxies, settings.proxy_header);
+        let most = descriptors(settings.connections.get());
+        let each = usize::try_from(settings.connections_per_address.get()).unwrap_or(usize::MAX);
+        let connections = Connections::new(most, each, proxies.clone());
         let desk = Desk {
             records,
             limits: Limits::new(
@@ -177,14 +219,24 @@ impl Server {
                 settings.uploads_per_minute_and_address,
             ),
             metrics: Metrics::new(),
-            trusted: settings.trusted_proxies.clone(),
+            proxies,
             clock,
             stopping: AtomicBool::new(false),
+            // A front end's bucket may be paid for by the request.
+            probes: Probes::new(Duration::from_secs(match settings.role {
+                Role::Keeper => 1,
+                Role::Front => 10,
+            })),
+            reading: Outage::new(
+                Severity::Error,
+                "an interval cannot be served",
+                "intervals are served again",
+            ),
         };
         Ok(Self {
             listener,
             desk: Arc::new(desk),
-            connections: settings.connections.get(),
+            connections,
             mirror,
             inbox,
         })

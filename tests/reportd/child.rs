@@ -15,11 +15,25 @@ pub(crate) struct Running {
 
 /// Starts it on any port, and waits until it says READY as to systemd.
 pub(crate) fn start(directory: &Path, more: &[&str]) -> Running {
+    run(directory, Command::new(PROGRAM), more)
+}
+
+/// The same, for a test that bounds what it may write: it survives the signal that
+/// comes with that (setrlimit(2), RLIMIT_FSIZE).
+pub(crate) fn start_bounded(directory: &Path, more: &[&str]) -> Running {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
+    run(directory, shell, more)
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tcn-reportd");
+
+fn run(directory: &Path, mut program: Command, more: &[&str]) -> Running {
     let socket = directory.join("notify.socket");
     let _ = std::fs::remove_file(&socket);
     let notify = UnixDatagram::bind(&socket).unwrap();
     notify.set_read_timeout(Some(DEADLINE)).unwrap();
-    let child = Command::new(env!("CARGO_BIN_EXE_tcn-reportd"))
+    let child = program
         .args(["--listen", "127.0.0.1:0", "--state-dir"])
         .arg(directory.join("state"))
         .args(more)
@@ -41,6 +55,10 @@ pub(crate) fn start(directory: &Path, more: &[&str]) -> Running {
 }
 
 impl Running {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and nothing of it runs any more.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -6,7 +6,7 @@ use super::rig::{Hand, NOW, Rig};
 use tcnd::reportd::UPLOADS;
 
 /// What is asked, what CoEpi's server answers, and what ours does.
-const DIFFERENCES: [(&str, &str, &str); 14] = [
+const DIFFERENCES: [(&str, &str, &str); 15] = [
     (
         "no parameters: current interval",
         "200, 2 reports",
@@ -19,6 +19,7 @@ const DIFFERENCES: [(&str, &str, &str); 14] = [
         "400",
     ),
     ("two reports in one body (stored whole)", "200", "400"),
+    ("base64 with a newline at the end", "400", "200"),
     ("j2 < j1, signed", "200", "400"),
     ("memo type 2 (ito)", "400", "200"),
     ("memo type 3 (HutchTrace)", "400", "200"),

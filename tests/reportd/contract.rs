@@ -216,17 +216,25 @@ async fn slow(book: &mut Book) {
 
 #[tokio::test]
 async fn the_metrics_count_and_name_nobody() {
-    let rig = Rig::new(&Hand::at(NOW)).await;
-    rig.upload(&report(1)).await;
-    rig.upload(&report(1)).await;
-    rig.post("%").await;
-    rig.get("/nowhere").await;
+    let clock = Hand::at(NOW);
+    let rig = Rig::new(&clock).await;
+    for _ in 0..11 {
+        rig.upload(&report(1)).await;
+        rig.post("%").await;
+        rig.get("/nowhere").await;
+    }
+    let early = String::from_utf8(rig.get("/metrics").await.body.to_vec()).unwrap();
+    assert!(
+        !early.contains("outcome"),
+        "uploads are told at once: {early}"
+    );
+    clock.set(NOW + 900);
     let text = String::from_utf8(rig.get("/metrics").await.body.to_vec()).unwrap();
     for line in [
-        "tcn_reportd_uploads_total{outcome=\"Stored\"} 1",
-        "tcn_reportd_uploads_total{outcome=\"Known\"} 1",
-        "tcn_reportd_uploads_total{outcome=\"Malformed\"} 1",
-        "tcn_reportd_answers_total{status=\"404\"} 1",
+        "tcn_reportd_uploads_total{outcome=\"Stored\"} 0",
+        "tcn_reportd_uploads_total{outcome=\"Known\"} 10",
+        "tcn_reportd_uploads_total{outcome=\"Malformed\"} 10",
+        "tcn_reportd_answers_total{status=\"404\"} 10",
     ] {
         assert!(
             text.lines().any(|found| found == line),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -52,6 +52,26 @@ impl Hand {
 impl Clock for Hand {
     fn now(&self) -> UnixTime {
         UnixTime(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A clock that nothing vouches for until it is said that something does.
+#[derive(Clone)]
+pub(crate) struct Doubtful(pub(crate) Hand, pub(crate) Arc<AtomicBool>);
+
+impl Doubtful {
+    pub(crate) fn at(time: u64) -> Self {
+        Self(Hand::at(time), Arc::default())
+    }
+}
+
+impl Clock for Doubtful {
+    fn now(&self) -> UnixTime {
+        self.0.now()
+    }
+
+    fn is_synchronised(&self) -> bool {
+        self.1.load(Ordering::SeqCst)
     }
 }
 

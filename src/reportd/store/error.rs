@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use rusqlite::ErrorCode;
 use thiserror::Error;
 
 /// The store cannot be opened.
@@ -42,20 +43,67 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
-/// Why a report was not stored. It may be sent again.
+/// Why a report was not stored. It may be sent again. The first word of each is
+/// for programs.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub(in crate::reportd) enum Unavailable {
     /// More is waiting to be written than may wait.
-    #[error("too much is waiting to be written; send it again later")]
+    #[error("busy: too much is waiting to be written; send it again later")]
     Busy,
-    /// The disk refuses; what was answered before is safe.
-    #[error("the store cannot write; send it again later")]
+    /// So many come that one more would be refused, whoever sent it.
+    #[error("limited: more uploads come than uploads_per_second allows; send it again later")]
+    Limited,
+    /// No space is left.
+    #[error("disk-full: no space is left for the store; send it again later")]
+    DiskFull,
+    /// The file or its file system may not be written.
+    #[error("read-only: the store may not be written; send it again later")]
+    ReadOnly,
+    /// Another program holds the database.
+    #[error("locked: another program holds the database; send it again later")]
+    Locked,
+    /// The disk refuses for another reason; what was answered before is safe.
+    #[error("failing: the store cannot write; send it again later")]
     Failing,
+    /// The bucket that front ends leave uploads in does not take them.
+    #[error("inbox: the inbox takes no uploads; send it again later")]
+    Inbox,
     /// The clock stands more than an interval before the one that is open.
-    #[error("the server's clock was set back; send it again later")]
-    Clock,
+    #[error("clock-behind: the server's clock was set back; send it again later")]
+    ClockBehind,
+    /// The clock jumped ahead, and nothing vouches for it.
+    #[error("clock-ahead: the server's clock jumped ahead and is in doubt; send it again later")]
+    ClockAhead,
     /// The server is going.
-    #[error("the server is stopping; send it again later")]
+    #[error("stopping: the server is stopping; send it again later")]
     Stopping,
+}
+
+impl Unavailable {
+    /// What a fault of SQLite comes to.
+    pub(super) fn of(fault: &rusqlite::Error) -> Self {
+        match fault.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,
+            _ => Self::Failing,
+        }
+    }
+
+    /// Its word for programs.
+    pub(in crate::reportd) const fn word(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Limited => "limited",
+            Self::DiskFull => "disk-full",
+            Self::ReadOnly => "read-only",
+            Self::Locked => "locked",
+            Self::Failing => "failing",
+            Self::Inbox => "inbox",
+            Self::ClockBehind => "clock-behind",
+            Self::ClockAhead => "clock-ahead",
+            Self::Stopping => "stopping",
+        }
+    }
 }

@@ -12,6 +12,8 @@
 //! whether an interval is over asks that, never the clock.
 
 mod error;
+mod expiry;
+mod jump;
 mod open;
 mod schema;
 mod writer;
@@ -23,9 +25,11 @@ use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::admission::Admitted;
 use super::clock::Clock;
+use crate::engine::UnixTime;
+use crate::exchange::admission::Admitted;
 use crate::exchange::interval::Interval;
+use jump::{Verdict, judge};
 
 pub use error::OpenError;
 pub(super) use error::Unavailable;
@@ -47,18 +51,57 @@ pub(super) enum Stored {
 enum Work {
     Store(Admitted, oneshot::Sender<Result<Stored, Unavailable>>),
     Settle(oneshot::Sender<Result<Interval, Unavailable>>),
+    /// Tries what an upload would do, and leaves nothing of it.
+    Probe(oneshot::Sender<Result<(), Unavailable>>),
     Close(oneshot::Sender<()>),
 }
 
 /// What the writer lets others see.
 #[derive(Debug)]
 struct Board {
-    clock_behind: AtomicBool,
-    failing: AtomicBool,
+    /// Why the last upload, or attempt at one, was not written. Nothing but an
+    /// upload that is written, or an attempt, changes it.
+    refused: Mutex<Option<Unavailable>>,
+    /// The clock was sound once in this run.
+    was_sound: AtomicBool,
+    /// A second start found the clock where the first had doubted it.
+    is_vouched_for: AtomicBool,
     /// The number of the open interval.
     open: AtomicU64,
     /// Reports stored since the start.
     generation: AtomicU64,
+}
+
+impl Board {
+    fn new(open: Interval, is_vouched_for: bool) -> Self {
+        Self {
+            refused: Mutex::new(None),
+            was_sound: AtomicBool::new(false),
+            is_vouched_for: AtomicBool::new(is_vouched_for),
+            open: AtomicU64::new(open.number()),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    fn open(&self) -> Interval {
+        let open = self.open.load(Ordering::Acquire);
+        Interval::new(open).unwrap_or(Interval::FIRST)
+    }
+
+    fn refused(&self) -> Option<Unavailable> {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_refused(&self, why: Option<Unavailable>) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn judge(&self, clock: &dyn Clock) -> Verdict {
+        let was_sound = self.was_sound.load(Ordering::Relaxed);
+        judge(Interval::of(clock.now()), self.open(), was_sound, || {
+            self.is_vouched_for.load(Ordering::Relaxed) || clock.is_synchronised()
+        })
+    }
 }
 
 /// The way to the store. The thread ends with [`close`](Self::close), or with
@@ -82,31 +125,38 @@ impl Store {
         answered.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
-    /// The interval that is open now. Every one before it is final.
+    /// The interval that is open now. Every one before it is final. While the
+    /// clock is in doubt it is the one that was open before.
     ///
     /// # Errors
     /// That an interval is over by the clock, but cannot be closed.
     pub(super) async fn settle(&self) -> Result<Interval, Unavailable> {
-        let open = self.open();
-        let of_clock = Interval::of(self.clock.now());
-        self.board
-            .clock_behind
-            .store(is_behind(of_clock, open), Ordering::Relaxed);
-        if of_clock <= open {
-            return Ok(open);
+        let open = self.board.open();
+        match self.board.judge(&*self.clock) {
+            Verdict::Behind | Verdict::Ahead => Ok(open),
+            Verdict::Sound(interval) if interval == open => Ok(open),
+            Verdict::Sound(_later) => {
+                let (answer, answered) = oneshot::channel();
+                self.send(Work::Settle(answer))?;
+                answered.await.unwrap_or(Err(Unavailable::Stopping))
+            }
         }
-        self.write_through().await
     }
 
-    /// As [`settle`](Self::settle), but the disk is written to in any case, to
-    /// see whether it can be.
+    /// Tries what an upload would do, down to the disk, and leaves nothing of it.
     ///
     /// # Errors
-    /// That it cannot.
-    pub(super) async fn write_through(&self) -> Result<Interval, Unavailable> {
+    /// Why an upload would not be stored.
+    pub(super) async fn probe(&self) -> Result<(), Unavailable> {
         let (answer, answered) = oneshot::channel();
-        self.send(Work::Settle(answer))?;
+        self.send(Work::Probe(answer))?;
         answered.await.unwrap_or(Err(Unavailable::Stopping))
+    }
+
+    /// The time, unless it is in doubt.
+    pub(super) fn sound_time(&self) -> Option<UnixTime> {
+        let is_sound = matches!(self.board.judge(&*self.clock), Verdict::Sound(_));
+        is_sound.then(|| self.clock.now())
     }
 
     /// Does what was sent before, then closes the database and ends the thread.
@@ -124,14 +174,13 @@ impl Store {
         self.board.generation.load(Ordering::Acquire)
     }
 
-    /// Why uploads fail at the moment, if they do.
+    /// Why uploads are refused, as far as is known without trying.
     pub(super) fn trouble(&self) -> Option<Unavailable> {
-        if self.board.failing.load(Ordering::Relaxed) {
-            Some(Unavailable::Failing)
-        } else if self.board.clock_behind.load(Ordering::Relaxed) {
-            Some(Unavailable::Clock)
-        } else {
-            None
+        match self.board.judge(&*self.clock) {
+            Verdict::Behind => Some(Unavailable::ClockBehind),
+            Verdict::Ahead => Some(Unavailable::ClockAhead),
+            Verdict::Sound(_) if self.work.capacity() == 0 => Some(Unavailable::Busy),
+            Verdict::Sound(_) => self.board.refused(),
         }
     }
 
@@ -157,22 +206,12 @@ impl Store {
         Ok(())
     }
 
-    fn open(&self) -> Interval {
-        let open = self.board.open.load(Ordering::Acquire);
-        Interval::new(open).unwrap_or(Interval::FIRST)
-    }
-
     fn send(&self, work: Work) -> Result<(), Unavailable> {
         self.work.try_send(work).map_err(|error| match error {
             TrySendError::Full(_) => Unavailable::Busy,
             TrySendError::Closed(_) => Unavailable::Stopping,
         })
     }
-}
-
-/// Whether the clock was set back by more than the boundary it may stand at.
-fn is_behind(of_clock: Interval, open: Interval) -> bool {
-    of_clock.next() < open
 }
 
 /// As SQLite has it.

@@ -4,16 +4,16 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
-use super::schema::{APPLICATION_ID, FORMAT, REPORT, STATE};
-use super::writer::Writer;
+use super::jump;
+use super::schema::{APPLICATION_ID, FORMAT, STEPS};
+use super::writer::{Kept, Writer};
 use super::{Board, DEPTH, OpenError, Store};
 use crate::exchange::interval::Interval;
 use crate::reportd::clock::Clock;
@@ -41,25 +41,30 @@ pub(in crate::reportd) fn open(
         source,
     };
     private(&path).map_err(|source| at(directory, source))?;
-    let db = connect(&path).map_err(sqlite)?;
-    if !prepare(&db).map_err(sqlite)? {
+    let mut db = connect(&path).map_err(sqlite)?;
+    if !prepare(&mut db).map_err(sqlite)? {
         return Err(OpenError::Foreign { path });
     }
-    let kept: Option<i64> = db
-        .query_row("SELECT open FROM state", [], |row| row.get(0))
+    let kept = db
+        .query_row("SELECT open, doubted FROM state", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()
         .map_err(sqlite)?;
-    let kept = kept.and_then(|number| Interval::new(u64::try_from(number).ok()?));
-    let open = kept.unwrap_or_else(|| Interval::of(clock.now()));
+    let (open, doubted): (Option<i64>, Option<i64>) = kept.unwrap_or_default();
+    let interval = |number: Option<i64>| Interval::new(u64::try_from(number?).ok()?);
+    let kept = Kept {
+        open: interval(open),
+        doubted: interval(doubted),
+    };
+    let of_clock = Interval::of(clock.now());
+    let agrees = kept
+        .doubted
+        .is_some_and(|doubted| jump::agrees(of_clock, doubted));
     let reader = connect(&path).map_err(sqlite)?;
-    let board = Arc::new(Board {
-        clock_behind: AtomicBool::new(false),
-        failing: AtomicBool::new(false),
-        open: AtomicU64::new(open.number()),
-        generation: AtomicU64::new(0),
-    });
+    let board = Arc::new(Board::new(kept.open.unwrap_or(of_clock), agrees));
     let (work, inbox) = mpsc::channel(DEPTH);
-    let writer = Writer::new(db, lock, Arc::clone(&clock), Arc::clone(&board), open);
+    let writer = Writer::new(db, lock, Arc::clone(&clock), Arc::clone(&board), kept);
     std::thread::Builder::new()
         .name("store".to_owned())
         .spawn(move || writer.run(inbox))
@@ -114,12 +119,13 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// Sets the database up; `false` if it is not ours.
-fn prepare(db: &Connection) -> rusqlite::Result<bool> {
+fn prepare(db: &mut Connection) -> rusqlite::Result<bool> {
     let id: u32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let format: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let fresh = (id, format, tables) == (0, 0, 0);
-    if !fresh && (id, format) != (APPLICATION_ID, FORMAT) {
+    let is_ours = id == APPLICATION_ID && (1..=FORMAT).contains(&format);
+    if !fresh && !is_ours {
         return Ok(false);
     }
     if fresh {
@@ -130,11 +136,12 @@ fn prepare(db: &Connection) -> rusqlite::Result<bool> {
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "secure_delete", true)?;
     db.pragma_update(None, "journal_size_limit", 16 << 20)?;
-    if fresh {
-        db.execute_batch(&format!(
-            "BEGIN; {STATE}; {REPORT};
-             PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
-        ))?;
+    for (n, step) in (1..).zip(STEPS).filter(|(n, _)| *n > format) {
+        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", n)?;
+        transaction.commit()?;
     }
     Ok(true)
 }

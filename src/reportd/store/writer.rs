@@ -9,26 +9,72 @@ use rand_core::{Rng as _, UnwrapErr};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Board, Stored, Unavailable, Work, is_behind, number};
+use super::expiry::{self, MOST_KNOWN};
+use super::jump::Verdict;
+use super::{Board, Stored, Unavailable, Work, number};
+use crate::exchange::admission::Admitted;
 use crate::exchange::interval::Interval;
-use crate::reportd::admission::Admitted;
+use crate::protocol::SignedReport;
 use crate::reportd::clock::Clock;
-use crate::reportd::place;
+use crate::reportd::outage::{Outage, Severity};
 
 /// Work done in one transaction.
 const BATCH: usize = 1024;
-
-/// Reports destroyed in one transaction, so that uploads wait only so long.
-const EXPIRED_AT_ONCE: u32 = 1000;
 
 pub(super) struct Writer {
     db: Connection,
     _lock: File,
     clock: Arc<dyn Clock>,
     board: Arc<Board>,
-    open: Interval,
-    /// Whether reports that are gone may still be on the disk.
+    kept: Kept,
+    /// Whether what is gone may still be on the disk.
     expiring: bool,
+    outages: Outages,
+}
+
+/// What the file says of intervals.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Kept {
+    /// The one that takes uploads.
+    pub open: Option<Interval>,
+    /// The one that the clock stood in when it was doubted.
+    pub doubted: Option<Interval>,
+}
+
+/// One for each kind of work: what is done of one kind says nothing of another.
+struct Outages {
+    uploads: Outage,
+    ends: Outage,
+    expiry: Outage,
+    clock: Outage,
+}
+
+impl Outages {
+    const fn new() -> Self {
+        Self {
+            uploads: Outage::new(
+                Severity::Error,
+                "the store cannot write; uploads are refused until it can",
+                "the store writes again; uploads are taken",
+            ),
+            ends: Outage::new(
+                Severity::Error,
+                "an interval that is over cannot be closed yet",
+                "intervals are closed again",
+            ),
+            expiry: Outage::new(
+                Severity::Warning,
+                "reports that have expired could not be destroyed yet",
+                "reports that have expired are destroyed again",
+            ),
+            clock: Outage::new(
+                Severity::Error,
+                "the clock is in doubt; uploads are refused and nothing expires; set the clock right, \
+                 or, if it is right, restart tcn-reportd",
+                "the clock is sound again; uploads are taken",
+            ),
+        }
+    }
 }
 
 type Answer<T> = oneshot::Sender<Result<T, Unavailable>>;
@@ -39,6 +85,7 @@ struct Batch {
     reports: Vec<Admitted>,
     senders: Vec<Answer<Stored>>,
     settlers: Vec<Answer<Interval>>,
+    probers: Vec<Answer<()>>,
     closers: Vec<oneshot::Sender<()>>,
 }
 
@@ -50,12 +97,30 @@ impl Batch {
                 self.senders.push(answer);
             }
             Work::Settle(answer) => self.settlers.push(answer),
+            Work::Probe(answer) => self.probers.push(answer),
             Work::Close(answer) => self.closers.push(answer),
         }
     }
 
     fn len(&self) -> usize {
-        self.reports.len() + self.settlers.len()
+        self.reports.len() + self.settlers.len() + self.probers.len()
+    }
+
+    /// Whether it does what an upload does.
+    fn tries_uploads(&self) -> bool {
+        !self.reports.is_empty() || !self.probers.is_empty()
+    }
+
+    fn refuse(self, why: Unavailable) {
+        for sender in self.senders {
+            let _ = sender.send(Err(why));
+        }
+        for settler in self.settlers {
+            let _ = settler.send(Err(why));
+        }
+        for prober in self.probers {
+            let _ = prober.send(Err(why));
+        }
     }
 }
 
@@ -65,15 +130,16 @@ impl Writer {
         lock: File,
         clock: Arc<dyn Clock>,
         board: Arc<Board>,
-        open: Interval,
+        kept: Kept,
     ) -> Self {
         Self {
             db,
             _lock: lock,
             clock,
             board,
-            open,
+            kept,
             expiring: true,
+            outages: Outages::new(),
         }
     }
 
@@ -109,51 +175,111 @@ impl Writer {
         }
     }
 
-    fn perform(&mut self, batch: Batch) {
-        if is_behind(Interval::of(self.clock.now()), self.open) {
-            self.board.clock_behind.store(true, Ordering::Relaxed);
-            refuse(batch, Unavailable::Clock);
-            return;
+    fn perform(&mut self, mut batch: Batch) {
+        match self.board.judge(&*self.clock) {
+            Verdict::Sound(_) => {
+                self.board.was_sound.store(true, Ordering::Relaxed);
+                self.outages.clock.succeeded();
+            }
+            doubtful @ (Verdict::Behind | Verdict::Ahead) => return self.doubt(doubtful, batch),
         }
-        self.board.clock_behind.store(false, Ordering::Relaxed);
-        match self.commit(&batch.reports) {
+        let tries_uploads = batch.tries_uploads();
+        match self.commit(&batch.reports, !batch.probers.is_empty()) {
             Ok((open, outcomes)) => {
                 let fresh = outcomes.iter().filter(|stored| **stored == Stored::New);
                 let fresh = u64::try_from(fresh.count()).unwrap_or(u64::MAX);
-                self.expiring |= open > self.open;
-                self.open = open;
-                self.board.failing.store(false, Ordering::Relaxed);
+                if fresh > 0 || !batch.probers.is_empty() {
+                    self.board.set_refused(None);
+                    self.outages.uploads.succeeded();
+                }
+                if open > self.board.open() {
+                    self.expiring = true;
+                    self.outages.ends.succeeded();
+                }
                 self.board.generation.fetch_add(fresh, Ordering::AcqRel);
                 self.board.open.store(open.number(), Ordering::Release);
-                for (sender, outcome) in batch.senders.into_iter().zip(outcomes) {
+                for (sender, outcome) in batch.senders.drain(..).zip(outcomes) {
                     // Whoever has gone has its report stored all the same.
                     let _ = sender.send(Ok(outcome));
                 }
                 for settler in batch.settlers {
                     let _ = settler.send(Ok(open));
                 }
+                for prober in batch.probers {
+                    let _ = prober.send(Ok(()));
+                }
             }
             Err(fault) => {
-                self.board.failing.store(true, Ordering::Relaxed);
-                tracing::error!(%fault, "the store cannot write; uploads are refused until it can");
-                refuse(batch, Unavailable::Failing);
+                let why = Unavailable::of(&fault);
+                if tries_uploads {
+                    self.board.set_refused(Some(why));
+                    self.outages
+                        .uploads
+                        .failed(&fault, batch.senders.len() as u64);
+                } else {
+                    self.outages.ends.failed(&fault, 1);
+                }
+                batch.refuse(why);
             }
         }
     }
 
+    /// Answers while the clock cannot be gone by.
+    fn doubt(&mut self, verdict: Verdict, mut batch: Batch) {
+        let of_clock = Interval::of(self.clock.now());
+        let open = self.board.open();
+        let why = if verdict == Verdict::Ahead {
+            Unavailable::ClockAhead
+        } else {
+            Unavailable::ClockBehind
+        };
+        let cause = format!("interval {of_clock} by the clock, {open} by what was stored");
+        self.outages
+            .clock
+            .failed(&cause, batch.senders.len() as u64);
+        if verdict == Verdict::Ahead && self.kept.doubted.is_none() {
+            // What a second start will be compared with. A failure is no matter:
+            // the next one that doubts writes it.
+            let written = self.db.execute(
+                "INSERT INTO state (id, open, doubted) VALUES (0, ?1, ?2)
+                 ON CONFLICT (id) DO UPDATE SET doubted = excluded.doubted",
+                (number(open), number(of_clock)),
+            );
+            self.kept.doubted = written.is_ok().then_some(of_clock);
+        }
+        for settler in batch.settlers.drain(..) {
+            let _ = settler.send(Ok(open));
+        }
+        batch.refuse(why);
+    }
+
     /// Writes all of it into the interval that is current when it is committed.
-    fn commit(&mut self, reports: &[Admitted]) -> rusqlite::Result<(Interval, Vec<Stored>)> {
+    fn commit(
+        &mut self,
+        reports: &[Admitted],
+        probes: bool,
+    ) -> rusqlite::Result<(Interval, Vec<Stored>)> {
         loop {
-            let open = Interval::of(self.clock.now()).max(self.open);
+            let open = current(&self.board, &*self.clock);
             let transaction = self
                 .db
                 .transaction_with_behavior(TransactionBehavior::Immediate)?;
+            if self.kept.open != Some(open) || self.kept.doubted.is_some() {
+                move_on(&transaction, open)?;
+            }
             let outcomes = write(&transaction, open, reports)?;
+            if probes {
+                probe(&transaction, open)?;
+            }
             // Filling a batch takes a moment, in which the interval may end.
-            if Interval::of(self.clock.now()) > open {
+            if current(&self.board, &*self.clock) > open {
                 transaction.rollback()?;
             } else {
                 transaction.commit()?;
+                self.kept = Kept {
+                    open: Some(open),
+                    doubted: None,
+                };
                 return Ok((open, outcomes));
             }
         }
@@ -161,42 +287,70 @@ impl Writer {
 
     /// Destroys some of what is gone.
     fn expire(&mut self) {
-        let oldest = number(place::oldest(self.open));
-        let destroyed = self.db.execute(
-            "DELETE FROM report WHERE (interval, place, digest) IN
-             (SELECT interval, place, digest FROM report WHERE interval < ?1 LIMIT ?2)",
-            (oldest, EXPIRED_AT_ONCE),
-        );
-        // What fails is tried again with the next interval.
-        self.expiring = match destroyed {
-            Ok(count) => count >= EXPIRED_AT_ONCE as usize,
+        self.expiring = match expiry::piece(&mut self.db, self.board.open(), MOST_KNOWN) {
+            Ok(more) => {
+                self.outages.expiry.succeeded();
+                more
+            }
+            // What fails is tried again with the next interval.
             Err(fault) => {
-                tracing::warn!(%fault, "reports that have expired could not be destroyed yet");
+                self.outages.expiry.failed(&fault, 1);
                 false
             }
         };
-        if !self.expiring
-            && let Err(fault) = self.db.execute_batch("PRAGMA incremental_vacuum")
-        {
-            tracing::debug!(%fault, "the database did not shrink");
-        }
     }
 }
+
+/// The interval that takes what is written now.
+fn current(board: &Board, clock: &dyn Clock) -> Interval {
+    match board.judge(clock) {
+        Verdict::Sound(interval) => interval,
+        Verdict::Behind | Verdict::Ahead => board.open(),
+    }
+}
+
+/// Says in the file which interval takes uploads.
+fn move_on(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()> {
+    transaction.execute(
+        "INSERT INTO state (id, open) VALUES (0, ?1)
+         ON CONFLICT (id) DO UPDATE SET open = max(open, excluded.open), doubted = NULL",
+        [number(open)],
+    )?;
+    Ok(())
+}
+
+/// Does what an upload does to the file, and takes it back, in the transaction
+/// that is about to be committed: the disk is asked for the same pages. Two rows,
+/// so that an upload needs no more than was tried.
+fn probe(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()> {
+    let mut chance = UnwrapErr(SysRng);
+    for _ in 0..2 {
+        let place = chance.next_u64().cast_signed();
+        let mut digest = [0; 16];
+        chance.fill_bytes(&mut digest);
+        transaction.prepare_cached(INSERT)?.execute((
+            number(open),
+            place,
+            &digest,
+            &[0; SignedReport::MAX_LEN],
+        ))?;
+        transaction
+            .prepare_cached("DELETE FROM report WHERE (interval, place, digest) = (?1, ?2, ?3)")?
+            .execute((number(open), place, &digest))?;
+    }
+    Ok(())
+}
+
+const INSERT: &str = "INSERT INTO report (interval, place, digest, bytes)
+     SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM known WHERE digest = ?3)
+     ON CONFLICT (digest) DO NOTHING";
 
 fn write(
     transaction: &Transaction<'_>,
     open: Interval,
     reports: &[Admitted],
 ) -> rusqlite::Result<Vec<Stored>> {
-    transaction.execute(
-        "INSERT INTO state (id, open) VALUES (0, ?1)
-         ON CONFLICT (id) DO UPDATE SET open = max(open, excluded.open)",
-        [number(open)],
-    )?;
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO report (interval, place, digest, bytes) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT (digest) DO NOTHING",
-    )?;
+    let mut insert = transaction.prepare_cached(INSERT)?;
     let mut chance = UnwrapErr(SysRng);
     let mut outcomes = Vec::with_capacity(reports.len());
     for report in reports {
@@ -212,20 +366,11 @@ fn write(
     Ok(outcomes)
 }
 
-fn refuse(batch: Batch, why: Unavailable) {
-    for sender in batch.senders {
-        let _ = sender.send(Err(why));
-    }
-    for settler in batch.settlers {
-        let _ = settler.send(Err(why));
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU64};
+    use std::sync::atomic::AtomicU64;
 
-    use super::super::schema::{REPORT, STATE};
+    use super::super::schema::STEPS;
     use super::*;
     use crate::engine::UnixTime;
     use crate::protocol::{
@@ -264,22 +409,17 @@ mod tests {
     fn a_batch_that_the_interval_ends_under_goes_into_the_next() {
         for (before, number) in [(0, 74_360_u32), (1, 74_360), (2, 74_359)] {
             let db = Connection::open_in_memory().unwrap();
-            db.execute_batch(&format!("{STATE}; {REPORT}")).unwrap();
+            db.execute_batch(&STEPS.concat()).unwrap();
             let looks = AtomicU64::new(0);
-            let board = Board {
-                clock_behind: AtomicBool::new(false),
-                failing: AtomicBool::new(false),
-                open: AtomicU64::new(74_359),
-                generation: AtomicU64::new(0),
-            };
+            let board = Board::new(Interval::new(74_359).unwrap(), false);
             let mut writer = Writer::new(
                 db,
                 tempfile::tempfile().unwrap(),
                 Arc::new(Crossing { looks, before }),
                 Arc::new(board),
-                Interval::new(74_359).unwrap(),
+                Kept::default(),
             );
-            let (open, outcomes) = writer.commit(&[report()]).unwrap();
+            let (open, outcomes) = writer.commit(&[report()], false).unwrap();
             assert_eq!(open.number(), u64::from(number));
             assert_eq!(outcomes, [Stored::New]);
             let stored: (u32, u32) = writer
