@@ -10,6 +10,10 @@
 //! the oldest first, and if there are none the newcomer is dropped. A real
 //! neighbour is heard again within seconds and so stays, while a flood of
 //! throw-away numbers displaces itself. Every drop is counted.
+//!
+//! The log takes so many new numbers in a quarter of an hour. When more wait,
+//! those that were heard again go first, then the oldest. The sender chooses
+//! the bytes of a number, so they decide nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -55,6 +59,9 @@ struct Quarter {
 #[derive(Debug)]
 struct Run {
     start: UnixTime,
+    /// When it began, on the boot-time clock: no step of the wall clock and no
+    /// choice of a sender changes it.
+    since: Duration,
     last: Duration,
     heard_again: bool,
     logged: bool,
@@ -93,6 +100,7 @@ impl Encounters {
         growth.add(now.wall, sighting);
         let run = Run {
             start: now.wall,
+            since: now.boot,
             last: now.boot,
             heard_again: false,
             logged: false,
@@ -110,23 +118,38 @@ impl Encounters {
                 admitted: 0,
             };
         }
+        self.dirty = self.admit();
         let mut batch = Vec::new();
-        self.dirty = false;
         for (tcn, run) in &mut self.runs {
-            if !run.logged && self.quarter.admitted >= MOST_NEW_PER_QUARTER {
-                // It waits here for the next allowance, and may have to make
-                // room.
-                self.dirty |= run.growth.is_some();
-                continue;
-            }
-            if let Some(growth) = run.growth.take() {
-                self.quarter.admitted += usize::from(!run.logged);
-                run.logged = true;
+            if run.logged
+                && let Some(growth) = run.growth.take()
+            {
                 batch.push(growth.contact(*tcn, run.start));
             }
         }
         self.retire_idle(now);
         batch
+    }
+
+    /// Admits new numbers to the log, as many as the quarter still allows:
+    /// those that were heard again first, then the oldest. Whether some have to
+    /// wait for the next allowance; they may have to make room.
+    fn admit(&mut self) -> bool {
+        let room = MOST_NEW_PER_QUARTER - self.quarter.admitted;
+        let new = |run: &Run| !run.logged && run.growth.is_some();
+        let waiting = self.runs.values().filter(|run| new(run)).count();
+        if waiting <= room {
+            let runs = self.runs.values_mut().filter(|run| new(run));
+            runs.for_each(|run| run.logged = true);
+            self.quarter.admitted += waiting;
+            return false;
+        }
+        let mut queue: Vec<_> = self.runs.values_mut().filter(|run| new(run)).collect();
+        queue.sort_by_key(|run| (!run.heard_again, run.since));
+        queue.truncate(room);
+        self.quarter.admitted += queue.len();
+        queue.into_iter().for_each(|run| run.logged = true);
+        true
     }
 
     /// Takes back growth that could not be written. Past the bound it is
@@ -140,6 +163,7 @@ impl Encounters {
             }
             let run = self.runs.entry(contact.tcn).or_insert_with(|| Run {
                 start: contact.start,
+                since: now.boot,
                 last: now.boot,
                 heard_again: true,
                 logged: true,
@@ -406,6 +430,30 @@ mod tests {
             "the allowance of this quarter is spent"
         );
         assert_eq!(encounters.harvest(at(905)).len(), MOST_NEW_PER_QUARTER);
+    }
+
+    /// Senders choose their numbers. Whoever takes low ones must not come before
+    /// neighbours whose numbers are high.
+    #[test]
+    fn the_log_takes_those_heard_again_first_and_then_the_oldest() {
+        /// Their bytes come after all of the flood's.
+        const HIGH: [u64; 2] = [u64::MAX, u64::MAX - (1 << 16)];
+        let mut encounters = Encounters::default();
+        let flood = MOST_NEW_PER_QUARTER as u64;
+        encounters.hear(at(0), sighting(HIGH[0], None));
+        for i in 0..flood {
+            encounters.hear(at(1), sighting(i, None));
+        }
+        for second in [2, 3] {
+            encounters.hear(at(second), sighting(HIGH[1], None));
+        }
+        let batch = encounters.harvest(at(60));
+        assert_eq!(batch.len(), MOST_NEW_PER_QUARTER);
+        for high in HIGH {
+            assert!(batch.iter().any(|contact| contact.tcn == number(high)));
+        }
+        assert!(encounters.dirty(), "two of the flood wait");
+        assert_eq!(encounters.harvest(at(961)).len(), 2);
     }
 
     #[test]

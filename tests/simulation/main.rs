@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod flood;
 mod world;
 
 use std::time::Duration;
