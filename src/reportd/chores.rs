@@ -29,11 +29,16 @@ pub(super) async fn keep(
 ) {
     let mut looks = interval(EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (taking, publishing) = (
+    let (taking, leaving, publishing) = (
         Outage::new(
             Severity::Warning,
             "the inbox cannot be read; it is tried again",
             "the inbox is read again",
+        ),
+        Outage::new(
+            Severity::Warning,
+            "objects in the inbox are larger than a front end leaves; they are left there",
+            "every object in the inbox is of a size that a front end leaves",
         ),
         Outage::new(
             Severity::Warning,
@@ -46,7 +51,14 @@ pub(super) async fn keep(
         looks.tick().await;
         if let Some(inbox) = &inbox {
             match inbox::take(inbox, &keeper.store).await {
-                Ok(_) => taking.succeeded(),
+                Ok(taken) if taken.too_large > 0 => {
+                    taking.succeeded();
+                    leaving.failed(&"too large", taken.too_large)
+                }
+                Ok(_) => {
+                    leaving.succeeded();
+                    taking.succeeded()
+                }
                 Err(fault) => taking.failed(&chain(&fault), 1),
             };
         }

@@ -158,6 +158,8 @@ pub(super) struct Taken {
     pub reports: usize,
     /// Items that are no reports; only a stranger leaves such.
     pub refused: usize,
+    /// Objects that are larger than a front end leaves. They stay where they are.
+    pub too_large: u64,
 }
 
 /// Takes what lies in the inbox into the store, as far as it can be stored.
@@ -168,9 +170,7 @@ pub(super) async fn take(bucket: &Bucket, store: &Store) -> Result<Taken, Bucket
     let mut taken = Taken::default();
     for name in bucket.inbox(OBJECTS).await? {
         let Some(object) = bucket.take(&name, LARGEST).await? else {
-            tracing::warn!(
-                "an object in the inbox is larger than a front end leaves; it is left there"
-            );
+            taken.too_large += 1;
             continue;
         };
         let Ok(more) = store_all(&object, store).await else {

@@ -431,4 +431,89 @@ mod tests {
             assert_eq!(stored, (number, number), "{before}");
         }
     }
+
+    /// A store whose file may not grow, as on a full disk.
+    fn full() -> (Writer, Arc<Board>) {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&STEPS.concat()).unwrap();
+        let clock = Crossing {
+            looks: AtomicU64::new(0),
+            before: u64::MAX,
+        };
+        let board = Arc::new(Board::new(Interval::new(74_359).unwrap(), false));
+        let mut writer = Writer::new(
+            db,
+            tempfile::tempfile().unwrap(),
+            Arc::new(clock),
+            Arc::clone(&board),
+            Kept::default(),
+        );
+        writer.commit(&[report()], false).unwrap();
+        let pages: u32 = writer
+            .db
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap();
+        bound(&writer, pages);
+        (writer, board)
+    }
+
+    fn bound(writer: &Writer, pages: u32) {
+        let set = format!("PRAGMA max_page_count = {pages}");
+        writer.db.query_row(&set, [], |_| Ok(())).unwrap();
+    }
+
+    /// Reports that need more pages than there are.
+    fn many() -> Vec<Admitted> {
+        let large = |n: u8| Admitted {
+            digest: {
+                let rak = ReportAuthorizationKey::from_bytes(&[n; 32]);
+                let index = |index| RatchetIndex::new(index).unwrap();
+                let span = ReportSpan::new(index(1), index(2)).unwrap();
+                let memo = Memo::new(MemoType::COEPI_V1, []).unwrap();
+                SignedReport::create(&rak, span, memo).claim().digest()
+            },
+            bytes: vec![n; SignedReport::MAX_LEN],
+        };
+        (100..130).map(large).collect()
+    }
+
+    fn perform(writer: &mut Writer, works: Vec<Work>) {
+        let mut batch = Batch::default();
+        for work in works {
+            batch.push(work);
+        }
+        writer.perform(batch);
+    }
+
+    #[test]
+    fn only_an_upload_that_is_written_ends_the_fault_of_one_that_was_not() {
+        let (mut writer, board) = full();
+        let (senders, mut answers): (Vec<_>, Vec<_>) =
+            many().iter().map(|_| oneshot::channel()).unzip();
+        let stores = many().into_iter().zip(senders);
+        let stores = stores.map(|(report, sender)| Work::Store(report, sender));
+        perform(&mut writer, stores.collect());
+        let first = answers.remove(0).blocking_recv().unwrap();
+        assert_eq!(first, Err(Unavailable::DiskFull));
+        assert_eq!(board.refused(), Some(Unavailable::DiskFull));
+        // Neither a question, nor a report that is known, nor what expires.
+        let (settler, settled) = oneshot::channel();
+        perform(&mut writer, vec![Work::Settle(settler)]);
+        assert!(settled.blocking_recv().unwrap().is_ok());
+        let (sender, stored) = oneshot::channel();
+        perform(&mut writer, vec![Work::Store(report(), sender)]);
+        assert_eq!(stored.blocking_recv().unwrap(), Ok(Stored::Known));
+        writer.expire();
+        assert_eq!(board.refused(), Some(Unavailable::DiskFull));
+        bound(&writer, 1000);
+        let (prober, probed) = oneshot::channel();
+        perform(&mut writer, vec![Work::Probe(prober)]);
+        assert_eq!(probed.blocking_recv().unwrap(), Ok(()));
+        assert_eq!(board.refused(), None);
+        let left: u32 = writer
+            .db
+            .query_row("SELECT count(*) FROM report", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(left, 1, "an attempt leaves something behind");
+    }
 }
