@@ -21,7 +21,9 @@ use zbus::{Connection, MatchRule, MessageStream, ObjectPath, Variant};
 
 use super::bench::SOON;
 use answers::{answer, forget_the_gone};
-use machine::{ADAPTER, ADVERTISING, DEVICE, Interfaces, Properties, properties, service_data};
+use machine::{
+    ADAPTER, ADVERTISING, DEVICE, Interfaces, Properties, data_of, properties, service_data,
+};
 pub(crate) use machine::{Adapter, Device, Machine};
 
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
@@ -238,6 +240,14 @@ impl Bluez {
         if let Some(rssi) = rssi {
             told.extend(properties([("RSSI", Variant::from(rssi))]));
         }
+        self.tell(&device_path(name, last), DEVICE, told).await;
+    }
+
+    /// A device known is heard again, with data of another service.
+    pub(crate) async fn foreign_advert(&self, name: &str, last: u16, data: &[u8], rssi: i16) {
+        const OTHER: &str = "0000feaa-0000-1000-8000-00805f9b34fb";
+        let mut told = data_of(OTHER, data);
+        told.extend(properties([("RSSI", Variant::from(rssi))]));
         self.tell(&device_path(name, last), DEVICE, told).await;
     }
 

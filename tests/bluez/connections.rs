@@ -397,6 +397,7 @@ fn who_sends_service_data_is_never_visited() {
         for rssi in -70..-60 {
             bluez.silent_advert("hci0", 1, rssi).await;
             bluez.silent_advert("hci0", 2, rssi).await;
+            bluez.advert("hci0", 2, &[2; 20], Some(rssi)).await;
             while bench.heard().await != Some((frame(2), Some(rssi))) {}
         }
         assert_eq!(played.visits(), 0);
@@ -421,7 +422,7 @@ fn nobody_is_visited_where_privacy_is_off_nor_by_a_relay() {
             assert_eq!(bench.heard().await, Some((frame(2), Some(-60))));
             for rssi in -70..-60 {
                 bluez.silent_advert("hci0", 1, rssi).await;
-                bluez.silent_advert("hci0", 2, rssi).await;
+                bluez.advert("hci0", 2, &[2; 20], Some(rssi)).await;
                 while bench.heard().await != Some((frame(2), Some(rssi))) {}
             }
             assert_eq!(played.visits(), 0, "{mode:?}");

@@ -51,6 +51,72 @@ fn a_number_that_changes_is_heard_with_its_signal() {
     });
 }
 
+/// Nothing is heard of a device but what it says next.
+async fn unheard_until(bench: &mut Bench, bluez: &Bluez, last: u16) {
+    bluez.appear("hci0", 99, device(99, -40)).await;
+    assert_eq!(bench.heard().await, Some((frame(99), Some(-40))));
+    bluez.advert("hci0", last, &[77; 20], Some(-50)).await;
+    assert_eq!(bench.heard().await, Some((frame(77), Some(-50))));
+}
+
+#[test]
+fn adverts_without_the_number_do_not_prolong_it() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        assert_eq!(bench.heard().await, Some((frame(1), Some(-60))));
+        for round in 0..40 {
+            bluez.silent_advert("hci0", 1, -60 - round % 3).await;
+        }
+        unheard_until(&mut bench, &bluez, 1).await;
+        // The number and its signal at once with one that is of another advert.
+        bluez.advert("hci0", 1, &[2; 20], Some(-70)).await;
+        bluez.silent_advert("hci0", 1, -90).await;
+        assert_eq!(bench.heard().await, Some((frame(2), Some(-70))));
+        unheard_until(&mut bench, &bluez, 1).await;
+    });
+}
+
+#[test]
+fn data_of_another_service_does_not_prolong_a_number() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        assert_eq!(bench.heard().await, Some((frame(1), Some(-60))));
+        for _ in 0..10 {
+            bluez.foreign_advert("hci0", 1, &[9; 20], -60).await;
+        }
+        unheard_until(&mut bench, &bluez, 1).await;
+    });
+}
+
+#[test]
+fn a_number_said_again_is_heard_again() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        assert_eq!(bench.heard().await, Some((frame(1), Some(-60))));
+        for _ in 0..10 {
+            bluez.silent_advert("hci0", 1, -60).await;
+            bluez.advert("hci0", 1, &[1; 20], Some(-60)).await;
+            assert_eq!(bench.heard().await, Some((frame(1), Some(-60))));
+        }
+    });
+}
+
+#[test]
+fn what_bluez_remembers_of_before_is_no_sighting() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+        // Another program scans: data and signal strength are kept.
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        bench.order(Order::Listen).await;
+        bench.status(|status| status.scanning).await;
+        bluez.silent_advert("hci0", 1, -61).await;
+        unheard_until(&mut bench, &bluez, 1).await;
+    });
+}
+
 #[test]
 fn a_signal_of_127_is_none() {
     on_a_bus(async || {

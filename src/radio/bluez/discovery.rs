@@ -8,17 +8,27 @@
 //!
 //! Each new device costs a few reads. After that its adverts arrive as signals
 //! with their values, and none of them costs a call. BlueZ puts data and
-//! signal strength of one advert into one signal, which bluer takes apart; what
-//! is ready at once therefore belongs together.
+//! signal strength of one advert into one signal, which bluer takes apart, see
+//! [`adverts`].
+//!
+//! A sighting is a number that was in an advert just received. Because of
+//! `DuplicateData` BlueZ empties its copy of a device's service data before it
+//! takes over an advert's, and signals `ServiceData` for each advert that has
+//! some, changed or not. So a signal with the strength alone is of an advert
+//! without data, and does not prolong the number sent before. What BlueZ
+//! remembers of a device that it knew before discovery began is no sighting
+//! either. A contact therefore ends with the last advert that carried the
+//! number; controllers pass on at least one in about ten seconds.
 //!
 //! When the stream ends by itself it is handed back, not dropped: dropping it
 //! calls `StopDiscovery`, and a call to a bluetoothd that is just being
 //! stopped would have the bus start it again.
 //!
 //! BlueZ: doc/org.bluez.Adapter.rst `SetDiscoveryFilter`, src/adapter.c
-//! `btd_adapter_device_found`.
+//! `btd_adapter_device_found`, src/device.c `device_set_service_data`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::mem;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -69,12 +79,13 @@ impl Drop for Discovery {
 impl Discovery {
     /// Starts discovery and tells `ears` what is heard.
     pub(super) async fn start(adapter: &Adapter, ears: Ears) -> Result<Self, Fault> {
-        let arrivals = call("starting discovery", START, async {
+        let (known, arrivals) = call("starting discovery", START, async {
             adapter.set_discovery_filter(filter()).await?;
-            Ok::<_, bluer::Error>(adapter.discover_devices().await?.boxed())
+            let known = adapter.device_addresses().await?.into_iter().collect();
+            Ok::<_, bluer::Error>((known, adapter.discover_devices().await?.boxed()))
         })
         .await?;
-        let listener = tokio::spawn(listen(adapter.clone(), arrivals, ears));
+        let listener = tokio::spawn(listen(adapter.clone(), known, arrivals, ears));
         Ok(Self { listener })
     }
 
@@ -141,26 +152,40 @@ pub(super) struct Shy {
     pub(super) rssi: i16,
 }
 
-/// What one signal, or the first reads, say of a device.
-#[derive(Debug, Default)]
+/// What one advert said, as a signal or the first reads tell it.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Sighting {
-    /// Service data of ours, if any was told.
+    /// Service data of ours, if the advert had some.
     data: Option<Vec<u8>>,
     rssi: Option<i16>,
 }
 
-impl Sighting {
-    fn of(changes: Vec<DeviceEvent>) -> Self {
-        let mut sighting = Self::default();
-        for DeviceEvent::PropertyChanged(property) in changes {
-            if let DeviceProperty::Rssi(rssi) = property {
-                sighting.rssi = Some(rssi);
-            } else if let DeviceProperty::ServiceData(data) = property {
-                sighting.data = ours(Some(data));
+/// The adverts behind property changes that were ready at once.
+///
+/// One signal has each property once, and bluer hands on its properties in a
+/// row, in any order. So a property that comes again begins the next advert.
+/// Where an advert without data came just before one with data, their signal
+/// strengths may change places; both are of one sender at one moment.
+fn adverts(changes: Vec<DeviceEvent>) -> Vec<Sighting> {
+    let mut adverts = Vec::new();
+    let (mut current, mut has_data) = (Sighting::default(), false);
+    for DeviceEvent::PropertyChanged(property) in changes {
+        if let DeviceProperty::Rssi(rssi) = property {
+            if current.rssi.is_some() {
+                adverts.push(mem::take(&mut current));
+                has_data = false;
             }
+            current.rssi = Some(rssi);
+        } else if let DeviceProperty::ServiceData(data) = property {
+            if has_data {
+                adverts.push(mem::take(&mut current));
+            }
+            has_data = true;
+            current.data = ours(Some(data));
         }
-        sighting
     }
+    adverts.push(current);
+    adverts
 }
 
 fn ours(data: Option<HashMap<Uuid, Vec<u8>>>) -> Option<Vec<u8>> {
@@ -174,7 +199,12 @@ enum Told {
 }
 
 /// Listens until discovery ends, and gives back what ended.
-async fn listen(adapter: Adapter, mut arrivals: Arrivals, ears: Ears) -> Arrivals {
+async fn listen(
+    adapter: Adapter,
+    known: HashSet<Address>,
+    mut arrivals: Arrivals,
+    ears: Ears,
+) -> Arrivals {
     let mut crowd = Crowd::new(ears);
     {
         let added = (&mut arrivals).filter_map(|event| async move {
@@ -192,7 +222,10 @@ async fn listen(adapter: Adapter, mut arrivals: Arrivals, ears: Ears) -> Arrival
         loop {
             tokio::select! {
                 device = admitted.next() => match device {
-                    Some(Some((address, first, changes))) => crowd.join(address, first, changes),
+                    Some(Some((address, first, changes))) => {
+                        let new = !known.contains(&address);
+                        crowd.join(address, new, first, changes);
+                    }
                     Some(None) => {} // not one of ours, or gone already
                     None => break,
                 },
@@ -240,8 +273,6 @@ struct Crowd {
 struct Member {
     address: Address,
     abort: AbortHandle,
-    /// The last frame it sent.
-    last: Option<Frame>,
     /// It sent service data, of whatever kind.
     speaks: bool,
 }
@@ -256,7 +287,9 @@ impl Crowd {
         }
     }
 
-    fn join(&mut self, address: Address, first: Sighting, changes: Changes) {
+    /// Listens to a device. `new` is whether it appeared during this discovery,
+    /// by an advert that `first` was read of.
+    fn join(&mut self, address: Address, new: bool, first: Sighting, changes: Changes) {
         if self.members.len() >= DEVICES
             && let Some((_, oldest)) = self.members.pop_first()
         {
@@ -266,20 +299,21 @@ impl Crowd {
         let id = self.joined;
         let sightings = changes
             .ready_chunks(TOGETHER)
-            .map(move |changes| Told::Sighting(id, Sighting::of(changes)));
+            .flat_map(|changes| stream::iter(adverts(changes)))
+            .map(move |sighting| Told::Sighting(id, sighting));
         let (sightings, abort) = abortable(sightings);
         let end = stream::once(async move { Told::Ended(id) });
         self.changes.push(sightings.chain(end).boxed());
         let member = Member {
             address,
             abort,
-            last: None,
             speaks: first.data.is_some(),
         };
         self.members.insert(id, member);
-        // Without a signal strength BlueZ only remembers the device, from up
-        // to 30 s ago: it may be gone.
-        if first.rssi.is_some() {
+        // BlueZ remembers a device for 30 s, and for longer where another
+        // program scans too: one that is not new, or has no signal strength,
+        // may be gone, or send something else by now.
+        if new && first.rssi.is_some() {
             self.hear(Told::Sighting(id, first));
         }
     }
@@ -302,24 +336,15 @@ impl Crowd {
         };
         member.speaks |= sighting.data.is_some();
         let event = match sighting.data.map(|data| Frame::from_service_data(&data)) {
-            Some(Ok(frame)) => {
-                member.last = Some(frame);
-                heard(frame, sighting.rssi)
-            }
-            Some(Err(_)) => {
-                member.last = None;
-                Event::Malformed
-            }
-            None => match (member.last, sighting.rssi) {
-                (Some(frame), Some(_)) => heard(frame, sighting.rssi),
-                (None, Some(rssi)) if !member.speaks => {
-                    return self.ears.notice(Shy {
-                        address: member.address,
-                        rssi,
-                    });
+            Some(Ok(frame)) => heard(frame, sighting.rssi),
+            Some(Err(_)) => Event::Malformed,
+            None => {
+                if let Some(rssi) = sighting.rssi.filter(|_| !member.speaks) {
+                    let address = member.address;
+                    self.ears.notice(Shy { address, rssi });
                 }
-                (Some(_) | None, _) => return,
-            },
+                return;
+            }
         };
         // Full: dropped, it will be heard again in a moment.
         let _ = self.ears.events.try_send(event);
@@ -331,5 +356,56 @@ pub(super) fn heard(frame: Frame, rssi: Option<i16>) -> Event {
     Event::Heard {
         frame,
         rssi: rssi.filter(|rssi| *rssi != RSSI_UNKNOWN),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rssi(rssi: i16) -> DeviceEvent {
+        DeviceEvent::PropertyChanged(DeviceProperty::Rssi(rssi))
+    }
+
+    fn data(service: Uuid, byte: u8) -> DeviceEvent {
+        let data = HashMap::from([(service, vec![byte; 20])]);
+        DeviceEvent::PropertyChanged(DeviceProperty::ServiceData(data))
+    }
+
+    fn sighting(byte: Option<u8>, rssi: Option<i16>) -> Sighting {
+        Sighting {
+            data: byte.map(|byte| vec![byte; 20]),
+            rssi,
+        }
+    }
+
+    #[test]
+    fn a_signal_strength_goes_with_the_data_of_its_own_advert() {
+        let other = Uuid::from_u128(0xfeaa_0000_1000_8000_0080_5f9b_34fb);
+        let cases = [
+            (
+                vec![data(SERVICE, 1), rssi(-60)],
+                vec![sighting(Some(1), Some(-60))],
+            ),
+            (
+                vec![rssi(-60), data(SERVICE, 1), rssi(-90), rssi(-91)],
+                vec![
+                    sighting(Some(1), Some(-60)),
+                    sighting(None, Some(-90)),
+                    sighting(None, Some(-91)),
+                ],
+            ),
+            (
+                vec![data(SERVICE, 1), rssi(-60), data(SERVICE, 2), rssi(-70)],
+                vec![sighting(Some(1), Some(-60)), sighting(Some(2), Some(-70))],
+            ),
+            (
+                vec![data(SERVICE, 1), rssi(-60), data(other, 2), rssi(-70)],
+                vec![sighting(Some(1), Some(-60)), sighting(None, Some(-70))],
+            ),
+        ];
+        for (changes, expected) in cases {
+            assert_eq!(adverts(changes), expected);
+        }
     }
 }

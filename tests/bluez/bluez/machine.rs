@@ -136,7 +136,11 @@ pub(super) fn properties<const N: usize>(list: [(&str, Variant<'_>); N]) -> Prop
 }
 
 pub(super) fn service_data(data: &[u8]) -> Properties {
-    let map = BTreeMap::from([(SERVICE.to_owned(), Variant::from(data.to_vec()))]);
+    data_of(SERVICE, data)
+}
+
+pub(super) fn data_of(service: &str, data: &[u8]) -> Properties {
+    let map = BTreeMap::from([(service.to_owned(), Variant::from(data.to_vec()))]);
     properties([("ServiceData", Variant::from(map))])
 }
 
