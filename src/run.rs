@@ -202,7 +202,10 @@ fn radio(flags: &DaemonFlags, settings: &Settings) -> Radio {
     match flags.radio {
         RadioChoice::Bluez => bluez::spawn(bluez::Options {
             mode,
-            adapter: settings.adapter.map(config::AdapterAddress::octets),
+            adapter: settings.adapter.map(|adapter| match adapter {
+                config::AdapterChoice::Address(address) => bluez::AdapterChoice::Address(address),
+                config::AdapterChoice::Name(index) => bluez::AdapterChoice::Name(index),
+            }),
             discovery_restart: settings.discovery_restart,
             advert_timeout: settings.longest_life() + ADVERT_MARGIN,
             rpa_timeout: settings.rpa_timeout,

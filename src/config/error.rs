@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::fragment::Key;
-use super::{NotADuration, NotAnAddress, SourceFlaw, spell_duration};
+use super::{NotADuration, NotAnAdapter, SourceFlaw, spell_duration};
 
 /// A configuration nothing is started from: one fault at least, in the order
 /// the files are applied and by line in each.
@@ -76,9 +76,10 @@ pub enum Flaw {
     /// No mode at all.
     #[error("mode: unknown mode \"{0}\"; use \"broadcast\", \"full\" or \"relay\"")]
     UnknownMode(String),
-    /// A text that is no device address. It is not repeated: it may nearly be one.
-    #[error("adapter: {0}; `bluetoothctl list` shows them")]
-    NotAnAddress(#[from] NotAnAddress),
+    /// A text that names no adapter. It is not repeated: it may nearly be a device
+    /// address.
+    #[error("adapter: {0}; see: bluetoothctl list, ls /sys/class/bluetooth")]
+    NotAnAdapter(#[from] NotAnAdapter),
     /// Jitter above half of the period, by the jitter.
     #[error("tcn_jitter: {} is more than half of tcn_period ({}); shorten it or lengthen tcn_period", spell_duration(*.jitter), spell_duration(*.period))]
     JitterTooLong {

@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::document::{Document, kind_of};
-use super::{AdapterAddress, Fault, Flaw, Mode, parse_duration};
+use super::{AdapterChoice, Fault, Flaw, Mode, parse_duration};
 
 /// What can be configured, in the order of the shipped file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Key {
     Enabled,
     /// How tcnd takes part: a [`Mode`].
     Mode,
-    /// The device address of the adapter to use.
+    /// The adapter to use, by its device address or its kernel name.
     Adapter,
     /// Longest time one number stays on the air.
     TcnPeriod,
@@ -54,7 +54,7 @@ pub(super) struct Set<T> {
 pub(super) struct Fragment {
     pub(super) enabled: Option<Set<bool>>,
     pub(super) mode: Option<Set<Mode>>,
-    pub(super) adapter: Option<Set<AdapterAddress>>,
+    pub(super) adapter: Option<Set<AdapterChoice>>,
     pub(super) tcn_period: Option<Set<Duration>>,
     pub(super) tcn_jitter: Option<Set<Duration>>,
     pub(super) report_key_life: Option<Set<Duration>>,
@@ -176,8 +176,9 @@ impl Fragment {
                 return Ok(());
             }
             Key::Adapter => {
-                let address = text(key, "a device address in quotes", value)?.parse()?;
-                self.adapter = Some(Set::new(address, file, line));
+                let what = "a device address or a kernel name in quotes";
+                let adapter = text(key, what, value)?.parse()?;
+                self.adapter = Some(Set::new(adapter, file, line));
                 return Ok(());
             }
             Key::TcnPeriod => &mut self.tcn_period,

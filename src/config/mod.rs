@@ -29,7 +29,7 @@ pub use paths::{
     FRAGMENT_DIRECTORIES, NoStateDirectory, SOURCE_DIRECTORIES, credential, runtime_directory,
     state_directory,
 };
-pub use settings::{AdapterAddress, Mode, NotAnAddress, Settings};
+pub use settings::{AdapterChoice, Mode, NotAnAdapter, Settings};
 pub use sources::{MOST_SOURCES, SourceFlaw, SourceKey, load_sources, source_files};
 
 use fragment::Fragment;
@@ -135,8 +135,8 @@ mod tests {
             "F:1: mode: unknown mode \"loud\"; use \"broadcast\", \"full\" or \"relay\"",
         ),
         (
-            "adapter = \"hci0\"",
-            "F:1: adapter: expected a device address such as \"AA:BB:CC:DD:EE:FF\"; `bluetoothctl list` shows them",
+            "adapter = \"usb\"",
+            "F:1: adapter: expected a device address such as \"AA:BB:CC:DD:EE:FF\", or a kernel name such as \"hci0\"; see: bluetoothctl list, ls /sys/class/bluetooth",
         ),
         (
             "tcn_period = \"1min\"\ntcn_jitter = \"31s\"",
@@ -218,8 +218,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(settings.consent, Some(true));
-        let adapter = settings.adapter.unwrap();
-        assert_eq!(adapter.octets(), [0x00, 0x1a, 0x7d, 0xda, 0x71, 0x13]);
+        let address = [0x00, 0x1a, 0x7d, 0xda, 0x71, 0x13];
+        assert_eq!(settings.adapter, Some(AdapterChoice::Address(address)));
         assert_eq!(settings.policy.period, Duration::from_secs(10));
         assert_eq!(settings.policy.jitter, Duration::from_secs(2));
         assert_eq!(settings.policy.key_life, Duration::from_secs(60));

@@ -27,7 +27,7 @@ pub struct Settings {
     /// How tcnd takes part.
     pub mode: Mode,
     /// The adapter to use; `None` takes the first that is fit.
-    pub adapter: Option<AdapterAddress>,
+    pub adapter: Option<AdapterChoice>,
     /// The engine's figures.
     pub policy: Policy,
     /// How often discovery is started anew, lest it has silently stalled.
@@ -50,15 +50,24 @@ pub enum Mode {
     Relay,
 }
 
-/// A device address, most significant byte first. It identifies the machine,
-/// so `Debug` keeps it to itself.
+/// The adapter to use. An address identifies the machine, so `Debug` keeps it
+/// to itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct AdapterAddress([u8; 6]);
+pub enum AdapterChoice {
+    /// By its device address, most significant byte first. Of several adapters
+    /// with one address, as cheap ones have it, the fittest.
+    Address([u8; 6]),
+    /// By the number in the kernel's name for it: 0 is `hci0`. The kernel may
+    /// give an adapter another name when it is plugged in anew.
+    Name(u16),
+}
 
-/// Not six bytes in hexadecimal with colons between.
+/// Neither six bytes in hexadecimal with colons between, nor `hci` and a number.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("expected a device address such as \"AA:BB:CC:DD:EE:FF\"")]
-pub struct NotAnAddress;
+#[error(
+    "expected a device address such as \"AA:BB:CC:DD:EE:FF\", or a kernel name such as \"hci0\""
+)]
+pub struct NotAnAdapter;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -119,7 +128,7 @@ impl Settings {
     }
 
     /// What is handed to the radio when it starts.
-    pub fn of_the_radio(&self) -> (Mode, Option<AdapterAddress>, Duration, Duration) {
+    pub fn of_the_radio(&self) -> (Mode, Option<AdapterChoice>, Duration, Duration) {
         let Self {
             mode,
             adapter,
@@ -155,33 +164,38 @@ impl Settings {
     }
 }
 
-impl AdapterAddress {
-    /// The six bytes, most significant first.
-    pub const fn octets(self) -> [u8; 6] {
-        self.0
-    }
-}
+impl FromStr for AdapterChoice {
+    type Err = NotAnAdapter;
 
-impl FromStr for AdapterAddress {
-    type Err = NotAnAddress;
-
-    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
+    fn from_str(text: &str) -> Result<Self, NotAnAdapter> {
+        if let Some(number) = text.strip_prefix("hci") {
+            let index: u16 = number.parse().map_err(|_| NotAnAdapter)?;
+            // "+1" and "01" are numbers, and no names.
+            let is_name = index.to_string() == number;
+            return is_name.then_some(Self::Name(index)).ok_or(NotAnAdapter);
+        }
         let mut octets = [0; 6];
         let mut parts = text.split(':');
         for octet in &mut octets {
-            let part = parts.next().ok_or(NotAnAddress)?;
+            let part = parts.next().ok_or(NotAnAdapter)?;
             if part.len() != 2 || part.starts_with('+') {
-                return Err(NotAnAddress);
+                return Err(NotAnAdapter);
             }
-            *octet = u8::from_str_radix(part, 16).map_err(|_| NotAnAddress)?;
+            *octet = u8::from_str_radix(part, 16).map_err(|_| NotAnAdapter)?;
         }
-        parts.next().map_or(Ok(Self(octets)), |_| Err(NotAnAddress))
+        match parts.next() {
+            None => Ok(Self::Address(octets)),
+            Some(_) => Err(NotAnAdapter),
+        }
     }
 }
 
-impl fmt::Debug for AdapterAddress {
+impl fmt::Debug for AdapterChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AdapterAddress([REDACTED])")
+        match self {
+            Self::Address(_) => f.write_str("Address([REDACTED])"),
+            Self::Name(index) => write!(f, "Name(hci{index})"),
+        }
     }
 }
 
@@ -258,25 +272,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_six_bytes_with_colons() {
-        let address: AdapterAddress = "AA:bb:00:DD:EE:FF".parse().unwrap();
-        assert_eq!(address.octets(), [0xaa, 0xbb, 0x00, 0xdd, 0xee, 0xff]);
+    fn an_adapter_is_six_bytes_with_colons_or_a_kernel_name() {
+        let address = "AA:bb:00:DD:EE:FF".parse();
+        let octets = [0xaa, 0xbb, 0x00, 0xdd, 0xee, 0xff];
+        assert_eq!(address, Ok(AdapterChoice::Address(octets)));
+        assert_eq!("hci0".parse(), Ok(AdapterChoice::Name(0)));
+        assert_eq!("hci65535".parse(), Ok(AdapterChoice::Name(u16::MAX)));
         for text in [
             "",
-            "hci0",
+            "hci",
+            "hci+1",
+            "hci01",
+            "hci65536",
+            "HCI0",
+            "hci0 ",
+            "fake0",
             "AA:BB:CC:DD:EE",
             "AA:BB:CC:DD:EE:FF:00",
             "AABBCCDDEEFF",
             "+A:BB:CC:DD:EE:FF",
             "AA:BB:CC:DD:EE:GG",
         ] {
-            assert_eq!(text.parse::<AdapterAddress>(), Err(NotAnAddress), "{text}");
+            assert_eq!(text.parse::<AdapterChoice>(), Err(NotAnAdapter), "{text}");
         }
     }
 
     #[test]
     fn debug_does_not_tell_the_address() {
-        let address: AdapterAddress = "AA:BB:CC:DD:EE:FF".parse().unwrap();
+        let address: AdapterChoice = "AA:BB:CC:DD:EE:FF".parse().unwrap();
         let shown = format!("{address:?}").to_lowercase();
         assert!(!shown.contains("aa") && !shown.contains("170"), "{shown}");
     }

@@ -17,12 +17,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use zbus::message::Type;
-use zbus::{Connection, MatchRule, MessageStream, ObjectPath, Variant};
+use zbus::{Connection, MatchRule, MessageStream, ObjectPath, OwnedObjectPath, Variant};
 
 use super::bench::SOON;
 use answers::{answer, forget_the_gone};
 use machine::{
-    ADAPTER, ADVERTISING, DEVICE, Interfaces, Properties, data_of, properties, service_data,
+    ADAPTER, ADVERTISING, DEVICE, Interfaces, OTHER, Properties, data_of, properties, service_data,
 };
 pub(crate) use machine::{Adapter, Device, Machine};
 
@@ -125,10 +125,14 @@ impl Bluez {
         self.machine
     }
 
-    /// bluetoothd is stopped: it takes its objects away and goes.
+    /// bluetoothd is stopped: it lets go of adverts, takes its objects away and
+    /// goes.
     pub(crate) async fn stop(self) -> watch::Sender<Machine> {
         let names: Vec<_> = self.machine().adapters.into_keys().collect();
         for name in names {
+            for (sender, path) in self.own(&name) {
+                release(&self.connection, &sender, &path).await.unwrap();
+            }
             self.removed(&name).await;
         }
         self.crash().await
@@ -221,6 +225,63 @@ impl Bluez {
     pub(crate) async fn drop_adverts(&self, name: &str) {
         self.set(|machine| machine.adapters.get_mut(name).unwrap().adverts.clear());
         tell_instances(&self.connection, &self.machine, name).await;
+    }
+
+    /// bluetoothd has lost our advert, and says nothing of it but the count. Those
+    /// of other programs stay.
+    pub(crate) async fn lose_advert(&self, name: &str) {
+        self.set(|machine| {
+            let adapter = machine.adapters.get_mut(name).unwrap();
+            adapter.adverts.retain(|(sender, _)| sender == OTHER);
+        });
+        tell_instances(&self.connection, &self.machine, name).await;
+    }
+
+    /// Another program's advert ends.
+    pub(crate) async fn end_another(&self, name: &str) {
+        self.set(|machine| {
+            let adverts = &mut machine.adapters.get_mut(name).unwrap().adverts;
+            let another = adverts.iter().position(|(sender, _)| sender == OTHER);
+            adverts.remove(another.unwrap());
+        });
+        tell_instances(&self.connection, &self.machine, name).await;
+    }
+
+    /// bluetoothd drops our advert and says so, while another program's takes its
+    /// place in the count.
+    pub(crate) async fn release(&self, name: &str) {
+        let own = self.own(name);
+        self.set(|machine| {
+            let adapter = machine.adapters.get_mut(name).unwrap();
+            adapter.adverts.retain(|(sender, _)| sender == OTHER);
+            *adapter = adapter.clone().beside(own.len());
+        });
+        for (sender, path) in own {
+            release(&self.connection, &sender, &path).await.unwrap();
+        }
+    }
+
+    /// Somebody else says that bluetoothd dropped our advert.
+    pub(crate) async fn release_by_another(&self, name: &str) -> zbus::Result<()> {
+        let another = Connection::system().await?;
+        let (sender, path) = self.own(name).remove(0);
+        release(&another, &sender, &path).await
+    }
+
+    fn own(&self, name: &str) -> Vec<(String, OwnedObjectPath)> {
+        let adverts = self.machine().adapters[name].adverts.clone();
+        let own = adverts.into_iter().filter(|(sender, _)| sender != OTHER);
+        own.collect()
+    }
+
+    /// `LEAdvertisingManager1` goes, the adapter stays.
+    pub(crate) async fn withdraw_advertising(&self, name: &str) {
+        self.set(|machine| {
+            let adapter = machine.adapters.get_mut(name).unwrap();
+            adapter.advertises = false;
+            adapter.adverts.clear();
+        });
+        self.lacks(name, vec![ADVERTISING]).await;
     }
 
     /// A device is seen for the first time.
@@ -331,8 +392,12 @@ impl Bluez {
     }
 
     async fn removed(&self, name: &str) {
+        self.lacks(name, vec![ADAPTER, ADVERTISING]).await;
+    }
+
+    async fn lacks(&self, name: &str, interfaces: Vec<&str>) {
         let path = ObjectPath::try_from(format!("/org/bluez/{name}")).unwrap();
-        let body = (path, vec![ADAPTER, ADVERTISING]);
+        let body = (path, interfaces);
         self.connection
             .emit_signal(None::<&str>, "/", OBJECTS, "InterfacesRemoved", &body)
             .await
@@ -360,6 +425,19 @@ async fn tell(connection: &Connection, path: &str, interface: &str, changed: Pro
     let _ = connection
         .emit_signal(None::<&str>, path, PROPERTIES, "PropertiesChanged", &body)
         .await;
+}
+
+/// Tells a client that its advert was dropped.
+async fn release(
+    connection: &Connection,
+    client: &str,
+    path: &OwnedObjectPath,
+) -> zbus::Result<()> {
+    const ADVERTISEMENT: &str = "org.bluez.LEAdvertisement1";
+    connection
+        .call_method(Some(client), path, Some(ADVERTISEMENT), "Release", &())
+        .await
+        .map(drop)
 }
 
 async fn tell_connected(connection: &Connection, path: &str, connected: bool) {

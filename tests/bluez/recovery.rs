@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcnd::radio::bluez::Options;
+use tcnd::radio::bluez::{AdapterChoice, Options};
 use tcnd::radio::{Order, Trouble};
 
 use super::bench::{Bench, frame, on_a_bus, with_a_bus};
@@ -89,7 +89,7 @@ fn only_the_adapter_configured_is_used() {
     on_a_bus(async || {
         let bluez = Bluez::start(Machine::extended()).await;
         let mut bench = Bench::with(Options {
-            adapter: Some([2, 0, 0, 0, 0, 9]),
+            adapter: Some(AdapterChoice::Address([2, 0, 0, 0, 0, 9])),
             ..Options::default()
         });
         bench.troubles(&[Trouble::AdapterMissing]).await;
@@ -99,6 +99,83 @@ fn only_the_adapter_configured_is_used() {
         let machine = bluez.machine();
         assert_eq!(machine.adapters["hci3"].adverts(), 1);
         assert_eq!(machine.adapters["hci0"].adverts(), 0);
+    });
+}
+
+/// Two adapters with one address, of which the first cannot advertise.
+fn twins() -> Machine {
+    let dumb = Adapter {
+        advertises: false,
+        ..Adapter::new(1, true)
+    };
+    Machine::of([("hci0", dumb), ("hci1", Adapter::new(1, true))])
+}
+
+#[test]
+fn of_two_adapters_with_one_address_the_one_that_can_broadcast_is_used() {
+    on_a_bus(async || {
+        let bluez = Bluez::start(twins()).await;
+        let mut bench = Bench::with(Options {
+            adapter: Some(AdapterChoice::Address([2, 0, 0, 0, 0, 1])),
+            ..Options::default()
+        });
+        bench.expect_up(true).await;
+        bench.air(1).await;
+        assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
+        // It stays so after the adapter was off.
+        bluez.power("hci1", false).await;
+        bench.expect_withdrawn(1).await;
+        bench.expect_down().await;
+        bench.expect_up(false).await;
+        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        bluez.power("hci1", true).await;
+        bench.expect_down().await;
+        bench.expect_up(true).await;
+        bench.air(2).await;
+        bench.troubles(&[]).await;
+        assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
+    });
+}
+
+#[test]
+fn a_second_adapter_that_comes_to_advertise_takes_over_from_one_that_cannot() {
+    on_a_bus(async || {
+        let mut machine = twins();
+        machine.adapters.get_mut("hci1").unwrap().advertises = false;
+        let bluez = Bluez::start(machine).await;
+        let mut bench = Bench::with(Options::default());
+        bench.expect_up(false).await;
+        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        bluez.offer_advertising("hci1").await;
+        bench.expect_down().await;
+        bench.expect_up(true).await;
+        bench.air(1).await;
+        assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
+    });
+}
+
+#[test]
+fn an_adapter_is_chosen_by_its_kernel_name_too() {
+    on_a_bus(async || {
+        let adapters = [
+            ("hci0", Adapter::new(1, true)),
+            ("hci1", Adapter::new(1, true)),
+        ];
+        let bluez = Bluez::start(Machine::of(adapters)).await;
+        let mut bench = Bench::with(Options {
+            adapter: Some(AdapterChoice::Name(1)),
+            ..Options::default()
+        });
+        bench.expect_up(true).await;
+        bench.air(1).await;
+        bench.status(|status| status.adapters.len() == 2).await;
+        assert!(bench.status.adapters[1].selected && !bench.status.adapters[0].selected);
+        let adapter = bluez.unplug("hci1").await;
+        bench.expect_withdrawn(1).await;
+        bench.expect_down().await;
+        bench.troubles(&[Trouble::AdapterMissing]).await;
+        bluez.plug("hci1", adapter).await;
+        bench.expect_up(true).await;
     });
 }
 
@@ -256,8 +333,103 @@ fn an_advert_bluez_dropped_is_noticed() {
     });
 }
 
-/// The slowest of all: 15 s until an answer is given up, 30 s until bluer's
-/// connection is closed.
+/// On the air beside so many adverts of other programs.
+async fn airing_beside(others: usize) -> (Bench, Bluez) {
+    let machine = Machine::of([("hci0", Adapter::new(1, true).beside(others))]);
+    Bench::airing(machine, 1).await
+}
+
+/// The number is given up, is not aired again, and the next one is.
+async fn expect_lost(bench: &mut Bench, bluez: &Bluez, others: usize) {
+    bench.expect_withdrawn(1).await;
+    bench
+        .status(|status| !status.advertising && status.scanning)
+        .await;
+    assert_eq!(bluez.machine().registered.len(), 1, "aired again");
+    bench.air(2).await;
+    bench.status(|status| status.advertising).await;
+    let adapter = bluez.machine().adapters["hci0"].clone();
+    assert_eq!((adapter.own(), adapter.adverts()), (1, others + 1));
+    assert_eq!(bluez.machine().registered.len(), 2);
+}
+
+#[test]
+fn an_advert_lost_beside_those_of_other_programs_is_noticed() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = airing_beside(3).await;
+        bluez.lose_advert("hci0").await;
+        expect_lost(&mut bench, &bluez, 3).await;
+    });
+}
+
+#[test]
+fn an_advert_of_another_program_that_ends_is_not_taken_for_ours() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = airing_beside(2).await;
+        bench.status(|status| status.advertising).await;
+        for left in [1, 0] {
+            bluez.end_another("hci0").await;
+            // Asked about: an advert known is not registered again.
+            let asked = 2 - left;
+            bluez
+                .until(|machine| machine.count("RegisterAdvertisement") == 1 + asked)
+                .await;
+        }
+        bench
+            .status(|status| status.adapters[0].instances_free == 4)
+            .await;
+        bluez.quiet_for(Duration::from_secs(1)).await;
+        assert!(bench.status.advertising, "withdrawn for nothing");
+        assert_eq!(bluez.machine().registered.len(), 1);
+        // And ours is still noticed.
+        bluez.lose_advert("hci0").await;
+        expect_lost(&mut bench, &bluez, 0).await;
+    });
+}
+
+#[test]
+fn an_advert_that_bluez_releases_counts_at_once() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = airing_beside(1).await;
+        bluez.release("hci0").await;
+        expect_lost(&mut bench, &bluez, 2).await;
+    });
+}
+
+#[test]
+fn nobody_but_bluetoothd_releases_an_advert() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = airing_beside(0).await;
+        let told = bluez.release_by_another("hci0").await;
+        assert!(
+            matches!(&told, Err(zbus::Error::FDO(error)) if matches!(**error, zbus::fdo::Error::AccessDenied(_))),
+            "{told:?}"
+        );
+        bluez.quiet_for(Duration::from_secs(1)).await;
+        bench.status(|status| status.advertising).await;
+    });
+}
+
+#[test]
+fn an_adapter_that_loses_advertising_is_still_listened_to() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = airing_beside(0).await;
+        bluez.withdraw_advertising("hci0").await;
+        bench.expect_withdrawn(1).await;
+        bench.expect_up(false).await;
+        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        assert!(!bench.status.advertising);
+        bluez.offer_advertising("hci0").await;
+        bench.expect_up(true).await;
+        bench.air(2).await;
+        // What the adapter says is heard again.
+        bluez.power("hci0", false).await;
+        bench.expect_withdrawn(2).await;
+        bench.expect_down().await;
+    });
+}
+
+/// The slowest of all: 15 s until an answer is given up.
 #[test]
 fn a_registration_never_answered_is_not_repeated_and_does_not_stay() {
     on_a_bus(async || {

@@ -8,23 +8,37 @@
 //! others can connect it puts the flags into the data, by which the address
 //! stays private even while the adapter is discoverable.
 //!
-//! bluer unregisters in a task of its own when the handle is dropped, and
-//! BlueZ does not say when an advert ends by itself. So both are read from
-//! `ActiveInstances`.
+//! BlueZ drops an advert by itself at its timeout and when it gives up an
+//! adapter, and calls `Release` on the object then. bluer has no such method, so
+//! the object is served here, on a connection of its own. An advert that is lost
+//! without `Release` makes `ActiveInstances` fall. That counts the adverts of all
+//! programs, so [`Handle::check`] asks about ours: whoever registers the same
+//! object again is refused with `AlreadyExists` while BlueZ has it.
 //!
-//! BlueZ: doc/org.bluez.LEAdvertisement.rst, src/advertising.c.
+//! All calls go to the unique name that bluetoothd has: a call to `org.bluez`
+//! would have the bus start a bluetoothd that was stopped.
+//!
+//! BlueZ: doc/org.bluez.LEAdvertisement.rst, src/advertising.c
+//! `register_advertisement`, `client_release`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bluer::adv::{Advertisement, AdvertisementHandle, Type};
 use bluer::{Adapter, Uuid};
+use tokio::runtime::Handle as Runtime;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time;
+use zbus::message::Header;
+use zbus::names::{BusName, OwnedUniqueName};
+use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, Variant, fdo, interface};
 
 use crate::protocol::beacon::{ADVERTISEMENT_LEN, Frame, SERVICE_DATA_LEN, SERVICE_UUID};
 
 use super::reach::Controller;
-use super::{Fault, READ, call};
+use super::{Cause, Fault, READ, call};
 
 /// The service, as bluer names it.
 pub(super) const SERVICE: Uuid = Uuid::from_u128(SERVICE_UUID);
@@ -39,8 +53,17 @@ const INTERVAL: (Duration, Duration) = (Duration::from_millis(200), Duration::fr
 /// Answers to a registration after four commands to the controller.
 const REGISTER: Duration = Duration::from_secs(15);
 
+/// To answer that an advert is dropped.
+const UNREGISTER: Duration = Duration::from_secs(5);
+
 /// Between two looks at `ActiveInstances`.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// The interface of an adapter that adverts are registered by.
+pub(super) const MANAGER: &str = "org.bluez.LEAdvertisingManager1";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+const ALREADY_EXISTS: &str = "org.bluez.Error.AlreadyExists";
+const DOES_NOT_EXIST: &str = "org.bluez.Error.DoesNotExist";
 
 // Flags, UUID list and service data, each with its length and type.
 const _: () = assert!(3 + (2 + 2) + (2 + 2 + SERVICE_DATA_LEN) == ADVERTISEMENT_LEN);
@@ -69,27 +92,381 @@ pub(super) struct Order {
     pub(super) lives: Duration,
 }
 
-/// Everything BlueZ is told.
-fn describe(order: Order) -> Advertisement {
-    let Order {
-        frame,
-        connectable,
-        lives,
-    } = order;
-    Advertisement {
-        advertisement_type: if connectable {
-            Type::Peripheral
-        } else {
-            Type::Broadcast
-        },
-        discoverable: connectable.then_some(true),
-        service_uuids: BTreeSet::from([SERVICE]),
-        service_data: BTreeMap::from([(SERVICE, frame.service_data().to_vec())]),
-        timeout: Some(lives),
-        min_interval: Some(INTERVAL.0),
-        max_interval: Some(INTERVAL.1),
-        ..Advertisement::default()
+/// Where adverts are registered from. BlueZ drops them with this connection.
+#[derive(Clone, Debug)]
+pub(super) struct Registrar {
+    connection: Connection,
+    bluetoothd: OwnedUniqueName,
+    registered: Arc<AtomicU64>,
+}
+
+impl Registrar {
+    pub(super) async fn connect() -> Result<Self, Fault> {
+        call("connecting to advertise", READ, async {
+            let connection = Connection::system().await?;
+            let bus = fdo::DBusProxy::new(&connection).await?;
+            let bluetoothd = bus.get_name_owner(BusName::try_from("org.bluez")?).await;
+            Ok::<_, zbus::Error>(Self {
+                connection,
+                bluetoothd: bluetoothd?,
+                registered: Arc::default(),
+            })
+        })
+        .await
     }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Ends the connection, and with it whatever was registered from it.
+    pub(super) async fn close(self) {
+        // One that is closed already is as good.
+        let _ = time::timeout(READ, self.connection.close()).await;
+    }
+
+    /// A property of `LEAdvertisingManager1`.
+    pub(super) async fn read<T: TryFrom<OwnedVariant>>(
+        &self,
+        adapter: &str,
+        property: &'static str,
+    ) -> Result<T, Fault>
+    where
+        T::Error: Into<zbus::Error>,
+    {
+        let path = adapter_path(adapter);
+        call("reading adverts", READ, async {
+            let body = (MANAGER, property);
+            let to = Some(self.bluetoothd.as_str());
+            let asking = self
+                .connection
+                .call_method(to, path, Some(PROPERTIES), "Get", &body);
+            let reply = asking.await?;
+            let value: OwnedVariant = reply.body().deserialize()?;
+            T::try_from(value).map_err(Into::into)
+        })
+        .await
+    }
+
+    /// How many adverts BlueZ airs, ours and those of other programs.
+    pub(super) async fn count(&self, adapter: &str) -> Result<u8, Fault> {
+        self.read(adapter, "ActiveInstances").await
+    }
+
+    /// Puts the frame on the air and sees it there. Returns how many adverts
+    /// there are then.
+    pub(super) async fn register(
+        &self,
+        adapter: &Adapter,
+        order: Order,
+    ) -> Result<(Handle, u8), Refusal> {
+        let discoverable = call("reading Discoverable", READ, adapter.is_discoverable());
+        if discoverable.await.map_err(Refusal::Refused)? && !order.connectable {
+            return Err(Refusal::Discoverable);
+        }
+        let name = adapter.name();
+        let before = self.count(name).await.map_err(Refusal::Refused)?;
+        let handle = self.serve(name, order).await.map_err(Refusal::Refused)?;
+        let registering = call(
+            "registering the advert",
+            REGISTER,
+            handle.advert.registering(),
+        );
+        match registering.await {
+            Ok(_) => {}
+            Err(fault @ Fault::Silent { .. }) => {
+                // It may yet be on its way. It ends with the connection.
+                handle.forget();
+                let fault = Some(fault);
+                return Err(Refusal::Doubtful { before, fault });
+            }
+            Err(fault @ Fault::Failed { .. }) => {
+                handle.forget();
+                return Err(Refusal::Refused(fault));
+            }
+        }
+        match self.count(name).await {
+            Ok(0) => Err(Refusal::Doubtful {
+                before,
+                fault: None,
+            }),
+            Ok(active) => Ok((handle, active)),
+            Err(fault) => Err(Refusal::Doubtful {
+                before,
+                fault: Some(fault),
+            }),
+        }
+    }
+
+    /// Serves the object that BlueZ reads the advert from.
+    async fn serve(&self, adapter: &str, order: Order) -> Result<Handle, Fault> {
+        let number = self.registered.fetch_add(1, Ordering::Relaxed);
+        let (release, released) = watch::channel(false);
+        let checking = Arc::new(AtomicBool::new(false));
+        let object = Object {
+            order,
+            bluetoothd: self.bluetoothd.clone(),
+            checking: Arc::clone(&checking),
+            release,
+        };
+        let path = call("serving the advert", READ, async {
+            let path = format!("/org/tcncoalition/advert/{number}");
+            let path = OwnedObjectPath::try_from(path)?;
+            let server = self.connection.object_server();
+            server.at(path.clone(), object).await?;
+            Ok::<_, zbus::Error>(path)
+        });
+        let advert = Advert {
+            registrar: self.clone(),
+            adapter: adapter_path(adapter),
+            path: path.await?,
+            checking,
+            gone: AtomicBool::new(false),
+        };
+        Ok(Handle {
+            advert: Arc::new(advert),
+            released,
+            told: false,
+        })
+    }
+
+    /// Waits until there are no more than `most` adverts. False if `patience`
+    /// ends first.
+    pub(super) async fn confirm_gone(
+        &self,
+        adapter: &str,
+        most: u8,
+        patience: Duration,
+    ) -> Result<bool, Fault> {
+        let falling = async {
+            let mut look = time::interval(LOOK);
+            loop {
+                look.tick().await;
+                if self.count(adapter).await? <= most {
+                    return Ok(());
+                }
+            }
+        };
+        match time::timeout(patience, falling).await {
+            Ok(Ok(())) => Ok(true),
+            Ok(Err(fault)) => Err(fault),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+fn adapter_path(adapter: &str) -> String {
+    format!("/org/bluez/{adapter}")
+}
+
+/// An advert of ours that is registered. Unregistered when dropped.
+#[derive(Debug)]
+pub(super) struct Handle {
+    advert: Arc<Advert>,
+    released: watch::Receiver<bool>,
+    told: bool,
+}
+
+#[derive(Debug)]
+struct Advert {
+    registrar: Registrar,
+    adapter: String,
+    path: OwnedObjectPath,
+    /// BlueZ is asked about it, and must not put it on the air.
+    checking: Arc<AtomicBool>,
+    /// BlueZ does not have it any more.
+    gone: AtomicBool,
+}
+
+impl Handle {
+    /// Waits until BlueZ says that it dropped the advert; for ever after it was
+    /// told. May be dropped while it waits.
+    pub(super) async fn released(&mut self) {
+        if self.told || self.released.wait_for(|released| *released).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.told = true;
+    }
+
+    /// Whether BlueZ still has it. Puts nothing on the air.
+    pub(super) fn check(&self) -> impl Future<Output = Result<bool, Fault>> + Send + 'static {
+        let (advert, released) = (Arc::clone(&self.advert), *self.released.borrow());
+        async move {
+            if !released && advert.is_known().await? {
+                return Ok(true);
+            }
+            advert.gone.store(true, Ordering::Relaxed);
+            Ok(false)
+        }
+    }
+
+    /// Has BlueZ drop it, whether anybody waits for that or not. Tells that it
+    /// did.
+    pub(super) fn leave(self) -> JoinHandle<Result<(), Fault>> {
+        tokio::spawn(Arc::clone(&self.advert).end())
+    }
+
+    /// There is nothing to unregister, or nobody knows whether there is.
+    fn forget(self) {
+        self.advert.gone.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let advert = Arc::clone(&self.advert);
+        // At the end of the process there is none, and BlueZ sees that by itself.
+        if let Ok(runtime) = Runtime::try_current() {
+            runtime.spawn(advert.end());
+        }
+    }
+}
+
+impl Advert {
+    async fn registering(&self) -> zbus::Result<Message> {
+        let options = HashMap::<&str, Variant<'_>>::new();
+        let body = (&self.path, options);
+        let (bus, path) = (&self.registrar.connection, self.adapter.as_str());
+        let to = Some(self.registrar.bluetoothd.as_str());
+        bus.call_method(to, path, Some(MANAGER), "RegisterAdvertisement", &body)
+            .await
+    }
+
+    /// Unregistered, unless it was before, and served no more.
+    async fn end(self: Arc<Self>) -> Result<(), Fault> {
+        let left = match self.gone.swap(true, Ordering::Relaxed) {
+            true => Ok(()),
+            false => self.unregister().await,
+        };
+        let server = self.registrar.connection.object_server();
+        // Of a connection that is closed there is nothing to take away.
+        let _ = server.remove::<Object, _>(&self.path).await;
+        left
+    }
+
+    async fn unregister(&self) -> Result<(), Fault> {
+        let body = (&self.path,);
+        let (bus, path) = (&self.registrar.connection, self.adapter.as_str());
+        let to = Some(self.registrar.bluetoothd.as_str());
+        let asking = bus.call_method(to, path, Some(MANAGER), "UnregisterAdvertisement", &body);
+        match call("dropping the advert", UNREGISTER, asking).await {
+            Err(Fault::Failed {
+                source: Cause::Bus(error),
+                ..
+            }) if says_gone(&error) => Ok(()),
+            told => told.map(drop),
+        }
+    }
+
+    /// Asks by registering it again, while what is served cannot be parsed: one
+    /// that is not there any more does not come back by that.
+    async fn is_known(&self) -> Result<bool, Fault> {
+        self.checking.store(true, Ordering::Relaxed);
+        let told = call("asking about the advert", REGISTER, self.registering()).await;
+        self.checking.store(false, Ordering::Relaxed);
+        match told {
+            Err(Fault::Failed {
+                source: Cause::Bus(zbus::Error::MethodError(name, ..)),
+                ..
+            }) => Ok(name.as_str() == ALREADY_EXISTS),
+            Err(Fault::Failed {
+                source: Cause::Bus(error),
+                ..
+            }) if says_gone(&error) => Ok(false),
+            Err(fault) => Err(fault),
+            // It was not there, and now is.
+            Ok(_) => self.unregister().await.map(|()| false),
+        }
+    }
+}
+
+/// Whether BlueZ says that it has no such advert, or nothing that could have one.
+fn says_gone(error: &zbus::Error) -> bool {
+    if let zbus::Error::MethodError(name, ..) = error {
+        return name.as_str() == DOES_NOT_EXIST;
+    }
+    let zbus::Error::FDO(error) = error else {
+        return false;
+    };
+    matches!(
+        **error,
+        fdo::Error::UnknownObject(_)
+            | fdo::Error::UnknownInterface(_)
+            | fdo::Error::UnknownMethod(_)
+    )
+}
+
+/// What BlueZ reads: the frame and nothing else.
+struct Object {
+    order: Order,
+    bluetoothd: OwnedUniqueName,
+    checking: Arc<AtomicBool>,
+    release: watch::Sender<bool>,
+}
+
+#[interface(name = "org.bluez.LEAdvertisement1")]
+impl Object {
+    #[zbus(property(emits_changed_signal = "false"), name = "Type")]
+    fn kind(&self) -> &'static str {
+        match self.order.connectable {
+            _ if self.checking.load(Ordering::Relaxed) => "none",
+            true => "peripheral",
+            false => "broadcast",
+        }
+    }
+
+    #[zbus(property(emits_changed_signal = "false"), name = "ServiceUUIDs")]
+    fn services(&self) -> Vec<String> {
+        vec![SERVICE.to_string()]
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn service_data(&self) -> HashMap<String, Variant<'static>> {
+        let data = self.order.frame.service_data().to_vec();
+        HashMap::from([(SERVICE.to_string(), Variant::from(data))])
+    }
+
+    /// Left out of broadcasts.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn discoverable(&self) -> fdo::Result<bool> {
+        let absent = || fdo::Error::UnknownProperty("no property of a broadcast".into());
+        self.order.connectable.then_some(true).ok_or_else(absent)
+    }
+
+    /// In seconds.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn timeout(&self) -> u16 {
+        u16::try_from(self.order.lives.as_secs()).unwrap_or(u16::MAX)
+    }
+
+    /// In milliseconds.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn min_interval(&self) -> u32 {
+        milliseconds(INTERVAL.0)
+    }
+
+    /// In milliseconds.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn max_interval(&self) -> u32 {
+        milliseconds(INTERVAL.1)
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "zbus gives a header by value"
+    )]
+    fn release(&self, #[zbus(header)] call: Header<'_>) -> fdo::Result<()> {
+        let sender = call.sender().map(|sender| sender.as_str());
+        if sender != Some(self.bluetoothd.as_str()) {
+            return Err(fdo::Error::AccessDenied("bluetoothd alone may".into()));
+        }
+        self.release.send_replace(true);
+        Ok(())
+    }
+}
+
+fn milliseconds(time: Duration) -> u32 {
+    u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Extended controllers name secondary channels, legacy ones none.
@@ -104,108 +481,4 @@ pub(super) async fn controller(adapter: &Adapter) -> Result<Controller, Fault> {
         Some(channels) if !channels.is_empty() => Controller::Extended,
         Some(_) | None => Controller::Legacy,
     })
-}
-
-/// How many adverts BlueZ airs, ours and those of other programs.
-pub(super) async fn count(adapter: &Adapter) -> Result<u8, Fault> {
-    call(
-        "reading ActiveInstances",
-        READ,
-        adapter.active_advertising_instances(),
-    )
-    .await
-}
-
-/// Puts the frame on the air and sees it there. Returns how many adverts
-/// there are then.
-pub(super) async fn register(
-    adapter: &Adapter,
-    order: Order,
-) -> Result<(AdvertisementHandle, u8), Refusal> {
-    let discoverable = call("reading Discoverable", READ, adapter.is_discoverable());
-    if discoverable.await.map_err(Refusal::Refused)? && !order.connectable {
-        return Err(Refusal::Discoverable);
-    }
-    let before = count(adapter).await.map_err(Refusal::Refused)?;
-    let advertisement = describe(order);
-    let registering = call(
-        "registering the advert",
-        REGISTER,
-        adapter.advertise(advertisement),
-    );
-    let handle = match registering.await {
-        Ok(handle) => handle,
-        Err(fault @ Fault::Silent { .. }) => {
-            let fault = Some(fault);
-            return Err(Refusal::Doubtful { before, fault });
-        }
-        Err(fault @ Fault::Failed { .. }) => return Err(Refusal::Refused(fault)),
-    };
-    match count(adapter).await {
-        Ok(0) => Err(Refusal::Doubtful {
-            before,
-            fault: None,
-        }),
-        Ok(active) => Ok((handle, active)),
-        Err(fault) => Err(Refusal::Doubtful {
-            before,
-            fault: Some(fault),
-        }),
-    }
-}
-
-/// Waits until there are no more than `most` adverts. False if `patience`
-/// ends first.
-pub(super) async fn confirm_gone(
-    adapter: &Adapter,
-    most: u8,
-    patience: Duration,
-) -> Result<bool, Fault> {
-    let falling = async {
-        let mut look = time::interval(LOOK);
-        loop {
-            look.tick().await;
-            if count(adapter).await? <= most {
-                return Ok(());
-            }
-        }
-    };
-    match time::timeout(patience, falling).await {
-        Ok(Ok(())) => Ok(true),
-        Ok(Err(fault)) => Err(fault),
-        Err(_) => Ok(false),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::TemporaryContactNumber;
-
-    #[test]
-    fn the_advert_holds_the_frame_and_nothing_else() {
-        let frame = Frame::own(TemporaryContactNumber::from_bytes([7; 16]));
-        let lives = Duration::from_secs(1500);
-        let order = |connectable| Order {
-            frame,
-            connectable,
-            lives,
-        };
-        let broadcast = Advertisement {
-            advertisement_type: Type::Broadcast,
-            service_uuids: [SERVICE].into(),
-            service_data: [(SERVICE, [7; 20].to_vec())].into(),
-            timeout: Some(lives),
-            min_interval: Some(Duration::from_millis(200)),
-            max_interval: Some(Duration::from_millis(250)),
-            ..Advertisement::default()
-        };
-        let connectable = Advertisement {
-            advertisement_type: Type::Peripheral,
-            discoverable: Some(true),
-            ..broadcast.clone()
-        };
-        assert_eq!(describe(order(false)), broadcast);
-        assert_eq!(describe(order(true)), connectable);
-    }
 }

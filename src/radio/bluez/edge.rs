@@ -14,23 +14,23 @@
 mod outcomes;
 mod people;
 mod steps;
+mod wait;
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bluer::adv::AdvertisementHandle;
 use bluer::gatt::local::ApplicationHandle;
 use bluer::{Adapter, AdapterProperty, Address};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::protocol::beacon::Frame;
 
 use super::super::mgmt::Privacy;
 use super::super::outbox::Outbox;
 use super::super::{Event, Mode, Order};
-use super::advert::Refusal;
+use super::advert::{Handle, Refusal, Registrar};
 use super::alarm::{Alarm, Alarms};
 use super::central::VisitError;
 use super::clock::Stopwatch;
@@ -41,18 +41,18 @@ use super::reach::Controller;
 use super::reconcile::{Advert, Plan};
 use super::retry::Retry;
 use super::server::{Door, Knock};
-use super::session::{Advertising, Change, Facts, Link, Survey, choose};
+use super::session::{Advertising, Change, Facts, Link, Survey, Used, choose};
 use super::status::{Tally, Way};
 use super::visitors::{Doings, Stir, Visitors};
 use super::visits::Visits;
 use super::{Fault, Options, Surroundings, presence};
+use wait::{end_of, next_change, outcome, released};
 
 /// For an advert to go once BlueZ was told to drop it.
 const LEAVE: Duration = Duration::from_secs(5);
-/// For the same when BlueZ is told by the end of a connection: bluer's stays
-/// open for 30 s after its session was dropped, while it waits in vain for
-/// three answers of the bus, 10 s each.
-const LINGER: Duration = Duration::from_secs(35);
+/// For the same when BlueZ is told by the end of the connection that the advert
+/// was registered from.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Adverts without a number that wait to be looked at; more are dropped.
 const SHY: usize = 64;
@@ -78,7 +78,9 @@ pub(super) struct Edge {
     /// The adapter in use, or to be used.
     chosen: Option<String>,
     discovery: Option<Discovery>,
-    advert: Option<AdvertisementHandle>,
+    advert: Option<Handle>,
+    /// The answer of BlueZ to dropping the advert before.
+    parting: Option<Parting>,
     /// What others connect for, who is told what, and who has knocked.
     server: Option<ApplicationHandle>,
     door: Arc<Door>,
@@ -110,19 +112,23 @@ pub(super) struct Edge {
 /// What is held of a BlueZ, or an adapter, that went away. Only to be
 /// dropped, and not before it can be called.
 enum Remains {
-    Advert { _handle: AdvertisementHandle },
+    Advert { _handle: Handle },
     Discovery { _handle: Discovery },
     Server { _handle: ApplicationHandle },
     Arrivals { _stream: Arrivals },
     Link { _link: Link },
 }
 
+/// Until BlueZ has answered that it dropped an advert.
+type Parting = JoinHandle<Result<(), Fault>>;
+
 /// What a step came to.
 enum Outcome {
     Watching(Result<(Presence, bool), Fault>),
     Linked(Result<Link, Fault>),
     Surveyed(String, Result<Survey, Fault>),
-    Advertising(String, Option<Advertising>),
+    /// Of each adapter that could not advertise.
+    Advertising(Vec<(String, Option<Advertising>)>),
     /// What the kernel says of the privacy of this adapter.
     Asked(String, Option<Privacy>),
     Inspected(Result<Controller, Fault>, Option<Option<Privacy>>),
@@ -132,9 +138,10 @@ enum Outcome {
     Visited(Address, Duration, Result<Vec<u8>, VisitError>),
     ScanStarted(Result<Discovery, Fault>),
     ScanStopped(Result<(), Fault>),
-    Registered(Frame, Result<(AdvertisementHandle, u8), Refusal>),
+    Registered(Frame, Result<(Handle, u8), Refusal>),
     Gone(Result<bool, Fault>),
-    Verified(Result<u8, Fault>),
+    /// Whether our advert is there, and what the adapter has by then.
+    Verified(Result<(bool, Option<Advertising>), Fault>),
     Renewed(Result<Link, Fault>),
 }
 
@@ -145,6 +152,7 @@ enum Woken {
     Ordered(Option<Order>),
     Done((u64, u64), Outcome),
     Changed(Change),
+    Released,
     ScanEnded(Arrivals),
     Rang(Alarm),
     Knocked(Knock),
@@ -196,6 +204,7 @@ impl Edge {
             chosen: None,
             discovery: None,
             advert: None,
+            parting: None,
             leaving: (0, LEAVE),
             remains: Vec::new(),
             generation: 0,
@@ -220,6 +229,10 @@ impl Edge {
                 Woken::Ordered(Some(order)) => self.ordered(order),
                 Woken::News(news) => self.learn(news),
                 Woken::Changed(change) => self.change(change),
+                Woken::Released => {
+                    tracing::info!("BlueZ dropped our advert");
+                    self.plan.doubt(true);
+                }
                 Woken::ScanEnded(arrivals) => self.scan_ended(arrivals),
                 Woken::Rang(alarm) => self.rang(alarm),
                 Woken::Knocked(knock) => self.knocked(&knock),
@@ -246,8 +259,10 @@ impl Edge {
             listening = self.outbox.hand_over() => Woken::Told { listening },
             news = presence::next(self.bus.as_mut()) => Woken::News(news),
             order = orders.recv(), if !full => Woken::Ordered(order),
-            done = outcome(self.step.as_mut()) => Woken::Done(done.0, done.1),
+            // Before the outcome that it led to.
             Some(change) = next_change(self.link.as_mut()) => Woken::Changed(change),
+            () = released(self.advert.as_mut()) => Woken::Released,
+            done = outcome(self.step.as_mut()) => Woken::Done(done.0, done.1),
             Some(arrivals) = end_of(self.discovery.as_mut()) => Woken::ScanEnded(arrivals),
             alarm = self.alarms.next() => Woken::Rang(alarm),
             stir = self.visitors.next() => Woken::Stirred(stir),
@@ -271,7 +286,7 @@ impl Edge {
             self.chosen = now;
         }
         let was_up = self.plan.is_up();
-        let address = self.facts().map(|facts| facts.address);
+        let used = self.used();
         let condition = self.condition();
         self.plan.see(condition);
         self.plan.occupy(!self.visitors.strangers(true).is_empty());
@@ -279,10 +294,10 @@ impl Edge {
         if !condition.is_some_and(|condition| condition.connectable) {
             self.server = None;
         }
-        if !was_up && self.plan.is_up() {
-            address
-                .into_iter()
-                .for_each(|address| self.tally.took(address));
+        if let Some(used) = used.filter(|_| !was_up && self.plan.is_up()) {
+            let adapters = self.link.as_ref().map(Link::adapters);
+            let present = |name: &str| adapters.is_some_and(|all| all.contains_key(name));
+            self.tally.took(used, present);
         }
         self.release();
     }
@@ -294,7 +309,7 @@ impl Edge {
         {
             let active = self.facts().and_then(|facts| facts.active);
             self.leaving = (active.unwrap_or(0).saturating_sub(1), LEAVE);
-            drop(handle);
+            self.parting = Some(handle.leave());
         }
         if !self.plan.is_scanning() {
             self.discovery = None;
@@ -320,6 +335,18 @@ impl Edge {
 
     fn facts(&self) -> Option<&Facts> {
         self.link.as_ref()?.adapters().get(self.chosen.as_ref()?)
+    }
+
+    /// The adapter chosen, as it is remembered once it is in use.
+    fn used(&self) -> Option<Used> {
+        Some(Used {
+            name: self.chosen.clone()?,
+            address: self.facts()?.address,
+        })
+    }
+
+    fn registrar(&self) -> Option<Registrar> {
+        Some(self.link.as_ref()?.registrar().clone())
     }
 
     fn adapter(&self) -> Option<Adapter> {
@@ -356,17 +383,21 @@ impl Edge {
 
     fn change(&mut self, change: Change) {
         let Some(link) = &mut self.link else { return };
-        let emptied = matches!(&change, Change::Property(name, property)
-            if Some(name) == self.chosen.as_ref() && no_adverts(property));
+        let active = self.chosen.as_ref().and_then(|name| {
+            let facts = link.adapters().get(name)?;
+            facts.active
+        });
+        // Ours may be the one that is gone, or the news be old.
+        let fewer = matches!(&change, Change::Adverts(name, Some(now), _)
+            if Some(name) == self.chosen.as_ref() && Some(*now) < active);
         let off = matches!(&change, Change::Property(name, AdapterProperty::Powered(false))
             if Some(name) == self.chosen.as_ref());
         let removed = link.note(change);
         if off {
             self.lockstep.powered_off();
         }
-        if emptied {
-            // It may be old news: from before ours was there.
-            self.plan.doubt();
+        if fewer {
+            self.plan.doubt(false);
         }
         if removed.is_some() && removed == self.chosen {
             self.lose_adapter();
@@ -412,6 +443,7 @@ impl Edge {
         if let Some(handle) = self.discovery.take() {
             self.remains.push(Remains::Discovery { _handle: handle });
         }
+        self.parting = None;
         self.plan.see(None);
         self.forget_adapter();
         self.chosen = None;
@@ -428,32 +460,5 @@ impl Edge {
         self.visits = Visits::default();
         self.lockstep = Lockstep::new(self.options.rpa_timeout, self.clock.now());
         self.early = true;
-    }
-}
-
-fn no_adverts(property: &AdapterProperty) -> bool {
-    matches!(property, AdapterProperty::ActiveAdvertisingInstances(0))
-}
-
-async fn outcome(
-    step: Option<&mut ((u64, u64), BoxFuture<'static, Outcome>)>,
-) -> ((u64, u64), Outcome) {
-    match step {
-        Some((begun, step)) => (*begun, step.await),
-        None => pending().await,
-    }
-}
-
-async fn next_change(link: Option<&mut Link>) -> Option<Change> {
-    match link {
-        Some(link) => link.next().await,
-        None => pending().await,
-    }
-}
-
-async fn end_of(discovery: Option<&mut Discovery>) -> Option<Arrivals> {
-    match discovery {
-        Some(discovery) => discovery.ended().await,
-        None => pending().await,
     }
 }

@@ -6,7 +6,8 @@
 //! blocked or pulled, and in a crash it does not even say so. [`edge`] is this
 //! task; [`reconcile`] decides for it and knows no D-Bus. Around them:
 //! [`presence`] watches whether `org.bluez` is there, [`session`] which
-//! adapters, [`advert`] and [`discovery`] do what their names say, [`status`]
+//! adapters, [`advert`] and [`discovery`] do what their names say (the first by
+//! zbus, for bluer does not tell when BlueZ drops an advert), [`status`]
 //! says what is wrong in words of the border.
 //!
 //! Mode full and relay: [`reach`] says whether anybody may connect at all,
@@ -38,6 +39,7 @@ mod status;
 mod visitors;
 mod visits;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,10 +61,11 @@ use central::Btleplug;
 pub struct Options {
     /// How to take part, as far as the kernel's privacy allows.
     pub mode: Mode,
-    /// The address of the only adapter to use, most significant byte first.
-    /// Without one, the adapter used last is preferred, then the first by
-    /// name that is on and can advertise.
-    pub adapter: Option<[u8; 6]>,
+    /// The only adapter to use. Of several that fit, and of all without a
+    /// choice, one that is on goes before one that is off, then one that can
+    /// advertise before one that cannot, then the one used last, then the first
+    /// by name.
+    pub adapter: Option<AdapterChoice>,
     /// Discovery is started anew after this time: it is known to stall
     /// without a word, and silence is normal when nobody is near.
     pub discovery_restart: Duration,
@@ -71,6 +74,25 @@ pub struct Options {
     pub advert_timeout: Duration,
     /// The kernel's timeout of resolvable private addresses.
     pub rpa_timeout: Duration,
+}
+
+/// Which adapter to use. `Debug` keeps the address to itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum AdapterChoice {
+    /// One of this device address, most significant byte first; there may be
+    /// several.
+    Address([u8; 6]),
+    /// The one of this number: 0 is `hci0`.
+    Name(u16),
+}
+
+impl fmt::Debug for AdapterChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(_) => f.write_str("Address([REDACTED])"),
+            Self::Name(index) => write!(f, "Name(hci{index})"),
+        }
+    }
 }
 
 impl Default for Options {

@@ -112,6 +112,8 @@ pub(super) struct Plan {
     restart_due: bool,
     advert: Advert,
     doubted: bool,
+    /// BlueZ says that it dropped the advert.
+    released: bool,
     renew_due: bool,
     scan_retry: Retry,
     advert_retry: Retry,
@@ -156,9 +158,7 @@ impl Plan {
         self.controller = None;
         self.scanned = false;
         self.restart_due = false;
-        self.scan_retry = Retry::default();
-        self.advert_retry = Retry::default();
-        self.serve_retry = Retry::default();
+        (self.scan_retry, self.advert_retry, self.serve_retry) = Default::default();
     }
 
     fn swap(&mut self, frame: Frame) {
@@ -287,7 +287,8 @@ impl Plan {
             self.said.extend((0..rests).map(|_| Event::Rested));
             return None;
         }
-        if self.doubted {
+        // A doubt that comes while it is seen to is another one.
+        if std::mem::take(&mut self.doubted) {
             return Some(Step::Verify);
         }
         match self.controller {
@@ -452,14 +453,21 @@ impl Plan {
         self.parted = self.clearing;
     }
 
-    pub(super) fn doubt(&mut self) {
-        if let Advert::Airing(_) = self.advert {
-            self.doubted = true;
-        }
+    /// The advert may be gone, or is: BlueZ `released` it. The number is given up
+    /// once it is seen what is left, for a bluetoothd that is being stopped says the
+    /// same, and is gone in a moment.
+    pub(super) fn doubt(&mut self, released: bool) {
+        self.doubted |= self.is_airing();
+        self.released |= released && self.is_airing();
+    }
+
+    /// Our advert is on the air, as far as BlueZ says.
+    pub(super) fn is_on_air(&self) -> bool {
+        self.is_airing() && !self.released
     }
 
     pub(super) fn verified(&mut self, present: bool) {
-        self.doubted = false;
+        self.released &= self.doubted;
         if !present {
             self.withdraw(Advert::Absent);
         }
@@ -505,7 +513,7 @@ impl Plan {
 
     /// Everything ordered is on the air, and runs.
     pub(super) fn is_calm(&self) -> bool {
-        self.scanning && !self.clearing && self.is_airing()
+        self.scanning && !self.clearing && self.is_on_air()
     }
 
     /// Others may connect, and could not: BlueZ refuses what they come for.

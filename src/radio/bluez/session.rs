@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bluer::{Adapter, AdapterEvent, AdapterProperty, Session, SessionEvent};
-use futures::stream::{BoxStream, SelectAll, StreamExt};
-use zbus::Connection;
+use futures::stream::{self, BoxStream, SelectAll, StreamExt};
+use zbus::message::Type;
+use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant};
 
 use super::super::mgmt::Privacy;
+use super::advert::{self, Registrar};
 use super::reach::Controller;
-use super::{Fault, READ, advert, call, presence};
+use super::{AdapterChoice, Fault, READ, call, presence};
 
 /// What is known of one adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +40,17 @@ pub(super) enum Change {
     Added(String),
     Removed(String),
     Property(String, AdapterProperty),
+    /// Adverts on the air, of all programs, and those still to be had.
+    Adverts(String, Option<u8>, Option<u8>),
+    /// Nothing more is told of the adapter. bluer ends with any interface that an
+    /// object loses, even if the object stays.
+    Unheard(String),
 }
 
 /// A connection to BlueZ.
 pub(super) struct Link {
     session: Session,
+    registrar: Registrar,
     changes: SelectAll<BoxStream<'static, Change>>,
     adapters: BTreeMap<String, Facts>,
     /// Appeared and not yet read.
@@ -61,15 +69,20 @@ impl Link {
             SessionEvent::AdapterAdded(name) => Change::Added(name),
             SessionEvent::AdapterRemoved(name) => Change::Removed(name),
         });
+        let registrar = Registrar::connect().await?;
+        let adverts = call("listening for adverts", READ, adverts(&registrar)).await?;
         let mut link = Self {
             session,
+            registrar,
             changes: SelectAll::new(),
             adapters: BTreeMap::new(),
             unread: BTreeSet::new(),
         };
         link.changes.push(changes.boxed());
+        link.changes.push(adverts);
         for name in call("listing adapters", READ, link.session.adapter_names()).await? {
-            let surveyed = survey(link.adapter(&name)?, bus.clone()).await;
+            let registrar = link.registrar.clone();
+            let surveyed = survey(link.adapter(&name)?, bus.clone(), registrar).await;
             link.surveyed(name, surveyed);
         }
         Ok(link)
@@ -82,12 +95,21 @@ impl Link {
         })
     }
 
+    pub(super) fn registrar(&self) -> &Registrar {
+        &self.registrar
+    }
+
     /// Takes what [`survey`] found, or remembers that it has to be tried
     /// again.
     pub(super) fn surveyed(&mut self, name: String, survey: Result<Survey, Fault>) {
         match survey {
-            Ok((facts, changes)) => {
+            Ok((mut facts, changes)) => {
                 self.unread.remove(&name);
+                let before = self.adapters.get(&name);
+                // It changes only while the adapter is off.
+                facts.privacy = before
+                    .filter(|before| before.powered && facts.powered)
+                    .and_then(|before| before.privacy);
                 self.adapters.insert(name, facts);
                 self.changes.push(changes);
             }
@@ -127,6 +149,20 @@ impl Link {
                 }
                 None
             }
+            Change::Adverts(name, active, free) => {
+                if let Some(facts) = self.adapters.get_mut(&name) {
+                    facts.active = active.or(facts.active);
+                    facts.free = free.unwrap_or(facts.free);
+                }
+                None
+            }
+            Change::Unheard(name) => {
+                // One that was removed is told to be in another signal.
+                if self.adapters.contains_key(&name) {
+                    self.unread.insert(name);
+                }
+                None
+            }
         }
     }
 
@@ -157,16 +193,16 @@ impl Facts {
             self.discoverable = *discoverable;
         } else if let AdapterProperty::Discovering(discovering) = property {
             self.discovering = *discovering;
-        } else if let AdapterProperty::ActiveAdvertisingInstances(active) = property {
-            self.active = Some(*active);
-        } else if let AdapterProperty::SupportedAdvertisingInstances(free) = property {
-            self.free = *free;
         }
     }
 }
 
 /// Reads an adapter. Subscribed first, so that nothing falls in between.
-pub(super) async fn survey(adapter: Adapter, bus: Connection) -> Result<Survey, Fault> {
+pub(super) async fn survey(
+    adapter: Adapter,
+    bus: Connection,
+    registrar: Registrar,
+) -> Result<Survey, Fault> {
     let events = call("listening to an adapter", READ, adapter.events()).await?;
     let mut facts = call("reading an adapter", READ, async {
         Ok::<_, bluer::Error>(Facts {
@@ -182,7 +218,7 @@ pub(super) async fn survey(adapter: Adapter, bus: Connection) -> Result<Survey, 
         })
     })
     .await?;
-    facts.advertising(advertising(&adapter).await);
+    facts.advertising(advertising(&adapter, &registrar).await);
     if !facts.powered {
         facts.blocked = presence::is_blocked(&bus, adapter.name()).await;
     }
@@ -196,7 +232,35 @@ pub(super) async fn survey(adapter: Adapter, bus: Connection) -> Result<Survey, 
         };
         async move { change }
     });
-    Ok((facts, changes.boxed()))
+    let name = adapter.name().to_owned();
+    let end = stream::once(async move { Change::Unheard(name) });
+    Ok((facts, changes.chain(end).boxed()))
+}
+
+/// What changes of the adverts of any adapter, on the connection that ours are
+/// registered from: so it comes before the answers of BlueZ that it belongs to.
+async fn adverts(registrar: &Registrar) -> zbus::Result<BoxStream<'static, Change>> {
+    let rule = MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender("org.bluez")
+        .interface("org.freedesktop.DBus.Properties")
+        .member("PropertiesChanged")
+        .add_arg(advert::MANAGER)
+        .build()?;
+    let signals = MessageStream::for_match_rule(rule, registrar.connection(), None).await?;
+    let changes = signals.filter_map(|signal| async move { adverts_of(&signal.ok()?) });
+    Ok(changes.boxed())
+}
+
+fn adverts_of(signal: &Message) -> Option<Change> {
+    let header = signal.header();
+    let adapter = header.path()?.as_str().strip_prefix("/org/bluez/")?;
+    let body = signal.body();
+    let (_interface, changed, _gone): (String, BTreeMap<String, OwnedVariant>, Vec<String>) =
+        body.deserialize().ok()?;
+    let number = |name| u8::try_from(changed.get(name)?.clone()).ok();
+    let (active, free) = (number("ActiveInstances"), number("SupportedInstances"));
+    Some(Change::Adverts(adapter.to_owned(), active, free))
 }
 
 /// Adverts of an adapter.
@@ -211,48 +275,55 @@ pub(super) struct Advertising {
 
 /// None where there is no `LEAdvertisingManager1`, or not yet: BlueZ may offer
 /// it a moment after the adapter, and bluer tells of new adapters only.
-pub(super) async fn advertising(adapter: &Adapter) -> Option<Advertising> {
-    let read = call("reading adverts", READ, async {
-        let active = adapter.active_advertising_instances().await?;
-        let free = adapter.supported_advertising_instances().await?;
-        Ok::<_, bluer::Error>((active, free))
-    });
-    let (active, free) = read.await.ok()?;
+pub(super) async fn advertising(adapter: &Adapter, registrar: &Registrar) -> Option<Advertising> {
+    let name = adapter.name();
     Some(Advertising {
-        active,
-        free,
+        active: registrar.count(name).await.ok()?,
+        free: registrar.read(name, "SupportedInstances").await.ok()?,
         controller: advert::controller(adapter).await.ok()?,
     })
 }
 
-/// Which adapter to use: the one configured and no other; else, of those that
-/// can be used, the one used last; else the first of the others by name; and
-/// where none can be used, the one used last again, to name its trouble.
-pub(super) fn choose(
-    adapters: &BTreeMap<String, Facts>,
-    configured: Option<[u8; 6]>,
-    last: Option<[u8; 6]>,
-) -> Option<&String> {
-    let by_address = |address: [u8; 6], usable: bool| {
-        adapters
-            .iter()
-            .find(|(_, facts)| facts.address == address && (facts.powered || !usable))
-            .map(|(name, _)| name)
+/// An adapter that was in use. Cheap ones share an address, and a name goes to
+/// another one when adapters are plugged in anew; so it takes both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Used {
+    pub(super) name: String,
+    pub(super) address: [u8; 6],
+}
+
+/// Which adapter to use, of those that the choice allows: one that is on before
+/// one that is off, to have something; then one that can advertise, for another
+/// may have the same address and cannot; then the one used last, by its address
+/// and, of those, by its name; then the first by name.
+pub(super) fn choose<'a>(
+    adapters: &'a BTreeMap<String, Facts>,
+    choice: Option<AdapterChoice>,
+    last: Option<&Used>,
+) -> Option<&'a String> {
+    let rank = |name: &str, facts: &Facts| {
+        let same = last.filter(|last| last.address == facts.address);
+        let very_same = same.is_some_and(|last| last.name == name);
+        let advertises = facts.active.is_some();
+        (facts.powered, advertises, same.is_some(), very_same)
     };
-    let first = |fits: fn(&Facts) -> bool| {
-        adapters
-            .iter()
-            .find(|(_, facts)| fits(facts))
-            .map(|(name, _)| name)
-    };
-    if let Some(address) = configured {
-        return by_address(address, false);
+    adapters
+        .iter()
+        .filter(|(name, facts)| is_allowed(choice, name, facts))
+        // The first of equals: `max_by_key` takes the last.
+        .rev()
+        .max_by_key(|(name, facts)| rank(name, facts))
+        .map(|(name, _)| name)
+}
+
+fn is_allowed(choice: Option<AdapterChoice>, name: &str, facts: &Facts) -> bool {
+    match choice {
+        None => true,
+        Some(AdapterChoice::Address(address)) => facts.address == address,
+        Some(AdapterChoice::Name(index)) => {
+            name.strip_prefix("hci") == Some(index.to_string().as_str())
+        }
     }
-    last.and_then(|address| by_address(address, true))
-        .or_else(|| first(|facts| facts.powered && facts.active.is_some()))
-        .or_else(|| last.and_then(|address| by_address(address, false)))
-        .or_else(|| first(|facts| facts.active.is_some()))
-        .or_else(|| first(|_| true))
 }
 
 #[cfg(test)]
@@ -279,49 +350,100 @@ mod tests {
             .collect()
     }
 
-    fn chosen(list: &[(&str, Facts)], configured: Option<u8>, last: Option<u8>) -> Option<String> {
-        let address = |byte: u8| [byte; 6];
-        choose(&adapters(list), configured.map(address), last.map(address)).cloned()
+    fn used(name: &str, address: u8) -> Used {
+        Used {
+            name: name.to_owned(),
+            address: [address; 6],
+        }
+    }
+
+    fn chosen(
+        list: &[(&str, Facts)],
+        choice: Option<AdapterChoice>,
+        last: Option<Used>,
+    ) -> Option<String> {
+        choose(&adapters(list), choice, last.as_ref()).cloned()
+    }
+
+    fn address(byte: u8) -> Option<AdapterChoice> {
+        Some(AdapterChoice::Address([byte; 6]))
+    }
+
+    /// One that cannot advertise.
+    fn dumb(address: u8, powered: bool) -> Facts {
+        Facts {
+            active: None,
+            ..facts(address, powered)
+        }
     }
 
     #[test]
     fn an_adapter_configured_is_the_only_one_used() {
         let two = [("hci0", facts(1, true)), ("hci1", facts(2, false))];
-        assert_eq!(chosen(&two, Some(2), None).as_deref(), Some("hci1"));
-        assert_eq!(chosen(&two, Some(9), Some(1)), None);
+        let one = |name, address| Some(used(name, address));
+        assert_eq!(chosen(&two, address(2), None).as_deref(), Some("hci1"));
+        assert_eq!(chosen(&two, address(9), one("hci0", 1)), None);
+        let by_name = |index| chosen(&two, Some(AdapterChoice::Name(index)), one("hci0", 1));
+        assert_eq!(by_name(1).as_deref(), Some("hci1"));
+        assert_eq!(by_name(2), None);
     }
 
     #[test]
     fn the_one_used_last_is_found_under_another_name() {
         let two = [("hci0", facts(1, true)), ("hci7", facts(2, true))];
-        assert_eq!(chosen(&two, None, Some(2)).as_deref(), Some("hci7"));
+        let last = Some(used("hci3", 2));
+        assert_eq!(chosen(&two, None, last).as_deref(), Some("hci7"));
     }
 
     #[test]
     fn one_that_is_on_goes_before_one_that_is_off() {
         let two = [("hci0", facts(1, false)), ("hci1", facts(2, true))];
         assert_eq!(chosen(&two, None, None).as_deref(), Some("hci1"));
-        assert_eq!(chosen(&two, None, Some(1)).as_deref(), Some("hci1"));
+        let last = Some(used("hci0", 1));
+        assert_eq!(chosen(&two, None, last).as_deref(), Some("hci1"));
     }
 
     #[test]
     fn one_that_can_advertise_goes_before_one_that_cannot() {
-        let dumb = Facts {
-            active: None,
-            ..facts(1, true)
-        };
-        let two = [("hci0", dumb.clone()), ("hci1", facts(2, true))];
+        let two = [("hci0", dumb(1, true)), ("hci1", facts(2, true))];
         assert_eq!(chosen(&two, None, None).as_deref(), Some("hci1"));
-        assert_eq!(
-            chosen(&[("hci0", dumb)], None, None).as_deref(),
-            Some("hci0")
-        );
+        let last = Some(used("hci0", 1));
+        assert_eq!(chosen(&two, None, last).as_deref(), Some("hci1"));
+        let alone = [("hci0", dumb(1, true))];
+        assert_eq!(chosen(&alone, None, None).as_deref(), Some("hci0"));
+    }
+
+    /// Whichever is first, was used last, is configured by the address or is off.
+    #[test]
+    fn of_two_with_one_address_the_one_that_can_advertise_is_used() {
+        for (names, able) in [(["hci0", "hci1"], "hci1"), (["hci1", "hci0"], "hci0")] {
+            let twins = [(names[0], dumb(1, true)), (names[1], facts(1, true))];
+            for choice in [None, address(1)] {
+                for last in [None, Some(used(names[0], 1)), Some(used(names[1], 1))] {
+                    let chosen = chosen(&twins, choice, last.clone());
+                    assert_eq!(chosen.as_deref(), Some(able), "{choice:?} {last:?}");
+                }
+            }
+            let index = names[0].trim_start_matches("hci").parse().unwrap();
+            let by_name = chosen(&twins, Some(AdapterChoice::Name(index)), None);
+            assert_eq!(by_name.as_deref(), Some(names[0]));
+        }
+    }
+
+    #[test]
+    fn of_two_alike_the_one_in_use_stays_in_use() {
+        let twins = [("hci0", facts(1, true)), ("hci1", facts(1, true))];
+        let last = Some(used("hci1", 1));
+        assert_eq!(chosen(&twins, None, last).as_deref(), Some("hci1"));
+        let last = Some(used("hci5", 1));
+        assert_eq!(chosen(&twins, address(1), last).as_deref(), Some("hci0"));
     }
 
     #[test]
     fn where_all_are_off_the_one_used_last_is_named() {
         let two = [("hci0", facts(1, false)), ("hci1", facts(2, false))];
-        assert_eq!(chosen(&two, None, Some(2)).as_deref(), Some("hci1"));
-        assert_eq!(chosen(&[], None, Some(2)), None);
+        let last = Some(used("hci1", 2));
+        assert_eq!(chosen(&two, None, last.clone()).as_deref(), Some("hci1"));
+        assert_eq!(chosen(&[], None, last), None);
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::mgmt::Privacy;
 use super::super::{Adapter, AddressKind, Status, Trouble};
 use super::reach::Reach;
-use super::reconcile::{Advert, Plan};
-use super::session::{Facts, Link};
+use super::reconcile::Plan;
+use super::session::{Facts, Link, Used};
 
 /// How far the way to BlueZ is open.
 #[derive(Clone, Copy)]
@@ -26,12 +26,14 @@ pub(super) struct Tally {
     pub(super) scan_restarts: u64,
     adapters: BTreeMap<[u8; 6], History>,
     /// The adapter used last.
-    last: Option<[u8; 6]>,
+    last: Option<Used>,
     troubles: BTreeSet<Trouble>,
 }
 
 #[derive(Debug, Default)]
 struct History {
+    /// Its name when it was used last. Another adapter may have its address.
+    name: String,
     recoveries: u32,
     last_trouble: Option<Trouble>,
 }
@@ -41,18 +43,31 @@ impl Tally {
     /// plugs and unplugs can make us keep.
     const ADAPTERS: usize = 16;
 
-    /// The adapter is in use from now on.
-    pub(super) fn took(&mut self, address: [u8; 6]) {
-        self.last = Some(address);
-        if let Some(history) = self.adapters.get_mut(&address) {
-            history.recoveries = history.recoveries.saturating_add(1);
-        } else if self.adapters.len() < Self::ADAPTERS {
-            self.adapters.insert(address, History::default());
+    /// The adapter is in use from now on. `present` says whether one of a name
+    /// is there.
+    pub(super) fn took(&mut self, used: Used, present: impl Fn(&str) -> bool) {
+        let new = History {
+            name: used.name.clone(),
+            ..History::default()
+        };
+        let has_room = self.adapters.len() < Self::ADAPTERS;
+        match self.adapters.get_mut(&used.address) {
+            Some(history) if history.name == used.name || !present(&history.name) => {
+                history.recoveries = history.recoveries.saturating_add(1);
+                history.name.clone_from(&used.name);
+            }
+            // Another one with its address.
+            Some(history) => *history = new,
+            None if has_room => {
+                self.adapters.insert(used.address, new);
+            }
+            None => {}
         }
+        self.last = Some(used);
     }
 
-    pub(super) fn last(&self) -> Option<[u8; 6]> {
-        self.last
+    pub(super) fn last(&self) -> Option<&Used> {
+        self.last.as_ref()
     }
 
     /// The whole status, for the adapter chosen.
@@ -75,11 +90,16 @@ impl Tally {
         Status {
             mode: reach.mode,
             simulated: false,
-            advertising: matches!(plan.advert(), Advert::Airing(_)),
+            advertising: plan.is_on_air(),
             scanning: plan.is_scanning() && facts.is_some_and(|facts| facts.discovering),
             troubles,
             adapters: adapters
-                .map(|(name, facts)| self.adapter(name, facts, chosen == Some(name)))
+                .map(|(name, facts)| {
+                    let history = self.history(name, facts, |name| {
+                        link.is_some_and(|link| link.adapters().contains_key(name))
+                    });
+                    adapter(name, facts, chosen == Some(name), history)
+                })
                 .collect(),
             adverts_ok: self.adverts_ok,
             adverts_failed: self.adverts_failed,
@@ -91,29 +111,40 @@ impl Tally {
     fn remember(&mut self, troubles: &BTreeSet<Trouble>) {
         let new = troubles.difference(&self.troubles).next().copied();
         self.troubles.clone_from(troubles);
-        if let Some(history) = self.last.and_then(|last| self.adapters.get_mut(&last)) {
+        let last = self.last.as_ref().map(|last| last.address);
+        if let Some(history) = last.and_then(|last| self.adapters.get_mut(&last)) {
             history.last_trouble = new.or(history.last_trouble);
         }
     }
 
-    fn adapter(&self, name: &str, facts: &Facts, selected: bool) -> Adapter {
-        let history = self.adapters.get(&facts.address);
-        Adapter {
-            name: name.to_owned(),
-            powered: facts.powered,
-            selected,
-            can_advertise: facts.active.is_some(),
-            address: match (facts.active, facts.privacy.flatten()) {
-                (Some(_), None) if facts.privacy.is_some() => AddressKind::Unknown,
-                (Some(_), Some(Privacy::On | Privacy::ByController)) => AddressKind::Resolvable,
-                (Some(_), _) if facts.discoverable => AddressKind::Public,
-                (Some(_), _) => AddressKind::NonResolvable,
-                (None, _) => AddressKind::Unknown,
-            },
-            instances_free: facts.free,
-            recoveries: history.map_or(0, |history| history.recoveries),
-            last_trouble: history.and_then(|history| history.last_trouble),
-        }
+    /// What is remembered of an adapter, and not of another with its address.
+    fn history(
+        &self,
+        name: &str,
+        facts: &Facts,
+        present: impl Fn(&str) -> bool,
+    ) -> Option<&History> {
+        let history = self.adapters.get(&facts.address)?;
+        (history.name == name || !present(&history.name)).then_some(history)
+    }
+}
+
+fn adapter(name: &str, facts: &Facts, selected: bool, history: Option<&History>) -> Adapter {
+    Adapter {
+        name: name.to_owned(),
+        powered: facts.powered,
+        selected,
+        can_advertise: facts.active.is_some(),
+        address: match (facts.active, facts.privacy.flatten()) {
+            (Some(_), None) if facts.privacy.is_some() => AddressKind::Unknown,
+            (Some(_), Some(Privacy::On | Privacy::ByController)) => AddressKind::Resolvable,
+            (Some(_), _) if facts.discoverable => AddressKind::Public,
+            (Some(_), _) => AddressKind::NonResolvable,
+            (None, _) => AddressKind::Unknown,
+        },
+        instances_free: facts.free,
+        recoveries: history.map_or(0, |history| history.recoveries),
+        last_trouble: history.and_then(|history| history.last_trouble),
     }
 }
 

@@ -225,6 +225,10 @@ impl Call {
     async fn register(&self, name: &str, adapter: &Adapter) {
         let (path, _options): (OwnedObjectPath, Properties) =
             self.message.body().deserialize().unwrap();
+        let known = (self.sender(), path.clone());
+        if adapter.adverts.contains(&known) {
+            return self.refuse("AlreadyExists").await;
+        }
         let asked = self
             .connection
             .call_method(
@@ -237,8 +241,11 @@ impl Call {
             .await
             .unwrap();
         let told: Properties = asked.body().deserialize().unwrap();
+        let kind = String::try_from(told["Type"].clone()).unwrap();
         // A legacy controller takes no new address while it scans.
-        if !adapter.powered
+        if !["broadcast", "peripheral"].contains(&kind.as_str())
+            || !adapter.powered
+            || !adapter.advertises
             || (!adapter.extended && adapter.scanning())
             || self.refused(|machine| &mut machine.refuse_adverts)
         {
@@ -295,6 +302,13 @@ impl Call {
 
     async fn unregister(&self, name: &str) {
         let (path,): (OwnedObjectPath,) = self.message.body().deserialize().unwrap();
+        let known = (self.sender(), path.clone());
+        let registered = self.machine.borrow().adapters[name]
+            .adverts
+            .contains(&known);
+        if !registered {
+            return self.refuse("DoesNotExist").await;
+        }
         let mut machine = self.machine.subscribe();
         let _ = machine.wait_for(|machine| !machine.hold_adverts).await;
         self.change(name, |adapter| {

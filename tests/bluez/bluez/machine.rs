@@ -9,6 +9,9 @@ pub(super) const ADAPTER: &str = "org.bluez.Adapter1";
 pub(super) const ADVERTISING: &str = "org.bluez.LEAdvertisingManager1";
 pub(super) const DEVICE: &str = "org.bluez.Device1";
 
+/// Another program that advertises.
+pub(super) const OTHER: &str = "another program";
+
 pub(crate) type Properties = BTreeMap<String, OwnedVariant>;
 pub(super) type Interfaces = BTreeMap<String, Properties>;
 
@@ -67,6 +70,20 @@ impl Adapter {
         self.discovering = None;
         self.adverts.clear();
         self.devices.clear();
+    }
+
+    /// Another program's advert is on the air.
+    pub(crate) fn beside(mut self, others: usize) -> Self {
+        let path = OwnedObjectPath::try_from("/other").unwrap();
+        let other = (OTHER.to_owned(), path);
+        self.adverts.extend(vec![other; others]);
+        self
+    }
+
+    /// Adverts of ours on the air.
+    pub(crate) fn own(&self) -> usize {
+        let own = self.adverts.iter().filter(|(sender, _)| sender != OTHER);
+        own.count()
     }
 
     pub(super) fn interfaces(&self) -> Interfaces {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bluer::Address;
-use bluer::adv::AdvertisementHandle;
 use bluer::gatt::local::ApplicationHandle;
 
 use crate::protocol::TemporaryContactNumber;
@@ -11,7 +10,7 @@ use crate::protocol::beacon::Frame;
 
 use super::super::super::mgmt::Privacy;
 use super::super::Fault;
-use super::super::advert::Refusal;
+use super::super::advert::{Handle, Refusal};
 use super::super::alarm::Alarm;
 use super::super::central::VisitError;
 use super::super::discovery::{Discovery, RSSI_UNKNOWN};
@@ -37,7 +36,7 @@ impl Edge {
             }
             Outcome::Watching(Err(fault)) | Outcome::Linked(Err(fault)) => self.unlinked(&fault),
             Outcome::Surveyed(name, result) => self.surveyed(name, result),
-            Outcome::Advertising(name, found) => self.advertising_read(&name, found),
+            Outcome::Advertising(found) => self.advertising_read(found),
             Outcome::Asked(name, privacy) => self.privacy_told(&name, privacy),
             Outcome::Inspected(Ok(controller), privacy) => {
                 self.plan.inspected(controller);
@@ -69,7 +68,7 @@ impl Edge {
                 tracing::warn!(error = %fault, "cannot see our advert go");
                 false
             })),
-            Outcome::Verified(Ok(active)) => self.plan.verified(active > 0),
+            Outcome::Verified(Ok((there, advertising))) => self.verified(there, advertising),
             Outcome::Renewed(Ok(link)) => {
                 self.link = Some(link);
                 self.plan.renewed();
@@ -103,7 +102,7 @@ impl Edge {
             outcome @ (Outcome::Watching(_)
             | Outcome::Linked(_)
             | Outcome::Surveyed(..)
-            | Outcome::Advertising(..)
+            | Outcome::Advertising(_)
             | Outcome::Asked(..)
             | Outcome::Inspected(..)
             | Outcome::Served(_)
@@ -134,7 +133,7 @@ impl Edge {
             Outcome::Visited(..) => self.visiting = None,
             Outcome::Watching(_)
             | Outcome::Surveyed(..)
-            | Outcome::Advertising(..)
+            | Outcome::Advertising(_)
             | Outcome::Asked(..)
             | Outcome::Inspected(..)
             | Outcome::Served(Err(_))
@@ -206,16 +205,18 @@ impl Edge {
         }
     }
 
-    fn advertising_read(&mut self, name: &str, found: Option<Advertising>) {
-        if found.is_some() {
+    fn advertising_read(&mut self, found: Vec<(String, Option<Advertising>)>) {
+        if found.iter().any(|(_, found)| found.is_some()) {
             self.mute_retry.succeed();
         } else {
             let pause = self.mute_retry.fail();
             self.alarms.set(Alarm::Mute, pause);
         }
-        let link = self.link.as_mut();
-        if let Some(facts) = link.and_then(|link| link.facts_mut(name)) {
-            facts.advertising(found);
+        for (name, found) in found {
+            let link = self.link.as_mut();
+            if let Some(facts) = link.and_then(|link| link.facts_mut(&name)) {
+                facts.advertising(found);
+            }
         }
     }
 
@@ -248,7 +249,17 @@ impl Edge {
         }
     }
 
-    fn registered(&mut self, frame: Frame, result: Result<(AdvertisementHandle, u8), Refusal>) {
+    fn verified(&mut self, there: bool, advertising: Option<Advertising>) {
+        if !there && self.advert.take().is_some() {
+            tracing::warn!("our advert was lost");
+        }
+        if let Some(facts) = self.facts_mut() {
+            facts.advertising(advertising);
+        }
+        self.plan.verified(there);
+    }
+
+    fn registered(&mut self, frame: Frame, result: Result<(Handle, u8), Refusal>) {
         let (how, fault) = match result {
             Ok((handle, active)) => {
                 self.tally.adverts_ok += 1;
@@ -284,10 +295,7 @@ impl Edge {
     fn gone(&mut self, seen: bool) {
         let (most, patience) = self.leaving;
         match seen {
-            true => {
-                self.set_active(most);
-                self.plan.gone();
-            }
+            true => self.plan.gone(),
             false if patience == LEAVE => {
                 tracing::warn!("BlueZ does not drop our advert; leaving its connection");
                 self.leaving = (most, LINGER);

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use super::super::super::Mode;
 use super::super::super::mgmt::Privacy;
-use super::super::advert;
+use super::super::advert::{self, Handle, Registrar};
 use super::super::central::{LONGEST_VISIT, VisitError};
 use super::super::discovery::Discovery;
 use super::super::presence::Presence;
@@ -43,8 +43,9 @@ impl Edge {
         };
         if let Some(name) = link.unread().filter(|_| !self.survey_retry.is_paused()) {
             let (name, adapter) = (name.clone(), link.adapter(name).ok()?);
+            let registrar = link.registrar().clone();
             return Some(Box::pin(async move {
-                Outcome::Surveyed(name, survey(adapter, bus).await)
+                Outcome::Surveyed(name, survey(adapter, bus, registrar).await)
             }));
         }
         if let Some(name) = self.unasked() {
@@ -57,22 +58,36 @@ impl Edge {
         if !self.plan.is_up() {
             return None;
         }
-        let adapter = self.adapter()?;
-        let mute = self.facts().is_some_and(|facts| facts.active.is_none());
-        if let Some(name) = self
-            .chosen
-            .clone()
-            .filter(|_| mute && !self.mute_retry.is_paused())
+        let (adapter, registrar) = (self.adapter()?, self.registrar()?);
+        if self.facts().is_some_and(|facts| facts.active.is_none()) && !self.mute_retry.is_paused()
         {
+            let mute = self.mute();
             return Some(Box::pin(async move {
-                Outcome::Advertising(name, advertising(&adapter).await)
+                let mut found = Vec::new();
+                for adapter in mute {
+                    let advertising = advertising(&adapter, &registrar).await;
+                    found.push((adapter.name().to_owned(), advertising));
+                }
+                Outcome::Advertising(found)
             }));
         }
         let Some(step) = self.plan.next() else {
             return self.visit(adapter);
         };
         self.release();
-        Some(self.start(step, adapter, bus))
+        Some(self.start(step, adapter, registrar, bus))
+    }
+
+    /// The adapters that cannot advertise, or cannot yet. One of the others may
+    /// come to it before the one in use does.
+    fn mute(&self) -> Vec<Adapter> {
+        let link = self.link.iter();
+        link.flat_map(|link| {
+            let adapters = link.adapters().iter();
+            let mute = adapters.filter(|(_, facts)| facts.active.is_none());
+            mute.filter_map(|(name, _)| link.adapter(name).ok())
+        })
+        .collect()
     }
 
     /// The adapter in use, if the kernel has to be asked about it.
@@ -117,6 +132,7 @@ impl Edge {
         &mut self,
         step: Step,
         adapter: Adapter,
+        registrar: Registrar,
         bus: zbus::Connection,
     ) -> BoxFuture<'static, Outcome> {
         match step {
@@ -146,18 +162,11 @@ impl Edge {
                     lives: self.options.advert_timeout,
                 };
                 Box::pin(async move {
-                    Outcome::Registered(frame, advert::register(&adapter, order).await)
+                    Outcome::Registered(frame, registrar.register(&adapter, order).await)
                 })
             }
-            Step::ConfirmGone => {
-                let (most, patience) = self.leaving;
-                Box::pin(async move {
-                    Outcome::Gone(advert::confirm_gone(&adapter, most, patience).await)
-                })
-            }
-            Step::Verify => {
-                Box::pin(async move { Outcome::Verified(advert::count(&adapter).await) })
-            }
+            Step::ConfirmGone => self.confirm_gone(adapter, registrar),
+            Step::Verify => self.verify(adapter, registrar),
             Step::Part => {
                 let all = self.plan.telling().is_none();
                 let leaving = self.visitors.strangers(all);
@@ -170,9 +179,46 @@ impl Edge {
                 self.remains.clear();
                 self.server = None;
                 self.visitors.unwatch();
-                Box::pin(async move { Outcome::Renewed(Link::connect(&bus).await) })
+                Box::pin(async move {
+                    // BlueZ drops what nobody has a handle to, at once.
+                    registrar.close().await;
+                    Outcome::Renewed(Link::connect(&bus).await)
+                })
             }
         }
+    }
+
+    /// Waits until BlueZ has answered that the advert is dropped; without anybody
+    /// who was asked, until there is one less.
+    fn confirm_gone(
+        &mut self,
+        adapter: Adapter,
+        registrar: Registrar,
+    ) -> BoxFuture<'static, Outcome> {
+        let (most, patience) = self.leaving;
+        let parting = self.parting.take();
+        Box::pin(async move {
+            Outcome::Gone(match parting {
+                Some(parting) => parting.await.unwrap_or(Ok(())).map(|()| true),
+                None => {
+                    let name = adapter.name();
+                    registrar.confirm_gone(name, most, patience).await
+                }
+            })
+        })
+    }
+
+    /// Asks whether BlueZ still has our advert, and what the adapter has.
+    fn verify(&self, adapter: Adapter, registrar: Registrar) -> BoxFuture<'static, Outcome> {
+        let check = self.advert.as_ref().map(Handle::check);
+        Box::pin(async move {
+            let there = match check {
+                Some(check) => check.await,
+                None => Ok(false),
+            };
+            let advertising = advertising(&adapter, &registrar).await;
+            Outcome::Verified(there.map(|there| (there, advertising)))
+        })
     }
 
     /// Looks at the controller, and whether it is still as private as it was.

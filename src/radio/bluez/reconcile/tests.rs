@@ -218,15 +218,32 @@ fn a_discoverable_adapter_is_left_and_listened_to() {
 #[test]
 fn an_advert_that_vanished_is_told_after_a_second_look() {
     let mut plan = airing(Controller::Extended);
-    plan.doubt();
+    plan.doubt(false);
     assert_eq!(plan.next(), Some(Step::Verify));
     plan.verified(true);
     assert_eq!(plan.next(), None);
-    plan.doubt();
+    plan.doubt(false);
     assert_eq!(plan.next(), Some(Step::Verify));
     plan.verified(false);
     assert_eq!(plan.next(), None);
     assert_eq!(said(&mut plan).len(), 1);
+}
+
+#[test]
+fn a_doubt_that_comes_during_a_look_is_looked_into_too() {
+    for released in [false, true] {
+        let mut plan = airing(Controller::Extended);
+        plan.doubt(false);
+        assert_eq!(plan.next(), Some(Step::Verify));
+        plan.doubt(released);
+        assert_eq!(plan.is_on_air(), !released);
+        plan.verified(true);
+        assert_eq!(plan.is_on_air(), !released);
+        assert_eq!(plan.next(), Some(Step::Verify));
+        plan.verified(false);
+        assert!(!plan.is_on_air());
+        assert_eq!(said(&mut plan).len(), 1);
+    }
 }
 
 #[test]

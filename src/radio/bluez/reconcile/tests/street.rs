@@ -78,7 +78,7 @@ impl Street {
                 self.plan.scan_failed();
             }
             Happening::ScanEnds => {}
-            Happening::Doubt => self.plan.doubt(),
+            Happening::Doubt => self.plan.doubt(false),
             Happening::Forget => {
                 self.see(None);
                 self.plan.forget();
