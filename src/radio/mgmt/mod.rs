@@ -12,7 +12,7 @@
 //! net/bluetooth/mgmt.c, `mgmt_untrusted_commands`.
 
 mod socket;
-mod wire;
+pub mod wire;
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -14,7 +14,7 @@ pub(super) const SETTING_PRIVACY: u32 = 1 << 13;
 pub(super) const SETTING_LL_PRIVACY: u32 = 1 << 22;
 
 /// Bytes of the longest packet that can be our answer.
-pub(super) const LONGEST_ANSWER: usize = HEADER + COMPLETE + INFORMATION;
+pub const LONGEST_ANSWER: usize = HEADER + COMPLETE + INFORMATION;
 
 const READ_INFORMATION: u16 = 0x0004;
 const COMMAND_COMPLETE: u16 = 0x0001;
@@ -33,15 +33,15 @@ const CURRENT_SETTINGS_AT: usize = 13;
 
 /// What is used of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Information {
+pub struct Information {
     /// Supported settings, a bit each.
-    pub(super) supported: u32,
+    pub supported: u32,
     /// Current settings, a bit each.
-    pub(super) current: u32,
+    pub current: u32,
 }
 
-/// The command.
-pub(super) fn read_information(controller: u16) -> [u8; HEADER] {
+/// The command, for the controller of this index.
+pub fn read_information(controller: u16) -> [u8; 6] {
     let ([a, b], [c, d]) = (READ_INFORMATION.to_le_bytes(), controller.to_le_bytes());
     [a, b, c, d, 0, 0]
 }
@@ -52,7 +52,7 @@ pub(super) fn read_information(controller: u16) -> [u8; HEADER] {
 /// # Errors
 /// [`MgmtError::NoController`] and [`MgmtError::Refused`] are answers too;
 /// [`MgmtError::Malformed`] is a packet of a wrong length.
-pub(super) fn answer(controller: u16, packet: &[u8]) -> Result<Option<Information>, MgmtError> {
+pub fn answer(controller: u16, packet: &[u8]) -> Result<Option<Information>, MgmtError> {
     let (header, parameters) = packet
         .split_first_chunk::<HEADER>()
         .ok_or(MgmtError::Malformed)?;
