@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -80,6 +81,7 @@ impl Fault {
 /// Runs the daemon and says how it ended.
 pub fn main(flags: &DaemonFlags) -> ExitCode {
     let log = log::start();
+    keep_memory_private();
     let outcome = match load(flags) {
         Ok(_) if flags.check_config => {
             let files = config::files(&flags.config).unwrap_or_default();
@@ -100,6 +102,17 @@ pub fn main(flags: &DaemonFlags) -> ExitCode {
 /// Says what was asked for, on standard output.
 fn say(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
+}
+
+/// Keys and contacts stand in memory: no process of the same user may read them
+/// (ptrace, `/proc/PID/mem`), and no core dump has them. `LimitCORE=` alone does not
+/// keep the kernel from handing a core dump to a program.
+///
+/// Linux: prctl(2) `PR_SET_DUMPABLE`, core(5) "Piping core dumps to a program".
+fn keep_memory_private() {
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "the memory of this process can be read by others of its user");
+    }
 }
 
 fn load(flags: &DaemonFlags) -> Result<Settings, config::ConfigError> {

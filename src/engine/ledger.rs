@@ -76,8 +76,9 @@ pub struct KeyHistory {
 }
 
 /// The 32 secret bytes of a report authorization key (`rak`), on their way to
-/// the store; overwritten when dropped, never printed.
-pub struct Seed(pub Zeroizing<[u8; 32]>);
+/// the store; overwritten when dropped, never printed. They stay in one place on the
+/// heap while records are moved and queued.
+pub struct Seed(pub Box<Zeroizing<[u8; 32]>>);
 
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -15,7 +15,7 @@ use std::num::NonZeroU16;
 
 use ed25519_dalek::{Signer, SigningKey};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::hash::{h_tck, h_tcn};
 use super::{ReportError, TemporaryContactNumber};
@@ -100,7 +100,10 @@ impl fmt::Debug for ReportVerificationKey {
 
 /// A report authorization key, `rak`: the seed of up to 65535 numbers and the
 /// right to report them. Secret.
-pub struct ReportAuthorizationKey(SigningKey);
+///
+/// It stays in one place on the heap while the value is moved, so that no copy is
+/// left behind.
+pub struct ReportAuthorizationKey(Box<SigningKey>);
 
 impl ReportAuthorizationKey {
     /// Length of the seed in bytes.
@@ -110,18 +113,20 @@ impl ReportAuthorizationKey {
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut seed = Zeroizing::new([0; Self::LEN]);
         rng.fill_bytes(seed.as_mut_slice());
-        Self(SigningKey::from_bytes(&seed))
+        Self::from_bytes(&seed)
     }
 
     /// Takes up a key kept before; the caller's copy of the seed is its own to
     /// overwrite.
     pub fn from_bytes(seed: &[u8; Self::LEN]) -> Self {
-        Self(SigningKey::from_bytes(seed))
+        clean::<SIGNING, _>(|| Self(Box::new(SigningKey::from_bytes(seed))))
     }
 
     /// The secret itself, to be kept by the store and by nobody else.
-    pub fn expose_seed(&self) -> Zeroizing<[u8; Self::LEN]> {
-        Zeroizing::new(self.0.to_bytes())
+    pub fn expose_seed(&self) -> Box<Zeroizing<[u8; Self::LEN]>> {
+        let mut seed = Box::new(Zeroizing::new([0; Self::LEN]));
+        seed.copy_from_slice(self.0.as_bytes());
+        seed
     }
 
     /// The public half, `rvk`.
@@ -135,23 +140,24 @@ impl ReportAuthorizationKey {
     /// a report it stands only as the link before `tck_1`.
     pub fn first_temporary_contact_key(&self) -> TemporaryContactKey {
         let rvk = self.verification_key();
-        let tck = next_link(&rvk, &self.link_zero());
-        TemporaryContactKey {
+        clean::<HASHING, _>(|| TemporaryContactKey {
             index: RatchetIndex::FIRST,
             rvk,
-            tck,
-        }
+            tck: Box::new(next_link(&rvk, &self.link_zero())),
+        })
     }
 
     /// `tck_{i-1}`, the link a report needs to let others compute `tck_i`.
     pub(super) fn link_before(&self, i: RatchetIndex) -> Zeroizing<[u8; 32]> {
         let rvk = self.verification_key();
-        (1..i.get()).fold(self.link_zero(), |link, _| next_link(&rvk, &link))
+        clean::<HASHING, _>(|| {
+            (1..i.get()).fold(self.link_zero(), |link, _| next_link(&rvk, &link))
+        })
     }
 
     /// The deterministic Ed25519 signature over `message` (RFC 8032).
     pub(super) fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.0.sign(message).to_bytes()
+        clean::<SIGNING, _>(|| self.0.sign(message).to_bytes())
     }
 
     /// `tck_0 = H_tck(rak)`, over the seed and not the scalar made of it.
@@ -170,7 +176,7 @@ impl fmt::Debug for ReportAuthorizationKey {
 pub struct TemporaryContactKey {
     index: RatchetIndex,
     rvk: ReportVerificationKey,
-    tck: Zeroizing<[u8; 32]>,
+    tck: Box<Zeroizing<[u8; 32]>>,
 }
 
 /// What one step of the ratchet gives.
@@ -195,7 +201,7 @@ impl TemporaryContactKey {
         let index =
             RatchetIndex::new(u16::from_le_bytes([*low, *high])).ok_or(ReportError::IndexZero)?;
         let mut rvk = [0; 32];
-        let mut tck = Zeroizing::new([0; 32]);
+        let mut tck = Box::new(Zeroizing::new([0; 32]));
         rvk.copy_from_slice(&keys[..32]);
         tck.copy_from_slice(&keys[32..]);
         Ok(Self {
@@ -229,7 +235,7 @@ impl TemporaryContactKey {
     pub fn ratchet(self) -> Ratchet {
         match self.index.next() {
             Some(index) => {
-                let tck = next_link(&self.rvk, &self.tck);
+                let tck = clean::<HASHING, _>(|| Box::new(next_link(&self.rvk, &self.tck)));
                 Ratchet::Next(Self {
                     index,
                     rvk: self.rvk,
@@ -245,6 +251,29 @@ impl fmt::Debug for TemporaryContactKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TemporaryContactKey(#{}, [REDACTED])", self.index)
     }
+}
+
+/// Stack that hashing takes, with room.
+const HASHING: usize = 4 * 1024;
+/// The same of making an Ed25519 key and of signing.
+const SIGNING: usize = 32 * 1024;
+
+/// Does it, and then overwrites the stack below: hashing and signing take copies of a
+/// key there, and `zeroize` sees only values that are dropped.
+fn clean<const STACK: usize, T>(secret: impl FnOnce() -> T) -> T {
+    #[inline(never)]
+    fn called<T>(secret: impl FnOnce() -> T) -> T {
+        secret()
+    }
+    #[inline(never)]
+    fn overwrite<const STACK: usize>() {
+        let mut below = [0xff_u8; STACK];
+        below.zeroize();
+        std::hint::black_box(&mut below);
+    }
+    let done = called(secret);
+    overwrite::<STACK>();
+    done
 }
 
 /// `tck_i = H_tck(rvk || tck_{i-1})`.

@@ -11,6 +11,12 @@
 //! XChaCha20-Poly1305 under a random nonce, bound to the key's local name, so that
 //! sealed keys cannot change places. Without the credential keys are stored as
 //! they are, in a file that only its owner and root can read.
+//!
+//! In memory a seed stands once for each value that holds it, on the heap, and is
+//! overwritten when that is dropped. Beyond our reach are the buffers of SQLite: it
+//! copies what it is given to write, and keeps pages of the file in memory, without
+//! overwriting either when it frees them. With the credential they hold sealed keys
+//! alone; without it, keys as they are.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -126,8 +132,10 @@ impl Seal {
             }
             (None, _) | (_, None) => return Err(Closed),
         };
-        let seed = seed.as_slice().try_into().map_err(|_| Closed)?;
-        Ok(Seed(Zeroizing::new(seed)))
+        let bytes: &[u8; SEED] = seed.as_slice().try_into().map_err(|_| Closed)?;
+        let mut seed = Box::new(Zeroizing::new([0; SEED]));
+        seed.copy_from_slice(bytes);
+        Ok(Seed(seed))
     }
 
     /// Looks whether every key can be opened, and seals those that are not sealed

@@ -13,6 +13,7 @@ mod doctor;
 mod documents;
 mod endless;
 mod journal;
+mod memory;
 mod reports;
 mod stand_in;
 mod switches;

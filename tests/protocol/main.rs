@@ -13,6 +13,7 @@
 //! | `files` | report files, bad items among good ones |
 //! | `inspection` | what `tcnctl report inspect` prints |
 //! | `secrets` | what `Debug` says, and what it does not |
+//! | `memory` | a key stands in memory once, and is not left there |
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -20,6 +21,7 @@ mod air;
 mod derivation;
 mod files;
 mod inspection;
+mod memory;
 mod memos;
 mod oracle;
 mod properties;

@@ -108,7 +108,7 @@ fn nothing_secret_is_printed() {
 #[test]
 fn keys_are_drawn_from_the_randomness_given() {
     let draw =
-        |seed| *ReportAuthorizationKey::generate(&mut ChaCha20Rng::from_seed(seed)).expose_seed();
+        |seed| **ReportAuthorizationKey::generate(&mut ChaCha20Rng::from_seed(seed)).expose_seed();
     assert_eq!(draw([1; 32]), draw([1; 32]));
     assert_ne!(draw([1; 32]), draw([2; 32]));
 }

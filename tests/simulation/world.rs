@@ -826,7 +826,7 @@ impl StoreModel {
             Write::Growth(_) => &[],
         });
         let coming = records.filter_map(|record| match record {
-            Record::KeyBorn { key, seed, .. } => Some((*key, *seed.0)),
+            Record::KeyBorn { key, seed, .. } => Some((*key, **seed.0)),
             Record::Reserved { .. } | Record::Unaired { .. } | Record::Retired { .. } => None,
         });
         let keys = written.chain(coming).filter(|(id, _)| *id < limit);
@@ -848,7 +848,7 @@ impl StoreModel {
         match record {
             Record::KeyBorn { key, seed, born } => {
                 assert!(
-                    self.keys.insert(key, (*seed.0, born)).is_none(),
+                    self.keys.insert(key, (**seed.0, born)).is_none(),
                     "a key name was reused"
                 );
             }

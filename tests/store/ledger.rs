@@ -40,7 +40,7 @@ async fn what_was_on_the_air_is_known_after_a_restart() {
     let [broadcast] = &resume.broadcast[..] else {
         panic!("one key was aired")
     };
-    assert_eq!((broadcast.key, *broadcast.seed.0), (KeyId(1), seed(1)));
+    assert_eq!((broadcast.key, **broadcast.seed.0), (KeyId(1), seed(1)));
     assert_eq!(broadcast.last.get(), 2);
     let first = ReportAuthorizationKey::from_bytes(&seed(1)).first_temporary_contact_key();
     let first_number = first.temporary_contact_number();

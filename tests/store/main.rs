@@ -155,7 +155,7 @@ fn born(key: u64, at: u64) -> Record {
     let seed = seed(u8::try_from(key).unwrap());
     Record::KeyBorn {
         key: KeyId(key),
-        seed: Seed(seed.into()),
+        seed: Seed(Box::new(seed.into())),
         born: UnixTime(at),
     }
 }

@@ -116,7 +116,7 @@ async fn the_ledger_tells_what_each_key_had_on_the_air() {
     let [(KeyId(1), found)] = &seeds[..] else {
         panic!("one of the keys exists")
     };
-    assert_eq!(*found.0, seed(1));
+    assert_eq!(**found.0, seed(1));
 }
 
 #[tokio::test]

@@ -51,11 +51,11 @@ async fn has_them(directory: &Path, seal: &Seal) {
         .resume
         .broadcast
         .iter()
-        .map(|b| (b.key, *b.seed.0))
+        .map(|b| (b.key, **b.seed.0))
         .collect();
     assert_eq!(keys, [1u8, 2].map(|n| (KeyId(n.into()), seed(n))));
     let seeds = opened.store.seeds(vec![KeyId(2)]).await.unwrap();
-    assert_eq!(*seeds[0].1.0, seed(2));
+    assert_eq!(**seeds[0].1.0, seed(2));
     opened.store.close().await;
 }
 

@@ -357,6 +357,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "shorter where it is called")]
     fn chosen(
         list: &[(&str, Facts)],
         choice: Option<AdapterChoice>,

@@ -1,0 +1,81 @@
+//! Nobody but root reads the daemon's memory, and it reaches no disk.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+const UNIT: &str = include_str!("../../systemd/system/tcnd.service");
+
+/// Ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Who may read a process's memory, by whom that file in /proc belongs to: its user,
+/// or root if it is not dumpable, see proc(5).
+fn reader_of(process: &Running) -> u32 {
+    let files = Path::new("/proc").join(process.0.id().to_string());
+    fs::metadata(files.join("mem")).unwrap().uid()
+}
+
+#[test]
+fn the_daemon_cannot_be_read_or_dumped_by_its_own_user() {
+    const NOBODY: u32 = 65534;
+    let place = TempDir::new().unwrap();
+    let root = fs::metadata(place.path()).unwrap().uid() == 0;
+    let user = if root {
+        NOBODY
+    } else {
+        fs::metadata(place.path()).unwrap().uid()
+    };
+    let everybody = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(place.path(), everybody).unwrap();
+    // Where that user reaches it.
+    let program = place.path().join("tcnd");
+    let built = Path::new(env!("CARGO_BIN_EXE_tcnd"));
+    fs::hard_link(built, &program)
+        .or_else(|_| fs::copy(built, &program).map(drop))
+        .unwrap();
+    let state = place.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let socket = place.path().join("bus");
+    // A bus that takes the daemon's call and never answers.
+    let bus = UnixListener::bind(&socket).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
+    let config = place.path().join("empty.toml");
+    fs::write(&config, "").unwrap();
+    let mut command = Command::new(program);
+    command.args(["--radio", "fake", "--bus"]);
+    command.arg(format!("unix:path={}", socket.display()));
+    command.arg("--state-dir").arg(&state);
+    command.arg("--config").arg(config).stderr(Stdio::null());
+    let mut other = Command::new("sleep");
+    other.arg("1000");
+    if root {
+        chown(&state, Some(user), Some(user)).unwrap();
+        command.uid(user).gid(user);
+        other.uid(user).gid(user);
+    }
+    let other = Running(other.spawn().unwrap());
+    let daemon = Running(command.spawn().unwrap());
+    let _called = bus.accept().unwrap();
+    assert_eq!(reader_of(&other), user, "a process as others are");
+    assert_eq!(reader_of(&daemon), 0);
+}
+
+#[test]
+fn the_unit_keeps_memory_off_the_disk() {
+    for line in ["MemorySwapMax=0", "LimitCORE=0"] {
+        assert!(UNIT.lines().any(|set| set == line), "{line}");
+    }
+}
