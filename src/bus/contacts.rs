@@ -2,9 +2,10 @@
 //!
 //! Methods only: whether and when somebody met others is nobody else's
 //! business, and on the system bus every property and every signal reaches
-//! every user. Of the sums nothing finer than an hour can be asked for, not
-//! even by comparing the answers to two spans that differ by a second: all
-//! their bounds are whole hours. The log itself has its own action, and goes
+//! every user. Of the sums nothing finer than a quarter of an hour can be
+//! asked for, not even by comparing the answers to two spans that differ by a
+//! second: all their bounds are whole quarters. They are no coarser, for a local
+//! hour or day may begin with any quarter of a UTC hour. The log itself has its own action, and goes
 //! into a file of the caller's.
 
 use std::sync::Arc;
@@ -31,21 +32,22 @@ pub(super) struct Contacts {
     pub(super) sheets: Sheets,
 }
 
-const HOUR: u64 = 3600;
+/// By so many seconds contacts are counted, and kept.
+const QUARTER: u64 = 900;
 
-/// The last hour that SQLite's 64 bits with sign can name.
-const END_OF_TIME: u64 = i64::MAX.unsigned_abs() / HOUR * HOUR;
+/// The last quarter of an hour that SQLite's 64 bits with sign can name.
+const END_OF_TIME: u64 = i64::MAX.unsigned_abs() / QUARTER * QUARTER;
 
-/// Bars in one histogram: two years of hours would not fit a picture either.
+/// Bars in one histogram: a hundred days of quarters would not fit a picture either.
 const MAX_BUCKETS: u64 = 10_000;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Contacts", introspection_docs = true)]
 impl Contacts {
     /// Totals over a span. Options: from (t) and to (t), seconds since
-    /// 1970-01-01 UTC, widened to whole hours; without them, all that is kept.
-    /// The answer has numbers (u), distinct ones heard; sightings (u) of them;
-    /// oldest (t), the hour of the first contact, absent if there is none;
-    /// per_day (a(tuu)), for each UTC day its start, numbers, sightings;
+    /// 1970-01-01 UTC, widened to whole quarters of an hour; without them, all
+    /// that is kept. The answer has numbers (u), distinct ones heard; sightings
+    /// (u) of them; oldest (t), the quarter of an hour of the first contact,
+    /// absent if there is none; per_day (a(tuu)), for each UTC day its start, numbers, sightings;
     /// attenuation (a(yu)), measured sightings by attenuation: up to so many
     /// dB, 255 being the rest. Counts stop at the greatest u. Needs the polkit
     /// action org.tcncoalition.tcnd1.contacts-read, as all methods here but
@@ -61,13 +63,15 @@ impl Contacts {
         let mut options = Options::new(options, &[("from", "t"), ("to", "t")])?;
         let from = options.take("from")?.unwrap_or(0);
         let to = options.take("to")?.unwrap_or(u64::MAX);
-        let (from, to) = whole_hours(from, to)?;
+        let (from, to) = whole_quarters(from, to)?;
         let summary = |reply| Request::Summary(from, to, reply);
         Ok(self.handle.ask(summary).await?.into())
     }
 
-    /// Bars over a span, widened to whole hours, each bucket_s seconds wide:
-    /// whole hours, 3600 at least, and 10000 bars at most. For each its start
+    /// Bars over a span, widened to whole quarters of an hour, each bucket_s
+    /// seconds wide: whole quarters, 900 at least, and 10000 bars at most. Bars of
+    /// 900 seconds can be put together to the hours and days of every time zone.
+    /// For each its start
     /// in seconds since 1970-01-01 UTC, the numbers whose contact began in it,
     /// and their sightings. Empty bars may be left out.
     #[zbus(out_args("bars"))]
@@ -80,7 +84,7 @@ impl Contacts {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<(u64, u32, u32)>, Error> {
         self.bouncer.admit(connection, &call).await?;
-        let (from, to) = whole_hours(from, to)?;
+        let (from, to) = whole_quarters(from, to)?;
         let bucket = bucket(from, to, bucket_s)?;
         let histogram = |reply| Request::Histogram(from, to, bucket, reply);
         let bars = self.handle.ask(histogram).await?;
@@ -158,20 +162,23 @@ impl Contacts {
 
 const BACKWARDS: Error = Error::InvalidRange("from must be before to");
 
-fn whole_hours(from: u64, to: u64) -> Result<(UnixTime, UnixTime), Error> {
+fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), Error> {
     if from >= to {
         return Err(BACKWARDS);
     }
-    let from = (from / HOUR * HOUR).min(END_OF_TIME - HOUR);
-    let to = to.div_ceil(HOUR).saturating_mul(HOUR).min(END_OF_TIME);
+    let from = (from / QUARTER * QUARTER).min(END_OF_TIME - QUARTER);
+    let to = to
+        .div_ceil(QUARTER)
+        .saturating_mul(QUARTER)
+        .min(END_OF_TIME);
     Ok((UnixTime(from), UnixTime(to)))
 }
 
 fn bucket(from: UnixTime, to: UnixTime, seconds: u32) -> Result<Duration, Error> {
     let width = u64::from(seconds);
-    if width < HOUR || !width.is_multiple_of(HOUR) {
+    if width < QUARTER || !width.is_multiple_of(QUARTER) {
         return Err(Error::InvalidRange(
-            "bucket_s must be whole hours: 3600 or a multiple of it",
+            "bucket_s must be whole quarters of an hour: 900 or a multiple of it",
         ));
     }
     if (to.0 - from.0).div_ceil(width) > MAX_BUCKETS {

@@ -185,7 +185,7 @@ pub struct Summary {
     pub numbers: u32,
     /// Sightings of them.
     pub sightings: u32,
-    /// The hour of the first contact, in seconds since 1970.
+    /// The quarter of an hour of the first contact, in seconds since 1970.
     pub oldest: Option<u64>,
     /// Per UTC day: start in seconds since 1970, numbers, sightings.
     pub per_day: Vec<(u64, u32, u32)>,

@@ -83,8 +83,12 @@ pub(super) enum Live {
     Rotate,
     /// Sum up the contact log by day and hour
     ///
-    /// T is a date (2026-11-23), a time (2026-11-23T18:00), today, yesterday, a
-    /// span back from now (3d, 12h), or @ and seconds since 1970.
+    /// Contacts are counted by quarters of an hour: --from is rounded down to one,
+    /// --to is rounded up.
+    ///
+    /// T is a date (2026-11-23), a time (2026-11-23T18:00, or 18:00 of today), now,
+    /// today, yesterday, a span back from now (3d, 12h), or @ and seconds since
+    /// 1970. Dates and times are those of the local time zone.
     Contacts {
         #[command(flatten)]
         span: SpanArgs,
@@ -154,6 +158,8 @@ pub(super) struct SpanArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum ContactsCommand {
     /// Write the rows of the contact log to a file
+    ///
+    /// They are those that tcnctl contacts counts for the same --from and --to.
     Export {
         /// A new file, or - for standard output
         file: PathBuf,
@@ -305,8 +311,8 @@ pub(super) struct MemoArgs {
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',',
           conflicts_with_all = ["memo_type", "memo_hex"])]
     pub(super) symptoms: Vec<Symptom>,
-    /// The day of the first symptom
-    #[arg(long, value_name = "DATE", requires = "symptoms")]
+    /// The day of the first symptom: today, or one of the 14 days before
+    #[arg(long, value_name = "T", requires = "symptoms", value_parser = time::parse_since)]
     pub(super) since: Option<jiff::civil::Date>,
     /// Another kind of memo, by its number in the registry
     #[arg(long, value_name = "N")]

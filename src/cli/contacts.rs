@@ -1,13 +1,15 @@
 //! `tcnctl contacts`: the contact log in sums, by day and hour.
 //!
-//! Rows never leave the daemon here. Days are the person's own: the daemon
-//! counts by hours, and these are put together by the local calendar.
+//! Rows never leave the daemon here. Days and hours are the person's own: the
+//! daemon counts by quarters of an hour, which every UTC offset measures whole, and
+//! these are put together by the local calendar.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use jiff::ZonedDateTime;
 use jiff::civil::Date;
-use jiff::{Timestamp, ZonedDateTime};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use zbus::Variant;
 
@@ -15,7 +17,7 @@ use super::answer::Answer;
 use super::args::SpanArgs;
 use super::client::Client;
 use super::error::CliError;
-use super::time;
+use super::time::{self, QuarterSpan};
 use crate::bus::proxy::Summary;
 
 /// The document of `contacts --json`; `docs/tcnctl-json.md` describes it.
@@ -47,47 +49,69 @@ struct Bar {
     sightings: u32,
 }
 
+/// Totals of the contact log, or of the quarters of an hour that hold a span.
 pub(super) async fn contacts(
     client: &Client,
     SpanArgs { from, to }: SpanArgs,
     json: bool,
 ) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
-    let from = from.map(time::unix_seconds);
-    let to = time::unix_seconds(to.unwrap_or_else(Timestamp::now));
+    let span = time::quarters(from, to);
     let proxy = client.contacts().await?;
-    let mut options = HashMap::from([("to", Variant::from(to))]);
-    options.extend(from.map(|from| ("from", Variant::from(from))));
-    let summary = client.told(proxy.get_summary(options).await)?;
-    // Before the oldest contact there is nothing to draw. A contact dated by a
-    // clock that was wrong may be half a century old; the bus limits the bars.
-    let earliest = to.saturating_sub(MOST_BARS * u64::from(HOUR));
-    let first = summary.oldest.max(from).max(Some(earliest));
-    let first = first.filter(|first| *first < to);
-    let hours = match first {
-        Some(first) if summary.numbers > 0 => {
-            client.told(proxy.get_histogram(first, to, HOUR).await)?
-        }
-        _ => Vec::new(),
-    };
-    let document = Contacts::new(from, to, summary, hours);
+    let bounds = [("from", span.from), ("to", span.to)];
+    let bounds = bounds.into_iter();
+    let options = bounds.filter_map(|(name, at)| Some((name, Variant::from(at?))));
+    let summary = client.told(proxy.get_summary(options.collect()).await)?;
+    let mut quarters = Vec::new();
+    for (from, to) in stretches(&summary.per_day, span) {
+        quarters.extend(client.told(proxy.get_histogram(from, to, QUARTER).await)?);
+    }
+    let now = ZonedDateTime::now();
+    let document = Contacts::new(span, &now, summary, quarters);
     Ok(Answer::new(json, &document, |document| {
-        document.render(&ZonedDateTime::now())
+        document.render(&now)
     }))
 }
 
-const HOUR: u32 = 3600;
+const DAY: u64 = 86_400;
+const QUARTER: u32 = 900;
 
-/// A little less than the daemon draws, which rounds the span up to hours.
-const MOST_BARS: u64 = 9_998;
+/// Whole days of quarters that the daemon draws at once, which are 10,000 bars at
+/// most.
+const LONGEST_STRETCH: u64 = 100 * DAY;
+
+/// The parts of a span in which there are contacts, by the UTC days that have any,
+/// each short enough to be drawn at once. One contact that a wrong clock dated half
+/// a century back makes a stretch of its own, not half a century of bars.
+fn stretches(days: &[(u64, u32, u32)], span: QuarterSpan) -> Vec<(u64, u64)> {
+    let mut stretches: Vec<(u64, u64)> = Vec::new();
+    for (start, ..) in days {
+        let from = span.from.map_or(*start, |from| from.max(*start));
+        let end = start.saturating_add(DAY);
+        let to = span.to.map_or(end, |to| to.min(end));
+        match stretches.last_mut() {
+            Some(last) if to.saturating_sub(last.0) <= LONGEST_STRETCH => last.1 = to,
+            Some(_) | None => stretches.push((from, to)),
+        }
+    }
+    stretches.retain(|(from, to)| from < to);
+    stretches
+}
 
 impl Contacts {
-    fn new(from: Option<u64>, to: u64, summary: Summary, hours: Vec<(u64, u32, u32)>) -> Self {
+    fn new(
+        span: QuarterSpan,
+        now: &ZonedDateTime,
+        summary: Summary,
+        quarters: Vec<(u64, u32, u32)>,
+    ) -> Self {
         let attenuation = summary.attenuation.into_iter();
-        let hours: Vec<_> = hours.into_iter().map(Bar::new).collect();
+        let (days, hours) = civil(quarters, now.time_zone());
         Self {
-            from,
-            to,
+            from: span.from,
+            to: span
+                .to
+                .unwrap_or_else(|| time::unix_seconds(now.timestamp())),
             numbers: summary.numbers,
             sightings: summary.sightings,
             oldest: summary.oldest,
@@ -97,8 +121,8 @@ impl Contacts {
                     sightings,
                 })
                 .collect(),
-            days: days(&hours),
-            hours: hours.into_iter().filter(|bar| bar.numbers > 0).collect(),
+            days,
+            hours,
         }
     }
 
@@ -115,7 +139,7 @@ impl Contacts {
             self.numbers, self.sightings
         );
         self.render_attenuation(&mut text);
-        self.render_days(&mut text);
+        self.render_days(now.time_zone(), &mut text);
         text
     }
 
@@ -136,9 +160,20 @@ impl Contacts {
         }
     }
 
-    /// One line a day; each hour is a bar as high as its share of the busiest.
-    fn render_days(&self, text: &mut String) {
-        let most = self.hours.iter().map(|bar| bar.numbers).max().unwrap_or(0);
+    /// One line a day; each hour is a bar as high as its share of the busiest. An
+    /// hour that the clock shows twice has one bar for both.
+    fn render_days(&self, zone: &TimeZone, text: &mut String) {
+        let mut by_clock: BTreeMap<Date, [u32; 24]> = BTreeMap::new();
+        for bar in &self.hours {
+            let Some(at) = time::hour_of(bar.start, zone) else {
+                continue;
+            };
+            let hours = by_clock.entry(at.date).or_default();
+            if let Some(hour) = hours.get_mut(at.hour) {
+                *hour = hour.saturating_add(bar.numbers);
+            }
+        }
+        let most = by_clock.values().flatten().copied().max().unwrap_or(0);
         put(
             text,
             format_args!(
@@ -147,22 +182,19 @@ impl Contacts {
             ),
         );
         for day in &self.days {
-            let Some(date) = local_date(day.start) else {
+            let Some(date) = time::hour_of(day.start, zone).map(|hour| hour.date) else {
                 continue;
             };
-            let mut hours = [0_u32; 24];
-            for bar in &self.hours {
-                let time = time::local(bar.start).filter(|time| time.date() == date);
-                let hour = time.and_then(|time| usize::try_from(time.hour()).ok());
-                if let Some(hour) = hour.and_then(|hour| hours.get_mut(hour)) {
-                    *hour = hour.saturating_add(bar.numbers);
-                }
-            }
+            let hours = by_clock.get(&date).copied().unwrap_or_default();
             let bars: String = hours.iter().map(|hour| bar_of(*hour, most)).collect();
+            let change = time::clock_change(date, zone);
+            let change = change.map_or_else(String::new, |change| {
+                format!("  (the clock goes from {change})")
+            });
             put(
                 text,
                 format_args!(
-                    "{date} {:>8} {:>10}  {}\n",
+                    "{date} {:>8} {:>10}  {}{change}\n",
                     day.numbers,
                     day.sightings,
                     bars.trim_end()
@@ -173,41 +205,34 @@ impl Contacts {
 }
 
 impl Bar {
-    fn new((start, numbers, sightings): (u64, u32, u32)) -> Self {
+    const fn empty(start: u64) -> Self {
         Self {
             start,
-            numbers,
-            sightings,
-        }
-    }
-}
-
-/// Hours put together by the local calendar; days without contacts are left out.
-fn days(hours: &[Bar]) -> Vec<Bar> {
-    let mut days: BTreeMap<Date, Bar> = BTreeMap::new();
-    for hour in hours.iter().filter(|bar| bar.numbers > 0) {
-        let Some(date) = local_date(hour.start) else {
-            continue;
-        };
-        let day = days.entry(date).or_insert(Bar {
-            start: start_of_day(hour.start),
             numbers: 0,
             sightings: 0,
-        });
-        day.numbers = day.numbers.saturating_add(hour.numbers);
-        day.sightings = day.sightings.saturating_add(hour.sightings);
+        }
     }
-    days.into_values().collect()
+
+    fn add(&mut self, numbers: u32, sightings: u32) {
+        self.numbers = self.numbers.saturating_add(numbers);
+        self.sightings = self.sightings.saturating_add(sightings);
+    }
 }
 
-fn local_date(unix_seconds: u64) -> Option<Date> {
-    time::local(unix_seconds).map(|time| time.date())
-}
-
-fn start_of_day(unix_seconds: u64) -> u64 {
-    time::local(unix_seconds)
-        .and_then(|time| time.start_of_day().ok())
-        .map_or(unix_seconds, |day| time::unix_seconds(day.timestamp()))
+/// Quarters of an hour put together to days and hours of the local calendar; those
+/// without contacts are left out.
+fn civil(quarters: Vec<(u64, u32, u32)>, zone: &TimeZone) -> (Vec<Bar>, Vec<Bar>) {
+    let (mut days, mut hours) = (BTreeMap::new(), BTreeMap::new());
+    for (start, numbers, sightings) in quarters {
+        let Some(at) = time::hour_of(start, zone).filter(|_| numbers > 0) else {
+            continue;
+        };
+        for (bars, start) in [(&mut days, at.day_start), (&mut hours, at.start)] {
+            let bar = bars.entry(start).or_insert(Bar::empty(start));
+            bar.add(numbers, sightings);
+        }
+    }
+    (days.into_values().collect(), hours.into_values().collect())
 }
 
 fn bar_of(numbers: u32, most: u32) -> char {
@@ -226,6 +251,8 @@ fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
@@ -235,10 +262,114 @@ mod tests {
         assert_eq!(bar_of(u32::MAX, u32::MAX), '█');
     }
 
+    fn at(time: &str, zone: &str) -> ZonedDateTime {
+        let zone = TimeZone::get(zone).expect("tzdata is needed: apt-get install tzdata");
+        let time: Timestamp = time.parse().unwrap();
+        time.to_zoned_datetime(zone)
+    }
+
+    const ALL: QuarterSpan = QuarterSpan {
+        from: None,
+        to: None,
+    };
+
+    /// What is drawn of contacts that began at these times, a number each.
+    fn drawn(zone: &str, times: &[&str]) -> (Contacts, String) {
+        let start = |time: &&str| time::unix_seconds(time.parse().unwrap());
+        let quarters: Vec<_> = times.iter().map(|time| (start(time), 1, 2)).collect();
+        let summary = Summary {
+            numbers: u32::try_from(times.len()).unwrap(),
+            oldest: quarters.first().map(|first| first.0),
+            ..Summary::default()
+        };
+        let now = at("2026-12-24T12:00Z", zone);
+        let contacts = Contacts::new(ALL, &now, summary, quarters);
+        let text = contacts.render(&now);
+        (contacts, text)
+    }
+
     #[test]
     fn nothing_is_said_plainly() {
-        let none = Contacts::new(None, 0, Summary::default(), Vec::new());
-        let now = "2026-11-23T18:30:00+00:00[UTC]".parse().unwrap();
+        let now = at("2026-11-23T18:30Z", "UTC");
+        let none = Contacts::new(ALL, &now, Summary::default(), Vec::new());
         assert_eq!(none.render(&now), "No contacts.");
+    }
+
+    #[test]
+    fn midnight_is_that_of_the_zone() {
+        // 23:45 and 00:15 in India, 00:00 and 00:30 in Nepal.
+        let times = ["2026-11-27T18:15Z", "2026-11-27T18:45Z"];
+        let (contacts, text) = drawn("Asia/Kolkata", &times);
+        assert_eq!(contacts.days.len(), 2, "{text}");
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[2],
+            format!("2026-11-27        1          2  {}█", " ".repeat(23))
+        );
+        assert_eq!(lines[3], "2026-11-28        1          2  █");
+        let (contacts, text) = drawn("Asia/Kathmandu", &times);
+        assert_eq!(
+            (contacts.days.len(), contacts.hours.len()),
+            (1, 1),
+            "{text}"
+        );
+        assert!(
+            text.contains("2026-11-28        2          4  █\n"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_day_on_which_the_clock_is_set_says_so_and_counts_each_hour_once() {
+        let cases = [
+            (
+                "Europe/Berlin",
+                ["2026-10-25T00:30Z", "2026-10-25T01:30Z"],
+                "2026-10-25        2          4    █  (the clock goes from UTC+02:00 to UTC+01:00)\n",
+            ),
+            (
+                "Australia/Lord_Howe",
+                ["2026-04-04T14:45Z", "2026-04-04T15:15Z"],
+                "2026-04-05        2          4   █  (the clock goes from UTC+11:00 to UTC+10:30)\n",
+            ),
+        ];
+        for (zone, times, line) in cases {
+            let (contacts, text) = drawn(zone, &times);
+            assert!(text.contains(line), "{zone}: {text}");
+            assert_eq!(
+                (contacts.days.len(), contacts.hours.len()),
+                (1, 2),
+                "{zone}"
+            );
+            let counted: u32 = contacts.hours.iter().map(|hour| hour.numbers).sum();
+            assert_eq!(counted, 2);
+        }
+        let (contacts, text) = drawn("Pacific/Apia", &["2011-12-30T09:45Z", "2011-12-30T10:00Z"]);
+        assert_eq!(contacts.days.len(), 2, "{text}");
+        assert!(
+            text.contains("\n2011-12-29 ") && text.contains("\n2011-12-31 "),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn only_days_that_have_contacts_are_drawn_and_none_too_long() {
+        let days = [0, DAY, 300 * DAY, 20_000 * DAY];
+        let days: Vec<_> = days.into_iter().map(|day| (day, 1, 1)).collect();
+        let all = [
+            (0, 2 * DAY),
+            (300 * DAY, 301 * DAY),
+            (20_000 * DAY, 20_001 * DAY),
+        ];
+        assert_eq!(stretches(&days, ALL), all);
+        let some = QuarterSpan {
+            from: Some(900),
+            to: Some(300 * DAY + 900),
+        };
+        let expected = [(900, 2 * DAY), (300 * DAY, 300 * DAY + 900)];
+        assert_eq!(stretches(&days, some), expected);
+        let long: Vec<_> = (0..365).map(|day| (day * DAY, 1, 1)).collect();
+        let drawn = stretches(&long, ALL);
+        assert_eq!((drawn[0], drawn.len()), ((0, 100 * DAY), 4));
     }
 }

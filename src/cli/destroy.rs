@@ -33,9 +33,11 @@ pub(super) async fn export(
         RowFormat::Sqlite => "sqlite",
     };
     let mut options = HashMap::from([("format", Variant::from(format)), ("raw", raw.into())]);
-    let bounds = [("from", span.from), ("to", span.to)];
+    // As `contacts` counts them, so that both tell the same of one span.
+    let quarters = time::quarters(span.from, span.to);
+    let bounds = [("from", quarters.from), ("to", quarters.to)];
     for (name, at) in bounds {
-        options.extend(at.map(|at| (name, time::unix_seconds(at).into())));
+        options.extend(at.map(|at| (name, at.into())));
     }
     let written = contacts.export_log(file.fd().into(), options).await;
     let rows = match client.told(written) {

@@ -146,12 +146,20 @@ impl Exposure {
         let (Some(from), Some(to)) = (time::local(self.from), time::local(self.to)) else {
             return "beyond all calendars".to_owned();
         };
-        let end = if from.date() == to.date() {
-            to.strftime("%H:%M")
+        let offset = if time::needs_offset(&[&from, &to]) {
+            " %:z"
         } else {
-            to.strftime("%Y-%m-%d %H:%M")
+            ""
         };
-        let start = from.strftime("%a %Y-%m-%d %H:%M");
+        let day = if from.date() == to.date() {
+            ""
+        } else {
+            "%Y-%m-%d "
+        };
+        let end = to.strftime(&format!("{day}%H:%M{offset}")).to_string();
+        let start = from
+            .strftime(&format!("%a %Y-%m-%d %H:%M{offset}"))
+            .to_string();
         format!("{start} to {end}, {} min near", self.duration_s / 60)
     }
 

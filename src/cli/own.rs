@@ -73,12 +73,11 @@ fn say(of: &Disclosure) -> String {
     };
     let mut text = format!(
         "A report gives away {numbers} in {parts}: all that was on the air\n\
-         from {from} to {to}. A key is given away to its end, so this may be\n\
+         from {span}. A key is given away to its end, so this may be\n\
          more than you asked for, by six hours at most.\n",
         numbers = counted(of.numbers, "number"),
         parts = counted(of.parts.into(), "signed report"),
-        from = time::show(from, &now),
-        to = time::show(to, &now),
+        span = time::show_span(from, to, &now),
     );
     text.push_str(
         "  Whoever heard one of these numbers learns that you were there, and can be warned.\n  \
@@ -123,7 +122,7 @@ pub(super) async fn create(
     json: bool,
 ) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
-    let memo = symptoms::memo(wanted.memo)?;
+    let memo = symptoms::memo(wanted.memo, ZonedDateTime::now().date())?;
     let (from, to) = span(wanted.span);
     let reports = client.reports().await?;
     let given_away = client.told(reports.preview(from, to).await)?;
@@ -246,13 +245,12 @@ impl Listed {
         for report in &self.reports {
             let _ = writeln!(
                 text,
-                "{id}  made {made}: {numbers} in {parts}, {from} to {to}",
+                "{id}  made {made}: {numbers} in {parts}, {span}",
                 id = report.id,
                 made = time::show(report.created, &now),
                 numbers = counted(report.numbers, "number"),
                 parts = counted(report.parts.into(), "signed report"),
-                from = time::show(report.from, &now),
-                to = time::show(report.to, &now),
+                span = time::show_span(report.from, report.to, &now),
             );
             let lines = [("says", &report.memo_reading), ("memo", &report.memo)];
             let line = lines

@@ -1,6 +1,8 @@
 //! From what a person says to the memo of a report.
+//!
+//! A memo has days and no time zone. Both of its days are those of the person's
+//! own calendar, so that the first symptom is never after the report.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
@@ -10,18 +12,21 @@ use super::time;
 use crate::protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
 use crate::protocol::{Memo, MemoType};
 
-/// The memo that the arguments ask for.
-pub(super) fn memo(args: &MemoArgs) -> Result<Memo, CliError> {
+/// The memo that the arguments ask for, on this day of the local calendar.
+pub(super) fn memo(args: &MemoArgs, today: Date) -> Result<Memo, CliError> {
     let Some(kind) = args.memo_type else {
-        let reported = Day::of(time::unix_seconds(Timestamp::now()));
+        let symptoms = symptoms(&args.symptoms)?;
+        if symptoms.no_symptoms && args.since.is_some() {
+            return Err(CliError::Symptoms("none goes with no --since"));
+        }
         let since = args.since.map(day).transpose()?;
-        return Ok(SymptomMemo::new(reported, since, symptoms(&args.symptoms)?).to_memo());
+        return Ok(SymptomMemo::new(day(today)?, since, symptoms).to_memo());
     };
     let data = unhex(args.memo_hex.as_deref().unwrap_or_default())?;
     Memo::new(MemoType::new(kind), data).map_err(CliError::Memo)
 }
 
-/// Days in memos are UTC's.
+/// A day as memos have it, by the second at which UTC begins it.
 fn day(date: Date) -> Result<Day, CliError> {
     let start = date.to_zoned_datetime(TimeZone::UTC);
     let start = start.map_err(|_| CliError::Symptoms("that day is beyond all calendars"))?;
@@ -95,25 +100,23 @@ mod tests {
 
     fn of(words: &[&str]) -> Result<Memo, String> {
         let line = Line::try_parse_from([&["x"], words].concat()).map_err(|e| e.to_string())?;
-        memo(&line.memo).map_err(|error| error.to_string())
+        memo(&line.memo, today()).map_err(|error| error.to_string())
+    }
+
+    fn today() -> Date {
+        jiff::ZonedDateTime::now().date()
     }
 
     #[test]
     fn symptoms_become_a_memo_of_days() {
-        let made = of(&[
-            "--symptoms",
-            "dry-cough,mild-fever",
-            "--since",
-            "2026-11-20",
-        ])
-        .unwrap();
+        let since = ["--symptoms", "dry-cough,mild-fever", "--since", "3d"];
+        let made = of(&since).unwrap();
         assert_eq!((made.kind(), made.data().len()), (MemoType::COEPI_V1, 20));
         assert_eq!(made.concerns(1), []);
         let says = super::super::memo::reading(&made).unwrap();
-        assert!(
-            says.starts_with("dry cough, mild fever, since 2026-11-20, reported "),
-            "{says}"
-        );
+        let felt = today().saturating_sub(jiff::ToSpan::days(3));
+        let expected = format!("dry cough, mild fever, since {felt}, reported {}", today());
+        assert_eq!(says, expected);
         let none = of(&["--symptoms", "none"]).unwrap();
         let says = super::super::memo::reading(&none).unwrap();
         assert!(says.starts_with("no symptoms, reported "), "{says}");
@@ -135,7 +138,11 @@ mod tests {
             &["--symptoms", "none,other"],
             &["--symptoms", "plague"],
             &["--symptoms", "other", "--memo-type", "1"],
-            &["--since", "2026-11-20"],
+            &["--since", "3d"],
+            &["--symptoms", "other", "--since", "2100-01-01"],
+            &["--symptoms", "other", "--since", "1900-01-01"],
+            &["--symptoms", "other", "--since", "15d"],
+            &["--symptoms", "none", "--since", "today"],
             &["--memo-hex", "00"],
             &["--memo-type", "256"],
             &["--memo-type", "1", "--memo-hex", "0"],

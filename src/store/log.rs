@@ -12,8 +12,7 @@ use super::totals::{Bucket, Summary};
 use crate::engine::{Contact, UnixTime};
 use crate::protocol::TemporaryContactNumber;
 
-const DAY: u64 = 24 * HOUR;
-const HOUR: u64 = 3600;
+const DAY: u64 = 86_400;
 
 pub(super) fn write(transaction: &Transaction<'_>, batch: &[Contact]) -> rusqlite::Result<()> {
     let mut write = transaction.prepare_cached(
@@ -127,8 +126,9 @@ pub(super) fn summary(db: &Connection, from: UnixTime, to: UnixTime) -> rusqlite
     each(db, from, to, |start, attenuation, count| {
         summary.numbers += 1;
         summary.sightings += count;
-        // Rows come by the quarter, and an hour begins with one.
-        summary.oldest.get_or_insert(UnixTime(start / HOUR * HOUR));
+        // Rows come by the quarter.
+        let quarter = UnixTime(start / QUARTER * QUARTER);
+        summary.oldest.get_or_insert(quarter);
         for (sum, more) in summary.attenuation.iter_mut().zip(attenuation) {
             *sum += u64::from(more);
         }

@@ -10,7 +10,7 @@ pub struct Summary {
     pub numbers: u64,
     /// Sightings of them.
     pub sightings: u64,
-    /// Start of the oldest contact, rounded down to the hour.
+    /// Start of the oldest contact, rounded down to the quarter of an hour.
     pub oldest: Option<UnixTime>,
     /// Per UTC day: its start, numbers, sightings.
     pub per_day: Vec<Bucket>,

@@ -1,4 +1,5 @@
-//! The contact log as a client gets it: in sums, by whole hours, within bounds.
+//! The contact log as a client gets it: in sums, by whole quarters of an hour,
+//! within bounds.
 
 use tcnd::bus::names;
 use tcnd::bus::proxy::{ContactsProxy, Statistics, Summary};
@@ -38,7 +39,7 @@ async fn contacts_in_sums() {
             rows: 8,
         }
     );
-    let end = i64::MAX.unsigned_abs() / 3600 * 3600;
+    let end = i64::MAX.unsigned_abs() / 900 * 900;
     assert_eq!(
         rig.puppet.heard(),
         [
@@ -49,17 +50,17 @@ async fn contacts_in_sums() {
     );
 }
 
-/// Spans are widened to whole hours: two that differ by a second get the same
+/// Spans are widened to whole quarters: two that differ by a second get the same
 /// answer, so nobody can find out a time by subtracting.
 #[tokio::test]
-async fn nothing_finer_than_an_hour() {
+async fn nothing_finer_than_a_quarter_of_an_hour() {
     let mut rig = Pair::new(idle()).await;
     let contacts = ContactsProxy::new(&rig.client).await.unwrap();
-    for (from, to) in [(3600, 7200), (3601, 7200), (7199, 7200), (3600, 3601)] {
+    for (from, to) in [(4500, 5400), (4501, 5400), (5399, 5400), (4500, 4501)] {
         let span = options([("from", from.into()), ("to", to.into())]);
         soon(contacts.get_summary(span)).await.unwrap();
-        soon(contacts.get_histogram(from, to, 3600)).await.unwrap();
-        let asked = ["Summary 3600 7200", "Histogram 3600 7200 3600"];
+        soon(contacts.get_histogram(from, to, 900)).await.unwrap();
+        let asked = ["Summary 4500 5400", "Histogram 4500 5400 900"];
         assert_eq!(rig.puppet.heard(), asked, "{from}..{to}");
     }
 }
@@ -68,16 +69,16 @@ async fn nothing_finer_than_an_hour() {
 async fn histograms_out_of_range() {
     let mut rig = Pair::new(idle()).await;
     let contacts = ContactsProxy::new(&rig.client).await.unwrap();
-    const HOURS: u64 = 3600;
+    const QUARTERS: u64 = 900;
     for (from, to, bucket) in [
-        (1, 1, 3600),
-        (2, 1, 3600),
+        (1, 1, 900),
+        (2, 1, 900),
         (0, 7200, 0),
+        (0, 7200, 899),
+        (0, 7200, 901),
         (0, 7200, 3599),
-        (0, 7200, 3601),
-        (0, 7200, 5400),
-        (0, 10_001 * HOURS, 3600),
-        (0, u64::MAX, u32::MAX / 3600 * 3600),
+        (0, 10_001 * QUARTERS, 900),
+        (0, u64::MAX, u32::MAX / 900 * 900),
     ] {
         let answer = soon(contacts.get_histogram(from, to, bucket)).await;
         let name = error_name(answer);
@@ -88,18 +89,18 @@ async fn histograms_out_of_range() {
     assert_eq!(error_name(answer), names::error::INVALID_RANGE);
     assert_eq!(rig.puppet.heard(), [""; 0]);
 
-    soon(contacts.get_histogram(0, 10_000 * HOURS, 3600))
+    soon(contacts.get_histogram(0, 10_000 * QUARTERS, 900))
         .await
         .unwrap();
-    soon(contacts.get_histogram(u64::MAX - 1, u64::MAX, 3600))
+    soon(contacts.get_histogram(u64::MAX - 1, u64::MAX, 900))
         .await
         .unwrap();
-    let end = i64::MAX.unsigned_abs() / HOURS * HOURS;
+    let end = i64::MAX.unsigned_abs() / QUARTERS * QUARTERS;
     assert_eq!(
         rig.puppet.heard(),
         [
-            "Histogram 0 36000000 3600".to_owned(),
-            format!("Histogram {} {end} 3600", end - HOURS),
+            "Histogram 0 9000000 900".to_owned(),
+            format!("Histogram {} {end} 900", end - QUARTERS),
         ]
     );
 }

@@ -180,8 +180,8 @@ async fn totals_count_what_began_in_their_range() {
     assert_eq!((all.numbers, all.sightings), (4, 8));
     assert_eq!(
         all.oldest,
-        Some(UnixTime(DAY_ONE)),
-        "rounded down to the hour"
+        Some(UnixTime(DAY_ONE + 2700)),
+        "rounded down to the quarter of an hour"
     );
     assert_eq!(all.per_day, [day(0, 3, 3), day(DAY, 1, 5)]);
     assert_eq!(all.attenuation, [3, 3, 0, 0]);
