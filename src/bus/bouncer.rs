@@ -28,7 +28,7 @@ use super::names::{self, action};
 
 /// What each member needs. Properties are not in here: they are public, and
 /// none but [`SETTERS`] can be written.
-const RULES: [(&str, &str, &str); 34] = [
+const RULES: [(&str, &str, &str); 35] = [
     (names::MANAGER, "Enable", action::CONTROL),
     (names::MANAGER, "Disable", action::CONTROL),
     (names::MANAGER, "Pause", action::CONTROL),
@@ -45,6 +45,7 @@ const RULES: [(&str, &str, &str); 34] = [
     (names::REPORTS, "Create", action::REPORT_CREATE),
     (names::REPORTS, "List", action::REPORT_CREATE),
     (names::REPORTS, "Delete", action::REPORT_CREATE),
+    (names::REPORTS, "CancelPublish", action::REPORT_CREATE),
     (names::REPORTS, "Export", action::REPORT_PUBLISH),
     (names::REPORTS, "Publish", action::REPORT_PUBLISH),
     (names::REPORTS, "Import", action::REPORT_IMPORT),

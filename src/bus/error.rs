@@ -81,8 +81,8 @@ impl From<Refusal> for Error {
             Refusal::Clock => {
                 Self::NotReady(format!("{refusal}; set it (timedatectl), then try again"))
             }
-            Refusal::Grown => Self::ConsentRequired(
-                "more numbers would be given away by now than were shown; show Preview again",
+            Refusal::Changed => Self::ConsentRequired(
+                "by now something else would be given away than was shown; show it again, and ask again",
             ),
             Refusal::NoSuchSource => Self::NotFound(
                 "no source with this name; Begin names those that are configured",
@@ -93,7 +93,7 @@ impl From<Refusal> for Error {
                     .to_owned(),
             ),
             Refusal::AlreadyPublished => Self::AlreadyPublished(
-                "all of this report is on its way, or was accepted; tcnctl report list shows how far it is",
+                "all of this report is on its way, or was accepted; tcnctl report list shows how far it is, tcnctl report publish --now sends at once what has not left",
             ),
             Refusal::NoBell => Self::NotSupported(
                 "tcnd was started by hand and cannot call tcnd-sync; run tcnd-sync yourself",

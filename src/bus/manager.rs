@@ -29,7 +29,7 @@ pub(super) struct Manager {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 4;
+const API_LEVEL: u32 = 5;
 
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];

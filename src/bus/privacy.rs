@@ -22,8 +22,10 @@ impl Privacy {
     /// consent. Nothing is on the air meanwhile; files are overwritten before
     /// they are removed; then all is as after the installation. What was
     /// exported before is out of reach. The phrase must be "destroy
-    /// everything", so that nobody does it by mistake. There are no options
-    /// yet. Needs the polkit action org.tcncoalition.tcnd1.erase.
+    /// everything", so that nobody does it by mistake. Options: dry_run (b), true
+    /// to be told whether the caller may, and destroy nothing. What overwriting
+    /// cannot reach are copies elsewhere: snapshots and file systems that copy on
+    /// write, blocks that a drive has put out of use, backups. Needs the polkit action org.tcncoalition.tcnd1.erase.
     async fn wipe_all(
         &self,
         phrase: String,
@@ -32,7 +34,10 @@ impl Privacy {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), Error> {
         self.bouncer.admit(connection, &call).await?;
-        Options::new(options, &[])?;
+        let mut options = Options::new(options, &[("dry_run", "b")])?;
+        if options.take("dry_run")?.unwrap_or(false) {
+            return Ok(());
+        }
         if phrase != names::WIPE_PHRASE {
             return Err(Error::InvalidArgs(format!(
                 "this destroys all contacts, keys, reports and exposures; if that is meant, give the phrase \"{}\"",

@@ -15,8 +15,8 @@ use zbus::{
 pub use self::exchange::{Delivered, ExchangeProxy, Source, Upload};
 pub(super) use self::reports::earlier;
 pub use self::reports::{
-    Checked, Created, Disclosure, Exposure, ExposuresProxy, Imported, OwnReport, PrivacyProxy,
-    Published, ReportsProxy, UploadState,
+    Cancelled, Checked, Created, Disclosure, Exposure, ExposuresProxy, Imported, OwnReport,
+    PrivacyProxy, Published, ReportsProxy, UploadState,
 };
 pub use super::choice::{BusChoice, UnknownBus, Unreachable, connect};
 use crate::daemon;

@@ -19,8 +19,8 @@ use super::options::{Given, Options};
 use super::proxy;
 use super::transfer::{Outlet, Transfers, broken};
 use crate::daemon::{
-    BUDGET, Handle, Import, LONGEST_LABEL, OthersRequest, OwnRequest, Refusal, ReportRequest,
-    Request,
+    BUDGET, Handle, Import, LONGEST_LABEL, OthersRequest, OwnRequest, PublishRequest, Refusal,
+    ReportRequest, Request,
 };
 use crate::engine::UnixTime;
 use crate::exchange::file::Format;
@@ -39,10 +39,13 @@ impl Reports {
     /// What a report over this span would give away, both in seconds since
     /// 1970-01-01 UTC. Nothing is made, and nothing leaves the machine. The
     /// answer has parts (u), signed reports it takes, one a key; numbers (t)
-    /// in them that were on the air; bytes (t) of all parts without memos;
+    /// in them that were on the air; named (t), all that the signed reports
+    /// name, of which some, such as the last of each, never were; bytes (t) of all parts without memos;
     /// from (t) and to (t), when the first of the numbers came on the air and
     /// when the last left it, absent if there is none: that may be before and
-    /// after what was asked for, since a key is given away to its end; gaps
+    /// after what was asked for, since a key is given away to its end; on_air (b),
+    /// true if the last of them is on the air yet, so that to is the present and
+    /// grows until Create; token (s), which names just this for Create; gaps
     /// (a(tt)), silences of five minutes or more in the span, of which nobody
     /// can be warned; reported (u), keys in it that an earlier report took.
     /// Needs the polkit action org.tcncoalition.tcnd1.report-create, as all
@@ -69,11 +72,13 @@ impl Reports {
     /// (s), words for oneself that never leave the machine, 256 bytes at most and
     /// no control characters; numbers (t), how many numbers the person was
     /// shown, so that if there are more by now the answer is
-    /// Error.ConsentRequired; linkable (b), true if the person knows and wants that the memo shows
+    /// Error.ConsentRequired; token (s), of the Preview that the person was shown,
+    /// so that if anything else would be given away by now the answer is
+    /// Error.ConsentRequired too; linkable (b), true if the person knows and wants that the memo shows
     /// the parts to be one person's, which else is Error.MemoRefused. Nothing
     /// on the air in that time is Error.NoData. The answer is the report's
     /// local name, a decimal number, and what was given into it: parts (u),
-    /// numbers (t), from (t), to (t) as in Preview; concerns (as), what may be
+    /// numbers (t), named (t), from (t), to (t) as in Preview; concerns (as), what may be
     /// held against the memo all the same, for people.
     #[zbus(out_args("id", "created"))]
     #[expect(
@@ -95,6 +100,7 @@ impl Reports {
             ("consent", "b"),
             ("note", "s"),
             ("numbers", "t"),
+            ("token", "s"),
             ("linkable", "b"),
         ];
         let mut options = Options::new(options, known)?;
@@ -111,6 +117,7 @@ impl Reports {
             note: options.take("note")?.unwrap_or_default(),
             linkable: options.take("linkable")?.unwrap_or(false),
             shown: options.take("numbers")?,
+            token: token(&mut options)?,
         };
         if request.note.contains(char::is_control) {
             return Err(Error::InvalidArgs(
@@ -125,12 +132,13 @@ impl Reports {
     /// Our reports, oldest first. Of each: id (s); created (t), in seconds
     /// since 1970-01-01 UTC; deleted (t), absent unless it was deleted after it
     /// had left the machine, then this is the record of that; memo_type (y);
-    /// memo (ay), absent when deleted; note (s); parts (u), numbers (t), from
-    /// (t), to (t) as in Preview; departures (a(ts)), what left the machine:
+    /// memo (ay), absent when deleted; note (s); parts (u), numbers (t), named
+    /// (t), absent when deleted, from (t), to (t) as in Preview; departures (a(ts)), what left the machine:
     /// when, and how, a token like export-tcn; uploads (aa{sv}), the parts on
     /// their way to servers, in no order that says anything: of each source
     /// (s), the server's name; state (s): queued; sent, what became of it is
-    /// not known; accepted; refused; at (t), since when; due (t), when it
+    /// not known; accepted; refused; cancelled, it may have left and is not sent
+    /// again; at (t), since when; due (t), when it
     /// leaves or is tried again at the earliest, absent if it does not; reason
     /// (s), what the server or the network said last. Clients must tolerate
     /// other states.
@@ -181,14 +189,18 @@ impl Reports {
     /// Sends a report of ours to the servers that take reports, where everybody
     /// can fetch it. Options: consent (b) must be true, or the answer is
     /// Error.ConsentRequired; source (s), the name of one server, else all of
-    /// them; now (b), true to send all parts at once: else they leave one by
-    /// one, in random order over hours, so that nobody can tell by their times
-    /// that they are one person's. It returns when the parts are queued; List
-    /// shows how far each is. The answer has parts (u), queued now, each counted
-    /// for every server; labels (as) of the servers; last (t), when the last
-    /// part may leave, in seconds since 1970-01-01 UTC. Error.NotReady if no
-    /// server takes reports, Error.AlreadyPublished if nothing was left to
-    /// queue. Needs the polkit action org.tcncoalition.tcnd1.report-publish.
+    /// them; now (b), true to send all parts at once, those too that are queued
+    /// already: else they leave one by one, in random order over hours, so that
+    /// nobody can tell by their times that they are one person's; dry_run (b),
+    /// true to be told what would happen, for which no consent is needed; token
+    /// (s), of the dry run that the person was shown, so that if anything else
+    /// would happen by now the answer is Error.ConsentRequired. It returns when the
+    /// parts are queued; List shows how far each is. The answer has parts (u),
+    /// queued now or hurried, each counted for every server; hurried (u), those of
+    /// them that were queued before; labels (as) of the servers; last (t), when the
+    /// last part may leave, in seconds since 1970-01-01 UTC; token (s).
+    /// Error.NotReady if no server takes reports, Error.AlreadyPublished if nothing
+    /// was left to queue or to hurry. Needs the polkit action org.tcncoalition.tcnd1.report-publish.
     #[zbus(out_args("published"))]
     async fn publish(
         &self,
@@ -198,18 +210,50 @@ impl Reports {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<proxy::Published, Error> {
         self.bouncer.admit(connection, &call).await?;
-        let known = &[("consent", "b"), ("source", "s"), ("now", "b")];
+        let known = &[
+            ("consent", "b"),
+            ("source", "s"),
+            ("now", "b"),
+            ("dry_run", "b"),
+            ("token", "s"),
+        ];
         let mut options = Options::new(options, known)?;
-        if !options.take("consent")?.unwrap_or(false) {
+        let dry_run = options.take("dry_run")?.unwrap_or(false);
+        if !options.take("consent")?.unwrap_or(false) && !dry_run {
             return Err(Error::ConsentRequired(
                 "a published report cannot be taken back; call with consent=true if the person agrees",
             ));
         }
-        let source: Option<String> = options.take("source")?;
-        let urgent = options.take("now")?.unwrap_or(false);
-        let id = report_id(&id)?;
-        let publish = |reply| Request::Own(OwnRequest::Publish(id, source, urgent, reply));
+        let request = PublishRequest {
+            id: report_id(&id)?,
+            source: options.take("source")?,
+            urgent: options.take("now")?.unwrap_or(false),
+            dry_run,
+            token: token(&mut options)?,
+        };
+        let publish = |reply| Request::Own(OwnRequest::Publish(request, reply));
         Ok(self.handle.ask(publish).await?.into())
+    }
+
+    /// Has what of a report of ours has not left yet leave no more. Options: source
+    /// (s), the name of one server, else all of them. What has left cannot be taken
+    /// back; what may have left is not sent again. The answer has cancelled (u),
+    /// parts that had not left, each counted for every server; left (u), parts that
+    /// had, or may have; servers (a(suu)), of each server the name, cancelled and
+    /// left. Needs the polkit action org.tcncoalition.tcnd1.report-create.
+    #[zbus(out_args("cancelled"))]
+    async fn cancel_publish(
+        &self,
+        id: String,
+        options: Given,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<proxy::Cancelled, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let mut options = Options::new(options, &[("source", "s")])?;
+        let (id, source) = (report_id(&id)?, options.take("source")?);
+        let cancel = |reply| Request::Own(OwnRequest::CancelPublish(id, source, reply));
+        Ok(self.handle.ask(cancel).await?.into())
     }
 
     /// Has reports of others fetched from all servers now, and returns when
@@ -284,8 +328,9 @@ impl Reports {
         Ok(imported?.into())
     }
 
-    /// Deletes a report of ours. If it never left the machine its keys can be
-    /// reported again; otherwise the record of that stays in List.
+    /// Deletes a report of ours. What of it has not left yet leaves no more. If it
+    /// never left the machine its keys can be reported again; otherwise the record
+    /// of that stays in List.
     async fn delete(
         &self,
         id: String,
@@ -304,6 +349,13 @@ fn unwatched(why: Unwatched) -> Error {
         Unwatched::TooMany => Error::Busy("too many programs import; try again in a moment"),
         Unwatched::Deaf => Error::Failed("the bus does not tell when you leave it; try again"),
     }
+}
+
+/// The option `token`. One that was not given out names nothing that was shown.
+fn token(options: &mut Options) -> Result<Option<u64>, Error> {
+    let text: Option<String> = options.take("token")?;
+    let token = text.map(|text| u64::from_str_radix(&text, 16));
+    token.transpose().map_err(|_| Refusal::Changed.into())
 }
 
 /// A text that is no id names no report.

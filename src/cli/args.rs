@@ -173,6 +173,9 @@ pub(super) enum ContactsCommand {
         span: SpanArgs,
     },
     /// Destroy contacts
+    ///
+    /// Those that began between --from and --to, to the second: what tcnctl contacts
+    /// counts for the same span may be some more at its ends.
     Erase {
         #[command(flatten)]
         span: SpanArgs,
@@ -266,7 +269,8 @@ pub(super) enum LiveReport {
     /// Send a report to servers, where everybody can fetch it
     ///
     /// Its parts leave one by one, in random order over hours, so that nobody
-    /// can tell by their times that they are one person's.
+    /// can tell by their times that they are one person's. Until a part has left,
+    /// --now hurries it, and --cancel and tcnctl report delete keep it here.
     Publish {
         /// As the list names it
         id: String,
@@ -274,9 +278,12 @@ pub(super) enum LiveReport {
         /// take reports]
         #[arg(long, value_name = "NAME")]
         to: Option<String>,
-        /// Send all parts at once
+        /// Send all parts at once, those too that are on their way already
         #[arg(long)]
         now: bool,
+        /// Send what has not left yet no more
+        #[arg(long, conflicts_with_all = ["now", "yes"])]
+        cancel: bool,
         /// Do not ask
         #[arg(long)]
         yes: bool,
@@ -284,9 +291,14 @@ pub(super) enum LiveReport {
     /// Have others' reports fetched from all servers now
     Check,
     /// Delete a report; what has left the machine stays where it went
+    ///
+    /// Parts that have not left for servers yet leave no more.
     Delete {
         /// As the list names it
         id: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Look for yourself in reports of others
     Import {

@@ -13,6 +13,7 @@ use super::args::{RowFormat, SpanArgs};
 use super::client::Client;
 use super::error::CliError;
 use super::output_file::OutputFile;
+use super::question::Agreement;
 use super::{question, time};
 use crate::bus::names;
 
@@ -71,22 +72,28 @@ pub(super) async fn erase(
     let from = span.from.map_or(0, time::unix_seconds);
     let to =
         time::unix_seconds(span.to.unwrap_or_else(Timestamp::now)) + u64::from(span.to.is_none());
+    if from >= to {
+        return Err(CliError::Refused {
+            name: names::error::INVALID_RANGE.to_owned(),
+            text: "from must be before to".to_owned(),
+        });
+    }
     if !yes {
+        may_destroy(client).await?;
         let now = ZonedDateTime::now();
         let which = match (span.from, span.to) {
             (None, None) => "All contacts".to_owned(),
             (None, Some(_)) => format!("All contacts that began before {}", time::show(to, &now)),
             (Some(_), _) => format!(
-                "All contacts that began from {} to {}",
-                time::show(from, &now),
-                time::show(to, &now)
+                "All contacts that began from {}",
+                time::show_span(from, to, &now)
             ),
         };
         let what = format!(
             "{which} will be destroyed, and with them what exposures are made of.\n\
-             Nobody can be found in them any more, not by you either."
+             Nobody can be found in them any more, not by you either.\n{OUT_OF_REACH}"
         );
-        question::ask(&what, "Destroy them?", "yes")?;
+        question::ask(&what, "Destroy them?", Agreement::Yes)?;
     }
     let rows = client.told(client.contacts().await?.erase(from, to).await)?;
     Ok(Answer::new(json, &json!({"erased": rows}), |_| {
@@ -97,17 +104,34 @@ pub(super) async fn erase(
 pub(super) async fn wipe(client: &Client, yes: bool, json: bool) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
     if !yes {
-        question::ask(
+        may_destroy(client).await?;
+        let what = format!(
             "All keys, contacts, reports, exposures and decisions will be destroyed, and the files \
              they\nstand in overwritten. Reports you have not exported can never be made again. \
-             tcnd is\nas after its installation then: nothing is broadcast until tcnctl enable, unless the\nconfiguration says so.",
-            "Destroy everything?",
-            names::WIPE_PHRASE,
-        )?;
+             tcnd is\nas after its installation then: nothing is broadcast until tcnctl enable, unless the\nconfiguration says so.\n{OUT_OF_REACH}"
+        );
+        let agreement = Agreement::Phrase(names::WIPE_PHRASE);
+        question::ask(&what, "Destroy everything?", agreement)?;
     }
     let privacy = client.privacy().await?;
     client.told(privacy.wipe_all(names::WIPE_PHRASE, HashMap::new()).await)?;
     Ok(Answer::new(json, &json!({"wiped": true}), |_| {
-        "Everything is destroyed. Files you exported are yours to delete.".to_owned()
+        "Everything is destroyed. Files you exported are yours to delete; snapshots, backups \
+         and\nblocks that a drive has put out of use may hold older copies."
+            .to_owned()
     }))
+}
+
+/// What overwriting a file does not overwrite.
+const OUT_OF_REACH: &str = "\
+Overwriting reaches the files, not older copies of them: snapshots and file systems
+that copy on write (btrfs, ZFS), blocks that an SSD or SD card has put out of use,
+backups. An encrypted disk protects those.";
+
+/// Whether the person may destroy anything. What is refused is refused before
+/// anybody is asked.
+async fn may_destroy(client: &Client) -> Result<(), CliError> {
+    let options = HashMap::from([("dry_run", Variant::from(true))]);
+    let privacy = client.privacy().await?;
+    client.told(privacy.wipe_all(names::WIPE_PHRASE, options).await)
 }

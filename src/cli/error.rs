@@ -61,6 +61,9 @@ pub(super) enum CliError {
     /// Symptoms that go together with nothing.
     #[error("{0}")]
     Symptoms(&'static str),
+    /// A note that tcnd does not keep.
+    #[error("{0}")]
+    Note(&'static str),
     /// The person said no.
     #[error("nothing was done")]
     NotAgreed,
@@ -111,6 +114,7 @@ impl CliError {
             | Self::NewFile { .. }
             | Self::Memo(_)
             | Self::Symptoms(_)
+            | Self::Note(_)
             | Self::NotAgreed
             | Self::NobodyToAsk
             | Self::Output(_)
@@ -161,7 +165,8 @@ impl CliError {
             }
             Self::Memo(_) => "give 255 bytes at most; 127 are read by everybody".to_owned(),
             Self::Symptoms(_) => "see what there is with: tcnctl report create --help".to_owned(),
-            Self::NotAgreed => "to go on, type just what you are asked for".to_owned(),
+            Self::Note(_) => "shorten it, in one line".to_owned(),
+            Self::NotAgreed => "to go on, type what the question names".to_owned(),
             Self::NobodyToAsk => "run it at a terminal, or add --yes".to_owned(),
             Self::Output(_) => "make room where standard output goes to".to_owned(),
             Self::Runtime(_) => "raise the limit of open files or memory (ulimit -a)".to_owned(),
@@ -223,6 +228,7 @@ fn refusal_hint(name: &str) -> &'static str {
         names::error::INVALID_RANGE => "give a --from that is before --to",
         names::error::NOT_FOUND => "see what there is with: tcnctl report list; tcnctl exposures",
         names::error::CONSENT_REQUIRED => "look again at what would be given away, then answer",
+        names::error::ALREADY_PUBLISHED => "see how far it is with: tcnctl report list",
         names::error::NO_DATA => "see what was on the air with: tcnctl report preview",
         names::error::MEMO_REFUSED => "report less time, another memo, or accept it: --linkable",
         names::error::MALFORMED => "look into the file with: tcnctl report inspect FILE",
@@ -269,6 +275,7 @@ mod tests {
             },
             CliError::Memo(ReportError::MemoTooLong { have: 256 }),
             CliError::Symptoms("x"),
+            CliError::Note("x"),
             CliError::NotAgreed,
             CliError::NobodyToAsk,
             CliError::Output(io()),

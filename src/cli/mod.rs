@@ -23,6 +23,7 @@ pub mod inspect;
 mod memo;
 mod output_file;
 mod own;
+mod own_list;
 mod problems;
 mod publish;
 mod question;
@@ -175,11 +176,19 @@ async fn report_on(report: LiveReport, bus: &BusChoice, json: bool) -> Result<An
             };
             own::create(client, wanted, json).await
         }
-        LiveReport::List => own::list(client, json).await,
+        LiveReport::List => own_list::list(client, json).await,
         LiveReport::Export { id, file, format } => {
-            own::export(client, &id, &file, format, json).await
+            own_list::export(client, &id, &file, format, json).await
         }
-        LiveReport::Publish { id, to, now, yes } => {
+        LiveReport::Publish {
+            id,
+            to,
+            cancel: true,
+            ..
+        } => publish::cancel(client, &id, to.as_deref(), json).await,
+        LiveReport::Publish {
+            id, to, now, yes, ..
+        } => {
             let to = to.as_deref();
             let wanted = publish::Wanted {
                 id: &id,
@@ -190,7 +199,7 @@ async fn report_on(report: LiveReport, bus: &BusChoice, json: bool) -> Result<An
             publish::publish(client, wanted, json).await
         }
         LiveReport::Check => publish::check(client, json).await,
-        LiveReport::Delete { id } => own::delete(client, &id, json).await,
+        LiveReport::Delete { id, yes } => own_list::delete(client, &id, yes, json).await,
         LiveReport::Import {
             files,
             source,

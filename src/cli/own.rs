@@ -1,4 +1,4 @@
-//! Reports of one's own: `report preview`, `create`, `list`, `export`, `delete`.
+//! Reports of one's own: `report preview` and `create`.
 //!
 //! Before a report is made the person sees what it gives away, in numbers, in
 //! times, and to whom; the daemon makes none without being told that this was
@@ -6,22 +6,22 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use jiff::{Timestamp, ZonedDateTime};
-use serde::Serialize;
 use serde_json::json;
 use zbus::Variant;
 
 use super::answer::Answer;
-use super::args::{MemoArgs, ReportFormat, SpanArgs};
+use super::args::{MemoArgs, SpanArgs};
 use super::client::Client;
 use super::error::CliError;
 use super::memo::reading;
-use super::output_file::OutputFile;
-use super::{hex, publish, question, symptoms, time};
-use crate::bus::proxy::{Disclosure, OwnReport};
-use crate::protocol::{Memo, MemoType};
+use super::question::Agreement;
+use super::{hex, question, symptoms, time};
+use crate::bus::names;
+use crate::bus::proxy::Disclosure;
+use crate::protocol::Memo;
+use crate::protocol::memo::MemoConcern;
 
 /// What a report covers if nobody says.
 const DAYS: u64 = 14;
@@ -48,9 +48,11 @@ pub(super) async fn preview(
     let document = json!({
         "parts": given_away.parts,
         "numbers": given_away.numbers,
+        "named": given_away.named,
         "bytes": given_away.bytes,
         "from": given_away.from,
         "to": given_away.to,
+        "on_air": given_away.on_air,
         "gaps": gaps(&given_away),
         "reported": given_away.reported,
     });
@@ -67,8 +69,10 @@ fn say(of: &Disclosure) -> String {
     let now = ZonedDateTime::now();
     let (Some(from), Some(to)) = (of.from, of.to) else {
         return match of.reported {
-            0 => "Nothing of yours was on the air in that time: there is nothing to report.".into(),
-            _ => "All that was on the air in that time is in your reports already.".into(),
+            0 => {
+                "Nothing of yours was on the air in that time: there is nothing to report.\n".into()
+            }
+            _ => "All that was on the air in that time is in your reports already.\n".into(),
         };
     };
     let mut text = format!(
@@ -78,6 +82,18 @@ fn say(of: &Disclosure) -> String {
         numbers = counted(of.numbers, "number"),
         parts = counted(of.parts.into(), "signed report"),
         span = time::show_span(from, to, &now),
+    );
+    if of.on_air {
+        text.push_str("  A number is on the air now; it counts until the report is made.\n");
+    }
+    let _ = writeln!(
+        text,
+        "  It names {}, of which {} never on the air, nor will be.",
+        counted(of.named, "number"),
+        match of.named.saturating_sub(of.numbers) {
+            1 => "1 was".to_owned(),
+            burnt => format!("{burnt} were"),
+        }
     );
     text.push_str(
         "  Whoever heard one of these numbers learns that you were there, and can be warned.\n  \
@@ -103,7 +119,7 @@ fn say(of: &Disclosure) -> String {
     text
 }
 
-fn counted(n: u64, what: &str) -> String {
+pub(super) fn counted(n: u64, what: &str) -> String {
     let plural = if n == 1 { "" } else { "s" };
     format!("{n} {what}{plural}")
 }
@@ -116,6 +132,10 @@ pub(super) struct Wanted<'a> {
     pub(super) yes: bool,
 }
 
+/// How often what would be given away is shown anew, because it changed while
+/// somebody looked at it.
+const MOST_LOOKS: usize = 5;
+
 pub(super) async fn create(
     client: &Client,
     wanted: Wanted<'_>,
@@ -123,38 +143,86 @@ pub(super) async fn create(
 ) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
     let memo = symptoms::memo(wanted.memo, ZonedDateTime::now().date())?;
+    check_note(wanted.note)?;
     let (from, to) = span(wanted.span);
     let reports = client.reports().await?;
-    let given_away = client.told(reports.preview(from, to).await)?;
-    let shown = reveal(&given_away, &memo);
-    if wanted.yes || given_away.parts == 0 {
-        question::show(&shown)?;
-    } else {
-        question::ask(&shown, "Make this report?", "yes")?;
-    }
-    let options = HashMap::from([
-        ("consent", Variant::from(true)),
-        ("note", Variant::from(wanted.note)),
-        ("numbers", Variant::from(given_away.numbers)),
-        ("linkable", Variant::from(wanted.linkable)),
-    ]);
-    let kind = memo.kind().get();
-    let made = reports.create(kind, memo.data(), from, to, options).await;
-    let (id, made) = client.told(made)?;
+    let mut looks = 1..=MOST_LOOKS;
+    let (id, made) = loop {
+        looks.next();
+        let given_away = client.told(reports.preview(from, to).await)?;
+        foresee(&given_away, &memo, wanted.linkable)?;
+        let shown = reveal(&given_away, &memo);
+        if wanted.yes {
+            question::show(&shown)?;
+        } else {
+            question::ask(&shown, "Make this report?", Agreement::Yes)?;
+        }
+        let options = HashMap::from([
+            ("consent", Variant::from(true)),
+            ("note", Variant::from(wanted.note)),
+            ("token", Variant::from(given_away.token.as_str())),
+            ("linkable", Variant::from(wanted.linkable)),
+        ]);
+        let kind = memo.kind().get();
+        let made = reports.create(kind, memo.data(), from, to, options).await;
+        match client.told(made) {
+            Err(CliError::Refused { name, .. })
+                if name == names::error::CONSENT_REQUIRED && !looks.is_empty() =>
+            {
+                question::show("Meanwhile it has become something else. Nothing was made.")?;
+            }
+            made => break made?,
+        }
+    };
     let document = json!({
         "id": id,
         "parts": made.parts,
         "numbers": made.numbers,
+        "named": made.named,
         "from": made.from,
         "to": made.to,
         "concerns": made.concerns,
     });
     Ok(Answer::new(json, &document, |_| {
         format!(
-            "Report {id} is made, and has not left this machine. To hand it out: \
-             tcnctl report export {id} FILE, or to all: tcnctl report publish {id}"
+            "Report {id} is made, and has not left this machine. It gives away {numbers} in {parts}.\n\
+             To hand it out: tcnctl report export {id} FILE, or to all: tcnctl report publish {id}",
+            numbers = counted(made.numbers, "number"),
+            parts = counted(made.parts.into(), "signed report"),
         )
     }))
+}
+
+/// What tcnd would refuse is refused before anybody is asked, in its own words.
+fn foresee(given_away: &Disclosure, memo: &Memo, linkable: bool) -> Result<(), CliError> {
+    let refused = |name: &str, text: String| {
+        let name = name.to_owned();
+        Err(CliError::Refused { name, text })
+    };
+    if given_away.parts == 0 {
+        let text = match given_away.reported {
+            0 => "nothing of yours was on the air in that time, so there is nothing to report",
+            _ => "all that was on the air in that time is reported already",
+        };
+        return refused(names::error::NO_DATA, text.to_owned());
+    }
+    let concerns = memo.concerns(given_away.parts as usize);
+    let accepted = |concern: &MemoConcern| linkable && concern.is_about_linking();
+    match concerns.iter().find(|c| c.is_refusal() && !accepted(c)) {
+        Some(concern) => refused(names::error::MEMO_REFUSED, concern.to_string()),
+        None => Ok(()),
+    }
+}
+
+fn check_note(note: &str) -> Result<(), CliError> {
+    const LONGEST: usize = 256;
+    if note.len() > LONGEST {
+        return Err(CliError::Note("a note takes 256 bytes at most"));
+    }
+    if note.contains(char::is_control) {
+        return Err(CliError::Note("a note may have no control characters"));
+    }
+    Ok(())
 }
 
 /// All that the person has to see before a report is made.
@@ -170,160 +238,4 @@ fn reveal(given_away: &Disclosure, memo: &Memo) -> String {
     }
     text.push_str("What has left the machine cannot be taken back.");
     text
-}
-
-/// The document of `report list --json`.
-#[derive(Debug, Serialize)]
-struct Listed {
-    reports: Vec<ListedReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct ListedReport {
-    id: String,
-    created: u64,
-    deleted: Option<u64>,
-    memo_type: u8,
-    memo: Option<String>,
-    memo_reading: Option<String>,
-    note: String,
-    parts: u32,
-    numbers: u64,
-    from: u64,
-    to: u64,
-    departures: Vec<Departure>,
-    uploads: Vec<serde_json::Value>,
-    #[serde(skip)]
-    progress: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Departure {
-    at: u64,
-    how: String,
-}
-
-pub(super) async fn list(client: &Client, json: bool) -> Result<Answer, CliError> {
-    let _agent = client.ready_for_questions().await;
-    let reports = client.told(client.reports().await?.list().await)?;
-    let reports = reports.into_iter().map(ListedReport::new).collect();
-    Ok(Answer::new(json, &Listed { reports }, Listed::render))
-}
-
-impl ListedReport {
-    fn new(report: OwnReport) -> Self {
-        let kind = MemoType::new(report.memo_type);
-        let memo = report.memo.as_ref();
-        let memo = memo.and_then(|data| Memo::new(kind, data.as_slice()).ok());
-        let departures = report.departures.into_iter();
-        Self {
-            id: report.id,
-            created: report.created,
-            deleted: report.deleted,
-            memo_type: report.memo_type,
-            memo: memo.as_ref().map(|memo| hex(memo.data())),
-            memo_reading: memo.as_ref().and_then(reading),
-            note: report.note,
-            parts: report.parts,
-            numbers: report.numbers,
-            from: report.from,
-            to: report.to,
-            departures: departures.map(|(at, how)| Departure { at, how }).collect(),
-            uploads: report.uploads.iter().map(publish::document).collect(),
-            progress: publish::progress(&report.uploads, &ZonedDateTime::now()),
-        }
-    }
-}
-
-impl Listed {
-    fn render(&self) -> String {
-        if self.reports.is_empty() {
-            return "You have made no report.".to_owned();
-        }
-        let now = ZonedDateTime::now();
-        let mut text = String::new();
-        for report in &self.reports {
-            let _ = writeln!(
-                text,
-                "{id}  made {made}: {numbers} in {parts}, {span}",
-                id = report.id,
-                made = time::show(report.created, &now),
-                numbers = counted(report.numbers, "number"),
-                parts = counted(report.parts.into(), "signed report"),
-                span = time::show_span(report.from, report.to, &now),
-            );
-            let lines = [("says", &report.memo_reading), ("memo", &report.memo)];
-            let line = lines
-                .into_iter()
-                .find_map(|(word, text)| Some((word, text.as_ref()?)));
-            if let Some((word, line)) = line {
-                let _ = writeln!(text, "   {word}  {line}");
-            }
-            if !report.note.is_empty() {
-                let _ = writeln!(text, "   note  {}", report.note);
-            }
-            for departure in &report.departures {
-                let when = time::show(departure.at, &now);
-                let _ = writeln!(text, "   left the machine {when}, by {}", departure.how);
-            }
-            for line in &report.progress {
-                let _ = writeln!(text, "   {line}");
-            }
-            let left = !report.departures.is_empty();
-            match report.deleted {
-                Some(at) => {
-                    let _ = writeln!(text, "   deleted {}", time::show(at, &now));
-                }
-                None if !left => text.push_str("   has not left the machine\n"),
-                None => {}
-            }
-        }
-        text
-    }
-}
-
-pub(super) async fn export(
-    client: &Client,
-    id: &str,
-    path: &Path,
-    format: ReportFormat,
-    json: bool,
-) -> Result<Answer, CliError> {
-    let _agent = client.ready_for_questions().await;
-    let reports = client.reports().await?;
-    let file = OutputFile::create(path)?;
-    let format = match format {
-        ReportFormat::Tcn => "tcn",
-        ReportFormat::Base64 => "base64",
-        ReportFormat::Json => "json",
-    };
-    let options = HashMap::from([("format", Variant::from(format))]);
-    let written = reports.export(id, file.fd().into(), options).await;
-    let bytes = match client.told(written) {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            file.discard();
-            return Err(error);
-        }
-    };
-    let document = json!({"id": id, "file": path, "format": format, "bytes": bytes});
-    if file.is_standard() {
-        return Ok(Answer::silent());
-    }
-    Ok(Answer::new(json, &document, |_| {
-        format!(
-            "Report {id} is in {}, {bytes} bytes. Hand it to whom you want warned.",
-            path.display()
-        )
-    }))
-}
-
-pub(super) async fn delete(client: &Client, id: &str, json: bool) -> Result<Answer, CliError> {
-    let _agent = client.ready_for_questions().await;
-    client.told(client.reports().await?.delete(id).await)?;
-    Ok(Answer::new(
-        json,
-        &json!({"id": id, "deleted": true}),
-        |_| format!("Report {id} is deleted here. What had left the machine stays where it went."),
-    ))
 }

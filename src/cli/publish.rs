@@ -1,7 +1,8 @@
 //! Reports on their way to and from servers: `report publish`, `report check`.
 //!
 //! What is published cannot be taken back, so the person is asked once more,
-//! and told where it goes, how, and how long that takes.
+//! and told where it goes, how, and how long that takes. tcnd says before by the
+//! same computation what it does after, so nothing else happens than was shown.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -13,8 +14,10 @@ use zbus::Variant;
 use super::answer::Answer;
 use super::client::Client;
 use super::error::CliError;
+use super::question::Agreement;
 use super::{question, time};
-use crate::bus::proxy::{Checked, Published, UploadState};
+use crate::bus::names;
+use crate::bus::proxy::{Cancelled, Checked, Published, UploadState};
 
 pub(super) struct Wanted<'a> {
     pub(super) id: &'a str,
@@ -23,28 +26,50 @@ pub(super) struct Wanted<'a> {
     pub(super) yes: bool,
 }
 
+/// How often what would leave is shown anew, because it changed while somebody
+/// looked at it.
+const MOST_LOOKS: usize = 5;
+
 pub(super) async fn publish(
     client: &Client,
     wanted: Wanted<'_>,
     json: bool,
 ) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
-    let shown = reveal(&wanted);
-    if wanted.yes {
-        question::show(&shown)?;
-    } else {
-        question::ask(&shown, "Publish this report?", "yes")?;
-    }
-    let mut options = HashMap::from([
-        ("consent", Variant::from(true)),
-        ("now", Variant::from(wanted.now)),
-    ]);
-    options.extend(wanted.to.map(|to| ("source", Variant::from(to))));
     let reports = client.reports().await?;
-    let published = client.told(reports.publish(wanted.id, options).await)?;
+    let options = || {
+        let mut options = HashMap::from([("now", Variant::from(wanted.now))]);
+        options.extend(wanted.to.map(|to| ("source", Variant::from(to))));
+        options
+    };
+    let mut looks = 1..=MOST_LOOKS;
+    let published = loop {
+        looks.next();
+        let mut look = options();
+        look.insert("dry_run", Variant::from(true));
+        let would = client.told(reports.publish(wanted.id, look).await)?;
+        let shown = reveal(&wanted, &would);
+        if wanted.yes {
+            question::show(&shown)?;
+        } else {
+            question::ask(&shown, "Publish this report?", Agreement::Yes)?;
+        }
+        let mut act = options();
+        act.insert("consent", Variant::from(true));
+        act.insert("token", Variant::from(would.token.as_str()));
+        match client.told(reports.publish(wanted.id, act).await) {
+            Err(CliError::Refused { name, .. })
+                if name == names::error::CONSENT_REQUIRED && !looks.is_empty() =>
+            {
+                question::show("Meanwhile it has become something else. Nothing was queued.")?;
+            }
+            published => break published?,
+        }
+    };
     let document = json!({
         "id": wanted.id,
         "parts": published.parts,
+        "hurried": published.hurried,
         "labels": published.labels,
         "last": published.last,
     });
@@ -54,32 +79,45 @@ pub(super) async fn publish(
 }
 
 /// All that the person has to see before a report is published.
-fn reveal(wanted: &Wanted<'_>) -> String {
-    let to = wanted.to.map_or_else(
-        || "every server that is configured to take reports".to_owned(),
-        |to| format!("the server {to}"),
-    );
+fn reveal(wanted: &Wanted<'_>, would: &Published) -> String {
     let how = if wanted.now {
-        "All signed reports leave at once. Whoever runs the server, or watches the way\n  \
-         there, can tell by their times that they are one person's, and from what address\n  \
-         they came."
+        "They leave at once. Whoever runs the server, or watches the way there, can tell by\n  \
+         their times that they are one person's, and from what address they came."
     } else {
-        "The signed reports leave one by one, in random order over hours, while this\n  \
-         machine is on. Whoever runs the server, or watches the way there, still sees from\n  \
-         what address each came, unless tcnd-sync goes by a proxy such as Tor's."
+        "They leave one by one, in random order over hours, while this machine is on.\n  \
+         Whoever runs the server, or watches the way there, still sees from what address\n  \
+         each came, unless tcnd-sync goes by a proxy such as Tor's. Until a part has left,\n  \
+         --now hurries it and --cancel keeps it here."
+    };
+    let hurried = match would.hurried {
+        0 => String::new(),
+        some => format!(
+            "\n  Of these, {} on the way already.",
+            parts_of(some, "is", "are")
+        ),
     };
     format!(
-        "Report {id} goes to {to}, where everybody can fetch it.\n  {how}\n\
+        "Of report {id}, {parts} to be sent to {to}, where everybody can fetch them.{hurried}\n  {how}\n\
          What has been published cannot be taken back. What it gives away: tcnctl report list",
         id = wanted.id,
+        parts = parts_of(would.parts, "is", "are"),
+        to = would.labels.join(", "),
     )
 }
 
+/// `1 signed report is`, `2 signed reports are`.
+pub(super) fn parts(count: usize, one: &str, more: &str) -> String {
+    match count {
+        1 => format!("1 signed report {one}"),
+        count => format!("{count} signed reports {more}"),
+    }
+}
+
+fn parts_of(count: u32, one: &str, more: &str) -> String {
+    parts(usize::try_from(count).unwrap_or(usize::MAX), one, more)
+}
+
 fn say(wanted: &Wanted<'_>, published: &Published, now: &ZonedDateTime) -> String {
-    let signed = match published.parts {
-        1 => "1 signed report is".to_owned(),
-        parts => format!("{parts} signed reports are"),
-    };
     let to = published.labels.join(", ");
     let when = if wanted.now {
         "now, with the next run of tcnd-sync".to_owned()
@@ -89,7 +127,53 @@ fn say(wanted: &Wanted<'_>, published: &Published, now: &ZonedDateTime) -> Strin
             time::show(published.last, now)
         )
     };
-    format!("{signed} queued for {to}, to leave {when}. How far they are: tcnctl report list")
+    let id = wanted.id;
+    format!(
+        "{} queued for {to}, to leave {when}. How far they are: tcnctl report list; to keep here \
+         what has not left: tcnctl report publish --cancel {id}",
+        parts_of(published.parts, "is", "are")
+    )
+}
+
+/// Keeps here what has not left. That takes no consent: nothing leaves by it.
+pub(super) async fn cancel(
+    client: &Client,
+    id: &str,
+    source: Option<&str>,
+    json: bool,
+) -> Result<Answer, CliError> {
+    let _agent = client.ready_for_questions().await;
+    let options = source.map(|source| ("source", Variant::from(source)));
+    let reports = client.reports().await?;
+    let cancelled = reports.cancel_publish(id, options.into_iter().collect());
+    let cancelled = client.told(cancelled.await)?;
+    let server = |(source, cancelled, left): &(String, u32, u32)| json!({"source": source, "cancelled": cancelled, "left": left});
+    let document = json!({
+        "id": id,
+        "cancelled": cancelled.cancelled,
+        "left": cancelled.left,
+        "servers": cancelled.servers.iter().map(server).collect::<Vec<_>>(),
+    });
+    Ok(Answer::new(json, &document, |_| kept(id, &cancelled)))
+}
+
+fn kept(id: &str, cancelled: &Cancelled) -> String {
+    if cancelled.servers.is_empty() {
+        return format!("Nothing of report {id} is on its way to a server.");
+    }
+    let mut lines = Vec::new();
+    for (source, kept, left) in &cancelled.servers {
+        let left = match left {
+            0 => "none had left".to_owned(),
+            left => format!(
+                "{} the machine before, or may have",
+                parts_of(*left, "left", "left")
+            ),
+        };
+        let kept = parts_of(*kept, "stays here", "stay here");
+        lines.push(format!("{source}: {kept}; {left}."));
+    }
+    lines.join("\n")
 }
 
 pub(super) async fn check(client: &Client, json: bool) -> Result<Answer, CliError> {

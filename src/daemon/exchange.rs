@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use rand::seq::SliceRandom;
 use tokio::sync::{Semaphore, watch};
 
 use super::driver::Driver;
@@ -30,7 +29,7 @@ use crate::engine::{CLOCK_FLOOR, UnixTime};
 use crate::exchange::interval::Interval;
 use crate::exchange::{ledger, trickle};
 use crate::protocol::SignedReport;
-use crate::store::{Fault, NewSource, NewUpload, Source, Store, UploadOutcome};
+use crate::store::{Fault, NewSource, Source, Store, UploadOutcome};
 
 /// Sources at most.
 pub const MOST_SOURCES: usize = 32;
@@ -75,17 +74,6 @@ pub enum Settlement {
     Refused(String),
     /// It did not get it, for this reason, and wants to be left alone so long.
     Failed(String, Option<Duration>),
-}
-
-/// Own reports on their way, once somebody said so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Parts that were queued, each counted once for every source.
-    pub parts: usize,
-    /// The sources they go to, by label.
-    pub labels: Vec<String>,
-    /// When the last of them may leave, at the earliest.
-    pub last: UnixTime,
 }
 
 /// Where the exchange stands. Not for everyone: labels are what a person chose.
@@ -150,7 +138,7 @@ pub(super) struct Exchange {
 /// Where `tcnd-sync` is called from: `tcnd-sync.path` watches this file. There is
 /// none where nobody would watch it, as when tcnd was started by hand.
 #[derive(Clone, Debug)]
-struct Bell(Option<PathBuf>);
+pub(super) struct Bell(Option<PathBuf>);
 
 #[derive(Debug)]
 struct Run {
@@ -166,7 +154,7 @@ struct Tally {
 
 impl Bell {
     /// Has systemd start `tcnd-sync`.
-    fn ring(&self) -> Result<(), Refusal> {
+    pub(super) fn ring(&self) -> Result<(), Refusal> {
         let file = self.0.as_ref().ok_or(Refusal::NoBell)?;
         std::fs::write(file, "").map_err(|fault| {
             tracing::warn!(%fault, "tcnd-sync could not be called");
@@ -199,7 +187,7 @@ impl Exchange {
     }
 
     /// A person asks for a run; the bell to call for it by.
-    fn ask(&mut self) -> Bell {
+    pub(super) fn ask(&mut self) -> Bell {
         self.asked = true;
         self.bell.clone()
     }
@@ -415,68 +403,6 @@ impl Driver {
             let known = store.record_run(source, problem, now).await?;
             stand(&store, &standing).await?;
             known.then_some(()).ok_or(Refusal::NoSuchSource)
-        });
-    }
-
-    /// Queues the parts of a report for the sources that take reports: one by
-    /// one over hours, or at once if the person wants it so.
-    pub(super) fn publish(
-        &mut self,
-        id: u64,
-        wanted: Option<&str>,
-        urgent: bool,
-        reply: Reply<Published>,
-    ) {
-        let now = clock::now().wall;
-        if now < CLOCK_FLOOR {
-            return give(reply, Err(Refusal::Clock));
-        }
-        let mut sources = self.exchange.standing.borrow().sources.clone();
-        sources.retain(|source| {
-            let source = &source.configured;
-            source.publish && wanted.is_none_or(|wanted| source.name == wanted)
-        });
-        if sources.is_empty() {
-            return give(reply, Err(Refusal::NoServer));
-        }
-        let store = self.store.clone();
-        let bell = urgent.then(|| self.exchange.ask());
-        later(reply, async move {
-            let mut parts = store.parts(id).await?;
-            if parts.is_empty() {
-                return Err(Refusal::NoSuchReport);
-            }
-            let mut uploads = Vec::with_capacity(parts.len() * sources.len());
-            for source in &sources {
-                let mut rng = chance::source();
-                parts.shuffle(&mut rng);
-                let times = match urgent {
-                    true => vec![now; parts.len()],
-                    false => trickle::schedule(parts.len(), now, &mut rng),
-                };
-                let with_time = parts.iter().zip(times);
-                uploads.extend(with_time.map(|(key, due)| NewUpload {
-                    key: *key,
-                    source: source.configured.name.clone(),
-                    due,
-                    urgent,
-                }));
-            }
-            let last = uploads.iter().map(|upload| upload.due).max();
-            let queued = store.queue(id, uploads, now).await?;
-            if queued == 0 {
-                return Err(Refusal::AlreadyPublished);
-            }
-            if let Some(bell) = bell {
-                // Where nobody can be called, the next run sends it.
-                let _ = bell.ring();
-            }
-            let labels = sources.into_iter().map(|source| source.configured.label);
-            Ok(Published {
-                parts: queued,
-                labels: labels.collect(),
-                last: last.unwrap_or(now),
-            })
         });
     }
 

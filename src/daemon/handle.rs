@@ -152,9 +152,9 @@ pub enum Refusal {
     /// The wall clock cannot be right, and what is asked depends on it.
     #[error("the wall clock is before this release was made")]
     Clock,
-    /// More would be given away than the person was shown.
-    #[error("more numbers would be given away by now than were shown")]
-    Grown,
+    /// Something else would be given away than the person was shown.
+    #[error("by now something else would be given away than was shown")]
+    Changed,
     /// No such source of reports.
     #[error("no source with this name")]
     NoSuchSource,

@@ -20,6 +20,7 @@ mod news;
 mod notify;
 mod others;
 mod own;
+mod publication;
 mod publish;
 mod requests;
 mod self_test;
@@ -27,9 +28,7 @@ mod sleep;
 mod words;
 
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
-pub use exchange::{
-    ExchangeRequest, LONGEST_REASON, MOST_SOURCES, Published, Settlement, Standing,
-};
+pub use exchange::{ExchangeRequest, LONGEST_REASON, MOST_SOURCES, Settlement, Standing};
 pub use exposures::{ExposureId, KnownExposure};
 pub use handle::{
     Check, Handle, Hold, Mailbox, PauseRequest, Problem, Refusal, Reply, Request, Snapshot, State,
@@ -43,6 +42,7 @@ pub use others::OthersRequest;
 pub use own::{LONGEST_NOTE, OwnRequest, ReportRequest, Reported};
 
 pub use notify::ready;
+pub use publication::{PublishRequest, Published};
 pub use publish::starting;
 
 pub use crate::engine::Pause;

@@ -11,15 +11,15 @@ use std::time::Duration;
 use rand::seq::SliceRandom;
 
 use super::driver::Driver;
-use super::exchange::Published;
+use super::publication::{PublishRequest, Published};
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::engine::{CLOCK_FLOOR, Input, KeyId, Moment, Seed, UnixTime};
+use crate::engine::{Aired, CLOCK_FLOOR, Input, KeyId, Moment, Seed, UnixTime};
 use crate::exchange::disclosure::{Part, Plan};
 use crate::exchange::file::{self, Format};
 use crate::protocol::memo::MemoConcern;
 use crate::protocol::{Memo, ReportAuthorizationKey, SignedReport};
-use crate::store::{Departure, NewPart, NewReport, OwnReport, Store};
+use crate::store::{Cancelled, Departure, NewPart, NewReport, OwnReport, Store};
 
 /// Longest note to oneself, in bytes.
 pub const LONGEST_NOTE: usize = 256;
@@ -39,6 +39,9 @@ pub struct ReportRequest {
     pub linkable: bool,
     /// How many numbers the person was shown; `None` if that does not matter.
     pub shown: Option<u64>,
+    /// The fingerprint of the plan that the person was shown; `None` if that does
+    /// not matter.
+    pub token: Option<u64>,
 }
 
 /// A report that was made.
@@ -63,9 +66,11 @@ pub enum OwnRequest {
     List(Reply<Vec<OwnReport>>),
     /// The bytes of one in this format; recorded as having left, before.
     Export(u64, Format, Reply<Vec<u8>>),
-    /// Send one to the source of this name, or to all that take reports; at once
-    /// if so, else over hours.
-    Publish(u64, Option<String>, bool, Reply<Published>),
+    /// Send one to servers.
+    Publish(PublishRequest, Reply<Published>),
+    /// Send what has not left yet of one to the source of this name, or to any, no
+    /// more.
+    CancelPublish(u64, Option<String>, Reply<Vec<Cancelled>>),
     /// Delete one.
     Delete(u64, Reply<()>),
 }
@@ -80,8 +85,9 @@ impl Driver {
                 later(reply, async move { Ok(store.own_reports().await?) });
             }
             OwnRequest::Export(id, format, reply) => self.export(id, format, reply),
-            OwnRequest::Publish(id, source, urgent, reply) => {
-                self.publish(id, source.as_deref(), urgent, reply);
+            OwnRequest::Publish(asked, reply) => self.publish(asked, reply),
+            OwnRequest::CancelPublish(id, source, reply) => {
+                self.cancel_publish(id, source, reply);
             }
             OwnRequest::Delete(id, reply) => self.delete_report(id, reply),
         }
@@ -89,13 +95,22 @@ impl Driver {
 
     fn preview(&self, from: UnixTime, to: UnixTime, reply: Reply<Plan>) {
         let now = clock::now();
+        if now.wall < CLOCK_FLOOR {
+            return give(reply, Err(Refusal::Clock));
+        }
         let Some(span) = past(from, to, now) else {
             return give(reply, Err(NOT_YET));
         };
         let (store, limit) = (self.store.clone(), self.engine.next_key());
-        let life = self.longest_life();
+        let (life, reserved) = (self.longest_life(), self.engine.reserved());
         later(reply, async move {
-            let histories = store.history(limit).await?;
+            let mut histories = store.history(limit).await?;
+            // Making a report ends the key, and this number is then never aired.
+            for history in &mut histories {
+                let key = history.key;
+                let is_aired = |number: &Aired| Some((key, number.index)) != reserved;
+                history.numbers.retain(is_aired);
+            }
             Ok(Plan::new(&histories, span, life, now.wall))
         });
     }
@@ -181,8 +196,10 @@ async fn make(
             _ => "all that was on the air in that time is reported already",
         }));
     }
-    if asked.shown.is_some_and(|shown| plan.numbers() > shown) {
-        return Err(Refusal::Grown);
+    let more = asked.shown.is_some_and(|shown| plan.numbers() > shown);
+    let other = asked.token.is_some_and(|token| plan.fingerprint() != token);
+    if more || other {
+        return Err(Refusal::Changed);
     }
     let concerns = asked.memo.concerns(plan.parts.len());
     let accepted = |concern: &MemoConcern| asked.linkable && concern.is_about_linking();

@@ -143,6 +143,19 @@ impl State {
         }
     }
 
+    /// The number that waits to be aired. It is in the ledger, and leaves it if its
+    /// key ends now.
+    pub(super) fn reserved(&self) -> Option<Numbered> {
+        match self {
+            Self::Preparing(at) => at.epoch.number,
+            Self::Silent
+            | Self::Listening
+            | Self::Stalled { .. }
+            | Self::Airing(_)
+            | Self::Resting { .. } => None,
+        }
+    }
+
     /// Whether the radio has kept a number on the air past all deadlines.
     pub(super) fn overdue(&self, now: Moment) -> bool {
         matches!(self, Self::Resting { since, .. } if now.boot > *since + REST_DEADLINE)

@@ -36,7 +36,7 @@ use self::broadcast::{Context, Event, State, Want};
 use self::encounters::Encounters;
 use self::own::OwnNumbers;
 use self::rotation::{Life, Rotation};
-use crate::protocol::TemporaryContactNumber;
+use crate::protocol::{RatchetIndex, TemporaryContactNumber};
 
 pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
 pub use input::{Fitness, Input, LONGEST_WAIT, Seq, Sighting, Writer};
@@ -230,6 +230,13 @@ impl Engine {
     /// draws no number of any key with a lower one again.
     pub fn next_key(&self) -> KeyId {
         self.rotation.next_key()
+    }
+
+    /// The number in the ledger that was never on the air and, told
+    /// [`Input::EndKey`] now, never will be.
+    pub fn reserved(&self) -> Option<(KeyId, RatchetIndex)> {
+        let number = self.broadcast.reserved()?;
+        Some((number.key, number.index))
     }
 
     /// Writes whatever is not written yet, whatever the time. For the end.

@@ -11,6 +11,7 @@
 //! One key makes one report: a second of the same key would link its memo to
 //! the first's. Spec: TCN 6b64d09, README "Report Timespans and Key Rotation".
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use crate::engine::{Aired, KeyHistory, KeyId, UnixTime};
@@ -30,8 +31,11 @@ pub struct Part {
     pub numbers: u16,
     /// When the first of them was on the air.
     pub from: UnixTime,
-    /// When the last of them was off it.
+    /// When the last of them was off it; the present while it is on it.
     pub to: UnixTime,
+    /// The last of them is on the air yet, or was when a crash kept its end from
+    /// being written.
+    pub on_air: bool,
 }
 
 /// All that a report over some span would disclose.
@@ -58,11 +62,12 @@ impl Plan {
         longest_life: Duration,
         now: UnixTime,
     ) -> Self {
-        let on_air = |number: &Aired| on_air(number, longest_life, now);
+        let times = |number: &Aired| on_air(number, longest_life, now);
+        let open = |number: &Aired| number.last.is_none() && number.first.after(longest_life) > now;
         let mut plan = Self::default();
         let mut covered = Vec::new();
         for history in histories {
-            let spans = history.numbers.iter().map(on_air);
+            let spans = history.numbers.iter().map(times);
             let inside = spans.filter(|span| span.0 < to && span.1 >= from);
             let before = covered.len();
             covered.extend(inside);
@@ -72,7 +77,7 @@ impl Plan {
             if history.reported {
                 plan.reported += 1;
             } else {
-                plan.parts.extend(part(history, from, on_air));
+                plan.parts.extend(part(history, from, times, open));
             }
         }
         plan.parts.sort_by_key(|part| (part.from, part.key));
@@ -83,6 +88,32 @@ impl Plan {
     /// Numbers in all parts that were on the air.
     pub fn numbers(&self) -> u64 {
         self.parts.iter().map(|part| u64::from(part.numbers)).sum()
+    }
+
+    /// Numbers that all parts name, from `j_1` to `j_2` of each: those that were on
+    /// the air, those whose turn never came, and the last of each, which is burnt.
+    pub fn named(&self) -> u64 {
+        let named = |part: &Part| u64::from(part.span.last().get() - part.span.first().get()) + 1;
+        self.parts.iter().map(named).sum()
+    }
+
+    /// Whether a number of it is on the air yet: then [`span`](Self::span) ends when
+    /// the report is made.
+    pub fn on_air(&self) -> bool {
+        self.parts.iter().any(|part| part.on_air)
+    }
+
+    /// Tells this plan from every other that discloses something else: by the keys,
+    /// and by the numbers of each. It holds within a run of the program.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for part in &self.parts {
+            part.key.hash(&mut hasher);
+            part.span.hash(&mut hasher);
+            part.numbers.hash(&mut hasher);
+        }
+        self.parts.len().hash(&mut hasher);
+        hasher.finish()
     }
 
     /// From the first number disclosed to the last, which may be before and
@@ -111,19 +142,21 @@ fn on_air(number: &Aired, longest_life: Duration, now: UnixTime) -> (UnixTime, U
 fn part(
     history: &KeyHistory,
     from: UnixTime,
-    on_air: impl Fn(&Aired) -> (UnixTime, UnixTime),
+    times: impl Fn(&Aired) -> (UnixTime, UnixTime),
+    open: impl Fn(&Aired) -> bool,
 ) -> Option<Part> {
     let numbers = history.numbers.iter();
-    let start = numbers.map(&on_air).position(|(_, end)| end >= from)?;
+    let start = numbers.map(&times).position(|(_, end)| end >= from)?;
     let disclosed = &history.numbers[start..];
     let (first, last) = (disclosed.first()?, disclosed.last()?);
-    let spans = disclosed.iter().map(&on_air);
+    let spans = disclosed.iter().map(&times);
     Some(Part {
         key: history.key,
         span: ReportSpan::of_aired(first.index, last.index).ok()?,
         numbers: u16::try_from(disclosed.len()).ok()?,
         from: spans.clone().map(|span| span.0).min()?,
         to: spans.map(|span| span.1).max()?,
+        on_air: disclosed.iter().any(open),
     })
 }
 
@@ -210,6 +243,7 @@ mod tests {
         assert_eq!(spans(&all), [(1, 1, 5, 4), (2, 1, 3, 2)]);
         assert_eq!(all.span(), Some((UnixTime(900), UnixTime(6290))));
         assert_eq!((all.numbers(), all.bytes(20)), (6, 2 * 154));
+        assert_eq!(all.named(), 8, "the last index of each is burnt");
         let narrow = plan(&two_keys(), 2000, 2001);
         assert_eq!(
             spans(&narrow),
@@ -248,6 +282,7 @@ mod tests {
         assert_eq!(spans(&plan(&crashed, 1901, 2000)), []);
         let on_the_air = plan_at(&crashed, 0, 1200, 1200);
         assert_eq!(on_the_air.span(), Some((UnixTime(1000), UnixTime(1200))));
+        assert!(on_the_air.on_air() && !plan(&crashed, 0, 1200).on_air());
         let set_back = [history(1, vec![aired(1, 1000, 400)])];
         assert_eq!(spans(&plan(&set_back, 500, 600)), [(1, 1, 2, 1)]);
     }
@@ -268,6 +303,34 @@ mod tests {
         assert_eq!(spans(&plan(&too_far, 0, 10)), []);
         let last = [history(1, vec![aired(u16::MAX - 1, 0, 10)])];
         assert_eq!(spans(&plan(&last, 0, 10)), [(1, u16::MAX - 1, u16::MAX, 1)]);
+    }
+
+    #[test]
+    fn numbers_whose_turn_never_came_are_counted_apart() {
+        let numbers = vec![aired(1, 0, 10), aired(4, 20, 30), aired(5, 40, 50)];
+        let plan = plan(&[history(1, numbers)], 0, 100);
+        assert_eq!((plan.numbers(), plan.named()), (3, 6), "2, 3 and the last");
+    }
+
+    #[test]
+    fn another_disclosure_has_another_fingerprint() {
+        let all = plan(&two_keys(), 0, 10_000);
+        let later = plan_at(&two_keys(), 0, 10_000, 50_000);
+        assert_eq!(all.fingerprint(), later.fingerprint());
+        let mut grown = two_keys();
+        grown[1].numbers.push(aired(3, 6300, None));
+        let mut burnt = two_keys();
+        burnt[1].numbers[1].index = RatchetIndex::new(3).unwrap();
+        let others = [
+            plan(&two_keys(), 2000, 10_000),
+            plan(&two_keys()[..1], 0, 10_000),
+            plan(&grown, 0, 10_000),
+            plan(&burnt, 0, 10_000),
+            Plan::default(),
+        ];
+        for other in &others {
+            assert_ne!(all.fingerprint(), other.fingerprint(), "{other:?}");
+        }
     }
 
     proptest! {

@@ -37,7 +37,9 @@ pub struct SyncFlags {
     /// Check the registry of sources and leave
     #[arg(long)]
     pub check_config: bool,
-    /// Go through all sources, those too that failed a short while ago
+    /// Fetch from all sources, those too that failed a short while ago. Parts of
+    /// reports are sent when they are due, as without it; tcnctl report publish
+    /// --now makes them due
     #[arg(long)]
     pub now: bool,
 }

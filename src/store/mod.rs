@@ -54,4 +54,4 @@ pub use sheet::{Sheet, Sheets};
 pub use sources::{NewSource, Source};
 pub use thread::{Event, Setting, Store};
 pub use totals::{Bucket, Summary};
-pub use uploads::{DueUpload, NewUpload, Upload, UploadOutcome, UploadState};
+pub use uploads::{Cancelled, DueUpload, NewUpload, Sendable, Upload, UploadOutcome, UploadState};

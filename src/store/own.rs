@@ -57,6 +57,8 @@ pub struct OwnReport {
     pub parts: u32,
     /// Numbers in them that were on the air.
     pub numbers: u64,
+    /// Numbers that they name, those of burnt indices too, until it is deleted.
+    pub named: Option<u64>,
     /// When the first came on the air.
     pub from: UnixTime,
     /// When the last left it.
@@ -254,16 +256,32 @@ fn list(db: &Connection) -> rusqlite::Result<Vec<OwnReport>> {
             numbers: unsigned(row.get(7)?),
             from: UnixTime(unsigned(row.get(8)?)),
             to: UnixTime(unsigned(row.get(9)?)),
+            named: None,
             departures: Vec::new(),
             uploads: Vec::new(),
         })
     })?;
     let mut reports = reports.collect::<rusqlite::Result<Vec<_>>>()?;
     for report in &mut reports {
+        report.named = named(db, report.id)?;
         report.departures = departures(db, report.id)?;
         report.uploads = uploads::of_report(db, report.id)?;
     }
     Ok(reports)
+}
+
+/// Numbers that the parts of a report name; `None` if it was deleted.
+fn named(db: &Connection, id: u64) -> rusqlite::Result<Option<u64>> {
+    let mut query = db.prepare_cached("SELECT signed FROM own_part WHERE report = ?1")?;
+    let parts = query.query_map([signed(id)], |row| row.get(0))?;
+    let mut named = Some(0);
+    for part in parts {
+        let part: Option<Vec<u8>> = part?;
+        let part = part.and_then(|bytes| wire::parse(&bytes).ok());
+        let count = part.map(|part| u64::from(part.claim().count()));
+        named = named.zip(count).map(|(sum, count)| sum + count);
+    }
+    Ok(named)
 }
 
 fn departures(db: &Connection, id: u64) -> rusqlite::Result<Vec<Departure>> {

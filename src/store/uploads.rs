@@ -3,8 +3,11 @@
 //! ```text
 //!            taken            accepted
 //!   queued ────────▶ sent ──────────────▶ accepted
-//!     ▲               │ │    refused
-//!     └── cancelled   │ └───────────────▶ refused
+//!     │               │ │    refused
+//!     ▼               │ ├───────────────▶ refused
+//!   cancelled:        │ │    cancelled
+//!   forgotten         │ └───────────────▶ cancelled: may have left, and is
+//!                     │                   not sent again
 //!                     └─ failed, or nothing heard: taken again when due
 //! ```
 //!
@@ -31,6 +34,28 @@ pub enum UploadState {
     Accepted,
     /// The server does not want it.
     Refused,
+    /// It was handed out, what became of it is not known, and it is not sent again.
+    Cancelled,
+}
+
+/// What of a report could be sent to a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sendable {
+    /// Parts that are not on their way there, and were not accepted.
+    pub new: usize,
+    /// Parts that are on their way there, but not due yet.
+    pub waiting: usize,
+}
+
+/// What became of the parts of a report for a source when it was cancelled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancelled {
+    /// The name of the source.
+    pub source: String,
+    /// Parts that had not left, and do not.
+    pub cancelled: usize,
+    /// Parts that had left, or may have.
+    pub left: usize,
 }
 
 /// One part on its way to one source.
@@ -88,6 +113,7 @@ impl UploadState {
             Self::Sent => 1,
             Self::Accepted => 2,
             Self::Refused => 3,
+            Self::Cancelled => 4,
         }
     }
 
@@ -96,7 +122,8 @@ impl UploadState {
             0 => Self::Queued,
             1 => Self::Sent,
             2 => Self::Accepted,
-            _ => Self::Refused,
+            3 => Self::Refused,
+            _ => Self::Cancelled,
         }
     }
 }
@@ -110,9 +137,46 @@ impl Store {
         self.ask(move |owner| Ok(parts(&owner.db, report)?)).await
     }
 
+    /// What of a report could be sent to each of these sources, in their order.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn sendable(
+        &self,
+        report: u64,
+        sources: Vec<String>,
+        now: UnixTime,
+    ) -> Result<Vec<Sendable>, Fault> {
+        self.ask(move |owner| {
+            let sources = sources.iter();
+            let sendable = sources.map(|source| sendable(&owner.db, report, source, now));
+            Ok(sendable.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// Parts of a report that have not left leave no more, durably; those that left
+    /// and were to be tried again are not. For this source, or for all; says what
+    /// became of the parts of each.
+    ///
+    /// # Errors
+    /// If the database cannot be written; then all leave as before.
+    pub async fn cancel_uploads(
+        &self,
+        report: u64,
+        source: Option<String>,
+    ) -> Result<Vec<Cancelled>, Fault> {
+        self.ask(move |owner| {
+            let cancel = |t: &Transaction<'_>| cancel_for(t, report, source.as_deref());
+            Ok(owner.transact(Durable::PowerLoss, cancel)?)
+        })
+        .await
+    }
+
     /// Queues parts of a report, durably, in the order given; how many. One that
-    /// is on its way to that source already, or was accepted, stays as it is;
-    /// one that was refused there is tried again.
+    /// is on its way to that source already is hurried if it is urgent now; one that
+    /// was accepted stays as it is; one that was refused there or cancelled is
+    /// tried again.
     ///
     /// # Errors
     /// If the database cannot be written; then none is queued.
@@ -195,8 +259,12 @@ fn queue(
     now: UnixTime,
 ) -> rusqlite::Result<usize> {
     let mut again = transaction.prepare_cached(
-        "DELETE FROM upload WHERE report = ?1 AND key = ?2 AND source = ?3 AND state = 3",
+        "DELETE FROM upload WHERE report = ?1 AND key = ?2 AND source = ?3 AND state > 2",
     )?;
+    let mut hurry = transaction.prepare_cached(&format!(
+        "UPDATE upload SET due = min(due, ?4), urgent = 1 WHERE report = ?1 AND key = ?2 \
+         AND source = ?3 AND {UNDER_WAY} AND (urgent = 0 OR due > ?4)"
+    ))?;
     let mut insert = transaction.prepare_cached(
         "INSERT OR IGNORE INTO upload (report, key, source, state, at, due, urgent, tries, reason) \
          SELECT report, key, ?3, 0, ?4, ?5, ?6, 0, '' FROM own_part \
@@ -206,6 +274,9 @@ fn queue(
     for upload in uploads {
         let key = signed(upload.key.0);
         again.execute(params![signed(report), key, upload.source])?;
+        if upload.urgent {
+            queued += hurry.execute(params![signed(report), key, upload.source, signed(now.0)])?;
+        }
         queued += insert.execute(params![
             signed(report),
             key,
@@ -216,6 +287,66 @@ fn queue(
         ])?;
     }
     Ok(queued)
+}
+
+fn sendable(
+    db: &Connection,
+    report: u64,
+    source: &str,
+    now: UnixTime,
+) -> rusqlite::Result<Sendable> {
+    const NEW: &str = "SELECT count(*) FROM own_part LEFT JOIN upload \
+                       ON upload.report = own_part.report AND upload.key = own_part.key \
+                       AND source = ?2 WHERE own_part.report = ?1 AND signed IS NOT NULL \
+                       AND (state IS NULL OR state > 2)";
+    let waiting = format!(
+        "SELECT count(*) FROM upload WHERE report = ?1 AND source = ?2 \
+         AND {UNDER_WAY} AND (urgent = 0 OR due > ?3)"
+    );
+    let count = |row: &rusqlite::Row<'_>| row.get(0).map(unsigned);
+    let new = params![signed(report), source];
+    let new = db.prepare_cached(NEW)?.query_row(new, count)?;
+    let waiting_now = params![signed(report), source, signed(now.0)];
+    let waiting = db.prepare_cached(&waiting)?.query_row(waiting_now, count)?;
+    Ok(Sendable {
+        new: usize::try_from(new).unwrap_or(usize::MAX),
+        waiting: usize::try_from(waiting).unwrap_or(usize::MAX),
+    })
+}
+
+fn cancel_for(
+    transaction: &Transaction<'_>,
+    report: u64,
+    source: Option<&str>,
+) -> rusqlite::Result<Vec<Cancelled>> {
+    let of_these = "report = ?1 AND (?2 IS NULL OR source = ?2)";
+    let those = params![signed(report), source];
+    let became = transaction
+        .prepare_cached(&format!(
+            "SELECT source, sum(state = 0), sum(state != 0) FROM upload \
+             WHERE {of_these} GROUP BY source ORDER BY source"
+        ))?
+        .query_map(those, |row| {
+            let count = |column| {
+                row.get(column)
+                    .map(|n: i64| usize::try_from(n).unwrap_or(0))
+            };
+            Ok(Cancelled {
+                source: row.get(0)?,
+                cancelled: count(1)?,
+                left: count(2)?,
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    transaction.execute(
+        &format!("DELETE FROM upload WHERE {of_these} AND state = 0"),
+        those,
+    )?;
+    transaction.execute(
+        &format!("UPDATE upload SET state = 4 WHERE {of_these} AND state = 1"),
+        those,
+    )?;
+    Ok(became)
 }
 
 fn take(
@@ -272,7 +403,8 @@ fn departed(
 }
 
 fn tries(db: &Connection, id: u64) -> rusqlite::Result<Option<u32>> {
-    db.prepare_cached("SELECT tries FROM upload WHERE id = ?1 AND state = 1")?
+    // One that was cancelled meanwhile is on its way all the same.
+    db.prepare_cached("SELECT tries FROM upload WHERE id = ?1 AND state IN (1, 4)")?
         .query_row([signed(id)], |row| row.get(0))
         .optional()
 }
@@ -291,8 +423,8 @@ fn settle(
         }
     };
     let settled = transaction.execute(
-        "UPDATE upload SET state = ?2, at = ?3, reason = ?4, due = coalesce(?5, due) \
-         WHERE id = ?1 AND state = 1",
+        "UPDATE upload SET state = CASE WHEN state = 4 AND ?2 = 1 THEN 4 ELSE ?2 END, \
+         at = ?3, reason = ?4, due = coalesce(?5, due) WHERE id = ?1 AND state IN (1, 4)",
         params![signed(id), state.number(), signed(now.0), reason, due],
     )?;
     Ok(settled > 0)

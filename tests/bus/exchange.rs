@@ -128,13 +128,33 @@ async fn publishing_takes_consent_and_says_where_it_goes() {
     let published = reports.publish("3", options([yes()])).await.unwrap();
     let expected = Published {
         parts: 2,
+        hurried: 1,
         labels: vec!["Server one".to_owned()],
         last: 1_795_021_600,
+        token: "0000000000000abc".to_owned(),
     };
     assert_eq!(published, expected);
     let there = options([yes(), ("source", "one".into()), ("now", true.into())]);
     reports.publish("3", there).await.unwrap();
-    let heard = ["Publish 3 None false", "Publish 3 Some(\"one\") true"];
+    let look = options([("dry_run", true.into())]);
+    assert_eq!(reports.publish("3", look).await.unwrap(), expected);
+    let heard = [
+        "Publish 3 None false",
+        "Publish 3 Some(\"one\") true",
+        "Look 3 None false",
+    ];
+    assert_eq!(rig.puppet.heard(), heard);
+    let stale = options([yes(), ("token", "none of ours".into())]);
+    let stale = reports.publish("3", stale).await;
+    assert_eq!(error_name(stale), names::error::CONSENT_REQUIRED);
+    assert_eq!(rig.puppet.heard(), [""; 0]);
+    let cancelled = reports.cancel_publish("3", none()).await.unwrap();
+    let servers = vec![("one".to_owned(), 1, 2), ("two".to_owned(), 3, 0)];
+    assert_eq!((cancelled.cancelled, cancelled.left), (4, 2));
+    assert_eq!(cancelled.servers, servers);
+    let one = options([("source", "one".into())]);
+    reports.cancel_publish("3", one).await.unwrap();
+    let heard = ["Cancel 3 None", "Cancel 3 Some(\"one\")"];
     assert_eq!(rig.puppet.heard(), heard);
     for (refusal, name) in [
         (Refusal::NoServer, names::error::NOT_READY),

@@ -148,6 +148,7 @@ call Manager.Resume                 NotAuthorized    ok               NotAuthori
 call Manager.Rotate                 NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Manager.SelfTest               NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Privacy.WipeAll                NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Reports.CancelPublish          NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
 call Reports.Check                  NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Reports.Create                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
 call Reports.Delete                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok

@@ -22,7 +22,8 @@ use tcnd::protocol::{
 };
 use tcnd::radio::{self, Mode};
 use tcnd::store::{
-    Bucket, Departure, NewSource, OwnReport, Place, Source, SourceId, Summary, Upload, UploadState,
+    Bucket, Cancelled, Departure, NewSource, OwnReport, Place, Source, SourceId, Summary, Upload,
+    UploadState,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -209,7 +210,14 @@ fn own_asked(request: &OwnRequest) -> String {
         ),
         OwnRequest::List(_) => "List".to_owned(),
         OwnRequest::Export(id, format, _) => format!("Export {id} {format:?}"),
-        OwnRequest::Publish(id, source, urgent, _) => format!("Publish {id} {source:?} {urgent}"),
+        OwnRequest::Publish(asked, _) => format!(
+            "{} {} {:?} {}",
+            if asked.dry_run { "Look" } else { "Publish" },
+            asked.id,
+            asked.source,
+            asked.urgent
+        ),
+        OwnRequest::CancelPublish(id, source, _) => format!("Cancel {id} {source:?}"),
         OwnRequest::Delete(id, _) => format!("Delete {id}"),
     }
 }
@@ -230,7 +238,8 @@ fn answer_own(request: OwnRequest, refusal: Option<Refusal>) {
         }
         OwnRequest::List(reply) => give(reply, refusal, own_reports()),
         OwnRequest::Export(_, _, reply) => give(reply, refusal, report_bytes()),
-        OwnRequest::Publish(_, _, _, reply) => give(reply, refusal, published()),
+        OwnRequest::Publish(_, reply) => give(reply, refusal, published()),
+        OwnRequest::CancelPublish(_, _, reply) => give(reply, refusal, cancelled()),
         OwnRequest::Delete(_, reply) => give(reply, refusal, ()),
     }
 }
@@ -302,9 +311,20 @@ fn run(standing: &mut Standing) {
 fn published() -> Published {
     Published {
         parts: 2,
+        hurried: 1,
         labels: vec!["Server one".to_owned()],
         last: UnixTime(1_795_021_600),
+        token: 0xabc,
     }
+}
+
+fn cancelled() -> Vec<Cancelled> {
+    let of = |source: &str, cancelled, left| Cancelled {
+        source: source.to_owned(),
+        cancelled,
+        left,
+    };
+    vec![of("one", 1, 2), of("two", 3, 0)]
 }
 
 /// A report that is signed, and verifies.
@@ -346,6 +366,7 @@ pub(crate) fn plan() -> Plan {
         numbers: 3,
         from: UnixTime(from),
         to: UnixTime(to),
+        on_air: false,
     };
     Plan {
         parts: vec![part(1, 1000, 2000), part(2, 2100, 3000)],
@@ -365,6 +386,7 @@ pub(crate) fn own_reports() -> Vec<OwnReport> {
         note: "for the doctor".to_owned(),
         parts: 2,
         numbers: 6,
+        named: Some(8),
         from: UnixTime(1000),
         to: UnixTime(3000),
         departures: Vec::new(),
@@ -373,6 +395,7 @@ pub(crate) fn own_reports() -> Vec<OwnReport> {
     let deleted = OwnReport {
         deleted: Some(UnixTime(9000)),
         memo: None,
+        named: None,
         note: String::new(),
         departures: vec![Departure {
             at: UnixTime(6000),

@@ -76,7 +76,7 @@ async fn each_member_asks_for_its_action() {
     drop(town);
 }
 
-const ACTIONS: [(&str, &str); 36] = [
+const ACTIONS: [(&str, &str); 37] = [
     ("Contacts.Erase", "erase"),
     ("Contacts.ExportLog", "contacts-export"),
     ("Contacts.GetHistogram", "contacts-read"),
@@ -105,6 +105,7 @@ const ACTIONS: [(&str, &str); 36] = [
     ("Manager.Rotate", "control"),
     ("Manager.SelfTest", "control"),
     ("Privacy.WipeAll", "erase"),
+    ("Reports.CancelPublish", "report-create"),
     ("Reports.Check", "report-import"),
     ("Reports.Create", "report-create"),
     ("Reports.Delete", "report-create"),

@@ -22,15 +22,24 @@ async fn what_would_be_given_away() {
         Disclosure {
             parts: 2,
             numbers: 6,
+            named: 8,
             bytes: 2 * 134,
             from: Some(1000),
             to: Some(3000),
+            on_air: false,
+            token: disclosure.token.clone(),
             gaps: vec![(3000, 4000)],
             reported: 1,
         }
     );
     let nothing = soon(reports.preview(0, 1)).await.unwrap();
-    assert_eq!(nothing, Disclosure::default());
+    let token = nothing.token.clone();
+    assert_ne!(token, disclosure.token);
+    let empty = Disclosure {
+        token,
+        ..Disclosure::default()
+    };
+    assert_eq!(nothing, empty);
     assert_eq!(rig.puppet.heard(), ["Preview 1000 4000", "Preview 0 1"]);
 }
 
@@ -47,6 +56,9 @@ async fn a_report_is_made_with_consent() {
     let long = soon(reports.create(1, &[0; 256], 0, 9, consent())).await;
     assert!(format!("{long:?}").contains("255"), "{long:?}");
     assert_eq!(error_name(long), names::error::INVALID_ARGS);
+    let stale = options([("consent", true.into()), ("token", "no token".into())]);
+    let stale = soon(reports.create(1, b"", 0, 9, stale)).await;
+    assert_eq!(error_name(stale), names::error::CONSENT_REQUIRED);
     for odd in [("consent", "yes".into()), ("server", "x".into())] {
         let answer = soon(reports.create(1, b"", 0, 9, options([odd]))).await;
         assert_eq!(error_name(answer), names::error::INVALID_ARGS);
@@ -64,6 +76,7 @@ async fn a_report_is_made_with_consent() {
         Created {
             parts: 2,
             numbers: 6,
+            named: 8,
             from: 1000,
             to: 3000,
             concerns: concerns.clone(),
@@ -100,6 +113,7 @@ async fn reports_and_what_left() {
         note: "for the doctor".to_owned(),
         parts: 2,
         numbers: 6,
+        named: Some(8),
         from: 1000,
         to: 3000,
         departures: vec![],
@@ -109,6 +123,7 @@ async fn reports_and_what_left() {
         id: "4".to_owned(),
         deleted: Some(9000),
         memo: None,
+        named: None,
         note: String::new(),
         departures: vec![(6000, "export-tcn".to_owned())],
         ..kept.clone()

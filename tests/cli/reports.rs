@@ -47,6 +47,7 @@ async fn a_report_is_shown_before_it_is_made() {
     let said = text(&output.stderr);
     for fact in [
         "gives away 6 numbers in 2 signed reports: all that was",
+        "It names 8 numbers, of which 2 were never on the air, nor will be.",
         "from 1970-01-01 00:16 to 1970-01-01 00:50",
         "nobody can be warned of it",
         "Of 1 key more of that time",
@@ -72,16 +73,157 @@ async fn a_report_is_shown_before_it_is_made() {
         "{heard:?}"
     );
 
-    let (done, said) = on_a_terminal(&it, &CREATE, "yes").await;
-    assert!(
-        done && said.contains("Report 3 is made, and has not left"),
-        "{said}"
-    );
+    for agreement in ["yes", "y", "Y", "YES"] {
+        let (done, said) = on_a_terminal(&it, &CREATE, agreement).await;
+        assert!(said.contains("To go on, type y or yes: "), "{said}");
+        assert!(
+            done && said.contains("Report 3 is made, and has not left"),
+            "{said}"
+        );
+        let heard = it.puppet.heard();
+        assert!(
+            heard.iter().any(|asked| asked.starts_with("Make")),
+            "{heard:?}"
+        );
+    }
+}
+
+/// What tcnd would refuse in any case is refused before anybody is asked.
+#[tokio::test]
+async fn a_refusal_that_can_be_foreseen_comes_before_the_question() {
+    let mut it = StandIn::new(busy()).await;
+    let long = "x".repeat(257);
+    let cases: [(&[&str], i32, &str); 6] = [
+        // The puppet has nothing on the air before 1970-01-01 00:00:01.
+        (
+            &["report", "create", "--symptoms", "none", "--from", "@0"],
+            1,
+            "nothing of yours was on the air in that time",
+        ),
+        (
+            &["report", "create", "--memo-type", "77", "--memo-hex", "00"],
+            1,
+            "shows that they are one person's",
+        ),
+        (
+            &["report", "create", "--symptoms", "none", "--note", &long],
+            1,
+            "256 bytes",
+        ),
+        (
+            &[
+                "report",
+                "create",
+                "--symptoms",
+                "other",
+                "--since",
+                "2100-01-01",
+            ],
+            2,
+            "which is today",
+        ),
+        (&["report", "delete", "77"], 1, "no report with this id"),
+        (
+            &["contacts", "erase", "--from", "@2000", "--to", "@1000"],
+            1,
+            "from must be before to",
+        ),
+    ];
+    for (words, code, why) in cases {
+        let (done, said) = on_a_terminal(&it, words, "yes").await;
+        assert!(!done && said.contains(why), "{words:?}: {said}");
+        assert!(!said.contains("To go on"), "{words:?}: {said}");
+        assert_eq!(
+            it.tcnctl(words).await.status.code(),
+            Some(code),
+            "{words:?}"
+        );
+    }
     let heard = it.puppet.heard();
-    assert!(
-        heard.iter().any(|asked| asked.starts_with("Make")),
-        "{heard:?}"
+    let acts = |asked: &String| asked.starts_with("Preview") || asked == "List";
+    assert!(heard.iter().all(acts), "{heard:?}");
+
+    it.puppet.refuse(Some(Refusal::AlreadyPublished));
+    let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
+    assert!(!done && !said.contains("To go on"), "{said}");
+    assert!(said.contains("--now"), "{said}");
+    it.puppet.refuse(Some(Refusal::NoServer));
+    let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
+    assert!(!done && !said.contains("To go on"), "{said}");
+}
+
+#[tokio::test]
+async fn who_may_not_is_told_before_the_question() {
+    let it = StandIn::with(busy(), rustix::process::geteuid().as_raw() + 1).await;
+    for words in [
+        &["wipe"][..],
+        &["contacts", "erase"],
+        &CREATE,
+        &["report", "publish", "3"],
+        &["report", "publish", "3", "--cancel"],
+        &["report", "delete", "3"],
+    ] {
+        let (done, said) = on_a_terminal(&it, words, "yes").await;
+        assert!(
+            !done && said.contains("not authorised"),
+            "{words:?}: {said}"
+        );
+        assert!(!said.contains("To go on"), "{words:?}: {said}");
+        assert_eq!(it.tcnctl(words).await.status.code(), Some(4), "{words:?}");
+    }
+    it.leave().await;
+    for words in [
+        &["wipe"][..],
+        &["contacts", "erase"],
+        &["report", "delete", "3"],
+    ] {
+        let (done, said) = on_a_terminal(&it, words, "yes").await;
+        assert!(
+            !done && said.contains("tcnd is not running"),
+            "{words:?}: {said}"
+        );
+        assert!(!said.contains("To go on"), "{words:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_is_deleted_after_it_was_asked_for() {
+    let mut it = StandIn::new(busy()).await;
+    let (done, said) = on_a_terminal(&it, &["report", "delete", "5"], "no").await;
+    assert!(!done, "{said}");
+    for fact in [
+        "6 numbers in 2 signed reports",
+        "1 signed report is queued for servers, and will not leave",
+        "It left the machine 1970-01-01 01:41, by publish-one; that stays",
+        "type y or yes",
+    ] {
+        assert!(said.contains(fact), "{fact}: {said}");
+    }
+    assert_eq!(it.puppet.heard(), ["List"]);
+    let output = it.tcnctl(&["report", "delete", "3"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("--yes"), "{output:?}");
+    assert_eq!(it.puppet.heard(), ["List"]);
+    let (done, said) = on_a_terminal(&it, &["report", "delete", "3"], "Y").await;
+    assert!(done && said.contains("Report 3 is deleted here"), "{said}");
+    assert_eq!(it.puppet.heard(), ["List", "Delete 3", "List"]);
+}
+
+#[tokio::test]
+async fn what_has_not_left_is_kept_here_without_a_question() {
+    let mut it = StandIn::new(busy()).await;
+    let said = it.text(&["report", "publish", "5", "--cancel"]).await;
+    assert_eq!(
+        said,
+        "one: 1 signed report stays here; 2 signed reports left the machine before, or may have.\n\
+         two: 3 signed reports stay here; none had left.\n"
     );
+    it.text(&["report", "publish", "5", "--cancel", "--to", "one"])
+        .await;
+    let heard = ["Cancel 5 None", "Cancel 5 Some(\"one\")"];
+    assert_eq!(it.puppet.heard(), heard);
+    let both = ["report", "publish", "5", "--cancel", "--now"];
+    assert_eq!(it.tcnctl(&both).await.status.code(), Some(2));
 }
 
 #[tokio::test]
@@ -156,7 +298,8 @@ async fn a_report_is_published_after_it_was_asked_for() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     for fact in [
-        "every server that is configured to take reports",
+        "Of report 3, 2 signed reports are to be sent to Server one",
+        "Of these, 1 signed report is on the way already",
         "one by one, in random order over hours",
         "cannot be taken back",
         "--yes",
@@ -165,7 +308,7 @@ async fn a_report_is_published_after_it_was_asked_for() {
     }
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "no").await;
     assert!(!done && said.contains("nothing was done"), "{said}");
-    assert_eq!(it.puppet.heard(), [""; 0]);
+    assert_eq!(it.puppet.heard(), ["Look 3 None false"; 2]);
 
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
     assert!(done, "{said}");
@@ -179,7 +322,12 @@ async fn a_report_is_published_after_it_was_asked_for() {
     let warned = text(&output.stderr);
     assert!(warned.contains("at once"), "{warned}");
     assert!(text(&output.stdout).contains("to leave now"), "{output:?}");
-    let heard = ["Publish 3 None false", "Publish 3 Some(\"one\") true"];
+    let heard = [
+        "Look 3 None false",
+        "Publish 3 None false",
+        "Look 3 Some(\"one\") true",
+        "Publish 3 Some(\"one\") true",
+    ];
     assert_eq!(it.puppet.heard(), heard);
     it.puppet.refuse(Some(Refusal::NoServer));
     let output = it.tcnctl(&["report", "publish", "3", "--yes"]).await;
@@ -292,7 +440,11 @@ async fn nothing_is_destroyed_without_being_asked() {
     for words in [&["wipe"][..], &["contacts", "erase"]] {
         let output = it.tcnctl(words).await;
         assert_eq!(output.status.code(), Some(1), "{words:?}");
-        assert!(text(&output.stderr).contains("destroyed"), "{output:?}");
+        let said = text(&output.stderr);
+        assert!(said.contains("destroyed"), "{output:?}");
+        for out_of_reach in ["snapshots", "btrfs", "SSD", "backups"] {
+            assert!(said.contains(out_of_reach), "{output:?}");
+        }
     }
     let (done, said) = on_a_terminal(&it, &["wipe"], "yes").await;
     assert!(!done, "yes is not the phrase: {said}");

@@ -5,15 +5,15 @@ use std::io::Cursor;
 
 use tcnd::config::Settings;
 use tcnd::daemon::{
-    BUDGET, Counted, Delivery, ExchangeRequest, Matching, OwnRequest, Problem, Refusal, Reply,
-    Request, Settlement, clock,
+    BUDGET, Counted, Delivery, ExchangeRequest, Matching, OwnRequest, Problem, PublishRequest,
+    Published, Refusal, Reply, Request, Settlement, clock,
 };
 use tcnd::engine::UnixTime;
 use tcnd::exchange::interval::Interval;
 use tcnd::protocol::wire;
-use tcnd::store::{NewSource, Upload, UploadState};
+use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
 
-use crate::machine::{Machine, common_memo};
+use crate::machine::{Machine, common_memo, short_keys};
 use crate::soon;
 
 fn source(name: &str) -> NewSource {
@@ -21,6 +21,17 @@ fn source(name: &str) -> NewSource {
         name: name.to_owned(),
         label: format!("Server {name}"),
         publish: true,
+    }
+}
+
+/// What would happen if this report were published everywhere, over hours.
+fn look(id: u64) -> PublishRequest {
+    PublishRequest {
+        id,
+        source: None,
+        urgent: false,
+        dry_run: true,
+        token: None,
     }
 }
 
@@ -96,8 +107,22 @@ impl Machine {
     }
 
     async fn publish(&self, id: u64, urgent: bool) -> Result<usize, Refusal> {
-        let publish = |reply| OwnRequest::Publish(id, None, urgent, reply);
-        self.own(publish).await.map(|published| published.parts)
+        let asked = PublishRequest {
+            urgent,
+            dry_run: false,
+            ..look(id)
+        };
+        let published = self.ask_publish(asked).await;
+        published.map(|published| published.parts)
+    }
+
+    async fn ask_publish(&self, asked: PublishRequest) -> Result<Published, Refusal> {
+        self.own(|reply| OwnRequest::Publish(asked, reply)).await
+    }
+
+    async fn cancel(&self, id: u64) -> Result<Vec<Cancelled>, Refusal> {
+        self.own(|reply| OwnRequest::CancelPublish(id, None, reply))
+            .await
     }
 
     async fn uploads(&self) -> Vec<Upload> {
@@ -413,5 +438,115 @@ async fn what_a_clock_that_was_ahead_had_marked_is_asked_for_again() {
     let left = db.query_row("SELECT count(*) FROM delivered", [], |row| row.get(0));
     assert_eq!(left, Ok(0));
     machine.end().await;
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_queued_can_be_hurried_and_called_back() {
+    let machine = Machine::new(short_keys()).await;
+    machine.aired(1).await;
+    machine.rotate().await;
+    let made = machine.report(common_memo()).await.unwrap();
+    assert_eq!(made.plan.parts.len(), 2);
+    machine.begin(&["one"]).await.unwrap();
+    assert_eq!(machine.publish(made.id, false).await, Ok(2));
+    let again = machine.publish(made.id, false).await;
+    assert_eq!(again, Err(Refusal::AlreadyPublished));
+    assert!(!machine.rang());
+
+    let now = PublishRequest {
+        urgent: true,
+        ..look(made.id)
+    };
+    let would = machine.ask_publish(now.clone()).await.unwrap();
+    assert_eq!((would.parts, would.hurried), (2, 2));
+    assert_eq!(would.labels, ["Server one"]);
+    assert!(!machine.rang(), "nothing happened yet");
+    assert_eq!(machine.publish(made.id, true).await, Ok(2));
+    assert!(machine.rang());
+    let (part, _) = machine.take("one").await.unwrap();
+    machine.settle(part, Settlement::Accepted).await.unwrap();
+    let (under_way, _) = machine.take("one").await.expect("at once too");
+    let failed = Settlement::Failed("unreachable".to_owned(), None);
+    machine.settle(under_way, failed).await.unwrap();
+    assert_eq!(machine.take("one").await, None, "it waits");
+    assert_eq!(machine.publish(made.id, true).await, Ok(1), "hurried again");
+    let (under_way, _) = machine.take("one").await.unwrap();
+
+    let expected = Cancelled {
+        source: "one".to_owned(),
+        cancelled: 0,
+        left: 2,
+    };
+    assert_eq!(machine.cancel(made.id).await.unwrap(), [expected]);
+    let states = |uploads: Vec<Upload>| -> Vec<_> {
+        let mut states: Vec<_> = uploads.iter().map(|upload| upload.state).collect();
+        states.sort_by_key(|state| format!("{state:?}"));
+        states
+    };
+    let cancelled = [UploadState::Accepted, UploadState::Cancelled];
+    assert_eq!(states(machine.uploads().await), cancelled);
+    // It is on its way all the same, and what became of it is kept.
+    let failed = Settlement::Failed("unreachable".to_owned(), None);
+    machine.settle(under_way, failed).await.unwrap();
+    assert_eq!(states(machine.uploads().await), cancelled);
+    assert_eq!(machine.take("one").await, None);
+    assert_eq!(machine.publish(made.id, true).await, Ok(1), "begun anew");
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_called_back_in_time_never_leaves() {
+    let machine = Machine::new(Settings::default()).await;
+    machine.aired(1).await;
+    let made = machine.report(common_memo()).await.unwrap();
+    machine.begin(&["one", "two"]).await.unwrap();
+    assert_eq!(machine.cancel(made.id).await, Ok(vec![]));
+    assert_eq!(
+        machine.cancel(made.id + 1).await,
+        Err(Refusal::NoSuchReport)
+    );
+    assert_eq!(machine.publish(made.id, true).await, Ok(2));
+    let cancelled = machine.cancel(made.id).await.unwrap();
+    let counts: Vec<_> = cancelled.iter().map(|of| (of.cancelled, of.left)).collect();
+    assert_eq!(counts, [(1, 0), (1, 0)]);
+    assert_eq!(machine.take("one").await, None);
+    assert_eq!(machine.uploads().await, []);
+    let reports = machine.own(OwnRequest::List).await.unwrap();
+    assert_eq!(reports[0].departures, [], "it never left");
+    machine.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_shown_is_what_is_published_or_nothing() {
+    let machine = Machine::new(Settings::default()).await;
+    machine.aired(1).await;
+    let made = machine.report(common_memo()).await.unwrap();
+    let none = machine.ask_publish(look(made.id)).await;
+    assert_eq!(none, Err(Refusal::NoServer));
+    machine.begin(&["one"]).await.unwrap();
+    let absent = machine.ask_publish(look(made.id + 1)).await;
+    assert_eq!(absent, Err(Refusal::NoSuchReport));
+    let shown = machine.ask_publish(look(made.id)).await.unwrap();
+    assert_eq!(machine.uploads().await, [], "a look queues nothing");
+    machine.end().await;
+    // Another server joins while the person thinks.
+    machine.begin(&["one", "two"]).await.unwrap();
+    let act = |token| PublishRequest {
+        dry_run: false,
+        token: Some(token),
+        ..look(made.id)
+    };
+    let published = machine.ask_publish(act(shown.token)).await;
+    assert_eq!(published, Err(Refusal::Changed));
+    assert_eq!(machine.uploads().await, []);
+    let shown = machine.ask_publish(look(made.id)).await.unwrap();
+    let published = machine.ask_publish(act(shown.token)).await.unwrap();
+    assert_eq!(
+        (shown.parts, shown.labels),
+        (published.parts, published.labels)
+    );
+    let over = machine.ask_publish(look(made.id)).await;
+    assert_eq!(over, Err(Refusal::AlreadyPublished));
     machine.stop().await;
 }

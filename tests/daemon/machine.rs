@@ -1,13 +1,14 @@
 //! A whole daemon but for its radio, which is the test's, and obeys at once.
 
 use std::io::Cursor;
+use std::time::Duration;
 
 use tcnd::config::Settings;
 use tcnd::daemon::{
     self, BUDGET, Fault, Handle, Import, Imported, KnownExposure, LogRequest, OthersRequest,
     OwnRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
 };
-use tcnd::engine::UnixTime;
+use tcnd::engine::{Policy, UnixTime};
 use tcnd::exchange::disclosure::Plan;
 use tcnd::exchange::file::Format;
 use tcnd::protocol::beacon::Frame;
@@ -137,6 +138,7 @@ impl Machine {
             note: "a note".to_owned(),
             linkable: false,
             shown: None,
+            token: None,
         };
         self.own(|reply| OwnRequest::Make(asked, reply)).await
     }
@@ -182,6 +184,18 @@ impl Machine {
         self.signals.send(Signal::Stop).await.unwrap();
         soon(self.driver).await.unwrap().unwrap();
         self.directory
+    }
+}
+
+/// A key a number.
+pub(crate) fn short_keys() -> Settings {
+    let policy = Policy::default();
+    Settings {
+        policy: Policy {
+            key_life: policy.period + Duration::from_secs(2),
+            ..policy
+        },
+        ..Settings::default()
     }
 }
 

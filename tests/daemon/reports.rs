@@ -3,31 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use tcnd::config::Settings;
 use tcnd::daemon::clock;
 use tcnd::daemon::{
-    BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, Refusal,
-    ReportRequest, Request,
+    BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, PauseRequest,
+    Refusal, ReportRequest, Request,
 };
 use tcnd::engine::{Policy, UnixTime};
+use tcnd::exchange::disclosure::Plan;
 use tcnd::exposure::Carried;
 use tcnd::protocol::{Memo, MemoType, wire};
 
-use crate::machine::{Machine, Tcn, common_memo};
-
-/// A key a number.
-fn short_keys() -> Settings {
-    let policy = Policy::default();
-    Settings {
-        policy: Policy {
-            key_life: policy.period + Duration::from_secs(2),
-            ..policy
-        },
-        ..Settings::default()
-    }
-}
+use crate::machine::{Machine, Tcn, common_memo, short_keys};
 
 /// One that reports, another that heard its number, the number, and the file.
 async fn met() -> (Machine, Machine, Tcn, Vec<u8>) {
@@ -413,9 +403,10 @@ async fn more_than_was_shown_is_not_given_away() {
         note: String::new(),
         linkable: false,
         shown: Some(shown),
+        token: None,
     };
     let make = |shown| machine.own(move |reply| OwnRequest::Make(asked(shown), reply));
-    assert_eq!(make(shown).await, Err(Refusal::Grown));
+    assert_eq!(make(shown).await, Err(Refusal::Changed));
     assert_eq!(make(shown + 1).await.unwrap().plan.numbers(), shown + 1);
 }
 
@@ -431,4 +422,142 @@ async fn a_report_is_public_when_it_is_here() {
         exposure.published <= clock::now().wall,
         "or a replay counts"
     );
+}
+
+/// Asks for this plan to be carried out, and nothing else.
+fn as_shown(plan: &Plan) -> ReportRequest {
+    ReportRequest {
+        from: UnixTime(0),
+        to: UnixTime(u64::MAX),
+        memo: common_memo(),
+        note: String::new(),
+        linkable: false,
+        shown: None,
+        token: Some(plan.fingerprint()),
+    }
+}
+
+/// Numbers in the ledger, aired or not.
+fn in_the_ledger(machine: &Machine) -> i64 {
+    let database = machine.directory.path().join(tcnd::store::DATABASE);
+    let database = rusqlite::Connection::open(database).unwrap();
+    let count = "SELECT count(*) FROM broadcast";
+    database.query_row(count, [], |row| row.get(0)).unwrap()
+}
+
+/// Between two numbers the next one stands in the ledger already, and is not on the
+/// air: a report ends its key, and it never will be.
+#[tokio::test]
+async fn a_number_that_waits_to_be_aired_is_neither_shown_nor_given_away() {
+    let machine = Machine::new(Settings::default()).await;
+    machine.aired(1).await;
+    while machine.handle.ask(Request::Rotate).await == Err(Refusal::OffAir) {
+        tokio::task::yield_now().await;
+    }
+    while in_the_ledger(&machine) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let shown = machine.preview().await;
+    let made = machine
+        .own(|reply| OwnRequest::Make(as_shown(&shown), reply))
+        .await;
+    match made {
+        // The silence may have been over between the two.
+        Err(Refusal::Changed) => {}
+        made => assert_eq!(made.unwrap().plan.numbers(), shown.numbers()),
+    }
+    machine.stop().await;
+}
+
+/// Something that happens to a machine, or nothing.
+async fn something(machine: &Machine, dice: &mut ChaCha8Rng) {
+    match dice.next_u64() % 4 {
+        0 => {
+            machine.rotate().await;
+        }
+        1 => {
+            // It may be between two numbers.
+            let _ = machine.handle.ask(Request::Rotate).await;
+        }
+        2 => {
+            let pause = |reply| Request::Pause(PauseRequest::default(), reply);
+            machine.handle.ask(pause).await.unwrap();
+            let resume = |reply| Request::Resume(0, reply);
+            machine.handle.ask(resume).await.unwrap();
+        }
+        _ => tokio::task::yield_now().await,
+    }
+}
+
+/// What is made is what was shown before something happened, or nothing is made.
+/// Answers with how many reports were made.
+async fn random_history(seed: u64) -> usize {
+    let mut dice = ChaCha8Rng::seed_from_u64(seed);
+    let machine = Machine::new(short_keys()).await;
+    machine.aired(1).await;
+    let mut made_so_far = 0;
+    for _ in 0..8 {
+        let shown = machine.preview().await;
+        something(&machine, &mut dice).await;
+        let make = |reply| OwnRequest::Make(as_shown(&shown), reply);
+        let made = match machine.own(make).await {
+            Ok(made) => made,
+            Err(Refusal::Changed | Refusal::NoData(_)) => continue,
+            Err(refusal) => panic!("{refusal:?}"),
+        };
+        made_so_far += 1;
+        let parts = |plan: &Plan| -> Vec<_> {
+            let parts = plan.parts.iter();
+            parts.map(|p| (p.key, p.span, p.numbers, p.from)).collect()
+        };
+        assert_eq!(parts(&made.plan), parts(&shown), "{seed}");
+        let listed = machine.own(OwnRequest::List).await.unwrap();
+        let listed = listed.last().unwrap();
+        let expected = (shown.numbers(), Some(shown.named()));
+        assert_eq!((listed.numbers, listed.named), expected, "{seed}");
+        let file = machine.export(made.id).await.unwrap();
+        assert_eq!(named_in(&file), shown.named(), "{seed}");
+    }
+    machine.stop().await;
+    made_so_far
+}
+
+#[tokio::test]
+async fn what_is_made_is_what_was_shown_over_random_histories() {
+    let made = futures::future::join_all((0..16).map(random_history)).await;
+    assert!(made.iter().sum::<usize>() >= 16, "{made:?}");
+}
+
+/// Numbers that a file names, as whoever inspects it counts them.
+fn named_in(mut file: &[u8]) -> u64 {
+    let mut named = 0;
+    while !file.is_empty() {
+        let (report, _) = wire::parse_first(file).unwrap();
+        named += u64::from(report.claim().count());
+        file = &file[wire::declared_len(file).unwrap()..];
+    }
+    named
+}
+
+#[tokio::test]
+async fn what_was_aired_before_it_was_a_relay_can_still_be_reported() {
+    let machine = Machine::new(Settings::default()).await;
+    let tcn = machine.aired(1).await;
+    let directory = machine.stop().await;
+    let relay = Settings {
+        policy: Policy {
+            relay: true,
+            ..Policy::default()
+        },
+        ..Settings::default()
+    };
+    let relay = Machine::at(directory, relay).await;
+    let vacant = relay.aired(1).await;
+    assert_eq!(vacant, Tcn::VACANT);
+    assert_eq!(relay.preview().await.numbers(), 1);
+    let made = relay.report(common_memo()).await.unwrap();
+    let file = relay.export(made.id).await.unwrap();
+    assert!(derivable(&file).contains(&tcn));
+    assert_eq!(relay.preview().await.numbers(), 0, "it adds nothing");
+    relay.stop().await;
 }

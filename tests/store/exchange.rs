@@ -281,6 +281,58 @@ async fn urgent_parts_do_not_wait_for_each_other() {
 }
 
 #[tokio::test]
+async fn what_waits_is_hurried_and_what_was_sent_is_tried_again_at_once() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let id = queued(&mut bench).await;
+    let now = UnixTime(DAY_ONE + 2000);
+    assert!(bench.take("one", now.0).await.is_some());
+    let sendable = || async {
+        let sources = vec!["one".to_owned(), "two".to_owned()];
+        let sendable = bench.store.sendable(id, sources, now).await.unwrap();
+        sendable
+            .iter()
+            .map(|of| (of.new, of.waiting))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sendable().await, [(0, 2), (2, 0)]);
+    let urgent = |key| NewUpload {
+        urgent: true,
+        ..upload(key, "one", now.0)
+    };
+    let hurried = bench.store.queue(id, vec![urgent(1), urgent(2)], now).await;
+    assert_eq!(hurried.unwrap(), 2);
+    assert_eq!(sendable().await, [(0, 0), (2, 0)]);
+    assert!(bench.take("one", now.0).await.is_some());
+    assert!(bench.take("one", now.0).await.is_some());
+    assert!(bench.take("one", now.0).await.is_none());
+}
+
+#[tokio::test]
+async fn what_is_cancelled_leaves_no_more_and_what_left_is_counted() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let id = queued(&mut bench).await;
+    let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
+    let elsewhere = bench.store.cancel_uploads(id, Some("two".to_owned())).await;
+    assert_eq!(elsewhere.unwrap(), []);
+    let cancelled = bench.store.cancel_uploads(id, None).await.unwrap();
+    let counts: Vec<_> = cancelled.iter().map(|of| (of.cancelled, of.left)).collect();
+    assert_eq!(counts, [(1, 1)]);
+    assert_eq!(
+        bench.take("one", DAY_ONE + DAY).await,
+        None,
+        "nor tried again"
+    );
+    let states = bench.states().await;
+    assert_eq!(states, [(UploadState::Cancelled, None, String::new())]);
+    let outcome = UploadOutcome::Accepted;
+    assert!(bench.settle_part(part, outcome, DAY_ONE + 2100).await);
+    let states = bench.states().await;
+    assert_eq!(states, [(UploadState::Accepted, None, String::new())]);
+}
+
+#[tokio::test]
 async fn a_deleted_report_leaves_no_more() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());

@@ -60,7 +60,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     (
         "tcnctl-report",
         "Make a report and hand it out:",
-        "tcnctl report create --symptoms dry-cough,mild-fever --since 2026-11-20\ntcnctl report export 1 report.tcn",
+        "tcnctl report create --symptoms dry-cough,mild-fever --since yesterday\ntcnctl report export 1 report.tcn",
     ),
     (
         "tcnctl-report-preview",
@@ -70,7 +70,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     (
         "tcnctl-report-create",
         "Of symptoms, as CoEpi's apps read them:",
-        "tcnctl report create --symptoms dry-cough,mild-fever --since 2026-11-20",
+        "tcnctl report create --symptoms dry-cough,mild-fever --since 3d",
     ),
     (
         "tcnctl-report-create",

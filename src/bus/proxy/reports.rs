@@ -21,7 +21,7 @@ pub trait Reports {
     #[zbus(allow_interactive_auth)]
     fn preview(&self, from: u64, to: u64) -> zbus::Result<Disclosure>;
     /// Makes a report; options `consent` (must be true), `note`, `numbers`,
-    /// `linkable`.
+    /// `token`, `linkable`.
     #[zbus(allow_interactive_auth)]
     fn create(
         &self,
@@ -43,9 +43,16 @@ pub trait Reports {
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<u64>;
     /// Sends a report to servers; options `consent` (must be true), `source`,
-    /// `now`.
+    /// `now`, `dry_run`, `token`.
     #[zbus(allow_interactive_auth)]
     fn publish(&self, id: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Published>;
+    /// Has what has not left of a report leave no more; option `source`.
+    #[zbus(allow_interactive_auth)]
+    fn cancel_publish(
+        &self,
+        id: &str,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<Cancelled>;
     /// Has reports of others fetched now.
     #[zbus(allow_interactive_auth)]
     fn check(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Checked>;
@@ -94,7 +101,7 @@ pub trait Exposures {
     default_path = "/org/tcncoalition/Tcnd1"
 )]
 pub trait Privacy {
-    /// Destroys everything; the phrase shows that it is meant.
+    /// Destroys everything; the phrase shows that it is meant. Option `dry_run`.
     #[zbus(allow_interactive_auth)]
     fn wipe_all(&self, phrase: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
 }
@@ -107,12 +114,18 @@ pub struct Disclosure {
     pub parts: u32,
     /// Numbers in them that were on the air.
     pub numbers: u64,
+    /// All that the signed reports name; some never were on the air.
+    pub named: u64,
     /// Length of all parts in bytes, without memos.
     pub bytes: u64,
     /// When the first of the numbers came on the air, in seconds since 1970.
     pub from: Option<u64>,
     /// When the last left it.
     pub to: Option<u64>,
+    /// It has not yet.
+    pub on_air: bool,
+    /// Names just this, for `Reports.Create`.
+    pub token: String,
     /// Silences of five minutes or more in the time asked about.
     pub gaps: Vec<(u64, u64)>,
     /// Keys in that time that an earlier report took.
@@ -127,6 +140,8 @@ pub struct Created {
     pub parts: u32,
     /// Numbers in them that were on the air.
     pub numbers: u64,
+    /// All that the signed reports name; some never were on the air.
+    pub named: u64,
     /// When the first of them came on the air, in seconds since 1970.
     pub from: u64,
     /// When the last left it.
@@ -155,6 +170,8 @@ pub struct OwnReport {
     pub parts: u32,
     /// Numbers in them that were on the air.
     pub numbers: u64,
+    /// All that the signed reports name; some never were. Until it is deleted.
+    pub named: Option<u64>,
     /// When the first of them came on the air, in seconds since 1970.
     pub from: u64,
     /// When the last left it.
@@ -171,7 +188,7 @@ pub struct OwnReport {
 pub struct UploadState {
     /// The server's name.
     pub source: String,
-    /// queued, sent, accepted or refused.
+    /// queued, sent, accepted, refused or cancelled.
     pub state: String,
     /// Since when, in seconds since 1970.
     pub at: u64,
@@ -185,12 +202,28 @@ pub struct UploadState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct Published {
-    /// Parts queued, each counted for every server.
+    /// Parts queued or hurried, each counted for every server.
     pub parts: u32,
+    /// Those of them that were queued before.
+    pub hurried: u32,
     /// The servers' labels.
     pub labels: Vec<String>,
     /// When the last part may leave, in seconds since 1970.
     pub last: u64,
+    /// Names just this outcome.
+    pub token: String,
+}
+
+/// The answer of `Reports.CancelPublish`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct Cancelled {
+    /// Parts that had not left, each counted for every server.
+    pub cancelled: u32,
+    /// Parts that had left, or may have.
+    pub left: u32,
+    /// Of each server the name, cancelled and left.
+    pub servers: Vec<(String, u32, u32)>,
 }
 
 /// The answer of `Reports.Check`.
@@ -283,6 +316,9 @@ impl From<Plan> for Disclosure {
         Self {
             parts: count(plan.parts.len()),
             numbers: plan.numbers(),
+            named: plan.named(),
+            on_air: plan.on_air(),
+            token: token(plan.fingerprint()),
             bytes: plan.bytes(0) as u64,
             from: span.map(|(from, _)| from.0),
             to: span.map(|(_, to)| to.0),
@@ -299,6 +335,7 @@ impl From<Reported> for Created {
         Self {
             parts: count(reported.plan.parts.len()),
             numbers: reported.plan.numbers(),
+            named: reported.plan.named(),
             from: from.0,
             to: to.0,
             concerns: reported.concerns.iter().map(ToString::to_string).collect(),
@@ -318,6 +355,7 @@ impl From<store::OwnReport> for OwnReport {
             note: report.note,
             parts: report.parts,
             numbers: report.numbers,
+            named: report.named,
             from: report.from.0,
             to: report.to.0,
             departures: departures.map(|left| (left.at.0, left.how)).collect(),
@@ -333,6 +371,7 @@ impl From<store::Upload> for UploadState {
             store::UploadState::Sent => "sent",
             store::UploadState::Accepted => "accepted",
             store::UploadState::Refused => "refused",
+            store::UploadState::Cancelled => "cancelled",
         };
         Self {
             source: upload.source,
@@ -348,10 +387,30 @@ impl From<daemon::Published> for Published {
     fn from(published: daemon::Published) -> Self {
         Self {
             parts: count(published.parts),
+            hurried: count(published.hurried),
             labels: published.labels,
             last: published.last.0,
+            token: token(published.token),
         }
     }
+}
+
+impl From<Vec<store::Cancelled>> for Cancelled {
+    fn from(of: Vec<store::Cancelled>) -> Self {
+        let servers = of.into_iter();
+        let server = |of: store::Cancelled| (of.source, count(of.cancelled), count(of.left));
+        let servers: Vec<_> = servers.map(server).collect();
+        Self {
+            cancelled: servers.iter().map(|server| server.1).sum(),
+            left: servers.iter().map(|server| server.2).sum(),
+            servers,
+        }
+    }
+}
+
+/// A fingerprint as the bus carries it.
+fn token(fingerprint: u64) -> String {
+    format!("{fingerprint:016x}")
 }
 
 impl From<daemon::Standing> for Checked {

@@ -37,6 +37,7 @@ fn cure(error: &CliError) -> String {
         | CliError::NewFile { .. }
         | CliError::Memo(_)
         | CliError::Symptoms(_)
+        | CliError::Note(_)
         | CliError::NotAgreed
         | CliError::NobodyToAsk
         | CliError::Output(_)

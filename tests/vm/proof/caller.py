@@ -40,6 +40,7 @@ ARGUMENTS = {
     "ha{sv}": lambda: (nothing(), NONE),
     "sha{sv}": lambda: ("3", nothing(), NONE),
     "yaytta{sv}": lambda: (dbus.Byte(1), dbus.ByteArray(b"\0"), dbus.UInt64(0), dbus.UInt64(1), CONSENT),
+    "Reports.CancelPublish": lambda: ("3", NONE),
     "Exposures.Get": lambda: ("8-93600",),
     "Exposures.MarkSeen": lambda: ("8-93600",),
     "Exposures.Dismiss": lambda: ("8-93600",),

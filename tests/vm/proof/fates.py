@@ -36,6 +36,7 @@ call Reports.Create                  NoData    no        no        no        no 
 call Reports.List                    ok        no        no        no        no        no        no        no
 call Reports.Export                  NotFound  no        no        no        no        no        no        no
 call Reports.Publish                 NotReady  no        no        no        no        no        no        no
+call Reports.CancelPublish           NotFound  no        no        no        no        no        no        no
 call Reports.Delete                  NotFound  no        no        no        no        no        no        no
 call Reports.Import                  Malformed no        no        Malformed no        no        no        no
 call Reports.Check                   ok        no        no        ok        no        no        no        no

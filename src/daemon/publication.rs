@@ -1,0 +1,168 @@
+//! Reports of our own on their way to servers: queued, hurried, cancelled.
+//!
+//! What is about to happen can be looked at first, by the same computation as it
+//! then happens by: whoever was shown it names it, and anything else is refused.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use rand::seq::SliceRandom;
+
+use super::driver::Driver;
+use super::requests::{give, later};
+use super::{Refusal, Reply, chance, clock};
+use crate::engine::{CLOCK_FLOOR, KeyId, UnixTime};
+use crate::exchange::trickle;
+use crate::store::{Cancelled, NewUpload, Sendable, Source, Store};
+
+/// A report that somebody wants to send to servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishRequest {
+    /// Its local name.
+    pub id: u64,
+    /// To the source of this name only; else to all that take reports.
+    pub source: Option<String>,
+    /// All parts at once, those too that are queued already; else over hours.
+    pub urgent: bool,
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// The token of what the person was shown; `None` if that does not matter.
+    pub token: Option<u64>,
+}
+
+/// Own reports on their way, once somebody said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Parts that were queued or hurried, each counted once for every source.
+    pub parts: usize,
+    /// Those of them that were queued already, and are to leave at once now.
+    pub hurried: usize,
+    /// The sources they go to, by label.
+    pub labels: Vec<String>,
+    /// When the last of them may leave, at the earliest.
+    pub last: UnixTime,
+    /// Tells this from every other outcome, until something leaves.
+    pub token: u64,
+}
+
+impl Driver {
+    /// Queues the parts of a report for the sources that take reports: one by
+    /// one over hours, or at once if the person wants it so.
+    pub(super) fn publish(&mut self, asked: PublishRequest, reply: Reply<Published>) {
+        let now = clock::now().wall;
+        if now < CLOCK_FLOOR {
+            return give(reply, Err(Refusal::Clock));
+        }
+        let mut sources = self.exchange.standing().borrow().sources.clone();
+        sources.retain(|source| {
+            let source = &source.configured;
+            let wanted = asked.source.as_ref();
+            source.publish && wanted.is_none_or(|wanted| source.name == *wanted)
+        });
+        if sources.is_empty() {
+            return give(reply, Err(Refusal::NoServer));
+        }
+        let store = self.store.clone();
+        let bell = (asked.urgent && !asked.dry_run).then(|| self.exchange.ask());
+        later(reply, async move {
+            let published = publish(&store, &asked, sources, now).await?;
+            if let Some(bell) = bell {
+                // Where nobody can be called, the next run sends it.
+                let _ = bell.ring();
+            }
+            Ok(published)
+        });
+    }
+
+    /// What has not left yet of a report leaves no more.
+    pub(super) fn cancel_publish(
+        &self,
+        id: u64,
+        source: Option<String>,
+        reply: Reply<Vec<Cancelled>>,
+    ) {
+        let store = self.store.clone();
+        later(reply, async move {
+            if store.parts(id).await?.is_empty() {
+                return Err(Refusal::NoSuchReport);
+            }
+            Ok(store.cancel_uploads(id, source).await?)
+        });
+    }
+}
+
+async fn publish(
+    store: &Store,
+    asked: &PublishRequest,
+    mut sources: Vec<Source>,
+    now: UnixTime,
+) -> Result<Published, Refusal> {
+    let parts = store.parts(asked.id).await?;
+    if parts.is_empty() {
+        return Err(Refusal::NoSuchReport);
+    }
+    let names = sources.iter().map(|source| source.configured.name.clone());
+    let sendable = store.sendable(asked.id, names.collect(), now).await?;
+    let will = |sendable: &Sendable| {
+        let hurried = if asked.urgent { sendable.waiting } else { 0 };
+        (sendable.new, hurried)
+    };
+    let outcome: Vec<(usize, usize)> = sendable.iter().map(will).collect();
+    let mut affected = outcome.iter().map(|(new, hurried)| new + hurried > 0);
+    sources.retain(|_| affected.next().unwrap_or(false));
+    if sources.is_empty() {
+        return Err(Refusal::AlreadyPublished);
+    }
+    let token = fingerprint(asked, &sources, &outcome);
+    if asked.token.is_some_and(|shown| shown != token) {
+        return Err(Refusal::Changed);
+    }
+    let uploads = uploads(asked.urgent, parts, &sources, now);
+    let last = uploads.iter().map(|upload| upload.due).max();
+    if !asked.dry_run && store.queue(asked.id, uploads, now).await? == 0 {
+        return Err(Refusal::AlreadyPublished);
+    }
+    let labels = sources.into_iter().map(|source| source.configured.label);
+    Ok(Published {
+        parts: outcome.iter().map(|(new, hurried)| new + hurried).sum(),
+        hurried: outcome.iter().map(|(_, hurried)| hurried).sum(),
+        labels: labels.collect(),
+        last: last.unwrap_or(now),
+        token,
+    })
+}
+
+/// Every part for every source, each source with an order and times of its own.
+fn uploads(
+    urgent: bool,
+    mut parts: Vec<KeyId>,
+    sources: &[Source],
+    now: UnixTime,
+) -> Vec<NewUpload> {
+    let mut uploads = Vec::with_capacity(parts.len() * sources.len());
+    for source in sources {
+        let mut rng = chance::source();
+        parts.shuffle(&mut rng);
+        let times = match urgent {
+            true => vec![now; parts.len()],
+            false => trickle::schedule(parts.len(), now, &mut rng),
+        };
+        let with_time = parts.iter().zip(times);
+        uploads.extend(with_time.map(|(key, due)| NewUpload {
+            key: *key,
+            source: source.configured.name.clone(),
+            due,
+            urgent,
+        }));
+    }
+    uploads
+}
+
+fn fingerprint(asked: &PublishRequest, sources: &[Source], outcome: &[(usize, usize)]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (asked.id, asked.urgent).hash(&mut hasher);
+    for source in sources {
+        source.configured.name.hash(&mut hasher);
+    }
+    outcome.hash(&mut hasher);
+    hasher.finish()
+}
