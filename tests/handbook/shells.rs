@@ -36,13 +36,58 @@ fn every_file_is_read_by_its_shell() {
     }
 }
 
-#[test]
-fn bash_completes() {
-    let script = "source \"$1\"; COMP_WORDS=(tcnctl report ''); COMP_CWORD=2
-        _tcnctl tcnctl '' report; printf '%s\\n' \"${COMPREPLY[@]}\"";
+/// What bash offers behind these words, the last of which is begun. `busctl` is
+/// played: it knows two reports.
+fn bash_offers(words: &[&str]) -> Vec<String> {
+    let script = r#"busctl() { printf '%s' '{"type":"aa{sv}","data":[[{"id":{"type":"s","data":"3"},"note":{"type":"s","data":"\"id\""}},{"id":{"type":"s","data":"12"}}]]}'; }
+        source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _tcnctl tcnctl "${COMP_WORDS[COMP_CWORD]}" ""; printf '%s\n' "${COMPREPLY[@]}""#;
     let file = path("packaging/completions/bash/tcnctl");
     let mut bash = Command::new("bash");
-    is_offered(&said(bash.args(["--norc", "-c", script, "bash"]).arg(file)));
+    bash.args(["--norc", "-c", script, "bash"]).arg(file);
+    bash.arg("tcnctl").args(words);
+    bash.current_dir(path("packaging/completions"));
+    let offered = said(&mut bash);
+    let offered = offered.lines().filter(|line| !line.is_empty());
+    offered.map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes() {
+    is_offered(&bash_offers(&["report", ""]).join("\n"));
+    let files = ["bash", "fish", "zsh"];
+    let symptoms = ["cough,dry-cough", "cough,diarrhea"];
+    let cases: [(&[&str], &[&str]); 19] = [
+        (&["report", "import", ""], &files),
+        (&["report", "import", "zsh", "b"], &["bash"]),
+        (&["report", "import", "--sou"], &["--source"]),
+        (&["report", "inspect", "--expand", "f"], &["fish"]),
+        (&["--bus", ""], &["system", "session"]),
+        (&["report", "list", "--bus", "se"], &["session"]),
+        (&["--bus", "=", "sy"], &["system"]),
+        (&["contacts", "--from", ""], &["now", "today", "yesterday"]),
+        (&["contacts", "--from", "f"], &[]),
+        (&["report", "import", "--published", "y"], &["yesterday"]),
+        (&["report", "create", "--since", "t"], &["today"]),
+        (&["report", "create", "--symptoms", "cough,d"], &symptoms),
+        (&["report", "create", "--symptoms", "co"], &["cough"]),
+        (&["report", "create", "--note", ""], &[]),
+        (&["report", "export", ""], &["3", "12"]),
+        (&["report", "export", "3", "z"], &["zsh"]),
+        (&["report", "delete", "1"], &["12"]),
+        (&["status", ""], &[]),
+        (&["--bus", "unix", ":", "path", "=", "/x", "wa"], &["watch"]),
+    ];
+    for (words, expected) in cases {
+        let mut offered = bash_offers(words);
+        let mut expected = expected.to_vec();
+        offered.sort();
+        expected.sort_unstable();
+        assert_eq!(offered, expected, "{words:?}");
+    }
+    // Whoever has one does not need it again.
+    let more = bash_offers(&["report", "create", "--symptoms", "cough,fever,co"]);
+    assert_eq!(more, [""; 0]);
 }
 
 #[test]
@@ -50,7 +95,30 @@ fn fish_completes() {
     let script = "source $argv[1]; complete -C 'tcnctl report '";
     let file = path("packaging/completions/fish/tcnctl.fish");
     let mut fish = Command::new("fish");
-    is_offered(&said(fish.args(["--no-config", "-c", script]).arg(file)));
+    is_offered(&said(fish.args(["--no-config", "-c", script]).arg(&file)));
+    for (typed, word, not) in [
+        ("tcnctl --bus ", "session", "fish"),
+        ("tcnctl contacts --from ", "yesterday", "fish"),
+        (
+            "tcnctl report create --symptoms cough,di",
+            "cough,diarrhea",
+            "fish",
+        ),
+    ] {
+        let script = format!("source $argv[1]; complete -C '{typed}'");
+        let mut fish = Command::new("fish");
+        fish.current_dir(path("packaging/completions"));
+        let offered = said(fish.args(["--no-config", "-c", &script]).arg(&file));
+        let mut words = offered.lines().filter_map(|line| line.split('\t').next());
+        assert!(
+            words.clone().any(|offered| offered == word),
+            "{typed}: {offered}"
+        );
+        assert!(
+            words.all(|offered| !offered.starts_with(not)),
+            "{typed}: {offered}"
+        );
+    }
 }
 
 /// zsh completes at a prompt only; so it gets one, on a terminal of zsh's own.

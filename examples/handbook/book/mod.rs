@@ -1,9 +1,11 @@
 //! All that is generated, by its place in packaging/.
 
+mod bash;
 mod bus;
 mod catalog;
 mod shells;
 pub(crate) mod tcnctl;
+mod values;
 
 use clap::{Command, CommandFactory};
 use clap_mangen::roff::{Inline, Roff, bold, roman};

@@ -24,7 +24,7 @@ function __fish_tcnctl_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c tcnctl -n "__fish_tcnctl_needs_command" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_needs_command" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_needs_command" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcnctl -n "__fish_tcnctl_needs_command" -s V -l version -d 'Print version'
@@ -42,37 +42,37 @@ complete -c tcnctl -n "__fish_tcnctl_needs_command" -f -a "wipe" -d 'Destroy eve
 complete -c tcnctl -n "__fish_tcnctl_needs_command" -f -a "config" -d 'Look after the configuration'
 complete -c tcnctl -n "__fish_tcnctl_needs_command" -f -a "report" -d 'Make reports, and look for yourself in those of others'
 complete -c tcnctl -n "__fish_tcnctl_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand status" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand status" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand status" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand status" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand watch" -l format -d 'text, json (one document a line), or waybar (for a custom module)' -r -f -a "text\t''
 json\t''
 waybar\t''"
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand watch" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand watch" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand watch" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand watch" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand doctor" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand doctor" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand doctor" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand enable" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand enable" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand enable" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand enable" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand disable" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand disable" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand disable" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand disable" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand pause" -l reason -d 'Why, for others to see' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand pause" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand pause" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand pause" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand pause" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand resume" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand resume" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand resume" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand resume" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand rotate" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand rotate" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand rotate" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand rotate" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -l from -d 'Not before [default: all there is]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -l to -d 'Not after; a date includes that day [default: now]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -l from -d 'Not before [default: all there is]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -l to -d 'Not after; a date includes that day [default: now]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_seen_subcommand_from export erase help" -f -a "export" -d 'Write the rows of the contact log to a file'
@@ -81,52 +81,52 @@ complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and not __fish_s
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l format -d 'csv, jsonl (one JSON object a line), or sqlite' -r -f -a "csv\t''
 jsonl\t''
 sqlite\t''"
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l from -d 'Not before [default: all there is]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l to -d 'Not after; a date includes that day [default: now]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l from -d 'Not before [default: all there is]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l to -d 'Not after; a date includes that day [default: now]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l raw -d 'The numbers themselves, instead of stand-ins of this file alone'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -l json -d 'Print one JSON document instead of text'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -l from -d 'Not before [default: all there is]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -l to -d 'Not after; a date includes that day [default: now]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -l from -d 'Not before [default: all there is]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -l to -d 'Not after; a date includes that day [default: now]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -l yes -d 'Do not ask'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -l json -d 'Print one JSON document instead of text'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -s h -l help -d 'Print help'
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from erase" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from help" -f -a "export" -d 'Write the rows of the contact log to a file'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from help" -f -a "erase" -d 'Destroy contacts'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand contacts; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and not __fish_seen_subcommand_from show dismiss help" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and not __fish_seen_subcommand_from show dismiss help" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and not __fish_seen_subcommand_from show dismiss help" -l all -d 'Dismissed ones too'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and not __fish_seen_subcommand_from show dismiss help" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and not __fish_seen_subcommand_from show dismiss help" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and not __fish_seen_subcommand_from show dismiss help" -f -a "show" -d 'Say all that is known of one, and that it was seen'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and not __fish_seen_subcommand_from show dismiss help" -f -a "dismiss" -d 'List one no longer'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and not __fish_seen_subcommand_from show dismiss help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from show" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from show" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from dismiss" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from dismiss" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from dismiss" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from dismiss" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from help" -f -a "show" -d 'Say all that is known of one, and that it was seen'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from help" -f -a "dismiss" -d 'List one no longer'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand wipe" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand wipe" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand wipe" -l yes -d 'Do not ask'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand wipe" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand wipe" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -f -a "check" -d 'Say everything that is wrong with it'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and not __fish_seen_subcommand_from check help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and __fish_seen_subcommand_from check" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and __fish_seen_subcommand_from check" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "check" -d 'Say everything that is wrong with it'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand config; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_seen_subcommand_from preview create list export publish check delete import inspect help" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_seen_subcommand_from preview create list export publish check delete import inspect help" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_seen_subcommand_from preview create list export publish check delete import inspect help" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_seen_subcommand_from preview create list export publish check delete import inspect help" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_seen_subcommand_from preview create list export publish check delete import inspect help" -f -a "preview" -d 'Say what a report would give away; makes none'
@@ -139,61 +139,52 @@ complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_see
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_seen_subcommand_from preview create list export publish check delete import inspect help" -f -a "import" -d 'Look for yourself in reports of others'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_seen_subcommand_from preview create list export publish check delete import inspect help" -f -a "inspect" -d 'Verify the signed reports in a file, without tcnd'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and not __fish_seen_subcommand_from preview create list export publish check delete import inspect help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from preview" -l from -d 'Not before [default: all there is]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from preview" -l to -d 'Not after; a date includes that day [default: now]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from preview" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from preview" -l from -d 'Not before [default: all there is]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from preview" -l to -d 'Not after; a date includes that day [default: now]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from preview" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from preview" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from preview" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l symptoms -d 'Symptoms, for a memo of CoEpi\'s kind; none for none at all' -r -f -a "none\t''
-cough\t''
-dry-cough\t''
-wet-cough\t''
-mild-fever\t''
-serious-fever\t''
-breathlessness\t''
-muscle-aches\t''
-loss-of-smell-or-taste\t''
-diarrhea\t''
-runny-nose\t''
-other\t''"
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l since -d 'The day of the first symptom' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l symptoms -d 'Symptoms, for a memo of CoEpi\'s kind; none for none at all' -r -f -a "(__fish_append , none cough dry-cough wet-cough mild-fever serious-fever breathlessness muscle-aches loss-of-smell-or-taste diarrhea runny-nose other)"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l since -d 'The day of the first symptom: today, or one of the 14 days before' -r -f -a "now today yesterday"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l memo-type -d 'Another kind of memo, by its number in the registry' -r
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l memo-hex -d 'The bytes of that memo' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l from -d 'Not before [default: all there is]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l to -d 'Not after; a date includes that day [default: now]' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l from -d 'Not before [default: all there is]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l to -d 'Not after; a date includes that day [default: now]' -r -f -a "now today yesterday"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l note -d 'Your own words for it, which stay here' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l linkable -d 'Accept a memo that shows that the parts of the report are one person\'s'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l yes -d 'Do not ask'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from create" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from list" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from list" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from export" -l format -d 'tcn (as it is), base64 (one signed report a line), or json' -r -f -a "tcn\t''
 base64\t''
 json\t''"
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from export" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from export" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from export" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -l to -d 'One server, by its name in /etc/tcnd/sources.d [default: all that take reports]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -l now -d 'Send all parts at once'
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -l now -d 'Send all parts at once, those too that are on their way already'
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -l cancel -d 'Send what has not left yet no more'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -l yes -d 'Do not ask'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from check" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from check" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from delete" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from delete" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from delete" -l yes -d 'Do not ask'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from delete" -l json -d 'Print one JSON document instead of text'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from import" -l source -d 'Where they come from, as exposures will name it [default: the file]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from import" -l published -d 'When they were public at the latest; who was heard first after that does not count [default: now]' -r
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from import" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from import" -l published -d 'When they were public at the latest; who was heard first after that does not count [default: now]' -r -f -a "now today yesterday"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from import" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from import" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
-complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from inspect" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from inspect" -l bus -d 'The bus tcnd serves on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from inspect" -l expand -d 'List the numbers each report discloses'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from inspect" -l json -d 'Print one JSON document instead of text'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from inspect" -s h -l help -d 'Print help'
@@ -235,3 +226,13 @@ complete -c tcnctl -n "__fish_tcnctl_using_subcommand help; and __fish_seen_subc
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand help; and __fish_seen_subcommand_from report" -f -a "delete" -d 'Delete a report; what has left the machine stays where it went'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand help; and __fish_seen_subcommand_from report" -f -a "import" -d 'Look for yourself in reports of others'
 complete -c tcnctl -n "__fish_tcnctl_using_subcommand help; and __fish_seen_subcommand_from report" -f -a "inspect" -d 'Verify the signed reports in a file, without tcnd'
+complete -c tcnctl -l bus -x -a "system session"
+
+function __fish_tcnctl_ids
+    set -l call Reports List
+    test $argv[1] = exposures; and set call Exposures List 'a{sv}' 0
+    busctl --system --allow-interactive-authorization=no --auto-start=no --timeout=2 --json=short call org.tcncoalition.Tcnd1 /org/tcncoalition/Tcnd1 org.tcncoalition.Tcnd1.$call[1] $call[2..] 2>/dev/null </dev/null | grep -o '"id":{"type":"s","data":"[^"]*"' | cut -d '"' -f 10
+end
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from publish delete" -f -a "(__fish_tcnctl_ids reports)"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand report; and __fish_seen_subcommand_from export" -a "(__fish_tcnctl_ids reports)"
+complete -c tcnctl -n "__fish_tcnctl_using_subcommand exposures; and __fish_seen_subcommand_from show dismiss" -f -a "(__fish_tcnctl_ids exposures)"

@@ -2,7 +2,8 @@ complete -c tcnd -l config -d 'Read this configuration instead of the system\'s;
 complete -c tcnd -l state-dir -d 'Keep keys and contacts here [default: $STATE_DIRECTORY, else the XDG state directory]' -r -F
 complete -c tcnd -l radio -d 'The radio: the machine\'s, or a neighbourhood that is made up' -r -f -a "bluez\t'BlueZ'
 fake\t'A simulated neighbourhood'"
-complete -c tcnd -l bus -d 'The bus to serve on: system, session, or a D-Bus address' -r
+complete -c tcnd -l bus -d 'The bus to serve on: system, session, or a D-Bus address' -r -f -a "system session"
 complete -c tcnd -l check-config -d 'Check the configuration and leave'
 complete -c tcnd -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcnd -s V -l version -d 'Print version'
+complete -c tcnd -l bus -x -a "system session"
