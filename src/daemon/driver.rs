@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, mpsc};
 use super::clock::{self, Alarm, Jumps};
 use super::exchange::Exchange;
 use super::exposures::Unseen;
-use super::match_queue::MatchQueue;
+use super::match_queue::{MatchQueue, Matching};
 use super::news::{self, News};
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
@@ -395,6 +395,10 @@ impl Driver {
         self.holds.expire(now);
         self.tell(now, Input::Timeout).await;
         self.pause_changed(now).await;
+        // A fault of the disk may be over.
+        if self.exchange.standing.borrow().matching == Matching::Waiting {
+            self.match_deliveries().await;
+        }
     }
 
     async fn clock_jumped(&mut self, resumed: bool) {

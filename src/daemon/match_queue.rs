@@ -33,7 +33,7 @@ pub enum Matching {
     Idle,
     /// They are being matched.
     Working,
-    /// They wait for the end of a run, or for the next one after a fault.
+    /// They wait for the end of a run, or for another attempt after a fault.
     Waiting,
 }
 
@@ -90,7 +90,7 @@ impl MatchQueue {
             let after = match done {
                 Ok(()) => Matching::Idle,
                 Err(refusal) => {
-                    tracing::warn!(%refusal, "reports could not be matched; the next run tries again");
+                    tracing::warn!(%refusal, "reports could not be matched; they are kept, and it is tried again");
                     Matching::Waiting
                 }
             };
