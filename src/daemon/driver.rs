@@ -28,7 +28,7 @@ use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
 use super::{Mailbox, Reply, Snapshot, chance, words};
 use crate::config::Settings;
-use crate::engine::{Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause, Seq, Writer};
+use crate::engine::{Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause};
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Setting, Store};
 
@@ -121,7 +121,7 @@ pub(super) struct Driver {
     pub(super) exchange: Exchange,
     /// Who waits for the machine to be fit to sleep.
     pub(super) drowsy: Option<Reply<()>>,
-    radio_known: bool,
+    pub(super) radio_known: bool,
     consent: bool,
     saved_pause: Pause,
     orders: mpsc::Sender<Order>,
@@ -130,7 +130,7 @@ pub(super) struct Driver {
     /// What the alarm is set to.
     wake: Duration,
     /// Nothing but a sighting happened since the last look.
-    only_heard: bool,
+    pub(super) only_heard: bool,
     news: News,
 }
 
@@ -340,54 +340,6 @@ impl Driver {
     async fn order(&self, order: Order) {
         // A radio that is gone is noticed where its events end.
         let _ = self.orders.send(order).await;
-    }
-
-    async fn radio_event(&mut self, event: radio::Event) {
-        self.only_heard = matches!(event, radio::Event::Heard { .. });
-        let input = match event {
-            radio::Event::Up(fitness) => Input::RadioUp(words::fitness(fitness)),
-            radio::Event::Down => Input::RadioDown,
-            radio::Event::Aired(frame) => Input::Aired(frame),
-            radio::Event::Withdrawn(frame) => Input::Withdrawn(frame),
-            radio::Event::Rested => Input::Rested,
-            radio::Event::Heard { frame, rssi } => Input::Heard(words::sighting(frame, rssi)),
-            radio::Event::Told { tcn, rssi, peer } => {
-                Input::Written(words::told(tcn, rssi), Writer(peer.0))
-            }
-            radio::Event::Malformed => {
-                self.invalid_frames += 1;
-                return;
-            }
-            radio::Event::Status(status) => {
-                self.radio_known = true;
-                self.status = status;
-                return;
-            }
-        };
-        self.tell(clock::now(), input).await;
-    }
-
-    async fn store_event(&mut self, event: store::Event) -> Result<(), Fault> {
-        let input = match event {
-            store::Event::Stored(seq) => {
-                self.recount();
-                Input::Stored(Seq(seq))
-            }
-            store::Event::NotStored(_, fault @ store::Fault::Corrupt(_))
-            | store::Event::Trouble(fault @ store::Fault::Corrupt(_)) => {
-                return Err(Fault::StoreDamaged(fault));
-            }
-            store::Event::NotStored(seq, fault) => {
-                tracing::warn!(%fault, "the store did not take a batch; it is kept and tried again");
-                Input::NotStored(Seq(seq))
-            }
-            store::Event::Trouble(fault) => {
-                tracing::warn!(%fault, "the store could not do its upkeep");
-                return Ok(());
-            }
-        };
-        self.tell(clock::now(), input).await;
-        Ok(())
     }
 
     async fn time_passed(&mut self) {

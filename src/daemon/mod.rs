@@ -8,6 +8,7 @@
 mod chance;
 pub mod clock;
 mod driver;
+mod events;
 mod exchange;
 mod exposures;
 mod handle;

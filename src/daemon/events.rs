@@ -1,0 +1,56 @@
+//! What the radio and the store tell, put to the engine.
+
+use super::driver::{Driver, Fault};
+use super::{clock, words};
+use crate::engine::{Input, Seq, Writer};
+use crate::{radio, store};
+
+impl Driver {
+    pub(super) async fn radio_event(&mut self, event: radio::Event) {
+        self.only_heard = matches!(event, radio::Event::Heard { .. });
+        let input = match event {
+            radio::Event::Up(fitness) => Input::RadioUp(words::fitness(fitness)),
+            radio::Event::Down => Input::RadioDown,
+            radio::Event::Aired(frame) => Input::Aired(frame),
+            radio::Event::Withdrawn(frame) => Input::Withdrawn(frame),
+            radio::Event::Rested => Input::Rested,
+            radio::Event::Heard { frame, rssi } => Input::Heard(words::sighting(frame, rssi)),
+            radio::Event::Told { tcn, rssi, peer } => {
+                Input::Written(words::told(tcn, rssi), Writer(peer.0))
+            }
+            radio::Event::Malformed => {
+                self.invalid_frames += 1;
+                return;
+            }
+            radio::Event::Status(status) => {
+                self.radio_known = true;
+                self.status = status;
+                return;
+            }
+        };
+        self.tell(clock::now(), input).await;
+    }
+
+    pub(super) async fn store_event(&mut self, event: store::Event) -> Result<(), Fault> {
+        let input = match event {
+            store::Event::Stored(seq) => {
+                self.recount();
+                Input::Stored(Seq(seq))
+            }
+            store::Event::NotStored(_, fault @ store::Fault::Corrupt(_))
+            | store::Event::Trouble(fault @ store::Fault::Corrupt(_)) => {
+                return Err(Fault::StoreDamaged(fault));
+            }
+            store::Event::NotStored(seq, fault) => {
+                tracing::warn!(%fault, "the store did not take a batch; it is kept and tried again");
+                Input::NotStored(Seq(seq))
+            }
+            store::Event::Trouble(fault) => {
+                tracing::warn!(%fault, "the store could not do its upkeep");
+                return Ok(());
+            }
+        };
+        self.tell(clock::now(), input).await;
+        Ok(())
+    }
+}
