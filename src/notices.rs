@@ -45,6 +45,15 @@ pub const CONSENT_GIVEN: Notice = Notice {
     cure: "to take it back: tcnctl disable",
 };
 
+/// The configuration forbids no longer what somebody had consented to.
+pub const CONSENT_RESTORED: Notice = Notice {
+    token: "consent-restored",
+    id: Some("fbf6e044b8e74a129e9a0d5c9cc1fe3b"),
+    sentence: "The configuration forbids it no longer, and the consent that was given before \
+               holds: tcnd broadcasts and listens from now on.",
+    cure: "to take it back: tcnctl disable",
+};
+
 /// The consent was taken back.
 pub const CONSENT_TAKEN: Notice = Notice {
     token: "consent-taken",
@@ -78,9 +87,10 @@ pub const SOURCE_FAILED: Notice = Notice {
 };
 
 /// What the journal is told besides problems.
-pub const EVENTS: [Notice; 6] = [
+pub const EVENTS: [Notice; 7] = [
     WELL_AGAIN,
     CONSENT_GIVEN,
+    CONSENT_RESTORED,
     CONSENT_TAKEN,
     WIPED,
     NOT_APPLIED,

@@ -161,6 +161,7 @@ async fn serve(
     if flags.bus == BusChoice::System {
         tokio::spawn(bus::heed_sleep(connection.clone(), handle.clone()));
     }
+    let told = Arc::clone(&log);
     let service = Service {
         handle,
         bouncer,
@@ -171,6 +172,7 @@ async fn serve(
     let on_the_bus = async {
         let serving = bus::serve(connection, service).await?;
         daemon::ready();
+        log::ready(&told, &flags.bus);
         serving.await
     };
     tokio::select! {

@@ -28,7 +28,7 @@ use super::names::{self, action};
 
 /// What each member needs. Properties are not in here: they are public, and
 /// none but [`SETTERS`] can be written.
-const RULES: [(&str, &str, &str); 35] = [
+const RULES: [(&str, &str, &str); 38] = [
     (names::MANAGER, "Enable", action::CONTROL),
     (names::MANAGER, "Disable", action::CONTROL),
     (names::MANAGER, "Pause", action::CONTROL),
@@ -39,6 +39,7 @@ const RULES: [(&str, &str, &str); 35] = [
     (names::CONTACTS, "GetSummary", action::CONTACTS_READ),
     (names::CONTACTS, "GetHistogram", action::CONTACTS_READ),
     (names::CONTACTS, "GetStatistics", action::CONTACTS_READ),
+    (names::CONTACTS, "CountNearby", action::CONTACTS_READ),
     (names::CONTACTS, "ExportLog", action::CONTACTS_EXPORT),
     (names::CONTACTS, "Erase", action::ERASE),
     (names::REPORTS, "Preview", action::REPORT_CREATE),
@@ -52,8 +53,10 @@ const RULES: [(&str, &str, &str); 35] = [
     (names::REPORTS, "Check", action::REPORT_IMPORT),
     (names::EXPOSURES, "List", action::EXPOSURES_READ),
     (names::EXPOSURES, "Get", action::EXPOSURES_READ),
+    (names::EXPOSURES, "GetSummary", action::EXPOSURES_READ),
     (names::EXPOSURES, "MarkSeen", action::EXPOSURES_READ),
     (names::EXPOSURES, "Dismiss", action::EXPOSURES_READ),
+    (names::EXPOSURES, "Restore", action::EXPOSURES_READ),
     (names::EXPOSURES, "Subscribe", action::EXPOSURES_READ),
     (names::EXPOSURES, "Unsubscribe", action::EXPOSURES_READ),
     (names::EXCHANGE, "Begin", action::EXCHANGE),

@@ -5,7 +5,9 @@
 //! every user. Of the sums nothing finer than a quarter of an hour can be
 //! asked for, not even by comparing the answers to two spans that differ by a
 //! second: all their bounds are whole quarters. They are no coarser, for a local
-//! hour or day may begin with any quarter of a UTC hour. The log itself has its own action, and goes
+//! hour or day may begin with any quarter of a UTC hour. Of the present there is
+//! a count, and no more: whoever asks for it again and again learns how many were
+//! near, and when. The log itself has its own action, and goes
 //! into a file of the caller's.
 
 use std::sync::Arc;
@@ -103,6 +105,19 @@ impl Contacts {
     ) -> Result<proxy::Statistics, Error> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Statistics).await?.into())
+    }
+
+    /// How many different numbers were heard within the last minute: as many
+    /// people as are near with a device that broadcasts, and one more for each
+    /// who took a new number meanwhile.
+    #[zbus(out_args("numbers"))]
+    async fn count_nearby(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<u32, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        Ok(self.handle.ask(Request::Nearby).await?)
     }
 
     /// Writes the contacts to a file and returns when it has them, with their

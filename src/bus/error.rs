@@ -85,7 +85,7 @@ impl From<Refusal> for Error {
                 "by now something else would be given away than was shown; show it again, and ask again",
             ),
             Refusal::NoSuchSource => Self::NotFound(
-                "no source with this name; Begin names those that are configured",
+                "no source with this name; those there are stand in /etc/tcnd/sources.d",
             ),
             Refusal::NoSuchPart => Self::NotFound("no part with this number is on its way"),
             Refusal::NoServer => Self::NotReady(

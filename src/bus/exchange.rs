@@ -23,6 +23,7 @@ use crate::daemon::{
     Settlement,
 };
 use crate::exchange::interval::Interval;
+use crate::printable;
 use crate::protocol::wire;
 use crate::store::NewSource;
 
@@ -174,9 +175,10 @@ impl Exchange {
         let mut options = Options::new(options, &[("reason", "s"), ("retry_after", "u")])?;
         let reason: String = options.take("reason")?.unwrap_or_default();
         let retry_after: Option<u32> = options.take("retry_after")?;
-        if reason.len() > LONGEST_REASON || reason.contains(char::is_control) {
+        if reason.len() > LONGEST_REASON || !printable::is_line(&reason) {
             return Err(Error::InvalidArgs(
-                "reason may have 256 bytes at most, and no control characters".to_owned(),
+                "reason may have 256 bytes at most, and none that steer a terminal or cannot be seen"
+                    .to_owned(),
             ));
         }
         let seconds = |seconds| Duration::from_secs(u64::from(seconds));
@@ -232,9 +234,10 @@ fn new_source(source: proxy::Source) -> Result<NewSource, Error> {
     if !is_token(&source.name) {
         return Err(no_token());
     }
-    if source.label.len() > LONGEST_LABEL || source.label.contains(char::is_control) {
+    if source.label.len() > LONGEST_LABEL || !printable::is_line(&source.label) {
         return Err(Error::InvalidArgs(
-            "label may have 256 bytes at most, and no control characters".to_owned(),
+            "label may have 256 bytes at most, and none that steer a terminal or cannot be seen"
+                .to_owned(),
         ));
     }
     Ok(NewSource {

@@ -16,7 +16,7 @@ use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options, decimal};
 use super::{names, proxy};
-use crate::daemon::{ExposureId, Handle, KnownExposure, OthersRequest, Refusal, Request};
+use crate::daemon::{ExposureId, Handle, KnownExposure, OthersRequest, Refusal, Request, Standing};
 
 pub(super) struct Exposures {
     pub(super) handle: Handle,
@@ -73,6 +73,26 @@ impl Exposures {
         Ok(self.find(&id).await?.into())
     }
 
+    /// How many nobody has seen, at once, and how far that goes: unseen (u);
+    /// sources (u), of reports, that are configured; checked (t), when all of
+    /// them had been gone through well, in seconds since 1970-01-01 UTC, absent
+    /// if they never were; failed (a(ss)), of those that could not be gone
+    /// through the last time the label and a token of what was wrong; waiting
+    /// (b), whether reports that were delivered are not matched yet. While a
+    /// source fails, none was checked, or reports wait, an exposure may be
+    /// missing. Clients must tolerate other keys.
+    #[zbus(out_args("summary"))]
+    async fn get_summary(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<proxy::ExposureSummary, Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let unseen = *self.handle.watch_unseen().borrow();
+        let standing: Standing = self.handle.watch_standing().borrow().clone();
+        Ok(proxy::ExposureSummary::new(unseen, standing))
+    }
+
     /// The person has seen it.
     async fn mark_seen(
         &self,
@@ -96,8 +116,22 @@ impl Exposures {
         self.mark(&id, true).await
     }
 
-    /// Has Changed sent to the caller, until it unsubscribes or leaves the
-    /// bus; whether it may is asked now, not at each signal. There may be 64
+    /// Lists one again that was dismissed; it stays seen.
+    async fn restore(
+        &self,
+        id: String,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        let id = self.find(&id).await?.id;
+        let restore = |reply| Request::Others(OthersRequest::Restore(id, reply));
+        Ok(self.handle.ask(restore).await?)
+    }
+
+    /// Has Changed sent to the caller, until it unsubscribes, leaves the bus, or
+    /// the daemon ends: subscribe again when its name has another owner.
+    /// Whether the caller may is asked now, not at each signal. There may be 64
     /// subscribers; more are Error.Busy.
     async fn subscribe(
         &self,

@@ -20,6 +20,7 @@ use super::log_control::Log;
 use super::options::{Given, Options};
 use super::words;
 use crate::daemon::{Check, Handle, PauseRequest, Request, Snapshot};
+use crate::printable;
 
 pub(super) struct Manager {
     pub(super) handle: Handle,
@@ -74,7 +75,8 @@ impl Manager {
     }
 
     /// Leaves the air for this many seconds; 0 is until somebody resumes. The
-    /// reason, at most 256 bytes, is shown to everybody. Options: hold (b),
+    /// reason, at most 256 bytes, is shown to everybody, with spaces for what
+    /// steers a terminal or cannot be seen. Options: hold (b),
     /// true if the pause shall end when the caller leaves the bus;
     /// application_id (s), the name of the caller's desktop file without
     /// .desktop, at most 256 bytes. The cookie, never 0, is for Resume.
@@ -88,7 +90,7 @@ impl Manager {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u32, Error> {
         self.bouncer.admit(connection, &call).await?;
-        let (hold, mut request) = pause_request(seconds, reason, options)?;
+        let (hold, mut request) = pause_request(seconds, &reason, options)?;
         if !hold {
             return Ok(self.ask_pause(request).await?);
         }
@@ -198,8 +200,16 @@ impl Manager {
         self.handle.snapshot().enabled
     }
 
-    /// The daemon in a word: starting; running, broadcasting and listening
-    /// with nothing wrong; degraded, not all of it works, see Problems;
+    /// How it came to that: never, nobody has decided yet; given, by Enable;
+    /// withdrawn, by Disable; configured, by the configuration, which counts
+    /// while it says anything. Clients must tolerate other words.
+    #[zbus(property)]
+    fn consent(&self) -> &'static str {
+        words::consent(self.handle.snapshot().consent)
+    }
+
+    /// The daemon in a word: starting; running, on the air with nothing wrong,
+    /// see Advertising and Scanning; degraded, not all of it works, see Problems;
     /// paused; idle, not enabled or no adapter to use. What cannot mend by
     /// itself ends the daemon. Clients must tolerate other words.
     #[zbus(property)]
@@ -237,12 +247,16 @@ impl Manager {
     }
 
     /// Whether a number is on the air: what was verified, not what was asked.
+    /// The moment between one number and the next, ten seconds at most, is
+    /// not told.
     #[zbus(property)]
     fn advertising(&self) -> bool {
         self.handle.snapshot().advertising
     }
 
     /// Whether others are listened for: what was verified, not what was asked.
+    /// The moment between one number and the next, ten seconds at most, is
+    /// not told.
     #[zbus(property)]
     fn scanning(&self) -> bool {
         self.handle.snapshot().scanning
@@ -277,6 +291,13 @@ impl Manager {
             return Err(Error::Busy("the daemon is busy; read this again"));
         };
         Ok(seconds(age?.unwrap_or_default()))
+    }
+
+    /// When the number on the air was put there, in seconds since 1970-01-01
+    /// UTC; 0 while none is.
+    #[zbus(property)]
+    fn current_tcn_since(&self) -> u64 {
+        words::airing_since(&self.handle.snapshot())
     }
 
     /// The longest time one number stays on the air, in seconds.
@@ -316,9 +337,11 @@ impl Manager {
 }
 
 /// The properties that are signalled, with their values in `snapshot`.
-pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 13] {
+pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 15] {
     [
         ("Enabled", snapshot.enabled.into()),
+        ("Consent", words::consent(snapshot.consent).into()),
+        ("CurrentTcnSince", words::airing_since(snapshot).into()),
         ("State", words::state(snapshot.state).into()),
         ("Problems", words::problems(&snapshot.problems).into()),
         ("Mode", words::mode(snapshot.mode).into()),
@@ -339,7 +362,7 @@ pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>
 
 fn pause_request(
     seconds: u64,
-    reason: String,
+    reason: &str,
     options: Given,
 ) -> Result<(bool, PauseRequest), Error> {
     let mut options = Options::new(options, &[("hold", "b"), ("application_id", "s")])?;
@@ -352,8 +375,9 @@ fn pause_request(
     }
     let request = PauseRequest {
         duration: Duration::from_secs(seconds),
-        reason,
-        application_id,
+        // Pausing keeps a person off the air, so a text is mended and not refused.
+        reason: printable::clean(reason),
+        application_id: printable::clean(&application_id),
         owner: None,
     };
     Ok((hold, request))

@@ -15,8 +15,8 @@ use zbus::{
 pub use self::exchange::{Delivered, ExchangeProxy, Source, Upload};
 pub(super) use self::reports::earlier;
 pub use self::reports::{
-    Cancelled, Checked, Created, Disclosure, Exposure, ExposuresProxy, Imported, OwnReport,
-    PrivacyProxy, Published, ReportsProxy, UploadState,
+    Cancelled, Checked, Created, Disclosure, Exposure, ExposureSummary, ExposuresProxy, Imported,
+    OwnReport, PrivacyProxy, Published, ReportsProxy, UploadState,
 };
 pub use super::choice::{BusChoice, UnknownBus, Unreachable, connect};
 use crate::daemon;
@@ -74,6 +74,9 @@ pub trait Manager {
     /// Whether somebody consented.
     #[zbus(property)]
     fn enabled(&self) -> zbus::Result<bool>;
+    /// How it came to that.
+    #[zbus(property)]
+    fn consent(&self) -> zbus::Result<String>;
     /// The daemon in a word.
     #[zbus(property)]
     fn state(&self) -> zbus::Result<String>;
@@ -101,6 +104,9 @@ pub trait Manager {
     /// Seconds the number on the air has been there.
     #[zbus(property(emits_changed_signal = "false"))]
     fn current_tcn_age(&self) -> zbus::Result<u32>;
+    /// When the number on the air was put there.
+    #[zbus(property)]
+    fn current_tcn_since(&self) -> zbus::Result<u64>;
     /// The longest time of one number on the air, in seconds.
     #[zbus(property)]
     fn rotation_interval(&self) -> zbus::Result<u32>;
@@ -168,6 +174,8 @@ pub trait Contacts {
     /// Counters and sizes.
     #[zbus(allow_interactive_auth)]
     fn get_statistics(&self) -> zbus::Result<Statistics>;
+    /// Numbers heard within the last minute. Nobody is asked for a password.
+    fn count_nearby(&self) -> zbus::Result<u32>;
     /// Writes the rows to a file; options `format`, `raw`, `from`, `to`.
     /// Answers with how many.
     #[zbus(allow_interactive_auth)]

@@ -24,6 +24,7 @@ use crate::daemon::{
 };
 use crate::engine::UnixTime;
 use crate::exchange::file::Format;
+use crate::printable;
 use crate::protocol::{Memo, MemoType};
 
 pub(super) struct Reports {
@@ -70,7 +71,7 @@ impl Reports {
     /// can read it. Options: consent (b) must be true, or the answer is
     /// Error.ConsentRequired: show the person what Preview says before; note
     /// (s), words for oneself that never leave the machine, 256 bytes at most and
-    /// no control characters; numbers (t), how many numbers the person was
+    /// none that steer a terminal or cannot be seen; numbers (t), how many numbers the person was
     /// shown, so that if there are more by now the answer is
     /// Error.ConsentRequired; token (s), of the Preview that the person was shown,
     /// so that if anything else would be given away by now the answer is
@@ -119,9 +120,9 @@ impl Reports {
             shown: options.take("numbers")?,
             token: token(&mut options)?,
         };
-        if request.note.contains(char::is_control) {
+        if !printable::is_line(&request.note) {
             return Err(Error::InvalidArgs(
-                "a note may have no control characters".to_owned(),
+                "a note may have no characters that steer a terminal or cannot be seen".to_owned(),
             ));
         }
         let make = |reply| Request::Own(OwnRequest::Make(request, reply));
@@ -309,9 +310,10 @@ impl Reports {
             budget: BUDGET,
             source: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
         };
-        if import.label.len() > LONGEST_LABEL || import.label.contains(char::is_control) {
+        if import.label.len() > LONGEST_LABEL || !printable::is_line(&import.label) {
             return Err(Error::InvalidArgs(
-                "source may have 256 bytes at most, and no control characters".to_owned(),
+                "source may have 256 bytes at most, and none that steer a terminal or cannot be seen"
+                    .to_owned(),
             ));
         }
         let import = |reply| Request::Others(OthersRequest::Import(import, reply));

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use zbus::{OwnedObjectPath, Variant};
 
 use super::names;
-use crate::daemon::{Hold, Pause, Problem, Snapshot, State};
+use crate::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
 use crate::radio::{Adapter, AddressKind, Mode, Trouble};
 
 pub(super) fn state(state: State) -> &'static str {
@@ -20,6 +20,20 @@ pub(super) fn state(state: State) -> &'static str {
         State::Paused => "paused",
         State::Idle => "idle",
     }
+}
+
+pub(super) fn consent(consent: Consent) -> &'static str {
+    match consent {
+        Consent::Never => "never",
+        Consent::Given => "given",
+        Consent::Withdrawn => "withdrawn",
+        Consent::Configured => "configured",
+    }
+}
+
+/// When the number on the air was put there, in seconds since 1970; 0 if none is.
+pub(super) fn airing_since(snapshot: &Snapshot) -> u64 {
+    snapshot.airing_since.map_or(0, |at| at.0)
 }
 
 pub(super) fn problems(problems: &BTreeSet<Problem>) -> Vec<&'static str> {

@@ -1,10 +1,16 @@
 //! What a command has to say, once, as text or as JSON.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::error::{CliError, Exit};
+use super::locale;
+use crate::printable::{self, is_printable};
 
 /// Facts for standard output, and how the program ends.
 #[derive(Debug)]
@@ -64,10 +70,12 @@ pub(super) enum Reader {
 }
 
 /// Writes one line, or several, to standard output at once. A reader that has
-/// seen enough (`tcnctl … | head`) is no error.
+/// seen enough (`tcnctl … | head`) is no error. What a terminal would obey goes
+/// nowhere from here, whoever wrote it.
 pub(super) fn emit(text: &str) -> Result<Reader, CliError> {
     let mut out = io::stdout().lock();
-    let written = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
+    let text = locale::drawn(text.trim_end());
+    let written = writeln!(out, "{}", printable::lines(text)).and_then(|()| out.flush());
     match written {
         Ok(()) => Ok(Reader::Listening),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
@@ -75,7 +83,66 @@ pub(super) fn emit(text: &str) -> Result<Reader, CliError> {
     }
 }
 
-/// One line of JSON.
+/// Waits until nobody reads standard output any more: its pipe, socket or
+/// terminal is closed (poll(2), POLLERR and POLLHUP). Never of a file.
+pub(super) async fn reader_left() {
+    let (tell, told) = oneshot::channel();
+    // A thread of its own: whether a runtime can wait for it depends on what
+    // standard output is.
+    std::thread::spawn(move || {
+        let out = io::stdout();
+        loop {
+            let mut fds = [PollFd::new(&out, PollFlags::empty())];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+                Ok(_) if fds[0].revents().is_empty() => {}
+                Ok(_) => {
+                    // Whoever waited may be gone.
+                    let _ = tell.send(());
+                    return;
+                }
+            }
+        }
+    });
+    if told.await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// One line of JSON. What is not printable is written as an escape, which means
+/// the same (RFC 8259, section 7): documents are read on terminals as well.
 pub(super) fn to_json<T: Serialize>(document: &T) -> String {
-    serde_json::to_string(document).expect("documents have text keys and no failing parts")
+    let json =
+        serde_json::to_string(document).expect("documents have text keys and no failing parts");
+    if printable::is_line(&json) {
+        return json;
+    }
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_printable(c) {
+            escaped.push(c);
+        } else {
+            // Within a string of the document: nothing else of it is not ASCII.
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_printable_and_means_what_was_said() {
+        let said = "a\u{1b}]0;b\u{7f}\u{9b}\u{202e}\u{200b}\u{e0041}\n\"ä";
+        let json = to_json(&[said]);
+        assert!(printable::is_line(&json), "{json}");
+        let read: Vec<String> = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, [said]);
+    }
 }

@@ -51,7 +51,7 @@ pub(super) enum Command {
 pub(super) enum Live {
     /// Say what tcnd does now, and what is wrong
     Status,
-    /// Say it again whenever it changes, until interrupted
+    /// Say it, and then what happens, until interrupted
     Watch {
         /// text, json (one document a line), or waybar (for a custom module)
         #[arg(long, value_enum, default_value_t)]
@@ -81,6 +81,11 @@ pub(super) enum Live {
     Resume,
     /// Take a new number and a new address now
     Rotate,
+    /// Have tcnd look at itself: radio, address, clock, contact log, keys
+    #[command(visible_alias = "selftest")]
+    SelfTest,
+    /// Count what tcnd did since its start, and the size of the contact log
+    Statistics,
     /// Sum up the contact log by day and hour
     ///
     /// Contacts are counted by quarters of an hour: --from is rounded down to one,
@@ -134,6 +139,8 @@ impl Live {
             | Self::Pause { .. }
             | Self::Resume
             | Self::Rotate
+            | Self::SelfTest
+            | Self::Statistics
             | Self::Wipe { .. } => false,
         };
         if !ignored {
@@ -187,7 +194,7 @@ pub(super) enum ContactsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ExposuresCommand {
-    /// Say all that is known of one, and that it was seen
+    /// Say all that is known of one; with --json it stays new
     Show {
         /// As the list names it
         id: String,
@@ -195,6 +202,11 @@ pub(super) enum ExposuresCommand {
     /// List one no longer
     Dismiss {
         /// As the list names it
+        id: String,
+    },
+    /// List one again that was dismissed
+    Restore {
+        /// As tcnctl exposures --all names it
         id: String,
     },
 }

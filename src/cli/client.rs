@@ -2,11 +2,12 @@
 
 use std::io::IsTerminal;
 
+use zbus::names::{BusName, WellKnownName};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, fdo};
 
 use super::agent::Agent;
-use super::error::CliError;
+use super::error::{CliError, Topic};
 use crate::bus::proxy::{ContactsProxy, ExposuresProxy, ManagerProxy, PrivacyProxy, ReportsProxy};
 use crate::bus::{self, BusChoice, names};
 
@@ -16,10 +17,25 @@ use crate::bus::{self, BusChoice, names};
 pub(super) struct Client {
     connection: Connection,
     bus: BusChoice,
+    purpose: Purpose,
+    topic: Topic,
+}
+
+/// What tcnd is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To look: whoever stopped tcnd does not want it started by that.
+    Read,
+    /// To do something. The bus may start tcnd for it, by D-Bus activation.
+    Act,
 }
 
 impl Client {
-    pub(super) async fn connect(bus: &BusChoice) -> Result<Self, CliError> {
+    pub(super) async fn connect(
+        bus: &BusChoice,
+        purpose: Purpose,
+        topic: Topic,
+    ) -> Result<Self, CliError> {
         let connection = bus::connect(bus).await.map_err(|why| CliError::NoBus {
             bus: bus.clone(),
             why,
@@ -27,6 +43,8 @@ impl Client {
         Ok(Self {
             connection,
             bus: bus.clone(),
+            purpose,
+            topic,
         })
     }
 
@@ -34,9 +52,22 @@ impl Client {
         &self.connection
     }
 
+    /// Whom to call. A unique name cannot be activated: if its owner leaves, the
+    /// call fails (D-Bus specification, "Message Bus Starting Services").
+    async fn destination(&self) -> Result<BusName<'static>, CliError> {
+        let name = WellKnownName::from_static_str_unchecked(names::BUS);
+        if self.purpose == Purpose::Act {
+            return Ok(name.into());
+        }
+        let bus = self.told(fdo::DBusProxy::new(&self.connection).await)?;
+        let owner = self.told(bus.get_name_owner(name.into()).await)?;
+        Ok(owner.into_inner().into())
+    }
+
     /// For state and control.
     pub(super) async fn manager(&self) -> Result<ManagerProxy<'_>, CliError> {
         let manager = ManagerProxy::builder(&self.connection)
+            .destination(self.destination().await?)
             .cache_properties(CacheProperties::No)
             .build();
         self.told(manager.await)
@@ -45,6 +76,7 @@ impl Client {
     /// For totals of the contact log.
     pub(super) async fn contacts(&self) -> Result<ContactsProxy<'_>, CliError> {
         let contacts = ContactsProxy::builder(&self.connection)
+            .destination(self.destination().await?)
             .cache_properties(CacheProperties::No)
             .build();
         self.told(contacts.await)
@@ -53,6 +85,7 @@ impl Client {
     /// For reports, our own and others'.
     pub(super) async fn reports(&self) -> Result<ReportsProxy<'_>, CliError> {
         let reports = ReportsProxy::builder(&self.connection)
+            .destination(self.destination().await?)
             .cache_properties(CacheProperties::No)
             .build();
         self.told(reports.await)
@@ -61,6 +94,7 @@ impl Client {
     /// For what reports of others mean.
     pub(super) async fn exposures(&self) -> Result<ExposuresProxy<'_>, CliError> {
         let exposures = ExposuresProxy::builder(&self.connection)
+            .destination(self.destination().await?)
             .cache_properties(CacheProperties::No)
             .build();
         self.told(exposures.await)
@@ -69,6 +103,7 @@ impl Client {
     /// For the end of it all.
     pub(super) async fn privacy(&self) -> Result<PrivacyProxy<'_>, CliError> {
         let privacy = PrivacyProxy::builder(&self.connection)
+            .destination(self.destination().await?)
             .cache_properties(CacheProperties::No)
             .build();
         self.told(privacy.await)
@@ -76,20 +111,20 @@ impl Client {
 
     /// All properties of one interface at the root, as of one instant.
     pub(super) async fn properties(&self) -> Result<fdo::PropertiesProxy<'_>, CliError> {
-        let properties = fdo::PropertiesProxy::builder(&self.connection)
-            .destination(names::BUS)
+        let built = fdo::PropertiesProxy::builder(&self.connection)
+            .destination(self.destination().await?)
             .path(names::ROOT)
             .build();
-        self.told(properties.await)
+        self.told(built.await)
     }
 
     /// Everything below the root.
     pub(super) async fn objects(&self) -> Result<fdo::ObjectManagerProxy<'_>, CliError> {
-        let objects = fdo::ObjectManagerProxy::builder(&self.connection)
-            .destination(names::BUS)
+        let built = fdo::ObjectManagerProxy::builder(&self.connection)
+            .destination(self.destination().await?)
             .path(names::ROOT)
             .build();
-        self.told(objects.await)
+        self.told(built.await)
     }
 
     /// Has someone to ask for a password, should the next calls need one: only
@@ -106,6 +141,6 @@ impl Client {
         &self,
         outcome: Result<T, E>,
     ) -> Result<T, CliError> {
-        outcome.map_err(|error| CliError::from_call(&self.bus, error.into()))
+        outcome.map_err(|error| CliError::from_call(&self.bus, self.topic, error.into()))
     }
 }

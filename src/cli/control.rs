@@ -9,14 +9,19 @@ use serde_json::json;
 use super::answer::Answer;
 use super::client::Client;
 use super::error::CliError;
+use super::status::Status;
 use super::time;
 
 pub(super) async fn enable(client: &Client, json: bool) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
     client.told(client.manager().await?.enable(HashMap::new()).await)?;
-    let text = "tcnd is enabled, now and after every restart. See how it does: tcnctl status";
+    let until = paused_until(client).await;
     Ok(Answer::new(json, &json!({"enabled": true}), |_| {
-        text.to_owned()
+        let text = "tcnd is enabled, now and after every restart. See how it does: tcnctl status";
+        until.map_or_else(
+            || text.to_owned(),
+            |until| format!("{text}\nBut it is paused {}: tcnctl resume", end(until)),
+        )
     }))
 }
 
@@ -45,21 +50,64 @@ pub(super) async fn pause(
         .is_some()
         .then(|| time::unix_seconds(Timestamp::now()).saturating_add(seconds));
     let document = json!({"paused": true, "cookie": cookie, "until": until});
+    let until = until.unwrap_or(UNTIL_RESUMED);
+    // Several pauses hold together, and tcnd is back when the last one ends.
+    let all = paused_until(client).await.unwrap_or(until);
     Ok(Answer::new(json, &document, |_| {
-        let end = until.map_or_else(
-            || "until somebody resumes it".to_owned(),
-            |until| format!("until {}", time::show(until, &ZonedDateTime::now())),
-        );
-        format!("tcnd is paused {end}. To end it: tcnctl resume")
+        // The two clocks are read a moment apart.
+        let others = if all > until.saturating_add(SLACK) {
+            format!(
+                " Another pause lasts longer than this one, which ends {}.",
+                end(until)
+            )
+        } else {
+            String::new()
+        };
+        format!(
+            "tcnd is paused {}.{others} To end all pauses: tcnctl resume",
+            end(all.max(until))
+        )
     }))
+}
+
+/// What the bus says of a pause that only Resume ends.
+const UNTIL_RESUMED: u64 = u64::MAX;
+
+/// Seconds by which two ends differ that are the same.
+const SLACK: u64 = 2;
+
+/// When the last pause ends; `None` if there is none, or nobody says.
+async fn paused_until(client: &Client) -> Option<u64> {
+    let until = client.manager().await.ok()?.paused_until().await.ok()?;
+    (until != 0).then_some(until)
+}
+
+fn end(until: u64) -> String {
+    if until == UNTIL_RESUMED {
+        return "until somebody resumes it".to_owned();
+    }
+    format!("until {}", time::show(until, &ZonedDateTime::now()))
 }
 
 pub(super) async fn resume(client: &Client, json: bool) -> Result<Answer, CliError> {
     const ALL: u32 = 0;
     let _agent = client.ready_for_questions().await;
     client.told(client.manager().await?.resume(ALL).await)?;
+    // Of a tcnd that goes on there is nothing more to say.
+    let enabled = client.manager().await?.enabled().await;
+    let status = match enabled {
+        Ok(false) => Some(Status::read(client).await?),
+        Ok(true) | Err(_) => None,
+    };
     Ok(Answer::new(json, &json!({"paused": false}), |_| {
-        "tcnd goes on; all pauses are ended.".to_owned()
+        let Some(status) = status else {
+            return "tcnd goes on; all pauses are ended.".to_owned();
+        };
+        format!(
+            "All pauses are ended. {} Consent with: {}",
+            status.sentence(&ZonedDateTime::now()),
+            status.way_to_consent()
+        )
     }))
 }
 

@@ -11,11 +11,12 @@ use zbus::Variant;
 use super::answer::Answer;
 use super::args::{RowFormat, SpanArgs};
 use super::client::Client;
-use super::error::CliError;
+use super::error::{CliError, Topic};
 use super::output_file::OutputFile;
 use super::question::Agreement;
 use super::{question, time};
 use crate::bus::names;
+use crate::printable;
 
 pub(super) async fn export(
     client: &Client,
@@ -51,14 +52,18 @@ pub(super) async fn export(
     if file.is_standard() {
         return Ok(Answer::silent());
     }
-    let document = json!({"file": path, "format": format, "raw": raw, "rows": rows});
+    let document =
+        json!({"file": path.to_string_lossy(), "format": format, "raw": raw, "rows": rows});
     Ok(Answer::new(json, &document, |_| {
         let numbers = if raw {
             "with the numbers themselves: keep it as safe as the log"
         } else {
             "with stand-ins for the numbers"
         };
-        format!("{rows} contacts are in {}, {numbers}.", path.display())
+        format!(
+            "{rows} contacts are in {}, {numbers}.",
+            printable::path(path)
+        )
     }))
 }
 
@@ -76,6 +81,7 @@ pub(super) async fn erase(
         return Err(CliError::Refused {
             name: names::error::INVALID_RANGE.to_owned(),
             text: "from must be before to".to_owned(),
+            topic: Topic::Contacts,
         });
     }
     if !yes {

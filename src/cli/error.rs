@@ -9,6 +9,7 @@ use zbus::DBusError as _;
 use crate::bus::{BusChoice, Unreachable, names};
 use crate::config::ConfigError;
 use crate::exchange::file::FileError;
+use crate::printable;
 use crate::protocol::ReportError;
 
 /// How `tcnctl` ends.
@@ -25,6 +26,16 @@ pub(super) enum Exit {
     NotAuthorized = 4,
 }
 
+/// What a command is about, so that a hint points to the right place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    /// State, consent, pauses.
+    Control,
+    Contacts,
+    Reports,
+    Exposures,
+}
+
 /// A command failed. `Display` says how, [`CliError::hint`] what helps.
 #[derive(Debug, Error)]
 pub(super) enum CliError {
@@ -38,22 +49,26 @@ pub(super) enum CliError {
     #[error("tcnd is not running")]
     NotRunning { bus: BusChoice },
     /// The bus, polkit or tcnd said no.
-    #[error("not authorised: {text}")]
+    #[error("not authorised: {}", printable::line(.text))]
     NotAuthorized { bus: BusChoice, text: String },
     /// tcnd answered with another error.
-    #[error("{text}")]
-    Refused { name: String, text: String },
+    #[error("{}", printable::line(.text))]
+    Refused {
+        name: String,
+        text: String,
+        topic: Topic,
+    },
     /// The answer was none.
-    #[error("tcnd gave an answer that is not understood: {0}")]
+    #[error("tcnd gave an answer that is not understood: {}", printable::line(.0))]
     NotUnderstood(#[source] zbus::Error),
     /// The configuration has faults.
     #[error("the configuration is not valid:\n{0}")]
     Config(#[source] ConfigError),
     /// A file could not be read.
-    #[error("{}: {source}", .file.display())]
+    #[error("{}: {source}", printable::path(.file))]
     File { file: PathBuf, source: io::Error },
     /// A file that was to be made cannot be.
-    #[error("cannot make {}: {source}", .file.display())]
+    #[error("cannot make {}: {source}", printable::path(.file))]
     NewFile { file: PathBuf, source: io::Error },
     /// A memo that cannot be.
     #[error("{0}")]
@@ -83,7 +98,7 @@ pub(super) enum CliError {
 
 impl CliError {
     /// What went wrong in a call, by the name of the error reply.
-    pub(super) fn from_call(bus: &BusChoice, error: zbus::Error) -> Self {
+    pub(super) fn from_call(bus: &BusChoice, topic: Topic, error: zbus::Error) -> Self {
         let Some((name, text)) = reply(&error) else {
             return if matches!(error, zbus::Error::InputOutput(_)) {
                 Self::HungUp { bus: bus.clone() }
@@ -97,7 +112,7 @@ impl CliError {
             let bus = bus.clone();
             Self::NotAuthorized { bus, text }
         } else {
-            Self::Refused { name, text }
+            Self::Refused { name, text, topic }
         }
     }
 
@@ -146,7 +161,7 @@ impl CliError {
                     "run it as the user who started tcnd".to_owned()
                 }
             },
-            Self::Refused { name, .. } => refusal_hint(name).to_owned(),
+            Self::Refused { name, topic, .. } => refusal_hint(name, *topic).to_owned(),
             Self::NotUnderstood(_) => {
                 "use a tcnctl and a tcnd of the same version; both know --version".to_owned()
             }
@@ -220,13 +235,30 @@ fn is_denial(name: &str) -> bool {
     DENIED.contains(&name)
 }
 
-fn refusal_hint(name: &str) -> &'static str {
+fn refusal_hint(name: &str, topic: Topic) -> &'static str {
     match name {
-        names::error::NOT_READY => "see why with: tcnctl status",
+        names::error::NOT_READY => match topic {
+            Topic::Control | Topic::Contacts | Topic::Exposures => "see why with: tcnctl status",
+            Topic::Reports => {
+                "see why with: tcnctl status; servers are configured in /etc/tcnd/sources.d"
+            }
+        },
         names::error::CONFIGURED => "edit /etc/tcnd/config.d, then: systemctl reload tcnd",
-        names::error::BUSY => "try again in a moment; see who pauses with: tcnctl status",
+        names::error::BUSY => match topic {
+            Topic::Control => "try again in a moment; see who pauses with: tcnctl status",
+            Topic::Contacts | Topic::Reports | Topic::Exposures => {
+                "wait until what is under way is done, then try again"
+            }
+        },
         names::error::INVALID_RANGE => "give a --from that is before --to",
-        names::error::NOT_FOUND => "see what there is with: tcnctl report list; tcnctl exposures",
+        names::error::NOT_FOUND => match topic {
+            Topic::Control => "see who pauses with: tcnctl status",
+            Topic::Contacts => "see what there is with: tcnctl contacts",
+            Topic::Reports => {
+                "see what there is with: tcnctl report list; servers stand in /etc/tcnd/sources.d"
+            }
+            Topic::Exposures => "see what there is with: tcnctl exposures --all",
+        },
         names::error::CONSENT_REQUIRED => "look again at what would be given away, then answer",
         names::error::ALREADY_PUBLISHED => "see how far it is with: tcnctl report list",
         names::error::NO_DATA => "see what was on the air with: tcnctl report preview",
@@ -261,6 +293,7 @@ mod tests {
             CliError::Refused {
                 name: "x.y".into(),
                 text: text(),
+                topic: Topic::Reports,
             },
             CliError::NotUnderstood(zbus::Error::InvalidReply),
             CliError::Config(crate::config::load(&["/nonexistent".into()]).unwrap_err()),
@@ -294,6 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn a_hint_points_to_what_the_command_is_about() {
+        let topics = [
+            Topic::Control,
+            Topic::Contacts,
+            Topic::Reports,
+            Topic::Exposures,
+        ];
+        let pauses = topics.map(|topic| refusal_hint(names::error::BUSY, topic).contains("pauses"));
+        assert_eq!(pauses, [true, false, false, false]);
+        let missing = refusal_hint(names::error::NOT_FOUND, Topic::Reports);
+        assert!(missing.contains("sources.d") && !missing.contains("exposures"));
+        let missing = refusal_hint(names::error::NOT_FOUND, Topic::Exposures);
+        assert!(missing.contains("tcnctl exposures --all"));
+    }
+
+    #[test]
     fn the_exit_status_follows_the_name_of_the_reply() {
         let cases = [
             (
@@ -314,7 +363,7 @@ mod tests {
             let shown = format!("{error:?}");
             let error = zbus::Error::FDO(Box::new(error));
             assert_eq!(
-                CliError::from_call(&BusChoice::System, error).exit(),
+                CliError::from_call(&BusChoice::System, Topic::Control, error).exit(),
                 exit,
                 "{shown}"
             );

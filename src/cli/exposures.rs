@@ -1,4 +1,5 @@
-//! `exposures`: when one was near somebody who made a report, and why we say so.
+//! `exposures`: when one was near somebody who made a report, and why we say so;
+//! and how far the answer goes. "None" may mean that nobody looked.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,14 +13,43 @@ use super::answer::Answer;
 use super::client::Client;
 use super::error::CliError;
 use super::memo::reading;
+use super::status::Status;
 use super::{hex, time};
 use crate::bus::proxy;
+use crate::printable;
 use crate::protocol::{Memo, MemoType};
 
 /// The document of `exposures --json`.
 #[derive(Debug, Serialize)]
 struct Exposures {
     exposures: Vec<Exposure>,
+    /// All there are, dismissed or not.
+    known: usize,
+    unseen: usize,
+    dismissed: usize,
+    #[serde(flatten)]
+    extent: Extent,
+}
+
+/// How far the answer goes; null where it is not known.
+#[derive(Debug, Default, Serialize)]
+struct Extent {
+    /// Sources of reports that are configured.
+    sources: Option<u32>,
+    /// When all sources had been gone through well, in seconds since 1970.
+    checked: Option<u64>,
+    failed: Option<Vec<Failed>>,
+    /// Reports that were fetched are not matched yet.
+    waiting: Option<bool>,
+    /// They were not checked for two days.
+    stale: bool,
+}
+
+/// A source that could not be gone through.
+#[derive(Debug, Serialize)]
+struct Failed {
+    label: String,
+    problem: String,
 }
 
 /// One of them; the document of `exposures show --json`.
@@ -71,22 +101,40 @@ struct Rule {
 
 pub(super) async fn list(client: &Client, all: bool, json: bool) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
-    let options = HashMap::from([("dismissed", Variant::from(all))]);
+    let options = HashMap::from([("dismissed", Variant::from(true))]);
     let found = client.told(client.exposures().await?.list(options).await)?;
+    let extent = Extent::read(client).await?;
     let mut exposures: Vec<_> = found.into_iter().map(Exposure::new).collect();
     exposures.sort_by(|a, b| (a.from, &a.id).cmp(&(b.from, &b.id)));
-    Ok(Answer::new(
-        json,
-        &Exposures { exposures },
-        Exposures::render,
-    ))
+    let count = |is: fn(&Exposure) -> bool| exposures.iter().filter(|one| is(one)).count();
+    let (unseen, dismissed) = (count(|one| !one.seen), count(|one| one.dismissed));
+    let known = exposures.len();
+    exposures.retain(|exposure| all || !exposure.dismissed);
+    let document = Exposures {
+        exposures,
+        known,
+        unseen,
+        dismissed,
+        extent,
+    };
+    Ok(Answer::new(json, &document, Exposures::render))
+}
+
+/// How many nobody has seen; `None` if the caller may not know without being
+/// asked for a password, and then nothing shows whether there are any.
+pub(super) async fn unseen(client: &Client) -> Option<u32> {
+    let exposures = client.exposures().await.ok()?;
+    Some(exposures.get_summary().await.ok()?.unseen)
 }
 
 pub(super) async fn show(client: &Client, id: &str, json: bool) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
     let proxy = client.exposures().await?;
     let exposure = Exposure::new(client.told(proxy.get(id).await)?);
-    client.told(proxy.mark_seen(id).await)?;
+    // A program that looks is no person who has seen it.
+    if !json {
+        client.told(proxy.mark_seen(id).await)?;
+    }
     Ok(Answer::new(json, &exposure, Exposure::explain))
 }
 
@@ -96,8 +144,89 @@ pub(super) async fn dismiss(client: &Client, id: &str, json: bool) -> Result<Ans
     Ok(Answer::new(
         json,
         &json!({"id": id, "dismissed": true}),
-        |_| format!("Exposure {id} is not listed any more; tcnctl exposures --all lists it too."),
+        |_| {
+            format!(
+                "Exposure {id} is not listed any more; tcnctl exposures --all lists it too.\n\
+                 To take that back: tcnctl exposures restore {id}"
+            )
+        },
     ))
+}
+
+pub(super) async fn restore(client: &Client, id: &str, json: bool) -> Result<Answer, CliError> {
+    let _agent = client.ready_for_questions().await;
+    client.told(client.exposures().await?.restore(id).await)?;
+    Ok(Answer::new(
+        json,
+        &json!({"id": id, "dismissed": false}),
+        |_| format!("Exposure {id} is listed again."),
+    ))
+}
+
+impl Extent {
+    /// Whoever had to give a password for the list is not asked for it again:
+    /// then only what is public is known.
+    async fn read(client: &Client) -> Result<Self, CliError> {
+        let status = Status::read(client).await?;
+        let has = |token: &str| status.problems.iter().any(|problem| problem.token == token);
+        let stale = has("reports-stale");
+        let Ok(summary) = client.exposures().await?.get_summary().await else {
+            return Ok(Self {
+                checked: status.reports_checked,
+                stale,
+                ..Self::default()
+            });
+        };
+        let failed = summary.failed.into_iter();
+        Ok(Self {
+            sources: Some(summary.sources),
+            checked: summary.checked,
+            failed: Some(
+                failed
+                    .map(|(label, problem)| Failed { label, problem })
+                    .collect(),
+            ),
+            waiting: Some(summary.waiting),
+            stale,
+        })
+    }
+
+    /// Why an exposure may be missing.
+    fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        match (self.sources, self.checked) {
+            (Some(0), _) => gaps.push(
+                "No source of reports is configured: only files that were imported were looked \
+                 through. Sources stand in /etc/tcnd/sources.d."
+                    .to_owned(),
+            ),
+            (_, None) => gaps.push(
+                "No source was checked yet, so nothing can be known. To check now: tcnctl report \
+                 check"
+                    .to_owned(),
+            ),
+            (_, Some(at)) if self.stale => gaps.push(format!(
+                "The sources were last checked on {}: an exposure may be missing. To check now: \
+                 tcnctl report check",
+                time::day(at)
+            )),
+            (_, Some(_)) => {}
+        }
+        for Failed { label, problem } in self.failed.iter().flatten() {
+            gaps.push(format!(
+                "{} could not be gone through ({}): an exposure may be missing.",
+                printable::line(label),
+                printable::line(problem)
+            ));
+        }
+        if self.waiting == Some(true) {
+            gaps.push(
+                "Reports that were fetched are still to be matched: an exposure may be missing."
+                    .to_owned(),
+            );
+        }
+        gaps
+    }
 }
 
 impl Exposure {
@@ -189,8 +318,12 @@ impl Exposure {
         }
         let says = self.memo_reading.clone();
         let says = says.unwrap_or_else(|| format!("{} (type {})", self.memo, self.memo_type));
-        let _ = writeln!(text, "  Report      says: {says}");
-        let _ = writeln!(text, "  From        {}", self.sources.join(", "));
+        let _ = writeln!(text, "  Report      says: {}", printable::line(says));
+        let _ = writeln!(
+            text,
+            "  From        {}",
+            printable::line(self.sources.join(", "))
+        );
         let (public, here) = (
             time::show(self.published, &now),
             time::show(self.received, &now),
@@ -201,6 +334,7 @@ impl Exposure {
             gap_s,
             reference_rssi,
         } = &self.rule;
+        let name = printable::line(name);
         let _ = writeln!(
             text,
             "  Why         Numbers of this report are in your contact log, first heard before it\n              \
@@ -215,20 +349,44 @@ impl Exposure {
 
 impl Exposures {
     fn render(&self) -> String {
-        if self.exposures.is_empty() {
-            return "None known. To look for yourself in reports: tcnctl report import FILE"
-                .to_owned();
-        }
         let mut text = String::new();
+        match (self.exposures.len(), self.dismissed) {
+            (0, 0) => text.push_str(
+                "None known. To look for yourself in reports: tcnctl report import FILE\n",
+            ),
+            (0, 1) => text.push_str(
+                "None but 1 that was dismissed. It is listed by: tcnctl exposures --all\n",
+            ),
+            (0, n) => {
+                let _ = writeln!(
+                    text,
+                    "None but {n} that were dismissed. They are listed by: tcnctl exposures --all"
+                );
+            }
+            (_, _) => {}
+        }
         for exposure in &self.exposures {
-            let mark = if exposure.seen { "" } else { "  new" };
+            let mark = match (exposure.dismissed, exposure.seen) {
+                (true, _) => "  dismissed",
+                (false, false) => "  new",
+                (false, true) => "",
+            };
             let _ = writeln!(text, "{}  {}{mark}", exposure.id, exposure.when());
             let _ = writeln!(text, "    {}", exposure.how_far());
             if let Some(says) = &exposure.memo_reading {
-                let _ = writeln!(text, "    the report says: {says}");
+                let _ = writeln!(text, "    the report says: {}", printable::line(says));
             }
         }
-        text.push_str("All about one: tcnctl exposures show ID");
+        if !self.exposures.is_empty() {
+            if self.unseen == 0 {
+                text.push_str("None of them is new. ");
+            }
+            text.push_str("All about one: tcnctl exposures show ID\n");
+        }
+        for gap in self.extent.gaps() {
+            text.push_str(&gap);
+            text.push('\n');
+        }
         text
     }
 }

@@ -15,6 +15,7 @@ use super::client::Client;
 use super::error::CliError;
 use super::time;
 use crate::bus::proxy::Imported;
+use crate::printable;
 
 /// The document of `report import --json`.
 #[derive(Debug, Serialize)]
@@ -72,7 +73,7 @@ fn label(path: &Path) -> String {
     const LONGEST: usize = 256;
     let name = path.file_name().unwrap_or(path.as_os_str());
     let name = name.to_string_lossy();
-    let mut label = name.replace(char::is_control, "\u{fffd}");
+    let mut label = name.replace(|c| !printable::is_printable(c), "\u{fffd}");
     while label.len() > LONGEST {
         label.pop();
     }
@@ -144,7 +145,7 @@ impl Looked {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        format!("{}: {}", self.file.display(), counts.join(", "))
+        format!("{}: {}", printable::path(&self.file), counts.join(", "))
     }
 }
 

@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use super::memo;
 use crate::exchange::file::{self, FileError, Item, ItemError, Place};
+use crate::printable;
 use crate::protocol::{Report, ReportError};
 
 /// What to write of a report file.
@@ -182,7 +183,11 @@ fn write_text(
 ) -> io::Result<()> {
     match finding.error() {
         None => writeln!(out, "report {count}: valid")?,
-        Some(error) => writeln!(out, "report {count} at {place}: INVALID: {error}")?,
+        Some(error) => writeln!(
+            out,
+            "report {count} at {place}: INVALID: {}",
+            printable::line(error)
+        )?,
     }
     if let Some(report) = finding.claim() {
         write_claim(report, out)?;
@@ -218,7 +223,7 @@ fn write_claim(report: &Report, out: &mut impl io::Write) -> io::Result<()> {
         Hex(memo.data())
     )?;
     match memo::reading(memo) {
-        Some(reading) => writeln!(out, "  says     {reading}"),
+        Some(reading) => writeln!(out, "  says     {}", printable::line(reading)),
         None => Ok(()),
     }
 }

@@ -20,6 +20,7 @@ mod error;
 mod exposures;
 mod import;
 pub mod inspect;
+mod locale;
 mod memo;
 mod output_file;
 mod own;
@@ -28,6 +29,7 @@ mod problems;
 mod publish;
 mod question;
 mod report;
+mod self_test;
 mod status;
 mod symptoms;
 mod time;
@@ -44,11 +46,12 @@ use args::{
     Args, Command, ConfigCommand, ContactsCommand, ExposuresCommand, Live, LiveReport,
     ReportCommand, WatchFormat,
 };
-use client::Client;
-use error::{CliError, Exit};
+use client::{Client, Purpose};
+use error::{CliError, Exit, Topic};
 use status::Status;
 
 use crate::bus::BusChoice;
+use crate::printable;
 
 /// Does what the arguments of this process ask.
 pub fn main() -> ExitCode {
@@ -93,11 +96,14 @@ fn converse(talk: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, 
 }
 
 async fn live_on(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliError> {
-    let connect = || Client::connect(bus);
+    let (purpose, topic) = (purpose(&live), topic(&live));
+    let connect = || Client::connect(bus, purpose, topic);
     let answer = match live {
         Live::Doctor => doctor::doctor(bus, json).await,
         Live::Status => {
-            let status = Status::read(&connect().await?).await?;
+            let client = connect().await?;
+            let mut status = Status::read(&client).await?;
+            status.new_exposures = exposures::unseen(&client).await;
             Answer::new(json, &status, |status| status.render(&ZonedDateTime::now()))
         }
         Live::Watch { format } => {
@@ -111,6 +117,8 @@ async fn live_on(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliErr
         }
         Live::Resume => control::resume(&connect().await?, json).await?,
         Live::Rotate => control::rotate(&connect().await?, json).await?,
+        Live::SelfTest => self_test::self_test(&connect().await?, json).await?,
+        Live::Statistics => self_test::statistics(&connect().await?, json).await?,
         Live::Contacts {
             span,
             command: None,
@@ -125,6 +133,51 @@ async fn live_on(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliErr
         Live::Wipe { yes } => destroy::wipe(&connect().await?, yes, json).await?,
     };
     answer.deliver()
+}
+
+/// What reads never starts tcnd. What was seen of an exposure is kept, but that
+/// is no reason to start it either.
+fn purpose(live: &Live) -> Purpose {
+    match live {
+        Live::Status
+        | Live::Watch { .. }
+        | Live::Doctor
+        | Live::SelfTest
+        | Live::Statistics
+        | Live::Contacts {
+            command: None | Some(ContactsCommand::Export { .. }),
+            ..
+        }
+        | Live::Exposures {
+            command: None | Some(ExposuresCommand::Show { .. }),
+            ..
+        } => Purpose::Read,
+        Live::Enable
+        | Live::Disable
+        | Live::Pause { .. }
+        | Live::Resume
+        | Live::Rotate
+        | Live::Contacts { .. }
+        | Live::Exposures { .. }
+        | Live::Wipe { .. } => Purpose::Act,
+    }
+}
+
+fn topic(live: &Live) -> Topic {
+    match live {
+        Live::Contacts { .. } | Live::Statistics => Topic::Contacts,
+        Live::Exposures { .. } => Topic::Exposures,
+        Live::Status
+        | Live::Watch { .. }
+        | Live::Doctor
+        | Live::SelfTest
+        | Live::Enable
+        | Live::Disable
+        | Live::Pause { .. }
+        | Live::Resume
+        | Live::Rotate
+        | Live::Wipe { .. } => Topic::Control,
+    }
 }
 
 async fn contacts_on(
@@ -153,11 +206,21 @@ async fn exposures_on(
         None => exposures::list(client, all, json).await,
         Some(ExposuresCommand::Show { id }) => exposures::show(client, &id, json).await,
         Some(ExposuresCommand::Dismiss { id }) => exposures::dismiss(client, &id, json).await,
+        Some(ExposuresCommand::Restore { id }) => exposures::restore(client, &id, json).await,
     }
 }
 
 async fn report_on(report: LiveReport, bus: &BusChoice, json: bool) -> Result<Answer, CliError> {
-    let client = &Client::connect(bus).await?;
+    let purpose = match report {
+        LiveReport::Preview { .. } | LiveReport::List => Purpose::Read,
+        LiveReport::Create { .. }
+        | LiveReport::Export { .. }
+        | LiveReport::Publish { .. }
+        | LiveReport::Check
+        | LiveReport::Delete { .. }
+        | LiveReport::Import { .. } => Purpose::Act,
+    };
+    let client = &Client::connect(bus, purpose, Topic::Reports).await?;
     match report {
         LiveReport::Preview { span } => own::preview(client, span, json).await,
         LiveReport::Create {
@@ -218,6 +281,6 @@ fn hex(bytes: &[u8]) -> String {
     reason = "this is where a person is told what went wrong"
 )]
 fn complain(error: &CliError) {
-    eprintln!("error: {error}");
-    eprintln!("hint: {}", error.hint());
+    eprintln!("error: {}", printable::lines(error));
+    eprintln!("hint: {}", printable::lines(error.hint()));
 }

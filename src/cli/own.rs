@@ -14,12 +14,13 @@ use zbus::Variant;
 use super::answer::Answer;
 use super::args::{MemoArgs, SpanArgs};
 use super::client::Client;
-use super::error::CliError;
+use super::error::{CliError, Topic};
 use super::memo::reading;
 use super::question::Agreement;
 use super::{hex, question, symptoms, time};
 use crate::bus::names;
 use crate::bus::proxy::Disclosure;
+use crate::printable;
 use crate::protocol::Memo;
 use crate::protocol::memo::MemoConcern;
 
@@ -197,7 +198,11 @@ pub(super) async fn create(
 fn foresee(given_away: &Disclosure, memo: &Memo, linkable: bool) -> Result<(), CliError> {
     let refused = |name: &str, text: String| {
         let name = name.to_owned();
-        Err(CliError::Refused { name, text })
+        Err(CliError::Refused {
+            name,
+            text,
+            topic: Topic::Reports,
+        })
     };
     if given_away.parts == 0 {
         let text = match given_away.reported {
@@ -219,8 +224,10 @@ fn check_note(note: &str) -> Result<(), CliError> {
     if note.len() > LONGEST {
         return Err(CliError::Note("a note takes 256 bytes at most"));
     }
-    if note.contains(char::is_control) {
-        return Err(CliError::Note("a note may have no control characters"));
+    if !printable::is_line(note) {
+        return Err(CliError::Note(
+            "a note may have no characters that steer a terminal or cannot be seen",
+        ));
     }
     Ok(())
 }

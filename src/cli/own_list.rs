@@ -12,7 +12,7 @@ use zbus::Variant;
 use super::answer::Answer;
 use super::args::ReportFormat;
 use super::client::Client;
-use super::error::CliError;
+use super::error::{CliError, Topic};
 use super::memo::reading;
 use super::output_file::OutputFile;
 use super::own::counted;
@@ -20,6 +20,7 @@ use super::question::Agreement;
 use super::{hex, publish, question, time};
 use crate::bus::names;
 use crate::bus::proxy::OwnReport;
+use crate::printable;
 use crate::protocol::{Memo, MemoType};
 
 /// The document of `report list --json`.
@@ -120,14 +121,15 @@ impl Listed {
                 .into_iter()
                 .find_map(|(word, text)| Some((word, text.as_ref()?)));
             if let Some((word, line)) = line {
-                let _ = writeln!(text, "   {word}  {line}");
+                let _ = writeln!(text, "   {word}  {}", printable::line(line));
             }
             if !report.note.is_empty() {
-                let _ = writeln!(text, "   note  {}", report.note);
+                let _ = writeln!(text, "   note  {}", printable::line(&report.note));
             }
             for departure in &report.departures {
                 let when = time::show(departure.at, &now);
-                let _ = writeln!(text, "   left the machine {when}, by {}", departure.how);
+                let how = printable::line(&departure.how);
+                let _ = writeln!(text, "   left the machine {when}, by {how}");
             }
             for line in &report.progress {
                 let _ = writeln!(text, "   {line}");
@@ -169,14 +171,15 @@ pub(super) async fn export(
             return Err(error);
         }
     };
-    let document = json!({"id": id, "file": path, "format": format, "bytes": bytes});
+    let document =
+        json!({"id": id, "file": path.to_string_lossy(), "format": format, "bytes": bytes});
     if file.is_standard() {
         return Ok(Answer::silent());
     }
     Ok(Answer::new(json, &document, |_| {
         format!(
             "Report {id} is in {}, {bytes} bytes. Hand it to whom you want warned.",
-            path.display()
+            printable::path(path)
         )
     }))
 }
@@ -224,6 +227,7 @@ fn no_such_report() -> CliError {
     CliError::Refused {
         name: names::error::NOT_FOUND.to_owned(),
         text: "no report with this id; tcnctl report list names those there are".to_owned(),
+        topic: Topic::Reports,
     }
 }
 

@@ -7,6 +7,7 @@
 use serde::Serialize;
 
 use crate::notices;
+use crate::printable;
 
 /// A problem for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -25,7 +26,10 @@ impl Explained {
         let (sentence, cure) = notices::problem(token).map_or_else(
             || {
                 (
-                    format!("tcnd reports a problem this tcnctl does not know: {token}."),
+                    format!(
+                        "tcnd reports a problem this tcnctl does not know: {}.",
+                        printable::line(token)
+                    ),
                     "use a tcnctl of the same version as tcnd; journalctl -u tcnd".to_owned(),
                 )
             },

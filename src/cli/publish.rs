@@ -18,6 +18,7 @@ use super::question::Agreement;
 use super::{question, time};
 use crate::bus::names;
 use crate::bus::proxy::{Cancelled, Checked, Published, UploadState};
+use crate::printable;
 
 pub(super) struct Wanted<'a> {
     pub(super) id: &'a str,
@@ -119,6 +120,7 @@ fn parts_of(count: u32, one: &str, more: &str) -> String {
 
 fn say(wanted: &Wanted<'_>, published: &Published, now: &ZonedDateTime) -> String {
     let to = published.labels.join(", ");
+    let to = printable::line(to);
     let when = if wanted.now {
         "now, with the next run of tcnd-sync".to_owned()
     } else {
@@ -207,7 +209,9 @@ fn found(checked: &Checked) -> String {
     for (label, problem) in &checked.failed {
         let _ = write!(
             text,
-            "\n{label} could not be gone through ({problem}); it is tried again by itself."
+            "\n{} could not be gone through ({}); it is tried again by itself.",
+            printable::line(label),
+            printable::line(problem)
         );
     }
     text
@@ -229,7 +233,7 @@ pub(super) fn progress(uploads: &[UploadState], now: &ZonedDateTime) -> Vec<Stri
     let mut lines = Vec::new();
     // They come in order of their sources.
     for parts in uploads.chunk_by(|a, b| a.source == b.source) {
-        let mut line = format!("published to {}:", parts[0].source);
+        let mut line = format!("published to {}:", printable::line(&parts[0].source));
         let count = |state: &str| parts.iter().filter(|part| part.state == state).count();
         let mut states: Vec<&str> = parts.iter().map(|part| part.state.as_str()).collect();
         states.sort_unstable();
@@ -238,12 +242,12 @@ pub(super) fn progress(uploads: &[UploadState], now: &ZonedDateTime) -> Vec<Stri
             .iter()
             .map(|state| format!("{} {state}", count(state)))
             .collect();
-        let _ = write!(line, " {}", counts.join(", "));
+        let _ = write!(line, " {}", printable::line(counts.join(", ")));
         if let Some(next) = parts.iter().filter_map(|part| part.due).min() {
             let _ = write!(line, "; the next one {} or later", time::show(next, now));
         }
         if let Some(said) = parts.iter().find(|part| !part.reason.is_empty()) {
-            let _ = write!(line, "; last: {}", said.reason);
+            let _ = write!(line, "; last: {}", printable::line(&said.reason));
         }
         lines.push(line);
     }

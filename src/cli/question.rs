@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::error::CliError;
+use crate::printable;
 
 /// What has to be typed to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl fmt::Display for Agreement {
 /// nobody can answer, nothing is done: `--yes` is for that.
 pub(super) fn ask(what: &str, question: &str, agreement: Agreement) -> Result<(), CliError> {
     let mut err = io::stderr().lock();
-    let shown = writeln!(err, "{what}\n")
+    let shown = writeln!(err, "{}\n", printable::lines(what))
         .and_then(|()| write!(err, "{question} To go on, type {agreement}: "));
     shown.and_then(|()| err.flush()).map_err(CliError::Output)?;
     if !io::stdin().is_terminal() {
@@ -59,7 +60,7 @@ pub(super) fn ask(what: &str, question: &str, agreement: Agreement) -> Result<()
 
 /// Shows it without asking.
 pub(super) fn show(what: &str) -> Result<(), CliError> {
-    writeln!(io::stderr().lock(), "{what}\n").map_err(CliError::Output)
+    writeln!(io::stderr().lock(), "{}\n", printable::lines(what)).map_err(CliError::Output)
 }
 
 #[cfg(test)]

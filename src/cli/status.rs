@@ -1,6 +1,7 @@
 //! `tcnctl status`: what tcnd does, for somebody who has never heard of it.
 //!
-//! Everything here is public, so it needs no password. One `GetAll` is one
+//! Everything here but the number of new exposures is public, so it needs no
+//! password; and of exposures is told only who may see them unasked. One `GetAll` is one
 //! instant: sentences made of properties read one by one could contradict each
 //! other.
 
@@ -15,6 +16,7 @@ use super::error::CliError;
 use super::problems::Explained;
 use super::time;
 use crate::bus::names;
+use crate::printable;
 
 /// The document of `status --json`; `docs/tcnctl-json.md` describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -22,15 +24,21 @@ pub(super) struct Status {
     pub(super) version: String,
     pub(super) state: String,
     pub(super) enabled: bool,
+    /// How it came to that; empty of a tcnd that does not say.
+    pub(super) consent: String,
     pub(super) simulated: bool,
     pub(super) mode: String,
     pub(super) advertising: bool,
     pub(super) scanning: bool,
     pub(super) scan_mode: String,
     pub(super) number_age: Option<u32>,
+    /// When the number on the air was put there, in seconds since 1970.
+    pub(super) number_since: Option<u64>,
     pub(super) rotation_interval: u32,
     /// The start of a UTC day, in seconds since 1970; `None` is never.
     pub(super) reports_checked: Option<u64>,
+    /// Exposures nobody has seen; `None` for whoever may not know.
+    pub(super) new_exposures: Option<u32>,
     pub(super) pause: Option<Pause>,
     pub(super) problems: Vec<Explained>,
     pub(super) adapters: Vec<Adapter>,
@@ -95,8 +103,9 @@ impl Status {
     pub(super) fn sentence(&self, now: &ZonedDateTime) -> String {
         match (self.state.as_str(), &self.pause) {
             ("starting", _) => "tcnd is starting.".to_owned(),
-            ("running", _) => {
-                "tcnd is running: it broadcasts a number and listens for others'.".to_owned()
+            ("running", _) => self.running().to_owned(),
+            ("degraded", _) if !self.advertising && !self.scanning => {
+                "tcnd is enabled, but it neither broadcasts nor listens.".to_owned()
             }
             ("degraded", _) => "tcnd is running, but not all of it works.".to_owned(),
             (
@@ -113,24 +122,99 @@ impl Status {
                     .to_owned()
             }
             ("idle", _) if !self.enabled => {
-                "tcnd is idle: nobody has consented yet, so nothing is broadcast.".to_owned()
+                format!("tcnd is idle: {}, so nothing is broadcast.", self.refusal())
             }
             ("idle", _) => "tcnd is idle: there is no Bluetooth adapter it could use.".to_owned(),
-            (state, _) => format!("tcnd is in a state this tcnctl does not know: {state}."),
+            (state, _) => format!(
+                "tcnd is in a state this tcnctl does not know: {}.",
+                printable::line(state)
+            ),
+        }
+    }
+
+    /// What a running daemon does, by what is on the air.
+    fn running(&self) -> &'static str {
+        match (self.mode.as_str(), self.advertising, self.scanning) {
+            ("relay", true, true) => {
+                "tcnd is running: it carries others' numbers on and listens for them, without a \
+                 number of its own."
+            }
+            ("relay", true, false) => {
+                "tcnd is running: it carries others' numbers on, without one of its own, and does \
+                 not listen at the moment."
+            }
+            ("listen", false, true) => {
+                "tcnd is running: it listens for others' numbers, and has none of its own."
+            }
+            (_, true, true) => "tcnd is running: it broadcasts a number and listens for others'.",
+            (_, true, false) => {
+                "tcnd is running: it broadcasts a number, and does not listen at the moment."
+            }
+            (_, false, true) => {
+                "tcnd is running: it listens for others' numbers, and broadcasts none at the moment."
+            }
+            (_, false, false) => {
+                "tcnd is running, but neither broadcasts nor listens at the moment."
+            }
+        }
+    }
+
+    /// Why there is no consent.
+    pub(super) fn refusal(&self) -> &'static str {
+        match self.consent.as_str() {
+            "never" => "nobody has consented yet",
+            "withdrawn" => "broadcasting was withdrawn",
+            "configured" => "the configuration says enabled = false",
+            _ => "there is no consent",
+        }
+    }
+
+    /// What helps if there is none.
+    pub(super) fn way_to_consent(&self) -> &'static str {
+        match self.consent.as_str() {
+            "configured" => {
+                "take `enabled` out of /etc/tcnd/config.d, then: systemctl reload tcnd; tcnctl enable"
+            }
+            _ => "tcnctl enable",
         }
     }
 
     /// What to do next, if there is something that is no problem.
-    fn advice(&self) -> Option<&'static str> {
+    fn advice(&self) -> Option<String> {
         match self.state.as_str() {
-            "paused" => Some("resume it with: tcnctl resume"),
-            "idle" if !self.enabled => Some("consent with: tcnctl enable"),
+            "paused" => Some("resume it with: tcnctl resume".to_owned()),
+            "idle" if !self.enabled => Some(format!("consent with: {}", self.way_to_consent())),
             _ => None,
         }
     }
 
-    /// The whole of it for a terminal.
+    /// That there is something for the person, if there is.
+    pub(super) fn exposed(&self) -> Option<String> {
+        match self.new_exposures? {
+            0 => None,
+            1 => Some("1 new exposure; see: tcnctl exposures".to_owned()),
+            n => Some(format!("{n} new exposures; see: tcnctl exposures")),
+        }
+    }
+
+    /// The whole of it for a terminal, as of now.
     pub(super) fn render(&self, now: &ZonedDateTime) -> String {
+        let age = self.number_age.map_or_else(String::new, |age| {
+            format!(" that is {} old", time::say(age.into()))
+        });
+        self.render_with(&age, now)
+    }
+
+    /// The whole of it for what stays on a screen: with times, and no ages.
+    pub(super) fn render_lasting(&self, now: &ZonedDateTime) -> String {
+        let since = self.number_since.map_or_else(String::new, |since| {
+            format!(" since {}", time::show(since, now))
+        });
+        self.render_with(&since, now)
+    }
+
+    /// `age` says how old the number on the air is.
+    fn render_with(&self, age: &str, now: &ZonedDateTime) -> String {
         let mut lines = vec![self.sentence(now)];
         if self.simulated {
             lines.push("This is a simulation: the neighbourhood is made up.".to_owned());
@@ -139,7 +223,10 @@ impl Status {
         if let Some(mode) = self.way() {
             row("Mode", mode);
         }
-        row("On the air", self.air());
+        if let Some(exposed) = self.exposed() {
+            row("Exposures", exposed);
+        }
+        row("On the air", self.air(age));
         row("Listening", yes_no(self.scanning).to_owned());
         for adapter in &self.adapters {
             row("Adapter", adapter.render());
@@ -158,7 +245,7 @@ impl Status {
             row("  cure", problem.cure.clone());
         }
         if let Some(advice) = self.advice() {
-            row("Next", advice.to_owned());
+            row("Next", advice);
         }
         lines.join("\n")
     }
@@ -170,18 +257,15 @@ impl Status {
             "full" => "full: others can connect".to_owned(),
             "relay" => "relay: others can connect, and are carried on".to_owned(),
             "listen" => "listen: a relay that nobody may connect to".to_owned(),
-            other => printable(other),
+            other => printable::clean(other),
         })
     }
 
-    fn air(&self) -> String {
+    fn air(&self, age: &str) -> String {
         if !self.advertising {
             return "no".to_owned();
         }
         let span = time::say(self.rotation_interval.into());
-        let age = self.number_age.map_or_else(String::new, |age| {
-            format!(" that is {} old", time::say(age.into()))
-        });
         if self.mode == "relay" {
             return format!("yes, for others; by another name within {span}");
         }
@@ -197,14 +281,17 @@ impl Status {
             version: properties.take("Version"),
             state: properties.take("State"),
             enabled: properties.take("Enabled"),
+            consent: properties.take("Consent"),
             simulated: properties.take("Simulated"),
             mode: properties.take("Mode"),
             advertising,
             scanning: properties.take("Scanning"),
             scan_mode: properties.take("ScanMode"),
             number_age: age.filter(|_| advertising),
+            number_since: properties.find("CurrentTcnSince").filter(|at| *at != 0),
             rotation_interval: properties.take("RotationInterval"),
             reports_checked: properties.find("ReportsCheckedAt").filter(|at| *at != 0),
+            new_exposures: None,
             pause: Pause::from_properties(properties),
             problems: problems.iter().map(|token| Explained::new(token)).collect(),
             adapters,
@@ -237,10 +324,14 @@ impl Hold {
     fn render(&self) -> String {
         match (self.reason.as_str(), self.application_id.as_str()) {
             ("", "") => "no reason given".to_owned(),
-            (reason, "") => printable(reason),
-            ("", application) => printable(application),
+            (reason, "") => printable::clean(reason),
+            ("", application) => printable::clean(application),
             (reason, application) => {
-                format!("{} ({})", printable(reason), printable(application))
+                format!(
+                    "{} ({})",
+                    printable::line(reason),
+                    printable::line(application)
+                )
             }
         }
     }
@@ -268,7 +359,7 @@ impl Adapter {
         } else {
             "not in use"
         };
-        let mut text = format!("{}, {power}, {used}", self.name);
+        let mut text = format!("{}, {power}, {used}", printable::line(&self.name));
         if self.powered && !self.can_advertise {
             text.push_str(", cannot broadcast");
         }
@@ -291,13 +382,6 @@ impl Properties {
     fn find<T: TryFrom<OwnedVariant>>(&mut self, name: &str) -> Option<T> {
         T::try_from(self.0.remove(name)?).ok()
     }
-}
-
-/// Texts of other programs do not get to control the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }
 
 fn yes_no(yes: bool) -> &'static str {

@@ -16,7 +16,7 @@ pub(super) fn check(explicit: &[PathBuf], json: bool) -> Result<Answer, CliError
     let files = config::files(explicit).unwrap_or_default();
     let document = json!({
         "valid": faults.is_empty(),
-        "files": files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
+        "files": files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>(),
         "faults": faults.iter().map(fault).collect::<Vec<_>>(),
     });
     Ok(Answer::new(json, &document, |_| config::valid(&files)).failed_unless(faults.is_empty()))
@@ -24,7 +24,7 @@ pub(super) fn check(explicit: &[PathBuf], json: bool) -> Result<Answer, CliError
 
 fn fault(fault: &Fault) -> Value {
     json!({
-        "file": fault.file().display().to_string(),
+        "file": fault.file().to_string_lossy(),
         "line": fault.line(),
         "message": fault.flaw().to_string(),
     })

@@ -1,45 +1,92 @@
-//! `tcnctl watch`: the status again whenever it changed.
+//! `tcnctl watch`: the status, and then what happens, as it happens.
 //!
 //! A bar shows its module as long as the program behind it lives, so `watch`
-//! outlives tcnd: it says that tcnd is gone, and goes on when it is back.
+//! outlives tcnd: it says that tcnd is gone, and goes on when it is back. It ends
+//! with its reader. What not everybody may know, new exposures and how many are
+//! near, is told whoever may, without asking for a password; to everybody else
+//! `watch` looks the same whether there is any of it or not.
+
+mod event;
+
+use std::pin::pin;
+use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::ZonedDateTime;
+use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval};
 use zbus::fdo::DBusProxy;
-use zbus::{MatchRule, MessageStream, message};
+use zbus::{MatchRule, Message, MessageStream, message};
 
-use super::answer::{Reader, emit, to_json};
+use self::event::{Event, events};
+use super::answer::{Reader, emit, reader_left, to_json};
 use super::args::WatchFormat;
 use super::client::Client;
 use super::error::{CliError, Exit};
 use super::status::Status;
 use crate::bus::names;
 
+/// How often is asked what tcnd does not tell unasked.
+const ASK_EVERY: Duration = Duration::from_secs(60);
+
+/// What is seen of tcnd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Seen {
+    #[serde(flatten)]
+    status: Status,
+    /// Numbers heard within the last minute; `None` for whoever may not know.
+    nearby: Option<u32>,
+    /// When all sources had been gone through well; `None` likewise.
+    #[serde(skip)]
+    checked: Option<u64>,
+}
+
+/// What the caller may know beyond the status, asked once for each tcnd.
+#[derive(Clone, Copy, Debug, Default)]
+struct Private {
+    asked: bool,
+    exposures: Option<u32>,
+    checked: Option<u64>,
+    nearby: Option<u32>,
+}
+
 /// Tells until the reader or the bus is gone.
 pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, CliError> {
+    let mut left = pin!(reader_left());
     let bus = client.told(DBusProxy::new(client.connection()).await)?;
     let mut changes = client.told(changes(client).await)?;
     let arguments = [(0, names::BUS)];
     let owners = bus.receive_name_owner_changed_with_args(&arguments).await;
     let mut owners = client.told(owners)?;
-    let mut last = None;
+    let mut ticks = interval(ASK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first one is now, and all is asked now anyhow.
+    ticks.tick().await;
+    let (mut private, mut teller) = (Private::default(), Teller::new(format));
     loop {
-        let seen = match Status::read(client).await {
-            Ok(status) => Some(status),
-            Err(CliError::NotRunning { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        let essence = seen.as_ref().map(Status::timeless);
-        if last.as_ref() != Some(&essence) {
-            if emit(&render(seen.as_ref(), format))? == Reader::Gone {
-                return Ok(Exit::Done);
-            }
-            last = Some(essence);
+        let seen = look(client, &mut private).await?;
+        if teller.tell(seen.as_ref())? == Reader::Gone {
+            return Ok(Exit::Done);
         }
         let more = tokio::select! {
-            change = changes.next() => matches!(change, Some(Ok(_))),
-            owner = owners.next() => owner.is_some(),
+            () = &mut left => return Ok(Exit::Done),
+            change = changes.next() => match change {
+                Some(Ok(message)) => {
+                    private.exposures = unseen(&message).or(private.exposures);
+                    true
+                }
+                Some(Err(_)) | None => false,
+            },
+            // Whoever subscribed to another tcnd is told nothing by this one.
+            owner = owners.next() => {
+                private = Private::default();
+                owner.is_some()
+            }
+            _ = ticks.tick() => {
+                private.refresh(client).await;
+                true
+            }
         };
         if !more {
             return client.told(Err(zbus::Error::InputOutput(
@@ -49,8 +96,69 @@ pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, 
     }
 }
 
+/// What there is to see now; `None` while there is no tcnd.
+async fn look(client: &Client, private: &mut Private) -> Result<Option<Seen>, CliError> {
+    let mut status = match Status::read(client).await {
+        Ok(status) => status,
+        Err(CliError::NotRunning { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !private.asked {
+        *private = Private::ask(client).await;
+    }
+    status.new_exposures = private.exposures;
+    Ok(Some(Seen {
+        status,
+        nearby: private.nearby,
+        checked: private.checked,
+    }))
+}
+
+impl Private {
+    /// Subscribes first, so that nothing falls between.
+    async fn ask(client: &Client) -> Self {
+        let mut private = Self {
+            asked: true,
+            ..Self::default()
+        };
+        if let Ok(exposures) = client.exposures().await
+            && exposures.subscribe().await.is_ok()
+            && let Ok(summary) = exposures.get_summary().await
+        {
+            (private.exposures, private.checked) = (Some(summary.unseen), summary.checked);
+        }
+        if let Ok(contacts) = client.contacts().await {
+            private.nearby = contacts.count_nearby().await.ok();
+        }
+        private
+    }
+
+    /// Asks again for what was told before; who was refused is not asked for.
+    async fn refresh(&mut self, client: &Client) {
+        if self.exposures.is_some()
+            && let Ok(exposures) = client.exposures().await
+            && let Ok(summary) = exposures.get_summary().await
+        {
+            (self.exposures, self.checked) = (Some(summary.unseen), summary.checked);
+        }
+        if self.nearby.is_some()
+            && let Ok(contacts) = client.contacts().await
+            && let Ok(nearby) = contacts.count_nearby().await
+        {
+            self.nearby = Some(nearby);
+        }
+    }
+}
+
+/// How many exposures are new, if that is what the signal says.
+fn unseen(message: &Message) -> Option<u32> {
+    let header = message.header();
+    let is = header.interface()? == names::EXPOSURES && header.member()? == "Changed";
+    is.then(|| message.body().deserialize().ok()).flatten()
+}
+
 /// Everything tcnd says unasked: of itself, and of adapters that change, come
-/// or go.
+/// or go; and of exposures, to whoever subscribed.
 async fn changes(client: &Client) -> zbus::Result<MessageStream> {
     let rule = MatchRule::builder()
         .msg_type(message::Type::Signal)
@@ -60,41 +168,137 @@ async fn changes(client: &Client) -> zbus::Result<MessageStream> {
     MessageStream::for_match_rule(rule, client.connection(), None).await
 }
 
-fn render(status: Option<&Status>, format: WatchFormat) -> String {
-    let now = ZonedDateTime::now();
-    match format {
-        WatchFormat::Text => text(status, &now),
-        WatchFormat::Json => status.map_or_else(|| to_json(&json!({"state": "absent"})), to_json),
-        WatchFormat::Waybar => to_json(&waybar(status, &now)),
+/// Says what is new, in one of the formats.
+struct Teller {
+    format: WatchFormat,
+    /// What was seen last; the outer is `None` before the first time.
+    last: Option<Option<Seen>>,
+    /// What was said last.
+    said: String,
+}
+
+impl Teller {
+    const fn new(format: WatchFormat) -> Self {
+        Self {
+            format,
+            last: None,
+            said: String::new(),
+        }
+    }
+
+    fn tell(&mut self, seen: Option<&Seen>) -> Result<Reader, CliError> {
+        let text = self.text(seen, &ZonedDateTime::now());
+        match text {
+            Some(text) => emit(&text),
+            None => Ok(Reader::Listening),
+        }
+    }
+
+    /// What to say, if there is anything to say.
+    fn text(&mut self, seen: Option<&Seen>, now: &ZonedDateTime) -> Option<String> {
+        let essence = seen.map(Seen::timeless);
+        let last = self.last.replace(essence.clone());
+        if last.as_ref() == Some(&essence) {
+            return None;
+        }
+        let happened = match &last {
+            None => Vec::new(),
+            Some(before) => events(before.as_ref(), seen, now),
+        };
+        let text = match self.format {
+            // Of a tcnd that comes back all is new.
+            WatchFormat::Text if matches!(last, None | Some(None)) => first(seen, now),
+            WatchFormat::Text => lines(&happened, now),
+            WatchFormat::Json => seen.map_or_else(
+                || to_json(&json!({"state": "absent"})),
+                |seen| document(seen, &happened),
+            ),
+            WatchFormat::Waybar => to_json(&waybar(seen, now)),
+        };
+        // A module is the same until it looks different.
+        let repeats = self.format == WatchFormat::Waybar && text == self.said;
+        let is_new = !text.is_empty() && !repeats;
+        is_new.then(|| {
+            self.said.clone_from(&text);
+            text
+        })
     }
 }
 
-fn text(status: Option<&Status>, now: &ZonedDateTime) -> String {
-    let mut line = format!("{}  {}", now.strftime("%H:%M:%S"), sentence(status, now));
-    for problem in status.iter().flat_map(|status| &status.problems) {
+impl Seen {
+    /// All that does not change by itself from second to second.
+    fn timeless(&self) -> Self {
+        Self {
+            status: self.status.timeless(),
+            ..self.clone()
+        }
+    }
+}
+
+/// The status document with what happened since the one before.
+fn document(seen: &Seen, happened: &[Event]) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        #[serde(flatten)]
+        seen: &'a Seen,
+        events: &'a [Event],
+    }
+    to_json(&Document {
+        seen,
+        events: happened,
+    })
+}
+
+/// What there is when one begins to watch it.
+fn first(seen: Option<&Seen>, now: &ZonedDateTime) -> String {
+    let mut line = format!("{}  {}", now.strftime("%H:%M:%S"), sentence(seen, now));
+    let Some(Seen { status, nearby, .. }) = seen else {
+        return line;
+    };
+    let problems = status
+        .problems
+        .iter()
+        .map(|problem| problem.sentence.clone());
+    let near = nearby.map(event::near);
+    for more in problems.chain(status.exposed()).chain(near) {
         line.push_str("\n          ");
-        line.push_str(&problem.sentence);
+        line.push_str(&more);
     }
     line
 }
 
+/// A line for each event.
+fn lines(happened: &[Event], now: &ZonedDateTime) -> String {
+    let clock = now.strftime("%H:%M:%S").to_string();
+    let lines = happened.iter().filter_map(Event::say);
+    let lines: Vec<_> = lines.map(|said| format!("{clock}  {said}")).collect();
+    lines.join("\n")
+}
+
 /// Waybar: waybar-custom(5), `return-type` "json".
-fn waybar(status: Option<&Status>, now: &ZonedDateTime) -> Value {
+fn waybar(seen: Option<&Seen>, now: &ZonedDateTime) -> Value {
+    let status = seen.map(|seen| &seen.status);
     let state = status.map_or("absent", |status| status.state.as_str());
-    let text = match state {
+    let mut text = match state {
         "running" => "TCN",
         "degraded" => "TCN!",
         "paused" => "TCN paused",
         _ => "TCN off",
-    };
-    let tooltip = status.map_or_else(|| sentence(None, now), |status| status.render(now));
+    }
+    .to_owned();
+    match status.and_then(|status| status.new_exposures) {
+        None | Some(0) => {}
+        Some(1) => text.push_str(", 1 new exposure"),
+        Some(n) => text.push_str(&format!(", {n} new exposures")),
+    }
+    let tooltip = status.map_or_else(|| sentence(None, now), |status| status.render_lasting(now));
     json!({"text": text, "alt": state, "tooltip": tooltip, "class": state})
 }
 
-fn sentence(status: Option<&Status>, now: &ZonedDateTime) -> String {
-    status.map_or_else(
+fn sentence(seen: Option<&Seen>, now: &ZonedDateTime) -> String {
+    seen.map_or_else(
         || "tcnd is not running.".to_owned(),
-        |status| {
+        |Seen { status, .. }| {
             let simulation = if status.simulated { " (simulated)" } else { "" };
             status.sentence(now) + simulation
         },

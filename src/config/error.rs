@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::fragment::Key;
 use super::{NotADuration, NotAnAdapter, SourceFlaw, spell_duration};
+use crate::printable;
 
 /// A configuration nothing is started from: one fault at least, in the order
 /// the files are applied and by line in each.
@@ -179,11 +180,11 @@ impl Fault {
 impl fmt::Display for Fault {
     /// `FILE:LINE: FLAW`, as compilers write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
+        write!(f, "{}:", printable::path(&self.file))?;
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        write!(f, " {}", self.flaw)
+        write!(f, " {}", printable::line(&self.flaw))
     }
 }
 

@@ -26,12 +26,13 @@ pub use duration::{NotADuration, parse_duration, spell_duration};
 pub use error::{ConfigError, Fault, Flaw};
 pub use fragment::Key;
 pub use paths::{
-    FRAGMENT_DIRECTORIES, NoStateDirectory, SOURCE_DIRECTORIES, credential, runtime_directory,
-    state_directory,
+    FRAGMENT_DIRECTORIES, NoStateDirectory, SOURCE_DIRECTORIES, credential, locale_variable,
+    runtime_directory, state_directory,
 };
 pub use settings::{AdapterChoice, Mode, NotAnAdapter, Settings};
 pub use sources::{MOST_SOURCES, SourceFlaw, SourceKey, load_sources, source_files};
 
+use crate::printable;
 use fragment::Fragment;
 
 /// The settings of these files in this order or, if there are none, of the
@@ -65,7 +66,7 @@ pub fn valid(files: &[PathBuf]) -> String {
     }
     let list: Vec<_> = files
         .iter()
-        .map(|file| format!("\n  {}", file.display()))
+        .map(|file| format!("\n  {}", printable::path(file)))
         .collect();
     format!("The configuration is valid:{}", list.concat())
 }

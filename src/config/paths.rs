@@ -61,6 +61,17 @@ pub fn runtime_directory() -> Option<PathBuf> {
     given.as_ref().and_then(first_path)
 }
 
+/// A variable of the locale, such as `LC_ALL` (locale(7)); `None` if it is not
+/// set, or is no text.
+pub fn locale_variable(name: &str) -> Option<String> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the environment is read"
+    )]
+    let given = std::env::var(name);
+    given.ok()
+}
+
 /// Where a credential of this service would be: systemd puts those that it was
 /// told to load there, for this service alone (systemd.exec(5), "Credentials").
 /// `None` outside of systemd, or where it loaded none; the file need not exist.

@@ -20,17 +20,19 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::clock::{self, Alarm, Jumps};
+use super::consent::consent_of;
 use super::exchange::Exchange;
 use super::exposures::Unseen;
 use super::match_queue::{MatchQueue, Matching};
 use super::news::{self, News};
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
+use super::steady::{Airing, Complaints, Steady};
 use super::{Mailbox, Reply, Snapshot, chance, words};
 use crate::config::Settings;
 use crate::engine::{Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause};
 use crate::radio::{self, Order, Radio};
-use crate::store::{self, Opened, Resume, Setting, Store};
+use crate::store::{self, Opened, Resume, Store};
 
 /// How long leaving the air may take when the daemon stops. The connection to
 /// BlueZ closes with the process, and that takes the advert down in any case.
@@ -122,8 +124,12 @@ pub(super) struct Driver {
     /// Who waits for the machine to be fit to sleep.
     pub(super) drowsy: Option<Reply<()>>,
     pub(super) radio_known: bool,
-    consent: bool,
-    saved_pause: Pause,
+    /// What was last decided on the bus; `None` if nobody ever did.
+    pub(super) consent: Option<bool>,
+    steady: Steady,
+    pub(super) complaints: Complaints,
+    airing: Airing,
+    pub(super) saved_pause: Pause,
     orders: mpsc::Sender<Order>,
     mailbox: Mailbox,
     alarm: Alarm,
@@ -210,7 +216,11 @@ impl Driver {
         mailbox: Mailbox,
     ) -> Result<Self, Fault> {
         let now = clock::now();
-        let consent = settings.consent.unwrap_or(resume.consent);
+        let decided = resume.decided.then_some(resume.consent);
+        let news = News::new(
+            consent_of(&settings, decided),
+            settings.consent.or(decided).unwrap_or(false),
+        );
         let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
         let matching = Arc::new(Semaphore::new(1));
         Ok(Self {
@@ -232,14 +242,17 @@ impl Driver {
             exchange: Exchange::new(mailbox.standing.clone(), bell),
             drowsy: None,
             radio_known: false,
-            consent: resume.consent,
+            consent: decided,
+            steady: Steady::default(),
+            complaints: Complaints::default(),
+            airing: Airing::default(),
             saved_pause: resume.pause,
             orders,
             mailbox,
             alarm: Alarm::new().map_err(Fault::Timer)?,
             wake: Duration::ZERO,
             only_heard: false,
-            news: News::new(consent),
+            news,
         })
     }
 
@@ -250,19 +263,6 @@ impl Driver {
         self.tell(now, Input::Paused(self.holds.sum(now))).await;
         let consent = self.consents();
         self.tell(now, Input::Consent(consent)).await;
-    }
-
-    /// What the configuration says of consent counts; if it says nothing, what
-    /// was last asked over the bus.
-    pub(super) fn consents(&self) -> bool {
-        self.settings.consent.unwrap_or(self.consent)
-    }
-
-    /// No decision of anybody's is remembered, and no file is damaged.
-    pub(super) fn as_installed(&mut self) {
-        self.consent = false;
-        self.saved_pause = Pause::No;
-        self.corrupt = false;
     }
 
     /// Publishes what changed and sets the alarm. After a mere sighting there
@@ -276,7 +276,7 @@ impl Driver {
             return Err(Fault::Overdue);
         }
         self.notifier.feed(now.boot);
-        let new = self.snapshot(now);
+        let new = self.look(now);
         self.notifier.status(&status_line(&new));
         self.news.tell(&new);
         self.mailbox.snapshot.send_if_modified(|old| {
@@ -290,7 +290,11 @@ impl Driver {
     }
 
     fn set_alarm(&mut self, now: Moment) -> Result<(), Fault> {
-        let wakes = [self.notifier.next_feed(), self.holds.next_end()];
+        let wakes = [
+            self.notifier.next_feed(),
+            self.holds.next_end(),
+            self.steady.next_look(),
+        ];
         let wake = wakes
             .into_iter()
             .flatten()
@@ -304,10 +308,15 @@ impl Driver {
         self.alarm.set(wake).map_err(Fault::Timer)
     }
 
-    fn snapshot(&self, now: Moment) -> Snapshot {
+    /// What is to be published now.
+    fn look(&mut self, now: Moment) -> Snapshot {
+        let view = self.engine.view(now);
+        let airing_since = self.airing.see(&view, now);
         snapshot(&Facts {
-            view: self.engine.view(now),
-            status: &self.status,
+            view,
+            consent: consent_of(&self.settings, self.consent),
+            airing_since,
+            status: self.steady.show(&view, &self.status, now.boot),
             radio_known: self.radio_known,
             corrupt: self.corrupt,
             holds: &self.holds,
@@ -367,28 +376,6 @@ impl Driver {
         )
         .await;
         self.pause_changed(now).await;
-    }
-
-    /// Tells the engine of the sum of all holds, and the store of what must
-    /// outlive a restart.
-    pub(super) async fn pause_changed(&mut self, now: Moment) {
-        let lasting = self.holds.lasting(now);
-        if lasting != self.saved_pause {
-            self.saved_pause = lasting;
-            self.store.remember(Setting::Pause(lasting));
-        }
-        let sum = self.holds.sum(now);
-        if sum != self.engine.view(now).pause {
-            self.tell(now, Input::Paused(sum)).await;
-        }
-    }
-
-    /// Consent given or taken over the bus outlives a restart.
-    pub(super) async fn consent_changed(&mut self, consent: bool) {
-        self.consent = consent;
-        self.store.remember(Setting::Consent(consent));
-        let consents = self.consents();
-        self.tell(clock::now(), Input::Consent(consents)).await;
     }
 
     /// Applies the configuration anew; on a fault everything stays as it was.

@@ -35,6 +35,7 @@ impl Driver {
         let input = match event {
             store::Event::Stored(seq) => {
                 self.recount();
+                self.complaints.succeeded(self.engine.saves(Seq(seq)));
                 Input::Stored(Seq(seq))
             }
             store::Event::NotStored(_, fault @ store::Fault::Corrupt(_))
@@ -42,7 +43,9 @@ impl Driver {
                 return Err(Fault::StoreDamaged(fault));
             }
             store::Event::NotStored(seq, fault) => {
-                tracing::warn!(%fault, "the store did not take a batch; it is kept and tried again");
+                if self.complaints.is_new(self.engine.saves(Seq(seq)), &fault) {
+                    tracing::warn!(%fault, "the store did not take a batch; it is kept and tried again");
+                }
                 Input::NotStored(Seq(seq))
             }
             store::Event::Trouble(fault) => {

@@ -27,6 +27,8 @@ use crate::store::{self, Bucket, Summary};
 pub struct Snapshot {
     /// Consent was given, by `Enable` or by the configuration.
     pub enabled: bool,
+    /// How it came to that.
+    pub consent: Consent,
     /// The one-word answer.
     pub state: State,
     /// Everything that is wrong now.
@@ -35,6 +37,8 @@ pub struct Snapshot {
     pub mode: radio::Mode,
     /// Our advert is on the air, verified.
     pub advertising: bool,
+    /// When the number on the air was put there; `None` if none is.
+    pub airing_since: Option<UnixTime>,
     /// Discovery runs, verified.
     pub scanning: bool,
     /// The neighbourhood is made up.
@@ -49,6 +53,19 @@ pub struct Snapshot {
     pub rotation_interval: Duration,
     /// When all sources of reports had been gone through well.
     pub checked: Option<UnixTime>,
+}
+
+/// Who decided that broadcasting is allowed, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Nobody yet.
+    Never,
+    /// Somebody allowed it, by `Enable`.
+    Given,
+    /// Somebody took that back, by `Disable`.
+    Withdrawn,
+    /// The configuration, with `enabled`.
+    Configured,
 }
 
 /// The daemon's state in a word. There is none for what cannot mend by itself:
@@ -269,6 +286,8 @@ pub enum Request {
     Sleep(Reply<()>),
     /// The machine is awake, or stays so.
     Wake(Reply<()>),
+    /// How many different numbers were heard within the last minute.
+    Nearby(Reply<u32>),
     /// About the contact log as a whole.
     Log(LogRequest),
     /// About reports of our own.

@@ -7,6 +7,7 @@
 
 mod chance;
 pub mod clock;
+mod consent;
 mod driver;
 mod events;
 mod exchange;
@@ -26,14 +27,15 @@ mod publish;
 mod requests;
 mod self_test;
 mod sleep;
+mod steady;
 mod words;
 
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
 pub use exchange::{ExchangeRequest, LONGEST_REASON, MOST_SOURCES, Settlement, Standing};
 pub use exposures::{ExposureId, KnownExposure};
 pub use handle::{
-    Check, Handle, Hold, Mailbox, PauseRequest, Problem, Refusal, Reply, Request, Snapshot, State,
-    Statistics,
+    Check, Consent, Handle, Hold, Mailbox, PauseRequest, Problem, Refusal, Reply, Request,
+    Snapshot, State, Statistics,
 };
 pub use import::{BUDGET, Import, Imported, LONGEST_LABEL};
 pub use intake::{Counted, Delivery};

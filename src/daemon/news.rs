@@ -7,13 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Problem, Snapshot};
+use super::{Consent, Problem, Snapshot};
 use crate::notices::{self, Notice};
 
 /// What was told last.
 #[derive(Debug)]
 pub(super) struct News {
-    consent: bool,
+    consent: Consent,
+    enabled: bool,
     problems: BTreeSet<&'static str>,
 }
 
@@ -27,10 +28,12 @@ enum Line {
 }
 
 impl News {
-    /// Nothing is wrong yet, and this consent stands since an earlier start.
-    pub(super) fn new(consent: bool) -> Self {
+    /// Nothing is wrong yet, and this consent, or none, stands since an earlier
+    /// start.
+    pub(super) fn new(consent: Consent, enabled: bool) -> Self {
         Self {
             consent,
+            enabled,
             problems: BTreeSet::new(),
         }
     }
@@ -54,11 +57,15 @@ impl News {
 
     fn lines(&mut self, snapshot: &Snapshot) -> Vec<Line> {
         let mut lines = Vec::new();
-        if std::mem::replace(&mut self.consent, snapshot.enabled) != snapshot.enabled {
-            lines.push(Line::Event(if snapshot.enabled {
-                &notices::CONSENT_GIVEN
-            } else {
-                &notices::CONSENT_TAKEN
+        let before = std::mem::replace(&mut self.consent, snapshot.consent);
+        if std::mem::replace(&mut self.enabled, snapshot.enabled) != snapshot.enabled {
+            lines.push(Line::Event(match (snapshot.enabled, before) {
+                // Nobody consented: what the configuration forbade is there again.
+                (true, Consent::Configured) if snapshot.consent == Consent::Given => {
+                    &notices::CONSENT_RESTORED
+                }
+                (true, _) => &notices::CONSENT_GIVEN,
+                (false, _) => &notices::CONSENT_TAKEN,
             }));
         }
         let now = snapshot.problems.iter().copied().map(Problem::token);
@@ -100,6 +107,11 @@ mod tests {
     fn snapshot(enabled: bool, problems: &[Problem]) -> Snapshot {
         Snapshot {
             enabled,
+            consent: if enabled {
+                Consent::Given
+            } else {
+                Consent::Withdrawn
+            },
             problems: problems.iter().copied().collect(),
             ..starting(&Settings::default())
         }
@@ -112,7 +124,7 @@ mod tests {
     #[test]
     fn a_problem_is_told_when_it_begins_and_once_when_all_is_well() {
         let (off, full) = (Problem::Radio(Trouble::AdapterOff), Problem::StorageFull);
-        let mut news = News::new(true);
+        let mut news = News::new(Consent::Given, true);
         assert_eq!(news.lines(&snapshot(true, &[])), []);
         assert_eq!(
             news.lines(&snapshot(true, &[off])),
@@ -130,18 +142,38 @@ mod tests {
     #[test]
     fn consent_is_told_when_it_changes_and_not_at_the_start() {
         let (yes, no) = (snapshot(true, &[]), snapshot(false, &[]));
-        let mut news = News::new(true);
+        let mut news = News::new(Consent::Given, true);
         assert_eq!(news.lines(&yes), []);
         assert_eq!(news.lines(&no), [Line::Event(&notices::CONSENT_TAKEN)]);
         assert_eq!(news.lines(&no), []);
         assert_eq!(news.lines(&yes), [Line::Event(&notices::CONSENT_GIVEN)]);
     }
 
+    /// By whom, is told as it is: a line that is taken out of the configuration
+    /// is nobody's consent.
+    #[test]
+    fn what_the_configuration_forbade_is_not_told_as_consent() {
+        let by = |consent, enabled| Snapshot {
+            consent,
+            ..snapshot(enabled, &[])
+        };
+        let mut news = News::new(Consent::Configured, false);
+        assert_eq!(news.lines(&by(Consent::Configured, false)), []);
+        let restored = [Line::Event(&notices::CONSENT_RESTORED)];
+        assert_eq!(news.lines(&by(Consent::Given, true)), restored);
+        let taken = [Line::Event(&notices::CONSENT_TAKEN)];
+        assert_eq!(news.lines(&by(Consent::Configured, false)), taken);
+        assert_eq!(news.lines(&by(Consent::Never, false)), []);
+        assert_eq!(news.lines(&by(Consent::Configured, false)), []);
+        let given = [Line::Event(&notices::CONSENT_GIVEN)];
+        assert_eq!(news.lines(&by(Consent::Configured, true)), given);
+    }
+
     /// The journal would say when a report was made.
     #[test]
     fn a_number_taken_out_of_turn_leaves_no_line() {
         let held = Problem::Radio(Trouble::AddressHeld);
-        let mut news = News::new(true);
+        let mut news = News::new(Consent::Given, true);
         assert_eq!(news.lines(&snapshot(true, &[held])), []);
         assert_eq!(news.lines(&snapshot(true, &[])), []);
         let with_another = snapshot(true, &[held, Problem::Crowded]);

@@ -29,6 +29,8 @@ pub enum OthersRequest {
     Exposures(Reply<Vec<KnownExposure>>),
     /// This one was seen; and dismissed, if so.
     Mark(ExposureId, bool, Reply<()>),
+    /// This one is not dismissed any more.
+    Restore(ExposureId, Reply<()>),
 }
 
 /// How long whoever asks for exposures waits until the reports that were delivered
@@ -56,6 +58,7 @@ impl Driver {
                 });
             }
             OthersRequest::Mark(id, dismissed, reply) => self.mark(id, dismissed, reply),
+            OthersRequest::Restore(id, reply) => self.restore(id, reply),
         }
     }
 
@@ -112,6 +115,19 @@ impl Driver {
             if let Err(fault) = recount_grown(&store, &unseen).await {
                 tracing::warn!(%fault, "the exposures could not be counted");
             }
+        });
+    }
+
+    fn restore(&self, id: ExposureId, reply: Reply<()>) {
+        let (store, unseen) = (self.store.clone(), self.unseen());
+        later(reply, async move {
+            let reports = store.matched_reports().await?;
+            let exposure = known(&reports).find(|exposure| exposure.id == id);
+            let exposure = exposure.ok_or(Refusal::NoSuchExposure)?.exposure;
+            let span = (exposure.start, exposure.end);
+            store.restore_exposure(id.report, span).await?;
+            recount(&store, &unseen).await?;
+            Ok(())
         });
     }
 

@@ -6,13 +6,17 @@
 use std::collections::BTreeSet;
 
 use super::exchange::Standing;
-use super::{Hold, Problem, Snapshot, State};
+use super::{Consent, Hold, Problem, Snapshot, State};
 use crate::config::Settings;
 use crate::engine::{Holds, Pause, UnixTime, View};
 use crate::radio::{self, Trouble};
 
 pub(super) struct Facts<'a> {
     pub(super) view: View,
+    pub(super) consent: Consent,
+    /// When the number on the air was put there.
+    pub(super) airing_since: Option<UnixTime>,
+    /// As it is to be shown, see [`Steady`](super::steady::Steady).
     pub(super) status: &'a radio::Status,
     /// The radio has spoken since the start.
     pub(super) radio_known: bool,
@@ -27,6 +31,8 @@ pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
     let problems = problems(facts);
     Snapshot {
         enabled: facts.view.consent,
+        consent: facts.consent,
+        airing_since: facts.airing_since.filter(|_| facts.status.advertising),
         state: state(facts, &problems),
         problems,
         advertising: facts.status.advertising,
@@ -52,6 +58,8 @@ pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
 pub fn starting(settings: &Settings) -> Snapshot {
     Snapshot {
         enabled: false,
+        consent: Consent::Never,
+        airing_since: None,
         state: State::Starting,
         problems: BTreeSet::new(),
         advertising: false,
@@ -129,10 +137,14 @@ fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
     if facts.status.troubles.iter().copied().any(without_radio) {
         return State::Idle;
     }
-    if problems.is_empty() {
+    if !problems.is_empty() {
+        return State::Degraded;
+    }
+    // Nothing is wrong and nothing is there: it is on its way.
+    if facts.status.advertising || facts.status.scanning {
         State::Running
     } else {
-        State::Degraded
+        State::Starting
     }
 }
 
@@ -153,5 +165,52 @@ const fn without_radio(trouble: Trouble) -> bool {
         | Trouble::AddressOutOfStep
         | Trouble::BridgeUnavailable
         | Trouble::ConnectFailed => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::{Engine, KeyId, Moment, Policy};
+    use crate::radio::Status;
+
+    const NOW: Moment = Moment {
+        boot: Duration::from_secs(1000),
+        wall: UnixTime(2_000_000_000),
+    };
+
+    /// The state of a daemon with consent, by what its radio and its store say.
+    fn state_of(status: &Status, store_failing: bool) -> State {
+        let engine = Engine::new(NOW, Policy::default(), KeyId(1), []);
+        let facts = Facts {
+            view: View {
+                consent: true,
+                store_failing,
+                ..engine.view(NOW)
+            },
+            consent: Consent::Given,
+            airing_since: None,
+            status,
+            radio_known: true,
+            corrupt: false,
+            holds: &Holds::default(),
+            standing: &Standing::default(),
+            now: NOW.wall,
+        };
+        snapshot(&facts).state
+    }
+
+    #[test]
+    fn it_does_not_run_while_nothing_is_there() {
+        let nothing = Status::default();
+        assert_eq!(state_of(&nothing, false), State::Starting);
+        assert_eq!(state_of(&nothing, true), State::Degraded);
+        let listening = Status {
+            scanning: true,
+            ..Status::default()
+        };
+        assert_eq!(state_of(&listening, false), State::Running);
     }
 }

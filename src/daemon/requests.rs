@@ -53,6 +53,10 @@ impl Driver {
                 let since = self.engine.view(now).airing_since;
                 give(reply, Ok(since.map(|since| now.boot.saturating_sub(since))));
             }
+            Request::Nearby(reply) => {
+                let near = self.engine.nearby(clock::now());
+                give(reply, Ok(u32::try_from(near).unwrap_or(u32::MAX)));
+            }
             Request::Sleep(reply) => self.fall_asleep(reply).await,
             Request::Wake(reply) => give(reply, self.wake_up().await),
             Request::Log(request) => self.answer_log(request).await,

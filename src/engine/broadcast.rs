@@ -156,6 +156,14 @@ impl State {
         }
     }
 
+    /// Whether a number is on its way to the air, on it, or off it for the next.
+    pub(super) fn is_handover(&self) -> bool {
+        match self {
+            Self::Preparing(_) | Self::Airing(_) | Self::Resting { .. } => true,
+            Self::Silent | Self::Listening | Self::Stalled { .. } => false,
+        }
+    }
+
     /// Whether the radio has kept a number on the air past all deadlines.
     pub(super) fn overdue(&self, now: Moment) -> bool {
         matches!(self, Self::Resting { since, .. } if now.boot > *since + REST_DEADLINE)

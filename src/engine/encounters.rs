@@ -211,6 +211,11 @@ impl Encounters {
         self.dropped
     }
 
+    /// Numbers heard since this time.
+    pub(super) fn heard_since(&self, time: Duration) -> usize {
+        self.runs.values().filter(|run| run.last >= time).count()
+    }
+
     /// Whether numbers had to be dropped lately.
     pub(super) fn crowded(&self, now: Moment) -> bool {
         self.crowded_until.is_some_and(|until| now.boot < until)

@@ -54,6 +54,9 @@ pub const CLOCK_FLOOR: UnixTime = UnixTime(1_793_491_200);
 /// it counts as a jump.
 const JUMP: u64 = 30;
 
+/// Who was heard within this time is near.
+const NEARBY: Duration = Duration::from_secs(60);
+
 /// Retention runs this often; so a contact lives at most this much longer.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
@@ -82,9 +85,23 @@ pub struct Engine {
     next_forget: Duration,
     last: Moment,
     next_seq: Seq,
-    store_failing: bool,
+    failing: Failing,
     rotations: u64,
     outputs: VecDeque<Output>,
+}
+
+/// What the store refused last, by how durable it had to be: a batch of contacts
+/// that need no fsync says nothing of records that do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Failing {
+    contacts: bool,
+    records: bool,
+}
+
+impl Failing {
+    fn any(self) -> bool {
+        self.contacts || self.records
+    }
 }
 
 /// What a driver may publish of an engine.
@@ -101,8 +118,11 @@ pub struct View {
     pub silent: bool,
     /// The wall clock shows a time that can be true.
     pub clock_trusted: bool,
-    /// The store refused the last batch.
+    /// The store refused the last batch of one kind.
     pub store_failing: bool,
+    /// One number is taken off the air for the next, so that for a moment
+    /// nothing is there.
+    pub handover: bool,
     /// More numbers were heard than there is room for.
     pub crowded: bool,
     /// Sightings dropped since the start.
@@ -145,7 +165,7 @@ impl Engine {
             next_forget: now.boot + FORGET_AFTER_START,
             last: now,
             next_seq: Seq(1),
-            store_failing: false,
+            failing: Failing::default(),
             rotations: 0,
             outputs: VecDeque::new(),
         }
@@ -260,13 +280,25 @@ impl Engine {
             },
             silent: matches!(self.broadcast, State::Silent),
             clock_trusted: now.wall >= CLOCK_FLOOR,
-            store_failing: self.store_failing,
+            store_failing: self.failing.any(),
+            handover: self.want() == Want::Air && self.broadcast.is_handover(),
             crowded: self.encounters.crowded(now),
             dropped: self.encounters.dropped(),
             rotations: self.rotations,
             longest_life: self.longest_life(),
             overdue: self.broadcast.overdue(now),
         }
+    }
+
+    /// Different numbers heard within the last minute.
+    pub fn nearby(&self, now: Moment) -> usize {
+        self.encounters.heard_since(now.boot.saturating_sub(NEARBY))
+    }
+
+    /// Whether this is the serial number of contacts on their way to the store,
+    /// and not of records.
+    pub fn saves(&self, seq: Seq) -> bool {
+        self.saving.contains_key(&seq)
     }
 
     /// The longest time a number stays on the air with this radio.
@@ -365,18 +397,23 @@ impl Engine {
     }
 
     fn stored(&mut self, seq: Seq) -> Event {
-        self.store_failing = false;
-        self.saving.remove(&seq);
+        match self.saving.remove(&seq) {
+            Some(_) => self.failing.contacts = false,
+            None => self.failing.records = false,
+        }
         Event::Stored(seq)
     }
 
     fn not_stored(&mut self, now: Moment, seq: Seq) -> Event {
-        self.store_failing = true;
         // The batch may have held the birth of the key in use: numbers of a
         // key that is not durable must never be drawn.
         self.rotation.drop_key();
-        if let Some(batch) = self.saving.remove(&seq) {
-            self.encounters.restore(now, batch);
+        match self.saving.remove(&seq) {
+            Some(batch) => {
+                self.failing.contacts = true;
+                self.encounters.restore(now, batch);
+            }
+            None => self.failing.records = true,
         }
         Event::NotStored(seq)
     }
@@ -439,5 +476,74 @@ impl Engine {
             let batch = self.encounters.cut(now);
             self.write(batch);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_chacha::rand_core::SeedableRng;
+
+    use super::*;
+
+    fn next(engine: &mut Engine, wanted: fn(&Output) -> Option<Seq>) -> Seq {
+        let outputs = std::iter::from_fn(|| engine.poll_output());
+        let mut found = outputs.filter_map(|output| wanted(&output));
+        found.next().expect("there is one")
+    }
+
+    fn persisted(output: &Output) -> Option<Seq> {
+        match output {
+            Output::Persist(seq, _) => Some(*seq),
+            _ => None,
+        }
+    }
+
+    fn saved(output: &Output) -> Option<Seq> {
+        match output {
+            Output::Save(seq, _) => Some(*seq),
+            _ => None,
+        }
+    }
+
+    /// Contacts need no fsync, records do: a disk that takes the one may refuse
+    /// the other.
+    #[test]
+    fn contacts_that_are_written_do_not_hide_records_that_are_not() {
+        let now = Moment {
+            boot: Duration::from_secs(1000),
+            wall: UnixTime(2_000_000_000),
+        };
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        let mut engine = Engine::new(now, Policy::default(), KeyId(1), []);
+        let fitness = Fitness {
+            can_air: true,
+            can_listen: true,
+            ..Fitness::default()
+        };
+        engine.handle(now, Input::RadioUp(fitness), &mut rng);
+        engine.handle(now, Input::Consent(true), &mut rng);
+        let refused = next(&mut engine, persisted);
+        engine.handle(now, Input::NotStored(refused), &mut rng);
+        let heard = Sighting {
+            tcn: TemporaryContactNumber::from_bytes([7; 16]),
+            bridged: false,
+            rssi: Some(-50),
+        };
+        engine.handle(now, Input::Heard(heard), &mut rng);
+        engine.flush(now);
+        let contacts = next(&mut engine, saved);
+        engine.handle(now, Input::Stored(contacts), &mut rng);
+        assert!(engine.view(now).store_failing);
+        let later = Moment {
+            boot: now.boot + Duration::from_secs(60),
+            wall: now.wall.after(Duration::from_secs(60)),
+        };
+        engine.handle(later, Input::Timeout, &mut rng);
+        engine.handle(later, Input::Rested, &mut rng);
+        let taken = next(&mut engine, persisted);
+        engine.handle(later, Input::Stored(taken), &mut rng);
+        assert!(!engine.view(later).store_failing);
+        assert_eq!(engine.nearby(later), 1);
     }
 }

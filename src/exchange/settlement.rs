@@ -6,6 +6,7 @@
 //! at fault, for a refusal is final. Everything else is tried again: a server
 //! that is down, a proxy that wants a password, a page of a hotel.
 
+use crate::printable;
 use std::time::Duration;
 
 /// What became of a part.
@@ -57,7 +58,7 @@ fn reason(status: u16, body: &[u8]) -> String {
     let mut reason = format!("status {status}");
     let text = String::from_utf8_lossy(body);
     let words: Vec<_> = text
-        .split(|c: char| c.is_control() || c.is_whitespace())
+        .split(|c: char| !printable::is_printable(c) || c.is_whitespace())
         .filter(|word| !word.is_empty())
         .collect();
     if !words.is_empty() {
@@ -112,6 +113,9 @@ mod tests {
         let settlement = Settlement::of(400, b"bad\r\n\x1b[31m base64\0 ", None);
         let reason = "status 400: bad [31m base64".to_owned();
         assert_eq!(settlement, Settlement::Refused { reason });
+        let turned = Settlement::of(400, "\u{202e}46esab\u{200b}\u{2066}x".as_bytes(), None);
+        let reason = "status 400: 46esab x".to_owned();
+        assert_eq!(turned, Settlement::Refused { reason });
         let silent = Settlement::of(401, b" \n", None);
         let reason = "status 401".to_owned();
         assert_eq!(silent, Settlement::Refused { reason });
@@ -124,7 +128,7 @@ mod tests {
                 panic!("not refused");
             };
             prop_assert!(reason.len() <= LONGEST_REASON);
-            prop_assert!(!reason.contains(char::is_control));
+            prop_assert!(printable::is_line(&reason));
         }
     }
 }

@@ -21,7 +21,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
-use crate::bus::{Log, LogLevel, LogTarget};
+use crate::bus::{BusChoice, Log, LogLevel, LogTarget};
+use crate::printable;
 
 type Leveled = Layered<reload::Layer<LevelFilter, Registry>, Registry>;
 type Boxed = Box<dyn Layer<Leveled> + Send + Sync>;
@@ -84,6 +85,17 @@ pub(super) fn fault(fault: &dyn Error) {
     tracing::error!("{text}");
 }
 
+/// Says on a terminal that the start is over; in the journal systemd does.
+pub(super) fn ready(output: &Output, bus: &BusChoice) {
+    if output.now().target == LogTarget::Console {
+        let ask = match bus {
+            BusChoice::System => "tcnctl status".to_owned(),
+            BusChoice::Session | BusChoice::Address(_) => format!("tcnctl --bus '{bus}' status"),
+        };
+        tracing::info!("ready; to see what it does: {ask}");
+    }
+}
+
 impl Output {
     fn set(&self, setting: Setting) -> bool {
         let Some(boxed) = layer(setting.target) else {
@@ -140,12 +152,16 @@ fn layer(target: LogTarget) -> Option<Boxed> {
 
 fn console_layer() -> Boxed {
     let fields = format::debug_fn(|writer, field, value| match field.name() {
-        "message" => write!(writer, "{value:?}"),
+        "message" => write!(writer, "{}", printable::lines(format_args!("{value:?}"))),
         // It is for programs.
         MESSAGE_ID => Ok(()),
         name => {
             let name = name.trim_start_matches("TCND_").to_lowercase();
-            write!(writer, " {name}={value:?}")
+            write!(
+                writer,
+                " {name}={}",
+                printable::lines(format_args!("{value:?}"))
+            )
         }
     });
     fmt::layer()

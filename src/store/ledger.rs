@@ -18,6 +18,8 @@ pub struct Resume {
     pub broadcast: Vec<Broadcast>,
     /// Broadcasting was allowed.
     pub consent: bool,
+    /// Somebody decided about it, one way or the other.
+    pub decided: bool,
     /// Whether it was paused.
     pub pause: Pause,
 }
@@ -51,10 +53,12 @@ impl Broadcast {
 }
 
 pub(super) fn resume(db: &Connection, seal: &Seal) -> rusqlite::Result<Resume> {
+    let consent = setting(db, "consent")?;
     Ok(Resume {
         next_key: next_key(db)?,
         broadcast: broadcast(db, seal)?,
-        consent: setting(db, "consent")?.is_some_and(|value| value != 0),
+        consent: consent.is_some_and(|value| value != 0),
+        decided: consent.is_some(),
         pause: setting(db, "pause")?.map_or(Pause::No, read_pause),
     })
 }

@@ -25,6 +25,7 @@ mod deliveries;
 mod error;
 mod ledger;
 mod log;
+mod marks;
 mod migrations;
 mod open;
 mod others;

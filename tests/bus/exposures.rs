@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use tcnd::bus::names;
-use tcnd::bus::proxy::{Exposure, ExposuresProxy};
+use tcnd::bus::proxy::{Exposure, ExposureSummary, ExposuresProxy, ReportsProxy};
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedVariant};
 
@@ -111,6 +111,39 @@ async fn exposures_are_marked() {
 }
 
 #[tokio::test]
+async fn a_dismissed_exposure_is_restored() {
+    let mut rig = Pair::new(idle()).await;
+    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    soon(exposures.restore("11-93600")).await.unwrap();
+    let restore = "Restore ExposureId { report: 11, start: UnixTime(93701) }";
+    assert_eq!(rig.puppet.heard(), ["Exposures", restore]);
+    let missing = names::error::NOT_FOUND;
+    assert_eq!(error_name(soon(exposures.restore("11-0")).await), missing);
+}
+
+#[tokio::test]
+async fn a_summary_counts_and_says_how_far_it_goes() {
+    let rig = Pair::new(idle()).await;
+    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    let summary = soon(exposures.get_summary()).await.unwrap();
+    let expected = ExposureSummary {
+        unseen: 1,
+        ..ExposureSummary::default()
+    };
+    assert_eq!(summary, expected, "nothing was checked");
+    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    soon(reports.check(none())).await.unwrap();
+    let summary = soon(exposures.get_summary()).await.unwrap();
+    let expected = ExposureSummary {
+        sources: 2,
+        checked: Some(1_795_000_000),
+        failed: vec![("Server two".to_owned(), "unreachable".to_owned())],
+        ..expected
+    };
+    assert_eq!(summary, expected);
+}
+
+#[tokio::test]
 async fn there_is_nobody_to_tell_without_a_bus() {
     let rig = Pair::new(idle()).await;
     let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
@@ -204,6 +237,12 @@ async fn changes_are_told_to_subscribers_alone() {
     let once = format!("Changed {UNSEEN} to {to}");
     let told_now = heard(&mut told).await;
     assert_eq!(told_now, [once], "once, however often it asked");
+
+    // Without anybody's asking, as when an import finds one.
+    served.puppet.unseen.send_replace(4);
+    served.puppet.change(|now| now.enabled = !now.enabled);
+    assert_eq!(heard(&mut told).await, [format!("Changed 4 to {to}")]);
+    assert_eq!(heard(&mut broadcast).await, [""; 0]);
 
     soon(exposures.unsubscribe()).await.unwrap();
     soon(exposures.unsubscribe())

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use tcnd::bus::proxy::{AdapterProxy, ContactsProxy, ManagerProxy, PauseHold};
 use tcnd::bus::{Bouncer, names};
-use tcnd::daemon::{Problem, Refusal, State};
+use tcnd::daemon::{Consent, Problem, Refusal, State};
 use tcnd::protocol::memo::MemoConcern;
 use tcnd::radio::{AddressKind, Mode, Trouble};
 use zbus::fdo::PropertiesProxy;
@@ -52,6 +52,9 @@ async fn properties_of_the_manager() {
         ["import", "export", "publish", "check"]
     );
     assert!(manager.enabled().await.unwrap());
+    assert_eq!(manager.consent().await.unwrap(), "given");
+    let since = manager.current_tcn_since().await.unwrap();
+    assert_eq!(since, 1_795_000_100);
     assert_eq!(manager.state().await.unwrap(), "degraded");
     assert_eq!(
         manager.problems().await.unwrap(),
@@ -81,6 +84,8 @@ async fn properties_of_an_idle_manager() {
     let rig = Pair::new(idle()).await;
     let manager = ManagerProxy::new(&rig.client).await.unwrap();
     assert!(!manager.enabled().await.unwrap());
+    assert_eq!(manager.consent().await.unwrap(), "never");
+    assert_eq!(manager.current_tcn_since().await.unwrap(), 0);
     assert_eq!(manager.state().await.unwrap(), "idle");
     assert_eq!(manager.scan_mode().await.unwrap(), "off");
     assert_eq!(manager.adapter().await.unwrap().as_str(), "/");
@@ -124,6 +129,15 @@ async fn words() {
     ] {
         rig.puppet.change(|now| now.state = state);
         assert_eq!(String::try_from(read("State").await).unwrap(), word);
+    }
+    for (consent, word) in [
+        (Consent::Never, "never"),
+        (Consent::Given, "given"),
+        (Consent::Withdrawn, "withdrawn"),
+        (Consent::Configured, "configured"),
+    ] {
+        rig.puppet.change(|now| now.consent = consent);
+        assert_eq!(String::try_from(read("Consent").await).unwrap(), word);
     }
     let radio = Problem::Radio;
     for (problem, word) in [
@@ -370,7 +384,7 @@ async fn every_method_refuses_a_stranger() {
             tried.insert((interface.clone(), name.clone()));
         }
     }
-    assert_eq!(tried.len(), 35);
+    assert_eq!(tried.len(), 38);
     assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
 }
 

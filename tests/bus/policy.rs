@@ -122,6 +122,7 @@ async fn every_member_and_every_caller() {
 }
 
 const TABLE: &str = "\
+call Contacts.CountNearby           NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Contacts.Erase                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
 call Contacts.ExportLog             NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
 call Contacts.GetHistogram          NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
@@ -136,8 +137,10 @@ call Exchange.SettlePart            AccessDenied     AccessDenied     AccessDeni
 call Exchange.TakePart              AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
 call Exposures.Dismiss              NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Exposures.Get                  NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Exposures.GetSummary           NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Exposures.List                 NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Exposures.MarkSeen             NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Exposures.Restore              NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Exposures.Subscribe            NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Exposures.Unsubscribe          NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Manager.Disable                NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
@@ -171,7 +174,9 @@ read LogControl1.SyslogIdentifier   ok               ok               ok        
 read Manager.Adapter                ok               ok               ok               ok               ok
 read Manager.Advertising            ok               ok               ok               ok               ok
 read Manager.ApiLevel               ok               ok               ok               ok               ok
+read Manager.Consent                ok               ok               ok               ok               ok
 read Manager.CurrentTcnAge          ok               ok               ok               ok               ok
+read Manager.CurrentTcnSince        ok               ok               ok               ok               ok
 read Manager.Enabled                ok               ok               ok               ok               ok
 read Manager.Features               ok               ok               ok               ok               ok
 read Manager.Mode                   ok               ok               ok               ok               ok
@@ -199,7 +204,9 @@ write LogControl1.SyslogIdentifier  UnknownProperty  UnknownProperty  UnknownPro
 write Manager.Adapter               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.Advertising           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.ApiLevel              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.Consent               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.CurrentTcnAge         UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.CurrentTcnSince       UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.Enabled               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.Features              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.Mode                  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty

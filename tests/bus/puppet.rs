@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tcnd::daemon::{
-    Check, Counted, Delivery, ExchangeRequest, ExposureId, Handle, Hold, Imported, KnownExposure,
-    LogRequest, Mailbox, Matching, OthersRequest, OwnRequest, Pause, Problem, Published, Refusal,
-    Reply, Reported, Request, Snapshot, Standing, State, Statistics,
+    Check, Consent, Counted, Delivery, ExchangeRequest, ExposureId, Handle, Hold, Imported,
+    KnownExposure, LogRequest, Mailbox, Matching, OthersRequest, OwnRequest, Pause, Problem,
+    Published, Refusal, Reply, Reported, Request, Snapshot, Standing, State, Statistics,
 };
 use tcnd::engine::{Contact, KeyId, RSSI_UNAVAILABLE, UnixTime};
 use tcnd::exchange::disclosure::{Part, Plan};
@@ -33,6 +33,8 @@ pub(crate) const COOKIE: u32 = 7;
 pub(crate) struct Puppet {
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) asked: mpsc::UnboundedReceiver<String>,
+    /// How many exposures nobody has seen.
+    pub(crate) unseen: watch::Sender<u32>,
     refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
@@ -49,6 +51,9 @@ impl Puppet {
         let (tell, asked) = mpsc::unbounded_channel();
         let refusal: Arc<Mutex<Option<Refusal>>> = Arc::default();
         let refuse = Arc::clone(&refusal);
+        let count = unseen.clone();
+        // What the exposures below say.
+        count.send_replace(1);
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 let refusal = refuse.lock().unwrap().clone();
@@ -68,7 +73,9 @@ impl Puppet {
                 if matches!(request, Request::Exchange(ExchangeRequest::Ring(_))) {
                     standing.send_modify(run);
                 }
-                if matches!(request, Request::Others(OthersRequest::Mark(..))) {
+                if let Request::Others(OthersRequest::Mark(..) | OthersRequest::Restore(..)) =
+                    request
+                {
                     unseen.send_replace(UNSEEN);
                 }
                 let _ = tell.send(answer(request, refusal));
@@ -77,6 +84,7 @@ impl Puppet {
         let puppet = Self {
             snapshot,
             asked,
+            unseen: count,
             refusal,
         };
         (handle, puppet)
@@ -140,6 +148,7 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Reload(_) => "Reload".to_owned(),
         Request::SelfTest(_) => "SelfTest".to_owned(),
         Request::TcnAge(_) => "TcnAge".to_owned(),
+        Request::Nearby(_) => "Nearby".to_owned(),
         Request::Sleep(_) => "Sleep".to_owned(),
         Request::Wake(_) => "Wake".to_owned(),
         Request::Log(request) => log_asked(request),
@@ -147,6 +156,7 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Others(OthersRequest::Mark(id, dismissed, _)) => {
             format!("Mark {id:?} {dismissed}")
         }
+        Request::Others(OthersRequest::Restore(id, _)) => format!("Restore {id:?}"),
         Request::Others(_) => "Exposures".to_owned(),
         Request::Exchange(request) => exchange_asked(request),
     };
@@ -165,10 +175,13 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Statistics(reply) => give(reply, refusal, statistics()),
         Request::SelfTest(reply) => give(reply, refusal, checks()),
         Request::TcnAge(reply) => give(reply, refusal, Some(Duration::from_secs(61))),
+        Request::Nearby(reply) => give(reply, refusal, NEAR),
         Request::Log(request) => answer_log(request, refusal),
         Request::Own(request) => answer_own(request, refusal),
         Request::Others(OthersRequest::Exposures(reply)) => give(reply, refusal, exposures()),
-        Request::Others(OthersRequest::Mark(_, _, reply)) => give(reply, refusal, ()),
+        Request::Others(OthersRequest::Mark(_, _, reply) | OthersRequest::Restore(_, reply)) => {
+            give(reply, refusal, ())
+        }
         Request::Others(OthersRequest::Import(..)) => unreachable!("it is read elsewhere"),
         Request::Exchange(request) => answer_exchange(request, refusal),
     }
@@ -461,6 +474,9 @@ pub(crate) fn counted() -> Counted {
 /// How many exposures nobody has seen after one was marked.
 pub(crate) const UNSEEN: u32 = 9;
 
+/// How many are near.
+pub(crate) const NEAR: u32 = 3;
+
 /// One of a person's own radio, and one through a bridge that was dismissed.
 pub(crate) fn exposures() -> Vec<KnownExposure> {
     let direct = KnownExposure {
@@ -543,6 +559,8 @@ pub(crate) fn checks() -> Vec<Check> {
 pub(crate) fn idle() -> Snapshot {
     Snapshot {
         enabled: false,
+        consent: Consent::Never,
+        airing_since: None,
         state: State::Idle,
         problems: BTreeSet::new(),
         mode: Mode::Broadcast,
@@ -561,6 +579,8 @@ pub(crate) fn idle() -> Snapshot {
 pub(crate) fn busy() -> Snapshot {
     Snapshot {
         enabled: true,
+        consent: Consent::Given,
+        airing_since: Some(UnixTime(1_795_000_100)),
         state: State::Degraded,
         problems: [Problem::Radio(radio::Trouble::ScanFailed), Problem::Crowded].into(),
         mode: Mode::Full,

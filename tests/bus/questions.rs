@@ -76,7 +76,8 @@ async fn each_member_asks_for_its_action() {
     drop(town);
 }
 
-const ACTIONS: [(&str, &str); 37] = [
+const ACTIONS: [(&str, &str); 40] = [
+    ("Contacts.CountNearby", "contacts-read"),
     ("Contacts.Erase", "erase"),
     ("Contacts.ExportLog", "contacts-export"),
     ("Contacts.GetHistogram", "contacts-read"),
@@ -91,8 +92,10 @@ const ACTIONS: [(&str, &str); 37] = [
     ("Exchange.TakePart", "exchange"),
     ("Exposures.Dismiss", "exposures-read"),
     ("Exposures.Get", "exposures-read"),
+    ("Exposures.GetSummary", "exposures-read"),
     ("Exposures.List", "exposures-read"),
     ("Exposures.MarkSeen", "exposures-read"),
+    ("Exposures.Restore", "exposures-read"),
     ("Exposures.Subscribe", "exposures-read"),
     ("Exposures.Unsubscribe", "exposures-read"),
     ("LogControl1.LogLevel", "reload"),

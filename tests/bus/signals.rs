@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use tcnd::bus::names;
 use tcnd::bus::proxy::ManagerProxy;
-use tcnd::daemon::{Hold, Pause, Problem, Snapshot, State};
+use tcnd::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
 use tcnd::engine::UnixTime;
 use tcnd::radio::{AddressKind, Trouble};
 use zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
@@ -57,6 +57,10 @@ const MANAGER: &[Change] = &[
     (&["State"], |now| now.state = State::Paused),
     (&["Problems"], |now| {
         now.problems.insert(Problem::StorageFull);
+    }),
+    (&["Consent"], |now| now.consent = Consent::Withdrawn),
+    (&["CurrentTcnSince"], |now| {
+        now.airing_since = Some(UnixTime(7));
     }),
     (&["Advertising"], |now| now.advertising = true),
     (&["ScanMode", "Scanning"], |now| now.scanning = true),

@@ -56,7 +56,8 @@ async fn every_example_has_the_keys_that_are_printed() {
     fs::write(&bad, "tcn_perod = 1").unwrap();
     for (command, example) in examples() {
         let printed = match command {
-            "watch --format waybar" => first_of_watch(&it).await,
+            "watch --format json" => first_of_watch(&it, "json").await,
+            "watch --format waybar" => first_of_watch(&it, "waybar").await,
             "doctor" => print_of_doctor(&it).await,
             "config check" => print(&it, &["config", "check", bad.to_str().unwrap()]).await,
             "report inspect" => print(&it, &["report", "inspect", REPORT, "--expand"]).await,
@@ -82,7 +83,7 @@ fn arguments<'a>(command: &str, file: &'a str) -> Vec<&'a str> {
         "report publish --cancel" => vec!["3"],
         "report delete" => vec!["3", "--yes"],
         "report import" => vec![REPORT],
-        "exposures dismiss" => vec!["8-93600"],
+        "exposures dismiss" | "exposures restore" => vec!["8-93600"],
         _ => Vec::new(),
     }
 }
@@ -99,6 +100,7 @@ fn no_command_is_forgotten() {
         "enable",
         "exposures",
         "exposures dismiss",
+        "exposures restore",
         "pause",
         "report check",
         "report create",
@@ -112,7 +114,10 @@ fn no_command_is_forgotten() {
         "report publish --cancel",
         "resume",
         "rotate",
+        "self-test",
+        "statistics",
         "status",
+        "watch --format json",
         "watch --format waybar",
         "wipe",
     ];
@@ -132,8 +137,8 @@ async fn print_of_doctor(it: &StandIn) -> Value {
     serde_json::from_slice(&run(command).await.stdout).unwrap()
 }
 
-async fn first_of_watch(it: &StandIn) -> Value {
-    let mut command = it.command(&["watch", "--format", "waybar"]);
+async fn first_of_watch(it: &StandIn, format: &str) -> Value {
+    let mut command = it.command(&["watch", "--format", format]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let line = tokio::task::spawn_blocking(move || {

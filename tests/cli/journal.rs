@@ -147,6 +147,38 @@ fn notices_reach_the_journal_with_their_id_priority_and_fields() {
     journal.notice(notices::CONSENT_TAKEN);
 }
 
+/// A line that is taken out of the configuration is nobody's consent.
+#[test]
+fn what_the_configuration_forbade_is_not_told_as_consent() {
+    let (place, journal) = (Place::new(), Journal::new());
+    let daemon = Daemon(journal.under(&place.tcnd()).spawn().unwrap());
+    let pid = rustix::process::Pid::from_child(&daemon.0);
+    let configure = |text: &str| {
+        fs::write(place.folder.path().join("empty.toml"), text).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    };
+    let first = place.until(|status| status["version"].is_string());
+    assert_eq!(first["consent"], "never");
+    assert!(place.tcnctl(&["enable"]).status.success());
+    journal.notice(notices::CONSENT_GIVEN);
+    configure("enabled = false");
+    journal.notice(notices::CONSENT_TAKEN);
+    let forbidden = place.json(&["status"]);
+    assert_eq!(
+        (&forbidden["consent"], &forbidden["state"]),
+        (&"configured".into(), &"idle".into())
+    );
+    configure("");
+    let restored = journal.until(|entry| {
+        let id = entry.get("MESSAGE_ID").map(String::as_str);
+        assert_ne!(id, notices::CONSENT_GIVEN.id, "{entry:?}");
+        id == notices::CONSENT_RESTORED.id
+    });
+    assert_eq!(restored["PRIORITY"], "6");
+    assert!(place.tcnctl(&["disable"]).status.success());
+    assert_eq!(place.json(&["status"])["consent"], "withdrawn");
+}
+
 #[test]
 fn other_fields_are_tcnds_own_and_the_level_can_be_changed() {
     let (place, journal) = (Place::new(), Journal::new());

@@ -54,8 +54,38 @@ impl Drop for Daemon {
 
 impl Place {
     fn new() -> Self {
+        Self::on(TempDir::new().unwrap(), "--session".to_owned())
+    }
+
+    /// On a bus that would start tcnd; what it starts leaves the file `started`.
+    fn with_activation() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (services, config) = (
+            folder.path().join("services"),
+            folder.path().join("bus.conf"),
+        );
+        fs::create_dir(&services).unwrap();
+        let service = format!(
+            "[D-BUS Service]\nName=org.tcncoalition.Tcnd1\nExec=/usr/bin/touch {}\n",
+            folder.path().join("started").display()
+        );
+        fs::write(services.join("org.tcncoalition.Tcnd1.service"), service).unwrap();
+        let text = format!(
+            "<busconfig><type>session</type><listen>unix:path={}</listen>\
+             <servicedir>{}</servicedir><policy context='default'>\
+             <allow send_destination='*' eavesdrop='true'/><allow eavesdrop='true'/>\
+             <allow own='*'/></policy></busconfig>",
+            folder.path().join("socket").display(),
+            services.display()
+        );
+        fs::write(&config, text).unwrap();
+        Self::on(folder, format!("--config-file={}", config.display()))
+    }
+
+    fn on(folder: TempDir, config: String) -> Self {
         let mut bus = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
+            .arg(config)
+            .args(["--nofork", "--nopidfile", "--print-address"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -68,7 +98,7 @@ impl Place {
         Self {
             bus,
             address,
-            folder: TempDir::new().unwrap(),
+            folder,
         }
     }
 
@@ -277,4 +307,15 @@ fn reports_are_inspected_without_a_daemon() {
     fs::write(&flipped, bytes).unwrap();
     let refused = place.tcnctl(&["report", "inspect", flipped.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn by_hand_tcnd_says_when_it_is_ready() {
+    let place = Place::new();
+    let mut daemon = Daemon(place.tcnd().spawn().unwrap());
+    let mut said = BufReader::new(daemon.0.stderr.take().unwrap()).lines();
+    let ready = said.find_map(|line| line.ok().filter(|line| line.contains("ready")));
+    let ask = format!("tcnctl --bus '{}' status", place.address);
+    assert!(ready.unwrap().contains(&ask));
+    assert!(place.tcnctl(&["status"]).status.success());
 }

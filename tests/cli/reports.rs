@@ -432,6 +432,68 @@ async fn exposures_are_listed_explained_and_dismissed() {
     );
     let none = it.tcnctl(&["exposures", "show", "x"]).await;
     assert_eq!(none.status.code(), Some(1));
+    let complaint = text(&none.stderr);
+    assert!(complaint.contains("hint: see what there is with: tcnctl exposures --all"));
+}
+
+#[tokio::test]
+async fn what_was_dismissed_is_marked_and_can_be_restored() {
+    let mut it = StandIn::new(busy()).await;
+    let all = it.text(&["exposures", "--all"]).await;
+    assert!(
+        all.contains("  new\n") && all.contains("  dismissed\n"),
+        "{all}"
+    );
+    let restored = it.text(&["exposures", "restore", "11-93600"]).await;
+    assert_eq!(restored, "Exposure 11-93600 is listed again.\n");
+    let heard = it.puppet.heard();
+    let restore = "Restore ExposureId { report: 11, start: UnixTime(93701) }";
+    assert!(heard.iter().any(|asked| asked == restore), "{heard:?}");
+}
+
+/// A program that looks is no person who has seen it.
+#[tokio::test]
+async fn a_document_does_not_mark_as_seen() {
+    let mut it = StandIn::new(busy()).await;
+    let shown = it.json(&["exposures", "show", "8-93600"]).await;
+    assert_eq!(shown["seen"], false);
+    assert_eq!(it.puppet.heard(), ["Exposures"]);
+}
+
+/// "None" may mean that nobody looked.
+#[tokio::test]
+async fn the_list_says_how_far_it_goes() {
+    let it = StandIn::new(busy()).await;
+    let unconfigured = it.text(&["exposures"]).await;
+    assert!(
+        unconfigured.contains("No source of reports is configured"),
+        "{unconfigured}"
+    );
+    // A run of tcnd-sync that gets through to one server, and not to another.
+    it.text(&["report", "check"]).await;
+    let failing = it.text(&["exposures"]).await;
+    assert!(
+        failing.contains("Server two could not be gone through (unreachable)"),
+        "{failing}"
+    );
+    it.puppet.change(|shown| {
+        shown.problems = [tcnd::daemon::Problem::ReportsStale].into();
+    });
+    let stale = it.text(&["exposures"]).await;
+    assert!(
+        stale.contains("last checked on 2026-11-18: an exposure may be missing"),
+        "{stale}"
+    );
+    let document = it.json(&["exposures"]).await;
+    assert_eq!(document["known"], 2);
+    assert_eq!(
+        (&document["unseen"], &document["dismissed"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(
+        (&document["sources"], &document["stale"]),
+        (&2.into(), &true.into())
+    );
 }
 
 #[tokio::test]

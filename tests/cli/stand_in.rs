@@ -33,8 +33,9 @@ pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
 pub(crate) struct StandIn {
     pub(crate) place: Place,
     pub(crate) puppet: Puppet,
-    _sheets: TempDir,
+    sheets: TempDir,
     connection: Connection,
+    uid: u32,
 }
 
 impl StandIn {
@@ -46,25 +47,23 @@ impl StandIn {
     /// One that trusts this user alone.
     pub(crate) async fn with(first: Snapshot, uid: u32) -> Self {
         let place = Place::new();
-        let address = BusChoice::Address(place.address.clone());
-        let connection = bus::connect(&address).await.unwrap();
-        let (handle, puppet) = Puppet::new(first);
         let sheets = TempDir::new().unwrap();
-        let service = Service {
-            handle,
-            bouncer: Bouncer::same_user(uid),
-            log: Arc::new(Mute),
-            sheets: Sheets::new(sheets.path()),
-            patience: bus::PATIENCE,
-        };
-        let served = bus::serve(connection.clone(), service).await;
-        tokio::spawn(served.unwrap());
+        let (connection, puppet) = serve(&place, &sheets, first, uid).await;
         Self {
-            _sheets: sheets,
+            sheets,
             place,
             puppet,
             connection,
+            uid,
         }
+    }
+
+    /// The daemon ends, and another is started, which knows nothing of whoever
+    /// had subscribed.
+    pub(crate) async fn restart(&mut self, first: Snapshot) {
+        self.leave().await;
+        let (connection, puppet) = serve(&self.place, &self.sheets, first, self.uid).await;
+        (self.connection, self.puppet) = (connection, puppet);
     }
 
     /// Runs tcnctl to its end, at 18:30 in the zone UTC wherever we are.
@@ -92,7 +91,7 @@ impl StandIn {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
         command.args(["--bus", &self.place.address]).args(words);
-        command.env("TZ", "UTC");
+        command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8");
         command
     }
 
@@ -115,6 +114,22 @@ impl StandIn {
     pub(crate) async fn come_back(&self) {
         self.connection.request_name(bus::names::BUS).await.unwrap();
     }
+}
+
+async fn serve(place: &Place, sheets: &TempDir, first: Snapshot, uid: u32) -> (Connection, Puppet) {
+    let address = BusChoice::Address(place.address.clone());
+    let connection = bus::connect(&address).await.unwrap();
+    let (handle, puppet) = Puppet::new(first);
+    let service = Service {
+        handle,
+        bouncer: Bouncer::same_user(uid),
+        log: Arc::new(Mute),
+        sheets: Sheets::new(sheets.path()),
+        patience: bus::PATIENCE,
+    };
+    let served = bus::serve(connection.clone(), service).await;
+    tokio::spawn(served.unwrap());
+    (connection, puppet)
 }
 
 /// Runs a command while the runtime goes on serving.

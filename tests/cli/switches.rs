@@ -4,7 +4,8 @@
 use std::process::Stdio;
 
 use serde_json::json;
-use tcnd::daemon::{Hold, Pause, Refusal, State};
+use tcnd::daemon::{Consent, Hold, Pause, Refusal, State};
+use tcnd::radio::Mode;
 
 use crate::stand_in::{StandIn, busy, idle, run};
 use crate::text;
@@ -116,6 +117,7 @@ async fn the_status_can_be_read_by_a_newcomer() {
     let it = StandIn::new(idle()).await;
     let expected = "\
 tcnd is idle: nobody has consented yet, so nothing is broadcast.
+  Exposures    1 new exposure; see: tcnctl exposures
   On the air   no
   Listening    no
   Next         consent with: tcnctl enable
@@ -130,6 +132,7 @@ tcnd is idle: nobody has consented yet, so nothing is broadcast.
 tcnd is running, but not all of it works.
 This is a simulation: the neighbourhood is made up.
   Mode         full: others can connect
+  Exposures    1 new exposure; see: tcnctl exposures
   On the air   yes, a number that is 1 minute old; each is replaced within 10 minutes
   Listening    yes
   Adapter      hci0, on, in use
@@ -157,12 +160,151 @@ async fn the_status_tells_who_paused_until_when() {
     });
     let expected = "\
 tcnd is paused until 2100-01-01 00:00: no number of yours is on the air.
+  Exposures    1 new exposure; see: tcnctl exposures
   On the air   no
   Listening    no
   Paused for   exam [2J (org.example.Diary)
   Next         resume it with: tcnctl resume
 ";
     assert_eq!(it.text(&["status"]).await, expected);
+}
+
+/// The first line of the status, of a daemon like this.
+async fn sentence(it: &StandIn, change: impl FnOnce(&mut tcnd::daemon::Snapshot)) -> String {
+    it.puppet.change(change);
+    let said = it.text(&["status"]).await;
+    said.lines().next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_state_is_told_from_what_is() {
+    let it = StandIn::new(idle()).await;
+    let withdrawn = sentence(&it, |shown| shown.consent = Consent::Withdrawn).await;
+    assert_eq!(
+        withdrawn,
+        "tcnd is idle: broadcasting was withdrawn, so nothing is broadcast."
+    );
+    let configured = sentence(&it, |shown| shown.consent = Consent::Configured).await;
+    assert_eq!(
+        configured,
+        "tcnd is idle: the configuration says enabled = false, so nothing is broadcast."
+    );
+    let cure = it.text(&["status"]).await;
+    assert!(cure.contains("take `enabled` out of"), "{cure}");
+    let resumed = it.text(&["resume"]).await;
+    assert!(
+        resumed.starts_with("All pauses are ended. tcnd is idle"),
+        "{resumed}"
+    );
+    let relay = sentence(&it, |shown| {
+        shown.enabled = true;
+        shown.state = State::Running;
+        shown.mode = Mode::Relay;
+        (shown.advertising, shown.scanning) = (true, true);
+    });
+    assert!(relay.await.contains("without a number of its own"));
+    let listening = sentence(&it, |shown| {
+        shown.mode = Mode::Broadcast;
+        shown.advertising = false;
+    });
+    assert!(listening.await.contains("broadcasts none at the moment"));
+    let silent = sentence(&it, |shown| {
+        shown.state = State::Degraded;
+        shown.scanning = false;
+    });
+    assert!(silent.await.contains("neither broadcasts nor listens"));
+}
+
+#[tokio::test]
+async fn a_pause_that_is_shorter_than_another_is_not_told_as_the_end() {
+    let it = StandIn::new(busy()).await;
+    let said = it.text(&["pause", "1h"]).await;
+    assert!(
+        said.starts_with("tcnd is paused until 2027-01-15"),
+        "{said}"
+    );
+    assert!(
+        said.contains("Another pause lasts longer than this one"),
+        "{said}"
+    );
+    it.puppet.change(|shown| shown.paused = Pause::UntilResumed);
+    let said = it.text(&["pause", "1h"]).await;
+    assert!(
+        said.starts_with("tcnd is paused until somebody resumes it."),
+        "{said}"
+    );
+    let enabled = it.text(&["enable"]).await;
+    assert!(
+        enabled.contains("But it is paused until somebody resumes it"),
+        "{enabled}"
+    );
+}
+
+/// Characters that steer a terminal, turn text around, hide, or end a line.
+const HOSTILE: &str = "a\u{1b}]0;b\u{7}\u{9b}2J\u{202e}c\u{2066}d\u{200b}e\nhint: f\u{2028}g";
+
+#[tokio::test]
+async fn foreign_text_steers_no_terminal() {
+    let it = StandIn::new(busy()).await;
+    it.puppet.change(|shown| {
+        shown.holds[0].reason = HOSTILE.to_owned();
+        shown.holds[0].application_id = HOSTILE.to_owned();
+        shown.adapters[0].name = HOSTILE.to_owned();
+    });
+    let odd = it.place.folder.path().join(HOSTILE);
+    std::fs::write(&odd, "tcn_perod = 1").unwrap();
+    let odd = odd.to_str().unwrap();
+    let missing = format!("{odd}.tcn");
+    let commands: &[(&[&str], usize)] = &[
+        (&["status"], 12),
+        (&["status", "--json"], 1),
+        (&["config", "check", odd], 3),
+        (&["config", "check", odd, "--json"], 1),
+        (&["report", "inspect", &missing], 2),
+        (&["report", "import", &missing], 2),
+        (
+            &["report", "export", "3", "/nonexistent/\u{1b}]0;x\n\u{202e}"],
+            2,
+        ),
+        (&["exposures", "show", HOSTILE], 2),
+    ];
+    for (words, lines) in commands {
+        let output = it.tcnctl(words).await;
+        let said = text(&output.stdout) + &text(&output.stderr);
+        for line in said.lines() {
+            assert!(tcnd::printable::is_line(line), "{words:?}: {line:?}");
+        }
+        assert_eq!(said.lines().count(), *lines, "{words:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_terminal_without_utf_8_gets_no_blocks() {
+    let it = StandIn::new(busy()).await;
+    for (locale, bar) in [("C", "#"), ("POSIX", "#"), ("C.UTF-8", "█")] {
+        let mut command = it.command(&["contacts", "--to", "@100000"]);
+        command.env("LC_ALL", locale);
+        let output = run(command).await;
+        let said = text(&output.stdout);
+        assert_eq!(said.is_ascii(), bar == "#", "{locale}: {said}");
+        assert!(said.trim_end().ends_with(bar), "{locale}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn tcnd_looks_at_itself_and_counts() {
+    let mut it = StandIn::new(busy()).await;
+    let output = it.tcnctl(&["self-test"]).await;
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "a check failed: {said}");
+    assert!(said.contains("ok    advert-alive   on hci0"), "{said}");
+    assert!(
+        said.contains("FAIL  clock          before this release"),
+        "{said}"
+    );
+    let counted = it.text(&["statistics"]).await;
+    assert!(counted.contains("8  contacts in the log"), "{counted}");
+    assert_eq!(it.puppet.heard(), ["SelfTest", "Statistics"]);
 }
 
 #[tokio::test]

@@ -1,13 +1,16 @@
-//! `tcnctl watch`: a line for every change, and for nothing else.
+//! `tcnctl watch`: a line for everything that happens, and for nothing else.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use tcnd::daemon::State;
+use tcnd::daemon::{Problem, State};
+use tcnd::engine::UnixTime;
+use tcnd::radio::Trouble;
 use tokio::sync::mpsc;
 
 use crate::stand_in::{StandIn, busy, idle, soon};
+use crate::{Daemon, Place};
 
 /// A running `watch`; killed if the test ends before it.
 struct Watch {
@@ -17,7 +20,10 @@ struct Watch {
 
 impl Watch {
     fn start(it: &StandIn, format: &str) -> Self {
-        let mut command = it.command(&["watch", "--format", format]);
+        Self::of(it.command(&["watch", "--format", format]))
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let (tell, lines) = mpsc::unbounded_channel();
@@ -31,6 +37,12 @@ impl Watch {
 
     async fn line(&mut self) -> String {
         soon(self.lines.recv()).await.expect("watch goes on")
+    }
+
+    /// A line without its time, or what stands below one.
+    async fn said(&mut self) -> String {
+        let line = self.line().await;
+        line.get("18:30:00  ".len()..).unwrap().to_owned()
     }
 
     async fn json(&mut self) -> Value {
@@ -120,11 +132,200 @@ async fn waybar_gets_what_it_understands() {
     let keys: Vec<_> = module.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["alt", "class", "text", "tooltip"]);
     assert_eq!(module["class"], "idle");
-    assert_eq!(module["text"], "TCN off");
+    assert_eq!(module["text"], "TCN off, 1 new exposure");
     it.leave().await;
     let module = watch.json().await;
     assert_eq!(module["class"], "absent");
     assert_eq!(module["tooltip"], "tcnd is not running.");
+}
+
+#[tokio::test]
+async fn a_new_exposure_is_told_at_once_to_whoever_may_see_it() {
+    let mut it = StandIn::new(idle()).await;
+    let mut text = Watch::start(&it, "text");
+    let mut json = Watch::start(&it, "json");
+    let mut waybar = Watch::start(&it, "waybar");
+    text.line().await;
+    assert_eq!(text.said().await, "1 new exposure; see: tcnctl exposures");
+    assert_eq!(text.said().await, "3 near");
+    assert_eq!(json.json().await["new_exposures"], 1);
+    assert_eq!(waybar.json().await["text"], "TCN off, 1 new exposure");
+    it.puppet.unseen.send_replace(2);
+    assert_eq!(text.said().await, "2 new exposures; see: tcnctl exposures");
+    let told = json.json().await;
+    assert_eq!(told["new_exposures"], 2);
+    let event = serde_json::json!([{"event": "new-exposures", "count": 2}]);
+    assert_eq!(told["events"], event);
+    let module = waybar.json().await;
+    assert_eq!(module["text"], "TCN off, 2 new exposures");
+    let tooltip = module["tooltip"].as_str().unwrap();
+    assert!(tooltip.contains("2 new exposures; see: tcnctl exposures"));
+
+    it.restart(idle()).await;
+    while !text.said().await.contains("idle") {}
+    assert_eq!(text.said().await, "1 new exposure; see: tcnctl exposures");
+    assert_eq!(text.said().await, "3 near");
+    it.puppet.unseen.send_replace(3);
+    assert_eq!(text.said().await, "3 new exposures; see: tcnctl exposures");
+}
+
+#[tokio::test]
+async fn nobody_else_is_told_whether_there_is_an_exposure() {
+    let somebody_else = rustix::process::geteuid().as_raw() + 1;
+    let mut it = StandIn::with(idle(), somebody_else).await;
+    let mut text = Watch::start(&it, "text");
+    let mut json = Watch::start(&it, "json");
+    assert!(text.line().await.contains("tcnd is idle"));
+    let before = json.json().await;
+    assert_eq!(before["new_exposures"], Value::Null);
+    assert_eq!(before["nearby"], Value::Null);
+    it.puppet.unseen.send_replace(2);
+    let status = it.json(&["status"]).await;
+    assert_eq!(status["new_exposures"], Value::Null);
+    assert!(!it.text(&["status"]).await.contains("xposure"));
+    it.puppet.change(|shown| shown.simulated = true);
+    assert!(text.line().await.contains("(simulated)"));
+    let after = json.json().await;
+    assert_eq!(after["events"], serde_json::json!([{"event": "state"}]));
+    assert_eq!(after["new_exposures"], Value::Null);
+    let heard = it.puppet.heard();
+    assert!(heard.iter().all(|asked| asked == "TcnAge"), "{heard:?}");
+}
+
+#[tokio::test]
+async fn what_happens_is_told_once() {
+    let first = busy();
+    let it = StandIn::new(first.clone()).await;
+    let mut watch = Watch::start(&it, "text");
+    while watch.said().await != "3 near" {}
+    // What a rotation does to an adapter is no event.
+    it.puppet
+        .change(|shown| shown.adapters[0].instances_free = 5);
+    it.puppet
+        .change(|shown| shown.airing_since = Some(UnixTime(1_795_001_000)));
+    assert_eq!(watch.said().await, "A new number is on the air.");
+    let off = Problem::Radio(Trouble::AdvertiseFailed);
+    it.puppet.change(|shown| {
+        shown.problems.insert(off);
+    });
+    let began = watch.said().await;
+    assert!(
+        began.starts_with("Problem: Bluetooth refuses the broadcast"),
+        "{began}"
+    );
+    it.puppet.change(|shown| {
+        shown.problems.remove(&off);
+    });
+    let ended = watch.said().await;
+    assert!(
+        ended.starts_with("No problem any more: Bluetooth refuses"),
+        "{ended}"
+    );
+    it.puppet
+        .change(|shown| shown.checked = Some(UnixTime(1_795_100_000)));
+    assert_eq!(watch.said().await, "The reports of others were fetched.");
+    it.puppet.change(|shown| shown.state = State::Paused);
+    assert!(watch.said().await.starts_with("tcnd is paused until"));
+}
+
+#[tokio::test]
+async fn it_ends_with_its_reader() {
+    let it = StandIn::new(idle()).await;
+    for format in ["text", "json", "waybar"] {
+        let mut command = it.command(&["watch", "--format", format]);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let ended = tokio::task::spawn_blocking(move || {
+            out.read_line(&mut String::new()).unwrap();
+            drop(out);
+            // Nothing changes, so nothing is written that could fail.
+            child.wait().unwrap()
+        });
+        let ended = soon(ended).await.unwrap();
+        assert!(ended.success(), "{format}: {ended}");
+    }
+}
+
+#[tokio::test]
+async fn a_tooltip_does_not_age() {
+    let it = StandIn::new(busy()).await;
+    it.puppet
+        .change(|shown| shown.paused = tcnd::daemon::Pause::No);
+    let mut watch = Watch::start(&it, "waybar");
+    let module = watch.json().await;
+    let tooltip = module["tooltip"].as_str().unwrap();
+    assert!(
+        tooltip.contains("yes, a number since 2026-11-18"),
+        "{tooltip}"
+    );
+    assert!(!tooltip.contains(" old"), "{tooltip}");
+}
+
+/// With the real daemon: nothing of the moment between two numbers is published.
+#[tokio::test]
+async fn a_rotation_is_no_state() {
+    let place = Place::new();
+    let _daemon = place.start();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+    command.args(["--bus", &place.address, "watch", "--format", "json"]);
+    let mut watch = Watch::of(command);
+    let place = tokio::task::spawn_blocking(move || {
+        assert!(place.tcnctl(&["enable"]).status.success());
+        // By another second than the first one.
+        place.until(|status| status["number_age"].as_u64().is_some_and(|age| age > 0));
+        assert!(place.tcnctl(&["rotate"]).status.success());
+        place
+    });
+    let mut numbers = 0;
+    while numbers < 2 {
+        let seen = watch.json().await;
+        let events = seen["events"].as_array().unwrap();
+        let new = |event: &&Value| event["event"] == "new-number";
+        numbers += events.iter().filter(new).count();
+        if numbers > 0 {
+            assert_eq!(seen["state"], "running", "{seen}");
+            assert_eq!(seen["advertising"], true, "{seen}");
+            assert_eq!(seen["scanning"], true, "{seen}");
+        }
+    }
+    soon(place).await.unwrap();
+}
+
+/// Whoever stopped tcnd does not want it started by looking.
+#[tokio::test]
+async fn reading_does_not_start_tcnd() {
+    let place = Place::with_activation();
+    let started = place.folder.path().join("started");
+    let reads: &[&[&str]] = &[
+        &["status"],
+        &["doctor"],
+        &["contacts"],
+        &["contacts", "export", "-"],
+        &["exposures"],
+        &["exposures", "show", "1-300"],
+        &["report", "list"],
+        &["report", "preview"],
+        &["self-test"],
+        &["statistics"],
+    ];
+    for words in reads {
+        let ended = place.tcnctl(words).status.code();
+        assert!(!started.exists(), "{words:?}");
+        assert!(*words == ["doctor"] || ended == Some(3), "{words:?}");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+    command.args(["--bus", &place.address, "watch"]);
+    let mut watch = Watch::of(command);
+    assert_eq!(watch.said().await, "tcnd is not running.");
+    let mut daemon = Daemon(place.tcnd().spawn().unwrap());
+    assert!(watch.said().await.contains("tcnd is idle"));
+    let pid = rustix::process::Pid::from_child(&daemon.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    daemon.0.wait().unwrap();
+    while watch.said().await != "tcnd is not running." {}
+    assert!(!started.exists(), "by watch");
+    place.tcnctl(&["enable"]);
+    assert!(started.exists(), "who acts may start it");
 }
 
 #[tokio::test]
@@ -134,6 +335,6 @@ async fn without_a_bus_it_ends_with_3() {
     watch.line().await;
     let StandIn { place, .. } = it;
     drop(place);
-    assert_eq!(soon(watch.lines.recv()).await, None);
+    while soon(watch.lines.recv()).await.is_some() {}
     assert_eq!(watch.child.wait().unwrap().code(), Some(3));
 }

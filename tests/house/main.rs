@@ -19,8 +19,9 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 16] = [
+const PLAN: [Room; 17] = [
     ("notices", &[], &[]),
+    ("printable", &[], &[]),
     (
         "protocol",
         &[],
@@ -35,7 +36,7 @@ const PLAN: [Room; 16] = [
     ),
     (
         "exchange",
-        &["protocol", "engine"],
+        &["protocol", "engine", "printable"],
         &[
             "base64",
             "rand_core",
@@ -75,7 +76,7 @@ const PLAN: [Room; 16] = [
     ),
     (
         "config",
-        &["engine", "exchange", "protocol"],
+        &["engine", "exchange", "printable", "protocol"],
         &[
             "serde",
             "toml",
@@ -104,7 +105,14 @@ const PLAN: [Room; 16] = [
     (
         "bus",
         &[
-            "daemon", "engine", "exchange", "exposure", "protocol", "radio", "store",
+            "daemon",
+            "engine",
+            "exchange",
+            "exposure",
+            "printable",
+            "protocol",
+            "radio",
+            "store",
         ],
         &[
             "zbus",
@@ -120,7 +128,15 @@ const PLAN: [Room; 16] = [
     ),
     (
         "cli",
-        &["bus", "config", "exchange", "notices", "protocol", "radio"],
+        &[
+            "bus",
+            "config",
+            "exchange",
+            "notices",
+            "printable",
+            "protocol",
+            "radio",
+        ],
         &[
             "clap",
             "zbus",
@@ -194,7 +210,15 @@ const PLAN: [Room; 16] = [
     ),
     (
         "run",
-        &["bus", "config", "daemon", "radio", "store", "sync"],
+        &[
+            "bus",
+            "config",
+            "daemon",
+            "printable",
+            "radio",
+            "store",
+            "sync",
+        ],
         &[
             "clap",
             "tokio",
@@ -359,6 +383,75 @@ fn every_file_says_what_it_is() {
             source.path.display()
         );
     }
+}
+
+/// The files of `cli` that write to a terminal. Each writes what it is given by
+/// way of `printable`; so nothing else has to be trusted with foreign text.
+const WRITERS: [&str; 4] = [
+    "cli/answer.rs",
+    "cli/mod.rs",
+    "cli/question.rs",
+    "cli/report.rs",
+];
+
+#[test]
+fn what_a_terminal_shows_is_printable() {
+    let writes = [
+        "print!",
+        "println!",
+        "eprint!",
+        "eprintln!",
+        "dbg!",
+        "stdout()",
+        "stderr()",
+    ];
+    for source in sources().into_iter().filter(|s| s.room == "cli") {
+        let path = source.path.display();
+        let is_writer = WRITERS.iter().any(|writer| source.path.ends_with(writer));
+        // A file for the daemon to write to, which is told by its type.
+        let code = source.code.replace("Standard(io::stdout())", "");
+        for word in writes.into_iter().filter(|word| has_word(&code, word)) {
+            assert!(is_writer, "{path} has {word}: write by way of cli::answer");
+        }
+        // What `report inspect` writes comes from cli::inspect.
+        let by_printable = code.contains("printable::") || source.path.ends_with(WRITERS[3]);
+        assert!(!is_writer || by_printable, "{path} writes as it is");
+    }
+    let inspect = sources().into_iter();
+    let inspect = inspect.filter(|s| s.path.ends_with("cli/inspect.rs"));
+    assert!(
+        inspect
+            .map(|s| s.code)
+            .any(|code| code.contains("printable::line(error)"))
+    );
+}
+
+/// A name may have an end of line in it, and what comes behind looks like ours.
+#[test]
+fn names_of_files_are_shown_on_one_line() {
+    let rooms = ["cli", "config"];
+    let of_rooms = |source: &Source| rooms.contains(&source.room.as_str());
+    for source in sources().into_iter().filter(of_rooms) {
+        let shown = source.code.contains(".display()");
+        let path = source.path.display();
+        assert!(!shown, "{path} has .display(): use printable::path");
+    }
+}
+
+/// There is one rule for what is printable.
+#[test]
+fn nobody_else_decides_what_is_printable() {
+    for source in sources().into_iter().filter(|s| s.room != "printable") {
+        let path = source.path.display();
+        let decides = source.code.contains("is_control");
+        assert!(!decides, "{path} has is_control: use printable");
+    }
+}
+
+/// `println!` is not within `eprintln!`.
+fn has_word(code: &str, word: &str) -> bool {
+    code.match_indices(word)
+        .any(|(at, _)| !code[..at].ends_with(is_word))
 }
 
 #[test]

@@ -113,6 +113,16 @@ pub(crate) const EXAMPLES: &[Example] = &[
         "tcnctl exposures show 1-1795442700",
     ),
     (
+        "tcnctl-exposures-restore",
+        "List one again that was dismissed:",
+        "tcnctl exposures restore 1-1795442700",
+    ),
+    (
+        "tcnctl-self-test",
+        "Whether tcnd finds anything wrong with itself, for scripts:",
+        "tcnctl self-test --json",
+    ),
+    (
         "tcnctl-config-check",
         "A file, before it is put into place:",
         "tcnctl config check new.toml",

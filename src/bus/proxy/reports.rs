@@ -77,14 +77,20 @@ pub trait Exposures {
     /// One of them.
     #[zbus(allow_interactive_auth)]
     fn get(&self, id: &str) -> zbus::Result<Exposure>;
+    /// How many there are, and how far the answer goes. Nobody is asked for a
+    /// password: it is asked for unasked.
+    fn get_summary(&self) -> zbus::Result<ExposureSummary>;
     /// It was seen.
     #[zbus(allow_interactive_auth)]
     fn mark_seen(&self, id: &str) -> zbus::Result<()>;
     /// It shall not be listed any more.
     #[zbus(allow_interactive_auth)]
     fn dismiss(&self, id: &str) -> zbus::Result<()>;
-    /// Has Changed sent to the caller, until it leaves or unsubscribes.
+    /// It shall be listed again.
     #[zbus(allow_interactive_auth)]
+    fn restore(&self, id: &str) -> zbus::Result<()>;
+    /// Has Changed sent to the caller, until it leaves or unsubscribes, or the
+    /// daemon ends. Nobody is asked for a password.
     fn subscribe(&self) -> zbus::Result<()>;
     /// Has it sent no longer.
     #[zbus(allow_interactive_auth)]
@@ -261,6 +267,43 @@ pub struct Imported {
     pub updated: u64,
 }
 
+/// The answer of `Exposures.GetSummary`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict")]
+pub struct ExposureSummary {
+    /// Exposures that nobody has seen.
+    pub unseen: u32,
+    /// Sources of reports that are configured.
+    pub sources: u32,
+    /// When all sources had been gone through well, in seconds since 1970.
+    pub checked: Option<u64>,
+    /// Sources that could not be gone through: label, and what was wrong.
+    pub failed: Vec<(String, String)>,
+    /// Reports that were delivered are not matched yet.
+    pub waiting: bool,
+}
+
+impl ExposureSummary {
+    pub(in crate::bus) fn new(unseen: u32, standing: daemon::Standing) -> Self {
+        Self {
+            unseen,
+            sources: count(standing.sources.len()),
+            checked: standing.checked().map(|at| at.0),
+            waiting: standing.matching != daemon::Matching::Idle,
+            failed: failed(standing),
+        }
+    }
+}
+
+/// The sources that could not be gone through: label, and what was wrong.
+fn failed(standing: daemon::Standing) -> Vec<(String, String)> {
+    let failed = standing.sources.into_iter();
+    let failed = failed.filter(|source| source.failures > 0);
+    failed
+        .map(|source| (source.configured.label, source.problem))
+        .collect()
+}
+
 /// One exposure. Times are rounded outward to five minutes.
 #[derive(Clone, Debug, Default, PartialEq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
@@ -416,17 +459,11 @@ fn token(fingerprint: u64) -> String {
 impl From<daemon::Standing> for Checked {
     fn from(standing: daemon::Standing) -> Self {
         let checked = standing.checked().map(|at| at.0);
-        let failed = standing
-            .sources
-            .into_iter()
-            .filter(|source| source.failures > 0);
         Self {
             reports: standing.reports,
             new_exposures: standing.new_exposures,
             checked,
-            failed: failed
-                .map(|source| (source.configured.label, source.problem))
-                .collect(),
+            failed: failed(standing),
         }
     }
 }

@@ -11,6 +11,7 @@ use zbus::OwnedVariant;
 use super::main_conf::{GENERAL, MainConf};
 use super::{Check, mode, privacy};
 use crate::config::Mode;
+use crate::printable;
 use crate::radio::mgmt::{self, Privacy};
 
 /// Of one D-Bus interface.
@@ -79,7 +80,7 @@ impl Adapter {
             // PowerState: since BlueZ 5.73 for everyone.
             blocked: read::<String>(adapter, "PowerState").as_deref() == Some("off-blocked"),
             discoverable: read(adapter, "Discoverable") == Some(true),
-            alias: alias.chars().filter(|c| !c.is_control()).collect(),
+            alias: printable::clean(&alias),
             adverts: adverts.map(Adverts::read),
             privacy: mgmt::privacy(name).await,
         }

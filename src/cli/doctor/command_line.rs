@@ -3,6 +3,8 @@
 //!
 //! Pure. BlueZ: src/main.c, `options`; src/plugin.c, `enable_plugin`.
 
+use crate::printable;
+
 /// What bluetoothd was started with, itself first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommandLine(Vec<String>);
@@ -11,8 +13,7 @@ impl CommandLine {
     /// Of `/proc/PID/cmdline`, if that is bluetoothd.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(bytes);
-        let printable = |word: &str| word.chars().filter(|c| !c.is_control()).collect();
-        let words: Vec<String> = text.split_terminator('\0').map(printable).collect();
+        let words: Vec<String> = text.split_terminator('\0').map(printable::clean).collect();
         let program = words.first()?.rsplit('/').next()?;
         program.contains("bluetoothd").then_some(Self(words))
     }

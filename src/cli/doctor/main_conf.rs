@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::Check;
 use super::key_file::{BadLine, KeyFile, Place};
+use crate::printable;
 
 /// Where bluetoothd looks unless `--configfile` says otherwise.
 pub(super) const PATH: &str = "/etc/bluetooth/main.conf";
@@ -79,7 +80,7 @@ impl MainConf {
     pub(super) fn whereabouts(&self, group: &str, key: &str) -> Option<String> {
         match &self.state {
             State::Read(file) => match file.place(group, key) {
-                Place::Set(line) => Some(format!("{}:{line}", self.path.display())),
+                Place::Set(line) => Some(format!("{}:{line}", printable::path(&self.path))),
                 Place::Commented(_) | Place::Below(_) | Place::Nowhere => None,
             },
             State::Absent | State::Unreadable(_) | State::Broken(_) => None,
@@ -90,7 +91,7 @@ impl MainConf {
     pub(super) fn judge(&self, name: &'static str, judge: impl FnOnce(&Self) -> Check) -> Check {
         match &self.state {
             State::Unreadable(_) => {
-                let path = self.path.display();
+                let path = printable::path(&self.path);
                 Check::unchecked(name, format!("{path} cannot be read"))
             }
             State::Absent | State::Broken(_) | State::Read(_) => judge(self),
@@ -99,7 +100,7 @@ impl MainConf {
 
     /// The verdict on the file itself.
     pub(super) fn check(&self) -> Check {
-        let path = self.path.display();
+        let path = printable::path(&self.path);
         match &self.state {
             State::Absent => Check::ok(
                 "main-conf",
@@ -130,7 +131,7 @@ impl MainConf {
     }
 
     fn change(&self, group: &str, key: &str, value: &str) -> String {
-        let path = self.path.display();
+        let path = printable::path(&self.path);
         let text = format!("\"{key} = {value}\"");
         match &self.state {
             State::Absent => format!("create {path} with the lines \"[{group}]\" and {text}"),

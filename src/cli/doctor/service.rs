@@ -2,14 +2,16 @@
 
 use super::{Check, Verdict};
 use crate::bus::BusChoice;
-use crate::cli::client::Client;
-use crate::cli::error::CliError;
+use crate::cli::client::{Client, Purpose};
+use crate::cli::error::{CliError, Topic};
 use crate::cli::problems::Explained;
 use crate::cli::status::Status;
+use crate::printable;
 
 /// Everything that is asked of tcnd, on its own bus.
 pub(super) async fn checks(choice: &BusChoice) -> Vec<Check> {
-    let read = async { Status::read(&Client::connect(choice).await?).await };
+    let client = Client::connect(choice, Purpose::Read, Topic::Control);
+    let read = async { Status::read(&client.await?).await };
     match read.await {
         Ok(status) => status_checks(&status),
         Err(error) => vec![unreached(&error)],
@@ -51,7 +53,10 @@ fn status_checks(status: &Status) -> Vec<Check> {
     } else {
         ""
     };
-    let found = format!("version {} runs{simulated}", status.version);
+    let found = format!(
+        "version {} runs{simulated}",
+        printable::line(&status.version)
+    );
     let mut checks = vec![Check::ok("tcnd", found), consent(status)];
     checks.extend(status.problems.iter().map(problem));
     checks
@@ -61,8 +66,11 @@ fn consent(status: &Status) -> Check {
     if status.enabled {
         Check::ok("consent", "is given")
     } else {
-        let found = "is not given, so nothing is broadcast";
-        Check::warn("consent", found, "tcnctl enable")
+        let found = format!(
+            "is not given, so nothing is broadcast: {}",
+            status.refusal()
+        );
+        Check::warn("consent", found, status.way_to_consent())
     }
 }
 
@@ -70,7 +78,7 @@ fn problem(problem: &Explained) -> Check {
     Check {
         name: "problem",
         verdict: Verdict::Fail,
-        found: format!("{}: {}", problem.token, problem.sentence),
+        found: format!("{}: {}", printable::line(&problem.token), problem.sentence),
         cure: Some(problem.cure.clone()),
     }
 }

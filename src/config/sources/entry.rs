@@ -11,6 +11,7 @@ use super::super::parse_duration;
 use super::table::Table;
 use super::{SourceFlaw, SourceKey};
 use crate::exchange::source::{Limits, MemoTypes, Place, ServerUrl, Source, SourceName};
+use crate::printable;
 use crate::protocol::MemoType;
 
 /// Longest label, in bytes; tcnd keeps it with every exposure.
@@ -48,7 +49,7 @@ pub(super) fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) ->
 
 /// Whether a text can be shown on one line.
 fn is_line(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len()) && !text.contains(char::is_control)
+    (1..=longest).contains(&text.len()) && printable::is_line(text)
 }
 
 fn place(table: &mut Table<'_, '_>) -> Option<Place> {

@@ -1,0 +1,57 @@
+//! Whether anything may be on the air: consent, and pauses. Of consent counts
+//! what the configuration says, and where it says nothing, what was last decided
+//! on the bus.
+
+use super::driver::Driver;
+use super::{Consent, clock};
+use crate::config::Settings;
+use crate::engine::{Input, Moment, Pause};
+use crate::store::Setting;
+
+impl Driver {
+    /// What the configuration says of consent counts; if it says nothing, what
+    /// was last asked over the bus.
+    pub(super) fn consents(&self) -> bool {
+        let decided = self.settings.consent.or(self.consent);
+        decided.unwrap_or(false)
+    }
+
+    /// No decision of anybody's is remembered, and no file is damaged.
+    pub(super) fn as_installed(&mut self) {
+        self.consent = None;
+        self.saved_pause = Pause::No;
+        self.corrupt = false;
+    }
+
+    /// Consent given or taken over the bus outlives a restart.
+    pub(super) async fn consent_changed(&mut self, consent: bool) {
+        self.consent = Some(consent);
+        self.store.remember(Setting::Consent(consent));
+        let consents = self.consents();
+        self.tell(clock::now(), Input::Consent(consents)).await;
+    }
+
+    /// Tells the engine of the sum of all holds, and the store of what must
+    /// outlive a restart.
+    pub(super) async fn pause_changed(&mut self, now: Moment) {
+        let lasting = self.holds.lasting(now);
+        if lasting != self.saved_pause {
+            self.saved_pause = lasting;
+            self.store.remember(Setting::Pause(lasting));
+        }
+        let sum = self.holds.sum(now);
+        if sum != self.engine.view(now).pause {
+            self.tell(now, Input::Paused(sum)).await;
+        }
+    }
+}
+
+/// Who decided about consent: the configuration, or whoever did it on the bus.
+pub(super) fn consent_of(settings: &Settings, decided: Option<bool>) -> Consent {
+    match (settings.consent, decided) {
+        (Some(_), _) => Consent::Configured,
+        (None, None) => Consent::Never,
+        (None, Some(true)) => Consent::Given,
+        (None, Some(false)) => Consent::Withdrawn,
+    }
+}
