@@ -145,7 +145,8 @@ async fn serve(
         }
     };
     let (handle, mailbox) = Handle::new(daemon::starting(&settings));
-    let (radio, signals) = (radio(flags, &settings), signals()?);
+    let (stop, signals) = signals()?;
+    let radio = radio(flags, &settings);
     let parts = Parts {
         radio,
         opened,
@@ -178,8 +179,14 @@ async fn serve(
     tokio::select! {
         ended = &mut driver => driver_ended(ended),
         served = on_the_bus => {
+            // Without a bus it ends too, but not before all is written. A driver
+            // that has ended hears nothing.
+            if served.is_err() {
+                let _ = stop.send(Signal::Stop).await;
+            }
+            let ended = driver_ended(driver.await);
             served?;
-            driver_ended(driver.await)
+            ended
         }
     }
 }
@@ -233,12 +240,14 @@ fn radio(flags: &DaemonFlags, settings: &Settings) -> Radio {
     }
 }
 
-/// SIGTERM and SIGINT stop the daemon, SIGHUP has it read its configuration.
-fn signals() -> io::Result<mpsc::Receiver<Signal>> {
+/// SIGTERM and SIGINT stop the daemon, SIGHUP has it read its configuration; so
+/// does who sends the same.
+fn signals() -> io::Result<(mpsc::Sender<Signal>, mpsc::Receiver<Signal>)> {
     let (sender, receiver) = mpsc::channel(4);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let ours = sender.clone();
     tokio::spawn(async move {
         loop {
             let told = tokio::select! {
@@ -252,5 +261,5 @@ fn signals() -> io::Result<mpsc::Receiver<Signal>> {
             }
         }
     });
-    Ok(receiver)
+    Ok((ours, receiver))
 }

@@ -10,6 +10,8 @@
 //! systemd starts a new one; a daemon that lives on without its radio task
 //! would look alive and be deaf.
 
+mod run;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +26,7 @@ use super::consent::consent_of;
 use super::exchange::Exchange;
 use super::exposures::Unseen;
 use super::match_queue::{MatchQueue, Matching};
-use super::news::{self, News};
+use super::news::News;
 use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
 use super::steady::{Airing, Complaints, Steady};
@@ -163,7 +165,6 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         sealed,
     } = opened;
     let jumps = Jumps::new().map_err(Fault::Timer)?;
-    let mut slept = clock::slept();
     let corrupt = set_aside.is_some();
     let mut driver = Driver::new(
         settings,
@@ -175,34 +176,15 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         mailbox,
     )?;
     driver.begin(clock::now()).await;
-    loop {
-        driver.let_sleep().await;
-        driver.settle()?;
-        tokio::select! {
-            event = events.recv() => driver.radio_event(event.ok_or(Fault::RadioGone)?).await,
-            event = stored.recv() => driver.store_event(event.ok_or(Fault::StoreGone)?).await?,
-            Some(request) = driver.mailbox.requests.recv() => driver.answer(request).await,
-            rang = driver.alarm.rang() => {
-                rang.map_err(Fault::Timer)?;
-                driver.time_passed().await;
-            }
-            jumped = jumps.jumped() => {
-                jumped.map_err(Fault::Timer)?;
-                let asleep = std::mem::replace(&mut slept, clock::slept());
-                driver.clock_jumped(slept > asleep).await;
-            }
-            // What it says is published with the rest.
-            () = driver.exchange.changed() => {}
-            signal = signals.recv() => match signal {
-                Some(Signal::Reload) => driver.reload().await.unwrap_or_else(|fault| {
-                    news::not_applied(&fault);
-                }),
-                Some(Signal::Stop) | None => break,
-            },
-        }
+    let ended = driver
+        .run(&mut events, &mut stored, &mut signals, &jumps)
+        .await;
+    // Whatever else is gone, what was heard is written as long as there is a
+    // store to write it.
+    if !matches!(ended, Err(Fault::StoreGone | Fault::StoreDamaged(_))) {
+        driver.stop(&mut events).await;
     }
-    driver.stop(&mut events).await;
-    Ok(Ended::Stopped)
+    ended.map(|()| Ended::Stopped)
 }
 
 impl Driver {

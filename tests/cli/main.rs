@@ -11,6 +11,7 @@
 
 mod doctor;
 mod documents;
+mod endings;
 mod endless;
 mod journal;
 mod memory;

@@ -1,0 +1,47 @@
+//! The loop itself: wait for one thing, and do what follows from it.
+
+use tokio::sync::mpsc;
+
+use super::{Driver, Fault, Signal};
+use crate::daemon::clock::{self, Jumps};
+use crate::daemon::news;
+use crate::{radio, store};
+
+impl Driver {
+    /// Does what comes, until it is told to stop.
+    pub(super) async fn run(
+        &mut self,
+        events: &mut mpsc::Receiver<radio::Event>,
+        stored: &mut mpsc::Receiver<store::Event>,
+        signals: &mut mpsc::Receiver<Signal>,
+        jumps: &Jumps,
+    ) -> Result<(), Fault> {
+        let mut slept = clock::slept();
+        loop {
+            self.let_sleep().await;
+            self.settle()?;
+            tokio::select! {
+                event = events.recv() => self.radio_event(event.ok_or(Fault::RadioGone)?).await,
+                event = stored.recv() => self.store_event(event.ok_or(Fault::StoreGone)?).await?,
+                Some(request) = self.mailbox.requests.recv() => self.answer(request).await,
+                rang = self.alarm.rang() => {
+                    rang.map_err(Fault::Timer)?;
+                    self.time_passed().await;
+                }
+                jumped = jumps.jumped() => {
+                    jumped.map_err(Fault::Timer)?;
+                    let asleep = std::mem::replace(&mut slept, clock::slept());
+                    self.clock_jumped(slept > asleep).await;
+                }
+                // What it says is published with the rest.
+                () = self.exchange.changed() => {}
+                signal = signals.recv() => match signal {
+                    Some(Signal::Reload) => self.reload().await.unwrap_or_else(|fault| {
+                        news::not_applied(&fault);
+                    }),
+                    Some(Signal::Stop) | None => return Ok(()),
+                },
+            }
+        }
+    }
+}
