@@ -8,7 +8,8 @@
 //! On the system bus polkit decides, with the caller's bus name as the
 //! subject: a process id could be another process by the time polkit looks
 //! (polkit(8), "Subjects"). Elsewhere there is no polkit, and only the user
-//! who runs the daemon may control it.
+//! who runs the daemon may control it. Root may always take the consent back and
+//! destroy what is kept, with and without polkit.
 //!
 //! polkit may wait for a person at a password prompt. Handlers therefore take
 //! `&self`, or they would lock every reader of the properties out meanwhile.
@@ -75,6 +76,16 @@ const SETTERS: [(&str, &str, &str); 2] = [
     (names::LOG_CONTROL, "LogTarget", action::RELOAD),
 ];
 
+/// What root may do whoever judges, and were there nobody to judge: take the
+/// consent back, and destroy.
+const OF_ROOT: [(&str, &str); 3] = [
+    (names::MANAGER, "Disable"),
+    (names::CONTACTS, "Erase"),
+    (names::PRIVACY, "WipeAll"),
+];
+
+const ROOT: u32 = 0;
+
 /// Decides who may call what.
 #[derive(Debug)]
 pub struct Bouncer {
@@ -101,7 +112,7 @@ const SETTER_DEADLINE: Duration = Duration::from_secs(2);
 
 impl Bouncer {
     /// Lets polkit on the bus behind `connection` decide. polkit itself lets
-    /// root do everything, so root is not treated apart here.
+    /// root do everything.
     ///
     /// # Errors
     /// When the connection is closed. polkit need not run yet.
@@ -113,7 +124,8 @@ impl Bouncer {
         Ok(Self::new(Judge::Polkit(authority)))
     }
 
-    /// Lets callers of this user id do everything, and everyone else nothing.
+    /// Lets callers of this user id do everything, root what only root may always
+    /// do, and everyone else nothing.
     pub fn same_user(uid: u32) -> Self {
         Self::new(Judge::SameUser(uid))
     }
@@ -134,6 +146,10 @@ impl Bouncer {
         let interface = call.interface().map_or("", |name| name.as_str());
         let member = call.member().map_or("", |name| name.as_str());
         let action = look_up(&RULES, interface, member)?;
+        let of_root = OF_ROOT.contains(&(interface, member));
+        if of_root && user(connection, call).await == Ok(ROOT) {
+            return Ok(());
+        }
         let person = call
             .primary()
             .flags()

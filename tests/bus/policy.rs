@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tcnd::bus::proxy::ManagerProxy;
+use tcnd::bus::proxy::{ContactsProxy, ManagerProxy, PrivacyProxy};
 use tcnd::bus::{self, Bouncer, Fault, names};
 use tempfile::TempDir;
 use zbus::fdo::{ObjectManagerProxy, PeerProxy};
@@ -319,7 +319,7 @@ fn children(path: &str, xml: &str) -> Vec<String> {
 }
 
 /// Without polkit, on a bus that is nobody's system bus, the daemon obeys the
-/// user that runs it, and not even root.
+/// user that runs it. Root may stop it and destroy what it has, and no more.
 #[tokio::test]
 async fn a_daemon_started_by_hand_obeys_its_user() {
     let town = Town::new();
@@ -333,13 +333,45 @@ async fn a_daemon_started_by_hand_obeys_its_user() {
     ] {
         let client = town.connect(uid).await;
         let manager = ManagerProxy::new(&client).await.unwrap();
-        let answer = soon(manager.disable()).await;
+        let answer = soon(manager.rotate()).await;
         assert_eq!(answer.is_ok(), fate.is_none(), "{uid}");
         if let Some(name) = fate {
             assert_eq!(error_name(answer), name);
         }
     }
-    assert_eq!(served.puppet.heard(), ["Disable"]);
+    assert_eq!(served.puppet.heard(), ["Rotate"]);
+    withdraws(&town.connect(ROOT).await).await;
+    assert_eq!(served.puppet.heard(), ["Disable", "Erase 0 1", "Wipe"]);
+}
+
+/// On a system without polkit, or with one that is stuck, nobody can be asked.
+#[tokio::test]
+async fn root_withdraws_and_destroys_without_polkit() {
+    let town = Town::new();
+    let mut served = town.serve(busy()).await;
+    let root = town.connect(ROOT).await;
+    withdraws(&root).await;
+    assert_eq!(served.puppet.heard(), ["Disable", "Erase 0 1", "Wipe"]);
+    let manager = ManagerProxy::new(&root).await.unwrap();
+    let enable = soon(manager.enable(Default::default())).await;
+    assert_eq!(error_name(enable), names::error::NOT_AUTHORIZED);
+
+    let stranger = town.connect(STRANGER).await;
+    let manager = ManagerProxy::new(&stranger).await.unwrap();
+    let disable = soon(manager.disable()).await;
+    assert_eq!(error_name(disable), names::error::NOT_AUTHORIZED);
+    assert_eq!(served.puppet.heard(), [""; 0]);
+}
+
+/// Takes the consent back, erases a span, and wipes.
+async fn withdraws(client: &Connection) {
+    let manager = ManagerProxy::new(client).await.unwrap();
+    soon(manager.disable()).await.unwrap();
+    let contacts = ContactsProxy::new(client).await.unwrap();
+    soon(contacts.erase(0, 1)).await.unwrap();
+    let privacy = PrivacyProxy::new(client).await.unwrap();
+    let wipe = privacy.wipe_all(names::WIPE_PHRASE, Default::default());
+    soon(wipe).await.unwrap();
 }
 
 async fn fault(connection: Connection) -> Fault {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use zbus::{Connection, Guid, connection};
 
 use crate::puppet::Puppet;
+use crate::town::as_user;
 
 /// Waits for something that must happen.
 pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
@@ -60,21 +61,30 @@ impl Pair {
     }
 
     pub(crate) async fn with(first: Snapshot, bouncer: Bouncer) -> Self {
-        Self::waiting(first, bouncer, PATIENCE).await
+        Self::waiting(own_uid(), first, bouncer, PATIENCE).await
+    }
+
+    /// A daemon that knows its caller as this user; see [`as_user`].
+    pub(crate) async fn of_user(uid: u32, first: Snapshot, bouncer: Bouncer) -> Self {
+        Self::waiting(uid, first, bouncer, PATIENCE).await
     }
 
     /// A daemon that soon gives a descriptor up.
     pub(crate) async fn impatient(first: Snapshot) -> Self {
-        Self::waiting(first, Bouncer::same_user(own_uid()), IMPATIENCE).await
+        Self::waiting(own_uid(), first, Bouncer::same_user(own_uid()), IMPATIENCE).await
     }
 
-    async fn waiting(first: Snapshot, bouncer: Bouncer, patience: Duration) -> Self {
-        let (here, there) = UnixStream::pair().unwrap();
+    async fn waiting(uid: u32, first: Snapshot, bouncer: Bouncer, patience: Duration) -> Self {
+        // Both ends have the credentials of who makes the pair: unix(7), SO_PEERCRED.
+        let (here, there) = as_user(uid, || UnixStream::pair().unwrap());
         let server = connection::Builder::unix_stream(here)
             .server(Guid::generate())
             .p2p()
             .build();
-        let client = connection::Builder::unix_stream(there).p2p().build();
+        let client = connection::Builder::unix_stream(there)
+            .user_id(uid)
+            .p2p()
+            .build();
         let (server, client) = tokio::try_join!(server, client).unwrap();
         let (handle, puppet) = Puppet::new(first);
         let log = Arc::new(Diary::default());

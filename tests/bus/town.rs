@@ -183,17 +183,22 @@ fn start(config: &Path) -> Child {
     daemon
 }
 
-/// Credentials are the thread's that connects, and changing them concerns no
-/// other thread: set*id(2), "C library/kernel differences".
 fn connect_as(uid: u32, socket: PathBuf) -> UnixStream {
-    let connect = move || {
-        if uid != ROOT {
+    as_user(uid, move || UnixStream::connect(socket).unwrap())
+}
+
+/// Does `work` on a thread of this user. Credentials are the thread's that connects,
+/// and changing them concerns no other thread: set*id(2), "C library/kernel
+/// differences". Only root can be somebody else.
+pub(crate) fn as_user<T: Send + 'static>(uid: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let work = move || {
+        if uid != own_uid() {
             let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
             set_thread_groups(&[]).unwrap();
             set_thread_res_gid(group, group, group).unwrap();
             set_thread_res_uid(user, user, user).unwrap();
         }
-        UnixStream::connect(socket).unwrap()
+        work()
     };
-    std::thread::spawn(connect).join().unwrap()
+    std::thread::spawn(work).join().unwrap()
 }
