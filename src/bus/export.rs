@@ -3,20 +3,21 @@
 //! Read from the daemon in pages and written as it comes, so that no log is
 //! held whole. Unless asked otherwise, numbers are masked: what stands in
 //! their place is equal for equal numbers of one export and says nothing
-//! outside of it, since the key of the hash is made for the export and
-//! forgotten with it.
+//! outside of it: HMAC-SHA256 (RFC 2104) under a key that is made for the export
+//! and forgotten with it, of which the first 64 bits are shown.
 
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
 
+use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
+use sha2::Sha256;
 use tokio::runtime::Handle as Runtime;
 
 use super::error::Error;
 use super::options::{Given, Options};
 use super::transfer::{Outlet, broken};
-use crate::daemon::{Handle, LogRequest, Refusal, Request};
+use crate::daemon::{self, Handle, LogRequest, Refusal, Request};
 use crate::engine::{Contact, RSSI_UNAVAILABLE, UnixTime};
 use crate::protocol::TemporaryContactNumber;
 use crate::store::{Fault, Place, Sheets};
@@ -81,7 +82,7 @@ pub(super) fn write(
         place: Some(Place::since(order.from)),
         from: order.from,
         to: order.to,
-        mask: (!order.raw).then(RandomState::new),
+        mask: (!order.raw).then(Mask::new),
     };
     match order.format {
         Format::Csv => write_lines(pages, outlet, HEADER, csv),
@@ -102,7 +103,7 @@ struct Pages {
     from: UnixTime,
     to: UnixTime,
     /// `None` if numbers are shown.
-    mask: Option<RandomState>,
+    mask: Option<Mask>,
 }
 
 impl Iterator for Pages {
@@ -132,15 +133,43 @@ impl Iterator for Pages {
 impl Pages {
     /// 32 hexadecimal digits of a number, or 16 of its mask.
     fn name(&self, number: &TemporaryContactNumber) -> String {
-        if let Some(mask) = &self.mask {
-            return format!("{:016x}", mask.hash_one(number.as_bytes()));
+        match &self.mask {
+            Some(mask) => hexadecimal(&mask.of(number)),
+            None => hexadecimal(number.as_bytes()),
         }
-        let mut name = String::with_capacity(2 * TemporaryContactNumber::LEN);
-        for byte in number.as_bytes() {
-            // Writing to a string cannot fail.
-            let _ = write!(name, "{byte:02x}");
-        }
-        name
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// What stands for numbers in one export.
+struct Mask(Hmac<Sha256>);
+
+impl Mask {
+    /// Bytes of it that are shown: among 65,536 numbers the odds that two have
+    /// the same are one in eight thousand million.
+    const SHOWN: usize = 8;
+
+    fn new() -> Self {
+        Self::with_key(&daemon::random_key())
+    }
+
+    fn with_key(key: &[u8; 32]) -> Self {
+        Self(Hmac::new_from_slice(key).expect("HMAC takes keys of every length"))
+    }
+
+    fn of(&self, number: &TemporaryContactNumber) -> [u8; Self::SHOWN] {
+        let mut hash = self.0.clone();
+        hash.update(number.as_bytes());
+        let hash = hash.finalize().into_bytes();
+        std::array::from_fn(|at| hash[at])
     }
 }
 
@@ -237,4 +266,19 @@ fn write_sheet(pages: Pages, sheets: &Sheets, outlet: &mut Outlet) -> Result<u64
     let mut whole = sheet.finish().map_err(failed)?;
     io::copy(&mut whole, outlet).map_err(|error| broken(&error))?;
     Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The mask is the head of HMAC-SHA256: by `openssl dgst -sha256 -mac HMAC`.
+    #[test]
+    fn a_mask_is_hmac_sha256_under_the_key_of_the_export() {
+        let number = TemporaryContactNumber::from_bytes([0x19; 16]);
+        let mask = |key| hexadecimal(&Mask::with_key(&[key; 32]).of(&number));
+        assert_eq!(mask(0xc0), "095084c777cd22c0");
+        assert_eq!(mask(0x01), "66c2f191111e66ab");
+        assert_ne!(Mask::new().of(&number), Mask::new().of(&number));
+    }
 }

@@ -1,7 +1,7 @@
 //! The one door that randomness comes in by: the operating system's generator.
 
 use rand::rngs::SysRng;
-use rand_core::UnwrapErr;
+use rand_core::{Rng, UnwrapErr};
 
 /// The generator for keys and jitter.
 ///
@@ -9,4 +9,11 @@ use rand_core::UnwrapErr;
 /// fail, the process ends rather than go on with numbers that can be guessed.
 pub(super) fn source() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
+}
+
+/// A key for one use that is not kept: the masks of one export.
+pub fn random_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    source().fill_bytes(&mut key);
+    key
 }

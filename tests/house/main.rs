@@ -124,6 +124,8 @@ const PLAN: [Room; 17] = [
             "serde_json",
             "thiserror",
             "rustix",
+            "hmac",
+            "sha2",
         ],
     ),
     (
@@ -235,7 +237,7 @@ const PLAN: [Room; 17] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 48] = [
+const CRATES: [&str; 49] = [
     "axum",
     "base64",
     "bluer",
@@ -249,6 +251,7 @@ const CRATES: [&str; 48] = [
     "ed25519_dalek",
     "flate2",
     "futures",
+    "hmac",
     "http_body_util",
     "hyper",
     "hyper_util",
