@@ -70,6 +70,12 @@ impl Adapter {
     }
 }
 
+/// All properties, with their values in `adapter`.
+pub(super) fn properties(adapter: &radio::Adapter) -> Vec<(&'static str, Variant<'static>)> {
+    let name = ("Name", adapter.name.clone().into());
+    announced(adapter).into_iter().chain([name]).collect()
+}
+
 /// The properties that are signalled, with their values in `adapter`.
 pub(super) fn announced(adapter: &radio::Adapter) -> [(&'static str, Variant<'static>); 7] {
     [

@@ -30,6 +30,7 @@ mod exposures;
 mod log_control;
 mod manager;
 pub mod names;
+mod objects;
 mod options;
 mod privacy;
 pub mod proxy;

@@ -6,7 +6,7 @@
 //! source of broadcasts, so what is not in a snapshot cannot leak through one.
 //! How many exposures are unseen is told by name to those who subscribed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -20,6 +20,7 @@ use super::exchange::Exchange;
 use super::exposures::{self, Exposures};
 use super::log_control::LogControl;
 use super::manager::{self, Manager};
+use super::objects::{Adapters, Objects};
 use super::privacy::Privacy;
 use super::reports::Reports;
 use super::transfer::Transfers;
@@ -31,7 +32,7 @@ pub(super) struct Stage {
     connection: Connection,
     shown: Arc<Snapshot>,
     /// The adapters that have an object, by path.
-    adapters: BTreeMap<String, watch::Sender<radio::Adapter>>,
+    adapters: Adapters,
     /// Who is told of exposures.
     subscribers: Arc<Departures>,
 }
@@ -46,7 +47,7 @@ impl Stage {
         let mut stage = Self {
             connection,
             shown: Arc::clone(&first),
-            adapters: BTreeMap::new(),
+            adapters: Adapters::default(),
             subscribers: Arc::default(),
         };
         stage.show_rooms(service).await?;
@@ -100,7 +101,8 @@ impl Stage {
         server.at(names::ROOT, exposures).await?;
         server.at(names::ROOT, exchange).await?;
         server.at(names::ROOT, privacy).await?;
-        server.at(names::ROOT, fdo::ObjectManager).await?;
+        let adapters = self.adapters.clone();
+        server.at(names::ROOT, Objects { adapters }).await?;
         let log_control = LogControl { log, bouncer };
         server.at(names::LOG_CONTROL_PATH, log_control).await?;
         Ok(())
@@ -146,11 +148,12 @@ impl Stage {
 
     async fn show_adapters(&mut self, snapshot: &Snapshot) -> zbus::Result<()> {
         for (path, adapter) in with_paths(snapshot) {
-            let Some(shown) = self.adapters.get(&path) else {
+            let replace = |shown: &watch::Sender<_>| shown.send_replace(adapter.clone());
+            let before = self.adapters.lock().get(&path).map(replace);
+            let Some(before) = before else {
                 self.add_adapter(path, adapter.clone()).await?;
                 continue;
             };
-            let before = shown.send_replace(adapter.clone());
             let (before, after) = (adapter::announced(&before), adapter::announced(adapter));
             self.signal(&path, names::ADAPTER, &before, after).await?;
         }
@@ -161,18 +164,18 @@ impl Stage {
         let (shown, newest) = watch::channel(adapter);
         let server = self.connection.object_server();
         server.at(path.as_str(), Adapter { newest }).await?;
-        self.adapters.insert(path, shown);
+        self.adapters.lock().insert(path, shown);
         Ok(())
     }
 
     async fn remove_adapters(&mut self, snapshot: &Snapshot) -> zbus::Result<()> {
         let present: Vec<String> = with_paths(snapshot).map(|(path, _)| path).collect();
         let gone = |path: &&String| !present.contains(path);
-        let gone: Vec<String> = self.adapters.keys().filter(gone).cloned().collect();
+        let gone: Vec<String> = self.adapters.lock().keys().filter(gone).cloned().collect();
         for path in gone {
             let server = self.connection.object_server();
             server.remove::<Adapter, _>(path.as_str()).await?;
-            self.adapters.remove(&path);
+            self.adapters.lock().remove(&path);
         }
         Ok(())
     }

@@ -181,12 +181,19 @@ async fn adapters_come_and_go() {
         .unwrap();
     let managed = async || {
         let managed = soon(objects.get_managed_objects()).await.unwrap();
-        // zbus lists the bare node above the adapters too; it has nothing on it.
-        let with_interface = managed
-            .into_iter()
-            .filter(|(_, on)| on.contains_key(names::ADAPTER))
-            .map(|(path, _)| path.to_string());
-        with_interface.collect::<Vec<_>>()
+        let mut paths = Vec::new();
+        for (path, on) in managed {
+            // Each has one interface, with the properties that it has.
+            let [(interface, properties)] = Vec::from_iter(on).try_into().unwrap();
+            assert_eq!(interface.as_str(), names::ADAPTER);
+            let properties: Values = properties.into_iter().collect();
+            assert_eq!(
+                properties,
+                all(&rig.client, path.as_str(), names::ADAPTER).await
+            );
+            paths.push(path.to_string());
+        }
+        paths
     };
     assert_eq!(managed().await, [""; 0]);
 
