@@ -188,8 +188,8 @@ pub const PROBLEMS: [Notice; 20] = [
     Notice {
         token: "clock-unsynchronised",
         id: Some("aee8052964ef42b7a7867a195d01c92c"),
-        sentence: "The clock shows a time that cannot be, so contacts cannot be dated.",
-        cure: "timedatectl set-ntp true",
+        sentence: "The clock shows a time that cannot be, or nothing confirms it after it went ahead by more than the retention; until it is right, all contacts are kept, and those heard since the start are dated anew.",
+        cure: "timedatectl set-ntp true; without a network: timedatectl set-time, then tcnctl clock confirm",
     },
     Notice {
         token: "storage-full",

@@ -155,12 +155,14 @@ async fn serve(
         settings,
         reread: reread(flags.config.clone()),
         bell: config::runtime_directory().map(|directory| directory.join(BELL)),
+        boot_id: daemon::clock::boot_id(flags.boot_id.as_deref()),
     };
     // A task of its own, for it wakes with every advert and the bus need not.
     let mut driver = tokio::spawn(daemon::drive(parts));
-    // A bus of tests and demos has no logind, and none of its own to heed.
+    // A bus of tests and demos has no logind and no timedated to heed.
     if flags.bus == BusChoice::System {
         tokio::spawn(bus::heed_sleep(connection.clone(), handle.clone()));
+        tokio::spawn(bus::heed_clock(connection.clone(), handle.clone()));
     }
     let told = Arc::clone(&log);
     let service = Service {

@@ -29,7 +29,7 @@ use super::names::{self, action};
 
 /// What each member needs. Properties are not in here: they are public, and
 /// none but [`SETTERS`] can be written.
-const RULES: [(&str, &str, &str); 38] = [
+const RULES: [(&str, &str, &str); 39] = [
     (names::MANAGER, "Enable", action::CONTROL),
     (names::MANAGER, "Disable", action::CONTROL),
     (names::MANAGER, "Pause", action::CONTROL),
@@ -37,6 +37,7 @@ const RULES: [(&str, &str, &str); 38] = [
     (names::MANAGER, "Rotate", action::CONTROL),
     (names::MANAGER, "SelfTest", action::CONTROL),
     (names::MANAGER, "Reload", action::RELOAD),
+    (names::MANAGER, "ConfirmClock", action::ERASE),
     (names::CONTACTS, "GetSummary", action::CONTACTS_READ),
     (names::CONTACTS, "GetHistogram", action::CONTACTS_READ),
     (names::CONTACTS, "GetStatistics", action::CONTACTS_READ),

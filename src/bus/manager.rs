@@ -30,7 +30,7 @@ pub(super) struct Manager {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 5;
+const API_LEVEL: u32 = 6;
 
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];
@@ -50,7 +50,8 @@ impl Manager {
     /// Consents to broadcasting and listening, from now on and after every
     /// restart, until Disable. Fails with Error.Configured if the
     /// configuration says no. There are no options yet. Needs the polkit
-    /// action org.tcncoalition.tcnd1.control, as all methods here but Reload.
+    /// action org.tcncoalition.tcnd1.control, as all methods here but Reload
+    /// and ConfirmClock.
     async fn enable(
         &self,
         options: Given,
@@ -129,6 +130,19 @@ impl Manager {
     ) -> Result<(), Error> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Rotate).await?)
+    }
+
+    /// Says that the wall clock is right, where no network says so: a person has
+    /// looked at it. What is past its retention by this clock is destroyed from
+    /// then on. Fails with Error.NotReady if the clock is before the release of
+    /// the daemon. Needs the polkit action org.tcncoalition.tcnd1.erase.
+    async fn confirm_clock(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<(), Error> {
+        self.bouncer.admit(connection, &call).await?;
+        Ok(self.handle.ask(Request::ConfirmClock).await?)
     }
 
     /// Has the daemon look at itself. Each check has a name (s), a stable
@@ -220,8 +234,9 @@ impl Manager {
     /// Everything that is wrong now, as tokens: bluetoothd-missing,
     /// adapter-missing, adapter-off, adapter-blocked, advertise-unsupported,
     /// advertise-failed, address-not-private, scan-failed,
-    /// clock-unsynchronised, storage-full, storage-corrupt, crowded (more
-    /// strangers' numbers than there is room for), reports-stale (others'
+    /// clock-unsynchronised (the clock cannot be right, or nothing confirms it
+    /// after it went ahead by more than the retention: nothing is destroyed for
+    /// its age meanwhile), storage-full, storage-corrupt, crowded (more strangers' numbers than there is room for), reports-stale (others'
     /// reports were not checked for two days), sync-failed (a source of reports
     /// could not be gone through, twice in a row). With mode full or relay also
     /// privacy-off and privacy-unknown (nobody may connect, see Mode),

@@ -37,6 +37,7 @@ pub mod proxy;
 mod reports;
 mod sleep;
 mod stage;
+mod synchronised;
 mod transfer;
 mod words;
 
@@ -51,6 +52,7 @@ pub use self::bouncer::Bouncer;
 pub use self::choice::{BusChoice, UnknownBus, Unreachable, connect};
 pub use self::log_control::{Log, LogLevel, LogTarget};
 pub use self::sleep::heed_sleep;
+pub use self::synchronised::heed_clock;
 pub use self::transfer::PATIENCE;
 
 use self::stage::Stage;

@@ -96,7 +96,8 @@ pub mod action {
     pub const CONTACTS_READ: &str = concat!(prefix!(), ".tcnd1.contacts-read");
     /// Take the contact log out of the machine.
     pub const CONTACTS_EXPORT: &str = concat!(prefix!(), ".tcnd1.contacts-export");
-    /// Destroy contacts, or everything.
+    /// Destroy contacts, or everything; say that the clock by which they are
+    /// destroyed is right.
     pub const ERASE: &str = concat!(prefix!(), ".tcnd1.erase");
     /// Make, see and delete reports of our own.
     pub const REPORT_CREATE: &str = concat!(prefix!(), ".tcnd1.report-create");

@@ -52,6 +52,9 @@ pub trait Manager {
     /// Takes a new number and address now.
     #[zbus(allow_interactive_auth)]
     fn rotate(&self) -> zbus::Result<()>;
+    /// Says that the wall clock is right.
+    #[zbus(allow_interactive_auth)]
+    fn confirm_clock(&self) -> zbus::Result<()>;
     /// Has the daemon look at itself.
     #[zbus(allow_interactive_auth)]
     fn self_test(

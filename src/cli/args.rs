@@ -86,6 +86,9 @@ pub(super) enum Live {
     SelfTest,
     /// Count what tcnd did since its start, and the size of the contact log
     Statistics,
+    /// Say that the clock of this machine is right
+    #[command(subcommand)]
+    Clock(ClockCommand),
     /// Sum up the contact log by day and hour
     ///
     /// Contacts are counted by quarters of an hour: --from is rounded down to one,
@@ -136,6 +139,7 @@ impl Live {
             | Self::Doctor
             | Self::Enable
             | Self::Disable
+            | Self::Clock(_)
             | Self::Pause { .. }
             | Self::Resume
             | Self::Rotate
@@ -190,6 +194,14 @@ pub(super) enum ContactsCommand {
         #[arg(long)]
         yes: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ClockCommand {
+    /// Say so where no network does, after a look at the date and the time
+    ///
+    /// What is older than the retention by this clock is destroyed from then on.
+    Confirm,
 }
 
 #[derive(Debug, Subcommand)]

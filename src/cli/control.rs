@@ -1,4 +1,4 @@
-//! The switches: `enable`, `disable`, `pause`, `resume`, `rotate`.
+//! The switches: `enable`, `disable`, `pause`, `resume`, `rotate`, `clock confirm`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -116,5 +116,14 @@ pub(super) async fn rotate(client: &Client, json: bool) -> Result<Answer, CliErr
     client.told(client.manager().await?.rotate().await)?;
     Ok(Answer::new(json, &json!({"rotated": true}), |_| {
         "tcnd takes a new number and a new address.".to_owned()
+    }))
+}
+
+pub(super) async fn confirm_clock(client: &Client, json: bool) -> Result<Answer, CliError> {
+    let _agent = client.ready_for_questions().await;
+    client.told(client.manager().await?.confirm_clock().await)?;
+    let text = "tcnd takes the clock for right, and destroys what is past its retention by it.";
+    Ok(Answer::new(json, &json!({"confirmed": true}), |_| {
+        text.to_owned()
     }))
 }

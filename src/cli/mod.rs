@@ -43,8 +43,8 @@ use jiff::ZonedDateTime;
 
 use answer::Answer;
 use args::{
-    Args, Command, ConfigCommand, ContactsCommand, ExposuresCommand, Live, LiveReport,
-    ReportCommand, WatchFormat,
+    Args, ClockCommand, Command, ConfigCommand, ContactsCommand, ExposuresCommand, Live,
+    LiveReport, ReportCommand, WatchFormat,
 };
 use client::{Client, Purpose};
 use error::{CliError, Exit, Topic};
@@ -119,6 +119,9 @@ async fn live_on(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliErr
         Live::Rotate => control::rotate(&connect().await?, json).await?,
         Live::SelfTest => self_test::self_test(&connect().await?, json).await?,
         Live::Statistics => self_test::statistics(&connect().await?, json).await?,
+        Live::Clock(ClockCommand::Confirm) => {
+            control::confirm_clock(&connect().await?, json).await?
+        }
         Live::Contacts {
             span,
             command: None,
@@ -157,6 +160,7 @@ fn purpose(live: &Live) -> Purpose {
         | Live::Pause { .. }
         | Live::Resume
         | Live::Rotate
+        | Live::Clock(_)
         | Live::Contacts { .. }
         | Live::Exposures { .. }
         | Live::Wipe { .. } => Purpose::Act,
@@ -176,6 +180,7 @@ fn topic(live: &Live) -> Topic {
         | Live::Pause { .. }
         | Live::Resume
         | Live::Rotate
+        | Live::Clock(_)
         | Live::Wipe { .. } => Topic::Control,
     }
 }

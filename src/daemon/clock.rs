@@ -18,7 +18,7 @@ use rustix::time::{
 };
 use tokio::io::unix::AsyncFd;
 
-use crate::engine::{Moment, UnixTime};
+use crate::engine::{BootId, Moment, UnixTime};
 
 /// Now, by both clocks.
 pub fn now() -> Moment {
@@ -27,6 +27,23 @@ pub fn now() -> Moment {
         boot: since_boot(clock_gettime(ClockId::Boottime)),
         wall: UnixTime(u64::try_from(wall).unwrap_or(0)),
     }
+}
+
+/// Which boot this is: the id as given, such as systemd's `%b`, else as the kernel
+/// tells it (`/proc/sys/kernel/random/boot_id`, random(4)). `None` if neither is
+/// to be had.
+pub fn boot_id(given: Option<&str>) -> Option<BootId> {
+    const KERNELS: &str = "/proc/sys/kernel/random/boot_id";
+    let id = match given {
+        Some(id) => id.to_owned(),
+        None => std::fs::read_to_string(KERNELS).ok()?,
+    };
+    let digits: String = id.trim().chars().filter(|c| *c != '-').collect();
+    let id = u128::from_str_radix(&digits, 16).ok()?;
+    // The bits that are random in a UUID of version 4, and fit SQLite's integers.
+    u64::try_from(id & u128::from(u64::MAX >> 2))
+        .ok()
+        .map(BootId)
 }
 
 /// Time spent suspended since boot.
@@ -65,10 +82,14 @@ impl Alarm {
 
 /// Wakes when the wall clock is set and when the machine resumes.
 #[derive(Debug)]
-pub(super) struct Jumps(AsyncFd<OwnedFd>);
+pub struct Jumps(AsyncFd<OwnedFd>);
 
 impl Jumps {
-    pub(super) fn new() -> io::Result<Self> {
+    /// Wakes from now on.
+    ///
+    /// # Errors
+    /// If the kernel refuses the timer.
+    pub fn new() -> io::Result<Self> {
         let fd = timerfd_create(TimerfdClockId::Realtime, FLAGS)?;
         let jumps = Self(watch(fd)?);
         jumps.arm()?;
@@ -76,7 +97,10 @@ impl Jumps {
     }
 
     /// Waits for the next jump.
-    pub(super) async fn jumped(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// If the timer cannot be read or set again.
+    pub async fn jumped(&self) -> io::Result<()> {
         while expired(&self.0).await? != Expiry::Cancelled {}
         self.arm()
     }
@@ -160,6 +184,17 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
+    }
+
+    #[test]
+    fn a_boot_is_known_by_its_id() {
+        let id = boot_id(Some("0123456789abcdef0123456789abcdef")).unwrap();
+        let same = boot_id(Some("01234567-89ab-cdef-0123-456789abcdef\n"));
+        assert_eq!(same, Some(id));
+        let other = boot_id(Some("0123456789abcdef0123456789abcdee"));
+        assert!(other.is_some_and(|other| other != id));
+        assert_eq!(boot_id(Some("%b")), None);
+        assert_eq!(boot_id(None), boot_id(None));
     }
 
     #[tokio::test]

@@ -32,7 +32,9 @@ use super::publish::{Facts, snapshot, status_line};
 use super::steady::{Airing, Complaints, Steady};
 use super::{Mailbox, Reply, Snapshot, chance, words};
 use crate::config::Settings;
-use crate::engine::{Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause};
+use crate::engine::{
+    BootId, ClockDoubt, Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause,
+};
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Store};
 
@@ -100,6 +102,8 @@ pub struct Parts {
     pub reread: Reread,
     /// The file that calls `tcnd-sync` when it is written to, if there is one.
     pub bell: Option<PathBuf>,
+    /// Which boot this is, see [`boot_id`](super::clock::boot_id).
+    pub boot_id: Option<BootId>,
 }
 
 pub(super) struct Driver {
@@ -155,6 +159,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         settings,
         reread,
         bell,
+        boot_id,
     } = parts;
     let Radio { orders, mut events } = radio;
     let Opened {
@@ -170,7 +175,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         settings,
         (reread, bell),
         store,
-        &resume,
+        (&resume, boot_id),
         (corrupt, sealed),
         orders,
         mailbox,
@@ -192,7 +197,7 @@ impl Driver {
         settings: Settings,
         (reread, bell): (Reread, Option<PathBuf>),
         store: Store,
-        resume: &Resume,
+        (resume, boot_id): (&Resume, Option<BootId>),
         (corrupt, sealed): (bool, bool),
         orders: mpsc::Sender<Order>,
         mailbox: Mailbox,
@@ -205,9 +210,16 @@ impl Driver {
         );
         let own = resume.broadcast.iter().flat_map(store::Broadcast::numbers);
         let matching = Arc::new(Semaphore::new(1));
+        let mut engine = Engine::new(now, settings.policy, resume.next_key, own);
+        engine.resume_clock(now, boot_id, resume.clock, resume.newest);
+        let ahead = engine.view(now).clock == Some(ClockDoubt::Ahead);
+        let pause = match &resume.clock {
+            Some(record) => resume.pause.resumed(now, boot_id, record, ahead),
+            None => resume.pause,
+        };
         Ok(Self {
-            engine: Engine::new(now, settings.policy, resume.next_key, own),
-            holds: Holds::resumed(resume.pause, now),
+            engine,
+            holds: Holds::resumed(pause, now),
             settings,
             store,
             status: radio::Status::default(),
@@ -319,6 +331,9 @@ impl Driver {
                 Output::Persist(seq, records) => self.store.persist(seq.0, records),
                 Output::Save(seq, growth) => self.store.save(seq.0, growth),
                 Output::Forget(before) => self.store.forget(before),
+                Output::ForgetFuture(dates) => self.store.forget_future(dates),
+                Output::Redate(redating) => self.store.redate(redating).await,
+                Output::KeepClock(record) => self.store.keep_clock(record),
                 Output::Air(frame) => self.order(Order::Air(frame)).await,
                 Output::Swap(frame) => self.order(Order::Swap(frame)).await,
                 Output::Listen => self.order(Order::Listen).await,

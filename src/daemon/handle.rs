@@ -16,7 +16,7 @@ use super::exchange::{ExchangeRequest, Standing};
 use super::log::LogRequest;
 use super::others::OthersRequest;
 use super::own::OwnRequest;
-use crate::engine::{Pause, UnixTime};
+use crate::engine::{Moment, Pause, UnixTime};
 use crate::protocol::memo::MemoConcern;
 use crate::radio;
 use crate::store::{self, Bucket, Summary};
@@ -98,7 +98,8 @@ pub struct Hold {
 pub enum Problem {
     /// See [`radio::Trouble`].
     Radio(radio::Trouble),
-    /// The wall clock shows a time before this release was made.
+    /// The wall clock cannot be right, or nothing confirms it after it went ahead
+    /// by more than the retention.
     ClockUnsynchronised,
     /// The store cannot write: no space, or no permission.
     StorageFull,
@@ -269,6 +270,10 @@ pub enum Request {
     Left(String),
     /// Take a new number and address now.
     Rotate(Reply<()>),
+    /// A person says that the wall clock is right.
+    ConfirmClock(Reply<()>),
+    /// Whether the kernel said, asked then, that the wall clock is synchronised.
+    Synchronised(Moment, bool),
     /// Totals over `[from, to)`.
     Summary(UnixTime, UnixTime, Reply<Summary>),
     /// Bars over `[from, to)`.
@@ -378,6 +383,13 @@ impl Handle {
             .await
             .map_err(|_| Refusal::Gone)?;
         answer.await.map_err(|_| Refusal::Gone)?
+    }
+
+    /// Tells the daemon what the kernel says of the wall clock.
+    pub async fn synchronised(&self, asked: Moment, synchronised: bool) {
+        let said = Request::Synchronised(asked, synchronised);
+        // A daemon that is gone has no use for it.
+        let _ = self.requests.send(said).await;
     }
 
     /// Tells the daemon that a bus name left the bus.

@@ -104,7 +104,7 @@ pub(super) fn status_line(snapshot: &Snapshot) -> String {
 
 fn problems(facts: &Facts<'_>) -> BTreeSet<Problem> {
     let of_the_house = [
-        (!facts.view.clock_trusted, Problem::ClockUnsynchronised),
+        (facts.view.clock.is_some(), Problem::ClockUnsynchronised),
         (facts.view.store_failing, Problem::StorageFull),
         (facts.corrupt, Problem::StorageCorrupt),
         (facts.view.crowded, Problem::Crowded),

@@ -12,7 +12,7 @@ use super::clock;
 use super::driver::Driver;
 use super::news;
 use super::{PauseRequest, Refusal, Reply, Request, Statistics};
-use crate::engine::{Hold, Input};
+use crate::engine::{CLOCK_FLOOR, Hold, Input};
 
 /// Longest pause, in days; more is "until resumed".
 const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -33,6 +33,11 @@ impl Driver {
                 self.pause_changed(clock::now()).await;
             }
             Request::Rotate(reply) => give(reply, self.rotate().await),
+            Request::ConfirmClock(reply) => give(reply, self.confirm_clock().await),
+            Request::Synchronised(asked, synchronised) => {
+                let said = Input::Synchronised(asked, synchronised);
+                self.tell(clock::now(), said).await;
+            }
             Request::Summary(from, to, reply) => {
                 self.write_out().await;
                 let store = self.store.clone();
@@ -113,6 +118,15 @@ impl Driver {
             return Err(Refusal::OffAir);
         }
         self.tell(now, Input::Rotate).await;
+        Ok(())
+    }
+
+    async fn confirm_clock(&mut self) -> Result<(), Refusal> {
+        let now = clock::now();
+        if now.wall < CLOCK_FLOOR {
+            return Err(Refusal::Clock);
+        }
+        self.tell(now, Input::ClockConfirmed).await;
         Ok(())
     }
 

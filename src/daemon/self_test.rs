@@ -3,7 +3,7 @@
 use super::clock;
 use super::driver::Driver;
 use super::handle::Check;
-use crate::engine::Pause;
+use crate::engine::{ClockDoubt, Pause};
 use crate::radio::Trouble;
 
 impl Driver {
@@ -41,13 +41,23 @@ impl Driver {
     }
 
     fn clock(&self) -> Check {
-        let trusted = self.engine.view(clock::now()).clock_trusted;
-        let detail = if trusted {
-            "the wall clock is plausible"
-        } else {
-            "the wall clock is before this release; contacts wait in memory until it is set"
+        let doubt = self.engine.view(clock::now()).clock;
+        let detail = match doubt {
+            None => "the wall clock is plausible",
+            Some(ClockDoubt::Impossible) => {
+                "the wall clock is before this release; contacts wait in memory until it is set"
+            }
+            Some(ClockDoubt::Ahead) => {
+                "the wall clock went ahead by more than the retention, and nothing confirms it; \
+                 nothing is destroyed for its age until the clock is synchronised, another boot \
+                 agrees, or tcnctl clock confirm"
+            }
+            Some(ClockDoubt::Behind) => {
+                "the wall clock shows a time before one that has been; contacts are dated anew \
+                 when it is set"
+            }
         };
-        check("clock", trusted, detail)
+        check("clock", doubt.is_none(), detail)
     }
 
     fn contact_log(&self) -> Check {

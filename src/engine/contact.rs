@@ -1,6 +1,7 @@
 //! A contact: one number, heard from a first to a last moment.
 
 use super::UnixTime;
+use super::timekeeping::shifted;
 use crate::protocol::TemporaryContactNumber;
 
 /// Upper bounds in dB of the first three attenuation buckets; the fourth is
@@ -39,4 +40,14 @@ pub struct Contact {
     /// Whether any sighting came through a bridge: then the signal is the
     /// bridge's, not the person's.
     pub bridged: bool,
+}
+
+impl Contact {
+    /// Moves its times by `seconds`, if it began at `since` or later.
+    pub(super) fn redate(&mut self, since: UnixTime, seconds: i64) {
+        if self.start >= since {
+            self.start = shifted(self.start, seconds);
+            self.end = shifted(self.end, seconds);
+        }
+    }
 }

@@ -18,6 +18,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::timekeeping::shifted;
 use super::{
     ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, Moment, RSSI_UNAVAILABLE, Sighting,
     UnixTime,
@@ -175,13 +176,11 @@ impl Encounters {
         }
     }
 
-    /// Ends every run, because the wall clock jumped: a contact may not span
-    /// the jump. Returns their growth.
-    pub(super) fn cut(&mut self, now: Moment) -> Vec<Contact> {
-        let batch = self.harvest(now);
-        self.runs.clear();
+    /// Ends every run, because the wall clock jumped and a contact may not span
+    /// the jump. Growth that no harvest has taken is dropped and counted.
+    pub(super) fn end(&mut self, now: Moment) {
+        self.redate(now, UnixTime(u64::MAX), 0);
         self.newcomers.clear();
-        batch
     }
 
     /// Drops the runs that began in `[from, to)`, and their growth.
@@ -196,15 +195,21 @@ impl Encounters {
         self.dirty
     }
 
-    /// Shifts all times by `seconds`, because the clock they were taken by
-    /// turned out to be wrong by that much.
-    pub(super) fn shift(&mut self, seconds: i64) {
+    /// Moves the times of the runs that began at `since` or later by `seconds`,
+    /// because the clock they were taken by was set. The others end.
+    pub(super) fn redate(&mut self, now: Moment, since: UnixTime, seconds: i64) {
+        let lost = |run: &Run| run.start < since && run.growth.is_some();
+        for _ in 0..self.runs.values().filter(|run| lost(run)).count() {
+            self.drop_one(now);
+        }
+        self.runs.retain(|_, run| run.start >= since);
         for run in self.runs.values_mut() {
             run.start = shifted(run.start, seconds);
             if let Some(growth) = &mut run.growth {
                 growth.end = shifted(growth.end, seconds);
             }
         }
+        self.dirty = self.runs.values().any(|run| run.growth.is_some());
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -330,10 +335,6 @@ fn mean(sum: i64, n: i64) -> i16 {
     // Signals are negative, so this rounds half away from zero.
     let rounded = (sum - n / 2) / n;
     i16::try_from(rounded).unwrap_or(RSSI_UNAVAILABLE)
-}
-
-fn shifted(at: UnixTime, seconds: i64) -> UnixTime {
-    UnixTime(at.0.saturating_add_signed(seconds))
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Pause, Policy, UnixTime};
+use super::{Moment, Pause, Policy, UnixTime};
 use crate::protocol::TemporaryContactNumber;
 use crate::protocol::beacon::Frame;
 
-/// One thing that happened, told with the [`Moment`](super::Moment) of it.
+/// One thing that happened, told with the [`Moment`] of it.
 #[derive(Clone, Copy, Debug)]
 pub enum Input {
     /// A timeout of [`Engine::poll_timeout`](super::Engine::poll_timeout) is
@@ -53,6 +53,11 @@ pub enum Input {
     Stored(Seq),
     /// Nothing of this `Persist` or `Save` was written.
     NotStored(Seq),
+    /// Whether the kernel said, asked at this moment, that the wall clock is
+    /// synchronised. No longer after the next jump.
+    Synchronised(Moment, bool),
+    /// A person says that the wall clock is right.
+    ClockConfirmed,
 }
 
 /// What a radio is good for now. By default, for nothing.

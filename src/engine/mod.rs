@@ -15,6 +15,7 @@
 
 mod bridge;
 mod broadcast;
+mod clock;
 mod contact;
 mod encounters;
 mod input;
@@ -25,6 +26,7 @@ mod own;
 mod pause;
 mod policy;
 mod rotation;
+mod timekeeping;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -36,8 +38,10 @@ use self::broadcast::{Context, Event, State, Want};
 use self::encounters::Encounters;
 use self::own::OwnNumbers;
 use self::rotation::{Life, Rotation};
+use self::timekeeping::Timekeeping;
 use crate::protocol::{RatchetIndex, TemporaryContactNumber};
 
+pub use clock::{BootId, ClockDoubt, ClockRecord, FutureDates, Redating, Shift};
 pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
 pub use input::{Fitness, Input, LONGEST_WAIT, Seq, Sighting, Writer};
 pub use ledger::{Aired, KeyHistory, KeyId, Record, Seed};
@@ -49,10 +53,6 @@ pub use policy::Policy;
 /// Earliest wall-clock time that can be true: 2026-11-01, before the first
 /// release. A Raspberry Pi without a network starts in 1970.
 pub const CLOCK_FLOOR: UnixTime = UnixTime(1_793_491_200);
-
-/// Wall and boot-time clock may drift apart by this much, in seconds, before
-/// it counts as a jump.
-const JUMP: u64 = 30;
 
 /// Who was heard within this time is near.
 const NEARBY: Duration = Duration::from_secs(60);
@@ -79,6 +79,7 @@ pub struct Engine {
     rotation: Rotation,
     own: OwnNumbers,
     encounters: Encounters,
+    timekeeping: Timekeeping,
     /// Batches on their way to the store, kept until it has them.
     saving: BTreeMap<Seq, Vec<Contact>>,
     next_flush: Duration,
@@ -116,8 +117,8 @@ pub struct View {
     /// The radio was seen to rest, or is gone: nothing is on the air, nothing is
     /// listened for.
     pub silent: bool,
-    /// The wall clock shows a time that can be true.
-    pub clock_trusted: bool,
+    /// What is wrong with the wall clock; `None` if nothing is known to be.
+    pub clock: Option<ClockDoubt>,
     /// The store refused the last batch of one kind.
     pub store_failing: bool,
     /// One number is taken off the air for the next, so that for a moment
@@ -160,6 +161,7 @@ impl Engine {
             rotation: Rotation::new(next_key),
             own: numbers,
             encounters: Encounters::default(),
+            timekeeping: Timekeeping::new(now, next_key),
             saving: BTreeMap::new(),
             next_flush: now.boot + policy.flush,
             next_forget: now.boot + FORGET_AFTER_START,
@@ -226,6 +228,8 @@ impl Engine {
             }
             Input::Stored(seq) => self.stored(seq),
             Input::NotStored(seq) => self.not_stored(now, seq),
+            Input::Synchronised(asked, is) => self.clock_said(now, asked, is),
+            Input::ClockConfirmed => self.confirm_clock(now, false),
         };
         self.step(now, event, rng);
         self.keep_house(now);
@@ -279,7 +283,7 @@ impl Engine {
                 | State::Resting { .. } => None,
             },
             silent: matches!(self.broadcast, State::Silent),
-            clock_trusted: now.wall >= CLOCK_FLOOR,
+            clock: self.timekeeping.doubt(now, self.policy.retention),
             store_failing: self.failing.any(),
             handover: self.want() == Want::Air && self.broadcast.is_handover(),
             crowded: self.encounters.crowded(now),
@@ -365,7 +369,7 @@ impl Engine {
             if !self.encounters.dirty() {
                 self.next_flush = now.boot + self.policy.flush;
             }
-            self.encounters.hear(now, sighting);
+            self.encounters.hear(Self::dating(now), sighting);
         }
     }
 
@@ -427,10 +431,7 @@ impl Engine {
         }
         if now.boot >= self.next_forget {
             self.next_forget = now.boot + FORGET_EVERY;
-            if now.wall >= CLOCK_FLOOR {
-                let before = now.wall.before(self.policy.retention);
-                self.outputs.push_back(Output::Forget(before));
-            }
+            self.forget(now);
         }
     }
 
@@ -450,32 +451,6 @@ impl Engine {
         self.next_seq.0 += 1;
         self.saving.insert(seq, batch.clone());
         self.outputs.push_back(Output::Save(seq, batch));
-    }
-
-    /// Times taken by a clock that was never right are put right when it is
-    /// set; otherwise a jump ends all runs, so that no contact spans it.
-    fn notice_clock(&mut self, now: Moment) {
-        let expected = self
-            .last
-            .wall
-            .after(now.boot.saturating_sub(self.last.boot));
-        if now.wall.0.abs_diff(expected.0) <= JUMP {
-            return;
-        }
-        let jump = now
-            .wall
-            .0
-            .checked_signed_diff(expected.0)
-            .unwrap_or(i64::MAX);
-        self.outputs
-            .push_back(Output::Tell(Note::ClockJumped(jump)));
-        self.next_forget = self.next_forget.max(now.boot + FORGET_EVERY);
-        if expected < CLOCK_FLOOR && now.wall >= CLOCK_FLOOR {
-            self.encounters.shift(jump);
-        } else {
-            let batch = self.encounters.cut(now);
-            self.write(batch);
-        }
     }
 }
 

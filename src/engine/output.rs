@@ -1,6 +1,6 @@
 //! What the engine wants done, in this order.
 
-use super::{Contact, Record, Seq, UnixTime};
+use super::{ClockRecord, Contact, FutureDates, Record, Redating, Seq, UnixTime};
 use crate::protocol::beacon::Frame;
 
 /// One thing to do. Drain them after every input, and do them in order.
@@ -14,6 +14,13 @@ pub enum Output {
     Save(Seq, Vec<Contact>),
     /// Destroy contacts and keys that ended before this time.
     Forget(UnixTime),
+    /// Destroy what is dated in the future and was noticed long ago.
+    ForgetFuture(FutureDates),
+    /// Date anew what stands in the log, durably, before anything else is
+    /// written; with no answer. What comes later has the new dates.
+    Redate(Redating),
+    /// Keep this for the next start, durably.
+    KeepClock(ClockRecord),
     /// Put this frame on the air, and listen.
     Air(Frame),
     /// Air this frame in place of the one that is on the air, under another
@@ -34,7 +41,7 @@ pub enum Note {
     Rotated,
     /// A new report key is in use.
     NewKey,
-    /// The wall clock jumped by this many seconds; contacts were cut there.
+    /// The wall clock jumped by this many seconds.
     ClockJumped(i64),
     /// The other side said something that cannot be in this state.
     Unexpected(&'static str),

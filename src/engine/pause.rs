@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Moment, UnixTime};
+use super::{BootId, ClockRecord, Moment, UnixTime};
 
 /// Whether and until when to keep off the air.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,41 @@ pub enum Pause {
     Until(UnixTime),
     /// Until somebody resumes.
     UntilResumed,
+}
+
+impl Pause {
+    /// What is left of it after a restart. By the boot-time clock in the same
+    /// boot; after another one by the wall clock, but not longer than it was when
+    /// `record` was written, and not shorter while the clock is `ahead` of all
+    /// that is known.
+    #[must_use]
+    pub fn resumed(
+        self,
+        now: Moment,
+        boot_id: Option<BootId>,
+        record: &ClockRecord,
+        ahead: bool,
+    ) -> Self {
+        let Self::Until(end) = self else {
+            return self;
+        };
+        let was_left = end.0.saturating_sub(record.at.wall.0);
+        let same = boot_id.is_some() && boot_id == record.boot_id;
+        let passed = if same {
+            now.boot.saturating_sub(record.at.boot)
+        } else {
+            now.boot
+        };
+        let longest = was_left.saturating_sub(passed.as_secs());
+        let left = match same || ahead {
+            true => longest,
+            false => end.0.saturating_sub(now.wall.0).min(longest),
+        };
+        match left {
+            0 => Self::No,
+            left => Self::Until(now.wall.after(Duration::from_secs(left))),
+        }
+    }
 }
 
 /// One reason to keep off the air.

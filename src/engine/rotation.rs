@@ -101,6 +101,11 @@ impl Rotation {
         self.next_key
     }
 
+    /// The key that gives the next number, or would have given it.
+    pub(super) fn key_in_use(&self) -> KeyId {
+        self.current.as_ref().map_or(self.next_key, |key| key.id)
+    }
+
     /// The key in use gives no more numbers.
     pub(super) fn drop_key(&mut self) {
         self.current = None;

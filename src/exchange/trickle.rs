@@ -31,6 +31,9 @@ pub const FIRST_WAIT: Duration = Duration::from_secs(300);
 /// The longest wait after a failure.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
 
+/// No part is due later than this from now, but by a clock that was ahead.
+pub const LATEST: Duration = Duration::from_secs(SPREAD.as_secs() + GAP.1.as_secs());
+
 /// Times for so many parts, in order: independent of each other, each as likely
 /// as any other within [`SPREAD`].
 pub fn schedule(parts: usize, now: UnixTime, rng: &mut impl Rng) -> Vec<UnixTime> {

@@ -28,6 +28,10 @@ pub struct DaemonFlags {
     /// The bus to serve on: system, session, or a D-Bus address
     #[arg(long, value_name = "BUS", default_value = "system")]
     pub bus: BusChoice,
+    /// Which boot of the machine this is, as systemd's %b [default: what the
+    /// kernel says]
+    #[arg(long, value_name = "ID")]
+    pub boot_id: Option<String>,
     /// Check the configuration and leave
     #[arg(long)]
     pub check_config: bool,
@@ -76,6 +80,8 @@ mod tests {
             "fake",
             "--bus",
             "unix:path=/x",
+            "--boot-id",
+            "0123456789abcdef0123456789abcdef",
             "--check-config",
         ])
         .unwrap();
@@ -84,6 +90,8 @@ mod tests {
         assert_eq!(flags.radio, RadioChoice::Fake);
         assert_eq!(flags.bus, BusChoice::Address("unix:path=/x".into()));
         assert!(flags.check_config);
+        let boot_id = flags.boot_id.as_deref();
+        assert_eq!(boot_id, Some("0123456789abcdef0123456789abcdef"));
     }
 
     #[test]

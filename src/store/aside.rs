@@ -46,14 +46,31 @@ pub(super) fn set_aside(directory: &Path) -> io::Result<PathBuf> {
 ///
 /// One that resists keeps none of the others.
 pub(super) fn forget(directory: &Path, before: UnixTime) -> io::Result<()> {
+    let outcome = each(directory, |path| forget_one(path, before));
+    outcome.and(File::open(directory)?.sync_all())
+}
+
+/// Dates now what is dated `from` then on, by a clock that was ahead: its time
+/// begins when it is found.
+pub(super) fn date_future(directory: &Path, from: UnixTime) -> io::Result<()> {
+    each(directory, |path| {
+        let file = OpenOptions::new().write(true).open(path)?;
+        match unix(file.metadata()?.modified()?) >= from {
+            true => date(&file),
+            false => Ok(()),
+        }
+    })
+}
+
+fn each(directory: &Path, with: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut outcome = Ok(());
     for entry in directory.read_dir()? {
         let entry = entry?;
         if is_aside(&entry.file_name()) {
-            outcome = outcome.and(forget_one(&entry.path(), before));
+            outcome = outcome.and(with(&entry.path()));
         }
     }
-    outcome.and(File::open(directory)?.sync_all())
+    outcome
 }
 
 fn forget_one(path: &Path, before: UnixTime) -> io::Result<()> {

@@ -4,9 +4,10 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use zeroize::Zeroizing;
 
+use super::clock;
 use super::seal::{Closed, Seal};
 use super::thread::Setting;
-use crate::engine::{KeyId, Pause, Record, Seed, UnixTime};
+use crate::engine::{ClockRecord, KeyId, Pause, Record, Seed, UnixTime};
 use crate::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
 
 /// What the last run left.
@@ -22,6 +23,10 @@ pub struct Resume {
     pub decided: bool,
     /// Whether it was paused.
     pub pause: Pause,
+    /// What was known of the wall clock.
+    pub clock: Option<ClockRecord>,
+    /// The newest date of all; `None` if nothing is dated.
+    pub newest: Option<UnixTime>,
 }
 
 /// The numbers of one key that were or may have been on the air.
@@ -60,6 +65,8 @@ pub(super) fn resume(db: &Connection, seal: &Seal) -> rusqlite::Result<Resume> {
         consent: consent.is_some_and(|value| value != 0),
         decided: consent.is_some(),
         pause: setting(db, "pause")?.map_or(Pause::No, read_pause),
+        clock: clock::read(db)?,
+        newest: clock::newest(db)?,
     })
 }
 
@@ -103,7 +110,7 @@ pub(super) fn read_seed(
         .map_err(|Closed| rusqlite::Error::InvalidColumnType(column, "seed".to_owned(), Type::Blob))
 }
 
-fn setting(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
+pub(super) fn setting(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     db.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| {
         row.get(0)
     })

@@ -15,40 +15,53 @@ use crate::protocol::TemporaryContactNumber;
 const DAY: u64 = 86_400;
 
 pub(super) fn write(transaction: &Transaction<'_>, batch: &[Contact]) -> rusqlite::Result<()> {
-    let mut write = transaction.prepare_cached(
-        "INSERT INTO contact (quarter, tcn, span, rssi_max, rssi_sum, sightings, bridged) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET span = excluded.span, \
-         rssi_max = excluded.rssi_max, rssi_sum = excluded.rssi_sum, \
-         sightings = excluded.sightings, bridged = excluded.bridged",
-    )?;
     for growth in batch {
-        let quarter = signed(Row::quarter(growth.start));
-        let row = Row::new(growth);
-        let row = read(transaction, quarter, growth)?.map_or(row.clone(), |old| old.merge(&row));
-        write.execute(params![
+        put(transaction, growth.tcn, Row::new(growth))?;
+    }
+    Ok(())
+}
+
+/// Writes a row, merged with the one that may be there.
+pub(super) fn put(
+    transaction: &Transaction<'_>,
+    tcn: TemporaryContactNumber,
+    row: Row,
+) -> rusqlite::Result<()> {
+    let quarter = signed(row.start / QUARTER);
+    let row = match read(transaction, quarter, tcn)? {
+        Some(old) => old.merge(&row),
+        None => row,
+    };
+    transaction
+        .prepare_cached(
+            "INSERT INTO contact (quarter, tcn, span, rssi_max, rssi_sum, sightings, bridged) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET span = excluded.span, \
+             rssi_max = excluded.rssi_max, rssi_sum = excluded.rssi_sum, \
+             sightings = excluded.sightings, bridged = excluded.bridged",
+        )?
+        .execute(params![
             quarter,
-            growth.tcn.as_bytes(),
+            tcn.as_bytes(),
             signed(row.span()),
             row.rssi_max,
             row.rssi_sum,
             row.sightings(),
             row.bridged,
         ])?;
-    }
     Ok(())
 }
 
 fn read(
     transaction: &Transaction<'_>,
     quarter: i64,
-    growth: &Contact,
+    tcn: TemporaryContactNumber,
 ) -> rusqlite::Result<Option<Row>> {
     transaction
         .prepare_cached(
             "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged \
              FROM contact WHERE quarter = ?1 AND tcn = ?2",
         )?
-        .query_row(params![quarter, growth.tcn.as_bytes()], row)
+        .query_row(params![quarter, tcn.as_bytes()], row)
         .optional()
 }
 

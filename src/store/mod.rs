@@ -3,7 +3,7 @@
 //! The database has one owner, a thread named `store`; everybody else holds a
 //! [`Store`], which sends it work and never waits for the disk. Work is done
 //! in the order it was sent, so an answer always includes what was sent
-//! before. Three kinds of writing differ in what they promise:
+//! before. Four kinds of writing differ in what they promise:
 //!
 //! * the ledger of own numbers, reports and settings: durable against power loss
 //!   (`synchronous=FULL`) before [`Event::Stored`] is sent, since a number may
@@ -15,12 +15,15 @@
 //!   durable with all before it: a rotation, so a quarter of an hour;
 //! * forgetting: the bytes are overwritten (`secure_delete=ON`), the journal
 //!   is cut to nothing and freed pages leave the file; a damaged database that
-//!   was set aside goes when it has lain there as long.
+//!   was set aside goes when it has lain there as long;
+//! * new dates after the wall clock was set: durable, and before anything else is
+//!   written, so that old and new dates are never mixed.
 //!
 //! A crash of the process loses what was not sent yet: the engine sends the
 //! growth of contacts every `flush` (a minute by default), so at most that.
 
 mod aside;
+mod clock;
 mod deliveries;
 mod error;
 mod ledger;
@@ -31,6 +34,7 @@ mod open;
 mod others;
 mod own;
 mod questions;
+mod redate;
 mod row;
 mod schema;
 mod seal;

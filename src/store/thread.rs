@@ -12,9 +12,10 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::open::checkpoint;
+use super::redate::Dates;
 use super::seal::Seal;
 use super::{Fault, aside, ledger, log, others, own, sources};
-use crate::engine::{Contact, Pause, Record, UnixTime};
+use crate::engine::{ClockRecord, Contact, FutureDates, Pause, Record, Redating, UnixTime};
 
 /// Work that may wait. The engine has a handful under way at most, so a full
 /// queue means a disk that hangs; what does not fit is answered as not stored.
@@ -27,8 +28,9 @@ pub enum Event {
     Stored(u64),
     /// None of it is written.
     NotStored(u64, Fault),
-    /// A setting was not kept, or old rows were not destroyed; both are tried
-    /// again with the next of their kind.
+    /// A setting was not kept, old rows were not destroyed, or new dates were
+    /// not written; the first two are tried again with the next of their kind,
+    /// new dates before anything else is written.
     Trouble(Fault),
 }
 
@@ -45,6 +47,9 @@ enum Work {
     Persist(u64, Vec<Record>),
     Save(u64, Vec<Contact>),
     Forget(UnixTime),
+    ForgetFuture(FutureDates),
+    Redate(Redating),
+    KeepClock(ClockRecord),
     Remember(Setting),
     Question(Question),
     Close(oneshot::Sender<()>),
@@ -82,6 +87,7 @@ impl Store {
             events,
             _lock: lock,
             homeless: false,
+            dates: Dates::default(),
         };
         std::thread::Builder::new()
             .name("store".to_owned())
@@ -109,6 +115,24 @@ impl Store {
     /// and damaged databases that were set aside before it.
     pub fn forget(&self, before: UnixTime) {
         self.send(Work::Forget(before));
+    }
+
+    /// Destroys what has been dated in the future for too long, and its bytes.
+    pub fn forget_future(&self, dates: FutureDates) {
+        self.send(Work::ForgetFuture(dates));
+    }
+
+    /// Dates the log anew, durably, before whatever is sent later is written;
+    /// waits if the queue is full, for this must not be lost. Somebody must read
+    /// the events meanwhile, or there must be room for them.
+    pub async fn redate(&self, redating: Redating) {
+        // An error means that the thread is gone; the end of events says so.
+        let _ = self.work.send(Work::Redate(redating)).await;
+    }
+
+    /// Keeps what is known of the clock, durably.
+    pub fn keep_clock(&self, record: ClockRecord) {
+        self.send(Work::KeepClock(record));
     }
 
     /// Keeps a decision, durably.
@@ -167,9 +191,13 @@ impl Store {
         };
         let event = match work {
             Work::Persist(seq, _) | Work::Save(seq, _) => Event::NotStored(seq, fault),
-            Work::Forget(_) | Work::Remember(_) | Work::Question(_) | Work::Close(_) => {
-                Event::Trouble(fault)
-            }
+            Work::Forget(_)
+            | Work::ForgetFuture(_)
+            | Work::Redate(_)
+            | Work::KeepClock(_)
+            | Work::Remember(_)
+            | Work::Question(_)
+            | Work::Close(_) => Event::Trouble(fault),
         };
         // No sender: the thread is gone, and the end of events says so. Full:
         // nobody reads events while twice the queue goes unanswered.
@@ -198,6 +226,7 @@ pub(super) struct Owner {
     events: mpsc::Sender<Event>,
     /// The database has no file any more.
     pub(super) homeless: bool,
+    pub(super) dates: Dates,
 }
 
 impl Owner {
@@ -224,24 +253,43 @@ impl Owner {
         match work {
             Work::Persist(seq, records) => {
                 let seal = self.seal.clone();
-                let written =
-                    self.transact(Durable::PowerLoss, |t| ledger::write(t, &records, &seal));
+                let write = |t: &rusqlite::Transaction<'_>| ledger::write(t, &records, &seal);
+                let written = self
+                    .catch_up()
+                    .and_then(|()| self.transact(Durable::PowerLoss, write));
                 self.report(seq, written);
             }
             Work::Save(seq, growth) => {
-                let written = self.transact(Durable::Crash, |t| {
+                let write = |t: &rusqlite::Transaction<'_>| {
                     log::write(t, &growth)?;
                     others::grew(t, &growth)
-                });
+                };
+                let written = self
+                    .catch_up()
+                    .and_then(|()| self.transact(Durable::Crash, write));
                 self.report(seq, written);
             }
             Work::Forget(before) => {
-                let gone = self.forget(before);
+                let gone = self.catch_up().and_then(|()| self.forget(before));
                 self.trouble(gone);
                 let gone = aside::forget(&self.directory, before).map_err(|error| {
                     Fault::NotRemoved(Errno::from_io_error(&error).unwrap_or(Errno::IO))
                 });
                 self.trouble(gone);
+            }
+            Work::ForgetFuture(dates) => {
+                let gone = self.catch_up().and_then(|()| self.forget_future(&dates));
+                self.trouble(gone);
+                let dated = aside::date_future(&self.directory, dates.from);
+                self.trouble(dated.map_err(|error| Fault::Files(error.kind())));
+            }
+            Work::Redate(redating) => {
+                let written = self.redate(redating);
+                self.trouble(written);
+            }
+            Work::KeepClock(record) => {
+                let kept = self.catch_up().and_then(|()| self.keep_clock(&record));
+                self.trouble(kept);
             }
             Work::Remember(setting) => {
                 let kept = self.transact(Durable::PowerLoss, |t| ledger::remember(t, setting));

@@ -21,6 +21,7 @@ use super::ledger::{signed, unsigned};
 use super::thread::Durable;
 use super::{Fault, Store};
 use crate::engine::{KeyId, UnixTime};
+use crate::exchange::trickle;
 use crate::protocol::{SignedReport, wire};
 
 /// Where a part is on its way.
@@ -356,6 +357,11 @@ fn take(
     again: UnixTime,
     later: UnixTime,
 ) -> rusqlite::Result<Option<(u64, Vec<u8>)>> {
+    // A clock that was ahead when they were queued must not keep them for a month.
+    transaction.execute(
+        &format!("UPDATE upload SET due = ?2 WHERE source = ?1 AND {UNDER_WAY} AND due > ?2"),
+        params![source, signed(now.after(trickle::LATEST).0)],
+    )?;
     let due = transaction
         .prepare_cached(&format!(
             "SELECT upload.id, upload.report, signed FROM upload JOIN own_part USING (report, key) \

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use super::redate::Dates;
 use super::thread::Owner;
 use super::{DATABASE, Fault, open};
 
@@ -26,6 +27,7 @@ impl Owner {
         // With its companions, what was set aside, and what was handed out.
         let gone = destroy(&self.directory, DATABASE);
         self.db = open::anew(&self.directory, &self.seal)?;
+        self.dates = Dates::default();
         self.homeless = false;
         gone.map_err(|error| Fault::Files(error.kind()))
     }

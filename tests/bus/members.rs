@@ -47,7 +47,7 @@ async fn properties_of_the_manager() {
     let rig = Pair::new(busy()).await;
     let manager = ManagerProxy::new(&rig.client).await.unwrap();
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manager.api_level().await.unwrap(), 5);
+    assert_eq!(manager.api_level().await.unwrap(), 6);
     assert_eq!(
         manager.features().await.unwrap(),
         ["import", "export", "publish", "check"]
@@ -390,7 +390,7 @@ async fn every_method_refuses_a_stranger() {
             tried.insert((interface.clone(), name.clone()));
         }
     }
-    assert_eq!(tried.len(), 38);
+    assert_eq!(tried.len(), 39);
     assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
 }
 

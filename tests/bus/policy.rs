@@ -143,6 +143,7 @@ call Exposures.MarkSeen             NotAuthorized    ok               NotAuthori
 call Exposures.Restore              NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Exposures.Subscribe            NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Exposures.Unsubscribe          NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Manager.ConfirmClock           NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
 call Manager.Disable                NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Manager.Enable                 NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Manager.Pause                  NotAuthorized    ok               NotAuthorized    NotAuthorized    ok

@@ -146,6 +146,8 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Rotate(_) => "Rotate".to_owned(),
         Request::Statistics(_) => "Statistics".to_owned(),
         Request::Reload(_) => "Reload".to_owned(),
+        Request::ConfirmClock(_) => "ConfirmClock".to_owned(),
+        Request::Synchronised(_, is) => format!("Synchronised {is}"),
         Request::SelfTest(_) => "SelfTest".to_owned(),
         Request::TcnAge(_) => "TcnAge".to_owned(),
         Request::Nearby(_) => "Nearby".to_owned(),
@@ -165,11 +167,12 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         | Request::Disable(reply)
         | Request::Resume(_, reply)
         | Request::Rotate(reply)
+        | Request::ConfirmClock(reply)
         | Request::Sleep(reply)
         | Request::Wake(reply)
         | Request::Reload(reply) => give(reply, refusal, ()),
         Request::Pause(_, reply) => give(reply, refusal, COOKIE),
-        Request::Left(_) => {}
+        Request::Left(_) | Request::Synchronised(..) => {}
         Request::Summary(_, _, reply) => give(reply, refusal, summary()),
         Request::Histogram(_, _, _, reply) => give(reply, refusal, bars()),
         Request::Statistics(reply) => give(reply, refusal, statistics()),

@@ -76,7 +76,7 @@ async fn each_member_asks_for_its_action() {
     drop(town);
 }
 
-const ACTIONS: [(&str, &str); 40] = [
+const ACTIONS: [(&str, &str); 41] = [
     ("Contacts.CountNearby", "contacts-read"),
     ("Contacts.Erase", "erase"),
     ("Contacts.ExportLog", "contacts-export"),
@@ -100,6 +100,7 @@ const ACTIONS: [(&str, &str); 40] = [
     ("Exposures.Unsubscribe", "exposures-read"),
     ("LogControl1.LogLevel", "reload"),
     ("LogControl1.LogTarget", "reload"),
+    ("Manager.ConfirmClock", "erase"),
     ("Manager.Disable", "control"),
     ("Manager.Enable", "control"),
     ("Manager.Pause", "control"),

@@ -92,6 +92,7 @@ fn arguments<'a>(command: &str, file: &'a str) -> Vec<&'a str> {
 fn no_command_is_forgotten() {
     let commands: Vec<_> = examples().into_keys().collect();
     let expected = [
+        "clock confirm",
         "config check",
         "contacts",
         "contacts erase",

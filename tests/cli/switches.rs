@@ -29,6 +29,11 @@ async fn every_switch_asks_for_what_it_says() {
         (&["pause", "0s"], r#"Pause 1s "" "" None"#, "tcnd is paused"),
         (&["resume"], "Resume 0", "tcnd goes on"),
         (&["rotate"], "Rotate", "a new number and a new address"),
+        (
+            &["clock", "confirm"],
+            "ConfirmClock",
+            "takes the clock for right",
+        ),
     ];
     for (words, asked, said) in cases {
         let text = it.text(words).await;

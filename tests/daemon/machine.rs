@@ -51,6 +51,7 @@ impl Machine {
             settings,
             reread: Box::new(|| Ok(Settings::default())),
             bell: Some(directory.path().join("bell")),
+            boot_id: None,
         };
         let (tell, aired) = watch::channel(Vec::new());
         tokio::spawn(obey(ordered, air.clone(), tell));

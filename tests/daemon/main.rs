@@ -57,6 +57,7 @@ impl Bench {
             settings,
             reread: Box::new(|| Ok(Settings::default())),
             bell: None,
+            boot_id: None,
         });
         let bench = Self {
             directory,

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod clocks;
 mod flood;
 mod world;
 

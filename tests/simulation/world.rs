@@ -12,8 +12,8 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tcnd::engine::{
-    Contact, Engine, Fitness, Input, KeyId, Moment, Output, Policy, Record, Seq, Sighting,
-    UnixTime, Writer,
+    Contact, Engine, Fitness, Input, KeyId, Moment, Output, Policy, Record, Redating, Seq,
+    Sighting, UnixTime, Writer,
 };
 use tcnd::protocol::beacon::Frame;
 use tcnd::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
@@ -676,6 +676,9 @@ impl Node {
                     .push_back((later, seq, Write::Growth(growth)));
             }
             Output::Forget(before) => self.store.forget(before),
+            Output::Redate(redating) => self.store.redate(&redating),
+            // What is dated in the future has tests of its own (`clocks.rs`).
+            Output::ForgetFuture(_) | Output::KeepClock(_) => {}
             Output::Air(frame) => {
                 assert!(
                     self.radio.airing.is_none(),
@@ -879,6 +882,30 @@ impl StoreModel {
             .or_insert(growth);
         row.start = row.start.min(growth.start);
         row.end = row.end.max(growth.end);
+    }
+
+    /// What was being written has the old dates and is moved with the rest.
+    fn redate(&mut self, redating: &Redating) {
+        if let Some(shift) = redating.moved {
+            let moved = |at: UnixTime| UnixTime(at.0.saturating_add_signed(shift.by));
+            let contacts = std::mem::take(&mut self.contacts).into_values();
+            let mut move_one = |mut contact: Contact| {
+                if contact.start >= shift.since {
+                    contact.start = moved(contact.start);
+                    contact.end = moved(contact.end);
+                }
+                contact
+            };
+            let contacts: Vec<_> = contacts.map(&mut move_one).collect();
+            contacts.into_iter().for_each(|contact| self.merge(contact));
+            for (_, _, write) in &mut self.writing {
+                if let Write::Growth(growth) = write {
+                    growth
+                        .iter_mut()
+                        .for_each(|contact| *contact = move_one(*contact));
+                }
+            }
+        }
     }
 
     fn forget(&mut self, before: UnixTime) {

@@ -17,6 +17,7 @@ mod ledger;
 mod opening;
 mod power;
 mod queue;
+mod redate;
 mod reports;
 mod retention;
 mod schema;

@@ -3,6 +3,7 @@ complete -c tcnd -l state-dir -d 'Keep keys and contacts here [default: $STATE_D
 complete -c tcnd -l radio -d 'The radio: the machine\'s, or a neighbourhood that is made up' -r -f -a "bluez\t'BlueZ'
 fake\t'A simulated neighbourhood'"
 complete -c tcnd -l bus -d 'The bus to serve on: system, session, or a D-Bus address' -r -f -a "system session"
+complete -c tcnd -l boot-id -d 'Which boot of the machine this is, as systemd\'s %b [default: what the kernel says]' -r
 complete -c tcnd -l check-config -d 'Check the configuration and leave'
 complete -c tcnd -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c tcnd -s V -l version -d 'Print version'

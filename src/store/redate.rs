@@ -1,0 +1,288 @@
+//! The log dated anew, because the wall clock was set.
+//!
+//! The rows of this boot move, those of other boots stay. Both can be told apart
+//! by their dates, unless a clock was behind: then rows of other boots lie where
+//! those of this boot come to lie. Their keys are held in memory, up to
+//! [`MOST_OF_OTHERS`]; past that nothing moves any more until the clock is
+//! confirmed. A row that moves onto another one of the same number is merged with
+//! it, so no sighting is lost.
+//!
+//! All of it is one transaction, so a process that is killed finds the log in one
+//! state or the other, with the [`ClockRecord`] that goes with
+//! it. Rows go through memory by the quarter of an hour they began in.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use rusqlite::{Transaction, params};
+
+use super::clock;
+use super::ledger::signed;
+use super::log;
+use super::row::{QUARTER, Row};
+use super::thread::{Durable, Owner};
+use crate::engine::{CLOCK_FLOOR, ClockRecord, FutureDates, Redating, Shift, UnixTime};
+use crate::protocol::TemporaryContactNumber;
+
+/// Rows of other boots that are told apart one by one: more than a fortnight of
+/// twenty neighbours has. About 3 MiB.
+pub(super) const MOST_OF_OTHERS: usize = 1 << 16;
+
+/// The start of a row in seconds.
+const START: &str = "quarter * 900 + (span & 1023)";
+
+type Tcn = TemporaryContactNumber;
+
+/// What has to be dated anew, and what does not move.
+#[derive(Debug, Default)]
+pub(super) struct Dates {
+    /// Not written yet, in order.
+    waiting: VecDeque<Redating>,
+    others: Others,
+}
+
+/// Rows of other boots among those of this one.
+#[derive(Clone, Debug, Default)]
+struct Others {
+    rows: BTreeSet<(i64, Tcn)>,
+    /// There were too many of them.
+    mixed: bool,
+}
+
+impl Others {
+    fn add(
+        &mut self,
+        transaction: &Transaction<'_>,
+        from: UnixTime,
+        to: UnixTime,
+    ) -> rusqlite::Result<()> {
+        let mut query = transaction.prepare_cached(&format!(
+            "SELECT quarter, tcn FROM contact WHERE quarter BETWEEN ?1 AND ?2 \
+             AND {START} >= ?3 AND {START} < ?4"
+        ))?;
+        let quarters = (signed(from.0 / QUARTER), signed(to.0 / QUARTER));
+        let bounds = params![quarters.0, quarters.1, signed(from.0), signed(to.0)];
+        let mut rows = query.query(bounds)?;
+        while let Some(row) = rows.next()? {
+            if self.rows.len() >= MOST_OF_OTHERS {
+                self.rows.clear();
+                self.mixed = true;
+                return Ok(());
+            }
+            self.rows
+                .insert((row.get(0)?, Tcn::from_bytes(row.get(1)?)));
+        }
+        Ok(())
+    }
+}
+
+impl Owner {
+    /// Takes up new dates; written before anything else is.
+    pub(super) fn redate(&mut self, redating: Redating) -> rusqlite::Result<()> {
+        self.dates.waiting.push_back(redating);
+        self.catch_up()
+    }
+
+    /// Writes the new dates that could not be written when they came.
+    pub(super) fn catch_up(&mut self) -> rusqlite::Result<()> {
+        while let Some(redating) = self.dates.waiting.front().copied() {
+            let mut others = self.dates.others.clone();
+            self.transact(Durable::PowerLoss, |t| apply(t, &redating, &mut others))?;
+            self.dates.others = others;
+            self.dates.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Keeps what is known of the clock.
+    pub(super) fn keep_clock(&mut self, record: &ClockRecord) -> rusqlite::Result<()> {
+        let Others { rows, mixed } = &self.dates.others;
+        let mixed = *mixed || !rows.is_empty();
+        self.transact(Durable::PowerLoss, |t| clock::write(t, record, mixed))
+    }
+
+    /// Destroys what has been dated in the future for long, and its bytes.
+    pub(super) fn forget_future(&mut self, dates: &FutureDates) -> rusqlite::Result<()> {
+        let destroyed = self.transact(Durable::Crash, |t| {
+            let destroyed = clock::forget_future(t, dates)?;
+            if destroyed {
+                super::thread::shrink(t)?;
+            }
+            Ok(destroyed)
+        })?;
+        if destroyed {
+            super::open::checkpoint(&self.db)?;
+        }
+        Ok(())
+    }
+}
+
+fn apply(
+    transaction: &Transaction<'_>,
+    redating: &Redating,
+    others: &mut Others,
+) -> rusqlite::Result<()> {
+    let Redating { moved, then, .. } = redating;
+    match moved {
+        Some(shift) => {
+            let before = others.clone();
+            others.add(transaction, *then, shift.since)?;
+            if !before.mixed {
+                move_contacts(transaction, *shift, &before.rows)?;
+            }
+            reports(transaction, *shift)?;
+        }
+        None => {
+            *others = Others::default();
+            others.add(transaction, *then, UnixTime(i64::MAX.unsigned_abs()))?;
+        }
+    }
+    keys(transaction, redating)?;
+    uploads(transaction, redating.jump)?;
+    clock::heal_delivered(transaction, redating.record.at.wall)?;
+    let mixed = others.mixed || !others.rows.is_empty();
+    clock::write(transaction, &redating.record, mixed)
+}
+
+/// Moves rows by the quarter: the newest first if they move ahead, the oldest
+/// first if they move back. So none is met twice.
+fn move_contacts(
+    transaction: &Transaction<'_>,
+    shift: Shift,
+    others: &BTreeSet<(i64, Tcn)>,
+) -> rusqlite::Result<()> {
+    let first = signed(shift.since.0 / QUARTER);
+    let next = match shift.by {
+        0 => return Ok(()),
+        1.. => "SELECT max(quarter) FROM contact WHERE quarter BETWEEN ?1 AND ?2",
+        ..0 => "SELECT min(quarter) FROM contact WHERE quarter BETWEEN ?1 AND ?2",
+    };
+    let named: bool =
+        transaction.query_row("SELECT EXISTS (SELECT 1 FROM matched_contact)", [], |row| {
+            row.get(0)
+        })?;
+    let (mut from, mut to) = (first, i64::MAX);
+    let mut next = transaction.prepare(next)?;
+    loop {
+        let quarter: Option<i64> = next.query_row([from, to], |row| row.get(0))?;
+        let Some(quarter) = quarter else {
+            return Ok(());
+        };
+        for (tcn, row) in rows_of(transaction, quarter)? {
+            if row.start >= shift.since.0 && !others.contains(&(quarter, tcn)) {
+                move_row(transaction, (quarter, tcn), &row, shift.by, named)?;
+            }
+        }
+        match shift.by {
+            1.. => to = quarter - 1,
+            ..=0 => from = quarter + 1,
+        }
+        if from > to {
+            return Ok(());
+        }
+    }
+}
+
+fn rows_of(transaction: &Transaction<'_>, quarter: i64) -> rusqlite::Result<Vec<(Tcn, Row)>> {
+    let mut query = transaction.prepare_cached(
+        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn \
+         FROM contact WHERE quarter = ?1",
+    )?;
+    let rows = query.query_map([quarter], |row| {
+        Ok((Tcn::from_bytes(row.get(6)?), log::row(row)?))
+    })?;
+    rows.collect()
+}
+
+fn move_row(
+    transaction: &Transaction<'_>,
+    (quarter, tcn): (i64, Tcn),
+    row: &Row,
+    by: i64,
+    named: bool,
+) -> rusqlite::Result<()> {
+    let moved = Row {
+        start: row.start.saturating_add_signed(by),
+        end: row.end.saturating_add_signed(by),
+        ..row.clone()
+    };
+    transaction
+        .prepare_cached("DELETE FROM contact WHERE quarter = ?1 AND tcn = ?2")?
+        .execute(params![quarter, tcn.as_bytes()])?;
+    log::put(transaction, tcn, moved.clone())?;
+    let there = signed(moved.start / QUARTER);
+    if named && there != quarter {
+        transaction
+            .prepare_cached(
+                "UPDATE OR IGNORE matched_contact SET quarter = ?3 WHERE tcn = ?1 AND quarter = ?2",
+            )?
+            .execute(params![tcn.as_bytes(), quarter, there])?;
+        // A report that named both rows names the merged one.
+        transaction
+            .prepare_cached("DELETE FROM matched_contact WHERE tcn = ?1 AND quarter = ?2")?
+            .execute(params![tcn.as_bytes(), quarter])?;
+    }
+    Ok(())
+}
+
+/// What was on the air, by the keys of this boot.
+fn keys(transaction: &Transaction<'_>, redating: &Redating) -> rusqlite::Result<()> {
+    let impossible = redating.impossible.unwrap_or(0);
+    let (since, by) = redating
+        .moved
+        .map_or((i64::MAX, 0), |shift| (signed(shift.since.0), shift.by));
+    for (table, key, columns) in [
+        ("report_key", "id", &["born"][..]),
+        ("broadcast", "key", &["first", "last"]),
+    ] {
+        for column in columns {
+            let sql = format!(
+                "UPDATE {table} SET {column} = CASE WHEN {column} < ?2 THEN {column} + ?3 \
+                 WHEN {column} >= ?4 THEN max(0, {column} + ?5) ELSE {column} END \
+                 WHERE {key} >= ?1 AND ({column} < ?2 OR {column} >= ?4)"
+            );
+            let floor = signed(CLOCK_FLOOR.0);
+            let keys = signed(redating.keys.0);
+            transaction.execute(&sql, params![keys, floor, impossible, since, by])?;
+        }
+    }
+    Ok(())
+}
+
+/// What a person made, and what was looked at, in the time that moves.
+fn reports(transaction: &Transaction<'_>, shift: Shift) -> rusqlite::Result<()> {
+    for (table, column) in [
+        ("own_report", "created"),
+        ("own_report", "deleted"),
+        ("own_part", "first"),
+        ("own_part", "last"),
+        ("departure", "at"),
+        ("source", "checked"),
+        ("matched_report", "received"),
+    ] {
+        let sql = format!("UPDATE {table} SET {column} = {column} + ?2 WHERE {column} >= ?1");
+        transaction.execute(&sql, params![signed(shift.since.0), shift.by])?;
+    }
+    // Files that people import were public by the time of the import.
+    for table in ["seen_report", "report_source"] {
+        let sql = format!(
+            "UPDATE {table} SET published = published + ?2 WHERE source = 0 AND published >= ?1"
+        );
+        transaction.execute(&sql, params![signed(shift.since.0), shift.by])?;
+    }
+    transaction.execute_batch(
+        "UPDATE matched_report SET published = \
+         (SELECT max(told) FROM (SELECT min(published) AS told FROM report_source \
+           WHERE report = matched_report.id GROUP BY source)) \
+         WHERE id IN (SELECT report FROM report_source WHERE source = 0)",
+    )
+}
+
+/// Parts of reports leave as long after now as before: not all at once because
+/// the clock went ahead, and not a month later because it went back.
+fn uploads(transaction: &Transaction<'_>, jump: i64) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE upload SET due = max(0, due + ?1), at = max(0, at + ?1) WHERE state < 2",
+        [jump],
+    )?;
+    Ok(())
+}
