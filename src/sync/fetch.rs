@@ -1,28 +1,32 @@
 //! One source, gone through interval by interval.
 //!
 //! Each interval is delivered by itself as soon as it is there, so whatever
-//! ends a run, what was delivered stays delivered. It is whole if the request
-//! was begun after its end, with a margin for clocks that differ, and its
-//! document was whole; else tcnd asks for it again.
+//! ends a run, what was delivered stays delivered. It is whole if two clocks say
+//! that it was over, with a margin: ours, when the request was begun, and the
+//! server's, when it made the answer; and if the document was whole. Else tcnd
+//! asks for it again. A file in a folder is never whole: the time it bears is
+//! that of the last copy, and says nothing of what was in it. To read it again
+//! costs little.
 //!
 //! The run's budget goes to intervals in their order. One that is worth more
-//! than is left waits behind all others; if it would not fit into any run, the
-//! cheapest of its reports are delivered, and it is named.
+//! than is left waits for the next run, which begins with it. One that would not
+//! fit into any run is delivered in part, and named: the cheapest of its
+//! reports, for half of what is left, so that others have their share.
 
 mod find;
 
-use std::collections::VecDeque;
 use std::path::Path;
 
 use rand::seq::SliceRandom;
 use rand_core::Rng;
 
-use self::find::{Found, Opened};
+use self::find::{Found, FoundDocument, Opened};
+use super::date::{ServerTime, differs};
 use super::folder::Folder;
-use super::memory::{Remembered, Validator};
+use super::memory::Remembered;
 use super::problem::Problem;
 use super::service::{Batch, Delivery, Tcnd};
-use super::unpack::{Document, Packing, Reports, Unfit, unpack, within};
+use super::unpack::{Reports, Unfit, unpack, within};
 use super::{Fault, clock};
 use crate::engine::UnixTime;
 use crate::exchange::backoff::Backoff;
@@ -41,6 +45,11 @@ pub(super) struct Fetch<'a> {
     remembered: Remembered,
     /// The first thing that was wrong with an interval.
     problem: Option<Problem>,
+    /// How far the server's clock is ahead of ours, in seconds: by the freshest
+    /// of its answers, for a cache may hold others for long.
+    ahead: Option<i64>,
+    /// The first interval that the bounds of this run did not reach.
+    unreached: Option<Interval>,
     /// Numbers left of the budget, and bytes left to fetch.
     budget: u64,
     bytes: u64,
@@ -58,20 +67,19 @@ struct Counted {
     unwanted: u64,
 }
 
-/// Where a batch of reports belongs.
+/// What is asked for.
 #[derive(Clone, Copy)]
 struct Turn {
     interval: Interval,
-    whole: bool,
-    /// It was put back once.
-    late: bool,
+    /// By our clock it was over when it was asked for.
+    over: bool,
 }
 
 /// What became of an interval.
 enum Gone {
     Through,
     /// It does not fit into what is left of the budget.
-    Back,
+    Beyond,
 }
 
 /// Why an interval is not gone through.
@@ -108,6 +116,8 @@ impl<'a> Fetch<'a> {
             directory,
             remembered,
             problem: None,
+            ahead: None,
+            unreached: None,
             budget: source.limits.budget,
             bytes: source.limits.run_bytes(),
             counted: Counted::default(),
@@ -129,10 +139,24 @@ impl<'a> Fetch<'a> {
         self.problem
     }
 
+    /// Whether the server's clock is not ours.
+    pub(super) fn clock_problem(&self) -> Option<Problem> {
+        let seconds = self.ahead.filter(|seconds| differs(*seconds))?;
+        tracing::info!(source = %self.source.name, seconds, "how far its clock is ahead of ours");
+        Some(Problem::ClockDiffers)
+    }
+
+    /// Looks at the clock of a server.
+    pub(super) fn notice(&mut self, time: Option<ServerTime>) {
+        let ahead = time.map(|time| time.ahead_of(clock::now()));
+        self.ahead = self.ahead.max(ahead);
+    }
+
     /// What the next run is to know. One bad interval does not make a source a
     /// bad one; an early end does, and so does a run that got nothing.
     pub(super) fn remembered(&self, ended: bool, now: UnixTime, rng: &mut impl Rng) -> Remembered {
-        let remembered = self.remembered.clone();
+        let mut remembered = self.remembered.clone();
+        remembered.resume = self.unreached.map(Interval::number);
         let before = remembered.backoff();
         let got = self.counted.intervals + self.counted.unchanged > 0;
         let backoff = match self.problem {
@@ -162,25 +186,27 @@ impl<'a> Fetch<'a> {
         );
     }
 
-    async fn each(&mut self, pending: Vec<Interval>) -> Result<(), Stop> {
+    async fn each(&mut self, mut pending: Vec<Interval>) -> Result<(), Stop> {
+        pending.truncate(MOST_INTERVALS);
         let current = pending.last().copied();
         let mut opened = match self.open() {
             Ok(opened) => opened,
             Err(problem) => return self.note(problem),
         };
-        let mut queue: VecDeque<_> = pending
-            .into_iter()
-            .take(MOST_INTERVALS)
-            .map(|interval| (interval, false))
-            .collect();
-        while let Some((interval, late)) = queue.pop_front() {
+        if let Some(first) = self.remembered.resume {
+            let reached = pending.partition_point(|interval| interval.number() < first);
+            pending.rotate_left(reached);
+        }
+        for interval in pending {
             if self.bytes == 0 {
+                self.unreached.get_or_insert(interval);
                 break;
             }
-            match Box::pin(self.interval(&mut opened, interval, late)).await {
-                Ok(Gone::Back) if !late => queue.push_back((interval, true)),
-                // The next run has a budget of its own.
-                Ok(Gone::Through | Gone::Back) => {}
+            match Box::pin(self.interval(&mut opened, interval)).await {
+                Ok(Gone::Through) => {}
+                Ok(Gone::Beyond) => {
+                    self.unreached.get_or_insert(interval);
+                }
                 Err(Stop::Source(problem)) => self.note(problem)?,
                 Err(stop) => return Err(stop),
             }
@@ -201,62 +227,59 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    async fn interval(
-        &mut self,
-        opened: &mut Opened,
-        interval: Interval,
-        late: bool,
-    ) -> Result<Gone, Stop> {
+    async fn interval(&mut self, opened: &mut Opened, interval: Interval) -> Result<Gone, Stop> {
         // Before the request: what is added while it runs may be missing.
         let turn = Turn {
             interval,
-            whole: interval.is_over(clock::now()),
-            late,
+            over: interval.is_over(clock::now()),
         };
         match self.find(opened, turn).await? {
             Found::Absent => self.counted.absent += 1,
             Found::Unchanged => self.counted.unchanged += 1,
-            Found::Document(document, validator) => {
-                return self.pass_on(document, turn, validator).await;
-            }
+            Found::Document(found) => return self.pass_on(found, interval).await,
         }
         Ok(Gone::Through)
     }
 
     /// Hands the reports of a document to tcnd, as far as the budget goes.
-    async fn pass_on(
-        &mut self,
-        document: Document,
-        turn: Turn,
-        validator: Option<Validator>,
-    ) -> Result<Gone, Stop> {
+    async fn pass_on(&mut self, found: FoundDocument, interval: Interval) -> Result<Gone, Stop> {
         let limits = self.source.limits;
         let wanted = self.source.memo_types;
         let directory = self.directory.to_owned();
+        let document = found.document;
         let reports =
             blocking(move || unpack(document, limits.max_bytes, wanted, &directory)).await??;
         let cost = reports.sifted.cost();
         if cost <= self.budget {
             self.count(&reports);
-            self.deliver(&reports.file, turn, cost).await?;
-            if let Some(validator) = validator {
+            self.deliver(&reports.file, interval, found.over, cost)
+                .await?;
+            if let Some(validator) = found.validator {
                 self.remembered.validator = Some(validator);
             }
             return Ok(Gone::Through);
         }
-        if !turn.late || cost <= limits.budget {
-            return Ok(Gone::Back);
+        if cost <= limits.budget {
+            return Ok(Gone::Beyond);
         }
-        let (directory, budget) = (self.directory.to_owned(), self.budget);
+        let share = self.share(interval);
+        let directory = self.directory.to_owned();
         self.count(&reports);
-        let cut: Result<_, Fault> = blocking(move || within(reports, budget, &directory)).await?;
+        let cut: Result<_, Fault> = blocking(move || within(reports, share, &directory)).await?;
         let (file, spent) = cut?;
-        let part = Turn {
-            whole: false,
-            ..turn
-        };
-        self.deliver(&file, part, spent).await?;
+        self.deliver(&file, interval, false, spent).await?;
         Err(Stop::Source(Problem::TooLarge))
+    }
+
+    /// What a document gets that no run could take in whole: half of what is
+    /// left, for others are to have their share. Where that is less than it
+    /// would be at the beginning of a run, the next one begins with it.
+    fn share(&mut self, interval: Interval) -> u64 {
+        let share = self.budget / 2;
+        if share < self.source.limits.budget / 2 {
+            self.unreached.get_or_insert(interval);
+        }
+        share
     }
 
     fn count(&mut self, reports: &Reports) {
@@ -265,12 +288,18 @@ impl<'a> Fetch<'a> {
         self.counted.unwanted += reports.sifted.unwanted;
     }
 
-    async fn deliver(&mut self, file: &std::fs::File, turn: Turn, cost: u64) -> Result<(), Stop> {
+    async fn deliver(
+        &mut self,
+        file: &std::fs::File,
+        interval: Interval,
+        whole: bool,
+        cost: u64,
+    ) -> Result<(), Stop> {
         let batch = Batch {
             source: &self.source.name,
-            interval: turn.interval,
+            interval,
             file,
-            whole: turn.whole,
+            whole,
             budget: self.budget,
         };
         match self.tcnd.deliver(batch).await? {
@@ -292,11 +321,6 @@ impl<'a> Fetch<'a> {
         if !all {
             self.note(Problem::TooLarge)?;
         }
-        let turn = Turn {
-            interval: current,
-            whole: false,
-            late: true,
-        };
         names.shuffle(&mut clock::chance());
         for name in names {
             if self.bytes == 0 {
@@ -305,13 +329,9 @@ impl<'a> Fetch<'a> {
             let passed = match folder.file(&name) {
                 Ok(None) => continue,
                 Ok(Some((file, length))) => {
-                    let document = Document {
-                        file,
-                        packing: Packing::Plain,
-                        expected: Expected::Any,
-                    };
+                    let found = FoundDocument::in_folder(file, Expected::Any);
                     match self.charge(length) {
-                        Ok(()) => Box::pin(self.pass_on(document, turn, None)).await,
+                        Ok(()) => Box::pin(self.pass_on(found, current)).await,
                         Err(stop) => Err(stop),
                     }
                 }
@@ -319,7 +339,7 @@ impl<'a> Fetch<'a> {
             };
             match passed {
                 Ok(Gone::Through) => {}
-                Ok(Gone::Back) => self.note(Problem::TooLarge)?,
+                Ok(Gone::Beyond) => self.note(Problem::TooLarge)?,
                 Err(Stop::Source(problem)) => self.note(problem)?,
                 Err(stop) => return Err(stop),
             }

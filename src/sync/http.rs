@@ -15,8 +15,6 @@ use std::io::{self, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
     IF_NONE_MATCH, RETRY_AFTER,
@@ -25,6 +23,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, Version};
 
 use super::Fault;
+use super::date::{ServerTime, http_date};
 use super::problem::Problem;
 use super::unpack::{Packing, unnamed};
 use crate::engine::UnixTime;
@@ -102,7 +101,8 @@ fn builder(server: &Url) -> ClientBuilder {
     }
 }
 
-/// Gets what is under `url`, unless it is what `tag` stands for.
+/// Gets what is under `url`, unless it is what `tag` stands for; and what the
+/// server's clock says.
 pub(super) async fn get(
     client: &Client,
     url: Url,
@@ -110,7 +110,7 @@ pub(super) async fn get(
     tag: Option<&str>,
     most: u64,
     directory: &Path,
-) -> Result<Answer, NoAnswer> {
+) -> Result<(Answer, Option<ServerTime>), NoAnswer> {
     let source = |error: reqwest::Error| NoAnswer::Source(problem(&error));
     let mut request = client
         .get(url)
@@ -120,10 +120,11 @@ pub(super) async fn get(
         request = request.header(IF_NONE_MATCH, tag);
     }
     let response = request.send().await.map_err(source)?;
+    let time = ServerTime::of(response.headers());
     match response.status() {
         StatusCode::OK => {}
-        StatusCode::NOT_MODIFIED if tag.is_some() => return Ok(Answer::Unchanged),
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Answer::Absent),
+        StatusCode::NOT_MODIFIED if tag.is_some() => return Ok((Answer::Unchanged, time)),
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok((Answer::Absent, time)),
         status if status.is_redirection() => {
             return Err(NoAnswer::Source(Problem::WrongAnswer));
         }
@@ -137,9 +138,8 @@ pub(super) async fn get(
             return Err(NoAnswer::Source(Problem::Refused(wait)));
         }
     }
-    document(response, most, directory)
-        .await
-        .map(Answer::Document)
+    let got = document(response, most, directory).await?;
+    Ok((Answer::Document(got), time))
 }
 
 async fn document(mut response: Response, most: u64, directory: &Path) -> Result<Got, NoAnswer> {
@@ -233,9 +233,8 @@ fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let date: Timestamp = rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    let at = u64::try_from(date.as_second()).ok()?;
-    Some(Duration::from_secs(at.saturating_sub(now.0)))
+    let at = http_date(value)?;
+    Some(Duration::from_secs(at.0.saturating_sub(now.0)))
 }
 
 /// What an error of a request says of the source.

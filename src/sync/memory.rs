@@ -36,6 +36,9 @@ pub(super) struct Remembered {
     failures: u32,
     until: u64,
     pub(super) validator: Option<Validator>,
+    /// The first interval that the bounds of the last run did not reach. The
+    /// next run begins with it, so that none is left out for ever.
+    pub(super) resume: Option<u64>,
 }
 
 /// The version of the current interval that tcnd has.

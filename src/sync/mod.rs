@@ -17,6 +17,7 @@
 //! fetch failed.
 
 mod clock;
+mod date;
 mod fetch;
 mod folder;
 mod http;
@@ -171,7 +172,7 @@ impl Run<'_> {
             Ok(stopped) => stopped?,
             Err(_elapsed) => Some(Problem::TimedOut),
         };
-        let problem = stopped.or(fetch.problem());
+        let problem = stopped.or(fetch.clock_problem()).or(fetch.problem());
         let after = fetch.remembered(stopped.is_some(), clock::now(), &mut clock::chance());
         let kept = self.memory(|memory| memory.keep(name, after));
         kept.map_err(Fault::State)?;

@@ -17,6 +17,8 @@ pub(super) enum Problem {
     WrongAnswer,
     /// More bytes, or more work, than the source may cost.
     TooLarge,
+    /// Its clock and ours differ, so that no interval counts as whole.
+    ClockDiffers,
     /// A folder that cannot be read or written.
     Unreadable,
     /// tcnd could not take it now.
@@ -33,6 +35,7 @@ impl Problem {
             Self::Refused(_) => "refused",
             Self::WrongAnswer => "wrong-answer",
             Self::TooLarge => "too-large",
+            Self::ClockDiffers => "clock-differs",
             Self::Unreadable => "unreadable",
             Self::Busy => "busy",
         }
@@ -49,6 +52,10 @@ impl Problem {
             Self::Refused(_) => "the server does not answer with reports; check url",
             Self::WrongAnswer => "not a whole document of reports; check url and kind",
             Self::TooLarge => "more than it may cost; raise max_bytes or budget, or leave it",
+            Self::ClockDiffers => {
+                "its clock and this machine's are more than ten minutes apart; check this machine's \
+                 first (timedatectl), then ask who runs the server"
+            }
             Self::Unreadable => "cannot be used; check path and its permissions",
             Self::Busy => "tcnd was busy; the next run tries again",
         }
@@ -59,7 +66,7 @@ impl Problem {
         match self {
             Self::Unreachable | Self::TimedOut | Self::TlsFailed | Self::Busy => true,
             Self::Refused(wait) => wait.is_some(),
-            Self::WrongAnswer | Self::TooLarge | Self::Unreadable => false,
+            Self::WrongAnswer | Self::TooLarge | Self::ClockDiffers | Self::Unreadable => false,
         }
     }
 }

@@ -9,6 +9,7 @@
     reason = "a test may fail by panicking, and its helpers are not #[test]"
 )]
 
+mod clocks;
 mod fetching;
 mod folders;
 mod hostile;

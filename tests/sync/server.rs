@@ -4,6 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 /// A server; its threads go with the test's process.
 pub(crate) struct Server {
@@ -52,7 +53,8 @@ type Talk = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
 /// What to answer.
 pub(crate) enum Reply {
-    /// An answer after which the connection stays.
+    /// An answer after which the connection stays. Without a `Date` it gets that
+    /// of now.
     Whole(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// These bytes, and the connection ends.
     Raw(Vec<u8>),
@@ -70,6 +72,11 @@ impl Reply {
     pub(crate) fn status(status: u16) -> Self {
         Self::Whole(status, Vec::new(), Vec::new())
     }
+}
+
+/// The wall clock.
+pub(crate) fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(crate::stand_in::now().0)
 }
 
 /// Both ways of a connection.
@@ -137,6 +144,10 @@ fn serve(
         match answer(&request) {
             Reply::Whole(status, headers, body) => {
                 let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", body.len());
+                if !headers.iter().any(|(name, _)| *name == "Date") {
+                    let now = httpdate::fmt_http_date(now());
+                    head.push_str(&format!("Date: {now}\r\n"));
+                }
                 for (name, value) in headers {
                     head.push_str(&format!("{name}: {value}\r\n"));
                 }

@@ -1,5 +1,7 @@
 //! Where the document of an interval is found: a server, a mirror, a folder.
 
+use std::fs::File;
+
 use reqwest::{Client, Url};
 
 use super::super::folder::Folder;
@@ -24,9 +26,34 @@ pub(super) enum Opened {
 
 /// What a source has for an interval.
 pub(super) enum Found {
-    Document(Document, Option<Validator>),
+    Document(FoundDocument),
     Unchanged,
     Absent,
+}
+
+/// A document, and what is known of it besides its bytes.
+pub(super) struct FoundDocument {
+    pub(super) document: Document,
+    /// Nothing was added to the interval any more when it was made: our clock
+    /// and the server's say so.
+    pub(super) over: bool,
+    pub(super) validator: Option<Validator>,
+}
+
+impl FoundDocument {
+    /// A file in a folder. When its bytes were written nobody can tell: what a
+    /// file system says of it is when it was copied, by whatever clock.
+    pub(super) const fn in_folder(file: File, expected: Expected) -> Self {
+        Self {
+            document: Document {
+                file,
+                packing: Packing::Plain,
+                expected,
+            },
+            over: false,
+            validator: None,
+        }
+    }
 }
 
 impl Fetch<'_> {
@@ -50,7 +77,7 @@ impl Fetch<'_> {
                 match self.get(client, url, Expected::JsonArray, turn).await? {
                     // Its servers answer for every interval there may be.
                     Found::Absent => Err(Stop::Source(Problem::Refused(None))),
-                    found @ (Found::Document(..) | Found::Unchanged) => Ok(found),
+                    found @ (Found::Document(_) | Found::Unchanged) => Ok(found),
                 }
             }
             Opened::Mirror(client, server, known) => {
@@ -64,7 +91,7 @@ impl Fetch<'_> {
                     let url = server.mirror(turn.interval, ending);
                     match self.get(client, url, expected, turn).await? {
                         Found::Absent => {}
-                        found @ (Found::Document(..) | Found::Unchanged) => {
+                        found @ (Found::Document(_) | Found::Unchanged) => {
                             *known = Some(ending);
                             return Ok(found);
                         }
@@ -77,22 +104,16 @@ impl Fetch<'_> {
                 let found = found.map_err(|_| Stop::Source(Problem::Unreadable))?;
                 found.map_or(Ok(Found::Absent), |((file, length), expected)| {
                     self.charge(length)?;
-                    let packing = Packing::Plain;
-                    Ok(Found::Document(
-                        Document {
-                            file,
-                            packing,
-                            expected,
-                        },
-                        None,
-                    ))
+                    let found = FoundDocument::in_folder(file, expected);
+                    Ok(Found::Document(found))
                 })
             }
         }
     }
 
-    /// Asks a server for an interval. Only for one that is not over it is asked
-    /// whether anything changed: the last word is fetched in any case.
+    /// Asks a server for an interval. Only for one that is not over by our clock
+    /// it is asked whether anything changed: the last word is fetched in any
+    /// case, and what is unchanged is never whole.
     async fn get(
         &mut self,
         client: &Client,
@@ -102,7 +123,7 @@ impl Fetch<'_> {
     ) -> Result<Found, Stop> {
         let address = url.to_string();
         let tag = self.remembered.tag(turn.interval, &address);
-        let tag = tag.filter(|_| !turn.whole);
+        let tag = tag.filter(|_| !turn.over);
         let accept = if expected == Expected::Stream {
             STREAM
         } else {
@@ -110,10 +131,12 @@ impl Fetch<'_> {
         };
         let most = self.source.limits.max_bytes;
         let answer = http::get(client, url, accept, tag, most, self.directory).await;
+        let time = answer.as_ref().ok().and_then(|(_, time)| *time);
+        self.notice(time);
         let got = match answer {
-            Ok(Answer::Document(got)) => got,
-            Ok(Answer::Unchanged) => return Ok(Found::Unchanged),
-            Ok(Answer::Absent) => return Ok(Found::Absent),
+            Ok((Answer::Document(got), _)) => got,
+            Ok((Answer::Unchanged, _)) => return Ok(Found::Unchanged),
+            Ok((Answer::Absent, _)) => return Ok(Found::Absent),
             Err(NoAnswer::TooLarge(bytes)) => {
                 self.bytes = self.bytes.saturating_sub(bytes);
                 return Err(Stop::Source(Problem::TooLarge));
@@ -125,7 +148,7 @@ impl Fetch<'_> {
         if expected == Expected::Stream && !got.delimited {
             return Err(Stop::Source(Problem::WrongAnswer));
         }
-        let validator = got.tag.filter(|_| !turn.whole).map(|tag| Validator {
+        let validator = got.tag.filter(|_| !turn.over).map(|tag| Validator {
             interval: turn.interval.number(),
             url: address,
             tag,
@@ -135,7 +158,13 @@ impl Fetch<'_> {
             packing: got.packing,
             expected,
         };
-        Ok(Found::Document(document, validator))
+        // By its own clock, when it made the answer; none, and nobody knows.
+        let over = turn.over && time.is_some_and(|time| turn.interval.is_over(time.made));
+        Ok(Found::Document(FoundDocument {
+            document,
+            over,
+            validator,
+        }))
     }
 
     /// Takes so many bytes from what may be fetched.

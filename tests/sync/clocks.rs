@@ -1,0 +1,238 @@
+//! Servers whose clock is not ours, and clocks that are set between runs. What
+//! is fetched is taken in any case; what counts as whole is for both clocks to
+//! say.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tcnd::protocol::SignedReport;
+
+use crate::server::{self, Reply, Server};
+use crate::stand_in::{StandIn, current};
+use crate::{Place, json, reports, stream};
+
+/// More than two intervals and less than three, in seconds.
+const LONG: i64 = 13 * 3600;
+
+/// A clock that is so many seconds ahead of this machine's.
+#[derive(Clone, Default)]
+struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    fn ahead(seconds: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(seconds)))
+    }
+
+    fn set(&self, seconds: i64) {
+        self.0.store(seconds, Ordering::Release);
+    }
+
+    fn now(&self) -> SystemTime {
+        let seconds = self.0.load(Ordering::Acquire);
+        let apart = Duration::from_secs(seconds.unsigned_abs());
+        match seconds {
+            0.. => server::now() + apart,
+            _ => server::now() - apart,
+        }
+    }
+
+    fn date(&self) -> (&'static str, String) {
+        ("Date", httpdate::fmt_http_date(self.now()))
+    }
+
+    /// The interval it is by this clock.
+    fn interval(&self) -> u64 {
+        let since = self.now().duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap().as_secs() / 21_600
+    }
+}
+
+/// A server that has these reports in every interval, but in none that has not
+/// begun by its clock: it answers an empty list for those, as CoEpi's does.
+fn serving(clock: &Clock, held: fn(u64) -> Vec<SignedReport>) -> Server {
+    let clock = clock.clone();
+    Server::new(move |request| {
+        let interval = request.interval();
+        let held = if interval <= clock.interval() {
+            held(interval)
+        } else {
+            Vec::new()
+        };
+        Reply::Whole(200, vec![clock.date()], json(&held))
+    })
+}
+
+/// Two reports that no other interval has.
+fn two(interval: u64) -> Vec<SignedReport> {
+    let seed = u8::try_from(interval % 100).unwrap() * 2;
+    reports(seed..seed + 2)
+}
+
+fn all(intervals: impl IntoIterator<Item = u64>) -> Vec<SignedReport> {
+    intervals.into_iter().flat_map(two).collect()
+}
+
+/// Our clock was ahead: the server says of an interval that it has not begun.
+#[test]
+fn an_interval_that_has_not_begun_for_the_server_is_not_whole() {
+    let place = Place::new();
+    let clock = Clock::ahead(-LONG);
+    let server = serving(&clock, two);
+    place.source("coepi-v4", &server.url(), "");
+    let (old, new) = (StandIn::past(5), StandIn::past(1));
+    place.tcnd.want([old, new]);
+    let ended = place.run();
+    ended.is(1);
+    assert!(ended.log.contains("clock-differs"), "{}", ended.log);
+    assert_eq!(place.tcnd.recorded("a"), "clock-differs");
+    // Its reports are taken all the same.
+    place.tcnd.whole("a", [old]);
+    place.tcnd.knows(&all([old].into_iter().chain(
+        [new, current()]
+            .into_iter()
+            .filter(|n| *n <= clock.interval()),
+    )));
+    // The clocks agree, and what was published meanwhile is fetched.
+    clock.set(0);
+    place.run().is(0);
+    assert_eq!(place.tcnd.recorded("a"), "");
+    place.tcnd.knows(&all([old, new, current()]));
+    place.tcnd.whole("a", [old, new]);
+}
+
+/// Their clock is ahead: what is open for us is not whole, whatever it says.
+#[test]
+fn an_interval_that_is_over_for_the_server_alone_is_not_whole() {
+    let place = Place::new();
+    let clock = Clock::ahead(LONG);
+    let server = serving(&clock, two);
+    place.source("coepi-v4", &server.url(), "");
+    let past = StandIn::past(1);
+    place.tcnd.want([past]);
+    place.run().is(1);
+    assert_eq!(place.tcnd.recorded("a"), "clock-differs");
+    place.tcnd.knows(&all([past, current()]));
+    place.tcnd.whole("a", [past]);
+}
+
+/// Whatever two clocks do between runs, no report is lost: at the end, when both
+/// are right, all is known.
+#[test]
+fn clocks_that_are_stepped_lose_nothing() {
+    let place = Place::new();
+    let clock = Clock::default();
+    let server = serving(&clock, two);
+    place.source("coepi-v4", &server.url(), "");
+    let wanted: Vec<_> = (1..8).map(StandIn::past).collect();
+    place.tcnd.want(wanted.iter().copied());
+    for hours in [-400, 9, -30, 8760, -13, -700] {
+        clock.set(hours * 3600);
+        place.run_now().is(1);
+        assert_eq!(place.tcnd.recorded("a"), "clock-differs", "{hours} h");
+    }
+    clock.set(0);
+    place.run_now().is(0);
+    place
+        .tcnd
+        .knows(&all(wanted.iter().copied().chain([current()])));
+    place.tcnd.whole("a", wanted);
+}
+
+#[test]
+fn clocks_differ_beyond_ten_minutes() {
+    for (seconds, problem) in [
+        (-900, "clock-differs"),
+        (-500, ""),
+        (500, ""),
+        (900, "clock-differs"),
+    ] {
+        let place = Place::new();
+        let server = serving(&Clock::ahead(seconds), two);
+        place.source("coepi-v4", &server.url(), "");
+        place.tcnd.want([StandIn::past(1)]);
+        place.run().is(i32::from(!problem.is_empty()));
+        assert_eq!(place.tcnd.recorded("a"), problem, "{seconds} s");
+        place.tcnd.whole("a", [StandIn::past(1)]);
+        place.tcnd.knows(&all([StandIn::past(1), current()]));
+    }
+}
+
+/// Nobody knows when such an answer was made.
+#[test]
+fn without_a_date_nothing_is_whole_and_all_is_taken() {
+    let good = Clock::default().date().1;
+    let cases: [Vec<(&'static str, String)>; 4] = [
+        vec![("Date", String::new())],
+        vec![("Date", "today".to_owned())],
+        vec![("Date", "1606158000".to_owned())],
+        vec![("Date", good.clone()), ("Date", good)],
+    ];
+    for headers in cases {
+        let place = Place::new();
+        let sent = headers.clone();
+        let server = Server::new(move |request| {
+            Reply::Whole(200, sent.clone(), json(&two(request.interval())))
+        });
+        place.source("coepi-v4", &server.url(), "");
+        place.tcnd.want([StandIn::past(1)]);
+        for _ in 0..2 {
+            place.run().is(0);
+            place.tcnd.knows(&all([StandIn::past(1), current()]));
+            place.tcnd.whole("a", []);
+        }
+        assert_eq!(server.asked(), 4, "{headers:?}");
+    }
+}
+
+/// `Date` is when the server made an answer, however long a cache kept it.
+#[test]
+fn a_cached_answer_counts_by_when_it_was_made() {
+    let past = StandIn::past(1);
+    for (after_its_end, is_whole) in [(-3600, false), (3600, true)] {
+        let place = Place::new();
+        let server = Server::new(move |request| {
+            if request.interval() == current() {
+                return Reply::ok(b"[]".to_vec());
+            }
+            let made = ((past + 1) * 21_600).checked_add_signed(after_its_end);
+            let made = SystemTime::UNIX_EPOCH + Duration::from_secs(made.unwrap());
+            let age = server::now().duration_since(made).unwrap();
+            let headers = vec![
+                ("Date", httpdate::fmt_http_date(made)),
+                ("Age", age.as_secs().to_string()),
+            ];
+            Reply::Whole(200, headers, json(&two(past)))
+        });
+        place.source("coepi-v4", &server.url(), "");
+        place.tcnd.want([past]);
+        place.run().is(0);
+        assert_eq!(place.tcnd.recorded("a"), "");
+        place.tcnd.knows(&two(past));
+        place.tcnd.whole("a", is_whole.then_some(past));
+    }
+}
+
+/// A mirror has only what is over; its clock is seen by what it has not.
+#[test]
+fn the_clock_of_a_mirror_is_looked_at_too() {
+    let place = Place::new();
+    let clock = Clock::ahead(-LONG);
+    let (theirs, old) = (clock.clone(), StandIn::past(6));
+    let server = Server::new(move |request| {
+        if request.interval() == old && request.line.ends_with(".tcn") {
+            return Reply::Whole(200, vec![theirs.date()], stream(&two(old)));
+        }
+        Reply::Whole(404, vec![theirs.date()], Vec::new())
+    });
+    place.source("mirror", &server.url(), "");
+    place.tcnd.want([old, StandIn::past(1)]);
+    place.run().is(1);
+    assert_eq!(place.tcnd.recorded("a"), "clock-differs");
+    place.tcnd.whole("a", [old]);
+    let nothing = Server::new(move |_| Reply::Whole(404, vec![clock.date()], Vec::new()));
+    place.source("mirror", &nothing.url(), "");
+    place.run().is(1);
+    assert_eq!(place.tcnd.recorded("a"), "clock-differs");
+    place.tcnd.whole("a", [old]);
+}
