@@ -169,7 +169,8 @@ impl CliError {
                  these and check again"
                 .to_owned(),
             Self::ReportFile(_) => {
-                "report files hold signed reports as they are, as base64 lines, or as JSON"
+                "report files hold signed reports as they are, as lines of base64 or hexadecimal, \
+                 or as JSON; each may be packed with gzip"
                     .to_owned()
             }
             Self::File { .. } => "give a file that can be read, or - for standard input".to_owned(),

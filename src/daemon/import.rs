@@ -174,7 +174,16 @@ impl Work {
             Err(FileError::Empty) => Err(Refusal::Unreadable(
                 "there is no report in it; check that the file was written completely",
             )),
-            Err(_) => Err(Refusal::Unreadable(
+            Err(FileError::Foreign(foreign)) => Err(Refusal::Unreadable(foreign.text())),
+            Err(FileError::Packing) => Err(Refusal::Unreadable(
+                "it is packed with gzip and breaks off or is damaged; what was read counts, get \
+                 the file again",
+            )),
+            Err(FileError::TooLarge) => Err(Refusal::Unreadable(
+                "more than 2 GiB come out of it; what was read counts, split it and import the \
+                 rest",
+            )),
+            Err(FileError::Source(_)) => Err(Refusal::Unreadable(
                 "it could not be read to its end; what was read counts, import it again",
             )),
         }

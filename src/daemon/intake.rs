@@ -164,6 +164,11 @@ impl Reader<'_> {
         match read {
             _ if source.is_too_long() => Err(Refusal::Unreadable("a delivery has 2 GiB at most")),
             Ok(_) | Err(FileError::Empty) => Ok(()),
+            // It has no items, and all of it is one that cannot be read.
+            Err(FileError::Foreign(_)) => {
+                self.counted.malformed += 1;
+                Ok(())
+            }
             Err(_) => Err(Refusal::Unreadable(
                 "it could not be read to its end; deliver it again",
             )),

@@ -3,21 +3,26 @@
 //! | format | is |
 //! |---|---|
 //! | `tcn` | signed reports one after another, as they are signed |
-//! | `base64` | one report a line, standard alphabet, padded; blank lines are skipped |
+//! | `base64` | one report a line; blank lines are skipped |
 //! | `json` | an array of such base64 strings, as CoEpi's servers answer |
 //!
-//! JSON is also read as a single item without the array, as an array under the
-//! key `reports`, and with items that are objects in Covid Watch's form: the
+//! What else is read without doubt: base64 in the alphabet for URLs, without
+//! padding, or wrapped over lines; hexadecimal, one report a line or wrapped;
+//! text in UTF-16 or UTF-8 with a byte order mark; and any of it packed once by
+//! gzip. JSON is also read as a single item without the array, as an array under
+//! the key `reports`, and with items that are objects in Covid Watch's form: the
 //! fields of a report, bytes in base64 (covidwatch-cloud-functions 5663604^,
-//! `submitReport`).
+//! `submitReport`). A file of another kind is named ([`Foreign`]).
 //!
 //! A file comes from anywhere. One bad item costs only itself wherever the
 //! next can be found: the next line, the next element, the next report by the
 //! length byte of this one. A file is read as it comes in and never held: what
-//! it can make us keep is one item, a few kilobytes, however long it is. How
-//! long it may be, and how much work its items are worth, is for the reader of
-//! the items to say; it can stop at any of them, and at any byte of the source.
+//! it can make us keep is a few kilobytes, and the window of gzip, however long
+//! it is. How long it may be, and how much work its items are worth, is for the
+//! reader of the items to say; it can stop at any of them, and at any byte of
+//! the source. What comes out of a packed file is bounded here.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
@@ -26,7 +31,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use thiserror::Error;
 
+use super::foreign::Foreign;
 use super::json::read_json;
+use super::lines::read_lines;
+use super::packing::Packing;
+use super::text::{self, Utf16};
 use crate::protocol::{ReportError, SignedReport, wire};
 
 /// How reports stand in a file.
@@ -34,7 +43,7 @@ use crate::protocol::{ReportError, SignedReport, wire};
 pub enum Format {
     /// Signed reports one after another.
     Tcn,
-    /// One a line.
+    /// One a line, in base64; read in hexadecimal and wrapped too.
     Base64,
     /// An array of strings.
     Json,
@@ -59,6 +68,17 @@ pub enum FileError {
     /// No bytes, only white space, or an empty array.
     #[error("there is no report in the file; check that it was written completely")]
     Empty,
+    /// It is a file of another kind.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
+    /// It is packed, and what is packed breaks off or is damaged. The items
+    /// before that were handed on.
+    #[error("it is packed with gzip and breaks off or is damaged; get the file again")]
+    Packing,
+    /// It is packed, and more than [`MOST_UNPACKED`] comes out of it. The items
+    /// before that were handed on.
+    #[error("more than 2 GiB come out of it; split it")]
+    TooLarge,
     /// The source broke off. The items before that were handed on.
     #[error("the file could not be read to its end; read it again")]
     Source(#[from] io::Error),
@@ -72,7 +92,7 @@ pub enum ItemError {
     #[error(transparent)]
     Report(#[from] ReportError),
     /// The text is not base64.
-    #[error("not base64 of the standard alphabet with padding; export the report again")]
+    #[error("neither base64 nor hexadecimal; export the report again")]
     Base64(#[source] base64::DecodeError),
     /// More text than the longest report has in base64.
     #[error("longer than a report can be; give each report a line or string of its own")]
@@ -106,26 +126,53 @@ pub enum ItemError {
     },
 }
 
+/// The most that is unpacked of a file, in bytes: 2 GiB.
+pub const MOST_UNPACKED: u64 = 2 << 30;
+
 /// Reads a report file of whatever format and hands its items on, in order, as
 /// they are met, until `sink` breaks off. The format is that of the first
-/// bytes.
+/// bytes. A file that is packed by gzip is unpacked, once.
 ///
 /// # Errors
-/// [`FileError`], if there was no item at all or the source failed.
+/// [`FileError`], if there was no item at all, the file is of another kind, or
+/// the source failed.
 pub fn read(
     source: impl Read,
     mut sink: impl FnMut(Place, Item) -> ControlFlow<()>,
 ) -> Result<Format, FileError> {
-    let mut items = Items {
-        sink: &mut sink,
-        empty: true,
-        stopped: false,
-    };
-    let format = read_items(source, &mut items)?;
-    if items.empty {
-        return Err(FileError::Empty);
+    let (head, source) = head_of(source);
+    if Packing::of(&head) != Packing::Gzip || is_stream(&head) {
+        return read_head(&head, source, &mut sink);
     }
-    Ok(format)
+    let failed = Cell::new(false);
+    let source = Watched {
+        source: Read::chain(&head[..], source),
+        failed: &failed,
+    };
+    let mut unpacked = Packing::Gzip.reader(source)?.take(MOST_UNPACKED + 1);
+    let (head, rest) = head_of(&mut unpacked);
+    let read = if Packing::of(&head) == Packing::Plain {
+        read_head(&head, rest, &mut sink)
+    } else {
+        Err(Foreign::PackedTwice.into())
+    };
+    match read {
+        _ if unpacked.limit() == 0 => Err(FileError::TooLarge),
+        Err(FileError::Source(_)) if !failed.get() => Err(FileError::Packing),
+        read => read,
+    }
+}
+
+/// Reads a report file as [`read`] does, but for one that is packed.
+///
+/// # Errors
+/// As of [`read`].
+pub(super) fn read_unpacked(
+    source: impl Read,
+    mut sink: impl FnMut(Place, Item) -> ControlFlow<()>,
+) -> Result<Format, FileError> {
+    let (head, source) = head_of(source);
+    read_head(&head, source, &mut sink)
 }
 
 /// Writes reports so that [`read`] finds them again.
@@ -146,52 +193,149 @@ pub fn write(format: Format, reports: &[SignedReport]) -> Vec<u8> {
     }
 }
 
-/// What some editors put before UTF-8 text.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// What some editors put before text: U+FEFF in UTF-8, and in UTF-16 of either
+/// order.
+const MARK_8: &[u8] = b"\xEF\xBB\xBF";
+const MARK_16_LE: &[u8] = b"\xFF\xFE";
+const MARK_16_BE: &[u8] = b"\xFE\xFF";
+
+/// Bytes that a file is judged by: twenty reports and more, of the longest.
+const HEAD_LEN: usize = 8 << 10;
 
 /// A report begins with 64 bytes that are a key and a hash.
-const HEAD_LEN: usize = 64;
+const KEY_AND_HASH: usize = 64;
 
 /// The most that is asked of the source at once, in bytes.
 const BUFFER_LEN: usize = 8 << 10;
 
-/// The longest report in base64, in bytes.
-pub(super) const LONGEST_TEXT: usize = SignedReport::MAX_LEN.div_ceil(3) * 4;
+/// A source that tells whether it failed itself.
+struct Watched<'a, R> {
+    source: R,
+    failed: &'a Cell<bool>,
+}
 
-/// The longest line taken up whole, in bytes: white space around the report is
-/// no fault of it.
-const LONGEST_LINE: usize = 2 * LONGEST_TEXT;
+impl<R: Read> Read for Watched<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer);
+        if read
+            .as_ref()
+            .is_err_and(|error| error.kind() != io::ErrorKind::Interrupted)
+        {
+            self.failed.set(true);
+        }
+        read
+    }
+}
+
+/// The first bytes of a source, and what follows them.
+fn head_of<R: Read>(mut source: R) -> (Vec<u8>, Rest<R>) {
+    let mut head = Vec::with_capacity(HEAD_LEN);
+    let read = source.by_ref().take(HEAD_LEN as u64).read_to_end(&mut head);
+    let fault = read.err();
+    (head, Rest { fault, source })
+}
+
+/// What follows the first bytes of a source: the fault it had there, if any.
+struct Rest<R> {
+    fault: Option<io::Error>,
+    source: R,
+}
+
+impl<R: Read> Read for Rest<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.fault.take() {
+            Some(fault) => Err(fault),
+            None => self.source.read(buffer),
+        }
+    }
+}
+
+/// Reads the items of a file whose first bytes are `head`.
+fn read_head(
+    head: &[u8],
+    source: impl Read,
+    sink: &mut dyn FnMut(Place, Item) -> ControlFlow<()>,
+) -> Result<Format, FileError> {
+    let mut items = Items {
+        sink,
+        empty: true,
+        stopped: false,
+    };
+    let format = read_items(head, source, &mut items)?;
+    if items.empty {
+        return Err(FileError::Empty);
+    }
+    Ok(format)
+}
 
 /// Tells the format by the first bytes and reads what follows in it.
-fn read_items(mut source: impl Read, items: &mut Items<'_>) -> io::Result<Format> {
-    let mut head = Vec::with_capacity(HEAD_LEN);
-    source
-        .by_ref()
-        .take(HEAD_LEN as u64)
-        .read_to_end(&mut head)?;
-    let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head);
-    if !is_text(text) {
-        let source = BufReader::with_capacity(BUFFER_LEN, head.chain(source));
-        return read_tcn(source, items).map(|()| Format::Tcn);
+fn read_items(head: &[u8], source: impl Read, items: &mut Items<'_>) -> Result<Format, FileError> {
+    let buffered = |head, source| BufReader::with_capacity(BUFFER_LEN, Read::chain(head, source));
+    if is_stream(head) {
+        return Ok(read_tcn(buffered(head, source), items).map(|()| Format::Tcn)?);
     }
-    let mut source = BufReader::with_capacity(BUFFER_LEN, text.chain(source));
+    if let Some(foreign) = Foreign::of(head) {
+        return Err(foreign.into());
+    }
+    for (mark, big_endian) in [(MARK_16_LE, false), (MARK_16_BE, true)] {
+        if let Some(text) = head.strip_prefix(mark) {
+            let text = Utf16::new(buffered(text, source), big_endian);
+            return read_text(BufReader::with_capacity(BUFFER_LEN, text), items);
+        }
+    }
+    let text = head.strip_prefix(MARK_8).unwrap_or(head);
+    if is_text(text) {
+        return read_text(buffered(text, source), items);
+    }
+    Ok(read_tcn(buffered(head, source), items).map(|()| Format::Tcn)?)
+}
+
+/// Reads text of whatever kind.
+fn read_text(mut source: impl BufRead, items: &mut Items<'_>) -> Result<Format, FileError> {
     let line = skip_blank(&mut source)?;
-    match source.fill_buf()?.first() {
-        Some(b'[' | b'{' | b'"') => read_json(source, line, items).map(|()| Format::Json),
-        Some(_) | None => read_base64(source, line, items).map(|()| Format::Base64),
+    match source.fill_buf()?.first().copied() {
+        Some(b'[' | b'{' | b'"') => Ok(read_json(source, line, items).map(|()| Format::Json)?),
+        Some(b'<') => Err(Foreign::Markup.into()),
+        Some(_) if !read_lines(source, line, items)? && !items.is_stopped() => {
+            Err(Foreign::Text.into())
+        }
+        Some(_) | None => Ok(Format::Base64),
     }
+}
+
+/// Whether a file that begins so has signed reports one after another, beyond
+/// doubt: the signature of one of them holds. Whatever else its bytes look like,
+/// they are no text.
+fn is_stream(head: &[u8]) -> bool {
+    let mut rest = head;
+    while let Some(length) = wire::declared_len(rest) {
+        let Some((report, after)) = rest.split_at_checked(length) else {
+            return false;
+        };
+        if wire::parse(report).is_ok_and(|report| report.verify().is_ok()) {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 /// Whether bytes that begin so are text.
 ///
 /// Of 64 random bytes 24 are printable on average, and 48 once in 10⁹ times;
-/// so three quarters tell text, even text with a few bytes damaged.
+/// so three quarters tell text, even text with a few bytes damaged. Text in
+/// other letters than ASCII's is UTF-8 without control characters.
 fn is_text(head: &[u8]) -> bool {
-    let printable = head
+    let start = &head[..head.len().min(KEY_AND_HASH)];
+    let printable = start
         .iter()
         .filter(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
         .count();
-    printable * 4 >= head.len() * 3
+    let is_strange = |byte: u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    let utf_8 = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    // The last character may be cut.
+    let is_utf_8 = utf_8.len() + 3 >= start.len() && !utf_8.bytes().any(is_strange);
+    printable * 4 >= start.len() * 3 || is_utf_8
 }
 
 /// Skips white space and gives the line that the rest begins on, from 1.
@@ -263,36 +407,14 @@ fn fill(source: &mut impl Read, len: usize, bytes: &mut Vec<u8>) -> io::Result<(
     Ok(())
 }
 
-fn read_base64(mut source: impl BufRead, mut number: u64, items: &mut Items<'_>) -> io::Result<()> {
-    let mut line = Vec::with_capacity(LONGEST_LINE + 1);
-    while !items.is_stopped() {
-        line.clear();
-        let limit = LONGEST_LINE as u64 + 1;
-        if source.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        if line.len() > LONGEST_LINE && !line.ends_with(b"\n") {
-            source.skip_until(b'\n')?;
-            items.push(Place::Line(number), Err(ItemError::TooLong));
-        } else if !line.trim_ascii().is_empty() {
-            items.push(Place::Line(number), decode(line.trim_ascii()));
-        }
-        number += 1;
-    }
-    Ok(())
-}
-
-/// One report in base64.
+/// One report as text.
 pub(super) fn decode(text: &[u8]) -> Item {
-    Ok(wire::parse(&decode_bytes(text)?)?)
+    parse(&text::decode(text)?)
 }
 
-/// A report, or a part of one, in base64.
-pub(super) fn decode_bytes(text: &[u8]) -> Result<Vec<u8>, ItemError> {
-    if text.len() > LONGEST_TEXT {
-        return Err(ItemError::TooLong);
-    }
-    STANDARD.decode(text).map_err(ItemError::Base64)
+/// One report as it is signed.
+pub(super) fn parse(bytes: &[u8]) -> Item {
+    Ok(wire::parse(bytes)?)
 }
 
 impl fmt::Display for Place {

@@ -15,7 +15,7 @@ use std::io::{self, BufRead, Read};
 
 use thiserror::Error;
 
-use super::file::LONGEST_TEXT;
+use super::text::LONGEST as LONGEST_TEXT;
 
 /// Bytes of a text let through: each byte of it may be an escape of six, and
 /// one more than a report has tells that it is too long.

@@ -14,8 +14,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::file::{Item, ItemError, Items, Place, decode, decode_bytes};
+use super::file::{Item, ItemError, Items, Place, decode};
 use super::guard::{Excess, Guard};
+use super::text;
 use crate::protocol::{ReportError, SignedReport, wire};
 
 /// Reads all items of a JSON text that begins on `first_line` of its file.
@@ -197,7 +198,7 @@ impl Loose {
 
     fn bytes(&self, name: &'static str) -> Result<Vec<u8>, ItemError> {
         match self {
-            Self::Text(text) => decode_bytes(text.as_bytes()),
+            Self::Text(text) => text::decode_part(text.as_bytes()),
             Self::Number(_) | Self::Object(_) | Self::Other => Err(ItemError::Field { name }),
         }
     }

@@ -1,15 +1,19 @@
 //! A document of a source becomes reports for tcnd.
 //!
 //! Documents come from servers, so they are judged as documents first: one that
-//! breaks off, or is another thing altogether, counts for nothing and is
-//! fetched again. Inside a document that is whole, one bad item costs only
-//! itself.
+//! breaks off, is another thing altogether, or has items of which none can be
+//! read, counts for nothing and is fetched again. Inside any other document one
+//! bad item costs only itself, and does not keep the document from being whole:
+//! it would be no better the next time.
 //!
 //! Every item costs work ([`cost`]), a report of 134 bytes up to 65535 numbers,
-//! and so somebody can make an interval worth more than a source's budget. Then
-//! the shortest reports go first: an honest one, of six hours, names some two
-//! dozen numbers, and a flood of the greatest is left out before any of those.
+//! and so somebody can make an interval worth more than a source's budget, or
+//! longer than it may be. Then the shortest reports go first: an honest one, of
+//! six hours, names some two dozen numbers, and a flood of the greatest is left
+//! out before any of those. Nothing is held for this: a document is gone through
+//! once to count, and a second time to pass on what fits.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
@@ -17,6 +21,7 @@ use thiserror::Error;
 
 use super::cost;
 use super::file::{self, FileError, Format, ItemError, Place};
+use super::foreign::Foreign;
 use super::source::MemoTypes;
 use crate::protocol::{ReportError, SignedReport, wire};
 
@@ -31,13 +36,34 @@ pub enum Expected {
     Any,
 }
 
+/// How a document is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// What it has to be.
+    pub expected: Expected,
+    /// The memo types that are passed on.
+    pub wanted: MemoTypes,
+    /// Bytes that are read of it, unpacked. What follows is left out.
+    pub most: u64,
+    /// It is the beginning of a document, and may break off anywhere.
+    pub is_part: bool,
+    /// Bytes that are passed on, in the format `tcn`.
+    pub room: u64,
+}
+
 /// A document that counts for nothing.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DocumentError {
-    /// It is another thing, or breaks off.
+    /// It is another thing, or breaks off, or nothing in it can be read.
     #[error("not a whole document of reports")]
     NotWhole,
+    /// It is a file of another kind.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
+    /// There is nothing in what may be read of it.
+    #[error("nothing in as much of the document as may be read")]
+    TooLarge,
     /// It could not be read, or not be unpacked.
     #[error("the document could not be read to its end")]
     Source(#[source] io::Error),
@@ -49,12 +75,19 @@ pub enum DocumentError {
 /// What was in a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sifted {
-    /// Reports passed on.
+    /// Reports that may be passed on.
     pub reports: u64,
     /// Items that are no reports.
     pub unreadable: u64,
-    /// Reports of a memo type that is not taken from this source.
+    /// Reports of a memo type that is not taken from this source, and reports
+    /// that name no number: they can name nobody.
     pub unwanted: u64,
+    /// Bytes that were read.
+    pub read: u64,
+    /// It was read to its end.
+    pub whole: bool,
+    /// All reports fit into the room there is for them.
+    pub fits: bool,
     costs: Costs,
 }
 
@@ -71,116 +104,152 @@ impl Sifted {
     }
 }
 
-/// Reads a document and writes its reports to `out` in the format `tcn`.
+/// What was passed on of a document.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Reports.
+    pub reports: u64,
+    /// What they and the rest of the document cost.
+    pub cost: u64,
+}
+
+/// Reads a document and writes its reports to `out` in the format `tcn`, as long
+/// as there is room.
 ///
 /// # Errors
-/// A document that is not whole, and then what was written is to be thrown
-/// away; and what `source` and `out` say.
+/// A document that counts for nothing; and what `source` and `out` say. What was
+/// written is then to be thrown away, as it is where not all of it fits.
 pub fn sift(
     source: impl Read,
-    expected: Expected,
-    wanted: MemoTypes,
+    reading: &Reading,
     mut out: impl Write,
 ) -> Result<Sifted, DocumentError> {
     let mut sifted = Sifted {
         reports: 0,
         unreadable: 0,
         unwanted: 0,
+        read: 0,
+        whole: true,
+        fits: true,
         costs: Costs::default(),
     };
+    let state = State::default();
     let mut failed = None;
-    let mut source = Noted {
-        source,
-        first: None,
-        length: 0,
-    };
-    let read = file::read(&mut source, |place, item| {
-        let taken = match item {
-            Ok(report) if !wanted.contains(report.claim().memo().kind()) => {
-                sifted.unwanted += 1;
-                Ok(())
-            }
+    let read = file::read_unpacked(Noted::new(source, reading, &state), |place, item| {
+        match item {
+            Ok(report) if !is_wanted(&report, reading) => sifted.unwanted += 1,
             Ok(report) => {
                 sifted.reports += 1;
                 sifted.costs.add(&report);
-                out.write_all(&wire::write(&report))
-                    .map_err(DocumentError::Out)
+                sifted.fits = sifted.costs.bytes() <= reading.room;
+                let written = sifted.fits.then(|| out.write_all(&wire::write(&report)));
+                if let Some(Err(error)) = written {
+                    failed = Some(DocumentError::Out(error));
+                }
             }
-            Err(error) if expected != Expected::Any && breaks_off(place, &error) => {
-                Err(DocumentError::NotWhole)
+            // The end of what may be read is no fault of the document.
+            Err(error) if state.cut.get() && breaks_off(place, &error) => {}
+            Err(error) if reading.expected != Expected::Any && breaks_off(place, &error) => {
+                failed = Some(DocumentError::NotWhole);
             }
-            Err(_) => {
-                sifted.unreadable += 1;
-                Ok(())
-            }
-        };
-        taken.map_or_else(
-            |error| {
-                failed = Some(error);
-                ControlFlow::Break(())
-            },
-            ControlFlow::Continue,
-        )
+            Err(_) => sifted.unreadable += 1,
+        }
+        match failed {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
     });
+    sifted.read = state.length.get();
+    sifted.whole = !state.cut.get();
     if let Some(error) = failed {
         return Err(error);
     }
-    let whole = match (read, expected) {
-        (Ok(Format::Json), Expected::JsonArray) => source.is_array(),
-        (Ok(Format::Tcn), Expected::Stream) | (Ok(_), Expected::Any) => true,
-        // An empty array, and an empty stream.
-        (Err(FileError::Empty), Expected::JsonArray) => source.is_array(),
-        (Err(FileError::Empty), Expected::Stream) => source.length == 0,
-        (Err(FileError::Empty), Expected::Any) => true,
-        (Err(FileError::Source(error)), _) => return Err(DocumentError::Source(error)),
-        (Ok(_), Expected::JsonArray | Expected::Stream) => false,
-    };
-    if !whole {
-        return Err(DocumentError::NotWhole);
+    let judged = is_as_expected(read, reading.expected, &state);
+    match judged.and_then(|()| sifted.has_something()) {
+        // The beginning of a line of base64 may look like any word.
+        Err(DocumentError::NotWhole | DocumentError::Foreign(Foreign::Text)) if state.cut.get() => {
+            return Err(DocumentError::TooLarge);
+        }
+        judged => judged?,
     }
     out.flush().map_err(DocumentError::Out)?;
     Ok(sifted)
 }
 
-/// Copies the cheapest reports of what [`sift`] wrote, as many as `budget`
-/// allows; gives what the document costs then.
+/// Reads a document that [`sift`] has read before and writes its shortest
+/// reports to `out`, as many as fit into `budget` and into the room there is.
 ///
 /// # Errors
 /// What `source` and `out` say.
-pub fn cheapest(
+pub fn shortest(
     source: impl Read,
+    reading: &Reading,
     sifted: &Sifted,
     budget: u64,
     mut out: impl Write,
-) -> io::Result<u64> {
-    let mut spent = sifted.reading().min(budget);
-    let (class, mut room) = sifted.costs.cut(budget - spent);
-    let mut failed = Ok(());
-    let read = file::read(source, |_, item| {
-        let Ok(report) = item else {
-            return ControlFlow::Continue(());
-        };
-        let (own, cost) = (Costs::class(&report), cost::report(&report));
-        if own < class || (own == class && cost <= room) {
-            if own == class {
-                room -= cost;
+) -> Result<Passed, DocumentError> {
+    let mut passed = Passed {
+        reports: 0,
+        cost: sifted.reading().min(budget),
+    };
+    let mut cut = sifted.costs.cut(budget - passed.cost, reading.room);
+    let mut failed = None;
+    let state = State::default();
+    let read = file::read_unpacked(Noted::new(source, reading, &state), |_, item| {
+        let report = item.ok().filter(|report| is_wanted(report, reading));
+        if let Some(report) = report.filter(|report| cut.takes(report)) {
+            passed.reports += 1;
+            passed.cost += cost::report(&report);
+            if let Err(error) = out.write_all(&wire::write(&report)) {
+                failed = Some(DocumentError::Out(error));
+                return ControlFlow::Break(());
             }
-            spent += cost;
-            failed = out.write_all(&wire::write(&report));
         }
-        if failed.is_err() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        ControlFlow::Continue(())
     });
-    failed?;
-    match read {
-        Ok(_) | Err(FileError::Empty) => {}
-        Err(FileError::Source(error)) => return Err(error),
+    match (failed, read) {
+        (Some(error), _) => return Err(error),
+        (None, Err(FileError::Source(error))) => return Err(DocumentError::Source(error)),
+        (None, _) => {}
     }
-    out.flush()?;
-    Ok(spent)
+    out.flush().map_err(DocumentError::Out)?;
+    Ok(passed)
+}
+
+impl Sifted {
+    /// A document that has items has one that can be read.
+    const fn has_something(&self) -> Result<(), DocumentError> {
+        if self.unreadable > 0 && self.reports + self.unwanted == 0 {
+            return Err(DocumentError::NotWhole);
+        }
+        Ok(())
+    }
+}
+
+fn is_wanted(report: &SignedReport, reading: &Reading) -> bool {
+    let claim = report.claim();
+    claim.count() > 0 && reading.wanted.contains(claim.memo().kind())
+}
+
+/// Whether the document was what it has to be.
+fn is_as_expected(
+    read: Result<Format, FileError>,
+    expected: Expected,
+    state: &State,
+) -> Result<(), DocumentError> {
+    let is_array = state.first.get() == Some(b'[');
+    let is_it = match (read, expected) {
+        (Err(FileError::Source(error)), _) => return Err(DocumentError::Source(error)),
+        (Err(FileError::Foreign(foreign)), Expected::Any) => return Err(foreign.into()),
+        (Ok(Format::Json), Expected::JsonArray) => is_array,
+        (Ok(Format::Tcn), Expected::Stream) | (Ok(_), Expected::Any) => true,
+        // An empty array, and an empty stream.
+        (Err(FileError::Empty), Expected::JsonArray) => is_array,
+        (Err(FileError::Empty), Expected::Stream) => state.length.get() == 0,
+        (Err(FileError::Empty), Expected::Any) => true,
+        (Ok(_) | Err(_), _) => false,
+    };
+    is_it.then_some(()).ok_or(DocumentError::NotWhole)
 }
 
 /// Whether the document breaks off here, so that what would follow is lost.
@@ -201,58 +270,143 @@ fn breaks_off(place: Place, error: &ItemError) -> bool {
     syntax || (short && matches!(place, Place::Byte(_)))
 }
 
-/// How much the reports of a document cost, by classes of length: class *k* has
-/// those of fewer than 2ᵏ numbers and no fewer than half of that.
+/// The classes of length: class *k* has reports of fewer than 2ᵏ numbers and no
+/// fewer than half of that.
+const CLASSES: usize = 17;
+
+fn class(report: &SignedReport) -> usize {
+    let count = report.claim().count();
+    usize::try_from(u16::BITS - count.leading_zeros()).unwrap_or(CLASSES - 1)
+}
+
+/// How long a report is, in bytes.
+fn length(report: &SignedReport) -> u64 {
+    (SignedReport::MIN_LEN + report.claim().memo().data().len()) as u64
+}
+
+/// What the reports of a document cost, and how long they are, by class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Costs([u64; 17]);
+struct Costs {
+    work: [u64; CLASSES],
+    bytes: [u64; CLASSES],
+}
 
 impl Costs {
-    fn class(report: &SignedReport) -> usize {
-        let count = report.claim().count();
-        usize::try_from(u16::BITS - count.leading_zeros()).unwrap_or(16)
-    }
-
     fn add(&mut self, report: &SignedReport) {
-        self.0[Self::class(report)] += cost::report(report);
+        self.work[class(report)] += cost::report(report);
+        self.bytes[class(report)] += length(report);
     }
 
     fn total(&self) -> u64 {
-        self.0.iter().sum()
+        self.work.iter().sum()
     }
 
-    /// The first class that `budget` does not cover whole, and what is left for
-    /// it.
-    fn cut(&self, budget: u64) -> (usize, u64) {
-        let mut room = budget;
-        for (class, cost) in self.0.iter().enumerate() {
-            match room.checked_sub(*cost) {
-                Some(left) => room = left,
-                None => return (class, room),
-            }
+    fn bytes(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+
+    /// What fits into `work` and `bytes`.
+    fn cut(&self, mut work: u64, mut bytes: u64) -> Cut {
+        for class in 0..CLASSES {
+            let left = (
+                work.checked_sub(self.work[class]),
+                bytes.checked_sub(self.bytes[class]),
+            );
+            let (Some(less_work), Some(fewer_bytes)) = left else {
+                return Cut { class, work, bytes };
+            };
+            (work, bytes) = (less_work, fewer_bytes);
         }
-        (self.0.len(), 0)
+        Cut {
+            class: CLASSES,
+            work,
+            bytes,
+        }
     }
 }
 
-/// Notes what a document begins with besides white space, and how long it is.
-struct Noted<R> {
+/// Where the reports of a document are cut off.
+struct Cut {
+    /// The first class that does not fit whole.
+    class: usize,
+    /// What is left for it.
+    work: u64,
+    bytes: u64,
+}
+
+impl Cut {
+    fn takes(&mut self, report: &SignedReport) -> bool {
+        if class(report) != self.class {
+            return class(report) < self.class;
+        }
+        let left = (
+            self.work.checked_sub(cost::report(report)),
+            self.bytes.checked_sub(length(report)),
+        );
+        let (Some(work), Some(bytes)) = left else {
+            return false;
+        };
+        (self.work, self.bytes) = (work, bytes);
+        true
+    }
+}
+
+/// What is seen of a document while it is read.
+#[derive(Debug, Default)]
+struct State {
+    /// What it begins with besides white space and the marks of UTF-8 and
+    /// UTF-16.
+    first: Cell<Option<u8>>,
+    /// Bytes that were read.
+    length: Cell<u64>,
+    /// More follows that is not read.
+    cut: Cell<bool>,
+}
+
+/// A document that is read to its bound.
+struct Noted<'a, R> {
     source: R,
-    first: Option<u8>,
-    length: u64,
+    most: u64,
+    is_part: bool,
+    state: &'a State,
 }
 
-impl<R> Noted<R> {
-    fn is_array(&self) -> bool {
-        self.first == Some(b'[')
+impl<'a, R> Noted<'a, R> {
+    fn new(source: R, reading: &Reading, state: &'a State) -> Self {
+        state.cut.set(reading.is_part);
+        Self {
+            source,
+            most: reading.most,
+            is_part: reading.is_part,
+            state,
+        }
     }
 }
 
-impl<R: Read> Read for Noted<R> {
+impl<R: Read> Read for Noted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.length += count as u64;
-        if self.first.is_none() {
-            self.first = buffer[..count].trim_ascii_start().first().copied();
+        let left = self.most - self.state.length.get();
+        let room = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        if room == 0 && !buffer.is_empty() {
+            let more = self.source.read(&mut [0])? > 0;
+            self.state.cut.set(self.state.cut.get() || more);
+            return Ok(0);
+        }
+        let count = match self.source.read(&mut buffer[..room]) {
+            // What is packed breaks off where the part does.
+            Err(error) if self.is_part && error.kind() != io::ErrorKind::Interrupted => 0,
+            read => read?,
+        };
+        self.state
+            .length
+            .set(self.state.length.get() + count as u64);
+        if self.state.first.get().is_none() {
+            let is_mark = |byte: &u8| b"\xef\xbb\xbf\xff\xfe\0".contains(byte);
+            let mut bytes = buffer[..count].iter();
+            let first = bytes.find(|byte| !byte.is_ascii_whitespace() && !is_mark(byte));
+            self.state.first.set(first.copied());
         }
         Ok(count)
     }
@@ -274,20 +428,34 @@ mod tests {
         SignedReport::create(&rak, span, memo)
     }
 
-    fn sifted(
-        bytes: &[u8],
-        expected: Expected,
-        wanted: MemoTypes,
-    ) -> Result<(Sifted, Vec<u8>), DocumentError> {
+    /// Without bounds.
+    fn reading(expected: Expected, wanted: MemoTypes) -> Reading {
+        Reading {
+            expected,
+            wanted,
+            most: u64::MAX,
+            is_part: false,
+            room: u64::MAX,
+        }
+    }
+
+    fn sifted(bytes: &[u8], reading: &Reading) -> Result<(Sifted, Vec<u8>), DocumentError> {
         let mut out = Vec::new();
-        sift(bytes, expected, wanted, &mut out).map(|sifted| (sifted, out))
+        sift(bytes, reading, &mut out).map(|sifted| (sifted, out))
+    }
+
+    fn cut(bytes: &[u8], reading: &Reading, budget: u64) -> (Passed, Vec<u8>) {
+        let (sifted, _) = sifted(bytes, reading).unwrap();
+        let mut kept = Vec::new();
+        let passed = shortest(bytes, reading, &sifted, budget, &mut kept).unwrap();
+        (passed, kept)
     }
 
     fn counts(bytes: &[u8], expected: Expected) -> Option<(u64, u64)> {
-        match sifted(bytes, expected, MemoTypes::ALL) {
+        match sifted(bytes, &reading(expected, MemoTypes::ALL)) {
             Ok((sifted, _)) => Some((sifted.reports, sifted.unreadable)),
-            Err(DocumentError::NotWhole) => None,
-            Err(DocumentError::Source(error) | DocumentError::Out(error)) => panic!("{error}"),
+            Err(DocumentError::NotWhole | DocumentError::Foreign(_)) => None,
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -324,9 +492,66 @@ mod tests {
     }
 
     #[test]
-    fn a_short_item_of_an_array_costs_only_itself() {
-        let json = "[\"AAAA\", \"\"]";
-        assert_eq!(counts(json.as_bytes(), Expected::JsonArray), Some((0, 2)));
+    fn a_document_of_which_nothing_can_be_read_is_none() {
+        for json in [
+            "[\"AAAA\", \"\"]",
+            "[null]",
+            "[7, {\"a\": []}]",
+            "[\"no base64!\"]",
+        ] {
+            assert_eq!(counts(json.as_bytes(), Expected::JsonArray), None, "{json}");
+        }
+        let mut zero = wire::write(&report(1, 4, 0));
+        zero[64..66].fill(0);
+        assert_eq!(counts(&zero, Expected::Stream), None);
+        // One that can be read is enough, wanted or not.
+        let one = String::from_utf8(file::write(Format::Json, &[report(1, 4, 9)])).unwrap();
+        let json = one.replacen('[', "[\"AAAA\", \"\", null, ", 1);
+        let reading = reading(Expected::JsonArray, MemoTypes::NONE);
+        let (sifted, _) = sifted(json.as_bytes(), &reading).unwrap();
+        assert_eq!(
+            (sifted.unwanted, sifted.unreadable, sifted.whole),
+            (1, 3, true)
+        );
+    }
+
+    #[test]
+    fn an_array_may_be_written_as_people_write_it() {
+        let reports = [report(1, 4, 0), report(2, 4, 0)];
+        let text = String::from_utf8(file::write(Format::Json, &reports)).unwrap();
+        let utf_16 = |text: &str| -> Vec<u8> {
+            let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+            units.flat_map(u16::to_le_bytes).collect()
+        };
+        for text in [
+            format!("\u{feff}{text}").into_bytes(),
+            text.replace('=', "").into_bytes(),
+            text.replace('+', "-").replace('/', "_").into_bytes(),
+            text.replace("\",", "\\n\",").into_bytes(),
+            utf_16(&text),
+        ] {
+            assert_eq!(counts(&text, Expected::JsonArray), Some((2, 0)), "{text:?}");
+        }
+        assert_eq!(counts(&utf_16("[]"), Expected::JsonArray), Some((0, 0)));
+        assert_eq!(counts(&utf_16("{}"), Expected::JsonArray), None);
+    }
+
+    /// Whatever reports look like, a stream is read as one.
+    #[test]
+    fn a_stream_that_looks_like_text_is_a_stream() {
+        let mut looks = report(1, 4, 0);
+        for seed in 0.. {
+            looks = report(seed, 4, 0);
+            if wire::write(&looks)[0] == b'[' || seed == 255 {
+                break;
+            }
+        }
+        // The hash that a report begins at is its maker's to choose.
+        let mut bytes = wire::write(&looks);
+        bytes[..64].fill(b'<');
+        let honest = wire::write(&report(9, 4, 0));
+        let stream = [&bytes[..], &honest].concat();
+        assert_eq!(counts(&stream, Expected::Stream), Some((2, 0)));
     }
 
     #[test]
@@ -366,7 +591,7 @@ mod tests {
         let reports = [report(1, 4, 0), report(2, 4, 1), report(3, 4, 200)];
         let stream = file::write(Format::Tcn, &reports);
         let only = MemoTypes::NONE.with(MemoType::COVID_WATCH_V1);
-        let (sifted, out) = sifted(&stream, Expected::Stream, only).unwrap();
+        let (sifted, out) = sifted(&stream, &reading(Expected::Stream, only)).unwrap();
         assert_eq!(
             (sifted.reports, sifted.unwanted, sifted.unreadable),
             (1, 2, 0)
@@ -379,12 +604,77 @@ mod tests {
         let mut reports: Vec<_> = (0..40).map(|seed| report(seed, 65_535, 0)).collect();
         reports.extend((100..140).map(|seed| report(seed, 25, 0)));
         let stream = file::write(Format::Tcn, &reports);
-        let (sifted, out) = sifted(&stream, Expected::Stream, MemoTypes::ALL).unwrap();
+        let reading = reading(Expected::Stream, MemoTypes::ALL);
+        let (sifted, _) = sifted(&stream, &reading).unwrap();
         assert_eq!(sifted.cost(), 40 * (65_535 + 512) + 40 * (25 + 512));
-        let mut kept = Vec::new();
-        let spent = cheapest(&out[..], &sifted, 90_000, &mut kept).unwrap();
-        assert_eq!(spent, 40 * (25 + 512) + 65_535 + 512);
+        let (passed, kept) = cut(&stream, &reading, 90_000);
+        assert_eq!(passed.cost, 40 * (25 + 512) + 65_535 + 512);
         assert_eq!(kept.len(), 41 * wire::write(&reports[0]).len());
+    }
+
+    #[test]
+    fn what_can_name_nobody_is_not_passed_on() {
+        let mut bytes = wire::write(&report(1, 4, 0));
+        bytes[66..68].fill(0);
+        let stream = [bytes, wire::write(&report(2, 4, 0))].concat();
+        let reading = reading(Expected::Stream, MemoTypes::ALL);
+        let (sifted, out) = sifted(&stream, &reading).unwrap();
+        assert_eq!((sifted.reports, sifted.unwanted), (1, 1));
+        assert_eq!(sifted.cost(), 4 + cost::REPORT + cost::READ);
+        assert_eq!(out, wire::write(&report(2, 4, 0)));
+    }
+
+    /// What is within the bounds counts, however much follows.
+    #[test]
+    fn a_document_beyond_its_bounds_gives_what_is_within() {
+        let reports: Vec<_> = (0..20).map(|seed| report(seed, 4, 0)).collect();
+        for (expected, format) in [
+            (Expected::Stream, Format::Tcn),
+            (Expected::JsonArray, Format::Json),
+            (Expected::Any, Format::Base64),
+        ] {
+            let bytes = file::write(format, &reports);
+            let each = bytes.len() as u64 / 20;
+            let mut reading = reading(expected, MemoTypes::ALL);
+            for most in [10 * each + 60, bytes.len() as u64 - 3] {
+                reading.most = most;
+                let (read, out) = sifted(&bytes, &reading).unwrap();
+                let count = most / each;
+                assert_eq!((read.reports, read.whole), (count, false), "{format:?}");
+                // A line that breaks off cannot be told from a damaged one.
+                let broken = u64::from(expected == Expected::Any);
+                assert_eq!((read.read, read.unreadable), (most, broken), "{format:?}");
+                let kept = &reports[..usize::try_from(count).unwrap()];
+                assert_eq!(out, file::write(Format::Tcn, kept));
+                assert_eq!(cut(&bytes, &reading, u64::MAX).1, out);
+            }
+            reading.most = bytes.len() as u64;
+            assert!(sifted(&bytes, &reading).unwrap().0.whole);
+            // The same of a part, as it came.
+            reading.most = u64::MAX;
+            reading.is_part = true;
+            let part = &bytes[..usize::try_from(10 * each + 60).unwrap()];
+            let (sifted, _) = sifted(part, &reading).unwrap();
+            assert_eq!((sifted.reports, sifted.whole), (10, false));
+            // Nothing of it within the bounds.
+            reading.most = 20;
+            let none = sift(&bytes[..], &reading, io::sink());
+            let is_none = matches!(none, Err(DocumentError::TooLarge))
+                || none.is_ok_and(|sifted| sifted.reports == 0 && !sifted.whole);
+            assert!(is_none, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_passed_on_fits_into_the_room_there_is() {
+        let reports: Vec<_> = (0..20).map(|seed| report(seed, 25, 0)).collect();
+        let stream = file::write(Format::Tcn, &reports);
+        let mut reading = reading(Expected::Stream, MemoTypes::ALL);
+        reading.room = stream.len() as u64 / 2;
+        let (sifted, out) = sifted(&stream, &reading).unwrap();
+        assert!(!sifted.fits && sifted.whole && out.len() as u64 <= reading.room);
+        let (passed, kept) = cut(&stream, &reading, u64::MAX);
+        assert_eq!((passed.reports, kept.len() as u64), (10, reading.room));
     }
 
     proptest! {
@@ -394,13 +684,13 @@ mod tests {
         ) {
             let reports: Vec<_> = sizes.iter().zip(0..).map(|(n, seed)| report(seed, *n, 0)).collect();
             let stream = file::write(Format::Tcn, &reports);
-            let (sifted, out) = sifted(&stream, Expected::Stream, MemoTypes::ALL).unwrap();
+            let reading = reading(Expected::Stream, MemoTypes::ALL);
+            let (sifted, out) = sifted(&stream, &reading).unwrap();
             prop_assert_eq!(&out, &stream);
             let all: u64 = sizes.iter().map(|n| cost::REPORT + u64::from(*n)).sum();
             prop_assert_eq!(sifted.cost(), all);
-            let mut kept = Vec::new();
-            let spent = cheapest(&out[..], &sifted, budget, &mut kept).unwrap();
-            prop_assert!(spent <= budget);
+            let (passed, kept) = cut(&stream, &reading, budget);
+            prop_assert!(passed.cost <= budget);
             if all <= budget {
                 prop_assert_eq!(kept, stream);
             }

@@ -41,7 +41,8 @@ pub struct Source {
 pub struct Limits {
     /// What its documents may cost in one run, as [`cost`] counts it.
     pub budget: u64,
-    /// Bytes of one interval, as they are sent and as they are unpacked.
+    /// Bytes of one interval, as they are sent, and of its reports as they are
+    /// passed on.
     pub max_bytes: u64,
     /// How long it may take to connect, and how long it may say nothing.
     pub timeout: Duration,
@@ -55,6 +56,13 @@ impl Limits {
     /// How many times [`max_bytes`](Self::max_bytes) one run may fetch.
     const INTERVALS_WORTH: u64 = 8;
 
+    /// How many times [`max_bytes`](Self::max_bytes) is read of one document
+    /// when it is unpacked: text may be longer than the reports in it.
+    const UNPACKED_WORTH: u64 = 8;
+
+    /// How many times [`max_bytes`](Self::max_bytes) one run may unpack.
+    const RUN_UNPACKED_WORTH: u64 = 64;
+
     /// How long one answer may take.
     pub fn longest_answer(&self) -> Duration {
         self.timeout * Self::TIMEOUTS_AN_ANSWER
@@ -63,6 +71,16 @@ impl Limits {
     /// Bytes that one run may fetch; what is left waits for the next.
     pub const fn run_bytes(&self) -> u64 {
         self.max_bytes.saturating_mul(Self::INTERVALS_WORTH)
+    }
+
+    /// Bytes that are read of one document, unpacked.
+    pub const fn unpacked_bytes(&self) -> u64 {
+        self.max_bytes.saturating_mul(Self::UNPACKED_WORTH)
+    }
+
+    /// Bytes that one run may read, unpacked.
+    pub const fn run_unpacked_bytes(&self) -> u64 {
+        self.max_bytes.saturating_mul(Self::RUN_UNPACKED_WORTH)
     }
 }
 

@@ -26,12 +26,13 @@ use super::folder::Folder;
 use super::memory::Remembered;
 use super::problem::Problem;
 use super::service::{Batch, Delivery, Tcnd};
-use super::unpack::{Reports, Unfit, unpack, within};
+use super::unpack::{Unfit, unpack, within};
 use super::{Fault, clock};
 use crate::engine::UnixTime;
 use crate::exchange::backoff::Backoff;
+use crate::exchange::foreign::Foreign;
 use crate::exchange::interval::Interval;
-use crate::exchange::sieve::Expected;
+use crate::exchange::sieve::{Expected, Reading, Sifted};
 use crate::exchange::source::Source;
 
 /// Intervals of one run: fourteen days have 57 at most.
@@ -50,9 +51,14 @@ pub(super) struct Fetch<'a> {
     ahead: Option<i64>,
     /// The first interval that the bounds of this run did not reach.
     unreached: Option<Interval>,
-    /// Numbers left of the budget, and bytes left to fetch.
+    /// The one that is gone through.
+    at: Option<Interval>,
+    /// Of an interval that the source may not have, for all that it says.
+    denied: Option<Problem>,
+    /// Numbers left of the budget, bytes left to fetch, and to unpack.
     budget: u64,
     bytes: u64,
+    unpacked: u64,
     counted: Counted,
 }
 
@@ -65,6 +71,7 @@ struct Counted {
     reports: u64,
     unreadable: u64,
     unwanted: u64,
+    left_out: u64,
 }
 
 /// What is asked for.
@@ -85,6 +92,8 @@ enum Gone {
 /// Why an interval is not gone through.
 enum Stop {
     Source(Problem),
+    /// A file of another kind.
+    Foreign(Foreign),
     Run(Fault),
 }
 
@@ -98,6 +107,7 @@ impl From<Unfit> for Stop {
     fn from(unfit: Unfit) -> Self {
         match unfit {
             Unfit::Document(problem) => Self::Source(problem),
+            Unfit::Foreign(foreign) => Self::Foreign(foreign),
             Unfit::Machine(fault) => Self::Run(fault),
         }
     }
@@ -118,8 +128,11 @@ impl<'a> Fetch<'a> {
             problem: None,
             ahead: None,
             unreached: None,
+            at: None,
             budget: source.limits.budget,
+            denied: None,
             bytes: source.limits.run_bytes(),
+            unpacked: source.limits.run_unpacked_bytes(),
             counted: Counted::default(),
         }
     }
@@ -130,6 +143,7 @@ impl<'a> Fetch<'a> {
         match self.each(pending).await {
             Ok(()) => Ok(None),
             Err(Stop::Source(problem)) => Ok(Some(problem)),
+            Err(Stop::Foreign(_)) => Ok(Some(Problem::WrongAnswer)),
             Err(Stop::Run(fault)) => Err(fault),
         }
     }
@@ -156,7 +170,9 @@ impl<'a> Fetch<'a> {
     /// bad one; an early end does, and so does a run that got nothing.
     pub(super) fn remembered(&self, ended: bool, now: UnixTime, rng: &mut impl Rng) -> Remembered {
         let mut remembered = self.remembered.clone();
-        remembered.resume = self.unreached.map(Interval::number);
+        // What ended the source may be this interval's; the others come first.
+        let behind = self.at.filter(|_| ended).map(Interval::next);
+        remembered.resume = self.unreached.or(behind).map(Interval::number);
         let before = remembered.backoff();
         let got = self.counted.intervals + self.counted.unchanged > 0;
         let backoff = match self.problem {
@@ -179,10 +195,11 @@ impl<'a> Fetch<'a> {
             reports,
             unreadable,
             unwanted,
+            left_out,
         } = self.counted;
         tracing::info!(
             source = %self.source.name, intervals, unchanged, absent, reports, unreadable,
-            unwanted, "fetched"
+            unwanted, left_out, "fetched"
         );
     }
 
@@ -198,10 +215,11 @@ impl<'a> Fetch<'a> {
             pending.rotate_left(reached);
         }
         for interval in pending {
-            if self.bytes == 0 {
+            if self.is_spent() {
                 self.unreached.get_or_insert(interval);
                 break;
             }
+            self.at = Some(interval);
             match Box::pin(self.interval(&mut opened, interval)).await {
                 Ok(Gone::Through) => {}
                 Ok(Gone::Beyond) => {
@@ -214,7 +232,18 @@ impl<'a> Fetch<'a> {
         if let (Opened::Folder(folder), Some(current)) = (&opened, current) {
             Box::pin(self.loose(folder, current)).await?;
         }
-        Ok(())
+        // Where others were found, one that is denied is not there.
+        match self.denied {
+            Some(problem) if self.counted.intervals + self.counted.unchanged == 0 => {
+                self.note(problem)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether no more bytes may be fetched, or unpacked.
+    const fn is_spent(&self) -> bool {
+        self.bytes == 0 || self.unpacked == 0
     }
 
     /// Notes a problem; an error if it ends the source.
@@ -235,39 +264,51 @@ impl<'a> Fetch<'a> {
         };
         match self.find(opened, turn).await? {
             Found::Absent => self.counted.absent += 1,
+            Found::Denied(problem) => {
+                self.counted.absent += 1;
+                self.denied.get_or_insert(problem);
+            }
             Found::Unchanged => self.counted.unchanged += 1,
             Found::Document(found) => return self.pass_on(found, interval).await,
         }
         Ok(Gone::Through)
     }
 
-    /// Hands the reports of a document to tcnd, as far as the budget goes.
+    /// Hands the reports of a document to tcnd, as far as the bounds go.
     async fn pass_on(&mut self, found: FoundDocument, interval: Interval) -> Result<Gone, Stop> {
         let limits = self.source.limits;
-        let wanted = self.source.memo_types;
-        let directory = self.directory.to_owned();
-        let document = found.document;
-        let reports =
-            blocking(move || unpack(document, limits.max_bytes, wanted, &directory)).await??;
-        let cost = reports.sifted.cost();
-        if cost <= self.budget {
-            self.count(&reports);
-            self.deliver(&reports.file, interval, found.over, cost)
-                .await?;
+        let reading = Reading {
+            expected: found.document.expected,
+            wanted: self.source.memo_types,
+            most: limits.unpacked_bytes().min(self.unpacked),
+            is_part: found.document.is_part,
+            room: limits.max_bytes,
+        };
+        let (document, directory) = (found.document, self.directory.to_owned());
+        let (read, reports) = blocking(move || unpack(document, reading, &directory)).await?;
+        self.unpacked = self.unpacked.saturating_sub(read);
+        let reports = reports?;
+        let (sifted, cost) = (reports.sifted, reports.sifted.cost());
+        if sifted.fits && cost <= self.budget {
+            self.count(&sifted, sifted.reports);
+            let whole = found.over && sifted.whole;
+            self.deliver(&reports.file, interval, whole, cost).await?;
+            if !sifted.whole {
+                return Err(Stop::Source(Problem::TooLarge));
+            }
             if let Some(validator) = found.validator {
                 self.remembered.validator = Some(validator);
             }
             return Ok(Gone::Through);
         }
-        if cost <= limits.budget {
+        if sifted.fits && sifted.whole && cost <= limits.budget {
             return Ok(Gone::Beyond);
         }
-        let share = self.share(interval);
-        let directory = self.directory.to_owned();
-        self.count(&reports);
-        let cut: Result<_, Fault> = blocking(move || within(reports, share, &directory)).await?;
-        let (file, spent) = cut?;
-        self.deliver(&file, interval, false, spent).await?;
+        let (share, directory) = (self.share(interval), self.directory.to_owned());
+        let cut = blocking(move || within(reports, share, &directory)).await?;
+        let (file, passed) = cut?;
+        self.count(&sifted, passed.reports);
+        self.deliver(&file, interval, false, passed.cost).await?;
         Err(Stop::Source(Problem::TooLarge))
     }
 
@@ -282,10 +323,12 @@ impl<'a> Fetch<'a> {
         share
     }
 
-    fn count(&mut self, reports: &Reports) {
-        self.counted.reports += reports.sifted.reports;
-        self.counted.unreadable += reports.sifted.unreadable;
-        self.counted.unwanted += reports.sifted.unwanted;
+    /// Counts a document of which so many reports are passed on.
+    fn count(&mut self, sifted: &Sifted, passed: u64) {
+        self.counted.reports += passed;
+        self.counted.left_out += sifted.reports - passed;
+        self.counted.unreadable += sifted.unreadable;
+        self.counted.unwanted += sifted.unwanted;
     }
 
     async fn deliver(
@@ -315,32 +358,43 @@ impl<'a> Fetch<'a> {
     /// The files of a folder that belong to no interval go with the current one,
     /// in random order: nobody's name on a stick is to keep others out.
     async fn loose(&mut self, folder: &Folder, current: Interval) -> Result<(), Stop> {
-        let Ok((mut names, all)) = folder.loose() else {
+        let Ok(mut loose) = folder.loose() else {
             return self.note(Problem::Unreadable);
         };
-        if !all {
+        if loose.ignored > 0 {
+            let (ignored, endings) = (loose.ignored, &loose.endings);
+            tracing::info!(
+                source = %self.source.name, ignored, ?endings,
+                "files in the folder that do not end as reports do are not read"
+            );
+        }
+        if !loose.all {
             self.note(Problem::TooLarge)?;
         }
-        names.shuffle(&mut clock::chance());
-        for name in names {
-            if self.bytes == 0 {
+        loose.names.shuffle(&mut clock::chance());
+        for name in loose.names {
+            if self.is_spent() {
                 return self.note(Problem::TooLarge);
             }
             let passed = match folder.file(&name) {
                 Ok(None) => continue,
-                Ok(Some((file, length))) => {
-                    let found = FoundDocument::in_folder(file, Expected::Any);
-                    match self.charge(length) {
-                        Ok(()) => Box::pin(self.pass_on(found, current)).await,
-                        Err(stop) => Err(stop),
+                Ok(Some(file)) => match self.document_of(file, Expected::Any) {
+                    Ok(document) => {
+                        let found = FoundDocument::in_folder(document);
+                        Box::pin(self.pass_on(found, current)).await
                     }
-                }
+                    Err(stop) => Err(stop),
+                },
                 Err(_) => Err(Stop::Source(Problem::Unreadable)),
             };
             match passed {
                 Ok(Gone::Through) => {}
                 Ok(Gone::Beyond) => self.note(Problem::TooLarge)?,
                 Err(Stop::Source(problem)) => self.note(problem)?,
+                Err(Stop::Foreign(foreign)) => {
+                    tracing::warn!(source = %self.source.name, "a file is not read: {foreign}");
+                    self.note(Problem::WrongAnswer)?;
+                }
                 Err(stop) => return Err(stop),
             }
         }

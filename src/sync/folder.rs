@@ -5,6 +5,8 @@
 //! regular files below the folder, no link is followed (openat2(2),
 //! `RESOLVE_NO_SYMLINKS`), and no pipe is waited for.
 
+use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,6 +16,7 @@ use std::path::Path;
 use rand_core::Rng;
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
+use rustix::path::Arg;
 
 use crate::exchange::interval::Interval;
 use crate::exchange::sieve::Expected;
@@ -25,14 +28,33 @@ const MOST_LOOSE: usize = 1024;
 /// Names that are listed to find them.
 const MOST_NAMES: usize = 65_536;
 
-/// The endings of files besides the intervals.
-const LOOSE: [&str; 3] = [".tcn", ".json", ".b64"];
+/// The endings of files besides the intervals, in any case.
+const LOOSE: [&str; 5] = [".tcn", ".json", ".b64", ".base64", ".hex"];
+
+/// What may follow an ending, of a file that is packed.
+const PACKED: [&str; 3] = ["", ".gz", ".zst"];
+
+/// Endings that are told of files that are not read.
+const MOST_ENDINGS: usize = 8;
 
 /// A folder that is there.
 pub(super) struct Folder(OwnedFd);
 
 /// A file of it, and its length in bytes.
 pub(super) type Found = (File, u64);
+
+/// The files besides the intervals.
+#[derive(Debug, Default)]
+pub(super) struct Loose {
+    /// The names of those that are read, in order.
+    pub(super) names: Vec<CString>,
+    /// There are no more.
+    pub(super) all: bool,
+    /// How many are not read, by their names.
+    pub(super) ignored: usize,
+    /// What those end in; a name itself may be anybody's.
+    pub(super) endings: BTreeSet<String>,
+}
 
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
@@ -46,17 +68,20 @@ impl Folder {
             (Ending::Tcn, Expected::Stream),
             (Ending::Json, Expected::JsonArray),
         ] {
-            let path = format!("{}/{}/{}", LAYOUT[0], LAYOUT[1], ending.file(interval));
-            if let Some(found) = self.file(&path)? {
-                return Ok(Some((found, expected)));
+            for packed in PACKED {
+                let file = ending.file(interval);
+                let path = format!("{}/{}/{file}{packed}", LAYOUT[0], LAYOUT[1]);
+                if let Some(found) = self.file(path)? {
+                    return Ok(Some((found, expected)));
+                }
             }
         }
         Ok(None)
     }
 
-    /// The names of all files besides, in order, and whether that is all.
-    pub(super) fn loose(&self) -> io::Result<(Vec<String>, bool)> {
-        let mut names = Vec::new();
+    /// All files besides the intervals.
+    pub(super) fn loose(&self) -> io::Result<Loose> {
+        let mut loose = Loose::default();
         let mut seen = 0;
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
@@ -64,22 +89,29 @@ impl Folder {
             if seen > MOST_NAMES {
                 break;
             }
-            let Ok(name) = entry.file_name().to_str() else {
-                continue;
-            };
+            let name = entry.file_name();
             // What is being written is hidden until it is whole.
-            if !name.starts_with('.') && LOOSE.iter().any(|ending| name.ends_with(ending)) {
-                names.push(name.to_owned());
+            if name.to_bytes().starts_with(b".") || name.to_bytes() == LAYOUT[0].as_bytes() {
+                continue;
+            }
+            if is_of_reports(&name.to_string_lossy()) {
+                loose.names.push(name.to_owned());
+            } else {
+                loose.ignored += 1;
+                let ending = ending(&name.to_string_lossy());
+                loose
+                    .endings
+                    .extend(ending.filter(|_| loose.endings.len() < MOST_ENDINGS));
             }
         }
-        names.sort_unstable();
-        let all = seen <= MOST_NAMES && names.len() <= MOST_LOOSE;
-        names.truncate(MOST_LOOSE);
-        Ok((names, all))
+        loose.names.sort_unstable();
+        loose.all = seen <= MOST_NAMES && loose.names.len() <= MOST_LOOSE;
+        loose.names.truncate(MOST_LOOSE);
+        Ok(loose)
     }
 
     /// A regular file below the folder; `None` if there is none of this name.
-    pub(super) fn file(&self, path: &str) -> io::Result<Option<Found>> {
+    pub(super) fn file(&self, path: impl Arg) -> io::Result<Option<Found>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -95,6 +127,43 @@ impl Folder {
         let length = u64::try_from(stat.st_size).unwrap_or(0);
         Ok(Some((File::from(opened), length)))
     }
+}
+
+/// Whether a file of this name is one of reports: by its ending, in any case,
+/// which the number of a copy may follow, and what it is packed by.
+fn is_of_reports(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let name = without_copy(&name);
+    let plain = PACKED
+        .iter()
+        .rev()
+        .find_map(|packed| name.strip_suffix(packed));
+    let plain = without_copy(plain.unwrap_or(name));
+    LOOSE.iter().any(|ending| plain.ends_with(ending))
+}
+
+/// A name without what file managers and browsers add for a copy: `(1)`.
+fn without_copy(name: &str) -> &str {
+    let number = name
+        .trim_end()
+        .strip_suffix(')')
+        .and_then(|rest| rest.rsplit_once('('));
+    match number {
+        Some((rest, digits))
+            if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) =>
+        {
+            rest.trim_end()
+        }
+        Some(_) | None => name.trim_end(),
+    }
+}
+
+/// The ending of a name, if it is one that says nothing of who gave it.
+fn ending(name: &str) -> Option<String> {
+    let (_, ending) = name.rsplit_once('.')?;
+    let is_plain =
+        (1..=5).contains(&ending.len()) && ending.bytes().all(|b| b.is_ascii_alphanumeric());
+    is_plain.then(|| ending.to_ascii_lowercase())
 }
 
 /// Puts a report into the folder at `path`, under a name that says nothing. It
@@ -172,17 +241,19 @@ mod tests {
             fs::write(place.path().join(other), "x").unwrap();
         }
         let folder = Folder::open(place.path()).unwrap();
-        let (names, all) = folder.loose().unwrap();
-        assert!(all);
-        let mut reports: Vec<_> = names
+        let loose = folder.loose().unwrap();
+        assert!(loose.all);
+        let paths: Vec<_> = loose
+            .names
             .iter()
-            .map(|name| fs::read(place.path().join(name)).unwrap())
+            .map(|name| place.path().join(name.to_str().unwrap()))
             .collect();
+        let mut reports: Vec<_> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
         reports.sort();
         assert_eq!(reports, [b"one", b"two"]);
-        let mode = fs::metadata(place.path().join(&names[0]))
-            .unwrap()
-            .permissions();
+        assert_eq!(loose.ignored, 2, "README and x.tcn.part");
+        assert_eq!(loose.endings, BTreeSet::from(["part".to_owned()]));
+        let mode = fs::metadata(&paths[0]).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o644);
     }
 
@@ -192,7 +263,53 @@ mod tests {
         for n in 0..=MOST_LOOSE {
             fs::write(place.path().join(format!("{n}.tcn")), "").unwrap();
         }
-        let (names, all) = Folder::open(place.path()).unwrap().loose().unwrap();
-        assert_eq!((names.len(), all), (MOST_LOOSE, false));
+        let loose = Folder::open(place.path()).unwrap().loose().unwrap();
+        assert_eq!((loose.names.len(), loose.all), (MOST_LOOSE, false));
+    }
+
+    #[test]
+    fn a_report_is_found_whatever_a_copy_is_called() {
+        for name in [
+            "report.tcn",
+            "REPORT.TCN",
+            "report (1).TCN",
+            "report.tcn (2)",
+            "report(3).json",
+            "report.Json.GZ",
+            "report.tcn.gz (1)",
+            "report.tcn (1).gz",
+            "report.tcn.zst",
+            "a.b64",
+            "a.base64",
+            "a.hex",
+            ".tcn",
+        ] {
+            assert!(is_of_reports(name), "{name}");
+        }
+        for name in [
+            "tcn",
+            "report.tcn.part",
+            "report.gz",
+            "x.tcn~",
+            "report.tcn (a)",
+            "(1)",
+            "",
+        ] {
+            assert!(!is_of_reports(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_not_read_only_the_ending_is_told() {
+        for (name, told) in [
+            ("Anna.JPEG", Some("jpeg")),
+            ("a.b.txt", Some("txt")),
+            ("no ending", None),
+            ("from.somebody", None),
+            ("x.\u{202e}cod", None),
+            ("x.", None),
+        ] {
+            assert_eq!(ending(name).as_deref(), told, "{name}");
+        }
     }
 }

@@ -6,12 +6,13 @@
 //! names, as Tor needs it. A redirect is followed within the same origin only:
 //! whoever was configured was trusted, and nobody else.
 //!
-//! Answers go to unnamed files as they come, and no further than their limit.
-//! They are unpacked afterwards, so that packed bytes are counted too.
+//! Answers go to unnamed files as they come, and no further than their limit:
+//! what is longer is cut there. They are unpacked afterwards, so that packed
+//! bytes are counted too.
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,8 +26,9 @@ use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, Version};
 use super::Fault;
 use super::date::{ServerTime, http_date};
 use super::problem::Problem;
-use super::unpack::{Packing, unnamed};
+use super::unpack::unnamed;
 use crate::engine::UnixTime;
+use crate::exchange::packing::Packing;
 use crate::exchange::settlement::{LONGEST_REASON, Settlement};
 use crate::exchange::source::Limits;
 
@@ -47,6 +49,11 @@ pub(super) enum Answer {
     Unchanged,
     /// Nothing, not yet or no longer.
     Absent,
+    /// Nothing that it gives away: a bucket that may not be listed says so of
+    /// what it does not have.
+    Denied,
+    /// A page for people: some servers answer with it for what they do not have.
+    Page,
 }
 
 /// A document as it came.
@@ -56,6 +63,8 @@ pub(super) struct Got {
     pub(super) packing: Packing,
     /// The connection would have told if the end were missing.
     pub(super) delimited: bool,
+    /// It is longer than it may be: this is how it begins.
+    pub(super) is_part: bool,
     pub(super) tag: Option<String>,
 }
 
@@ -63,8 +72,6 @@ pub(super) struct Got {
 pub(super) enum NoAnswer {
     /// The source is to blame, or the way there.
     Source(Problem),
-    /// It has more than it may; so many bytes were taken of it.
-    TooLarge(u64),
     /// This machine is.
     Machine(Fault),
 }
@@ -122,7 +129,9 @@ pub(super) async fn get(
     let response = request.send().await.map_err(source)?;
     let time = ServerTime::of(response.headers());
     match response.status() {
+        StatusCode::OK if is_page(response.headers()) => return Ok((Answer::Page, time)),
         StatusCode::OK => {}
+        StatusCode::FORBIDDEN => return Ok((Answer::Denied, time)),
         StatusCode::NOT_MODIFIED if tag.is_some() => return Ok((Answer::Unchanged, time)),
         StatusCode::NOT_FOUND | StatusCode::GONE => return Ok((Answer::Absent, time)),
         status if status.is_redirection() => {
@@ -156,34 +165,40 @@ async fn document(mut response: Response, most: u64, directory: &Path) -> Result
     let delimited = response.version() >= Version::HTTP_2
         || response.content_length().is_some()
         || headers.contains_key("transfer-encoding");
-    if response
+    let is_longer = response
         .content_length()
-        .is_some_and(|length| length > most)
-    {
-        return Err(NoAnswer::TooLarge(0));
-    }
+        .is_some_and(|length| length > most);
     let machine = |error: io::Error| NoAnswer::Machine(Fault::State(error));
     let mut file = unnamed(directory).map_err(NoAnswer::Machine)?;
-    let mut bytes = 0;
-    loop {
-        let chunk = response.chunk().await;
-        let Some(chunk) = chunk.map_err(|error| NoAnswer::Source(problem(&error)))? else {
-            break;
+    let (mut bytes, mut is_part) = (0, false);
+    while !is_part {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(_) if is_longer => return Err(NoAnswer::Source(Problem::TooLarge)),
+            Err(error) => return Err(NoAnswer::Source(problem(&error))),
         };
-        bytes += chunk.len() as u64;
-        if bytes > most {
-            return Err(NoAnswer::TooLarge(bytes));
-        }
-        file.write_all(&chunk).map_err(machine)?;
+        let room = most.saturating_sub(bytes);
+        is_part = chunk.len() as u64 > room;
+        let taken = usize::try_from(room).unwrap_or(usize::MAX).min(chunk.len());
+        file.write_all(&chunk[..taken]).map_err(machine)?;
+        bytes += taken as u64;
     }
-    file.rewind().map_err(machine)?;
     Ok(Got {
         file,
         bytes,
         packing,
         delimited,
+        is_part,
         tag,
     })
+}
+
+/// Whether this is a page for people, by its Content-Type.
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = text(headers, &CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("text/html")
 }
 
 /// Uploads one part, on a connection that had and will have no other: nothing

@@ -1,73 +1,70 @@
 //! A document as it came becomes a file for tcnd: unpacked, sifted, bounded.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek};
+use std::io::{self, BufWriter, Read, Seek, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-
-use flate2::read::MultiGzDecoder;
 
 use super::Fault;
 use super::problem::Problem;
-use crate::exchange::sieve::{DocumentError, Expected, Sifted, cheapest, sift};
-use crate::exchange::source::MemoTypes;
-
-/// How a document is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
-    /// Not at all.
-    Plain,
-    /// By gzip, RFC 1952.
-    Gzip,
-    /// By zstd, RFC 8878.
-    Zstd,
-}
-
-/// The greatest window of zstd, 8 MiB, as RFC 9659 has it for the web.
-const WINDOW_LOG: u32 = 23;
-
-impl Packing {
-    /// By the value of `Content-Encoding`, or its absence.
-    pub(super) fn named(name: Option<&str>) -> Option<Self> {
-        match name.map(str::trim) {
-            None | Some("" | "identity") => Some(Self::Plain),
-            Some("gzip" | "x-gzip") => Some(Self::Gzip),
-            Some("zstd") => Some(Self::Zstd),
-            Some(_) => None,
-        }
-    }
-
-    fn reader(self, file: File) -> io::Result<Box<dyn Read>> {
-        Ok(match self {
-            Self::Plain => Box::new(file),
-            Self::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(file))),
-            Self::Zstd => {
-                let mut decoder = zstd::stream::read::Decoder::new(file)?;
-                decoder.window_log_max(WINDOW_LOG)?;
-                Box::new(decoder)
-            }
-        })
-    }
-}
+use crate::exchange::foreign::Foreign;
+use crate::exchange::packing::Packing;
+use crate::exchange::sieve::{DocumentError, Expected, Passed, Reading, Sifted, shortest, sift};
 
 /// A document that was fetched.
 pub(super) struct Document {
-    /// Its bytes as they came, from the first.
+    /// Its bytes as they came.
     pub(super) file: File,
+    /// How many of them are read.
+    pub(super) length: u64,
     pub(super) packing: Packing,
     pub(super) expected: Expected,
+    /// More of it follows that is not read.
+    pub(super) is_part: bool,
+}
+
+impl Document {
+    /// A file of so many bytes that says by itself how it is packed; `most` of
+    /// them are read.
+    pub(super) fn of_file(
+        file: File,
+        length: u64,
+        most: u64,
+        expected: Expected,
+    ) -> io::Result<Self> {
+        let mut head = [0; 4];
+        let count = file.read_at(&mut head, 0)?;
+        Ok(Self {
+            file,
+            length: length.min(most),
+            packing: Packing::of(&head[..count]),
+            expected,
+            is_part: length > most,
+        })
+    }
+
+    /// Its bytes from the first, unpacked.
+    fn reader(&mut self) -> io::Result<Box<dyn Read + '_>> {
+        self.file.rewind()?;
+        self.packing.reader((&self.file).take(self.length))
+    }
 }
 
 /// The reports of a document, in the format `tcn`.
 pub(super) struct Reports {
-    /// Unnamed, and read from its first byte.
+    /// Unnamed, and read from its first byte. All of them, if they fit.
     pub(super) file: File,
     pub(super) sifted: Sifted,
+    document: Document,
+    reading: Reading,
 }
 
 /// Why there are none.
 pub(super) enum Unfit {
     /// The document is to blame.
     Document(Problem),
+    /// It is a file of another kind.
+    Foreign(Foreign),
     /// This machine is.
     Machine(Fault),
 }
@@ -77,46 +74,80 @@ pub(super) fn unnamed(directory: &Path) -> Result<File, Fault> {
     tempfile::tempfile_in(directory).map_err(Fault::State)
 }
 
-/// Unpacks and sifts a document of at most `most` bytes.
+/// Unpacks and sifts a document; and how many bytes were read of it, whatever
+/// came of it.
 pub(super) fn unpack(
-    document: Document,
-    most: u64,
-    wanted: MemoTypes,
+    mut document: Document,
+    mut reading: Reading,
     directory: &Path,
-) -> Result<Reports, Unfit> {
-    let wrong = |_: io::Error| Unfit::Document(Problem::WrongAnswer);
-    let machine = |error| Unfit::Machine(Fault::State(error));
-    let mut file = unnamed(directory).map_err(Unfit::Machine)?;
-    let reader = document.packing.reader(document.file).map_err(wrong)?;
-    let mut reader = reader.take(most + 1);
-    let sifted = sift(
-        &mut reader,
-        document.expected,
-        wanted,
-        BufWriter::new(&mut file),
-    );
-    if reader.limit() == 0 {
-        return Err(Unfit::Document(Problem::TooLarge));
-    }
-    let sifted = sifted.map_err(|error| match error {
-        DocumentError::NotWhole | DocumentError::Source(_) => Unfit::Document(Problem::WrongAnswer),
-        DocumentError::Out(error) => machine(error),
-    })?;
-    file.rewind().map_err(machine)?;
-    Ok(Reports { file, sifted })
+) -> (u64, Result<Reports, Unfit>) {
+    reading.is_part = document.is_part;
+    let mut read = 0;
+    let sifted = written(directory, |out| {
+        let source = document.reader().map_err(DocumentError::Source)?;
+        let source = Counted {
+            source,
+            count: &mut read,
+        };
+        sift(source, &reading, out)
+    });
+    let reports = sifted.map(|(file, sifted)| Reports {
+        file,
+        sifted,
+        document,
+        reading,
+    });
+    (read, reports)
 }
 
-/// The cheapest of these reports, as many as `budget` numbers allow, and what
-/// they cost.
+/// A source whose bytes are counted.
+struct Counted<'a, R> {
+    source: R,
+    count: &'a mut u64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        *self.count += count as u64;
+        Ok(count)
+    }
+}
+
+/// The shortest of these reports, as many as `budget` allows.
 pub(super) fn within(
-    reports: Reports,
+    mut reports: Reports,
     budget: u64,
     directory: &Path,
-) -> Result<(File, u64), Fault> {
-    let mut file = unnamed(directory)?;
-    let source = BufReader::new(reports.file);
-    let spent = cheapest(source, &reports.sifted, budget, BufWriter::new(&mut file))
-        .map_err(Fault::State)?;
-    file.rewind().map_err(Fault::State)?;
-    Ok((file, spent))
+) -> Result<(File, Passed), Unfit> {
+    let (reading, sifted) = (reports.reading, reports.sifted);
+    written(directory, |out| {
+        let source = reports.document.reader().map_err(DocumentError::Source)?;
+        shortest(source, &reading, &sifted, budget, out)
+    })
+}
+
+/// An unnamed file with what `write` writes, from its first byte.
+fn written<T>(
+    directory: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<T, DocumentError>,
+) -> Result<(File, T), Unfit> {
+    let mut file = unnamed(directory).map_err(Unfit::Machine)?;
+    let done = write(&mut BufWriter::new(&mut file))?;
+    file.rewind()
+        .map_err(|error| Unfit::Machine(Fault::State(error)))?;
+    Ok((file, done))
+}
+
+impl From<DocumentError> for Unfit {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::NotWhole | DocumentError::Source(_) => {
+                Self::Document(Problem::WrongAnswer)
+            }
+            DocumentError::TooLarge => Self::Document(Problem::TooLarge),
+            DocumentError::Foreign(foreign) => Self::Foreign(foreign),
+            DocumentError::Out(error) => Self::Machine(Fault::State(error)),
+        }
+    }
 }

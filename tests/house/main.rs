@@ -39,11 +39,13 @@ const PLAN: [Room; 17] = [
         &["protocol", "engine", "printable"],
         &[
             "base64",
+            "flate2",
             "rand_core",
             "serde",
             "serde_json",
             "thiserror",
             "url",
+            "zstd",
         ],
     ),
     (
@@ -192,7 +194,6 @@ const PLAN: [Room; 17] = [
         &["bus", "config", "engine", "exchange", "notices", "protocol"],
         &[
             "base64",
-            "flate2",
             "futures",
             "httpdate",
             "rand",
@@ -207,7 +208,6 @@ const PLAN: [Room; 17] = [
             "tokio",
             "tracing",
             "zbus",
-            "zstd",
         ],
     ),
     (
@@ -237,7 +237,7 @@ const PLAN: [Room; 17] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 49] = [
+const CRATES: [&str; 50] = [
     "axum",
     "base64",
     "bluer",

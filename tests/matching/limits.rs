@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tcnd::exchange::cost;
 use tcnd::exchange::file::{self, Format};
-use tcnd::exchange::sieve::{self, Expected};
+use tcnd::exchange::sieve::{self, Expected, Reading};
 use tcnd::exchange::source::MemoTypes;
 use tcnd::matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};
 use tcnd::protocol::{ReportError, SignedReport};
@@ -73,8 +73,14 @@ fn what_is_beyond_the_budget_is_said_and_costs_nothing() {
 fn what_fits_for_who_fetches_fits_for_who_matches() {
     let reports: Vec<_> = (1..40).map(|numbers| report(1, 1, numbers)).collect();
     let stream = file::write(Format::Tcn, &reports);
-    let (mut file, all) = (Vec::new(), MemoTypes::ALL);
-    let sifted = sieve::sift(&stream[..], Expected::Stream, all, &mut file).unwrap();
+    let reading = Reading {
+        expected: Expected::Stream,
+        wanted: MemoTypes::ALL,
+        most: u64::MAX,
+        is_part: false,
+        room: u64::MAX,
+    };
+    let sifted = sieve::sift(&stream[..], &reading, std::io::sink()).unwrap();
     assert_eq!(
         spend(sifted.cost(), &reports[0], &reports).0[0],
         [0_usize; 0]

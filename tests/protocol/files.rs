@@ -1,10 +1,13 @@
 //! Report files, bad items among good ones.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::json;
 use tcnd::exchange::file::{self, FileError, Format, Item, ItemError, Place};
+use tcnd::exchange::foreign::Foreign;
 use tcnd::protocol::{Memo, MemoType, RatchetIndex, ReportError, ReportSpan, SignedReport, wire};
 
 use crate::{read_file, spec_key, vectors};
@@ -371,4 +374,251 @@ fn files_of_any_size_are_read_in_small_pieces() {
         assert_eq!((read.unwrap(), reports), (format, whole));
         assert!(source.asked <= 16 << 10, "{} bytes at once", source.asked);
     }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn utf_16(text: &str, big_endian: bool) -> Vec<u8> {
+    let units = "\u{feff}".encode_utf16().chain(text.encode_utf16());
+    let bytes = units.flat_map(|unit| match big_endian {
+        true => unit.to_be_bytes(),
+        false => unit.to_le_bytes(),
+    });
+    bytes.collect()
+}
+
+fn hex(report: &SignedReport) -> String {
+    let bytes = wire::write(report);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// This text over lines of so many characters.
+fn wrapped(text: &str, width: usize, end: &str) -> String {
+    let lines = text.as_bytes().chunks(width);
+    let lines = lines.map(|line| format!("{}{end}", std::str::from_utf8(line).unwrap()));
+    lines.collect()
+}
+
+/// Every way that base64 and hexadecimal are written in, of one report, of two,
+/// and of two in one text.
+#[test]
+fn text_is_read_however_it_is_wrapped() {
+    let [one, two] = two();
+    let stream = file::write(Format::Tcn, &[one.clone(), two.clone()]);
+    let of_stream: String = stream.iter().map(|byte| format!("{byte:02x}")).collect();
+    let json = json!([base64(&stream)]).to_string();
+    let of_stream_64 = json.trim_matches(|c| "[]\"".contains(c)).to_owned();
+    for end in ["\n", "\r\n", " \n\t"] {
+        for width in [60, 64, 76, 100] {
+            for text in [
+                of_stream.clone(),
+                of_stream.to_uppercase(),
+                of_stream_64.clone(),
+                of_stream_64.trim_end_matches('=').to_owned(),
+            ] {
+                let text = wrapped(&text, width, end);
+                let items = read(&text, Format::Base64);
+                assert_eq!(items, [Ok(one.clone()), Ok(two.clone())], "{text}");
+            }
+            for lines in [[line(&one), line(&two)], [hex(&one), hex(&two)]] {
+                for between in ["", "\n", "\r\n\r\n"] {
+                    let texts = lines.each_ref().map(|text| wrapped(text, width, end));
+                    let text = format!("\n{}{between}{}", texts[0], texts[1]);
+                    let items = read(&text, Format::Base64);
+                    assert_eq!(items, [Ok(one.clone()), Ok(two.clone())], "{text}");
+                }
+            }
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    // A report is written in base64 by the code under test; other bytes are not.
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for piece in bytes.chunks(3) {
+        let mut group = [0; 3];
+        group[..piece.len()].copy_from_slice(piece);
+        let [a, b, c] = group.map(usize::from);
+        let sextets = [
+            a >> 2,
+            (a & 3) << 4 | b >> 4,
+            (b & 15) << 2 | c >> 6,
+            c & 63,
+        ];
+        let kept = sextets.iter().take(piece.len() + 1);
+        text.extend(kept.map(|sextet| char::from(alphabet[*sextet])));
+        text.extend(std::iter::repeat_n('=', 3 - piece.len()));
+    }
+    text
+}
+
+#[test]
+fn lines_are_read_in_every_alphabet_and_case() {
+    let [one, two] = two();
+    let urls = line(&one).replace('+', "-").replace('/', "_");
+    let bare = line(&two).trim_end_matches('=').to_owned();
+    let text = format!(
+        "{urls}\n{bare}\n{}\n{}\n",
+        hex(&one),
+        hex(&two).to_uppercase()
+    );
+    let expected = [&one, &two, &one, &two].map(|report| Ok(report.clone()));
+    assert_eq!(read(&text, Format::Base64), expected);
+    let items = json!([urls, bare, hex(&one), format!("{}\n", line(&two))]).to_string();
+    assert_eq!(read(&items, Format::Json), expected);
+    for big_endian in [false, true] {
+        assert_eq!(read(utf_16(&text, big_endian), Format::Base64), expected);
+        assert_eq!(read(utf_16(&items, big_endian), Format::Json), expected);
+    }
+}
+
+/// A damaged line of wrapped text costs the reports it is in, and no other.
+#[test]
+fn damage_in_wrapped_text_costs_what_is_wrapped_with_it() {
+    let [one, two] = two();
+    let whole = wrapped(&line(&one), 76, "\n");
+    let second = format!("\n*{}", whole.lines().nth(1).unwrap().split_at(1).1);
+    for damaged in [
+        whole.replacen('\n', "*\n", 1),
+        format!("*{}", whole.split_at(1).1),
+        format!(
+            "{}{second}\n{}\n",
+            whole.lines().next().unwrap(),
+            whole.lines().nth(2).unwrap()
+        ),
+    ] {
+        let two_wrapped = wrapped(&line(&two), 76, "\n");
+        let text = format!("{damaged}{two_wrapped}\n{}", line(&one));
+        let items = read(&text, Format::Base64);
+        assert!(
+            matches!(items[..], [Err(_), Ok(_), Ok(_)]),
+            "{text}{items:?}"
+        );
+        assert_eq!(items[1..], [Ok(two.clone()), Ok(one.clone())]);
+    }
+}
+
+#[test]
+fn what_is_packed_once_is_read() {
+    for format in [Format::Tcn, Format::Base64, Format::Json] {
+        let plain = file::write(format, &two());
+        let packed = gzip(&plain);
+        assert_eq!(read(&packed, format), two().map(Ok));
+        // Two members, as `cat a.gz b.gz` makes them.
+        if format != Format::Json {
+            let twice = [packed.clone(), packed.clone()].concat();
+            assert_eq!(read(&twice, format).len(), 4);
+        }
+        let error = read_file(&gzip(&packed)).unwrap_err();
+        assert!(matches!(error, FileError::Foreign(Foreign::PackedTwice)));
+        for damaged in [&packed[..packed.len() - 9], &packed[..20]] {
+            let error = read_file(damaged).unwrap_err();
+            assert!(matches!(error, FileError::Packing), "{error:?}");
+        }
+    }
+    assert!(matches!(read_file(&gzip(b"")), Err(FileError::Empty)));
+    let text = utf_16(
+        &String::from_utf8(file::write(Format::Json, &two())).unwrap(),
+        false,
+    );
+    assert_eq!(read(gzip(&text), Format::Json), two().map(Ok));
+}
+
+/// What is in hand of a source that fails counts, packed or not.
+#[test]
+fn a_packed_source_that_fails_is_no_damage() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
+    }
+    let packed = gzip(&file::write(Format::Tcn, &two()));
+    let read = file::read(packed[..packed.len() / 2].chain(Broken), |_, _| {
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(read, Err(FileError::Source(_))), "{read:?}");
+}
+
+/// Reports may look like anything: the signature tells that they are some.
+#[test]
+fn a_stream_is_never_taken_for_anything_else() {
+    let good = wire::write(&two()[0]);
+    for looks in [
+        &b"[\"reports are here\"] "[..],
+        b"<html>",
+        b"PK\x03\x04",
+        b"\x1f\x8b\x08\0",
+    ] {
+        // A report whose key and hash its maker chose, before one that holds.
+        let mut first = good.clone();
+        first[..64].fill(b'x');
+        first[..looks.len()].copy_from_slice(looks);
+        let stream = [&first[..], &good].concat();
+        assert_eq!(read(stream, Format::Tcn).len(), 2);
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_named() {
+    let zip = |name: &[u8]| [b"PK\x03\x04", &[0; 26][..], name, &[0x9c; 300]].concat();
+    let passwd = "root:x:0:0:root:/root:/bin/bash\n\
+                  daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\nbin:x:2:2\n\
+                  systemd-network:x:998:998:systemd Network Management:/:/usr/sbin/nologin\n";
+    let prose = "Hello\nthis is, as you see, a letter.\n\nYours\nA.\n".repeat(20);
+    let russian = "\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}, ".repeat(50);
+    let cases: [(Vec<u8>, Foreign); 12] = [
+        (zip(b"export.bin"), Foreign::ExposureNotification),
+        (zip(b"export.sig"), Foreign::ExposureNotification),
+        (
+            b"EK Export v1    \x08\x01".repeat(9),
+            Foreign::ExposureNotification,
+        ),
+        (zip(b"reports/1.tcn"), Foreign::Zip),
+        (b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n".repeat(20), Foreign::Pdf),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".repeat(20),
+            Foreign::Picture,
+        ),
+        (b"\x28\xb5\x2f\xfd\x04\0".repeat(50), Foreign::Packed),
+        (b" \n<!DOCTYPE html><html></html>".to_vec(), Foreign::Markup),
+        (passwd.into(), Foreign::Text),
+        (prose.into(), Foreign::Text),
+        (russian.into(), Foreign::Text),
+        (b"# a comment and nothing else".to_vec(), Foreign::Text),
+    ];
+    for (bytes, kind) in cases {
+        for bytes in [gzip(&bytes), bytes] {
+            let mut items = 0;
+            let read = file::read(&bytes[..], |_, _| {
+                items += 1;
+                ControlFlow::Continue(())
+            });
+            let is_twice = kind == Foreign::Packed && bytes.starts_with(b"\x1f");
+            match read {
+                Err(FileError::Foreign(Foreign::PackedTwice)) if is_twice => {}
+                Err(FileError::Foreign(found)) => assert_eq!(found, kind),
+                other => panic!("{kind:?}: {other:?}"),
+            }
+            assert_eq!(items, 0, "{kind:?}");
+        }
+    }
+    assert!(Foreign::Text.to_string().contains("hexadecimal"));
+}
+
+/// Lines that are nothing are one bad item, however many follow each other.
+#[test]
+fn notes_between_reports_are_one_bad_item() {
+    let [one, two] = two();
+    let notes = "-- these came by mail --\n# see: the letter\n";
+    let text = format!("{notes}{}\n{notes}{}\n{notes}", line(&one), line(&two));
+    let items = read(&text, Format::Base64);
+    assert_eq!(items.len(), 5, "{items:?}");
+    assert_eq!([&items[1], &items[3]], [&Ok(one), &Ok(two)]);
+    assert_eq!(places(&text), [1, 3, 4, 6, 7].map(Place::Line));
 }

@@ -442,3 +442,73 @@ fn a_run_fetches_so_many_bytes_and_the_next_goes_on() {
     place.run().is(0);
     place.tcnd.whole("a", all);
 }
+
+/// Some servers write base64 without padding, or put a mark before it.
+#[test]
+fn an_array_is_read_as_servers_write_it() {
+    type Writer = fn(String) -> String;
+    let writers: [Writer; 4] = [
+        |text| text.replace('=', ""),
+        |text| format!("\u{feff}{text}"),
+        |text| text.replace('+', "-").replace('/', "_"),
+        |text| text.replace("\",", "\\n\","),
+    ];
+    for write in writers {
+        let place = Place::new();
+        let server = Server::new(move |_| {
+            let text = String::from_utf8(json(&reports(1..4))).unwrap();
+            Reply::ok(write(text).into_bytes())
+        });
+        place.source("coepi-v4", &server.url(), "");
+        place.tcnd.want([StandIn::past(1)]);
+        place.run().is(0);
+        place.tcnd.knows(&reports(1..4));
+        place.tcnd.whole("a", [StandIn::past(1)]);
+    }
+}
+
+/// A bucket that may not be listed says 403 of what it does not have, a site for
+/// people 200 with a page.
+#[test]
+fn a_mirror_may_deny_what_it_does_not_have() {
+    let page = || {
+        let kind = ("Content-Type", "text/html; charset=utf-8".to_owned());
+        Reply::Whole(
+            200,
+            vec![kind],
+            b"<!doctype html><title>app</title>".to_vec(),
+        )
+    };
+    for (is_page, problem) in [(false, "refused"), (true, "wrong-answer")] {
+        for ending in ["tcn", "json"] {
+            let place = Place::new();
+            let held = StandIn::past(2);
+            let missing = move || if is_page { page() } else { Reply::status(403) };
+            let server = mirror(move |number, asked| {
+                let write = if ending == "tcn" { stream } else { json };
+                let is_held = number == held && asked == ending;
+                Some(if is_held {
+                    Reply::ok(write(&reports(1..4)))
+                } else {
+                    missing()
+                })
+            });
+            place.source("mirror", &server.url(), "");
+            place.tcnd.want([StandIn::past(3), held, StandIn::past(1)]);
+            place.run().is(0);
+            assert_eq!(place.tcnd.recorded("a"), "");
+            place.tcnd.knows(&reports(1..4));
+            place.tcnd.whole("a", [held]);
+        }
+        let place = Place::new();
+        let server = mirror(move |_, _| Some(if is_page { page() } else { Reply::status(403) }));
+        place.source("mirror", &server.url(), "");
+        place.tcnd.want([StandIn::past(1)]);
+        place.run().is(1);
+        assert_eq!(
+            place.tcnd.recorded("a"),
+            problem,
+            "where it has nothing at all"
+        );
+    }
+}

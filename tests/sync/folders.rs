@@ -1,8 +1,11 @@
 //! Folders: a stick that goes from hand to hand.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tcnd::exchange::file::{self, Format};
 use tcnd::protocol::wire;
 use tempfile::TempDir;
@@ -40,6 +43,62 @@ fn intervals_and_whatever_else_is_there_are_read() {
     place.tcnd.knows(&reports(1..11));
     place.tcnd.whole("a", []);
     assert_eq!(place.tcnd.recorded("a"), "");
+}
+
+/// As sticks come back from other machines.
+#[test]
+fn reports_are_found_whatever_they_are_called_and_however_packed() {
+    let place = Place::new();
+    let (stick, layout) = stick();
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
+    for (name, bytes) in [
+        ("report (1).TCN", stream(&reports(1..2))),
+        ("Report.JSON.GZ", gzip(&json(&reports(2..3)))),
+        ("x.tcn.gz (1)", gzip(&stream(&reports(3..4)))),
+        ("y.json.zst", zstd(&json(&reports(4..5)))),
+        ("z.base64", file::write(Format::Base64, &reports(5..6))),
+        ("photo.jpeg", b"x".to_vec()),
+        ("notes", b"x".to_vec()),
+    ] {
+        fs::write(stick.path().join(name), bytes).unwrap();
+    }
+    let (first, second) = (StandIn::past(3), StandIn::past(2));
+    let (of_first, of_second) = (json(&reports(6..7)), stream(&reports(7..8)));
+    fs::write(layout.join(format!("{first}.json.gz")), gzip(&of_first)).unwrap();
+    fs::write(layout.join(format!("{second}.tcn.zst")), zstd(&of_second)).unwrap();
+    place.source("folder", stick.path().to_str().unwrap(), "");
+    place.tcnd.want([first, second]);
+    let ended = place.run();
+    ended.is(0);
+    place.tcnd.knows(&reports(1..8));
+    assert!(ended.log.contains("ignored=2"), "{}", ended.log);
+    assert!(ended.log.contains("jpeg"), "{}", ended.log);
+    assert!(!ended.log.contains("photo"), "a name may be anybody's");
+}
+
+#[test]
+fn a_file_that_holds_no_reports_is_said_to() {
+    for (bytes, says) in [
+        (&b"<html>"[..], "web page"),
+        (b"PK\x03\x04", "zip"),
+        (b"hello, world", "text without a report"),
+    ] {
+        let place = Place::new();
+        let (stick, _) = stick();
+        fs::write(stick.path().join("a.tcn"), bytes).unwrap();
+        fs::write(stick.path().join("b.tcn"), stream(&reports(1..4))).unwrap();
+        place.source("folder", stick.path().to_str().unwrap(), "");
+        let ended = place.run();
+        ended.is(1);
+        assert_eq!(place.tcnd.recorded("a"), "wrong-answer");
+        assert!(ended.log.contains(says), "{}", ended.log);
+        place.tcnd.knows(&reports(1..4));
+    }
 }
 
 #[test]

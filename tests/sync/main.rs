@@ -14,6 +14,7 @@ mod fetching;
 mod folders;
 mod hostile;
 mod kills;
+mod oversized;
 mod server;
 mod stand_in;
 mod switches;

@@ -138,7 +138,8 @@ fn limits(table: &mut Table<'_, '_>) -> Limits {
         let in_range = duration.filter(|duration| (1..=600).contains(&duration.as_secs()));
         table.check(SourceKey::Timeout, in_range.ok_or(SourceFlaw::Timeout))
     });
-    // The least holds the longest report, the most what tcnd gives any source.
+    // The least is the longest report but for its constant, the most what tcnd
+    // gives any source.
     let budget = table.number(SourceKey::Budget, 65_535..=default.budget);
     let max_bytes = table.number(SourceKey::MaxBytes, 1024..=1 << 30);
     Limits {

@@ -1,14 +1,12 @@
 //! Where the document of an interval is found: a server, a mirror, a folder.
 
-use std::fs::File;
-
 use reqwest::{Client, Url};
 
-use super::super::folder::Folder;
+use super::super::folder::{Folder, Found as FoundFile};
 use super::super::http::{self, Answer, NoAnswer};
 use super::super::memory::Validator;
 use super::super::problem::Problem;
-use super::super::unpack::{Document, Packing};
+use super::super::unpack::Document;
 use super::{Fetch, Stop, Turn};
 use crate::exchange::sieve::Expected;
 use crate::exchange::source::{Ending, Place, ServerUrl};
@@ -29,6 +27,10 @@ pub(super) enum Found {
     Document(FoundDocument),
     Unchanged,
     Absent,
+    /// It says that we may not have it, or answers with a page for people.
+    /// Which of the two means that there is nothing, only the rest of the source
+    /// tells.
+    Denied(Problem),
 }
 
 /// A document, and what is known of it besides its bytes.
@@ -43,13 +45,9 @@ pub(super) struct FoundDocument {
 impl FoundDocument {
     /// A file in a folder. When its bytes were written nobody can tell: what a
     /// file system says of it is when it was copied, by whatever clock.
-    pub(super) const fn in_folder(file: File, expected: Expected) -> Self {
+    pub(super) const fn in_folder(document: Document) -> Self {
         Self {
-            document: Document {
-                file,
-                packing: Packing::Plain,
-                expected,
-            },
+            document,
             over: false,
             validator: None,
         }
@@ -77,10 +75,12 @@ impl Fetch<'_> {
                 match self.get(client, url, Expected::JsonArray, turn).await? {
                     // Its servers answer for every interval there may be.
                     Found::Absent => Err(Stop::Source(Problem::Refused(None))),
+                    Found::Denied(problem) => Err(Stop::Source(problem)),
                     found @ (Found::Document(_) | Found::Unchanged) => Ok(found),
                 }
             }
             Opened::Mirror(client, server, known) => {
+                let mut denied = None;
                 for (ending, expected) in [
                     (Ending::Tcn, Expected::Stream),
                     (Ending::Json, Expected::JsonArray),
@@ -91,24 +91,38 @@ impl Fetch<'_> {
                     let url = server.mirror(turn.interval, ending);
                     match self.get(client, url, expected, turn).await? {
                         Found::Absent => {}
+                        Found::Denied(problem) => denied = Some(problem),
                         found @ (Found::Document(_) | Found::Unchanged) => {
                             *known = Some(ending);
                             return Ok(found);
                         }
                     }
                 }
-                Ok(Found::Absent)
+                Ok(denied.map_or(Found::Absent, Found::Denied))
             }
             Opened::Folder(folder) => {
                 let found = folder.interval(turn.interval);
                 let found = found.map_err(|_| Stop::Source(Problem::Unreadable))?;
-                found.map_or(Ok(Found::Absent), |((file, length), expected)| {
-                    self.charge(length)?;
-                    let found = FoundDocument::in_folder(file, expected);
-                    Ok(Found::Document(found))
-                })
+                let Some((file, expected)) = found else {
+                    return Ok(Found::Absent);
+                };
+                let document = self.document_of(file, expected)?;
+                Ok(Found::Document(FoundDocument::in_folder(document)))
             }
         }
+    }
+
+    /// The document in a file of a folder.
+    pub(super) fn document_of(
+        &mut self,
+        (file, length): FoundFile,
+        expected: Expected,
+    ) -> Result<Document, Stop> {
+        let most = self.source.limits.max_bytes;
+        let document = Document::of_file(file, length, most, expected);
+        let document = document.map_err(|_| Stop::Source(Problem::Unreadable))?;
+        self.bytes = self.bytes.saturating_sub(document.length);
+        Ok(document)
     }
 
     /// Asks a server for an interval. Only for one that is not over by our clock
@@ -137,15 +151,13 @@ impl Fetch<'_> {
             Ok((Answer::Document(got), _)) => got,
             Ok((Answer::Unchanged, _)) => return Ok(Found::Unchanged),
             Ok((Answer::Absent, _)) => return Ok(Found::Absent),
-            Err(NoAnswer::TooLarge(bytes)) => {
-                self.bytes = self.bytes.saturating_sub(bytes);
-                return Err(Stop::Source(Problem::TooLarge));
-            }
+            Ok((Answer::Denied, _)) => return Ok(Found::Denied(Problem::Refused(None))),
+            Ok((Answer::Page, _)) => return Ok(Found::Denied(Problem::WrongAnswer)),
             Err(NoAnswer::Source(problem)) => return Err(Stop::Source(problem)),
             Err(NoAnswer::Machine(fault)) => return Err(Stop::Run(fault)),
         };
-        self.charge(got.bytes)?;
-        if expected == Expected::Stream && !got.delimited {
+        self.bytes = self.bytes.saturating_sub(got.bytes);
+        if expected == Expected::Stream && !got.delimited && !got.is_part {
             return Err(Stop::Source(Problem::WrongAnswer));
         }
         let validator = got.tag.filter(|_| !turn.over).map(|tag| Validator {
@@ -155,8 +167,10 @@ impl Fetch<'_> {
         });
         let document = Document {
             file: got.file,
+            length: got.bytes,
             packing: got.packing,
             expected,
+            is_part: got.is_part,
         };
         // By its own clock, when it made the answer; none, and nobody knows.
         let over = turn.over && time.is_some_and(|time| turn.interval.is_over(time.made));
@@ -165,14 +179,5 @@ impl Fetch<'_> {
             over,
             validator,
         }))
-    }
-
-    /// Takes so many bytes from what may be fetched.
-    pub(super) fn charge(&mut self, bytes: u64) -> Result<(), Stop> {
-        self.bytes = self.bytes.saturating_sub(bytes);
-        if bytes > self.source.limits.max_bytes {
-            return Err(Stop::Source(Problem::TooLarge));
-        }
-        Ok(())
     }
 }

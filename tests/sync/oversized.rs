@@ -1,0 +1,87 @@
+//! Intervals beyond their bounds: what is within is taken, and no other interval
+//! waits for ever.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::server::{Reply, Server};
+use crate::stand_in::{StandIn, current};
+use crate::{Place, json, report, reports, stream};
+
+/// However long an interval is, some of its reports are never less than none.
+#[test]
+fn an_interval_beyond_its_bounds_gives_what_is_within() {
+    let held = reports(1..200);
+    let (plain, stream_of) = (json(&held), stream(&held));
+    // The reports of each take more than this, and less than twice it.
+    let bound = stream_of.len() as u64 * 2 / 3;
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&plain).unwrap();
+    let gzip = gzip.finish().unwrap();
+    for (kind, body, packing) in [
+        ("coepi-v4", plain.clone(), ""),
+        ("coepi-v4", gzip, "gzip"),
+        ("mirror", stream_of, ""),
+    ] {
+        let place = Place::new();
+        let server = Server::new(move |_| {
+            let packing = ("Content-Encoding", packing.to_owned());
+            let headers = if packing.1.is_empty() {
+                vec![]
+            } else {
+                vec![packing]
+            };
+            Reply::Whole(200, headers, body.clone())
+        });
+        place.source(kind, &server.url(), &format!("max_bytes = {bound}"));
+        place.tcnd.want([StandIn::past(2), StandIn::past(1)]);
+        place.run().is(1);
+        assert_eq!(place.tcnd.recorded("a"), "too-large");
+        place.tcnd.whole("a", []);
+        let known = place.tcnd.book().known.len();
+        assert!((90..199).contains(&known), "{known} of 199, {packing}");
+    }
+}
+
+/// Text is longer than the reports in it: what is passed on is what is bounded.
+#[test]
+fn an_interval_whose_reports_fit_is_whole_however_it_is_written() {
+    let place = Place::new();
+    let server = Server::new(|_| {
+        let text = String::from_utf8(json(&reports(1..20))).unwrap();
+        let text = text.replace(',', &format!(",{}", " ".repeat(1000)));
+        let packed = zstd::encode_all(text.as_bytes(), 3).unwrap();
+        let packing = ("Content-Encoding", "zstd".to_owned());
+        Reply::Whole(200, vec![packing], packed)
+    });
+    place.source("coepi-v4", &server.url(), "max_bytes = 8192");
+    place.tcnd.want([StandIn::past(1)]);
+    place.run().is(0);
+    place.tcnd.knows(&reports(1..20));
+    place.tcnd.whole("a", [StandIn::past(1)]);
+}
+
+/// Intervals that fit into no run keep no other from its turn.
+#[test]
+fn intervals_beyond_their_bounds_silence_no_other() {
+    let place = Place::new();
+    let oversized: Vec<_> = (6..16).map(StandIn::past).collect();
+    let flood = oversized.clone();
+    let server = Server::new(move |request| {
+        if flood.contains(&request.interval()) {
+            return Reply::ok(json(&reports(100..200)));
+        }
+        let seed = u8::try_from(current() - request.interval()).unwrap();
+        Reply::ok(json(&[report(seed)]))
+    });
+    place.source("coepi-v4", &server.url(), "max_bytes = 10_000");
+    let others: Vec<_> = (1..5).map(StandIn::past).collect();
+    place.tcnd.want(oversized.iter().chain(&others).copied());
+    for _ in 0..2 {
+        place.run().is(1);
+        assert_eq!(place.tcnd.recorded("a"), "too-large");
+    }
+    place.tcnd.whole("a", others.iter().copied());
+}
