@@ -468,17 +468,17 @@ mod tests {
     }
 
     fn persisted(output: &Output) -> Option<Seq> {
-        match output {
-            Output::Persist(seq, _) => Some(*seq),
-            _ => None,
-        }
+        let Output::Persist(seq, _) = output else {
+            return None;
+        };
+        Some(*seq)
     }
 
     fn saved(output: &Output) -> Option<Seq> {
-        match output {
-            Output::Save(seq, _) => Some(*seq),
-            _ => None,
-        }
+        let Output::Save(seq, _) = output else {
+            return None;
+        };
+        Some(*seq)
     }
 
     /// Contacts need no fsync, records do: a disk that takes the one may refuse
