@@ -297,6 +297,15 @@ impl Daemon {
                 self.store.forget(before);
                 None
             }
+            Output::ForgetFuture(dates) => {
+                self.store.forget_future(dates);
+                None
+            }
+            Output::KeepClock(record) => {
+                self.store.keep_clock(record);
+                None
+            }
+            Output::Redate(_) => unreachable!("the clock runs evenly here"),
             Output::Air(frame) | Output::Swap(frame) => Some(Input::Aired(frame)),
             Output::Rest => Some(Input::Rested),
             Output::Listen | Output::Tell(_) => None,

@@ -40,8 +40,8 @@ fn main() {
         let kind = if good { "good" } else { "bad" };
         let (gaps, runs) = runtime.block_on(pairs(good));
         println!("{REPORTS} reports with {kind} signatures, {PAIRS} pairs, met / not met:");
-        println!("  to the next request  {}", spread(gaps));
-        println!("  the whole run        {}", spread(runs));
+        println!("  to the next request  {}", spread(&gaps));
+        println!("  the whole run        {}", spread(&runs));
     }
 }
 
@@ -115,7 +115,7 @@ fn contacts(met: bool, start: u64) -> Vec<Contact> {
 }
 
 /// The median of the ratios, the smallest and the largest, and the times.
-fn spread(pairs: Vec<Pair>) -> String {
+fn spread(pairs: &[Pair]) -> String {
     let mut ratios: Vec<f64> = pairs
         .iter()
         .map(|(met, not)| met.as_secs_f64() / not.as_secs_f64())

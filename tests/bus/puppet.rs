@@ -127,7 +127,38 @@ fn read(
 }
 
 fn answer(request: Request, refusal: Option<Refusal>) -> String {
-    let asked = match &request {
+    let asked = asked(&request);
+    match request {
+        Request::Enable(reply)
+        | Request::Disable(reply)
+        | Request::Resume(_, reply)
+        | Request::Rotate(reply)
+        | Request::ConfirmClock(reply)
+        | Request::Sleep(reply)
+        | Request::Wake(reply)
+        | Request::Reload(reply) => give(reply, refusal, ()),
+        Request::Pause(_, reply) => give(reply, refusal, COOKIE),
+        Request::Left(_) | Request::Synchronised(..) => {}
+        Request::Summary(_, _, reply) => give(reply, refusal, summary()),
+        Request::Histogram(_, _, _, reply) => give(reply, refusal, bars()),
+        Request::Statistics(reply) => give(reply, refusal, statistics()),
+        Request::SelfTest(reply) => give(reply, refusal, checks()),
+        Request::TcnAge(reply) => give(reply, refusal, Some(Duration::from_secs(61))),
+        Request::Nearby(reply) => give(reply, refusal, NEAR),
+        Request::Log(request) => answer_log(request, refusal),
+        Request::Own(request) => answer_own(request, refusal),
+        Request::Others(OthersRequest::Exposures(reply)) => give(reply, refusal, exposures()),
+        Request::Others(OthersRequest::Mark(_, _, reply) | OthersRequest::Restore(_, reply)) => {
+            give(reply, refusal, ())
+        }
+        Request::Others(OthersRequest::Import(..)) => unreachable!("it is read elsewhere"),
+        Request::Exchange(request) => answer_exchange(request, refusal),
+    }
+    asked
+}
+
+fn asked(request: &Request) -> String {
+    match request {
         Request::Pause(pause, _) => format!(
             "Pause {}s {:?} {:?} {:?}",
             pause.duration.as_secs(),
@@ -161,34 +192,7 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Others(OthersRequest::Restore(id, _)) => format!("Restore {id:?}"),
         Request::Others(_) => "Exposures".to_owned(),
         Request::Exchange(request) => exchange_asked(request),
-    };
-    match request {
-        Request::Enable(reply)
-        | Request::Disable(reply)
-        | Request::Resume(_, reply)
-        | Request::Rotate(reply)
-        | Request::ConfirmClock(reply)
-        | Request::Sleep(reply)
-        | Request::Wake(reply)
-        | Request::Reload(reply) => give(reply, refusal, ()),
-        Request::Pause(_, reply) => give(reply, refusal, COOKIE),
-        Request::Left(_) | Request::Synchronised(..) => {}
-        Request::Summary(_, _, reply) => give(reply, refusal, summary()),
-        Request::Histogram(_, _, _, reply) => give(reply, refusal, bars()),
-        Request::Statistics(reply) => give(reply, refusal, statistics()),
-        Request::SelfTest(reply) => give(reply, refusal, checks()),
-        Request::TcnAge(reply) => give(reply, refusal, Some(Duration::from_secs(61))),
-        Request::Nearby(reply) => give(reply, refusal, NEAR),
-        Request::Log(request) => answer_log(request, refusal),
-        Request::Own(request) => answer_own(request, refusal),
-        Request::Others(OthersRequest::Exposures(reply)) => give(reply, refusal, exposures()),
-        Request::Others(OthersRequest::Mark(_, _, reply) | OthersRequest::Restore(_, reply)) => {
-            give(reply, refusal, ())
-        }
-        Request::Others(OthersRequest::Import(..)) => unreachable!("it is read elsewhere"),
-        Request::Exchange(request) => answer_exchange(request, refusal),
     }
-    asked
 }
 
 fn log_asked(request: &LogRequest) -> String {
