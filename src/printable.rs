@@ -3,7 +3,7 @@
 //! A file name, a label, a reason or the words of a server may hold characters
 //! that steer a terminal (ESC), that turn the order of what follows around
 //! (U+202E), that cannot be seen (U+200B), or that begin a line which looks like
-//! one of ours. Whoever shows such text shows it through [`line`], and whoever
+//! one of ours. Whoever shows such text shows it through [`line()`], and whoever
 //! takes it in asks [`is_line`] or calls [`clean`].
 //!
 //! What is replaced: control characters and separators of lines (Unicode's
