@@ -174,6 +174,8 @@ class Processes(unittest.TestCase):
     def is_alive(status):
         try:
             text = status.read_text()
+            if re.search(r"^State:\s+[ZX]", text, re.M):
+                return False  # it has ended, and its parent has not asked yet
         except OSError:
             return False
         return bool(re.search(rf"^Uid:.*\b{USER}\b", text, re.M)) and not re.search(r"^State:\s*Z", text, re.M)
