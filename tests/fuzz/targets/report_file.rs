@@ -6,12 +6,14 @@ use std::ops::ControlFlow;
 
 use libfuzzer_sys::fuzz_target;
 use tcnd::exchange::file::{self, FileError, Format, Item};
+use tcnd::exchange::packing::Packing;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok((format, items)) = read(bytes) else { return };
     assert!(!items.is_empty());
     let reports: Vec<_> = items.iter().flatten().cloned().collect();
-    if items.len() == reports.len() && format == Format::Tcn {
+    let is_plain = Packing::of(bytes) == Packing::Plain;
+    if items.len() == reports.len() && format == Format::Tcn && is_plain {
         assert_eq!(
             file::write(Format::Tcn, &reports),
             bytes,
@@ -23,8 +25,10 @@ fuzz_target!(|bytes: &[u8]| {
     }
     for format in [Format::Tcn, Format::Base64, Format::Json] {
         let written = file::write(format, &reports);
-        // Bytes made up to look like text may pass for it; a key does not.
-        if format == Format::Tcn && printable(&written[..64]) >= 48 {
+        // Bytes made up to look like something else may pass for it, unless the
+        // signature of a report at the beginning holds; a key does not.
+        let is_true = || reports[0].clone().verify().is_ok();
+        if format == Format::Tcn && looks_like_another(&written) && !is_true() {
             continue;
         }
         let (found_format, again) = read(&written).expect("our own file is read");
@@ -42,9 +46,17 @@ fn read(bytes: &[u8]) -> Result<(Format, Vec<Item>), FileError> {
     Ok((format, items))
 }
 
-fn printable(bytes: &[u8]) -> usize {
-    bytes
+/// Whether the first bytes may be text, or name another kind of file.
+fn looks_like_another(stream: &[u8]) -> bool {
+    const MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"];
+    let key = &stream[..64];
+    let printable = key
         .iter()
         .filter(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
-        .count()
+        .count();
+    printable >= 48
+        || key.utf8_chunks().next().is_some_and(|chunk| chunk.valid().len() > 32)
+        || MARKS.iter().any(|mark| key.starts_with(mark))
+        || Packing::of(key) != Packing::Plain
+        || matches!(read(stream), Err(FileError::Foreign(_)))
 }

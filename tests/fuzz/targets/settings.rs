@@ -1,0 +1,83 @@
+//! Configuration: nothing panics, every fault names a line that there is, and a
+//! source that is accepted is the same when it is written down again.
+#![no_main]
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use libfuzzer_sys::fuzz_target;
+use tcnd::config::{self, ConfigError, spell_duration};
+use tcnd::exchange::source::{Place, Source};
+use tcnd::protocol::MemoType;
+
+fuzz_target!(|bytes: &[u8]| {
+    let file = file();
+    std::fs::write(&file, bytes).expect("a temporary file can be written");
+    let files = [file];
+    let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+    if let Err(error) = config::load(&files) {
+        assert_named(&error, lines);
+    }
+    match config::load_sources(&files) {
+        Err(error) => assert_named(&error, lines),
+        Ok(sources) => {
+            let text: String = sources.iter().map(written).collect();
+            std::fs::write(&files[0], text).expect("a temporary file can be written");
+            let again = config::load_sources(&files).expect("it was accepted before");
+            assert_eq!(again, sources);
+        }
+    }
+});
+
+/// One file for this process.
+fn file() -> PathBuf {
+    let name = format!("tcnd-fuzz-settings-{}.toml", std::process::id());
+    std::env::temp_dir().join(name)
+}
+
+fn assert_named(error: &ConfigError, lines: usize) {
+    assert!(!error.faults().is_empty());
+    for fault in error.faults() {
+        assert!(!fault.to_string().is_empty());
+        let line = fault.line().unwrap_or(1);
+        assert!((1..=lines).contains(&line), "line {line} of {lines}");
+    }
+}
+
+/// A source as a person would write it.
+fn written(source: &Source) -> String {
+    let (kind, key, place) = match &source.place {
+        Place::CoepiV4(url) => ("coepi-v4", "url", url.url().to_string()),
+        Place::Mirror(url) => ("mirror", "url", url.url().to_string()),
+        Place::Folder(path) => ("folder", "path", path.to_string_lossy().into_owned()),
+    };
+    let types: Vec<_> = (0..=u8::MAX)
+        .filter(|kind| source.memo_types.contains(MemoType::new(*kind)))
+        .collect();
+    let mut text = format!("[[source]]\nname = \"{}\"\nkind = \"{kind}\"\n", source.name);
+    let _ = writeln!(text, "{key} = {}\nlabel = {}", string(&place), string(&source.label));
+    let _ = writeln!(text, "memo_types = {types:?}\npublish = {}", source.publish);
+    let limits = &source.limits;
+    let _ = writeln!(text, "budget = {}\nmax_bytes = {}", limits.budget, limits.max_bytes);
+    let _ = writeln!(text, "timeout = \"{}\"", spell_duration(limits.timeout));
+    if key == "url" {
+        text.push_str("allow_http = true\n");
+    }
+    text
+}
+
+/// A basic string of TOML.
+fn string(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
