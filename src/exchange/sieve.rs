@@ -390,8 +390,10 @@ impl<R: Read> Read for Noted<'_, R> {
             .unwrap_or(usize::MAX)
             .min(buffer.len());
         if room == 0 && !buffer.is_empty() {
-            let more = self.source.read(&mut [0])? > 0;
-            self.state.cut.set(self.state.cut.get() || more);
+            // One byte tells that more follows; it is asked for once.
+            if !self.state.cut.get() {
+                self.state.cut.set(self.source.read(&mut [0])? > 0);
+            }
             return Ok(0);
         }
         let count = match self.source.read(&mut buffer[..room]) {
