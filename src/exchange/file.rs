@@ -274,7 +274,9 @@ fn read_items(head: &[u8], source: impl Read, items: &mut Items<'_>) -> Result<F
     if is_stream(head) {
         return Ok(read_tcn(buffered(head, source), items).map(|()| Format::Tcn)?);
     }
-    if let Some(foreign) = Foreign::of(head) {
+    if let Some(foreign) = Foreign::of(head)
+        && !is_base64(head)
+    {
         return Err(foreign.into());
     }
     for (mark, big_endian) in [(MARK_16_LE, false), (MARK_16_BE, true)] {
@@ -318,6 +320,15 @@ fn is_stream(head: &[u8]) -> bool {
         rest = after;
     }
     false
+}
+
+/// Whether bytes that begin so may be base64: a report may look like the first
+/// bytes of another kind of file then, but the rest of such a file never does.
+fn is_base64(head: &[u8]) -> bool {
+    let start = &head[..head.len().min(KEY_AND_HASH)];
+    start
+        .iter()
+        .all(|b| b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || b"+/-_=".contains(b))
 }
 
 /// Whether bytes that begin so are text.

@@ -82,7 +82,10 @@ impl Foreign {
             None if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"WEBP") => {
                 Some(Self::Picture)
             }
-            None if head.get(4..8) == Some(b"ftyp") => Some(Self::Picture),
+            // Its first box is shorter than 16 MiB (ISO/IEC 14496-12, section 4.2).
+            None if head.first() == Some(&0) && head.get(4..8) == Some(b"ftyp") => {
+                Some(Self::Picture)
+            }
             None => None,
         }
     }

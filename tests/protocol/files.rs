@@ -564,6 +564,20 @@ fn a_stream_is_never_taken_for_anything_else() {
     }
 }
 
+/// A line of base64 may begin with any letters, those of other files included.
+#[test]
+fn text_is_never_taken_for_anything_else() {
+    for looks in ["GIF89a", "GIF87a", "RIFFAAAAWEBP", "AAAAftyp"] {
+        let [first, good] = two().map(|report| line(&report));
+        let first = format!("{looks}{}", &first[looks.len()..]);
+        let lines = format!("{first}\n{good}\n");
+        assert_eq!(read(&lines, Format::Base64).len(), 2, "{looks}");
+    }
+    let [first, good] = two().map(|report| line(&report));
+    let array = format!("[\"AAftyp{}\",\"{good}\"]", &first[6..]);
+    assert_eq!(read(&array, Format::Json).len(), 2);
+}
+
 #[test]
 fn files_of_other_kinds_are_named() {
     let zip = |name: &[u8]| [b"PK\x03\x04", &[0; 26][..], name, &[0x9c; 300]].concat();
