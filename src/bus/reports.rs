@@ -5,10 +5,16 @@
 //! its callers, and must not.
 
 use std::io::Write;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::time::timeout;
 use zbus::message::Header;
+use zbus::names::{BusName, OwnedUniqueName};
+use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
@@ -16,8 +22,8 @@ use super::check;
 use super::departures::{Departures, Unwatched, caller};
 use super::error::Error;
 use super::options::{Given, Options};
-use super::proxy;
 use super::transfer::{Outlet, Transfers, broken};
+use super::{names, proxy};
 use crate::daemon::{
     BUDGET, Handle, Import, LONGEST_LABEL, OthersRequest, OwnRequest, PublishRequest, Refusal,
     ReportRequest, Request,
@@ -34,6 +40,9 @@ pub(super) struct Reports {
     /// Who has something imported just now.
     pub(super) importers: Departures,
 }
+
+/// How often the caller of Import is told how far it is.
+const TELLING: Duration = Duration::from_secs(1);
 
 #[interface(name = "org.tcncoalition.Tcnd1.Reports", introspection_docs = true)]
 impl Reports {
@@ -286,11 +295,14 @@ impl Reports {
     /// accepted, looked at for the first time; duplicate, looked at before;
     /// bad_signature, named us with a signature that does not hold; malformed,
     /// no report; too_large, past the work one file may cause; new_exposures;
-    /// updated, known reports of which more is known now. A file without a
-    /// report, or that breaks off or gives nothing for 30 seconds, is
-    /// Error.Malformed; a second import at once Error.Busy. It ends when the
-    /// caller leaves the bus; what was read until then counts. Needs the polkit
-    /// action org.tcncoalition.tcnd1.report-import.
+    /// updated, known reports of which more is known now; known, reports that
+    /// were known to name a contact, with those of updated; heard_later, reports
+    /// that name contacts which all began after they were public. A file without
+    /// a report, or that breaks off or gives nothing for 30 seconds, is
+    /// Error.Malformed; a second import at once Error.Busy. ImportProgress tells
+    /// the caller how far it is. It ends when the caller leaves the bus; what was
+    /// read until then counts. Needs the polkit action
+    /// org.tcncoalition.tcnd1.report-import.
     #[zbus(out_args("imported"))]
     async fn import(
         &self,
@@ -303,12 +315,14 @@ impl Reports {
         let mut options = Options::new(options, &[("source", "s"), ("published", "t")])?;
         let label: Option<String> = options.take("source")?;
         let published: Option<u64> = options.take("published")?;
-        let gone = Arc::<AtomicBool>::default();
+        let (gone, left) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default());
+        let intake = self.transfers.intake(file, Arc::clone(&gone))?;
+        let progress = intake.progress();
         let import = Import {
             label: label.unwrap_or_else(|| "file".to_owned()),
             published: published.map(UnixTime),
             budget: BUDGET,
-            source: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
+            source: Box::new(intake),
         };
         if import.label.len() > LONGEST_LABEL || !printable::is_line(&import.label) {
             return Err(Error::InvalidArgs(
@@ -319,16 +333,31 @@ impl Reports {
         let import = |reply| Request::Others(OthersRequest::Import(import, reply));
         let caller = caller(connection, &call);
         if let Some(caller) = &caller {
-            let leave = async move { gone.store(true, Ordering::Relaxed) };
+            let (gone, left) = (Arc::clone(&gone), Arc::clone(&left));
+            let leave = async move {
+                gone.store(true, Ordering::Relaxed);
+                left.notify_one();
+            };
             let watch = self.importers.watch(connection, caller, leave);
             watch.await.map_err(unwatched)?;
         }
-        let imported = self.handle.ask(import).await;
+        let imported = self.handle.ask(import);
+        let imported = tell_progress(connection, caller.as_ref(), &progress, imported);
+        // The daemon sees that nobody waits for its answer any more.
+        let imported = tokio::select! {
+            imported = imported => imported,
+            () = left.notified() => Err(Refusal::Stopped),
+        };
         if let Some(caller) = &caller {
             self.importers.forget(caller);
         }
         Ok(imported?.into())
     }
+
+    /// Import has read so many bytes of its file. Sent to its caller alone, once a
+    /// second while the number grows.
+    #[zbus(signal)]
+    async fn import_progress(emitter: &SignalEmitter<'_>, bytes: u64) -> zbus::Result<()>;
 
     /// Deletes a report of ours. What of it has not left yet leaves no more. If it
     /// never left the machine its keys can be reported again; otherwise the record
@@ -344,6 +373,40 @@ impl Reports {
         let delete = |reply| Request::Own(OwnRequest::Delete(id, reply));
         Ok(self.handle.ask(delete).await?)
     }
+}
+
+/// Does `work` and tells `caller` meanwhile how far it is.
+async fn tell_progress<T>(
+    connection: &Connection,
+    caller: Option<&OwnedUniqueName>,
+    progress: &AtomicU64,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    let mut told = 0;
+    loop {
+        if let Ok(done) = timeout(TELLING, &mut work).await {
+            return done;
+        }
+        let read = progress.load(Ordering::Relaxed);
+        if read != told {
+            told = read;
+            // Nobody misses a signal that cannot be sent: the answer counts.
+            let _ = progressed(connection, caller, read).await;
+        }
+    }
+}
+
+async fn progressed(
+    connection: &Connection,
+    caller: Option<&OwnedUniqueName>,
+    read: u64,
+) -> zbus::Result<()> {
+    let mut emitter = SignalEmitter::new(connection, names::ROOT)?;
+    if let Some(caller) = caller {
+        emitter = emitter.set_destination(BusName::from(caller.clone()));
+    }
+    Reports::import_progress(&emitter, read).await
 }
 
 fn unwatched(why: Unwatched) -> Error {

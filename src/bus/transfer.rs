@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,6 +27,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Exports under way at once.
 const MOST: usize = 4;
+
+/// How long a wait may go on after nobody waits for the rest any more.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Written at a time: PIPE_BUF of Linux, which a pipe takes whole or not at all.
 const CHUNK: usize = 4096;
@@ -59,7 +62,11 @@ impl Transfers {
     /// A way to read `file` until `gone` is set: nobody waits for the rest.
     pub(super) fn intake(&self, file: OwnedFd, gone: Arc<AtomicBool>) -> Result<Intake, Error> {
         let far = Far::new(file, OFlags::RDONLY, self.patience)?;
-        Ok(Intake { far, gone })
+        Ok(Intake {
+            far,
+            gone,
+            read: Arc::default(),
+        })
     }
 }
 
@@ -90,14 +97,15 @@ impl Outlet {
 impl Write for Outlet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = &bytes[..bytes.len().min(CHUNK)];
-        self.far.once(PollFlags::OUT, |far| {
-            if far.socket {
-                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                Ok(send(&far.file, bytes, flags)?)
-            } else {
-                far.file.write(bytes)
-            }
-        })
+        self.far
+            .once(PollFlags::OUT, &AtomicBool::new(false), |far| {
+                if far.socket {
+                    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                    Ok(send(&far.file, bytes, flags)?)
+                } else {
+                    far.file.write(bytes)
+                }
+            })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -121,20 +129,27 @@ pub(super) fn broken(error: &io::Error) -> Error {
 pub(super) struct Intake {
     far: Far,
     gone: Arc<AtomicBool>,
+    read: Arc<AtomicU64>,
+}
+
+impl Intake {
+    /// How many bytes have been read so far.
+    pub(super) fn progress(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.read)
+    }
 }
 
 impl Read for Intake {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.gone.load(Ordering::Relaxed) {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        self.far.once(PollFlags::IN, |far| {
+        let read = self.far.once(PollFlags::IN, &self.gone, |far| {
             if far.socket {
                 Ok(recv(&far.file, &mut *buffer, RecvFlags::DONTWAIT)?.0)
             } else {
                 far.file.read(buffer)
             }
-        })
+        })?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 }
 
@@ -142,7 +157,7 @@ impl Read for Intake {
 struct Far {
     file: File,
     socket: bool,
-    patience: Timespec,
+    patience: Duration,
 }
 
 impl Far {
@@ -164,10 +179,7 @@ impl Far {
         Ok(Self {
             file,
             socket: kind == Ok(FileType::Socket),
-            patience: Timespec::try_from(patience).unwrap_or(Timespec {
-                tv_sec: i64::MAX,
-                tv_nsec: 0,
-            }),
+            patience,
         })
     }
 
@@ -175,10 +187,11 @@ impl Far {
     fn once(
         &mut self,
         ready: PollFlags,
+        gone: &AtomicBool,
         mut work: impl FnMut(&mut Self) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
-            self.wait(ready)?;
+            self.wait(ready, gone)?;
             match work(self) {
                 // Somebody else was faster.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -187,12 +200,23 @@ impl Far {
         }
     }
 
-    fn wait(&self, ready: PollFlags) -> io::Result<()> {
+    /// Waits until the file is ready, for as long as there is patience and nobody
+    /// has set `gone`.
+    fn wait(&self, ready: PollFlags, gone: &AtomicBool) -> io::Result<()> {
         let mut file = [PollFd::new(&self.file, ready)];
-        match retry_on_intr(|| poll(&mut file, Some(&self.patience))) {
-            Ok(0) => Err(io::ErrorKind::TimedOut.into()),
-            Ok(_) => Ok(()),
-            Err(errno) => Err(errno.into()),
+        let mut waited = Duration::ZERO;
+        while waited < self.patience {
+            if gone.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            let look = LOOK.min(self.patience - waited);
+            let timeout = Timespec::try_from(look).map_err(io::Error::other)?;
+            match retry_on_intr(|| poll(&mut file, Some(&timeout))) {
+                Ok(0) => waited += look,
+                Ok(_) => return Ok(()),
+                Err(errno) => return Err(errno.into()),
+            }
         }
+        Err(io::ErrorKind::TimedOut.into())
     }
 }

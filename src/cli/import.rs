@@ -1,31 +1,37 @@
 //! `report import`: looks for oneself in reports of others.
+//!
+//! Each file has its result, whatever becomes of the others. tcnd is handed a
+//! pipe, never the file: what a file system does that does not answer is then
+//! this program's affair alone, and how far the import is can be seen here.
+//! Ending this program ends the import.
+
+mod feed;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
 use zbus::Variant;
 
+use self::feed::Feed;
 use super::answer::Answer;
 use super::client::Client;
 use super::error::CliError;
 use super::time;
-use crate::bus::proxy::Imported;
+use crate::bus::proxy::{Imported, ReportsProxy};
 use crate::printable;
 
 /// The document of `report import --json`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Outcome {
     files: Vec<Looked>,
 }
 
+/// What became of one file.
 #[derive(Debug, Serialize)]
 struct Looked {
-    file: PathBuf,
+    file: String,
     accepted: u64,
     duplicate: u64,
     bad_signature: u64,
@@ -33,6 +39,15 @@ struct Looked {
     too_large: u64,
     new_exposures: u64,
     updated: u64,
+    known: u64,
+    heard_later: u64,
+    error: Option<String>,
+}
+
+/// How the files are imported.
+struct Wanted<'a> {
+    source: Option<&'a str>,
+    published: Option<Timestamp>,
 }
 
 pub(super) async fn import(
@@ -44,28 +59,49 @@ pub(super) async fn import(
 ) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
     let reports = client.reports().await?;
-    let mut outcome = Outcome { files: Vec::new() };
+    let wanted = Wanted { source, published };
+    let mut outcome = Outcome::default();
     for path in files {
-        let look = async {
-            let file = Source::open(path)?;
-            let label = source.map_or_else(|| label(path), str::to_owned);
-            let mut options = HashMap::from([("source", Variant::from(label))]);
-            let published = published.map(time::unix_seconds);
-            options.extend(published.map(|at| ("published", Variant::from(at))));
-            client.told(reports.import(file.fd().into(), options).await)
-        };
-        match look.await {
-            Ok(imported) => outcome.files.push(Looked::new(path, &imported)),
-            Err(error) if outcome.files.is_empty() => return Err(error),
+        let looked = match look(client, &reports, path, &wanted).await {
+            Ok(imported) => Looked::new(path, &imported),
+            // It is about the file, and the next one may be better.
+            Err(error @ (CliError::File { .. } | CliError::Refused { .. })) => {
+                Looked::failed(path, &error)
+            }
             Err(error) => {
                 // What the files before meant is told all the same: it will not
                 // be new the next time.
-                Answer::new(json, &outcome, Outcome::render).deliver()?;
+                if !outcome.files.is_empty() {
+                    Answer::new(json, &outcome, Outcome::render).deliver()?;
+                }
                 return Err(error);
             }
-        }
+        };
+        outcome.files.push(looked);
     }
-    Ok(Answer::new(json, &outcome, Outcome::render))
+    let good = outcome.files.iter().all(|looked| looked.error.is_none());
+    Ok(Answer::new(json, &outcome, Outcome::render).failed_unless(good))
+}
+
+async fn look(
+    client: &Client,
+    reports: &ReportsProxy<'_>,
+    path: &Path,
+    wanted: &Wanted<'_>,
+) -> Result<Imported, CliError> {
+    let feed = Feed::open(path)?;
+    let label = wanted.source.map_or_else(|| label(path), str::to_owned);
+    let mut options = HashMap::from([("source", Variant::from(label))]);
+    let published = wanted.published.map(time::unix_seconds);
+    options.extend(published.map(|at| ("published", Variant::from(at))));
+    let (pipe, progress) = feed.start(path)?;
+    let call = reports.import((&pipe).into(), options);
+    let imported = progress.shown_during(call).await;
+    drop(pipe);
+    // A file that could not be read to its end is no import, whatever tcnd made
+    // of the part that it got.
+    progress.ended(path)?;
+    client.told(imported)
 }
 
 /// What exposures will name as the source.
@@ -80,56 +116,40 @@ fn label(path: &Path) -> String {
     label
 }
 
-enum Source {
-    Standard(io::Stdin),
-    File(File),
-}
-
-impl Source {
-    fn open(path: &Path) -> Result<Self, CliError> {
-        if path == Path::new("-") {
-            return Ok(Self::Standard(io::stdin()));
-        }
-        File::open(path)
-            .map(Self::File)
-            .map_err(|source| CliError::File {
-                file: path.to_owned(),
-                source,
-            })
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Standard(stdin) => stdin.as_fd(),
-            Self::File(file) => file.as_fd(),
-        }
-    }
-}
-
 impl Looked {
     fn new(path: &Path, imported: &Imported) -> Self {
-        let &Imported {
-            accepted,
-            duplicate,
-            bad_signature,
-            malformed,
-            too_large,
-            new_exposures,
-            updated,
-        } = imported;
         Self {
-            file: path.to_owned(),
-            accepted,
-            duplicate,
-            bad_signature,
-            malformed,
-            too_large,
-            new_exposures,
-            updated,
+            file: path.to_string_lossy().into_owned(),
+            accepted: imported.accepted,
+            duplicate: imported.duplicate,
+            bad_signature: imported.bad_signature,
+            malformed: imported.malformed,
+            too_large: imported.too_large,
+            new_exposures: imported.new_exposures,
+            updated: imported.updated,
+            known: imported.known,
+            heard_later: imported.heard_later,
+            error: None,
+        }
+    }
+
+    fn failed(path: &Path, error: &CliError) -> Self {
+        // The line names the file already.
+        let cause = if let CliError::File { source, .. } = error {
+            source.to_string()
+        } else {
+            error.to_string()
+        };
+        Self {
+            error: Some(format!("{cause}; {}", error.hint())),
+            ..Self::new(path, &Imported::default())
         }
     }
 
     fn render(&self) -> String {
+        if let Some(error) = &self.error {
+            return format!("{}: not imported: {error}", printable::clean(&self.file));
+        }
         let counts = [
             (self.accepted, "new"),
             (self.duplicate, "known already"),
@@ -145,23 +165,43 @@ impl Looked {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{count} {what}"))
             .collect();
-        format!("{}: {}", printable::path(&self.file), counts.join(", "))
+        format!("{}: {}", printable::clean(&self.file), counts.join(", "))
     }
 }
 
 impl Outcome {
     fn render(&self) -> String {
         let mut lines: Vec<_> = self.files.iter().map(Looked::render).collect();
-        let found: u64 = self.files.iter().map(|looked| looked.new_exposures).sum();
-        let updated: u64 = self.files.iter().map(|looked| looked.updated).sum();
-        lines.push(match (found, updated) {
-            (0, 0) => "You are in none of them.".to_owned(),
-            (0, _) => "What you know already has changed. See: tcnctl exposures".to_owned(),
-            (1, _) => "You were near somebody who made a report. See: tcnctl exposures".to_owned(),
-            (n, _) => {
+        lines.extend(self.meaning());
+        lines.join("\n")
+    }
+
+    /// What the files that were imported mean for the person, `None` if none
+    /// was.
+    fn meaning(&self) -> Option<String> {
+        let imported = || self.files.iter().filter(|looked| looked.error.is_none());
+        imported().next()?;
+        let sum = |count: fn(&Looked) -> u64| imported().map(count).sum::<u64>();
+        let found = sum(|looked| looked.new_exposures);
+        let known = sum(|looked| looked.known);
+        let later = sum(|looked| looked.heard_later);
+        Some(match (found, sum(|looked| looked.updated), known) {
+            (0, 0, 0) if later > 0 => {
+                "No exposure: the contacts that match began after their report was public."
+                    .to_owned()
+            }
+            (0, 0, 0) => "No contact matches.".to_owned(),
+            (0, 0, 1) => {
+                "Nothing new; 1 report is known to name a contact. See: tcnctl exposures".to_owned()
+            }
+            (0, 0, known) => format!(
+                "Nothing new; {known} reports are known to name contacts. See: tcnctl exposures"
+            ),
+            (0, ..) => "What you know already has changed. See: tcnctl exposures".to_owned(),
+            (1, ..) => "You were near somebody who made a report. See: tcnctl exposures".to_owned(),
+            (n, ..) => {
                 format!("You were near people who made reports, {n} times. See: tcnctl exposures")
             }
-        });
-        lines.join("\n")
+        })
     }
 }

@@ -7,14 +7,13 @@
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::oneshot;
 
-use super::matcher::{Matcher, Origin};
+use super::matcher::{Ends, Matcher, Origin};
 use super::{Refusal, clock};
 use crate::engine::UnixTime;
 use crate::exchange::file::{self, FileError, Item};
@@ -88,19 +87,19 @@ pub struct Imported {
     pub heard_later: u64,
 }
 
-/// Starts an import on a thread of its own; `stop` ends it early.
+/// Starts an import on a thread of its own; `ends` ends it early.
 pub(super) fn start(
     import: Import,
     store: Store,
     now: UnixTime,
-    stop: Arc<AtomicBool>,
+    ends: Ends,
 ) -> oneshot::Receiver<Result<Imported, Refusal>> {
     let (answer, answered) = oneshot::channel();
     let runtime = Runtime::current();
     let work = move || {
-        let result = Work::new(&import, store, runtime, now, Arc::clone(&stop))
+        let result = Work::new(&import, store, runtime, now, ends.clone())
             .and_then(|work| work.run(import.source));
-        let stopped = stop.load(Ordering::Acquire);
+        let stopped = ends.stop.load(Ordering::Acquire);
         let _ =
             answer.send(result.map_err(|refusal| if stopped { Refusal::Stopped } else { refusal }));
     };
@@ -115,7 +114,7 @@ pub(super) fn start(
 
 struct Work {
     matcher: Matcher,
-    stop: Arc<AtomicBool>,
+    ends: Ends,
     budget: Budget,
     slice: Vec<SignedReport>,
     /// Reports taken so far.
@@ -129,7 +128,7 @@ impl Work {
         store: Store,
         runtime: Runtime,
         now: UnixTime,
-        stop: Arc<AtomicBool>,
+        ends: Ends,
     ) -> Result<Self, Refusal> {
         let origin = Origin {
             source: SourceId::FILES,
@@ -139,8 +138,8 @@ impl Work {
             remember: true,
         };
         Ok(Self {
-            matcher: Matcher::new(store, runtime, Arc::clone(&stop), origin)?,
-            stop,
+            matcher: Matcher::new(store, runtime, ends.clone(), origin)?,
+            ends,
             budget: Budget {
                 numbers: import.budget,
             },
@@ -152,7 +151,7 @@ impl Work {
 
     fn run(mut self, source: impl Read) -> Result<Imported, Refusal> {
         let mut failed = None;
-        let mut source = Stoppable::new(source, Arc::clone(&self.stop));
+        let mut source = Stoppable::new(source, self.ends.clone());
         let read = file::read(&mut source, |_, item| match self.take(item) {
             Ok(()) => ControlFlow::Continue(()),
             Err(refusal) => {
@@ -160,12 +159,17 @@ impl Work {
                 ControlFlow::Break(())
             }
         });
-        if let Some(refusal) = failed {
-            return Err(refusal);
+        // What was whole before the source broke off, or nobody waited any longer,
+        // counts all the same.
+        let looked = match failed {
+            Some(refusal) => Err(refusal),
+            None => self.look_at_slice(),
+        };
+        if !matches!(looked, Ok(()) | Err(Refusal::Stopped)) {
+            return looked.map(|()| self.imported);
         }
-        // What was whole before the source broke off counts all the same.
-        self.look_at_slice()?;
         self.settle()?;
+        looked?;
         match read {
             _ if source.is_too_long() => Err(Refusal::Unreadable(
                 "it has more than 2 GiB; what was read counts, split it and import the rest",
@@ -227,16 +231,16 @@ impl Work {
 /// A source that ends when the daemon does, and in any case.
 pub(super) struct Stoppable<R> {
     source: io::Take<R>,
-    stop: Arc<AtomicBool>,
+    early: Ends,
     /// On the boot-time clock.
     ends: Duration,
 }
 
 impl<R: Read> Stoppable<R> {
-    pub(super) fn new(source: R, stop: Arc<AtomicBool>) -> Self {
+    pub(super) fn new(source: R, early: impl Into<Ends>) -> Self {
         Self {
             source: source.take(MOST_BYTES + 1),
-            stop,
+            early: early.into(),
             ends: clock::now().boot + LONGEST,
         }
     }
@@ -249,7 +253,7 @@ impl<R: Read> Stoppable<R> {
 
 impl<R: Read> Read for Stoppable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.stop.load(Ordering::Acquire) {
+        if self.early.now() {
             return Err(io::ErrorKind::Other.into());
         }
         if clock::now().boot > self.ends {

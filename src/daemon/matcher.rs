@@ -78,11 +78,37 @@ pub(super) struct Matched {
     pub(super) heard_later: u64,
 }
 
+/// What ends work on reports early.
+#[derive(Clone, Default)]
+pub(super) struct Ends {
+    /// Nothing may be written any more: a wipe, or the end of the daemon.
+    pub(super) stop: Arc<AtomicBool>,
+    /// Nobody waits for the rest; what was read so far counts.
+    pub(super) cancelled: Arc<AtomicBool>,
+}
+
+impl Ends {
+    /// Whether the work is to end now.
+    pub(super) fn now(&self) -> bool {
+        self.stop.load(Ordering::Acquire) || self.cancelled.load(Ordering::Acquire)
+    }
+}
+
+impl From<Arc<AtomicBool>> for Ends {
+    /// Work that nobody waits for to begin with.
+    fn from(stop: Arc<AtomicBool>) -> Self {
+        Self {
+            stop,
+            ..Self::default()
+        }
+    }
+}
+
 /// Matches reports of one origin after another.
 pub(super) struct Matcher {
     store: Store,
     runtime: Runtime,
-    stop: Arc<AtomicBool>,
+    ends: Ends,
     index: Index,
     origin: Origin,
     named: Vec<Named>,
@@ -105,11 +131,11 @@ struct Named {
 type Heard = Vec<TemporaryContactNumber>;
 
 impl Matcher {
-    /// Reads the log. `stop` ends all work early.
+    /// Reads the log. `ends` ends all work early.
     pub(super) fn new(
         store: Store,
         runtime: Runtime,
-        stop: Arc<AtomicBool>,
+        ends: impl Into<Ends>,
         origin: Origin,
     ) -> Result<Self, Refusal> {
         let mut index = IndexBuilder::new(Secret::generate(&mut chance::source()));
@@ -120,7 +146,7 @@ impl Matcher {
         Ok(Self {
             store,
             runtime,
-            stop,
+            ends: ends.into(),
             index: index.build(),
             origin,
             named: Vec::new(),
@@ -143,8 +169,8 @@ impl Matcher {
         slice: &[SignedReport],
         budget: &mut Budget,
     ) -> Result<(), Refusal> {
-        let stop = Arc::clone(&self.stop);
-        let stopped = || stop.load(Ordering::Acquire);
+        let ends = self.ends.clone();
+        let stopped = || ends.now();
         let findings =
             match_reports(&self.index, slice, budget, threads(), stopped).map_err(refusal)?;
         let mut heard: BTreeMap<usize, Heard> = BTreeMap::new();

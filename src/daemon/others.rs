@@ -4,11 +4,12 @@
 //! thread of its own, one import at a time, which asks the store for pages and
 //! so never holds a rotation up for longer than one of them.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use super::driver::Driver;
@@ -16,6 +17,7 @@ use super::exchange::Standing;
 use super::exposures::{ExposureId, KnownExposure, Unseen, known, recount, recount_grown};
 use super::import::{self, Import, Imported};
 use super::match_queue::Matching;
+use super::matcher::Ends;
 use super::requests::{give, later};
 use super::{Refusal, Reply, clock};
 use crate::engine::CLOCK_FLOOR;
@@ -76,14 +78,11 @@ impl Driver {
         self.importing = Arc::clone(&stop);
         let (store, unseen) = (self.store.clone(), self.unseen());
         let matching = Arc::clone(&self.matching);
-        later(reply, async move {
-            let matching = matching.acquire_owned().await.map_err(|_| Refusal::Gone)?;
-            let answer = import::start(
-                import,
-                store.until(Arc::clone(&stop)),
-                clock::now().wall,
-                stop,
-            );
+        let ends = Ends::from(stop);
+        let cancelled = Arc::clone(&ends.cancelled);
+        let importing = async move |matching: OwnedSemaphorePermit| {
+            let until = store.until(Arc::clone(&ends.stop));
+            let answer = import::start(import, until, clock::now().wall, ends);
             let imported = answer.await.map_err(|_| Refusal::Gone)?;
             drop((turn, matching));
             match &imported {
@@ -93,6 +92,22 @@ impl Driver {
                 Err(_) => recount_grown(&store, &unseen).await?,
             }
             imported
+        };
+        tokio::spawn(async move {
+            let mut reply = reply;
+            let matching = tokio::select! {
+                Ok(matching) = matching.acquire_owned() => matching,
+                () = reply.closed() => return,
+            };
+            let mut importing = pin!(importing(matching));
+            tokio::select! {
+                imported = &mut importing => give(reply, imported),
+                // Nobody waits for the answer any more.
+                () = reply.closed() => {
+                    cancelled.store(true, Ordering::Release);
+                    let _ = importing.await;
+                }
+            }
         });
     }
 

@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::io::Write;
 
+use futures::StreamExt;
 use tcnd::bus::names;
 use tcnd::bus::proxy::{ManagerProxy, ReportsProxy};
-use zbus::{Connection, Variant};
+use zbus::message::Type;
+use zbus::{Connection, MessageStream, Variant};
 
 use crate::log::fd;
 use crate::members::error_name;
 use crate::polkit::{Polkit, Verdict};
 use crate::puppet::{COOKIE, idle};
 use crate::rig::{Pair, soon};
-use crate::town::{ROOT, STRANGER, Served, Town};
+use crate::town::{OTHERS, ROOT, STRANGER, Served, Town};
 
 fn hold() -> HashMap<&'static str, Variant<'static>> {
     HashMap::from([("hold", true.into())])
@@ -140,4 +142,45 @@ async fn an_import_ends_with_its_caller() {
     assert!(ended.starts_with("Import \"file\""), "{ended}");
     soon(drip).await.unwrap();
     call.abort();
+}
+
+/// Another user, who asks for all that tcnd says, hears nothing of it.
+#[tokio::test]
+async fn an_import_tells_its_caller_alone_how_far_it_is() {
+    let (town, _polkit, served) = scene(Verdict::Yes).await;
+    let other = town.connect(OTHERS[0]).await;
+    let mut overheard = MessageStream::from(&other);
+    let rule = format!("type='signal',sender='{}'", name(&served.connection));
+    let bus = "org.freedesktop.DBus";
+    let listen = other.call_method(Some(bus), "/", Some(bus), "AddMatch", &rule);
+    soon(listen).await.unwrap();
+
+    let importer = town.connect(STRANGER).await;
+    let reports = ReportsProxy::new(&importer).await.unwrap();
+    let mut told = soon(reports.receive_import_progress()).await.unwrap();
+    let (ours, mut theirs) = std::io::pipe().unwrap();
+    let import = {
+        let reports = reports.clone();
+        tokio::spawn(async move { reports.import(fd(ours), HashMap::new()).await })
+    };
+    for (more, all) in [(100, 100), (50, 150)] {
+        theirs.write_all(&vec![0; more]).unwrap();
+        let progress = soon(told.next()).await.unwrap();
+        assert_eq!(progress.args().unwrap().bytes, all);
+    }
+    drop(theirs);
+    soon(import).await.unwrap().unwrap();
+
+    served.puppet.change(|now| now.enabled = true);
+    let heard = async {
+        loop {
+            let message = overheard.next().await.unwrap().unwrap();
+            let header = message.header();
+            let member = header.member().map(ToString::to_string);
+            if message.message_type() == Type::Signal && member.as_deref() != Some("NameAcquired") {
+                return member;
+            }
+        }
+    };
+    assert_eq!(soon(heard).await.as_deref(), Some("PropertiesChanged"));
 }

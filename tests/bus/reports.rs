@@ -228,6 +228,8 @@ async fn reports_of_others_are_read() {
             too_large: 5,
             new_exposures: 6,
             updated: 7,
+            known: 8,
+            heard_later: 9,
         }
     );
     let (near, mut far) = UnixStream::pair().unwrap();

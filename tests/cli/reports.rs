@@ -394,6 +394,41 @@ async fn reports_are_imported_from_files_and_pipes() {
     let said = text(&half.stdout);
     assert!(said.contains("6 times"), "what was found is told: {said}");
     it.puppet.heard();
+    let (first, last) = ("/nonexistent", path);
+    let both = it
+        .tcnctl(&["report", "import", first, last, "--json"])
+        .await;
+    assert_eq!(both.status.code(), Some(1), "one of them failed");
+    let both: serde_json::Value = serde_json::from_slice(&both.stdout).unwrap();
+    let error = both["files"][0]["error"].as_str().unwrap();
+    assert!(error.contains("No such file"), "{error}");
+    assert_eq!(both["files"][1]["error"], serde_json::Value::Null);
+    assert_eq!(
+        (&both["files"][1]["known"], &both["files"][0]["known"]),
+        (&8.into(), &0.into())
+    );
+    assert_eq!(
+        it.puppet.heard().len(),
+        1,
+        "the second was imported all the same"
+    );
+
+    it.puppet
+        .refuse(Some(Refusal::Unreadable("there is no report in it")));
+    let bad = it.tcnctl(&["report", "import", path, path]).await;
+    assert_eq!(bad.status.code(), Some(1));
+    let said = text(&bad.stdout);
+    assert_eq!(
+        said.matches("theirs.tcn: not imported: ").count(),
+        2,
+        "{said}"
+    );
+    assert!(
+        said.contains("tcnctl report inspect"),
+        "with the cure: {said}"
+    );
+    assert_eq!(it.puppet.heard().len(), 2);
+    it.puppet.refuse(None);
     let missing = it.tcnctl(&["report", "import", "/nonexistent"]).await;
     assert_eq!(missing.status.code(), Some(1));
     assert_eq!(it.puppet.heard(), [""; 0]);

@@ -266,7 +266,7 @@ async fn foreign_text_steers_no_terminal() {
         (&["config", "check", odd], 3),
         (&["config", "check", odd, "--json"], 1),
         (&["report", "inspect", &missing], 2),
-        (&["report", "import", &missing], 2),
+        (&["report", "import", &missing], 1),
         (
             &["report", "export", "3", "/nonexistent/\u{1b}]0;x\n\u{202e}"],
             2,

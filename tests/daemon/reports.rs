@@ -15,7 +15,9 @@ use tcnd::daemon::{
 use tcnd::engine::{Policy, UnixTime};
 use tcnd::exchange::disclosure::Plan;
 use tcnd::exposure::Carried;
-use tcnd::protocol::{Memo, MemoType, wire};
+use tcnd::protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
+};
 
 use crate::machine::{Machine, Tcn, common_memo, short_keys};
 
@@ -322,6 +324,60 @@ async fn an_import_does_not_write_behind_a_wipe() {
     let again = other.import(&file).await.unwrap();
     assert_eq!(again.accepted, 1, "nothing was remembered");
     other.stop().await;
+}
+
+/// Tells when it is read, once.
+struct Told(
+    std::io::Cursor<Vec<u8>>,
+    Option<tokio::sync::oneshot::Sender<()>>,
+);
+
+impl std::io::Read for Told {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if let Some(reading) = self.1.take() {
+            reading.send(()).unwrap();
+        }
+        self.0.read(buffer)
+    }
+}
+
+/// As many of the longest reports as one source may have looked at: minutes of
+/// work, of which one slice is seconds. They need not be true.
+fn long_work() -> Vec<u8> {
+    let rak = ReportAuthorizationKey::from_bytes(&[7; 32]);
+    let index = |index| RatchetIndex::new(index).unwrap();
+    let span = ReportSpan::of_aired(index(1), index(60_000)).unwrap();
+    let memo = Memo::new(MemoType::COEPI_V1, Vec::new()).unwrap();
+    wire::write(&SignedReport::create(&rak, span, memo)).repeat(8000)
+}
+
+#[tokio::test]
+async fn an_import_that_nobody_waits_for_ends_within_its_slice() {
+    let (_reporter, other, _, file) = met().await;
+    let (reading, is_reading) = tokio::sync::oneshot::channel();
+    let import = Import {
+        source: Box::new(Told(std::io::Cursor::new(long_work()), Some(reading))),
+        label: "long".to_owned(),
+        published: None,
+        budget: BUDGET,
+    };
+    {
+        let imported = other.others(|reply| OthersRequest::Import(import, reply));
+        tokio::select! {
+            ended = imported => panic!("{ended:?}"),
+            reading = is_reading => reading.unwrap(),
+        }
+    }
+    let again = async {
+        loop {
+            let again = other.import(&file).await;
+            if !matches!(again, Err(Refusal::InUse(_))) {
+                return again;
+            }
+        }
+    };
+    let again = crate::soon(again).await.unwrap();
+    assert_eq!(again.new_exposures, 1, "{again:?}");
 }
 
 /// Breaks off.

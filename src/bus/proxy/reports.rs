@@ -59,6 +59,9 @@ pub trait Reports {
     /// Looks for ourselves in reports of others; options `source`, `published`.
     #[zbus(allow_interactive_auth)]
     fn import(&self, file: Fd<'_>, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Imported>;
+    /// The import has read so many bytes. Sent to its caller alone.
+    #[zbus(signal)]
+    fn import_progress(&self, bytes: u64) -> zbus::Result<()>;
     /// Deletes a report of ours.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, id: &str) -> zbus::Result<()>;
@@ -265,6 +268,10 @@ pub struct Imported {
     pub new_exposures: u64,
     /// Known reports of which more is known now.
     pub updated: u64,
+    /// Known reports that name contacts, with those of `updated`.
+    pub known: u64,
+    /// Reports that name contacts which all began after they were public.
+    pub heard_later: u64,
 }
 
 /// The answer of `Exposures.GetSummary`.
@@ -478,6 +485,8 @@ impl From<daemon::Imported> for Imported {
             too_large: imported.too_large,
             new_exposures: imported.new_exposures,
             updated: imported.updated,
+            known: imported.known,
+            heard_later: imported.heard_later,
         }
     }
 }
