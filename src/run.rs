@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use crate::bus::{self, Bouncer, BusChoice, Service};
+use crate::bus::{self, Bouncer, BusChoice, ServerConnection, Service};
 use crate::config::{self, Settings};
 use crate::daemon::{self, Handle, Parts, Signal};
 use crate::radio::{Mode, Radio, bluez, fake};
@@ -137,7 +137,8 @@ async fn serve(
         None => Seal::default(),
     };
     let opened = store::open(&directory, seal)?;
-    let connection = bus::connect(&flags.bus).await?;
+    let server = ServerConnection::to(&flags.bus).await?;
+    let connection = server.connection().clone();
     let bouncer = match &flags.bus {
         BusChoice::System => Bouncer::polkit(&connection).await?,
         BusChoice::Session | BusChoice::Address(_) => {
@@ -173,7 +174,7 @@ async fn serve(
         patience: bus::PATIENCE,
     };
     let on_the_bus = async {
-        let serving = bus::serve(connection, service).await?;
+        let serving = bus::serve(server, service).await?;
         daemon::ready();
         log::ready(&told, &flags.bus);
         serving.await

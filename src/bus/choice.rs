@@ -64,6 +64,13 @@ pub struct Unreachable {
 }
 
 impl Unreachable {
+    pub(super) fn new(bus: &BusChoice, source: zbus::Error) -> Self {
+        Self {
+            bus: bus.clone(),
+            source,
+        }
+    }
+
     fn cure(&self) -> &'static str {
         match self.bus {
             BusChoice::System => "check that dbus runs (systemctl status dbus.socket)",
@@ -83,10 +90,8 @@ pub async fn connect(bus: &BusChoice) -> Result<Connection, Unreachable> {
         BusChoice::Session => connection::Builder::session(),
         BusChoice::Address(address) => connection::Builder::address(address.as_str()),
     };
-    builder.build().await.map_err(|source| Unreachable {
-        bus: bus.clone(),
-        source,
-    })
+    let built = builder.build().await;
+    built.map_err(|source| Unreachable::new(bus, source))
 }
 
 #[cfg(test)]

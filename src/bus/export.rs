@@ -264,7 +264,8 @@ fn write_sheet(pages: Pages, sheets: &Sheets, outlet: &mut Outlet) -> Result<u64
         rows += page.len() as u64;
     }
     let mut whole = sheet.finish().map_err(failed)?;
-    io::copy(&mut whole, outlet).map_err(|error| broken(&error))?;
+    let written = io::copy(&mut whole, outlet).and_then(|_| outlet.flush());
+    written.map_err(|error| broken(&error))?;
     Ok(rows)
 }
 

@@ -1,9 +1,9 @@
 //! The edge to D-Bus clients: translate, ask the [`Handle`], translate back.
 //!
 //! ```text
-//!  caller ──▶ bus policy ──▶ a method ──▶ bouncer ──▶ Handle ──▶ driver
-//!                 │                       polkit                 │
-//!                 └────────▶ properties ◀── snapshots ◀───────────┘
+//!  caller ──▶ bus policy ──▶ admission ──▶ a method ──▶ bouncer ──▶ Handle ──▶ driver
+//!                               │                       polkit                 │
+//!                               └────────▶ properties ◀── snapshots ◀──────────┘
 //! ```
 //!
 //! What is public is a property and comes from the daemon's `Snapshot`, which
@@ -12,17 +12,22 @@
 //! and passes the [`Bouncer`]; one signal is not public either, and goes to
 //! those who subscribed, by name.
 //!
+//! How many calls are taken up at once is bounded by [`admission`], for whoever
+//! may call.
+//!
 //! The connection that owns the name must never carry objects for BlueZ to
 //! call. The bus policy opens `org.freedesktop.DBus.Properties` of every object
 //! on it to every user, and an advertisement object has the current number in
 //! a property. The radio has a connection of its own, without a name.
 
 mod adapter;
+mod admission;
 mod bouncer;
 mod check;
 mod choice;
 mod contacts;
 mod departures;
+mod descriptors;
 mod error;
 mod exchange;
 mod export;
@@ -48,6 +53,7 @@ use thiserror::Error;
 use zbus::Connection;
 use zbus::fdo::{self, RequestNameFlags};
 
+pub use self::admission::ServerConnection;
 pub use self::bouncer::Bouncer;
 pub use self::choice::{BusChoice, UnknownBus, Unreachable, connect};
 pub use self::log_control::{Log, LogLevel, LogTarget};
@@ -106,18 +112,22 @@ pub enum Fault {
 /// # Errors
 /// When the name cannot be had, or the connection fails, now or later.
 pub async fn serve(
-    connection: Connection,
+    connection: impl Into<ServerConnection>,
     service: Service,
 ) -> Result<impl Future<Output = Result<(), Fault>> + Send, Fault> {
+    let server = connection.into();
+    let connection = server.connection.clone();
     let mut snapshots = service.handle.watch();
     let unseen = service.handle.watch_unseen();
     let first = Arc::clone(&snapshots.borrow_and_update());
-    let stage = Stage::set(connection.clone(), service, first).await?;
+    let foreign = server.foreign();
+    let stage = Stage::set(connection.clone(), service, foreign, first).await?;
     take_name(&connection).await?;
     Ok(async move {
         tokio::select! {
             end = stage.forward(snapshots, unseen) => end,
             () = connection.closed() => Err(Fault::Closed),
+            never = server.refuse() => match never {},
         }
     })
 }

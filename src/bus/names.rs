@@ -82,6 +82,8 @@ pub mod error {
     pub const ALREADY_PUBLISHED: &str = concat!(prefix!(), ".Tcnd1.Error.AlreadyPublished");
     /// The bus's own name for an argument that is not understood.
     pub const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
+    /// The bus's own name for a call that is too long, or one too many.
+    pub const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
     /// The bus's own name for something this program cannot do.
     pub const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName};
@@ -19,7 +19,7 @@ use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
 use super::check;
-use super::departures::{Departures, Unwatched, caller};
+use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options};
 use super::transfer::{Outlet, Transfers, broken};
@@ -39,7 +39,12 @@ pub(super) struct Reports {
     pub(super) transfers: Arc<Transfers>,
     /// Who has something imported just now.
     pub(super) importers: Departures,
+    /// Turns to wait for a run of tcnd-sync.
+    pub(super) checks: Semaphore,
 }
+
+/// Checks waited for at once. Each may take twenty minutes.
+pub(super) const MOST_CHECKS: usize = 8;
 
 /// How often the caller of Import is told how far it is.
 const TELLING: Duration = Duration::from_secs(1);
@@ -191,7 +196,10 @@ impl Reports {
         let export = |reply| Request::Own(OwnRequest::Export(id, format, reply));
         let bytes = self.handle.ask(export).await?;
         let length = bytes.len() as u64;
-        let write = move |mut outlet: Outlet| outlet.write_all(&bytes).map_err(|e| broken(&e));
+        let write = move |mut outlet: Outlet| {
+            let written = outlet.write_all(&bytes).and_then(|()| outlet.flush());
+            written.map_err(|error| broken(&error))
+        };
         outlet.work(write).await?;
         Ok(length)
     }
@@ -284,6 +292,10 @@ impl Reports {
     ) -> Result<proxy::Checked, Error> {
         self.bouncer.admit(connection, &call).await?;
         Options::new(options, &[])?;
+        let turn = self.checks.try_acquire();
+        let _turn = turn.map_err(|_| {
+            Error::Busy("too many programs wait for a check; its end is told by ReportsCheckedAt")
+        })?;
         Ok(check::check(&self.handle).await?.into())
     }
 
@@ -299,9 +311,10 @@ impl Reports {
     /// were known to name a contact, with those of updated; heard_later, reports
     /// that name contacts which all began after they were public. A file without
     /// a report, or that breaks off or gives nothing for 30 seconds, is
-    /// Error.Malformed; a second import at once Error.Busy. ImportProgress tells
-    /// the caller how far it is. It ends when the caller leaves the bus; what was
-    /// read until then counts. Needs the polkit action
+    /// Error.Malformed; a second import at once Error.Busy, and so is a file that
+    /// is neither pipe, socket nor memory while eight such files do not answer.
+    /// ImportProgress tells the caller how far it is. It ends when the caller
+    /// leaves the bus; what was read until then counts. Needs the polkit action
     /// org.tcncoalition.tcnd1.report-import.
     #[zbus(out_args("imported"))]
     async fn import(
@@ -338,8 +351,18 @@ impl Reports {
                 gone.store(true, Ordering::Relaxed);
                 left.notify_one();
             };
+            if self.importers.names().contains(caller) {
+                return Err(Error::Busy(
+                    "an import of yours is under way; wait for its answer",
+                ));
+            }
             let watch = self.importers.watch(connection, caller, leave);
             watch.await.map_err(unwatched)?;
+            // Its departure may have been told before the watch was there.
+            if !is_present(connection, caller).await {
+                self.importers.forget(caller);
+                return Err(Refusal::Stopped.into());
+            }
         }
         let imported = self.handle.ask(import);
         let imported = tell_progress(connection, caller.as_ref(), &progress, imported);

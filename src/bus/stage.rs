@@ -9,20 +9,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Variant, fdo};
 
 use super::adapter::{self, Adapter};
 use super::contacts::Contacts;
 use super::departures::Departures;
+use super::descriptors::ForeignFiles;
 use super::exchange::Exchange;
 use super::exposures::{self, Exposures};
 use super::log_control::LogControl;
 use super::manager::{self, Manager};
 use super::objects::{Adapters, Objects};
 use super::privacy::Privacy;
-use super::reports::Reports;
+use super::reports::{self, Reports};
 use super::transfer::Transfers;
 use super::{Fault, Service, names};
 use crate::daemon::Snapshot;
@@ -42,6 +43,7 @@ impl Stage {
     pub(super) async fn set(
         connection: Connection,
         service: Service,
+        foreign: Arc<ForeignFiles>,
         first: Arc<Snapshot>,
     ) -> zbus::Result<Self> {
         let mut stage = Self {
@@ -50,16 +52,16 @@ impl Stage {
             adapters: Adapters::default(),
             subscribers: Arc::default(),
         };
-        stage.show_rooms(service).await?;
+        stage.show_rooms(service, foreign).await?;
         stage.show_adapters(&first).await?;
         Ok(stage)
     }
 
     /// The interfaces that are always there.
-    async fn show_rooms(&self, service: Service) -> zbus::Result<()> {
+    async fn show_rooms(&self, service: Service, foreign: Arc<ForeignFiles>) -> zbus::Result<()> {
         let (handle, log) = (service.handle, service.log);
         let bouncer = Arc::new(service.bouncer);
-        let transfers = Arc::new(Transfers::new(service.patience));
+        let transfers = Arc::new(Transfers::new(service.patience, foreign));
         let manager = Manager {
             departures: Departures::default(),
             handle: handle.clone(),
@@ -77,6 +79,7 @@ impl Stage {
             bouncer: Arc::clone(&bouncer),
             transfers: Arc::clone(&transfers),
             importers: Departures::default(),
+            checks: Semaphore::new(reports::MOST_CHECKS),
         };
         let exchange = Exchange {
             handle: handle.clone(),

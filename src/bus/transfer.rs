@@ -6,20 +6,25 @@
 //! and never more than fits then: [`CHUNK`] bytes into a pipe (pipe(7)), and
 //! sockets are asked not to wait. Writing has a thread of its own, [`MOST`] at
 //! once; imports are read by the daemon's own thread, one at once.
+//!
+//! A foreign file ([`Kind::Foreign`]) may keep even poll(2) waiting. A thread of
+//! its own copies it from or to a pipe, and the pipe is what is read or written
+//! here; [`MOST_RELAYS`] such threads may wait for their files at once.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use zbus::OwnedFd;
 
+use super::descriptors::{ForeignFiles, Kind, Passed};
 use super::error::Error;
 
 /// How long a descriptor may take nothing, or give nothing.
@@ -28,8 +33,11 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Exports under way at once.
 const MOST: usize = 4;
 
-/// How long a wait may go on after nobody waits for the rest any more.
-const LOOK: Duration = Duration::from_millis(200);
+/// Foreign files read or written at once, those that do not answer included.
+const MOST_RELAYS: usize = 8;
+
+/// How often it is looked whether anybody still waits for what is read.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Written at a time: PIPE_BUF of Linux, which a pipe takes whole or not at all.
 const CHUNK: usize = 4096;
@@ -38,41 +46,124 @@ const CHUNK: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Transfers {
     turns: Arc<Semaphore>,
+    relays: Arc<Semaphore>,
+    foreign: Arc<ForeignFiles>,
     patience: Duration,
 }
 
 impl Transfers {
-    pub(super) fn new(patience: Duration) -> Self {
+    pub(super) fn new(patience: Duration, foreign: Arc<ForeignFiles>) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(MOST)),
+            relays: Arc::new(Semaphore::new(MOST_RELAYS)),
+            foreign,
             patience,
         }
     }
 
     /// A turn to write to `file`.
-    pub(super) fn outlet(&self, file: OwnedFd) -> Result<Outlet, Error> {
-        let far = Far::new(file, OFlags::WRONLY, self.patience)?;
+    pub(super) fn outlet(&self, file: zbus::OwnedFd) -> Result<Outlet, Error> {
+        let file = self.open(file, OFlags::WRONLY)?;
         let turns = Arc::clone(&self.turns);
         let turn = turns.try_acquire_owned().map_err(|_| {
             Error::Busy("too many exports are under way; try again when one is done")
         })?;
-        Ok(Outlet { far, _turn: turn })
+        let (far, copied) = if file.kind() == Kind::Foreign {
+            let (reader, writer) = io::pipe().map_err(|_| NO_PIPE)?;
+            let (done, copied) = mpsc::channel();
+            self.relay(move || {
+                let _ = done.send(copy_to(reader, file));
+            })?;
+            (OwnedFd::from(writer).into(), Some(copied))
+        } else {
+            (file, None)
+        };
+        Ok(Outlet {
+            far: Some(Far::new(far, self.patience)),
+            copied,
+            patience: self.patience,
+            _turn: turn,
+        })
     }
 
     /// A way to read `file` until `gone` is set: nobody waits for the rest.
-    pub(super) fn intake(&self, file: OwnedFd, gone: Arc<AtomicBool>) -> Result<Intake, Error> {
-        let far = Far::new(file, OFlags::RDONLY, self.patience)?;
+    pub(super) fn intake(
+        &self,
+        file: zbus::OwnedFd,
+        gone: Arc<AtomicBool>,
+    ) -> Result<Intake, Error> {
+        let file = self.open(file, OFlags::RDONLY)?;
+        let broken = Arc::<AtomicBool>::default();
+        let far = if file.kind() == Kind::Foreign {
+            let (reader, writer) = io::pipe().map_err(|_| NO_PIPE)?;
+            let broke = Arc::clone(&broken);
+            self.relay(move || copy_from(file, writer, &broke))?;
+            OwnedFd::from(reader).into()
+        } else {
+            file
+        };
         Ok(Intake {
-            far,
+            far: Far::new(far, self.patience),
             gone,
+            broken,
             read: Arc::default(),
         })
     }
+
+    /// Refuses a file that is not open for `way`.
+    fn open(&self, file: zbus::OwnedFd, way: OFlags) -> Result<Passed, Error> {
+        let file = self.foreign.claim(file.into());
+        let opened = fcntl_getfl(&file).map(|flags| flags & (OFlags::RWMODE | OFlags::PATH));
+        if opened.is_ok_and(|opened| opened == way || opened == OFlags::RDWR) {
+            return Ok(file);
+        }
+        let way = if way == OFlags::WRONLY {
+            "written"
+        } else {
+            "read"
+        };
+        Err(Error::InvalidArgs(format!(
+            "the descriptor cannot be {way}; open it so that it can"
+        )))
+    }
+
+    /// Has `copy` done on a thread that may wait for ever.
+    fn relay(&self, copy: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let relays = Arc::clone(&self.relays);
+        let turn = relays.try_acquire_owned().map_err(|_| {
+            Error::Busy("too many files are waited for that do not answer; hand over a pipe")
+        })?;
+        let copy = move || {
+            let _turn = turn;
+            copy();
+        };
+        let thread = std::thread::Builder::new().name("file".to_owned());
+        thread.spawn(copy).map_err(|_| NO_THREAD)?;
+        Ok(())
+    }
+}
+
+const NO_PIPE: Error = Error::Failed("the daemon has no room for a pipe; try again");
+const NO_THREAD: Error = Error::Failed("the daemon cannot start a thread; try again");
+
+/// Copies what comes out of the pipe to `file`, and closes it.
+fn copy_to(mut pipe: PipeReader, mut file: Passed) -> io::Result<()> {
+    io::copy(&mut pipe, file.file()).map(|_| ())
+}
+
+/// Copies `file` into the pipe. That it broke off is told before the pipe ends.
+fn copy_from(mut file: Passed, mut pipe: PipeWriter, broke: &AtomicBool) {
+    let copied = io::copy(file.file(), &mut pipe);
+    broke.store(copied.is_err(), Ordering::Release);
 }
 
 /// Writes, on a thread of its own.
 pub(super) struct Outlet {
-    far: Far,
+    /// `None` when all was written.
+    far: Option<Far>,
+    /// Of a foreign file: what became of the copy.
+    copied: Option<mpsc::Receiver<io::Result<()>>>,
+    patience: Duration,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -83,7 +174,6 @@ impl Outlet {
         self,
         work: impl FnOnce(Self) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        const NO_THREAD: Error = Error::Failed("the daemon cannot start a thread; try again");
         let (answer, answered) = oneshot::channel();
         let work = move || {
             let _ = answer.send(work(self));
@@ -94,22 +184,44 @@ impl Outlet {
     }
 }
 
+impl Outlet {
+    /// What became of the copy to a foreign file, when the pipe to it is closed.
+    fn end_of_copy(&mut self) -> io::Result<()> {
+        self.far = None;
+        let Some(copied) = self.copied.take() else {
+            return Ok(());
+        };
+        copied
+            .recv_timeout(self.patience)
+            .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl Write for Outlet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bytes = &bytes[..bytes.len().min(CHUNK)];
-        self.far
-            .once(PollFlags::OUT, &AtomicBool::new(false), |far| {
-                if far.socket {
-                    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                    Ok(send(&far.file, bytes, flags)?)
-                } else {
-                    far.file.write(bytes)
-                }
-            })
+        let far = self.far.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        let written = far.once(PollFlags::OUT, &AtomicBool::new(false), |far| {
+            if far.socket {
+                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+                Ok(send(&far.file, bytes, flags)?)
+            } else {
+                far.file.file().write(bytes)
+            }
+        });
+        if written
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            // Of a foreign file the pipe breaks when the copy does.
+            self.end_of_copy()?;
+        }
+        written
     }
 
+    /// Returns when the file has everything; nothing can be written after.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.end_of_copy()
     }
 }
 
@@ -117,7 +229,7 @@ impl Write for Outlet {
 pub(super) fn broken(error: &io::Error) -> Error {
     let kind = error.kind();
     Error::Failed(if kind == io::ErrorKind::TimedOut {
-        "nobody reads what is written; read from the descriptor during the call"
+        "nobody takes what is written; read from the descriptor during the call, or give a file that answers"
     } else if kind == io::ErrorKind::BrokenPipe || kind == io::ErrorKind::ConnectionReset {
         "the reader went away before everything was written; keep it until the call returns"
     } else {
@@ -129,6 +241,8 @@ pub(super) fn broken(error: &io::Error) -> Error {
 pub(super) struct Intake {
     far: Far,
     gone: Arc<AtomicBool>,
+    /// Of a foreign file: it could not be read to its end.
+    broken: Arc<AtomicBool>,
     read: Arc<AtomicU64>,
 }
 
@@ -145,42 +259,31 @@ impl Read for Intake {
             if far.socket {
                 Ok(recv(&far.file, &mut *buffer, RecvFlags::DONTWAIT)?.0)
             } else {
-                far.file.read(buffer)
+                far.file.file().read(buffer)
             }
         })?;
+        if read == 0 && !buffer.is_empty() && self.broken.load(Ordering::Acquire) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         self.read.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
 
-/// Somebody else's open file.
+/// Somebody else's pipe, socket or file of memory.
 struct Far {
-    file: File,
+    file: Passed,
     socket: bool,
     patience: Duration,
 }
 
 impl Far {
-    /// Refuses a file that is not open for `way`.
-    fn new(file: OwnedFd, way: OFlags, patience: Duration) -> Result<Self, Error> {
-        let file = File::from(std::os::fd::OwnedFd::from(file));
-        let opened = fcntl_getfl(&file).map(|flags| flags & (OFlags::RWMODE | OFlags::PATH));
-        if !opened.is_ok_and(|opened| opened == way || opened == OFlags::RDWR) {
-            let way = if way == OFlags::WRONLY {
-                "written"
-            } else {
-                "read"
-            };
-            return Err(Error::InvalidArgs(format!(
-                "the descriptor cannot be {way}; open it so that it can"
-            )));
-        }
-        let kind = fstat(&file).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        Ok(Self {
+    fn new(file: Passed, patience: Duration) -> Self {
+        Self {
+            socket: file.kind() == Kind::Socket,
             file,
-            socket: kind == Ok(FileType::Socket),
             patience,
-        })
+        }
     }
 
     /// Does `work` once, when the file is ready for it.
@@ -200,8 +303,8 @@ impl Far {
         }
     }
 
-    /// Waits until the file is ready, for as long as there is patience and nobody
-    /// has set `gone`.
+    /// Waits until the file is ready, for as long as there is patience and
+    /// somebody waits for the rest.
     fn wait(&self, ready: PollFlags, gone: &AtomicBool) -> io::Result<()> {
         let mut file = [PollFd::new(&self.file, ready)];
         let mut waited = Duration::ZERO;

@@ -266,6 +266,7 @@ fn refusal_hint(name: &str, topic: Topic) -> &'static str {
         names::error::MEMO_REFUSED => "report less time, another memo, or accept it: --linkable",
         names::error::MALFORMED => "look into the file with: tcnctl report inspect FILE",
         names::error::INVALID_ARGS => "see what is allowed with: tcnctl help",
+        names::error::LIMITS_EXCEEDED => "try again in a moment",
         _ => "look for the cause with: tcnctl doctor; journalctl -u tcnd",
     }
 }

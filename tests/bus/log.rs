@@ -157,7 +157,7 @@ async fn files_that_take_nothing() {
         let format = || options([("format", format.into())]);
         let (unread, pipe) = std::io::pipe().unwrap();
         let answer = soon(log.export_log(fd(pipe), format())).await;
-        assert!(format!("{answer:?}").contains("nobody reads"), "{answer:?}");
+        assert!(format!("{answer:?}").contains("nobody takes"), "{answer:?}");
         assert_eq!(error_name(answer), names::error::FAILED);
         drop(unread);
 

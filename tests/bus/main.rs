@@ -2,7 +2,7 @@
 //!
 //! `contract`, `members`, `sums`, `log`, `reports` and `signals` look at what the
 //! daemon says, over a socket pair, without any bus; `files` at the files beside
-//! it. `policy`, `questions`, `holds` and `exposures` ask who may hear it, on a private bus with the policy
+//! it. `flood` and `foreign` are unkind to it. `policy`, `questions`, `holds` and `exposures` ask who may hear it, on a private bus with the policy
 //! file we ship, where callers are really other users: that needs root and
 //! dbus-daemon, and fails without.
 
@@ -15,6 +15,8 @@ mod contract;
 mod exchange;
 mod exposures;
 mod files;
+mod flood;
+mod foreign;
 mod holds;
 mod log;
 mod members;

@@ -324,9 +324,9 @@ fn children(path: &str, xml: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_daemon_started_by_hand_obeys_its_user() {
     let town = Town::new();
-    let connection = town.connect(TCND).await;
+    let server = town.attach(TCND).await;
     let bouncer = Bouncer::same_user(TCND);
-    let mut served = town.serve_with(connection, busy(), bouncer).await;
+    let mut served = town.serve_with(server, busy(), bouncer).await;
     for (uid, fate) in [
         (STRANGER, Some(names::error::NOT_AUTHORIZED)),
         (ROOT, Some(names::error::NOT_AUTHORIZED)),

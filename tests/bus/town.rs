@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
-use tcnd::bus::{self, Bouncer};
+use tcnd::bus::{self, Bouncer, ServerConnection};
 use tcnd::daemon::Snapshot;
 use tempfile::TempDir;
 use zbus::{Connection, connection};
@@ -102,7 +102,7 @@ impl Town {
         Self { daemon, directory }
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("socket")
     }
 
@@ -116,24 +116,31 @@ impl Town {
             .unwrap()
     }
 
+    /// A connection of this user to serve on, as tcnd has it.
+    pub(crate) async fn attach(&self, uid: u32) -> ServerConnection {
+        let stream = connect_as(uid, self.socket());
+        ServerConnection::over(stream, Some(uid)).await.unwrap()
+    }
+
     /// The daemon's bus side, served by the user that stands for tcnd.
     pub(crate) async fn serve(&self, first: Snapshot) -> Served {
-        let connection = self.connect(TCND).await;
-        let bouncer = Bouncer::polkit(&connection).await.unwrap();
-        self.serve_with(connection, first, bouncer).await
+        let server = self.attach(TCND).await;
+        let bouncer = Bouncer::polkit(server.connection()).await.unwrap();
+        self.serve_with(server, first, bouncer).await
     }
 
     pub(crate) async fn serve_with(
         &self,
-        connection: Connection,
+        server: ServerConnection,
         first: Snapshot,
         bouncer: Bouncer,
     ) -> Served {
+        let connection = server.connection().clone();
         let (handle, puppet) = Puppet::new(first);
         let log = Arc::new(Diary::default());
         let state = TempDir::new().unwrap();
         let service = service(handle, bouncer, log.clone(), &state);
-        let forward = bus::serve(connection.clone(), service).await.unwrap();
+        let forward = bus::serve(server, service).await.unwrap();
         tokio::spawn(forward);
         Served {
             _state: state,
@@ -183,7 +190,7 @@ fn start(config: &Path) -> Child {
     daemon
 }
 
-fn connect_as(uid: u32, socket: PathBuf) -> UnixStream {
+pub(crate) fn connect_as(uid: u32, socket: PathBuf) -> UnixStream {
     as_user(uid, move || UnixStream::connect(socket).unwrap())
 }
 

@@ -117,6 +117,7 @@ const PLAN: [Room; 17] = [
             "store",
         ],
         &[
+            "async_trait",
             "zbus",
             "zbus_polkit",
             "tokio",
@@ -237,7 +238,8 @@ const PLAN: [Room; 17] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 50] = [
+const CRATES: [&str; 51] = [
+    "async_trait",
     "axum",
     "base64",
     "bluer",

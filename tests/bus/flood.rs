@@ -1,0 +1,362 @@
+//! A user who floods: many connections that call and never read.
+//!
+//! It is the real tcnd on a private bus with the policy we ship, run by the user
+//! that stands for tcnd; the flood is a stranger's. tcnd must stay within a
+//! quarter of what its unit gives it (`MemoryMax=256M`), and answer others.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::mem::MaybeUninit;
+use std::num::NonZeroU32;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tcnd::bus::names;
+use tcnd::bus::proxy::ManagerProxy;
+use tempfile::TempDir;
+use zbus::message::{Flags, Message};
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, Fd, Variant};
+
+use crate::members::error_name;
+use crate::puppet::busy;
+use crate::rig::soon;
+use crate::town::{OTHERS, STRANGER, TCND, Town, connect_as};
+
+/// What the process may have had at its peak, in KiB.
+const MOST_MEMORY: u64 = 64 << 10;
+
+/// Connections of the flood.
+const CONNECTIONS: usize = 48;
+
+/// The real tcnd; it ends with the test.
+pub(crate) struct Daemon {
+    process: Child,
+    _state: TempDir,
+}
+
+impl Daemon {
+    fn start(town: &Town) -> Self {
+        let state = TempDir::new().unwrap();
+        std::os::unix::fs::chown(state.path(), Some(TCND), Some(TCND)).unwrap();
+        let process = Command::new(env!("CARGO_BIN_EXE_tcnd"))
+            .args(["--radio", "fake", "--bus"])
+            .arg(format!("unix:path={}", town.socket().display()))
+            .arg("--state-dir")
+            .arg(state.path())
+            .stderr(Stdio::null())
+            .uid(TCND)
+            .gid(TCND)
+            .spawn()
+            .unwrap();
+        Self {
+            process,
+            _state: state,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The most memory that it ever had resident, in KiB: proc(5), VmHWM.
+    fn peak(&mut self) -> u64 {
+        let ended = self.process.try_wait().unwrap();
+        assert_eq!(ended, None, "it is still there");
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let (_, peak) = status.split_once("VmHWM:").unwrap();
+        peak.split_whitespace().next().unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The kinds of calls that anybody can send: path, interface, member.
+const KINDS: [(&str, &str, &str); 9] = [
+    (
+        names::ROOT,
+        "org.freedesktop.DBus.Introspectable",
+        "Introspect",
+    ),
+    (names::ROOT, "org.freedesktop.DBus.Peer", "Ping"),
+    (
+        names::ROOT,
+        "org.freedesktop.DBus.ObjectManager",
+        "GetManagedObjects",
+    ),
+    (names::ROOT, "org.freedesktop.DBus.Properties", "GetAll"),
+    (names::ROOT, "org.freedesktop.DBus.Properties", "Get"),
+    (names::ROOT, names::MANAGER, "Enable"),
+    (names::ROOT, names::MANAGER, "NoSuchMethod"),
+    ("/no/such/object", names::MANAGER, "Enable"),
+    (names::ROOT, names::REPORTS, "Import"),
+];
+
+/// Bytes of a call with more than any method takes.
+const LONG: usize = 1 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Plain,
+    /// No answer is wanted.
+    Silent,
+    /// With more than any method takes.
+    Long,
+    /// With a file.
+    File,
+}
+
+/// A connection by hand, that never reads an answer.
+pub(crate) struct Raw(UnixStream);
+
+impl Raw {
+    pub(crate) fn connect(town: &Town, uid: u32) -> Self {
+        let mut stream = connect_as(uid, town.socket());
+        let hexadecimal = |digit| format!("{digit:02x}");
+        let user: String = uid.to_string().bytes().map(hexadecimal).collect();
+        let hello = Message::method_call("/org/freedesktop/DBus", "Hello")
+            .destination("org.freedesktop.DBus")
+            .interface("org.freedesktop.DBus")
+            .build(&())
+            .unwrap();
+        let lines = format!("\0AUTH EXTERNAL {user}\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n");
+        stream.write_all(lines.as_bytes()).unwrap();
+        stream.write_all(hello.data()).unwrap();
+        // It is let in when the answer to Hello begins to come.
+        let mut lines = 0;
+        while lines < 2 {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            lines += usize::from(byte[0] == b'\n');
+        }
+        stream.read_exact(&mut [0]).unwrap();
+        Self(stream)
+    }
+
+    /// Calls with this file and no options. It is not closed here, not even a
+    /// duplicate of it.
+    pub(crate) fn call_with_file(
+        &mut self,
+        (path, interface, member): (&str, &str, &str),
+        file: BorrowedFd<'_>,
+    ) {
+        let null = File::open("/dev/null").unwrap();
+        let options = HashMap::<&str, Variant<'_>>::new();
+        let call = Message::method_call(path, member)
+            .destination(names::BUS)
+            .interface(interface)
+            .build(&(Fd::from(null.as_fd()), options))
+            .unwrap();
+        let written = send(&self.0, call.data(), Some(file)).unwrap();
+        assert_eq!(written, call.data().len());
+    }
+}
+
+fn send(to: &UnixStream, bytes: &[u8], file: Option<BorrowedFd<'_>>) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let files: Vec<_> = file.into_iter().collect();
+    if !files.is_empty() {
+        assert!(ancillary.push(SendAncillaryMessage::ScmRights(&files)));
+    }
+    let part = [io::IoSlice::new(bytes)];
+    Ok(sendmsg(to, &part, &mut ancillary, SendFlags::NOSIGNAL)?)
+}
+
+/// One connection of the flood. It never reads.
+struct Deaf {
+    stream: UnixStream,
+    message: Vec<u8>,
+    file: Option<OwnedFd>,
+    /// What of the message is not written yet.
+    rest: usize,
+    serial: u32,
+}
+
+impl Deaf {
+    fn connect(town: &Town, kind: (&str, &str, &str), manner: Manner) -> Self {
+        let Raw(stream) = Raw::connect(town, STRANGER);
+        stream.set_nonblocking(true).unwrap();
+        let (path, interface, member) = kind;
+        let flags = match manner {
+            Manner::Silent => Flags::NO_REPLY_EXPECTED,
+            Manner::Plain | Manner::Long | Manner::File => Flags::empty(),
+        };
+        let call = Message::method_call(path, member)
+            .destination(names::BUS)
+            .interface(interface)
+            .with_flags(flags)
+            .serial(NonZeroU32::MIN);
+        let file = OwnedFd::from(File::open("/dev/null").unwrap());
+        let call = match (manner, member) {
+            (Manner::Long, _) => call.build(&(vec![0_u8; LONG],)),
+            (Manner::File, _) => call.build(&(Fd::from(file.as_fd()),)),
+            (_, "GetAll") => call.build(&(names::MANAGER,)),
+            (_, "Get") => call.build(&(names::MANAGER, "CurrentTcnAge")),
+            (_, _) => call.build(&()),
+        };
+        let message = call.unwrap().data().to_vec();
+        Self {
+            stream,
+            rest: message.len(),
+            message,
+            file: (manner == Manner::File).then_some(file),
+            serial: 1,
+        }
+    }
+
+    /// Writes what fits; whether a call was finished by it.
+    fn send(&mut self) -> io::Result<bool> {
+        let done = self.message.len() - self.rest;
+        if done == 0 {
+            self.serial += 1;
+            // Bytes 8 to 11 of a message are its serial number.
+            self.message[8..12].copy_from_slice(&self.serial.to_ne_bytes());
+        }
+        let file = self.file.as_ref().filter(|_| done == 0);
+        let file = file.map(AsFd::as_fd);
+        self.rest -= send(&self.stream, &self.message[done..], file)?;
+        if self.rest > 0 {
+            return Ok(false);
+        }
+        self.rest = self.message.len();
+        Ok(true)
+    }
+}
+
+/// Calls that each connection of a flood sends at a time. dbus-daemon lets a
+/// connection await 128 answers.
+const BURST: usize = 100;
+
+/// Of calls that are long, or have a file. dbus-daemon refuses everybody's calls
+/// to a connection for which 127 MB or 64 files wait.
+const SHORT_BURST: usize = 4;
+
+/// Every connection sends a burst, or what the bus takes of it; how many calls
+/// were sent in all.
+fn burst(connections: &mut [Deaf]) -> usize {
+    let mut sent = 0;
+    for deaf in connections {
+        let is_heavy = deaf.file.is_some() || deaf.message.len() >= LONG;
+        let mut left = if is_heavy { SHORT_BURST } else { BURST };
+        while left > 0 {
+            match deaf.send() {
+                Ok(whole) => {
+                    sent += usize::from(whole);
+                    left -= usize::from(whole);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => panic!("the bus threw it out: {error}"),
+            }
+        }
+    }
+    sent
+}
+
+/// Floods in bursts until so many calls were sent; after each burst somebody
+/// else is answered.
+async fn flood(client: &Connection, connections: &mut [Deaf], calls: usize) {
+    let manager = honest(client).await;
+    let mut sent = 0;
+    while sent < calls {
+        sent += burst(connections);
+        soon(manager.state()).await.unwrap();
+    }
+}
+
+pub(crate) async fn honest(client: &Connection) -> ManagerProxy<'_> {
+    ManagerProxy::builder(client)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await
+        .unwrap()
+}
+
+pub(crate) async fn started(town: &Town, client: &Connection) -> Daemon {
+    let daemon = Daemon::start(town);
+    let bus = zbus::fdo::DBusProxy::new(client).await.unwrap();
+    let there = async {
+        while !bus
+            .name_has_owner(names::BUS.try_into().unwrap())
+            .await
+            .unwrap()
+        {}
+    };
+    soon(there).await;
+    daemon
+}
+
+/// Their answers, of 32 KiB each, are three times what the process may have.
+#[tokio::test]
+async fn connections_that_never_read_take_neither_memory_nor_turns() {
+    let town = Town::new();
+    let client = town.connect(OTHERS[0]).await;
+    let mut daemon = started(&town, &client).await;
+    for kind in [0, 3] {
+        let connect = |_| Deaf::connect(&town, KINDS[kind], Manner::Plain);
+        let mut connections: Vec<_> = (0..CONNECTIONS).map(connect).collect();
+        flood(&client, &mut connections, 2 * CONNECTIONS * BURST).await;
+    }
+    let peak = daemon.peak();
+    assert!(peak < MOST_MEMORY, "{peak} KiB");
+}
+
+/// Every kind of call, in every manner, at once.
+#[tokio::test]
+async fn no_kind_of_call_is_free() {
+    let town = Town::new();
+    let client = town.connect(OTHERS[0]).await;
+    let mut daemon = started(&town, &client).await;
+    let manners = [Manner::Plain, Manner::Silent, Manner::Long, Manner::File];
+    let mut connections = Vec::new();
+    for kind in KINDS {
+        for manner in manners {
+            connections.push(Deaf::connect(&town, kind, manner));
+        }
+    }
+    flood(&client, &mut connections, 10_000).await;
+    let peak = daemon.peak();
+    assert!(peak < MOST_MEMORY, "{peak} KiB");
+}
+
+/// Who reads is told.
+#[tokio::test]
+async fn what_is_too_long_is_refused_by_name() {
+    let town = Town::new();
+    let client = town.connect(OTHERS[0]).await;
+    let _daemon = started(&town, &client).await;
+    let (to, path) = (Some(names::BUS), names::ROOT);
+    let long = (vec![0_u8; 1 << 20],);
+    let call = client.call_method(to, path, Some(names::MANAGER), "Enable", &long);
+    assert_eq!(error_name(soon(call).await), names::error::LIMITS_EXCEEDED);
+    let (one, two) = io::pipe().unwrap();
+    let files = (Fd::from(one.as_fd()), Fd::from(two.as_fd()));
+    let call = client.call_method(to, path, Some(names::REPORTS), "Import", &files);
+    assert_eq!(error_name(soon(call).await), names::error::LIMITS_EXCEEDED);
+    let manager = honest(&client).await;
+    soon(manager.state()).await.unwrap();
+}
+
+/// Whoever sends a hundred calls before it reads gets an answer to each.
+#[tokio::test]
+async fn every_call_of_one_who_reads_is_answered() {
+    let town = Town::new();
+    let _served = town.serve(busy()).await;
+    let client = town.connect(OTHERS[0]).await;
+    let calls = (0..100).map(|_| {
+        let interface = Some("org.freedesktop.DBus.Introspectable");
+        client.call_method(Some(names::BUS), names::ROOT, interface, "Introspect", &())
+    });
+    let answers = soon(futures::future::join_all(calls)).await;
+    assert!(answers.iter().all(Result::is_ok));
+}
