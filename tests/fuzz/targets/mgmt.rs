@@ -14,7 +14,11 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let controller = u16::from_le_bytes([low, high]);
     let command = wire::read_information(controller);
-    assert_eq!(command, [4, 0, low, high, 0, 0], "Read Controller Information");
+    assert_eq!(
+        command,
+        [4, 0, low, high, 0, 0],
+        "Read Controller Information"
+    );
     let asked = wire::answer(controller, &command);
     assert!(matches!(asked, Ok(None)), "a command is no answer");
 
@@ -24,7 +28,9 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(packet[..2], [1, 0], "Command Complete");
             assert_eq!((packet.len(), packet[8]), (LONGEST_ANSWER, 0), "success");
             // Address 6, version 1, manufacturer 2 before them.
-            let settings = [told.supported, told.current].map(u32::to_le_bytes).concat();
+            let settings = [told.supported, told.current]
+                .map(u32::to_le_bytes)
+                .concat();
             assert_eq!(packet[9 + 9..][..8], settings);
             let other = wire::answer(controller.wrapping_add(1), packet);
             assert!(matches!(other, Ok(None)), "it is for one controller");

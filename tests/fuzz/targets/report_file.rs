@@ -9,7 +9,9 @@ use tcnd::exchange::file::{self, FileError, Format, Item};
 use tcnd::exchange::packing::Packing;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok((format, items)) = read(bytes) else { return };
+    let Ok((format, items)) = read(bytes) else {
+        return;
+    };
     assert!(!items.is_empty());
     let reports: Vec<_> = items.iter().flatten().cloned().collect();
     let is_plain = Packing::of(bytes) == Packing::Plain;
@@ -55,7 +57,10 @@ fn looks_like_another(stream: &[u8]) -> bool {
         .filter(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
         .count();
     printable >= 48
-        || key.utf8_chunks().next().is_some_and(|chunk| chunk.valid().len() > 32)
+        || key
+            .utf8_chunks()
+            .next()
+            .is_some_and(|chunk| chunk.valid().len() > 32)
         || MARKS.iter().any(|mark| key.starts_with(mark))
         || Packing::of(key) != Packing::Plain
         || matches!(read(stream), Err(FileError::Foreign(_)))

@@ -54,11 +54,23 @@ fn written(source: &Source) -> String {
     let types: Vec<_> = (0..=u8::MAX)
         .filter(|kind| source.memo_types.contains(MemoType::new(*kind)))
         .collect();
-    let mut text = format!("[[source]]\nname = \"{}\"\nkind = \"{kind}\"\n", source.name);
-    let _ = writeln!(text, "{key} = {}\nlabel = {}", string(&place), string(&source.label));
+    let mut text = format!(
+        "[[source]]\nname = \"{}\"\nkind = \"{kind}\"\n",
+        source.name
+    );
+    let _ = writeln!(
+        text,
+        "{key} = {}\nlabel = {}",
+        string(&place),
+        string(&source.label)
+    );
     let _ = writeln!(text, "memo_types = {types:?}\npublish = {}", source.publish);
     let limits = &source.limits;
-    let _ = writeln!(text, "budget = {}\nmax_bytes = {}", limits.budget, limits.max_bytes);
+    let _ = writeln!(
+        text,
+        "budget = {}\nmax_bytes = {}",
+        limits.budget, limits.max_bytes
+    );
     let _ = writeln!(text, "timeout = \"{}\"", spell_duration(limits.timeout));
     if key == "url" {
         text.push_str("allow_http = true\n");

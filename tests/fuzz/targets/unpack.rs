@@ -17,8 +17,15 @@ use tcnd::exchange::source::MemoTypes;
 use tcnd::protocol::wire;
 
 fuzz_target!(|bytes: &[u8]| {
-    let [how, bounds, packed @ ..] = bytes else { return };
-    let packing = [Packing::Plain, Packing::Gzip, Packing::Zstd, Packing::of(packed)];
+    let [how, bounds, packed @ ..] = bytes else {
+        return;
+    };
+    let packing = [
+        Packing::Plain,
+        Packing::Gzip,
+        Packing::Zstd,
+        Packing::of(packed),
+    ];
     let packing = packing[usize::from(how % 4)];
     let expected = [Expected::JsonArray, Expected::Stream, Expected::Any];
     let reading = Reading {
@@ -30,10 +37,16 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let mut all = Vec::new();
     let (counter, sifted) = sift(packing, packed, &reading, &mut all);
-    assert!(counter <= reading.most + 1, "one byte tells that more follows");
+    assert!(
+        counter <= reading.most + 1,
+        "one byte tells that more follows"
+    );
     let Ok(sifted) = sifted else { return };
     assert!(sifted.read <= reading.most);
-    assert!(all.len() as u64 <= reading.room + 389, "no more than the room is kept");
+    assert!(
+        all.len() as u64 <= reading.room + 389,
+        "no more than the room is kept"
+    );
     assert!(!reading.is_part || !sifted.whole);
     assert!(sifted.cost() >= (sifted.reports + sifted.unreadable) * cost::READ);
     if sifted.fits {

@@ -35,7 +35,10 @@ fuzz_target!(|body: &[u8]| {
     assert!(report.verify().is_ok());
     // The inbox of a keeper judges the same bytes again.
     let again = admission::judge(admitted.bytes.clone(), None).expect("as before");
-    assert_eq!((again.digest, again.bytes), (admitted.digest, admitted.bytes));
+    assert_eq!(
+        (again.digest, again.bytes),
+        (admitted.digest, admitted.bytes)
+    );
     // A line end more or less is the same upload.
     let bare: &[u8] = body.strip_suffix(b"\n").unwrap_or(body);
     let bare = bare.strip_suffix(b"\r").unwrap_or(bare);
