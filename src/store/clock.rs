@@ -152,10 +152,10 @@ pub(super) fn forget_future(
     Ok(true)
 }
 
-/// Forgets that intervals were delivered which are not over yet: a clock that was
-/// ahead said that they were.
-pub(super) fn heal_delivered(transaction: &Transaction<'_>, now: UnixTime) -> rusqlite::Result<()> {
-    let open = Interval::of(now.before(Interval::MARGIN));
+/// Forgets that intervals were delivered which are not over at this time: a clock
+/// that was ahead said that they were.
+pub(super) fn heal_delivered(transaction: &Transaction<'_>, at: UnixTime) -> rusqlite::Result<()> {
+    let open = Interval::of(at.before(Interval::MARGIN));
     transaction.execute(
         "DELETE FROM delivered WHERE interval >= ?1",
         [signed(open.number())],

@@ -138,9 +138,22 @@ fn apply(
     }
     keys(transaction, redating)?;
     uploads(transaction, redating.jump)?;
-    clock::heal_delivered(transaction, redating.record.at.wall)?;
+    clock::heal_delivered(transaction, asked_again(redating))?;
     let mixed = others.mixed || !others.rows.is_empty();
     clock::write(transaction, &redating.record, mixed)
+}
+
+/// From when on intervals are asked for again: those that are not over yet, and
+/// those that ended before contacts of this boot and end after them now, for their
+/// reports may name contacts that had begun too late.
+fn asked_again(redating: &Redating) -> UnixTime {
+    let now = redating.record.at.wall;
+    match redating.moved {
+        Some(shift) if shift.by < 0 => {
+            now.min(UnixTime(shift.since.0.saturating_add_signed(shift.by)))
+        }
+        Some(_) | None => now,
+    }
 }
 
 /// Moves rows by the quarter: the newest first if they move ahead, the oldest

@@ -252,3 +252,39 @@ async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
     let delivered = bench.store.delivered("a".to_owned()).await.unwrap();
     assert_eq!(delivered, [open_one.previous()].into());
 }
+
+/// A report is public at the end of its interval. One that was public before a
+/// contact began names it after all when the contact turns out to be older.
+#[tokio::test]
+async fn intervals_that_ended_before_contacts_and_end_after_them_now_are_asked_for_again() {
+    use tcnd::exchange::interval::Interval;
+    let directory = tempdir().unwrap();
+    let bench = Bench::new(directory.path());
+    // This boot began a day ahead, and goes on 40 hours later.
+    let since = UnixTime(DAY_ONE + 74 * HOUR);
+    let now = UnixTime(since.0 + 40 * HOUR);
+    let true_start = Interval::of(UnixTime(since.0 - 24 * HOUR));
+    let all = std::iter::successors(Some(true_start.previous()), |last| Some(last.next()));
+    for interval in all.take_while(|interval| interval.is_over(now)) {
+        look(directory.path())
+            .execute(
+                "INSERT INTO delivered (interval, source) VALUES (?1, 'a')",
+                [i64::try_from(interval.number()).unwrap()],
+            )
+            .unwrap();
+    }
+    let mut redating = moving(since.0, -24 * 3600);
+    redating.record = record(now.0 - 24 * HOUR);
+    bench.store.redate(redating).await;
+    let delivered = bench.store.delivered("a".to_owned()).await.unwrap();
+    assert_eq!(delivered, [true_start.previous()].into());
+
+    // A jump ahead asks for nothing that was delivered.
+    let ahead = Redating {
+        record: record(now.0),
+        ..moving(since.0 - 24 * HOUR, 24 * 3600)
+    };
+    bench.store.redate(ahead).await;
+    let delivered = bench.store.delivered("a".to_owned()).await.unwrap();
+    assert_eq!(delivered, [true_start.previous()].into());
+}
