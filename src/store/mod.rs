@@ -39,6 +39,7 @@ mod row;
 mod schema;
 mod seal;
 mod seen;
+mod settings;
 mod sheet;
 mod sources;
 mod thread;

@@ -82,8 +82,9 @@ impl Owner {
         self.catch_up()
     }
 
-    /// Writes the new dates that could not be written when they came.
+    /// Writes the decisions and new dates that could not be written when they came.
     pub(super) fn catch_up(&mut self) -> rusqlite::Result<()> {
+        self.write_decisions()?;
         while let Some(redating) = self.dates.waiting.front().copied() {
             let mut others = self.dates.others.clone();
             self.transact(Durable::PowerLoss, |t| apply(t, &redating, &mut others))?;

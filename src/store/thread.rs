@@ -88,6 +88,7 @@ impl Store {
             _lock: lock,
             homeless: false,
             dates: Dates::default(),
+            decided: Vec::new(),
         };
         std::thread::Builder::new()
             .name("store".to_owned())
@@ -227,6 +228,8 @@ pub(super) struct Owner {
     /// The database has no file any more.
     pub(super) homeless: bool,
     pub(super) dates: Dates,
+    /// Decisions that are not written yet, one of each kind.
+    pub(super) decided: Vec<Setting>,
 }
 
 impl Owner {
@@ -292,7 +295,7 @@ impl Owner {
                 self.trouble(kept);
             }
             Work::Remember(setting) => {
-                let kept = self.transact(Durable::PowerLoss, |t| ledger::remember(t, setting));
+                let kept = self.remember(setting);
                 self.trouble(kept);
             }
             Work::Question(question) => question(self),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tcnd::engine::{KeyId, Pause, Record, UnixTime};
 use tcnd::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey};
-use tcnd::store::{Resume, Setting};
+use tcnd::store::{DATABASE, Event, Resume, Setting};
 use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, seed};
@@ -149,4 +149,26 @@ async fn decisions_outlive_a_restart() {
         let resume = resume(directory.path()).await;
         assert_eq!((resume.consent, resume.pause), (consent, pause));
     }
+}
+
+/// Consent that was withdrawn while nothing could be written does not come back.
+#[tokio::test]
+async fn a_decision_that_cannot_be_written_is_written_with_what_comes_next() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    bench.store.remember(Setting::Consent(true));
+    bench.settle().await;
+
+    let other = rusqlite::Connection::open(directory.path().join(DATABASE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for consent in [true, false] {
+        bench.store.remember(Setting::Consent(consent));
+        let event = bench.event().await;
+        assert!(matches!(event, Event::Trouble(_)), "{event:?}");
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    drop(other);
+    bench.save(Vec::new()).await.unwrap();
+    bench.store.close().await;
+    assert!(!resume(directory.path()).await.consent);
 }
