@@ -345,14 +345,16 @@ impl<'a> Fetch<'a> {
             whole,
             budget: self.budget,
         };
-        match self.tcnd.deliver(batch).await? {
-            Delivery::Taken => {
-                self.budget -= cost;
-                self.counted.intervals += 1;
-                Ok(())
-            }
-            Delivery::Refused(problem) => Err(Stop::Source(problem)),
+        let delivery = self.tcnd.deliver(batch).await?;
+        if let Delivery::Refused(problem) = delivery {
+            return Err(Stop::Source(problem));
         }
+        self.budget -= cost;
+        self.counted.intervals += 1;
+        if matches!(delivery, Delivery::Cut) {
+            return Err(Stop::Source(Problem::TooLarge));
+        }
+        Ok(())
     }
 
     /// The files of a folder that belong to no interval go with the current one,

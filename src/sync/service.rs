@@ -28,6 +28,8 @@ pub(super) struct Tcnd {
 pub(super) enum Delivery {
     /// tcnd has it.
     Taken,
+    /// tcnd has a part of it; the rest is more than the source may cost.
+    Cut,
     /// It has not; the next run tries again.
     Refused(Problem),
 }
@@ -92,6 +94,7 @@ impl Tcnd {
             options,
         );
         match delivered.await {
+            Ok(delivered) if delivered.too_large > 0 => Ok(Delivery::Cut),
             Ok(_) => Ok(Delivery::Taken),
             Err(zbus::Error::MethodError(name, _, _))
                 if matches!(name.as_str(), error::BUSY | error::NOT_READY) =>

@@ -403,6 +403,23 @@ fn a_busy_tcnd_is_no_fault_of_the_source() {
     place.tcnd.whole("a", four().keys().copied().take(3));
 }
 
+/// tcnd counts what a source costs in a day; tcnd-sync names who was cut by that.
+#[test]
+fn what_tcnd_leaves_of_a_delivery_is_told() {
+    let place = Place::new();
+    let server = coepi(&four());
+    place.source("coepi-v4", &server.url(), "");
+    place.tcnd.want(four().keys().copied().take(3));
+    place.tcnd.book().too_large = 1;
+    place.run().is(1);
+    assert_eq!(place.tcnd.recorded("a"), "too-large");
+    // Those three, and the current one.
+    assert_eq!(place.tcnd.book().deliveries.len(), 4, "each is tried");
+    place.tcnd.book().too_large = 0;
+    place.run().is(0);
+    assert_eq!(place.tcnd.recorded("a"), "");
+}
+
 #[test]
 fn a_report_that_comes_again_keeps_its_first_interval() {
     let place = Place::new();

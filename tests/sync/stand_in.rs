@@ -65,6 +65,8 @@ pub(crate) struct Book {
     pub(crate) deliveries: Vec<(u64, bool, u64)>,
     /// Deliveries are turned down while this is so.
     pub(crate) busy: bool,
+    /// So many reports of each delivery are more than the source may cost.
+    pub(crate) too_large: u64,
     hold: Option<(Hold, Sender<()>)>,
     run: Option<String>,
 }
@@ -424,7 +426,10 @@ impl Book {
     /// Looks at the reports of a delivery as tcnd does: whose signature does not
     /// hold, or who is known, is only counted.
     fn import(&mut self, source: &str, interval: u64, bytes: &[u8]) -> Result<Delivered, Error> {
-        let mut imported = Delivered::default();
+        let mut imported = Delivered {
+            too_large: self.too_large,
+            ..Delivered::default()
+        };
         let read = file::read(bytes, |_, item| {
             match item.and_then(|report| Ok(report.verify()?)) {
                 Ok(report) => match self.known.entry(report.unsigned_bytes()) {
