@@ -108,9 +108,11 @@ impl Standing {
             .any(|source| source.failures >= FAILURES)
     }
 
-    /// Whether what was checked is old.
+    /// Whether what was checked is old. What was checked in the future was checked
+    /// by a clock that was ahead: nobody knows when.
     pub(super) fn stale(&self, now: UnixTime) -> bool {
-        self.checked().is_some_and(|at| at.after(STALE) <= now)
+        self.checked()
+            .is_some_and(|at| at.after(STALE) <= now || at > now.after(STALE))
     }
 
     fn source(&self, name: &str) -> Result<&Source, Refusal> {
@@ -432,4 +434,40 @@ async fn stand(store: &Store, standing: &watch::Sender<Standing>) -> Result<(), 
         changed
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::SourceId;
+
+    #[test]
+    fn what_was_checked_long_ago_or_by_a_clock_that_was_ahead_is_stale() {
+        let now = UnixTime(1_800_000_000);
+        let standing = |checked| Standing {
+            sources: vec![Source {
+                id: SourceId::FILES,
+                configured: NewSource {
+                    name: "a".to_owned(),
+                    label: "A".to_owned(),
+                    publish: false,
+                },
+                checked,
+                failures: 0,
+                problem: String::new(),
+            }],
+            ..Standing::default()
+        };
+        let hours = |hours: i64| UnixTime(now.0.saturating_add_signed(hours * 3600));
+        for (checked, is_stale) in [
+            (hours(0), false),
+            (hours(-47), false),
+            (hours(-48), true),
+            (hours(1), false),
+            (hours(49), true),
+        ] {
+            assert_eq!(standing(Some(checked)).stale(now), is_stale, "{checked:?}");
+        }
+        assert!(!standing(None).stale(now), "nothing was checked");
+    }
 }
