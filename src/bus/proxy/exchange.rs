@@ -7,7 +7,7 @@ use zbus::{DeserializeDict, Fd, SerializeDict, Type, Variant, proxy};
 use crate::daemon::Counted;
 
 /// Reports on their way, for `tcnd-sync` alone; see `dbus/interfaces` for the
-/// prose.
+/// prose. No call starts tcnd: a run of one that ended meanwhile is over.
 #[proxy(
     interface = "org.tcncoalition.Tcnd1.Exchange",
     default_service = "org.tcncoalition.Tcnd1",
@@ -20,9 +20,11 @@ pub trait Exchange {
     fn begin(&self, sources: &[Source]) -> zbus::Result<bool>;
     /// The numbers of the intervals that a source has not delivered whole, the
     /// oldest first, the current one last.
+    #[zbus(no_autostart)]
     fn pending(&self, source: &str) -> zbus::Result<Vec<u64>>;
     /// Hands over the reports of one interval; options `whole` (b), `budget`
     /// (t).
+    #[zbus(no_autostart)]
     fn deliver(
         &self,
         source: &str,
@@ -31,9 +33,11 @@ pub trait Exchange {
         options: BTreeMap<&str, Variant<'_>>,
     ) -> zbus::Result<Delivered>;
     /// Takes the next part that is due for this source; no fields if none is.
+    #[zbus(no_autostart)]
     fn take_part(&self, source: &str) -> zbus::Result<Upload>;
     /// What became of it: `accepted`, `refused` or `failed`; options `reason`
     /// (s), `retry_after` (u) in seconds.
+    #[zbus(no_autostart)]
     fn settle_part(
         &self,
         part: u64,
@@ -41,8 +45,10 @@ pub trait Exchange {
         options: BTreeMap<&str, Variant<'_>>,
     ) -> zbus::Result<()>;
     /// A source was gone through; `problem` is a token, empty if all was well.
+    #[zbus(no_autostart)]
     fn record(&self, source: &str, problem: &str) -> zbus::Result<()>;
     /// The run is over.
+    #[zbus(no_autostart)]
     fn end(&self) -> zbus::Result<()>;
 }
 
