@@ -23,10 +23,12 @@ const NO_REPLY: u8 = 1;
 const FLAGS: usize = 2;
 
 /// Codes of header fields.
-const INTERFACE: u8 = 2;
 const MEMBER: u8 = 3;
 const SENDER: u8 = 7;
 const UNIX_FDS: u8 = 9;
+
+/// Members of the interfaces that D-Bus defines whose answers are long.
+const LONG: [&[u8]; 3] = [b"Introspect", b"GetManagedObjects", b"GetAll"];
 
 /// A whole message.
 #[derive(Debug)]
@@ -42,8 +44,8 @@ pub(super) struct Call {
     pub(super) serial: NonZeroU32,
     /// The caller wants no answer.
     pub(super) silent: bool,
-    /// It is to one of the interfaces that D-Bus defines, and waits for nobody.
-    pub(super) quick: bool,
+    /// Anybody may call it, and its answer has kilobytes.
+    pub(super) is_long: bool,
 }
 
 /// What was cut out.
@@ -177,7 +179,7 @@ impl Facts {
     fn read(bytes: &[u8]) -> Option<Self> {
         let header = Header::new(bytes)?;
         let (mut sender, mut descriptors) = (None, 0);
-        let (mut standard, mut sets) = (true, false);
+        let mut is_long = false;
         let mut at = FIXED;
         while at < header.end {
             at = at.next_multiple_of(8);
@@ -190,9 +192,7 @@ impl Facts {
                     let text = bytes.get(at + 4..)?.get(..length)?;
                     match code {
                         SENDER => sender = Some(std::str::from_utf8(text).ok()?),
-                        INTERFACE => standard = text.starts_with(b"org.freedesktop.DBus."),
-                        // Properties.Set may have to ask whether it may.
-                        MEMBER => sets = text == b"Set",
+                        MEMBER => is_long = LONG.contains(&text),
                         _ => {}
                     }
                     at = at.checked_add(length)?.checked_add(5)?;
@@ -214,7 +214,7 @@ impl Facts {
                 sender: sender.into(),
                 serial: NonZeroU32::new(u32::try_from(header.number(8)?).ok()?)?,
                 silent: bytes.get(FLAGS)? & NO_REPLY != 0,
-                quick: standard && !sets,
+                is_long,
             }),
             _ => None,
         };

@@ -1,7 +1,7 @@
 //! The calls that wait, and the counts of those that are worked on.
 //!
 //! Connections are served round robin, one call each, so one that sends much waits
-//! for itself. When there is no room left, the connection with most bytes waiting
+//! for itself. Calls with long answers are worked on one by one. When there is no room left, the connection with most bytes waiting
 //! loses its newest call: a connection with few calls is never refused because of
 //! another with many.
 
@@ -16,9 +16,10 @@ use super::frame::{Call, Frame};
 /// [`Questions`]: crate::bus::bouncer
 const MOST_WORKING: usize = 128;
 
-/// Of those, calls to the interfaces that D-Bus defines. They wait for nobody, and
-/// some of their answers are long.
-const MOST_QUICK: usize = 4;
+/// Of those, calls with long answers. While dbus-daemon is busy with a flood, it
+/// takes two kilobytes of answers a turn; whoever asks for little must not wait
+/// for the answers to many who ask for much.
+const MOST_LONG: usize = 1;
 
 /// Of one connection.
 const MOST_WORKING_OF_ONE: usize = 32;
@@ -80,7 +81,7 @@ pub(super) struct Queue {
     bytes: usize,
     descriptors: usize,
     working: usize,
-    quick: usize,
+    long: usize,
     refused: VecDeque<Refused>,
 }
 
@@ -129,8 +130,8 @@ impl Queue {
         }
         let may = |name: &Arc<str>| {
             self.peers.get(name).is_some_and(|peer| {
-                let quick = peer.waiting.front().is_some_and(|(call, _)| call.quick);
-                peer.working.len() < MOST_WORKING_OF_ONE && !(quick && self.quick >= MOST_QUICK)
+                let is_long = peer.waiting.front().is_some_and(|(call, _)| call.is_long);
+                peer.working.len() < MOST_WORKING_OF_ONE && !(is_long && self.long >= MOST_LONG)
             })
         };
         let turn = self.turns.iter().position(may)?;
@@ -144,7 +145,7 @@ impl Queue {
         }
         self.left(&frame);
         self.working += 1;
-        self.quick += usize::from(call.quick);
+        self.long += usize::from(call.is_long);
         Some((call, frame))
     }
 
@@ -157,7 +158,7 @@ impl Queue {
             .position(|call| call.serial.get() == serial)?;
         let call = peer.working.swap_remove(at);
         self.working -= 1;
-        self.quick -= usize::from(call.quick);
+        self.long -= usize::from(call.is_long);
         self.forget_if_idle(&call.sender);
         Some(call)
     }
@@ -222,12 +223,23 @@ mod tests {
             sender: sender.into(),
             serial: NonZeroU32::new(serial).unwrap(),
             silent: false,
-            quick: false,
+            is_long: false,
         };
         // The name in the frame, to see whose it is.
         let mut bytes = vec![0; bytes];
         bytes[..sender.len()].copy_from_slice(sender.as_bytes());
         let descriptors = Vec::new();
+        queue.arrive(call, Frame { bytes, descriptors });
+    }
+
+    fn arrive_long(queue: &mut Queue, sender: &str, serial: u32) {
+        let call = Call {
+            sender: sender.into(),
+            serial: NonZeroU32::new(serial).unwrap(),
+            silent: false,
+            is_long: true,
+        };
+        let (bytes, descriptors) = (sender.as_bytes().to_vec(), Vec::new());
         queue.arrive(call, Frame { bytes, descriptors });
     }
 
@@ -282,6 +294,25 @@ mod tests {
                 }
             }
             queue.answered("modest", serial).unwrap();
+        }
+    }
+
+    #[test]
+    fn long_answers_are_made_one_by_one_and_nobody_else_waits_for_them() {
+        let mut queue = Queue::default();
+        for name in ["a", "b"] {
+            for serial in 1..=2 {
+                arrive_long(&mut queue, name, serial);
+            }
+        }
+        arrive(&mut queue, "c", 1, 200);
+        let served: Vec<_> = std::iter::from_fn(|| next(&mut queue)).collect();
+        assert_eq!(served, ["a", "c"]);
+        for (done, then) in [("a", "b"), ("b", "a"), ("a", "b")] {
+            let serial = queue.peers[done].working[0].serial.get();
+            queue.answered(done, serial).unwrap();
+            assert_eq!(next(&mut queue).as_deref(), Some(then));
+            assert_eq!(next(&mut queue), None);
         }
     }
 
