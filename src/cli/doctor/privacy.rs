@@ -59,11 +59,12 @@ pub(super) fn needed(hci: &str, told: &Told, mode: Mode, conf: &MainConf) -> Che
             NAME,
             format!(
                 "of {hci} is on, but the controller may change its address by a clock of its \
-                 own (LL Privacy; Linux 6.12 to 6.14 do not tell), so numbers and addresses \
-                 would not change together: tcnd airs nothing"
+                 own (LL Privacy; Linux 6.14 does not tell), so numbers and addresses would \
+                 not change together: tcnd airs nothing"
             ),
-            "use Linux 6.15 or newer, and an adapter without it, named by `adapter` in \
-             /etc/tcnd/config.d; or mode = \
+            "use Linux 6.13 or older without KernelExperimental in \
+             /etc/bluetooth/main.conf, as Debian 12 and 13 have it; or an adapter without LL \
+             Privacy, named by `adapter` in /etc/tcnd/config.d; or mode = \
              \"broadcast\", and Privacy = off under [General] of /etc/bluetooth/main.conf",
         ),
         Ok(Privacy::Off) => off(hci, mode, conf),

@@ -38,7 +38,7 @@ pub enum Privacy {
     /// kernel does not tell which.
     On,
     /// The same, but the controller makes and replaces the addresses, by a clock
-    /// of its own (LL Privacy), or may: Linux 6.12 to 6.14 do not tell.
+    /// of its own (LL Privacy), or may: Linux 6.14 does not tell.
     ByController,
 }
 
@@ -81,23 +81,20 @@ pub async fn privacy(adapter: &str) -> Result<Privacy, MgmtError> {
     ask(socket, controller, DEADLINE, hidden).await
 }
 
-/// Whether a kernel of this release leaves addresses to every controller that
-/// can make them, and does not tell which can: from 6.12 on it does the first,
-/// since 6.15 also the second.
+/// Whether a kernel of this release leaves addresses to every controller that can
+/// make them, and does not tell which can. Before 6.14 it does so if the
+/// experimental feature is on, and tells that; since 6.15 a setting tells.
 fn hides_ll_privacy(release: &str) -> bool {
     let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(6)), Some(Ok(minor))) => (12..15).contains(&minor),
-        _ => false,
-    }
+    (numbers.next(), numbers.next()) == (Some(Ok(6)), Some(Ok(14)))
 }
 
 fn index(adapter: &str) -> Option<u16> {
     adapter.strip_prefix("hci")?.parse().ok()
 }
 
-/// One question, one answer; `socket` must not block. `hidden` is whether the
-/// answer leaves out whose clock it is.
+/// Asks over a socket that does not block. `hidden` is whether the answers leave
+/// out whose clock it is.
 async fn ask(
     socket: OwnedFd,
     controller: u16,
@@ -105,38 +102,49 @@ async fn ask(
     hidden: bool,
 ) -> Result<Privacy, MgmtError> {
     let socket = socket::watch(socket).map_err(MgmtError::Socket)?;
-    rustix::net::send(
-        &socket,
-        &wire::read_information(controller),
-        SendFlags::empty(),
-    )?;
-    let info = timeout(limit, answer(&socket, controller)).await;
-    let info = info.map_err(|_| MgmtError::Late)??;
-    Ok(if info.current & wire::SETTING_PRIVACY == 0 {
-        Privacy::Off
-    } else if (info.current | info.supported) & wire::SETTING_LL_PRIVACY != 0 || hidden {
-        Privacy::ByController
-    } else {
-        Privacy::On
-    })
+    let questions = async {
+        send(&socket, &wire::read_information(controller))?;
+        let read = |packet: &[u8]| wire::information(controller, packet);
+        let info = answer(&socket, read).await?;
+        if info.current & wire::SETTING_PRIVACY == 0 {
+            return Ok(Privacy::Off);
+        }
+        if hidden || (info.current | info.supported) & wire::SETTING_LL_PRIVACY != 0 {
+            return Ok(Privacy::ByController);
+        }
+        send(&socket, &wire::read_features(controller))?;
+        let read = |packet: &[u8]| wire::has_ll_privacy(controller, packet);
+        Ok(match answer(&socket, read).await? {
+            true => Privacy::ByController,
+            false => Privacy::On,
+        })
+    };
+    timeout(limit, questions)
+        .await
+        .map_err(|_| MgmtError::Late)?
 }
 
-/// Reads on past everything that is told to everybody.
-async fn answer(
+fn send(socket: &AsyncFd<OwnedFd>, command: &[u8]) -> Result<(), MgmtError> {
+    rustix::net::send(socket, command, SendFlags::empty())?;
+    Ok(())
+}
+
+/// The answer that `read` finds, past everything that is told to everybody.
+async fn answer<T>(
     socket: &AsyncFd<OwnedFd>,
-    controller: u16,
-) -> Result<wire::Information, MgmtError> {
+    read: impl Fn(&[u8]) -> Result<Option<T>, MgmtError>,
+) -> Result<T, MgmtError> {
     let mut packet = [0; wire::LONGEST_ANSWER];
     loop {
         let mut ready = socket.readable().await.map_err(MgmtError::Socket)?;
-        let read = ready.try_io(|fd| {
+        let received = ready.try_io(|fd| {
             let (length, _) = rustix::net::recv(fd, &mut packet[..], RecvFlags::empty())?;
             Ok(length)
         });
-        let Ok(read) = read else { continue };
-        let length = read.map_err(MgmtError::Socket)?;
-        if let Some(info) = wire::answer(controller, &packet[..length])? {
-            return Ok(info);
+        let Ok(received) = received else { continue };
+        let length = received.map_err(MgmtError::Socket)?;
+        if let Some(told) = read(&packet[..length])? {
+            return Ok(told);
         }
     }
 }
@@ -165,11 +173,16 @@ mod tests {
 
     /// The setting, from a kernel that says these packets.
     async fn asked(packets: &[Vec<u8>]) -> Result<Privacy, MgmtError> {
+        asked_of(packets, false).await
+    }
+
+    /// The same of a kernel that may hide whose clock it is.
+    async fn asked_of(packets: &[Vec<u8>], hidden: bool) -> Result<Privacy, MgmtError> {
         let (kernel, ours) = kernel();
         for packet in packets {
             kernel.send(packet).unwrap();
         }
-        let told = ask(ours, 3, Duration::from_millis(50), false).await;
+        let told = ask(ours, 3, Duration::from_millis(50), hidden).await;
         let mut question = [0; 16];
         assert_eq!(kernel.recv(&mut question).unwrap(), 6);
         assert_eq!(question[..6], [0x04, 0, 3, 0, 0, 0]);
@@ -182,7 +195,28 @@ mod tests {
         let off = wire::tests::told(3, 0x0a01);
         let on = wire::tests::told(3, 0x2a01);
         assert_eq!(asked(&[off]).await.unwrap(), Privacy::Off);
-        assert_eq!(asked(&[on]).await.unwrap(), Privacy::On);
+        let unknown = wire::tests::features_refused(3, 0x01);
+        assert_eq!(asked(&[on, unknown]).await.unwrap(), Privacy::On);
+    }
+
+    #[tokio::test]
+    async fn where_the_kernel_hides_it_it_is_taken_for_the_controller_s() {
+        let on = wire::tests::told(3, 0x2a01);
+        let told = asked_of(&[on], true).await;
+        assert_eq!(told.unwrap(), Privacy::ByController);
+    }
+
+    #[tokio::test]
+    async fn the_experimental_feature_gives_the_clock_away() {
+        let on = || wire::tests::told(3, 0x2a01);
+        for (flags, privacy) in [(2, Privacy::On), (3, Privacy::ByController)] {
+            let features = wire::tests::featured(3, flags);
+            assert_eq!(asked(&[on(), features]).await.unwrap(), privacy);
+        }
+        let refused = wire::tests::features_refused(3, 0x0a);
+        let told = asked(&[on(), refused]).await;
+        assert!(matches!(told, Err(MgmtError::Refused(0x0a))));
+        assert!(matches!(asked(&[on()]).await, Err(MgmtError::Late)));
     }
 
     #[tokio::test]
@@ -198,22 +232,16 @@ mod tests {
 
     #[test]
     fn kernels_that_do_not_tell_whose_clock_it_is() {
-        for release in [
-            "6.12.81",
-            "6.12.48+deb13-amd64",
-            "6.13-rc1",
-            "6.14.0-27-generic",
-        ] {
+        for release in ["6.14.0-27-generic", "6.14-rc1", "6.14"] {
             assert!(hides_ll_privacy(release), "{release}");
         }
         for release in [
             "6.1.0-28-amd64",
-            "6.6.87",
-            "6.11.2",
+            "6.12.48+deb13-amd64",
+            "6.13.0",
             "6.15.1",
-            "6.18",
-            "7.0.0",
-            "5.15.1",
+            "6.140.0",
+            "7.14.0",
             "",
         ] {
             assert!(!hides_ll_privacy(release), "{release}");
@@ -228,7 +256,8 @@ mod tests {
         let mut found = vec![0x12, 0, 3, 0, 0x00, 0x02];
         found.resize(6 + 0x200, 0);
         let on = wire::tests::told(3, 0x2a01);
-        let packets = [other, added, found, on];
+        let features = wire::tests::featured(3, 0);
+        let packets = [other, added, found, on, features];
         assert_eq!(asked(&packets).await.unwrap(), Privacy::On);
     }
 

@@ -1,24 +1,34 @@
-//! The letter of the management interface, as far as we speak it: one
-//! command, and its answer among whatever else arrives.
+//! The letter of the management interface, as far as we speak it: two
+//! commands, and their answers among whatever else arrives.
 //!
 //! BlueZ: doc/mgmt-api.txt, "Packet Structures", "Read Controller Information
-//! Command", "Command Complete Event", "Command Status Event". All integers
-//! are little-endian.
+//! Command", "Read Experimental Features Information Command", "Command Complete
+//! Event", "Command Status Event". All integers are little-endian.
 
 use super::MgmtError;
 
 /// Current settings, bit 13: privacy.
 pub(super) const SETTING_PRIVACY: u32 = 1 << 13;
 
-/// Supported and current settings, bit 22: LL Privacy.
+/// Supported and current settings, bit 22: LL Privacy. Since Linux 6.15.
 pub(super) const SETTING_LL_PRIVACY: u32 = 1 << 22;
 
-/// Bytes of the longest packet that can be our answer.
-pub const LONGEST_ANSWER: usize = HEADER + COMPLETE + INFORMATION;
+/// The experimental feature LL Privacy of Linux to 6.13, as its bytes come:
+/// 15c0a148-c273-11ea-b3de-0242ac130004 from its end.
+const LL_PRIVACY: [u8; 16] = 0x15c0_a148_c273_11ea_b3de_0242_ac13_0004_u128.to_le_bytes();
+
+/// Flags of a feature, bit 0: it is on.
+const ON: u8 = 1;
+
+/// Bytes of the longest packet that can be an answer to us. Linux knows six
+/// features.
+pub const LONGEST_ANSWER: usize = HEADER + COMPLETE + COUNT + 32 * FEATURE;
 
 const READ_INFORMATION: u16 = 0x0004;
+const READ_FEATURES: u16 = 0x0049;
 const COMMAND_COMPLETE: u16 = 0x0001;
 const COMMAND_STATUS: u16 = 0x0002;
+const STATUS_UNKNOWN_COMMAND: u8 = 0x01;
 const STATUS_INVALID_INDEX: u8 = 0x11;
 
 /// Code, controller, length of what follows.
@@ -30,8 +40,12 @@ const COMPLETE: usize = 3;
 const INFORMATION: usize = 280;
 const SUPPORTED_SETTINGS_AT: usize = 9;
 const CURRENT_SETTINGS_AT: usize = 13;
+/// How many features follow.
+const COUNT: usize = 2;
+/// UUID 16, flags 4.
+const FEATURE: usize = 20;
 
-/// What is used of an answer.
+/// What is used of the answer about a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Information {
     /// Supported settings, a bit each.
@@ -40,19 +54,50 @@ pub struct Information {
     pub current: u32,
 }
 
-/// The command, for the controller of this index.
+/// The command Read Controller Information, for the controller of this index.
 pub fn read_information(controller: u16) -> [u8; 6] {
-    let ([a, b], [c, d]) = (READ_INFORMATION.to_le_bytes(), controller.to_le_bytes());
+    command(READ_INFORMATION, controller)
+}
+
+/// The command Read Experimental Features Information, for the controller of
+/// this index.
+pub fn read_features(controller: u16) -> [u8; 6] {
+    command(READ_FEATURES, controller)
+}
+
+fn command(opcode: u16, controller: u16) -> [u8; 6] {
+    let ([a, b], [c, d]) = (opcode.to_le_bytes(), controller.to_le_bytes());
     [a, b, c, d, 0, 0]
 }
 
-/// The answer to it, if this packet is that: others are `None`, by their
-/// beginning, so that they may be cut off behind [`LONGEST_ANSWER`].
+/// The answer to [`read_information`], if this packet is that: others are `None`,
+/// by their beginning, so that they may be cut off behind [`LONGEST_ANSWER`].
 ///
 /// # Errors
 /// [`MgmtError::NoController`] and [`MgmtError::Refused`] are answers too;
 /// [`MgmtError::Malformed`] is a packet of a wrong length.
-pub fn answer(controller: u16, packet: &[u8]) -> Result<Option<Information>, MgmtError> {
+pub fn information(controller: u16, packet: &[u8]) -> Result<Option<Information>, MgmtError> {
+    let told = answer(READ_INFORMATION, controller, packet)?;
+    told.map(settings).transpose()
+}
+
+/// Whether the experimental feature LL Privacy is on, if this packet is the answer
+/// to [`read_features`]. A kernel that does not know the command, before 5.7, does
+/// not know the feature.
+///
+/// # Errors
+/// As of [`information`].
+pub fn has_ll_privacy(controller: u16, packet: &[u8]) -> Result<Option<bool>, MgmtError> {
+    match answer(READ_FEATURES, controller, packet) {
+        Ok(told) => told.map(is_ll_privacy_on).transpose(),
+        Err(MgmtError::Refused(STATUS_UNKNOWN_COMMAND)) => Ok(Some(false)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The return parameters of this command for this controller, if the packet has
+/// them.
+fn answer(opcode: u16, controller: u16, packet: &[u8]) -> Result<Option<&[u8]>, MgmtError> {
     let (header, parameters) = packet
         .split_first_chunk::<HEADER>()
         .ok_or(MgmtError::Malformed)?;
@@ -60,24 +105,24 @@ pub fn answer(controller: u16, packet: &[u8]) -> Result<Option<Information>, Mgm
     if of != controller || ![COMMAND_COMPLETE, COMMAND_STATUS].contains(&code) {
         return Ok(None);
     }
-    let (&[low, high, status], information) = parameters
+    let (&[low, high, status], told) = parameters
         .split_first_chunk::<COMPLETE>()
         .ok_or(MgmtError::Malformed)?;
-    if u16::from_le_bytes([low, high]) != READ_INFORMATION {
+    if u16::from_le_bytes([low, high]) != opcode {
         return Ok(None);
     }
     if usize::from(length) != parameters.len() {
         return Err(MgmtError::Malformed);
     }
     match status {
-        0 if code == COMMAND_COMPLETE => read(information).map(Some),
+        0 if code == COMMAND_COMPLETE => Ok(Some(told)),
         0 => Err(MgmtError::Malformed),
         STATUS_INVALID_INDEX => Err(MgmtError::NoController),
         other => Err(MgmtError::Refused(other)),
     }
 }
 
-fn read(information: &[u8]) -> Result<Information, MgmtError> {
+fn settings(information: &[u8]) -> Result<Information, MgmtError> {
     let information: &[u8; INFORMATION] =
         information.try_into().map_err(|_| MgmtError::Malformed)?;
     let settings = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|i| information[at + i]));
@@ -85,6 +130,18 @@ fn read(information: &[u8]) -> Result<Information, MgmtError> {
         supported: settings(SUPPORTED_SETTINGS_AT),
         current: settings(CURRENT_SETTINGS_AT),
     })
+}
+
+fn is_ll_privacy_on(told: &[u8]) -> Result<bool, MgmtError> {
+    let (&[low, high], features) = told
+        .split_first_chunk::<COUNT>()
+        .ok_or(MgmtError::Malformed)?;
+    let (features, rest) = features.as_chunks::<FEATURE>();
+    if !rest.is_empty() || features.len() != usize::from(u16::from_le_bytes([low, high])) {
+        return Err(MgmtError::Malformed);
+    }
+    let is_on = |feature: &[u8; FEATURE]| feature[..16] == LL_PRIVACY && feature[16] & ON != 0;
+    Ok(features.iter().any(is_on))
 }
 
 #[cfg(test)]
@@ -111,6 +168,21 @@ pub(super) mod tests {
         packet(2, controller, 4, status, &[])
     }
 
+    /// Command Complete with two features, the second being LL Privacy with these
+    /// flags: as Linux 6.12 tells them of a controller that can do it.
+    pub(in super::super) fn featured(controller: u16, flags: u8) -> Vec<u8> {
+        let other = [0x1c, 0xda, 0x47, 0x1c, 0x48, 0x6c, 0x01, 0xab];
+        let mut features = vec![2, 0];
+        features.extend(other.into_iter().chain([0xee; 8]).chain([1, 0, 0, 0]));
+        features.extend(LL_PRIVACY.into_iter().chain([flags, 0, 0, 0]));
+        packet(1, controller, 0x49, 0, &features)
+    }
+
+    /// Command Status for the features.
+    pub(in super::super) fn features_refused(controller: u16, status: u8) -> Vec<u8> {
+        packet(2, controller, 0x49, status, &[])
+    }
+
     fn packet(code: u16, controller: u16, opcode: u16, status: u8, rest: &[u8]) -> Vec<u8> {
         let length = u16::try_from(3 + rest.len()).unwrap();
         let mut bytes = [code, controller, length, opcode]
@@ -122,19 +194,20 @@ pub(super) mod tests {
     }
 
     fn malformed(packet: &[u8]) -> bool {
-        matches!(answer(3, packet), Err(MgmtError::Malformed))
+        matches!(information(3, packet), Err(MgmtError::Malformed))
     }
 
     #[test]
-    fn the_command_is_six_bytes() {
+    fn a_command_is_six_bytes() {
         assert_eq!(read_information(0x0102), [0x04, 0x00, 0x02, 0x01, 0, 0]);
+        assert_eq!(read_features(0x0102), [0x49, 0x00, 0x02, 0x01, 0, 0]);
     }
 
     #[test]
     fn the_current_settings_are_read_and_not_the_supported_ones() {
         let mut packet = told(3, 0x0a01);
         packet[6 + 3 + 9..][..4].copy_from_slice(&0xffff_ffff_u32.to_le_bytes());
-        let current = answer(3, &packet).unwrap().unwrap().current;
+        let current = information(3, &packet).unwrap().unwrap().current;
         assert_eq!(current, 0x0a01);
         assert_eq!(current & SETTING_PRIVACY, 0);
     }
@@ -142,7 +215,7 @@ pub(super) mod tests {
     #[test]
     fn a_packet_of_a_wrong_length_is_none() {
         let right = told(3, 0x2a01);
-        assert_eq!(right.len(), LONGEST_ANSWER);
+        assert!(right.len() <= LONGEST_ANSWER);
         for length in 0..right.len() {
             assert!(malformed(&right[..length]), "{length}");
         }
@@ -174,19 +247,47 @@ pub(super) mod tests {
             vec![0x06, 0, 3, 0, 4, 0, 1, 2, 3, 4],
         ];
         for packet in others {
-            assert_eq!(answer(3, &packet).unwrap(), None, "{packet:?}");
+            assert_eq!(information(3, &packet).unwrap(), None, "{packet:?}");
+        }
+        for packet in [told(3, 0x2a01), featured(2, 1), refused(3, 0x11)] {
+            assert_eq!(has_ll_privacy(3, &packet).unwrap(), None, "{packet:?}");
+        }
+    }
+
+    #[test]
+    fn the_experimental_feature_is_told() {
+        for (flags, is_on) in [(0, false), (1, true), (2, false), (3, true)] {
+            let told = has_ll_privacy(3, &featured(3, flags)).unwrap();
+            assert_eq!(told, Some(is_on), "{flags}");
+        }
+        // As Linux 6.12 tells of a controller that cannot do it, and 6.15 of all.
+        let none = packet(1, 3, 0x49, 0, &[0, 0]);
+        assert_eq!(has_ll_privacy(3, &none).unwrap(), Some(false));
+        let unknown = features_refused(3, 0x01);
+        assert_eq!(has_ll_privacy(3, &unknown).unwrap(), Some(false));
+        let busy = has_ll_privacy(3, &features_refused(3, 0x0a));
+        assert!(matches!(busy, Err(MgmtError::Refused(0x0a))));
+        for (count, length) in [(1, 40), (3, 40), (2, 39), (0, 1)] {
+            let mut features = vec![count, 0];
+            features.resize(2 + length, 0);
+            let wrong = has_ll_privacy(3, &packet(1, 3, 0x49, 0, &features));
+            assert!(
+                matches!(wrong, Err(MgmtError::Malformed)),
+                "{count} {length}"
+            );
         }
     }
 
     proptest! {
         #[test]
         fn no_bytes_are_too_wild(packet in prop::collection::vec(any::<u8>(), 0..400)) {
-            let _ = answer(3, &packet);
+            let _ = information(3, &packet);
+            let _ = has_ll_privacy(3, &packet);
         }
 
         #[test]
         fn every_setting_is_read_back(controller: u16, supported: u32, current: u32) {
-            let read = answer(controller, &told_of(controller, supported, current)).unwrap();
+            let read = information(controller, &told_of(controller, supported, current)).unwrap();
             prop_assert_eq!(read, Some(Information { supported, current }));
         }
     }

@@ -8,6 +8,9 @@ use libfuzzer_sys::fuzz_target;
 use tcnd::radio::mgmt::MgmtError;
 use tcnd::radio::mgmt::wire::{self, LONGEST_ANSWER};
 
+/// Bytes of the answer about a controller.
+const INFORMATION: usize = 289;
+
 fuzz_target!(|bytes: &[u8]| {
     let Some((&[low, high], packet)) = bytes.split_first_chunk() else {
         return;
@@ -19,26 +22,26 @@ fuzz_target!(|bytes: &[u8]| {
         [4, 0, low, high, 0, 0],
         "Read Controller Information"
     );
-    let asked = wire::answer(controller, &command);
+    let asked = wire::information(controller, &command);
     assert!(matches!(asked, Ok(None)), "a command is no answer");
 
-    match wire::answer(controller, packet) {
+    match wire::information(controller, packet) {
         Ok(Some(told)) => {
             assert_is_for(packet, controller);
             assert_eq!(packet[..2], [1, 0], "Command Complete");
-            assert_eq!((packet.len(), packet[8]), (LONGEST_ANSWER, 0), "success");
+            assert_eq!((packet.len(), packet[8]), (INFORMATION, 0), "success");
             // Address 6, version 1, manufacturer 2 before them.
             let settings = [told.supported, told.current]
                 .map(u32::to_le_bytes)
                 .concat();
             assert_eq!(packet[9 + 9..][..8], settings);
-            let other = wire::answer(controller.wrapping_add(1), packet);
+            let other = wire::information(controller.wrapping_add(1), packet);
             assert!(matches!(other, Ok(None)), "it is for one controller");
         }
         Ok(None) => {
             // What is for others may be cut off by a buffer for ours.
             let cut = &packet[..packet.len().min(LONGEST_ANSWER)];
-            assert!(matches!(wire::answer(controller, cut), Ok(None)));
+            assert!(matches!(wire::information(controller, cut), Ok(None)));
         }
         Err(MgmtError::NoController) => {
             assert_is_for(packet, controller);
@@ -50,6 +53,12 @@ fuzz_target!(|bytes: &[u8]| {
         }
         Err(MgmtError::Malformed) => {}
         Err(other) => panic!("no packet says that: {other}"),
+    }
+    if let Ok(Some(_)) = wire::has_ll_privacy(controller, packet) {
+        assert_eq!(packet[2..4], controller.to_le_bytes());
+        assert_eq!(packet[6..8], [0x49, 0]);
+        let other = wire::has_ll_privacy(controller.wrapping_add(1), packet);
+        assert!(matches!(other, Ok(None)), "it is for one controller");
     }
 });
 
