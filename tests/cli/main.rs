@@ -15,6 +15,7 @@ mod endings;
 mod endless;
 mod journal;
 mod memory;
+mod progress;
 mod reports;
 mod stand_in;
 mod switches;

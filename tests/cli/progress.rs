@@ -1,0 +1,115 @@
+//! A long import on a terminal: how far it is can be seen, and Ctrl-C ends it.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::stand_in::{StandIn, idle, soon};
+
+/// What begins a line anew: CR, and EL of ECMA-48.
+const ANEW: &str = "\r\u{1b}[K";
+
+/// `report import` of a named pipe, on a terminal of its own.
+struct Import {
+    child: Child,
+    keys: ChildStdin,
+    /// Where the file comes from; its end when this is dropped.
+    reports: Option<File>,
+}
+
+impl Import {
+    async fn start(it: &StandIn) -> Self {
+        let pipe = it.place.folder.path().join("reports.tcn");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+        let mut child = terminal(it, &pipe);
+        let keys = child.stdin.take().unwrap();
+        // Opens when tcnctl has opened the other end.
+        let open = tokio::task::spawn_blocking(move || File::options().write(true).open(pipe));
+        let reports = soon(open).await.unwrap().unwrap();
+        Self {
+            child,
+            keys,
+            reports: Some(reports),
+        }
+    }
+
+    /// Writes on a thread of its own: the daemon that reads is served on this one.
+    async fn send(&mut self, count: usize) {
+        let mut reports = self.reports.take().unwrap();
+        let write = tokio::task::spawn_blocking(move || {
+            reports.write_all(&vec![0; count]).unwrap();
+            reports
+        });
+        self.reports = Some(soon(write).await.unwrap());
+    }
+
+    /// What the terminal shows until this is among it.
+    async fn shown_until(&mut self, wanted: &'static str) -> String {
+        let mut screen = self.child.stdout.take().unwrap();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut shown = Vec::new();
+            let mut byte = [0];
+            while !String::from_utf8_lossy(&shown).contains(wanted) {
+                assert_eq!(screen.read(&mut byte).unwrap(), 1, "it goes on: {shown:?}");
+                shown.extend(byte);
+            }
+            (screen, String::from_utf8(shown).unwrap())
+        });
+        let (screen, shown) = soon(read).await.unwrap();
+        self.child.stdout = Some(screen);
+        shown
+    }
+
+    /// The rest of what it shows, and its exit status.
+    async fn ended(mut self) -> (String, Option<i32>) {
+        let end = tokio::task::spawn_blocking(move || {
+            let mut shown = String::new();
+            let mut screen = self.child.stdout.take().unwrap();
+            screen.read_to_string(&mut shown).unwrap();
+            (shown, self.child.wait().unwrap().code())
+        });
+        soon(end).await.unwrap()
+    }
+}
+
+fn terminal(it: &StandIn, file: &Path) -> Child {
+    let tcnctl = env!("CARGO_BIN_EXE_tcnctl");
+    let (bus, file) = (&it.place.address, file.display());
+    let line = format!("'{tcnctl}' --bus '{bus}' report import '{file}'");
+    Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script is needed: apt-get install bsdutils")
+}
+
+#[tokio::test]
+async fn how_far_an_import_is_can_be_seen() {
+    let it = StandIn::new(idle()).await;
+    let mut import = Import::start(&it).await;
+    import.send(1_300_000).await;
+    let shown = import.shown_until("reports.tcn 1.3 MB").await;
+    assert!(shown.contains(ANEW), "{shown:?}");
+    import.reports = None;
+    let (shown, status) = import.ended().await;
+    let (_, result) = shown.rsplit_once(ANEW).unwrap();
+    assert!(result.starts_with('/'), "the bar is gone: {result:?}");
+    assert_eq!(status, Some(0), "{result}");
+}
+
+/// The daemon learns of it by the caller's leaving.
+#[tokio::test]
+async fn ctrl_c_ends_an_import() {
+    let it = StandIn::new(idle()).await;
+    let mut import = Import::start(&it).await;
+    import.send(100).await;
+    import.shown_until("reports.tcn 0.0 MB").await;
+    import.keys.write_all(b"\x03").unwrap();
+    let (_, status) = import.ended().await;
+    assert_ne!(status, Some(0));
+}
