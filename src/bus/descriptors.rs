@@ -12,13 +12,11 @@
 //! the file itself stays in the [`ForeignFiles`] until it is claimed, or the call is
 //! answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
-use std::mem::ManuallyDrop;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{MemfdFlags, fcntl_get_seals, fstat, memfd_create};
@@ -29,12 +27,58 @@ use rustix::pipe::fcntl_getpipe_size;
 /// descriptors are accepted at all; the unit has 64 tasks.
 const MOST_CLOSING: usize = 16;
 
-/// The process has one table of descriptors, and so one count.
-static CLOSING: AtomicUsize = AtomicUsize::new(0);
+/// Foreign files that are to be closed, and the threads that close them. The
+/// process has one table of descriptors, and so one of these.
+#[derive(Debug)]
+struct Closing {
+    waiting: VecDeque<File>,
+    threads: usize,
+}
+
+static CLOSING: Mutex<Closing> = Mutex::new(Closing {
+    waiting: VecDeque::new(),
+    threads: 0,
+});
+
+impl Closing {
+    /// Nothing panics while it holds this lock.
+    fn lock() -> MutexGuard<'static, Self> {
+        CLOSING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes a file on a thread that may wait for it. Should there be no thread,
+    /// it stays open until there is one for the next.
+    fn close(file: File) {
+        let mut closing = Self::lock();
+        closing.waiting.push_back(file);
+        if closing.threads < MOST_CLOSING {
+            let thread = std::thread::Builder::new().name("close".to_owned());
+            closing.threads += usize::from(thread.spawn(Self::close_all).is_ok());
+        }
+    }
+
+    fn close_all() {
+        loop {
+            let mut closing = Self::lock();
+            let Some(file) = closing.waiting.pop_front() else {
+                closing.threads -= 1;
+                return;
+            };
+            drop(closing);
+            drop(file);
+        }
+    }
+}
 
 /// Whether descriptors can be accepted now.
 pub(super) fn acceptable() -> bool {
-    CLOSING.load(Ordering::Relaxed) < MOST_CLOSING
+    let closing = Closing::lock();
+    closing.threads + closing.waiting.len() < MOST_CLOSING
+}
+
+/// An empty file of memory, in the place of a file that zbus must not have.
+pub(super) fn placeholder() -> io::Result<OwnedFd> {
+    Ok(memfd_create("placeholder", MemfdFlags::CLOEXEC)?)
 }
 
 /// What a descriptor is of.
@@ -104,22 +148,22 @@ impl Drop for Passed {
         if kind(file.as_fd()) != Kind::Foreign {
             return;
         }
-        CLOSING.fetch_add(1, Ordering::Relaxed);
-        // Should there be no thread for it, it stays open.
-        let file = ManuallyDrop::new(file);
-        let close = move || {
-            drop(ManuallyDrop::into_inner(file));
-            CLOSING.fetch_sub(1, Ordering::Relaxed);
-        };
-        let thread = std::thread::Builder::new().name("close".to_owned());
-        // It is not waited for.
-        let _ = thread.spawn(close);
+        Closing::close(file);
     }
 }
 
 /// The foreign files of calls that are worked on.
 #[derive(Debug, Default)]
-pub(super) struct ForeignFiles(Mutex<BTreeMap<u64, Kept>>);
+pub(super) struct ForeignFiles(Mutex<BTreeMap<FileId, Kept>>);
+
+/// The device and the number of a placeholder: files of memory that others make
+/// lie on another device, and may have any number.
+type FileId = (u64, u64);
+
+fn id_of(placeholder: &OwnedFd) -> io::Result<FileId> {
+    let stat = fstat(placeholder)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -142,15 +186,15 @@ impl ForeignFiles {
         if passed.kind() != Kind::Foreign {
             return Ok(passed.into_inner());
         }
-        let placeholder = memfd_create("placeholder", MemfdFlags::CLOEXEC)?;
-        let number = fstat(&placeholder)?.st_ino;
+        let placeholder = placeholder()?;
+        let id = id_of(&placeholder)?;
         let sender = Arc::clone(sender);
         let kept = Kept {
             passed,
             sender,
             serial,
         };
-        self.lock().insert(number, kept);
+        self.lock().insert(id, kept);
         Ok(placeholder)
     }
 
@@ -159,8 +203,8 @@ impl ForeignFiles {
         // Only a file of memory can be a placeholder, and only it is asked for its
         // number.
         if fcntl_get_seals(&file).is_ok()
-            && let Ok(stat) = fstat(&file)
-            && let Some(kept) = self.lock().remove(&stat.st_ino)
+            && let Ok(id) = id_of(&file)
+            && let Some(kept) = self.lock().remove(&id)
         {
             return kept.passed;
         }
@@ -174,7 +218,7 @@ impl ForeignFiles {
     }
 
     /// Nothing panics while it holds this lock.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -64,7 +64,7 @@ impl Daemon {
     }
 
     /// The most memory that it ever had resident, in KiB: proc(5), VmHWM.
-    fn peak(&mut self) -> u64 {
+    pub(crate) fn peak(&mut self) -> u64 {
         let ended = self.process.try_wait().unwrap();
         assert_eq!(ended, None, "it is still there");
         let status = format!("/proc/{}/status", self.process.id());
@@ -159,6 +159,16 @@ impl Raw {
             .unwrap();
         let written = send(&self.0, call.data(), Some(file)).unwrap();
         assert_eq!(written, call.data().len());
+    }
+
+    /// Sends tcnd a signal with this file.
+    pub(crate) fn signal_with_file(&mut self, file: BorrowedFd<'_>) {
+        let signal = Message::signal("/", "org.example.Any", "Told")
+            .destination(names::BUS)
+            .build(&(Fd::from(file),))
+            .unwrap();
+        let written = send(&self.0, signal.data(), Some(file)).unwrap();
+        assert_eq!(written, signal.data().len());
     }
 }
 

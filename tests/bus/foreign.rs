@@ -226,6 +226,22 @@ async fn files_that_never_answer_do_not_pile_up() {
     soon(free).await;
 }
 
+/// Anybody may send a signal to anybody on the system bus, with a file in it.
+#[tokio::test]
+async fn a_signal_with_a_file_ends_nothing() {
+    let town = Town::new();
+    let client = town.connect(TCND).await;
+    let mut daemon = started(&town, &client).await;
+    let manager = honest(&client).await;
+    let null = File::open("/dev/null").unwrap();
+    let mut stranger = Raw::connect(&town, STRANGER);
+    for _ in 0..3 {
+        stranger.signal_with_file(null.as_fd());
+        soon(manager.state()).await.unwrap();
+    }
+    daemon.peak();
+}
+
 /// Whoever imports may leave before anybody watches for that. A pipe into which
 /// nobody writes takes 30 seconds otherwise.
 #[tokio::test]

@@ -17,6 +17,7 @@ pub(super) const LONGEST: usize = 64 << 10;
 const FIXED: usize = 16;
 
 const METHOD_CALL: u8 = 1;
+const SIGNAL: u8 = 4;
 
 /// The flag NO_REPLY_EXPECTED, and the byte it stands in.
 const NO_REPLY: u8 = 1;
@@ -26,6 +27,9 @@ const FLAGS: usize = 2;
 const MEMBER: u8 = 3;
 const SENDER: u8 = 7;
 const UNIX_FDS: u8 = 9;
+
+/// The last field of the specification.
+const LAST_FIELD: u8 = 9;
 
 /// Members of the interfaces that D-Bus defines whose answers are long.
 const LONG: [&[u8]; 3] = [b"Introspect", b"GetManagedObjects", b"GetAll"];
@@ -54,123 +58,134 @@ pub(super) enum Cut {
     /// A method call of a named sender. Its flag NO_REPLY_EXPECTED is taken
     /// away, so that there is an answer by which to see that it is done.
     Call(Call, Frame),
-    /// A method call that is too long, or lost its descriptors.
+    /// A method call that is too long, lost its descriptors, or has a header field
+    /// that the specification has not: zbus would end the connection at it.
     Unfit(Call),
-    /// Anything else: a reply, or a signal. No signal that we hear has
-    /// descriptors.
+    /// A reply, or a signal without descriptors: none that we hear has any.
     Other(Frame),
 }
 
 /// The stream, as far as it has come.
+///
+/// Positions in it count from its begin. The kernel ends a read with the piece that
+/// had descriptors (unix(7), `unix_stream_read_generic`), and dbus-daemon and
+/// dbus-broker send them with the first piece of their message. So they are those
+/// of the message that has the last byte of the read.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     bytes: Vec<u8>,
     /// Where the next message begins in them.
     start: usize,
-    /// In the order of the messages they belong to.
-    descriptors: VecDeque<Passed>,
-    /// The kernel had no room for the descriptors of the next message that has
-    /// some.
-    lost: bool,
-    /// Bytes of a long message that have yet to come.
-    skip: usize,
+    /// The position to which was read.
+    read: u64,
+    /// The position of the next message. Past `read`, a long one is skipped.
+    next: u64,
+    /// The last byte of the reads that had descriptors, and these; `None` if the
+    /// kernel had no room for all of them.
+    descriptors: VecDeque<(u64, Option<Vec<Passed>>)>,
 }
 
 impl Stream {
-    /// Adds what was read. With `lost`, descriptors that came with it are not
-    /// all there.
+    /// Adds what was read, at least one byte. With `lost`, descriptors that came
+    /// with it are not all there.
     pub(super) fn add(&mut self, bytes: &[u8], descriptors: Vec<Passed>, lost: bool) {
-        let skipped = self.skip.min(bytes.len());
-        self.skip -= skipped;
+        let skipped = usize::try_from(self.next.saturating_sub(self.read)).unwrap_or(usize::MAX);
+        let skipped = skipped.min(bytes.len());
         self.bytes.drain(..self.start);
         self.start = 0;
         self.bytes.extend_from_slice(&bytes[skipped..]);
-        if lost {
-            self.lost = true;
-        } else {
-            self.descriptors.extend(descriptors);
+        self.read += bytes.len() as u64;
+        let is_skipped = self.read <= self.next;
+        if (lost || !descriptors.is_empty()) && !is_skipped {
+            let descriptors = (!lost).then_some(descriptors);
+            self.descriptors.push_back((self.read - 1, descriptors));
         }
     }
 
     /// The next message, if it is there; `None` if more has to be read.
     ///
-    /// What cannot be understood is passed on as it is: zbus then ends the
-    /// connection, as it would without us.
+    /// What has no header that can be read is left out.
     pub(super) fn cut(&mut self) -> Option<Cut> {
         loop {
             let here = self.bytes.get(self.start..)?;
             let (header, whole) = Header::new(here.get(..FIXED)?)?.lengths()?;
-            if whole <= LONGEST {
-                let frame = self.take(whole)?;
-                return Some(self.judge(frame));
-            }
-            if header > LONGEST {
-                // Not even its sender can be told, nor which descriptors are its.
-                self.descriptors.clear();
+            let cut = if whole <= LONGEST {
+                let bytes = self.take(whole)?;
+                let descriptors = self.take_descriptors();
+                judge(bytes, descriptors)
+            } else {
+                // Of one with an endless header not even its sender can be told.
+                let facts = match header <= LONGEST {
+                    true => Facts::read(here.get(..header)?),
+                    false => None,
+                };
                 self.skip(whole);
-                continue;
-            }
-            let head = here.get(..header)?;
-            let facts = Facts::read(head);
-            self.skip(whole);
-            let Some(facts) = facts else { continue };
-            self.take_descriptors(facts.descriptors);
-            if let Some(call) = facts.call {
-                return Some(Cut::Unfit(call));
+                self.take_descriptors();
+                facts.and_then(|facts| facts.call).map(Cut::Unfit)
+            };
+            if cut.is_some() {
+                return cut;
             }
         }
     }
 
-    fn judge(&mut self, bytes: Vec<u8>) -> Cut {
-        let Some(facts) = Facts::read(&bytes) else {
-            return Cut::Other(Frame {
-                bytes,
-                descriptors: Vec::new(),
-            });
-        };
-        let descriptors = self.take_descriptors(facts.descriptors);
-        let whole = descriptors.is_some();
-        let mut frame = Frame {
-            bytes,
-            descriptors: descriptors.unwrap_or_default(),
-        };
-        match facts.call {
-            Some(call) if whole => {
-                frame.bytes[FLAGS] &= !NO_REPLY;
-                Cut::Call(call, frame)
-            }
-            Some(call) => Cut::Unfit(call),
-            None => Cut::Other(frame),
+    /// The descriptors that came with messages before the next; `None` if some of
+    /// them were lost.
+    fn take_descriptors(&mut self) -> Option<Vec<Passed>> {
+        let mut all = Some(Vec::new());
+        while let Some((_, descriptors)) = self.descriptors.pop_front_if(|(at, _)| *at < self.next)
+        {
+            all = all
+                .zip(descriptors)
+                .map(|(all, more)| [all, more].into_iter().flatten().collect());
         }
-    }
-
-    /// The descriptors of a message that has so many; `None` if they were lost.
-    fn take_descriptors(&mut self, many: usize) -> Option<Vec<Passed>> {
-        if many == 0 {
-            return Some(Vec::new());
-        }
-        if std::mem::take(&mut self.lost) || many > self.descriptors.len() {
-            return None;
-        }
-        Some(self.descriptors.drain(..many).collect())
+        all
     }
 
     fn take(&mut self, length: usize) -> Option<Vec<u8>> {
         let bytes = self.bytes.get(self.start..)?.get(..length)?.to_vec();
         self.start += length;
+        self.next += length as u64;
         Some(bytes)
     }
 
     fn skip(&mut self, length: usize) {
-        let here = length.min(self.bytes.len() - self.start);
-        self.start += here;
-        self.skip = length - here;
+        self.start += length.min(self.bytes.len() - self.start);
+        self.next += length as u64;
+    }
+}
+
+/// What a whole message is; `None` if nobody here has use for it.
+fn judge(mut bytes: Vec<u8>, descriptors: Option<Vec<Passed>>) -> Option<Cut> {
+    let facts = Facts::read(&bytes)?;
+    let descriptors = descriptors.filter(|all| all.len() == facts.descriptors);
+    match (facts.call, descriptors) {
+        (Some(call), Some(descriptors)) if facts.is_known => {
+            bytes[FLAGS] &= !NO_REPLY;
+            Some(Cut::Call(call, Frame { bytes, descriptors }))
+        }
+        (Some(call), _) => Some(Cut::Unfit(call)),
+        (None, _) if !facts.is_known || facts.descriptors > 0 && facts.is_signal => None,
+        // A reply that lost its descriptors is filled up by whoever hands it on.
+        (None, descriptors) => Some(Cut::Other(Frame {
+            bytes,
+            descriptors: descriptors.unwrap_or_default(),
+        })),
     }
 }
 
 struct Facts {
     call: Option<Call>,
+    /// How many there should be.
     descriptors: usize,
+    is_signal: bool,
+    /// All header fields are of the specification.
+    is_known: bool,
+}
+
+/// How many descriptors belong to a message by its header.
+pub(super) fn descriptors_of(bytes: &[u8]) -> usize {
+    Facts::read(bytes).map_or(0, |facts| facts.descriptors)
 }
 
 impl Facts {
@@ -179,12 +194,13 @@ impl Facts {
     fn read(bytes: &[u8]) -> Option<Self> {
         let header = Header::new(bytes)?;
         let (mut sender, mut descriptors) = (None, 0);
-        let mut is_long = false;
+        let (mut is_long, mut is_known) = (false, true);
         let mut at = FIXED;
         while at < header.end {
             at = at.next_multiple_of(8);
             let (code, kind) = (*bytes.get(at)?, bytes.get(at + 1..at + 4)?);
             at += 4;
+            is_known &= (1..=LAST_FIELD).contains(&code);
             match kind {
                 [1, b's' | b'o', 0] => {
                     at = at.next_multiple_of(4);
@@ -218,7 +234,12 @@ impl Facts {
             }),
             _ => None,
         };
-        Some(Self { call, descriptors })
+        Some(Self {
+            call,
+            descriptors,
+            is_signal: bytes.get(1) == Some(&SIGNAL),
+            is_known,
+        })
     }
 }
 
@@ -255,6 +276,10 @@ impl<'a> Header<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
+    use rustix::fs::{MemfdFlags, fstat, memfd_create};
+    use zbus::Fd;
     use zbus::message::{Flags, Message};
 
     use super::*;
@@ -327,5 +352,120 @@ mod tests {
         stream.add(&endless, Vec::new(), false);
         stream.add(&call(2, Flags::empty(), b""), Vec::new(), false);
         assert!(matches!(&cuts(&mut stream)[..], [Cut::Call(call, _)] if call.serial.get() == 2));
+    }
+
+    /// A call with a file in its body, and the file: one of memory, told apart by
+    /// its number.
+    fn with_file(serial: u32) -> (Vec<u8>, Passed, u64) {
+        let file = memfd_create("file", MemfdFlags::CLOEXEC).unwrap();
+        let number = fstat(&file).unwrap().st_ino;
+        let message = Message::method_call("/", "Import")
+            .sender(":1.7")
+            .serial(NonZeroU32::new(serial).unwrap())
+            .build(&(Fd::from(file.as_fd()),))
+            .unwrap();
+        (message.data().to_vec(), Passed::from(file), number)
+    }
+
+    fn numbers(frame: &Frame) -> Vec<u64> {
+        let number = |passed: &Passed| fstat(passed).unwrap().st_ino;
+        frame.descriptors.iter().map(number).collect()
+    }
+
+    #[test]
+    fn descriptors_are_those_of_the_message_they_came_with() {
+        for at in 1..with_file(1).0.len() {
+            let mut stream = Stream::default();
+            let (first, file, one) = with_file(1);
+            let (second, lost, _) = with_file(2);
+            let (third, other, three) = with_file(3);
+            stream.add(&first[..at], vec![file], false);
+            assert!(stream.cut().is_none());
+            // The kernel had no room for what came with the second.
+            stream.add(&[&first[at..], &second[..at]].concat(), Vec::new(), true);
+            drop(lost);
+            let rest = [&second[at..], &call(9, Flags::empty(), b""), &third[..at]];
+            stream.add(&rest.concat(), vec![other], false);
+            stream.add(&third[at..], Vec::new(), false);
+            let found = cuts(&mut stream);
+            let [
+                Cut::Call(_, a),
+                Cut::Unfit(b),
+                Cut::Call(_, none),
+                Cut::Call(_, c),
+            ] = &found[..]
+            else {
+                panic!("{at}: {found:?}");
+            };
+            assert_eq!((numbers(a), b.serial.get()), (vec![one], 2));
+            assert_eq!((numbers(none), numbers(c)), (vec![], vec![three]));
+        }
+    }
+
+    #[test]
+    fn descriptors_of_what_is_skipped_are_nobody_s() {
+        let long = call(1, Flags::empty(), &vec![0; 4 * LONGEST]);
+        let mut endless = call(2, Flags::empty(), b"");
+        let fields = u32::try_from(2 * LONGEST).unwrap();
+        endless[12..16].copy_from_slice(&fields.to_le_bytes());
+        endless.resize(FIXED + 2 * LONGEST + 4, 0);
+        let (strange, _) = strange_field();
+        for skipped in [long, endless, strange] {
+            for lost in [false, true] {
+                let mut stream = Stream::default();
+                let (_, nobodys, _) = with_file(3);
+                let (next, file, number) = with_file(4);
+                stream.add(&skipped[..40], vec![nobodys], lost);
+                while let Some(Cut::Unfit(_)) = stream.cut() {}
+                stream.add(&skipped[40..], Vec::new(), false);
+                while let Some(Cut::Unfit(_)) = stream.cut() {}
+                stream.add(&next, vec![file], false);
+                let Some(Cut::Call(call, frame)) = stream.cut() else {
+                    panic!("the next is there");
+                };
+                assert_eq!((call.serial.get(), numbers(&frame)), (4, vec![number]));
+            }
+        }
+    }
+
+    /// A call, and a signal, with a header field that the specification has not.
+    fn strange_field() -> (Vec<u8>, Vec<u8>) {
+        let mut message = call(5, Flags::empty(), b"");
+        // The body is an empty array of bytes: its length.
+        message.truncate(message.len() - 4);
+        // Code 200, a variant that is the string "x".
+        let field = [200, 1, b's', 0, 1, 0, 0, 0, b'x', 0];
+        let length = u32::from_le_bytes(*message[12..].first_chunk().unwrap());
+        message.truncate(FIXED + usize::try_from(length).unwrap());
+        message.resize(message.len().next_multiple_of(8), 0);
+        message.extend(field);
+        let length = u32::try_from(message.len() - FIXED).unwrap();
+        message[12..16].copy_from_slice(&length.to_le_bytes());
+        message.resize(message.len().next_multiple_of(8), 0);
+        message.extend([0; 4]);
+        let mut signal = message.clone();
+        signal[1] = SIGNAL;
+        (message, signal)
+    }
+
+    #[test]
+    fn what_zbus_would_end_the_connection_at_never_gets_there() {
+        let (call_of_it, signal) = strange_field();
+        let file = memfd_create("file", MemfdFlags::CLOEXEC).unwrap();
+        let told = Message::signal("/", "a.b", "Told")
+            .sender(":1.7")
+            .build(&(Fd::from(file.as_fd()),))
+            .unwrap();
+        let mut stream = Stream::default();
+        stream.add(&signal, Vec::new(), false);
+        stream.add(&told.data()[..], vec![Passed::from(file)], false);
+        assert!(stream.cut().is_none(), "nobody hears them");
+        stream.add(&call_of_it, Vec::new(), false);
+        assert!(matches!(stream.cut(), Some(Cut::Unfit(call)) if call.serial.get() == 5));
+        let whole = Message::signal("/", "a.b", "Told")
+            .sender(":1.7")
+            .build(&());
+        stream.add(&whole.unwrap().data()[..], Vec::new(), false);
+        assert!(matches!(stream.cut(), Some(Cut::Other(_))));
     }
 }

@@ -116,6 +116,7 @@ impl ServerConnection {
             let refused = shared.refused().await;
             // A connection that is lost is noticed by whoever serves on it.
             if let Ok(reply) = reply(&refused) {
+                shared.refusing(reply.primary_header().serial_num());
                 let _ = self.connection.send(&reply).await;
             }
         }

@@ -35,8 +35,11 @@ const MOST_BYTES_OF_ONE: usize = 256 << 10;
 /// File descriptors that wait; the process has 1024.
 const MOST_DESCRIPTORS: usize = 128;
 
+/// Of one connection.
+const MOST_DESCRIPTORS_OF_ONE: usize = 16;
+
 /// File descriptors with one call. No method takes more.
-const MOST_DESCRIPTORS_OF_ONE: usize = 1;
+const MOST_DESCRIPTORS_OF_CALL: usize = 1;
 
 /// Refusals that wait to be told. Whoever is refused while there are so many
 /// gets no answer.
@@ -90,6 +93,7 @@ pub(super) struct Queue {
 struct Peer {
     waiting: VecDeque<(Call, Frame)>,
     bytes: usize,
+    descriptors: usize,
     /// Calls worked on. A peer may use a serial number twice.
     working: Vec<Call>,
 }
@@ -97,14 +101,14 @@ struct Peer {
 impl Queue {
     /// A call has come.
     pub(super) fn arrive(&mut self, call: Call, frame: Frame) {
-        if frame.descriptors.len() > MOST_DESCRIPTORS_OF_ONE {
+        if frame.descriptors.len() > MOST_DESCRIPTORS_OF_CALL {
             return self.refuse(call, Why::Unfit);
         }
         let (bytes, descriptors) = (frame.bytes.len(), frame.descriptors.len());
         let peer = self.peers.entry(Arc::clone(&call.sender)).or_default();
         if peer.waiting.len() >= MOST_WAITING_OF_ONE
             || peer.bytes + bytes > MOST_BYTES_OF_ONE
-            || self.descriptors + descriptors > MOST_DESCRIPTORS
+            || peer.descriptors + descriptors > MOST_DESCRIPTORS_OF_ONE
         {
             let sender = Arc::clone(&call.sender);
             self.refuse(call, Why::Many);
@@ -114,12 +118,17 @@ impl Queue {
             self.turns.push_back(Arc::clone(&call.sender));
         }
         peer.bytes += bytes;
+        peer.descriptors += descriptors;
         peer.waiting.push_back((call, frame));
         self.waiting += 1;
         self.bytes += bytes;
         self.descriptors += descriptors;
         while self.waiting > MOST_WAITING || self.bytes > MOST_BYTES {
-            self.push_out();
+            self.push_out(|peer| peer.bytes, |_| true);
+        }
+        while self.descriptors > MOST_DESCRIPTORS {
+            let has_some = |frame: &Frame| !frame.descriptors.is_empty();
+            self.push_out(|peer| peer.descriptors, has_some);
         }
     }
 
@@ -139,6 +148,7 @@ impl Queue {
         let peer = self.peers.get_mut(&name)?;
         let (call, frame) = peer.waiting.pop_front()?;
         peer.bytes -= frame.bytes.len();
+        peer.descriptors -= frame.descriptors.len();
         peer.working.push(call.clone());
         if !peer.waiting.is_empty() {
             self.turns.push_back(name);
@@ -175,19 +185,21 @@ impl Queue {
         self.refused.pop_front()
     }
 
-    /// Whoever has most bytes waiting loses its newest call.
-    fn push_out(&mut self) {
-        let greediest = self.peers.iter().max_by_key(|(_, peer)| peer.bytes);
+    /// Whoever has most of something waiting loses its newest call that has some.
+    fn push_out(&mut self, has: impl Fn(&Peer) -> usize, is_some: impl Fn(&Frame) -> bool) {
+        let greediest = self.peers.iter().max_by_key(|(_, peer)| has(peer));
         let Some(name) = greediest.map(|(name, _)| Arc::clone(name)) else {
             return;
         };
         let Some(peer) = self.peers.get_mut(&name) else {
             return;
         };
-        let Some((call, frame)) = peer.waiting.pop_back() else {
+        let newest = peer.waiting.iter().rposition(|(_, frame)| is_some(frame));
+        let Some((call, frame)) = newest.and_then(|at| peer.waiting.remove(at)) else {
             return;
         };
         peer.bytes -= frame.bytes.len();
+        peer.descriptors -= frame.descriptors.len();
         if peer.waiting.is_empty() {
             self.turns.retain(|turn| *turn != name);
         }

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 use zbus::connection::socket::{ReadHalf, Split, WriteHalf};
 use zbus::message::{Message, Type};
 
-use super::frame::{Call, Cut, Frame, Stream};
+use super::frame::{self, Call, Cut, Frame, Stream};
 use super::queue::{Queue, Refused, Why};
 use crate::bus::descriptors::{self, ForeignFiles, Passed};
 
@@ -32,6 +33,9 @@ const CHUNK: usize = 32 << 10;
 /// Chunks read before each call that is handed on, if so many are there: of a
 /// flood much is refused, and others wait behind it.
 const MOST_CHUNKS: usize = 32;
+
+/// Messages that are no calls which zbus is given before a call, if one waits.
+const MOST_OTHERS: usize = 32;
 
 /// Descriptors that can come with one read: SCM_MAX_FD of Linux.
 const MOST_AT_ONCE: usize = 253;
@@ -52,6 +56,8 @@ struct State {
     queue: Queue,
     /// The bus does not take what is written.
     congested: bool,
+    /// The serial number of the refusal that is being sent.
+    refusal: Option<NonZeroU32>,
 }
 
 impl Shared {
@@ -75,12 +81,28 @@ impl Shared {
     }
 
     /// The call to work on next, unless the bus does not take the answers.
-    fn next_call(&self) -> Option<(Call, Frame)> {
-        let mut state = self.lock();
-        if state.congested {
-            return None;
+    fn next_call(&self) -> Option<Ready> {
+        loop {
+            let mut state = self.lock();
+            if state.congested {
+                return None;
+            }
+            let (call, frame) = state.queue.next()?;
+            drop(state);
+            if let Ok(ready) = Ready::call(&call, frame, &self.foreign) {
+                return Some(ready);
+            }
+            self.foreign.forget(&call.sender, call.serial);
+            let queue = &mut self.lock().queue;
+            queue.answered(&call.sender, call.serial.get());
+            queue.refuse(call, Why::Unfit);
         }
-        state.queue.next()
+    }
+
+    /// The next refusal has this serial number; it is no answer to a call that is
+    /// worked on, even if that has the same.
+    pub(super) fn refusing(&self, serial: NonZeroU32) {
+        self.lock().refusal = Some(serial);
     }
 
     fn congested(&self, congested: bool) {
@@ -116,6 +138,7 @@ impl zbus::connection::Socket for Socket {
             stream: Arc::clone(&self.stream),
             shared: Arc::clone(&self.shared),
             come: Stream::default(),
+            others: 0,
             current: None,
             chunk: vec![0; CHUNK].into(),
         });
@@ -167,6 +190,8 @@ struct Messages {
     stream: Arc<UnixStream>,
     shared: Arc<Shared>,
     come: Stream,
+    /// Messages that are no calls, given to zbus one after another.
+    others: usize,
     /// The message that zbus is given, and how much of it zbus has.
     current: Option<(Ready, usize)>,
     chunk: Box<[u8]>,
@@ -206,39 +231,52 @@ impl ReadHalf for Messages {
 }
 
 impl Ready {
-    /// What is foreign is left out: logind, the only one who passes us a
-    /// descriptor of its own accord, passes a pipe.
-    fn other(frame: Frame) -> Self {
+    /// A reply or a signal. zbus ends the connection at a message with fewer
+    /// descriptors than its header says, so what is foreign, or was lost, is an
+    /// empty file there. logind, the only one who passes us a descriptor of its own
+    /// accord, passes a pipe.
+    fn other(frame: Frame) -> io::Result<Self> {
         let ready = frame.descriptors.into_iter().filter_map(Passed::ready);
-        Self {
-            bytes: frame.bytes,
-            descriptors: ready.collect(),
+        let mut descriptors: Vec<_> = ready.collect();
+        while descriptors.len() < frame::descriptors_of(&frame.bytes) {
+            descriptors.push(descriptors::placeholder()?);
         }
+        Ok(Self {
+            bytes: frame.bytes,
+            descriptors,
+        })
     }
 
-    /// A call that lost its descriptor for want of room is answered as one that
-    /// has none.
-    fn call(call: &Call, frame: Frame, foreign: &ForeignFiles) -> Self {
+    /// A call.
+    ///
+    /// # Errors
+    /// When there is no room for what stands in the place of a foreign file.
+    fn call(call: &Call, frame: Frame, foreign: &ForeignFiles) -> io::Result<Self> {
         let passed = frame.descriptors.into_iter();
-        let deposit = |passed| foreign.deposit(passed, &call.sender, call.serial).ok();
-        Self {
+        let deposit = |passed| foreign.deposit(passed, &call.sender, call.serial);
+        Ok(Self {
             bytes: frame.bytes,
-            descriptors: passed.filter_map(deposit).collect(),
-        }
+            descriptors: passed.map(deposit).collect::<io::Result<_>>()?,
+        })
     }
 }
 
 impl Messages {
     /// The message to give to zbus next. All that has come is looked at first:
-    /// what others wait for may stand behind a flood of calls.
+    /// what others wait for may stand behind a flood of calls. A flood of signals
+    /// keeps no call waiting for long.
     async fn next(&mut self) -> io::Result<Ready> {
         loop {
             // Whoever is at work goes on first.
             tokio::task::yield_now().await;
             let mut drained = false;
             for _ in 0..MOST_CHUNKS {
+                if self.others >= MOST_OTHERS {
+                    break;
+                }
                 if let Some(other) = self.queue_calls() {
-                    return Ok(Ready::other(other));
+                    self.others += 1;
+                    return Ready::other(other);
                 }
                 let Some(received) = self.try_receive() else {
                     drained = true;
@@ -246,9 +284,10 @@ impl Messages {
                 };
                 self.add(received?);
             }
+            self.others = 0;
             self.shared.told.notify_one();
-            if let Some((call, frame)) = self.shared.next_call() {
-                return Ok(Ready::call(&call, frame, &self.shared.foreign));
+            if let Some(ready) = self.shared.next_call() {
+                return Ok(ready);
             }
             if drained {
                 self.wait().await?;
@@ -337,7 +376,11 @@ impl WriteHalf for Writer {
         let answered = match (header.destination(), header.reply_serial()) {
             (Some(caller), Some(serial)) if answers => {
                 let mut state = self.shared.lock();
-                state.queue.answered(caller.as_str(), serial.get())
+                if state.refusal == Some(message.primary_header().serial_num()) {
+                    None
+                } else {
+                    state.queue.answered(caller.as_str(), serial.get())
+                }
             }
             _ => None,
         };
@@ -365,13 +408,11 @@ impl WriteHalf for Writer {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             sent => return sent,
         }
-        self.shared.congested(true);
+        let _congestion = Congestion::begin(&self.shared);
         let stream = &self.stream;
-        let sent = stream
+        stream
             .async_io(Interest::WRITABLE, || send(stream.as_fd(), buffer, fds))
-            .await;
-        self.shared.congested(false);
-        sent
+            .await
     }
 
     async fn close(&mut self) -> io::Result<()> {
@@ -380,6 +421,22 @@ impl WriteHalf for Writer {
 
     fn can_pass_unix_fd(&self) -> bool {
         true
+    }
+}
+
+/// The bus does not take what is written, until this is dropped.
+struct Congestion<'a>(&'a Shared);
+
+impl<'a> Congestion<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.congested(true);
+        Self(shared)
+    }
+}
+
+impl Drop for Congestion<'_> {
+    fn drop(&mut self) {
+        self.0.congested(false);
     }
 }
 
