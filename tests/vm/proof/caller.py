@@ -44,6 +44,7 @@ ARGUMENTS = {
     "Exposures.Get": lambda: ("8-93600",),
     "Exposures.MarkSeen": lambda: ("8-93600",),
     "Exposures.Dismiss": lambda: ("8-93600",),
+    "Exposures.Restore": lambda: ("8-93600",),
     "Privacy.WipeAll": lambda: ("destroy everything", NONE),
     "Exchange.Begin": lambda: ([SOURCE],),
     "Exchange.Pending": lambda: ("one",),

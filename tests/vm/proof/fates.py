@@ -25,10 +25,12 @@ call Manager.Pause                   ok        no        no        ok        no 
 call Manager.Resume                  ok        no        no        ok        no        ok        no        no
 call Manager.SelfTest                ok        no        no        ok        no        ok        no        no
 call Manager.Reload                  ok        no        no        no        no        no        no        no
+call Manager.ConfirmClock            ok        no        no        no        no        no        no        no
 call Manager.Disable                 ok        no        no        ok        no        ok        no        no
 call Contacts.GetSummary             ok        no        no        ok        no        no        no        no
 call Contacts.GetHistogram           ok        no        no        ok        no        no        no        no
 call Contacts.GetStatistics          ok        no        no        ok        no        no        no        no
+call Contacts.CountNearby            ok        no        no        ok        no        no        no        no
 call Contacts.ExportLog              ok        no        no        no        no        no        no        no
 call Contacts.Erase                  ok        no        no        no        no        no        no        no
 call Reports.Preview                 ok        no        no        no        no        no        no        no
@@ -42,8 +44,10 @@ call Reports.Import                  Malformed no        no        Malformed no 
 call Reports.Check                   ok        no        no        ok        no        no        no        no
 call Exposures.List                  ok        no        no        ok        no        no        no        no
 call Exposures.Get                   NotFound  no        no        NotFound  no        no        no        no
+call Exposures.GetSummary            ok        no        no        ok        no        no        no        no
 call Exposures.MarkSeen              NotFound  no        no        NotFound  no        no        no        no
 call Exposures.Dismiss               NotFound  no        no        NotFound  no        no        no        no
+call Exposures.Restore               NotFound  no        no        NotFound  no        no        no        no
 call Exposures.Subscribe             ok        no        no        ok        no        no        no        no
 call Exposures.Unsubscribe           ok        no        no        ok        no        no        no        no
 call Exchange.Begin                  bus       bus       ok        bus       bus       bus       bus       bus
@@ -68,7 +72,9 @@ read LogControl1.SyslogIdentifier    ok        ok        ok        ok        ok 
 read Manager.Adapter                 ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.Advertising             ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.ApiLevel                ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Consent                 ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.CurrentTcnAge           ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.CurrentTcnSince         ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.Enabled                 ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.Features                ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.Mode                    ok        ok        ok        ok        ok        ok        ok        ok
@@ -96,7 +102,9 @@ write LogControl1.SyslogIdentifier   ro        ro        ro        ro        ro 
 write Manager.Adapter                ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.Advertising            ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.ApiLevel               ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Consent                ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.CurrentTcnAge          ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.CurrentTcnSince        ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.Enabled                ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.Features               ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.Mode                   ro        ro        ro        ro        ro        ro        ro        ro

@@ -6,6 +6,7 @@ import io
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree as xml
 from pathlib import Path
 
 VM = Path(__file__).resolve().parent.parent
@@ -78,6 +79,16 @@ class Tables(unittest.TestCase):
     def test_the_table_reads_as_it_is_written(self):
         self.assertEqual(fates.render(self.right), fates.TABLE)
         self.assertTrue(all(len(row) == len(fates.CALLERS) for row in self.right.values()))
+
+    def test_every_member_of_the_contract_is_in_a_line(self):
+        contract = (VM.parent.parent / "dbus/interfaces/org.tcncoalition.Tcnd1.xml").read_text()
+        members = set()
+        for interface in xml.fromstring(contract).findall("interface"):
+            short = interface.get("name").rsplit(".", 1)[1]
+            members |= {f"call {short}.{method.get('name')}" for method in interface.findall("method")}
+            members |= {f"{verb} {short}.{property.get('name')}"
+                        for property in interface.findall("property") for verb in ("read", "write")}
+        self.assertEqual(members - set(self.right), set())
 
     def test_the_table_itself(self):
         self.assertEqual(fates.faults(self.right, self.right), [])
