@@ -8,7 +8,7 @@
 //! others are *foreign*: they are used and closed on threads of their own.
 //!
 //! zbus closes the descriptors of a message wherever it drops it. So what zbus is
-//! given in the place of a foreign file is a placeholder, an empty file of memory, and
+//! given in the place of a foreign file is a substitute, an empty file of memory, and
 //! the file itself stays in the [`ForeignFiles`] until it is claimed, or the call is
 //! answered.
 
@@ -77,8 +77,8 @@ pub(super) fn acceptable() -> bool {
 }
 
 /// An empty file of memory, in the place of a file that zbus must not have.
-pub(super) fn placeholder() -> io::Result<OwnedFd> {
-    Ok(memfd_create("placeholder", MemfdFlags::CLOEXEC)?)
+pub(super) fn substitute() -> io::Result<OwnedFd> {
+    Ok(memfd_create("substitute", MemfdFlags::CLOEXEC)?)
 }
 
 /// What a descriptor is of.
@@ -156,12 +156,12 @@ impl Drop for Passed {
 #[derive(Debug, Default)]
 pub(super) struct ForeignFiles(Mutex<BTreeMap<FileId, Kept>>);
 
-/// The device and the number of a placeholder: files of memory that others make
+/// The device and the number of a substitute: files of memory that others make
 /// lie on another device, and may have any number.
 type FileId = (u64, u64);
 
-fn id_of(placeholder: &OwnedFd) -> io::Result<FileId> {
-    let stat = fstat(placeholder)?;
+fn id_of(substitute: &OwnedFd) -> io::Result<FileId> {
+    let stat = fstat(substitute)?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
@@ -176,7 +176,7 @@ impl ForeignFiles {
     /// What zbus may have of a call's descriptors.
     ///
     /// # Errors
-    /// When there is no room for a placeholder.
+    /// When there is no room for a substitute.
     pub(super) fn deposit(
         &self,
         passed: Passed,
@@ -186,8 +186,8 @@ impl ForeignFiles {
         if passed.kind() != Kind::Foreign {
             return Ok(passed.into_inner());
         }
-        let placeholder = placeholder()?;
-        let id = id_of(&placeholder)?;
+        let substitute = substitute()?;
+        let id = id_of(&substitute)?;
         let sender = Arc::clone(sender);
         let kept = Kept {
             passed,
@@ -195,12 +195,12 @@ impl ForeignFiles {
             serial,
         };
         self.lock().insert(id, kept);
-        Ok(placeholder)
+        Ok(substitute)
     }
 
     /// The file that a method was given.
     pub(super) fn claim(&self, file: OwnedFd) -> Passed {
-        // Only a file of memory can be a placeholder, and only it is asked for its
+        // Only a file of memory can be a substitute, and only it is asked for its
         // number.
         if fcntl_get_seals(&file).is_ok()
             && let Ok(id) = id_of(&file)
@@ -251,18 +251,18 @@ mod tests {
         let foreign = ForeignFiles::default();
         let sender: Arc<str> = ":1.7".into();
         let open = || OwnedFd::from(File::open("/dev/zero").unwrap());
-        let placeholder = foreign.deposit(open().into(), &sender, serial()).unwrap();
-        assert_eq!(kind(placeholder.as_fd()), Kind::Ready);
-        assert_eq!(foreign.claim(placeholder).kind(), Kind::Foreign);
+        let substitute = foreign.deposit(open().into(), &sender, serial()).unwrap();
+        assert_eq!(kind(substitute.as_fd()), Kind::Ready);
+        assert_eq!(foreign.claim(substitute).kind(), Kind::Foreign);
         assert!(foreign.lock().is_empty());
 
-        let placeholder = foreign.deposit(open().into(), &sender, serial()).unwrap();
+        let substitute = foreign.deposit(open().into(), &sender, serial()).unwrap();
         foreign.forget(":1.8", serial());
         assert_eq!(foreign.lock().len(), 1);
         foreign.forget(":1.7", serial());
         assert!(foreign.lock().is_empty());
         assert_eq!(
-            foreign.claim(placeholder).kind(),
+            foreign.claim(substitute).kind(),
             Kind::Ready,
             "it is worth nothing"
         );

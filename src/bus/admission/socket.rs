@@ -239,7 +239,7 @@ impl Ready {
         let ready = frame.descriptors.into_iter().filter_map(Passed::ready);
         let mut descriptors: Vec<_> = ready.collect();
         while descriptors.len() < frame::descriptors_of(&frame.bytes) {
-            descriptors.push(descriptors::placeholder()?);
+            descriptors.push(descriptors::substitute()?);
         }
         Ok(Self {
             bytes: frame.bytes,
