@@ -368,7 +368,7 @@ fn a_phone_without_service_data_is_read_once_and_heard_from_then_on() {
         bluez
             .until(|machine| machine.count("StartDiscovery") == 2)
             .await;
-        let looked = calls + 10;
+        let looked = calls + 12;
         bluez.until(|machine| machine.calls >= looked).await;
         for signal in [-63, -64] {
             bluez.silent_advert("hci0", 1, signal).await;

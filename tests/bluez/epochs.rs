@@ -129,13 +129,51 @@ fn discovery_is_filtered_and_makes_nobody_discoverable() {
         let machine = bluez.machine();
         let filter = &machine.filters[0];
         let said: Vec<_> = filter.keys().map(String::as_str).collect();
-        assert_eq!(said, ["DuplicateData", "Pattern", "Transport", "UUIDs"]);
+        let all = ["DuplicateData", "Pattern", "RSSI", "Transport", "UUIDs"];
+        assert_eq!(said, all);
+        // After 5.87, only to whoever asks for some is each advert's strength told.
+        assert_eq!(i16::try_from(filter["RSSI"].clone()).unwrap(), -127);
         assert_eq!(String::try_from(filter["Transport"].clone()).unwrap(), "le");
         assert_eq!(String::try_from(filter["Pattern"].clone()).unwrap(), "");
         assert!(bool::try_from(filter["DuplicateData"].clone()).unwrap());
         let uuids = Vec::<String>::try_from(filter["UUIDs"].clone()).unwrap();
         assert_eq!(uuids, ["0000c019-0000-1000-8000-00805f9b34fb"]);
         assert_eq!(machine.count("RegisterAdvertisement"), 0);
+    });
+}
+
+/// bluetoothd 5.87 ends at the next advert while anybody discovers by UUID.
+#[test]
+fn no_uuid_is_asked_for_where_that_would_end_bluetoothd() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+        let last_uuids = || {
+            let asked = bluez
+                .machine()
+                .filters
+                .last()
+                .unwrap()
+                .get("UUIDs")
+                .cloned();
+            asked.map_or(0, |uuids| Vec::<String>::try_from(uuids).unwrap().len())
+        };
+        for (modalias, uuids) in [
+            (Some("usb:v1D6Bp0246d0556"), 1),
+            (Some("usb:v1D6Bp0246d0557"), 0),
+            (Some("usb:v1D6Bp0246d0558"), 1),
+            (Some("usb:v05ACp8217d0558"), 0), // by DeviceID in main.conf
+            (None, 0),
+        ] {
+            bluez.set(|machine| {
+                let adapters = machine.adapters.values_mut();
+                adapters.for_each(|adapter| adapter.modalias = modalias);
+            });
+            bench.order(Order::Listen).await;
+            bluez.until(|machine| machine.adapter().scanning()).await;
+            assert_eq!(last_uuids(), uuids, "{modalias:?}");
+            bench.order(Order::Rest).await;
+            bench.expect_rested().await;
+        }
     });
 }
 

@@ -156,7 +156,8 @@ fn other_peoples_devices_are_not_listened_to() {
         bluez.appear("hci0", 1, foreign).await;
         bluez.appear("hci0", 2, device(2, -60)).await;
         assert_eq!(bench.heard().await, Some((frame(2), Some(-60))));
-        bluez.advert("hci0", 1, &[9; 20], Some(-40)).await;
+        bluez.foreign_advert("hci0", 1, &[9; 20], -40).await;
+        bluez.silent_advert("hci0", 1, -41).await;
         bluez.advert("hci0", 2, &[2; 20], Some(-61)).await;
         assert_eq!(bench.heard().await, Some((frame(2), Some(-61))));
     });
@@ -177,6 +178,21 @@ fn a_device_only_remembered_is_not_heard_until_it_speaks() {
         assert!(early.is_err(), "heard {early:?}");
         bluez.advert("hci0", 1, &[1; 20], Some(-66)).await;
         assert_eq!(bench.heard().await, Some((frame(1), Some(-66))));
+    });
+}
+
+/// BlueZ makes a device of an advert before it takes over all that the advert says.
+#[test]
+fn a_device_is_ours_as_soon_as_it_says_so() {
+    on_a_bus(async || {
+        let (mut bench, bluez) = listening().await;
+        let strange = Device {
+            data: None,
+            foreign: true,
+            ..device(1, -60)
+        };
+        bluez.appear("hci0", 1, strange).await;
+        unheard_until(&mut bench, &bluez, 1).await;
     });
 }
 

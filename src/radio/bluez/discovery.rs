@@ -1,15 +1,18 @@
 //! Listening: discovery, and what it brings.
 //!
-//! Discovery is filtered by service UUID, on LE only, with duplicates. The
-//! UUID keeps other people's devices out of the process, `DuplicateData` makes
-//! BlueZ signal each advert rather than each change, and the empty pattern
-//! keeps another program's pattern from hiding our peers. Filters of several
-//! programs are merged, so every device is looked at again here.
+//! Discovery is on LE only, with duplicates, and filtered by service UUID where
+//! BlueZ survives that ([`super::version`]). The UUID keeps other people's devices
+//! out of the process, `DuplicateData` makes BlueZ signal each advert rather than
+//! each change, and the empty pattern keeps another program's pattern from hiding
+//! our peers. After 5.87, BlueZ tells the signal strength of each advert only to
+//! whoever asks for some, so the weakest that there is is asked for. Filters of
+//! several programs are merged, so every device is looked at again here.
 //!
 //! Each new device costs a few reads. After that its adverts arrive as signals
 //! with their values, and none of them costs a call. BlueZ puts data and
 //! signal strength of one advert into one signal, which bluer takes apart, see
-//! [`adverts`].
+//! [`adverts`]. A device that does not name the service at first may do so later:
+//! BlueZ takes over an advert and its scan response one after the other.
 //!
 //! A sighting is a number that was in an advert just received. Because of
 //! `DuplicateData` BlueZ empties its copy of a device's service data before it
@@ -45,6 +48,7 @@ use crate::protocol::beacon::Frame;
 
 use super::super::Event;
 use super::advert::SERVICE;
+use super::version::{Version, may_filter_by_uuid};
 use super::{Fault, READ, call};
 
 /// `StartDiscovery` waits for the controller.
@@ -60,6 +64,9 @@ const READERS: usize = 16;
 const TOGETHER: usize = 16;
 /// "Not available", Core Specification Vol 4 Part E 7.7.65.2.
 pub(super) const RSSI_UNKNOWN: i16 = 127;
+
+/// The weakest signal that a controller can measure, in dBm; same place.
+const RSSI_WEAKEST: i16 = -127;
 
 /// What discovery brings, and with it the discovery: BlueZ stops when it is
 /// dropped.
@@ -80,7 +87,7 @@ impl Discovery {
     /// Starts discovery and tells `ears` what is heard.
     pub(super) async fn start(adapter: &Adapter, ears: Ears) -> Result<Self, Fault> {
         let (known, arrivals) = call("starting discovery", START, async {
-            adapter.set_discovery_filter(filter()).await?;
+            adapter.set_discovery_filter(filter(adapter).await).await?;
             let known = adapter.device_addresses().await?.into_iter().collect();
             Ok::<_, bluer::Error>((known, adapter.discover_devices().await?.boxed()))
         })
@@ -94,11 +101,9 @@ impl Discovery {
         self.listener.abort();
         // Returns what was dropped in the task, or that it was.
         let _ = (&mut self.listener).await;
-        call(
-            "stopping discovery",
-            STOP,
-            adapter.set_discovery_filter(filter()),
-        )
+        call("stopping discovery", STOP, async {
+            adapter.set_discovery_filter(filter(adapter).await).await
+        })
         .await
     }
 
@@ -116,10 +121,15 @@ impl Discovery {
     }
 }
 
-fn filter() -> DiscoveryFilter {
+/// What to listen for, of this BlueZ.
+async fn filter(adapter: &Adapter) -> DiscoveryFilter {
+    let modalias = adapter.modalias().await.ok().flatten();
+    let version = modalias.as_ref().and_then(Version::told_by);
+    let uuids = may_filter_by_uuid(version).then_some(SERVICE);
     DiscoveryFilter {
-        uuids: HashSet::from([SERVICE]),
+        uuids: uuids.into_iter().collect(),
         transport: DiscoveryTransport::Le,
+        rssi: Some(RSSI_WEAKEST),
         duplicate_data: true,
         pattern: Some(String::new()),
         ..DiscoveryFilter::default()
@@ -158,6 +168,8 @@ struct Sighting {
     /// Service data of ours, if the advert had some.
     data: Option<Vec<u8>>,
     rssi: Option<i16>,
+    /// Its device was told to name the service.
+    named: bool,
 }
 
 /// The adverts behind property changes that were ready at once.
@@ -182,6 +194,8 @@ fn adverts(changes: Vec<DeviceEvent>) -> Vec<Sighting> {
             }
             has_data = true;
             current.data = ours(Some(data));
+        } else if let DeviceProperty::Uuids(uuids) = property {
+            current.named |= uuids.contains(&SERVICE);
         }
     }
     adverts.push(current);
@@ -226,7 +240,7 @@ async fn listen(
                         let new = !known.contains(&address);
                         crowd.join(address, new, first, changes);
                     }
-                    Some(None) => {} // not one of ours, or gone already
+                    Some(None) => {} // gone already
                     None => break,
                 },
                 Some(told) = crowd.next() => crowd.hear(told),
@@ -238,26 +252,26 @@ async fn listen(
 
 type Changes = Pin<Box<dyn Stream<Item = DeviceEvent> + Send>>;
 
-/// Looks at a new device; none if it is not one of ours.
+/// Looks at a new device; none if it is gone already.
 async fn admit(adapter: &Adapter, address: Address) -> Option<(Address, Sighting, Changes)> {
     let device = adapter.device(address).ok()?;
     let reading = async {
         // Subscribed before it is read, so that nothing falls in between.
         let changes = device.events().await?;
         let data = ours(device.service_data().await?);
-        let listed = match data {
+        let named = match data {
             Some(_) => true,
             None => device
                 .uuids()
                 .await?
                 .is_some_and(|all| all.contains(&SERVICE)),
         };
-        let rssi = device.rssi().await?;
-        Ok::<_, bluer::Error>(listed.then_some((Sighting { data, rssi }, changes)))
+        let rssi = if named { device.rssi().await? } else { None };
+        Ok::<_, bluer::Error>((Sighting { data, rssi, named }, changes))
     };
     // Most often the device is gone again: not worth a word, and its address
     // is nobody's to write down.
-    let (first, changes) = call("reading a device", READ, reading).await.ok()??;
+    let (first, changes) = call("reading a device", READ, reading).await.ok()?;
     Some((address, first, Box::pin(changes)))
 }
 
@@ -273,7 +287,9 @@ struct Crowd {
 struct Member {
     address: Address,
     abort: AbortHandle,
-    /// It sent service data, of whatever kind.
+    /// It names the service.
+    named: bool,
+    /// It sent service data of ours, of whatever kind.
     speaks: bool,
 }
 
@@ -290,10 +306,8 @@ impl Crowd {
     /// Listens to a device. `new` is whether it appeared during this discovery,
     /// by an advert that `first` was read of.
     fn join(&mut self, address: Address, new: bool, first: Sighting, changes: Changes) {
-        if self.members.len() >= DEVICES
-            && let Some((_, oldest)) = self.members.pop_first()
-        {
-            oldest.abort.abort();
+        if self.members.len() >= DEVICES {
+            self.drop_one();
         }
         self.joined += 1;
         let id = self.joined;
@@ -307,6 +321,7 @@ impl Crowd {
         let member = Member {
             address,
             abort,
+            named: first.named,
             speaks: first.data.is_some(),
         };
         self.members.insert(id, member);
@@ -315,6 +330,21 @@ impl Crowd {
         // may be gone, or send something else by now.
         if new && first.rssi.is_some() {
             self.hear(Told::Sighting(id, first));
+        }
+    }
+
+    /// Listens no longer to the oldest that does not name the service; if all do,
+    /// to the oldest.
+    fn drop_one(&mut self) {
+        let mut members = self.members.iter();
+        let stranger = members.find(|(_, member)| !member.named);
+        let leaving = stranger.map(|(id, _)| *id);
+        let left = match leaving {
+            Some(id) => self.members.remove(&id),
+            None => self.members.pop_first().map(|(_, member)| member),
+        };
+        if let Some(member) = left {
+            member.abort.abort();
         }
     }
 
@@ -335,11 +365,13 @@ impl Crowd {
             return;
         };
         member.speaks |= sighting.data.is_some();
+        member.named |= sighting.named || member.speaks;
         let event = match sighting.data.map(|data| Frame::from_service_data(&data)) {
             Some(Ok(frame)) => heard(frame, sighting.rssi),
             Some(Err(_)) => Event::Malformed,
             None => {
-                if let Some(rssi) = sighting.rssi.filter(|_| !member.speaks) {
+                let silent = member.named && !member.speaks;
+                if let Some(rssi) = sighting.rssi.filter(|_| silent) {
                     let address = member.address;
                     self.ears.notice(Shy { address, rssi });
                 }
@@ -376,6 +408,7 @@ mod tests {
         Sighting {
             data: byte.map(|byte| vec![byte; 20]),
             rssi,
+            named: false,
         }
     }
 
@@ -407,5 +440,76 @@ mod tests {
         for (changes, expected) in cases {
             assert_eq!(adverts(changes), expected);
         }
+    }
+
+    fn uuids(service: Uuid) -> DeviceEvent {
+        DeviceEvent::PropertyChanged(DeviceProperty::Uuids(HashSet::from([service])))
+    }
+
+    /// A crowd, and who is noticed in it to say no number.
+    fn crowd() -> (Crowd, mpsc::Receiver<Event>, mpsc::Receiver<Shy>) {
+        let (events, heard) = mpsc::channel(8);
+        let (shy, noticed) = mpsc::channel(8);
+        let ears = Ears {
+            events,
+            shy: Some(shy),
+        };
+        (Crowd::new(ears), heard, noticed)
+    }
+
+    /// An address of its own for each.
+    fn device(number: u16) -> Address {
+        let [high, low] = number.to_be_bytes();
+        Address([0x40, 0, 0, 0, high, low])
+    }
+
+    async fn told(crowd: &mut Crowd) {
+        let told = crowd.next().await.unwrap();
+        crowd.hear(told);
+    }
+
+    #[tokio::test]
+    async fn a_device_may_name_the_service_after_it_appeared() {
+        let (mut crowd, _heard, mut noticed) = crowd();
+        let changes = [rssi(-60), uuids(SERVICE), rssi(-61)].map(|change| vec![change]);
+        // Each ready only after the one before was taken, as signals come.
+        let (tell, told_so) = mpsc::channel(1);
+        let changes_in = Box::pin(stream::unfold(told_so, async |mut all| {
+            let change = all.recv().await?;
+            Some((change, all))
+        }));
+        crowd.join(device(1), true, Sighting::default(), changes_in);
+        let mut strengths = Vec::new();
+        for change in changes.into_iter().flatten() {
+            tell.send(change).await.unwrap();
+            told(&mut crowd).await;
+            strengths.extend(noticed.try_recv().map(|shy| shy.rssi));
+        }
+        assert_eq!(strengths, [-61]);
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_name_the_service_makes_room_first() {
+        let (mut crowd, _heard, _noticed) = crowd();
+        let of = |named| Sighting {
+            named,
+            ..Sighting::default()
+        };
+        crowd.join(device(0), true, of(true), Box::pin(stream::pending()));
+        for number in 1..=u16::try_from(DEVICES).unwrap() {
+            let named = number > 2;
+            crowd.join(device(number), true, of(named), Box::pin(stream::pending()));
+        }
+        assert_eq!(crowd.members.len(), DEVICES);
+        let here = |crowd: &Crowd| {
+            let members = crowd.members.values();
+            let first = members.map(|member| member.address).take(2);
+            first.collect::<Vec<_>>()
+        };
+        assert_eq!(here(&crowd), [device(0), device(2)]);
+        for number in 2000..2002 {
+            crowd.join(device(number), true, of(true), Box::pin(stream::pending()));
+        }
+        assert_eq!(here(&crowd), [device(3), device(4)]);
     }
 }

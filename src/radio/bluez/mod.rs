@@ -7,7 +7,8 @@
 //! task; [`reconcile`] decides for it and knows no D-Bus. Around them:
 //! [`presence`] watches whether `org.bluez` is there, [`session`] which
 //! adapters, [`advert`] and [`discovery`] do what their names say (the first by
-//! zbus, for bluer does not tell when BlueZ drops an advert), [`status`]
+//! zbus, for bluer does not tell when BlueZ drops an advert), [`version`] knows
+//! what this BlueZ must not be asked, [`status`]
 //! says what is wrong in words of the border.
 //!
 //! Mode full and relay: [`reach`] says whether anybody may connect at all,
@@ -36,6 +37,7 @@ mod retry;
 mod server;
 mod session;
 mod status;
+mod version;
 mod visitors;
 mod visits;
 

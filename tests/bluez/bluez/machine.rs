@@ -36,6 +36,8 @@ pub(crate) struct Adapter {
     pub(crate) advertises: bool,
     pub(crate) powered: bool,
     pub(crate) power_state: Option<&'static str>,
+    /// It ends in the version of bluetoothd; none where `DeviceID = false`.
+    pub(crate) modalias: Option<&'static str>,
     pub(crate) discoverable: bool,
     pub(crate) discovering: Option<String>,
     pub(crate) adverts: Vec<(String, OwnedObjectPath)>,
@@ -50,6 +52,7 @@ impl Adapter {
             advertises: true,
             powered: true,
             power_state: None,
+            modalias: Some("usb:v1D6Bp0246d0552"), // 5.82
             discoverable: false,
             discovering: None,
             adverts: Vec::new(),
@@ -103,6 +106,9 @@ impl Adapter {
         ]);
         if let Some(state) = self.power_state {
             all.extend(properties([("PowerState", Variant::from(state))]));
+        }
+        if let Some(modalias) = self.modalias {
+            all.extend(properties([("Modalias", Variant::from(modalias))]));
         }
         all
     }

@@ -1,0 +1,83 @@
+//! Which BlueZ runs, as far as it tells, and what follows for discovery.
+//!
+//! No property names the version. But an adapter's `Modalias` ends in it, unless
+//! `DeviceID` in main.conf says otherwise: "usb:v1D6Bp0246d0557" is the Linux
+//! Foundation (1D6B), BlueZ (0246), 5.87 (0557, the major and the minor number as
+//! bytes). It is of the bluetoothd that runs, not of the tools that are installed.
+//!
+//! BlueZ: src/main.c, `VERSION` and `did_version`; lib/bluetooth/sdp.c;
+//! doc/org.bluez.Adapter.rst, `Modalias`.
+
+use bluer::Modalias;
+
+/// The vendor and the product by which BlueZ names itself.
+const BLUEZ: (u32, u32) = (0x1D6B, 0x0246);
+
+/// The release whose `is_filter_match` in src/adapter.c calls a function at the
+/// address of a UUID's text, for every advert with a list of services while any
+/// program discovers by UUID: bluetoothd ends. bluez/bluez#2282; 5.86 is without
+/// it, and so is what comes after 5.87.
+const CRASHES_BY_UUID: Version = Version(5, 87);
+
+/// A release of BlueZ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version(u8, u8);
+
+impl Version {
+    /// What an adapter's `Modalias` tells; `None` if somebody else is named there.
+    pub(super) fn told_by(modalias: &Modalias) -> Option<Self> {
+        let Modalias {
+            source,
+            vendor,
+            product,
+            device,
+        } = modalias;
+        let is_bluez = source == "usb" && (*vendor, *product) == BLUEZ;
+        let [major, minor] = u16::try_from(*device).ok()?.to_be_bytes();
+        is_bluez.then_some(Self(major, minor))
+    }
+}
+
+/// Whether discovery may ask for a service UUID: not where that ends bluetoothd,
+/// nor where nobody knows.
+pub(super) fn may_filter_by_uuid(version: Option<Version>) -> bool {
+    version.is_some_and(|version| version != CRASHES_BY_UUID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(modalias: &str) -> Option<Version> {
+        Version::told_by(&modalias.parse().unwrap())
+    }
+
+    #[test]
+    fn the_version_is_read_from_the_modalias() {
+        // As seen on Debian 12, 13 and testing.
+        assert_eq!(told("usb:v1D6Bp0246d0542"), Some(Version(5, 66)));
+        assert_eq!(told("usb:v1D6Bp0246d0552"), Some(Version(5, 82)));
+        assert_eq!(told("usb:v1D6Bp0246d0557"), Some(Version(5, 87)));
+        assert_eq!(told("usb:v1d6bp0246d0600"), Some(Version(6, 0)));
+    }
+
+    #[test]
+    fn another_device_id_tells_nothing() {
+        for modalias in [
+            "bluetooth:v1D6Bp0246d0557",
+            "usb:v05ACp8217d0557",
+            "usb:v1D6Bp0247d0557",
+        ] {
+            assert_eq!(told(modalias), None, "{modalias}");
+        }
+    }
+
+    #[test]
+    fn no_uuid_is_asked_for_where_that_ends_bluetoothd() {
+        for version in [(5, 50), (5, 66), (5, 82), (5, 86), (5, 88), (6, 0)] {
+            assert!(may_filter_by_uuid(Some(Version(version.0, version.1))));
+        }
+        assert!(!may_filter_by_uuid(Some(Version(5, 87))));
+        assert!(!may_filter_by_uuid(None));
+    }
+}
