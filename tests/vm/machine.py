@@ -2,8 +2,9 @@
 
 Three disks make the machine:
 
-  root     Debian from packages with nothing of this project in it. Built once by image/build and
-           kept under the hash of image/'s files in ${XDG_CACHE_HOME:-~/.cache}/tcnd-bench.
+  root     Debian from packages with nothing of this project in it, of the suite that is asked for:
+           its own kernel, systemd, polkit, message bus and BlueZ. Built once by image/build and kept
+           in ${XDG_CACHE_HOME:-~/.cache}/tcnd-bench under the suite and the hash of image/'s files.
   payload  made at each run: what is to be tested, and the programs of guest/ that test it. So a
            change of code costs no new root.
   results  the guest leaves its journal and the HCI trace there; they end up in target/.
@@ -32,6 +33,17 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR", PROJECT / "target"))
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tcnd-bench"
 COMMAND_LINE = "root=/dev/vda console=ttyS0 quiet loglevel=4 mitigations=off systemd.show_status=false"
 PACKAGES = ("tcnd", "tcn-reportd")
+SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13", "forky": "testing, to be Debian 14"}
+DEFAULT_SUITE = "trixie"
+ROOM_FOR_AN_IMAGE = 3 << 30  # bytes: what is unpacked, and the image made of it
+ROOM_FOR_A_RUN = 1 << 30
+
+
+def add_suite(parser):
+    """The option by which a caller chooses the guest's Debian."""
+    suites = ", ".join(f"{name} ({what})" for name, what in SUITES.items())
+    parser.add_argument("--suite", choices=SUITES, default=DEFAULT_SUITE, metavar="NAME",
+                        help=f"the Debian in the machine: {suites}; {DEFAULT_SUITE} unless given")
 
 
 def stop(message):
@@ -77,30 +89,43 @@ def recipe_hash():
     return sum.hexdigest()[:16]
 
 
-def image():
-    """The cached image, built first if the recipe is new. Building happens in a folder of another
-    name, so what is interrupted is never taken for an image."""
-    ready = CACHE / recipe_hash()
+def check_room(folder, wanted, variable):
+    """Enough free space in a folder, before time is spent; or which variable names another one."""
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        stop(f"{folder} has {free / (1 << 30):.1f} GiB free, and {wanted / (1 << 30):.0f} are needed; make room there, "
+             f"or let {variable} name a folder that has it")
+
+
+def image(suite):
+    """The cached image of a suite, built first if the recipe is new. Building happens in a folder of
+    another name, so what is interrupted is never taken for an image."""
+    ready = CACHE / f"{suite}-{recipe_hash()}"
     CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / "lock", "w") as lock:
+    with open(CACHE / f"lock-{suite}", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not ready.exists():
             begin = time.monotonic()
-            print("building the guest's root (once for each recipe) …", flush=True)
-            for old in CACHE.glob("building-*"):
-                shutil.rmtree(old)
-            work = Path(tempfile.mkdtemp(dir=CACHE, prefix="building-"))
-            build_image(work)
+            print(f"building the guest's root of {suite} (once for each recipe) …", flush=True)
+            for old in (*CACHE.glob(f"building-{suite}-*"), *CACHE.glob(f"{suite}-*")):
+                shutil.rmtree(old)  # of an earlier recipe, or of a run that was broken off
+            check_room(CACHE, ROOM_FOR_AN_IMAGE, "XDG_CACHE_HOME")
+            work = Path(tempfile.mkdtemp(dir=CACHE, prefix=f"building-{suite}-"))
+            build_image(work, suite)
             work.rename(ready)
             print(f"built in {time.monotonic() - begin:.0f} s", flush=True)
     return ready
 
 
-def build_image(work):
-    """Run the recipe; its chatter is shown only when it fails."""
-    done = subprocess.run([HERE / "image" / "build", work], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def build_image(work, suite):
+    """Run the recipe; what it says is shown only when it fails, the fault first."""
+    done = subprocess.run([HERE / "image" / "build", work, suite], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        stop(f"the image could not be built:\n{done.stdout}")
+        shutil.rmtree(work)
+        faults = [line for line in done.stdout.splitlines() if line.startswith("E: ")]
+        print(done.stdout, file=sys.stderr)
+        stop(f"the image of {suite} could not be built: {faults[0][3:] if faults else 'see above'}; it needs Debian's package "
+             f"archive, and that the archive still has {suite}; {' and '.join(set(SUITES) - {suite})} may be had meanwhile: --suite")
 
 
 # ---- a boot
@@ -109,9 +134,9 @@ class Machine:
     """The image with a payload. What the guest writes on its root is forgotten at the end of a boot,
     unless the root is another disk than the image's own."""
 
-    def __init__(self, work, payload, kept, limit, root=None):
+    def __init__(self, work, payload, kept, limit, suite, root=None):
         self.work, self.kept, self.limit = work, kept, limit
-        self.image = image()
+        self.image = image(suite)
         self.root = f"file={root},cache=unsafe" if root else f"file={self.image / 'root.img'},snapshot=on"
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", payload, work / "payload.img", "192M"], check=True,
                        stdout=subprocess.DEVNULL)

@@ -10,12 +10,12 @@ One Bumble link is the ether. On it are
 It is a process of its own, because Python under emulation is slow and the bench must go on
 watching, and it takes orders and tells news as lines of JSON on one Unix socket:
 
-    {"do": "plug", "name": "alpha"}        → {"done": "plug"}
+    {"do": "plug", "name": "alpha", "ll_privacy": false}   → {"done": "plug"}
     {"do": "unplug", "name": "alpha"}
     {"do": "phone"}
     {"do": "advertise", "tcn": "…", "interval": 100, "rssi": -61}
     {"do": "silence"}
-    {"do": "iphone" | "hostile", "name": "anna", "address": "…"}
+    {"do": "iphone" | "written-iphone" | "hostile", "name": "anna", "address": "…"}
     {"do": "foreground", "name": "anna", "interval": 500, "rssi": -61}
     {"do": "hold" | "read", "name": "mallory"}
     {"do": "write", "name": "mallory", "what": "one byte", "value": "01", "offset": 0}
@@ -28,29 +28,34 @@ What a host does beside is begun by the order and told when it is done.
 Bumble's controller is made to behave like a chip where it does not (0.0.236): it reports each
 advert as connectable and at -50 dBm, with a scan response whether or not one was asked for; a
 reset forgets nothing; enabling an enabled set doubles its timer; it connects to what is not
-connectable or not there any more; it cannot give up connecting; and its link loses the packets
-of a connection to an advertising set, which has an address of its own.
+connectable or not there any more; it cannot give up connecting; it claims LL Privacy and has a
+resolving list that it never looks at; and its link loses the packets of a connection to an
+advertising set, which has an address of its own.
 
     python3 air.py SOCKET
 """
 
 import asyncio
 import json
+import os
 import sys
+import time
 
-from bumble import hci, ll
+from bumble import crypto, hci, ll
 from bumble.controller import AdvertisingSet, Controller
 from bumble.hci import HCI_LE_Extended_Advertising_Report_Event as Report
 from bumble.link import LocalLink
 from bumble.transport import open_transport
 
-from hosts import Android, Hostile, Iphone
+from hosts import Android, Hostile, Iphone, WrittenIphone
 
 ADDRESSES = {"alpha": "00:1A:7D:00:00:0A", "bravo": "00:1A:7D:00:00:0B"}
 PHONE_ADDRESS = "4B:5C:6D:7E:8F:90"  # a resolvable private address, as Android uses
 
 DEFAULT_RSSI = -50
 ACTIVE_SCAN = 1
+RESOLVABLE_OR_RANDOM = 3
+RESOLVABLE = (2, RESOLVABLE_OR_RANDOM)  # own address types: made by the controller, if it can
 ADV_NONCONN_IND = Report.EventType.LEGACY_ADVERTISING_PDU_USED
 ENHANCED_CONNECTION_COMPLETE = 1 << 9  # in the mask of LE events
 
@@ -84,13 +89,58 @@ class Ether(LocalLink):
 class ChipSet(AdvertisingSet):
     """An advertising set that, enabled twice, still sends once an interval."""
 
+    @property
+    def address(self):
+        """What it is sent under: the controller's own private address, if that was asked for and the
+        peer's identity is on the resolving list; else what the host chose."""
+        parameters = self.parameters
+        if parameters and parameters.own_address_type in RESOLVABLE:
+            peer = parameters.peer_address_type, parameters.peer_address
+            own = self.controller.resolving.own_address(*peer)
+            fallback = self.random_address if parameters.own_address_type == RESOLVABLE_OR_RANDOM else self.controller.public_address
+            return own or fallback
+        return super().address
+
     def start(self):
         self.stop()
         super().start()
 
 
+class ResolvingList:
+    """LL Privacy (Core Specification Vol 6 Part B 6 and Vol 4 Part E 7.8.38 to 7.8.45) as Zephyr's
+    ull_filter.c and NimBLE's ble_ll_resolv.c have it: each entry has a private address of our own,
+    made from its local key. It is made anew when the timeout has passed, whatever is on the air, and
+    a timeout that is set anew counts from the next one on."""
+
+    DEFAULT_TIMEOUT = 900  # seconds
+
+    def __init__(self):
+        self.entries, self.enabled, self.timeout = {}, False, self.DEFAULT_TIMEOUT
+
+    @staticmethod
+    def key(kind, address):
+        return kind & 1, bytes(address)
+
+    def add(self, kind, address, local_irk):
+        self.entries[self.key(kind, address)] = {"irk": local_irk, "until": 0.0}
+
+    def remove(self, kind, address):
+        self.entries.pop(self.key(kind, address), None)
+
+    def own_address(self, kind, address):
+        """Our address towards this peer; None without an entry, or a key of ours in it."""
+        entry = self.entries.get(self.key(kind, address))
+        if not entry or not any(entry["irk"]):
+            return None
+        if time.monotonic() >= entry["until"]:
+            random = os.urandom(2) + bytes([os.urandom(1)[0] & 0x3F | 0x40])
+            entry["address"] = hci.Address(crypto.ah(entry["irk"], random) + random, hci.Address.RANDOM_DEVICE_ADDRESS)
+            entry["until"] = time.monotonic() + self.timeout
+        return entry["address"]
+
+
 class Chip(Controller):
-    """Bumble's controller with the manners of a chip."""
+    """Bumble's controller with the manners of a chip, with LL Privacy or without."""
 
     rssi = DEFAULT_RSSI  # how strongly the others hear it
     # Implemented by Bumble but not claimed, which leaves the kernel with half of each.
@@ -109,7 +159,14 @@ class Chip(Controller):
         hci.HCI_LE_EXTENDED_CREATE_CONNECTION_COMMAND,
     }
 
+    def __init__(self, *words, ll_privacy=False, **names):
+        super().__init__(*words, **names)
+        self.resolving = ResolvingList()
+        if not ll_privacy:
+            self.le_features &= ~hci.LeFeatureMask.LL_PRIVACY
+
     def on_hci_reset_command(self, command):
+        self.resolving = ResolvingList()
         self.hang_up()
         for advert in self.advertising_sets.values():
             advert.stop()
@@ -140,6 +197,40 @@ class Chip(Controller):
     def send_advertising_pdu(self, packet):
         packet.rssi, packet.event_type = self.rssi, self.event_type_of(packet)
         super().send_advertising_pdu(packet)
+
+    # ---- LL Privacy
+
+    def is_busy(self):
+        """While it advertises, scans or connects, the resolving list in use may not change."""
+        return bool(self.le_scan_enable or self.pending_le_connection or any(a.enabled for a in self.advertising_sets.values()))
+
+    def change_resolving_list(self, change):
+        """Carried out, or refused as the specification says."""
+        if self.resolving.enabled and self.is_busy():
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        change()
+        return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.SUCCESS)
+
+    def on_hci_le_add_device_to_resolving_list_command(self, command):
+        return self.change_resolving_list(lambda: self.resolving.add(
+            command.peer_identity_address_type, command.peer_identity_address, command.local_irk))
+
+    def on_hci_le_remove_device_from_resolving_list_command(self, command):
+        return self.change_resolving_list(lambda: self.resolving.remove(
+            command.peer_identity_address_type, command.peer_identity_address))
+
+    def on_hci_le_clear_resolving_list_command(self, _command):
+        return self.change_resolving_list(self.resolving.entries.clear)
+
+    def on_hci_le_set_address_resolution_enable_command(self, command):
+        if self.is_busy():
+            return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
+        self.resolving.enabled = bool(command.address_resolution_enable)
+        return super().on_hci_le_set_address_resolution_enable_command(command)
+
+    def on_hci_le_set_resolvable_private_address_timeout_command(self, command):
+        self.resolving.timeout = command.rpa_timeout
+        return super().on_hci_le_set_resolvable_private_address_timeout_command(command)
 
     # ---- connections
 
@@ -257,12 +348,13 @@ def enhanced(packet):
 class Plugged:
     """A controller that BlueZ has, while the device file is open."""
 
-    def __init__(self, link, name):
-        self.link, self.name = link, name
+    def __init__(self, link, name, ll_privacy):
+        self.link, self.name, self.ll_privacy = link, name, ll_privacy
 
     async def plug(self):
         self.transport = await open_transport("vhci")
-        self.chip = Chip(self.name, self.transport.source, self.transport.sink, self.link, ADDRESSES[self.name])
+        self.chip = Chip(self.name, self.transport.source, self.transport.sink, self.link, ADDRESSES[self.name],
+                         ll_privacy=self.ll_privacy)
 
     async def unplug(self):
         self.chip.leave()
@@ -283,8 +375,8 @@ class Air:
 
     async def obey(self, order):
         match order:
-            case {"do": "plug", "name": name}:
-                self.plugged[name] = Plugged(self.link, name)
+            case {"do": "plug", "name": name, "ll_privacy": ll_privacy}:
+                self.plugged[name] = Plugged(self.link, name, ll_privacy)
                 await self.plugged[name].plug()
             case {"do": "unplug", "name": name}:
                 await self.plugged.pop(name).unplug()
@@ -294,8 +386,8 @@ class Air:
                 await self.hosts["phone"].say(bytes.fromhex(tcn), interval, rssi)
             case {"do": "silence"}:
                 await self.hosts["phone"].silence()
-            case {"do": "iphone" | "hostile" as kind, "name": name, "address": address}:
-                await self.come({"iphone": Iphone, "hostile": Hostile}[kind], name, address)
+            case {"do": "iphone" | "written-iphone" | "hostile" as kind, "name": name, "address": address}:
+                await self.come({"iphone": Iphone, "written-iphone": WrittenIphone, "hostile": Hostile}[kind], name, address)
             case {"do": "foreground", "name": name, "interval": interval, "rssi": rssi}:
                 await self.hosts[name].foreground(interval, rssi)
             case {"do": "hold" | "read" as what, "name": name}:

@@ -32,6 +32,7 @@ class Air:
 
     legacy: bool = False
     private: bool = False  # BlueZ has privacy, and the daemon may ask the kernel about it
+    ll_privacy: bool = False  # the controllers can make private addresses themselves
     way: Way = BROADCAST
     rpa_timeout: int | None = None  # seconds for which the kernel keeps a resolvable private address; else 900
     tolerated: tuple = ()  # problems that come with it
@@ -126,16 +127,16 @@ class Bench:
         if air.private:
             self.changes.enter_context(written(MAIN_CONF, PRIVACY))
             self.changes.enter_context(dropped_in())
-        (self.legacy if air.legacy else self.extended)()
+        self.legacy() if air.legacy else self.extended(air.ll_privacy)
         if air.rpa_timeout:  # before the kernel makes its first address
             set_rpa_timeout(self.world.trace.index_of(self.address), air.rpa_timeout)
 
-    def extended(self):
+    def extended(self, ll_privacy):
         """Two controllers and a phone."""
         self.address = self.ALPHA
         self.air = AirProcess(self.world.loop)
         for name in ("alpha", "bravo"):
-            self.air.order("plug", name=name)
+            self.air.order("plug", name=name, ll_privacy=ll_privacy)
         self.air.order("phone")
         self.have_bluez(self.ALPHA, self.BRAVO)
 

@@ -185,6 +185,13 @@ class Iphone(Client):
             self.busy = False
 
 
+class WrittenIphone(Iphone):
+    """The same, when it has lately written to all that it hears: now it only waits to be read."""
+
+    def hears(self, advertisement):
+        Client.hears(self, advertisement)
+
+
 class Hostile(Host):
     """Does what it was told, to whoever sends a connectable number."""
 

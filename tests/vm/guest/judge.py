@@ -24,6 +24,7 @@ CONNECTABLE_PDU = hcitrace.CONNECTABLE | hcitrace.SCANNABLE | hcitrace.LEGACY_PD
 SERVICE = bytes.fromhex("19c0")  # 0xC019, least significant byte first
 FLAGS, COMPLETE_LIST_16, SERVICE_DATA_16 = 0x01, 0x03, 0x16
 LONGEST = 31
+BESIDE = 1.0  # seconds between what a kernel does in one go, under emulation
 
 
 def structures(data):
@@ -157,6 +158,19 @@ def one_address_a_tcn(airings):
     """No number appears under two addresses: with the rule above, the two change together."""
     pairs = [(tcn_of(a.data).hex(), a.address) for a in ours(airings) if tcn_of(a.data)]
     return [f"number {tcn[:8]}… had {len(found)} addresses" for tcn, found in several(pairs).items()]
+
+
+def changes_with_a_scan(airings, scans):
+    """A number changes its address at most where a scan begins. Linux 6.12.118 and its like pause a
+    legacy advert around the scanner's new address and give it another as well (hci_sync.c,
+    hci_active_scan_sync). Both are of one number, which links them anyway."""
+    begins = sorted(s.start for s in scans)
+    order, faults = sorted(ours(airings), key=lambda a: a.start), []
+    for before, after in zip(order, order[1:]):
+        same = tcn_of(before.data) == tcn_of(after.data) and before.address != after.address
+        if same and not any(abs(after.start - begin) <= BESIDE for begin in begins):
+            faults.append(f"{name(after)}: another address than before, {before.address}, though no scan began")
+    return faults
 
 
 def one_tcn_a_scanner(scans, airings, of=tcn_of):

@@ -213,6 +213,11 @@ def main_pid(unit):
     return int(systemctl("show", "--property=MainPID", "--value", unit))
 
 
+def starts_again(unit):
+    """Whether systemd starts a unit again that crashed."""
+    return systemctl("show", "--property=Restart", "--value", unit) in ("on-failure", "on-abnormal", "on-abort", "always")
+
+
 def cpu_seconds(pid):
     """User and system time of a process so far."""
     with open(f"/proc/{pid}/stat") as file:

@@ -50,6 +50,10 @@ class Acquitted(unittest.TestCase):
         for flags in (b"", b"\x02\x01\x04", b"\x02\x01\x06"):
             self.assertEqual(judge.frames(Wire().advertise_ext(A1, frame(1, flags)).trace.airings), [])
 
+    def test_a_legacy_advert_that_a_scan_gives_another_address(self):
+        wire = Wire().advertise_legacy(A1, frame(1)).wait(10).disable_legacy().scan(active=True).advertise_legacy(A2, frame(1))
+        self.assertEqual(judge.changes_with_a_scan(wire.trace.airings, wire.trace.scans), [])
+
     def test_a_scanner_that_changes_with_the_number(self):
         wire = Wire()
         for address, number in ((A1, 1), (A2, 2)):
@@ -82,6 +86,11 @@ class Condemned(Condemning):
     def test_a_number_under_two_addresses(self):
         wire = Wire().advertise_ext(A1, frame(1)).rotate_ext(A2, frame(1))
         self.condemn(judge.one_address_a_tcn(wire.trace.airings), "had 2 addresses")
+
+    def test_a_number_under_another_address_for_no_reason(self):
+        wire = Wire().scan(active=True).stop_scan().advertise_legacy(A1, frame(1)).wait(10).disable_legacy()
+        wire.advertise_legacy(A2, frame(1))
+        self.condemn(judge.changes_with_a_scan(wire.trace.airings, wire.trace.scans), "though no scan began")
 
     def test_the_public_address(self):
         self.condemn(judge.private(Wire().advertise_ext(A1, frame(1), own=0).trace.airings), "public address")
