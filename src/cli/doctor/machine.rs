@@ -70,11 +70,30 @@ async fn bluetoothd(system: &Connection, version: Option<&str>) -> Check {
             "systemctl enable --now bluetooth (package: bluez)",
         );
     }
-    let found = version.map_or_else(
-        || "runs; its version is not known".to_owned(),
-        |version| format!("runs; its tools are version {version}"),
-    );
-    Check::ok("bluetoothd", found)
+    running(version)
+}
+
+/// The release whose bluetoothd ends by what others do. BlueZ: bluez#2282, an
+/// advert while a program discovers by service UUID; bluez#2221, a device that was
+/// never paired and disconnects.
+const CRASHES: &str = "5.87";
+
+/// A bluetoothd that runs; `version` is that of its tools.
+fn running(version: Option<&str>) -> Check {
+    let Some(version) = version else {
+        return Check::ok("bluetoothd", "runs; its version is not known");
+    };
+    let found = format!("runs; its tools are version {version}");
+    if version != CRASHES {
+        return Check::ok("bluetoothd", found);
+    }
+    Check::warn(
+        "bluetoothd",
+        format!(
+            "{found}, which ends when a neighbour is heard while any program looks for devices              by service (bluez#2282; tcnd does not), and may when one disconnects (bluez#2221)"
+        ),
+        "install a later BlueZ, or a correction by your distribution; if you have one, nothing",
+    )
 }
 
 async fn has_owner(system: &Connection, name: &'static str) -> bool {
@@ -194,6 +213,7 @@ mod tests {
 
     use zbus::{Guid, connection};
 
+    use super::super::Verdict;
     use super::*;
 
     /// Which checks there are where no service is; bluetoothd's file is looked
@@ -218,6 +238,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let checks = checks(&asker, mode, root.path(), &mut machine).await;
         checks.into_iter().map(|check| check.name).collect()
+    }
+
+    #[test]
+    fn the_release_that_ends_by_a_neighbour_is_named() {
+        let of = |version| running(version).verdict;
+        assert_eq!(of(Some("5.87")), Verdict::Warn);
+        for version in [None, Some("5.66"), Some("5.82"), Some("5.88")] {
+            assert_eq!(of(version), Verdict::Ok, "{version:?}");
+        }
+        let told = running(Some("5.87"));
+        assert!(told.found.contains("version 5.87") && told.cure.is_some());
     }
 
     #[tokio::test]
