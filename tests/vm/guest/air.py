@@ -14,6 +14,7 @@ watching, and it takes orders and tells news as lines of JSON on one Unix socket
     {"do": "unplug", "name": "alpha"}
     {"do": "phone"}
     {"do": "advertise", "tcn": "…", "interval": 100, "rssi": -61}
+    {"do": "advertise-other", "interval": 100, "rssi": -61}
     {"do": "silence"}
     {"do": "iphone" | "written-iphone" | "hostile", "name": "anna", "address": "…"}
     {"do": "foreground", "name": "anna", "interval": 500, "rssi": -61}
@@ -47,7 +48,7 @@ from bumble.hci import HCI_LE_Extended_Advertising_Report_Event as Report
 from bumble.link import LocalLink
 from bumble.transport import open_transport
 
-from hosts import Android, Hostile, Iphone, WrittenIphone
+from hosts import OTHER_ADVERT, Android, Hostile, Iphone, WrittenIphone
 
 ADDRESSES = {"alpha": "00:1A:7D:00:00:0A", "bravo": "00:1A:7D:00:00:0B"}
 PHONE_ADDRESS = "4B:5C:6D:7E:8F:90"  # a resolvable private address, as Android uses
@@ -384,6 +385,8 @@ class Air:
                 await self.come(Android, "phone", PHONE_ADDRESS)
             case {"do": "advertise", "tcn": tcn, "interval": interval, "rssi": rssi}:
                 await self.hosts["phone"].say(bytes.fromhex(tcn), interval, rssi)
+            case {"do": "advertise-other", "interval": interval, "rssi": rssi}:
+                await self.hosts["phone"].advertise(OTHER_ADVERT, interval, rssi)
             case {"do": "silence"}:
                 await self.hosts["phone"].silence()
             case {"do": "iphone" | "written-iphone" | "hostile" as kind, "name": name, "address": address}:

@@ -28,6 +28,8 @@ SERVICE, CHARACTERISTIC = UUID("C019"), UUID("D61F4F27-3D6B-4B04-9E46-C9D2EA617F
 ANDROID_HEAD = bytes.fromhex("020102" "030319c0" "171619c0")
 # The advert of an iPhone in the foreground: flags and TX power by iOS, the service by the client.
 IPHONE_ADVERT = bytes.fromhex("02011a" "020a0c" "030319c0")
+# Another service, Exposure Notification: flags, its UUID, and 20 bytes of its data.
+OTHER_ADVERT = bytes.fromhex("02011a" "03036ffd" "17166ffd") + bytes(range(20))
 
 TCN_SIZE, SERVICE_DATA_SIZE = 16, 20
 CONNECT_TIMEOUT = 3  # seconds; an iPhone waits for eight, but here an address is gone after three

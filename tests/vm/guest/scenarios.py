@@ -104,21 +104,26 @@ def phone(bench):
     return f"logged at {PHONE_RSSI} dBm; the phone heard {right[-1].hex()} ({len(right[-1])} bytes)"
 
 
-@scenario("extended", "flood", differs=True)
-def flood(bench):
-    """Resident memory and CPU of tcnd beside bluetoothd's over the same adverts."""
+def cost(bench, order, **how):
+    """What many adverts of a phone cost: how many reports, processor seconds and KiB resident by program."""
     index = bench.world.trace.index_of(bench.ALPHA)
     pids = {"tcnd": bench.tcnd.pid(), "bluetoothd": main_pid("bluetooth.service")}
     before = {name: cpu_seconds(pid) for name, pid in pids.items()}
     start = bench.world.trace.reports.get(index, 0)
-    bench.air.order("advertise", tcn=FLOOD_TCN.hex(), interval=FLOOD_INTERVAL, rssi=PHONE_RSSI)
+    bench.air.order(order, interval=FLOOD_INTERVAL, rssi=PHONE_RSSI, **how)
     bench.wait(f"{FLOOD_REPORTS} advertising reports",
                lambda: bench.world.trace.reports.get(index, 0) - start >= FLOOD_REPORTS, 120)
     reports = bench.world.trace.reports[index] - start
-    bench.air.order("advertise", tcn=PHONE_TCN.hex(), interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
     spent = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-    resident = {name: resident_kib(pid) for name, pid in pids.items()}
-    for name in pids:
+    bench.air.order("advertise", tcn=PHONE_TCN.hex(), interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
+    return reports, spent, {name: resident_kib(pid) for name, pid in pids.items()}
+
+
+@scenario("extended", "flood", differs=True)
+def flood(bench):
+    """Resident memory and CPU of tcnd beside bluetoothd's over the same adverts."""
+    reports, spent, resident = cost(bench, "advertise", tcn=FLOOD_TCN.hex())
+    for name in spent:
         bench.figure(f"{name}: {resident[name] / 1024:.1f} MiB resident, {spent[name]:.2f} CPU s over {reports} "
                      f"adverts, {1000 * spent[name] / reports:.2f} ms an advert")
     share = spent["tcnd"] / max(spent["bluetoothd"], 0.01)
@@ -126,6 +131,18 @@ def flood(bench):
         f"{resident['tcnd'] / 1024:.1f} MiB, aim {AIM_RESIDENT_KIB / 1024:.0f} MiB")
     aim(bench, "CPU beside bluetoothd's", share <= AIM_CPU_SHARE, f"{share:.0%}, aim {AIM_CPU_SHARE:.0%}")
     bench.wait("the flood's number to be logged", lambda: FLOOD_TCN in contacts(bench.tcnd.state_dir), MEETING)
+    return f"{reports} advertising reports"
+
+
+@scenario("extended", "others", differs=True)
+def others(bench):
+    """What the adverts of another service cost: next to nothing where BlueZ can be asked for ours alone."""
+    before = contacts(bench.tcnd.state_dir).keys()
+    reports, spent, _ = cost(bench, "advertise-other")
+    bench.figure(f"over {reports} adverts of another service: " + ", ".join(
+        f"{name} {1000 * spent[name] / reports:.2f} ms an advert" for name in spent))
+    if logged := contacts(bench.tcnd.state_dir).keys() - before - {PHONE_TCN, FLOOD_TCN}:
+        raise Failed(f"another service's data was logged: {[tcn.hex() for tcn in logged]}")
     return f"{reports} advertising reports"
 
 
