@@ -194,5 +194,12 @@ class Processes(unittest.TestCase):
         self.assertEqual(order, sorted(order))
 
 
+class Users(unittest.TestCase):
+    def test_without_the_programs_for_it_they_stay_and_the_purge_goes_on(self):
+        # Debian testing has systems without the package passwd.
+        self.assertEqual(run("command() { return 127; }; getent() { return 0; }; forget tcnd"),
+                         "tcnd: the user tcnd stays, since there is no userdel\n")
+
+
 if __name__ == "__main__":
     unittest.main()
