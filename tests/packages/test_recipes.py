@@ -81,6 +81,23 @@ class Versions(unittest.TestCase):
         self.assertIn(f"'cargo>={rust}'", text("packaging", "arch", "PKGBUILD"))
 
 
+    def test_readme_names_the_compiler_of_the_manifest(self):
+        rust = re.search(r'^rust-version = "(.*?)"', text("Cargo.toml"), re.M)[1]
+        named = re.findall(r"Rust(?:\]\(\S+\))?\s+([0-9.]+[0-9])", text("README.md"))
+        self.assertTrue(named)
+        self.assertEqual(set(named), {rust})
+
+    def test_every_recipe_has_the_maintainer_of_the_manifest(self):
+        maintainer = re.search(r'^authors = \["(.*)"\]$', text("Cargo.toml"), re.M)[1]
+        found = {
+            "debian/control": re.search(r"^Maintainer: (.*)$", text("packaging", "debian", "control"), re.M)[1],
+            "debian/changelog": re.search(r"^ -- (.*>)  ", text("packaging", "debian", "changelog"), re.M)[1],
+            "rpm/tcnd.spec": re.search(r"^\* \w+ \w+ \d+ \d+ (.*) - ", text("packaging", "rpm", "tcnd.spec"), re.M)[1],
+            "arch/PKGBUILD": re.search(r"^# Maintainer: (.*)$", text("packaging", "arch", "PKGBUILD"), re.M)[1],
+        }
+        self.assertEqual(found, dict.fromkeys(found, maintainer))
+
+
 class Rpm(unittest.TestCase):
     def test_the_users_are_those_of_sysusers(self):
         lines = re.findall(r"^u .*$", text("packaging", "rpm", "tcnd.spec"), re.M)
