@@ -24,7 +24,9 @@ use tokio::task::JoinError;
 use crate::bus::{self, Bouncer, BusChoice, ServerConnection, Service};
 use crate::config::{self, Settings};
 use crate::daemon::{self, Handle, Parts, Signal};
-use crate::radio::{Mode, Radio, bluez, fake};
+#[cfg(feature = "bluez")]
+use crate::radio::bluez;
+use crate::radio::{Mode, Radio, fake};
 use crate::store::{self, OpenError, Seal, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice};
@@ -56,6 +58,11 @@ pub enum Fault {
     /// polkit cannot be asked.
     #[error("cannot ask polkit who may do what")]
     Polkit(#[from] zbus::Error),
+    /// There is no radio on BlueZ in this build.
+    #[error(
+        "this tcnd was built without BlueZ; build it with --features bluez, or start it with --radio fake"
+    )]
+    WithoutBluez,
     /// The driver gave up.
     #[error(transparent)]
     Driver(#[from] daemon::Fault),
@@ -73,6 +80,7 @@ impl Fault {
             | Self::Unreachable(_)
             | Self::Bus(_)
             | Self::Polkit(_)
+            | Self::WithoutBluez
             | Self::Driver(_) => ExitCode::FAILURE,
         }
     }
@@ -147,7 +155,7 @@ async fn serve(
     };
     let (handle, mailbox) = Handle::new(daemon::starting(&settings));
     let (stop, signals) = signals()?;
-    let radio = radio(flags, &settings);
+    let radio = radio(flags, &settings)?;
     let parts = Parts {
         radio,
         opened,
@@ -214,33 +222,48 @@ fn reread(files: Vec<PathBuf>) -> daemon::Reread {
     Box::new(move || config::load(&files))
 }
 
-/// Adverts are given this much more than their period before BlueZ drops them
-/// by itself, should we hang.
-const ADVERT_MARGIN: std::time::Duration = std::time::Duration::from_secs(60);
-
-fn radio(flags: &DaemonFlags, settings: &Settings) -> Radio {
+fn radio(flags: &DaemonFlags, settings: &Settings) -> Result<Radio, Fault> {
     let mode = match settings.mode {
         config::Mode::Broadcast => Mode::Broadcast,
         config::Mode::Full => Mode::Full,
         config::Mode::Relay => Mode::Relay,
     };
-    match flags.radio {
-        RadioChoice::Bluez => bluez::spawn(bluez::Options {
-            mode,
-            adapter: settings.adapter.map(|adapter| match adapter {
-                config::AdapterChoice::Address(address) => bluez::AdapterChoice::Address(address),
-                config::AdapterChoice::Name(index) => bluez::AdapterChoice::Name(index),
-            }),
-            discovery_restart: settings.discovery_restart,
-            advert_timeout: settings.longest_life() + ADVERT_MARGIN,
-            rpa_timeout: settings.rpa_timeout,
-        }),
+    Ok(match flags.radio {
+        RadioChoice::Bluez => on_bluez(settings, mode)?,
         RadioChoice::Fake => fake::spawn(fake::Options {
             neighbours: 8,
             seed: 0xC019,
             mode,
         }),
-    }
+    })
+}
+
+/// Adverts are given this much more than their period before BlueZ drops them
+/// by itself, should we hang.
+#[cfg(feature = "bluez")]
+const ADVERT_MARGIN: std::time::Duration = std::time::Duration::from_secs(60);
+
+#[cfg(feature = "bluez")]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "a build without BlueZ has no such radio"
+)]
+fn on_bluez(settings: &Settings, mode: Mode) -> Result<Radio, Fault> {
+    Ok(bluez::spawn(bluez::Options {
+        mode,
+        adapter: settings.adapter.map(|adapter| match adapter {
+            config::AdapterChoice::Address(address) => bluez::AdapterChoice::Address(address),
+            config::AdapterChoice::Name(index) => bluez::AdapterChoice::Name(index),
+        }),
+        discovery_restart: settings.discovery_restart,
+        advert_timeout: settings.longest_life() + ADVERT_MARGIN,
+        rpa_timeout: settings.rpa_timeout,
+    }))
+}
+
+#[cfg(not(feature = "bluez"))]
+fn on_bluez(_: &Settings, _: Mode) -> Result<Radio, Fault> {
+    Err(Fault::WithoutBluez)
 }
 
 /// SIGTERM and SIGINT stop the daemon, SIGHUP has it read its configuration; so

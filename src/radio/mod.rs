@@ -16,6 +16,7 @@
 //! the radio loses the advert by itself it says [`Event::Withdrawn`] and waits
 //! for the next order.
 
+#[cfg(feature = "bluez")]
 pub mod bluez;
 pub mod fake;
 pub mod mgmt;
