@@ -49,6 +49,8 @@ struct Private {
     exposures: Option<u32>,
     checked: Option<u64>,
     nearby: Option<u32>,
+    /// Since when the number is on the air with which it was asked how many are near.
+    number_since: Option<u64>,
 }
 
 /// Tells until the reader or the bus is gone.
@@ -105,7 +107,11 @@ async fn look(client: &Client, private: &mut Private) -> Result<Option<Seen>, Cl
     };
     if !private.asked {
         *private = Private::ask(client).await;
+    } else if status.number_since.is_some() && status.number_since != private.number_since {
+        // Something is told in any case, so this is told with it.
+        private.recount(client).await;
     }
+    private.number_since = status.number_since;
     status.new_exposures = private.exposures;
     Ok(Some(Seen {
         status,
@@ -141,6 +147,11 @@ impl Private {
         {
             (self.exposures, self.checked) = (Some(summary.unseen), summary.checked);
         }
+        self.recount(client).await;
+    }
+
+    /// Asks again how many are near.
+    async fn recount(&mut self, client: &Client) {
         if self.nearby.is_some()
             && let Ok(contacts) = client.contacts().await
             && let Ok(nearby) = contacts.count_nearby().await
