@@ -29,7 +29,7 @@ use crate::radio::bluez;
 use crate::radio::{Mode, Radio, fake};
 use crate::store::{self, OpenError, Seal, Sheets};
 
-pub use flags::{DaemonFlags, RadioChoice};
+pub use flags::{DaemonFlags, RadioChoice, UnknownRadio};
 #[cfg(feature = "network")]
 pub use sync::{SyncFlags, main as sync_main};
 
@@ -63,6 +63,9 @@ pub enum Fault {
         "this tcnd was built without BlueZ; build it with --features bluez, or start it with --radio fake"
     )]
     WithoutBluez,
+    /// The simulated radio finds no street.
+    #[error(transparent)]
+    Street(#[from] fake::StreetError),
     /// The driver gave up.
     #[error(transparent)]
     Driver(#[from] daemon::Fault),
@@ -81,6 +84,7 @@ impl Fault {
             | Self::Bus(_)
             | Self::Polkit(_)
             | Self::WithoutBluez
+            | Self::Street(_)
             | Self::Driver(_) => ExitCode::FAILURE,
         }
     }
@@ -228,13 +232,15 @@ fn radio(flags: &DaemonFlags, settings: &Settings) -> Result<Radio, Fault> {
         config::Mode::Full => Mode::Full,
         config::Mode::Relay => Mode::Relay,
     };
-    Ok(match flags.radio {
+    let seed = || flags.radio_seed.unwrap_or_else(daemon::random_seed);
+    Ok(match &flags.radio {
         RadioChoice::Bluez => on_bluez(settings, mode)?,
         RadioChoice::Fake => fake::spawn(fake::Options {
             neighbours: 8,
-            seed: 0xC019,
+            seed: seed(),
             mode,
         }),
+        RadioChoice::Street(folder) => fake::join(folder, seed(), mode)?,
     })
 }
 

@@ -11,6 +11,11 @@ pub(super) fn source() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
 }
 
+/// What a simulation begins from, where nobody said.
+pub fn random_seed() -> u64 {
+    source().next_u64()
+}
+
 /// A key for one use that is not kept: the masks of one export.
 pub fn random_key() -> [u8; 32] {
     let mut key = [0; 32];

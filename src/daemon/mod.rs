@@ -30,7 +30,7 @@ mod sleep;
 mod steady;
 mod words;
 
-pub use chance::random_key;
+pub use chance::{random_key, random_seed};
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
 pub use exchange::{ExchangeRequest, LONGEST_REASON, MOST_SOURCES, Settlement, Standing};
 pub use exposures::{ExposureId, KnownExposure};

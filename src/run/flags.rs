@@ -1,9 +1,12 @@
 //! The flags of `tcnd`: only what must be known before the configuration is.
 //! There are no hidden variables beside them.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use thiserror::Error;
 
 use crate::bus::BusChoice;
 
@@ -22,9 +25,15 @@ pub struct DaemonFlags {
     /// state directory]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// The radio: the machine's, or a neighbourhood that is made up
-    #[arg(long, value_name = "RADIO", value_enum, default_value_t)]
+    /// The radio: bluez, the machine's own; fake, a neighbourhood that is made up;
+    /// or fake:PATH, where all daemons of the machine that name this folder hear
+    /// each other, and nobody else
+    #[arg(long, value_name = "RADIO", default_value_t)]
     pub radio: RadioChoice,
+    /// Begin the chance of a fake radio with this number, so that the same people
+    /// come and go [default: other people each time]
+    #[arg(long, value_name = "N", requires = "radio")]
+    pub radio_seed: Option<u64>,
     /// The bus to serve on: system, session, or a D-Bus address
     #[arg(long, value_name = "BUS", default_value = "system")]
     pub bus: BusChoice,
@@ -38,13 +47,43 @@ pub struct DaemonFlags {
 }
 
 /// Which radio.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RadioChoice {
     /// BlueZ.
     #[default]
     Bluez,
     /// A simulated neighbourhood.
     Fake,
+    /// A simulated street, which daemons share by this folder.
+    Street(PathBuf),
+}
+
+/// What stands after `--radio` is no radio.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("no such radio; say bluez, fake, or fake:PATH with the path of a folder")]
+pub struct UnknownRadio;
+
+impl FromStr for RadioChoice {
+    type Err = UnknownRadio;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRadio> {
+        match text.split_once(':') {
+            None if text == "bluez" => Ok(Self::Bluez),
+            None if text == "fake" => Ok(Self::Fake),
+            Some(("fake", folder)) if !folder.is_empty() => Ok(Self::Street(folder.into())),
+            None | Some(_) => Err(UnknownRadio),
+        }
+    }
+}
+
+impl fmt::Display for RadioChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bluez => f.write_str("bluez"),
+            Self::Fake => f.write_str("fake"),
+            Self::Street(folder) => write!(f, "fake:{}", folder.display()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -78,6 +117,8 @@ mod tests {
             "s",
             "--radio",
             "fake",
+            "--radio-seed",
+            "49177",
             "--bus",
             "unix:path=/x",
             "--boot-id",
@@ -88,6 +129,7 @@ mod tests {
         assert_eq!(flags.config, [PathBuf::from("a"), PathBuf::from("b")]);
         assert_eq!(flags.state_dir, Some(PathBuf::from("s")));
         assert_eq!(flags.radio, RadioChoice::Fake);
+        assert_eq!(flags.radio_seed, Some(49177));
         assert_eq!(flags.bus, BusChoice::Address("unix:path=/x".into()));
         assert!(flags.check_config);
         let boot_id = flags.boot_id.as_deref();
@@ -95,8 +137,27 @@ mod tests {
     }
 
     #[test]
+    fn a_radio_is_what_it_is_shown_as() {
+        for radio in ["bluez", "fake", "fake:/tmp/street", "fake:a:b"] {
+            let flags = DaemonFlags::try_parse_from(["tcnd", "--radio", radio]).unwrap();
+            assert_eq!(flags.radio.to_string(), radio);
+        }
+        let street = RadioChoice::Street("a:b".into());
+        assert_eq!("fake:a:b".parse(), Ok(street));
+    }
+
+    #[test]
     fn a_usage_error_ends_with_2() {
-        let error = DaemonFlags::try_parse_from(["tcnd", "--radio", "ham"]).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+        for wrong in [
+            &["--radio", "ham"][..],
+            &["--radio", "fake:"],
+            &["--radio", "bluez:hci0"],
+            &["--radio", "fake", "--radio-seed", "-1"],
+            &["--radio-seed", "1"],
+        ] {
+            let words = [&["tcnd"], wrong].concat();
+            let error = DaemonFlags::try_parse_from(words).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong:?}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod memory;
 mod progress;
 mod reports;
 mod stand_in;
+mod street;
 mod switches;
 mod transcripts;
 mod watching;

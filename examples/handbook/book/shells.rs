@@ -5,7 +5,7 @@ use clap::Command;
 use clap_complete::{Shell, generate};
 
 use super::bash;
-use super::values::{BUSES, TIMES};
+use super::values::{BUSES, RADIOS, TIMES};
 
 /// A file for each shell.
 pub(crate) fn completions(mut program: Command) -> Vec<(String, String)> {
@@ -65,6 +65,8 @@ fn zsh(program: &Command, text: &str) -> String {
         };
         let mut line = line
             .replace(":BUS:_default", &format!(":BUS:({})", BUSES.join(" ")))
+            .replace(":RADIO:_default", &format!(":RADIO:({})", RADIOS.join(" ")))
+            .replace(":N:_default", ":N:")
             .replace(":T:_default", &format!(":T:({})", TIMES.join(" ")))
             .replace(":NAME:_default", ":NAME:")
             .replace(":TEXT:_default", ":TEXT:")
@@ -103,6 +105,8 @@ fn fish(program: &Command, text: &str) -> String {
     for line in text.lines() {
         let offered = if line.contains(" -l bus ") {
             Some(BUSES.join(" "))
+        } else if line.contains(" -l radio ") {
+            Some(RADIOS.join(" "))
         } else if [" -l from ", " -l to ", " -l since ", " -l published "]
             .iter()
             .any(|option| line.contains(option))

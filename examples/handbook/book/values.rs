@@ -21,6 +21,9 @@ pub(super) enum Value {
 /// Buses that have a name.
 pub(super) const BUSES: [&str; 2] = ["system", "session"];
 
+/// Radios that are one word.
+pub(super) const RADIOS: [&str; 2] = ["bluez", "fake"];
+
 /// Times that have a name.
 pub(super) const TIMES: [&str; 3] = ["now", "today", "yesterday"];
 
@@ -36,6 +39,7 @@ pub(super) fn value(arg: &Arg, path: &str) -> Value {
     let name = arg.get_value_names().and_then(|names| names.first());
     match (name.map(|name| name.as_str()), arg.get_value_hint()) {
         (Some("BUS"), _) => words(&BUSES),
+        (Some("RADIO"), _) => words(&RADIOS),
         (Some("T"), _) => words(&TIMES),
         (_, ValueHint::DirPath) => Value::Folders,
         (Some("DIR"), _) => Value::Folders,

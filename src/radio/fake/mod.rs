@@ -6,7 +6,8 @@
 //! made to refuse adverts, so that the daemon can be tried against all that
 //! BlueZ does to it. [`spawn`] puts one radio into a street where simulated
 //! people come and go: that is what demonstrations show, and
-//! [`super::Status::simulated`] says so. In mode full some of these people
+//! [`super::Status::simulated`] says so. [`join`] puts it into a street that several
+//! daemons share, with nobody else in it. In mode full some of these people
 //! cannot broadcast, as an iPhone in the background, and tell their number to
 //! the radio instead.
 //!
@@ -15,6 +16,7 @@
 
 mod dice;
 mod set;
+mod shared;
 mod street;
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -24,6 +26,8 @@ use crate::protocol::beacon::Frame;
 use super::outbox::{EVENTS, ORDERS};
 use super::{Event, Mode, Order, Peer, Radio};
 use dice::Dice;
+
+pub use shared::{StreetError, join};
 
 /// What `--radio fake` simulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::{Condition, Transmission};
 
 /// Between two adverts of one set. The real interval is a fraction of it, but
 /// a controller reports a sender only about once in some seconds.
-const BEAT: Duration = Duration::from_secs(1);
+pub(super) const BEAT: Duration = Duration::from_secs(1);
 
 /// What is on the air of what was ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,248 @@
+//! A street that daemons share: `--radio fake:PATH`.
+//!
+//! PATH is a folder. Each daemon binds one Unix datagram socket in it and sends
+//! every advert of its own, the 31 bytes that a controller would air, to the
+//! sockets of the others. Nobody is made up here: who is heard runs on this
+//! machine and names the same folder.
+//!
+//! Whoever may write into the folder may send anything. So a datagram counts only
+//! if it is an advert of the service, is at most as long as one, and is among the
+//! first [`MOST_HEARD`] of its second; and only [`MOST_PEERS`] sockets are sent to.
+//! A socket gets its name after it is bound. So one with a name that refuses is one
+//! whose process is dead, and whoever finds it removes it: unix(7), `ECONNREFUSED`.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use thiserror::Error;
+use tokio::net::UnixDatagram;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{self, MissedTickBehavior};
+
+use super::dice::Dice;
+use super::set::BEAT;
+use super::{Air, Mode, Transmission};
+use crate::protocol::beacon::{ADVERTISEMENT_LEN, Frame};
+use crate::radio::Radio;
+
+/// Sockets of others that an advert is sent to.
+const MOST_PEERS: usize = 64;
+/// Files of the folder that are looked at for them.
+const MOST_FILES: usize = 1024;
+/// Adverts that are heard within a second: four of each.
+const MOST_HEARD: usize = 4 * MOST_PEERS;
+/// How many names are tried, where daemons were seeded alike.
+const MOST_NAMES: usize = 2 * MOST_PEERS;
+
+/// Signal of everybody in the street, and by how much it wavers: some two metres
+/// away, by what a phone of the coalition is received with.
+const RSSI_DBM: i16 = -73;
+const FADING_DB: u16 = 8;
+
+/// What the name of a socket begins with, before 16 hexadecimal digits.
+const PREFIX: &str = "tcnd-";
+/// The same, of one that is not bound yet.
+const UNNAMED: &str = ".tcnd-";
+/// The longest path of a socket, with the byte that ends it: unix(7), `sun_path`.
+const LONGEST_PATH: usize = 108;
+
+/// The street cannot be shared.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StreetError {
+    /// There is no folder by this name.
+    #[error("{} is no folder; make it first (mkdir), or name another after --radio fake:", .0.display())]
+    NoFolder(PathBuf),
+    /// A socket in it would have too long a path.
+    #[error("{} is too long for the path of a street; name a folder whose path has at most {} bytes", .0.display(), longest_folder())]
+    TooLong(PathBuf),
+    /// No socket can be made in it.
+    #[error("cannot join the street in {}; name a folder that this user may write to", .0.display())]
+    Refused(PathBuf, #[source] io::Error),
+}
+
+/// A radio in the street that all share who name this folder. Must be called
+/// within a tokio runtime.
+///
+/// # Errors
+/// [`StreetError`] if no socket can be bound in the folder.
+pub fn join(folder: &Path, seed: u64, mode: Mode) -> Result<Radio, StreetError> {
+    let street = Street::bind(folder, seed)?;
+    let air = Air::new(seed);
+    let ether = air.ether.clone();
+    let (radio, _) = air.radio_of("fake0", mode);
+    let mut second = time::interval(BEAT);
+    second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tokio::spawn(street.carry(ether.subscribe(), ether.downgrade(), second));
+    Ok(radio)
+}
+
+/// The place of one daemon in it; left when dropped.
+struct Street {
+    socket: UnixDatagram,
+    folder: PathBuf,
+    name: PathBuf,
+    dice: Dice,
+}
+
+impl Drop for Street {
+    fn drop(&mut self) {
+        // Gone already: somebody tidied up the folder.
+        let _ = fs::remove_file(&self.name);
+    }
+}
+
+impl Street {
+    fn bind(folder: &Path, seed: u64) -> Result<Self, StreetError> {
+        let refused = |error| StreetError::Refused(folder.to_owned(), error);
+        if !folder.is_dir() {
+            return Err(StreetError::NoFolder(folder.to_owned()));
+        }
+        if folder.as_os_str().len() > longest_folder() {
+            return Err(StreetError::TooLong(folder.to_owned()));
+        }
+        let mut dice = Dice::of(seed, "street");
+        for _ in 0..MOST_NAMES {
+            let named = bind_as(folder, dice.id()).map_err(refused)?;
+            if let Some((socket, name)) = named {
+                return Ok(Self {
+                    socket,
+                    folder: folder.to_owned(),
+                    name,
+                    dice,
+                });
+            }
+        }
+        Err(refused(io::ErrorKind::AddrInUse.into()))
+    }
+
+    /// Carries what our set airs to the others, and what they air to our set,
+    /// until the set is gone.
+    async fn carry(
+        mut self,
+        mut ours: broadcast::Receiver<Transmission>,
+        ether: broadcast::WeakSender<Transmission>,
+        mut second: time::Interval,
+    ) {
+        second.tick().await; // the first one is now
+        let mut left = MOST_HEARD;
+        // One byte more than an advert has, so that a longer datagram is seen to be one.
+        let mut datagram = [0; ADVERTISEMENT_LEN + 1];
+        loop {
+            tokio::select! {
+                aired = ours.recv() => match aired {
+                    Ok(aired) if aired.from == OTHERS => {}
+                    Ok(aired) => self.tell_others(&aired.frame),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+                received = self.socket.recv(&mut datagram), if left > 0 => {
+                    left -= 1;
+                    let Some(frame) = received.ok().and_then(|len| frame(datagram.get(..len)?)) else {
+                        continue;
+                    };
+                    let Some(ether) = ether.upgrade() else {
+                        return;
+                    };
+                    let rssi = Some(RSSI_DBM + self.dice.fading(FADING_DB));
+                    // Nobody to hear it is no fault of who sent it.
+                    let _ = ether.send(Transmission { from: OTHERS, frame, rssi, by: None });
+                }
+                _ = second.tick() => left = MOST_HEARD,
+            }
+        }
+    }
+
+    /// Sends an advert to everybody in the street. The folder is local and small,
+    /// so it is read where we are.
+    fn tell_others(&self, frame: &Frame) {
+        let advert = frame.advertisement();
+        // Of each advert a socket of its own: what somebody does not read fills up
+        // the buffer of its sender, and so nobody keeps us from telling the rest.
+        let Ok(sender) = net::UnixDatagram::unbound() else {
+            return;
+        };
+        if sender.set_nonblocking(true).is_err() {
+            return;
+        }
+        for peer in self.others() {
+            let sent = sender.send_to(&advert, &peer);
+            // Who does not keep up hears the next one.
+            if sent.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+                let _ = fs::remove_file(&peer);
+            }
+        }
+    }
+
+    fn others(&self) -> Vec<PathBuf> {
+        // A folder that is gone has nobody in it.
+        let Ok(files) = fs::read_dir(&self.folder) else {
+            return Vec::new();
+        };
+        let sockets = files.take(MOST_FILES).flatten().filter(|file| {
+            // Not what it points at, should it be a link.
+            is_name(file.file_name().as_bytes())
+                && file.file_type().is_ok_and(|kind| kind.is_socket())
+        });
+        sockets
+            .map(|file| file.path())
+            .filter(|path| *path != self.name)
+            .take(MOST_PEERS)
+            .collect()
+    }
+}
+
+/// A socket by the name of this id, which it gets when it is bound; `None` where the
+/// name is taken.
+fn bind_as(folder: &Path, id: u64) -> io::Result<Option<(UnixDatagram, PathBuf)>> {
+    let unnamed = folder.join(format!("{UNNAMED}{id:016x}"));
+    let name = folder.join(format!("{PREFIX}{id:016x}"));
+    let socket = match UnixDatagram::bind(&unnamed) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Ok(None),
+        bound => bound?,
+    };
+    match renameat_with(CWD, &unnamed, CWD, &name, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(Some((socket, name))),
+        Err(error) => {
+            let _ = fs::remove_file(&unnamed);
+            if error == Errno::EXIST {
+                Ok(None)
+            } else {
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// The sender of what came from other daemons; no set of ours has this id.
+const OTHERS: u64 = 0;
+
+/// The frame of a datagram, if it is an advert of the service.
+fn frame(datagram: &[u8]) -> Option<Frame> {
+    let is_advert = datagram.len() <= ADVERTISEMENT_LEN;
+    is_advert
+        .then(|| Frame::from_advertisement(datagram).ok())
+        .flatten()
+}
+
+/// Whether a socket of this name is one of a daemon.
+fn is_name(name: &[u8]) -> bool {
+    name.strip_prefix(PREFIX.as_bytes())
+        .is_some_and(|id| id.len() == 16 && id.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// Bytes of the longest folder, behind which come a slash, the name of a socket
+/// that is not bound yet and the byte that ends it.
+const fn longest_folder() -> usize {
+    LONGEST_PATH - UNNAMED.len() - 16 - 2
+}
+
+#[cfg(test)]
+mod tests;

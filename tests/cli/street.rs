@@ -1,0 +1,109 @@
+//! Two daemons with a simulated radio in one street, from the first advert to
+//! the warning; and a street that there is not.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::{Daemon, Place, text};
+
+fn tcnd(place: &Place, street: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd"));
+    command.args(["--bus", &place.address, "--state-dir"]);
+    command.arg(place.state());
+    command
+        .arg("--radio")
+        .arg(format!("fake:{}", street.display()));
+    let config = place.folder.path().join("on.toml");
+    fs::write(&config, "enabled = true\n").unwrap();
+    command.arg("--config").arg(config);
+    command
+}
+
+/// Waits until `place` has met somebody; each question is a process, so the count
+/// is a deadline of some seconds at least.
+fn has_met_somebody(place: &Place) {
+    let mut last = Value::Null;
+    for _ in 0..1000 {
+        last = place.json(&["contacts"]);
+        if last["numbers"].as_u64().is_some_and(|numbers| numbers > 0) {
+            return;
+        }
+    }
+    panic!("nobody was met; the last was {last}");
+}
+
+#[test]
+fn who_share_a_street_meet_and_the_report_of_one_warns_the_other() {
+    let street = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (Place::new(), Place::new());
+    let mut daemons: Vec<_> = [&ours, &theirs]
+        .map(|place| Daemon(tcnd(place, street.path()).spawn().unwrap()))
+        .into();
+    for place in [&ours, &theirs] {
+        let status = place.until(|status| status["advertising"] == true);
+        assert_eq!(status["simulated"], true);
+    }
+    has_met_somebody(&ours);
+    has_met_somebody(&theirs);
+    let words = ["report", "create", "--symptoms", "dry-cough", "--yes"];
+    let made = theirs.tcnctl(&words);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let file = theirs.folder.path().join("report.tcn");
+    let file = file.to_str().unwrap();
+    assert!(
+        theirs
+            .tcnctl(&["report", "export", "1", file])
+            .status
+            .success()
+    );
+    assert_eq!(ours.json(&["exposures"])["known"], 0);
+    assert!(ours.tcnctl(&["report", "import", file]).status.success());
+    let warned = ours.json(&["exposures"]);
+    assert_eq!(warned["known"], 1, "{warned}");
+    for daemon in &mut daemons {
+        kill_process(Pid::from_child(&daemon.0), Signal::TERM).unwrap();
+        assert!(daemon.0.wait().unwrap().success());
+    }
+    let left = fs::read_dir(street.path()).unwrap().count();
+    assert_eq!(left, 0, "sockets are left in the street");
+}
+
+/// `watch` is told of every new number, and asks with each how many are near.
+#[test]
+fn who_comes_is_told_with_the_next_number() {
+    let street = tempfile::tempdir().unwrap();
+    let (ours, theirs) = (Place::new(), Place::new());
+    let _our_daemon = Daemon(tcnd(&ours, street.path()).spawn().unwrap());
+    ours.until(|status| status["advertising"] == true);
+    let mut watch = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+    watch.args(["--bus", &ours.address, "watch", "--format", "json"]);
+    let mut watch = Daemon(watch.stdout(Stdio::piped()).spawn().unwrap());
+    let mut documents = BufReader::new(watch.0.stdout.take().unwrap())
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    assert_eq!(documents.next().unwrap()["nearby"], 0);
+    let _their_daemon = Daemon(tcnd(&theirs, street.path()).spawn().unwrap());
+    has_met_somebody(&ours);
+    assert!(ours.tcnctl(&["rotate"]).status.success());
+    let with_a_number = documents.find(|document| {
+        let events = document["events"].as_array().unwrap();
+        events.iter().any(|event| event["event"] == "new-number")
+    });
+    assert_eq!(with_a_number.unwrap()["nearby"], 1);
+}
+
+#[test]
+fn a_street_that_is_no_folder_is_refused_with_the_cure() {
+    let place = Place::new();
+    let street = place.folder.path().join("nowhere");
+    let refused = tcnd(&place, &street).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("nowhere") && said.contains("mkdir"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
