@@ -7,6 +7,7 @@
 
 mod flags;
 mod log;
+mod rpa_timeout;
 #[cfg(feature = "network")]
 mod sync;
 
@@ -30,6 +31,7 @@ use crate::radio::{Mode, Radio, fake};
 use crate::store::{self, OpenError, Seal, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice, UnknownRadio};
+pub use rpa_timeout::{RpaTimeoutFlags, main as rpa_timeout_main};
 #[cfg(feature = "network")]
 pub use sync::{SyncFlags, main as sync_main};
 

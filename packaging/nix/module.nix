@@ -68,6 +68,7 @@ in
         security.polkit.enable = true;
         services.dbus.packages = [ cfg.package ];
         systemd.packages = [ cfg.package ];
+        services.udev.packages = [ cfg.package ];
         # NixOS takes units from packages, but not what their [Install] says.
         systemd.services.tcnd = {
           wantedBy = [ "multi-user.target" ];

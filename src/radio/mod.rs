@@ -5,7 +5,8 @@
 //! event, not an error. [`bluez`] is the real one, [`fake`] a simulated
 //! neighbourhood that ships (`--radio fake`), and the rest of the house cannot
 //! tell them apart but by [`Status::simulated`]. [`mgmt`] reads what the kernel
-//! alone knows of a controller.
+//! alone knows of a controller; [`rpa_timeout`] sets, as root, for how long a
+//! controller uses an address that it makes itself.
 //!
 //! An order stands until the next one. `Air` and `Listen` begin a radio epoch:
 //! advert and discovery are started in the order the controller needs, under a
@@ -21,6 +22,7 @@ pub mod bluez;
 pub mod fake;
 pub mod mgmt;
 mod outbox;
+pub mod rpa_timeout;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -212,8 +214,8 @@ pub enum Trouble {
     /// The controller keeps an address for now, and the next number, or
     /// listening with it, waits for another one.
     AddressHeld,
-    /// The controller changes its address by a clock of its own, so numbers
-    /// and addresses cannot change together.
+    /// The controller makes its addresses by a timer of its own, and how long each
+    /// lasts is not known, so numbers and addresses cannot change together.
     AddressOutOfStep,
     /// The controller keeps its address too long to carry numbers of others.
     BridgeUnavailable,

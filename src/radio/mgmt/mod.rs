@@ -11,7 +11,7 @@
 //! BlueZ: doc/mgmt-api.txt, "Read Controller Information Command". Kernel:
 //! net/bluetooth/mgmt.c, `mgmt_untrusted_commands`.
 
-mod socket;
+pub(super) mod socket;
 pub mod wire;
 
 use std::io;

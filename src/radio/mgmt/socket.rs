@@ -1,5 +1,5 @@
-//! Opens the management socket, and watches it, with the unsafe code that this
-//! takes; `tests/house` names the files that have any.
+//! Opens the management socket and those of HCI, and watches them, with the unsafe
+//! code that this takes; `tests/house` names the files that have any.
 //!
 //! The address of a Bluetooth socket that names a channel is known to no safe
 //! library: rustix takes any type that promises to be one, and to promise is
@@ -24,23 +24,40 @@ use tokio::io::unix::AsyncFd;
 
 const BTPROTO_HCI: RawProtocol = RawProtocol::new(1).expect("one is not zero");
 const HCI_DEV_NONE: u16 = 0xffff;
+const HCI_CHANNEL_RAW: u16 = 0;
+const HCI_CHANNEL_MONITOR: u16 = 2;
 const HCI_CHANNEL_CONTROL: u16 = 3;
 
 /// A socket on which the kernel answers management commands. It does not
 /// block.
 pub(super) fn open() -> Result<OwnedFd, Errno> {
+    bound(HCI_DEV_NONE, HCI_CHANNEL_CONTROL)
+}
+
+/// A socket that sends HCI commands to a controller. For root, and nothing is
+/// received on it.
+pub(in super::super) fn open_raw(controller: u16) -> Result<OwnedFd, Errno> {
+    bound(controller, HCI_CHANNEL_RAW)
+}
+
+/// A socket on which all is told that goes to and from any controller. For root.
+pub(in super::super) fn open_monitor() -> Result<OwnedFd, Errno> {
+    bound(HCI_DEV_NONE, HCI_CHANNEL_MONITOR)
+}
+
+fn bound(device: u16, channel: u16) -> Result<OwnedFd, Errno> {
     let socket = rustix::net::socket_with(
         AddressFamily::BLUETOOTH,
         SocketType::RAW,
         SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
         Some(Protocol::from_raw(BTPROTO_HCI)),
     )?;
-    rustix::net::bind(&socket, &Address::control())?;
+    rustix::net::bind(&socket, &Address::of(device, channel))?;
     Ok(socket)
 }
 
 /// Has the runtime wake whoever waits for `socket`, which must not block.
-pub(super) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub(in super::super) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, and stays the same and open while it is
     // owned, here by the `AsyncFd`.
     let watched = unsafe { AsyncFd::register(socket) };
@@ -56,11 +73,11 @@ struct Address {
 }
 
 impl Address {
-    fn control() -> Self {
+    fn of(device: u16, channel: u16) -> Self {
         Self {
             family: AddressFamily::BLUETOOTH.as_raw(),
-            device: HCI_DEV_NONE,
-            channel: HCI_CHANNEL_CONTROL,
+            device,
+            channel,
         }
     }
 }
@@ -87,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_address_is_what_the_kernel_expects() {
-        let address = Address::control();
+        let address = Address::of(HCI_DEV_NONE, HCI_CHANNEL_CONTROL);
         let fields = [address.family, address.device, address.channel];
         assert_eq!(fields, [31, 0xffff, 3]);
         let copied = address.as_any();

@@ -1,0 +1,362 @@
+//! Setting the timeout of one controller, and leaving word of it.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use thiserror::Error;
+
+use super::hci::{self, HciError, Told};
+use super::record::Record;
+use super::{Places, features, index, longest_life};
+
+/// The kernel's own, and a controller's before it is told another.
+///
+/// Kernel: include/net/bluetooth/hci_core.h, `HCI_DEFAULT_RPA_TIMEOUT`. Core
+/// Specification: Vol 4 Part E 7.8.45.
+const KERNEL_S: Duration = Duration::from_secs(900);
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The kernel makes its addresses, or nobody does: nothing had to be set.
+    Spared,
+    /// It is set, and a record says so.
+    Set(Duration),
+    /// The kernel is locked down, and its own timeout is set, and recorded.
+    LockedDown(Duration),
+}
+
+/// Why nothing is known of a controller's addresses now.
+#[derive(Debug, Error)]
+pub enum SetError {
+    /// No controller of that name.
+    #[error("no such controller; see: ls /sys/class/bluetooth")]
+    NoController,
+    /// debugfs does not tell what it can do.
+    #[error(
+        "debugfs does not tell what it can do: {0}; see: systemctl status sys-kernel-debug.mount"
+    )]
+    Features(#[source] io::Error),
+    /// debugfs does not take the timeout.
+    #[error("debugfs does not take the timeout: {0}; run this as root")]
+    Debugfs(#[source] io::Error),
+    /// The controller does not.
+    #[error("the controller does not take the timeout: {0}")]
+    Controller(#[from] HciError),
+    /// No word can be left of it.
+    #[error("the record cannot be written: {0}; run this as root")]
+    Record(#[source] io::Error),
+}
+
+/// Sets it. Whatever stops this on the way, no record is left that says more than
+/// what is so.
+pub(super) async fn set(
+    places: &Places,
+    adapter: &str,
+    timeout: Duration,
+    now: Duration,
+) -> Result<Done, SetError> {
+    set_by(places, adapter, timeout, now, async |index, seconds| {
+        hci::tell(index, seconds).await
+    })
+    .await
+}
+
+async fn set_by(
+    places: &Places,
+    adapter: &str,
+    timeout: Duration,
+    now: Duration,
+    tell: impl AsyncFnOnce(u16, u16) -> Result<Told, HciError>,
+) -> Result<Done, SetError> {
+    let index = index(adapter).ok_or(SetError::NoController)?;
+    let before = places.record(adapter);
+    // Until it is done nothing is known.
+    match fs::remove_file(places.records.join(adapter)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(SetError::Record(error));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let node = places.node(adapter).ok_or(SetError::NoController)?;
+    if !features::leaves_addresses(&places.release) || !makes_addresses(places, adapter)? {
+        return Ok(Done::Spared);
+    }
+    let file = places.debugfs.join(adapter).join("rpa_timeout");
+    let (done, timeout, old) = match exchange(&file, timeout) {
+        Ok(old) => (Done::Set(timeout), timeout, old),
+        Err(error) if is_locked_down(places, &error) => {
+            (Done::LockedDown(KERNEL_S), KERNEL_S, KERNEL_S)
+        }
+        Err(error) => return Err(SetError::Debugfs(error)),
+    };
+    // Before it is told, so that it is told this even if it is switched on now.
+    let told = tell(index, u16::try_from(timeout.as_secs()).unwrap_or(u16::MAX)).await?;
+    let record = Record {
+        timeout,
+        certain_from: certain_from(before, timeout, old, told, now),
+        node,
+    };
+    leave(places, adapter, record).map_err(SetError::Record)?;
+    Ok(done)
+}
+
+fn makes_addresses(places: &Places, adapter: &str) -> Result<bool, SetError> {
+    let file = places.debugfs.join(adapter).join("features");
+    let text = fs::read_to_string(file).map_err(SetError::Features)?;
+    features::makes_addresses(&text)
+        .ok_or_else(|| SetError::Features(io::ErrorKind::InvalidData.into()))
+}
+
+/// Puts this timeout in the place of another, and returns that one.
+fn exchange(file: &Path, timeout: Duration) -> io::Result<Duration> {
+    let read = || {
+        let seconds = fs::read_to_string(file)?.trim_end().parse();
+        seconds.map(Duration::from_secs).map_err(io::Error::other)
+    };
+    let old = read()?;
+    fs::write(file, timeout.as_secs().to_string())?;
+    if read()? != timeout {
+        return Err(io::Error::other("it says another afterwards"));
+    }
+    Ok(old)
+}
+
+/// Whether the kernel is locked down, as it is where Secure Boot is on, and refuses
+/// for that.
+fn is_locked_down(places: &Places, error: &io::Error) -> bool {
+    let refuses = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
+    let says = fs::read_to_string(&places.lockdown).unwrap_or_default();
+    refuses && (says.contains("[integrity]") || says.contains("[confidentiality]"))
+}
+
+/// From when on every address in use was made by this timeout: an address stays in
+/// use for as long as the timeout was when it was made.
+fn certain_from(
+    before: Option<Record>,
+    timeout: Duration,
+    old: Duration,
+    told: Told,
+    now: Duration,
+) -> Duration {
+    if told == Told::WhenOn {
+        // Where it is switched on it makes new ones.
+        return now;
+    }
+    match before {
+        Some(before) if before.timeout == timeout && old == timeout => before.certain_from,
+        Some(before) => {
+            let longest = before.timeout.max(old);
+            before.certain_from.max(now + longest_life(longest))
+        }
+        None if timeout == KERNEL_S && old == KERNEL_S => now,
+        // Somebody may have changed debugfs, and the controller be told the kernel's.
+        None => now + longest_life(old.max(KERNEL_S)),
+    }
+}
+
+/// Written beside its place and moved there, so that nobody reads half of it.
+fn leave(places: &Places, adapter: &str, record: Record) -> io::Result<()> {
+    fs::create_dir_all(&places.records)?;
+    fs::set_permissions(&places.records, Permissions::from_mode(0o755))?;
+    let draft = places.records.join(format!(".{adapter}"));
+    let mut file = File::create(&draft)?;
+    file.set_permissions(Permissions::from_mode(0o644))?;
+    file.write_all(record.to_string().as_bytes())?;
+    fs::rename(draft, places.records.join(adapter))
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const CAPABLE: &str = " 0: ff ff 8f fe db ff 5b 87\nLE: 7f 10 00 00 00 00 00 00\n";
+    const LEGACY: &str = " 0: ff ff 8f fe db ff 5b 87\nLE: 7f 00 00 00 00 00 00 00\n";
+
+    fn secs(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A machine with one controller, `hci0`.
+    struct System {
+        _root: TempDir,
+        places: Places,
+    }
+
+    impl System {
+        fn new(features: &str) -> Self {
+            let root = TempDir::new().unwrap();
+            let at = |name: &str| root.path().join(name);
+            let places = Places {
+                records: at("run"),
+                controllers: at("class"),
+                debugfs: at("debug"),
+                lockdown: at("lockdown"),
+                release: "7.2.12+deb14-amd64".to_owned(),
+            };
+            fs::create_dir_all(places.controllers.join("hci0")).unwrap();
+            fs::create_dir_all(places.debugfs.join("hci0")).unwrap();
+            fs::write(places.debugfs.join("hci0/features"), features).unwrap();
+            let system = Self {
+                _root: root,
+                places,
+            };
+            fs::write(system.timeout(), "900\n").unwrap();
+            system
+        }
+
+        fn timeout(&self) -> std::path::PathBuf {
+            self.places.debugfs.join("hci0/rpa_timeout")
+        }
+
+        fn debugfs(&self) -> String {
+            fs::read_to_string(self.timeout()).unwrap()
+        }
+
+        /// The timeout on record, and how long until it is certain.
+        fn known(&self, now: u64) -> Option<(u64, u64)> {
+            let known = self.places.record("hci0")?.known(secs(now));
+            Some((known.timeout.as_secs(), known.certain_in.as_secs()))
+        }
+
+        /// Run at a time, where the controller answers so.
+        async fn run(
+            &self,
+            timeout: u64,
+            now: u64,
+            answer: Result<Told, HciError>,
+        ) -> Result<Done, SetError> {
+            let tell = async |index: u16, seconds: u16| {
+                assert_eq!(index, 0);
+                assert_eq!(self.known(now), None, "nothing is known meanwhile");
+                assert_eq!(self.debugfs(), seconds.to_string(), "set before it is told");
+                answer
+            };
+            set_by(&self.places, "hci0", secs(timeout), secs(now), tell).await
+        }
+
+        /// Fails with one line, and leaves no record.
+        async fn fails(&self, answer: Result<Told, HciError>) -> String {
+            let line = self.run(60, 200, answer).await.unwrap_err().to_string();
+            assert!(!line.contains('\n') && !line.ends_with('.'), "{line}");
+            assert_eq!(self.known(200), None, "{line}");
+            line
+        }
+    }
+
+    #[tokio::test]
+    async fn a_controller_that_is_on_is_told_and_what_it_made_before_is_outlived() {
+        let system = System::new(CAPABLE);
+        let done = system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        assert_eq!(done, Done::Set(secs(60)));
+        assert_eq!(system.debugfs(), "60");
+        assert_eq!(system.known(100), Some((60, 1028)), "900 and a seventh");
+        assert_eq!(system.known(1128), Some((60, 0)));
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&system.places.records), 0o755);
+        assert_eq!(mode(&system.places.records.join("hci0")), 0o644);
+        // Run again, it is certain when it was; with another timeout, later.
+        system.run(60, 500, Ok(Told::Now)).await.unwrap();
+        assert_eq!(system.known(500), Some((60, 628)));
+        system.run(30, 2000, Ok(Told::Now)).await.unwrap();
+        assert_eq!(system.known(2000), Some((30, 68)), "60 and a seventh");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_off_has_only_addresses_of_the_new_timeout_when_it_is_on() {
+        let system = System::new(CAPABLE);
+        system.run(60, 100, Ok(Told::WhenOn)).await.unwrap();
+        assert_eq!(system.known(100), Some((60, 0)));
+    }
+
+    /// The controller may have been told the kernel's own before debugfs was changed.
+    #[tokio::test]
+    async fn a_timeout_that_somebody_else_set_is_not_taken_for_certain() {
+        let system = System::new(CAPABLE);
+        fs::write(system.timeout(), "60\n").unwrap();
+        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        assert_eq!(system.known(100), Some((60, 1028)));
+    }
+
+    #[tokio::test]
+    async fn where_the_host_makes_addresses_nothing_is_touched() {
+        let mut system = System::new(LEGACY);
+        let done = system.run(60, 100, Err(HciError::Late)).await.unwrap();
+        assert_eq!((done, system.known(100)), (Done::Spared, None));
+        system.places.release = "6.12.118+deb13-amd64".to_owned();
+        fs::write(system.places.debugfs.join("hci0/features"), CAPABLE).unwrap();
+        let done = system.run(60, 100, Err(HciError::Late)).await.unwrap();
+        assert_eq!((done, system.known(100)), (Done::Spared, None));
+        assert_eq!(system.debugfs(), "900\n");
+    }
+
+    #[tokio::test]
+    async fn each_failure_is_one_line_and_leaves_no_record() {
+        let system = System::new(CAPABLE);
+        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        let line = system.fails(Err(HciError::Refused(0x01))).await;
+        assert!(line.ends_with("it refuses with status 0x01"), "{line}");
+        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        let line = system.fails(Err(HciError::Late)).await;
+        assert!(line.ends_with("it does not answer"), "{line}");
+        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        fs::remove_file(system.timeout()).unwrap();
+        let line = system.fails(Ok(Told::Now)).await;
+        assert!(line.contains("run this as root"), "{line}");
+        fs::write(system.places.debugfs.join("hci0/features"), " 0: ff\n").unwrap();
+        let line = system.fails(Ok(Told::Now)).await;
+        assert!(line.contains("sys-kernel-debug.mount"), "{line}");
+        fs::remove_dir(system.places.controllers.join("hci0")).unwrap();
+        let line = system.fails(Ok(Told::Now)).await;
+        assert!(line.contains("no such controller"), "{line}");
+    }
+
+    #[tokio::test]
+    async fn a_record_is_of_one_controller_and_not_of_the_next_of_its_name() {
+        let system = System::new(CAPABLE);
+        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        let folder = system.places.controllers.join("hci0");
+        // The old one is kept, so that the new one is another node.
+        fs::rename(&folder, system.places.controllers.join("gone")).unwrap();
+        fs::create_dir(&folder).unwrap();
+        assert_eq!(system.known(5000), None);
+    }
+
+    #[test]
+    fn a_kernel_that_is_locked_down_is_told_from_other_refusals() {
+        let system = System::new(CAPABLE);
+        let refused = io::Error::from(Errno::PERM);
+        assert!(!is_locked_down(&system.places, &refused));
+        fs::write(
+            &system.places.lockdown,
+            "[none] integrity confidentiality\n",
+        )
+        .unwrap();
+        assert!(!is_locked_down(&system.places, &refused));
+        fs::write(
+            &system.places.lockdown,
+            "none [integrity] confidentiality\n",
+        )
+        .unwrap();
+        assert!(is_locked_down(&system.places, &refused));
+        assert!(!is_locked_down(&system.places, &Errno::ACCESS.into()));
+        // Nobody can have changed the kernel's own.
+        let certain = certain_from(None, KERNEL_S, KERNEL_S, Told::Now, secs(100));
+        assert_eq!(certain, secs(100));
+    }
+
+    #[test]
+    fn only_hosts_are_controllers() {
+        let system = System::new(CAPABLE);
+        for name in ["hci0:64", "hci10", "hci2", "hci07", "rfcomm0"] {
+            fs::create_dir(system.places.controllers.join(name)).unwrap();
+        }
+        assert_eq!(system.places.controllers(), ["hci0", "hci10", "hci2"]);
+    }
+}
