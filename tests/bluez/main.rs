@@ -11,6 +11,7 @@
 //! | `recovery` | everything that is taken away comes back, or is named |
 //! | `sightings` | what is heard, and what it costs |
 //! | `connections` | who may connect, to whom we do, and what they are told |
+//! | `timers` | controllers that make their addresses by a timer of their own |
 //!
 //! libdbus reads the bus address from the environment, once per process. So
 //! each test runs in a process of its own on a bus of its own, see [`bench`].
@@ -23,3 +24,4 @@ mod connections;
 mod epochs;
 mod recovery;
 mod sightings;
+mod timers;

@@ -28,6 +28,8 @@ pub(super) enum Alarm {
     Serve,
     /// The address may have changed.
     Address,
+    /// Ask again by what the controller makes its addresses.
+    Ask,
     /// Visits may go on.
     Visit,
     /// What was read of whom is old enough to be forgotten.

@@ -27,7 +27,6 @@ use tokio::task::JoinHandle;
 
 use crate::protocol::beacon::Frame;
 
-use super::super::mgmt::Privacy;
 use super::super::outbox::Outbox;
 use super::super::{Event, Mode, Order};
 use super::advert::{Handle, Refusal, Registrar};
@@ -36,6 +35,7 @@ use super::central::VisitError;
 use super::clock::Stopwatch;
 use super::discovery::{Arrivals, Discovery, Ears, Shy};
 use super::lockstep::Lockstep;
+use super::off_air::OffAir;
 use super::presence::{News, Presence};
 use super::reach::Controller;
 use super::reconcile::{Advert, Plan};
@@ -46,6 +46,7 @@ use super::status::{Tally, Way};
 use super::visitors::{Doings, Stir, Visitors};
 use super::visits::Visits;
 use super::{Fault, Options, Surroundings, presence};
+use steps::Told;
 use wait::{end_of, next_change, outcome, released};
 
 /// For an advert to go once BlueZ was told to drop it.
@@ -90,6 +91,14 @@ pub(super) struct Edge {
     /// Whom we are connected to, or are about to be.
     visiting: Option<Address>,
     lockstep: Lockstep,
+    off_air: OffAir,
+    /// Something of ours was on the air, or may have been, when that was looked at
+    /// last.
+    was_airing: bool,
+    /// The step under way registers an advert.
+    registering: bool,
+    /// It is to be asked again by what the controller makes its addresses.
+    ask_due: bool,
     /// This epoch has taken the address that is kept.
     kept_step: bool,
     /// The number before left the air, or a start came, before the address could
@@ -129,9 +138,8 @@ enum Outcome {
     Surveyed(String, Result<Survey, Fault>),
     /// Of each adapter that could not advertise.
     Advertising(Vec<(String, Option<Advertising>)>),
-    /// What the kernel says of the privacy of this adapter.
-    Asked(String, Option<Privacy>),
-    Inspected(Result<Controller, Fault>, Option<Option<Privacy>>),
+    Asked(String, Told),
+    Inspected(Result<Controller, Fault>, Option<Told>),
     Served(Result<(ApplicationHandle, Doings, Vec<Address>), Fault>),
     Parted(Vec<Address>),
     /// With how long it took.
@@ -176,6 +184,10 @@ impl Edge {
         };
         Self {
             lockstep: Lockstep::new(options.rpa_timeout, clock.now()),
+            off_air: OffAir::new(clock.now()),
+            was_airing: false,
+            registering: false,
+            ask_due: false,
             kept_step: false,
             early: true,
             crowded: false,
@@ -218,10 +230,12 @@ impl Edge {
             self.settle();
             if self.step.is_none() {
                 self.step_from = self.clock.now();
+                self.registering = false;
                 self.step = self
                     .begin()
                     .map(|step| ((self.generation, self.plan.downs()), step));
             }
+            self.look_at_the_air();
             self.report();
             match self.wait(&mut orders).await {
                 Woken::Told { listening: true } => {}
@@ -274,6 +288,7 @@ impl Edge {
     /// Brings the plan in line with the adapter there is, and what is held in
     /// line with the plan.
     fn settle(&mut self) {
+        self.look_at_the_air();
         let adapters = self.link.as_ref().map(Link::adapters);
         let now = adapters
             .and_then(|adapters| choose(adapters, self.options.adapter, self.tally.last()))
@@ -422,6 +437,7 @@ impl Edge {
             Alarm::Restart => self.plan.restart_due(),
             Alarm::Serve => self.plan.resume_serve(),
             Alarm::Forget => self.visits.forget_the_old(self.clock.now()),
+            Alarm::Ask => self.ask_due = true,
             // Looked at again as soon as anything wakes us.
             Alarm::Address | Alarm::Visit => {}
         }
@@ -459,6 +475,7 @@ impl Edge {
         self.visitors = Visitors::default();
         self.visits = Visits::default();
         self.lockstep = Lockstep::new(self.options.rpa_timeout, self.clock.now());
+        self.off_air = OffAir::new(self.clock.now());
         self.early = true;
     }
 }

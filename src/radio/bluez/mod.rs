@@ -13,8 +13,9 @@
 //!
 //! Mode full and relay: [`reach`] says whether anybody may connect at all,
 //! [`server`] is what they connect for, [`visitors`] who is there; [`visits`]
-//! says whom to connect to, [`central`] does; [`lockstep`] knows when a legacy
-//! controller has another address.
+//! says whom to connect to, [`central`] does; [`lockstep`] knows when an address
+//! that the kernel keeps is another, [`off_air`] when those of a controller that
+//! makes them itself are.
 //!
 //! Every call has a deadline. An adapter is never switched on, made
 //! discoverable or otherwise set up here: it belongs to the person at the
@@ -30,6 +31,7 @@ mod clock;
 mod discovery;
 mod edge;
 mod lockstep;
+mod off_air;
 mod presence;
 mod reach;
 mod reconcile;
@@ -52,7 +54,7 @@ use tokio::time;
 
 use super::mgmt::{self, MgmtError, Privacy};
 use super::outbox::{EVENTS, ORDERS};
-use super::{Mode, Radio};
+use super::{Mode, Radio, rpa_timeout};
 
 pub use central::{Central, VisitError};
 
@@ -74,7 +76,8 @@ pub struct Options {
     /// BlueZ drops an advert after this time even if we cannot tell it to.
     /// Must exceed the longest time a number is on the air; at most 65535 s.
     pub advert_timeout: Duration,
-    /// The kernel's timeout of resolvable private addresses.
+    /// The kernel's timeout of resolvable private addresses, where the kernel makes
+    /// them.
     pub rpa_timeout: Duration,
 }
 
@@ -138,16 +141,19 @@ pub fn spawn_in(options: Options, surroundings: Surroundings) -> Radio {
 /// What the radio knows of beside BlueZ.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// Who is asked about privacy.
+    /// Who is asked about privacy and addresses.
     pub kernel: Arc<dyn Kernel>,
     /// Who connects to others.
     pub central: Arc<dyn Central>,
 }
 
-/// Says whether a controller's privacy is on.
+/// Says whether a controller's privacy is on, and what its addresses go by.
 pub trait Kernel: Send + Sync {
     /// As [`mgmt::privacy`].
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>>;
+
+    /// As [`rpa_timeout::known`].
+    fn addresses(&self, adapter: &str) -> Option<rpa_timeout::Known>;
 }
 
 /// The real one.
@@ -156,6 +162,10 @@ struct Mgmt;
 impl Kernel for Mgmt {
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>> {
         Box::pin(mgmt::privacy(adapter))
+    }
+
+    fn addresses(&self, adapter: &str) -> Option<rpa_timeout::Known> {
+        rpa_timeout::known(adapter)
     }
 }
 

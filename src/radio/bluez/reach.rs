@@ -12,13 +12,19 @@
 //! | off | any | non-resolvable, new with each | broadcast |
 //! | on | extended | resolvable, new with each; the scanner's is kept | everything, at the kernel's pace |
 //! | on | legacy | resolvable, kept until the kernel's timeout | at its pace, and nothing is carried |
-//! | on, by the controller | any | by the controller's own clock | nothing is aired |
+//! | on, by the controller | extended | one for all, by the controller's own timer | everything, with a pause between two numbers |
+//! | on, by the controller | legacy | the host's: no peer is named that has an entry on the resolving list | as where the host makes it |
+//!
+//! Where the controller makes the addresses and nobody knows for how long each
+//! lives, nothing is aired: a broadcast has the same address as everything else,
+//! so mode full cannot fall back to it.
 //!
 //! Kernel: net/bluetooth/hci_sync.c, `hci_get_random_address`,
-//! `hci_update_random_address_sync`.
+//! `hci_setup_ext_adv_instance_sync`, `hci_update_random_address_sync`.
 
 use super::super::mgmt::Privacy;
 use super::super::{Fitness, Mode, Trouble};
+use super::off_air::AddressTimer;
 
 /// A controller's way of advertising.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +44,8 @@ pub(super) enum Keeps {
     Scanner,
     /// The only one there is.
     Everything,
+    /// That of all adverts, which the controller makes by this timer.
+    Adverts(AddressTimer),
 }
 
 /// What may be done.
@@ -47,7 +55,8 @@ pub(super) struct Reach {
     pub(super) mode: Mode,
     /// Something of ours may go on the air.
     pub(super) can_air: bool,
-    /// A change of frame gets a new address, so numbers of others can be carried.
+    /// Numbers of others can be carried: a change of frame gets a new address, or
+    /// all that is aired between two changes of it goes with one number of ours.
     pub(super) can_carry: bool,
     /// What stays the same until the kernel's timeout.
     pub(super) keeps: Keeps,
@@ -71,8 +80,13 @@ pub(super) struct Condition {
 }
 
 /// What may be done with `asked` where the kernel says this of its privacy;
-/// `None` if it could not be asked.
-pub(super) fn reach(asked: Mode, privacy: Option<Privacy>, controller: Controller) -> Reach {
+/// `None` if it could not be asked. `timer` is the controller's, if it is known.
+pub(super) fn reach(
+    asked: Mode,
+    privacy: Option<Privacy>,
+    timer: Option<AddressTimer>,
+    controller: Controller,
+) -> Reach {
     let all = Reach {
         mode: asked,
         can_air: asked != Mode::Listen,
@@ -103,16 +117,23 @@ pub(super) fn reach(asked: Mode, privacy: Option<Privacy>, controller: Controlle
             ..less(without_connections, Trouble::PrivacyUnknown)
         },
         (Some(Privacy::Off), _) => less(without_connections, Trouble::PrivacyOff),
-        (Some(Privacy::ByController), _) => less(Mode::Listen, Trouble::AddressOutOfStep),
+        (Some(Privacy::ByController), Controller::Extended) => match timer {
+            Some(timer) => Reach {
+                can_carry: true,
+                keeps: Keeps::Adverts(timer),
+                ..all
+            },
+            None => less(Mode::Listen, Trouble::AddressOutOfStep),
+        },
         (Some(Privacy::On), Controller::Extended) => Reach {
             can_carry: true,
             keeps: kept_by(controller),
             ..all
         },
-        (Some(Privacy::On), Controller::Legacy) if relays => {
+        (Some(Privacy::On | Privacy::ByController), Controller::Legacy) if relays => {
             less(Mode::Listen, Trouble::BridgeUnavailable)
         }
-        (Some(Privacy::On), Controller::Legacy) => Reach {
+        (Some(Privacy::On | Privacy::ByController), Controller::Legacy) => Reach {
             keeps: kept_by(controller),
             ..less(Mode::Full, Trouble::BridgeUnavailable)
         },
@@ -128,6 +149,8 @@ fn kept_by(controller: Controller) -> Keeps {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const PRIVACIES: [Option<Privacy>; 4] = [
@@ -137,14 +160,18 @@ mod tests {
         Some(Privacy::ByController),
     ];
     const CONTROLLERS: [Controller; 2] = [Controller::Legacy, Controller::Extended];
+    const TIMER: AddressTimer = AddressTimer {
+        timeout: Duration::from_secs(60),
+        certain_from: Duration::ZERO,
+    };
 
     #[test]
     fn nobody_may_connect_unless_the_kernel_says_that_privacy_is_on() {
         for asked in [Mode::Listen, Mode::Broadcast, Mode::Full, Mode::Relay] {
-            for privacy in PRIVACIES {
+            for (privacy, timer) in PRIVACIES.map(|of| [(of, None), (of, Some(TIMER))]).concat() {
                 for controller in CONTROLLERS {
-                    let reach = reach(asked, privacy, controller);
-                    let private = privacy == Some(Privacy::On);
+                    let reach = reach(asked, privacy, timer, controller);
+                    let private = matches!(privacy, Some(Privacy::On | Privacy::ByController));
                     assert!(private || !reach.is_connectable(), "{asked:?} {privacy:?}");
                     assert!(reach.is_connectable() || !reach.can_carry);
                     assert_eq!(
@@ -160,18 +187,23 @@ mod tests {
     fn a_broadcast_asks_nothing_of_privacy() {
         for privacy in PRIVACIES {
             for controller in CONTROLLERS {
-                let reach = reach(Mode::Broadcast, privacy, controller);
+                let reach = reach(Mode::Broadcast, privacy, None, controller);
                 assert!(reach.can_air && reach.trouble.is_none());
             }
         }
     }
 
+    fn left(
+        asked: Mode,
+        privacy: Option<Privacy>,
+        controller: Controller,
+    ) -> (Mode, bool, Option<Trouble>) {
+        let reach = reach(asked, privacy, None, controller);
+        (reach.mode, reach.can_air, reach.trouble)
+    }
+
     #[test]
     fn what_is_left_of_full_and_relay() {
-        let left = |asked, privacy, controller| {
-            let reach = reach(asked, privacy, controller);
-            (reach.mode, reach.can_air, reach.trouble)
-        };
         let (off, on) = (Some(Privacy::Off), Some(Privacy::On));
         let extended = Controller::Extended;
         assert_eq!(left(Mode::Full, on, extended), (Mode::Full, true, None));
@@ -188,19 +220,36 @@ mod tests {
             left(Mode::Full, None, extended),
             (Mode::Broadcast, true, Some(Trouble::PrivacyUnknown))
         );
-        for asked in [Mode::Full, Mode::Relay] {
+        for privacy in [on, Some(Privacy::ByController)] {
             assert_eq!(
-                left(asked, Some(Privacy::ByController), extended),
-                (Mode::Listen, false, Some(Trouble::AddressOutOfStep))
+                left(Mode::Full, privacy, Controller::Legacy),
+                (Mode::Full, true, Some(Trouble::BridgeUnavailable))
+            );
+            assert_eq!(
+                left(Mode::Relay, privacy, Controller::Legacy),
+                (Mode::Listen, false, Some(Trouble::BridgeUnavailable))
             );
         }
-        assert_eq!(
-            left(Mode::Full, on, Controller::Legacy),
-            (Mode::Full, true, Some(Trouble::BridgeUnavailable))
-        );
-        assert_eq!(
-            left(Mode::Relay, on, Controller::Legacy),
-            (Mode::Listen, false, Some(Trouble::BridgeUnavailable))
-        );
+    }
+
+    /// A broadcast would have the controller's address as well.
+    #[test]
+    fn where_the_controller_makes_addresses_its_timer_has_to_be_known() {
+        let by_controller = Some(Privacy::ByController);
+        for asked in [Mode::Full, Mode::Relay] {
+            assert_eq!(
+                left(asked, by_controller, Controller::Extended),
+                (Mode::Listen, false, Some(Trouble::AddressOutOfStep))
+            );
+            let all = Reach {
+                mode: asked,
+                can_air: true,
+                can_carry: true,
+                keeps: Keeps::Adverts(TIMER),
+                trouble: None,
+            };
+            let known = reach(asked, by_controller, Some(TIMER), Controller::Extended);
+            assert_eq!(known, all);
+        }
     }
 }

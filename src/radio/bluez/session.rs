@@ -13,6 +13,7 @@ use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant};
 
 use super::super::mgmt::Privacy;
 use super::advert::{self, Registrar};
+use super::off_air::AddressTimer;
 use super::reach::Controller;
 use super::{AdapterChoice, Fault, READ, call, presence};
 
@@ -32,6 +33,8 @@ pub(super) struct Facts {
     /// What the kernel says of its privacy; none within if it does not say, and
     /// none at all if it was not asked since the adapter was switched on.
     pub(super) privacy: Option<Option<Privacy>>,
+    /// By what it makes addresses itself, if that is known.
+    pub(super) timer: Option<AddressTimer>,
 }
 
 /// What changed.
@@ -107,9 +110,9 @@ impl Link {
                 self.unread.remove(&name);
                 let before = self.adapters.get(&name);
                 // It changes only while the adapter is off.
-                facts.privacy = before
-                    .filter(|before| before.powered && facts.powered)
-                    .and_then(|before| before.privacy);
+                if let Some(before) = before.filter(|before| before.powered && facts.powered) {
+                    (facts.privacy, facts.timer) = (before.privacy, before.timer);
+                }
                 self.adapters.insert(name, facts);
                 self.changes.push(changes);
             }
@@ -215,6 +218,7 @@ pub(super) async fn survey(
             free: 0,
             controller: Controller::Legacy,
             privacy: None,
+            timer: None,
         })
     })
     .await?;
@@ -341,6 +345,7 @@ mod tests {
             free: 5,
             controller: Controller::Extended,
             privacy: None,
+            timer: None,
         }
     }
 

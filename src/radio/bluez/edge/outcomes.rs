@@ -14,12 +14,16 @@ use super::super::advert::{Handle, Refusal};
 use super::super::alarm::Alarm;
 use super::super::central::VisitError;
 use super::super::discovery::{Discovery, RSSI_UNKNOWN};
+use super::super::off_air::AddressTimer;
 use super::super::reach::Keeps;
 use super::super::reconcile::Registration;
 use super::super::session::{Advertising, Survey};
 use super::super::visitors::Doings;
 use super::super::visits::MEMORY;
-use super::{Edge, LEAVE, LINGER, Outcome, Remains};
+use super::{Edge, LEAVE, LINGER, Outcome, Remains, Told};
+
+/// Until it is asked again by what a controller makes its addresses.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 
 impl Edge {
     /// Takes note of what a step came to.
@@ -37,11 +41,11 @@ impl Edge {
             Outcome::Watching(Err(fault)) | Outcome::Linked(Err(fault)) => self.unlinked(&fault),
             Outcome::Surveyed(name, result) => self.surveyed(name, result),
             Outcome::Advertising(found) => self.advertising_read(found),
-            Outcome::Asked(name, privacy) => self.privacy_told(&name, privacy),
-            Outcome::Inspected(Ok(controller), privacy) => {
+            Outcome::Asked(name, told) => self.told(&name, told),
+            Outcome::Inspected(Ok(controller), told) => {
                 self.plan.inspected(controller);
-                if let (Some(privacy), Some(name)) = (privacy, self.chosen.clone()) {
-                    self.privacy_told(&name, privacy);
+                if let (Some(told), Some(name)) = (told, self.chosen.clone()) {
+                    self.told(&name, told);
                 }
             }
             Outcome::Served(result) => self.serving(result),
@@ -160,10 +164,21 @@ impl Edge {
         }
     }
 
-    fn privacy_told(&mut self, name: &str, privacy: Option<Privacy>) {
+    fn told(&mut self, name: &str, told: Told) {
+        let now = self.clock.now();
+        let timer = told.addresses.map(|known| AddressTimer {
+            timeout: known.timeout,
+            certain_from: now + known.certain_in,
+        });
+        let by_controller = told.privacy == Some(Privacy::ByController);
+        if by_controller && timer.is_none() {
+            // The program that sets it may come later than the controller.
+            self.alarms.set(Alarm::Ask, ASK_AGAIN);
+        }
         let link = self.link.as_mut();
         if let Some(facts) = link.and_then(|link| link.facts_mut(name)) {
-            facts.privacy = Some(privacy);
+            facts.privacy = Some(told.privacy);
+            facts.timer = timer;
         }
     }
 

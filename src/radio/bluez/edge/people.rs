@@ -10,7 +10,9 @@ use super::super::super::{Event, Fitness, Mode, Order};
 use super::super::alarm::Alarm;
 use super::super::discovery::{Shy, heard};
 use super::super::lockstep::LEAVING;
+use super::super::off_air::AddressTimer;
 use super::super::reach::{Condition, Controller, Keeps, Reach, reach};
+use super::super::reconcile::Advert;
 use super::super::server::Knock;
 use super::super::session::Facts;
 use super::super::visitors::Stir;
@@ -34,6 +36,7 @@ impl Edge {
         let (airs, listens) = match reach.keeps {
             Keeps::Nothing => (true, true),
             keeps @ (Keeps::Scanner | Keeps::Everything) => self.permitted(keeps),
+            Keeps::Adverts(timer) => self.permitted_by(timer),
         };
         Some(Condition {
             fitness: Fitness {
@@ -41,7 +44,7 @@ impl Edge {
                 can_carry: can_air && reach.can_carry,
                 can_listen: listens,
                 hold: match reach.keeps {
-                    Keeps::Nothing => Duration::ZERO,
+                    Keeps::Nothing | Keeps::Adverts(_) => Duration::ZERO,
                     Keeps::Scanner | Keeps::Everything => self.hold(),
                 },
             },
@@ -70,6 +73,30 @@ impl Edge {
         (fresh || keeps == Keeps::Scanner, fresh)
     }
 
+    /// Notes whether something of ours is on the air, or may be: looked at whenever
+    /// that may have changed, and before anything is decided by it.
+    pub(super) fn look_at_the_air(&mut self) {
+        let is_airing = self.registering || self.plan.advert() != Advert::Absent;
+        if is_airing || self.was_airing {
+            self.off_air.airing(self.clock.now());
+        }
+        self.was_airing = is_airing;
+    }
+
+    /// As [`Self::permitted`] where the controller makes the address of all adverts by a timer.
+    /// Listening has the host's address, and goes on between two numbers.
+    fn permitted_by(&mut self, timer: AddressTimer) -> (bool, bool) {
+        let listens = !(self.plan.is_deaf_by_order() && self.others_scan());
+        if self.plan.is_begun() && self.kept_step {
+            return (true, listens);
+        }
+        let wait = self.off_air.wait(timer, self.clock.now());
+        if !wait.is_zero() {
+            self.alarms.set(Alarm::Address, wait);
+        }
+        (wait.is_zero(), listens)
+    }
+
     /// Another program scans, and keeps the address for as long as it likes.
     fn others_scan(&self) -> bool {
         let discovering = self.facts().is_some_and(|facts| facts.discovering);
@@ -91,25 +118,40 @@ impl Edge {
 
     /// An address is kept for now, and keeps something from being done.
     pub(super) fn is_held(&self) -> bool {
-        let waits = !self.lockstep.wait(self.clock.now()).is_zero();
+        let now = self.clock.now();
+        let waits = !self.lockstep.wait(now).is_zero();
         let held = (self.early && waits) || self.others_scan();
         match self.reach().keeps {
             Keeps::Nothing => false,
             Keeps::Scanner => self.plan.is_deaf_by_order() && held,
             Keeps::Everything => !self.plan.is_begun() && held,
+            Keeps::Adverts(_) if self.plan.is_begun() => self.plan.is_deaf_by_order(),
+            Keeps::Adverts(timer) => self.early && !self.off_air.wait(timer, now).is_zero(),
         }
     }
 
     pub(super) fn ordered(&mut self, order: Order) {
         self.plan.order(order);
-        let wait = self.lockstep.wait(self.clock.now());
+        let now = self.clock.now();
+        let keeps = self.reach().keeps;
+        let (wait, pause) = match keeps {
+            Keeps::Adverts(timer) => (self.off_air.wait(timer, now), timer.pause()),
+            Keeps::Nothing | Keeps::Scanner | Keeps::Everything => {
+                (self.lockstep.wait(now), self.pause())
+            }
+        };
         if order == Order::Rest {
-            self.early = wait > self.pause();
+            self.early = wait > pause;
         }
         if let Order::Air(_) = order {
             self.kept_step = false;
-            let fresh = wait.is_zero() && !self.others_scan();
-            if self.reach().keeps == Keeps::Scanner && !fresh {
+            let hushed = match keeps {
+                Keeps::Scanner => !wait.is_zero() || self.others_scan(),
+                // What waits is not aired, so only this is left.
+                Keeps::Adverts(_) => self.others_scan(),
+                Keeps::Nothing | Keeps::Everything => false,
+            };
+            if hushed {
                 self.plan.hush();
             }
         }
@@ -120,7 +162,8 @@ impl Edge {
         let facts = self.facts();
         let privacy = facts.and_then(|facts| facts.privacy).flatten();
         let controller = facts.map_or(Controller::Legacy, |facts| facts.controller);
-        reach(self.options.mode, privacy, controller)
+        let timer = facts.and_then(|facts| facts.timer);
+        reach(self.options.mode, privacy, timer, controller)
     }
 
     /// Whether the kernel has to be asked first.

@@ -7,10 +7,12 @@ use futures::future::BoxFuture;
 
 use super::super::super::Mode;
 use super::super::super::mgmt::Privacy;
+use super::super::super::rpa_timeout::Known;
 use super::super::advert::{self, Handle, Registrar};
 use super::super::central::{LONGEST_VISIT, VisitError};
 use super::super::discovery::Discovery;
 use super::super::presence::Presence;
+use super::super::reach::Keeps;
 use super::super::reconcile::Step;
 use super::super::session::{Link, advertising, survey};
 use super::super::visitors;
@@ -49,10 +51,11 @@ impl Edge {
             }));
         }
         if let Some(name) = self.unasked() {
+            self.ask_due = false;
             let kernel = Arc::clone(&self.surroundings.kernel);
             return Some(Box::pin(async move {
-                let privacy = ask(kernel.as_ref(), &name).await;
-                Outcome::Asked(name, privacy)
+                let told = ask(kernel.as_ref(), &name).await;
+                Outcome::Asked(name, told)
             }));
         }
         if !self.plan.is_up() {
@@ -93,7 +96,9 @@ impl Edge {
     /// The adapter in use, if the kernel has to be asked about it.
     fn unasked(&self) -> Option<String> {
         let facts = self.facts().filter(|facts| facts.powered)?;
-        self.chosen.clone().filter(|_| self.is_asking(facts))
+        self.chosen
+            .clone()
+            .filter(|_| self.is_asking(facts) || self.ask_due)
     }
 
     /// The next visit, if there is time for one.
@@ -104,11 +109,9 @@ impl Edge {
         }
         let now = self.clock.now();
         // A visit goes by the address that is kept, and has to end before it.
-        if self
-            .lockstep
-            .left(now)
-            .is_none_or(|left| left < LONGEST_VISIT)
-        {
+        let ends = self.lockstep.left(now);
+        let is_kept = !matches!(reach.keeps, Keeps::Adverts(_));
+        if is_kept && ends.is_none_or(|left| left < LONGEST_VISIT) {
             return None;
         }
         let Some(address) = self.visits.due(now) else {
@@ -156,6 +159,8 @@ impl Edge {
             }
             Step::Register(frame) => {
                 self.remains.clear();
+                self.registering = true;
+                self.kept_step |= matches!(self.reach().keeps, Keeps::Adverts(_));
                 let order = advert::Order {
                     frame,
                     connectable: self.reach().is_connectable(),
@@ -226,11 +231,11 @@ impl Edge {
         let kernel = Arc::clone(&self.surroundings.kernel);
         let asks = self.options.mode != Mode::Broadcast;
         Box::pin(async move {
-            let privacy = match asks {
+            let told = match asks {
                 true => Some(ask(kernel.as_ref(), adapter.name()).await),
                 false => None,
             };
-            Outcome::Inspected(advert::controller(&adapter).await, privacy)
+            Outcome::Inspected(advert::controller(&adapter).await, told)
         })
     }
 
@@ -248,9 +253,20 @@ impl Edge {
     }
 }
 
-/// What the kernel says of an adapter's privacy; none if it does not say.
-async fn ask(kernel: &dyn Kernel, adapter: &str) -> Option<Privacy> {
+/// What the kernel says of the privacy of an adapter, none if it does not, and
+/// what is known of the addresses that it makes itself.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    pub(super) privacy: Option<Privacy>,
+    pub(super) addresses: Option<Known>,
+}
+
+async fn ask(kernel: &dyn Kernel, adapter: &str) -> Told {
     let told = kernel.privacy(adapter).await;
-    told.inspect_err(|error| tracing::warn!(%error, "cannot see whether privacy is on"))
-        .ok()
+    Told {
+        privacy: told
+            .inspect_err(|error| tracing::warn!(%error, "cannot see whether privacy is on"))
+            .ok(),
+        addresses: kernel.addresses(adapter),
+    }
 }
