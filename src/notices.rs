@@ -29,6 +29,12 @@ pub const DROP_IN: &str = "install -Dm644 /usr/share/tcnd/full-mode.conf \
      /etc/systemd/system/tcnd.service.d/full-mode.conf; systemctl daemon-reload && systemctl \
      restart tcnd";
 
+/// What lets tcnd know how long an address lasts that a controller makes: the same,
+/// of a tcnd that has it.
+const BY_CONTROLLER: &str = "install -Dm644 /usr/share/tcnd/full-mode.conf \
+     /etc/systemd/system/tcnd.service.d/full-mode.conf; systemctl daemon-reload && systemctl \
+     restart tcnd (if that does not help: tcnctl doctor)";
+
 /// Nothing is wrong any more.
 pub const WELL_AGAIN: Notice = Notice {
     token: "well-again",
@@ -158,14 +164,14 @@ pub const PROBLEMS: [Notice; 20] = [
     Notice {
         token: "address-held",
         id: None,
-        sentence: "The controller keeps an address that went with an earlier number; until it takes another, tcnd does not listen or, on a legacy controller, not broadcast.",
+        sentence: "The controller keeps an address that went with an earlier number; until it takes another, tcnd does not listen or, on a controller that is legacy or makes its addresses itself, not broadcast.",
         cure: "wait a quarter of an hour, or what rpa_timeout in /etc/tcnd/config.d says",
     },
     Notice {
         token: "address-out-of-step",
         id: Some("6602978771984deba5b660605ef77eea"),
-        sentence: "The controller changes its address by a clock of its own and not with the number, so nothing is broadcast.",
-        cure: "use another adapter, or mode = \"broadcast\" in /etc/tcnd/config.d with Privacy = off in /etc/bluetooth/main.conf",
+        sentence: "The controller makes its addresses by a timer of its own, and tcnd does not know how long each lasts, so nothing is broadcast.",
+        cure: BY_CONTROLLER,
     },
     Notice {
         token: "bridge-unavailable",

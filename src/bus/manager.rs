@@ -242,7 +242,8 @@ impl Manager {
     /// privacy-off and privacy-unknown (nobody may connect, see Mode),
     /// address-held (the controller keeps an address for now, and the next
     /// number, or listening with it, waits for another), address-out-of-step
-    /// (it changes its address by a clock of its own, so nothing is aired),
+    /// (it makes its addresses by a timer of its own, and how long each lasts is
+    /// not known, so nothing is aired),
     /// bridge-unavailable (numbers of others cannot be carried), connect-failed
     /// (Bluetooth refuses connections). Clients must tolerate others, and show
     /// a general text for them.

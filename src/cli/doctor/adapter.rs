@@ -13,6 +13,7 @@ use super::{Check, mode, privacy};
 use crate::config::Mode;
 use crate::printable;
 use crate::radio::mgmt::{self, Privacy};
+use crate::radio::rpa_timeout::{self, Known};
 
 /// Of one D-Bus interface.
 pub(super) type Properties = HashMap<String, OwnedVariant>;
@@ -27,6 +28,8 @@ pub(super) struct Adapter {
     alias: String,
     adverts: Option<Adverts>,
     privacy: privacy::Told,
+    /// Of the addresses that the controller makes itself.
+    addresses: Option<Known>,
 }
 
 /// What an adapter is judged by.
@@ -83,6 +86,7 @@ impl Adapter {
             alias: printable::clean(&alias),
             adverts: adverts.map(Adverts::read),
             privacy: mgmt::privacy(name).await,
+            addresses: rpa_timeout::known(name),
         }
     }
 
@@ -95,7 +99,12 @@ impl Adapter {
         ];
         if mode::is_connectable(terms.mode) {
             checks.extend(self.controller(terms.mode));
-            checks.push(privacy::needed(hci, &self.privacy, terms.mode, terms.conf));
+            let addresses = privacy::Addresses {
+                kind: self.kind(),
+                known: self.addresses,
+            };
+            let (mode, conf) = (terms.mode, terms.conf);
+            checks.push(privacy::needed(hci, &self.privacy, addresses, mode, conf));
             checks.push(self.name_shown(terms));
         } else {
             checks.push(privacy::unneeded(hci, &self.privacy, self.kind()));
@@ -148,7 +157,8 @@ impl Adapter {
         if !self.discoverable {
             return Check::ok("discoverable", format!("{hci} is not"));
         }
-        if mode::is_connectable(mode) && matches!(self.privacy, Ok(Privacy::On)) {
+        let is_private = matches!(self.privacy, Ok(Privacy::On | Privacy::ByController));
+        if mode::is_connectable(mode) && is_private {
             let found = format!("{hci} is discoverable: it tells its name to whoever looks for it");
             return Check::warn("discoverable", found, cure);
         }
@@ -194,6 +204,10 @@ impl Adapter {
         let cure = "use an adapter with Bluetooth 5.0 or newer (extended advertising); with several, \
                     name it by `adapter` in /etc/tcnd/config.d";
         Some(match self.kind()? {
+            Kind::Extended if matches!(self.privacy, Ok(Privacy::ByController)) => Check::ok(
+                "controller",
+                format!("{hci} makes its addresses itself, one for all that it carries at a time"),
+            ),
             Kind::Extended => Check::ok(
                 "controller",
                 format!("{hci} can take an address of its own for each number it carries"),
@@ -296,6 +310,7 @@ mod tests {
                 free: 4,
             }),
             privacy,
+            addresses: None,
         }
     }
 

@@ -7,12 +7,16 @@
 //! BlueZ: `Privacy` in main.conf(5). The setting is on no bus; the kernel tells
 //! it ([`mgmt`](crate::radio::mgmt)).
 
+use std::time::Duration;
+
 use super::Check;
 use super::adapter::Kind;
 use super::main_conf::{GENERAL, MainConf};
 
 use crate::config::Mode;
+use crate::notices;
 use crate::radio::mgmt::{MgmtError, Privacy};
+use crate::radio::rpa_timeout::Known;
 
 const NAME: &str = "privacy";
 
@@ -47,29 +51,74 @@ pub(super) fn unneeded(hci: &str, told: &Told, kind: Option<Kind>) -> Check {
     )
 }
 
+/// How an adapter's addresses are made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Addresses {
+    pub(super) kind: Option<Kind>,
+    /// What is known of those that the controller makes.
+    pub(super) known: Option<Known>,
+}
+
 /// The check where others connect.
-pub(super) fn needed(hci: &str, told: &Told, mode: Mode, conf: &MainConf) -> Check {
-    match told {
-        Err(error) => unknown(hci, error),
-        Ok(Privacy::On) => Check::ok(
+pub(super) fn needed(
+    hci: &str,
+    told: &Told,
+    addresses: Addresses,
+    mode: Mode,
+    conf: &MainConf,
+) -> Check {
+    match (told, addresses.kind) {
+        (Err(error), _) => unknown(hci, error),
+        (Ok(Privacy::Off), _) => off(hci, mode, conf),
+        // On legacy advertising the host's addresses are on the air all the same.
+        (Ok(Privacy::On), _) | (Ok(Privacy::ByController), Some(Kind::Legacy)) => Check::ok(
             NAME,
             format!("of {hci} is on, as it should: who connects does not see its real address"),
         ),
-        Ok(Privacy::ByController) => Check::fail(
-            NAME,
-            format!(
-                "of {hci} is on, but the controller may change its address by a clock of its \
-                 own (LL Privacy; Linux 6.14 does not tell), so numbers and addresses would \
-                 not change together: tcnd airs nothing"
-            ),
-            "use Linux 6.13 or older without KernelExperimental in \
-             /etc/bluetooth/main.conf, as Debian 12 and 13 have it; or an adapter without LL \
-             Privacy, named by `adapter` in /etc/tcnd/config.d; or mode = \
-             \"broadcast\", and Privacy = off under [General] of /etc/bluetooth/main.conf",
-        ),
-        Ok(Privacy::Off) => off(hci, mode, conf),
+        (Ok(Privacy::ByController), Some(Kind::Extended) | None) => {
+            by_controller(hci, addresses.known)
+        }
     }
 }
+
+/// The controller makes the addresses of all that is aired.
+fn by_controller(hci: &str, known: Option<Known>) -> Check {
+    let Some(Known {
+        timeout,
+        certain_in,
+    }) = known
+    else {
+        return Check::fail(
+            NAME,
+            format!(
+                "of {hci} is on, but the controller makes its addresses by a timer of its own \
+                 (LL Privacy, since Linux 6.14), and tcnd does not know how long each lasts: \
+                 it airs nothing"
+            ),
+            format!("{}; if that does not help: {}", notices::DROP_IN, LOOK),
+        );
+    };
+    let wait = match certain_in.as_secs().div_ceil(60) {
+        0 => String::new(),
+        minutes => format!(", and for another {minutes} min after a change of that time"),
+    };
+    let found = format!(
+        "of {hci} is on; the controller uses an address that it makes for {} s (LL Privacy), so \
+         tcnd is off the air for a little longer between two numbers{wait}",
+        timeout.as_secs()
+    );
+    if timeout <= LONG {
+        return Check::ok(NAME, found);
+    }
+    Check::warn(NAME, found, SHORTER)
+}
+
+/// Where an address lasts for longer, much of the time nobody hears the machine.
+const LONG: Duration = Duration::from_secs(5 * 60);
+const LOOK: &str = "journalctl -b -u tcnd -u tcnd-rpa-timeout@*";
+const SHORTER: &str = "let tcnd-rpa-timeout set a shorter time (full-mode.conf has it one minute); \
+     where Secure Boot locks the kernel down, only an adapter without LL Privacy does, named by \
+     `adapter` in /etc/tcnd/config.d";
 
 fn unknown(hci: &str, error: &MgmtError) -> Check {
     Check::unchecked(NAME, format!("of {hci} unknown: {error}"))
@@ -111,6 +160,11 @@ mod tests {
     use super::super::main_conf::tests::{absent, saying};
     use super::*;
 
+    const EXTENDED: Addresses = Addresses {
+        kind: Some(Kind::Extended),
+        known: None,
+    };
+
     #[test]
     fn where_nobody_connects_it_is_a_warning_if_on() {
         let told = |kind, told| unneeded("hci0", &told, Some(kind));
@@ -130,8 +184,8 @@ mod tests {
         let blind = Err(MgmtError::Unavailable);
         for check in [
             unneeded("hci0", &blind, Some(Kind::Extended)),
-            needed("hci0", &blind, Mode::Full, &absent()),
-            needed("hci0", &blind, Mode::Relay, &absent()),
+            needed("hci0", &blind, EXTENDED, Mode::Full, &absent()),
+            needed("hci0", &blind, EXTENDED, Mode::Relay, &absent()),
         ] {
             assert_eq!(check.verdict, Verdict::Unchecked);
             assert!(
@@ -146,26 +200,55 @@ mod tests {
     fn where_others_connect_it_has_to_be_on() {
         let conf = saying("[General]\n\n#Privacy = off");
         for mode in [Mode::Full, Mode::Relay] {
-            let told = |privacy| needed("hci0", &Ok(privacy), mode, &conf);
+            let told = |privacy| needed("hci0", &Ok(privacy), EXTENDED, mode, &conf);
             assert_eq!(told(Privacy::On).verdict, Verdict::Ok);
             let off = told(Privacy::Off);
             assert_eq!(off.verdict, Verdict::Fail);
             let cure = off.cure.unwrap();
             let line = "/etc/bluetooth/main.conf:3: write \"Privacy = device\"";
             assert!(cure.starts_with(line), "{cure}");
-            let own_clock = told(Privacy::ByController);
-            assert_eq!(own_clock.verdict, Verdict::Fail);
-            assert!(
-                own_clock.found.contains("LL Privacy"),
-                "{}",
-                own_clock.found
-            );
         }
     }
 
     #[test]
+    fn where_the_controller_makes_addresses_it_says_how_long_each_lasts() {
+        let told = |kind, timeout: Option<u64>, certain_in| {
+            let known = timeout.map(|timeout| Known {
+                timeout: Duration::from_secs(timeout),
+                certain_in: Duration::from_secs(certain_in),
+            });
+            let addresses = Addresses {
+                kind: Some(kind),
+                known,
+            };
+            let told = Ok(Privacy::ByController);
+            needed("hci0", &told, addresses, Mode::Full, &absent())
+        };
+        let unknown = told(Kind::Extended, None, 0);
+        assert_eq!(unknown.verdict, Verdict::Fail);
+        assert!(unknown.found.contains("airs nothing"), "{}", unknown.found);
+        let cure = unknown.cure.unwrap();
+        assert!(
+            cure.contains("full-mode.conf") && !cure.ends_with('.'),
+            "{cure}"
+        );
+        let known = told(Kind::Extended, Some(60), 0);
+        assert_eq!(known.verdict, Verdict::Ok);
+        assert!(known.found.contains("60 s") && !known.found.contains("min"));
+        assert!(told(Kind::Extended, Some(60), 601).found.contains("11 min"));
+        let locked_down = told(Kind::Extended, Some(900), 0);
+        assert_eq!(locked_down.verdict, Verdict::Warn);
+        assert!(locked_down.cure.unwrap().contains("Secure Boot"));
+        // There the host makes them.
+        assert_eq!(told(Kind::Legacy, None, 0).verdict, Verdict::Ok);
+    }
+
+    #[test]
     fn set_and_not_yet_on_it_needs_a_restart() {
-        let told = |text: &str| needed("hci0", &Ok(Privacy::Off), Mode::Full, &saying(text));
+        let told = |text: &str| {
+            let off = Ok(Privacy::Off);
+            needed("hci0", &off, EXTENDED, Mode::Full, &saying(text))
+        };
         for value in ["device", "on", "network", "limited-device"] {
             let told = told(&format!("[General]\nPrivacy = {value}\n"));
             assert_eq!(told.verdict, Verdict::Fail);
