@@ -25,6 +25,10 @@ UNIT = "tcnd.service"
 # The daemon may connect and be connected to only if its user lets it ask the kernel about privacy.
 DROP_IN = "/usr/share/tcnd/full-mode.conf"
 DROPPED_IN = "/etc/systemd/system/tcnd.service.d/full-mode.conf"
+# What tells a controller for how long to use an address that it makes. The bench has it shorter.
+TIMEOUT_STEP = "/usr/libexec/tcnd-rpa-timeout"
+SHORTER = "/etc/systemd/system/tcnd.service.d/shorter.conf"
+ADDRESS_TIMEOUT = 30  # the kernel takes no less
 
 # The shortest period the daemon takes, and how much it may be shortened by chance; in seconds.
 PERIOD, JITTER, FLUSH = 10, 3, 2
@@ -158,6 +162,17 @@ def dropped_in():
         content = file.read()
     try:
         with written(DROPPED_IN, content):
+            systemctl("daemon-reload")
+            yield
+    finally:
+        systemctl("daemon-reload")
+
+
+@contextmanager
+def shorter_addresses():
+    """The step of the drop-in with another time."""
+    try:
+        with written(SHORTER, f"[Service]\nExecStartPre=\nExecStartPre=-+{TIMEOUT_STEP} --seconds {ADDRESS_TIMEOUT}\n"):
             systemctl("daemon-reload")
             yield
     finally:

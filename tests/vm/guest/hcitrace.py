@@ -48,6 +48,7 @@ BY_US = 0x16  # the reason of a connection's end: terminated by the local host
 
 ANYONE_LISTED = "whoever is on the accept list"  # where no one peer is named
 
+RESOLVED = (2, 3)  # own address types: made by the controller towards whom it knows; else public, random
 OWN_ADDRESS = {0: "public", 1: "random", 2: "controller", 3: "controller"}
 
 
@@ -301,8 +302,10 @@ def airing(time, index, handle, controller, advert):
 
 
 def scanning(time, index, controller):
-    """The scan this controller is in now."""
-    kind, address = own_address(controller, controller.scan_own_address, controller.random)
+    """The scan this controller is in now. Whom the controller does not know it asks under the random
+    address that the host chose, even if it may use one that it makes (Vol 4, Part E, 7.8.64)."""
+    own = controller.scan_own_address
+    kind, address = own_address(controller, own & 1 if own in RESOLVED else own, controller.random)
     return Scan(time, index, kind, address, controller.scan_active)
 
 

@@ -299,6 +299,24 @@ def swaps(airings):
     return sum(1 for before, after in zip(order, order[1:]) if before != after and prefix_of(before) == prefix_of(after))
 
 
+def one_prefix_an_address(sightings, prefixes):
+    """No address that was heard carried two own numbers, whatever was carried with each of them."""
+    pairs = [(address, prefix_of(data).hex()) for address, data in sightings if prefix_of(data) in prefixes]
+    return [f"address {address} was heard with {len(found)} own numbers" for address, found in several(pairs).items()]
+
+
+def pauses(airings):
+    """How long nothing of ours was on the air before each new prefix but the first."""
+    order = sorted(ours(airings), key=lambda a: a.start)
+    return [after.start - before.end if before.end is not None else 0.0
+            for before, after in zip(order, order[1:]) if prefix_of(before.data) != prefix_of(after.data)]
+
+
+def paused(airings, shortest):
+    """Between two own numbers nothing of ours is on the air for as long as an address can live."""
+    return [f"another number came after {pause:.1f} s of silence" for pause in pauses(airings) if pause < shortest]
+
+
 def private_scans(scans):
     """No scan request goes out under an address that lasts."""
     return [f"hci{s.index} scanned actively under its {s.address_kind} address {s.address}"

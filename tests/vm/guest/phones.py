@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import hcitrace
 import judge
-from daemon import FULL, RELAY, TCNCTL, contacts
+from daemon import ADDRESS_TIMEOUT, FULL, RELAY, TCNCTL, contacts
 from people import away, same
 from scenarios import (AT_ONCE, BACK_WITHIN, MEETING, NO_BLUETOOTHD, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named,
                        revive, scenario)
@@ -26,6 +26,7 @@ ANDROID_ADDRESS = "4B:5C:6D:7E:8F:90"  # of air.py
 SWAPS = 12  # of numbers within an epoch
 LATE = 4  # seconds that a rotation may take under emulation
 LEGACY_ROTATIONS = 2
+CONTROLLER_ROTATIONS = 3
 NEVER_READ_FOR = 2  # rotations
 BRIDGED_WITHIN = 90  # seconds, in which both have written and a slot of each was heard by the other
 TEMPTATIONS = 20  # adverts that would make a tcnd in full mode connect
@@ -416,3 +417,35 @@ def full_legacy(bench):
         raise Failed(f"{NO_BRIDGE} is not among the problems")
     held = judge.ours(sent)[0].start - begin
     return f"{judge.rotations(sent)} rotations, first number after {held:.0f} s"
+
+
+@scenario("private-controller", "full-by-controller", differs=True)
+def full_by_controller(bench):
+    """Where the controller makes the addresses, none carries two numbers, and an iPhone is still heard."""
+    begin, late = bench.began, None
+    in_mode(bench, "full")
+    by_controller = any(a.address_kind == "controller" for a in judge.ours(airings(bench, begin)))
+    with visitor(bench, "iphone", "rosa"):
+        [number, *_] = wait_for(bench, "rosa", "to write", lambda: wrote(bench, "rosa"), 2 * MEETING)
+        wait_logged(bench, number, "rosa's")
+        try:
+            bench.wait(f"{CONTROLLER_ROTATIONS} rotations",
+                       lambda: judge.rotations(judge.own(airings(bench, begin))) >= CONTROLLER_ROTATIONS,
+                       (CONTROLLER_ROTATIONS + 1) * (FULL.longest + 2 * ADDRESS_TIMEOUT + LATE))
+        except Failed as failure:
+            late = failure
+    sent = airings(bench, begin)
+    prefixes = {judge.prefix_of(a.data) for a in judge.ours(sent)}
+    sightings = bench.air.sightings()
+    faults = (judge.full_frames(sent) + judge.connectable(sent) + judge.constant_prefix(sent)
+              + judge.flushed(sent, given(bench)) + judge.carried_are_written(sent, given(bench)))
+    acquit(faults, judge.one_prefix_an_address(sightings, prefixes), judge.private_scans(scans(bench, begin)),
+           judge.one_tcn_a_scanner(scans(bench, begin), sent, of=judge.prefix_of),
+           judge.period(sent, FULL.longest + LATE, bench.now(), of=judge.prefix_of),
+           judge.paused(sent, ADDRESS_TIMEOUT) if by_controller else judge.full(sent, given(bench)))
+    if late:
+        raise late
+    heard_under = {address for address, data in sightings if judge.prefix_of(data) in prefixes}
+    whose = f"the controller, pauses of {min(judge.pauses(sent)):.0f} s and more" if by_controller else "the host"
+    return (f"{judge.rotations(judge.own(sent))} rotations, {len(heard_under)} addresses made by {whose}; "
+            "an iPhone's number logged")

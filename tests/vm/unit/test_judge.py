@@ -153,6 +153,30 @@ class Condemned(Condemning):
         self.assertAlmostEqual(judge.off_air_after(wire.trace.airings, asked, wire.now), 2, places=1)
 
 
+class ByController(unittest.TestCase):
+    """The controller makes the addresses, so the trace has none: what was heard is judged."""
+
+    def test_an_address_with_one_own_number_and_what_it_carries(self):
+        heard = [(R1, full_frame(1)), (R1, full_frame(9, 1)), (R2, full_frame(1)), (R3, full_frame(2))]
+        own = {judge.prefix_of(full_frame(n)) for n in (1, 2)}
+        self.assertEqual(judge.one_prefix_an_address(heard, own), [])
+        self.assertEqual(len(judge.one_prefix_an_address([*heard, (R2, full_frame(2))], own)), 1)
+        self.assertEqual(len(judge.one_prefix_an_address([*heard, (R1, full_frame(9, 2))], own)), 1)
+        others = [(R1, full_frame(7)), (R1, full_frame(8))]
+        self.assertEqual(judge.one_prefix_an_address(others, own), [])
+
+    def test_a_pause_that_an_address_outlives(self):
+        wire = Wire().say(R1, full_frame(1)).wait(3).say(R1, full_frame(9, 1)).wait(3)
+        self.assertEqual(judge.pauses(wire.trace.airings), [])
+        wire.disable_ext().wait(35).say(R2, full_frame(2)).wait(3)
+        [pause] = judge.pauses(wire.trace.airings)
+        self.assertAlmostEqual(pause, 35, delta=1)
+        self.assertEqual(judge.paused(wire.trace.airings, 30), [])
+        self.assertEqual(len(judge.paused(wire.trace.airings, 40)), 1)
+        wire.say(R3, full_frame(3))
+        self.assertEqual(len(judge.paused(wire.trace.airings, 30)), 1)
+
+
 class FullAcquitted(unittest.TestCase):
     def test_numbers_of_others_between_our_own(self):
         airings = clean_full().trace.airings
