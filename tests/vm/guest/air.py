@@ -10,7 +10,8 @@ One Bumble link is the ether. On it are
 It is a process of its own, because Python under emulation is slow and the bench must go on
 watching, and it takes orders and tells news as lines of JSON on one Unix socket:
 
-    {"do": "plug", "name": "alpha", "ll_privacy": false}   → {"done": "plug"}
+    {"do": "plug", "name": "alpha"}        → {"done": "plug"}
+    {"do": "plug", "name": "alpha", "ll_privacy": true}
     {"do": "unplug", "name": "alpha"}
     {"do": "phone"}
     {"do": "advertise", "tcn": "…", "interval": 100, "rssi": -61}
@@ -376,8 +377,8 @@ class Air:
 
     async def obey(self, order):
         match order:
-            case {"do": "plug", "name": name, "ll_privacy": ll_privacy}:
-                self.plugged[name] = Plugged(self.link, name, ll_privacy)
+            case {"do": "plug", "name": name}:
+                self.plugged[name] = Plugged(self.link, name, order.get("ll_privacy", False))
                 await self.plugged[name].plug()
             case {"do": "unplug", "name": name}:
                 await self.plugged.pop(name).unplug()

@@ -284,7 +284,7 @@ def controller_replugged(bench):
     bench.air.order("unplug", name="alpha")
     problem = named(bench, asked, NO_ADAPTER)
     asked = bench.now()
-    bench.air.order("plug", name="alpha", ll_privacy=False)
+    bench.air.order("plug", name="alpha")
     return f"{problem}; {back(bench, asked)}"
 
 
