@@ -22,6 +22,7 @@ EXPLAINED = [
     ("/var/log/dpkg.log", "what dpkg did, for the administrator"),
     ("/tmp/systemd-private-*", "the private folder of a service that runs at the moment"),
     ("/var/tmp/systemd-private-*", "the same"),
+    ("/var/cache/debconf/*", "debconf's own: since Debian 13 it unpacks there what packages ask"),
     ("/var/lib/bluetooth/*", "what bluetoothd remembers of devices"),
     ("/etc/credstore.encrypted", "the folder of encrypted credentials, which Debian 12 has not and the administrator made"),
     ("/var/lib/systemd/credential.secret", "the machine's key for credentials, which systemd-creds makes once"),
