@@ -1,0 +1,28 @@
+"""What has to hold of packages that are handed out, beside all of test_packages.py. Packages of
+the programs that the tests run are not, and were built otherwise.
+
+    python3 -m unittest discover --start-directory tests/packages --pattern handed_out.py
+"""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+from test_packages import MADE, debs, said
+
+
+class Programs(unittest.TestCase):
+    """What is in the packages tells nothing of where it was built."""
+
+    def test_they_name_no_folder_of_the_builder(self):
+        homes = [str(Path.home()), str(MADE.parents[1]), "/home/", "/root/"]
+        for name, arch, path in debs():
+            with self.subTest(package=name, arch=arch), tempfile.TemporaryDirectory() as folder:
+                said("dpkg-deb", "--extract", path, folder)
+                for file in (p for p in Path(folder).rglob("*") if p.is_file()):
+                    held = file.read_bytes()
+                    self.assertEqual([h for h in homes if h.encode() in held], [], file.name)
+
+
+if __name__ == "__main__":
+    unittest.main()
