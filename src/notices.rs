@@ -165,7 +165,7 @@ pub const PROBLEMS: [Notice; 20] = [
         token: "address-held",
         id: None,
         sentence: "The controller keeps an address that went with an earlier number; until it takes another, tcnd does not listen or, on a controller that is legacy or makes its addresses itself, not broadcast.",
-        cure: "wait a quarter of an hour, or what rpa_timeout in /etc/tcnd/config.d says",
+        cure: "wait a quarter of an hour, or what rpa_timeout in /etc/tcnd/config.d says; if it comes with every number in mode broadcast: tcnctl doctor",
     },
     Notice {
         token: "address-out-of-step",

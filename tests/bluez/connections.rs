@@ -20,6 +20,7 @@ use super::bluez::{Bluez, Device, Machine};
 #[derive(Clone)]
 pub(crate) struct Played {
     privacy: Arc<Mutex<Option<Privacy>>>,
+    configured: Arc<Mutex<Privacy>>,
     addresses: Arc<Mutex<Option<Known>>>,
     answer: Arc<Mutex<Option<Vec<u8>>>>,
     visits: Arc<Mutex<Vec<[u8; 6]>>>,
@@ -29,6 +30,7 @@ impl Played {
     fn new(privacy: Option<Privacy>) -> Self {
         Self {
             privacy: Arc::new(Mutex::new(privacy)),
+            configured: Arc::new(Mutex::new(Privacy::Off)),
             addresses: Arc::default(),
             answer: Arc::default(),
             visits: Arc::default(),
@@ -37,6 +39,11 @@ impl Played {
 
     fn set(&self, privacy: Option<Privacy>) {
         *self.privacy.lock().unwrap() = privacy;
+    }
+
+    /// What bluetoothd is configured to.
+    pub(crate) fn configure(&self, privacy: Privacy) {
+        *self.configured.lock().unwrap() = privacy;
     }
 
     /// What is known of the addresses that the controller makes.
@@ -54,6 +61,10 @@ impl Kernel for Played {
         assert_eq!(adapter, "hci0");
         let told = self.privacy.lock().unwrap().ok_or(MgmtError::Unavailable);
         Box::pin(async move { told })
+    }
+
+    fn configured_privacy(&self) -> Privacy {
+        *self.configured.lock().unwrap()
     }
 
     fn addresses(&self, adapter: &str) -> Option<Known> {

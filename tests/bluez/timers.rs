@@ -31,6 +31,7 @@ fn now() -> Instant {
 async fn started(mode: Mode, addresses: Option<Known>) -> (Bench, Bluez, Played) {
     let privacy = Some(Privacy::ByController);
     let (mut bench, bluez, played) = asked(mode, Machine::extended(), privacy).await;
+    played.configure(Privacy::ByController);
     played.tell(addresses);
     // It listens, and waits until an address that it may have had before is gone.
     bench.expect_up(false).await;
@@ -186,5 +187,38 @@ fn while_another_program_scans_its_address_is_not_shared() {
             .until(|machine| machine.count("RegisterAdvertisement") == 1)
             .await;
         assert_eq!(bluez.machine().count("StartDiscovery"), 0);
+    });
+}
+
+/// In mode broadcast the kernel is not asked, and bluetoothd's configuration says it.
+#[test]
+fn a_broadcast_pauses_between_two_numbers_as_well() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = started(Mode::Broadcast, known(0)).await;
+        rested(&mut bench).await;
+        bench.air(1).await;
+        assert!(!is_peripheral(&bluez));
+        let off = now();
+        bench.order(Order::Rest).await;
+        bench.expect_up(false).await;
+        bench.expect_rested().await;
+        let before = bluez.machine().count("RegisterAdvertisement");
+        rested(&mut bench).await;
+        assert!(off.elapsed() > LIFE, "{:?}", off.elapsed());
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), before);
+        bench.air(2).await;
+        bench.troubles(&[]).await;
+    });
+}
+
+#[test]
+fn a_broadcast_goes_by_the_default_of_the_kernel_and_says_that_it_waits() {
+    on_a_bus(async || {
+        let (mut bench, bluez, _) = started(Mode::Broadcast, None).await;
+        bench.troubles(&[Trouble::AddressHeld]).await;
+        assert_eq!(bench.status.mode, Mode::Broadcast);
+        bench.order(Order::Air(frame(1))).await;
+        bluez.until(|machine| machine.adapter().scanning()).await;
+        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
     });
 }

@@ -91,23 +91,22 @@ impl Adapter {
     }
 
     pub(super) fn checks(&self, terms: &Terms<'_>) -> Vec<Check> {
-        let hci = &self.name;
+        let (hci, mode, conf) = (&self.name, terms.mode, terms.conf);
         let mut checks = vec![
             self.power(),
-            self.discoverable(terms.mode),
+            self.discoverable(mode),
             self.advertising(),
         ];
-        if mode::is_connectable(terms.mode) {
-            checks.extend(self.controller(terms.mode));
+        if mode::is_connectable(mode) {
+            checks.extend(self.controller(mode));
             let addresses = privacy::Addresses {
                 kind: self.kind(),
                 known: self.addresses,
             };
-            let (mode, conf) = (terms.mode, terms.conf);
             checks.push(privacy::needed(hci, &self.privacy, addresses, mode, conf));
             checks.push(self.name_shown(terms));
         } else {
-            checks.push(privacy::unneeded(hci, &self.privacy, self.kind()));
+            checks.push(privacy::unneeded(hci, &self.privacy, self.kind(), conf));
             checks.push(self.name());
         }
         checks
@@ -338,9 +337,10 @@ mod tests {
 
     #[test]
     fn privacy_is_wanted_where_others_connect_and_nowhere_else() {
+        let conf = saying("[General]\nPrivacy = device\n");
         let of = |mode, privacy| {
             let adapter = with(Kind::Extended, Ok(privacy));
-            check(&adapter, mode, &absent(), "privacy").verdict
+            check(&adapter, mode, &conf, "privacy").verdict
         };
         assert_eq!(of(Mode::Broadcast, Privacy::Off), Verdict::Ok);
         assert_eq!(of(Mode::Broadcast, Privacy::On), Verdict::Warn);

@@ -7,11 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Check;
-use super::key_file::{BadLine, KeyFile, Place};
 use crate::printable;
+use crate::radio::mgmt::key_file::{BadLine, KeyFile, Place};
 
-/// Where bluetoothd looks unless `--configfile` says otherwise.
-pub(super) const PATH: &str = "/etc/bluetooth/main.conf";
+pub(super) use crate::radio::mgmt::configured::MAIN_CONF as PATH;
 
 /// The group of most keys.
 pub(super) const GENERAL: &str = "General";

@@ -14,7 +14,6 @@ mod adapter;
 mod bluetoothd;
 mod command_line;
 mod kernel;
-mod key_file;
 mod machine;
 mod main_conf;
 mod mode;

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use super::Check;
 use super::adapter::Kind;
-use super::main_conf::{GENERAL, MainConf};
+use super::main_conf::{GENERAL, MainConf, PATH};
 
 use crate::config::Mode;
 use crate::notices;
+use crate::radio::mgmt::configured::ON;
 use crate::radio::mgmt::{MgmtError, Privacy};
 use crate::radio::rpa_timeout::Known;
 
@@ -23,32 +24,52 @@ const NAME: &str = "privacy";
 /// What the kernel says of it.
 pub(super) type Told = Result<Privacy, MgmtError>;
 
-/// The check where nobody connects.
-pub(super) fn unneeded(hci: &str, told: &Told, kind: Option<Kind>) -> Check {
-    let whose = match told {
-        Err(error) => return unknown(hci, error),
-        Ok(Privacy::Off) => {
+/// The check where nobody connects. tcnd goes by main.conf there.
+pub(super) fn unneeded(hci: &str, told: &Told, kind: Option<Kind>, conf: &MainConf) -> Check {
+    let costs = match (told, kind) {
+        (Err(error), _) => return unknown(hci, error),
+        (Ok(Privacy::Off), _) => {
             let found = format!(
                 "of {hci} is off, as it should: each number is broadcast under a fresh \
                  address that nobody can resolve"
             );
             return Check::ok(NAME, found);
         }
-        Ok(Privacy::ByController) => "the controller",
-        Ok(Privacy::On) => match kind {
-            Some(Kind::Legacy) => "on a legacy controller the kernel",
-            Some(Kind::Extended) | None => "a controller that resolves addresses itself",
-        },
+        (Ok(_), _) if !says_on(conf) => {
+            return Check::fail(
+                NAME,
+                format!(
+                    "of {hci} is on, but {PATH} does not say so: tcnd goes by the file, and \
+                     two numbers may be broadcast under one address"
+                ),
+                "systemctl restart bluetooth; where another program sets privacy, end it",
+            );
+        }
+        (Ok(Privacy::ByController), Some(Kind::Extended) | None) => {
+            "tcnd is off the air for a quarter of an hour between two numbers, since the \
+             controller may keep an address for that long"
+        }
+        (Ok(_), Some(Kind::Legacy)) => {
+            "tcnd is off the air for some minutes between two numbers, until the kernel takes \
+             another address"
+        }
+        (Ok(Privacy::On), Some(Kind::Extended) | None) => {
+            "tcnd does not listen for some minutes between two numbers, until the kernel takes \
+             another address to scan under"
+        }
     };
     Check::warn(
         NAME,
-        format!(
-            "of {hci} is on, which broadcasting does not need: {whose} may keep an address \
-             while the number changes"
-        ),
+        format!("of {hci} is on, which broadcasting does not need: {costs}"),
         "set Privacy = off under [General] of /etc/bluetooth/main.conf, then: systemctl \
          restart bluetooth",
     )
+}
+
+/// Whether bluetoothd is told to switch it on.
+fn says_on(conf: &MainConf) -> bool {
+    let value = conf.value(GENERAL, "Privacy");
+    value.is_some_and(|value| ON.contains(&value))
 }
 
 /// How an adapter's addresses are made.
@@ -126,14 +147,6 @@ fn unknown(hci: &str, error: &MgmtError) -> Check {
 
 /// Off where it has to be on: what main.conf has to do with it, and what helps.
 fn off(hci: &str, mode: Mode, conf: &MainConf) -> Check {
-    // BlueZ: src/main.c, `parse_privacy`.
-    const ON: [&str; 5] = [
-        "device",
-        "network",
-        "on",
-        "limited-device",
-        "limited-network",
-    ];
     let key = "Privacy";
     let (said, cure) = match (conf.value(GENERAL, key), conf.whereabouts(GENERAL, key)) {
         (Some(value), Some(line)) if ON.contains(&value) => (
@@ -167,7 +180,8 @@ mod tests {
 
     #[test]
     fn where_nobody_connects_it_is_a_warning_if_on() {
-        let told = |kind, told| unneeded("hci0", &told, Some(kind));
+        let conf = saying("[General]\nPrivacy = device\n");
+        let told = |kind, told| unneeded("hci0", &told, Some(kind), &conf);
         for kind in [Kind::Extended, Kind::Legacy] {
             assert_eq!(told(kind, Ok(Privacy::Off)).verdict, Verdict::Ok);
             let on = told(kind, Ok(Privacy::On));
@@ -175,15 +189,30 @@ mod tests {
             assert!(on.cure.unwrap().contains("Privacy = off"));
         }
         let words = |kind| told(kind, Ok(Privacy::On)).found;
-        assert!(words(Kind::Legacy).contains("legacy"));
-        assert!(!words(Kind::Extended).contains("legacy"));
+        assert!(words(Kind::Legacy).contains("off the air"));
+        assert!(words(Kind::Extended).contains("does not listen"));
+        let by_controller = told(Kind::Extended, Ok(Privacy::ByController));
+        assert_eq!(by_controller.verdict, Verdict::Warn);
+        assert!(by_controller.found.contains("a quarter of an hour"));
+    }
+
+    /// tcnd would go by the file, which says less than the kernel.
+    #[test]
+    fn a_main_conf_that_does_not_say_it_is_a_fault() {
+        for privacy in [Privacy::On, Privacy::ByController] {
+            for conf in [absent(), saying("[General]\nPrivacy = off\n")] {
+                let check = unneeded("hci0", &Ok(privacy), Some(Kind::Extended), &conf);
+                assert_eq!(check.verdict, Verdict::Fail);
+                assert!(check.found.contains("does not say so"), "{}", check.found);
+            }
+        }
     }
 
     #[test]
     fn what_cannot_be_read_is_not_passed_off_as_well() {
         let blind = Err(MgmtError::Unavailable);
         for check in [
-            unneeded("hci0", &blind, Some(Kind::Extended)),
+            unneeded("hci0", &blind, Some(Kind::Extended), &absent()),
             needed("hci0", &blind, EXTENDED, Mode::Full, &absent()),
             needed("hci0", &blind, EXTENDED, Mode::Relay, &absent()),
         ] {

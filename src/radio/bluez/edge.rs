@@ -139,7 +139,7 @@ enum Outcome {
     /// Of each adapter that could not advertise.
     Advertising(Vec<(String, Option<Advertising>)>),
     Asked(String, Told),
-    Inspected(Result<Controller, Fault>, Option<Told>),
+    Inspected(Result<Controller, Fault>, Told),
     Served(Result<(ApplicationHandle, Doings, Vec<Address>), Fault>),
     Parted(Vec<Address>),
     /// With how long it took.

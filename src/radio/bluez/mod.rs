@@ -152,6 +152,9 @@ pub trait Kernel: Send + Sync {
     /// As [`mgmt::privacy`].
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>>;
 
+    /// As [`mgmt::configured::privacy`].
+    fn configured_privacy(&self) -> Privacy;
+
     /// As [`rpa_timeout::known`].
     fn addresses(&self, adapter: &str) -> Option<rpa_timeout::Known>;
 }
@@ -162,6 +165,10 @@ struct Mgmt;
 impl Kernel for Mgmt {
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>> {
         Box::pin(mgmt::privacy(adapter))
+    }
+
+    fn configured_privacy(&self) -> Privacy {
+        mgmt::configured::privacy()
     }
 
     fn addresses(&self, adapter: &str) -> Option<rpa_timeout::Known> {

@@ -36,9 +36,22 @@ pub(super) struct AddressTimer {
 }
 
 impl AddressTimer {
-    /// The pause between two numbers that belongs to their handover.
+    /// What a controller goes by unless root set another. Kernel:
+    /// include/net/bluetooth/hci.h, `HCI_DEFAULT_RPA_TIMEOUT`.
+    pub(super) const KERNEL_DEFAULT: Self = Self {
+        timeout: Duration::from_secs(900),
+        certain_from: Duration::ZERO,
+    };
+
+    /// The pause between two numbers.
     pub(super) fn pause(self) -> Duration {
         longest_life(self.timeout)
+    }
+
+    /// How much of it belongs to the handover. A longer silence is a trouble: much
+    /// of the time nobody hears the machine.
+    pub(super) fn handover(self) -> Duration {
+        self.pause().min(Duration::from_secs(6 * 60))
     }
 }
 

@@ -7,6 +7,9 @@
 //! is off, or cannot be asked, mode full is no more than a broadcast, and a
 //! relay listens.
 //!
+//! A broadcast has these addresses too, so it follows the same rules. In mode
+//! broadcast the kernel is not asked; bluetoothd's configuration tells instead.
+//!
 //! | privacy | controller | an advert's address | so |
 //! |---|---|---|---|
 //! | off | any | non-resolvable, new with each | broadcast |
@@ -15,9 +18,9 @@
 //! | on, by the controller | extended | one for all, by the controller's own timer | everything, with a pause between two numbers |
 //! | on, by the controller | legacy | the host's: no peer is named that has an entry on the resolving list | as where the host makes it |
 //!
-//! Where the controller makes the addresses and nobody knows for how long each
-//! lives, nothing is aired: a broadcast has the same address as everything else,
-//! so mode full cannot fall back to it.
+//! Where the controller makes the addresses and how long each lives is not known
+//! for certain, full and relay air nothing: the way to know is part of setting
+//! them up. A broadcast goes by the kernel's default, which only root changes.
 //!
 //! Kernel: net/bluetooth/hci_sync.c, `hci_get_random_address`,
 //! `hci_setup_ext_adv_instance_sync`, `hci_update_random_address_sync`.
@@ -46,6 +49,24 @@ pub(super) enum Keeps {
     Everything,
     /// That of all adverts, which the controller makes by this timer.
     Adverts(AddressTimer),
+}
+
+/// How it is known what the privacy setting is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Evidence {
+    /// The kernel says so.
+    Kernel(Privacy),
+    /// The kernel was not asked, or does not say; bluetoothd is configured so.
+    Configured(Privacy),
+}
+
+impl Evidence {
+    /// The setting.
+    pub(super) fn privacy(self) -> Privacy {
+        match self {
+            Self::Kernel(privacy) | Self::Configured(privacy) => privacy,
+        }
+    }
 }
 
 /// What may be done.
@@ -79,11 +100,11 @@ pub(super) struct Condition {
     pub(super) connectable: bool,
 }
 
-/// What may be done with `asked` where the kernel says this of its privacy;
-/// `None` if it could not be asked. `timer` is the controller's, if it is known.
+/// What may be done with `asked` where this is known of privacy; nothing is known
+/// before somebody was asked. `timer` is the controller's, if it is known.
 pub(super) fn reach(
     asked: Mode,
-    privacy: Option<Privacy>,
+    evidence: Option<Evidence>,
     timer: Option<AddressTimer>,
     controller: Controller,
 ) -> Reach {
@@ -95,7 +116,12 @@ pub(super) fn reach(
         trouble: None,
     };
     let relays = match asked {
-        Mode::Listen | Mode::Broadcast => return all,
+        Mode::Listen => return all,
+        Mode::Broadcast => {
+            let privacy = evidence.map_or(Privacy::ByController, Evidence::privacy);
+            let keeps = kept_by(privacy, timer, controller);
+            return Reach { keeps, ..all };
+        }
         Mode::Full => false,
         Mode::Relay => true,
     };
@@ -110,12 +136,22 @@ pub(super) fn reach(
     } else {
         Mode::Broadcast
     };
+    let privacy = match evidence {
+        Some(Evidence::Kernel(privacy)) => Some(privacy),
+        Some(Evidence::Configured(_)) | None => None,
+    };
     match (privacy, controller) {
         // If it is on after all, that is how addresses are kept.
-        (None, _) => Reach {
-            keeps: kept_by(controller),
-            ..less(without_connections, Trouble::PrivacyUnknown)
-        },
+        (None, _) => {
+            let privacy = match evidence.map(Evidence::privacy) {
+                Some(Privacy::ByController) => Privacy::ByController,
+                Some(Privacy::Off | Privacy::On) | None => Privacy::On,
+            };
+            Reach {
+                keeps: kept_by(privacy, timer, controller),
+                ..less(without_connections, Trouble::PrivacyUnknown)
+            }
+        }
         (Some(Privacy::Off), _) => less(without_connections, Trouble::PrivacyOff),
         (Some(Privacy::ByController), Controller::Extended) => match timer {
             Some(timer) => Reach {
@@ -127,23 +163,29 @@ pub(super) fn reach(
         },
         (Some(Privacy::On), Controller::Extended) => Reach {
             can_carry: true,
-            keeps: kept_by(controller),
+            keeps: Keeps::Scanner,
             ..all
         },
         (Some(Privacy::On | Privacy::ByController), Controller::Legacy) if relays => {
             less(Mode::Listen, Trouble::BridgeUnavailable)
         }
         (Some(Privacy::On | Privacy::ByController), Controller::Legacy) => Reach {
-            keeps: kept_by(controller),
+            keeps: Keeps::Everything,
             ..less(Mode::Full, Trouble::BridgeUnavailable)
         },
     }
 }
 
-fn kept_by(controller: Controller) -> Keeps {
-    match controller {
-        Controller::Legacy => Keeps::Everything,
-        Controller::Extended => Keeps::Scanner,
+/// What stays the same under this setting. A controller's timer that is not known
+/// has the kernel's default.
+fn kept_by(privacy: Privacy, timer: Option<AddressTimer>, controller: Controller) -> Keeps {
+    match (privacy, controller) {
+        (Privacy::Off, _) => Keeps::Nothing,
+        (Privacy::On | Privacy::ByController, Controller::Legacy) => Keeps::Everything,
+        (Privacy::On, Controller::Extended) => Keeps::Scanner,
+        (Privacy::ByController, Controller::Extended) => {
+            Keeps::Adverts(timer.unwrap_or(AddressTimer::KERNEL_DEFAULT))
+        }
     }
 }
 
@@ -153,11 +195,14 @@ mod tests {
 
     use super::*;
 
-    const PRIVACIES: [Option<Privacy>; 4] = [
+    const EVIDENCE: [Option<Evidence>; 7] = [
         None,
-        Some(Privacy::Off),
-        Some(Privacy::On),
-        Some(Privacy::ByController),
+        Some(Evidence::Kernel(Privacy::Off)),
+        Some(Evidence::Kernel(Privacy::On)),
+        Some(Evidence::Kernel(Privacy::ByController)),
+        Some(Evidence::Configured(Privacy::Off)),
+        Some(Evidence::Configured(Privacy::On)),
+        Some(Evidence::Configured(Privacy::ByController)),
     ];
     const CONTROLLERS: [Controller; 2] = [Controller::Legacy, Controller::Extended];
     const TIMER: AddressTimer = AddressTimer {
@@ -168,29 +213,72 @@ mod tests {
     #[test]
     fn nobody_may_connect_unless_the_kernel_says_that_privacy_is_on() {
         for asked in [Mode::Listen, Mode::Broadcast, Mode::Full, Mode::Relay] {
-            for (privacy, timer) in PRIVACIES.map(|of| [(of, None), (of, Some(TIMER))]).concat() {
+            for (evidence, timer) in EVIDENCE.map(|of| [(of, None), (of, Some(TIMER))]).concat() {
                 for controller in CONTROLLERS {
-                    let reach = reach(asked, privacy, timer, controller);
-                    let private = matches!(privacy, Some(Privacy::On | Privacy::ByController));
-                    assert!(private || !reach.is_connectable(), "{asked:?} {privacy:?}");
-                    assert!(reach.is_connectable() || !reach.can_carry);
-                    assert_eq!(
-                        reach.mode == asked && reach.keeps != Keeps::Everything,
-                        reach.trouble.is_none()
+                    let reach = reach(asked, evidence, timer, controller);
+                    let private = matches!(
+                        evidence,
+                        Some(Evidence::Kernel(Privacy::On | Privacy::ByController))
                     );
+                    assert!(private || !reach.is_connectable(), "{asked:?} {evidence:?}");
+                    assert!(reach.is_connectable() || !reach.can_carry);
+                    let carries = asked != Mode::Full || reach.keeps != Keeps::Everything;
+                    assert_eq!(reach.mode == asked && carries, reach.trouble.is_none());
                 }
             }
         }
     }
 
     #[test]
-    fn a_broadcast_asks_nothing_of_privacy() {
-        for privacy in PRIVACIES {
+    fn no_privacy_setting_keeps_a_broadcast_off_the_air_for_ever() {
+        for evidence in EVIDENCE {
             for controller in CONTROLLERS {
-                let reach = reach(Mode::Broadcast, privacy, None, controller);
+                let reach = reach(Mode::Broadcast, evidence, None, controller);
                 assert!(reach.can_air && reach.trouble.is_none());
             }
         }
+    }
+
+    /// With privacy on its adverts have the addresses that all others have.
+    #[test]
+    fn a_broadcast_heeds_what_keeps_its_address() {
+        let keeps = |privacy, timer, controller| {
+            let evidence = Some(Evidence::Configured(privacy));
+            reach(Mode::Broadcast, evidence, timer, controller).keeps
+        };
+        for controller in CONTROLLERS {
+            assert_eq!(keeps(Privacy::Off, None, controller), Keeps::Nothing);
+        }
+        for privacy in [Privacy::On, Privacy::ByController] {
+            assert_eq!(keeps(privacy, None, Controller::Legacy), Keeps::Everything);
+        }
+        let extended = Controller::Extended;
+        assert_eq!(keeps(Privacy::On, None, extended), Keeps::Scanner);
+        assert_eq!(
+            keeps(Privacy::ByController, None, extended),
+            Keeps::Adverts(AddressTimer::KERNEL_DEFAULT)
+        );
+        assert_eq!(
+            keeps(Privacy::ByController, Some(TIMER), extended),
+            Keeps::Adverts(TIMER)
+        );
+    }
+
+    /// Full without the kernel's word is a broadcast, and no less careful than one.
+    #[test]
+    fn what_full_falls_back_to_is_taken_for_private() {
+        let keeps = |privacy, controller| {
+            let evidence = Some(Evidence::Configured(privacy));
+            reach(Mode::Full, evidence, None, controller).keeps
+        };
+        for privacy in [Privacy::Off, Privacy::On] {
+            assert_eq!(keeps(privacy, Controller::Extended), Keeps::Scanner);
+            assert_eq!(keeps(privacy, Controller::Legacy), Keeps::Everything);
+        }
+        assert_eq!(
+            keeps(Privacy::ByController, Controller::Extended),
+            Keeps::Adverts(AddressTimer::KERNEL_DEFAULT)
+        );
     }
 
     fn left(
@@ -198,7 +286,7 @@ mod tests {
         privacy: Option<Privacy>,
         controller: Controller,
     ) -> (Mode, bool, Option<Trouble>) {
-        let reach = reach(asked, privacy, None, controller);
+        let reach = reach(asked, privacy.map(Evidence::Kernel), None, controller);
         (reach.mode, reach.can_air, reach.trouble)
     }
 
@@ -248,7 +336,12 @@ mod tests {
                 keeps: Keeps::Adverts(TIMER),
                 trouble: None,
             };
-            let known = reach(asked, by_controller, Some(TIMER), Controller::Extended);
+            let known = reach(
+                asked,
+                by_controller.map(Evidence::Kernel),
+                Some(TIMER),
+                Controller::Extended,
+            );
             assert_eq!(known, all);
         }
     }

@@ -11,10 +11,9 @@ use futures::stream::{self, BoxStream, SelectAll, StreamExt};
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant};
 
-use super::super::mgmt::Privacy;
 use super::advert::{self, Registrar};
 use super::off_air::AddressTimer;
-use super::reach::Controller;
+use super::reach::{Controller, Evidence};
 use super::{AdapterChoice, Fault, READ, call, presence};
 
 /// What is known of one adapter.
@@ -30,9 +29,9 @@ pub(super) struct Facts {
     pub(super) active: Option<u8>,
     pub(super) free: u8,
     pub(super) controller: Controller,
-    /// What the kernel says of its privacy; none within if it does not say, and
-    /// none at all if it was not asked since the adapter was switched on.
-    pub(super) privacy: Option<Option<Privacy>>,
+    /// What is known of its privacy; nothing if that was not looked at since the
+    /// adapter was switched on.
+    pub(super) privacy: Option<Evidence>,
     /// By what it makes addresses itself, if that is known.
     pub(super) timer: Option<AddressTimer>,
 }

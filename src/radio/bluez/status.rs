@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::mgmt::Privacy;
 use super::super::{Adapter, AddressKind, Status, Trouble};
-use super::reach::Reach;
+use super::reach::{Evidence, Reach};
 use super::reconcile::Plan;
 use super::session::{Facts, Link, Used};
 
@@ -135,12 +135,16 @@ fn adapter(name: &str, facts: &Facts, selected: bool, history: Option<&History>)
         powered: facts.powered,
         selected,
         can_advertise: facts.active.is_some(),
-        address: match (facts.active, facts.privacy.flatten()) {
-            (Some(_), None) if facts.privacy.is_some() => AddressKind::Unknown,
-            (Some(_), Some(Privacy::On | Privacy::ByController)) => AddressKind::Resolvable,
+        address: match (facts.active, facts.privacy) {
+            (None, _) => AddressKind::Unknown,
+            (Some(_), Some(Evidence::Configured(Privacy::On | Privacy::ByController))) => {
+                AddressKind::Unknown
+            }
+            (Some(_), Some(Evidence::Kernel(Privacy::On | Privacy::ByController))) => {
+                AddressKind::Resolvable
+            }
             (Some(_), _) if facts.discoverable => AddressKind::Public,
             (Some(_), _) => AddressKind::NonResolvable,
-            (None, _) => AddressKind::Unknown,
         },
         instances_free: facts.free,
         recoveries: history.map_or(0, |history| history.recoveries),

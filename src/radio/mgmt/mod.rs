@@ -6,11 +6,15 @@
 //! anybody who asks. We only ever read.
 //!
 //! [`wire`] is the letter of it, pure; [`socket`] opens it and has the
-//! unsafe code this takes; here they are joined, under one deadline.
+//! unsafe code this takes; here they are joined, under one deadline. A process
+//! that may not open such a socket has the file that bluetoothd takes the setting
+//! from: [`configured`].
 //!
 //! BlueZ: doc/mgmt-api.txt, "Read Controller Information Command". Kernel:
 //! net/bluetooth/mgmt.c, `mgmt_untrusted_commands`.
 
+pub mod configured;
+pub mod key_file;
 pub(super) mod socket;
 pub mod wire;
 
@@ -85,8 +89,19 @@ pub async fn privacy(adapter: &str) -> Result<Privacy, MgmtError> {
 /// make them, and does not tell which can. Before 6.14 it does so if the
 /// experimental feature is on, and tells that; since 6.15 a setting tells.
 fn hides_ll_privacy(release: &str) -> bool {
-    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
-    (numbers.next(), numbers.next()) == (Some(Ok(6)), Some(Ok(14)))
+    version(release) == Some((6, 14))
+}
+
+/// Whether a kernel of this release leaves addresses to every controller that can
+/// make them (LL Privacy and extended advertising).
+pub(super) fn leaves_addresses(release: &str) -> bool {
+    version(release).is_some_and(|version| version >= (6, 14))
+}
+
+/// The first two numbers of a kernel's release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(['.', '-']).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn index(adapter: &str) -> Option<u16> {
@@ -187,6 +202,22 @@ mod tests {
         assert_eq!(kernel.recv(&mut question).unwrap(), 6);
         assert_eq!(question[..6], [0x04, 0, 3, 0, 0, 0]);
         told
+    }
+
+    #[test]
+    fn kernels_since_6_14_leave_addresses_to_controllers() {
+        for release in ["6.14.0-27-generic", "6.15.1", "7.2.12+deb14-amd64", "10.0"] {
+            assert!(leaves_addresses(release), "{release}");
+        }
+        for release in [
+            "6.1.0-28-amd64",
+            "6.12.48+deb13-amd64",
+            "6.13.9",
+            "5.15",
+            "",
+        ] {
+            assert!(!leaves_addresses(release), "{release}");
+        }
     }
 
     #[tokio::test]

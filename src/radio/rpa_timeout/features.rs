@@ -1,6 +1,6 @@
 //! Which controllers make the addresses of adverts themselves.
 //!
-//! Those that can do LL Privacy, since Linux 6.14. One without extended
+//! Those that can do LL Privacy, on a kernel that leaves addresses to them. One without extended
 //! advertising can do it as well, but the kernel then names no peer that has an
 //! entry on its resolving list, so its adverts have the host's addresses.
 //!
@@ -11,16 +11,6 @@
 const LL_PRIVACY: u64 = 1 << 6;
 /// LE Extended Advertising: bit 12.
 const EXTENDED_ADVERTISING: u64 = 1 << 12;
-
-/// Whether a kernel of this release leaves addresses to controllers that can make
-/// them.
-pub(super) fn leaves_addresses(release: &str) -> bool {
-    let mut numbers = release.split(['.', '-']).map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (6, 14),
-        _ => false,
-    }
-}
 
 /// Whether a controller makes addresses, by the text of its `features` in debugfs;
 /// none if that does not tell.
@@ -39,22 +29,6 @@ pub(super) fn makes_addresses(text: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kernels_since_6_14_leave_addresses_to_controllers() {
-        for release in ["6.14.0-27-generic", "6.15.1", "7.2.12+deb14-amd64", "10.0"] {
-            assert!(leaves_addresses(release), "{release}");
-        }
-        for release in [
-            "6.1.0-28-amd64",
-            "6.12.48+deb13-amd64",
-            "6.13.9",
-            "5.15",
-            "",
-        ] {
-            assert!(!leaves_addresses(release), "{release}");
-        }
-    }
 
     #[test]
     fn a_controller_tells_it_by_two_bits() {

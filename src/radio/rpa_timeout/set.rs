@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::super::mgmt::leaves_addresses;
 use super::hci::{self, HciError, Told};
 use super::record::Record;
 use super::{Places, features, index, longest_life};
@@ -83,7 +84,7 @@ async fn set_by(
         Ok(()) | Err(_) => {}
     }
     let node = places.node(adapter).ok_or(SetError::NoController)?;
-    if !features::leaves_addresses(&places.release) || !makes_addresses(places, adapter)? {
+    if !leaves_addresses(&places.release) || !makes_addresses(places, adapter)? {
         return Ok(Done::Spared);
     }
     let file = places.debugfs.join(adapter).join("rpa_timeout");

@@ -299,22 +299,28 @@ def swaps(airings):
     return sum(1 for before, after in zip(order, order[1:]) if before != after and prefix_of(before) == prefix_of(after))
 
 
+def one_tcn_an_address_heard(sightings, numbers):
+    """No address that was heard carried two of these numbers."""
+    pairs = [(address, tcn_of(data).hex()) for address, data in sightings if tcn_of(data) in numbers]
+    return [f"address {address} was heard with {len(found)} numbers" for address, found in several(pairs).items()]
+
+
 def one_prefix_an_address(sightings, prefixes):
     """No address that was heard carried two own numbers, whatever was carried with each of them."""
     pairs = [(address, prefix_of(data).hex()) for address, data in sightings if prefix_of(data) in prefixes]
     return [f"address {address} was heard with {len(found)} own numbers" for address, found in several(pairs).items()]
 
 
-def pauses(airings):
-    """How long nothing of ours was on the air before each new prefix but the first."""
+def pauses(airings, of=prefix_of):
+    """How long nothing of ours was on the air before each new prefix, or number, but the first."""
     order = sorted(ours(airings), key=lambda a: a.start)
     return [after.start - before.end if before.end is not None else 0.0
-            for before, after in zip(order, order[1:]) if prefix_of(before.data) != prefix_of(after.data)]
+            for before, after in zip(order, order[1:]) if of(before.data) != of(after.data)]
 
 
-def paused(airings, shortest):
+def paused(airings, shortest, of=prefix_of):
     """Between two own numbers nothing of ours is on the air for as long as an address can live."""
-    return [f"another number came after {pause:.1f} s of silence" for pause in pauses(airings) if pause < shortest]
+    return [f"another number came after {pause:.1f} s of silence" for pause in pauses(airings, of) if pause < shortest]
 
 
 def private_scans(scans):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import hcitrace
 import judge
-from daemon import ADDRESS_TIMEOUT, FULL, RELAY, TCNCTL, contacts
+from daemon import ADDRESS_TIMEOUT, BROADCAST, FULL, RELAY, TCNCTL, contacts
 from people import away, same
 from scenarios import (AT_ONCE, BACK_WITHIN, MEETING, NO_BLUETOOTHD, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named,
                        revive, scenario)
@@ -27,6 +27,7 @@ SWAPS = 12  # of numbers within an epoch
 LATE = 4  # seconds that a rotation may take under emulation
 LEGACY_ROTATIONS = 2
 CONTROLLER_ROTATIONS = 3
+BROADCAST_ROTATIONS = 2
 NEVER_READ_FOR = 2  # rotations
 BRIDGED_WITHIN = 90  # seconds, in which both have written and a slot of each was heard by the other
 TEMPTATIONS = 20  # adverts that would make a tcnd in full mode connect
@@ -449,3 +450,22 @@ def full_by_controller(bench):
     whose = f"the controller, pauses of {min(judge.pauses(sent)):.0f} s and more" if by_controller else "the host"
     return (f"{judge.rotations(judge.own(sent))} rotations, {len(heard_under)} addresses made by {whose}; "
             "an iPhone's number logged")
+
+
+@scenario("private-controller", "broadcast-private", differs=True)
+def broadcast_private(bench):
+    """A broadcast with privacy on shows no address with two numbers, whoever makes the addresses."""
+    with bench.another_way(BROADCAST) as since:
+        in_mode(bench, "broadcast")
+        bench.wait(f"{BROADCAST_ROTATIONS} rotations",
+                   lambda: judge.rotations(airings(bench, since)) >= BROADCAST_ROTATIONS,
+                   (BROADCAST_ROTATIONS + 1) * (BROADCAST.longest + 2 * ADDRESS_TIMEOUT + LATE))
+        sent = airings(bench, since)
+    sightings = bench.air.sightings()
+    numbers = {judge.tcn_of(a.data) for a in judge.ours(sent)}
+    by_controller = any(a.address_kind == "controller" for a in judge.ours(sent))
+    acquit(judge.frames(sent), judge.unconnectable(sent), judge.one_tcn_an_address_heard(sightings, numbers),
+           judge.paused(sent, ADDRESS_TIMEOUT, of=judge.tcn_of) if by_controller else judge.everywhere(sent))
+    heard_under = {address for address, data in sightings if judge.tcn_of(data) in numbers}
+    return (f"{judge.rotations(sent)} rotations, {len(heard_under)} addresses made by "
+            f"{'the controller' if by_controller else 'the host'}")

@@ -15,7 +15,7 @@ use super::super::alarm::Alarm;
 use super::super::central::VisitError;
 use super::super::discovery::{Discovery, RSSI_UNKNOWN};
 use super::super::off_air::AddressTimer;
-use super::super::reach::Keeps;
+use super::super::reach::{Evidence, Keeps};
 use super::super::reconcile::Registration;
 use super::super::session::{Advertising, Survey};
 use super::super::visitors::Doings;
@@ -44,7 +44,7 @@ impl Edge {
             Outcome::Asked(name, told) => self.told(&name, told),
             Outcome::Inspected(Ok(controller), told) => {
                 self.plan.inspected(controller);
-                if let (Some(told), Some(name)) = (told, self.chosen.clone()) {
+                if let Some(name) = self.chosen.clone() {
                     self.told(&name, told);
                 }
             }
@@ -164,13 +164,13 @@ impl Edge {
         }
     }
 
-    fn told(&mut self, name: &str, told: Told) {
+    pub(super) fn told(&mut self, name: &str, told: Told) {
         let now = self.clock.now();
         let timer = told.addresses.map(|known| AddressTimer {
             timeout: known.timeout,
             certain_from: now + known.certain_in,
         });
-        let by_controller = told.privacy == Some(Privacy::ByController);
+        let by_controller = told.privacy == Evidence::Kernel(Privacy::ByController);
         if by_controller && timer.is_none() {
             // The program that sets it may come later than the controller.
             self.alarms.set(Alarm::Ask, ASK_AGAIN);

@@ -18,6 +18,7 @@ use super::super::session::Facts;
 use super::super::visitors::Stir;
 use super::super::visits::MEMORY;
 use super::Edge;
+use super::steps::Told;
 
 /// Between registering the advert anew for somebody and for the next.
 const CALM: Duration = Duration::from_secs(1);
@@ -26,6 +27,7 @@ impl Edge {
     /// What can be done with the adapter; none while it cannot be used, or the
     /// kernel was not asked about it yet.
     pub(super) fn condition(&mut self) -> Option<Condition> {
+        self.look_up_privacy();
         let reach = self.reach();
         let facts = self.facts().filter(|facts| facts.powered)?;
         if self.is_asking(facts) {
@@ -135,7 +137,7 @@ impl Edge {
         let now = self.clock.now();
         let keeps = self.reach().keeps;
         let (wait, pause) = match keeps {
-            Keeps::Adverts(timer) => (self.off_air.wait(timer, now), timer.pause()),
+            Keeps::Adverts(timer) => (self.off_air.wait(timer, now), timer.handover()),
             Keeps::Nothing | Keeps::Scanner | Keeps::Everything => {
                 (self.lockstep.wait(now), self.pause())
             }
@@ -160,16 +162,28 @@ impl Edge {
     /// What may be done on the adapter in use.
     pub(super) fn reach(&self) -> Reach {
         let facts = self.facts();
-        let privacy = facts.and_then(|facts| facts.privacy).flatten();
+        let evidence = facts.and_then(|facts| facts.privacy);
         let controller = facts.map_or(Controller::Legacy, |facts| facts.controller);
         let timer = facts.and_then(|facts| facts.timer);
-        reach(self.options.mode, privacy, timer, controller)
+        reach(self.options.mode, evidence, timer, controller)
     }
 
     /// Whether the kernel has to be asked first.
     pub(super) fn is_asking(&self, facts: &Facts) -> bool {
         let needed = matches!(self.options.mode, Mode::Full | Mode::Relay);
         needed && facts.privacy.is_none()
+    }
+
+    /// Looks up what bluetoothd is configured to, where the kernel is not asked.
+    fn look_up_privacy(&mut self) {
+        let is_known = self.facts().is_none_or(|facts| facts.privacy.is_some());
+        if self.options.mode != Mode::Broadcast || is_known {
+            return;
+        }
+        if let Some(name) = self.chosen.clone() {
+            let told = Told::configured(self.surroundings.kernel.as_ref(), &name);
+            self.told(&name, told);
+        }
     }
 
     pub(super) fn knocked(&mut self, knock: &Knock) {

@@ -6,13 +6,12 @@ use bluer::Adapter;
 use futures::future::BoxFuture;
 
 use super::super::super::Mode;
-use super::super::super::mgmt::Privacy;
 use super::super::super::rpa_timeout::Known;
 use super::super::advert::{self, Handle, Registrar};
 use super::super::central::{LONGEST_VISIT, VisitError};
 use super::super::discovery::Discovery;
 use super::super::presence::Presence;
-use super::super::reach::Keeps;
+use super::super::reach::{Evidence, Keeps};
 use super::super::reconcile::Step;
 use super::super::session::{Link, advertising, survey};
 use super::super::visitors;
@@ -52,9 +51,9 @@ impl Edge {
         }
         if let Some(name) = self.unasked() {
             self.ask_due = false;
-            let kernel = Arc::clone(&self.surroundings.kernel);
+            let (kernel, mode) = (Arc::clone(&self.surroundings.kernel), self.options.mode);
             return Some(Box::pin(async move {
-                let told = ask(kernel.as_ref(), &name).await;
+                let told = Told::asked(kernel.as_ref(), &name, mode).await;
                 Outcome::Asked(name, told)
             }));
         }
@@ -228,13 +227,9 @@ impl Edge {
 
     /// Looks at the controller, and whether it is still as private as it was.
     fn inspect(&self, adapter: Adapter) -> BoxFuture<'static, Outcome> {
-        let kernel = Arc::clone(&self.surroundings.kernel);
-        let asks = self.options.mode != Mode::Broadcast;
+        let (kernel, mode) = (Arc::clone(&self.surroundings.kernel), self.options.mode);
         Box::pin(async move {
-            let told = match asks {
-                true => Some(ask(kernel.as_ref(), adapter.name()).await),
-                false => None,
-            };
+            let told = Told::asked(kernel.as_ref(), adapter.name(), mode).await;
             Outcome::Inspected(advert::controller(&adapter).await, told)
         })
     }
@@ -253,20 +248,38 @@ impl Edge {
     }
 }
 
-/// What the kernel says of the privacy of an adapter, none if it does not, and
-/// what is known of the addresses that it makes itself.
+/// What is known of the privacy of an adapter, and of the addresses that it makes
+/// itself.
 #[derive(Clone, Copy)]
 pub(super) struct Told {
-    pub(super) privacy: Option<Privacy>,
+    pub(super) privacy: Evidence,
     pub(super) addresses: Option<Known>,
 }
 
-async fn ask(kernel: &dyn Kernel, adapter: &str) -> Told {
-    let told = kernel.privacy(adapter).await;
-    Told {
-        privacy: told
-            .inspect_err(|error| tracing::warn!(%error, "cannot see whether privacy is on"))
-            .ok(),
-        addresses: kernel.addresses(adapter),
+impl Told {
+    /// Without asking the kernel: for a broadcast it is not needed, and tcnd.service
+    /// denies the socket that it takes.
+    pub(super) fn configured(kernel: &dyn Kernel, adapter: &str) -> Self {
+        Self {
+            privacy: Evidence::Configured(kernel.configured_privacy()),
+            addresses: kernel.addresses(adapter),
+        }
+    }
+
+    async fn asked(kernel: &dyn Kernel, adapter: &str, mode: Mode) -> Self {
+        let configured = Self::configured(kernel, adapter);
+        if matches!(mode, Mode::Listen | Mode::Broadcast) {
+            return configured;
+        }
+        match kernel.privacy(adapter).await {
+            Ok(privacy) => Self {
+                privacy: Evidence::Kernel(privacy),
+                ..configured
+            },
+            Err(error) => {
+                tracing::warn!(%error, "cannot see whether privacy is on");
+                configured
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@
 
 /// What a file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct KeyFile {
+pub struct KeyFile {
     groups: Vec<(String, usize)>,
     keys: Vec<Key>,
 }
@@ -27,11 +27,11 @@ struct Key {
 
 /// The line, counted from 1, because of which GLib refuses a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BadLine(pub(super) usize);
+pub struct BadLine(pub usize);
 
 /// Where a person has to write a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     /// In this line, which sets it.
     Set(usize),
     /// In this line, which is a comment.
@@ -47,7 +47,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// The first line that GLib does not understand.
-    pub(super) fn parse(text: &str) -> Result<Self, BadLine> {
+    pub fn parse(text: &str) -> Result<Self, BadLine> {
         let mut file = Self::default();
         for (index, line) in text.split('\n').enumerate() {
             let line = line.strip_suffix('\r').unwrap_or(line);
@@ -58,12 +58,12 @@ impl KeyFile {
     }
 
     /// What holds: the last that was set.
-    pub(super) fn value(&self, group: &str, name: &str) -> Option<&str> {
+    pub fn value(&self, group: &str, name: &str) -> Option<&str> {
         self.set(group, name).map(|key| key.value.as_str())
     }
 
     /// Where to write it.
-    pub(super) fn place(&self, group: &str, name: &str) -> Place {
+    pub fn place(&self, group: &str, name: &str) -> Place {
         if let Some(key) = self.set(group, name) {
             return Place::Set(key.line);
         }
