@@ -1,5 +1,5 @@
-# To be sourced: has cargo build for aarch64-unknown-linux-gnu on another machine, with
-# Debian's compilers, since rustup's rustc has no library for another unless asked.
+# To be sourced: makes cargo build for aarch64-unknown-linux-gnu on another machine, with
+# Debian's compilers, because rustup's rustc has no library for another machine by default.
 # shellcheck shell=bash
 export RUSTC=/usr/bin/rustc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc

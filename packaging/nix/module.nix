@@ -4,7 +4,7 @@
 #   services.tcnd.enable = true;
 #   users.users.YOU.extraGroups = [ "tcnd" ];
 #
-# Then, as YOU: tcnctl enable. Before that nothing is broadcast, unless settings say so.
+# Then, as YOU: tcnctl enable. Before that tcnd broadcasts nothing, unless the settings consent.
 { config, lib, pkgs, ... }:
 
 let
@@ -33,13 +33,13 @@ in
       type = toml.type;
       default = { };
       example = { mode = "relay"; retention = "6h"; };
-      description = "Settings, as config.d/tcnd.toml explains them. `enabled = true` consents for everybody.";
+      description = "Settings, as config.d/tcnd.toml explains them. `enabled = true` consents for all users.";
     };
     sources = lib.mkOption {
       type = lib.types.listOf toml.type;
       default = [ ];
       example = [ { name = "example"; kind = "coepi-v4"; url = "https://reports.example.org/v4/tcnreport/0.4.0"; } ];
-      description = "Where reports of others come from. With one, tcnd-sync runs from time to time.";
+      description = "Where reports of others come from. With at least one source, tcnd-sync runs from time to time.";
     };
   };
 
@@ -50,7 +50,7 @@ in
       type = toml.type;
       default = { };
       example = { listen = "127.0.0.1:8080"; };
-      description = "Settings, as reportd.toml explains them. They are readable by everybody: no keys here.";
+      description = "Settings, as reportd.toml explains them. Every user can read them, so do not put keys here.";
     };
   };
 

@@ -1,4 +1,4 @@
-# tcnd for Nix: pkgs.callPackage ./package.nix { }. What goes where, ../Makefile says;
+# tcnd for Nix: pkgs.callPackage ./package.nix { }. ../Makefile says where each file goes;
 # below $out it is the same. For NixOS see module.nix.
 { lib, rustPlatform, pkg-config, dbus, python3 }:
 
@@ -12,7 +12,7 @@ rustPlatform.buildRustPackage {
   nativeBuildInputs = [ pkg-config python3 ];
   buildInputs = [ dbus ];
 
-  # scripts/test tests: with a bus, a kernel and a bluetoothd that are not here.
+  # The tests need a bus, a kernel and a bluetoothd that a Nix build does not have.
   doCheck = false;
 
   # $releaseDir is where cargo's hook built. /usr and /etc come to stand below $out.
