@@ -4,11 +4,11 @@ One Bumble link is the ether. On it are
 
   alpha, bravo   controllers that BlueZ drives through /dev/vhci, with extended advertising;
   phone          a Bumble host as an Android client of the coalition: a connectable advert of
-                 31 bytes, and a scanner that takes down every payload it hears;
-  others         iPhones and hostile hosts (hosts.py), which come and leave as told.
+                 31 bytes, and a scanner that records every payload it hears;
+  others         iPhones and hostile hosts (hosts.py), which come and leave on order.
 
-It is a process of its own, because Python under emulation is slow and the bench must go on
-watching, and it takes orders and tells news as lines of JSON on one Unix socket:
+It is a separate process, because Python under emulation is slow and the bench must keep
+watching. It takes orders and sends news as lines of JSON on one Unix socket:
 
     {"do": "plug", "name": "alpha"}        → {"done": "plug"}
     {"do": "plug", "name": "alpha", "ll_privacy": true}
@@ -25,14 +25,14 @@ watching, and it takes orders and tells news as lines of JSON on one Unix socket
     {"do": "leave", "name": "anna"}
     news: {"who": "phone", "heard": "<payload>", "address": "…", "connectable": false} and others of hosts.py
 
-What a host does beside is begun by the order and told when it is done.
+An order starts what a host does in the background; news tells when that is done.
 
-Bumble's controller is made to behave like a chip where it does not (0.0.236): it reports each
-advert as connectable and at -50 dBm, with a scan response whether or not one was asked for; a
-reset forgets nothing; enabling an enabled set doubles its timer; it connects to what is not
-connectable or not there any more; it cannot give up connecting; it claims LL Privacy and has a
-resolving list that it never looks at; and its link loses the packets of a connection to an
-advertising set, which has an address of its own.
+This module corrects Bumble's controller (0.0.236) where it does not behave like a chip. Without
+the corrections it reports each advert as connectable and at -50 dBm, with a scan response whether
+or not one was asked for; a reset forgets nothing; enabling an enabled set doubles its timer; it
+connects to devices that are not connectable or have gone; it cannot cancel a connection attempt;
+it claims LL Privacy and has a resolving list that it never uses; and its link loses the packets of
+a connection to an advertising set, which has a separate address.
 
     python3 air.py SOCKET
 """
@@ -63,9 +63,9 @@ ENHANCED_CONNECTION_COMPLETE = 1 << 9  # in the mask of LE events
 
 
 class Ether(LocalLink):
-    """A link on which the packets of a connection go by the two addresses it was made between.
-    Bumble goes by the sender's random address of the moment. But an advertising set has its own,
-    and a host that has privacy changes its address while a connection lasts."""
+    """A link that routes the packets of a connection by the two addresses it was made between.
+    Bumble uses the sender's current random address. But an advertising set has a separate address,
+    and a host with privacy changes its address while a connection lasts."""
 
     def end_of(self, address, peer):
         """The chip at this end of a connection, if it still is."""
@@ -93,8 +93,8 @@ class ChipSet(AdvertisingSet):
 
     @property
     def address(self):
-        """What it is sent under: the controller's own private address, if that was asked for and the
-        peer's identity is on the resolving list; else what the host chose."""
+        """The address it is sent under: the controller's own private address, if that was asked for and
+        the peer's identity is on the resolving list; else the one that the host chose."""
         parameters = self.parameters
         if parameters and parameters.own_address_type in RESOLVABLE:
             peer = parameters.peer_address_type, parameters.peer_address
@@ -110,9 +110,9 @@ class ChipSet(AdvertisingSet):
 
 class ResolvingList:
     """LL Privacy (Core Specification Vol 6 Part B 6 and Vol 4 Part E 7.8.38 to 7.8.45) as Zephyr's
-    ull_filter.c and NimBLE's ble_ll_resolv.c have it: each entry has a private address of our own,
-    made from its local key. It is made anew when the timeout has passed, whatever is on the air, and
-    a timeout that is set anew counts from the next one on."""
+    ull_filter.c and NimBLE's ble_ll_resolv.c implement it: each entry has a local private address,
+    made from its local key. A new one is made when the timeout has passed, whatever is on the air.
+    A new timeout applies from the next address on."""
 
     DEFAULT_TIMEOUT = 900  # seconds
 
@@ -130,7 +130,7 @@ class ResolvingList:
         self.entries.pop(self.key(kind, address), None)
 
     def own_address(self, kind, address):
-        """Our address towards this peer; None without an entry, or a key of ours in it."""
+        """The local address towards this peer; None without an entry, or without a local key in it."""
         entry = self.entries.get(self.key(kind, address))
         if not entry or not any(entry["irk"]):
             return None
@@ -190,7 +190,7 @@ class Chip(Controller):
         return super().on_hci_le_set_extended_advertising_parameters_command(command)
 
     def event_type_of(self, pdu):
-        """The properties asked for by whoever programmed the set that sends this."""
+        """The properties that the host requested for the set that sends this."""
         for advert in self.advertising_sets.values():
             if advert.enabled and advert.address == pdu.advertiser_address:
                 return int(advert.parameters.advertising_event_properties)
@@ -207,7 +207,7 @@ class Chip(Controller):
         return bool(self.le_scan_enable or self.pending_le_connection or any(a.enabled for a in self.advertising_sets.values()))
 
     def change_resolving_list(self, change):
-        """Carried out, or refused as the specification says."""
+        """Performed, or refused as the specification says."""
         if self.resolving.enabled and self.is_busy():
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
         change()
@@ -237,7 +237,7 @@ class Chip(Controller):
     # ---- connections
 
     def on_hci_disconnect_command(self, command):
-        """End a connection; the host that asked is told that it did, the other one why."""
+        """End a connection; tell the host that asked that it ended, and the other one why."""
         connection = self.find_le_connection_by_handle(command.connection_handle)
         if not connection:
             self._send_hci_command_status(hci.HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR, command.op_code)
@@ -247,29 +247,29 @@ class Chip(Controller):
         self.on_le_disconnected(connection, hci.HCI_ErrorCode.CONNECTION_TERMINATED_BY_LOCAL_HOST_ERROR)
 
     def hang_up(self):
-        """End all connections without a word to the host, which is not there or is about to forget them."""
+        """End all connections without telling the host, which is gone or is about to forget them."""
         self.pending_le_connection = None
         for connection in self.le_connections.values():
             connection.send_ll_control_pdu(ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR))
         self.le_connections.clear()
 
     def accepts(self, address, initiator):
-        """Whether somebody can connect to this address now."""
+        """Whether a device can connect to this address now."""
         return initiator not in self.le_connections and any(
             advert.enabled and advert.address == address
             and advert.parameters.advertising_event_properties & Report.EventType.CONNECTABLE_ADVERTISING
             for advert in self.advertising_sets.values())
 
     def create_le_connection(self, peer_address):
-        """Connect, unless the set has been taken down since it sent what we heard: then the host
-        would have a connection to nobody. The next advert, if one comes, will do."""
+        """Connect, unless the set has been removed since it sent what was heard: then the host would
+        have a connection without a peer. The next advert, if one comes, will do."""
         own = self.pending_le_connection.own_address_type
         initiator = self.public_address if own == hci.OwnAddressType.PUBLIC else self.random_address
         if any(chip.accepts(peer_address, initiator) for chip in self.link.controllers - {self}):
             super().create_le_connection(peer_address)
 
     def on_hci_le_create_connection_cancel_command(self, command):
-        """Give up, and tell: the kernel waits for the event, and connects to nobody else until it comes."""
+        """Cancel, and tell the host: the kernel waits for the event, and makes no other connection until it comes."""
         wanted, self.pending_le_connection = self.pending_le_connection, None
         if not wanted:
             return hci.HCI_StatusReturnParameters(hci.HCI_ErrorCode.COMMAND_DISALLOWED_ERROR)
@@ -312,7 +312,7 @@ class Chip(Controller):
 
 
 def report(pdu, event_type, data):
-    """The event by which a chip tells its host of an advert."""
+    """The event by which a chip reports an advert to its host."""
     return Report([Report.Report(
         event_type=event_type,
         address_type=pdu.advertiser_address.address_type,
@@ -330,8 +330,8 @@ def report(pdu, event_type, data):
 
 
 def enhanced(packet):
-    """The same event as a host gets it that has asked for the newer one. The kernel waits for just
-    the one it asked for; with the other, all else has to wait until it gives up."""
+    """The same event for a host that has asked for the newer form. The kernel waits only for the
+    form it asked for; with the other, everything else waits until it gives up."""
     return hci.HCI_LE_Enhanced_Connection_Complete_Event(
         status=packet.status,
         connection_handle=packet.connection_handle,
@@ -348,7 +348,7 @@ def enhanced(packet):
 
 
 class Plugged:
-    """A controller that BlueZ has, while the device file is open."""
+    """A controller that BlueZ sees while the device file is open."""
 
     def __init__(self, link, name, ll_privacy):
         self.link, self.name, self.ll_privacy = link, name, ll_privacy

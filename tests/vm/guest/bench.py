@@ -2,10 +2,10 @@
 
     python3 bench.py FILE      FILE: the names of the scenarios to run, one a line
 
-A few airs follow one another in one boot, for booting is the slowest thing here: Bumble's extended
+Several airs follow one another in one boot, because booting is the slowest step: Bumble's extended
 controllers, the same with a bluetoothd that has privacy, then btvirt's legacy one without and with
-it. On each, bluetoothd and the installed tcnd are started afresh. What fails to start fails every
-scenario that needed it, by name: nothing is silently left out.
+privacy. On each air, bluetoothd and the installed tcnd are restarted. An air that fails to start fails
+every scenario that needs it, by name: no scenario is silently left out.
 """
 
 import json
@@ -21,34 +21,34 @@ from daemon import (ADDRESS_TIMEOUT, BROADCAST, FULL, RPA_TIMEOUT, TIMEOUT_STEP,
 from scenarios import BACK_WITHIN, SCENARIOS
 from world import MAIN_CONF, PRIVACY, AirProcess, Failed, RESULTS, World, set_rpa_timeout, systemctl, written
 import judge
-import people  # enters its scenarios into the list
-import reports  # and so does this
-import phones  # and this
-import exchange  # and this
+import people  # importing these four adds their scenarios to the list
+import reports
+import phones
+import exchange
 
 
 @dataclass(frozen=True)
 class Air:
-    """What a group of scenarios finds: controllers, and a daemon that runs in some way on them."""
+    """What a group of scenarios finds: controllers, and how the daemon runs on them."""
 
     legacy: bool = False
     private: bool = False  # BlueZ has privacy, and the daemon may ask the kernel about it
     ll_privacy: bool = False  # the controllers can make private addresses themselves
     way: Way = BROADCAST
     rpa_timeout: int | None = None  # seconds for which the kernel keeps a resolvable private address; else 900
-    tolerated: tuple = ()  # problems that come with it
+    tolerated: tuple = ()  # problems that belong to this air
     ready_within: int = BACK_WITHIN
 
 
-# In the order in which they follow.
+# In the order in which they run.
 AIRS = {
     "extended": Air(),
-    # There tcnd waits for the kernel to change the address before it listens, or says its first number.
+    # Here tcnd waits for the kernel to change the address before it listens or airs its first number.
     "private": Air(private=True, way=FULL, rpa_timeout=RPA_TIMEOUT, ready_within=75),
     "legacy": Air(legacy=True),
     "private-legacy": Air(legacy=True, private=True, way=FULL, rpa_timeout=RPA_TIMEOUT,
                           tolerated=("bridge-unavailable",), ready_within=75),
-    # The same where a controller makes the addresses itself, if the kernel leaves them to it.
+    # The same with a controller that makes the addresses itself, if the kernel lets it.
     "private-controller": Air(private=True, ll_privacy=True, way=FULL, rpa_timeout=RPA_TIMEOUT, ready_within=90),
 }
 
@@ -59,7 +59,7 @@ def report(**facts):
 
 
 class Bench:
-    """What the scenarios are given."""
+    """The argument of each scenario."""
 
     ALPHA, BRAVO = "00:1A:7D:00:00:0A", "00:1A:7D:00:00:0B"
 
@@ -85,7 +85,7 @@ class Bench:
         return self.tcnd.watched.problems_since(since)
 
     def silent_since(self, moment):
-        """Seconds it took to fall silent; None while something of ours is on the air."""
+        """Seconds it took to fall silent; None while a frame of this machine is on the air."""
         return judge.off_air_after(self.world.airings(self.address), moment, self.now())
 
     def start_second(self):
@@ -96,7 +96,7 @@ class Bench:
 
     @contextmanager
     def another_way(self, way, permitted=False):
-        """The daemon run in another way for a while, perhaps with the drop-in; the moment since when."""
+        """Run the daemon in another way for a while, perhaps with the drop-in; yields the moment of its start."""
         self.tcnd.stop()
         try:
             with dropped_in() if permitted else nullcontext():
@@ -111,7 +111,7 @@ class Bench:
     # ---- the airs
 
     def ensure(self, air):
-        """Have this air up with a well daemon on it; one that could not be had once is not tried again."""
+        """Set this air up, with a healthy daemon on it; an air that failed once is not tried again."""
         if air in self.broken:
             raise Failed(f"did not run, for want of its air: {self.broken[air]}")
         if self.up == air:
@@ -126,7 +126,7 @@ class Bench:
             raise
 
     def build(self, air):
-        """The air, and the files that it asks for."""
+        """The air, and the files that it needs."""
         if air.private:
             self.changes.enter_context(written(MAIN_CONF, PRIVACY))
             self.changes.enter_context(dropped_in())
@@ -138,8 +138,8 @@ class Bench:
             self.shorten_addresses()
 
     def shorten_addresses(self):
-        """The step that the drop-in has, taken while the controller is off: so that no address is in use
-        that lasts for a quarter of an hour."""
+        """Run the step of the drop-in while the controller is off, so that no address is in use that
+        lasts for a quarter of an hour."""
         self.world.bluez.set(self.address, "Powered", False)
         self.wait("BlueZ to switch it off", lambda: not self.world.bluez.powered(self.address), 60)
         name = f"hci{self.world.trace.index_of(self.address)}"
@@ -168,7 +168,7 @@ class Bench:
         self.have_bluez(self.address)
 
     def newcomer(self):
-        """The address of the adapter that is none of the Bumble ones; btvirt chooses it."""
+        """The address of the adapter that is not one of Bumble's; btvirt chooses it."""
         addresses = (str(values.get("Address", "")) for values in self.world.bluez.adapters.values())
         return next((a for a in addresses if a and a not in (self.ALPHA, self.BRAVO)), None)
 
@@ -201,7 +201,7 @@ class Bench:
 
 
 def run(bench, name, air, function):
-    """One scenario, to its verdict."""
+    """Run one scenario and report its verdict."""
     begin = time.monotonic()
     try:
         bench.ensure(air)

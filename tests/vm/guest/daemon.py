@@ -1,7 +1,7 @@
 """tcnd as its users see it: a unit or a process, a few D-Bus properties, a database file.
 
-What the bench takes for granted about the daemon stands here and nowhere else: the names on the
-bus, the keys of the configuration, the path of the database and the one query on it.
+This module alone holds what the bench assumes about the daemon: the names on the bus, the keys of
+the configuration, the path of the database and the one query on it.
 """
 
 import os
@@ -22,15 +22,15 @@ BINARY = "/usr/libexec/tcnd"
 TCNCTL = "/usr/bin/tcnctl"
 UNIT = "tcnd.service"
 
-# The daemon may connect and be connected to only if its user lets it ask the kernel about privacy.
+# The daemon connects and accepts connections only if the administrator lets it ask the kernel about privacy.
 DROP_IN = "/usr/share/tcnd/full-mode.conf"
 DROPPED_IN = "/etc/systemd/system/tcnd.service.d/full-mode.conf"
-# What tells a controller for how long to use an address that it makes. The bench has it shorter.
+# The program that tells a controller for how long to use an address that it makes. The bench sets a shorter time.
 TIMEOUT_STEP = "/usr/libexec/tcnd-rpa-timeout"
 SHORTER = "/etc/systemd/system/tcnd.service.d/shorter.conf"
 ADDRESS_TIMEOUT = 30  # the kernel takes no less
 
-# The shortest period the daemon takes, and how much it may be shortened by chance; in seconds.
+# The shortest period that the daemon accepts, and by how much chance may shorten it; in seconds.
 PERIOD, JITTER, FLUSH = 10, 3, 2
 
 
@@ -46,9 +46,9 @@ class Way:
 
     @property
     def longest(self):
-        """From one number to the next at the most: as long as the kernel keeps an address, if it does.
+        """The longest time from one number to the next: as long as the kernel keeps an address, if it does.
 
-        The kernel may keep it an eighth longer: its timers are in coarse steps (kernel/time/timer.c).
+        The kernel may keep it an eighth longer: its timers have coarse steps (kernel/time/timer.c).
         """
         return max(self.period, (self.rpa_timeout or 0) * 8 / 7)
 
@@ -56,13 +56,13 @@ class Way:
 RPA_TIMEOUT = 40  # the kernel takes no less than 30
 
 BROADCAST = Way()
-# Long enough for some numbers of others between two of its own.
+# Long enough for some carried numbers between two of the daemon's own.
 FULL = Way(mode="full", period=20, bridge_slot=3, rpa_timeout=RPA_TIMEOUT)
 RELAY = Way(mode="relay", period=20, bridge_slot=3, retention=None, rpa_timeout=RPA_TIMEOUT)
 
 
 def configuration(adapter, way=BROADCAST):
-    """Consent, one adapter, and everything faster than in life."""
+    """Consent, one adapter, and shorter times than in real use."""
     durations = {"tcn_period": way.period, "tcn_jitter": JITTER, "flush": FLUSH,
                  "bridge_slot": way.bridge_slot, "rpa_timeout": way.rpa_timeout}
     lines = [f'{key} = "{value}s"' for key, value in durations.items() if value]
@@ -100,7 +100,7 @@ class Watched:
         bus.watch_name_owner(NAME, self.owner)
 
     def owner(self, owner):
-        """A new daemon: ask for everything once; an ended one: nothing holds any more."""
+        """A new daemon: read everything once. An ended one: forget everything."""
         self.values = {}
         if owner:
             proxy = self.bus.get_object(NAME, PATH, introspect=False)
@@ -118,11 +118,11 @@ class Watched:
                 self.history.append((time.time(), name, value))
 
     def problems_since(self, moment):
-        """Every problem named since a moment."""
+        """Every problem reported since a moment."""
         return {p for at, name, value in self.history if name == "Problems" and at >= moment for p in value}
 
     def well(self, tolerated=()):
-        """Whether it says that it is on the air and nothing is wrong, but what cannot be helped."""
+        """Whether it says that it is on the air and reports only the tolerated problems."""
         v = self.values
         wrong = set(v.get("Problems", ())) - set(tolerated)
         fine = v.get("State") == ("degraded" if v.get("Problems") else "running")
@@ -157,7 +157,7 @@ class Installed:
 
 @contextmanager
 def dropped_in():
-    """The unit changed by an administrator who wants full mode, as its drop-in says how."""
+    """The unit as an administrator changes it for full mode, with the drop-in."""
     with open(DROP_IN) as file:
         content = file.read()
     try:
@@ -184,8 +184,8 @@ PRIVATE_BUS = """<busconfig><type>custom</type><listen>{address}</listen><auth>E
 
 
 class Second:
-    """Another daemon in the same machine, run by hand: a bus name has one owner, so it gets a bus
-    of its own; its BlueZ is still the system's."""
+    """Another daemon in the same machine, run by hand. A bus name has one owner, so this daemon gets a
+    separate bus; its BlueZ is still the system's."""
 
     state_dir = "/var/lib/tcnd-second"
     socket = "/run/tcnd-second/bus"

@@ -1,8 +1,7 @@
 """A report travels: from one machine by its own tcnd-sync to a server, and from there to another.
 
-The server is the one that is installed, tcn-reportd, on the loopback interface, where everything
-that goes to it or comes from it is captured. Its interval closes because the clock of the machine is
-set on; afterwards it is set back.
+The server is the installed tcn-reportd, on the loopback interface, where all its traffic is
+captured. To close its interval, the clock of the machine is set ahead; afterwards it is set back.
 """
 
 import base64
@@ -32,10 +31,10 @@ label = "The bench"
 publish = true
 """
 INTERVAL = 21600
-MARGIN = 1200  # seconds past the end of an interval, more than any program here waits
+MARGIN = 1200  # seconds past the end of an interval, longer than any of these programs waits
 UP_WITHIN, CHECKED_WITHIN = 20, 60
 FORTNIGHT = 14 * 4  # intervals
-# All that an upload says besides the report; what HTTP/1.1 itself asks for.
+# All that an upload contains besides the report: what HTTP/1.1 requires.
 HEADERS = {"host", "content-type", "content-length", "accept"}
 
 
@@ -78,7 +77,7 @@ class Capture:
             self.streams.setdefault((source, target), {})[sequence] = payload
 
     def requests(self):
-        """What each connection to the server said, whole."""
+        """All that each connection sent to the server."""
         return [b"".join(parts[at] for at in sorted(parts))
                 for (_, target), parts in sorted(self.streams.items()) if target == PORT]
 
@@ -95,7 +94,7 @@ def uploads(capture):
 
 
 def offline(pid):
-    """Whether a process is in a network of its own, in which nothing was ever sent and no socket is open."""
+    """Whether a process is in a separate network, in which nothing was ever sent and no socket is open."""
     with open(f"/proc/{pid}/net/dev") as file:
         devices = [line.split() for line in file.readlines()[2:]]
     quiet = all(d[0] == "lo:" and d[1] == d[9] == "0" for d in devices)
@@ -118,7 +117,7 @@ def delivered(state_dir):
 
 
 def sync(second, state):
-    """A run for the second daemon, which is on a bus of its own."""
+    """A run for the second daemon, which is on a separate bus."""
     done = subprocess.run([SYNC, "--bus", f"unix:path={second.socket}", "--sources", SOURCES,
                            "--state-dir", state, "--now"], user="tcnd", capture_output=True, text=True)
     if done.returncode:
@@ -131,7 +130,7 @@ def set_clock(to):
 
 @contextmanager
 def later(seconds):
-    """The clock set on, and back again, however long it took."""
+    """Set the clock ahead, and afterwards back, adding the time that passed."""
     begun = time.monotonic()
     real = time.time()
     set_clock(real + seconds)
@@ -175,7 +174,7 @@ def exchange(bench):
 
 @contextmanager
 def silence(bench):
-    """Nothing of ours on the air for a while: what is sent under another clock would be judged by this one."""
+    """Keep the daemon off the air for a while: frames sent under another clock would be judged by this one."""
     tcnctl("pause", "1h", "--reason", "the clock is set on")
     bench.wait("the first to leave the air", lambda: not bench.tcnd.watched.values.get("Advertising")
                and not bench.tcnd.watched.values.get("Scanning"), BACK_WITHIN)
@@ -187,7 +186,7 @@ def silence(bench):
 
 
 def publish(second, state):
-    """The second reports itself to the server; how many parts went, and nothing besides."""
+    """The second machine reports to the server; returns how many parts went. Nothing else may go."""
     made = tcnctl("report", "create", "--symptoms", "dry-cough", "--linkable", "--yes", bus=second.socket, user="tcnd")
     sync(second, state)  # from which tcnd learns that there is a server
     tcnctl("report", "publish", made["id"], "--now", "--yes", bus=second.socket, user="tcnd")
@@ -213,7 +212,7 @@ def publish(second, state):
 
 
 def fetched(bench):
-    """The first learns of it at once, and never asks for the interval again once that is over."""
+    """The first machine learns of it at once, and never asks for the interval again once that is over."""
     begun = time.monotonic()
     checked = tcnctl("report", "check")
     took = time.monotonic() - begun
@@ -222,7 +221,7 @@ def fetched(bench):
     sources = {source for exposure in tcnctl("exposures")["exposures"] for source in exposure["sources"]}
     if "The bench" not in sources:
         raise Failed(f"the exposures come from {sources}")
-    # What tcnd heard is dated anew when the clock is set, so nothing new is found by another clock.
+    # When the clock is set, tcnd corrects the dates of what it heard, so another clock finds nothing new.
     to_the_end = INTERVAL - time.time() % INTERVAL
     with later(to_the_end + MARGIN):
         checked = tcnctl("report", "check")
@@ -241,7 +240,7 @@ def fetched(bench):
 
 
 def down(bench):
-    """A server that is down is named, and mends."""
+    """A server that is down is reported, and works again when it is back."""
     systemctl("stop", SERVER)
     begun = bench.now()
     for _ in range(2):

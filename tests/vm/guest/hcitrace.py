@@ -1,7 +1,7 @@
 """What a Bluetooth controller was told, read from the kernel's HCI monitor.
 
-The bench does not believe the daemon about what is on the air, nor BlueZ. Between the kernel and
-every controller, emulated or real, there is one place where both sides can be overheard: the
+About what is on the air, the bench believes neither the daemon nor BlueZ. Between the kernel and
+every controller, emulated or real, there is one place where both sides can be observed: the
 monitor channel, which is also what btmon shows. This module turns its packets into *airings*:
 one airing is a stretch of time in which one controller sent one payload under one address with
 one set of properties. A command counts when the controller has accepted it, not when it was sent,
@@ -10,8 +10,8 @@ since a refused address change (0x0c) is exactly the kind of event that links tw
 Legacy commands (0x2005 to 0x200d) and extended ones (0x2035 to 0x2043) end up in the same
 airings, so the verdicts in judge.py need not know the kind of controller.
 
-Beside the airings there are the scans, the attempts to connect to somebody, and the connections
-that came about, whoever began them.
+Besides the airings there are the scans, the attempts to connect, and the connections that were
+made, from either side.
 
 Pure: packets in, airings out. No clock, no socket. Run as a program, it lists the airings of a
 btsnoop file such as the bench leaves behind (or `btmon -w` writes):
@@ -46,7 +46,7 @@ LEGACY_SET = -1  # stands for the set handle of a controller that has no sets
 CENTRAL, PERIPHERAL = 0, 1  # our role in a connection
 BY_US = 0x16  # the reason of a connection's end: terminated by the local host
 
-ANYONE_LISTED = "whoever is on the accept list"  # where no one peer is named
+ANYONE_LISTED = "a device on the accept list"  # where no one peer is named
 
 RESOLVED = (2, 3)  # own address types: made by the controller towards whom it knows; else public, random
 OWN_ADDRESS = {0: "public", 1: "random", 2: "controller", 3: "controller"}
@@ -104,8 +104,8 @@ class Scan:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A command to connect to somebody. It counts when sent, not when it succeeded: what the
-    controller does then can be seen by all."""
+    """A command to connect to a device. It counts when sent, not when it succeeded: others can see
+    what the controller does then."""
 
     time: float
     index: int
@@ -132,7 +132,7 @@ class Connection:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A command the controller did not carry out."""
+    """A command that the controller refused."""
 
     time: float
     index: int
@@ -261,8 +261,8 @@ class Trace:
         return False
 
     def _connected(self, packet, controller, detail):
-        """Enter a connection; whether it took an advert off the air. On an extended controller an
-        event of its own says so; the legacy advert just ends."""
+        """Add a connection; returns whether it took an advert off the air. An extended controller has a
+        separate event for that; a legacy advert just ends."""
         handle, role = struct.unpack_from("<HB", detail, 1)
         connection = Connection(packet.time, packet.index, handle, role, address_text(detail[5:11]))
         controller.connections[handle] = connection
@@ -273,7 +273,7 @@ class Trace:
         return False
 
     def _settle(self, time, index, controller):
-        """Close what ended and open what began with the packet just applied."""
+        """Close what ended and open what started with the packet just applied."""
         now = {(index, h): a for h, s in controller.sets.items() if (a := airing(time, index, h, controller, s))}
         scan = {index: scanning(time, index, controller)} if controller.scanning else {}
         settle(self._open_airings, now, index, time, self.airings)
@@ -302,7 +302,7 @@ def airing(time, index, handle, controller, advert):
 
 
 def scanning(time, index, controller):
-    """The scan this controller is in now. Whom the controller does not know it asks under the random
+    """The present scan of this controller. It sends scan requests to unknown devices under the random
     address that the host chose, even if it may use one that it makes (Vol 4, Part E, 7.8.64)."""
     own = controller.scan_own_address
     kind, address = own_address(controller, own & 1 if own in RESOLVED else own, controller.random)
@@ -317,7 +317,7 @@ def own_address(controller, own_type, random):
 
 
 def attempt(packet, controller, opcode):
-    """What a command to connect is about. Both name who may answer, from which address, and whom."""
+    """The parameters of a command to connect: the filter policy, the own address, and the peer."""
     p = packet.data[3:]
     if opcode == CREATE_CONNECTION:
         listed, peer, own = p[4], p[6:12], p[12]

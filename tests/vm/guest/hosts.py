@@ -1,15 +1,15 @@
 """The phones on the air: Bumble hosts that behave as the coalition's clients do, or as they must not.
 
   Android    a connectable advert of 31 bytes with service data, and a scanner. Never connects.
-  Iphone     as a central it scans, and writes a number of its own to whoever sends 20 bytes of
+  Iphone     as a central it scans, and writes its own number to each device that sends 20 bytes of
              service data in a connectable advert, once for each short id (bytes 16 to 19). As a
              peripheral in the foreground it advertises the service alone, and answers each read
              with a fresh number.
-  Hostile    connects and holds, writes what makes no sense, or writes without end.
+  Hostile    connects and holds, writes nonsense, or writes without end.
 
-Each takes down what it hears and tells it, as all it does, through `news`. From what an iPhone does
-they differ in one point: a write that was cut off is tried again at the next advert, where an iPhone
-waits for the next short id. On an air this slow that would be a lottery.
+Each host records what it hears, and reports that and all that it does through `news`. The iPhones
+differ from real ones in one point: they try a write that was cut off again at the next advert, while
+a real iPhone waits for the next short id. On an air this slow the result would depend on chance.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from bumble.transport.common import AsyncPipeSink
 
 SERVICE, CHARACTERISTIC = UUID("C019"), UUID("D61F4F27-3D6B-4B04-9E46-C9D2EA617F62")
 
-# How the advert of the coalition's Android client begins. The client (tcn-client-android) asks for
+# How the advert of the coalition's Android client starts. The client (tcn-client-android) asks for
 # the service UUID and for service data of its TCN and the TCN's first four bytes; Android puts the
 # flags (general discoverable) before them: 3 + 4 + 24 = 31 bytes.
 ANDROID_HEAD = bytes.fromhex("020102" "030319c0" "171619c0")
@@ -33,13 +33,13 @@ OTHER_ADVERT = bytes.fromhex("02011a" "03036ffd" "17166ffd") + bytes(range(20))
 
 TCN_SIZE, SERVICE_DATA_SIZE = 16, 20
 CONNECT_TIMEOUT = 3  # seconds; an iPhone waits for eight, but here an address is gone after three
-LEAVE_TIMEOUT = 5  # seconds to be let go by the other side
+LEAVE_TIMEOUT = 5  # seconds until the peer disconnects
 LONG_MTU = 517  # what an iPhone and BlueZ agree upon lets 300 bytes into one request
 BETWEEN_NUMBERS = att.ErrorCode.WRITE_NOT_PERMITTED  # tcnd's answer after one of its numbers and before the next
 
 
 class Handset(Device):
-    """Bumble's device takes any connection for the one it is about to make, also another's to it."""
+    """Bumble's device takes any connection for the one it is about to make, even one that a peer makes to it."""
 
     def emit(self, event, *facts, **more):
         incoming = event == "connection" and facts[0].role == hci.Role.PERIPHERAL
@@ -47,7 +47,7 @@ class Handset(Device):
 
 
 class Host:
-    """What all of them have: a chip, a Bumble device, and ears."""
+    """What all hosts have: a chip, a Bumble device, and a scanner."""
 
     def __init__(self, name, address, chip, news):
         self.name, self.chip, self.tell = name, chip, news
@@ -74,7 +74,7 @@ class Host:
         self.tell({"who": self.name, **facts})
 
     def begin(self, work):
-        """Do something beside; what breaks it is told."""
+        """Do something in the background; report the error that ends it."""
         async def guarded():
             try:
                 await work
@@ -88,7 +88,7 @@ class Host:
         self.news(visited=text(connection.peer_address))
 
     def hears(self, advertisement):
-        """Tell each payload under each address once."""
+        """Report each payload under each address once."""
         sighting = (text(advertisement.address), bytes(advertisement.data_bytes))
         if sighting not in self.known:
             self.known.add(sighting)
@@ -121,7 +121,7 @@ class Host:
 
 
 class Client(Host):
-    """One that has the coalition's service."""
+    """A host that has the coalition's service."""
 
     def __init__(self, *how):
         super().__init__(*how)
@@ -136,7 +136,7 @@ class Client(Host):
 
 
 class Android(Client):
-    """Says its number, takes down what it hears, and leaves whoever reads from it without an answer."""
+    """Airs its number, records what it hears, and does not answer a device that reads from it."""
 
     async def was_read(self, connection):
         self.news(read="", by=text(connection.peer_address))
@@ -188,14 +188,14 @@ class Iphone(Client):
 
 
 class WrittenIphone(Iphone):
-    """The same, when it has lately written to all that it hears: now it only waits to be read."""
+    """The same, after it has written to all devices that it hears: now it only waits to be read."""
 
     def hears(self, advertisement):
         Client.hears(self, advertisement)
 
 
 class Hostile(Host):
-    """Does what it was told, to whoever sends a connectable number."""
+    """Does what it was ordered to, to each device that airs a connectable number."""
 
     def __init__(self, *how):
         super().__init__(*how)
@@ -207,7 +207,7 @@ class Hostile(Host):
             self.target.set_result(advertisement.address)
 
     async def reach(self):
-        """Connect to whom is heard next, and to the next but one if that fails."""
+        """Connect to the device that is heard next, and to the one after it if that fails."""
         while True:
             self.target = asyncio.get_running_loop().create_future()
             try:
@@ -226,12 +226,12 @@ class Hostile(Host):
         await self.attempt("read", lambda target: target.read_value())
 
     async def write(self, what, value, offset):
-        """Write something, on a connection of its own."""
+        """Write something, on a separate connection."""
         await self.attempt(what, lambda target: write_at(target, offset, value) if offset
                            else target.write_value(value, with_response=True))
 
     async def attempt(self, what, request):
-        """Tell the answer to a request: an ATT error, or 0. Cut off or too late, try again."""
+        """Report the answer to a request: an ATT error, or 0. If it is cut off or too late, try again."""
         code = None
         while code is None:
             connection, target = await self.reach()
@@ -264,11 +264,11 @@ class Hostile(Host):
 
 
 class Lost(Exception):
-    """The other side is gone."""
+    """The peer has gone."""
 
 
 class Unfit(Exception):
-    """The other side is not what it seemed."""
+    """The peer is not what it seemed."""
 
 
 async def answered(request):
@@ -286,13 +286,13 @@ async def answered(request):
 
 
 def alive(connection):
-    """Whether a connection still is."""
+    """Whether a connection still exists."""
     return connection.device.connections.get(connection.handle) is connection
 
 
 async def asked(connection, request):
-    """The answer to a request over a connection. Bumble would wait for half a minute for that of a
-    request which it made after the end."""
+    """The answer to a request over a connection. After the end of the connection Bumble would wait
+    half a minute for an answer."""
     if not alive(connection):
         request.close()
         raise Lost("cut off")
@@ -300,8 +300,8 @@ async def asked(connection, request):
 
 
 async def in_time(request):
-    """The answer to a request. Refused as between two numbers, it came as late as if cut off: whoever
-    is connected then is about to be."""
+    """The answer to a request. A refusal because tcnd is between two numbers counts as cut off: a peer
+    that is connected then is about to be disconnected."""
     try:
         return await request
     except att.ATT_Error as error:
@@ -333,7 +333,7 @@ async def characteristic(peer):
 
 
 async def write_at(target, offset, value):
-    """A write to the middle, which takes two requests: prepare and execute."""
+    """A write at an offset, which takes two requests: prepare and execute."""
     for request in (att.ATT_Prepare_Write_Request(attribute_handle=target.handle, value_offset=offset, part_attribute_value=value),
                     att.ATT_Execute_Write_Request(flags=1)):
         response = await target.client.send_request(request)
@@ -342,7 +342,7 @@ async def write_at(target, offset, value):
 
 
 async def leave(connection):
-    """End a connection, whoever is quicker."""
+    """End a connection, unless the peer has ended it already."""
     if alive(connection):
         try:
             await answered(asyncio.wait_for(connection.disconnect(), LEAVE_TIMEOUT))

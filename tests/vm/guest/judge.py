@@ -1,17 +1,17 @@
 """The verdicts: given what was on the air, was it allowed?
 
-Each judge takes airings (hcitrace.py) and answers with a list of faults in plain words; an empty
-list is an acquittal. They are pure so that they can be tried on the host, in a second, against
-traces that must be condemned (../unit): a judge that has never said no proves nothing.
+Each judge takes airings (hcitrace.py) and returns a list of faults in words; an empty list is an
+acquittal. Judges are pure, so that they can be tested on the host, in a second, against traces that
+they must condemn (../unit): a judge that has never condemned a trace proves nothing.
 
-"Ours" is whatever carries service data of 0xC019. The rules are the coalition's frame (flags,
-complete list of the service, service data of 16 + 4 bytes, 31 bytes in all) and the promise of
-unlinkability: who hears two numbers may not know that they come from one device.
+"Ours" is every frame that carries service data of 0xC019. The rules are the coalition's frame
+(flags, complete list of the service, service data of 16 + 4 bytes, 31 bytes in all) and the promise
+of unlinkability: a listener who hears two numbers must not know that they come from one device.
 
 In full mode and as a relay, numbers of others are on the air among our own. The last four bytes
-of a frame are the *prefix* of who sends it: the beginning of its own number, as long as that
-lasts. A frame is *own* if it begins with its own prefix, and *carries* otherwise. All frames of one
-prefix belong together anyway, so there the promise is kept from one own number to the next.
+of a frame are the *prefix* of its sender: the first bytes of its own number, as long as that lasts.
+A frame is *own* if it starts with its own prefix, and *carries* otherwise. All frames of one prefix
+belong together anyway, so in these modes the promise holds from one own number to the next.
 """
 
 from collections import defaultdict
@@ -19,12 +19,12 @@ from collections import defaultdict
 import hcitrace
 
 TCN_SIZE, PREFIX_SIZE = 16, 4
-NOTHING = bytes(TCN_SIZE)  # what a relay says that has nothing to carry
+NOTHING = bytes(TCN_SIZE)  # what a relay airs while it carries nothing
 CONNECTABLE_PDU = hcitrace.CONNECTABLE | hcitrace.SCANNABLE | hcitrace.LEGACY_PDU  # ADV_IND
 SERVICE = bytes.fromhex("19c0")  # 0xC019, least significant byte first
 FLAGS, COMPLETE_LIST_16, SERVICE_DATA_16 = 0x01, 0x03, 0x16
 LONGEST = 31
-BESIDE = 1.0  # seconds between what a kernel does in one go, under emulation
+BESIDE = 1.0  # seconds between steps that a kernel takes at once, under emulation
 
 
 def structures(data):
@@ -50,7 +50,7 @@ def tcn_of(data):
 
 
 def prefix_of(data):
-    """The prefix of who sends a payload, or None."""
+    """The prefix of the sender of a payload, or None."""
     content = service_data(data)
     return content[TCN_SIZE:] if content is not None and len(content) == TCN_SIZE + PREFIX_SIZE else None
 
@@ -109,7 +109,7 @@ def frames(airings):
 
 
 def unconnectable(airings):
-    """Each advert is a legacy PDU that nobody can connect to or ask for more."""
+    """Each advert is a legacy PDU that is neither connectable nor scannable."""
     faults = []
     for a in ours(airings):
         if a.properties & hcitrace.CONNECTABLE:
@@ -161,9 +161,9 @@ def one_address_a_tcn(airings):
 
 
 def changes_with_a_scan(airings, scans):
-    """A number changes its address at most where a scan begins. Linux 6.12.118 and its like pause a
-    legacy advert around the scanner's new address and give it another as well (hci_sync.c,
-    hci_active_scan_sync). Both are of one number, which links them anyway."""
+    """A number changes its address at most where a scan starts. Linux 6.12.118 and similar kernels pause
+    a legacy advert while the scanner gets a new address, and give the advert a new one as well
+    (hci_sync.c, hci_active_scan_sync). Both addresses have one number, which links them anyway."""
     begins = sorted(s.start for s in scans)
     order, faults = sorted(ours(airings), key=lambda a: a.start), []
     for before, after in zip(order, order[1:]):
@@ -175,7 +175,7 @@ def changes_with_a_scan(airings, scans):
 
 def one_tcn_a_scanner(scans, airings, of=tcn_of):
     """No scan request goes out under one address while two numbers are on the air (or two prefixes,
-    where that is asked), and none under the public address: who answers scans sees the scanner."""
+    where that is asked), and none under the public address: a device that answers scans sees the scanner."""
     faults, pairs = [], []
     for scan in (s for s in scans if s.active):
         if scan.address_kind != "random":
@@ -206,15 +206,15 @@ def rotations(airings):
 
 
 def heard(sightings, airings):
-    """Each (address, payload) that an independent listener heard was told to the controller: the
-    reading of the trace and the air agree."""
+    """The controller was told to send each (address, payload) that an independent listener heard: the
+    trace and the air agree."""
     told = {(a.address, a.data) for a in airings}
     return [f"heard {data.hex()} from {address}, which no controller was told to send"
             for address, data in sightings if (address, data) not in told]
 
 
 def off_air_after(airings, moment, now):
-    """Seconds from a moment until nothing of ours was on the air; None while something still is."""
+    """Seconds from a moment until no frame of ours was on the air; None while one still is."""
     touching = within(ours(airings), moment, now)
     if any(a.end is None for a in touching):
         return None
@@ -222,7 +222,7 @@ def off_air_after(airings, moment, now):
 
 
 def everywhere(airings):
-    """The rules that hold at every moment in which nobody has forced BlueZ's hand."""
+    """The rules that hold at every moment in which no other program has made BlueZ act."""
     return frames(airings) + unconnectable(airings) + private(airings) + one_tcn_an_address(airings)
 
 
@@ -258,14 +258,14 @@ def one_payload_an_address(airings):
 
 
 def prefixes(airings):
-    """The prefixes in the order in which they came on the air, each as often as it came anew."""
+    """The prefixes in the order in which they came on the air, each as often as it came."""
     order = [prefix_of(a.data) for a in sorted(ours(airings), key=lambda a: a.start)]
     return [now for before, now in zip([None, *order], order) if before != now]
 
 
 def constant_prefix(airings):
-    """One prefix from one own number to the next: none comes back, and each is that of one number.
-    That of the first may be missing: where one looks from the middle, it was on the air before."""
+    """One prefix from one own number to the next: none comes back, and each belongs to one number.
+    The number of the first may be missing: it was on the air before the trace starts."""
     order = prefixes(airings)
     faults = [f"prefix {p.hex()} came back" for p in sorted({p for p in order if p and order.count(p) > 1})]
     known = {tcn_of(a.data)[:PREFIX_SIZE] for a in own(airings)}
@@ -273,15 +273,15 @@ def constant_prefix(airings):
 
 
 def flushed(airings, written):
-    """No carried number outlives an own one, for it would tie two of them together; unless it was
-    written as often. `written` are the numbers given to us, each as often as it was."""
+    """No carried number outlives an own one, because it would link two of them; unless it was written
+    as often. `written` are the numbers written to us, each as often as it was written."""
     pairs = [(tcn_of(a.data), prefix_of(a.data)) for a in carried(airings)]
     return [f"number {tcn.hex()[:8]}… was carried under {len(found)} prefixes" for tcn, found in several(pairs).items()
             if len(found) > written.count(tcn)]
 
 
 def carried_are_written(airings, written):
-    """Nothing is carried but what was given to us, and above all nothing of our own."""
+    """Only numbers that were written to us are carried, and above all none of our own."""
     mine = {tcn_of(a.data) for a in own(airings)}
     numbers = {tcn_of(a.data) for a in carried(airings)}
     return ([f"own number {tcn.hex()[:8]}… was carried" for tcn in sorted(numbers & mine)]
@@ -289,7 +289,7 @@ def carried_are_written(airings, written):
 
 
 def nothing_own(airings):
-    """A relay says no number of its own."""
+    """A relay airs no own number."""
     return [f"{name(a)}: a number of the relay's own" for a in own(airings)]
 
 
@@ -312,14 +312,14 @@ def one_prefix_an_address(sightings, prefixes):
 
 
 def pauses(airings, of=prefix_of):
-    """How long nothing of ours was on the air before each new prefix, or number, but the first."""
+    """How long no frame of ours was on the air before each new prefix, or number, but the first."""
     order = sorted(ours(airings), key=lambda a: a.start)
     return [after.start - before.end if before.end is not None else 0.0
             for before, after in zip(order, order[1:]) if of(before.data) != of(after.data)]
 
 
 def paused(airings, shortest, of=prefix_of):
-    """Between two own numbers nothing of ours is on the air for as long as an address can live."""
+    """Between two own numbers no frame of ours is on the air for as long as an address can last."""
     return [f"another number came after {pause:.1f} s of silence" for pause in pauses(airings, of) if pause < shortest]
 
 
@@ -330,25 +330,25 @@ def private_scans(scans):
 
 
 def never_connected(attempts, peers=None):
-    """Nobody was connected to, or none of these."""
+    """We connected to no device, or to none of these."""
     return [f"hci{a.index} connected to {a.peer}" for a in attempts
             if peers is None or a.peer in peers or a.peer == hcitrace.ANYONE_LISTED]
 
 
 def private_attempts(attempts):
-    """Whoever was connected to saw no address that lasts."""
+    """Devices that we connected to saw no lasting address."""
     return [f"hci{a.index} connected to {a.peer} under its {a.address_kind} address"
             for a in attempts if a.address_kind != "random"]
 
 
 def cut_off(connections, longest, now):
-    """Whoever came to us was sent away in time."""
+    """Each device that connected to us was disconnected in time."""
     return [f"{c.peer} was connected for {c.lasted(now):.1f} s" for c in connections
             if c.role == hcitrace.PERIPHERAL and c.lasted(now) > longest]
 
 
 def sent_away(connections, moment):
-    """Nobody who came to us before a moment was there after it."""
+    """No device that connected to us before a moment was connected after it."""
     return [f"{c.peer} stayed across a rotation" for c in connections
             if c.role == hcitrace.PERIPHERAL and c.start < moment and (c.end is None or c.end > moment)]
 
@@ -362,8 +362,8 @@ def renewals(airings):
 
 
 def back_after(airings, connection, now):
-    """Seconds from a connection's begin until we were on the air under a new address while it still
-    lasted; None if we were not."""
+    """Seconds from the start of a connection until we were on the air under a new address while it
+    still lasted; None if we were not."""
     before = {a.address for a in ours(airings) if a.start < connection.start}
     end = now if connection.end is None else connection.end
     starts = [a.start for a in ours(airings) if connection.start <= a.start < end and a.address not in before]
@@ -377,7 +377,7 @@ def full(airings, written):
 
 
 def relayed(airings, written):
-    """The rules that hold at every moment for a relay; its prefixes are of no number."""
+    """The rules that hold at every moment for a relay; its prefixes belong to no number."""
     order = prefixes(airings)
     return (full_frames(airings) + connectable(airings) + resolvable(airings) + one_payload_an_address(airings)
             + [f"prefix {p.hex()} came back" for p in sorted({p for p in order if p and order.count(p) > 1})]

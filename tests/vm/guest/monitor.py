@@ -1,8 +1,8 @@
 """The kernel's HCI monitor channel as a stream of packets.
 
-This is what btmon reads: every command, event and life sign of every controller, stamped by the
-kernel. The bench reads it directly so that a scenario can wait for what is on the air instead of
-sleeping, and writes it beside in btmon's file format so that a person can look afterwards
+This is what btmon reads: every command, event and index change of every controller, stamped by the
+kernel. The bench reads it directly, so that a scenario can wait for what is on the air instead of
+sleeping. It also writes it in btmon's file format, so that a person can read it afterwards
 (`btmon -r FILE`, or `python3 hcitrace.py FILE`).
 """
 
@@ -32,11 +32,11 @@ class Monitor:
         self.file.write(hcitrace.BTSNOOP_HEADER)
 
     def fileno(self):
-        """For whoever waits."""
+        """The descriptor to wait on."""
         return self.socket.fileno()
 
     def read(self):
-        """Feed everything that has come to the trace."""
+        """Feed all packets that have arrived to the trace."""
         while True:
             try:
                 content, ancillary, _, _ = self.socket.recvmsg(LONGEST_PACKET, 64)
@@ -48,7 +48,7 @@ class Monitor:
             self.trace.feed(packet)
 
     def close(self):
-        """Let go of the channel and finish the file."""
+        """Close the channel and finish the file."""
         self.socket.close()
         self.file.close()
 

@@ -26,7 +26,7 @@ PASSWORD = "correct horse"
 
 
 def away(user, *command):
-    """Run a command as somebody in no session."""
+    """Run a command as a user without a session."""
     entry = pwd.getpwnam(user)
     groups = os.getgrouplist(user, entry.pw_gid)
     return subprocess.run(command, user=entry.pw_uid, group=entry.pw_gid, extra_groups=groups,
@@ -34,8 +34,8 @@ def away(user, *command):
 
 
 def seated(user, *command):
-    """Run a command as somebody who is logged in on the console: pam_systemd is told so, for a unit
-    has no terminal of its own, and since systemd 256 what has none is a session in the background."""
+    """Run a command as a user who is logged in on the console. pam_systemd is told so, because a unit
+    has no terminal, and since systemd 256 a session without a terminal is a background session."""
     login = {"XDG_SEAT": "seat0", "XDG_VTNR": "1", "XDG_SESSION_CLASS": "user", "XDG_SESSION_TYPE": "tty"}
     return subprocess.run(["systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--uid={user}",
                            "--property=PAMName=login", "--property=TTYPath=/dev/tty1",
@@ -44,7 +44,7 @@ def seated(user, *command):
 
 
 def at_a_terminal(user, secret, *command):
-    """Run a command as somebody on a pseudo-terminal, who types a password when asked for one; the
+    """Run a command as a user on a pseudo-terminal, who types a password when asked for one; returns the
     exit status and all that was on the screen."""
     ours, theirs = os.openpty()
     process = subprocess.Popen(["systemd-run", "--quiet", "--pty", "--wait", "--collect", f"--uid={user}",
@@ -59,7 +59,7 @@ def at_a_terminal(user, secret, *command):
                 os.close(ours)
                 return process.wait(), screen
             screen += news
-        # pkttyagent forgets what was typed before it switched the echo off, just after it asked.
+        # pkttyagent discards what was typed before it switched the echo off, just after it asked.
         elif "Password:" in screen:
             os.write(ours, secret.encode() + b"\n")
     process.kill()
@@ -67,7 +67,7 @@ def at_a_terminal(user, secret, *command):
 
 
 def have_people():
-    """The three of them, once; the member is none yet."""
+    """Create the three users, once; the member is not in the group yet."""
     for user, more in ((MEMBER, []), (STRANGER, []), (ADMIN, ["--groups", "sudo"])):
         try:
             pwd.getpwnam(user)
@@ -85,7 +85,7 @@ def join():
 # ---- the doctor
 
 def findings(status):
-    """What the doctor says to an unprivileged person; it must end with this status."""
+    """What the doctor says to an unprivileged user; it must exit with this status."""
     done = away("nobody", TCNCTL, "doctor", "--json")
     if done.returncode != status:
         raise Failed(f"doctor ended with {done.returncode}, not {status}: {done.stdout}{done.stderr}")
@@ -133,7 +133,7 @@ def examine(bench, address, kind):
 def doctor(bench):
     """The doctor tells a stranger the truth about kernel, BlueZ, clock and an extended adapter."""
     facts = examine(bench, bench.ALPHA, "extended")
-    # The second adapter, which nobody broadcasts on.
+    # The second adapter, on which no daemon broadcasts.
     bench.world.bluez.set(bench.BRAVO, "Discoverable", True)
     found = findings(FAILED)
     bravo = adapter(bench, found, bench.BRAVO)
@@ -182,7 +182,7 @@ def doctor_full(bench):
         of_it = [c for c in found["checks"] if c["name"] == name and (words is None or words in c["found"].split())]
         same(f"verdict on {name}", [c["verdict"] for c in of_it], ["ok"])
     [restart, lookup] = [c for c in found["checks"] if c["name"] in ("restart", "reverse-lookup")]
-    # Debian's own unit starts it again since Debian 13.
+    # Since Debian 13 its own unit restarts it.
     same("verdict on what follows a crash of bluetoothd", restart["verdict"], "ok" if starts_again("bluetooth.service") else "warn")
     same("verdict on looking up who connects", lookup["verdict"], "warn")
     if MAIN_CONF not in lookup["cure"] or "ReverseServiceDiscovery" not in lookup["cure"]:
@@ -201,7 +201,7 @@ def doctor_legacy(bench):
 PAUSE, CONTACTS = ("pause", "1m"), ("contacts",)
 EXPOSURES, REPORTS = ("exposures",), ("report", "list")
 
-# Who, where, what, and whether dbus/actions and dbus/rules.d let them, without a password.
+# Who, where, what, and whether dbus/actions and dbus/rules.d allow it without a password.
 RULES = [
     ("root", away, PAUSE, True),
     ("root", away, CONTACTS, True),
@@ -218,7 +218,7 @@ RULES = [
     (MEMBER, seated, EXPOSURES, True),
     (STRANGER, seated, EXPOSURES, False),
     ("root", away, REPORTS, True),
-    # Their own password is asked for, and there is nobody to ask in their name.
+    # polkit asks for their own password, and there is no agent that could ask them.
     (MEMBER, seated, REPORTS, False),
     (STRANGER, seated, REPORTS, False),
 ]

@@ -1,9 +1,9 @@
 """Full mode and the relay: tcnd is connected to, connects, and carries the numbers of others.
 
-The phones are Bumble's (hosts.py) and are asked what they heard and did; what tcnd did is read from
-the HCI trace and from its contact log. On the private air tcnd is in full mode under a BlueZ that
-has privacy. Each scenario looks at its own visitors; `full-rotation` judges all that was on the
-air since the daemon began, so that the time of those before it is not lost.
+The phones are Bumble's (hosts.py) and report what they heard and did. What tcnd did is read from the
+HCI trace and from its contact log. On the private air tcnd is in full mode under a BlueZ that has
+privacy. Each scenario looks at its own visitors. `full-rotation` judges all that was on the air since
+the daemon started, so that it also uses the time of the scenarios before it.
 """
 
 import hashlib
@@ -40,8 +40,8 @@ GROWTH_KIB = 1024
 GIVEN_UP = 5 + LATE  # seconds; BlueZ: src/shared/gatt-db.c, ATTRIBUTE_TIMEOUT
 
 READ_NOT_PERMITTED, INVALID_OFFSET, INVALID_LENGTH = 0x02, 0x07, 0x0D  # ATT errors
-# What is written that is no number, from where on, and the right answer. As the iOS client does, the
-# first sixteen bytes of a longer write may be taken for one; the specification does not say.
+# Writes that are no number: the bytes, their offset, and the right answer. The first sixteen bytes of a
+# longer write may be taken for a number, as the iOS client does; the specification does not say.
 GARBAGE = [("nothing", b"", 0, {INVALID_LENGTH}), ("one byte", b"\x01", 0, {INVALID_LENGTH}),
            ("fifteen bytes", b"\x0f" * 15, 0, {INVALID_LENGTH}), ("at an offset", b"\x05" * 16, 5, {INVALID_OFFSET}),
            ("300 bytes", b"\x30" * 300, 0, {0, INVALID_LENGTH})]
@@ -53,14 +53,14 @@ PRIVACY_UNKNOWN, PRIVACY_OFF, NO_BRIDGE = "privacy-unknown", "privacy-off", "bri
 # ---- visitors and what is known of them
 
 def address_of(name):
-    """An address for a visitor, of the resolvable kind as phones have them."""
+    """An address for a visitor, resolvable as those of phones."""
     raw = hashlib.sha256(name.encode()).digest()[:6]
     return ":".join(f"{byte:02X}" for byte in (raw[0] & 0x3F | 0x40, *raw[1:]))
 
 
 @contextmanager
 def visitor(bench, kind, name):
-    """Somebody on the air for a while; the address."""
+    """A host on the air for a while; yields its address."""
     bench.air.order(kind, name=name, address=address_of(name))
     try:
         yield address_of(name)
@@ -69,29 +69,29 @@ def visitor(bench, kind, name):
 
 
 def given(bench):
-    """Every number that was written to anybody on this air."""
+    """Every number that was written to any device on this air."""
     return [bytes.fromhex(news["writes"]) for news in bench.air.news("writes")]
 
 
 def wrote(bench, name):
-    """The numbers that an iPhone wrote to us, and had the answer."""
+    """The numbers that an iPhone wrote to us, with success."""
     return [bytes.fromhex(news["wrote"]) for news in bench.air.news("wrote", name) if news["to"] != ANDROID_ADDRESS]
 
 
 def heard(bench, name):
-    """The numbers' frames that somebody heard from us: (address, payload)."""
+    """The numbers' frames that a host heard from us: (address, payload)."""
     return [s for s in bench.air.sightings(name) if judge.tcn_of(s[1]) and s[0] != ANDROID_ADDRESS]
 
 
 def account(bench, name):
-    """What somebody failed at, for a failure message."""
+    """What a host failed at, for a failure message."""
     failed = [news["failed"] for news in bench.air.news("failed", name)]
     broke = [news["broke"] for news in bench.air.news("broke", name)]
     return f"{name} failed {len(failed)} times {failed[-1:]}{broke}"
 
 
 def wait_for(bench, name, what, question, seconds):
-    """Wait for somebody to do something; late, tell what went wrong for them."""
+    """Wait for a host to do something; if it is late, report what went wrong for it."""
     try:
         return bench.wait(f"{name} {what}", question, seconds)
     except Failed as failure:
@@ -99,9 +99,9 @@ def wait_for(bench, name, what, question, seconds):
 
 
 def outlive(bench, question):
-    """The question, asked of a bench whose bluetoothd may not survive: BlueZ may crash when it gives up
-    on a write of somebody who left before the answer (bluez#2447). That is told, and bluetoothd started
-    again, for the daemon has to live with it."""
+    """A condition on a bench whose bluetoothd may not survive: BlueZ may crash when it gives up on a write
+    of a device that left before the answer (bluez#2447). The bench reports that and starts bluetoothd
+    again, because the daemon has to survive it."""
     def asked():
         if bench.world.bluez.gone:
             bench.figure("bluetoothd did not survive a stranger who comes and goes")
@@ -120,7 +120,7 @@ def airings(bench, since):
 
 
 def wait_rotations(bench, since, count, way):
-    """Wait for so many new numbers of our own since a moment."""
+    """Wait for this many new own numbers since a moment."""
     bench.wait(f"{count} rotations", lambda: judge.rotations(judge.own(airings(bench, since))) >= count,
                (count + 1) * (way.longest + LATE))
 
@@ -152,7 +152,7 @@ def in_mode(bench, mode):
 
 @scenario("private", "iphone-writes")
 def iphone_writes(bench):
-    """An iPhone in somebody's pocket hears our frame, and its number reaches us by its write."""
+    """An iPhone in a pocket hears our frame, and its number reaches us by its write."""
     in_mode(bench, "full")
     with visitor(bench, "iphone", "anna") as address:
         [number, *_] = wait_for(bench, "anna", "to write", lambda: wrote(bench, "anna"), MEETING)
@@ -171,7 +171,7 @@ def iphone_writes(bench):
 def iphone_read(bench):
     """An iPhone in the foreground is read once, and its adverts then count for the number it gave."""
     since = bench.now()
-    # One that wrote its number first would not be read: it is known.
+    # An iPhone that wrote its number first would not be read: it is known.
     with visitor(bench, "written-iphone", "bela") as address:
         bench.air.order("foreground", name="bela", interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
         wait_for(bench, "bela", "to be read", lambda: bench.air.news("read", "bela"), MEETING)
@@ -257,8 +257,8 @@ def full_rotation(bench):
 
 @scenario("private", "hostile-holder")
 def hostile_holder(bench):
-    """Whoever connects and holds on does not silence us, and is cut off."""
-    wait_rotations(bench, bench.now(), 1, FULL)  # the next would be another reason to be cut off
+    """A device that connects and holds on does not silence us, and is disconnected."""
+    wait_rotations(bench, bench.now(), 1, FULL)  # the next number would be another reason to be disconnected
     with visitor(bench, "hostile", "mallory") as address:
         bench.air.order("hold", name="mallory")
         wait_for(bench, "mallory", "to hold us", lambda: bench.air.news("held", "mallory"), MEETING)
@@ -275,7 +275,7 @@ def hostile_holder(bench):
 
 
 def write_garbage(bench, name):
-    """Have garbage written; fail unless it is refused in the right words. What was taken for a number."""
+    """Let a host write garbage; fail unless it is refused with the right error. Returns what was taken for a number."""
     taken = set()
     for count, (what, value, offset, right) in enumerate(GARBAGE, 1):
         bench.air.order("write", name=name, what=what, value=value.hex(), offset=offset)
@@ -340,8 +340,8 @@ def cured(check):
 
 @scenario("private", "bluetoothd-crashed", differs=True)
 def bluetoothd_crashed(bench):
-    """A bluetoothd that crashes is started again, where need be by the doctor's cure, and we are on the air with it."""
-    def check():  # whatever else there is: tcnd may still be held up by the crash before
+    """A bluetoothd that crashes is restarted, if necessary by the doctor's cure, and we are on the air with it."""
+    def check():  # despite other problems: the earlier crash may still hold tcnd up
         found = json.loads(away("nobody", TCNCTL, "doctor", "--json").stdout)
         return next(c for c in found["checks"] if c["name"] == "restart")
     with cured(check) as why:
@@ -350,7 +350,7 @@ def bluetoothd_crashed(bench):
         named(bench, crashed, NO_BLUETOOTHD)
         bluez = bench.world.bluez
         bench.wait("BlueZ to be back", lambda: bluez.begun > crashed and bluez.powered(bench.address), BACK_WITHIN)
-        # Until then the kernel has kept on the air what was there.
+        # Until then the kernel has kept the old advert on the air.
         [first, *_] = bench.wait("tcnd to be back on the air by itself",
                                  lambda: [a for a in judge.ours(airings(bench, crashed)) if a.start > bluez.begun], BACK_WITHIN)
     return f"back on the air {first.start - crashed:.1f} s after the crash, {why}"
@@ -360,7 +360,7 @@ def bluetoothd_crashed(bench):
 
 @scenario("private", "relay")
 def relay(bench):
-    """As a relay we say nothing of our own, refuse to be read, and two iPhones meet through us."""
+    """As a relay we air no own number, refuse to be read, and two iPhones meet through us."""
     with bench.another_way(RELAY) as since:
         in_mode(bench, "relay")
         with visitor(bench, "hostile", "nero"):
@@ -384,7 +384,7 @@ def relay(bench):
 
 @scenario("extended", "privacy-off-refused")
 def privacy_off_refused(bench):
-    """Without privacy, or without knowing of it, full mode stays a broadcast and says why."""
+    """Without privacy, or if it is not known, full mode works like broadcast and says why."""
     with visitor(bench, "iphone", "fred"):
         bench.air.order("foreground", name="fred", interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
         for permitted, problem in ((False, PRIVACY_UNKNOWN), (True, PRIVACY_OFF)):
@@ -402,7 +402,7 @@ def privacy_off_refused(bench):
 
 @scenario("private-legacy", "full-legacy")
 def full_legacy(bench):
-    """On a legacy controller a number stays as long as the address, and none of others is carried."""
+    """On a legacy controller a number lasts as long as the address, and no other number is carried."""
     begin, late = bench.began, None
     in_mode(bench, "full")
     try:

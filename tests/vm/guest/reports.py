@@ -1,7 +1,7 @@
 """One reports, another is warned: the second half of the protocol, on the air and by file.
 
-The file is taken apart here by hand, by the specification's own formulas, for what it gives away
-is the question: every number it allows anybody to compute is looked for on the air.
+This module parses the file independently, by the specification's own formulas, because the question
+is what the file discloses: the scenario looks on the air for every number that can be computed from it.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ def derivable(file):
 
 
 def tcnctl(*words, bus=None, user="root"):
-    """The document a command prints; it must end well."""
+    """The document that a command prints; the command must succeed."""
     command = [TCNCTL, "--json", *(["--bus", f"unix:path={bus}"] if bus else []), *words]
     done = subprocess.run(command, user=user, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
@@ -62,7 +62,7 @@ def spans(state_dir):
 
 
 def expected_span(state_dir, numbers):
-    """From the first to the last that was heard of these numbers, rounded outward."""
+    """From the first to the last sighting of these numbers, rounded outward."""
     known = [span for tcn, all in spans(state_dir).items() if tcn in numbers for span in all]
     start, end = min(s for s, _ in known), max(e for _, e in known)
     return start // STEP * STEP, -(-end // STEP) * STEP
@@ -90,7 +90,7 @@ def report(bench):
         if not before <= given_away:
             raise Failed(f"{len(before - given_away)} numbers that were on the air are not in the report")
 
-        # Taken off the air within a moment of the report; what comes then is of another key.
+        # The number is taken off the air a moment after the report; the next comes from another key.
         def later():
             airings = judge.ours(bench.world.airings(bench.BRAVO, asked))
             return {judge.tcn_of(a.data) for a in airings if a.start > asked}

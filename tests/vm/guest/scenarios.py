@@ -1,11 +1,11 @@
-"""The scenarios: what the bench asks of tcnd, each judged from outside of it.
+"""The scenarios: what the bench requires of tcnd, each judged from outside tcnd.
 
-A scenario is a function whose first doc line says what it shows. It returns a sentence of facts
-for the report, or raises Failed. Its `on` says which air it needs: "extended" is two Bumble
-controllers and a phone, "legacy" one controller of BlueZ's own btvirt that has, as a Raspberry
-Pi has, no extended advertising; "private" and "private-legacy" are the same with a BlueZ that has
-privacy and a tcnd in full mode. The runner sets the air up and keeps one daemon running on it, so
-that each scenario finds tcnd well and leaves it well.
+A scenario is a function whose docstring says what it shows. It returns a sentence of facts for the
+report, or raises Failed. Its `on` says which air it needs. "extended" is two Bumble controllers and a
+phone. "legacy" is one controller of BlueZ's own btvirt, which has no extended advertising, like a
+Raspberry Pi. "private" and "private-legacy" are the same with a BlueZ that has privacy and a tcnd in
+full mode; in "private-controller" the controller makes the addresses. The runner sets the air up and
+keeps one daemon running on it, so each scenario finds tcnd healthy and must leave it healthy.
 """
 
 import os
@@ -18,14 +18,14 @@ from daemon import PERIOD, contacts
 from world import Failed, cpu_seconds, main_pid, resident_kib, systemctl
 
 ROTATIONS = 8
-BACK_WITHIN = 30  # seconds for tcnd to be back on the air by itself
-AT_ONCE = 3  # seconds for an advert to be gone, under emulation
-NOTICED_WITHIN = 15  # seconds for a problem to be named
-MEETING = 60  # seconds for two to log each other
+BACK_WITHIN = 30  # seconds within which tcnd is back on the air by itself
+AT_ONCE = 3  # seconds within which an advert is gone, under emulation
+NOTICED_WITHIN = 15  # seconds within which a problem is reported
+MEETING = 60  # seconds within which two log each other
 
 PHONE_TCN = bytes.fromhex("5b3975651c3cab92d044c096dc30a1c2")
 PHONE_RSSI = -61
-PHONE_INTERVAL = 500  # ms, while nobody measures
+PHONE_INTERVAL = 500  # ms, while nothing is measured
 FLOOD_TCN = bytes.fromhex("48c237a66a8369dfdf5c7f60f56a91bf")
 FLOOD_INTERVAL = 50  # ms
 FLOOD_REPORTS = 400
@@ -33,7 +33,7 @@ FLOOD_REPORTS = 400
 AIM_RESIDENT_KIB = 8 * 1024
 AIM_CPU_SHARE = 0.25
 
-# Which problem is the right one for what befell the radio.
+# The problem that tcnd must report for each fault of the radio.
 NO_BLUETOOTHD = "bluetoothd-missing"
 NO_ADAPTER = "adapter-missing"
 ADAPTER_OFF = "adapter-off"
@@ -43,8 +43,8 @@ SCENARIOS = []
 
 
 def scenario(on, name, differs=False):
-    """Enter a function into the list. Whether it `differs` from one Debian to the next is for the host:
-    such are run on all of them."""
+    """Add a function to the list. The host reads whether the result `differs` from one Debian to the next:
+    it runs such scenarios on all of them."""
     def enter(function):
         SCENARIOS.append((name, on, function))
         return function
@@ -86,8 +86,8 @@ def meet(bench):
 
 @scenario("extended", "phone", differs=True)
 def phone(bench):
-    """An Android-like peer is logged with its TCN and RSSI, hears our frame byte for byte, and ends no bluetoothd."""
-    before = main_pid("bluetooth.service")  # 5.87 ends by a neighbour's advert where anybody discovers by UUID
+    """An Android-like peer is logged with its TCN and RSSI, hears our frame byte for byte, and crashes no bluetoothd."""
+    before = main_pid("bluetooth.service")  # 5.87 crashes at a neighbour's advert if a program filters discovery by UUID
     bench.air.order("advertise", tcn=PHONE_TCN.hex(), interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
     bench.wait("the phone's number to be logged", lambda: PHONE_TCN in contacts(bench.tcnd.state_dir), MEETING)
     strengths = contacts(bench.tcnd.state_dir)[PHONE_TCN]
@@ -136,7 +136,7 @@ def flood(bench):
 
 @scenario("extended", "others", differs=True)
 def others(bench):
-    """What the adverts of another service cost: next to nothing where BlueZ can be asked for ours alone."""
+    """What the adverts of another service cost: next to nothing where BlueZ can filter by our service."""
     before = contacts(bench.tcnd.state_dir).keys()
     reports, spent, _ = cost(bench, "advertise-other")
     bench.figure(f"over {reports} adverts of another service: " + ", ".join(
@@ -147,13 +147,13 @@ def others(bench):
 
 
 def aim(bench, what, met, figure):
-    """An aim that is missed is told with its figure; it is not a failure."""
+    """Report an aim that is missed, with its figure; it is not a failure."""
     bench.figure(f"{what}: {figure} - {'met' if met else 'MISSED'}")
 
 
 def rotation(bench, address, begin, steady):
-    """At least eight rotations on one controller, all rules applied to all of them, and one by which
-    a number keeps its address. Too few is the lesser fault: what was seen is judged first."""
+    """At least eight rotations on one controller, judged by all rules, and by one about how a number keeps
+    its address. Too few rotations is the lesser fault: what was seen is judged first."""
     def airings():
         return bench.world.airings(address, begin)
     late = None
@@ -164,7 +164,7 @@ def rotation(bench, address, begin, steady):
         late = failure
     index = bench.world.trace.index_of(address)
     scans = [s for s in bench.world.trace.scans if s.start >= begin and s.index == index]
-    longest = PERIOD + 4  # a rotation under emulation takes a moment to be carried out
+    longest = PERIOD + 4  # a rotation takes a moment under emulation
     acquit(judge.everywhere(airings()), steady(airings(), scans),
            judge.one_tcn_a_scanner(scans, airings()), judge.period(airings(), longest, bench.now()))
     if late:
@@ -184,11 +184,11 @@ def rotation_extended(bench):
 
 @scenario("extended", "discoverable")
 def discoverable(bench):
-    """Made discoverable by another program, our advert leaves the air at once, and comes back after."""
+    """When another program makes the adapter discoverable, our advert leaves the air at once, and comes back afterwards."""
     asked = bench.now()
     bench.world.bluez.set(bench.ALPHA, "Discoverable", True)
     named(bench, asked, EXPOSED)
-    # BlueZ itself interrupts the advert to set it up anew: silence counts once it is withdrawn.
+    # BlueZ itself interrupts the advert to set it up again: silence counts from its withdrawal.
     bench.wait("our advert to leave the air", lambda: not bench.world.bluez.adverts(bench.ALPHA)
                and bench.silent_since(asked) is not None, NOTICED_WITHIN)
     took = bench.silent_since(asked)
@@ -204,7 +204,7 @@ def discoverable(bench):
 
 
 def revive(bench, since):
-    """Start a bluetoothd again that ended after a moment."""
+    """Start bluetoothd again, which ended after a moment."""
     bluez = bench.world.bluez
     systemctl("start", "--no-block", "bluetooth.service")
     bench.wait("BlueZ to be back", lambda: bluez.begun > since and bluez.powered(bench.address), BACK_WITHIN)
@@ -212,8 +212,8 @@ def revive(bench, since):
 
 def hide(bench):
     """Make the adapter undiscoverable again; the moment of it. BlueZ before 5.74 may abort when an
-    advert is withdrawn while BlueZ itself sets it up anew, as it does for a discoverable adapter.
-    That is told, and bluetoothd started again, for the daemon has to live with it."""
+    advert is withdrawn while BlueZ itself sets it up again, as it does for a discoverable adapter.
+    The bench reports that and starts bluetoothd again, because the daemon has to survive it."""
     try:
         moment = bench.now()
         bench.world.bluez.set(bench.ALPHA, "Discoverable", False)
@@ -237,7 +237,7 @@ def back(bench, since):
 
 
 def named(bench, since, right):
-    """Wait until the right problem has been named."""
+    """Wait until the right problem has been reported."""
     what = f"{right} among the problems ({bench.tcnd.watched.account()})"
     bench.wait(what, lambda: right in bench.problems(since), NOTICED_WITHIN)
     return right
@@ -271,7 +271,7 @@ def adapter_off_and_on(bench):
     problem = named(bench, asked, ADAPTER_OFF)
     bench.wait("our advert to leave the air", lambda: bench.silent_since(asked) is not None, AT_ONCE)
     if bench.world.bluez.powered(bench.ALPHA):
-        raise Failed("somebody powered the adapter on unasked")
+        raise Failed("the adapter was powered on unasked")
     asked = bench.now()
     bench.world.bluez.set(bench.ALPHA, "Powered", True)
     return f"{problem}; {back(bench, asked)}"

@@ -2,8 +2,8 @@
 
 Whatever happens in the guest (a packet between kernel and controller, a D-Bus signal, news from
 the air) arrives in one GLib main loop. So a scenario never sleeps: it names what it waits for and
-a deadline, and the question is asked again after each event. Only files, such as the contact
-database, tell nobody when they change; they are looked at twice a second, with a deadline too.
+a deadline, and the condition is checked again after each event. Only files, such as the contact
+database, send no event when they change; they are read twice a second, with a deadline too.
 """
 
 import json
@@ -26,11 +26,11 @@ GUEST = os.path.dirname(os.path.abspath(__file__))
 MAIN_CONF = "/etc/bluetooth/main.conf"
 PRIVACY = "[General]\nPrivacy = device\n"
 DEBUGFS = "/sys/kernel/debug"
-TICK_MS = 500  # how often things without an event are looked at
+TICK_MS = 500  # how often things without an event are checked
 
 
 class Failed(Exception):
-    """A scenario did not see what it must."""
+    """A scenario did not see what it must see."""
 
 
 class Loop:
@@ -41,7 +41,7 @@ class Loop:
         self.context = GLib.MainContext.default()
 
     def wait(self, what, question, seconds):
-        """Until the question is answered with something true; that answer. Late is a failure."""
+        """Wait until the condition returns something true, and return that. Being late is a failure."""
         end = time.monotonic() + seconds
         ticker = GLib.timeout_add(TICK_MS, lambda: True)
         try:
@@ -54,7 +54,7 @@ class Loop:
             GLib.source_remove(ticker)
 
     def watch(self, fd, ready):
-        """Call `ready` whenever there is something to read; it answers whether to go on."""
+        """Call `ready` whenever there is something to read; it returns whether to continue."""
         GLib.io_add_watch(fd, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN | GLib.IOCondition.HUP, lambda *_: ready())
 
 
@@ -87,7 +87,7 @@ class AirProcess:
         return bool(content)
 
     def order(self, do, **how):
-        """Have something done on the air, and wait until it is."""
+        """Order something on the air, and wait until it is done."""
         self.done.clear()
         self.socket.sendall(json.dumps({"do": do, **how}).encode() + b"\n")
         self.loop.wait(f"the air to {do}", lambda: self.done or self.process.poll() is not None, 30)
@@ -95,11 +95,11 @@ class AirProcess:
             raise Failed(f"the air ended while told to {do}: see air.err")
 
     def sightings(self, who="phone"):
-        """What the phone heard, or another: (address, payload)."""
+        """What the phone, or another host, heard: (address, payload)."""
         return [(news["address"], bytes.fromhex(news["heard"])) for news in self.heard if news["who"] == who]
 
     def news(self, what, who=None):
-        """What one or all of the hosts told about one thing, in order."""
+        """What one host or all hosts reported about one thing, in order."""
         return [news for news in self.told if what in news and who in (None, news["who"])]
 
     def end(self):
@@ -122,7 +122,7 @@ class Bluez:
         bus.watch_name_owner(self.NAME, self.owner)
 
     def owner(self, owner):
-        """A new bluetoothd: ask what it has; an ended one has nothing."""
+        """A new bluetoothd: read what it has. An ended one has nothing."""
         self.adapters.clear()
         self.gone = not owner
         if owner:
@@ -159,8 +159,8 @@ class Bluez:
         proxy.Set(self.ADAPTER, name, dbus.Boolean(value), dbus_interface=dbus.PROPERTIES_IFACE, signature="ssv")
 
     def adverts(self, address):
-        """How many adverts programs have registered; bluetoothd may set each up anew until it goes.
-        One that has ended sets up none."""
+        """How many adverts programs have registered; bluetoothd may set each up again until it goes.
+        A bluetoothd that has ended sets up none."""
         path = self.path(address)
         if not path:
             return 0
@@ -173,7 +173,7 @@ class Bluez:
 
 
 def systemctl(*words):
-    """Run systemctl; its complaint becomes the failure."""
+    """Run systemctl; its error message becomes the failure."""
     done = subprocess.run(["systemctl", *words], capture_output=True, text=True)
     if done.returncode:
         raise Failed(f"systemctl {' '.join(words)}: {done.stderr.strip()}")
@@ -182,7 +182,7 @@ def systemctl(*words):
 
 @contextmanager
 def written(path, content):
-    """A file with other content, or a file more, for as long as it takes."""
+    """Replace the content of a file, or add a file, for a while."""
     before = None
     if os.path.exists(path):
         with open(path) as file:
@@ -214,7 +214,7 @@ def main_pid(unit):
 
 
 def starts_again(unit):
-    """Whether systemd starts a unit again that crashed."""
+    """Whether systemd restarts a unit that crashed."""
     return systemctl("show", "--property=Restart", "--value", unit) in ("on-failure", "on-abnormal", "on-abort", "always")
 
 
