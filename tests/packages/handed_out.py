@@ -1,5 +1,5 @@
-"""What has to hold of packages that are handed out, beside all of test_packages.py. Packages of
-the programs that the tests run are not, and were built otherwise.
+"""What must hold for packages that are handed out, in addition to test_packages.py. Packages of the
+programs that the tests run are built differently and are not handed out.
 
     python3 -m unittest discover --start-directory tests/packages --pattern handed_out.py
 """
@@ -12,7 +12,7 @@ from test_packages import MADE, debs, said
 
 
 class Programs(unittest.TestCase):
-    """What is in the packages tells nothing of where it was built."""
+    """The packages do not reveal where they were built."""
 
     def test_they_name_no_folder_of_the_builder(self):
         homes = [str(Path.home()), str(MADE.parents[1]), "/home/", "/root/"]

@@ -1,7 +1,7 @@
-"""What came out: the packages that scripts/package left in target/package, looked at from outside.
+"""The packages that scripts/package left in target/package, inspected from outside.
 
-Every path of each package stands, with its mode and owner, in a file of contents/. One that
-is meant to change is made anew by the command that the failure names.
+A file of contents/ lists every path of each package with its mode and owner. If a change is
+intended, the command that the failure names writes the list again.
 """
 
 import re
@@ -20,7 +20,7 @@ PROCESSORS = {"amd64": ("x86_64", "x86-64"), "arm64": ("aarch64", "ARM aarch64")
 
 
 def said(*command, **more):
-    """What a command prints; a failure shows what it complained of."""
+    """What a command prints; if it fails, its error output is shown."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
     if done.returncode:
         raise AssertionError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
@@ -28,7 +28,7 @@ def said(*command, **more):
 
 
 def made(pattern):
-    """The packages of one kind, which have to be there."""
+    """The packages of one kind, which must exist."""
     found = sorted(MADE.glob(pattern))
     if not found:
         raise AssertionError(f"no {pattern} in {MADE}; run: scripts/package")
@@ -66,7 +66,7 @@ def rpm_contents(path):
 
 
 class Contents(unittest.TestCase):
-    """All of it, and nothing else."""
+    """The packages contain these paths, and nothing else."""
 
     maxDiff = None
 
@@ -153,7 +153,7 @@ class Deb(unittest.TestCase):
 
 
 class Programs(unittest.TestCase):
-    """What is in the packages runs."""
+    """The programs of the packages run."""
 
     def test_they_are_of_their_processor_stripped_and_say_their_version(self):
         for name, arch, path in debs():

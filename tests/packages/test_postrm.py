@@ -1,8 +1,8 @@
-"""What the purge does while somebody is in its way, tried on the script itself.
+"""What the purge does while another process interferes, tested on the script itself.
 
-The functions of packaging/debian/tcnd.postrm run on a folder of the test's. As the
-service's user may, a thread puts links in their way the moment they have begun; and
-processes of that user outlive the service. Needs root, as a purge does.
+The functions of packaging/debian/tcnd.postrm run on a test folder. As the service's user
+could do, a thread puts links in their way as soon as they have started, and processes of
+that user outlive the service. Needs root, as a purge does.
 """
 
 import os
@@ -14,13 +14,13 @@ import unittest
 from pathlib import Path
 
 SCRIPT = Path(__file__).resolve().parents[2] / "packaging" / "debian" / "tcnd.postrm"
-# Nobody's, so that no other process is ended.
+# A uid that no process has, so that no other process is ended.
 USER = 64321
 SECRET = b"whom-I-met"
 
 
 def run(call, path=None):
-    """Runs the functions of the script, and then this call."""
+    """Load the functions of the script, and then run this call."""
     text = SCRIPT.read_text()
     functions = text[: text.index('if [ "$1" = purge ]')]
     environment = {**os.environ, "LC_ALL": "C"}
@@ -43,7 +43,7 @@ class Destroying(unittest.TestCase):
         self.victim.write_bytes(b"root:secret")
 
     def fill(self):
-        """Two folders: the second is swapped once the first is seen to be worked on."""
+        """Two folders: the second is swapped as soon as work on the first is seen."""
         for folder in ("first", "second"):
             (self.state / folder).mkdir(parents=True)
         for number in range(40):
@@ -51,14 +51,14 @@ class Destroying(unittest.TestCase):
         (self.state / "second" / "log").write_bytes(SECRET)
 
     def begun(self):
-        """Whether a file of the first folder was written over, or is gone."""
+        """Whether a file of the first folder was overwritten, or is gone."""
         try:
             return any(file.read_bytes() != SECRET for file in (self.state / "first").iterdir())
         except OSError:
             return True
 
     def race(self, swap):
-        """Destroys the state while `swap` is done as early as can be seen."""
+        """Destroy the state, and run `swap` as soon as work on it is seen."""
         ended = threading.Event()
 
         def watch():
@@ -135,7 +135,7 @@ class Destroying(unittest.TestCase):
 
 
 class Processes(unittest.TestCase):
-    """`id` says the number of a user who is nobody."""
+    """`id` prints a uid that no user has."""
 
     def setUp(self):
         place = tempfile.TemporaryDirectory()

@@ -1,4 +1,4 @@
-"""What the packages are made by: that the recipes agree with each other, and can be read by their tools."""
+"""The recipes of the packages: that they agree with each other, and that their tools can read them."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def text(*parts):
 
 
 def said(*command, **more):
-    """What a command prints; a failure shows what it complained of."""
+    """What a command prints; if it fails, its error output is shown."""
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
     if done.returncode:
         raise AssertionError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
@@ -26,7 +26,7 @@ def said(*command, **more):
 
 
 def srcinfo():
-    """The PKGBUILD as makepkg reads it, which refuses to be root."""
+    """The PKGBUILD as makepkg reads it. makepkg refuses to run as root."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(RECIPES / "arch", Path(folder) / "arch"))
         for path in [Path(folder), copy, *copy.iterdir()]:
@@ -35,7 +35,7 @@ def srcinfo():
 
 
 def evaluated(expression):
-    """A Nix expression's value; nothing of Nixpkgs is there, so what it takes from it is played."""
+    """A Nix expression's value. Nixpkgs is not installed, so the parts that it uses are simulated."""
     return json.loads(said("nix-instantiate", "--eval", "--strict", "--json", "--store", "dummy://", "--expr", expression))
 
 

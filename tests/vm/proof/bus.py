@@ -18,10 +18,10 @@ KIOSK, RULES = "/usr/share/tcnd/50-tcnd-kiosk.rules", "/etc/polkit-1/rules.d/50-
 
 
 def idle(proof):
-    """Before anybody consented tcnd runs, is introspectable, has no network, and nothing of it is on the air."""
+    """Before a person consents, tcnd runs, is introspectable, has no network, and airs nothing."""
     proof.wait("tcnd to be idle", lambda: proof.say("State") == "idle", BACK_WITHIN)
     if proof.say("Enabled"):
-        raise Failed("it is enabled unasked")
+        raise Failed("it is enabled without consent")
     begin = proof.now()
     proof.wait("the time of observation to be over", lambda: proof.now() > begin + OBSERVED, OBSERVED + 5)
     if aired := proof.airings():
@@ -40,7 +40,7 @@ def idle(proof):
 
 
 def no_network(pid):
-    """Fail unless a process has a network of its own with nothing but the loopback in it."""
+    """Fail unless a process has a separate network with only the loopback interface in it."""
     if os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/1/ns/net"):
         raise Failed("it has the machine's network")
     with open(f"/proc/{pid}/net/dev") as file:
@@ -50,12 +50,12 @@ def no_network(pid):
 
 
 def ask_state():
-    """Ask for a property with a client that knows nothing of tcnd."""
+    """Read a property with a client that knows nothing of tcnd."""
     return subprocess.run(["busctl", "get-property", NAME, PATH, MANAGER, "State"], capture_output=True, text=True)
 
 
 def activation(proof):
-    """The bus starts tcnd for whoever calls it, and only while the administrator has it enabled."""
+    """The bus starts tcnd for every caller, but only while the administrator has it enabled."""
     systemctl("stop", UNIT)
     started("stopped")
     systemctl("disable", "--now", UNIT)
@@ -79,8 +79,8 @@ def started(state):
 # ---- who may do what
 
 def everyone(*verbs):
-    """What becomes of everything that begins with these words, for each caller. Who may do something does
-    it alone; the others are asked together, for each takes its time."""
+    """The fate of every line that begins with these words, for each caller. Callers who may do it run one
+    after another; the others run at the same time, because each takes long."""
     may = [caller for caller in fates.CALLERS if caller == "root" or caller.endswith("seated")]
     others = [caller for caller in fates.CALLERS if caller not in may]
     answers = {caller: ask(caller, verbs) for caller in may}
@@ -90,7 +90,7 @@ def everyone(*verbs):
 
 
 def ask(caller, verbs):
-    """What becomes of it for one caller."""
+    """The fates for one caller."""
     user, _, where = caller.partition(" ")
     user = {"member": MEMBER, "stranger": STRANGER}.get(user, user)
     run = seated if where == "seated" else away
@@ -101,7 +101,7 @@ def ask(caller, verbs):
 
 
 def judged(name, found, right):
-    """Fail unless the two tables are one; the one that was found is kept."""
+    """Fail unless the two tables are equal; the one that was found is kept."""
     with open(f"{RESULTS}/{name}.txt", "a") as file:
         file.write(fates.render(found))
     if wrong := fates.faults(found, right):
@@ -110,8 +110,8 @@ def judged(name, found, right):
 
 
 def off_the_air(proof, question):
-    """Ask while the adapter is switched off: whoever may switch the radio on gets nothing on the air.
-    tcnd-sync comes when it is called."""
+    """Call while the adapter is switched off, so that a caller who may switch the radio on airs nothing.
+    tcnd-sync runs when it is called."""
     begin = proof.now()
     systemctl("start", "tcnd-sync.path")
     proof.world.bluez.set(proof.ADAPTER, "Powered", False)
@@ -134,7 +134,7 @@ def callers(proof):
 
 
 def kiosk(proof):
-    """With the rules for kiosks nobody but root may do anything, and tcnd-sync its exchange."""
+    """With the rules for kiosks only root may do anything, and tcnd-sync its exchange."""
     shutil.copy(KIOSK, RULES)
     os.chmod(RULES, 0o644)
     try:
@@ -149,7 +149,7 @@ def kiosk(proof):
 
 
 def consent(proof):
-    """`tcnctl enable` is refused to a stranger over a terminal and to jobs; a member at the console may."""
+    """`tcnctl enable` is refused to a stranger on a terminal and to jobs; a member at the console may."""
     refusals = {
         "a stranger's job": away(STRANGER, TCNCTL, "enable").returncode,
         "a member's job": away(MEMBER, TCNCTL, "enable").returncode,

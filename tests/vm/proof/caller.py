@@ -1,9 +1,9 @@
-"""One caller: does with tcnd on the system bus what the table of fates.py names, and tells its fate.
+"""One caller: does what the table of fates.py names with tcnd on the system bus, and reports its fate.
 
     caller.py VERB…     prints a JSON object, from line to fate, of the lines that begin with a VERB
 
-Run as somebody (bus.py). What tcnd has that is in no line is told as `unlisted`, and is not called.
-The arguments are the smallest that a member takes.
+bus.py runs it as each user. A member of tcnd that is in no line is reported as `unlisted`, and is not
+called. The arguments are the smallest that a member takes.
 """
 
 import json
@@ -20,13 +20,13 @@ NAME, ROOT = "org.tcncoalition.Tcnd1", "/org/tcncoalition/Tcnd1"
 LOG_CONTROL = "/org/freedesktop/LogControl1"
 WITHIN = 90  # seconds; Reports.Check waits for a whole exchange
 INTERVAL = 6 * 3600  # seconds, by which reports are delivered
-# Said by the lines that begin with read and write.
+# Covered by the lines that begin with read and write.
 NOT_LINES = {"Properties.Get", "Properties.Set"}
 NONE = dbus.Dictionary(signature="sv")
 CONSENT = dbus.Dictionary({"consent": True}, signature="sv")
 SOURCE = dbus.Dictionary({"name": "one", "label": "One", "publish": False}, signature="sv")
 
-# By signature, and by member where that does not tell.
+# By signature, and by member where the signature is not enough.
 ARGUMENTS = {
     "": lambda: (),
     "u": lambda: (dbus.UInt32(0),),
@@ -52,7 +52,7 @@ ARGUMENTS = {
     "Exchange.TakePart": lambda: ("one",),
     "Properties.GetAll": lambda: (f"{NAME}.Manager",),
 }
-# What is written: good for the log, of the right type for the others.
+# The values to write: valid ones for the log, and values of the right type for the others.
 VALUES = {"LogLevel": "info", "LogTarget": "journal"}
 TYPES = {"b": dbus.Boolean(True), "u": dbus.UInt32(0), "t": dbus.UInt64(0), "y": dbus.Byte(0)}
 
@@ -67,7 +67,7 @@ def nothing():
 
 
 class Tcnd:
-    """The daemon as it describes itself: what is on which object."""
+    """The daemon as it describes itself: the interfaces of each object."""
 
     def __init__(self):
         self.bus = dbus.SystemBus()
@@ -84,7 +84,7 @@ class Tcnd:
         return self.bus.call_blocking(NAME, path, interface, member, signature, arguments, timeout=WITHIN)
 
     def enter(self, path, interface):
-        """Take down one interface, under the lines of the table."""
+        """Record one interface, under the lines of the table."""
         short = interface.get("name").rsplit(".", 1)[1]
         for method in interface.findall("method"):
             signature = "".join(a.get("type") for a in method.findall("arg") if a.get("direction") != "out")
@@ -107,7 +107,7 @@ class Tcnd:
 
 
 def fate(tcnd, line):
-    """What becomes of it."""
+    """The fate of a call."""
     if line not in tcnd.members:
         return "missing"
     try:

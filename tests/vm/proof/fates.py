@@ -6,9 +6,9 @@ the order of its lines. A line is a call, a read or a write, and then the fate o
   ok    done                    no  refused by polkit, and so by tcnd
   bus   refused by the bus      ro  there is nothing to write
 
-or the error by which tcnd answered whom it let in. `seated` is somebody in a session at the console,
-`away` in no session; the member is one of the group tcnd. tcnd is off the air meanwhile, for the
-adapter is switched off: that is what Rotate is answered with.
+or the error with which tcnd answered a caller who may call it. `seated` is a user in a session at the
+console, `away` a user without a session; `member` is in the group tcnd. The adapter is switched off
+meanwhile, so tcnd is off the air, and Rotate is answered with NotReady.
 """
 
 CALLERS = ("root", "tcnd", "tcnd-sync", "member seated", "member away", "stranger seated", "stranger away", "nobody")
@@ -130,20 +130,20 @@ def parse(table):
 
 
 def render(fates):
-    """The table of these fates; a caller who did not get there has a dash."""
+    """The table of these fates; a dash where a caller did not get to the call."""
     columns = lambda row: "".join(f" {row.get(caller, '-'):9}" for caller in CALLERS).rstrip()
     return "".join(f"{what:36}{columns(row)}\n" for what, row in fates.items())
 
 
 def of(error):
-    """The fate that an error's name tells."""
+    """The fate for the name of an error."""
     word = error.rsplit(".", 1)[-1]
     return SHORT.get(word, word)
 
 
 def kiosk(fates):
     """The same calls with the rules for kiosks: of what tcnd asks polkit about, root may do what it
-    could, and tcnd-sync the exchange; nobody else may do anything."""
+    could before, and tcnd-sync the exchange; no other user may do anything."""
     spared = {"root", "tcnd-sync"}
     asked = lambda what, fate: not is_open(what) and fate != "bus"
     return {what: {caller: "no" if caller not in spared and asked(what, fate) else fate for caller, fate in row.items()}
@@ -156,7 +156,7 @@ def is_open(what):
 
 
 def faults(found, right):
-    """Where one table differs from the other, line by line; empty if nowhere."""
+    """The differences between two tables, line by line; empty if there are none."""
     found, right = render(found).splitlines(), render(right).splitlines()
     return ([f"found: {line}" for line in found if line not in right]
             + [f"right: {line}" for line in right if line not in found])

@@ -19,8 +19,8 @@ SUSPEND_DROP_IN = "/run/systemd/system/systemd-suspend.service.d/proof.conf"
 SLEEPS = 2
 HEARD = 6  # reports
 UNMOVED = 5  # seconds
-# Just before the machine falls asleep, when logind has waited for everybody: the time, and what is in the log.
-# Just after, before logind tells: the time.
+# Just before the machine sleeps, when logind has waited for all inhibitors: the time, and what is in the log.
+# Just after it wakes, before logind signals that: the time.
 WITNESS = """[Service]
 ExecStartPre=/bin/rm -rf {keep}
 ExecStartPre=/bin/mkdir {keep}
@@ -39,7 +39,7 @@ def settings(**values):
 
 
 def say(proof, tcn):
-    """The phone says a number."""
+    """The phone airs a number."""
     proof.air.order("advertise", tcn=tcn.hex(), interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
 
 
@@ -63,7 +63,7 @@ def on_the_air(proof):
 
 
 def rebooted(proof):
-    """After a reboot tcnd is on the air unasked, under another number and address; contacts and consent are kept."""
+    """After a reboot tcnd is on the air by itself, under another number and address; contacts and consent are kept."""
     aired = proof.new_on_air(0.0)
     if proof.say("Enabled") != 1:
         raise Failed("the consent is lost")
@@ -76,7 +76,7 @@ def rebooted(proof):
 
 
 def unlinked(before, airings):
-    """Fail if a number or an address of before is on the air again."""
+    """Fail if an earlier number or address is on the air again."""
     known = {fact for pair in before for fact in pair}
     again = [a for a in airings if {a.address, judge.tcn_of(a.data).hex()} & known]
     if again:
@@ -97,8 +97,8 @@ def inhibitor(proof):
 
 
 def suspended(proof):
-    """Twice the kernel freezes the machine: before, tcnd is off the air and its contacts are written; after, it
-    is back under another number and address."""
+    """The kernel freezes the machine twice. Before that tcnd is off the air and its contacts are written;
+    afterwards it is back under another number and address."""
     settings(flush="5min")
     took = []
     for number in range(SLEEPS):
@@ -109,7 +109,7 @@ def suspended(proof):
 
 
 def sleep(proof, number):
-    """One sleep; the seconds from the end of it until we were on the air."""
+    """One sleep; returns the seconds from its end until we were on the air."""
     right = ("sleep", "tcnd", "delay")
     proof.wait("tcnd to delay a sleep", lambda: inhibitor(proof) == right, BACK_WITHIN)
     tcn = EVENING_TCN[:-1] + bytes([number])
@@ -133,7 +133,7 @@ def sleep(proof, number):
 
 
 def listened(proof):
-    """Wait until the controller has reported the phone a few times: tcnd was told of the first by then."""
+    """Wait until the controller has reported the phone a few times: by then tcnd knows of the first report."""
     trace = proof.world.trace
     index = trace.index_of(proof.ADAPTER)
     start = trace.reports.get(index, 0)
@@ -141,8 +141,8 @@ def listened(proof):
 
 
 def suspend(proof):
-    """Have logind suspend the machine. The kernel goes as far as to freeze all processes for five seconds,
-    and thaws them (pm_test); a virtual machine has nobody to wake it from more. The moments of sleep and waking."""
+    """Let logind suspend the machine. The kernel only freezes all processes for five seconds, and thaws them
+    (pm_test); nothing could wake a virtual machine from a deeper sleep. Returns the moments of sleep and waking."""
     signals, begin = [], proof.now()
     match = proof.world.bus.add_signal_receiver(lambda begins: signals.append(bool(begins)), "PrepareForSleep",
                                                 LOGIN_MANAGER, LOGIN, LOGIN_PATH)
@@ -173,7 +173,7 @@ def time_in(path):
 
 
 def forged_signal(proof):
-    """A user who claims that the machine falls asleep does not silence it."""
+    """A user who sends a forged sleep signal does not silence the machine."""
     airing = proof.wait("our advert on the air", lambda: next((a for a in proof.airings() if a.end is None), None), BACK_WITHIN)
     done = away("nobody", "busctl", "emit", LOGIN_PATH, LOGIN_MANAGER, "PrepareForSleep", "b", "true")
     if done.returncode:
@@ -211,14 +211,14 @@ def sealed(proof):
 
 
 def restarted(proof):
-    """tcnd is started anew and is on the air again."""
+    """tcnd is restarted and is on the air again."""
     moment = proof.now()
     systemctl("restart", UNIT)
     proof.new_on_air(moment)
 
 
 def keys_are(proof, size, words):
-    """Fail unless all report keys in the log have this size, and tcnd says so in these words; how many there are."""
+    """Fail unless all report keys in the log have this size and tcnd says so in these words; returns their number."""
     checks = proof.world.bus.get_object(NAME, PATH, introspect=False).SelfTest({}, dbus_interface=MANAGER, signature="a{sv}")
     said = next((str(check["detail"]) for check in checks if check["name"] == "keys"), "nothing")
     if words not in said:
@@ -232,7 +232,7 @@ def keys_are(proof, size, words):
 
 
 def refusal():
-    """tcnd does not start, says why, and leaves the log as it is; the words."""
+    """tcnd does not start, says why, and leaves the log as it is; returns the message."""
     systemctl("stop", UNIT)
     with open(f"{STATE}/tcnd.sqlite", "rb") as file:
         before = file.read()

@@ -1,15 +1,15 @@
-"""What is in a file system, and what came and went between two looks at it.
+"""The content of a file system, and how it differs between two listings.
 
-Two listings are compared whole: path, kind, mode, owner, the target of a link, and below /etc the
-content. What may differ all the same stands in EXPLAINED, each with its reason. A path in which the
-project's name appears is never explained.
+Two listings are compared in full: path, kind, mode, owner, the target of a link, and below /etc the
+content. EXPLAINED lists what may differ all the same, each with its reason. A path that contains the
+project's name is never explained.
 """
 
 from fnmatch import fnmatchcase
 
 OURS = "tcn"
 
-# A path as of a shell's pattern, in which * matches / too, and why it may come, go or change.
+# A path as a shell pattern, in which * matches / too, and why it may come, go or change.
 EXPLAINED = [
     ("/etc/passwd-", "the copies that are kept when a user is added or removed"),
     ("/etc/group-", "the same"),

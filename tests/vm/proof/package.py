@@ -24,7 +24,7 @@ EDIT = "# The administrator was here.\nALL_PROXY=socks5h://127.0.0.1:9050\n"
 NAMES = ("tcnd", "tcn-reportd")
 USERS = ("tcnd", "tcnd-sync", "tcn-reportd")
 
-# How each unit is to be found after the installation: what systemctl says of `is-enabled` and `is-active`.
+# The state of each unit after the installation, by `systemctl is-enabled` and `systemctl is-active`.
 UNITS = {
     "tcnd.service": ("enabled", "active"),
     "tcnd-sync.service": ("static", "inactive"),
@@ -47,15 +47,15 @@ DOCUMENTS = (
     "/usr/share/doc/tcnd/changelog*.gz",
     "/usr/share/tcnd/50-tcnd-kiosk.rules",
 )
-# What of us the system's own lists tell.
+# What the system's own lists contain of tcnd.
 CATALOG, ACTIONS = "journalctl --list-catalog", "pkaction"
 LISTS = (CATALOG, ACTIONS, "getent passwd", "getent group", "systemctl list-unit-files --no-legend --no-pager")
-# What apt and dpkg say when something went wrong that did not stop them.
+# What apt and dpkg print when an error did not stop them.
 COMPLAINT = re.compile(r"warning|error|fail|unable|cannot|unknown|not found", re.IGNORECASE)
 
 
 def apt(*words):
-    """Run apt-get with nobody to answer a question; what complaints there were fail, too."""
+    """Run apt-get without a user to answer questions; a complaint is a failure too."""
     done = subprocess.run(["apt-get", "--yes", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
     with open(f"{RESULTS}/apt.txt", "a") as file:
@@ -71,7 +71,7 @@ def files(folder):
 
 
 def look(keep):
-    """Everything that there is, but for what the kernel and the services make anew at each boot."""
+    """Everything in the file system, except what the kernel and the services make again at each boot."""
     skipped = ["-path", keep, "-prune", "-o"]
     found = subprocess.run(["find", "/", "-xdev", *skipped, "-printf", listing.FORMAT], capture_output=True, text=True, check=True)
     sums = subprocess.run("find /etc -type f -exec sha256sum --zero -- {} +", shell=True, capture_output=True, text=True, check=True)
@@ -80,7 +80,7 @@ def look(keep):
 
 
 def fresh(proof):
-    """The machine has nothing of the project, and the message bus that is asked for."""
+    """The machine has nothing of the project, and has the message bus that was asked for."""
     if (unit := systemctl("show", "--property=Id", "--value", "dbus.service")) != proof.bus:
         raise Failed(f"the message bus is {unit}")
     before = look(proof.KEEP)
@@ -91,7 +91,7 @@ def fresh(proof):
 
 
 def install(proof):
-    """apt-get installs the packages, without a network, a question or a complaint; tcnd runs, and it alone."""
+    """apt-get installs the packages, without a network, a question or a complaint; only tcnd runs."""
     begin = time.monotonic()
     apt("install", *files(PACKAGES))
     proof.figure(f"installed in {time.monotonic() - begin:.1f} s")
@@ -113,7 +113,7 @@ def systemctl_says(word, unit):
 
 
 def documented(proof):
-    """Manual pages, completions, the bus interface and the kiosk's rules are there; journal and polkit know of us."""
+    """Manual pages, completions, the bus interface and the kiosk's rules are installed; journal and polkit know tcnd."""
     for pattern in DOCUMENTS:
         if not any(os.path.getsize(path) for path in glob.glob(pattern)):
             raise Failed(f"{pattern} is missing or empty")
@@ -130,7 +130,7 @@ def told_of(command):
 
 
 def remove(proof):
-    """Removed, tcnd leaves air and bus at once; contacts, configuration and users stay."""
+    """When it is removed, tcnd leaves air and bus at once; contacts, configuration and users stay."""
     known = set(contacts(STATE))
     administer()
     moment = proof.now()
@@ -146,7 +146,7 @@ def remove(proof):
 
 
 def administer():
-    """What an administrator does to the configuration: edits what came with the package, adds a file."""
+    """Change the configuration as an administrator does: edit a file of the package, add a file."""
     with open(CONFFILE, "a") as file:
         file.write(EDIT)
     os.makedirs(os.path.dirname(FRAGMENT), exist_ok=True)
@@ -155,7 +155,7 @@ def administer():
 
 
 def same_content(path, end):
-    """Fail unless a file is there and ends like this."""
+    """Fail unless a file exists and ends like this."""
     with open(path) as file:
         content = file.read()
     if not content.endswith(end):
@@ -174,7 +174,7 @@ def gone(unit):
 
 
 def upgrade(proof):
-    """Over an older version and its older log: consent, contacts and an edited configuration are kept, nobody is asked."""
+    """An upgrade from an older version and its older log keeps consent, contacts and an edited configuration, and asks nothing."""
     apt("install", *files(OLD))
     old = version()
     systemctl("stop", "tcnd.service")
@@ -195,7 +195,7 @@ def upgrade(proof):
 
 
 def purge(proof):
-    """Purged, the machine is as it was before: every path, mode and owner, every unit, /etc to the byte."""
+    """After the purge the machine is as it was before: every path, mode and owner, every unit, /etc to the byte."""
     apt("purge", *NAMES)
     gone("tcnd.service")
     before, after = proof.kept("before"), look(proof.KEEP)

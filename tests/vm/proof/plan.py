@@ -1,7 +1,7 @@
-"""What is shown, in this order, in which boot of the machine and on which message bus.
+"""The steps, in their order, by boot of the machine and message bus.
 
-Read by the host, to count, and by the guest, to do it. The root disk lasts from the first boot to
-the last, so that each step finds what those before it left.
+The host reads this to count the steps, the guest to run them. The root disk lasts from the first boot
+to the last, so that each step finds what the earlier ones left.
 """
 
 DAEMON, BROKER = "dbus.service", "dbus-broker.service"  # the unit that is the bus

@@ -1,12 +1,13 @@
-"""The proof, in the guest: does the steps of this boot and reports on standard output, a line of JSON each.
+"""The package test, in the guest: runs the steps of this boot and reports on standard output, a line of JSON each.
 
-    proof.py      the number of the boot comes by the kernel's command line, as proof.boot=N
+    proof.py      the number of the boot is on the kernel's command line, as proof.boot=N
 
-Nothing of this project is in the machine but what the packages bring; this program and its modules
-stay on the payload disk. What a later boot has to know of an earlier one is kept in KEEP.
+The machine contains nothing of this project except what the packages install; this program and its
+modules stay on the payload disk. KEEP holds what a later boot has to know of an earlier one.
 
-A step that fails is told, and the next one is tried: each has its deadlines. Only without a fresh
-machine or an installed package nothing more is to be seen; then the machine ends without an `end`.
+A step that fails is reported, and the next one runs: each has its deadlines. Only if the machine is not
+fresh, or a package cannot be installed, the other steps are pointless; then the machine ends without an
+`end`.
 """
 
 import json
@@ -33,7 +34,7 @@ def report(**facts):
 
 
 class Proof:
-    """What the steps are given."""
+    """The argument of each step."""
 
     ADAPTER = "00:1A:7D:00:00:0A"
     KEEP = KEEP
@@ -53,22 +54,22 @@ class Proof:
         report(kind="figure", text=text)
 
     def plug(self):
-        """A controller is plugged in and a phone is near, as on any day; BlueZ comes by itself."""
+        """Plug a controller in and put a phone nearby, as in daily use; BlueZ starts by itself."""
         self.air = AirProcess(self.world.loop)
         self.air.order("plug", name="alpha")
         self.air.order("phone")
         self.wait("BlueZ to power the adapter", lambda: self.world.bluez.powered(self.ADAPTER), 60)
 
     def airings(self, since=0.0):
-        """What of ours is on the air since a moment."""
+        """Our airings since a moment."""
         return judge.ours(self.world.airings(self.ADAPTER, since))
 
     def silent_since(self, moment):
-        """Seconds it took to fall silent; None while something of ours is on the air."""
+        """Seconds it took to fall silent; None while a frame of ours is on the air."""
         return judge.off_air_after(self.world.airings(self.ADAPTER), moment, self.now())
 
     def new_on_air(self, since):
-        """Wait for tcnd to be on the air, well, and with a number that began after this moment."""
+        """Wait until tcnd is on the air, healthy, and with a number that is newer than this moment."""
         def fresh():
             return [a for a in self.airings(since) if a.start >= since]
         self.wait(f"our advert on the air ({self.watched.account()})", fresh, BACK_WITHIN)
@@ -76,7 +77,7 @@ class Proof:
         return fresh()
 
     def say(self, name):
-        """What tcnd says of itself, without asking; None while it is not on the bus."""
+        """A property of tcnd from its signals, without a call; None while it is not on the bus."""
         return self.watched.values.get(name)
 
     def keep(self, name, value):
@@ -96,7 +97,7 @@ def find(step):
 
 
 def run(proof, name, function):
-    """One step, to its verdict."""
+    """Run one step and report its verdict."""
     begin = time.monotonic()
     try:
         verdict = {"passed": True, "facts": function(proof)}
@@ -115,7 +116,7 @@ def words():
 
 
 def end(proof, boot):
-    """Leave the machine as the next boot wants it; reboot in order, or let it be powered off."""
+    """Prepare the machine for the next boot, and reboot it in order, or let it be powered off."""
     if boot + 1 == len(plan.BOOTS):
         return
     if plan.BOOTS[boot + 1][0] != proof.bus:

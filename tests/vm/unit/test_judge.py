@@ -1,4 +1,4 @@
-"""The judges, tried: a clean trace is acquitted, and each crime is condemned by the right judge."""
+"""Tests of the judges: a clean trace is acquitted, and each fault is condemned by the right judge."""
 
 import sys
 import unittest
@@ -20,7 +20,7 @@ def clean_legacy():
 
 
 def clean_full():
-    """Two own numbers; one of another between, under each of them, for it was written twice."""
+    """Two own numbers, and under each of them the number of another device, which was written twice."""
     wire = Wire().say(R1, full_frame(1)).wait(3).say(R2, full_frame(9, 1)).wait(3)
     return wire.say(R3, full_frame(2)).wait(3).say(R4, full_frame(9, 2)).wait(3)
 

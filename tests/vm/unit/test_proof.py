@@ -1,5 +1,5 @@
-"""The proof's judges, tried: a machine as before is acquitted, and whatever is left, lost or changed is
-named; a table that holds is acquitted, and each right too many or too few is named."""
+"""Tests of the judges of the package test: an unchanged machine is acquitted, and what is left, lost or
+changed is named; a table that holds is acquitted, and each right too many or too few is named."""
 
 import contextlib
 import io
@@ -127,7 +127,7 @@ class Tables(unittest.TestCase):
 
 
 class Counting(unittest.TestCase):
-    """What did not report has failed."""
+    """A step or scenario that did not report has failed."""
 
     @staticmethod
     def verdict(reports, boots=1):

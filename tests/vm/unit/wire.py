@@ -1,6 +1,6 @@
-"""A pen for HCI traces: writes the packets a kernel and a controller would exchange.
+"""A writer of HCI traces: the packets that a kernel and a controller would exchange.
 
-Layouts are those of the Core Specification, Vol 4, Part E, 7.8. Each method returns the pen, so a
+Layouts are those of the Core Specification, Vol 4, Part E, 7.8. Each method returns the writer, so a
 test reads as the sequence it means. Time passes by a millisecond a packet and by `wait`.
 """
 
@@ -12,7 +12,7 @@ PUBLIC = "00:1A:7D:00:00:0A"
 # Private, non-resolvable (top bits 00) and resolvable (01); static (11) is the wrong kind.
 A1, A2, A3 = "0A:11:22:33:44:55", "2B:11:22:33:44:55", "5C:11:22:33:44:55"
 STATIC = "C0:11:22:33:44:55"
-# Resolvable ones, one for each frame of the full mode; and somebody else's.
+# Resolvable ones, one for each frame of the full mode; and one of another device.
 R1, R2, R3, R4 = ("5C:00:00:00:00:01", "5C:00:00:00:00:02", "5C:00:00:00:00:03", "5C:00:00:00:00:04")
 PEER = "4B:5C:6D:7E:8F:90"
 FULL_FLAGS = b"\x02\x01\x06"
@@ -77,7 +77,7 @@ class Wire:
         return self.command(0x203C, b"\x01").advertise_ext(address, data, own=own, properties=properties)
 
     def create_connection(self, peer, own=1, listed=0):
-        """The legacy command; it is answered by a status alone."""
+        """The legacy command; its only answer is a status."""
         parameters = struct.pack("<HHBB6sBHHHHHH", 0x60, 0x30, listed, 1, raw(peer), own, 24, 40, 0, 42, 0, 0)
         self.packet(hcitrace.COMMAND, struct.pack("<HB", 0x200D, len(parameters)) + parameters)
         return self.event(bytes([0x0F, 4, 0, 1]) + struct.pack("<H", 0x200D))
@@ -93,7 +93,7 @@ class Wire:
         return self.event(bytes([0x3E, len(detail)]) + detail)
 
     def terminated(self, advert=1, handle=1):
-        """The set ends because somebody connected to it."""
+        """The set ends because a device connected to it."""
         return self.event(bytes([0x3E, 6, 0x12, 0, advert]) + struct.pack("<HB", handle, 0))
 
     def disconnected(self, handle=1, reason=0x16, status=0):
