@@ -36,7 +36,6 @@ pub mod exchange;
 pub mod exposure;
 pub mod matching;
 pub mod notices;
-pub mod printable;
 pub mod protocol;
 pub mod radio;
 #[cfg(feature = "network")]

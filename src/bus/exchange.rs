@@ -23,7 +23,6 @@ use crate::daemon::{
     Settlement,
 };
 use crate::exchange::interval::Interval;
-use crate::printable;
 use crate::protocol::wire;
 use crate::store::NewSource;
 

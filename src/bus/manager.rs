@@ -20,7 +20,6 @@ use super::log_control::Log;
 use super::options::{Given, Options};
 use super::words;
 use crate::daemon::{Check, Handle, PauseRequest, Request, Snapshot};
-use crate::printable;
 
 pub(super) struct Manager {
     pub(super) handle: Handle,

@@ -30,7 +30,6 @@ use crate::daemon::{
 };
 use crate::engine::UnixTime;
 use crate::exchange::file::Format;
-use crate::printable;
 use crate::protocol::{Memo, MemoType};
 
 pub(super) struct Reports {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use printable::{self, is_printable};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -10,7 +11,6 @@ use tokio::sync::oneshot;
 
 use super::error::{CliError, Exit};
 use super::locale;
-use crate::printable::{self, is_printable};
 
 /// Facts for standard output, and how the program ends.
 #[derive(Debug)]

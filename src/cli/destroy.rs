@@ -16,7 +16,6 @@ use super::output_file::OutputFile;
 use super::question::Agreement;
 use super::{question, time};
 use crate::bus::names;
-use crate::printable;
 
 pub(super) async fn export(
     client: &Client,

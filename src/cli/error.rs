@@ -9,7 +9,6 @@ use zbus::DBusError as _;
 use crate::bus::{BusChoice, Unreachable, names};
 use crate::config::ConfigError;
 use crate::exchange::file::FileError;
-use crate::printable;
 use crate::protocol::ReportError;
 
 /// How `tcnctl` ends.

@@ -16,7 +16,6 @@ use super::memo::reading;
 use super::status::Status;
 use super::{hex, time};
 use crate::bus::proxy;
-use crate::printable;
 use crate::protocol::{Memo, MemoType};
 
 /// The document of `exposures --json`.

@@ -20,7 +20,6 @@ use super::client::Client;
 use super::error::CliError;
 use super::time;
 use crate::bus::proxy::{Imported, ReportsProxy};
-use crate::printable;
 
 /// The document of `report import --json`.
 #[derive(Debug, Default, Serialize)]

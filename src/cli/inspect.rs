@@ -23,7 +23,6 @@ use thiserror::Error;
 
 use super::memo;
 use crate::exchange::file::{self, FileError, Item, ItemError, Place};
-use crate::printable;
 use crate::protocol::{Report, ReportError};
 
 /// What to write of a report file.

@@ -51,7 +51,6 @@ use error::{CliError, Exit, Topic};
 use status::Status;
 
 use crate::bus::BusChoice;
-use crate::printable;
 
 /// Does what the arguments of this process ask.
 pub fn main() -> ExitCode {

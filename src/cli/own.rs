@@ -20,7 +20,6 @@ use super::question::Agreement;
 use super::{hex, question, symptoms, time};
 use crate::bus::names;
 use crate::bus::proxy::Disclosure;
-use crate::printable;
 use crate::protocol::Memo;
 use crate::protocol::memo::MemoConcern;
 

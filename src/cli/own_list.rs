@@ -20,7 +20,6 @@ use super::question::Agreement;
 use super::{hex, publish, question, time};
 use crate::bus::names;
 use crate::bus::proxy::OwnReport;
-use crate::printable;
 use crate::protocol::{Memo, MemoType};
 
 /// The document of `report list --json`.

@@ -7,7 +7,6 @@
 use serde::Serialize;
 
 use crate::notices;
-use crate::printable;
 
 /// A problem for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

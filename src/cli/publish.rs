@@ -18,7 +18,6 @@ use super::question::Agreement;
 use super::{question, time};
 use crate::bus::names;
 use crate::bus::proxy::{Cancelled, Checked, Published, UploadState};
-use crate::printable;
 
 pub(super) struct Wanted<'a> {
     pub(super) id: &'a str,

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::error::CliError;
-use crate::printable;
 
 /// What has to be typed to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

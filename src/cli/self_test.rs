@@ -11,7 +11,6 @@ use super::answer::Answer;
 use super::client::Client;
 use super::error::CliError;
 use crate::bus::proxy;
-use crate::printable;
 
 /// The document of `self-test --json`.
 #[derive(Debug, Serialize)]

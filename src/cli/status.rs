@@ -16,7 +16,6 @@ use super::error::CliError;
 use super::problems::Explained;
 use super::time;
 use crate::bus::names;
-use crate::printable;
 
 /// The document of `status --json`; `docs/tcnctl-json.md` describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

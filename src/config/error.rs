@@ -7,7 +7,6 @@ use thiserror::Error;
 
 use super::fragment::Key;
 use super::{NotADuration, NotAnAdapter, SourceFlaw, spell_duration};
-use crate::printable;
 
 /// A configuration nothing is started from: one fault at least, in the order
 /// the files are applied and by line in each.

@@ -32,7 +32,6 @@ pub use paths::{
 pub use settings::{AdapterChoice, Mode, NotAnAdapter, Settings};
 pub use sources::{MOST_SOURCES, SourceFlaw, SourceKey, load_sources, source_files};
 
-use crate::printable;
 use fragment::Fragment;
 
 /// The settings of these files in this order or, if there are none, of the

@@ -6,7 +6,6 @@
 //! at fault, for a refusal is final. Everything else is tried again: a server
 //! that is down, a proxy that wants a password, a page of a hotel.
 
-use crate::printable;
 use std::time::Duration;
 
 /// What became of a part.

@@ -22,7 +22,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::bus::{BusChoice, Log, LogLevel, LogTarget};
-use crate::printable;
 
 type Leveled = Layered<reload::Layer<LevelFilter, Registry>, Registry>;
 type Boxed = Box<dyn Layer<Leveled> + Send + Sync>;

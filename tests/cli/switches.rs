@@ -277,7 +277,7 @@ async fn foreign_text_steers_no_terminal() {
         let output = it.tcnctl(words).await;
         let said = text(&output.stdout) + &text(&output.stderr);
         for line in said.lines() {
-            assert!(tcnd::printable::is_line(line), "{words:?}: {line:?}");
+            assert!(printable::is_line(line), "{words:?}: {line:?}");
         }
         assert_eq!(said.lines().count(), *lines, "{words:?}: {said}");
     }

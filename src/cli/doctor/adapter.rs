@@ -11,7 +11,6 @@ use zbus::OwnedVariant;
 use super::main_conf::{GENERAL, MainConf};
 use super::{Check, mode, privacy};
 use crate::config::Mode;
-use crate::printable;
 use crate::radio::mgmt::{self, Privacy};
 use crate::radio::rpa_timeout::{self, Known};
 

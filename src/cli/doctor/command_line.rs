@@ -3,8 +3,6 @@
 //!
 //! Pure. BlueZ: src/main.c, `options`; src/plugin.c, `enable_plugin`.
 
-use crate::printable;
-
 /// What bluetoothd was started with, itself first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommandLine(Vec<String>);

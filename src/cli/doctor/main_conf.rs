@@ -7,7 +7,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Check;
-use crate::printable;
 use crate::radio::mgmt::key_file::{BadLine, KeyFile, Place};
 
 pub(super) use crate::radio::mgmt::configured::MAIN_CONF as PATH;

@@ -6,7 +6,6 @@ use crate::cli::client::{Client, Purpose};
 use crate::cli::error::{CliError, Topic};
 use crate::cli::problems::Explained;
 use crate::cli::status::Status;
-use crate::printable;
 
 /// Everything that is asked of tcnd, on its own bus.
 pub(super) async fn checks(choice: &BusChoice) -> Vec<Check> {

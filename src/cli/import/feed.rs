@@ -16,7 +16,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::cli::error::CliError;
-use crate::printable;
 
 /// Copied at a time, in bytes: what a pipe holds.
 const CHUNK: usize = 64 << 10;

@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use super::{Seen, sentence};
 use crate::cli::problems::Explained;
-use crate::printable;
 
 /// One thing that happened. In JSON `event` is its token; expect others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -11,7 +11,6 @@ use super::super::parse_duration;
 use super::table::Table;
 use super::{SourceFlaw, SourceKey};
 use crate::exchange::source::{Limits, MemoTypes, Place, ServerUrl, Source, SourceName};
-use crate::printable;
 use crate::protocol::MemoType;
 
 /// Longest label, in bytes; tcnd keeps it with every exposure.
