@@ -43,12 +43,12 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
-use tcnd::matching::{
-    Budget, Finding, Index, IndexBuilder, Kernel, Outcome, Secret, match_reports,
-};
-use tcnd::protocol::{
+use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
+};
+use tcnd::matching::{
+    Budget, Finding, Index, IndexBuilder, Kernel, Outcome, Secret, match_reports,
 };
 
 const UNLIMITED: Budget = Budget {

@@ -32,10 +32,9 @@ use base64::engine::general_purpose::STANDARD;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{Rng as _, SeedableRng};
 use rustix::process::{Pid, Signal, kill_process};
-use tcnd::engine::UnixTime;
-use tcnd::protocol::memo::coepi;
-use tcnd::protocol::{
-    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
+use tcn_protocol::memo::coepi;
+use tcn_protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
 use tcnd::reportd::{Clock, Server, Settings, SystemClock};
 

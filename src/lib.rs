@@ -1,7 +1,7 @@
 //! # tcnd: Temporary Contact Numbers for Linux
 //!
 //! The house has a pure core and thin edges. The core says what the TCN
-//! specification says ([`protocol`]), when to do what ([`engine`]), which
+//! specification says (the crate `tcn-protocol`), when to do what ([`engine`]), which
 //! reports name numbers we heard ([`matching`]) and what that means
 //! ([`exposure`]), and how reports are passed on ([`exchange`]); it has no
 //! clock, no randomness, no I/O of its own. The edges carry that out: [`radio`]
@@ -36,7 +36,6 @@ pub mod exchange;
 pub mod exposure;
 pub mod matching;
 pub mod notices;
-pub mod protocol;
 pub mod radio;
 #[cfg(feature = "network")]
 pub mod reportd;

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tcn_protocol::UnixTime;
 use tokio::runtime::Handle as Runtime;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
@@ -24,7 +25,6 @@ use super::options::{Given, Options};
 use super::proxy;
 use super::transfer::Transfers;
 use crate::daemon::{Handle, LogRequest, Request};
-use crate::engine::UnixTime;
 use crate::store::{Bucket, Sheets};
 
 pub(super) struct Contacts {

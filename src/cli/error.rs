@@ -3,13 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
+use tcn_protocol::ReportError;
 use thiserror::Error;
 use zbus::DBusError as _;
 
 use crate::bus::{BusChoice, Unreachable, names};
 use crate::config::ConfigError;
 use crate::exchange::file::FileError;
-use crate::protocol::ReportError;
 
 /// How `tcnctl` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::json;
+use tcn_protocol::{Memo, MemoType};
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -16,7 +17,6 @@ use super::memo::reading;
 use super::status::Status;
 use super::{hex, time};
 use crate::bus::proxy;
-use crate::protocol::{Memo, MemoType};
 
 /// The document of `exposures --json`.
 #[derive(Debug, Serialize)]

@@ -6,11 +6,10 @@
 use std::iter;
 
 use jiff::Timestamp;
-
-use crate::protocol::Memo;
-use crate::protocol::memo::CoEpiMemo;
-use crate::protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
-use crate::protocol::memo::registry::Format;
+use tcn_protocol::Memo;
+use tcn_protocol::memo::CoEpiMemo;
+use tcn_protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
+use tcn_protocol::memo::registry::Format;
 
 /// What `memo` says; `None` if nobody can tell.
 pub(super) fn reading(memo: &Memo) -> Option<String> {
@@ -125,8 +124,9 @@ fn date(unix_seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tcn_protocol::MemoType;
+
     use super::*;
-    use crate::protocol::MemoType;
 
     fn of(kind: u8, data: impl Into<Vec<u8>>) -> Option<String> {
         reading(&Memo::new(MemoType::new(kind), data).unwrap())

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 use jiff::{Timestamp, ZonedDateTime};
 use serde_json::json;
+use tcn_protocol::Memo;
+use tcn_protocol::memo::MemoConcern;
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -20,8 +22,6 @@ use super::question::Agreement;
 use super::{hex, question, symptoms, time};
 use crate::bus::names;
 use crate::bus::proxy::Disclosure;
-use crate::protocol::Memo;
-use crate::protocol::memo::MemoConcern;
 
 /// What a report covers if nobody says.
 const DAYS: u64 = 14;

@@ -7,6 +7,7 @@ use std::path::Path;
 use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::json;
+use tcn_protocol::{Memo, MemoType};
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -20,7 +21,6 @@ use super::question::Agreement;
 use super::{hex, publish, question, time};
 use crate::bus::names;
 use crate::bus::proxy::OwnReport;
-use crate::protocol::{Memo, MemoType};
 
 /// The document of `report list --json`.
 #[derive(Debug, Serialize)]

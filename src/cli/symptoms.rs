@@ -5,12 +5,12 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use tcn_protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
+use tcn_protocol::{Memo, MemoType};
 
 use super::args::{MemoArgs, Symptom};
 use super::error::CliError;
 use super::time;
-use crate::protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
-use crate::protocol::{Memo, MemoType};
 
 /// The memo that the arguments ask for, on this day of the local calendar.
 pub(super) fn memo(args: &MemoArgs, today: Date) -> Result<Memo, CliError> {

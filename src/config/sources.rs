@@ -28,12 +28,13 @@ use toml::de::DeValue;
 
 pub use error::{SourceFlaw, SourceKey};
 
+use tcn_protocol::MemoType;
+
 use self::table::Table;
 use super::document::Document;
 use super::paths::{self, SOURCE_DIRECTORIES};
 use super::{ConfigError, Fault, Flaw};
 use crate::exchange::source::Source;
-use crate::protocol::MemoType;
 
 /// Sources that can be configured.
 pub const MOST_SOURCES: usize = 32;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tcn_protocol::{SignedReport, UnixTime};
 use tokio::sync::{Semaphore, watch};
 
 use super::driver::Driver;
@@ -25,10 +26,9 @@ use super::intake::{self, Counted, Delivery, Intake};
 use super::match_queue::Matching;
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::engine::{CLOCK_FLOOR, UnixTime};
+use crate::engine::CLOCK_FLOOR;
 use crate::exchange::interval::Interval;
 use crate::exchange::{ledger, trickle};
-use crate::protocol::SignedReport;
 use crate::store::{Fault, NewSource, Source, Store, UploadOutcome};
 
 /// Sources at most.

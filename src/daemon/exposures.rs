@@ -4,9 +4,9 @@
 //! nothing to keep in step. Only their number unseen is told without being
 //! asked, and only to those the bus lets subscribe.
 
-use crate::engine::UnixTime;
+use tcn_protocol::{Memo, UnixTime};
+
 use crate::exposure::{Exposure, Rule, exposures};
-use crate::protocol::Memo;
 use crate::store::{Fault, MatchedReport, Store};
 
 /// Which exposure: stays the same while it grows, and until its first contact is

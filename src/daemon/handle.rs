@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tcn_protocol::UnixTime;
+use tcn_protocol::memo::MemoConcern;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -16,8 +18,7 @@ use super::exchange::{ExchangeRequest, Standing};
 use super::log::LogRequest;
 use super::others::OthersRequest;
 use super::own::OwnRequest;
-use crate::engine::{Moment, Pause, UnixTime};
-use crate::protocol::memo::MemoConcern;
+use crate::engine::{Moment, Pause};
 use crate::radio;
 use crate::store::{self, Bucket, Summary};
 

@@ -10,15 +10,14 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tcn_protocol::{SignedReport, UnixTime};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::oneshot;
 
 use super::matcher::{Ends, Matcher, Origin};
 use super::{Refusal, clock};
-use crate::engine::UnixTime;
 use crate::exchange::file::{self, FileError, Item};
 use crate::matching::Budget;
-use crate::protocol::SignedReport;
 use crate::store::{SourceId, Store};
 
 /// Numbers that one source may have us compute: 8000 reports of the greatest

@@ -12,16 +12,15 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tcn_protocol::{SignedReport, UnixTime, wire};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Refusal;
 use super::import::{MOST_REPORTS, Stoppable};
-use crate::engine::UnixTime;
 use crate::exchange::cost;
 use crate::exchange::file::{self, FileError, Item};
 use crate::exchange::interval::Interval;
-use crate::protocol::{SignedReport, wire};
 use crate::store::{DeliveryFile, Fault, NewDelivery, SourceId, Store};
 
 /// Reports whose digests are looked up at a time.

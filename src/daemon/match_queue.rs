@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tcn_protocol::SignedReport;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -22,7 +23,6 @@ use super::import::SLICE;
 use super::matcher::{Matched, Matcher, Origin};
 use crate::exchange::file;
 use crate::matching::Budget;
-use crate::protocol::SignedReport;
 use crate::store::{Delivered, Store};
 
 /// What is done about the deliveries that wait.

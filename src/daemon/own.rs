@@ -9,16 +9,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
+use tcn_protocol::memo::MemoConcern;
+use tcn_protocol::{Memo, ReportAuthorizationKey, SignedReport, UnixTime};
 
 use super::driver::Driver;
 use super::publication::{PublishRequest, Published};
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::engine::{Aired, CLOCK_FLOOR, Input, KeyId, Moment, Seed, UnixTime};
+use crate::engine::{Aired, CLOCK_FLOOR, Input, KeyId, Moment, Seed};
 use crate::exchange::disclosure::{Part, Plan};
 use crate::exchange::file::{self, Format};
-use crate::protocol::memo::MemoConcern;
-use crate::protocol::{Memo, ReportAuthorizationKey, SignedReport};
 use crate::store::{Cancelled, Departure, NewPart, NewReport, OwnReport, Store};
 
 /// Longest note to oneself, in bytes.

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use tcn_protocol::UnixTime;
+
 use super::exchange::Standing;
 use super::{Consent, Hold, Problem, Snapshot, State};
 use crate::config::Settings;
-use crate::engine::{Holds, Pause, UnixTime, View};
+use crate::engine::{Holds, Pause, View};
 use crate::radio::{self, Trouble};
 
 pub(super) struct Facts<'a> {

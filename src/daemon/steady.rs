@@ -10,7 +10,9 @@
 
 use std::time::Duration;
 
-use crate::engine::{Moment, UnixTime, View};
+use tcn_protocol::UnixTime;
+
+use crate::engine::{Moment, View};
 use crate::radio::{Adapter, Status};
 
 /// How long a handover may be told as no change: the random silence of two

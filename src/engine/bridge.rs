@@ -21,9 +21,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
+
 use super::{Moment, Sighting, Writer};
-use crate::protocol::TemporaryContactNumber;
-use crate::protocol::beacon::Frame;
 
 /// Numbers carried at once: at a slot of 20 s and ours between two of them,
 /// each then has its turn about once in 20 minutes, that is hardly ever.
@@ -148,8 +149,9 @@ impl Bridge {
 
 #[cfg(test)]
 mod tests {
+    use tcn_protocol::UnixTime;
+
     use super::*;
-    use crate::engine::UnixTime;
 
     fn at(seconds: u64) -> Moment {
         Moment {

@@ -24,10 +24,11 @@ use std::time::Duration;
 use rand_core::CryptoRng;
 
 pub(super) use self::context::Context;
+use tcn_protocol::beacon::Frame;
+
 use super::bridge::{Bridge, Slot};
 use super::rotation::{LONGEST_SILENCE, Numbered, random_up_to};
 use super::{Moment, Note, Output, Seq};
-use crate::protocol::beacon::Frame;
 
 /// How long to wait after the store failed to take a number.
 const STALL: Duration = Duration::from_secs(30);
@@ -315,11 +316,11 @@ fn resting<R: CryptoRng>(
 mod tests {
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
+    use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
 
     use super::*;
     use crate::engine::rotation::Rotation;
-    use crate::engine::{Fitness, KeyId, Policy, UnixTime};
-    use crate::protocol::{RatchetIndex, TemporaryContactNumber};
+    use crate::engine::{Fitness, KeyId, Policy};
 
     const STATES: [&str; 6] = [
         "Silent",

@@ -6,9 +6,11 @@
 
 use std::time::Duration;
 
+use tcn_protocol::UnixTime;
+
 use super::broadcast::Event;
 use super::timekeeping::{jump, offset};
-use super::{CLOCK_FLOOR, Engine, FORGET_EVERY, KeyId, Moment, Note, Output, UnixTime};
+use super::{CLOCK_FLOOR, Engine, FORGET_EVERY, KeyId, Moment, Note, Output};
 
 /// What is dated so much later than the clock shows is dated in the future.
 const FUTURE: Duration = Duration::from_secs(24 * 3600);

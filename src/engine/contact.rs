@@ -1,8 +1,8 @@
 //! A contact: one number, heard from a first to a last moment.
 
-use super::UnixTime;
+use tcn_protocol::{TemporaryContactNumber, UnixTime};
+
 use super::timekeeping::shifted;
-use crate::protocol::TemporaryContactNumber;
 
 /// Upper bounds in dB of the first three attenuation buckets; the fourth is
 /// open. They are the levels the exposure-notification apps used, so figures

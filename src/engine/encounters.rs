@@ -18,12 +18,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use tcn_protocol::{TemporaryContactNumber, UnixTime};
+
 use super::timekeeping::shifted;
 use super::{
     ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, Moment, RSSI_UNAVAILABLE, Sighting,
-    UnixTime,
 };
-use crate::protocol::TemporaryContactNumber;
 
 /// Runs held at once: forty times a crowd of two hundred. About 1.5 MiB.
 pub(super) const MOST: usize = 8192;

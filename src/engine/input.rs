@@ -3,9 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Moment, Pause, Policy, UnixTime};
-use crate::protocol::TemporaryContactNumber;
-use crate::protocol::beacon::Frame;
+use tcn_protocol::beacon::Frame;
+use tcn_protocol::{TemporaryContactNumber, UnixTime};
+
+use super::{Moment, Pause, Policy};
 
 /// One thing that happened, told with the [`Moment`] of it.
 #[derive(Clone, Copy, Debug)]

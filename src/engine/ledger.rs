@@ -5,10 +5,8 @@
 //! number is aired, and so no crash can leave a number on the air that its
 //! owner could not report.
 
+use tcn_protocol::{RatchetIndex, UnixTime};
 use zeroize::Zeroizing;
-
-use super::UnixTime;
-use crate::protocol::RatchetIndex;
 
 /// The local name of a report key: counts up, never reused, says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

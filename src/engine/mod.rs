@@ -32,6 +32,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rand_core::CryptoRng;
+use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
 
 use self::bridge::{Admission, Bridge};
 use self::broadcast::{Context, Event, State, Want};
@@ -39,13 +40,12 @@ use self::encounters::Encounters;
 use self::own::OwnNumbers;
 use self::rotation::{Life, Rotation};
 use self::timekeeping::Timekeeping;
-use crate::protocol::{RatchetIndex, TemporaryContactNumber};
 
 pub use clock::{BootId, ClockDoubt, ClockRecord, FutureDates, Redating, Shift};
 pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
 pub use input::{Fitness, Input, LONGEST_WAIT, Seq, Sighting, Writer};
 pub use ledger::{Aired, KeyHistory, KeyId, Record, Seed};
-pub use moment::{Moment, UnixTime};
+pub use moment::Moment;
 pub use output::{Note, Output};
 pub use pause::{Hold, Holds, Pause};
 pub use policy::Policy;

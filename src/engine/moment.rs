@@ -8,23 +8,7 @@
 
 use std::time::Duration;
 
-/// Seconds since 1970-01-01 00:00 UTC, by the wall clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnixTime(pub u64);
-
-impl UnixTime {
-    /// This time less `span`, stopping at 1970.
-    #[must_use]
-    pub const fn before(self, span: Duration) -> Self {
-        Self(self.0.saturating_sub(span.as_secs()))
-    }
-
-    /// This time plus `span`, stopping at the end of the range.
-    #[must_use]
-    pub const fn after(self, span: Duration) -> Self {
-        Self(self.0.saturating_add(span.as_secs()))
-    }
-}
+use tcn_protocol::UnixTime;
 
 /// An instant by both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! What the engine wants done, in this order.
 
-use super::{ClockRecord, Contact, FutureDates, Record, Redating, Seq, UnixTime};
-use crate::protocol::beacon::Frame;
+use tcn_protocol::UnixTime;
+use tcn_protocol::beacon::Frame;
+
+use super::{ClockRecord, Contact, FutureDates, Record, Redating, Seq};
 
 /// One thing to do. Drain them after every input, and do them in order.
 #[derive(Debug)]

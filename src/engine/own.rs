@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::protocol::TemporaryContactNumber;
+use tcn_protocol::TemporaryContactNumber;
 
 #[derive(Debug, Default)]
 pub(super) struct OwnNumbers {

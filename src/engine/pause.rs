@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{BootId, ClockRecord, Moment, UnixTime};
+use tcn_protocol::UnixTime;
+
+use super::{BootId, ClockRecord, Moment};
 
 /// Whether and until when to keep off the air.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,11 +10,11 @@
 use std::time::Duration;
 
 use rand_core::CryptoRng;
-
-use super::{KeyId, Moment, Policy, Record, Seed};
-use crate::protocol::{
+use tcn_protocol::{
     Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactKey, TemporaryContactNumber,
 };
+
+use super::{KeyId, Moment, Policy, Record, Seed};
 
 /// Longest random silence between two numbers, so that the end of one and the
 /// begin of the other are not one event to a listener.

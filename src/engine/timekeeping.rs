@@ -21,9 +21,9 @@
 
 use std::time::Duration;
 
-use super::{
-    BootId, CLOCK_FLOOR, ClockDoubt, ClockRecord, KeyId, Moment, Redating, Shift, UnixTime,
-};
+use tcn_protocol::UnixTime;
+
+use super::{BootId, CLOCK_FLOOR, ClockDoubt, ClockRecord, KeyId, Moment, Redating, Shift};
 
 /// Wall and boot-time clock may drift apart by this much, in seconds, before
 /// it counts as a jump.

@@ -16,12 +16,11 @@
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use tcn_protocol::memo::CoEpiMemo;
+use tcn_protocol::{Memo, ReportDigest, ReportError, SignedReport, UnixTime, wire};
 use thiserror::Error;
 
 use super::interval::Interval;
-use crate::engine::UnixTime;
-use crate::protocol::memo::CoEpiMemo;
-use crate::protocol::{Memo, ReportDigest, ReportError, SignedReport, wire};
 
 /// Bytes of the largest body that is read: twice what the longest report needs
 /// in base64.
@@ -152,9 +151,10 @@ fn is_reduced(signature: &[u8; SignedReport::SIGNATURE_LEN]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tcn_protocol::MemoType;
+    use tcn_protocol::memo::coepi;
+
     use super::*;
-    use crate::protocol::MemoType;
-    use crate::protocol::memo::coepi;
 
     #[test]
     fn the_order_itself_is_out_of_range() {

@@ -8,8 +8,7 @@
 use std::time::Duration;
 
 use rand_core::Rng;
-
-use crate::engine::UnixTime;
+use tcn_protocol::UnixTime;
 
 /// The longest wait after a first failure.
 pub const FIRST: Duration = Duration::from_secs(15 * 60);

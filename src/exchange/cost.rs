@@ -10,8 +10,9 @@
 //! what is done with each: its signature is checked, and it is remembered. An
 //! item that goes no further costs the reading of it.
 
+use tcn_protocol::SignedReport;
+
 use super::file::Item;
-use crate::protocol::SignedReport;
 
 /// What one source may cost in one run, if nobody says otherwise: 7500 reports
 /// of the greatest length, or 930,000 of six hours. It is some 50 seconds of one
@@ -38,9 +39,10 @@ pub fn item(item: &Item) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use tcn_protocol::{Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, wire};
+
     use super::*;
     use crate::exchange::file::ItemError;
-    use crate::protocol::{Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, wire};
 
     fn of(numbers: u16) -> SignedReport {
         let rak = ReportAuthorizationKey::from_bytes(&[7; 32]);

@@ -14,8 +14,9 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use crate::engine::{Aired, KeyHistory, KeyId, UnixTime};
-use crate::protocol::{ReportSpan, SignedReport};
+use tcn_protocol::{ReportSpan, SignedReport, UnixTime};
+
+use crate::engine::{Aired, KeyHistory, KeyId};
 
 /// A silence of our own shorter than this is no gap worth telling.
 pub const SHORTEST_GAP: Duration = Duration::from_secs(300);
@@ -180,9 +181,9 @@ fn gaps(
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tcn_protocol::RatchetIndex;
 
     use super::*;
-    use crate::protocol::RatchetIndex;
 
     const LIFE: Duration = Duration::from_secs(900);
 

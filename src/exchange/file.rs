@@ -29,6 +29,7 @@ use std::ops::ControlFlow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tcn_protocol::{ReportError, SignedReport, wire};
 use thiserror::Error;
 
 use super::foreign::Foreign;
@@ -36,7 +37,6 @@ use super::json::read_json;
 use super::lines::read_lines;
 use super::packing::Packing;
 use super::text::{self, Utf16};
-use crate::protocol::{ReportError, SignedReport, wire};
 
 /// How reports stand in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

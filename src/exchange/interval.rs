@@ -9,7 +9,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::engine::UnixTime;
+use tcn_protocol::UnixTime;
 
 /// An interval by its number: whole lengths since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,11 +13,11 @@ use std::io::{self, BufRead};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
+use tcn_protocol::{ReportError, SignedReport, wire};
 
 use super::file::{Item, ItemError, Items, Place, decode};
 use super::guard::{Excess, Guard};
 use super::text;
-use crate::protocol::{ReportError, SignedReport, wire};
 
 /// Reads all items of a JSON text that begins on `first_line` of its file.
 pub(super) fn read_json(

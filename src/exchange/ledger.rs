@@ -9,8 +9,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tcn_protocol::UnixTime;
+
 use super::interval::Interval;
-use crate::engine::UnixTime;
 
 /// How far back intervals are asked for: 14 days, after which servers forget
 /// them.

@@ -17,13 +17,13 @@ use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
+use tcn_protocol::{ReportError, SignedReport, wire};
 use thiserror::Error;
 
 use super::cost;
 use super::file::{self, FileError, Format, ItemError, Place};
 use super::foreign::Foreign;
 use super::source::MemoTypes;
-use crate::protocol::{ReportError, SignedReport, wire};
 
 /// What a document has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -417,9 +417,9 @@ impl<R: Read> Read for Noted<'_, R> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tcn_protocol::{Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan};
 
     use super::*;
-    use crate::protocol::{Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan};
 
     /// A report of so many numbers, with a memo of this type.
     fn report(seed: u8, numbers: u16, kind: u8) -> SignedReport {

@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tcn_protocol::MemoType;
 use thiserror::Error;
 use url::{Host, Url};
 
 use super::cost;
 use super::interval::Interval;
-use crate::protocol::MemoType;
 
 /// A source and what the owner said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use std::io::{self, BufRead, Read};
 use base64::Engine as _;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use tcn_protocol::SignedReport;
 
 use super::file::ItemError;
-use crate::protocol::SignedReport;
 
 /// The longest report as text, in hexadecimal, in bytes.
 pub(super) const LONGEST: usize = 2 * SignedReport::MAX_LEN;

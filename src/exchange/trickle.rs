@@ -9,8 +9,7 @@
 use std::time::Duration;
 
 use rand_core::Rng;
-
-use crate::engine::UnixTime;
+use tcn_protocol::UnixTime;
 
 /// Over how long the parts of a report are spread: one interval of the servers,
 /// so that most are in another one than the first.

@@ -17,7 +17,9 @@ mod distance;
 
 use std::time::Duration;
 
-use crate::engine::{Contact, RSSI_UNAVAILABLE, UnixTime};
+use tcn_protocol::UnixTime;
+
+use crate::engine::{Contact, RSSI_UNAVAILABLE};
 
 pub use distance::{Distance, REFERENCE_RSSI_DBM};
 
@@ -174,9 +176,9 @@ fn mean((a, of_a): (i16, i64), (b, of_b): (i16, i64)) -> i16 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tcn_protocol::TemporaryContactNumber;
 
     use super::*;
-    use crate::protocol::TemporaryContactNumber;
 
     const EVER: UnixTime = UnixTime(u64::MAX);
 

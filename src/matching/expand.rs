@@ -12,10 +12,11 @@
 
 use std::ops::ControlFlow;
 
+use tcn_protocol::{RatchetIndex, Report, TemporaryContactNumber};
+
 #[cfg(target_arch = "x86_64")]
 use super::lanes::ShaNi;
 use super::lanes::{ABREAST, Compute, Lane, Portable};
-use crate::protocol::{RatchetIndex, Report, TemporaryContactNumber};
 
 /// Shows `visit` every number that `reports` disclose, each with the position
 /// its report was given with and its index; in order within a report, mixed

@@ -22,9 +22,9 @@ use std::mem;
 use std::ops::Range;
 
 use rand_core::CryptoRng;
+use tcn_protocol::TemporaryContactNumber;
 
 use super::MatchingError;
-use crate::protocol::TemporaryContactNumber;
 
 /// What the hash is keyed with: drawn once a process, never shown.
 #[derive(Clone)]

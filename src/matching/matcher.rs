@@ -13,9 +13,10 @@ use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use tcn_protocol::{RatchetIndex, Report, ReportError, SignedReport, TemporaryContactNumber};
+
 use super::{Index, MatchingError, expand};
 use crate::exchange::cost;
-use crate::protocol::{RatchetIndex, Report, ReportError, SignedReport, TemporaryContactNumber};
 
 /// How much work reports may still cause, counted in numbers: one is three
 /// compressions of SHA-256, about 0.1 µs where the processor has instructions

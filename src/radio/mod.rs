@@ -28,10 +28,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
 use tokio::sync::mpsc;
-
-use crate::protocol::TemporaryContactNumber;
-use crate::protocol::beacon::Frame;
 
 /// What the radio shall do from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

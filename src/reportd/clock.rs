@@ -7,8 +7,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
-
-use crate::engine::UnixTime;
+use tcn_protocol::UnixTime;
 
 /// What tells the time.
 pub trait Clock: Send + Sync + 'static {

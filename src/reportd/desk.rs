@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tcn_protocol::UnixTime;
+
 use super::clock::Clock;
 use super::inbox::Inbox;
 use super::limits::{Limits, Rate, nanoseconds};
@@ -12,7 +14,6 @@ use super::outage::Outage;
 use super::sender::Proxies;
 use super::shelf::Shelf;
 use super::store::{Store, Stored, Unavailable};
-use crate::engine::UnixTime;
 use crate::exchange::admission::Admitted;
 
 /// What the answers are made of, shared by all connections.

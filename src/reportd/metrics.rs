@@ -14,8 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-
-use crate::engine::UnixTime;
+use tcn_protocol::UnixTime;
 
 /// How long counts stand, in seconds.
 const STANDS: u64 = 900;

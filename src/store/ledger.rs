@@ -2,13 +2,15 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use tcn_protocol::{
+    Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber, UnixTime,
+};
 use zeroize::Zeroizing;
 
 use super::clock;
 use super::seal::{Closed, Seal};
 use super::thread::Setting;
-use crate::engine::{ClockRecord, KeyId, Pause, Record, Seed, UnixTime};
-use crate::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
+use crate::engine::{ClockRecord, KeyId, Pause, Record, Seed};
 
 /// What the last run left.
 #[derive(Debug)]

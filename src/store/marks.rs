@@ -1,12 +1,12 @@
 //! What a person took back of what was marked.
 
 use rusqlite::{Transaction, params};
+use tcn_protocol::UnixTime;
 
 use super::ledger::signed;
 use super::row::Row;
 use super::thread::Durable;
 use super::{Fault, Store};
-use crate::engine::UnixTime;
 
 impl Store {
     /// Lists again what this report named from `from` to `to`, if it was

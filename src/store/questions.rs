@@ -7,10 +7,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tcn_protocol::{TemporaryContactNumber, UnixTime};
+
 use super::thread::{Durable, Owner, shrink};
 use super::{Bucket, DATABASE, Fault, Store, Summary, log, others};
-use crate::engine::{Contact, UnixTime};
-use crate::protocol::TemporaryContactNumber;
+use crate::engine::Contact;
 
 /// How large the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

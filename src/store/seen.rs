@@ -9,12 +9,11 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tcn_protocol::{ReportDigest, UnixTime};
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
 use super::{Fault, Store};
-use crate::engine::UnixTime;
-use crate::protocol::ReportDigest;
 
 const DAY: u64 = 86_400;
 

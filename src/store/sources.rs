@@ -8,11 +8,11 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Transaction, params};
+use tcn_protocol::UnixTime;
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
 use super::{Fault, SourceId, Store};
-use crate::engine::UnixTime;
 use crate::exchange::interval::Interval;
 
 /// A source as the configuration of `tcnd-sync` has it.

@@ -1,6 +1,6 @@
 //! What the log says in sum: counts by hour and day, never a row.
 
-use crate::engine::UnixTime;
+use tcn_protocol::UnixTime;
 
 /// Contact totals over a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,13 +16,13 @@
 //! a server that has it already keeps it once.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tcn_protocol::{SignedReport, UnixTime, wire};
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
 use super::{Fault, Store};
-use crate::engine::{KeyId, UnixTime};
+use crate::engine::KeyId;
 use crate::exchange::trickle;
-use crate::protocol::{SignedReport, wire};
 
 /// Where a part is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 use rand::rngs::SysRng;
 use rand_core::UnwrapErr;
 use rustix::time::{ClockId, clock_gettime};
-
-use crate::engine::UnixTime;
+use tcn_protocol::UnixTime;
 
 /// Now, by the wall clock: servers count their intervals by it.
 pub(super) fn now() -> UnixTime {

@@ -9,8 +9,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::{AGE, DATE, HeaderMap};
+use tcn_protocol::UnixTime;
 
-use crate::engine::UnixTime;
 use crate::exchange::interval::Interval;
 
 /// How far a server's clock may be from ours: what an interval waits after its

@@ -19,6 +19,7 @@ use std::path::Path;
 
 use rand::seq::SliceRandom;
 use rand_core::Rng;
+use tcn_protocol::UnixTime;
 
 use self::find::{Found, FoundDocument, Opened};
 use super::date::{ServerTime, differs};
@@ -28,7 +29,6 @@ use super::problem::Problem;
 use super::service::{Batch, Delivery, Tcnd};
 use super::unpack::{Unfit, unpack, within};
 use super::{Fault, clock};
-use crate::engine::UnixTime;
 use crate::exchange::backoff::Backoff;
 use crate::exchange::foreign::Foreign;
 use crate::exchange::interval::Interval;

@@ -22,12 +22,12 @@ use reqwest::header::{
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, Version};
+use tcn_protocol::UnixTime;
 
 use super::Fault;
 use super::date::{ServerTime, http_date};
 use super::problem::Problem;
 use super::unpack::unnamed;
-use crate::engine::UnixTime;
 use crate::exchange::packing::Packing;
 use crate::exchange::settlement::{LONGEST_REASON, Settlement};
 use crate::exchange::source::Limits;

@@ -10,8 +10,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tcn_protocol::UnixTime;
 
-use crate::engine::UnixTime;
 use crate::exchange::backoff::Backoff;
 use crate::exchange::interval::Interval;
 use crate::exchange::source::SourceName;

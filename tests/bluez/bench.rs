@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use tcnd::protocol::TemporaryContactNumber;
-use tcnd::protocol::beacon::Frame;
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
 use tcnd::radio::bluez::{Options, Surroundings};
 use tcnd::radio::{Event, Order, Radio, Status, Trouble};
 use tokio::time::timeout;

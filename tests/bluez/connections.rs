@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use tcnd::protocol::TemporaryContactNumber;
-use tcnd::protocol::beacon::Frame;
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
 use tcnd::radio::bluez::{Central, Kernel, Options, Surroundings, VisitError};
 use tcnd::radio::mgmt::{MgmtError, Privacy};
 use tcnd::radio::rpa_timeout::Known;

@@ -133,8 +133,7 @@ fn what_is_carried_changes_within_one_epoch() {
         rested(&mut bench).await;
         bench.air(1).await;
         for byte in [5, 6] {
-            let carried =
-                tcnd::protocol::beacon::Frame::carried(number(byte), frame(1).carrier_id());
+            let carried = tcn_protocol::beacon::Frame::carried(number(byte), frame(1).carrier_id());
             bench.order(Order::Swap(carried)).await;
             let event = bench.next().await;
             assert!(matches!(event, Event::Aired(aired) if aired == carried));

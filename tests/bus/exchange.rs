@@ -6,10 +6,10 @@ use std::fs::File;
 use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
 
+use tcn_protocol::wire;
 use tcnd::bus::names;
 use tcnd::bus::proxy::{Checked, ExchangeProxy, Published, ReportsProxy, Source};
 use tcnd::daemon::Refusal;
-use tcnd::protocol::wire;
 use zbus::{DBusError, Fd, Variant};
 
 use crate::members::{error_name, none, options};

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
+use tcn_protocol::memo::MemoConcern;
 use tcnd::bus::proxy::{AdapterProxy, ContactsProxy, ManagerProxy, PauseHold};
 use tcnd::bus::{Bouncer, names};
 use tcnd::daemon::{Consent, Problem, Refusal, State};
-use tcnd::protocol::memo::MemoConcern;
 use tcnd::radio::{AddressKind, Mode, Trouble};
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;

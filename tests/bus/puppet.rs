@@ -6,20 +6,20 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tcn_protocol::memo::MemoConcern;
+use tcn_protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
+    TemporaryContactNumber, UnixTime,
+};
 use tcnd::daemon::{
     Check, Consent, Counted, Delivery, ExchangeRequest, ExposureId, Handle, Hold, Imported,
     KnownExposure, LogRequest, Mailbox, Matching, OthersRequest, OwnRequest, Pause, Problem,
     Published, Refusal, Reply, Reported, Request, Snapshot, Standing, State, Statistics,
 };
-use tcnd::engine::{Contact, KeyId, RSSI_UNAVAILABLE, UnixTime};
+use tcnd::engine::{Contact, KeyId, RSSI_UNAVAILABLE};
 use tcnd::exchange::disclosure::{Part, Plan};
 use tcnd::exchange::interval::Interval;
 use tcnd::exposure::{Carried, Exposure};
-use tcnd::protocol::memo::MemoConcern;
-use tcnd::protocol::{
-    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
-    TemporaryContactNumber,
-};
 use tcnd::radio::{self, Mode};
 use tcnd::store::{
     Bucket, Cancelled, Departure, NewSource, OwnReport, Place, Source, SourceId, Summary, Upload,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
+use tcn_protocol::UnixTime;
 use tcnd::bus::names;
 use tcnd::bus::proxy::ManagerProxy;
 use tcnd::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
-use tcnd::engine::UnixTime;
 use tcnd::radio::{AddressKind, Trouble};
 use zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
 use zbus::message::Type;

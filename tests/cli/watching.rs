@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use tcn_protocol::UnixTime;
 use tcnd::daemon::{Problem, State};
-use tcnd::engine::UnixTime;
 use tcnd::radio::Trouble;
 use tokio::sync::mpsc;
 

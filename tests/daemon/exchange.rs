@@ -3,14 +3,13 @@
 
 use std::io::Cursor;
 
+use tcn_protocol::{UnixTime, wire};
 use tcnd::config::Settings;
 use tcnd::daemon::{
     BUDGET, Counted, Delivery, ExchangeRequest, Matching, OwnRequest, Problem, PublishRequest,
     Published, Refusal, Reply, Request, Settlement, clock,
 };
-use tcnd::engine::UnixTime;
 use tcnd::exchange::interval::Interval;
-use tcnd::protocol::wire;
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
 
 use crate::machine::{Machine, common_memo, short_keys};

@@ -3,16 +3,16 @@
 use std::io::Cursor;
 use std::time::Duration;
 
+use tcn_protocol::beacon::Frame;
+use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
 use tcnd::config::Settings;
 use tcnd::daemon::{
     self, BUDGET, Fault, Handle, Import, Imported, KnownExposure, LogRequest, OthersRequest,
     OwnRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
 };
-use tcnd::engine::{Policy, UnixTime};
+use tcnd::engine::Policy;
 use tcnd::exchange::disclosure::Plan;
 use tcnd::exchange::file::Format;
-use tcnd::protocol::beacon::Frame;
-use tcnd::protocol::{Memo, MemoType, TemporaryContactNumber};
 use tcnd::radio::{Event, Fitness, Order, Radio};
 use tcnd::store;
 use tempfile::{TempDir, tempdir};

@@ -12,11 +12,10 @@ mod sleep;
 use std::future::Future;
 use std::time::Duration;
 
+use tcn_protocol::beacon::Frame;
+use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::config::Settings;
 use tcnd::daemon::{self, Ended, Fault, Handle, Parts, Refusal, Request, Signal};
-use tcnd::engine::UnixTime;
-use tcnd::protocol::TemporaryContactNumber;
-use tcnd::protocol::beacon::Frame;
 use tcnd::radio::{Event, Fitness, Order, Radio};
 use tcnd::store::{self, DATABASE};
 use tempfile::{TempDir, tempdir};

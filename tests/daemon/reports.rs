@@ -6,18 +6,18 @@ use std::io::Read as _;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use tcn_protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
+};
 use tcnd::config::Settings;
 use tcnd::daemon::clock;
 use tcnd::daemon::{
     BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, PauseRequest,
     Refusal, ReportRequest, Request,
 };
-use tcnd::engine::{Policy, UnixTime};
+use tcnd::engine::Policy;
 use tcnd::exchange::disclosure::Plan;
 use tcnd::exposure::Carried;
-use tcnd::protocol::{
-    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
-};
 
 use crate::machine::{Machine, Tcn, common_memo, short_keys};
 

@@ -3,9 +3,9 @@
 use std::future::Future;
 
 use rusqlite::OpenFlags;
+use tcn_protocol::TemporaryContactNumber;
 use tcnd::config::Settings;
 use tcnd::daemon::{Ended, Fault, Refusal, Request, Signal};
-use tcnd::protocol::TemporaryContactNumber;
 use tcnd::radio::{Event, Fitness, Order};
 use tcnd::store::DATABASE;
 

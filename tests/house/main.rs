@@ -20,24 +20,20 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 16] = [
+const PLAN: [Room; 15] = [
     ("notices", &[], &[]),
-    (
-        "protocol",
-        &[],
-        &["sha2", "ed25519_dalek", "rand_core", "zeroize", "thiserror"],
-    ),
-    ("engine", &["protocol"], &["rand_core", "zeroize"]),
-    ("exposure", &["engine"], &[]),
+    ("engine", &[], &["tcn_protocol", "rand_core", "zeroize"]),
+    ("exposure", &["engine"], &["tcn_protocol"]),
     (
         "matching",
-        &["protocol", "exchange"],
-        &["sha2", "rand_core", "thiserror"],
+        &["exchange"],
+        &["tcn_protocol", "sha2", "rand_core", "thiserror"],
     ),
     (
         "exchange",
-        &["protocol", "engine"],
+        &["engine"],
         &[
+            "tcn_protocol",
             "printable",
             "base64",
             "flate2",
@@ -51,8 +47,9 @@ const PLAN: [Room; 16] = [
     ),
     (
         "radio",
-        &["protocol"],
+        &[],
         &[
+            "tcn_protocol",
             "bluer",
             "btleplug",
             "bluez_async",
@@ -66,8 +63,9 @@ const PLAN: [Room; 16] = [
     ),
     (
         "store",
-        &["protocol", "engine", "exchange"],
+        &["engine", "exchange"],
         &[
+            "tcn_protocol",
             "chacha20poly1305",
             "rusqlite",
             "rustix",
@@ -79,8 +77,9 @@ const PLAN: [Room; 16] = [
     ),
     (
         "config",
-        &["engine", "exchange", "protocol"],
+        &["engine", "exchange"],
         &[
+            "tcn_protocol",
             "printable",
             "serde",
             "toml",
@@ -93,10 +92,10 @@ const PLAN: [Room; 16] = [
     (
         "daemon",
         &[
-            "protocol", "engine", "exposure", "exchange", "matching", "notices", "radio", "store",
-            "config",
+            "engine", "exposure", "exchange", "matching", "notices", "radio", "store", "config",
         ],
         &[
+            "tcn_protocol",
             "tokio",
             "rand",
             "rand_core",
@@ -108,10 +107,9 @@ const PLAN: [Room; 16] = [
     ),
     (
         "bus",
+        &["daemon", "engine", "exchange", "exposure", "radio", "store"],
         &[
-            "daemon", "engine", "exchange", "exposure", "protocol", "radio", "store",
-        ],
-        &[
+            "tcn_protocol",
             "printable",
             "async_trait",
             "zbus",
@@ -129,8 +127,9 @@ const PLAN: [Room; 16] = [
     ),
     (
         "cli",
-        &["bus", "config", "exchange", "notices", "protocol", "radio"],
+        &["bus", "config", "exchange", "notices", "radio"],
         &[
+            "tcn_protocol",
             "printable",
             "clap",
             "zbus",
@@ -145,8 +144,9 @@ const PLAN: [Room; 16] = [
     ),
     (
         "reportd",
-        &["config", "engine", "exchange", "protocol"],
+        &["config", "engine", "exchange"],
         &[
+            "tcn_protocol",
             "axum",
             "base64",
             "bytes",
@@ -181,8 +181,9 @@ const PLAN: [Room; 16] = [
     ),
     (
         "sync",
-        &["bus", "config", "engine", "exchange", "notices", "protocol"],
+        &["bus", "config", "engine", "exchange", "notices"],
         &[
+            "tcn_protocol",
             "base64",
             "futures",
             "httpdate",
@@ -220,7 +221,7 @@ const PLAN: [Room; 16] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 52] = [
+const CRATES: [&str; 53] = [
     "async_trait",
     "axum",
     "base64",
@@ -258,6 +259,7 @@ const CRATES: [&str; 52] = [
     "serde_json",
     "sha2",
     "strsim",
+    "tcn_protocol",
     "tcnd",
     "tempfile",
     "thiserror",
@@ -339,7 +341,7 @@ fn the_core_is_pure() {
     ];
     for source in sources()
         .into_iter()
-        .filter(|s| s.room == "protocol" || s.room == "engine")
+        .filter(|s| s.room == "tcn-protocol" || s.room == "engine")
     {
         for word in banned {
             assert!(

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tcn_protocol::{ReportError, SignedReport};
 use tcnd::exchange::cost;
 use tcnd::exchange::file::{self, Format};
 use tcnd::exchange::sieve::{self, Expected, Reading};
 use tcnd::exchange::source::MemoTypes;
 use tcnd::matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};
-use tcnd::protocol::{ReportError, SignedReport};
 
 use super::{PLENTY, broken, findings, index_of, number, numbers_of, report, respanned, threads};
 
@@ -148,10 +148,10 @@ fn what_is_kept_of_a_report_is_bounded() {
 #[test]
 fn a_key_of_small_order_is_refused() {
     // rvk the neutral element: without the strict rules it would sign for all.
-    let mut bytes = tcnd::protocol::wire::write(&report(1, 1, 4));
+    let mut bytes = tcn_protocol::wire::write(&report(1, 1, 4));
     bytes[..32].fill(0);
     bytes[0] = 1;
-    let crafted = tcnd::protocol::wire::parse(&bytes).unwrap();
+    let crafted = tcn_protocol::wire::parse(&bytes).unwrap();
     let index = index_of(numbers_of(&crafted).into_iter().chain([number(0)]));
     let refused = Finding {
         position: 0,

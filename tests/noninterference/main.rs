@@ -26,15 +26,15 @@ use std::os::fd::OwnedFd;
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng};
+use tcn_protocol::{
+    Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
+    TemporaryContactNumber, wire,
+};
 use tcnd::bus::names;
 use tcnd::bus::proxy::{Delivered, ExchangeProxy, Source};
 use tcnd::daemon::clock;
 use tcnd::engine::Contact;
 use tcnd::exchange::interval::Interval;
-use tcnd::protocol::{
-    Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
-    TemporaryContactNumber, wire,
-};
 use zbus::{Connection, Fd};
 
 use crate::machine::{Documents, Machine, Server, contact};

@@ -1,8 +1,8 @@
 //! Adverts as phones send them.
 
 use serde_json::Value;
-use tcnd::protocol::TemporaryContactNumber;
-use tcnd::protocol::beacon::{self, BeaconError, Frame};
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::{self, BeaconError, Frame};
 
 use crate::{array, unhex, vectors};
 

@@ -1,6 +1,6 @@
 //! Keys, ratchet and numbers, by the specification's vector.
 
-use tcnd::protocol::{
+use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportSpan, SignedReport, TemporaryContactKey,
 };
 

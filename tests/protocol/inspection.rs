@@ -3,10 +3,10 @@
 use std::io::{self, Read, Write};
 
 use serde_json::{Value, json};
+use tcn_protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
+use tcn_protocol::{Memo, MemoType, RatchetIndex, ReportSpan, SignedReport, wire};
 use tcnd::cli::inspect::{InspectError, View, inspect};
 use tcnd::exchange::file::{self, FileError, Format};
-use tcnd::protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
-use tcnd::protocol::{Memo, MemoType, RatchetIndex, ReportSpan, SignedReport, wire};
 
 use crate::{spec_key, unhex, vectors};
 

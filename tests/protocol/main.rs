@@ -32,8 +32,8 @@ mod sins;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
+use tcn_protocol::{RatchetIndex, ReportAuthorizationKey};
 use tcnd::exchange::file::{self, FileError, Format, Item};
-use tcnd::protocol::{RatchetIndex, ReportAuthorizationKey};
 
 /// A vector file, as text in this binary.
 macro_rules! vectors {

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 
 use rand_chacha::rand_core::{TryCryptoRng, TryRng};
-use tcnd::protocol::{
+use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
 };
 

@@ -3,10 +3,10 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-use tcnd::protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
-use tcnd::protocol::memo::registry::{Format, REGISTRY};
-use tcnd::protocol::memo::{CoEpiMemo, MemoConcern};
-use tcnd::protocol::{Memo, MemoType};
+use tcn_protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
+use tcn_protocol::memo::registry::{Format, REGISTRY};
+use tcn_protocol::memo::{CoEpiMemo, MemoConcern};
+use tcn_protocol::{Memo, MemoType};
 
 use crate::{number, unhex, vectors};
 

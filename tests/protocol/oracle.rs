@@ -4,7 +4,7 @@
 //! comparison says so where it matters.
 
 use proptest::prelude::*;
-use tcnd::protocol::{
+use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
 };
 

@@ -2,12 +2,12 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tcnd::exchange::file::{self, FileError, Format};
-use tcnd::protocol::beacon::Frame;
-use tcnd::protocol::{
+use tcn_protocol::beacon::Frame;
+use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
 };
+use tcnd::exchange::file::{self, FileError, Format};
 
 use crate::read_file;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tcnd::protocol::{
+use tcn_protocol::{
     Memo, MemoType, RatchetIndex, Report, ReportAuthorizationKey, ReportError, ReportSpan,
     SignedReport, TemporaryContactNumber, wire,
 };

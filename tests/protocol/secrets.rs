@@ -2,13 +2,13 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tcnd::exchange::file::{self, Format};
-use tcnd::protocol::beacon::Frame;
-use tcnd::protocol::memo::CoEpiMemo;
-use tcnd::protocol::memo::coepi::{Cough, Day, SymptomMemo, Symptoms};
-use tcnd::protocol::{
+use tcn_protocol::beacon::Frame;
+use tcn_protocol::memo::CoEpiMemo;
+use tcn_protocol::memo::coepi::{Cough, Day, SymptomMemo, Symptoms};
+use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
 };
+use tcnd::exchange::file::{self, Format};
 
 use crate::read_file;
 

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use tcnd::protocol::beacon::Frame;
-use tcnd::protocol::{Memo, MemoType, ReportError, ReportSpan, TemporaryContactKey, wire};
+use tcn_protocol::beacon::Frame;
+use tcn_protocol::{Memo, MemoType, ReportError, ReportSpan, TemporaryContactKey, wire};
 
 use crate::{array, index, number, read_file, unhex};
 

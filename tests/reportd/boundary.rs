@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::test_runner::{Config, TestRunner};
-use tcnd::engine::UnixTime;
+use tcn_protocol::UnixTime;
 use tcnd::reportd::Clock;
 
 use super::rig::{END, Hand, INTERVAL, NOW, Rig, report, settings, sorted};

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use axum::http::Method;
 use sha2::{Digest, Sha256};
-use tcnd::protocol::wire;
+use tcn_protocol::wire;
 
 use super::rig::{Answer, END, Hand, NOW, Rig, report, sorted};
 

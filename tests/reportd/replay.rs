@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::Connection;
-use tcnd::protocol::memo::coepi::{Day, SymptomMemo, Symptoms};
+use tcn_protocol::memo::coepi::{Day, SymptomMemo, Symptoms};
 use tokio::time::timeout;
 
 use super::rig::{DEADLINE, Doubtful, Hand, INTERVAL, NOW, Rig, report, report_with, settings};
@@ -87,7 +87,7 @@ fn first_format(directory: &std::path::Path, interval: u64, bytes: &[u8]) {
          PRAGMA application_id = 0x54434e72; PRAGMA user_version = 1;",
     )
     .unwrap();
-    let parsed = tcnd::protocol::wire::parse(bytes).unwrap();
+    let parsed = tcn_protocol::wire::parse(bytes).unwrap();
     let digest = parsed.claim().digest();
     let open = i64::try_from(interval).unwrap();
     db.execute("INSERT INTO state VALUES (0, ?1)", [open])

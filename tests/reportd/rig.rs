@@ -15,9 +15,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
-use tcnd::engine::UnixTime;
-use tcnd::protocol::{
-    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
+use tcn_protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
 use tcnd::reportd::{Clock, Fault, OpenError, Server, Settings, UPLOADS};
 use tempfile::TempDir;

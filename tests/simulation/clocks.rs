@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::engine::{
     BootId, ClockDoubt, ClockRecord, Contact, Engine, Fitness, FutureDates, Input, KeyId, Moment,
-    Output, Policy, Redating, Sighting, UnixTime,
+    Output, Policy, Redating, Sighting,
 };
 use tcnd::exposure::{Exposure, Rule, exposures};
-use tcnd::protocol::TemporaryContactNumber;
 
 const EPOCH: u64 = 1_800_000_000;
 const MINUTE: u64 = 60;

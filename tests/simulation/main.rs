@@ -13,7 +13,8 @@ mod world;
 
 use std::time::Duration;
 
-use tcnd::engine::{Input, Pause, Policy, UnixTime};
+use tcn_protocol::UnixTime;
+use tcnd::engine::{Input, Pause, Policy};
 
 use world::{Chaos, World};
 

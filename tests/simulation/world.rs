@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use tcn_protocol::beacon::Frame;
+use tcn_protocol::{
+    Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber, UnixTime,
+};
 use tcnd::engine::{
     Contact, Engine, Fitness, Input, KeyId, Moment, Output, Policy, Record, Redating, Seq,
-    Sighting, UnixTime, Writer,
+    Sighting, Writer,
 };
-use tcnd::protocol::beacon::Frame;
-use tcnd::protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber};
 
 const EPOCH: u64 = 1_800_000_000;
 /// Slowest a radio obeys and a store writes here.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tcnd::engine::{Contact, RSSI_UNAVAILABLE, UnixTime};
+use tcn_protocol::UnixTime;
+use tcnd::engine::{Contact, RSSI_UNAVAILABLE};
 use tcnd::store::Bucket;
 use tempfile::tempdir;
 

@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use tcnd::engine::UnixTime;
+use tcn_protocol::UnixTime;
 use tcnd::store::Fault;
 use tempfile::tempdir;
 

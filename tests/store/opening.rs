@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use tcnd::engine::UnixTime;
+use tcn_protocol::UnixTime;
 use tcnd::store::{DATABASE, OpenError, Seal};
 use tempfile::tempdir;
 

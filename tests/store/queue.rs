@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tcnd::engine::UnixTime;
+use tcn_protocol::UnixTime;
 use tcnd::store::{Event, Fault};
 use tempfile::tempdir;
 

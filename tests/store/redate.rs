@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
-use tcnd::engine::{
-    BootId, CLOCK_FLOOR, ClockRecord, FutureDates, KeyId, Moment, Redating, Shift, UnixTime,
-};
+use tcn_protocol::UnixTime;
+use tcnd::engine::{BootId, CLOCK_FLOOR, ClockRecord, FutureDates, KeyId, Moment, Redating, Shift};
 use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, sighting};

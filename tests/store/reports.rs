@@ -1,9 +1,9 @@
 //! Own reports and the keys they take; reports of others and what they name.
 
-use tcnd::engine::{Aired, KeyHistory, KeyId, UnixTime};
-use tcnd::protocol::{
-    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
+use tcn_protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
+use tcnd::engine::{Aired, KeyHistory, KeyId};
 use tcnd::store::{Departure, NewMatch, NewPart, NewReport, Place, Recorded, SourceId};
 use tempfile::tempdir;
 
@@ -50,7 +50,7 @@ pub(crate) fn export(at: u64) -> Departure {
 /// A report of somebody else's that names these contacts.
 pub(crate) fn found(
     key: u64,
-    contacts: Vec<(UnixTime, tcnd::protocol::TemporaryContactNumber)>,
+    contacts: Vec<(UnixTime, tcn_protocol::TemporaryContactNumber)>,
 ) -> NewMatch {
     let memo = Memo::new(MemoType::ITO_V1, *b"symptom data").unwrap();
     NewMatch {

@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use tcnd::engine::UnixTime;
+use tcn_protocol::UnixTime;
 use tcnd::store::{DATABASE, Event, Fault};
 use tempfile::tempdir;
 

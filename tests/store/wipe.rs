@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tcnd::engine::UnixTime;
-use tcnd::protocol::wire;
+use tcn_protocol::{UnixTime, wire};
 use tcnd::store::{DATABASE, Setting};
 use tempfile::tempdir;
 

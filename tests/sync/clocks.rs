@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use tcnd::protocol::SignedReport;
+use tcn_protocol::SignedReport;
 
 use crate::server::{self, Reply, Server};
 use crate::stand_in::{StandIn, current};

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tcnd::protocol::SignedReport;
+use tcn_protocol::SignedReport;
 
 use crate::server::{Reply, Request, Server};
 use crate::stand_in::{StandIn, current};

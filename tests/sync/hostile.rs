@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tcnd::protocol::SignedReport;
+use tcn_protocol::SignedReport;
 
 use crate::server::{Reply, Server};
 use crate::stand_in::{StandIn, current};

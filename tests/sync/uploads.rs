@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tcnd::protocol::wire;
+use tcn_protocol::wire;
 
 use crate::server::{Reply, Request, Server};
 use crate::stand_in::State;

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use rand_core::CryptoRng;
+use tcn_protocol::beacon::{CARRIER_LEN, Frame};
 
 use super::super::bridge::{Bridge, Slot};
 use super::super::rotation::{Life, Numbered, Rotation, random_up_to};
 use super::super::{Fitness, Moment, Note, Output, Policy, Record, Seq};
 use super::{Epoch, OnAir, Prepared, State, Want};
-use crate::protocol::beacon::{CARRIER_LEN, Frame};
 
 /// Everything a transition may use besides the machine itself.
 pub(in crate::engine) struct Context<'a, R> {

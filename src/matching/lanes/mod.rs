@@ -16,7 +16,7 @@ pub(super) use portable::Portable;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::ShaNi;
 
-use crate::protocol::{RatchetIndex, Report, TemporaryContactNumber};
+use tcn_protocol::{RatchetIndex, Report, TemporaryContactNumber};
 
 /// Lanes at most: four hide the latency of SHA-256, more gain little.
 pub(super) const ABREAST: usize = 4;

@@ -9,9 +9,9 @@ use std::ops::Range;
 use std::slice;
 
 use sha2::block_api::compress256;
+use tcn_protocol::{RatchetIndex, Report, TemporaryContactNumber};
 
 use super::{ABREAST, Compute, INITIAL, Lane};
-use crate::protocol::{RatchetIndex, Report, TemporaryContactNumber};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Portable;

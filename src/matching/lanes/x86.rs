@@ -27,8 +27,9 @@ use std::arch::x86_64::{
 };
 use std::array;
 
+use tcn_protocol::{Report, TemporaryContactNumber};
+
 use super::{ABREAST, Compute, INITIAL, Lane};
-use crate::protocol::{Report, TemporaryContactNumber};
 
 /// Proof that this processor has the instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bluer::{Adapter, Uuid};
+use tcn_protocol::beacon::{ADVERTISEMENT_LEN, Frame, SERVICE_DATA_LEN, SERVICE_UUID};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,8 +35,6 @@ use tokio::time;
 use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, Variant, fdo, interface};
-
-use crate::protocol::beacon::{ADVERTISEMENT_LEN, Frame, SERVICE_DATA_LEN, SERVICE_UUID};
 
 use super::reach::Controller;
 use super::{Cause, Fault, READ, call};

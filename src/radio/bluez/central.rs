@@ -20,11 +20,10 @@ use btleplug::api::{Central as _, Manager as _, Peripheral as _};
 use btleplug::platform::{Adapter, Manager, Peripheral, PeripheralId};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use tcn_protocol::beacon::CHARACTERISTIC_UUID;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time;
-
-use crate::protocol::beacon::CHARACTERISTIC_UUID;
 
 /// For all of a visit; an iPhone gives its own visits as much.
 /// tcn-client-ios ea25cb0, `TCNBluetoothServiceImpl.swift`.

@@ -41,10 +41,9 @@ use bluer::{
 };
 use futures::Stream;
 use futures::stream::{self, AbortHandle, BoxStream, SelectAll, StreamExt, abortable};
+use tcn_protocol::beacon::Frame;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-use crate::protocol::beacon::Frame;
 
 use super::super::Event;
 use super::advert::SERVICE;

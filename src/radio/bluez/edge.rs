@@ -22,10 +22,9 @@ use std::time::Duration;
 use bluer::gatt::local::ApplicationHandle;
 use bluer::{Adapter, AdapterProperty, Address};
 use futures::future::BoxFuture;
+use tcn_protocol::beacon::Frame;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-use crate::protocol::beacon::Frame;
 
 use super::super::outbox::Outbox;
 use super::super::{Event, Mode, Order};

@@ -25,8 +25,8 @@
 
 use std::time::Duration;
 
-use crate::protocol::TemporaryContactNumber;
-use crate::protocol::beacon::Frame;
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
 
 use super::super::{Event, Order};
 use super::reach::{Condition, Controller};

@@ -24,11 +24,10 @@ use bluer::gatt::local::{
 };
 use bluer::{Adapter, Address, Uuid};
 use futures::FutureExt;
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::CHARACTERISTIC_UUID;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
-
-use crate::protocol::TemporaryContactNumber;
-use crate::protocol::beacon::CHARACTERISTIC_UUID;
 
 use super::super::Peer;
 use super::advert::SERVICE;

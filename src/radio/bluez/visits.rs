@@ -18,8 +18,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bluer::Address;
-
-use crate::protocol::TemporaryContactNumber;
+use tcn_protocol::TemporaryContactNumber;
 
 /// How long a number read from an address is taken for its own. An iPhone takes
 /// another address about as often.

@@ -4,7 +4,7 @@
 //! generators", 2014). It keeps no secret and needs to keep none: nothing it
 //! makes goes through the air.
 
-use crate::protocol::TemporaryContactNumber;
+use tcn_protocol::TemporaryContactNumber;
 
 #[derive(Clone, Debug)]
 pub(super) struct Dice(u64);

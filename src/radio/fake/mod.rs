@@ -19,9 +19,8 @@ mod set;
 mod shared;
 mod street;
 
+use tcn_protocol::beacon::Frame;
 use tokio::sync::{broadcast, mpsc, watch};
-
-use crate::protocol::beacon::Frame;
 
 use super::outbox::{EVENTS, ORDERS};
 use super::{Event, Mode, Order, Peer, Radio};

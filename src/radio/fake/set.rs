@@ -7,10 +7,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tcn_protocol::beacon::Frame;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{self, MissedTickBehavior};
-
-use crate::protocol::beacon::Frame;
 
 use super::super::outbox::Outbox;
 use super::super::{Adapter, AddressKind, Event, Fitness, Mode, Order, Peer, Status, Trouble};

@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use tcn_protocol::beacon::{ADVERTISEMENT_LEN, Frame};
 use thiserror::Error;
 use tokio::net::UnixDatagram;
 use tokio::sync::broadcast;
@@ -29,7 +30,6 @@ use tokio::time::{self, MissedTickBehavior};
 use super::dice::Dice;
 use super::set::BEAT;
 use super::{Air, Mode, Transmission};
-use crate::protocol::beacon::{ADVERTISEMENT_LEN, Frame};
 use crate::radio::Radio;
 
 /// Sockets of others that an advert is sent to.
@@ -251,11 +251,11 @@ mod tests {
     use std::os::unix::net::UnixDatagram as Plain;
     use std::time::Duration;
 
+    use tcn_protocol::TemporaryContactNumber;
     use tempfile::{TempDir, tempdir};
     use tokio::time::timeout;
 
     use super::*;
-    use crate::protocol::TemporaryContactNumber;
     use crate::radio::{Event, Order};
 
     fn frame_of(byte: u8) -> Frame {

@@ -7,11 +7,10 @@
 
 use std::time::Duration;
 
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
 use tokio::sync::broadcast;
 use tokio::time::{self, MissedTickBehavior};
-
-use crate::protocol::TemporaryContactNumber;
-use crate::protocol::beacon::Frame;
 
 use super::dice::Dice;
 use super::{Mode, Options, Peer, Transmission};

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tcn_protocol::TemporaryContactNumber;
 use tokio::time::timeout;
 
 use super::super::{Fitness, Status, Trouble};
 use super::*;
-use crate::protocol::TemporaryContactNumber;
 
 fn frame(byte: u8) -> Frame {
     Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))

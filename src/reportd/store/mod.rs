@@ -22,11 +22,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
+use tcn_protocol::UnixTime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
-use crate::engine::UnixTime;
 use crate::exchange::admission::Admitted;
 use crate::exchange::interval::Interval;
 use jump::{Verdict, judge};

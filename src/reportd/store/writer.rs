@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use rand::rngs::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tcn_protocol::SignedReport;
 use tokio::sync::{mpsc, oneshot};
 
 use super::expiry::{self, MOST_KNOWN};
@@ -14,7 +15,6 @@ use super::jump::Verdict;
 use super::{Board, Stored, Unavailable, Work, number};
 use crate::exchange::admission::Admitted;
 use crate::exchange::interval::Interval;
-use crate::protocol::SignedReport;
 use crate::reportd::clock::Clock;
 use crate::reportd::outage::{Outage, Severity};
 
@@ -370,12 +370,12 @@ fn write(
 mod tests {
     use std::sync::atomic::AtomicU64;
 
+    use tcn_protocol::{
+        Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime,
+    };
+
     use super::super::schema::STEPS;
     use super::*;
-    use crate::engine::UnixTime;
-    use crate::protocol::{
-        Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
-    };
 
     /// The first second after interval 74359.
     const END: u64 = 74_360 * Interval::SECONDS;
@@ -401,7 +401,7 @@ mod tests {
         let signed = SignedReport::create(&rak, span, memo);
         Admitted {
             digest: signed.claim().digest(),
-            bytes: crate::protocol::wire::write(&signed),
+            bytes: tcn_protocol::wire::write(&signed),
         }
     }
 

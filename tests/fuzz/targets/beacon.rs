@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::protocol::beacon::{BeaconError, Frame};
+use tcn_protocol::beacon::{BeaconError, Frame};
 
 fuzz_target!(|bytes: &[u8]| {
     match Frame::from_service_data(bytes) {

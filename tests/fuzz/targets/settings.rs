@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use libfuzzer_sys::fuzz_target;
 use tcnd::config::{self, ConfigError, spell_duration};
 use tcnd::exchange::source::{Place, Source};
-use tcnd::protocol::MemoType;
+use tcn_protocol::MemoType;
 
 fuzz_target!(|bytes: &[u8]| {
     let file = file();

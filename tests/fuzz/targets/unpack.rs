@@ -14,7 +14,7 @@ use tcnd::exchange::file;
 use tcnd::exchange::packing::Packing;
 use tcnd::exchange::sieve::{self, DocumentError, Expected, Reading};
 use tcnd::exchange::source::MemoTypes;
-use tcnd::protocol::wire;
+use tcn_protocol::wire;
 
 fuzz_target!(|bytes: &[u8]| {
     let [how, bounds, packed @ ..] = bytes else {

@@ -3,9 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::engine::UnixTime;
+use tcn_protocol::{SignedReport, UnixTime, wire};
 use tcnd::exchange::admission::{self, LARGEST_BODY, Refusal};
-use tcnd::protocol::{SignedReport, wire};
 
 /// 2020-11-23 19:00 UTC, about when the seeds are of.
 const NOW: UnixTime = UnixTime(1_606_158_000);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::protocol::{SignedReport, wire};
+use tcn_protocol::{SignedReport, wire};
 
 fuzz_target!(|bytes: &[u8]| {
     let first = wire::parse_first(bytes);

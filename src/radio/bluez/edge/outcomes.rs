@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use bluer::Address;
 use bluer::gatt::local::ApplicationHandle;
-
-use crate::protocol::TemporaryContactNumber;
-use crate::protocol::beacon::Frame;
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
 
 use super::super::super::mgmt::Privacy;
 use super::super::Fault;

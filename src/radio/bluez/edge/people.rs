@@ -3,8 +3,8 @@
 use std::mem;
 use std::time::Duration;
 
-use crate::protocol::TemporaryContactNumber;
-use crate::protocol::beacon::Frame;
+use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
 
 use super::super::super::{Event, Fitness, Mode, Order};
 use super::super::alarm::Alarm;

@@ -33,6 +33,8 @@
 //! Spec: TCN 6b64d09, version 0.4. Where its text and the deployed programs
 //! part ways, the file concerned says what we do and why.
 
+#![forbid(unsafe_code)]
+
 pub mod beacon;
 mod error;
 mod hash;
@@ -40,6 +42,7 @@ mod key;
 pub mod memo;
 mod number;
 mod report;
+mod time;
 pub mod wire;
 
 pub use error::ReportError;
@@ -49,3 +52,4 @@ pub use key::{
 pub use memo::{Memo, MemoType};
 pub use number::TemporaryContactNumber;
 pub use report::{Report, ReportDigest, ReportSpan, SignedReport, TemporaryContactNumbers};
+pub use time::UnixTime;

@@ -1,0 +1,23 @@
+//! Calendar time, as reports and all that is said of them carry it.
+//!
+//! It is always an argument: nothing in this crate asks a clock.
+
+use std::time::Duration;
+
+/// Seconds since 1970-01-01 00:00 UTC, by the wall clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(pub u64);
+
+impl UnixTime {
+    /// This time less `span`, stopping at 1970.
+    #[must_use]
+    pub const fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span.as_secs()))
+    }
+
+    /// This time plus `span`, stopping at the end of the range.
+    #[must_use]
+    pub const fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span.as_secs()))
+    }
+}
