@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, UnixTime};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
@@ -29,7 +30,6 @@ use crate::daemon::{
     BUDGET, Handle, Import, LONGEST_LABEL, OthersRequest, OwnRequest, PublishRequest, Refusal,
     ReportRequest, Request,
 };
-use crate::exchange::file::Format;
 
 pub(super) struct Reports {
     pub(super) handle: Handle,

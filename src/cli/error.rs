@@ -4,12 +4,12 @@ use std::io;
 use std::path::PathBuf;
 
 use tcn_protocol::ReportError;
+use tcn_protocol::file::FileError;
 use thiserror::Error;
 use zbus::DBusError as _;
 
 use crate::bus::{BusChoice, Unreachable, names};
 use crate::config::ConfigError;
-use crate::exchange::file::FileError;
 
 /// How `tcnctl` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,11 +19,11 @@ use std::io;
 use std::ops::ControlFlow;
 
 use serde::ser::{Serialize, Serializer};
+use tcn_protocol::file::{self, FileError, Item, ItemError, Place};
 use tcn_protocol::{Report, ReportError};
 use thiserror::Error;
 
 use super::memo;
-use crate::exchange::file::{self, FileError, Item, ItemError, Place};
 
 /// What to write of a report file.
 #[derive(Clone, Copy, Debug, Default)]

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read};
 use std::path::Path;
 
+use tcn_protocol::file::FileError;
+
 use super::error::{CliError, Exit};
 use super::inspect::{self, InspectError, View};
-use crate::exchange::file::FileError;
 
 /// Done if every report in the file is valid.
 pub(super) fn inspect(path: &Path, view: View) -> Result<Exit, CliError> {

@@ -10,13 +10,13 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tcn_protocol::file::{self, FileError, Item};
 use tcn_protocol::{SignedReport, UnixTime};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::oneshot;
 
 use super::matcher::{Ends, Matcher, Origin};
 use super::{Refusal, clock};
-use crate::exchange::file::{self, FileError, Item};
 use crate::matching::Budget;
 use crate::store::{SourceId, Store};
 
@@ -186,7 +186,7 @@ impl Work {
                 "more than 2 GiB come out of it; what was read counts, split it and import the \
                  rest",
             )),
-            Err(FileError::Source(_)) => Err(Refusal::Unreadable(
+            Err(_) => Err(Refusal::Unreadable(
                 "it could not be read to its end; what was read counts, import it again",
             )),
         }

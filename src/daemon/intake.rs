@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tcn_protocol::file::{self, FileError, Item};
 use tcn_protocol::{SignedReport, UnixTime, wire};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -19,7 +20,6 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::Refusal;
 use super::import::{MOST_REPORTS, Stoppable};
 use crate::exchange::cost;
-use crate::exchange::file::{self, FileError, Item};
 use crate::exchange::interval::Interval;
 use crate::store::{DeliveryFile, Fault, NewDelivery, SourceId, Store};
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcn_protocol::SignedReport;
+use tcn_protocol::file;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -21,7 +22,6 @@ use super::exchange::Standing;
 use super::exposures::{Unseen, recount, recount_grown};
 use super::import::SLICE;
 use super::matcher::{Matched, Matcher, Origin};
-use crate::exchange::file;
 use crate::matching::Budget;
 use crate::store::{Delivered, Store};
 

@@ -11,8 +11,7 @@
 //! item that goes no further costs the reading of it.
 
 use tcn_protocol::SignedReport;
-
-use super::file::Item;
+use tcn_protocol::file::Item;
 
 /// What one source may cost in one run, if nobody says otherwise: 7500 reports
 /// of the greatest length, or 930,000 of six hours. It is some 50 seconds of one
@@ -39,10 +38,10 @@ pub fn item(item: &Item) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use tcn_protocol::file::ItemError;
     use tcn_protocol::{Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, wire};
 
     use super::*;
-    use crate::exchange::file::ItemError;
 
     fn of(numbers: u16) -> SignedReport {
         let rak = ReportAuthorizationKey::from_bytes(&[7; 32]);

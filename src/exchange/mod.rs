@@ -1,12 +1,11 @@
 //! Reports on their way between people: pure decisions, no files, no network.
 //!
-//! [`disclosure`] says what a report of ours would give away, [`mod@file`]
-//! holds the formats a report is passed on in. [`source`] says what the owner
-//! allows a source, [`sieve`] what of its documents is passed on, [`cost`] what
-//! that is worth in work, [`backoff`] when one that failed is asked again, and
+//! [`disclosure`] says what a report of ours would give away. [`source`] says what
+//! the owner allows a source, [`sieve`] what of its documents is passed on, [`cost`]
+//! what that is worth in work, [`backoff`] when one that failed is asked again, and
 //! [`settlement`] what a server's answer to an upload means. Whoever opens the file, or the
-//! connection, brings the bytes; they are read as a stream and never held,
-//! which for JSON takes a guard. Servers publish by [`interval`]: [`ledger`]
+//! connection, brings the bytes; they are read as a stream and never held.
+//! Servers publish by [`interval`]: [`ledger`]
 //! says which of them are still to be fetched, [`trickle`] when reports of ours
 //! are sent.
 
@@ -14,16 +13,10 @@ pub mod admission;
 pub mod backoff;
 pub mod cost;
 pub mod disclosure;
-pub mod file;
-pub mod foreign;
-mod guard;
 pub mod interval;
-mod json;
 pub mod ledger;
-mod lines;
 pub mod packing;
 pub mod settlement;
 pub mod sieve;
 pub mod source;
-mod text;
 pub mod trickle;

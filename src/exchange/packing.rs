@@ -7,6 +7,7 @@
 use std::io::{self, BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
+use tcn_protocol::file::is_gzip;
 
 /// How a document is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +42,7 @@ impl Packing {
     /// with a random key one in 2²⁷ looks packed.
     pub fn of(head: &[u8]) -> Self {
         match head {
-            // The one method that there is, and three reserved flags that are
-            // zero (RFC 1952, section 2.3.1).
-            [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0 => Self::Gzip,
+            _ if is_gzip(head) => Self::Gzip,
             #[cfg(feature = "zstd")]
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
             _ => Self::Plain,

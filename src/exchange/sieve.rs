@@ -17,12 +17,12 @@ use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
+use tcn_protocol::file::Foreign;
+use tcn_protocol::file::{self, FileError, Format, ItemError, Place};
 use tcn_protocol::{ReportError, SignedReport, wire};
 use thiserror::Error;
 
 use super::cost;
-use super::file::{self, FileError, Format, ItemError, Place};
-use super::foreign::Foreign;
 use super::source::MemoTypes;
 
 /// What a document has to be.

@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn grouping_is_coepis_with_the_true_end() {
         let file: serde_json::Value = serde_json::from_str(include_str!(
-            "../../tests/protocol/vectors/coepi_exposures.json"
+            "../../crates/tcn-protocol/tests/protocol/vectors/coepi_exposures.json"
         ))
         .unwrap();
         let cases = file["cases"].as_array().unwrap();

@@ -20,6 +20,7 @@ use std::path::Path;
 use rand::seq::SliceRandom;
 use rand_core::Rng;
 use tcn_protocol::UnixTime;
+use tcn_protocol::file::Foreign;
 
 use self::find::{Found, FoundDocument, Opened};
 use super::date::{ServerTime, differs};
@@ -30,7 +31,6 @@ use super::service::{Batch, Delivery, Tcnd};
 use super::unpack::{Unfit, unpack, within};
 use super::{Fault, clock};
 use crate::exchange::backoff::Backoff;
-use crate::exchange::foreign::Foreign;
 use crate::exchange::interval::Interval;
 use crate::exchange::sieve::{Expected, Reading, Sifted};
 use crate::exchange::source::Source;

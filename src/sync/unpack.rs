@@ -5,9 +5,10 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use tcn_protocol::file::Foreign;
+
 use super::Fault;
 use super::problem::Problem;
-use crate::exchange::foreign::Foreign;
 use crate::exchange::packing::Packing;
 use crate::exchange::sieve::{DocumentError, Expected, Passed, Reading, Sifted, shortest, sift};
 

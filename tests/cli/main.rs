@@ -285,7 +285,7 @@ fn a_faulty_configuration_is_named_by_line_and_the_nearest_key() {
 fn reports_are_inspected_without_a_daemon() {
     let vectors = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/protocol/vectors/tcn_reference.json"
+        "/crates/tcn-protocol/tests/protocol/vectors/tcn_reference.json"
     );
     let reference: Value = serde_json::from_str(&fs::read_to_string(vectors).unwrap()).unwrap();
     assert!(reference["rak"].is_string());

@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use tcn_protocol::beacon::Frame;
+use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
 use tcnd::config::Settings;
 use tcnd::daemon::{
@@ -12,7 +13,6 @@ use tcnd::daemon::{
 };
 use tcnd::engine::Policy;
 use tcnd::exchange::disclosure::Plan;
-use tcnd::exchange::file::Format;
 use tcnd::radio::{Event, Fitness, Order, Radio};
 use tcnd::store;
 use tempfile::{TempDir, tempdir};

@@ -339,10 +339,11 @@ fn the_core_is_pure() {
         "Instant",
         "SystemTime",
     ];
-    for source in sources()
-        .into_iter()
-        .filter(|s| s.room == "tcn-protocol" || s.room == "engine")
-    {
+    // Report files are read from a stream; nothing else of the core reads anything.
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/tcn-protocol/src/file");
+    let is_core = |s: &Source| s.room == "tcn-protocol" || s.room == "engine";
+    let core = sources().into_iter().filter(is_core);
+    for source in core.filter(|s| !s.path.starts_with(&files)) {
         for word in banned {
             assert!(
                 !source.code.contains(word),

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tcn_protocol::file::{self, Format};
 use tcn_protocol::{ReportError, SignedReport};
 use tcnd::exchange::cost;
-use tcnd::exchange::file::{self, Format};
 use tcnd::exchange::sieve::{self, Expected, Reading};
 use tcnd::exchange::source::MemoTypes;
 use tcnd::matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};

@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tcn_protocol::file::{self, Format};
 use tcn_protocol::wire;
-use tcnd::exchange::file::{self, Format};
 use tempfile::TempDir;
 
 use crate::stand_in::{StandIn, State};

@@ -112,7 +112,7 @@ fn documents_that_are_none() {
         ("nothing at all", || Reply::ok(Vec::new())),
         ("base64 lines", || {
             let text =
-                tcnd::exchange::file::write(tcnd::exchange::file::Format::Base64, &reports(1..4));
+                tcn_protocol::file::write(tcn_protocol::file::Format::Base64, &reports(1..4));
             Reply::ok(text)
         }),
         ("a stream where JSON was asked for", || {

@@ -28,10 +28,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use tcn_protocol::file::{self, Format};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
 };
-use tcnd::exchange::file::{self, Format};
 use tempfile::TempDir;
 
 use crate::stand_in::StandIn;

@@ -13,11 +13,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tcn_protocol::file;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 use tcnd::bus::names;
 use tcnd::bus::proxy::{Delivered, Source, Upload};
 use tcnd::daemon::clock;
-use tcnd::exchange::file;
 use tcnd::exchange::interval::Interval;
 use tokio::sync::oneshot;
 use zbus::message::Header;

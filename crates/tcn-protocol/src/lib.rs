@@ -37,6 +37,8 @@
 
 pub mod beacon;
 mod error;
+#[cfg(feature = "files")]
+pub mod file;
 mod hash;
 mod key;
 pub mod memo;

@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn edge_cases_of_signatures_are_judged_strictly() {
         let file: serde_json::Value = serde_json::from_str(include_str!(
-            "../../../tests/protocol/vectors/ed25519_speccheck.json"
+            "../tests/protocol/vectors/ed25519_speccheck.json"
         ))
         .unwrap();
         let cases = file["cases"].as_array().unwrap();

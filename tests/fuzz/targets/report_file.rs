@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::exchange::file::{self, FileError, Format, Item};
+use tcn_protocol::file::{self, FileError, Format, Item};
 use tcnd::exchange::packing::Packing;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 
 use libfuzzer_sys::fuzz_target;
 use tcnd::exchange::cost;
-use tcnd::exchange::file;
+use tcn_protocol::file;
 use tcnd::exchange::packing::Packing;
 use tcnd::exchange::sieve::{self, DocumentError, Expected, Reading};
 use tcnd::exchange::source::MemoTypes;

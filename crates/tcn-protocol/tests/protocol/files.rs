@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
+use tcn_protocol::file::Foreign;
+use tcn_protocol::file::{self, FileError, Format, Item, ItemError, Place};
 use tcn_protocol::{Memo, MemoType, RatchetIndex, ReportError, ReportSpan, SignedReport, wire};
-use tcnd::exchange::file::{self, FileError, Format, Item, ItemError, Place};
-use tcnd::exchange::foreign::Foreign;
 
 use crate::{read_file, spec_key, vectors};
 

@@ -3,11 +3,11 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tcn_protocol::beacon::Frame;
+use tcn_protocol::file::{self, FileError, Format};
 use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
 };
-use tcnd::exchange::file::{self, FileError, Format};
 
 use crate::read_file;
 

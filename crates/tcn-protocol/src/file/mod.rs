@@ -22,21 +22,30 @@
 //! reader of the items to say; it can stop at any of them, and at any byte of
 //! the source. What comes out of a packed file is bounded here.
 
+mod foreign;
+mod guard;
+mod item;
+mod json;
+mod lines;
+mod text;
+
 use std::cell::Cell;
-use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tcn_protocol::{ReportError, SignedReport, wire};
+use flate2::read::MultiGzDecoder;
 use thiserror::Error;
 
-use super::foreign::Foreign;
-use super::json::read_json;
-use super::lines::read_lines;
-use super::packing::Packing;
-use super::text::{self, Utf16};
+pub use self::foreign::Foreign;
+pub use self::item::{Item, ItemError, Place};
+
+use self::item::Items;
+use self::json::read_json;
+use self::lines::read_lines;
+use self::text::Utf16;
+use crate::{SignedReport, wire};
 
 /// How reports stand in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,18 +56,6 @@ pub enum Format {
     Base64,
     /// An array of strings.
     Json,
-}
-
-/// One item of a file: a report, yet to be verified, or what is wrong with it.
-pub type Item = Result<SignedReport, ItemError>;
-
-/// Where an item stands, from the start of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In a stream of reports: the byte it begins with, from 0.
-    Byte(u64),
-    /// In text: its line, from 1; of a JSON value, the line it ends on.
-    Line(u64),
 }
 
 /// A file that is no report file as a whole.
@@ -84,48 +81,6 @@ pub enum FileError {
     Source(#[from] io::Error),
 }
 
-/// An item that is no report. No variant carries bytes of it.
-#[derive(Debug, Error, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ItemError {
-    /// The bytes are not those of a report.
-    #[error(transparent)]
-    Report(#[from] ReportError),
-    /// The text is not base64.
-    #[error("neither base64 nor hexadecimal; export the report again")]
-    Base64(#[source] base64::DecodeError),
-    /// More text than the longest report has in base64.
-    #[error("longer than a report can be; give each report a line or string of its own")]
-    TooLong,
-    /// The JSON breaks off here; what would follow is lost.
-    #[error("the JSON is malformed at line {line}, column {column}; export the reports again")]
-    JsonMalformed {
-        /// Line, from 1.
-        line: u64,
-        /// Column, from 1; 0 before the first.
-        column: usize,
-    },
-    /// A JSON text, number or nesting no report can need; what would follow is
-    /// lost.
-    #[error(
-        "the JSON at line {line} goes beyond all that a report needs; export the reports again"
-    )]
-    JsonExcessive {
-        /// Line, from 1.
-        line: u64,
-    },
-    /// A JSON value that is neither a string nor an object.
-    #[error("the JSON item is neither a base64 string nor an object; give one of them a report")]
-    NotAReport,
-    /// A JSON object without one of the fields of a report, or with a value
-    /// there that does not fit.
-    #[error("the field {name} is missing or has a wrong value; ask its sender for a whole report")]
-    Field {
-        /// The name of the field.
-        name: &'static str,
-    },
-}
-
 /// The most that is unpacked of a file, in bytes: 2 GiB.
 pub const MOST_UNPACKED: u64 = 2 << 30;
 
@@ -141,7 +96,7 @@ pub fn read(
     mut sink: impl FnMut(Place, Item) -> ControlFlow<()>,
 ) -> Result<Format, FileError> {
     let (head, source) = head_of(source);
-    if Packing::of(&head) != Packing::Gzip || is_stream(&head) {
+    if !is_gzip(&head) || is_stream(&head) {
         return read_head(&head, source, &mut sink);
     }
     let failed = Cell::new(false);
@@ -149,12 +104,13 @@ pub fn read(
         source: Read::chain(&head[..], source),
         failed: &failed,
     };
-    let mut unpacked = Packing::Gzip.reader(source)?.take(MOST_UNPACKED + 1);
+    let unpacked = MultiGzDecoder::new(BufReader::new(source));
+    let mut unpacked = unpacked.take(MOST_UNPACKED + 1);
     let (head, rest) = head_of(&mut unpacked);
-    let read = if Packing::of(&head) == Packing::Plain {
-        read_head(&head, rest, &mut sink)
-    } else {
+    let read = if is_gzip(&head) || head.starts_with(ZSTD) {
         Err(Foreign::PackedTwice.into())
+    } else {
+        read_head(&head, rest, &mut sink)
     };
     match read {
         _ if unpacked.limit() == 0 => Err(FileError::TooLarge),
@@ -167,12 +123,20 @@ pub fn read(
 ///
 /// # Errors
 /// As of [`read`].
-pub(super) fn read_unpacked(
+pub fn read_unpacked(
     source: impl Read,
     mut sink: impl FnMut(Place, Item) -> ControlFlow<()>,
 ) -> Result<Format, FileError> {
     let (head, source) = head_of(source);
     read_head(&head, source, &mut sink)
+}
+
+/// Whether a file that begins with these bytes is packed by gzip; four of them
+/// suffice. Of files that begin with a random key one in 2²⁷ looks so.
+pub fn is_gzip(head: &[u8]) -> bool {
+    // The one method that there is, and three reserved flags that are zero
+    // (RFC 1952, section 2.3.1).
+    matches!(head, [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0)
 }
 
 /// Writes reports so that [`read`] finds them again.
@@ -198,6 +162,9 @@ pub fn write(format: Format, reports: &[SignedReport]) -> Vec<u8> {
 const MARK_8: &[u8] = b"\xEF\xBB\xBF";
 const MARK_16_LE: &[u8] = b"\xFF\xFE";
 const MARK_16_BE: &[u8] = b"\xFE\xFF";
+
+/// What is packed by zstd begins so (RFC 8878, section 3.1.1).
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
 /// Bytes that a file is judged by: twenty reports and more, of the longest.
 const HEAD_LEN: usize = 8 << 10;
@@ -256,13 +223,9 @@ fn read_head(
     source: impl Read,
     sink: &mut dyn FnMut(Place, Item) -> ControlFlow<()>,
 ) -> Result<Format, FileError> {
-    let mut items = Items {
-        sink,
-        empty: true,
-        stopped: false,
-    };
+    let mut items = Items::new(sink);
     let format = read_items(head, source, &mut items)?;
-    if items.empty {
+    if items.is_empty() {
         return Err(FileError::Empty);
     }
     Ok(format)
@@ -370,26 +333,6 @@ fn skip_blank(source: &mut impl BufRead) -> io::Result<u64> {
     }
 }
 
-/// Where items go.
-pub(super) struct Items<'a> {
-    sink: &'a mut dyn FnMut(Place, Item) -> ControlFlow<()>,
-    empty: bool,
-    stopped: bool,
-}
-
-impl Items<'_> {
-    /// Hands an item on. Not to be called once nobody wants any more.
-    pub(super) fn push(&mut self, place: Place, item: Item) {
-        self.empty = false;
-        self.stopped = (self.sink)(place, item).is_break();
-    }
-
-    /// Whether nobody wants any more.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped
-    }
-}
-
 fn read_tcn(mut source: impl Read, items: &mut Items<'_>) -> io::Result<()> {
     let mut report = Vec::with_capacity(SignedReport::MAX_LEN);
     let mut start = 0;
@@ -416,23 +359,4 @@ fn fill(source: &mut impl Read, len: usize, bytes: &mut Vec<u8>) -> io::Result<(
     let missing = len.saturating_sub(bytes.len());
     source.take(missing as u64).read_to_end(bytes)?;
     Ok(())
-}
-
-/// One report as text.
-pub(super) fn decode(text: &[u8]) -> Item {
-    parse(&text::decode(text)?)
-}
-
-/// One report as it is signed.
-pub(super) fn parse(bytes: &[u8]) -> Item {
-    Ok(wire::parse(bytes)?)
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Byte(byte) => write!(f, "byte {byte}"),
-            Self::Line(line) => write!(f, "line {line}"),
-        }
-    }
 }

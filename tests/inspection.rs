@@ -1,14 +1,41 @@
 //! What `tcnctl report inspect` prints.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
 use std::io::{self, Read, Write};
 
 use serde_json::{Value, json};
+use tcn_protocol::file::{self, FileError, Format};
 use tcn_protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
-use tcn_protocol::{Memo, MemoType, RatchetIndex, ReportSpan, SignedReport, wire};
+use tcn_protocol::{
+    Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
+};
 use tcnd::cli::inspect::{InspectError, View, inspect};
-use tcnd::exchange::file::{self, FileError, Format};
 
-use crate::{spec_key, unhex, vectors};
+/// A vector file of the protocol, as text in this binary.
+macro_rules! vectors {
+    ($name:literal) => {
+        serde_json::from_str::<Value>(include_str!(concat!(
+            "../crates/tcn-protocol/tests/protocol/vectors/",
+            $name
+        )))
+        .unwrap()
+    };
+}
+
+/// The bytes of a hexadecimal string.
+fn unhex(value: &Value) -> Vec<u8> {
+    let digits = value.as_str().unwrap();
+    let starts = (0..digits.len()).step_by(2);
+    let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    starts.map(byte).collect()
+}
+
+/// The key of the specification's vector.
+fn spec_key() -> ReportAuthorizationKey {
+    let rak = unhex(&vectors!("tcn_reference.json")["rak"]);
+    ReportAuthorizationKey::from_bytes(&rak.try_into().unwrap())
+}
 
 fn spec_report() -> (Value, Vec<u8>) {
     let report = vectors!("tcn_reference.json")["report"].clone();

@@ -10,13 +10,13 @@ use std::cell::Cell;
 use std::fmt;
 use std::io::{self, BufRead};
 
+use crate::{ReportError, SignedReport, wire};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
-use tcn_protocol::{ReportError, SignedReport, wire};
 
-use super::file::{Item, ItemError, Items, Place, decode};
 use super::guard::{Excess, Guard};
+use super::item::{Item, ItemError, Items, Place};
 use super::text;
 
 /// Reads all items of a JSON text that begins on `first_line` of its file.
@@ -90,7 +90,7 @@ impl<'de> Visitor<'de> for Reports<'_, '_> {
     }
 
     fn visit_str<E: Error>(mut self, text: &str) -> Result<(), E> {
-        self.push(decode(text.as_bytes()))
+        self.push(text::decode_report(text.as_bytes()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
@@ -190,7 +190,7 @@ enum Loose {
 impl Loose {
     fn report(&self) -> Item {
         match self {
-            Self::Text(text) => decode(text.as_bytes()),
+            Self::Text(text) => text::decode_report(text.as_bytes()),
             Self::Object(fields) => fields.report(),
             Self::Number(_) | Self::Other => Err(ItemError::NotAReport),
         }

@@ -9,12 +9,12 @@
 
 use std::io::{self, BufRead, Read};
 
+use crate::SignedReport;
 use base64::Engine as _;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use tcn_protocol::SignedReport;
 
-use super::file::ItemError;
+use super::item::{Item, ItemError, parse};
 
 /// The longest report as text, in hexadecimal, in bytes.
 pub(super) const LONGEST: usize = 2 * SignedReport::MAX_LEN;
@@ -48,6 +48,11 @@ pub(super) fn decode(text: &[u8]) -> Result<Vec<u8>, ItemError> {
         return Ok(text.chunks_exact(2).map(hex_byte).collect());
     }
     of_base64(&text)
+}
+
+/// One report as text.
+pub(super) fn decode_report(text: &[u8]) -> Item {
+    parse(&decode(text)?)
 }
 
 /// The bytes of a part of a report that stands here in base64.

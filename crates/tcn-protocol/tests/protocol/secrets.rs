@@ -3,12 +3,12 @@
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tcn_protocol::beacon::Frame;
+use tcn_protocol::file::{self, Format};
 use tcn_protocol::memo::CoEpiMemo;
 use tcn_protocol::memo::coepi::{Cough, Day, SymptomMemo, Symptoms};
 use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
 };
-use tcnd::exchange::file::{self, Format};
 
 use crate::read_file;
 

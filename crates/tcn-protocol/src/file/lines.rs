@@ -11,9 +11,9 @@
 
 use std::io::{self, BufRead, Read};
 
-use tcn_protocol::wire;
+use crate::wire;
 
-use super::file::{Item, ItemError, Items, Place, parse};
+use super::item::{Item, ItemError, Items, Place, parse};
 use super::text::{LONGEST, SHORTEST, decode, decode_base64, hex_byte, is_hex, is_of_base64};
 
 /// The longest line taken up whole, in bytes: white space around the report is

@@ -11,7 +11,6 @@
 //! | `properties` | round trips; no input panics |
 //! | `memos` | CoEpi's memos, the registry, what would link reports |
 //! | `files` | report files, bad items among good ones |
-//! | `inspection` | what `tcnctl report inspect` prints |
 //! | `secrets` | what `Debug` says, and what it does not |
 //! | `memory` | a key stands in memory once, and is not left there |
 
@@ -20,7 +19,6 @@
 mod air;
 mod derivation;
 mod files;
-mod inspection;
 mod memory;
 mod memos;
 mod oracle;
@@ -32,8 +30,8 @@ mod sins;
 use std::ops::ControlFlow;
 
 use serde_json::Value;
+use tcn_protocol::file::{self, FileError, Format, Item};
 use tcn_protocol::{RatchetIndex, ReportAuthorizationKey};
-use tcnd::exchange::file::{self, FileError, Format, Item};
 
 /// A vector file, as text in this binary.
 macro_rules! vectors {
