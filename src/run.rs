@@ -7,7 +7,6 @@
 
 mod flags;
 mod log;
-mod rpa_timeout;
 #[cfg(feature = "network")]
 mod sync;
 
@@ -31,7 +30,6 @@ use crate::radio::{Mode, Radio, fake};
 use crate::store::{self, OpenError, Seal, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice, UnknownRadio};
-pub use rpa_timeout::{RpaTimeoutFlags, main as rpa_timeout_main};
 #[cfg(feature = "network")]
 pub use sync::{SyncFlags, main as sync_main};
 

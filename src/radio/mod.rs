@@ -4,9 +4,7 @@
 //! [`Order`]s and says what really happened in [`Event`]s; "no hardware" is an
 //! event, not an error. [`bluez`] is the real one, [`fake`] a simulated
 //! neighbourhood that ships (`--radio fake`), and the rest of the house cannot
-//! tell them apart but by [`Status::simulated`]. [`mgmt`] reads what the kernel
-//! alone knows of a controller; [`rpa_timeout`] sets, as root, for how long a
-//! controller uses an address that it makes itself.
+//! tell them apart but by [`Status::simulated`].
 //!
 //! An order stands until the next one. `Air` and `Listen` begin a radio epoch:
 //! advert and discovery are started in the order the controller needs, under a
@@ -20,9 +18,7 @@
 #[cfg(feature = "bluez")]
 pub mod bluez;
 pub mod fake;
-pub mod mgmt;
 mod outbox;
-pub mod rpa_timeout;
 
 use std::collections::BTreeSet;
 use std::fmt;

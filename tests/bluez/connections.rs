@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bluez_mgmt::{MgmtError, Privacy};
 use futures::future::BoxFuture;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 use tcnd::radio::bluez::{Central, Kernel, Options, Surroundings, VisitError};
-use tcnd::radio::mgmt::{MgmtError, Privacy};
-use tcnd::radio::rpa_timeout::Known;
 use tcnd::radio::{AddressKind, Mode, Order, Trouble};
+use tcnd_rpa_timeout::Known;
 use tokio::time::timeout;
 use zbus::OwnedVariant;
 

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use tcnd::radio::mgmt::Privacy;
-use tcnd::radio::rpa_timeout::Known;
+use bluez_mgmt::Privacy;
 use tcnd::radio::{Event, Mode, Order, Trouble};
+use tcnd_rpa_timeout::Known;
 
 use super::bench::{Bench, frame, on_a_bus};
 use super::bluez::{Bluez, Machine};

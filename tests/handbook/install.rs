@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::{names, path, read, said};
+use crate::{names, path, programs, read, said};
 
 /// A folder in the place of the system, and one with what was built.
 struct System {
@@ -18,8 +18,8 @@ struct System {
 impl System {
     fn new() -> Self {
         let (root, built) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        for name in names("src/bin") {
-            fs::write(built.path().join(name.trim_end_matches(".rs")), "").unwrap();
+        for name in programs() {
+            fs::write(built.path().join(name), "").unwrap();
         }
         Self { root, built }
     }

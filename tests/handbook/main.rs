@@ -41,6 +41,20 @@ fn names(folder: &str) -> Vec<String> {
     names
 }
 
+/// The programs, as the manifests name them.
+fn programs() -> Vec<String> {
+    let crates = names("crates").into_iter();
+    let manifests = crates.map(|name| format!("crates/{name}/Cargo.toml"));
+    let mut programs = Vec::new();
+    for manifest in manifests.chain(["Cargo.toml".to_owned()]) {
+        let text = read(&manifest);
+        let sections = text.split("[[bin]]\nname = \"").skip(1);
+        programs.extend(sections.map(|section| section.split('"').next().unwrap().to_owned()));
+    }
+    assert_eq!(programs.len(), 5, "{programs:?}");
+    programs
+}
+
 fn run(command: &mut Command) -> Output {
     command.output().unwrap_or_else(|fault| {
         let program = command.get_program().display();

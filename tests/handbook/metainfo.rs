@@ -4,7 +4,7 @@ use std::process::Command;
 
 use roxmltree::Document;
 
-use crate::{path, read, said};
+use crate::{path, programs, read, said};
 
 const FILE: &str = "packaging/metainfo/org.tcncoalition.Tcnd1.metainfo.xml";
 
@@ -24,11 +24,7 @@ fn it_names_what_is_there() {
             .unwrap_or_else(|| panic!("no {tag}"))
     };
     assert!(path("systemd/system").join(text("launchable")).exists());
-    assert!(
-        path("src/bin")
-            .join(format!("{}.rs", text("binary")))
-            .exists()
-    );
+    assert!(programs().contains(&text("binary").to_owned()));
     assert_eq!(text("dbus"), tcnd::bus::names::BUS);
     assert_eq!(text("id"), tcnd::bus::names::BUS);
     let manifest = read("Cargo.toml");

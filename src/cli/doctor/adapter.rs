@@ -5,14 +5,14 @@
 
 use std::collections::HashMap;
 
+use bluez_mgmt::Privacy;
 use serde::Serialize;
+use tcnd_rpa_timeout::Known;
 use zbus::OwnedVariant;
 
 use super::main_conf::{GENERAL, MainConf};
 use super::{Check, mode, privacy};
 use crate::config::Mode;
-use crate::radio::mgmt::{self, Privacy};
-use crate::radio::rpa_timeout::{self, Known};
 
 /// Of one D-Bus interface.
 pub(super) type Properties = HashMap<String, OwnedVariant>;
@@ -84,18 +84,14 @@ impl Adapter {
             discoverable: read(adapter, "Discoverable") == Some(true),
             alias: printable::clean(&alias),
             adverts: adverts.map(Adverts::read),
-            privacy: mgmt::privacy(name).await,
-            addresses: rpa_timeout::known(name),
+            privacy: bluez_mgmt::privacy(name).await,
+            addresses: tcnd_rpa_timeout::known(name),
         }
     }
 
     pub(super) fn checks(&self, terms: &Terms<'_>) -> Vec<Check> {
         let (hci, mode, conf) = (&self.name, terms.mode, terms.conf);
-        let mut checks = vec![
-            self.power(),
-            self.discoverable(mode),
-            self.advertising(),
-        ];
+        let mut checks = vec![self.power(), self.discoverable(mode), self.advertising()];
         if mode::is_connectable(mode) {
             checks.extend(self.controller(mode));
             let addresses = privacy::Addresses {
@@ -290,10 +286,11 @@ fn read<T: TryFrom<OwnedVariant>>(properties: &Properties, name: &str) -> Option
 
 #[cfg(test)]
 mod tests {
+    use bluez_mgmt::MgmtError;
+
     use super::super::Verdict;
     use super::super::main_conf::tests::{absent, saying, unreadable};
     use super::*;
-    use crate::radio::mgmt::MgmtError;
 
     fn with(kind: Kind, privacy: privacy::Told) -> Adapter {
         Adapter {

@@ -7,9 +7,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Check;
-use crate::radio::mgmt::key_file::{BadLine, KeyFile, Place};
+use bluez_mgmt::key_file::{BadLine, KeyFile, Place};
 
-pub(super) use crate::radio::mgmt::configured::MAIN_CONF as PATH;
+pub(super) use bluez_mgmt::configured::MAIN_CONF as PATH;
 
 /// The group of most keys.
 pub(super) const GENERAL: &str = "General";

@@ -5,9 +5,13 @@
 //! controller's own.
 //!
 //! BlueZ: `Privacy` in main.conf(5). The setting is on no bus; the kernel tells
-//! it ([`mgmt`](crate::radio::mgmt)).
+//! it ([`mgmt`](bluez_mgmt)).
 
 use std::time::Duration;
+
+use bluez_mgmt::configured::ON;
+use bluez_mgmt::{MgmtError, Privacy};
+use tcnd_rpa_timeout::Known;
 
 use super::Check;
 use super::adapter::Kind;
@@ -15,9 +19,6 @@ use super::main_conf::{GENERAL, MainConf, PATH};
 
 use crate::config::Mode;
 use crate::notices;
-use crate::radio::mgmt::configured::ON;
-use crate::radio::mgmt::{MgmtError, Privacy};
-use crate::radio::rpa_timeout::Known;
 
 const NAME: &str = "privacy";
 

@@ -47,14 +47,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bluez_mgmt::{MgmtError, Privacy};
 use futures::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::mgmt::{self, MgmtError, Privacy};
 use super::outbox::{EVENTS, ORDERS};
-use super::{Mode, Radio, rpa_timeout};
+use super::{Mode, Radio};
 
 pub use central::{Central, VisitError};
 
@@ -149,14 +149,14 @@ pub struct Surroundings {
 
 /// Says whether a controller's privacy is on, and what its addresses go by.
 pub trait Kernel: Send + Sync {
-    /// As [`mgmt::privacy`].
+    /// As [`bluez_mgmt::privacy`].
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>>;
 
-    /// As [`mgmt::configured::privacy`].
+    /// As [`bluez_mgmt::configured::privacy`].
     fn configured_privacy(&self) -> Privacy;
 
-    /// As [`rpa_timeout::known`].
-    fn addresses(&self, adapter: &str) -> Option<rpa_timeout::Known>;
+    /// As [`tcnd_rpa_timeout::known`].
+    fn addresses(&self, adapter: &str) -> Option<tcnd_rpa_timeout::Known>;
 }
 
 /// The real one.
@@ -164,15 +164,15 @@ struct Mgmt;
 
 impl Kernel for Mgmt {
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>> {
-        Box::pin(mgmt::privacy(adapter))
+        Box::pin(bluez_mgmt::privacy(adapter))
     }
 
     fn configured_privacy(&self) -> Privacy {
-        mgmt::configured::privacy()
+        bluez_mgmt::configured::privacy()
     }
 
-    fn addresses(&self, adapter: &str) -> Option<rpa_timeout::Known> {
-        rpa_timeout::known(adapter)
+    fn addresses(&self, adapter: &str) -> Option<tcnd_rpa_timeout::Known> {
+        tcnd_rpa_timeout::known(adapter)
     }
 }
 

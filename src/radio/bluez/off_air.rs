@@ -24,7 +24,7 @@
 
 use std::time::Duration;
 
-use super::super::rpa_timeout::longest_life;
+use tcnd_rpa_timeout::longest_life;
 
 /// The timer by which a controller makes its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

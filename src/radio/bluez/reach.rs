@@ -25,7 +25,8 @@
 //! Kernel: net/bluetooth/hci_sync.c, `hci_get_random_address`,
 //! `hci_setup_ext_adv_instance_sync`, `hci_update_random_address_sync`.
 
-use super::super::mgmt::Privacy;
+use bluez_mgmt::Privacy;
+
 use super::super::{Fitness, Mode, Trouble};
 use super::off_air::AddressTimer;
 

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::mgmt::Privacy;
+use bluez_mgmt::Privacy;
+
 use super::super::{Adapter, AddressKind, Status, Trouble};
 use super::reach::{Evidence, Reach};
 use super::reconcile::Plan;

@@ -5,8 +5,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::radio::mgmt::MgmtError;
-use tcnd::radio::mgmt::wire::{self, LONGEST_ANSWER};
+use bluez_mgmt::MgmtError;
+use bluez_mgmt::wire::{self, LONGEST_ANSWER};
 
 /// Bytes of the answer about a controller.
 const INFORMATION: usize = 289;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use bluer::Address;
 use bluer::gatt::local::ApplicationHandle;
+use bluez_mgmt::Privacy;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 
-use super::super::super::mgmt::Privacy;
 use super::super::Fault;
 use super::super::advert::{Handle, Refusal};
 use super::super::alarm::Alarm;

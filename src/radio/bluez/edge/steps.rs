@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bluer::Adapter;
 use futures::future::BoxFuture;
+use tcnd_rpa_timeout::Known;
 
 use super::super::super::Mode;
-use super::super::super::rpa_timeout::Known;
 use super::super::advert::{self, Handle, Registrar};
 use super::super::central::{LONGEST_VISIT, VisitError};
 use super::super::discovery::Discovery;

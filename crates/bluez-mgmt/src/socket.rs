@@ -36,12 +36,12 @@ pub(super) fn open() -> Result<OwnedFd, Errno> {
 
 /// A socket that sends HCI commands to a controller. For root, and nothing is
 /// received on it.
-pub(in super::super) fn open_raw(controller: u16) -> Result<OwnedFd, Errno> {
+pub fn open_raw(controller: u16) -> Result<OwnedFd, Errno> {
     bound(controller, HCI_CHANNEL_RAW)
 }
 
 /// A socket on which all is told that goes to and from any controller. For root.
-pub(in super::super) fn open_monitor() -> Result<OwnedFd, Errno> {
+pub fn open_monitor() -> Result<OwnedFd, Errno> {
     bound(HCI_DEV_NONE, HCI_CHANNEL_MONITOR)
 }
 
@@ -57,7 +57,7 @@ fn bound(device: u16, channel: u16) -> Result<OwnedFd, Errno> {
 }
 
 /// Has the runtime wake whoever waits for `socket`, which must not block.
-pub(in super::super) fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+pub fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, and stays the same and open while it is
     // owned, here by the `AsyncFd`.
     let watched = unsafe { AsyncFd::register(socket) };

@@ -151,12 +151,12 @@ pub(super) mod tests {
     use super::*;
 
     /// Command Complete with these current settings.
-    pub(in super::super) fn told(controller: u16, current: u32) -> Vec<u8> {
+    pub(crate) fn told(controller: u16, current: u32) -> Vec<u8> {
         told_of(controller, 0x0003_feff, current)
     }
 
     /// The same of a controller that supports these settings.
-    pub(in super::super) fn told_of(controller: u16, supported: u32, current: u32) -> Vec<u8> {
+    pub(crate) fn told_of(controller: u16, supported: u32, current: u32) -> Vec<u8> {
         let mut information = [0xee; INFORMATION];
         information[9..13].copy_from_slice(&supported.to_le_bytes());
         information[13..17].copy_from_slice(&current.to_le_bytes());
@@ -164,13 +164,13 @@ pub(super) mod tests {
     }
 
     /// Command Status, as the kernel refuses.
-    pub(in super::super) fn refused(controller: u16, status: u8) -> Vec<u8> {
+    pub(crate) fn refused(controller: u16, status: u8) -> Vec<u8> {
         packet(2, controller, 4, status, &[])
     }
 
     /// Command Complete with two features, the second being LL Privacy with these
     /// flags: as Linux 6.12 tells them of a controller that can do it.
-    pub(in super::super) fn featured(controller: u16, flags: u8) -> Vec<u8> {
+    pub(crate) fn featured(controller: u16, flags: u8) -> Vec<u8> {
         let other = [0x1c, 0xda, 0x47, 0x1c, 0x48, 0x6c, 0x01, 0xab];
         let mut features = vec![2, 0];
         features.extend(other.into_iter().chain([0xee; 8]).chain([1, 0, 0, 0]));
@@ -179,7 +179,7 @@ pub(super) mod tests {
     }
 
     /// Command Status for the features.
-    pub(in super::super) fn features_refused(controller: u16, status: u8) -> Vec<u8> {
+    pub(crate) fn features_refused(controller: u16, status: u8) -> Vec<u8> {
         packet(2, controller, 0x49, status, &[])
     }
 

@@ -11,13 +11,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use bluez_mgmt::socket;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
-
-use super::super::mgmt::socket;
 
 /// Longest wait for the controller.
 const DEADLINE: Duration = Duration::from_secs(5);

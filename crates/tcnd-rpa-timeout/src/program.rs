@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::radio::rpa_timeout::{self, DEFAULT, Done, LONGEST, SHORTEST};
+use crate::{DEFAULT, Done, LONGEST, SHORTEST};
 
 /// Set for how long Bluetooth controllers use an address that they make themselves
 ///
@@ -15,7 +15,7 @@ use crate::radio::rpa_timeout::{self, DEFAULT, Done, LONGEST, SHORTEST};
 /// the kernel makes are left as they are.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tcnd-rpa-timeout", version)]
-pub struct RpaTimeoutFlags {
+pub struct Flags {
     /// How long an address is used, in seconds
     #[arg(
         long,
@@ -31,9 +31,9 @@ pub struct RpaTimeoutFlags {
 }
 
 /// Runs it, with a line for each controller. Fails if one of them failed.
-pub fn main(flags: &RpaTimeoutFlags) -> ExitCode {
+pub fn main(flags: &Flags) -> ExitCode {
     let controllers = match &flags.controllers[..] {
-        [] => rpa_timeout::controllers(),
+        [] => crate::controllers(),
         named => named.to_vec(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -56,7 +56,7 @@ pub fn main(flags: &RpaTimeoutFlags) -> ExitCode {
 async fn set(controllers: &[String], timeout: Duration) -> bool {
     let mut all = true;
     for name in controllers {
-        match rpa_timeout::set(name, timeout).await {
+        match crate::set(name, timeout).await {
             Ok(done) => {
                 // Nobody may read it.
                 let _ = writeln!(io::stdout(), "{name}: {}", words(done));

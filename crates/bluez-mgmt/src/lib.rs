@@ -15,7 +15,7 @@
 
 pub mod configured;
 pub mod key_file;
-pub(super) mod socket;
+pub mod socket;
 pub mod wire;
 
 use std::io;
@@ -94,7 +94,7 @@ fn hides_ll_privacy(release: &str) -> bool {
 
 /// Whether a kernel of this release leaves addresses to every controller that can
 /// make them (LL Privacy and extended advertising).
-pub(super) fn leaves_addresses(release: &str) -> bool {
+pub fn leaves_addresses(release: &str) -> bool {
     version(release).is_some_and(|version| version >= (6, 14))
 }
 

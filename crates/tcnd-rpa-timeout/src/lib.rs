@@ -2,7 +2,7 @@
 //! itself.
 //!
 //! Since Linux 6.14 a controller with LL Privacy does so, by a timer whose length
-//! it was told. tcnd has to know that for certain ([`bluez`](super::bluez)), and
+//! it was told. tcnd has to know that for certain ([`bluez`]), and
 //! may neither set nor read it: both take root. So a program of its own,
 //! `tcnd-rpa-timeout`, is run before tcnd starts and when a controller is plugged
 //! in. It sets the timeout in the kernel and in the controller ([`set`]) and
@@ -22,6 +22,7 @@
 
 mod features;
 mod hci;
+mod program;
 pub mod record;
 mod set;
 
@@ -32,6 +33,7 @@ use rustix::system::uname;
 use rustix::time::{ClockId, clock_gettime};
 
 pub use hci::HciError;
+pub use program::{Flags, main};
 use record::Record;
 pub use set::{Done, SetError};
 
@@ -49,7 +51,7 @@ pub const LONGEST: Duration = Duration::from_secs(3600);
 
 /// The longest that an address lives under a timeout: a timer of the kernel may be
 /// late by an eighth and a little.
-pub(super) fn longest_life(timeout: Duration) -> Duration {
+pub fn longest_life(timeout: Duration) -> Duration {
     timeout + timeout / 7
 }
 

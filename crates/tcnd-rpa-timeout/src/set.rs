@@ -9,10 +9,10 @@ use std::time::Duration;
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::super::mgmt::leaves_addresses;
 use super::hci::{self, HciError, Told};
 use super::record::Record;
 use super::{Places, features, index, longest_life};
+use bluez_mgmt::leaves_addresses;
 
 /// The kernel's own, and a controller's before it is told another.
 ///
