@@ -33,8 +33,8 @@ use criterion::{Criterion, Throughput};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rusqlite::{Connection, params};
+use tcn_engine::{Engine, Fitness, Input, Moment, Output, Policy, Seq, Sighting};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
-use tcnd::engine::{Engine, Fitness, Input, Moment, Output, Policy, Seq, Sighting};
 use tcnd::store::{Event, Seal, Store, open};
 use tokio::sync::mpsc;
 

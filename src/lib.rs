@@ -31,7 +31,6 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod engine;
 pub mod exchange;
 pub mod exposure;
 pub mod matching;

@@ -12,6 +12,7 @@ use std::io::{self, BufWriter, Write};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
+use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tokio::runtime::Handle as Runtime;
 
@@ -19,7 +20,6 @@ use super::error::Error;
 use super::options::{Given, Options};
 use super::transfer::{Outlet, broken};
 use crate::daemon::{self, Handle, LogRequest, Refusal, Request};
-use crate::engine::{Contact, RSSI_UNAVAILABLE};
 use crate::store::{Fault, Place, Sheets};
 
 /// Contacts asked for at a time.

@@ -19,8 +19,9 @@ pub use self::reports::{
     OwnReport, PrivacyProxy, Published, ReportsProxy, UploadState,
 };
 pub use super::choice::{BusChoice, UnknownBus, Unreachable, connect};
+use tcn_engine::ATTENUATION_BOUNDS_DB;
+
 use crate::daemon;
-use crate::engine::ATTENUATION_BOUNDS_DB;
 use crate::store;
 
 /// State and control; see `dbus/interfaces` for the prose.

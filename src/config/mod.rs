@@ -189,7 +189,7 @@ mod tests {
         let settings = check_text("").unwrap();
         assert_eq!(settings, Settings::default());
         assert_eq!(settings.consent, None);
-        assert_eq!(settings.policy, crate::engine::Policy::default());
+        assert_eq!(settings.policy, tcn_engine::Policy::default());
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(told.policy.retention, Duration::from_secs(2 * 24 * 3600));
         for other in ["broadcast", "full"] {
             let settings = check_text(&format!("mode = \"{other}\"")).unwrap();
-            assert_eq!(settings.policy, crate::engine::Policy::default());
+            assert_eq!(settings.policy, tcn_engine::Policy::default());
         }
     }
 

@@ -4,11 +4,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tcn_engine::Policy;
 use thiserror::Error;
 
 use super::fragment::{Fragment, Key, Set};
 use super::{Fault, Flaw};
-use crate::engine::Policy;
 
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)

@@ -16,10 +16,9 @@ use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
+use tcn_engine::{BootId, Moment};
 use tcn_protocol::UnixTime;
 use tokio::io::unix::AsyncFd;
-
-use crate::engine::{BootId, Moment};
 
 /// Now, by both clocks.
 pub fn now() -> Moment {

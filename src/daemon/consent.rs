@@ -2,10 +2,11 @@
 //! what the configuration says, and where it says nothing, what was last decided
 //! on the bus.
 
+use tcn_engine::{Input, Moment, Pause};
+
 use super::driver::Driver;
 use super::{Consent, clock};
 use crate::config::Settings;
-use crate::engine::{Input, Moment, Pause};
 use crate::store::Setting;
 
 impl Driver {

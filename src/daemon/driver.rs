@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use tcn_engine::{BootId, ClockDoubt, Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -32,9 +33,6 @@ use super::publish::{Facts, snapshot, status_line};
 use super::steady::{Airing, Complaints, Steady};
 use super::{Mailbox, Reply, Snapshot, chance, words};
 use crate::config::Settings;
-use crate::engine::{
-    BootId, ClockDoubt, Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause,
-};
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Store};
 

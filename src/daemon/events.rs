@@ -1,8 +1,9 @@
 //! What the radio and the store tell, put to the engine.
 
+use tcn_engine::{Input, Seq, Writer};
+
 use super::driver::{Driver, Fault};
 use super::{clock, words};
-use crate::engine::{Input, Seq, Writer};
 use crate::{radio, store};
 
 impl Driver {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use tcn_engine::CLOCK_FLOOR;
 use tcn_protocol::{SignedReport, UnixTime};
 use tokio::sync::{Semaphore, watch};
 
@@ -26,7 +27,6 @@ use super::intake::{self, Counted, Delivery, Intake};
 use super::match_queue::Matching;
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::engine::CLOCK_FLOOR;
 use crate::exchange::interval::Interval;
 use crate::exchange::{ledger, trickle};
 use crate::store::{Fault, NewSource, Source, Store, UploadOutcome};

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tcn_engine::{Moment, Pause};
 use tcn_protocol::UnixTime;
 use tcn_protocol::memo::MemoConcern;
 use thiserror::Error;
@@ -18,7 +19,6 @@ use super::exchange::{ExchangeRequest, Standing};
 use super::log::LogRequest;
 use super::others::OthersRequest;
 use super::own::OwnRequest;
-use crate::engine::{Moment, Pause};
 use crate::radio;
 use crate::store::{self, Bucket, Summary};
 

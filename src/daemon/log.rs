@@ -7,13 +7,13 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use tcn_engine::{Contact, Input};
 use tcn_protocol::UnixTime;
 use tokio::time::timeout;
 
 use super::driver::Driver;
 use super::requests::{give, later};
 use super::{Refusal, Reply, clock, exposures, news};
-use crate::engine::{Contact, Input};
 use crate::notices;
 use crate::store::{self, Place};
 

@@ -15,11 +15,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tcn_engine::Contact;
 use tcn_protocol::{Memo, ReportDigest, SignedReport, TemporaryContactNumber, UnixTime};
 use tokio::runtime::Handle as Runtime;
 
 use super::{Refusal, chance};
-use crate::engine::Contact;
 use crate::exposure::{Rule, exposures};
 use crate::matching::{
     Budget, Finding, Index, IndexBuilder, MatchingError, Outcome, Secret, match_reports,

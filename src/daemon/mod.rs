@@ -49,4 +49,4 @@ pub use notify::ready;
 pub use publication::{PublishRequest, Published};
 pub use publish::starting;
 
-pub use crate::engine::Pause;
+pub use tcn_engine::Pause;

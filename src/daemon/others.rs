@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tcn_engine::CLOCK_FLOOR;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
@@ -20,7 +21,6 @@ use super::match_queue::Matching;
 use super::matcher::Ends;
 use super::requests::{give, later};
 use super::{Refusal, Reply, clock};
-use crate::engine::CLOCK_FLOOR;
 
 /// What may be asked about reports of others.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
+use tcn_engine::disclosure::{Part, Plan};
+use tcn_engine::{Aired, CLOCK_FLOOR, Input, KeyId, Moment, Seed};
 use tcn_protocol::file::{self, Format};
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, ReportAuthorizationKey, SignedReport, UnixTime};
@@ -17,8 +19,6 @@ use super::driver::Driver;
 use super::publication::{PublishRequest, Published};
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::engine::{Aired, CLOCK_FLOOR, Input, KeyId, Moment, Seed};
-use crate::exchange::disclosure::{Part, Plan};
 use crate::store::{Cancelled, Departure, NewPart, NewReport, OwnReport, Store};
 
 /// Longest note to oneself, in bytes.

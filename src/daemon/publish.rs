@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use tcn_engine::{Holds, Pause, View};
 use tcn_protocol::UnixTime;
 
 use super::exchange::Standing;
 use super::{Consent, Hold, Problem, Snapshot, State};
 use crate::config::Settings;
-use crate::engine::{Holds, Pause, View};
 use crate::radio::{self, Trouble};
 
 pub(super) struct Facts<'a> {
@@ -174,8 +174,9 @@ const fn without_radio(trouble: Trouble) -> bool {
 mod tests {
     use std::time::Duration;
 
+    use tcn_engine::{Engine, KeyId, Moment, Policy};
+
     use super::*;
-    use crate::engine::{Engine, KeyId, Moment, Policy};
     use crate::radio::Status;
 
     const NOW: Moment = Moment {

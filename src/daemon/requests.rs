@@ -8,11 +8,12 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tcn_engine::{CLOCK_FLOOR, Hold, Input};
+
 use super::clock;
 use super::driver::Driver;
 use super::news;
 use super::{PauseRequest, Refusal, Reply, Request, Statistics};
-use crate::engine::{CLOCK_FLOOR, Hold, Input};
 
 /// Longest pause, in days; more is "until resumed".
 const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);

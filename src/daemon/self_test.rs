@@ -1,9 +1,10 @@
 //! What the daemon finds when it looks at itself: `Manager.SelfTest`.
 
+use tcn_engine::{ClockDoubt, Pause};
+
 use super::clock;
 use super::driver::Driver;
 use super::handle::Check;
-use crate::engine::{ClockDoubt, Pause};
 use crate::radio::Trouble;
 
 impl Driver {

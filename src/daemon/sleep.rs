@@ -6,11 +6,12 @@
 //! it is taken down before, and a new one put up after. Suspend is also when
 //! batteries run out, hence the log is made durable.
 
+use tcn_engine::Input;
+
 use super::clock;
 use super::driver::Driver;
 use super::requests::later;
 use super::{Refusal, Reply};
-use crate::engine::Input;
 
 impl Driver {
     /// Leaves the air; whoever asked is answered by [`Self::let_sleep`]. Only the

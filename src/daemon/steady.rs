@@ -10,9 +10,9 @@
 
 use std::time::Duration;
 
+use tcn_engine::{Moment, View};
 use tcn_protocol::UnixTime;
 
-use crate::engine::{Moment, View};
 use crate::radio::{Adapter, Status};
 
 /// How long a handover may be told as no change: the random silence of two
@@ -123,8 +123,9 @@ impl Complaints {
 mod tests {
     use std::collections::BTreeSet;
 
+    use tcn_engine::{Engine, KeyId, Policy};
+
     use super::*;
-    use crate::engine::{Engine, KeyId, Policy};
     use crate::radio::{AddressKind, Trouble};
 
     fn view(handover: bool) -> View {

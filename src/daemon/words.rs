@@ -1,10 +1,10 @@
 //! The radio's words in the engine's, and the engine's in the log's. The rooms
 //! do not know each other.
 
+use tcn_engine::{Fitness, Note, Sighting};
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 
-use crate::engine::{Fitness, Note, Sighting};
 use crate::radio;
 
 /// What a radio is good for.

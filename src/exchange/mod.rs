@@ -1,7 +1,6 @@
 //! Reports on their way between people: pure decisions, no files, no network.
 //!
-//! [`disclosure`] says what a report of ours would give away. [`source`] says what
-//! the owner allows a source, [`sieve`] what of its documents is passed on, [`cost`]
+//! [`source`] says what the owner allows a source, [`sieve`] what of its documents is passed on, [`cost`]
 //! what that is worth in work, [`backoff`] when one that failed is asked again, and
 //! [`settlement`] what a server's answer to an upload means. Whoever opens the file, or the
 //! connection, brings the bytes; they are read as a stream and never held.
@@ -12,7 +11,6 @@
 pub mod admission;
 pub mod backoff;
 pub mod cost;
-pub mod disclosure;
 pub mod interval;
 pub mod ledger;
 pub mod packing;

@@ -17,9 +17,8 @@ mod distance;
 
 use std::time::Duration;
 
+use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 use tcn_protocol::UnixTime;
-
-use crate::engine::{Contact, RSSI_UNAVAILABLE};
 
 pub use distance::{Distance, REFERENCE_RSSI_DBM};
 

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
+use tcn_engine::CLOCK_FLOOR;
 use tcn_protocol::UnixTime;
 
 use super::DATABASE;
-use crate::engine::CLOCK_FLOOR;
 
 /// What goes with a database file.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];

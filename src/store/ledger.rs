@@ -2,6 +2,7 @@
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use tcn_engine::{ClockRecord, KeyId, Pause, Record, Seed};
 use tcn_protocol::{
     Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber, UnixTime,
 };
@@ -10,7 +11,6 @@ use zeroize::Zeroizing;
 use super::clock;
 use super::seal::{Closed, Seal};
 use super::thread::Setting;
-use crate::engine::{ClockRecord, KeyId, Pause, Record, Seed};
 
 /// What the last run left.
 #[derive(Debug)]

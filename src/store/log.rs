@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tcn_engine::Contact;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::ledger::{signed, unsigned};
 use super::questions::Place;
 use super::row::{QUARTER, Row, counts, times};
 use super::totals::{Bucket, Summary};
-use crate::engine::Contact;
 
 const DAY: u64 = 86_400;
 

@@ -16,13 +16,13 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tcn_engine::Contact;
 use tcn_protocol::{Memo, MemoType, ReportDigest, TemporaryContactNumber, UnixTime};
 
 use super::ledger::{signed, unsigned};
 use super::row::Row;
 use super::thread::{Durable, Owner};
 use super::{Fault, SourceId, Store, log, seen};
-use crate::engine::Contact;
 
 /// A report of somebody else's that named contacts, and whose signature held.
 #[derive(Debug)]

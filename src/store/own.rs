@@ -1,6 +1,7 @@
 //! Our own reports, the keys they took, and what has left the machine.
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
+use tcn_engine::{Aired, KeyHistory, KeyId, Seed};
 use tcn_protocol::{Memo, MemoType, RatchetIndex, SignedReport, UnixTime, wire};
 
 use super::ledger::{read_seed, signed, unsigned};
@@ -8,7 +9,6 @@ use super::seal::Seal;
 use super::thread::Durable;
 use super::uploads::{self, Upload};
 use super::{Fault, Store};
-use crate::engine::{Aired, KeyHistory, KeyId, Seed};
 
 /// A report of ours to keep.
 #[derive(Debug)]

@@ -7,11 +7,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tcn_engine::Contact;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::thread::{Durable, Owner, shrink};
 use super::{Bucket, DATABASE, Fault, Store, Summary, log, others};
-use crate::engine::Contact;
 
 /// How large the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,6 +14,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use rusqlite::{Transaction, params};
+use tcn_engine::{CLOCK_FLOOR, ClockRecord, FutureDates, Redating, Shift};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::clock;
@@ -21,7 +22,6 @@ use super::ledger::signed;
 use super::log;
 use super::row::{QUARTER, Row};
 use super::thread::{Durable, Owner};
-use crate::engine::{CLOCK_FLOOR, ClockRecord, FutureDates, Redating, Shift};
 
 /// Rows of other boots that are told apart one by one: more than a fortnight of
 /// twenty neighbours has. About 3 MiB.

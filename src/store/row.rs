@@ -6,9 +6,8 @@
 //! sums are all it holds. The mean signal is kept as a sum too; its only
 //! rounding is that of the means that come in, half a dB at most.
 
+use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
-
-use crate::engine::{Contact, RSSI_UNAVAILABLE};
 
 /// Seconds in the unit that rows are keyed by.
 pub(super) const QUARTER: u64 = 900;

@@ -25,11 +25,11 @@ use std::path::Path;
 use chacha20poly1305::aead::{Aead, Generate, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
 use rusqlite::Connection;
+use tcn_engine::{KeyId, Seed};
 use zeroize::Zeroizing;
 
 use super::OpenError;
 use super::ledger::{signed, unsigned};
-use crate::engine::{KeyId, Seed};
 
 /// Bytes of the credential: a key of XChaCha20-Poly1305.
 const CREDENTIAL: usize = 32;

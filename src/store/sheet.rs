@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, params};
+use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 
 use super::{Fault, open, wipe};
-use crate::engine::{Contact, RSSI_UNAVAILABLE};
 
 /// What the names of sheets begin with; a number follows.
 const PREFIX: &str = "tcnd.sqlite.sheet-";

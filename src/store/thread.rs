@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, TransactionBehavior};
 use rustix::io::Errno;
+use tcn_engine::{ClockRecord, Contact, FutureDates, Pause, Record, Redating};
 use tcn_protocol::UnixTime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +17,6 @@ use super::open::checkpoint;
 use super::redate::Dates;
 use super::seal::Seal;
 use super::{Fault, aside, ledger, log, others, own, sources};
-use crate::engine::{ClockRecord, Contact, FutureDates, Pause, Record, Redating};
 
 /// Work that may wait. The engine has a handful under way at most, so a full
 /// queue means a disk that hangs; what does not fit is answered as not stored.

@@ -16,12 +16,12 @@
 //! a server that has it already keeps it once.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tcn_engine::KeyId;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
 use super::{Fault, Store};
-use crate::engine::KeyId;
 use crate::exchange::trickle;
 
 /// Where a part is on its way.

@@ -6,6 +6,8 @@ use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tcn_engine::disclosure::{Part, Plan};
+use tcn_engine::{Contact, KeyId, RSSI_UNAVAILABLE};
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
@@ -16,8 +18,6 @@ use tcnd::daemon::{
     KnownExposure, LogRequest, Mailbox, Matching, OthersRequest, OwnRequest, Pause, Problem,
     Published, Refusal, Reply, Reported, Request, Snapshot, Standing, State, Statistics,
 };
-use tcnd::engine::{Contact, KeyId, RSSI_UNAVAILABLE};
-use tcnd::exchange::disclosure::{Part, Plan};
 use tcnd::exchange::interval::Interval;
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};

@@ -3,6 +3,8 @@
 use std::io::Cursor;
 use std::time::Duration;
 
+use tcn_engine::Policy;
+use tcn_engine::disclosure::Plan;
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
@@ -11,8 +13,6 @@ use tcnd::daemon::{
     self, BUDGET, Fault, Handle, Import, Imported, KnownExposure, LogRequest, OthersRequest,
     OwnRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
 };
-use tcnd::engine::Policy;
-use tcnd::exchange::disclosure::Plan;
 use tcnd::radio::{Event, Fitness, Order, Radio};
 use tcnd::store;
 use tempfile::{TempDir, tempdir};

@@ -6,6 +6,8 @@ use std::io::Read as _;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use tcn_engine::Policy;
+use tcn_engine::disclosure::Plan;
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
@@ -15,8 +17,6 @@ use tcnd::daemon::{
     BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, PauseRequest,
     Refusal, ReportRequest, Request,
 };
-use tcnd::engine::Policy;
-use tcnd::exchange::disclosure::Plan;
 use tcnd::exposure::Carried;
 
 use crate::machine::{Machine, Tcn, common_memo, short_keys};

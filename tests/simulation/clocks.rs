@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use tcn_protocol::{TemporaryContactNumber, UnixTime};
-use tcnd::engine::{
+use tcn_engine::{
     BootId, ClockDoubt, ClockRecord, Contact, Engine, Fitness, FutureDates, Input, KeyId, Moment,
     Output, Policy, Redating, Sighting,
 };
+use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::exposure::{Exposure, Rule, exposures};
 
 const EPOCH: u64 = 1_800_000_000;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use tcn_engine::{Engine, Fitness, Input, KeyId, Moment, Output, Policy, Sighting};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
-use tcnd::engine::{Engine, Fitness, Input, KeyId, Moment, Output, Policy, Sighting};
 
 const NEIGHBOURS: usize = 20;
 /// Minutes for which a neighbour has one number.

@@ -13,9 +13,8 @@ mod world;
 
 use std::time::Duration;
 
+use tcn_engine::{Input, Pause, Policy};
 use tcn_protocol::UnixTime;
-use tcnd::engine::{Input, Pause, Policy};
-
 use world::{Chaos, World};
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use tcn_engine::{
+    Contact, Engine, Fitness, Input, KeyId, Moment, Output, Policy, Record, Redating, Seq,
+    Sighting, Writer,
+};
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{
     Ratchet, RatchetIndex, ReportAuthorizationKey, TemporaryContactNumber, UnixTime,
-};
-use tcnd::engine::{
-    Contact, Engine, Fitness, Input, KeyId, Moment, Output, Policy, Record, Redating, Seq,
-    Sighting, Writer,
 };
 
 const EPOCH: u64 = 1_800_000_000;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 use tcn_protocol::UnixTime;
-use tcnd::engine::{Contact, RSSI_UNAVAILABLE};
 use tcnd::store::Bucket;
 use tempfile::tempdir;
 

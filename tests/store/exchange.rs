@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use tcn_engine::KeyId;
 use tcn_protocol::UnixTime;
-use tcnd::engine::KeyId;
 use tcnd::exchange::interval::Interval;
 use tcnd::store::{
     DATABASE, MOST_REMEMBERED, NewDelivery, NewSource, NewUpload, Store, UploadOutcome,

@@ -16,7 +16,7 @@ use super::{Bench, DAY_ONE, born, child, open, reserved, sighting};
 /// Contacts of one batch.
 const BATCH: u64 = 5;
 
-fn batch(n: u64) -> Vec<tcnd::engine::Contact> {
+fn batch(n: u64) -> Vec<tcn_engine::Contact> {
     let at = DAY_ONE + n;
     let mut batch: Vec<_> = (1..BATCH)
         .map(|i| sighting(n * BATCH + i, at, at))

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use tcn_engine::{KeyId, Pause, Record};
 use tcn_protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, UnixTime};
-use tcnd::engine::{KeyId, Pause, Record};
 use tcnd::store::{DATABASE, Event, Resume, Setting};
 use tempfile::tempdir;
 

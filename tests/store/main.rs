@@ -28,8 +28,8 @@ mod wipe;
 use std::path::Path;
 use std::time::Duration;
 
+use tcn_engine::{Contact, KeyId, Record, Seed};
 use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
-use tcnd::engine::{Contact, KeyId, Record, Seed};
 use tcnd::store::{DATABASE, Event, Fault, OpenError, Opened, Seal, Store};
 use tokio::sync::mpsc;
 

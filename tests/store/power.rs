@@ -10,8 +10,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use tcn_engine::Pause;
 use tcn_protocol::UnixTime;
-use tcnd::engine::Pause;
 use tcnd::store::Setting;
 use tempfile::{TempDir, tempdir};
 

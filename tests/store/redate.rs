@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rusqlite::Connection;
+use tcn_engine::{BootId, CLOCK_FLOOR, ClockRecord, FutureDates, KeyId, Moment, Redating, Shift};
 use tcn_protocol::UnixTime;
-use tcnd::engine::{BootId, CLOCK_FLOOR, ClockRecord, FutureDates, KeyId, Moment, Redating, Shift};
 use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, sighting};

@@ -1,9 +1,9 @@
 //! Own reports and the keys they take; reports of others and what they name.
 
+use tcn_engine::{Aired, KeyHistory, KeyId};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
-use tcnd::engine::{Aired, KeyHistory, KeyId};
 use tcnd::store::{Departure, NewMatch, NewPart, NewReport, Place, Recorded, SourceId};
 use tempfile::tempdir;
 
@@ -444,7 +444,7 @@ async fn the_log_is_read_in_pages_and_erased_by_time() {
         place = Place::behind(last);
         read.extend(page);
     }
-    let key = |contact: &tcnd::engine::Contact| (contact.start.0 / 900, contact.tcn);
+    let key = |contact: &tcn_engine::Contact| (contact.start.0 / 900, contact.tcn);
     assert!(read.is_sorted_by_key(key));
     read.sort_by_key(|contact| contact.start);
     assert_eq!(read, all);

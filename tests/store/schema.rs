@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 
 use rusqlite::types::Value;
+use tcn_engine::{Contact, Pause, RSSI_UNAVAILABLE};
 use tcn_protocol::UnixTime;
-use tcnd::engine::{Contact, Pause, RSSI_UNAVAILABLE};
 use tcnd::exchange::interval::Interval;
 use tcnd::store::{DATABASE, Setting, UploadOutcome};
 use tempfile::tempdir;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use tcnd::engine::KeyId;
+use tcn_engine::KeyId;
 use tcnd::store::{DATABASE, OpenError, Opened, Seal, Setting};
 use tempfile::tempdir;
 

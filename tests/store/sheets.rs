@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::types::ValueRef;
-use tcnd::engine::{Contact, RSSI_UNAVAILABLE};
+use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 use tcnd::store::Sheets;
 use tempfile::tempdir;
 

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
+use tcn_engine::RSSI_UNAVAILABLE;
+use tcn_engine::disclosure::Plan;
 use tcn_protocol::UnixTime;
 use zbus::{DeserializeDict, Fd, SerializeDict, Type, Variant, proxy};
 
 use crate::daemon::{self, Reported};
-use crate::engine::RSSI_UNAVAILABLE;
-use crate::exchange::disclosure::Plan;
 use crate::exposure::{Carried, Distance, REFERENCE_RSSI_DBM, Rule};
 use crate::store;
 

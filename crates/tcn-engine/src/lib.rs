@@ -11,12 +11,14 @@
 //! ```
 //!
 //! [`broadcast`] decides about our own number, [`bridge`] about those of others
-//! that we air in between, [`encounters`] about those that we hear.
+//! that we air in between, [`encounters`] about those that we hear. [`disclosure`]
+//! says what a report of ours would give away.
 
 mod bridge;
 mod broadcast;
 mod clock;
 mod contact;
+pub mod disclosure;
 mod encounters;
 mod input;
 mod ledger;

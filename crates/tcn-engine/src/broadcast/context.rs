@@ -15,16 +15,16 @@ use super::super::{Fitness, Moment, Note, Output, Policy, Record, Seq};
 use super::{Epoch, OnAir, Prepared, State, Want};
 
 /// Everything a transition may use besides the machine itself.
-pub(in crate::engine) struct Context<'a, R> {
-    pub(in crate::engine) now: Moment,
-    pub(in crate::engine) want: Want,
-    pub(in crate::engine) fitness: Fitness,
-    pub(in crate::engine) policy: &'a Policy,
-    pub(in crate::engine) rotation: &'a mut Rotation,
-    pub(in crate::engine) bridge: &'a mut Bridge,
-    pub(in crate::engine) rng: &'a mut R,
-    pub(in crate::engine) next_seq: &'a mut Seq,
-    pub(in crate::engine) out: &'a mut Vec<Output>,
+pub(crate) struct Context<'a, R> {
+    pub(crate) now: Moment,
+    pub(crate) want: Want,
+    pub(crate) fitness: Fitness,
+    pub(crate) policy: &'a Policy,
+    pub(crate) rotation: &'a mut Rotation,
+    pub(crate) bridge: &'a mut Bridge,
+    pub(crate) rng: &'a mut R,
+    pub(crate) next_seq: &'a mut Seq,
+    pub(crate) out: &'a mut Vec<Output>,
 }
 
 impl<R: CryptoRng> Context<'_, R> {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tcn_protocol::{ReportSpan, SignedReport, UnixTime};
 
-use crate::engine::{Aired, KeyHistory, KeyId};
+use crate::{Aired, KeyHistory, KeyId};
 
 /// A silence of our own shorter than this is no gap worth telling.
 pub const SHORTEST_GAP: Duration = Duration::from_secs(300);

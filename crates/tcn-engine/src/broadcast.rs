@@ -319,8 +319,8 @@ mod tests {
     use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
 
     use super::*;
-    use crate::engine::rotation::Rotation;
-    use crate::engine::{Fitness, KeyId, Policy};
+    use crate::rotation::Rotation;
+    use crate::{Fitness, KeyId, Policy};
 
     const STATES: [&str; 6] = [
         "Silent",
