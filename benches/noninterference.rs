@@ -16,12 +16,12 @@ mod machine;
 use std::time::{Duration, Instant};
 
 use tcn_engine::Contact;
+use tcn_exchange::interval::Interval;
 use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
 };
 use tcnd::daemon::clock;
-use tcnd::exchange::interval::Interval;
 
 use crate::machine::{Documents, Machine, Server, contact};
 

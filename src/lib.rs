@@ -31,9 +31,7 @@ pub mod bus;
 pub mod cli;
 pub mod config;
 pub mod daemon;
-pub mod exchange;
 pub mod exposure;
-pub mod matching;
 pub mod notices;
 pub mod radio;
 #[cfg(feature = "network")]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tcn_exchange::interval::Interval;
 use tcn_protocol::wire;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
@@ -23,7 +24,6 @@ use crate::daemon::{
     BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, LONGEST_REASON, Refusal, Request,
     Settlement,
 };
-use crate::exchange::interval::Interval;
 use crate::store::NewSource;
 
 pub(super) struct Exchange {

@@ -28,13 +28,13 @@ use toml::de::DeValue;
 
 pub use error::{SourceFlaw, SourceKey};
 
+use tcn_exchange::source::Source;
 use tcn_protocol::MemoType;
 
 use self::table::Table;
 use super::document::Document;
 use super::paths::{self, SOURCE_DIRECTORIES};
 use super::{ConfigError, Fault, Flaw};
-use crate::exchange::source::Source;
 
 /// Sources that can be configured.
 pub const MOST_SOURCES: usize = 32;
@@ -165,8 +165,9 @@ impl Registry {
 mod tests {
     use std::time::Duration;
 
+    use tcn_exchange::source::{Limits, MemoTypes, Place, ServerUrl};
+
     use super::*;
-    use crate::exchange::source::{Limits, MemoTypes, Place, ServerUrl};
 
     const SHIPPED: &str = include_str!("../../packaging/sources.d/example.toml.disabled");
 

@@ -19,6 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tcn_engine::CLOCK_FLOOR;
+use tcn_exchange::interval::Interval;
+use tcn_exchange::{ledger, trickle};
 use tcn_protocol::{SignedReport, UnixTime};
 use tokio::sync::{Semaphore, watch};
 
@@ -27,8 +29,6 @@ use super::intake::{self, Counted, Delivery, Intake};
 use super::match_queue::Matching;
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::exchange::interval::Interval;
-use crate::exchange::{ledger, trickle};
 use crate::store::{Fault, NewSource, Source, Store, UploadOutcome};
 
 /// Sources at most.

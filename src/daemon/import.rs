@@ -10,6 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tcn_matching::Budget;
 use tcn_protocol::file::{self, FileError, Item};
 use tcn_protocol::{SignedReport, UnixTime};
 use tokio::runtime::Handle as Runtime;
@@ -17,7 +18,6 @@ use tokio::sync::oneshot;
 
 use super::matcher::{Ends, Matcher, Origin};
 use super::{Refusal, clock};
-use crate::matching::Budget;
 use crate::store::{SourceId, Store};
 
 /// Numbers that one source may have us compute: 8000 reports of the greatest

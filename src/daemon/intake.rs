@@ -12,6 +12,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tcn_exchange::interval::Interval;
+use tcn_matching::cost;
 use tcn_protocol::file::{self, FileError, Item};
 use tcn_protocol::{SignedReport, UnixTime, wire};
 use tokio::runtime::Handle as Runtime;
@@ -19,8 +21,6 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Refusal;
 use super::import::{MOST_REPORTS, Stoppable};
-use crate::exchange::cost;
-use crate::exchange::interval::Interval;
 use crate::store::{DeliveryFile, Fault, NewDelivery, SourceId, Store};
 
 /// Reports whose digests are looked up at a time.

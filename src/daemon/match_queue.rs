@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tcn_matching::Budget;
 use tcn_protocol::SignedReport;
 use tcn_protocol::file;
 use tokio::runtime::Handle as Runtime;
@@ -22,7 +23,6 @@ use super::exchange::Standing;
 use super::exposures::{Unseen, recount, recount_grown};
 use super::import::SLICE;
 use super::matcher::{Matched, Matcher, Origin};
-use crate::matching::Budget;
 use crate::store::{Delivered, Store};
 
 /// What is done about the deliveries that wait.

@@ -16,14 +16,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcn_engine::Contact;
+use tcn_matching::{
+    Budget, Finding, Index, IndexBuilder, MatchingError, Outcome, Secret, match_reports,
+};
 use tcn_protocol::{Memo, ReportDigest, SignedReport, TemporaryContactNumber, UnixTime};
 use tokio::runtime::Handle as Runtime;
 
 use super::{Refusal, chance};
 use crate::exposure::{Rule, exposures};
-use crate::matching::{
-    Budget, Finding, Index, IndexBuilder, MatchingError, Outcome, Secret, match_reports,
-};
 use crate::store::{NewMatch, Place, Recorded, SourceId, Store};
 
 /// Contacts read at a time.

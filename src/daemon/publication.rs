@@ -7,12 +7,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rand::seq::SliceRandom;
 use tcn_engine::{CLOCK_FLOOR, KeyId};
+use tcn_exchange::trickle;
 use tcn_protocol::UnixTime;
 
 use super::driver::Driver;
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::exchange::trickle;
 use crate::store::{Cancelled, NewUpload, Sendable, Source, Store};
 
 /// A report that somebody wants to send to servers.

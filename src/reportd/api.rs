@@ -20,6 +20,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tcn_exchange::admission::{self, LARGEST_BODY, Refusal};
+use tcn_exchange::interval::Interval;
 
 use super::answer::{self, Asked, Freshness, later, refusal};
 use super::chores::chain;
@@ -29,8 +31,6 @@ use super::metrics::Outcome;
 use super::place::{Place, place};
 use super::question::{self, Question, QuestionError};
 use super::store::{Stored, Unavailable};
-use crate::exchange::admission::{self, LARGEST_BODY, Refusal};
-use crate::exchange::interval::Interval;
 
 /// Paths of CoEpi's API: by its Lambda, its own server, and its Go server.
 pub const UPLOADS: [&str; 3] = [

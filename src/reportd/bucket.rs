@@ -26,12 +26,12 @@ use object_store::{
     Attribute, Attributes, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMultipartOptions,
     PutOptions, RetryConfig, WriteMultipart,
 };
+use tcn_exchange::interval::Interval;
 use thiserror::Error;
 
 use super::edition::{Copy, Edition, EditionError, Piece};
 use super::form::Form;
 use super::shelf::blocking;
-use crate::exchange::interval::Interval;
 
 /// What a cache is told about an interval that is over.
 pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";

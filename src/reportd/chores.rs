@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tcn_exchange::interval::Interval;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::bucket::{Bucket, BucketError};
@@ -15,7 +16,6 @@ use super::desk::{Desk, Keeper};
 use super::inbox;
 use super::outage::{Outage, Severity};
 use super::place;
-use crate::exchange::interval::Interval;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tcn_exchange::admission::Admitted;
 use tcn_protocol::UnixTime;
 
 use super::clock::Clock;
@@ -14,7 +15,6 @@ use super::outage::Outage;
 use super::sender::Proxies;
 use super::shelf::Shelf;
 use super::store::{Store, Stored, Unavailable};
-use crate::exchange::admission::Admitted;
 
 /// What the answers are made of, shared by all connections.
 pub(super) struct Desk {

@@ -18,11 +18,11 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
+use tcn_exchange::interval::Interval;
 use thiserror::Error;
 
 use super::form::Form;
 use super::store::Store;
-use crate::exchange::interval::Interval;
 
 /// Bytes of a form that is held in memory.
 pub(super) const SMALL: u64 = 128 << 10;

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use rand::rngs::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
+use tcn_exchange::admission::{self, Admitted};
 use tcn_protocol::{SignedReport, wire};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +25,6 @@ use super::bucket::{Bucket, BucketError};
 use super::chores::chain;
 use super::outage::{Outage, Severity};
 use super::store::{Store, Stored, Unavailable};
-use crate::exchange::admission::{self, Admitted};
 
 /// Uploads that may wait.
 const DEPTH: usize = 4096;

@@ -4,7 +4,7 @@
 //! moves it, forwards only, and keeps it; so an interval that is over stays
 //! over and one that is gone stays gone, whatever the clock does.
 
-use crate::exchange::interval::Interval;
+use tcn_exchange::interval::Interval;
 
 /// Past intervals kept: 14 days.
 pub(super) const KEPT: u64 = 56;

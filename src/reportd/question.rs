@@ -4,9 +4,8 @@
 //! intervals included, which its own OpenAPI text calls 432
 //! (coepi-backend-aws 6588865, `TCNHttpHandler`).
 
+use tcn_exchange::interval::Interval;
 use thiserror::Error;
-
-use crate::exchange::interval::Interval;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

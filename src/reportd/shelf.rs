@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 use tokio::sync::{Mutex as Turn, OnceCell};
 
@@ -24,7 +25,6 @@ use super::clock::Clock;
 use super::edition::{Edition, EditionError, SMALL};
 use super::form::Form;
 use super::store::Store;
-use crate::exchange::interval::Interval;
 
 /// How long an edition of the open interval is served when it has grown large.
 const LARGE_LASTS: Duration = Duration::from_secs(60);

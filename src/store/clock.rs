@@ -23,10 +23,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, params};
 use tcn_engine::{BootId, ClockRecord, FutureDates, KeyId, Moment};
+use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
 use super::ledger::{setting, signed, unsigned};
-use crate::exchange::interval::Interval;
 
 /// The record, and whether the rows that it is about can be told from others.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<ClockRecord>> {

@@ -17,12 +17,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
 use super::{Fault, SourceId, Store};
-use crate::exchange::interval::Interval;
 
 /// What the names of the files begin with, so that a wipe finds them; a number
 /// follows.

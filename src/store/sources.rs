@@ -8,12 +8,12 @@
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Transaction, params};
+use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
 use super::{Fault, SourceId, Store};
-use crate::exchange::interval::Interval;
 
 /// A source as the configuration of `tcnd-sync` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

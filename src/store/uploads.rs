@@ -17,12 +17,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::KeyId;
+use tcn_exchange::trickle;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 
 use super::ledger::{signed, unsigned};
 use super::thread::Durable;
 use super::{Fault, Store};
-use crate::exchange::trickle;
 
 /// Where a part is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,8 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::{AGE, DATE, HeaderMap};
+use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
-
-use crate::exchange::interval::Interval;
 
 /// How far a server's clock may be from ours: what an interval waits after its
 /// end covers so much, and no more.

@@ -19,6 +19,10 @@ use std::path::Path;
 
 use rand::seq::SliceRandom;
 use rand_core::Rng;
+use tcn_exchange::backoff::Backoff;
+use tcn_exchange::interval::Interval;
+use tcn_exchange::sieve::{Expected, Reading, Sifted};
+use tcn_exchange::source::Source;
 use tcn_protocol::UnixTime;
 use tcn_protocol::file::Foreign;
 
@@ -30,10 +34,6 @@ use super::problem::Problem;
 use super::service::{Batch, Delivery, Tcnd};
 use super::unpack::{Unfit, unpack, within};
 use super::{Fault, clock};
-use crate::exchange::backoff::Backoff;
-use crate::exchange::interval::Interval;
-use crate::exchange::sieve::{Expected, Reading, Sifted};
-use crate::exchange::source::Source;
 
 /// Intervals of one run: fourteen days have 57 at most.
 const MOST_INTERVALS: usize = 64;

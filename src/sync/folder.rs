@@ -17,10 +17,9 @@ use rand_core::Rng;
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
 use rustix::path::Arg;
-
-use crate::exchange::interval::Interval;
-use crate::exchange::sieve::Expected;
-use crate::exchange::source::{Ending, LAYOUT};
+use tcn_exchange::interval::Interval;
+use tcn_exchange::sieve::Expected;
+use tcn_exchange::source::{Ending, LAYOUT};
 
 /// Files besides the intervals that are looked at in one run.
 const MOST_LOOSE: usize = 1024;

@@ -22,15 +22,15 @@ use reqwest::header::{
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, Version};
+use tcn_exchange::packing::Packing;
+use tcn_exchange::settlement::{LONGEST_REASON, Settlement};
+use tcn_exchange::source::Limits;
 use tcn_protocol::UnixTime;
 
 use super::Fault;
 use super::date::{ServerTime, http_date};
 use super::problem::Problem;
 use super::unpack::unnamed;
-use crate::exchange::packing::Packing;
-use crate::exchange::settlement::{LONGEST_REASON, Settlement};
-use crate::exchange::source::Limits;
 
 /// Redirects followed for one document.
 const MOST_REDIRECTS: usize = 3;

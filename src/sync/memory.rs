@@ -10,11 +10,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tcn_exchange::backoff::Backoff;
+use tcn_exchange::interval::Interval;
+use tcn_exchange::source::SourceName;
 use tcn_protocol::UnixTime;
-
-use crate::exchange::backoff::Backoff;
-use crate::exchange::interval::Interval;
-use crate::exchange::source::SourceName;
 
 /// The file in the state directory.
 const NAME: &str = "memory.json";

@@ -34,13 +34,13 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt;
+use tcn_exchange::source::{Source, SourceName};
 use thiserror::Error;
 
 use self::memory::Memory;
 use self::problem::Problem;
 use self::service::Tcnd;
 use crate::bus::BusChoice;
-use crate::exchange::source::{Source, SourceName};
 use crate::notices;
 
 /// Sources that are fetched from at a time.

@@ -10,12 +10,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tcn_exchange::settlement::Settlement;
+use tcn_exchange::source::{Place, Source};
 
 use super::problem::Problem;
 use super::service::Tcnd;
 use super::{Fault, clock, folder, http};
-use crate::exchange::settlement::Settlement;
-use crate::exchange::source::{Place, Source};
 
 /// Parts that one run takes for a source; more than fourteen days have.
 const MOST_PARTS: usize = 256;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::AsFd;
 
+use tcn_exchange::interval::Interval;
+use tcn_exchange::settlement::Settlement;
+use tcn_exchange::source::{Source, SourceName};
 use tokio::sync::Mutex;
 use zbus::proxy::CacheProperties;
 use zbus::{Fd, Variant};
@@ -13,9 +16,6 @@ use super::problem::Problem;
 use crate::bus::names::error;
 use crate::bus::proxy::{self, ExchangeProxy, Upload};
 use crate::bus::{self, BusChoice};
-use crate::exchange::interval::Interval;
-use crate::exchange::settlement::Settlement;
-use crate::exchange::source::{Source, SourceName};
 
 /// tcnd's interface for us.
 pub(super) struct Tcnd {

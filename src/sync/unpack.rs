@@ -5,12 +5,12 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use tcn_exchange::packing::Packing;
+use tcn_exchange::sieve::{DocumentError, Expected, Passed, Reading, Sifted, shortest, sift};
 use tcn_protocol::file::Foreign;
 
 use super::Fault;
 use super::problem::Problem;
-use crate::exchange::packing::Packing;
-use crate::exchange::sieve::{DocumentError, Expected, Passed, Reading, Sifted, shortest, sift};
 
 /// A document that was fetched.
 pub(super) struct Document {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tcn_engine::disclosure::{Part, Plan};
 use tcn_engine::{Contact, KeyId, RSSI_UNAVAILABLE};
+use tcn_exchange::interval::Interval;
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
@@ -18,7 +19,6 @@ use tcnd::daemon::{
     KnownExposure, LogRequest, Mailbox, Matching, OthersRequest, OwnRequest, Pause, Problem,
     Published, Refusal, Reply, Reported, Request, Snapshot, Standing, State, Statistics,
 };
-use tcnd::exchange::interval::Interval;
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
 use tcnd::store::{

@@ -3,13 +3,13 @@
 
 use std::io::Cursor;
 
+use tcn_exchange::interval::Interval;
 use tcn_protocol::{UnixTime, wire};
 use tcnd::config::Settings;
 use tcnd::daemon::{
     BUDGET, Counted, Delivery, ExchangeRequest, Matching, OwnRequest, Problem, PublishRequest,
     Published, Refusal, Reply, Request, Settlement, clock,
 };
-use tcnd::exchange::interval::Interval;
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
 
 use crate::machine::{Machine, common_memo, short_keys};

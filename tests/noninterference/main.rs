@@ -27,6 +27,7 @@ use std::os::fd::OwnedFd;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng};
 use tcn_engine::Contact;
+use tcn_exchange::interval::Interval;
 use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
@@ -34,7 +35,6 @@ use tcn_protocol::{
 use tcnd::bus::names;
 use tcnd::bus::proxy::{Delivered, ExchangeProxy, Source};
 use tcnd::daemon::clock;
-use tcnd::exchange::interval::Interval;
 use zbus::{Connection, Fd};
 
 use crate::machine::{Documents, Machine, Server, contact};

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use tcn_engine::KeyId;
+use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
-use tcnd::exchange::interval::Interval;
 use tcnd::store::{
     DATABASE, MOST_REMEMBERED, NewDelivery, NewSource, NewUpload, Store, UploadOutcome,
     UploadState, day_bytes,

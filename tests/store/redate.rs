@@ -231,7 +231,7 @@ async fn what_is_dated_in_the_future_goes_when_it_was_noticed_long_ago() {
 /// A clock that was ahead said that intervals were over which are not.
 #[tokio::test]
 async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
-    use tcnd::exchange::interval::Interval;
+    use tcn_exchange::interval::Interval;
     let directory = tempdir().unwrap();
     let bench = Bench::new(directory.path());
     let now = UnixTime(DAY_ONE + 5 * HOUR);
@@ -256,7 +256,7 @@ async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
 /// contact began names it after all when the contact turns out to be older.
 #[tokio::test]
 async fn intervals_that_ended_before_contacts_and_end_after_them_now_are_asked_for_again() {
-    use tcnd::exchange::interval::Interval;
+    use tcn_exchange::interval::Interval;
     let directory = tempdir().unwrap();
     let bench = Bench::new(directory.path());
     // This boot began a day ahead, and goes on 40 hours later.

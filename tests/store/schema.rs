@@ -10,8 +10,8 @@ use std::path::Path;
 
 use rusqlite::types::Value;
 use tcn_engine::{Contact, Pause, RSSI_UNAVAILABLE};
+use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
-use tcnd::exchange::interval::Interval;
 use tcnd::store::{DATABASE, Setting, UploadOutcome};
 use tempfile::tempdir;
 

@@ -13,12 +13,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tcn_exchange::interval::Interval;
 use tcn_protocol::file;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 use tcnd::bus::names;
 use tcnd::bus::proxy::{Delivered, Source, Upload};
 use tcnd::daemon::clock;
-use tcnd::exchange::interval::Interval;
 use tokio::sync::oneshot;
 use zbus::message::Header;
 use zbus::{Connection, DBusError, OwnedFd, OwnedVariant, connection, fdo, interface};

@@ -5,13 +5,13 @@
 
 use std::path::PathBuf;
 
+use tcn_exchange::source::{Limits, MemoTypes, Place, ServerUrl, Source, SourceName};
 use tcn_protocol::MemoType;
 use toml::de::DeValue;
 
 use super::super::parse_duration;
 use super::table::Table;
 use super::{SourceFlaw, SourceKey};
-use crate::exchange::source::{Limits, MemoTypes, Place, ServerUrl, Source, SourceName};
 
 /// Longest label, in bytes; tcnd keeps it with every exposure.
 const LONGEST_LABEL: usize = 256;

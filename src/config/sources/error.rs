@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use tcn_exchange::source::{NotAName, UrlFlaw};
 use thiserror::Error;
-
-use crate::exchange::source::{NotAName, UrlFlaw};
 
 /// What can be said of sources, in the order of the shipped example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,9 +12,9 @@
 //! wait only so long.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+use tcn_exchange::interval::Interval;
 
 use super::number;
-use crate::exchange::interval::Interval;
 use crate::reportd::place;
 
 /// Rows touched in one piece.

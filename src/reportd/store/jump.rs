@@ -10,7 +10,8 @@
 //! The doubt ends when the clock is set right, when it is known to be
 //! synchronised, or when a second start finds it where the first did.
 
-use crate::exchange::interval::Interval;
+use tcn_exchange::interval::Interval;
+
 use crate::reportd::place;
 
 /// Intervals that the clock may go ahead by while the server runs: a day.

@@ -22,13 +22,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
+use tcn_exchange::admission::Admitted;
+use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
-use crate::exchange::admission::Admitted;
-use crate::exchange::interval::Interval;
 use jump::{Verdict, judge};
 
 pub use error::OpenError;

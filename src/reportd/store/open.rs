@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
+use tcn_exchange::interval::Interval;
 use tokio::sync::mpsc;
 
 use super::jump;
 use super::schema::{APPLICATION_ID, FORMAT, STEPS};
 use super::writer::{Kept, Writer};
 use super::{Board, DEPTH, OpenError, Store};
-use crate::exchange::interval::Interval;
 use crate::reportd::clock::Clock;
 
 /// Name of the database in the state directory.

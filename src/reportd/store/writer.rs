@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use rand::rngs::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tcn_exchange::admission::Admitted;
+use tcn_exchange::interval::Interval;
 use tcn_protocol::SignedReport;
 use tokio::sync::{mpsc, oneshot};
 
 use super::expiry::{self, MOST_KNOWN};
 use super::jump::Verdict;
 use super::{Board, Stored, Unavailable, Work, number};
-use crate::exchange::admission::Admitted;
-use crate::exchange::interval::Interval;
 use crate::reportd::clock::Clock;
 use crate::reportd::outage::{Outage, Severity};
 

@@ -1,6 +1,8 @@
 //! Where the document of an interval is found: a server, a mirror, a folder.
 
 use reqwest::{Client, Url};
+use tcn_exchange::sieve::Expected;
+use tcn_exchange::source::{Ending, Place, ServerUrl};
 
 use super::super::folder::{Folder, Found as FoundFile};
 use super::super::http::{self, Answer, NoAnswer};
@@ -8,8 +10,6 @@ use super::super::memory::Validator;
 use super::super::problem::Problem;
 use super::super::unpack::Document;
 use super::{Fetch, Stop, Turn};
-use crate::exchange::sieve::Expected;
-use crate::exchange::source::{Ending, Place, ServerUrl};
 
 /// What JSON is asked for as, and a stream of reports.
 const JSON: &str = "application/json";

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use libfuzzer_sys::fuzz_target;
 use tcn_protocol::file::{self, FileError, Format, Item};
-use tcnd::exchange::packing::Packing;
+use tcn_exchange::packing::Packing;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok((format, items)) = read(bytes) else {

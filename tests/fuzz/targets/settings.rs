@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use tcnd::config::{self, ConfigError, spell_duration};
-use tcnd::exchange::source::{Place, Source};
+use tcn_exchange::source::{Place, Source};
 use tcn_protocol::MemoType;
 
 fuzz_target!(|bytes: &[u8]| {

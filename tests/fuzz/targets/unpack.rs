@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::exchange::cost;
+use tcn_matching::cost;
 use tcn_protocol::file;
-use tcnd::exchange::packing::Packing;
-use tcnd::exchange::sieve::{self, DocumentError, Expected, Reading};
-use tcnd::exchange::source::MemoTypes;
+use tcn_exchange::packing::Packing;
+use tcn_exchange::sieve::{self, DocumentError, Expected, Reading};
+use tcn_exchange::source::MemoTypes;
 use tcn_protocol::wire;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tcn_protocol::{SignedReport, UnixTime, wire};
-use tcnd::exchange::admission::{self, LARGEST_BODY, Refusal};
+use tcn_exchange::admission::{self, LARGEST_BODY, Refusal};
 
 /// 2020-11-23 19:00 UTC, about when the seeds are of.
 const NOW: UnixTime = UnixTime(1_606_158_000);

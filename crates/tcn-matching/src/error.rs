@@ -4,7 +4,6 @@ use thiserror::Error;
 
 /// Matching did not come to its end.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum MatchingError {
     /// More numbers than one index takes.
     #[error(

@@ -17,12 +17,12 @@ use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
 
+use tcn_matching::cost;
 use tcn_protocol::file::Foreign;
 use tcn_protocol::file::{self, FileError, Format, ItemError, Place};
 use tcn_protocol::{ReportError, SignedReport, wire};
 use thiserror::Error;
 
-use super::cost;
 use super::source::MemoTypes;
 
 /// What a document has to be.
@@ -53,7 +53,6 @@ pub struct Reading {
 
 /// A document that counts for nothing.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum DocumentError {
     /// It is another thing, or breaks off, or nothing in it can be read.
     #[error("not a whole document of reports")]

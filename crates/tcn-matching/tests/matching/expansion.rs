@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tcn_matching::{Kernel, expand};
 use tcn_protocol::{RatchetIndex, SignedReport, TemporaryContactNumber};
-use tcnd::matching::{Kernel, expand};
 
 use super::{numbers_of, rekeyed, report, respanned};
 

@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tcn_matching::cost;
 use tcn_protocol::MemoType;
 use thiserror::Error;
 use url::{Host, Url};
 
-use super::cost;
 use super::interval::Interval;
 
 /// A source and what the owner said of it.
@@ -178,7 +178,6 @@ pub struct ServerUrl(Url);
 
 /// An address that no reports are fetched from.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum UrlFlaw {
     /// It cannot be read.
     #[error("this is no address; write it like \"https://reports.example.org/v4/tcnreport/0.4.0\"")]

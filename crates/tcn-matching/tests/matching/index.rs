@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tcnd::matching::{IndexBuilder, MatchingError, Secret};
+use tcn_matching::{IndexBuilder, MatchingError, Secret};
 
 use super::{builder, index_of, number};
 

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tcn_exchange::sieve::{self, Expected, Reading};
+use tcn_exchange::source::MemoTypes;
+use tcn_matching::cost;
+use tcn_matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};
 use tcn_protocol::file::{self, Format};
 use tcn_protocol::{ReportError, SignedReport};
-use tcnd::exchange::cost;
-use tcnd::exchange::sieve::{self, Expected, Reading};
-use tcnd::exchange::source::MemoTypes;
-use tcnd::matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};
 
 use super::{PLENTY, broken, findings, index_of, number, numbers_of, report, respanned, threads};
 

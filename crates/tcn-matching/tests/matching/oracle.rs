@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tcn_matching::{Outcome, match_reports};
 use tcn_protocol::{ReportError, SignedReport, TemporaryContactNumber, wire};
-use tcnd::matching::{Outcome, match_reports};
 
 use super::{PLENTY, broken, findings, index_of, number, report, respanned, threads};
 

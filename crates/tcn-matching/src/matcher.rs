@@ -16,7 +16,7 @@ use std::thread;
 use tcn_protocol::{RatchetIndex, Report, ReportError, SignedReport, TemporaryContactNumber};
 
 use super::{Index, MatchingError, expand};
-use crate::exchange::cost;
+use crate::cost;
 
 /// How much work reports may still cause, counted in numbers: one is three
 /// compressions of SHA-256, about 0.1 µs where the processor has instructions

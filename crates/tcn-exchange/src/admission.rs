@@ -44,7 +44,6 @@ pub struct Admitted {
 
 /// Why an upload is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Refusal {
     /// The body is not base64.
     #[error(

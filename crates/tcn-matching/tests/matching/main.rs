@@ -18,11 +18,11 @@ use std::num::NonZeroUsize;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+use tcn_matching::{Budget, Finding, Index, IndexBuilder, Secret, match_reports};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
 };
-use tcnd::matching::{Budget, Finding, Index, IndexBuilder, Secret, match_reports};
 
 const PLENTY: Budget = Budget {
     numbers: 1_000_000_000,

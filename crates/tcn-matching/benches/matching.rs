@@ -2,7 +2,7 @@
 //! published crate `tcn`: verify every report, expand it, look each number up
 //! in a `HashMap` built for the call, on all processors by rayon.
 //!
-//! `cargo bench --bench matching` prints, each with its aim:
+//! `cargo bench -p tcn-matching` prints, each with its aim:
 //!
 //! 1. 10,000 reports of 24 numbers against 100,000 contacts;
 //! 2. 2,000 reports of 1,344 numbers against 26,880 contacts;
@@ -43,12 +43,10 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
+use tcn_matching::{Budget, Finding, Index, IndexBuilder, Kernel, Outcome, Secret, match_reports};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
-};
-use tcnd::matching::{
-    Budget, Finding, Index, IndexBuilder, Kernel, Outcome, Secret, match_reports,
 };
 
 const UNLIMITED: Budget = Budget {

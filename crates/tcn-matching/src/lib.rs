@@ -15,6 +15,7 @@
 //! Nothing here reads a file, a database or a clock, and the caller brings the
 //! randomness. Threads are used where they pay, and never show in the result.
 
+pub mod cost;
 mod error;
 mod expand;
 mod index;
