@@ -29,7 +29,6 @@
 
 pub mod bus;
 pub mod cli;
-pub mod config;
 pub mod daemon;
 pub mod exposure;
 pub mod notices;

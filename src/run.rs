@@ -16,13 +16,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use tcnd_config::Settings;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
 use crate::bus::{self, Bouncer, BusChoice, ServerConnection, Service};
-use crate::config::{self, Settings};
 use crate::daemon::{self, Handle, Parts, Signal};
 #[cfg(feature = "bluez")]
 use crate::radio::bluez;
@@ -39,10 +39,10 @@ pub use sync::{SyncFlags, main as sync_main};
 pub enum Fault {
     /// The configuration has faults.
     #[error(transparent)]
-    Config(#[from] config::ConfigError),
+    Config(#[from] tcnd_config::ConfigError),
     /// There is no place for the database.
     #[error(transparent)]
-    NoStateDirectory(#[from] config::NoStateDirectory),
+    NoStateDirectory(#[from] tcnd_config::NoStateDirectory),
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -96,8 +96,8 @@ pub fn main(flags: &DaemonFlags) -> ExitCode {
     keep_memory_private();
     let outcome = match load(flags) {
         Ok(_) if flags.check_config => {
-            let files = config::files(&flags.config).unwrap_or_default();
-            say(&config::valid(&files)).map_err(Fault::from)
+            let files = tcnd_config::files(&flags.config).unwrap_or_default();
+            say(&tcnd_config::valid(&files)).map_err(Fault::from)
         }
         Ok(settings) => run(flags, settings, log),
         Err(fault) => Err(fault.into()),
@@ -127,8 +127,8 @@ fn keep_memory_private() {
     }
 }
 
-fn load(flags: &DaemonFlags) -> Result<Settings, config::ConfigError> {
-    config::load(&flags.config)
+fn load(flags: &DaemonFlags) -> Result<Settings, tcnd_config::ConfigError> {
+    tcnd_config::load(&flags.config)
 }
 
 fn run(flags: &DaemonFlags, settings: Settings, log: Arc<log::Output>) -> Result<(), Fault> {
@@ -143,8 +143,8 @@ async fn serve(
     settings: Settings,
     log: Arc<log::Output>,
 ) -> Result<(), Fault> {
-    let directory = config::state_directory("tcnd", flags.state_dir.as_deref())?;
-    let seal = match config::credential(CREDENTIAL) {
+    let directory = tcnd_config::state_directory("tcnd", flags.state_dir.as_deref())?;
+    let seal = match tcnd_config::credential(CREDENTIAL) {
         Some(file) => Seal::of_credential(&file)?,
         None => Seal::default(),
     };
@@ -167,7 +167,7 @@ async fn serve(
         signals,
         settings,
         reread: reread(flags.config.clone()),
-        bell: config::runtime_directory().map(|directory| directory.join(BELL)),
+        bell: tcnd_config::runtime_directory().map(|directory| directory.join(BELL)),
         boot_id: daemon::clock::boot_id(flags.boot_id.as_deref()),
     };
     // A task of its own, for it wakes with every advert and the bus need not.
@@ -223,14 +223,14 @@ const CREDENTIAL: &str = "tcnd.kek";
 const BELL: &str = "wanted";
 
 fn reread(files: Vec<PathBuf>) -> daemon::Reread {
-    Box::new(move || config::load(&files))
+    Box::new(move || tcnd_config::load(&files))
 }
 
 fn radio(flags: &DaemonFlags, settings: &Settings) -> Result<Radio, Fault> {
     let mode = match settings.mode {
-        config::Mode::Broadcast => Mode::Broadcast,
-        config::Mode::Full => Mode::Full,
-        config::Mode::Relay => Mode::Relay,
+        tcnd_config::Mode::Broadcast => Mode::Broadcast,
+        tcnd_config::Mode::Full => Mode::Full,
+        tcnd_config::Mode::Relay => Mode::Relay,
     };
     let seed = || flags.radio_seed.unwrap_or_else(daemon::random_seed);
     Ok(match &flags.radio {
@@ -258,8 +258,8 @@ fn on_bluez(settings: &Settings, mode: Mode) -> Result<Radio, Fault> {
     Ok(bluez::spawn(bluez::Options {
         mode,
         adapter: settings.adapter.map(|adapter| match adapter {
-            config::AdapterChoice::Address(address) => bluez::AdapterChoice::Address(address),
-            config::AdapterChoice::Name(index) => bluez::AdapterChoice::Name(index),
+            tcnd_config::AdapterChoice::Address(address) => bluez::AdapterChoice::Address(address),
+            tcnd_config::AdapterChoice::Name(index) => bluez::AdapterChoice::Name(index),
         }),
         discovery_restart: settings.discovery_restart,
         advert_timeout: settings.longest_life() + ADVERT_MARGIN,

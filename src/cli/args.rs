@@ -9,7 +9,6 @@ use jiff::Timestamp;
 
 use super::time;
 use crate::bus::BusChoice;
-use crate::config;
 
 /// Sees and controls tcnd, the contact tracing service of this machine.
 ///
@@ -66,7 +65,7 @@ pub(super) enum Live {
     /// Leave the air for a while
     Pause {
         /// For how long, such as 30min or 8h; without it, until resumed
-        #[arg(value_parser = config::parse_duration)]
+        #[arg(value_parser = tcnd_config::parse_duration)]
         duration: Option<Duration>,
         /// Why, for others to see
         #[arg(

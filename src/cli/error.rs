@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use tcn_protocol::ReportError;
 use tcn_protocol::file::FileError;
+use tcnd_config::ConfigError;
 use thiserror::Error;
 use zbus::DBusError as _;
 
 use crate::bus::{BusChoice, Unreachable, names};
-use crate::config::ConfigError;
 
 /// How `tcnctl` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -297,7 +297,7 @@ mod tests {
                 topic: Topic::Reports,
             },
             CliError::NotUnderstood(zbus::Error::InvalidReply),
-            CliError::Config(crate::config::load(&["/nonexistent".into()]).unwrap_err()),
+            CliError::Config(tcnd_config::load(&["/nonexistent".into()]).unwrap_err()),
             CliError::ReportFile(FileError::Empty),
             CliError::File {
                 file: "f".into(),

@@ -5,8 +5,6 @@
 
 use std::borrow::Cow;
 
-use crate::config;
-
 /// Bars of an eighth to eight eighths, and what stands for each in ASCII.
 const BARS: [(char, char); 8] = [
     ('▁', '.'),
@@ -22,7 +20,7 @@ const BARS: [(char, char); 8] = [
 /// The text with bars that the terminal can draw.
 pub(super) fn drawn(text: &str) -> Cow<'_, str> {
     let is_bar = |c| BARS.iter().any(|(bar, _)| *bar == c);
-    if text.contains(is_bar) && !is_utf8(config::locale_variable) {
+    if text.contains(is_bar) && !is_utf8(tcnd_config::locale_variable) {
         Cow::Owned(in_ascii(text))
     } else {
         Cow::Borrowed(text)

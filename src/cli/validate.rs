@@ -3,23 +3,24 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use tcnd_config::{ConfigError, Fault};
 
 use super::answer::Answer;
 use super::error::CliError;
-use crate::config::{self, ConfigError, Fault};
 
 pub(super) fn check(explicit: &[PathBuf], json: bool) -> Result<Answer, CliError> {
-    let faults = match config::load(explicit) {
+    let faults = match tcnd_config::load(explicit) {
         Err(error) if !json => return Err(CliError::Config(error)),
         outcome => outcome.map_or_else(ConfigError::into_faults, |_| Vec::new()),
     };
-    let files = config::files(explicit).unwrap_or_default();
+    let files = tcnd_config::files(explicit).unwrap_or_default();
     let document = json!({
         "valid": faults.is_empty(),
         "files": files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>(),
         "faults": faults.iter().map(fault).collect::<Vec<_>>(),
     });
-    Ok(Answer::new(json, &document, |_| config::valid(&files)).failed_unless(faults.is_empty()))
+    Ok(Answer::new(json, &document, |_| tcnd_config::valid(&files))
+        .failed_unless(faults.is_empty()))
 }
 
 fn fault(fault: &Fault) -> Value {

@@ -3,10 +3,10 @@
 //! on the bus.
 
 use tcn_engine::{Input, Moment, Pause};
+use tcnd_config::Settings;
 
 use super::driver::Driver;
 use super::{Consent, clock};
-use crate::config::Settings;
 use crate::store::Setting;
 
 impl Driver {

@@ -19,6 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tcn_engine::{BootId, ClockDoubt, Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause};
+use tcnd_config::Settings;
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -32,7 +33,6 @@ use super::notify::Notifier;
 use super::publish::{Facts, snapshot, status_line};
 use super::steady::{Airing, Complaints, Steady};
 use super::{Mailbox, Reply, Snapshot, chance, words};
-use crate::config::Settings;
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Store};
 
@@ -82,7 +82,7 @@ pub enum Signal {
 }
 
 /// Reads the configuration again; the text says what is wrong with it.
-pub type Reread = Box<dyn Fn() -> Result<Settings, crate::config::ConfigError> + Send + Sync>;
+pub type Reread = Box<dyn Fn() -> Result<Settings, tcnd_config::ConfigError> + Send + Sync>;
 
 /// Everything a driver is made of.
 pub struct Parts {
@@ -374,7 +374,7 @@ impl Driver {
     }
 
     /// Applies the configuration anew; on a fault everything stays as it was.
-    pub(super) async fn reload(&mut self) -> Result<(), crate::config::ConfigError> {
+    pub(super) async fn reload(&mut self) -> Result<(), tcnd_config::ConfigError> {
         self.notifier.reloading();
         let read = (self.reread)();
         if let Ok(settings) = &read {

@@ -92,15 +92,16 @@ pub(super) fn event(notice: &Notice) {
 }
 
 /// Tells that new settings were refused.
-pub(super) fn not_applied(fault: &crate::config::ConfigError) {
+pub(super) fn not_applied(fault: &tcnd_config::ConfigError) {
     let Notice { id, sentence, .. } = notices::NOT_APPLIED;
     tracing::error!(MESSAGE_ID = id, TCND_FAULT = %fault, "{sentence}");
 }
 
 #[cfg(test)]
 mod tests {
+    use tcnd_config::Settings;
+
     use super::*;
-    use crate::config::Settings;
     use crate::daemon::starting;
     use crate::radio::Trouble;
 

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use tcn_engine::{Holds, Pause, View};
 use tcn_protocol::UnixTime;
+use tcnd_config::Settings;
 
 use super::exchange::Standing;
 use super::{Consent, Hold, Problem, Snapshot, State};
-use crate::config::Settings;
 use crate::radio::{self, Trouble};
 
 pub(super) struct Facts<'a> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
+use tcnd_config::NoStateDirectory;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,7 +35,6 @@ use super::settings::{Role, Settings, SettingsError};
 use super::shelf::Shelf;
 use super::store::{self, OpenError};
 use super::{api, server};
-use crate::config::{self, NoStateDirectory};
 
 /// The server cannot start.
 #[derive(Debug, Error)]
@@ -88,10 +88,10 @@ fn run(flags: &Flags) -> Result<(), Fault> {
     let mut settings = Settings::load(&flags.config)?;
     if flags.check_config {
         let files = Settings::files(&flags.config);
-        return Ok(writeln!(io::stdout(), "{}", config::valid(&files))?);
+        return Ok(writeln!(io::stdout(), "{}", tcnd_config::valid(&files))?);
     }
     settings.listen = flags.listen.unwrap_or(settings.listen);
-    let directory = config::state_directory("tcn-reportd", flags.state_dir.as_deref())?;
+    let directory = tcnd_config::state_directory("tcn-reportd", flags.state_dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tcnd_config::load_sources;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::log;
 use crate::bus::BusChoice;
-use crate::config::{self, load_sources};
 use crate::sync::{self, Ended, Options};
 
 /// Fetches reports for tcnd, and uploads those that it hands out. Runs once, to
@@ -48,9 +48,9 @@ pub struct SyncFlags {
 #[derive(Debug, Error)]
 enum Fault {
     #[error(transparent)]
-    Config(#[from] config::ConfigError),
+    Config(#[from] tcnd_config::ConfigError),
     #[error(transparent)]
-    NoStateDirectory(#[from] config::NoStateDirectory),
+    NoStateDirectory(#[from] tcnd_config::NoStateDirectory),
     #[error("the system refused what a program needs")]
     System(#[from] io::Error),
     #[error(transparent)]
@@ -83,13 +83,13 @@ pub fn main(flags: &SyncFlags) -> ExitCode {
 fn run(flags: &SyncFlags) -> Result<Ended, Fault> {
     let sources = load_sources(&flags.sources)?;
     if flags.check_config {
-        let files = config::source_files(&flags.sources).unwrap_or_default();
-        super::say(&config::valid(&files))?;
+        let files = tcnd_config::source_files(&flags.sources).unwrap_or_default();
+        super::say(&tcnd_config::valid(&files))?;
         return Ok(Ended::Well);
     }
     let options = Options {
         sources,
-        state_directory: config::state_directory("tcnd-sync", flags.state_dir.as_deref())?,
+        state_directory: tcnd_config::state_directory("tcnd-sync", flags.state_dir.as_deref())?,
         bus: flags.bus.clone(),
         now: flags.now,
     };

@@ -5,12 +5,12 @@ use std::io::Cursor;
 
 use tcn_exchange::interval::Interval;
 use tcn_protocol::{UnixTime, wire};
-use tcnd::config::Settings;
 use tcnd::daemon::{
     BUDGET, Counted, Delivery, ExchangeRequest, Matching, OwnRequest, Problem, PublishRequest,
     Published, Refusal, Reply, Request, Settlement, clock,
 };
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
+use tcnd_config::Settings;
 
 use crate::machine::{Machine, common_memo, short_keys};
 use crate::soon;

@@ -8,13 +8,13 @@ use tcn_engine::disclosure::Plan;
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
-use tcnd::config::Settings;
 use tcnd::daemon::{
     self, BUDGET, Fault, Handle, Import, Imported, KnownExposure, LogRequest, OthersRequest,
     OwnRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
 };
 use tcnd::radio::{Event, Fitness, Order, Radio};
 use tcnd::store;
+use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
 use tokio::sync::{mpsc, watch};
 

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
-use tcnd::config::Settings;
 use tcnd::daemon::{self, Ended, Fault, Handle, Parts, Refusal, Request, Signal};
 use tcnd::radio::{Event, Fitness, Order, Radio};
 use tcnd::store::{self, DATABASE};
+use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
 use tokio::sync::mpsc;
 

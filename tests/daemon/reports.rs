@@ -11,13 +11,13 @@ use tcn_engine::disclosure::Plan;
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
-use tcnd::config::Settings;
 use tcnd::daemon::clock;
 use tcnd::daemon::{
     BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, PauseRequest,
     Refusal, ReportRequest, Request,
 };
 use tcnd::exposure::Carried;
+use tcnd_config::Settings;
 
 use crate::machine::{Machine, Tcn, common_memo, short_keys};
 

@@ -4,10 +4,10 @@ use std::future::Future;
 
 use rusqlite::OpenFlags;
 use tcn_protocol::TemporaryContactNumber;
-use tcnd::config::Settings;
 use tcnd::daemon::{Ended, Fault, Refusal, Request, Signal};
 use tcnd::radio::{Event, Fitness, Order};
 use tcnd::store::DATABASE;
+use tcnd_config::Settings;
 
 use super::machine::Machine;
 use super::{Bench, soon};

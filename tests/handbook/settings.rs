@@ -40,7 +40,7 @@ fn shipped(file: &str, mark: &str) -> Vec<(String, String)> {
 fn tcnd_toml_names_every_key_with_its_default() {
     let page = explained("packaging/man/tcnd.toml.5");
     let shipped = shipped("packaging/config.d/tcnd.toml", "# ");
-    assert_eq!(shipped.len(), tcnd::config::Key::ALL.len());
+    assert_eq!(shipped.len(), tcnd_config::Key::ALL.len());
     for (key, default) in &shipped {
         // Without these two something else decides.
         let has_none = ["enabled", "adapter"].contains(&&**key);

@@ -20,7 +20,7 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 12] = [
+const PLAN: [Room; 11] = [
     ("notices", &[], &[]),
     ("exposure", &[], &["tcn_engine", "tcn_protocol"]),
     (
@@ -58,25 +58,10 @@ const PLAN: [Room; 12] = [
         ],
     ),
     (
-        "config",
-        &[],
-        &[
-            "tcn_exchange",
-            "tcn_engine",
-            "tcn_protocol",
-            "printable",
-            "serde",
-            "toml",
-            "strsim",
-            "directories",
-            "jiff",
-            "thiserror",
-        ],
-    ),
-    (
         "daemon",
-        &["exposure", "notices", "radio", "store", "config"],
+        &["exposure", "notices", "radio", "store"],
         &[
+            "tcnd_config",
             "tcn_exchange",
             "tcn_matching",
             "tcn_engine",
@@ -114,8 +99,9 @@ const PLAN: [Room; 12] = [
     ),
     (
         "cli",
-        &["bus", "config", "notices", "radio"],
+        &["bus", "notices", "radio"],
         &[
+            "tcnd_config",
             "tcn_exchange",
             "tcnd_rpa_timeout",
             "bluez_mgmt",
@@ -134,8 +120,9 @@ const PLAN: [Room; 12] = [
     ),
     (
         "reportd",
-        &["config"],
+        &[],
         &[
+            "tcnd_config",
             "tcn_exchange",
             "tcn_engine",
             "tcn_protocol",
@@ -173,8 +160,9 @@ const PLAN: [Room; 12] = [
     ),
     (
         "sync",
-        &["bus", "config", "notices"],
+        &["bus", "notices"],
         &[
+            "tcnd_config",
             "tcn_exchange",
             "tcn_engine",
             "tcn_protocol",
@@ -197,8 +185,9 @@ const PLAN: [Room; 12] = [
     ),
     (
         "run",
-        &["bus", "config", "daemon", "radio", "store", "sync"],
+        &["bus", "daemon", "radio", "store", "sync"],
         &[
+            "tcnd_config",
             "printable",
             "clap",
             "tokio",
@@ -215,7 +204,7 @@ const PLAN: [Room; 12] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 58] = [
+const CRATES: [&str; 59] = [
     "async_trait",
     "axum",
     "base64",
@@ -259,6 +248,7 @@ const CRATES: [&str; 58] = [
     "tcn_matching",
     "tcn_protocol",
     "tcnd",
+    "tcnd_config",
     "tcnd_rpa_timeout",
     "tempfile",
     "thiserror",
@@ -424,7 +414,7 @@ fn what_a_terminal_shows_is_printable() {
 /// A name may have an end of line in it, and what comes behind looks like ours.
 #[test]
 fn names_of_files_are_shown_on_one_line() {
-    let rooms = ["cli", "config"];
+    let rooms = ["cli", "tcnd-config"];
     let of_rooms = |source: &Source| rooms.contains(&source.room.as_str());
     for source in sources().into_iter().filter(of_rooms) {
         let shown = source.code.contains(".display()");

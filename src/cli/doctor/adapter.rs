@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use bluez_mgmt::Privacy;
 use serde::Serialize;
+use tcnd_config::Mode;
 use tcnd_rpa_timeout::Known;
 use zbus::OwnedVariant;
 
 use super::main_conf::{GENERAL, MainConf};
 use super::{Check, mode, privacy};
-use crate::config::Mode;
 
 /// Of one D-Bus interface.
 pub(super) type Properties = HashMap<String, OwnedVariant>;

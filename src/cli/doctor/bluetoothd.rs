@@ -9,10 +9,11 @@
 
 use std::path::Path;
 
+use tcnd_config::Mode;
+
 use super::Check;
 use super::command_line::CommandLine;
 use super::main_conf::{self, GENERAL, LE, MainConf};
-use crate::config::Mode;
 
 /// The first BlueZ that gives an advert the interval it asks for.
 const INTERVALS: (u32, u32) = (5, 77);

@@ -6,9 +6,10 @@
 //! Distributions hide the stable release they build: Debian calls 6.1.119
 //! "6.1.0-28-amd64" and tells the truth in `uname -v`.
 
+use tcnd_config::Mode;
+
 use super::Check;
 use super::mode;
-use crate::config::Mode;
 
 /// The oldest series whose Bluetooth code tcnd was written by.
 const OLDEST: (u32, u32) = (5, 15);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use tcnd_config::Mode;
 use zbus::fdo::{DBusProxy, ObjectManagerProxy, PropertiesProxy};
 use zbus::names::BusName;
 use zbus::{Connection, OwnedVariant};
@@ -14,7 +15,6 @@ use zbus::{Connection, OwnedVariant};
 use super::adapter::{Adapter, Properties, Terms};
 use super::bluetoothd::Bluetoothd;
 use super::{Check, Machine, mode, restart, sandbox};
-use crate::config::Mode;
 
 /// Everything that is asked over the system bus, for this mode; files are those
 /// below `root`. What was found goes into `machine` as well.

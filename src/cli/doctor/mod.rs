@@ -29,7 +29,6 @@ use serde::Serialize;
 
 use super::answer::Answer;
 use crate::bus::{self, BusChoice};
-use crate::config;
 use kernel::Kernel;
 use mode::Asked;
 
@@ -81,7 +80,7 @@ enum Verdict {
 /// Looks at everything. The machine is asked on the system bus, where BlueZ
 /// always is; tcnd where `choice` says.
 pub(super) async fn doctor(choice: &BusChoice, json: bool) -> Answer {
-    let asked = Asked::new(config::load(&[]));
+    let asked = Asked::new(tcnd_config::load(&[]));
     let mode = asked.mode();
     let kernel = Kernel::read();
     let mut machine = Machine {

@@ -4,8 +4,9 @@
 //! runs. Whether tcnd follows it is another thing; where it cannot, it has a
 //! problem to name.
 
+use tcnd_config::{ConfigError, Mode, Settings};
+
 use super::Check;
-use crate::config::{ConfigError, Mode, Settings};
 
 /// What the configuration says.
 #[derive(Debug)]
@@ -83,12 +84,11 @@ mod tests {
 
     use super::super::Verdict;
     use super::*;
-    use crate::config;
 
     fn asked(text: &str) -> Asked {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
-        Asked::new(config::load(&[file.path().to_owned()]))
+        Asked::new(tcnd_config::load(&[file.path().to_owned()]))
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         let check = faulty.check();
         assert_eq!(check.verdict, Verdict::Unchecked);
         assert!(check.found.contains(":2: flush: "), "{}", check.found);
-        let missing = Asked::new(config::load(&["/nonexistent".into()]));
+        let missing = Asked::new(tcnd_config::load(&["/nonexistent".into()]));
         assert!(missing.check().found.contains("cannot be read"));
     }
 }

@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use bluez_mgmt::configured::ON;
 use bluez_mgmt::{MgmtError, Privacy};
+use tcnd_config::Mode;
 use tcnd_rpa_timeout::Known;
 
 use super::Check;
 use super::adapter::Kind;
 use super::main_conf::{GENERAL, MainConf, PATH};
 
-use crate::config::Mode;
 use crate::notices;
 
 const NAME: &str = "privacy";

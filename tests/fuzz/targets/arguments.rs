@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use tcnd::bus::{self, Bouncer, Log, LogLevel, LogTarget, Service, names};
-use tcnd::config::Settings;
+use tcnd_config::Settings;
 use tcnd::daemon::{Handle, Mailbox, Request, starting};
 use tcnd::store::Sheets;
 use tokio::runtime::Runtime;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::config::{self, ConfigError, spell_duration};
+use tcnd_config::{ConfigError, spell_duration};
 use tcn_exchange::source::{Place, Source};
 use tcn_protocol::MemoType;
 
@@ -15,15 +15,15 @@ fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&file, bytes).expect("a temporary file can be written");
     let files = [file];
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
-    if let Err(error) = config::load(&files) {
+    if let Err(error) = tcnd_config::load(&files) {
         assert_named(&error, lines);
     }
-    match config::load_sources(&files) {
+    match tcnd_config::load_sources(&files) {
         Err(error) => assert_named(&error, lines),
         Ok(sources) => {
             let text: String = sources.iter().map(written).collect();
             std::fs::write(&files[0], text).expect("a temporary file can be written");
-            let again = config::load_sources(&files).expect("it was accepted before");
+            let again = tcnd_config::load_sources(&files).expect("it was accepted before");
             assert_eq!(again, sources);
         }
     }

@@ -25,7 +25,6 @@ pub struct Fault {
 
 /// What can be wrong.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum Flaw {
     /// The file or directory could not be read.
     #[error("cannot be read: {0}")]

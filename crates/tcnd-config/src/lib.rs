@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
 
-    const SHIPPED: &str = include_str!("../../packaging/config.d/tcnd.toml");
+    const SHIPPED: &str = include_str!("../../../packaging/config.d/tcnd.toml");
 
     const FAULTS: &[(&str, &str)] = &[
         (

@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    const SHIPPED: &str = include_str!("../../packaging/sources.d/example.toml.disabled");
+    const SHIPPED: &str = include_str!("../../../packaging/sources.d/example.toml.disabled");
 
     const LEAST: &str =
         "[[source]]\nname = \"a\"\nkind = \"mirror\"\nurl = \"https://a.example.org\"\n";

@@ -89,7 +89,6 @@ impl fmt::Display for SourceKey {
 
 /// What can be wrong.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum SourceFlaw {
     /// No such key.
     #[error("unknown key \"{key}\"; {}", suggestion(*.nearest, .known))]
