@@ -22,8 +22,8 @@ use super::bouncer::Bouncer;
 use super::error::Error;
 use super::export::{self, Order};
 use super::options::{Given, Options};
-use super::proxy;
 use super::transfer::Transfers;
+use super::{proxy, replies};
 use crate::daemon::{Handle, LogRequest, Request};
 use crate::store::{Bucket, Sheets};
 
@@ -207,7 +207,7 @@ fn bucket(from: UnixTime, to: UnixTime, seconds: u32) -> Result<Duration, Error>
 fn bar(bucket: &Bucket) -> (u64, u32, u32) {
     (
         bucket.start.0,
-        proxy::clamped(bucket.numbers),
-        proxy::clamped(bucket.sightings),
+        replies::clamped(bucket.numbers),
+        replies::clamped(bucket.sightings),
     )
 }

@@ -15,7 +15,7 @@ use super::bouncer::Bouncer;
 use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options, decimal};
-use super::{names, proxy};
+use super::{names, proxy, replies};
 use crate::daemon::{ExposureId, Handle, KnownExposure, OthersRequest, Refusal, Request, Standing};
 
 pub(super) struct Exposures {
@@ -90,7 +90,7 @@ impl Exposures {
         self.bouncer.admit(connection, &call).await?;
         let unseen = *self.handle.watch_unseen().borrow();
         let standing: Standing = self.handle.watch_standing().borrow().clone();
-        Ok(proxy::ExposureSummary::new(unseen, standing))
+        Ok(replies::exposure_summary(unseen, standing))
     }
 
     /// The person has seen it.
@@ -190,7 +190,7 @@ impl Exposures {
 /// coarse as it is told. Exposures of one report are an hour apart, so no two
 /// have the same.
 pub(super) fn public_id(id: ExposureId) -> (u64, u64) {
-    (id.report, proxy::earlier(id.start))
+    (id.report, replies::earlier(id.start))
 }
 
 fn parts(id: &str) -> Option<(u64, u64)> {

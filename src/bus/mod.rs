@@ -39,6 +39,7 @@ mod objects;
 mod options;
 mod privacy;
 pub mod proxy;
+mod replies;
 mod reports;
 mod sleep;
 mod stage;

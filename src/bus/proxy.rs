@@ -13,16 +13,11 @@ use zbus::{
 };
 
 pub use self::exchange::{Delivered, ExchangeProxy, Source, Upload};
-pub(super) use self::reports::earlier;
 pub use self::reports::{
     Cancelled, Checked, Created, Disclosure, Exposure, ExposureSummary, ExposuresProxy, Imported,
     OwnReport, PrivacyProxy, Published, ReportsProxy, UploadState,
 };
 pub use super::choice::{BusChoice, UnknownBus, Unreachable, connect};
-use tcn_engine::ATTENUATION_BOUNDS_DB;
-
-use crate::daemon;
-use crate::store;
 
 /// State and control; see `dbus/interfaces` for the prose.
 ///
@@ -205,7 +200,7 @@ pub struct Summary {
     pub attenuation: Vec<(u8, u32)>,
 }
 
-/// The answer of `Contacts.GetStatistics`; see [`daemon::Statistics`].
+/// The answer of `Contacts.GetStatistics`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct Statistics {
@@ -235,43 +230,4 @@ pub struct PauseHold {
     pub reason: String,
     /// Desktop file name of the holder, or empty.
     pub application_id: String,
-}
-
-impl From<store::Summary> for Summary {
-    fn from(totals: store::Summary) -> Self {
-        let day = |day: &store::Bucket| (day.start.0, clamped(day.numbers), clamped(day.sightings));
-        Self {
-            numbers: clamped(totals.numbers),
-            sightings: clamped(totals.sightings),
-            oldest: totals.oldest.map(|oldest| oldest.0),
-            per_day: totals.per_day.iter().map(day).collect(),
-            attenuation: attenuation(totals.attenuation.map(clamped)),
-        }
-    }
-}
-
-impl From<daemon::Statistics> for Statistics {
-    fn from(counted: daemon::Statistics) -> Self {
-        Self {
-            rotations: counted.rotations,
-            advert_ok: counted.adverts_ok,
-            advert_fail: counted.adverts_failed,
-            scan_restarts: counted.scan_restarts,
-            invalid_frames: counted.invalid_frames,
-            dropped: counted.dropped,
-            db_bytes: counted.database_bytes,
-            rows: counted.rows,
-        }
-    }
-}
-
-/// Counts by attenuation, each with its bound in dB; 255 is the rest.
-fn attenuation(counts: [u32; 4]) -> Vec<(u8, u32)> {
-    let bounds = ATTENUATION_BOUNDS_DB.map(|bound| u8::try_from(bound).unwrap_or(u8::MAX));
-    bounds.into_iter().chain([u8::MAX]).zip(counts).collect()
-}
-
-/// A count as the bus carries it; it stops at the greatest u.
-pub(super) fn clamped(count: u64) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

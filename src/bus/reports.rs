@@ -25,7 +25,7 @@ use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options};
 use super::transfer::{Outlet, Transfers, broken};
-use super::{names, proxy};
+use super::{names, proxy, replies};
 use crate::daemon::{
     BUDGET, Handle, Import, LONGEST_LABEL, OthersRequest, OwnRequest, PublishRequest, Refusal,
     ReportRequest, Request,
@@ -74,7 +74,7 @@ impl Reports {
         self.bouncer.admit(connection, &call).await?;
         let (from, to) = (UnixTime(from), UnixTime(to));
         let preview = |reply| Request::Own(OwnRequest::Preview(from, to, reply));
-        Ok(self.handle.ask(preview).await?.into())
+        Ok(replies::disclosure(&self.handle.ask(preview).await?))
     }
 
     /// Makes a report over this span. It stays on the machine until Export;
@@ -269,7 +269,7 @@ impl Reports {
         let mut options = Options::new(options, &[("source", "s")])?;
         let (id, source) = (report_id(&id)?, options.take("source")?);
         let cancel = |reply| Request::Own(OwnRequest::CancelPublish(id, source, reply));
-        Ok(self.handle.ask(cancel).await?.into())
+        Ok(replies::cancelled(self.handle.ask(cancel).await?))
     }
 
     /// Has reports of others fetched from all servers now, and returns when

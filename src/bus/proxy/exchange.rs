@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use zbus::{DeserializeDict, Fd, SerializeDict, Type, Variant, proxy};
 
-use crate::daemon::Counted;
-
 /// Reports on their way, for `tcnd-sync` alone; see `dbus/interfaces` for the
 /// prose. No call starts tcnd: a run of one that ended meanwhile is over.
 #[proxy(
@@ -77,17 +75,6 @@ pub struct Delivered {
     pub malformed: u64,
     /// Past the work, or the bytes, that one source may cost.
     pub too_large: u64,
-}
-
-impl From<Counted> for Delivered {
-    fn from(counted: Counted) -> Self {
-        Self {
-            accepted: counted.accepted,
-            duplicate: counted.duplicate,
-            malformed: counted.malformed,
-            too_large: counted.too_large,
-        }
-    }
 }
 
 /// A part of a report of ours on its way out.

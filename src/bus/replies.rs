@@ -1,0 +1,274 @@
+//! What methods answer, made of what the daemon says.
+//!
+//! The types of the answers are those of [`proxy`](super::proxy), so that both ends
+//! of the bus have the same.
+
+use tcn_engine::disclosure::Plan;
+use tcn_engine::{ATTENUATION_BOUNDS_DB, RSSI_UNAVAILABLE};
+use tcn_protocol::UnixTime;
+
+use super::proxy::{
+    Cancelled, Checked, Created, Delivered, Disclosure, Exposure, ExposureSummary, Imported,
+    OwnReport, Published, Statistics, Summary, UploadState,
+};
+use crate::daemon::{self, Counted, Reported};
+use crate::exposure::{Carried, Distance, REFERENCE_RSSI_DBM, Rule};
+use crate::store;
+
+impl From<store::Summary> for Summary {
+    fn from(totals: store::Summary) -> Self {
+        let day = |day: &store::Bucket| (day.start.0, clamped(day.numbers), clamped(day.sightings));
+        Self {
+            numbers: clamped(totals.numbers),
+            sightings: clamped(totals.sightings),
+            oldest: totals.oldest.map(|oldest| oldest.0),
+            per_day: totals.per_day.iter().map(day).collect(),
+            attenuation: attenuation(totals.attenuation.map(clamped)),
+        }
+    }
+}
+
+impl From<daemon::Statistics> for Statistics {
+    fn from(counted: daemon::Statistics) -> Self {
+        Self {
+            rotations: counted.rotations,
+            advert_ok: counted.adverts_ok,
+            advert_fail: counted.adverts_failed,
+            scan_restarts: counted.scan_restarts,
+            invalid_frames: counted.invalid_frames,
+            dropped: counted.dropped,
+            db_bytes: counted.database_bytes,
+            rows: counted.rows,
+        }
+    }
+}
+
+/// Counts by attenuation, each with its bound in dB; 255 is the rest.
+fn attenuation(counts: [u32; 4]) -> Vec<(u8, u32)> {
+    let bounds = ATTENUATION_BOUNDS_DB.map(|bound| u8::try_from(bound).unwrap_or(u8::MAX));
+    bounds.into_iter().chain([u8::MAX]).zip(counts).collect()
+}
+
+/// A count as the bus carries it; it stops at the greatest u.
+pub(super) fn clamped(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+impl From<Counted> for Delivered {
+    fn from(counted: Counted) -> Self {
+        Self {
+            accepted: counted.accepted,
+            duplicate: counted.duplicate,
+            malformed: counted.malformed,
+            too_large: counted.too_large,
+        }
+    }
+}
+
+/// What a plan would disclose.
+pub(super) fn disclosure(plan: &Plan) -> Disclosure {
+    let span = plan.span();
+    Disclosure {
+        parts: count(plan.parts.len()),
+        numbers: plan.numbers(),
+        named: plan.named(),
+        on_air: plan.on_air(),
+        token: token(plan.fingerprint()),
+        bytes: plan.bytes(0) as u64,
+        from: span.map(|(from, _)| from.0),
+        to: span.map(|(_, to)| to.0),
+        gaps: plan.gaps.iter().map(|(from, to)| (from.0, to.0)).collect(),
+        reported: count(plan.reported),
+    }
+}
+
+impl From<Reported> for Created {
+    fn from(reported: Reported) -> Self {
+        // What was made has parts, and they have a span.
+        let (from, to) = reported.plan.span().unwrap_or((UnixTime(0), UnixTime(0)));
+        Self {
+            parts: count(reported.plan.parts.len()),
+            numbers: reported.plan.numbers(),
+            named: reported.plan.named(),
+            from: from.0,
+            to: to.0,
+            concerns: reported.concerns.iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+impl From<store::OwnReport> for OwnReport {
+    fn from(report: store::OwnReport) -> Self {
+        let departures = report.departures.into_iter();
+        Self {
+            id: report.id.to_string(),
+            created: report.created.0,
+            deleted: report.deleted.map(|deleted| deleted.0),
+            memo_type: report.memo_type.get(),
+            memo: report.memo.map(|memo| memo.data().to_vec()),
+            note: report.note,
+            parts: report.parts,
+            numbers: report.numbers,
+            named: report.named,
+            from: report.from.0,
+            to: report.to.0,
+            departures: departures.map(|left| (left.at.0, left.how)).collect(),
+            uploads: report.uploads.into_iter().map(UploadState::from).collect(),
+        }
+    }
+}
+
+impl From<store::Upload> for UploadState {
+    fn from(upload: store::Upload) -> Self {
+        let state = match upload.state {
+            store::UploadState::Queued => "queued",
+            store::UploadState::Sent => "sent",
+            store::UploadState::Accepted => "accepted",
+            store::UploadState::Refused => "refused",
+            store::UploadState::Cancelled => "cancelled",
+        };
+        Self {
+            source: upload.source,
+            state: state.to_owned(),
+            at: upload.at.0,
+            due: upload.due.map(|due| due.0),
+            reason: upload.reason,
+        }
+    }
+}
+
+impl From<daemon::Published> for Published {
+    fn from(published: daemon::Published) -> Self {
+        Self {
+            parts: count(published.parts),
+            hurried: count(published.hurried),
+            labels: published.labels,
+            last: published.last.0,
+            token: token(published.token),
+        }
+    }
+}
+
+/// What was cancelled, of each server and in all.
+pub(super) fn cancelled(of: Vec<store::Cancelled>) -> Cancelled {
+    let servers = of.into_iter();
+    let server = |of: store::Cancelled| (of.source, count(of.cancelled), count(of.left));
+    let servers: Vec<_> = servers.map(server).collect();
+    Cancelled {
+        cancelled: servers.iter().map(|server| server.1).sum(),
+        left: servers.iter().map(|server| server.2).sum(),
+        servers,
+    }
+}
+
+/// A fingerprint as the bus carries it.
+fn token(fingerprint: u64) -> String {
+    format!("{fingerprint:016x}")
+}
+
+/// How many exposures are new, and how far that goes.
+pub(super) fn exposure_summary(unseen: u32, standing: daemon::Standing) -> ExposureSummary {
+    ExposureSummary {
+        unseen,
+        sources: count(standing.sources.len()),
+        checked: standing.checked().map(|at| at.0),
+        waiting: standing.matching != daemon::Matching::Idle,
+        failed: failed(standing),
+    }
+}
+
+/// The sources that could not be gone through: label, and what was wrong.
+fn failed(standing: daemon::Standing) -> Vec<(String, String)> {
+    let failed = standing.sources.into_iter();
+    let failed = failed.filter(|source| source.failures > 0);
+    failed
+        .map(|source| (source.configured.label, source.problem))
+        .collect()
+}
+
+impl From<daemon::Standing> for Checked {
+    fn from(standing: daemon::Standing) -> Self {
+        let checked = standing.checked().map(|at| at.0);
+        Self {
+            reports: standing.reports,
+            new_exposures: standing.new_exposures,
+            checked,
+            failed: failed(standing),
+        }
+    }
+}
+
+impl From<daemon::Imported> for Imported {
+    fn from(imported: daemon::Imported) -> Self {
+        Self {
+            accepted: imported.accepted,
+            duplicate: imported.duplicate,
+            bad_signature: imported.bad_signature,
+            malformed: imported.malformed,
+            too_large: imported.too_large,
+            new_exposures: imported.new_exposures,
+            updated: imported.updated,
+            known: imported.known,
+            heard_later: imported.heard_later,
+        }
+    }
+}
+
+/// The rule of `exposure`, as a token; another rule gets another.
+const RULE: &str = "contacts-1";
+
+impl From<daemon::KnownExposure> for Exposure {
+    fn from(known: daemon::KnownExposure) -> Self {
+        let found = known.exposure;
+        let distance = found.distance();
+        let metres = |pick: fn(&Distance) -> f32| distance.as_ref().map(|d| f64::from(pick(d)));
+        let rule = Rule::STANDARD;
+        Self {
+            id: format!("{}-{}", known.id.report, earlier(known.id.start)),
+            day: found.start.0 / DAY * DAY,
+            from: earlier(found.start),
+            to: later(found.end.0),
+            duration_s: u32::try_from(later(found.duration.as_secs())).unwrap_or(u32::MAX),
+            attenuation: attenuation(found.attenuation),
+            rssi_max: (found.rssi_max != RSSI_UNAVAILABLE).then_some(found.rssi_max),
+            carried: match found.carried {
+                Carried::Direct => "direct",
+                Carried::Bridged => "bridged",
+                Carried::Mixed => "mixed",
+            }
+            .to_owned(),
+            distance: metres(|distance| distance.metres),
+            distance_least: metres(|distance| distance.least),
+            distance_most: metres(|distance| distance.most),
+            sources: known.sources,
+            published: known.published.0,
+            received: known.received.0,
+            memo_type: known.memo.kind().get(),
+            memo: known.memo.data().to_vec(),
+            rule: RULE.to_owned(),
+            rule_gap_s: u32::try_from(rule.gap.as_secs()).unwrap_or(u32::MAX),
+            rule_reference_rssi: REFERENCE_RSSI_DBM,
+            seen: known.seen,
+            dismissed: known.dismissed,
+        }
+    }
+}
+
+const DAY: u64 = 86_400;
+
+/// Times of exposures are told in steps of so many seconds.
+const STEP: u64 = 300;
+
+/// The last step at or before a time.
+pub(super) fn earlier(time: UnixTime) -> u64 {
+    time.0 / STEP * STEP
+}
+
+/// The first step at or after so many seconds.
+fn later(seconds: u64) -> u64 {
+    seconds.div_ceil(STEP).saturating_mul(STEP)
+}
+
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
