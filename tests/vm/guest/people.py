@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from daemon import TCNCTL
-from scenarios import BACK_WITHIN, scenario
+from scenarios import BACK_WITHIN, EVERY, scenario
 from world import MAIN_CONF, PRIVACY, Failed, starts_again, systemctl, written
 
 DONE, FAILED, NOT_AUTHORISED = 0, 1, 4
@@ -129,7 +129,7 @@ def examine(bench, address, kind):
     return f"kernel {found['kernel']}, BlueZ {bluez}, {kind} advertising, privacy off"
 
 
-@scenario("extended", "doctor", differs=True)
+@scenario("extended", "doctor", suites=EVERY)
 def doctor(bench):
     """The doctor tells a stranger the truth about kernel, BlueZ, clock and an extended adapter."""
     facts = examine(bench, bench.ALPHA, "extended")
@@ -171,7 +171,7 @@ def restart(bench):
     bench.wait("tcnd to be well on it", bench.tcnd.watched.well, BACK_WITHIN)
 
 
-@scenario("private", "doctor-full", differs=True)
+@scenario("private", "doctor-full", suites=EVERY)
 def doctor_full(bench):
     """The doctor finds a machine fit for full mode, and names file and line of what could be better."""
     found = findings(DONE)
@@ -224,7 +224,7 @@ RULES = [
 ]
 
 
-@scenario("extended", "polkit", differs=True)
+@scenario("extended", "polkit", suites=EVERY)
 def polkit(bench):
     """The real polkitd admits whom the shipped rules name, and refuses all others in right words."""
     have_people()

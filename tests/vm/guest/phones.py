@@ -17,8 +17,8 @@ import hcitrace
 import judge
 from daemon import ADDRESS_TIMEOUT, BROADCAST, FULL, RELAY, TCNCTL, contacts
 from people import away, same
-from scenarios import (AT_ONCE, BACK_WITHIN, MEETING, NO_BLUETOOTHD, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named,
-                       revive, scenario)
+from scenarios import (AT_ONCE, BACK_WITHIN, EVERY, MEETING, NO_BLUETOOTHD, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named,
+                       TESTING, revive, scenario)
 from world import Failed, main_pid, resident_kib, starts_again, systemctl, written
 
 ANDROID_TCN = bytes.fromhex("7d1a6d3bd9c25a4be1f06e2a4f8c9b13")
@@ -167,7 +167,7 @@ def iphone_writes(bench):
     return f"logged; heard {frames[-1].hex()} ({len(frames[-1])} bytes); connected for {connection.lasted(bench.now()):.1f} s"
 
 
-@scenario("private", "iphone-read", differs=True)
+@scenario("private", "iphone-read", suites=EVERY)
 def iphone_read(bench):
     """An iPhone in the foreground is read once, and its adverts then count for the number it gave."""
     since = bench.now()
@@ -224,7 +224,7 @@ def android_never_read(bench):
     return f"logged, and let alone over {NEVER_READ_FOR} rotations"
 
 
-@scenario("private", "full-rotation", differs=True)
+@scenario("private", "full-rotation", suites=EVERY)
 def full_rotation(bench):
     """Number and address change together under privacy, over eight rotations with numbers of others between."""
     begin, late = bench.began, None
@@ -338,7 +338,7 @@ def cured(check):
         systemctl("daemon-reload")
 
 
-@scenario("private", "bluetoothd-crashed", differs=True)
+@scenario("private", "bluetoothd-crashed", suites=EVERY)
 def bluetoothd_crashed(bench):
     """A bluetoothd that crashes is restarted, if necessary by the doctor's cure, and we are on the air with it."""
     def check():  # despite other problems: the earlier crash may still hold tcnd up
@@ -420,7 +420,7 @@ def full_legacy(bench):
     return f"{judge.rotations(sent)} rotations, first number after {held:.0f} s"
 
 
-@scenario("private-controller", "full-by-controller", differs=True)
+@scenario("private-controller", "full-by-controller", suites=TESTING)
 def full_by_controller(bench):
     """Where the controller makes the addresses, none carries two numbers, and an iPhone is still heard."""
     begin, late = bench.began, None
@@ -452,7 +452,7 @@ def full_by_controller(bench):
             "an iPhone's number logged")
 
 
-@scenario("private-controller", "broadcast-private", differs=True)
+@scenario("private-controller", "broadcast-private", suites=TESTING)
 def broadcast_private(bench):
     """A broadcast with privacy on shows no address with two numbers, whoever makes the addresses."""
     with bench.another_way(BROADCAST) as since:

@@ -42,9 +42,14 @@ EXPOSED = "address-not-private"
 SCENARIOS = []
 
 
-def scenario(on, name, differs=False):
-    """Add a function to the list. The host reads whether the result `differs` from one Debian to the next:
-    it runs such scenarios on all of them."""
+# The suites on which a change has to pass a scenario; a release has to pass each on all of them.
+# EVERY: the result differs, or has differed, from one Debian to the next. TESTING: only the kernel there
+# does what the scenario is about, and on the others it repeats what full-rotation shows.
+STABLE, EVERY, TESTING = ("trixie",), ("bookworm", "trixie", "forky"), ("forky",)
+
+
+def scenario(on, name, suites=STABLE):
+    """Add a function to the list. The host reads `suites`."""
     def enter(function):
         SCENARIOS.append((name, on, function))
         return function
@@ -84,7 +89,7 @@ def meet(bench):
         second.stop()
 
 
-@scenario("extended", "phone", differs=True)
+@scenario("extended", "phone", suites=EVERY)
 def phone(bench):
     """An Android-like peer is logged with its TCN and RSSI, hears our frame byte for byte, and crashes no bluetoothd."""
     before = main_pid("bluetooth.service")  # 5.87 crashes at a neighbour's advert if a program filters discovery by UUID
@@ -119,7 +124,7 @@ def cost(bench, order, **how):
     return reports, spent, {name: resident_kib(pid) for name, pid in pids.items()}
 
 
-@scenario("extended", "flood", differs=True)
+@scenario("extended", "flood", suites=EVERY)
 def flood(bench):
     """Resident memory and CPU of tcnd beside bluetoothd's over the same adverts."""
     reports, spent, resident = cost(bench, "advertise", tcn=FLOOD_TCN.hex())
@@ -134,7 +139,7 @@ def flood(bench):
     return f"{reports} advertising reports"
 
 
-@scenario("extended", "others", differs=True)
+@scenario("extended", "others", suites=EVERY)
 def others(bench):
     """What the adverts of another service cost: next to nothing where BlueZ can filter by our service."""
     before = contacts(bench.tcnd.state_dir).keys()
@@ -288,7 +293,7 @@ def controller_replugged(bench):
     return f"{problem}; {back(bench, asked)}"
 
 
-@scenario("legacy", "rotation-legacy", differs=True)
+@scenario("legacy", "rotation-legacy", suites=EVERY)
 def rotation_legacy(bench):
     """The same on a legacy controller."""
     facts = rotation(bench, bench.address, bench.began, judge.changes_with_a_scan)
