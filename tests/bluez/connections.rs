@@ -529,6 +529,30 @@ fn after_a_start_listening_waits_for_another_address() {
     });
 }
 
+/// bluetoothd reads its configuration when it starts.
+#[test]
+fn privacy_switched_on_under_a_broadcast_is_heeded_and_the_wait_is_named() {
+    on_a_bus(async || {
+        let (mut bench, bluez, played) = asked(Mode::Broadcast, Machine::extended(), None).await;
+        bench.expect_up(true).await;
+        bench.air(1).await;
+        bench.order(Order::Rest).await;
+        bench.expect_rested().await;
+        bench.air(2).await;
+        bench.troubles(&[]).await;
+        let machine = bluez.stop().await;
+        bench.expect_withdrawn(2).await;
+        bench.expect_down().await;
+        played.configure(Privacy::On);
+        let bluez = Bluez::restart(machine).await;
+        bench.expect_up(true).await;
+        bluez.set(|machine| machine.log.clear());
+        bench.air(3).await;
+        bench.troubles(&[Trouble::AddressHeld]).await;
+        assert!(!bluez.machine().log.contains(&"StartDiscovery".to_owned()));
+    });
+}
+
 #[test]
 fn an_epoch_ends_before_its_address_can() {
     on_a_bus(async || {

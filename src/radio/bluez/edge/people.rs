@@ -147,6 +147,8 @@ impl Edge {
         }
         if let Order::Air(_) = order {
             self.kept_step = false;
+            // The adapter may be another since the number before, or private now.
+            self.early |= wait > pause;
             let hushed = match keeps {
                 Keeps::Scanner => !wait.is_zero() || self.others_scan(),
                 // What waits is not aired, so only this is left.
