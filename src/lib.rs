@@ -31,7 +31,6 @@ pub mod bus;
 pub mod cli;
 pub mod daemon;
 pub mod exposure;
-pub mod notices;
 pub mod radio;
 #[cfg(feature = "network")]
 pub mod reportd;

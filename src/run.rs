@@ -16,13 +16,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use tcnd_client::BusChoice;
 use tcnd_config::Settings;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use crate::bus::{self, Bouncer, BusChoice, ServerConnection, Service};
+use crate::bus::{self, Bouncer, ServerConnection, Service};
 use crate::daemon::{self, Handle, Parts, Signal};
 #[cfg(feature = "bluez")]
 use crate::radio::bluez;
@@ -51,7 +52,7 @@ pub enum Fault {
     System(#[from] io::Error),
     /// The bus cannot be reached.
     #[error(transparent)]
-    Unreachable(#[from] bus::Unreachable),
+    Unreachable(#[from] tcnd_client::Unreachable),
     /// The bus cannot be served.
     #[error(transparent)]
     Bus(#[from] bus::Fault),

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tcnd_client::names::{self, action};
 use tokio::time::timeout;
 use zbus::message::{Flags, Header};
 use zbus::proxy::CacheProperties;
@@ -25,7 +26,6 @@ use zbus::{Connection, fdo};
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
 use super::error::Error;
-use super::names::{self, action};
 
 /// What each member needs. Properties are not in here: they are public, and
 /// none but [`SETTERS`] can be written.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tcn_protocol::UnixTime;
+use tcnd_client::proxy;
 use tokio::runtime::Handle as Runtime;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
@@ -22,8 +23,8 @@ use super::bouncer::Bouncer;
 use super::error::Error;
 use super::export::{self, Order};
 use super::options::{Given, Options};
+use super::replies;
 use super::transfer::Transfers;
-use super::{proxy, replies};
 use crate::daemon::{Handle, LogRequest, Request};
 use crate::store::{Bucket, Sheets};
 

@@ -3,11 +3,11 @@
 //! The name is for programs and never changes; the text is for people, names
 //! the cure, and carries nothing of the contact log, the keys or the files.
 
+use tcnd_client::names;
 use thiserror::Error;
 use zbus::message::{Header, Message};
 use zbus::names::ErrorName;
 
-use super::names;
 use crate::daemon::Refusal;
 
 /// An error reply.

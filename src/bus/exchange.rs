@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tcn_exchange::interval::Interval;
 use tcn_protocol::wire;
+use tcnd_client::proxy;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
 
@@ -18,7 +19,6 @@ use super::bouncer::Bouncer;
 use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options};
-use super::proxy;
 use super::transfer::Transfers;
 use crate::daemon::{
     BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, LONGEST_REASON, Refusal, Request,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use tcnd_client::{names, proxy};
 use zbus::message::Header;
 use zbus::names::BusName;
 use zbus::object_server::SignalEmitter;
@@ -15,7 +16,7 @@ use super::bouncer::Bouncer;
 use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options, decimal};
-use super::{names, proxy, replies};
+use super::replies;
 use crate::daemon::{ExposureId, Handle, KnownExposure, OthersRequest, Refusal, Request, Standing};
 
 pub(super) struct Exposures {

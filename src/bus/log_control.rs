@@ -8,12 +8,12 @@
 
 use std::sync::Arc;
 
+use tcnd_client::names;
 use zbus::message::Header;
 use zbus::{Connection, interface};
 
 use super::bouncer::Bouncer;
 use super::error::Error;
-use super::names;
 
 /// The part of the program that writes the log, as the bus sees it.
 pub trait Log: Send + Sync + 'static {

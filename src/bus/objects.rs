@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tcnd_client::names;
 use tokio::sync::watch;
 use zbus::names::InterfaceName;
 use zbus::object_server::SignalEmitter;
 use zbus::{ObjectPath, Variant, interface};
 
-use super::{adapter, names};
+use super::adapter;
 use crate::radio;
 
 /// The adapters that have an object, by path.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use tcnd_client::names;
 use zbus::message::Header;
 use zbus::{Connection, interface};
 
 use super::bouncer::Bouncer;
 use super::error::Error;
-use super::names;
 use super::options::{Given, Options};
 use crate::daemon::{Handle, LogRequest, Request};
 

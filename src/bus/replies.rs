@@ -1,16 +1,16 @@
 //! What methods answer, made of what the daemon says.
 //!
-//! The types of the answers are those of [`proxy`](super::proxy), so that both ends
+//! The types of the answers are those of [`proxy`](tcnd_client::proxy), so that both ends
 //! of the bus have the same.
 
 use tcn_engine::disclosure::Plan;
 use tcn_engine::{ATTENUATION_BOUNDS_DB, RSSI_UNAVAILABLE};
 use tcn_protocol::UnixTime;
-
-use super::proxy::{
+use tcnd_client::proxy::{
     Cancelled, Checked, Created, Delivered, Disclosure, Exposure, ExposureSummary, Imported,
     OwnReport, Published, Statistics, Summary, UploadState,
 };
+
 use crate::daemon::{self, Counted, Reported};
 use crate::exposure::{Carried, Distance, REFERENCE_RSSI_DBM, Rule};
 use crate::store;

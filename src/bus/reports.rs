@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, UnixTime};
+use tcnd_client::{names, proxy};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use zbus::message::Header;
@@ -24,8 +25,8 @@ use super::check;
 use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options};
+use super::replies;
 use super::transfer::{Outlet, Transfers, broken};
-use super::{names, proxy, replies};
 use crate::daemon::{
     BUDGET, Handle, Import, LONGEST_LABEL, OthersRequest, OwnRequest, PublishRequest, Refusal,
     ReportRequest, Request,

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use tcnd_client::names;
 use tokio::sync::{Semaphore, watch};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Variant, fdo};
@@ -25,7 +26,7 @@ use super::objects::{Adapters, Objects};
 use super::privacy::Privacy;
 use super::reports::{self, Reports};
 use super::transfer::Transfers;
-use super::{Fault, Service, names};
+use super::{Fault, Service};
 use crate::daemon::Snapshot;
 use crate::radio;
 

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 
+use tcnd_client::names;
 use zbus::{OwnedObjectPath, Variant};
 
-use super::names;
 use crate::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
 use crate::radio::{Adapter, AddressKind, Mode, Trouble};
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use tcnd_client::BusChoice;
 
 use super::time;
-use crate::bus::BusChoice;
 
 /// Sees and controls tcnd, the contact tracing service of this machine.
 ///

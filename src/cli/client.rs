@@ -2,14 +2,14 @@
 
 use std::io::IsTerminal;
 
+use tcnd_client::proxy::{ContactsProxy, ExposuresProxy, ManagerProxy, PrivacyProxy, ReportsProxy};
+use tcnd_client::{BusChoice, names};
 use zbus::names::{BusName, WellKnownName};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, fdo};
 
 use super::agent::Agent;
 use super::error::{CliError, Topic};
-use crate::bus::proxy::{ContactsProxy, ExposuresProxy, ManagerProxy, PrivacyProxy, ReportsProxy};
-use crate::bus::{self, BusChoice, names};
 
 /// A connection to the bus tcnd is on. That tcnd is there shows at the first
 /// call.
@@ -36,10 +36,12 @@ impl Client {
         purpose: Purpose,
         topic: Topic,
     ) -> Result<Self, CliError> {
-        let connection = bus::connect(bus).await.map_err(|why| CliError::NoBus {
-            bus: bus.clone(),
-            why,
-        })?;
+        let connection = tcnd_client::connect(bus)
+            .await
+            .map_err(|why| CliError::NoBus {
+                bus: bus.clone(),
+                why,
+            })?;
         Ok(Self {
             connection,
             bus: bus.clone(),

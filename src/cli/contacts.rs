@@ -11,6 +11,7 @@ use jiff::ZonedDateTime;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use tcnd_client::proxy::Summary;
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -18,7 +19,6 @@ use super::args::SpanArgs;
 use super::client::Client;
 use super::error::CliError;
 use super::time::{self, QuarterSpan};
-use crate::bus::proxy::Summary;
 
 /// The document of `contacts --json`; `docs/tcnctl-json.md` describes it.
 #[derive(Debug, Serialize)]

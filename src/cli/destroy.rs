@@ -6,6 +6,7 @@ use std::path::Path;
 
 use jiff::{Timestamp, ZonedDateTime};
 use serde_json::json;
+use tcnd_client::names;
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -15,7 +16,6 @@ use super::error::{CliError, Topic};
 use super::output_file::OutputFile;
 use super::question::Agreement;
 use super::{question, time};
-use crate::bus::names;
 
 pub(super) async fn export(
     client: &Client,

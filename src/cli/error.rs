@@ -5,11 +5,10 @@ use std::path::PathBuf;
 
 use tcn_protocol::ReportError;
 use tcn_protocol::file::FileError;
+use tcnd_client::{BusChoice, Unreachable, names};
 use tcnd_config::ConfigError;
 use thiserror::Error;
 use zbus::DBusError as _;
-
-use crate::bus::{BusChoice, Unreachable, names};
 
 /// How `tcnctl` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -281,7 +280,7 @@ mod tests {
         let buses = [BusChoice::System, BusChoice::Session, nowhere.clone()];
         let mut all = Vec::new();
         for bus in buses {
-            let why = crate::bus::connect(&nowhere).await.unwrap_err();
+            let why = tcnd_client::connect(&nowhere).await.unwrap_err();
             all.push(CliError::NotRunning { bus: bus.clone() });
             all.push(CliError::HungUp { bus: bus.clone() });
             all.push(CliError::NotAuthorized {

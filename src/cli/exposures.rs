@@ -8,6 +8,7 @@ use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::json;
 use tcn_protocol::{Memo, MemoType};
+use tcnd_client::proxy;
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -16,7 +17,6 @@ use super::error::CliError;
 use super::memo::reading;
 use super::status::Status;
 use super::{hex, time};
-use crate::bus::proxy;
 
 /// The document of `exposures --json`.
 #[derive(Debug, Serialize)]

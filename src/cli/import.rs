@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tcnd_client::proxy::{Imported, ReportsProxy};
 use zbus::Variant;
 
 use self::feed::Feed;
@@ -19,7 +20,6 @@ use super::answer::Answer;
 use super::client::Client;
 use super::error::CliError;
 use super::time;
-use crate::bus::proxy::{Imported, ReportsProxy};
 
 /// The document of `report import --json`.
 #[derive(Debug, Default, Serialize)]

@@ -40,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 use jiff::ZonedDateTime;
+use tcnd_client::BusChoice;
 
 use answer::Answer;
 use args::{
@@ -49,8 +50,6 @@ use args::{
 use client::{Client, Purpose};
 use error::{CliError, Exit, Topic};
 use status::Status;
-
-use crate::bus::BusChoice;
 
 /// Does what the arguments of this process ask.
 pub fn main() -> ExitCode {

@@ -11,6 +11,8 @@ use jiff::{Timestamp, ZonedDateTime};
 use serde_json::json;
 use tcn_protocol::Memo;
 use tcn_protocol::memo::MemoConcern;
+use tcnd_client::names;
+use tcnd_client::proxy::Disclosure;
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -20,8 +22,6 @@ use super::error::{CliError, Topic};
 use super::memo::reading;
 use super::question::Agreement;
 use super::{hex, question, symptoms, time};
-use crate::bus::names;
-use crate::bus::proxy::Disclosure;
 
 /// What a report covers if nobody says.
 const DAYS: u64 = 14;

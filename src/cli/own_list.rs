@@ -8,6 +8,8 @@ use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::json;
 use tcn_protocol::{Memo, MemoType};
+use tcnd_client::names;
+use tcnd_client::proxy::OwnReport;
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -19,8 +21,6 @@ use super::output_file::OutputFile;
 use super::own::counted;
 use super::question::Agreement;
 use super::{hex, publish, question, time};
-use crate::bus::names;
-use crate::bus::proxy::OwnReport;
 
 /// The document of `report list --json`.
 #[derive(Debug, Serialize)]

@@ -5,8 +5,7 @@
 //! the same.
 
 use serde::Serialize;
-
-use crate::notices;
+use tcnd_client::notices;
 
 /// A problem for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

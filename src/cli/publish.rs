@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 use jiff::ZonedDateTime;
 use serde_json::json;
+use tcnd_client::names;
+use tcnd_client::proxy::{Cancelled, Checked, Published, UploadState};
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -16,8 +18,6 @@ use super::client::Client;
 use super::error::CliError;
 use super::question::Agreement;
 use super::{question, time};
-use crate::bus::names;
-use crate::bus::proxy::{Cancelled, Checked, Published, UploadState};
 
 pub(super) struct Wanted<'a> {
     pub(super) id: &'a str,

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use tcnd_client::proxy;
 use zbus::OwnedVariant;
 
 use super::answer::Answer;
 use super::client::Client;
 use super::error::CliError;
-use crate::bus::proxy;
 
 /// The document of `self-test --json`.
 #[derive(Debug, Serialize)]

@@ -9,13 +9,13 @@ use std::collections::HashMap;
 
 use jiff::ZonedDateTime;
 use serde::Serialize;
+use tcnd_client::names;
 use zbus::OwnedVariant;
 
 use super::client::Client;
 use super::error::CliError;
 use super::problems::Explained;
 use super::time;
-use crate::bus::names;
 
 /// The document of `status --json`; `docs/tcnctl-json.md` describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

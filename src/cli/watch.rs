@@ -15,6 +15,7 @@ use futures::StreamExt;
 use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tcnd_client::names;
 use tokio::time::{MissedTickBehavior, interval};
 use zbus::fdo::DBusProxy;
 use zbus::{MatchRule, Message, MessageStream, message};
@@ -25,7 +26,6 @@ use super::args::WatchFormat;
 use super::client::Client;
 use super::error::{CliError, Exit};
 use super::status::Status;
-use crate::bus::names;
 
 /// How often is asked what tcnd does not tell unasked.
 const ASK_EVERY: Duration = Duration::from_secs(60);

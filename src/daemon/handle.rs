@@ -115,7 +115,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Its word on the bus and in the journal, see [`notices`](crate::notices).
+    /// Its word on the bus and in the journal, see [`notices`](tcnd_client::notices).
     pub const fn token(self) -> &'static str {
         match self {
             Self::Radio(trouble) => trouble.token(),

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tcn_engine::{Contact, Input};
 use tcn_protocol::UnixTime;
+use tcnd_client::notices;
 use tokio::time::timeout;
 
 use super::driver::Driver;
 use super::requests::{give, later};
 use super::{Refusal, Reply, clock, exposures, news};
-use crate::notices;
 use crate::store::{self, Place};
 
 /// What may be asked about the log as a whole.

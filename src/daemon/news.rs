@@ -7,8 +7,9 @@
 
 use std::collections::BTreeSet;
 
+use tcnd_client::notices::{self, Notice};
+
 use super::{Consent, Problem, Snapshot};
-use crate::notices::{self, Notice};
 
 /// What was told last.
 #[derive(Debug)]

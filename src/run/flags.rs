@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Parser;
+use tcnd_client::BusChoice;
 use thiserror::Error;
-
-use crate::bus::BusChoice;
 
 /// Takes part in contact tracing by Temporary Contact Numbers, over BlueZ.
 ///

@@ -12,6 +12,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tcnd_client::BusChoice;
 use tracing::{Event, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
@@ -21,7 +22,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
-use crate::bus::{BusChoice, Log, LogLevel, LogTarget};
+use crate::bus::{Log, LogLevel, LogTarget};
 
 type Leveled = Layered<reload::Layer<LevelFilter, Registry>, Registry>;
 type Boxed = Box<dyn Layer<Leveled> + Send + Sync>;
@@ -182,7 +183,7 @@ const fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// The field by which the journal knows an event, see [`notices`](crate::notices).
+/// The field by which the journal knows an event, see [`notices`](tcnd_client::notices).
 const MESSAGE_ID: &str = "MESSAGE_ID";
 
 /// The levels of syslog, and not one more important each, as by default.

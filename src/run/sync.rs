@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tcnd_client::BusChoice;
 use tcnd_config::load_sources;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::log;
-use crate::bus::BusChoice;
 use crate::sync::{self, Ended, Options};
 
 /// Fetches reports for tcnd, and uploads those that it hands out. Runs once, to

@@ -35,13 +35,13 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tcn_exchange::source::{Source, SourceName};
+use tcnd_client::BusChoice;
+use tcnd_client::notices;
 use thiserror::Error;
 
 use self::memory::Memory;
 use self::problem::Problem;
 use self::service::Tcnd;
-use crate::bus::BusChoice;
-use crate::notices;
 
 /// Sources that are fetched from at a time.
 const AT_A_TIME: usize = 4;

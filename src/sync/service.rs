@@ -7,15 +7,15 @@ use std::os::fd::AsFd;
 use tcn_exchange::interval::Interval;
 use tcn_exchange::settlement::Settlement;
 use tcn_exchange::source::{Source, SourceName};
+use tcnd_client::BusChoice;
+use tcnd_client::names::error;
+use tcnd_client::proxy::{self, ExchangeProxy, Upload};
 use tokio::sync::Mutex;
 use zbus::proxy::CacheProperties;
 use zbus::{Fd, Variant};
 
 use super::Fault;
 use super::problem::Problem;
-use crate::bus::names::error;
-use crate::bus::proxy::{self, ExchangeProxy, Upload};
-use crate::bus::{self, BusChoice};
 
 /// tcnd's interface for us.
 pub(super) struct Tcnd {
@@ -48,7 +48,7 @@ pub(super) struct Batch<'a> {
 
 impl Tcnd {
     pub(super) async fn connect(bus: &BusChoice) -> Result<Self, Fault> {
-        let connection = bus::connect(bus)
+        let connection = tcnd_client::connect(bus)
             .await
             .map_err(|why| Fault::Gone(why.into()))?;
         let proxy = ExchangeProxy::builder(&connection)

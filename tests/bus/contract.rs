@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::{Document, Node, ParsingOptions};
-use tcnd::bus::{names, proxy};
+use tcnd_client::{names, proxy};
 use zbus::Connection;
 use zbus::fdo::IntrospectableProxy;
 use zbus::proxy::Defaults;
@@ -192,7 +192,7 @@ fn every_interface_says_what_it_is_and_where() {
 /// Both ways: the errors that there are, and those that the head explains.
 #[test]
 fn the_head_explains_every_error() {
-    let code = include_str!("../../src/bus/names.rs");
+    let code = include_str!("../../crates/tcnd-client/src/names.rs");
     let ours = code.split(".Tcnd1.Error.").skip(1);
     let ours: BTreeSet<_> = ours.filter_map(|rest| rest.split('"').next()).collect();
     let (head, _) = CONTRACT.split_once("<node>").unwrap();
@@ -212,7 +212,7 @@ fn the_contract_names_every_problem_that_has_words() {
     let prose = &contract[names::MANAGER]["Problems"].prose;
     let is_token = |c: char| c.is_ascii_lowercase() || c == '-';
     let named: BTreeSet<_> = prose.split(|c| !is_token(c)).collect();
-    for problem in &tcnd::notices::PROBLEMS {
+    for problem in &tcnd_client::notices::PROBLEMS {
         assert!(named.contains(problem.token), "{}", problem.token);
     }
 }

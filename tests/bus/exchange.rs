@@ -7,9 +7,9 @@ use std::io::{Seek, Write};
 use std::os::fd::OwnedFd;
 
 use tcn_protocol::wire;
-use tcnd::bus::names;
-use tcnd::bus::proxy::{Checked, ExchangeProxy, Published, ReportsProxy, Source};
 use tcnd::daemon::Refusal;
+use tcnd_client::names;
+use tcnd_client::proxy::{Checked, ExchangeProxy, Published, ReportsProxy, Source};
 use zbus::{DBusError, Fd, Variant};
 
 use crate::members::{error_name, none, options};

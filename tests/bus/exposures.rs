@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use futures::StreamExt;
-use tcnd::bus::names;
-use tcnd::bus::proxy::{Exposure, ExposureSummary, ExposuresProxy, ReportsProxy};
+use tcnd_client::names;
+use tcnd_client::proxy::{Exposure, ExposureSummary, ExposuresProxy, ReportsProxy};
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedVariant};
 

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use roxmltree::Node;
-use tcnd::bus::names::{self, action};
+use tcnd_client::names::{self, action};
 
 use crate::contract::parse_document;
 

@@ -15,8 +15,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use tcnd::bus::names;
-use tcnd::bus::proxy::ManagerProxy;
+use tcnd_client::names;
+use tcnd_client::proxy::ManagerProxy;
 use tempfile::TempDir;
 use zbus::message::{Flags, Message};
 use zbus::proxy::CacheProperties;

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 use futures::StreamExt;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use tcnd::bus::names;
-use tcnd::bus::proxy::ReportsProxy;
+use tcnd_client::names;
+use tcnd_client::proxy::ReportsProxy;
 use tempfile::TempDir;
 use zbus::Connection;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::io::Write;
 
 use futures::StreamExt;
-use tcnd::bus::names;
-use tcnd::bus::proxy::{ManagerProxy, ReportsProxy};
+use tcnd_client::names;
+use tcnd_client::proxy::{ManagerProxy, ReportsProxy};
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, Variant};
 

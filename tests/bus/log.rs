@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::thread::JoinHandle;
 
 use serde_json::Value;
-use tcnd::bus::names;
-use tcnd::bus::proxy::{ContactsProxy, ManagerProxy, PrivacyProxy};
 use tcnd::daemon::Refusal;
+use tcnd_client::names;
+use tcnd_client::proxy::{ContactsProxy, ManagerProxy, PrivacyProxy};
 use zbus::Fd;
 
 use crate::members::{error_name, none, options};

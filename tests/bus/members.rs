@@ -6,10 +6,11 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 
 use tcn_protocol::memo::MemoConcern;
-use tcnd::bus::proxy::{AdapterProxy, ContactsProxy, ManagerProxy, PauseHold};
-use tcnd::bus::{Bouncer, names};
+use tcnd::bus::Bouncer;
 use tcnd::daemon::{Consent, Problem, Refusal, State};
 use tcnd::radio::{AddressKind, Mode, Trouble};
+use tcnd_client::names;
+use tcnd_client::proxy::{AdapterProxy, ContactsProxy, ManagerProxy, PauseHold};
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
 use zbus::{DBusError, Fd, OwnedVariant, Variant};
@@ -184,7 +185,10 @@ async fn words_of_problems() {
         (Problem::ReportsStale, "reports-stale"),
         (Problem::SyncFailed, "sync-failed"),
     ] {
-        assert!(tcnd::notices::problem(word).is_some(), "{word} has words");
+        assert!(
+            tcnd_client::notices::problem(word).is_some(),
+            "{word} has words"
+        );
         rig.puppet.change(|now| now.problems = [problem].into());
         let problems = property_of_the_manager(&rig, "Problems").await;
         let words = Vec::<String>::try_from(problems).unwrap();

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use tcnd::bus::proxy::{ContactsProxy, ManagerProxy, PrivacyProxy};
-use tcnd::bus::{self, Bouncer, Fault, names};
+use tcnd::bus::{self, Bouncer, Fault};
+use tcnd_client::names;
+use tcnd_client::proxy::{ContactsProxy, ManagerProxy, PrivacyProxy};
 use tempfile::TempDir;
 use zbus::fdo::{ObjectManagerProxy, PeerProxy};
 use zbus::{Connection, interface};

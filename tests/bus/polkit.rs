@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use tcnd::bus::names;
+use tcnd_client::names;
 use tokio::sync::Notify;
 use zbus::fdo::DBusProxy;
 use zbus::names::BusName;

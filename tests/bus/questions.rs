@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use tcnd::bus::names;
-use tcnd::bus::proxy::ManagerProxy;
+use tcnd_client::names;
+use tcnd_client::proxy::ManagerProxy;
 use tokio::task::JoinSet;
 use zbus::Connection;
 

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 
-use tcnd::bus::names;
-use tcnd::bus::proxy::{Created, Disclosure, Imported, OwnReport, ReportsProxy, UploadState};
 use tcnd::daemon::Refusal;
+use tcnd_client::names;
+use tcnd_client::proxy::{Created, Disclosure, Imported, OwnReport, ReportsProxy, UploadState};
 
 use crate::log::{fd, read_pipe};
 use crate::members::{error_name, none, options};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tcn_protocol::UnixTime;
-use tcnd::bus::names;
-use tcnd::bus::proxy::ManagerProxy;
 use tcnd::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
 use tcnd::radio::{AddressKind, Trouble};
+use tcnd_client::names;
+use tcnd_client::proxy::ManagerProxy;
 use zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
 use zbus::message::Type;
 use zbus::names::InterfaceName;

@@ -1,8 +1,8 @@
 //! The contact log as a client gets it: in sums, by whole quarters of an hour,
 //! within bounds.
 
-use tcnd::bus::names;
-use tcnd::bus::proxy::{ContactsProxy, Statistics, Summary};
+use tcnd_client::names;
+use tcnd_client::proxy::{ContactsProxy, Statistics, Summary};
 
 use crate::members::{error_name, none, options};
 use crate::puppet::idle;

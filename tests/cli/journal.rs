@@ -9,8 +9,8 @@ use std::os::unix::net::UnixDatagram;
 use std::process::Command;
 use std::time::Duration;
 
-use tcnd::notices::{self, Notice};
 use tcnd::store::DATABASE;
+use tcnd_client::notices::{self, Notice};
 use tempfile::TempDir;
 
 use crate::{Daemon, Place};

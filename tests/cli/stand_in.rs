@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tcnd::bus::{self, Bouncer, BusChoice, Log, LogLevel, LogTarget, Service};
+use tcnd::bus::{self, Bouncer, Log, LogLevel, LogTarget, Service};
 use tcnd::daemon::Snapshot;
 use tcnd::store::Sheets;
+use tcnd_client::BusChoice;
 use tempfile::TempDir;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Variant, fdo};
@@ -98,8 +99,8 @@ impl StandIn {
     /// The daemon says that something changed, and nothing has.
     pub(crate) async fn repeat_itself(&self) {
         let nothing: HashMap<&str, Variant<'_>> = HashMap::new();
-        let emitter = SignalEmitter::new(&self.connection, bus::names::ROOT).unwrap();
-        let manager = bus::names::MANAGER.try_into().unwrap();
+        let emitter = SignalEmitter::new(&self.connection, tcnd_client::names::ROOT).unwrap();
+        let manager = tcnd_client::names::MANAGER.try_into().unwrap();
         fdo::Properties::properties_changed(&emitter, manager, nothing, Default::default())
             .await
             .unwrap();
@@ -107,18 +108,24 @@ impl StandIn {
 
     /// The daemon goes away, the bus stays.
     pub(crate) async fn leave(&self) {
-        self.connection.release_name(bus::names::BUS).await.unwrap();
+        self.connection
+            .release_name(tcnd_client::names::BUS)
+            .await
+            .unwrap();
     }
 
     /// And comes back.
     pub(crate) async fn come_back(&self) {
-        self.connection.request_name(bus::names::BUS).await.unwrap();
+        self.connection
+            .request_name(tcnd_client::names::BUS)
+            .await
+            .unwrap();
     }
 }
 
 async fn serve(place: &Place, sheets: &TempDir, first: Snapshot, uid: u32) -> (Connection, Puppet) {
     let address = BusChoice::Address(place.address.clone());
-    let connection = bus::connect(&address).await.unwrap();
+    let connection = tcnd_client::connect(&address).await.unwrap();
     let (handle, puppet) = Puppet::new(first);
     let service = Service {
         handle,

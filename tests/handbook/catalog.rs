@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
-use tcnd::notices::{EVENTS, PROBLEMS};
+use tcnd_client::notices::{EVENTS, PROBLEMS};
 
 use crate::{path, said};
 

@@ -25,8 +25,8 @@ fn it_names_what_is_there() {
     };
     assert!(path("systemd/system").join(text("launchable")).exists());
     assert!(programs().contains(&text("binary").to_owned()));
-    assert_eq!(text("dbus"), tcnd::bus::names::BUS);
-    assert_eq!(text("id"), tcnd::bus::names::BUS);
+    assert_eq!(text("dbus"), tcnd_client::names::BUS);
+    assert_eq!(text("id"), tcnd_client::names::BUS);
     let manifest = read("Cargo.toml");
     assert!(manifest.contains(&format!("\nlicense = \"{}\"\n", text("project_license"))));
 }

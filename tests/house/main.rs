@@ -20,8 +20,7 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 11] = [
-    ("notices", &[], &[]),
+const PLAN: [Room; 10] = [
     ("exposure", &[], &["tcn_engine", "tcn_protocol"]),
     (
         "radio",
@@ -59,8 +58,9 @@ const PLAN: [Room; 11] = [
     ),
     (
         "daemon",
-        &["exposure", "notices", "radio", "store"],
+        &["exposure", "radio", "store"],
         &[
+            "tcnd_client",
             "tcnd_config",
             "tcn_exchange",
             "tcn_matching",
@@ -79,6 +79,7 @@ const PLAN: [Room; 11] = [
         "bus",
         &["daemon", "exposure", "radio", "store"],
         &[
+            "tcnd_client",
             "tcn_exchange",
             "tcn_engine",
             "tcn_protocol",
@@ -99,8 +100,9 @@ const PLAN: [Room; 11] = [
     ),
     (
         "cli",
-        &["bus", "notices", "radio"],
+        &["radio"],
         &[
+            "tcnd_client",
             "tcnd_config",
             "tcn_exchange",
             "tcnd_rpa_timeout",
@@ -160,8 +162,9 @@ const PLAN: [Room; 11] = [
     ),
     (
         "sync",
-        &["bus", "notices"],
+        &[],
         &[
+            "tcnd_client",
             "tcnd_config",
             "tcn_exchange",
             "tcn_engine",
@@ -187,6 +190,7 @@ const PLAN: [Room; 11] = [
         "run",
         &["bus", "daemon", "radio", "store", "sync"],
         &[
+            "tcnd_client",
             "tcnd_config",
             "printable",
             "clap",
@@ -204,7 +208,7 @@ const PLAN: [Room; 11] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 59] = [
+const CRATES: [&str; 60] = [
     "async_trait",
     "axum",
     "base64",
@@ -248,6 +252,7 @@ const CRATES: [&str; 59] = [
     "tcn_matching",
     "tcn_protocol",
     "tcnd",
+    "tcnd_client",
     "tcnd_config",
     "tcnd_rpa_timeout",
     "tempfile",

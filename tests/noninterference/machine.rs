@@ -19,9 +19,9 @@ use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
 use tcn_engine::Contact;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
-use tcnd::bus::names;
-use tcnd::bus::proxy::{ExposuresProxy, ManagerProxy};
 use tcnd::store::{self, Seal};
+use tcnd_client::names;
+use tcnd_client::proxy::{ExposuresProxy, ManagerProxy};
 use tempfile::TempDir;
 use zbus::{Connection, MatchRule, Message, MessageStream, connection};
 

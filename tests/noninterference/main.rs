@@ -32,9 +32,9 @@ use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
 };
-use tcnd::bus::names;
-use tcnd::bus::proxy::{Delivered, ExchangeProxy, Source};
 use tcnd::daemon::clock;
+use tcnd_client::names;
+use tcnd_client::proxy::{Delivered, ExchangeProxy, Source};
 use zbus::{Connection, Fd};
 
 use crate::machine::{Documents, Machine, Server, contact};

@@ -4,13 +4,13 @@
 
 use std::fmt::Write as _;
 
-use tcnd::notices::{self, EVENTS, Notice, PROBLEMS};
+use tcnd_client::notices::{self, EVENTS, Notice, PROBLEMS};
 
 const HEAD: &str = "\
 # What journalctl -x says below the lines of tcnd and tcnd-sync. Installed to
 # /usr/lib/systemd/catalog; afterwards: journalctl --update-catalog
 #
-# Generated from src/notices.rs by: cargo run --example handbook
+# Generated from crates/tcnd-client/src/notices.rs by: cargo run --example handbook
 ";
 
 /// Events whose fields tell more. The journal puts them in.

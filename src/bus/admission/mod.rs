@@ -31,14 +31,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::Arc;
 
+use tcnd_client::names;
+use tcnd_client::{BusChoice, Unreachable};
 use zbus::address::transport::{Transport, UnixSocket};
 use zbus::message::Message;
 use zbus::{Address, Connection, connection};
 
 use self::socket::{Shared, Socket};
-use super::choice::{BusChoice, Unreachable};
 use super::descriptors::ForeignFiles;
-use super::names;
 
 /// A connection to serve on, with the bounds of this module where its transport
 /// is a Unix socket, as that of every system bus is.

@@ -26,9 +26,9 @@ mod unit;
 use std::path::Path;
 
 use serde::Serialize;
+use tcnd_client::BusChoice;
 
 use super::answer::Answer;
-use crate::bus::{self, BusChoice};
 use kernel::Kernel;
 use mode::Asked;
 
@@ -91,7 +91,7 @@ pub(super) async fn doctor(choice: &BusChoice, json: bool) -> Answer {
         adapters: Vec::new(),
     };
     let mut checks = vec![asked.check(), kernel.check(mode)];
-    match bus::connect(&BusChoice::System).await {
+    match tcnd_client::connect(&BusChoice::System).await {
         Ok(system) => {
             let ground = Path::new("/");
             checks.extend(machine::checks(&system, mode, ground, &mut machine).await);

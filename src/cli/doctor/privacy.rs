@@ -11,14 +11,13 @@ use std::time::Duration;
 
 use bluez_mgmt::configured::ON;
 use bluez_mgmt::{MgmtError, Privacy};
+use tcnd_client::notices;
 use tcnd_config::Mode;
 use tcnd_rpa_timeout::Known;
 
 use super::Check;
 use super::adapter::Kind;
 use super::main_conf::{GENERAL, MainConf, PATH};
-
-use crate::notices;
 
 const NAME: &str = "privacy";
 

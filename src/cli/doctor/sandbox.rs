@@ -1,11 +1,11 @@
 //! tcnd's sandbox, as systemd has it: in the modes `full` and `relay` tcnd
 //! asks the kernel about privacy, and as shipped its unit forbids it to.
 
+use tcnd_client::notices::DROP_IN;
 use zbus::Connection;
 
 use super::Check;
 use super::unit::Unit;
-use crate::notices::DROP_IN;
 
 /// `tcnd.service`, escaped.
 const UNIT: &str = "/org/freedesktop/systemd1/unit/tcnd_2eservice";

@@ -1,7 +1,8 @@
 //! tcnd itself: reachable, consented, and without problems.
 
+use tcnd_client::BusChoice;
+
 use super::{Check, Verdict};
-use crate::bus::BusChoice;
 use crate::cli::client::{Client, Purpose};
 use crate::cli::error::{CliError, Topic};
 use crate::cli::problems::Explained;

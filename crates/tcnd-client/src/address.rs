@@ -64,7 +64,8 @@ pub struct Unreachable {
 }
 
 impl Unreachable {
-    pub(super) fn new(bus: &BusChoice, source: zbus::Error) -> Self {
+    /// That `bus` was not reached, and why.
+    pub fn new(bus: &BusChoice, source: zbus::Error) -> Self {
         Self {
             bus: bus.clone(),
             source,

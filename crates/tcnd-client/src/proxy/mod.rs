@@ -17,7 +17,6 @@ pub use self::reports::{
     Cancelled, Checked, Created, Disclosure, Exposure, ExposureSummary, ExposuresProxy, Imported,
     OwnReport, PrivacyProxy, Published, ReportsProxy, UploadState,
 };
-pub use super::choice::{BusChoice, UnknownBus, Unreachable, connect};
 
 /// State and control; see `dbus/interfaces` for the prose.
 ///
