@@ -6,7 +6,6 @@
 //! of its rooms must not look alive.
 
 mod flags;
-mod log;
 #[cfg(feature = "network")]
 mod sync;
 
@@ -93,7 +92,7 @@ impl Fault {
 
 /// Runs the daemon and says how it ended.
 pub fn main(flags: &DaemonFlags) -> ExitCode {
-    let log = log::start();
+    let log = tcnd_logging::start();
     keep_memory_private();
     let outcome = match load(flags) {
         Ok(_) if flags.check_config => {
@@ -105,11 +104,22 @@ pub fn main(flags: &DaemonFlags) -> ExitCode {
     };
     outcome.map_or_else(
         |fault| {
-            log::fault(&fault);
+            tcnd_logging::fault(&fault);
             fault.exit_code()
         },
         |()| ExitCode::SUCCESS,
     )
+}
+
+/// Says on a terminal that the start is over; in the journal systemd does.
+fn ready(output: &tcnd_logging::Output, bus: &BusChoice) {
+    if output.target() == tcnd_logging::LogTarget::Console {
+        let ask = match bus {
+            BusChoice::System => "tcnctl status".to_owned(),
+            BusChoice::Session | BusChoice::Address(_) => format!("tcnctl --bus '{bus}' status"),
+        };
+        tracing::info!("ready; to see what it does: {ask}");
+    }
 }
 
 /// Says what was asked for, on standard output.
@@ -132,7 +142,11 @@ fn load(flags: &DaemonFlags) -> Result<Settings, tcnd_config::ConfigError> {
     tcnd_config::load(&flags.config)
 }
 
-fn run(flags: &DaemonFlags, settings: Settings, log: Arc<log::Output>) -> Result<(), Fault> {
+fn run(
+    flags: &DaemonFlags,
+    settings: Settings,
+    log: Arc<tcnd_logging::Output>,
+) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -142,7 +156,7 @@ fn run(flags: &DaemonFlags, settings: Settings, log: Arc<log::Output>) -> Result
 async fn serve(
     flags: &DaemonFlags,
     settings: Settings,
-    log: Arc<log::Output>,
+    log: Arc<tcnd_logging::Output>,
 ) -> Result<(), Fault> {
     let directory = tcnd_config::state_directory("tcnd", flags.state_dir.as_deref())?;
     let seal = match tcnd_config::credential(CREDENTIAL) {
@@ -189,7 +203,7 @@ async fn serve(
     let on_the_bus = async {
         let serving = bus::serve(server, service).await?;
         daemon::ready();
-        log::ready(&told, &flags.bus);
+        ready(&told, &flags.bus);
         serving.await
     };
     tokio::select! {

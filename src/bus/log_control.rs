@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use tcnd_client::names;
+use tcnd_logging::{LogLevel, LogTarget, Output};
 use zbus::message::Header;
 use zbus::{Connection, interface};
 
@@ -29,72 +30,25 @@ pub trait Log: Send + Sync + 'static {
     fn reset(&self);
 }
 
-/// The levels of syslog(3), most important first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// `emerg`
-    Emergency,
-    /// `alert`
-    Alert,
-    /// `crit`
-    Critical,
-    /// `err`
-    Error,
-    /// `warning`
-    Warning,
-    /// `notice`
-    Notice,
-    /// `info`
-    Info,
-    /// `debug`
-    Debug,
-}
-
-impl LogLevel {
-    const ALL: [Self; 8] = [
-        Self::Emergency,
-        Self::Alert,
-        Self::Critical,
-        Self::Error,
-        Self::Warning,
-        Self::Notice,
-        Self::Info,
-        Self::Debug,
-    ];
-
-    /// Its word in LogControl1(5).
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Emergency => "emerg",
-            Self::Alert => "alert",
-            Self::Critical => "crit",
-            Self::Error => "err",
-            Self::Warning => "warning",
-            Self::Notice => "notice",
-            Self::Info => "info",
-            Self::Debug => "debug",
-        }
+impl Log for Output {
+    fn level(&self) -> LogLevel {
+        self.level()
     }
-}
 
-/// Where a log can go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogTarget {
-    /// Standard error.
-    Console,
-    /// The systemd journal.
-    Journal,
-}
+    fn set_level(&self, level: LogLevel) {
+        self.set_level(level);
+    }
 
-impl LogTarget {
-    const ALL: [Self; 2] = [Self::Console, Self::Journal];
+    fn target(&self) -> LogTarget {
+        self.target()
+    }
 
-    /// Its word in LogControl1(5).
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Console => "console",
-            Self::Journal => "journal",
-        }
+    fn set_target(&self, target: LogTarget) -> bool {
+        self.set_target(target)
+    }
+
+    fn reset(&self) {
+        self.reset();
     }
 }
 

@@ -54,7 +54,7 @@ use zbus::fdo::{self, RequestNameFlags};
 
 pub use self::admission::ServerConnection;
 pub use self::bouncer::Bouncer;
-pub use self::log_control::{Log, LogLevel, LogTarget};
+pub use self::log_control::Log;
 pub use self::sleep::heed_sleep;
 pub use self::synchronised::heed_clock;
 pub use self::transfer::PATIENCE;

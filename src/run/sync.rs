@@ -10,7 +10,6 @@ use tcnd_config::load_sources;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::log;
 use crate::sync::{self, Ended, Options};
 
 /// Fetches reports for tcnd, and uploads those that it hands out. Runs once, to
@@ -69,12 +68,12 @@ impl Fault {
 
 /// Makes one run and says how it ended.
 pub fn main(flags: &SyncFlags) -> ExitCode {
-    let _log = log::start();
+    let _log = tcnd_logging::start();
     match run(flags) {
         Ok(Ended::Well | Ended::Stopped) => ExitCode::SUCCESS,
         Ok(Ended::Failed(_)) => ExitCode::FAILURE,
         Err(fault) => {
-            log::fault(&fault);
+            tcnd_logging::fault(&fault);
             fault.exit_code()
         }
     }

@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tcnd::bus::{self, Bouncer, Log, LogLevel, LogTarget, Service};
+use tcnd::bus::{self, Bouncer, Log, Service};
 use tcnd::daemon::{Handle, Snapshot};
 use tcnd::store::Sheets;
+use tcnd_logging::{LogLevel, LogTarget};
 use tempfile::TempDir;
 use zbus::{Connection, Guid, connection};
 

@@ -79,6 +79,7 @@ const PLAN: [Room; 10] = [
         "bus",
         &["daemon", "exposure", "radio", "store"],
         &[
+            "tcnd_logging",
             "tcnd_client",
             "tcn_exchange",
             "tcn_engine",
@@ -190,6 +191,7 @@ const PLAN: [Room; 10] = [
         "run",
         &["bus", "daemon", "radio", "store", "sync"],
         &[
+            "tcnd_logging",
             "tcnd_client",
             "tcnd_config",
             "printable",
@@ -208,7 +210,7 @@ const PLAN: [Room; 10] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 60] = [
+const CRATES: [&str; 61] = [
     "async_trait",
     "axum",
     "base64",
@@ -254,6 +256,7 @@ const CRATES: [&str; 60] = [
     "tcnd",
     "tcnd_client",
     "tcnd_config",
+    "tcnd_logging",
     "tcnd_rpa_timeout",
     "tempfile",
     "thiserror",
@@ -454,8 +457,12 @@ fn unsafe_code_is_where_it_is_known() {
         walk(&root.join(folder), &mut files);
     }
     files.sort();
-    // Whoever has some must name the lint to be given leave; this file only talks of it.
-    let names_it = |path: &&PathBuf| fs::read_to_string(path).unwrap().contains("unsafe_code");
+    // A file that has some must name the lint to be given leave, and does not forbid it.
+    let names_it = |path: &&PathBuf| {
+        let text = fs::read_to_string(path).unwrap();
+        text.replace("forbid(unsafe_code)", "")
+            .contains("unsafe_code")
+    };
     let this = root.join(file!());
     let found: Vec<_> = files
         .iter()

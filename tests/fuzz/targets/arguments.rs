@@ -13,7 +13,8 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::bus::{self, Bouncer, Log, LogLevel, LogTarget, Service};
+use tcnd::bus::{self, Bouncer, Log, Service};
+use tcnd_logging::{LogLevel, LogTarget};
 use tcnd_client::names;
 use tcnd_config::Settings;
 use tcnd::daemon::{Handle, Mailbox, Request, starting};

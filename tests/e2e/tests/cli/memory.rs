@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-const UNIT: &str = include_str!("../../systemd/system/tcnd.service");
+const UNIT: &str = include_str!("../../../../systemd/system/tcnd.service");
 
 /// Ends with the test.
 struct Running(Child);
@@ -42,8 +42,8 @@ fn the_daemon_cannot_be_read_or_dumped_by_its_own_user() {
     fs::set_permissions(place.path(), everybody).unwrap();
     // Where that user reaches it.
     let program = place.path().join("tcnd");
-    let built = Path::new(env!("CARGO_BIN_EXE_tcnd"));
-    fs::hard_link(built, &program)
+    let built = e2e::program("tcnd");
+    fs::hard_link(&built, &program)
         .or_else(|_| fs::copy(built, &program).map(drop))
         .unwrap();
     let state = place.path().join("state");

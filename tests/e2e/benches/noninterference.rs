@@ -1,6 +1,6 @@
 //! Whether a server can tell by the time between two requests whom a machine met.
 //!
-//! `cargo bench --bench noninterference` serves 20,000 reports that name one key, with
+//! `cargo bench -p e2e` serves 20,000 reports that name one key, with
 //! bad signatures and then with good ones, to a machine that met the key and to one
 //! that did not, by turns, and prints the ratio met/not met of the time from the
 //! request for them to the next request, and of the whole run of `tcnd-sync`: the

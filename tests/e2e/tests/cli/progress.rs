@@ -76,7 +76,7 @@ impl Import {
 }
 
 fn terminal(it: &StandIn, file: &Path) -> Child {
-    let tcnctl = env!("CARGO_BIN_EXE_tcnctl");
+    let tcnctl = e2e::program("tcnctl");
     let (bus, file) = (&it.place.address, file.display());
     let line = format!("'{tcnctl}' --bus '{bus}' report import '{file}'");
     Command::new("script")

@@ -11,10 +11,10 @@ use serde_json::Value;
 use crate::doctor;
 use crate::stand_in::{StandIn, busy, run, soon};
 
-const PAGE: &str = include_str!("../../docs/tcnctl-json.md");
+const PAGE: &str = include_str!("../../../../docs/tcnctl-json.md");
 const REPORT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
-    "/tests/fuzz/seeds/wire/specification"
+    "/../../tests/fuzz/seeds/wire/specification"
 );
 
 /// The example under each heading.

@@ -266,7 +266,7 @@ async fn a_tooltip_does_not_age() {
 async fn a_rotation_is_no_state() {
     let place = Place::new();
     let _daemon = place.start();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+    let mut command = Command::new(e2e::program("tcnctl"));
     command.args(["--bus", &place.address, "watch", "--format", "json"]);
     let mut watch = Watch::of(command);
     let place = tokio::task::spawn_blocking(move || {
@@ -313,7 +313,7 @@ async fn reading_does_not_start_tcnd() {
         assert!(!started.exists(), "{words:?}");
         assert!(*words == ["doctor"] || ended == Some(3), "{words:?}");
     }
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+    let mut command = Command::new(e2e::program("tcnctl"));
     command.args(["--bus", &place.address, "watch"]);
     let mut watch = Watch::of(command);
     assert_eq!(watch.said().await, "tcnd is not running.");

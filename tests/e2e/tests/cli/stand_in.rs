@@ -1,7 +1,7 @@
 //! The daemon's bus side on a private bus, with a puppet in the driver's place,
 //! and the real tcnctl before it.
 
-#[path = "../bus/puppet.rs"]
+#[path = "../../../bus/puppet.rs"]
 pub(crate) mod puppet;
 
 use std::collections::HashMap;
@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tcnd::bus::{self, Bouncer, Log, LogLevel, LogTarget, Service};
+use tcnd::bus::{self, Bouncer, Log, Service};
 use tcnd::daemon::Snapshot;
 use tcnd::store::Sheets;
 use tcnd_client::BusChoice;
+use tcnd_logging::{LogLevel, LogTarget};
 use tempfile::TempDir;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Variant, fdo};
@@ -90,7 +91,7 @@ impl StandIn {
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+        let mut command = Command::new(e2e::program("tcnctl"));
         command.args(["--bus", &self.place.address]).args(words);
         command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8");
         command

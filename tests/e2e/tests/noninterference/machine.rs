@@ -182,7 +182,7 @@ impl Machine {
         fs::create_dir(folder.path().join("sync")).unwrap();
         fs::write(folder.path().join("tcnd.toml"), "enabled = false\n").unwrap();
         let bus = Bus::new();
-        let tcnd = Command::new(env!("CARGO_BIN_EXE_tcnd"))
+        let tcnd = Command::new(e2e::program("tcnd"))
             .args(["--radio", "fake", "--bus", &bus.address, "--config"])
             .arg(folder.path().join("tcnd.toml"))
             .arg("--state-dir")
@@ -246,7 +246,7 @@ impl Machine {
              url = \"http://127.0.0.1:{port}/v4/tcnreport/0.4.0\"\n{more}\n"
         );
         fs::write(&sources, text).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd-sync"));
+        let mut command = Command::new(e2e::program("tcnd-sync"));
         command
             .args(["--now", "--bus", &self.bus.address, "--sources"])
             .arg(sources)

@@ -399,7 +399,7 @@ async fn without_the_daemon_or_the_bus_it_ends_with_3() {
         );
         assert_eq!(complaint, expected, "{words:?}");
     }
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+    let mut command = std::process::Command::new(e2e::program("tcnctl"));
     command.arg("status");
     command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent");
     let output = run(command).await;

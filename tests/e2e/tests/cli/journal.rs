@@ -132,7 +132,7 @@ fn notices_reach_the_journal_with_their_id_priority_and_fields() {
     let registry = place.folder.path().join("sources.toml");
     let source = "[[source]]\nname = \"stick\"\nkind = \"folder\"\npath = \"/nonexistent\"\n";
     fs::write(&registry, source).unwrap();
-    let mut sync = Command::new(env!("CARGO_BIN_EXE_tcnd-sync"));
+    let mut sync = Command::new(e2e::program("tcnd-sync"));
     sync.args(["--bus", &place.address, "--state-dir"]);
     sync.arg(place.state()).arg("--sources").arg(registry);
     assert_eq!(journal.under(&sync).status().unwrap().code(), Some(1));

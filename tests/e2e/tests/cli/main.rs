@@ -116,7 +116,7 @@ impl Place {
     fn tcnd_in(&self, state: &Path) -> Command {
         let config = self.folder.path().join("empty.toml");
         fs::write(&config, "").unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd"));
+        let mut command = Command::new(e2e::program("tcnd"));
         command.args(["--radio", "fake", "--bus", &self.address, "--state-dir"]);
         command.arg(state).arg("--config").arg(config);
         command.stderr(Stdio::piped());
@@ -131,7 +131,7 @@ impl Place {
     }
 
     fn tcnctl(&self, words: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_tcnctl"))
+        Command::new(e2e::program("tcnctl"))
             .args(["--bus", &self.address])
             .args(words)
             .output()
@@ -285,13 +285,13 @@ fn a_faulty_configuration_is_named_by_line_and_the_nearest_key() {
 fn reports_are_inspected_without_a_daemon() {
     let vectors = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/crates/tcn-protocol/tests/protocol/vectors/tcn_reference.json"
+        "/../../crates/tcn-protocol/tests/protocol/vectors/tcn_reference.json"
     );
     let reference: Value = serde_json::from_str(&fs::read_to_string(vectors).unwrap()).unwrap();
     assert!(reference["rak"].is_string());
     let seeds = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/fuzz/seeds/wire/specification"
+        "/../../tests/fuzz/seeds/wire/specification"
     );
     let place = Place::new();
     let inspected = place.json(&["report", "inspect", seeds, "--expand"]);

@@ -8,11 +8,12 @@
 //! event with a MESSAGE_ID, by which `journalctl -x` finds an explanation, names
 //! its fields as the journal is to have them (systemd.journal-fields(7)).
 
+mod setting;
+
 use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tcnd_client::BusChoice;
 use tracing::{Event, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
@@ -22,14 +23,14 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
-use crate::bus::{Log, LogLevel, LogTarget};
+pub use setting::{LogLevel, LogTarget};
 
 type Leveled = Layered<reload::Layer<LevelFilter, Registry>, Registry>;
 type Boxed = Box<dyn Layer<Leveled> + Send + Sync>;
 
 /// The log as it can be steered. Level and target are reloaded apart: a filter
 /// inside of a layer cannot be.
-pub(super) struct Output {
+pub struct Output {
     filter: reload::Handle<LevelFilter, Registry>,
     layer: reload::Handle<Boxed, Leveled>,
     now: Mutex<Setting>,
@@ -43,7 +44,7 @@ struct Setting {
 }
 
 /// Starts to log at level info.
-pub(super) fn start() -> Arc<Output> {
+pub fn start() -> Arc<Output> {
     let target = if sd_notify::booted().unwrap_or(false) && !io::stderr().is_terminal() {
         LogTarget::Journal
     } else {
@@ -74,7 +75,7 @@ pub(super) fn start() -> Arc<Output> {
 }
 
 /// Prints a fault that ends the process, with all its causes.
-pub(super) fn fault(fault: &dyn Error) {
+pub fn fault(fault: &dyn Error) {
     let mut text = fault.to_string();
     let mut cause = fault.source();
     while let Some(source) = cause {
@@ -83,17 +84,6 @@ pub(super) fn fault(fault: &dyn Error) {
         cause = source.source();
     }
     tracing::error!("{text}");
-}
-
-/// Says on a terminal that the start is over; in the journal systemd does.
-pub(super) fn ready(output: &Output, bus: &BusChoice) {
-    if output.now().target == LogTarget::Console {
-        let ask = match bus {
-            BusChoice::System => "tcnctl status".to_owned(),
-            BusChoice::Session | BusChoice::Address(_) => format!("tcnctl --bus '{bus}' status"),
-        };
-        tracing::info!("ready; to see what it does: {ask}");
-    }
 }
 
 impl Output {
@@ -114,30 +104,35 @@ impl Output {
     }
 }
 
-impl Log for Output {
-    fn level(&self) -> LogLevel {
+impl Output {
+    /// The least important level that is written now.
+    pub fn level(&self) -> LogLevel {
         self.now().level
     }
 
-    fn set_level(&self, level: LogLevel) {
+    /// Writes this level and all more important ones from now on.
+    pub fn set_level(&self, level: LogLevel) {
         self.set(Setting {
             level,
             ..self.now()
         });
     }
 
-    fn target(&self) -> LogTarget {
+    /// Where the log goes now.
+    pub fn target(&self) -> LogTarget {
         self.now().target
     }
 
-    fn set_target(&self, target: LogTarget) -> bool {
+    /// Sends it elsewhere from now on; `false` if that cannot be done.
+    pub fn set_target(&self, target: LogTarget) -> bool {
         self.set(Setting {
             target,
             ..self.now()
         })
     }
 
-    fn reset(&self) {
+    /// Goes back to the level and the target of the start.
+    pub fn reset(&self) {
         self.set(self.first);
     }
 }
@@ -183,7 +178,7 @@ const fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// The field by which the journal knows an event, see [`notices`](tcnd_client::notices).
+/// The field by which the journal knows an event, see `tcnd_client::notices`.
 const MESSAGE_ID: &str = "MESSAGE_ID";
 
 /// The levels of syslog, and not one more important each, as by default.

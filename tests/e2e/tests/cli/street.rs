@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{Daemon, Place, text};
 
 fn tcnd(place: &Place, street: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd"));
+    let mut command = Command::new(e2e::program("tcnd"));
     command.args(["--bus", &place.address, "--state-dir"]);
     command.arg(place.state());
     command
@@ -80,7 +80,7 @@ fn who_comes_is_told_with_the_next_number() {
     let (ours, theirs) = (Place::new(), Place::new());
     let _our_daemon = Daemon(tcnd(&ours, street.path()).spawn().unwrap());
     ours.until(|status| status["advertising"] == true);
-    let mut watch = Command::new(env!("CARGO_BIN_EXE_tcnctl"));
+    let mut watch = Command::new(e2e::program("tcnctl"));
     watch.args(["--bus", &ours.address, "watch", "--format", "json"]);
     let mut watch = Daemon(watch.stdout(Stdio::piped()).spawn().unwrap());
     let mut documents = BufReader::new(watch.0.stdout.take().unwrap())

@@ -36,7 +36,7 @@ fn confined() -> Child {
     let inspect = format!("ulimit -v {ROOM} && exec \"$0\" report inspect - --json");
     Command::new("sh")
         .args(["-c", &inspect])
-        .arg(env!("CARGO_BIN_EXE_tcnctl"))
+        .arg(e2e::program("tcnctl"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

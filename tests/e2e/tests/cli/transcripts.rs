@@ -1,11 +1,14 @@
 //! What a person types and sees, word for word, where no daemon is needed.
 //!
-//! To write them anew after a change: `TRYCMD=overwrite cargo test --test cli`,
+//! To write them anew after a change: `TRYCMD=overwrite cargo test -p e2e --test cli`,
 //! then read the difference.
+
+use std::path::PathBuf;
 
 #[test]
 fn they_are_as_written() {
     trycmd::TestCases::new()
+        .register_bin("tcnctl", PathBuf::from(e2e::program("tcnctl")))
         .env("TZ", "UTC")
         .env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")
         .case("tests/cli/transcripts/*.md");

@@ -16,8 +16,8 @@ const CREATE: [&str; 4] = ["report", "create", "--symptoms", "dry-cough"];
 
 /// Runs tcnctl on a terminal of its own, and types a line.
 async fn on_a_terminal(it: &StandIn, words: &[&str], typed: &str) -> (bool, String) {
-    let tcnctl = env!("CARGO_BIN_EXE_tcnctl");
-    let line = [&[tcnctl, "--bus", &it.place.address], words]
+    let tcnctl = e2e::program("tcnctl");
+    let line = [&[&*tcnctl, "--bus", &it.place.address], words]
         .concat()
         .join("' '");
     let mut command = Command::new("script");

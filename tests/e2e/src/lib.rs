@@ -1,0 +1,23 @@
+//! The programs, for tests that run several of them.
+//!
+//! Cargo tells a test where the programs of its own package are, and no others. So they
+//! are looked for beside the test, where Cargo puts all programs of the workspace.
+
+/// The program of this name, as the test was built: `target/debug/NAME`.
+///
+/// # Panics
+/// When it was not built, or its folder has no name in Unicode.
+pub fn program(name: &str) -> String {
+    let test = std::env::current_exe().expect("a process knows its program");
+    let built = test
+        .ancestors()
+        .nth(2)
+        .expect("a test is in target/PROFILE/deps");
+    let program = built.join(name);
+    assert!(
+        program.exists(),
+        "there is no {name} beside the tests: cargo build --workspace --bins (with --release for a bench)"
+    );
+    let program = program.into_os_string().into_string();
+    program.expect("the folder is named in Unicode")
+}
