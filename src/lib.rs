@@ -28,13 +28,8 @@
 //! 6b64d09 (version 0.4), `README.md`.
 
 pub mod bus;
-pub mod cli;
 pub mod daemon;
 pub mod exposure;
 pub mod radio;
-#[cfg(feature = "network")]
-pub mod reportd;
 pub mod run;
 pub mod store;
-#[cfg(feature = "network")]
-pub mod sync;

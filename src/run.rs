@@ -6,8 +6,6 @@
 //! of its rooms must not look alive.
 
 mod flags;
-#[cfg(feature = "network")]
-mod sync;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -30,8 +28,6 @@ use crate::radio::{Mode, Radio, fake};
 use crate::store::{self, OpenError, Seal, Sheets};
 
 pub use flags::{DaemonFlags, RadioChoice, UnknownRadio};
-#[cfg(feature = "network")]
-pub use sync::{SyncFlags, main as sync_main};
 
 /// The daemon cannot start, or cannot go on.
 #[derive(Debug, Error)]

@@ -20,7 +20,7 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 10] = [
+const PLAN: [Room; 7] = [
     ("exposure", &[], &["tcn_engine", "tcn_protocol"]),
     (
         "radio",
@@ -100,96 +100,8 @@ const PLAN: [Room; 10] = [
         ],
     ),
     (
-        "cli",
-        &["radio"],
-        &[
-            "tcnd_client",
-            "tcnd_config",
-            "tcn_exchange",
-            "tcnd_rpa_timeout",
-            "bluez_mgmt",
-            "tcn_protocol",
-            "printable",
-            "clap",
-            "zbus",
-            "tokio",
-            "futures",
-            "serde",
-            "serde_json",
-            "jiff",
-            "rustix",
-            "thiserror",
-        ],
-    ),
-    (
-        "reportd",
-        &[],
-        &[
-            "tcnd_config",
-            "tcn_exchange",
-            "tcn_engine",
-            "tcn_protocol",
-            "axum",
-            "base64",
-            "bytes",
-            "clap",
-            "flate2",
-            "futures",
-            "http_body_util",
-            "hyper",
-            "hyper_util",
-            "ipnet",
-            "object_store",
-            "prometheus_client",
-            "rand",
-            "rand_core",
-            "reqwest",
-            "rusqlite",
-            "rustix",
-            "rustls",
-            "sd_notify",
-            "serde",
-            "sha2",
-            "tempfile",
-            "thiserror",
-            "tokio",
-            "tokio_io_timeout",
-            "toml",
-            "tower_service",
-            "tracing",
-            "tracing_subscriber",
-            "zstd",
-        ],
-    ),
-    (
-        "sync",
-        &[],
-        &[
-            "tcnd_client",
-            "tcnd_config",
-            "tcn_exchange",
-            "tcn_engine",
-            "tcn_protocol",
-            "base64",
-            "futures",
-            "httpdate",
-            "rand",
-            "rand_core",
-            "reqwest",
-            "rustix",
-            "rustls",
-            "serde",
-            "serde_json",
-            "tempfile",
-            "thiserror",
-            "tokio",
-            "tracing",
-            "zbus",
-        ],
-    ),
-    (
         "run",
-        &["bus", "daemon", "radio", "store", "sync"],
+        &["bus", "daemon", "radio", "store"],
         &[
             "tcnd_logging",
             "tcnd_client",
@@ -210,7 +122,7 @@ const PLAN: [Room; 10] = [
 ];
 
 /// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 61] = [
+const CRATES: [&str; 64] = [
     "async_trait",
     "axum",
     "base64",
@@ -253,11 +165,14 @@ const CRATES: [&str; 61] = [
     "tcn_exchange",
     "tcn_matching",
     "tcn_protocol",
+    "tcn_reportd",
+    "tcnctl",
     "tcnd",
     "tcnd_client",
     "tcnd_config",
     "tcnd_logging",
     "tcnd_rpa_timeout",
+    "tcnd_sync",
     "tempfile",
     "thiserror",
     "tokio",
@@ -377,14 +292,14 @@ fn every_file_says_what_it_is() {
     }
 }
 
-/// The files of `cli` that write to a terminal. Each writes what it is given by
+/// The files of `tcnctl` that write to a terminal. Each writes what it is given by
 /// way of `printable`; so nothing else has to be trusted with foreign text.
 const WRITERS: [&str; 5] = [
-    "cli/answer.rs",
-    "cli/mod.rs",
-    "cli/question.rs",
-    "cli/report.rs",
-    "cli/import/feed.rs",
+    "tcnctl/src/answer.rs",
+    "tcnctl/src/lib.rs",
+    "tcnctl/src/question.rs",
+    "tcnctl/src/report.rs",
+    "tcnctl/src/import/feed.rs",
 ];
 
 #[test]
@@ -398,20 +313,20 @@ fn what_a_terminal_shows_is_printable() {
         "stdout()",
         "stderr()",
     ];
-    for source in sources().into_iter().filter(|s| s.room == "cli") {
+    for source in sources().into_iter().filter(|s| s.room == "tcnctl") {
         let path = source.path.display();
         let is_writer = WRITERS.iter().any(|writer| source.path.ends_with(writer));
         // A file for the daemon to write to, which is told by its type.
         let code = source.code.replace("Standard(io::stdout())", "");
         for word in writes.into_iter().filter(|word| has_word(&code, word)) {
-            assert!(is_writer, "{path} has {word}: write by way of cli::answer");
+            assert!(is_writer, "{path} has {word}: write by way of answer");
         }
-        // What `report inspect` writes comes from cli::inspect.
+        // What `report inspect` writes comes from inspect.
         let by_printable = code.contains("printable::") || source.path.ends_with(WRITERS[3]);
         assert!(!is_writer || by_printable, "{path} writes as it is");
     }
     let inspect = sources().into_iter();
-    let inspect = inspect.filter(|s| s.path.ends_with("cli/inspect.rs"));
+    let inspect = inspect.filter(|s| s.path.ends_with("tcnctl/src/inspect.rs"));
     assert!(
         inspect
             .map(|s| s.code)
@@ -422,7 +337,7 @@ fn what_a_terminal_shows_is_printable() {
 /// A name may have an end of line in it, and what comes behind looks like ours.
 #[test]
 fn names_of_files_are_shown_on_one_line() {
-    let rooms = ["cli", "tcnd-config"];
+    let rooms = ["tcnctl", "tcnd-config"];
     let of_rooms = |source: &Source| rooms.contains(&source.room.as_str());
     for source in sources().into_iter().filter(of_rooms) {
         let shown = source.code.contains(".display()");

@@ -1,0 +1,312 @@
+//! A folder or bucket that finished intervals are published in, and uploads are
+//! left in.
+//!
+//! | name | is |
+//! |---|---|
+//! | `tcnreport/21600/<n>.tcn` | interval *n* as a stream |
+//! | `tcnreport/21600/<n>.json`, `.json.gz`, `.json.zst` | as JSON, plain and packed |
+//! | `tcnreport/21600/<n>` | the same as `<n>.json`, written last |
+//! | `inbox/<random>` | uploads of a front end, a stream, until the keeper took them |
+//!
+//! An interval is published when its bare name is there. What is written is
+//! always the same, so a run that was killed is repeated without harm, and two
+//! that publish at once agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    Attribute, Attributes, ObjectStore, ObjectStoreExt, ObjectStoreScheme, PutMultipartOptions,
+    PutOptions, RetryConfig, WriteMultipart,
+};
+use tcn_exchange::interval::Interval;
+use thiserror::Error;
+
+use super::edition::{Copy, Edition, EditionError, Piece};
+use super::form::Form;
+use super::shelf::blocking;
+
+/// What a cache is told about an interval that is over.
+pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// Bytes that are sent in one piece; S3 wants parts of 5 MiB at least.
+const PART: usize = 8 << 20;
+
+/// The place cannot be used.
+#[derive(Debug, Error)]
+pub enum BucketError {
+    /// The URL says no place we know.
+    #[error("\"{url}\" is no place for reports; give file:///FOLDER or s3://BUCKET/PREFIX")]
+    Url {
+        /// As written.
+        url: String,
+    },
+    /// An option that S3 clients do not have.
+    #[error(
+        "unknown option \"{name}\"; the usual ones are aws_endpoint, aws_region, aws_access_key_id, aws_secret_access_key and aws_allow_http"
+    )]
+    Option {
+        /// As written.
+        name: String,
+    },
+    /// The place does not do what it is asked. The reason may quote its answer.
+    #[error("the place for reports does not answer as it should")]
+    Place(#[from] object_store::Error),
+    /// What is to be published cannot be read.
+    #[error(transparent)]
+    Edition(#[from] EditionError),
+}
+
+/// A folder or bucket. It has no `Debug`, since it holds the key to itself.
+#[derive(Clone)]
+pub(super) struct Bucket {
+    place: Arc<dyn ObjectStore>,
+    prefix: Path,
+    /// A folder has no place for headers.
+    keeps_headers: bool,
+}
+
+impl Bucket {
+    /// A folder, which must be there.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(super) fn folder(folder: &FilePath) -> Result<Self, BucketError> {
+        let place = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+        Ok(Self {
+            place: Arc::new(place),
+            prefix: Path::default(),
+            keeps_headers: false,
+        })
+    }
+
+    /// The place at this URL.
+    ///
+    /// # Errors
+    /// If the URL or an option is not understood, or the folder is not there.
+    pub(super) fn at(url: &str, options: &BTreeMap<String, String>) -> Result<Self, BucketError> {
+        let bad_url = || BucketError::Url {
+            url: url.to_owned(),
+        };
+        let parsed: reqwest::Url = url.parse().map_err(|_malformed| bad_url())?;
+        if parsed.scheme() == "file" {
+            let folder: PathBuf = parsed.to_file_path().map_err(|()| bad_url())?;
+            return Self::folder(&folder);
+        }
+        let unknown = |name: &str| BucketError::Option {
+            name: name.to_owned(),
+        };
+        if parsed.scheme() != "s3" {
+            return Err(bad_url());
+        }
+        // Whoever else is in the process may have done it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (_, prefix) = ObjectStoreScheme::parse(&parsed).map_err(|_scheme| bad_url())?;
+        let mut place = AmazonS3Builder::new().with_url(url).with_retry(retries());
+        for (name, value) in options {
+            let name = name.to_ascii_lowercase();
+            let key = name.parse().map_err(|_unknown| unknown(&name))?;
+            place = place.with_config(key, value);
+        }
+        Ok(Self {
+            place: Arc::new(place.build()?),
+            prefix,
+            keeps_headers: true,
+        })
+    }
+
+    /// Publishes an interval.
+    ///
+    /// # Errors
+    /// If it was not published; publish it again.
+    pub(super) async fn publish(
+        &self,
+        interval: Interval,
+        edition: &Edition,
+    ) -> Result<(), BucketError> {
+        for form in Form::ALL {
+            self.put(
+                &self.named(interval, form.suffix()),
+                form,
+                edition.form(form),
+            )
+            .await?;
+        }
+        let json = self.named(interval, Form::Json.suffix());
+        Ok(self.place.copy(&json, &self.named(interval, "")).await?)
+    }
+
+    /// The intervals that are published, and those that are in part.
+    ///
+    /// # Errors
+    /// If the place cannot be listed.
+    pub(super) async fn published(&self) -> Result<Published, BucketError> {
+        let folder = self.below("tcnreport/21600");
+        let mut found = Published::default();
+        let mut names = self.place.list(Some(&folder));
+        while let Some(object) = names.try_next().await? {
+            let name = object.location.filename().unwrap_or_default();
+            let digits = name.split('.').next().unwrap_or_default();
+            let Some(interval) = digits.parse().ok().and_then(Interval::new) else {
+                continue;
+            };
+            if digits == name {
+                found.whole.insert(interval);
+            }
+            found.names.push((interval, object.location));
+        }
+        Ok(found)
+    }
+
+    /// Removes what is published of intervals before `oldest`.
+    ///
+    /// # Errors
+    /// If something could not be removed; it can be tried again.
+    pub(super) async fn remove_before(
+        &self,
+        oldest: Interval,
+        published: &Published,
+    ) -> Result<(), BucketError> {
+        for (interval, name) in &published.names {
+            if *interval < oldest {
+                self.remove(name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves uploads in the inbox under a name that nobody has.
+    ///
+    /// # Errors
+    /// If they are not there.
+    pub(super) async fn leave(&self, name: &str, uploads: Bytes) -> Result<(), BucketError> {
+        let path = self.below(&format!("inbox/{name}"));
+        self.place.put(&path, uploads.into()).await?;
+        Ok(())
+    }
+
+    /// Names of what lies in the inbox, at most `most` of them.
+    ///
+    /// # Errors
+    /// If it cannot be listed.
+    pub(super) async fn inbox(&self, most: usize) -> Result<Vec<Path>, BucketError> {
+        let folder = self.below("inbox");
+        let mut listed = self.place.list(Some(&folder));
+        let mut names = Vec::new();
+        while names.len() < most
+            && let Some(object) = listed.try_next().await?
+        {
+            names.push(object.location);
+        }
+        Ok(names)
+    }
+
+    /// What lies there under this name, or `None` if it is longer than `most`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) async fn take(&self, name: &Path, most: u64) -> Result<Option<Bytes>, BucketError> {
+        let found = self.place.get(name).await?;
+        if found.meta.size > most {
+            return Ok(None);
+        }
+        Ok(Some(found.bytes().await?))
+    }
+
+    /// Removes it, if it is there.
+    ///
+    /// # Errors
+    /// If it is there still.
+    pub(super) async fn remove(&self, name: &Path) -> Result<(), BucketError> {
+        match self.place.delete(name).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn put(&self, name: &Path, form: Form, copy: &Copy) -> Result<(), BucketError> {
+        let attributes = self.attributes(form);
+        let mut piece = Some(Piece::first(copy));
+        if copy.length() <= PART as u64 {
+            let mut all = Vec::new();
+            while let Some(next) = piece {
+                let (bytes, rest) = read(next).await?;
+                all.push(bytes);
+                piece = rest;
+            }
+            let options = PutOptions {
+                attributes,
+                ..PutOptions::default()
+            };
+            let payload = all.into_iter().collect();
+            self.place.put_opts(name, payload, options).await?;
+            return Ok(());
+        }
+        let options = PutMultipartOptions {
+            attributes,
+            ..PutMultipartOptions::default()
+        };
+        let upload = self.place.put_multipart_opts(name, options).await?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
+        while let Some(next) = piece {
+            upload.wait_for_capacity(2).await?;
+            let (bytes, rest) = read(next).await?;
+            upload.write(&bytes);
+            piece = rest;
+        }
+        upload.finish().await?;
+        Ok(())
+    }
+
+    fn attributes(&self, form: Form) -> Attributes {
+        let mut attributes = Attributes::new();
+        if self.keeps_headers {
+            attributes.insert(Attribute::ContentType, form.media_type().into());
+            attributes.insert(Attribute::CacheControl, FOR_EVER.into());
+            if let Some(encoding) = form.encoding() {
+                attributes.insert(Attribute::ContentEncoding, encoding.into());
+            }
+        }
+        attributes
+    }
+
+    fn named(&self, interval: Interval, suffix: &str) -> Path {
+        self.below(&format!("tcnreport/21600/{interval}{suffix}"))
+    }
+
+    fn below(&self, name: &str) -> Path {
+        self.prefix
+            .parts()
+            .chain(Path::from(name).parts())
+            .collect()
+    }
+}
+
+/// An upload waits for the bucket, and its sender for us: better to refuse soon.
+fn retries() -> RetryConfig {
+    RetryConfig {
+        max_retries: 2,
+        retry_timeout: Duration::from_secs(10),
+        ..RetryConfig::default()
+    }
+}
+
+/// What is published.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    /// Intervals that are there whole.
+    pub whole: BTreeSet<Interval>,
+    /// Every name, also of those that are there in part.
+    pub names: Vec<(Interval, Path)>,
+}
+
+async fn read(piece: Piece) -> Result<(Bytes, Option<Piece>), EditionError> {
+    Ok(blocking(|| piece.read()).await?)
+}

@@ -1,0 +1,397 @@
+//! Which connections are kept: a bound for all, a bound for each address, and
+//! who goes when there is no more room.
+//!
+//! A connection is in use from the head of a request to the last of its answer,
+//! and idle else; so one that sends its head slowly is idle. When an address has
+//! as many as it may, its own longest idle one makes room for the next. When all
+//! have, the longest idle one of the address with the most does; if none is
+//! idle, one in use of an address that has at least two more than the newcomer's.
+//! Where even that would be unfair, the newcomer waits if it is the first of its
+//! address, and else is told to come back later.
+//!
+//! IPv4 counts by address, IPv6 by the 48 bits that one customer of a provider
+//! has at most (RFC 6177, 2). A proxy speaks for many: it has no bound of its
+//! own.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::Notify;
+
+use super::sender::Proxies;
+
+/// All connections there are.
+pub(super) struct Connections {
+    most: usize,
+    most_each: usize,
+    proxies: Proxies,
+    /// Counts connections and the moments at which they become idle.
+    ticks: AtomicU64,
+    /// Somebody waits for room.
+    awaited: AtomicBool,
+    room: Notify,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    count: usize,
+    groups: BTreeMap<Group, BTreeMap<u64, Arc<Entry>>>,
+}
+
+/// Who shares a bound.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    V4(Ipv4Addr),
+    V6(u64),
+    Proxies,
+}
+
+/// One connection.
+struct Entry {
+    /// When it became idle, as a tick; [`IN_USE`] if it is not.
+    idle_since: AtomicU64,
+    closed: Notify,
+}
+
+const IN_USE: u64 = u64::MAX;
+
+/// What becomes of a newcomer.
+enum Decision {
+    Placed(Place),
+    Refused,
+    /// Until somebody leaves or becomes idle.
+    Waits,
+}
+
+impl Connections {
+    /// At most `most` in all and `most_each` of one address.
+    pub(super) fn new(most: usize, most_each: usize, proxies: Proxies) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            most_each,
+            proxies,
+            ticks: AtomicU64::new(0),
+            awaited: AtomicBool::new(false),
+            room: Notify::new(),
+            table: Mutex::default(),
+        })
+    }
+
+    /// A place for a connection of `peer`, once there is one; `None` if it is to
+    /// be refused.
+    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+        loop {
+            match self.decide(peer) {
+                Decision::Placed(place) => return Some(place),
+                Decision::Refused => return None,
+                Decision::Waits => self.room.notified().await,
+            }
+        }
+    }
+
+    fn decide(self: &Arc<Self>, peer: IpAddr) -> Decision {
+        let group = self.group(peer);
+        let mut table = self.table();
+        let own = table.groups.get(&group).map_or(0, BTreeMap::len);
+        self.awaited.store(false, Ordering::SeqCst);
+        if group != Group::Proxies && own >= self.most_each {
+            match table.idle_of(group) {
+                Some((_, id)) => table.close(group, id),
+                None => return Decision::Refused,
+            }
+        } else if table.count >= self.most {
+            match table.idle().or_else(|| table.unfair(own)) {
+                Some((group, id)) => table.close(group, id),
+                None if own == 0 || group == Group::Proxies => {
+                    self.awaited.store(true, Ordering::SeqCst);
+                    // One may have become idle before it could see that.
+                    match table.idle() {
+                        Some((group, id)) => table.close(group, id),
+                        None => return Decision::Waits,
+                    }
+                }
+                None => return Decision::Refused,
+            }
+        }
+        let id = self.ticks.fetch_add(1, Ordering::Relaxed);
+        let entry = Arc::new(Entry {
+            idle_since: AtomicU64::new(id),
+            closed: Notify::new(),
+        });
+        let others = table.groups.entry(group).or_default();
+        others.insert(id, Arc::clone(&entry));
+        table.count += 1;
+        let all = Arc::clone(self);
+        Decision::Placed(Place {
+            all,
+            group,
+            id,
+            entry,
+        })
+    }
+
+    fn group(&self, peer: IpAddr) -> Group {
+        let peer = peer.to_canonical();
+        if self.proxies.include(peer) {
+            return Group::Proxies;
+        }
+        match peer {
+            IpAddr::V4(v4) => Group::V4(v4),
+            IpAddr::V6(v6) => {
+                let [a, b, c, ..] = v6.segments();
+                Group::V6(u64::from(a) << 32 | u64::from(b) << 16 | u64::from(c))
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// The longest idle connection of a group, and since when it is.
+    fn idle_of(&self, group: Group) -> Option<(u64, u64)> {
+        let since = |(id, entry): (&u64, &Arc<Entry>)| {
+            let since = entry.idle_since.load(Ordering::SeqCst);
+            (since != IN_USE).then_some((since, *id))
+        };
+        self.groups.get(&group)?.iter().filter_map(since).min()
+    }
+
+    /// The longest idle connection of the group with the most; of proxies only
+    /// if nobody else has one.
+    fn idle(&self) -> Option<(Group, u64)> {
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|(group, entries)| {
+            (**group == Group::Proxies, usize::MAX - entries.len())
+        });
+        let mut idle = groups.into_iter().filter_map(|(group, _)| {
+            let (_, id) = self.idle_of(*group)?;
+            Some((*group, id))
+        });
+        idle.next()
+    }
+
+    /// The oldest connection of the group with the most, if that has at least
+    /// two more than a group with `own`.
+    fn unfair(&self, own: usize) -> Option<(Group, u64)> {
+        let others = self
+            .groups
+            .iter()
+            .filter(|(group, _)| **group != Group::Proxies);
+        let (group, entries) = others.max_by_key(|(_, entries)| entries.len())?;
+        let (id, _) = entries.first_key_value()?;
+        (entries.len() > own + 1).then_some((*group, *id))
+    }
+
+    fn close(&mut self, group: Group, id: u64) {
+        if let Some(entry) = self.remove(group, id) {
+            entry.closed.notify_one();
+        }
+    }
+
+    fn remove(&mut self, group: Group, id: u64) -> Option<Arc<Entry>> {
+        let entries = self.groups.get_mut(&group)?;
+        let entry = entries.remove(&id)?;
+        if entries.is_empty() {
+            self.groups.remove(&group);
+        }
+        self.count -= 1;
+        Some(entry)
+    }
+}
+
+/// A connection's place. It is free when this is dropped.
+pub(super) struct Place {
+    all: Arc<Connections>,
+    group: Group,
+    id: u64,
+    entry: Arc<Entry>,
+}
+
+impl Place {
+    /// Waits until the place is taken away for somebody else.
+    pub(super) async fn taken_away(&self) {
+        self.entry.closed.notified().await;
+    }
+
+    /// Says that a request begins.
+    pub(super) fn begin(&self) -> InUse {
+        self.entry.idle_since.store(IN_USE, Ordering::SeqCst);
+        InUse {
+            all: Arc::clone(&self.all),
+            entry: Arc::clone(&self.entry),
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.all.table().remove(self.group, self.id);
+        self.all.room.notify_one();
+    }
+}
+
+/// A request under way; the connection is idle when this is dropped.
+pub(super) struct InUse {
+    all: Arc<Connections>,
+    entry: Arc<Entry>,
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        let tick = self.all.ticks.fetch_add(1, Ordering::Relaxed);
+        self.entry.idle_since.store(tick, Ordering::SeqCst);
+        if self.all.awaited.load(Ordering::SeqCst) {
+            self.all.room.notify_one();
+        }
+    }
+}
+
+/// The body of an answer, during which its connection is in use.
+pub(super) struct Answer {
+    pub body: Body,
+    pub _in_use: InUse,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sender::ProxyHeader;
+
+    fn peer(n: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, n])
+    }
+
+    fn connections(most: usize, most_each: usize) -> Arc<Connections> {
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        let proxies = Proxies::new(&proxies, ProxyHeader::Auto);
+        Connections::new(most, most_each, proxies)
+    }
+
+    /// What `admit` comes to when it is not waited for.
+    fn try_admit(all: &Arc<Connections>, peer: IpAddr) -> Result<Place, &'static str> {
+        match all.decide(peer) {
+            Decision::Placed(place) => Ok(place),
+            Decision::Refused => Err("refused"),
+            Decision::Waits => Err("waits"),
+        }
+    }
+
+    fn is_closed(place: &Place) -> bool {
+        !place
+            .all
+            .table()
+            .groups
+            .values()
+            .any(|group| group.contains_key(&place.id))
+    }
+
+    #[test]
+    fn one_address_keeps_nobody_out_and_loses_its_longest_idle_one() {
+        let all = connections(4, 4);
+        let places: Vec<_> = (0..4).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
+        drop(places[0].begin());
+        let _other = try_admit(&all, peer(2)).unwrap();
+        let closed: Vec<_> = places.iter().map(is_closed).collect();
+        assert_eq!(closed, [false, true, false, false]);
+        // Its own next one costs another of its own.
+        let _fifth = try_admit(&all, peer(1)).unwrap();
+        assert!(is_closed(&places[2]) && !is_closed(&places[3]));
+        assert_eq!(all.table().count, 4);
+    }
+
+    #[test]
+    fn an_address_has_no_more_than_it_may() {
+        let all = connections(100, 2);
+        let places: Vec<_> = (0..2).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
+        let in_use: Vec<_> = places.iter().map(Place::begin).collect();
+        assert_eq!(try_admit(&all, peer(1)).err(), Some("refused"));
+        let _other = try_admit(&all, peer(2)).unwrap();
+        drop(in_use);
+        let _third = try_admit(&all, peer(1)).unwrap();
+        assert!(is_closed(&places[0]));
+        // All addresses of a site are one here, and a proxy has no bound.
+        let site = |n: u128| IpAddr::from((0x2001_0db8_0001_u128 << 80 | n << 64).to_be_bytes());
+        let _two: Vec<_> = (0..2)
+            .map(|n| {
+                let place = try_admit(&all, site(n)).unwrap();
+                std::mem::forget(place.begin());
+                place
+            })
+            .collect();
+        assert_eq!(try_admit(&all, site(2)).err(), Some("refused"));
+        let proxy = IpAddr::from([10, 0, 0, 1]);
+        let _many: Vec<_> = (0..50).map(|_| try_admit(&all, proxy).unwrap()).collect();
+    }
+
+    #[test]
+    fn who_has_most_makes_room_even_when_all_are_in_use() {
+        let all = connections(4, 3);
+        let mut places: Vec<_> = (0..3).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
+        places.push(try_admit(&all, peer(2)).unwrap());
+        let in_use: Vec<_> = places.iter().map(Place::begin).collect();
+        let third = try_admit(&all, peer(3)).unwrap();
+        let _in_use = third.begin();
+        assert!(is_closed(&places[0]) && !is_closed(&places[3]));
+        // Now nobody has two more than the newcomer's address would.
+        assert_eq!(try_admit(&all, peer(3)).err(), Some("refused"));
+        drop(in_use);
+    }
+
+    #[tokio::test]
+    async fn the_first_of_its_address_waits_among_equals() {
+        let all = connections(2, 2);
+        let places: Vec<_> = (1..3).map(|n| try_admit(&all, peer(n)).unwrap()).collect();
+        let mut in_use: Vec<_> = places.iter().map(Place::begin).collect();
+        assert_eq!(try_admit(&all, peer(3)).err(), Some("waits"));
+        let waiting = Arc::clone(&all);
+        let waiting = tokio::spawn(async move { waiting.admit(peer(3)).await.is_some() });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        in_use.pop();
+        assert!(waiting.await.unwrap());
+        assert!(is_closed(&places[1]) && !is_closed(&places[0]));
+        places[1].taken_away().await;
+    }
+
+    #[test]
+    fn whoever_leaves_is_forgotten() {
+        let all = connections(100, 100);
+        let places: Vec<_> = (0..100)
+            .map(|n| try_admit(&all, peer(n)).unwrap())
+            .collect();
+        drop(places);
+        assert_eq!(all.table().count, 0);
+        assert!(all.table().groups.is_empty());
+    }
+}

@@ -1,0 +1,240 @@
+//! The settings of the server: TOML, defaults for all of it.
+//!
+//! Several files are laid over one another, key by key; each is read by itself
+//! first, so that a fault is named with its file and line. Without `--config`
+//! the file of the system is read if there is one. A bucket's options hold its
+//! key, so settings have no `Debug`, and no fault repeats a value.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::sender::{Network, ProxyHeader};
+
+/// The file that is read where none is named.
+const FILE: &str = "/etc/tcnd/reportd.toml";
+
+/// The configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// A file cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It says something that is not understood.
+    #[error("{}:{line}: {message}", path.display())]
+    Fault {
+        /// Which.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong, without values.
+        message: String,
+    },
+    /// A front end without a place for uploads.
+    #[error("role = \"front\" needs [inbox] with url = \"s3://BUCKET/PREFIX\"")]
+    FrontWithoutInbox,
+}
+
+/// What the server is told.
+#[derive(Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What it is.
+    pub role: Role,
+    /// Addresses and networks of proxies that are believed when they say whom
+    /// they speak for.
+    pub trusted_proxies: Vec<Network>,
+    /// The header they say it in.
+    pub proxy_header: ProxyHeader,
+    /// Uploads taken in a second, of all together.
+    pub uploads_per_second: NonZeroU32,
+    /// Uploads taken in a minute of one address.
+    pub uploads_per_minute_and_address: NonZeroU32,
+    /// Connections at a time.
+    pub connections: NonZeroU32,
+    /// Connections of one address at a time.
+    pub connections_per_address: NonZeroU32,
+    /// Where finished intervals are published besides the own folder.
+    pub mirror: Option<Place>,
+    /// Where front ends leave uploads.
+    pub inbox: Option<Place>,
+}
+
+/// What a server is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It has the store of record, serves and publishes intervals.
+    #[default]
+    Keeper,
+    /// It judges uploads and leaves them in the inbox; it keeps nothing.
+    Front,
+}
+
+/// A folder or bucket.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// `file:///FOLDER` or `s3://BUCKET/PREFIX`.
+    pub url: String,
+    /// Options of the S3 client.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let number = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            role: Role::default(),
+            trusted_proxies: Vec::new(),
+            proxy_header: ProxyHeader::default(),
+            uploads_per_second: number(1000),
+            uploads_per_minute_and_address: number(20),
+            connections: number(4096),
+            connections_per_address: number(256),
+            mirror: None,
+            inbox: None,
+        }
+    }
+}
+
+impl Settings {
+    /// The files [`load`](Self::load) reads, in order.
+    pub fn files(named: &[PathBuf]) -> Vec<PathBuf> {
+        let system = PathBuf::from(FILE);
+        if named.is_empty() && system.exists() {
+            vec![system]
+        } else {
+            named.to_vec()
+        }
+    }
+
+    /// The settings in these files, or in that of the system if none is named.
+    ///
+    /// # Errors
+    /// The first fault.
+    pub fn load(files: &[PathBuf]) -> Result<Self, SettingsError> {
+        let files = Self::files(files);
+        let mut merged = toml::Table::new();
+        for file in &files {
+            merged.extend(read(file)?);
+        }
+        // Each file was good by itself, and so are their keys together.
+        let settings: Self = merged.try_into().map_err(|error: toml::de::Error| {
+            let path = files.last().cloned().unwrap_or_default();
+            fault(&path, "", &error)
+        })?;
+        if settings.role == Role::Front && settings.inbox.is_none() {
+            return Err(SettingsError::FrontWithoutInbox);
+        }
+        Ok(settings)
+    }
+}
+
+fn read(path: &Path) -> Result<toml::Table, SettingsError> {
+    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    toml::from_str::<Settings>(&text).map_err(|error| fault(path, &text, &error))?;
+    toml::from_str(&text).map_err(|error| fault(path, &text, &error))
+}
+
+fn fault(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    SettingsError::Fault {
+        path: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        message: error.message().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(texts: &[&str]) -> Result<Settings, SettingsError> {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |(index, text)| {
+            let path = folder.path().join(format!("{index}.toml"));
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let files: Vec<_> = texts.iter().enumerate().map(write).collect();
+        Settings::load(&files)
+    }
+
+    fn complaint(text: &str) -> String {
+        load(&[text]).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn nothing_is_needed_and_later_files_win() {
+        let settings = load(&[]).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        let settings = load(&["connections = 1\nrole = \"keeper\"", "connections = 2"]).unwrap();
+        assert_eq!(settings.connections.get(), 2);
+    }
+
+    #[test]
+    fn a_fault_is_named_with_its_line_and_without_values() {
+        let unknown = complaint("\nlisten = \"127.0.0.1:1\"\nconnection = 7");
+        assert!(
+            unknown.contains(":3: ") && unknown.contains("connections"),
+            "{unknown}"
+        );
+        assert!(complaint("connections = 0").contains(":1: "));
+        assert!(complaint("role = \"front\"").contains("[inbox]"));
+        let networks = "trusted_proxies = [\"10.0.0.0/8\", \"::1\", \"192.0.2.1\"]";
+        assert_eq!(load(&[networks]).unwrap().trusted_proxies.len(), 3);
+        let faulty = complaint("\ntrusted_proxies = [\"10.0.0.0/33\"]");
+        assert!(
+            faulty.contains(":2: ") && faulty.contains("10.0.0.0/8"),
+            "{faulty}"
+        );
+        assert!(complaint("proxy_header = \"via\"").contains("x-forwarded-for"));
+        let secret = complaint("[mirror]\nurl = \"s3://b\"\nkey = \"hunter2\"");
+        assert!(!secret.contains("hunter2"), "{secret}");
+    }
+
+    #[test]
+    fn the_example_that_ships_is_read_and_says_the_defaults() {
+        let text = include_str!("../../../packaging/reportd.toml");
+        let plain: String = text
+            .lines()
+            .filter(|line| !line.starts_with("# "))
+            .map(|line| format!("{}\n", line.trim_start_matches('#')))
+            .collect();
+        let (top, _places) = plain.split_once("[mirror]").unwrap();
+        let (said, default) = (load(&[top]).unwrap(), Settings::default());
+        assert_eq!(said.listen, default.listen);
+        assert_eq!(said.uploads_per_second, default.uploads_per_second);
+        assert_eq!(
+            said.uploads_per_minute_and_address,
+            default.uploads_per_minute_and_address
+        );
+        assert_eq!(said.connections, default.connections);
+        assert_eq!(
+            said.connections_per_address,
+            default.connections_per_address
+        );
+        assert_eq!(said.proxy_header, default.proxy_header);
+        let whole = load(&[&plain]).unwrap();
+        assert!(whole.mirror.is_some() && whole.inbox.is_some());
+    }
+}

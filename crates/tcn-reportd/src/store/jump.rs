@@ -1,0 +1,91 @@
+//! Whether the clock may move the open interval on.
+//!
+//! The open interval only ever grows, reports expire by it, and an interval that
+//! is over is published for ever. So a clock that jumps ahead must not be obeyed
+//! at once. It is in doubt when it stands further ahead of the open interval than
+//! is likely: by more than a day while the server runs, by more than the 14 days
+//! that reports are kept when it starts. While it is in doubt, nothing moves:
+//! nothing expires, no interval ends, and uploads are refused, to be sent again.
+//!
+//! The doubt ends when the clock is set right, when it is known to be
+//! synchronised, or when a second start finds it where the first did.
+
+use tcn_exchange::interval::Interval;
+
+use crate::place;
+
+/// Intervals that the clock may go ahead by while the server runs: a day.
+const STEP: u64 = 4;
+
+/// What the clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It stands more than the boundary it may stand at before the open interval.
+    Behind,
+    /// This interval takes uploads.
+    Sound(Interval),
+    /// It stands too far ahead.
+    Ahead,
+}
+
+/// Judges a clock that stands in `of_clock` while `open` takes uploads. `was_sound`
+/// if it was so before, in this run; `is_vouched_for` is asked only if it matters.
+pub(super) fn judge(
+    of_clock: Interval,
+    open: Interval,
+    was_sound: bool,
+    is_vouched_for: impl FnOnce() -> bool,
+) -> Verdict {
+    if of_clock.next() < open {
+        return Verdict::Behind;
+    }
+    let step = if was_sound { STEP } else { place::KEPT };
+    let ahead = of_clock.number().saturating_sub(open.number());
+    if ahead > step && !is_vouched_for() {
+        Verdict::Ahead
+    } else {
+        Verdict::Sound(of_clock.max(open))
+    }
+}
+
+/// Whether a start that finds the clock in `of_clock` agrees with one that found
+/// it in `doubted`.
+pub(super) fn agrees(of_clock: Interval, doubted: Interval) -> bool {
+    let later = of_clock.number().checked_sub(doubted.number());
+    later.is_some_and(|later| later <= place::KEPT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(number: u64) -> Interval {
+        Interval::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_jump_is_doubted_until_somebody_vouches_for_it() {
+        let open = at(74_359);
+        for (of_clock, was_sound, vouched, verdict) in [
+            (74_357, true, true, Verdict::Behind),
+            (74_358, true, false, Verdict::Sound(open)),
+            (74_359, true, false, Verdict::Sound(open)),
+            (74_363, true, false, Verdict::Sound(at(74_363))),
+            (74_364, true, false, Verdict::Ahead),
+            (74_364, true, true, Verdict::Sound(at(74_364))),
+            (74_415, false, false, Verdict::Sound(at(74_415))),
+            (74_416, false, false, Verdict::Ahead),
+            (74_416, false, true, Verdict::Sound(at(74_416))),
+            (0, false, true, Verdict::Behind),
+        ] {
+            let judged = judge(at(of_clock), open, was_sound, || vouched);
+            assert_eq!(judged, verdict, "{of_clock} {was_sound} {vouched}");
+        }
+    }
+
+    #[test]
+    fn a_second_start_agrees_if_it_is_not_much_later() {
+        assert!(agrees(at(100), at(100)) && agrees(at(156), at(100)));
+        assert!(!agrees(at(99), at(100)) && !agrees(at(157), at(100)));
+    }
+}

@@ -1,0 +1,177 @@
+//! An interval that is over never changes, wherever uploads and clocks stand.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proptest::test_runner::{Config, TestRunner};
+use tcn_protocol::UnixTime;
+use tcn_reportd::Clock;
+
+use super::rig::{END, Hand, INTERVAL, NOW, Rig, report, settings, sorted};
+
+#[tokio::test]
+async fn a_report_is_in_the_interval_that_is_current_when_it_is_written() {
+    let clock = Hand::at(END - 1);
+    let rig = Rig::new(&clock).await;
+    rig.upload(&report(1)).await;
+    clock.set(END);
+    rig.upload(&report(2)).await;
+    assert_eq!(rig.interval(74_359).await, [report(1)]);
+    assert_eq!(rig.interval(74_360).await, [report(2)]);
+    rig.stop().await;
+}
+
+/// A clock that tells the time once more before it is a second later.
+struct Ticking {
+    told: AtomicU64,
+    until: u64,
+}
+
+impl Clock for Ticking {
+    fn now(&self) -> UnixTime {
+        let told = self.told.fetch_add(1, Ordering::SeqCst);
+        UnixTime(if told < self.until { END - 1 } else { END })
+    }
+}
+
+#[tokio::test]
+async fn an_interval_that_ends_while_a_batch_is_filled_does_not_get_it() {
+    // Wherever the boundary falls among the looks at the clock, the report is
+    // in one interval, and what was seen of the other stays.
+    let mut intervals = std::collections::BTreeSet::new();
+    for until in 0..12 {
+        let directory = tempfile::tempdir().unwrap();
+        let told = AtomicU64::new(0);
+        let clock = Arc::new(Ticking { told, until });
+        let rig = Rig::with(&settings(), directory.path(), clock).await;
+        rig.upload(&report(1)).await;
+        let (before, after) = (rig.interval(74_359).await, rig.interval(74_360).await);
+        assert_eq!([&before[..], &after[..]].concat(), [report(1)], "{until}");
+        assert_eq!(rig.interval(74_359).await, before);
+        intervals.insert(before.len());
+        rig.stop().await;
+    }
+    assert_eq!(intervals.len(), 2, "the boundary fell on one side only");
+}
+
+#[tokio::test]
+async fn what_was_seen_of_an_interval_that_is_over_stays_byte_for_byte() {
+    let runtime = tokio::runtime::Handle::current();
+    let property = move || {
+        let mut runner = TestRunner::new(Config::with_cases(12));
+        // Steps of the clock, and how many reports come after each.
+        let steps = proptest::collection::vec((0..2 * INTERVAL, 0..4_u64), 1..8);
+        runner
+            .run(&steps, |steps| {
+                runtime.block_on(play(&steps));
+                Ok(())
+            })
+            .unwrap();
+    };
+    tokio::task::spawn_blocking(property).await.unwrap();
+}
+
+/// Uploads, looks at everything, restarts by turns.
+async fn play(steps: &[(u64, u64)]) {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut now, mut next, mut seen) = (NOW, 0, std::collections::BTreeMap::new());
+    for (step, uploads) in steps {
+        // A clock set back a little is put up with.
+        let clock = Hand::at(now.saturating_sub(step % 3000));
+        let rig = Rig::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+        for _ in 0..*uploads {
+            rig.upload(&report(next)).await;
+            next += 1;
+        }
+        now += step;
+        clock.set(now);
+        let current = now / INTERVAL;
+        for number in NOW / INTERVAL..current {
+            let path = format!("/tcnreport/21600/{number}.tcn");
+            let answer = rig.get(&path).await;
+            assert_eq!(answer.status, 200);
+            let before = seen.insert(number, answer.body.clone());
+            assert_eq!(before.unwrap_or_else(|| answer.body.clone()), answer.body);
+        }
+        rig.stop().await;
+    }
+    let clock = Hand::at(now + INTERVAL);
+    let rig = Rig::with(&settings(), directory.path(), Arc::new(clock)).await;
+    let mut all = Vec::new();
+    for number in NOW / INTERVAL..=now / INTERVAL {
+        all.extend(rig.interval(number).await);
+    }
+    assert_eq!(sorted(all), sorted((0..next).map(report).collect()));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_set_far_back_stops_uploads_and_changes_nothing() {
+    let clock = Hand::at(END);
+    let rig = Rig::new(&clock).await;
+    rig.upload(&report(1)).await;
+    clock.set(NOW - 2 * INTERVAL);
+    let refused = rig.post(base64(&report(2))).await;
+    assert_eq!(refused.status, 503);
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(rig.get("/health").await.status, 503);
+    assert_eq!(rig.interval(74_360).await, [report(1)]);
+    clock.set(END + 5);
+    rig.upload(&report(2)).await;
+    assert_eq!(rig.get("/health").await.status, 200);
+    assert_eq!(rig.interval(74_360).await.len(), 2);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_replay_keeps_its_first_interval_and_is_gone_after_fourteen_days() {
+    let clock = Hand::at(NOW);
+    let rig = Rig::new(&clock).await;
+    rig.upload(&report(1)).await;
+    for later in [1, 56] {
+        clock.set(NOW + later * INTERVAL);
+        rig.upload(&report(1)).await;
+        assert_eq!(rig.interval(74_359).await, [report(1)]);
+        assert_eq!(rig.interval(74_359 + later).await.len(), 0);
+    }
+    clock.set(NOW + 57 * INTERVAL);
+    assert_eq!(rig.interval(74_359).await.len(), 0);
+    assert_eq!(rig.get("/tcnreport/21600/74359").await.status, 410);
+    assert_eq!(rig.get("/tcnreport/21600/74360").await.status, 200);
+    let directory = rig.directory.clone();
+    // An answer of the writer says that it came round, and so has expired.
+    rig.upload(&report(2)).await;
+    rig.upload(&report(3)).await;
+    for file in ["reportd.sqlite", "reportd.sqlite-wal"] {
+        assert!(directory.join(file).exists());
+    }
+    let db = rusqlite::Connection::open(directory.join("reportd.sqlite")).unwrap();
+    let left: u32 = db
+        .query_row("SELECT count(*) FROM report", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 2, "the expired report is in the database still");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn order_says_nothing_about_arrival() {
+    let clock = Hand::at(NOW);
+    let rig = Rig::new(&clock).await;
+    let came: Vec<_> = (0..40).map(report).collect();
+    for report in &came {
+        rig.upload(report).await;
+    }
+    let served = rig.interval(74_359).await;
+    assert_eq!(sorted(served.clone()), sorted(came.clone()));
+    assert_ne!(served, came);
+    let mut rowids = served.clone();
+    rowids.reverse();
+    assert_ne!(rowids, came);
+    assert_eq!(rig.interval(74_359).await, served, "order is drawn once");
+    rig.stop().await;
+}
+
+fn base64(report: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(report)
+}

@@ -1,0 +1,462 @@
+//! A played tcnd: the interface `Exchange` on a private bus, with a ledger that
+//! is kept as the real one keeps it.
+//!
+//! What a call does is done at once or not at all, like a transaction. The test
+//! can have any call held before or after that, to kill its caller there.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use rustix::time::{ClockId, clock_gettime};
+use tcn_exchange::interval::Interval;
+use tcn_protocol::file;
+use tcn_protocol::{SignedReport, UnixTime, wire};
+use tcnd_client::names;
+use tcnd_client::proxy::{Delivered, Source, Upload};
+use tokio::sync::oneshot;
+use zbus::message::Header;
+use zbus::{Connection, DBusError, OwnedFd, OwnedVariant, connection, fdo, interface};
+
+/// A private bus; it goes with this.
+pub(crate) struct Bus {
+    child: Child,
+    pub(crate) address: String,
+}
+
+/// A played tcnd on a bus of its own; both go with it.
+pub(crate) struct StandIn {
+    bus: Bus,
+    book: Arc<Mutex<Book>>,
+    _end: oneshot::Sender<()>,
+}
+
+/// All that it knows.
+#[derive(Default)]
+pub(crate) struct Book {
+    /// What is asked for, besides the current interval.
+    pub(crate) wanted: BTreeSet<u64>,
+    /// What was delivered whole, by source.
+    pub(crate) whole: BTreeMap<String, BTreeSet<u64>>,
+    /// Reports by their unsigned bytes, and where each came from first.
+    pub(crate) known: BTreeMap<Vec<u8>, (String, u64)>,
+    pub(crate) parts: Vec<Part>,
+    /// The outcome of each source that was gone through.
+    pub(crate) records: Vec<(String, String)>,
+    /// Every call that did something, in order.
+    pub(crate) calls: Vec<String>,
+    /// The sources of the last run.
+    pub(crate) sources: Vec<Source>,
+    /// Counts of all deliveries together.
+    pub(crate) counts: Delivered,
+    /// Why parts failed, in order.
+    pub(crate) reasons: Vec<String>,
+    /// A person asks for each run.
+    pub(crate) asked: bool,
+    /// Reports whose signature does not hold, of those accepted.
+    pub(crate) forged: u64,
+    /// What was asked with each delivery: interval, whole, budget.
+    pub(crate) deliveries: Vec<(u64, bool, u64)>,
+    /// Deliveries are turned down while this is so.
+    pub(crate) busy: bool,
+    /// So many reports of each delivery are more than the source may cost.
+    pub(crate) too_large: u64,
+    hold: Option<(Hold, Sender<()>)>,
+    run: Option<String>,
+}
+
+/// A part of an own report on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) source: String,
+    pub(crate) report: SignedReport,
+    pub(crate) state: State,
+    /// How often it was handed out.
+    pub(crate) sent: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Due,
+    Sent,
+    Accepted,
+    Refused(String),
+    Failed(Option<u32>),
+}
+
+/// A call to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hold {
+    pub(crate) call: &'static str,
+    pub(crate) when: When,
+    /// Calls of this name that are let through first.
+    pub(crate) skip: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Before it has done anything.
+    Before,
+    /// When it is done, before it is answered.
+    After,
+}
+
+impl Bus {
+    pub(crate) fn new() -> Self {
+        let mut child = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dbus-daemon is needed: apt-get install dbus");
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut address)
+            .unwrap();
+        let address = address.trim().to_owned();
+        Self { child, address }
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl StandIn {
+    pub(crate) fn new() -> Self {
+        let bus = Bus::new();
+        let book = Arc::new(Mutex::new(Book::default()));
+        let (end, ended) = oneshot::channel::<()>();
+        let (ready, is_ready) = channel();
+        let (at, exchange) = (bus.address.clone(), Exchange(book.clone()));
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let _connection = connection::Builder::address(at.as_str())
+                    .serve_at(names::ROOT, exchange)
+                    .name(names::BUS)
+                    .build()
+                    .await
+                    .unwrap();
+                ready.send(()).unwrap();
+                let _ = ended.await;
+            });
+        });
+        crate::soon(&is_ready);
+        Self {
+            bus,
+            book,
+            _end: end,
+        }
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.bus.address
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap()
+    }
+
+    /// The interval so many before the last that may not be over for long.
+    pub(crate) fn past(count: u64) -> u64 {
+        current() - 1 - count
+    }
+
+    /// Asks for these intervals too.
+    pub(crate) fn want(&self, intervals: impl IntoIterator<Item = u64>) {
+        self.book().wanted.extend(intervals);
+    }
+
+    /// A part of an own report is due at this source.
+    pub(crate) fn publish(&self, source: &str, report: SignedReport) {
+        self.book().parts.push(Part {
+            source: source.to_owned(),
+            report,
+            state: State::Due,
+            sent: 0,
+        });
+    }
+
+    /// Holds a call; tells when it is there.
+    pub(crate) fn hold(&self, hold: Hold) -> Receiver<()> {
+        let (there, is_there) = channel();
+        self.book().hold = Some((hold, there));
+        is_there
+    }
+
+    /// Whether these reports, and no others, are known.
+    #[track_caller]
+    pub(crate) fn knows(&self, reports: &[SignedReport]) {
+        let known: BTreeSet<_> = self.book().known.keys().cloned().collect();
+        let expected = reports.iter().map(|report| report.claim().unsigned_bytes());
+        let expected: BTreeSet<_> = expected.collect();
+        let (missing, strange) = (
+            expected.difference(&known).count(),
+            known.difference(&expected).count(),
+        );
+        assert_eq!(
+            (missing, strange),
+            (0, 0),
+            "missing and strange reports of {}",
+            expected.len()
+        );
+    }
+
+    /// Whether this source delivered these intervals whole, and no others.
+    #[track_caller]
+    pub(crate) fn whole(&self, source: &str, intervals: impl IntoIterator<Item = u64>) {
+        let whole = self.book().whole.get(source).cloned().unwrap_or_default();
+        assert_eq!(whole, intervals.into_iter().collect());
+    }
+
+    /// What was recorded last of this source.
+    #[track_caller]
+    pub(crate) fn recorded(&self, source: &str) -> String {
+        let book = self.book();
+        let mut records = book.records.iter().rev();
+        let last = records.find(|(name, _)| name == source);
+        last.expect("something was recorded").1.clone()
+    }
+}
+
+/// The number of the interval it is.
+pub(crate) fn current() -> u64 {
+    Interval::of(now()).number()
+}
+
+#[derive(DBusError, Debug)]
+#[zbus(prefix = "org.tcncoalition.Tcnd1.Error")]
+enum Error {
+    #[zbus(error)]
+    ZBus(zbus::Error),
+    Busy(String),
+    NotReady(String),
+    NotFound(String),
+    Malformed(String),
+}
+
+struct Exchange(Arc<Mutex<Book>>);
+
+impl Exchange {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap()
+    }
+
+    /// Stays here for ever if this call is to be held.
+    async fn pass(&self, call: &str, when: When) {
+        let held = {
+            let mut book = self.book();
+            match &mut book.hold {
+                Some((hold, _)) if hold.call == call && hold.when == when => {
+                    if hold.skip == 0 {
+                        book.hold.take()
+                    } else {
+                        hold.skip -= 1;
+                        None
+                    }
+                }
+                _ => None,
+            }
+        };
+        if let Some((_, there)) = held {
+            there.send(()).unwrap();
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn step<T>(
+        &self,
+        call: &str,
+        work: impl FnOnce(&mut Book) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.pass(call, When::Before).await;
+        let done = {
+            let mut book = self.book();
+            book.calls.push(call.to_owned());
+            work(&mut book)
+        };
+        self.pass(call, When::After).await;
+        done
+    }
+}
+
+#[interface(name = "org.tcncoalition.Tcnd1.Exchange")]
+impl Exchange {
+    async fn begin(
+        &self,
+        sources: Vec<Source>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<bool, Error> {
+        let caller = header.sender().unwrap().to_string();
+        let running = self.book().run.clone();
+        if let Some(other) = running {
+            let bus = fdo::DBusProxy::new(connection).await?;
+            let other = other.as_str().try_into()?;
+            if bus.name_has_owner(other).await.map_err(zbus::Error::from)? {
+                return Err(Error::Busy("another run is under way".to_owned()));
+            }
+        }
+        self.step("begin", |book| {
+            book.run = Some(caller);
+            book.sources = sources;
+            for part in &mut book.parts {
+                // Nobody knows what became of it.
+                if part.state == State::Sent {
+                    part.state = State::Due;
+                }
+            }
+            Ok(book.asked)
+        })
+        .await
+    }
+
+    async fn pending(&self, source: String) -> Result<Vec<u64>, Error> {
+        self.step("pending", |book| {
+            let whole = book.whole.get(&source).cloned().unwrap_or_default();
+            let mut numbers: Vec<_> = book.wanted.difference(&whole).copied().collect();
+            numbers.push(current());
+            Ok(numbers)
+        })
+        .await
+    }
+
+    async fn deliver(
+        &self,
+        source: String,
+        interval: u64,
+        file: OwnedFd,
+        options: HashMap<String, OwnedVariant>,
+    ) -> Result<Delivered, Error> {
+        let whole = bool::try_from(&*options["whole"]).unwrap();
+        let budget = u64::try_from(&*options["budget"]).unwrap();
+        let mut file = File::from(std::os::fd::OwnedFd::from(file));
+        assert!(file.metadata().unwrap().is_file());
+        self.step("deliver", |book| {
+            if book.busy {
+                return Err(Error::Busy("a person imports reports".to_owned()));
+            }
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).unwrap();
+            book.deliveries.push((interval, whole, budget));
+            let imported = book.import(&source, interval, &bytes)?;
+            let number = Interval::new(interval).unwrap();
+            if whole {
+                assert!(number.is_over(now()), "not over yet");
+                book.whole.entry(source).or_default().insert(interval);
+            }
+            Ok(imported)
+        })
+        .await
+    }
+
+    async fn take_part(&self, source: String) -> Result<Upload, Error> {
+        self.step("take_part", |book| {
+            let mut parts = book.parts.iter_mut().zip(0..);
+            let due = parts.find(|(part, _)| part.source == source && part.state == State::Due);
+            Ok(due.map_or_else(Upload::default, |(part, id)| {
+                part.state = State::Sent;
+                part.sent += 1;
+                Upload {
+                    part: Some(id),
+                    report: Some(wire::write(&part.report)),
+                }
+            }))
+        })
+        .await
+    }
+
+    async fn settle_part(
+        &self,
+        part: u64,
+        outcome: String,
+        options: HashMap<String, OwnedVariant>,
+    ) -> Result<(), Error> {
+        self.step("settle_part", |book| {
+            let part = usize::try_from(part).unwrap();
+            book.parts[part].state = match outcome.as_str() {
+                "accepted" => State::Accepted,
+                "refused" => {
+                    State::Refused(<&str>::try_from(&*options["reason"]).unwrap().to_owned())
+                }
+                "failed" => {
+                    let reason = <&str>::try_from(&*options["reason"]).unwrap();
+                    book.reasons.push(reason.to_owned());
+                    let wait = options.get("retry_after");
+                    State::Failed(wait.map(|wait| u32::try_from(&**wait).unwrap()))
+                }
+                other => panic!("no outcome: {other}"),
+            };
+            Ok(())
+        })
+        .await
+    }
+
+    async fn record(&self, source: String, problem: String) -> Result<(), Error> {
+        self.step("record", |book| {
+            book.records.push((source, problem));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn end(&self) -> Result<(), Error> {
+        self.step("end", |book| {
+            book.run = None;
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Book {
+    /// Looks at the reports of a delivery as tcnd does: whose signature does not
+    /// hold, or who is known, is only counted.
+    fn import(&mut self, source: &str, interval: u64, bytes: &[u8]) -> Result<Delivered, Error> {
+        let mut imported = Delivered {
+            too_large: self.too_large,
+            ..Delivered::default()
+        };
+        let read = file::read(bytes, |_, item| {
+            match item.and_then(|report| Ok(report.verify()?)) {
+                Ok(report) => match self.known.entry(report.unsigned_bytes()) {
+                    Entry::Vacant(vacant) => {
+                        vacant.insert((source.to_owned(), interval));
+                        imported.accepted += 1;
+                    }
+                    Entry::Occupied(_) => imported.duplicate += 1,
+                },
+                Err(_) => {
+                    imported.accepted += 1;
+                    self.forged += 1;
+                }
+            }
+            ControlFlow::Continue(())
+        });
+        match read {
+            Ok(file::Format::Tcn) | Err(file::FileError::Empty) => {}
+            other => return Err(Error::Malformed(format!("{other:?}"))),
+        }
+        self.counts.accepted += imported.accepted;
+        self.counts.duplicate += imported.duplicate;
+        Ok(imported)
+    }
+}
+
+/// The wall clock, in seconds since 1970.
+pub(crate) fn now() -> UnixTime {
+    let wall = clock_gettime(ClockId::Realtime).tv_sec;
+    UnixTime(u64::try_from(wall).unwrap())
+}

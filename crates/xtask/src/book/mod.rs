@@ -1,0 +1,92 @@
+//! All that is generated, by its place in packaging/.
+
+mod bash;
+mod bus;
+mod catalog;
+mod shells;
+pub(crate) mod tcnctl;
+mod values;
+
+use clap::{Command, CommandFactory};
+use clap_mangen::roff::{Inline, Roff, bold, roman};
+use tcnd::run::DaemonFlags;
+
+/// When the pages were last revised, shown at their foot.
+const EDITION: &str = "2026-11-27";
+
+/// What is shown at their foot beside it.
+const SOURCE: &str = concat!("tcnd ", env!("CARGO_PKG_VERSION"));
+
+/// The files, each a path below packaging/ and its text.
+pub(crate) fn files() -> Vec<(String, String)> {
+    let mut files = tcnctl::pages();
+    files.push(("man/org.tcncoalition.Tcnd1.5".to_owned(), bus::page()));
+    files.push(("catalog/tcnd.catalog".to_owned(), catalog::catalog()));
+    files.extend(programs().into_iter().flat_map(shells::completions));
+    files
+}
+
+/// Every program, as it can be called.
+pub(crate) fn programs() -> [Command; 4] {
+    [
+        ::tcnctl::command(),
+        DaemonFlags::command(),
+        tcnd_sync::Flags::command(),
+        tcn_reportd::Flags::command(),
+    ]
+}
+
+/// A section with a paragraph of its own for each text.
+fn section(roff: &mut Roff, title: &str, paragraphs: &[&str]) {
+    roff.control("SH", [title]);
+    for (index, text) in paragraphs.iter().enumerate() {
+        if index > 0 {
+            roff.control("PP", []);
+        }
+        roff.text([roman(*text)]);
+    }
+}
+
+/// A list in which each term has its explanation.
+fn list<'a>(roff: &mut Roff, entries: impl IntoIterator<Item = (Vec<Inline>, &'a str)>) {
+    for (term, text) in entries {
+        roff.control("TP", []);
+        roff.text(term);
+        roff.text([roman(text)]);
+    }
+}
+
+/// What to type, each with what it is for.
+fn examples<'a>(roff: &mut Roff, examples: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    roff.control("SH", ["EXAMPLES"]);
+    for (index, (what, typed)) in examples.into_iter().enumerate() {
+        if index > 0 {
+            roff.control("PP", []);
+        }
+        roff.text([roman(what)]);
+        roff.control("PP", []);
+        roff.control("RS", ["4"]);
+        roff.control("nf", []);
+        roff.text([roman(typed)]);
+        roff.control("fi", []);
+        roff.control("RE", []);
+    }
+}
+
+/// Other pages, and what else there is to read.
+fn see_also(roff: &mut Roff, pages: &[&str], more: &[&str]) {
+    roff.control("SH", ["SEE ALSO"]);
+    let mut line = Vec::new();
+    for page in pages {
+        let (name, number) = page.split_once('(').unwrap_or((page, ""));
+        if !line.is_empty() {
+            line.push(roman(", "));
+        }
+        line.extend([bold(name), roman(format!("({number}"))]);
+    }
+    roff.text(line);
+    for text in more {
+        roff.control("PP", []);
+        roff.text([roman(*text)]);
+    }
+}

@@ -1,0 +1,233 @@
+//! tcnctl(1), and a page for each of its subcommands.
+//!
+//! clap_mangen writes what the help says; this adds what the help has no room
+//! for: exit status, examples, what else there is to read.
+
+use clap::Command;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold};
+
+use super::{EDITION, SOURCE, examples, list, section, see_also};
+
+/// A command, what it is for, and what to type.
+type Example = (&'static str, &'static str, &'static str);
+
+/// In the order of the pages; tests/handbook parses each line.
+pub(crate) const EXAMPLES: &[Example] = &[
+    (
+        "tcnctl",
+        "What it does now, and what is wrong:",
+        "tcnctl status",
+    ),
+    ("tcnctl", "Take part:", "tcnctl enable"),
+    (
+        "tcnctl",
+        "For scripts, one JSON document:",
+        "tcnctl --json status",
+    ),
+    (
+        "tcnctl-status",
+        "Ask a tcnd that was started by hand:",
+        "tcnctl --bus session status",
+    ),
+    (
+        "tcnctl-watch",
+        "A module for Waybar, with \"return-type\": \"json\":",
+        "tcnctl watch --format waybar",
+    ),
+    ("tcnctl-doctor", "What this machine lacks:", "tcnctl doctor"),
+    ("tcnctl-pause", "Two hours off the air:", "tcnctl pause 2h"),
+    (
+        "tcnctl-pause",
+        "Until tcnctl resume, with a reason for others to see:",
+        "tcnctl pause --reason meeting",
+    ),
+    (
+        "tcnctl-contacts",
+        "How many were near in the last three days:",
+        "tcnctl contacts --from 3d",
+    ),
+    (
+        "tcnctl-contacts-export",
+        "Yesterday's rows, numbers masked, for a spreadsheet:",
+        "tcnctl contacts export --from yesterday --to yesterday contacts.csv",
+    ),
+    (
+        "tcnctl-contacts-erase",
+        "Forget a day:",
+        "tcnctl contacts erase --from 2026-11-23 --to 2026-11-23",
+    ),
+    (
+        "tcnctl-report",
+        "Make a report and hand it out:",
+        "tcnctl report create --symptoms dry-cough,mild-fever --since yesterday\ntcnctl report export 1 report.tcn",
+    ),
+    (
+        "tcnctl-report-preview",
+        "What a report of the last three days would give away:",
+        "tcnctl report preview --from 3d",
+    ),
+    (
+        "tcnctl-report-create",
+        "Of symptoms, as CoEpi's apps read them:",
+        "tcnctl report create --symptoms dry-cough,mild-fever --since 3d",
+    ),
+    (
+        "tcnctl-report-create",
+        "Of another kind of memo, without being asked:",
+        "tcnctl report create --memo-type 2 --memo-hex 73796d70746f6d2064617461 --yes",
+    ),
+    (
+        "tcnctl-report-export",
+        "To a file, a signed report a line:",
+        "tcnctl report export 1 report.txt --format base64",
+    ),
+    (
+        "tcnctl-report-publish",
+        "To one server only:",
+        "tcnctl report publish 1 --to health-office",
+    ),
+    (
+        "tcnctl-report-check",
+        "Fetch from all servers now:",
+        "tcnctl report check",
+    ),
+    (
+        "tcnctl-report-import",
+        "A file that somebody handed out:",
+        "tcnctl report import report.tcn",
+    ),
+    (
+        "tcnctl-report-inspect",
+        "Whether all reports of a file are valid, for scripts:",
+        "tcnctl report inspect --json report.tcn",
+    ),
+    (
+        "tcnctl-exposures",
+        "When one was near somebody who made a report:",
+        "tcnctl exposures",
+    ),
+    (
+        "tcnctl-exposures-show",
+        "All of one of them:",
+        "tcnctl exposures show 1-1795442700",
+    ),
+    (
+        "tcnctl-exposures-restore",
+        "List one again that was dismissed:",
+        "tcnctl exposures restore 1-1795442700",
+    ),
+    (
+        "tcnctl-self-test",
+        "Whether tcnd finds anything wrong with itself, for scripts:",
+        "tcnctl self-test --json",
+    ),
+    (
+        "tcnctl-config-check",
+        "A file, before it is put into place:",
+        "tcnctl config check new.toml",
+    ),
+];
+
+/// What scripts must not confuse; docs/tcnctl-json.md has the same.
+const EXIT_STATUS: [(&str, &str); 5] = [
+    ("0", "Done."),
+    ("1", "Failed."),
+    ("2", "Wrong usage."),
+    ("3", "tcnd, or the bus, cannot be reached."),
+    ("4", "Not authorised."),
+];
+
+/// Commands that look at something, and fail as well when it is not well.
+const JUDGES: [&str; 3] = [
+    "tcnctl-doctor",
+    "tcnctl-config-check",
+    "tcnctl-report-inspect",
+];
+
+/// What the pages point at besides each other.
+const ALSO: [&str; 3] = ["tcnd.toml(5)", "org.tcncoalition.Tcnd1(5)", "tcnd(8)"];
+
+const JSON: &str = "/usr/share/doc/tcnd/tcnctl-json.md, what each command prints with --json.";
+
+/// Every page, by its place in packaging/.
+pub(crate) fn pages() -> Vec<(String, String)> {
+    let mut root = ::tcnctl::command().disable_help_subcommand(true);
+    root.build();
+    let mut pages = Vec::new();
+    collect(&root, None, &mut pages);
+    pages
+}
+
+fn collect(command: &Command, parent: Option<&Command>, pages: &mut Vec<(String, String)>) {
+    let place = format!("man/{}.1", title(command));
+    pages.push((place, page(command, parent)));
+    for sub in command.get_subcommands() {
+        collect(sub, Some(command), pages);
+    }
+}
+
+/// `tcnctl-report-create`.
+fn title(command: &Command) -> &str {
+    command.get_display_name().unwrap_or(command.get_name())
+}
+
+fn page(command: &Command, parent: Option<&Command>) -> String {
+    let mut roff = Roff::new();
+    if let Some(times) = times(command) {
+        section(&mut roff, "TIMES", &[&times]);
+    }
+    roff.control("SH", ["EXIT STATUS"]);
+    let status = EXIT_STATUS.map(|(code, text)| match code {
+        "1" if JUDGES.contains(&title(command)) => {
+            (code, "Failed, or what was looked at is not well.")
+        }
+        _ => (code, text),
+    });
+    list(
+        &mut roff,
+        status.map(|(code, text)| (vec![bold(code)], text)),
+    );
+    let of_this = EXAMPLES.iter().filter(|(page, ..)| *page == title(command));
+    let of_this: Vec<_> = of_this.map(|(_, what, typed)| (*what, *typed)).collect();
+    if !of_this.is_empty() {
+        examples(&mut roff, of_this);
+    }
+    let up = parent.map(|parent| format!("{}(1)", title(parent)));
+    let also: Vec<_> = up.as_deref().into_iter().chain(ALSO).collect();
+    see_also(&mut roff, &also, &[JSON]);
+    help(command) + &roff.to_roff()
+}
+
+/// What T is, where the help of a command does not say it: as that of
+/// `tcnctl contacts` does, in its last paragraph.
+fn times(command: &Command) -> Option<String> {
+    let mut names = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_value_names());
+    names.find(|names| names[..] == ["T"])?;
+    let root = ::tcnctl::command();
+    let about = root
+        .find_subcommand("contacts")?
+        .get_long_about()?
+        .to_string();
+    let (_, times) = about.rsplit_once("\n\n")?;
+    let own = command.get_long_about().map(ToString::to_string);
+    (!own.is_some_and(|own| own.contains(times))).then(|| times.to_owned())
+}
+
+/// What the help says.
+fn help(command: &Command) -> String {
+    // clap's own line shows what values an option takes, clap_mangen's does not.
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").to_owned();
+    let man = Man::new(command.clone().override_usage(usage))
+        .date(EDITION)
+        .source(SOURCE)
+        .manual("User Commands");
+    let mut text = Vec::new();
+    man.render(&mut text)
+        .expect("writing to memory does not fail");
+    // clap_mangen breaks the line twice where it means a blank line; mandoc minds.
+    String::from_utf8_lossy(&text).replace(".br\n\n.br\n", ".sp\n")
+}

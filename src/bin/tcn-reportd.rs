@@ -1,9 +1,0 @@
-//! The report server: see [`tcnd::reportd`].
-
-use std::process::ExitCode;
-
-use clap::Parser;
-
-fn main() -> ExitCode {
-    tcnd::reportd::main(&tcnd::reportd::Flags::parse())
-}
