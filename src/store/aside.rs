@@ -17,7 +17,7 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 use tcn_engine::CLOCK_FLOOR;
 use tcn_protocol::UnixTime;
 
-use super::DATABASE;
+use super::database::DATABASE;
 
 /// What goes with a database file.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];

@@ -21,16 +21,17 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction};
 use tcn_engine::{BootId, ClockRecord, FutureDates, KeyId, Moment};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
-use super::ledger::{setting, signed, unsigned};
+use super::settings::{get, set};
+use super::sql::{signed, unsigned};
 
 /// The record, and whether the rows that it is about can be told from others.
 pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<ClockRecord>> {
-    let value = |name: &str| setting(db, &format!("clock_{name}"));
+    let value = |name: &str| get(db, &format!("clock_{name}"));
     let number = |name: &str| value(name).map(|value| value.map_or(0, unsigned));
     let Some(boot_id) = value("boot_id")? else {
         return Ok(None);
@@ -79,13 +80,6 @@ pub(super) fn write(
         .try_for_each(|(name, value)| set(transaction, name, value))
 }
 
-fn set(transaction: &Transaction<'_>, name: &str, value: i64) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)")?
-        .execute(params![name, value])?;
-    Ok(())
-}
-
 /// The newest date in a database; `None` if nothing in it is dated.
 pub(super) fn newest(db: &Connection) -> rusqlite::Result<Option<UnixTime>> {
     let newest: Option<i64> = db.query_row(
@@ -127,8 +121,8 @@ pub(super) fn forget_future(
             .query_row(from, |row| row.get(0))?;
         rows += count;
     }
-    let before = setting(transaction, "future_rows")?.unwrap_or(0);
-    let noticed = setting(transaction, "future_running")?.unwrap_or(0);
+    let before = get(transaction, "future_rows")?.unwrap_or(0);
+    let noticed = get(transaction, "future_running")?.unwrap_or(0);
     let running = signed(dates.running.as_secs());
     if rows != before {
         set(transaction, "future_rows", rows)?;

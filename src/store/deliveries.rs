@@ -20,9 +20,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
-use super::ledger::{signed, unsigned};
-use super::thread::Durable;
-use super::{Fault, SourceId, Store};
+use super::database::Durable;
+use super::error::Fault;
+use super::handle::Store;
+use super::seen::SourceId;
+use super::sql::{signed, unsigned};
 
 /// What the names of the files begin with, so that a wipe finds them; a number
 /// follows.
@@ -144,8 +146,8 @@ impl Store {
     /// # Errors
     /// If the file cannot be made.
     pub async fn begin_delivery(&self) -> Result<DeliveryFile, Fault> {
-        self.ask(|owner| {
-            let begun = begin(&owner.directory);
+        self.call(|database| {
+            let begun = begin(&database.directory);
             begun.map_err(|error| Fault::Files(error.kind()))
         })
         .await
@@ -156,7 +158,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn delivery_room(&self, source: SourceId, now: UnixTime) -> Result<u64, Fault> {
-        self.ask(move |owner| Ok(room(&owner.db, source, now)?))
+        self.call(move |database| Ok(room(&database.connection, source, now)?))
             .await
     }
 
@@ -170,8 +172,8 @@ impl Store {
         if let Some(file) = &mut delivery.file {
             file.sync().map_err(|error| Fault::Files(error.kind()))?;
         }
-        self.ask(move |owner| {
-            owner.transact(Durable::PowerLoss, |t| keep(t, &delivery))?;
+        self.call(move |database| {
+            database.transact(Durable::PowerLoss, |t| keep(t, &delivery))?;
             if let Some(file) = &mut delivery.file {
                 file.kept = true;
             }
@@ -185,16 +187,16 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn next_delivery(&self) -> Result<Option<Delivered>, Fault> {
-        self.ask(|owner| {
+        self.call(|database| {
             loop {
-                let Some(row) = oldest(&owner.db)? else {
+                let Some(row) = oldest(&database.connection)? else {
                     return Ok(None);
                 };
-                match File::open(owner.directory.join(&row.file)) {
+                match File::open(database.directory.join(&row.file)) {
                     Ok(file) => return Ok(Some(row.opened(file))),
                     // Somebody removed it.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        owner.transact(Durable::Crash, |t| remove(t, row.id))?;
+                        database.transact(Durable::Crash, |t| remove(t, row.id))?;
                     }
                     Err(error) => return Err(Fault::Files(error.kind())),
                 }
@@ -208,8 +210,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be written, or the file not be removed.
     pub async fn end_delivery(&self, id: u64) -> Result<(), Fault> {
-        self.ask(move |owner| {
-            let name = owner.transact(Durable::Crash, |t| {
+        self.call(move |database| {
+            let name = database.transact(Durable::Crash, |t| {
                 let name: Option<String> = t
                     .query_row(
                         "SELECT file FROM delivery WHERE id = ?1",
@@ -221,7 +223,7 @@ impl Store {
                 Ok(name)
             })?;
             let Some(name) = name else { return Ok(()) };
-            match std::fs::remove_file(owner.directory.join(name)) {
+            match std::fs::remove_file(database.directory.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     Err(Fault::Files(error.kind()))
                 }

@@ -1,14 +1,33 @@
-//! What a person took back of what was marked.
+//! Exposures marked as seen or dismissed, and marks taken back.
 
 use rusqlite::{Transaction, params};
 use tcn_protocol::UnixTime;
 
-use super::ledger::signed;
+use super::database::Durable;
+use super::error::Fault;
+use super::handle::Store;
 use super::row::Row;
-use super::thread::Durable;
-use super::{Fault, Store};
+use super::sql::signed;
 
 impl Store {
+    /// Marks what this report named from `from` to `to` as seen, and, if so, as
+    /// dismissed; whether there is any.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn mark_exposure(
+        &self,
+        report: u64,
+        (from, to): (UnixTime, UnixTime),
+        dismissed: bool,
+    ) -> Result<bool, Fault> {
+        self.call(move |database| {
+            let mark = |t: &Transaction<'_>| mark(t, report, (from, to), dismissed);
+            Ok(database.transact(Durable::PowerLoss, mark)?)
+        })
+        .await
+    }
+
     /// Lists again what this report named from `from` to `to`, if it was
     /// dismissed; it stays seen. Whether there is any.
     ///
@@ -19,12 +38,33 @@ impl Store {
         report: u64,
         (from, to): (UnixTime, UnixTime),
     ) -> Result<bool, Fault> {
-        self.ask(move |owner| {
+        self.call(move |database| {
             let restore = |t: &Transaction<'_>| restore(t, report, (from, to));
-            Ok(owner.transact(Durable::PowerLoss, restore)?)
+            Ok(database.transact(Durable::PowerLoss, restore)?)
         })
         .await
     }
+}
+
+/// Marks by the quarters that contacts began in: between two exposures of one
+/// report there are four of them at least.
+fn mark(
+    transaction: &Transaction<'_>,
+    report: u64,
+    (from, to): (UnixTime, UnixTime),
+    dismissed: bool,
+) -> rusqlite::Result<bool> {
+    let marked = transaction.execute(
+        "UPDATE matched_contact SET seen = 1, dismissed = max(dismissed, ?4) \
+         WHERE report = ?1 AND quarter BETWEEN ?2 AND ?3",
+        params![
+            signed(report),
+            signed(Row::quarter(from)),
+            signed(Row::quarter(to)),
+            dismissed
+        ],
+    )?;
+    Ok(marked > 0)
 }
 
 fn restore(

@@ -1,43 +1,25 @@
-//! Opening: private, alone, whole, and of a format we know.
+//! Opening the store: a private directory, one process, a whole database.
 //!
 //! A damaged file is set aside (see `aside`); the daemon begins a new one and
-//! says so. A file of a newer release is left alone: to write into it would
-//! destroy what that release knows.
+//! says so.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{DirBuilder, File, Permissions};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, ffi};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
 use super::aside::set_aside;
-use super::error::is_damage;
-use super::ledger::{self, Resume};
-use super::log;
-use super::migrations::{self, FORMAT};
-use super::schema::{self, APPLICATION_ID};
-use super::seal::{Keys, Seal};
-use super::sheet;
-use super::thread::{Event, Store};
-use super::{Fault, OpenError, deliveries};
-
-/// Name of the database in the state directory.
-pub const DATABASE: &str = "tcnd.sqlite";
+use super::database::{DATABASE, Database};
+use super::error::OpenError;
+use super::handle::{Event, Store};
+use super::prepare::{at, open_whole, private_file};
+use super::report_keys::Resume;
+use super::seal::Seal;
+use super::{deliveries, sheet, worker};
 
 const LOCK: &str = "tcnd.lock";
-
-/// Bytes a page. All that grows in a minute at twenty neighbours fits one or
-/// two of these, and whole pages go to the journal: with SQLite's own 4096 a
-/// day writes half as much again.
-const PAGE: u32 = 2048;
-
-/// How long a stranger who reads the database may keep us from writing.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A store, and what it remembers.
 #[derive(Debug)]
@@ -82,8 +64,8 @@ pub fn open(directory: &Path, seal: Seal) -> Result<Opened, OpenError> {
         deliveries::sweep(&db, directory).map_err(|source| OpenError::Sqlite { path, source })?;
     swept.map_err(|source| at(directory, source))?;
     let sealed = seal.seals();
-    let (store, events) =
-        Store::start(db, directory.to_owned(), lock, seal).map_err(OpenError::Thread)?;
+    let database = Database::new(db, seal, lock, directory.to_owned());
+    let (store, events) = worker::start(database).map_err(OpenError::Thread)?;
     Ok(Opened {
         store,
         events,
@@ -91,27 +73,6 @@ pub fn open(directory: &Path, seal: Seal) -> Result<Opened, OpenError> {
         set_aside,
         sealed,
     })
-}
-
-/// A new database where none is.
-pub(super) fn anew(directory: &Path, seal: &Seal) -> Result<Connection, Fault> {
-    let path = directory.join(DATABASE);
-    private_file(&path).map_err(|error| Fault::Files(error.kind()))?;
-    let mut db = Connection::open_with_flags(&path, flags())?;
-    let found = examine(&db)?;
-    prepare(&mut db, found, seal)?;
-    Ok(db)
-}
-
-pub(super) fn flags() -> OpenFlags {
-    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
-}
-
-fn at(path: &Path, source: io::Error) -> OpenError {
-    OpenError::Directory {
-        path: path.to_owned(),
-        source,
-    }
 }
 
 fn make_private(directory: &Path) -> Result<(), OpenError> {
@@ -150,124 +111,4 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
         }),
         Err(errno) => Err(at(directory, errno.into())),
     }
-}
-
-/// Opens a file for us alone, whatever the umask; SQLite gives its journal the
-/// mode of the database.
-fn private_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
-}
-
-/// `None` if the file is damaged.
-fn open_whole(path: &Path, seal: &Seal) -> Result<Option<(Connection, Resume)>, OpenError> {
-    private_file(path).map_err(|source| at(path, source))?;
-    let failed = |source| OpenError::Sqlite {
-        path: path.to_owned(),
-        source,
-    };
-    let mut db = Connection::open_with_flags(path, flags()).map_err(failed)?;
-    match examine(&db).and_then(|found| prepare(&mut db, found, seal)) {
-        Ok(Prepared::Ready(resume)) => Ok(Some((db, resume))),
-        Ok(Prepared::Damaged) => Ok(None),
-        Ok(Prepared::Newer(found)) => Err(OpenError::Newer {
-            path: path.to_owned(),
-            found,
-            known: FORMAT,
-        }),
-        Ok(Prepared::Sealed) => Err(OpenError::Sealed {
-            path: path.to_owned(),
-        }),
-        Err(error) if is_damage(&error) => Ok(None),
-        Err(error) => Err(failed(error)),
-    }
-}
-
-/// What a file turned out to be.
-#[derive(Clone, Copy)]
-enum Examined {
-    Fresh,
-    Ours,
-    Newer(u32),
-    Damaged,
-}
-
-fn examine(db: &Connection) -> rusqlite::Result<Examined> {
-    let format = migrations::format(db)?;
-    let id: u32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    Ok(match (format, id) {
-        (0, 0) if tables == 0 => Examined::Fresh,
-        (1..=FORMAT, APPLICATION_ID) => Examined::Ours,
-        (_, APPLICATION_ID) if format > FORMAT => {
-            // SQLite would move the journal into the file when it closes it.
-            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            Examined::Newer(format)
-        }
-        (_, _) => Examined::Damaged,
-    })
-}
-
-/// What setting a file up came to.
-enum Prepared {
-    Ready(Resume),
-    Newer(u32),
-    Damaged,
-    Sealed,
-}
-
-/// Sets a sound database up and reads what it remembers.
-fn prepare(db: &mut Connection, found: Examined, seal: &Seal) -> rusqlite::Result<Prepared> {
-    match found {
-        // Only before the first table is made do these take effect.
-        Examined::Fresh => {
-            db.pragma_update(None, "page_size", PAGE)?;
-            db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-        }
-        Examined::Ours => {}
-        Examined::Newer(found) => return Ok(Prepared::Newer(found)),
-        Examined::Damaged => return Ok(Prepared::Damaged),
-    }
-    db.busy_timeout(PATIENCE)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "secure_delete", true)?;
-    db.pragma_update(None, "temp_store", "MEMORY")?;
-    db.pragma_update(None, "foreign_keys", true)?;
-    db.pragma_update(None, "journal_size_limit", 0)?;
-    let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if check != "ok" {
-        return Ok(Prepared::Damaged);
-    }
-    migrations::migrate(db)?;
-    if !schema::verify(db)? {
-        return Ok(Prepared::Damaged);
-    }
-    match seal.adopt(db)? {
-        Keys::Open => {}
-        Keys::Closed => return Ok(Prepared::Sealed),
-        Keys::Damaged => return Ok(Prepared::Damaged),
-    }
-    // What only a reader of the rows would find must be found here too, or a
-    // run that ends because of it would be followed by another.
-    log::check(db)?;
-    // A run that was killed while forgetting left its journal behind.
-    checkpoint(db)?;
-    ledger::resume(db, seal).map(Prepared::Ready)
-}
-
-/// Moves the journal into the database and cuts it to nothing.
-pub(super) fn checkpoint(db: &Connection) -> rusqlite::Result<()> {
-    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy {
-        let code = ffi::Error::new(ffi::SQLITE_BUSY);
-        return Err(rusqlite::Error::SqliteFailure(code, None));
-    }
-    Ok(())
 }

@@ -19,10 +19,13 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::Contact;
 use tcn_protocol::{Memo, MemoType, ReportDigest, TemporaryContactNumber, UnixTime};
 
-use super::ledger::{signed, unsigned};
+use super::database::Durable;
+use super::error::Fault;
+use super::handle::Store;
 use super::row::Row;
-use super::thread::{Durable, Owner};
-use super::{Fault, SourceId, Store, log, seen};
+use super::seen::SourceId;
+use super::sql::{signed, unsigned};
+use super::{contacts, seen};
 
 /// A report of somebody else's that named contacts, and whose signature held.
 #[derive(Debug)]
@@ -90,8 +93,10 @@ impl Store {
     /// # Errors
     /// If the database cannot be written; then nothing is kept.
     pub async fn record_matches(&self, found: Vec<NewMatch>) -> Result<Vec<Recorded>, Fault> {
-        self.ask(move |owner| Ok(owner.transact(Durable::PowerLoss, |t| record_all(t, &found))?))
-            .await
+        self.call(move |database| {
+            Ok(database.transact(Durable::PowerLoss, |t| record_all(t, &found))?)
+        })
+        .await
     }
 
     /// All matched reports whose contacts are in the log, the oldest first.
@@ -99,25 +104,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn matched_reports(&self) -> Result<Vec<MatchedReport>, Fault> {
-        self.ask(|owner| Ok(matched(owner)?)).await
-    }
-
-    /// Marks what this report named from `from` to `to` as seen, and, if so, as
-    /// dismissed; whether there is any.
-    ///
-    /// # Errors
-    /// If the database cannot be written.
-    pub async fn mark_exposure(
-        &self,
-        report: u64,
-        (from, to): (UnixTime, UnixTime),
-        dismissed: bool,
-    ) -> Result<bool, Fault> {
-        self.ask(move |owner| {
-            let mark = |t: &Transaction<'_>| mark(t, report, (from, to), dismissed);
-            Ok(owner.transact(Durable::PowerLoss, mark)?)
-        })
-        .await
+        self.call(|database| Ok(matched(&database.connection)?))
+            .await
     }
 }
 
@@ -295,8 +283,7 @@ fn insert(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<i
     Ok(transaction.last_insert_rowid())
 }
 
-fn matched(owner: &Owner) -> rusqlite::Result<Vec<MatchedReport>> {
-    let db = &owner.db;
+fn matched(db: &Connection) -> rusqlite::Result<Vec<MatchedReport>> {
     let mut contacts = contacts(db)?;
     let mut query = db.prepare_cached(
         "SELECT id, published, received, memo_type, memo FROM matched_report ORDER BY id",
@@ -343,7 +330,7 @@ fn contacts(db: &Connection) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
     let mut reports: BTreeMap<i64, Contacts> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let tcn = TemporaryContactNumber::from_bytes(row.get(6)?);
-        let contact = log::row(row)?.contact(tcn);
+        let contact = contacts::row(row)?.contact(tcn);
         let report = reports.entry(row.get(7)?).or_default();
         let (seen, dismissed): (bool, bool) = (row.get(8)?, row.get(9)?);
         report.seen.extend(seen.then_some(contact.start));
@@ -357,27 +344,6 @@ fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
     db.prepare_cached("SELECT DISTINCT label FROM report_source WHERE report = ?1 ORDER BY label")?
         .query_map([report], |row| row.get(0))?
         .collect()
-}
-
-/// Marks by the quarters that contacts began in: between two exposures of one
-/// report there are four of them at least.
-fn mark(
-    transaction: &Transaction<'_>,
-    report: u64,
-    (from, to): (UnixTime, UnixTime),
-    dismissed: bool,
-) -> rusqlite::Result<bool> {
-    let marked = transaction.execute(
-        "UPDATE matched_contact SET seen = 1, dismissed = max(dismissed, ?4) \
-         WHERE report = ?1 AND quarter BETWEEN ?2 AND ?3",
-        params![
-            signed(report),
-            signed(Row::quarter(from)),
-            signed(Row::quarter(to)),
-            dismissed
-        ],
-    )?;
-    Ok(marked > 0)
 }
 
 /// A number that a report named was heard in another quarter of an hour: that

@@ -4,11 +4,13 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use tcn_engine::{Aired, KeyHistory, KeyId, Seed};
 use tcn_protocol::{Memo, MemoType, RatchetIndex, SignedReport, UnixTime, wire};
 
-use super::ledger::{read_seed, signed, unsigned};
+use super::database::{Durable, checkpoint};
+use super::error::Fault;
+use super::handle::Store;
+use super::report_keys::read_seed;
 use super::seal::Seal;
-use super::thread::Durable;
+use super::sql::{signed, unsigned};
 use super::uploads::{self, Upload};
-use super::{Fault, Store};
 
 /// A report of ours to keep.
 #[derive(Debug)]
@@ -84,7 +86,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn history(&self, limit: KeyId) -> Result<Vec<KeyHistory>, Fault> {
-        self.ask(move |owner| Ok(history(&owner.db, limit)?)).await
+        self.call(move |database| Ok(history(&database.connection, limit)?))
+            .await
     }
 
     /// The seeds of these keys, those that are still there.
@@ -92,7 +95,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn seeds(&self, keys: Vec<KeyId>) -> Result<Vec<(KeyId, Seed)>, Fault> {
-        self.ask(move |owner| Ok(seeds(&owner.db, &keys, &owner.seal)?))
+        self.call(move |database| Ok(seeds(&database.connection, &keys, &database.seal)?))
             .await
     }
 
@@ -102,16 +105,16 @@ impl Store {
     /// # Errors
     /// If the database cannot be written.
     pub async fn keep_report(&self, report: NewReport) -> Result<Option<u64>, Fault> {
-        self.ask(
-            move |owner| match owner.transact(Durable::PowerLoss, |t| keep(t, &report)) {
+        self.call(move |database| {
+            match database.transact(Durable::PowerLoss, |t| keep(t, &report)) {
                 Ok(id) => Ok(Some(id)),
                 Err(rusqlite::Error::StatementChangedRows(_)) => Ok(None),
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     Ok(None)
                 }
                 Err(error) => Err(error.into()),
-            },
-        )
+            }
+        })
         .await
     }
 
@@ -120,7 +123,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn own_reports(&self) -> Result<Vec<OwnReport>, Fault> {
-        self.ask(|owner| Ok(list(&owner.db)?)).await
+        self.call(|database| Ok(list(&database.connection)?)).await
     }
 
     /// The signed reports of an own report, of which this one time that they
@@ -134,8 +137,8 @@ impl Store {
         id: u64,
         departure: Departure,
     ) -> Result<Option<Vec<SignedReport>>, Fault> {
-        self.ask(move |owner| {
-            let signed = owner.transact(Durable::PowerLoss, |t| depart(t, id, &departure))?;
+        self.call(move |database| {
+            let signed = database.transact(Durable::PowerLoss, |t| depart(t, id, &departure))?;
             let Some(signed) = signed else {
                 return Ok(None);
             };
@@ -152,9 +155,9 @@ impl Store {
     /// # Errors
     /// If the database cannot be written.
     pub async fn delete_report(&self, id: u64, at: UnixTime) -> Result<bool, Fault> {
-        self.ask(move |owner| {
-            let deleted = owner.transact(Durable::PowerLoss, |t| delete(t, id, at))?;
-            super::open::checkpoint(&owner.db)?;
+        self.call(move |database| {
+            let deleted = database.transact(Durable::PowerLoss, |t| delete(t, id, at))?;
+            checkpoint(&database.connection)?;
             Ok(deleted)
         })
         .await

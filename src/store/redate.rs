@@ -8,20 +8,19 @@
 //! it, so no sighting is lost.
 //!
 //! All of it is one transaction, so a process that is killed finds the log in one
-//! state or the other, with the [`ClockRecord`] that goes with
+//! state or the other, with the [`ClockRecord`](tcn_engine::ClockRecord) that goes with
 //! it. Rows go through memory by the quarter of an hour they began in.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use rusqlite::{Transaction, params};
-use tcn_engine::{CLOCK_FLOOR, ClockRecord, FutureDates, Redating, Shift};
+use tcn_engine::{CLOCK_FLOOR, Redating, Shift};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::clock;
-use super::ledger::signed;
-use super::log;
+use super::contacts;
 use super::row::{QUARTER, Row};
-use super::thread::{Durable, Owner};
+use super::sql::signed;
 
 /// Rows of other boots that are told apart one by one: more than a fortnight of
 /// twenty neighbours has. About 3 MiB.
@@ -37,18 +36,40 @@ type Tcn = TemporaryContactNumber;
 pub(super) struct Dates {
     /// Not written yet, in order.
     waiting: VecDeque<Redating>,
-    others: Others,
+    pub(super) others: Others,
+}
+
+impl Dates {
+    pub(super) fn push(&mut self, redating: Redating) {
+        self.waiting.push_back(redating);
+    }
+
+    /// What has to be written next.
+    pub(super) fn next(&self) -> Option<Redating> {
+        self.waiting.front().copied()
+    }
+
+    /// The next is written, and these rows do not move.
+    pub(super) fn applied(&mut self, others: Others) {
+        self.others = others;
+        self.waiting.pop_front();
+    }
 }
 
 /// Rows of other boots among those of this one.
 #[derive(Clone, Debug, Default)]
-struct Others {
+pub(super) struct Others {
     rows: BTreeSet<(i64, Tcn)>,
     /// There were too many of them.
     mixed: bool,
 }
 
 impl Others {
+    /// Whether dates of this boot and of others are mixed from some time on.
+    pub(super) fn are_mixed(&self) -> bool {
+        self.mixed || !self.rows.is_empty()
+    }
+
     fn add(
         &mut self,
         transaction: &Transaction<'_>,
@@ -75,49 +96,8 @@ impl Others {
     }
 }
 
-impl Owner {
-    /// Takes up new dates; written before anything else is.
-    pub(super) fn redate(&mut self, redating: Redating) -> rusqlite::Result<()> {
-        self.dates.waiting.push_back(redating);
-        self.catch_up()
-    }
-
-    /// Writes the decisions and new dates that could not be written when they came.
-    pub(super) fn catch_up(&mut self) -> rusqlite::Result<()> {
-        self.write_decisions()?;
-        while let Some(redating) = self.dates.waiting.front().copied() {
-            let mut others = self.dates.others.clone();
-            self.transact(Durable::PowerLoss, |t| apply(t, &redating, &mut others))?;
-            self.dates.others = others;
-            self.dates.waiting.pop_front();
-        }
-        Ok(())
-    }
-
-    /// Keeps what is known of the clock.
-    pub(super) fn keep_clock(&mut self, record: &ClockRecord) -> rusqlite::Result<()> {
-        let Others { rows, mixed } = &self.dates.others;
-        let mixed = *mixed || !rows.is_empty();
-        self.transact(Durable::PowerLoss, |t| clock::write(t, record, mixed))
-    }
-
-    /// Destroys what has been dated in the future for long, and its bytes.
-    pub(super) fn forget_future(&mut self, dates: &FutureDates) -> rusqlite::Result<()> {
-        let destroyed = self.transact(Durable::Crash, |t| {
-            let destroyed = clock::forget_future(t, dates)?;
-            if destroyed {
-                super::thread::shrink(t)?;
-            }
-            Ok(destroyed)
-        })?;
-        if destroyed {
-            super::open::checkpoint(&self.db)?;
-        }
-        Ok(())
-    }
-}
-
-fn apply(
+/// Writes new dates, and the record of the clock that goes with them.
+pub(super) fn apply(
     transaction: &Transaction<'_>,
     redating: &Redating,
     others: &mut Others,
@@ -140,8 +120,7 @@ fn apply(
     keys(transaction, redating)?;
     uploads(transaction, redating.jump)?;
     clock::heal_delivered(transaction, asked_again(redating))?;
-    let mixed = others.mixed || !others.rows.is_empty();
-    clock::write(transaction, &redating.record, mixed)
+    clock::write(transaction, &redating.record, others.are_mixed())
 }
 
 /// From when on intervals are asked for again: those that are not over yet, and
@@ -202,7 +181,7 @@ fn rows_of(transaction: &Transaction<'_>, quarter: i64) -> rusqlite::Result<Vec<
          FROM contact WHERE quarter = ?1",
     )?;
     let rows = query.query_map([quarter], |row| {
-        Ok((Tcn::from_bytes(row.get(6)?), log::row(row)?))
+        Ok((Tcn::from_bytes(row.get(6)?), contacts::row(row)?))
     })?;
     rows.collect()
 }
@@ -222,7 +201,7 @@ fn move_row(
     transaction
         .prepare_cached("DELETE FROM contact WHERE quarter = ?1 AND tcn = ?2")?
         .execute(params![quarter, tcn.as_bytes()])?;
-    log::put(transaction, tcn, moved.clone())?;
+    contacts::put(transaction, tcn, moved.clone())?;
     let there = signed(moved.start / QUARTER);
     if named && there != quarter {
         transaction

@@ -28,8 +28,8 @@ use rusqlite::Connection;
 use tcn_engine::{KeyId, Seed};
 use zeroize::Zeroizing;
 
-use super::OpenError;
-use super::ledger::{signed, unsigned};
+use super::error::OpenError;
+use super::sql::{signed, unsigned};
 
 /// Bytes of the credential: a key of XChaCha20-Poly1305.
 const CREDENTIAL: usize = 32;

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_protocol::{ReportDigest, UnixTime};
 
-use super::ledger::{signed, unsigned};
-use super::thread::Durable;
-use super::{Fault, Store};
+use super::database::Durable;
+use super::error::Fault;
+use super::handle::Store;
+use super::sql::{signed, unsigned};
 
 const DAY: u64 = 86_400;
 
@@ -45,9 +46,9 @@ impl Store {
         published: UnixTime,
         now: UnixTime,
     ) -> Result<Vec<Option<UnixTime>>, Fault> {
-        self.ask(move |owner| {
+        self.call(move |database| {
             let remember = |t: &Transaction<'_>| remember(t, source, &reports, published, now);
-            Ok(owner.transact(Durable::Crash, remember)?)
+            Ok(database.transact(Durable::Crash, remember)?)
         })
         .await
     }
@@ -62,8 +63,8 @@ impl Store {
         source: SourceId,
         reports: Vec<ReportDigest>,
     ) -> Result<Vec<Option<UnixTime>>, Fault> {
-        self.ask(move |owner| {
-            let db = &owner.db;
+        self.call(move |database| {
+            let db = &database.connection;
             let days = days(db)?;
             let told = reports.iter().map(|report| {
                 let told = told(db, &days, source, report)?;

@@ -15,7 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, params};
 use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 
-use super::{Fault, open, wipe};
+use super::database::flags;
+use super::error::Fault;
+use super::overwrite;
+use super::sql::signed;
 
 /// What the names of sheets begin with; a number follows.
 const PREFIX: &str = "tcnd.sqlite.sheet-";
@@ -63,7 +66,7 @@ impl Sheets {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let paper = Paper::new(self.directory.join(format!("{PREFIX}{number}")))
             .map_err(|error| Fault::Files(error.kind()))?;
-        let db = Connection::open_with_flags(&paper.path, open::flags())?;
+        let db = Connection::open_with_flags(&paper.path, flags())?;
         // A sheet that breaks off is thrown away: nothing to roll back, nothing
         // to make durable. Without a journal, what memory does not hold goes
         // straight to the file.
@@ -96,8 +99,8 @@ impl Sheet {
             let [to_55, to_63, to_73, over] = contact.attenuation;
             insert.execute(params![
                 number,
-                super::ledger::signed(contact.start.0),
-                super::ledger::signed(contact.end.0),
+                signed(contact.start.0),
+                signed(contact.end.0),
                 measured(contact.rssi_max),
                 measured(contact.rssi_mean),
                 contact.count,
@@ -159,7 +162,7 @@ impl Read for Paper {
 
 impl Drop for Paper {
     fn drop(&mut self) {
-        let removed = wipe::overwrite(&mut self.file);
+        let removed = overwrite::overwrite(&mut self.file);
         match removed.and_then(|()| std::fs::remove_file(&self.path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(%error, "a sheet could not be removed; the next start tries again");
@@ -172,5 +175,5 @@ impl Drop for Paper {
 
 /// Removes what an earlier run left behind.
 pub(super) fn sweep(directory: &Path) -> io::Result<()> {
-    wipe::destroy(directory, PREFIX)
+    overwrite::destroy(directory, PREFIX)
 }

@@ -11,9 +11,11 @@ use rusqlite::{Connection, Transaction, params};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
-use super::ledger::{signed, unsigned};
-use super::thread::Durable;
-use super::{Fault, SourceId, Store};
+use super::database::Durable;
+use super::error::Fault;
+use super::handle::Store;
+use super::seen::SourceId;
+use super::sql::{signed, unsigned};
 
 /// A source as the configuration of `tcnd-sync` has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be written.
     pub async fn set_sources(&self, sources: Vec<NewSource>) -> Result<(), Fault> {
-        self.ask(move |owner| Ok(owner.transact(Durable::PowerLoss, |t| set(t, &sources))?))
+        self.call(move |database| Ok(database.transact(Durable::PowerLoss, |t| set(t, &sources))?))
             .await
     }
 
@@ -56,7 +58,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn sources(&self) -> Result<Vec<Source>, Fault> {
-        self.ask(|owner| Ok(list(&owner.db)?)).await
+        self.call(|database| Ok(list(&database.connection)?)).await
     }
 
     /// Keeps how a run went for a source: an empty `problem` is well. Whether
@@ -70,9 +72,9 @@ impl Store {
         problem: String,
         now: UnixTime,
     ) -> Result<bool, Fault> {
-        self.ask(move |owner| {
+        self.call(move |database| {
             let record = |t: &Transaction<'_>| record(t, &source, &problem, now);
-            Ok(owner.transact(Durable::Crash, record)?)
+            Ok(database.transact(Durable::Crash, record)?)
         })
         .await
     }
@@ -82,7 +84,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn delivered(&self, source: String) -> Result<BTreeSet<Interval>, Fault> {
-        self.ask(move |owner| Ok(delivered(&owner.db, &source)?))
+        self.call(move |database| Ok(delivered(&database.connection, &source)?))
             .await
     }
 
@@ -92,8 +94,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be written.
     pub async fn forget_delivered(&self) -> Result<(), Fault> {
-        self.ask(|owner| {
-            owner.transact(Durable::PowerLoss, |t| {
+        self.call(|database| {
+            database.transact(Durable::PowerLoss, |t| {
                 t.execute("DELETE FROM delivered", [])
             })?;
             Ok(())

@@ -20,9 +20,10 @@ use tcn_engine::KeyId;
 use tcn_exchange::trickle;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 
-use super::ledger::{signed, unsigned};
-use super::thread::Durable;
-use super::{Fault, Store};
+use super::database::Durable;
+use super::error::Fault;
+use super::handle::Store;
+use super::sql::{signed, unsigned};
 
 /// Where a part is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +136,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn parts(&self, report: u64) -> Result<Vec<KeyId>, Fault> {
-        self.ask(move |owner| Ok(parts(&owner.db, report)?)).await
+        self.call(move |database| Ok(parts(&database.connection, report)?))
+            .await
     }
 
     /// What of a report could be sent to each of these sources, in their order.
@@ -148,9 +150,10 @@ impl Store {
         sources: Vec<String>,
         now: UnixTime,
     ) -> Result<Vec<Sendable>, Fault> {
-        self.ask(move |owner| {
+        self.call(move |database| {
             let sources = sources.iter();
-            let sendable = sources.map(|source| sendable(&owner.db, report, source, now));
+            let sendable =
+                sources.map(|source| sendable(&database.connection, report, source, now));
             Ok(sendable.collect::<rusqlite::Result<_>>()?)
         })
         .await
@@ -167,9 +170,9 @@ impl Store {
         report: u64,
         source: Option<String>,
     ) -> Result<Vec<Cancelled>, Fault> {
-        self.ask(move |owner| {
+        self.call(move |database| {
             let cancel = |t: &Transaction<'_>| cancel_for(t, report, source.as_deref());
-            Ok(owner.transact(Durable::PowerLoss, cancel)?)
+            Ok(database.transact(Durable::PowerLoss, cancel)?)
         })
         .await
     }
@@ -187,9 +190,9 @@ impl Store {
         uploads: Vec<NewUpload>,
         now: UnixTime,
     ) -> Result<usize, Fault> {
-        self.ask(move |owner| {
+        self.call(move |database| {
             let queue = |t: &Transaction<'_>| queue(t, report, &uploads, now);
-            Ok(owner.transact(Durable::PowerLoss, queue)?)
+            Ok(database.transact(Durable::PowerLoss, queue)?)
         })
         .await
     }
@@ -208,9 +211,9 @@ impl Store {
         again: UnixTime,
         next: UnixTime,
     ) -> Result<Option<DueUpload>, Fault> {
-        self.ask(move |owner| {
+        self.call(move |database| {
             let take = |t: &Transaction<'_>| take(t, &source, now, again, next);
-            let Some((id, bytes)) = owner.transact(Durable::PowerLoss, take)? else {
+            let Some((id, bytes)) = database.transact(Durable::PowerLoss, take)? else {
                 return Ok(None);
             };
             let signed = wire::parse(&bytes).map_err(|_| Fault::unreadable())?;
@@ -224,7 +227,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn upload_tries(&self, id: u64) -> Result<Option<u32>, Fault> {
-        self.ask(move |owner| Ok(tries(&owner.db, id)?)).await
+        self.call(move |database| Ok(tries(&database.connection, id)?))
+            .await
     }
 
     /// Keeps what became of a part, durably; whether it was on its way.
@@ -237,9 +241,9 @@ impl Store {
         outcome: UploadOutcome,
         now: UnixTime,
     ) -> Result<bool, Fault> {
-        self.ask(move |owner| {
+        self.call(move |database| {
             let settle = |t: &Transaction<'_>| settle(t, id, &outcome, now);
-            Ok(owner.transact(Durable::PowerLoss, settle)?)
+            Ok(database.transact(Durable::PowerLoss, settle)?)
         })
         .await
     }

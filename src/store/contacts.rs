@@ -7,12 +7,62 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::Contact;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
-use super::ledger::{signed, unsigned};
-use super::questions::Place;
 use super::row::{QUARTER, Row, counts, times};
-use super::totals::{Bucket, Summary};
+use super::sql::{signed, unsigned};
 
 const DAY: u64 = 86_400;
+
+/// Contact totals over a span.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Contacts: a number heard again after it was away, and in another quarter
+    /// of an hour, counts again.
+    pub numbers: u64,
+    /// Sightings of them.
+    pub sightings: u64,
+    /// Start of the oldest contact, rounded down to the quarter of an hour.
+    pub oldest: Option<UnixTime>,
+    /// Per UTC day: its start, numbers, sightings.
+    pub per_day: Vec<Bucket>,
+    /// Measured sightings by attenuation: ≤55, ≤63, ≤73, >73 dB.
+    pub attenuation: [u64; 4],
+}
+
+/// One bar of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Where it begins.
+    pub start: UnixTime,
+    /// Contacts that began in it.
+    pub numbers: u64,
+    /// Their sightings.
+    pub sightings: u64,
+}
+
+/// Where a page of contacts begins: behind one that was read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    quarter: u64,
+    tcn: Option<TemporaryContactNumber>,
+}
+
+impl Place {
+    /// Before every contact that began at `from` or later.
+    pub const fn since(from: UnixTime) -> Self {
+        Self {
+            quarter: Row::quarter(from),
+            tcn: None,
+        }
+    }
+
+    /// Behind this contact.
+    pub const fn behind(contact: &Contact) -> Self {
+        Self {
+            quarter: Row::quarter(contact.start),
+            tcn: Some(contact.tcn),
+        }
+    }
+}
 
 pub(super) fn write(transaction: &Transaction<'_>, batch: &[Contact]) -> rusqlite::Result<()> {
     for growth in batch {

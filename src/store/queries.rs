@@ -8,10 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use tcn_engine::Contact;
-use tcn_protocol::{TemporaryContactNumber, UnixTime};
+use tcn_protocol::UnixTime;
 
-use super::thread::{Durable, Owner, shrink};
-use super::{Bucket, DATABASE, Fault, Store, Summary, log, others};
+use super::contacts::{self, Bucket, Place, Summary};
+use super::database::{DATABASE, Database, Durable, checkpoint, shrink};
+use super::error::Fault;
+use super::handle::Store;
+use super::others;
 
 /// How large the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,38 +25,13 @@ pub struct Size {
     pub rows: u64,
 }
 
-/// Where a page of contacts begins: behind one that was read before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    pub(super) quarter: u64,
-    pub(super) tcn: Option<TemporaryContactNumber>,
-}
-
-impl Place {
-    /// Before every contact that began at `from` or later.
-    pub const fn since(from: UnixTime) -> Self {
-        Self {
-            quarter: super::row::Row::quarter(from),
-            tcn: None,
-        }
-    }
-
-    /// Behind this contact.
-    pub const fn behind(contact: &Contact) -> Self {
-        Self {
-            quarter: super::row::Row::quarter(contact.start),
-            tcn: Some(contact.tcn),
-        }
-    }
-}
-
 impl Store {
     /// Totals of contacts that began in `[from, to)`.
     ///
     /// # Errors
     /// If the database cannot be read.
     pub async fn summary(&self, from: UnixTime, to: UnixTime) -> Result<Summary, Fault> {
-        self.ask(move |owner| Ok(log::summary(&owner.db, from, to)?))
+        self.call(move |database| Ok(contacts::summary(&database.connection, from, to)?))
             .await
     }
 
@@ -68,7 +46,7 @@ impl Store {
         to: UnixTime,
         bucket: Duration,
     ) -> Result<Vec<Bucket>, Fault> {
-        self.ask(move |owner| Ok(log::histogram(&owner.db, from, to, bucket)?))
+        self.call(move |database| Ok(contacts::histogram(&database.connection, from, to, bucket)?))
             .await
     }
 
@@ -77,7 +55,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn size(&self) -> Result<Size, Fault> {
-        self.ask(|owner| Ok(size(owner)?)).await
+        self.call(|database| Ok(size(database)?)).await
     }
 
     /// At most `most` contacts behind `place`, by the quarter of an hour they
@@ -86,7 +64,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn contacts(&self, place: Place, most: u32) -> Result<Vec<Contact>, Fault> {
-        self.ask(move |owner| Ok(log::page(&owner.db, place, most)?))
+        self.call(move |database| Ok(contacts::page(&database.connection, place, most)?))
             .await
     }
 
@@ -97,14 +75,14 @@ impl Store {
     /// If the database cannot be written; then nothing is destroyed, or all is
     /// but the journal may still hold it until the next retention.
     pub async fn erase(&self, from: UnixTime, to: UnixTime) -> Result<u64, Fault> {
-        self.ask(move |owner| {
-            let gone = owner.transact(Durable::Crash, |transaction| {
-                let gone = log::erase(transaction, from, to)?;
+        self.call(move |database| {
+            let gone = database.transact(Durable::Crash, |transaction| {
+                let gone = contacts::erase(transaction, from, to)?;
                 others::orphans(transaction)?;
                 shrink(transaction)?;
                 Ok(gone)
             })?;
-            super::open::checkpoint(&owner.db)?;
+            checkpoint(&database.connection)?;
             Ok(gone)
         })
         .await
@@ -117,25 +95,15 @@ impl Store {
     /// If the database cannot be written, or somebody reads it for longer than a
     /// second.
     pub async fn checkpoint(&self) -> Result<(), Fault> {
-        self.ask(|owner| Ok(super::open::checkpoint(&owner.db)?))
+        self.call(|database| Ok(checkpoint(&database.connection)?))
             .await
-    }
-
-    /// Destroys everything: every key, contact, report and decision, the files
-    /// they stood in and the damaged ones set aside before, and begins anew.
-    ///
-    /// # Errors
-    /// If a file cannot be overwritten or removed; what is left is told by the
-    /// directory, and the next call goes on.
-    pub async fn wipe(&self) -> Result<(), Fault> {
-        self.ask(Owner::wipe).await
     }
 }
 
-fn size(owner: &Owner) -> rusqlite::Result<Size> {
-    let rows = log::rows(&owner.db)?;
+fn size(database: &Database) -> rusqlite::Result<Size> {
+    let rows = contacts::rows(&database.connection)?;
     let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
-    let bytes = length(&owner.directory.join(DATABASE))
-        + length(&owner.directory.join(format!("{DATABASE}-wal")));
+    let bytes = length(&database.directory.join(DATABASE))
+        + length(&database.directory.join(format!("{DATABASE}-wal")));
     Ok(Size { bytes, rows })
 }

@@ -10,7 +10,8 @@ use zeroize::Zeroizing;
 
 use super::clock;
 use super::seal::{Closed, Seal};
-use super::thread::Setting;
+use super::settings;
+use super::sql::{signed, unsigned};
 
 /// What the last run left.
 #[derive(Debug)]
@@ -60,13 +61,13 @@ impl Broadcast {
 }
 
 pub(super) fn resume(db: &Connection, seal: &Seal) -> rusqlite::Result<Resume> {
-    let consent = setting(db, "consent")?;
+    let consent = settings::consent(db)?;
     Ok(Resume {
         next_key: next_key(db)?,
         broadcast: broadcast(db, seal)?,
-        consent: consent.is_some_and(|value| value != 0),
+        consent: consent.unwrap_or(false),
         decided: consent.is_some(),
-        pause: setting(db, "pause")?.map_or(Pause::No, read_pause),
+        pause: settings::pause(db)?,
         clock: clock::read(db)?,
         newest: clock::newest(db)?,
     })
@@ -112,13 +113,6 @@ pub(super) fn read_seed(
         .map_err(|Closed| rusqlite::Error::InvalidColumnType(column, "seed".to_owned(), Type::Blob))
 }
 
-pub(super) fn setting(db: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
-    db.query_row("SELECT value FROM setting WHERE name = ?1", [name], |row| {
-        row.get(0)
-    })
-    .optional()
-}
-
 pub(super) fn write(
     transaction: &Transaction<'_>,
     records: &[Record],
@@ -157,35 +151,4 @@ pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlit
         [signed(before.0)],
     )?;
     Ok(())
-}
-
-pub(super) fn remember(transaction: &Transaction<'_>, setting: Setting) -> rusqlite::Result<()> {
-    let (name, value) = match setting {
-        Setting::Consent(consent) => ("consent", i64::from(consent)),
-        Setting::Pause(Pause::No) => ("pause", 0),
-        Setting::Pause(Pause::Until(at)) => ("pause", signed(at.0)),
-        Setting::Pause(Pause::UntilResumed) => ("pause", -1),
-    };
-    transaction.execute(
-        "INSERT OR REPLACE INTO setting (name, value) VALUES (?1, ?2)",
-        params![name, value],
-    )?;
-    Ok(())
-}
-
-fn read_pause(value: i64) -> Pause {
-    match value {
-        0 => Pause::No,
-        ..0 => Pause::UntilResumed,
-        1.. => Pause::Until(UnixTime(unsigned(value))),
-    }
-}
-
-/// SQLite's integers are signed; times and names stay far below 2^63.
-pub(super) fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-pub(super) fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }

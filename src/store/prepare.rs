@@ -1,0 +1,159 @@
+//! One database file: opened or created, examined, and brought to our format.
+//!
+//! A file of a newer release is left alone: to write into it would destroy what
+//! that release knows.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::config::DbConfig;
+
+use super::contacts;
+use super::database::{DATABASE, checkpoint, flags};
+use super::error::{Fault, OpenError, is_damage};
+use super::migrations::{self, FORMAT};
+use super::report_keys::{self, Resume};
+use super::schema::{self, APPLICATION_ID};
+use super::seal::{Keys, Seal};
+
+/// Bytes a page. All that grows in a minute at twenty neighbours fits one or
+/// two of these, and whole pages go to the journal: with SQLite's own 4096 a
+/// day writes half as much again.
+const PAGE: u32 = 2048;
+
+/// How long a stranger who reads the database may keep us from writing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Creates a database where none is.
+pub(super) fn create(directory: &Path, seal: &Seal) -> Result<Connection, Fault> {
+    let path = directory.join(DATABASE);
+    private_file(&path).map_err(|error| Fault::Files(error.kind()))?;
+    let mut db = Connection::open_with_flags(&path, flags())?;
+    let found = examine(&db)?;
+    prepare(&mut db, found, seal)?;
+    Ok(db)
+}
+
+pub(super) fn at(path: &Path, source: io::Error) -> OpenError {
+    OpenError::Directory {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Opens a file for us alone, whatever the umask; SQLite gives its journal the
+/// mode of the database.
+pub(super) fn private_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// `None` if the file is damaged.
+pub(super) fn open_whole(
+    path: &Path,
+    seal: &Seal,
+) -> Result<Option<(Connection, Resume)>, OpenError> {
+    private_file(path).map_err(|source| at(path, source))?;
+    let failed = |source| OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    let mut db = Connection::open_with_flags(path, flags()).map_err(failed)?;
+    match examine(&db).and_then(|found| prepare(&mut db, found, seal)) {
+        Ok(Prepared::Ready(resume)) => Ok(Some((db, resume))),
+        Ok(Prepared::Damaged) => Ok(None),
+        Ok(Prepared::Newer(found)) => Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known: FORMAT,
+        }),
+        Ok(Prepared::Sealed) => Err(OpenError::Sealed {
+            path: path.to_owned(),
+        }),
+        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// What a file turned out to be.
+#[derive(Clone, Copy)]
+enum Examined {
+    Fresh,
+    Ours,
+    Newer(u32),
+    Damaged,
+}
+
+fn examine(db: &Connection) -> rusqlite::Result<Examined> {
+    let format = migrations::format(db)?;
+    let id: u32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: u32 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match (format, id) {
+        (0, 0) if tables == 0 => Examined::Fresh,
+        (1..=FORMAT, APPLICATION_ID) => Examined::Ours,
+        (_, APPLICATION_ID) if format > FORMAT => {
+            // SQLite would move the journal into the file when it closes it.
+            db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            Examined::Newer(format)
+        }
+        (_, _) => Examined::Damaged,
+    })
+}
+
+/// What setting a file up came to.
+enum Prepared {
+    Ready(Resume),
+    Newer(u32),
+    Damaged,
+    Sealed,
+}
+
+/// Sets a sound database up and reads what it remembers.
+fn prepare(db: &mut Connection, found: Examined, seal: &Seal) -> rusqlite::Result<Prepared> {
+    match found {
+        // Only before the first table is made do these take effect.
+        Examined::Fresh => {
+            db.pragma_update(None, "page_size", PAGE)?;
+            db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        }
+        Examined::Ours => {}
+        Examined::Newer(found) => return Ok(Prepared::Newer(found)),
+        Examined::Damaged => return Ok(Prepared::Damaged),
+    }
+    db.busy_timeout(PATIENCE)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "secure_delete", true)?;
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "journal_size_limit", 0)?;
+    let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if check != "ok" {
+        return Ok(Prepared::Damaged);
+    }
+    migrations::migrate(db)?;
+    if !schema::verify(db)? {
+        return Ok(Prepared::Damaged);
+    }
+    match seal.adopt(db)? {
+        Keys::Open => {}
+        Keys::Closed => return Ok(Prepared::Sealed),
+        Keys::Damaged => return Ok(Prepared::Damaged),
+    }
+    // What only a reader of the rows would find must be found here too, or a
+    // run that ends because of it would be followed by another.
+    contacts::check(db)?;
+    // A run that was killed while forgetting left its journal behind.
+    checkpoint(db)?;
+    report_keys::resume(db, seal).map(Prepared::Ready)
+}

@@ -1,0 +1,221 @@
+//! The thread that owns the database: its loop, and what it still has to write.
+//!
+//! A decision that cannot be written, because the disk is full for instance, is
+//! tried again before whatever is written next. Otherwise consent that was
+//! withdrawn would come back with a restart. New dates are tried again likewise, so
+//! that old and new ones are never mixed.
+
+use std::io;
+
+use rusqlite::Transaction;
+use rustix::io::Errno;
+use tcn_engine::{ClockRecord, FutureDates, Redating};
+use tcn_protocol::UnixTime;
+use tokio::sync::{mpsc, oneshot};
+
+use super::database::{Database, Durable, checkpoint, shrink};
+use super::error::Fault;
+use super::handle::{Event, Store, Work, WorkerChannels};
+use super::redate::Dates;
+use super::settings::{self, Setting};
+use super::{aside, clock, contacts, others, own, redate, report_keys, sources, wipe};
+
+/// Starts the thread.
+pub(super) fn start(database: Database) -> io::Result<(Store, mpsc::Receiver<Event>)> {
+    let (store, channels, outbox) = Store::new();
+    let WorkerChannels { work, events } = channels;
+    let worker = Worker {
+        database,
+        events,
+        dates: Dates::default(),
+        decided: Vec::new(),
+    };
+    std::thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || worker.run(work))?;
+    Ok((store, outbox))
+}
+
+/// Dropped from top to bottom: the events end when the lock is free again.
+struct Worker {
+    database: Database,
+    events: mpsc::Sender<Event>,
+    dates: Dates,
+    /// Decisions that are not written yet, one of each kind.
+    decided: Vec<Setting>,
+}
+
+impl Worker {
+    fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
+        let mut closing = None;
+        while let Some(work) = inbox.blocking_recv() {
+            if let Some(done) = self.work(work) {
+                // What is in the queue already is still done.
+                inbox.close();
+                closing = Some(done);
+            }
+            if self.database.file_lost {
+                break;
+            }
+        }
+        // The journal folds into the file when the last connection closes.
+        drop(self);
+        if let Some(done) = closing {
+            let _ = done.send(());
+        }
+    }
+
+    fn work(&mut self, work: Work) -> Option<oneshot::Sender<()>> {
+        match work {
+            Work::Persist(seq, records) => {
+                let seal = self.database.seal.clone();
+                let write = |t: &Transaction<'_>| report_keys::write(t, &records, &seal);
+                let written = self
+                    .catch_up()
+                    .and_then(|()| self.database.transact(Durable::PowerLoss, write));
+                self.report(seq, written);
+            }
+            Work::Save(seq, growth) => {
+                let write = |t: &Transaction<'_>| {
+                    contacts::write(t, &growth)?;
+                    others::grew(t, &growth)
+                };
+                let written = self
+                    .catch_up()
+                    .and_then(|()| self.database.transact(Durable::Crash, write));
+                self.report(seq, written);
+            }
+            Work::Forget(before) => {
+                let forgotten = self.catch_up().and_then(|()| self.forget(before));
+                self.trouble(forgotten);
+                let directory = &self.database.directory;
+                let removed = aside::forget(directory, before).map_err(|error| {
+                    Fault::NotRemoved(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+                });
+                self.trouble(removed);
+            }
+            Work::ForgetFuture(dates) => {
+                let forgotten = self.catch_up().and_then(|()| self.forget_future(&dates));
+                self.trouble(forgotten);
+                let dated = aside::date_future(&self.database.directory, dates.from);
+                self.trouble(dated.map_err(|error| Fault::Files(error.kind())));
+            }
+            Work::Redate(redating) => {
+                let written = self.redate(redating);
+                self.trouble(written);
+            }
+            Work::KeepClock(record) => {
+                let kept = self.catch_up().and_then(|()| self.keep_clock(&record));
+                self.trouble(kept);
+            }
+            Work::Remember(setting) => {
+                let kept = self.remember(setting);
+                self.trouble(kept);
+            }
+            Work::Call(call) => call(&mut self.database),
+            Work::Wipe(answer) => answer.with(|| self.wipe()),
+            Work::Close(done) => return Some(done),
+        }
+        None
+    }
+
+    /// Keeps a decision, durably. The last of each kind counts.
+    fn remember(&mut self, setting: Setting) -> rusqlite::Result<()> {
+        let kind = std::mem::discriminant(&setting);
+        self.decided
+            .retain(|known| std::mem::discriminant(known) != kind);
+        self.decided.push(setting);
+        self.write_decisions()
+    }
+
+    /// Takes up new dates; written before anything else is.
+    fn redate(&mut self, redating: Redating) -> rusqlite::Result<()> {
+        self.dates.push(redating);
+        self.catch_up()
+    }
+
+    /// Writes the decisions and new dates that could not be written when they came.
+    fn catch_up(&mut self) -> rusqlite::Result<()> {
+        self.write_decisions()?;
+        while let Some(redating) = self.dates.next() {
+            let mut others = self.dates.others.clone();
+            let apply = |t: &Transaction<'_>| redate::apply(t, &redating, &mut others);
+            self.database.transact(Durable::PowerLoss, apply)?;
+            self.dates.applied(others);
+        }
+        Ok(())
+    }
+
+    /// Writes the decisions that could not be written when they came.
+    fn write_decisions(&mut self) -> rusqlite::Result<()> {
+        if self.decided.is_empty() {
+            return Ok(());
+        }
+        let decided = &self.decided;
+        self.database.transact(Durable::PowerLoss, |t| {
+            decided
+                .iter()
+                .try_for_each(|setting| settings::write(t, *setting))
+        })?;
+        self.decided.clear();
+        Ok(())
+    }
+
+    /// Keeps what is known of the clock.
+    fn keep_clock(&mut self, record: &ClockRecord) -> rusqlite::Result<()> {
+        let mixed = self.dates.others.are_mixed();
+        self.database
+            .transact(Durable::PowerLoss, |t| clock::write(t, record, mixed))
+    }
+
+    fn forget(&mut self, before: UnixTime) -> rusqlite::Result<()> {
+        // The checkpoint makes it durable.
+        self.database.transact(Durable::Crash, |transaction| {
+            contacts::forget(transaction, before)?;
+            report_keys::forget(transaction, before)?;
+            own::forget(transaction, before)?;
+            others::forget(transaction, before)?;
+            sources::forget(transaction, before)?;
+            shrink(transaction)
+        })?;
+        checkpoint(&self.database.connection)
+    }
+
+    /// Destroys what has been dated in the future for long, and its bytes.
+    fn forget_future(&mut self, dates: &FutureDates) -> rusqlite::Result<()> {
+        let destroyed = self.database.transact(Durable::Crash, |t| {
+            let destroyed = clock::forget_future(t, dates)?;
+            if destroyed {
+                shrink(t)?;
+            }
+            Ok(destroyed)
+        })?;
+        if destroyed {
+            checkpoint(&self.database.connection)?;
+        }
+        Ok(())
+    }
+
+    fn wipe(&mut self) -> Result<(), Fault> {
+        let wiped = wipe::wipe(&mut self.database);
+        if !self.database.file_lost {
+            self.dates = Dates::default();
+        }
+        wiped
+    }
+
+    fn report(&self, seq: u64, written: rusqlite::Result<()>) {
+        let event = match written {
+            Ok(()) => Event::Stored(seq),
+            Err(error) => Event::NotStored(seq, error.into()),
+        };
+        // The receiver is gone only while the daemon ends.
+        let _ = self.events.blocking_send(event);
+    }
+
+    fn trouble(&self, done: Result<(), impl Into<Fault>>) {
+        if let Err(error) = done {
+            let _ = self.events.blocking_send(Event::Trouble(error.into()));
+        }
+    }
+}
