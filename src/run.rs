@@ -25,7 +25,7 @@ use crate::daemon::{self, Handle, Parts, Signal};
 #[cfg(feature = "bluez")]
 use crate::radio::bluez;
 use crate::radio::{Mode, Radio, fake};
-use crate::store::{self, OpenError, Seal, Sheets};
+use crate::store::{self, ExportDir, OpenError, Seal};
 
 pub use flags::{DaemonFlags, RadioChoice, UnknownRadio};
 
@@ -193,7 +193,7 @@ async fn serve(
         handle,
         bouncer,
         log,
-        sheets: Sheets::new(directory),
+        sheets: ExportDir::new(directory),
         patience: bus::PATIENCE,
     };
     let on_the_bus = async {

@@ -26,13 +26,13 @@ use super::options::{Given, Options};
 use super::replies;
 use super::transfer::Transfers;
 use crate::daemon::{Handle, LogRequest, Request};
-use crate::store::{Bucket, Sheets};
+use crate::store::{Bucket, ExportDir};
 
 pub(super) struct Contacts {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
-    pub(super) sheets: Sheets,
+    pub(super) sheets: ExportDir,
 }
 
 /// By so many seconds contacts are counted, and kept.

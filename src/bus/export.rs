@@ -20,7 +20,7 @@ use super::error::Error;
 use super::options::{Given, Options};
 use super::transfer::{Outlet, broken};
 use crate::daemon::{self, Handle, LogRequest, Refusal, Request};
-use crate::store::{Fault, Place, Sheets};
+use crate::store::{self, Cursor, ExportDir};
 
 /// Contacts asked for at a time.
 const PAGE: u32 = 1024;
@@ -73,13 +73,13 @@ pub(super) fn write(
     order: &Order,
     handle: Handle,
     runtime: Runtime,
-    sheets: &Sheets,
+    sheets: &ExportDir,
     mut outlet: Outlet,
 ) -> Result<u64, Error> {
     let pages = Pages {
         handle,
         runtime,
-        place: Some(Place::since(order.from)),
+        cursor: Some(Cursor::since(order.from)),
         from: order.from,
         to: order.to,
         mask: (!order.raw).then(Mask::new),
@@ -99,7 +99,7 @@ struct Pages {
     handle: Handle,
     runtime: Runtime,
     /// Behind the last page; `None` at the end.
-    place: Option<Place>,
+    cursor: Option<Cursor>,
     from: UnixTime,
     to: UnixTime,
     /// `None` if numbers are shown.
@@ -111,17 +111,17 @@ impl Iterator for Pages {
 
     /// The next page, which may be empty.
     fn next(&mut self) -> Option<Self::Item> {
-        let place = self.place.take()?;
+        let place = self.cursor.take()?;
         let page = |reply| Request::Log(LogRequest::Page(place, PAGE, reply));
         let page = match self.runtime.block_on(self.handle.ask(page)) {
             Ok(page) => page,
             Err(refusal) => return Some(Err(refusal.into())),
         };
         // Pages are in order of quarters of an hour, and mixed within one.
-        let beyond = |last: &&Contact| Place::since(last.start) > Place::since(self.to);
+        let beyond = |last: &&Contact| Cursor::since(last.start) > Cursor::since(self.to);
         let full = page.len() == PAGE as usize;
         let last = page.last().filter(|last| full && !beyond(last));
-        self.place = last.map(Place::behind);
+        self.cursor = last.map(Cursor::behind);
         let wanted = |contact: &Contact| self.from <= contact.start && contact.start < self.to;
         let named = page.into_iter().filter(wanted);
         Some(Ok(named
@@ -254,8 +254,8 @@ fn measured(rssi: i16) -> Option<i16> {
     (rssi != RSSI_UNAVAILABLE).then_some(rssi)
 }
 
-fn write_sheet(pages: Pages, sheets: &Sheets, outlet: &mut Outlet) -> Result<u64, Error> {
-    let failed = |fault: Fault| Error::from(Refusal::from(fault));
+fn write_sheet(pages: Pages, sheets: &ExportDir, outlet: &mut Outlet) -> Result<u64, Error> {
+    let failed = |fault: store::Error| Error::from(Refusal::from(fault));
     let mut sheet = sheets.begin().map_err(failed)?;
     let mut rows = 0;
     for page in pages {

@@ -61,7 +61,7 @@ pub use self::transfer::PATIENCE;
 
 use self::stage::Stage;
 use crate::daemon::Handle;
-use crate::store::Sheets;
+use crate::store::ExportDir;
 
 /// What is served, and by whose leave.
 pub struct Service {
@@ -72,7 +72,7 @@ pub struct Service {
     /// What `LogControl1` controls.
     pub log: Arc<dyn Log>,
     /// Where exports that need a file are built.
-    pub sheets: Sheets,
+    pub sheets: ExportDir,
     /// How long a caller's descriptor may take nothing, or give nothing; see
     /// [`PATIENCE`].
     pub patience: Duration,

@@ -99,7 +99,7 @@ impl From<Reported> for Created {
 
 impl From<store::OwnReport> for OwnReport {
     fn from(report: store::OwnReport) -> Self {
-        let departures = report.departures.into_iter();
+        let departures = report.releases.into_iter();
         Self {
             id: report.id.to_string(),
             created: report.created.0,

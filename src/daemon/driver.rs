@@ -57,7 +57,7 @@ pub enum Fault {
     #[error(
         "ending so that the next start sets the damaged contact log aside and begins a new one"
     )]
-    StoreDamaged(#[source] store::Fault),
+    StoreDamaged(#[source] store::Error),
     /// The number on the air could not be taken off.
     #[error(
         "the radio did not leave the air within a minute; ending so that BlueZ drops the advert"
@@ -164,11 +164,11 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         store,
         events: mut stored,
         resume,
-        set_aside,
+        quarantined,
         sealed,
     } = opened;
     let jumps = Jumps::new().map_err(Fault::Timer)?;
-    let corrupt = set_aside.is_some();
+    let corrupt = quarantined.is_some();
     let mut driver = Driver::new(
         settings,
         (reread, bell),

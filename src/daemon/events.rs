@@ -39,8 +39,8 @@ impl Driver {
                 self.complaints.succeeded(self.engine.saves(Seq(seq)));
                 Input::Stored(Seq(seq))
             }
-            store::Event::NotStored(_, fault @ store::Fault::Corrupt(_))
-            | store::Event::Trouble(fault @ store::Fault::Corrupt(_)) => {
+            store::Event::NotStored(_, fault @ store::Error::Corrupt(_))
+            | store::Event::Failed(fault @ store::Error::Corrupt(_)) => {
                 return Err(Fault::StoreDamaged(fault));
             }
             store::Event::NotStored(seq, fault) => {
@@ -49,7 +49,7 @@ impl Driver {
                 }
                 Input::NotStored(Seq(seq))
             }
-            store::Event::Trouble(fault) => {
+            store::Event::Failed(fault) => {
                 tracing::warn!(%fault, "the store could not do its upkeep");
                 return Ok(());
             }

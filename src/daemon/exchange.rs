@@ -29,7 +29,7 @@ use super::intake::{self, Counted, Delivery, Intake};
 use super::match_queue::Matching;
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::store::{Fault, NewSource, Source, Store, UploadOutcome};
+use crate::store::{self, NewSource, Source, Store, UploadOutcome};
 
 /// Sources at most.
 pub const MOST_SOURCES: usize = 32;
@@ -426,7 +426,7 @@ impl Tally {
 }
 
 /// Tells what the store now says of the sources.
-async fn stand(store: &Store, standing: &watch::Sender<Standing>) -> Result<(), Fault> {
+async fn stand(store: &Store, standing: &watch::Sender<Standing>) -> Result<(), store::Error> {
     let sources = store.sources().await?;
     standing.send_if_modified(|standing| {
         let changed = standing.sources != sources;

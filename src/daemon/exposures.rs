@@ -7,7 +7,7 @@
 use tcn_protocol::{Memo, UnixTime};
 
 use crate::exposure::{Exposure, Rule, exposures};
-use crate::store::{Fault, MatchedReport, Store};
+use crate::store::{self, MatchedReport, Store};
 
 /// Which exposure: stays the same while it grows, and until its first contact is
 /// destroyed.
@@ -72,20 +72,20 @@ pub(super) type Unseen = tokio::sync::watch::Sender<u32>;
 
 /// Tells how many exposures nobody has seen, even if that is the same number
 /// as before: what they are may have changed under it.
-pub(super) async fn recount(store: &Store, unseen: &Unseen) -> Result<(), Fault> {
+pub(super) async fn recount(store: &Store, unseen: &Unseen) -> Result<(), store::Error> {
     unseen.send_replace(count(store).await?);
     Ok(())
 }
 
 /// Tells how many exposures nobody has seen, if that is another number than
 /// before: contacts grow every minute.
-pub(super) async fn recount_grown(store: &Store, unseen: &Unseen) -> Result<(), Fault> {
+pub(super) async fn recount_grown(store: &Store, unseen: &Unseen) -> Result<(), store::Error> {
     let count = count(store).await?;
     unseen.send_if_modified(|old| std::mem::replace(old, count) != count);
     Ok(())
 }
 
-async fn count(store: &Store) -> Result<u32, Fault> {
+async fn count(store: &Store) -> Result<u32, store::Error> {
     let reports = store.matched_reports().await?;
     let count = known(&reports).filter(|exposure| !exposure.seen).count();
     Ok(u32::try_from(count).unwrap_or(u32::MAX))

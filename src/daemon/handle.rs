@@ -200,9 +200,9 @@ pub enum Refusal {
     Gone,
 }
 
-impl From<store::Fault> for Refusal {
+impl From<store::Error> for Refusal {
     /// Whoever asked is told that it failed; why is for the log.
-    fn from(fault: store::Fault) -> Self {
+    fn from(fault: store::Error) -> Self {
         tracing::warn!(%fault, "the store could not answer");
         Self::Storage
     }

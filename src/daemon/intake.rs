@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Refusal;
 use super::import::{MOST_REPORTS, Stoppable};
-use crate::store::{DeliveryFile, Fault, NewDelivery, SourceId, Store};
+use crate::store::{self, DeliveryFile, NewDelivery, SourceId, Store};
 
 /// Reports whose digests are looked up at a time.
 const SLICE: usize = 1024;
@@ -212,7 +212,7 @@ impl Reader<'_> {
             self.room = room;
             self.file
                 .write_all(&bytes)
-                .map_err(|error| Fault::Files(error.kind()))?;
+                .map_err(|error| store::Error::Files(error.kind()))?;
             digests.push(report.claim().digest());
         }
         let remember = self

@@ -15,13 +15,13 @@ use tokio::time::timeout;
 use super::driver::Driver;
 use super::requests::{give, later};
 use super::{Refusal, Reply, clock, exposures, news};
-use crate::store::{self, Place};
+use crate::store::{self, Cursor};
 
 /// What may be asked about the log as a whole.
 #[derive(Debug)]
 pub enum LogRequest {
-    /// Contacts behind this place, at most so many; fewer only at the end.
-    Page(Place, u32, Reply<Vec<Contact>>),
+    /// Contacts behind this cursor, at most so many; fewer only at the end.
+    Page(Cursor, u32, Reply<Vec<Contact>>),
     /// Destroy contacts that began in `[from, to)`; answers with how many.
     Erase(UnixTime, UnixTime, Reply<u64>),
     /// Destroy everything: contacts, keys, reports, exposures, decisions.
@@ -31,10 +31,13 @@ pub enum LogRequest {
 impl Driver {
     pub(super) async fn answer_log(&mut self, request: LogRequest) {
         match request {
-            LogRequest::Page(place, most, reply) => {
+            LogRequest::Page(cursor, limit, reply) => {
                 self.write_out().await;
                 let store = self.store.clone();
-                later(reply, async move { Ok(store.contacts(place, most).await?) });
+                later(
+                    reply,
+                    async move { Ok(store.contacts(cursor, limit).await?) },
+                );
             }
             LogRequest::Erase(from, to, reply) => self.erase(from, to, reply).await,
             LogRequest::Wipe(reply) => {
@@ -79,7 +82,7 @@ impl Driver {
 
     /// Overwriting a large log on a slow disk takes longer than the watchdog
     /// has patience.
-    async fn wipe_store(&mut self) -> Result<(), store::Fault> {
+    async fn wipe_store(&mut self) -> Result<(), store::Error> {
         const OFTEN: Duration = Duration::from_secs(1);
         let store = self.store.clone();
         let mut wiping = pin!(store.wipe());

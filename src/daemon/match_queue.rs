@@ -23,7 +23,7 @@ use super::exchange::Standing;
 use super::exposures::{Unseen, recount, recount_grown};
 use super::import::SLICE;
 use super::matcher::{Matched, Matcher, Origin};
-use crate::store::{Delivered, Store};
+use crate::store::{PendingDelivery, Store};
 
 /// What is done about the deliveries that wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -128,7 +128,7 @@ type Done = Result<(Matcher, Matched), Refusal>;
 /// Matches one delivery on a thread of its own. The index is read once for all.
 fn start(
     matcher: Option<Matcher>,
-    delivery: Delivered,
+    delivery: PendingDelivery,
     store: Store,
     stop: Arc<AtomicBool>,
 ) -> oneshot::Receiver<Done> {
@@ -158,7 +158,7 @@ fn start(
     answered
 }
 
-fn match_all(mut matcher: Matcher, delivery: Delivered) -> Done {
+fn match_all(mut matcher: Matcher, delivery: PendingDelivery) -> Done {
     // What a delivery may cost was settled when it was taken in.
     let mut budget = Budget { numbers: u64::MAX };
     let mut slice: Vec<SignedReport> = Vec::with_capacity(SLICE);

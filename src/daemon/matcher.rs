@@ -24,7 +24,7 @@ use tokio::runtime::Handle as Runtime;
 
 use super::{Refusal, chance};
 use crate::exposure::{Rule, exposures};
-use crate::store::{NewMatch, Place, Recorded, SourceId, Store};
+use crate::store::{Cursor, NewMatch, Recorded, SourceId, Store};
 
 /// Contacts read at a time.
 const PAGE: u32 = 4096;
@@ -219,7 +219,7 @@ impl Matcher {
             self.runtime.block_on(remember)?
         } else {
             self.runtime
-                .block_on(self.store.earliest_told(source, digests))?
+                .block_on(self.store.earliest_published(source, digests))?
         };
         Ok(told)
     }
@@ -325,8 +325,8 @@ impl Matcher {
                     matched.known += 1;
                 }
                 Recorded::Known => matched.known += 1,
-                Recorded::Gone => {}
-                Recorded::Crowded => {
+                Recorded::ContactsGone => {}
+                Recorded::OverQuota => {
                     matched.too_large += 1;
                     *match meaning.duplicate {
                         true => &mut matched.duplicate,
@@ -350,13 +350,13 @@ fn each_page(
     runtime: &Runtime,
     mut visit: impl FnMut(&[Contact]) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let mut place = Place::since(UnixTime(0));
+    let mut cursor = Cursor::since(UnixTime(0));
     loop {
-        let page = runtime.block_on(store.contacts(place, PAGE))?;
+        let page = runtime.block_on(store.contacts(cursor, PAGE))?;
         let Some(last) = page.last() else {
             return Ok(());
         };
-        place = Place::behind(last);
+        cursor = Cursor::behind(last);
         visit(&page)?;
     }
 }

@@ -19,7 +19,7 @@ use super::driver::Driver;
 use super::publication::{PublishRequest, Published};
 use super::requests::{give, later};
 use super::{Refusal, Reply, chance, clock};
-use crate::store::{Cancelled, Departure, NewPart, NewReport, OwnReport, Store};
+use crate::store::{Cancelled, NewPart, NewReport, OwnReport, Release, Store};
 
 /// Longest note to oneself, in bytes.
 pub const LONGEST_NOTE: usize = 256;
@@ -145,12 +145,12 @@ impl Driver {
 
     fn export(&self, id: u64, format: Format, reply: Reply<Vec<u8>>) {
         let store = self.store.clone();
-        let departure = Departure {
+        let release = Release {
             at: clock::now().wall,
             how: format!("export-{}", name(format)),
         };
         later(reply, async move {
-            let signed = store.depart(id, departure).await?;
+            let signed = store.record_release(id, release).await?;
             let mut signed = signed.ok_or(Refusal::NoSuchReport)?;
             // The order would tell which part came before which.
             signed.shuffle(&mut chance::source());

@@ -12,7 +12,7 @@
 //! * `clock_mixed`: 1 if some of what is dated from there on is of other boots, so
 //!   that no later process can tell it apart
 //! * `clock_at_least`: unix seconds; by then it was at least so late
-//! * `clock_confirmed`: 1 if somebody confirmed that
+//! * `clock_confirmed`: 1 if a person confirmed that
 //! * `clock_lead`: by how many seconds the clock was ahead of it all through that
 //!   boot
 //! * `clock_running`: seconds that the machine has been running in all
@@ -107,7 +107,7 @@ const FUTURE: [(&str, &str); 5] = [
 
 /// Destroys what is dated in the future, when the machine has been running for
 /// the retention since that was noticed: it is older than that. More of it than
-/// before was dated since then, and the time begins anew.
+/// before was dated since then, and the time starts again.
 pub(super) fn forget_future(
     transaction: &Transaction<'_>,
     dates: &FutureDates,
@@ -142,14 +142,17 @@ pub(super) fn forget_future(
     for (table, future) in FUTURE {
         transaction.execute(&format!("DELETE FROM {table} WHERE {future}"), from)?;
     }
-    super::others::orphans(transaction)?;
+    super::matched_reports::delete_orphans(transaction)?;
     set(transaction, "future_rows", 0)?;
     Ok(true)
 }
 
 /// Forgets that intervals were delivered which are not over at this time: a clock
 /// that was ahead said that they were.
-pub(super) fn heal_delivered(transaction: &Transaction<'_>, at: UnixTime) -> rusqlite::Result<()> {
+pub(super) fn forget_unfinished(
+    transaction: &Transaction<'_>,
+    at: UnixTime,
+) -> rusqlite::Result<()> {
     let open = Interval::of(at.before(Interval::MARGIN));
     transaction.execute(
         "DELETE FROM delivered WHERE interval >= ?1",

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::Contact;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
-use super::row::{QUARTER, Row, counts, times};
+use super::contact_row::{ContactRow, QUARTER, counts, times};
 use super::sql::{signed, unsigned};
 
 const DAY: u64 = 86_400;
@@ -41,16 +41,16 @@ pub struct Bucket {
 
 /// Where a page of contacts begins: behind one that was read before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Cursor {
     quarter: u64,
     tcn: Option<TemporaryContactNumber>,
 }
 
-impl Place {
+impl Cursor {
     /// Before every contact that began at `from` or later.
     pub const fn since(from: UnixTime) -> Self {
         Self {
-            quarter: Row::quarter(from),
+            quarter: ContactRow::quarter(from),
             tcn: None,
         }
     }
@@ -58,7 +58,7 @@ impl Place {
     /// Behind this contact.
     pub const fn behind(contact: &Contact) -> Self {
         Self {
-            quarter: Row::quarter(contact.start),
+            quarter: ContactRow::quarter(contact.start),
             tcn: Some(contact.tcn),
         }
     }
@@ -66,7 +66,7 @@ impl Place {
 
 pub(super) fn write(transaction: &Transaction<'_>, batch: &[Contact]) -> rusqlite::Result<()> {
     for growth in batch {
-        put(transaction, growth.tcn, Row::new(growth))?;
+        put(transaction, growth.tcn, ContactRow::new(growth))?;
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ pub(super) fn write(transaction: &Transaction<'_>, batch: &[Contact]) -> rusqlit
 pub(super) fn put(
     transaction: &Transaction<'_>,
     tcn: TemporaryContactNumber,
-    row: Row,
+    row: ContactRow,
 ) -> rusqlite::Result<()> {
     let quarter = signed(row.start / QUARTER);
     let row = match read(transaction, quarter, tcn)? {
@@ -105,7 +105,7 @@ fn read(
     transaction: &Transaction<'_>,
     quarter: i64,
     tcn: TemporaryContactNumber,
-) -> rusqlite::Result<Option<Row>> {
+) -> rusqlite::Result<Option<ContactRow>> {
     transaction
         .prepare_cached(
             "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged \
@@ -116,10 +116,10 @@ fn read(
 }
 
 /// Reads quarter, span, rssi_max, rssi_sum, sightings, bridged, in this order.
-pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ContactRow> {
     let (start, end) = times(unsigned(row.get(0)?), unsigned(row.get(1)?));
     let (attenuation, unmeasured) = sightings(row, 4)?;
-    Ok(Row {
+    Ok(ContactRow {
         start,
         end,
         rssi_max: row.get(2)?,
@@ -130,14 +130,14 @@ pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     })
 }
 
-pub(super) fn page(db: &Connection, place: Place, most: u32) -> rusqlite::Result<Vec<Contact>> {
+pub(super) fn page(db: &Connection, cursor: Cursor, limit: u32) -> rusqlite::Result<Vec<Contact>> {
     let mut query = db.prepare_cached(
         "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn FROM contact \
          WHERE (quarter, tcn) > (?1, ?2) ORDER BY quarter, tcn LIMIT ?3",
     )?;
     // The empty blob is before every number.
-    let behind: &[u8] = place.tcn.as_ref().map_or(&[], |tcn| tcn.as_bytes());
-    let rows = query.query_map(params![signed(place.quarter), behind, most], |columns| {
+    let behind: &[u8] = cursor.tcn.as_ref().map_or(&[], |tcn| tcn.as_bytes());
+    let rows = query.query_map(params![signed(cursor.quarter), behind, limit], |columns| {
         let tcn = TemporaryContactNumber::from_bytes(columns.get(6)?);
         Ok(row(columns)?.contact(tcn))
     })?;

@@ -2,7 +2,7 @@
 //!
 //! What `tcnd-sync` hands over is written to a file here before it is answered,
 //! and matched when it has gone: so neither the answer nor its time depends on
-//! whom this machine met. The file and its directory are synchronised to the disk
+//! which contacts this machine has. The file and its directory are synchronised to the disk
 //! first; then one transaction adds the row, marks the interval, and counts the
 //! bytes. So a run that breaks off, or a loss of power, loses no report that was
 //! told to be delivered. A file without a row goes at the next start.
@@ -21,7 +21,7 @@ use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
 use super::database::Durable;
-use super::error::Fault;
+use super::error::Error;
 use super::handle::Store;
 use super::seen::SourceId;
 use super::sql::{signed, unsigned};
@@ -41,7 +41,7 @@ const MOST_BYTES: u64 = 2 << 30;
 /// Bytes that one source may deliver in a day at most: three million reports.
 const MOST_BYTES_A_SOURCE: u64 = 512 << 20;
 
-/// Bytes that each of so many sources may deliver in a day: an equal share of
+/// Bytes that each of `sources` sources may deliver in a day: an equal share of
 /// 2 GiB, and 512 MiB at most.
 pub const fn day_bytes(sources: usize) -> u64 {
     let share = MOST_BYTES / if sources == 0 { 1 } else { sources as u64 };
@@ -124,7 +124,7 @@ pub struct NewDelivery {
 
 /// A delivery that is to be matched.
 #[derive(Debug)]
-pub struct Delivered {
+pub struct PendingDelivery {
     /// Its local name.
     pub id: u64,
     /// The source.
@@ -145,10 +145,10 @@ impl Store {
     ///
     /// # Errors
     /// If the file cannot be made.
-    pub async fn begin_delivery(&self) -> Result<DeliveryFile, Fault> {
+    pub async fn begin_delivery(&self) -> Result<DeliveryFile, Error> {
         self.call(|database| {
-            let begun = begin(&database.directory);
-            begun.map_err(|error| Fault::Files(error.kind()))
+            let file = begin(&database.directory);
+            file.map_err(|error| Error::Files(error.kind()))
         })
         .await
     }
@@ -157,7 +157,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn delivery_room(&self, source: SourceId, now: UnixTime) -> Result<u64, Fault> {
+    pub async fn delivery_room(&self, source: SourceId, now: UnixTime) -> Result<u64, Error> {
         self.call(move |database| Ok(room(&database.connection, source, now)?))
             .await
     }
@@ -167,10 +167,10 @@ impl Store {
     ///
     /// # Errors
     /// If the file or the database cannot be written; then nothing is kept.
-    pub async fn keep_delivery(&self, mut delivery: NewDelivery) -> Result<(), Fault> {
+    pub async fn keep_delivery(&self, mut delivery: NewDelivery) -> Result<(), Error> {
         // On the caller's thread, which may wait for the disk: the store's may not.
         if let Some(file) = &mut delivery.file {
-            file.sync().map_err(|error| Fault::Files(error.kind()))?;
+            file.sync().map_err(|error| Error::Files(error.kind()))?;
         }
         self.call(move |database| {
             database.transact(Durable::PowerLoss, |t| keep(t, &delivery))?;
@@ -186,7 +186,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn next_delivery(&self) -> Result<Option<Delivered>, Fault> {
+    pub async fn next_delivery(&self) -> Result<Option<PendingDelivery>, Error> {
         self.call(|database| {
             loop {
                 let Some(row) = oldest(&database.connection)? else {
@@ -194,11 +194,11 @@ impl Store {
                 };
                 match File::open(database.directory.join(&row.file)) {
                     Ok(file) => return Ok(Some(row.opened(file))),
-                    // Somebody removed it.
+                    // The file was removed by hand.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         database.transact(Durable::Crash, |t| remove(t, row.id))?;
                     }
-                    Err(error) => return Err(Fault::Files(error.kind())),
+                    Err(error) => return Err(Error::Files(error.kind())),
                 }
             }
         })
@@ -209,7 +209,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be written, or the file not be removed.
-    pub async fn end_delivery(&self, id: u64) -> Result<(), Fault> {
+    pub async fn end_delivery(&self, id: u64) -> Result<(), Error> {
         self.call(move |database| {
             let name = database.transact(Durable::Crash, |t| {
                 let name: Option<String> = t
@@ -225,7 +225,7 @@ impl Store {
             let Some(name) = name else { return Ok(()) };
             match std::fs::remove_file(database.directory.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(Fault::Files(error.kind()))
+                    Err(Error::Files(error.kind()))
                 }
                 Ok(()) | Err(_) => Ok(()),
             }
@@ -306,7 +306,7 @@ fn keep(transaction: &Transaction<'_>, delivery: &NewDelivery) -> rusqlite::Resu
 }
 
 /// A row: a delivery whose file is not open yet.
-struct Row {
+struct DeliveryRow {
     id: u64,
     file: String,
     source: SourceId,
@@ -315,9 +315,9 @@ struct Row {
     received: UnixTime,
 }
 
-impl Row {
-    fn opened(self, file: File) -> Delivered {
-        Delivered {
+impl DeliveryRow {
+    fn opened(self, file: File) -> PendingDelivery {
+        PendingDelivery {
             id: self.id,
             source: self.source,
             label: self.label,
@@ -328,12 +328,12 @@ impl Row {
     }
 }
 
-fn oldest(db: &Connection) -> rusqlite::Result<Option<Row>> {
+fn oldest(db: &Connection) -> rusqlite::Result<Option<DeliveryRow>> {
     db.prepare_cached(
         "SELECT id, file, source, label, published, received FROM delivery ORDER BY id LIMIT 1",
     )?
     .query_row([], |row| {
-        Ok(Row {
+        Ok(DeliveryRow {
             id: unsigned(row.get(0)?),
             file: row.get(1)?,
             source: SourceId(row.get(2)?),
@@ -351,7 +351,10 @@ fn remove(transaction: &Transaction<'_>, id: u64) -> rusqlite::Result<()> {
 }
 
 /// Removes files that no row names: their run broke off before they were kept.
-pub(super) fn sweep(db: &Connection, directory: &Path) -> rusqlite::Result<io::Result<()>> {
+pub(super) fn remove_leftovers(
+    db: &Connection,
+    directory: &Path,
+) -> rusqlite::Result<io::Result<()>> {
     let named = db
         .prepare("SELECT file FROM delivery")?
         .query_map([], |row| row.get(0))?

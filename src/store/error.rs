@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use rusqlite::{ErrorCode, ffi};
 use rustix::io::Errno;
-use thiserror::Error;
 
 /// The store cannot be opened.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
     /// The state directory cannot be made or used.
@@ -89,9 +88,9 @@ pub enum OpenError {
 ///
 /// The sources are codes alone: rusqlite's own errors may quote what
 /// stands in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum Error {
     /// No space, or no permission to write.
     #[error(
         "the contact log cannot be written: free disk space, or check the permissions of the state directory"
@@ -121,14 +120,14 @@ pub enum Fault {
     Sqlite(#[source] ffi::Error),
 }
 
-impl Fault {
+impl Error {
     /// A value is not what the schema says.
     pub(super) fn unreadable() -> Self {
         Self::Corrupt(ffi::Error::new(ffi::SQLITE_CORRUPT))
     }
 }
 
-impl From<rusqlite::Error> for Fault {
+impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let Some(&code) = error.sqlite_error() else {
             // What is left are values that are not what the schema says.

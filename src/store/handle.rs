@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::Database;
-use super::error::Fault;
+use super::error::Error;
 use super::settings::Setting;
 
 /// Work that may wait. The engine has a handful under way at most, so a full
@@ -22,11 +22,11 @@ pub enum Event {
     /// All of it is written, as durably as its kind promises.
     Stored(u64),
     /// None of it is written.
-    NotStored(u64, Fault),
+    NotStored(u64, Error),
     /// A setting was not kept, old rows were not destroyed, or new dates were
     /// not written; the first two are tried again with the next of their kind,
     /// new dates before anything else is written.
-    Trouble(Fault),
+    Failed(Error),
 }
 
 /// What the thread is sent.
@@ -48,15 +48,15 @@ type Call = Box<dyn FnOnce(&mut Database) + Send>;
 
 /// Where an answer goes.
 pub(super) struct Answer<T> {
-    reply: oneshot::Sender<Result<T, Fault>>,
+    reply: oneshot::Sender<Result<T, Error>>,
     stop: Arc<AtomicBool>,
 }
 
 impl<T> Answer<T> {
     /// Answers with what `work` returns. It does not run if its caller was stopped.
-    pub(super) fn with(self, work: impl FnOnce() -> Result<T, Fault>) {
+    pub(super) fn with(self, work: impl FnOnce() -> Result<T, Error>) {
         let answer = if self.stop.load(Ordering::Acquire) {
-            Err(Fault::Closed)
+            Err(Error::Closed)
         } else {
             work()
         };
@@ -158,7 +158,7 @@ impl Store {
     /// # Errors
     /// If a file cannot be overwritten or removed; the directory shows what is
     /// left, and the next call goes on.
-    pub async fn wipe(&self) -> Result<(), Fault> {
+    pub async fn wipe(&self) -> Result<(), Error> {
         self.request(Work::Wipe).await
     }
 
@@ -176,8 +176,8 @@ impl Store {
     /// Has the thread call `function`, behind all work sent before.
     pub(super) async fn call<T: Send + 'static>(
         &self,
-        function: impl FnOnce(&mut Database) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, Fault> {
+        function: impl FnOnce(&mut Database) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         self.request(|answer| {
             Work::Call(Box::new(move |database| {
                 answer.with(|| function(database));
@@ -186,21 +186,21 @@ impl Store {
         .await
     }
 
-    async fn request<T>(&self, work: impl FnOnce(Answer<T>) -> Work) -> Result<T, Fault> {
+    async fn request<T>(&self, work: impl FnOnce(Answer<T>) -> Work) -> Result<T, Error> {
         let (reply, answered) = oneshot::channel();
         let stop = Arc::clone(&self.stop);
-        if let Some((_, fault)) = self.try_send(work(Answer { reply, stop })) {
-            return Err(fault);
+        if let Some((_, error)) = self.try_send(work(Answer { reply, stop })) {
+            return Err(error);
         }
-        answered.await.map_err(|_| Fault::Closed)?
+        answered.await.map_err(|_| Error::Closed)?
     }
 
     fn send(&self, work: Work) {
-        let Some((work, fault)) = self.try_send(work) else {
+        let Some((work, error)) = self.try_send(work) else {
             return;
         };
         let event = match work {
-            Work::Persist(seq, _) | Work::Save(seq, _) => Event::NotStored(seq, fault),
+            Work::Persist(seq, _) | Work::Save(seq, _) => Event::NotStored(seq, error),
             Work::Forget(_)
             | Work::ForgetFuture(_)
             | Work::Redate(_)
@@ -208,7 +208,7 @@ impl Store {
             | Work::Remember(_)
             | Work::Call(_)
             | Work::Wipe(_)
-            | Work::Close(_) => Event::Trouble(fault),
+            | Work::Close(_) => Event::Failed(error),
         };
         // No sender: the thread is gone, and the end of events says so. Full:
         // the events are not read while twice the queue goes unanswered.
@@ -219,11 +219,11 @@ impl Store {
         }
     }
 
-    fn try_send(&self, work: Work) -> Option<(Work, Fault)> {
+    fn try_send(&self, work: Work) -> Option<(Work, Error)> {
         match self.work.try_send(work) {
             Ok(()) => None,
-            Err(TrySendError::Full(work)) => Some((work, Fault::Busy)),
-            Err(TrySendError::Closed(work)) => Some((work, Fault::Closed)),
+            Err(TrySendError::Full(work)) => Some((work, Error::Busy)),
+            Err(TrySendError::Closed(work)) => Some((work, Error::Closed)),
         }
     }
 }

@@ -3,10 +3,10 @@
 use rusqlite::{Transaction, params};
 use tcn_protocol::UnixTime;
 
+use super::contact_row::ContactRow;
 use super::database::Durable;
-use super::error::Fault;
+use super::error::Error;
 use super::handle::Store;
-use super::row::Row;
 use super::sql::signed;
 
 impl Store {
@@ -20,7 +20,7 @@ impl Store {
         report: u64,
         (from, to): (UnixTime, UnixTime),
         dismissed: bool,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Error> {
         self.call(move |database| {
             let mark = |t: &Transaction<'_>| mark(t, report, (from, to), dismissed);
             Ok(database.transact(Durable::PowerLoss, mark)?)
@@ -37,7 +37,7 @@ impl Store {
         &self,
         report: u64,
         (from, to): (UnixTime, UnixTime),
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Error> {
         self.call(move |database| {
             let restore = |t: &Transaction<'_>| restore(t, report, (from, to));
             Ok(database.transact(Durable::PowerLoss, restore)?)
@@ -59,8 +59,8 @@ fn mark(
          WHERE report = ?1 AND quarter BETWEEN ?2 AND ?3",
         params![
             signed(report),
-            signed(Row::quarter(from)),
-            signed(Row::quarter(to)),
+            signed(ContactRow::quarter(from)),
+            signed(ContactRow::quarter(to)),
             dismissed
         ],
     )?;
@@ -76,8 +76,8 @@ fn restore(
         "UPDATE matched_contact SET dismissed = 0 WHERE report = ?1 AND quarter BETWEEN ?2 AND ?3",
         params![
             signed(report),
-            signed(Row::quarter(from)),
-            signed(Row::quarter(to))
+            signed(ContactRow::quarter(from)),
+            signed(ContactRow::quarter(to))
         ],
     )?;
     Ok(restored > 0)

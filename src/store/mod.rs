@@ -1,17 +1,17 @@
-//! Memory between runs: SQLite, behind one thread.
+//! State that outlives a run: SQLite, owned by one thread.
 //!
-//! The database has one owner, a thread named `store`; everybody else holds a
-//! [`Store`], which sends it work and never waits for the disk. Work is done
+//! A thread named `store` owns the database. All other code holds a [`Store`], a
+//! handle that sends work to the thread and never waits for the disk. Work is done
 //! in the order it was sent, so an answer always includes what was sent
 //! before. Four kinds of writing differ in what they promise:
 //!
-//! * the ledger of own numbers, reports and settings: durable against power loss
+//! * own report keys and numbers, own reports and settings: durable against power loss
 //!   (`synchronous=FULL`) before [`Event::Stored`] is sent, since a number may
 //!   go on the air only then;
 //! * contacts: batches with `synchronous=NORMAL`: a crash of the process costs
 //!   none that was answered, the loss of power those that the kernel had not
 //!   written yet, never the file. That is half a minute by Linux's defaults,
-//!   and at most what came since the last write of the ledger, which is made
+//!   and at most what came since the last write of a report key or a number, which is made
 //!   durable with all before it: a rotation, so a quarter of an hour;
 //! * forgetting: the bytes are overwritten (`secure_delete=ON`), the journal
 //!   is cut to nothing and freed pages leave the file; a damaged database that
@@ -22,48 +22,48 @@
 //! A crash of the process loses what was not sent yet: the engine sends the
 //! growth of contacts every `flush` (a minute by default), so at most that.
 
-mod aside;
 mod clock;
+mod contact_row;
 mod contacts;
 mod database;
 mod deliveries;
 mod error;
+mod export;
 mod handle;
 mod marks;
+mod matched_reports;
 mod migrations;
 mod open;
-mod others;
 mod overwrite;
-mod own;
+mod own_reports;
 mod prepare;
+mod quarantine;
 mod queries;
 mod redate;
 mod report_keys;
-mod row;
 mod schema;
 mod seal;
 mod seen;
 mod settings;
-mod sheet;
 mod sources;
 mod sql;
 mod uploads;
 mod wipe;
 mod worker;
 
-pub use contacts::{Bucket, Place, Summary};
+pub use contacts::{Bucket, Cursor, Summary};
 pub use database::DATABASE;
-pub use deliveries::{Delivered, DeliveryFile, NewDelivery, day_bytes};
-pub use error::{Fault, OpenError};
+pub use deliveries::{DeliveryFile, NewDelivery, PendingDelivery, day_bytes};
+pub use error::{Error, OpenError};
+pub use export::{ExportDb, ExportDir};
 pub use handle::{Event, Store};
+pub use matched_reports::{MatchedReport, NewMatch, Recorded};
 pub use open::{Opened, open};
-pub use others::{MatchedReport, NewMatch, Recorded};
-pub use own::{Departure, NewPart, NewReport, OwnReport};
+pub use own_reports::{NewPart, NewReport, OwnReport, Release};
 pub use queries::Size;
 pub use report_keys::{Broadcast, Resume};
 pub use seal::Seal;
 pub use seen::{MOST_REMEMBERED, SourceId};
 pub use settings::Setting;
-pub use sheet::{Sheet, Sheets};
 pub use sources::{NewSource, Source};
 pub use uploads::{Cancelled, DueUpload, NewUpload, Sendable, Upload, UploadOutcome, UploadState};

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
-use super::aside::set_aside;
 use super::database::{DATABASE, Database};
 use super::error::OpenError;
 use super::handle::{Event, Store};
 use super::prepare::{at, open_whole, private_file};
+use super::quarantine::quarantine;
 use super::report_keys::Resume;
 use super::seal::Seal;
-use super::{deliveries, sheet, worker};
+use super::{deliveries, export, worker};
 
 const LOCK: &str = "tcnd.lock";
 
@@ -30,8 +30,8 @@ pub struct Opened {
     pub events: mpsc::Receiver<Event>,
     /// What the last run left.
     pub resume: Resume,
-    /// Where a damaged database was put.
-    pub set_aside: Option<PathBuf>,
+    /// Where a damaged database was moved to.
+    pub quarantined: Option<PathBuf>,
     /// Report keys are sealed.
     pub sealed: bool,
 }
@@ -42,26 +42,26 @@ pub struct Opened {
 ///
 /// # Errors
 /// See [`OpenError`]. A damaged database is no error, see
-/// [`Opened::set_aside`].
+/// [`Opened::quarantined`].
 pub fn open(directory: &Path, seal: Seal) -> Result<Opened, OpenError> {
     make_private(directory)?;
     let lock = lock(directory)?;
-    sheet::sweep(directory).map_err(|source| at(directory, source))?;
+    export::remove_leftovers(directory).map_err(|source| at(directory, source))?;
     let path = directory.join(DATABASE);
-    let (whole, set_aside) = match open_whole(&path, &seal)? {
+    let (whole, quarantined) = match open_whole(&path, &seal)? {
         Some(whole) => (whole, None),
         None => {
-            let aside = set_aside(directory).map_err(|source| at(directory, source))?;
+            let moved_to = quarantine(directory).map_err(|source| at(directory, source))?;
             let fresh = open_whole(&path, &seal)?.ok_or_else(|| OpenError::Sqlite {
                 path: path.clone(),
                 source: rusqlite::Error::InvalidQuery,
             })?;
-            (fresh, Some(aside))
+            (fresh, Some(moved_to))
         }
     };
     let (db, resume) = whole;
-    let swept =
-        deliveries::sweep(&db, directory).map_err(|source| OpenError::Sqlite { path, source })?;
+    let swept = deliveries::remove_leftovers(&db, directory)
+        .map_err(|source| OpenError::Sqlite { path, source })?;
     swept.map_err(|source| at(directory, source))?;
     let sealed = seal.seals();
     let database = Database::new(db, seal, lock, directory.to_owned());
@@ -70,7 +70,7 @@ pub fn open(directory: &Path, seal: Seal) -> Result<Opened, OpenError> {
         store,
         events,
         resume,
-        set_aside,
+        quarantined,
         sealed,
     })
 }
@@ -89,7 +89,7 @@ fn make_private(directory: &Path) -> Result<(), OpenError> {
         });
     }
     let wider = metadata.mode() & 0o077 != 0;
-    // Somebody's directory of other things, /etc say, keeps its mode.
+    // A directory that holds other files, /etc for example, keeps its mode.
     let ours = [LOCK, DATABASE]
         .iter()
         .any(|file| directory.join(file).exists())

@@ -14,11 +14,11 @@ use rusqlite::config::DbConfig;
 
 use super::contacts;
 use super::database::{DATABASE, checkpoint, flags};
-use super::error::{Fault, OpenError, is_damage};
+use super::error::{Error, OpenError, is_damage};
 use super::migrations::{self, FORMAT};
 use super::report_keys::{self, Resume};
 use super::schema::{self, APPLICATION_ID};
-use super::seal::{Keys, Seal};
+use super::seal::{KeyCheck, Seal};
 
 /// Bytes a page. All that grows in a minute at twenty neighbours fits one or
 /// two of these, and whole pages go to the journal: with SQLite's own 4096 a
@@ -29,9 +29,9 @@ const PAGE: u32 = 2048;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Creates a database where none is.
-pub(super) fn create(directory: &Path, seal: &Seal) -> Result<Connection, Fault> {
+pub(super) fn create(directory: &Path, seal: &Seal) -> Result<Connection, Error> {
     let path = directory.join(DATABASE);
-    private_file(&path).map_err(|error| Fault::Files(error.kind()))?;
+    private_file(&path).map_err(|error| Error::Files(error.kind()))?;
     let mut db = Connection::open_with_flags(&path, flags())?;
     let found = examine(&db)?;
     prepare(&mut db, found, seal)?;
@@ -145,10 +145,10 @@ fn prepare(db: &mut Connection, found: Examined, seal: &Seal) -> rusqlite::Resul
     if !schema::verify(db)? {
         return Ok(Prepared::Damaged);
     }
-    match seal.adopt(db)? {
-        Keys::Open => {}
-        Keys::Closed => return Ok(Prepared::Sealed),
-        Keys::Damaged => return Ok(Prepared::Damaged),
+    match seal.seal_plaintext(db)? {
+        KeyCheck::Readable => {}
+        KeyCheck::WrongKey => return Ok(Prepared::Sealed),
+        KeyCheck::Damaged => return Ok(Prepared::Damaged),
     }
     // What only a reader of the rows would find must be found here too, or a
     // run that ends because of it would be followed by another.

@@ -1,8 +1,8 @@
-//! What may be asked of the store, and is answered.
+//! Queries over the contact log, its erasure, and the checkpoint.
 //!
-//! An answer includes all that was sent before the question. A question holds
-//! the one thread that writes, and a rotation waits behind it; so what can be
-//! long is asked for in pages.
+//! An answer includes all that was sent before the query. A query occupies the one
+//! thread that writes, and a rotation waits behind it; so long results are read in
+//! pages.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use tcn_engine::Contact;
 use tcn_protocol::UnixTime;
 
-use super::contacts::{self, Bucket, Place, Summary};
+use super::contacts::{self, Bucket, Cursor, Summary};
 use super::database::{DATABASE, Database, Durable, checkpoint, shrink};
-use super::error::Fault;
+use super::error::Error;
 use super::handle::Store;
-use super::others;
+use super::matched_reports;
 
 /// How large the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn summary(&self, from: UnixTime, to: UnixTime) -> Result<Summary, Fault> {
+    pub async fn summary(&self, from: UnixTime, to: UnixTime) -> Result<Summary, Error> {
         self.call(move |database| Ok(contacts::summary(&database.connection, from, to)?))
             .await
     }
@@ -45,7 +45,7 @@ impl Store {
         from: UnixTime,
         to: UnixTime,
         bucket: Duration,
-    ) -> Result<Vec<Bucket>, Fault> {
+    ) -> Result<Vec<Bucket>, Error> {
         self.call(move |database| Ok(contacts::histogram(&database.connection, from, to, bucket)?))
             .await
     }
@@ -54,17 +54,17 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn size(&self) -> Result<Size, Fault> {
+    pub async fn size(&self) -> Result<Size, Error> {
         self.call(|database| Ok(size(database)?)).await
     }
 
-    /// At most `most` contacts behind `place`, by the quarter of an hour they
+    /// At most `limit` contacts behind `cursor`, by the quarter of an hour they
     /// began in and then by number; fewer only at the end.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn contacts(&self, place: Place, most: u32) -> Result<Vec<Contact>, Fault> {
-        self.call(move |database| Ok(contacts::page(&database.connection, place, most)?))
+    pub async fn contacts(&self, cursor: Cursor, limit: u32) -> Result<Vec<Contact>, Error> {
+        self.call(move |database| Ok(contacts::page(&database.connection, cursor, limit)?))
             .await
     }
 
@@ -74,11 +74,11 @@ impl Store {
     /// # Errors
     /// If the database cannot be written; then nothing is destroyed, or all is
     /// but the journal may still hold it until the next retention.
-    pub async fn erase(&self, from: UnixTime, to: UnixTime) -> Result<u64, Fault> {
+    pub async fn erase(&self, from: UnixTime, to: UnixTime) -> Result<u64, Error> {
         self.call(move |database| {
             let gone = database.transact(Durable::Crash, |transaction| {
                 let gone = contacts::erase(transaction, from, to)?;
-                others::orphans(transaction)?;
+                matched_reports::delete_orphans(transaction)?;
                 shrink(transaction)?;
                 Ok(gone)
             })?;
@@ -92,9 +92,9 @@ impl Store {
     /// what was sent outlives even a machine that does not wake up.
     ///
     /// # Errors
-    /// If the database cannot be written, or somebody reads it for longer than a
-    /// second.
-    pub async fn checkpoint(&self) -> Result<(), Fault> {
+    /// If the database cannot be written, or another process reads it for longer
+    /// than a second.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
         self.call(|database| Ok(checkpoint(&database.connection)?))
             .await
     }

@@ -1,4 +1,4 @@
-//! The log dated anew, because the wall clock was set.
+//! New dates for the log after the wall clock was set.
 //!
 //! The rows of this boot move, those of other boots stay. Both can be told apart
 //! by their dates, unless a clock was behind: then rows of other boots lie where
@@ -18,8 +18,8 @@ use tcn_engine::{CLOCK_FLOOR, Redating, Shift};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::clock;
+use super::contact_row::{ContactRow, QUARTER};
 use super::contacts;
-use super::row::{QUARTER, Row};
 use super::sql::signed;
 
 /// Rows of other boots that are told apart one by one: more than a fortnight of
@@ -31,15 +31,15 @@ const START: &str = "quarter * 900 + (span & 1023)";
 
 type Tcn = TemporaryContactNumber;
 
-/// What has to be dated anew, and what does not move.
+/// New dates that wait to be written, and rows that do not move.
 #[derive(Debug, Default)]
-pub(super) struct Dates {
+pub(super) struct PendingDates {
     /// Not written yet, in order.
     waiting: VecDeque<Redating>,
-    pub(super) others: Others,
+    pub(super) others: OtherBoots,
 }
 
-impl Dates {
+impl PendingDates {
     pub(super) fn push(&mut self, redating: Redating) {
         self.waiting.push_back(redating);
     }
@@ -50,7 +50,7 @@ impl Dates {
     }
 
     /// The next is written, and these rows do not move.
-    pub(super) fn applied(&mut self, others: Others) {
+    pub(super) fn applied(&mut self, others: OtherBoots) {
         self.others = others;
         self.waiting.pop_front();
     }
@@ -58,13 +58,13 @@ impl Dates {
 
 /// Rows of other boots among those of this one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Others {
+pub(super) struct OtherBoots {
     rows: BTreeSet<(i64, Tcn)>,
     /// There were too many of them.
     mixed: bool,
 }
 
-impl Others {
+impl OtherBoots {
     /// Whether dates of this boot and of others are mixed from some time on.
     pub(super) fn are_mixed(&self) -> bool {
         self.mixed || !self.rows.is_empty()
@@ -100,7 +100,7 @@ impl Others {
 pub(super) fn apply(
     transaction: &Transaction<'_>,
     redating: &Redating,
-    others: &mut Others,
+    others: &mut OtherBoots,
 ) -> rusqlite::Result<()> {
     let Redating { moved, then, .. } = redating;
     match moved {
@@ -113,19 +113,19 @@ pub(super) fn apply(
             reports(transaction, *shift)?;
         }
         None => {
-            *others = Others::default();
+            *others = OtherBoots::default();
             others.add(transaction, *then, UnixTime(i64::MAX.unsigned_abs()))?;
         }
     }
     keys(transaction, redating)?;
     uploads(transaction, redating.jump)?;
-    clock::heal_delivered(transaction, asked_again(redating))?;
+    clock::forget_unfinished(transaction, asked_again(redating))?;
     clock::write(transaction, &redating.record, others.are_mixed())
 }
 
 /// From when on intervals are asked for again: those that are not over yet, and
-/// those that ended before contacts of this boot and end after them now, for their
-/// reports may name contacts that had begun too late.
+/// those that ended before contacts of this boot and end after them now, because their
+/// reports may name contacts that began too late before.
 fn asked_again(redating: &Redating) -> UnixTime {
     let now = redating.record.at.wall;
     match redating.moved {
@@ -175,7 +175,10 @@ fn move_contacts(
     }
 }
 
-fn rows_of(transaction: &Transaction<'_>, quarter: i64) -> rusqlite::Result<Vec<(Tcn, Row)>> {
+fn rows_of(
+    transaction: &Transaction<'_>,
+    quarter: i64,
+) -> rusqlite::Result<Vec<(Tcn, ContactRow)>> {
     let mut query = transaction.prepare_cached(
         "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn \
          FROM contact WHERE quarter = ?1",
@@ -189,11 +192,11 @@ fn rows_of(transaction: &Transaction<'_>, quarter: i64) -> rusqlite::Result<Vec<
 fn move_row(
     transaction: &Transaction<'_>,
     (quarter, tcn): (i64, Tcn),
-    row: &Row,
+    row: &ContactRow,
     by: i64,
     named: bool,
 ) -> rusqlite::Result<()> {
-    let moved = Row {
+    let moved = ContactRow {
         start: row.start.saturating_add_signed(by),
         end: row.end.saturating_add_signed(by),
         ..row.clone()

@@ -9,7 +9,7 @@ use tcn_protocol::{
 use zeroize::Zeroizing;
 
 use super::clock;
-use super::seal::{Closed, Seal};
+use super::seal::{Seal, WrongKey};
 use super::settings;
 use super::sql::{signed, unsigned};
 
@@ -22,7 +22,7 @@ pub struct Resume {
     pub broadcast: Vec<Broadcast>,
     /// Broadcasting was allowed.
     pub consent: bool,
-    /// Somebody decided about it, one way or the other.
+    /// A decision about it was made, one way or the other.
     pub decided: bool,
     /// Whether it was paused.
     pub pause: Pause,
@@ -109,8 +109,9 @@ pub(super) fn read_seed(
     seal: &Seal,
 ) -> rusqlite::Result<Seed> {
     let stored: Zeroizing<Vec<u8>> = Zeroizing::new(row.get(column)?);
-    seal.open(key, &stored)
-        .map_err(|Closed| rusqlite::Error::InvalidColumnType(column, "seed".to_owned(), Type::Blob))
+    seal.unseal(key, &stored).map_err(|WrongKey| {
+        rusqlite::Error::InvalidColumnType(column, "seed".to_owned(), Type::Blob)
+    })
 }
 
 pub(super) fn write(
@@ -124,7 +125,7 @@ pub(super) fn write(
                 .prepare_cached("INSERT INTO report_key (id, seed, born) VALUES (?1, ?2, ?3)")?
                 .execute(params![
                     signed(key.0),
-                    &seal.close(*key, seed)[..],
+                    &seal.seal(*key, seed)[..],
                     signed(born.0)
                 ])?,
             Record::Reserved { key, index, from } => transaction

@@ -199,8 +199,8 @@ CREATE TABLE matched_contact (
 /// * `id`: local name, counts up, never reused
 /// * `name`: as in the configuration of `tcnd-sync`
 /// * `label`: what people are shown
-/// * `publish`: 1 if reports of ours may be published there
-/// * `checked`: unix seconds, when it was last gone through well; null never
+/// * `publish`: 1 if own reports may be published there
+/// * `checked`: unix seconds, when it was last checked without a problem; null never
 /// * `failures`: runs since then that were not well
 /// * `problem`: what was wrong in the last run, a token; empty if nothing was
 /// * `day`, `bytes`: how many bytes of reports were taken of it on which day

@@ -1,11 +1,11 @@
 //! Report keys at rest, sealed where the system keeps a credential for it.
 //!
-//! Whoever has a report key can compute every number it put on the air, and so
-//! tell where this machine was from what others heard. systemd can hold a secret
+//! With a report key every number that it put on the air can be computed. Together
+//! with what others heard, these numbers tell where this machine was. systemd can hold a secret
 //! that is bound to the machine's TPM, or to its installation, and hands it to
 //! this service alone (`LoadCredentialEncrypted=`, systemd.exec(5)). With it the
 //! keys in the database are sealed: a copy of the file, on a lost card or in a
-//! backup, gives no number of ours away. Contacts and reports are not sealed; for
+//! backup, discloses none of its numbers. Contacts and reports are not sealed; for
 //! those the whole disk has to be.
 //!
 //! XChaCha20-Poly1305 under a random nonce, bound to the key's local name, so that
@@ -52,15 +52,15 @@ impl std::fmt::Debug for Seal {
     }
 }
 
-/// A key is sealed by another credential, or by one while there is none.
+/// The key is sealed by another credential, or there is no credential to unseal it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Closed;
+pub(super) struct WrongKey;
 
-/// Whether the keys in a database can be had.
+/// What the report keys in a database were found to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keys {
-    Open,
-    Closed,
+pub(super) enum KeyCheck {
+    Readable,
+    WrongKey,
     Damaged,
 }
 
@@ -100,7 +100,7 @@ impl Seal {
     }
 
     /// What stands in the column `seed`.
-    pub(super) fn close(&self, key: KeyId, seed: &Seed) -> Zeroizing<Vec<u8>> {
+    pub(super) fn seal(&self, key: KeyId, seed: &Seed) -> Zeroizing<Vec<u8>> {
         let Some(cipher) = &self.0 else {
             return Zeroizing::new(seed.0.to_vec());
         };
@@ -116,8 +116,8 @@ impl Seal {
         Zeroizing::new([nonce.as_slice(), &sealed].concat())
     }
 
-    /// The key that [`Self::close`] stored. One stored as it is stays readable.
-    pub(super) fn open(&self, key: KeyId, stored: &[u8]) -> Result<Seed, Closed> {
+    /// The key that [`Self::seal`] stored. One stored as it is stays readable.
+    pub(super) fn unseal(&self, key: KeyId, stored: &[u8]) -> Result<Seed, WrongKey> {
         let seed = match (stored.split_first_chunk(), &self.0) {
             _ if stored.len() == SEED => Zeroizing::new(stored.to_vec()),
             (Some((nonce, sealed)), Some(cipher)) => {
@@ -128,11 +128,11 @@ impl Seal {
                 };
                 let nonce: &[u8; NONCE] = nonce;
                 let seed = cipher.decrypt(nonce.into(), payload);
-                Zeroizing::new(seed.map_err(|_| Closed)?)
+                Zeroizing::new(seed.map_err(|_| WrongKey)?)
             }
-            (None, _) | (_, None) => return Err(Closed),
+            (None, _) | (_, None) => return Err(WrongKey),
         };
-        let bytes: &[u8; SEED] = seed.as_slice().try_into().map_err(|_| Closed)?;
+        let bytes: &[u8; SEED] = seed.as_slice().try_into().map_err(|_| WrongKey)?;
         let mut seed = Box::new(Zeroizing::new([0; SEED]));
         seed.copy_from_slice(bytes);
         Ok(Seed(seed))
@@ -140,7 +140,7 @@ impl Seal {
 
     /// Looks whether every key can be opened, and seals those that are not sealed
     /// yet, all or none.
-    pub(super) fn adopt(&self, db: &mut Connection) -> rusqlite::Result<Keys> {
+    pub(super) fn seal_plaintext(&self, db: &mut Connection) -> rusqlite::Result<KeyCheck> {
         let transaction = db.transaction()?;
         let bare = {
             let mut query = transaction.prepare("SELECT id, seed FROM report_key")?;
@@ -150,28 +150,28 @@ impl Seal {
                 let key = KeyId(unsigned(row.get(0)?));
                 let stored: Zeroizing<Vec<u8>> = Zeroizing::new(row.get(1)?);
                 match stored.len() {
-                    SEED if self.seals() => bare.push((key, self.open(key, &stored))),
+                    SEED if self.seals() => bare.push((key, self.unseal(key, &stored))),
                     SEED => {}
                     len if len == NONCE + SEED + TAG => {
-                        if self.open(key, &stored).is_err() {
-                            return Ok(Keys::Closed);
+                        if self.unseal(key, &stored).is_err() {
+                            return Ok(KeyCheck::WrongKey);
                         }
                     }
-                    _ => return Ok(Keys::Damaged),
+                    _ => return Ok(KeyCheck::Damaged),
                 }
             }
             bare
         };
         for (key, seed) in bare {
             let Ok(seed) = seed else {
-                return Ok(Keys::Closed);
+                return Ok(KeyCheck::WrongKey);
             };
             transaction.execute(
                 "UPDATE report_key SET seed = ?2 WHERE id = ?1",
-                rusqlite::params![signed(key.0), &self.close(key, &seed)[..]],
+                rusqlite::params![signed(key.0), &self.seal(key, &seed)[..]],
             )?;
         }
         transaction.commit()?;
-        Ok(Keys::Open)
+        Ok(KeyCheck::Readable)
     }
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_protocol::{ReportDigest, UnixTime};
 
 use super::database::Durable;
-use super::error::Fault;
+use super::error::Error;
 use super::handle::Store;
 use super::sql::{signed, unsigned};
 
@@ -45,7 +45,7 @@ impl Store {
         reports: Vec<ReportDigest>,
         published: UnixTime,
         now: UnixTime,
-    ) -> Result<Vec<Option<UnixTime>>, Fault> {
+    ) -> Result<Vec<Option<UnixTime>>, Error> {
         self.call(move |database| {
             let remember = |t: &Transaction<'_>| remember(t, source, &reports, published, now);
             Ok(database.transact(Durable::Crash, remember)?)
@@ -58,11 +58,11 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn earliest_told(
+    pub async fn earliest_published(
         &self,
         source: SourceId,
         reports: Vec<ReportDigest>,
-    ) -> Result<Vec<Option<UnixTime>>, Fault> {
+    ) -> Result<Vec<Option<UnixTime>>, Error> {
         self.call(move |database| {
             let db = &database.connection;
             let days = days(db)?;

@@ -12,7 +12,7 @@ use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
 use super::database::Durable;
-use super::error::Fault;
+use super::error::Error;
 use super::handle::Store;
 use super::seen::SourceId;
 use super::sql::{signed, unsigned};
@@ -24,7 +24,7 @@ pub struct NewSource {
     pub name: String,
     /// What people are shown.
     pub label: String,
-    /// Reports of ours may be published there.
+    /// Own reports may be published there.
     pub publish: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Source {
     pub id: SourceId,
     /// As configured.
     pub configured: NewSource,
-    /// When it was last gone through well.
+    /// When it was last checked without a problem.
     pub checked: Option<UnixTime>,
     /// Runs since then that were not well.
     pub failures: u32,
@@ -48,7 +48,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub async fn set_sources(&self, sources: Vec<NewSource>) -> Result<(), Fault> {
+    pub async fn set_sources(&self, sources: Vec<NewSource>) -> Result<(), Error> {
         self.call(move |database| Ok(database.transact(Durable::PowerLoss, |t| set(t, &sources))?))
             .await
     }
@@ -57,7 +57,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn sources(&self) -> Result<Vec<Source>, Fault> {
+    pub async fn sources(&self) -> Result<Vec<Source>, Error> {
         self.call(|database| Ok(list(&database.connection)?)).await
     }
 
@@ -71,7 +71,7 @@ impl Store {
         source: String,
         problem: String,
         now: UnixTime,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Error> {
         self.call(move |database| {
             let record = |t: &Transaction<'_>| record(t, &source, &problem, now);
             Ok(database.transact(Durable::Crash, record)?)
@@ -83,7 +83,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn delivered(&self, source: String) -> Result<BTreeSet<Interval>, Fault> {
+    pub async fn delivered(&self, source: String) -> Result<BTreeSet<Interval>, Error> {
         self.call(move |database| Ok(delivered(&database.connection, &source)?))
             .await
     }
@@ -93,7 +93,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub async fn forget_delivered(&self) -> Result<(), Fault> {
+    pub async fn forget_delivered(&self) -> Result<(), Error> {
         self.call(|database| {
             database.transact(Durable::PowerLoss, |t| {
                 t.execute("DELETE FROM delivered", [])
@@ -175,7 +175,7 @@ fn delivered(db: &Connection, source: &str) -> rusqlite::Result<BTreeSet<Interva
     Ok(numbers.filter_map(Interval::new).collect())
 }
 
-/// Forgets intervals that ended before `before`: nobody asks for them again.
+/// Forgets intervals that ended before `before`: they are not asked for again.
 pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
     let oldest = Interval::of(before).previous().number();
     transaction.execute(

@@ -21,7 +21,7 @@ use tcn_exchange::trickle;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 
 use super::database::Durable;
-use super::error::Fault;
+use super::error::Error;
 use super::handle::Store;
 use super::sql::{signed, unsigned};
 
@@ -135,7 +135,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn parts(&self, report: u64) -> Result<Vec<KeyId>, Fault> {
+    pub async fn parts(&self, report: u64) -> Result<Vec<KeyId>, Error> {
         self.call(move |database| Ok(parts(&database.connection, report)?))
             .await
     }
@@ -149,7 +149,7 @@ impl Store {
         report: u64,
         sources: Vec<String>,
         now: UnixTime,
-    ) -> Result<Vec<Sendable>, Fault> {
+    ) -> Result<Vec<Sendable>, Error> {
         self.call(move |database| {
             let sources = sources.iter();
             let sendable =
@@ -169,7 +169,7 @@ impl Store {
         &self,
         report: u64,
         source: Option<String>,
-    ) -> Result<Vec<Cancelled>, Fault> {
+    ) -> Result<Vec<Cancelled>, Error> {
         self.call(move |database| {
             let cancel = |t: &Transaction<'_>| cancel_for(t, report, source.as_deref());
             Ok(database.transact(Durable::PowerLoss, cancel)?)
@@ -189,7 +189,7 @@ impl Store {
         report: u64,
         uploads: Vec<NewUpload>,
         now: UnixTime,
-    ) -> Result<usize, Fault> {
+    ) -> Result<usize, Error> {
         self.call(move |database| {
             let queue = |t: &Transaction<'_>| queue(t, report, &uploads, now);
             Ok(database.transact(Durable::PowerLoss, queue)?)
@@ -210,13 +210,13 @@ impl Store {
         now: UnixTime,
         again: UnixTime,
         next: UnixTime,
-    ) -> Result<Option<DueUpload>, Fault> {
+    ) -> Result<Option<DueUpload>, Error> {
         self.call(move |database| {
             let take = |t: &Transaction<'_>| take(t, &source, now, again, next);
             let Some((id, bytes)) = database.transact(Durable::PowerLoss, take)? else {
                 return Ok(None);
             };
-            let signed = wire::parse(&bytes).map_err(|_| Fault::unreadable())?;
+            let signed = wire::parse(&bytes).map_err(|_| Error::unreadable())?;
             Ok(Some(DueUpload { id, signed }))
         })
         .await
@@ -226,7 +226,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn upload_tries(&self, id: u64) -> Result<Option<u32>, Fault> {
+    pub async fn upload_tries(&self, id: u64) -> Result<Option<u32>, Error> {
         self.call(move |database| Ok(tries(&database.connection, id)?))
             .await
     }
@@ -240,7 +240,7 @@ impl Store {
         id: u64,
         outcome: UploadOutcome,
         now: UnixTime,
-    ) -> Result<bool, Fault> {
+    ) -> Result<bool, Error> {
         self.call(move |database| {
             let settle = |t: &Transaction<'_>| settle(t, id, &outcome, now);
             Ok(database.transact(Durable::PowerLoss, settle)?)
@@ -391,13 +391,12 @@ fn take(
         ),
         params![source, id, signed(later.0)],
     )?;
-    departed(transaction, report, source, now)?;
+    record_upload_release(transaction, report, source, now)?;
     Ok(Some((unsigned(id), part)))
 }
 
-/// Says in the record of departures, once for each source, that the report is
-/// leaving.
-fn departed(
+/// Records the release of the report, once for each source.
+fn record_upload_release(
     transaction: &Transaction<'_>,
     report: i64,
     source: &str,

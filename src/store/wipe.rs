@@ -9,23 +9,23 @@
 use rusqlite::Connection;
 
 use super::database::{DATABASE, Database};
-use super::error::Fault;
+use super::error::Error;
 use super::overwrite::destroy;
 use super::prepare::create;
 
 /// Destroys every file of the database and creates an empty one.
 ///
 /// On an error [`Database::file_lost`] tells whether there is a database file.
-pub(super) fn wipe(database: &mut Database) -> Result<(), Fault> {
+pub(super) fn wipe(database: &mut Database) -> Result<(), Error> {
     // Without a file there is no store: the thread ends, and with it the
     // daemon, rather than keep everything in memory and nothing at all.
     database.file_lost = true;
     // Closed first: SQLite must not write into a file that is being destroyed.
     let open = std::mem::replace(&mut database.connection, Connection::open_in_memory()?);
-    open.close().map_err(|(_, error)| Fault::from(error))?;
+    open.close().map_err(|(_, error)| Error::from(error))?;
     // With its companions, what was set aside, and what was handed out.
     let destroyed = destroy(&database.directory, DATABASE);
     database.connection = create(&database.directory, &database.seal)?;
     database.file_lost = false;
-    destroyed.map_err(|error| Fault::Files(error.kind()))
+    destroyed.map_err(|error| Error::Files(error.kind()))
 }

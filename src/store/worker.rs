@@ -14,11 +14,13 @@ use tcn_protocol::UnixTime;
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{Database, Durable, checkpoint, shrink};
-use super::error::Fault;
+use super::error::Error;
 use super::handle::{Event, Store, Work, WorkerChannels};
-use super::redate::Dates;
+use super::redate::PendingDates;
 use super::settings::{self, Setting};
-use super::{aside, clock, contacts, others, own, redate, report_keys, sources, wipe};
+use super::{
+    clock, contacts, matched_reports, own_reports, quarantine, redate, report_keys, sources, wipe,
+};
 
 /// Starts the thread.
 pub(super) fn start(database: Database) -> io::Result<(Store, mpsc::Receiver<Event>)> {
@@ -27,8 +29,8 @@ pub(super) fn start(database: Database) -> io::Result<(Store, mpsc::Receiver<Eve
     let worker = Worker {
         database,
         events,
-        dates: Dates::default(),
-        decided: Vec::new(),
+        pending_dates: PendingDates::default(),
+        unsaved_settings: Vec::new(),
     };
     std::thread::Builder::new()
         .name("store".to_owned())
@@ -40,9 +42,9 @@ pub(super) fn start(database: Database) -> io::Result<(Store, mpsc::Receiver<Eve
 struct Worker {
     database: Database,
     events: mpsc::Sender<Event>,
-    dates: Dates,
+    pending_dates: PendingDates,
     /// Decisions that are not written yet, one of each kind.
-    decided: Vec<Setting>,
+    unsaved_settings: Vec<Setting>,
 }
 
 impl Worker {
@@ -78,7 +80,7 @@ impl Worker {
             Work::Save(seq, growth) => {
                 let write = |t: &Transaction<'_>| {
                     contacts::write(t, &growth)?;
-                    others::grew(t, &growth)
+                    matched_reports::extend_matches(t, &growth)
                 };
                 let written = self
                     .catch_up()
@@ -89,16 +91,16 @@ impl Worker {
                 let forgotten = self.catch_up().and_then(|()| self.forget(before));
                 self.trouble(forgotten);
                 let directory = &self.database.directory;
-                let removed = aside::forget(directory, before).map_err(|error| {
-                    Fault::NotRemoved(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+                let removed = quarantine::forget(directory, before).map_err(|error| {
+                    Error::NotRemoved(Errno::from_io_error(&error).unwrap_or(Errno::IO))
                 });
                 self.trouble(removed);
             }
             Work::ForgetFuture(dates) => {
                 let forgotten = self.catch_up().and_then(|()| self.forget_future(&dates));
                 self.trouble(forgotten);
-                let dated = aside::date_future(&self.database.directory, dates.from);
-                self.trouble(dated.map_err(|error| Fault::Files(error.kind())));
+                let dated = quarantine::date_future(&self.database.directory, dates.from);
+                self.trouble(dated.map_err(|error| Error::Files(error.kind())));
             }
             Work::Redate(redating) => {
                 let written = self.redate(redating);
@@ -122,48 +124,48 @@ impl Worker {
     /// Keeps a decision, durably. The last of each kind counts.
     fn remember(&mut self, setting: Setting) -> rusqlite::Result<()> {
         let kind = std::mem::discriminant(&setting);
-        self.decided
+        self.unsaved_settings
             .retain(|known| std::mem::discriminant(known) != kind);
-        self.decided.push(setting);
-        self.write_decisions()
+        self.unsaved_settings.push(setting);
+        self.write_settings()
     }
 
     /// Takes up new dates; written before anything else is.
     fn redate(&mut self, redating: Redating) -> rusqlite::Result<()> {
-        self.dates.push(redating);
+        self.pending_dates.push(redating);
         self.catch_up()
     }
 
     /// Writes the decisions and new dates that could not be written when they came.
     fn catch_up(&mut self) -> rusqlite::Result<()> {
-        self.write_decisions()?;
-        while let Some(redating) = self.dates.next() {
-            let mut others = self.dates.others.clone();
+        self.write_settings()?;
+        while let Some(redating) = self.pending_dates.next() {
+            let mut others = self.pending_dates.others.clone();
             let apply = |t: &Transaction<'_>| redate::apply(t, &redating, &mut others);
             self.database.transact(Durable::PowerLoss, apply)?;
-            self.dates.applied(others);
+            self.pending_dates.applied(others);
         }
         Ok(())
     }
 
     /// Writes the decisions that could not be written when they came.
-    fn write_decisions(&mut self) -> rusqlite::Result<()> {
-        if self.decided.is_empty() {
+    fn write_settings(&mut self) -> rusqlite::Result<()> {
+        if self.unsaved_settings.is_empty() {
             return Ok(());
         }
-        let decided = &self.decided;
+        let unsaved_settings = &self.unsaved_settings;
         self.database.transact(Durable::PowerLoss, |t| {
-            decided
+            unsaved_settings
                 .iter()
                 .try_for_each(|setting| settings::write(t, *setting))
         })?;
-        self.decided.clear();
+        self.unsaved_settings.clear();
         Ok(())
     }
 
     /// Keeps what is known of the clock.
     fn keep_clock(&mut self, record: &ClockRecord) -> rusqlite::Result<()> {
-        let mixed = self.dates.others.are_mixed();
+        let mixed = self.pending_dates.others.are_mixed();
         self.database
             .transact(Durable::PowerLoss, |t| clock::write(t, record, mixed))
     }
@@ -173,8 +175,8 @@ impl Worker {
         self.database.transact(Durable::Crash, |transaction| {
             contacts::forget(transaction, before)?;
             report_keys::forget(transaction, before)?;
-            own::forget(transaction, before)?;
-            others::forget(transaction, before)?;
+            own_reports::forget(transaction, before)?;
+            matched_reports::forget(transaction, before)?;
             sources::forget(transaction, before)?;
             shrink(transaction)
         })?;
@@ -196,10 +198,10 @@ impl Worker {
         Ok(())
     }
 
-    fn wipe(&mut self) -> Result<(), Fault> {
+    fn wipe(&mut self) -> Result<(), Error> {
         let wiped = wipe::wipe(&mut self.database);
         if !self.database.file_lost {
-            self.dates = Dates::default();
+            self.pending_dates = PendingDates::default();
         }
         wiped
     }
@@ -213,9 +215,9 @@ impl Worker {
         let _ = self.events.blocking_send(event);
     }
 
-    fn trouble(&self, done: Result<(), impl Into<Fault>>) {
+    fn trouble(&self, done: Result<(), impl Into<Error>>) {
         if let Err(error) = done {
-            let _ = self.events.blocking_send(Event::Trouble(error.into()));
+            let _ = self.events.blocking_send(Event::Failed(error.into()));
         }
     }
 }

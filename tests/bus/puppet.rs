@@ -22,7 +22,7 @@ use tcnd::daemon::{
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
 use tcnd::store::{
-    Bucket, Cancelled, Departure, NewSource, OwnReport, Place, Source, SourceId, Summary, Upload,
+    Bucket, Cancelled, Cursor, NewSource, OwnReport, Release, Source, SourceId, Summary, Upload,
     UploadState,
 };
 use tokio::sync::{mpsc, watch};
@@ -208,7 +208,7 @@ fn answer_log(request: LogRequest, refusal: Option<Refusal>) {
         LogRequest::Page(place, most, reply) => {
             let behind = contacts()
                 .into_iter()
-                .filter(|contact| Place::behind(contact) > place);
+                .filter(|contact| Cursor::behind(contact) > place);
             give(reply, refusal, behind.take(most as usize).collect());
         }
         LogRequest::Erase(_, _, reply) => give(reply, refusal, 5),
@@ -409,7 +409,7 @@ pub(crate) fn own_reports() -> Vec<OwnReport> {
         named: Some(8),
         from: UnixTime(1000),
         to: UnixTime(3000),
-        departures: Vec::new(),
+        releases: Vec::new(),
         uploads: Vec::new(),
     };
     let deleted = OwnReport {
@@ -417,7 +417,7 @@ pub(crate) fn own_reports() -> Vec<OwnReport> {
         memo: None,
         named: None,
         note: String::new(),
-        departures: vec![Departure {
+        releases: vec![Release {
             at: UnixTime(6000),
             how: "export-tcn".to_owned(),
         }],
@@ -437,7 +437,7 @@ pub(crate) fn own_reports() -> Vec<OwnReport> {
             upload(UploadState::Sent, Some(6500), "unreachable"),
             upload(UploadState::Refused, None, "too large"),
         ],
-        departures: vec![Departure {
+        releases: vec![Release {
             at: UnixTime(6100),
             how: "publish-one".to_owned(),
         }],

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tcnd::bus::{self, Bouncer, Log, Service};
 use tcnd::daemon::{Handle, Snapshot};
-use tcnd::store::Sheets;
+use tcnd::store::ExportDir;
 use tcnd_logging::{LogLevel, LogTarget};
 use tempfile::TempDir;
 use zbus::{Connection, Guid, connection};
@@ -50,7 +50,7 @@ pub(crate) fn service(
         handle,
         bouncer,
         log,
-        sheets: Sheets::new(state.path()),
+        sheets: ExportDir::new(state.path()),
         patience: PATIENCE,
     }
 }

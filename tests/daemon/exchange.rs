@@ -512,7 +512,7 @@ async fn what_is_called_back_in_time_never_leaves() {
     assert_eq!(machine.take("one").await, None);
     assert_eq!(machine.uploads().await, []);
     let reports = machine.own(OwnRequest::List).await.unwrap();
-    assert_eq!(reports[0].departures, [], "it never left");
+    assert_eq!(reports[0].releases, [], "it never left");
     machine.stop().await;
 }
 

@@ -115,7 +115,7 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
             () = story => unreachable!("it asks for ever"),
         };
         assert!(matches!(ended, Err(Fault::StoreDamaged(_))), "{ended:?}");
-        let aside = soon(reopened(&bench)).await.set_aside;
+        let aside = soon(reopened(&bench)).await.quarantined;
         assert!(aside.is_some(), "{damage}: the next start does not find it");
     }
 }

@@ -217,8 +217,8 @@ async fn a_key_makes_one_report_unless_it_never_left() {
     let [record] = &machine.own(OwnRequest::List).await.unwrap()[..] else {
         panic!("the record of what left stays")
     };
-    assert_eq!((record.id, record.departures.len()), (second.id, 1));
-    assert_eq!(record.departures[0].how, "export-tcn");
+    assert_eq!((record.id, record.releases.len()), (second.id, 1));
+    assert_eq!(record.releases[0].how, "export-tcn");
 }
 
 #[tokio::test]
@@ -421,7 +421,7 @@ async fn what_is_erased_does_not_come_back_with_the_next_sighting() {
     }
     machine.hears(tcn, -60).await;
     machine.has_logged(1).await;
-    let page = |reply| LogRequest::Page(tcnd::store::Place::since(UnixTime(0)), 10, reply);
+    let page = |reply| LogRequest::Page(tcnd::store::Cursor::since(UnixTime(0)), 10, reply);
     let [contact] = &machine.log(page).await.unwrap()[..] else {
         panic!("one contact")
     };

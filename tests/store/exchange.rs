@@ -200,7 +200,7 @@ async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
     let id = queued(&mut bench).await;
     assert!(
         bench.store.own_reports().await.unwrap()[0]
-            .departures
+            .releases
             .is_empty()
     );
     let part = bench.take("one", DAY_ONE + 4000).await.unwrap();
@@ -209,8 +209,8 @@ async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
     bench.store.close().await;
     let bench = Bench::new(directory.path());
     let report = bench.store.own_reports().await.unwrap().remove(0);
-    assert_eq!(report.departures.len(), 1);
-    assert_eq!(report.departures[0].how, "publish-one");
+    assert_eq!(report.releases.len(), 1);
+    assert_eq!(report.releases[0].how, "publish-one");
     assert_eq!(report.uploads[0].state, UploadState::Sent);
     // It is tried again, as the same part, and recorded as gone once.
     assert_eq!(bench.store.upload_tries(part).await.unwrap(), Some(1));
@@ -220,7 +220,7 @@ async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
     assert_eq!(bench.take("one", DAY_ONE + 4900).await, Some(part));
     assert_eq!(bench.store.upload_tries(part).await.unwrap(), Some(2));
     let report = bench.store.own_reports().await.unwrap().remove(0);
-    assert_eq!((report.id, report.departures.len()), (id, 1));
+    assert_eq!((report.id, report.releases.len()), (id, 1));
 }
 
 #[tokio::test]
@@ -470,7 +470,7 @@ async fn a_source_that_floods_is_remembered_so_far_and_no_further() {
     bench.store.forget(UnixTime(DAY_ONE + DAY));
     let told = bench
         .store
-        .earliest_told(one, vec![digest(1)])
+        .earliest_published(one, vec![digest(1)])
         .await
         .unwrap();
     assert_eq!(told, [None]);

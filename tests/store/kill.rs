@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use tcn_protocol::UnixTime;
-use tcnd::store::Fault;
+use tcnd::store::Error;
 use tempfile::tempdir;
 
 use super::{Bench, DAY_ONE, born, child, open, reserved, sighting};
@@ -62,7 +62,7 @@ async fn role_saves_until_the_disk_is_full() {
     for n in 1.. {
         match bench.save(batch(n)).await {
             Ok(()) => {}
-            Err(Fault::Full(_)) => {
+            Err(Error::Full(_)) => {
                 child::say("full", n - 1);
                 return;
             }
@@ -90,7 +90,7 @@ pub(crate) async fn audit(
     numbers: RangeInclusive<u64>,
 ) {
     let opened = open(directory).unwrap();
-    assert_eq!(opened.set_aside, None);
+    assert_eq!(opened.quarantined, None);
     let key = opened.resume.broadcast.first();
     let aired = key.map_or(0, |key| u64::from(key.last.get()));
     assert!(numbers.contains(&aired), "{aired} of {numbers:?} numbers");

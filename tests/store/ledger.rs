@@ -164,7 +164,7 @@ async fn a_decision_that_cannot_be_written_is_written_with_what_comes_next() {
     for consent in [true, false] {
         bench.store.remember(Setting::Consent(consent));
         let event = bench.event().await;
-        assert!(matches!(event, Event::Trouble(_)), "{event:?}");
+        assert!(matches!(event, Event::Failed(_)), "{event:?}");
     }
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);

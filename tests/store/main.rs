@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use tcn_engine::{Contact, KeyId, Record, Seed};
 use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
-use tcnd::store::{DATABASE, Event, Fault, OpenError, Opened, Seal, Store};
+use tcnd::store::{DATABASE, Error, Event, OpenError, Opened, Seal, Store};
 use tokio::sync::mpsc;
 
 /// 2026-11-02 00:00 UTC, the start of a day and of a quarter.
@@ -67,7 +67,10 @@ impl Bench {
     }
 
     fn of(opened: Opened) -> Self {
-        assert_eq!(opened.set_aside, None, "the database was taken for damaged");
+        assert_eq!(
+            opened.quarantined, None,
+            "the database was taken for damaged"
+        );
         Self {
             store: opened.store,
             events: opened.events,
@@ -75,19 +78,19 @@ impl Bench {
         }
     }
 
-    async fn save(&mut self, growth: Vec<Contact>) -> Result<(), Fault> {
+    async fn save(&mut self, growth: Vec<Contact>) -> Result<(), Error> {
         self.seq += 1;
         self.store.save(self.seq, growth);
         self.answer().await
     }
 
-    async fn persist(&mut self, records: Vec<Record>) -> Result<(), Fault> {
+    async fn persist(&mut self, records: Vec<Record>) -> Result<(), Error> {
         self.seq += 1;
         self.store.persist(self.seq, records);
         self.answer().await
     }
 
-    async fn answer(&mut self) -> Result<(), Fault> {
+    async fn answer(&mut self) -> Result<(), Error> {
         match self.event().await {
             Event::Stored(seq) => {
                 assert_eq!(seq, self.seq);
@@ -97,7 +100,7 @@ impl Bench {
                 assert_eq!(seq, self.seq);
                 Err(fault)
             }
-            Event::Trouble(fault) => panic!("trouble: {fault}"),
+            Event::Failed(fault) => panic!("trouble: {fault}"),
         }
     }
 

@@ -142,7 +142,7 @@ async fn goes_on(directory: &Path) {
     let path = directory.join(DATABASE);
     let damaged = fs::read(&path).unwrap();
     let opened = open(directory).unwrap();
-    let aside = opened.set_aside.clone().expect("the damage is noticed");
+    let aside = opened.quarantined.clone().expect("the damage is noticed");
     assert_eq!(fs::read(&aside).unwrap(), damaged, "nothing is lost");
     assert_eq!(mode(&aside), 0o600);
     opened.store.save(1, vec![sighting(1, DAY_ONE, DAY_ONE)]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcn_protocol::UnixTime;
-use tcnd::store::{Event, Fault};
+use tcnd::store::{Error, Event};
 use tempfile::tempdir;
 
 use super::{Bench, DAY_ONE, look, sighting};
@@ -23,7 +23,7 @@ async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
     }
     let first = bench.event().await;
     assert!(
-        matches!(first, Event::NotStored(_, Fault::Busy)),
+        matches!(first, Event::NotStored(_, Error::Busy)),
         "{first:?}"
     );
     stranger.execute_batch("ROLLBACK").unwrap();
@@ -32,7 +32,7 @@ async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
         match bench.event().await {
             Event::Stored(_) => stored += 1,
             Event::NotStored(..) => refused += 1,
-            Event::Trouble(fault) => panic!("{fault}"),
+            Event::Failed(fault) => panic!("{fault}"),
         }
     }
     let totals = bench
@@ -60,7 +60,7 @@ async fn closing_does_what_is_waiting_and_ends_the_events() {
         assert!(matches!(bench.events.recv().await, Some(Event::Stored(seq)) if seq == n));
     }
     assert!(bench.events.recv().await.is_none());
-    assert!(matches!(other.size().await, Err(Fault::Closed)));
+    assert!(matches!(other.size().await, Err(Error::Closed)));
     // Before `look`, which folds the journal when it closes.
     assert!(
         !directory.path().join("tcnd.sqlite-wal").exists(),
@@ -92,6 +92,6 @@ async fn a_way_that_was_stopped_leads_nowhere_and_the_others_go_on() {
     let way = bench.store.until(Arc::clone(&stop));
     way.size().await.unwrap();
     stop.store(true, Ordering::Release);
-    assert_eq!(way.size().await, Err(Fault::Closed));
+    assert_eq!(way.size().await, Err(Error::Closed));
     bench.store.size().await.unwrap();
 }

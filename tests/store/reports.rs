@@ -4,7 +4,7 @@ use tcn_engine::{Aired, KeyHistory, KeyId};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
-use tcnd::store::{Departure, NewMatch, NewPart, NewReport, Place, Recorded, SourceId};
+use tcnd::store::{Cursor, NewMatch, NewPart, NewReport, Recorded, Release, SourceId};
 use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
@@ -40,8 +40,8 @@ async fn keys_are_born(bench: &mut Bench) {
     bench.persist(keys).await.unwrap();
 }
 
-pub(crate) fn export(at: u64) -> Departure {
-    Departure {
+pub(crate) fn export(at: u64) -> Release {
+    Release {
         at: UnixTime(at),
         how: "export-tcn".to_owned(),
     }
@@ -172,7 +172,14 @@ async fn what_never_left_is_deleted_whole_and_its_keys_are_free_again() {
             .unwrap()
     );
     assert_eq!(bench.store.own_reports().await.unwrap(), []);
-    assert_eq!(bench.store.depart(1, export(DAY_ONE)).await.unwrap(), None);
+    assert_eq!(
+        bench
+            .store
+            .record_release(1, export(DAY_ONE))
+            .await
+            .unwrap(),
+        None
+    );
     let again = bench.store.keep_report(own_report(&[1])).await.unwrap();
     assert_eq!(again, Some(2), "a name is not given twice");
 }
@@ -190,7 +197,7 @@ async fn what_left_is_recorded_before_and_stays_on_record() {
         .unwrap();
     let left = bench
         .store
-        .depart(1, export(DAY_ONE + 1))
+        .record_release(1, export(DAY_ONE + 1))
         .await
         .unwrap()
         .unwrap();
@@ -209,14 +216,18 @@ async fn what_left_is_recorded_before_and_stays_on_record() {
     let [record] = &bench.store.own_reports().await.unwrap()[..] else {
         panic!("the record stays")
     };
-    assert_eq!(record.departures, [export(DAY_ONE + 1)]);
+    assert_eq!(record.releases, [export(DAY_ONE + 1)]);
     assert_eq!(
         (record.deleted, record.parts),
         (Some(UnixTime(DAY_ONE + 9)), 2)
     );
     assert_eq!((record.memo.clone(), record.note.as_str()), (None, ""));
     assert_eq!(
-        bench.store.depart(1, export(DAY_ONE + 10)).await.unwrap(),
+        bench
+            .store
+            .record_release(1, export(DAY_ONE + 10))
+            .await
+            .unwrap(),
         None
     );
     assert!(
@@ -283,12 +294,12 @@ async fn no_more_than_a_few_reports_may_name_one_contact() {
     let named = |key| found(key, vec![(UnixTime(DAY_ONE), tcn(1))]);
     let recorded = bench.store.record_matches((1..=9).map(named).collect());
     let mut expected = vec![Recorded::New; 8];
-    expected.push(Recorded::Crowded);
+    expected.push(Recorded::OverQuota);
     assert_eq!(recorded.await.unwrap(), expected);
     let again = bench.store.record_matches(vec![named(8), named(9)]);
     assert_eq!(
         again.await.unwrap(),
-        [Recorded::Known, Recorded::Crowded],
+        [Recorded::Known, Recorded::OverQuota],
         "one that is there stays"
     );
     assert_eq!(bench.store.matched_reports().await.unwrap().len(), 8);
@@ -410,7 +421,7 @@ async fn retention_ends_reports_of_both_kinds() {
         .unwrap();
     bench
         .store
-        .depart(1, export(DAY_ONE))
+        .record_release(1, export(DAY_ONE))
         .await
         .unwrap()
         .unwrap();
@@ -436,12 +447,12 @@ async fn the_log_is_read_in_pages_and_erased_by_time() {
         .map(|n| sighting(n, DAY_ONE + 400 * n, DAY_ONE + 400 * n + 30))
         .collect();
     bench.save(all.clone()).await.unwrap();
-    let (mut place, mut read) = (Place::since(UnixTime(0)), Vec::new());
+    let (mut place, mut read) = (Cursor::since(UnixTime(0)), Vec::new());
     loop {
         let page = bench.store.contacts(place, 4).await.unwrap();
         assert!(page.len() <= 4);
         let Some(last) = page.last() else { break };
-        place = Place::behind(last);
+        place = Cursor::behind(last);
         read.extend(page);
     }
     let key = |contact: &tcn_engine::Contact| (contact.start.0 / 900, contact.tcn);
@@ -452,7 +463,7 @@ async fn the_log_is_read_in_pages_and_erased_by_time() {
     assert_eq!(bench.store.erase(from, to).await.unwrap(), 3);
     let left = bench
         .store
-        .contacts(Place::since(UnixTime(0)), 100)
+        .contacts(Cursor::since(UnixTime(0)), 100)
         .await
         .unwrap();
     assert!(left.iter().all(|c| c.start < from || c.start >= to) && left.len() == 22);
@@ -490,7 +501,7 @@ async fn what_is_destroyed_meanwhile_is_not_written_back() {
 
     bench.store.wipe().await.unwrap();
     let recorded = bench.store.record_matches(vec![named()]).await.unwrap();
-    assert_eq!(recorded, [Recorded::Gone]);
+    assert_eq!(recorded, [Recorded::ContactsGone]);
     assert_eq!(rows("matched_report"), 0);
     let kept = bench.store.keep_report(own_report(&[1])).await.unwrap();
     assert_eq!(kept, None);
@@ -582,7 +593,7 @@ async fn a_source_that_names_all_it_may_leaves_room_for_others() {
     // Eight reports may name a contact; these fill a third of 65,536.
     let flood: Vec<_> = (1..=9).map(|key| by(0, key, 0..3000)).collect();
     let recorded = bench.store.record_matches(flood).await.unwrap();
-    assert_eq!(recorded[8], Recorded::Crowded, "{recorded:?}");
+    assert_eq!(recorded[8], Recorded::OverQuota, "{recorded:?}");
     let honest = bench.store.record_matches(vec![by(1, 20, 0..20)]).await;
     assert_eq!(honest.unwrap(), [Recorded::New]);
     // And what grows of it is named as well.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tcn_protocol::UnixTime;
-use tcnd::store::{DATABASE, Event, Fault};
+use tcnd::store::{DATABASE, Error, Event};
 use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, seed, sighting, tcn};
@@ -177,7 +177,7 @@ async fn a_reader_who_holds_the_journal_is_reported() {
         .unwrap();
     bench.store.forget(UnixTime(DAY_ONE + DAY));
     let event = bench.event().await;
-    assert!(matches!(event, Event::Trouble(_)), "{event:?}");
+    assert!(matches!(event, Event::Failed(_)), "{event:?}");
     reader.execute_batch("ROLLBACK").unwrap();
     bench.store.forget(UnixTime(DAY_ONE + DAY));
     bench.settle().await;
@@ -194,7 +194,7 @@ fn damaged(directory: &Path, at: u64) -> [PathBuf; 2] {
     fs::write(&path, [0xa5; 5000]).unwrap();
     let now = modified(&path);
     date(&path, DAY_ONE);
-    let aside = open(directory).unwrap().set_aside.unwrap();
+    let aside = open(directory).unwrap().quarantined.unwrap();
     let journal = aside.with_extension(format!(
         "{}-wal",
         aside.extension().unwrap().to_str().unwrap()
@@ -265,7 +265,7 @@ async fn what_cannot_be_removed_is_reported() {
     fs::create_dir(aside).unwrap();
     bench.store.forget(UnixTime(DAY_ONE));
     let event = bench.event().await;
-    let Event::Trouble(fault @ Fault::NotRemoved(_)) = event else {
+    let Event::Failed(fault @ Error::NotRemoved(_)) = event else {
         panic!("{event:?}")
     };
     assert!(fault.to_string().contains("delete"), "{fault}");

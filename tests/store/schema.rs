@@ -74,7 +74,9 @@ async fn reports(bench: &Bench, format: u32) {
     let store = &bench.store;
     for key in [1, 2] {
         let id = store.keep_report(own_report(&[key])).await.unwrap();
-        let left = store.depart(id.unwrap(), export(DAY_ONE + 1000)).await;
+        let left = store
+            .record_release(id.unwrap(), export(DAY_ONE + 1000))
+            .await;
         assert_eq!(left.unwrap().unwrap().len(), 1);
     }
     store

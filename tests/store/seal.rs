@@ -132,7 +132,7 @@ async fn what_is_no_key_is_damage() {
     look(path)
         .execute("UPDATE report_key SET seed = x'00'", [])
         .unwrap();
-    assert!(open(path, &sealed_by(1)).unwrap().set_aside.is_some());
+    assert!(open(path, &sealed_by(1)).unwrap().quarantined.is_some());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Sheets: what is in them, who can see them, and that nothing of them stays.
+//! Exports: what is in them, who can see them, and that nothing of them stays.
 
 use std::fs;
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::types::ValueRef;
 use tcn_engine::{Contact, RSSI_UNAVAILABLE};
-use tcnd::store::Sheets;
+use tcnd::store::ExportDir;
 use tempfile::tempdir;
 
 use super::{DAY_ONE, open, sighting};
@@ -37,7 +37,7 @@ fn rows() -> Vec<(String, Contact)> {
 fn a_sheet_is_a_database_of_its_contacts() {
     let directory = tempdir().unwrap();
     let path = directory.path();
-    let mut sheet = Sheets::new(path).begin().unwrap();
+    let mut sheet = ExportDir::new(path).begin().unwrap();
     let [file] = &files(path)[..] else {
         panic!("one file");
     };
@@ -82,7 +82,7 @@ fn a_sheet_is_a_database_of_its_contacts() {
 fn a_sheet_that_is_given_up_is_gone() {
     let directory = tempdir().unwrap();
     let path = directory.path();
-    let mut sheet = Sheets::new(path).begin().unwrap();
+    let mut sheet = ExportDir::new(path).begin().unwrap();
     let many: Vec<_> = (1..60_000)
         .map(|n| (format!("{n:032}"), sighting(n, DAY_ONE, DAY_ONE + 9)))
         .collect();
@@ -102,7 +102,7 @@ async fn a_wipe_takes_sheets_too() {
     let directory = tempdir().unwrap();
     let path = directory.path();
     let opened = open(path).unwrap();
-    let mut sheet = Sheets::new(path).begin().unwrap();
+    let mut sheet = ExportDir::new(path).begin().unwrap();
     sheet.add(&rows()).unwrap();
     let before = files(path).len();
     opened.store.wipe().await.unwrap();

@@ -26,7 +26,11 @@ async fn fill(bench: &mut Bench, directory: &Path) -> Vec<Vec<u8>> {
     let store = &bench.store;
     store.remember(Setting::Consent(true));
     store.keep_report(own_report(&[1])).await.unwrap().unwrap();
-    store.depart(1, export(DAY_ONE)).await.unwrap().unwrap();
+    store
+        .record_release(1, export(DAY_ONE))
+        .await
+        .unwrap()
+        .unwrap();
     let named = vec![(UnixTime(DAY_ONE + 1), tcn(1))];
     store.record_matches(vec![found(2, named)]).await.unwrap();
     fs::write(directory.join(format!("{DATABASE}.damaged-1")), seed(9)).unwrap();

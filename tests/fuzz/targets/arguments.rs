@@ -18,7 +18,7 @@ use tcnd_logging::{LogLevel, LogTarget};
 use tcnd_client::names;
 use tcnd_config::Settings;
 use tcnd::daemon::{Handle, Mailbox, Request, starting};
-use tcnd::store::Sheets;
+use tcnd::store::ExportDir;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use zbus::wire::StructureBuilder;
@@ -188,7 +188,7 @@ async fn set() -> Connection {
         handle,
         bouncer: Bouncer::same_user(own_uid()),
         log: Arc::new(Mute),
-        sheets: Sheets::new(std::env::temp_dir()),
+        sheets: ExportDir::new(std::env::temp_dir()),
         patience: PATIENCE,
     };
     let served = bus::serve(server, service).await.expect("it is served");

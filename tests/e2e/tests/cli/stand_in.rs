@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tcnd::bus::{self, Bouncer, Log, Service};
 use tcnd::daemon::Snapshot;
-use tcnd::store::Sheets;
+use tcnd::store::ExportDir;
 use tcnd_client::BusChoice;
 use tcnd_logging::{LogLevel, LogTarget};
 use tempfile::TempDir;
@@ -132,7 +132,7 @@ async fn serve(place: &Place, sheets: &TempDir, first: Snapshot, uid: u32) -> (C
         handle,
         bouncer: Bouncer::same_user(uid),
         log: Arc::new(Mute),
-        sheets: Sheets::new(sheets.path()),
+        sheets: ExportDir::new(sheets.path()),
         patience: bus::PATIENCE,
     };
     let served = bus::serve(connection.clone(), service).await;

@@ -17,7 +17,7 @@ const START_BITS: u32 = 10;
 
 /// A row of table `contact` but for its number; times are unix seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct ContactRow {
     pub(super) start: u64,
     pub(super) end: u64,
     pub(super) rssi_max: Option<i16>,
@@ -27,7 +27,7 @@ pub(super) struct Row {
     pub(super) bridged: bool,
 }
 
-impl Row {
+impl ContactRow {
     pub(super) fn new(growth: &Contact) -> Self {
         let measured = sum(&growth.attenuation);
         let known = |rssi: i16| (rssi != RSSI_UNAVAILABLE).then_some(rssi);
@@ -114,7 +114,7 @@ pub(super) const fn times(quarter: u64, span: u64) -> (u64, u64) {
     (start, start.saturating_add(span >> START_BITS))
 }
 
-/// The reverse of [`Row::sightings`]: the four buckets and the unmeasured;
+/// The reverse of [`ContactRow::sightings`]: the four buckets and the unmeasured;
 /// `None` if the bytes are no such numbers.
 pub(super) fn counts(mut bytes: &[u8]) -> Option<([u32; 4], u32)> {
     let mut counts = [0u32; 5];
@@ -178,9 +178,9 @@ mod tests {
     proptest! {
         #[test]
         fn packing_is_reversible(attenuation: [u32; 4], unmeasured: u32, growth in growth()) {
-            let row = Row { attenuation, unmeasured, ..Row::new(&growth) };
+            let row = ContactRow { attenuation, unmeasured, ..ContactRow::new(&growth) };
             prop_assert_eq!(counts(&row.sightings()), Some((attenuation, unmeasured)));
-            let quarter = Row::quarter(growth.start);
+            let quarter = ContactRow::quarter(growth.start);
             prop_assert_eq!(times(quarter, row.span()), (row.start, row.end));
         }
 
@@ -192,7 +192,7 @@ mod tests {
 
         #[test]
         fn merging_minds_no_order(a in growth(), b in growth(), c in growth()) {
-            let (a, b, c) = (Row::new(&a), Row::new(&b), Row::new(&c));
+            let (a, b, c) = (ContactRow::new(&a), ContactRow::new(&b), ContactRow::new(&c));
             prop_assert_eq!(a.merge(&b).merge(&c), c.merge(&a.merge(&b)));
             prop_assert_eq!(a.merge(&b), b.merge(&a));
         }

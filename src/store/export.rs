@@ -1,10 +1,10 @@
-//! A sheet: contacts in a database of their own, made to be handed out.
+//! Contacts exported as a database of their own.
 //!
-//! It lives for one export. It is built in the state directory, where nobody
-//! else can look, with as little in memory as SQLite needs; then it is read
-//! once from front to back, and however that ends its bytes are overwritten
-//! and the file is removed. What a crash leaves behind goes at the next start,
-//! or with a wipe, which takes every file of the database's name.
+//! The file lives for one export. It is built in the state directory, which no other
+//! user can read, with as little in memory as SQLite needs. Then it is read once from
+//! front to back. However that ends, its bytes are overwritten and the file is
+//! removed. What a crash leaves behind is removed at the next start, or by a wipe,
+//! which destroys every file of the database's name.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek};
@@ -16,15 +16,15 @@ use rusqlite::{Connection, params};
 use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 
 use super::database::flags;
-use super::error::Fault;
+use super::error::Error;
 use super::overwrite;
 use super::sql::signed;
 
-/// What the names of sheets begin with; a number follows.
+/// What the names of these files begin with; a number follows.
 const PREFIX: &str = "tcnd.sqlite.sheet-";
 
-/// One more for each sheet of this process. A name is never used again: a wipe
-/// may have removed the file of a sheet that is still at work.
+/// One more for each export of this process. A name is never used again: a wipe
+/// may have removed the file of an export that still runs.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// Signals that were never measured are NULL.
@@ -43,13 +43,13 @@ CREATE TABLE contact (
   bridged INTEGER NOT NULL
 )";
 
-/// Where sheets are made.
+/// The directory in which exports are built.
 #[derive(Clone, Debug)]
-pub struct Sheets {
+pub struct ExportDir {
     directory: PathBuf,
 }
 
-impl Sheets {
+impl ExportDir {
     /// In this directory: the state directory, when [`open()`](super::open())
     /// has made it private.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
@@ -58,16 +58,16 @@ impl Sheets {
         }
     }
 
-    /// Begins an empty sheet. Blocks on the disk, as everything here does.
+    /// Creates an empty export. Blocks on the disk, as everything here does.
     ///
     /// # Errors
     /// If the file cannot be made.
-    pub fn begin(&self) -> Result<Sheet, Fault> {
+    pub fn begin(&self) -> Result<ExportDb, Error> {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let paper = Paper::new(self.directory.join(format!("{PREFIX}{number}")))
-            .map_err(|error| Fault::Files(error.kind()))?;
-        let db = Connection::open_with_flags(&paper.path, flags())?;
-        // A sheet that breaks off is thrown away: nothing to roll back, nothing
+        let file = TempFile::new(self.directory.join(format!("{PREFIX}{number}")))
+            .map_err(|error| Error::Files(error.kind()))?;
+        let db = Connection::open_with_flags(&file.path, flags())?;
+        // An export that breaks off is thrown away: nothing to roll back, nothing
         // to make durable. Without a journal, what memory does not hold goes
         // straight to the file.
         db.pragma_update(None, "journal_mode", "OFF")?;
@@ -75,23 +75,23 @@ impl Sheets {
         db.pragma_update(None, "temp_store", "MEMORY")?;
         db.execute_batch(SCHEMA)?;
         db.execute_batch("BEGIN")?;
-        Ok(Sheet { db, paper })
+        Ok(ExportDb { db, file })
     }
 }
 
-/// A sheet that is being written.
+/// An export that is being written.
 #[derive(Debug)]
-pub struct Sheet {
+pub struct ExportDb {
     db: Connection,
-    paper: Paper,
+    file: TempFile,
 }
 
-impl Sheet {
+impl ExportDb {
     /// Adds contacts, each under the name its number shall have.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn add(&mut self, contacts: &[(String, Contact)]) -> Result<(), Fault> {
+    pub fn add(&mut self, contacts: &[(String, Contact)]) -> Result<(), Error> {
         let mut insert = self
             .db
             .prepare_cached("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
@@ -118,16 +118,15 @@ impl Sheet {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn finish(self) -> Result<impl Read + Send, Fault> {
+    pub fn finish(self) -> Result<impl Read + Send, Error> {
         // The database is dropped first, whatever fails.
-        let Self { mut paper, db } = self;
+        let Self { mut file, db } = self;
         db.execute_batch("COMMIT")?;
-        db.close().map_err(|(_, error)| Fault::from(error))?;
-        paper
-            .file
+        db.close().map_err(|(_, error)| Error::from(error))?;
+        file.file
             .rewind()
-            .map_err(|error| Fault::Files(error.kind()))?;
-        Ok(paper)
+            .map_err(|error| Error::Files(error.kind()))?;
+        Ok(file)
     }
 }
 
@@ -135,14 +134,14 @@ fn measured(rssi: i16) -> Option<i16> {
     (rssi != RSSI_UNAVAILABLE).then_some(rssi)
 }
 
-/// The file of a sheet, gone when dropped.
+/// The file of an export; overwritten and removed when dropped.
 #[derive(Debug)]
-struct Paper {
+struct TempFile {
     file: File,
     path: PathBuf,
 }
 
-impl Paper {
+impl TempFile {
     fn new(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -154,13 +153,13 @@ impl Paper {
     }
 }
 
-impl Read for Paper {
+impl Read for TempFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read(buffer)
     }
 }
 
-impl Drop for Paper {
+impl Drop for TempFile {
     fn drop(&mut self) {
         let removed = overwrite::overwrite(&mut self.file);
         match removed.and_then(|()| std::fs::remove_file(&self.path)) {
@@ -174,6 +173,6 @@ impl Drop for Paper {
 }
 
 /// Removes what an earlier run left behind.
-pub(super) fn sweep(directory: &Path) -> io::Result<()> {
+pub(super) fn remove_leftovers(directory: &Path) -> io::Result<()> {
     overwrite::destroy(directory, PREFIX)
 }

@@ -1,5 +1,5 @@
-//! Damaged databases: set aside for whoever can mend them, and destroyed when
-//! retention has passed over them too, for they hold keys and contacts.
+//! Damaged databases: set aside so that they can be repaired by hand, and destroyed
+//! after the retention too, because they hold keys and contacts.
 //!
 //! A file's modification time says when it was set aside, and all it holds is
 //! older than that. It is cut to nothing and removed; that is what becomes of a
@@ -23,14 +23,14 @@ use super::database::DATABASE;
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// Renames the database to the first free `tcnd.sqlite.damaged-N`.
-pub(super) fn set_aside(directory: &Path) -> io::Result<PathBuf> {
+pub(super) fn quarantine(directory: &Path) -> io::Result<PathBuf> {
     let free = (1u32..).map(|n| directory.join(format!("{DATABASE}.damaged-{n}")));
-    let aside = free
+    let target = free
         .into_iter()
         .find(|path| !path.exists())
         .ok_or_else(|| io::Error::from(io::ErrorKind::AlreadyExists))?;
     for companion in COMPANIONS {
-        let mut to = aside.clone().into_os_string();
+        let mut to = target.clone().into_os_string();
         to.push(companion);
         match std::fs::rename(directory.join(format!("{DATABASE}{companion}")), &to) {
             Ok(()) => date(&File::open(&to)?)?,
@@ -39,7 +39,7 @@ pub(super) fn set_aside(directory: &Path) -> io::Result<PathBuf> {
         }
     }
     File::open(directory)?.sync_all()?;
-    Ok(aside)
+    Ok(target)
 }
 
 /// Destroys what was set aside before this time. What was set aside by a clock
@@ -67,7 +67,7 @@ fn each(directory: &Path, with: impl Fn(&Path) -> io::Result<()>) -> io::Result<
     let mut outcome = Ok(());
     for entry in directory.read_dir()? {
         let entry = entry?;
-        if is_aside(&entry.file_name()) {
+        if is_quarantined(&entry.file_name()) {
             outcome = outcome.and(with(&entry.path()));
         }
     }
@@ -86,9 +86,9 @@ fn forget_one(path: &Path, before: UnixTime) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this is a name that [`set_aside`] gives; a copy that somebody made
-/// beside it is theirs.
-fn is_aside(name: &OsStr) -> bool {
+/// Whether this is a name that [`quarantine()`] gives; a copy
+/// that a person made beside it is left alone.
+fn is_quarantined(name: &OsStr) -> bool {
     let ours = || {
         let rest = name.to_str()?.strip_prefix(DATABASE)?;
         let rest = rest.strip_prefix(".damaged-")?;

@@ -1,25 +1,25 @@
-//! Our own reports, the keys they took, and what has left the machine.
+//! Own reports, the keys they took, and what has left the machine.
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, params};
 use tcn_engine::{Aired, KeyHistory, KeyId, Seed};
 use tcn_protocol::{Memo, MemoType, RatchetIndex, SignedReport, UnixTime, wire};
 
 use super::database::{Durable, checkpoint};
-use super::error::Fault;
+use super::error::Error;
 use super::handle::Store;
 use super::report_keys::read_seed;
 use super::seal::Seal;
 use super::sql::{signed, unsigned};
 use super::uploads::{self, Upload};
 
-/// A report of ours to keep.
+/// An own report to keep.
 #[derive(Debug)]
 pub struct NewReport {
     /// When it was made.
     pub created: UnixTime,
     /// What it says besides its numbers.
     pub memo: Memo,
-    /// The person's own words for it; they never leave the machine.
+    /// The person's note on it; it never leaves the machine.
     pub note: String,
     /// What it is made of.
     pub parts: Vec<NewPart>,
@@ -40,7 +40,7 @@ pub struct NewPart {
     pub signed: SignedReport,
 }
 
-/// A report of ours as it is kept.
+/// An own report as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnReport {
     /// Its local name.
@@ -53,7 +53,7 @@ pub struct OwnReport {
     pub memo_type: MemoType,
     /// Its memo, until it is deleted.
     pub memo: Option<Memo>,
-    /// The person's own words.
+    /// The person's note.
     pub note: String,
     /// Signed reports in it.
     pub parts: u32,
@@ -66,14 +66,14 @@ pub struct OwnReport {
     /// When the last left it.
     pub to: UnixTime,
     /// What left the machine, in order.
-    pub departures: Vec<Departure>,
+    pub releases: Vec<Release>,
     /// Parts on their way to servers, by source.
     pub uploads: Vec<Upload>,
 }
 
-/// One time that a report left the machine.
+/// A release: one time that a report left the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Departure {
+pub struct Release {
     /// When.
     pub at: UnixTime,
     /// A token, such as `export-tcn`.
@@ -85,7 +85,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn history(&self, limit: KeyId) -> Result<Vec<KeyHistory>, Fault> {
+    pub async fn history(&self, limit: KeyId) -> Result<Vec<KeyHistory>, Error> {
         self.call(move |database| Ok(history(&database.connection, limit)?))
             .await
     }
@@ -94,17 +94,17 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn seeds(&self, keys: Vec<KeyId>) -> Result<Vec<(KeyId, Seed)>, Fault> {
+    pub async fn seeds(&self, keys: Vec<KeyId>) -> Result<Vec<(KeyId, Seed)>, Error> {
         self.call(move |database| Ok(seeds(&database.connection, &keys, &database.seal)?))
             .await
     }
 
-    /// Keeps a report of ours, durably; its local name, or `None` if one of
+    /// Keeps an own report, durably; its local name, or `None` if one of
     /// its keys was used by another meanwhile, or destroyed.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub async fn keep_report(&self, report: NewReport) -> Result<Option<u64>, Fault> {
+    pub async fn keep_report(&self, report: NewReport) -> Result<Option<u64>, Error> {
         self.call(move |database| {
             match database.transact(Durable::PowerLoss, |t| keep(t, &report)) {
                 Ok(id) => Ok(Some(id)),
@@ -118,43 +118,43 @@ impl Store {
         .await
     }
 
-    /// Our reports, the oldest first, deleted ones that have left among them.
+    /// Own reports, the oldest first, deleted ones that have left among them.
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn own_reports(&self) -> Result<Vec<OwnReport>, Fault> {
+    pub async fn own_reports(&self) -> Result<Vec<OwnReport>, Error> {
         self.call(|database| Ok(list(&database.connection)?)).await
     }
 
-    /// The signed reports of an own report, of which this one time that they
-    /// leave the machine is recorded first, durably; `None` if there is no
-    /// such report any more.
+    /// Records durably that an own report leaves the machine, and returns its signed
+    /// reports; `None` if there is no such report any more.
     ///
     /// # Errors
     /// If the database cannot be written; then nothing may leave.
-    pub async fn depart(
+    pub async fn record_release(
         &self,
         id: u64,
-        departure: Departure,
-    ) -> Result<Option<Vec<SignedReport>>, Fault> {
+        release: Release,
+    ) -> Result<Option<Vec<SignedReport>>, Error> {
         self.call(move |database| {
-            let signed = database.transact(Durable::PowerLoss, |t| depart(t, id, &departure))?;
+            let signed =
+                database.transact(Durable::PowerLoss, |t| record_release(t, id, &release))?;
             let Some(signed) = signed else {
                 return Ok(None);
             };
             let parsed: Result<Vec<_>, _> = signed.iter().map(|bytes| wire::parse(bytes)).collect();
-            parsed.map(Some).map_err(|_| Fault::unreadable())
+            parsed.map(Some).map_err(|_| Error::unreadable())
         })
         .await
     }
 
-    /// Deletes a report of ours; whether there was one. If it never left the
+    /// Deletes an own report; whether there was one. If it never left the
     /// machine, its keys can be reported again; otherwise the record of that
     /// stays, without memo and reports.
     ///
     /// # Errors
     /// If the database cannot be written.
-    pub async fn delete_report(&self, id: u64, at: UnixTime) -> Result<bool, Fault> {
+    pub async fn delete_report(&self, id: u64, at: UnixTime) -> Result<bool, Error> {
         self.call(move |database| {
             let deleted = database.transact(Durable::PowerLoss, |t| delete(t, id, at))?;
             checkpoint(&database.connection)?;
@@ -260,14 +260,14 @@ fn list(db: &Connection) -> rusqlite::Result<Vec<OwnReport>> {
             from: UnixTime(unsigned(row.get(8)?)),
             to: UnixTime(unsigned(row.get(9)?)),
             named: None,
-            departures: Vec::new(),
+            releases: Vec::new(),
             uploads: Vec::new(),
         })
     })?;
     let mut reports = reports.collect::<rusqlite::Result<Vec<_>>>()?;
     for report in &mut reports {
         report.named = named(db, report.id)?;
-        report.departures = departures(db, report.id)?;
+        report.releases = releases(db, report.id)?;
         report.uploads = uploads::of_report(db, report.id)?;
     }
     Ok(reports)
@@ -287,22 +287,22 @@ fn named(db: &Connection, id: u64) -> rusqlite::Result<Option<u64>> {
     Ok(named)
 }
 
-fn departures(db: &Connection, id: u64) -> rusqlite::Result<Vec<Departure>> {
+fn releases(db: &Connection, id: u64) -> rusqlite::Result<Vec<Release>> {
     let mut query =
         db.prepare_cached("SELECT at, how FROM departure WHERE report = ?1 ORDER BY at, rowid")?;
-    let departures = query.query_map([signed(id)], |row| {
-        Ok(Departure {
+    let releases = query.query_map([signed(id)], |row| {
+        Ok(Release {
             at: UnixTime(unsigned(row.get(0)?)),
             how: row.get(1)?,
         })
     })?;
-    departures.collect()
+    releases.collect()
 }
 
-fn depart(
+fn record_release(
     transaction: &Transaction<'_>,
     id: u64,
-    departure: &Departure,
+    release: &Release,
 ) -> rusqlite::Result<Option<Vec<Vec<u8>>>> {
     let mut query = transaction.prepare_cached(
         "SELECT signed FROM own_part WHERE report = ?1 AND signed IS NOT NULL ORDER BY first, key",
@@ -314,7 +314,7 @@ fn depart(
     }
     transaction.execute(
         "INSERT INTO departure (report, at, how) VALUES (?1, ?2, ?3)",
-        params![signed(id), signed(departure.at.0), departure.how],
+        params![signed(id), signed(release.at.0), release.how],
     )?;
     Ok(Some(parts))
 }

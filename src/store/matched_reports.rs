@@ -1,17 +1,17 @@
 //! Reports of others that named a contact, and what the person did about it.
 //!
-//! Which contacts of a report count depends on when the report was public, for
-//! from then on anybody can send its numbers. Each source tells that for itself,
-//! and the latest of them counts: a contact counts if it began before **some**
+//! Which contacts of a report count depends on when the report became public,
+//! because from then on anyone can send its numbers. Each source tells that time for
+//! itself, and the latest one counts: a contact counts if it began before **some**
 //! source told that the report was public. So no source takes a contact away from
 //! what another gives, whatever it tells, and in whatever order they come. What a
 //! source can add is bounded by what it told first: a report that it delivers
-//! again, later, is as old as the first time (`seen`). The room for matches is
+//! again, later, is as old as the first time (`seen`). The quota of matches is
 //! divided among the sources in the same way.
 //!
-//! Exposures have no table. They are made of the contacts a report named each
-//! time somebody asks, so one that still grows is the same exposure grown, and
-//! one whose contacts are destroyed is gone with them.
+//! Exposures have no table. They are computed from the contacts a report named at
+//! each query. So an exposure that still grows stays the same exposure, and one whose
+//! contacts are destroyed is gone with them.
 
 use std::collections::BTreeMap;
 
@@ -19,15 +19,15 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::Contact;
 use tcn_protocol::{Memo, MemoType, ReportDigest, TemporaryContactNumber, UnixTime};
 
+use super::contact_row::ContactRow;
 use super::database::Durable;
-use super::error::Fault;
+use super::error::Error;
 use super::handle::Store;
-use super::row::Row;
 use super::seen::SourceId;
 use super::sql::{signed, unsigned};
 use super::{contacts, seen};
 
-/// A report of somebody else's that named contacts, and whose signature held.
+/// A report from another person that named contacts and has a valid signature.
 #[derive(Debug)]
 pub struct NewMatch {
     /// Which report.
@@ -58,10 +58,10 @@ pub enum Recorded {
     /// It is known, and nothing was added.
     Known,
     /// None of its contacts is in the log any more; nothing was kept.
-    Gone,
-    /// So many reports of this source name its contacts, or so many contacts are
-    /// named by them, that there is no room; nothing was kept.
-    Crowded,
+    ContactsGone,
+    /// Reports of this source name its contacts, or contacts at all, as often as they
+    /// may; nothing was kept.
+    OverQuota,
 }
 
 /// A matched report as it is kept, with its contacts as they are now.
@@ -92,7 +92,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be written; then nothing is kept.
-    pub async fn record_matches(&self, found: Vec<NewMatch>) -> Result<Vec<Recorded>, Fault> {
+    pub async fn record_matches(&self, found: Vec<NewMatch>) -> Result<Vec<Recorded>, Error> {
         self.call(move |database| {
             Ok(database.transact(Durable::PowerLoss, |t| record_all(t, &found))?)
         })
@@ -103,28 +103,27 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub async fn matched_reports(&self) -> Result<Vec<MatchedReport>, Fault> {
-        self.call(|database| Ok(matched(&database.connection)?))
-            .await
+    pub async fn matched_reports(&self) -> Result<Vec<MatchedReport>, Error> {
+        self.call(|database| Ok(load(&database.connection)?)).await
     }
 }
 
-/// Reports of one source that may name one contact. A key is one person's, so
-/// more than a few of them are made to fill the disk.
+/// Reports of one source that may name one contact. A key belongs to one person, so
+/// more than a few of them were made to fill the disk.
 const MOST_REPORTS_A_CONTACT: i64 = 8;
 
-/// Contacts that all reports together may name, each time counted: more than
-/// anybody meets, and few enough to be held in memory. The sources, and the files
+/// Contacts that all reports together may name, each time counted: more than a
+/// person meets, and few enough to be held in memory. The sources, and the files
 /// that people import, have an equal share each.
 const MOST_NAMED: i64 = 1 << 16;
 
 /// How many more contacts the reports of each source may name.
-struct Room {
+struct Quota {
     share: i64,
     named: BTreeMap<i64, i64>,
 }
 
-impl Room {
+impl Quota {
     fn now(transaction: &Transaction<'_>) -> rusqlite::Result<Self> {
         let sources: i64 = transaction
             .prepare_cached("SELECT count(*) FROM source")?
@@ -155,8 +154,8 @@ fn record_all(
     transaction: &Transaction<'_>,
     found: &[NewMatch],
 ) -> rusqlite::Result<Vec<Recorded>> {
-    let mut room = Room::now(transaction)?;
-    let record = |found| record(transaction, found, &mut room);
+    let mut quota = Quota::now(transaction)?;
+    let record = |found| record(transaction, found, &mut quota);
     found.iter().map(record).collect()
 }
 
@@ -165,7 +164,7 @@ fn record_all(
 fn record(
     transaction: &Transaction<'_>,
     found: &NewMatch,
-    room: &mut Room,
+    quota: &mut Quota,
 ) -> rusqlite::Result<Recorded> {
     let known: Option<i64> = transaction
         .prepare_cached("SELECT id FROM matched_report WHERE digest = ?1")?
@@ -173,15 +172,15 @@ fn record(
         .optional()?;
     let contacts = still_there(transaction, found)?;
     if contacts.is_empty() && (known.is_none() || !found.contacts.is_empty()) {
-        return Ok(Recorded::Gone);
+        return Ok(Recorded::ContactsGone);
     }
     let none = contacts.is_empty();
-    let contacts = with_room(transaction, found, contacts, room)?;
+    let contacts = within_quota(transaction, found, contacts, quota)?;
     if contacts.is_empty() && !none {
-        return Ok(Recorded::Crowded);
+        return Ok(Recorded::OverQuota);
     }
     let id = known.map_or_else(|| insert(transaction, found), Ok)?;
-    let mut added = tell(transaction, id, found)?;
+    let mut added = write_source(transaction, id, found)?;
     let mut name = transaction.prepare_cached(
         "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report, seen, dismissed) \
          VALUES (?1, ?2, ?3, 0, 0)",
@@ -197,7 +196,11 @@ fn record(
 }
 
 /// Keeps what a source tells of a report; how many rows that changed.
-fn tell(transaction: &Transaction<'_>, id: i64, found: &NewMatch) -> rusqlite::Result<usize> {
+fn write_source(
+    transaction: &Transaction<'_>,
+    id: i64,
+    found: &NewMatch,
+) -> rusqlite::Result<usize> {
     let told = transaction
         .prepare_cached(
             "INSERT INTO report_source (report, source, label, published) VALUES (?1, ?2, ?3, ?4) \
@@ -231,7 +234,7 @@ fn still_there<'a>(
         transaction.prepare_cached("SELECT 1 FROM contact WHERE quarter = ?1 AND tcn = ?2")?;
     let mut contacts = Vec::with_capacity(found.contacts.len());
     for (start, tcn) in &found.contacts {
-        let quarter = signed(Row::quarter(*start));
+        let quarter = signed(ContactRow::quarter(*start));
         if there.exists(params![quarter, tcn.as_bytes()])? {
             contacts.push((tcn, quarter));
         }
@@ -239,13 +242,13 @@ fn still_there<'a>(
     Ok(contacts)
 }
 
-/// Those that this report names already, and as many more as this source has room
-/// for.
-fn with_room<'a>(
+/// Those that this report names already, and as many more as the quota of this
+/// source allows.
+fn within_quota<'a>(
     transaction: &Transaction<'_>,
     found: &NewMatch,
     contacts: Vec<Named<'a>>,
-    room: &mut Room,
+    quota: &mut Quota,
 ) -> rusqlite::Result<Vec<Named<'a>>> {
     let source = found.source.0;
     let mut count = transaction.prepare_cached(
@@ -260,8 +263,8 @@ fn with_room<'a>(
             count.query_row(place, |row| Ok((row.get(0)?, row.get(1)?)))?;
         if named {
             kept.push((tcn, quarter));
-        } else if reports < MOST_REPORTS_A_CONTACT && room.is_left(source) {
-            room.take(source);
+        } else if reports < MOST_REPORTS_A_CONTACT && quota.is_left(source) {
+            quota.take(source);
             kept.push((tcn, quarter));
         }
     }
@@ -283,7 +286,7 @@ fn insert(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<i
     Ok(transaction.last_insert_rowid())
 }
 
-fn matched(db: &Connection) -> rusqlite::Result<Vec<MatchedReport>> {
+fn load(db: &Connection) -> rusqlite::Result<Vec<MatchedReport>> {
     let mut contacts = contacts(db)?;
     let mut query = db.prepare_cached(
         "SELECT id, published, received, memo_type, memo FROM matched_report ORDER BY id",
@@ -348,15 +351,18 @@ fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
 
 /// A number that a report named was heard in another quarter of an hour: that
 /// contact is named too, unless it began when the report was public.
-pub(super) fn grew(transaction: &Transaction<'_>, growth: &[Contact]) -> rusqlite::Result<()> {
+pub(super) fn extend_matches(
+    transaction: &Transaction<'_>,
+    growth: &[Contact],
+) -> rusqlite::Result<()> {
     let mut naming = transaction.prepare_cached(
         "SELECT DISTINCT report FROM matched_contact JOIN matched_report ON id = report \
          WHERE tcn = ?1 AND published >= ?2 AND NOT EXISTS (SELECT 1 FROM matched_contact AS known \
          WHERE known.tcn = ?1 AND known.quarter = ?3 AND known.report = id)",
     )?;
-    let mut room = None;
+    let mut quota = None;
     for contact in growth {
-        let (tcn, quarter) = (&contact.tcn, signed(Row::quarter(contact.start)));
+        let (tcn, quarter) = (&contact.tcn, signed(ContactRow::quarter(contact.start)));
         let reports = naming
             .query_map(
                 params![tcn.as_bytes(), signed(contact.start.0), quarter],
@@ -364,31 +370,31 @@ pub(super) fn grew(transaction: &Transaction<'_>, growth: &[Contact]) -> rusqlit
             )?
             .collect::<rusqlite::Result<Vec<i64>>>()?;
         for report in reports {
-            let room = match &mut room {
-                Some(room) => room,
-                none @ None => none.insert(Room::now(transaction)?),
+            let quota = match &mut quota {
+                Some(quota) => quota,
+                none @ None => none.insert(Quota::now(transaction)?),
             };
-            grow(transaction, (tcn, quarter), report, room)?;
+            extend_match(transaction, (tcn, quarter), report, quota)?;
         }
     }
     Ok(())
 }
 
-/// Adds a contact to what a report names, if one of its sources has room for it.
-fn grow(
+/// Adds a contact to what a report names, if the quota of one of its sources allows it.
+fn extend_match(
     transaction: &Transaction<'_>,
     (tcn, quarter): Named<'_>,
     report: i64,
-    room: &mut Room,
+    quota: &mut Quota,
 ) -> rusqlite::Result<()> {
     let sources = transaction
         .prepare_cached("SELECT DISTINCT source FROM report_source WHERE report = ?1")?
         .query_map([report], |row| row.get(0))?
         .collect::<rusqlite::Result<Vec<i64>>>()?;
-    if !sources.iter().any(|source| room.is_left(*source)) {
+    if !sources.iter().any(|source| quota.is_left(*source)) {
         return Ok(());
     }
-    sources.iter().for_each(|source| room.take(*source));
+    sources.iter().for_each(|source| quota.take(*source));
     transaction
         .prepare_cached(
             "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report, seen, dismissed) \
@@ -406,12 +412,12 @@ pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlit
         "DELETE FROM matched_report WHERE received < ?1",
         [signed(before.0)],
     )?;
-    orphans(transaction)
+    delete_orphans(transaction)
 }
 
 /// Destroys matches whose contacts are gone, and reports that match nothing
 /// any more.
-pub(super) fn orphans(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+pub(super) fn delete_orphans(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.execute_batch(
         "DELETE FROM matched_contact WHERE NOT EXISTS (SELECT 1 FROM contact \
            WHERE contact.quarter = matched_contact.quarter AND contact.tcn = matched_contact.tcn);
