@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tcn_engine::CLOCK_FLOOR;
 use tcn_exchange::interval::Interval;
-use tcn_exchange::{ledger, trickle};
+use tcn_exchange::{backfill, upload_schedule};
 use tcn_protocol::{SignedReport, UnixTime};
 use tokio::sync::{Semaphore, watch};
 
@@ -323,7 +323,7 @@ impl Driver {
                 store.forget_delivered().await?;
                 delivered.clear();
             }
-            Ok(ledger::pending(&delivered, now))
+            Ok(backfill::pending(&delivered, now))
         });
     }
 
@@ -334,7 +334,7 @@ impl Driver {
             Err(refusal) => return give(reply, Err(refusal)),
         };
         let interval = delivery.interval;
-        if interval.start() > now || interval < ledger::oldest(now) {
+        if interval.start() > now || interval < backfill::oldest(now) {
             let wrong = "the interval is not one that is asked for; call Pending again";
             return give(reply, Err(Refusal::InvalidRange(wrong)));
         }
@@ -372,8 +372,8 @@ impl Driver {
             return give(reply, Ok(None));
         }
         let (store, now) = (self.store.clone(), clock::now().wall);
-        let again = now.after(trickle::PATIENCE);
-        let next = now.after(trickle::gap(&mut chance::source()));
+        let again = now.after(upload_schedule::RESULT_TIMEOUT);
+        let next = now.after(upload_schedule::gap(&mut chance::source()));
         later(reply, async move {
             let due = store.take_upload(source, now, again, next).await?;
             Ok(due.map(|due| (due.id, due.signed)))
@@ -389,7 +389,7 @@ impl Driver {
                 Settlement::Accepted => UploadOutcome::Accepted,
                 Settlement::Refused(reason) => UploadOutcome::Refused(reason),
                 Settlement::Failed(reason, asked) => {
-                    let wait = trickle::wait(tries, asked, &mut chance::source());
+                    let wait = upload_schedule::wait(tries, asked, &mut chance::source());
                     UploadOutcome::Failed(reason, now.after(wait))
                 }
             };

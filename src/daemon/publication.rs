@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rand::seq::SliceRandom;
 use tcn_engine::{CLOCK_FLOOR, KeyId};
-use tcn_exchange::trickle;
+use tcn_exchange::upload_schedule;
 use tcn_protocol::UnixTime;
 
 use super::driver::Driver;
@@ -145,7 +145,7 @@ fn uploads(
         parts.shuffle(&mut rng);
         let times = match urgent {
             true => vec![now; parts.len()],
-            false => trickle::schedule(parts.len(), now, &mut rng),
+            false => upload_schedule::schedule(parts.len(), now, &mut rng),
         };
         let with_time = parts.iter().zip(times);
         uploads.extend(with_time.map(|(key, due)| NewUpload {

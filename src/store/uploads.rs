@@ -17,7 +17,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::KeyId;
-use tcn_exchange::trickle;
+use tcn_exchange::upload_schedule;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 
 use super::database::Durable;
@@ -364,7 +364,7 @@ fn take(
     // A clock that was ahead when they were queued must not keep them for a month.
     transaction.execute(
         &format!("UPDATE upload SET due = ?2 WHERE source = ?1 AND {UNDER_WAY} AND due > ?2"),
-        params![source, signed(now.after(trickle::LATEST).0)],
+        params![source, signed(now.after(upload_schedule::LATEST_DUE).0)],
     )?;
     let due = transaction
         .prepare_cached(&format!(

@@ -1,17 +1,17 @@
-//! Which uploads a report server lets in: pure judgement of bytes.
+//! Which uploads a report server admits: a pure check of bytes.
 //!
-//! The body is one signed report in base64, whatever its Content-Type says:
-//! CoEpi's clients send it bare as `application/json`. The standard alphabet
-//! is read, with or without padding, and with a line end behind it, as files and
-//! shells write it; other white space, quotes and the URL alphabet are refused, as
-//! CoEpi's server does (coepi-backend-aws 6588865, `TCNHttpHandler`).
+//! The body is one signed report in base64, whatever its Content-Type says: CoEpi's
+//! clients send it bare as `application/json`. The standard alphabet is read, with or
+//! without padding. One line end behind it is allowed, as files and shells write it.
+//! Other white space, quotes and the URL alphabet are refused, as CoEpi's server does
+//! (coepi-backend-aws 6588865, `TCNHttpHandler`).
 //!
-//! Beyond that server every memo type and length is let in, and what crashes
-//! readers in the field is refused: trailing bytes, `j_2 < j_1`, keys of small
-//! order. A report whose memo says when it was made is refused if that is more
-//! than 14 days ago, since everybody has forgotten it by then and would take it
-//! for new, or if it is to come. What stands in a refusal is for the sender to
-//! mend it by; it repeats nothing of the body.
+//! Beyond that server, every memo type and length is admitted. Refused is what crashes
+//! readers in the field: trailing bytes, `j_2 < j_1`, keys of small order. A memo may say
+//! when its report was made. A report made more than 14 days ago is refused: every reader
+//! has forgotten it by then and would take it for new. A report from the future is refused
+//! too. The text of a refusal tells the sender how to mend the report. It repeats nothing
+//! of the body.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -22,21 +22,20 @@ use thiserror::Error;
 
 use super::interval::Interval;
 
-/// Bytes of the largest body that is read: twice what the longest report needs
-/// in base64.
+/// Largest body that is read, in bytes: twice what the longest report needs in base64.
 pub const LARGEST_BODY: usize = 1024;
 
-/// How old a report may be by its memo: 14 days, and one, since memos are rounded
-/// down to a day.
+/// How old a report may be by its memo, in seconds: 14 days, and one more, since memos
+/// are rounded down to a day.
 const OLDEST: u64 = 15 * 86_400;
 
-/// How far ahead of ours the clock may be that a memo was dated by.
+/// How far the sender's clock may be ahead of the server's, in seconds.
 const AHEAD: u64 = 86_400;
 
 /// A report that may be published.
 #[derive(Clone)]
 pub struct Admitted {
-    /// What tells it from others, whoever signed it again.
+    /// Tells it from other reports, also where it was signed again.
     pub digest: ReportDigest,
     /// As signed, 134 to 389 bytes.
     pub bytes: Vec<u8>,
@@ -50,32 +49,32 @@ pub enum Refusal {
         "the body is not base64 of the standard alphabet; send the signed report so, without quotes and line ends"
     )]
     NotBase64,
-    /// The bytes are no report.
+    /// The bytes are not a report.
     #[error(transparent)]
     Malformed(ReportError),
-    /// `j_2 < j_1`: it names no number, and crashes readers on iOS.
+    /// `j_2 < j_1`: the report names no number, and crashes readers on iOS.
     #[error("the report's last index is before its first, so it names no number; make it anew")]
     SpanReversed,
     /// The second half of the signature is not below the group's order.
     #[error("the signature's second half is out of range (RFC 8032, 5.1.7); sign the report anew")]
     ScalarOutOfRange,
-    /// The signature does not hold.
+    /// The signature does not verify.
     #[error(transparent)]
     Unverified(ReportError),
-    /// By its memo it is too old to be published.
+    /// The memo is too old for the report to be published.
     #[error(
         "the memo says that the report was made more than 14 days ago; make it anew, with the clock set right"
     )]
     TooOld,
-    /// By its memo it is yet to be made.
+    /// The memo is from the future.
     #[error(
         "the memo says that the report was made more than a day from now; make it anew, with the clock set right"
     )]
     NotYet,
 }
 
-/// The report in a body that comes at `now`. Where the time is not known no memo
-/// is too old.
+/// The report in a body that arrives at `now`. Where the time is not known, no memo is
+/// too old.
 ///
 /// # Errors
 /// Why it is refused.
@@ -83,14 +82,14 @@ pub fn admit(body: &[u8], now: Option<UnixTime>) -> Result<Admitted, Refusal> {
     let body = body.strip_suffix(b"\n").unwrap_or(body);
     let body = body.strip_suffix(b"\r").unwrap_or(body);
     let bytes = LENIENT.decode(body).map_err(|_bytes| Refusal::NotBase64)?;
-    judge(bytes, now)
+    admit_bytes(bytes, now)
 }
 
-/// The report in these bytes that come at `now`.
+/// The report in these bytes, which arrive at `now`.
 ///
 /// # Errors
 /// Why it is refused; never [`Refusal::NotBase64`].
-pub fn judge(bytes: Vec<u8>, now: Option<UnixTime>) -> Result<Admitted, Refusal> {
+pub fn admit_bytes(bytes: Vec<u8>, now: Option<UnixTime>) -> Result<Admitted, Refusal> {
     let report = wire::parse(&bytes).map_err(Refusal::Malformed)?;
     let claim = report.claim();
     if claim.count() == 0 {
@@ -100,7 +99,7 @@ pub fn judge(bytes: Vec<u8>, now: Option<UnixTime>) -> Result<Admitted, Refusal>
         return Err(Refusal::ScalarOutOfRange);
     }
     let digest = claim.digest();
-    let dated = now.map_or(Ok(()), |now| timely(claim.memo(), now));
+    let dated = now.map_or(Ok(()), |now| check_date(claim.memo(), now));
     match report.verify() {
         Ok(_) => dated.map(|()| Admitted { digest, bytes }),
         Err(error @ ReportError::SignatureInvalid) => Err(Refusal::Unverified(error)),
@@ -109,14 +108,14 @@ pub fn judge(bytes: Vec<u8>, now: Option<UnixTime>) -> Result<Admitted, Refusal>
 }
 
 /// Whether a memo's date, if it has one, lets the report be published at `now`.
-fn timely(memo: &Memo, now: UnixTime) -> Result<(), Refusal> {
+fn check_date(memo: &Memo, now: UnixTime) -> Result<(), Refusal> {
     let made = match CoEpiMemo::read(memo) {
         Some(CoEpiMemo::V1(memo)) => memo.report_time(),
         Some(CoEpiMemo::Early(memo)) => memo.report_time,
         Some(CoEpiMemo::Text(_) | CoEpiMemo::Unknown) | None => return Ok(()),
     };
     if made < Interval::FIRST.start().0 {
-        // Before there were reports: of a clock that was never set, which says
+        // Before there were reports: the clock was never set, so the date says
         // nothing.
         Ok(())
     } else if made.saturating_add(OLDEST) < now.0 {
@@ -128,8 +127,8 @@ fn timely(memo: &Memo, now: UnixTime) -> Result<(), Refusal> {
     }
 }
 
-/// As CoEpi's server reads it: padding may be missing, and the bits that pad
-/// the last character may be anything.
+/// Base64 as CoEpi's server reads it: padding may be missing, and the bits that pad the
+/// last character may have any value.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -173,7 +172,7 @@ mod tests {
         let dated = |made: u64| {
             let reported = coepi::Day::of(made);
             let memo = coepi::SymptomMemo::new(reported, None, coepi::Symptoms::default());
-            timely(&memo.to_memo(), now)
+            check_date(&memo.to_memo(), now)
         };
         assert_eq!(dated(now.0), Ok(()));
         assert_eq!(dated(now.0 - 14 * day), Ok(()));
@@ -184,7 +183,7 @@ mod tests {
         let early = [&[1, 0][..], &(now.0 - 16 * day).to_le_bytes(), &[0]].concat();
         for (kind, judged) in [(0, Err(Refusal::TooOld)), (1, Ok(()))] {
             let memo = Memo::new(MemoType::new(kind), early.clone()).unwrap();
-            assert_eq!(timely(&memo, now), judged, "type {kind}");
+            assert_eq!(check_date(&memo, now), judged, "type {kind}");
         }
     }
 

@@ -1,9 +1,8 @@
-//! When a source that failed is asked again.
+//! When a failed source is asked again.
 //!
-//! Not at once, for it may be overloaded; not for ever, for intervals are kept
-//! fourteen days; and not by the clock, for thousands of machines met the same
-//! failure at the same time. So the wait doubles from failure to failure, and a
-//! random part of it is left out.
+//! Not at once, for it may be overloaded. Not never, for intervals are kept fourteen days.
+//! And not at a fixed delay, for thousands of machines met the same failure at the same
+//! time. So the wait doubles with each failure, and a random part of it is left out.
 
 use std::time::Duration;
 
@@ -13,23 +12,23 @@ use tcn_protocol::UnixTime;
 /// The longest wait after a first failure.
 pub const FIRST: Duration = Duration::from_secs(15 * 60);
 
-/// The longest wait of all. Of fourteen days' intervals none is missed for it.
+/// The longest wait of all: short enough that no interval of the fourteen days is missed.
 pub const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
 /// The longest wait that a server may ask for.
 pub const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
 
-/// What is remembered of a source's failures.
+/// The failures of a source, as they are remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
-    /// Failures since it last was well.
+    /// Failures since the last success.
     pub failures: u32,
-    /// Not before.
+    /// The source is not asked before this time.
     pub until: UnixTime,
 }
 
 impl Backoff {
-    /// After one more failure; `asked` is how long the server asked us to wait.
+    /// After one more failure. `asked` is the wait that the server asked for.
     #[must_use]
     pub fn failed(self, now: UnixTime, asked: Option<Duration>, rng: &mut impl Rng) -> Self {
         let doubled = FIRST.saturating_mul(1 << self.failures.min(16));
@@ -42,8 +41,8 @@ impl Backoff {
         }
     }
 
-    /// Whether the source is left alone at `now`. A clock that was set back
-    /// must not keep it so for years.
+    /// Whether the source is left alone at `now`. A clock that was set back must not make
+    /// this last for years.
     pub fn holds(self, now: UnixTime) -> bool {
         now < self.until && self.until <= now.after(LONGEST_ASKED)
     }
@@ -101,7 +100,7 @@ mod tests {
             prop_assert!(wait >= asked.unwrap_or(0).min(LONGEST_ASKED.as_secs()));
             prop_assert!(after.failures > 0);
             prop_assert!(after.holds(now));
-            // The clock is set back by years: nobody waits for it to come again.
+            // The clock is set back by years: the wait does not last until then.
             prop_assert!(!after.holds(UnixTime(now.0 / 2)) || now.0 / 2 + LONGEST_ASKED.as_secs() >= after.until.0);
         }
     }

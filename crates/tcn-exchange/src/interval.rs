@@ -1,30 +1,29 @@
-//! Intervals: the pieces of time that reports are published in.
+//! Intervals: the spans of time that reports are published by.
 //!
-//! A server keeps what it was sent by the six hours it came in, and serves each
-//! interval whole under its number. One that is over never changes, so it can be
-//! fetched once and kept by any cache on the way. The length is the one CoEpi
-//! deployed; its servers answer no other (coepi-backend-aws 6588865,
-//! `TCNHttpHandler`).
+//! A server sorts uploads by the six hours in which they arrived, and serves each interval
+//! whole under its number. A finished interval never changes, so it can be fetched once and
+//! cached anywhere on the way. The length is the one that CoEpi deployed. Its servers
+//! answer no other (coepi-backend-aws 6588865, `TCNHttpHandler`).
 
 use std::fmt;
 use std::time::Duration;
 
 use tcn_protocol::UnixTime;
 
-/// An interval by its number: whole lengths since 1970.
+/// An interval, by its number counted from the start of 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval(u64);
 
 impl Interval {
-    /// How long each is, in seconds.
+    /// Length of an interval, in seconds.
     pub const SECONDS: u64 = 21_600;
 
-    /// The first that CoEpi's servers answer, of November 2019: before it there
+    /// The first interval that CoEpi's servers answer, of November 2019. Before it there
     /// was nothing to report.
     pub const FIRST: Self = Self(72_804);
 
-    /// How long after its end an interval is taken to be over: servers' clocks
-    /// may be behind ours.
+    /// How long after its end an interval counts as over: a server's clock may be behind
+    /// the local one.
     pub const MARGIN: Duration = Duration::from_secs(600);
 
     /// The interval with this number; `None` past the end of time.
@@ -68,8 +67,8 @@ impl Interval {
         Self(self.0.saturating_add(1))
     }
 
-    /// Whether it was over for [`MARGIN`](Self::MARGIN) at `now`, so that no
-    /// server adds to it any more.
+    /// Whether it ended [`MARGIN`](Self::MARGIN) or more before `now`, so that no server
+    /// adds to it any more.
     pub fn is_over(self, now: UnixTime) -> bool {
         self.end().after(Self::MARGIN) <= now
     }

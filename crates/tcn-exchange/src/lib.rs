@@ -1,18 +1,18 @@
-//! Reports on their way between people: pure decisions, no files, no network.
+//! Reports in transit between machines and servers: pure decisions, no files, no network.
 //!
-//! [`source`] says what the owner allows a source, [`sieve`] what of its documents is
-//! passed on, [`backoff`] when one that failed is asked again, and [`settlement`] what
-//! a server's answer to an upload means. Whoever opens the file, or the connection,
-//! brings the bytes; they are read as a stream and never held. Servers publish by
-//! [`interval`]: [`ledger`] says which of them are still to be fetched, [`trickle`]
-//! when reports of ours are sent.
+//! [`source`] holds what the owner allows a source. [`filter`] decides which reports of a
+//! source's documents are passed on, and [`backoff`] when a failed source is asked again.
+//! [`upload_result`] says what a server's answer to an upload means. The caller opens the
+//! file or the connection and brings the bytes. They are read as a stream and never held.
+//! Servers publish by [`interval`]: [`backfill`] says which intervals are still to be
+//! fetched, [`upload_schedule`] when the owner's reports are sent.
 
 pub mod admission;
+pub mod backfill;
 pub mod backoff;
+pub mod content_encoding;
+pub mod filter;
 pub mod interval;
-pub mod ledger;
-pub mod packing;
-pub mod settlement;
-pub mod sieve;
 pub mod source;
-pub mod trickle;
+pub mod upload_result;
+pub mod upload_schedule;

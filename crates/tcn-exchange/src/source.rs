@@ -1,10 +1,9 @@
-//! Sources: where reports of others come from, and where our own may go.
+//! Sources: servers, mirrors and folders that reports come from, and may be sent to.
 //!
-//! Whom to trust is the owner's to say, and not one yes for all: a source has
-//! the memo types that are taken from it, the work and the bytes it may cost,
-//! and whether reports of ours may be published there. Nothing here speaks to
-//! a source; the values were checked when they were read, and cannot be had
-//! unchecked.
+//! The owner decides whom to trust, for each source by itself: which memo types are taken
+//! from it, how much work and how many bytes it may cost, and whether the owner's reports
+//! may be published there. This module does not talk to a source. The types check their
+//! values when they are made, so no value exists unchecked.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -19,18 +18,18 @@ use url::{Host, Url};
 
 use super::interval::Interval;
 
-/// A source and what the owner said of it.
+/// A source, as the owner configured it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// What the configuration calls it.
+    /// Its name in the configuration.
     pub name: SourceName,
     /// Where it is.
-    pub place: Place,
-    /// What people are shown beside an exposure.
+    pub location: SourceLocation,
+    /// The name that people see beside an exposure.
     pub label: String,
     /// The memo types taken from it.
     pub memo_types: MemoTypes,
-    /// Whether reports of ours may be published there.
+    /// Whether the owner's reports may be published there.
     pub publish: bool,
     /// Bounds on what it may cost.
     pub limits: Limits,
@@ -39,28 +38,27 @@ pub struct Source {
 /// Bounds on what a source may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// What its documents may cost in one run, as [`cost`] counts it.
+    /// What its documents may cost in one run, in units of [`cost`].
     pub budget: u64,
-    /// Bytes of one interval, as they are sent, and of its reports as they are
-    /// passed on.
+    /// Bytes of one interval as they are sent, and of its reports as they are passed on.
     pub max_bytes: u64,
-    /// How long it may take to connect, and how long it may say nothing.
+    /// How long it may take to connect, and how long it may send nothing.
     pub timeout: Duration,
 }
 
 impl Limits {
-    /// How many [`timeout`](Self::timeout)s one answer may take from first to
-    /// last byte, so that who drips is ended too.
+    /// How many [`timeout`](Self::timeout)s one answer may take from first to last byte,
+    /// which also bounds a server that sends byte by byte.
     const TIMEOUTS_AN_ANSWER: u32 = 20;
 
     /// How many times [`max_bytes`](Self::max_bytes) one run may fetch.
     const INTERVALS_WORTH: u64 = 8;
 
-    /// How many times [`max_bytes`](Self::max_bytes) is read of one document
-    /// when it is unpacked: text may be longer than the reports in it.
+    /// How many times [`max_bytes`](Self::max_bytes) is read of one decoded document: text
+    /// may be longer than the reports in it.
     const UNPACKED_WORTH: u64 = 8;
 
-    /// How many times [`max_bytes`](Self::max_bytes) one run may unpack.
+    /// How many times [`max_bytes`](Self::max_bytes) one run may decode.
     const RUN_UNPACKED_WORTH: u64 = 64;
 
     /// How long one answer may take.
@@ -68,25 +66,25 @@ impl Limits {
         self.timeout * Self::TIMEOUTS_AN_ANSWER
     }
 
-    /// Bytes that one run may fetch; what is left waits for the next.
+    /// Bytes that one run may fetch; the rest waits for the next run.
     pub const fn run_bytes(&self) -> u64 {
         self.max_bytes.saturating_mul(Self::INTERVALS_WORTH)
     }
 
-    /// Bytes that are read of one document, unpacked.
+    /// Bytes of one decoded document that are read.
     pub const fn unpacked_bytes(&self) -> u64 {
         self.max_bytes.saturating_mul(Self::UNPACKED_WORTH)
     }
 
-    /// Bytes that one run may read, unpacked.
+    /// Bytes of decoded documents that one run may read.
     pub const fn run_unpacked_bytes(&self) -> u64 {
         self.max_bytes.saturating_mul(Self::RUN_UNPACKED_WORTH)
     }
 }
 
 impl Default for Limits {
-    /// As much work as tcnd gives any source, and an interval of a country of
-    /// ten million.
+    /// As much work as tcnd gives any source, and enough bytes for an interval of a country
+    /// of ten million.
     fn default() -> Self {
         Self {
             budget: cost::BUDGET,
@@ -96,34 +94,36 @@ impl Default for Limits {
     }
 }
 
-/// The name of a source: a token, for it stands in logs and on the bus.
+/// The name of a source: a token, since it appears in logs and on the bus.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SourceName(String);
 
-/// The text is no name of a source.
+/// The text is not a valid name of a source.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("use 1 to 64 of a-z, 0-9 and -, the first one no -")]
-pub struct NotAName;
+pub struct InvalidSourceName;
 
 impl SourceName {
     /// Longest name, in bytes.
     pub const LONGEST: usize = 64;
 
-    /// As it is written.
+    /// The name as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl FromStr for SourceName {
-    type Err = NotAName;
+    type Err = InvalidSourceName;
 
-    fn from_str(text: &str) -> Result<Self, NotAName> {
+    fn from_str(text: &str) -> Result<Self, InvalidSourceName> {
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         let valid = (1..=Self::LONGEST).contains(&text.len())
             && !text.starts_with('-')
             && text.bytes().all(fits);
-        valid.then(|| Self(text.to_owned())).ok_or(NotAName)
+        valid
+            .then(|| Self(text.to_owned()))
+            .ok_or(InvalidSourceName)
     }
 }
 
@@ -133,59 +133,59 @@ impl fmt::Display for SourceName {
     }
 }
 
-/// Where a source is, and how it is spoken to.
+/// Where a source is, and which protocol it speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum SourceLocation {
     /// A server that speaks CoEpi's API, version 4.
     CoepiV4(ServerUrl),
     /// Intervals as files behind any web server or cache.
     Mirror(ServerUrl),
-    /// A directory of this machine, such as a stick that goes from hand to hand.
+    /// A directory of this machine, such as a USB stick that people pass on.
     Folder(PathBuf),
 }
 
-/// The folder of a mirror that finished intervals are in.
-pub const LAYOUT: [&str; 2] = ["tcnreport", "21600"];
+/// The path of the folder in a mirror that holds finished intervals.
+pub const MIRROR_PATH: [&str; 2] = ["tcnreport", "21600"];
 
-/// How an interval is written down in the layout of mirrors.
+/// The file format of an interval in a mirror.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum IntervalFormat {
     /// Signed reports one after another.
     Tcn,
     /// An array of base64 strings.
     Json,
 }
 
-impl Ending {
-    /// As it stands in a file name.
-    pub const fn name(self) -> &'static str {
+impl IntervalFormat {
+    /// The extension of its file name.
+    pub const fn extension(self) -> &'static str {
         match self {
             Self::Tcn => "tcn",
             Self::Json => "json",
         }
     }
 
-    /// The file of an interval.
-    pub fn file(self, interval: Interval) -> String {
-        format!("{interval}.{}", self.name())
+    /// The file name of an interval.
+    pub fn file_name(self, interval: Interval) -> String {
+        format!("{interval}.{}", self.extension())
     }
 }
 
-/// The address of a server that may be spoken to: https, or http where nobody
-/// is on the way or the owner said so.
+/// The address of a server that may be contacted: https, or http where no third party is
+/// on the way or the owner allowed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerUrl(Url);
 
-/// An address that no reports are fetched from.
+/// The address may not be used for a server.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum UrlFlaw {
-    /// It cannot be read.
+pub enum ServerUrlError {
+    /// It cannot be parsed.
     #[error("this is no address; write it like \"https://reports.example.org/v4/tcnreport/0.4.0\"")]
     Malformed,
     /// Neither https nor http.
     #[error("only https, and http where it is allowed; a directory is kind \"folder\" with path")]
     Scheme,
-    /// http over a network, unless it was allowed.
+    /// http over a network, and not allowed.
     #[error(
         "whoever is on the way can read and change what http carries; use https, or say \
          allow_http = true"
@@ -200,24 +200,24 @@ pub enum UrlFlaw {
 }
 
 impl ServerUrl {
-    /// Reads an address.
+    /// Parses and checks an address.
     ///
     /// # Errors
-    /// A [`UrlFlaw`] that names the cure.
-    pub fn new(text: &str, allow_http: bool) -> Result<Self, UrlFlaw> {
-        let url = Url::parse(text).map_err(|_| UrlFlaw::Malformed)?;
+    /// A [`ServerUrlError`], whose text names the cure.
+    pub fn new(text: &str, allow_http: bool) -> Result<Self, ServerUrlError> {
+        let url = Url::parse(text).map_err(|_| ServerUrlError::Malformed)?;
         let host = match url.scheme() {
-            "https" | "http" => url.host().ok_or(UrlFlaw::Malformed)?,
-            _ => return Err(UrlFlaw::Scheme),
+            "https" | "http" => url.host().ok_or(ServerUrlError::Malformed)?,
+            _ => return Err(ServerUrlError::Scheme),
         };
         if url.scheme() == "http" && !allow_http && !is_private(&host) {
-            return Err(UrlFlaw::Http);
+            return Err(ServerUrlError::Http);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(UrlFlaw::Credentials);
+            return Err(ServerUrlError::Credentials);
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(UrlFlaw::Query);
+            return Err(ServerUrlError::Query);
         }
         Ok(Self(url))
     }
@@ -227,7 +227,7 @@ impl ServerUrl {
         &self.0
     }
 
-    /// Where CoEpi's API answers with this interval.
+    /// The URL at which CoEpi's API serves this interval.
     pub fn coepi(&self, interval: Interval) -> Url {
         let mut url = self.0.clone();
         url.query_pairs_mut()
@@ -236,21 +236,21 @@ impl ServerUrl {
         url
     }
 
-    /// Where a mirror has this interval.
-    pub fn mirror(&self, interval: Interval, ending: Ending) -> Url {
+    /// The URL at which a mirror has this interval.
+    pub fn mirror(&self, interval: Interval, format: IntervalFormat) -> Url {
         let mut url = self.0.clone();
-        // An address with a host has a path that can be added to.
+        // A URL with a host has a path that can be extended.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty()
-                .extend(LAYOUT)
-                .push(&ending.file(interval));
+                .extend(MIRROR_PATH)
+                .push(&format.file_name(interval));
         }
         url
     }
 }
 
-/// Whether what is said to this host stays on the machine, or is encrypted by
-/// the way there (RFC 7686).
+/// Whether traffic to this host stays on the machine, or is encrypted by the network
+/// (RFC 7686).
 fn is_private(host: &Host<&str>) -> bool {
     match host {
         Host::Ipv4(address) => Ipv4Addr::is_loopback(address),
@@ -267,13 +267,13 @@ fn is_private(host: &Host<&str>) -> bool {
 pub struct MemoTypes([u64; 4]);
 
 impl MemoTypes {
-    /// Every type there is or will be.
+    /// Every possible type.
     pub const ALL: Self = Self([u64::MAX; 4]);
 
     /// None at all.
     pub const NONE: Self = Self([0; 4]);
 
-    /// With one more.
+    /// The set with this type added.
     #[must_use]
     pub const fn with(mut self, kind: MemoType) -> Self {
         let byte = kind.get();
@@ -304,7 +304,7 @@ mod tests {
 
     use super::*;
 
-    fn url(text: &str) -> Result<ServerUrl, UrlFlaw> {
+    fn url(text: &str) -> Result<ServerUrl, ServerUrlError> {
         ServerUrl::new(text, false)
     }
 
@@ -314,7 +314,11 @@ mod tests {
             assert_eq!(name.parse::<SourceName>().unwrap().as_str(), name);
         }
         for name in ["", "-a", "A", "a b", "ä", "a/b", "a\n", &"a".repeat(65)] {
-            assert_eq!(name.parse::<SourceName>(), Err(NotAName), "{name:?}");
+            assert_eq!(
+                name.parse::<SourceName>(),
+                Err(InvalidSourceName),
+                "{name:?}"
+            );
         }
     }
 
@@ -335,7 +339,7 @@ mod tests {
             "http://onion/",
             "http://localhost.example.org/",
         ] {
-            assert_eq!(url(text), Err(UrlFlaw::Http), "{text}");
+            assert_eq!(url(text), Err(ServerUrlError::Http), "{text}");
             ServerUrl::new(text, true).unwrap();
         }
     }
@@ -343,14 +347,14 @@ mod tests {
     #[test]
     fn what_is_no_plain_address_is_refused() {
         for (text, flaw) in [
-            ("", UrlFlaw::Malformed),
-            ("reports.example.org", UrlFlaw::Malformed),
-            ("file:///etc/passwd", UrlFlaw::Scheme),
-            ("ftp://example.org", UrlFlaw::Scheme),
-            ("https://me@example.org", UrlFlaw::Credentials),
-            ("https://:pw@example.org", UrlFlaw::Credentials),
-            ("https://example.org/?a=b", UrlFlaw::Query),
-            ("https://example.org/#a", UrlFlaw::Query),
+            ("", ServerUrlError::Malformed),
+            ("reports.example.org", ServerUrlError::Malformed),
+            ("file:///etc/passwd", ServerUrlError::Scheme),
+            ("ftp://example.org", ServerUrlError::Scheme),
+            ("https://me@example.org", ServerUrlError::Credentials),
+            ("https://:pw@example.org", ServerUrlError::Credentials),
+            ("https://example.org/?a=b", ServerUrlError::Query),
+            ("https://example.org/#a", ServerUrlError::Query),
         ] {
             assert_eq!(url(text), Err(flaw), "{text}");
         }
@@ -366,13 +370,16 @@ mod tests {
         );
         for base in ["https://example.org/m", "https://example.org/m/"] {
             assert_eq!(
-                url(base).unwrap().mirror(interval, Ending::Tcn).as_str(),
+                url(base)
+                    .unwrap()
+                    .mirror(interval, IntervalFormat::Tcn)
+                    .as_str(),
                 "https://example.org/m/tcnreport/21600/74359.tcn"
             );
         }
         let root = url("https://example.org").unwrap();
         assert_eq!(
-            root.mirror(interval, Ending::Json).as_str(),
+            root.mirror(interval, IntervalFormat::Json).as_str(),
             "https://example.org/tcnreport/21600/74359.json"
         );
     }

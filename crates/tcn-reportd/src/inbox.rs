@@ -197,7 +197,7 @@ async fn store_all(object: &Bytes, store: &Store) -> Result<Taken, Unavailable> 
             break;
         };
         let (report, _) = rest.split_at(rest.len() - next.len());
-        match admission::judge(report.to_vec(), store.sound_time()) {
+        match admission::admit_bytes(report.to_vec(), store.sound_time()) {
             Ok(report) => answers.push(store.store(report)),
             Err(_) => taken.refused += 1,
         }

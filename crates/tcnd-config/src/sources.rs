@@ -165,7 +165,7 @@ impl Registry {
 mod tests {
     use std::time::Duration;
 
-    use tcn_exchange::source::{Limits, MemoTypes, Place, ServerUrl};
+    use tcn_exchange::source::{Limits, MemoTypes, ServerUrl, SourceLocation};
 
     use super::*;
 
@@ -309,7 +309,10 @@ mod tests {
         assert_eq!(sources[0].memo_types, own);
         assert!(sources[0].publish && !sources[1].publish && sources[2].publish);
         assert_eq!(sources[0].limits, Limits::default());
-        assert_eq!(sources[2].place, Place::Folder("/media/reports".into()));
+        assert_eq!(
+            sources[2].location,
+            SourceLocation::Folder("/media/reports".into())
+        );
         for key in SourceKey::OF_SOURCE.iter().chain(&SourceKey::OF_MEMO_TYPE) {
             assert!(SHIPPED.contains(&format!("\n{key} = ")), "{key}");
         }
@@ -327,7 +330,7 @@ mod tests {
         let url = ServerUrl::new("http://a.example.org/v4", true).unwrap();
         let expected = Source {
             name: "a".parse().unwrap(),
-            place: Place::CoepiV4(url),
+            location: SourceLocation::CoepiV4(url),
             label: "A".to_owned(),
             memo_types: MemoTypes::NONE
                 .with(MemoType::ITO_V1)

@@ -20,8 +20,8 @@ use std::path::Path;
 use rand::seq::SliceRandom;
 use rand_core::Rng;
 use tcn_exchange::backoff::Backoff;
+use tcn_exchange::filter::{Expected, FilterOptions, Filtered};
 use tcn_exchange::interval::Interval;
-use tcn_exchange::sieve::{Expected, Reading, Sifted};
 use tcn_exchange::source::Source;
 use tcn_protocol::UnixTime;
 use tcn_protocol::file::Foreign;
@@ -277,7 +277,7 @@ impl<'a> Fetch<'a> {
     /// Hands the reports of a document to tcnd, as far as the bounds go.
     async fn pass_on(&mut self, found: FoundDocument, interval: Interval) -> Result<Gone, Stop> {
         let limits = self.source.limits;
-        let reading = Reading {
+        let reading = FilterOptions {
             expected: found.document.expected,
             wanted: self.source.memo_types,
             most: limits.unpacked_bytes().min(self.unpacked),
@@ -324,7 +324,7 @@ impl<'a> Fetch<'a> {
     }
 
     /// Counts a document of which so many reports are passed on.
-    fn count(&mut self, sifted: &Sifted, passed: u64) {
+    fn count(&mut self, sifted: &Filtered, passed: u64) {
         self.counted.reports += passed;
         self.counted.left_out += sifted.reports - passed;
         self.counted.unreadable += sifted.unreadable;

@@ -17,9 +17,9 @@ use rand_core::Rng;
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 use rustix::io::Errno;
 use rustix::path::Arg;
+use tcn_exchange::filter::Expected;
 use tcn_exchange::interval::Interval;
-use tcn_exchange::sieve::Expected;
-use tcn_exchange::source::{Ending, LAYOUT};
+use tcn_exchange::source::{IntervalFormat, MIRROR_PATH};
 
 /// Files besides the intervals that are looked at in one run.
 const MOST_LOOSE: usize = 1024;
@@ -64,12 +64,12 @@ impl Folder {
     /// The file of an interval, if there is one.
     pub(super) fn interval(&self, interval: Interval) -> io::Result<Option<(Found, Expected)>> {
         for (ending, expected) in [
-            (Ending::Tcn, Expected::Stream),
-            (Ending::Json, Expected::JsonArray),
+            (IntervalFormat::Tcn, Expected::Stream),
+            (IntervalFormat::Json, Expected::JsonArray),
         ] {
             for packed in PACKED {
-                let file = ending.file(interval);
-                let path = format!("{}/{}/{file}{packed}", LAYOUT[0], LAYOUT[1]);
+                let file = ending.file_name(interval);
+                let path = format!("{}/{}/{file}{packed}", MIRROR_PATH[0], MIRROR_PATH[1]);
                 if let Some(found) = self.file(path)? {
                     return Ok(Some((found, expected)));
                 }
@@ -90,7 +90,7 @@ impl Folder {
             }
             let name = entry.file_name();
             // What is being written is hidden until it is whole.
-            if name.to_bytes().starts_with(b".") || name.to_bytes() == LAYOUT[0].as_bytes() {
+            if name.to_bytes().starts_with(b".") || name.to_bytes() == MIRROR_PATH[0].as_bytes() {
                 continue;
             }
             if is_of_reports(&name.to_string_lossy()) {

@@ -22,9 +22,9 @@ use reqwest::header::{
 };
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, StatusCode, Url, Version};
-use tcn_exchange::packing::Packing;
-use tcn_exchange::settlement::{LONGEST_REASON, Settlement};
+use tcn_exchange::content_encoding::ContentEncoding;
 use tcn_exchange::source::Limits;
+use tcn_exchange::upload_result::{LONGEST_REASON, UploadResult};
 use tcn_protocol::UnixTime;
 
 use super::Fault;
@@ -60,7 +60,7 @@ pub(super) enum Answer {
 pub(super) struct Got {
     pub(super) file: File,
     pub(super) bytes: u64,
-    pub(super) packing: Packing,
+    pub(super) packing: ContentEncoding,
     /// The connection would have told if the end were missing.
     pub(super) delimited: bool,
     /// It is longer than it may be: this is how it begins.
@@ -157,7 +157,7 @@ async fn document(mut response: Response, most: u64, directory: &Path) -> Result
     let packing = encoding
         .transpose()
         .ok()
-        .and_then(Packing::named)
+        .and_then(ContentEncoding::from_header)
         .ok_or(NoAnswer::Source(Problem::WrongAnswer))?;
     let tag = text(headers, &ETAG).filter(|tag| tag.len() <= LONGEST_TAG);
     let tag = tag.map(str::to_owned);
@@ -209,7 +209,7 @@ pub(super) async fn upload(
     url: &Url,
     body: String,
     timeout: Duration,
-) -> Result<Settlement, Problem> {
+) -> Result<UploadResult, Problem> {
     let client = builder(url)
         .http1_only()
         .redirect(Policy::none())
@@ -234,7 +234,7 @@ pub(super) async fn upload(
         let room = LONGEST_REASON - words.len();
         words.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    Ok(Settlement::of(status, &words, asked))
+    Ok(UploadResult::from_response(status, &words, asked))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

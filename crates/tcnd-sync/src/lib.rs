@@ -2,7 +2,7 @@
 //! a process that knows no contact and no key.
 //!
 //! ```text
-//!   servers, mirrors, folders ──▶ a document ──sieve──▶ a file ──▶ tcnd
+//!   servers, mirrors, folders ──▶ a document ──filter─▶ a file ──▶ tcnd
 //!                          tcnd ──▶ a part ──▶ a connection of its own ──▶ server
 //! ```
 //!

@@ -10,8 +10,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tcn_exchange::settlement::Settlement;
-use tcn_exchange::source::{Place, Source};
+use tcn_exchange::source::{Source, SourceLocation};
+use tcn_exchange::upload_result::UploadResult;
 
 use super::problem::Problem;
 use super::service::Tcnd;
@@ -28,33 +28,33 @@ pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<(), Fault> {
             break;
         };
         let (settlement, problem) = match send(source, &report).await {
-            Ok(Settlement::Failed { retry_after }) => (
-                Settlement::Failed { retry_after },
+            Ok(UploadResult::Failed { retry_after }) => (
+                UploadResult::Failed { retry_after },
                 Some(Problem::Refused(retry_after)),
             ),
             Ok(settlement) => (settlement, None),
-            Err(problem) => (Settlement::Failed { retry_after: None }, Some(problem)),
+            Err(problem) => (UploadResult::Failed { retry_after: None }, Some(problem)),
         };
         tcnd.settle(part, &settlement, problem).await?;
-        if matches!(settlement, Settlement::Failed { .. }) {
+        if matches!(settlement, UploadResult::Failed { .. }) {
             break;
         }
     }
     Ok(())
 }
 
-async fn send(source: &Source, report: &[u8]) -> Result<Settlement, Problem> {
-    match &source.place {
-        Place::CoepiV4(server) => {
+async fn send(source: &Source, report: &[u8]) -> Result<UploadResult, Problem> {
+    match &source.location {
+        SourceLocation::CoepiV4(server) => {
             let body = STANDARD.encode(report);
             Box::pin(http::upload(server.url(), body, source.limits.timeout)).await
         }
-        Place::Folder(path) => {
+        SourceLocation::Folder(path) => {
             let put = folder::put(path, report, &mut clock::chance());
-            put.map(|()| Settlement::Accepted)
+            put.map(|()| UploadResult::Accepted)
                 .map_err(|_| Problem::Unreadable)
         }
         // The configuration publishes to no mirror.
-        Place::Mirror(_) => Err(Problem::Refused(None)),
+        SourceLocation::Mirror(_) => Err(Problem::Refused(None)),
     }
 }

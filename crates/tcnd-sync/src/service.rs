@@ -5,8 +5,8 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use tcn_exchange::interval::Interval;
-use tcn_exchange::settlement::Settlement;
 use tcn_exchange::source::{Source, SourceName};
+use tcn_exchange::upload_result::UploadResult;
 use tcnd_client::BusChoice;
 use tcnd_client::names::error;
 use tcnd_client::proxy::{self, ExchangeProxy, Upload};
@@ -117,16 +117,16 @@ impl Tcnd {
     pub(super) async fn settle(
         &self,
         part: u64,
-        settlement: &Settlement,
+        settlement: &UploadResult,
         problem: Option<Problem>,
     ) -> Result<(), Fault> {
         let mut options = BTreeMap::new();
         match settlement {
-            Settlement::Accepted => {}
-            Settlement::Refused { reason } => {
+            UploadResult::Accepted => {}
+            UploadResult::Refused { reason } => {
                 options.insert("reason", Variant::from(reason.as_str()));
             }
-            Settlement::Failed { retry_after } => {
+            UploadResult::Failed { retry_after } => {
                 options.extend(problem.map(|why| ("reason", Variant::from(why.token()))));
                 let seconds = retry_after.map(|wait| u32::try_from(wait.as_secs()));
                 if let Some(Ok(seconds)) = seconds {

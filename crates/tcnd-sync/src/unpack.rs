@@ -5,8 +5,10 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use tcn_exchange::packing::Packing;
-use tcn_exchange::sieve::{DocumentError, Expected, Passed, Reading, Sifted, shortest, sift};
+use tcn_exchange::content_encoding::ContentEncoding;
+use tcn_exchange::filter::{
+    DocumentError, Expected, FilterOptions, Filtered, Selection, filter_document, select_shortest,
+};
 use tcn_protocol::file::Foreign;
 
 use super::Fault;
@@ -18,7 +20,7 @@ pub(super) struct Document {
     pub(super) file: File,
     /// How many of them are read.
     pub(super) length: u64,
-    pub(super) packing: Packing,
+    pub(super) packing: ContentEncoding,
     pub(super) expected: Expected,
     /// More of it follows that is not read.
     pub(super) is_part: bool,
@@ -38,7 +40,7 @@ impl Document {
         Ok(Self {
             file,
             length: length.min(most),
-            packing: Packing::of(&head[..count]),
+            packing: ContentEncoding::detect(&head[..count]),
             expected,
             is_part: length > most,
         })
@@ -55,9 +57,9 @@ impl Document {
 pub(super) struct Reports {
     /// Unnamed, and read from its first byte. All of them, if they fit.
     pub(super) file: File,
-    pub(super) sifted: Sifted,
+    pub(super) sifted: Filtered,
     document: Document,
-    reading: Reading,
+    reading: FilterOptions,
 }
 
 /// Why there are none.
@@ -79,7 +81,7 @@ pub(super) fn unnamed(directory: &Path) -> Result<File, Fault> {
 /// came of it.
 pub(super) fn unpack(
     mut document: Document,
-    mut reading: Reading,
+    mut reading: FilterOptions,
     directory: &Path,
 ) -> (u64, Result<Reports, Unfit>) {
     reading.is_part = document.is_part;
@@ -90,7 +92,7 @@ pub(super) fn unpack(
             source,
             count: &mut read,
         };
-        sift(source, &reading, out)
+        filter_document(source, &reading, out)
     });
     let reports = sifted.map(|(file, sifted)| Reports {
         file,
@@ -120,11 +122,11 @@ pub(super) fn within(
     mut reports: Reports,
     budget: u64,
     directory: &Path,
-) -> Result<(File, Passed), Unfit> {
+) -> Result<(File, Selection), Unfit> {
     let (reading, sifted) = (reports.reading, reports.sifted);
     written(directory, |out| {
         let source = reports.document.reader().map_err(DocumentError::Source)?;
-        shortest(source, &reading, &sifted, budget, out)
+        select_shortest(source, &reading, &sifted, budget, out)
     })
 }
 

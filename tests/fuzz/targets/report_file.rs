@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use libfuzzer_sys::fuzz_target;
 use tcn_protocol::file::{self, FileError, Format, Item};
-use tcn_exchange::packing::Packing;
+use tcn_exchange::content_encoding::ContentEncoding;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok((format, items)) = read(bytes) else {
@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     };
     assert!(!items.is_empty());
     let reports: Vec<_> = items.iter().flatten().cloned().collect();
-    let is_plain = Packing::of(bytes) == Packing::Plain;
+    let is_plain = ContentEncoding::detect(bytes) == ContentEncoding::Identity;
     if items.len() == reports.len() && format == Format::Tcn && is_plain {
         assert_eq!(
             file::write(Format::Tcn, &reports),
@@ -62,6 +62,6 @@ fn looks_like_another(stream: &[u8]) -> bool {
             .next()
             .is_some_and(|chunk| chunk.valid().len() > 32)
         || MARKS.iter().any(|mark| key.starts_with(mark))
-        || Packing::of(key) != Packing::Plain
+        || ContentEncoding::detect(key) != ContentEncoding::Identity
         || matches!(read(stream), Err(FileError::Foreign(_)))
 }

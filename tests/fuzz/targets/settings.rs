@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
 use tcnd_config::{ConfigError, spell_duration};
-use tcn_exchange::source::{Place, Source};
+use tcn_exchange::source::{SourceLocation, Source};
 use tcn_protocol::MemoType;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -46,10 +46,10 @@ fn assert_named(error: &ConfigError, lines: usize) {
 
 /// A source as a person would write it.
 fn written(source: &Source) -> String {
-    let (kind, key, place) = match &source.place {
-        Place::CoepiV4(url) => ("coepi-v4", "url", url.url().to_string()),
-        Place::Mirror(url) => ("mirror", "url", url.url().to_string()),
-        Place::Folder(path) => ("folder", "path", path.to_string_lossy().into_owned()),
+    let (kind, key, place) = match &source.location {
+        SourceLocation::CoepiV4(url) => ("coepi-v4", "url", url.url().to_string()),
+        SourceLocation::Mirror(url) => ("mirror", "url", url.url().to_string()),
+        SourceLocation::Folder(path) => ("folder", "path", path.to_string_lossy().into_owned()),
     };
     let types: Vec<_> = (0..=u8::MAX)
         .filter(|kind| source.memo_types.contains(MemoType::new(*kind)))

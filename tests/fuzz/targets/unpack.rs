@@ -11,8 +11,8 @@ use std::io::{self, Read};
 use libfuzzer_sys::fuzz_target;
 use tcn_matching::cost;
 use tcn_protocol::file;
-use tcn_exchange::packing::Packing;
-use tcn_exchange::sieve::{self, DocumentError, Expected, Reading};
+use tcn_exchange::content_encoding::ContentEncoding;
+use tcn_exchange::filter::{self, DocumentError, Expected, FilterOptions};
 use tcn_exchange::source::MemoTypes;
 use tcn_protocol::wire;
 
@@ -21,14 +21,14 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let packing = [
-        Packing::Plain,
-        Packing::Gzip,
-        Packing::Zstd,
-        Packing::of(packed),
+        ContentEncoding::Identity,
+        ContentEncoding::Gzip,
+        ContentEncoding::Zstd,
+        ContentEncoding::detect(packed),
     ];
     let packing = packing[usize::from(how % 4)];
     let expected = [Expected::JsonArray, Expected::Stream, Expected::Any];
-    let reading = Reading {
+    let reading = FilterOptions {
         expected: expected[usize::from(how / 4 % 3)],
         wanted: MemoTypes::ALL,
         most: 1 << (4 + bounds % 16),
@@ -36,51 +36,51 @@ fuzz_target!(|bytes: &[u8]| {
         room: 1 << (4 + bounds / 16),
     };
     let mut all = Vec::new();
-    let (counter, sifted) = sift(packing, packed, &reading, &mut all);
+    let (counter, filtered) = filter(packing, packed, &reading, &mut all);
     assert!(
         counter <= reading.most + 1,
         "one byte tells that more follows"
     );
-    let Ok(sifted) = sifted else { return };
-    assert!(sifted.read <= reading.most);
+    let Ok(filtered) = filtered else { return };
+    assert!(filtered.read <= reading.most);
     assert!(
         all.len() as u64 <= reading.room + 389,
         "no more than the room is kept"
     );
-    assert!(!reading.is_part || !sifted.whole);
-    assert!(sifted.cost() >= (sifted.reports + sifted.unreadable) * cost::READ);
-    if sifted.fits {
-        assert_eq!(reports(&all).len() as u64, sifted.reports);
+    assert!(!reading.is_part || !filtered.whole);
+    assert!(filtered.cost() >= (filtered.reports + filtered.unreadable) * cost::READ);
+    if filtered.fits {
+        assert_eq!(reports(&all).len() as u64, filtered.reports);
     }
-    for budget in [0, 600, 70_000, sifted.cost(), u64::MAX] {
+    for budget in [0, 600, 70_000, filtered.cost(), u64::MAX] {
         let mut some = Vec::new();
         let source = packing.reader(packed).expect("it was read before");
-        let passed = sieve::shortest(source, &reading, &sifted, budget, &mut some);
+        let passed = filter::select_shortest(source, &reading, &filtered, budget, &mut some);
         let passed = passed.expect("it was read before");
         assert!(passed.cost <= budget && some.len() as u64 <= reading.room);
         let some = reports(&some);
         assert_eq!(some.len() as u64, passed.reports);
-        if sifted.fits {
+        if filtered.fits {
             let all: BTreeSet<_> = reports(&all).into_iter().collect();
             assert!(some.iter().all(|report| all.contains(report)));
-            assert!(passed.reports == sifted.reports || budget < sifted.cost());
+            assert!(passed.reports == filtered.reports || budget < filtered.cost());
         }
     }
 });
 
-/// Sifts a document; how many bytes came out of the packing, and what was found.
-fn sift(
-    packing: Packing,
+/// Filters a document. Returns how many bytes the decoder gave, and what was found.
+fn filter(
+    packing: ContentEncoding,
     packed: &[u8],
-    reading: &Reading,
+    reading: &FilterOptions,
     out: &mut Vec<u8>,
-) -> (u64, Result<sieve::Sifted, DocumentError>) {
+) -> (u64, Result<filter::Filtered, DocumentError>) {
     let Ok(source) = packing.reader(packed) else {
         return (0, Err(DocumentError::NotWhole));
     };
     let mut counted = Counted { source, count: 0 };
-    let sifted = sieve::sift(&mut counted, reading, out);
-    (counted.count, sifted)
+    let filtered = filter::filter_document(&mut counted, reading, out);
+    (counted.count, filtered)
 }
 
 struct Counted<R> {

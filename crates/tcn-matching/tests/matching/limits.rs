@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tcn_exchange::sieve::{self, Expected, Reading};
+use tcn_exchange::filter::{self, Expected, FilterOptions};
 use tcn_exchange::source::MemoTypes;
 use tcn_matching::cost;
 use tcn_matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};
@@ -73,19 +73,19 @@ fn what_is_beyond_the_budget_is_said_and_costs_nothing() {
 fn what_fits_for_who_fetches_fits_for_who_matches() {
     let reports: Vec<_> = (1..40).map(|numbers| report(1, 1, numbers)).collect();
     let stream = file::write(Format::Tcn, &reports);
-    let reading = Reading {
+    let reading = FilterOptions {
         expected: Expected::Stream,
         wanted: MemoTypes::ALL,
         most: u64::MAX,
         is_part: false,
         room: u64::MAX,
     };
-    let sifted = sieve::sift(&stream[..], &reading, std::io::sink()).unwrap();
+    let filtered = filter::filter_document(&stream[..], &reading, std::io::sink()).unwrap();
     assert_eq!(
-        spend(sifted.cost(), &reports[0], &reports).0[0],
+        spend(filtered.cost(), &reports[0], &reports).0[0],
         [0_usize; 0]
     );
-    let (found, _) = spend(sifted.cost() - 1, &reports[0], &reports);
+    let (found, _) = spend(filtered.cost() - 1, &reports[0], &reports);
     assert_eq!(found[0], [38], "and not a number less is asked");
 }
 

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use tcn_exchange::source::{Limits, MemoTypes, Place, ServerUrl, Source, SourceName};
+use tcn_exchange::source::{Limits, MemoTypes, ServerUrl, Source, SourceLocation, SourceName};
 use tcn_protocol::MemoType;
 use toml::de::DeValue;
 
@@ -26,7 +26,7 @@ pub(super) fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) ->
     });
     let place = place(table);
     let publish = table.boolean(SourceKey::Publish).unwrap_or(false);
-    if publish && matches!(place, Some(Place::Mirror(_))) {
+    if publish && matches!(place, Some(SourceLocation::Mirror(_))) {
         table.fault(SourceKey::Publish, SourceFlaw::MirrorTakesNothing);
     }
     let label = table.text(SourceKey::Label);
@@ -39,7 +39,7 @@ pub(super) fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) ->
     table.is_sound().then(|| Source {
         label: label.unwrap_or(name.as_str()).to_owned(),
         name,
-        place,
+        location: place,
         memo_types,
         publish,
         limits,
@@ -51,11 +51,11 @@ fn is_line(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len()) && printable::is_line(text)
 }
 
-fn place(table: &mut Table<'_, '_>) -> Option<Place> {
+fn place(table: &mut Table<'_, '_>) -> Option<SourceLocation> {
     let kind = table.text(SourceKey::Kind)?;
-    let server: Option<fn(ServerUrl) -> Place> = match kind {
-        "coepi-v4" => Some(Place::CoepiV4),
-        "mirror" => Some(Place::Mirror),
+    let server: Option<fn(ServerUrl) -> SourceLocation> = match kind {
+        "coepi-v4" => Some(SourceLocation::CoepiV4),
+        "mirror" => Some(SourceLocation::Mirror),
         "folder" => None,
         _ => {
             table.fault(SourceKey::Kind, SourceFlaw::Kind(kind.to_owned()));
@@ -84,7 +84,7 @@ fn place(table: &mut Table<'_, '_>) -> Option<Place> {
         let path = PathBuf::from(text);
         let absolute = path.is_absolute().then_some(path);
         let path = table.check(wanted, absolute.ok_or(SourceFlaw::RelativePath))?;
-        return Some(Place::Folder(path));
+        return Some(SourceLocation::Folder(path));
     };
     let allow_http = table.boolean(SourceKey::AllowHttp).unwrap_or(false);
     let url = ServerUrl::new(text, allow_http).map_err(SourceFlaw::Url);

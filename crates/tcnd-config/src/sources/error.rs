@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tcn_exchange::source::{NotAName, UrlFlaw};
+use tcn_exchange::source::{InvalidSourceName, ServerUrlError};
 use thiserror::Error;
 
 /// What can be said of sources, in the order of the shipped example.
@@ -128,7 +128,7 @@ pub enum SourceFlaw {
     },
     /// A name that is no token.
     #[error("name: {0}")]
-    Name(#[from] NotAName),
+    Name(#[from] InvalidSourceName),
     /// A name that stands for something already.
     #[error("name: there is another \"{0}\" already; give this one a name of its own")]
     Twice(String),
@@ -151,7 +151,7 @@ pub enum SourceFlaw {
     },
     /// An address that nothing is fetched from.
     #[error("url: {0}")]
-    Url(#[from] UrlFlaw),
+    Url(#[from] ServerUrlError),
     /// A path that depends on where the program is started.
     #[error("path: write it from the root, like \"/media/reports\"")]
     RelativePath,

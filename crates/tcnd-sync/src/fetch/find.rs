@@ -1,8 +1,8 @@
 //! Where the document of an interval is found: a server, a mirror, a folder.
 
 use reqwest::{Client, Url};
-use tcn_exchange::sieve::Expected;
-use tcn_exchange::source::{Ending, Place, ServerUrl};
+use tcn_exchange::filter::Expected;
+use tcn_exchange::source::{IntervalFormat, ServerUrl, SourceLocation};
 
 use super::super::folder::{Folder, Found as FoundFile};
 use super::super::http::{self, Answer, NoAnswer};
@@ -18,7 +18,7 @@ const STREAM: &str = "application/octet-stream";
 /// The source under one of its three faces.
 pub(super) enum Opened {
     CoepiV4(Client, ServerUrl),
-    Mirror(Client, ServerUrl, Option<Ending>),
+    Mirror(Client, ServerUrl, Option<IntervalFormat>),
     Folder(Folder),
 }
 
@@ -58,10 +58,10 @@ impl Fetch<'_> {
     /// Makes ready to ask.
     pub(super) fn open(&self) -> Result<Opened, Problem> {
         let client = |server: &ServerUrl| http::client(server.url(), &self.source.limits);
-        Ok(match &self.source.place {
-            Place::CoepiV4(server) => Opened::CoepiV4(client(server)?, server.clone()),
-            Place::Mirror(server) => Opened::Mirror(client(server)?, server.clone(), None),
-            Place::Folder(path) => {
+        Ok(match &self.source.location {
+            SourceLocation::CoepiV4(server) => Opened::CoepiV4(client(server)?, server.clone()),
+            SourceLocation::Mirror(server) => Opened::Mirror(client(server)?, server.clone(), None),
+            SourceLocation::Folder(path) => {
                 Opened::Folder(Folder::open(path).map_err(|_| Problem::Unreadable)?)
             }
         })
@@ -82,8 +82,8 @@ impl Fetch<'_> {
             Opened::Mirror(client, server, known) => {
                 let mut denied = None;
                 for (ending, expected) in [
-                    (Ending::Tcn, Expected::Stream),
-                    (Ending::Json, Expected::JsonArray),
+                    (IntervalFormat::Tcn, Expected::Stream),
+                    (IntervalFormat::Json, Expected::JsonArray),
                 ] {
                     if known.is_some_and(|known| known != ending) {
                         continue;

@@ -1,10 +1,10 @@
-//! Which intervals a source still owes us.
+//! Which intervals of a source are still to be fetched.
 //!
-//! A source is gone through interval by interval, each by itself: what was
-//! delivered whole is never asked for again, what failed is asked for until it
-//! leaves the window, and one that fails does not hold up the others. The window
-//! is as long as reports matter, from the first run on, so that whoever installs
-//! anew, or was away for a fortnight, learns of all of it.
+//! Each interval counts by itself. One that was delivered whole is never asked for again.
+//! One that failed is asked for until it leaves the window, and does not hold up the
+//! others. The window covers the time that reports matter, from the first run on. So a new
+//! installation, or a machine that was off for a fortnight, still gets all reports of that
+//! time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,12 +13,11 @@ use tcn_protocol::UnixTime;
 
 use super::interval::Interval;
 
-/// How far back intervals are asked for: 14 days, after which servers forget
-/// them.
-pub const BACKFILL: Duration = Duration::from_secs(14 * 24 * 3600);
+/// How far back intervals are asked for: 14 days. After that, servers forget them.
+pub const WINDOW: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// The intervals to ask a source for at `now`, the oldest first: those of the
-/// window it did not deliver whole, and the current one.
+/// The intervals to ask a source for at `now`, the oldest first: those of the window
+/// that it did not deliver whole, and the current one.
 pub fn pending(delivered: &BTreeSet<Interval>, now: UnixTime) -> Vec<Interval> {
     let first = oldest(now).number();
     let current = Interval::of(now).number();
@@ -28,10 +27,9 @@ pub fn pending(delivered: &BTreeSet<Interval>, now: UnixTime) -> Vec<Interval> {
         .collect()
 }
 
-/// The oldest interval that is asked for at `now`; older ones need not be
-/// remembered.
+/// The oldest interval that is asked for at `now`. Older ones need not be remembered.
 pub fn oldest(now: UnixTime) -> Interval {
-    Interval::of(now.before(BACKFILL)).max(Interval::FIRST)
+    Interval::of(now.before(WINDOW)).max(Interval::FIRST)
 }
 
 #[cfg(test)]

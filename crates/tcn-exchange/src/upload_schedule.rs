@@ -1,27 +1,27 @@
-//! When the parts of a report leave.
+//! When the parts of a report are uploaded.
 //!
-//! A report of a fortnight is up to 56 signed parts, and nothing in them says
-//! that they are one person's. Sent in one go, from one address in one minute,
-//! they would say so to the server, and to whoever watches it. So the parts
-//! leave one at a time, in random order, at random times over hours; only if
-//! the person asks for it, all at once.
+//! A report of a fortnight has up to 56 signed parts, and nothing in them says that they
+//! belong to one person. Sent at once, from one address in one minute, they would reveal
+//! that to the server and to any observer of the network. So the parts leave one at a time,
+//! in random order, at random times over hours. They leave together only if the person asks
+//! for it.
 
 use std::time::Duration;
 
 use rand_core::Rng;
 use tcn_protocol::UnixTime;
 
-/// Over how long the parts of a report are spread: one interval of the servers,
-/// so that most are in another one than the first.
+/// The time over which the parts of a report are spread: one interval of the servers, so
+/// that most parts fall into another interval than the first.
 pub const SPREAD: Duration = Duration::from_secs(6 * 3600);
 
-/// The least and the most between two parts that both are due, as after a night
-/// with the lid closed.
+/// The shortest and the longest time between two parts that are both due, as after a
+/// night with the lid closed.
 pub const GAP: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(600));
 
-/// How long the outcome of an upload is waited for before it is tried again:
-/// whoever took the part may have been killed.
-pub const PATIENCE: Duration = Duration::from_secs(900);
+/// How long to wait for the result of an upload before it is tried again: the process
+/// that took the part may have been killed.
+pub const RESULT_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// The first wait after a failure; each further one doubles it, up to
 /// [`LONGEST_WAIT`].
@@ -30,26 +30,27 @@ pub const FIRST_WAIT: Duration = Duration::from_secs(300);
 /// The longest wait after a failure.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
 
-/// No part is due later than this from now, but by a clock that was ahead.
-pub const LATEST: Duration = Duration::from_secs(SPREAD.as_secs() + GAP.1.as_secs());
+/// No part is due later than this from now, unless the clock was ahead when it was
+/// scheduled.
+pub const LATEST_DUE: Duration = Duration::from_secs(SPREAD.as_secs() + GAP.1.as_secs());
 
-/// Times for so many parts, in order: independent of each other, each as likely
-/// as any other within [`SPREAD`].
+/// Times for this number of parts, in ascending order: independent of each other, and
+/// uniform over [`SPREAD`].
 pub fn schedule(parts: usize, now: UnixTime, rng: &mut impl Rng) -> Vec<UnixTime> {
     let mut times: Vec<UnixTime> = (0..parts).map(|_| now.after(up_to(SPREAD, rng))).collect();
     times.sort_unstable();
     times
 }
 
-/// How long the next part waits after one that has just left.
+/// How long the next part waits after the one that has just left.
 pub fn gap(rng: &mut impl Rng) -> Duration {
     let (least, most) = GAP;
     least + up_to(most - least, rng)
 }
 
-/// How long to wait after this many tries failed, as many as `failures`; not
-/// shorter than the server asked for. Between half and all of the doubled time,
-/// so that machines that failed together do not come back together.
+/// How long to wait after `failures` failed tries; not shorter than the server asked
+/// for. Between half and all of the doubled time, so that machines that failed together
+/// do not come back together.
 pub fn wait(failures: u32, asked: Option<Duration>, rng: &mut impl Rng) -> Duration {
     let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(0);
     let whole = match doubled {
@@ -60,8 +61,7 @@ pub fn wait(failures: u32, asked: Option<Duration>, rng: &mut impl Rng) -> Durat
     wait.max(asked.unwrap_or_default().min(LONGEST_WAIT))
 }
 
-/// A whole number of seconds from nothing to `most`. The bias of the remainder
-/// is below 10⁻¹⁴.
+/// A whole number of seconds from 0 to `most`. The bias of the remainder is below 10⁻¹⁴.
 fn up_to(most: Duration, rng: &mut impl Rng) -> Duration {
     Duration::from_secs(rng.next_u64() % (most.as_secs() + 1))
 }

@@ -1,17 +1,16 @@
-//! A document of a source becomes reports for tcnd.
+//! Which reports in a document of a source are passed on to tcnd.
 //!
-//! Documents come from servers, so they are judged as documents first: one that
-//! breaks off, is another thing altogether, or has items of which none can be
-//! read, counts for nothing and is fetched again. Inside any other document one
-//! bad item costs only itself, and does not keep the document from being whole:
-//! it would be no better the next time.
+//! Documents come from servers, so they are checked as documents first. A document counts
+//! for nothing and is fetched again if it breaks off, is of another kind, or has items none
+//! of which can be read. In any other document one bad item costs only itself, and the
+//! document still counts as whole: it would be no better the next time.
 //!
-//! Every item costs work ([`cost`]), a report of 134 bytes up to 65535 numbers,
-//! and so somebody can make an interval worth more than a source's budget, or
-//! longer than it may be. Then the shortest reports go first: an honest one, of
-//! six hours, names some two dozen numbers, and a flood of the greatest is left
-//! out before any of those. Nothing is held for this: a document is gone through
-//! once to count, and a second time to pass on what fits.
+//! Every item costs work ([`cost`]). A report of 134 bytes can name up to 65535 numbers, so
+//! an attacker can make an interval more expensive than a source's budget, or longer than
+//! it may be. Then the shortest reports go first. An honest report covers six hours and
+//! names about two dozen numbers, so a flood of the largest reports is left out before any
+//! of the honest ones. No reports are held for this. A document is read once to count, and
+//! a second time to pass on what fits.
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
@@ -25,27 +24,27 @@ use thiserror::Error;
 
 use super::source::MemoTypes;
 
-/// What a document has to be.
+/// The form that a document must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// A JSON array of base64 strings.
     JsonArray,
     /// Signed reports one after another; may be empty.
     Stream,
-    /// Any format of report files; a person put it there.
+    /// Any format of report files: a person put the file there.
     Any,
 }
 
-/// How a document is read.
+/// How a document is read and filtered.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading {
-    /// What it has to be.
+pub struct FilterOptions {
+    /// The form that it must have.
     pub expected: Expected,
     /// The memo types that are passed on.
     pub wanted: MemoTypes,
-    /// Bytes that are read of it, unpacked. What follows is left out.
+    /// Bytes of the decoded document that are read. What follows is left out.
     pub most: u64,
-    /// It is the beginning of a document, and may break off anywhere.
+    /// It is the start of a document, and may break off anywhere.
     pub is_part: bool,
     /// Bytes that are passed on, in the format `tcn`.
     pub room: u64,
@@ -54,16 +53,16 @@ pub struct Reading {
 /// A document that counts for nothing.
 #[derive(Debug, Error)]
 pub enum DocumentError {
-    /// It is another thing, or breaks off, or nothing in it can be read.
+    /// It has another form, or breaks off, or nothing in it can be read.
     #[error("not a whole document of reports")]
     NotWhole,
     /// It is a file of another kind.
     #[error(transparent)]
     Foreign(#[from] Foreign),
-    /// There is nothing in what may be read of it.
+    /// The part of it that may be read holds nothing.
     #[error("nothing in as much of the document as may be read")]
     TooLarge,
-    /// It could not be read, or not be unpacked.
+    /// It could not be read or decoded.
     #[error("the document could not be read to its end")]
     Source(#[source] io::Error),
     /// Its reports could not be written.
@@ -71,100 +70,103 @@ pub enum DocumentError {
     Out(#[source] io::Error),
 }
 
-/// What was in a document.
+/// What a document held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sifted {
+pub struct Filtered {
     /// Reports that may be passed on.
     pub reports: u64,
-    /// Items that are no reports.
+    /// Items that are not reports.
     pub unreadable: u64,
-    /// Reports of a memo type that is not taken from this source, and reports
-    /// that name no number: they can name nobody.
+    /// Reports of a memo type that is not taken from this source, and reports that name
+    /// no number, which can match no contact.
     pub unwanted: u64,
     /// Bytes that were read.
     pub read: u64,
     /// It was read to its end.
     pub whole: bool,
-    /// All reports fit into the room there is for them.
+    /// All reports fit into [`FilterOptions::room`].
     pub fits: bool,
-    costs: Costs,
+    costs: CostsByLength,
 }
 
-impl Sifted {
-    /// What the items cost, by [`cost`]: those passed on, and those that were
+impl Filtered {
+    /// What the items cost, by [`cost`]: those that may be passed on, and those that were
     /// only read.
     pub fn cost(&self) -> u64 {
-        self.costs.total() + self.reading()
+        self.costs.total() + self.read_cost()
     }
 
     /// What the items cost that are not passed on.
-    const fn reading(&self) -> u64 {
+    const fn read_cost(&self) -> u64 {
         (self.unreadable + self.unwanted) * cost::READ
     }
 }
 
-/// What was passed on of a document.
+/// The reports of a document that were passed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Passed {
+pub struct Selection {
     /// Reports.
     pub reports: u64,
-    /// What they and the rest of the document cost.
+    /// What they cost, and the reading of the rest of the document.
     pub cost: u64,
 }
 
-/// Reads a document and writes its reports to `out` in the format `tcn`, as long
-/// as there is room.
+/// Reads a document and writes its reports to `out` in the format `tcn`, as long as
+/// there is room.
 ///
 /// # Errors
-/// A document that counts for nothing; and what `source` and `out` say. What was
-/// written is then to be thrown away, as it is where not all of it fits.
-pub fn sift(
+/// The document counts for nothing, or `source` or `out` failed. What was written must
+/// then be thrown away, and also where not all of it fits.
+pub fn filter_document(
     source: impl Read,
-    reading: &Reading,
+    options: &FilterOptions,
     mut out: impl Write,
-) -> Result<Sifted, DocumentError> {
-    let mut sifted = Sifted {
+) -> Result<Filtered, DocumentError> {
+    let mut filtered = Filtered {
         reports: 0,
         unreadable: 0,
         unwanted: 0,
         read: 0,
         whole: true,
         fits: true,
-        costs: Costs::default(),
+        costs: CostsByLength::default(),
     };
-    let state = State::default();
+    let state = ReadState::default();
     let mut failed = None;
-    let read = file::read_unpacked(Noted::new(source, reading, &state), |place, item| {
-        match item {
-            Ok(report) if !is_wanted(&report, reading) => sifted.unwanted += 1,
-            Ok(report) => {
-                sifted.reports += 1;
-                sifted.costs.add(&report);
-                sifted.fits = sifted.costs.bytes() <= reading.room;
-                let written = sifted.fits.then(|| out.write_all(&wire::write(&report)));
-                if let Some(Err(error)) = written {
-                    failed = Some(DocumentError::Out(error));
+    let read = file::read_unpacked(
+        BoundedReader::new(source, options, &state),
+        |place, item| {
+            match item {
+                Ok(report) if !is_wanted(&report, options) => filtered.unwanted += 1,
+                Ok(report) => {
+                    filtered.reports += 1;
+                    filtered.costs.add(&report);
+                    filtered.fits = filtered.costs.bytes() <= options.room;
+                    let written = filtered.fits.then(|| out.write_all(&wire::write(&report)));
+                    if let Some(Err(error)) = written {
+                        failed = Some(DocumentError::Out(error));
+                    }
                 }
+                // The end of the part that may be read is not an error of the document.
+                Err(error) if state.cut.get() && breaks_off(place, &error) => {}
+                Err(error) if options.expected != Expected::Any && breaks_off(place, &error) => {
+                    failed = Some(DocumentError::NotWhole);
+                }
+                Err(_) => filtered.unreadable += 1,
             }
-            // The end of what may be read is no fault of the document.
-            Err(error) if state.cut.get() && breaks_off(place, &error) => {}
-            Err(error) if reading.expected != Expected::Any && breaks_off(place, &error) => {
-                failed = Some(DocumentError::NotWhole);
+            match failed {
+                Some(_) => ControlFlow::Break(()),
+                None => ControlFlow::Continue(()),
             }
-            Err(_) => sifted.unreadable += 1,
-        }
-        match failed {
-            Some(_) => ControlFlow::Break(()),
-            None => ControlFlow::Continue(()),
-        }
-    });
-    sifted.read = state.length.get();
-    sifted.whole = !state.cut.get();
+        },
+    );
+    filtered.read = state.length.get();
+    filtered.whole = !state.cut.get();
     if let Some(error) = failed {
         return Err(error);
     }
-    let judged = is_as_expected(read, reading.expected, &state);
-    match judged.and_then(|()| sifted.has_something()) {
+    let judged = is_as_expected(read, options.expected, &state);
+    match judged.and_then(|()| filtered.has_something()) {
         // The beginning of a line of base64 may look like any word.
         Err(DocumentError::NotWhole | DocumentError::Foreign(Foreign::Text)) if state.cut.get() => {
             return Err(DocumentError::TooLarge);
@@ -172,33 +174,33 @@ pub fn sift(
         judged => judged?,
     }
     out.flush().map_err(DocumentError::Out)?;
-    Ok(sifted)
+    Ok(filtered)
 }
 
-/// Reads a document that [`sift`] has read before and writes its shortest
-/// reports to `out`, as many as fit into `budget` and into the room there is.
+/// Reads a document that [`filter_document`] has read before and writes its shortest
+/// reports to `out`, as many as fit into `budget` and into [`FilterOptions::room`].
 ///
 /// # Errors
-/// What `source` and `out` say.
-pub fn shortest(
+/// `source` or `out` failed.
+pub fn select_shortest(
     source: impl Read,
-    reading: &Reading,
-    sifted: &Sifted,
+    options: &FilterOptions,
+    filtered: &Filtered,
     budget: u64,
     mut out: impl Write,
-) -> Result<Passed, DocumentError> {
-    let mut passed = Passed {
+) -> Result<Selection, DocumentError> {
+    let mut selection = Selection {
         reports: 0,
-        cost: sifted.reading().min(budget),
+        cost: filtered.read_cost().min(budget),
     };
-    let mut cut = sifted.costs.cut(budget - passed.cost, reading.room);
+    let mut cut = filtered.costs.cut(budget - selection.cost, options.room);
     let mut failed = None;
-    let state = State::default();
-    let read = file::read_unpacked(Noted::new(source, reading, &state), |_, item| {
-        let report = item.ok().filter(|report| is_wanted(report, reading));
+    let state = ReadState::default();
+    let read = file::read_unpacked(BoundedReader::new(source, options, &state), |_, item| {
+        let report = item.ok().filter(|report| is_wanted(report, options));
         if let Some(report) = report.filter(|report| cut.takes(report)) {
-            passed.reports += 1;
-            passed.cost += cost::report(&report);
+            selection.reports += 1;
+            selection.cost += cost::report(&report);
             if let Err(error) = out.write_all(&wire::write(&report)) {
                 failed = Some(DocumentError::Out(error));
                 return ControlFlow::Break(());
@@ -212,11 +214,11 @@ pub fn shortest(
         (None, _) => {}
     }
     out.flush().map_err(DocumentError::Out)?;
-    Ok(passed)
+    Ok(selection)
 }
 
-impl Sifted {
-    /// A document that has items has one that can be read.
+impl Filtered {
+    /// Fails if the document has items and none of them can be read.
     const fn has_something(&self) -> Result<(), DocumentError> {
         if self.unreadable > 0 && self.reports + self.unwanted == 0 {
             return Err(DocumentError::NotWhole);
@@ -225,16 +227,16 @@ impl Sifted {
     }
 }
 
-fn is_wanted(report: &SignedReport, reading: &Reading) -> bool {
+fn is_wanted(report: &SignedReport, options: &FilterOptions) -> bool {
     let claim = report.claim();
-    claim.count() > 0 && reading.wanted.contains(claim.memo().kind())
+    claim.count() > 0 && options.wanted.contains(claim.memo().kind())
 }
 
-/// Whether the document was what it has to be.
+/// Checks that the document has the form it must have.
 fn is_as_expected(
     read: Result<Format, FileError>,
     expected: Expected,
-    state: &State,
+    state: &ReadState,
 ) -> Result<(), DocumentError> {
     let is_array = state.first.get() == Some(b'[');
     let is_it = match (read, expected) {
@@ -269,8 +271,8 @@ fn breaks_off(place: Place, error: &ItemError) -> bool {
     syntax || (short && matches!(place, Place::Byte(_)))
 }
 
-/// The classes of length: class *k* has reports of fewer than 2ᵏ numbers and no
-/// fewer than half of that.
+/// The number of length classes. Class *k* has the reports with fewer than 2ᵏ numbers
+/// and at least half as many.
 const CLASSES: usize = 17;
 
 fn class(report: &SignedReport) -> usize {
@@ -278,19 +280,19 @@ fn class(report: &SignedReport) -> usize {
     usize::try_from(u16::BITS - count.leading_zeros()).unwrap_or(CLASSES - 1)
 }
 
-/// How long a report is, in bytes.
+/// Length of a report, in bytes.
 fn length(report: &SignedReport) -> u64 {
     (SignedReport::MIN_LEN + report.claim().memo().data().len()) as u64
 }
 
-/// What the reports of a document cost, and how long they are, by class.
+/// What the reports of a document cost, and their length in bytes, by length class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Costs {
+struct CostsByLength {
     work: [u64; CLASSES],
     bytes: [u64; CLASSES],
 }
 
-impl Costs {
+impl CostsByLength {
     fn add(&mut self, report: &SignedReport) {
         self.work[class(report)] += cost::report(report);
         self.bytes[class(report)] += length(report);
@@ -304,19 +306,19 @@ impl Costs {
         self.bytes.iter().sum()
     }
 
-    /// What fits into `work` and `bytes`.
-    fn cut(&self, mut work: u64, mut bytes: u64) -> Cut {
+    /// The cutoff at which the reports fit into `work` and `bytes`.
+    fn cut(&self, mut work: u64, mut bytes: u64) -> Cutoff {
         for class in 0..CLASSES {
             let left = (
                 work.checked_sub(self.work[class]),
                 bytes.checked_sub(self.bytes[class]),
             );
             let (Some(less_work), Some(fewer_bytes)) = left else {
-                return Cut { class, work, bytes };
+                return Cutoff { class, work, bytes };
             };
             (work, bytes) = (less_work, fewer_bytes);
         }
-        Cut {
+        Cutoff {
             class: CLASSES,
             work,
             bytes,
@@ -324,16 +326,16 @@ impl Costs {
     }
 }
 
-/// Where the reports of a document are cut off.
-struct Cut {
+/// The point past which longer reports are left out.
+struct Cutoff {
     /// The first class that does not fit whole.
     class: usize,
-    /// What is left for it.
+    /// Work and bytes left for that class.
     work: u64,
     bytes: u64,
 }
 
-impl Cut {
+impl Cutoff {
     fn takes(&mut self, report: &SignedReport) -> bool {
         if class(report) != self.class {
             return class(report) < self.class;
@@ -350,10 +352,10 @@ impl Cut {
     }
 }
 
-/// What is seen of a document while it is read.
+/// What is noted of a document while it is read.
 #[derive(Debug, Default)]
-struct State {
-    /// What it begins with besides white space and the marks of UTF-8 and
+struct ReadState {
+    /// Its first byte that is neither white space nor a byte-order mark of UTF-8 or
     /// UTF-16.
     first: Cell<Option<u8>>,
     /// Bytes that were read.
@@ -362,41 +364,41 @@ struct State {
     cut: Cell<bool>,
 }
 
-/// A document that is read to its bound.
-struct Noted<'a, R> {
+/// Reads a document up to its bound.
+struct BoundedReader<'a, R> {
     source: R,
     most: u64,
     is_part: bool,
-    state: &'a State,
+    state: &'a ReadState,
 }
 
-impl<'a, R> Noted<'a, R> {
-    fn new(source: R, reading: &Reading, state: &'a State) -> Self {
-        state.cut.set(reading.is_part);
+impl<'a, R> BoundedReader<'a, R> {
+    fn new(source: R, options: &FilterOptions, state: &'a ReadState) -> Self {
+        state.cut.set(options.is_part);
         Self {
             source,
-            most: reading.most,
-            is_part: reading.is_part,
+            most: options.most,
+            is_part: options.is_part,
             state,
         }
     }
 }
 
-impl<R: Read> Read for Noted<'_, R> {
+impl<R: Read> Read for BoundedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = self.most - self.state.length.get();
         let room = usize::try_from(left)
             .unwrap_or(usize::MAX)
             .min(buffer.len());
         if room == 0 && !buffer.is_empty() {
-            // One byte tells that more follows; it is asked for once.
+            // One more byte shows that more follows. It is asked for once.
             if !self.state.cut.get() {
                 self.state.cut.set(self.source.read(&mut [0])? > 0);
             }
             return Ok(0);
         }
         let count = match self.source.read(&mut buffer[..room]) {
-            // What is packed breaks off where the part does.
+            // Compressed data breaks off where the part does.
             Err(error) if self.is_part && error.kind() != io::ErrorKind::Interrupted => 0,
             read => read?,
         };
@@ -420,7 +422,7 @@ mod tests {
 
     use super::*;
 
-    /// A report of so many numbers, with a memo of this type.
+    /// A report of this many numbers, with a memo of this type.
     fn report(seed: u8, numbers: u16, kind: u8) -> SignedReport {
         let rak = ReportAuthorizationKey::from_bytes(&[seed; 32]);
         let index = |n| RatchetIndex::new(n).unwrap();
@@ -429,9 +431,9 @@ mod tests {
         SignedReport::create(&rak, span, memo)
     }
 
-    /// Without bounds.
-    fn reading(expected: Expected, wanted: MemoTypes) -> Reading {
-        Reading {
+    /// Options without bounds.
+    fn options(expected: Expected, wanted: MemoTypes) -> FilterOptions {
+        FilterOptions {
             expected,
             wanted,
             most: u64::MAX,
@@ -440,21 +442,24 @@ mod tests {
         }
     }
 
-    fn sifted(bytes: &[u8], reading: &Reading) -> Result<(Sifted, Vec<u8>), DocumentError> {
+    fn filtered(
+        bytes: &[u8],
+        options: &FilterOptions,
+    ) -> Result<(Filtered, Vec<u8>), DocumentError> {
         let mut out = Vec::new();
-        sift(bytes, reading, &mut out).map(|sifted| (sifted, out))
+        filter_document(bytes, options, &mut out).map(|filtered| (filtered, out))
     }
 
-    fn cut(bytes: &[u8], reading: &Reading, budget: u64) -> (Passed, Vec<u8>) {
-        let (sifted, _) = sifted(bytes, reading).unwrap();
+    fn cut(bytes: &[u8], options: &FilterOptions, budget: u64) -> (Selection, Vec<u8>) {
+        let (filtered, _) = filtered(bytes, options).unwrap();
         let mut kept = Vec::new();
-        let passed = shortest(bytes, reading, &sifted, budget, &mut kept).unwrap();
-        (passed, kept)
+        let selection = select_shortest(bytes, options, &filtered, budget, &mut kept).unwrap();
+        (selection, kept)
     }
 
     fn counts(bytes: &[u8], expected: Expected) -> Option<(u64, u64)> {
-        match sifted(bytes, &reading(expected, MemoTypes::ALL)) {
-            Ok((sifted, _)) => Some((sifted.reports, sifted.unreadable)),
+        match filtered(bytes, &options(expected, MemoTypes::ALL)) {
+            Ok((filtered, _)) => Some((filtered.reports, filtered.unreadable)),
             Err(DocumentError::NotWhole | DocumentError::Foreign(_)) => None,
             Err(error) => panic!("{error}"),
         }
@@ -508,10 +513,10 @@ mod tests {
         // One that can be read is enough, wanted or not.
         let one = String::from_utf8(file::write(Format::Json, &[report(1, 4, 9)])).unwrap();
         let json = one.replacen('[', "[\"AAAA\", \"\", null, ", 1);
-        let reading = reading(Expected::JsonArray, MemoTypes::NONE);
-        let (sifted, _) = sifted(json.as_bytes(), &reading).unwrap();
+        let options = options(Expected::JsonArray, MemoTypes::NONE);
+        let (filtered, _) = filtered(json.as_bytes(), &options).unwrap();
         assert_eq!(
-            (sifted.unwanted, sifted.unreadable, sifted.whole),
+            (filtered.unwanted, filtered.unreadable, filtered.whole),
             (1, 3, true)
         );
     }
@@ -592,9 +597,9 @@ mod tests {
         let reports = [report(1, 4, 0), report(2, 4, 1), report(3, 4, 200)];
         let stream = file::write(Format::Tcn, &reports);
         let only = MemoTypes::NONE.with(MemoType::COVID_WATCH_V1);
-        let (sifted, out) = sifted(&stream, &reading(Expected::Stream, only)).unwrap();
+        let (filtered, out) = filtered(&stream, &options(Expected::Stream, only)).unwrap();
         assert_eq!(
-            (sifted.reports, sifted.unwanted, sifted.unreadable),
+            (filtered.reports, filtered.unwanted, filtered.unreadable),
             (1, 2, 0)
         );
         assert_eq!(out, wire::write(&reports[1]));
@@ -605,11 +610,11 @@ mod tests {
         let mut reports: Vec<_> = (0..40).map(|seed| report(seed, 65_535, 0)).collect();
         reports.extend((100..140).map(|seed| report(seed, 25, 0)));
         let stream = file::write(Format::Tcn, &reports);
-        let reading = reading(Expected::Stream, MemoTypes::ALL);
-        let (sifted, _) = sifted(&stream, &reading).unwrap();
-        assert_eq!(sifted.cost(), 40 * (65_535 + 512) + 40 * (25 + 512));
-        let (passed, kept) = cut(&stream, &reading, 90_000);
-        assert_eq!(passed.cost, 40 * (25 + 512) + 65_535 + 512);
+        let options = options(Expected::Stream, MemoTypes::ALL);
+        let (filtered, _) = filtered(&stream, &options).unwrap();
+        assert_eq!(filtered.cost(), 40 * (65_535 + 512) + 40 * (25 + 512));
+        let (selection, kept) = cut(&stream, &options, 90_000);
+        assert_eq!(selection.cost, 40 * (25 + 512) + 65_535 + 512);
         assert_eq!(kept.len(), 41 * wire::write(&reports[0]).len());
     }
 
@@ -618,10 +623,10 @@ mod tests {
         let mut bytes = wire::write(&report(1, 4, 0));
         bytes[66..68].fill(0);
         let stream = [bytes, wire::write(&report(2, 4, 0))].concat();
-        let reading = reading(Expected::Stream, MemoTypes::ALL);
-        let (sifted, out) = sifted(&stream, &reading).unwrap();
-        assert_eq!((sifted.reports, sifted.unwanted), (1, 1));
-        assert_eq!(sifted.cost(), 4 + cost::REPORT + cost::READ);
+        let options = options(Expected::Stream, MemoTypes::ALL);
+        let (filtered, out) = filtered(&stream, &options).unwrap();
+        assert_eq!((filtered.reports, filtered.unwanted), (1, 1));
+        assert_eq!(filtered.cost(), 4 + cost::REPORT + cost::READ);
         assert_eq!(out, wire::write(&report(2, 4, 0)));
     }
 
@@ -636,10 +641,10 @@ mod tests {
         ] {
             let bytes = file::write(format, &reports);
             let each = bytes.len() as u64 / 20;
-            let mut reading = reading(expected, MemoTypes::ALL);
+            let mut options = options(expected, MemoTypes::ALL);
             for most in [10 * each + 60, bytes.len() as u64 - 3] {
-                reading.most = most;
-                let (read, out) = sifted(&bytes, &reading).unwrap();
+                options.most = most;
+                let (read, out) = filtered(&bytes, &options).unwrap();
                 let count = most / each;
                 assert_eq!((read.reports, read.whole), (count, false), "{format:?}");
                 // A line that breaks off cannot be told from a damaged one.
@@ -647,21 +652,21 @@ mod tests {
                 assert_eq!((read.read, read.unreadable), (most, broken), "{format:?}");
                 let kept = &reports[..usize::try_from(count).unwrap()];
                 assert_eq!(out, file::write(Format::Tcn, kept));
-                assert_eq!(cut(&bytes, &reading, u64::MAX).1, out);
+                assert_eq!(cut(&bytes, &options, u64::MAX).1, out);
             }
-            reading.most = bytes.len() as u64;
-            assert!(sifted(&bytes, &reading).unwrap().0.whole);
+            options.most = bytes.len() as u64;
+            assert!(filtered(&bytes, &options).unwrap().0.whole);
             // The same of a part, as it came.
-            reading.most = u64::MAX;
-            reading.is_part = true;
+            options.most = u64::MAX;
+            options.is_part = true;
             let part = &bytes[..usize::try_from(10 * each + 60).unwrap()];
-            let (sifted, _) = sifted(part, &reading).unwrap();
-            assert_eq!((sifted.reports, sifted.whole), (10, false));
+            let (filtered, _) = filtered(part, &options).unwrap();
+            assert_eq!((filtered.reports, filtered.whole), (10, false));
             // Nothing of it within the bounds.
-            reading.most = 20;
-            let none = sift(&bytes[..], &reading, io::sink());
+            options.most = 20;
+            let none = filter_document(&bytes[..], &options, io::sink());
             let is_none = matches!(none, Err(DocumentError::TooLarge))
-                || none.is_ok_and(|sifted| sifted.reports == 0 && !sifted.whole);
+                || none.is_ok_and(|filtered| filtered.reports == 0 && !filtered.whole);
             assert!(is_none, "{format:?}");
         }
     }
@@ -670,12 +675,12 @@ mod tests {
     fn what_is_passed_on_fits_into_the_room_there_is() {
         let reports: Vec<_> = (0..20).map(|seed| report(seed, 25, 0)).collect();
         let stream = file::write(Format::Tcn, &reports);
-        let mut reading = reading(Expected::Stream, MemoTypes::ALL);
-        reading.room = stream.len() as u64 / 2;
-        let (sifted, out) = sifted(&stream, &reading).unwrap();
-        assert!(!sifted.fits && sifted.whole && out.len() as u64 <= reading.room);
-        let (passed, kept) = cut(&stream, &reading, u64::MAX);
-        assert_eq!((passed.reports, kept.len() as u64), (10, reading.room));
+        let mut options = options(Expected::Stream, MemoTypes::ALL);
+        options.room = stream.len() as u64 / 2;
+        let (filtered, out) = filtered(&stream, &options).unwrap();
+        assert!(!filtered.fits && filtered.whole && out.len() as u64 <= options.room);
+        let (selection, kept) = cut(&stream, &options, u64::MAX);
+        assert_eq!((selection.reports, kept.len() as u64), (10, options.room));
     }
 
     proptest! {
@@ -685,13 +690,13 @@ mod tests {
         ) {
             let reports: Vec<_> = sizes.iter().zip(0..).map(|(n, seed)| report(seed, *n, 0)).collect();
             let stream = file::write(Format::Tcn, &reports);
-            let reading = reading(Expected::Stream, MemoTypes::ALL);
-            let (sifted, out) = sifted(&stream, &reading).unwrap();
+            let options = options(Expected::Stream, MemoTypes::ALL);
+            let (filtered, out) = filtered(&stream, &options).unwrap();
             prop_assert_eq!(&out, &stream);
             let all: u64 = sizes.iter().map(|n| cost::REPORT + u64::from(*n)).sum();
-            prop_assert_eq!(sifted.cost(), all);
-            let (passed, kept) = cut(&stream, &reading, budget);
-            prop_assert!(passed.cost <= budget);
+            prop_assert_eq!(filtered.cost(), all);
+            let (selection, kept) = cut(&stream, &options, budget);
+            prop_assert!(selection.cost <= budget);
             if all <= budget {
                 prop_assert_eq!(kept, stream);
             }

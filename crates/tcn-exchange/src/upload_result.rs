@@ -1,26 +1,26 @@
 //! What a server's answer to an upload means.
 //!
 //! CoEpi's own client took any answer for a success and lost reports by it
-//! (app-backend-rust b332afe, `networking.rs`). Here a part is accepted only if
-//! the server said so, and refused only if it said that the report itself is
-//! at fault, for a refusal is final. Everything else is tried again: a server
-//! that is down, a proxy that wants a password, a page of a hotel.
+//! (app-backend-rust b332afe, `networking.rs`). Here a part is accepted only if the server
+//! said so. It is refused only if the server said that the report itself is wrong, for a
+//! refusal is final. After any other answer the upload is tried again: the server may be
+//! down, a proxy may want a password, a hotel may answer with its own page.
 
 use std::time::Duration;
 
-/// What became of a part.
+/// The result of the upload of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settlement {
+pub enum UploadResult {
     /// The server has it.
     Accepted,
     /// The server will never take it, and says why.
     Refused {
-        /// In its words, made harmless; may be empty.
+        /// In the server's words, made printable; may be empty.
         reason: String,
     },
-    /// Nobody knows; it is tried again.
+    /// Not known; the upload is tried again.
     Failed {
-        /// How long the server asked to be left alone.
+        /// The wait that the server asked for.
         retry_after: Option<Duration>,
     },
 }
@@ -28,11 +28,10 @@ pub enum Settlement {
 /// Longest reason kept, in bytes.
 pub const LONGEST_REASON: usize = 256;
 
-impl Settlement {
-    /// By the status, the first bytes of the body and the value of
-    /// `Retry-After` in seconds. Statuses: coepi-backend-aws 6588865, `TCNHttpHandler`; RFC 9110
-    /// section 15.
-    pub fn of(status: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
+impl UploadResult {
+    /// From the status, the first bytes of the body and the value of `Retry-After`.
+    /// Statuses: coepi-backend-aws 6588865, `TCNHttpHandler`; RFC 9110 section 15.
+    pub fn from_response(status: u16, body: &[u8], retry_after: Option<Duration>) -> Self {
         match status {
             200 => Self::Accepted,
             400 | 401 | 413 | 422 => Self::Refused {
@@ -52,7 +51,7 @@ impl Settlement {
     }
 }
 
-/// The status and what the server says of it, on one line.
+/// The status and the server's explanation, on one line.
 fn reason(status: u16, body: &[u8]) -> String {
     let mut reason = format!("status {status}");
     let text = String::from_utf8_lossy(body);
@@ -81,19 +80,15 @@ mod tests {
     #[test]
     fn only_200_is_a_success() {
         for status in 0..=999 {
-            let settlement = Settlement::of(status, b"", None);
-            assert_eq!(
-                settlement == Settlement::Accepted,
-                status == 200,
-                "{status}"
-            );
+            let result = UploadResult::from_response(status, b"", None);
+            assert_eq!(result == UploadResult::Accepted, status == 200, "{status}");
         }
     }
 
     #[test]
     fn only_what_is_wrong_with_the_report_is_final() {
         let refused: Vec<_> = (0..=999)
-            .filter(|status| Settlement::of(*status, b"", None).token() == "refused")
+            .filter(|status| UploadResult::from_response(*status, b"", None).token() == "refused")
             .collect();
         assert_eq!(refused, [400, 401, 413, 422]);
     }
@@ -102,28 +97,29 @@ mod tests {
     fn a_server_may_ask_for_time() {
         let asked = Some(Duration::from_secs(90));
         for status in [429, 503] {
-            let failed = Settlement::of(status, b"slow down", asked);
-            assert_eq!(failed, Settlement::Failed { retry_after: asked });
+            let failed = UploadResult::from_response(status, b"slow down", asked);
+            assert_eq!(failed, UploadResult::Failed { retry_after: asked });
         }
     }
 
     #[test]
     fn its_words_come_on_one_line() {
-        let settlement = Settlement::of(400, b"bad\r\n\x1b[31m base64\0 ", None);
+        let result = UploadResult::from_response(400, b"bad\r\n\x1b[31m base64\0 ", None);
         let reason = "status 400: bad [31m base64".to_owned();
-        assert_eq!(settlement, Settlement::Refused { reason });
-        let turned = Settlement::of(400, "\u{202e}46esab\u{200b}\u{2066}x".as_bytes(), None);
+        assert_eq!(result, UploadResult::Refused { reason });
+        let turned =
+            UploadResult::from_response(400, "\u{202e}46esab\u{200b}\u{2066}x".as_bytes(), None);
         let reason = "status 400: 46esab x".to_owned();
-        assert_eq!(turned, Settlement::Refused { reason });
-        let silent = Settlement::of(401, b" \n", None);
+        assert_eq!(turned, UploadResult::Refused { reason });
+        let silent = UploadResult::from_response(401, b" \n", None);
         let reason = "status 401".to_owned();
-        assert_eq!(silent, Settlement::Refused { reason });
+        assert_eq!(silent, UploadResult::Refused { reason });
     }
 
     proptest! {
         #[test]
         fn no_reason_is_long_or_steers_a_terminal(body in proptest::collection::vec(any::<u8>(), 0..600)) {
-            let Settlement::Refused { reason } = Settlement::of(400, &body, None) else {
+            let UploadResult::Refused { reason } = UploadResult::from_response(400, &body, None) else {
                 panic!("not refused");
             };
             prop_assert!(reason.len() <= LONGEST_REASON);
