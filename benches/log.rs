@@ -33,7 +33,7 @@ use criterion::{Criterion, Throughput};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rusqlite::{Connection, params};
-use tcn_engine::{Engine, Fitness, Input, Moment, Output, Policy, Seq, Sighting};
+use tcn_engine::{Engine, Input, Moment, Output, Policy, RadioCapabilities, Seq, Sighting};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::store::{Event, Seal, Store, open};
 use tokio::sync::mpsc;
@@ -249,10 +249,10 @@ impl Daemon {
             runtime,
         };
         daemon.tell(Input::Consent(true));
-        daemon.tell(Input::RadioUp(Fitness {
+        daemon.tell(Input::RadioUp(RadioCapabilities {
             can_air: true,
             can_listen: true,
-            ..Fitness::default()
+            ..RadioCapabilities::default()
         }));
         daemon
     }
@@ -308,7 +308,7 @@ impl Daemon {
             Output::Redate(_) => unreachable!("the clock runs evenly here"),
             Output::Air(frame) | Output::Swap(frame) => Some(Input::Aired(frame)),
             Output::Rest => Some(Input::Rested),
-            Output::Listen | Output::Tell(_) => None,
+            Output::Listen | Output::Log(_) => None,
         }
     }
 

@@ -336,7 +336,7 @@ impl Driver {
                 Output::Swap(frame) => self.order(Order::Swap(frame)).await,
                 Output::Listen => self.order(Order::Listen).await,
                 Output::Rest => self.order(Order::Rest).await,
-                Output::Tell(note) => words::log(note),
+                Output::Log(event) => words::log(event),
             }
         }
     }

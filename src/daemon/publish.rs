@@ -109,7 +109,7 @@ fn problems(facts: &Facts<'_>) -> BTreeSet<Problem> {
         (facts.view.clock.is_some(), Problem::ClockUnsynchronised),
         (facts.view.store_failing, Problem::StorageFull),
         (facts.corrupt, Problem::StorageCorrupt),
-        (facts.view.crowded, Problem::Crowded),
+        (facts.view.table_full, Problem::Crowded),
         (facts.standing.stale(facts.now), Problem::ReportsStale),
         (facts.standing.failing(), Problem::SyncFailed),
     ];

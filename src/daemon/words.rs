@@ -1,25 +1,25 @@
 //! The radio's words in the engine's, and the engine's in the log's. The rooms
 //! do not know each other.
 
-use tcn_engine::{Fitness, Note, Sighting};
+use tcn_engine::{LogEvent, RadioCapabilities, Sighting};
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 
 use crate::radio;
 
-/// What a radio is good for.
-pub(super) fn fitness(fitness: radio::Fitness) -> Fitness {
+/// What a radio can do now.
+pub(super) fn capabilities(capabilities: radio::Fitness) -> RadioCapabilities {
     let radio::Fitness {
         can_air,
         can_carry,
         can_listen,
         hold,
-    } = fitness;
-    Fitness {
+    } = capabilities;
+    RadioCapabilities {
         can_air,
         can_carry,
         can_listen,
-        hold,
+        address_lifetime: hold,
     }
 }
 
@@ -38,11 +38,11 @@ pub(super) fn told(tcn: TemporaryContactNumber, rssi: Option<i16>) -> Sighting {
 }
 
 /// A line in the log.
-pub(super) fn log(note: Note) {
-    match note {
-        Note::Rotated => tracing::debug!("a new number is on the air"),
-        Note::NewKey => tracing::debug!("a new report key is in use"),
-        Note::ClockJumped(seconds) => tracing::info!(seconds, "the wall clock jumped"),
-        Note::Unexpected(what) => tracing::warn!(what, "the radio said something unexpected"),
+pub(super) fn log(event: LogEvent) {
+    match event {
+        LogEvent::Rotated => tracing::debug!("a new number is on the air"),
+        LogEvent::NewKey => tracing::debug!("a new report key is in use"),
+        LogEvent::ClockJumped(seconds) => tracing::info!(seconds, "the wall clock jumped"),
+        LogEvent::Unexpected(what) => tracing::warn!(what, "the radio said something unexpected"),
     }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tcn_engine::{
-    BootId, ClockDoubt, ClockRecord, Contact, Engine, Fitness, FutureDates, Input, KeyId, Moment,
-    Output, Policy, Redating, Sighting,
+    BootId, ClockDoubt, ClockRecord, Contact, Engine, FutureDates, Input, KeyId, Moment, Output,
+    Policy, RadioCapabilities, Redating, Sighting,
 };
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::exposure::{Exposure, Rule, exposures};
@@ -161,9 +161,9 @@ impl Machine {
         let boot_id = Some(BootId(self.boot));
         self.engine
             .resume_clock(self.now(), boot_id, self.log.record, newest);
-        let ears = Fitness {
+        let ears = RadioCapabilities {
             can_listen: true,
-            ..Fitness::default()
+            ..RadioCapabilities::default()
         };
         self.tell(Input::RadioUp(ears));
         self.tell(Input::Consent(true));
@@ -204,7 +204,7 @@ impl Machine {
                 | Output::Swap(_)
                 | Output::Listen
                 | Output::Rest
-                | Output::Tell(_) => None,
+                | Output::Log(_) => None,
             };
             if let Some(seq) = stored {
                 self.engine

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use tcn_engine::{Engine, Fitness, Input, KeyId, Moment, Output, Policy, Sighting};
+use tcn_engine::{Engine, Input, KeyId, Moment, Output, Policy, RadioCapabilities, Sighting};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 const NEIGHBOURS: usize = 20;
@@ -49,9 +49,9 @@ impl Street {
             born: BTreeMap::new(),
             written: BTreeMap::new(),
         };
-        let deaf_and_dumb = Fitness {
+        let deaf_and_dumb = RadioCapabilities {
             can_listen: true,
-            ..Fitness::default()
+            ..RadioCapabilities::default()
         };
         street.tell(0, Input::RadioUp(deaf_and_dumb));
         street.tell(0, Input::Consent(true));

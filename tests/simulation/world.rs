@@ -12,8 +12,8 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tcn_engine::{
-    Contact, Engine, Fitness, Input, KeyId, Moment, Output, Policy, Record, Redating, Seq,
-    Sighting, Writer,
+    Contact, Engine, Input, KeyId, Moment, Output, Policy, RadioCapabilities, Record, Redating,
+    Seq, Sighting, Writer,
 };
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{
@@ -469,16 +469,16 @@ impl World {
     /// From now on the radio wants a number to stay for so long.
     pub(crate) fn hold(&mut self, i: usize, hold: Duration) {
         self.nodes[i].radio.hold = hold;
-        let (now, fitness) = (self.moment(i), self.nodes[i].fitness());
-        self.nodes[i].tell(now, Input::RadioUp(fitness));
+        let (now, capabilities) = (self.moment(i), self.nodes[i].capabilities());
+        self.nodes[i].tell(now, Input::RadioUp(capabilities));
         self.check(i);
     }
 
     /// The radio can, or cannot, listen while a number is on the air.
     pub(crate) fn deafen(&mut self, i: usize, deaf: bool) {
         self.nodes[i].radio.deaf = deaf;
-        let (now, fitness) = (self.moment(i), self.nodes[i].fitness());
-        self.nodes[i].tell(now, Input::RadioUp(fitness));
+        let (now, capabilities) = (self.moment(i), self.nodes[i].capabilities());
+        self.nodes[i].tell(now, Input::RadioUp(capabilities));
         self.check(i);
     }
 
@@ -544,10 +544,10 @@ impl World {
         let own = node.store.derive_all().into_keys();
         node.engine = Engine::new(now, node.policy, next_key, own);
         node.restarts += 1;
-        let fitness = node.fitness();
+        let capabilities = node.capabilities();
         self.tell(i, Input::Consent(true));
         if self.nodes[i].radio.up {
-            self.tell(i, Input::RadioUp(fitness));
+            self.tell(i, Input::RadioUp(capabilities));
         }
     }
 
@@ -593,16 +593,16 @@ impl Node {
             reported: BTreeSet::new(),
             restarts: 0,
         };
-        node.tell(now, Input::RadioUp(node.fitness()));
+        node.tell(now, Input::RadioUp(node.capabilities()));
         node
     }
 
-    fn fitness(&self) -> Fitness {
-        Fitness {
+    fn capabilities(&self) -> RadioCapabilities {
+        RadioCapabilities {
             can_air: self.radio.can_air,
             can_carry: self.radio.hold.is_zero(),
             can_listen: !self.radio.deaf,
-            hold: self.radio.hold,
+            address_lifetime: self.radio.hold,
         }
     }
 
@@ -711,7 +711,7 @@ impl Node {
             Output::Swap(frame) => self.order(now, Ordered::Swap(frame)),
             Output::Listen => self.order(now, Ordered::Listen),
             Output::Rest => self.order(now, Ordered::Rest),
-            Output::Tell(_) => {}
+            Output::Log(_) => {}
         }
     }
 
@@ -792,7 +792,8 @@ impl Node {
         self.radio.ordered = None;
         self.tell(now, Input::RadioDown);
         let back = now.boot + Duration::from_secs(self.rng.next_u64() % 60);
-        self.pending.push((back, Input::RadioUp(self.fitness())));
+        self.pending
+            .push((back, Input::RadioUp(self.capabilities())));
     }
 
     fn forbid_air(&mut self, now: Moment, forbidden: bool) {
@@ -801,7 +802,7 @@ impl Node {
             self.off_air(now.boot);
             self.tell(now, Input::Withdrawn(frame));
         }
-        self.tell(now, Input::RadioUp(self.fitness()));
+        self.tell(now, Input::RadioUp(self.capabilities()));
     }
 }
 

@@ -11,8 +11,8 @@
 //! dropped when ours changes, and none is carried in two epochs in a row.
 //!
 //! Whoever can write can also lie. A writer is carried with one number at a
-//! time, may tell [`MOST_A_WRITER`] in an epoch, and all writers share
-//! [`MOST`] places, for [`STAY`] each: the writer may have left by then. A full
+//! time, may tell [`MAX_PER_WRITER`] in an epoch, and all writers share
+//! [`MAX_CARRIED`] places, for [`CARRY_TIME`] each: the writer may have left by then. A full
 //! list takes nobody, rather than have newcomers drive out who is there.
 //!
 //! Clients: tcn-client-ios ea25cb0, `shortTemporaryIdentifiers`;
@@ -28,21 +28,21 @@ use super::{Moment, Sighting, Writer};
 
 /// Numbers carried at once: at a slot of 20 s and ours between two of them,
 /// each then has its turn about once in 20 minutes, that is hardly ever.
-pub(super) const MOST: usize = 32;
+pub(super) const MAX_CARRIED: usize = 32;
 
 /// Numbers one writer may tell while one number of ours is on the air. An
 /// iPhone tells one.
-pub(super) const MOST_A_WRITER: u8 = 4;
+pub(super) const MAX_PER_WRITER: u8 = 4;
 
 /// Writers remembered; more are not listened to until our number changes.
-const MOST_WRITERS: usize = 256;
+const MAX_WRITERS: usize = 256;
 
 /// How long a number is carried after it was written.
-pub(super) const STAY: Duration = Duration::from_secs(5 * 60);
+pub(super) const CARRY_TIME: Duration = Duration::from_secs(5 * 60);
 
 /// The weakest signal of a writer, in dBm, whose number is carried: who is heard
 /// any weaker is not with those who hear us.
-const WEAKEST: i16 = -90;
+const MIN_RSSI_DBM: i16 = -90;
 
 /// What is on the air in an epoch, and until when it has its turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,34 +83,34 @@ struct Carried {
 impl Bridge {
     /// What becomes of one more number of a writer in this epoch; counts it.
     pub(super) fn admit(&mut self, writer: Writer) -> Admission {
-        if self.writers.len() >= MOST_WRITERS && !self.writers.contains_key(&writer) {
+        if self.writers.len() >= MAX_WRITERS && !self.writers.contains_key(&writer) {
             return Admission::Logged;
         }
-        let told = self.writers.entry(writer).or_insert(0);
-        if *told == MOST_A_WRITER {
+        let written = self.writers.entry(writer).or_insert(0);
+        if *written == MAX_PER_WRITER {
             return Admission::Refused;
         }
-        *told += 1;
+        *written += 1;
         Admission::Carried
     }
 
     /// Carries a number from now on, in place of the one that the same writer
     /// told before, by the carrier whose frame `own` is.
-    pub(super) fn carry(&mut self, now: Moment, own: Frame, told: Sighting, writer: Writer) {
+    pub(super) fn carry(&mut self, now: Moment, own: Frame, written: Sighting, writer: Writer) {
         // Carried by us, it would look like a number of our own.
-        let taken_for_ours = !Frame::carried(told.tcn, own.carrier_id()).is_bridged();
-        let links = self.epoch_before.contains(&told.tcn);
-        if taken_for_ours || links || told.rssi.is_some_and(|rssi| rssi < WEAKEST) {
+        let taken_for_ours = !Frame::carried(written.tcn, own.carrier_id()).is_bridged();
+        let links = self.epoch_before.contains(&written.tcn);
+        if taken_for_ours || links || written.rssi.is_some_and(|rssi| rssi < MIN_RSSI_DBM) {
             return;
         }
         self.carried
-            .retain(|carried| carried.writer != writer && carried.tcn != told.tcn);
-        if self.carried.len() < MOST {
-            self.this_epoch.insert(told.tcn);
+            .retain(|carried| carried.writer != writer && carried.tcn != written.tcn);
+        if self.carried.len() < MAX_CARRIED {
+            self.this_epoch.insert(written.tcn);
             self.carried.push_back(Carried {
-                tcn: told.tcn,
+                tcn: written.tcn,
                 writer,
-                until: now.boot + STAY,
+                until: now.boot + CARRY_TIME,
             });
         }
     }
@@ -164,7 +164,7 @@ mod tests {
         TemporaryContactNumber::from_bytes([byte; 16])
     }
 
-    fn told(byte: u8) -> Sighting {
+    fn written(byte: u8) -> Sighting {
         Sighting {
             tcn: number(byte),
             bridged: false,
@@ -177,7 +177,7 @@ mod tests {
     fn carrying(numbers: &[u8]) -> Bridge {
         let mut bridge = Bridge::default();
         for byte in numbers {
-            bridge.carry(at(0), OWN, told(*byte), Writer((*byte).into()));
+            bridge.carry(at(0), OWN, written(*byte), Writer((*byte).into()));
         }
         bridge
     }
@@ -205,13 +205,13 @@ mod tests {
         let mut bridge = carrying(&[1, 2]);
         let vacant = Frame::vacant([9; 4]);
         assert_eq!(turns(&mut bridge, vacant, 1, 4), [1, 2, 1, 2]);
-        let end = STAY.as_secs();
+        let end = CARRY_TIME.as_secs();
         assert_eq!(turns(&mut bridge, vacant, end, 2), [0, 0]);
     }
 
     #[test]
     fn nothing_is_carried_past_its_stay_or_past_a_flush() {
-        let end = STAY.as_secs();
+        let end = CARRY_TIME.as_secs();
         let mut bridge = carrying(&[1]);
         assert_eq!(turns(&mut bridge, OWN, end - 1, 1), [1]);
         assert_eq!(turns(&mut bridge, OWN, end, 2), [0xaa, 0xaa]);
@@ -231,7 +231,7 @@ mod tests {
         let admitted: Vec<u8> = (1..=200)
             .filter(|byte| {
                 bridge.admit(Writer(7)) == Admission::Carried && {
-                    bridge.carry(at(0), OWN, told(*byte), Writer(7));
+                    bridge.carry(at(0), OWN, written(*byte), Writer(7));
                     true
                 }
             })
@@ -254,17 +254,17 @@ mod tests {
             if bridge.admit(Writer(writer)) == Admission::Carried {
                 let mut bytes = [3; 16];
                 bytes[..8].copy_from_slice(&writer.to_be_bytes());
-                let told = Sighting {
+                let written = Sighting {
                     tcn: TemporaryContactNumber::from_bytes(bytes),
                     bridged: false,
                     rssi: None,
                 };
-                bridge.carry(at(0), OWN, told, Writer(writer));
+                bridge.carry(at(0), OWN, written, Writer(writer));
             }
         }
         assert_eq!(
             (bridge.carried.len(), bridge.writers.len()),
-            (MOST, MOST_WRITERS)
+            (MAX_CARRIED, MAX_WRITERS)
         );
         assert_eq!(turns(&mut bridge, OWN, 1, 1), [1]);
     }
@@ -275,7 +275,7 @@ mod tests {
         bridge.flush();
         bridge.flush();
         for byte in [1, 2] {
-            bridge.carry(at(1), OWN, told(byte), Writer(byte.into()));
+            bridge.carry(at(1), OWN, written(byte), Writer(byte.into()));
         }
         assert_eq!(turns(&mut bridge, OWN, 1, 3), [2, 0xaa, 2]);
     }
@@ -284,17 +284,17 @@ mod tests {
     fn the_faint_and_those_who_pose_as_us_are_not_carried() {
         let mut bridge = Bridge::default();
         for (rssi, byte) in [(-91, 1), (-90, 2)] {
-            let told = Sighting {
+            let written = Sighting {
                 rssi: Some(rssi),
-                ..told(byte)
+                ..written(byte)
             };
-            bridge.carry(at(0), OWN, told, Writer(byte.into()));
+            bridge.carry(at(0), OWN, written, Writer(byte.into()));
         }
         let mut posing = [3; 16];
         posing[..4].copy_from_slice(&OWN.carrier_id());
         let posing = Sighting {
             tcn: TemporaryContactNumber::from_bytes(posing),
-            ..told(0)
+            ..written(0)
         };
         bridge.carry(at(0), OWN, posing, Writer(3));
         assert_eq!(turns(&mut bridge, OWN, 1, 3), [2, 0xaa, 2]);

@@ -28,7 +28,7 @@ use tcn_protocol::beacon::Frame;
 
 use super::bridge::{Bridge, Slot};
 use super::rotation::{LONGEST_SILENCE, Numbered, random_up_to};
-use super::{Moment, Note, Output, Seq};
+use super::{LogEvent, Moment, Output, Seq};
 
 /// How long to wait after the store failed to take a number.
 const STALL: Duration = Duration::from_secs(30);
@@ -92,7 +92,7 @@ pub(super) struct OnAir {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
     /// Look again at what is wanted and what time it is.
-    Look,
+    Reevaluate,
     Rotate,
     /// The key in use was dropped: a number of it may not go on, nor stay on,
     /// the air.
@@ -173,7 +173,7 @@ impl State {
 
 fn silent<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
     match event {
-        Event::Look | Event::RadioDown | Event::Rested => context.begin(Duration::ZERO),
+        Event::Reevaluate | Event::RadioDown | Event::Rested => context.begin(Duration::ZERO),
         Event::Rotate | Event::KeyEnded | Event::Stored(_) | Event::NotStored(_) => State::Silent,
         Event::Aired(_) | Event::Withdrawn(_) => {
             context.unexpected("a number on the air that was not ordered");
@@ -184,8 +184,8 @@ fn silent<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
 
 fn listening<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
     match event {
-        Event::Look if context.want == Want::Listen => State::Listening,
-        Event::Look => context.rest(None),
+        Event::Reevaluate if context.want == Want::Listen => State::Listening,
+        Event::Reevaluate => context.rest(None),
         Event::RadioDown => State::Silent,
         Event::Rotate | Event::KeyEnded | Event::Stored(_) | Event::NotStored(_) => {
             State::Listening
@@ -214,7 +214,11 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
             context.never_aired(at.epoch);
             return context.begin(at.not_before.saturating_sub(context.now.boot));
         }
-        Event::Look | Event::Stored(_) | Event::NotStored(_) | Event::Rotate | Event::Rested => {}
+        Event::Reevaluate
+        | Event::Stored(_)
+        | Event::NotStored(_)
+        | Event::Rotate
+        | Event::Rested => {}
         Event::Aired(_) | Event::Withdrawn(_) => {
             context.unexpected("word of a number before it was ordered");
         }
@@ -237,8 +241,10 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
 fn stalled<R: CryptoRng>(until: Duration, event: Event, context: &mut Context<'_, R>) -> State {
     match event {
         Event::RadioDown => State::Silent,
-        Event::Look if context.want != Want::Air || context.now.boot >= until => context.rest(None),
-        Event::Look
+        Event::Reevaluate if context.want != Want::Air || context.now.boot >= until => {
+            context.rest(None)
+        }
+        Event::Reevaluate
         | Event::Rotate
         | Event::KeyEnded
         | Event::Rested
@@ -255,7 +261,7 @@ fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R
     match event {
         Event::Aired(frame) if frame == at.epoch.frame => {
             if !at.confirmed {
-                context.out.push(Output::Tell(Note::Rotated));
+                context.out.push(Output::Log(LogEvent::Rotated));
             }
             at.confirmed = true;
         }
@@ -269,7 +275,7 @@ fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R
             context.retired(at.epoch.number);
             return context.relisten();
         }
-        Event::Look | Event::Stored(_) | Event::NotStored(_) => {}
+        Event::Reevaluate | Event::Stored(_) | Event::NotStored(_) => {}
         // Its turn may be over by now.
         Event::Aired(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {}
         Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
@@ -304,7 +310,7 @@ fn resting<R: CryptoRng>(
         // Sent before the radio saw the order to rest.
         Event::Aired(_)
         | Event::Withdrawn(_)
-        | Event::Look
+        | Event::Reevaluate
         | Event::Rotate
         | Event::KeyEnded
         | Event::Stored(_)
@@ -320,7 +326,7 @@ mod tests {
 
     use super::*;
     use crate::rotation::Rotation;
-    use crate::{Fitness, KeyId, Policy};
+    use crate::{KeyId, Policy, RadioCapabilities};
 
     const STATES: [&str; 6] = [
         "Silent",
@@ -331,7 +337,7 @@ mod tests {
         "Resting",
     ];
     const EVENTS: [&str; 9] = [
-        "Look",
+        "Reevaluate",
         "Rotate",
         "KeyEnded",
         "RadioDown",
@@ -401,7 +407,7 @@ mod tests {
     fn event(name: &str) -> Event {
         let frame = epoch().frame;
         match name {
-            "Look" => Event::Look,
+            "Reevaluate" => Event::Reevaluate,
             "Rotate" => Event::Rotate,
             "KeyEnded" => Event::KeyEnded,
             "RadioDown" => Event::RadioDown,
@@ -422,7 +428,7 @@ mod tests {
                 wall: UnixTime(2_000_000_000),
             },
             want,
-            fitness: Fitness::default(),
+            capabilities: RadioCapabilities::default(),
             policy: &Policy::default(),
             rotation: &mut Rotation::new(KeyId(2)),
             bridge: &mut Bridge::default(),
@@ -465,7 +471,7 @@ mod tests {
     #[test]
     fn deadlines() {
         let late = NOW + Duration::from_secs(3600);
-        let (next, out) = step(state("Airing"), Event::Look, Want::Air, late);
+        let (next, out) = step(state("Airing"), Event::Reevaluate, Want::Air, late);
         assert!(matches!(
             next,
             State::Resting {
@@ -474,17 +480,17 @@ mod tests {
             }
         ));
         assert_eq!(out, ["Rest"]);
-        let (next, out) = step(state("Stalled"), Event::Look, Want::Air, late);
+        let (next, out) = step(state("Stalled"), Event::Reevaluate, Want::Air, late);
         assert!(matches!(next, State::Resting { number: None, .. }));
         assert_eq!(out, ["Rest"]);
-        let (next, out) = step(prepared(true), Event::Look, Want::Air, late);
+        let (next, out) = step(prepared(true), Event::Reevaluate, Want::Air, late);
         assert!(
             matches!(next, State::Preparing(Prepared { seq: Seq(10), .. })),
             "{next:?}"
         );
         assert_eq!(
             out,
-            ["Persist", "Tell", "Persist"],
+            ["Persist", "Log", "Persist"],
             "a stale number is not aired"
         );
         assert!(state("Resting").overdue(Moment {

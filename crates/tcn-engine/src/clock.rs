@@ -10,7 +10,7 @@ use tcn_protocol::UnixTime;
 
 use super::broadcast::Event;
 use super::timekeeping::{jump, offset};
-use super::{CLOCK_FLOOR, Engine, FORGET_EVERY, KeyId, Moment, Note, Output};
+use super::{CLOCK_FLOOR, Engine, FORGET_EVERY, KeyId, LogEvent, Moment, Output};
 
 /// What is dated so much later than the clock shows is dated in the future.
 const FUTURE: Duration = Duration::from_secs(24 * 3600);
@@ -115,12 +115,12 @@ impl Engine {
 
     /// The kernel was asked at `asked` whether the clock is synchronised. A clock
     /// that was set since then is another one.
-    pub(super) fn clock_said(&mut self, now: Moment, asked: Moment, synchronised: bool) -> Event {
+    pub(super) fn clock_status(&mut self, now: Moment, asked: Moment, synchronised: bool) -> Event {
         if synchronised && jump(asked, now).is_none() {
             return self.confirm_clock(now, true);
         }
         self.timekeeping.unconfirm();
-        Event::Look
+        Event::Reevaluate
     }
 
     /// The clock is right.
@@ -130,19 +130,19 @@ impl Engine {
             let record = self.timekeeping.record(now);
             self.outputs.push_back(Output::KeepClock(record));
         }
-        Event::Look
+        Event::Reevaluate
     }
 
     /// Contacts that were dated by a clock that nothing confirmed are dated by
     /// the one that was set. All others end, so that none spans the jump.
-    pub(super) fn notice_clock(&mut self, now: Moment) {
+    pub(super) fn detect_clock_jump(&mut self, now: Moment) {
         let Some(jump) = jump(self.last, now) else {
             return;
         };
         let passed = now.boot.saturating_sub(self.last.boot);
         let before = self.last.wall.after(passed);
         self.outputs
-            .push_back(Output::Tell(Note::ClockJumped(jump)));
+            .push_back(Output::Log(LogEvent::ClockJumped(jump)));
         self.next_forget = self.next_forget.max(now.boot + FORGET_EVERY);
         let was_right = self.timekeeping.synchronised();
         let since = self.timekeeping.since();
@@ -158,7 +158,7 @@ impl Engine {
         let stays = was_right || (dated && now.wall < CLOCK_FLOOR);
         if dated {
             // Written by the old dates, then moved with the rest of the log.
-            let batch = self.encounters.harvest(now);
+            let batch = self.encounters.take_deltas(now);
             self.write(batch);
         }
         if stays {
@@ -178,7 +178,7 @@ impl Engine {
 
     /// By what a sighting is dated: while the clock is impossible by the boot-time
     /// clock, which does not jump, until the other one is set.
-    pub(super) fn dating(now: Moment) -> Moment {
+    pub(super) fn dating_moment(now: Moment) -> Moment {
         match now.wall >= CLOCK_FLOOR {
             true => now,
             false => Moment {

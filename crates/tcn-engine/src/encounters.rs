@@ -6,7 +6,7 @@
 //! life of a number; heard again later, it is a new contact.
 //!
 //! Whoever has a transmitter chooses how many numbers we hear. The table holds
-//! at most [`MOST`] runs; when it is full, numbers heard only once make room,
+//! at most [`MAX_RUNS`] runs; when it is full, numbers heard only once make room,
 //! the oldest first, and if there are none the newcomer is dropped. A real
 //! neighbour is heard again within seconds and so stays, while a flood of
 //! throw-away numbers displaces itself. Every drop is counted.
@@ -26,11 +26,11 @@ use super::{
 };
 
 /// Runs held at once: forty times a crowd of two hundred. About 1.5 MiB.
-pub(super) const MOST: usize = 8192;
+pub(super) const MAX_RUNS: usize = 8192;
 
 /// New numbers written to the log in a quarter of an hour; with fourteen days
 /// of retention a flood fills some 270 MB of disk, never all of it.
-pub(super) const MOST_NEW_PER_QUARTER: usize = 4096;
+pub(super) const MAX_NEW_PER_QUARTER: usize = 4096;
 
 const QUARTER: Duration = Duration::from_secs(900);
 
@@ -47,7 +47,7 @@ pub(super) struct Encounters {
     /// Growth waits to be harvested.
     dirty: bool,
     dropped: u64,
-    crowded_until: Option<Duration>,
+    table_full_until: Option<Duration>,
 }
 
 /// The allowance of new rows, and when it is renewed.
@@ -66,12 +66,12 @@ struct Run {
     last: Duration,
     heard_again: bool,
     logged: bool,
-    growth: Option<Growth>,
+    delta: Option<ContactDelta>,
 }
 
 /// What a run gained since it was last written.
 #[derive(Debug)]
-struct Growth {
+struct ContactDelta {
     end: UnixTime,
     rssi_max: i16,
     rssi_sum: i64,
@@ -86,33 +86,33 @@ impl Encounters {
         if let Some(run) = self.runs.get_mut(&sighting.tcn) {
             run.heard_again = true;
             run.last = now.boot;
-            run.growth
-                .get_or_insert_with(|| Growth::new(now.wall))
+            run.delta
+                .get_or_insert_with(|| ContactDelta::new(now.wall))
                 .add(now.wall, sighting);
             return;
         }
-        if self.runs.len() >= MOST {
+        if self.runs.len() >= MAX_RUNS {
             self.drop_one(now);
             if !self.make_room() {
                 return;
             }
         }
-        let mut growth = Growth::new(now.wall);
-        growth.add(now.wall, sighting);
+        let mut delta = ContactDelta::new(now.wall);
+        delta.add(now.wall, sighting);
         let run = Run {
             start: now.wall,
             since: now.boot,
             last: now.boot,
             heard_again: false,
             logged: false,
-            growth: Some(growth),
+            delta: Some(delta),
         };
         self.runs.insert(sighting.tcn, run);
         self.newcomers.push_back(sighting.tcn);
     }
 
     /// All growth since the last call, for the log.
-    pub(super) fn harvest(&mut self, now: Moment) -> Vec<Contact> {
+    pub(super) fn take_deltas(&mut self, now: Moment) -> Vec<Contact> {
         if now.boot >= self.quarter.ends {
             self.quarter = Quarter {
                 ends: now.boot + QUARTER,
@@ -123,9 +123,9 @@ impl Encounters {
         let mut batch = Vec::new();
         for (tcn, run) in &mut self.runs {
             if run.logged
-                && let Some(growth) = run.growth.take()
+                && let Some(delta) = run.delta.take()
             {
-                batch.push(growth.contact(*tcn, run.start));
+                batch.push(delta.contact(*tcn, run.start));
             }
         }
         self.retire_idle(now);
@@ -136,8 +136,8 @@ impl Encounters {
     /// those that were heard again first, then the oldest. Whether some have to
     /// wait for the next allowance; they may have to make room.
     fn admit(&mut self) -> bool {
-        let room = MOST_NEW_PER_QUARTER - self.quarter.admitted;
-        let new = |run: &Run| !run.logged && run.growth.is_some();
+        let room = MAX_NEW_PER_QUARTER - self.quarter.admitted;
+        let new = |run: &Run| !run.logged && run.delta.is_some();
         let waiting = self.runs.values().filter(|run| new(run)).count();
         if waiting <= room {
             let runs = self.runs.values_mut().filter(|run| new(run));
@@ -158,7 +158,7 @@ impl Encounters {
     pub(super) fn restore(&mut self, now: Moment, batch: Vec<Contact>) {
         self.dirty = true;
         for contact in batch {
-            if self.runs.len() >= MOST && !self.runs.contains_key(&contact.tcn) {
+            if self.runs.len() >= MAX_RUNS && !self.runs.contains_key(&contact.tcn) {
                 self.drop_one(now);
                 continue;
             }
@@ -168,10 +168,10 @@ impl Encounters {
                 last: now.boot,
                 heard_again: true,
                 logged: true,
-                growth: None,
+                delta: None,
             });
-            run.growth
-                .get_or_insert_with(|| Growth::new(contact.end))
+            run.delta
+                .get_or_insert_with(|| ContactDelta::new(contact.end))
                 .absorb(&contact);
         }
     }
@@ -187,7 +187,7 @@ impl Encounters {
     pub(super) fn erase(&mut self, from: UnixTime, to: UnixTime) {
         self.runs
             .retain(|_, run| run.start < from || run.start >= to);
-        self.dirty = self.runs.values().any(|run| run.growth.is_some());
+        self.dirty = self.runs.values().any(|run| run.delta.is_some());
     }
 
     /// Whether there is growth that no harvest has taken.
@@ -198,18 +198,18 @@ impl Encounters {
     /// Moves the times of the runs that began at `since` or later by `seconds`,
     /// because the clock they were taken by was set. The others end.
     pub(super) fn redate(&mut self, now: Moment, since: UnixTime, seconds: i64) {
-        let lost = |run: &Run| run.start < since && run.growth.is_some();
+        let lost = |run: &Run| run.start < since && run.delta.is_some();
         for _ in 0..self.runs.values().filter(|run| lost(run)).count() {
             self.drop_one(now);
         }
         self.runs.retain(|_, run| run.start >= since);
         for run in self.runs.values_mut() {
             run.start = shifted(run.start, seconds);
-            if let Some(growth) = &mut run.growth {
-                growth.end = shifted(growth.end, seconds);
+            if let Some(delta) = &mut run.delta {
+                delta.end = shifted(delta.end, seconds);
             }
         }
-        self.dirty = self.runs.values().any(|run| run.growth.is_some());
+        self.dirty = self.runs.values().any(|run| run.delta.is_some());
     }
 
     pub(super) fn dropped(&self) -> u64 {
@@ -222,8 +222,8 @@ impl Encounters {
     }
 
     /// Whether numbers had to be dropped lately.
-    pub(super) fn crowded(&self, now: Moment) -> bool {
-        self.crowded_until.is_some_and(|until| now.boot < until)
+    pub(super) fn table_full(&self, now: Moment) -> bool {
+        self.table_full_until.is_some_and(|until| now.boot < until)
     }
 
     #[cfg(test)]
@@ -233,7 +233,7 @@ impl Encounters {
 
     fn drop_one(&mut self, now: Moment) {
         self.dropped += 1;
-        self.crowded_until = Some(now.boot + QUARTER);
+        self.table_full_until = Some(now.boot + QUARTER);
     }
 
     /// Lets go of the oldest number that was heard only once and never logged.
@@ -253,7 +253,7 @@ impl Encounters {
 
     fn retire_idle(&mut self, now: Moment) {
         self.runs
-            .retain(|_, run| run.growth.is_some() || run.last + IDLE > now.boot);
+            .retain(|_, run| run.delta.is_some() || run.last + IDLE > now.boot);
         let runs = &self.runs;
         self.newcomers.retain(|tcn| {
             runs.get(tcn)
@@ -262,7 +262,7 @@ impl Encounters {
     }
 }
 
-impl Growth {
+impl ContactDelta {
     fn new(at: UnixTime) -> Self {
         Self {
             end: at,
@@ -279,7 +279,7 @@ impl Growth {
         self.count = self.count.saturating_add(1);
         self.bridged |= sighting.bridged;
         if let Some(rssi) = sighting.rssi {
-            self.rssi_max = louder(self.rssi_max, rssi);
+            self.rssi_max = stronger(self.rssi_max, rssi);
             self.rssi_sum += i64::from(rssi);
             let bucket = &mut self.attenuation[attenuation_bucket(rssi)];
             *bucket = bucket.saturating_add(1);
@@ -292,7 +292,7 @@ impl Growth {
         self.count = self.count.saturating_add(contact.count);
         self.bridged |= contact.bridged;
         if measured > 0 {
-            self.rssi_max = louder(self.rssi_max, contact.rssi_max);
+            self.rssi_max = stronger(self.rssi_max, contact.rssi_max);
             self.rssi_sum += i64::from(contact.rssi_mean) * i64::from(measured);
             for (sum, more) in self.attenuation.iter_mut().zip(contact.attenuation) {
                 *sum = sum.saturating_add(more);
@@ -324,7 +324,7 @@ fn attenuation_bucket(rssi: i16) -> usize {
         .count()
 }
 
-fn louder(a: i16, b: i16) -> i16 {
+fn stronger(a: i16, b: i16) -> i16 {
     if a == RSSI_UNAVAILABLE { b } else { a.max(b) }
 }
 
@@ -368,7 +368,7 @@ mod tests {
         for (t, rssi) in [(0, Some(-60)), (10, Some(-70)), (20, None), (30, Some(-91))] {
             encounters.hear(at(t), sighting(1, rssi));
         }
-        let batch = encounters.harvest(at(60));
+        let batch = encounters.take_deltas(at(60));
         let expected = Contact {
             tcn: number(1),
             start: at(0).wall,
@@ -387,23 +387,23 @@ mod tests {
                 ..sighting(1, Some(-50))
             },
         );
-        let growth = encounters.harvest(at(120));
+        let delta = encounters.take_deltas(at(120));
         assert_eq!(
-            (growth[0].start, growth[0].end, growth[0].count),
+            (delta[0].start, delta[0].end, delta[0].count),
             (at(0).wall, at(70).wall, 1)
         );
-        assert!(growth[0].bridged);
-        assert!(encounters.harvest(at(180)).is_empty());
+        assert!(delta[0].bridged);
+        assert!(encounters.take_deltas(at(180)).is_empty());
     }
 
     #[test]
     fn a_long_silence_ends_the_run() {
         let mut encounters = Encounters::default();
         encounters.hear(at(0), sighting(1, None));
-        encounters.harvest(at(60));
-        encounters.harvest(at(900));
+        encounters.take_deltas(at(60));
+        encounters.take_deltas(at(900));
         encounters.hear(at(901), sighting(1, None));
-        assert_eq!(encounters.harvest(at(960))[0].start, at(901).wall);
+        assert_eq!(encounters.take_deltas(at(960))[0].start, at(901).wall);
     }
 
     #[test]
@@ -416,26 +416,26 @@ mod tests {
         }
         for i in 0..1_000_000 {
             encounters.hear(at(3), sighting(1000 + i, Some(-60)));
-            assert!(encounters.len() <= MOST);
+            assert!(encounters.len() <= MAX_RUNS);
         }
         assert!(
-            encounters.newcomers.len() <= 2 * MOST,
+            encounters.newcomers.len() <= 2 * MAX_RUNS,
             "bounded: {}",
             encounters.newcomers.len()
         );
-        assert!(encounters.crowded(at(3)) && encounters.dropped() > 900_000);
-        let batch = encounters.harvest(at(4));
-        assert_eq!(batch.len(), MOST_NEW_PER_QUARTER);
+        assert!(encounters.table_full(at(3)) && encounters.dropped() > 900_000);
+        let batch = encounters.take_deltas(at(4));
+        assert_eq!(batch.len(), MAX_NEW_PER_QUARTER);
         assert!(
             (0..20).all(|i| encounters.runs.contains_key(&number(i))),
             "a neighbour was lost"
         );
         assert_eq!(
-            encounters.harvest(at(800)).len(),
+            encounters.take_deltas(at(800)).len(),
             0,
             "the allowance of this quarter is spent"
         );
-        assert_eq!(encounters.harvest(at(905)).len(), MOST_NEW_PER_QUARTER);
+        assert_eq!(encounters.take_deltas(at(905)).len(), MAX_NEW_PER_QUARTER);
     }
 
     /// Senders choose their numbers. Whoever takes low ones must not come before
@@ -445,7 +445,7 @@ mod tests {
         /// Their bytes come after all of the flood's.
         const HIGH: [u64; 2] = [u64::MAX, u64::MAX - (1 << 16)];
         let mut encounters = Encounters::default();
-        let flood = MOST_NEW_PER_QUARTER as u64;
+        let flood = MAX_NEW_PER_QUARTER as u64;
         encounters.hear(at(0), sighting(HIGH[0], None));
         for i in 0..flood {
             encounters.hear(at(1), sighting(i, None));
@@ -453,23 +453,23 @@ mod tests {
         for second in [2, 3] {
             encounters.hear(at(second), sighting(HIGH[1], None));
         }
-        let batch = encounters.harvest(at(60));
-        assert_eq!(batch.len(), MOST_NEW_PER_QUARTER);
+        let batch = encounters.take_deltas(at(60));
+        assert_eq!(batch.len(), MAX_NEW_PER_QUARTER);
         for high in HIGH {
             assert!(batch.iter().any(|contact| contact.tcn == number(high)));
         }
         assert!(encounters.dirty(), "two of the flood wait");
-        assert_eq!(encounters.harvest(at(961)).len(), 2);
+        assert_eq!(encounters.take_deltas(at(961)).len(), 2);
     }
 
     #[test]
     fn what_was_not_written_comes_back() {
         let mut encounters = Encounters::default();
         encounters.hear(at(0), sighting(1, Some(-60)));
-        let batch = encounters.harvest(at(60));
+        let batch = encounters.take_deltas(at(60));
         encounters.hear(at(61), sighting(1, Some(-40)));
         encounters.restore(at(62), batch);
-        let again = encounters.harvest(at(120));
+        let again = encounters.take_deltas(at(120));
         assert_eq!(
             (again[0].count, again[0].rssi_max, again[0].rssi_mean),
             (2, -40, -50)
@@ -482,12 +482,12 @@ mod tests {
         let mut encounters = Encounters::default();
         encounters.hear(at(0), sighting(1, Some(-60)));
         encounters.hear(at(100), sighting(2, Some(-60)));
-        encounters.harvest(at(101));
+        encounters.take_deltas(at(101));
         encounters.hear(at(110), sighting(1, Some(-60)));
         encounters.hear(at(110), sighting(2, Some(-60)));
         encounters.erase(at(0).wall, at(100).wall);
         encounters.hear(at(120), sighting(1, Some(-60)));
-        let starts = encounters.harvest(at(121));
+        let starts = encounters.take_deltas(at(121));
         let starts: Vec<_> = starts.iter().map(|c| (c.tcn, c.start)).collect();
         assert_eq!(
             starts,

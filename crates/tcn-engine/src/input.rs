@@ -37,7 +37,7 @@ pub enum Input {
     /// Told while nothing is wanted on the air.
     Wiped,
     /// The radio can be used, this far.
-    RadioUp(Fitness),
+    RadioUp(RadioCapabilities),
     /// The radio cannot be used; nothing of ours is on the air.
     RadioDown,
     /// The frame ordered is on the air.
@@ -63,7 +63,7 @@ pub enum Input {
 
 /// What a radio is good for now. By default, for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fitness {
+pub struct RadioCapabilities {
     /// An advert would be taken, under an address that no number of ours had.
     pub can_air: bool,
     /// Each change of what is aired gets an address of its own, so that numbers
@@ -75,7 +75,7 @@ pub struct Fitness {
     /// How long a number stays on the air, whatever the policy says: so long as
     /// the addresses that go with it last. Zero where every number can have new
     /// ones at any time.
-    pub hold: Duration,
+    pub address_lifetime: Duration,
 }
 
 /// Whoever wrote a number, told apart from others for as long as one number of

@@ -21,12 +21,12 @@ mod contact;
 pub mod disclosure;
 mod encounters;
 mod input;
-mod ledger;
 mod moment;
 mod output;
 mod own;
 mod pause;
 mod policy;
+mod report_keys;
 mod rotation;
 mod timekeeping;
 
@@ -45,12 +45,12 @@ use self::timekeeping::Timekeeping;
 
 pub use clock::{BootId, ClockDoubt, ClockRecord, FutureDates, Redating, Shift};
 pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
-pub use input::{Fitness, Input, LONGEST_WAIT, Seq, Sighting, Writer};
-pub use ledger::{Aired, KeyHistory, KeyId, Record, Seed};
+pub use input::{Input, LONGEST_WAIT, RadioCapabilities, Seq, Sighting, Writer};
 pub use moment::Moment;
-pub use output::{Note, Output};
+pub use output::{LogEvent, Output};
 pub use pause::{Hold, Holds, Pause};
 pub use policy::Policy;
+pub use report_keys::{Aired, KeyHistory, KeyId, Record, Seed};
 
 /// Earliest wall-clock time that can be true: 2026-11-01, before the first
 /// release. A Raspberry Pi without a network starts in 1970.
@@ -75,7 +75,7 @@ pub struct Engine {
     /// The machine sleeps, or is about to.
     asleep: bool,
     /// None while it cannot be used at all.
-    radio: Option<Fitness>,
+    radio: Option<RadioCapabilities>,
     broadcast: State,
     bridge: Bridge,
     rotation: Rotation,
@@ -88,7 +88,7 @@ pub struct Engine {
     next_forget: Duration,
     last: Moment,
     next_seq: Seq,
-    failing: Failing,
+    failing: StoreFailures,
     rotations: u64,
     outputs: VecDeque<Output>,
 }
@@ -96,12 +96,12 @@ pub struct Engine {
 /// What the store refused last, by how durable it had to be: a batch of contacts
 /// that need no fsync says nothing of records that do.
 #[derive(Clone, Copy, Debug, Default)]
-struct Failing {
+struct StoreFailures {
     contacts: bool,
     records: bool,
 }
 
-impl Failing {
+impl StoreFailures {
     fn any(self) -> bool {
         self.contacts || self.records
     }
@@ -127,7 +127,7 @@ pub struct View {
     /// nothing is there.
     pub handover: bool,
     /// More numbers were heard than there is room for.
-    pub crowded: bool,
+    pub table_full: bool,
     /// Sightings dropped since the start.
     pub dropped: u64,
     /// Epochs begun on the air since the start, each with a number of our own
@@ -169,7 +169,7 @@ impl Engine {
             next_forget: now.boot + FORGET_AFTER_START,
             last: now,
             next_seq: Seq(1),
-            failing: Failing::default(),
+            failing: StoreFailures::default(),
             rotations: 0,
             outputs: VecDeque::new(),
         }
@@ -177,26 +177,26 @@ impl Engine {
 
     /// Takes one input. Drain [`poll_output`](Self::poll_output) afterwards.
     pub fn handle<R: CryptoRng>(&mut self, now: Moment, input: Input, rng: &mut R) {
-        self.notice_clock(now);
+        self.detect_clock_jump(now);
         let event = match input {
-            Input::Timeout => Event::Look,
+            Input::Timeout => Event::Reevaluate,
             Input::Consent(consent) => {
                 self.consent = consent;
-                Event::Look
+                Event::Reevaluate
             }
             Input::Paused(pause) => {
                 self.pause = pause;
-                Event::Look
+                Event::Reevaluate
             }
             Input::PolicyChanged(policy) => {
                 self.policy = policy;
                 self.next_flush = self.next_flush.min(now.boot + policy.flush);
-                Event::Look
+                Event::Reevaluate
             }
             Input::Rotate | Input::Resumed => Event::Rotate,
             Input::Asleep(asleep) => {
                 self.asleep = asleep;
-                Event::Look
+                Event::Reevaluate
             }
             Input::EndKey => {
                 self.rotation.drop_key();
@@ -204,7 +204,7 @@ impl Engine {
             }
             Input::Erased(from, to) => {
                 self.erase(from, to);
-                Event::Look
+                Event::Reevaluate
             }
             Input::Wiped => {
                 self.rotation.drop_key();
@@ -212,7 +212,7 @@ impl Engine {
                 self.erase(UnixTime(0), UnixTime(u64::MAX));
                 Event::KeyEnded
             }
-            Input::RadioUp(fitness) => self.radio_up(fitness),
+            Input::RadioUp(capabilities) => self.radio_up(capabilities),
             Input::RadioDown => {
                 self.radio = None;
                 Event::RadioDown
@@ -222,19 +222,19 @@ impl Engine {
             Input::Rested => Event::Rested,
             Input::Heard(sighting) => {
                 self.hear(now, sighting);
-                Event::Look
+                Event::Reevaluate
             }
             Input::Written(sighting, writer) => {
-                self.told(now, sighting, writer);
-                Event::Look
+                self.on_written(now, sighting, writer);
+                Event::Reevaluate
             }
             Input::Stored(seq) => self.stored(seq),
             Input::NotStored(seq) => self.not_stored(now, seq),
-            Input::Synchronised(asked, is) => self.clock_said(now, asked, is),
+            Input::Synchronised(asked, is) => self.clock_status(now, asked, is),
             Input::ClockConfirmed => self.confirm_clock(now, false),
         };
         self.step(now, event, rng);
-        self.keep_house(now);
+        self.run_periodic(now);
         self.last = now;
     }
 
@@ -267,7 +267,7 @@ impl Engine {
 
     /// Writes whatever is not written yet, whatever the time. For the end.
     pub fn flush(&mut self, now: Moment) {
-        let batch = self.encounters.harvest(now);
+        let batch = self.encounters.take_deltas(now);
         self.write(batch);
     }
 
@@ -288,7 +288,7 @@ impl Engine {
             clock: self.timekeeping.doubt(now, self.policy.retention),
             store_failing: self.failing.any(),
             handover: self.want() == Want::Air && self.broadcast.is_handover(),
-            crowded: self.encounters.crowded(now),
+            table_full: self.encounters.table_full(now),
             dropped: self.encounters.dropped(),
             rotations: self.rotations,
             longest_life: self.longest_life(),
@@ -309,8 +309,8 @@ impl Engine {
 
     /// The longest time a number stays on the air with this radio.
     pub fn longest_life(&self) -> Duration {
-        let hold = self.radio.unwrap_or_default().hold;
-        Life::new(&self.policy, hold).number
+        let address_lifetime = self.radio.unwrap_or_default().address_lifetime;
+        Life::new(&self.policy, address_lifetime).number
     }
 
     fn step<R: CryptoRng>(&mut self, now: Moment, event: Event, rng: &mut R) {
@@ -318,7 +318,7 @@ impl Engine {
         let mut context = Context {
             now,
             want: self.want(),
-            fitness: self.radio.unwrap_or_default(),
+            capabilities: self.radio.unwrap_or_default(),
             policy: &self.policy,
             rotation: &mut self.rotation,
             bridge: &mut self.bridge,
@@ -346,39 +346,39 @@ impl Engine {
         }
         match self.radio {
             None => Want::Nothing,
-            Some(fitness) if fitness.can_air => Want::Air,
-            Some(fitness) if fitness.can_listen => Want::Listen,
+            Some(capabilities) if capabilities.can_air => Want::Air,
+            Some(capabilities) if capabilities.can_listen => Want::Listen,
             Some(_) => Want::Nothing,
         }
     }
 
     /// When it can listen again it does so with another number: the two begin
     /// together, and last as long as each other.
-    fn radio_up(&mut self, fitness: Fitness) -> Event {
-        let before = self.radio.replace(fitness);
+    fn radio_up(&mut self, capabilities: RadioCapabilities) -> Event {
+        let before = self.radio.replace(capabilities);
         let was_deaf = before.is_some_and(|before| !before.can_listen);
-        if was_deaf && fitness.can_listen && self.broadcast.carrier().is_some() {
+        if was_deaf && capabilities.can_listen && self.broadcast.carrier().is_some() {
             Event::Rotate
         } else {
-            Event::Look
+            Event::Reevaluate
         }
     }
 
     /// What is heard without consent, or while paused, is not kept: sightings
     /// may still be under way when the order to rest is given.
     fn hear(&mut self, now: Moment, sighting: Sighting) {
-        if self.want() != Want::Nothing && self.is_somebody(sighting.tcn) {
+        if self.want() != Want::Nothing && self.is_other_sender(sighting.tcn) {
             if !self.encounters.dirty() {
                 self.next_flush = now.boot + self.policy.flush;
             }
-            self.encounters.hear(Self::dating(now), sighting);
+            self.encounters.hear(Self::dating_moment(now), sighting);
         }
     }
 
     /// Whoever tells their number is near, and cannot broadcast it.
-    fn told(&mut self, now: Moment, sighting: Sighting, writer: Writer) {
+    fn on_written(&mut self, now: Moment, sighting: Sighting, writer: Writer) {
         let admission = self.bridge.admit(writer);
-        if !self.is_somebody(sighting.tcn) || admission == Admission::Refused {
+        if !self.is_other_sender(sighting.tcn) || admission == Admission::Refused {
             return;
         }
         self.hear(now, sighting);
@@ -391,7 +391,7 @@ impl Engine {
     }
 
     /// Whether a number is somebody's, and somebody else's.
-    fn is_somebody(&self, tcn: TemporaryContactNumber) -> bool {
+    fn is_other_sender(&self, tcn: TemporaryContactNumber) -> bool {
         tcn != TemporaryContactNumber::VACANT && !self.own.contains(&tcn)
     }
 
@@ -424,7 +424,7 @@ impl Engine {
         Event::NotStored(seq)
     }
 
-    fn keep_house(&mut self, now: Moment) {
+    fn run_periodic(&mut self, now: Moment) {
         if self.encounters.dirty() && now.boot >= self.next_flush {
             self.next_flush = now.boot + self.policy.flush;
             if now.wall >= CLOCK_FLOOR {
@@ -440,7 +440,7 @@ impl Engine {
     /// One batch at a time: what comes meanwhile goes with the next.
     fn save(&mut self, now: Moment) {
         if self.saving.is_empty() {
-            let batch = self.encounters.harvest(now);
+            let batch = self.encounters.take_deltas(now);
             self.write(batch);
         }
     }
@@ -493,12 +493,12 @@ mod tests {
         };
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut engine = Engine::new(now, Policy::default(), KeyId(1), []);
-        let fitness = Fitness {
+        let capabilities = RadioCapabilities {
             can_air: true,
             can_listen: true,
-            ..Fitness::default()
+            ..RadioCapabilities::default()
         };
-        engine.handle(now, Input::RadioUp(fitness), &mut rng);
+        engine.handle(now, Input::RadioUp(capabilities), &mut rng);
         engine.handle(now, Input::Consent(true), &mut rng);
         let refused = next(&mut engine, persisted);
         engine.handle(now, Input::NotStored(refused), &mut rng);

@@ -33,12 +33,12 @@ pub enum Output {
     /// Leave the air; answer with `Rested`.
     Rest,
     /// Worth a line in the log; holds no secret.
-    Tell(Note),
+    Log(LogEvent),
 }
 
 /// What the engine has to say to whoever reads the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum LogEvent {
     /// A number went on the air.
     Rotated,
     /// A new report key is in use.

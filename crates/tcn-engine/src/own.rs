@@ -15,14 +15,14 @@ pub(super) struct OwnNumbers {
 }
 
 impl OwnNumbers {
-    const MOST: usize = 8192;
+    const CAPACITY: usize = 8192;
 
     pub(super) fn add(&mut self, tcn: TemporaryContactNumber) {
         if !self.set.insert(tcn) {
             return;
         }
         self.order.push_back(tcn);
-        if self.order.len() > Self::MOST
+        if self.order.len() > Self::CAPACITY
             && let Some(oldest) = self.order.pop_front()
         {
             self.set.remove(&oldest);
@@ -46,15 +46,15 @@ mod tests {
             TemporaryContactNumber::from_bytes(bytes)
         };
         let mut own = OwnNumbers::default();
-        for i in 0..OwnNumbers::MOST + 10 {
+        for i in 0..OwnNumbers::CAPACITY + 10 {
             own.add(number(i));
             own.add(number(i));
         }
         assert_eq!(
             (own.order.len(), own.set.len()),
-            (OwnNumbers::MOST, OwnNumbers::MOST)
+            (OwnNumbers::CAPACITY, OwnNumbers::CAPACITY)
         );
         assert!(!own.contains(&number(9)) && own.contains(&number(10)));
-        assert!(own.contains(&number(OwnNumbers::MOST + 9)));
+        assert!(own.contains(&number(OwnNumbers::CAPACITY + 9)));
     }
 }

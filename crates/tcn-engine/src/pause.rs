@@ -100,12 +100,12 @@ impl Holds {
     }
 
     /// Holds at once; more are refused, or a caller could fill memory.
-    pub const MOST: usize = 32;
+    pub const MAX: usize = 32;
 
     /// Takes up a hold and returns its cookie, never zero; `None` when there
     /// are too many.
     pub fn add(&mut self, hold: Hold) -> Option<u32> {
-        if self.holds.len() >= Self::MOST {
+        if self.holds.len() >= Self::MAX {
             return None;
         }
         self.last_cookie = self.last_cookie.checked_add(1).unwrap_or(1);
@@ -221,7 +221,7 @@ mod tests {
             last_cookie: u32::MAX - 1,
             ..Holds::default()
         };
-        let cookies: Vec<_> = (0..Holds::MOST)
+        let cookies: Vec<_> = (0..Holds::MAX)
             .map(|_| holds.add(hold(None, None)).unwrap())
             .collect();
         assert!(cookies.iter().all(|cookie| *cookie != 0));

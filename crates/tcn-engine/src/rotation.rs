@@ -28,10 +28,14 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// By policy, or by a radio whose addresses last for `hold`.
-    pub(super) fn new(policy: &Policy, hold: Duration) -> Self {
+    /// By policy, or by a radio whose addresses last for `address_lifetime`.
+    pub(super) fn new(policy: &Policy, address_lifetime: Duration) -> Self {
         Self {
-            number: if hold.is_zero() { policy.period } else { hold },
+            number: if address_lifetime.is_zero() {
+                policy.period
+            } else {
+                address_lifetime
+            },
             key: policy.key_life,
         }
     }

@@ -11,14 +11,14 @@ use tcn_protocol::beacon::{CARRIER_LEN, Frame};
 
 use super::super::bridge::{Bridge, Slot};
 use super::super::rotation::{Life, Numbered, Rotation, random_up_to};
-use super::super::{Fitness, Moment, Note, Output, Policy, Record, Seq};
+use super::super::{LogEvent, Moment, Output, Policy, RadioCapabilities, Record, Seq};
 use super::{Epoch, OnAir, Prepared, State, Want};
 
 /// Everything a transition may use besides the machine itself.
 pub(crate) struct Context<'a, R> {
     pub(crate) now: Moment,
     pub(crate) want: Want,
-    pub(crate) fitness: Fitness,
+    pub(crate) capabilities: RadioCapabilities,
     pub(crate) policy: &'a Policy,
     pub(crate) rotation: &'a mut Rotation,
     pub(crate) bridge: &'a mut Bridge,
@@ -45,7 +45,7 @@ impl<R: CryptoRng> Context<'_, R> {
         let life = self.life();
         let (number, records) = self.rotation.draw(self.now, life, self.rng);
         if records.len() > 1 {
-            self.out.push(Output::Tell(Note::NewKey));
+            self.out.push(Output::Log(LogEvent::NewKey));
         }
         let seq = self.persist(records);
         let epoch = Epoch {
@@ -102,7 +102,7 @@ impl<R: CryptoRng> Context<'_, R> {
         if over.is_none_or(|over| self.now.boot < over) {
             return;
         }
-        if !self.fitness.can_carry {
+        if !self.capabilities.can_carry {
             self.bridge.flush();
         }
         let next = self.bridge.next(self.now, at.epoch.frame, at.slot.frame);
@@ -116,7 +116,7 @@ impl<R: CryptoRng> Context<'_, R> {
     }
 
     pub(super) fn life(&self) -> Life {
-        Life::new(self.policy, self.fitness.hold)
+        Life::new(self.policy, self.capabilities.address_lifetime)
     }
 
     pub(super) fn rest(&mut self, number: Option<Numbered>) -> State {
@@ -158,6 +158,6 @@ impl<R: CryptoRng> Context<'_, R> {
     }
 
     pub(super) fn unexpected(&mut self, what: &'static str) {
-        self.out.push(Output::Tell(Note::Unexpected(what)));
+        self.out.push(Output::Log(LogEvent::Unexpected(what)));
     }
 }
