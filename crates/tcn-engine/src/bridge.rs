@@ -1,19 +1,19 @@
-//! The numbers of others that we carry, and whose turn on the air it is.
+//! The numbers of others that this machine carries, and which frame is on the air next.
 //!
-//! An iPhone in the background cannot broadcast its number; it writes it to
-//! whoever can, and that one airs it in its place. There is one advert, so it
-//! is shared by time: our own frame for a slot, then one that is carried, then
-//! our own again. Every frame ends in the first four bytes of our own number,
-//! so that whoever hears it knows a carrier from an owner, and so that an iPhone
-//! writes once in each of our epochs: it takes new bytes for a new carrier.
-//! By the same bytes all that is carried in one epoch is known to come from one
-//! radio, and a number carried through two would link them: so all of them are
-//! dropped when ours changes, and none is carried in two epochs in a row.
+//! An iPhone in the background cannot broadcast its number. It writes the number to a
+//! device that can, and that device broadcasts it in the iPhone's place. There is one
+//! advert, so it is shared by time: our own frame for a slot, then a carried one, then our
+//! own again. Every frame ends in the first four bytes of our own number. By them a
+//! receiver tells a carrier from an owner, and an iPhone writes once in each of our epochs:
+//! it takes new bytes for a new carrier. The same bytes show that everything carried in one
+//! epoch comes from one radio, and a number carried in two epochs would link them. So all
+//! carried numbers are dropped when ours changes, and none is carried in two epochs in a
+//! row.
 //!
-//! Whoever can write can also lie. A writer is carried with one number at a
-//! time, may tell [`MAX_PER_WRITER`] in an epoch, and all writers share
-//! [`MAX_CARRIED`] places, for [`CARRY_TIME`] each: the writer may have left by then. A full
-//! list takes nobody, rather than have newcomers drive out who is there.
+//! A writer can also lie. Each writer has one number carried at a time and may write
+//! [`MAX_PER_WRITER`] in an epoch. All writers share [`MAX_CARRIED`] places, for
+//! [`CARRY_TIME`] each: the writer may have left by then. A full list takes no newcomer,
+//! rather than let newcomers drive out the numbers in it.
 //!
 //! Clients: tcn-client-ios ea25cb0, `shortTemporaryIdentifiers`;
 //! tcn-client-android 7d48399, `TcnBluetoothManager.kt`, the advertising queue.
@@ -26,47 +26,47 @@ use tcn_protocol::beacon::Frame;
 
 use super::{Moment, Sighting, Writer};
 
-/// Numbers carried at once: at a slot of 20 s and ours between two of them,
-/// each then has its turn about once in 20 minutes, that is hardly ever.
+/// Numbers carried at once. With slots of 20 s, and ours between two of them, each is then
+/// on the air about once in 20 minutes, that is hardly ever.
 pub(super) const MAX_CARRIED: usize = 32;
 
-/// Numbers one writer may tell while one number of ours is on the air. An
-/// iPhone tells one.
+/// Numbers that one writer may write in an epoch. An iPhone writes one.
 pub(super) const MAX_PER_WRITER: u8 = 4;
 
-/// Writers remembered; more are not listened to until our number changes.
+/// Writers remembered. Numbers of further writers are logged but not carried until our
+/// number changes.
 const MAX_WRITERS: usize = 256;
 
 /// How long a number is carried after it was written.
 pub(super) const CARRY_TIME: Duration = Duration::from_secs(5 * 60);
 
-/// The weakest signal of a writer, in dBm, whose number is carried: who is heard
-/// any weaker is not with those who hear us.
+/// The weakest signal of a writer, in dBm, whose number is carried. A weaker writer is too
+/// far away to meet the people who hear us.
 const MIN_RSSI_DBM: i16 = -90;
 
-/// What is on the air in an epoch, and until when it has its turn.
+/// The frame on the air within an epoch, and when its slot ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) frame: Frame,
     pub(super) ends: Duration,
 }
 
-/// What becomes of a number that was told.
+/// What happens to a number that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
     /// It may be carried.
     Carried,
-    /// There are too many writers to know them apart.
+    /// There are too many writers to tell them apart: the number is logged only.
     Logged,
-    /// This writer told enough.
+    /// This writer has written too many.
     Refused,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Bridge {
-    /// The next one first.
+    /// The next one to be aired first.
     carried: VecDeque<Carried>,
-    /// Numbers that each told in this epoch.
+    /// How many numbers each wrote in this epoch.
     writers: BTreeMap<Writer, u8>,
     /// All numbers carried in this epoch, and in the last one that carried any.
     this_epoch: BTreeSet<TemporaryContactNumber>,
@@ -81,7 +81,7 @@ struct Carried {
 }
 
 impl Bridge {
-    /// What becomes of one more number of a writer in this epoch; counts it.
+    /// Decides about one more number of a writer in this epoch, and counts it.
     pub(super) fn admit(&mut self, writer: Writer) -> Admission {
         if self.writers.len() >= MAX_WRITERS && !self.writers.contains_key(&writer) {
             return Admission::Logged;
@@ -94,10 +94,10 @@ impl Bridge {
         Admission::Carried
     }
 
-    /// Carries a number from now on, in place of the one that the same writer
-    /// told before, by the carrier whose frame `own` is.
+    /// Carries a number from now on, in place of the one that the same writer wrote before.
+    /// `own` is the frame of the carrier.
     pub(super) fn carry(&mut self, now: Moment, own: Frame, written: Sighting, writer: Writer) {
-        // Carried by us, it would look like a number of our own.
+        // Carried by us, it would look like our own number.
         let taken_for_ours = !Frame::carried(written.tcn, own.carrier_id()).is_bridged();
         let links = self.epoch_before.contains(&written.tcn);
         if taken_for_ours || links || written.rssi.is_some_and(|rssi| rssi < MIN_RSSI_DBM) {
@@ -115,8 +115,8 @@ impl Bridge {
         }
     }
 
-    /// Our own number changes: nothing of the epoch before is carried on, and
-    /// nobody of it remembered.
+    /// Our own number changes: drops all carried numbers and forgets all writers of the
+    /// epoch.
     pub(super) fn flush(&mut self) {
         self.carried.clear();
         self.writers.clear();
@@ -125,14 +125,13 @@ impl Bridge {
         }
     }
 
-    /// When the turn of the frame on the air is over; none while nothing else
-    /// waits for it.
+    /// When the slot of the frame on the air ends; none while no other frame waits.
     pub(super) fn turn_ends(&self, own: Frame, slot: &Slot) -> Option<Duration> {
         (slot.frame != own || !self.carried.is_empty()).then_some(slot.ends)
     }
 
-    /// Whose turn is next: our own frame after each carried one, unless it says
-    /// nothing, as a relay's.
+    /// The next frame: our own after each carried one, unless our own is vacant, as a
+    /// relay's is.
     pub(super) fn next(&mut self, now: Moment, own: Frame, on_air: Frame) -> Frame {
         self.carried.retain(|carried| now.boot < carried.until);
         if on_air != own && own.tcn != TemporaryContactNumber::VACANT {
@@ -182,7 +181,7 @@ mod tests {
         bridge
     }
 
-    /// The first bytes of what has its turn, one after another.
+    /// The first bytes of the frames in the order they are aired.
     fn turns(bridge: &mut Bridge, own: Frame, now: u64, count: usize) -> Vec<u8> {
         let mut on_air = own;
         std::iter::repeat_with(|| {

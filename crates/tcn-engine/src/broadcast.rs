@@ -9,13 +9,13 @@
 //! | Airing    | advert and discovery | its time is over, or it is not wanted, or it is lost  |
 //! | Resting   | being taken off      | the radio has seen both gone                          |
 //!
-//! The rules behind the table: a number is aired once and under one address;
-//! the old one is seen gone before the new one is ordered; none is ordered
-//! before its record is durable; and whatever comes late (a timer after a
-//! night of suspend) first ends what is stale. Numbers are given to a machine
-//! by its rotation, and those of others that it carries in between by its
-//! [`Bridge`]; what it wants done comes out as [`Output`]s. Here stands what
-//! leads from one state to the next, in [`Context`] what is done on the way.
+//! The rules behind the table: a number is aired once and under one address. The old one
+//! is seen gone before the new one is ordered. None is ordered before its record is
+//! durable. A late event (a timer after a night of suspend) first ends what is stale.
+//!
+//! The rotation gives the machine its own numbers, the [`Bridge`] the numbers of others
+//! that it carries in between. What it wants done comes out as [`Output`]s. This file
+//! holds the transitions, [`Context`] the actions on the way.
 
 mod context;
 
@@ -30,11 +30,11 @@ use super::bridge::{Bridge, Slot};
 use super::rotation::{LONGEST_SILENCE, Numbered, random_up_to};
 use super::{LogEvent, Moment, Output, Seq};
 
-/// How long to wait after the store failed to take a number.
+/// How long to wait after the store refused a number.
 const STALL: Duration = Duration::from_secs(30);
 
-/// How long a radio may take to leave the air before the daemon counts as
-/// stuck. The radio's own deadline is shorter.
+/// How long a radio may take to leave the air before it counts as stuck. The radio's own
+/// deadline is shorter.
 const REST_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What should be on the air.
@@ -48,9 +48,9 @@ pub(super) enum Want {
 /// What is aired from one rotation to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
-    /// The frame of our number; a relay's vacant one.
+    /// The frame of our number; for a relay the vacant one.
     pub(super) frame: Frame,
-    /// The place of our number in the ledger; a relay has none.
+    /// Our number with its key and index; a relay has none.
     pub(super) number: Option<Numbered>,
 }
 
@@ -69,7 +69,7 @@ pub(super) enum State {
     },
 }
 
-/// A number that waits to be durable, and for the silence to be over.
+/// A number that waits until it is durable and the silence is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Prepared {
     epoch: Epoch,
@@ -78,7 +78,7 @@ pub(super) struct Prepared {
     not_before: Duration,
 }
 
-/// What is on the air, and whose turn it is.
+/// The epoch on the air, and the frame that is on it now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OnAir {
     epoch: Epoch,
@@ -91,11 +91,10 @@ pub(super) struct OnAir {
 /// What can happen to a broadcast.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Event {
-    /// Look again at what is wanted and what time it is.
+    /// What is wanted, or the time, may have changed.
     Reevaluate,
     Rotate,
-    /// The key in use was dropped: a number of it may not go on, nor stay on,
-    /// the air.
+    /// The key in use was dropped: its numbers may neither go on the air nor stay on it.
     KeyEnded,
     RadioDown,
     Aired(Frame),
@@ -106,7 +105,7 @@ pub(super) enum Event {
 }
 
 impl State {
-    /// The next state; what must be done for it is pushed to `context.out`.
+    /// The next state. What must be done for it is pushed to `context.out`.
     pub(super) fn step<R: CryptoRng>(self, event: Event, context: &mut Context<'_, R>) -> Self {
         match self {
             Self::Silent => silent(event, context),
@@ -118,7 +117,7 @@ impl State {
         }
     }
 
-    /// When this state wants to be looked at again.
+    /// When this state has to be evaluated again.
     pub(super) fn timeout(&self, bridge: &Bridge) -> Option<Duration> {
         match self {
             Self::Silent | Self::Listening => None,
@@ -132,7 +131,7 @@ impl State {
         }
     }
 
-    /// The frame of ours in whose epoch numbers of others may be carried.
+    /// Our frame, while its epoch is on the air and may carry numbers of others.
     pub(super) fn carrier(&self) -> Option<Frame> {
         match self {
             Self::Airing(at) => Some(at.epoch.frame),
@@ -144,8 +143,8 @@ impl State {
         }
     }
 
-    /// The number that waits to be aired. It is in the ledger, and leaves it if its
-    /// key ends now.
+    /// The number that waits to be aired. It is recorded as reserved, and the record is
+    /// taken back if its key ends now.
     pub(super) fn reserved(&self) -> Option<Numbered> {
         match self {
             Self::Preparing(at) => at.epoch.number,
@@ -157,7 +156,7 @@ impl State {
         }
     }
 
-    /// Whether a number is on its way to the air, on it, or off it for the next.
+    /// Whether a number is about to be aired, on the air, or being replaced by the next.
     pub(super) fn is_handover(&self) -> bool {
         match self {
             Self::Preparing(_) | Self::Airing(_) | Self::Resting { .. } => true,
@@ -270,13 +269,13 @@ fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R
             return State::Silent;
         }
         Event::Rotate | Event::KeyEnded => return context.rest(at.epoch.number),
-        // Whosever turn it was, the epoch is over.
+        // Our own frame or a carried one: the epoch is over.
         Event::Withdrawn(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {
             context.retired(at.epoch.number);
             return context.relisten();
         }
         Event::Reevaluate | Event::Stored(_) | Event::NotStored(_) => {}
-        // Its turn may be over by now.
+        // The slot of this frame may be over by now.
         Event::Aired(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {}
         Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
             context.unexpected("word of another number than the one on the air");
@@ -387,7 +386,7 @@ mod tests {
         })
     }
 
-    /// Each state as it stands before any of its deadlines.
+    /// Each state before any of its deadlines.
     fn state(name: &str) -> State {
         let later = NOW + Duration::from_secs(10);
         match name {

@@ -1,8 +1,8 @@
 //! What the engine does when the wall clock is set, confirmed or doubted.
 //!
-//! What is known of the clock is kept in [`timekeeping`](super::timekeeping);
-//! here stands what follows from it for contacts that still grow, for those on
-//! their way to the log, and for retention.
+//! [`timekeeping`](super::timekeeping) holds what is known of the clock. This file holds
+//! the consequences: for contacts that still grow, for those on their way to the store, and
+//! for retention.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use super::broadcast::Event;
 use super::timekeeping::{jump, offset};
 use super::{CLOCK_FLOOR, Engine, FORGET_EVERY, KeyId, LogEvent, Moment, Output};
 
-/// What is dated so much later than the clock shows is dated in the future.
+/// A date counts as in the future when it is this much later than the clock.
 const FUTURE: Duration = Duration::from_secs(24 * 3600);
 
-/// One run of the kernel, told apart from others by a number without meaning.
+/// One boot of the machine. The number only tells it from other boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootId(pub u64);
 
-/// What has to outlive the process: how things were dated, and how far the
-/// clock was believed.
+/// What has to outlive the process: how contacts and keys were dated, and how far the
+/// clock was trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockRecord {
     /// The boot it was written in; `None` if that was not known.
@@ -29,55 +29,55 @@ pub struct ClockRecord {
     pub at: Moment,
     /// The kernel said that the clock was synchronised.
     pub synchronised: bool,
-    /// What is dated from here on moves with the next jump of the clock.
+    /// Dates from this time on move with the next jump of the clock.
     pub since: UnixTime,
     /// The first report key that may have moving dates.
     pub keys: KeyId,
-    /// The time that it was at least.
+    /// A lower bound of the time at `at`.
     pub at_least: UnixTime,
-    /// Somebody confirmed that, in this boot or an earlier one.
+    /// The kernel or a person confirmed that bound, in this boot or an earlier one.
     pub confirmed: bool,
-    /// By how many seconds the clock was ahead of that, all through this boot.
+    /// By how many seconds the clock was ahead of that bound, all through this boot.
     pub lead: u64,
-    /// How long the machine has been running in all.
+    /// Total running time of the machine, over all boots.
     pub running: Duration,
 }
 
-/// Dates from `since` on move by so many seconds.
+/// Dates from `since` on move by `by` seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shift {
     /// The first second that moves.
     pub since: UnixTime,
-    /// By how much, either way.
+    /// Seconds to add; may be negative.
     pub by: i64,
 }
 
-/// The wall clock was set: what the log has to do with its dates.
+/// The wall clock was set: how the store has to change its dates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redating {
-    /// By how many seconds the clock jumped; 0 when only a new boot begins.
+    /// By how many seconds the clock jumped; 0 if only a new boot begins.
     pub jump: i64,
-    /// What this boot dated and has to be dated anew.
+    /// The dates that this boot wrote and that have to move.
     pub moved: Option<Shift>,
-    /// What this boot dated before [`CLOCK_FLOOR`], and by how much it moves.
+    /// By how many seconds the dates move that this boot wrote before [`CLOCK_FLOOR`].
     pub impossible: Option<i64>,
-    /// Only report keys from this one on are meant.
+    /// Only report keys from this one on move.
     pub keys: KeyId,
-    /// What is there from this time on, and does not move now, does not move
-    /// with the next jump either: it is of other boots.
+    /// Existing dates from this time on that do not move now do not move with the next jump
+    /// either: they are of other boots.
     pub then: UnixTime,
-    /// To be kept together with the new dates.
+    /// To be stored together with the new dates.
     pub record: ClockRecord,
 }
 
-/// What is dated in the future, as by a clock that was wrong in another boot.
+/// Dates in the future, as a wrong clock wrote them in another boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FutureDates {
-    /// The first second of it.
+    /// The first second that counts as the future.
     pub from: UnixTime,
-    /// How long the machine has been running in all.
+    /// Total running time of the machine, over all boots.
     pub running: Duration,
-    /// For so long of that it is kept after it was noticed.
+    /// How much running time such data is kept for after it was noticed.
     pub retention: Duration,
 }
 
@@ -86,17 +86,16 @@ pub struct FutureDates {
 pub enum ClockDoubt {
     /// It shows a time before [`CLOCK_FLOOR`].
     Impossible,
-    /// It is further ahead than retention of the time that it is at least.
+    /// It is ahead of the known lower bound of the time by more than the retention.
     Ahead,
-    /// It shows a time before one that has been.
+    /// It shows a time that is known to be past.
     Behind,
 }
 
 impl Engine {
-    /// Takes up what an earlier process knew of the clock: its record, or the
-    /// newest date in the log if there is none. Called once, before anything
-    /// else. `boot_id` is of this boot, `None` if it is not known. Drain
-    /// [`poll_output`](Self::poll_output) afterwards.
+    /// Resumes what an earlier process knew of the clock: its record, or the newest stored
+    /// date if there is none. Called once, before anything else. `boot_id` is of this boot,
+    /// `None` if it is not known. Drain [`poll_output`](Self::poll_output) afterwards.
     pub fn resume_clock(
         &mut self,
         now: Moment,
@@ -113,8 +112,8 @@ impl Engine {
         self.timekeeping.record(now)
     }
 
-    /// The kernel was asked at `asked` whether the clock is synchronised. A clock
-    /// that was set since then is another one.
+    /// The kernel was asked at `asked` whether the clock is synchronised. The answer is void
+    /// if the clock was set since then.
     pub(super) fn clock_status(&mut self, now: Moment, asked: Moment, synchronised: bool) -> Event {
         if synchronised && jump(asked, now).is_none() {
             return self.confirm_clock(now, true);
@@ -133,8 +132,8 @@ impl Engine {
         Event::Reevaluate
     }
 
-    /// Contacts that were dated by a clock that nothing confirmed are dated by
-    /// the one that was set. All others end, so that none spans the jump.
+    /// Moves contacts dated by an unconfirmed clock to the new time. All other contacts end,
+    /// so that none spans the jump.
     pub(super) fn detect_clock_jump(&mut self, now: Moment) {
         let Some(jump) = jump(self.last, now) else {
             return;
@@ -147,17 +146,17 @@ impl Engine {
         let was_right = self.timekeeping.synchronised();
         let since = self.timekeeping.since();
         if was_right {
-            // The key in use has numbers with dates that stay.
+            // The key in use has numbers whose dates stay.
             self.rotation.drop_key();
         }
         let next_key = self.rotation.next_key();
         let redating = self.timekeeping.jumped(before, now, jump, next_key);
         let dated = before >= CLOCK_FLOOR;
-        // What an impossible clock dated is in memory alone, and all of it moves.
+        // Contacts dated by an impossible clock are in memory alone, and all of them move.
         let since = if dated { since } else { UnixTime(0) };
         let stays = was_right || (dated && now.wall < CLOCK_FLOOR);
         if dated {
-            // Written by the old dates, then moved with the rest of the log.
+            // Stored with the old dates, then moved with the other stored contacts.
             let batch = self.encounters.take_deltas(now);
             self.write(batch);
         }
@@ -176,8 +175,8 @@ impl Engine {
         self.outputs.extend(redating.map(Output::Redate));
     }
 
-    /// By what a sighting is dated: while the clock is impossible by the boot-time
-    /// clock, which does not jump, until the other one is set.
+    /// The moment that a sighting is dated by. While the wall clock is impossible, this is
+    /// the boot-time clock, which does not jump.
     pub(super) fn dating_moment(now: Moment) -> Moment {
         match now.wall >= CLOCK_FLOOR {
             true => now,
@@ -188,7 +187,7 @@ impl Engine {
         }
     }
 
-    /// Destroys what is older than retention for certain.
+    /// Destroys what is certainly older than the retention.
     pub(super) fn forget(&mut self, now: Moment) {
         let retention = self.policy.retention;
         let at_least = self.timekeeping.settle(now, retention);

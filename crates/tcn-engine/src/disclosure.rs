@@ -1,15 +1,14 @@
-//! What a report of ours gives away: from a span of time to parts.
+//! What a report discloses: from a span of time to signed parts.
 //!
-//! A report is asked for by time, and made of keys. Whoever holds a report can
-//! run the ratchet on from its first number to the last the key ever gave, so
-//! a key cannot be disclosed up to some hour: a part goes from the first number
-//! that was on the air in the span to the end of its key, and the plan says so
-//! by the times it carries. Every part ends one index past the last number
-//! aired, which is burnt; both readings of `j_2` in the field then give exactly
-//! what was on the air ([`ReportSpan::of_aired`]).
+//! A report is asked for by time, and made of keys. A reader of a report can run the
+//! ratchet from its first number to the last that the key ever gave, so a key cannot be
+//! disclosed up to a certain hour. A part therefore goes from the first number that was on
+//! the air in the span to the end of its key, and the times in the plan show it. Every part
+//! ends one index past the last number aired, and that index is never used. Both readings
+//! of `j_2` in the field then give exactly what was on the air ([`ReportSpan::of_aired`]).
 //!
-//! One key makes one report: a second of the same key would link its memo to
-//! the first's. Spec: TCN 6b64d09, README "Report Timespans and Key Rotation".
+//! One key makes one report: a second report of the same key would link its memo to that of
+//! the first. Spec: TCN 6b64d09, README "Report Timespans and Key Rotation".
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -18,45 +17,45 @@ use tcn_protocol::{ReportSpan, SignedReport, UnixTime};
 
 use crate::{Aired, KeyHistory, KeyId};
 
-/// A silence of our own shorter than this is no gap worth telling.
+/// Shorter silences are not reported as gaps.
 pub const SHORTEST_GAP: Duration = Duration::from_secs(300);
 
 /// What one signed report would disclose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The key it takes.
+    /// The key that it discloses.
     pub key: KeyId,
-    /// `j_1` to `j_2`, the last of which was never aired.
+    /// `j_1` to `j_2`; the number at `j_2` was never aired.
     pub span: ReportSpan,
-    /// Numbers in it that were on the air.
+    /// How many of its numbers were on the air.
     pub numbers: u16,
     /// When the first of them was on the air.
     pub from: UnixTime,
-    /// When the last of them was off it; the present while it is on it.
+    /// When the last of them left the air; now, while it is on the air.
     pub to: UnixTime,
-    /// The last of them is on the air yet, or was when a crash kept its end from
-    /// being written.
+    /// The last of them is still on the air, or was when a crash kept its end from being
+    /// written.
     pub on_air: bool,
 }
 
-/// All that a report over some span would disclose.
+/// Everything that a report over a span would disclose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// One a key, in order of time.
+    /// One part per key, in order of time.
     pub parts: Vec<Part>,
-    /// Stretches of the span, [`SHORTEST_GAP`] or longer, in which nothing of
-    /// ours was on the air, so that nobody can be warned of them.
+    /// Stretches of the span, [`SHORTEST_GAP`] or longer, in which none of our numbers was on
+    /// the air, so that the report warns no contact of that time.
     pub gaps: Vec<(UnixTime, UnixTime)>,
-    /// Keys in the span that an earlier report has used already.
+    /// How many keys of the span an earlier report has disclosed.
     pub reported: usize,
 }
 
 impl Plan {
-    /// The plan for `[from, to)` by this ledger; the keys in it must have given
-    /// their last number.
+    /// The plan for `[from, to)` by these key histories. The keys in it must have given their
+    /// last number.
     ///
-    /// A number whose end was never written counts as on the air for
-    /// `longest_life` from its start, or until `now`.
+    /// A number whose end was never written counts as on the air for `longest_life` from its
+    /// start, or until `now`.
     pub fn new(
         histories: &[KeyHistory],
         (from, to): (UnixTime, UnixTime),
@@ -86,26 +85,26 @@ impl Plan {
         plan
     }
 
-    /// Numbers in all parts that were on the air.
+    /// How many numbers of all parts were on the air.
     pub fn numbers(&self) -> u64 {
         self.parts.iter().map(|part| u64::from(part.numbers)).sum()
     }
 
-    /// Numbers that all parts name, from `j_1` to `j_2` of each: those that were on
-    /// the air, those whose turn never came, and the last of each, which is burnt.
+    /// How many numbers all parts name, from `j_1` to `j_2` of each: those that were on the
+    /// air, those that never were, and the unused last one of each part.
     pub fn named(&self) -> u64 {
         let named = |part: &Part| u64::from(part.span.last().get() - part.span.first().get()) + 1;
         self.parts.iter().map(named).sum()
     }
 
-    /// Whether a number of it is on the air yet: then [`span`](Self::span) ends when
-    /// the report is made.
+    /// Whether one of its numbers is still on the air. Then [`span`](Self::span) ends when the
+    /// report is made.
     pub fn on_air(&self) -> bool {
         self.parts.iter().any(|part| part.on_air)
     }
 
-    /// Tells this plan from every other that discloses something else: by the keys,
-    /// and by the numbers of each. It holds within a run of the program.
+    /// Differs between plans that disclose different numbers: a hash of the keys and the
+    /// numbers of each. Valid within a run of the program.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         for part in &self.parts {
@@ -117,8 +116,8 @@ impl Plan {
         hasher.finish()
     }
 
-    /// From the first number disclosed to the last, which may be before and
-    /// after what was asked for; `None` if nothing is.
+    /// From the first number disclosed to the last, which may reach beyond the span asked
+    /// for; `None` if nothing is disclosed.
     pub fn span(&self) -> Option<(UnixTime, UnixTime)> {
         let from = self.parts.iter().map(|part| part.from).min()?;
         let to = self.parts.iter().map(|part| part.to).max()?;
@@ -131,15 +130,15 @@ impl Plan {
     }
 }
 
-/// When this number was or may have been on the air.
+/// When this number was, or may have been, on the air.
 fn on_air(number: &Aired, longest_life: Duration, now: UnixTime) -> (UnixTime, UnixTime) {
     let open = || number.first.after(longest_life).min(now);
     let last = number.last.unwrap_or_else(open);
-    // A clock that was set back meanwhile must not turn the span round.
+    // A clock that was set back in between must not reverse the span.
     (number.first.min(last), number.first.max(last))
 }
 
-/// From the first number on the air at or after `from` to the key's end.
+/// The part from the first number on the air at or after `from` to the end of the key.
 fn part(
     history: &KeyHistory,
     from: UnixTime,

@@ -1,19 +1,19 @@
-//! Sightings folded into contacts, within bounds.
+//! Sightings are merged into contacts, within bounds.
 //!
-//! A neighbour is heard many times a minute, so nothing is written per
-//! sighting: growth gathers here and goes to the log in batches. A run of
-//! sightings ends when the number was not heard for [`IDLE`], the longest
-//! life of a number; heard again later, it is a new contact.
+//! A neighbour is heard many times a minute, so single sightings are not stored. Deltas
+//! collect here and go to the store in batches. A run of sightings ends when the number was
+//! not heard for [`IDLE`], the longest life of a number. If it is heard later, a new
+//! contact starts.
 //!
-//! Whoever has a transmitter chooses how many numbers we hear. The table holds
-//! at most [`MAX_RUNS`] runs; when it is full, numbers heard only once make room,
-//! the oldest first, and if there are none the newcomer is dropped. A real
-//! neighbour is heard again within seconds and so stays, while a flood of
-//! throw-away numbers displaces itself. Every drop is counted.
+//! An attacker with a transmitter decides how many numbers are heard. The table holds at
+//! most [`MAX_RUNS`] runs. When it is full, numbers heard only once make room, the oldest
+//! first; if there are none, the newcomer is dropped. A real neighbour is heard again
+//! within seconds and so stays, while a flood of throw-away numbers displaces itself. Every
+//! drop is counted.
 //!
-//! The log takes so many new numbers in a quarter of an hour. When more wait,
-//! those that were heard again go first, then the oldest. The sender chooses
-//! the bytes of a number, so they decide nothing.
+//! The store takes a limited number of new rows in a quarter of an hour. When more wait,
+//! numbers that were heard again go first, then the oldest. The sender chooses the bytes of
+//! a number, so the bytes decide nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -25,11 +25,11 @@ use super::{
     ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, Moment, RSSI_UNAVAILABLE, Sighting,
 };
 
-/// Runs held at once: forty times a crowd of two hundred. About 1.5 MiB.
+/// Runs held at once: forty times a crowd of two hundred people. About 1.5 MiB.
 pub(super) const MAX_RUNS: usize = 8192;
 
-/// New numbers written to the log in a quarter of an hour; with fourteen days
-/// of retention a flood fills some 270 MB of disk, never all of it.
+/// New numbers stored in a quarter of an hour. With fourteen days of retention a flood
+/// fills some 270 MB of disk, never all of it.
 pub(super) const MAX_NEW_PER_QUARTER: usize = 4096;
 
 const QUARTER: Duration = Duration::from_secs(900);
@@ -40,11 +40,11 @@ pub(super) const IDLE: Duration = Duration::from_secs(900);
 #[derive(Debug, Default)]
 pub(super) struct Encounters {
     runs: BTreeMap<TemporaryContactNumber, Run>,
-    /// Numbers in the order they came, for making room; may name runs that
-    /// are gone or have been heard again.
+    /// Numbers in the order they came, for making room. May name runs that are gone or were
+    /// heard again.
     newcomers: VecDeque<TemporaryContactNumber>,
     quarter: Quarter,
-    /// Growth waits to be harvested.
+    /// A delta waits to be taken.
     dirty: bool,
     dropped: u64,
     table_full_until: Option<Duration>,
@@ -60,8 +60,8 @@ struct Quarter {
 #[derive(Debug)]
 struct Run {
     start: UnixTime,
-    /// When it began, on the boot-time clock: no step of the wall clock and no
-    /// choice of a sender changes it.
+    /// When it started, on the boot-time clock. Neither a step of the wall clock nor the
+    /// sender can change it.
     since: Duration,
     last: Duration,
     heard_again: bool,
@@ -69,7 +69,7 @@ struct Run {
     delta: Option<ContactDelta>,
 }
 
-/// What a run gained since it was last written.
+/// What a run gained since it was last written to the store.
 #[derive(Debug)]
 struct ContactDelta {
     end: UnixTime,
@@ -111,7 +111,7 @@ impl Encounters {
         self.newcomers.push_back(sighting.tcn);
     }
 
-    /// All growth since the last call, for the log.
+    /// All deltas since the last call, for the store.
     pub(super) fn take_deltas(&mut self, now: Moment) -> Vec<Contact> {
         if now.boot >= self.quarter.ends {
             self.quarter = Quarter {
@@ -132,9 +132,9 @@ impl Encounters {
         batch
     }
 
-    /// Admits new numbers to the log, as many as the quarter still allows:
-    /// those that were heard again first, then the oldest. Whether some have to
-    /// wait for the next allowance; they may have to make room.
+    /// Admits new numbers to the store, as many as the quarter still allows: those that were
+    /// heard again first, then the oldest. Returns whether some have to wait for the next
+    /// quarter. Those may still have to make room.
     fn admit(&mut self) -> bool {
         let room = MAX_NEW_PER_QUARTER - self.quarter.admitted;
         let new = |run: &Run| !run.logged && run.delta.is_some();
@@ -153,8 +153,8 @@ impl Encounters {
         true
     }
 
-    /// Takes back growth that could not be written. Past the bound it is
-    /// dropped and counted.
+    /// Takes back deltas that could not be written. Beyond the bound they are dropped and
+    /// counted.
     pub(super) fn restore(&mut self, now: Moment, batch: Vec<Contact>) {
         self.dirty = true;
         for contact in batch {
@@ -176,27 +176,27 @@ impl Encounters {
         }
     }
 
-    /// Ends every run, because the wall clock jumped and a contact may not span
-    /// the jump. Growth that no harvest has taken is dropped and counted.
+    /// Ends every run, because the wall clock jumped and a contact may not span the jump.
+    /// Deltas that were not taken are dropped and counted.
     pub(super) fn end(&mut self, now: Moment) {
         self.redate(now, UnixTime(u64::MAX), 0);
         self.newcomers.clear();
     }
 
-    /// Drops the runs that began in `[from, to)`, and their growth.
+    /// Drops the runs that started in `[from, to)`, and their deltas.
     pub(super) fn erase(&mut self, from: UnixTime, to: UnixTime) {
         self.runs
             .retain(|_, run| run.start < from || run.start >= to);
         self.dirty = self.runs.values().any(|run| run.delta.is_some());
     }
 
-    /// Whether there is growth that no harvest has taken.
+    /// Whether there are deltas that were not taken.
     pub(super) fn dirty(&self) -> bool {
         self.dirty
     }
 
-    /// Moves the times of the runs that began at `since` or later by `seconds`,
-    /// because the clock they were taken by was set. The others end.
+    /// Moves the times of the runs that started at `since` or later by `seconds`, because the
+    /// clock that dated them was set. The other runs end.
     pub(super) fn redate(&mut self, now: Moment, since: UnixTime, seconds: i64) {
         let lost = |run: &Run| run.start < since && run.delta.is_some();
         for _ in 0..self.runs.values().filter(|run| lost(run)).count() {
@@ -216,12 +216,12 @@ impl Encounters {
         self.dropped
     }
 
-    /// Numbers heard since this time.
+    /// How many numbers were heard since this time.
     pub(super) fn heard_since(&self, time: Duration) -> usize {
         self.runs.values().filter(|run| run.last >= time).count()
     }
 
-    /// Whether numbers had to be dropped lately.
+    /// Whether sightings had to be dropped within the last quarter of an hour.
     pub(super) fn table_full(&self, now: Moment) -> bool {
         self.table_full_until.is_some_and(|until| now.boot < until)
     }
@@ -236,7 +236,8 @@ impl Encounters {
         self.table_full_until = Some(now.boot + QUARTER);
     }
 
-    /// Lets go of the oldest number that was heard only once and never logged.
+    /// Drops the oldest number that was heard only once and never stored. False if there is
+    /// none.
     fn make_room(&mut self) -> bool {
         while let Some(tcn) = self.newcomers.pop_front() {
             if self
@@ -438,8 +439,8 @@ mod tests {
         assert_eq!(encounters.take_deltas(at(905)).len(), MAX_NEW_PER_QUARTER);
     }
 
-    /// Senders choose their numbers. Whoever takes low ones must not come before
-    /// neighbours whose numbers are high.
+    /// Senders choose their numbers. A sender with low numbers must not come before
+    /// neighbours with high ones.
     #[test]
     fn the_log_takes_those_heard_again_first_and_then_the_oldest() {
         /// Their bytes come after all of the flood's.

@@ -1,4 +1,4 @@
-//! What the engine is told.
+//! The inputs of the engine.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::{Moment, Pause, Policy};
 
-/// One thing that happened, told with the [`Moment`] of it.
+/// One thing that happened, passed together with its [`Moment`].
 #[derive(Clone, Copy, Debug)]
 pub enum Input {
     /// A timeout of [`Engine::poll_timeout`](super::Engine::poll_timeout) is
     /// due. Early or spurious ones do nothing.
     Timeout,
-    /// The person allows, or no longer allows, that anything be broadcast.
+    /// The person gave consent to broadcasting, or withdrew it.
     Consent(bool),
     /// Until when to keep off the air.
     Paused(Pause),
@@ -24,62 +24,62 @@ pub enum Input {
     Rotate,
     /// The machine slept, or the wall clock was set.
     Resumed,
-    /// The machine is about to sleep, and nothing may be on the air until it is
-    /// awake again; or it is.
+    /// True: the machine is about to sleep, and nothing may be on the air until it is awake
+    /// again. False: it is awake.
     Asleep(bool),
-    /// A report is about to use the key in use: no number of it goes on the
-    /// air from here on, and the one that is there leaves it.
+    /// A report is about to disclose the key in use: no further number of it goes on the air,
+    /// and the one on the air leaves it.
     EndKey,
-    /// Contacts that began in this span, up to but not including its end, were
-    /// destroyed: what still grows of them goes too.
+    /// Contacts that started in this span, up to but not including its end, were destroyed.
+    /// Their runs and deltas go too.
     Erased(UnixTime, UnixTime),
-    /// Everything was destroyed: contacts, keys, the memory of our own numbers.
-    /// Told while nothing is wanted on the air.
+    /// Everything was destroyed: contacts, keys, the memory of our own numbers. Sent only
+    /// while nothing is wanted on the air.
     Wiped,
-    /// The radio can be used, this far.
+    /// The radio can be used, with these capabilities.
     RadioUp(RadioCapabilities),
-    /// The radio cannot be used; nothing of ours is on the air.
+    /// The radio cannot be used. None of our frames is on the air.
     RadioDown,
     /// The frame ordered is on the air.
     Aired(Frame),
-    /// This frame left the air by itself.
+    /// This frame left the air without an order.
     Withdrawn(Frame),
-    /// Nothing of ours is on the air, nothing is listened for.
+    /// None of our frames is on the air, and the radio does not listen.
     Rested,
     /// A number was heard.
     Heard(Sighting),
-    /// Somebody connected and told their number, which they cannot broadcast.
+    /// A peer connected and wrote its number, which it cannot broadcast.
     Written(Sighting, Writer),
-    /// Everything of this `Persist` or `Save` is durable.
+    /// Everything in this `Persist` or `Save` is durable.
     Stored(Seq),
-    /// Nothing of this `Persist` or `Save` was written.
+    /// Nothing in this `Persist` or `Save` was written.
     NotStored(Seq),
-    /// Whether the kernel said, asked at this moment, that the wall clock is
-    /// synchronised. No longer after the next jump.
+    /// Whether the kernel, asked at this moment, said that the wall clock is synchronised.
+    /// Valid until the next jump.
     Synchronised(Moment, bool),
     /// A person says that the wall clock is right.
     ClockConfirmed,
 }
 
-/// What a radio is good for now. By default, for nothing.
+/// What the radio can do now. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RadioCapabilities {
-    /// An advert would be taken, under an address that no number of ours had.
+    /// An advert would be accepted, under an address that no earlier number of ours had.
     pub can_air: bool,
-    /// Each change of what is aired gets an address of its own, so that numbers
-    /// of others can be carried.
+    /// Each change of the frame gets an address of its own, so that numbers of others can be
+    /// carried.
     pub can_carry: bool,
-    /// Others can be listened for. Not while that would be done under an address
-    /// that goes with an earlier number: scanning asks, and so it is heard.
+    /// Scanning is possible. Not while it would use an address that belongs to an earlier
+    /// number: active scanning sends requests, which others receive.
     pub can_listen: bool,
-    /// How long a number stays on the air, whatever the policy says: so long as
-    /// the addresses that go with it last. Zero where every number can have new
-    /// ones at any time.
+    /// How long a number stays on the air, in place of the period of the policy: as long as
+    /// the addresses that belong to it last. Zero where every number can have new addresses
+    /// at any time.
     pub address_lifetime: Duration,
 }
 
-/// Whoever wrote a number, told apart from others for as long as one number of
-/// ours is on the air, and by nobody else.
+/// The peer that wrote a number. The value tells writers apart while one number of ours is
+/// on the air, and means nothing outside this process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Writer(pub u64);
 
@@ -104,6 +104,6 @@ pub struct Sighting {
     pub rssi: Option<i16>,
 }
 
-/// Longest timeout the engine asks for; a driver may wait no longer than this
-/// without telling the time.
+/// The longest timeout that the engine asks for. A driver may not wait longer before it
+/// passes the time.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);

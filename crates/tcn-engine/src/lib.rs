@@ -1,18 +1,18 @@
-//! When to do what: decisions over time, and nothing else.
+//! What to broadcast, keep and disclose, and when: decisions over time, and nothing else.
 //!
-//! The engine has no clock, no randomness, no I/O and no threads of its own.
-//! It is told what happened ([`Input`]) and when ([`Moment`]), and says what
-//! to do ([`Output`]); a driver that obeys it is one page (`daemon/driver.rs`),
-//! and a test can put a week of it into a millisecond (`tests/simulation`).
+//! The engine has no clock, no randomness, no I/O and no threads of its own. The driver
+//! passes what happened ([`Input`]) and when ([`Moment`]), and carries out what the engine
+//! asks for ([`Output`]). A driver fits on one page (`daemon/driver.rs`), and a test can
+//! run a week in a millisecond (`tests/simulation`).
 //!
 //! ```text
 //!   handle(now, input, rng) ──▶ [state] ──▶ poll_output() until None
 //!                                     └──▶ poll_timeout(): when to call again
 //! ```
 //!
-//! [`broadcast`] decides about our own number, [`bridge`] about those of others
-//! that we air in between, [`encounters`] about those that we hear. [`disclosure`]
-//! says what a report of ours would give away.
+//! [`broadcast`] decides about our own number, [`bridge`] about the numbers of others that
+//! are aired in between, [`encounters`] about the numbers heard. [`disclosure`] says what a
+//! report would disclose.
 
 mod bridge;
 mod broadcast;
@@ -52,21 +52,21 @@ pub use pause::{Hold, Holds, Pause};
 pub use policy::Policy;
 pub use report_keys::{Aired, KeyHistory, KeyId, Record, Seed};
 
-/// Earliest wall-clock time that can be true: 2026-11-01, before the first
-/// release. A Raspberry Pi without a network starts in 1970.
+/// The earliest wall-clock time that can be true: 2026-11-01, before the first release. A
+/// Raspberry Pi without a network starts in 1970.
 pub const CLOCK_FLOOR: UnixTime = UnixTime(1_793_491_200);
 
-/// Who was heard within this time is near.
+/// A number heard within this time counts as near.
 const NEARBY: Duration = Duration::from_secs(60);
 
-/// Retention runs this often; so a contact lives at most this much longer.
+/// Retention runs this often, so a contact lives at most this much longer.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
-/// No retention this soon after the start: a clock that starts in the wrong
-/// decade must have its chance to be set before anything is destroyed by it.
+/// No retention within this time after the start: a clock that starts in the wrong decade
+/// must have a chance to be set before anything is destroyed by it.
 const FORGET_AFTER_START: Duration = Duration::from_secs(600);
 
-/// The decisions of one daemon.
+/// The decision logic of one daemon.
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,
@@ -74,7 +74,7 @@ pub struct Engine {
     pause: Pause,
     /// The machine sleeps, or is about to.
     asleep: bool,
-    /// None while it cannot be used at all.
+    /// `None` while the radio cannot be used.
     radio: Option<RadioCapabilities>,
     broadcast: State,
     bridge: Bridge,
@@ -82,7 +82,7 @@ pub struct Engine {
     own: OwnNumbers,
     encounters: Encounters,
     timekeeping: Timekeeping,
-    /// Batches on their way to the store, kept until it has them.
+    /// Batches on their way to the store, kept until it answers.
     saving: BTreeMap<Seq, Vec<Contact>>,
     next_flush: Duration,
     next_forget: Duration,
@@ -93,8 +93,8 @@ pub struct Engine {
     outputs: VecDeque<Output>,
 }
 
-/// What the store refused last, by how durable it had to be: a batch of contacts
-/// that need no fsync says nothing of records that do.
+/// Whether the store refused the last batch, by kind: contacts need no fsync, so a stored
+/// batch of contacts says nothing of records, which need one.
 #[derive(Clone, Copy, Debug, Default)]
 struct StoreFailures {
     contacts: bool,
@@ -107,43 +107,41 @@ impl StoreFailures {
     }
 }
 
-/// What a driver may publish of an engine.
+/// The state of an engine, as a driver may publish it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
     /// Consent was given.
     pub consent: bool,
-    /// Whether and until when it is paused.
+    /// Whether it is paused, and until when.
     pub pause: Pause,
-    /// Since when, on the boot-time clock, the number on the air is there.
+    /// Since when the number on the air is there, on the boot-time clock.
     pub airing_since: Option<Duration>,
-    /// The radio was seen to rest, or is gone: nothing is on the air, nothing is
-    /// listened for.
+    /// The radio rests or is gone: nothing is on the air, and it does not listen.
     pub silent: bool,
-    /// What is wrong with the wall clock; `None` if nothing is known to be.
+    /// What is wrong with the wall clock; `None` if nothing is known to be wrong.
     pub clock: Option<ClockDoubt>,
     /// The store refused the last batch of one kind.
     pub store_failing: bool,
-    /// One number is taken off the air for the next, so that for a moment
-    /// nothing is there.
+    /// A number is being replaced by the next, so that for a moment nothing is on the air.
     pub handover: bool,
-    /// More numbers were heard than there is room for.
+    /// More numbers were heard than the table has room for.
     pub table_full: bool,
     /// Sightings dropped since the start.
     pub dropped: u64,
-    /// Epochs begun on the air since the start, each with a number of our own
-    /// or, on a relay, with a name of its own.
+    /// Epochs on the air since the start, each with its own number or, on a relay, with its
+    /// own carrier bytes.
     pub rotations: u64,
     /// The longest time a number stays on the air with this radio.
     pub longest_life: Duration,
-    /// The radio did not leave the air in time: the process should end.
+    /// The radio did not leave the air in time. The process should end.
     pub overdue: bool,
 }
 
 impl Engine {
     /// An engine that starts at `now` without consent and without a radio.
     ///
-    /// `next_key` is a name no key ever had; `own` are our numbers of earlier
-    /// runs, the newest last.
+    /// `next_key` is an identifier that no key ever had. `own` are our numbers of earlier
+    /// runs of the process, the newest last.
     pub fn new(
         now: Moment,
         policy: Policy,
@@ -252,26 +250,26 @@ impl Engine {
             .fold(self.next_forget, Duration::min)
     }
 
-    /// The name the next key will have. Told [`Input::EndKey`] now, the engine
-    /// draws no number of any key with a lower one again.
+    /// The identifier that the next key will have. After [`Input::EndKey`] the engine draws
+    /// no more numbers of keys with a lower identifier.
     pub fn next_key(&self) -> KeyId {
         self.rotation.next_key()
     }
 
-    /// The number in the ledger that was never on the air and, told
+    /// The number that is reserved, has not been on the air yet and, after
     /// [`Input::EndKey`] now, never will be.
     pub fn reserved(&self) -> Option<(KeyId, RatchetIndex)> {
         let number = self.broadcast.reserved()?;
         Some((number.key, number.index))
     }
 
-    /// Writes whatever is not written yet, whatever the time. For the end.
+    /// Writes all deltas, whatever the time. For the end of the process.
     pub fn flush(&mut self, now: Moment) {
         let batch = self.encounters.take_deltas(now);
         self.write(batch);
     }
 
-    /// What may be published.
+    /// The state that may be published.
     pub fn view(&self, now: Moment) -> View {
         View {
             consent: self.consent,
@@ -296,13 +294,13 @@ impl Engine {
         }
     }
 
-    /// Different numbers heard within the last minute.
+    /// How many different numbers were heard within the last minute.
     pub fn nearby(&self, now: Moment) -> usize {
         self.encounters.heard_since(now.boot.saturating_sub(NEARBY))
     }
 
-    /// Whether this is the serial number of contacts on their way to the store,
-    /// and not of records.
+    /// Whether this serial number belongs to contacts on their way to the store, and not to
+    /// records.
     pub fn saves(&self, seq: Seq) -> bool {
         self.saving.contains_key(&seq)
     }
@@ -352,8 +350,8 @@ impl Engine {
         }
     }
 
-    /// When it can listen again it does so with another number: the two begin
-    /// together, and last as long as each other.
+    /// When the radio can listen again, it starts together with a new number: both then last
+    /// equally long.
     fn radio_up(&mut self, capabilities: RadioCapabilities) -> Event {
         let before = self.radio.replace(capabilities);
         let was_deaf = before.is_some_and(|before| !before.can_listen);
@@ -364,8 +362,8 @@ impl Engine {
         }
     }
 
-    /// What is heard without consent, or while paused, is not kept: sightings
-    /// may still be under way when the order to rest is given.
+    /// Sightings without consent, or while paused, are not kept: they may still arrive after
+    /// the order to rest.
     fn hear(&mut self, now: Moment, sighting: Sighting) {
         if self.want() != Want::Nothing && self.is_other_sender(sighting.tcn) {
             if !self.encounters.dirty() {
@@ -375,7 +373,7 @@ impl Engine {
         }
     }
 
-    /// Whoever tells their number is near, and cannot broadcast it.
+    /// A peer that writes its number is near, and cannot broadcast it.
     fn on_written(&mut self, now: Moment, sighting: Sighting, writer: Writer) {
         let admission = self.bridge.admit(writer);
         if !self.is_other_sender(sighting.tcn) || admission == Admission::Refused {
@@ -390,7 +388,7 @@ impl Engine {
         }
     }
 
-    /// Whether a number is somebody's, and somebody else's.
+    /// Whether a number belongs to another sender: neither vacant nor ours.
     fn is_other_sender(&self, tcn: TemporaryContactNumber) -> bool {
         tcn != TemporaryContactNumber::VACANT && !self.own.contains(&tcn)
     }
@@ -411,8 +409,8 @@ impl Engine {
     }
 
     fn not_stored(&mut self, now: Moment, seq: Seq) -> Event {
-        // The batch may have held the birth of the key in use: numbers of a
-        // key that is not durable must never be drawn.
+        // The batch may have held the record of the key in use. Numbers of a key that is not
+        // durable must never be drawn.
         self.rotation.drop_key();
         match self.saving.remove(&seq) {
             Some(batch) => {
@@ -437,7 +435,7 @@ impl Engine {
         }
     }
 
-    /// One batch at a time: what comes meanwhile goes with the next.
+    /// One batch at a time. Later deltas go with the next batch.
     fn save(&mut self, now: Moment) {
         if self.saving.is_empty() {
             let batch = self.encounters.take_deltas(now);
@@ -483,8 +481,7 @@ mod tests {
         Some(*seq)
     }
 
-    /// Contacts need no fsync, records do: a disk that takes the one may refuse
-    /// the other.
+    /// Contacts need no fsync, records do: a disk may take one and refuse the other.
     #[test]
     fn contacts_that_are_written_do_not_hide_records_that_are_not() {
         let now = Moment {

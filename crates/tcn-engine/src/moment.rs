@@ -1,20 +1,19 @@
-//! Time, as the rooms know it: always an argument, never asked for.
+//! Time, as the engine knows it: always an argument, never read from a clock.
 //!
-//! A TCN must not outlive its quarter of an hour because the laptop slept, so
-//! durations are measured on the boot-time clock, which counts suspend
-//! (`CLOCK_BOOTTIME`, time_namespaces(7)). People and reports speak of
-//! calendar time, so a [`Moment`] carries both; neither is derived from the
-//! other, because wall clocks jump.
+//! A TCN must not stay in use beyond its quarter of an hour because the laptop slept. So
+//! durations are measured on the boot-time clock, which counts suspend (`CLOCK_BOOTTIME`,
+//! time_namespaces(7)). People and reports use calendar time, so a [`Moment`] has both.
+//! Neither is derived from the other, because wall clocks jump.
 
 use std::time::Duration;
 
 use tcn_protocol::UnixTime;
 
-/// An instant by both clocks.
+/// An instant on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// Time since boot, suspend included; never goes back.
     pub boot: Duration,
-    /// The wall clock at that instant; may jump either way.
+    /// The wall clock at that instant; may jump forwards or backwards.
     pub wall: UnixTime,
 }

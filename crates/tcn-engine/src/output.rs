@@ -1,42 +1,40 @@
-//! What the engine wants done, in this order.
+//! The outputs of the engine: what it wants done.
 
 use tcn_protocol::UnixTime;
 use tcn_protocol::beacon::Frame;
 
 use super::{ClockRecord, Contact, FutureDates, Record, Redating, Seq};
 
-/// One thing to do. Drain them after every input, and do them in order.
+/// One thing to do. Drain the outputs after every input, and carry them out in order.
 #[derive(Debug)]
 pub enum Output {
-    /// Write these records durably, all or none; answer with `Stored` or
-    /// `NotStored`.
+    /// Write these records durably, all or none. Answer with `Stored` or `NotStored`.
     Persist(Seq, Vec<Record>),
-    /// Add this growth to the contact log; answer with `Stored` or
-    /// `NotStored`.
+    /// Add these deltas to the stored contacts. Answer with `Stored` or `NotStored`.
     Save(Seq, Vec<Contact>),
     /// Destroy contacts and keys that ended before this time.
     Forget(UnixTime),
-    /// Destroy what is dated in the future and was noticed long ago.
+    /// Destroy what is dated in the future and was noticed longer ago than the retention.
     ForgetFuture(FutureDates),
-    /// Date anew what stands in the log, durably, before anything else is
-    /// written; with no answer. What comes later has the new dates.
+    /// Change the stored dates, durably, before anything else is written. There is no answer.
+    /// Later outputs have the new dates.
     Redate(Redating),
-    /// Keep this for the next start, durably.
+    /// Store this for the next start, durably.
     KeepClock(ClockRecord),
     /// Put this frame on the air, and listen.
     Air(Frame),
-    /// Air this frame in place of the one that is on the air, under another
-    /// address, and listen on.
+    /// Put this frame on the air in place of the current one, under another address, and keep
+    /// listening.
     Swap(Frame),
-    /// Listen, without a number of our own.
+    /// Listen, and air nothing.
     Listen,
-    /// Leave the air; answer with `Rested`.
+    /// Leave the air. Answer with `Rested`.
     Rest,
-    /// Worth a line in the log; holds no secret.
+    /// Write a line to the log. It holds no secret.
     Log(LogEvent),
 }
 
-/// What the engine has to say to whoever reads the log.
+/// An event for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogEvent {
     /// A number went on the air.
@@ -45,6 +43,6 @@ pub enum LogEvent {
     NewKey,
     /// The wall clock jumped by this many seconds.
     ClockJumped(i64),
-    /// The other side said something that cannot be in this state.
+    /// The radio sent an event that is impossible in this state.
     Unexpected(&'static str),
 }

@@ -1,8 +1,8 @@
-//! Our own recent numbers, to know them when they come back.
+//! Our own recent numbers, to recognise them when they are received.
 //!
-//! Bridges repeat what they hear, and a stranger may replay it: a contact
-//! with oneself would become a false exposure. The memory is bounded; at one
-//! number a quarter of an hour it spans twelve weeks, past any retention.
+//! Bridges repeat numbers, and an attacker may replay them: a contact with oneself would
+//! become a false exposure. The memory is bounded. At one number a quarter of an hour it
+//! spans twelve weeks, longer than any retention.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -1,9 +1,9 @@
-//! Who keeps the daemon off the air, and until when.
+//! Pauses: which requests keep the daemon off the air, and until when.
 //!
-//! Several may ask at once: a person for an hour, a program while it measures
-//! something. The daemon is back when the last of them is done. A hold that
-//! belongs to a program ends with it; a person's pause outlives restarts, so
-//! its sum is told to the store.
+//! Several requests may hold at once: a person pauses for an hour, a program while it
+//! measures something. The daemon broadcasts again when the last one has ended. A hold of a
+//! program ends when the program leaves the bus. A person's pause outlives restarts, so its
+//! sum is stored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tcn_protocol::UnixTime;
 
 use super::{BootId, ClockRecord, Moment};
 
-/// Whether and until when to keep off the air.
+/// Whether to stay off the air, and until when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pause {
     /// Not paused.
@@ -20,15 +20,15 @@ pub enum Pause {
     No,
     /// Until this time.
     Until(UnixTime),
-    /// Until somebody resumes.
+    /// Until a person resumes.
     UntilResumed,
 }
 
 impl Pause {
-    /// What is left of it after a restart. By the boot-time clock in the same
-    /// boot; after another one by the wall clock, but not longer than it was when
-    /// `record` was written, and not shorter while the clock is `ahead` of all
-    /// that is known.
+    /// What is left of it after a restart of the process. In the same boot the boot-time
+    /// clock decides. In another boot the wall clock decides, but the pause gets no longer
+    /// than it was when `record` was written, and no shorter while the clock is doubted to
+    /// be `ahead`.
     #[must_use]
     pub fn resumed(
         self,
@@ -59,16 +59,16 @@ impl Pause {
     }
 }
 
-/// One reason to keep off the air.
+/// One request to stay off the air.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// Which program asks, as its desktop file is named; may be empty.
+    /// The program that asks, by the name of its desktop file; may be empty.
     pub application_id: String,
-    /// Whose bus name it ends with; none for a pause that stays.
+    /// The bus name that it ends with; `None` for a pause that stays.
     pub owner: Option<String>,
-    /// When it ends on the boot-time clock; none for "until resumed".
+    /// When it ends, on the boot-time clock; `None` for "until resumed".
     pub ends: Option<Duration>,
 }
 
@@ -80,7 +80,7 @@ pub struct Holds {
 }
 
 impl Holds {
-    /// What was asked for before the daemon was restarted still holds.
+    /// The holds after a restart of the daemon: the pause that was stored.
     pub fn resumed(pause: Pause, now: Moment) -> Self {
         let mut holds = Self::default();
         let ends = match pause {
@@ -99,11 +99,10 @@ impl Holds {
         holds
     }
 
-    /// Holds at once; more are refused, or a caller could fill memory.
+    /// Holds at once. More are refused, since a caller could otherwise fill the memory.
     pub const MAX: usize = 32;
 
-    /// Takes up a hold and returns its cookie, never zero; `None` when there
-    /// are too many.
+    /// Adds a hold and returns its cookie, which is never zero; `None` if there are too many.
     pub fn add(&mut self, hold: Hold) -> Option<u32> {
         if self.holds.len() >= Self::MAX {
             return None;
@@ -116,23 +115,23 @@ impl Holds {
         Some(self.last_cookie)
     }
 
-    /// Ends one hold; false if there is none by that cookie.
+    /// Ends one hold; false if no hold has that cookie.
     pub fn remove(&mut self, cookie: u32) -> bool {
         self.holds.remove(&cookie).is_some()
     }
 
-    /// Ends all of them.
+    /// Ends all holds.
     pub fn clear(&mut self) {
         self.holds.clear();
     }
 
-    /// Ends those of a program that left the bus.
+    /// Ends the holds of a program that left the bus.
     pub fn left(&mut self, owner: &str) {
         self.holds
             .retain(|_, hold| hold.owner.as_deref() != Some(owner));
     }
 
-    /// Ends those whose time is over.
+    /// Ends the holds whose time is over.
     pub fn expire(&mut self, now: Moment) {
         self.holds
             .retain(|_, hold| hold.ends.is_none_or(|end| end > now.boot));
@@ -148,7 +147,7 @@ impl Holds {
         Self::sum_of(self.holds.values(), now)
     }
 
-    /// The sum of those that stay when programs go: what a restart must keep.
+    /// The sum of the holds that no program owns: what a restart must keep.
     pub fn lasting(&self, now: Moment) -> Pause {
         Self::sum_of(self.holds.values().filter(|hold| hold.owner.is_none()), now)
     }

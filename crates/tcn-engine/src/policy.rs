@@ -1,28 +1,27 @@
-//! The numbers people may set: how long a number, a key and a memory live.
+//! The settings of the engine: how long a number, a key and a contact live.
 
 use std::time::Duration;
 
-/// Durations the engine keeps to. `config` checks their ranges.
+/// The settings that the engine follows. `tcnd-config` checks their ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Longest life of one number on the air. Spec: TCN 6b64d09, README
     /// "TCN Generation", every quarter of an hour.
     pub period: Duration,
-    /// Each life is shortened by a random part of this, so that rotations do
-    /// not tick in step and cannot be counted through a silence.
+    /// Each life is shortened by a random part of this, so that rotations are not regular and
+    /// cannot be counted through a silence.
     pub jitter: Duration,
     /// Longest span of numbers that one report links. Spec: TCN 6b64d09,
     /// README "Report Timespans and Key Rotation", six hours or less.
     pub key_life: Duration,
     /// Age at which contacts and keys are destroyed.
     pub retention: Duration,
-    /// How often the growth of contacts is written: also the most that a
-    /// crash can lose.
+    /// How often deltas of contacts are written; also the most that a crash can lose.
     pub flush: Duration,
-    /// How long a carried number is on the air at a time, and our own between
-    /// two of them.
+    /// How long a carried number is on the air at a time, and our own between two carried
+    /// ones.
     pub slot: Duration,
-    /// Carry the numbers of others, and have none of our own.
+    /// Carry the numbers of others, and broadcast no number of our own.
     pub relay: bool,
 }
 

@@ -1,23 +1,22 @@
-//! The ledger of what was really on the air: which key, which index, when.
+//! Records of report keys: which key, which index, and when it was on the air.
 //!
-//! TCN indices are a counter, not a clock, so a report can only be built from
-//! a record of which of them were broadcast. Each entry is durable before its
-//! number is aired, and so no crash can leave a number on the air that its
-//! owner could not report.
+//! TCN indices are a counter, not a clock, so a report can only be built from a record of
+//! the indices that were broadcast. Each record is durable before its number is aired. So
+//! no crash can leave a number on the air that its owner could not report.
 
 use tcn_protocol::{RatchetIndex, UnixTime};
 use zeroize::Zeroizing;
 
-/// The local name of a report key: counts up, never reused, says nothing.
+/// The local identifier of a report key: counts up, is never reused, and reveals nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub u64);
 
-/// One line for the ledger.
+/// One record about a report key.
 #[derive(Debug)]
 pub enum Record {
     /// A report authorization key came into use.
     KeyBorn {
-        /// Its local name.
+        /// Its local identifier.
         key: KeyId,
         /// The secret itself.
         seed: Seed,
@@ -51,31 +50,31 @@ pub enum Record {
     },
 }
 
-/// One number of ours as the ledger has it.
+/// One of our numbers, as it was recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aired {
     /// Its index.
     pub index: RatchetIndex,
     /// Not on the air before.
     pub first: UnixTime,
-    /// Not on the air after; `None` if a crash kept that from being written.
+    /// Not on the air after; `None` if a crash kept this from being written.
     pub last: Option<UnixTime>,
 }
 
-/// What a key of ours had on the air, in order of the index.
+/// The numbers of one key that were on the air, in order of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHistory {
-    /// Its local name.
+    /// Its local identifier.
     pub key: KeyId,
-    /// Whether a report has used it.
+    /// Whether a report has disclosed it.
     pub reported: bool,
     /// Its numbers.
     pub numbers: Vec<Aired>,
 }
 
-/// The 32 secret bytes of a report authorization key (`rak`), on their way to
-/// the store; overwritten when dropped, never printed. They stay in one place on the
-/// heap while records are moved and queued.
+/// The 32 secret bytes of a report authorization key (`rak`), on their way to the store.
+/// They are overwritten when dropped and never printed. They stay in one place on the heap
+/// while records are moved and queued.
 pub struct Seed(pub Box<Zeroizing<[u8; 32]>>);
 
 impl std::fmt::Debug for Seed {

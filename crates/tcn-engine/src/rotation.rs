@@ -1,11 +1,10 @@
-//! Which number comes next, and how long it may stay.
+//! Which number comes next, and how long it may stay on the air.
 //!
-//! One report discloses every number of its key from the first index on, so a
-//! key is short-lived: it gives numbers only while the last of them will have
-//! left the air before the key's life is over. A key is never taken up again
-//! after a restart; that costs one small report part and saves every doubt
-//! about what a crash may have aired. Spec: TCN 6b64d09, README "Report
-//! Timespans and Key Rotation".
+//! One report discloses every number of its key from the first index on, so a key is
+//! short-lived: it gives numbers only while the last of them will have left the air before
+//! the key's life is over. A key is never used again after a restart. That costs one small
+//! report part and avoids every doubt about what was aired before a crash. Spec: TCN
+//! 6b64d09, README "Report Timespans and Key Rotation".
 
 use std::time::Duration;
 
@@ -16,11 +15,11 @@ use tcn_protocol::{
 
 use super::{KeyId, Moment, Policy, Record, Seed};
 
-/// Longest random silence between two numbers, so that the end of one and the
-/// begin of the other are not one event to a listener.
+/// The longest random silence between two numbers, so that the end of one and the start of
+/// the next are not one event to an observer.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
-/// How long numbers and keys are used at the most.
+/// The longest use of a number and of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life {
     pub(super) number: Duration,
@@ -28,7 +27,7 @@ pub(super) struct Life {
 }
 
 impl Life {
-    /// By policy, or by a radio whose addresses last for `address_lifetime`.
+    /// By the policy, or by a radio whose addresses last for `address_lifetime`.
     pub(super) fn new(policy: &Policy, address_lifetime: Duration) -> Self {
         Self {
             number: if address_lifetime.is_zero() {
@@ -41,7 +40,7 @@ impl Life {
     }
 }
 
-/// A number with its place in the ledger.
+/// A number with its key and index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Numbered {
     pub(super) key: KeyId,
@@ -49,7 +48,7 @@ pub(super) struct Numbered {
     pub(super) tcn: TemporaryContactNumber,
 }
 
-/// The report key in use, and the names of those to come.
+/// The report key in use, and the identifier of the next one.
 #[derive(Debug)]
 pub(super) struct Rotation {
     next_key: KeyId,
@@ -71,8 +70,8 @@ impl Rotation {
         }
     }
 
-    /// The next number, and the records that must be durable before it is
-    /// aired. Its index is spent from here on, whether it is aired or not.
+    /// The next number, and the records that must be durable before it is aired. Its index is
+    /// spent from now on, whether the number is aired or not.
     pub(super) fn draw<R: CryptoRng>(
         &mut self,
         now: Moment,
@@ -105,7 +104,7 @@ impl Rotation {
         self.next_key
     }
 
-    /// The key that gives the next number, or would have given it.
+    /// The key in use, or the next one if none is.
     pub(super) fn key_in_use(&self) -> KeyId {
         self.current.as_ref().map_or(self.next_key, |key| key.id)
     }
@@ -145,7 +144,7 @@ impl Current {
     }
 }
 
-/// A random duration in `[0, most]`, to the millisecond.
+/// A random duration in `[0, most]`, in whole milliseconds.
 pub(super) fn random_up_to<R: CryptoRng>(most: Duration, rng: &mut R) -> Duration {
     let millis = u64::try_from(most.as_millis()).unwrap_or(u64::MAX - 1);
     Duration::from_millis(rng.next_u64() % (millis + 1))

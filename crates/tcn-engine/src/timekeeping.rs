@@ -1,23 +1,21 @@
-//! How far the wall clock is to be believed.
+//! How far the wall clock can be trusted.
 //!
-//! A Raspberry Pi has no clock that runs without power, a battery fails, a
-//! person mistypes a year. What was dated by such a clock is dated anew when it
-//! is set, and nothing is destroyed because of its age until the clock is
-//! confirmed. Three things are known without the wall clock, by `CLOCK_BOOTTIME`:
+//! A Raspberry Pi has no clock that runs without power, a battery fails, a person mistypes
+//! a year. Dates written by such a clock are corrected when it is set, and nothing is
+//! destroyed because of its age until the clock is confirmed. `CLOCK_BOOTTIME` gives three
+//! facts that do not depend on the wall clock:
 //!
-//! * how long ago something of this boot happened; so a jump of the wall clock
-//!   moves all that was dated since the clock was last known to be right, or
-//!   since this boot;
-//! * how late it is at least: as late as it was when the clock was last known to
-//!   be right, and as much later as the machine has been running since. By that
-//!   time retention destroys ([`Timekeeping::at_least`]);
-//! * how long the machine has been running in all, for what is dated in the
-//!   future.
+//! * how long ago an event of this boot was. So a jump of the wall clock moves all dates
+//!   since the clock was last known to be right, or since this boot;
+//! * a lower bound of the time: the time at which the clock was last known to be right,
+//!   plus the time that the machine has been running since. Retention destroys by this
+//!   bound ([`Timekeeping::at_least`]);
+//! * how long the machine has been running over all boots, for dates in the future.
 //!
-//! A clock is confirmed when the kernel says that it is synchronised
-//! (`STA_UNSYNC`, adjtimex(2)), or when a person says so. What two boots agree
-//! on counts too: if the clock was ahead of the time that it is at least in one
-//! boot, and is so in the next, then the smaller of both leads is believed.
+//! A clock is confirmed when the kernel says that it is synchronised (`STA_UNSYNC`,
+//! adjtimex(2)), or when a person says that it is right. Agreement of two boots counts too:
+//! if the clock was ahead of the lower bound in one boot, and is ahead in the next, the
+//! smaller of both leads is trusted.
 
 use std::time::Duration;
 
@@ -25,11 +23,11 @@ use tcn_protocol::UnixTime;
 
 use super::{BootId, CLOCK_FLOOR, ClockDoubt, ClockRecord, KeyId, Moment, Redating, Shift};
 
-/// Wall and boot-time clock may drift apart by this much, in seconds, before
-/// it counts as a jump.
+/// How far the wall clock and the boot-time clock may drift apart, in seconds, before it
+/// counts as a jump.
 pub(super) const JUMP: u64 = 30;
 
-/// How long a boot lasts before it may agree with the one before.
+/// How long a boot must last before it can agree with the one before.
 const SETTLED: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
@@ -38,24 +36,24 @@ pub(super) struct Timekeeping {
     synchronised: bool,
     since: UnixTime,
     keys: KeyId,
-    /// How late it was at least, at this time on the boot-time clock; `None`
-    /// until the clock showed a possible time.
+    /// A lower bound of the time, at this time on the boot-time clock; `None` until the clock
+    /// showed a possible time.
     at_least: Option<(UnixTime, Duration)>,
-    /// The newest date in the log, if nothing else is known of the past.
+    /// The newest stored date, if nothing else is known of the past.
     newest: Option<UnixTime>,
     /// How long the machine ran before this boot.
     ran_before: Duration,
-    /// Somebody confirmed that. Then a clock that is behind says nothing of it.
+    /// The lower bound was confirmed. Then a clock that is behind does not lower it.
     confirmed: bool,
-    /// By how many seconds the clock was ahead all through the boot before; `None`
-    /// when it was heeded.
+    /// By how many seconds the clock was ahead all through the boot before; `None` once this
+    /// was used.
     lead_before: Option<u64>,
-    /// And all through this boot.
+    /// The same for this boot.
     lead: u64,
-    /// A time that has been, at this time on the boot-time clock.
+    /// A time that is known to be past, at this time on the boot-time clock.
     has_been: Option<(UnixTime, Duration)>,
-    /// While the clock is impossible: by how much more than the boot-time clock
-    /// it showed before, when it dated what stands in the log.
+    /// While the clock is impossible: by how many seconds it was ahead of the boot-time clock
+    /// before, when it wrote the stored dates.
     dated_by: Option<i64>,
 }
 
@@ -78,8 +76,8 @@ impl Timekeeping {
         }
     }
 
-    /// Takes up what an earlier process knew, or the newest date in a log
-    /// without a record; what has to be done with the dates of the log.
+    /// Resumes what an earlier process knew, or the newest stored date if there is no record.
+    /// Returns how the stored dates have to change.
     pub(super) fn resume(
         &mut self,
         now: Moment,
@@ -110,7 +108,7 @@ impl Timekeeping {
         self.begin(now, 0)
     }
 
-    /// Another process of this boot dated what stands in the log.
+    /// The record is of another process in this boot, which wrote the stored dates.
     fn resume_boot(&mut self, now: Moment, record: ClockRecord) -> Option<Redating> {
         let next_key = self.keys;
         let passed = now.boot.saturating_sub(record.at.boot);
@@ -124,13 +122,13 @@ impl Timekeeping {
         self.jumped(record.at.wall, now, jump, next_key)
     }
 
-    /// What this boot dates begins here.
+    /// The dates of this boot start here.
     fn begin(&mut self, now: Moment, jump: i64) -> Option<Redating> {
         self.since = now.wall;
         possible(now.wall).then(|| self.redating(now, jump, None, None))
     }
 
-    /// The wall clock jumped. `before` is the time it would show otherwise,
+    /// The wall clock jumped. `before` is the time that it would show without the jump,
     /// `next_key` the first key that has no date yet.
     pub(super) fn jumped(
         &mut self,
@@ -142,7 +140,7 @@ impl Timekeeping {
         let was_right = std::mem::take(&mut self.synchronised);
         self.believe_less(now);
         match (possible(before), possible(now.wall)) {
-            // What was dated by a right clock stays as it is.
+            // Dates written by a right clock stay.
             (true, _) if was_right => {
                 self.keys = next_key;
                 self.begin(now, jump)
@@ -196,8 +194,8 @@ impl Timekeeping {
         }
     }
 
-    /// The clock is right: the kernel or a person says so. `key` is the first
-    /// key whose numbers may still be given dates. Whether that was not known.
+    /// The clock is right: the kernel or a person says so. `key` is the first key whose
+    /// numbers may still get dates. Returns whether this is new.
     pub(super) fn confirm(&mut self, now: Moment, synchronised: bool, key: KeyId) -> bool {
         if !possible(now.wall) {
             return false;
@@ -220,13 +218,13 @@ impl Timekeeping {
         self.since
     }
 
-    /// Whether what is dated now stays as it is, whatever the clock does next.
+    /// Whether dates written now stay as they are, whatever the clock does next.
     pub(super) const fn synchronised(&self) -> bool {
         self.synchronised
     }
 
-    /// It may not be later than a clock shows that is possible. What nobody ever
-    /// confirmed was too late then.
+    /// Lowers the bound to a possible clock that shows less, unless the bound was confirmed:
+    /// an unconfirmed bound was then too high.
     fn believe_less(&mut self, now: Moment) {
         if possible(now.wall) {
             let known = self.known(now).or(self.newest).unwrap_or(now.wall);
@@ -244,8 +242,7 @@ impl Timekeeping {
         self.at_least.map(|known| advanced(known, now))
     }
 
-    /// The time that it is at least; `None` until the clock showed a possible
-    /// time.
+    /// The lower bound of the time; `None` until the clock showed a possible time.
     fn at_least(&self, now: Moment) -> Option<UnixTime> {
         let known = self.known(now)?;
         Some(match possible(now.wall) {
@@ -254,18 +251,18 @@ impl Timekeeping {
         })
     }
 
-    /// By how many seconds the clock is ahead of that.
+    /// By how many seconds the clock is ahead of the lower bound.
     fn ahead(&self, now: Moment) -> u64 {
         let known = self.at_least(now).unwrap_or(now.wall);
         now.wall.0.saturating_sub(known.0)
     }
 
-    /// Looks how late it is at least, before something is destroyed for its age.
+    /// Updates the lower bound of the time, before data is destroyed for its age.
     pub(super) fn settle(&mut self, now: Moment, retention: Duration) -> Option<UnixTime> {
         self.believe_less(now);
         let known = self.at_least(now)?;
         let ahead = self.ahead(now);
-        // What does not move with the clock is older than what does.
+        // Dates that do not move with the clock are older than those that do.
         let moving_for = now.wall.0.saturating_sub(self.since.0);
         if possible(now.wall) && moving_for >= retention.as_secs() {
             self.at_least = Some((now.wall, now.boot));
@@ -293,7 +290,7 @@ impl Timekeeping {
         (now.wall > known.after(retention)).then_some(ClockDoubt::Ahead)
     }
 
-    /// How long the machine has been running in all.
+    /// Total running time of the machine, over all boots.
     pub(super) fn running(&self, now: Moment) -> Duration {
         self.ran_before + now.boot
     }
@@ -314,7 +311,7 @@ impl Timekeeping {
     }
 }
 
-/// By how many seconds the wall clock jumped between two moments, if it did.
+/// By how many seconds the wall clock jumped between two moments; `None` if it did not.
 pub(super) fn jump(from: Moment, to: Moment) -> Option<i64> {
     let jump = offset(to).saturating_sub(offset(from));
     (jump.unsigned_abs() > JUMP).then_some(jump)
@@ -329,7 +326,7 @@ fn possible(wall: UnixTime) -> bool {
     wall >= CLOCK_FLOOR
 }
 
-/// By how many seconds the wall clock shows more than the boot-time clock.
+/// By how many seconds the wall clock is ahead of the boot-time clock.
 pub(super) fn offset(at: Moment) -> i64 {
     let wall = i64::try_from(at.wall.0).unwrap_or(i64::MAX);
     wall.saturating_sub(i64::try_from(at.boot.as_secs()).unwrap_or(i64::MAX))

@@ -1,7 +1,7 @@
-//! What a transition of the broadcast can do: draw a number, air it, give the
-//! air to another, rest, and leave word of it all in the ledger.
+//! What a transition of the broadcast can do: draw a number, air it, change the frame,
+//! rest, and record all of it.
 //!
-//! Nothing is done here but pushed to [`Context::out`], in the order in which it
+//! Nothing is done here. Everything is pushed to [`Context::out`], in the order in which it
 //! has to happen.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::super::rotation::{Life, Numbered, Rotation, random_up_to};
 use super::super::{LogEvent, Moment, Output, Policy, RadioCapabilities, Record, Seq};
 use super::{Epoch, OnAir, Prepared, State, Want};
 
-/// Everything a transition may use besides the machine itself.
+/// Everything that a transition may use besides the state machine.
 pub(crate) struct Context<'a, R> {
     pub(crate) now: Moment,
     pub(crate) want: Want,
@@ -60,12 +60,12 @@ impl<R: CryptoRng> Context<'_, R> {
         })
     }
 
-    /// A relay has no number, and so nothing to be made durable; all it has is
-    /// a name for the epoch.
+    /// A relay has no number, so there is nothing to make durable. It draws only the carrier
+    /// bytes of the epoch.
     fn prepare_relay(&mut self, silence: Duration) -> State {
         let mut carrier = [0; CARRIER_LEN];
         self.rng.fill_bytes(&mut carrier);
-        carrier[0] |= 1; // zeros alone would name the vacant number's own sender
+        carrier[0] |= 1; // all zeros would name the vacant number as its own carrier
         let epoch = Epoch {
             frame: Frame::vacant(carrier),
             number: None,
@@ -96,7 +96,7 @@ impl<R: CryptoRng> Context<'_, R> {
         })
     }
 
-    /// Gives the air to the next one, if the turn of this one is over.
+    /// Airs the next frame, if the slot of this one is over.
     pub(super) fn take_turns(&mut self, at: &mut OnAir) {
         let over = self.bridge.turn_ends(at.epoch.frame, &at.slot);
         if over.is_none_or(|over| self.now.boot < over) {
@@ -127,8 +127,8 @@ impl<R: CryptoRng> Context<'_, R> {
         }
     }
 
-    /// After the radio dropped the advert by itself: it listens on, so if a
-    /// number can be aired again, that epoch has to end first.
+    /// After the radio lost the advert by itself. It still listens, so if a number can be
+    /// aired again, that epoch has to end first.
     pub(super) fn relisten(&mut self) -> State {
         match self.want {
             Want::Listen => State::Listening,
@@ -143,7 +143,7 @@ impl<R: CryptoRng> Context<'_, R> {
         }
     }
 
-    /// Its index is burnt; the ledger must not claim that it was heard.
+    /// The index is spent, and the record must not claim that the number was on the air.
     pub(super) fn never_aired(&mut self, epoch: Epoch) {
         if let Some(Numbered { key, index, .. }) = epoch.number {
             self.persist(vec![Record::Unaired { key, index }]);
