@@ -16,7 +16,7 @@ impl Driver {
             radio::Event::Withdrawn(frame) => Input::Withdrawn(frame),
             radio::Event::Rested => Input::Rested,
             radio::Event::Heard { frame, rssi } => Input::Heard(words::sighting(frame, rssi)),
-            radio::Event::Told { tcn, rssi, peer } => {
+            radio::Event::Written { tcn, rssi, peer } => {
                 Input::Written(words::told(tcn, rssi), Writer(peer.0))
             }
             radio::Event::Malformed => {

@@ -8,18 +8,18 @@ use tcn_protocol::beacon::Frame;
 use crate::radio;
 
 /// What a radio can do now.
-pub(super) fn capabilities(capabilities: radio::Fitness) -> RadioCapabilities {
-    let radio::Fitness {
+pub(super) fn capabilities(capabilities: radio::Capabilities) -> RadioCapabilities {
+    let radio::Capabilities {
         can_air,
         can_carry,
         can_listen,
-        hold,
+        address_lifetime,
     } = capabilities;
     RadioCapabilities {
         can_air,
         can_carry,
         can_listen,
-        address_lifetime: hold,
+        address_lifetime,
     }
 }
 

@@ -17,8 +17,8 @@
 
 #[cfg(feature = "bluez")]
 pub mod bluez;
+mod event_queue;
 pub mod fake;
-mod outbox;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -49,7 +49,7 @@ pub enum Order {
 pub enum Event {
     /// The adapter can be used from now on, this far; when that changes, the
     /// event comes again.
-    Up(Fitness),
+    Up(Capabilities),
     /// The adapter cannot be used; whatever was on the air is gone. Standing
     /// orders are forgotten.
     Down,
@@ -68,7 +68,7 @@ pub enum Event {
         rssi: Option<i16>,
     },
     /// Somebody connected and wrote their number.
-    Told {
+    Written {
         /// It.
         tcn: TemporaryContactNumber,
         /// Signal in dBm, if it is known.
@@ -84,7 +84,7 @@ pub enum Event {
 
 /// What a radio is good for. By default, for nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fitness {
+pub struct Capabilities {
     /// Whether [`Order::Air`] has a chance: an advert would be taken, and sent
     /// under an address that is not the controller's own and that no number of
     /// ours had.
@@ -97,7 +97,7 @@ pub struct Fitness {
     pub can_listen: bool,
     /// How long the addresses last that go with a number, and so the number; zero
     /// where each can have new ones at any time.
-    pub hold: Duration,
+    pub address_lifetime: Duration,
 }
 
 /// Somebody who connected, told apart from others while this process runs. Not

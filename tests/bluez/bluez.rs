@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, MessageStream, ObjectPath, OwnedObjectPath, Variant};
 
-use super::bench::SOON;
+use super::harness::DEADLINE;
 use answers::{answer, forget_the_gone};
 use machine::{
     ADAPTER, ADVERTISING, DEVICE, Interfaces, OTHER, Properties, data_of, properties, service_data,
@@ -59,13 +59,13 @@ impl Calls {
 }
 
 /// A running bluetoothd.
-pub(crate) struct Bluez {
+pub(crate) struct MockBluetoothd {
     connection: Connection,
     machine: watch::Sender<Machine>,
     tasks: Vec<JoinHandle<()>>,
 }
 
-impl Bluez {
+impl MockBluetoothd {
     pub(crate) async fn start(machine: Machine) -> Self {
         Self::resume(watch::Sender::new(machine)).await
     }
@@ -106,7 +106,7 @@ impl Bluez {
     /// Waits until this is true of the machine.
     pub(crate) async fn until(&self, wanted: impl Fn(&Machine) -> bool) {
         let mut machine = self.machine.subscribe();
-        let found = timeout(SOON, machine.wait_for(wanted)).await.is_ok();
+        let found = timeout(DEADLINE, machine.wait_for(wanted)).await.is_ok();
         assert!(found, "not in time: {:#?}", self.machine().log);
     }
 

@@ -7,18 +7,18 @@ use bluez_mgmt::{MgmtError, Privacy};
 use futures::future::BoxFuture;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
-use tcnd::radio::bluez::{Central, Kernel, Options, Surroundings, VisitError};
+use tcnd::radio::bluez::{Central, CentralError, Kernel, Options, Platform};
 use tcnd::radio::{AddressKind, Mode, Order, Trouble};
 use tcnd_rpa_timeout::Known;
 use tokio::time::timeout;
 use zbus::OwnedVariant;
 
-use super::bench::{Bench, frame, on_a_bus};
-use super::bluez::{Bluez, Device, Machine};
+use super::bluez::{Device, Machine, MockBluetoothd};
+use super::harness::{Harness, frame, on_a_bus};
 
 /// A kernel that says what it is told to, and peers that answer.
 #[derive(Clone)]
-pub(crate) struct Played {
+pub(crate) struct MockPlatform {
     privacy: Arc<Mutex<Option<Privacy>>>,
     configured: Arc<Mutex<Privacy>>,
     addresses: Arc<Mutex<Option<Known>>>,
@@ -26,7 +26,7 @@ pub(crate) struct Played {
     visits: Arc<Mutex<Vec<[u8; 6]>>>,
 }
 
-impl Played {
+impl MockPlatform {
     fn new(privacy: Option<Privacy>) -> Self {
         Self {
             privacy: Arc::new(Mutex::new(privacy)),
@@ -56,7 +56,7 @@ impl Played {
     }
 }
 
-impl Kernel for Played {
+impl Kernel for MockPlatform {
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>> {
         assert_eq!(adapter, "hci0");
         let told = self.privacy.lock().unwrap().ok_or(MgmtError::Unavailable);
@@ -73,16 +73,16 @@ impl Kernel for Played {
     }
 }
 
-impl Central for Played {
+impl Central for MockPlatform {
     fn read<'a>(
         &'a self,
         adapter: &'a str,
         peer: [u8; 6],
-    ) -> BoxFuture<'a, Result<Vec<u8>, VisitError>> {
+    ) -> BoxFuture<'a, Result<Vec<u8>, CentralError>> {
         assert_eq!(adapter, "hci0");
         self.visits.lock().unwrap().push(peer);
         let answer = self.answer.lock().unwrap().clone();
-        Box::pin(async move { answer.ok_or(VisitError::Late) })
+        Box::pin(async move { answer.ok_or(CentralError::TimedOut) })
     }
 
     fn renew(&self) {}
@@ -94,7 +94,7 @@ pub(crate) async fn asked(
     mode: Mode,
     machine: Machine,
     privacy: Option<Privacy>,
-) -> (Bench, Bluez, Played) {
+) -> (Harness, MockBluetoothd, MockPlatform) {
     asked_with(mode, machine, privacy, Duration::from_secs(600)).await
 }
 
@@ -104,38 +104,38 @@ async fn asked_with(
     machine: Machine,
     privacy: Option<Privacy>,
     rpa_timeout: Duration,
-) -> (Bench, Bluez, Played) {
-    let bluez = Bluez::start(machine).await;
-    let played = Played::new(privacy);
-    let surroundings = Surroundings {
-        kernel: Arc::new(played.clone()),
-        central: Arc::new(played.clone()),
+) -> (Harness, MockBluetoothd, MockPlatform) {
+    let bluez = MockBluetoothd::start(machine).await;
+    let mock = MockPlatform::new(privacy);
+    let platform = Platform {
+        kernel: Arc::new(mock.clone()),
+        central: Arc::new(mock.clone()),
     };
     let options = Options {
         mode,
         rpa_timeout,
         ..Options::default()
     };
-    (Bench::within(options, surroundings), bluez, played)
+    (Harness::within(options, platform), bluez, mock)
 }
 
 /// The adapter is switched off and on again, by which its addresses are new.
-async fn renew(bench: &mut Bench, bluez: &Bluez) {
-    bench.expect_up(true).await;
+async fn renew(harness: &mut Harness, bluez: &MockBluetoothd) {
+    harness.expect_up(true).await;
     bluez.power("hci0", false).await;
-    bench.expect_down().await;
+    harness.expect_down().await;
     bluez.power("hci0", true).await;
-    bench.expect_up(true).await;
+    harness.expect_up(true).await;
 }
 
 /// In mode full, on the air.
-async fn reachable() -> (Bench, Bluez, Played) {
-    let (mut bench, bluez, played) =
+async fn reachable() -> (Harness, MockBluetoothd, MockPlatform) {
+    let (mut harness, bluez, mock) =
         asked(Mode::Full, Machine::extended(), Some(Privacy::On)).await;
-    renew(&mut bench, &bluez).await;
-    bench.air(1).await;
-    bench.troubles(&[]).await;
-    (bench, bluez, played)
+    renew(&mut harness, &bluez).await;
+    harness.air(1).await;
+    harness.troubles(&[]).await;
+    (harness, bluez, mock)
 }
 
 /// Somebody who appears by connecting.
@@ -148,9 +148,14 @@ fn stranger() -> Device {
 }
 
 /// Somebody comes, and is seen to have come.
-pub(crate) async fn visit_of(bench: &mut Bench, bluez: &Bluez, last: u16, frame: u8) {
+pub(crate) async fn stranger_connects(
+    harness: &mut Harness,
+    bluez: &MockBluetoothd,
+    last: u16,
+    frame: u8,
+) {
     bluez.appear("hci0", last, stranger()).await;
-    bench.expect_aired_again(frame).await;
+    harness.expect_aired_again(frame).await;
 }
 
 fn phone() -> Device {
@@ -161,7 +166,7 @@ fn phone() -> Device {
 }
 
 /// A phone appears, and was looked at by so many calls.
-async fn meet(bluez: &Bluez, last: u16, calls: usize) {
+async fn meet(bluez: &MockBluetoothd, last: u16, calls: usize) {
     let before = bluez.machine().calls;
     bluez.appear("hci0", last, phone()).await;
     bluez.until(|machine| machine.calls >= before + calls).await;
@@ -172,11 +177,11 @@ pub(crate) fn number(byte: u8) -> TemporaryContactNumber {
 }
 
 /// The last advert registered, by name of the property.
-fn registered(bluez: &Bluez, name: &str) -> Option<OwnedVariant> {
+fn registered(bluez: &MockBluetoothd, name: &str) -> Option<OwnedVariant> {
     bluez.machine().registered.last()?.get(name).cloned()
 }
 
-pub(crate) fn is_peripheral(bluez: &Bluez) -> bool {
+pub(crate) fn is_peripheral(bluez: &MockBluetoothd) -> bool {
     let kind = registered(bluez, "Type").unwrap();
     String::try_from(kind).unwrap() == "peripheral"
 }
@@ -188,24 +193,24 @@ fn without_privacy_full_is_a_broadcast_and_relay_only_listens() {
             (Some(Privacy::Off), Trouble::PrivacyOff),
             (None, Trouble::PrivacyUnknown),
         ] {
-            let (mut bench, bluez, _) = asked(Mode::Full, Machine::extended(), privacy).await;
-            bench.expect_up(true).await;
-            bench.air(1).await;
-            bench
+            let (mut harness, bluez, _) = asked(Mode::Full, Machine::extended(), privacy).await;
+            harness.expect_up(true).await;
+            harness.air(1).await;
+            harness
                 .status(|status| status.troubles.contains(&trouble))
                 .await;
-            assert_eq!(bench.status.mode, Mode::Broadcast);
+            assert_eq!(harness.status.mode, Mode::Broadcast);
             assert!(!is_peripheral(&bluez));
             assert!(registered(&bluez, "Discoverable").is_none());
             assert_eq!(bluez.machine().count("RegisterApplication"), 0);
-            drop(bench);
+            drop(harness);
             bluez.stop().await;
-            let (mut bench, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
-            bench.expect_up(false).await;
-            bench.order(Order::Listen).await;
-            bench.status(|status| status.scanning).await;
-            assert_eq!(bench.status.mode, Mode::Listen);
-            assert!(bench.status.troubles.contains(&trouble));
+            let (mut harness, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
+            harness.expect_up(false).await;
+            harness.order(Order::Listen).await;
+            harness.status(|status| status.scanning).await;
+            assert_eq!(harness.status.mode, Mode::Listen);
+            assert!(harness.status.troubles.contains(&trouble));
             bluez.stop().await;
         }
     });
@@ -214,9 +219,9 @@ fn without_privacy_full_is_a_broadcast_and_relay_only_listens() {
 #[test]
 fn with_privacy_the_server_is_there_before_the_advert_that_leads_to_it() {
     on_a_bus(async || {
-        let (bench, bluez, _) = reachable().await;
-        assert_eq!(bench.status.mode, Mode::Full);
-        assert_eq!(bench.status.adapters[0].address, AddressKind::Resolvable);
+        let (harness, bluez, _) = reachable().await;
+        assert_eq!(harness.status.mode, Mode::Full);
+        assert_eq!(harness.status.adapters[0].address, AddressKind::Resolvable);
         let log = bluez.machine().log;
         let at = |call: &str| log.iter().position(|logged| logged == call).unwrap();
         assert!(at("RegisterApplication") < at("RegisterAdvertisement"));
@@ -229,18 +234,18 @@ fn with_privacy_the_server_is_there_before_the_advert_that_leads_to_it() {
 #[test]
 fn privacy_is_asked_about_in_each_epoch() {
     on_a_bus(async || {
-        let (mut bench, bluez, played) = reachable().await;
-        played.set(Some(Privacy::Off));
-        bench.rest_early().await;
-        bench.order(Order::Air(frame(2))).await;
+        let (mut harness, bluez, mock) = reachable().await;
+        mock.set(Some(Privacy::Off));
+        harness.rest_early().await;
+        harness.order(Order::Air(frame(2))).await;
         // It falls back to what is allowed, and says so before anything is aired.
-        bench.expect_withdrawn(2).await;
-        bench.expect_up(true).await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
-        bench.air(3).await;
+        harness.expect_withdrawn(2).await;
+        harness.expect_up(true).await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
+        harness.air(3).await;
         assert!(!is_peripheral(&bluez));
-        bench.troubles(&[Trouble::PrivacyOff]).await;
+        harness.troubles(&[Trouble::PrivacyOff]).await;
         assert_eq!(bluez.machine().registered.len(), 2, "2 was never aired");
     });
 }
@@ -248,32 +253,32 @@ fn privacy_is_asked_about_in_each_epoch() {
 #[test]
 fn an_adapter_made_discoverable_is_no_matter_where_privacy_is_on() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = reachable().await;
+        let (mut harness, bluez, _) = reachable().await;
         bluez.make_discoverable("hci0", true).await;
-        bench.rest_early().await;
-        bench.air(2).await;
-        bench.troubles(&[Trouble::AddressHeld]).await;
+        harness.rest_early().await;
+        harness.air(2).await;
+        harness.troubles(&[Trouble::AddressHeld]).await;
     });
 }
 
 #[test]
 fn whoever_reads_is_told_the_number_of_the_epoch_and_whoever_writes_is_heard() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = reachable().await;
-        visit_of(&mut bench, &bluez, 1, 1).await;
+        let (mut harness, bluez, _) = reachable().await;
+        stranger_connects(&mut harness, &bluez, 1, 1).await;
         assert_eq!(bluez.read("hci0", 1).await.unwrap(), [1; 16]);
         assert_eq!(bluez.read("hci0", 1).await.unwrap(), [1; 16], "no ratchet");
         bluez.write("hci0", 1, &[9; 16]).await.unwrap();
-        assert_eq!(bench.told().await, number(9));
+        assert_eq!(harness.written().await, number(9));
         for refused in [&[9; 15][..], &[]] {
             let error = bluez.write("hci0", 1, refused).await.unwrap_err();
             assert!(error.to_string().contains("InvalidValueLength"), "{error}");
         }
-        bench.rest_early().await;
+        harness.rest_early().await;
         assert!(bluez.read("hci0", 1).await.is_err(), "between two epochs");
         assert!(bluez.write("hci0", 1, &[8; 16]).await.is_err());
-        bench.air(2).await;
-        visit_of(&mut bench, &bluez, 2, 2).await;
+        harness.air(2).await;
+        stranger_connects(&mut harness, &bluez, 2, 2).await;
         assert_eq!(bluez.read("hci0", 2).await.unwrap(), [2; 16]);
     });
 }
@@ -282,9 +287,9 @@ fn whoever_reads_is_told_the_number_of_the_epoch_and_whoever_writes_is_heard() {
 fn a_relay_is_told_numbers_and_has_none_to_tell() {
     on_a_bus(async || {
         let privacy = Some(Privacy::On);
-        let (mut bench, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
-        renew(&mut bench, &bluez).await;
-        bench.order(Order::Air(Frame::vacant([7; 4]))).await;
+        let (mut harness, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
+        renew(&mut harness, &bluez).await;
+        harness.order(Order::Air(Frame::vacant([7; 4]))).await;
         bluez
             .until(|machine| machine.adapter().adverts() == 1)
             .await;
@@ -292,19 +297,19 @@ fn a_relay_is_told_numbers_and_has_none_to_tell() {
         let error = bluez.read("hci0", 1).await.unwrap_err();
         assert!(error.to_string().contains("NotPermitted"), "{error}");
         bluez.write("hci0", 1, &[9; 16]).await.unwrap();
-        assert_eq!(bench.told().await, number(9));
+        assert_eq!(harness.written().await, number(9));
     });
 }
 
 #[test]
 fn a_swap_changes_the_frame_and_leaves_discovery_alone() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = reachable().await;
+        let (mut harness, bluez, _) = reachable().await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         bluez.set(|machine| machine.log.clear());
         let carried = Frame::carried(number(5), frame(1).carrier_id());
-        bench.order(Order::Swap(carried)).await;
-        let event = bench.next().await;
+        harness.order(Order::Swap(carried)).await;
+        let event = harness.next().await;
         assert!(matches!(event, tcnd::radio::Event::Aired(aired) if aired == carried));
         let log = bluez.machine().log;
         assert_eq!(log, ["UnregisterAdvertisement", "RegisterAdvertisement"]);
@@ -320,13 +325,13 @@ fn a_swap_changes_the_frame_and_leaves_discovery_alone() {
 #[test]
 fn who_holds_a_connection_neither_silences_us_nor_stays() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = reachable().await;
+        let (mut harness, bluez, _) = reachable().await;
         bluez.set(|machine| machine.log.clear());
-        visit_of(&mut bench, &bluez, 1, 1).await;
+        stranger_connects(&mut harness, &bluez, 1, 1).await;
         bluez
             .until(|machine| machine.count("Disconnect") == 1)
             .await;
-        bench.expect_aired_again(1).await;
+        harness.expect_aired_again(1).await;
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 2);
     });
 }
@@ -334,7 +339,7 @@ fn who_holds_a_connection_neither_silences_us_nor_stays() {
 #[test]
 fn paired_devices_and_other_peoples_sensors_are_left_alone() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = reachable().await;
+        let (mut harness, bluez, _) = reachable().await;
         // The one connects by itself; to the other a program does, which has
         // heard it before.
         let paired = Device {
@@ -342,12 +347,12 @@ fn paired_devices_and_other_peoples_sensors_are_left_alone() {
             ..stranger()
         };
         bluez.appear("hci0", 1, paired).await;
-        bench.expect_aired_again(1).await;
+        harness.expect_aired_again(1).await;
         meet(&bluez, 2, 4).await;
         bluez.connect("hci0", 2, true).await;
-        bench.expect_aired_again(1).await;
-        bench.rest_early().await;
-        bench.air(2).await;
+        harness.expect_aired_again(1).await;
+        harness.rest_early().await;
+        harness.air(2).await;
         assert_eq!(bluez.machine().count("Disconnect"), 0);
         // They have been there since before this number was.
         for last in [1, 2] {
@@ -359,10 +364,10 @@ fn paired_devices_and_other_peoples_sensors_are_left_alone() {
 #[test]
 fn strangers_are_sent_away_before_another_number_is_aired() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = reachable().await;
-        visit_of(&mut bench, &bluez, 1, 1).await;
+        let (mut harness, bluez, _) = reachable().await;
+        stranger_connects(&mut harness, &bluez, 1, 1).await;
         bluez.set(|machine| machine.log.clear());
-        bench.rest_early().await;
+        harness.rest_early().await;
         assert_eq!(bluez.machine().count("Disconnect"), 1);
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
     });
@@ -371,12 +376,12 @@ fn strangers_are_sent_away_before_another_number_is_aired() {
 #[test]
 fn a_phone_without_service_data_is_read_once_and_heard_from_then_on() {
     on_a_bus(async || {
-        let (mut bench, bluez, played) = reachable().await;
-        *played.answer.lock().unwrap() = Some(vec![7; 16]);
+        let (mut harness, bluez, mock) = reachable().await;
+        *mock.answer.lock().unwrap() = Some(vec![7; 16]);
         meet(&bluez, 1, 4).await;
         let calls = bluez.machine().calls;
         bluez.silent_advert("hci0", 1, -61).await;
-        let (heard, rssi) = bench.heard().await.unwrap();
+        let (heard, rssi) = harness.heard().await.unwrap();
         let read = (number(7), false, None);
         assert_eq!((heard.tcn, heard.is_bridged(), rssi), read);
         // Listening begins anew, and looks at the phone again.
@@ -387,16 +392,16 @@ fn a_phone_without_service_data_is_read_once_and_heard_from_then_on() {
         bluez.until(|machine| machine.calls >= looked).await;
         for signal in [-63, -64] {
             bluez.silent_advert("hci0", 1, signal).await;
-            while bench.heard().await != Some((frame(7), Some(signal))) {}
+            while harness.heard().await != Some((frame(7), Some(signal))) {}
         }
-        assert_eq!(played.visits.lock().unwrap()[..], [[0x40, 0, 0, 0, 0, 1]]);
+        assert_eq!(mock.visits.lock().unwrap()[..], [[0x40, 0, 0, 0, 0, 1]]);
     });
 }
 
 #[test]
 fn who_sends_service_data_is_never_visited() {
     on_a_bus(async || {
-        let (mut bench, bluez, played) = reachable().await;
+        let (mut harness, bluez, mock) = reachable().await;
         let malformed = Device {
             data: Some(vec![1; 15]),
             ..phone()
@@ -406,16 +411,16 @@ fn who_sends_service_data_is_never_visited() {
             ..phone()
         };
         bluez.appear("hci0", 1, malformed).await;
-        assert_eq!(bench.heard().await, None);
+        assert_eq!(harness.heard().await, None);
         bluez.appear("hci0", 2, android).await;
-        assert_eq!(bench.heard().await, Some((frame(2), Some(-60))));
+        assert_eq!(harness.heard().await, Some((frame(2), Some(-60))));
         for rssi in -70..-60 {
             bluez.silent_advert("hci0", 1, rssi).await;
             bluez.silent_advert("hci0", 2, rssi).await;
             bluez.advert("hci0", 2, &[2; 20], Some(rssi)).await;
-            while bench.heard().await != Some((frame(2), Some(rssi))) {}
+            while harness.heard().await != Some((frame(2), Some(rssi))) {}
         }
-        assert_eq!(played.visits(), 0);
+        assert_eq!(mock.visits(), 0);
     });
 }
 
@@ -423,9 +428,9 @@ fn who_sends_service_data_is_never_visited() {
 fn nobody_is_visited_where_privacy_is_off_nor_by_a_relay() {
     on_a_bus(async || {
         for (mode, privacy) in [(Mode::Full, Privacy::Off), (Mode::Relay, Privacy::On)] {
-            let (mut bench, bluez, played) = asked(mode, Machine::extended(), Some(privacy)).await;
-            renew(&mut bench, &bluez).await;
-            bench.air(1).await;
+            let (mut harness, bluez, mock) = asked(mode, Machine::extended(), Some(privacy)).await;
+            renew(&mut harness, &bluez).await;
+            harness.air(1).await;
             bluez.until(|machine| machine.adapter().scanning()).await;
             let watched = if mode == Mode::Relay { 4 } else { 3 };
             meet(&bluez, 1, watched).await;
@@ -434,13 +439,13 @@ fn nobody_is_visited_where_privacy_is_off_nor_by_a_relay() {
                 ..phone()
             };
             bluez.appear("hci0", 2, android).await;
-            assert_eq!(bench.heard().await, Some((frame(2), Some(-60))));
+            assert_eq!(harness.heard().await, Some((frame(2), Some(-60))));
             for rssi in -70..-60 {
                 bluez.silent_advert("hci0", 1, rssi).await;
                 bluez.advert("hci0", 2, &[2; 20], Some(rssi)).await;
-                while bench.heard().await != Some((frame(2), Some(rssi))) {}
+                while harness.heard().await != Some((frame(2), Some(rssi))) {}
             }
-            assert_eq!(played.visits(), 0, "{mode:?}");
+            assert_eq!(mock.visits(), 0, "{mode:?}");
             bluez.stop().await;
         }
     });
@@ -453,12 +458,12 @@ fn a_server_refused_is_named_and_tried_again() {
             refuse_servers: 2,
             ..Machine::extended()
         };
-        let (mut bench, bluez, _) = asked(Mode::Full, machine, Some(Privacy::On)).await;
-        renew(&mut bench, &bluez).await;
-        bench.order(Order::Air(frame(1))).await;
-        bench.troubles(&[Trouble::ConnectFailed]).await;
+        let (mut harness, bluez, _) = asked(Mode::Full, machine, Some(Privacy::On)).await;
+        renew(&mut harness, &bluez).await;
+        harness.order(Order::Air(frame(1))).await;
+        harness.troubles(&[Trouble::ConnectFailed]).await;
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
-        bench.troubles(&[]).await;
+        harness.troubles(&[]).await;
         bluez
             .until(|machine| machine.adapter().adverts() == 1)
             .await;
@@ -470,33 +475,34 @@ fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
     on_a_bus(async || {
         let privacy = Some(Privacy::On);
         let soon = Duration::from_secs(16);
-        let (mut bench, bluez, _) = asked_with(Mode::Full, Machine::legacy(), privacy, soon).await;
-        bench.expect_up(false).await;
+        let (mut harness, bluez, _) =
+            asked_with(Mode::Full, Machine::legacy(), privacy, soon).await;
+        harness.expect_up(false).await;
         let held = [Trouble::AddressHeld, Trouble::BridgeUnavailable];
-        bench.troubles(&held).await;
+        harness.troubles(&held).await;
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
         assert_eq!(bluez.machine().count("StartDiscovery"), 0);
-        bench.expect_up(true).await;
-        bench.air(1).await;
-        bench.troubles(&[Trouble::BridgeUnavailable]).await;
+        harness.expect_up(true).await;
+        harness.air(1).await;
+        harness.troubles(&[Trouble::BridgeUnavailable]).await;
         // At once another number: it has to wait as well.
-        bench.order(Order::Rest).await;
-        bench.expect_up(false).await;
-        bench.expect_rested().await;
-        bench.expect_up(true).await;
-        bench.air(2).await;
+        harness.order(Order::Rest).await;
+        harness.expect_up(false).await;
+        harness.expect_rested().await;
+        harness.expect_up(true).await;
+        harness.air(2).await;
     });
 }
 
 #[test]
 fn a_number_that_comes_early_is_aired_and_does_not_listen() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = reachable().await;
+        let (mut harness, bluez, _) = reachable().await;
         bluez.until(|machine| machine.adapter().scanning()).await;
-        bench.rest_early().await;
+        harness.rest_early().await;
         bluez.set(|machine| machine.log.clear());
-        bench.air(2).await;
-        bench.troubles(&[Trouble::AddressHeld]).await;
+        harness.air(2).await;
+        harness.troubles(&[Trouble::AddressHeld]).await;
         bluez.quiet_for(Duration::from_secs(2)).await;
         assert_eq!(bluez.machine().log, ["RegisterAdvertisement"]);
     });
@@ -506,19 +512,19 @@ fn a_number_that_comes_early_is_aired_and_does_not_listen() {
 fn after_a_start_listening_waits_for_another_address() {
     on_a_bus(async || {
         let (privacy, soon) = (Some(Privacy::On), Duration::from_secs(16));
-        let (mut bench, bluez, _) =
+        let (mut harness, bluez, _) =
             asked_with(Mode::Full, Machine::extended(), privacy, soon).await;
-        bench.expect_up(true).await;
-        bench.air(1).await;
-        bench.troubles(&[Trouble::AddressHeld]).await;
+        harness.expect_up(true).await;
+        harness.air(1).await;
+        harness.troubles(&[Trouble::AddressHeld]).await;
         assert!(!bluez.machine().log.contains(&"StartDiscovery".to_owned()));
         // Now it can, and asks for another number to begin with.
-        bench.expect_up(true).await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
+        harness.expect_up(true).await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
         bluez.set(|machine| machine.log.clear());
-        bench.air(2).await;
-        bench.troubles(&[]).await;
+        harness.air(2).await;
+        harness.troubles(&[]).await;
         let log = bluez.machine().log;
         let calls = [
             "SetDiscoveryFilter",
@@ -544,7 +550,7 @@ fn privacy_switched_on_under_a_broadcast_is_heeded_and_the_wait_is_named() {
         bench.expect_withdrawn(2).await;
         bench.expect_down().await;
         played.configure(Privacy::On);
-        let bluez = Bluez::restart(machine).await;
+        let bluez = MockBluetoothd::restart(machine).await;
         bench.expect_up(true).await;
         bluez.set(|machine| machine.log.clear());
         bench.air(3).await;
@@ -558,26 +564,26 @@ fn an_epoch_ends_before_its_address_can() {
     on_a_bus(async || {
         let (privacy, soon) = (Some(Privacy::On), Duration::from_secs(14));
         let machine = Machine::extended();
-        let (mut bench, bluez, _) = asked_with(Mode::Full, machine, privacy, soon).await;
-        renew(&mut bench, &bluez).await;
-        bench.air(1).await;
+        let (mut harness, bluez, _) = asked_with(Mode::Full, machine, privacy, soon).await;
+        renew(&mut harness, &bluez).await;
+        harness.air(1).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         let scans = bluez.machine().count("StartDiscovery");
         // Four seconds later, ten before the kernel's timeout.
-        bench.expect_withdrawn(1).await;
-        bench.expect_up(false).await;
-        bench.order(Order::Rest).await;
+        harness.expect_withdrawn(1).await;
+        harness.expect_up(false).await;
+        harness.order(Order::Rest).await;
         // The next number has an address of its own, and is not listened with
         // until the scanner has.
-        bench.expect_deaf().await;
-        bench.expect_rested().await;
+        harness.expect_not_listening().await;
+        harness.expect_rested().await;
         assert!(!bluez.machine().adapter().scanning());
-        bench.air(2).await;
+        harness.air(2).await;
         assert_eq!(bluez.machine().count("StartDiscovery"), scans);
-        bench.expect_listening().await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
-        bench.air(3).await;
+        harness.expect_listening().await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
+        harness.air(3).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
     });
 }
@@ -585,25 +591,26 @@ fn an_epoch_ends_before_its_address_can() {
 #[test]
 fn while_another_program_scans_its_address_is_not_taken_for_a_new_one() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = asked(Mode::Full, Machine::extended(), Some(Privacy::On)).await;
-        renew(&mut bench, &bluez).await;
+        let (mut harness, bluez, _) =
+            asked(Mode::Full, Machine::extended(), Some(Privacy::On)).await;
+        renew(&mut harness, &bluez).await;
         bluez.scan_for_others("hci0", true).await;
-        bench.expect_up(true).await;
-        bench.air(1).await;
-        bench.troubles(&[Trouble::AddressHeld]).await;
+        harness.expect_up(true).await;
+        harness.air(1).await;
+        harness.troubles(&[Trouble::AddressHeld]).await;
         assert_eq!(bluez.machine().count("StartDiscovery"), 0);
         bluez.scan_for_others("hci0", false).await;
-        bench.expect_up(true).await;
+        harness.expect_up(true).await;
     });
 }
 
 #[test]
 fn a_crowd_at_the_door_has_the_advert_registered_once_a_second() {
     on_a_bus(async || {
-        let (mut bench, bluez, _) = reachable().await;
+        let (mut harness, bluez, _) = reachable().await;
         let registered = |machine: &Machine| machine.count("RegisterAdvertisement");
         // For the first at once.
-        visit_of(&mut bench, &bluez, 1, 1).await;
+        stranger_connects(&mut harness, &bluez, 1, 1).await;
         let before = registered(&bluez.machine());
         for last in 2..4 {
             bluez.appear("hci0", last, stranger()).await;
@@ -611,14 +618,14 @@ fn a_crowd_at_the_door_has_the_advert_registered_once_a_second() {
         let early = bluez.until(|machine| registered(machine) > before);
         assert!(timeout(Duration::from_millis(800), early).await.is_err());
         // And for the others when the second is over.
-        bench.expect_aired_again(1).await;
+        harness.expect_aired_again(1).await;
     });
 }
 
 #[test]
 fn the_owners_devices_are_not_visited() {
     on_a_bus(async || {
-        let (mut bench, bluez, played) = reachable().await;
+        let (mut harness, bluez, mock) = reachable().await;
         let paired = Device {
             paired: true,
             ..phone()
@@ -629,7 +636,7 @@ fn the_owners_devices_are_not_visited() {
         bluez.silent_advert("hci0", 1, -61).await;
         // Looked at, and spared: Connected, Paired.
         bluez.until(|machine| machine.calls >= before + 6).await;
-        bench.rest_early().await;
-        assert_eq!(played.visits(), 0);
+        harness.rest_early().await;
+        assert_eq!(mock.visits(), 0);
     });
 }

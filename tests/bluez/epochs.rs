@@ -7,13 +7,13 @@ use tcnd::radio::bluez::Options;
 use tcnd::radio::{AddressKind, Order, Trouble};
 use zbus::OwnedVariant;
 
-use super::bench::{Bench, frame, on_a_bus};
-use super::bluez::{Adapter, Bluez, Machine};
+use super::bluez::{Adapter, Machine, MockBluetoothd};
+use super::harness::{Harness, frame, on_a_bus};
 
 #[test]
 fn an_extended_controller_scans_before_it_airs() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         assert_eq!(
             bluez.machine().log,
             [
@@ -23,9 +23,9 @@ fn an_extended_controller_scans_before_it_airs() {
             ]
         );
         bluez.set(|machine| machine.log.clear());
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
-        bench.air(2).await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
+        harness.air(2).await;
         assert_eq!(
             bluez.machine().log,
             [
@@ -42,7 +42,7 @@ fn an_extended_controller_scans_before_it_airs() {
 #[test]
 fn a_legacy_controller_airs_before_it_scans() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::legacy(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::legacy(), 1).await;
         assert_eq!(
             bluez.machine().log,
             [
@@ -52,9 +52,9 @@ fn a_legacy_controller_airs_before_it_scans() {
             ]
         );
         bluez.set(|machine| machine.log.clear());
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
-        bench.air(2).await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
+        harness.air(2).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         assert_eq!(
             bluez.machine().log,
@@ -72,9 +72,9 @@ fn a_legacy_controller_airs_before_it_scans() {
 #[test]
 fn a_new_order_without_rest_clears_the_air_first() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::legacy(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::legacy(), 1).await;
         bluez.set(|machine| machine.log.clear());
-        bench.air(2).await;
+        harness.air(2).await;
         assert_eq!(
             bluez.machine().log[..3],
             [
@@ -89,7 +89,7 @@ fn a_new_order_without_rest_clears_the_air_first() {
 #[test]
 fn the_advert_is_the_frame_and_nothing_else() {
     on_a_bus(async || {
-        let (_bench, bluez) = Bench::airing(Machine::extended(), 7).await;
+        let (_bench, bluez) = Harness::airing(Machine::extended(), 7).await;
         let machine = bluez.machine();
         let advert = &machine.registered[0];
         let said: Vec<_> = advert.keys().map(String::as_str).collect();
@@ -123,8 +123,8 @@ fn the_advert_is_the_frame_and_nothing_else() {
 #[test]
 fn discovery_is_filtered_and_makes_nobody_discoverable() {
     on_a_bus(async || {
-        let (bench, bluez) = Bench::up(Machine::extended()).await;
-        bench.order(Order::Listen).await;
+        let (harness, bluez) = Harness::up(Machine::extended()).await;
+        harness.order(Order::Listen).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         let machine = bluez.machine();
         let filter = &machine.filters[0];
@@ -146,7 +146,7 @@ fn discovery_is_filtered_and_makes_nobody_discoverable() {
 #[test]
 fn no_uuid_is_asked_for_where_that_would_end_bluetoothd() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+        let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         let last_uuids = || {
             let asked = bluez
                 .machine()
@@ -168,11 +168,11 @@ fn no_uuid_is_asked_for_where_that_would_end_bluetoothd() {
                 let adapters = machine.adapters.values_mut();
                 adapters.for_each(|adapter| adapter.modalias = modalias);
             });
-            bench.order(Order::Listen).await;
+            harness.order(Order::Listen).await;
             bluez.until(|machine| machine.adapter().scanning()).await;
             assert_eq!(last_uuids(), uuids, "{modalias:?}");
-            bench.order(Order::Rest).await;
-            bench.expect_rested().await;
+            harness.order(Order::Rest).await;
+            harness.expect_rested().await;
         }
     });
 }
@@ -180,17 +180,17 @@ fn no_uuid_is_asked_for_where_that_would_end_bluetoothd() {
 #[test]
 fn rest_is_told_only_when_the_advert_is_gone() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         bluez.set(|machine| machine.hold_adverts = true);
-        bench.order(Order::Rest).await;
+        harness.order(Order::Rest).await;
         bluez
             .until(|machine| machine.count("UnregisterAdvertisement") == 1)
             .await;
-        let early = tokio::time::timeout(Duration::from_secs(1), bench.expect_rested()).await;
+        let early = tokio::time::timeout(Duration::from_secs(1), harness.expect_rested()).await;
         assert!(early.is_err(), "rested while the advert was on the air");
         assert_eq!(bluez.machine().adapter().adverts(), 1);
         bluez.set(|machine| machine.hold_adverts = false);
-        bench.expect_rested().await;
+        harness.expect_rested().await;
         assert_eq!(bluez.machine().adapter().adverts(), 0);
         assert!(!bluez.machine().adapter().scanning());
     });
@@ -199,23 +199,23 @@ fn rest_is_told_only_when_the_advert_is_gone() {
 #[test]
 fn at_rest_nothing_is_called() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
-        bench
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
+        harness
             .status(|status| !status.advertising && !status.scanning)
             .await;
         bluez.quiet_for(Duration::from_secs(2)).await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
     });
 }
 
 #[test]
 fn the_status_tells_what_was_verified() {
     on_a_bus(async || {
-        let (mut bench, _bluez) = Bench::airing(Machine::extended(), 1).await;
-        bench
+        let (mut harness, _bluez) = Harness::airing(Machine::extended(), 1).await;
+        harness
             .status(|status| {
                 status.advertising
                     && status.scanning
@@ -224,36 +224,36 @@ fn the_status_tells_what_was_verified() {
                     && status.adapters[0].instances_free == 4
             })
             .await;
-        let adapter = &bench.status.adapters[0];
+        let adapter = &harness.status.adapters[0];
         assert_eq!(adapter.name, "hci0");
         assert!(adapter.powered && adapter.selected && adapter.can_advertise);
         assert_eq!(adapter.address, AddressKind::NonResolvable);
-        assert!(bench.status.troubles.is_empty() && !bench.status.simulated);
+        assert!(harness.status.troubles.is_empty() && !harness.status.simulated);
     });
 }
 
 #[test]
 fn a_discoverable_adapter_is_left_at_once_and_still_listened_to() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         bluez.make_discoverable("hci0", true).await;
         bluez
             .until(|machine| machine.adapter().adverts() == 0)
             .await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_up(false).await;
-        bench.troubles(&[Trouble::AddressNotPrivate]).await;
-        assert_eq!(bench.status.adapters[0].address, AddressKind::Public);
+        harness.expect_withdrawn(1).await;
+        harness.expect_up(false).await;
+        harness.troubles(&[Trouble::AddressNotPrivate]).await;
+        assert_eq!(harness.status.adapters[0].address, AddressKind::Public);
         assert!(bluez.machine().adapter().scanning(), "it stopped listening");
         bluez.make_discoverable("hci0", false).await;
-        bench.expect_up(true).await;
-        bench.troubles(&[]).await;
+        harness.expect_up(true).await;
+        harness.troubles(&[]).await;
         assert_eq!(
             bluez.machine().count("RegisterAdvertisement"),
             1,
             "aired twice"
         );
-        bench.air(2).await;
+        harness.air(2).await;
     });
 }
 
@@ -262,10 +262,10 @@ fn nothing_is_aired_on_an_adapter_that_is_discoverable_from_the_start() {
     on_a_bus(async || {
         let mut machine = Machine::legacy();
         machine.adapters.get_mut("hci0").unwrap().discoverable = true;
-        let bluez = Bluez::start(machine).await;
-        let mut bench = Bench::with(Options::default());
-        bench.expect_up(false).await;
-        bench.order(Order::Air(frame(1))).await;
+        let bluez = MockBluetoothd::start(machine).await;
+        let mut harness = Harness::with(Options::default());
+        harness.expect_up(false).await;
+        harness.order(Order::Air(frame(1))).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         bluez.quiet_for(Duration::from_secs(2)).await;
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
@@ -275,32 +275,32 @@ fn nothing_is_aired_on_an_adapter_that_is_discoverable_from_the_start() {
 #[test]
 fn discovery_is_started_anew_now_and_then() {
     on_a_bus(async || {
-        let bluez = Bluez::start(Machine::legacy()).await;
-        let mut bench = Bench::with(Options {
+        let bluez = MockBluetoothd::start(Machine::legacy()).await;
+        let mut harness = Harness::with(Options {
             discovery_restart: Duration::from_millis(300),
             ..Options::default()
         });
-        bench.expect_up(true).await;
-        bench.air(1).await;
-        bench.status(|status| status.scan_restarts >= 3).await;
+        harness.expect_up(true).await;
+        harness.air(1).await;
+        harness.status(|status| status.scan_restarts >= 3).await;
         assert!(bluez.machine().count("StopDiscovery") >= 3);
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 1);
-        assert!(bench.status.advertising);
+        assert!(harness.status.advertising);
     });
 }
 
 #[test]
 fn an_adapter_without_advertising_is_listened_to() {
     on_a_bus(async || {
-        let dumb = Adapter {
+        let without_advertising = Adapter {
             advertises: false,
             ..Adapter::new(1, false)
         };
-        let bluez = Bluez::start(Machine::of([("hci0", dumb)])).await;
-        let mut bench = Bench::with(Options::default());
-        bench.expect_up(false).await;
-        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
-        bench.order(Order::Listen).await;
+        let bluez = MockBluetoothd::start(Machine::of([("hci0", without_advertising)])).await;
+        let mut harness = Harness::with(Options::default());
+        harness.expect_up(false).await;
+        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        harness.order(Order::Listen).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
     });
 }

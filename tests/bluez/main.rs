@@ -14,14 +14,14 @@
 //! | `timers` | controllers that make their addresses by a timer of their own |
 //!
 //! libdbus reads the bus address from the environment, once per process. So
-//! each test runs in a process of its own on a bus of its own, see [`bench`].
+//! each test runs in a process of its own on a bus of its own, see [`harness`].
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-mod bench;
 mod bluez;
 mod connections;
 mod epochs;
+mod harness;
 mod recovery;
 mod sightings;
 mod timers;

@@ -5,18 +5,18 @@ use std::time::Duration;
 use tcnd::radio::bluez::{AdapterChoice, Options};
 use tcnd::radio::{Order, Trouble};
 
-use super::bench::{Bench, frame, on_a_bus, with_a_bus};
-use super::bluez::{Adapter, Bluez, Calls, Machine};
+use super::bluez::{Adapter, Calls, Machine, MockBluetoothd};
+use super::harness::{Harness, frame, on_a_bus, with_a_bus};
 
 #[test]
 fn power_off_and_on() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::legacy(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::legacy(), 1).await;
         bluez.power("hci0", false).await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_down().await;
-        bench.troubles(&[Trouble::AdapterOff]).await;
-        assert!(!bench.status.advertising && !bench.status.scanning);
+        harness.expect_withdrawn(1).await;
+        harness.expect_down().await;
+        harness.troubles(&[Trouble::AdapterOff]).await;
+        assert!(!harness.status.advertising && !harness.status.scanning);
         bluez
             .until(|machine| machine.adapter().adverts() == 0)
             .await;
@@ -26,15 +26,15 @@ fn power_off_and_on() {
         bluez.quiet_for(Duration::from_secs(1)).await;
         assert!(!bluez.machine().adapter().powered, "powered on unasked");
         bluez.power("hci0", true).await;
-        bench.expect_up(true).await;
-        bench.troubles(&[]).await;
-        bench.air(2).await;
+        harness.expect_up(true).await;
+        harness.troubles(&[]).await;
+        harness.air(2).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
-        bench
+        harness
             .status(|status| status.adapters[0].recoveries == 1)
             .await;
         assert_eq!(
-            bench.status.adapters[0].last_trouble,
+            harness.status.adapters[0].last_trouble,
             Some(Trouble::AdapterOff)
         );
     });
@@ -43,13 +43,13 @@ fn power_off_and_on() {
 #[test]
 fn rfkill_is_told_from_power_off() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+        let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         bluez.block("hci0").await;
-        bench.expect_down().await;
-        bench.troubles(&[Trouble::AdapterBlocked]).await;
+        harness.expect_down().await;
+        harness.troubles(&[Trouble::AdapterBlocked]).await;
         bluez.power("hci0", true).await;
-        bench.expect_up(true).await;
-        bench.troubles(&[]).await;
+        harness.expect_up(true).await;
+        harness.troubles(&[]).await;
     });
 }
 
@@ -61,41 +61,41 @@ fn rfkill_is_seen_at_the_start() {
             power_state: Some("off-blocked"),
             ..Adapter::new(1, true)
         };
-        let _bluez = Bluez::start(Machine::of([("hci0", blocked)])).await;
-        let mut bench = Bench::with(Options::default());
-        bench.troubles(&[Trouble::AdapterBlocked]).await;
+        let _bluez = MockBluetoothd::start(Machine::of([("hci0", blocked)])).await;
+        let mut harness = Harness::with(Options::default());
+        harness.troubles(&[Trouble::AdapterBlocked]).await;
     });
 }
 
 #[test]
 fn an_adapter_replugged_under_another_name_is_known_by_its_address() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         let adapter = bluez.unplug("hci0").await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_down().await;
-        bench.troubles(&[Trouble::AdapterMissing]).await;
+        harness.expect_withdrawn(1).await;
+        harness.expect_down().await;
+        harness.troubles(&[Trouble::AdapterMissing]).await;
         bluez.plug("hci2", adapter).await;
-        bench.expect_up(true).await;
-        bench.air(2).await;
-        bench.status(|status| !status.adapters.is_empty()).await;
-        assert_eq!(bench.status.adapters[0].name, "hci2");
-        assert_eq!(bench.status.adapters[0].recoveries, 1);
+        harness.expect_up(true).await;
+        harness.air(2).await;
+        harness.status(|status| !status.adapters.is_empty()).await;
+        assert_eq!(harness.status.adapters[0].name, "hci2");
+        assert_eq!(harness.status.adapters[0].recoveries, 1);
     });
 }
 
 #[test]
 fn only_the_adapter_configured_is_used() {
     on_a_bus(async || {
-        let bluez = Bluez::start(Machine::extended()).await;
-        let mut bench = Bench::with(Options {
+        let bluez = MockBluetoothd::start(Machine::extended()).await;
+        let mut harness = Harness::with(Options {
             adapter: Some(AdapterChoice::Address([2, 0, 0, 0, 0, 9])),
             ..Options::default()
         });
-        bench.troubles(&[Trouble::AdapterMissing]).await;
+        harness.troubles(&[Trouble::AdapterMissing]).await;
         bluez.plug("hci3", Adapter::new(9, true)).await;
-        bench.expect_up(true).await;
-        bench.air(1).await;
+        harness.expect_up(true).await;
+        harness.air(1).await;
         let machine = bluez.machine();
         assert_eq!(machine.adapters["hci3"].adverts(), 1);
         assert_eq!(machine.adapters["hci0"].adverts(), 0);
@@ -104,35 +104,38 @@ fn only_the_adapter_configured_is_used() {
 
 /// Two adapters with one address, of which the first cannot advertise.
 fn twins() -> Machine {
-    let dumb = Adapter {
+    let without_advertising = Adapter {
         advertises: false,
         ..Adapter::new(1, true)
     };
-    Machine::of([("hci0", dumb), ("hci1", Adapter::new(1, true))])
+    Machine::of([
+        ("hci0", without_advertising),
+        ("hci1", Adapter::new(1, true)),
+    ])
 }
 
 #[test]
 fn of_two_adapters_with_one_address_the_one_that_can_broadcast_is_used() {
     on_a_bus(async || {
-        let bluez = Bluez::start(twins()).await;
-        let mut bench = Bench::with(Options {
+        let bluez = MockBluetoothd::start(twins()).await;
+        let mut harness = Harness::with(Options {
             adapter: Some(AdapterChoice::Address([2, 0, 0, 0, 0, 1])),
             ..Options::default()
         });
-        bench.expect_up(true).await;
-        bench.air(1).await;
+        harness.expect_up(true).await;
+        harness.air(1).await;
         assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
         // It stays so after the adapter was off.
         bluez.power("hci1", false).await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_down().await;
-        bench.expect_up(false).await;
-        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        harness.expect_withdrawn(1).await;
+        harness.expect_down().await;
+        harness.expect_up(false).await;
+        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
         bluez.power("hci1", true).await;
-        bench.expect_down().await;
-        bench.expect_up(true).await;
-        bench.air(2).await;
-        bench.troubles(&[]).await;
+        harness.expect_down().await;
+        harness.expect_up(true).await;
+        harness.air(2).await;
+        harness.troubles(&[]).await;
         assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
     });
 }
@@ -142,14 +145,14 @@ fn a_second_adapter_that_comes_to_advertise_takes_over_from_one_that_cannot() {
     on_a_bus(async || {
         let mut machine = twins();
         machine.adapters.get_mut("hci1").unwrap().advertises = false;
-        let bluez = Bluez::start(machine).await;
-        let mut bench = Bench::with(Options::default());
-        bench.expect_up(false).await;
-        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        let bluez = MockBluetoothd::start(machine).await;
+        let mut harness = Harness::with(Options::default());
+        harness.expect_up(false).await;
+        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
         bluez.offer_advertising("hci1").await;
-        bench.expect_down().await;
-        bench.expect_up(true).await;
-        bench.air(1).await;
+        harness.expect_down().await;
+        harness.expect_up(true).await;
+        harness.air(1).await;
         assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
     });
 }
@@ -161,37 +164,37 @@ fn an_adapter_is_chosen_by_its_kernel_name_too() {
             ("hci0", Adapter::new(1, true)),
             ("hci1", Adapter::new(1, true)),
         ];
-        let bluez = Bluez::start(Machine::of(adapters)).await;
-        let mut bench = Bench::with(Options {
+        let bluez = MockBluetoothd::start(Machine::of(adapters)).await;
+        let mut harness = Harness::with(Options {
             adapter: Some(AdapterChoice::Name(1)),
             ..Options::default()
         });
-        bench.expect_up(true).await;
-        bench.air(1).await;
-        bench.status(|status| status.adapters.len() == 2).await;
-        assert!(bench.status.adapters[1].selected && !bench.status.adapters[0].selected);
+        harness.expect_up(true).await;
+        harness.air(1).await;
+        harness.status(|status| status.adapters.len() == 2).await;
+        assert!(harness.status.adapters[1].selected && !harness.status.adapters[0].selected);
         let adapter = bluez.unplug("hci1").await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_down().await;
-        bench.troubles(&[Trouble::AdapterMissing]).await;
+        harness.expect_withdrawn(1).await;
+        harness.expect_down().await;
+        harness.troubles(&[Trouble::AdapterMissing]).await;
         bluez.plug("hci1", adapter).await;
-        bench.expect_up(true).await;
+        harness.expect_up(true).await;
     });
 }
 
 #[test]
 fn bluetoothd_stopped_and_started() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         let machine = bluez.stop().await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_down().await;
-        bench.troubles(&[Trouble::BluetoothdMissing]).await;
-        assert!(bench.status.adapters.is_empty());
-        let bluez = Bluez::restart(machine).await;
-        bench.expect_up(true).await;
-        bench.troubles(&[]).await;
-        bench.air(2).await;
+        harness.expect_withdrawn(1).await;
+        harness.expect_down().await;
+        harness.troubles(&[Trouble::BluetoothdMissing]).await;
+        assert!(harness.status.adapters.is_empty());
+        let bluez = MockBluetoothd::restart(machine).await;
+        harness.expect_up(true).await;
+        harness.troubles(&[]).await;
+        harness.air(2).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         assert_eq!(bluez.machine().adapter().adverts(), 1);
     });
@@ -200,16 +203,16 @@ fn bluetoothd_stopped_and_started() {
 #[test]
 fn bluetoothd_killed_and_started() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::legacy(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::legacy(), 1).await;
         let machine = bluez.crash().await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_down().await;
-        bench.troubles(&[Trouble::BluetoothdMissing]).await;
-        let bluez = Bluez::restart(machine).await;
-        bench.expect_up(true).await;
-        bench.air(2).await;
+        harness.expect_withdrawn(1).await;
+        harness.expect_down().await;
+        harness.troubles(&[Trouble::BluetoothdMissing]).await;
+        let bluez = MockBluetoothd::restart(machine).await;
+        harness.expect_up(true).await;
+        harness.air(2).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
-        bench
+        harness
             .status(|status| status.troubles.is_empty() && status.scanning)
             .await;
     });
@@ -218,12 +221,12 @@ fn bluetoothd_killed_and_started() {
 #[test]
 fn a_stopped_bluetoothd_is_not_called_and_so_not_started() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         bluez.set(|machine| machine.log.clear());
         let mut calls = Calls::watch().await;
         let _machine = bluez.stop().await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_down().await;
+        harness.expect_withdrawn(1).await;
+        harness.expect_down().await;
         let call = tokio::time::timeout(Duration::from_secs(3), calls.next()).await;
         assert!(call.is_err(), "called: {call:?}");
     });
@@ -232,28 +235,28 @@ fn a_stopped_bluetoothd_is_not_called_and_so_not_started() {
 #[test]
 fn a_service_that_comes_late_is_waited_for() {
     on_a_bus(async || {
-        let mut bench = Bench::with(Options::default());
-        bench.troubles(&[Trouble::BluetoothdMissing]).await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
-        let _bluez = Bluez::start(Machine::extended()).await;
-        bench.expect_up(true).await;
-        bench.air(1).await;
+        let mut harness = Harness::with(Options::default());
+        harness.troubles(&[Trouble::BluetoothdMissing]).await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
+        let _bluez = MockBluetoothd::start(Machine::extended()).await;
+        harness.expect_up(true).await;
+        harness.air(1).await;
     });
 }
 
 #[test]
 fn the_bus_itself_is_lost_and_found() {
     with_a_bus(async |bus| {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         let bus = bus.restart();
-        bench.expect_withdrawn(1).await;
-        bench.expect_down().await;
-        bench.troubles(&[Trouble::BluetoothdMissing]).await;
-        let _bluez = Bluez::start(bluez.machine().cleared()).await;
-        bench.expect_up(true).await;
-        bench.air(2).await;
-        bench.troubles(&[]).await;
+        harness.expect_withdrawn(1).await;
+        harness.expect_down().await;
+        harness.troubles(&[Trouble::BluetoothdMissing]).await;
+        let _bluez = MockBluetoothd::start(bluez.machine().cleared()).await;
+        harness.expect_up(true).await;
+        harness.air(2).await;
+        harness.troubles(&[]).await;
         drop(bus);
     });
 }
@@ -261,33 +264,33 @@ fn the_bus_itself_is_lost_and_found() {
 #[test]
 fn a_frame_refused_is_tried_again_with_growing_pauses() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::up(Machine::legacy()).await;
+        let (mut harness, bluez) = Harness::up(Machine::legacy()).await;
         bluez.set(|machine| machine.refuse_adverts = 2);
-        bench.order(Order::Air(frame(1))).await;
-        bench.troubles(&[Trouble::AdvertiseFailed]).await;
-        assert!(!bench.status.advertising);
+        harness.order(Order::Air(frame(1))).await;
+        harness.troubles(&[Trouble::AdvertiseFailed]).await;
+        assert!(!harness.status.advertising);
         bluez
             .until(|machine| machine.count("RegisterAdvertisement") == 2)
             .await;
         bluez.quiet_for(Duration::from_millis(1500)).await;
-        let event = bench.next().await;
+        let event = harness.next().await;
         assert!(matches!(event, tcnd::radio::Event::Aired(aired) if aired == frame(1)));
-        bench.troubles(&[]).await;
-        assert_eq!(bench.status.adverts_failed, 2);
-        assert_eq!(bench.status.adverts_ok, 1);
+        harness.troubles(&[]).await;
+        assert_eq!(harness.status.adverts_failed, 2);
+        assert_eq!(harness.status.adverts_ok, 1);
     });
 }
 
 #[test]
 fn rest_ends_the_tries() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+        let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         bluez.set(|machine| machine.refuse_adverts = 100);
-        bench.order(Order::Air(frame(1))).await;
-        bench.troubles(&[Trouble::AdvertiseFailed]).await;
-        bench.order(Order::Rest).await;
-        bench.expect_rested().await;
-        bench.troubles(&[]).await;
+        harness.order(Order::Air(frame(1))).await;
+        harness.troubles(&[Trouble::AdvertiseFailed]).await;
+        harness.order(Order::Rest).await;
+        harness.expect_rested().await;
+        harness.troubles(&[]).await;
         bluez.quiet_for(Duration::from_secs(3)).await;
     });
 }
@@ -295,11 +298,11 @@ fn rest_ends_the_tries() {
 #[test]
 fn discovery_refused_is_tried_again() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+        let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         bluez.set(|machine| machine.refuse_scans = 2);
-        bench.order(Order::Listen).await;
-        bench.troubles(&[Trouble::ScanFailed]).await;
-        bench
+        harness.order(Order::Listen).await;
+        harness.troubles(&[Trouble::ScanFailed]).await;
+        harness
             .status(|status| status.scanning && status.troubles.is_empty())
             .await;
         assert_eq!(bluez.machine().count("StartDiscovery"), 3);
@@ -309,45 +312,45 @@ fn discovery_refused_is_tried_again() {
 #[test]
 fn discovery_that_ends_by_itself_is_started_again() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         bluez.end_discovery("hci0").await;
-        bench.status(|status| !status.scanning).await;
-        bench
+        harness.status(|status| !status.scanning).await;
+        harness
             .status(|status| status.scanning && status.scan_restarts == 1)
             .await;
         assert!(bluez.machine().adapter().scanning());
-        assert!(bench.status.advertising, "the advert went with it");
+        assert!(harness.status.advertising, "the advert went with it");
     });
 }
 
 #[test]
 fn an_advert_bluez_dropped_is_noticed() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::airing(Machine::extended(), 1).await;
+        let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         bluez.drop_adverts("hci0").await;
-        bench.expect_withdrawn(1).await;
-        bench
+        harness.expect_withdrawn(1).await;
+        harness
             .status(|status| !status.advertising && status.scanning)
             .await;
-        bench.air(2).await;
+        harness.air(2).await;
     });
 }
 
 /// On the air beside so many adverts of other programs.
-async fn airing_beside(others: usize) -> (Bench, Bluez) {
+async fn airing_beside(others: usize) -> (Harness, MockBluetoothd) {
     let machine = Machine::of([("hci0", Adapter::new(1, true).beside(others))]);
-    Bench::airing(machine, 1).await
+    Harness::airing(machine, 1).await
 }
 
 /// The number is given up, is not aired again, and the next one is.
-async fn expect_lost(bench: &mut Bench, bluez: &Bluez, others: usize) {
-    bench.expect_withdrawn(1).await;
-    bench
+async fn expect_lost(harness: &mut Harness, bluez: &MockBluetoothd, others: usize) {
+    harness.expect_withdrawn(1).await;
+    harness
         .status(|status| !status.advertising && status.scanning)
         .await;
     assert_eq!(bluez.machine().registered.len(), 1, "aired again");
-    bench.air(2).await;
-    bench.status(|status| status.advertising).await;
+    harness.air(2).await;
+    harness.status(|status| status.advertising).await;
     let adapter = bluez.machine().adapters["hci0"].clone();
     assert_eq!((adapter.own(), adapter.adverts()), (1, others + 1));
     assert_eq!(bluez.machine().registered.len(), 2);
@@ -356,17 +359,17 @@ async fn expect_lost(bench: &mut Bench, bluez: &Bluez, others: usize) {
 #[test]
 fn an_advert_lost_beside_those_of_other_programs_is_noticed() {
     on_a_bus(async || {
-        let (mut bench, bluez) = airing_beside(3).await;
+        let (mut harness, bluez) = airing_beside(3).await;
         bluez.lose_advert("hci0").await;
-        expect_lost(&mut bench, &bluez, 3).await;
+        expect_lost(&mut harness, &bluez, 3).await;
     });
 }
 
 #[test]
 fn an_advert_of_another_program_that_ends_is_not_taken_for_ours() {
     on_a_bus(async || {
-        let (mut bench, bluez) = airing_beside(2).await;
-        bench.status(|status| status.advertising).await;
+        let (mut harness, bluez) = airing_beside(2).await;
+        harness.status(|status| status.advertising).await;
         for left in [1, 0] {
             bluez.end_another("hci0").await;
             // Asked about: an advert known is not registered again.
@@ -375,57 +378,57 @@ fn an_advert_of_another_program_that_ends_is_not_taken_for_ours() {
                 .until(|machine| machine.count("RegisterAdvertisement") == 1 + asked)
                 .await;
         }
-        bench
+        harness
             .status(|status| status.adapters[0].instances_free == 4)
             .await;
         bluez.quiet_for(Duration::from_secs(1)).await;
-        assert!(bench.status.advertising, "withdrawn for nothing");
+        assert!(harness.status.advertising, "withdrawn for nothing");
         assert_eq!(bluez.machine().registered.len(), 1);
         // And ours is still noticed.
         bluez.lose_advert("hci0").await;
-        expect_lost(&mut bench, &bluez, 0).await;
+        expect_lost(&mut harness, &bluez, 0).await;
     });
 }
 
 #[test]
 fn an_advert_that_bluez_releases_counts_at_once() {
     on_a_bus(async || {
-        let (mut bench, bluez) = airing_beside(1).await;
+        let (mut harness, bluez) = airing_beside(1).await;
         bluez.release("hci0").await;
-        expect_lost(&mut bench, &bluez, 2).await;
+        expect_lost(&mut harness, &bluez, 2).await;
     });
 }
 
 #[test]
 fn nobody_but_bluetoothd_releases_an_advert() {
     on_a_bus(async || {
-        let (mut bench, bluez) = airing_beside(0).await;
+        let (mut harness, bluez) = airing_beside(0).await;
         let told = bluez.release_by_another("hci0").await;
         assert!(
             matches!(&told, Err(zbus::Error::FDO(error)) if matches!(**error, zbus::fdo::Error::AccessDenied(_))),
             "{told:?}"
         );
         bluez.quiet_for(Duration::from_secs(1)).await;
-        bench.status(|status| status.advertising).await;
+        harness.status(|status| status.advertising).await;
     });
 }
 
 #[test]
 fn an_adapter_that_loses_advertising_is_still_listened_to() {
     on_a_bus(async || {
-        let (mut bench, bluez) = airing_beside(0).await;
+        let (mut harness, bluez) = airing_beside(0).await;
         bluez.withdraw_advertising("hci0").await;
-        bench.expect_withdrawn(1).await;
-        bench.expect_up(false).await;
-        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
-        assert!(!bench.status.advertising);
+        harness.expect_withdrawn(1).await;
+        harness.expect_up(false).await;
+        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        assert!(!harness.status.advertising);
         bluez.offer_advertising("hci0").await;
-        bench.expect_up(true).await;
-        bench.air(2).await;
+        harness.expect_up(true).await;
+        harness.air(2).await;
         // What the adapter says is heard again.
         bluez.power("hci0", false).await;
-        bench.expect_withdrawn(2).await;
-        bench.expect_down().await;
+        harness.expect_withdrawn(2).await;
+        harness.expect_down().await;
     });
 }
 
@@ -433,21 +436,21 @@ fn an_adapter_that_loses_advertising_is_still_listened_to() {
 #[test]
 fn a_registration_never_answered_is_not_repeated_and_does_not_stay() {
     on_a_bus(async || {
-        let (mut bench, bluez) = Bench::up(Machine::extended()).await;
+        let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         bluez.set(|machine| machine.swallow_registrations = true);
-        bench.order(Order::Air(frame(1))).await;
+        harness.order(Order::Air(frame(1))).await;
         bluez
             .until(|machine| machine.adapter().adverts() == 1)
             .await;
-        bench.expect_withdrawn(1).await;
+        harness.expect_withdrawn(1).await;
         bluez.set(|machine| machine.swallow_registrations = false);
-        bench.order(Order::Rest).await;
+        harness.order(Order::Rest).await;
         // BlueZ drops it with the connection that registered it.
         tokio::join!(
             bluez.until(|machine| machine.adapter().adverts() == 0),
-            bench.expect_rested()
+            harness.expect_rested()
         );
-        bench.air(2).await;
+        harness.air(2).await;
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 2);
     });
 }
@@ -459,13 +462,13 @@ fn advertising_that_comes_after_the_adapter_is_noticed() {
             advertises: false,
             ..Adapter::new(1, true)
         };
-        let bluez = Bluez::start(Machine::of([("hci0", early)])).await;
-        let mut bench = Bench::with(Options::default());
-        bench.expect_up(false).await;
-        bench.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        let bluez = MockBluetoothd::start(Machine::of([("hci0", early)])).await;
+        let mut harness = Harness::with(Options::default());
+        harness.expect_up(false).await;
+        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
         bluez.offer_advertising("hci0").await;
-        bench.expect_up(true).await;
-        bench.troubles(&[]).await;
-        bench.air(1).await;
+        harness.expect_up(true).await;
+        harness.troubles(&[]).await;
+        harness.air(1).await;
     });
 }

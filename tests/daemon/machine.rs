@@ -12,7 +12,7 @@ use tcnd::daemon::{
     self, BUDGET, Fault, Handle, Import, Imported, KnownExposure, LogRequest, OthersRequest,
     OwnRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
 };
-use tcnd::radio::{Event, Fitness, Order, Radio};
+use tcnd::radio::{Capabilities, Event, Order, Radio};
 use tcnd::store;
 use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
@@ -206,12 +206,12 @@ pub(crate) fn common_memo() -> Memo {
 }
 
 /// A radio that can do everything.
-fn able() -> Fitness {
-    Fitness {
+fn able() -> Capabilities {
+    Capabilities {
         can_air: true,
         can_carry: true,
         can_listen: true,
-        ..Fitness::default()
+        ..Capabilities::default()
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::daemon::{self, Ended, Fault, Handle, Parts, Refusal, Request, Signal};
-use tcnd::radio::{Event, Fitness, Order, Radio};
+use tcnd::radio::{Capabilities, Event, Order, Radio};
 use tcnd::store::{self, DATABASE};
 use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
@@ -91,9 +91,9 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
         let story = async {
             bench
                 .radio
-                .send(Event::Up(Fitness {
+                .send(Event::Up(Capabilities {
                     can_listen: true,
-                    ..Fitness::default()
+                    ..Capabilities::default()
                 }))
                 .await
                 .unwrap();

@@ -5,7 +5,7 @@ use std::future::Future;
 use rusqlite::OpenFlags;
 use tcn_protocol::TemporaryContactNumber;
 use tcnd::daemon::{Ended, Fault, Refusal, Request, Signal};
-use tcnd::radio::{Event, Fitness, Order};
+use tcnd::radio::{Capabilities, Event, Order};
 use tcnd::store::DATABASE;
 use tcnd_config::Settings;
 
@@ -55,10 +55,10 @@ async fn tell(driver: impl Future<Output = Result<Ended, Fault>>, story: impl Fu
 async fn the_answer_waits_for_the_radio() {
     let (mut bench, driver) = Bench::new(Some(true));
     let story = async {
-        let able = Fitness {
+        let able = Capabilities {
             can_air: true,
             can_listen: true,
-            ..Fitness::default()
+            ..Capabilities::default()
         };
         bench.radio.send(Event::Up(able)).await.unwrap();
         let Some(Order::Air(frame)) = bench.orders.recv().await else {
@@ -85,9 +85,9 @@ async fn the_answer_waits_for_the_radio() {
 async fn who_waits_is_let_go_when_the_machine_stays_awake() {
     let (mut bench, driver) = Bench::new(Some(true));
     let story = async {
-        let able = Fitness {
+        let able = Capabilities {
             can_listen: true,
-            ..Fitness::default()
+            ..Capabilities::default()
         };
         bench.radio.send(Event::Up(able)).await.unwrap();
         assert!(matches!(bench.orders.recv().await, Some(Order::Listen)));

@@ -12,7 +12,7 @@
 //! adapter, and calls `Release` on the object then. bluer has no such method, so
 //! the object is served here, on a connection of its own. An advert that is lost
 //! without `Release` makes `ActiveInstances` fall. That counts the adverts of all
-//! programs, so [`Handle::check`] asks about ours: whoever registers the same
+//! programs, so [`AdvertHandle::check`] asks about ours: whoever registers the same
 //! object again is refused with `AlreadyExists` while BlueZ has it.
 //!
 //! All calls go to the unique name that bluetoothd has: a call to `org.bluez`
@@ -36,8 +36,8 @@ use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, Variant, fdo, interface};
 
-use super::reach::Controller;
-use super::{Cause, Fault, READ, call};
+use super::capability::Controller;
+use super::{BluezError, Cause, READ_TIMEOUT, call};
 
 /// The service, as bluer names it.
 pub(super) const SERVICE: Uuid = Uuid::from_u128(SERVICE_UUID);
@@ -47,16 +47,17 @@ pub(super) const SERVICE: Uuid = Uuid::from_u128(SERVICE_UUID);
 /// of a crowd and add nothing, since a controller reports a sender about once
 /// in ten seconds. Ignored before BlueZ 5.77; without it the kernel takes 100
 /// to 150 ms on legacy controllers and 1.28 s on extended ones.
-const INTERVAL: (Duration, Duration) = (Duration::from_millis(200), Duration::from_millis(250));
+const ADVERT_INTERVAL: (Duration, Duration) =
+    (Duration::from_millis(200), Duration::from_millis(250));
 
 /// Answers to a registration after four commands to the controller.
-const REGISTER: Duration = Duration::from_secs(15);
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// To answer that an advert is dropped.
-const UNREGISTER: Duration = Duration::from_secs(5);
+const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Between two looks at `ActiveInstances`.
-const LOOK: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The interface of an adapter that adverts are registered by.
 pub(super) const MANAGER: &str = "org.bluez.LEAdvertisingManager1";
@@ -69,26 +70,29 @@ const _: () = assert!(3 + (2 + 2) + (2 + 2 + SERVICE_DATA_LEN) == ADVERTISEMENT_
 
 /// Why there is no advert.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum RegisterError {
     /// The adapter is discoverable: the advert would carry its real address.
     Discoverable,
     /// BlueZ said no.
-    Refused(Fault),
+    Refused(BluezError),
     /// BlueZ did not answer, or its answer and `ActiveInstances` disagree;
     /// there were `before` adverts before.
-    Doubtful { before: u8, fault: Option<Fault> },
+    Uncertain {
+        before: u8,
+        error: Option<BluezError>,
+    },
 }
 
 /// An advert to be registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Order {
+pub(super) struct AdvertParams {
     pub(super) frame: Frame,
     /// Others can connect; nobody asks for that before the kernel's privacy was
     /// seen to be on.
     pub(super) connectable: bool,
     /// A dead man's switch: BlueZ drops the advert after that time even if
     /// nobody tells it to.
-    pub(super) lives: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// Where adverts are registered from. BlueZ drops them with this connection.
@@ -100,8 +104,8 @@ pub(super) struct Registrar {
 }
 
 impl Registrar {
-    pub(super) async fn connect() -> Result<Self, Fault> {
-        call("connecting to advertise", READ, async {
+    pub(super) async fn connect() -> Result<Self, BluezError> {
+        call("connecting to advertise", READ_TIMEOUT, async {
             let connection = Connection::system().await?;
             let bus = fdo::DBusProxy::new(&connection).await?;
             let bluetoothd = bus.get_name_owner(BusName::try_from("org.bluez")?).await;
@@ -121,7 +125,7 @@ impl Registrar {
     /// Ends the connection, and with it whatever was registered from it.
     pub(super) async fn close(self) {
         // One that is closed already is as good.
-        let _ = time::timeout(READ, self.connection.close()).await;
+        let _ = time::timeout(READ_TIMEOUT, self.connection.close()).await;
     }
 
     /// A property of `LEAdvertisingManager1`.
@@ -129,12 +133,12 @@ impl Registrar {
         &self,
         adapter: &str,
         property: &'static str,
-    ) -> Result<T, Fault>
+    ) -> Result<T, BluezError>
     where
         T::Error: Into<zbus::Error>,
     {
         let path = adapter_path(adapter);
-        call("reading adverts", READ, async {
+        call("reading adverts", READ_TIMEOUT, async {
             let body = (MANAGER, property);
             let to = Some(self.bluetoothd.as_str());
             let asking = self
@@ -148,7 +152,7 @@ impl Registrar {
     }
 
     /// How many adverts BlueZ airs, ours and those of other programs.
-    pub(super) async fn count(&self, adapter: &str) -> Result<u8, Fault> {
+    pub(super) async fn count(&self, adapter: &str) -> Result<u8, BluezError> {
         self.read(adapter, "ActiveInstances").await
     }
 
@@ -157,88 +161,95 @@ impl Registrar {
     pub(super) async fn register(
         &self,
         adapter: &Adapter,
-        order: Order,
-    ) -> Result<(Handle, u8), Refusal> {
-        let discoverable = call("reading Discoverable", READ, adapter.is_discoverable());
-        if discoverable.await.map_err(Refusal::Refused)? && !order.connectable {
-            return Err(Refusal::Discoverable);
+        params: AdvertParams,
+    ) -> Result<(AdvertHandle, u8), RegisterError> {
+        let discoverable = call(
+            "reading Discoverable",
+            READ_TIMEOUT,
+            adapter.is_discoverable(),
+        );
+        if discoverable.await.map_err(RegisterError::Refused)? && !params.connectable {
+            return Err(RegisterError::Discoverable);
         }
         let name = adapter.name();
-        let before = self.count(name).await.map_err(Refusal::Refused)?;
-        let handle = self.serve(name, order).await.map_err(Refusal::Refused)?;
+        let before = self.count(name).await.map_err(RegisterError::Refused)?;
+        let handle = self
+            .serve(name, params)
+            .await
+            .map_err(RegisterError::Refused)?;
         let registering = call(
             "registering the advert",
-            REGISTER,
+            REGISTER_TIMEOUT,
             handle.advert.registering(),
         );
         match registering.await {
             Ok(_) => {}
-            Err(fault @ Fault::Silent { .. }) => {
+            Err(error @ BluezError::NoAnswer { .. }) => {
                 // It may yet be on its way. It ends with the connection.
                 handle.forget();
-                let fault = Some(fault);
-                return Err(Refusal::Doubtful { before, fault });
+                let error = Some(error);
+                return Err(RegisterError::Uncertain { before, error });
             }
-            Err(fault @ Fault::Failed { .. }) => {
+            Err(error @ BluezError::Failed { .. }) => {
                 handle.forget();
-                return Err(Refusal::Refused(fault));
+                return Err(RegisterError::Refused(error));
             }
         }
         match self.count(name).await {
-            Ok(0) => Err(Refusal::Doubtful {
+            Ok(0) => Err(RegisterError::Uncertain {
                 before,
-                fault: None,
+                error: None,
             }),
             Ok(active) => Ok((handle, active)),
-            Err(fault) => Err(Refusal::Doubtful {
+            Err(error) => Err(RegisterError::Uncertain {
                 before,
-                fault: Some(fault),
+                error: Some(error),
             }),
         }
     }
 
     /// Serves the object that BlueZ reads the advert from.
-    async fn serve(&self, adapter: &str, order: Order) -> Result<Handle, Fault> {
+    async fn serve(&self, adapter: &str, params: AdvertParams) -> Result<AdvertHandle, BluezError> {
         let number = self.registered.fetch_add(1, Ordering::Relaxed);
         let (release, released) = watch::channel(false);
         let checking = Arc::new(AtomicBool::new(false));
-        let object = Object {
-            order,
+        let object = AdvertObject {
+            params,
             bluetoothd: self.bluetoothd.clone(),
             checking: Arc::clone(&checking),
             release,
         };
-        let path = call("serving the advert", READ, async {
+        let path = call("serving the advert", READ_TIMEOUT, async {
             let path = format!("/org/tcncoalition/advert/{number}");
             let path = OwnedObjectPath::try_from(path)?;
             let server = self.connection.object_server();
             server.at(path.clone(), object).await?;
             Ok::<_, zbus::Error>(path)
         });
-        let advert = Advert {
+        let advert = RegisteredAdvert {
             registrar: self.clone(),
             adapter: adapter_path(adapter),
             path: path.await?,
             checking,
             gone: AtomicBool::new(false),
         };
-        Ok(Handle {
+        Ok(AdvertHandle {
             advert: Arc::new(advert),
             released,
-            told: false,
+            reported: false,
         })
     }
 
-    /// Waits until there are no more than `most` adverts. False if `patience`
+    /// Waits until there are no more than `most` adverts. False if `limit`
     /// ends first.
     pub(super) async fn confirm_gone(
         &self,
         adapter: &str,
         most: u8,
-        patience: Duration,
-    ) -> Result<bool, Fault> {
+        limit: Duration,
+    ) -> Result<bool, BluezError> {
         let falling = async {
-            let mut look = time::interval(LOOK);
+            let mut look = time::interval(POLL_INTERVAL);
             loop {
                 look.tick().await;
                 if self.count(adapter).await? <= most {
@@ -246,9 +257,9 @@ impl Registrar {
                 }
             }
         };
-        match time::timeout(patience, falling).await {
+        match time::timeout(limit, falling).await {
             Ok(Ok(())) => Ok(true),
-            Ok(Err(fault)) => Err(fault),
+            Ok(Err(error)) => Err(error),
             Err(_) => Ok(false),
         }
     }
@@ -260,14 +271,14 @@ fn adapter_path(adapter: &str) -> String {
 
 /// An advert of ours that is registered. Unregistered when dropped.
 #[derive(Debug)]
-pub(super) struct Handle {
-    advert: Arc<Advert>,
+pub(super) struct AdvertHandle {
+    advert: Arc<RegisteredAdvert>,
     released: watch::Receiver<bool>,
-    told: bool,
+    reported: bool,
 }
 
 #[derive(Debug)]
-struct Advert {
+struct RegisteredAdvert {
     registrar: Registrar,
     adapter: String,
     path: OwnedObjectPath,
@@ -277,18 +288,18 @@ struct Advert {
     gone: AtomicBool,
 }
 
-impl Handle {
+impl AdvertHandle {
     /// Waits until BlueZ says that it dropped the advert; for ever after it was
     /// told. May be dropped while it waits.
     pub(super) async fn released(&mut self) {
-        if self.told || self.released.wait_for(|released| *released).await.is_err() {
+        if self.reported || self.released.wait_for(|released| *released).await.is_err() {
             std::future::pending::<()>().await;
         }
-        self.told = true;
+        self.reported = true;
     }
 
     /// Whether BlueZ still has it. Puts nothing on the air.
-    pub(super) fn check(&self) -> impl Future<Output = Result<bool, Fault>> + Send + 'static {
+    pub(super) fn check(&self) -> impl Future<Output = Result<bool, BluezError>> + Send + 'static {
         let (advert, released) = (Arc::clone(&self.advert), *self.released.borrow());
         async move {
             if !released && advert.is_known().await? {
@@ -301,7 +312,7 @@ impl Handle {
 
     /// Has BlueZ drop it, whether anybody waits for that or not. Tells that it
     /// did.
-    pub(super) fn leave(self) -> JoinHandle<Result<(), Fault>> {
+    pub(super) fn leave(self) -> JoinHandle<Result<(), BluezError>> {
         tokio::spawn(Arc::clone(&self.advert).end())
     }
 
@@ -311,7 +322,7 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for AdvertHandle {
     fn drop(&mut self) {
         let advert = Arc::clone(&self.advert);
         // At the end of the process there is none, and BlueZ sees that by itself.
@@ -321,7 +332,7 @@ impl Drop for Handle {
     }
 }
 
-impl Advert {
+impl RegisteredAdvert {
     async fn registering(&self) -> zbus::Result<Message> {
         let options = HashMap::<&str, Variant<'_>>::new();
         let body = (&self.path, options);
@@ -332,24 +343,24 @@ impl Advert {
     }
 
     /// Unregistered, unless it was before, and served no more.
-    async fn end(self: Arc<Self>) -> Result<(), Fault> {
+    async fn end(self: Arc<Self>) -> Result<(), BluezError> {
         let left = match self.gone.swap(true, Ordering::Relaxed) {
             true => Ok(()),
             false => self.unregister().await,
         };
         let server = self.registrar.connection.object_server();
         // Of a connection that is closed there is nothing to take away.
-        let _ = server.remove::<Object, _>(&self.path).await;
+        let _ = server.remove::<AdvertObject, _>(&self.path).await;
         left
     }
 
-    async fn unregister(&self) -> Result<(), Fault> {
+    async fn unregister(&self) -> Result<(), BluezError> {
         let body = (&self.path,);
         let (bus, path) = (&self.registrar.connection, self.adapter.as_str());
         let to = Some(self.registrar.bluetoothd.as_str());
         let asking = bus.call_method(to, path, Some(MANAGER), "UnregisterAdvertisement", &body);
-        match call("dropping the advert", UNREGISTER, asking).await {
-            Err(Fault::Failed {
+        match call("dropping the advert", UNREGISTER_TIMEOUT, asking).await {
+            Err(BluezError::Failed {
                 source: Cause::Bus(error),
                 ..
             }) if says_gone(&error) => Ok(()),
@@ -359,20 +370,25 @@ impl Advert {
 
     /// Asks by registering it again, while what is served cannot be parsed: one
     /// that is not there any more does not come back by that.
-    async fn is_known(&self) -> Result<bool, Fault> {
+    async fn is_known(&self) -> Result<bool, BluezError> {
         self.checking.store(true, Ordering::Relaxed);
-        let told = call("asking about the advert", REGISTER, self.registering()).await;
+        let told = call(
+            "asking about the advert",
+            REGISTER_TIMEOUT,
+            self.registering(),
+        )
+        .await;
         self.checking.store(false, Ordering::Relaxed);
         match told {
-            Err(Fault::Failed {
+            Err(BluezError::Failed {
                 source: Cause::Bus(zbus::Error::MethodError(name, ..)),
                 ..
             }) => Ok(name.as_str() == ALREADY_EXISTS),
-            Err(Fault::Failed {
+            Err(BluezError::Failed {
                 source: Cause::Bus(error),
                 ..
             }) if says_gone(&error) => Ok(false),
-            Err(fault) => Err(fault),
+            Err(error) => Err(error),
             // It was not there, and now is.
             Ok(_) => self.unregister().await.map(|()| false),
         }
@@ -396,18 +412,18 @@ fn says_gone(error: &zbus::Error) -> bool {
 }
 
 /// What BlueZ reads: the frame and nothing else.
-struct Object {
-    order: Order,
+struct AdvertObject {
+    params: AdvertParams,
     bluetoothd: OwnedUniqueName,
     checking: Arc<AtomicBool>,
     release: watch::Sender<bool>,
 }
 
 #[interface(name = "org.bluez.LEAdvertisement1")]
-impl Object {
+impl AdvertObject {
     #[zbus(property(emits_changed_signal = "false"), name = "Type")]
     fn kind(&self) -> &'static str {
-        match self.order.connectable {
+        match self.params.connectable {
             _ if self.checking.load(Ordering::Relaxed) => "none",
             true => "peripheral",
             false => "broadcast",
@@ -421,7 +437,7 @@ impl Object {
 
     #[zbus(property(emits_changed_signal = "false"))]
     fn service_data(&self) -> HashMap<String, Variant<'static>> {
-        let data = self.order.frame.service_data().to_vec();
+        let data = self.params.frame.service_data().to_vec();
         HashMap::from([(SERVICE.to_string(), Variant::from(data))])
     }
 
@@ -429,25 +445,25 @@ impl Object {
     #[zbus(property(emits_changed_signal = "false"))]
     fn discoverable(&self) -> fdo::Result<bool> {
         let absent = || fdo::Error::UnknownProperty("no property of a broadcast".into());
-        self.order.connectable.then_some(true).ok_or_else(absent)
+        self.params.connectable.then_some(true).ok_or_else(absent)
     }
 
     /// In seconds.
     #[zbus(property(emits_changed_signal = "false"))]
     fn timeout(&self) -> u16 {
-        u16::try_from(self.order.lives.as_secs()).unwrap_or(u16::MAX)
+        u16::try_from(self.params.timeout.as_secs()).unwrap_or(u16::MAX)
     }
 
     /// In milliseconds.
     #[zbus(property(emits_changed_signal = "false"))]
     fn min_interval(&self) -> u32 {
-        milliseconds(INTERVAL.0)
+        milliseconds(ADVERT_INTERVAL.0)
     }
 
     /// In milliseconds.
     #[zbus(property(emits_changed_signal = "false"))]
     fn max_interval(&self) -> u32 {
-        milliseconds(INTERVAL.1)
+        milliseconds(ADVERT_INTERVAL.1)
     }
 
     #[expect(
@@ -469,10 +485,10 @@ fn milliseconds(time: Duration) -> u32 {
 }
 
 /// Extended controllers name secondary channels, legacy ones none.
-pub(super) async fn controller(adapter: &Adapter) -> Result<Controller, Fault> {
+pub(super) async fn controller(adapter: &Adapter) -> Result<Controller, BluezError> {
     let channels = call(
         "reading SupportedSecondaryChannels",
-        READ,
+        READ_TIMEOUT,
         adapter.supported_advertising_secondary_channels(),
     )
     .await?;

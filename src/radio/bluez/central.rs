@@ -27,16 +27,16 @@ use tokio::time;
 
 /// For all of a visit; an iPhone gives its own visits as much.
 /// tcn-client-ios ea25cb0, `TCNBluetoothServiceImpl.swift`.
-const BUDGET: Duration = Duration::from_secs(8);
+const READ_TIME: Duration = Duration::from_secs(8);
 
 /// To find out who it is, before.
-const LOOK_UP: Duration = Duration::from_secs(1);
+const LOOKUP_TIME: Duration = Duration::from_secs(1);
 
 /// For the end of it, which also ends an attempt to connect.
-const FAREWELL: Duration = Duration::from_secs(3);
+const DISCONNECT_TIME: Duration = Duration::from_secs(3);
 
 /// All of a visit.
-pub(super) const LONGEST_VISIT: Duration = Duration::from_secs(12);
+pub(super) const MAX_CONNECTION_TIME: Duration = Duration::from_secs(12);
 
 /// Connects to others, reads their number and disconnects.
 pub trait Central: Send + Sync {
@@ -48,7 +48,7 @@ pub trait Central: Send + Sync {
         &'a self,
         adapter: &'a str,
         peer: [u8; 6],
-    ) -> BoxFuture<'a, Result<Vec<u8>, VisitError>>;
+    ) -> BoxFuture<'a, Result<Vec<u8>, CentralError>>;
 
     /// The bus is another one than before.
     fn renew(&self);
@@ -57,29 +57,29 @@ pub trait Central: Send + Sync {
 /// Why a visit brought nothing. None of these names the peer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum VisitError {
+pub enum CentralError {
     /// BlueZ cannot be asked, or does not know the peer any more.
     #[error("BlueZ does not know the peer")]
     Unknown(#[source] Box<dyn Error + Send + Sync>),
     /// No connection, no service, or no answer to the read.
     #[error("the peer did not let itself be read")]
-    Unread(#[source] Box<dyn Error + Send + Sync>),
+    ReadFailed(#[source] Box<dyn Error + Send + Sync>),
     /// It is the owner's, or somebody else is connected to it.
     #[error("the peer is not ours to connect to")]
-    Spared,
+    Excluded,
     /// It has no characteristic of ours.
     #[error("the peer has no such characteristic")]
-    NotOurs,
+    NoCharacteristic,
     /// It took too long.
     #[error("the peer did not answer in time")]
-    Late,
+    TimedOut,
 }
 
 /// The real one.
 #[derive(Debug, Default)]
 pub(super) struct Btleplug {
     /// Any adapter of BlueZ's: what it is asked for is the connection behind it.
-    door: Mutex<Option<Adapter>>,
+    connection: Mutex<Option<Adapter>>,
 }
 
 impl Central for Btleplug {
@@ -87,44 +87,44 @@ impl Central for Btleplug {
         &'a self,
         adapter: &'a str,
         peer: [u8; 6],
-    ) -> BoxFuture<'a, Result<Vec<u8>, VisitError>> {
+    ) -> BoxFuture<'a, Result<Vec<u8>, CentralError>> {
         async move {
-            let found = time::timeout(LOOK_UP, self.peer(adapter, peer)).await;
-            let peer = found.unwrap_or(Err(VisitError::Late))?;
-            let read = time::timeout(BUDGET, read(&peer)).await;
+            let found = time::timeout(LOOKUP_TIME, self.peer(adapter, peer)).await;
+            let peer = found.unwrap_or(Err(CentralError::TimedOut))?;
+            let read = time::timeout(READ_TIME, read(&peer)).await;
             // Also ends a connection that is only being made. If it fails, there
             // is none.
-            let _ = time::timeout(FAREWELL, peer.disconnect()).await;
-            read.unwrap_or(Err(VisitError::Late))
+            let _ = time::timeout(DISCONNECT_TIME, peer.disconnect()).await;
+            read.unwrap_or(Err(CentralError::TimedOut))
         }
         .boxed()
     }
 
     fn renew(&self) {
-        if let Ok(mut door) = self.door.try_lock() {
-            *door = None;
+        if let Ok(mut connection) = self.connection.try_lock() {
+            *connection = None;
         }
     }
 }
 
 impl Btleplug {
-    async fn peer(&self, adapter: &str, address: [u8; 6]) -> Result<Peripheral, VisitError> {
+    async fn peer(&self, adapter: &str, address: [u8; 6]) -> Result<Peripheral, CentralError> {
         let address = address.map(|byte| format!("{byte:02X}")).join("_");
         let id: DeviceId = format!("{adapter}/dev_{address}")
             .parse()
             .map_err(unknown)?;
-        let mut door = self.door.lock().await;
-        let open = match door.take() {
+        let mut connection = self.connection.lock().await;
+        let open = match connection.take() {
             Some(open) => open,
             None => open().await?,
         };
         let peer = open.peripheral(&PeripheralId::from(id)).await;
-        *door = Some(open);
+        *connection = Some(open);
         peer.map_err(unknown)
     }
 }
 
-async fn open() -> Result<Adapter, VisitError> {
+async fn open() -> Result<Adapter, CentralError> {
     let manager = Manager::new().await.map_err(unknown)?;
     let adapters = manager.adapters().await.map_err(unknown)?;
     adapters.into_iter().next().ok_or_else(|| {
@@ -133,21 +133,21 @@ async fn open() -> Result<Adapter, VisitError> {
     })
 }
 
-async fn read(peer: &Peripheral) -> Result<Vec<u8>, VisitError> {
-    peer.connect().await.map_err(unread)?;
-    peer.discover_services().await.map_err(unread)?;
+async fn read(peer: &Peripheral) -> Result<Vec<u8>, CentralError> {
+    peer.connect().await.map_err(read_failed)?;
+    peer.discover_services().await.map_err(read_failed)?;
     let characteristic = peer
         .characteristics()
         .into_iter()
         .find(|characteristic| characteristic.uuid.as_u128() == CHARACTERISTIC_UUID)
-        .ok_or(VisitError::NotOurs)?;
-    peer.read(&characteristic).await.map_err(unread)
+        .ok_or(CentralError::NoCharacteristic)?;
+    peer.read(&characteristic).await.map_err(read_failed)
 }
 
-fn unknown(error: impl Error + Send + Sync + 'static) -> VisitError {
-    VisitError::Unknown(Box::new(error))
+fn unknown(error: impl Error + Send + Sync + 'static) -> CentralError {
+    CentralError::Unknown(Box::new(error))
 }
 
-fn unread(error: impl Error + Send + Sync + 'static) -> VisitError {
-    VisitError::Unread(Box::new(error))
+fn read_failed(error: impl Error + Send + Sync + 'static) -> CentralError {
+    CentralError::ReadFailed(Box::new(error))
 }

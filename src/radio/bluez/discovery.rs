@@ -48,19 +48,19 @@ use tokio::task::JoinHandle;
 use super::super::Event;
 use super::advert::SERVICE;
 use super::version::{Version, may_filter_by_uuid};
-use super::{Fault, READ, call};
+use super::{BluezError, READ_TIMEOUT, call};
 
 /// `StartDiscovery` waits for the controller.
-const START: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// `StopDiscovery` too.
-const STOP: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Devices listened to at once. BlueZ keeps a device for 30 s after its last
 /// advert, so this is a crowd; beyond it the oldest is dropped.
-const DEVICES: usize = 1024;
+const MAX_DEVICES: usize = 1024;
 /// New devices read at once.
-const READERS: usize = 16;
+const MAX_READERS: usize = 16;
 /// Property changes taken together; one signal brings a handful.
-const TOGETHER: usize = 16;
+const CHANGES_PER_CHUNK: usize = 16;
 /// "Not available", Core Specification Vol 4 Part E 7.7.65.2.
 pub(super) const RSSI_UNKNOWN: i16 = 127;
 
@@ -69,11 +69,11 @@ const RSSI_WEAKEST: i16 = -127;
 
 /// What discovery brings, and with it the discovery: BlueZ stops when it is
 /// dropped.
-pub(super) type Arrivals = BoxStream<'static, AdapterEvent>;
+pub(super) type AdapterEvents = BoxStream<'static, AdapterEvent>;
 
 /// A discovery that runs. Stops when dropped.
 pub(super) struct Discovery {
-    listener: JoinHandle<Arrivals>,
+    listener: JoinHandle<AdapterEvents>,
 }
 
 impl Drop for Discovery {
@@ -83,24 +83,24 @@ impl Drop for Discovery {
 }
 
 impl Discovery {
-    /// Starts discovery and tells `ears` what is heard.
-    pub(super) async fn start(adapter: &Adapter, ears: Ears) -> Result<Self, Fault> {
-        let (known, arrivals) = call("starting discovery", START, async {
+    /// Starts discovery and tells `sink` what is heard.
+    pub(super) async fn start(adapter: &Adapter, sink: SightingSink) -> Result<Self, BluezError> {
+        let (known, adapter_events) = call("starting discovery", START_TIMEOUT, async {
             adapter.set_discovery_filter(filter(adapter).await).await?;
             let known = adapter.device_addresses().await?.into_iter().collect();
             Ok::<_, bluer::Error>((known, adapter.discover_devices().await?.boxed()))
         })
         .await?;
-        let listener = tokio::spawn(listen(adapter.clone(), known, arrivals, ears));
+        let listener = tokio::spawn(listen(adapter.clone(), known, adapter_events, sink));
         Ok(Self { listener })
     }
 
     /// Stops discovery and waits until BlueZ has.
-    pub(super) async fn stop(mut self, adapter: &Adapter) -> Result<(), Fault> {
+    pub(super) async fn stop(mut self, adapter: &Adapter) -> Result<(), BluezError> {
         self.listener.abort();
         // Returns what was dropped in the task, or that it was.
         let _ = (&mut self.listener).await;
-        call("stopping discovery", STOP, async {
+        call("stopping discovery", STOP_TIMEOUT, async {
             adapter.set_discovery_filter(filter(adapter).await).await
         })
         .await
@@ -111,9 +111,9 @@ impl Discovery {
     ///
     /// # Panics
     /// As the listening task did.
-    pub(super) async fn ended(&mut self) -> Option<Arrivals> {
+    pub(super) async fn ended(&mut self) -> Option<AdapterEvents> {
         match (&mut self.listener).await {
-            Ok(arrivals) => Some(arrivals),
+            Ok(adapter_events) => Some(adapter_events),
             Err(end) if end.is_panic() => std::panic::resume_unwind(end.into_panic()),
             Err(_) => None,
         }
@@ -138,24 +138,24 @@ async fn filter(adapter: &Adapter) -> DiscoveryFilter {
 /// Who is told what is heard. What does not fit is dropped: it will be heard
 /// again in a moment.
 #[derive(Clone)]
-pub(super) struct Ears {
+pub(super) struct SightingSink {
     pub(super) events: mpsc::Sender<Event>,
     /// Where those are told of who do not say their number, if anybody wants to
     /// know.
-    pub(super) shy: Option<mpsc::Sender<Shy>>,
+    pub(super) uuid_only: Option<mpsc::Sender<UuidOnlyAdvert>>,
 }
 
-impl Ears {
-    fn notice(&self, shy: Shy) {
-        if let Some(told) = &self.shy {
-            let _ = told.try_send(shy);
+impl SightingSink {
+    fn send_uuid_only(&self, advert: UuidOnlyAdvert) {
+        if let Some(uuid_only) = &self.uuid_only {
+            let _ = uuid_only.try_send(advert);
         }
     }
 }
 
 /// An advert that names the service and says no number.
 #[derive(Clone, Copy)]
-pub(super) struct Shy {
+pub(super) struct UuidOnlyAdvert {
     pub(super) address: Address,
     /// In dBm; [`RSSI_UNKNOWN`] if it was not measured.
     pub(super) rssi: i16,
@@ -163,12 +163,12 @@ pub(super) struct Shy {
 
 /// What one advert said, as a signal or the first reads tell it.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Sighting {
+struct AdvertReport {
     /// Service data of ours, if the advert had some.
     data: Option<Vec<u8>>,
     rssi: Option<i16>,
     /// Its device was told to name the service.
-    named: bool,
+    names_service: bool,
 }
 
 /// The adverts behind property changes that were ready at once.
@@ -177,9 +177,9 @@ struct Sighting {
 /// row, in any order. So a property that comes again begins the next advert.
 /// Where an advert without data came just before one with data, their signal
 /// strengths may change places; both are of one sender at one moment.
-fn adverts(changes: Vec<DeviceEvent>) -> Vec<Sighting> {
+fn adverts(changes: Vec<DeviceEvent>) -> Vec<AdvertReport> {
     let mut adverts = Vec::new();
-    let (mut current, mut has_data) = (Sighting::default(), false);
+    let (mut current, mut has_data) = (AdvertReport::default(), false);
     for DeviceEvent::PropertyChanged(property) in changes {
         if let DeviceProperty::Rssi(rssi) = property {
             if current.rssi.is_some() {
@@ -194,7 +194,7 @@ fn adverts(changes: Vec<DeviceEvent>) -> Vec<Sighting> {
             has_data = true;
             current.data = ours(Some(data));
         } else if let DeviceProperty::Uuids(uuids) = property {
-            current.named |= uuids.contains(&SERVICE);
+            current.names_service |= uuids.contains(&SERVICE);
         }
     }
     adverts.push(current);
@@ -206,8 +206,8 @@ fn ours(data: Option<HashMap<Uuid, Vec<u8>>>) -> Option<Vec<u8>> {
 }
 
 /// One device listened to: its sightings, then its end.
-enum Told {
-    Sighting(u64, Sighting),
+enum DeviceUpdate {
+    AdvertReport(u64, AdvertReport),
     Ended(u64),
 }
 
@@ -215,170 +215,184 @@ enum Told {
 async fn listen(
     adapter: Adapter,
     known: HashSet<Address>,
-    mut arrivals: Arrivals,
-    ears: Ears,
-) -> Arrivals {
-    let mut crowd = Crowd::new(ears);
+    mut adapter_events: AdapterEvents,
+    sink: SightingSink,
+) -> AdapterEvents {
+    let mut table = DeviceTable::new(sink);
     {
-        let added = (&mut arrivals).filter_map(|event| async move {
+        let added = (&mut adapter_events).filter_map(|event| async move {
             match event {
                 AdapterEvent::DeviceAdded(address) => Some(address),
                 AdapterEvent::DeviceRemoved(_) | AdapterEvent::PropertyChanged(_) => None,
             }
         });
         let adapter = &adapter;
-        let mut admitted = std::pin::pin!(
+        let mut read = std::pin::pin!(
             added
-                .map(|address| admit(adapter, address))
-                .buffer_unordered(READERS)
+                .map(|address| read_device(adapter, address))
+                .buffer_unordered(MAX_READERS)
         );
         loop {
             tokio::select! {
-                device = admitted.next() => match device {
+                device = read.next() => match device {
                     Some(Some((address, first, changes))) => {
                         let new = !known.contains(&address);
-                        crowd.join(address, new, first, changes);
+                        table.add(address, new, first, changes);
                     }
                     Some(None) => {} // gone already
                     None => break,
                 },
-                Some(told) = crowd.next() => crowd.hear(told),
+                Some(update) = table.next() => table.apply(update),
             }
         }
     }
-    arrivals
+    adapter_events
 }
 
 type Changes = Pin<Box<dyn Stream<Item = DeviceEvent> + Send>>;
 
 /// Looks at a new device; none if it is gone already.
-async fn admit(adapter: &Adapter, address: Address) -> Option<(Address, Sighting, Changes)> {
+async fn read_device(
+    adapter: &Adapter,
+    address: Address,
+) -> Option<(Address, AdvertReport, Changes)> {
     let device = adapter.device(address).ok()?;
     let reading = async {
         // Subscribed before it is read, so that nothing falls in between.
         let changes = device.events().await?;
         let data = ours(device.service_data().await?);
-        let named = match data {
+        let names_service = match data {
             Some(_) => true,
             None => device
                 .uuids()
                 .await?
                 .is_some_and(|all| all.contains(&SERVICE)),
         };
-        let rssi = if named { device.rssi().await? } else { None };
-        Ok::<_, bluer::Error>((Sighting { data, rssi, named }, changes))
+        let rssi = if names_service {
+            device.rssi().await?
+        } else {
+            None
+        };
+        Ok::<_, bluer::Error>((
+            AdvertReport {
+                data,
+                rssi,
+                names_service,
+            },
+            changes,
+        ))
     };
     // Most often the device is gone again: not worth a word, and its address
     // is nobody's to write down.
-    let (first, changes) = call("reading a device", READ, reading).await.ok()?;
+    let (first, changes) = call("reading a device", READ_TIMEOUT, reading).await.ok()?;
     Some((address, first, Box::pin(changes)))
 }
 
 /// The devices listened to.
-struct Crowd {
-    ears: Ears,
-    changes: SelectAll<BoxStream<'static, Told>>,
+struct DeviceTable {
+    sink: SightingSink,
+    changes: SelectAll<BoxStream<'static, DeviceUpdate>>,
     /// By age.
-    members: BTreeMap<u64, Member>,
-    joined: u64,
+    devices: BTreeMap<u64, TrackedDevice>,
+    added: u64,
 }
 
-struct Member {
+struct TrackedDevice {
     address: Address,
     abort: AbortHandle,
     /// It names the service.
-    named: bool,
+    names_service: bool,
     /// It sent service data of ours, of whatever kind.
-    speaks: bool,
+    has_data: bool,
 }
 
-impl Crowd {
-    fn new(ears: Ears) -> Self {
+impl DeviceTable {
+    fn new(sink: SightingSink) -> Self {
         Self {
-            ears,
+            sink,
             changes: SelectAll::new(),
-            members: BTreeMap::new(),
-            joined: 0,
+            devices: BTreeMap::new(),
+            added: 0,
         }
     }
 
     /// Listens to a device. `new` is whether it appeared during this discovery,
     /// by an advert that `first` was read of.
-    fn join(&mut self, address: Address, new: bool, first: Sighting, changes: Changes) {
-        if self.members.len() >= DEVICES {
+    fn add(&mut self, address: Address, new: bool, first: AdvertReport, changes: Changes) {
+        if self.devices.len() >= MAX_DEVICES {
             self.drop_one();
         }
-        self.joined += 1;
-        let id = self.joined;
-        let sightings = changes
-            .ready_chunks(TOGETHER)
+        self.added += 1;
+        let id = self.added;
+        let reports = changes
+            .ready_chunks(CHANGES_PER_CHUNK)
             .flat_map(|changes| stream::iter(adverts(changes)))
-            .map(move |sighting| Told::Sighting(id, sighting));
-        let (sightings, abort) = abortable(sightings);
-        let end = stream::once(async move { Told::Ended(id) });
-        self.changes.push(sightings.chain(end).boxed());
-        let member = Member {
+            .map(move |report| DeviceUpdate::AdvertReport(id, report));
+        let (reports, abort) = abortable(reports);
+        let end = stream::once(async move { DeviceUpdate::Ended(id) });
+        self.changes.push(reports.chain(end).boxed());
+        let tracked = TrackedDevice {
             address,
             abort,
-            named: first.named,
-            speaks: first.data.is_some(),
+            names_service: first.names_service,
+            has_data: first.data.is_some(),
         };
-        self.members.insert(id, member);
+        self.devices.insert(id, tracked);
         // BlueZ remembers a device for 30 s, and for longer where another
         // program scans too: one that is not new, or has no signal strength,
         // may be gone, or send something else by now.
         if new && first.rssi.is_some() {
-            self.hear(Told::Sighting(id, first));
+            self.apply(DeviceUpdate::AdvertReport(id, first));
         }
     }
 
     /// Listens no longer to the oldest that does not name the service; if all do,
     /// to the oldest.
     fn drop_one(&mut self) {
-        let mut members = self.members.iter();
-        let stranger = members.find(|(_, member)| !member.named);
+        let mut devices = self.devices.iter();
+        let stranger = devices.find(|(_, tracked)| !tracked.names_service);
         let leaving = stranger.map(|(id, _)| *id);
         let left = match leaving {
-            Some(id) => self.members.remove(&id),
-            None => self.members.pop_first().map(|(_, member)| member),
+            Some(id) => self.devices.remove(&id),
+            None => self.devices.pop_first().map(|(_, tracked)| tracked),
         };
-        if let Some(member) = left {
-            member.abort.abort();
+        if let Some(tracked) = left {
+            tracked.abort.abort();
         }
     }
 
     /// The next thing told; none while there is nobody.
-    async fn next(&mut self) -> Option<Told> {
+    async fn next(&mut self) -> Option<DeviceUpdate> {
         self.changes.next().await
     }
 
-    fn hear(&mut self, told: Told) {
-        let (id, sighting) = match told {
-            Told::Sighting(id, sighting) => (id, sighting),
-            Told::Ended(id) => {
-                self.members.remove(&id);
+    fn apply(&mut self, update: DeviceUpdate) {
+        let (id, report) = match update {
+            DeviceUpdate::AdvertReport(id, report) => (id, report),
+            DeviceUpdate::Ended(id) => {
+                self.devices.remove(&id);
                 return;
             }
         };
-        let Some(member) = self.members.get_mut(&id) else {
+        let Some(tracked) = self.devices.get_mut(&id) else {
             return;
         };
-        member.speaks |= sighting.data.is_some();
-        member.named |= sighting.named || member.speaks;
-        let event = match sighting.data.map(|data| Frame::from_service_data(&data)) {
-            Some(Ok(frame)) => heard(frame, sighting.rssi),
+        tracked.has_data |= report.data.is_some();
+        tracked.names_service |= report.names_service || tracked.has_data;
+        let event = match report.data.map(|data| Frame::from_service_data(&data)) {
+            Some(Ok(frame)) => heard(frame, report.rssi),
             Some(Err(_)) => Event::Malformed,
             None => {
-                let silent = member.named && !member.speaks;
-                if let Some(rssi) = sighting.rssi.filter(|_| silent) {
-                    let address = member.address;
-                    self.ears.notice(Shy { address, rssi });
+                let silent = tracked.names_service && !tracked.has_data;
+                if let Some(rssi) = report.rssi.filter(|_| silent) {
+                    let address = tracked.address;
+                    self.sink.send_uuid_only(UuidOnlyAdvert { address, rssi });
                 }
                 return;
             }
         };
         // Full: dropped, it will be heard again in a moment.
-        let _ = self.ears.events.try_send(event);
+        let _ = self.sink.events.try_send(event);
     }
 }
 
@@ -403,11 +417,11 @@ mod tests {
         DeviceEvent::PropertyChanged(DeviceProperty::ServiceData(data))
     }
 
-    fn sighting(byte: Option<u8>, rssi: Option<i16>) -> Sighting {
-        Sighting {
+    fn report(byte: Option<u8>, rssi: Option<i16>) -> AdvertReport {
+        AdvertReport {
             data: byte.map(|byte| vec![byte; 20]),
             rssi,
-            named: false,
+            names_service: false,
         }
     }
 
@@ -417,23 +431,23 @@ mod tests {
         let cases = [
             (
                 vec![data(SERVICE, 1), rssi(-60)],
-                vec![sighting(Some(1), Some(-60))],
+                vec![report(Some(1), Some(-60))],
             ),
             (
                 vec![rssi(-60), data(SERVICE, 1), rssi(-90), rssi(-91)],
                 vec![
-                    sighting(Some(1), Some(-60)),
-                    sighting(None, Some(-90)),
-                    sighting(None, Some(-91)),
+                    report(Some(1), Some(-60)),
+                    report(None, Some(-90)),
+                    report(None, Some(-91)),
                 ],
             ),
             (
                 vec![data(SERVICE, 1), rssi(-60), data(SERVICE, 2), rssi(-70)],
-                vec![sighting(Some(1), Some(-60)), sighting(Some(2), Some(-70))],
+                vec![report(Some(1), Some(-60)), report(Some(2), Some(-70))],
             ),
             (
                 vec![data(SERVICE, 1), rssi(-60), data(other, 2), rssi(-70)],
-                vec![sighting(Some(1), Some(-60)), sighting(None, Some(-70))],
+                vec![report(Some(1), Some(-60)), report(None, Some(-70))],
             ),
         ];
         for (changes, expected) in cases {
@@ -446,14 +460,18 @@ mod tests {
     }
 
     /// A crowd, and who is noticed in it to say no number.
-    fn crowd() -> (Crowd, mpsc::Receiver<Event>, mpsc::Receiver<Shy>) {
+    fn table() -> (
+        DeviceTable,
+        mpsc::Receiver<Event>,
+        mpsc::Receiver<UuidOnlyAdvert>,
+    ) {
         let (events, heard) = mpsc::channel(8);
-        let (shy, noticed) = mpsc::channel(8);
-        let ears = Ears {
+        let (uuid_only, uuid_only_heard) = mpsc::channel(8);
+        let sink = SightingSink {
             events,
-            shy: Some(shy),
+            uuid_only: Some(uuid_only),
         };
-        (Crowd::new(ears), heard, noticed)
+        (DeviceTable::new(sink), heard, uuid_only_heard)
     }
 
     /// An address of its own for each.
@@ -462,53 +480,58 @@ mod tests {
         Address([0x40, 0, 0, 0, high, low])
     }
 
-    async fn told(crowd: &mut Crowd) {
-        let told = crowd.next().await.unwrap();
-        crowd.hear(told);
+    async fn apply_next(table: &mut DeviceTable) {
+        let update = table.next().await.unwrap();
+        table.apply(update);
     }
 
     #[tokio::test]
     async fn a_device_may_name_the_service_after_it_appeared() {
-        let (mut crowd, _heard, mut noticed) = crowd();
+        let (mut table, _heard, mut uuid_only_heard) = table();
         let changes = [rssi(-60), uuids(SERVICE), rssi(-61)].map(|change| vec![change]);
         // Each ready only after the one before was taken, as signals come.
-        let (tell, told_so) = mpsc::channel(1);
-        let changes_in = Box::pin(stream::unfold(told_so, async |mut all| {
+        let (tell, changes_out) = mpsc::channel(1);
+        let changes_in = Box::pin(stream::unfold(changes_out, async |mut all| {
             let change = all.recv().await?;
             Some((change, all))
         }));
-        crowd.join(device(1), true, Sighting::default(), changes_in);
+        table.add(device(1), true, AdvertReport::default(), changes_in);
         let mut strengths = Vec::new();
         for change in changes.into_iter().flatten() {
             tell.send(change).await.unwrap();
-            told(&mut crowd).await;
-            strengths.extend(noticed.try_recv().map(|shy| shy.rssi));
+            apply_next(&mut table).await;
+            strengths.extend(uuid_only_heard.try_recv().map(|uuid_only| uuid_only.rssi));
         }
         assert_eq!(strengths, [-61]);
     }
 
     #[tokio::test]
     async fn whoever_does_not_name_the_service_makes_room_first() {
-        let (mut crowd, _heard, _noticed) = crowd();
-        let of = |named| Sighting {
-            named,
-            ..Sighting::default()
+        let (mut table, _heard, _noticed) = table();
+        let of = |names_service| AdvertReport {
+            names_service,
+            ..AdvertReport::default()
         };
-        crowd.join(device(0), true, of(true), Box::pin(stream::pending()));
-        for number in 1..=u16::try_from(DEVICES).unwrap() {
-            let named = number > 2;
-            crowd.join(device(number), true, of(named), Box::pin(stream::pending()));
+        table.add(device(0), true, of(true), Box::pin(stream::pending()));
+        for number in 1..=u16::try_from(MAX_DEVICES).unwrap() {
+            let names_service = number > 2;
+            table.add(
+                device(number),
+                true,
+                of(names_service),
+                Box::pin(stream::pending()),
+            );
         }
-        assert_eq!(crowd.members.len(), DEVICES);
-        let here = |crowd: &Crowd| {
-            let members = crowd.members.values();
-            let first = members.map(|member| member.address).take(2);
+        assert_eq!(table.devices.len(), MAX_DEVICES);
+        let here = |table: &DeviceTable| {
+            let devices = table.devices.values();
+            let first = devices.map(|tracked| tracked.address).take(2);
             first.collect::<Vec<_>>()
         };
-        assert_eq!(here(&crowd), [device(0), device(2)]);
+        assert_eq!(here(&table), [device(0), device(2)]);
         for number in 2000..2002 {
-            crowd.join(device(number), true, of(true), Box::pin(stream::pending()));
+            table.add(device(number), true, of(true), Box::pin(stream::pending()));
         }
-        assert_eq!(here(&crowd), [device(3), device(4)]);
+        assert_eq!(here(&table), [device(3), device(4)]);
     }
 }

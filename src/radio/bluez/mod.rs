@@ -3,17 +3,17 @@
 //!
 //! One task owns every handle and rebuilds them: BlueZ loses adverts and
 //! discovery silently when it is restarted, when the adapter is switched off,
-//! blocked or pulled, and in a crash it does not even say so. [`edge`] is this
+//! blocked or pulled, and in a crash it does not even say so. [`task`] is this
 //! task; [`reconcile`] decides for it and knows no D-Bus. Around them:
-//! [`presence`] watches whether `org.bluez` is there, [`session`] which
+//! [`bluez_watch`] watches whether `org.bluez` is there, [`session`] which
 //! adapters, [`advert`] and [`discovery`] do what their names say (the first by
 //! zbus, for bluer does not tell when BlueZ drops an advert), [`version`] knows
 //! what this BlueZ must not be asked, [`status`]
 //! says what is wrong in words of the border.
 //!
-//! Mode full and relay: [`reach`] says whether anybody may connect at all,
-//! [`server`] is what they connect for, [`visitors`] who is there; [`visits`]
-//! says whom to connect to, [`central`] does; [`lockstep`] knows when an address
+//! Mode full and relay: [`capability`] says whether anybody may connect at all,
+//! [`server`] is what they connect for, [`inbound`] who is there; [`outbound`]
+//! says whom to connect to, [`central`] does; [`rpa_schedule`] knows when an address
 //! that the kernel keeps is another, [`off_air`] when those of a controller that
 //! makes them itself are.
 //!
@@ -25,23 +25,23 @@
 //! runs again; only [`Options::advert_timeout`] bounds that.
 
 mod advert;
-mod alarm;
+mod bluez_watch;
+mod capability;
 mod central;
 mod clock;
 mod discovery;
-mod edge;
-mod lockstep;
+mod gatt_server;
+mod inbound;
 mod off_air;
-mod presence;
-mod reach;
+mod outbound;
 mod reconcile;
 mod retry;
-mod server;
+mod rpa_schedule;
 mod session;
 mod status;
+mod task;
+mod timers;
 mod version;
-mod visitors;
-mod visits;
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,10 +53,10 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time;
 
-use super::outbox::{EVENTS, ORDERS};
+use super::event_queue::{EVENT_CAPACITY, ORDER_CAPACITY};
 use super::{Mode, Radio};
 
-pub use central::{Central, VisitError};
+pub use central::{Central, CentralError};
 
 use central::Btleplug;
 
@@ -119,19 +119,19 @@ impl Default for Options {
 /// with time and I/O; a bus or adapter that is not there is waited for.
 #[must_use]
 pub fn spawn(options: Options) -> Radio {
-    let surroundings = Surroundings {
+    let platform = Platform {
         kernel: Arc::new(Mgmt),
         central: Arc::new(Btleplug::default()),
     };
-    spawn_in(options, surroundings)
+    spawn_with(options, platform)
 }
 
 /// The same, in other surroundings than the machine's.
 #[must_use]
-pub fn spawn_in(options: Options, surroundings: Surroundings) -> Radio {
-    let (orders_in, orders) = mpsc::channel(ORDERS);
-    let (events, events_out) = mpsc::channel(EVENTS);
-    tokio::spawn(edge::Edge::new(options, surroundings, events).run(orders));
+pub fn spawn_with(options: Options, platform: Platform) -> Radio {
+    let (orders_in, orders) = mpsc::channel(ORDER_CAPACITY);
+    let (events, events_out) = mpsc::channel(EVENT_CAPACITY);
+    tokio::spawn(task::BluezTask::new(options, platform, events).run(orders));
     Radio {
         orders: orders_in,
         events: events_out,
@@ -140,7 +140,7 @@ pub fn spawn_in(options: Options, surroundings: Surroundings) -> Radio {
 
 /// What the radio knows of beside BlueZ.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct Platform {
     /// Who is asked about privacy and addresses.
     pub kernel: Arc<dyn Kernel>,
     /// Who connects to others.
@@ -177,19 +177,19 @@ impl Kernel for Mgmt {
 }
 
 /// Time for BlueZ to answer what it knows without asking the controller.
-const READ: Duration = Duration::from_secs(5);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A call that brought nothing. These stay in the room and its log; what a
 /// person sees is a [`super::Trouble`].
 #[derive(Debug, Error)]
-enum Fault {
-    #[error("{doing}: no answer within {limit:?}")]
-    Silent {
-        doing: &'static str,
+enum BluezError {
+    #[error("{action}: no answer within {limit:?}")]
+    NoAnswer {
+        action: &'static str,
         limit: Duration,
     },
-    #[error("{doing}: {source}")]
-    Failed { doing: &'static str, source: Cause },
+    #[error("{action}: {source}")]
+    Failed { action: &'static str, source: Cause },
 }
 
 #[derive(Debug, Error)]
@@ -202,16 +202,16 @@ enum Cause {
 
 /// Waits for an answer, but not for longer than `limit`.
 async fn call<T, E: Into<Cause>>(
-    doing: &'static str,
+    action: &'static str,
     limit: Duration,
     asking: impl Future<Output = Result<T, E>>,
-) -> Result<T, Fault> {
+) -> Result<T, BluezError> {
     match time::timeout(limit, asking).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(source)) => Err(Fault::Failed {
-            doing,
+        Ok(Err(source)) => Err(BluezError::Failed {
+            action,
             source: source.into(),
         }),
-        Err(_) => Err(Fault::Silent { doing, limit }),
+        Err(_) => Err(BluezError::NoAnswer { action, limit }),
     }
 }

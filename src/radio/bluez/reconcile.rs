@@ -29,7 +29,7 @@ use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 
 use super::super::{Event, Order};
-use super::reach::{Condition, Controller};
+use super::capability::{Controller, Readiness};
 use super::retry::Retry;
 
 /// One thing to do, and then to report on.
@@ -48,14 +48,14 @@ pub(super) enum Step {
     Verify,
     /// Send away who is connected: all, before a new epoch; otherwise who has
     /// stayed too long.
-    Part,
+    DisconnectStrangers,
     /// Replace the connection to BlueZ, with everything that hangs on it.
     Renew,
 }
 
 /// Our advert, as far as is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Advert {
+pub(super) enum AdvertState {
     #[default]
     Absent,
     Airing(Frame),
@@ -70,11 +70,11 @@ pub(super) enum Registration {
     /// Refused: it was never on the air.
     Refused,
     /// Nobody knows whether it was on the air.
-    Doubtful,
+    Uncertain,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Wish {
+enum Desired {
     #[default]
     Rest,
     Listen,
@@ -84,41 +84,41 @@ enum Wish {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// Whether the adapter can be used, and then what for.
-    up: Option<Condition>,
-    wish: Wish,
+    up: Option<Readiness>,
+    desired: Desired,
     /// The number of ours that is to be told in this epoch.
     own: Option<TemporaryContactNumber>,
     /// What is held belongs to the epoch before and must go first.
     clearing: bool,
     /// Somebody is connected.
-    occupied: bool,
+    has_strangers: bool,
     /// Whoever was connected has been sent away in this clearing. Once is enough:
     /// who comes again by other ways is told nothing.
-    parted: bool,
+    strangers_gone: bool,
     /// The advert has to be registered anew as soon as it is registered.
     refresh_due: bool,
     /// Somebody stayed too long.
-    part_due: bool,
+    disconnect_due: bool,
     /// Nothing may be listened for in this epoch: it would be asked for under an
     /// address of the one before.
-    deaf: bool,
+    scan_suppressed: bool,
     served: bool,
-    rests_owed: u32,
+    unanswered_rests: u32,
     /// Known once per epoch.
     controller: Option<Controller>,
     scanning: bool,
     /// It ran before in this epoch.
     scanned: bool,
     restart_due: bool,
-    advert: Advert,
-    doubted: bool,
+    advert: AdvertState,
+    loss_suspected: bool,
     /// BlueZ says that it dropped the advert.
     released: bool,
     renew_due: bool,
     scan_retry: Retry,
     advert_retry: Retry,
     serve_retry: Retry,
-    said: Vec<Event>,
+    events: Vec<Event>,
     downs: u64,
 }
 
@@ -126,33 +126,33 @@ impl Plan {
     /// Refusals in a row after which a legacy controller listens between two
     /// tries: until then it keeps silent, since a running scan would itself
     /// be the reason for a refusal.
-    const PATIENCE: u32 = 3;
+    const SILENT_REFUSALS: u32 = 3;
     /// Refusals after which the connection is replaced: each leaves an object
     /// behind in it.
     const REFUSALS_PER_CONNECTION: u32 = 8;
 
     pub(super) fn order(&mut self, order: Order) {
-        let Some(condition) = self.up else {
+        let Some(readiness) = self.up else {
             if order == Order::Rest {
-                self.said.push(Event::Rested);
+                self.events.push(Event::Rested);
             }
             return; // forgotten, like those that stood when it went down
         };
-        self.wish = match order {
+        self.desired = match order {
             Order::Rest => {
-                self.rests_owed += 1;
-                Wish::Rest
+                self.unanswered_rests += 1;
+                Desired::Rest
             }
-            Order::Air(frame) if condition.fitness.can_air => Wish::Air(frame),
-            Order::Air(_) | Order::Listen => Wish::Listen,
+            Order::Air(frame) if readiness.capabilities.can_air => Desired::Air(frame),
+            Order::Air(_) | Order::Listen => Desired::Listen,
             Order::Swap(frame) => return self.swap(frame),
         };
-        self.own = match self.wish {
-            Wish::Air(frame) if !frame.is_bridged() => Some(frame.tcn),
-            Wish::Air(_) | Wish::Listen | Wish::Rest => None,
+        self.own = match self.desired {
+            Desired::Air(frame) if !frame.is_bridged() => Some(frame.tcn),
+            Desired::Air(_) | Desired::Listen | Desired::Rest => None,
         };
-        self.deaf = false;
-        self.parted = false;
+        self.scan_suppressed = false;
+        self.strangers_gone = false;
         self.refresh_due = false;
         self.clearing = true;
         self.controller = None;
@@ -162,22 +162,22 @@ impl Plan {
     }
 
     fn swap(&mut self, frame: Frame) {
-        if let Wish::Air(_) = self.wish {
-            self.wish = Wish::Air(frame);
+        if let Desired::Air(_) = self.desired {
+            self.desired = Desired::Air(frame);
             self.advert_retry = Retry::default();
-            if self.advert != Advert::Airing(frame) {
+            if self.advert != AdvertState::Airing(frame) {
                 self.leave();
             }
         }
     }
 
     /// Nothing is listened for until the next order.
-    pub(super) fn hush(&mut self) {
-        self.deaf = matches!(self.wish, Wish::Air(_));
+    pub(super) fn suppress_scan(&mut self) {
+        self.scan_suppressed = matches!(self.desired, Desired::Air(_));
     }
 
-    pub(super) fn is_deaf_by_order(&self) -> bool {
-        self.deaf
+    pub(super) fn is_scan_suppressed(&self) -> bool {
+        self.scan_suppressed
     }
 
     /// The advert has to be registered anew, under another address: somebody
@@ -185,75 +185,75 @@ impl Plan {
     pub(super) fn refresh(&mut self) {
         if !self.clearing {
             self.advert_retry = Retry::default();
-            self.refresh_due = self.advert == Advert::Absent;
+            self.refresh_due = self.advert == AdvertState::Absent;
             self.leave();
         }
     }
 
     fn leave(&mut self) {
-        if let Advert::Airing(_) = self.advert {
-            self.advert = Advert::Leaving;
+        if let AdvertState::Airing(_) = self.advert {
+            self.advert = AdvertState::Leaving;
         }
     }
 
     /// The state of the adapter now: unusable, or what it can be used for.
-    pub(super) fn see(&mut self, now: Option<Condition>) {
+    pub(super) fn set_readiness(&mut self, now: Option<Readiness>) {
         match (self.up, now) {
             (None, None) => {}
             (Some(_), None) => self.go_down(),
-            (Some(before), Some(condition)) if before == condition => {}
-            (before, Some(condition)) => {
+            (Some(before), Some(readiness)) if before == readiness => {}
+            (before, Some(readiness)) => {
                 self.up = now;
-                let other_air = before.is_some_and(|up| up.connectable != condition.connectable);
-                if !condition.fitness.can_air || other_air {
-                    self.withdraw(Advert::Leaving);
+                let other_air = before.is_some_and(|up| up.connectable != readiness.connectable);
+                if !readiness.capabilities.can_air || other_air {
+                    self.withdraw(AdvertState::Leaving);
                     // The same for one that was not registered yet, or anew.
-                    if let Wish::Air(frame) = self.wish {
-                        self.said.push(Event::Withdrawn(frame));
-                        self.wish = Wish::Listen;
+                    if let Desired::Air(frame) = self.desired {
+                        self.events.push(Event::Withdrawn(frame));
+                        self.desired = Desired::Listen;
                     }
                 }
-                self.served &= condition.connectable;
-                self.said.push(Event::Up(condition.fitness));
+                self.served &= readiness.connectable;
+                self.events.push(Event::Up(readiness.capabilities));
             }
         }
     }
 
     fn go_down(&mut self) {
-        self.withdraw(Advert::Leaving);
-        let rests = self.rests_owed;
+        self.withdraw(AdvertState::Leaving);
+        let rests = self.unanswered_rests;
         *self = Self {
             advert: self.advert,
             renew_due: self.renew_due,
-            occupied: self.occupied,
-            said: std::mem::take(&mut self.said),
+            has_strangers: self.has_strangers,
+            events: std::mem::take(&mut self.events),
             downs: self.downs + 1,
             ..Self::default()
         };
-        self.said.push(Event::Down);
-        self.said.extend((0..rests).map(|_| Event::Rested));
+        self.events.push(Event::Down);
+        self.events.extend((0..rests).map(|_| Event::Rested));
     }
 
     /// Takes the advert off the air for good, and forgets that it was ordered.
-    fn withdraw(&mut self, leaves: Advert) {
-        let Advert::Airing(frame) = self.advert else {
+    fn withdraw(&mut self, leaves: AdvertState) {
+        let AdvertState::Airing(frame) = self.advert else {
             return;
         };
         self.advert = leaves;
         if !self.clearing {
-            self.said.push(Event::Withdrawn(frame));
+            self.events.push(Event::Withdrawn(frame));
         }
-        if self.wish == Wish::Air(frame) {
-            self.wish = Wish::Listen;
+        if self.desired == Desired::Air(frame) {
+            self.desired = Desired::Listen;
         }
     }
 
     /// Everything held is gone, with the service or the adapter it hung on.
     pub(super) fn forget(&mut self) {
-        self.advert = Advert::Absent;
+        self.advert = AdvertState::Absent;
         self.renew_due = false;
         self.served = false;
-        self.occupied = false;
+        self.has_strangers = false;
     }
 
     /// The next step, if any. To be asked when the adapter is up and no step
@@ -266,35 +266,35 @@ impl Plan {
                 Step::Renew
             });
         }
-        if self.advert == Advert::Leaving {
+        if self.advert == AdvertState::Leaving {
             return Some(Step::ConfirmGone);
         }
         if self.clearing {
             if self.scanning {
                 return Some(Step::StopScan);
             }
-            if let Advert::Airing(_) = self.advert {
-                self.advert = Advert::Leaving;
+            if let AdvertState::Airing(_) = self.advert {
+                self.advert = AdvertState::Leaving;
                 return Some(Step::ConfirmGone);
             }
-            if self.occupied && !self.parted {
-                return Some(Step::Part);
+            if self.has_strangers && !self.strangers_gone {
+                return Some(Step::DisconnectStrangers);
             }
             self.clearing = false;
         }
-        if self.wish == Wish::Rest {
-            let rests = std::mem::take(&mut self.rests_owed);
-            self.said.extend((0..rests).map(|_| Event::Rested));
+        if self.desired == Desired::Rest {
+            let rests = std::mem::take(&mut self.unanswered_rests);
+            self.events.extend((0..rests).map(|_| Event::Rested));
             return None;
         }
         // A doubt that comes while it is seen to is another one.
-        if std::mem::take(&mut self.doubted) {
+        if std::mem::take(&mut self.loss_suspected) {
             return Some(Step::Verify);
         }
         match self.controller {
             None => Some(Step::Inspect),
             Some(_) if self.serves() => Some(Step::Serve),
-            Some(_) if self.part_due => Some(Step::Part),
+            Some(_) if self.disconnect_due => Some(Step::DisconnectStrangers),
             Some(_) if self.restart_due && self.scanning => Some(Step::StopScan),
             Some(Controller::Extended) => self.scan_then_register(),
             Some(Controller::Legacy) => self.register_then_scan(),
@@ -308,12 +308,12 @@ impl Plan {
 
     fn is_unserved(&self) -> bool {
         let connectable = self.up.is_some_and(|up| up.connectable);
-        connectable && !self.served && matches!(self.wish, Wish::Air(_))
+        connectable && !self.served && matches!(self.desired, Desired::Air(_))
     }
 
     fn scan(&self) -> Option<Step> {
         let free = !self.scanning && !self.scan_retry.is_paused();
-        (free && !self.deaf).then_some(Step::StartScan)
+        (free && !self.scan_suppressed).then_some(Step::StartScan)
     }
 
     /// An extended controller with privacy takes a new address to scan under
@@ -329,17 +329,17 @@ impl Plan {
     }
 
     fn is_airing(&self) -> bool {
-        matches!(self.advert, Advert::Airing(_))
+        matches!(self.advert, AdvertState::Airing(_))
     }
 
     fn register(&self) -> Option<Step> {
-        match (self.wish, self.advert) {
-            (Wish::Air(frame), Advert::Absent)
+        match (self.desired, self.advert) {
+            (Desired::Air(frame), AdvertState::Absent)
                 if !self.advert_retry.is_paused() && !self.is_unserved() =>
             {
                 Some(Step::Register(frame))
             }
-            (Wish::Rest | Wish::Listen | Wish::Air(_), _) => None,
+            (Desired::Rest | Desired::Listen | Desired::Air(_), _) => None,
         }
     }
 
@@ -347,7 +347,11 @@ impl Plan {
         match self.register() {
             Some(_) if self.scanning => Some(Step::StopScan),
             Some(register) => Some(register),
-            None if self.is_refused() && self.advert_retry.failures() < Self::PATIENCE => None,
+            None if self.is_advert_failing()
+                && self.advert_retry.failures() < Self::SILENT_REFUSALS =>
+            {
+                None
+            }
             None => self.scan(),
         }
     }
@@ -384,12 +388,12 @@ impl Plan {
         match how {
             Registration::Done => {
                 self.advert_retry.succeed();
-                self.advert = Advert::Airing(frame);
+                self.advert = AdvertState::Airing(frame);
                 // Meanwhile it may be another's turn, or nobody's.
-                if self.wish == Wish::Air(frame) {
-                    self.said.push(Event::Aired(frame));
+                if self.desired == Desired::Air(frame) {
+                    self.events.push(Event::Aired(frame));
                 }
-                if self.wish != Wish::Air(frame) || std::mem::take(&mut self.refresh_due) {
+                if self.desired != Desired::Air(frame) || std::mem::take(&mut self.refresh_due) {
                     self.leave();
                 }
                 None
@@ -405,8 +409,8 @@ impl Plan {
                 }
                 Some(pause)
             }
-            Registration::Doubtful => {
-                self.advert = Advert::Airing(frame);
+            Registration::Uncertain => {
+                self.advert = AdvertState::Airing(frame);
                 self.renew();
                 None
             }
@@ -415,12 +419,12 @@ impl Plan {
 
     /// An advert of before the adapter went down was registered after all.
     pub(super) fn registered_late(&mut self) {
-        self.advert = Advert::Leaving;
+        self.advert = AdvertState::Leaving;
     }
 
     /// The advert dropped was seen to be gone, or given up after all.
     pub(super) fn gone(&mut self) {
-        self.advert = Advert::Absent;
+        self.advert = AdvertState::Absent;
     }
 
     /// What others connect for is offered; or says how long to wait.
@@ -439,25 +443,25 @@ impl Plan {
     }
 
     /// Whether anybody is connected.
-    pub(super) fn occupy(&mut self, occupied: bool) {
-        self.occupied = occupied;
+    pub(super) fn set_strangers(&mut self, has_strangers: bool) {
+        self.has_strangers = has_strangers;
     }
 
-    pub(super) fn part_due(&mut self) {
-        self.part_due = true;
+    pub(super) fn disconnect_due(&mut self) {
+        self.disconnect_due = true;
     }
 
     /// Whoever had to go was sent away.
-    pub(super) fn parted(&mut self) {
-        self.part_due = false;
-        self.parted = self.clearing;
+    pub(super) fn strangers_gone(&mut self) {
+        self.disconnect_due = false;
+        self.strangers_gone = self.clearing;
     }
 
     /// The advert may be gone, or is: BlueZ `released` it. The number is given up
     /// once it is seen what is left, for a bluetoothd that is being stopped says the
     /// same, and is gone in a moment.
-    pub(super) fn doubt(&mut self, released: bool) {
-        self.doubted |= self.is_airing();
+    pub(super) fn suspect_loss(&mut self, released: bool) {
+        self.loss_suspected |= self.is_airing();
         self.released |= released && self.is_airing();
     }
 
@@ -467,16 +471,16 @@ impl Plan {
     }
 
     pub(super) fn verified(&mut self, present: bool) {
-        self.released &= self.doubted;
+        self.released &= self.loss_suspected;
         if !present {
-            self.withdraw(Advert::Absent);
+            self.withdraw(AdvertState::Absent);
         }
     }
 
     /// BlueZ may hold something of ours that nobody has a handle to: leave it
     /// all and connect anew.
     pub(super) fn renew(&mut self) {
-        self.withdraw(Advert::Leaving);
+        self.withdraw(AdvertState::Leaving);
         self.renew_due = true;
     }
 
@@ -494,30 +498,30 @@ impl Plan {
         self.advert_retry.resume();
     }
 
-    pub(super) fn advert(&self) -> Advert {
+    pub(super) fn advert(&self) -> AdvertState {
         self.advert
     }
 
     /// What whoever connects now is told, and whether anybody is listened to:
     /// none while no epoch of ours is on the air.
-    pub(super) fn telling(&self) -> Option<Option<TemporaryContactNumber>> {
+    pub(super) fn readable_number(&self) -> Option<Option<TemporaryContactNumber>> {
         let connectable = self.up.is_some_and(|up| up.connectable);
-        let open = self.is_begun() && connectable && !self.clearing;
+        let open = self.is_epoch_active() && connectable && !self.clearing;
         open.then_some(self.own)
     }
 
     /// An epoch of ours is on the air, or about to be.
-    pub(super) fn is_begun(&self) -> bool {
-        matches!(self.wish, Wish::Air(_))
+    pub(super) fn is_epoch_active(&self) -> bool {
+        matches!(self.desired, Desired::Air(_))
     }
 
     /// Everything ordered is on the air, and runs.
-    pub(super) fn is_calm(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.scanning && !self.clearing && self.is_on_air()
     }
 
     /// Others may connect, and could not: BlueZ refuses what they come for.
-    pub(super) fn is_unreachable(&self) -> bool {
+    pub(super) fn is_serve_failing(&self) -> bool {
         self.is_unserved() && self.serve_retry.is_failing()
     }
 
@@ -535,17 +539,17 @@ impl Plan {
     }
 
     /// The advert ordered is refused for now.
-    pub(super) fn is_refused(&self) -> bool {
-        matches!(self.wish, Wish::Air(_)) && self.advert_retry.is_failing()
+    pub(super) fn is_advert_failing(&self) -> bool {
+        matches!(self.desired, Desired::Air(_)) && self.advert_retry.is_failing()
     }
 
-    pub(super) fn is_deaf(&self) -> bool {
-        self.wish != Wish::Rest && self.scan_retry.is_failing()
+    pub(super) fn is_scan_failing(&self) -> bool {
+        self.desired != Desired::Rest && self.scan_retry.is_failing()
     }
 
     /// What there is to tell the daemon since the last time.
-    pub(super) fn said(&mut self) -> std::vec::Drain<'_, Event> {
-        self.said.drain(..)
+    pub(super) fn events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.events.drain(..)
     }
 }
 

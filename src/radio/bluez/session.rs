@@ -12,13 +12,13 @@ use zbus::message::Type;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant};
 
 use super::advert::{self, Registrar};
+use super::capability::{Controller, Evidence};
 use super::off_air::AddressTimer;
-use super::reach::{Controller, Evidence};
-use super::{AdapterChoice, Fault, READ, call, presence};
+use super::{AdapterChoice, BluezError, READ_TIMEOUT, bluez_watch, call};
 
 /// What is known of one adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct AdapterState {
     /// Its identity address. It never leaves this room.
     pub(super) address: [u8; 6],
     pub(super) powered: bool,
@@ -38,7 +38,7 @@ pub(super) struct Facts {
 
 /// What changed.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum AdapterChange {
     Added(String),
     Removed(String),
     Property(String, AdapterProperty),
@@ -46,77 +46,89 @@ pub(super) enum Change {
     Adverts(String, Option<u8>, Option<u8>),
     /// Nothing more is told of the adapter. bluer ends with any interface that an
     /// object loses, even if the object stays.
-    Unheard(String),
+    Unwatched(String),
 }
 
 /// A connection to BlueZ.
-pub(super) struct Link {
+pub(super) struct BluezConnection {
     session: Session,
     registrar: Registrar,
-    changes: SelectAll<BoxStream<'static, Change>>,
-    adapters: BTreeMap<String, Facts>,
+    changes: SelectAll<BoxStream<'static, AdapterChange>>,
+    adapters: BTreeMap<String, AdapterState>,
     /// Appeared and not yet read.
     unread: BTreeSet<String>,
 }
 
 /// An adapter read: what is known of it, and what will change.
-pub(super) type Survey = (Facts, BoxStream<'static, Change>);
+pub(super) type AdapterSnapshot = (AdapterState, BoxStream<'static, AdapterChange>);
 
-impl Link {
+impl BluezConnection {
     /// Connects, and reads every adapter there is.
-    pub(super) async fn connect(bus: &Connection) -> Result<Self, Fault> {
-        let session = call("connecting to BlueZ", READ, Session::new()).await?;
-        let changes = call("listening for adapters", READ, session.events()).await?;
+    pub(super) async fn connect(bus: &Connection) -> Result<Self, BluezError> {
+        let session = call("connecting to BlueZ", READ_TIMEOUT, Session::new()).await?;
+        let changes = call("listening for adapters", READ_TIMEOUT, session.events()).await?;
         let changes = changes.map(|event| match event {
-            SessionEvent::AdapterAdded(name) => Change::Added(name),
-            SessionEvent::AdapterRemoved(name) => Change::Removed(name),
+            SessionEvent::AdapterAdded(name) => AdapterChange::Added(name),
+            SessionEvent::AdapterRemoved(name) => AdapterChange::Removed(name),
         });
         let registrar = Registrar::connect().await?;
-        let adverts = call("listening for adverts", READ, adverts(&registrar)).await?;
-        let mut link = Self {
+        let adverts = call("listening for adverts", READ_TIMEOUT, adverts(&registrar)).await?;
+        let mut bluez = Self {
             session,
             registrar,
             changes: SelectAll::new(),
             adapters: BTreeMap::new(),
             unread: BTreeSet::new(),
         };
-        link.changes.push(changes.boxed());
-        link.changes.push(adverts);
-        for name in call("listing adapters", READ, link.session.adapter_names()).await? {
-            let registrar = link.registrar.clone();
-            let surveyed = survey(link.adapter(&name)?, bus.clone(), registrar).await;
-            link.surveyed(name, surveyed);
+        bluez.changes.push(changes.boxed());
+        bluez.changes.push(adverts);
+        for name in call(
+            "listing adapters",
+            READ_TIMEOUT,
+            bluez.session.adapter_names(),
+        )
+        .await?
+        {
+            let registrar = bluez.registrar.clone();
+            let snapshot = read_adapter(bluez.adapter(&name)?, bus.clone(), registrar).await;
+            bluez.adapter_read(name, snapshot);
         }
-        Ok(link)
+        Ok(bluez)
     }
 
-    pub(super) fn adapter(&self, name: &str) -> Result<Adapter, Fault> {
-        self.session.adapter(name).map_err(|source| Fault::Failed {
-            doing: "naming an adapter",
-            source: source.into(),
-        })
+    pub(super) fn adapter(&self, name: &str) -> Result<Adapter, BluezError> {
+        self.session
+            .adapter(name)
+            .map_err(|source| BluezError::Failed {
+                action: "naming an adapter",
+                source: source.into(),
+            })
     }
 
     pub(super) fn registrar(&self) -> &Registrar {
         &self.registrar
     }
 
-    /// Takes what [`survey`] found, or remembers that it has to be tried
+    /// Takes what [`read_adapter`] found, or remembers that it has to be tried
     /// again.
-    pub(super) fn surveyed(&mut self, name: String, survey: Result<Survey, Fault>) {
-        match survey {
-            Ok((mut facts, changes)) => {
+    pub(super) fn adapter_read(
+        &mut self,
+        name: String,
+        snapshot: Result<AdapterSnapshot, BluezError>,
+    ) {
+        match snapshot {
+            Ok((mut state, changes)) => {
                 self.unread.remove(&name);
                 let before = self.adapters.get(&name);
                 // It changes only while the adapter is off.
-                if let Some(before) = before.filter(|before| before.powered && facts.powered) {
-                    (facts.privacy, facts.timer) = (before.privacy, before.timer);
+                if let Some(before) = before.filter(|before| before.powered && state.powered) {
+                    (state.privacy, state.timer) = (before.privacy, before.timer);
                 }
-                self.adapters.insert(name, facts);
+                self.adapters.insert(name, state);
                 self.changes.push(changes);
             }
-            Err(fault) => {
-                tracing::warn!(adapter = name, error = %fault, "cannot read adapter");
+            Err(error) => {
+                tracing::warn!(adapter = name, error = %error, "cannot read adapter");
                 self.unread.insert(name);
             }
         }
@@ -128,37 +140,37 @@ impl Link {
     }
 
     /// The next change. May be dropped while it waits.
-    pub(super) async fn next(&mut self) -> Option<Change> {
+    pub(super) async fn next(&mut self) -> Option<AdapterChange> {
         self.changes.next().await
     }
 
     /// Takes note of a change. Returns the adapter that went, if one did.
-    pub(super) fn note(&mut self, change: Change) -> Option<String> {
+    pub(super) fn note(&mut self, change: AdapterChange) -> Option<String> {
         match change {
-            Change::Added(name) => {
+            AdapterChange::Added(name) => {
                 if !self.adapters.contains_key(&name) {
                     self.unread.insert(name);
                 }
                 None
             }
-            Change::Removed(name) => {
+            AdapterChange::Removed(name) => {
                 self.unread.remove(&name);
                 self.adapters.remove(&name).map(|_| name)
             }
-            Change::Property(name, property) => {
-                if let Some(facts) = self.adapters.get_mut(&name) {
-                    facts.note(&property);
+            AdapterChange::Property(name, property) => {
+                if let Some(state) = self.adapters.get_mut(&name) {
+                    state.note(&property);
                 }
                 None
             }
-            Change::Adverts(name, active, free) => {
-                if let Some(facts) = self.adapters.get_mut(&name) {
-                    facts.active = active.or(facts.active);
-                    facts.free = free.unwrap_or(facts.free);
+            AdapterChange::Adverts(name, active, free) => {
+                if let Some(state) = self.adapters.get_mut(&name) {
+                    state.active = active.or(state.active);
+                    state.free = free.unwrap_or(state.free);
                 }
                 None
             }
-            Change::Unheard(name) => {
+            AdapterChange::Unwatched(name) => {
                 // One that was removed is told to be in another signal.
                 if self.adapters.contains_key(&name) {
                     self.unread.insert(name);
@@ -168,16 +180,16 @@ impl Link {
         }
     }
 
-    pub(super) fn adapters(&self) -> &BTreeMap<String, Facts> {
+    pub(super) fn adapters(&self) -> &BTreeMap<String, AdapterState> {
         &self.adapters
     }
 
-    pub(super) fn facts_mut(&mut self, name: &str) -> Option<&mut Facts> {
+    pub(super) fn state_mut(&mut self, name: &str) -> Option<&mut AdapterState> {
         self.adapters.get_mut(name)
     }
 }
 
-impl Facts {
+impl AdapterState {
     /// Takes what [`advertising`] found.
     pub(super) fn advertising(&mut self, found: Option<Advertising>) {
         self.active = found.map(|found| found.active);
@@ -200,14 +212,14 @@ impl Facts {
 }
 
 /// Reads an adapter. Subscribed first, so that nothing falls in between.
-pub(super) async fn survey(
+pub(super) async fn read_adapter(
     adapter: Adapter,
     bus: Connection,
     registrar: Registrar,
-) -> Result<Survey, Fault> {
-    let events = call("listening to an adapter", READ, adapter.events()).await?;
-    let mut facts = call("reading an adapter", READ, async {
-        Ok::<_, bluer::Error>(Facts {
+) -> Result<AdapterSnapshot, BluezError> {
+    let events = call("listening to an adapter", READ_TIMEOUT, adapter.events()).await?;
+    let mut state = call("reading an adapter", READ_TIMEOUT, async {
+        Ok::<_, bluer::Error>(AdapterState {
             address: adapter.address().await?.0,
             powered: adapter.is_powered().await?,
             blocked: false,
@@ -221,28 +233,28 @@ pub(super) async fn survey(
         })
     })
     .await?;
-    facts.advertising(advertising(&adapter, &registrar).await);
-    if !facts.powered {
-        facts.blocked = presence::is_blocked(&bus, adapter.name()).await;
+    state.advertising(advertising(&adapter, &registrar).await);
+    if !state.powered {
+        state.blocked = bluez_watch::is_blocked(&bus, adapter.name()).await;
     }
     let name = adapter.name().to_owned();
     let changes = events.filter_map(move |event| {
         let change = match event {
             AdapterEvent::PropertyChanged(property) => {
-                Some(Change::Property(name.clone(), property))
+                Some(AdapterChange::Property(name.clone(), property))
             }
             AdapterEvent::DeviceAdded(_) | AdapterEvent::DeviceRemoved(_) => None,
         };
         async move { change }
     });
     let name = adapter.name().to_owned();
-    let end = stream::once(async move { Change::Unheard(name) });
-    Ok((facts, changes.chain(end).boxed()))
+    let end = stream::once(async move { AdapterChange::Unwatched(name) });
+    Ok((state, changes.chain(end).boxed()))
 }
 
 /// What changes of the adverts of any adapter, on the connection that ours are
 /// registered from: so it comes before the answers of BlueZ that it belongs to.
-async fn adverts(registrar: &Registrar) -> zbus::Result<BoxStream<'static, Change>> {
+async fn adverts(registrar: &Registrar) -> zbus::Result<BoxStream<'static, AdapterChange>> {
     let rule = MatchRule::builder()
         .msg_type(Type::Signal)
         .sender("org.bluez")
@@ -255,7 +267,7 @@ async fn adverts(registrar: &Registrar) -> zbus::Result<BoxStream<'static, Chang
     Ok(changes.boxed())
 }
 
-fn adverts_of(signal: &Message) -> Option<Change> {
+fn adverts_of(signal: &Message) -> Option<AdapterChange> {
     let header = signal.header();
     let adapter = header.path()?.as_str().strip_prefix("/org/bluez/")?;
     let body = signal.body();
@@ -263,7 +275,7 @@ fn adverts_of(signal: &Message) -> Option<Change> {
         body.deserialize().ok()?;
     let number = |name| u8::try_from(changed.get(name)?.clone()).ok();
     let (active, free) = (number("ActiveInstances"), number("SupportedInstances"));
-    Some(Change::Adverts(adapter.to_owned(), active, free))
+    Some(AdapterChange::Adverts(adapter.to_owned(), active, free))
 }
 
 /// Adverts of an adapter.
@@ -290,7 +302,7 @@ pub(super) async fn advertising(adapter: &Adapter, registrar: &Registrar) -> Opt
 /// An adapter that was in use. Cheap ones share an address, and a name goes to
 /// another one when adapters are plugged in anew; so it takes both.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Used {
+pub(super) struct UsedAdapter {
     pub(super) name: String,
     pub(super) address: [u8; 6],
 }
@@ -300,29 +312,29 @@ pub(super) struct Used {
 /// may have the same address and cannot; then the one used last, by its address
 /// and, of those, by its name; then the first by name.
 pub(super) fn choose<'a>(
-    adapters: &'a BTreeMap<String, Facts>,
+    adapters: &'a BTreeMap<String, AdapterState>,
     choice: Option<AdapterChoice>,
-    last: Option<&Used>,
+    last: Option<&UsedAdapter>,
 ) -> Option<&'a String> {
-    let rank = |name: &str, facts: &Facts| {
-        let same = last.filter(|last| last.address == facts.address);
+    let rank = |name: &str, state: &AdapterState| {
+        let same = last.filter(|last| last.address == state.address);
         let very_same = same.is_some_and(|last| last.name == name);
-        let advertises = facts.active.is_some();
-        (facts.powered, advertises, same.is_some(), very_same)
+        let advertises = state.active.is_some();
+        (state.powered, advertises, same.is_some(), very_same)
     };
     adapters
         .iter()
-        .filter(|(name, facts)| is_allowed(choice, name, facts))
+        .filter(|(name, state)| is_allowed(choice, name, state))
         // The first of equals: `max_by_key` takes the last.
         .rev()
-        .max_by_key(|(name, facts)| rank(name, facts))
+        .max_by_key(|(name, state)| rank(name, state))
         .map(|(name, _)| name)
 }
 
-fn is_allowed(choice: Option<AdapterChoice>, name: &str, facts: &Facts) -> bool {
+fn is_allowed(choice: Option<AdapterChoice>, name: &str, state: &AdapterState) -> bool {
     match choice {
         None => true,
-        Some(AdapterChoice::Address(address)) => facts.address == address,
+        Some(AdapterChoice::Address(address)) => state.address == address,
         Some(AdapterChoice::Name(index)) => {
             name.strip_prefix("hci") == Some(index.to_string().as_str())
         }
@@ -333,8 +345,8 @@ fn is_allowed(choice: Option<AdapterChoice>, name: &str, facts: &Facts) -> bool 
 mod tests {
     use super::*;
 
-    fn facts(address: u8, powered: bool) -> Facts {
-        Facts {
+    fn state(address: u8, powered: bool) -> AdapterState {
+        AdapterState {
             address: [address; 6],
             powered,
             blocked: false,
@@ -348,14 +360,14 @@ mod tests {
         }
     }
 
-    fn adapters(list: &[(&str, Facts)]) -> BTreeMap<String, Facts> {
+    fn adapters(list: &[(&str, AdapterState)]) -> BTreeMap<String, AdapterState> {
         list.iter()
-            .map(|(name, facts)| ((*name).to_owned(), facts.clone()))
+            .map(|(name, state)| ((*name).to_owned(), state.clone()))
             .collect()
     }
 
-    fn used(name: &str, address: u8) -> Used {
-        Used {
+    fn used(name: &str, address: u8) -> UsedAdapter {
+        UsedAdapter {
             name: name.to_owned(),
             address: [address; 6],
         }
@@ -363,9 +375,9 @@ mod tests {
 
     #[expect(clippy::needless_pass_by_value, reason = "shorter where it is called")]
     fn chosen(
-        list: &[(&str, Facts)],
+        list: &[(&str, AdapterState)],
         choice: Option<AdapterChoice>,
-        last: Option<Used>,
+        last: Option<UsedAdapter>,
     ) -> Option<String> {
         choose(&adapters(list), choice, last.as_ref()).cloned()
     }
@@ -375,16 +387,16 @@ mod tests {
     }
 
     /// One that cannot advertise.
-    fn dumb(address: u8, powered: bool) -> Facts {
-        Facts {
+    fn without_advertising(address: u8, powered: bool) -> AdapterState {
+        AdapterState {
             active: None,
-            ..facts(address, powered)
+            ..state(address, powered)
         }
     }
 
     #[test]
     fn an_adapter_configured_is_the_only_one_used() {
-        let two = [("hci0", facts(1, true)), ("hci1", facts(2, false))];
+        let two = [("hci0", state(1, true)), ("hci1", state(2, false))];
         let one = |name, address| Some(used(name, address));
         assert_eq!(chosen(&two, address(2), None).as_deref(), Some("hci1"));
         assert_eq!(chosen(&two, address(9), one("hci0", 1)), None);
@@ -395,14 +407,14 @@ mod tests {
 
     #[test]
     fn the_one_used_last_is_found_under_another_name() {
-        let two = [("hci0", facts(1, true)), ("hci7", facts(2, true))];
+        let two = [("hci0", state(1, true)), ("hci7", state(2, true))];
         let last = Some(used("hci3", 2));
         assert_eq!(chosen(&two, None, last).as_deref(), Some("hci7"));
     }
 
     #[test]
     fn one_that_is_on_goes_before_one_that_is_off() {
-        let two = [("hci0", facts(1, false)), ("hci1", facts(2, true))];
+        let two = [("hci0", state(1, false)), ("hci1", state(2, true))];
         assert_eq!(chosen(&two, None, None).as_deref(), Some("hci1"));
         let last = Some(used("hci0", 1));
         assert_eq!(chosen(&two, None, last).as_deref(), Some("hci1"));
@@ -410,11 +422,14 @@ mod tests {
 
     #[test]
     fn one_that_can_advertise_goes_before_one_that_cannot() {
-        let two = [("hci0", dumb(1, true)), ("hci1", facts(2, true))];
+        let two = [
+            ("hci0", without_advertising(1, true)),
+            ("hci1", state(2, true)),
+        ];
         assert_eq!(chosen(&two, None, None).as_deref(), Some("hci1"));
         let last = Some(used("hci0", 1));
         assert_eq!(chosen(&two, None, last).as_deref(), Some("hci1"));
-        let alone = [("hci0", dumb(1, true))];
+        let alone = [("hci0", without_advertising(1, true))];
         assert_eq!(chosen(&alone, None, None).as_deref(), Some("hci0"));
     }
 
@@ -422,7 +437,10 @@ mod tests {
     #[test]
     fn of_two_with_one_address_the_one_that_can_advertise_is_used() {
         for (names, able) in [(["hci0", "hci1"], "hci1"), (["hci1", "hci0"], "hci0")] {
-            let twins = [(names[0], dumb(1, true)), (names[1], facts(1, true))];
+            let twins = [
+                (names[0], without_advertising(1, true)),
+                (names[1], state(1, true)),
+            ];
             for choice in [None, address(1)] {
                 for last in [None, Some(used(names[0], 1)), Some(used(names[1], 1))] {
                     let chosen = chosen(&twins, choice, last.clone());
@@ -437,7 +455,7 @@ mod tests {
 
     #[test]
     fn of_two_alike_the_one_in_use_stays_in_use() {
-        let twins = [("hci0", facts(1, true)), ("hci1", facts(1, true))];
+        let twins = [("hci0", state(1, true)), ("hci1", state(1, true))];
         let last = Some(used("hci1", 1));
         assert_eq!(chosen(&twins, None, last).as_deref(), Some("hci1"));
         let last = Some(used("hci5", 1));
@@ -446,7 +464,7 @@ mod tests {
 
     #[test]
     fn where_all_are_off_the_one_used_last_is_named() {
-        let two = [("hci0", facts(1, false)), ("hci1", facts(2, false))];
+        let two = [("hci0", state(1, false)), ("hci1", state(2, false))];
         let last = Some(used("hci1", 2));
         assert_eq!(chosen(&two, None, last.clone()).as_deref(), Some("hci1"));
         assert_eq!(chosen(&[], None, last), None);

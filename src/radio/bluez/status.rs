@@ -5,29 +5,29 @@ use std::collections::{BTreeMap, BTreeSet};
 use bluez_mgmt::Privacy;
 
 use super::super::{Adapter, AddressKind, Status, Trouble};
-use super::reach::{Evidence, Reach};
+use super::capability::{Capability, Evidence};
 use super::reconcile::Plan;
-use super::session::{Facts, Link, Used};
+use super::session::{AdapterState, BluezConnection, UsedAdapter};
 
 /// How far the way to BlueZ is open.
 #[derive(Clone, Copy)]
-pub(super) enum Way<'a> {
+pub(super) enum ConnectionState<'a> {
     /// On the way, nothing wrong so far.
-    Opening,
+    Connecting,
     /// No `org.bluez`, or no bus.
-    Closed,
-    Open(&'a Link),
+    Unavailable,
+    Connected(&'a BluezConnection),
 }
 
 /// Counts and histories since the start.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct Counters {
     pub(super) adverts_ok: u64,
     pub(super) adverts_failed: u64,
     pub(super) scan_restarts: u64,
     adapters: BTreeMap<[u8; 6], History>,
     /// The adapter used last.
-    last: Option<Used>,
+    last: Option<UsedAdapter>,
     troubles: BTreeSet<Trouble>,
 }
 
@@ -39,14 +39,14 @@ struct History {
     last_trouble: Option<Trouble>,
 }
 
-impl Tally {
+impl Counters {
     /// Adapters remembered. Nobody has as many; it bounds what somebody who
     /// plugs and unplugs can make us keep.
     const ADAPTERS: usize = 16;
 
     /// The adapter is in use from now on. `present` says whether one of a name
     /// is there.
-    pub(super) fn took(&mut self, used: Used, present: impl Fn(&str) -> bool) {
+    pub(super) fn note_use(&mut self, used: UsedAdapter, present: impl Fn(&str) -> bool) {
         let new = History {
             name: used.name.clone(),
             ..History::default()
@@ -67,39 +67,39 @@ impl Tally {
         self.last = Some(used);
     }
 
-    pub(super) fn last(&self) -> Option<&Used> {
+    pub(super) fn last(&self) -> Option<&UsedAdapter> {
         self.last.as_ref()
     }
 
     /// The whole status, for the adapter chosen.
     pub(super) fn status(
         &mut self,
-        way: Way<'_>,
+        connection: ConnectionState<'_>,
         chosen: Option<&str>,
-        reach: Reach,
+        capability: Capability,
         held: bool,
         plan: &Plan,
     ) -> Status {
-        let link = match way {
-            Way::Open(link) => Some(link),
-            Way::Opening | Way::Closed => None,
+        let bluez = match connection {
+            ConnectionState::Connected(bluez) => Some(bluez),
+            ConnectionState::Connecting | ConnectionState::Unavailable => None,
         };
-        let facts = link.and_then(|link| link.adapters().get(chosen?));
-        let troubles = troubles(way, facts, reach, held, plan);
+        let state = bluez.and_then(|bluez| bluez.adapters().get(chosen?));
+        let troubles = troubles(connection, state, capability, held, plan);
         self.remember(&troubles);
-        let adapters = link.into_iter().flat_map(Link::adapters);
+        let adapters = bluez.into_iter().flat_map(BluezConnection::adapters);
         Status {
-            mode: reach.mode,
+            mode: capability.mode,
             simulated: false,
             advertising: plan.is_on_air(),
-            scanning: plan.is_scanning() && facts.is_some_and(|facts| facts.discovering),
+            scanning: plan.is_scanning() && state.is_some_and(|state| state.discovering),
             troubles,
             adapters: adapters
-                .map(|(name, facts)| {
-                    let history = self.history(name, facts, |name| {
-                        link.is_some_and(|link| link.adapters().contains_key(name))
+                .map(|(name, state)| {
+                    let history = self.history(name, state, |name| {
+                        bluez.is_some_and(|bluez| bluez.adapters().contains_key(name))
                     });
-                    adapter(name, facts, chosen == Some(name), history)
+                    adapter(name, state, chosen == Some(name), history)
                 })
                 .collect(),
             adverts_ok: self.adverts_ok,
@@ -122,21 +122,21 @@ impl Tally {
     fn history(
         &self,
         name: &str,
-        facts: &Facts,
+        state: &AdapterState,
         present: impl Fn(&str) -> bool,
     ) -> Option<&History> {
-        let history = self.adapters.get(&facts.address)?;
+        let history = self.adapters.get(&state.address)?;
         (history.name == name || !present(&history.name)).then_some(history)
     }
 }
 
-fn adapter(name: &str, facts: &Facts, selected: bool, history: Option<&History>) -> Adapter {
+fn adapter(name: &str, state: &AdapterState, selected: bool, history: Option<&History>) -> Adapter {
     Adapter {
         name: name.to_owned(),
-        powered: facts.powered,
+        powered: state.powered,
         selected,
-        can_advertise: facts.active.is_some(),
-        address: match (facts.active, facts.privacy) {
+        can_advertise: state.active.is_some(),
+        address: match (state.active, state.privacy) {
             (None, _) => AddressKind::Unknown,
             (Some(_), Some(Evidence::Configured(Privacy::On | Privacy::ByController))) => {
                 AddressKind::Unknown
@@ -144,44 +144,48 @@ fn adapter(name: &str, facts: &Facts, selected: bool, history: Option<&History>)
             (Some(_), Some(Evidence::Kernel(Privacy::On | Privacy::ByController))) => {
                 AddressKind::Resolvable
             }
-            (Some(_), _) if facts.discoverable => AddressKind::Public,
+            (Some(_), _) if state.discoverable => AddressKind::Public,
             (Some(_), _) => AddressKind::NonResolvable,
         },
-        instances_free: facts.free,
+        instances_free: state.free,
         recoveries: history.map_or(0, |history| history.recoveries),
         last_trouble: history.and_then(|history| history.last_trouble),
     }
 }
 
 fn troubles(
-    way: Way<'_>,
-    facts: Option<&Facts>,
-    reach: Reach,
+    connection: ConnectionState<'_>,
+    state: Option<&AdapterState>,
+    capability: Capability,
     held: bool,
     plan: &Plan,
 ) -> BTreeSet<Trouble> {
     let one = |trouble| BTreeSet::from([trouble]);
-    let facts = match (way, facts) {
-        (Way::Opening, _) => return BTreeSet::new(),
-        (Way::Closed, _) => return one(Trouble::BluetoothdMissing),
-        (Way::Open(_), None) => return one(Trouble::AdapterMissing),
-        (Way::Open(_), Some(facts)) if facts.blocked => return one(Trouble::AdapterBlocked),
-        (Way::Open(_), Some(facts)) if !facts.powered => return one(Trouble::AdapterOff),
-        (Way::Open(_), Some(facts)) => facts,
+    let state = match (connection, state) {
+        (ConnectionState::Connecting, _) => return BTreeSet::new(),
+        (ConnectionState::Unavailable, _) => return one(Trouble::BluetoothdMissing),
+        (ConnectionState::Connected(_), None) => return one(Trouble::AdapterMissing),
+        (ConnectionState::Connected(_), Some(state)) if state.blocked => {
+            return one(Trouble::AdapterBlocked);
+        }
+        (ConnectionState::Connected(_), Some(state)) if !state.powered => {
+            return one(Trouble::AdapterOff);
+        }
+        (ConnectionState::Connected(_), Some(state)) => state,
     };
     let all = [
-        (facts.active.is_none(), Trouble::AdvertiseUnsupported),
+        (state.active.is_none(), Trouble::AdvertiseUnsupported),
         (
-            facts.discoverable && !reach.is_connectable(),
+            state.discoverable && !capability.is_connectable(),
             Trouble::AddressNotPrivate,
         ),
-        (plan.is_refused(), Trouble::AdvertiseFailed),
-        (plan.is_deaf(), Trouble::ScanFailed),
-        (plan.is_unreachable(), Trouble::ConnectFailed),
+        (plan.is_advert_failing(), Trouble::AdvertiseFailed),
+        (plan.is_scan_failing(), Trouble::ScanFailed),
+        (plan.is_serve_failing(), Trouble::ConnectFailed),
         (held, Trouble::AddressHeld),
     ];
     all.into_iter()
         .filter_map(|(is, trouble)| is.then_some(trouble))
-        .chain(reach.trouble)
+        .chain(capability.trouble)
         .collect()
 }

@@ -22,7 +22,7 @@ mod street;
 use tcn_protocol::beacon::Frame;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::outbox::{EVENTS, ORDERS};
+use super::event_queue::{EVENT_CAPACITY, ORDER_CAPACITY};
 use super::{Event, Mode, Order, Peer, Radio};
 use dice::Dice;
 
@@ -117,8 +117,8 @@ impl Air {
     }
 
     fn radio_of(&self, name: &str, mode: Mode) -> (Radio, Switch) {
-        let (orders_in, orders) = mpsc::channel::<Order>(ORDERS);
-        let (events, events_out) = mpsc::channel::<Event>(EVENTS);
+        let (orders_in, orders) = mpsc::channel::<Order>(ORDER_CAPACITY);
+        let (events, events_out) = mpsc::channel::<Event>(EVENT_CAPACITY);
         let (switch, condition) = watch::channel(Condition::Working);
         let dice = Dice::of(self.seed, name);
         let set = set::Set::new(name, mode, dice, self.ether.clone(), events);

@@ -11,8 +11,8 @@ use tcn_protocol::beacon::Frame;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{self, MissedTickBehavior};
 
-use super::super::outbox::Outbox;
-use super::super::{Adapter, AddressKind, Event, Fitness, Mode, Order, Peer, Status, Trouble};
+use super::super::event_queue::EventQueue;
+use super::super::{Adapter, AddressKind, Capabilities, Event, Mode, Order, Peer, Status, Trouble};
 use super::dice::Dice;
 use super::{Condition, Transmission};
 
@@ -37,7 +37,7 @@ pub(super) struct Set {
     dice: Dice,
     ether: broadcast::Sender<Transmission>,
     heard: mpsc::Sender<Event>,
-    outbox: Outbox,
+    event_queue: EventQueue,
     condition: Condition,
     doing: Doing,
     /// Who told their number to this carrier.
@@ -63,7 +63,7 @@ impl Set {
             dice,
             ether,
             heard: events.clone(),
-            outbox: Outbox::new(events),
+            event_queue: EventQueue::new(events),
             condition: Condition::Working,
             doing: Doing::Resting,
             told: BTreeSet::new(),
@@ -86,10 +86,10 @@ impl Set {
         let mut switched = true;
         self.announce();
         loop {
-            self.outbox.push_status(self.status());
+            self.event_queue.push_status(self.status());
             tokio::select! {
                 biased;
-                listening = self.outbox.hand_over() => if !listening { return },
+                listening = self.event_queue.deliver() => if !listening { return },
                 changed = condition.changed(), if switched => match changed {
                     Ok(()) => {
                         let now = *condition.borrow_and_update();
@@ -97,7 +97,7 @@ impl Set {
                     }
                     Err(_) => switched = false, // no switch any more: it stays as it is
                 },
-                order = orders.recv(), if !self.outbox.is_full() => match order {
+                order = orders.recv(), if !self.event_queue.is_full() => match order {
                     Some(order) => self.obey(order),
                     None => return,
                 },
@@ -113,7 +113,7 @@ impl Set {
         match order {
             Order::Rest => {
                 self.doing = Doing::Resting;
-                self.outbox.push(Event::Rested);
+                self.event_queue.push(Event::Rested);
             }
             Order::Listen => self.doing = self.listening(),
             Order::Air(frame) if self.can_air() => {
@@ -143,7 +143,7 @@ impl Set {
         } else {
             self.adverts_ok += 1;
             self.doing = Doing::Airing(frame);
-            self.outbox.push(Event::Aired(frame));
+            self.event_queue.push(Event::Aired(frame));
         }
     }
 
@@ -154,12 +154,12 @@ impl Set {
         if !self.can_air()
             && let Doing::Airing(frame) = self.doing
         {
-            self.outbox.push(Event::Withdrawn(frame));
+            self.event_queue.push(Event::Withdrawn(frame));
         }
         match (was_up, self.is_up()) {
             (true, false) => {
                 self.doing = Doing::Resting;
-                self.outbox.push(Event::Down);
+                self.event_queue.push(Event::Down);
             }
             (false, true) => {
                 self.recoveries += 1;
@@ -182,11 +182,11 @@ impl Set {
     }
 
     fn announce(&mut self) {
-        self.outbox.push(Event::Up(Fitness {
+        self.event_queue.push(Event::Up(Capabilities {
             can_air: self.can_air(),
             can_carry: matches!(self.mode, Mode::Full | Mode::Relay),
             can_listen: true,
-            hold: Duration::ZERO,
+            address_lifetime: Duration::ZERO,
         }));
     }
 
@@ -224,7 +224,7 @@ impl Set {
         if let Doing::Airing(_) = self.doing
             && self.told.insert(peer.0)
         {
-            self.outbox.push(Event::Told {
+            self.event_queue.push(Event::Written {
                 tcn: frame.tcn,
                 rssi: Some(rssi),
                 peer,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tcn_protocol::TemporaryContactNumber;
 use tokio::time::timeout;
 
-use super::super::{Fitness, Status, Trouble};
+use super::super::{Capabilities, Status, Trouble};
 use super::*;
 
 fn frame(byte: u8) -> Frame {
@@ -24,7 +24,7 @@ async fn next(radio: &mut Radio) -> Event {
                 | Event::Aired(_)
                 | Event::Withdrawn(_)
                 | Event::Rested
-                | Event::Told { .. }
+                | Event::Written { .. }
                 | Event::Malformed) => return event,
             }
         }
@@ -59,7 +59,7 @@ async fn status_when(radio: &mut Radio, is: impl Fn(&Status) -> bool) -> Status 
                 | Event::Aired(_)
                 | Event::Withdrawn(_)
                 | Event::Rested
-                | Event::Told { .. }
+                | Event::Written { .. }
                 | Event::Malformed => {}
             }
         }
@@ -73,7 +73,7 @@ async fn up(air: &Air, name: &str) -> (Radio, Switch) {
     let (mut radio, switch) = air.radio_with_switch(name);
     assert!(matches!(
         next(&mut radio).await,
-        Event::Up(Fitness { can_air: true, .. })
+        Event::Up(Capabilities { can_air: true, .. })
     ));
     (radio, switch)
 }
@@ -122,7 +122,7 @@ async fn switched_off_it_withdraws_and_comes_back_silent() {
     switch.set(Condition::Working);
     assert!(matches!(
         next(&mut anna).await,
-        Event::Up(Fitness { can_air: true, .. })
+        Event::Up(Capabilities { can_air: true, .. })
     ));
     let status = status_when(&mut anna, |s| s.troubles.is_empty()).await;
     assert!(!status.advertising, "an old order came back to life");
@@ -140,14 +140,14 @@ async fn discoverable_it_stops_airing_and_goes_on_listening() {
     assert!(matches!(next(&mut anna).await, Event::Withdrawn(_)));
     assert!(matches!(
         next(&mut anna).await,
-        Event::Up(Fitness { can_air: false, .. })
+        Event::Up(Capabilities { can_air: false, .. })
     ));
     ben.orders.send(Order::Air(frame(2))).await.unwrap();
     assert_eq!(next_heard(&mut anna).await.0, frame(2));
     switch.set(Condition::Working);
     assert!(matches!(
         next(&mut anna).await,
-        Event::Up(Fitness { can_air: true, .. })
+        Event::Up(Capabilities { can_air: true, .. })
     ));
 }
 
@@ -210,7 +210,7 @@ async fn who_cannot_broadcast_tells_each_carrier_once() {
         let mut here = BTreeSet::new();
         for _ in 0..2000 {
             match radio.events.recv().await.unwrap() {
-                Event::Told { tcn, peer, .. } => {
+                Event::Written { tcn, peer, .. } => {
                     assert!(here.insert(peer.0), "told twice");
                     told.push(tcn);
                 }

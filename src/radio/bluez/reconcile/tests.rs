@@ -1,24 +1,24 @@
 //! The plan, told what BlueZ would do.
 
-mod street;
+mod model;
 
-use super::super::super::Fitness;
+use super::super::super::Capabilities;
 use super::*;
 
-const BROADCAST: Condition = Condition {
-    fitness: Fitness {
+const BROADCAST: Readiness = Readiness {
+    capabilities: Capabilities {
         can_air: true,
         can_carry: false,
         can_listen: true,
-        hold: Duration::ZERO,
+        address_lifetime: Duration::ZERO,
     },
     connectable: false,
 };
 
-const CONNECTABLE: Condition = Condition {
-    fitness: Fitness {
+const CONNECTABLE: Readiness = Readiness {
+    capabilities: Capabilities {
         can_carry: true,
-        ..BROADCAST.fitness
+        ..BROADCAST.capabilities
     },
     connectable: true,
 };
@@ -29,13 +29,13 @@ fn frame(byte: u8) -> Frame {
 
 fn up() -> Plan {
     let mut plan = Plan::default();
-    plan.see(Some(BROADCAST));
-    plan.said().for_each(drop);
+    plan.set_readiness(Some(BROADCAST));
+    plan.events().for_each(drop);
     plan
 }
 
-fn said(plan: &mut Plan) -> Vec<String> {
-    plan.said().map(|event| format!("{event:?}")).collect()
+fn events(plan: &mut Plan) -> Vec<String> {
+    plan.events().map(|event| format!("{event:?}")).collect()
 }
 
 /// Carries steps out as a BlueZ without faults, and lists them.
@@ -57,9 +57,9 @@ fn carry_out(plan: &mut Plan, controller: Controller) -> Vec<Step> {
             Step::Serve => {
                 plan.serving(true);
             }
-            Step::Part => {
-                plan.parted();
-                plan.occupy(false);
+            Step::DisconnectStrangers => {
+                plan.strangers_gone();
+                plan.set_strangers(false);
             }
             Step::Verify => plan.verified(true),
             Step::Renew => plan.renewed(),
@@ -72,8 +72,8 @@ fn airing(controller: Controller) -> Plan {
     let mut plan = up();
     plan.order(Order::Air(frame(1)));
     carry_out(&mut plan, controller);
-    assert_eq!(plan.advert(), Advert::Airing(frame(1)));
-    plan.said().for_each(drop);
+    assert_eq!(plan.advert(), AdvertState::Airing(frame(1)));
+    plan.events().for_each(drop);
     plan
 }
 
@@ -105,7 +105,7 @@ fn rest_stops_listening_before_it_leaves_the_air() {
     plan.order(Order::Rest);
     let steps = carry_out(&mut plan, Controller::Extended);
     assert_eq!(steps, [Step::StopScan, Step::ConfirmGone]);
-    assert_eq!(said(&mut plan), ["Rested"]);
+    assert_eq!(events(&mut plan), ["Rested"]);
 }
 
 #[test]
@@ -114,19 +114,19 @@ fn each_rest_is_answered_once() {
     plan.order(Order::Rest);
     plan.order(Order::Rest);
     carry_out(&mut plan, Controller::Legacy);
-    assert_eq!(said(&mut plan), ["Rested", "Rested"]);
+    assert_eq!(events(&mut plan), ["Rested", "Rested"]);
     plan.order(Order::Rest);
     carry_out(&mut plan, Controller::Legacy);
-    assert_eq!(said(&mut plan), ["Rested"]);
+    assert_eq!(events(&mut plan), ["Rested"]);
 }
 
 #[test]
 fn rest_is_answered_even_if_the_adapter_goes() {
     let mut plan = airing(Controller::Legacy);
     plan.order(Order::Rest);
-    plan.see(None);
+    plan.set_readiness(None);
     plan.order(Order::Rest);
-    assert_eq!(said(&mut plan), ["Down", "Rested", "Rested"]);
+    assert_eq!(events(&mut plan), ["Down", "Rested", "Rested"]);
 }
 
 #[test]
@@ -185,31 +185,35 @@ fn a_doubtful_advert_is_burnt_and_waited_out() {
     plan.order(Order::Air(frame(1)));
     plan.inspected(Controller::Legacy);
     assert_eq!(plan.next(), Some(Step::Register(frame(1))));
-    plan.registered(frame(1), Registration::Doubtful);
+    plan.registered(frame(1), Registration::Uncertain);
     let steps = carry_out(&mut plan, Controller::Legacy);
     assert_eq!(steps, [Step::Renew, Step::ConfirmGone, Step::StartScan]);
     let gone = frame(1);
-    assert_eq!(said(&mut plan), [format!("Withdrawn({gone:?})")]);
+    assert_eq!(events(&mut plan), [format!("Withdrawn({gone:?})")]);
 }
 
 #[test]
 fn a_discoverable_adapter_is_left_and_listened_to() {
     let mut plan = airing(Controller::Extended);
-    plan.see(Some(Condition::default()));
-    assert_eq!(plan.advert(), Advert::Leaving, "the handle must go at once");
+    plan.set_readiness(Some(Readiness::default()));
+    assert_eq!(
+        plan.advert(),
+        AdvertState::Leaving,
+        "the handle must go at once"
+    );
     assert_eq!(plan.next(), Some(Step::ConfirmGone));
     plan.gone();
     assert_eq!(plan.next(), None);
     assert!(plan.is_scanning());
-    plan.see(Some(BROADCAST));
+    plan.set_readiness(Some(BROADCAST));
     assert_eq!(plan.next(), None, "an advert came back by itself");
-    let up = |condition: Condition| format!("Up({:?})", condition.fitness);
+    let up = |readiness: Readiness| format!("Up({:?})", readiness.capabilities);
     let gone = frame(1);
     assert_eq!(
-        said(&mut plan),
+        events(&mut plan),
         [
             format!("Withdrawn({gone:?})"),
-            up(Condition::default()),
+            up(Readiness::default()),
             up(BROADCAST)
         ]
     );
@@ -218,31 +222,31 @@ fn a_discoverable_adapter_is_left_and_listened_to() {
 #[test]
 fn an_advert_that_vanished_is_told_after_a_second_look() {
     let mut plan = airing(Controller::Extended);
-    plan.doubt(false);
+    plan.suspect_loss(false);
     assert_eq!(plan.next(), Some(Step::Verify));
     plan.verified(true);
     assert_eq!(plan.next(), None);
-    plan.doubt(false);
+    plan.suspect_loss(false);
     assert_eq!(plan.next(), Some(Step::Verify));
     plan.verified(false);
     assert_eq!(plan.next(), None);
-    assert_eq!(said(&mut plan).len(), 1);
+    assert_eq!(events(&mut plan).len(), 1);
 }
 
 #[test]
 fn a_doubt_that_comes_during_a_look_is_looked_into_too() {
     for released in [false, true] {
         let mut plan = airing(Controller::Extended);
-        plan.doubt(false);
+        plan.suspect_loss(false);
         assert_eq!(plan.next(), Some(Step::Verify));
-        plan.doubt(released);
+        plan.suspect_loss(released);
         assert_eq!(plan.is_on_air(), !released);
         plan.verified(true);
         assert_eq!(plan.is_on_air(), !released);
         assert_eq!(plan.next(), Some(Step::Verify));
         plan.verified(false);
         assert!(!plan.is_on_air());
-        assert_eq!(said(&mut plan).len(), 1);
+        assert_eq!(events(&mut plan).len(), 1);
     }
 }
 
@@ -254,16 +258,16 @@ fn a_connection_replaced_does_not_forget_what_was_ordered() {
     plan.scan_stopped();
     plan.renew();
     carry_out(&mut plan, Controller::Extended);
-    assert_eq!(plan.advert(), Advert::Airing(frame(2)));
+    assert_eq!(plan.advert(), AdvertState::Airing(frame(2)));
 }
 
 #[test]
 fn an_advert_registered_too_late_is_cleared_when_the_adapter_is_back() {
     let mut plan = up();
     plan.order(Order::Air(frame(1)));
-    plan.see(None);
+    plan.set_readiness(None);
     plan.registered_late();
-    plan.see(Some(BROADCAST));
+    plan.set_readiness(Some(BROADCAST));
     plan.order(Order::Air(frame(2)));
     let steps = carry_out(&mut plan, Controller::Legacy);
     assert_eq!(steps[..1], [Step::ConfirmGone]);
@@ -272,12 +276,12 @@ fn an_advert_registered_too_late_is_cleared_when_the_adapter_is_back() {
 /// On the air, and others can connect.
 fn reachable() -> Plan {
     let mut plan = Plan::default();
-    plan.see(Some(CONNECTABLE));
+    plan.set_readiness(Some(CONNECTABLE));
     plan.order(Order::Air(frame(1)));
     let steps = carry_out(&mut plan, Controller::Extended);
     let (scan, register) = (Step::StartScan, Step::Register(frame(1)));
     assert_eq!(steps, [Step::Inspect, Step::Serve, scan, register]);
-    plan.said().for_each(drop);
+    plan.events().for_each(drop);
     plan
 }
 
@@ -286,11 +290,19 @@ fn a_frame_is_swapped_while_listening_goes_on() {
     let mut plan = reachable();
     let swapped = Frame::carried(frame(2).tcn, frame(1).carrier_id());
     plan.order(Order::Swap(swapped));
-    assert_eq!(plan.advert(), Advert::Leaving, "the handle must go at once");
-    assert_eq!(plan.telling(), Some(Some(frame(1).tcn)), "our own is told");
+    assert_eq!(
+        plan.advert(),
+        AdvertState::Leaving,
+        "the handle must go at once"
+    );
+    assert_eq!(
+        plan.readable_number(),
+        Some(Some(frame(1).tcn)),
+        "our own is told"
+    );
     let steps = carry_out(&mut plan, Controller::Extended);
     assert_eq!(steps, [Step::ConfirmGone, Step::Register(swapped)]);
-    assert_eq!(said(&mut plan), [format!("Aired({swapped:?})")]);
+    assert_eq!(events(&mut plan), [format!("Aired({swapped:?})")]);
 }
 
 #[test]
@@ -305,7 +317,7 @@ fn a_swap_without_an_epoch_is_nothing() {
 #[test]
 fn who_connects_has_the_advert_registered_anew() {
     let mut plan = reachable();
-    plan.occupy(true);
+    plan.set_strangers(true);
     plan.refresh();
     let steps = carry_out(&mut plan, Controller::Extended);
     assert_eq!(steps, [Step::ConfirmGone, Step::Register(frame(1))]);
@@ -314,18 +326,21 @@ fn who_connects_has_the_advert_registered_anew() {
 #[test]
 fn who_is_connected_is_sent_away_before_another_number_is_told() {
     let mut plan = reachable();
-    plan.occupy(true);
+    plan.set_strangers(true);
     plan.order(Order::Rest);
-    assert_eq!(plan.telling(), None);
+    assert_eq!(plan.readable_number(), None);
     let steps = carry_out(&mut plan, Controller::Extended);
-    assert_eq!(steps, [Step::StopScan, Step::ConfirmGone, Step::Part]);
-    assert_eq!(said(&mut plan), ["Rested"]);
+    assert_eq!(
+        steps,
+        [Step::StopScan, Step::ConfirmGone, Step::DisconnectStrangers]
+    );
+    assert_eq!(events(&mut plan), ["Rested"]);
 }
 
 #[test]
 fn nothing_is_aired_while_the_server_is_refused() {
     let mut plan = Plan::default();
-    plan.see(Some(CONNECTABLE));
+    plan.set_readiness(Some(CONNECTABLE));
     plan.order(Order::Air(frame(1)));
     plan.inspected(Controller::Extended);
     assert_eq!(plan.next(), Some(Step::Serve));
@@ -333,7 +348,7 @@ fn nothing_is_aired_while_the_server_is_refused() {
     assert_eq!(plan.next(), Some(Step::StartScan));
     plan.scan_started();
     assert_eq!(plan.next(), None);
-    assert!(plan.is_unreachable());
+    assert!(plan.is_serve_failing());
     plan.resume_serve();
     let steps = carry_out(&mut plan, Controller::Extended);
     assert_eq!(steps, [Step::Serve, Step::Register(frame(1))]);
@@ -342,10 +357,10 @@ fn nothing_is_aired_while_the_server_is_refused() {
 #[test]
 fn privacy_lost_takes_the_advert_off_the_air() {
     let mut plan = reachable();
-    plan.see(Some(BROADCAST));
-    assert_eq!(plan.advert(), Advert::Leaving);
-    assert_eq!(said(&mut plan).len(), 2);
-    plan.see(Some(CONNECTABLE));
+    plan.set_readiness(Some(BROADCAST));
+    assert_eq!(plan.advert(), AdvertState::Leaving);
+    assert_eq!(events(&mut plan).len(), 2);
+    plan.set_readiness(Some(CONNECTABLE));
     plan.order(Order::Air(frame(2)));
     let steps = carry_out(&mut plan, Controller::Extended);
     assert!(steps.contains(&Step::Serve), "{steps:?}");
@@ -355,10 +370,10 @@ fn privacy_lost_takes_the_advert_off_the_air() {
 fn a_deaf_epoch_is_aired_without_a_scan() {
     let mut plan = reachable();
     plan.order(Order::Air(frame(2)));
-    plan.hush();
+    plan.suppress_scan();
     let steps = carry_out(&mut plan, Controller::Extended);
     assert!(!steps.contains(&Step::StartScan), "{steps:?}");
-    assert_eq!(plan.advert(), Advert::Airing(frame(2)));
+    assert_eq!(plan.advert(), AdvertState::Airing(frame(2)));
     plan.order(Order::Air(frame(3)));
     let steps = carry_out(&mut plan, Controller::Extended);
     assert!(steps.contains(&Step::StartScan), "{steps:?}");
@@ -367,7 +382,7 @@ fn a_deaf_epoch_is_aired_without_a_scan() {
 #[test]
 fn the_first_scan_of_an_epoch_never_begins_beside_a_private_advert() {
     let mut plan = Plan::default();
-    plan.see(Some(CONNECTABLE));
+    plan.set_readiness(Some(CONNECTABLE));
     plan.order(Order::Air(frame(1)));
     plan.inspected(Controller::Extended);
     plan.serving(true);

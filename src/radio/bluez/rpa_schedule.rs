@@ -14,7 +14,7 @@
 //! which would last into the next epoch. And what goes with another number
 //! begins only after the address has expired for sure.
 //!
-//! This holds while no other program scans: [`super::edge`] looks for that.
+//! This holds while no other program scans: [`super::task`] looks for that.
 //! Times are since some moment, on a clock that stands still in suspend, as the
 //! kernel's timers do.
 //!
@@ -26,11 +26,11 @@ use std::time::Duration;
 
 /// How long before it can expire an epoch has to end: listening and whoever is
 /// connected take some seconds to stop.
-pub(super) const LEAVING: Duration = Duration::from_secs(10);
+pub(super) const EPOCH_MARGIN: Duration = Duration::from_secs(10);
 
 /// What is known of the address in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Lockstep {
+pub(super) struct RpaSchedule {
     timeout: Duration,
     /// It was programmed between the two; the first is none if nobody knows,
     /// the second if it has expired for sure.
@@ -40,7 +40,7 @@ pub(super) struct Lockstep {
     used: bool,
 }
 
-impl Lockstep {
+impl RpaSchedule {
     /// Nothing is known: a number of an earlier start may have had it.
     pub(super) fn new(timeout: Duration, now: Duration) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl Lockstep {
     }
 
     fn end(&self) -> Option<Duration> {
-        (self.earliest? + self.timeout).checked_sub(LEAVING)
+        (self.earliest? + self.timeout).checked_sub(EPOCH_MARGIN)
     }
 
     fn expired_by(&self) -> Duration {
@@ -121,36 +121,36 @@ mod tests {
 
     #[test]
     fn the_first_epoch_after_a_start_waits_for_the_timeout() {
-        let mut lockstep = Lockstep::new(TIMEOUT, at(10));
-        assert_eq!(lockstep.wait(at(10)), TIMEOUT + late(TIMEOUT));
-        assert_eq!(lockstep.left(at(10)), None);
-        assert_eq!(lockstep.wait(at(1039)), at(0));
-        lockstep.began(at(1039), at(1040));
-        assert_eq!(lockstep.left(at(1040)), Some(at(889)));
-        assert_eq!(lockstep.wait(at(1040)), TIMEOUT + late(TIMEOUT));
-        assert_eq!(lockstep.left(at(1929)), None);
+        let mut rpa_schedule = RpaSchedule::new(TIMEOUT, at(10));
+        assert_eq!(rpa_schedule.wait(at(10)), TIMEOUT + late(TIMEOUT));
+        assert_eq!(rpa_schedule.left(at(10)), None);
+        assert_eq!(rpa_schedule.wait(at(1039)), at(0));
+        rpa_schedule.began(at(1039), at(1040));
+        assert_eq!(rpa_schedule.left(at(1040)), Some(at(889)));
+        assert_eq!(rpa_schedule.wait(at(1040)), TIMEOUT + late(TIMEOUT));
+        assert_eq!(rpa_schedule.left(at(1929)), None);
     }
 
     #[test]
     fn nothing_waits_after_the_controller_was_switched_off() {
-        let mut lockstep = Lockstep::new(TIMEOUT, at(10));
-        lockstep.powered_off();
-        assert_eq!(lockstep.wait(at(11)), at(0));
-        lockstep.began(at(11), at(12));
-        assert_eq!(lockstep.wait(at(12)), TIMEOUT + late(TIMEOUT));
-        assert_eq!(lockstep.left(at(12)), Some(at(889)));
+        let mut rpa_schedule = RpaSchedule::new(TIMEOUT, at(10));
+        rpa_schedule.powered_off();
+        assert_eq!(rpa_schedule.wait(at(11)), at(0));
+        rpa_schedule.began(at(11), at(12));
+        assert_eq!(rpa_schedule.wait(at(12)), TIMEOUT + late(TIMEOUT));
+        assert_eq!(rpa_schedule.left(at(12)), Some(at(889)));
     }
 
     #[test]
     fn what_begins_again_within_its_epoch_changes_nothing() {
-        let mut lockstep = Lockstep::new(TIMEOUT, at(0));
-        lockstep.began(at(1100), at(1101));
-        let before = lockstep;
-        lockstep.began(at(1900), at(1901));
-        assert_eq!(lockstep, before);
-        lockstep.began(at(1999), at(2000));
+        let mut rpa_schedule = RpaSchedule::new(TIMEOUT, at(0));
+        rpa_schedule.began(at(1100), at(1101));
+        let before = rpa_schedule;
+        rpa_schedule.began(at(1900), at(1901));
+        assert_eq!(rpa_schedule, before);
+        rpa_schedule.began(at(1999), at(2000));
         let anew = TIMEOUT + late(TIMEOUT);
-        assert_eq!(lockstep.wait(at(2000)), anew, "it may be a new one");
+        assert_eq!(rpa_schedule.wait(at(2000)), anew, "it may be a new one");
     }
 
     /// The kernel, to the letter: an address is programmed when something
@@ -186,29 +186,29 @@ mod tests {
             // A number of an earlier start had it, for whatever time.
             let mut last = kernel.begin(at(0));
             let mut now = at(start);
-            let mut lockstep = Lockstep::new(TIMEOUT, now);
+            let mut rpa_schedule = RpaSchedule::new(TIMEOUT, now);
             let mut airing = false;
             for (pause, what) in steps {
                 if airing {
                     // It goes on for no longer than it may, and takes up to
                     // LEAVING to leave; the kernel pauses it at any time.
-                    let left = lockstep.left(now).unwrap_or_default();
+                    let left = rpa_schedule.left(now).unwrap_or_default();
                     now += at(pause).min(left);
                     prop_assert_eq!(kernel.begin(now), last);
                     if what == 0 {
                         continue;
                     }
-                    now += LEAVING - at(1);
+                    now += EPOCH_MARGIN - at(1);
                     prop_assert_eq!(kernel.begin(now), last);
                     airing = false;
                 } else {
                     now += at(pause);
                 }
                 if what > 2 {
-                    now += lockstep.wait(now);
+                    now += rpa_schedule.wait(now);
                     let address = kernel.begin(now + Duration::from_millis(50));
                     prop_assert_ne!(address, last);
-                    lockstep.began(now, now + Duration::from_millis(100));
+                    rpa_schedule.began(now, now + Duration::from_millis(100));
                     last = address;
                     airing = true;
                 }

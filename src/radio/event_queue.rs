@@ -14,19 +14,19 @@ use tokio::sync::mpsc;
 use super::{Event, Status};
 
 /// Orders a radio queues, and events it queues for the daemon.
-pub(super) const ORDERS: usize = 16;
-/// See [`ORDERS`]; mostly frames heard.
-pub(super) const EVENTS: usize = 256;
+pub(super) const ORDER_CAPACITY: usize = 16;
+/// See [`ORDER_CAPACITY`]; mostly frames heard.
+pub(super) const EVENT_CAPACITY: usize = 256;
 
 /// Events on their way to the daemon.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(super) struct EventQueue {
     events: mpsc::Sender<Event>,
     waiting: VecDeque<Event>,
     status: Option<Status>,
 }
 
-impl Outbox {
+impl EventQueue {
     /// Waiting events from which on no order should be taken: each order
     /// brings a few, so this bounds the queue.
     const FULL: usize = 64;
@@ -61,7 +61,7 @@ impl Outbox {
 
     /// Hands over one event; waits for ever when there is none. Nothing is
     /// lost when the future is dropped. False when nobody listens any more.
-    pub(super) async fn hand_over(&mut self) -> bool {
+    pub(super) async fn deliver(&mut self) -> bool {
         if self.waiting.is_empty() {
             std::future::pending::<()>().await;
         }
@@ -89,14 +89,14 @@ mod tests {
     #[tokio::test]
     async fn only_the_last_of_several_statuses_in_a_row_is_told() {
         let (events, mut told) = mpsc::channel(8);
-        let mut outbox = Outbox::new(events);
-        outbox.push_status(status(1));
-        outbox.push_status(status(2));
-        outbox.push(Event::Down);
-        outbox.push_status(status(2));
-        outbox.push_status(status(3));
+        let mut event_queue = EventQueue::new(events);
+        event_queue.push_status(status(1));
+        event_queue.push_status(status(2));
+        event_queue.push(Event::Down);
+        event_queue.push_status(status(2));
+        event_queue.push_status(status(3));
         for _ in 0..3 {
-            assert!(outbox.hand_over().await);
+            assert!(event_queue.deliver().await);
         }
         assert!(matches!(told.recv().await, Some(Event::Status(s)) if s == status(2)));
         assert!(matches!(told.recv().await, Some(Event::Down)));
@@ -107,8 +107,8 @@ mod tests {
     async fn nobody_listening_is_told_to_the_radio() {
         let (events, told) = mpsc::channel(8);
         drop(told);
-        let mut outbox = Outbox::new(events);
-        outbox.push(Event::Down);
-        assert!(!outbox.hand_over().await);
+        let mut event_queue = EventQueue::new(events);
+        event_queue.push(Event::Down);
+        assert!(!event_queue.deliver().await);
     }
 }

@@ -1,7 +1,7 @@
 //! What others connect for: one service with one characteristic, that tells our
 //! number and takes theirs.
 //!
-//! The [`Door`] decides who is told what. It is open while an epoch of ours is
+//! The [`GattService`] decides who is told what. It is open while an epoch of ours is
 //! on the air, and tells the number of that epoch to whoever was seen to come in
 //! it, and to nobody else: a peer that stays on from one epoch into the next
 //! would learn two numbers of one device. Nothing is told over BR/EDR, where the other side knows the device
@@ -31,59 +31,59 @@ use tokio::time::timeout;
 
 use super::super::Peer;
 use super::advert::SERVICE;
-use super::{Fault, call};
+use super::{BluezError, call};
 
 /// `RegisterApplication` reads our objects one by one.
-const REGISTER: Duration = Duration::from_secs(15);
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Peers that used the characteristic and are not noticed yet.
-const KNOCKS: usize = 64;
+const ACCESS_QUEUE: usize = 64;
 
 /// How long a read waits for its sender to be seen to have come.
-const NOTICE: Duration = Duration::from_secs(2);
+const ADMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Somebody used the characteristic.
-pub(super) enum Knock {
+pub(super) enum GattAccess {
     Read(Address),
-    Told(Address, TemporaryContactNumber),
+    Written(Address, TemporaryContactNumber),
 }
 
 /// Who is told what.
-pub(super) struct Door {
-    open: Mutex<Option<Epoch>>,
+pub(super) struct GattService {
+    epoch: Mutex<Option<Epoch>>,
     /// Somebody was admitted, or the epoch is another.
     changed: Notify,
-    knocks: mpsc::Sender<Knock>,
-    names: RandomState,
+    accesses: mpsc::Sender<GattAccess>,
+    peer_ids: RandomState,
 }
 
 /// While one epoch of ours is on the air.
 struct Epoch {
     own: Option<TemporaryContactNumber>,
     /// Who came in it.
-    guests: BTreeSet<Address>,
+    peers: BTreeSet<Address>,
 }
 
-impl Door {
+impl GattService {
     /// A door that is closed, and where knocks are heard.
-    pub(super) fn new() -> (Arc<Self>, mpsc::Receiver<Knock>) {
-        let (knocks, heard) = mpsc::channel(KNOCKS);
-        let door = Self {
-            open: Mutex::new(None),
+    pub(super) fn new() -> (Arc<Self>, mpsc::Receiver<GattAccess>) {
+        let (accesses, heard) = mpsc::channel(ACCESS_QUEUE);
+        let gatt = Self {
+            epoch: Mutex::new(None),
             changed: Notify::new(),
-            knocks,
-            names: RandomState::new(),
+            accesses,
+            peer_ids: RandomState::new(),
         };
-        (Arc::new(door), heard)
+        (Arc::new(gatt), heard)
     }
 
     /// Opens the door in an epoch, closes it between two.
-    pub(super) fn set(&self, telling: Option<Option<TemporaryContactNumber>>) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.as_ref().map(|epoch| epoch.own) != telling {
-            *open = telling.map(|own| Epoch {
+    pub(super) fn set_epoch(&self, readable: Option<Option<TemporaryContactNumber>>) {
+        let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        if epoch.as_ref().map(|epoch| epoch.own) != readable {
+            *epoch = readable.map(|own| Epoch {
                 own,
-                guests: BTreeSet::new(),
+                peers: BTreeSet::new(),
             });
             self.changed.notify_waiters();
         }
@@ -91,31 +91,33 @@ impl Door {
 
     /// Somebody came, and may be told the number of this epoch.
     pub(super) fn admit(&self, address: Address) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(epoch) = open.as_mut() {
-            epoch.guests.insert(address);
+        let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(epoch) = epoch.as_mut() {
+            epoch.peers.insert(address);
             self.changed.notify_waiters();
         }
     }
 
     /// What tells this peer from others, while this process runs.
-    pub(super) fn name(&self, address: Address) -> Peer {
-        Peer(self.names.hash_one(address.0))
+    pub(super) fn peer(&self, address: Address) -> Peer {
+        Peer(self.peer_ids.hash_one(address.0))
     }
 
     /// The answer to a read.
-    async fn tell(
+    async fn read(
         &self,
         address: Address,
         link: Option<LinkType>,
         offset: u16,
     ) -> Result<Vec<u8>, ReqError> {
-        let noticed = timeout(NOTICE, self.number_for(address, link)).await;
-        let own = noticed.unwrap_or(None).ok_or(ReqError::NotPermitted)?;
+        let uuid_only_heard = timeout(ADMIT_TIMEOUT, self.number_for(address, link)).await;
+        let own = uuid_only_heard
+            .unwrap_or(None)
+            .ok_or(ReqError::NotPermitted)?;
         let rest = own.as_bytes().get(usize::from(offset)..);
         let rest = rest.ok_or(ReqError::InvalidOffset)?.to_vec();
         // Full: whoever is slow to be noticed is noticed by the next one.
-        let _ = self.knocks.try_send(Knock::Read(address));
+        let _ = self.accesses.try_send(GattAccess::Read(address));
         Ok(rest)
     }
 
@@ -129,10 +131,10 @@ impl Door {
         loop {
             let changed = self.changed.notified();
             {
-                let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-                let epoch = open.as_ref().filter(|_| link != Some(LinkType::BrEdr))?;
+                let epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+                let epoch = epoch.as_ref().filter(|_| link != Some(LinkType::BrEdr))?;
                 let own = epoch.own?;
-                if epoch.guests.contains(&address) {
+                if epoch.peers.contains(&address) {
                     return Some(own);
                 }
             }
@@ -141,14 +143,14 @@ impl Door {
     }
 
     /// Takes what was written, if it is a number.
-    fn take(
+    fn accept_write(
         &self,
         value: &[u8],
         link: Option<LinkType>,
         offset: u16,
     ) -> Result<TemporaryContactNumber, ReqError> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.is_none() || link == Some(LinkType::BrEdr) {
+        let epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
+        if epoch.is_none() || link == Some(LinkType::BrEdr) {
             return Err(ReqError::NotPermitted);
         }
         if offset != 0 {
@@ -158,17 +160,20 @@ impl Door {
         Ok(TemporaryContactNumber::from_bytes(*number))
     }
 
-    fn told(&self, knock: Knock) -> Result<(), ReqError> {
-        self.knocks.try_send(knock).map_err(|_| ReqError::Failed)
+    fn report(&self, access: GattAccess) -> Result<(), ReqError> {
+        self.accesses.try_send(access).map_err(|_| ReqError::Failed)
     }
 }
 
 /// Offers the service on an adapter, for as long as the handle is held.
-pub(super) async fn serve(adapter: &Adapter, door: Arc<Door>) -> Result<ApplicationHandle, Fault> {
+pub(super) async fn serve(
+    adapter: &Adapter,
+    gatt: Arc<GattService>,
+) -> Result<ApplicationHandle, BluezError> {
     let service = Service {
         uuid: SERVICE,
         primary: true,
-        characteristics: vec![characteristic(door)],
+        characteristics: vec![characteristic(gatt)],
         ..Service::default()
     };
     let application = Application {
@@ -177,21 +182,21 @@ pub(super) async fn serve(adapter: &Adapter, door: Arc<Door>) -> Result<Applicat
     };
     call(
         "registering the GATT service",
-        REGISTER,
+        REGISTER_TIMEOUT,
         adapter.serve_gatt_application(application),
     )
     .await
 }
 
-fn characteristic(door: Arc<Door>) -> Characteristic {
-    let teller = Arc::clone(&door);
+fn characteristic(gatt: Arc<GattService>) -> Characteristic {
+    let reader = Arc::clone(&gatt);
     let read = CharacteristicRead {
         read: true,
         fun: Box::new(move |request| {
-            let teller = Arc::clone(&teller);
+            let reader = Arc::clone(&reader);
             async move {
-                teller
-                    .tell(request.device_address, request.link, request.offset)
+                reader
+                    .read(request.device_address, request.link, request.offset)
                     .await
             }
             .boxed()
@@ -202,9 +207,10 @@ fn characteristic(door: Arc<Door>) -> Characteristic {
         write: true,
         method: CharacteristicWriteMethod::Fun(Box::new(move |value, request| {
             // Answered at once: the peer may be gone in a moment.
-            let taken = door.take(&value, request.link, request.offset);
-            let told =
-                taken.and_then(|number| door.told(Knock::Told(request.device_address, number)));
+            let taken = gatt.accept_write(&value, request.link, request.offset);
+            let told = taken.and_then(|number| {
+                gatt.report(GattAccess::Written(request.device_address, number))
+            });
             async move { told }.boxed()
         })),
         ..CharacteristicWrite::default()
@@ -230,10 +236,10 @@ mod tests {
     }
 
     /// A new epoch, in which ANNA came.
-    fn open(door: &Door, byte: u8) {
-        door.set(None);
-        door.set(Some(Some(number(byte))));
-        door.admit(ANNA);
+    fn open(gatt: &GattService, byte: u8) {
+        gatt.set_epoch(None);
+        gatt.set_epoch(Some(Some(number(byte))));
+        gatt.admit(ANNA);
     }
 
     fn refused(answer: &Result<Vec<u8>, ReqError>) -> bool {
@@ -242,76 +248,76 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_number_of_the_epoch_is_told_from_the_offset_on() {
-        let (door, mut knocks) = Door::new();
-        assert!(refused(&door.tell(ANNA, LE, 0).await), "closed");
-        open(&door, 7);
-        assert_eq!(door.tell(ANNA, LE, 0).await.unwrap(), [7; 16]);
+        let (gatt, mut accesses) = GattService::new();
+        assert!(refused(&gatt.read(ANNA, LE, 0).await), "closed");
+        open(&gatt, 7);
+        assert_eq!(gatt.read(ANNA, LE, 0).await.unwrap(), [7; 16]);
         assert_eq!(
-            door.tell(ANNA, None, 0).await.unwrap(),
+            gatt.read(ANNA, None, 0).await.unwrap(),
             [7; 16],
             "no ratchet"
         );
-        assert_eq!(door.tell(ANNA, LE, 10).await.unwrap(), [7; 6]);
-        assert!(door.tell(ANNA, LE, 16).await.unwrap().is_empty());
-        let past = door.tell(ANNA, LE, 17).await;
+        assert_eq!(gatt.read(ANNA, LE, 10).await.unwrap(), [7; 6]);
+        assert!(gatt.read(ANNA, LE, 16).await.unwrap().is_empty());
+        let past = gatt.read(ANNA, LE, 17).await;
         assert!(matches!(past, Err(ReqError::InvalidOffset)));
-        assert!(matches!(knocks.try_recv(), Ok(Knock::Read(ANNA))));
+        assert!(matches!(accesses.try_recv(), Ok(GattAccess::Read(ANNA))));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_stays_from_one_epoch_into_the_next_is_told_one_number() {
-        let (door, _knocks) = Door::new();
-        open(&door, 1);
-        assert!(door.tell(ANNA, LE, 0).await.is_ok());
-        door.set(None);
-        door.set(Some(Some(number(2))));
-        assert!(refused(&door.tell(ANNA, LE, 0).await));
-        door.admit(BEN);
-        assert_eq!(door.tell(BEN, LE, 0).await.unwrap(), [2; 16]);
+        let (gatt, _knocks) = GattService::new();
+        open(&gatt, 1);
+        assert!(gatt.read(ANNA, LE, 0).await.is_ok());
+        gatt.set_epoch(None);
+        gatt.set_epoch(Some(Some(number(2))));
+        assert!(refused(&gatt.read(ANNA, LE, 0).await));
+        gatt.admit(BEN);
+        assert_eq!(gatt.read(BEN, LE, 0).await.unwrap(), [2; 16]);
         // Said again within the epoch, it changes nothing.
-        door.set(Some(Some(number(2))));
-        assert!(door.tell(BEN, LE, 0).await.is_ok());
-        assert!(refused(&door.tell(ANNA, LE, 0).await));
+        gatt.set_epoch(Some(Some(number(2))));
+        assert!(gatt.read(BEN, LE, 0).await.is_ok());
+        assert!(refused(&gatt.read(ANNA, LE, 0).await));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_read_waits_until_its_sender_is_seen_to_have_come() {
-        let (door, _knocks) = Door::new();
-        open(&door, 1);
-        let (told, ()) = tokio::join!(door.tell(BEN, LE, 0), async {
+        let (gatt, _knocks) = GattService::new();
+        open(&gatt, 1);
+        let (told, ()) = tokio::join!(gatt.read(BEN, LE, 0), async {
             tokio::task::yield_now().await;
-            door.admit(BEN);
+            gatt.admit(BEN);
         });
         assert_eq!(told.unwrap(), [1; 16]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_told_where_the_real_address_is_known() {
-        let (door, _knocks) = Door::new();
-        open(&door, 1);
+        let (gatt, _knocks) = GattService::new();
+        open(&gatt, 1);
         let classic = Some(LinkType::BrEdr);
-        assert!(refused(&door.tell(ANNA, classic, 0).await));
-        let taken = door.take(&[9; 16], classic, 0);
+        assert!(refused(&gatt.read(ANNA, classic, 0).await));
+        let taken = gatt.accept_write(&[9; 16], classic, 0);
         assert!(matches!(taken, Err(ReqError::NotPermitted)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_relay_tells_nothing_and_takes_what_it_is_told() {
-        let (door, _knocks) = Door::new();
-        door.set(Some(None));
-        door.admit(ANNA);
-        assert!(refused(&door.tell(ANNA, LE, 0).await));
-        assert_eq!(door.take(&[9; 16], LE, 0).unwrap(), number(9));
+        let (gatt, _knocks) = GattService::new();
+        gatt.set_epoch(Some(None));
+        gatt.admit(ANNA);
+        assert!(refused(&gatt.read(ANNA, LE, 0).await));
+        assert_eq!(gatt.accept_write(&[9; 16], LE, 0).unwrap(), number(9));
     }
 
     #[test]
     fn only_sixteen_bytes_from_the_beginning_are_a_number() {
-        let (door, _knocks) = Door::new();
-        let closed = door.take(&[9; 16], LE, 0);
+        let (gatt, _knocks) = GattService::new();
+        let closed = gatt.accept_write(&[9; 16], LE, 0);
         assert!(matches!(closed, Err(ReqError::NotPermitted)));
-        open(&door, 1);
+        open(&gatt, 1);
         for length in [0, 1, 15] {
-            let short = door.take(&[9; 16][..length], LE, 0);
+            let short = gatt.accept_write(&[9; 16][..length], LE, 0);
             assert!(
                 matches!(short, Err(ReqError::InvalidValueLength)),
                 "{length}"
@@ -319,28 +325,31 @@ mod tests {
         }
         let mut long = [9; 300];
         long[16..].fill(0);
-        assert_eq!(door.take(&long, LE, 0).unwrap(), number(9));
-        let late = door.take(&[9; 16], LE, 1);
+        assert_eq!(gatt.accept_write(&long, LE, 0).unwrap(), number(9));
+        let late = gatt.accept_write(&[9; 16], LE, 1);
         assert!(matches!(late, Err(ReqError::InvalidOffset)));
     }
 
     #[test]
     fn a_thousand_knocks_are_bounded() {
-        let (door, knocks) = Door::new();
-        open(&door, 1);
-        let taken = (0..1000).filter(|_| door.told(Knock::Told(ANNA, number(3))).is_ok());
-        assert_eq!((taken.count(), knocks.len()), (KNOCKS, KNOCKS));
+        let (gatt, accesses) = GattService::new();
+        open(&gatt, 1);
+        let taken = (0..1000).filter(|_| gatt.report(GattAccess::Written(ANNA, number(3))).is_ok());
+        assert_eq!(
+            (taken.count(), accesses.len()),
+            (ACCESS_QUEUE, ACCESS_QUEUE)
+        );
     }
 
     #[test]
     fn peers_are_told_apart_and_their_addresses_kept() {
-        let (door, _knocks) = Door::new();
-        assert_eq!(door.name(ANNA), door.name(ANNA));
-        assert_ne!(door.name(ANNA), door.name(BEN));
-        let (other, _knocks) = Door::new();
+        let (gatt, _knocks) = GattService::new();
+        assert_eq!(gatt.peer(ANNA), gatt.peer(ANNA));
+        assert_ne!(gatt.peer(ANNA), gatt.peer(BEN));
+        let (other, _knocks) = GattService::new();
         assert_ne!(
-            door.name(ANNA),
-            other.name(ANNA),
+            gatt.peer(ANNA),
+            other.peer(ANNA),
             "another process, another name"
         );
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use tokio::time;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Alarm {
+pub(super) enum Timer {
     /// Try the bus, or BlueZ, again.
     Connect,
     /// Try again to read an adapter.
-    Survey,
+    ReadAdapter,
     /// Look again whether the adapter can advertise.
-    Mute,
+    AdvertisingSupport,
     /// Try discovery again.
     Scan,
     /// Try the advert again.
@@ -29,44 +29,43 @@ pub(super) enum Alarm {
     /// The address may have changed.
     Address,
     /// Ask again by what the controller makes its addresses.
-    Ask,
+    AskKernel,
     /// Visits may go on.
-    Visit,
+    Outbound,
     /// What was read of whom is old enough to be forgotten.
-    Forget,
+    ForgetPeers,
 }
 
-type Ring = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 #[derive(Default)]
-pub(super) struct Alarms(BTreeMap<Alarm, Ring>);
+pub(super) struct Timers(BTreeMap<Timer, Deadline>);
 
-impl Alarms {
+impl Timers {
     /// Sets it, in place of one of the same kind.
-    pub(super) fn set(&mut self, alarm: Alarm, after: Duration) {
-        let ring = async move {
+    pub(super) fn set(&mut self, timer: Timer, after: Duration) {
+        let deadline = async move {
             // Nothing comes but the deadline.
             let _ = time::timeout(after, pending::<()>()).await;
         };
-        self.0.insert(alarm, Box::pin(ring));
+        self.0.insert(timer, Box::pin(deadline));
     }
 
     /// Whether one of the kind is yet to ring.
-    pub(super) fn is_set(&self, alarm: Alarm) -> bool {
-        self.0.contains_key(&alarm)
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.0.contains_key(&timer)
     }
 
     /// The next one to ring. May be dropped while it waits.
-    pub(super) async fn next(&mut self) -> Alarm {
+    pub(super) async fn next(&mut self) -> Timer {
         poll_fn(|context| {
-            let rung = self
-                .0
-                .iter_mut()
-                .find_map(|(alarm, ring)| ring.as_mut().poll(context).is_ready().then_some(*alarm));
-            match rung {
-                Some(alarm) => {
-                    self.0.remove(&alarm);
-                    Poll::Ready(alarm)
+            let expired = self.0.iter_mut().find_map(|(timer, deadline)| {
+                deadline.as_mut().poll(context).is_ready().then_some(*timer)
+            });
+            match expired {
+                Some(timer) => {
+                    self.0.remove(&timer);
+                    Poll::Ready(timer)
                 }
                 None => Poll::Pending,
             }

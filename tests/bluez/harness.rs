@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
-use tcnd::radio::bluez::{Options, Surroundings};
+use tcnd::radio::bluez::{Options, Platform};
 use tcnd::radio::{Event, Order, Radio, Status, Trouble};
 use tokio::time::timeout;
 
-use super::bluez::{Bluez, Machine};
+use super::bluez::{Machine, MockBluetoothd};
 
 /// Longer than anything the radio waits for.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 const BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 const SCENARIO: &str = "TCND_TEST_SCENARIO";
@@ -129,12 +129,12 @@ pub(crate) fn frame(byte: u8) -> Frame {
 }
 
 /// The radio, and the last status it told.
-pub(crate) struct Bench {
+pub(crate) struct Harness {
     pub(crate) radio: Radio,
     pub(crate) status: Status,
 }
 
-impl Bench {
+impl Harness {
     /// A radio with these options.
     pub(crate) fn with(options: Options) -> Self {
         Self {
@@ -144,19 +144,19 @@ impl Bench {
     }
 
     /// A radio in these surroundings.
-    pub(crate) fn within(options: Options, surroundings: Surroundings) -> Self {
+    pub(crate) fn within(options: Options, platform: Platform) -> Self {
         Self {
-            radio: tcnd::radio::bluez::spawn_in(options, surroundings),
+            radio: tcnd::radio::bluez::spawn_with(options, platform),
             status: Status::default(),
         }
     }
 
     /// A machine with one adapter, and a radio that is up.
-    pub(crate) async fn up(machine: Machine) -> (Self, Bluez) {
-        let bluez = Bluez::start(machine).await;
-        let mut bench = Self::with(Options::default());
-        bench.expect_up(true).await;
-        (bench, bluez)
+    pub(crate) async fn up(machine: Machine) -> (Self, MockBluetoothd) {
+        let bluez = MockBluetoothd::start(machine).await;
+        let mut harness = Self::with(Options::default());
+        harness.expect_up(true).await;
+        (harness, bluez)
     }
 
     pub(crate) async fn order(&self, order: Order) {
@@ -164,11 +164,11 @@ impl Bench {
     }
 
     /// The same, on the air.
-    pub(crate) async fn airing(machine: Machine, byte: u8) -> (Self, Bluez) {
-        let (mut bench, bluez) = Self::up(machine).await;
-        bench.air(byte).await;
+    pub(crate) async fn airing(machine: Machine, byte: u8) -> (Self, MockBluetoothd) {
+        let (mut harness, bluez) = Self::up(machine).await;
+        harness.air(byte).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
-        (bench, bluez)
+        (harness, bluez)
     }
 
     /// Orders a frame and waits until it is aired.
@@ -201,16 +201,16 @@ impl Bench {
     pub(crate) async fn expect_up(&mut self, can_air: bool) {
         let event = self.next().await;
         assert!(
-            matches!(event, Event::Up(fitness) if fitness.can_air == can_air),
+            matches!(event, Event::Up(capabilities) if capabilities.can_air == can_air),
             "expected Up, can_air: {can_air}, got {event:?}"
         );
     }
 
     /// On the air, but not to listen.
-    pub(crate) async fn expect_deaf(&mut self) {
+    pub(crate) async fn expect_not_listening(&mut self) {
         let event = self.next().await;
         assert!(
-            matches!(event, Event::Up(fitness) if fitness.can_air && !fitness.can_listen),
+            matches!(event, Event::Up(capabilities) if capabilities.can_air && !capabilities.can_listen),
             "expected to be deaf, got {event:?}"
         );
     }
@@ -218,7 +218,7 @@ impl Bench {
     pub(crate) async fn expect_listening(&mut self) {
         let event = self.next().await;
         assert!(
-            matches!(event, Event::Up(fitness) if fitness.can_air && fitness.can_listen),
+            matches!(event, Event::Up(capabilities) if capabilities.can_air && capabilities.can_listen),
             "expected to listen, got {event:?}"
         );
     }
@@ -247,7 +247,9 @@ impl Bench {
     /// The next event but statuses and what is heard.
     pub(crate) async fn next(&mut self) -> Event {
         self.find(|event| match event {
-            Event::Status(_) | Event::Heard { .. } | Event::Malformed | Event::Told { .. } => None,
+            Event::Status(_) | Event::Heard { .. } | Event::Malformed | Event::Written { .. } => {
+                None
+            }
             Event::Up(_) | Event::Down | Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
                 Some(event.clone())
             }
@@ -262,7 +264,7 @@ impl Bench {
             Event::Heard { frame, rssi } => Some(Some((*frame, *rssi))),
             Event::Malformed => Some(None),
             Event::Status(_)
-            | Event::Told { .. }
+            | Event::Written { .. }
             | Event::Up(_)
             | Event::Down
             | Event::Aired(_)
@@ -274,9 +276,9 @@ impl Bench {
     }
 
     /// The next number that somebody wrote.
-    pub(crate) async fn told(&mut self) -> TemporaryContactNumber {
+    pub(crate) async fn written(&mut self) -> TemporaryContactNumber {
         self.find(|event| match event {
-            Event::Told { tcn, .. } => Some(*tcn),
+            Event::Written { tcn, .. } => Some(*tcn),
             Event::Status(_)
             | Event::Heard { .. }
             | Event::Malformed
@@ -299,7 +301,7 @@ impl Bench {
                     Event::Status(_)
                     | Event::Heard { .. }
                     | Event::Malformed
-                    | Event::Told { .. }
+                    | Event::Written { .. }
                     | Event::Up(_)
                     | Event::Down
                     | Event::Aired(_)
@@ -329,6 +331,6 @@ impl Bench {
                 }
             }
         };
-        timeout(SOON, finding).await.ok()
+        timeout(DEADLINE, finding).await.ok()
     }
 }

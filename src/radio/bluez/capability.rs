@@ -27,7 +27,7 @@
 
 use bluez_mgmt::Privacy;
 
-use super::super::{Fitness, Mode, Trouble};
+use super::super::{Capabilities, Mode, Trouble};
 use super::off_air::AddressTimer;
 
 /// A controller's way of advertising.
@@ -40,7 +40,7 @@ pub(super) enum Controller {
 /// Which address the kernel keeps until its timeout, whatever is registered
 /// meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keeps {
+pub(super) enum AddressPersistence {
     /// None: each advert has a new one, and so has each scan that begins
     /// without an advert.
     Nothing,
@@ -72,7 +72,7 @@ impl Evidence {
 
 /// What may be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reach {
+pub(super) struct Capability {
     /// The mode in effect.
     pub(super) mode: Mode,
     /// Something of ours may go on the air.
@@ -81,12 +81,12 @@ pub(super) struct Reach {
     /// all that is aired between two changes of it goes with one number of ours.
     pub(super) can_carry: bool,
     /// What stays the same until the kernel's timeout.
-    pub(super) keeps: Keeps,
+    pub(super) persistence: AddressPersistence,
     /// Why it is not all that was asked for.
     pub(super) trouble: Option<Trouble>,
 }
 
-impl Reach {
+impl Capability {
     /// Others may connect to us.
     pub(super) fn is_connectable(&self) -> bool {
         self.can_air && matches!(self.mode, Mode::Full | Mode::Relay)
@@ -95,38 +95,38 @@ impl Reach {
 
 /// What can be done with the adapter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Condition {
-    pub(super) fitness: Fitness,
+pub(super) struct Readiness {
+    pub(super) capabilities: Capabilities,
     /// Others can connect.
     pub(super) connectable: bool,
 }
 
 /// What may be done with `asked` where this is known of privacy; nothing is known
 /// before somebody was asked. `timer` is the controller's, if it is known.
-pub(super) fn reach(
+pub(super) fn capability(
     asked: Mode,
     evidence: Option<Evidence>,
     timer: Option<AddressTimer>,
     controller: Controller,
-) -> Reach {
-    let all = Reach {
+) -> Capability {
+    let all = Capability {
         mode: asked,
         can_air: asked != Mode::Listen,
         can_carry: false,
-        keeps: Keeps::Nothing,
+        persistence: AddressPersistence::Nothing,
         trouble: None,
     };
     let relays = match asked {
         Mode::Listen => return all,
         Mode::Broadcast => {
             let privacy = evidence.map_or(Privacy::ByController, Evidence::privacy);
-            let keeps = kept_by(privacy, timer, controller);
-            return Reach { keeps, ..all };
+            let persistence = kept_by(privacy, timer, controller);
+            return Capability { persistence, ..all };
         }
         Mode::Full => false,
         Mode::Relay => true,
     };
-    let less = |mode, trouble| Reach {
+    let less = |mode, trouble| Capability {
         mode,
         can_air: mode != Mode::Listen,
         trouble: Some(trouble),
@@ -148,30 +148,30 @@ pub(super) fn reach(
                 Some(Privacy::ByController) => Privacy::ByController,
                 Some(Privacy::Off | Privacy::On) | None => Privacy::On,
             };
-            Reach {
-                keeps: kept_by(privacy, timer, controller),
+            Capability {
+                persistence: kept_by(privacy, timer, controller),
                 ..less(without_connections, Trouble::PrivacyUnknown)
             }
         }
         (Some(Privacy::Off), _) => less(without_connections, Trouble::PrivacyOff),
         (Some(Privacy::ByController), Controller::Extended) => match timer {
-            Some(timer) => Reach {
+            Some(timer) => Capability {
                 can_carry: true,
-                keeps: Keeps::Adverts(timer),
+                persistence: AddressPersistence::Adverts(timer),
                 ..all
             },
             None => less(Mode::Listen, Trouble::AddressOutOfStep),
         },
-        (Some(Privacy::On), Controller::Extended) => Reach {
+        (Some(Privacy::On), Controller::Extended) => Capability {
             can_carry: true,
-            keeps: Keeps::Scanner,
+            persistence: AddressPersistence::Scanner,
             ..all
         },
         (Some(Privacy::On | Privacy::ByController), Controller::Legacy) if relays => {
             less(Mode::Listen, Trouble::BridgeUnavailable)
         }
-        (Some(Privacy::On | Privacy::ByController), Controller::Legacy) => Reach {
-            keeps: Keeps::Everything,
+        (Some(Privacy::On | Privacy::ByController), Controller::Legacy) => Capability {
+            persistence: AddressPersistence::Everything,
             ..less(Mode::Full, Trouble::BridgeUnavailable)
         },
     }
@@ -179,13 +179,17 @@ pub(super) fn reach(
 
 /// What stays the same under this setting. A controller's timer that is not known
 /// has the kernel's default.
-fn kept_by(privacy: Privacy, timer: Option<AddressTimer>, controller: Controller) -> Keeps {
+fn kept_by(
+    privacy: Privacy,
+    timer: Option<AddressTimer>,
+    controller: Controller,
+) -> AddressPersistence {
     match (privacy, controller) {
-        (Privacy::Off, _) => Keeps::Nothing,
-        (Privacy::On | Privacy::ByController, Controller::Legacy) => Keeps::Everything,
-        (Privacy::On, Controller::Extended) => Keeps::Scanner,
+        (Privacy::Off, _) => AddressPersistence::Nothing,
+        (Privacy::On | Privacy::ByController, Controller::Legacy) => AddressPersistence::Everything,
+        (Privacy::On, Controller::Extended) => AddressPersistence::Scanner,
         (Privacy::ByController, Controller::Extended) => {
-            Keeps::Adverts(timer.unwrap_or(AddressTimer::KERNEL_DEFAULT))
+            AddressPersistence::Adverts(timer.unwrap_or(AddressTimer::KERNEL_DEFAULT))
         }
     }
 }
@@ -216,15 +220,22 @@ mod tests {
         for asked in [Mode::Listen, Mode::Broadcast, Mode::Full, Mode::Relay] {
             for (evidence, timer) in EVIDENCE.map(|of| [(of, None), (of, Some(TIMER))]).concat() {
                 for controller in CONTROLLERS {
-                    let reach = reach(asked, evidence, timer, controller);
+                    let capability = capability(asked, evidence, timer, controller);
                     let private = matches!(
                         evidence,
                         Some(Evidence::Kernel(Privacy::On | Privacy::ByController))
                     );
-                    assert!(private || !reach.is_connectable(), "{asked:?} {evidence:?}");
-                    assert!(reach.is_connectable() || !reach.can_carry);
-                    let carries = asked != Mode::Full || reach.keeps != Keeps::Everything;
-                    assert_eq!(reach.mode == asked && carries, reach.trouble.is_none());
+                    assert!(
+                        private || !capability.is_connectable(),
+                        "{asked:?} {evidence:?}"
+                    );
+                    assert!(capability.is_connectable() || !capability.can_carry);
+                    let carries = asked != Mode::Full
+                        || capability.persistence != AddressPersistence::Everything;
+                    assert_eq!(
+                        capability.mode == asked && carries,
+                        capability.trouble.is_none()
+                    );
                 }
             }
         }
@@ -234,8 +245,8 @@ mod tests {
     fn no_privacy_setting_keeps_a_broadcast_off_the_air_for_ever() {
         for evidence in EVIDENCE {
             for controller in CONTROLLERS {
-                let reach = reach(Mode::Broadcast, evidence, None, controller);
-                assert!(reach.can_air && reach.trouble.is_none());
+                let capability = capability(Mode::Broadcast, evidence, None, controller);
+                assert!(capability.can_air && capability.trouble.is_none());
             }
         }
     }
@@ -243,42 +254,57 @@ mod tests {
     /// With privacy on its adverts have the addresses that all others have.
     #[test]
     fn a_broadcast_heeds_what_keeps_its_address() {
-        let keeps = |privacy, timer, controller| {
+        let persistence = |privacy, timer, controller| {
             let evidence = Some(Evidence::Configured(privacy));
-            reach(Mode::Broadcast, evidence, timer, controller).keeps
+            capability(Mode::Broadcast, evidence, timer, controller).persistence
         };
         for controller in CONTROLLERS {
-            assert_eq!(keeps(Privacy::Off, None, controller), Keeps::Nothing);
+            assert_eq!(
+                persistence(Privacy::Off, None, controller),
+                AddressPersistence::Nothing
+            );
         }
         for privacy in [Privacy::On, Privacy::ByController] {
-            assert_eq!(keeps(privacy, None, Controller::Legacy), Keeps::Everything);
+            assert_eq!(
+                persistence(privacy, None, Controller::Legacy),
+                AddressPersistence::Everything
+            );
         }
         let extended = Controller::Extended;
-        assert_eq!(keeps(Privacy::On, None, extended), Keeps::Scanner);
         assert_eq!(
-            keeps(Privacy::ByController, None, extended),
-            Keeps::Adverts(AddressTimer::KERNEL_DEFAULT)
+            persistence(Privacy::On, None, extended),
+            AddressPersistence::Scanner
         );
         assert_eq!(
-            keeps(Privacy::ByController, Some(TIMER), extended),
-            Keeps::Adverts(TIMER)
+            persistence(Privacy::ByController, None, extended),
+            AddressPersistence::Adverts(AddressTimer::KERNEL_DEFAULT)
+        );
+        assert_eq!(
+            persistence(Privacy::ByController, Some(TIMER), extended),
+            AddressPersistence::Adverts(TIMER)
         );
     }
 
     /// Full without the kernel's word is a broadcast, and no less careful than one.
     #[test]
     fn what_full_falls_back_to_is_taken_for_private() {
-        let keeps = |privacy, controller| {
+        let persistence = |privacy, controller| {
             let evidence = Some(Evidence::Configured(privacy));
-            reach(Mode::Full, evidence, None, controller).keeps
+            capability(Mode::Full, evidence, None, controller).persistence
         };
         for privacy in [Privacy::Off, Privacy::On] {
-            assert_eq!(keeps(privacy, Controller::Extended), Keeps::Scanner);
-            assert_eq!(keeps(privacy, Controller::Legacy), Keeps::Everything);
+            assert_eq!(
+                persistence(privacy, Controller::Extended),
+                AddressPersistence::Scanner
+            );
+            assert_eq!(
+                persistence(privacy, Controller::Legacy),
+                AddressPersistence::Everything
+            );
         }
         assert_eq!(
-            keeps(Privacy::ByController, Controller::Extended),
-            Keeps::Adverts(AddressTimer::KERNEL_DEFAULT)
+            persistence(Privacy::ByController, Controller::Extended),
+            AddressPersistence::Adverts(AddressTimer::KERNEL_DEFAULT)
         );
     }
 
@@ -287,8 +313,8 @@ mod tests {
         privacy: Option<Privacy>,
         controller: Controller,
     ) -> (Mode, bool, Option<Trouble>) {
-        let reach = reach(asked, privacy.map(Evidence::Kernel), None, controller);
-        (reach.mode, reach.can_air, reach.trouble)
+        let capability = capability(asked, privacy.map(Evidence::Kernel), None, controller);
+        (capability.mode, capability.can_air, capability.trouble)
     }
 
     #[test]
@@ -330,14 +356,14 @@ mod tests {
                 left(asked, by_controller, Controller::Extended),
                 (Mode::Listen, false, Some(Trouble::AddressOutOfStep))
             );
-            let all = Reach {
+            let all = Capability {
                 mode: asked,
                 can_air: true,
                 can_carry: true,
-                keeps: Keeps::Adverts(TIMER),
+                persistence: AddressPersistence::Adverts(TIMER),
                 trouble: None,
             };
-            let known = reach(
+            let known = capability(
                 asked,
                 by_controller.map(Evidence::Kernel),
                 Some(TIMER),

@@ -3,12 +3,12 @@
 //!
 //! An iPhone in the foreground airs the UUID alone, and its number has to be
 //! read over a connection; each read makes it take a new number. So it is read
-//! once, and for [`MEMORY`] every further advert under that address counts as a
+//! once, and for [`NUMBER_LIFETIME`] every further advert under that address counts as a
 //! sighting of what was read. Whoever sends service data is never connected
 //! to: Android's clients do not answer reads.
 //!
 //! A visit costs: the kernel stops advert and scan while it connects. Whoever
-//! likes can pose as a thousand iPhones, so visits take [`SHARE`]th of the time
+//! likes can pose as a thousand iPhones, so visits take [`PAUSE_FACTOR`]th of the time
 //! at most, failures back off, the nearest goes first, and the table is bounded.
 //!
 //! Pure; times are since some moment on the radio's clock. Clients:
@@ -22,51 +22,51 @@ use tcn_protocol::TemporaryContactNumber;
 
 /// How long a number read from an address is taken for its own. An iPhone takes
 /// another address about as often.
-pub(super) const MEMORY: Duration = Duration::from_secs(15 * 60);
+pub(super) const NUMBER_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Addresses remembered at once.
-const MOST: usize = 256;
+const MAX_PEERS: usize = 256;
 
 /// Adverts without service data after which one is believed to have none.
-const BELIEVED: u8 = 2;
+const MIN_ADVERTS: u8 = 2;
 
 /// BlueZ forgets a device 30 s after its last advert; who was not heard for this
 /// long is gone.
-const PRESENT: Duration = Duration::from_secs(10);
+const PRESENCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After a failure, doubled with each further one, up to [`MEMORY`].
+/// After a failure, doubled with each further one, up to [`NUMBER_LIFETIME`].
 const BACK_OFF: Duration = Duration::from_secs(30);
 
 /// Between two visits at the least.
-const PAUSE: Duration = Duration::from_secs(5);
+const MIN_PAUSE: Duration = Duration::from_secs(5);
 
 /// After a visit, so many times its length passes without another.
-const SHARE: u32 = 4;
+const PAUSE_FACTOR: u32 = 4;
 
 #[derive(Default)]
-pub(super) struct Visits {
-    peers: BTreeMap<[u8; 6], Peer>,
+pub(super) struct OutboundConnections {
+    peers: BTreeMap<[u8; 6], OutboundPeer>,
     /// No visit before.
-    free: Duration,
+    next_attempt: Duration,
 }
 
 #[derive(Clone, Copy)]
-struct Peer {
+struct OutboundPeer {
     heard: u8,
     rssi: i16,
     last: Duration,
-    standing: Standing,
+    state: PeerState,
 }
 
 #[derive(Clone, Copy)]
-enum Standing {
+enum PeerState {
     /// To be visited, from then on.
     Unread { from: Duration, failures: u32 },
     /// Its number, until then.
     Read(TemporaryContactNumber, Duration),
 }
 
-impl Visits {
+impl OutboundConnections {
     /// An advert without service data. Returns the number of its sender, if it
     /// is known.
     pub(super) fn heard(
@@ -75,51 +75,51 @@ impl Visits {
         address: Address,
         rssi: i16,
     ) -> Option<TemporaryContactNumber> {
-        self.forget_the_old(now);
+        self.expire(now);
         if !self.peers.contains_key(&address.0) {
-            self.make_room();
+            self.evict_one();
         }
-        let peer = self.peers.entry(address.0).or_insert(Peer {
+        let peer = self.peers.entry(address.0).or_insert(OutboundPeer {
             heard: 0,
             rssi,
             last: now,
-            standing: Standing::Unread {
+            state: PeerState::Unread {
                 from: now,
                 failures: 0,
             },
         });
         (peer.rssi, peer.last) = (rssi, now);
         peer.heard = peer.heard.saturating_add(1);
-        match peer.standing {
-            Standing::Read(tcn, _) => Some(tcn),
-            Standing::Unread { .. } => None,
+        match peer.state {
+            PeerState::Read(tcn, _) => Some(tcn),
+            PeerState::Unread { .. } => None,
         }
     }
 
     /// Its number is known: it was read, or the peer wrote it.
     pub(super) fn learned(&mut self, now: Duration, address: Address, tcn: TemporaryContactNumber) {
         if !self.peers.contains_key(&address.0) {
-            self.make_room();
+            self.evict_one();
         }
-        let peer = self.peers.entry(address.0).or_insert(Peer {
+        let peer = self.peers.entry(address.0).or_insert(OutboundPeer {
             heard: 0,
             rssi: i16::MIN,
             last: now,
-            standing: Standing::Read(tcn, now + MEMORY),
+            state: PeerState::Read(tcn, now + NUMBER_LIFETIME),
         });
-        peer.standing = Standing::Read(tcn, now + MEMORY);
+        peer.state = PeerState::Read(tcn, now + NUMBER_LIFETIME);
     }
 
     /// How strongly this peer was heard, in dBm, if it is.
-    pub(super) fn signal(&self, address: Address) -> Option<i16> {
+    pub(super) fn rssi(&self, address: Address) -> Option<i16> {
         let peer = self.peers.get(&address.0)?;
         Some(peer.rssi).filter(|rssi| *rssi != i16::MIN)
     }
 
     /// The nearest one that is there to be visited, if it is time.
     pub(super) fn due(&mut self, now: Duration) -> Option<Address> {
-        self.forget_the_old(now);
-        if now < self.free {
+        self.expire(now);
+        if now < self.next_attempt {
             return None;
         }
         let waiting = self.peers.iter().filter(|(_, peer)| peer.waits(now));
@@ -131,48 +131,48 @@ impl Visits {
     /// that.
     pub(super) fn wait(&self, now: Duration) -> Option<Duration> {
         let waits = self.peers.values().any(|peer| peer.waits(now));
-        (waits && now < self.free).then(|| self.free - now)
+        (waits && now < self.next_attempt).then(|| self.next_attempt - now)
     }
 
     /// A visit ended, after `took`.
-    pub(super) fn visited(
+    pub(super) fn attempt_ended(
         &mut self,
         now: Duration,
         address: Address,
         took: Duration,
         read: Option<TemporaryContactNumber>,
     ) {
-        self.free = now + (took * SHARE).max(PAUSE);
+        self.next_attempt = now + (took * PAUSE_FACTOR).max(MIN_PAUSE);
         if let Some(tcn) = read {
             return self.learned(now, address, tcn);
         }
         let Some(peer) = self.peers.get_mut(&address.0) else {
             return;
         };
-        if let Standing::Unread { failures, .. } = peer.standing {
+        if let PeerState::Unread { failures, .. } = peer.state {
             let pause = BACK_OFF * 2_u32.saturating_pow(failures.min(8));
-            peer.standing = Standing::Unread {
-                from: now + pause.min(MEMORY),
+            peer.state = PeerState::Unread {
+                from: now + pause.min(NUMBER_LIFETIME),
                 failures: failures + 1,
             };
         }
     }
 
     /// Forgets whoever was read long ago, or was not heard for long.
-    pub(super) fn forget_the_old(&mut self, now: Duration) {
-        self.peers.retain(|_, peer| match peer.standing {
-            Standing::Read(_, until) => now < until,
-            Standing::Unread { from, .. } => now < from || now < peer.last + PRESENT,
+    pub(super) fn expire(&mut self, now: Duration) {
+        self.peers.retain(|_, peer| match peer.state {
+            PeerState::Read(_, until) => now < until,
+            PeerState::Unread { from, .. } => now < from || now < peer.last + PRESENCE_TIMEOUT,
         });
     }
 
     /// Lets go of whoever was not read and not heard the longest; then of
     /// whoever was read.
-    fn make_room(&mut self) {
-        if self.peers.len() < MOST {
+    fn evict_one(&mut self) {
+        if self.peers.len() < MAX_PEERS {
             return;
         }
-        let worth = |peer: &Peer| (matches!(peer.standing, Standing::Read(..)), peer.last);
+        let worth = |peer: &OutboundPeer| (matches!(peer.state, PeerState::Read(..)), peer.last);
         let least = self.peers.iter().min_by_key(|(_, peer)| worth(peer));
         if let Some(address) = least.map(|(address, _)| *address) {
             self.peers.remove(&address);
@@ -180,13 +180,13 @@ impl Visits {
     }
 }
 
-impl Peer {
+impl OutboundPeer {
     fn waits(&self, now: Duration) -> bool {
-        let ready = match self.standing {
-            Standing::Unread { from, .. } => from <= now,
-            Standing::Read(..) => false,
+        let ready = match self.state {
+            PeerState::Unread { from, .. } => from <= now,
+            PeerState::Read(..) => false,
         };
-        ready && self.heard >= BELIEVED && now < self.last + PRESENT
+        ready && self.heard >= MIN_ADVERTS && now < self.last + PRESENCE_TIMEOUT
     }
 }
 
@@ -208,50 +208,50 @@ mod tests {
     }
 
     /// Heard often enough to be believed.
-    fn here(visits: &mut Visits, now: Duration, number: u16, rssi: i16) {
-        for _ in 0..BELIEVED {
-            visits.heard(now, who(number), rssi);
+    fn here(outbound: &mut OutboundConnections, now: Duration, number: u16, rssi: i16) {
+        for _ in 0..MIN_ADVERTS {
+            outbound.heard(now, who(number), rssi);
         }
     }
 
     #[test]
     fn a_phone_is_read_once_and_known_for_a_quarter_of_an_hour() {
-        let mut visits = Visits::default();
-        assert_eq!(visits.heard(at(0), who(1), -60), None);
-        assert_eq!(visits.due(at(0)), None, "one advert proves nothing");
-        visits.heard(at(1), who(1), -60);
-        assert_eq!(visits.due(at(1)), Some(who(1)));
-        visits.visited(at(3), who(1), at(2), Some(number(7)));
+        let mut outbound = OutboundConnections::default();
+        assert_eq!(outbound.heard(at(0), who(1), -60), None);
+        assert_eq!(outbound.due(at(0)), None, "one advert proves nothing");
+        outbound.heard(at(1), who(1), -60);
+        assert_eq!(outbound.due(at(1)), Some(who(1)));
+        outbound.attempt_ended(at(3), who(1), at(2), Some(number(7)));
         for now in [3, 100, 902] {
-            assert_eq!(visits.heard(at(now), who(1), -60), Some(number(7)));
-            assert_eq!(visits.due(at(now)), None);
+            assert_eq!(outbound.heard(at(now), who(1), -60), Some(number(7)));
+            assert_eq!(outbound.due(at(now)), None);
         }
-        assert_eq!(visits.heard(at(903), who(1), -60), None);
-        visits.heard(at(903), who(1), -60);
-        assert_eq!(visits.due(at(903)), Some(who(1)));
+        assert_eq!(outbound.heard(at(903), who(1), -60), None);
+        outbound.heard(at(903), who(1), -60);
+        assert_eq!(outbound.due(at(903)), Some(who(1)));
     }
 
     #[test]
     fn the_nearest_goes_first_and_who_has_left_not_at_all() {
-        let mut visits = Visits::default();
-        here(&mut visits, at(0), 1, -50);
-        here(&mut visits, at(9), 2, -80);
-        here(&mut visits, at(9), 3, -70);
-        assert_eq!(visits.due(at(9)), Some(who(1)));
-        assert_eq!(visits.due(at(10)), Some(who(3)));
-        assert_eq!(visits.due(at(19)), None);
+        let mut outbound = OutboundConnections::default();
+        here(&mut outbound, at(0), 1, -50);
+        here(&mut outbound, at(9), 2, -80);
+        here(&mut outbound, at(9), 3, -70);
+        assert_eq!(outbound.due(at(9)), Some(who(1)));
+        assert_eq!(outbound.due(at(10)), Some(who(3)));
+        assert_eq!(outbound.due(at(19)), None);
     }
 
     #[test]
     fn failures_back_off_up_to_the_memory() {
-        let mut visits = Visits::default();
+        let mut outbound = OutboundConnections::default();
         let (mut now, mut pauses) = (at(0), Vec::new());
         for _ in 0..8 {
             let failed = now;
-            visits.visited(now, who(1), Duration::ZERO, None);
-            while visits.due(now).is_none() {
+            outbound.attempt_ended(now, who(1), Duration::ZERO, None);
+            while outbound.due(now).is_none() {
                 now += at(1);
-                here(&mut visits, now, 1, -60);
+                here(&mut outbound, now, 1, -60);
             }
             pauses.push((now - failed).as_secs());
         }
@@ -260,35 +260,35 @@ mod tests {
 
     #[test]
     fn visits_take_a_fifth_of_the_time_at_most() {
-        let mut visits = Visits::default();
-        here(&mut visits, at(0), 1, -60);
-        here(&mut visits, at(0), 2, -60);
-        let first = visits.due(at(0)).unwrap();
-        visits.visited(at(2), first, at(2), Some(number(1)));
-        assert_eq!(visits.due(at(2)), None);
-        assert_eq!(visits.wait(at(2)), Some(at(8)));
-        here(&mut visits, at(10), 3, -60);
-        assert_eq!(visits.wait(at(10)), None);
-        assert!(visits.due(at(10)).is_some());
+        let mut outbound = OutboundConnections::default();
+        here(&mut outbound, at(0), 1, -60);
+        here(&mut outbound, at(0), 2, -60);
+        let first = outbound.due(at(0)).unwrap();
+        outbound.attempt_ended(at(2), first, at(2), Some(number(1)));
+        assert_eq!(outbound.due(at(2)), None);
+        assert_eq!(outbound.wait(at(2)), Some(at(8)));
+        here(&mut outbound, at(10), 3, -60);
+        assert_eq!(outbound.wait(at(10)), None);
+        assert!(outbound.due(at(10)).is_some());
     }
 
     #[test]
     fn who_wrote_its_number_is_not_visited() {
-        let mut visits = Visits::default();
-        visits.learned(at(0), who(1), number(9));
-        here(&mut visits, at(1), 1, -60);
-        assert_eq!(visits.due(at(1)), None);
-        assert_eq!(visits.heard(at(2), who(1), -60), Some(number(9)));
+        let mut outbound = OutboundConnections::default();
+        outbound.learned(at(0), who(1), number(9));
+        here(&mut outbound, at(1), 1, -60);
+        assert_eq!(outbound.due(at(1)), None);
+        assert_eq!(outbound.heard(at(2), who(1), -60), Some(number(9)));
     }
 
     #[test]
     fn a_crowd_of_pretenders_is_bounded_and_costs_no_number_that_was_read() {
-        let mut visits = Visits::default();
-        visits.learned(at(0), who(0), number(9));
+        let mut outbound = OutboundConnections::default();
+        outbound.learned(at(0), who(0), number(9));
         for pretender in 1..5000 {
-            here(&mut visits, at(1), pretender, -40);
-            assert!(visits.peers.len() <= MOST);
+            here(&mut outbound, at(1), pretender, -40);
+            assert!(outbound.peers.len() <= MAX_PEERS);
         }
-        assert_eq!(visits.heard(at(2), who(0), -90), Some(number(9)));
+        assert_eq!(outbound.heard(at(2), who(0), -90), Some(number(9)));
     }
 }

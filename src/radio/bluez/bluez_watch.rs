@@ -17,7 +17,7 @@ use zbus::message::Type;
 use zbus::names::BusName;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant, Variant};
 
-use super::{Fault, READ, call};
+use super::{BluezError, READ_TIMEOUT, call};
 
 const BLUEZ: &str = "org.bluez";
 const ADAPTER: &str = "org.bluez.Adapter1";
@@ -26,14 +26,14 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// The watch on the bus.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(super) struct BluezWatch {
     connection: Connection,
     signals: SelectAll<MessageStream>,
 }
 
 /// What it sees.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(super) enum WatchEvent {
     /// `org.bluez` has another owner, or none.
     Owner { present: bool },
     /// rfkill took an adapter, or let it go.
@@ -42,10 +42,10 @@ pub(super) enum News {
     Lost,
 }
 
-impl Presence {
+impl BluezWatch {
     /// Starts to watch; also says whether `org.bluez` is there.
-    pub(super) async fn connect() -> Result<(Self, bool), Fault> {
-        call("connecting to the system bus", READ, async {
+    pub(super) async fn connect() -> Result<(Self, bool), BluezError> {
+        call("connecting to the system bus", READ_TIMEOUT, async {
             let connection = Connection::system().await?;
             let mut signals = SelectAll::new();
             for rule in [owner_rule()?, power_rule()?] {
@@ -65,15 +65,15 @@ impl Presence {
     }
 
     /// The next thing seen. May be dropped while it waits.
-    pub(super) async fn next(&mut self) -> News {
+    pub(super) async fn next(&mut self) -> WatchEvent {
         loop {
             match self.signals.next().await {
                 Some(Ok(signal)) => {
-                    if let Some(news) = read(&signal) {
-                        return news;
+                    if let Some(event) = read(&signal) {
+                        return event;
                     }
                 }
-                Some(Err(_)) | None => return News::Lost,
+                Some(Err(_)) | None => return WatchEvent::Lost,
             }
         }
     }
@@ -93,7 +93,7 @@ pub(super) async fn is_blocked(connection: &Connection, adapter: &str) -> bool {
         &(ADAPTER, "PowerState"),
     );
     // An older BlueZ has no such property: then nothing is known.
-    match call("reading PowerState", READ, asking).await {
+    match call("reading PowerState", READ_TIMEOUT, asking).await {
         Ok(reply) => reply
             .body()
             .deserialize::<OwnedVariant>()
@@ -122,11 +122,11 @@ fn power_rule() -> zbus::Result<MatchRule<'static>> {
         .build()
 }
 
-fn read(signal: &Message) -> Option<News> {
+fn read(signal: &Message) -> Option<WatchEvent> {
     let header = signal.header();
     if header.member()?.as_str() == "NameOwnerChanged" {
         let (_name, _old, new): (String, String, String) = signal.body().deserialize().ok()?;
-        return Some(News::Owner {
+        return Some(WatchEvent::Owner {
             present: !new.is_empty(),
         });
     }
@@ -135,7 +135,7 @@ fn read(signal: &Message) -> Option<News> {
     let (_interface, changed, _gone): (String, BTreeMap<String, OwnedVariant>, Vec<String>) =
         body.deserialize().ok()?;
     let blocked = says_blocked(changed.get("PowerState")?);
-    Some(News::Blocked { adapter, blocked })
+    Some(WatchEvent::Blocked { adapter, blocked })
 }
 
 fn says_blocked(state: &OwnedVariant) -> bool {
@@ -143,9 +143,9 @@ fn says_blocked(state: &OwnedVariant) -> bool {
 }
 
 /// Waits for ever when there is no watch.
-pub(super) async fn next(presence: Option<&mut Presence>) -> News {
-    match presence {
-        Some(presence) => presence.next().await,
-        None => stream::pending().next().await.unwrap_or(News::Lost),
+pub(super) async fn next(bluez_watch: Option<&mut BluezWatch>) -> WatchEvent {
+    match bluez_watch {
+        Some(bluez_watch) => bluez_watch.next().await,
+        None => stream::pending().next().await.unwrap_or(WatchEvent::Lost),
     }
 }

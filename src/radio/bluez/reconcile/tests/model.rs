@@ -6,7 +6,7 @@ use super::*;
 
 /// What may happen to a plan, and how BlueZ may answer.
 #[derive(Clone, Copy, Debug)]
-enum Happening {
+enum Action {
     Order(u8),
     See(Option<u8>),
     Arrive,
@@ -19,24 +19,24 @@ enum Happening {
     Forget,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        2 => any::<u8>().prop_map(Happening::Order),
-        1 => any::<Option<u8>>().prop_map(Happening::See),
-        2 => Just(Happening::Arrive),
-        1 => Just(Happening::Linger),
-        12 => any::<u8>().prop_map(Happening::Work),
-        2 => Just(Happening::Resume),
-        1 => Just(Happening::Restart),
-        1 => Just(Happening::ScanEnds),
-        1 => Just(Happening::Doubt),
-        1 => Just(Happening::Forget),
+        2 => any::<u8>().prop_map(Action::Order),
+        1 => any::<Option<u8>>().prop_map(Action::See),
+        2 => Just(Action::Arrive),
+        1 => Just(Action::Linger),
+        12 => any::<u8>().prop_map(Action::Work),
+        2 => Just(Action::Resume),
+        1 => Just(Action::Restart),
+        1 => Just(Action::ScanEnds),
+        1 => Just(Action::Doubt),
+        1 => Just(Action::Forget),
     ]
 }
 
 /// A BlueZ that answers as it likes, and what must hold whatever it does.
 #[derive(Default)]
-struct Street {
+struct Model {
     plan: Plan,
     legacy: bool,
     frames: u8,
@@ -54,33 +54,33 @@ struct Street {
     rested: usize,
 }
 
-impl Street {
-    fn happen(&mut self, happening: Happening) {
-        match happening {
-            Happening::Order(kind) => self.order(kind),
-            Happening::See(now) => self.see(now.map(|kind| kind % 3)),
-            Happening::Arrive if self.connectable => {
+impl Model {
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Order(kind) => self.order(kind),
+            Action::See(now) => self.set_readiness(now.map(|kind| kind % 3)),
+            Action::Arrive if self.connectable => {
                 self.visitor = true;
-                self.plan.occupy(true);
+                self.plan.set_strangers(true);
                 self.plan.refresh();
             }
-            Happening::Arrive => {}
-            Happening::Linger => self.plan.part_due(),
-            Happening::Work(answer) if self.plan.is_up() => self.work(answer),
-            Happening::Work(_) => {}
-            Happening::Resume => {
+            Action::Arrive => {}
+            Action::Linger => self.plan.disconnect_due(),
+            Action::Work(answer) if self.plan.is_up() => self.work(answer),
+            Action::Work(_) => {}
+            Action::Resume => {
                 self.plan.resume_advert();
                 self.plan.resume_scan();
                 self.plan.resume_serve();
             }
-            Happening::Restart => self.plan.restart_due(),
-            Happening::ScanEnds if self.plan.is_scanning() => {
+            Action::Restart => self.plan.restart_due(),
+            Action::ScanEnds if self.plan.is_scanning() => {
                 self.plan.scan_failed();
             }
-            Happening::ScanEnds => {}
-            Happening::Doubt => self.plan.doubt(false),
-            Happening::Forget => {
-                self.see(None);
+            Action::ScanEnds => {}
+            Action::Doubt => self.plan.suspect_loss(false),
+            Action::Forget => {
+                self.set_readiness(None);
                 self.plan.forget();
                 (self.served, self.visitor, self.old_visitor) = (false, false, false);
             }
@@ -88,15 +88,15 @@ impl Street {
         self.listen();
     }
 
-    fn see(&mut self, kind: Option<u8>) {
-        let condition = kind.map(|kind| match kind {
-            0 => Condition::default(),
+    fn set_readiness(&mut self, kind: Option<u8>) {
+        let readiness = kind.map(|kind| match kind {
+            0 => Readiness::default(),
             1 => BROADCAST,
             _ => CONNECTABLE,
         });
-        self.connectable = condition.is_some_and(|condition| condition.connectable);
+        self.connectable = readiness.is_some_and(|readiness| readiness.connectable);
         self.served &= self.connectable;
-        self.plan.see(condition);
+        self.plan.set_readiness(readiness);
     }
 
     fn order(&mut self, kind: u8) {
@@ -152,10 +152,10 @@ impl Street {
                 self.served = !answer.is_multiple_of(4);
                 self.plan.serving(self.served);
             }
-            Step::Part => {
+            Step::DisconnectStrangers => {
                 (self.visitor, self.old_visitor) = (false, false);
-                self.plan.parted();
-                self.plan.occupy(false);
+                self.plan.strangers_gone();
+                self.plan.set_strangers(false);
             }
             Step::Renew => {
                 self.served = false;
@@ -169,26 +169,26 @@ impl Street {
         assert!(self.epoch.contains(&frame), "never ordered");
         assert!(!self.connectable || self.served, "nothing to connect for");
         assert!(!self.old_visitor, "somebody sees both epochs");
-        assert_eq!(self.plan.advert(), Advert::Absent, "two at once");
+        assert_eq!(self.plan.advert(), AdvertState::Absent, "two at once");
         assert!(
             !(self.legacy && self.plan.is_scanning()),
             "would be refused"
         );
         let how = match answer % 3 {
             0 => Registration::Refused,
-            1 => Registration::Doubtful,
+            1 => Registration::Uncertain,
             _ => Registration::Done,
         };
-        if how == Registration::Doubtful || (how == Registration::Done && !self.connectable) {
+        if how == Registration::Uncertain || (how == Registration::Done && !self.connectable) {
             self.burnt.push(frame);
         }
         self.plan.registered(frame, how);
     }
 
     fn listen(&mut self) {
-        let silent = !self.plan.is_scanning() && self.plan.advert() == Advert::Absent;
+        let silent = !self.plan.is_scanning() && self.plan.advert() == AdvertState::Absent;
         let up = self.plan.is_up();
-        for event in self.plan.said() {
+        for event in self.plan.events() {
             if matches!(event, Event::Rested) {
                 self.rested += 1;
                 assert!(silent || !up, "rested on the air");
@@ -202,24 +202,24 @@ proptest! {
     #[test]
     fn whatever_bluez_does_no_number_is_aired_twice_and_every_rest_is_answered(
         legacy: bool,
-        happenings in prop::collection::vec(happening(), 0..120),
+        happenings in prop::collection::vec(action(), 0..120),
     ) {
-        let mut street = Street { legacy, ..Street::default() };
-        street.happen(Happening::See(Some(1)));
-        for happening in happenings {
-            street.happen(happening);
+        let mut model = Model { legacy, ..Model::default() };
+        model.act(Action::See(Some(1)));
+        for action in happenings {
+            model.act(action);
         }
-        street.happen(Happening::See(Some(2)));
-        street.happen(Happening::Order(0));
+        model.act(Action::See(Some(2)));
+        model.act(Action::Order(0));
         for _ in 0..20 {
-            street.happen(Happening::Work(1));
+            model.act(Action::Work(1));
         }
-        prop_assert_eq!(street.rested, street.rests);
-        street.happen(Happening::Order(2));
+        prop_assert_eq!(model.rested, model.rests);
+        model.act(Action::Order(2));
         for _ in 0..20 {
-            street.happen(Happening::Work(14));
+            model.act(Action::Work(14));
         }
-        let last = frame(street.frames);
-        prop_assert_eq!(street.plan.advert(), Advert::Airing(last));
+        let last = frame(model.frames);
+        prop_assert_eq!(model.plan.advert(), AdvertState::Airing(last));
     }
 }

@@ -1,0 +1,490 @@
+//! The task that owns every handle to BlueZ.
+//!
+//! It waits for whatever comes first, takes note of it, and starts the next
+//! step when none is under way. A step runs beside the waiting, so that a slow
+//! BlueZ delays no order and no alarm; and it is never broken off, because a
+//! call broken off may leave an advert or a discovery in BlueZ that nobody can
+//! end. Its outcome may come late: then `generation` differs and what it
+//! brought is put aside.
+//!
+//! Handles of a BlueZ that went away are put aside too (`stale`) until
+//! BlueZ is back. Dropping them calls it, and the bus starts a service that is
+//! called: `systemctl stop bluetooth` would not last.
+
+mod connections;
+mod results;
+mod steps;
+mod wait;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bluer::gatt::local::ApplicationHandle;
+use bluer::{Adapter, AdapterProperty, Address};
+use futures::future::BoxFuture;
+use tcn_protocol::beacon::Frame;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::super::event_queue::EventQueue;
+use super::super::{Event, Mode, Order};
+use super::advert::{AdvertHandle, RegisterError, Registrar};
+use super::bluez_watch::{BluezWatch, WatchEvent};
+use super::capability::Controller;
+use super::central::CentralError;
+use super::clock::Stopwatch;
+use super::discovery::{AdapterEvents, Discovery, SightingSink, UuidOnlyAdvert};
+use super::gatt_server::{GattAccess, GattService};
+use super::inbound::{ConnectionEvent, DeviceWatcher, InboundConnections};
+use super::off_air::OffAir;
+use super::outbound::OutboundConnections;
+use super::reconcile::{AdvertState, Plan};
+use super::retry::Retry;
+use super::rpa_schedule::RpaSchedule;
+use super::session::{
+    AdapterChange, AdapterSnapshot, AdapterState, Advertising, BluezConnection, UsedAdapter, choose,
+};
+use super::status::{ConnectionState, Counters};
+use super::timers::{Timer, Timers};
+use super::{BluezError, Options, Platform, bluez_watch};
+use steps::PrivacyReport;
+use wait::{end_of, next_change, released, step_result};
+
+/// For an advert to go once BlueZ was told to drop it.
+const GONE_TIMEOUT: Duration = Duration::from_secs(5);
+/// For the same when BlueZ is told by the end of the connection that the advert
+/// was registered from.
+const CONNECTION_GONE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Adverts without a number that wait to be looked at; more are dropped.
+const UUID_ONLY_QUEUE: usize = 64;
+
+pub(super) struct BluezTask {
+    options: Options,
+    platform: Platform,
+    clock: Stopwatch,
+    sink: SightingSink,
+    uuid_only: mpsc::Receiver<UuidOnlyAdvert>,
+    event_queue: EventQueue,
+    plan: Plan,
+    counters: Counters,
+    timers: Timers,
+    bus: Option<BluezWatch>,
+    /// `org.bluez` is there.
+    present: bool,
+    bluez: Option<BluezConnection>,
+    connect_retry: Retry,
+    read_retry: Retry,
+    /// The adapter in use cannot advertise, or cannot yet.
+    advertising_retry: Retry,
+    /// The adapter in use, or to be used.
+    chosen: Option<String>,
+    discovery: Option<Discovery>,
+    advert: Option<AdvertHandle>,
+    /// The answer of BlueZ to dropping the advert before.
+    unregistration: Option<Unregistration>,
+    /// What others connect for, who is told what, and who has knocked.
+    server: Option<ApplicationHandle>,
+    gatt: Arc<GattService>,
+    accesses: mpsc::Receiver<GattAccess>,
+    inbound: InboundConnections,
+    outbound: OutboundConnections,
+    /// Whom we are connected to, or are about to be.
+    connecting_to: Option<Address>,
+    rpa_schedule: RpaSchedule,
+    off_air: OffAir,
+    /// Something of ours was on the air, or may have been, when that was looked at
+    /// last.
+    was_airing: bool,
+    /// The step under way registers an advert.
+    registering: bool,
+    /// It is to be asked again by what the controller makes its addresses.
+    ask_kernel_due: bool,
+    /// This epoch has taken the address that is kept.
+    address_taken: bool,
+    /// The number before left the air, or a start came, before the address could
+    /// have changed; the next has to wait for longer than a handover takes.
+    early: bool,
+    /// Somebody came or left so soon after another that the advert is registered
+    /// anew for both together.
+    refresh_pending: bool,
+    /// When the step under way was begun.
+    step_started: Duration,
+    /// As many adverts there may be when ours is gone, and how long that may
+    /// take.
+    leaving: (u8, Duration),
+    stale: Vec<StaleHandle>,
+    generation: u64,
+    /// With the generation, and the downs before, that it was begun in.
+    step: Option<((u64, u64), BoxFuture<'static, StepResult>)>,
+}
+
+/// What is held of a BlueZ, or an adapter, that went away. Only to be
+/// dropped, and not before it can be called.
+enum StaleHandle {
+    Advert { _handle: AdvertHandle },
+    Discovery { _handle: Discovery },
+    Server { _handle: ApplicationHandle },
+    DiscoveryStream { _stream: AdapterEvents },
+    Connection { _connection: BluezConnection },
+}
+
+/// Until BlueZ has answered that it dropped an advert.
+type Unregistration = JoinHandle<Result<(), BluezError>>;
+
+/// What a step came to.
+enum StepResult {
+    Watching(Result<(BluezWatch, bool), BluezError>),
+    Connected(Result<BluezConnection, BluezError>),
+    AdapterRead(String, Result<AdapterSnapshot, BluezError>),
+    /// Of each adapter that could not advertise.
+    Advertising(Vec<(String, Option<Advertising>)>),
+    KernelAsked(String, PrivacyReport),
+    Inspected(Result<Controller, BluezError>, PrivacyReport),
+    Served(Result<(ApplicationHandle, DeviceWatcher, Vec<Address>), BluezError>),
+    StrangersDisconnected(Vec<Address>),
+    /// With how long it took.
+    OutboundRead(Address, Duration, Result<Vec<u8>, CentralError>),
+    ScanStarted(Result<Discovery, BluezError>),
+    ScanStopped(Result<(), BluezError>),
+    Registered(Frame, Result<(AdvertHandle, u8), RegisterError>),
+    Gone(Result<bool, BluezError>),
+    /// Whether our advert is there, and what the adapter has by then.
+    Verified(Result<(bool, Option<Advertising>), BluezError>),
+    Renewed(Result<BluezConnection, BluezError>),
+}
+
+/// What the edge was woken by.
+enum Wakeup {
+    Delivered { listening: bool },
+    WatchEvent(WatchEvent),
+    Ordered(Option<Order>),
+    Done((u64, u64), StepResult),
+    Changed(AdapterChange),
+    Released,
+    ScanEnded(AdapterEvents),
+    TimerExpired(Timer),
+    GattAccessed(GattAccess),
+    Connection(ConnectionEvent),
+    UuidOnly(UuidOnlyAdvert),
+}
+
+impl BluezTask {
+    pub(super) fn new(options: Options, platform: Platform, events: mpsc::Sender<Event>) -> Self {
+        let clock = Stopwatch::start();
+        let (gatt, accesses) = GattService::new();
+        let (shy_in, uuid_only) = mpsc::channel(UUID_ONLY_QUEUE);
+        let sink = SightingSink {
+            events: events.clone(),
+            // A relay keeps nothing of anybody's address.
+            uuid_only: (options.mode == Mode::Full).then_some(shy_in),
+        };
+        Self {
+            rpa_schedule: RpaSchedule::new(options.rpa_timeout, clock.now()),
+            off_air: OffAir::new(clock.now()),
+            was_airing: false,
+            registering: false,
+            ask_kernel_due: false,
+            address_taken: false,
+            early: true,
+            refresh_pending: false,
+            step_started: Duration::ZERO,
+            options,
+            platform,
+            clock,
+            sink,
+            uuid_only,
+            server: None,
+            gatt,
+            accesses,
+            inbound: InboundConnections::default(),
+            outbound: OutboundConnections::default(),
+            connecting_to: None,
+            event_queue: EventQueue::new(events),
+            plan: Plan::default(),
+            counters: Counters::default(),
+            timers: Timers::default(),
+            bus: None,
+            present: false,
+            bluez: None,
+            connect_retry: Retry::default(),
+            read_retry: Retry::default(),
+            advertising_retry: Retry::default(),
+            chosen: None,
+            discovery: None,
+            advert: None,
+            unregistration: None,
+            leaving: (0, GONE_TIMEOUT),
+            stale: Vec::new(),
+            generation: 0,
+            step: None,
+        }
+    }
+
+    /// Works until nobody orders or listens any more.
+    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            self.settle();
+            if self.step.is_none() {
+                self.step_started = self.clock.now();
+                self.registering = false;
+                self.step = self
+                    .begin()
+                    .map(|step| ((self.generation, self.plan.downs()), step));
+            }
+            self.update_airing();
+            self.report();
+            match self.wait(&mut orders).await {
+                Wakeup::Delivered { listening: true } => {}
+                Wakeup::Delivered { listening: false } | Wakeup::Ordered(None) => return,
+                Wakeup::Ordered(Some(order)) => self.ordered(order),
+                Wakeup::WatchEvent(event) => self.watch_event(event),
+                Wakeup::Changed(change) => self.change(change),
+                Wakeup::Released => {
+                    tracing::info!("BlueZ dropped our advert");
+                    self.plan.suspect_loss(true);
+                }
+                Wakeup::ScanEnded(adapter_events) => self.scan_ended(adapter_events),
+                Wakeup::TimerExpired(timer) => self.timer_expired(timer),
+                Wakeup::GattAccessed(access) => self.gatt_accessed(&access),
+                Wakeup::Connection(event) => self.connection_event(event),
+                Wakeup::UuidOnly(uuid_only) => self.uuid_only_heard(uuid_only),
+                Wakeup::Done((generation, downs), step_result) => {
+                    self.step = None;
+                    if generation != self.generation {
+                        self.put_aside(step_result);
+                    } else if downs != self.plan.downs() {
+                        self.apply_late(step_result);
+                    } else {
+                        self.apply(step_result);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self, orders: &mut mpsc::Receiver<Order>) -> Wakeup {
+        let full = self.event_queue.is_full();
+        tokio::select! {
+            biased;
+            listening = self.event_queue.deliver() => Wakeup::Delivered { listening },
+            event = bluez_watch::next(self.bus.as_mut()) => Wakeup::WatchEvent(event),
+            order = orders.recv(), if !full => Wakeup::Ordered(order),
+            // Before the outcome that it led to.
+            Some(change) = next_change(self.bluez.as_mut()) => Wakeup::Changed(change),
+            () = released(self.advert.as_mut()) => Wakeup::Released,
+            done = step_result(self.step.as_mut()) => Wakeup::Done(done.0, done.1),
+            Some(adapter_events) = end_of(self.discovery.as_mut()) => Wakeup::ScanEnded(adapter_events),
+            timer = self.timers.next() => Wakeup::TimerExpired(timer),
+            event = self.inbound.next() => Wakeup::Connection(event),
+            Some(access) = self.accesses.recv(), if !full => Wakeup::GattAccessed(access),
+            Some(uuid_only) = self.uuid_only.recv() => Wakeup::UuidOnly(uuid_only),
+        }
+    }
+
+    /// Brings the plan in line with the adapter there is, and what is held in
+    /// line with the plan.
+    fn settle(&mut self) {
+        self.update_airing();
+        let adapters = self.bluez.as_ref().map(BluezConnection::adapters);
+        let now = adapters
+            .and_then(|adapters| choose(adapters, self.options.adapter, self.counters.last()))
+            .cloned();
+        if now != self.chosen {
+            self.generation += 1;
+            self.plan.set_readiness(None);
+            self.release();
+            self.forget_adapter();
+            self.chosen = now;
+        }
+        let was_up = self.plan.is_up();
+        let used = self.used();
+        let readiness = self.readiness();
+        self.plan.set_readiness(readiness);
+        self.plan
+            .set_strangers(!self.inbound.strangers(true).is_empty());
+        self.gatt.set_epoch(self.plan.readable_number());
+        if !readiness.is_some_and(|readiness| readiness.connectable) {
+            self.server = None;
+        }
+        if let Some(used) = used.filter(|_| !was_up && self.plan.is_up()) {
+            let adapters = self.bluez.as_ref().map(BluezConnection::adapters);
+            let present = |name: &str| adapters.is_some_and(|all| all.contains_key(name));
+            self.counters.note_use(used, present);
+        }
+        self.release();
+    }
+
+    /// Drops what the plan does not hold any more.
+    fn release(&mut self) {
+        if !matches!(self.plan.advert(), AdvertState::Airing(_))
+            && let Some(handle) = self.advert.take()
+        {
+            let active = self.state().and_then(|state| state.active);
+            self.leaving = (active.unwrap_or(0).saturating_sub(1), GONE_TIMEOUT);
+            self.unregistration = Some(handle.leave());
+        }
+        if !self.plan.is_scanning() {
+            self.discovery = None;
+        }
+    }
+
+    fn report(&mut self) {
+        for event in self.plan.events() {
+            self.event_queue.push(event);
+        }
+        let connection = match &self.bluez {
+            Some(bluez) => ConnectionState::Connected(bluez),
+            None if self.connect_retry.is_failing() => ConnectionState::Unavailable,
+            None if self.bus.is_some() && !self.present => ConnectionState::Unavailable,
+            None => ConnectionState::Connecting,
+        };
+        let (capability, held) = (self.capability(), self.is_held());
+        let status = self.counters.status(
+            connection,
+            self.chosen.as_deref(),
+            capability,
+            held,
+            &self.plan,
+        );
+        self.event_queue.push_status(status);
+    }
+
+    fn state(&self) -> Option<&AdapterState> {
+        self.bluez.as_ref()?.adapters().get(self.chosen.as_ref()?)
+    }
+
+    /// The adapter chosen, as it is remembered once it is in use.
+    fn used(&self) -> Option<UsedAdapter> {
+        Some(UsedAdapter {
+            name: self.chosen.clone()?,
+            address: self.state()?.address,
+        })
+    }
+
+    fn registrar(&self) -> Option<Registrar> {
+        Some(self.bluez.as_ref()?.registrar().clone())
+    }
+
+    fn adapter(&self) -> Option<Adapter> {
+        self.bluez.as_ref()?.adapter(self.chosen.as_ref()?).ok()
+    }
+
+    fn watch_event(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Owner { present } => {
+                tracing::info!(present, "org.bluez changed hands");
+                self.lose_connection();
+                self.present = present;
+                self.connect_retry.succeed();
+            }
+            WatchEvent::Blocked { adapter, blocked } => {
+                if let Some(state) = self
+                    .bluez
+                    .as_mut()
+                    .and_then(|bluez| bluez.state_mut(&adapter))
+                {
+                    state.blocked = blocked;
+                }
+            }
+            WatchEvent::Lost => {
+                tracing::warn!("the system bus is gone");
+                self.lose_connection();
+                // Nothing is there to be called any more, nor to answer.
+                self.stale.clear();
+                self.platform.central.renew();
+                self.connecting_to = None;
+                self.step = None;
+                self.bus = None;
+                self.present = false;
+                self.timers.set(Timer::Connect, self.connect_retry.fail());
+            }
+        }
+    }
+
+    fn change(&mut self, change: AdapterChange) {
+        let Some(bluez) = &mut self.bluez else { return };
+        let active = self.chosen.as_ref().and_then(|name| {
+            let state = bluez.adapters().get(name)?;
+            state.active
+        });
+        // Ours may be the one that is gone, or the news be old.
+        let fewer = matches!(&change, AdapterChange::Adverts(name, Some(now), _)
+            if Some(name) == self.chosen.as_ref() && Some(*now) < active);
+        let off = matches!(&change, AdapterChange::Property(name, AdapterProperty::Powered(false))
+            if Some(name) == self.chosen.as_ref());
+        let removed = bluez.note(change);
+        if off {
+            self.rpa_schedule.powered_off();
+        }
+        if fewer {
+            self.plan.suspect_loss(false);
+        }
+        if removed.is_some() && removed == self.chosen {
+            self.lose_adapter();
+        }
+    }
+
+    fn scan_ended(&mut self, adapter_events: AdapterEvents) {
+        tracing::info!("discovery ended by itself");
+        self.discovery = None;
+        self.stale.push(StaleHandle::DiscoveryStream {
+            _stream: adapter_events,
+        });
+        self.timers.set(Timer::Scan, self.plan.scan_failed());
+    }
+
+    fn timer_expired(&mut self, timer: Timer) {
+        match timer {
+            Timer::Connect => self.connect_retry.resume(),
+            Timer::ReadAdapter => self.read_retry.resume(),
+            Timer::AdvertisingSupport => self.advertising_retry.resume(),
+            Timer::Scan => self.plan.resume_scan(),
+            Timer::Advert => self.plan.resume_advert(),
+            Timer::Refresh => self.refresh_if_pending(),
+            Timer::Restart => self.plan.restart_due(),
+            Timer::Serve => self.plan.resume_serve(),
+            Timer::ForgetPeers => self.outbound.expire(self.clock.now()),
+            Timer::AskKernel => self.ask_kernel_due = true,
+            // Looked at again as soon as anything wakes us.
+            Timer::Address | Timer::Outbound => {}
+        }
+    }
+
+    fn lose_connection(&mut self) {
+        self.lose_adapter();
+        if let Some(bluez) = self.bluez.take() {
+            self.stale
+                .push(StaleHandle::Connection { _connection: bluez });
+        }
+    }
+
+    /// The adapter in use is gone, and with it all that was held of it.
+    fn lose_adapter(&mut self) {
+        self.generation += 1;
+        if let Some(handle) = self.advert.take() {
+            self.stale.push(StaleHandle::Advert { _handle: handle });
+        }
+        if let Some(handle) = self.discovery.take() {
+            self.stale.push(StaleHandle::Discovery { _handle: handle });
+        }
+        self.unregistration = None;
+        self.plan.set_readiness(None);
+        self.forget_adapter();
+        self.chosen = None;
+    }
+
+    /// Nothing of the adapter that was in use holds for the next one.
+    fn forget_adapter(&mut self) {
+        if let Some(handle) = self.server.take() {
+            self.stale.push(StaleHandle::Server { _handle: handle });
+        }
+        self.plan.forget();
+        self.advertising_retry.succeed();
+        self.inbound = InboundConnections::default();
+        self.outbound = OutboundConnections::default();
+        self.rpa_schedule = RpaSchedule::new(self.options.rpa_timeout, self.clock.now());
+        self.off_air = OffAir::new(self.clock.now());
+        self.early = true;
+    }
+}

@@ -1,0 +1,40 @@
+//! Waiting for what may not be there: then for ever.
+
+use std::future::pending;
+
+use futures::future::BoxFuture;
+
+use super::super::advert::AdvertHandle;
+use super::super::discovery::{AdapterEvents, Discovery};
+use super::super::session::{AdapterChange, BluezConnection};
+use super::StepResult;
+
+pub(super) async fn released(advert: Option<&mut AdvertHandle>) {
+    match advert {
+        Some(advert) => advert.released().await,
+        None => pending().await,
+    }
+}
+
+pub(super) async fn step_result(
+    step: Option<&mut ((u64, u64), BoxFuture<'static, StepResult>)>,
+) -> ((u64, u64), StepResult) {
+    match step {
+        Some((begun, step)) => (*begun, step.await),
+        None => pending().await,
+    }
+}
+
+pub(super) async fn next_change(bluez: Option<&mut BluezConnection>) -> Option<AdapterChange> {
+    match bluez {
+        Some(bluez) => bluez.next().await,
+        None => pending().await,
+    }
+}
+
+pub(super) async fn end_of(discovery: Option<&mut Discovery>) -> Option<AdapterEvents> {
+    match discovery {
+        Some(discovery) => discovery.ended().await,
+        None => pending().await,
+    }
+}
