@@ -18,6 +18,7 @@ use super::answer::Answer;
 use super::args::SpanArgs;
 use super::client::Client;
 use super::error::CliError;
+use super::own::counted;
 use super::time::{self, QuarterSpan};
 
 /// The document of `contacts --json`; `docs/tcnctl-json.md` describes it.
@@ -135,8 +136,9 @@ impl Contacts {
             return format!("No contacts{since}.");
         }
         let mut text = format!(
-            "{} numbers{since}, heard {} times.\n",
-            self.numbers, self.sightings
+            "{}{since}, heard {}.\n",
+            counted(self.numbers.into(), "number"),
+            counted(self.sightings.into(), "time"),
         );
         self.render_attenuation(&mut text);
         self.render_days(now.time_zone(), &mut text);
