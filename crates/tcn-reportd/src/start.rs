@@ -130,6 +130,7 @@ fn notify(state: &[NotifyState<'_>]) {
 /// To standard error, which systemd and containers alike collect.
 fn log() {
     let layer = fmt::layer()
+        .fmt_fields(tcnd_logging::console_fields())
         .with_writer(io::stderr)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())

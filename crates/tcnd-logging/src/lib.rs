@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{Event, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
-use tracing_subscriber::fmt::format;
+use tracing_subscriber::fmt::{FormatFields, format};
 use tracing_subscriber::layer::{Context, Layer, Layered, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -145,8 +145,10 @@ fn layer(target: LogTarget) -> Option<Boxed> {
     }
 }
 
-fn console_layer() -> Boxed {
-    let fields = format::debug_fn(|writer, field, value| match field.name() {
+/// Fields as text for a console. What others said cannot forge a line, nor move the
+/// cursor of a terminal.
+pub fn console_fields() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static {
+    format::debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{}", printable::lines(format_args!("{value:?}"))),
         // It is for programs.
         MESSAGE_ID => Ok(()),
@@ -158,9 +160,12 @@ fn console_layer() -> Boxed {
                 printable::lines(format_args!("{value:?}"))
             )
         }
-    });
+    })
+}
+
+fn console_layer() -> Boxed {
     fmt::layer()
-        .fmt_fields(fields)
+        .fmt_fields(console_fields())
         .with_writer(io::stderr)
         .with_target(false)
         .boxed()
