@@ -36,11 +36,17 @@ pub(super) fn open() -> Result<OwnedFd, Errno> {
 
 /// A socket that sends HCI commands to a controller. For root, and nothing is
 /// received on it.
+///
+/// # Errors
+/// When the kernel refuses it, as to all but root.
 pub fn open_raw(controller: u16) -> Result<OwnedFd, Errno> {
     bound(controller, HCI_CHANNEL_RAW)
 }
 
 /// A socket on which all is told that goes to and from any controller. For root.
+///
+/// # Errors
+/// When the kernel refuses it, as to all but root.
 pub fn open_monitor() -> Result<OwnedFd, Errno> {
     bound(HCI_DEV_NONE, HCI_CHANNEL_MONITOR)
 }
@@ -57,6 +63,9 @@ fn bound(device: u16, channel: u16) -> Result<OwnedFd, Errno> {
 }
 
 /// Has the runtime wake whoever waits for `socket`, which must not block.
+///
+/// # Errors
+/// When the runtime cannot watch it.
 pub fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open, and stays the same and open while it is
     // owned, here by the `AsyncFd`.
