@@ -3,10 +3,11 @@
 use std::io::IsTerminal;
 
 use tcnd_client::proxy::{ContactsProxy, ExposuresProxy, ManagerProxy, PrivacyProxy, ReportsProxy};
+use tcnd_client::watch::owner;
 use tcnd_client::{BusChoice, names};
+use zbus::Connection;
 use zbus::names::{BusName, WellKnownName};
 use zbus::proxy::CacheProperties;
-use zbus::{Connection, fdo};
 
 use super::agent::Agent;
 use super::error::{CliError, Topic};
@@ -56,14 +57,12 @@ impl Client {
 
     /// Whom to call. A unique name cannot be activated: if its owner leaves, the
     /// call fails (D-Bus specification, "Message Bus Starting Services").
-    async fn destination(&self) -> Result<BusName<'static>, CliError> {
+    pub(super) async fn destination(&self) -> Result<BusName<'static>, CliError> {
         let name = WellKnownName::from_static_str_unchecked(names::BUS);
         if self.purpose == Purpose::Act {
             return Ok(name.into());
         }
-        let bus = self.told(fdo::DBusProxy::new(&self.connection).await)?;
-        let owner = self.told(bus.get_name_owner(name.into()).await)?;
-        Ok(owner.into_inner().into())
+        self.told(owner(&self.connection).await)
     }
 
     /// For state and control.
@@ -109,24 +108,6 @@ impl Client {
             .cache_properties(CacheProperties::No)
             .build();
         self.told(privacy.await)
-    }
-
-    /// All properties of one interface at the root, as of one instant.
-    pub(super) async fn properties(&self) -> Result<fdo::PropertiesProxy<'_>, CliError> {
-        let built = fdo::PropertiesProxy::builder(&self.connection)
-            .destination(self.destination().await?)
-            .path(names::ROOT)
-            .build();
-        self.told(built.await)
-    }
-
-    /// Everything below the root.
-    pub(super) async fn objects(&self) -> Result<fdo::ObjectManagerProxy<'_>, CliError> {
-        let built = fdo::ObjectManagerProxy::builder(&self.connection)
-            .destination(self.destination().await?)
-            .path(names::ROOT)
-            .build();
-        self.told(built.await)
     }
 
     /// Has someone to ask for a password, should the next calls need one: only

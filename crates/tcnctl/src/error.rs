@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use tcn_protocol::ReportError;
 use tcn_protocol::file::FileError;
+use tcnd_client::failure::{is_absence, reply};
 use tcnd_client::{BusChoice, Unreachable, names};
 use tcnd_config::ConfigError;
 use thiserror::Error;
-use zbus::DBusError as _;
 
 /// How `tcnctl` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,33 +195,6 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = source;
     }
     cause.to_string()
-}
-
-/// Name and text of an error reply, `None` if the error was none.
-pub(super) fn reply(error: &zbus::Error) -> Option<(String, String)> {
-    if let zbus::Error::MethodError(name, text, _) = error {
-        return Some((name.to_string(), text.clone().unwrap_or_default()));
-    }
-    if let zbus::Error::FDO(error) = error {
-        let text = error.description().unwrap_or_default();
-        return Some((error.name().to_string(), text.to_owned()));
-    }
-    None
-}
-
-/// The bus says so when nobody has the name and nobody can be started.
-pub(super) fn is_absence(name: &str) -> bool {
-    const ABSENT: [&str; 6] = [
-        "org.freedesktop.DBus.Error.ServiceUnknown",
-        "org.freedesktop.DBus.Error.NameHasNoOwner",
-        "org.freedesktop.DBus.Error.NoReply",
-        "org.freedesktop.DBus.Error.Disconnected",
-        "org.freedesktop.DBus.Error.TimedOut",
-        "org.freedesktop.DBus.Error.Timeout",
-    ];
-    ABSENT.contains(&name)
-        || name.starts_with("org.freedesktop.DBus.Error.Spawn.")
-        || name.starts_with("org.freedesktop.systemd1.")
 }
 
 fn is_denial(name: &str) -> bool {

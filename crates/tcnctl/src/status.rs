@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use jiff::ZonedDateTime;
 use serde::Serialize;
-use tcnd_client::names;
+use tcnd_client::watch::Snapshot;
 use zbus::OwnedVariant;
 
 use super::client::Client;
@@ -74,20 +74,21 @@ pub(super) struct Adapter {
 impl Status {
     /// As of now.
     pub(super) async fn read(client: &Client) -> Result<Self, CliError> {
-        let properties = client.properties().await?;
-        let manager = names::MANAGER
-            .try_into()
-            .expect("the constant is an interface name");
-        let properties = client.told(properties.get_all(manager).await)?;
-        let objects = client.objects().await?;
-        let objects = client.told(objects.get_managed_objects().await)?;
-        let mut adapters: Vec<_> = objects
-            .into_values()
-            .filter_map(|mut interfaces| interfaces.remove(names::ADAPTER))
+        let tcnd = client.destination().await?;
+        let snapshot = Snapshot::read(client.connection(), tcnd).await;
+        Ok(Self::of(client.told(snapshot)?))
+    }
+
+    /// As of a snapshot.
+    pub(super) fn of(snapshot: Snapshot) -> Self {
+        let adapters = snapshot.adapters.into_iter();
+        let mut adapters: Vec<_> = adapters
             .map(|properties| Adapter::from_properties(&mut Properties(properties)))
             .collect();
         adapters.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self::from_properties(&mut Properties(properties), adapters))
+        let mut status = Self::from_properties(&mut Properties(snapshot.manager), adapters);
+        status.new_exposures = snapshot.new_exposures;
+        status
     }
 
     /// All that does not change by itself from second to second.

@@ -11,14 +11,11 @@ mod event;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures::StreamExt;
 use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tcnd_client::names;
+use tcnd_client::watch::{Snapshot, Watch};
 use tokio::time::{MissedTickBehavior, interval};
-use zbus::fdo::DBusProxy;
-use zbus::{MatchRule, Message, MessageStream, message};
 
 use self::event::{Event, events};
 use super::answer::{Reader, emit, reader_left, to_json};
@@ -42,51 +39,25 @@ struct Seen {
     checked: Option<u64>,
 }
 
-/// What the caller may know beyond the status, asked once for each tcnd.
-#[derive(Clone, Copy, Debug, Default)]
-struct Private {
-    asked: bool,
-    exposures: Option<u32>,
-    checked: Option<u64>,
-    nearby: Option<u32>,
-    /// Since when the number is on the air with which it was asked how many are near.
-    number_since: Option<u64>,
-}
-
 /// Tells until the reader or the bus is gone.
 pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, CliError> {
     let mut left = pin!(reader_left());
-    let bus = client.told(DBusProxy::new(client.connection()).await)?;
-    let mut changes = client.told(changes(client).await)?;
-    let arguments = [(0, names::BUS)];
-    let owners = bus.receive_name_owner_changed_with_args(&arguments).await;
-    let mut owners = client.told(owners)?;
+    let mut tcnd = client.told(Watch::new(client.connection().clone()).await)?;
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first one is now, and all is asked now anyhow.
     ticks.tick().await;
-    let (mut private, mut teller) = (Private::default(), Teller::new(format));
+    let mut teller = Teller::new(format);
     loop {
-        let seen = look(client, &mut private).await?;
+        let seen = client.told(tcnd.look().await)?.map(Seen::of);
         if teller.tell(seen.as_ref())? == Reader::Gone {
             return Ok(Exit::Done);
         }
         let more = tokio::select! {
             () = &mut left => return Ok(Exit::Done),
-            change = changes.next() => match change {
-                Some(Ok(message)) => {
-                    private.exposures = unseen(&message).or(private.exposures);
-                    true
-                }
-                Some(Err(_)) | None => false,
-            },
-            // Whoever subscribed to another tcnd is told nothing by this one.
-            owner = owners.next() => {
-                private = Private::default();
-                owner.is_some()
-            }
+            more = tcnd.changed() => more,
             _ = ticks.tick() => {
-                private.refresh(client).await;
+                tcnd.refresh().await;
                 true
             }
         };
@@ -96,87 +67,6 @@ pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, 
             )));
         }
     }
-}
-
-/// What there is to see now; `None` while there is no tcnd.
-async fn look(client: &Client, private: &mut Private) -> Result<Option<Seen>, CliError> {
-    let mut status = match Status::read(client).await {
-        Ok(status) => status,
-        Err(CliError::NotRunning { .. }) => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if !private.asked {
-        *private = Private::ask(client).await;
-    } else if status.number_since.is_some() && status.number_since != private.number_since {
-        // Something is told in any case, so this is told with it.
-        private.recount(client).await;
-    }
-    private.number_since = status.number_since;
-    status.new_exposures = private.exposures;
-    Ok(Some(Seen {
-        status,
-        nearby: private.nearby,
-        checked: private.checked,
-    }))
-}
-
-impl Private {
-    /// Subscribes first, so that nothing falls between.
-    async fn ask(client: &Client) -> Self {
-        let mut private = Self {
-            asked: true,
-            ..Self::default()
-        };
-        if let Ok(exposures) = client.exposures().await
-            && exposures.subscribe().await.is_ok()
-            && let Ok(summary) = exposures.get_summary().await
-        {
-            (private.exposures, private.checked) = (Some(summary.unseen), summary.checked);
-        }
-        if let Ok(contacts) = client.contacts().await {
-            private.nearby = contacts.count_nearby().await.ok();
-        }
-        private
-    }
-
-    /// Asks again for what was told before; who was refused is not asked for.
-    async fn refresh(&mut self, client: &Client) {
-        if self.exposures.is_some()
-            && let Ok(exposures) = client.exposures().await
-            && let Ok(summary) = exposures.get_summary().await
-        {
-            (self.exposures, self.checked) = (Some(summary.unseen), summary.checked);
-        }
-        self.recount(client).await;
-    }
-
-    /// Asks again how many are near.
-    async fn recount(&mut self, client: &Client) {
-        if self.nearby.is_some()
-            && let Ok(contacts) = client.contacts().await
-            && let Ok(nearby) = contacts.count_nearby().await
-        {
-            self.nearby = Some(nearby);
-        }
-    }
-}
-
-/// How many exposures are new, if that is what the signal says.
-fn unseen(message: &Message) -> Option<u32> {
-    let header = message.header();
-    let is = header.interface()? == names::EXPOSURES && header.member()? == "Changed";
-    is.then(|| message.body().deserialize().ok()).flatten()
-}
-
-/// Everything tcnd says unasked: of itself, and of adapters that change, come
-/// or go; and of exposures, to whoever subscribed.
-async fn changes(client: &Client) -> zbus::Result<MessageStream> {
-    let rule = MatchRule::builder()
-        .msg_type(message::Type::Signal)
-        .sender(names::BUS)
-        .path_namespace(names::ROOT)
-        .build()?;
-    MessageStream::for_match_rule(rule, client.connection(), None).await
 }
 
 /// Says what is new, in one of the formats.
@@ -237,6 +127,14 @@ impl Teller {
 }
 
 impl Seen {
+    fn of(snapshot: Snapshot) -> Self {
+        Self {
+            nearby: snapshot.nearby,
+            checked: snapshot.checked,
+            status: Status::of(snapshot),
+        }
+    }
+
     /// All that does not change by itself from second to second.
     fn timeless(&self) -> Self {
         Self {

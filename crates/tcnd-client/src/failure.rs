@@ -1,0 +1,31 @@
+//! Why a call failed, by the name of the error reply.
+
+use zbus::DBusError;
+
+/// Name and text of an error reply, `None` if the error was none.
+pub fn reply(error: &zbus::Error) -> Option<(String, String)> {
+    if let zbus::Error::MethodError(name, text, _) = error {
+        return Some((name.to_string(), text.clone().unwrap_or_default()));
+    }
+    if let zbus::Error::FDO(error) = error {
+        let text = error.description().unwrap_or_default();
+        return Some((error.name().to_string(), text.to_owned()));
+    }
+    None
+}
+
+/// Whether the error reply of this name says that tcnd is not running: nobody has its
+/// name on the bus, and it cannot be started.
+pub fn is_absence(name: &str) -> bool {
+    const ABSENT: [&str; 6] = [
+        "org.freedesktop.DBus.Error.ServiceUnknown",
+        "org.freedesktop.DBus.Error.NameHasNoOwner",
+        "org.freedesktop.DBus.Error.NoReply",
+        "org.freedesktop.DBus.Error.Disconnected",
+        "org.freedesktop.DBus.Error.TimedOut",
+        "org.freedesktop.DBus.Error.Timeout",
+    ];
+    ABSENT.contains(&name)
+        || name.starts_with("org.freedesktop.DBus.Error.Spawn.")
+        || name.starts_with("org.freedesktop.systemd1.")
+}
