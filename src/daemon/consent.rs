@@ -3,10 +3,9 @@
 //! on the bus.
 
 use tcn_engine::{Input, Moment, Pause};
-use tcnd_config::Settings;
 
+use super::clock;
 use super::driver::Driver;
-use super::{Consent, clock};
 use crate::store::Setting;
 
 impl Driver {
@@ -44,15 +43,5 @@ impl Driver {
         if sum != self.engine.view(now).pause {
             self.tell(now, Input::Paused(sum)).await;
         }
-    }
-}
-
-/// Who decided about consent: the configuration, or whoever did it on the bus.
-pub(super) fn consent_of(settings: &Settings, decided: Option<bool>) -> Consent {
-    match (settings.consent, decided) {
-        (Some(_), _) => Consent::Configured,
-        (None, None) => Consent::Never,
-        (None, Some(true)) => Consent::Given,
-        (None, Some(false)) => Consent::Withdrawn,
     }
 }

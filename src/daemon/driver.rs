@@ -24,15 +24,18 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::clock::{self, Alarm, Jumps};
-use super::consent::consent_of;
 use super::exchange::Exchange;
 use super::exposures::Unseen;
-use super::match_queue::{MatchQueue, Matching};
+use super::handle::Mailbox;
+use super::match_queue::MatchQueue;
 use super::news::News;
 use super::notify::Notifier;
-use super::publish::{Facts, snapshot, status_line};
+use super::reply::Reply;
+use super::snapshot::Snapshot;
+use super::snapshot::{Facts, consent_of, snapshot, status_line};
 use super::steady::{Airing, Complaints, Steady};
-use super::{Mailbox, Reply, Snapshot, chance, words};
+use super::sync_status::Matching;
+use super::{chance, words};
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Store};
 

@@ -16,8 +16,9 @@ use tcn_protocol::{SignedReport, UnixTime};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::oneshot;
 
+use super::clock;
 use super::matcher::{Ends, Matcher, Origin};
-use super::{Refusal, clock};
+use super::refusal::Refusal;
 use crate::store::{SourceId, Store};
 
 /// Numbers that one source may have us compute: 8000 reports of the greatest

@@ -19,8 +19,8 @@ use tcn_protocol::{SignedReport, UnixTime, wire};
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::Refusal;
 use super::import::{MOST_REPORTS, Stoppable};
+use super::refusal::Refusal;
 use crate::store::{self, DeliveryFile, NewDelivery, SourceId, Store};
 
 /// Reports whose digests are looked up at a time.

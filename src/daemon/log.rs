@@ -7,26 +7,18 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use tcn_engine::{Contact, Input};
+use tcn_engine::Input;
 use tcn_protocol::UnixTime;
-use tcnd_client::notices;
 use tokio::time::timeout;
 
 use super::driver::Driver;
-use super::requests::{give, later};
-use super::{Refusal, Reply, clock, exposures, news};
-use crate::store::{self, Cursor};
-
-/// What may be asked about the log as a whole.
-#[derive(Debug)]
-pub enum LogRequest {
-    /// Contacts behind this cursor, at most so many; fewer only at the end.
-    Page(Cursor, u32, Reply<Vec<Contact>>),
-    /// Destroy contacts that began in `[from, to)`; answers with how many.
-    Erase(UnixTime, UnixTime, Reply<u64>),
-    /// Destroy everything: contacts, keys, reports, exposures, decisions.
-    Wipe(Reply<()>),
-}
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::reply::{respond, respond_async};
+use super::requests::LogRequest;
+use super::{clock, exposures, news};
+use crate::store;
+use tcnd_client::notices;
 
 impl Driver {
     pub(super) async fn answer_log(&mut self, request: LogRequest) {
@@ -34,7 +26,7 @@ impl Driver {
             LogRequest::Page(cursor, limit, reply) => {
                 self.write_out().await;
                 let store = self.store.clone();
-                later(
+                respond_async(
                     reply,
                     async move { Ok(store.contacts(cursor, limit).await?) },
                 );
@@ -42,7 +34,7 @@ impl Driver {
             LogRequest::Erase(from, to, reply) => self.erase(from, to, reply).await,
             LogRequest::Wipe(reply) => {
                 let wiped = self.wipe().await;
-                give(reply, wiped);
+                respond(reply, wiped);
             }
         }
     }
@@ -51,7 +43,7 @@ impl Driver {
         self.write_out().await;
         self.tell(clock::now(), Input::Erased(from, to)).await;
         let (store, unseen) = (self.store.clone(), self.unseen());
-        later(reply, async move {
+        respond_async(reply, async move {
             let erased = store.erase(from, to).await?;
             exposures::recount(&store, &unseen).await?;
             Ok(erased)

@@ -18,24 +18,12 @@ use tcn_protocol::file;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::Refusal;
-use super::exchange::Standing;
 use super::exposures::{Unseen, recount, recount_grown};
 use super::import::SLICE;
 use super::matcher::{Matched, Matcher, Origin};
+use super::refusal::Refusal;
+use super::sync_status::{Matching, Standing};
 use crate::store::{PendingDelivery, Store};
-
-/// What is done about the deliveries that wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Matching {
-    /// None waits.
-    #[default]
-    Idle,
-    /// They are being matched.
-    Working,
-    /// They wait for the end of a run, or for another attempt after a fault.
-    Waiting,
-}
 
 /// The driver's share.
 #[derive(Debug)]

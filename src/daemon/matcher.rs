@@ -22,7 +22,8 @@ use tcn_matching::{
 use tcn_protocol::{Memo, ReportDigest, SignedReport, TemporaryContactNumber, UnixTime};
 use tokio::runtime::Handle as Runtime;
 
-use super::{Refusal, chance};
+use super::chance;
+use super::refusal::Refusal;
 use crate::exposure::{Rule, exposures};
 use crate::store::{Cursor, NewMatch, Recorded, SourceId, Store};
 

@@ -13,6 +13,7 @@ mod events;
 mod exchange;
 mod exposures;
 mod handle;
+mod handlers;
 mod import;
 mod intake;
 mod log;
@@ -23,30 +24,32 @@ mod notify;
 mod others;
 mod own;
 mod publication;
-mod publish;
+mod refusal;
+mod reply;
 mod requests;
 mod self_test;
+mod servers;
 mod sleep;
+mod snapshot;
 mod steady;
+mod sync_status;
 mod words;
 
 pub use chance::{random_key, random_seed};
 pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
-pub use exchange::{ExchangeRequest, LONGEST_REASON, MOST_SOURCES, Settlement, Standing};
 pub use exposures::{ExposureId, KnownExposure};
-pub use handle::{
-    Check, Consent, Handle, Hold, Mailbox, PauseRequest, Problem, Refusal, Reply, Request,
-    Snapshot, State, Statistics,
-};
+pub use handle::{Handle, Mailbox};
 pub use import::{BUDGET, Import, Imported, LONGEST_LABEL};
 pub use intake::{Counted, Delivery};
-pub use log::LogRequest;
-pub use match_queue::Matching;
-pub use others::OthersRequest;
-pub use own::{LONGEST_NOTE, OwnRequest, ReportRequest, Reported};
-
 pub use notify::ready;
-pub use publication::{PublishRequest, Published};
-pub use publish::starting;
+pub use refusal::Refusal;
+pub use reply::Reply;
+pub use requests::{
+    Check, ExchangeRequest, LONGEST_NOTE, LONGEST_REASON, LogRequest, MOST_SOURCES, OthersRequest,
+    OwnRequest, PauseRequest, PublishRequest, Published, ReportRequest, Reported, Request,
+    Settlement, Statistics,
+};
+pub use snapshot::{Consent, Hold, Problem, Snapshot, State, starting};
+pub use sync_status::{Matching, Standing};
 
 pub use tcn_engine::Pause;

@@ -7,9 +7,8 @@
 
 use std::collections::BTreeSet;
 
+use super::snapshot::{Consent, Problem, Snapshot};
 use tcnd_client::notices::{self, Notice};
-
-use super::{Consent, Problem, Snapshot};
 
 /// What was told last.
 #[derive(Debug)]

@@ -13,27 +13,17 @@ use tcn_engine::CLOCK_FLOOR;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
+use super::clock;
 use super::driver::Driver;
-use super::exchange::Standing;
-use super::exposures::{ExposureId, KnownExposure, Unseen, known, recount, recount_grown};
+use super::exposures::{ExposureId, Unseen, known, recount, recount_grown};
 use super::import::{self, Import, Imported};
-use super::match_queue::Matching;
 use super::matcher::Ends;
-use super::requests::{give, later};
-use super::{Refusal, Reply, clock};
-
-/// What may be asked about reports of others.
-#[derive(Debug)]
-pub enum OthersRequest {
-    /// Look for ourselves in reports.
-    Import(Import, Reply<Imported>),
-    /// What those that named us mean.
-    Exposures(Reply<Vec<KnownExposure>>),
-    /// This one was seen; and dismissed, if so.
-    Mark(ExposureId, bool, Reply<()>),
-    /// This one is not dismissed any more.
-    Restore(ExposureId, Reply<()>),
-}
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::reply::{respond, respond_async};
+use super::requests::OthersRequest;
+use super::sync_status::Matching;
+use super::sync_status::Standing;
 
 /// How long whoever asks for exposures waits until the reports that were delivered
 /// are matched: D-Bus libraries wait 25 s for an answer.
@@ -53,7 +43,7 @@ impl Driver {
             OthersRequest::Exposures(reply) => {
                 self.write_out().await;
                 let (store, standing) = (self.store.clone(), self.exchange.standing.subscribe());
-                later(reply, async move {
+                respond_async(reply, async move {
                     matched(standing).await;
                     let reports = store.matched_reports().await?;
                     Ok(known(&reports).collect())
@@ -67,11 +57,11 @@ impl Driver {
     /// Looks for ourselves in reports, when no deliveries are being matched.
     async fn import(&mut self, import: Import, reply: Reply<Imported>) {
         if clock::now().wall < CLOCK_FLOOR {
-            return give(reply, Err(Refusal::Clock));
+            return respond(reply, Err(Refusal::Clock));
         }
         let Ok(turn) = Arc::clone(&self.imports).try_acquire_owned() else {
             let busy = "another import is under way; wait until it is done";
-            return give(reply, Err(Refusal::InUse(busy)));
+            return respond(reply, Err(Refusal::InUse(busy)));
         };
         self.write_out().await;
         let stop = Arc::<AtomicBool>::default();
@@ -101,7 +91,7 @@ impl Driver {
             };
             let mut importing = pin!(importing(matching));
             tokio::select! {
-                imported = &mut importing => give(reply, imported),
+                imported = &mut importing => respond(reply, imported),
                 // Nobody waits for the answer any more.
                 () = reply.closed() => {
                     cancelled.store(true, Ordering::Release);
@@ -135,7 +125,7 @@ impl Driver {
 
     fn restore(&self, id: ExposureId, reply: Reply<()>) {
         let (store, unseen) = (self.store.clone(), self.unseen());
-        later(reply, async move {
+        respond_async(reply, async move {
             let reports = store.matched_reports().await?;
             let exposure = known(&reports).find(|exposure| exposure.id == id);
             let exposure = exposure.ok_or(Refusal::NoSuchExposure)?.exposure;
@@ -148,7 +138,7 @@ impl Driver {
 
     fn mark(&self, id: ExposureId, dismissed: bool, reply: Reply<()>) {
         let (store, unseen) = (self.store.clone(), self.unseen());
-        later(reply, async move {
+        respond_async(reply, async move {
             let reports = store.matched_reports().await?;
             let exposure = known(&reports).find(|exposure| exposure.id == id);
             let exposure = exposure.ok_or(Refusal::NoSuchExposure)?.exposure;

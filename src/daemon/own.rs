@@ -16,64 +16,12 @@ use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, ReportAuthorizationKey, SignedReport, UnixTime};
 
 use super::driver::Driver;
-use super::publication::{PublishRequest, Published};
-use super::requests::{give, later};
-use super::{Refusal, Reply, chance, clock};
-use crate::store::{Cancelled, NewPart, NewReport, OwnReport, Release, Store};
-
-/// Longest note to oneself, in bytes.
-pub const LONGEST_NOTE: usize = 256;
-
-/// A report that somebody wants to make.
-#[derive(Clone, Debug)]
-pub struct ReportRequest {
-    /// The first second of the time to report.
-    pub from: UnixTime,
-    /// The second after the last.
-    pub to: UnixTime,
-    /// What it shall say besides its numbers.
-    pub memo: Memo,
-    /// Words for oneself, at most [`LONGEST_NOTE`] bytes.
-    pub note: String,
-    /// The person knows that the memo links the parts, and wants it.
-    pub linkable: bool,
-    /// How many numbers the person was shown; `None` if that does not matter.
-    pub shown: Option<u64>,
-    /// The fingerprint of the plan that the person was shown; `None` if that does
-    /// not matter.
-    pub token: Option<u64>,
-}
-
-/// A report that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reported {
-    /// Its local name.
-    pub id: u64,
-    /// What it gives away.
-    pub plan: Plan,
-    /// What may be held against its memo.
-    pub concerns: Vec<MemoConcern>,
-}
-
-/// What may be asked about reports of our own.
-#[derive(Debug)]
-pub enum OwnRequest {
-    /// What a report over `[from, to)` would give away.
-    Preview(UnixTime, UnixTime, Reply<Plan>),
-    /// Make one.
-    Make(ReportRequest, Reply<Reported>),
-    /// All of them, and what was deleted after it had left.
-    List(Reply<Vec<OwnReport>>),
-    /// The bytes of one in this format; recorded as having left, before.
-    Export(u64, Format, Reply<Vec<u8>>),
-    /// Send one to servers.
-    Publish(PublishRequest, Reply<Published>),
-    /// Send what has not left yet of one to the source of this name, or to any, no
-    /// more.
-    CancelPublish(u64, Option<String>, Reply<Vec<Cancelled>>),
-    /// Delete one.
-    Delete(u64, Reply<()>),
-}
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::reply::{respond, respond_async};
+use super::requests::{LONGEST_NOTE, OwnRequest, ReportRequest, Reported};
+use super::{chance, clock};
+use crate::store::{NewPart, NewReport, Release, Store};
 
 impl Driver {
     pub(super) async fn answer_own(&mut self, request: OwnRequest) {
@@ -82,7 +30,7 @@ impl Driver {
             OwnRequest::Make(asked, reply) => self.report(asked, reply).await,
             OwnRequest::List(reply) => {
                 let store = self.store.clone();
-                later(reply, async move { Ok(store.own_reports().await?) });
+                respond_async(reply, async move { Ok(store.own_reports().await?) });
             }
             OwnRequest::Export(id, format, reply) => self.export(id, format, reply),
             OwnRequest::Publish(asked, reply) => self.publish(asked, reply),
@@ -96,14 +44,14 @@ impl Driver {
     fn preview(&self, from: UnixTime, to: UnixTime, reply: Reply<Plan>) {
         let now = clock::now();
         if now.wall < CLOCK_FLOOR {
-            return give(reply, Err(Refusal::Clock));
+            return respond(reply, Err(Refusal::Clock));
         }
         let Some(span) = past(from, to, now) else {
-            return give(reply, Err(NOT_YET));
+            return respond(reply, Err(NOT_YET));
         };
         let (store, limit) = (self.store.clone(), self.engine.next_key());
         let (life, reserved) = (self.longest_life(), self.engine.reserved());
-        later(reply, async move {
+        respond_async(reply, async move {
             let mut histories = store.history(limit).await?;
             // Making a report ends the key, and this number is then never aired.
             for history in &mut histories {
@@ -124,19 +72,19 @@ impl Driver {
     async fn report(&mut self, asked: ReportRequest, reply: Reply<Reported>) {
         let now = clock::now();
         if now.wall < CLOCK_FLOOR {
-            return give(reply, Err(Refusal::Clock));
+            return respond(reply, Err(Refusal::Clock));
         }
         let Some(span) = past(asked.from, asked.to, now) else {
-            return give(reply, Err(NOT_YET));
+            return respond(reply, Err(NOT_YET));
         };
         if asked.note.len() > LONGEST_NOTE {
             let long = Refusal::InvalidArgument("a note takes 256 bytes at most");
-            return give(reply, Err(long));
+            return respond(reply, Err(long));
         }
         let limit = self.engine.next_key();
         self.tell(now, Input::EndKey).await;
         let (store, life) = (self.store.clone(), self.longest_life());
-        later(reply, async move {
+        respond_async(reply, async move {
             let histories = store.history(limit).await?;
             let plan = Plan::new(&histories, span, life, now.wall);
             make(&store, asked, plan, now.wall).await
@@ -149,7 +97,7 @@ impl Driver {
             at: clock::now().wall,
             how: format!("export-{}", name(format)),
         };
-        later(reply, async move {
+        respond_async(reply, async move {
             let signed = store.record_release(id, release).await?;
             let mut signed = signed.ok_or(Refusal::NoSuchReport)?;
             // The order would tell which part came before which.
@@ -160,7 +108,7 @@ impl Driver {
 
     fn delete_report(&self, id: u64, reply: Reply<()>) {
         let (store, now) = (self.store.clone(), clock::now().wall);
-        later(reply, async move {
+        respond_async(reply, async move {
             let deleted = store.delete_report(id, now).await?;
             deleted.then_some(()).ok_or(Refusal::NoSuchReport)
         });

@@ -11,39 +11,12 @@ use tcn_exchange::upload_schedule;
 use tcn_protocol::UnixTime;
 
 use super::driver::Driver;
-use super::requests::{give, later};
-use super::{Refusal, Reply, chance, clock};
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::reply::{respond, respond_async};
+use super::requests::{PublishRequest, Published};
+use super::{chance, clock};
 use crate::store::{Cancelled, NewUpload, Sendable, Source, Store};
-
-/// A report that somebody wants to send to servers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishRequest {
-    /// Its local name.
-    pub id: u64,
-    /// To the source of this name only; else to all that take reports.
-    pub source: Option<String>,
-    /// All parts at once, those too that are queued already; else over hours.
-    pub urgent: bool,
-    /// Only say what would happen.
-    pub dry_run: bool,
-    /// The token of what the person was shown; `None` if that does not matter.
-    pub token: Option<u64>,
-}
-
-/// Own reports on their way, once somebody said so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Published {
-    /// Parts that were queued or hurried, each counted once for every source.
-    pub parts: usize,
-    /// Those of them that were queued already, and are to leave at once now.
-    pub hurried: usize,
-    /// The sources they go to, by label.
-    pub labels: Vec<String>,
-    /// When the last of them may leave, at the earliest.
-    pub last: UnixTime,
-    /// Tells this from every other outcome, until something leaves.
-    pub token: u64,
-}
 
 impl Driver {
     /// Queues the parts of a report for the sources that take reports: one by
@@ -51,7 +24,7 @@ impl Driver {
     pub(super) fn publish(&mut self, asked: PublishRequest, reply: Reply<Published>) {
         let now = clock::now().wall;
         if now < CLOCK_FLOOR {
-            return give(reply, Err(Refusal::Clock));
+            return respond(reply, Err(Refusal::Clock));
         }
         let mut sources = self.exchange.standing().borrow().sources.clone();
         sources.retain(|source| {
@@ -60,11 +33,11 @@ impl Driver {
             source.publish && wanted.is_none_or(|wanted| source.name == *wanted)
         });
         if sources.is_empty() {
-            return give(reply, Err(Refusal::NoServer));
+            return respond(reply, Err(Refusal::NoServer));
         }
         let store = self.store.clone();
         let bell = (asked.urgent && !asked.dry_run).then(|| self.exchange.ask());
-        later(reply, async move {
+        respond_async(reply, async move {
             let published = publish(&store, &asked, sources, now).await?;
             if let Some(bell) = bell {
                 // Where nobody can be called, the next run sends it.
@@ -82,7 +55,7 @@ impl Driver {
         reply: Reply<Vec<Cancelled>>,
     ) {
         let store = self.store.clone();
-        later(reply, async move {
+        respond_async(reply, async move {
             if store.parts(id).await?.is_empty() {
                 return Err(Refusal::NoSuchReport);
             }

@@ -1,181 +1,256 @@
-//! Answers to what the bus asks.
-//!
-//! Whoever asks may have gone away meanwhile; an answer nobody waits for is
-//! dropped in silence. Questions to the store are put in line behind what was
-//! already written, and answered from tasks of their own, so that a long query
-//! cannot hold up a rotation.
+//! What a client may ask of the daemon, and what it is answered.
 
-use std::future::Future;
 use std::time::Duration;
 
-use tcn_engine::{CLOCK_FLOOR, Hold, Input};
+use tcn_engine::disclosure::Plan;
+use tcn_engine::{Contact, Moment};
+use tcn_exchange::interval::Interval;
+use tcn_protocol::file::Format;
+use tcn_protocol::memo::MemoConcern;
+use tcn_protocol::{Memo, SignedReport, UnixTime};
 
-use super::clock;
-use super::driver::Driver;
-use super::news;
-use super::{PauseRequest, Refusal, Reply, Request, Statistics};
+use super::exposures::{ExposureId, KnownExposure};
+use super::import::{Import, Imported};
+use super::intake::{Counted, Delivery};
+use super::reply::Reply;
+use crate::store::{Bucket, Cancelled, Cursor, NewSource, OwnReport, Summary};
 
-/// Longest pause, in days; more is "until resumed".
-const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Sources at most.
+pub const MOST_SOURCES: usize = 32;
 
-/// Longest reason or application id, in bytes.
-const LONGEST_TEXT: usize = 256;
+/// Longest reason of a server that is kept, in bytes.
+pub const LONGEST_REASON: usize = 256;
 
-impl Driver {
-    pub(super) async fn answer(&mut self, request: Request) {
-        match request {
-            Request::Enable(reply) => give(reply, self.set_consent(true).await),
-            Request::Disable(reply) => give(reply, self.set_consent(false).await),
-            Request::Pause(pause, reply) => give(reply, self.pause(pause).await),
-            Request::Resume(cookie, reply) => give(reply, self.resume(cookie).await),
-            Request::Left(name) => {
-                self.holds.left(&name);
-                self.run_left(&name).await;
-                self.pause_changed(clock::now()).await;
-            }
-            Request::Rotate(reply) => give(reply, self.rotate().await),
-            Request::ConfirmClock(reply) => give(reply, self.confirm_clock().await),
-            Request::Synchronised(asked, synchronised) => {
-                let said = Input::Synchronised(asked, synchronised);
-                self.tell(clock::now(), said).await;
-            }
-            Request::Summary(from, to, reply) => {
-                self.write_out().await;
-                let store = self.store.clone();
-                later(reply, async move { Ok(store.summary(from, to).await?) });
-            }
-            Request::Histogram(from, to, bucket, reply) => {
-                self.write_out().await;
-                let store = self.store.clone();
-                later(reply, async move {
-                    Ok(store.histogram(from, to, bucket).await?)
-                });
-            }
-            Request::Statistics(reply) => self.statistics(reply).await,
-            Request::Reload(reply) => give(reply, self.reload_asked().await),
-            Request::SelfTest(reply) => give(reply, Ok(self.self_test())),
-            Request::TcnAge(reply) => {
-                let now = clock::now();
-                let since = self.engine.view(now).airing_since;
-                give(reply, Ok(since.map(|since| now.boot.saturating_sub(since))));
-            }
-            Request::Nearby(reply) => {
-                let near = self.engine.nearby(clock::now());
-                give(reply, Ok(u32::try_from(near).unwrap_or(u32::MAX)));
-            }
-            Request::Sleep(reply) => self.fall_asleep(reply).await,
-            Request::Wake(reply) => give(reply, self.wake_up().await),
-            Request::Log(request) => self.answer_log(request).await,
-            Request::Own(request) => self.answer_own(request).await,
-            Request::Others(request) => self.answer_others(request).await,
-            Request::Exchange(request) => self.answer_exchange(request).await,
-        }
-    }
+/// Longest note to oneself, in bytes.
+pub const LONGEST_NOTE: usize = 256;
 
-    async fn set_consent(&mut self, consent: bool) -> Result<(), Refusal> {
-        if self.settings.consent.is_some_and(|set| set != consent) {
-            return Err(Refusal::Configured);
-        }
-        self.consent_changed(consent).await;
-        Ok(())
-    }
-
-    async fn pause(&mut self, asked: PauseRequest) -> Result<u32, Refusal> {
-        if asked.reason.len() > LONGEST_TEXT || asked.application_id.len() > LONGEST_TEXT {
-            return Err(Refusal::InvalidArgument(
-                "reason and application id take 256 bytes at most",
-            ));
-        }
-        if asked.duration > LONGEST_PAUSE {
-            return Err(Refusal::InvalidArgument(
-                "a pause takes a year at most; zero means until resumed",
-            ));
-        }
-        let now = clock::now();
-        let hold = Hold {
-            reason: asked.reason,
-            application_id: asked.application_id,
-            owner: asked.owner,
-            ends: (!asked.duration.is_zero()).then(|| now.boot + asked.duration),
-        };
-        let cookie = self.holds.add(hold).ok_or(Refusal::Busy)?;
-        self.pause_changed(now).await;
-        Ok(cookie)
-    }
-
-    async fn resume(&mut self, cookie: u32) -> Result<(), Refusal> {
-        if cookie == 0 {
-            self.holds.clear();
-        } else if !self.holds.remove(cookie) {
-            return Err(Refusal::NotFound);
-        }
-        self.pause_changed(clock::now()).await;
-        Ok(())
-    }
-
-    async fn rotate(&mut self) -> Result<(), Refusal> {
-        let now = clock::now();
-        if self.engine.view(now).airing_since.is_none() {
-            return Err(Refusal::OffAir);
-        }
-        self.tell(now, Input::Rotate).await;
-        Ok(())
-    }
-
-    async fn confirm_clock(&mut self) -> Result<(), Refusal> {
-        let now = clock::now();
-        if now.wall < CLOCK_FLOOR {
-            return Err(Refusal::Clock);
-        }
-        self.tell(now, Input::ClockConfirmed).await;
-        Ok(())
-    }
-
-    async fn reload_asked(&mut self) -> Result<(), Refusal> {
-        self.reload().await.map_err(|fault| {
-            news::not_applied(&fault);
-            Refusal::InvalidArgument(
-                "the configuration has faults and was not applied; see `tcnctl config check`",
-            )
-        })
-    }
-
-    async fn statistics(&mut self, reply: Reply<Statistics>) {
-        self.write_out().await;
-        let view = self.engine.view(clock::now());
-        let mut statistics = Statistics {
-            rotations: view.rotations,
-            adverts_ok: self.status.adverts_ok,
-            adverts_failed: self.status.adverts_failed,
-            scan_restarts: self.status.scan_restarts,
-            invalid_frames: self.invalid_frames,
-            dropped: view.dropped,
-            database_bytes: 0,
-            rows: 0,
-        };
-        let store = self.store.clone();
-        later(reply, async move {
-            let size = store.size().await?;
-            statistics.database_bytes = size.bytes;
-            statistics.rows = size.rows;
-            Ok(statistics)
-        });
-    }
-
-    /// Hands the store what the engine still holds, so that answers are whole.
-    pub(super) async fn write_out(&mut self) {
-        self.engine.flush(clock::now());
-        self.carry_out().await;
-    }
+/// Counters since the start, and the size of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Own numbers put on the air.
+    pub rotations: u64,
+    /// Adverts the controller took.
+    pub adverts_ok: u64,
+    /// Adverts it refused.
+    pub adverts_failed: u64,
+    /// Times discovery was started anew.
+    pub scan_restarts: u64,
+    /// Frames under 0xC019 that were no TCN frames.
+    pub invalid_frames: u64,
+    /// Sightings dropped for want of room.
+    pub dropped: u64,
+    /// Size of the database and its journal, in bytes.
+    pub database_bytes: u64,
+    /// Contacts in the log.
+    pub rows: u64,
 }
 
-pub(super) fn give<T>(reply: Reply<T>, answer: Result<T, Refusal>) {
-    let _ = reply.send(answer);
+/// One finding of the daemon about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at, a stable token.
+    pub name: &'static str,
+    /// Whether it is well.
+    pub passed: bool,
+    /// What was found; never a number, a key or an address.
+    pub detail: String,
 }
 
-pub(super) fn later<T: Send + 'static>(
-    reply: Reply<T>,
-    answer: impl Future<Output = Result<T, Refusal>> + Send + 'static,
-) {
-    tokio::spawn(async move { give(reply, answer.await) });
+/// Why and for whom to pause.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PauseRequest {
+    /// For how long; zero means until resumed.
+    pub duration: Duration,
+    /// Shown to people.
+    pub reason: String,
+    /// Desktop file name of the asker, if it gave one.
+    pub application_id: String,
+    /// Unique bus name of the asker, if the pause ends when it leaves the bus.
+    pub owner: Option<String>,
+}
+
+/// What others may ask.
+#[derive(Debug)]
+pub enum Request {
+    /// Give consent.
+    Enable(Reply<()>),
+    /// Take it back.
+    Disable(Reply<()>),
+    /// Leave the air for a while; answers with a cookie, never zero.
+    Pause(PauseRequest, Reply<u32>),
+    /// End the pause with this cookie, or all of them if zero.
+    Resume(u32, Reply<()>),
+    /// This bus name left the bus; its holds end.
+    Left(String),
+    /// Take a new number and address now.
+    Rotate(Reply<()>),
+    /// A person says that the wall clock is right.
+    ConfirmClock(Reply<()>),
+    /// Whether the kernel said, asked then, that the wall clock is synchronised.
+    Synchronised(Moment, bool),
+    /// Totals over `[from, to)`.
+    Summary(UnixTime, UnixTime, Reply<Summary>),
+    /// Bars over `[from, to)`.
+    Histogram(UnixTime, UnixTime, Duration, Reply<Vec<Bucket>>),
+    /// Counters.
+    Statistics(Reply<Statistics>),
+    /// Read the configuration again.
+    Reload(Reply<()>),
+    /// Look at everything.
+    SelfTest(Reply<Vec<Check>>),
+    /// How long the number on the air has been there; `None` if none is.
+    TcnAge(Reply<Option<Duration>>),
+    /// The machine is about to sleep; answered when nothing is on the air and
+    /// all that was heard is written, durably.
+    Sleep(Reply<()>),
+    /// The machine is awake, or stays so.
+    Wake(Reply<()>),
+    /// How many different numbers were heard within the last minute.
+    Nearby(Reply<u32>),
+    /// About the contact log as a whole.
+    Log(LogRequest),
+    /// About reports of our own.
+    Own(OwnRequest),
+    /// About reports of others.
+    Others(OthersRequest),
+    /// About the exchange with servers.
+    Exchange(ExchangeRequest),
+}
+
+/// What may be asked about the log as a whole.
+#[derive(Debug)]
+pub enum LogRequest {
+    /// Contacts behind this cursor, at most so many; fewer only at the end.
+    Page(Cursor, u32, Reply<Vec<Contact>>),
+    /// Destroy contacts that began in `[from, to)`; answers with how many.
+    Erase(UnixTime, UnixTime, Reply<u64>),
+    /// Destroy everything: contacts, keys, reports, exposures, decisions.
+    Wipe(Reply<()>),
+}
+
+/// What may be asked about reports of our own.
+#[derive(Debug)]
+pub enum OwnRequest {
+    /// What a report over `[from, to)` would give away.
+    Preview(UnixTime, UnixTime, Reply<Plan>),
+    /// Make one.
+    Make(ReportRequest, Reply<Reported>),
+    /// All of them, and what was deleted after it had left.
+    List(Reply<Vec<OwnReport>>),
+    /// The bytes of one in this format; recorded as having left, before.
+    Export(u64, Format, Reply<Vec<u8>>),
+    /// Send one to servers.
+    Publish(PublishRequest, Reply<Published>),
+    /// Send what has not left yet of one to the source of this name, or to any, no
+    /// more.
+    CancelPublish(u64, Option<String>, Reply<Vec<Cancelled>>),
+    /// Delete one.
+    Delete(u64, Reply<()>),
+}
+
+/// What may be asked about reports of others.
+#[derive(Debug)]
+pub enum OthersRequest {
+    /// Look for ourselves in reports.
+    Import(Import, Reply<Imported>),
+    /// What those that named us mean.
+    Exposures(Reply<Vec<KnownExposure>>),
+    /// This one was seen; and dismissed, if so.
+    Mark(ExposureId, bool, Reply<()>),
+    /// This one is not dismissed any more.
+    Restore(ExposureId, Reply<()>),
+}
+
+/// What may be asked about the exchange with servers.
+#[derive(Debug)]
+pub enum ExchangeRequest {
+    /// A run of `tcnd-sync`, by this name on the bus, with these sources; answers
+    /// whether a person asked for it.
+    Begin(Option<String>, Vec<NewSource>, Reply<bool>),
+    /// The intervals that a source still owes.
+    Pending(String, Reply<Vec<Interval>>),
+    /// What a source delivered for an interval.
+    Deliver(Delivery, Reply<Counted>),
+    /// The next part for a source.
+    Take(String, Reply<Option<(u64, SignedReport)>>),
+    /// What became of it.
+    Settle(u64, Settlement, Reply<()>),
+    /// How it went with a source: a token, empty if well.
+    Record(String, String, Reply<()>),
+    /// The run is over.
+    End(Reply<()>),
+    /// A person wants a run now.
+    Ring(Reply<()>),
+}
+
+/// What a server made of a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// It has it.
+    Accepted,
+    /// It does not want it, for this reason.
+    Refused(String),
+    /// It did not get it, for this reason, and wants to be left alone so long.
+    Failed(String, Option<Duration>),
+}
+
+/// A report that somebody wants to make.
+#[derive(Clone, Debug)]
+pub struct ReportRequest {
+    /// The first second of the time to report.
+    pub from: UnixTime,
+    /// The second after the last.
+    pub to: UnixTime,
+    /// What it shall say besides its numbers.
+    pub memo: Memo,
+    /// Words for oneself, at most [`LONGEST_NOTE`] bytes.
+    pub note: String,
+    /// The person knows that the memo links the parts, and wants it.
+    pub linkable: bool,
+    /// How many numbers the person was shown; `None` if that does not matter.
+    pub shown: Option<u64>,
+    /// The fingerprint of the plan that the person was shown; `None` if that does
+    /// not matter.
+    pub token: Option<u64>,
+}
+
+/// A report that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// Its local name.
+    pub id: u64,
+    /// What it gives away.
+    pub plan: Plan,
+    /// What may be held against its memo.
+    pub concerns: Vec<MemoConcern>,
+}
+
+/// A report that somebody wants to send to servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishRequest {
+    /// Its local name.
+    pub id: u64,
+    /// To the source of this name only; else to all that take reports.
+    pub source: Option<String>,
+    /// All parts at once, those too that are queued already; else over hours.
+    pub urgent: bool,
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// The token of what the person was shown; `None` if that does not matter.
+    pub token: Option<u64>,
+}
+
+/// Own reports on their way, once somebody said so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Parts that were queued or hurried, each counted once for every source.
+    pub parts: usize,
+    /// Those of them that were queued already, and are to leave at once now.
+    pub hurried: usize,
+    /// The sources they go to, by label.
+    pub labels: Vec<String>,
+    /// When the last of them may leave, at the earliest.
+    pub last: UnixTime,
+    /// Tells this from every other outcome, until something leaves.
+    pub token: u64,
 }

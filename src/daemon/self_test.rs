@@ -4,7 +4,7 @@ use tcn_engine::{ClockDoubt, Pause};
 
 use super::clock;
 use super::driver::Driver;
-use super::handle::Check;
+use super::requests::Check;
 use crate::radio::Trouble;
 
 impl Driver {

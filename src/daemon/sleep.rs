@@ -10,8 +10,9 @@ use tcn_engine::Input;
 
 use super::clock;
 use super::driver::Driver;
-use super::requests::later;
-use super::{Refusal, Reply};
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::reply::respond_async;
 
 impl Driver {
     /// Leaves the air; whoever asked is answered by [`Self::let_sleep`]. Only the
@@ -36,7 +37,7 @@ impl Driver {
         self.write_out().await;
         if let Some(reply) = self.drowsy.take() {
             let store = self.store.clone();
-            later(reply, async move { Ok(store.checkpoint().await?) });
+            respond_async(reply, async move { Ok(store.checkpoint().await?) });
         }
     }
 }

@@ -1,18 +1,126 @@
-//! What everyone may know, put together from what the rooms say of themselves.
+//! The public state of the daemon, put together from what radio, engine and store say.
 //!
 //! Pure: the same facts always make the same snapshot, and nothing secret is
 //! among the facts.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tcn_engine::{Holds, Pause, View};
 use tcn_protocol::UnixTime;
 use tcnd_config::Settings;
 
-use super::exchange::Standing;
-use super::{Consent, Hold, Problem, Snapshot, State};
+use super::sync_status::Standing;
 use crate::radio::{self, Trouble};
 
+/// All that is public of the daemon at one instant. It holds no number, no
+/// key, no contact and no address: whatever is in here may reach everyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Consent was given, by `Enable` or by the configuration.
+    pub enabled: bool,
+    /// How it came to that.
+    pub consent: Consent,
+    /// The one-word answer.
+    pub state: State,
+    /// Everything that is wrong now.
+    pub problems: BTreeSet<Problem>,
+    /// The mode in effect.
+    pub mode: radio::Mode,
+    /// Our advert is on the air, verified.
+    pub advertising: bool,
+    /// When the number on the air was put there; `None` if none is.
+    pub airing_since: Option<UnixTime>,
+    /// Discovery runs, verified.
+    pub scanning: bool,
+    /// The neighbourhood is made up.
+    pub simulated: bool,
+    /// All adapters, by name.
+    pub adapters: Vec<radio::Adapter>,
+    /// When the pause ends.
+    pub paused: Pause,
+    /// Who holds the pause.
+    pub holds: Vec<Hold>,
+    /// Longest life of one number on the air.
+    pub rotation_interval: Duration,
+    /// When all sources of reports had been gone through well.
+    pub checked: Option<UnixTime>,
+}
+
+/// Who decided that broadcasting is allowed, or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// Nobody yet.
+    Never,
+    /// Somebody allowed it, by `Enable`.
+    Given,
+    /// Somebody took that back, by `Disable`.
+    Withdrawn,
+    /// The configuration, with `enabled`.
+    Configured,
+}
+
+/// The daemon's state in a word. There is none for what cannot mend by itself:
+/// then the process ends, see [`Fault`](super::Fault).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not ready yet.
+    Starting,
+    /// Broadcasting and listening, nothing wrong.
+    Running,
+    /// Enabled, but not all of it works; see the problems.
+    Degraded,
+    /// Paused by somebody.
+    Paused,
+    /// Not enabled, or no adapter to use.
+    Idle,
+}
+
+/// One reason for a pause, as its holder gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Why, at most 256 bytes.
+    pub reason: String,
+    /// Desktop file name of the holder, at most 256 bytes.
+    pub application_id: String,
+}
+
+/// What can be wrong, as the stable tokens of the bus.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Problem {
+    /// See [`radio::Trouble`].
+    Radio(Trouble),
+    /// The wall clock cannot be right, or nothing confirms it after it went ahead
+    /// by more than the retention.
+    ClockUnsynchronised,
+    /// The store cannot write: no space, or no permission.
+    StorageFull,
+    /// A damaged database was set aside at the start.
+    StorageCorrupt,
+    /// More strangers' numbers than there is room for; some were dropped.
+    Crowded,
+    /// Reports of others were not checked for two days.
+    ReportsStale,
+    /// A source of reports could not be gone through.
+    SyncFailed,
+}
+
+impl Problem {
+    /// Its word on the bus and in the journal, see [`notices`](tcnd_client::notices).
+    pub const fn token(self) -> &'static str {
+        match self {
+            Self::Radio(trouble) => trouble.token(),
+            Self::ClockUnsynchronised => "clock-unsynchronised",
+            Self::StorageFull => "storage-full",
+            Self::StorageCorrupt => "storage-corrupt",
+            Self::Crowded => "crowded",
+            Self::ReportsStale => "reports-stale",
+            Self::SyncFailed => "sync-failed",
+        }
+    }
+}
+
+/// What a snapshot is made of.
 pub(super) struct Facts<'a> {
     pub(super) view: View,
     pub(super) consent: Consent,
@@ -73,6 +181,16 @@ pub fn starting(settings: &Settings) -> Snapshot {
         mode: radio::Mode::default(),
         rotation_interval: settings.policy.period,
         checked: None,
+    }
+}
+
+/// Who decided about consent: the configuration, or whoever did it on the bus.
+pub(super) fn consent_of(settings: &Settings, decided: Option<bool>) -> Consent {
+    match (settings.consent, decided) {
+        (Some(_), _) => Consent::Configured,
+        (None, None) => Consent::Never,
+        (None, Some(true)) => Consent::Given,
+        (None, Some(false)) => Consent::Withdrawn,
     }
 }
 
@@ -172,8 +290,6 @@ const fn without_radio(trouble: Trouble) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tcn_engine::{Engine, KeyId, Moment, Policy};
 
     use super::*;

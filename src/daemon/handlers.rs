@@ -1,0 +1,172 @@
+//! Answers to what the bus asks.
+//!
+//! Whoever asks may have gone away meanwhile; an answer nobody waits for is
+//! dropped in silence. Questions to the store are put in line behind what was
+//! already written, and answered from tasks of their own, so that a long query
+//! cannot hold up a rotation.
+
+use std::time::Duration;
+
+use tcn_engine::{CLOCK_FLOOR, Hold, Input};
+
+use super::clock;
+use super::driver::Driver;
+use super::news;
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::reply::{respond, respond_async};
+use super::requests::{PauseRequest, Request, Statistics};
+
+/// Longest pause, in days; more is "until resumed".
+const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// Longest reason or application id, in bytes.
+const LONGEST_TEXT: usize = 256;
+
+impl Driver {
+    pub(super) async fn answer(&mut self, request: Request) {
+        match request {
+            Request::Enable(reply) => respond(reply, self.set_consent(true).await),
+            Request::Disable(reply) => respond(reply, self.set_consent(false).await),
+            Request::Pause(pause, reply) => respond(reply, self.pause(pause).await),
+            Request::Resume(cookie, reply) => respond(reply, self.resume(cookie).await),
+            Request::Left(name) => {
+                self.holds.left(&name);
+                self.run_left(&name).await;
+                self.pause_changed(clock::now()).await;
+            }
+            Request::Rotate(reply) => respond(reply, self.rotate().await),
+            Request::ConfirmClock(reply) => respond(reply, self.confirm_clock().await),
+            Request::Synchronised(asked, synchronised) => {
+                let said = Input::Synchronised(asked, synchronised);
+                self.tell(clock::now(), said).await;
+            }
+            Request::Summary(from, to, reply) => {
+                self.write_out().await;
+                let store = self.store.clone();
+                respond_async(reply, async move { Ok(store.summary(from, to).await?) });
+            }
+            Request::Histogram(from, to, bucket, reply) => {
+                self.write_out().await;
+                let store = self.store.clone();
+                respond_async(reply, async move {
+                    Ok(store.histogram(from, to, bucket).await?)
+                });
+            }
+            Request::Statistics(reply) => self.statistics(reply).await,
+            Request::Reload(reply) => respond(reply, self.reload_asked().await),
+            Request::SelfTest(reply) => respond(reply, Ok(self.self_test())),
+            Request::TcnAge(reply) => {
+                let now = clock::now();
+                let since = self.engine.view(now).airing_since;
+                respond(reply, Ok(since.map(|since| now.boot.saturating_sub(since))));
+            }
+            Request::Nearby(reply) => {
+                let near = self.engine.nearby(clock::now());
+                respond(reply, Ok(u32::try_from(near).unwrap_or(u32::MAX)));
+            }
+            Request::Sleep(reply) => self.fall_asleep(reply).await,
+            Request::Wake(reply) => respond(reply, self.wake_up().await),
+            Request::Log(request) => self.answer_log(request).await,
+            Request::Own(request) => self.answer_own(request).await,
+            Request::Others(request) => self.answer_others(request).await,
+            Request::Exchange(request) => self.answer_exchange(request).await,
+        }
+    }
+
+    async fn set_consent(&mut self, consent: bool) -> Result<(), Refusal> {
+        if self.settings.consent.is_some_and(|set| set != consent) {
+            return Err(Refusal::Configured);
+        }
+        self.consent_changed(consent).await;
+        Ok(())
+    }
+
+    async fn pause(&mut self, asked: PauseRequest) -> Result<u32, Refusal> {
+        if asked.reason.len() > LONGEST_TEXT || asked.application_id.len() > LONGEST_TEXT {
+            return Err(Refusal::InvalidArgument(
+                "reason and application id take 256 bytes at most",
+            ));
+        }
+        if asked.duration > LONGEST_PAUSE {
+            return Err(Refusal::InvalidArgument(
+                "a pause takes a year at most; zero means until resumed",
+            ));
+        }
+        let now = clock::now();
+        let hold = Hold {
+            reason: asked.reason,
+            application_id: asked.application_id,
+            owner: asked.owner,
+            ends: (!asked.duration.is_zero()).then(|| now.boot + asked.duration),
+        };
+        let cookie = self.holds.add(hold).ok_or(Refusal::Busy)?;
+        self.pause_changed(now).await;
+        Ok(cookie)
+    }
+
+    async fn resume(&mut self, cookie: u32) -> Result<(), Refusal> {
+        if cookie == 0 {
+            self.holds.clear();
+        } else if !self.holds.remove(cookie) {
+            return Err(Refusal::NotFound);
+        }
+        self.pause_changed(clock::now()).await;
+        Ok(())
+    }
+
+    async fn rotate(&mut self) -> Result<(), Refusal> {
+        let now = clock::now();
+        if self.engine.view(now).airing_since.is_none() {
+            return Err(Refusal::OffAir);
+        }
+        self.tell(now, Input::Rotate).await;
+        Ok(())
+    }
+
+    async fn confirm_clock(&mut self) -> Result<(), Refusal> {
+        let now = clock::now();
+        if now.wall < CLOCK_FLOOR {
+            return Err(Refusal::Clock);
+        }
+        self.tell(now, Input::ClockConfirmed).await;
+        Ok(())
+    }
+
+    async fn reload_asked(&mut self) -> Result<(), Refusal> {
+        self.reload().await.map_err(|fault| {
+            news::not_applied(&fault);
+            Refusal::InvalidArgument(
+                "the configuration has faults and was not applied; see `tcnctl config check`",
+            )
+        })
+    }
+
+    async fn statistics(&mut self, reply: Reply<Statistics>) {
+        self.write_out().await;
+        let view = self.engine.view(clock::now());
+        let mut statistics = Statistics {
+            rotations: view.rotations,
+            adverts_ok: self.status.adverts_ok,
+            adverts_failed: self.status.adverts_failed,
+            scan_restarts: self.status.scan_restarts,
+            invalid_frames: self.invalid_frames,
+            dropped: view.dropped,
+            database_bytes: 0,
+            rows: 0,
+        };
+        let store = self.store.clone();
+        respond_async(reply, async move {
+            let size = store.size().await?;
+            statistics.database_bytes = size.bytes;
+            statistics.rows = size.rows;
+            Ok(statistics)
+        });
+    }
+
+    /// Hands the store what the engine still holds, so that answers are whole.
+    pub(super) async fn write_out(&mut self) {
+        self.engine.flush(clock::now());
+        self.carry_out().await;
+    }
+}

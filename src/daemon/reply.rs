@@ -1,0 +1,23 @@
+//! Answers to requests, sent at once or from a task.
+
+use std::future::Future;
+
+use tokio::sync::oneshot;
+
+use super::refusal::Refusal;
+
+/// Where the answer to a request goes.
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// Sends the answer to a request. The client may have gone away meanwhile.
+pub(super) fn respond<T>(reply: Reply<T>, answer: Result<T, Refusal>) {
+    let _ = reply.send(answer);
+}
+
+/// Sends the answer to a request from a task of its own.
+pub(super) fn respond_async<T: Send + 'static>(
+    reply: Reply<T>,
+    answer: impl Future<Output = Result<T, Refusal>> + Send + 'static,
+) {
+    tokio::spawn(async move { respond(reply, answer.await) });
+}

@@ -1,0 +1,206 @@
+//! The exchange with servers, by way of `tcnd-sync`: what is fetched, what leaves.
+//!
+//! tcnd has no network. `tcnd-sync` has one, and comes by from time to time: it
+//! says which sources it knows, asks what they still owe, hands over what they
+//! delivered, and takes what shall be sent. Everything that must not be lost is
+//! written here, beside the contacts; so a run may end at any point.
+//!
+//! Nothing that a run is answered depends on the contacts, and no answer takes
+//! longer for them: what is delivered is read and kept here, and matched when the
+//! run is over.
+//!
+//! Nothing about a report of ours makes `tcnd-sync` run, or it would tell every
+//! user of the machine that there is one: parts wait for the runs there are
+//! anyhow. Only a person who asks for it at once has it run at once.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tcn_engine::CLOCK_FLOOR;
+use tcn_exchange::interval::Interval;
+use tcn_exchange::{backfill, upload_schedule};
+use tcn_protocol::SignedReport;
+
+use super::driver::Driver;
+use super::intake::{self, Counted, Delivery, Intake};
+use super::refusal::Refusal;
+use super::reply::{Reply, respond, respond_async};
+use super::requests::{ExchangeRequest, MOST_SOURCES, Settlement};
+use super::{chance, clock, sync_status};
+use crate::store::{NewSource, UploadOutcome};
+
+impl Driver {
+    pub(super) async fn answer_exchange(&mut self, request: ExchangeRequest) {
+        match request {
+            ExchangeRequest::Begin(owner, sources, reply) => self.begin_run(owner, sources, reply),
+            ExchangeRequest::Pending(source, reply) => self.pending(source, reply),
+            ExchangeRequest::Deliver(delivery, reply) => self.deliver(delivery, reply),
+            ExchangeRequest::Take(source, reply) => self.take(source, reply),
+            ExchangeRequest::Settle(part, settlement, reply) => {
+                self.settle_part(part, settlement, reply);
+            }
+            ExchangeRequest::Record(source, problem, reply) => {
+                self.record(source, problem, reply);
+            }
+            ExchangeRequest::End(reply) => {
+                self.end_run().await;
+                respond(reply, Ok(()));
+            }
+            ExchangeRequest::Ring(reply) => respond(reply, self.exchange.ask().ring()),
+        }
+    }
+
+    fn begin_run(&mut self, owner: Option<String>, sources: Vec<NewSource>, reply: Reply<bool>) {
+        if clock::now().wall < CLOCK_FLOOR {
+            return respond(reply, Err(Refusal::Clock));
+        }
+        if sources.len() > MOST_SOURCES {
+            let many = Refusal::InvalidArgument("there may be 32 sources at most");
+            return respond(reply, Err(many));
+        }
+        let asked = match self.exchange.begin(owner) {
+            Ok(asked) => asked,
+            Err(refusal) => return respond(reply, Err(refusal)),
+        };
+        self.match_queue.stop(&self.exchange.standing);
+        let (store, standing) = (self.store.clone(), self.exchange.standing());
+        respond_async(reply, async move {
+            store.set_sources(sources).await?;
+            sync_status::refresh(&store, &standing).await?;
+            Ok(asked)
+        });
+    }
+
+    /// A run ends with the connection it came by.
+    pub(super) async fn run_left(&mut self, name: &str) {
+        if self.exchange.is_of(name) {
+            tracing::warn!("tcnd-sync left before it was done");
+            self.end_run().await;
+        }
+    }
+
+    /// What the run delivered is matched from now on.
+    async fn end_run(&mut self) {
+        if self.exchange.end() {
+            self.match_deliveries().await;
+        }
+    }
+
+    /// Matches the deliveries that wait, unless a run is under way.
+    pub(super) async fn match_deliveries(&mut self) {
+        if self.exchange.is_running() {
+            return;
+        }
+        self.write_out().await;
+        let (unseen, standing) = (self.unseen(), self.exchange.standing());
+        self.match_queue.start(&self.store, unseen, standing);
+    }
+
+    fn pending(&self, source: String, reply: Reply<Vec<Interval>>) {
+        let now = clock::now().wall;
+        if let Err(refusal) = self.exchange.standing.borrow().source(&source) {
+            return respond(reply, Err(refusal));
+        }
+        let store = self.store.clone();
+        respond_async(reply, async move {
+            let mut delivered = store.delivered(source).await?;
+            if delivered.iter().any(|interval| interval.end() > now) {
+                // The clock was ahead: no source can have delivered that whole.
+                store.forget_delivered().await?;
+                delivered.clear();
+            }
+            Ok(backfill::pending(&delivered, now))
+        });
+    }
+
+    fn deliver(&mut self, mut delivery: Delivery, reply: Reply<Counted>) {
+        let now = clock::now().wall;
+        let (source, label) = match self.exchange.standing.borrow().source(&delivery.source) {
+            Ok(known) => (known.id, known.configured.label.clone()),
+            Err(refusal) => return respond(reply, Err(refusal)),
+        };
+        let interval = delivery.interval;
+        if interval.start() > now || interval < backfill::oldest(now) {
+            let wrong = "the interval is not one that is asked for; call Pending again";
+            return respond(reply, Err(Refusal::InvalidRange(wrong)));
+        }
+        let Ok(turn) = Arc::clone(&self.exchange.intake).try_acquire_owned() else {
+            let busy = "another delivery is under way; wait until it is done";
+            return respond(reply, Err(Refusal::InUse(busy)));
+        };
+        // The file was read before now, but the request was made when the
+        // interval was over by the same clock.
+        delivery.whole &= interval.is_over(now);
+        let intake = Intake {
+            delivery,
+            source,
+            label,
+            now,
+            turn,
+        };
+        let stop = Arc::<AtomicBool>::default();
+        self.exchange.stop = Arc::clone(&stop);
+        let tally = self.exchange.tally();
+        let answer = intake::start(intake, self.store.until(Arc::clone(&stop)), stop);
+        respond_async(reply, async move {
+            let counted = answer.await.map_err(|_| Refusal::Gone)??;
+            tally.add(&counted);
+            Ok(counted)
+        });
+    }
+
+    fn take(&self, source: String, reply: Reply<Option<(u64, SignedReport)>>) {
+        let publish = match self.exchange.standing.borrow().source(&source) {
+            Ok(known) => known.configured.publish,
+            Err(refusal) => return respond(reply, Err(refusal)),
+        };
+        if !publish {
+            return respond(reply, Ok(None));
+        }
+        let (store, now) = (self.store.clone(), clock::now().wall);
+        let again = now.after(upload_schedule::RESULT_TIMEOUT);
+        let next = now.after(upload_schedule::gap(&mut chance::source()));
+        respond_async(reply, async move {
+            let due = store.take_upload(source, now, again, next).await?;
+            Ok(due.map(|due| (due.id, due.signed)))
+        });
+    }
+
+    fn settle_part(&self, part: u64, settlement: Settlement, reply: Reply<()>) {
+        let (store, now) = (self.store.clone(), clock::now().wall);
+        respond_async(reply, async move {
+            let tries = store.upload_tries(part).await?;
+            let tries = tries.ok_or(Refusal::NoSuchPart)?;
+            let outcome = match settlement {
+                Settlement::Accepted => UploadOutcome::Accepted,
+                Settlement::Refused(reason) => UploadOutcome::Refused(reason),
+                Settlement::Failed(reason, asked) => {
+                    let wait = upload_schedule::wait(tries, asked, &mut chance::source());
+                    UploadOutcome::Failed(reason, now.after(wait))
+                }
+            };
+            let settled = store.settle_upload(part, outcome, now).await?;
+            settled.then_some(()).ok_or(Refusal::NoSuchPart)
+        });
+    }
+
+    fn record(&self, source: String, problem: String, reply: Reply<()>) {
+        let (store, standing) = (self.store.clone(), self.exchange.standing());
+        let now = clock::now().wall;
+        respond_async(reply, async move {
+            let known = store.record_run(source, problem, now).await?;
+            sync_status::refresh(&store, &standing).await?;
+            known.then_some(()).ok_or(Refusal::NoSuchSource)
+        });
+    }
+
+    /// Looks up how the last runs went; after a start and a wipe.
+    pub(super) fn stand(&self) {
+        let (store, standing) = (self.store.clone(), self.exchange.standing());
+        tokio::spawn(async move {
+            if let Err(fault) = sync_status::refresh(&store, &standing).await {
+                tracing::warn!(%fault, "the sources of reports could not be read");
+            }
+        });
+    }
+}
