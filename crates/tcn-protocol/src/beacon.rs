@@ -1,11 +1,11 @@
 //! A TCN as it goes through the air: service data under UUID 0xC019.
 //!
-//! The specification's text speaks of 16 bytes; the clients send 20, of which
-//! the last four are the first four of the sender's own current number. So a
-//! receiver can tell a number the sender made from one it carries for a phone
-//! that cannot broadcast. We write 20 and read from 16 on. Flags, UUID list
-//! and service data fill a legacy advert to the last of its 31 bytes: nothing
-//! can be added, no name, no transmit power.
+//! The specification's text speaks of 16 bytes. The clients send 20, of which the last
+//! four are the first four of the sender's own current number. So a receiver can tell a
+//! number the sender made from one it carries for a phone that cannot broadcast. We
+//! write 20 bytes and accept 16 or more. Flags, UUID list and service data fill a
+//! legacy advert to the last of its 31 bytes: nothing can be added, neither a name nor
+//! the transmit power.
 //!
 //! Spec: TCN 6b64d09, README "TCN sharing with Bluetooth Low Energy". Frame and GATT
 //! characteristic: tcn-client-android 7d48399, `TcnConstants.kt` and
@@ -18,8 +18,8 @@ use thiserror::Error;
 
 use super::TemporaryContactNumber;
 
-/// The service, in its 16-bit form. It is what is deployed; the Bluetooth SIG
-/// never registered it.
+/// The service, in its 16-bit form. This form is deployed, but the Bluetooth SIG never
+/// registered it.
 pub const SERVICE_UUID16: u16 = 0xC019;
 
 /// The service, in its 128-bit form, 0000C019-0000-1000-8000-00805F9B34FB.
@@ -35,13 +35,13 @@ pub const SERVICE_DATA_LEN: usize = TemporaryContactNumber::LEN + CARRIER_LEN;
 /// Length of a legacy advert, in bytes; our frame fills it.
 pub const ADVERTISEMENT_LEN: usize = 31;
 
-/// Bytes by which a carrier names itself.
+/// Length of a carrier's identifier, in bytes.
 pub const CARRIER_LEN: usize = 4;
 
-/// What one advert says: a number, and whose radio carried it.
+/// The content of one advert: a number, and the radio that carried it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
-    /// The number aired.
+    /// The broadcast number.
     pub tcn: TemporaryContactNumber,
     /// First four bytes of the carrier's own current number, where it sent
     /// them (the specification's text says 16 bytes, the clients send 20).
@@ -55,11 +55,11 @@ pub enum BeaconError {
     /// The advert does not name the service at all.
     #[error("the advert is not one of service 0xC019; ignore it")]
     NotOurs,
-    /// The advert names the service but holds no data of it: an iPhone in the
-    /// foreground does so, and its number is read by GATT.
+    /// The advert names the service but holds no data of it. An iPhone in the
+    /// foreground sends such adverts; its number is read by GATT.
     #[error("the advert holds no number; connect and read the characteristic")]
     ServiceDataAbsent,
-    /// Less service data than a number has bytes.
+    /// The service data are shorter than a number.
     #[error("the service data has {have} bytes, a number has 16; ignore it")]
     ServiceDataShort {
         /// Bytes that were there.
@@ -76,12 +76,12 @@ impl Frame {
         }
     }
 
-    /// The frame of a carrier that has no number of its own, and carries none.
+    /// The frame of a carrier that has no number of its own and carries none.
     pub const fn vacant(carrier: [u8; CARRIER_LEN]) -> Self {
         Self::carried(TemporaryContactNumber::VACANT, carrier)
     }
 
-    /// The frame of somebody else's number, by its carrier.
+    /// The frame of another device's number, by its carrier.
     pub const fn carried(tcn: TemporaryContactNumber, carrier: [u8; CARRIER_LEN]) -> Self {
         Self {
             tcn,
@@ -89,22 +89,22 @@ impl Frame {
         }
     }
 
-    /// The four bytes by which whoever airs this frame names itself.
+    /// The four bytes that identify the radio that broadcasts this frame.
     pub fn carrier_id(&self) -> [u8; CARRIER_LEN] {
         self.carrier.unwrap_or(short_id(self.tcn))
     }
 
     /// Whether the carrier said that the number is not its own.
     ///
-    /// A frame of 16 bytes says nothing and counts as the sender's own.
+    /// A frame of 16 bytes does not say, and counts as the sender's own.
     pub fn is_bridged(&self) -> bool {
         self.carrier
             .is_some_and(|carrier| carrier != short_id(self.tcn))
     }
 
-    /// Reads service data under 0xC019: 16 bytes number, then at least 4 bytes
-    /// carrier if there are so many; what follows is ignored, as the deployed
-    /// clients do.
+    /// Reads service data under 0xC019: a number of 16 bytes, then a carrier if at
+    /// least 4 more bytes follow. Further bytes are ignored, as the deployed clients
+    /// do.
     ///
     /// # Errors
     /// [`BeaconError::ServiceDataShort`] below 16 bytes.
@@ -118,8 +118,8 @@ impl Frame {
         })
     }
 
-    /// The service data to air. A frame without a carrier is aired as the
-    /// number's own.
+    /// The service data to broadcast. A frame without a carrier is sent as the number's
+    /// own.
     pub fn service_data(&self) -> [u8; SERVICE_DATA_LEN] {
         let mut data = [0; SERVICE_DATA_LEN];
         let (tcn, carrier) = data.split_at_mut(TemporaryContactNumber::LEN);
@@ -130,10 +130,10 @@ impl Frame {
 
     /// Reads a whole advert, as the controller reports it.
     ///
-    /// The first service data of the service counts, by its 16-, 32- or
-    /// 128-bit UUID, whether or not the UUID list names it. A structure that
-    /// runs past the end, or one of length 0, ends the advert; what stood
-    /// before it holds (BlueZ reads it so too).
+    /// The first service data of the service counts, by its 16-, 32- or 128-bit UUID,
+    /// whether or not the UUID list names it. A structure that runs past the end, or
+    /// has length 0, ends the advert; the structures before it count. BlueZ reads
+    /// adverts in the same way.
     ///
     /// # Errors
     /// [`BeaconError::NotOurs`] if the service does not occur,
@@ -157,8 +157,8 @@ impl Frame {
     /// The whole legacy advert: flags, complete list of 16-bit UUIDs, service
     /// data.
     ///
-    /// BlueZ composes the same from its parts; this is the form to compare
-    /// with, and the one that shows there is no byte to spare.
+    /// BlueZ composes the same bytes from the parts. This form is for comparison, and
+    /// shows that there is no byte to spare.
     pub fn advertisement(&self) -> [u8; ADVERTISEMENT_LEN] {
         let [low, high] = SERVICE_UUID16.to_le_bytes();
         let head = [
@@ -196,7 +196,7 @@ impl fmt::Debug for Frame {
     }
 }
 
-/// The four bytes by which a carrier names itself.
+/// The four bytes that identify a carrier.
 const fn short_id(tcn: TemporaryContactNumber) -> [u8; CARRIER_LEN] {
     let [a, b, c, d, ..] = *tcn.as_bytes();
     [a, b, c, d]

@@ -1,4 +1,4 @@
-//! What can be wrong with a report or a key, named for the sin.
+//! What can be wrong with a report or a key, one variant for each error.
 
 use thiserror::Error;
 
@@ -24,7 +24,7 @@ pub enum ReportError {
     MemoTruncated {
         /// Bytes that were there.
         have: usize,
-        /// Bytes the length byte promised.
+        /// Bytes the length byte announced.
         declared: usize,
     },
     /// The signature is shorter than 64 bytes, or missing.
@@ -40,7 +40,7 @@ pub enum ReportError {
         "{count} bytes follow the end of the report; give one report at a time, or a stream of reports where one is read"
     )]
     TrailingBytes {
-        /// How many.
+        /// How many bytes.
         count: usize,
     },
     /// An index is 0; the first number is `tcn_1`.
@@ -49,7 +49,7 @@ pub enum ReportError {
     /// `j_2 < j_1` where a report was to be written.
     #[error("the span ends before it starts; give the earlier index first")]
     SpanReversed,
-    /// The last index aired is 65535, and none is left to end a span with.
+    /// The last index broadcast is 65535, and no index is left to end a span with.
     #[error("index 65535 was aired, so no report can end after it; rotate keys before that")]
     IndexTooHigh,
     /// More memo data than the length byte can declare.

@@ -1,8 +1,8 @@
-//! The two hashes of the derivation, and one to tell reports apart.
+//! The two hashes of the derivation, and one that identifies a report.
 //!
 //! Each of the two is SHA-256 over a five-byte ASCII label and the input, without a
-//! length and without a terminator; `||` in the specification is plain
-//! concatenation, so an input is given as the parts it is concatenated of.
+//! length and without a terminator. `||` in the specification is plain concatenation,
+//! so an input is given as the parts to concatenate.
 //!
 //! Spec: TCN 6b64d09, README "Key Derivation".
 
@@ -21,8 +21,8 @@ pub(super) fn h_tcn<const N: usize>(x: [&[u8]; N]) -> [u8; 16] {
     tcn
 }
 
-/// The first 16 bytes of SHA-256, without a label: of ours, not of the
-/// specification's.
+/// The first 16 bytes of SHA-256, without a label. This hash is not in the
+/// specification.
 pub(super) fn digest(bytes: &[u8]) -> [u8; 16] {
     let mut digest = [0; 16];
     digest.copy_from_slice(&Sha256::digest(bytes)[..16]);

@@ -1,11 +1,11 @@
-//! Keys and the ratchet that makes numbers of them.
+//! Keys, and the ratchet that derives numbers from them.
 //!
-//! A report authorization key (`rak`) is the seed of everything; from it come
-//! the public `rvk` and the chain of temporary contact keys `tck_i`, of which
-//! each gives one number and the next key. The chain runs one way: who holds
-//! `tck_i` and `rvk` can compute every later number and no earlier one. So
-//! `tck_i` is as secret as `rak` until it stands in a report. None of them can
-//! be copied or printed, and each is overwritten when dropped.
+//! A report authorization key (`rak`) is the seed of everything. The public `rvk` and
+//! the chain of temporary contact keys `tck_i` derive from it, and each `tck_i` gives
+//! one number and the next key. The chain runs one way: a holder of `tck_i` and `rvk`
+//! can compute every later number and no earlier one. So `tck_i` is as secret as `rak`
+//! until a report contains it. None of them can be copied or printed, and each is
+//! overwritten when dropped.
 //!
 //! Spec: TCN 6b64d09, README "Key Derivation"; the 66-byte form of a key is
 //! the one of its `src/serialize.rs`.
@@ -28,14 +28,13 @@ impl RatchetIndex {
     /// The index of the first number.
     pub const FIRST: Self = Self(NonZeroU16::MIN);
 
-    /// The last index the protocol has.
+    /// The last index of the protocol.
     pub const LAST: Self = Self(NonZeroU16::MAX);
 
     /// The highest index that may go on the air, 65534.
     ///
-    /// A report is written with `j_2` one past the last number aired, because
-    /// half of the readers in the field take `j_2` as excluded; so 65535 must
-    /// stay unused.
+    /// A report is written with `j_2` one past the last number broadcast, because half
+    /// of the deployed readers take `j_2` as excluded. So 65535 must stay unused.
     pub const LAST_AIRED: Self = Self(NonZeroU16::new(u16::MAX - 1).expect("65534 is not 0"));
 
     /// The index `i`, unless it is 0.
@@ -66,10 +65,10 @@ impl fmt::Display for RatchetIndex {
     }
 }
 
-/// The public half of a report key, `rvk`: 32 bytes as they came.
+/// The public half of a report key, `rvk`: 32 bytes, unchecked.
 ///
-/// Whether they are a point of the curve is found out when a signature is
-/// verified; the ratchet hashes the bytes and does not ask.
+/// Verifying a signature checks whether they are a point of the curve. The ratchet
+/// hashes the bytes and does not check.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReportVerificationKey([u8; Self::LEN]);
 
@@ -77,12 +76,12 @@ impl ReportVerificationKey {
     /// Length in bytes.
     pub const LEN: usize = 32;
 
-    /// Takes the key as it stands in a report.
+    /// Takes the key as a report contains it.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// The key as it stands in a report.
+    /// The key as a report contains it.
     pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
@@ -101,8 +100,8 @@ impl fmt::Debug for ReportVerificationKey {
 /// A report authorization key, `rak`: the seed of up to 65535 numbers and the
 /// right to report them. Secret.
 ///
-/// It stays in one place on the heap while the value is moved, so that no copy is
-/// left behind.
+/// The key stays at one address on the heap while the value is moved, so that no copy
+/// is left behind.
 pub struct ReportAuthorizationKey(Box<SigningKey>);
 
 impl ReportAuthorizationKey {
@@ -116,13 +115,12 @@ impl ReportAuthorizationKey {
         Self::from_bytes(&seed)
     }
 
-    /// Takes up a key kept before; the caller's copy of the seed is its own to
-    /// overwrite.
+    /// Restores a stored key. The caller must overwrite its own copy of the seed.
     pub fn from_bytes(seed: &[u8; Self::LEN]) -> Self {
         clean::<SIGNING, _>(|| Self(Box::new(SigningKey::from_bytes(seed))))
     }
 
-    /// The secret itself, to be kept by the store and by nobody else.
+    /// The secret itself, for the store alone.
     pub fn expose_seed(&self) -> Box<Zeroizing<[u8; Self::LEN]>> {
         let mut seed = Box::new(Zeroizing::new([0; Self::LEN]));
         seed.copy_from_slice(self.0.as_bytes());
@@ -136,8 +134,8 @@ impl ReportAuthorizationKey {
 
     /// `tck_1`, the key of the first number.
     ///
-    /// `tck_0 = H_tck(rak)` never leaves this room: it gives no number, and in
-    /// a report it stands only as the link before `tck_1`.
+    /// `tck_0 = H_tck(rak)` never leaves this module. It gives no number, and in a
+    /// report it occurs only as the link before `tck_1`.
     pub fn first_temporary_contact_key(&self) -> TemporaryContactKey {
         let rvk = self.verification_key();
         clean::<HASHING, _>(|| TemporaryContactKey {
@@ -160,7 +158,7 @@ impl ReportAuthorizationKey {
         clean::<SIGNING, _>(|| self.0.sign(message).to_bytes())
     }
 
-    /// `tck_0 = H_tck(rak)`, over the seed and not the scalar made of it.
+    /// `tck_0 = H_tck(rak)`, over the seed and not over the scalar derived from it.
     fn link_zero(&self) -> Zeroizing<[u8; 32]> {
         h_tck([self.0.as_bytes()])
     }
@@ -179,7 +177,7 @@ pub struct TemporaryContactKey {
     tck: Box<Zeroizing<[u8; 32]>>,
 }
 
-/// What one step of the ratchet gives.
+/// The result of one step of the ratchet.
 #[derive(Debug)]
 pub enum Ratchet {
     /// The next key.
@@ -192,7 +190,7 @@ impl TemporaryContactKey {
     /// Length of the serialized form in bytes.
     pub const LEN: usize = 66;
 
-    /// Takes up a key from its serialized form, `le_u16(i) || rvk || tck_i`.
+    /// Restores a key from its serialized form, `le_u16(i) || rvk || tck_i`.
     ///
     /// # Errors
     /// [`ReportError::IndexZero`]: `tck_0` gives no number.
@@ -230,8 +228,8 @@ impl TemporaryContactKey {
         number(self.index, &self.tck)
     }
 
-    /// `tck_{i+1} = H_tck(rvk || tck_i)`, by value: the key left behind is
-    /// overwritten.
+    /// `tck_{i+1} = H_tck(rvk || tck_i)`. It takes the key by value, so that the old
+    /// key is overwritten.
     pub fn ratchet(self) -> Ratchet {
         match self.index.next() {
             Some(index) => {
@@ -253,13 +251,13 @@ impl fmt::Debug for TemporaryContactKey {
     }
 }
 
-/// Stack that hashing takes, with room.
+/// Stack that hashing takes, with a margin.
 const HASHING: usize = 4 * 1024;
-/// The same of making an Ed25519 key and of signing.
+/// Stack that making an Ed25519 key and signing take, with a margin.
 const SIGNING: usize = 32 * 1024;
 
-/// Does it, and then overwrites the stack below: hashing and signing take copies of a
-/// key there, and `zeroize` sees only values that are dropped.
+/// Runs `secret`, and then overwrites the stack below. Hashing and signing leave copies
+/// of a key there, and `zeroize` overwrites only values that are dropped.
 fn clean<const STACK: usize, T>(secret: impl FnOnce() -> T) -> T {
     #[inline(never)]
     fn called<T>(secret: impl FnOnce() -> T) -> T {

@@ -1,8 +1,7 @@
-//! What TCN says, byte for byte.
+//! The TCN protocol, byte for byte.
 //!
-//! Everything here is a function of its arguments: no clock, no I/O, and
-//! randomness only where a caller brings it. Symbols in these docs are the
-//! specification's.
+//! Everything here is a function of its arguments: no clock, no I/O, and randomness
+//! only where a caller supplies it. Symbols in these docs are the specification's.
 //!
 //! ```text
 //!   rak ──Ed25519──▶ rvk ─────────┬──────────────┬─────────── …
@@ -16,9 +15,9 @@
 //!   report = rvk ‖ tck_{j1-1} ‖ j1 ‖ j2 ‖ memo,  signed by rak
 //! ```
 //!
-//! The arrows go one way. Who hears numbers cannot tell which belong together.
-//! Who reads a report can tell for `j1` to `j2`, and can turn the ratchet on to
-//! all that would follow; that is why a key ends with its report.
+//! The arrows go one way. A receiver of numbers cannot see which of them belong
+//! together. A reader of a report can see it for `j1` to `j2`, and can run the ratchet
+//! on to all numbers that would follow. That is why a key ends with its report.
 //!
 //! | here | of the specification's README |
 //! |---|---|
@@ -30,8 +29,8 @@
 //! | [`wire`] bytes of a report | "Reporting" |
 //! | [`beacon`] service data, adverts, UUIDs | "TCN sharing with Bluetooth Low Energy" |
 //!
-//! Spec: TCN 6b64d09, version 0.4. Where its text and the deployed programs
-//! part ways, the file concerned says what we do and why.
+//! Spec: TCN 6b64d09, version 0.4. Where its text and the deployed programs differ, the
+//! file concerned says what we do and why.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! The Temporary Contact Number: sixteen bytes that say nothing.
+//! The Temporary Contact Number: sixteen bytes without a meaning of their own.
 //!
 //! Spec: TCN 6b64d09, README "Key Derivation", TCN Generation.
 
@@ -6,21 +6,21 @@ use std::fmt;
 
 /// A Temporary Contact Number, 16 bytes, `tcn_i`.
 ///
-/// It is broadcast to everyone near, and still it is nobody's to print: two
-/// of them side by side in a log would be a trace. `Debug` shows the first
-/// two bytes only, enough to tell neighbours apart in a failing test.
+/// It is broadcast to everyone near, but must not be printed: two of them side by side
+/// in a log would be a trace. `Debug` shows the first two bytes only, enough to
+/// distinguish neighbours in a failing test.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TemporaryContactNumber([u8; Self::LEN]);
 
 impl TemporaryContactNumber {
-    /// Length on the air and at rest, in bytes.
+    /// Length on the air and in storage, in bytes.
     pub const LEN: usize = 16;
 
-    /// Nobody's number: sixteen zero bytes, which no key gives. A relay that
-    /// carries nothing airs it.
+    /// The number of no device: sixteen zero bytes, which no key gives. A relay that
+    /// carries nothing broadcasts it.
     pub const VACANT: Self = Self([0; Self::LEN]);
 
-    /// Takes the number as it came from the air or from a file.
+    /// Takes the number as received or as read from a file.
     pub const fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }

@@ -1,16 +1,15 @@
 //! Reports: create, verify, expand.
 //!
-//! A report hands out `rvk` and `tck_{j_1-1}`, from which anyone computes the
-//! numbers `tcn_{j_1}` to `tcn_{j_2}`, and the signature that ties the rest to
-//! whoever holds `rak`. Half of the readers in the field take `j_2` as
-//! excluded. We read it as the text says, inclusive, and we write one index
-//! more than was aired and never air that one; so both readings give exactly
-//! the history ([`ReportSpan::of_aired`]).
+//! A report discloses `rvk` and `tck_{j_1-1}`, from which anyone can compute the
+//! numbers `tcn_{j_1}` to `tcn_{j_2}`. Its signature ties the rest to the holder of
+//! `rak`. Half of the deployed readers take `j_2` as excluded. We read it as the text
+//! says, inclusive. We write one index more than was broadcast and never broadcast that
+//! one, so both readings give exactly the history ([`ReportSpan::of_aired`]).
 //!
-//! Signatures are held to the strict rules: no small order, `S < L`. Honest
-//! keys do not notice; a crafted key could otherwise make one signature fit
-//! every message. Since a signer can still sign one report many ways, the
-//! identity of a report is its unsigned bytes, never its signature.
+//! Signatures must meet the strict rules: no small order, `S < L`. Honest keys always
+//! do. A crafted key could otherwise make one signature fit every message. Since a
+//! signer can still sign one report in many ways, the identity of a report is its
+//! unsigned bytes, never its signature.
 //!
 //! Spec: TCN 6b64d09, README "Reporting".
 
@@ -26,7 +25,7 @@ use super::{
     TemporaryContactNumber, wire,
 };
 
-/// The indices a report of ours discloses, `j_1` to `j_2` inclusive; never
+/// The indices that one of our own reports discloses, `j_1` to `j_2` inclusive; never
 /// reversed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ReportSpan {
@@ -46,9 +45,9 @@ impl ReportSpan {
         Ok(Self { first, last })
     }
 
-    /// The span to write when `first` to `last_aired` were on the air: one
-    /// index longer, for readers that exclude `j_2`. That index must never be
-    /// aired, so the key ends here.
+    /// The span to write when `first` to `last_aired` were on the air. It is one index
+    /// longer, for readers that exclude `j_2`. That index must never be broadcast, so
+    /// the key ends here.
     ///
     /// # Errors
     /// [`ReportError::SpanReversed`] if `last_aired` is before `first`,
@@ -76,20 +75,21 @@ impl ReportSpan {
     }
 }
 
-/// A report whose signature held, or is not needed: it is our own.
+/// A report whose signature is valid, or needs no check because the report is our own.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Report {
     pub(super) rvk: ReportVerificationKey,
-    /// `tck_{j_1-1}`; public from the moment the report is.
+    /// `tck_{j_1-1}`; public once the report is.
     pub(super) link: [u8; 32],
     pub(super) j1: RatchetIndex,
-    /// As read: 0, and below `j1`, are legal and mean that nothing is disclosed.
+    /// As read. Values of 0 and below `j1` are legal and mean that nothing is
+    /// disclosed.
     pub(super) j2: u16,
     pub(super) memo: Memo,
 }
 
 impl Report {
-    /// Whose report it is, `rvk`.
+    /// The key of the report's author, `rvk`.
     pub const fn rvk(&self) -> &ReportVerificationKey {
         &self.rvk
     }
@@ -104,8 +104,8 @@ impl Report {
         self.j1
     }
 
-    /// `j_2`, the index of the last number disclosed; nothing is if it is
-    /// below `j_1`.
+    /// `j_2`, the index of the last number disclosed. If it is below `j_1`, nothing is
+    /// disclosed.
     pub const fn j2(&self) -> u16 {
         self.j2
     }
@@ -115,8 +115,8 @@ impl Report {
         &self.memo
     }
 
-    /// The bytes that are signed: the identity of the report, to deduplicate
-    /// by.
+    /// The bytes that are signed. They are the identity of the report, for
+    /// deduplication.
     pub fn unsigned_bytes(&self) -> Vec<u8> {
         wire::write_unsigned(self)
     }
@@ -132,8 +132,8 @@ impl Report {
         self.j2.saturating_sub(self.j1.get() - 1)
     }
 
-    /// `tcn_{j_1}` to `tcn_{j_2}`, inclusive, in order. Three compressions of
-    /// SHA-256 each; nothing is computed before it is asked for.
+    /// `tcn_{j_1}` to `tcn_{j_2}`, inclusive, in order. Each takes three compressions
+    /// of SHA-256, and is computed only when asked for.
     pub fn temporary_contact_numbers(&self) -> TemporaryContactNumbers {
         TemporaryContactNumbers {
             rvk: self.rvk,
@@ -155,8 +155,8 @@ impl fmt::Debug for Report {
     }
 }
 
-/// What tells one report from every other: the first 16 bytes of SHA-256 over
-/// its unsigned bytes. Whoever signs the same bytes again makes no new report.
+/// The identifier of a report: the first 16 bytes of SHA-256 over its unsigned bytes. A
+/// second signature over the same bytes makes no new report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReportDigest([u8; 16]);
 
@@ -171,9 +171,9 @@ impl ReportDigest {
     }
 }
 
-/// A report with a signature nobody has looked at, unless we made it.
+/// A report whose signature is not verified, unless we made it.
 ///
-/// What it says can be read as a claim; its numbers only once it is verified.
+/// Its content can be read as a claim; its numbers only once it is verified.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SignedReport {
     pub(super) claim: Report,
@@ -192,8 +192,8 @@ impl SignedReport {
 
     /// Discloses the numbers of `span` and signs.
     ///
-    /// Whoever has the report can run the ratchet on past `j_2`: a key that
-    /// signed must never air again.
+    /// A reader of the report can run the ratchet on past `j_2`, so a key that signed
+    /// must never broadcast again.
     pub fn create(rak: &ReportAuthorizationKey, span: ReportSpan, memo: Memo) -> Self {
         let claim = Report {
             rvk: rak.verification_key(),
@@ -216,7 +216,7 @@ impl SignedReport {
         &self.signature
     }
 
-    /// The report, if its signature holds by the strict rules.
+    /// The report, if its signature is valid by the strict rules.
     ///
     /// # Errors
     /// [`ReportError::KeyInvalid`], [`ReportError::KeySmallOrder`] or
@@ -297,7 +297,7 @@ impl fmt::Debug for TemporaryContactNumbers {
 mod tests {
     use super::*;
 
-    /// Its messages are no reports, so they can be offered only here.
+    /// The messages of these vectors are no reports, so only this test can use them.
     #[test]
     fn edge_cases_of_signatures_are_judged_strictly() {
         let file: serde_json::Value = serde_json::from_str(include_str!(

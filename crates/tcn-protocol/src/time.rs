@@ -1,6 +1,6 @@
-//! Calendar time, as reports and all that is said of them carry it.
+//! Calendar time, as reports and their metadata carry it.
 //!
-//! It is always an argument: nothing in this crate asks a clock.
+//! Time is always an argument: nothing in this crate reads a clock.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Slices ↔ reports, strict both ways.
+//! Parsing and writing of reports, strict in both directions.
 //!
 //! | offset | size | field |
 //! |---|---|---|
@@ -11,9 +11,9 @@
 //! | 70 | *n* | memo data |
 //! | 70 + *n* | 64 | signature over all before it |
 //!
-//! Two doors in: [`parse`] for a buffer that is one report and nothing else,
-//! [`parse_first`] for a stream of reports one after another. What is accepted
-//! is written back byte for byte.
+//! There are two parsers: [`parse`] for a buffer that is one report and nothing else,
+//! [`parse_first`] for a stream of reports one after another. An accepted report is
+//! written back byte for byte.
 //!
 //! Spec: TCN 6b64d09, README "Reporting".
 
@@ -21,7 +21,7 @@ use super::{
     Memo, MemoType, RatchetIndex, Report, ReportError, ReportVerificationKey, SignedReport,
 };
 
-/// Length of what stands before the memo data, in bytes.
+/// Length of the part before the memo data, in bytes.
 pub(super) const HEADER_LEN: usize = 70;
 
 /// Reads a buffer that holds one signed report and nothing else.
@@ -35,7 +35,7 @@ pub fn parse(bytes: &[u8]) -> Result<SignedReport, ReportError> {
     }
 }
 
-/// Reads the signed report at the start of `bytes` and gives back the rest.
+/// Reads the signed report at the start of `bytes` and returns the rest.
 ///
 /// # Errors
 /// [`ReportError::HeaderTruncated`], [`ReportError::MemoTruncated`] or
@@ -77,10 +77,10 @@ pub fn parse_first(bytes: &[u8]) -> Result<(SignedReport, &[u8]), ReportError> {
     ))
 }
 
-/// How long the signed report at the start of `bytes` is by its own length
-/// byte, whether or not it is valid; `None` if the bytes end before that byte.
+/// The length of the signed report at the start of `bytes` by its own length byte,
+/// whether or not it is valid; `None` if the bytes end before that byte.
 ///
-/// With it, a stream goes on behind a report that was refused.
+/// With it, reading of a stream can continue after a report that was refused.
 pub fn declared_len(bytes: &[u8]) -> Option<usize> {
     let length_byte = bytes.get(HEADER_LEN - 1)?;
     Some(SignedReport::MIN_LEN + usize::from(*length_byte))

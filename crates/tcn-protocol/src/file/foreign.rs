@@ -1,8 +1,8 @@
-//! What a file is that holds no reports.
+//! The kind of a file that holds no reports.
 //!
-//! A person who imports the wrong file is helped by its name more than by a list
-//! of everything in it that is no report. Only what the first bytes tell without
-//! doubt is named.
+//! A person who imports the wrong file is helped more by the kind of the file than by a
+//! list of its items that are no reports. A kind is named only if the first bytes leave
+//! no doubt.
 
 use std::error::Error;
 use std::fmt;
@@ -13,15 +13,15 @@ use std::fmt;
 pub enum Foreign {
     /// `export.bin` of Google's and Apple's system, by itself or in its zip.
     ExposureNotification,
-    /// A zip, or what is kept in one.
+    /// A zip, or a format that is stored in one.
     Zip,
-    /// Packed by a program whose files are not read here.
+    /// Compressed in a format that is not read here.
     Packed,
-    /// A packed file in a gzip file.
+    /// A compressed file in a gzip file.
     PackedTwice,
     /// A web page, or other XML.
     Markup,
-    /// A document to be read by people.
+    /// A PDF document.
     Pdf,
     /// A picture.
     Picture,
@@ -34,7 +34,7 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    /// What it is, and what to do.
+    /// What the file is, and what to do.
     pub const fn text(self) -> &'static str {
         match self {
             Self::ExposureNotification => {
@@ -55,8 +55,8 @@ impl Foreign {
         }
     }
 
-    /// What a file that begins with `head` is, if no report file begins so. For
-    /// text, `head` is what follows white space.
+    /// The kind of a file that begins with `head`, unless a report file can begin with
+    /// it. For text, `head` begins after white space.
     pub(super) fn of(head: &[u8]) -> Option<Self> {
         const KNOWN: [(&[u8], Foreign); 15] = [
             (b"EK Export v1", Foreign::ExposureNotification),

@@ -1,14 +1,14 @@
-//! What keeps a JSON text from being held.
+//! Limits on a JSON text, so that it is never held in memory.
 //!
-//! The parser collects a text to its closing quote, a number to its last digit,
-//! and notes every level of nesting. So a file of one endless text would be
-//! memory without end. The guard stands between source and parser and looks at
-//! each byte on the way. Of a text longer than a report needs it lets only the
-//! beginning through, so that the text is one bad item and the next is found;
-//! any other excess ends the reading.
+//! The parser collects a string to its closing quote and a number to its last digit,
+//! and records every level of nesting. So a file of one endless string would need
+//! memory without end. The guard stands between source and parser and examines each
+//! byte. Of a string longer than a report needs it passes only the beginning, so the
+//! string is one bad item and the next item is found. Any other excess ends the
+//! reading.
 //!
-//! It knows just enough of JSON to tell text from what stands between; whether
-//! it is well formed is for the parser to say.
+//! The guard knows just enough of JSON to tell strings from the bytes between them. The
+//! parser checks whether the JSON is well formed.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -17,12 +17,12 @@ use thiserror::Error;
 
 use super::text::LONGEST as LONGEST_TEXT;
 
-/// Bytes of a text let through: each byte of it may be an escape of six, and
-/// one more than a report has tells that it is too long.
+/// Bytes of a string that pass. Each byte of a report's text may be an escape of six,
+/// and one more than a report has shows that the string is too long.
 const LONGEST: usize = 6 * (LONGEST_TEXT + 1);
 
-/// Bytes of a text in which there must be a place to cut it. Text without one
-/// is made of escapes; base64 has none.
+/// Bytes of a string within which it must be possible to cut it. A string that cannot
+/// be cut consists of escapes; base64 has none.
 const LONGEST_UNCUT: usize = 2 * LONGEST;
 
 /// Levels of nesting; a report has three.
@@ -44,12 +44,12 @@ pub(super) struct Guard<'a, R> {
     text: Text,
 }
 
-/// Where in a text the source is.
+/// The state within a string.
 #[derive(Clone, Copy)]
 enum Text {
-    /// In none.
+    /// Outside of strings.
     Outside,
-    /// After so many bytes that are no part of an escape.
+    /// After this many bytes that are no part of an escape.
     Plain(usize),
     /// After a backslash.
     Escape,
@@ -69,7 +69,7 @@ impl<'a, R: BufRead> Guard<'a, R> {
         }
     }
 
-    /// Whether `byte` is let through.
+    /// Whether `byte` passes.
     fn admit(&mut self, byte: u8) -> Result<bool, Excess> {
         if byte == b'\n' {
             self.line.set(self.line.get() + 1);
@@ -89,8 +89,8 @@ impl<'a, R: BufRead> Guard<'a, R> {
             },
             (Text::Plain(_), b'\\') => Text::Escape,
             (Text::Escape, _) => Text::Plain(0),
-            // The longest escape is a `u` and four digits; and what begins with
-            // an ASCII byte is no part of a longer character.
+            // The longest escape is a `u` and four digits; and an ASCII byte never
+            // continues a longer character.
             (Text::Plain(4..), _) if self.run > LONGEST && byte.is_ascii() => {
                 Text::Cut { escape: false }
             }
@@ -103,7 +103,7 @@ impl<'a, R: BufRead> Guard<'a, R> {
         Ok(!matches!(self.text, Text::Cut { .. }))
     }
 
-    /// Judges a byte outside texts.
+    /// Checks a byte outside strings.
     fn admit_between(&mut self, byte: u8) -> Result<(), Excess> {
         match byte {
             b'[' | b'{' => self.depth += 1,

@@ -1,6 +1,6 @@
 //! The items of a report file, and where they go.
 //!
-//! Every format is read into these, and none of them is held.
+//! Every reader of a format hands its items on and keeps none of them.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -12,10 +12,10 @@ use crate::{ReportError, SignedReport, wire};
 /// One item of a file: a report, yet to be verified, or what is wrong with it.
 pub type Item = Result<SignedReport, ItemError>;
 
-/// Where an item stands, from the start of the file.
+/// The position of an item, from the start of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In a stream of reports: the byte it begins with, from 0.
+    /// In a stream of reports: its first byte, counted from 0.
     Byte(u64),
     /// In text: its line, from 1; of a JSON value, the line it ends on.
     Line(u64),
@@ -51,7 +51,7 @@ pub enum ItemError {
         /// Column, from 1; 0 before the first.
         column: usize,
     },
-    /// A JSON text, number or nesting no report can need; what would follow is
+    /// A JSON string, number or nesting that no report can need; what would follow is
     /// lost.
     #[error(
         "the JSON at line {line} goes beyond all that a report needs; export the reports again"
@@ -63,8 +63,7 @@ pub enum ItemError {
     /// A JSON value that is neither a string nor an object.
     #[error("the JSON item is neither a base64 string nor an object; give one of them a report")]
     NotAReport,
-    /// A JSON object without one of the fields of a report, or with a value
-    /// there that does not fit.
+    /// A JSON object that lacks a field of a report, or has a wrong value in it.
     #[error("the field {name} is missing or has a wrong value; ask its sender for a whole report")]
     Field {
         /// The name of the field.
@@ -72,7 +71,7 @@ pub enum ItemError {
     },
 }
 
-/// Where items go.
+/// The receiver of items.
 pub(super) struct Items<'a> {
     sink: &'a mut dyn FnMut(Place, Item) -> ControlFlow<()>,
     empty: bool,
@@ -80,7 +79,7 @@ pub(super) struct Items<'a> {
 }
 
 impl<'a> Items<'a> {
-    /// Items that go to `sink`, until it breaks off.
+    /// Items that go to `sink`, until it stops.
     pub(super) fn new(sink: &'a mut dyn FnMut(Place, Item) -> ControlFlow<()>) -> Self {
         Self {
             sink,
@@ -89,24 +88,24 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// Hands an item on. Not to be called once nobody wants any more.
+    /// Hands an item on. Must not be called after `sink` has stopped.
     pub(super) fn push(&mut self, place: Place, item: Item) {
         self.empty = false;
         self.stopped = (self.sink)(place, item).is_break();
     }
 
-    /// Whether there was none.
+    /// Whether there was no item.
     pub(super) fn is_empty(&self) -> bool {
         self.empty
     }
 
-    /// Whether nobody wants any more.
+    /// Whether `sink` has stopped.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped
     }
 }
 
-/// One report as it is signed.
+/// One signed report.
 pub(super) fn parse(bytes: &[u8]) -> Item {
     Ok(wire::parse(bytes)?)
 }

@@ -1,10 +1,10 @@
 //! The JSON of report files, read as a stream.
 //!
-//! Items are handed on as they are met, so a file that breaks off keeps what
-//! stood before, and no more than one item is ever held: values that are none
-//! are skipped, and the [`Guard`] lets through no text longer than a report
-//! needs. For the same reason fields are read loosely and judged afterwards: a
-//! number where text belongs is one bad item, not the end of the file.
+//! Items are handed on as they are read, so a file that breaks off keeps the items
+//! before. No more than one item is ever held: other values are skipped, and the
+//! [`Guard`] passes no string longer than a report needs. For the same reason fields
+//! are read loosely and checked afterwards: a number in the place of a string is one
+//! bad item, not the end of the file.
 
 use std::cell::Cell;
 use std::fmt;
@@ -54,8 +54,8 @@ pub(super) fn read_json(
     Ok(())
 }
 
-/// Where a list of reports, or a single one, belongs: the text itself, and the
-/// value of `reports`.
+/// The places for a list of reports or a single one: the text itself, and the value of
+/// `reports`.
 struct Reports<'a, 'b> {
     items: &'a mut Items<'b>,
     /// The line that is being read.
@@ -63,8 +63,8 @@ struct Reports<'a, 'b> {
 }
 
 impl Reports<'_, '_> {
-    /// Hands an item on; an error, which ends the reading, if it is the last
-    /// one wanted.
+    /// Hands an item on. An error, which ends the reading, if it is the last one
+    /// wanted.
     fn push<E: Error>(&mut self, item: Item) -> Result<(), E> {
         self.items.push(Place::Line(self.line.get()), item);
         if self.items.is_stopped() {
@@ -158,8 +158,8 @@ impl Fields {
         Ok(())
     }
 
-    /// Puts the fields in the order of the wire and reads them there, so that
-    /// there is one judge of what a report is.
+    /// Puts the fields in the order of the wire format and parses that, so that only
+    /// one parser decides what a report is.
     fn report(&self) -> Item {
         let memo = self.memo.bytes(MEMO)?;
         let length_byte = u8::try_from(memo.len())
@@ -177,7 +177,7 @@ impl Fields {
     }
 }
 
-/// Any JSON value, with as much of it kept as a report can need.
+/// Any JSON value, of which only what a report can need is kept.
 #[derive(Default)]
 enum Loose {
     Text(String),

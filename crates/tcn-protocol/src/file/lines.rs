@@ -1,13 +1,13 @@
 //! Report files of text: one report a line, or wrapped over lines.
 //!
-//! A line that is long enough for a report is one. Shorter lines that follow
-//! each other are wrapped text, as `base64`, `openssl base64` and `xxd -p` write
-//! it, in base64 or hexadecimal: what they are together is signed reports one
-//! after another. Such a block ends with a line that is shorter than its first,
-//! with padding, with a blank line, or where the file ends.
+//! A line that is long enough for a report is one. Consecutive shorter lines are
+//! wrapped text, as `base64`, `openssl base64` and `xxd -p` write it, in base64 or
+//! hexadecimal: together they are signed reports one after another. Such a block ends
+//! with a line that is shorter than its first, with padding, with a blank line, or at
+//! the end of the file.
 //!
-//! Lines that are nothing of the kind are one bad item as long as they follow
-//! each other. If a file has nothing but these it is no report file.
+//! Consecutive lines that are neither are one bad item. If a file has only such lines,
+//! it is no report file.
 
 use std::io::{self, BufRead, Read};
 
@@ -16,14 +16,13 @@ use crate::wire;
 use super::item::{Item, ItemError, Items, Place, parse};
 use super::text::{LONGEST, SHORTEST, decode, decode_base64, hex_byte, is_hex, is_of_base64};
 
-/// The longest line taken up whole, in bytes: white space around the report is
-/// no fault of it.
+/// The longest line read whole, in bytes. White space around a report is no error.
 const LONGEST_LINE: usize = 2 * LONGEST;
 
-/// The shortest first line of a block that can be told from a word, in bytes.
+/// The shortest first line of a block that can be distinguished from a word, in bytes.
 const SHORTEST_WRAPPED: usize = 24;
 
-/// Reads all lines; whether any of them can have been meant as a report.
+/// Reads all lines. Returns whether any of them can have been meant as a report.
 pub(super) fn read_lines(
     mut source: impl BufRead,
     first_line: u64,
@@ -66,9 +65,9 @@ struct Lines<'a, 'b> {
     number: u64,
     /// Wrapped text that has not ended.
     block: Option<Block>,
-    /// The first of the lines that are nothing, and what is wrong with it.
+    /// The first of the lines that are neither, and what is wrong with it.
     strange: Option<(u64, ItemError)>,
-    /// Something can have been meant as a report.
+    /// Whether a line can have been meant as a report.
     is_meant: bool,
 }
 
@@ -82,7 +81,8 @@ impl Lines<'_, '_> {
         } else if line.len() < SHORTEST && line.iter().all(|byte| is_of_base64(*byte)) {
             self.wrapped(line);
         } else if let Some(block) = self.block.as_mut().filter(|block| !block.is_word()) {
-            // A damaged line of it; where the next report begins nobody knows.
+            // A damaged line of the block. The start of the next report cannot be
+            // found.
             block.fault.get_or_insert(fault_of(line));
         } else if let Some(least) = width_of_damaged(line) {
             self.end_block();
@@ -113,7 +113,7 @@ impl Lines<'_, '_> {
         }
     }
 
-    /// Hands on the reports that are whole.
+    /// Hands on the complete reports.
     fn push_reports(&mut self, block: &mut Block) {
         while let Some(report) = block.next() {
             self.push_at(block.at, report);
@@ -124,7 +124,7 @@ impl Lines<'_, '_> {
         }
     }
 
-    /// What is left of a block when its last report was handed on is a bad item.
+    /// The remainder of a block after its last report is a bad item.
     fn end_block(&mut self) {
         let Some(mut block) = self.block.take() else {
             return;
@@ -146,7 +146,7 @@ impl Lines<'_, '_> {
         self.push_at(self.number, item);
     }
 
-    /// Hands an item on; what stood before it first.
+    /// Hands an item on, after the items before it.
     fn push_at(&mut self, line: u64, item: Item) {
         self.is_meant = true;
         self.end_strange();
@@ -164,22 +164,22 @@ impl Lines<'_, '_> {
     }
 }
 
-/// Whether this line is long enough for a report, and text of one but for some
-/// damage.
+/// Whether this line is long enough for a report, and is a report's text except for
+/// some damage.
 fn is_one_report(line: &[u8]) -> bool {
     let fitting = line.iter().filter(|byte| is_of_base64(**byte)).count();
     line.len() >= SHORTEST && fitting * 8 >= line.len() * 7
 }
 
-/// How wide wrapped text is at least that begins with this line, if the line is
-/// some but for a little damage.
+/// The least width of wrapped text that begins with this line, if the line is such text
+/// except for a little damage.
 fn width_of_damaged(line: &[u8]) -> Option<usize> {
     let fitting = line.iter().filter(|byte| is_of_base64(**byte)).count();
     let is_damaged = (SHORTEST_WRAPPED..SHORTEST).contains(&line.len());
     (is_damaged && fitting * 16 >= line.len() * 15).then_some(fitting)
 }
 
-/// Why this line is no text of a report.
+/// Why this line is not the text of a report.
 fn fault_of(line: &[u8]) -> ItemError {
     let fault = decode_base64(line).err();
     fault.map_or(ItemError::TooLong, ItemError::Base64)
@@ -196,7 +196,7 @@ struct Block {
     is_hex: bool,
     /// Characters that are no whole byte yet.
     text: Vec<u8>,
-    /// Bytes that are no whole report yet.
+    /// Bytes that are no complete report yet.
     bytes: Vec<u8>,
     /// Why the rest of it is lost.
     fault: Option<ItemError>,
@@ -258,7 +258,7 @@ impl Block {
         }
     }
 
-    /// The next report that is whole.
+    /// The next complete report.
     fn next(&mut self) -> Option<Item> {
         let length = wire::declared_len(&self.bytes)?;
         (self.bytes.len() >= length).then(|| {
@@ -267,7 +267,7 @@ impl Block {
         })
     }
 
-    /// What is wrong with what is left, if anything is.
+    /// What is wrong with the remainder, if anything is.
     fn left(&mut self) -> Option<ItemError> {
         let fault = self.fault.take();
         fault.or_else(|| match self.bytes.is_empty() {

@@ -6,21 +6,21 @@
 //! | `base64` | one report a line; blank lines are skipped |
 //! | `json` | an array of such base64 strings, as CoEpi's servers answer |
 //!
-//! What else is read without doubt: base64 in the alphabet for URLs, without
-//! padding, or wrapped over lines; hexadecimal, one report a line or wrapped;
-//! text in UTF-16 or UTF-8 with a byte order mark; and any of it packed once by
-//! gzip. JSON is also read as a single item without the array, as an array under
-//! the key `reports`, and with items that are objects in Covid Watch's form: the
-//! fields of a report, bytes in base64 (covidwatch-cloud-functions 5663604^,
-//! `submitReport`). A file of another kind is named ([`Foreign`]).
+//! These variants are also read, because they can be recognised without doubt: base64
+//! in the alphabet for URLs, without padding, or wrapped over lines; hexadecimal, one
+//! report a line or wrapped; text in UTF-16 or UTF-8 with a byte order mark; and any of
+//! these compressed once by gzip. JSON is also read as a single item without the array,
+//! as an array under the key `reports`, and with items that are objects in Covid
+//! Watch's form: the fields of a report, bytes in base64 (covidwatch-cloud-functions
+//! 5663604^, `submitReport`). For a file of another kind the error names the kind
+//! ([`Foreign`]).
 //!
-//! A file comes from anywhere. One bad item costs only itself wherever the
-//! next can be found: the next line, the next element, the next report by the
-//! length byte of this one. A file is read as it comes in and never held: what
-//! it can make us keep is a few kilobytes, and the window of gzip, however long
-//! it is. How long it may be, and how much work its items are worth, is for the
-//! reader of the items to say; it can stop at any of them, and at any byte of
-//! the source. What comes out of a packed file is bounded here.
+//! A file can come from any source. One bad item costs only itself wherever the next
+//! can be found: the next line, the next element, the next report by the length byte of
+//! this one. A file is parsed as it is read and never held: a file of any length needs
+//! a few kilobytes of memory, and the window of gzip. The receiver of the items limits
+//! the length of the file and the work for its items; it can stop at any item, and at
+//! any byte of the source. The size of a decompressed file is limited here.
 
 mod foreign;
 mod guard;
@@ -47,12 +47,12 @@ use self::lines::read_lines;
 use self::text::Utf16;
 use crate::{SignedReport, wire};
 
-/// How reports stand in a file.
+/// The format of the reports in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Signed reports one after another.
     Tcn,
-    /// One a line, in base64; read in hexadecimal and wrapped too.
+    /// One report a line, in base64. Hexadecimal and wrapped lines are read too.
     Base64,
     /// An array of strings.
     Json,
@@ -68,25 +68,25 @@ pub enum FileError {
     /// It is a file of another kind.
     #[error(transparent)]
     Foreign(#[from] Foreign),
-    /// It is packed, and what is packed breaks off or is damaged. The items
+    /// It is compressed, and the compressed data break off or are damaged. The items
     /// before that were handed on.
     #[error("it is packed with gzip and breaks off or is damaged; get the file again")]
     Packing,
-    /// It is packed, and more than [`MOST_UNPACKED`] comes out of it. The items
+    /// It is compressed, and more than [`MOST_UNPACKED`] comes out of it. The items
     /// before that were handed on.
     #[error("more than 2 GiB come out of it; split it")]
     TooLarge,
-    /// The source broke off. The items before that were handed on.
+    /// The source failed. The items before that were handed on.
     #[error("the file could not be read to its end; read it again")]
     Source(#[from] io::Error),
 }
 
-/// The most that is unpacked of a file, in bytes: 2 GiB.
+/// The most bytes that are decompressed from a file: 2 GiB.
 pub const MOST_UNPACKED: u64 = 2 << 30;
 
-/// Reads a report file of whatever format and hands its items on, in order, as
-/// they are met, until `sink` breaks off. The format is that of the first
-/// bytes. A file that is packed by gzip is unpacked, once.
+/// Reads a report file of any format and hands its items on, in order, as they are
+/// read, until `sink` stops. The first bytes decide the format. A file that is
+/// compressed by gzip is decompressed, once.
 ///
 /// # Errors
 /// [`FileError`], if there was no item at all, the file is of another kind, or
@@ -119,7 +119,7 @@ pub fn read(
     }
 }
 
-/// Reads a report file as [`read`] does, but for one that is packed.
+/// Reads a report file as [`read`] does, but does not decompress it.
 ///
 /// # Errors
 /// As of [`read`].
@@ -131,15 +131,15 @@ pub fn read_unpacked(
     read_head(&head, source, &mut sink)
 }
 
-/// Whether a file that begins with these bytes is packed by gzip; four of them
-/// suffice. Of files that begin with a random key one in 2²⁷ looks so.
+/// Whether a file that begins with these bytes is compressed by gzip. Four bytes
+/// suffice. Of files that begin with a random key, one in 2²⁷ matches by chance.
 pub fn is_gzip(head: &[u8]) -> bool {
-    // The one method that there is, and three reserved flags that are zero
-    // (RFC 1952, section 2.3.1).
+    // The only method defined, and three reserved flags that are zero (RFC 1952,
+    // section 2.3.1).
     matches!(head, [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0)
 }
 
-/// Writes reports so that [`read`] finds them again.
+/// Writes reports in a form that [`read`] reads.
 pub fn write(format: Format, reports: &[SignedReport]) -> Vec<u8> {
     let encoded = reports
         .iter()
@@ -157,25 +157,25 @@ pub fn write(format: Format, reports: &[SignedReport]) -> Vec<u8> {
     }
 }
 
-/// What some editors put before text: U+FEFF in UTF-8, and in UTF-16 of either
-/// order.
+/// The byte order mark that some editors put before text: U+FEFF in UTF-8, and in
+/// UTF-16 of either byte order.
 const MARK_8: &[u8] = b"\xEF\xBB\xBF";
 const MARK_16_LE: &[u8] = b"\xFF\xFE";
 const MARK_16_BE: &[u8] = b"\xFE\xFF";
 
-/// What is packed by zstd begins so (RFC 8878, section 3.1.1).
+/// The first bytes of data compressed by zstd (RFC 8878, section 3.1.1).
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
 
-/// Bytes that a file is judged by: twenty reports and more, of the longest.
+/// Bytes by which the format is decided: more than twenty of the longest reports.
 const HEAD_LEN: usize = 8 << 10;
 
 /// A report begins with 64 bytes that are a key and a hash.
 const KEY_AND_HASH: usize = 64;
 
-/// The most that is asked of the source at once, in bytes.
+/// The most bytes that are read from the source at once.
 const BUFFER_LEN: usize = 8 << 10;
 
-/// A source that tells whether it failed itself.
+/// A source that records whether it failed itself.
 struct Watched<'a, R> {
     source: R,
     failed: &'a Cell<bool>,
@@ -202,7 +202,7 @@ fn head_of<R: Read>(mut source: R) -> (Vec<u8>, Rest<R>) {
     (head, Rest { fault, source })
 }
 
-/// What follows the first bytes of a source: the fault it had there, if any.
+/// What follows the first bytes of a source: its error there, if any.
 struct Rest<R> {
     fault: Option<io::Error>,
     source: R,
@@ -231,7 +231,7 @@ fn read_head(
     Ok(format)
 }
 
-/// Tells the format by the first bytes and reads what follows in it.
+/// Detects the format by the first bytes and reads the rest in it.
 fn read_items(head: &[u8], source: impl Read, items: &mut Items<'_>) -> Result<Format, FileError> {
     let buffered = |head, source| BufReader::with_capacity(BUFFER_LEN, Read::chain(head, source));
     if is_stream(head) {
@@ -255,7 +255,7 @@ fn read_items(head: &[u8], source: impl Read, items: &mut Items<'_>) -> Result<F
     Ok(read_tcn(buffered(head, source), items).map(|()| Format::Tcn)?)
 }
 
-/// Reads text of whatever kind.
+/// Reads text of any kind.
 fn read_text(mut source: impl BufRead, items: &mut Items<'_>) -> Result<Format, FileError> {
     let line = skip_blank(&mut source)?;
     match source.fill_buf()?.first().copied() {
@@ -268,9 +268,9 @@ fn read_text(mut source: impl BufRead, items: &mut Items<'_>) -> Result<Format, 
     }
 }
 
-/// Whether a file that begins so has signed reports one after another, beyond
-/// doubt: the signature of one of them holds. Whatever else its bytes look like,
-/// they are no text.
+/// Whether a file that begins with these bytes certainly holds signed reports one after
+/// another: the signature of one of them is valid. Such bytes are no text, whatever
+/// else they look like.
 fn is_stream(head: &[u8]) -> bool {
     let mut rest = head;
     while let Some(length) = wire::declared_len(rest) {
@@ -285,8 +285,9 @@ fn is_stream(head: &[u8]) -> bool {
     false
 }
 
-/// Whether bytes that begin so may be base64: a report may look like the first
-/// bytes of another kind of file then, but the rest of such a file never does.
+/// Whether bytes that begin like this may be base64. A report in base64 may look like
+/// the first bytes of another kind of file, but the rest of such a file never looks
+/// like base64.
 fn is_base64(head: &[u8]) -> bool {
     let start = &head[..head.len().min(KEY_AND_HASH)];
     start
@@ -294,11 +295,11 @@ fn is_base64(head: &[u8]) -> bool {
         .all(|b| b.is_ascii_alphanumeric() || b.is_ascii_whitespace() || b"+/-_=".contains(b))
 }
 
-/// Whether bytes that begin so are text.
+/// Whether bytes that begin like this are text.
 ///
-/// Of 64 random bytes 24 are printable on average, and 48 once in 10⁹ times;
-/// so three quarters tell text, even text with a few bytes damaged. Text in
-/// other letters than ASCII's is UTF-8 without control characters.
+/// Of 64 random bytes 24 are printable on average, and 48 once in 10⁹ times. So three
+/// quarters identify text, even text with a few damaged bytes. Text in other letters
+/// than ASCII's is UTF-8 without control characters.
 fn is_text(head: &[u8]) -> bool {
     let start = &head[..head.len().min(KEY_AND_HASH)];
     let printable = start

@@ -1,11 +1,10 @@
 //! Bytes written as text: base64, hexadecimal, and text in UTF-16.
 //!
-//! People and programs write base64 in more than one way, and each can be told
-//! from the others without doubt. So all of them are read: the standard alphabet
-//! and the one for URLs (RFC 4648, sections 4 and 5), with padding or without,
-//! with white space in between. A text that has nothing but hexadecimal digits,
-//! and is long enough for a report, is hexadecimal: of base64 that long, one in
-//! 10⁷⁷ looks so.
+//! People and programs write base64 in more than one way, and each can be distinguished
+//! from the others without doubt. So all of them are read: the standard alphabet and
+//! the one for URLs (RFC 4648, sections 4 and 5), with padding or without, with white
+//! space in between. A text that has nothing but hexadecimal digits, and is long enough
+//! for a report, is hexadecimal: of base64 that long, one in 10⁷⁷ looks like that.
 
 use std::io::{self, BufRead, Read};
 
@@ -38,7 +37,7 @@ const fn engine(alphabet: &Alphabet) -> GeneralPurpose {
 static OF_MAIL: GeneralPurpose = engine(&STANDARD);
 static OF_URLS: GeneralPurpose = engine(&URL_SAFE);
 
-/// The bytes of a report that stands here as text.
+/// The bytes of a report given as text.
 ///
 /// # Errors
 /// More text than a report has, or text that is neither base64 nor hexadecimal.
@@ -55,7 +54,7 @@ pub(super) fn decode_report(text: &[u8]) -> Item {
     parse(&decode(text)?)
 }
 
-/// The bytes of a part of a report that stands here in base64.
+/// The bytes of a part of a report given in base64.
 ///
 /// # Errors
 /// More text than a report has, or text that is no base64.
@@ -63,7 +62,7 @@ pub(super) fn decode_part(text: &[u8]) -> Result<Vec<u8>, ItemError> {
     of_base64(&without_space(text))
 }
 
-/// This text, and no more of it than a report can have and one byte.
+/// This text without white space, cut at one byte more than a report can have.
 fn without_space(text: &[u8]) -> Vec<u8> {
     let text = text.iter().copied();
     let text = text.filter(|byte| !byte.is_ascii_whitespace());
@@ -97,18 +96,18 @@ pub(super) fn hex_byte(digits: &[u8]) -> u8 {
     })
 }
 
-/// Whether this byte may stand in base64, in either alphabet.
+/// Whether this byte may occur in base64, in either alphabet.
 pub(super) fn is_of_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)
 }
 
-/// UTF-16 as UTF-8; what is no character becomes U+FFFD.
+/// UTF-16 as UTF-8. Units that are no character become U+FFFD.
 pub(super) struct Utf16<R> {
     source: R,
     big_endian: bool,
-    /// The first half of a pair, until the second is there.
+    /// The first half of a surrogate pair, until the second is read.
     half: Option<u16>,
-    /// A character that was not asked for whole, and how much of it was.
+    /// A character that was not yet read whole, and how much of it was.
     character: ([u8; 4], usize, usize),
 }
 
@@ -123,7 +122,7 @@ impl<R: BufRead> Utf16<R> {
         }
     }
 
-    /// The next unit; half a one at the end is no character.
+    /// The next unit. Half a unit at the end is no character.
     fn unit(&mut self) -> io::Result<Option<u16>> {
         let mut bytes = Vec::with_capacity(2);
         self.source.by_ref().take(2).read_to_end(&mut bytes)?;
@@ -158,7 +157,7 @@ impl<R: BufRead> Utf16<R> {
     }
 }
 
-/// The character that these units are.
+/// The character of these units.
 fn one(units: &[u16]) -> char {
     let mut characters = char::decode_utf16(units.iter().copied());
     let first = characters.next().and_then(Result::ok);
@@ -171,7 +170,7 @@ impl<R: BufRead> Read for Utf16<R> {
         while written < out.len() {
             let (bytes, start, end) = &mut self.character;
             if start == end {
-                // What was read before a fault is handed on first.
+                // What was read before an error is handed on first.
                 let next = match self.next() {
                     Err(_) if written > 0 => break,
                     next => next?,

@@ -10,15 +10,14 @@
 //! | 19, bits 0-6 | breathlessness, muscle aches, loss of smell or taste, diarrhea, runny nose, other, no symptoms |
 //! | 19, bit 7 | 0 |
 //!
-//! Four other layouts went out under the same type and version. Two are subsets
-//! of this one, with the later bits 0. One has 11 bytes: version, time, and the
-//! bits no symptoms, other, cough, breathlessness, fever. One is text: base64
-//! of base64 of a list; test data hold plain words too. Text is given back as
-//! it stands.
+//! Four other layouts were deployed under the same type and version. Two are subsets of
+//! this one, with the later bits 0. One has 11 bytes: version, time, and the bits no
+//! symptoms, other, cough, breathlessness, fever. One is text: base64 of base64 of a
+//! list; test data hold plain words too. Text is returned unchanged.
 //!
-//! CoEpi's apps write both times to the second, the same in all reports of a
-//! batch, which links them. [`SymptomMemo::new`] takes days and can express
-//! nothing finer; a memo that was read keeps what stood there.
+//! CoEpi's apps write both times to the second, the same in all reports of a batch,
+//! which links them. [`SymptomMemo::new`] takes days and can express nothing finer. A
+//! memo that was read keeps its original times.
 //!
 //! Source: Co-Epi/app-backend-rust b332afe, `reporting/memo.rs`; which panics
 //! on short memos, cough above 3 and fever above 2. Here they are unknown.
@@ -121,7 +120,7 @@ pub enum Fever {
     Serious,
 }
 
-/// What somebody feels; nothing, by default.
+/// The symptoms of a person; none, by default.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Symptoms {
     /// A cough.

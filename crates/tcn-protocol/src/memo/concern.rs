@@ -1,10 +1,10 @@
-//! What speaks against a memo before it is written into reports.
+//! Reasons not to write a memo into reports.
 //!
-//! Reports of different keys cannot be told to be one person's, unless their
-//! memos tell it. The same rare bytes in two of them do. So a memo that is to
-//! go into several reports must be one that many people write; and a time to
-//! the second is rare in any report, for it goes out to every server and stays
-//! there beside the others of that minute.
+//! Nothing in reports of different keys shows that they are from one person, unless
+//! their memos do. The same rare bytes in two memos show it. So a memo for several
+//! reports must be one that many people write. A time to the second is rare even in a
+//! single report, because the report goes to every server and stays there beside the
+//! other reports of that minute.
 //!
 //! Spec: TCN 6b64d09, README "Reporting"; the limit of 127 bytes is that of
 //! tcn-client-android 7d48399, `SignedReport.kt`, and of coepi-backend-aws
@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::registry::Format;
 use super::{CoEpiMemo, Memo};
 
-/// A reason not to write a memo, or to think again; each names the cure.
+/// A reason not to write a memo, or to reconsider it; each names the cure.
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MemoConcern {
@@ -24,7 +24,7 @@ pub enum MemoConcern {
         "the memo's times are finer than a day, which tells your reports from others'; give days"
     )]
     TimeTooFine,
-    /// The same bytes of a kind that is nobody else's, in several reports.
+    /// The same bytes of a type that no other person uses, in several reports.
     #[error(
         "the same memo in {parts} reports shows that they are one person's; leave it empty, or report a time that needs one report"
     )]
@@ -51,7 +51,7 @@ pub enum MemoConcern {
 }
 
 impl MemoConcern {
-    /// Whether the memo must not be written; else the person may decide.
+    /// Whether the memo must not be written. Otherwise the person may decide.
     pub const fn is_refusal(self) -> bool {
         match self {
             Self::TimeTooFine | Self::SharedBytes { .. } => true,
@@ -61,8 +61,8 @@ impl MemoConcern {
 }
 
 impl MemoConcern {
-    /// Whether it is that reports could be told to be one person's; then a
-    /// person who knows may want it all the same.
+    /// Whether the concern is that the reports can be recognised as one person's. A
+    /// person who knows this may write the memo all the same.
     pub const fn is_about_linking(self) -> bool {
         match self {
             Self::SharedBytes { .. } | Self::SharedSymptoms { .. } => true,
@@ -72,18 +72,18 @@ impl MemoConcern {
 }
 
 impl Memo {
-    /// The most data that all programs in the field read, in bytes.
+    /// The most data that all deployed programs read, in bytes.
     pub const ADVISABLE_LEN: usize = i8::MAX as usize;
 
-    /// What speaks against writing this memo into each of `parts` reports;
-    /// nothing, if there is nothing.
+    /// The concerns about writing this memo into each of `parts` reports; empty if
+    /// there are none.
     pub fn concerns(&self, parts: usize) -> Vec<MemoConcern> {
         let have = self.data.len();
         let long = (have > Self::ADVISABLE_LEN).then_some(MemoConcern::Long { have });
         self.linkage(parts).into_iter().chain(long).collect()
     }
 
-    /// How this memo would tell that reports belong together.
+    /// How this memo would show that reports belong together.
     fn linkage(&self, parts: usize) -> Option<MemoConcern> {
         let format = self.kind.registration().map(|row| row.format);
         let constant = matches!(format, Some(Format::Constant(same)) if same == self.data);

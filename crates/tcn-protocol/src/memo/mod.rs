@@ -1,12 +1,11 @@
-//! Memos: what a report says besides its numbers.
+//! Memos: the content of a report besides its numbers.
 //!
-//! The protocol only frames them. Their types are a registry that others add
-//! to ([`mod@registry`]), so an unknown type is kept and passed on as it came.
-//! One format is public and read and written here, CoEpi's symptoms
-//! ([`coepi`]); a memo of another type is never read by its rules. What is to
-//! be written is judged first: a memo can tell that reports belong together
-//! ([`Memo::concerns`]). A memo may name symptoms: `Debug` shows its type and
-//! length, never its bytes.
+//! The protocol only frames memos. Their types are a registry that other projects add
+//! to ([`mod@registry`]), so a memo of unknown type is kept and passed on unchanged.
+//! One format is public, and is read and written here: CoEpi's symptoms ([`coepi`]). A
+//! memo of another type is never read by its rules. A memo is checked before it is
+//! written, because it can show that reports belong together ([`Memo::concerns`]). A
+//! memo may name symptoms, so `Debug` shows its type and length, never its bytes.
 //!
 //! Spec: TCN 6b64d09, README "Reporting", Memo Structure.
 
@@ -85,7 +84,7 @@ impl Memo {
         self.kind
     }
 
-    /// The data, as they came.
+    /// The data, unchanged.
     pub fn data(&self) -> &[u8] {
         &self.data
     }

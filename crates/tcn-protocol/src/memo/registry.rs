@@ -1,8 +1,8 @@
-//! The registered memo types, all that is known of each.
+//! The registered memo types, and what is known of each.
 //!
-//! The registry itself is a list in the specification's README that others add
-//! to by asking. A type that is not here is as good as any: its memos are kept,
-//! verified, matched and shown as bytes. To add one, add a row.
+//! The registry itself is a list in the specification's README, to which projects add
+//! on request. An unregistered type works as well: its memos are kept, verified,
+//! matched and shown as bytes. To add a type, add a row.
 //!
 //! Sources: TCN 6b64d09, README "Reporting", Memo Structure; payloads from the
 //! apps each row names.
@@ -16,7 +16,7 @@ pub struct Registration {
     pub kind: MemoType,
     /// Its name, as the registry has it.
     pub name: &'static str,
-    /// Whose it is.
+    /// The project that registered it.
     pub owner: &'static str,
     /// What is known of its data.
     pub format: Format,
@@ -25,10 +25,10 @@ pub struct Registration {
 /// What is known of the data of a registered type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// CoEpi's layouts, which are read: [`super::coepi`].
+    /// CoEpi's layouts, which [`super::coepi`] reads.
     CoEpi,
-    /// Every report carries just these bytes: they say nothing of anybody, and
-    /// do not tell one person's reports from another's.
+    /// Every report carries exactly these bytes. They say nothing about any person, and
+    /// do not distinguish one person's reports from another's.
     Constant(&'static [u8]),
     /// No format was made public.
     Unpublished,

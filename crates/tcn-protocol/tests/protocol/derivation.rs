@@ -55,7 +55,7 @@ fn the_verification_key_and_link_zero_are_the_vectors() {
     assert_eq!(*rak.verification_key().as_bytes(), array(&reference["rvk"]));
     assert_eq!(**rak.expose_seed(), array(&reference["rak"]));
 
-    // tck_0 shows itself only in a report from 1 on.
+    // tck_0 is visible only in a report from index 1 on.
     let span = ReportSpan::new(RatchetIndex::FIRST, RatchetIndex::FIRST).unwrap();
     let memo = Memo::new(MemoType::COEPI_V1, []).unwrap();
     let report = SignedReport::create(&rak, span, memo);

@@ -12,7 +12,7 @@ use tcn_protocol::{Memo, MemoType, RatchetIndex, ReportError, ReportSpan, Signed
 
 use crate::{read_file, spec_key, vectors};
 
-/// Two reports, told apart by their memos.
+/// Two reports with different memos.
 fn two() -> [SignedReport; 2] {
     ["one", "two"].map(|memo| {
         let span = ReportSpan::new(RatchetIndex::FIRST, RatchetIndex::FIRST).unwrap();
@@ -113,7 +113,7 @@ fn malformed_json_keeps_what_stood_before() {
     ));
 }
 
-/// The sample Covid Watch's functions test with, in their form and in bytes.
+/// The sample that Covid Watch's functions test with, in their form and in bytes.
 #[test]
 fn covid_watch_s_form_is_the_same_report() {
     let object = json!({
@@ -180,7 +180,7 @@ fn a_stream_goes_on_behind_a_refused_report_and_ends_at_a_broken_one() {
     assert_eq!(items.len(), 4);
 }
 
-/// A report may begin with any byte; one in a hundred begins as JSON does.
+/// A report may begin with any byte; one in a hundred begins like JSON.
 #[test]
 fn reports_that_begin_like_json_are_no_json() {
     for first in *b"[{\" \n" {
@@ -207,7 +207,7 @@ fn files_without_reports_are_refused() {
     }
 }
 
-/// Where the items of a file stand.
+/// The positions of the items of a file.
 fn places(input: impl AsRef<[u8]>) -> Vec<Place> {
     let mut places = Vec::new();
     let read = file::read(input.as_ref(), |place, _item| {
@@ -308,13 +308,13 @@ fn a_source_that_fails_is_no_end_of_the_file() {
     }
 }
 
-/// `head`, then `piece` over and over, as long as there is `left`.
+/// `head`, then `piece` repeated until no byte is `left`.
 struct Endless {
     head: Vec<u8>,
     piece: Vec<u8>,
     at: usize,
     left: usize,
-    /// The most that was asked for at once.
+    /// The most bytes that were asked for at once.
     asked: usize,
 }
 
@@ -333,7 +333,7 @@ impl Read for Endless {
     }
 }
 
-/// That nothing is held is `tcnctl`'s test, which runs out of room if it is.
+/// `tcnctl` has the test that nothing is held: it runs out of memory if a file is.
 #[test]
 fn files_of_any_size_are_read_in_small_pieces() {
     const LEN: usize = 64 << 20;
@@ -352,7 +352,7 @@ fn files_of_any_size_are_read_in_small_pieces() {
             Format::Json,
         ),
     ] {
-        // JSON is read byte by byte, which takes its time without optimisation.
+        // JSON is read byte by byte, which is slow without optimisation.
         let left = if format == Format::Json {
             LEN / 16
         } else {
@@ -396,15 +396,15 @@ fn hex(report: &SignedReport) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// This text over lines of so many characters.
+/// This text, wrapped into lines of this many characters.
 fn wrapped(text: &str, width: usize, end: &str) -> String {
     let lines = text.as_bytes().chunks(width);
     let lines = lines.map(|line| format!("{}{end}", std::str::from_utf8(line).unwrap()));
     lines.collect()
 }
 
-/// Every way that base64 and hexadecimal are written in, of one report, of two,
-/// and of two in one text.
+/// Every way to write base64 and hexadecimal, of one report, of two, and of two in one
+/// text.
 #[test]
 fn text_is_read_however_it_is_wrapped() {
     let [one, two] = two();
@@ -437,7 +437,8 @@ fn text_is_read_however_it_is_wrapped() {
 }
 
 fn base64(bytes: &[u8]) -> String {
-    // A report is written in base64 by the code under test; other bytes are not.
+    // The code under test encodes only reports in base64; this function encodes other
+    // bytes.
     let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for piece in bytes.chunks(3) {
@@ -477,7 +478,7 @@ fn lines_are_read_in_every_alphabet_and_case() {
     }
 }
 
-/// A damaged line of wrapped text costs the reports it is in, and no other.
+/// A damaged line of wrapped text costs only the reports in it.
 #[test]
 fn damage_in_wrapped_text_costs_what_is_wrapped_with_it() {
     let [one, two] = two();
@@ -529,7 +530,7 @@ fn what_is_packed_once_is_read() {
     assert_eq!(read(gzip(&text), Format::Json), two().map(Ok));
 }
 
-/// What is in hand of a source that fails counts, packed or not.
+/// What was already read from a source that fails counts, compressed or not.
 #[test]
 fn a_packed_source_that_fails_is_no_damage() {
     struct Broken;
@@ -545,7 +546,7 @@ fn a_packed_source_that_fails_is_no_damage() {
     assert!(matches!(read, Err(FileError::Source(_))), "{read:?}");
 }
 
-/// Reports may look like anything: the signature tells that they are some.
+/// Reports may look like anything: the signature identifies them.
 #[test]
 fn a_stream_is_never_taken_for_anything_else() {
     let good = wire::write(&two()[0]);
@@ -555,7 +556,8 @@ fn a_stream_is_never_taken_for_anything_else() {
         b"PK\x03\x04",
         b"\x1f\x8b\x08\0",
     ] {
-        // A report whose key and hash its maker chose, before one that holds.
+        // A report whose key and hash its author chose, before one with a valid
+        // signature.
         let mut first = good.clone();
         first[..64].fill(b'x');
         first[..looks.len()].copy_from_slice(looks);
@@ -625,7 +627,7 @@ fn files_of_other_kinds_are_named() {
     assert!(Foreign::Text.to_string().contains("hexadecimal"));
 }
 
-/// Lines that are nothing are one bad item, however many follow each other.
+/// Lines that are neither are one bad item, however many follow each other.
 #[test]
 fn notes_between_reports_are_one_bad_item() {
     let [one, two] = two();

@@ -1,18 +1,18 @@
-//! The letter of the protocol, held to vectors, to the published reference, to
+//! Tests of the protocol against vectors, against the published reference, and against
 //! properties of its own.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `derivation` | keys, ratchet and numbers, by the specification's vector |
 //! | `reports` | reports of the reference, whole and damaged, and of other projects |
-//! | `sins` | one wrong input a file, refused by the name of its sin |
+//! | `sins` | one wrong input a file, refused by the name of its error |
 //! | `air` | adverts as phones send them |
 //! | `oracle` | random inputs against the published crate `tcn` 0.4.1 |
 //! | `properties` | round trips; no input panics |
 //! | `memos` | CoEpi's memos, the registry, what would link reports |
 //! | `files` | report files, bad items among good ones |
-//! | `secrets` | what `Debug` says, and what it does not |
-//! | `memory` | a key stands in memory once, and is not left there |
+//! | `secrets` | what `Debug` shows, and what it does not |
+//! | `memory` | a key is in memory once, and is not left there |
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 

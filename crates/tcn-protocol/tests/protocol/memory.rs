@@ -9,7 +9,7 @@ use tcn_protocol::{
     Memo, MemoType, Ratchet, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
 };
 
-/// What the seed is masked by, so that this test has no copy of it.
+/// The mask of the seed, so that this test has no copy of it.
 const MASK: u8 = 0xa5;
 
 /// Gives the seed behind the mask.
@@ -36,11 +36,11 @@ impl TryRng for Masked {
 
 impl TryCryptoRng for Masked {}
 
-/// How often 32 bytes stand in the memory of this process that can be written to.
+/// How many times these 32 bytes occur in the writable memory of this process.
 fn copies(masked: &[u8; 32]) -> usize {
     let memory = fs::File::open("/proc/self/mem").unwrap();
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
-    // Never moved, and overwritten before the next look.
+    // Never moved, and overwritten before the next search.
     let mut bytes = vec![0; 1 << 20];
     let mut found = 0;
     for map in maps.lines().filter(|map| map.contains(" rw")) {
@@ -48,7 +48,7 @@ fn copies(masked: &[u8; 32]) -> usize {
         let [mut at, to] = [from, to].map(|hex| u64::from_str_radix(hex, 16).unwrap());
         while at < to {
             let most = bytes.len().min(usize::try_from(to - at).unwrap());
-            // Some of the kernel's cannot be read.
+            // Some mappings of the kernel cannot be read.
             let Ok(read) = memory.read_at(&mut bytes[..most], at) else {
                 break;
             };
@@ -62,7 +62,7 @@ fn copies(masked: &[u8; 32]) -> usize {
                     .all(|(byte, mask)| byte ^ MASK == *mask);
                 found += usize::from(same && !ours);
             }
-            // What lies across two pieces is in the next one.
+            // Bytes that lie across two pieces are in the next one.
             at += if read < most || at + read as u64 == to {
                 to - at
             } else {

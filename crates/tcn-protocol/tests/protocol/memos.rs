@@ -32,7 +32,7 @@ fn symptoms(row: &Value) -> Symptoms {
     }
 }
 
-/// Times stand as text in the vectors: they do not fit into a JSON number.
+/// Times are text in the vectors: they do not fit into a JSON number.
 fn time(value: &Value) -> Option<u64> {
     Some(value.as_str()?.parse().unwrap())
 }
@@ -81,7 +81,7 @@ fn the_layout_of_eleven_bytes_is_read() {
     }
 }
 
-/// CoEpi's core dies of most of these.
+/// CoEpi's core panics on most of these.
 #[test]
 fn malformed_memos_are_unknown_and_text_is_text() {
     let vectors = vectors!("coepi_memo.json");
@@ -107,7 +107,7 @@ fn malformed_memos_are_unknown_and_text_is_text() {
     }
 }
 
-/// Each has one thing wrong that the vectors do not single out.
+/// Each has one error that the vectors do not single out.
 #[test]
 fn one_wrong_bit_makes_a_memo_unknown() {
     let good = SymptomMemo::new(Day::of(DAY), None, Symptoms::default()).encode();

@@ -1,6 +1,6 @@
 //! Random inputs against the published crate `tcn` 0.4.1.
 //!
-//! It leaves `tcn_{j_2}` out, and it knows the memo types 0 and 1 only; the
+//! The crate leaves `tcn_{j_2}` out, and it knows only the memo types 0 and 1. The
 //! comparison says so where it matters.
 
 use proptest::prelude::*;
@@ -57,8 +57,8 @@ proptest! {
         prop_assert_eq!(&ours[..usize::from(more)], &reference[..], "all but the last");
     }
 
-    /// One byte changed anywhere: both read it or neither does, but for memo
-    /// types; and neither verifies it.
+    /// One byte changed anywhere: both read it or neither does, except for memo types;
+    /// and neither verifies it.
     #[test]
     fn damage_is_seen_by_both(
         seed: [u8; 32],

@@ -12,7 +12,7 @@ use tcn_protocol::{
 use crate::read_file;
 
 fn index() -> impl Strategy<Value = RatchetIndex> {
-    // Small, so that a case costs few hashes; the ends are the vectors' part.
+    // Small, so that a case costs few hashes; the vectors cover the ends of the range.
     (1..300u16).prop_map(|i| RatchetIndex::new(i).unwrap())
 }
 
@@ -24,7 +24,7 @@ prop_compose! {
     }
 }
 
-/// Bytes that look like a report as far as the length byte goes.
+/// Bytes that look like a report up to the length byte.
 fn framed() -> impl Strategy<Value = Vec<u8>> {
     (
         vec(any::<u8>(), 69),

@@ -21,8 +21,8 @@ fn expanded(report: &Report) -> Vec<TemporaryContactNumber> {
     numbers
 }
 
-/// Holds an expansion to the two digests of a vector: with `tcn_{j_2}`, as we
-/// read it, and without, as half of the field does.
+/// Compares an expansion with the two digests of a vector: with `tcn_{j_2}`, as we read
+/// it, and without, as half of the deployed readers do.
 fn assert_expands(numbers: &[TemporaryContactNumber], expected: &Value) {
     let digest = |numbers: &[TemporaryContactNumber]| {
         let bytes: Vec<u8> = numbers.iter().flat_map(|tcn| *tcn.as_bytes()).collect();
@@ -41,7 +41,7 @@ fn assert_expands(numbers: &[TemporaryContactNumber], expected: &Value) {
     assert_eq!(digest(exclusive), array(&expected["sha256_exclusive"]));
 }
 
-/// Writes a report as the vector's row asks, unless its span is reversed.
+/// Writes a report as the vector's row says, unless its span is reversed.
 fn created(row: &Value) -> Result<SignedReport, ReportError> {
     let rak = ReportAuthorizationKey::from_bytes(&array(&row["rak"]));
     let last = RatchetIndex::new(number(&row["j2"])).ok_or(ReportError::IndexZero)?;
@@ -108,10 +108,10 @@ fn random_reports_read_verify_expand_and_are_written_alike() {
     }
 }
 
-/// What we say of the damaged reports, by rule from what the reference says.
+/// Our verdict on the damaged reports, derived from the reference's.
 ///
-/// We differ from it in three ways, all of them decisions: what follows a
-/// report is refused, memo types are not judged, and `j_2` is included.
+/// We differ from it in three ways, each by decision: bytes after a report are refused,
+/// memo types are not checked, and `j_2` is included.
 #[test]
 fn damaged_reports_are_judged_as_the_reference_does_but_for_three_rules() {
     let mut differences = [0; 3];
@@ -141,7 +141,7 @@ fn damaged_reports_are_judged_as_the_reference_does_but_for_three_rules() {
             }
             differences[2] += assert_same_verdict(what, first, theirs);
         } else if refusal.starts_with("UnknownMemoType") {
-            // Kept as opaque; what was signed so verifies.
+            // Kept as opaque; it verifies if it was signed like this.
             let verdict = ours.unwrap().verify();
             assert_eq!(verdict.is_ok(), what.starts_with("resigned"), "{what}");
             differences[1] += 1;
@@ -198,7 +198,7 @@ fn is_truncation(result: &Result<SignedReport, ReportError>) -> bool {
     )
 }
 
-/// There is no door for unsigned reports, so there is none that shortens them.
+/// No function takes unsigned reports, so none can shorten them.
 #[test]
 fn unsigned_reports_are_refused_as_truncated() {
     for row in vectors!("tcn_reports_corrupted.json")["unsigned"]

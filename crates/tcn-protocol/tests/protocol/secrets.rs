@@ -1,4 +1,4 @@
-//! What `Debug` says, and what it does not.
+//! What `Debug` shows, and what it does not.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -12,8 +12,8 @@ use tcn_protocol::{
 
 use crate::read_file;
 
-/// Whether any four bytes of `secret` stand in `text`, as hexadecimal digits,
-/// as a list of numbers or as text.
+/// Whether any four bytes of `secret` occur in `text`, as hexadecimal digits, as a list
+/// of numbers or as text.
 fn leaks(text: &str, secret: &[u8]) -> bool {
     secret.windows(4).any(|four| {
         let hex: String = four.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -1,4 +1,4 @@
-//! One wrong input a file, refused by the name of its sin.
+//! One wrong input a file, refused by the name of its error.
 
 use std::fmt::Debug;
 use std::fs;
@@ -44,7 +44,7 @@ fn offered(row: &Value) -> Option<String> {
     }
 }
 
-/// What must stand before a report can be created at all.
+/// The conditions for creating a report.
 fn creatable(row: &Value) -> Result<(ReportSpan, Memo), ReportError> {
     let span = ReportSpan::new(index(&row["j1"]), index(&row["j2"]))?;
     Ok((
