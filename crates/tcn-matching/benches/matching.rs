@@ -1,33 +1,32 @@
-//! Matching as ratios in one run, against the strategy of CoEpi on the
-//! published crate `tcn`: verify every report, expand it, look each number up
-//! in a `HashMap` built for the call, on all processors by rayon.
+//! Matching as ratios in one run, against the strategy of CoEpi on the published crate
+//! `tcn`: verify every report, expand it, look each number up in a `HashMap` built for
+//! the call, on all processors by rayon.
 //!
 //! `cargo bench -p tcn-matching` prints, each with its aim:
 //!
 //! 1. 10,000 reports of 24 numbers against 100,000 contacts;
 //! 2. 2,000 reports of 1,344 numbers against 26,880 contacts;
-//! 3. bytes and nanoseconds an observed number takes in the index;
-//! 4. numbers expanded a second, four reports at once, by the best kernel and
+//! 3. bytes and nanoseconds per observed number in the index;
+//! 4. numbers expanded per second, four reports at once, by the best kernel and
 //!    the portable one, and one by one;
 //! 5. a million contacts against 100,000 reports of 24 numbers, read from a
 //!    file in slices: time, and resident memory before, at its peak, after.
 //!
-//! A word after `--` asks for one of them: `short`, `long`, `index`, `kernel`,
+//! A word after `--` selects one of them: `short`, `long`, `index`, `kernel`,
 //! `million`.
 //!
-//! glibc raises the size from which memory goes straight back to the kernel
-//! whenever such a piece is freed, so from the second turn on it keeps some;
-//! the fifth is repeated with that turned off.
+//! glibc raises the size from which memory goes straight back to the kernel whenever
+//! such a piece is freed, so from the second round on it keeps some. The fifth
+//! measurement is repeated with that turned off.
 //!
-//! Variants take turns, a round each; a figure is the median over the rounds,
-//! a ratio the median of the ratios within a round. Times are the process's
-//! processor time with one thread, wall time with one for every processor. Of
-//! each thousand reports one matches, and of ten thousand five more match with
-//! a broken signature. The crate leaves out the last number of every report;
-//! so does nothing here but the crate.
+//! Variants alternate, one round each. A figure is the median over the rounds, a ratio
+//! the median of the ratios within a round. Times are the process's processor time with
+//! one thread, wall time with one for every processor. Of each thousand reports one
+//! matches, and of ten thousand five more match with a broken signature. The crate
+//! leaves out the last number of every report; nothing else here does.
 //!
-//! Our index is built before, as a daemon does that has several files to
-//! match; what it adds, were it built for the call, is printed beside.
+//! Our index is built before, as in a daemon that has several files to match. The time
+//! that building it for the call would add is printed beside.
 #![expect(clippy::print_stdout, reason = "a bench speaks on standard output")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
@@ -137,8 +136,7 @@ fn versus(reports: usize, length: u16, contacts: usize, rounds: usize, aim: f64)
     }
 }
 
-/// Numbers a second: four reports at once, by each kernel, and one after
-/// another.
+/// Numbers per second: four reports at once, by each kernel, and one after another.
 fn kernel() {
     let town = Town::new(64, 1344, 0);
     let numbers = 64.0 * 1344.0;
@@ -182,7 +180,7 @@ fn kernel() {
     println!("  {:.1} one by one", millions[2]);
 }
 
-/// What the index costs a number.
+/// The cost of the index per number.
 fn index(contacts: usize) {
     let town = Town::new(0, 0, contacts);
     let mut measured = Rounds::default();
@@ -209,7 +207,8 @@ fn index(contacts: usize) {
     );
 }
 
-/// A place beyond any, a file of many, as the daemon would go about it.
+/// A machine with more contacts than any real one and a file of many reports, matched
+/// as the daemon does.
 fn million() {
     const CONTACTS: usize = 1_000_000;
     const REPORTS: usize = 100_000;
@@ -264,8 +263,8 @@ fn million() {
     );
 }
 
-/// CoEpi's `TcnMatcherRayon`: which reports hold and name an observed number,
-/// and how many.
+/// CoEpi's `TcnMatcherRayon`: which reports are valid and name observed numbers, and
+/// how many.
 fn verify_all(observed: &[ObservedTcn], reports: &[tcn::SignedReport]) -> Vec<(usize, usize)> {
     let map: HashMap<[u8; 16], ObservedTcn> = observed
         .iter()
@@ -282,7 +281,7 @@ fn verify_all(observed: &[ObservedTcn], reports: &[tcn::SignedReport]) -> Vec<(u
     reports.par_iter().enumerate().filter_map(matched).collect()
 }
 
-/// What CoEpi keeps of a sighting.
+/// The part of a sighting that CoEpi keeps.
 #[derive(Clone)]
 struct ObservedTcn {
     tcn: [u8; 16],
@@ -320,7 +319,7 @@ fn honest(findings: &[Finding]) -> Vec<(usize, usize)> {
 struct Town {
     reports: Vec<SignedReport>,
     observed: Vec<ObservedTcn>,
-    /// Numbers nobody has heard.
+    /// Numbers that were never heard.
     strangers: Vec<TemporaryContactNumber>,
 }
 
@@ -332,7 +331,7 @@ impl Town {
         for (position, report) in reports.iter_mut().enumerate() {
             let (honest, broken) = (position % 1000 == 7, position % 2000 == 11);
             if honest || broken {
-                // Not the last, which the crate does not see.
+                // Not the last, which the crate leaves out.
                 observed.extend(report.claim().temporary_contact_numbers().take(3));
             }
             if broken {
@@ -418,7 +417,7 @@ impl<'a> Slices<'a> {
     }
 }
 
-/// Three times a round.
+/// The times of each round, in three variants.
 #[derive(Default)]
 struct Rounds(Vec<[f64; 3]>);
 
@@ -444,7 +443,7 @@ fn time<T>(clock: fn() -> f64, work: impl FnOnce() -> T) -> (f64, T) {
     (clock() - start, done)
 }
 
-/// Seconds of processor this process has used, all threads.
+/// Processor time of this process in seconds, all threads.
 fn processor_time() -> f64 {
     seconds(rustix::time::ClockId::ProcessCPUTime)
 }

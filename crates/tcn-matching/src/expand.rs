@@ -1,12 +1,12 @@
-//! Many reports expanded at once.
+//! Expansion of many reports at once.
 //!
-//! A number costs three compressions of SHA-256, two for `H_tck` and one for
-//! `H_tcn`. Inside a report each waits for the one before; reports do not wait
-//! for each other. So four reports are expanded abreast, each in a lane. When
-//! a report ends, the next takes its lane.
+//! A number costs three compressions of SHA-256, two for `H_tck` and one for `H_tcn`.
+//! Inside a report each waits for the one before; reports do not wait for each other.
+//! So four reports are expanded side by side, each in a lane. When a report ends, the
+//! next takes its lane.
 //!
-//! The numbers are those of `Report::temporary_contact_numbers`, which is the
-//! form to read.
+//! The numbers are those of `Report::temporary_contact_numbers`, which is the readable
+//! form.
 //!
 //! Spec: TCN 6b64d09, README "Key Derivation"; FIPS 180-4, 5.1.1 and 5.3.3.
 
@@ -18,11 +18,11 @@ use tcn_protocol::{RatchetIndex, Report, TemporaryContactNumber};
 use super::lanes::ShaNi;
 use super::lanes::{ABREAST, Compute, Lane, Portable};
 
-/// Shows `visit` every number that `reports` disclose, each with the position
-/// its report was given with and its index; in order within a report, mixed
-/// between reports. Ends early when `visit` breaks, with its reason.
+/// Passes every number that `reports` disclose to `visit`, each with the position given
+/// with its report and its index; in order within a report, mixed between reports. Ends
+/// early when `visit` breaks, with its reason.
 ///
-/// Reports are asked for as lanes become free, at most four ahead.
+/// Reports are drawn from `reports` as lanes become free, at most four ahead.
 pub fn expand<'a, B>(
     reports: impl IntoIterator<Item = (usize, &'a Report)>,
     visit: impl FnMut(usize, RatchetIndex, TemporaryContactNumber) -> ControlFlow<B>,
@@ -30,8 +30,8 @@ pub fn expand<'a, B>(
     Kernel::best().expand(reports, visit)
 }
 
-/// A way to compute numbers. All give the same, in the same order, and differ in
-/// speed and in what they ask of the processor.
+/// A way to compute numbers. All give the same numbers in the same order. They differ
+/// in speed and in the processor features they need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel(Way);
 
@@ -43,10 +43,10 @@ enum Way {
 }
 
 impl Kernel {
-    /// The one for every processor.
+    /// The kernel for every processor.
     pub const PORTABLE: Self = Self(Way::Portable);
 
-    /// All that this processor can run, the fastest first, [`Kernel::PORTABLE`]
+    /// All kernels that this processor can run, the fastest first, [`Kernel::PORTABLE`]
     /// last.
     pub fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
@@ -56,8 +56,8 @@ impl Kernel {
         special.into_iter().chain([Way::Portable]).map(Self)
     }
 
-    /// The fastest here. In a build without optimisation that is the portable
-    /// one, by far: it spends its time in `sha2`, which is optimised always.
+    /// The fastest kernel here. In a build without optimisation that is the portable
+    /// one, by far: it spends its time in `sha2`, which is always optimised.
     pub fn best() -> Self {
         let optimised = !cfg!(debug_assertions);
         let fit = |kernel: &Self| optimised || *kernel == Self::PORTABLE;

@@ -1,8 +1,8 @@
-//! The numbers this machine has heard, to be asked about by the hundred million.
+//! The numbers this machine has heard, in a form for hundreds of millions of lookups.
 //!
-//! Sorted by a keyed hash, cut into buckets of four on average. A bucket is a
-//! word of a Bloom filter and a run of numbers: nearly every number asked about
-//! is unknown, and the word, a sixteenth of the whole, says so for 199 of 200.
+//! Sorted by a keyed hash and divided into buckets of four on average. A bucket is a
+//! word of a Bloom filter and a run of numbers. Nearly every number looked up is
+//! unknown, and the word, a sixteenth of the whole, answers so for 199 of 200.
 //!
 //! ```text
 //!   place = hash(secret, number), top bits ──▶ bucket
@@ -12,10 +12,9 @@
 //!   numbers  16 bytes           [number number][number] …   by place, then by value
 //! ```
 //!
-//! Strangers choose the bytes of a number, so they must not be able to choose
-//! its bucket: the hash is keyed with a secret of the process. Should they
-//! learn it all the same, a run is sorted, and a lookup in the longest run is
-//! still a binary search.
+//! Strangers choose the bytes of a number, so they must not be able to choose its
+//! bucket: the hash is keyed with a secret of the process. Even if they learn the
+//! secret, a run is sorted, and a lookup in the longest run is still a binary search.
 
 use std::fmt;
 use std::mem;
@@ -26,7 +25,7 @@ use tcn_protocol::TemporaryContactNumber;
 
 use super::MatchingError;
 
-/// What the hash is keyed with: drawn once a process, never shown.
+/// The key of the hash: drawn once per process, never shown.
 #[derive(Clone)]
 pub struct Secret(u128);
 
@@ -38,8 +37,8 @@ impl Secret {
         Self(u128::from_le_bytes(bytes))
     }
 
-    /// Where a number belongs, even over the whole range if the secret is not
-    /// known: one multiplication, its halves folded.
+    /// The place of a number, uniform over the whole range unless the secret is known:
+    /// one multiplication, its halves folded.
     fn place(&self, number: u128) -> u64 {
         let number = number ^ self.0;
         let (low, high) = low_half(number).carrying_mul(low_half(number >> 64), 0);
@@ -60,9 +59,9 @@ pub struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// How many numbers an index takes, repeated ones counted each time:
-    /// 2,097,152. That is 200 neighbours for three months; the index takes
-    /// 40 MB, and 70 MB while it is built.
+    /// How many numbers an index holds, repeated ones counted each time: 2,097,152.
+    /// That is 200 neighbours for three months; the index takes 40 MB, and 70 MB while
+    /// it is built.
     pub const MOST: usize = 1 << 21;
 
     /// An index with no number in it yet.
@@ -73,7 +72,7 @@ impl IndexBuilder {
         }
     }
 
-    /// Adds numbers; one that is there already is welcome.
+    /// Adds numbers. A number may be added more than once.
     ///
     /// # Errors
     /// [`MatchingError::IndexFull`] at number [`IndexBuilder::MOST`] + 1.
@@ -90,8 +89,8 @@ impl IndexBuilder {
         Ok(())
     }
 
-    /// The index: `n log n` comparisons at the very worst, a handful of passes
-    /// unless the secret is known.
+    /// The index. Building it takes `n log n` comparisons at the very worst, a handful
+    /// of passes unless the secret is known.
     pub fn build(self) -> Index {
         let Self { secret, numbers } = self;
         let mut numbers = sorted(&secret, numbers);
@@ -127,7 +126,7 @@ impl fmt::Debug for IndexBuilder {
     }
 }
 
-/// A set of numbers, at most 20 bytes each but for a few dozen in all.
+/// A set of numbers, at most 20 bytes each plus a few dozen bytes in all.
 pub struct Index {
     secret: Secret,
     filter: Vec<u64>,
@@ -151,7 +150,7 @@ impl Index {
         self.numbers.len()
     }
 
-    /// Whether there is none.
+    /// Whether the index is empty.
     pub const fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }
@@ -189,8 +188,8 @@ const fn value(number: &TemporaryContactNumber) -> u128 {
     u128::from_le_bytes(*number.as_bytes())
 }
 
-/// Numbers in a bucket, on average. The words of the filter have 16 bits for
-/// each of them then, of which 4 are set: 0.5 % of unknown numbers pass.
+/// Numbers in a bucket, on average. The words of the filter then have 16 bits for each
+/// of them, of which 4 are set: 0.5 % of unknown numbers pass.
 const RUN: usize = 4;
 
 const fn buckets(numbers: usize) -> usize {
@@ -200,7 +199,7 @@ const fn buckets(numbers: usize) -> usize {
         .saturating_add((numbers == 0) as usize)
 }
 
-/// The bucket of a place; it never falls while the place rises.
+/// The bucket of a place. It is monotonic: a higher place never has a lower bucket.
 #[inline]
 fn bucket(place: u64, buckets: usize) -> usize {
     let (_, bucket) = place.carrying_mul(buckets as u64, 0);
@@ -264,7 +263,7 @@ fn sort_run(secret: &Secret, run: &mut [u128]) {
     }
 }
 
-/// As many numbers as are sorted faster by insertion.
+/// Up to this many numbers, insertion is the faster sort.
 const SHORT: usize = 16;
 
 /// A value that is below some length, as an offset.
@@ -288,8 +287,8 @@ const fn low_half(number: u128) -> u64 {
 mod tests {
     use super::*;
 
-    /// A bound that does not hang on the hash: with every number in one
-    /// bucket, what is there is found and what is not is not.
+    /// A bound that does not depend on the hash: with every number in one bucket,
+    /// lookups are still right.
     #[test]
     fn one_long_run_is_still_searched() {
         // All have one half equal to the secret's, so every place is 0.
@@ -303,8 +302,8 @@ mod tests {
         assert!((5000..9000).all(|i| !index.contains(&crafted(i))));
     }
 
-    /// Strangers who do not know the secret make no bucket long, and do not
-    /// wear the filter out, with numbers that differ in few bits.
+    /// Strangers who do not know the secret cannot make a bucket long, or fill up the
+    /// filter, with numbers that differ in few bits.
     #[test]
     fn numbers_alike_spread_all_the_same() {
         for shift in [0, 20, 50, 64, 100] {

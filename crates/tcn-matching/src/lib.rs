@@ -1,4 +1,4 @@
-//! Which of these reports name numbers this machine has heard?
+//! Finds the reports that name numbers this machine has heard.
 //!
 //! ```text
 //!   contact log ──numbers──▶ [IndexBuilder] ──▶ [Index]
@@ -6,14 +6,14 @@
 //!   report file ──reports──▶ [match_reports] ──▶ [expand] ──▶ signature ──▶ [Finding]
 //! ```
 //!
-//! Match first, verify what matched. The key that checks a signature travels
-//! in the report, so anybody can sign any report; a signature keeps nobody
-//! out, and one costs as much as 500 numbers. A report that names nothing we
-//! heard is of no consequence, signed or not. What is bounded instead is the
-//! work: every report is paid for from a [`Budget`], whether it matches or not.
+//! Reports are matched first, and only matches are verified. The key that checks a
+//! signature is part of the report, so any person can sign any report. A signature
+//! keeps no attacker out, and checking one costs as much as 500 numbers. A report that
+//! names no number we heard has no effect, signed or not. The limit is on the work
+//! instead: every report is paid for from a [`Budget`], whether it matches or not.
 //!
-//! Nothing here reads a file, a database or a clock, and the caller brings the
-//! randomness. Threads are used where they pay, and never show in the result.
+//! Nothing here reads a file, a database or a clock, and the caller supplies the
+//! randomness. Threads are used where they pay off, and never show in the result.
 
 pub mod cost;
 mod error;

@@ -1,8 +1,8 @@
-//! Reports against an index, within a budget.
+//! Matches reports against an index, within a budget.
 //!
-//! Workers draw reports from one queue, so that long and short ones even out,
-//! and each verifies what matched among its own. What is found depends on the
-//! reports alone: neither on the number of workers nor on who was faster.
+//! Workers draw reports from one queue, so that long and short ones even out, and each
+//! verifies the matches among its own. The result depends on the reports alone: neither
+//! on the number of workers nor on their speed.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +18,10 @@ use tcn_protocol::{RatchetIndex, Report, ReportError, SignedReport, TemporaryCon
 use super::{Index, MatchingError, expand};
 use crate::cost;
 
-/// How much work reports may still cause, counted in numbers: one is three
-/// compressions of SHA-256, about 0.1 µs where the processor has instructions
-/// for it and 1 µs where not. What a report costs is for
-/// [`cost::report`] to say, as it is wherever a budget is spent.
+/// How much work reports may still cause, counted in numbers. One number is three
+/// compressions of SHA-256, about 0.1 µs where the processor has instructions for it
+/// and 1 µs where not. [`cost::report`] defines the cost of a report, as it does
+/// wherever a budget is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// Numbers left.
@@ -29,30 +29,30 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Takes what a report costs, if there is that much.
+    /// Subtracts the cost of a report, if that much is left.
     fn pay(&mut self, report: &SignedReport) -> bool {
         let left = self.numbers.checked_sub(cost::report(report));
         left.map(|left| self.numbers = left).is_some()
     }
 }
 
-/// What there is to say about one report.
+/// The result for one report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where the report stands among those given.
+    /// The position of the report among those given.
     pub position: usize,
-    /// What was found out.
+    /// The outcome for the report.
     pub outcome: Outcome,
 }
 
-/// How a report fared that is worth a word.
+/// The outcome for a report, where it is not simply "no match".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It names numbers we heard, and its signature holds.
+    /// It names numbers we heard, and its signature is valid.
     Heard(Heard),
-    /// It names numbers we heard, but its signature does not hold.
+    /// It names numbers we heard, but its signature is invalid.
     Refused(ReportError),
-    /// The budget did not reach so far: nobody has looked at it.
+    /// The budget did not suffice: the report was not examined.
     BeyondBudget,
 }
 
@@ -66,8 +66,8 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// How many numbers are kept of one report: three weeks without pause, at
-    /// a number a quarter of an hour. They take 36 KB.
+    /// How many numbers are kept of one report: three weeks without pause, at one
+    /// number per quarter of an hour. They take 36 KB.
     pub const MOST: usize = 2048;
 
     fn add(&mut self, index: RatchetIndex, number: TemporaryContactNumber) {
@@ -88,21 +88,20 @@ impl fmt::Debug for Heard {
 
 /// Finds the reports whose numbers are in `index`, and verifies those.
 ///
-/// Findings come by rising position; a report that has none names nothing we
-/// heard. They are those of verifying every report first and expanding what
-/// holds, but that a bad signature is noticed only where it would matter.
+/// Findings come by rising position. A report without a finding names nothing we heard.
+/// The findings equal those of verifying every report first and expanding the valid
+/// ones, except that a bad signature is noticed only where it would matter.
 ///
-/// A report costs what [`cost::report`] says, whether it matches or not. It is
-/// paid for before anything is computed, in the order of `reports`; so what is
-/// left of the budget tells nothing of the index, and no match goes unverified
-/// for want of budget. A report that costs more than is left is
-/// [`Outcome::BeyondBudget`]; one after it may be cheaper. Give long files in
-/// slices of some hundred reports, with the same budget: no more than 36 KB a
-/// report of the slice is held.
+/// A report costs what [`cost::report`] says, whether it matches or not. It is paid for
+/// before anything is computed, in the order of `reports`. So the rest of the budget
+/// reveals nothing of the index, and no match stays unverified for want of budget. A
+/// report that costs more than is left is [`Outcome::BeyondBudget`]; a later one may be
+/// cheaper. Pass long files in slices of some hundred reports, with the same budget: at
+/// most 36 KB per report of the slice are held.
 ///
-/// `threads` is how many may work at once, the caller included; fewer do when
-/// there is little to do. `stop` is asked every few thousand numbers and
-/// before each signature, by every thread.
+/// `threads` is how many may work at once, the caller included; fewer do when there is
+/// little work. Every thread calls `stop` every few thousand numbers and before each
+/// signature.
 ///
 /// # Errors
 /// [`MatchingError::Stopped`] when `stop` says so. The budget is spent then.
@@ -118,7 +117,7 @@ pub fn match_reports(
     let mut numbers = 0;
     for (position, report) in reports.iter().enumerate() {
         if budget.pay(report) {
-            // One that names no number is paid for, and there is nothing to do.
+            // A report that names no number is paid for, but needs no work.
             if report.claim().count() > 0 {
                 queue.push(position);
                 numbers += u64::from(report.claim().count());
@@ -142,8 +141,8 @@ pub fn match_reports(
     Ok(findings)
 }
 
-/// Numbers that are worth another thread: some milliseconds of work, against
-/// the tens of microseconds that starting one takes.
+/// Numbers that justify another thread: some milliseconds of work, against the tens of
+/// microseconds that starting one takes.
 const WORTH_A_THREAD: u64 = 32_768;
 
 fn crew(most: NonZeroUsize, numbers: u64) -> usize {
@@ -151,15 +150,15 @@ fn crew(most: NonZeroUsize, numbers: u64) -> usize {
     useful.clamp(1, most.get())
 }
 
-/// Numbers between two questions whether to stop: a millisecond of work, or
-/// a few without SHA instructions.
+/// Numbers between two calls of `stop`: a millisecond of work, or a few without SHA
+/// instructions.
 const BETWEEN_QUESTIONS: usize = 4096;
 
 /// What the workers share.
 struct Shift<'a, S> {
     index: &'a Index,
     reports: &'a [SignedReport],
-    /// Positions of the reports to look at.
+    /// Positions of the reports to examine.
     queue: &'a [usize],
     /// How many of them are taken.
     drawn: AtomicUsize,
@@ -167,7 +166,7 @@ struct Shift<'a, S> {
 }
 
 impl<S: Fn() -> bool + Sync> Shift<'_, S> {
-    /// Runs `crew` workers, one of them here. If the system gives no more
+    /// Runs `crew` workers, one of them on this thread. If the system gives no more
     /// threads, fewer do the same work.
     fn run(&self, crew: usize) -> Result<Vec<Finding>, MatchingError> {
         thread::scope(|scope| {
@@ -198,7 +197,7 @@ impl<S: Fn() -> bool + Sync> Shift<'_, S> {
         heard.into_iter().map(verify).collect()
     }
 
-    /// What was heard of the reports this worker draws.
+    /// The numbers heard of the reports that this worker draws.
     fn listen(&self) -> Result<BTreeMap<usize, Heard>, MatchingError> {
         let mut heard: BTreeMap<usize, Heard> = BTreeMap::new();
         let mut until_question = BETWEEN_QUESTIONS;
@@ -222,7 +221,7 @@ impl<S: Fn() -> bool + Sync> Shift<'_, S> {
         }
     }
 
-    /// Reports nobody else has taken, until there are none.
+    /// Reports that no other worker has taken, until none are left.
     fn draw(&self) -> impl Iterator<Item = (usize, &Report)> {
         iter::from_fn(|| {
             let next = self.drawn.fetch_add(1, Ordering::Relaxed);

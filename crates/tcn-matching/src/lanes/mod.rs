@@ -6,7 +6,7 @@
 //! | `Portable` | a block of each lane in turn, by the crate `sha2` | nothing |
 //! | `ShaNi` | all lanes at once, four rounds of each in turn | x86-64 with SHA instructions |
 //!
-//! Which one is used never shows in the numbers.
+//! The choice never shows in the numbers.
 
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -23,23 +23,22 @@ pub(super) const ABREAST: usize = 4;
 
 /// A way to compute numbers.
 pub(super) trait Compute: Copy {
-    /// What it keeps of a report between two numbers.
+    /// The state of a report between two numbers.
     type Ratchet;
 
     /// The ratchet before the report's first number.
     fn ratchet(self, report: &Report) -> Self::Ratchet;
 
-    /// Turns the ratchet of each lane, [`ABREAST`] at most, to the lane's
-    /// index, by one, and gives the numbers there; for lanes that are not,
-    /// anything.
+    /// Turns the ratchet of each lane, [`ABREAST`] at most, by one, to the lane's
+    /// index, and gives the numbers there. The values for missing lanes are arbitrary.
     fn numbers(self, lanes: &mut [Lane<Self::Ratchet>]) -> [TemporaryContactNumber; ABREAST];
 }
 
-/// A report on its way.
+/// A report that is being expanded.
 pub(super) struct Lane<R> {
-    /// What the report was given with.
+    /// The position given with the report.
     pub(super) position: usize,
-    /// Of the number that comes next, or came last.
+    /// The index of the number that comes next, or came last.
     pub(super) index: RatchetIndex,
     last: RatchetIndex,
     ratchet: R,
@@ -62,7 +61,7 @@ impl<R> Lane<R> {
         })
     }
 
-    /// Goes on to the next index, unless this was the last.
+    /// Advances to the next index. Returns whether there was one.
     pub(super) fn go_on(&mut self) -> bool {
         let next = self.index.next().filter(|next| *next <= self.last);
         next.map(|next| self.index = next).is_some()

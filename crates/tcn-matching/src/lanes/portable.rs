@@ -1,9 +1,9 @@
-//! Lanes on any processor, by the block interface of `sha2`, which has its own
-//! instructions for several.
+//! Lanes on any processor, by the block interface of `sha2`, which itself uses special
+//! instructions on several processors.
 //!
-//! The padded blocks of a report are laid out once; from number to number only
-//! the key and index in them change. The lanes are worked on in turn, block by
-//! block, so that a processor that looks ahead works on all of them.
+//! The padded blocks of a report are laid out once; from number to number only the key
+//! and index in them change. The lanes are computed in turn, block by block, so that an
+//! out-of-order processor works on all of them.
 
 use std::ops::Range;
 use std::slice;
@@ -23,8 +23,8 @@ impl Compute for Portable {
         Blocks::new(report)
     }
 
-    /// A key is stored as soon as it is known: three compressions lie between
-    /// that and the first look at it, time enough for it to arrive.
+    /// A key is stored as soon as it is known. Three compressions lie between that and
+    /// its first load, time enough for the store to complete.
     fn numbers(self, lanes: &mut [Lane<Blocks>]) -> [TemporaryContactNumber; ABREAST] {
         let mut states = [INITIAL; ABREAST];
         for (lane, state) in lanes.iter().zip(&mut states) {
@@ -52,8 +52,8 @@ pub(in super::super) struct Blocks {
 
 const BLOCK: usize = 64;
 
-/// Where `tck` stands in the message of `H_tck`, and in that of `H_tcn`. They
-/// end with it.
+/// The position of `tck` in the message of `H_tck`, and in that of `H_tcn`. Both end
+/// with it.
 const IN_TCK: Range<usize> = 5 + 32..5 + 32 + 32;
 const IN_TCN: Range<usize> = 5 + 2..5 + 2 + 32;
 
@@ -76,7 +76,7 @@ impl Blocks {
         &blocks[which..=which]
     }
 
-    /// Puts a key where its number is made of it, and the next key.
+    /// Puts a key into the messages of its number and of the next key.
     fn set_tck(&mut self, tck: &[u8; 32], index: RatchetIndex) {
         self.tcn[5..IN_TCN.start].copy_from_slice(&index.get().to_le_bytes());
         self.tcn[IN_TCN].copy_from_slice(tck);
@@ -84,7 +84,7 @@ impl Blocks {
     }
 }
 
-/// Room for a message of `length` bytes, below 8192, and its padding.
+/// A buffer for a message of `length` bytes, below 8192, and its padding.
 fn padded<const N: usize>(length: usize) -> [u8; N] {
     let mut blocks = [0; N];
     blocks[length] = 0x80;
@@ -102,8 +102,8 @@ fn hash([a, b, c, d, e, f, g, h]: [u32; 8]) -> [u8; 32] {
     hash
 }
 
-/// Half a hash, joined before it is stored: what reads it back in wide loads
-/// would wait long for narrow stores.
+/// Half a hash, joined before it is stored: wide loads that follow narrow stores would
+/// wait long.
 fn bytes(words: [u32; 4]) -> [u8; 16] {
     words
         .into_iter()

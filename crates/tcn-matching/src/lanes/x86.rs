@@ -10,8 +10,8 @@
 //! bytes of `H_tck`'s message are the same for all numbers of a report: its
 //! first eight rounds are done once.
 //!
-//! Unsafe is one thing only, to enter code compiled for instructions that not
-//! every processor has. A [`ShaNi`] exists only where they were detected.
+//! The only unsafe step is a call of code compiled for instructions that not every
+//! processor has. A [`ShaNi`] exists only where they were detected.
 //!
 //! Spec: FIPS 180-4, 6.2.2; Intel SDM, SHA256RNDS2, SHA256MSG1, SHA256MSG2.
 
@@ -36,7 +36,7 @@ use super::{ABREAST, Compute, INITIAL, Lane};
 pub(in super::super) struct ShaNi(());
 
 impl ShaNi {
-    /// `None` if it has not. Asks the processor once, then remembers.
+    /// `None` if it lacks them. Asks the processor once, then remembers.
     pub(in super::super) fn detect() -> Option<Self> {
         let found = is_x86_feature_detected!("sha")
             && is_x86_feature_detected!("sse2")
@@ -110,11 +110,11 @@ impl Ratchet {
     }
 }
 
-/// The labels of `H_tck`, and of `H_tcn` with room for its index.
+/// The labels of `H_tck`, and of `H_tcn` with space for its index.
 const H_TCK: i64 = i64::from_be_bytes(*b"\0\0\0H_TCK");
 const H_TCN: i64 = i64::from_be_bytes(*b"\0H_TCN\0\0");
 
-/// What `H_tck` hashes is 69 bytes, and what `H_tcn` hashes 39.
+/// The input of `H_tck` is 69 bytes, that of `H_tcn` 39.
 const TCK_BITS: i32 = 69 * 8;
 const TCN_BITS: i32 = 39 * 8;
 

@@ -12,7 +12,7 @@ use super::{numbers_of, rekeyed, report, respanned};
 
 type Numbers = Vec<(RatchetIndex, TemporaryContactNumber)>;
 
-/// What `kernel` shows of each report that it shows anything of.
+/// The output of `kernel` for each report that it visits.
 fn expanded(kernel: Kernel, reports: &[SignedReport]) -> BTreeMap<usize, Numbers> {
     let mut shown: BTreeMap<_, Numbers> = BTreeMap::new();
     let claims = reports.iter().map(SignedReport::claim).enumerate();
@@ -24,7 +24,7 @@ fn expanded(kernel: Kernel, reports: &[SignedReport]) -> BTreeMap<usize, Numbers
     shown
 }
 
-/// The same by the form that is plain to read.
+/// The same by the plain, readable form.
 fn one_by_one(reports: &[SignedReport]) -> BTreeMap<usize, Numbers> {
     let numbers = |report: &SignedReport| {
         let indices = (report.claim().j1().get()..=u16::MAX).map_while(RatchetIndex::new);

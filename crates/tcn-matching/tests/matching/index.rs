@@ -1,4 +1,4 @@
-//! The index against a `BTreeSet`, and its size, whatever is put in.
+//! The index against a `BTreeSet`, and its size, for any input.
 
 use std::collections::BTreeSet;
 
@@ -45,7 +45,7 @@ proptest! {
     }
 }
 
-/// A family of numbers that strangers might send to make a hash stumble.
+/// A family of numbers that strangers might send to make a hash collide.
 type Family = fn(u128) -> u128;
 
 const FAMILIES: [(&str, Family); 7] = [

@@ -1,4 +1,4 @@
-//! Budgets, stopping, and what is kept of a report.
+//! Budgets, stopping, and how much is kept of a report.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -55,7 +55,7 @@ fn what_is_beyond_the_budget_is_said_and_costs_nothing() {
     let long = respanned(&report(2, 1, 1), 1, 5000);
     let reports = [report(1, 1, 10), long, report(1, 1, 10), report(3, 1, 1)];
     let each = cost::report(&reports[0]);
-    // To the number: both reports that match, and nothing more.
+    // The exact budget: both reports that match, and nothing more.
     let (found, left) = spend(2 * each, &reports[0], &reports);
     assert_eq!(found, [vec![1, 3], vec![0, 2], vec![]]);
     assert_eq!(left, 0);
@@ -67,8 +67,8 @@ fn what_is_beyond_the_budget_is_said_and_costs_nothing() {
     }
 }
 
-/// What the one program lets through is never too much for the other, however
-/// near the end of the budget.
+/// Items that one program passes never exceed the budget of the other, however near the
+/// budget's end.
 #[test]
 fn what_fits_for_who_fetches_fits_for_who_matches() {
     let reports: Vec<_> = (1..40).map(|numbers| report(1, 1, numbers)).collect();
@@ -147,7 +147,7 @@ fn what_is_kept_of_a_report_is_bounded() {
 
 #[test]
 fn a_key_of_small_order_is_refused() {
-    // rvk the neutral element: without the strict rules it would sign for all.
+    // rvk is the neutral element: without the strict rules it would sign every message.
     let mut bytes = tcn_protocol::wire::write(&report(1, 1, 4));
     bytes[..32].fill(0);
     bytes[0] = 1;

@@ -1,11 +1,11 @@
-//! Matching held to slower ways that are plainly right.
+//! Matching compared with slower ways that are plainly right.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `index` | the index against a `BTreeSet`, and its size, whatever is put in |
+//! | `index` | the index against a `BTreeSet`, and its size, for any input |
 //! | `expansion` | four reports at once against one after another, by every kernel |
 //! | `oracle` | match first against verify all, by the published crate `tcn` 0.4.1 |
-//! | `limits` | budgets, stopping, and what is kept of a report |
+//! | `limits` | budgets, stopping, and how much is kept of a report |
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -53,7 +53,7 @@ fn report(seed: u8, first: u16, last: u16) -> SignedReport {
     SignedReport::create(&ReportAuthorizationKey::from_bytes(&[seed; 32]), span, memo)
 }
 
-/// The same with `j_1` and `j_2` overwritten, whatever they are then.
+/// The same with `j_1` and `j_2` overwritten, in any order.
 fn respanned(report: &SignedReport, j1: u16, j2: u16) -> SignedReport {
     let mut bytes = wire::write(report);
     bytes[64..66].copy_from_slice(&j1.to_le_bytes());
@@ -68,7 +68,7 @@ fn rekeyed(report: &SignedReport, keys: &[u8; 64]) -> SignedReport {
     wire::parse(&bytes).unwrap()
 }
 
-/// The same with one bit of its signature turned.
+/// The same with one bit of its signature flipped.
 fn broken(report: &SignedReport) -> SignedReport {
     let mut bytes = wire::write(report);
     *bytes.last_mut().unwrap() ^= 1;

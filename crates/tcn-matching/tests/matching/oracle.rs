@@ -1,7 +1,7 @@
 //! Match first against verify all, by the published crate `tcn` 0.4.1.
 //!
-//! The crate leaves `tcn_{j_2}` out. So it is asked to verify the report as it
-//! is, and to expand one that goes on for one index more.
+//! The crate leaves `tcn_{j_2}` out. So it verifies the report as it is, and expands
+//! one that extends one index further.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ struct Case {
 enum Kind {
     Honest,
     BrokenSignature,
-    /// Says more than was signed.
+    /// Claims more numbers than were signed.
     Stretched,
     /// Discloses nothing.
     Reversed,
@@ -67,8 +67,8 @@ impl Case {
     }
 }
 
-/// Every report verified, then expanded, then looked up: its position and the
-/// numbers heard, or `None` in their place if the signature did not hold.
+/// Every report verified, then expanded, then looked up: its position and the numbers
+/// heard, or `None` in their place if the signature was invalid.
 fn verify_all(
     reports: &[SignedReport],
     heard: &BTreeSet<[u8; 16]>,
