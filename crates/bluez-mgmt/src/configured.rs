@@ -1,12 +1,12 @@
-//! What bluetoothd was told about privacy, for a process that may not ask the
-//! kernel.
+//! The privacy setting in bluetoothd's configuration, for a process that may not ask
+//! the kernel.
 //!
-//! In mode broadcast tcnd has no Bluetooth sockets. With privacy on, a broadcast
-//! may keep its address while the number changes, so tcnd has to know of it all
-//! the same. bluetoothd sets privacy at its start, from main.conf. The file tells
-//! what is on unless somebody changed it since, started bluetoothd with another
-//! file (`--configfile`), or set privacy by another program (`btmgmt privacy`).
-//! `tcnctl doctor` asks the kernel itself, and so tells these cases.
+//! In mode broadcast tcnd has no Bluetooth sockets. With privacy on, a broadcast may
+//! keep its address while the number changes, so tcnd must still know the setting.
+//! bluetoothd sets privacy at its start, from main.conf. The file shows the setting in
+//! effect unless a person changed the file since, started bluetoothd with another file
+//! (`--configfile`), or set privacy by another program (`btmgmt privacy`). `tcnctl
+//! doctor` asks the kernel itself, and so detects these cases.
 //!
 //! BlueZ: src/main.c, `parse_privacy`, `parse_kernel_exp`; src/adapter.c,
 //! `set_privacy`. Kernel: net/bluetooth/mgmt.c, `exp_ll_privacy_feature_changed`.
@@ -18,7 +18,7 @@ use std::path::Path;
 use super::key_file::KeyFile;
 use super::{Privacy, leaves_addresses};
 
-/// Where bluetoothd looks unless `--configfile` says otherwise.
+/// The file that bluetoothd reads unless `--configfile` names another.
 pub const MAIN_CONF: &str = "/etc/bluetooth/main.conf";
 
 /// The values of `Privacy` that switch it on.
@@ -30,15 +30,15 @@ pub const ON: [&str; 5] = [
     "limited-network",
 ];
 
-/// Longer than any main.conf. What is longer is not read.
+/// Longer than any main.conf. A longer file is not read.
 const LONGEST: u64 = 256 * 1024;
 
 /// The experimental feature by which a kernel before 6.14 leaves addresses to the
 /// controller. Kernel: net/bluetooth/mgmt.c, `rpa_resolution_uuid`.
 const LL_PRIVACY: &str = "15c0a148-c273-11ea-b3de-0242ac130004";
 
-/// The setting that bluetoothd makes of its main.conf on the kernel that runs. A
-/// file that cannot be read may say anything, so privacy is taken for on.
+/// The setting that bluetoothd derives from its main.conf on the running kernel. A file
+/// that cannot be read may contain any setting, so privacy is then assumed to be on.
 pub fn privacy() -> Privacy {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
@@ -59,14 +59,14 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The setting by the text of main.conf, on a kernel of this release.
+/// The setting in the text of main.conf, on a kernel of this release.
 fn of(text: Result<&str, &io::Error>, release: &str) -> Privacy {
     let by_release = match leaves_addresses(release) {
         true => Privacy::ByController,
         false => Privacy::On,
     };
     let Ok(text) = text else { return by_release };
-    // bluetoothd ignores a file that it does not understand.
+    // bluetoothd ignores a file that it cannot parse.
     let file = KeyFile::parse(text).unwrap_or_default();
     let is_on = file
         .value("General", "Privacy")

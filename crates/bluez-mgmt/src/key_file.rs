@@ -1,14 +1,13 @@
 //! A key file as GLib reads it, which is how bluetoothd reads its main.conf.
 //!
-//! A person who mends the file wants the line, so every key is known by its
-//! line as well, and so is the `#Key = value` that distributions ship in place
-//! of a default. GLib is unforgiving: one line that it does not understand, and
-//! nothing of the file holds; and what stands behind a value, be it a blank or
-//! a comment, is part of it.
+//! A person who corrects the file needs the line, so every key is stored with its line,
+//! and so is each `#Key = value` that distributions ship in place of a default. GLib is
+//! strict: one line that it cannot parse invalidates the whole file, and anything after
+//! a value, be it a blank or a comment, is part of the value.
 //!
-//! Pure. GLib: glib/gkeyfile.c; escapes in values are left as they stand.
+//! Pure. GLib: glib/gkeyfile.c. Escapes in values are left unchanged.
 
-/// What a file says.
+/// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFile {
     groups: Vec<(String, usize)>,
@@ -38,7 +37,7 @@ pub enum Place {
     Commented(usize),
     /// Below this line, where its group begins.
     Below(usize),
-    /// At the end; its group has to be begun as well.
+    /// At the end; its group has to be added as well.
     Nowhere,
 }
 
@@ -57,12 +56,12 @@ impl KeyFile {
         Ok(file)
     }
 
-    /// What holds: the last that was set.
+    /// The value in effect: the last one that was set.
     pub fn value(&self, group: &str, name: &str) -> Option<&str> {
         self.set(group, name).map(|key| key.value.as_str())
     }
 
-    /// Where to write it.
+    /// Where to write the key.
     pub fn place(&self, group: &str, name: &str) -> Place {
         if let Some(key) = self.set(group, name) {
             return Place::Set(key.line);
@@ -87,14 +86,14 @@ impl KeyFile {
         keys.filter(move |key| key.group == group && key.name == name)
     }
 
-    /// `None` if the line is neither of the three that there are.
+    /// `None` if the line is none of the three valid kinds.
     fn take(&mut self, line: &str, number: usize) -> Option<()> {
         if line.is_empty() {
             return Some(());
         }
         if let Some(comment) = line.strip_prefix('#') {
             let comment = comment.trim_start_matches('#').trim_ascii_start();
-            // What a comment says before the first group is no default.
+            // A comment before the first group is no default.
             if let (Some((name, value)), Some(group)) = (pair(comment), self.group()) {
                 self.keys.push(Key::new(group, name, value, number, true));
             }
@@ -111,7 +110,7 @@ impl KeyFile {
         Some(())
     }
 
-    /// The one that a line belongs to.
+    /// The group that the current line belongs to.
     fn group(&self) -> Option<&str> {
         self.groups.last().map(|(group, _)| group.as_str())
     }
@@ -129,7 +128,7 @@ impl Key {
     }
 }
 
-/// `[group]`, with nothing behind it.
+/// `[group]`, with nothing after it.
 fn group(line: &str) -> Option<&str> {
     let (group, rest) = line.strip_prefix('[')?.split_once(']')?;
     let named = !group.is_empty() && !group.contains(|c: char| c == '[' || c.is_ascii_control());

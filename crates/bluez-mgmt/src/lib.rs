@@ -1,14 +1,14 @@
-//! What the kernel alone knows of a controller: its privacy setting.
+//! Reads the property of a controller that only the kernel knows: its privacy setting.
 //!
-//! Privacy decides which address an advert that others may connect to is sent
-//! under. No D-Bus property shows it; the kernel tells it over the Bluetooth
-//! management interface, a socket that bluetoothd itself sets it by, and to
-//! anybody who asks. We only ever read.
+//! Privacy decides which address a connectable advert is sent under. No D-Bus property
+//! shows the setting. The kernel reports it over the Bluetooth management interface, a
+//! socket by which bluetoothd itself sets it, and which any process may ask. We only
+//! ever read.
 //!
-//! [`wire`] is the letter of it, pure; [`socket`] opens it and has the
-//! unsafe code this takes; here they are joined, under one deadline. A process
-//! that may not open such a socket has the file that bluetoothd takes the setting
-//! from: [`configured`].
+//! [`wire`] is the packet format, pure; [`socket`] opens the socket and has the unsafe
+//! code for that; this module joins them, under one deadline. A process that may not
+//! open such a socket can read the file from which bluetoothd takes the setting:
+//! [`configured`].
 //!
 //! BlueZ: doc/mgmt-api.txt, "Read Controller Information Command". Kernel:
 //! net/bluetooth/mgmt.c, `mgmt_untrusted_commands`.
@@ -28,7 +28,7 @@ use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
-/// Longest wait for the kernel. It answers from memory, at once.
+/// The longest wait for the kernel. It answers from memory, at once.
 const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The kernel's privacy setting of a controller.
@@ -37,19 +37,19 @@ pub enum Privacy {
     /// Connectable adverts show the controller's own address; broadcasts get a
     /// fresh non-resolvable one each.
     Off,
-    /// All adverts go out under resolvable private addresses, which the kernel
-    /// replaces. `Privacy = device` and `limited` of main.conf(5) alike: the
-    /// kernel does not tell which.
+    /// All adverts are sent under resolvable private addresses, which the kernel
+    /// replaces. `Privacy = device` and `limited` of main.conf(5) alike: the kernel
+    /// does not say which.
     On,
-    /// The same, but the controller makes and replaces the addresses, by a clock
-    /// of its own (LL Privacy), or may: Linux 6.14 does not tell.
+    /// The same, but the controller makes and replaces the addresses, by its own timer
+    /// (LL Privacy), or may do so: Linux 6.14 does not say.
     ByController,
 }
 
-/// Why the kernel did not tell.
+/// Why the kernel gave no setting.
 #[derive(Debug, Error)]
 pub enum MgmtError {
-    /// `AF_BLUETOOTH` is not there for this process.
+    /// `AF_BLUETOOTH` is not available to this process.
     #[error(
         "no Bluetooth sockets here; run this outside of the container, or load the module \
          (modprobe bluetooth)"
@@ -58,13 +58,13 @@ pub enum MgmtError {
     /// No controller of that name or index.
     #[error("the kernel has no such controller; see: ls /sys/class/bluetooth")]
     NoController,
-    /// It answered with another status of mgmt-api.txt, "Error Codes".
+    /// The kernel answered with another status of mgmt-api.txt, "Error Codes".
     #[error("the kernel refused with status {0:#04x}; see: dmesg | grep -i bluetooth")]
     Refused(u8),
-    /// Something answered that does not follow the protocol.
+    /// An answer does not follow the protocol.
     #[error("the answer of the kernel is not understood; use a released kernel")]
     Malformed,
-    /// Nothing came in time.
+    /// No answer came in time.
     #[error("the kernel did not answer; see: dmesg | grep -i bluetooth")]
     Late,
     /// The socket failed otherwise.
@@ -72,8 +72,8 @@ pub enum MgmtError {
     Socket(#[source] io::Error),
 }
 
-/// Asks for the privacy setting of an adapter by its kernel name, `hci0`.
-/// Needs no privilege, but the network namespace of the system itself.
+/// Asks for the privacy setting of an adapter by its kernel name, `hci0`. Needs no
+/// privilege, but the network namespace of the host.
 ///
 /// # Errors
 /// [`MgmtError`], within two seconds.
@@ -85,9 +85,9 @@ pub async fn privacy(adapter: &str) -> Result<Privacy, MgmtError> {
     ask(socket, controller, DEADLINE, hidden).await
 }
 
-/// Whether a kernel of this release leaves addresses to every controller that can
-/// make them, and does not tell which can. Before 6.14 it does so if the
-/// experimental feature is on, and tells that; since 6.15 a setting tells.
+/// Whether a kernel of this release leaves addresses to every controller that can make
+/// them, and does not report which can. Before 6.14 it does so if the experimental
+/// feature is on, and reports that; since 6.15 a setting reports it.
 fn hides_ll_privacy(release: &str) -> bool {
     version(release) == Some((6, 14))
 }
@@ -108,8 +108,8 @@ fn index(adapter: &str) -> Option<u16> {
     adapter.strip_prefix("hci")?.parse().ok()
 }
 
-/// Asks over a socket that does not block. `hidden` is whether the answers leave
-/// out whose clock it is.
+/// Asks over a non-blocking socket. `hidden` is whether the answers do not say whose
+/// timer replaces the addresses.
 async fn ask(
     socket: OwnedFd,
     controller: u16,
@@ -144,7 +144,7 @@ fn send(socket: &AsyncFd<OwnedFd>, command: &[u8]) -> Result<(), MgmtError> {
     Ok(())
 }
 
-/// The answer that `read` finds, past everything that is told to everybody.
+/// The answer that `read` finds, after skipping all packets that every listener gets.
 async fn answer<T>(
     socket: &AsyncFd<OwnedFd>,
     read: impl Fn(&[u8]) -> Result<Option<T>, MgmtError>,
@@ -179,19 +179,19 @@ mod tests {
 
     use super::*;
 
-    /// A socket pair with somebody in the kernel's place.
+    /// A socket pair with the test in the place of the kernel.
     fn kernel() -> (UnixDatagram, OwnedFd) {
         let (kernel, ours) = UnixDatagram::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         (kernel, ours.into())
     }
 
-    /// The setting, from a kernel that says these packets.
+    /// The setting, from a kernel that sends these packets.
     async fn asked(packets: &[Vec<u8>]) -> Result<Privacy, MgmtError> {
         asked_of(packets, false).await
     }
 
-    /// The same of a kernel that may hide whose clock it is.
+    /// The same from a kernel that may hide whose timer it is.
     async fn asked_of(packets: &[Vec<u8>], hidden: bool) -> Result<Privacy, MgmtError> {
         let (kernel, ours) = kernel();
         for packet in packets {
@@ -282,7 +282,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_told_to_everybody_is_read_past() {
         let other = wire::tests::told(4, 0x0a01);
-        // Index Added, and a Device Found longer than any answer of ours.
+        // Index Added, and a Device Found longer than any answer to us.
         let added = vec![0x04, 0, 9, 0, 0, 0];
         let mut found = vec![0x12, 0, 3, 0, 0x00, 0x02];
         found.resize(6 + 0x200, 0);

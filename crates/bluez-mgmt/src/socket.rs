@@ -1,9 +1,8 @@
-//! Opens the management socket and those of HCI, and watches them, with the unsafe
-//! code that this takes; `tests/house` names the files that have any.
+//! Opens and watches the management socket and HCI sockets, with the unsafe code for
+//! that. `tests/house` lists the files that have unsafe code.
 //!
-//! The address of a Bluetooth socket that names a channel is known to no safe
-//! library: rustix takes any type that promises to be one, and to promise is
-//! unsafe.
+//! No safe library has a type for the address of a Bluetooth socket that names a
+//! channel. rustix takes any type that promises to be one, and that promise is unsafe.
 //!
 //! Kernel: include/net/bluetooth/hci_sock.h, `struct sockaddr_hci`.
 
@@ -91,7 +90,7 @@ impl Address {
     }
 }
 
-/// Six bytes, of which none is padding.
+/// Six bytes without padding.
 const LENGTH: SocketAddrLen = 6;
 const _: () = assert!(size_of::<Address>() == LENGTH as usize);
 

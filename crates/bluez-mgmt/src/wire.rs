@@ -1,5 +1,5 @@
-//! The letter of the management interface, as far as we speak it: two
-//! commands, and their answers among whatever else arrives.
+//! The packet format of the management interface, as far as we use it: two commands,
+//! and their answers among other packets.
 //!
 //! BlueZ: doc/mgmt-api.txt, "Packet Structures", "Read Controller Information
 //! Command", "Read Experimental Features Information Command", "Command Complete
@@ -13,8 +13,8 @@ pub(super) const SETTING_PRIVACY: u32 = 1 << 13;
 /// Supported and current settings, bit 22: LL Privacy. Since Linux 6.15.
 pub(super) const SETTING_LL_PRIVACY: u32 = 1 << 22;
 
-/// The experimental feature LL Privacy of Linux to 6.13, as its bytes come:
-/// 15c0a148-c273-11ea-b3de-0242ac130004 from its end.
+/// The experimental feature LL Privacy of Linux to 6.13, in the byte order of the
+/// packet: 15c0a148-c273-11ea-b3de-0242ac130004 from its end.
 const LL_PRIVACY: [u8; 16] = 0x15c0_a148_c273_11ea_b3de_0242_ac13_0004_u128.to_le_bytes();
 
 /// Flags of a feature, bit 0: it is on.
@@ -45,7 +45,7 @@ const COUNT: usize = 2;
 /// UUID 16, flags 4.
 const FEATURE: usize = 20;
 
-/// What is used of the answer about a controller.
+/// The fields we use of the answer about a controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Information {
     /// Supported settings, a bit each.
@@ -70,8 +70,8 @@ fn command(opcode: u16, controller: u16) -> [u8; 6] {
     [a, b, c, d, 0, 0]
 }
 
-/// The answer to [`read_information`], if this packet is that: others are `None`,
-/// by their beginning, so that they may be cut off behind [`LONGEST_ANSWER`].
+/// The answer to [`read_information`], if this packet is one. Other packets give
+/// `None`, by their first bytes, so they may be cut off after [`LONGEST_ANSWER`].
 ///
 /// # Errors
 /// [`MgmtError::NoController`] and [`MgmtError::Refused`] are answers too;
@@ -169,7 +169,7 @@ pub(super) mod tests {
     }
 
     /// Command Complete with two features, the second being LL Privacy with these
-    /// flags: as Linux 6.12 tells them of a controller that can do it.
+    /// flags: as Linux 6.12 reports them for a controller that supports it.
     pub(crate) fn featured(controller: u16, flags: u8) -> Vec<u8> {
         let other = [0x1c, 0xda, 0x47, 0x1c, 0x48, 0x6c, 0x01, 0xab];
         let mut features = vec![2, 0];
@@ -225,7 +225,7 @@ pub(super) mod tests {
         // Even if its own length is right.
         assert!(malformed(&packet(1, 3, 4, 0, &[0; INFORMATION - 1])));
         assert!(malformed(&packet(1, 3, 4, 0, &[0; INFORMATION + 1])));
-        // Done, but by the event that only refuses.
+        // Successful, but by the event that only refuses.
         assert!(malformed(&packet(2, 3, 4, 0, &[])));
     }
 
@@ -260,7 +260,7 @@ pub(super) mod tests {
             let told = has_ll_privacy(3, &featured(3, flags)).unwrap();
             assert_eq!(told, Some(is_on), "{flags}");
         }
-        // As Linux 6.12 tells of a controller that cannot do it, and 6.15 of all.
+        // As Linux 6.12 reports for a controller without support, and 6.15 for all.
         let none = packet(1, 3, 0x49, 0, &[0, 0]);
         assert_eq!(has_ll_privacy(3, &none).unwrap(), Some(false));
         let unknown = features_refused(3, 0x01);
