@@ -1,8 +1,9 @@
-//! Which controllers make the addresses of adverts themselves.
+//! Finds the controllers that make the addresses of adverts themselves.
 //!
-//! Those that can do LL Privacy, on a kernel that leaves addresses to them. One without extended
-//! advertising can do it as well, but the kernel then names no peer that has an
-//! entry on its resolving list, so its adverts have the host's addresses.
+//! These are the controllers with LL Privacy, on a kernel that leaves addresses to
+//! them. A controller without extended advertising can support it as well, but the
+//! kernel then names no peer that has an entry on its resolving list, so its adverts
+//! have the host's addresses.
 //!
 //! Kernel: net/bluetooth/hci_debugfs.c, `features_show`; hci_sync.c,
 //! `hci_setup_ext_adv_instance_sync`. Core Specification: Vol 6 Part B 4.6.
@@ -13,7 +14,7 @@ const LL_PRIVACY: u64 = 1 << 6;
 const EXTENDED_ADVERTISING: u64 = 1 << 12;
 
 /// Whether a controller makes addresses, by the text of its `features` in debugfs;
-/// none if that does not tell.
+/// `None` if the text does not say.
 pub(super) fn makes_addresses(text: &str) -> Option<bool> {
     let bytes = text.lines().find_map(|line| line.strip_prefix("LE: "))?;
     let mut features = [0; 8];

@@ -1,8 +1,8 @@
-//! The command that tells a controller its timeout, and the answer.
+//! The command that sets a controller's timeout, and the answer.
 //!
-//! It is sent on a raw socket. What such a socket receives goes through a filter
-//! that no safe library can set, so the answer is read where the kernel copies all
-//! HCI traffic to, on its monitor channel.
+//! It is sent on a raw socket. What such a socket receives goes through a filter that
+//! no safe library can set. So the answer is read from the monitor channel, to which
+//! the kernel copies all HCI traffic.
 //!
 //! Core Specification: Vol 4 Part E 5.4, 7.7.14, 7.7.15, 7.8.45. Kernel:
 //! net/bluetooth/hci_sock.c; include/net/bluetooth/hci_mon.h.
@@ -18,36 +18,37 @@ use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
-/// Longest wait for the controller.
+/// The longest wait for the controller.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// `LE Set Resolvable Private Address Timeout`: OGF 0x08, OCF 0x002E.
 const SET_TIMEOUT: u16 = 0x202e;
 const COMMAND_PACKET: u8 = 0x01;
 
-/// Of the monitor: the packet is an HCI event.
+/// Packet type of the monitor: an HCI event.
 const MONITOR_EVENT: u16 = 3;
-/// Before a packet: what it is, the controller, the length of what follows.
+/// Monitor header: packet type, controller, length of what follows.
 const MONITOR_HEADER: usize = 6;
 const COMMAND_COMPLETE: u8 = 0x0e;
 const COMMAND_STATUS: u8 = 0x0f;
 
-/// Whether a controller took it.
+/// Whether a controller accepted the timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     /// It has the timeout.
     Now,
-    /// It is off, and the kernel tells it what debugfs says when it is on.
+    /// The controller is off. When it is switched on, the kernel gives it the timeout
+    /// in debugfs.
     WhenOn,
 }
 
-/// Why it did not.
+/// Why the controller did not accept it.
 #[derive(Debug, Error)]
 pub enum HciError {
     /// It answered with another status of the Core Specification, Vol 1 Part F.
     #[error("it refuses with status {0:#04x}")]
     Refused(u8),
-    /// Nothing came in time.
+    /// No answer came in time.
     #[error("it does not answer")]
     Late,
     /// There is no HCI socket for this process.
@@ -61,7 +62,7 @@ impl From<Errno> for HciError {
     }
 }
 
-/// Tells the controller of this index.
+/// Sets the timeout in the controller of this index.
 pub(super) async fn tell(controller: u16, seconds: u16) -> Result<Told, HciError> {
     let monitor = socket::watch(socket::open_monitor()?).map_err(HciError::Socket)?;
     let raw = socket::open_raw(controller)?;
@@ -78,7 +79,7 @@ pub(super) async fn tell(controller: u16, seconds: u16) -> Result<Told, HciError
 }
 
 async fn answer(monitor: &AsyncFd<OwnedFd>, controller: u16) -> Result<u8, HciError> {
-    // Longer ones are cut off, and are none of ours.
+    // Longer packets are cut off; they are no answers to us.
     let mut packet = [0; 64];
     loop {
         let mut ready = monitor.readable().await.map_err(HciError::Socket)?;
@@ -99,7 +100,7 @@ fn command(seconds: u16) -> [u8; 6] {
     [COMMAND_PACKET, a, b, 2, c, d]
 }
 
-/// The status in the answer to the command, if this packet of the monitor is that.
+/// The status in the answer to the command, if this monitor packet is that answer.
 fn status(controller: u16, packet: &[u8]) -> Option<u8> {
     let (header, event) = packet.split_first_chunk::<MONITOR_HEADER>()?;
     let [kind, of] = [0, 2].map(|at| u16::from_le_bytes([header[at], header[at + 1]]));
@@ -141,7 +142,7 @@ mod tests {
         assert_eq!(told(&complete), Some(0));
         assert_eq!(told(&refused), Some(0x12));
         assert_eq!(told(&unknown), Some(0x01));
-        // Of another command, controller, kind; and a report that has the bytes.
+        // Of another command, controller, kind; and a report that contains the bytes.
         assert_eq!(told(&[0x0e, 4, 1, 0x2d, 0x20, 0]), None);
         assert_eq!(told(&[0x3e, 4, 1, 0x2e, 0x20, 0]), None);
         assert_eq!(status(3, &monitored(3, 4, &complete)), None);

@@ -1,20 +1,20 @@
 //! For how long a controller uses a resolvable private address that it makes
 //! itself.
 //!
-//! Since Linux 6.14 a controller with LL Privacy does so, by a timer whose length
-//! it was told. tcnd has to know that for certain ([`bluez`]), and
-//! may neither set nor read it: both take root. So a program of its own,
-//! `tcnd-rpa-timeout`, is run before tcnd starts and when a controller is plugged
-//! in. It sets the timeout in the kernel and in the controller ([`set`]) and
-//! leaves a [`record`] of that, which tcnd reads ([`known`]).
+//! Since Linux 6.14 a controller with LL Privacy does so, by a timer whose length the
+//! kernel sets. tcnd has to know that length for certain ([`bluez`]), and may neither
+//! set nor read it: both need root. So a separate program, `tcnd-rpa-timeout`, runs
+//! before tcnd starts and when a controller is plugged in. It sets the timeout in the
+//! kernel and in the controller ([`set`]) and leaves a [`record`] of that, which tcnd
+//! reads ([`known`]).
 //!
-//! The kernel tells a controller the timeout only when that is switched on, so a
-//! change in debugfs alone would not reach one that is on. The kernel's own
-//! addresses, which scanning has, live as long.
+//! The kernel sets the timeout in a controller only when the controller is switched on,
+//! so a change in debugfs alone would not reach one that is on. The kernel's own
+//! addresses, which it uses for scanning, live as long.
 //!
-//! Where the kernel is locked down (Secure Boot) debugfs can be neither read nor
-//! written, so nobody has changed the kernel's default of a quarter of an hour:
-//! that is set in the controller too, and recorded.
+//! Where the kernel is locked down (Secure Boot), debugfs can be neither read nor
+//! written. So the kernel's default of a quarter of an hour is unchanged: it is set in
+//! the controller too, and recorded.
 //!
 //! Kernel: net/bluetooth/hci_debugfs.c, `rpa_timeout_fops`, `features_show`;
 //! hci_sync.c, `hci_le_set_rpa_timeout_sync`; fs/debugfs/file.c,
@@ -37,11 +37,11 @@ pub use program::{Flags, main};
 use record::Record;
 pub use set::{Done, SetError};
 
-/// What is set unless another is asked for. Shorter, and the machine is known by
-/// less; longer, and it is off the air for longer between two numbers.
+/// The default timeout. A shorter one limits how long the machine can be recognised; a
+/// longer one lengthens the time off the air between two numbers.
 pub const DEFAULT: Duration = Duration::from_secs(60);
 
-/// What the kernel takes is from here on; what a controller takes, up to an hour.
+/// The kernel accepts timeouts from this one on; a controller accepts up to an hour.
 ///
 /// Kernel: hci_debugfs.c, `rpa_timeout_set`. Core Specification: Vol 4 Part E
 /// 7.8.45.
@@ -49,8 +49,8 @@ pub const SHORTEST: Duration = Duration::from_secs(30);
 /// See [`SHORTEST`].
 pub const LONGEST: Duration = Duration::from_secs(3600);
 
-/// The longest that an address lives under a timeout: a timer of the kernel may be
-/// late by an eighth and a little.
+/// The longest life of an address under a timeout: a kernel timer may be late by an
+/// eighth and a little.
 pub fn longest_life(timeout: Duration) -> Duration {
     timeout + timeout / 7
 }
@@ -58,13 +58,13 @@ pub fn longest_life(timeout: Duration) -> Duration {
 /// What is known of the addresses that a controller makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// How long it uses one.
+    /// How long the controller uses one address.
     pub timeout: Duration,
-    /// After this time none is in use any more that was made before.
+    /// After this time, no address made before is still in use.
     pub certain_in: Duration,
 }
 
-/// Where things are.
+/// Paths and the kernel's release.
 #[derive(Clone, Debug)]
 struct Places {
     records: PathBuf,
@@ -86,8 +86,8 @@ impl Places {
         }
     }
 
-    /// What tells the controller from one that has its name later: the number of
-    /// its node in sysfs, which no other gets.
+    /// Distinguishes the controller from a later one with the same name: the number of
+    /// its node in sysfs, which no other controller gets.
     fn node(&self, adapter: &str) -> Option<u64> {
         use std::os::unix::fs::MetadataExt;
         let node = std::fs::metadata(self.controllers.join(adapter)).ok()?;
@@ -110,24 +110,24 @@ impl Places {
     }
 }
 
-/// What is known of an adapter, by its kernel name; nothing unless the program
-/// left word of the controller that has this name now.
+/// What is known of an adapter, by its kernel name; `None` unless the program left a
+/// record of the controller that has this name now.
 pub fn known(adapter: &str) -> Option<Known> {
     index(adapter)?;
     let record = Places::of_the_system().record(adapter)?;
     Some(record.known(now()))
 }
 
-/// The controllers of the machine, by their kernel names. Connections, which are
-/// listed in the same folder, are left out.
+/// The controllers of the machine, by their kernel names. Connections, which the same
+/// folder lists, are left out.
 pub fn controllers() -> Vec<String> {
     Places::of_the_system().controllers()
 }
 
-/// Sets the timeout of an adapter, by its kernel name. For root.
+/// Sets the timeout of an adapter, by its kernel name. Needs root.
 ///
 /// # Errors
-/// Why it is not known now: then no record is left.
+/// Why the timeout is not known now; then no record is left.
 pub async fn set(adapter: &str, timeout: Duration) -> Result<Done, SetError> {
     set::set(&Places::of_the_system(), adapter, timeout, now()).await
 }
@@ -138,8 +138,8 @@ fn index(adapter: &str) -> Option<u16> {
     (index.to_string() == digits).then_some(index)
 }
 
-/// A clock that all processes share, and that stands still in suspend: what a
-/// controller does meanwhile is not known.
+/// A clock that all processes share, and that stops during suspend, when the
+/// controller's behaviour is not known.
 fn now() -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
     Duration::from_secs(u64::try_from(now.tv_sec).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! The step that takes root: see [`tcnd_rpa_timeout::main`].
+//! The step that needs root: see [`tcnd_rpa_timeout::main`].
 
 use std::process::ExitCode;
 

@@ -1,5 +1,5 @@
-//! The program `tcnd-rpa-timeout`: sets for how long controllers use an address
-//! that they make themselves, for the modes full and relay.
+//! The program `tcnd-rpa-timeout`: sets how long controllers use an address that they
+//! make themselves, for the modes full and relay.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ pub struct Flags {
     controllers: Vec<String>,
 }
 
-/// Runs it, with a line for each controller. Fails if one of them failed.
+/// Runs the program and prints a line for each controller. Fails if one of them failed.
 pub fn main(flags: &Flags) -> ExitCode {
     let controllers = match &flags.controllers[..] {
         [] => crate::controllers(),
@@ -58,7 +58,7 @@ async fn set(controllers: &[String], timeout: Duration) -> bool {
     for name in controllers {
         match crate::set(name, timeout).await {
             Ok(done) => {
-                // Nobody may read it.
+                // Standard output may be closed.
                 let _ = writeln!(io::stdout(), "{name}: {}", words(done));
             }
             Err(error) => {

@@ -1,5 +1,5 @@
-//! The letter of a record, one file for each controller below
-//! /run/tcnd-rpa-timeout, which only root writes:
+//! The format of a record, one file for each controller below /run/tcnd-rpa-timeout,
+//! which only root writes:
 //!
 //! ```text
 //! timeout=60
@@ -7,22 +7,22 @@
 //! node=5678
 //! ```
 //!
-//! In seconds, the second of the clock that stands still in suspend
-//! (`CLOCK_MONOTONIC`). A file that is otherwise says nothing.
+//! `timeout` and `certain_from` are in seconds, the latter by the clock that stops
+//! during suspend (`CLOCK_MONOTONIC`). A file in any other format says nothing.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::{Known, SHORTEST};
 
-/// What the program did.
+/// The result of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The kernel and the controller have it.
+    /// The timeout that the kernel and the controller have.
     pub timeout: Duration,
     /// Addresses that were made before may live until then.
     pub certain_from: Duration,
-    /// The controller it is about: its node in sysfs.
+    /// The controller, by its node in sysfs.
     pub node: u64,
 }
 
@@ -98,7 +98,7 @@ mod tests {
             "timeout=060\ncertain_from=1234\nnode=5678\n",
             "timeout=60\ncertain_from=-1\nnode=5678\n",
             "timeout=60\r\ncertain_from=1234\r\nnode=5678\r\n",
-            // The kernel takes none of these.
+            // The kernel accepts none of these.
             "timeout=0\ncertain_from=1234\nnode=5678\n",
             "timeout=29\ncertain_from=1234\nnode=5678\n",
             "timeout=86401\ncertain_from=1234\nnode=5678\n",

@@ -1,4 +1,4 @@
-//! Setting the timeout of one controller, and leaving word of it.
+//! Sets the timeout of one controller and records it.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -14,7 +14,7 @@ use super::record::Record;
 use super::{Places, features, index, longest_life};
 use bluez_mgmt::leaves_addresses;
 
-/// The kernel's own, and a controller's before it is told another.
+/// The kernel's default, and a controller's before it is set.
 ///
 /// Kernel: include/net/bluetooth/hci_core.h, `HCI_DEFAULT_RPA_TIMEOUT`. Core
 /// Specification: Vol 4 Part E 7.8.45.
@@ -23,11 +23,11 @@ const KERNEL_S: Duration = Duration::from_secs(900);
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// The kernel makes its addresses, or nobody does: nothing had to be set.
+    /// The controller makes no addresses itself: nothing had to be set.
     Spared,
-    /// It is set, and a record says so.
+    /// The timeout is set and recorded.
     Set(Duration),
-    /// The kernel is locked down, and its own timeout is set, and recorded.
+    /// The kernel is locked down, and its own timeout is set and recorded.
     LockedDown(Duration),
 }
 
@@ -37,7 +37,7 @@ pub enum SetError {
     /// No controller of that name.
     #[error("no such controller; see: ls /sys/class/bluetooth")]
     NoController,
-    /// debugfs does not tell what it can do.
+    /// debugfs does not say what the controller supports.
     #[error(
         "debugfs does not tell what it can do: {0}; see: systemctl status sys-kernel-debug.mount"
     )]
@@ -45,16 +45,16 @@ pub enum SetError {
     /// debugfs does not take the timeout.
     #[error("debugfs does not take the timeout: {0}; run this as root")]
     Debugfs(#[source] io::Error),
-    /// The controller does not.
+    /// The controller does not accept it.
     #[error("the controller does not take the timeout: {0}")]
     Controller(#[from] HciError),
-    /// No word can be left of it.
+    /// No record can be written.
     #[error("the record cannot be written: {0}; run this as root")]
     Record(#[source] io::Error),
 }
 
-/// Sets it. Whatever stops this on the way, no record is left that says more than
-/// what is so.
+/// Sets the timeout. If an error stops this, no record is left that claims more than
+/// was done.
 pub(super) async fn set(
     places: &Places,
     adapter: &str,
@@ -76,7 +76,7 @@ async fn set_by(
 ) -> Result<Done, SetError> {
     let index = index(adapter).ok_or(SetError::NoController)?;
     let before = places.record(adapter);
-    // Until it is done nothing is known.
+    // Nothing is known until it is done.
     match fs::remove_file(places.records.join(adapter)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(SetError::Record(error));
@@ -95,7 +95,8 @@ async fn set_by(
         }
         Err(error) => return Err(SetError::Debugfs(error)),
     };
-    // Before it is told, so that it is told this even if it is switched on now.
+    // Before the command, so that the controller gets this timeout even if it is
+    // switched on now.
     let told = tell(index, u16::try_from(timeout.as_secs()).unwrap_or(u16::MAX)).await?;
     let record = Record {
         timeout,
@@ -113,7 +114,7 @@ fn makes_addresses(places: &Places, adapter: &str) -> Result<bool, SetError> {
         .ok_or_else(|| SetError::Features(io::ErrorKind::InvalidData.into()))
 }
 
-/// Puts this timeout in the place of another, and returns that one.
+/// Replaces the timeout in the file and returns the old one.
 fn exchange(file: &Path, timeout: Duration) -> io::Result<Duration> {
     let read = || {
         let seconds = fs::read_to_string(file)?.trim_end().parse();
@@ -127,16 +128,16 @@ fn exchange(file: &Path, timeout: Duration) -> io::Result<Duration> {
     Ok(old)
 }
 
-/// Whether the kernel is locked down, as it is where Secure Boot is on, and refuses
-/// for that.
+/// Whether the kernel is locked down, as with Secure Boot, and the error is its refusal
+/// for that reason.
 fn is_locked_down(places: &Places, error: &io::Error) -> bool {
     let refuses = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
     let says = fs::read_to_string(&places.lockdown).unwrap_or_default();
     refuses && (says.contains("[integrity]") || says.contains("[confidentiality]"))
 }
 
-/// From when on every address in use was made by this timeout: an address stays in
-/// use for as long as the timeout was when it was made.
+/// The time from which every address in use was made under this timeout. An address
+/// stays in use for the timeout at the time it was made.
 fn certain_from(
     before: Option<Record>,
     timeout: Duration,
@@ -145,7 +146,7 @@ fn certain_from(
     now: Duration,
 ) -> Duration {
     if told == Told::WhenOn {
-        // Where it is switched on it makes new ones.
+        // When it is switched on it makes new addresses.
         return now;
     }
     match before {
@@ -155,12 +156,14 @@ fn certain_from(
             before.certain_from.max(now + longest_life(longest))
         }
         None if timeout == KERNEL_S && old == KERNEL_S => now,
-        // Somebody may have changed debugfs, and the controller be told the kernel's.
+        // Another program may have changed debugfs while the controller has the
+        // kernel's timeout.
         None => now + longest_life(old.max(KERNEL_S)),
     }
 }
 
-/// Written beside its place and moved there, so that nobody reads half of it.
+/// Writes the record beside its place and renames it, so that no reader sees half of
+/// it.
 fn leave(places: &Places, adapter: &str, record: Record) -> io::Result<()> {
     fs::create_dir_all(&places.records)?;
     fs::set_permissions(&places.records, Permissions::from_mode(0o755))?;
@@ -226,7 +229,7 @@ mod tests {
             Some((known.timeout.as_secs(), known.certain_in.as_secs()))
         }
 
-        /// Run at a time, where the controller answers so.
+        /// A run at a time, where the controller answers like this.
         async fn run(
             &self,
             timeout: u64,
@@ -242,7 +245,7 @@ mod tests {
             set_by(&self.places, "hci0", secs(timeout), secs(now), tell).await
         }
 
-        /// Fails with one line, and leaves no record.
+        /// The run fails with one line, and leaves no record.
         async fn fails(&self, answer: Result<Told, HciError>) -> String {
             let line = self.run(60, 200, answer).await.unwrap_err().to_string();
             assert!(!line.contains('\n') && !line.ends_with('.'), "{line}");
@@ -262,7 +265,8 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&system.places.records), 0o755);
         assert_eq!(mode(&system.places.records.join("hci0")), 0o644);
-        // Run again, it is certain when it was; with another timeout, later.
+        // A second run does not change when it is certain; another timeout makes it
+        // later.
         system.run(60, 500, Ok(Told::Now)).await.unwrap();
         assert_eq!(system.known(500), Some((60, 628)));
         system.run(30, 2000, Ok(Told::Now)).await.unwrap();
@@ -276,7 +280,7 @@ mod tests {
         assert_eq!(system.known(100), Some((60, 0)));
     }
 
-    /// The controller may have been told the kernel's own before debugfs was changed.
+    /// The controller may have got the kernel's default before debugfs was changed.
     #[tokio::test]
     async fn a_timeout_that_somebody_else_set_is_not_taken_for_certain() {
         let system = System::new(CAPABLE);
@@ -323,7 +327,7 @@ mod tests {
         let system = System::new(CAPABLE);
         system.run(60, 100, Ok(Told::Now)).await.unwrap();
         let folder = system.places.controllers.join("hci0");
-        // The old one is kept, so that the new one is another node.
+        // The old node is kept, so that the new one has another number.
         fs::rename(&folder, system.places.controllers.join("gone")).unwrap();
         fs::create_dir(&folder).unwrap();
         assert_eq!(system.known(5000), None);
@@ -347,7 +351,7 @@ mod tests {
         .unwrap();
         assert!(is_locked_down(&system.places, &refused));
         assert!(!is_locked_down(&system.places, &Errno::ACCESS.into()));
-        // Nobody can have changed the kernel's own.
+        // The kernel's own timeout cannot have been changed.
         let certain = certain_from(None, KERNEL_S, KERNEL_S, Told::Now, secs(100));
         assert_eq!(certain, secs(100));
     }
