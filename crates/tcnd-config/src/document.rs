@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Fault, Flaw};
 
-/// What could be read of a text.
+/// The readable part of a text.
 pub(super) struct Document<'a> {
     table: Spanned<DeTable<'a>>,
     text: &'a str,
@@ -50,18 +50,18 @@ impl<'a> Document<'a> {
             let name: &'d Spanned<std::borrow::Cow<'a, str>> = name;
             (&**name.get_ref(), value, self.line(name.span().start))
         };
-        // What the parser made of a broken line is its guess, not a setting.
+        // The parser's reading of a broken line is a guess, not a setting.
         let is_sound = |line: usize| self.broken.iter().all(|fault| fault.line() != Some(line));
         let entries = table.iter().map(entry);
         entries.filter(move |(_, _, line)| is_sound(*line))
     }
 
-    /// The line of this place, from 1.
+    /// The line of this offset, from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
         line_of(self.text, offset)
     }
 
-    /// The lines that are no TOML.
+    /// The lines that are not TOML.
     pub(super) fn into_faults(self) -> Vec<Fault> {
         self.broken
     }
@@ -72,7 +72,7 @@ fn line_of(text: &str, offset: usize) -> usize {
     1 + before.filter(|byte| **byte == b'\n').count()
 }
 
-/// What a value is, in words.
+/// The type of a value, in words.
 pub(super) const fn kind_of(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a string",

@@ -1,7 +1,7 @@
 //! Durations as people write them: "90s", "15min", "2h 30min", "14d".
 //!
-//! A bare number has no unit, and a wrong guess here is a number on the air for
-//! four hours; so there is no default unit. A day is 24 hours.
+//! A bare number has no unit, and a wrong guess here could keep a number on the air for
+//! four hours. So there is no default unit. A day is 24 hours.
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ pub struct NotADuration {
 /// Reads a duration.
 ///
 /// # Errors
-/// If it is none, is negative, or counts in months or years, whose length
-/// nobody can say.
+/// If the text is no duration, is negative, or counts in months or years, which have no
+/// fixed length.
 pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
     let signed = SpanParser::new()
         .parse_span(text)
@@ -32,8 +32,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
     Duration::try_from(signed).map_err(|_| NotADuration { source: None })
 }
 
-/// Writes a duration by the largest unit that measures it whole, such as
-/// "90s", "15min", "6h" or "14d"; parts of a second are left out.
+/// Writes a duration in the largest unit that divides it, such as "90s", "15min", "6h"
+/// or "14d". Fractions of a second are left out.
 pub fn spell_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [(86_400, "d"), (3600, "h"), (60, "min")];

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, where, and what would be right.
+//! The errors of a configuration: where they are, and what would be right.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use thiserror::Error;
 use super::fragment::Key;
 use super::{NotADuration, NotAnAdapter, SourceFlaw, spell_duration};
 
-/// A configuration nothing is started from: one fault at least, in the order
-/// the files are applied and by line in each.
+/// A configuration from which nothing is started. It has at least one fault, in the
+/// order the files are applied and by line in each.
 #[derive(Debug)]
 pub struct ConfigError {
     faults: Vec<Fault>,
@@ -32,12 +32,12 @@ pub enum Flaw {
     /// It is not TOML.
     #[error("{}", .0.message())]
     Syntax(#[source] toml::de::Error),
-    /// No such key.
+    /// The key is unknown.
     #[error("unknown key \"{key}\"; {}", suggestion(*.nearest))]
     UnknownKey {
-        /// As written.
+        /// The key as written.
         key: String,
-        /// The known key it is most like, if it is like any.
+        /// The most similar known key, if one is similar.
         nearest: Option<Key>,
     },
     /// A value of another type than the key's.
@@ -45,19 +45,19 @@ pub enum Flaw {
     WrongType {
         /// The key.
         key: Key,
-        /// What it takes.
+        /// The type that the key takes.
         expected: &'static str,
-        /// What it was given.
+        /// The type that was given.
         found: &'static str,
     },
-    /// A text that is no duration.
+    /// A text that is not a duration.
     #[error("{key}: \"{text}\" is no duration; {source}")]
     NotADuration {
         /// The key.
         key: Key,
-        /// As written.
+        /// The text as written.
         text: String,
-        /// Why.
+        /// Why it is not a duration.
         source: NotADuration,
     },
     /// A duration outside the key's range.
@@ -65,21 +65,21 @@ pub enum Flaw {
     OutOfRange {
         /// The key.
         key: Key,
-        /// As written.
+        /// The value as written.
         value: std::time::Duration,
         /// The least allowed.
         least: std::time::Duration,
         /// The most allowed.
         most: std::time::Duration,
     },
-    /// No mode at all.
+    /// The mode is unknown.
     #[error("mode: unknown mode \"{0}\"; use \"broadcast\", \"full\" or \"relay\"")]
     UnknownMode(String),
-    /// A text that names no adapter. It is not repeated: it may nearly be a device
-    /// address.
+    /// A text that names no adapter. The message does not repeat it, because it may
+    /// resemble a device address.
     #[error("adapter: {0}; see: bluetoothctl list, ls /sys/class/bluetooth")]
     NotAnAdapter(#[from] NotAnAdapter),
-    /// Jitter above half of the period, by the jitter.
+    /// The jitter is more than half of the period; reported at the jitter.
     #[error("tcn_jitter: {} is more than half of tcn_period ({}); shorten it or lengthen tcn_period", spell_duration(*.jitter), spell_duration(*.period))]
     JitterTooLong {
         /// `tcn_jitter`.
@@ -93,7 +93,7 @@ pub enum Flaw {
         /// `tcn_jitter`.
         jitter: std::time::Duration,
     },
-    /// A key that would not last for one number.
+    /// A key that would be shorter than one number.
     #[error("report_key_life: {} is shorter than tcn_period ({})", spell_duration(*.life), spell_duration(*.period))]
     KeyLifeTooShort {
         /// `report_key_life`.
@@ -101,7 +101,7 @@ pub enum Flaw {
         /// `tcn_period`.
         period: std::time::Duration,
     },
-    /// Keys would be forgotten while they are in use.
+    /// Keys would be destroyed while they are in use.
     #[error("retention: {} is shorter than report_key_life ({}); shorten that as well", spell_duration(*.retention), spell_duration(*.life))]
     RetentionTooShort {
         /// `retention`.
@@ -109,7 +109,7 @@ pub enum Flaw {
         /// `report_key_life`.
         life: std::time::Duration,
     },
-    /// In the registry of sources.
+    /// A fault in the registry of sources.
     #[error(transparent)]
     Source(#[from] SourceFlaw),
 }
@@ -159,17 +159,17 @@ impl Fault {
         }
     }
 
-    /// The file it is in.
+    /// The file that has the fault.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The line it is on, counted from 1, if it is on one.
+    /// The line of the fault, counted from 1, if it is on one.
     pub fn line(&self) -> Option<usize> {
         self.line
     }
 
-    /// What it is.
+    /// The fault itself.
     pub fn flaw(&self) -> &Flaw {
         &self.flaw
     }

@@ -1,8 +1,8 @@
-//! One file's keys, each with the place it was set.
+//! One file's keys, each with the place where it was set.
 //!
-//! The text is walked by hand instead of being derived: derived code stops at
-//! its first complaint and forgets lines, and a person who mends a file wants
-//! all of it at once.
+//! The parser is written by hand instead of being derived. Derived code stops at its
+//! first error and loses lines, and a person who corrects a file wants all errors at
+//! once.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use toml::de::DeValue;
 use super::document::{Document, kind_of};
 use super::{AdapterChoice, Fault, Flaw, Mode, parse_duration};
 
-/// What can be configured, in the order of the shipped file.
+/// The keys that can be configured, in the order of the shipped file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// Consent: `true` and `false` decide, absent leaves it to `tcnctl enable`.
@@ -33,9 +33,9 @@ pub enum Key {
     Retention,
     /// Longest time a sighting waits in memory.
     Flush,
-    /// How often discovery is started anew.
+    /// How often discovery is restarted.
     DiscoveryRestart,
-    /// How long a carried number is on the air at a time.
+    /// How long a carried number stays on the air at a time.
     BridgeSlot,
     /// The kernel's timeout of resolvable private addresses.
     RpaTimeout,
@@ -49,7 +49,7 @@ pub(super) struct Set<T> {
     pub(super) line: usize,
 }
 
-/// The keys one file sets, or several of them laid over each other.
+/// The keys that one file sets, or several files merged.
 #[derive(Debug, Default)]
 pub(super) struct Fragment {
     pub(super) enabled: Option<Set<bool>>,
@@ -81,7 +81,7 @@ impl Key {
         Self::RpaTimeout,
     ];
 
-    /// As it is written in a file.
+    /// The name of the key in a file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Enabled => "enabled",
@@ -102,7 +102,7 @@ impl Key {
         Self::ALL.into_iter().find(|key| key.name() == name)
     }
 
-    /// The key a misspelt one was probably meant to be.
+    /// The key that a misspelt one was probably meant to be.
     fn nearest(name: &str) -> Option<Self> {
         const ALIKE: f64 = 0.6;
         let likeness =
@@ -121,7 +121,7 @@ impl fmt::Display for Key {
 }
 
 impl Fragment {
-    /// What `text` sets; what is wrong with it is added to `faults`.
+    /// The keys that `text` sets. Its faults are added to `faults`.
     pub(super) fn parse(file: &Path, text: &str, faults: &mut Vec<Fault>) -> Self {
         let document = Document::parse(file, text);
         let mut fragment = Self::default();
@@ -134,7 +134,7 @@ impl Fragment {
         fragment
     }
 
-    /// Lays a later fragment over this one.
+    /// Merges a later fragment into this one; the later one wins.
     pub(super) fn overlay(&mut self, later: Self) {
         fn over<T>(under: &mut Option<T>, later: Option<T>) {
             if later.is_some() {

@@ -1,16 +1,15 @@
-//! Files become settings, once, at the door.
+//! Reads configuration files into settings.
 //!
-//! Configuration is TOML in fragments, found as systemd's own: a distribution
-//! ships its files in `/usr/lib/tcnd/config.d`, an administrator overrules in
-//! `/etc/tcnd/config.d`, and `/run/tcnd/config.d` holds until the next boot. A
-//! file replaces the one of the same name in an earlier directory; what is left
-//! is applied in order of file name, and the later key wins. `--config FILE`
-//! replaces all of them, so that a test or a demo sees nothing of the machine.
+//! Configuration is TOML in fragments, found as systemd finds its own: a distribution
+//! ships its files in `/usr/lib/tcnd/config.d`, an administrator overrides them in
+//! `/etc/tcnd/config.d`, and `/run/tcnd/config.d` holds until the next boot. A file
+//! replaces the one of the same name in an earlier directory. The remaining files are
+//! applied in order of file name, and the later key wins. `--config FILE` replaces all
+//! of them, so that a test or a demo reads no files of the system.
 //!
-//! A misspelt key must not silently mean the default, least of all `enabled`.
-//! So every key is known by a table (`fragment`), values carry their unit and
-//! range, and a faulty configuration is refused whole, with every fault named
-//! by file and line.
+//! A misspelt key must not silently mean the default, least of all `enabled`. So every
+//! key is in a table (`fragment`), values carry their unit and range, and a faulty
+//! configuration is refused as a whole. Every fault is reported with its file and line.
 
 mod document;
 mod duration;
@@ -38,8 +37,7 @@ use fragment::Fragment;
 /// fragments of the system.
 ///
 /// # Errors
-/// Every fault in any of them. No settings come of a configuration with a
-/// fault.
+/// Every fault in any of them. A configuration with a fault gives no settings.
 pub fn load(explicit: &[PathBuf]) -> Result<Settings, ConfigError> {
     let files = files(explicit).map_err(|fault| ConfigError::new(vec![fault]))?;
     load_files(&files)
@@ -57,7 +55,7 @@ pub fn files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
     }
 }
 
-/// What a check says of files that have no fault: the same from every program.
+/// The message of a check of files without a fault: the same from every program.
 pub fn valid(files: &[PathBuf]) -> String {
     if files.is_empty() {
         return "The configuration is valid: there are no files, so all is at its default."

@@ -1,8 +1,8 @@
-//! Where things are on this machine: the one file that reads the environment.
+//! The paths on this machine. This is the only file that reads the environment.
 //!
-//! Under systemd `StateDirectory=tcnd` makes the directory, with its mode and
-//! owner, and passes it in `$STATE_DIRECTORY` (systemd.exec(5)). By hand it is
-//! the person's own, by the XDG base directory rules.
+//! Under systemd, `StateDirectory=tcnd` creates the directory, with its mode and owner,
+//! and passes it in `$STATE_DIRECTORY` (systemd.exec(5)). Started by hand, the program
+//! uses the person's own directory, by the XDG base directory rules.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,31 +13,30 @@ use thiserror::Error;
 
 use super::{Fault, Flaw};
 
-/// Where fragments are looked for; later directories overrule earlier ones.
+/// The directories of fragments; later directories override earlier ones.
 pub const FRAGMENT_DIRECTORIES: [&str; 3] = [
     "/usr/lib/tcnd/config.d",
     "/etc/tcnd/config.d",
     "/run/tcnd/config.d",
 ];
 
-/// Where sources of reports are looked for, in the same way.
+/// The directories of sources of reports, in the same order.
 pub const SOURCE_DIRECTORIES: [&str; 3] = [
     "/usr/lib/tcnd/sources.d",
     "/etc/tcnd/sources.d",
     "/run/tcnd/sources.d",
 ];
 
-/// There is no place to keep anything.
+/// There is no directory for the state.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("no state directory: there is no home directory; give one with --state-dir")]
 pub struct NoStateDirectory;
 
-/// The directory of what `program` keeps: `flag`, else the first of
-/// `$STATE_DIRECTORY`, else the person's own XDG state directory. It need not
-/// exist yet.
+/// The state directory of `program`: `flag`, else the first of `$STATE_DIRECTORY`, else
+/// the person's own XDG state directory. It need not exist yet.
 ///
 /// # Errors
-/// If none of the three is there.
+/// If none of the three is set.
 pub fn state_directory(program: &str, flag: Option<&Path>) -> Result<PathBuf, NoStateDirectory> {
     #[expect(
         clippy::disallowed_methods,
@@ -50,7 +49,7 @@ pub fn state_directory(program: &str, flag: Option<&Path>) -> Result<PathBuf, No
         .ok_or(NoStateDirectory)
 }
 
-/// The directory for what does not outlive the service: the first of
+/// The directory for data that do not outlive the service: the first of
 /// `$RUNTIME_DIRECTORY`; `None` outside of systemd.
 pub fn runtime_directory() -> Option<PathBuf> {
     #[expect(
@@ -61,8 +60,8 @@ pub fn runtime_directory() -> Option<PathBuf> {
     given.as_ref().and_then(first_path)
 }
 
-/// A variable of the locale, such as `LC_ALL` (locale(7)); `None` if it is not
-/// set, or is no text.
+/// A variable of the locale, such as `LC_ALL` (locale(7)); `None` if it is not set, or
+/// is not text.
 pub fn locale_variable(name: &str) -> Option<String> {
     #[expect(
         clippy::disallowed_methods,
@@ -72,8 +71,8 @@ pub fn locale_variable(name: &str) -> Option<String> {
     given.ok()
 }
 
-/// Where a credential of this service would be: systemd puts those that it was
-/// told to load there, for this service alone (systemd.exec(5), "Credentials").
+/// The path of a credential of this service. systemd puts the credentials that it is
+/// configured to load there, for this service alone (systemd.exec(5), "Credentials").
 /// `None` outside of systemd, or where it loaded none; the file need not exist.
 pub fn credential(name: &str) -> Option<PathBuf> {
     #[expect(
@@ -84,8 +83,7 @@ pub fn credential(name: &str) -> Option<PathBuf> {
     given.map(|directory| Path::new(&directory).join(name))
 }
 
-/// Fragments in the order they are applied. A directory that is not there is
-/// as an empty one.
+/// Fragments in the order they are applied. A missing directory counts as empty.
 pub(super) fn fragments<'a>(
     directories: impl IntoIterator<Item = &'a Path>,
 ) -> Result<Vec<PathBuf>, Fault> {
@@ -101,7 +99,8 @@ pub(super) fn fragments<'a>(
     Ok(by_name.into_values().collect())
 }
 
-/// Names of the fragments in a directory. Hidden files are what editors leave.
+/// Names of the fragments in a directory. Hidden files are left out: editors leave
+/// them.
 fn list(directory: &Path) -> io::Result<Vec<OsString>> {
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -118,7 +117,7 @@ fn list(directory: &Path) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// systemd separates several by colons; the first is ours.
+/// systemd separates several directories by colons; the first is ours.
 fn first_path(given: &OsString) -> Option<PathBuf> {
     std::env::split_paths(given).find(|path| !path.as_os_str().is_empty())
 }

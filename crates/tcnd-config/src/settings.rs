@@ -1,4 +1,4 @@
-//! What the rooms get to see: checked values, nothing of files.
+//! The settings for other modules: checked values, without files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +18,7 @@ const fn hours(n: u64) -> Duration {
     minutes(n * 60)
 }
 
-/// All that can be configured.
+/// All settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// `Some` decides whether tcnd takes part; `None` leaves it to
@@ -26,11 +26,11 @@ pub struct Settings {
     pub consent: Option<bool>,
     /// How tcnd takes part.
     pub mode: Mode,
-    /// The adapter to use; `None` takes the first that is fit.
+    /// The adapter to use; `None` takes the first usable one.
     pub adapter: Option<AdapterChoice>,
-    /// The engine's figures.
+    /// The engine's parameters.
     pub policy: Policy,
-    /// How often discovery is started anew, lest it has silently stalled.
+    /// How often discovery is restarted, in case it has silently stalled.
     pub discovery_restart: Duration,
     /// The kernel's timeout of resolvable private addresses, after which a
     /// controller takes a new one.
@@ -43,22 +43,21 @@ pub enum Mode {
     /// A non-connectable advert: heard by all, hears Android and Linux.
     #[default]
     Broadcast,
-    /// As the phones do: connectable, so that iPhones can tell their numbers,
-    /// which are carried on for others. Needs the kernel's privacy.
+    /// As the phones do: connectable, so that iPhones can write their numbers, which
+    /// are then carried. Needs the kernel's privacy.
     Full,
     /// As `Full`, but without a number of its own: a kiosk.
     Relay,
 }
 
-/// The adapter to use. An address identifies the machine, so `Debug` keeps it
-/// to itself.
+/// The adapter to use. An address identifies the machine, so `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// By its device address, most significant byte first. Of several adapters
-    /// with one address, as cheap ones have it, the fittest.
+    /// By its device address, most significant byte first. Of several adapters with one
+    /// address, which cheap ones can have, the most capable is used.
     Address([u8; 6]),
-    /// By the number in the kernel's name for it: 0 is `hci0`. The kernel may
-    /// give an adapter another name when it is plugged in anew.
+    /// By the number in the kernel's name for it: 0 is `hci0`. The kernel may give an
+    /// adapter another name when it is plugged in again.
     Name(u16),
 }
 
@@ -84,8 +83,8 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Puts defaults under what was set and holds it to the ranges. After a
-    /// fault the result is of no use but to find the next one.
+    /// Adds defaults to the keys that were set, and checks the ranges. After a fault
+    /// the result serves only to find further faults.
     pub(super) fn settle(set: &Fragment, faults: &mut Vec<Fault>) -> Self {
         let mode = set.mode.as_ref().map_or(Mode::Broadcast, |set| set.value);
         let default = Self::of(mode);
@@ -127,7 +126,7 @@ impl Settings {
         }
     }
 
-    /// What is handed to the radio when it starts.
+    /// The settings that the radio gets when it starts.
     pub fn of_the_radio(&self) -> (Mode, Option<AdapterChoice>, Duration, Duration) {
         let Self {
             mode,
@@ -140,7 +139,7 @@ impl Settings {
     }
 
     /// The longest time a number stays on the air, by policy or by the kernel's
-    /// pace.
+    /// timeout.
     pub fn longest_life(&self) -> Duration {
         let period = self.policy.period;
         match self.mode {
@@ -157,7 +156,8 @@ impl Settings {
         };
         if mode == Mode::Relay {
             settings.policy.relay = true;
-            // Nobody lives in a kiosk: what passes it is of no use for long.
+            // A kiosk is not a person: contacts of passers-by are of use only for a
+            // short time.
             settings.policy.retention = hours(6);
         }
         settings
@@ -170,7 +170,7 @@ impl FromStr for AdapterChoice {
     fn from_str(text: &str) -> Result<Self, NotAnAdapter> {
         if let Some(number) = text.strip_prefix("hci") {
             let index: u16 = number.parse().map_err(|_| NotAnAdapter)?;
-            // "+1" and "01" are numbers, and no names.
+            // "+1" and "01" parse as numbers, but are not kernel names.
             let is_name = index.to_string() == number;
             return is_name.then_some(Self::Name(index)).ok_or(NotAnAdapter);
         }
@@ -199,23 +199,23 @@ impl fmt::Debug for AdapterChoice {
     }
 }
 
-/// The range of a duration: what the radio can keep up with below, what the
-/// promises allow above.
+/// The range of a duration. The lower limit is what the radio can do, the upper limit
+/// what the privacy promises allow.
 const fn range(key: Key) -> (Duration, Duration) {
     match key {
-        // Above an hour a number would follow a person through half a day's places.
+        // Above an hour, one number would cover a person's places for half a day.
         Key::TcnPeriod => (Duration::from_secs(10), hours(1)),
         Key::TcnJitter => (Duration::ZERO, minutes(30)),
         // Spec: TCN 6b64d09, README "Report Timespans".
         Key::ReportKeyLife => (minutes(1), hours(6)),
-        // 21 days: the longest incubation any deployed system allowed for.
+        // 21 days: the longest incubation period that any deployed system assumed.
         Key::Retention => (hours(1), hours(21 * 24)),
         Key::Flush => (Duration::from_secs(1), minutes(5)),
         Key::DiscoveryRestart => (Duration::from_secs(30), hours(1)),
-        // A phone that scans to save power hears a slot of 2 s now and then.
+        // A phone that scans to save power sometimes receives a slot of 2 s.
         Key::BridgeSlot => (Duration::from_secs(2), minutes(1)),
-        // Kernel: net/bluetooth/hci_debugfs.c, rpa_timeout_set, allows 30 s to 24 h;
-        // but a number may not stay longer than an hour.
+        // Kernel: net/bluetooth/hci_debugfs.c, rpa_timeout_set, allows 30 s to 24 h. A
+        // number may not stay longer than an hour.
         Key::RpaTimeout => (Duration::from_secs(30), hours(1)),
         Key::Enabled | Key::Mode | Key::Adapter => (Duration::ZERO, Duration::MAX),
     }
@@ -232,8 +232,8 @@ fn range_fault(key: Key, set: &Set<Duration>) -> Option<Fault> {
     (!(least..=most).contains(&set.value)).then(|| Fault::at(&set.file, set.line, flaw))
 }
 
-/// Rules between two values. The one that was set is to blame; the defaults
-/// agree with each other.
+/// Rules between two values. The fault is reported at the one that was set; the
+/// defaults agree with each other.
 fn disagreements(set: &Fragment, policy: &Policy) -> Vec<Fault> {
     let Policy {
         period,

@@ -1,5 +1,4 @@
-//! The registry of sources: which servers, mirrors and folders, and what each
-//! may do.
+//! The registry of sources: the servers, mirrors and folders, and what each may do.
 //!
 //! ```toml
 //! [[source]]
@@ -12,10 +11,10 @@
 //! name = "example-v1"
 //! ```
 //!
-//! Files are found as the fragments of tcnd are, in `sources.d`. They are not
-//! laid over each other but add up: a name that comes twice is a fault, for two
-//! files that mean different things by it would share one ledger. As with
-//! settings, nothing is guessed, and every fault is named at once.
+//! Files are found as the fragments of tcnd are, in `sources.d`. They do not override
+//! each other but add up. A name that occurs twice is a fault, because two files that
+//! use it for different sources would share one record. As with settings, nothing is
+//! guessed, and every fault is reported at once.
 
 mod entry;
 mod error;
@@ -36,7 +35,7 @@ use super::document::Document;
 use super::paths::{self, SOURCE_DIRECTORIES};
 use super::{ConfigError, Fault, Flaw};
 
-/// Sources that can be configured.
+/// The most sources that can be configured.
 pub const MOST_SOURCES: usize = 32;
 
 /// The files [`load_sources`] reads, in order.
@@ -55,7 +54,7 @@ pub fn source_files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
 /// system.
 ///
 /// # Errors
-/// Every fault in any of them. No source comes of a registry with a fault.
+/// Every fault in any of them. A registry with a fault gives no sources.
 pub fn load_sources(explicit: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
     let files = source_files(explicit).map_err(|fault| ConfigError::new(vec![fault]))?;
     let mut registry = Registry::default();
@@ -70,11 +69,11 @@ pub fn load_sources(explicit: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
     registry.finish(&files)
 }
 
-/// What was read so far.
+/// The sources and types read so far.
 #[derive(Default)]
 struct Registry {
     sources: Vec<Source>,
-    /// Types that a file names, beside those of the specification.
+    /// Types that a file defines, in addition to the specification's.
     types: Vec<(String, MemoType)>,
     faults: Vec<Fault>,
 }
@@ -93,7 +92,7 @@ impl Registry {
                 (None, _) => self.fault(file, line, SourceFlaw::unknown(name, &SourceKey::TOP)),
             }
         }
-        // Names of types first: a source may use one that stands below it.
+        // Memo types first: a source may use one that is defined below it.
         tables.sort_by_key(|(key, _)| *key == SourceKey::Source);
         for (key, entry) in tables {
             self.entry(file, &document, key, entry);

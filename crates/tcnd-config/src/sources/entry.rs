@@ -1,7 +1,7 @@
-//! What one `[[source]]` and one `[[memo_type]]` say.
+//! Reads one `[[source]]` and one `[[memo_type]]`.
 //!
-//! Each goes through all of its keys, so that every fault in it is named at
-//! once, and comes to nothing if there was one.
+//! Each function reads all of its keys, so that every fault is reported at once, and
+//! returns `None` if there was one.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use super::super::parse_duration;
 use super::table::Table;
 use super::{SourceFlaw, SourceKey};
 
-/// Longest label, in bytes; tcnd keeps it with every exposure.
+/// The longest label, in bytes; tcnd stores it with every exposure.
 const LONGEST_LABEL: usize = 256;
 
 /// One `[[source]]`; `None` after a fault.
@@ -116,7 +116,7 @@ fn memo_types(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> MemoTy
     wanted
 }
 
-/// The type of this name: of the specification's registry, or of our own.
+/// The type of this name: of the specification's registry, or of the configured ones.
 pub(super) fn named(name: &str, types: &[(String, MemoType)]) -> Option<MemoType> {
     let registered = (0..=u8::MAX)
         .map(MemoType::new)
@@ -137,8 +137,8 @@ fn limits(table: &mut Table<'_, '_>) -> Limits {
         let in_range = duration.filter(|duration| (1..=600).contains(&duration.as_secs()));
         table.check(SourceKey::Timeout, in_range.ok_or(SourceFlaw::Timeout))
     });
-    // The least is the longest report but for its constant, the most what tcnd
-    // gives any source.
+    // The least is the longest report without its constant, the most is what tcnd gives
+    // any source.
     let budget = table.number(SourceKey::Budget, 65_535..=default.budget);
     let max_bytes = table.number(SourceKey::MaxBytes, 1024..=1 << 30);
     Limits {

@@ -1,11 +1,11 @@
-//! What can be wrong in the registry of sources.
+//! The errors in the registry of sources.
 
 use std::fmt;
 
 use tcn_exchange::source::{InvalidSourceName, ServerUrlError};
 use thiserror::Error;
 
-/// What can be said of sources, in the order of the shipped example.
+/// The keys of the registry, in the order of the shipped example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SourceKey {
     /// A source.
@@ -14,35 +14,35 @@ pub enum SourceKey {
     MemoType,
     /// Its name.
     Name,
-    /// How a source is spoken to.
+    /// The protocol of a source.
     Kind,
-    /// Where a server is.
+    /// The address of a server.
     Url,
-    /// Where a folder is.
+    /// The path of a folder.
     Path,
-    /// What people are shown.
+    /// The text shown to people.
     Label,
-    /// The memo types that are taken.
+    /// The memo types that are accepted.
     MemoTypes,
-    /// Whether reports of ours may be published there.
+    /// Whether our own reports may be published there.
     Publish,
-    /// Numbers a run.
+    /// Numbers per run.
     Budget,
-    /// Bytes an interval.
+    /// Bytes per interval.
     MaxBytes,
-    /// Patience.
+    /// The longest wait for an answer.
     Timeout,
-    /// Leave to speak without encryption.
+    /// Permission to connect without encryption.
     AllowHttp,
     /// The byte of a memo type.
     Number,
 }
 
 impl SourceKey {
-    /// What a file consists of.
+    /// The tables of a file.
     pub(super) const TOP: [Self; 2] = [Self::Source, Self::MemoType];
 
-    /// What a source has.
+    /// The keys of a source.
     pub(super) const OF_SOURCE: [Self; 11] = [
         Self::Name,
         Self::Kind,
@@ -57,10 +57,10 @@ impl SourceKey {
         Self::AllowHttp,
     ];
 
-    /// What a memo type has.
+    /// The keys of a memo type.
     pub(super) const OF_MEMO_TYPE: [Self; 2] = [Self::Number, Self::Name];
 
-    /// As it is written in a file.
+    /// The name of the key in a file.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
@@ -87,23 +87,23 @@ impl fmt::Display for SourceKey {
     }
 }
 
-/// What can be wrong.
+/// A fault in the registry.
 #[derive(Debug, Error)]
 pub enum SourceFlaw {
-    /// No such key.
+    /// The key is unknown.
     #[error("unknown key \"{key}\"; {}", suggestion(*.nearest, .known))]
     UnknownKey {
-        /// As written.
+        /// The key as written.
         key: String,
-        /// The known key it is most like, if it is like any.
+        /// The most similar known key, if one is similar.
         nearest: Option<SourceKey>,
-        /// All that could stand there.
+        /// All keys that the table may have.
         known: &'static [SourceKey],
     },
-    /// A value where there must be tables.
+    /// A value where tables are expected.
     #[error("{0}: write it as [[{0}]], with its keys below")]
     NotATable(SourceKey),
-    /// A key that has to be there.
+    /// A required key is missing.
     #[error("{0} is missing")]
     Missing(SourceKey),
     /// A value of another type than the key's.
@@ -111,9 +111,9 @@ pub enum SourceFlaw {
     WrongType {
         /// The key.
         key: SourceKey,
-        /// What it takes.
+        /// The type that the key takes.
         expected: &'static str,
-        /// What it was given.
+        /// The type that was given.
         found: &'static str,
     },
     /// A number outside the key's range.
@@ -126,22 +126,22 @@ pub enum SourceFlaw {
         /// The most allowed.
         most: u64,
     },
-    /// A name that is no token.
+    /// The name is not a token.
     #[error("name: {0}")]
     Name(#[from] InvalidSourceName),
-    /// A name that stands for something already.
+    /// The name is in use already.
     #[error("name: there is another \"{0}\" already; give this one a name of its own")]
     Twice(String),
-    /// More sources than are gone through.
+    /// More sources than are checked.
     #[error("more than {most} sources; take away those that are least needed")]
     TooMany {
-        /// The most there may be.
+        /// The most sources allowed.
         most: usize,
     },
-    /// No kind at all.
+    /// The kind is unknown.
     #[error("kind: unknown kind \"{0}\"; use \"coepi-v4\", \"mirror\" or \"folder\"")]
     Kind(String),
-    /// A key that says nothing of a source of this kind.
+    /// A key that does not apply to a source of this kind.
     #[error("{key}: a source of kind \"{kind}\" has none; take it away")]
     NotForKind {
         /// The key.
@@ -149,31 +149,31 @@ pub enum SourceFlaw {
         /// The kind.
         kind: String,
     },
-    /// An address that nothing is fetched from.
+    /// An address that cannot be fetched from.
     #[error("url: {0}")]
     Url(#[from] ServerUrlError),
-    /// A path that depends on where the program is started.
+    /// A path that depends on the directory the program is started in.
     #[error("path: write it from the root, like \"/media/reports\"")]
     RelativePath,
-    /// A label nobody could read.
+    /// A label that cannot be shown on one line.
     #[error("label: use 1 to 256 bytes on one line")]
     Label,
-    /// Publishing where nobody listens.
+    /// Publishing to a source that takes no reports.
     #[error("publish: a mirror takes no reports; use the server it mirrors, kind \"coepi-v4\"")]
     MirrorTakesNothing,
-    /// A memo type nobody named.
+    /// A memo type without a known name.
     #[error(
         "memo_types: no such type; use a number from 0 to 255, a registered name like \"CoEpi v1\", \
          or one that [[memo_type]] gives"
     )]
     NoSuchType,
-    /// A patience too short or too long.
+    /// A timeout too short or too long.
     #[error("timeout: write a duration from \"1s\" to \"10min\"")]
     Timeout,
-    /// A number that the specification gave away.
+    /// A number that the specification assigned.
     #[error("number: the specification calls this type \"{0}\"; use that name")]
     Registered(&'static str),
-    /// A name of a type nobody could read.
+    /// A name of a memo type that cannot be shown on one line.
     #[error("name: use 1 to 64 bytes on one line")]
     TypeName,
 }
@@ -197,7 +197,7 @@ impl SourceFlaw {
     }
 }
 
-/// How like a misspelt key must be to a known one, of 1.
+/// How similar a misspelt key must be to a known one, of 1.
 const ALIKE: f64 = 0.6;
 
 fn suggestion(nearest: Option<SourceKey>, known: &[SourceKey]) -> String {

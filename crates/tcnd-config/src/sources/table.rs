@@ -8,10 +8,10 @@ use toml::de::{DeTable, DeValue};
 use super::super::document::{Document, Entry, kind_of};
 use super::{SourceFlaw, SourceKey};
 
-/// A `[[source]]` or a `[[memo_type]]`, and what is wrong with it so far.
+/// A `[[source]]` or a `[[memo_type]]`, and its faults so far.
 pub(super) struct Table<'d, 'a> {
     entries: Vec<Entry<'d, 'a>>,
-    /// Where the table begins.
+    /// The line on which the table begins.
     line: usize,
     faults: Vec<(usize, SourceFlaw)>,
 }
@@ -35,12 +35,12 @@ impl<'d, 'a> Table<'d, 'a> {
         }
     }
 
-    /// What is wrong with it, each with its line.
+    /// The faults of the table, each with its line.
     pub(super) fn into_faults(self) -> Vec<(usize, SourceFlaw)> {
         self.faults
     }
 
-    /// Whether nothing is, so far.
+    /// Whether there is no fault so far.
     pub(super) fn is_sound(&self) -> bool {
         self.faults.is_empty()
     }
@@ -51,7 +51,7 @@ impl<'d, 'a> Table<'d, 'a> {
         self.faults.push((line, flaw));
     }
 
-    /// Notes what is wrong with the value of this key, if it is.
+    /// Records the fault in the value of this key, if it has one.
     pub(super) fn check<T>(&mut self, key: SourceKey, value: Result<T, SourceFlaw>) -> Option<T> {
         value.map_err(|flaw| self.fault(key, flaw)).ok()
     }
@@ -61,7 +61,7 @@ impl<'d, 'a> Table<'d, 'a> {
         self.entry(key).is_some()
     }
 
-    /// Notes that this key is missing, if it is.
+    /// Records a fault if this key is missing.
     pub(super) fn require(&mut self, key: SourceKey) {
         if !self.has(key) {
             self.fault(key, SourceFlaw::Missing(key));
@@ -73,7 +73,7 @@ impl<'d, 'a> Table<'d, 'a> {
         self.value(key, "a text in quotes", DeValue::as_str)
     }
 
-    /// A choice, if one is set.
+    /// A boolean, if one is set.
     pub(super) fn boolean(&mut self, key: SourceKey) -> Option<bool> {
         self.value(key, "true or false", DeValue::as_bool)
     }
@@ -88,7 +88,7 @@ impl<'d, 'a> Table<'d, 'a> {
     /// A number in this range, if one is set.
     pub(super) fn number(&mut self, key: SourceKey, range: RangeInclusive<u64>) -> Option<u64> {
         let digits = self.value(key, "an integer", DeValue::as_integer)?;
-        // What is negative, or too long to be read, is out of every range.
+        // A negative number, or one too long to parse, is out of every range.
         let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok();
         let in_range = number.filter(|number| range.contains(number));
         let flaw = SourceFlaw::OutOfRange {
