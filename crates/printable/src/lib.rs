@@ -1,25 +1,24 @@
-//! Text of others, made safe to show.
+//! Makes foreign text safe to show.
 //!
-//! A file name, a label, a reason or the words of a server may hold characters
-//! that steer a terminal (ESC), that turn the order of what follows around
-//! (U+202E), that cannot be seen (U+200B), or that begin a line which looks like
-//! one of ours. Whoever shows such text shows it through [`line()`], and whoever
-//! takes it in asks [`is_line`] or calls [`clean`].
+//! A file name, a label, a reason or an answer of a server may hold characters that
+//! control a terminal (ESC), that reverse the order of the text after them (U+202E),
+//! that are invisible (U+200B), or that begin a line which looks like one of our own.
+//! Code that shows such text uses [`line()`]. Code that accepts it calls [`is_line`] or
+//! [`clean`].
 //!
-//! What is replaced: control characters and separators of lines (Unicode's
-//! general categories Cc, Zl and Zp), and what has no shape or turns the
-//! direction (the property Default_Ignorable_Code_Point of
-//! DerivedCoreProperties.txt without the selectors of a variation, which only
-//! choose how an emoji looks; and the annotations, U+FFF9 to U+FFFB). Letters of
-//! every script stay.
+//! These are replaced: control characters and line separators (Unicode's general
+//! categories Cc, Zl and Zp), and characters that are invisible or change the direction
+//! (the property Default_Ignorable_Code_Point of DerivedCoreProperties.txt without the
+//! variation selectors, which only choose how an emoji looks; and the annotations,
+//! U+FFF9 to U+FFFB). Letters of every script stay.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
 
-/// What stands in the place of a character that is not shown.
+/// The replacement of a character that is not shown.
 const INSTEAD: char = ' ';
 
-/// Whether this character can be seen, or is a plain space.
+/// Whether this character is visible, or is a plain space.
 pub fn is_printable(c: char) -> bool {
     !c.is_control()
         && !matches!(
@@ -63,7 +62,7 @@ pub fn path(path: &Path) -> Printable<impl Display + '_> {
     line(path.display())
 }
 
-/// Shows text of ours, in several lines, that may have foreign text in it.
+/// Shows our own text, in several lines, that may contain foreign text.
 pub const fn lines<T: Display>(text: T) -> Printable<T> {
     Printable { text, lines: true }
 }
@@ -83,7 +82,7 @@ impl<T: Display> Display for Printable<T> {
     }
 }
 
-/// Lets through what may be shown.
+/// Passes the characters that may be shown.
 struct Filter<'a, 'f> {
     out: &'a mut fmt::Formatter<'f>,
     lines: bool,
@@ -106,7 +105,7 @@ mod tests {
 
     use super::*;
 
-    /// What a terminal obeys, what turns text around, what cannot be seen.
+    /// Characters that control a terminal, that reverse text, or that are invisible.
     const HOSTILE: [char; 24] = [
         '\0',
         '\t',
