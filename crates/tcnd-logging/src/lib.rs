@@ -1,12 +1,13 @@
-//! Where the log goes: the journal under systemd, standard error by hand.
+//! The log's target: the journal under systemd, standard error by hand.
 //!
-//! Level and target can be changed while running, by `systemctl
-//! service-log-level` and `service-log-target` (LogControl1(5)). No line at
+//! Level and target can be changed while the program runs, by
+//! `systemctl service-log-level` and `service-log-target` (LogControl1(5)). No line at
 //! any level holds a number, a key, a contact or an address.
 //!
-//! In the journal fields get the prefix TCND_, so that they are nobody else's. An
-//! event with a MESSAGE_ID, by which `journalctl -x` finds an explanation, names
-//! its fields as the journal is to have them (systemd.journal-fields(7)).
+//! In the journal, fields get the prefix TCND_, so that they collide with no other
+//! program's. An event with a MESSAGE_ID, by which `journalctl -x` finds an
+//! explanation, names its fields exactly as the journal stores them
+//! (systemd.journal-fields(7)).
 
 mod setting;
 
@@ -28,8 +29,8 @@ pub use setting::{LogLevel, LogTarget};
 type Leveled = Layered<reload::Layer<LevelFilter, Registry>, Registry>;
 type Boxed = Box<dyn Layer<Leveled> + Send + Sync>;
 
-/// The log as it can be steered. Level and target are reloaded apart: a filter
-/// inside of a layer cannot be.
+/// The log and its controls. Level and target are reloaded separately: a filter inside
+/// a layer cannot be reloaded.
 pub struct Output {
     filter: reload::Handle<LevelFilter, Registry>,
     layer: reload::Handle<Boxed, Leveled>,
@@ -63,7 +64,7 @@ pub fn start() -> Arc<Output> {
     tracing_subscriber::registry()
         .with(level)
         .with(output)
-        // Spans are those of libraries, and nobody reads them.
+        // Spans are those of libraries, and are not needed.
         .with(filter_fn(|of| of.is_event()))
         .init();
     Arc::new(Output {
@@ -110,7 +111,7 @@ impl Output {
         self.now().level
     }
 
-    /// Writes this level and all more important ones from now on.
+    /// From now on writes this level and all more important ones.
     pub fn set_level(&self, level: LogLevel) {
         self.set(Setting {
             level,
@@ -123,7 +124,7 @@ impl Output {
         self.now().target
     }
 
-    /// Sends it elsewhere from now on; `false` if that cannot be done.
+    /// From now on sends the log to this target; `false` if that is not possible.
     pub fn set_target(&self, target: LogTarget) -> bool {
         self.set(Setting {
             target,
@@ -131,7 +132,7 @@ impl Output {
         })
     }
 
-    /// Goes back to the level and the target of the start.
+    /// Restores the level and the target of the start.
     pub fn reset(&self) {
         self.set(self.first);
     }
@@ -150,7 +151,7 @@ fn layer(target: LogTarget) -> Option<Boxed> {
 pub fn console_fields() -> impl for<'w> FormatFields<'w> + Send + Sync + 'static {
     format::debug_fn(|writer, field, value| match field.name() {
         "message" => write!(writer, "{}", printable::lines(format_args!("{value:?}"))),
-        // It is for programs.
+        // The field is for programs.
         MESSAGE_ID => Ok(()),
         name => {
             let name = name.trim_start_matches("TCND_").to_lowercase();
@@ -183,10 +184,10 @@ const fn filter(level: LogLevel) -> LevelFilter {
     }
 }
 
-/// The field by which the journal knows an event, see `tcnd_client::notices`.
+/// The field that identifies an event in the journal, see `tcnd_client::notices`.
 const MESSAGE_ID: &str = "MESSAGE_ID";
 
-/// The levels of syslog, and not one more important each, as by default.
+/// The levels of syslog, rather than each one more important, as by default.
 const PRIORITIES: PriorityMappings = PriorityMappings {
     error: Priority::Error,
     warn: Priority::Warning,
@@ -195,7 +196,7 @@ const PRIORITIES: PriorityMappings = PriorityMappings {
     trace: Priority::Debug,
 };
 
-/// The journal, told by two layers that differ in how they name fields.
+/// The journal, written by two layers that name fields differently.
 struct Journal {
     prefixed: tracing_journald::Layer,
     as_named: tracing_journald::Layer,

@@ -1,4 +1,4 @@
-//! What can be set of a log while it runs, in the words of LogControl1(5).
+//! The settings of a log that can change while it runs, in the terms of LogControl1(5).
 
 /// The levels of syslog(3), most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ impl LogLevel {
         Self::Debug,
     ];
 
-    /// Its word in LogControl1(5).
+    /// Its token in LogControl1(5).
     pub const fn word(self) -> &'static str {
         match self {
             Self::Emergency => "emerg",
@@ -49,7 +49,7 @@ impl LogLevel {
     }
 }
 
-/// Where a log can go.
+/// The target of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogTarget {
     /// Standard error.
@@ -62,7 +62,7 @@ impl LogTarget {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Console, Self::Journal];
 
-    /// Its word in LogControl1(5).
+    /// Its token in LogControl1(5).
     pub const fn word(self) -> &'static str {
         match self {
             Self::Console => "console",
