@@ -1,11 +1,10 @@
-//! Signal to distance, with how little that says.
+//! Estimates distance from signal strength, with its large uncertainty.
 //!
-//! A TCN frame does not tell how strongly it was sent, and walls, pockets and
-//! people in between weigh more than metres do. The deployed clients assume
-//! free space and a table by sender; their two tables differ by 10 dB, a
-//! factor of three in metres. So an estimate here always comes with that
-//! factor either way. Formula: tcn-client-android 7d48399 and tcn-client-ios
-//! ea25cb0, `DistanceEstimation`.
+//! A TCN frame does not say how strongly it was sent, and walls, pockets and people in
+//! between matter more than metres do. The deployed clients assume free space and a
+//! table by sender; their two tables differ by 10 dB, a factor of three in metres. So
+//! an estimate here always comes with that factor in both directions. Formula:
+//! tcn-client-android 7d48399 and tcn-client-ios ea25cb0, `DistanceEstimation`.
 
 /// Signal at one metre from a phone of the coalition, in dBm: −67 by the
 /// Android client's table.
@@ -14,11 +13,11 @@ pub const REFERENCE_RSSI_DBM: i16 = -67;
 /// By how much senders, and the clients' own tables, differ, in dB.
 const UNCERTAINTY_DB: f32 = 10.0;
 
-/// Path-loss exponent of free space; indoors it is up to 4, which only brings
-/// the sender nearer.
+/// Path-loss exponent of free space. Indoors it is up to 4, which only means that the
+/// sender is nearer.
 const FREE_SPACE: f32 = 2.0;
 
-/// An estimate in metres, and between which bounds it is meant.
+/// An estimate in metres, and its bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distance {
     /// In free space, from a sender of the usual strength.
@@ -46,7 +45,7 @@ impl Distance {
 mod tests {
     use super::*;
 
-    /// The Android client's figures for a sender of the usual strength.
+    /// The Android client's values for a sender of the usual strength.
     #[test]
     fn it_is_the_deployed_formula() {
         for (rssi, metres) in [

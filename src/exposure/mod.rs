@@ -1,17 +1,16 @@
-//! What a matched report means: exposures, each with what made it.
+//! Derives exposures from matched reports, each with its evidence.
 //!
-//! A report names numbers; the log says when and how strongly each was heard.
-//! Sightings of one report that follow each other closely are one exposure.
-//! Everything here is a function of its arguments, so that a warning can be
-//! explained and repeated: the same log and the same report give the same
-//! exposures, by a [`Rule`] that is stored and shown with each.
+//! A report names numbers; the log says when and how strongly each was heard. Sightings
+//! of one report that follow each other closely are one exposure. Everything here is a
+//! function of its arguments, so that a warning can be explained and repeated: the same
+//! log and the same report give the same exposures, by a [`Rule`] that is stored and
+//! shown with each.
 //!
-//! Three mistakes of the deployed programs are not made here. An exposure ends
-//! with the last of its sightings, not with the one that began last; no
-//! contact hides another of the same number; and a number heard only after
-//! its report was published is no exposure, for then anyone may have sent it.
-//! Behaviour compared with: Co-Epi/app-backend-rust b332afe,
-//! `reports_update/exposure.rs`.
+//! Three mistakes of the deployed programs are avoided here. An exposure ends with the
+//! last of its sightings, not with the one that began last. No contact hides another of
+//! the same number. A number heard only after its report was published is no exposure,
+//! because then any radio may have sent it. Behaviour compared with:
+//! Co-Epi/app-backend-rust b332afe, `reports_update/exposure.rs`.
 
 mod distance;
 
@@ -22,30 +21,30 @@ use tcn_protocol::UnixTime;
 
 pub use distance::{Distance, REFERENCE_RSSI_DBM};
 
-/// By what a list of contacts becomes exposures.
+/// The rule by which a list of contacts becomes exposures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Contacts belong to one exposure while less than this passes between the
-    /// end of all before and the start of the next.
+    /// Contacts belong to one exposure while less than this passes between the end of
+    /// all earlier ones and the start of the next.
     pub gap: Duration,
 }
 
 impl Rule {
-    /// An hour, as CoEpi's apps have it.
+    /// An hour, as in CoEpi's apps.
     pub const STANDARD: Self = Self {
         gap: Duration::from_secs(3600),
     };
 }
 
-/// One stretch of time near whoever made a report.
+/// A period of time near the author of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exposure {
-    /// First heard.
+    /// When the exposure was first heard.
     pub start: UnixTime,
-    /// Last heard, or the publication of the report if that was earlier.
+    /// When it was last heard, or the publication of the report if that was earlier.
     pub end: UnixTime,
-    /// Time within contacts, their overlaps counted once, the gaps between
-    /// them not at all; so at most `end - start`.
+    /// Time within contacts. Their overlaps count once, the gaps between them not at
+    /// all; so at most `end - start`.
     pub duration: Duration,
     /// Strongest signal in dBm; [`RSSI_UNAVAILABLE`] if never measured.
     pub rssi_max: i16,
@@ -56,24 +55,24 @@ pub struct Exposure {
     pub sightings: u32,
     /// Measured sightings by attenuation: ≤55, ≤63, ≤73, >73 dB.
     pub attenuation: [u32; 4],
-    /// Whose radio was heard.
+    /// Which radio was heard.
     pub carried: Carried,
 }
 
-/// Whose radio carried the numbers of an exposure.
+/// The radio that carried the numbers of an exposure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carried {
     /// The person's own, throughout.
     Direct,
-    /// In every contact a bridge's, at least in part: signal and distance say
-    /// nothing of the person, who may have been twice as far away.
+    /// In every contact a bridge's, at least in part. Signal and distance say nothing
+    /// about the person, who may have been twice as far away.
     Bridged,
-    /// Some contacts one way, some the other.
+    /// Some contacts direct, others bridged.
     Mixed,
 }
 
 impl Exposure {
-    /// How far away, if the signal was the person's own and measured.
+    /// The distance, if the signal was the person's own and measured.
     pub fn distance(&self) -> Option<Distance> {
         let own = self.carried == Carried::Direct;
         let measured = self.rssi_mean != RSSI_UNAVAILABLE;
@@ -81,11 +80,11 @@ impl Exposure {
     }
 }
 
-/// The exposures in `contacts`, all of numbers of one report that was
-/// published by `published`, in order of time.
+/// The exposures in `contacts`, all of numbers of one report that was published by
+/// `published`, in order of time.
 ///
-/// A contact that began after `published` is left out: whoever read the report
-/// could send its numbers from then on.
+/// A contact that began after `published` is left out: from then on, any reader of the
+/// report could send its numbers.
 pub fn exposures(
     rule: Rule,
     contacts: impl IntoIterator<Item = Contact>,
@@ -160,7 +159,7 @@ fn louder(a: i16, b: i16) -> i16 {
     }
 }
 
-/// The mean of two means over so many sightings each, rounded to the nearest.
+/// The mean of two means over these numbers of sightings, rounded to the nearest.
 fn mean((a, of_a): (i16, i64), (b, of_b): (i16, i64)) -> i16 {
     let weight = |rssi: i16, n: i64| if rssi == RSSI_UNAVAILABLE { 0 } else { n };
     let (of_a, of_b) = (weight(a, of_a), weight(b, of_b));
@@ -198,7 +197,7 @@ mod tests {
         exposures.iter().map(|e| (e.start.0, e.end.0)).collect()
     }
 
-    /// CoEpi's own cases; where its end is wrong, the file has the true one.
+    /// CoEpi's own cases; where its end is wrong, the file has the correct one.
     #[test]
     fn grouping_is_coepis_with_the_true_end() {
         let file: serde_json::Value = serde_json::from_str(include_str!(
