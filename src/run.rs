@@ -1,9 +1,9 @@
-//! The front hall: every room is built here, joined, and taken down in order.
+//! Creates every part of the daemon, joins them, and shuts them down in order.
 //!
-//! The order of the start: settings, store, radio, driver, bus. READY is said
-//! when the name is owned and the store is open, so whoever starts after us
-//! finds us working. Whatever ends first ends everything: a daemon without one
-//! of its rooms must not look alive.
+//! The start is in this order: settings, store, radio, driver, bus. READY is sent when
+//! the name is owned and the store is open, so a program that starts after tcnd finds
+//! it working. When one part ends, all parts end: a daemon that lacks a part must not
+//! look alive.
 
 mod flags;
 
@@ -36,13 +36,13 @@ pub enum Fault {
     /// The configuration has faults.
     #[error(transparent)]
     Config(#[from] tcnd_config::ConfigError),
-    /// There is no place for the database.
+    /// There is no directory for the database.
     #[error(transparent)]
     NoStateDirectory(#[from] tcnd_config::NoStateDirectory),
     /// The database cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The runtime or a signal handler cannot be had.
+    /// The runtime or a signal handler is not available.
     #[error("the system refused what a service needs")]
     System(#[from] io::Error),
     /// The bus cannot be reached.
@@ -59,10 +59,10 @@ pub enum Fault {
         "this tcnd was built without BlueZ; build it with --features bluez, or start it with --radio fake"
     )]
     WithoutBluez,
-    /// The simulated radio finds no street.
+    /// The simulated radio cannot use its folder.
     #[error(transparent)]
     Street(#[from] fake::StreetError),
-    /// The driver gave up.
+    /// The driver failed.
     #[error(transparent)]
     Driver(#[from] daemon::Fault),
 }
@@ -86,7 +86,7 @@ impl Fault {
     }
 }
 
-/// Runs the daemon and says how it ended.
+/// Runs the daemon and reports how it ended.
 pub fn main(flags: &DaemonFlags) -> ExitCode {
     let log = tcnd_logging::start();
     keep_memory_private();
@@ -107,7 +107,7 @@ pub fn main(flags: &DaemonFlags) -> ExitCode {
     )
 }
 
-/// Says on a terminal that the start is over; in the journal systemd does.
+/// Reports on a terminal that the start is over; in the journal systemd does so.
 fn ready(output: &tcnd_logging::Output, bus: &BusChoice) {
     if output.target() == tcnd_logging::LogTarget::Console {
         let ask = match bus {
@@ -118,14 +118,14 @@ fn ready(output: &tcnd_logging::Output, bus: &BusChoice) {
     }
 }
 
-/// Says what was asked for, on standard output.
+/// Prints the requested text on standard output.
 fn say(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
-/// Keys and contacts stand in memory: no process of the same user may read them
-/// (ptrace, `/proc/PID/mem`), and no core dump has them. `LimitCORE=` alone does not
-/// keep the kernel from handing a core dump to a program.
+/// Keys and contacts are in memory. No process of the same user may read them (ptrace,
+/// `/proc/PID/mem`), and no core dump may contain them. `LimitCORE=` alone does not
+/// keep the kernel from piping a core dump to a program.
 ///
 /// Linux: prctl(2) `PR_SET_DUMPABLE`, core(5) "Piping core dumps to a program".
 fn keep_memory_private() {
@@ -181,9 +181,9 @@ async fn serve(
         bell: tcnd_config::runtime_directory().map(|directory| directory.join(BELL)),
         boot_id: daemon::clock::boot_id(flags.boot_id.as_deref()),
     };
-    // A task of its own, for it wakes with every advert and the bus need not.
+    // A task of its own, because it wakes with every advert and the bus need not.
     let mut driver = tokio::spawn(daemon::drive(parts));
-    // A bus of tests and demos has no logind and no timedated to heed.
+    // A bus of tests and demos has no logind and no timedated.
     if flags.bus == BusChoice::System {
         tokio::spawn(bus::heed_sleep(connection.clone(), handle.clone()));
         tokio::spawn(bus::heed_clock(connection.clone(), handle.clone()));
@@ -205,8 +205,8 @@ async fn serve(
     tokio::select! {
         ended = &mut driver => driver_ended(ended),
         served = on_the_bus => {
-            // Without a bus it ends too, but not before all is written. A driver
-            // that has ended hears nothing.
+            // Without a bus the driver ends too, but only after all is written. A
+            // driver that has ended receives nothing.
             if served.is_err() {
                 let _ = stop.send(Signal::Stop).await;
             }
@@ -217,7 +217,7 @@ async fn serve(
     }
 }
 
-/// What the driver came to; its panic is ours.
+/// The result of the driver. Its panic is resumed here.
 fn driver_ended(
     joined: Result<Result<daemon::Ended, daemon::Fault>, JoinError>,
 ) -> Result<(), Fault> {
@@ -227,10 +227,10 @@ fn driver_ended(
     }
 }
 
-/// What `systemd/system/tcnd.service` loads, where there is one.
+/// The credential that `systemd/system/tcnd.service` loads, if there is one.
 const CREDENTIAL: &str = "tcnd.kek";
 
-/// What `systemd/system/tcnd-sync.path` watches.
+/// The file that `systemd/system/tcnd-sync.path` watches.
 const BELL: &str = "wanted";
 
 fn reread(files: Vec<PathBuf>) -> daemon::Reread {
@@ -255,8 +255,8 @@ fn radio(flags: &DaemonFlags, settings: &Settings) -> Result<Radio, Fault> {
     })
 }
 
-/// Adverts are given this much more than their period before BlueZ drops them
-/// by itself, should we hang.
+/// How much longer than their period adverts may stay before BlueZ drops them by
+/// itself, in case tcnd hangs.
 #[cfg(feature = "bluez")]
 const ADVERT_MARGIN: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -283,8 +283,8 @@ fn on_bluez(_: &Settings, _: Mode) -> Result<Radio, Fault> {
     Err(Fault::WithoutBluez)
 }
 
-/// SIGTERM and SIGINT stop the daemon, SIGHUP has it read its configuration; so
-/// does who sends the same.
+/// SIGTERM and SIGINT stop the daemon, SIGHUP makes it reread its configuration. A
+/// message on the returned sender does the same.
 fn signals() -> io::Result<(mpsc::Sender<Signal>, mpsc::Receiver<Signal>)> {
     let (sender, receiver) = mpsc::channel(4);
     let mut terminate = signal(SignalKind::terminate())?;

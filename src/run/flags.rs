@@ -45,7 +45,7 @@ pub struct DaemonFlags {
     pub check_config: bool,
 }
 
-/// Which radio.
+/// The choice of radio.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RadioChoice {
     /// BlueZ.
@@ -53,11 +53,11 @@ pub enum RadioChoice {
     Bluez,
     /// A simulated neighbourhood.
     Fake,
-    /// A simulated street, which daemons share by this folder.
+    /// A simulated neighbourhood that daemons share by this folder.
     Street(PathBuf),
 }
 
-/// What stands after `--radio` is no radio.
+/// The text after `--radio` names no radio.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("no such radio; say bluez, fake, or fake:PATH with the path of a folder")]
 pub struct UnknownRadio;
