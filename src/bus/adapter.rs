@@ -1,8 +1,8 @@
-//! `Adapter`: one Bluetooth controller, as far as it concerns everybody.
+//! `Adapter`: one Bluetooth controller, as far as every program may see it.
 //!
-//! There is no hardware address here: it would tell every program on the
-//! machine who it is running on. The object comes and goes with the adapter,
-//! announced by the object manager at the root.
+//! There is no hardware address here: it would identify the machine and its person to
+//! every program on it. The object comes and goes with the adapter, announced by the
+//! object manager at the root.
 
 use tokio::sync::watch;
 use zbus::{Variant, interface};
@@ -10,7 +10,7 @@ use zbus::{Variant, interface};
 use super::words;
 use crate::radio;
 
-/// Shows the newest of what it is sent.
+/// Shows the latest state it receives.
 pub(super) struct Adapter {
     pub(super) newest: watch::Receiver<radio::Adapter>,
 }

@@ -1,18 +1,17 @@
-//! The bouncer: the one place that decides who may call what.
+//! The bouncer: the only place that decides which caller may call which member.
 //!
-//! Handlers ask it with the message in hand and nothing else; it reads which
-//! member was called off the message itself, looks it up in [`RULES`], and
-//! refuses what is not listed. So a method that somebody forgets to list is
+//! Handlers pass it the message and nothing else. It reads the called member from the
+//! message itself, looks it up in [`RULES`], and refuses a member that is not listed.
+//! So a method that a developer forgets to list is closed, not open.
 //! closed, not open.
+//! On the system bus polkit decides, with the caller's bus name as the subject: a
+//! process id could be another process by the time polkit looks (polkit(8),
+//! "Subjects"). Elsewhere there is no polkit, and only the user that runs the daemon
+//! may control it. Root may always withdraw consent and destroy the stored data, with
+//! and without polkit.
 //!
-//! On the system bus polkit decides, with the caller's bus name as the
-//! subject: a process id could be another process by the time polkit looks
-//! (polkit(8), "Subjects"). Elsewhere there is no polkit, and only the user
-//! who runs the daemon may control it. Root may always take the consent back and
-//! destroy what is kept, with and without polkit.
-//!
-//! polkit may wait for a person at a password prompt. Handlers therefore take
-//! `&self`, or they would lock every reader of the properties out meanwhile.
+//! polkit may wait for a person at a password prompt. So handlers take `&self`;
+//! otherwise they would lock out every reader of the properties meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,8 +26,8 @@ use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
 use super::error::Error;
 
-/// What each member needs. Properties are not in here: they are public, and
-/// none but [`SETTERS`] can be written.
+/// The permission that each member needs. Properties are not listed: they are public,
+/// and only [`SETTERS`] can be written.
 const RULES: [(&str, &str, &str); 39] = [
     (names::MANAGER, "Enable", action::CONTROL),
     (names::MANAGER, "Disable", action::CONTROL),
@@ -71,14 +70,14 @@ const RULES: [(&str, &str, &str); 39] = [
     (names::PRIVACY, "WipeAll", action::ERASE),
 ];
 
-/// What writing a property needs.
+/// The permission for writing a property.
 const SETTERS: [(&str, &str, &str); 2] = [
     (names::LOG_CONTROL, "LogLevel", action::RELOAD),
     (names::LOG_CONTROL, "LogTarget", action::RELOAD),
 ];
 
-/// What root may do whoever judges, and were there nobody to judge: take the
-/// consent back, and destroy.
+/// What root may do whether or not polkit allows it or answers: withdraw consent, and
+/// destroy data.
 const OF_ROOT: [(&str, &str); 3] = [
     (names::MANAGER, "Disable"),
     (names::CONTACTS, "Erase"),
@@ -87,7 +86,7 @@ const OF_ROOT: [(&str, &str); 3] = [
 
 const ROOT: u32 = 0;
 
-/// Decides who may call what.
+/// Decides which caller may call which member.
 #[derive(Debug)]
 pub struct Bouncer {
     judge: Judge,
@@ -100,23 +99,23 @@ enum Judge {
     SameUser(u32),
 }
 
-/// How long polkit may take when nobody has to be asked.
+/// How long polkit may take when it asks no person.
 const POLKIT_DEADLINE: Duration = Duration::from_secs(20);
 
-/// How long a person may sit at the password prompt.
+/// How long a person may take at the password prompt.
 const PERSON_DEADLINE: Duration = Duration::from_secs(300);
 
-/// How long writing a property may wait for polkit: zbus keeps its table of
-/// objects locked against additions while a setter runs, and an addition that
-/// waits there makes every reader wait behind it.
+/// How long writing a property may wait for polkit. zbus keeps its table of objects
+/// locked against additions while a setter runs, and an addition that waits there makes
+/// every reader wait behind it.
 const SETTER_DEADLINE: Duration = Duration::from_secs(2);
 
 impl Bouncer {
-    /// Lets polkit on the bus behind `connection` decide. polkit itself lets
-    /// root do everything.
+    /// polkit on the bus behind `connection` decides. polkit itself allows root
+    /// everything.
     ///
     /// # Errors
-    /// When the connection is closed. polkit need not run yet.
+    /// When the connection is closed. polkit need not be running yet.
     pub async fn polkit(connection: &Connection) -> zbus::Result<Self> {
         let authority = AuthorityProxy::builder(connection)
             .cache_properties(CacheProperties::No)
@@ -125,8 +124,8 @@ impl Bouncer {
         Ok(Self::new(Judge::Polkit(authority)))
     }
 
-    /// Lets callers of this user id do everything, root what only root may always
-    /// do, and everyone else nothing.
+    /// Callers of this user id may do everything, root only what root may always do,
+    /// and other users nothing.
     pub fn same_user(uid: u32) -> Self {
         Self::new(Judge::SameUser(uid))
     }
@@ -163,8 +162,8 @@ impl Bouncer {
         self.judge(connection, call, action, person, patience).await
     }
 
-    /// Whether the caller may set this property. Nobody is asked for a
-    /// password here, see [`SETTER_DEADLINE`].
+    /// Whether the caller may set this property. No person is asked for a password
+    /// here, see [`SETTER_DEADLINE`].
     pub(super) async fn admit_setter(
         &self,
         connection: &Connection,
@@ -201,25 +200,25 @@ impl Bouncer {
     }
 }
 
-/// Questions that wait for their answer, by the user who asks: a caller can
+/// Questions to polkit that wait for their answer, by the user who asks: a caller can
 /// have any number of connections, but is one user on all of them.
 #[derive(Debug, Default)]
 struct Questions(Mutex<BTreeMap<u32, usize>>);
 
-/// One of them, counted until it is dropped.
+/// One open question, counted until it is dropped.
 struct Question<'a> {
     among: &'a Questions,
     user: u32,
 }
 
 impl Questions {
-    /// At once, of everybody; callers cannot make us keep more than these.
+    /// Open questions of all users at once; callers cannot make us keep more.
     const MOST: usize = 64;
 
-    /// At once, of one user.
+    /// Open questions of one user at once.
     const MOST_OF_ONE: usize = 16;
 
-    /// Refuses if there are too many.
+    /// Opens a question, or refuses if too many are open.
     fn open(&self, user: u32) -> Result<Question<'_>, Error> {
         let mut open = self.lock();
         if open.values().sum::<usize>() >= Self::MOST {
@@ -316,7 +315,7 @@ fn compare_user(user: u32, ours: u32) -> Result<(), Error> {
     }
 }
 
-/// Whose call this is.
+/// The user that makes this call.
 async fn user(connection: &Connection, call: &Header<'_>) -> Result<u32, Error> {
     let user = if connection.is_bus() {
         caller_on_bus(connection, call).await

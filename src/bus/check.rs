@@ -1,8 +1,7 @@
-//! Waiting for a run of `tcnd-sync` that a person asked for.
+//! Waits for a run of `tcnd-sync` that a person asked for.
 //!
-//! tcnd can only ask systemd for one, and watch whether it comes. A run that was
-//! under way may have passed a server already, so it does not count; the next
-//! does.
+//! tcnd can only ask systemd for a run, and watch whether it starts. A run already in
+//! progress may have passed a server, so it does not count; the next one does.
 
 use std::time::Duration;
 
@@ -12,17 +11,17 @@ use tokio::time::timeout;
 use super::error::Error;
 use crate::daemon::{ExchangeRequest, Handle, Matching, Refusal, Request, Standing};
 
-/// How long systemd may take to start it.
+/// How long systemd may take to start a run.
 const START: Duration = Duration::from_secs(60);
 
-/// How long before it is called again: systemd does not see a call while a run is
-/// under way, or ends (systemd.path(5)).
+/// How long until systemd is asked again. systemd misses a request while a run is in
+/// progress or ending (systemd.path(5)).
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// How long a run may take.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// Asks for a run and waits until it is over and all it brought is matched.
+/// Asks for a run and waits until it is over and all its reports are matched.
 pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
     let mut standing = handle.watch_standing();
     let begun = standing.borrow_and_update().begun;
@@ -38,7 +37,7 @@ pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
         .map_err(|_| busy())?
 }
 
-/// Calls until a run begins.
+/// Asks until a run starts.
 async fn call(
     handle: &Handle,
     standing: &mut watch::Receiver<Standing>,

@@ -1,14 +1,12 @@
-//! `Contacts`: the contact log, in sums and as a whole.
+//! `Contacts`: the contact log, as sums and as a whole.
 //!
-//! Methods only: whether and when somebody met others is nobody else's
-//! business, and on the system bus every property and every signal reaches
-//! every user. Of the sums nothing finer than a quarter of an hour can be
-//! asked for, not even by comparing the answers to two spans that differ by a
-//! second: all their bounds are whole quarters. They are no coarser, for a local
-//! hour or day may begin with any quarter of a UTC hour. Of the present there is
-//! a count, and no more: whoever asks for it again and again learns how many were
-//! near, and when. The log itself has its own action, and goes
-//! into a file of the caller's.
+//! Methods only: whether and when a person met others is private, and on the system bus
+//! every property and every signal reaches every user. No sum is finer than a quarter
+//! of an hour, not even by comparing the answers to two spans that differ by a second:
+//! all bounds are whole quarters. They are no coarser, because a local hour or day may
+//! begin with any quarter of a UTC hour. Of the present there is only a count: a caller
+//! that asks for it repeatedly learns how many were near, and when. The log itself has
+//! its own action, and is written to a file of the caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +33,10 @@ pub(super) struct Contacts {
     pub(super) sheets: ExportDir,
 }
 
-/// By so many seconds contacts are counted, and kept.
+/// Contacts are counted, and kept, in steps of this many seconds.
 const QUARTER: u64 = 900;
 
-/// The last quarter of an hour that SQLite's 64 bits with sign can name.
+/// The last quarter of an hour that SQLite's signed 64 bits can express.
 const END_OF_TIME: u64 = i64::MAX.unsigned_abs() / QUARTER * QUARTER;
 
 /// Bars in one histogram: a hundred days of quarters would not fit a picture either.

@@ -1,9 +1,9 @@
-//! Who left the bus: what a caller holds here ends with it.
+//! Watches callers: what a caller holds here ends when it leaves the bus.
 //!
-//! One watch a name, subscribed before anything is held for it and confirmed
-//! after, so that no departure falls between. A watch lasts until its name is
-//! gone, or nothing is held for it any more; names on a bus are never used
-//! twice. Callers can make us keep [`MAX_WATCHED`] of them, no more.
+//! There is one watch per name, subscribed before anything is held for it and confirmed
+//! after, so that no departure is missed. A watch lasts until its name is gone, or
+//! nothing is held for it any more; names on a bus are never used twice. Callers can
+//! make us keep at most [`MAX_WATCHED`] watches.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use zbus::{Connection, fdo};
 /// Names watched at once.
 const MAX_WATCHED: usize = 64;
 
-/// The caller, if there is a bus between us that will tell when it leaves.
+/// The caller, if there is a bus between us that will report when it leaves.
 pub(super) fn caller(connection: &Connection, call: &Header<'_>) -> Option<OwnedUniqueName> {
     let sender = call.sender().filter(|_| connection.is_bus());
     sender.map(|name| name.to_owned().into())
@@ -34,21 +34,21 @@ pub(super) struct Departures {
 pub(super) enum Unwatched {
     /// There are [`MAX_WATCHED`] already.
     TooMany,
-    /// The bus does not tell.
+    /// The bus does not report departures.
     Deaf,
 }
 
 #[derive(Debug, Default)]
 struct Watched {
-    /// Those that are watched, once their tasks are there.
+    /// The watched names, once their tasks exist.
     names: BTreeMap<OwnedUniqueName, Option<AbortHandle>>,
-    /// One a name; aborted when dropped.
+    /// One task per name; aborted when dropped.
     tasks: JoinSet<()>,
 }
 
 impl Departures {
-    /// Watches `name` from now on, and awaits `farewell` when it is gone; if it
-    /// is watched already, by its first farewell.
+    /// Watches `name` from now on, and awaits `farewell` when it is gone. If the name
+    /// is watched already, its first farewell applies.
     pub(super) async fn watch(
         &self,
         connection: &Connection,
@@ -69,7 +69,7 @@ impl Departures {
         if let Some(task) = watched.names.get_mut(name) {
             *task = Some(watched.tasks.spawn(watch));
         }
-        // Ended tasks leave their results behind; nobody wants them.
+        // Ended tasks leave their results behind; they are not needed.
         while watched.tasks.try_join_next().is_some() {}
         Ok(())
     }
@@ -81,12 +81,12 @@ impl Departures {
         }
     }
 
-    /// Those that are watched now.
+    /// The names that are watched now.
     pub(super) fn names(&self) -> Vec<OwnedUniqueName> {
         lock(&self.watched).names.keys().cloned().collect()
     }
 
-    /// Whether `name` is new; refuses it if there are too many.
+    /// Whether `name` is new; refuses it if too many are watched.
     fn remember(&self, name: &OwnedUniqueName) -> Result<bool, Unwatched> {
         let mut watched = lock(&self.watched);
         if watched.names.contains_key(name) {
@@ -100,8 +100,8 @@ impl Departures {
     }
 }
 
-/// Whether `name` is still on the bus, as far as that can be told. A watch
-/// that was there before sees it leave after.
+/// Whether `name` is still on the bus, as far as that can be seen. A watch that was set
+/// up before reports when it leaves later.
 pub(super) async fn is_present(connection: &Connection, name: &OwnedUniqueName) -> bool {
     match fdo::DBusProxy::new(connection).await {
         Ok(bus) => bus

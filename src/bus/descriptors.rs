@@ -1,16 +1,15 @@
-//! File descriptors that others pass to us, handled so that none can stop us.
+//! File descriptors from other processes, handled so that none can block us.
 //!
-//! A descriptor may be of a file system that a user serves (FUSE), and then any
-//! system call on it can wait for that user, for ever: fstat(2), poll(2), read(2),
-//! write(2), and close(2) too, which flushes. Only pipes, sockets and files of
-//! memory are known not to wait, and are told apart by calls that ask no file
-//! system: getsockopt(2), and fcntl(2) with F_GETPIPE_SZ and F_GET_SEALS. All
-//! others are *foreign*: they are used and closed on threads of their own.
+//! A descriptor may be of a file system that a user serves (FUSE). Then any system call
+//! on it can wait for that user forever: fstat(2), poll(2), read(2), write(2), and
+//! close(2) too, which flushes. Only pipes, sockets and memory files are known not to
+//! wait. They are recognised by calls that reach no file system: getsockopt(2), and
+//! fcntl(2) with F_GETPIPE_SZ and F_GET_SEALS. All others are *foreign*: they are used
+//! and closed on threads of their own.
 //!
-//! zbus closes the descriptors of a message wherever it drops it. So what zbus is
-//! given in the place of a foreign file is a substitute, an empty file of memory, and
-//! the file itself stays in the [`ForeignFiles`] until it is claimed, or the call is
-//! answered.
+//! zbus closes the descriptors of a message wherever it drops it. So zbus gets a
+//! substitute for a foreign file, an empty memory file. The file itself stays in the
+//! [`ForeignFiles`] until it is claimed, or the call is answered.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -23,12 +22,12 @@ use rustix::fs::{MemfdFlags, fcntl_get_seals, fstat, memfd_create};
 use rustix::net::sockopt::socket_type;
 use rustix::pipe::fcntl_getpipe_size;
 
-/// Foreign files that may wait to be closed at once. While there are so many, no
+/// Foreign files that may wait to be closed at once. While this many wait, no
 /// descriptors are accepted at all; the unit has 64 tasks.
 const MOST_CLOSING: usize = 16;
 
-/// Foreign files that are to be closed, and the threads that close them. The
-/// process has one table of descriptors, and so one of these.
+/// Foreign files that are to be closed, and the threads that close them. The process
+/// has one table of descriptors, and so one of these.
 #[derive(Debug)]
 struct Closing {
     waiting: VecDeque<File>,
@@ -46,8 +45,8 @@ impl Closing {
         CLOSING.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes a file on a thread that may wait for it. Should there be no thread,
-    /// it stays open until there is one for the next.
+    /// Closes a file on a thread that may wait for it. If no thread can be started, the
+    /// file stays open until there is one for the next file.
     fn close(file: File) {
         let mut closing = Self::lock();
         closing.waiting.push_back(file);
@@ -76,23 +75,23 @@ pub(super) fn acceptable() -> bool {
     closing.threads + closing.waiting.len() < MOST_CLOSING
 }
 
-/// An empty file of memory, in the place of a file that zbus must not have.
+/// An empty memory file, in the place of a file that zbus must not have.
 pub(super) fn substitute() -> io::Result<OwnedFd> {
     Ok(memfd_create("substitute", MemfdFlags::CLOEXEC)?)
 }
 
-/// What a descriptor is of.
+/// The kind of a file behind a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A socket.
     Socket,
-    /// A pipe, or a file that is memory.
+    /// A pipe, or a memory file.
     Ready,
     /// Anything else.
     Foreign,
 }
 
-/// Tells what it is of, without waiting.
+/// Finds the kind without waiting.
 pub(super) fn kind(file: BorrowedFd<'_>) -> Kind {
     if socket_type(file).is_ok() {
         Kind::Socket
@@ -103,12 +102,12 @@ pub(super) fn kind(file: BorrowedFd<'_>) -> Kind {
     }
 }
 
-/// A descriptor of somebody else's, closed where that may take its time.
+/// A descriptor from another process. Closing it cannot block us.
 #[derive(Debug)]
 pub(super) struct Passed(Option<File>);
 
 impl Passed {
-    /// The file itself; of a foreign one, for a thread that may wait for it.
+    /// The file itself. A foreign file is only for a thread that may wait for it.
     pub(super) fn file(&mut self) -> &mut File {
         self.0.as_mut().expect(THERE)
     }
@@ -152,12 +151,12 @@ impl Drop for Passed {
     }
 }
 
-/// The foreign files of calls that are worked on.
+/// The foreign files of calls in progress.
 #[derive(Debug, Default)]
 pub(super) struct ForeignFiles(Mutex<BTreeMap<FileId, Kept>>);
 
-/// The device and the number of a substitute: files of memory that others make
-/// lie on another device, and may have any number.
+/// The device and inode number of a substitute. Memory files that other processes make
+/// are on another device, and may have any number.
 type FileId = (u64, u64);
 
 fn id_of(substitute: &OwnedFd) -> io::Result<FileId> {
@@ -173,10 +172,10 @@ struct Kept {
 }
 
 impl ForeignFiles {
-    /// What zbus may have of a call's descriptors.
+    /// The descriptors of a call in the form that zbus may have.
     ///
     /// # Errors
-    /// When there is no room for a substitute.
+    /// When no substitute can be made.
     pub(super) fn deposit(
         &self,
         passed: Passed,
@@ -198,10 +197,10 @@ impl ForeignFiles {
         Ok(substitute)
     }
 
-    /// The file that a method was given.
+    /// The file that a method received.
     pub(super) fn claim(&self, file: OwnedFd) -> Passed {
-        // Only a file of memory can be a substitute, and only it is asked for its
-        // number.
+        // Only a memory file can be a substitute, so only such a file is asked for its
+        // inode number.
         if fcntl_get_seals(&file).is_ok()
             && let Ok(id) = id_of(&file)
             && let Some(kept) = self.lock().remove(&id)
@@ -211,7 +210,7 @@ impl ForeignFiles {
         file.into()
     }
 
-    /// The call was answered, and its files are of no use any more.
+    /// The call was answered, and its files are not needed any more.
     pub(super) fn forget(&self, sender: &str, serial: NonZeroU32) {
         let of_it = |kept: &Kept| *kept.sender == *sender && kept.serial == serial;
         self.lock().retain(|_, kept| !of_it(kept));

@@ -1,7 +1,7 @@
-//! What a caller is told when it does not get what it asked for.
+//! The errors that callers get.
 //!
-//! The name is for programs and never changes; the text is for people, names
-//! the cure, and carries nothing of the contact log, the keys or the files.
+//! The name is for programs and never changes. The text is for people, names the cure,
+//! and contains nothing of the contact log, the keys or the files.
 
 use tcnd_client::names;
 use thiserror::Error;
@@ -13,16 +13,16 @@ use crate::daemon::Refusal;
 /// An error reply.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(super) enum Error {
-    /// The daemon tried, and could not.
+    /// The daemon tried and failed.
     #[error("{0}")]
     Failed(&'static str),
-    /// The caller may not.
+    /// The caller is not allowed to do this.
     #[error("{0}")]
     NotAuthorized(String),
-    /// Not in this state of the daemon.
+    /// Not possible in this state of the daemon.
     #[error("{0}")]
     NotReady(String),
-    /// The configuration says otherwise, and it counts.
+    /// The configuration decides otherwise, and takes precedence.
     #[error("{0}")]
     Configured(String),
     /// Too many of these at once.
@@ -31,28 +31,28 @@ pub(super) enum Error {
     /// A span or a bucket out of range.
     #[error("{0}")]
     InvalidRange(&'static str),
-    /// No such thing.
+    /// The object does not exist.
     #[error("{0}")]
     NotFound(&'static str),
     /// Nothing to report in that time.
     #[error("{0}")]
     NoData(&'static str),
-    /// A memo that would tell whose a report is.
+    /// A memo that would link reports to one person.
     #[error("{0}")]
     MemoRefused(String),
     /// A file that holds no reports, or breaks off.
     #[error("{0}")]
     Malformed(&'static str),
-    /// Nobody said that the person agrees.
+    /// Consent of the person is missing.
     #[error("{0}")]
     ConsentRequired(&'static str),
-    /// It is published, or about to be.
+    /// The report is published, or about to be.
     #[error("{0}")]
     AlreadyPublished(&'static str),
     /// An argument that is not understood.
     #[error("{0}")]
     InvalidArgs(String),
-    /// Not in this program.
+    /// Not supported by this program.
     #[error("{0}")]
     NotSupported(&'static str),
 }
@@ -134,7 +134,7 @@ impl zbus::DBusError for Error {
         })
     }
 
-    /// Only used for logs by zbus; the reply carries the whole text.
+    /// Used by zbus for logs only; the reply carries the whole text.
     fn description(&self) -> Option<&str> {
         None
     }

@@ -1,9 +1,9 @@
-//! `Exchange`: reports on their way to and from servers.
+//! `Exchange`: transfer of reports to and from servers.
 //!
-//! For `tcnd-sync` alone. It has the network, so it is told as little as the
-//! work takes: which intervals are missing, and the parts that shall leave, one
-//! at a time. It learns nothing of contacts, keys or exposures. The bus policy lets no other user send
-//! here, and the bouncer asks polkit all the same.
+//! This interface is for `tcnd-sync` alone. That program has the network, so it gets
+//! only what its work needs: which intervals are missing, and the parts to upload, one
+//! at a time. It learns nothing of contacts, keys or exposures. The bus policy lets no
+//! other user send to this interface, and the bouncer asks polkit all the same.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,12 +30,12 @@ pub(super) struct Exchange {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
-    /// Whose run it is, and whose delivery is looked through.
+    /// The owners of the current run and of the current delivery.
     pub(super) runs: Departures,
     pub(super) deliveries: Departures,
 }
 
-/// Longest name of a source or a problem, in bytes.
+/// The longest name of a source or a problem, in bytes.
 const LONGEST_TOKEN: usize = 64;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Exchange", introspection_docs = true)]
@@ -71,7 +71,7 @@ impl Exchange {
         if let Some(owner) = &owner
             && !is_present(connection, owner).await
         {
-            // It was gone before it was watched.
+            // The caller left before it was watched.
             self.handle.left(owner.to_string()).await;
         }
         Ok(begun?)

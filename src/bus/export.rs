@@ -1,10 +1,10 @@
-//! The contact log on its way out: as lines of text, or as a database.
+//! Exports the contact log as lines of text, or as a database.
 //!
-//! Read from the daemon in pages and written as it comes, so that no log is
-//! held whole. Unless asked otherwise, numbers are masked: what stands in
-//! their place is equal for equal numbers of one export and says nothing
-//! outside of it: HMAC-SHA256 (RFC 2104) under a key that is made for the export
-//! and forgotten with it, of which the first 64 bits are shown.
+//! The log is read from the daemon in pages and written page by page, so that it is
+//! never held whole. Unless asked otherwise, numbers are masked. Equal numbers have
+//! equal masks within one export, and a mask says nothing outside of it. A mask is the
+//! first 64 bits of HMAC-SHA256 (RFC 2104) of the number, under a key that is made for
+//! the export and destroyed with it.
 
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
@@ -22,10 +22,10 @@ use super::transfer::{Outlet, broken};
 use crate::daemon::{self, Handle, LogRequest, Refusal, Request};
 use crate::store::{self, Cursor, ExportDir};
 
-/// Contacts asked for at a time.
+/// Contacts per request.
 const PAGE: u32 = 1024;
 
-/// What shall be exported, and how.
+/// The contents and the format of an export.
 #[derive(Debug)]
 pub(super) struct Order {
     format: Format,
@@ -68,7 +68,7 @@ impl Order {
     }
 }
 
-/// Writes what was ordered and says how many rows that were. Blocks.
+/// Writes the export and returns the number of rows. Blocks.
 pub(super) fn write(
     order: &Order,
     handle: Handle,
@@ -91,14 +91,14 @@ pub(super) fn write(
     }
 }
 
-/// A contact and the name its number has in the export.
+/// A contact, and its number's text in the export.
 type Named = (String, Contact);
 
-/// The log from page to page.
+/// An iterator over the pages of the log.
 struct Pages {
     handle: Handle,
     runtime: Runtime,
-    /// Behind the last page; `None` at the end.
+    /// The position after the last page; `None` at the end.
     cursor: Option<Cursor>,
     from: UnixTime,
     to: UnixTime,
@@ -117,7 +117,7 @@ impl Iterator for Pages {
             Ok(page) => page,
             Err(refusal) => return Some(Err(refusal.into())),
         };
-        // Pages are in order of quarters of an hour, and mixed within one.
+        // Pages are in order of quarters of an hour, and unordered within one.
         let beyond = |last: &&Contact| Cursor::since(last.start) > Cursor::since(self.to);
         let full = page.len() == PAGE as usize;
         let last = page.last().filter(|last| full && !beyond(last));
@@ -149,12 +149,12 @@ fn hexadecimal(bytes: &[u8]) -> String {
     text
 }
 
-/// What stands for numbers in one export.
+/// The masks of numbers in one export.
 struct Mask(Hmac<Sha256>);
 
 impl Mask {
-    /// Bytes of it that are shown: among 65,536 numbers the odds that two have
-    /// the same are one in eight thousand million.
+    /// Bytes of the mask that are shown. Among 65,536 numbers the odds that two have
+    /// the same mask are one in eight thousand million.
     const SHOWN: usize = 8;
 
     fn new() -> Self {
@@ -196,7 +196,7 @@ fn write_lines(
 const HEADER: &str = "number,first,last,rssi_max,rssi_mean,sightings,\
                       to_55_db,to_63_db,to_73_db,over_73_db,bridged\r\n";
 
-/// RFC 4180; there is nothing in a row that would need quotes.
+/// RFC 4180. No value in a row needs quotes.
 fn csv(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
     let signal = |rssi| {
         measured(rssi)
@@ -273,7 +273,7 @@ fn write_sheet(pages: Pages, sheets: &ExportDir, outlet: &mut Outlet) -> Result<
 mod tests {
     use super::*;
 
-    /// The mask is the head of HMAC-SHA256: by `openssl dgst -sha256 -mac HMAC`.
+    /// The mask is the start of HMAC-SHA256: by `openssl dgst -sha256 -mac HMAC`.
     #[test]
     fn a_mask_is_hmac_sha256_under_the_key_of_the_export() {
         let number = TemporaryContactNumber::from_bytes([0x19; 16]);

@@ -1,8 +1,8 @@
-//! `Exposures`: what the reports of others mean for us.
+//! `Exposures`: what reports of other people mean for this person.
 //!
-//! That there is one is about a person's health. So there is no property and
-//! no object of it, and `Changed` is sent to each subscriber by name: on the
-//! system bus a signal without a destination reaches every user.
+//! The existence of an exposure is about a person's health. So there is no property and
+//! no object for it, and `Changed` is sent to each subscriber by name: on the system
+//! bus a signal without a destination reaches every user.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::daemon::{ExposureId, Handle, KnownExposure, OthersRequest, Refusal, R
 pub(super) struct Exposures {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
-    /// A subscriber is watched, and whoever is watched is a subscriber.
+    /// Every subscriber is watched, and every watched client is a subscriber.
     pub(super) subscribers: Arc<Departures>,
 }
 
@@ -187,9 +187,9 @@ impl Exposures {
     }
 }
 
-/// The numbers an exposure goes by outside: of its report, and its start as
-/// coarse as it is told. Exposures of one report are an hour apart, so no two
-/// have the same.
+/// The numbers that identify an exposure outside the daemon: that of its report, and
+/// its start as coarse as it is shown. Exposures of one report are an hour apart, so no
+/// two have the same.
 pub(super) fn public_id(id: ExposureId) -> (u64, u64) {
     (id.report, replies::earlier(id.start))
 }
@@ -214,7 +214,7 @@ fn unwatched(why: Unwatched) -> Error {
     }
 }
 
-/// Sends `Changed` to each subscriber by its name, and to nobody else.
+/// Sends `Changed` to each subscriber by its name, and to no other client.
 pub(super) async fn tell(
     connection: &Connection,
     subscribers: &Departures,

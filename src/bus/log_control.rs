@@ -1,10 +1,10 @@
 //! `org.freedesktop.LogControl1`, by which `systemctl service-log-level tcnd
 //! debug` works: LogControl1(5).
 //!
-//! Writing travels as `org.freedesktop.DBus.Properties.Set`, which the bus
-//! policy lets everyone send. So the setters guard themselves. What is logged
-//! never holds numbers, keys or contacts, at any level; but a debug log still
-//! tells more of a machine than its neighbours need to know.
+//! A write arrives as `org.freedesktop.DBus.Properties.Set`, which the bus policy lets
+//! every user send. So the setters check the caller themselves. The log never holds
+//! numbers, keys or contacts, at any level. But a debug log still reveals more of a
+//! machine than other users need to know.
 
 use std::sync::Arc;
 
@@ -16,17 +16,17 @@ use zbus::{Connection, interface};
 use super::bouncer::Bouncer;
 use super::error::Error;
 
-/// The part of the program that writes the log, as the bus sees it.
+/// The part of the program that writes the log, as seen by the bus.
 pub trait Log: Send + Sync + 'static {
     /// The least important level that is written now.
     fn level(&self) -> LogLevel;
-    /// Writes this level and all more important ones from now on.
+    /// From now on writes this level and all more important ones.
     fn set_level(&self, level: LogLevel);
     /// Where the log goes now.
     fn target(&self) -> LogTarget;
-    /// Sends it elsewhere from now on; `false` if that cannot be done.
+    /// From now on sends the log to this target; `false` if that is not possible.
     fn set_target(&self, target: LogTarget) -> bool;
-    /// Goes back to the level and the target of the start.
+    /// Restores the level and the target of the start.
     fn reset(&self);
 }
 

@@ -1,9 +1,9 @@
-//! `Manager`: what the daemon does, and the switches.
+//! `Manager`: the daemon's state, and its controls.
 //!
-//! Properties are state, and public: they say what the [`Snapshot`] says and
-//! nothing else. Methods are verbs, and pass the [`Bouncer`] first. The prose
-//! on each member is the contract for integrators; zbus puts it into the
-//! introspection, and `dbus/interfaces` is held equal to it.
+//! Properties are state, and public: they show the contents of the [`Snapshot`] and
+//! nothing else. Methods are verbs, and pass the [`Bouncer`] first. The documentation
+//! of each member is the contract for integrators. zbus puts it into the introspection,
+//! and a test compares it with `dbus/interfaces`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ const API_LEVEL: u32 = 6;
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];
 
-/// Longest text a caller may give, in bytes.
+/// The longest text a caller may give, in bytes.
 const MAX_TEXT: usize = 256;
 
 /// How long a reader of CurrentTcnAge waits for a busy driver.
@@ -390,7 +390,7 @@ fn pause_request(
     }
     let request = PauseRequest {
         duration: Duration::from_secs(seconds),
-        // Pausing keeps a person off the air, so a text is mended and not refused.
+        // Pausing keeps a person off the air, so a bad text is cleaned and not refused.
         reason: printable::clean(reason),
         application_id: printable::clean(&application_id),
         owner: None,

@@ -6,14 +6,12 @@
 //!                               └────────▶ properties ◀── snapshots ◀──────────┘
 //! ```
 //!
-//! What is public is a property and comes from the daemon's `Snapshot`, which
-//! holds nothing about contacts. Every broadcast comes from comparing two
-//! snapshots, in `stage` and nowhere else. Whatever is not public is a method
-//! and passes the [`Bouncer`]; one signal is not public either, and goes to
-//! those who subscribed, by name.
+//! Public state is a property and comes from the daemon's `Snapshot`, which holds
+//! nothing about contacts. Every broadcast comes from comparing two snapshots, in
+//! `stage` and nowhere else. Everything else is a method and passes the [`Bouncer`].
+//! One signal is not public either, and is sent to its subscribers by name.
 //!
-//! How many calls are taken up at once is bounded by [`admission`], for whoever
-//! may call.
+//! [`admission`] limits how many calls are accepted at once, from every caller.
 //!
 //! The connection that owns the name must never carry objects for BlueZ to
 //! call. The bus policy opens `org.freedesktop.DBus.Properties` of every object
@@ -63,26 +61,26 @@ use self::stage::Stage;
 use crate::daemon::Handle;
 use crate::store::ExportDir;
 
-/// What is served, and by whose leave.
+/// What is served, and who may use it.
 pub struct Service {
     /// The daemon that answers.
     pub handle: Handle,
-    /// Decides who may ask.
+    /// Decides which caller may call which member.
     pub bouncer: Bouncer,
     /// What `LogControl1` controls.
     pub log: Arc<dyn Log>,
     /// Where exports that need a file are built.
     pub sheets: ExportDir,
-    /// How long a caller's descriptor may take nothing, or give nothing; see
+    /// How long a caller's descriptor may accept nothing, or provide nothing; see
     /// [`PATIENCE`].
     pub patience: Duration,
 }
 
-/// The bus cannot be served, or not any longer.
+/// The bus cannot be served, now or any longer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Another program has our name.
+    /// Another program owns our name.
     #[error(
         "another program owns {name} on this bus; stop it (systemctl stop tcnd), or choose another bus with --bus",
         name = names::BUS
@@ -94,21 +92,21 @@ pub enum Fault {
         name = names::BUS
     )]
     NameRefused(#[source] zbus::Error),
-    /// The bus hung up.
+    /// The bus closed the connection.
     #[error("the message bus closed the connection; start tcnd again when the bus is back")]
     Closed,
-    /// Something else between us and the bus.
+    /// Another failure between us and the bus.
     #[error("talking to the message bus failed; see systemctl status dbus")]
     Bus(#[from] zbus::Error),
 }
 
 /// Serves everything on `connection`, then takes the name [`names::BUS`].
 ///
-/// The future it returns forwards the daemon's snapshots to the properties; it
-/// has to be polled, and ends well when the daemon behind the handle is gone.
+/// The future it returns forwards the daemon's snapshots to the properties. It has to
+/// be polled, and ends successfully when the daemon behind the handle is gone.
 ///
 /// # Errors
-/// When the name cannot be had, or the connection fails, now or later.
+/// When the name is not available, or the connection fails, now or later.
 pub async fn serve(
     connection: impl Into<ServerConnection>,
     service: Service,
@@ -131,8 +129,8 @@ pub async fn serve(
 }
 
 async fn take_name(connection: &Connection) -> Result<(), Fault> {
-    // zbus would by default take the name from whoever has it, and let others
-    // take it from us.
+    // By default zbus would take the name from its owner, and let others take it from
+    // us.
     let flags = RequestNameFlags::DO_NOT_QUEUE;
     match connection.request_name_with_flags(names::BUS, flags).await {
         Ok(_) => Ok(()),

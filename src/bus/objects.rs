@@ -1,4 +1,4 @@
-//! The object manager: which adapters there are, with all their properties.
+//! The object manager: lists the adapters, with all their properties.
 //!
 //! zbus has one too, but it lists the bare node above the adapters as an object
 //! without interfaces, which no client expects. Its signals, InterfacesAdded and

@@ -1,8 +1,8 @@
 //! The `a{sv}` at the end of a method, read strictly.
 //!
-//! An option nobody reads is a promise nobody keeps: a mistyped `hold` would
-//! silently lose its meaning. So unknown keys and wrong types are refused,
-//! with the known ones named.
+//! An option that is ignored is a broken promise: a mistyped `hold` would silently lose
+//! its meaning. So unknown keys and wrong types are refused, and the refusal names the
+//! known ones.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::error::Error;
 /// Options as they arrive.
 pub(super) type Given = BTreeMap<String, OwnedVariant>;
 
-/// Options on their way to be taken one by one.
+/// Options that a method takes one by one.
 #[derive(Debug)]
 pub(super) struct Options {
     given: Given,
@@ -47,7 +47,7 @@ impl Options {
     }
 }
 
-/// Says what may be given; the caller knows what it gave.
+/// Lists the options that are allowed; the caller knows what it sent.
 fn refusal(known: Known) -> Error {
     if known.is_empty() {
         return Error::InvalidArgs("this method has no options yet: give none".to_owned());
@@ -62,7 +62,7 @@ fn refusal(known: Known) -> Error {
     ))
 }
 
-/// The number that `text` is in decimal digits, written the one way there is.
+/// The number in `text`, in canonical decimal digits.
 pub(super) fn decimal(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)

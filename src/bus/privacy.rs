@@ -1,4 +1,4 @@
-//! `Privacy`: the end of it all.
+//! `Privacy`: `WipeAll` destroys all state.
 
 use std::sync::Arc;
 

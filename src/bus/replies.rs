@@ -1,7 +1,7 @@
-//! What methods answer, made of what the daemon says.
+//! Builds the replies of methods from the daemon's answers.
 //!
-//! The types of the answers are those of [`proxy`](tcnd_client::proxy), so that both ends
-//! of the bus have the same.
+//! Their types are those of [`proxy`](tcnd_client::proxy), so that both ends of the bus
+//! use the same.
 
 use tcn_engine::disclosure::Plan;
 use tcn_engine::{ATTENUATION_BOUNDS_DB, RSSI_UNAVAILABLE};
@@ -49,7 +49,7 @@ fn attenuation(counts: [u32; 4]) -> Vec<(u8, u32)> {
     bounds.into_iter().chain([u8::MAX]).zip(counts).collect()
 }
 
-/// A count as the bus carries it; it stops at the greatest u.
+/// A count as the bus carries it, limited to the greatest u.
 pub(super) fn clamped(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
@@ -65,7 +65,7 @@ impl From<Counted> for Delivered {
     }
 }
 
-/// What a plan would disclose.
+/// The disclosure of a plan.
 pub(super) fn disclosure(plan: &Plan) -> Disclosure {
     let span = plan.span();
     Disclosure {
@@ -84,7 +84,7 @@ pub(super) fn disclosure(plan: &Plan) -> Disclosure {
 
 impl From<Reported> for Created {
     fn from(reported: Reported) -> Self {
-        // What was made has parts, and they have a span.
+        // A created report has parts, and they have a span.
         let (from, to) = reported.plan.span().unwrap_or((UnixTime(0), UnixTime(0)));
         Self {
             parts: count(reported.plan.parts.len()),
@@ -149,7 +149,7 @@ impl From<daemon::Published> for Published {
     }
 }
 
-/// What was cancelled, of each server and in all.
+/// The cancelled parts, of each server and in total.
 pub(super) fn cancelled(of: Vec<store::Cancelled>) -> Cancelled {
     let servers = of.into_iter();
     let server = |of: store::Cancelled| (of.source, count(of.cancelled), count(of.left));
@@ -166,7 +166,7 @@ fn token(fingerprint: u64) -> String {
     format!("{fingerprint:016x}")
 }
 
-/// How many exposures are new, and how far that goes.
+/// How many exposures are new, and how complete that is.
 pub(super) fn exposure_summary(unseen: u32, standing: daemon::Standing) -> ExposureSummary {
     ExposureSummary {
         unseen,
@@ -177,7 +177,7 @@ pub(super) fn exposure_summary(unseen: u32, standing: daemon::Standing) -> Expos
     }
 }
 
-/// The sources that could not be gone through: label, and what was wrong.
+/// The sources that could not be checked: label, and token of the problem.
 fn failed(standing: daemon::Standing) -> Vec<(String, String)> {
     let failed = standing.sources.into_iter();
     let failed = failed.filter(|source| source.failures > 0);
@@ -214,7 +214,7 @@ impl From<daemon::Imported> for Imported {
     }
 }
 
-/// The rule of `exposure`, as a token; another rule gets another.
+/// The token of the rule of `exposure`. Another rule gets another token.
 const RULE: &str = "contacts-1";
 
 impl From<daemon::KnownExposure> for Exposure {
@@ -256,7 +256,7 @@ impl From<daemon::KnownExposure> for Exposure {
 
 const DAY: u64 = 86_400;
 
-/// Times of exposures are told in steps of so many seconds.
+/// Times of exposures are shown in steps of this many seconds.
 const STEP: u64 = 300;
 
 /// The last step at or before a time.
@@ -264,7 +264,7 @@ pub(super) fn earlier(time: UnixTime) -> u64 {
     time.0 / STEP * STEP
 }
 
-/// The first step at or after so many seconds.
+/// The first step at or after this many seconds.
 fn later(seconds: u64) -> u64 {
     seconds.div_ceil(STEP).saturating_mul(STEP)
 }

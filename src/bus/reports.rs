@@ -1,8 +1,7 @@
-//! `Reports`: our own, and those of others.
+//! `Reports`: our own reports, and those of other people.
 //!
-//! Methods only: that there is a report says that somebody is ill. Reports
-//! travel as files, and files as descriptors: the daemon cannot open paths of
-//! its callers, and must not.
+//! Methods only: a report reveals that a person is ill. Reports travel as files, and
+//! files as descriptors: the daemon cannot open paths of its callers, and must not.
 
 use std::io::Write;
 use std::pin::pin;
@@ -36,16 +35,16 @@ pub(super) struct Reports {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
-    /// Who has something imported just now.
+    /// The callers with an import in progress.
     pub(super) importers: Departures,
-    /// Turns to wait for a run of tcnd-sync.
+    /// Permits to wait for a run of tcnd-sync.
     pub(super) checks: Semaphore,
 }
 
-/// Checks waited for at once. Each may take twenty minutes.
+/// How many checks are waited for at once. Each may take twenty minutes.
 pub(super) const MOST_CHECKS: usize = 8;
 
-/// How often the caller of Import is told how far it is.
+/// How often the caller of Import gets its progress.
 const TELLING: Duration = Duration::from_secs(1);
 
 #[interface(name = "org.tcncoalition.Tcnd1.Reports", introspection_docs = true)]
@@ -189,8 +188,8 @@ impl Reports {
         let format: Option<String> = options.take("format")?;
         let format = known(format.as_deref())?;
         let id = report_id(&id)?;
-        // Before the departure is recorded: a report must not be said to have
-        // left that nobody could have got.
+        // Before the departure is recorded: a report that no reader could have received
+        // must not be recorded as having left.
         let outlet = self.transfers.outlet(file)?;
         let export = |reply| Request::Own(OwnRequest::Export(id, format, reply));
         let bytes = self.handle.ask(export).await?;
@@ -357,7 +356,7 @@ impl Reports {
             }
             let watch = self.importers.watch(connection, caller, leave);
             watch.await.map_err(unwatched)?;
-            // Its departure may have been told before the watch was there.
+            // The caller may have left before the watch was set up.
             if !is_present(connection, caller).await {
                 self.importers.forget(caller);
                 return Err(Refusal::Stopped.into());
@@ -365,7 +364,7 @@ impl Reports {
         }
         let imported = self.handle.ask(import);
         let imported = tell_progress(connection, caller.as_ref(), &progress, imported);
-        // The daemon sees that nobody waits for its answer any more.
+        // The daemon sees that its answer is not awaited any more.
         let imported = tokio::select! {
             imported = imported => imported,
             () = left.notified() => Err(Refusal::Stopped),
@@ -397,7 +396,7 @@ impl Reports {
     }
 }
 
-/// Does `work` and tells `caller` meanwhile how far it is.
+/// Runs `work` and meanwhile sends its progress to `caller`.
 async fn tell_progress<T>(
     connection: &Connection,
     caller: Option<&OwnedUniqueName>,
@@ -413,7 +412,7 @@ async fn tell_progress<T>(
         let read = progress.load(Ordering::Relaxed);
         if read != told {
             told = read;
-            // Nobody misses a signal that cannot be sent: the answer counts.
+            // A signal that cannot be sent does no harm: only the answer counts.
             let _ = progressed(connection, caller, read).await;
         }
     }
@@ -438,7 +437,8 @@ fn unwatched(why: Unwatched) -> Error {
     }
 }
 
-/// The option `token`. One that was not given out names nothing that was shown.
+/// The option `token`. A token that the daemon never gave out matches nothing that was
+/// shown.
 fn token(options: &mut Options) -> Result<Option<u64>, Error> {
     let text: Option<String> = options.take("token")?;
     let token = text.map(|text| u64::from_str_radix(&text, 16));

@@ -1,11 +1,11 @@
-//! logind, which says when the machine goes to sleep.
+//! Follows logind, which announces that the machine goes to sleep.
 //!
-//! A `delay` inhibitor makes it wait for us, five seconds by default
-//! (`InhibitDelayMaxSec`, logind.conf(5)): the daemon leaves the air and writes
-//! what it heard, then the inhibitor goes and the machine sleeps. Awake again, it
-//! is taken anew first, so that the next sleep finds it. Signals may come twice,
-//! or be missed when logind itself is started anew; then it is asked how things
-//! stand. Source: org.freedesktop.login1(5), "Inhibitor Locks".
+//! A `delay` inhibitor makes logind wait for us, five seconds by default
+//! (`InhibitDelayMaxSec`, logind.conf(5)). The daemon leaves the air and writes what it
+//! heard; then it drops the inhibitor and the machine sleeps. After waking, the daemon
+//! first takes a new inhibitor, ready for the next sleep. Signals may come twice, or be
+//! missed when logind itself restarts; then the daemon asks logind for its state.
+//! Source: org.freedesktop.login1(5), "Inhibitor Locks".
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use zbus::{Connection, OwnedFd, proxy};
 
 use crate::daemon::{Handle, Request};
 
-/// Less than logind waits, so that it need not break the inhibitor.
+/// Less than logind waits, so that logind need not override the inhibitor.
 const PATIENCE: Duration = Duration::from_millis(4500);
 
 #[proxy(
@@ -34,8 +34,8 @@ trait Logind {
     fn prepare_for_sleep(&self, start: bool) -> zbus::Result<()>;
 }
 
-/// Keeps the daemon off the air while the machine sleeps, for as long as there is
-/// a bus. A system without logind does not sleep by it, and nothing is done.
+/// Keeps the daemon off the air while the machine sleeps, for as long as there is a
+/// bus. On a system without logind, nothing is done: it announces no sleep.
 pub async fn heed_sleep(connection: Connection, handle: Handle) {
     if let Err(error) = heed(&connection, handle).await {
         tracing::warn!(%error, "logind cannot be heard; nothing is done before the machine sleeps");
@@ -77,7 +77,7 @@ struct Bed {
 }
 
 impl Bed {
-    /// Asks how things stand, of a logind that is new to us.
+    /// Asks a logind that just appeared for its state.
     async fn look(&mut self) {
         match self.logind.preparing_for_sleep().await {
             Ok(true) => self.sleep().await,
@@ -86,7 +86,7 @@ impl Bed {
         }
     }
 
-    /// Dropped only when the daemon is off the air, or takes too long.
+    /// Drops the inhibitor only when the daemon is off the air, or takes too long.
     async fn sleep(&mut self) {
         match timeout(PATIENCE, self.handle.ask(Request::Sleep)).await {
             Ok(Ok(())) => {}
@@ -102,7 +102,7 @@ impl Bed {
             Ok(inhibitor) => self.inhibitor = Some(inhibitor),
             Err(error) => tracing::warn!(%error, "logind will not wait for us before it sleeps"),
         }
-        // A daemon that is gone needs no waking.
+        // A daemon that has ended needs no waking.
         let _ = self.handle.ask(Request::Wake).await;
     }
 }

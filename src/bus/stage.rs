@@ -1,10 +1,10 @@
-//! The objects on the bus, and what they last said.
+//! The objects on the bus, and their last published state.
 //!
-//! The daemon publishes snapshots; the stage compares each with the one shown
-//! before, and says the difference: one `PropertiesChanged` an object, and the
-//! object manager's signals for adapters that came or went. There is no other
-//! source of broadcasts, so what is not in a snapshot cannot leak through one.
-//! How many exposures are unseen is told by name to those who subscribed.
+//! The daemon publishes snapshots. The stage compares each with the one before, and
+//! signals the difference: one `PropertiesChanged` per object, and the object manager's
+//! signals for adapters that came or went. There is no other source of broadcasts, so
+//! data outside a snapshot cannot leak through one. The number of unseen exposures is
+//! sent to each subscriber by name.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,12 +35,12 @@ pub(super) struct Stage {
     shown: Arc<Snapshot>,
     /// The adapters that have an object, by path.
     adapters: Adapters,
-    /// Who is told of exposures.
+    /// The clients that are notified of exposures.
     subscribers: Arc<Departures>,
 }
 
 impl Stage {
-    /// Puts everything up that `first` shows.
+    /// Creates the objects that `first` contains.
     pub(super) async fn set(
         connection: Connection,
         service: Service,
@@ -58,7 +58,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The interfaces that are always there.
+    /// Creates the interfaces that are always there.
     async fn show_rooms(&self, service: Service, foreign: Arc<ForeignFiles>) -> zbus::Result<()> {
         let (handle, log) = (service.handle, service.log);
         let bouncer = Arc::new(service.bouncer);
@@ -112,8 +112,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Shows snapshots, and tells of exposures, until nobody makes them any
-    /// more.
+    /// Publishes snapshots and notifies of exposures, until their source is gone.
     pub(super) async fn forward(
         mut self,
         mut snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -121,7 +120,7 @@ impl Stage {
     ) -> Result<(), Fault> {
         loop {
             tokio::select! {
-                // An exposure is told before what the daemon shows after it.
+                // An exposure is sent before the snapshot that follows it.
                 biased;
                 Ok(()) = unseen.changed() => {
                     let unseen = *unseen.borrow_and_update();
@@ -138,7 +137,7 @@ impl Stage {
         }
     }
 
-    /// Adapters come before the manager speaks of them, and go after it has
+    /// Adapters appear before the manager refers to them, and disappear after it has
     /// stopped to.
     async fn show(&mut self, next: Arc<Snapshot>) -> zbus::Result<()> {
         self.show_adapters(&next).await?;
@@ -184,7 +183,8 @@ impl Stage {
         Ok(())
     }
 
-    /// One signal with all values that are not as `before`; none if all are.
+    /// Sends one signal with all values that differ from `before`; none if all are
+    /// equal.
     async fn signal(
         &self,
         path: &str,
@@ -207,7 +207,7 @@ impl Stage {
     }
 }
 
-/// The adapters that can have an object; BlueZ names none that cannot.
+/// The adapters that can have an object; BlueZ has no adapter that cannot.
 fn with_paths(snapshot: &Snapshot) -> impl Iterator<Item = (String, &radio::Adapter)> {
     let with_path = |adapter: &radio::Adapter| names::adapter_path(&adapter.name);
     snapshot

@@ -1,12 +1,11 @@
-//! timedated, which says whether the kernel's clock is synchronised.
+//! Follows timedated, which reports whether the kernel's clock is synchronised.
 //!
-//! The daemon may not ask the kernel itself: adjtimex(2) is among the system
-//! calls that `ProtectClock=` takes from it (systemd.exec(5)). The property
-//! `NTPSynchronized` is that same answer, whichever program synchronises the
-//! clock (org.freedesktop.timedate1(5)). It sends no signal, so it is read again
-//! after a while, and at once when the clock was set or the machine woke. A
-//! system without timedated says nothing, and its clock counts as not
-//! synchronised.
+//! The daemon may not ask the kernel itself: adjtimex(2) is among the system calls that
+//! `ProtectClock=` denies (systemd.exec(5)). The property `NTPSynchronized` has that
+//! same answer, whichever program synchronises the clock
+//! (org.freedesktop.timedate1(5)). It sends no signal, so it is read again after a
+//! while, and at once when the clock was set or the machine woke. On a system without
+//! timedated, the clock counts as not synchronised.
 
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ trait TimeDate {
     fn ntp_synchronized(&self) -> zbus::Result<bool>;
 }
 
-/// Tells the daemon whether the clock is synchronised, for as long as there is a
+/// Reports to the daemon whether the clock is synchronised, for as long as there is a
 /// bus.
 pub async fn heed_clock(connection: Connection, handle: Handle) {
     let jumps = match Jumps::new() {

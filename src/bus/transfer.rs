@@ -1,15 +1,15 @@
-//! Files of callers: descriptors that came over the bus, with a deadline.
+//! Reads and writes callers' files: descriptors from the bus, with a deadline.
 //!
-//! A descriptor can be anything, a pipe that nobody reads included, and whether
-//! it blocks is its owner's choice: the flag belongs to the open file, which is
-//! shared. So nothing here reads or writes before poll(2) has said that it can,
-//! and never more than fits then: [`CHUNK`] bytes into a pipe (pipe(7)), and
-//! sockets are asked not to wait. Writing has a thread of its own, [`MOST`] at
-//! once; imports are read by the daemon's own thread, one at once.
+//! A descriptor can be of any file, even a pipe that no process reads. Whether it
+//! blocks is its owner's choice, because the flag belongs to the open file, which is
+//! shared. So nothing here reads or writes before poll(2) reports it ready, and then
+//! never more than fits: [`CHUNK`] bytes into a pipe (pipe(7)), and sockets are asked
+//! not to wait. Each export has a thread of its own, [`MOST`] at once; the daemon's own
+//! thread reads imports, one at once.
 //!
-//! A foreign file ([`Kind::Foreign`]) may keep even poll(2) waiting. A thread of
-//! its own copies it from or to a pipe, and the pipe is what is read or written
-//! here; [`MOST_RELAYS`] such threads may wait for their files at once.
+//! A foreign file ([`Kind::Foreign`]) may block even poll(2). A separate thread copies
+//! it from or to a pipe, and this module reads or writes the pipe. [`MOST_RELAYS`] such
+//! threads may wait for their files at once.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
@@ -27,22 +27,22 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::descriptors::{ForeignFiles, Kind, Passed};
 use super::error::Error;
 
-/// How long a descriptor may take nothing, or give nothing.
+/// How long a descriptor may accept nothing, or provide nothing.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Exports under way at once.
+/// Exports in progress at once.
 const MOST: usize = 4;
 
 /// Foreign files read or written at once, those that do not answer included.
 const MOST_RELAYS: usize = 8;
 
-/// How often it is looked whether anybody still waits for what is read.
+/// How often a wait checks whether the result is still wanted.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Written at a time: PIPE_BUF of Linux, which a pipe takes whole or not at all.
+/// Bytes written at a time: PIPE_BUF of Linux, which a pipe takes whole or not at all.
 const CHUNK: usize = 4096;
 
-/// Hands out the turns.
+/// Limits the transfers at once.
 #[derive(Debug)]
 pub(super) struct Transfers {
     turns: Arc<Semaphore>,
@@ -61,7 +61,7 @@ impl Transfers {
         }
     }
 
-    /// A turn to write to `file`.
+    /// A permit to write to `file`.
     pub(super) fn outlet(&self, file: zbus::OwnedFd) -> Result<Outlet, Error> {
         let file = self.open(file, OFlags::WRONLY)?;
         let turns = Arc::clone(&self.turns);
@@ -86,7 +86,7 @@ impl Transfers {
         })
     }
 
-    /// A way to read `file` until `gone` is set: nobody waits for the rest.
+    /// A reader of `file`, until `gone` is set because the rest is not wanted.
     pub(super) fn intake(
         &self,
         file: zbus::OwnedFd,
@@ -127,7 +127,7 @@ impl Transfers {
         )))
     }
 
-    /// Has `copy` done on a thread that may wait for ever.
+    /// Runs `copy` on a thread that may wait forever.
     fn relay(&self, copy: impl FnOnce() + Send + 'static) -> Result<(), Error> {
         let relays = Arc::clone(&self.relays);
         let turn = relays.try_acquire_owned().map_err(|_| {
@@ -146,30 +146,30 @@ impl Transfers {
 const NO_PIPE: Error = Error::Failed("the daemon has no room for a pipe; try again");
 const NO_THREAD: Error = Error::Failed("the daemon cannot start a thread; try again");
 
-/// Copies what comes out of the pipe to `file`, and closes it.
+/// Copies the contents of the pipe to `file`, and closes it.
 fn copy_to(mut pipe: PipeReader, mut file: Passed) -> io::Result<()> {
     io::copy(&mut pipe, file.file()).map(|_| ())
 }
 
-/// Copies `file` into the pipe. That it broke off is told before the pipe ends.
+/// Copies `file` into the pipe. A failure is recorded before the pipe ends.
 fn copy_from(mut file: Passed, mut pipe: PipeWriter, broke: &AtomicBool) {
     let copied = io::copy(file.file(), &mut pipe);
     broke.store(copied.is_err(), Ordering::Release);
 }
 
-/// Writes, on a thread of its own.
+/// A writer that runs on a thread of its own.
 pub(super) struct Outlet {
-    /// `None` when all was written.
+    /// `None` when all is written.
     far: Option<Far>,
-    /// Of a foreign file: what became of the copy.
+    /// For a foreign file: the result of the copy.
     copied: Option<mpsc::Receiver<io::Result<()>>>,
     patience: Duration,
     _turn: OwnedSemaphorePermit,
 }
 
 impl Outlet {
-    /// Has `work` done on a thread of its own. Should whoever asked give up,
-    /// or the daemon end, the thread holds nobody up.
+    /// Runs `work` on a thread of its own. If the caller gives up, or the daemon ends,
+    /// neither has to wait for the thread.
     pub(super) async fn work<T: Send + 'static>(
         self,
         work: impl FnOnce(Self) -> Result<T, Error> + Send + 'static,
@@ -185,7 +185,7 @@ impl Outlet {
 }
 
 impl Outlet {
-    /// What became of the copy to a foreign file, when the pipe to it is closed.
+    /// The result of the copy to a foreign file, when the pipe to it is closed.
     fn end_of_copy(&mut self) -> io::Result<()> {
         self.far = None;
         let Some(copied) = self.copied.take() else {
@@ -213,7 +213,7 @@ impl Write for Outlet {
             .as_ref()
             .is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
         {
-            // Of a foreign file the pipe breaks when the copy does.
+            // For a foreign file, the pipe breaks when the copy does.
             self.end_of_copy()?;
         }
         written
@@ -225,7 +225,7 @@ impl Write for Outlet {
     }
 }
 
-/// What a caller is told when its file did not take everything.
+/// The error for a caller whose file did not accept everything.
 pub(super) fn broken(error: &io::Error) -> Error {
     let kind = error.kind();
     Error::Failed(if kind == io::ErrorKind::TimedOut {
@@ -237,11 +237,11 @@ pub(super) fn broken(error: &io::Error) -> Error {
     })
 }
 
-/// Reads; whoever does must not be in a hurry.
+/// A reader that may block its thread.
 pub(super) struct Intake {
     far: Far,
     gone: Arc<AtomicBool>,
-    /// Of a foreign file: it could not be read to its end.
+    /// For a foreign file: whether it could not be read to its end.
     broken: Arc<AtomicBool>,
     read: Arc<AtomicU64>,
 }
@@ -270,7 +270,7 @@ impl Read for Intake {
     }
 }
 
-/// Somebody else's pipe, socket or file of memory.
+/// A pipe, socket or memory file of another process.
 struct Far {
     file: Passed,
     socket: bool,
@@ -286,7 +286,7 @@ impl Far {
         }
     }
 
-    /// Does `work` once, when the file is ready for it.
+    /// Runs `work` once, when the file is ready for it.
     fn once(
         &mut self,
         ready: PollFlags,
@@ -296,15 +296,15 @@ impl Far {
         loop {
             self.wait(ready, gone)?;
             match work(self) {
-                // Somebody else was faster.
+                // Another process was faster.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return done,
             }
         }
     }
 
-    /// Waits until the file is ready, for as long as there is patience and
-    /// somebody waits for the rest.
+    /// Waits until the file is ready, until the deadline passes or the rest is not
+    /// wanted any more.
     fn wait(&self, ready: PollFlags, gone: &AtomicBool) -> io::Result<()> {
         let mut file = [PollFd::new(&self.file, ready)];
         let mut waited = Duration::ZERO;

@@ -1,7 +1,7 @@
-//! The daemon's state in the words of the contract.
+//! The daemon's state in the tokens of the contract.
 //!
-//! Each enumeration has one stable lower-case token a value. Every match names
-//! every variant, so that nothing new can reach the bus without a word.
+//! Each enumeration has one stable lower-case token per value. Every match names every
+//! variant, so that no new variant can reach the bus without a token.
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
@@ -71,8 +71,8 @@ pub(super) fn paused_until(pause: Pause) -> u64 {
     }
 }
 
-/// The day all sources of reports had been gone through well, in seconds since
-/// 1970; 0 is never.
+/// The day all sources of reports had been checked successfully, in seconds since 1970;
+/// 0 is never.
 pub(super) fn checked(snapshot: &Snapshot) -> u64 {
     const DAY: u64 = 86_400;
     snapshot.checked.map_or(0, |at| at.0 / DAY * DAY)

@@ -1,7 +1,7 @@
-//! Messages, cut out of the stream in which they come.
+//! Cuts the incoming stream into messages.
 //!
-//! Only the header is looked at: D-Bus specification, "Message Format". A
-//! message longer than [`LONGEST`] is skipped as it comes and never held.
+//! Only the header is read: D-Bus specification, "Message Format". A message longer
+//! than [`LONGEST`] is skipped as it arrives and never held.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -9,17 +9,18 @@ use std::sync::Arc;
 
 use crate::bus::descriptors::Passed;
 
-/// Longest message, in bytes. The longest call that anybody needs, Exchange.Begin
-/// with all its sources, has some 12 KiB; the specification allows 128 MiB.
+/// The longest message, in bytes. The longest call that any client needs,
+/// Exchange.Begin with all its sources, has some 12 KiB; the specification allows 128
+/// MiB.
 pub(super) const LONGEST: usize = 64 << 10;
 
-/// The part of the header that says how long the message is, in bytes.
+/// The part of the header that contains the length of the message, in bytes.
 const FIXED: usize = 16;
 
 const METHOD_CALL: u8 = 1;
 const SIGNAL: u8 = 4;
 
-/// The flag NO_REPLY_EXPECTED, and the byte it stands in.
+/// The flag NO_REPLY_EXPECTED, and the position of its byte.
 const NO_REPLY: u8 = 1;
 const FLAGS: usize = 2;
 
@@ -28,7 +29,7 @@ const MEMBER: u8 = 3;
 const SENDER: u8 = 7;
 const UNIX_FDS: u8 = 9;
 
-/// The last field of the specification.
+/// The last header field of the specification.
 const LAST_FIELD: u8 = 9;
 
 /// Members of the interfaces that D-Bus defines whose answers are long.
@@ -41,53 +42,55 @@ pub(super) struct Frame {
     pub(super) descriptors: Vec<Passed>,
 }
 
-/// Whose call it is.
+/// The sender and serial number of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) sender: Arc<str>,
     pub(super) serial: NonZeroU32,
-    /// The caller wants no answer.
+    /// The caller wants no reply.
     pub(super) silent: bool,
-    /// Anybody may call it, and its answer has kilobytes.
+    /// Any client may call it, and its reply has kilobytes.
     pub(super) is_long: bool,
 }
 
-/// What was cut out.
+/// A message that was cut out.
 #[derive(Debug)]
 pub(super) enum Cut {
-    /// A method call of a named sender. Its flag NO_REPLY_EXPECTED is taken
-    /// away, so that there is an answer by which to see that it is done.
+    /// A method call of a named sender. Its flag NO_REPLY_EXPECTED is removed, so that
+    /// a reply shows when the call is done.
     Call(Call, Frame),
-    /// A method call that is too long, lost its descriptors, or has a header field
-    /// that the specification has not: zbus would end the connection at it.
+    /// A method call that is too long, lost its descriptors, or has a header field that
+    /// is not in the specification: zbus would close the connection because of it.
     Unfit(Call),
-    /// A reply, or a signal without descriptors: none that we hear has any.
+    /// A reply, or a signal without descriptors: no signal that we subscribe to has
+    /// any.
     Other(Frame),
 }
 
-/// The stream, as far as it has come.
+/// The stream, as far as it was received.
 ///
-/// Positions in it count from its begin. The kernel ends a read with the piece that
-/// had descriptors (unix(7), `unix_stream_read_generic`), and dbus-daemon and
-/// dbus-broker send them with the first piece of their message. So they are those
-/// of the message that has the last byte of the read.
+/// Positions count from its start. The kernel ends a read with the piece that had
+/// descriptors (unix(7), `unix_stream_read_generic`), and dbus-daemon and dbus-broker
+/// send them with the first piece of their message. So the descriptors belong to the
+/// message that contains the last byte of the read.
 #[derive(Debug, Default)]
 pub(super) struct Stream {
     bytes: Vec<u8>,
-    /// Where the next message begins in them.
+    /// The offset of the next message in them.
     start: usize,
-    /// The position to which was read.
+    /// The position up to which the stream was read.
     read: u64,
-    /// The position of the next message. Past `read`, a long one is skipped.
+    /// The position of the next message. If it is past `read`, a long message is being
+    /// skipped.
     next: u64,
-    /// The last byte of the reads that had descriptors, and these; `None` if the
-    /// kernel had no room for all of them.
+    /// The last byte of each read that had descriptors, and these; `None` if the kernel
+    /// had no space for all of them.
     descriptors: VecDeque<(u64, Option<Vec<Passed>>)>,
 }
 
 impl Stream {
-    /// Adds what was read, at least one byte. With `lost`, descriptors that came
-    /// with it are not all there.
+    /// Adds bytes that were read, at least one. With `lost`, some of the descriptors
+    /// that came with them are missing.
     pub(super) fn add(&mut self, bytes: &[u8], descriptors: Vec<Passed>, lost: bool) {
         let skipped = usize::try_from(self.next.saturating_sub(self.read)).unwrap_or(usize::MAX);
         let skipped = skipped.min(bytes.len());
@@ -102,9 +105,9 @@ impl Stream {
         }
     }
 
-    /// The next message, if it is there; `None` if more has to be read.
+    /// The next message, if it is complete; `None` if more has to be read.
     ///
-    /// What has no header that can be read is left out.
+    /// Messages whose header cannot be read are left out.
     pub(super) fn cut(&mut self) -> Option<Cut> {
         loop {
             let here = self.bytes.get(self.start..)?;
@@ -114,7 +117,7 @@ impl Stream {
                 let descriptors = self.take_descriptors();
                 judge(bytes, descriptors)
             } else {
-                // Of one with an endless header not even its sender can be told.
+                // If the header is endless, not even its sender can be read.
                 let facts = match header <= LONGEST {
                     true => Facts::read(here.get(..header)?),
                     false => None,
@@ -129,8 +132,8 @@ impl Stream {
         }
     }
 
-    /// The descriptors that came with messages before the next; `None` if some of
-    /// them were lost.
+    /// The descriptors that came with messages before the next; `None` if some of them
+    /// were lost.
     fn take_descriptors(&mut self) -> Option<Vec<Passed>> {
         let mut all = Some(Vec::new());
         while let Some((_, descriptors)) = self.descriptors.pop_front_if(|(at, _)| *at < self.next)
@@ -155,7 +158,7 @@ impl Stream {
     }
 }
 
-/// What a whole message is; `None` if nobody here has use for it.
+/// Classifies a whole message; `None` if no part of the daemon uses it.
 fn judge(mut bytes: Vec<u8>, descriptors: Option<Vec<Passed>>) -> Option<Cut> {
     let facts = Facts::read(&bytes)?;
     let descriptors = descriptors.filter(|all| all.len() == facts.descriptors);
@@ -166,7 +169,7 @@ fn judge(mut bytes: Vec<u8>, descriptors: Option<Vec<Passed>>) -> Option<Cut> {
         }
         (Some(call), _) => Some(Cut::Unfit(call)),
         (None, _) if !facts.is_known || facts.descriptors > 0 && facts.is_signal => None,
-        // A reply that lost its descriptors is filled up by whoever hands it on.
+        // A reply that lost its descriptors gets substitutes in the socket module.
         (None, descriptors) => Some(Cut::Other(Frame {
             bytes,
             descriptors: descriptors.unwrap_or_default(),
@@ -176,21 +179,21 @@ fn judge(mut bytes: Vec<u8>, descriptors: Option<Vec<Passed>>) -> Option<Cut> {
 
 struct Facts {
     call: Option<Call>,
-    /// How many there should be.
+    /// The number of descriptors that belong to the message.
     descriptors: usize,
     is_signal: bool,
-    /// All header fields are of the specification.
+    /// Whether the specification has all its header fields.
     is_known: bool,
 }
 
-/// How many descriptors belong to a message by its header.
+/// How many descriptors belong to a message, by its header.
 pub(super) fn descriptors_of(bytes: &[u8]) -> usize {
     Facts::read(bytes).map_or(0, |facts| facts.descriptors)
 }
 
 impl Facts {
-    /// Reads a header; there may be a body behind it. zbus reads it again, and
-    /// whole; this one is for floods, of which most is thrown away.
+    /// Reads a header; a body may follow it. zbus reads the header again, and
+    /// completely; this reader is fast for floods, most of which is discarded.
     fn read(bytes: &[u8]) -> Option<Self> {
         let header = Header::new(bytes)?;
         let (mut sender, mut descriptors) = (None, 0);
@@ -221,7 +224,7 @@ impl Facts {
                     at += 4;
                 }
                 [1, b'g', 0] => at += usize::from(*bytes.get(at)?) + 2,
-                // The specification has fields of no other type.
+                // The specification has no fields of another type.
                 _ => return None,
             }
         }
@@ -243,10 +246,10 @@ impl Facts {
     }
 }
 
-/// A header, as numbers in its own byte order.
+/// A header and its numbers, in the message's byte order.
 struct Header<'a> {
     bytes: &'a [u8],
-    /// Where the last field ends.
+    /// The end of the last field.
     end: usize,
 }
 
@@ -267,7 +270,7 @@ impl<'a> Header<'a> {
         usize::try_from(number).ok()
     }
 
-    /// How long the header is, to the body, and the whole message.
+    /// The length of the header, up to the body, and of the whole message.
     fn lengths(&self) -> Option<(usize, usize)> {
         let header = self.end.checked_next_multiple_of(8)?;
         Some((header, header.checked_add(self.number(4)?)?))
@@ -346,7 +349,7 @@ mod tests {
         let fields = u32::try_from(2 * LONGEST).unwrap();
         endless[12..16].copy_from_slice(&fields.to_le_bytes());
         endless.resize(FIXED + 2 * LONGEST, 0);
-        // The body it was made with is an empty array: four bytes.
+        // Its original body is an empty array: four bytes.
         endless.extend_from_slice(&[0; 4]);
         let mut stream = Stream::default();
         stream.add(&endless, Vec::new(), false);
@@ -354,8 +357,8 @@ mod tests {
         assert!(matches!(&cuts(&mut stream)[..], [Cut::Call(call, _)] if call.serial.get() == 2));
     }
 
-    /// A call with a file in its body, and the file: one of memory, told apart by
-    /// its number.
+    /// A call with a file in its body, and the file. It is a memory file, identified by
+    /// its inode number.
     fn with_file(serial: u32) -> (Vec<u8>, Passed, u64) {
         let file = memfd_create("file", MemfdFlags::CLOEXEC).unwrap();
         let number = fstat(&file).unwrap().st_ino;
@@ -381,7 +384,7 @@ mod tests {
             let (third, other, three) = with_file(3);
             stream.add(&first[..at], vec![file], false);
             assert!(stream.cut().is_none());
-            // The kernel had no room for what came with the second.
+            // The kernel had no space for the descriptors of the second.
             stream.add(&[&first[at..], &second[..at]].concat(), Vec::new(), true);
             drop(lost);
             let rest = [&second[at..], &call(9, Flags::empty(), b""), &third[..at]];
@@ -428,7 +431,7 @@ mod tests {
         }
     }
 
-    /// A call, and a signal, with a header field that the specification has not.
+    /// A call, and a signal, with a header field that is not in the specification.
     fn strange_field() -> (Vec<u8>, Vec<u8>) {
         let mut message = call(5, Flags::empty(), b"");
         // The body is an empty array of bytes: its length.

@@ -1,10 +1,8 @@
-//! Which calls the daemon takes up, and in what order.
+//! Decides which calls the daemon accepts, and in what order.
 //!
-//! Whoever may send to the daemon may send as much as the bus takes, and need
-//! not read a single answer. zbus starts a task for every call, so the answers
-//! would wait in memory without bound. This module therefore stands between
-//! the socket of the bus and zbus:
-//!
+//! A client that may send to the daemon may send as much as the bus takes, and need not
+//! read a single reply. zbus starts a task for every call, so the replies would wait in
+//! memory without bound. So this module stands between the socket of the bus and zbus:
 //! ```text
 //!  bus ──▶ frame ──▶ queue ──▶ zbus ──▶ a method
 //!            │         ▲                   │
@@ -12,13 +10,12 @@
 //!   replies, signals
 //! ```
 //!
-//! [`frame`] cuts the stream into messages, [`queue`] keeps the calls that wait
-//! and counts those that are worked on, for each connection and in all, and
-//! [`socket`] joins both to zbus. Connections are served round robin, so one that
-//! sends much waits for itself. No call is taken up while the bus does not take
-//! the answers. What is too long, or too much, gets the error
-//! `org.freedesktop.DBus.Error.LimitsExceeded`; a connection that goes on all
-//! the same gets no answer at all.
+//! [`frame`] cuts the stream into messages. [`queue`] keeps the waiting calls and
+//! counts those in progress, for each connection and in total. [`socket`] connects both
+//! to zbus. Connections are served round robin, so one that sends much waits for
+//! itself. No call is accepted while the bus does not take the replies. A call that is
+//! too long, or too much, gets the error `org.freedesktop.DBus.Error.LimitsExceeded`; a
+//! connection that continues all the same gets no reply at all.
 
 mod frame;
 mod queue;
@@ -40,8 +37,8 @@ use zbus::{Address, Connection, connection};
 use self::socket::{Shared, Socket};
 use super::descriptors::ForeignFiles;
 
-/// A connection to serve on, with the bounds of this module where its transport
-/// is a Unix socket, as that of every system bus is.
+/// A connection to serve on. If its transport is a Unix socket, as on every system bus,
+/// the limits of this module apply.
 #[derive(Debug)]
 pub struct ServerConnection {
     pub(super) connection: Connection,
@@ -52,7 +49,7 @@ impl ServerConnection {
     /// Connects to `bus`.
     ///
     /// # Errors
-    /// When there is no bus to connect to, or it does not let us in.
+    /// When there is no bus to connect to, or the bus refuses us.
     pub async fn to(bus: &BusChoice) -> Result<Self, Unreachable> {
         let address = match bus {
             BusChoice::System => Address::system(),
@@ -77,10 +74,11 @@ impl ServerConnection {
         built.map(Self::from)
     }
 
-    /// Takes a stream that is connected to a bus, as this user if one is given.
+    /// Takes a stream that is connected to a bus, and authenticates as this user if one
+    /// is given.
     ///
     /// # Errors
-    /// When the bus does not let us in.
+    /// When the bus refuses us.
     pub async fn over(stream: UnixStream, user: Option<u32>) -> zbus::Result<Self> {
         let shared = Arc::<Shared>::default();
         let socket = Socket::new(stream, Arc::clone(&shared))?;
@@ -94,7 +92,7 @@ impl ServerConnection {
         })
     }
 
-    /// Where foreign files of callers are kept.
+    /// The store of callers' foreign files.
     pub(super) fn foreign(&self) -> Arc<ForeignFiles> {
         self.shared
             .as_ref()
@@ -107,14 +105,14 @@ impl ServerConnection {
         &self.connection
     }
 
-    /// Tells those whose calls are refused, for as long as it is polled.
+    /// Sends the refusals to their callers, for as long as it is polled.
     pub(super) async fn refuse(self) -> Infallible {
         let Some(shared) = self.shared else {
             return std::future::pending().await;
         };
         loop {
             let refused = shared.refused().await;
-            // A connection that is lost is noticed by whoever serves on it.
+            // The tasks that serve on a connection notice when it is lost.
             if let Ok(reply) = reply(&refused) {
                 shared.refusing(reply.primary_header().serial_num());
                 let _ = self.connection.send(&reply).await;
@@ -123,8 +121,8 @@ impl ServerConnection {
     }
 }
 
-/// A connection that others made, without bounds: between two ends of a socket
-/// pair there is only one peer.
+/// A connection that another function made, without limits: between two ends of a
+/// socket pair there is only one peer.
 impl From<Connection> for ServerConnection {
     fn from(connection: Connection) -> Self {
         Self {
@@ -134,7 +132,7 @@ impl From<Connection> for ServerConnection {
     }
 }
 
-/// Where a socket listens, if its address says so.
+/// The path or name of a socket, if its address has one.
 fn place(path: &UnixSocket) -> io::Result<Option<SocketAddr>> {
     if let UnixSocket::File(path) = path {
         return SocketAddr::from_pathname(path).map(Some);
@@ -145,9 +143,9 @@ fn place(path: &UnixSocket) -> io::Result<Option<SocketAddr>> {
     Ok(None)
 }
 
-/// The error that answers a call which is not taken up.
+/// The error that answers a refused call.
 fn reply(refused: &queue::Refused) -> zbus::Result<Message> {
-    // Only the sender and the serial number of the call are needed of it.
+    // Only the sender and the serial number of the call are needed.
     let call = Message::method_call(names::ROOT, "Refused")
         .sender(&*refused.call.sender)
         .serial(refused.call.serial)

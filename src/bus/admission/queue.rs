@@ -1,51 +1,50 @@
-//! The calls that wait, and the counts of those that are worked on.
+//! The waiting calls, and the counts of those in progress.
 //!
-//! Connections are served round robin, one call each, so one that sends much waits
-//! for itself. Calls with long answers are worked on one by one. When there is no room left, the connection with most bytes waiting
-//! loses its newest call: a connection with few calls is never refused because of
-//! another with many.
+//! Connections are served round robin, one call each, so one that sends much waits for
+//! itself. Calls with long replies are processed one by one. When the queue is full,
+//! the connection with most bytes waiting loses its newest call. So a connection with
+//! few calls is never refused because of another with many.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::frame::{Call, Frame};
 
-/// Calls worked on at once: those that wait for polkit ([`Questions`], 64 at
-/// most), for a check of reports, an export or an import, and as many again.
+/// Calls in progress at once: those that wait for polkit ([`Questions`], 64 at most),
+/// for a check of reports, an export or an import, and the same number again.
 ///
 /// [`Questions`]: crate::bus::bouncer
 const MOST_WORKING: usize = 128;
 
-/// Of those, calls with long answers. While dbus-daemon is busy with a flood, it
-/// takes two kilobytes of answers a turn; whoever asks for little must not wait
-/// for the answers to many who ask for much.
+/// The number of those that may have long replies. While dbus-daemon is busy with a
+/// flood, it takes two kilobytes of replies a turn. A client that asks for little must
+/// not wait for the replies to many clients that ask for much.
 const MOST_LONG: usize = 1;
 
-/// Of one connection.
+/// The same limit for one connection.
 const MOST_WORKING_OF_ONE: usize = 32;
 
-/// Calls that wait to be worked on, and their bytes.
+/// Calls that wait for processing, and their bytes.
 const MOST_WAITING: usize = 2048;
 const MOST_BYTES: usize = 4 << 20;
 
-/// Of one connection. dbus-daemon lets a connection await 128 answers.
+/// The same limit for one connection. dbus-daemon lets a connection await 128 replies.
 const MOST_WAITING_OF_ONE: usize = 128;
 const MOST_BYTES_OF_ONE: usize = 256 << 10;
 
 /// File descriptors that wait; the process has 1024.
 const MOST_DESCRIPTORS: usize = 128;
 
-/// Of one connection.
+/// The same limit for one connection.
 const MOST_DESCRIPTORS_OF_ONE: usize = 16;
 
-/// File descriptors with one call. No method takes more.
+/// File descriptors of one call. No method takes more.
 const MOST_DESCRIPTORS_OF_CALL: usize = 1;
 
-/// Refusals that wait to be told. Whoever is refused while there are so many
-/// gets no answer.
+/// Refusals that wait to be sent. While this many wait, a refused caller gets no reply.
 const MOST_REFUSED: usize = 256;
 
-/// A call that is not taken up.
+/// A call that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
     pub(super) call: Call,
@@ -54,14 +53,14 @@ pub(super) struct Refused {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// It is too long, or has too many descriptors.
+    /// The call is too long, or has too many descriptors.
     Unfit,
-    /// Too many wait.
+    /// Too many calls wait.
     Many,
 }
 
 impl Why {
-    /// What its sender is told.
+    /// The message for the sender.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Unfit => {
@@ -74,11 +73,11 @@ impl Why {
     }
 }
 
-/// See the module's own words.
+/// The queue of calls; see the module documentation.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     peers: BTreeMap<Arc<str>, Peer>,
-    /// Peers with calls that wait; the first is served next.
+    /// Peers with waiting calls; the first is served next.
     turns: VecDeque<Arc<str>>,
     waiting: usize,
     bytes: usize,
@@ -88,18 +87,18 @@ pub(super) struct Queue {
     refused: VecDeque<Refused>,
 }
 
-/// A connection that has calls here.
+/// A connection that has calls in the queue.
 #[derive(Debug, Default)]
 struct Peer {
     waiting: VecDeque<(Call, Frame)>,
     bytes: usize,
     descriptors: usize,
-    /// Calls worked on. A peer may use a serial number twice.
+    /// Calls in progress. A peer may use a serial number twice.
     working: Vec<Call>,
 }
 
 impl Queue {
-    /// A call has come.
+    /// Queues a call that arrived.
     pub(super) fn arrive(&mut self, call: Call, frame: Frame) {
         if frame.descriptors.len() > MOST_DESCRIPTORS_OF_CALL {
             return self.refuse(call, Why::Unfit);
@@ -132,7 +131,7 @@ impl Queue {
         }
     }
 
-    /// The call to work on next, if there is one and room for it.
+    /// The next call to process, if there is one and the limits allow it.
     pub(super) fn next(&mut self) -> Option<(Call, Frame)> {
         if self.working >= MOST_WORKING {
             return None;
@@ -159,7 +158,7 @@ impl Queue {
         Some((call, frame))
     }
 
-    /// The call that an answer is to, if it was one of ours.
+    /// The call that a reply answers, if it was in progress here.
     pub(super) fn answered(&mut self, sender: &str, serial: u32) -> Option<Call> {
         let peer = self.peers.get_mut(sender)?;
         let at = peer
@@ -173,19 +172,20 @@ impl Queue {
         Some(call)
     }
 
-    /// A call is not taken up; its sender is told, unless it wants no answer.
+    /// Refuses a call. The sender gets an error, unless it wants no reply.
     pub(super) fn refuse(&mut self, call: Call, why: Why) {
         if !call.silent && self.refused.len() < MOST_REFUSED {
             self.refused.push_back(Refused { call, why });
         }
     }
 
-    /// The next refusal to tell.
+    /// The next refusal to send.
     pub(super) fn refused(&mut self) -> Option<Refused> {
         self.refused.pop_front()
     }
 
-    /// Whoever has most of something waiting loses its newest call that has some.
+    /// The peer with the most waiting by this measure loses its newest call that
+    /// counts.
     fn push_out(&mut self, has: impl Fn(&Peer) -> usize, is_some: impl Fn(&Frame) -> bool) {
         let greediest = self.peers.iter().max_by_key(|(_, peer)| has(peer));
         let Some(name) = greediest.map(|(name, _)| Arc::clone(name)) else {
@@ -237,7 +237,7 @@ mod tests {
             silent: false,
             is_long: false,
         };
-        // The name in the frame, to see whose it is.
+        // The name is in the frame, so that a test can see whose it is.
         let mut bytes = vec![0; bytes];
         bytes[..sender.len()].copy_from_slice(sender.as_bytes());
         let descriptors = Vec::new();

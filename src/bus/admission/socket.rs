@@ -1,8 +1,8 @@
 //! The socket of the bus, as zbus reads and writes it.
 //!
-//! zbus asks for bytes; it gets those of one message at a time, and of a call
-//! only when there is room for it. What it writes goes through, but for answers
-//! to those who want none.
+//! zbus asks for bytes. It gets those of one message at a time, and those of a call
+//! only when the limits allow it. Its output passes unchanged, except for replies to
+//! callers that want none.
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -27,34 +27,34 @@ use super::frame::{self, Call, Cut, Frame, Stream};
 use super::queue::{Queue, Refused, Why};
 use crate::bus::descriptors::{self, ForeignFiles, Passed};
 
-/// Read at a time, in bytes.
+/// Bytes read at a time.
 const CHUNK: usize = 32 << 10;
 
-/// Chunks read before each call that is handed on, if so many are there: of a
-/// flood much is refused, and others wait behind it.
+/// Chunks read before each call that is handed on, if that many are available: most of
+/// a flood is refused, and other callers' messages wait behind it.
 const MOST_CHUNKS: usize = 32;
 
-/// Messages that are no calls which zbus is given before a call, if one waits.
+/// Messages other than calls that zbus gets before a waiting call.
 const MOST_OTHERS: usize = 32;
 
-/// Descriptors that can come with one read: SCM_MAX_FD of Linux.
+/// Descriptors that one read can receive: SCM_MAX_FD of Linux.
 const MOST_AT_ONCE: usize = 253;
 
-/// What both halves know.
+/// The state that both halves share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
     foreign: Arc<ForeignFiles>,
-    /// There may be room for a call.
+    /// Notified when the limits may allow a call.
     room: Notify,
-    /// There is a refusal to tell.
+    /// Notified when a refusal waits to be sent.
     told: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
-    /// The bus does not take what is written.
+    /// Whether the bus does not take our output.
     congested: bool,
     /// The serial number of the refusal that is being sent.
     refusal: Option<NonZeroU32>,
@@ -69,7 +69,7 @@ impl Shared {
         Arc::clone(&self.foreign)
     }
 
-    /// Waits for a refusal to tell.
+    /// Waits for a refusal to send.
     pub(super) async fn refused(&self) -> Refused {
         loop {
             let refused = self.lock().queue.refused();
@@ -80,7 +80,7 @@ impl Shared {
         }
     }
 
-    /// The call to work on next, unless the bus does not take the answers.
+    /// The next call to process, unless the bus does not take the replies.
     fn next_call(&self) -> Option<Ready> {
         loop {
             let mut state = self.lock();
@@ -99,8 +99,8 @@ impl Shared {
         }
     }
 
-    /// The next refusal has this serial number; it is no answer to a call that is
-    /// worked on, even if that has the same.
+    /// Records the serial number of the next refusal. The refusal is not a reply to a
+    /// call in progress, even if that has the same number.
     pub(super) fn refusing(&self, serial: NonZeroU32) {
         self.lock().refusal = Some(serial);
     }
@@ -113,7 +113,7 @@ impl Shared {
     }
 }
 
-/// Both halves, before zbus takes them apart.
+/// Both halves, before zbus splits them.
 pub(super) struct Socket {
     stream: Arc<UnixStream>,
     shared: Arc<Shared>,
@@ -150,8 +150,8 @@ impl zbus::connection::Socket for Socket {
     }
 }
 
-/// The half that is read. Before messages there is a handshake, of lines; it is
-/// read byte by byte, so that nothing of the first message is taken for it.
+/// The read half. Messages follow a handshake of lines. The handshake is read byte by
+/// byte, so that no byte of the first message is taken for it.
 #[derive(Debug)]
 pub(super) struct Reader(Messages);
 
@@ -185,19 +185,19 @@ impl ReadHalf for Reader {
     }
 }
 
-/// The half that is read, after the handshake.
+/// The read half, after the handshake.
 struct Messages {
     stream: Arc<UnixStream>,
     shared: Arc<Shared>,
     come: Stream,
-    /// Messages that are no calls, given to zbus one after another.
+    /// Messages other than calls, given to zbus one after another.
     others: usize,
-    /// The message that zbus is given, and how much of it zbus has.
+    /// The message that zbus is reading, and how much of it zbus has.
     current: Option<(Ready, usize)>,
     chunk: Box<[u8]>,
 }
 
-/// A message, and its descriptors as zbus may have them.
+/// A message, and its descriptors in the form that zbus may have.
 struct Ready {
     bytes: Vec<u8>,
     descriptors: Vec<OwnedFd>,
@@ -231,10 +231,10 @@ impl ReadHalf for Messages {
 }
 
 impl Ready {
-    /// A reply or a signal. zbus ends the connection at a message with fewer
-    /// descriptors than its header says, so what is foreign, or was lost, is an
-    /// empty file there. logind, the only one who passes us a descriptor of its own
-    /// accord, passes a pipe.
+    /// A reply or a signal. zbus closes the connection at a message with fewer
+    /// descriptors than its header says, so an empty file replaces a descriptor that is
+    /// foreign or was lost. Only logind sends us a descriptor on its own initiative,
+    /// and that is a pipe.
     fn other(frame: Frame) -> io::Result<Self> {
         let ready = frame.descriptors.into_iter().filter_map(Passed::ready);
         let mut descriptors: Vec<_> = ready.collect();
@@ -250,7 +250,7 @@ impl Ready {
     /// A call.
     ///
     /// # Errors
-    /// When there is no room for what stands in the place of a foreign file.
+    /// When no substitute for a foreign file can be made.
     fn call(call: &Call, frame: Frame, foreign: &ForeignFiles) -> io::Result<Self> {
         let passed = frame.descriptors.into_iter();
         let deposit = |passed| foreign.deposit(passed, &call.sender, call.serial);
@@ -262,12 +262,12 @@ impl Ready {
 }
 
 impl Messages {
-    /// The message to give to zbus next. All that has come is looked at first:
-    /// what others wait for may stand behind a flood of calls. A flood of signals
-    /// keeps no call waiting for long.
+    /// The next message for zbus. Everything received is examined first, because
+    /// messages that other tasks wait for may be behind a flood of calls. A flood of
+    /// signals does not delay a call for long.
     async fn next(&mut self) -> io::Result<Ready> {
         loop {
-            // Whoever is at work goes on first.
+            // Tasks with work to do go on first.
             tokio::task::yield_now().await;
             let mut drained = false;
             for _ in 0..MOST_CHUNKS {
@@ -295,7 +295,7 @@ impl Messages {
         }
     }
 
-    /// Queues the calls that have come, to the first message that is none.
+    /// Queues the received calls, up to the first message that is not a call.
     fn queue_calls(&mut self) -> Option<Frame> {
         while let Some(cut) = self.come.cut() {
             let queue = &mut self.shared.lock().queue;
@@ -308,7 +308,7 @@ impl Messages {
         None
     }
 
-    /// What is there to be read, if anything is.
+    /// Reads what is available, if anything is.
     fn try_receive(&mut self) -> Option<io::Result<Received>> {
         match receive(self.stream.as_fd(), &mut self.chunk) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
@@ -320,7 +320,7 @@ impl Messages {
         self.come.add(&self.chunk[..length], descriptors, lost);
     }
 
-    /// Waits for something to read, or for room.
+    /// Waits until there is something to read, or the limits allow a call.
     async fn wait(&mut self) -> io::Result<()> {
         let (stream, chunk) = (&self.stream, &mut self.chunk);
         let received = stream.async_io(Interest::READABLE, || receive(stream.as_fd(), &mut *chunk));
@@ -340,7 +340,7 @@ type Received = (usize, Vec<Passed>, bool);
 
 fn receive(from: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_AT_ONCE))];
-    // Without room for them the kernel keeps descriptors from us.
+    // Without space for them the kernel withholds descriptors.
     let space = match descriptors::acceptable() {
         true => &mut space[..],
         false => &mut [],
@@ -361,7 +361,7 @@ fn receive(from: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     Ok((received.bytes, passed, lost))
 }
 
-/// The half that is written.
+/// The write half.
 #[derive(Debug)]
 pub(super) struct Writer {
     stream: Arc<UnixStream>,
@@ -424,7 +424,7 @@ impl WriteHalf for Writer {
     }
 }
 
-/// The bus does not take what is written, until this is dropped.
+/// The bus does not take our output, until this is dropped.
 struct Congestion<'a>(&'a Shared);
 
 impl<'a> Congestion<'a> {
