@@ -1,4 +1,4 @@
-//! An edition as an answer: validators, caching, pieces.
+//! An edition as an HTTP response: validators, caching, streamed content.
 //!
 //! Spec: RFC 9110 (13.1.2, If-None-Match), RFC 9111, RFC 8246 (immutable).
 
@@ -21,18 +21,18 @@ use super::form::Form;
 use super::shelf::blocking;
 use super::store::Unavailable;
 
-/// Seconds that the open interval may be cached, at most.
+/// The longest that a response about the open interval may be cached, in seconds.
 pub(super) const SHORT: u64 = 300;
 
-/// How long an answer holds.
+/// How long a response may be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Freshness {
-    /// It never changes.
+    /// The content never changes.
     ForEver,
-    /// So many seconds, 300 at most. Never past the end of the interval: a copy
-    /// of then must not pass for the whole.
+    /// This many seconds, 300 at most. Never past the end of the interval: a copy made
+    /// before that must not pass for the complete interval.
     Seconds(u64),
-    /// It is about to change.
+    /// Not at all: the content is about to change.
     Not,
 }
 
@@ -50,7 +50,7 @@ impl Freshness {
     }
 }
 
-/// What of a request an answer depends on.
+/// The parts of a request that its response depends on.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     /// GET or HEAD.
@@ -60,19 +60,19 @@ pub(super) struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// A list header, over all its lines.
+    /// The value of a list header, joined over all its lines.
     fn list(&self, name: HeaderName) -> String {
         let lines = self.headers.get_all(name).iter();
         let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
         lines.join(",")
     }
 
-    /// JSON in the encoding that is liked best.
+    /// JSON in the encoding that the client prefers.
     pub(super) fn json(&self) -> Form {
         Form::json(&self.list(ACCEPT_ENCODING))
     }
 
-    /// The form that is liked best.
+    /// The form that the client prefers.
     pub(super) fn any(&self) -> Form {
         if Form::stream_is_wanted(&self.list(ACCEPT)) {
             Form::Tcn
@@ -81,7 +81,7 @@ impl Asked<'_> {
         }
     }
 
-    /// Whether the client has what this validator stands for.
+    /// Whether the client already has the content that this validator names.
     fn has(&self, etag: &str) -> bool {
         let known = self.list(IF_NONE_MATCH);
         known.split(',').map(str::trim).any(|known| {
@@ -91,7 +91,7 @@ impl Asked<'_> {
     }
 }
 
-/// One form of an edition.
+/// The response that carries one form of an edition.
 pub(super) async fn edition(
     desk: &Desk,
     edition: &Edition,
@@ -131,8 +131,8 @@ pub(super) async fn edition(
     response
 }
 
-/// The content: from memory if it is small, else from its file, piece by piece
-/// as fast as it is taken.
+/// The content. Small content comes from memory; else it is read from the file, chunk
+/// by chunk, as fast as the client takes it.
 async fn body(copy: &Copy) -> io::Result<Body> {
     if let Some(held) = copy.held() {
         return Ok(Body::from(held));
@@ -153,7 +153,7 @@ async fn body(copy: &Copy) -> io::Result<Body> {
     Ok(Body::from_stream(pieces))
 }
 
-/// An interval in which nothing is.
+/// The response for an interval without reports.
 pub(super) fn empty(freshness: Freshness) -> Response {
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),
@@ -162,7 +162,7 @@ pub(super) fn empty(freshness: Freshness) -> Response {
     (headers, "[]").into_response()
 }
 
-/// A refusal, in words for whoever wrote the client.
+/// A refusal, with a text for the author of the client.
 pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
     let headers = [
         (
@@ -174,7 +174,7 @@ pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
     (status, headers, format!("{why}\n")).into_response()
 }
 
-/// What cannot be done now, and when to try again.
+/// The response when the server is unavailable, and when to try again.
 pub(super) fn later(why: Unavailable) -> Response {
     let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, &why.to_string());
     response

@@ -39,7 +39,7 @@ pub const UPLOADS: [&str; 3] = [
     "/tcnreport/v0.4.0",
 ];
 
-/// How long a body of 1 KiB may take.
+/// How long the body of a request (1 KiB) may take.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 const OPENAPI: &str = include_str!("openapi.json");
@@ -50,7 +50,7 @@ type Shared = State<Arc<Desk>>;
 #[derive(Clone, Copy)]
 pub(super) struct Peer(pub IpAddr);
 
-/// All routes of a server.
+/// All routes of the server.
 pub(super) fn routes(desk: Arc<Desk>) -> Router {
     let mut router = Router::new()
         .route("/health", get(health))
@@ -111,14 +111,15 @@ async fn judged(desk: &Desk, body: &[u8]) -> (Outcome, Response) {
         }
     };
     match desk.keep(report).await {
-        // The sender is not told which: it would learn who sent it before.
+        // The sender does not learn which: it would learn that the report was sent
+        // before.
         Ok(Stored::New) => (Outcome::Stored, StatusCode::OK.into_response()),
         Ok(Stored::Known) => (Outcome::Known, StatusCode::OK.into_response()),
         Err(why) => (Outcome::Unavailable, later(why)),
     }
 }
 
-/// The body, within its limits of length and time.
+/// The body, within the limits of length and time.
 async fn body(request: Request) -> Result<bytes::Bytes, (Outcome, Response)> {
     let too_large = || {
         let why = "the body is longer than any report; send one signed report in base64";
@@ -212,7 +213,7 @@ async fn named(
     } else {
         (&*name, asked.any(), Some("accept, accept-encoding"))
     };
-    // One name for each, or caches would keep several.
+    // Each interval has one name; else caches would keep several copies.
     let number = digits.parse().ok().and_then(Interval::new);
     let Some(interval) = number.filter(|interval| interval.to_string() == digits) else {
         return refusal(

@@ -1,5 +1,5 @@
-//! A folder or bucket that finished intervals are published in, and uploads are
-//! left in.
+//! A folder or bucket: finished intervals are published in it, and front ends leave
+//! uploads in it.
 //!
 //! | name | is |
 //! |---|---|
@@ -8,9 +8,9 @@
 //! | `tcnreport/21600/<n>` | the same as `<n>.json`, written last |
 //! | `inbox/<random>` | uploads of a front end, a stream, until the keeper took them |
 //!
-//! An interval is published when its bare name is there. What is written is
-//! always the same, so a run that was killed is repeated without harm, and two
-//! that publish at once agree.
+//! An interval is published when its bare name exists. The content written is always
+//! the same. So a run that was killed can be repeated without harm, and two runs that
+//! publish at once agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path as FilePath, PathBuf};
@@ -33,16 +33,16 @@ use super::edition::{Copy, Edition, EditionError, Piece};
 use super::form::Form;
 use super::shelf::blocking;
 
-/// What a cache is told about an interval that is over.
+/// The Cache-Control value of an interval that is over.
 pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// Bytes that are sent in one piece; S3 wants parts of 5 MiB at least.
+/// Bytes sent in one part; S3 wants parts of 5 MiB at least.
 const PART: usize = 8 << 20;
 
-/// The place cannot be used.
+/// The folder or bucket cannot be used.
 #[derive(Debug, Error)]
 pub enum BucketError {
-    /// The URL says no place we know.
+    /// The URL names no kind of location that is supported.
     #[error("\"{url}\" is no place for reports; give file:///FOLDER or s3://BUCKET/PREFIX")]
     Url {
         /// As written.
@@ -56,28 +56,29 @@ pub enum BucketError {
         /// As written.
         name: String,
     },
-    /// The place does not do what it is asked. The reason may quote its answer.
+    /// The folder or bucket does not do what it is asked. The reason may quote its
+    /// answer.
     #[error("the place for reports does not answer as it should")]
     Place(#[from] object_store::Error),
-    /// What is to be published cannot be read.
+    /// The data to be published cannot be read.
     #[error(transparent)]
     Edition(#[from] EditionError),
 }
 
-/// A folder or bucket. It has no `Debug`, since it holds the key to itself.
+/// A folder or bucket. It has no `Debug`, since it holds the secret key.
 #[derive(Clone)]
 pub(super) struct Bucket {
     place: Arc<dyn ObjectStore>,
     prefix: Path,
-    /// A folder has no place for headers.
+    /// False for a folder, which cannot keep headers.
     keeps_headers: bool,
 }
 
 impl Bucket {
-    /// A folder, which must be there.
+    /// A folder, which must exist.
     ///
     /// # Errors
-    /// If it is not.
+    /// If it does not exist.
     pub(super) fn folder(folder: &FilePath) -> Result<Self, BucketError> {
         let place = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
         Ok(Self {
@@ -87,10 +88,10 @@ impl Bucket {
         })
     }
 
-    /// The place at this URL.
+    /// The folder or bucket at this URL.
     ///
     /// # Errors
-    /// If the URL or an option is not understood, or the folder is not there.
+    /// If the URL or an option is not understood, or the folder does not exist.
     pub(super) fn at(url: &str, options: &BTreeMap<String, String>) -> Result<Self, BucketError> {
         let bad_url = || BucketError::Url {
             url: url.to_owned(),
@@ -106,7 +107,7 @@ impl Bucket {
         if parsed.scheme() != "s3" {
             return Err(bad_url());
         }
-        // Whoever else is in the process may have done it already.
+        // Other code in the process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (_, prefix) = ObjectStoreScheme::parse(&parsed).map_err(|_scheme| bad_url())?;
         let mut place = AmazonS3Builder::new().with_url(url).with_retry(retries());
@@ -125,7 +126,7 @@ impl Bucket {
     /// Publishes an interval.
     ///
     /// # Errors
-    /// If it was not published; publish it again.
+    /// If the interval was not published; the call can be repeated.
     pub(super) async fn publish(
         &self,
         interval: Interval,
@@ -143,10 +144,10 @@ impl Bucket {
         Ok(self.place.copy(&json, &self.named(interval, "")).await?)
     }
 
-    /// The intervals that are published, and those that are in part.
+    /// The intervals that are published, wholly or in part.
     ///
     /// # Errors
-    /// If the place cannot be listed.
+    /// If the folder or bucket cannot be listed.
     pub(super) async fn published(&self) -> Result<Published, BucketError> {
         let folder = self.below("tcnreport/21600");
         let mut found = Published::default();
@@ -165,10 +166,10 @@ impl Bucket {
         Ok(found)
     }
 
-    /// Removes what is published of intervals before `oldest`.
+    /// Removes published files of intervals before `oldest`.
     ///
     /// # Errors
-    /// If something could not be removed; it can be tried again.
+    /// If something could not be removed; the call can be repeated.
     pub(super) async fn remove_before(
         &self,
         oldest: Interval,
@@ -182,17 +183,17 @@ impl Bucket {
         Ok(())
     }
 
-    /// Leaves uploads in the inbox under a name that nobody has.
+    /// Leaves uploads in the inbox under an unused name.
     ///
     /// # Errors
-    /// If they are not there.
+    /// If they are not in the inbox.
     pub(super) async fn leave(&self, name: &str, uploads: Bytes) -> Result<(), BucketError> {
         let path = self.below(&format!("inbox/{name}"));
         self.place.put(&path, uploads.into()).await?;
         Ok(())
     }
 
-    /// Names of what lies in the inbox, at most `most` of them.
+    /// Names of objects in the inbox, at most `most` of them.
     ///
     /// # Errors
     /// If it cannot be listed.
@@ -208,7 +209,7 @@ impl Bucket {
         Ok(names)
     }
 
-    /// What lies there under this name, or `None` if it is longer than `most`.
+    /// The content of the object with this name, or `None` if it is longer than `most`.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -220,10 +221,10 @@ impl Bucket {
         Ok(Some(found.bytes().await?))
     }
 
-    /// Removes it, if it is there.
+    /// Removes the object, if it exists.
     ///
     /// # Errors
-    /// If it is there still.
+    /// If it still exists.
     pub(super) async fn remove(&self, name: &Path) -> Result<(), BucketError> {
         match self.place.delete(name).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
@@ -289,7 +290,8 @@ impl Bucket {
     }
 }
 
-/// An upload waits for the bucket, and its sender for us: better to refuse soon.
+/// An upload waits for the bucket, and its sender for us. So it is better to refuse
+/// soon.
 fn retries() -> RetryConfig {
     RetryConfig {
         max_retries: 2,
@@ -298,12 +300,12 @@ fn retries() -> RetryConfig {
     }
 }
 
-/// What is published.
+/// The published intervals.
 #[derive(Debug, Default)]
 pub(super) struct Published {
-    /// Intervals that are there whole.
+    /// Intervals that are published completely.
     pub whole: BTreeSet<Interval>,
-    /// Every name, also of those that are there in part.
+    /// All names, also those of intervals published in part.
     pub names: Vec<(Interval, Path)>,
 }
 

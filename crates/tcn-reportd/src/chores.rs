@@ -1,9 +1,9 @@
-//! What the keeper does by itself: close intervals, publish them, remove what
-//! has expired, take the inbox.
+//! Maintenance by the keeper: it closes intervals, publishes them, removes what has
+//! expired and takes uploads from the inbox.
 //!
-//! It looks every ten seconds and does what there is to do. What fails is done
-//! again at the next look; nothing depends on when it is done, since whoever
-//! asks for an interval has it closed and made at once.
+//! The keeper checks every ten seconds and does the work that is due. Failed work is
+//! repeated at the next check. Nothing depends on the time of a check, since a request
+//! for an interval closes and renders it at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::inbox;
 use super::outage::{Outage, Severity};
 use super::place;
 
-/// How often it looks.
+/// The time between two checks.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Does the chores for ever.
+/// Runs the maintenance for ever.
 pub(super) async fn keep(
     desk: Arc<Desk>,
     keeper: Keeper,
@@ -81,11 +81,11 @@ pub(super) async fn keep(
     }
 }
 
-/// Publishes every interval before `open` that is not published yet, in the own
-/// folder and in the mirror, and removes what is older than is kept.
+/// Publishes every interval before `open` that is not published yet, in the own folder
+/// and in the mirror. Removes intervals older than the retention.
 ///
 /// # Errors
-/// What could not be published or removed. What was done stays done.
+/// The interval that could not be published or removed. Finished work stays done.
 pub(super) async fn publish(
     keeper: &Keeper,
     mirror: Option<&Bucket>,
@@ -98,7 +98,7 @@ pub(super) async fn publish(
         let mut next = oldest;
         while next < open {
             if !published.whole.contains(&next) {
-                // Making it puts it into the own folder.
+                // Rendering the interval also publishes it in the own folder.
                 let edition = keeper.shelf.past(next).await?;
                 if mirror.is_some_and(|mirror| std::ptr::eq(mirror, bucket)) {
                     bucket.publish(next, &edition).await?;
@@ -111,7 +111,7 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// A fault with its causes, which is what whoever runs the server needs.
+/// An error with its causes, which the operator of the server needs.
 pub(super) fn chain(fault: &dyn std::error::Error) -> String {
     let mut text = fault.to_string();
     let mut cause = fault.source();

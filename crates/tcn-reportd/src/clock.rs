@@ -1,21 +1,21 @@
-//! The one door that time comes in by.
+//! The only source of time.
 //!
-//! The server asks for the time again with every batch it writes and every
-//! question about an interval, so a clock that is set while it runs is obeyed at
-//! once. Tests bring a clock of their own.
+//! The server reads the time again for every batch it writes and every query for an
+//! interval. So a clock that is set while the server runs takes effect at once. Tests
+//! supply their own clock.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 use tcn_protocol::UnixTime;
 
-/// What tells the time.
+/// A source of time.
 pub trait Clock: Send + Sync + 'static {
     /// Seconds since 1970, now.
     fn now(&self) -> UnixTime;
 
-    /// Time since the machine's start, suspend included. Nobody sets that clock,
-    /// so rates and waits go by it.
+    /// Time since the machine's start, suspend included. This clock cannot be set, so
+    /// rates and timeouts use it.
     fn since_start(&self) -> Duration {
         let time = clock_gettime(ClockId::Boottime);
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
@@ -32,8 +32,8 @@ pub trait Clock: Send + Sync + 'static {
 /// (systemd-timesyncd.service(8)).
 const SYNCHRONISED: &str = "/run/systemd/timesync/synchronized";
 
-/// Twice the longest that systemd-timesyncd waits between two looks
-/// (timesyncd.conf(5), PollIntervalMaxSec).
+/// Twice the longest time between two polls of systemd-timesyncd (timesyncd.conf(5),
+/// PollIntervalMaxSec).
 const LOOKS: u64 = 2 * 2048;
 
 /// The machine's wall clock.
@@ -55,8 +55,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// Whether the file was touched since the clock stands where it does: a jump of
-/// the clock leaves the file behind.
+/// Whether the file was touched since the clock was last set. A jump of the clock
+/// leaves the time of the file behind.
 fn is_recent(touched: u64, now: UnixTime) -> bool {
     now.0.abs_diff(touched) < LOOKS
 }

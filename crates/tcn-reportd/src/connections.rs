@@ -1,17 +1,18 @@
-//! Which connections are kept: a bound for all, a bound for each address, and
-//! who goes when there is no more room.
+//! Which connections are kept: a limit for all, a limit for each address, and which
+//! connection is closed when a limit is reached.
 //!
-//! A connection is in use from the head of a request to the last of its answer,
-//! and idle else; so one that sends its head slowly is idle. When an address has
-//! as many as it may, its own longest idle one makes room for the next. When all
-//! have, the longest idle one of the address with the most does; if none is
-//! idle, one in use of an address that has at least two more than the newcomer's.
-//! Where even that would be unfair, the newcomer waits if it is the first of its
-//! address, and else is told to come back later.
+//! A connection is in use from the head of a request to the last byte of its response,
+//! and idle else. So a connection that sends its head slowly is idle. When an address
+//! reaches its limit, its own longest idle connection is closed for the next one. When
+//! the limit for all is reached, the longest idle connection of the address with the
+//! most connections is closed. If none is idle, a connection in use is closed, of an
+//! address that has at least two more than the newcomer's. Where even that would be
+//! unfair, the newcomer waits if it is the first of its address; else it is refused and
+//! may try again later.
 //!
-//! IPv4 counts by address, IPv6 by the 48 bits that one customer of a provider
-//! has at most (RFC 6177, 2). A proxy speaks for many: it has no bound of its
-//! own.
+//! An IPv4 peer counts by its address, an IPv6 peer by its first 48 bits, the most that
+//! one customer of a provider has (RFC 6177, 2). A proxy speaks for many clients, so it
+//! has no limit of its own.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,14 +28,14 @@ use tokio::sync::Notify;
 
 use super::sender::Proxies;
 
-/// All connections there are.
+/// All open connections.
 pub(super) struct Connections {
     most: usize,
     most_each: usize,
     proxies: Proxies,
-    /// Counts connections and the moments at which they become idle.
+    /// A counter for connections and for the moments at which they become idle.
     ticks: AtomicU64,
-    /// Somebody waits for room.
+    /// A newcomer waits for a free place.
     awaited: AtomicBool,
     room: Notify,
     table: Mutex<Table>,
@@ -46,7 +47,7 @@ struct Table {
     groups: BTreeMap<Group, BTreeMap<u64, Arc<Entry>>>,
 }
 
-/// Who shares a bound.
+/// The connections that share a limit.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Group {
     V4(Ipv4Addr),
@@ -56,18 +57,18 @@ enum Group {
 
 /// One connection.
 struct Entry {
-    /// When it became idle, as a tick; [`IN_USE`] if it is not.
+    /// The tick at which it became idle; [`IN_USE`] if it is in use.
     idle_since: AtomicU64,
     closed: Notify,
 }
 
 const IN_USE: u64 = u64::MAX;
 
-/// What becomes of a newcomer.
+/// The decision about a newcomer.
 enum Decision {
     Placed(Place),
     Refused,
-    /// Until somebody leaves or becomes idle.
+    /// It waits until a connection ends or becomes idle.
     Waits,
 }
 
@@ -85,8 +86,8 @@ impl Connections {
         })
     }
 
-    /// A place for a connection of `peer`, once there is one; `None` if it is to
-    /// be refused.
+    /// Waits for a place for a connection of `peer`. `None` if the connection is to be
+    /// refused.
     pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         loop {
             match self.decide(peer) {
@@ -112,7 +113,7 @@ impl Connections {
                 Some((group, id)) => table.close(group, id),
                 None if own == 0 || group == Group::Proxies => {
                     self.awaited.store(true, Ordering::SeqCst);
-                    // One may have become idle before it could see that.
+                    // A connection may have become idle before it could see that flag.
                     match table.idle() {
                         Some((group, id)) => table.close(group, id),
                         None => return Decision::Waits,
@@ -158,7 +159,7 @@ impl Connections {
 }
 
 impl Table {
-    /// The longest idle connection of a group, and since when it is.
+    /// The longest idle connection of a group, and the tick since when it is idle.
     fn idle_of(&self, group: Group) -> Option<(u64, u64)> {
         let since = |(id, entry): (&u64, &Arc<Entry>)| {
             let since = entry.idle_since.load(Ordering::SeqCst);
@@ -167,8 +168,8 @@ impl Table {
         self.groups.get(&group)?.iter().filter_map(since).min()
     }
 
-    /// The longest idle connection of the group with the most; of proxies only
-    /// if nobody else has one.
+    /// The longest idle connection of the group with the most. A connection of a proxy
+    /// is taken only if no other group has an idle one.
     fn idle(&self) -> Option<(Group, u64)> {
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_by_key(|(group, entries)| {
@@ -210,7 +211,7 @@ impl Table {
     }
 }
 
-/// A connection's place. It is free when this is dropped.
+/// A connection's place. Dropping it frees the place.
 pub(super) struct Place {
     all: Arc<Connections>,
     group: Group,
@@ -219,12 +220,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Waits until the place is taken away for somebody else.
+    /// Waits until the place is given to another connection.
     pub(super) async fn taken_away(&self) {
         self.entry.closed.notified().await;
     }
 
-    /// Says that a request begins.
+    /// Marks the begin of a request.
     pub(super) fn begin(&self) -> InUse {
         self.entry.idle_since.store(IN_USE, Ordering::SeqCst);
         InUse {
@@ -241,7 +242,7 @@ impl Drop for Place {
     }
 }
 
-/// A request under way; the connection is idle when this is dropped.
+/// A request under way. The connection becomes idle when this is dropped.
 pub(super) struct InUse {
     all: Arc<Connections>,
     entry: Arc<Entry>,
@@ -257,7 +258,7 @@ impl Drop for InUse {
     }
 }
 
-/// The body of an answer, during which its connection is in use.
+/// The body of a response. Its connection is in use while it lasts.
 pub(super) struct Answer {
     pub body: Body,
     pub _in_use: InUse,
@@ -298,7 +299,7 @@ mod tests {
         Connections::new(most, most_each, proxies)
     }
 
-    /// What `admit` comes to when it is not waited for.
+    /// The result of `admit` if it is ready at once.
     fn try_admit(all: &Arc<Connections>, peer: IpAddr) -> Result<Place, &'static str> {
         match all.decide(peer) {
             Decision::Placed(place) => Ok(place),
@@ -324,7 +325,7 @@ mod tests {
         let _other = try_admit(&all, peer(2)).unwrap();
         let closed: Vec<_> = places.iter().map(is_closed).collect();
         assert_eq!(closed, [false, true, false, false]);
-        // Its own next one costs another of its own.
+        // The next one of address 1 costs another of its own.
         let _fifth = try_admit(&all, peer(1)).unwrap();
         assert!(is_closed(&places[2]) && !is_closed(&places[3]));
         assert_eq!(all.table().count, 4);
@@ -340,7 +341,7 @@ mod tests {
         drop(in_use);
         let _third = try_admit(&all, peer(1)).unwrap();
         assert!(is_closed(&places[0]));
-        // All addresses of a site are one here, and a proxy has no bound.
+        // All addresses of a site count as one here, and a proxy has no limit.
         let site = |n: u128| IpAddr::from((0x2001_0db8_0001_u128 << 80 | n << 64).to_be_bytes());
         let _two: Vec<_> = (0..2)
             .map(|n| {
@@ -363,7 +364,7 @@ mod tests {
         let third = try_admit(&all, peer(3)).unwrap();
         let _in_use = third.begin();
         assert!(is_closed(&places[0]) && !is_closed(&places[3]));
-        // Now nobody has two more than the newcomer's address would.
+        // Now no address has two more than the newcomer's would have.
         assert_eq!(try_admit(&all, peer(3)).err(), Some("refused"));
         drop(in_use);
     }

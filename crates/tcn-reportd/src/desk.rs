@@ -1,4 +1,4 @@
-//! What every request is answered from.
+//! The state that all requests share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,35 +16,35 @@ use super::sender::Proxies;
 use super::shelf::Shelf;
 use super::store::{Store, Stored, Unavailable};
 
-/// What the answers are made of, shared by all connections.
+/// The state of the server, shared by all connections.
 pub(super) struct Desk {
-    /// Where uploads go.
+    /// The destination of uploads.
     pub records: Records,
-    /// How many are taken.
+    /// The limits of uploads.
     pub limits: Limits,
-    /// What is counted.
+    /// The counters.
     pub metrics: Metrics,
-    /// Proxies that are believed.
+    /// The trusted proxies.
     pub proxies: Proxies,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Set when the server is told to end.
+    /// Set when the server is asked to stop.
     pub stopping: AtomicBool,
-    /// How often health is tried, and not told from what is known.
+    /// How often a health request may try a write; other requests get the last known
+    /// state.
     pub probes: Probes,
     /// Whether intervals can be served.
     pub reading: Outage,
 }
 
-/// How many attempts at what an upload does are made for those who ask for the
-/// server's health: each costs a write.
+/// Limits how often a health request tries what an upload does: each try costs a write.
 pub(super) struct Probes {
     rate: Rate,
     counter: Mutex<u64>,
 }
 
 impl Probes {
-    /// One in `every`, four of them at once.
+    /// One try in `every`, four of them at once.
     pub(super) fn new(every: Duration) -> Self {
         Self {
             rate: Rate::new(every, 4),
@@ -59,28 +59,28 @@ impl Probes {
     }
 }
 
-/// Where uploads go.
+/// The destination of uploads.
 pub(super) enum Records {
-    /// Into the store of record, which also serves.
+    /// The store of record, which also serves.
     Keeper(Keeper),
-    /// Into the inbox of a keeper elsewhere.
+    /// The inbox of a keeper on another machine.
     Front(Inbox),
 }
 
-/// The store of record and what is served of it.
+/// The store of record and the intervals rendered from it.
 #[derive(Clone)]
 pub(super) struct Keeper {
     /// The reports.
     pub store: Store,
-    /// The intervals.
+    /// The rendered intervals.
     pub shelf: Arc<Shelf>,
 }
 
 impl Desk {
-    /// Keeps a report; when it answers, the report is durable.
+    /// Stores a report. When this returns, the report is durable.
     ///
     /// # Errors
-    /// Why it is not kept.
+    /// Why it is not stored.
     pub(super) async fn keep(&self, report: Admitted) -> Result<Stored, Unavailable> {
         match &self.records {
             Records::Keeper(keeper) => keeper.store.store(report).await,
@@ -88,12 +88,12 @@ impl Desk {
         }
     }
 
-    /// Whether an upload would be kept. It is tried, down to the disk, unless
-    /// that was asked for too often just now; then it is what the last upload or
-    /// attempt came to.
+    /// Whether an upload would be stored. This is tried, down to the disk, unless it
+    /// was tried too often just now. Then the result of the last upload or try is
+    /// returned.
     ///
     /// # Errors
-    /// Why not.
+    /// Why an upload would not be stored.
     pub(super) async fn ready(&self) -> Result<(), Unavailable> {
         if let Some(why) = self.refuses() {
             return Err(why);
@@ -106,7 +106,7 @@ impl Desk {
         }
     }
 
-    /// Why uploads are refused, as far as is known without trying.
+    /// Why uploads are refused, as far as that is known without a try.
     pub(super) fn trouble(&self) -> Option<Unavailable> {
         self.refuses().or_else(|| match &self.records {
             Records::Keeper(keeper) => keeper.store.trouble(),
@@ -114,7 +114,7 @@ impl Desk {
         })
     }
 
-    /// The time to judge memos by, unless it is in doubt.
+    /// The time for judging memos, unless the clock is in doubt.
     pub(super) fn sound_time(&self) -> Option<UnixTime> {
         match &self.records {
             Records::Keeper(keeper) => keeper.store.sound_time(),
@@ -122,7 +122,7 @@ impl Desk {
         }
     }
 
-    /// Why uploads are refused before they come to the store.
+    /// Why uploads are refused before they reach the store.
     fn refuses(&self) -> Option<Unavailable> {
         if self.stopping.load(Ordering::Relaxed) {
             Some(Unavailable::Stopping)

@@ -1,10 +1,9 @@
 //! An edition: one interval in every form, as files.
 //!
-//! An edition is made in one pass over the interval, each report written to
-//! all forms as it is read, so it takes as little memory for a million reports
-//! as for one. It is served from its files. What is small is held in memory once
-//! it was asked for; every edition of 14 days together so holds at most
-//! 57 × 4 × [`SMALL`], some 28 MiB.
+//! An edition is rendered in one pass over the interval: each report is written to all
+//! forms as it is read. So a million reports take as little memory as one. An edition
+//! is served from its files. A small form is held in memory after its first request.
+//! All editions of 14 days together so hold at most 57 × 4 × [`SMALL`], some 28 MiB.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -24,7 +23,7 @@ use thiserror::Error;
 use super::form::Form;
 use super::store::Store;
 
-/// Bytes of a form that is held in memory.
+/// The largest form that is held in memory, in bytes.
 pub(super) const SMALL: u64 = 128 << 10;
 
 /// Bytes read from a file at once.
@@ -33,7 +32,7 @@ pub(super) const PIECE: usize = 256 << 10;
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
-/// An edition cannot be made.
+/// An edition cannot be rendered.
 #[derive(Debug, Error)]
 pub enum EditionError {
     /// The reports cannot be read.
@@ -60,7 +59,7 @@ pub(super) struct Copy {
 }
 
 impl Edition {
-    /// Makes the edition of `interval` as it is now, in nameless files in
+    /// Renders the edition of `interval` as it is now, into unnamed files in
     /// `directory`. Blocks.
     ///
     /// # Errors
@@ -90,7 +89,7 @@ impl Edition {
             text.push(b',');
             Ok::<_, EditionError>(())
         })?;
-        // Nothing was written yet if nothing was read.
+        // No report was written: the text has only its opening bracket.
         let end: &[u8] = if text == b"[" { b"[]" } else { b"]" };
         json.write_all(end)?;
         gzip.write_all(end)?;
@@ -169,12 +168,12 @@ impl Copy {
         &self.etag
     }
 
-    /// All of it, if it is small and was read before.
+    /// The whole content, if it is small and was read before.
     pub(super) fn held(&self) -> Option<Bytes> {
         self.held.get().cloned()
     }
 
-    /// Holds all of it for the next who asks, if it is small.
+    /// Holds the whole content for later requests, if it is small.
     pub(super) fn hold(&self, all: Bytes) -> Bytes {
         if self.length > SMALL {
             return all;
@@ -183,7 +182,7 @@ impl Copy {
     }
 }
 
-/// The next piece of a form to be read.
+/// The next chunk of a form to be read.
 #[derive(Debug)]
 pub(super) struct Piece {
     file: Arc<File>,
@@ -192,7 +191,7 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// The first.
+    /// The first chunk.
     pub(super) fn first(copy: &Copy) -> Self {
         Self {
             file: Arc::clone(&copy.file),
@@ -201,7 +200,7 @@ impl Piece {
         }
     }
 
-    /// Reads it, and says which is next. Blocks.
+    /// Reads the chunk, and returns it with the next. Blocks.
     ///
     /// # Errors
     /// If the file cannot be read, or has become shorter.
@@ -218,7 +217,7 @@ impl Piece {
     }
 }
 
-/// A form that is being written.
+/// A form while it is written.
 struct Sheet {
     file: BufWriter<File>,
     hash: Sha256,

@@ -5,10 +5,10 @@
 //! | JSON | an array of padded base64 strings, as CoEpi's servers answer | `application/json` |
 //! | TCN | signed reports one after another | `application/octet-stream` |
 //!
-//! JSON is also kept as gzip and zstd, in which it is shorter than the stream:
-//! base64 has a quarter to spare, and the memos of people are much alike. The
-//! stream is sent as it is, for who has nothing to unpack with. Headers are read by
-//! RFC 9110, 12.5; what cannot be read says nothing.
+//! JSON is also kept as gzip and zstd, in which it is shorter than the stream: base64
+//! has a quarter of redundancy, and memos are much alike. The stream is sent
+//! uncompressed, for clients that cannot decompress. Headers are read by RFC 9110,
+//! 12.5; elements that cannot be parsed are ignored.
 
 /// One representation of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,10 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// All of them.
+    /// All forms.
     pub(super) const ALL: [Self; 4] = [Self::Json, Self::JsonGzip, Self::JsonZstd, Self::Tcn];
 
-    /// What the name of its file ends with, after the interval's number.
+    /// The ending of its file name, after the interval's number.
     pub(super) const fn suffix(self) -> &'static str {
         match self {
             Self::Json => ".json",
@@ -54,12 +54,12 @@ impl Form {
         }
     }
 
-    /// JSON in the encoding that this Accept-Encoding likes best; zstd before
-    /// gzip, and either before neither, where it likes them alike.
+    /// JSON in the encoding that this Accept-Encoding prefers. With equal weights, zstd
+    /// comes before gzip, and both before plain JSON.
     pub(super) fn json(accept_encoding: &str) -> Self {
         let weight = |name| weight(accept_encoding, name, &["*"]);
         let (zstd, gzip) = (weight("zstd"), weight("gzip"));
-        // Plain is acceptable unless it is ruled out (RFC 9110, 12.5.3).
+        // Plain JSON is acceptable unless it is ruled out (RFC 9110, 12.5.3).
         if zstd > 0 && zstd >= gzip {
             Self::JsonZstd
         } else if gzip > 0 {
@@ -69,7 +69,7 @@ impl Form {
         }
     }
 
-    /// Whether this Accept likes the stream better than JSON.
+    /// Whether this Accept prefers the stream to JSON.
     pub(super) fn stream_is_wanted(accept: &str) -> bool {
         let wildcards = ["application/*", "*/*"];
         weight(accept, "application/octet-stream", &wildcards)
@@ -77,8 +77,8 @@ impl Form {
     }
 }
 
-/// The weight of `name` in a list such as `gzip;q=0.5, *`, in thousandths;
-/// where it is not named, that of the first of `wildcards` that is.
+/// The weight of `name` in a list such as `gzip;q=0.5, *`, in thousandths. If `name` is
+/// not listed, the weight of the first of `wildcards` that is.
 fn weight(list: &str, name: &str, wildcards: &[&str]) -> u16 {
     let named = |wanted: &str| {
         let mut members = list.split(',').map(|member| member.split(';'));

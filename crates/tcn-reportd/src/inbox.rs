@@ -1,14 +1,15 @@
-//! Uploads past one machine: front ends leave them in a bucket, the keeper
-//! takes them from there.
+//! Uploads on several machines: front ends leave them in a bucket, and the keeper takes
+//! them from there.
 //!
-//! A front end keeps nothing: it judges an upload, leaves it in the bucket and
-//! answers when it is there. So there may be any number of them, and each may
-//! die at any time. The keeper takes what it finds through its own store, which
-//! knows what it has and says which interval is open, and removes an object once
-//! its reports are durable. If it dies between the two it takes the object again
-//! and finds all of it known. While it is away, uploads wait in the bucket.
+//! A front end stores nothing: it checks an upload, leaves it in the bucket, and
+//! answers when it is there. So there may be any number of front ends, and each may die
+//! at any time. The keeper takes each upload through its own store, which knows the
+//! reports it has and says which interval is open. The keeper removes an object once
+//! its reports are durable. If the keeper dies between the two, it takes the object
+//! again and finds all its reports known. While the keeper is away, uploads wait in the
+//! bucket.
 //!
-//! What comes while one object is written goes into the next, so a slow bucket
+//! Uploads that arrive while one object is written go into the next. So a slow bucket
 //! makes large objects rather than long queues.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,7 +27,7 @@ use super::chores::chain;
 use super::outage::{Outage, Severity};
 use super::store::{Store, Stored, Unavailable};
 
-/// Uploads that may wait.
+/// Uploads that may wait in the queue.
 const DEPTH: usize = 4096;
 
 /// Uploads in one object.
@@ -35,16 +36,16 @@ const BATCH: usize = 1024;
 /// Bytes of the largest object that is taken.
 const LARGEST: u64 = (BATCH * SignedReport::MAX_LEN) as u64;
 
-/// Objects taken in one go.
+/// Objects taken in one pass.
 const OBJECTS: usize = 1000;
 
-/// What waits to be left.
+/// Work that waits for the bucket.
 enum Work {
     Leave(Admitted, oneshot::Sender<Result<Stored, Unavailable>>),
     Probe(oneshot::Sender<Result<(), Unavailable>>),
 }
 
-/// The way into the inbox.
+/// A handle to the inbox.
 #[derive(Clone)]
 pub(super) struct Inbox {
     work: mpsc::Sender<Work>,
@@ -61,17 +62,17 @@ impl Inbox {
         Self { work, refused }
     }
 
-    /// Leaves a report. Whether the keeper knows it already is not known here.
+    /// Leaves a report. A front end cannot know whether the keeper has it already.
     ///
     /// # Errors
-    /// If it is not in the bucket.
+    /// If the report is not in the bucket.
     pub(super) async fn leave(&self, report: Admitted) -> Result<Stored, Unavailable> {
         let (answer, answered) = oneshot::channel();
         self.send(Work::Leave(report, answer))?;
         answered.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
-    /// Leaves an object without a report, as an upload would leave one.
+    /// Leaves an object without a report, as an upload would leave one with a report.
     ///
     /// # Errors
     /// Why an upload would not be left.
@@ -81,7 +82,7 @@ impl Inbox {
         answered.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
-    /// Why uploads are refused, as far as is known without trying.
+    /// Why uploads are refused, as far as that is known without a try.
     pub(super) fn trouble(&self) -> Option<Unavailable> {
         if self.work.capacity() == 0 {
             return Some(Unavailable::Busy);
@@ -107,7 +108,7 @@ async fn deliver(
         "uploads cannot be left in the inbox; they are refused until they can",
         "uploads are left in the inbox again",
     );
-    // One name for all objects without a report: there is never more than one.
+    // All objects without a report share one name, so there is never more than one.
     let empty = name();
     let mut batch = Vec::new();
     while uploads.recv_many(&mut batch, BATCH).await > 0 {
@@ -118,7 +119,8 @@ async fn deliver(
                 Work::Probe(prober) => probers.push(prober),
             }
         }
-        // Chance says the name and the order, so neither tells who came when.
+        // The name is random and the order is that of digests, so neither tells which
+        // report came when.
         reports.sort_unstable_by_key(|(report, _)| report.digest);
         let object: Vec<u8> = reports
             .iter()
@@ -137,7 +139,7 @@ async fn deliver(
             Err(fault) => outage.failed(&chain(&fault), reports.len() as u64),
         };
         for (_, sender) in reports {
-            // Whoever has gone has its report left all the same.
+            // If the client has disconnected, its report is in the bucket all the same.
             let _ = sender.send(why.map_or(Ok(Stored::New), Err));
         }
         for prober in probers {
@@ -151,21 +153,21 @@ fn name() -> String {
     format!("{:016x}{:016x}", chance.next_u64(), chance.next_u64())
 }
 
-/// What was taken from an inbox.
+/// The result of one pass over an inbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Taken {
     /// Reports that are in the store now.
     pub reports: usize,
-    /// Items that are no reports; only a stranger leaves such.
+    /// Items that are not reports; only a foreign writer leaves such items.
     pub refused: usize,
-    /// Objects that are larger than a front end leaves. They stay where they are.
+    /// Objects larger than a front end writes. They stay in the bucket.
     pub too_large: u64,
 }
 
-/// Takes what lies in the inbox into the store, as far as it can be stored.
+/// Takes the uploads in the inbox into the store, as far as they can be stored.
 ///
 /// # Errors
-/// If the bucket does not answer; what was taken stays taken.
+/// If the bucket does not answer; uploads taken before stay taken.
 pub(super) async fn take(bucket: &Bucket, store: &Store) -> Result<Taken, BucketError> {
     let mut taken = Taken::default();
     for name in bucket.inbox(OBJECTS).await? {
@@ -174,7 +176,7 @@ pub(super) async fn take(bucket: &Bucket, store: &Store) -> Result<Taken, Bucket
             continue;
         };
         let Ok(more) = store_all(&object, store).await else {
-            // The store says why; the object waits.
+            // The store reports why; the object waits in the bucket.
             return Ok(taken);
         };
         bucket.remove(&name).await?;

@@ -1,5 +1,5 @@
-//! The report server: takes reports, and serves them by the interval they came
-//! in.
+//! The report server: it takes reports, and serves them by the interval in which they
+//! arrived.
 //!
 //! ```text
 //!   POST ──▶ limits ──▶ admission ──▶ store ──▶ shelf ──▶ GET
@@ -7,15 +7,15 @@
 //!                 (front) inbox ──▶ (keeper)   bucket ──▶ CDN
 //! ```
 //!
-//! It speaks CoEpi's API, version 4 (`api`, `question`), and serves each
-//! interval that is over as a file that never changes (`edition`, `form`,
-//! `answer`). Three things hold it together. The `store` alone says when an
-//! interval is over, and an answer that says so waits for it. An upload is
-//! answered when it is durable, never before. And order says nothing: reports
-//! are served and stored in the order of random numbers.
+//! It speaks CoEpi's API, version 4 (`api`, `question`), and serves each finished
+//! interval as a file that never changes (`edition`, `form`, `answer`). Three rules
+//! apply throughout. Only the `store` says when an interval is over, and a response
+//! that depends on it waits for the store. An upload is answered when it is durable,
+//! never before. The order of reports reveals nothing: they are served and stored in
+//! the order of random numbers.
 //!
-//! Nothing of a request is ever logged: no body, no query, no address. The
-//! reports are public; who sent them is nobody's business.
+//! Nothing of a request is ever logged: no body, no query, no address. The reports are
+//! public; who sent them stays unknown.
 //!
 //! Sources: coepi-backend-aws 6588865 for the API, RFC 9110 and 9111 for HTTP.
 

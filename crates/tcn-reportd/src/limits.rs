@@ -1,17 +1,17 @@
-//! How many uploads are taken: of one sender, of one site, of all together; and
-//! how many of one sender may be under way.
+//! Limits of uploads: of one sender, of one site, and of all together; and how many of
+//! one sender may be under way.
 //!
-//! An upload is counted by all limits or by none. So what is refused costs
-//! nobody anything, and a sender who is over its own limit never uses up what
-//! is there for others. No household gets more than a quarter of what all get,
-//! and no site more than half, whatever the settings say.
+//! An upload is counted by all limits or by none. So a refused upload costs no sender
+//! anything, and a sender over its own limit never uses up the share of others. No
+//! household gets more than a quarter of the total rate, and no site more than half,
+//! whatever the settings say.
 //!
-//! The rates are kept by GCRA (ATM Forum TM 4.1, 4.4.2): for each counter the
-//! time at which it will be empty again. A crate that does the same charges one
-//! limit before it asks the next, which is what must not be here. Counters stand
-//! in tables of a fixed size, found by a keyed hash; so memory is fixed as well,
-//! nobody is refused because others fill a table, and no address is kept at all.
-//! Two senders share a counter once in [`HOUSEHOLDS`].
+//! The rates are kept by GCRA (ATM Forum TM 4.1, 4.4.2): each counter is the time at
+//! which it will be empty again. No crate is used for this, since one that does the
+//! same charges one limit before it asks the next. Counters are kept in tables of a
+//! fixed size and found by a keyed hash. So memory is fixed, no sender is refused
+//! because others fill a table, and no address is kept at all. Two senders share a
+//! counter once in [`HOUSEHOLDS`].
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -27,11 +27,11 @@ const HOUSEHOLDS: usize = 1 << 18;
 /// Counters of sites, half a MiB.
 const SITES: usize = 1 << 16;
 
-/// Uploads of one sender that may be under way at a time, so that one cannot
-/// fill the queue of what waits to be written.
+/// Uploads of one sender that may be under way at a time, so that one sender cannot
+/// fill the queue of the writer.
 const UNDER_WAY: u32 = 256;
 
-/// How many uploads are taken.
+/// The limits of uploads.
 pub(super) struct Limits {
     all: Rate,
     each: Rate,
@@ -45,22 +45,22 @@ struct Counters {
     all: u64,
     households: Box<[u64]>,
     sites: Box<[u64]>,
-    /// By household; only those that have some.
+    /// Uploads under way by household; only households that have some.
     under_way: BTreeMap<usize, u32>,
-    /// Until when the last refusal by the limit of all lasts.
+    /// Until when the last refusal by the limit for all lasts.
     exhausted_until: u64,
 }
 
-/// An upload that was admitted; it is under way until this is dropped.
+/// An upload that was admitted. It is under way until this is dropped.
 pub(super) struct UnderWay<'a> {
     limits: &'a Limits,
     household: usize,
 }
 
 impl Limits {
-    /// So many a second in all, so many a minute of one sender; at once four
-    /// times as many in all, and of one sender what comes in a quarter of an
-    /// hour.
+    /// At most `per_second` uploads in all, and `per_minute` of one sender. At once:
+    /// four times `per_second` in all, and of one sender as many as may come in a
+    /// quarter of an hour.
     pub(super) fn new(per_second: NonZeroU32, per_minute: NonZeroU32) -> Self {
         let (all, each) = (u64::from(per_second.get()), u64::from(per_minute.get()));
         let share = |times: u64, divisor: u64| Rate {
@@ -89,7 +89,7 @@ impl Limits {
     /// Counts an upload at `now`, the time since the machine's start.
     ///
     /// # Errors
-    /// How long to wait if it is one too many.
+    /// How long to wait if the upload is over a limit.
     pub(super) fn admit(&self, sender: Sender, now: Duration) -> Result<UnderWay<'_>, Duration> {
         let now = nanoseconds(now);
         let household = self.place(sender.household(), HOUSEHOLDS);
@@ -118,7 +118,7 @@ impl Limits {
         })
     }
 
-    /// Whether an upload of anybody would be one too many.
+    /// Whether an upload of any sender would be over the limit for all.
     pub(super) fn are_exhausted(&self, now: Duration) -> bool {
         nanoseconds(now) < self.counters().exhausted_until
     }
@@ -147,7 +147,7 @@ impl Drop for UnderWay<'_> {
 
 const MINUTE: u64 = 60_000_000_000;
 
-/// One upload in so many nanoseconds, and so many at once.
+/// One upload per this number of nanoseconds, and a number allowed at once.
 #[derive(Clone, Copy)]
 pub(super) struct Rate {
     every: u64,
@@ -155,16 +155,16 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    /// One in `every`, `burst` of them at once.
+    /// One upload per `every`, `burst` of them at once.
     pub(super) fn new(every: Duration, burst: u64) -> Self {
         let every = nanoseconds(every);
         Self { every, burst }
     }
 
-    /// The counter after one more.
+    /// The counter after one more upload.
     ///
     /// # Errors
-    /// How long to wait until it may be counted.
+    /// How long to wait until the upload may be counted.
     pub(super) fn count(self, counter: u64, now: u64) -> Result<u64, Duration> {
         let counter = counter.max(now);
         let ahead = (counter - now).saturating_sub(self.every * (self.burst - 1));
@@ -176,7 +176,7 @@ impl Rate {
     }
 }
 
-/// As counters have it.
+/// A duration in the unit of the counters.
 pub(super) fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -231,7 +231,8 @@ mod tests {
         assert_eq!(admitted(&limits, address(9), 1, START + wait), 1);
     }
 
-    /// Refused uploads of one leave all that others need, for any settings.
+    /// Refused uploads of one sender leave the share of others untouched, for any
+    /// settings.
     #[test]
     fn a_flood_of_one_address_costs_nobody_an_upload() {
         for (per_second, per_minute) in [(1000, 20), (2, 1000), (1000, u32::MAX), (8, 1)] {
@@ -241,7 +242,7 @@ mod tests {
                 let now = START + Duration::from_secs(second);
                 admitted(&limits, address(0), 20_000, now);
                 admitted(&limits, network(7), 20_000, now);
-                // An honest one a second, of a new address each.
+                // An honest upload each second, each from a new address.
                 let honest = address(1 + u32::try_from(second).unwrap());
                 refused += 1 - admitted(&limits, honest, 1, now);
             }
@@ -255,7 +256,7 @@ mod tests {
         for n in 0..4 {
             limits.admit(address(n), START).unwrap();
         }
-        // The limit of all is what refuses now, and costs address 9 nothing.
+        // Now the limit for all refuses, and that costs address 9 nothing.
         assert_eq!(admitted(&limits, address(9), 1000, START), 0);
         let later = START + Duration::from_secs(1);
         assert_eq!(admitted(&limits, address(9), 1, later), 1);

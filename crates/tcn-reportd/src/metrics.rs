@@ -1,7 +1,7 @@
-//! Counters, for whoever runs the server: numbers of things, never things.
+//! Counters for the operator of the server: numbers of events, never their content.
 //!
-//! Counts are those of the last full quarter of an hour, rounded down to tens,
-//! so that whoever reads them cannot tell when a single upload came.
+//! Counts are those of the last full quarter of an hour, rounded down to tens. So a
+//! reader of the counters cannot tell when a single upload came.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,28 +16,28 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tcn_protocol::UnixTime;
 
-/// How long counts stand, in seconds.
+/// How long a count is shown before it is updated, in seconds.
 const STANDS: u64 = 900;
 
-/// What they are rounded down to a multiple of.
+/// Counts are rounded down to a multiple of this.
 const ROUND: u64 = 10;
 
-/// What became of an upload.
+/// The outcome of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
 pub(super) enum Outcome {
     /// Stored.
     Stored,
     /// Known already, in this interval or an earlier one.
     Known,
-    /// No report, or one that no reader should be given.
+    /// Not a report, or a report that no reader should be given.
     Malformed,
-    /// Its signature does not hold.
+    /// Its signature is not valid.
     Unverified,
-    /// Longer than any report.
+    /// Longer than a report can be.
     TooLarge,
     /// It came too slowly.
     TooSlow,
-    /// One too many.
+    /// Over a limit.
     Limited,
     /// It could not be stored.
     Unavailable,
@@ -72,7 +72,7 @@ pub(super) struct Metrics {
 #[derive(Default)]
 struct Counts {
     now: Count,
-    /// As they were when this quarter of an hour began.
+    /// The counts at the begin of this quarter of an hour.
     shown: Count,
     quarter: u64,
 }
@@ -85,7 +85,7 @@ struct Count {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// All counters at zero.
     pub(super) fn new() -> Self {
         let mut registry = Registry::with_prefix("tcn_reportd");
         let uploads = Family::<Upload, Counter>::default();
@@ -133,27 +133,28 @@ impl Metrics {
         *self.counts(now).now.uploads.entry(outcome).or_default() += 1;
     }
 
-    /// Counts an answer; our own statuses are few.
+    /// Counts a response; the server sends few different statuses.
     pub(super) fn answer(&self, status: u16, now: UnixTime) {
         *self.counts(now).now.answers.entry(status).or_default() += 1;
     }
 
-    /// One connection more.
+    /// Counts a new connection.
     pub(super) fn connected(&self, now: UnixTime) {
         self.counts(now).now.connections += 1;
     }
 
-    /// One connection less.
+    /// Counts the end of a connection.
     pub(super) fn disconnected(&self, now: UnixTime) {
         self.counts(now).now.connections -= 1;
     }
 
-    /// All intervals up to this one are published.
+    /// Notes that all intervals up to this one are published.
     pub(super) fn published(&self, number: u64) {
         self.published.set(number);
     }
 
-    /// The counts at `now`, with those of the last quarter of an hour set aside.
+    /// The counts at `now`; at the end of a quarter of an hour they are kept for
+    /// display.
     fn counts(&self, now: UnixTime) -> MutexGuard<'_, Counts> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let quarter = now.0 / STANDS;
@@ -180,7 +181,7 @@ impl Metrics {
         self.connections.set(connections);
     }
 
-    /// All counters as Prometheus reads them, and why uploads are refused.
+    /// All counters in the format of Prometheus, and why uploads are refused.
     pub(super) fn text(&self, now: UnixTime, refusing: Option<&'static str>) -> String {
         let shown = self.counts(now).shown.clone();
         self.show(&shown);
@@ -190,7 +191,8 @@ impl Metrics {
         }
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
-            // Only a label that cannot be written does this; there is none.
+            // Encoding fails only for a label that cannot be written; there is no such
+            // label.
             let _ = writeln!(text, "# EOF");
         }
         text
@@ -223,7 +225,7 @@ mod tests {
             upload(901 + second);
             assert_eq!(shown(&text(901 + second)), None);
         }
-        // Nobody asked at the boundary, and it counts all the same.
+        // No read happened at the boundary, and the upload counts all the same.
         upload(1800);
         upload(1801);
         assert_eq!(shown(&text(1802)), Some(10));

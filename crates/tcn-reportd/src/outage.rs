@@ -1,14 +1,13 @@
-//! A fault that lasts is told when it begins and when it is over, not each time
-//! that somebody meets it.
+//! Logs a lasting fault when it begins and when it is over, not at each occurrence.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Causes of one outage that are told; more than these take turns.
+/// Causes of one outage that are logged; a further cause replaces an earlier one.
 const CAUSES: usize = 4;
 
-/// One kind of work that can fail, and whether it does.
+/// One kind of work that can fail, and whether it fails now.
 pub(super) struct Outage {
     severity: Severity,
     begins: &'static str,
@@ -17,12 +16,12 @@ pub(super) struct Outage {
     told: Mutex<Told>,
 }
 
-/// How bad it is.
+/// The severity.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
-    /// Somebody is refused what they came for.
+    /// A client is refused.
     Error,
-    /// It is done later.
+    /// The work is done later.
     Warning,
 }
 
@@ -33,8 +32,8 @@ struct Told {
 }
 
 impl Outage {
-    /// Of work that does not fail yet: what is said when it begins to, and when
-    /// it is done again.
+    /// Work that does not fail yet, with the log messages for the begin and the end of
+    /// an outage.
     pub(super) const fn new(severity: Severity, begins: &'static str, over: &'static str) -> Self {
         Self {
             severity,
@@ -48,7 +47,8 @@ impl Outage {
         }
     }
 
-    /// It failed so many times, for this cause. Says whether that was told.
+    /// The work failed this many times, for this cause. Returns whether that was
+    /// logged.
     pub(super) fn failed(&self, cause: &dyn fmt::Display, failures: u64) -> bool {
         let cause = cause.to_string();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +65,7 @@ impl Outage {
         is_new
     }
 
-    /// It was done. Says whether that ends an outage.
+    /// The work succeeded. Returns whether that ends an outage.
     pub(super) fn succeeded(&self) -> bool {
         if !self.lasts.load(Ordering::Relaxed) {
             return false;

@@ -1,8 +1,8 @@
-//! Where an interval stands: to come, open, past, or gone.
+//! The phase of an interval: future, open, past, or gone.
 //!
-//! All follows from one number, the interval that takes uploads. The store
-//! moves it, forwards only, and keeps it; so an interval that is over stays
-//! over and one that is gone stays gone, whatever the clock does.
+//! The phase follows from one number, the interval that takes uploads. The store keeps
+//! that number and moves it forwards only. So a past interval stays past and a gone one
+//! stays gone, whatever the clock does.
 
 use tcn_exchange::interval::Interval;
 
@@ -12,10 +12,10 @@ pub(super) const KEPT: u64 = 56;
 /// Intervals of which the digests of reports are kept: 56 days.
 pub(super) const KNOWN: u64 = 224;
 
-/// Where an interval stands.
+/// The phase of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// It has not begun.
+    /// It starts later.
     Future,
     /// It takes uploads.
     Open,
@@ -25,7 +25,7 @@ pub(super) enum Place {
     Gone,
 }
 
-/// Where `interval` stands while `open` takes uploads.
+/// The phase of `interval` while `open` takes uploads.
 pub(super) fn place(interval: Interval, open: Interval) -> Place {
     if interval > open {
         Place::Future

@@ -1,13 +1,13 @@
 //! Which interval a query asks for, by CoEpi's rules.
 //!
-//! Every refusal is that of the deployed server, 401 for another length of
-//! intervals included, which its own OpenAPI text calls 432
-//! (coepi-backend-aws 6588865, `TCNHttpHandler`).
+//! Every refusal is that of the deployed server. This includes 401 for another length
+//! of intervals, which the server's own OpenAPI text calls 432 (coepi-backend-aws
+//! 6588865, `TCNHttpHandler`).
 
 use tcn_exchange::interval::Interval;
 use thiserror::Error;
 
-/// What is asked for.
+/// The interval a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// The interval that takes uploads.
@@ -22,13 +22,13 @@ pub(super) enum QuestionError {
     /// A number without a length.
     #[error("intervalLength is missing; give intervalLength=21600 with intervalNumber")]
     LengthMissing,
-    /// No decimal number of 64 bits.
+    /// Not a decimal number of 64 bits.
     #[error("intervalNumber and intervalLength must be whole numbers of 64 bits, in digits")]
     NotANumber,
     /// Zero or less.
     #[error("intervalNumber and intervalLength must be above 0")]
     NotPositive,
-    /// Another length than the one there is.
+    /// Another length than the supported one.
     #[error("intervalLength must be 21600: number intervals by six hours since 1970")]
     WrongLength,
     /// Before there were reports, or past the end of time.
@@ -36,8 +36,8 @@ pub(super) enum QuestionError {
     BeforeFirst,
 }
 
-/// Reads the parameters of a query, in their order; of a name that comes twice
-/// the first counts, and other names are ignored.
+/// Reads the parameters of a query, in their order. If a name occurs twice the first
+/// counts. Other names are ignored.
 ///
 /// # Errors
 /// Why there is no such interval.
@@ -61,7 +61,7 @@ pub(super) fn read(parameters: &[(String, String)]) -> Result<Question, Question
     if length.unsigned_abs() != Interval::SECONDS {
         return Err(QuestionError::WrongLength);
     }
-    // A start that overflows is to CoEpi one before the first.
+    // CoEpi treats a start that overflows as one before the first.
     number
         .checked_mul(length)
         .and_then(|_| Interval::new(number.unsigned_abs()))

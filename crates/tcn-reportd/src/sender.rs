@@ -1,9 +1,9 @@
-//! Whose upload it is: the peer's, or whom a proxy of ours names.
+//! The sender of an upload: the peer, or the client that a trusted proxy names.
 //!
-//! A proxy names its client in `X-Forwarded-For`, as nginx, AWS and Azure write
-//! it, or in `Forwarded` (RFC 7239). Each proxy adds to the right, so both are
-//! read from the right, and the first address that is no proxy of ours counts.
-//! What stands to the left of that, anybody may have written.
+//! A proxy names its client in `X-Forwarded-For`, as nginx, AWS and Azure write it, or
+//! in `Forwarded` (RFC 7239). Each proxy adds to the right. So both headers are read
+//! from the right, and the first address that is not a trusted proxy counts. Anything
+//! to the left of it may be forged.
 //!
 //! | written | read as |
 //! |---|---|
@@ -12,8 +12,8 @@
 //! | `for=192.0.2.1;proto=https`, `For="[2001:db8::1]:443"` | the same |
 //! | `unknown`, `_hidden`, anything else | a sender of that name |
 //!
-//! A name that is no address counts for itself alone: neither the proxy nor
-//! anybody whose header is sound is charged for it.
+//! A name that is not an address has a count of its own: it is charged neither to the
+//! proxy nor to a sender whose header is valid.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -30,13 +30,13 @@ use sha2::{Digest, Sha256};
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether an address is in it.
+    /// Whether the network contains an address.
     pub fn contains(self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
 }
 
-/// Neither an address nor a network. It repeats nothing of what was written.
+/// Neither an address nor a network. The error does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotANetwork;
 
@@ -71,7 +71,7 @@ impl TryFrom<String> for Network {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyHeader {
-    /// `X-Forwarded-For` where it is there, else `Forwarded`.
+    /// `X-Forwarded-For` if the request has it, else `Forwarded`.
     #[default]
     Auto,
     /// `X-Forwarded-For` alone.
@@ -80,13 +80,13 @@ pub enum ProxyHeader {
     Forwarded,
 }
 
-/// Who sent an upload.
+/// The sender of an upload.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(test, derive(Debug))]
 pub(super) enum Sender {
     /// By address, canonical.
     Address(IpAddr),
-    /// By what a proxy calls them; SHA-256, truncated.
+    /// By the name a proxy gives the sender; SHA-256, truncated.
     Named([u8; 16]),
 }
 
@@ -98,12 +98,13 @@ impl Sender {
         Self::Named(short)
     }
 
-    /// What is counted as one: an IPv4 address, an IPv6 network of 64 bits.
+    /// The sender's household, which counts as one: an IPv4 address or an IPv6 network
+    /// of 64 bits.
     pub(super) fn household(self) -> Self {
         self.network(64)
     }
 
-    /// What a provider gives one customer at most: an IPv6 network of 48 bits
+    /// The largest network of one customer of a provider: an IPv6 network of 48 bits
     /// (RFC 6177, 2). `None` where that is the household itself.
     pub(super) fn site(self) -> Option<Self> {
         matches!(self, Self::Address(IpAddr::V6(_))).then(|| self.network(48))
@@ -120,7 +121,7 @@ impl Sender {
     }
 }
 
-/// The proxies before the server.
+/// The trusted proxies before the server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proxies {
     networks: Vec<Network>,
@@ -128,20 +129,20 @@ pub(super) struct Proxies {
 }
 
 impl Proxies {
-    /// Those in these networks, which write this header.
+    /// The proxies in these networks, which write this header.
     pub(super) fn new(networks: &[Network], header: ProxyHeader) -> Self {
         let networks = networks.to_vec();
         Self { networks, header }
     }
 
-    /// Whether an address is one of them.
+    /// Whether an address is one of the proxies.
     pub(super) fn include(&self, address: IpAddr) -> bool {
         self.networks
             .iter()
             .any(|network| network.contains(address))
     }
 
-    /// Who sent a request with these headers over a connection with this peer.
+    /// The sender of a request with these headers over a connection with this peer.
     pub(super) fn sender(&self, peer: IpAddr, headers: &HeaderMap) -> Sender {
         let peer = peer.to_canonical();
         if !self.include(peer) {
@@ -199,7 +200,7 @@ impl Node {
         address.map_or_else(|| Self::Name(name(element).to_vec()), Self::Address)
     }
 
-    /// An element of `Forwarded`: pairs, one of which says whom it is for.
+    /// An element of `Forwarded`: pairs, one of which names the client.
     fn of_forwarded(element: &[u8]) -> Self {
         let mut rest = Some(element);
         while let Some(pairs) = rest {
@@ -214,7 +215,7 @@ impl Node {
                 return node;
             }
         }
-        // A proxy that does not say whom it speaks for stands for all it serves.
+        // A proxy that names no client stands for all clients it serves.
         match element.trim_ascii() {
             [] => Self::Nothing,
             element => Self::Name(element.to_vec()),
@@ -222,9 +223,9 @@ impl Node {
     }
 }
 
-/// What stands before the last element of a list, and that element. A separator
-/// in quotes is none, if there may be quotes. They are counted from the right,
-/// so that a quote left open on the left hides nothing of what came later.
+/// The last element of a list, and the part before it. With `quotes`, a separator in
+/// quotes does not count. Quotes are counted from the right, so that an open quote on
+/// the left hides nothing that was added later.
 fn last_element(list: &[u8], separator: u8, quotes: bool) -> (Option<&[u8]>, &[u8]) {
     let mut inside = false;
     for (at, byte) in list.iter().enumerate().rev() {
@@ -237,7 +238,7 @@ fn last_element(list: &[u8], separator: u8, quotes: bool) -> (Option<&[u8]>, &[u
     (None, list)
 }
 
-/// The content of a quoted string, or the token as it is.
+/// The content of a quoted string, or the token itself.
 fn unquoted(value: &[u8]) -> Vec<u8> {
     let value = value.trim_ascii();
     let inner = value
@@ -272,12 +273,12 @@ fn plain(text: &str) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// In digits, or obfuscated (RFC 7239, 6.3).
+/// A port in digits, or obfuscated (RFC 7239, 6.3).
 fn is_port(text: &str) -> bool {
     text.starts_with('_') || text.parse::<u16>().is_ok()
 }
 
-/// A name without its port, which differs by connection.
+/// A name without its port: the port differs by connection.
 fn name(element: &[u8]) -> &[u8] {
     match element.iter().rposition(|byte| *byte == b':') {
         Some(at) if std::str::from_utf8(&element[at + 1..]).is_ok_and(is_port) => &element[..at],
@@ -355,7 +356,7 @@ mod tests {
                 "for=192.0.2.7, for=10.0.0.1, for=\"[fd00::1]:1\"",
                 "192.0.2.7",
             ),
-            // Whoever leaves a quote open hides nothing that a proxy adds.
+            // An open quote hides nothing that a proxy adds.
             ("for=\"_x, for=192.0.2.7", "192.0.2.7"),
             ("for=\"192.0.2.9\\\", for=192.0.2.7", "192.0.2.7"),
         ] {
@@ -392,7 +393,7 @@ mod tests {
         assert!(seen.insert(forwarded("for=192.0.2.1, proto=https")));
         let bytes = [("x-forwarded-for", &b"\xff\xfe"[..])];
         assert!(seen.insert(asked(ProxyHeader::Auto, "127.0.0.1", &bytes)));
-        // Bytes of the client's must not hide what the proxy adds to them.
+        // Bytes from the client must not hide what the proxy adds to them.
         let bytes = [("x-forwarded-for", &b"\xff, 192.0.2.7"[..])];
         let sender = asked(ProxyHeader::Auto, "127.0.0.1", &bytes);
         assert_eq!(sender, Sender::Address(ip("192.0.2.7")));

@@ -1,13 +1,12 @@
-//! Connections: accepted, bounded, ended.
+//! Connections: how they are accepted, limited and ended.
 //!
-//! HTTP/1.1 without TLS, for a proxy or CDN to stand before. Every connection
-//! has limits of its own, so that many slow ones cost little: ten seconds for the
-//! head of a request, ten for a body, thirty for the other side to take anything
-//! of an answer. There are only so many at a time, and of one address
-//! (`connections`).
+//! HTTP/1.1 without TLS, to be used behind a proxy or CDN. Every connection has its own
+//! limits, so that many slow ones cost little: ten seconds for the head of a request,
+//! ten for a body, and thirty in which the client takes no byte of a response. The
+//! number of connections is limited, in all and for each address (`connections`).
 //!
-//! Told to stop, the server accepts no more, ends idle connections at once,
-//! and gives requests under way ten seconds.
+//! When asked to stop, the server accepts no more, ends idle connections at once, and
+//! gives requests under way ten seconds.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -37,22 +36,22 @@ use super::desk::Desk;
 /// is kept.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long the other side may take nothing of what is sent.
+/// How long the client may take no byte of what is sent.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long requests under way are given at the end.
+/// How long requests under way may still take after the server is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Bytes read ahead of a connection; a head must fit.
+/// Bytes read ahead of a connection. The head of a request must fit.
 const BUFFER: usize = 16 << 10;
 
-/// What a connection is told for which there is no room.
+/// The response on a connection that is refused for want of a place.
 const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 content-type: text/plain; charset=utf-8\r\nretry-after: 10\r\nconnection: close\r\n\
 content-length: 69\r\n\r\n\
 busy: too many connections of this address; close some or come later\n";
 
-/// Accepts and answers until `stop`.
+/// Accepts connections and answers requests until `stop`.
 pub(super) async fn serve(
     listener: TcpListener,
     routes: Router,
@@ -60,7 +59,8 @@ pub(super) async fn serve(
     connections: Arc<Connections>,
     stop: impl Future<Output = ()>,
 ) {
-    // Each connection holds a sender: when none is left, all have ended.
+    // Each connection holds a sender: when no sender is left, all connections have
+    // ended.
     let (open, mut ended) = mpsc::channel::<()>(1);
     let (stopping, stopped) = watch::channel(false);
     tokio::pin!(stop);
@@ -86,7 +86,7 @@ pub(super) async fn serve(
     }
 }
 
-/// The next connection that there is a place for.
+/// The next connection for which there is a place.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
@@ -95,13 +95,13 @@ async fn accept(
         Ok((stream, peer)) => match connections.admit(peer.ip()).await {
             Some(place) => Some((stream, peer, place)),
             None => {
-                // What it does not take at once it is not told.
+                // A client that does not take the response at once does not get it.
                 let _ = stream.try_write(NO_ROOM);
                 None
             }
         },
         Err(fault) => {
-            // Out of file descriptors, or the other side has gone already.
+            // No file descriptors are left, or the client has disconnected already.
             tracing::debug!(%fault, "a connection was not accepted");
             let pause = std::future::pending::<()>();
             let _ = timeout(Duration::from_millis(50), pause).await;
@@ -118,7 +118,7 @@ async fn connection(
     mut stopped: watch::Receiver<bool>,
     place: Place,
 ) {
-    // Answers are written whole; nothing is gained by waiting for more.
+    // Responses are written whole, so waiting for more data gains nothing.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_PATIENCE));
@@ -149,12 +149,12 @@ async fn connection(
     tokio::pin!(served);
     desk.metrics.connected(desk.clock.now());
     let told = async {
-        // An error would mean that the server is gone already.
+        // An error would mean that the server has ended already.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     let ended = tokio::select! {
         ended = &mut served => ended,
-        // It goes as a connection does that was idle for too long.
+        // The connection ends like one that was idle for too long.
         () = place.taken_away() => Ok(()),
         () = told => {
             served.as_mut().graceful_shutdown();
@@ -163,7 +163,7 @@ async fn connection(
     };
     desk.metrics.disconnected(desk.clock.now());
     if let Err(fault) = ended {
-        // Never an address, and never what was sent.
+        // Logs neither an address nor sent data.
         tracing::debug!(timed_out = fault.is_timeout(), "a connection broke off");
     }
 }

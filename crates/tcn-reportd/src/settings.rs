@@ -1,9 +1,9 @@
-//! The settings of the server: TOML, defaults for all of it.
+//! The settings of the server, in TOML. Every setting has a default.
 //!
-//! Several files are laid over one another, key by key; each is read by itself
-//! first, so that a fault is named with its file and line. Without `--config`
-//! the file of the system is read if there is one. A bucket's options hold its
-//! key, so settings have no `Debug`, and no fault repeats a value.
+//! Several files are merged key by key. Each is first parsed alone, so that an error
+//! names its file and line. Without `--config`, the system's file is read if it exists.
+//! A bucket's options contain its secret key, so settings have no `Debug`, and no error
+//! repeats a value.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::sender::{Network, ProxyHeader};
 
-/// The file that is read where none is named.
+/// The file that is read without `--config`.
 const FILE: &str = "/etc/tcnd/reportd.toml";
 
 /// The configuration cannot be used.
@@ -30,7 +30,7 @@ pub enum SettingsError {
         /// Why.
         source: io::Error,
     },
-    /// It says something that is not understood.
+    /// The file has an error.
     #[error("{}:{line}: {message}", path.display())]
     Fault {
         /// Which.
@@ -40,27 +40,26 @@ pub enum SettingsError {
         /// What is wrong, without values.
         message: String,
     },
-    /// A front end without a place for uploads.
+    /// A front end without an inbox.
     #[error("role = \"front\" needs [inbox] with url = \"s3://BUCKET/PREFIX\"")]
     FrontWithoutInbox,
 }
 
-/// What the server is told.
+/// The settings of the server.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where it listens.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// What it is.
+    /// The role of the server.
     pub role: Role,
-    /// Addresses and networks of proxies that are believed when they say whom
-    /// they speak for.
+    /// Addresses and networks of proxies that are trusted to name their clients.
     pub trusted_proxies: Vec<Network>,
-    /// The header they say it in.
+    /// The header in which proxies name their clients.
     pub proxy_header: ProxyHeader,
-    /// Uploads taken in a second, of all together.
+    /// Uploads accepted in a second, of all senders together.
     pub uploads_per_second: NonZeroU32,
-    /// Uploads taken in a minute of one address.
+    /// Uploads accepted in a minute from one address.
     pub uploads_per_minute_and_address: NonZeroU32,
     /// Connections at a time.
     pub connections: NonZeroU32,
@@ -68,18 +67,18 @@ pub struct Settings {
     pub connections_per_address: NonZeroU32,
     /// Where finished intervals are published besides the own folder.
     pub mirror: Option<Place>,
-    /// Where front ends leave uploads.
+    /// The location where front ends leave uploads.
     pub inbox: Option<Place>,
 }
 
-/// What a server is.
+/// The role of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// It has the store of record, serves and publishes intervals.
+    /// It has the store of record, and serves and publishes intervals.
     #[default]
     Keeper,
-    /// It judges uploads and leaves them in the inbox; it keeps nothing.
+    /// It checks uploads and leaves them in the inbox; it stores nothing.
     Front,
 }
 
@@ -123,17 +122,17 @@ impl Settings {
         }
     }
 
-    /// The settings in these files, or in that of the system if none is named.
+    /// Loads the settings in these files, or in the system's file if none is named.
     ///
     /// # Errors
-    /// The first fault.
+    /// The first error.
     pub fn load(files: &[PathBuf]) -> Result<Self, SettingsError> {
         let files = Self::files(files);
         let mut merged = toml::Table::new();
         for file in &files {
             merged.extend(read(file)?);
         }
-        // Each file was good by itself, and so are their keys together.
+        // Each file was valid alone, and so are their merged keys.
         let settings: Self = merged.try_into().map_err(|error: toml::de::Error| {
             let path = files.last().cloned().unwrap_or_default();
             fault(&path, "", &error)

@@ -1,13 +1,13 @@
-//! The editions that are served: those of past intervals, made once, and that of
+//! The editions that are served: those of past intervals, rendered once, and that of
 //! the open one.
 //!
-//! Past editions lie in the folder `public` of the state directory, named and
-//! laid out as they are published anywhere else (`bucket`), so a web server may
-//! serve that folder too. Each is made when it is first asked for, or soon after
-//! its interval ended, whichever comes first; two that ask at once wait for one.
+//! Past editions are in the folder `public` of the state directory, with the same names
+//! and layout as published editions (`bucket`), so a web server may serve that folder
+//! too. Each is rendered at its first request or soon after the end of its interval,
+//! whichever comes first. Simultaneous requests wait for one rendering.
 //!
-//! The edition of the open interval is made anew when somebody asks for it and
-//! something came since. One that has grown large is kept for a minute.
+//! The edition of the open interval is rendered again on request if new reports came
+//! since. A large one is kept for a minute.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -26,12 +26,12 @@ use super::edition::{Edition, EditionError, SMALL};
 use super::form::Form;
 use super::store::Store;
 
-/// How long an edition of the open interval is served when it has grown large.
+/// How long a large edition of the open interval is served.
 const LARGE_LASTS: Duration = Duration::from_secs(60);
 
 type Slot = Arc<OnceCell<Arc<Edition>>>;
 
-/// All editions there are.
+/// All editions.
 pub(super) struct Shelf {
     store: Store,
     clock: Arc<dyn Clock>,
@@ -51,10 +51,10 @@ struct Open {
 }
 
 impl Shelf {
-    /// The shelf of a store, in its state directory.
+    /// The editions of a store, in its state directory.
     ///
     /// # Errors
-    /// If its folders cannot be made.
+    /// If its folders cannot be created.
     pub(super) fn new(
         directory: &Path,
         store: Store,
@@ -76,15 +76,15 @@ impl Shelf {
         })
     }
 
-    /// The folder that past editions lie in, as a place to publish.
+    /// The folder of past editions, as a location to publish to.
     pub(super) const fn bucket(&self) -> &Bucket {
         &self.bucket
     }
 
-    /// The edition of an interval that is past.
+    /// The edition of a past interval.
     ///
     /// # Errors
-    /// If it cannot be made or read.
+    /// If it cannot be rendered or read.
     pub(super) async fn past(&self, interval: Interval) -> Result<Arc<Edition>, BucketError> {
         let slot = {
             let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,10 +94,10 @@ impl Shelf {
         Ok(Arc::clone(edition))
     }
 
-    /// The edition of the interval that is open.
+    /// The edition of the open interval.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If it cannot be rendered.
     pub(super) async fn open(&self, interval: Interval) -> Result<Arc<Edition>, BucketError> {
         let mut turn = self.open.lock().await;
         let (generation, now) = (self.store.generation(), self.clock.now());
@@ -116,7 +116,7 @@ impl Shelf {
         Ok(edition)
     }
 
-    /// Lets go of intervals before `oldest`.
+    /// Drops the editions of intervals before `oldest`.
     pub(super) fn forget_before(&self, oldest: Interval) {
         let mut past = self.past.lock().unwrap_or_else(PoisonError::into_inner);
         *past = past.split_off(&oldest);
@@ -149,8 +149,8 @@ impl Open {
     }
 }
 
-/// Removes what a run that was killed was writing: object_store gives such files
-/// names with a number sign, and ours have none.
+/// Removes files that a killed run left incomplete: object_store gives such files names
+/// with a number sign, and our names have none.
 fn sweep(folder: &Path) -> io::Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -165,7 +165,7 @@ fn sweep(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The edition published at `path`, if it is whole.
+/// The edition published at `path`, if it is complete.
 fn find(path: &Path) -> io::Result<Option<Edition>> {
     let whole = path.try_exists()?;
     if !whole {
@@ -179,12 +179,12 @@ fn find(path: &Path) -> io::Result<Option<Edition>> {
     let [json, gzip, zstd, tcn] = Form::ALL.map(open);
     match (json, gzip, zstd, tcn) {
         (Ok(json), Ok(gzip), Ok(zstd), Ok(tcn)) => Edition::open([json, gzip, zstd, tcn]).map(Some),
-        // Somebody took a part of it away; the reports are still there.
+        // A part of it was removed; the reports are still in the store.
         _ => Ok(None),
     }
 }
 
-/// Runs what waits for a disk where it holds nobody up.
+/// Runs work that waits for a disk on a thread where it blocks no other task.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,

@@ -1,4 +1,4 @@
-//! The start and the end of the server.
+//! The start and the shutdown of the server.
 
 use std::future::Future;
 use std::io::{self, IsTerminal, Write as _};
@@ -42,7 +42,7 @@ pub enum Fault {
     /// The settings have a fault.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// There is no place for the store.
+    /// The store has no directory.
     #[error(transparent)]
     NoStateDirectory(#[from] NoStateDirectory),
     /// The store cannot be opened.
@@ -51,7 +51,7 @@ pub enum Fault {
     /// A folder or bucket cannot be used.
     #[error(transparent)]
     Bucket(#[from] BucketError),
-    /// The address cannot be had.
+    /// The address cannot be used.
     #[error("cannot listen on {address}; free it, or give another with --listen")]
     Listen {
         /// Which.
@@ -59,12 +59,12 @@ pub enum Fault {
         /// Why.
         source: io::Error,
     },
-    /// The runtime or a signal handler cannot be had.
+    /// The runtime or a signal handler cannot be created.
     #[error("the system refused what a service needs")]
     System(#[from] io::Error),
 }
 
-/// Runs the server until it is told to stop, and says how it ended.
+/// Runs the server until it is asked to stop, and returns its exit code.
 pub fn main(flags: &Flags) -> ExitCode {
     log();
     match run(flags) {
@@ -103,12 +103,12 @@ fn run(flags: &Flags) -> Result<(), Fault> {
         server.run(stop).await;
         Ok(())
     });
-    // What was not done in time must not hold the process.
+    // Unfinished work must not hold the process.
     runtime.shutdown_background();
     outcome
 }
 
-/// Ends with SIGTERM or SIGINT.
+/// Completes at SIGTERM or SIGINT.
 fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -127,7 +127,7 @@ fn notify(state: &[NotifyState<'_>]) {
     }
 }
 
-/// To standard error, which systemd and containers alike collect.
+/// Logs to standard error, which systemd and containers alike collect.
 fn log() {
     let layer = fmt::layer()
         .fmt_fields(tcnd_logging::console_fields())
@@ -138,11 +138,11 @@ fn log() {
     tracing_subscriber::registry().with(layer).init();
 }
 
-/// Descriptors that are not for connections: the database, intervals, buckets.
+/// Descriptors not used for connections: the database, intervals, buckets.
 const OTHER_DESCRIPTORS: u64 = 256;
 
-/// How many connections there are descriptors for, `wanted` at most. As many as
-/// the system allows are asked for.
+/// The number of connections for which there are descriptors, `wanted` at most. Raises
+/// the limit of descriptors as far as needed and as the system allows.
 fn descriptors(wanted: u32) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(u64::MAX);
@@ -167,7 +167,7 @@ fn descriptors(wanted: u32) -> usize {
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
-/// A server that has its address and its store.
+/// A server with a bound address and an open store.
 pub struct Server {
     listener: TcpListener,
     desk: Arc<Desk>,
@@ -177,8 +177,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the store in `directory` and takes the address. A front end keeps
-    /// nothing there.
+    /// Opens the store in `directory` and binds the address. A front end stores nothing
+    /// in the directory.
     ///
     /// # Errors
     /// See [`Fault`].
@@ -222,7 +222,7 @@ impl Server {
             proxies,
             clock,
             stopping: AtomicBool::new(false),
-            // A front end's bucket may be paid for by the request.
+            // The operator may pay for each request to a front end's bucket.
             probes: Probes::new(Duration::from_secs(match settings.role {
                 Role::Keeper => 1,
                 Role::Front => 10,
@@ -242,10 +242,10 @@ impl Server {
         })
     }
 
-    /// The address it has, with the port the system chose if it was asked to.
+    /// The bound address. It has the port that the system chose for port 0.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
@@ -265,7 +265,7 @@ impl Server {
         server::serve(self.listener, routes, desk, connections, stop).await;
         if let Some(chores) = chores {
             chores.abort();
-            // However it ended, it is at an end.
+            // However the maintenance ended, it has ended.
             let _ = chores.await;
         }
         if let Records::Keeper(keeper) = &self.desk.records {

@@ -1,4 +1,4 @@
-//! What can go wrong with the store.
+//! Errors of the store.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use thiserror::Error;
 /// The store cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// The state directory cannot be made or used.
+    /// The state directory cannot be created or used.
     #[error("cannot use the state directory {}; make it writable or give another with --state-dir", path.display())]
     Directory {
         /// Which.
@@ -23,7 +23,7 @@ pub enum OpenError {
         /// Which.
         path: PathBuf,
     },
-    /// A newer release wrote it, or it is not ours.
+    /// A newer release wrote it, or it belongs to another program.
     #[error("the database {} is of another format; run the release that wrote it, or move the file away", path.display())]
     Foreign {
         /// Which.
@@ -42,14 +42,14 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
-/// Why a report was not stored. It may be sent again. The first word of each is
+/// Why a report was not stored. It may be sent again. The first word of each message is
 /// for programs.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum Unavailable {
-    /// More is waiting to be written than may wait.
+    /// The queue of reports to be written is full.
     #[error("busy: too much is waiting to be written; send it again later")]
     Busy,
-    /// So many come that one more would be refused, whoever sent it.
+    /// The limit for all senders is reached.
     #[error("limited: more uploads come than uploads_per_second allows; send it again later")]
     Limited,
     /// No space is left.
@@ -61,7 +61,7 @@ pub(crate) enum Unavailable {
     /// Another program holds the database.
     #[error("locked: another program holds the database; send it again later")]
     Locked,
-    /// The disk refuses for another reason; what was answered before is safe.
+    /// The disk refuses for another reason. Reports acknowledged before are safe.
     #[error("failing: the store cannot write; send it again later")]
     Failing,
     /// The bucket that front ends leave uploads in does not take them.
@@ -73,13 +73,13 @@ pub(crate) enum Unavailable {
     /// The clock jumped ahead, and nothing vouches for it.
     #[error("clock-ahead: the server's clock jumped ahead and is in doubt; send it again later")]
     ClockAhead,
-    /// The server is going.
+    /// The server is stopping.
     #[error("stopping: the server is stopping; send it again later")]
     Stopping,
 }
 
 impl Unavailable {
-    /// What a fault of SQLite comes to.
+    /// The reason that stands for an error of SQLite.
     pub(super) fn of(fault: &rusqlite::Error) -> Self {
         match fault.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
@@ -89,7 +89,7 @@ impl Unavailable {
         }
     }
 
-    /// Its word for programs.
+    /// The word for programs.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::Busy => "busy",

@@ -1,15 +1,15 @@
-//! What has expired is destroyed, piece by piece, and its pages are given back.
+//! Expired data is destroyed in small steps, and its pages are given back.
 //!
-//! A report goes after 14 days; its digest stays for 56, so that an old report
-//! cannot be published anew. Digests outlive reports because a report that
-//! everybody has forgotten would look new: whoever kept it could air its numbers
-//! and upload it again. 56 days are more than twice the longest that tcnd keeps
-//! contacts (21 days), so by then no honest log has a number of it. Of an interval
-//! with more than [`MOST_KNOWN`] reports only that many digests are kept, chosen
-//! by chance, so a flood of reports costs the digests of its own interval alone.
+//! A report is destroyed after 14 days. Its digest stays for 56 days, so that an old
+//! report cannot be published again. Digests outlive reports because a forgotten report
+//! would look new: an attacker who kept it could broadcast its numbers and upload it
+//! again. 56 days are more than twice the longest that tcnd keeps contacts (21 days),
+//! so by then no honest log has a number of the report. Of an interval with more than
+//! [`MOST_KNOWN`] reports only that many digests are kept, chosen at random. So a flood
+//! of reports costs only digests of its own interval.
 //!
-//! Each piece is one transaction and takes some milliseconds, so that uploads
-//! wait only so long.
+//! Each step is one transaction and takes some milliseconds, which limits how long
+//! uploads wait.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use tcn_exchange::interval::Interval;
@@ -17,18 +17,18 @@ use tcn_exchange::interval::Interval;
 use super::number;
 use crate::place;
 
-/// Rows touched in one piece.
+/// Rows touched in one step.
 const ROWS: u32 = 1000;
 
-/// Pages given back in one piece.
+/// Pages given back in one step.
 const PAGES: u32 = 256;
 
-/// Digests kept of one interval. With 168 intervals of digests and some 80 bytes
-/// each they take 1.3 GB at most.
+/// Digests kept of one interval. With 168 intervals of digests and some 80 bytes each,
+/// digests take 1.3 GB at most.
 pub(super) const MOST_KNOWN: u32 = 100_000;
 
-/// Does one piece of what there is to do while `open` takes uploads, and says
-/// whether there may be more.
+/// Does one step of the work that is due while `open` takes uploads. Returns whether
+/// there may be more.
 pub(super) fn piece(
     db: &mut Connection,
     open: Interval,
@@ -40,7 +40,7 @@ pub(super) fn piece(
     Ok(more || give_back(db)?)
 }
 
-/// Destroys reports that have expired, and keeps their digests.
+/// Destroys expired reports, and keeps their digests.
 fn expire(
     transaction: &Transaction<'_>,
     open: Interval,
@@ -58,7 +58,7 @@ fn expire(
         .prepare_cached("SELECT count(*) FROM known WHERE interval = ?1")?
         .query_row([interval], |row| row.get(0))?;
     let room = most_known.saturating_sub(known).min(ROWS);
-    // In the order of chance, the same in both.
+    // Both statements use the same random order.
     transaction
         .prepare_cached(
             "INSERT INTO known (interval, digest)

@@ -1,35 +1,36 @@
-//! Whether the clock may move the open interval on.
+//! Whether the clock may advance the open interval.
 //!
-//! The open interval only ever grows, reports expire by it, and an interval that
-//! is over is published for ever. So a clock that jumps ahead must not be obeyed
-//! at once. It is in doubt when it stands further ahead of the open interval than
-//! is likely: by more than a day while the server runs, by more than the 14 days
-//! that reports are kept when it starts. While it is in doubt, nothing moves:
-//! nothing expires, no interval ends, and uploads are refused, to be sent again.
+//! The open interval only ever grows, reports expire by it, and a past interval is
+//! published for ever. So a clock that jumps ahead must not take effect at once. It is
+//! in doubt when it is further ahead of the open interval than is likely: by more than
+//! a day while the server runs, or at its start by more than the 14 days that reports
+//! are kept. While the clock is in doubt, nothing expires, no interval ends, and
+//! uploads are refused with a request to send them again.
 //!
-//! The doubt ends when the clock is set right, when it is known to be
-//! synchronised, or when a second start finds it where the first did.
+//! The doubt ends when the clock is corrected, when it is known to be synchronised, or
+//! when a second start finds it where the first did.
 
 use tcn_exchange::interval::Interval;
 
 use crate::place;
 
-/// Intervals that the clock may go ahead by while the server runs: a day.
+/// Intervals by which the clock may jump ahead while the server runs: a day.
 const STEP: u64 = 4;
 
-/// What the clock says.
+/// The verdict on the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It stands more than the boundary it may stand at before the open interval.
+    /// The clock is more than one interval before the open one.
     Behind,
     /// This interval takes uploads.
     Sound(Interval),
-    /// It stands too far ahead.
+    /// The clock is too far ahead.
     Ahead,
 }
 
-/// Judges a clock that stands in `of_clock` while `open` takes uploads. `was_sound`
-/// if it was so before, in this run; `is_vouched_for` is asked only if it matters.
+/// Judges a clock that is in `of_clock` while `open` takes uploads. `was_sound`:
+/// whether the clock was sound before, in this run. `is_vouched_for` is called only if
+/// it matters.
 pub(super) fn judge(
     of_clock: Interval,
     open: Interval,
@@ -48,8 +49,8 @@ pub(super) fn judge(
     }
 }
 
-/// Whether a start that finds the clock in `of_clock` agrees with one that found
-/// it in `doubted`.
+/// Whether a start that finds the clock in `of_clock` confirms an earlier start that
+/// found it in `doubted`.
 pub(super) fn agrees(of_clock: Interval, doubted: Interval) -> bool {
     let later = of_clock.number().checked_sub(doubted.number());
     later.is_some_and(|later| later <= place::KEPT)

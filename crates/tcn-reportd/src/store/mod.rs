@@ -1,15 +1,14 @@
 //! The store of record: SQLite, one thread that writes, one reader beside it.
 //!
-//! An upload is answered only once it is durable (`synchronous=FULL`). What
-//! waits while the disk is busy is written together, so the disk is waited for
-//! once for hundreds of uploads. Readers see the journal's last commit and hold
-//! nobody up.
+//! An upload is answered only once it is durable (`synchronous=FULL`). Uploads that
+//! wait while the disk is busy are written together, so hundreds of them cost one wait
+//! for the disk. Readers see the last commit and block no other thread.
 //!
-//! The writer alone says which interval is open, and moves it forwards only,
-//! in the same transaction as the reports that come after. So when
-//! [`Store::settle`] answers, every interval before the one it names is as it
-//! will be for ever: what was under way for it is in it. Whoever wants to know
-//! whether an interval is over asks that, never the clock.
+//! Only the writer says which interval is open. It moves it forwards only, in the same
+//! transaction as the reports that come after. So when [`Store::settle`] returns, every
+//! interval before the returned one is final: it includes the uploads that were under
+//! way for it. Code that must know whether an interval is over asks `settle`, never the
+//! clock.
 
 mod error;
 mod expiry;
@@ -38,33 +37,33 @@ pub(super) use open::open;
 /// Uploads that may wait to be written; 2 MiB at most.
 const DEPTH: usize = 4096;
 
-/// What became of a report.
+/// The result of storing a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stored {
-    /// It is in the open interval.
+    /// The report is new; it is in the open interval.
     New,
-    /// It was there already, in this interval or an earlier one.
+    /// The report was known already, from this interval or an earlier one.
     Known,
 }
 
-/// Work for the writer; each is answered when it is durable.
+/// Work for the writer. It answers each when it is durable.
 enum Work {
     Store(Admitted, oneshot::Sender<Result<Stored, Unavailable>>),
     Settle(oneshot::Sender<Result<Interval, Unavailable>>),
-    /// Tries what an upload would do, and leaves nothing of it.
+    /// Tries what an upload would do, and leaves no trace.
     Probe(oneshot::Sender<Result<(), Unavailable>>),
     Close(oneshot::Sender<()>),
 }
 
-/// What the writer lets others see.
+/// State that the writer shares.
 #[derive(Debug)]
 struct Board {
-    /// Why the last upload, or attempt at one, was not written. Nothing but an
-    /// upload that is written, or an attempt, changes it.
+    /// Why the last upload or try was not written. Only a written or failed upload or
+    /// try changes it.
     refused: Mutex<Option<Unavailable>>,
-    /// The clock was sound once in this run.
+    /// The clock was sound at least once in this run.
     was_sound: AtomicBool,
-    /// A second start found the clock where the first had doubted it.
+    /// A second start found the clock where the first start had doubted it.
     is_vouched_for: AtomicBool,
     /// The number of the open interval.
     open: AtomicU64,
@@ -104,8 +103,8 @@ impl Board {
     }
 }
 
-/// The way to the store. The thread ends with [`close`](Self::close), or with
-/// the last clone.
+/// A handle to the store. The thread ends with [`close`](Self::close), or with the last
+/// clone.
 #[derive(Clone)]
 pub(super) struct Store {
     work: mpsc::Sender<Work>,
@@ -118,18 +117,18 @@ impl Store {
     /// Stores a report in the interval that is open when it is written.
     ///
     /// # Errors
-    /// Why it is not stored.
+    /// Why the report is not stored.
     pub(super) async fn store(&self, report: Admitted) -> Result<Stored, Unavailable> {
         let (answer, answered) = oneshot::channel();
         self.send(Work::Store(report, answer))?;
         answered.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
-    /// The interval that is open now. Every one before it is final. While the
-    /// clock is in doubt it is the one that was open before.
+    /// The interval that is open now. Every earlier one is final. While the clock is in
+    /// doubt, this is the interval that was open before.
     ///
     /// # Errors
-    /// That an interval is over by the clock, but cannot be closed.
+    /// An interval is over by the clock, but cannot be closed.
     pub(super) async fn settle(&self) -> Result<Interval, Unavailable> {
         let open = self.board.open();
         match self.board.judge(&*self.clock) {
@@ -143,7 +142,7 @@ impl Store {
         }
     }
 
-    /// Tries what an upload would do, down to the disk, and leaves nothing of it.
+    /// Tries what an upload would do, down to the disk, and leaves no trace.
     ///
     /// # Errors
     /// Why an upload would not be stored.
@@ -159,22 +158,22 @@ impl Store {
         is_sound.then(|| self.clock.now())
     }
 
-    /// Does what was sent before, then closes the database and ends the thread.
+    /// Finishes the work sent before, then closes the database and ends the thread.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
         if self.work.send(Work::Close(done)).await.is_ok() {
-            // An error means that the thread is gone already.
+            // An error means that the thread has ended already.
             let _ = closed.await;
         }
     }
 
-    /// Reports stored since the start: when it is as it was, so is the open
-    /// interval.
+    /// The number of reports stored since the start. While it is unchanged, so is the
+    /// content of the open interval.
     pub(super) fn generation(&self) -> u64 {
         self.board.generation.load(Ordering::Acquire)
     }
 
-    /// Why uploads are refused, as far as is known without trying.
+    /// Why uploads are refused, as far as that is known without a try.
     pub(super) fn trouble(&self) -> Option<Unavailable> {
         match self.board.judge(&*self.clock) {
             Verdict::Behind => Some(Unavailable::ClockBehind),
@@ -184,11 +183,12 @@ impl Store {
         }
     }
 
-    /// Hands every report of an interval to `each`, in the order it is served.
-    /// It blocks, and sees one state of the interval; nothing is held for it.
+    /// Passes every report of an interval to `each`, in the order in which they are
+    /// served. It blocks, and sees one state of the interval; the reports are not held
+    /// in memory.
     ///
     /// # Errors
-    /// What SQLite or `each` says.
+    /// The error of SQLite or of `each`.
     pub(super) fn read<E: From<rusqlite::Error>>(
         &self,
         interval: Interval,
@@ -214,7 +214,7 @@ impl Store {
     }
 }
 
-/// As SQLite has it.
+/// The number of an interval as an SQLite integer.
 fn number(interval: Interval) -> i64 {
     i64::try_from(interval.number()).unwrap_or(i64::MAX)
 }

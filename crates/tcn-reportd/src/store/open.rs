@@ -1,4 +1,4 @@
-//! Opening: private, alone, and of a format we know.
+//! Opens the database: private, exclusive, and of a known format.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -23,10 +23,10 @@ const DATABASE: &str = "reportd.sqlite";
 
 const LOCK: &str = "reportd.lock";
 
-/// How long a stranger who writes the database may keep us from it.
+/// How long another writer of the database may block us.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Opens the store in `directory`, making both if need be.
+/// Opens the store in `directory`, creating both if need be.
 ///
 /// # Errors
 /// See [`OpenError`].
@@ -97,7 +97,7 @@ fn lock(directory: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Opens a file for us alone; SQLite gives its journal the same mode.
+/// Opens a file that only this user may access. SQLite gives its journal the same mode.
 fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
@@ -115,7 +115,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Sets the database up; `false` if it is not ours.
+/// Sets the database up; `false` if it belongs to another program.
 fn prepare(db: &mut Connection) -> rusqlite::Result<bool> {
     let id: u32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let format: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -126,7 +126,7 @@ fn prepare(db: &mut Connection) -> rusqlite::Result<bool> {
         return Ok(false);
     }
     if fresh {
-        // Only before the first table is made does this take effect.
+        // This takes effect only before the first table is created.
         db.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     }
     db.pragma_update(None, "journal_mode", "WAL")?;

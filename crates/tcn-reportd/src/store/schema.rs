@@ -1,7 +1,7 @@
-//! The tables, and the steps from one format of the database to the next.
+//! The tables, and the migrations from one format of the database to the next.
 //!
-//! The format is the number of steps taken, kept in `PRAGMA user_version`. A
-//! step is one transaction and is never changed once released.
+//! The format is the number of migrations done, kept in `PRAGMA user_version`. A
+//! migration is one transaction and never changes once released.
 
 /// `PRAGMA application_id`: "TCNr".
 pub(super) const APPLICATION_ID: u32 = 0x5443_4e72;
@@ -10,19 +10,19 @@ pub(super) const APPLICATION_ID: u32 = 0x5443_4e72;
 pub(super) const FORMAT: u32 = 2;
 const _: () = assert!(STEPS.len() == FORMAT as usize, "one step leads to each");
 
-/// Step `n` leads from format `n` to `n + 1`.
+/// Migration `n` leads from format `n` to `n + 1`.
 ///
-/// `state` has one row: which interval takes uploads. It only ever grows, so an
-/// interval that was over once is over for ever, across restarts and clocks set
-/// back. `doubted` is the interval that a clock in doubt stood in.
+/// `state` has one row: the interval that takes uploads. It only ever grows, so a past
+/// interval stays past for ever, across restarts and clocks set back. `doubted` is the
+/// interval of a clock in doubt.
 ///
-/// `report` has reports as they are published. `place` is a random number drawn
-/// with the report: in its order an interval is served, so that order says
-/// nothing about when a report came or who sent two; nor does the order in the
-/// file, where rows lie by their key. `digest` is that of the unsigned bytes.
+/// `report` has reports as they are published. `place` is a random number drawn with
+/// the report. An interval is served in its order, so that the order does not reveal
+/// when a report came or which reports one sender sent. The order in the file does not
+/// reveal it either: rows are stored by their key. `digest` is that of the unsigned
+/// bytes.
 ///
-/// `known` has the digests of reports that have expired, by the interval they
-/// came in.
+/// `known` has the digests of expired reports, by the interval in which they came.
 pub(super) const STEPS: [&str; 2] = [
     "
     CREATE TABLE state (

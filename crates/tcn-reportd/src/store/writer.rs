@@ -1,4 +1,4 @@
-//! The one thread that writes.
+//! The only thread that writes.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -27,21 +27,21 @@ pub(super) struct Writer {
     clock: Arc<dyn Clock>,
     board: Arc<Board>,
     kept: Kept,
-    /// Whether what is gone may still be on the disk.
+    /// Whether expired data may still be on the disk.
     expiring: bool,
     outages: Outages,
 }
 
-/// What the file says of intervals.
+/// The intervals stored in the file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Kept {
-    /// The one that takes uploads.
+    /// The interval that takes uploads.
     pub open: Option<Interval>,
-    /// The one that the clock stood in when it was doubted.
+    /// The interval of the clock when it came into doubt.
     pub doubted: Option<Interval>,
 }
 
-/// One for each kind of work: what is done of one kind says nothing of another.
+/// One outage for each kind of work: success of one kind says nothing of another.
 struct Outages {
     uploads: Outage,
     ends: Outage,
@@ -79,7 +79,7 @@ impl Outages {
 
 type Answer<T> = oneshot::Sender<Result<T, Unavailable>>;
 
-/// What is done in one transaction.
+/// The work of one transaction.
 #[derive(Default)]
 struct Batch {
     reports: Vec<Admitted>,
@@ -106,7 +106,7 @@ impl Batch {
         self.reports.len() + self.settlers.len() + self.probers.len()
     }
 
-    /// Whether it does what an upload does.
+    /// Whether the batch does what an upload does.
     fn tries_uploads(&self) -> bool {
         !self.reports.is_empty() || !self.probers.is_empty()
     }
@@ -143,7 +143,7 @@ impl Writer {
         }
     }
 
-    /// Works until it is told to close, or nobody can send any more.
+    /// Works until it is asked to close, or until all senders are dropped.
     pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
         loop {
             let mut batch = Batch::default();
@@ -165,7 +165,7 @@ impl Writer {
                 self.perform(batch);
             }
             if !closers.is_empty() {
-                // The database is closed and the lock is free when it is said.
+                // When the reply is sent, the database is closed and the lock is free.
                 drop(self);
                 for closer in closers {
                     let _ = closer.send(());
@@ -199,7 +199,8 @@ impl Writer {
                 self.board.generation.fetch_add(fresh, Ordering::AcqRel);
                 self.board.open.store(open.number(), Ordering::Release);
                 for (sender, outcome) in batch.senders.drain(..).zip(outcomes) {
-                    // Whoever has gone has its report stored all the same.
+                    // If the client has disconnected, its report is stored all the
+                    // same.
                     let _ = sender.send(Ok(outcome));
                 }
                 for settler in batch.settlers {
@@ -224,7 +225,7 @@ impl Writer {
         }
     }
 
-    /// Answers while the clock cannot be gone by.
+    /// Answers while the clock is in doubt.
     fn doubt(&mut self, verdict: Verdict, mut batch: Batch) {
         let of_clock = Interval::of(self.clock.now());
         let open = self.board.open();
@@ -238,8 +239,8 @@ impl Writer {
             .clock
             .failed(&cause, batch.senders.len() as u64);
         if verdict == Verdict::Ahead && self.kept.doubted.is_none() {
-            // What a second start will be compared with. A failure is no matter:
-            // the next one that doubts writes it.
+            // A second start compares its clock with this value. A failure does not
+            // matter: the next doubt writes it again.
             let written = self.db.execute(
                 "INSERT INTO state (id, open, doubted) VALUES (0, ?1, ?2)
                  ON CONFLICT (id) DO UPDATE SET doubted = excluded.doubted",
@@ -253,7 +254,7 @@ impl Writer {
         batch.refuse(why);
     }
 
-    /// Writes all of it into the interval that is current when it is committed.
+    /// Writes the whole batch into the interval that is current at the commit.
     fn commit(
         &mut self,
         reports: &[Admitted],
@@ -271,7 +272,7 @@ impl Writer {
             if probes {
                 probe(&transaction, open)?;
             }
-            // Filling a batch takes a moment, in which the interval may end.
+            // Filling a batch takes a moment, during which the interval may end.
             if current(&self.board, &*self.clock) > open {
                 transaction.rollback()?;
             } else {
@@ -285,14 +286,14 @@ impl Writer {
         }
     }
 
-    /// Destroys some of what is gone.
+    /// Destroys some of the expired data.
     fn expire(&mut self) {
         self.expiring = match expiry::piece(&mut self.db, self.board.open(), MOST_KNOWN) {
             Ok(more) => {
                 self.outages.expiry.succeeded();
                 more
             }
-            // What fails is tried again with the next interval.
+            // Failed work is tried again with the next interval.
             Err(fault) => {
                 self.outages.expiry.failed(&fault, 1);
                 false
@@ -301,7 +302,7 @@ impl Writer {
     }
 }
 
-/// The interval that takes what is written now.
+/// The interval into which reports are written now.
 fn current(board: &Board, clock: &dyn Clock) -> Interval {
     match board.judge(clock) {
         Verdict::Sound(interval) => interval,
@@ -309,7 +310,7 @@ fn current(board: &Board, clock: &dyn Clock) -> Interval {
     }
 }
 
-/// Says in the file which interval takes uploads.
+/// Stores in the file which interval takes uploads.
 fn move_on(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT INTO state (id, open) VALUES (0, ?1)
@@ -319,9 +320,9 @@ fn move_on(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Does what an upload does to the file, and takes it back, in the transaction
-/// that is about to be committed: the disk is asked for the same pages. Two rows,
-/// so that an upload needs no more than was tried.
+/// Does what an upload does to the file and undoes it, in the transaction that is about
+/// to be committed: it needs the same pages of the disk. It writes two rows, so that an
+/// upload needs no more than was tried.
 fn probe(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()> {
     let mut chance = UnwrapErr(SysRng);
     for _ in 0..2 {
@@ -380,7 +381,8 @@ mod tests {
     /// The first second after interval 74359.
     const END: u64 = 74_360 * Interval::SECONDS;
 
-    /// Before the end of the interval at the first looks, after it at later ones.
+    /// A clock that is before the end of the interval at first and after it at later
+    /// readings.
     struct Crossing {
         looks: AtomicU64,
         before: u64,
@@ -462,7 +464,7 @@ mod tests {
         writer.db.query_row(&set, [], |_| Ok(())).unwrap();
     }
 
-    /// Reports that need more pages than there are.
+    /// Reports that need more pages than there are free.
     fn many() -> Vec<Admitted> {
         let large = |n: u8| Admitted {
             digest: {
@@ -496,7 +498,7 @@ mod tests {
         let first = answers.remove(0).blocking_recv().unwrap();
         assert_eq!(first, Err(Unavailable::DiskFull));
         assert_eq!(board.refused(), Some(Unavailable::DiskFull));
-        // Neither a question, nor a report that is known, nor what expires.
+        // Neither a query, nor a known report, nor expired data.
         let (settler, settled) = oneshot::channel();
         perform(&mut writer, vec![Work::Settle(settler)]);
         assert!(settled.blocking_recv().unwrap().is_ok());
