@@ -1,11 +1,11 @@
-//! The one door that time and randomness come in by, for this program.
+//! The only source of time and randomness for this program.
 
 use rand::rngs::SysRng;
 use rand_core::UnwrapErr;
 use rustix::time::{ClockId, clock_gettime};
 use tcn_protocol::UnixTime;
 
-/// Now, by the wall clock: servers count their intervals by it.
+/// The wall clock: servers count their intervals by it.
 pub(super) fn now() -> UnixTime {
     let now = clock_gettime(ClockId::Realtime).tv_sec;
     UnixTime(u64::try_from(now).unwrap_or(0))

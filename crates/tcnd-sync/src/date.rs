@@ -1,10 +1,9 @@
-//! What a server's clock says, by the header `Date` (RFC 9110, section 6.6.1).
+//! The server's clock, by the header `Date` (RFC 9110, section 6.6.1).
 //!
-//! An interval is over when nobody can add to it any more, and that is for the
-//! server's clock to say: our own may be hours ahead, and a server answers an
-//! empty list for an interval that has not begun. A cache keeps the `Date` of
-//! the server that made the answer, and tells in `Age` how long ago that was
-//! (RFC 9111, section 5.1).
+//! An interval is over when no more reports can be added to it. The server's clock
+//! decides that: our own may be hours ahead, and a server returns an empty list for an
+//! interval that has not started. A cache keeps the `Date` of the server that made the
+//! response, and gives the time since then in `Age` (RFC 9111, section 5.1).
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -12,22 +11,22 @@ use reqwest::header::{AGE, DATE, HeaderMap};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
-/// How far a server's clock may be from ours: what an interval waits after its
-/// end covers so much, and no more.
+/// How far a server's clock may be from ours. The margin that an interval waits after
+/// its end covers this difference, and no more.
 pub(super) const MOST_APART: Duration = Interval::MARGIN;
 
-/// The times that an answer bears.
+/// The times that a response gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ServerTime {
-    /// When the answer was made.
+    /// When the response was made.
     pub(super) made: UnixTime,
-    /// When it was sent, by the same clock.
+    /// When the response was sent, by the same clock.
     pub(super) sent: UnixTime,
 }
 
 impl ServerTime {
-    /// The times of an answer; `None` without a `Date` that can be read, or with
-    /// several. An `Age` that cannot be read counts for nothing.
+    /// The times of a response; `None` without a valid `Date`, or with several. An
+    /// invalid `Age` counts as zero.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut dates = headers.get_all(DATE).iter();
         let (date, None) = (dates.next()?, dates.next()) else {
@@ -49,7 +48,7 @@ impl ServerTime {
     }
 }
 
-/// Whether clocks so many seconds apart differ too much.
+/// Whether a difference of this many seconds between clocks is too large.
 pub(super) const fn differs(seconds: i64) -> bool {
     seconds.unsigned_abs() > MOST_APART.as_secs()
 }

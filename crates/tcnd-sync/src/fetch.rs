@@ -1,17 +1,16 @@
-//! One source, gone through interval by interval.
+//! Fetches one source, interval by interval.
 //!
-//! Each interval is delivered by itself as soon as it is there, so whatever
-//! ends a run, what was delivered stays delivered. It is whole if two clocks say
-//! that it was over, with a margin: ours, when the request was begun, and the
-//! server's, when it made the answer; and if the document was whole. Else tcnd
-//! asks for it again. A file in a folder is never whole: the time it bears is
-//! that of the last copy, and says nothing of what was in it. To read it again
-//! costs little.
+//! Each interval is delivered separately as soon as it was fetched, so delivered
+//! intervals stay delivered, whatever ends a run. An interval counts as whole if the
+//! document is whole and two clocks say that the interval was over, with a margin:
+//! ours, when the request started, and the server's, when it made the response. Else
+//! tcnd asks for it again. A file in a folder is never whole: its time is that of the
+//! last copy, and says nothing of its content. Reading it again costs little.
 //!
-//! The run's budget goes to intervals in their order. One that is worth more
-//! than is left waits for the next run, which begins with it. One that would not
-//! fit into any run is delivered in part, and named: the cheapest of its
-//! reports, for half of what is left, so that others have their share.
+//! The run's budget goes to intervals in their order. An interval that costs more than
+//! is left waits for the next run, which starts with it. An interval that fits into no
+//! run is delivered in part, and logged: the cheapest of its reports, for half of the
+//! budget left, so that other intervals get their share.
 
 mod find;
 
@@ -35,10 +34,10 @@ use super::service::{Batch, Delivery, Tcnd};
 use super::unpack::{Unfit, unpack, within};
 use super::{Fault, clock};
 
-/// Intervals of one run: fourteen days have 57 at most.
+/// Intervals of one run; fourteen days have 57 at most.
 const MOST_INTERVALS: usize = 64;
 
-/// A source while it is gone through.
+/// A source while it is fetched.
 pub(super) struct Fetch<'a> {
     source: &'a Source,
     tcnd: &'a Tcnd,
@@ -46,14 +45,14 @@ pub(super) struct Fetch<'a> {
     remembered: Remembered,
     /// The first thing that was wrong with an interval.
     problem: Option<Problem>,
-    /// How far the server's clock is ahead of ours, in seconds: by the freshest
-    /// of its answers, for a cache may hold others for long.
+    /// How far the server's clock is ahead of ours, in seconds. It is taken from the
+    /// freshest response, for a cache may have held others for long.
     ahead: Option<i64>,
-    /// The first interval that the bounds of this run did not reach.
+    /// The first interval that this run did not reach within its limits.
     unreached: Option<Interval>,
-    /// The one that is gone through.
+    /// The interval being fetched.
     at: Option<Interval>,
-    /// Of an interval that the source may not have, for all that it says.
+    /// The problem of an interval that the server denied: the source may not have it.
     denied: Option<Problem>,
     /// Numbers left of the budget, bytes left to fetch, and to unpack.
     budget: u64,
@@ -62,7 +61,7 @@ pub(super) struct Fetch<'a> {
     counted: Counted,
 }
 
-/// What the log is told.
+/// Counts for the log.
 #[derive(Default)]
 struct Counted {
     intervals: u64,
@@ -74,22 +73,22 @@ struct Counted {
     left_out: u64,
 }
 
-/// What is asked for.
+/// The interval to fetch.
 #[derive(Clone, Copy)]
 struct Turn {
     interval: Interval,
-    /// By our clock it was over when it was asked for.
+    /// Whether it was over by our clock when the request started.
     over: bool,
 }
 
-/// What became of an interval.
+/// The outcome of an interval.
 enum Gone {
     Through,
-    /// It does not fit into what is left of the budget.
+    /// It does not fit into the rest of the budget.
     Beyond,
 }
 
-/// Why an interval is not gone through.
+/// Why an interval was not fetched.
 enum Stop {
     Source(Problem),
     /// A file of another kind.
@@ -137,7 +136,8 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Goes through all that is pending; what ended it early, if anything did.
+    /// Fetches all pending intervals. Returns the problem that ended this early, if
+    /// any.
     pub(super) async fn go_through(&mut self) -> Result<Option<Problem>, Fault> {
         let pending = self.tcnd.pending(&self.source.name).await?;
         match self.each(pending).await {
@@ -153,30 +153,31 @@ impl<'a> Fetch<'a> {
         self.problem
     }
 
-    /// Whether the server's clock is not ours.
+    /// The problem of a server's clock that differs from ours.
     pub(super) fn clock_problem(&self) -> Option<Problem> {
         let seconds = self.ahead.filter(|seconds| differs(*seconds))?;
         tracing::info!(source = %self.source.name, seconds, "how far its clock is ahead of ours");
         Some(Problem::ClockDiffers)
     }
 
-    /// Looks at the clock of a server.
+    /// Notes the clock of a server.
     pub(super) fn notice(&mut self, time: Option<ServerTime>) {
         let ahead = time.map(|time| time.ahead_of(clock::now()));
         self.ahead = self.ahead.max(ahead);
     }
 
-    /// What the next run is to know. One bad interval does not make a source a
-    /// bad one; an early end does, and so does a run that got nothing.
+    /// The state for the next run. One bad interval does not make the source a bad one;
+    /// an early end does, and so does a run that got nothing.
     pub(super) fn remembered(&self, ended: bool, now: UnixTime, rng: &mut impl Rng) -> Remembered {
         let mut remembered = self.remembered.clone();
-        // What ended the source may be this interval's; the others come first.
+        // The problem that ended the source may be this interval's, so the next run
+        // starts with the one after it.
         let behind = self.at.filter(|_| ended).map(Interval::next);
         remembered.resume = self.unreached.or(behind).map(Interval::number);
         let before = remembered.backoff();
         let got = self.counted.intervals + self.counted.unchanged > 0;
         let backoff = match self.problem {
-            // tcnd's being busy is no fault of the source.
+            // A busy tcnd is not the fault of the source.
             Some(Problem::Busy) => before,
             Some(Problem::Refused(wait)) if ended => before.failed(now, wait, rng),
             Some(_) if ended || !got => before.failed(now, None, rng),
@@ -186,7 +187,7 @@ impl<'a> Fetch<'a> {
         remembered.with_backoff(backoff)
     }
 
-    /// Tells the log what was fetched.
+    /// Logs what was fetched.
     pub(super) fn log(&self) {
         let Counted {
             intervals,
@@ -232,7 +233,7 @@ impl<'a> Fetch<'a> {
         if let (Opened::Folder(folder), Some(current)) = (&opened, current) {
             Box::pin(self.loose(folder, current)).await?;
         }
-        // Where others were found, one that is denied is not there.
+        // If other intervals were found, a denied one does not exist.
         match self.denied {
             Some(problem) if self.counted.intervals + self.counted.unchanged == 0 => {
                 self.note(problem)
@@ -241,12 +242,12 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// Whether no more bytes may be fetched, or unpacked.
+    /// Whether no more bytes may be fetched or unpacked.
     const fn is_spent(&self) -> bool {
         self.bytes == 0 || self.unpacked == 0
     }
 
-    /// Notes a problem; an error if it ends the source.
+    /// Notes a problem. Returns an error if it ends the source.
     fn note(&mut self, problem: Problem) -> Result<(), Stop> {
         self.problem.get_or_insert(problem);
         if problem.ends_the_source() {
@@ -257,7 +258,7 @@ impl<'a> Fetch<'a> {
     }
 
     async fn interval(&mut self, opened: &mut Opened, interval: Interval) -> Result<Gone, Stop> {
-        // Before the request: what is added while it runs may be missing.
+        // Taken before the request: reports added while it runs may be missing.
         let turn = Turn {
             interval,
             over: interval.is_over(clock::now()),
@@ -274,7 +275,7 @@ impl<'a> Fetch<'a> {
         Ok(Gone::Through)
     }
 
-    /// Hands the reports of a document to tcnd, as far as the bounds go.
+    /// Passes the reports of a document to tcnd, as far as the limits allow.
     async fn pass_on(&mut self, found: FoundDocument, interval: Interval) -> Result<Gone, Stop> {
         let limits = self.source.limits;
         let reading = FilterOptions {
@@ -312,9 +313,9 @@ impl<'a> Fetch<'a> {
         Err(Stop::Source(Problem::TooLarge))
     }
 
-    /// What a document gets that no run could take in whole: half of what is
-    /// left, for others are to have their share. Where that is less than it
-    /// would be at the beginning of a run, the next one begins with it.
+    /// The budget for a document that fits into no run: half of what is left, so that
+    /// others get their share. If that is less than at the start of a run, the next run
+    /// starts with this document.
     fn share(&mut self, interval: Interval) -> u64 {
         let share = self.budget / 2;
         if share < self.source.limits.budget / 2 {
@@ -323,7 +324,7 @@ impl<'a> Fetch<'a> {
         share
     }
 
-    /// Counts a document of which so many reports are passed on.
+    /// Counts a document of which `passed` reports were passed on.
     fn count(&mut self, sifted: &Filtered, passed: u64) {
         self.counted.reports += passed;
         self.counted.left_out += sifted.reports - passed;
@@ -357,8 +358,8 @@ impl<'a> Fetch<'a> {
         Ok(())
     }
 
-    /// The files of a folder that belong to no interval go with the current one,
-    /// in random order: nobody's name on a stick is to keep others out.
+    /// Delivers the files of a folder that belong to no interval as part of the current
+    /// one. The order is random, so that a file's name cannot keep others out.
     async fn loose(&mut self, folder: &Folder, current: Interval) -> Result<(), Stop> {
         let Ok(mut loose) = folder.loose() else {
             return self.note(Problem::Unreadable);
@@ -404,7 +405,7 @@ impl<'a> Fetch<'a> {
     }
 }
 
-/// Has work done on a thread that may wait for the disk.
+/// Runs work on a thread that may wait for the disk.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Fault> {

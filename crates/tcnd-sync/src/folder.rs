@@ -1,8 +1,8 @@
-//! A folder as a source: of a kiosk without a network, or on a stick that goes
-//! from hand to hand.
+//! A folder as a source: on a kiosk without a network, or on a USB stick that people
+//! pass on.
 //!
-//! Whoever had the stick may have put anything there. Nothing is opened but
-//! regular files below the folder, no link is followed (openat2(2),
+//! Any holder of the stick may have put anything into the folder. Only regular files
+//! below the folder are opened, no link is followed (openat2(2),
 //! `RESOLVE_NO_SYMLINKS`), and no pipe is waited for.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use tcn_exchange::filter::Expected;
 use tcn_exchange::interval::Interval;
 use tcn_exchange::source::{IntervalFormat, MIRROR_PATH};
 
-/// Files besides the intervals that are looked at in one run.
+/// Files besides the intervals that are read in one run.
 const MOST_LOOSE: usize = 1024;
 
 /// Names that are listed to find them.
@@ -30,28 +30,28 @@ const MOST_NAMES: usize = 65_536;
 /// The endings of files besides the intervals, in any case.
 const LOOSE: [&str; 5] = [".tcn", ".json", ".b64", ".base64", ".hex"];
 
-/// What may follow an ending, of a file that is packed.
+/// What may follow the ending of a compressed file.
 const PACKED: [&str; 3] = ["", ".gz", ".zst"];
 
-/// Endings that are told of files that are not read.
+/// How many endings of ignored files are reported.
 const MOST_ENDINGS: usize = 8;
 
-/// A folder that is there.
+/// An open folder.
 pub(super) struct Folder(OwnedFd);
 
-/// A file of it, and its length in bytes.
+/// A file in the folder, and its length in bytes.
 pub(super) type Found = (File, u64);
 
 /// The files besides the intervals.
 #[derive(Debug, Default)]
 pub(super) struct Loose {
-    /// The names of those that are read, in order.
+    /// The names of the files that are read, in order.
     pub(super) names: Vec<CString>,
-    /// There are no more.
+    /// Whether `names` is complete.
     pub(super) all: bool,
-    /// How many are not read, by their names.
+    /// How many files are not read, judged by their names.
     pub(super) ignored: usize,
-    /// What those end in; a name itself may be anybody's.
+    /// The endings of ignored files; a full name may be private.
     pub(super) endings: BTreeSet<String>,
 }
 
@@ -89,7 +89,7 @@ impl Folder {
                 break;
             }
             let name = entry.file_name();
-            // What is being written is hidden until it is whole.
+            // A file being written is hidden until it is complete.
             if name.to_bytes().starts_with(b".") || name.to_bytes() == MIRROR_PATH[0].as_bytes() {
                 continue;
             }
@@ -109,13 +109,13 @@ impl Folder {
         Ok(loose)
     }
 
-    /// A regular file below the folder; `None` if there is none of this name.
+    /// A regular file below the folder; `None` if none has this name.
     pub(super) fn file(&self, path: impl Arg) -> io::Result<Option<Found>> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let opened = match openat2(self.0.as_fd(), path, flags, Mode::empty(), resolve) {
-            // A link, or a device without a driver, is no file of ours.
+            // A link, or a device without a driver, does not count as a file.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Ok(None),
             opened => opened?,
         };
@@ -128,8 +128,8 @@ impl Folder {
     }
 }
 
-/// Whether a file of this name is one of reports: by its ending, in any case,
-/// which the number of a copy may follow, and what it is packed by.
+/// Whether a name is that of a file of reports. Its ending decides, in any case; the
+/// number of a copy and the ending of a compression may follow.
 fn is_of_reports(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let name = without_copy(&name);
@@ -141,7 +141,7 @@ fn is_of_reports(name: &str) -> bool {
     LOOSE.iter().any(|ending| plain.ends_with(ending))
 }
 
-/// A name without what file managers and browsers add for a copy: `(1)`.
+/// A name without the number that file managers and browsers add to a copy: `(1)`.
 fn without_copy(name: &str) -> &str {
     let number = name
         .trim_end()
@@ -157,7 +157,7 @@ fn without_copy(name: &str) -> &str {
     }
 }
 
-/// The ending of a name, if it is one that says nothing of who gave it.
+/// The ending of a name, if it reveals nothing of the author.
 fn ending(name: &str) -> Option<String> {
     let (_, ending) = name.rsplit_once('.')?;
     let is_plain =
@@ -165,13 +165,13 @@ fn ending(name: &str) -> Option<String> {
     is_plain.then(|| ending.to_ascii_lowercase())
 }
 
-/// Puts a report into the folder at `path`, under a name that says nothing. It
-/// is there in whole or not at all, and on the disk when this returns.
+/// Writes a report into the folder at `path`, under a name that reveals nothing. The
+/// file is complete or absent, and it is on the disk when this returns.
 pub(super) fn put(path: &Path, report: &[u8], rng: &mut impl Rng) -> io::Result<()> {
     let name = format!("{:016x}{:016x}.tcn", rng.next_u64(), rng.next_u64());
     let mut file = tempfile::Builder::new().prefix(".").tempfile_in(path)?;
     file.write_all(report)?;
-    // For whoever has the stick next; some file systems have no permissions.
+    // Readable for the next user of the stick; some file systems have no permissions.
     let _ = file
         .as_file()
         .set_permissions(Permissions::from_mode(0o644));

@@ -1,14 +1,13 @@
-//! HTTP, as little of it as a source needs.
+//! The part of HTTP that a source needs.
 //!
-//! A request says what is asked for and nothing of who asks: no name of a
+//! A request names what is requested and reveals nothing of the client: no name of a
 //! program, no cookie, no referrer. Proxies of the environment are honoured
 //! (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`); with `socks5h://` the proxy resolves
-//! names, as Tor needs it. A redirect is followed within the same origin only:
-//! whoever was configured was trusted, and nobody else.
+//! names, as Tor needs it. A redirect is followed within the same origin only: the user
+//! trusted the configured server and no other.
 //!
-//! Answers go to unnamed files as they come, and no further than their limit:
-//! what is longer is cut there. They are unpacked afterwards, so that packed
-//! bytes are counted too.
+//! Responses are written to unnamed files as they arrive, up to their limit; longer
+//! ones are cut there. They are unpacked afterwards, so that packed bytes count too.
 
 use std::error::Error;
 use std::fs::File;
@@ -38,41 +37,41 @@ const MOST_REDIRECTS: usize = 3;
 /// Longest tag kept, in bytes.
 const LONGEST_TAG: usize = 256;
 
-/// How many timeouts an upload may take: it is one small request.
+/// How many timeouts an upload may last: it is one small request.
 const TIMEOUTS_AN_UPLOAD: u32 = 3;
 
-/// What a server has under an address.
+/// The result of a request for a document.
 pub(super) enum Answer {
     /// A document.
     Document(Got),
-    /// What we have is what it has.
+    /// The document is the one we have.
     Unchanged,
-    /// Nothing, not yet or no longer.
+    /// No document, not yet or no longer.
     Absent,
-    /// Nothing that it gives away: a bucket that may not be listed says so of
-    /// what it does not have.
+    /// No access. A bucket that may not be listed answers so for documents that do not
+    /// exist.
     Denied,
-    /// A page for people: some servers answer with it for what they do not have.
+    /// A web page: some servers answer so for documents that do not exist.
     Page,
 }
 
-/// A document as it came.
+/// A document as received.
 pub(super) struct Got {
     pub(super) file: File,
     pub(super) bytes: u64,
     pub(super) packing: ContentEncoding,
-    /// The connection would have told if the end were missing.
+    /// The connection would have reported a missing end.
     pub(super) delimited: bool,
-    /// It is longer than it may be: this is how it begins.
+    /// The document is longer than the limit; this is its begin.
     pub(super) is_part: bool,
     pub(super) tag: Option<String>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 pub(super) enum NoAnswer {
-    /// The source is to blame, or the way there.
+    /// The source, or the connection to it, failed.
     Source(Problem),
-    /// This machine is.
+    /// This machine failed.
     Machine(Fault),
 }
 
@@ -98,8 +97,8 @@ pub(super) fn client(server: &Url, limits: &Limits) -> Result<Client, Problem> {
         .map_err(|error| problem(&error))
 }
 
-/// What every client of a server is made of. Where there is no TLS no certificate is
-/// looked for: a machine that fetches from itself need have none to trust.
+/// The settings of every client of a server. Without TLS, no certificates are loaded: a
+/// machine that fetches from itself need not have any to trust.
 fn builder(server: &Url) -> ClientBuilder {
     let builder = Client::builder().referer(false);
     match server.scheme() {
@@ -108,8 +107,8 @@ fn builder(server: &Url) -> ClientBuilder {
     }
 }
 
-/// Gets what is under `url`, unless it is what `tag` stands for; and what the
-/// server's clock says.
+/// Gets the document at `url`, unless it is the one that `tag` stands for; and the time
+/// by the server's clock.
 pub(super) async fn get(
     client: &Client,
     url: Url,
@@ -161,7 +160,7 @@ async fn document(mut response: Response, most: u64, directory: &Path) -> Result
         .ok_or(NoAnswer::Source(Problem::WrongAnswer))?;
     let tag = text(headers, &ETAG).filter(|tag| tag.len() <= LONGEST_TAG);
     let tag = tag.map(str::to_owned);
-    // Before HTTP/2 a body may end with its connection, however that came.
+    // Before HTTP/2 a body may end with its connection, for whatever reason.
     let delimited = response.version() >= Version::HTTP_2
         || response.content_length().is_some()
         || headers.contains_key("transfer-encoding");
@@ -194,17 +193,17 @@ async fn document(mut response: Response, most: u64, directory: &Path) -> Result
     })
 }
 
-/// Whether this is a page for people, by its Content-Type.
+/// Whether the response is a web page, by its Content-Type.
 fn is_page(headers: &HeaderMap) -> bool {
     let kind = text(headers, &CONTENT_TYPE).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("text/html")
 }
 
-/// Uploads one part, on a connection that had and will have no other: nothing
-/// is kept alive, and no TLS session is resumed, for the client is gone with
-/// its request. HTTP/1.1, of which every byte is ours to say:
-/// `Content-Type: text/plain`, `Accept: */*`, `Host` and `Content-Length`.
+/// Uploads one part, on a connection that is used for nothing else. Nothing is kept
+/// alive and no TLS session is resumed, for the client is dropped with its request.
+/// HTTP/1.1, where we control every byte: `Content-Type: text/plain`, `Accept: */*`,
+/// `Host` and `Content-Length`.
 pub(super) async fn upload(
     url: &Url,
     body: String,
@@ -226,7 +225,7 @@ pub(super) async fn upload(
     let asked = retry_after(response.headers(), super::clock::now());
     let status = response.status().as_u16();
     let mut words = Vec::new();
-    // The status has been said; words that break off are fewer words.
+    // The status has arrived; if the reason breaks off, the rest is missing.
     while words.len() < LONGEST_REASON {
         let Ok(Some(chunk)) = response.chunk().await else {
             break;
@@ -241,8 +240,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// How long the server asks to be left alone: seconds, or a date (RFC 9110,
-/// section 10.2.3).
+/// How long the server asks the client to wait: seconds, or a date (RFC 9110, section
+/// 10.2.3).
 fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
     let value = text(headers, &RETRY_AFTER)?.trim();
     if let Ok(seconds) = value.parse() {
@@ -252,7 +251,7 @@ fn retry_after(headers: &HeaderMap, now: UnixTime) -> Option<Duration> {
     Some(Duration::from_secs(at.0.saturating_sub(now.0)))
 }
 
-/// What an error of a request says of the source.
+/// The problem of the source that an error of a request stands for.
 fn problem(error: &reqwest::Error) -> Problem {
     if error.is_timeout() {
         Problem::TimedOut
@@ -265,14 +264,14 @@ fn problem(error: &reqwest::Error) -> Problem {
     }
 }
 
-/// Whether TLS is at the root of it.
+/// Whether TLS is the root cause.
 fn is_of_tls(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
         if error.is::<rustls::Error>() {
             return true;
         }
-        // An `io::Error` hides what it carries from `source`.
+        // `source` of an `io::Error` skips the error it carries.
         let carried = error.downcast_ref().and_then(io::Error::get_ref);
         cause = match carried {
             Some(carried) => Some(carried),

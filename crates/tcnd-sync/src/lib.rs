@@ -1,20 +1,19 @@
-//! The network's side of the house: reports are fetched and uploaded here, by
-//! a process that knows no contact and no key.
+//! The network side of tcnd: this process fetches and uploads reports, and knows no
+//! contact and no key.
 //!
 //! ```text
 //!   servers, mirrors, folders ──▶ a document ──filter─▶ a file ──▶ tcnd
 //!                          tcnd ──▶ a part ──▶ a connection of its own ──▶ server
 //! ```
 //!
-//! What was delivered and what is due stands in tcnd's database, so a run may be
-//! ended anywhere: an interval is asked for until it was delivered whole, and a
-//! part is handed out until somebody settled it. What is kept here ([`memory`])
-//! saves requests and nothing else.
+//! tcnd's database records what was delivered and what is due, so a run may end at any
+//! point: an interval is requested until it was delivered whole, and a part is handed
+//! out until its outcome was reported. The state kept here ([`memory`]) only saves
+//! requests.
 //!
-//! Sources do not depend on each other: some are gone through at a time, and one
-//! that hangs, lies or floods costs its own bounds. All are fetched from before
-//! anything is uploaded, so that nobody can tell by a missing upload that a
-//! fetch failed.
+//! Sources do not depend on each other: some are fetched at a time, and one that hangs,
+//! lies or floods only uses up its own limits. All sources are fetched before anything
+//! is uploaded, so that a missing upload does not reveal that a fetch failed.
 
 mod clock;
 mod date;
@@ -46,38 +45,38 @@ use self::memory::Memory;
 use self::problem::Problem;
 use self::service::Tcnd;
 
-/// Sources that are fetched from at a time.
+/// Sources fetched at a time.
 const AT_A_TIME: usize = 4;
 
-/// How long one source may take in one run; what is left waits for the next.
+/// How long one source may take in one run; the rest waits for the next run.
 const LONGEST_FETCH: Duration = Duration::from_secs(1800);
 
-/// How long tcnd may take to hear that a run that was stopped is over.
+/// How long tcnd may take to accept that a stopped run is over.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// What a run needs.
+/// The inputs of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The sources that are configured.
+    /// The configured sources.
     pub sources: Vec<Source>,
     /// Where validators, back-off and unnamed files are.
     pub state_directory: PathBuf,
     /// The bus that tcnd is on.
     pub bus: BusChoice,
-    /// Go through sources that back-off would leave alone: somebody waits.
+    /// Also fetch sources that are in back-off: a user waits.
     pub now: bool,
 }
 
-/// A run that could not be made.
+/// Why a run failed.
 #[derive(Debug, Error)]
 pub enum Fault {
-    /// There is no tcnd to work for.
+    /// tcnd does not answer.
     #[error("tcnd cannot be reached; check that it runs (systemctl status tcnd)")]
     Gone(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Another run is under way.
     #[error("another run is under way; let it finish")]
     Busy,
-    /// tcnd does not take what a run consists of.
+    /// tcnd refuses the calls of a run.
     #[error("tcnd refused; run it as the user tcnd-sync, in the version of tcnd")]
     Refused(#[source] zbus::Error),
     /// The state directory cannot be used.
@@ -88,20 +87,20 @@ pub enum Fault {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Every source was well, or left alone for now.
+    /// Every source succeeded, or was skipped in back-off.
     Well,
-    /// So many sources were not; the log says which and why.
+    /// This many sources failed; the log says which and why.
     Failed(usize),
-    /// Somebody stopped it.
+    /// The run was stopped.
     Stopped,
 }
 
-/// Goes through all sources, then uploads what is due; `stop` ends it early.
+/// Fetches all sources, then uploads what is due; `stop` ends it early.
 ///
 /// # Errors
-/// A [`Fault`] for which no source is to blame.
+/// A [`Fault`] that is not caused by a source.
 pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Ended, Fault> {
-    // A provider that stands already is as good.
+    // A provider that was installed before is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     std::fs::create_dir_all(&options.state_directory).map_err(Fault::State)?;
     let tcnd = Tcnd::connect(&options.bus).await?;
@@ -110,7 +109,7 @@ pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<En
         ended = Box::pin(work(options, &tcnd, asked)) => ended,
         () = stop => Ok(Ended::Stopped),
     };
-    // tcnd notices the end of a process too; so a farewell that fails is none.
+    // tcnd also notices the end of a process, so a failed call does not matter.
     let _ = tokio::time::timeout(FAREWELL, tcnd.end()).await;
     ended
 }
@@ -143,7 +142,7 @@ async fn work(options: &Options, tcnd: &Tcnd, asked: bool) -> Result<Ended, Faul
     })
 }
 
-/// How going through a source went.
+/// The outcome of a source.
 #[derive(PartialEq, Eq)]
 enum Fetched {
     Well,
@@ -154,13 +153,13 @@ enum Fetched {
 struct Run<'a> {
     tcnd: &'a Tcnd,
     options: &'a Options,
-    /// A source that failed is left alone for a while.
+    /// Whether sources in back-off are skipped.
     spare: bool,
     memory: Mutex<Memory>,
 }
 
 impl Run<'_> {
-    /// Goes through one source.
+    /// Fetches one source.
     async fn fetch(&self, source: &Source) -> Result<Fetched, Fault> {
         let name = &source.name;
         let before = self.memory(|memory| memory.of(name));

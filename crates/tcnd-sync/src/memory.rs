@@ -1,8 +1,7 @@
-//! What one run remembers for the next: whom to leave alone, and what would not
-//! have to be sent again.
+//! State kept between runs: back-off of sources, and validators that save transfers.
 //!
-//! None of it is needed. A file that is missing, or was written by somebody
-//! else, costs requests.
+//! None of it is necessary. A file that is missing, or written by another program, only
+//! costs requests.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,25 +17,25 @@ use tcn_protocol::UnixTime;
 /// The file in the state directory.
 const NAME: &str = "memory.json";
 
-/// Bytes read of it; a thousand times what is written for one source.
+/// The most bytes read of it; a thousand times what is written for one source.
 const MOST_BYTES: u64 = 1 << 20;
 
-/// What is remembered of all sources.
+/// The state of all sources.
 #[derive(Debug)]
 pub(super) struct Memory {
     directory: PathBuf,
     sources: BTreeMap<String, Remembered>,
 }
 
-/// What is remembered of a source.
+/// The state of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Remembered {
     failures: u32,
     until: u64,
     pub(super) validator: Option<Validator>,
-    /// The first interval that the bounds of the last run did not reach. The
-    /// next run begins with it, so that none is left out for ever.
+    /// The first interval that the last run did not reach within its limits. The next
+    /// run starts with it, so that none is left out for ever.
     pub(super) resume: Option<u64>,
 }
 
@@ -44,7 +43,7 @@ pub(super) struct Remembered {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Validator {
     pub(super) interval: u64,
-    /// The address it is of: another one makes its own tags.
+    /// The URL of that version: another URL has its own tags.
     pub(super) url: String,
     pub(super) tag: String,
 }
@@ -64,7 +63,7 @@ impl Remembered {
         self
     }
 
-    /// The tag to ask with.
+    /// The tag for a conditional request.
     pub(super) fn tag(&self, interval: Interval, url: &str) -> Option<&str> {
         let validator = self.validator.as_ref()?;
         let same = validator.interval == interval.number() && validator.url == url;
@@ -73,7 +72,7 @@ impl Remembered {
 }
 
 impl Memory {
-    /// What the directory holds, or nothing.
+    /// Reads the state in the directory; empty if there is none.
     pub(super) fn read(directory: &Path) -> Self {
         let sources = match parse(&directory.join(NAME)) {
             Ok(sources) => sources,
@@ -94,7 +93,7 @@ impl Memory {
         found.cloned().unwrap_or_default()
     }
 
-    /// Remembers this, on disk too: the file is there in whole, before or after.
+    /// Stores this, on disk too. The file is replaced as a whole.
     pub(super) fn keep(&mut self, source: &SourceName, what: Remembered) -> io::Result<()> {
         if self.of(source) == what {
             return Ok(());

@@ -1,27 +1,27 @@
-//! What can be wrong with a source, in a word.
+//! Problems of a source, each with one token.
 
 use std::time::Duration;
 
-/// Why a source, or one of its intervals, was not gone through.
+/// Why a source, or one of its intervals, was not fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     /// No connection.
     Unreachable,
-    /// A silence, or an answer, that took too long.
+    /// No data, or no complete response, in time.
     TimedOut,
-    /// Nobody we trust says that it is who it should be.
+    /// No trusted certificate proves the server's identity.
     TlsFailed,
-    /// A status that is no answer; and how long it asked to be left alone.
+    /// A status that is an error, and how long the server asked the client to wait.
     Refused(Option<Duration>),
-    /// An answer that is no document of reports, or breaks off.
+    /// A response that is not a document of reports, or breaks off.
     WrongAnswer,
-    /// More bytes, or more work, than the source may cost.
+    /// More bytes, or more work, than the limits of a source.
     TooLarge,
     /// Its clock and ours differ, so that no interval counts as whole.
     ClockDiffers,
     /// A folder that cannot be read or written.
     Unreadable,
-    /// tcnd could not take it now.
+    /// tcnd could not accept it now.
     Busy,
 }
 
@@ -61,7 +61,7 @@ impl Problem {
         }
     }
 
-    /// Whether the rest of the source would fare no better in this run.
+    /// Whether the rest of the source would fail too in this run.
     pub(super) const fn ends_the_source(self) -> bool {
         match self {
             Self::Unreachable | Self::TimedOut | Self::TlsFailed | Self::Busy => true,

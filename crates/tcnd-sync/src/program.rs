@@ -1,4 +1,4 @@
-//! The front hall of `tcnd-sync`: flags, log, signals, exit status.
+//! The program `tcnd-sync`: flags, log, signals, exit status.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -43,7 +43,7 @@ pub struct Flags {
     pub now: bool,
 }
 
-/// The run cannot be made.
+/// The run cannot be started.
 #[derive(Debug, Error)]
 enum ProgramFault {
     #[error(transparent)]
@@ -66,7 +66,7 @@ impl ProgramFault {
     }
 }
 
-/// Makes one run and says how it ended.
+/// Does one run and returns its exit code.
 pub fn main(flags: &Flags) -> ExitCode {
     let _log = tcnd_logging::start();
     match run(flags) {
@@ -106,7 +106,7 @@ fn run(flags: &Flags) -> Result<Ended, ProgramFault> {
         };
         Ok(crate::run(&options, stop).await?)
     });
-    // A thread that still reads a document is nobody's to wait for.
+    // A thread that still reads a document must not delay the end.
     runtime.shutdown_background();
     ended
 }

@@ -1,12 +1,12 @@
-//! Uploads: what is due goes out, each part by itself.
+//! Uploads parts that are due, each separately.
 //!
-//! tcnd says what is due and when, and has written down that it left before we
-//! get it. Between two parts nothing is kept that would join them: neither a
-//! connection, nor a session, nor an order of ours.
+//! tcnd decides which part is due and when, and records it as sent before this program
+//! gets it. Nothing is kept between two parts that would link them: no connection, no
+//! session, no order of our own.
 //!
-//! What became of a part is told to tcnd, which tells it to whoever may see reports.
-//! The journal, the exit status and the problems of a source are for others to see
-//! too, and say nothing of it: that a part was to be sent says that somebody is ill.
+//! Only tcnd learns the outcome of a part, and shows it only to users who may see
+//! reports. The journal, the exit status and the problems of a source are visible to
+//! others too, and do not mention it: a part that was due reveals that a person is ill.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ use super::{Fault, clock, folder, http};
 /// Parts that one run takes for a source; more than fourteen days have.
 const MOST_PARTS: usize = 256;
 
-/// Uploads what is due at this source, until one part fails.
+/// Uploads the parts that are due at this source, until one fails.
 pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<(), Fault> {
     for _ in 0..MOST_PARTS {
         let due = tcnd.take_part(&source.name).await?;

@@ -1,4 +1,4 @@
-//! tcnd, as a run sees it.
+//! The interface of tcnd that a run uses.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,20 +17,20 @@ use zbus::{Fd, Variant};
 use super::Fault;
 use super::problem::Problem;
 
-/// tcnd's interface for us.
+/// A connection to tcnd's interface `Exchange`.
 pub(super) struct Tcnd {
     proxy: ExchangeProxy<'static>,
     /// tcnd matches one file at a time.
     turn: Mutex<()>,
 }
 
-/// What became of a delivery.
+/// The outcome of a delivery.
 pub(super) enum Delivery {
-    /// tcnd has it.
+    /// tcnd accepted it.
     Taken,
-    /// tcnd has a part of it; the rest is more than the source may cost.
+    /// tcnd accepted a part; the rest is over the limit of the source.
     Cut,
-    /// It has not; the next run tries again.
+    /// tcnd did not accept it; the next run tries again.
     Refused(Problem),
 }
 
@@ -40,9 +40,9 @@ pub(super) struct Batch<'a> {
     pub(super) interval: Interval,
     /// In the format `tcn`, from its first byte.
     pub(super) file: &'a File,
-    /// Nothing will be added to the interval any more, and nothing is missing.
+    /// Nothing will be added to the interval, and nothing is missing.
     pub(super) whole: bool,
-    /// Numbers that tcnd may compute for it.
+    /// Numbers that tcnd may compute for this batch.
     pub(super) budget: u64,
 }
 
@@ -62,7 +62,7 @@ impl Tcnd {
         })
     }
 
-    /// Whether a person asked for this run.
+    /// Begins a run. Returns whether a person asked for it.
     pub(super) async fn begin(&self, sources: &[Source]) -> Result<bool, Fault> {
         let sources: Vec<_> = sources
             .iter()
@@ -75,7 +75,7 @@ impl Tcnd {
         self.proxy.begin(&sources).await.map_err(fault)
     }
 
-    /// What this source has yet to deliver, the oldest first.
+    /// The intervals that this source has yet to deliver, the oldest first.
     pub(super) async fn pending(&self, source: &SourceName) -> Result<Vec<Interval>, Fault> {
         let numbers = self.proxy.pending(source.as_str()).await.map_err(fault)?;
         Ok(numbers.into_iter().filter_map(Interval::new).collect())
@@ -108,12 +108,12 @@ impl Tcnd {
         }
     }
 
-    /// The next part that is due; it counts as sent from here on.
+    /// The next part that is due. It counts as sent from here on.
     pub(super) async fn take_part(&self, source: &SourceName) -> Result<Upload, Fault> {
         self.proxy.take_part(source.as_str()).await.map_err(fault)
     }
 
-    /// Tells what became of a part, and if it failed by what problem.
+    /// Reports the outcome of a part, and its problem if it failed.
     pub(super) async fn settle(
         &self,
         part: u64,
@@ -153,9 +153,9 @@ impl Tcnd {
     }
 }
 
-/// What an error of a call means for the run.
+/// The meaning of a call's error for the run.
 fn fault(error: zbus::Error) -> Fault {
-    /// The bus's own names for a service that is not, or no longer, there.
+    /// D-Bus errors for a service that is absent or has left.
     const AWAY: [&str; 4] = [
         "org.freedesktop.DBus.Error.ServiceUnknown",
         "org.freedesktop.DBus.Error.NameHasNoOwner",

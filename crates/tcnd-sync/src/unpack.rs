@@ -1,4 +1,4 @@
-//! A document as it came becomes a file for tcnd: unpacked, sifted, bounded.
+//! Turns a fetched document into a file for tcnd: unpacked, filtered, limited.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -14,21 +14,21 @@ use tcn_protocol::file::Foreign;
 use super::Fault;
 use super::problem::Problem;
 
-/// A document that was fetched.
+/// A fetched document.
 pub(super) struct Document {
-    /// Its bytes as they came.
+    /// Its bytes as received.
     pub(super) file: File,
-    /// How many of them are read.
+    /// How many of the bytes are read.
     pub(super) length: u64,
     pub(super) packing: ContentEncoding,
     pub(super) expected: Expected,
-    /// More of it follows that is not read.
+    /// Whether more bytes follow that are not read.
     pub(super) is_part: bool,
 }
 
 impl Document {
-    /// A file of so many bytes that says by itself how it is packed; `most` of
-    /// them are read.
+    /// A file of this many bytes whose compression is detected from its content; at
+    /// most `most` bytes are read.
     pub(super) fn of_file(
         file: File,
         length: u64,
@@ -46,7 +46,7 @@ impl Document {
         })
     }
 
-    /// Its bytes from the first, unpacked.
+    /// The unpacked bytes, from the first.
     fn reader(&mut self) -> io::Result<Box<dyn Read + '_>> {
         self.file.rewind()?;
         self.packing.reader((&self.file).take(self.length))
@@ -55,30 +55,30 @@ impl Document {
 
 /// The reports of a document, in the format `tcn`.
 pub(super) struct Reports {
-    /// Unnamed, and read from its first byte. All of them, if they fit.
+    /// Unnamed, and read from its first byte. It has all reports, if they fit.
     pub(super) file: File,
     pub(super) sifted: Filtered,
     document: Document,
     reading: FilterOptions,
 }
 
-/// Why there are none.
+/// Why there are no reports.
 pub(super) enum Unfit {
-    /// The document is to blame.
+    /// The document is wrong.
     Document(Problem),
     /// It is a file of another kind.
     Foreign(Foreign),
-    /// This machine is.
+    /// This machine failed.
     Machine(Fault),
 }
 
-/// An unnamed file in `directory`; it goes with its descriptor.
+/// An unnamed file in `directory`. Closing its descriptor removes it.
 pub(super) fn unnamed(directory: &Path) -> Result<File, Fault> {
     tempfile::tempfile_in(directory).map_err(Fault::State)
 }
 
-/// Unpacks and sifts a document; and how many bytes were read of it, whatever
-/// came of it.
+/// Unpacks and filters a document. Also returns how many bytes were read of it,
+/// whatever the result.
 pub(super) fn unpack(
     mut document: Document,
     mut reading: FilterOptions,
@@ -103,7 +103,7 @@ pub(super) fn unpack(
     (read, reports)
 }
 
-/// A source whose bytes are counted.
+/// A source that counts its bytes.
 struct Counted<'a, R> {
     source: R,
     count: &'a mut u64,
@@ -130,7 +130,7 @@ pub(super) fn within(
     })
 }
 
-/// An unnamed file with what `write` writes, from its first byte.
+/// An unnamed file with the output of `write`, positioned at its first byte.
 fn written<T>(
     directory: &Path,
     write: impl FnOnce(&mut dyn Write) -> Result<T, DocumentError>,

@@ -1,4 +1,4 @@
-//! Where the document of an interval is found: a server, a mirror, a folder.
+//! Finds the document of an interval: on a server, a mirror, or in a folder.
 
 use reqwest::{Client, Url};
 use tcn_exchange::filter::Expected;
@@ -11,40 +11,39 @@ use super::super::problem::Problem;
 use super::super::unpack::Document;
 use super::{Fetch, Stop, Turn};
 
-/// What JSON is asked for as, and a stream of reports.
+/// The media types requested: JSON, and a stream of reports.
 const JSON: &str = "application/json";
 const STREAM: &str = "application/octet-stream";
 
-/// The source under one of its three faces.
+/// An opened source, by its kind.
 pub(super) enum Opened {
     CoepiV4(Client, ServerUrl),
     Mirror(Client, ServerUrl, Option<IntervalFormat>),
     Folder(Folder),
 }
 
-/// What a source has for an interval.
+/// The result for an interval.
 pub(super) enum Found {
     Document(FoundDocument),
     Unchanged,
     Absent,
-    /// It says that we may not have it, or answers with a page for people.
-    /// Which of the two means that there is nothing, only the rest of the source
-    /// tells.
+    /// The server denies access, or answers with a web page. Whether that means that
+    /// the document does not exist, only the rest of the source tells.
     Denied(Problem),
 }
 
-/// A document, and what is known of it besides its bytes.
+/// A document, and its metadata.
 pub(super) struct FoundDocument {
     pub(super) document: Document,
-    /// Nothing was added to the interval any more when it was made: our clock
-    /// and the server's say so.
+    /// No more reports could be added to the interval when the document was made: our
+    /// clock and the server's agree on that.
     pub(super) over: bool,
     pub(super) validator: Option<Validator>,
 }
 
 impl FoundDocument {
-    /// A file in a folder. When its bytes were written nobody can tell: what a
-    /// file system says of it is when it was copied, by whatever clock.
+    /// A file in a folder. Its time is unknown: the file system has the time of the
+    /// copy, by an unknown clock.
     pub(super) const fn in_folder(document: Document) -> Self {
         Self {
             document,
@@ -55,7 +54,7 @@ impl FoundDocument {
 }
 
 impl Fetch<'_> {
-    /// Makes ready to ask.
+    /// Opens the source for requests.
     pub(super) fn open(&self) -> Result<Opened, Problem> {
         let client = |server: &ServerUrl| http::client(server.url(), &self.source.limits);
         Ok(match &self.source.location {
@@ -125,9 +124,9 @@ impl Fetch<'_> {
         Ok(document)
     }
 
-    /// Asks a server for an interval. Only for one that is not over by our clock
-    /// it is asked whether anything changed: the last word is fetched in any
-    /// case, and what is unchanged is never whole.
+    /// Requests an interval from a server. The request is conditional only for an
+    /// interval that is not over by our clock. The final version is fetched in any
+    /// case, and an unchanged document never counts as whole.
     async fn get(
         &mut self,
         client: &Client,
@@ -172,7 +171,8 @@ impl Fetch<'_> {
             expected,
             is_part: got.is_part,
         };
-        // By its own clock, when it made the answer; none, and nobody knows.
+        // By the server's clock, when it made the response. Without a `Date` this is
+        // unknown.
         let over = turn.over && time.is_some_and(|time| turn.interval.is_over(time.made));
         Ok(Found::Document(FoundDocument {
             document,
