@@ -1,17 +1,17 @@
-//! What the daemon weighs before anybody is heard: how soon it is READY, how
-//! much memory it holds, how large the program is.
+//! Cost of the daemon before any device is heard: time to READY, memory in use, size of
+//! the program.
 //!
-//! `cargo bench --bench footprint` starts the built `tcnd` as systemd would,
-//! with the simulated radio on a private dbus-daemon, and listens on its
-//! `NOTIFY_SOCKET`. Every round times, one after the other:
+//! `cargo bench --bench footprint` starts the built `tcnd` as systemd would, with the
+//! simulated radio on a private dbus-daemon, and listens on its `NOTIFY_SOCKET`. Every
+//! round measures, one after the other:
 //!
 //! 1. `tcnd --check-config` from start to end, the measure for the others: a
 //!    process that is loaded, reads its settings and leaves;
 //! 2. start to READY in an empty state directory, where the database is made;
 //! 3. start to READY in the same directory again, as after every boot.
 //!
-//! The memory is the kernel's word on a daemon that broadcasts and listens.
-//! Needs dbus-daemon (package dbus).
+//! The memory is what the kernel reports for a daemon that broadcasts and scans. Needs
+//! dbus-daemon (package dbus).
 #![expect(clippy::print_stdout, reason = "a bench speaks on standard output")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 const TCND: &str = env!("CARGO_BIN_EXE_tcnd");
 const ROUNDS: usize = 21;
-/// Seconds to READY that nobody should wait longer than.
+/// The longest acceptable time to READY, in seconds.
 const AIM: f64 = 0.2;
 /// Longer than any start takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,7 +60,7 @@ fn main() {
     place.weigh();
 }
 
-/// A private bus, and a folder for everything; both go with it.
+/// A private bus, and a folder for all files; both end with this.
 struct Place {
     bus: Child,
     address: String,
@@ -121,7 +121,7 @@ impl Place {
         start.elapsed().as_secs_f64()
     }
 
-    /// Memory and size of a daemon that works.
+    /// Prints memory and size of a daemon in operation.
     fn weigh(&self) {
         let daemon = Daemon::start(self, &self.folder.path().join("state"));
         daemon.until(|told| told.contains("broadcasting and listening"));
@@ -140,7 +140,7 @@ impl Place {
     }
 }
 
-/// A running daemon and what it tells; asked to stop when dropped.
+/// A running daemon and its notifications. It is asked to stop when dropped.
 struct Daemon {
     process: Child,
     told: UnixDatagram,
@@ -166,7 +166,7 @@ impl Daemon {
         }
     }
 
-    /// Waits until it tells this.
+    /// Waits until it sends such a notification.
     fn until(&self, wanted: impl Fn(&str) -> bool) {
         let mut message = [0; 4096];
         loop {
@@ -190,7 +190,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Sorts, and takes the middle.
+/// Sorts the times and returns the median.
 fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]

@@ -9,12 +9,11 @@
 //! 4. what it costs to drop an expired day;
 //! 5. adverts folded and stored a second, against autocommit (criterion).
 //!
-//! All is done by the engine and the store as the daemon joins them: each advert
-//! is an input, and what the engine wants written is written: batches of growth
-//! every minute, the ledger with every rotation of our own number, retention
-//! every hour. Every neighbour sends four adverts a second, where nothing else
-//! is said, and takes a new number every quarter of an hour, in a phase of its
-//! own.
+//! The engine and the store do all the work, joined as in the daemon. Each advert is an
+//! input, and the engine's outputs are written: batches of growth every minute, the
+//! ledger with every rotation of our own number, retention every hour. Every neighbour
+//! sends four adverts a second, unless stated otherwise, and takes a new number every
+//! quarter of an hour, in its own phase.
 //!
 //! Bytes written are counted twice, from `/proc/self/io`: `write_bytes`, the
 //! pages this process made dirty and the kernel has to write, and `wchar`, what
@@ -44,8 +43,8 @@ const QUARTER: u64 = 900;
 const DAY: u64 = 86_400;
 /// Milliseconds between adverts of one neighbour.
 const INTERVAL: u64 = 250;
-/// The same where only the contacts count, and not how they came about: with
-/// fewer sightings a row is a byte or two shorter.
+/// The same where only the number of contacts matters: with fewer sightings a row is a
+/// byte or two shorter.
 const SELDOM: u64 = 4000;
 
 fn main() {
@@ -82,7 +81,7 @@ fn size(neighbours: u64) {
 fn day(neighbours: u64, aim: f64) {
     let mut daemon = Daemon::new();
     let mut crowd = Crowd::new(neighbours);
-    // Fourteen days before, so that the day has something to forget.
+    // Fourteen days before, so that the day has data to forget.
     crowd.live(&mut daemon, 14);
     daemon.settle();
     let before = Written::now();
@@ -160,7 +159,7 @@ fn flood() {
     );
 }
 
-/// The same adverts by both ways; criterion's figure is adverts a second.
+/// The same adverts both ways; criterion's figure is adverts a second.
 fn rates(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("log");
     group
@@ -207,8 +206,8 @@ fn rate(adverts: u64, mut work: impl FnMut()) -> f64 {
     done as f64 / clock.elapsed().as_secs_f64()
 }
 
-/// Engine and store, joined as the daemon joins them, on a clock of its own and
-/// before a radio that does what it is told.
+/// Engine and store, joined as in the daemon, with their own clock and a radio that
+/// executes every command.
 struct Daemon {
     engine: Engine,
     now: Moment,
@@ -265,7 +264,7 @@ impl Daemon {
         }));
     }
 
-    /// So much later.
+    /// Advances the clock by `span`.
     fn pass(&mut self, span: Duration) {
         self.now.boot += span;
         self.now.wall = UnixTime(START + self.now.boot.as_secs());
@@ -321,17 +320,17 @@ impl Daemon {
         Input::Stored(seq)
     }
 
-    /// Everything heard is written, and the journal is in the database.
+    /// Writes every sighting, and moves the journal into the database.
     fn settle(&mut self) {
         self.engine.flush(self.now);
-        // Spurious, and so nothing but a way to have it carried out.
+        // A spurious timeout: it only makes the engine hand out its outputs.
         self.tell(Input::Timeout);
         self.store.forget(UnixTime(0));
         self.wait();
     }
 
-    /// Everything sent is done. An empty range is answered at once, but in
-    /// its turn.
+    /// Waits until all work sent before is done. An empty range is answered at once,
+    /// but in order.
     fn wait(&mut self) {
         let nothing = self.store.summary(UnixTime(0), UnixTime(0));
         self.runtime.block_on(nothing).unwrap();
@@ -347,7 +346,7 @@ impl Daemon {
     }
 }
 
-/// The obvious way: a row an advert, each its own transaction.
+/// The obvious way: a row for each advert, each in its own transaction.
 struct Naive {
     db: Connection,
     _directory: tempfile::TempDir,
@@ -392,10 +391,10 @@ fn naive_bytes(neighbours: u64) -> f64 {
     Written::now().since(&before).device / ADVERTS as f64
 }
 
-/// Neighbours that walk about and rotate, all made up, the same every time.
+/// Simulated neighbours that move and rotate, the same in every run.
 struct Crowd {
     numbers: u64,
-    /// Milliseconds between adverts of one.
+    /// Milliseconds between adverts of one neighbour.
     interval: u64,
     neighbours: Vec<Neighbour>,
     chance: Chance,
@@ -428,7 +427,7 @@ impl Crowd {
         }
     }
 
-    /// Days of which only the contacts count.
+    /// Days of which only the contacts matter.
     fn live(&mut self, daemon: &mut Daemon, days: u64) {
         self.interval = SELDOM;
         for _ in 0..days * DAY / MINUTE {
@@ -437,7 +436,7 @@ impl Crowd {
         self.interval = INTERVAL;
     }
 
-    /// A minute of adverts, heard one by one as they come.
+    /// A minute of adverts, passed on one by one.
     fn minute(&mut self, daemon: &mut Daemon) {
         for _ in 0..MINUTE * 1000 / self.interval {
             let now = daemon.now.wall.0;
@@ -452,7 +451,7 @@ impl Crowd {
         }
     }
 
-    /// One advert, in turn.
+    /// The next advert.
     fn advert(&mut self) -> (TemporaryContactNumber, u64, i16) {
         let crowd = self.neighbours.len() as u64;
         self.adverts += 1;
@@ -505,13 +504,12 @@ impl Chance {
         TemporaryContactNumber::from_bytes(bytes)
     }
 
-    /// Mean signal of somebody between near and far, in dBm.
+    /// Mean signal of a neighbour between near and far, in dBm.
     fn distance(&mut self) -> i16 {
         -50 - i16::try_from(self.below(40)).unwrap()
     }
 
-    /// Fading by up to 12 dB either way, mostly less: the bits of a number
-    /// are counted.
+    /// Fading by up to 12 dB either way, mostly less: it counts the bits of a number.
     fn noise(&mut self) -> i16 {
         i16::try_from((self.next() & 0xff_ffff).count_ones()).unwrap() - 12
     }
@@ -553,7 +551,7 @@ fn resident() -> f64 {
     kilobytes.parse::<f64>().unwrap() * 1024.0
 }
 
-/// Seconds of processor this process has used, all threads.
+/// Seconds of processor time this process has used, all threads.
 fn processor_time() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::try_from(time).unwrap().as_secs_f64()

@@ -394,7 +394,7 @@ fn rewind(file: &mut File) {
     std::io::Seek::rewind(file).unwrap();
 }
 
-/// The reports of a file, a slice at a time; all are of one length.
+/// The reports of a file, a slice at a time; all have one length.
 struct Slices<'a> {
     file: BufReader<&'a File>,
 }

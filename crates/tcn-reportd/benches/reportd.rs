@@ -1,7 +1,7 @@
-//! What the report server can carry, as ratios in one run, on loopback alone.
+//! The capacity of the report server, as ratios in one run, on loopback alone.
 //!
-//! `cargo bench -p tcn-reportd` runs the server in a process of its own, with a
-//! clock that is set forwards where an interval has to be over, and measures:
+//! `cargo bench -p tcn-reportd` runs the server in its own process, with a clock that
+//! is set forwards where an interval has to be over, and measures:
 //!
 //! 1. uploads verified, stored and answered in a second of the server's own
 //!    processor time, against `verify_strict` alone on one core; and the server's
@@ -70,7 +70,7 @@ fn main() {
 
 // The server ----------------------------------------------------------------
 
-/// The system's clock, so many seconds ahead.
+/// The system's clock, advanced by this many seconds.
 struct Ahead(u64);
 
 impl Clock for Ahead {
@@ -98,7 +98,7 @@ fn serve(directory: &Path, ahead: u64) {
         println!("{}", server.address().unwrap());
         let (over, ended) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
-            // The end of our input is the end of whoever started us.
+            // Our input ends when the parent process ends.
             let _ = std::io::stdin().read(&mut [0]);
             over.send(())
         });
@@ -128,7 +128,7 @@ impl Running {
         Self { child, address }
     }
 
-    /// Seconds of processor it has used.
+    /// Seconds of processor time it has used.
     fn processor(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         let fields: Vec<&str> = stat
@@ -176,8 +176,8 @@ impl Running {
 
 // Reports -------------------------------------------------------------------
 
-/// The reports of one key: alike in all that costs, and each another by its memo
-/// of CoEpi's length.
+/// The reports of one key. All have the same cost, and each differs by its memo of
+/// CoEpi's length.
 struct Maker {
     rak: ReportAuthorizationKey,
     chance: ChaCha12Rng,
@@ -205,7 +205,7 @@ impl Maker {
         wire::write(&SignedReport::create(&self.rak, span, memo))
     }
 
-    /// A report of another person, with a memo as people send it.
+    /// A report of another person, with a typical memo.
     fn person(seed: u64) -> Vec<u8> {
         let mut memo = [0; coepi::LEN];
         memo[0] = 1;
@@ -360,7 +360,7 @@ fn against_nginx(reports: u64) {
         "  nginx {theirs:.0} a second, tcn-reportd {ours:.0}: {:.2} of nginx (aim: 0.33)",
         ours / theirs
     );
-    // Its workers end with it only if it is asked.
+    // Its workers end with it only if it is asked to stop.
     kill_process(Pid::from_child(&nginx), Signal::TERM).unwrap();
     nginx.wait().unwrap();
     server.stop();
@@ -372,7 +372,8 @@ fn nginx(work: &Path, folder: &Path) -> (Child, SocketAddr) {
     let address = free.local_addr().unwrap();
     drop(free);
     let root = folder.display();
-    // It serves as whom it runs as; files of a private folder are no others' to read.
+    // Its workers run as the user who started it; other users may not read the files of
+    // a private folder.
     let user = if rustix::process::geteuid().is_root() {
         "user root;"
     } else {

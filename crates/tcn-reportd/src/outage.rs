@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Causes of one outage that are logged; a further cause replaces an earlier one.
+/// The most causes of one outage that are logged.
 const CAUSES: usize = 4;
 
 /// One kind of work that can fail, and whether it fails now.

@@ -1,4 +1,4 @@
-//! An interval that is over never changes, wherever uploads and clocks stand.
+//! A past interval never changes, whatever uploads and clocks do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ async fn a_report_is_in_the_interval_that_is_current_when_it_is_written() {
     rig.stop().await;
 }
 
-/// A clock that tells the time once more before it is a second later.
+/// A clock that advances by a second after a number of readings.
 struct Ticking {
     told: AtomicU64,
     until: u64,
@@ -36,8 +36,8 @@ impl Clock for Ticking {
 
 #[tokio::test]
 async fn an_interval_that_ends_while_a_batch_is_filled_does_not_get_it() {
-    // Wherever the boundary falls among the looks at the clock, the report is
-    // in one interval, and what was seen of the other stays.
+    // Wherever the boundary falls among the readings of the clock, the report is in one
+    // interval, and the other interval stays as it was served.
     let mut intervals = std::collections::BTreeSet::new();
     for until in 0..12 {
         let directory = tempfile::tempdir().unwrap();
@@ -59,7 +59,7 @@ async fn what_was_seen_of_an_interval_that_is_over_stays_byte_for_byte() {
     let runtime = tokio::runtime::Handle::current();
     let property = move || {
         let mut runner = TestRunner::new(Config::with_cases(12));
-        // Steps of the clock, and how many reports come after each.
+        // Steps of the clock, and the number of reports after each.
         let steps = proptest::collection::vec((0..2 * INTERVAL, 0..4_u64), 1..8);
         runner
             .run(&steps, |steps| {
@@ -71,12 +71,12 @@ async fn what_was_seen_of_an_interval_that_is_over_stays_byte_for_byte() {
     tokio::task::spawn_blocking(property).await.unwrap();
 }
 
-/// Uploads, looks at everything, restarts by turns.
+/// Uploads, reads everything, and restarts by turns.
 async fn play(steps: &[(u64, u64)]) {
     let directory = tempfile::tempdir().unwrap();
     let (mut now, mut next, mut seen) = (NOW, 0, std::collections::BTreeMap::new());
     for (step, uploads) in steps {
-        // A clock set back a little is put up with.
+        // A clock set back a little is tolerated.
         let clock = Hand::at(now.saturating_sub(step % 3000));
         let rig = Rig::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
         for _ in 0..*uploads {
@@ -139,7 +139,8 @@ async fn a_replay_keeps_its_first_interval_and_is_gone_after_fourteen_days() {
     assert_eq!(rig.get("/tcnreport/21600/74359").await.status, 410);
     assert_eq!(rig.get("/tcnreport/21600/74360").await.status, 200);
     let directory = rig.directory.clone();
-    // An answer of the writer says that it came round, and so has expired.
+    // A reply of the writer shows that it finished a round, and so has expired old
+    // data.
     rig.upload(&report(2)).await;
     rig.upload(&report(3)).await;
     for file in ["reportd.sqlite", "reportd.sqlite-wal"] {

@@ -1,9 +1,9 @@
-//! A stand-in for an S3-compatible bucket, over HTTP on loopback.
+//! A mock S3-compatible bucket, over HTTP on loopback.
 //!
-//! It does what the server needs of one (put, copy, get, list, delete) and does
-//! nothing that is not signed: every request's AWS signature, version 4, is
-//! computed anew, from the AWS documentation ("Create a signed AWS API request").
-//! It is no S3: it has one bucket, one key, and lists in one page.
+//! It does what the server needs of a bucket (put, copy, get, list, delete) and refuses
+//! every unsigned request: it computes the AWS signature, version 4, of each request by
+//! the AWS documentation ("Create a signed AWS API request"). It is not S3: it has one
+//! bucket and one key, and lists in one page.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// Serves a bucket, and says how it is reached.
+    /// Serves a bucket, and returns how to reach it.
     pub(crate) async fn serve() -> (Self, impl Fn(&str) -> Place) {
         let bucket = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -53,7 +53,7 @@ impl Bucket {
                 let service = TowerToHyperService::new(routes.clone());
                 tokio::spawn(async move {
                     let builder = auto::Builder::new(TokioExecutor::new());
-                    // Whoever breaks off is not our concern.
+                    // A client that breaks the connection does not matter.
                     let _ = builder
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -73,13 +73,13 @@ impl Bucket {
         self.objects.lock().unwrap().insert(name.to_owned(), object);
     }
 
-    /// From now on it fails, or works again.
+    /// From now on requests fail, or succeed again.
     pub(crate) fn set_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
     }
 }
 
-/// A bucket at this address, by whoever has this secret.
+/// The bucket at this address, for a client with this secret.
 fn place(address: SocketAddr, prefix: &str, secret: &str) -> Place {
     let endpoint = format!("http://{address}");
     let options = [
@@ -97,7 +97,7 @@ fn place(address: SocketAddr, prefix: &str, secret: &str) -> Place {
     }
 }
 
-/// The same place with a secret that is wrong.
+/// The same bucket with a wrong secret.
 pub(crate) fn forged(mut place: Place) -> Place {
     place
         .options
@@ -145,7 +145,7 @@ async fn answer(State(bucket): State<Bucket>, request: Request) -> Response {
     }
 }
 
-/// What is put: the body, or what the headers say to copy.
+/// The object to store: the body, or the object that the headers say to copy.
 fn stored(objects: &BTreeMap<String, Object>, headers: &HeaderMap, content: Bytes) -> Object {
     let Some(source) = headers.get("x-amz-copy-source") else {
         let headers = kept(headers);
@@ -191,7 +191,7 @@ fn list(objects: &BTreeMap<String, Object>, query: &str) -> Response {
     (text + "</ListBucketResult>").into_response()
 }
 
-/// Whether whoever has the secret sent exactly this.
+/// Whether a client with the secret sent exactly this.
 fn is_signed(head: &Parts, body: &[u8]) -> bool {
     let header = |name: &str| {
         head.headers

@@ -13,13 +13,13 @@ pub(crate) struct Running {
     pub(crate) address: SocketAddr,
 }
 
-/// Starts it on any port, and waits until it says READY as to systemd.
+/// Starts it on any port, and waits until it sends READY as to systemd.
 pub(crate) fn start(directory: &Path, more: &[&str]) -> Running {
     run(directory, Command::new(PROGRAM), more)
 }
 
-/// The same, for a test that bounds what it may write: it survives the signal that
-/// comes with that (setrlimit(2), RLIMIT_FSIZE).
+/// The same, for a test that limits the size of its files: the process survives the
+/// signal at the limit (setrlimit(2), RLIMIT_FSIZE).
 pub(crate) fn start_bounded(directory: &Path, more: &[&str]) -> Running {
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", PROGRAM]);
@@ -59,19 +59,19 @@ impl Running {
         self.child.id()
     }
 
-    /// SIGKILL, and nothing of it runs any more.
+    /// Sends SIGKILL, and waits until the process is gone.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM.
+    /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     }
 
-    /// How it ended, and what it had said.
+    /// Its exit status, and its output.
     pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
         let mut said = String::new();
         let mut stderr = self.child.stderr.take().unwrap();
@@ -82,7 +82,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already, or nobody wants it any more.
+        // It has ended already, or is no longer needed.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,11 +1,12 @@
-//! CoEpi's server, request by request: the same answers but where we mean it.
+//! CoEpi's server, request by request: the same responses except for intended
+//! differences.
 
 use axum::http::Method;
 use tcn_reportd::UPLOADS;
 
 use super::rig::{Hand, NOW, Rig};
 
-/// What is asked, what CoEpi's server answers, and what ours does.
+/// The request, the response of CoEpi's server, and ours.
 const DIFFERENCES: [(&str, &str, &str); 15] = [
     (
         "no parameters: current interval",
@@ -73,7 +74,7 @@ async fn every_request_is_answered_as_coepi_does_but_for_the_table() {
             );
             let answer = if request["method"] == "POST" {
                 let body = bytes(request["body"].as_str().unwrap());
-                // Their clients send it so.
+                // CoEpi's clients send it so.
                 let kind = [("content-type", "application/json")];
                 rig.request(Method::POST, path, &kind, body).await
             } else {
@@ -117,7 +118,7 @@ fn the_handbook_has_the_same_table() {
     assert_eq!(told, meant);
 }
 
-/// The file has bytes as characters.
+/// The file stores bytes as characters.
 fn bytes(text: &str) -> Vec<u8> {
     text.chars()
         .map(|c| u8::try_from(u32::from(c)).unwrap())

@@ -181,7 +181,7 @@ async fn there_is_nothing_before_and_after() {
 
 #[tokio::test]
 async fn what_is_large_comes_whole_and_from_the_folder() {
-    // Past what is held in memory, and past one piece of a file.
+    // Larger than what is held in memory, and than one chunk of a file.
     let (_clock, rig, reports) = with_reports(1500).await;
     let answer = rig.get(PAST).await;
     assert_eq!(sorted(answer.reports()), reports);

@@ -1,7 +1,7 @@
-//! The OpenAPI document, and what the server does: the same.
+//! The OpenAPI document agrees with the behaviour of the server.
 //!
-//! Every status of every operation in the document is brought about here, and
-//! what is brought about stands in the document.
+//! The tests cause every status of every operation in the document, and every status
+//! they cause is in the document.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
@@ -51,7 +51,7 @@ impl Book {
         cases
     }
 
-    /// Notes an answer, which must be as the document says.
+    /// Records a response, which must agree with the document.
     fn note(&mut self, method: &str, path: &str, answer: &Answer) {
         let status = answer.status.as_str();
         let said = &self.operation(method, path)["responses"][status];
@@ -149,7 +149,7 @@ async fn files(book: &mut Book, rig: &Rig, suffix: &str) {
     book.note("get", &path, &rig.get_with(&known, &any).await);
 }
 
-/// Somebody else holds the database, and an interval ends.
+/// Another program holds the database, and an interval ends.
 async fn the_store_fails(book: &mut Book, rig: &Rig, clock: &Hand) {
     let other = rusqlite::Connection::open(rig.directory.join("reportd.sqlite")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();

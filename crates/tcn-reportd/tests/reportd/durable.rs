@@ -1,4 +1,4 @@
-//! What was answered is there, however the server ends.
+//! Every acknowledged report is stored, however the server ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ fn upload(report: &[u8]) -> String {
     format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-/// Uploads on one connection until it breaks; the reports that were answered.
+/// Uploads on one connection until it breaks. Returns the reports that were
+/// acknowledged.
 async fn uploader(address: SocketAddr, first: u64, told: tokio::sync::mpsc::Sender<u64>) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     for n in first.. {
@@ -73,7 +74,7 @@ async fn a_kill_loses_nothing_that_was_answered() {
     }
 }
 
-/// The interval before this one and this one: one may end meanwhile.
+/// The interval before this one and this one: an interval may end meanwhile.
 async fn everything(address: SocketAddr) -> String {
     let mut all = String::new();
     let mut numbers = vec![None];
@@ -97,7 +98,7 @@ async fn everything(address: SocketAddr) -> String {
     all
 }
 
-/// Settings without limits of rate, in a file.
+/// Settings without rate limits, in a file.
 pub(crate) fn config(directory: &std::path::Path) -> Vec<&'static str> {
     let path = directory.join("reportd.toml");
     let text = "uploads_per_second = 1000000\nuploads_per_minute_and_address = 1000000\n";
@@ -117,11 +118,11 @@ async fn told_to_stop_it_answers_what_is_under_way() {
     let request = upload(&report(1));
     let (most, rest) = request.split_at(request.len() - 10);
     stream.write_all(most.as_bytes()).await.unwrap();
-    // The head is with the server once another request is answered.
+    // The server has the head once another request is answered.
     let before = everything(server.address).await;
     assert!(before.ends_with("[]"));
     server.terminate();
-    // It stops to accept before it ends anything.
+    // It stops accepting before it ends any connection.
     let mut nothing = Vec::new();
     let _ = timeout(DEADLINE, idle.read_to_end(&mut nothing))
         .await

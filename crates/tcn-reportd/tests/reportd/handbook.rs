@@ -1,5 +1,5 @@
-//! The page on running a server, held to what the server does: its commands are
-//! run as they stand, and its examples hang together.
+//! The handbook's page on running a server agrees with the server: the tests run its
+//! commands as written, and check that its examples fit together.
 
 use std::io::Write as _;
 use std::process::{Command, Output};
@@ -13,7 +13,7 @@ use super::rig::report;
 
 const PAGE: &str = include_str!("../../../../docs/reportd.md");
 
-/// The blocks of the page in this language.
+/// The code blocks of the page in this language.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
     let rest = PAGE.split(&*fence).skip(1);
@@ -90,7 +90,7 @@ fn faulty_settings_are_named_and_nothing_is_started() {
     assert!(said.contains("reportd.toml:2: "), "{said}");
 }
 
-/// The blocks of a configuration of nginx: what opens each, and what is in it.
+/// The blocks of an nginx configuration: the line that opens each, and its content.
 fn sections(text: &str) -> Vec<(String, String)> {
     let mut sections: Vec<(String, String)> = Vec::new();
     let mut open: Vec<usize> = Vec::new();

@@ -1,5 +1,4 @@
-//! Health is what the next upload would get; and a clock that jumps ahead
-//! destroys nothing.
+//! Health is what the next upload would get; a clock that jumps ahead destroys nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -57,7 +56,7 @@ async fn post(server: &Running, n: u64) -> u16 {
     ask(server, request).await.0
 }
 
-/// The disk takes nothing more of the server, and then does again.
+/// The disk takes no more data of the server, and then does again.
 #[tokio::test]
 async fn it_is_unhealthy_as_long_as_uploads_fail_and_says_so_once() {
     let directory = tempfile::tempdir().unwrap();
@@ -77,7 +76,7 @@ async fn it_is_unhealthy_as_long_as_uploads_fail_and_says_so_once() {
         prlimit(id, Resource::Fsize, limit).unwrap();
     };
     limit(Some(full));
-    // Nobody has uploaded since, and it is known all the same.
+    // No upload came since, and the state is known all the same.
     let (status, why) = get(&server, "/health").await;
     assert_eq!(status, 503, "{why}");
     assert!(why.starts_with("failing: "), "{why}");
@@ -85,7 +84,7 @@ async fn it_is_unhealthy_as_long_as_uploads_fail_and_says_so_once() {
         assert_eq!(post(&server, n).await, 503);
         assert_eq!(get(&server, "/health").await.0, 503);
     }
-    // What is known already needs no disk, and says nothing of it.
+    // Known reports need no disk, so they do not change the state.
     assert_eq!(post(&server, 0).await, 200);
     assert_eq!(get(&server, "/health").await.0, 503);
     let metrics = get(&server, "/metrics").await.1;
@@ -146,8 +145,7 @@ async fn a_jump_is_believed_once_something_vouches_for_it() {
     rig.stop().await;
 }
 
-/// Where nothing knows whether the clock is right, a person who starts the server
-/// again says that it is.
+/// If nothing vouches for the clock, a person confirms it by starting the server again.
 #[tokio::test]
 async fn a_second_start_confirms_the_clock_and_a_first_does_not() {
     let directory = tempfile::tempdir().unwrap();
@@ -167,7 +165,7 @@ async fn a_second_start_confirms_the_clock_and_a_first_does_not() {
     rig.upload(&report(2)).await;
     assert_eq!(rig.interval(later / INTERVAL).await, [report(2)]);
     rig.stop().await;
-    // The doubt is forgotten with that: another jump is doubted anew.
+    // The doubt is forgotten with that: another jump causes a new doubt.
     let rig = start(later + 40 * DAY).await;
     assert_eq!(rig.post(STANDARD.encode(report(3))).await.status, 503);
     rig.stop().await;
@@ -215,7 +213,7 @@ async fn whoever_asks_for_health_again_and_again_costs_no_write_each() {
     for _ in 0..100 {
         assert_eq!(health(&rig).await, "ready");
     }
-    // One attempt takes some four pages.
+    // One try takes some four pages.
     assert!(length() - before < 100 * 4096, "{before} to {}", length());
     rig.stop().await;
 }

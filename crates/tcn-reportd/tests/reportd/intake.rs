@@ -1,4 +1,4 @@
-//! What is let in: all reports, and nothing else.
+//! Valid reports are accepted; everything else is refused.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::rig::{END, Hand, NOW, Rig, report, report_with};
 
-/// Runs a property against one server.
+/// Checks a property against one server.
 async fn hold<S: Strategy + Send + 'static>(
     cases: u32,
     strategy: S,
@@ -104,8 +104,8 @@ async fn one_report_signed_or_spelt_twice_is_one_report() {
     rig.stop().await;
 }
 
-/// Keys of small order, from the public table of such points; with `R` the
-/// identity and `S` zero some of them "sign" every message by laxer rules.
+/// Keys of small order, from the public table of such points. With `R` the identity and
+/// `S` zero, some of them "sign" every message by laxer rules.
 #[tokio::test]
 async fn keys_of_small_order_are_refused() {
     let mut identity = [0; 32];

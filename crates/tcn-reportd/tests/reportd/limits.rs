@@ -19,7 +19,7 @@ async fn with(settings: Settings) -> (tempfile::TempDir, Rig) {
     (directory, rig)
 }
 
-/// All that comes until the other side ends, however it does.
+/// All bytes until the other side ends the connection, in whatever way.
 async fn until_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let _ = timeout(DEADLINE, stream.read_to_end(&mut all))
@@ -90,7 +90,8 @@ async fn a_body_without_a_length_is_read_no_further_than_its_limit() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = format!("400\r\n{}\r\n", "A".repeat(1024));
-    // It ends the connection while we write: an error then is as good.
+    // The server may end the connection while the test writes: an error is then as
+    // good.
     for _ in 0..100 {
         if stream.write_all(chunk.as_bytes()).await.is_err() {
             break;
@@ -121,7 +122,7 @@ async fn slow_heads_and_bodies_are_ended() {
         stream.write_all(sent.as_bytes()).await.unwrap();
         streams.push(stream);
     }
-    // Nothing more is sent, so time may pass at once.
+    // Nothing more is sent, so the time may be advanced.
     tokio::time::pause();
     let mut answers = Vec::new();
     for mut stream in streams {
@@ -149,7 +150,7 @@ async fn who_takes_nothing_of_an_answer_is_ended() {
     let many = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(200);
     stream.write_all(many.as_bytes()).await.unwrap();
     tokio::time::pause();
-    // The server gives up before this; only then it is read.
+    // The server gives up earlier; the test reads only then.
     let patience = std::time::Duration::from_secs(90);
     let _ = timeout(patience, std::future::pending::<()>()).await;
     let all = until_end(&mut stream).await;
@@ -170,7 +171,7 @@ async fn from(last: [u8; 2], to: std::net::SocketAddr) -> TcpStream {
 
 const ASKED: &[u8] = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
 
-/// The status of what comes first on a connection.
+/// The status of the first response on a connection.
 async fn status(stream: &mut TcpStream) -> String {
     let mut first = [0; 12];
     timeout(DEADLINE, stream.read_exact(&mut first))
@@ -239,7 +240,7 @@ async fn idle_connections_of_one_address_keep_nobody_out() {
     let mut held = Vec::new();
     for n in 0..40 {
         let mut stream = from([0, 1], rig.address).await;
-        // Half of them never ask for anything.
+        // Half of them never send a request.
         if n % 2 == 0 {
             stream.write_all(ASKED).await.unwrap();
             assert_eq!(status(&mut stream).await, "HTTP/1.1 200");
@@ -273,7 +274,7 @@ async fn an_address_that_has_all_it_may_in_use_is_told_so() {
     for _ in 0..2 {
         let mut stream = from([0, 1], rig.address).await;
         stream.write_all(head.as_bytes()).await.unwrap();
-        // The request is under way once it is told to go on.
+        // The request is under way once the server has sent 100 Continue.
         assert_eq!(status(&mut stream).await, "HTTP/1.1 100");
         held.push(stream);
     }
@@ -323,7 +324,7 @@ async fn whom_a_proxy_names_is_counted_whatever_way_it_is_written() {
             400
         );
     }
-    // The same one, in other words.
+    // The same sender, written in other ways.
     for same in ["198.51.100.1", "198.51.100.9, 198.51.100.1:9, 127.0.0.2"] {
         assert_eq!(upload(legacy, same).await, 429, "{same}");
     }
@@ -331,7 +332,7 @@ async fn whom_a_proxy_names_is_counted_whatever_way_it_is_written() {
         upload("forwarded", "for=\"198.51.100.1:80\";proto=https").await,
         429
     );
-    // Somebody else each.
+    // Each is another sender.
     for other in [
         "192.0.2.9:1",
         "[2001:db8::1]:443",

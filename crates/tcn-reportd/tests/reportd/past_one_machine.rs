@@ -1,4 +1,4 @@
-//! Intervals in a folder or bucket, and uploads by way of one.
+//! Intervals in a folder or bucket, and uploads through a bucket.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ async fn keeper(directory: &Path, now: u64, mirror: Option<Place>, inbox: Option
     Rig::with(&settings, directory, Arc::new(Hand::at(now))).await
 }
 
-/// Waits until all up to this interval is published.
+/// Waits until all intervals up to this one are published.
 async fn published(rig: &Rig, number: u64) {
     let line = format!("tcn_reportd_published_interval {number}");
     wait(rig, |metrics| metrics.lines().any(|found| found == line)).await;
@@ -93,7 +93,7 @@ async fn a_kill_while_it_publishes_leaves_nothing_half_done_for_good() {
     let mut again = child::start(directory.path(), &config(directory.path()));
     let complete = tokio::task::spawn_blocking(move || {
         loop {
-            // What is being written has a name of its own, for a moment.
+            // A file being written has a temporary name for a moment.
             let names = numbers(&folder);
             if names.len() == 56 * NAMES.len() && !names.iter().any(|name| name.contains('#')) {
                 return names;
@@ -188,7 +188,7 @@ async fn front_ends_keep_nothing_and_lose_nothing() {
     for (report, front) in reports.iter().zip(fronts.iter().cycle()) {
         front.upload(report).await;
     }
-    // Of two that get the same report neither knows of the other.
+    // Two front ends that get the same report do not know of each other.
     fronts[0].upload(&reports[1]).await;
     assert_eq!(fronts[0].get(UPLOADS[0]).await.status, 405);
     assert_eq!(fronts[0].post("no").await.status, 400);
@@ -204,7 +204,7 @@ async fn front_ends_keep_nothing_and_lose_nothing() {
     }
     assert!(!nothing.exists(), "a front end has written to its disk");
     let left = bucket.objects();
-    // A stranger's object is no harm.
+    // A foreign object does no harm.
     bucket.put("inbox-of-ours/inbox/stranger", "junk".into());
     for run in 0..2 {
         let rig = keeper(directory.path(), NOW, None, Some(place("inbox-of-ours"))).await;
@@ -221,7 +221,7 @@ async fn front_ends_keep_nothing_and_lose_nothing() {
             "run {run}"
         );
         rig.stop().await;
-        // As if it had died before it removed them.
+        // As if the keeper had died before it removed them.
         for (name, object) in &left {
             bucket.put(name, object.content.clone());
         }

@@ -1,4 +1,4 @@
-//! A report that everybody has forgotten is not published anew.
+//! A forgotten report is not published again.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::rig::{DEADLINE, Doubtful, Hand, INTERVAL, NOW, Rig, report, report_with, settings};
 
-/// Waits until the reports that have expired are gone, and every page with them.
+/// Waits until the expired reports and all their pages are gone.
 async fn cleared(rig: &Rig) {
     let db = Connection::open(rig.directory.join("reportd.sqlite")).unwrap();
     let count = |query: &str| -> u32 { db.query_row(query, [], |row| row.get(0)).unwrap() };
@@ -40,7 +40,7 @@ async fn an_old_report_is_known_for_eight_weeks() {
         let open = rig.interval(74_359 + later).await;
         assert_eq!(open, [report(1000 + later)], "after {later} intervals");
     }
-    // By then no log has a number of it.
+    // By then no log has a number of the report.
     clock.set(NOW + 225 * INTERVAL);
     rig.upload(&report(2)).await;
     let forgotten = async {
@@ -75,7 +75,7 @@ async fn the_file_shrinks_when_reports_expire() {
     rig.stop().await;
 }
 
-/// A database as the first release made it, with one report of `bytes`.
+/// A database as the first release created it, with one report of `bytes`.
 fn first_format(directory: &std::path::Path, interval: u64, bytes: &[u8]) {
     let db = Connection::open(directory.join("reportd.sqlite")).unwrap();
     db.execute_batch(
@@ -112,7 +112,7 @@ async fn a_file_of_the_first_release_is_carried_on() {
     rig.upload(&report(1)).await;
     assert_eq!(rig.interval(74_359 + 57).await, [report(2)]);
     rig.stop().await;
-    // And by the next run.
+    // The next run refuses it too.
     let rig = Rig::with(&settings(), directory.path(), Arc::new(clock)).await;
     rig.upload(&report(1)).await;
     assert_eq!(rig.interval(74_359 + 57).await, [report(2)]);
@@ -143,7 +143,7 @@ async fn a_report_is_as_old_as_its_memo_says() {
     rig.stop().await;
 }
 
-/// A server whose own clock is in doubt refuses nobody's report for good.
+/// A server whose own clock is in doubt refuses no report permanently.
 #[tokio::test]
 async fn a_clock_in_doubt_ages_no_report() {
     let directory = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Longer than anything takes.
+/// Longer than any operation takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// 2020-11-23 19:00 UTC, in interval 74359.
@@ -34,7 +34,7 @@ pub(crate) const INTERVAL: u64 = 21_600;
 /// The first second after interval 74359.
 pub(crate) const END: u64 = 74_360 * INTERVAL;
 
-/// A clock that stands until it is set.
+/// A clock that stands still until it is set.
 #[derive(Clone)]
 pub(crate) struct Hand(Arc<AtomicU64>);
 
@@ -54,7 +54,7 @@ impl Clock for Hand {
     }
 }
 
-/// A clock that nothing vouches for until it is said that something does.
+/// A clock that is not synchronised until the test says so.
 #[derive(Clone)]
 pub(crate) struct Doubtful(pub(crate) Hand, pub(crate) Arc<AtomicBool>);
 
@@ -84,7 +84,7 @@ pub(crate) struct Rig {
     pub(crate) directory: PathBuf,
 }
 
-/// An answer, whole.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -109,7 +109,7 @@ impl Answer {
     }
 }
 
-/// Settings of a test: any port, and no limit that it does not ask for.
+/// Settings of a test: any port, and no limits unless the test sets them.
 pub(crate) fn settings() -> Settings {
     let plenty = std::num::NonZeroU32::new(1_000_000).unwrap();
     Settings {
@@ -183,7 +183,7 @@ impl Rig {
         self.request(Method::POST, UPLOADS[0], &[], body).await
     }
 
-    /// Uploads a report that is fine.
+    /// Uploads a valid report.
     pub(crate) async fn upload(&self, report: &[u8]) {
         let answer = self.post(STANDARD.encode(report)).await;
         assert_eq!(answer.status, 200, "{:?}", answer.body);
@@ -201,12 +201,12 @@ impl Rig {
         answer.reports()
     }
 
-    /// Tells the server to stop.
+    /// Asks the server to stop.
     pub(crate) fn tell(&mut self) {
         let _ = self.stop.take().unwrap().send(());
     }
 
-    /// Waits for its end.
+    /// Waits until it has ended.
     pub(crate) async fn end(self) {
         tokio::time::timeout(DEADLINE, self.task)
             .await
@@ -220,9 +220,9 @@ impl Rig {
     }
 }
 
-/// Binds past a lock that is nobody's: a test beside this one that starts a child
-/// holds a copy of every lock of this process from `fork` to `exec`. A lock of
-/// somebody's outlasts the attempts.
+/// Binds despite a stale lock: while another test starts a child, that child holds a
+/// copy of every lock of this process from `fork` to `exec`. A lock that is really in
+/// use outlasts the attempts.
 async fn bind(settings: &Settings, directory: &Path, clock: &Arc<dyn Clock>) -> Server {
     const ATTEMPTS: u32 = 100_000;
     for _ in 1..ATTEMPTS {
