@@ -1,6 +1,5 @@
-//! Servers whose clock is not ours, and clocks that are set between runs. What
-//! is fetched is taken in any case; what counts as whole is for both clocks to
-//! say.
+//! Servers whose clock differs from ours, and clocks that are set between runs. Fetched
+//! reports are accepted in any case; both clocks decide what counts as whole.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -15,7 +14,7 @@ use crate::{Place, json, reports, stream};
 /// More than two intervals and less than three, in seconds.
 const LONG: i64 = 13 * 3600;
 
-/// A clock that is so many seconds ahead of this machine's.
+/// A clock that is this many seconds ahead of this machine's.
 #[derive(Clone, Default)]
 struct Clock(Arc<AtomicI64>);
 
@@ -41,15 +40,15 @@ impl Clock {
         ("Date", httpdate::fmt_http_date(self.now()))
     }
 
-    /// The interval it is by this clock.
+    /// The current interval by this clock.
     fn interval(&self) -> u64 {
         let since = self.now().duration_since(SystemTime::UNIX_EPOCH);
         since.unwrap().as_secs() / 21_600
     }
 }
 
-/// A server that has these reports in every interval, but in none that has not
-/// begun by its clock: it answers an empty list for those, as CoEpi's does.
+/// A server that has these reports in every interval. For intervals that have not
+/// started by its clock it returns an empty list, as CoEpi's server does.
 fn serving(clock: &Clock, held: fn(u64) -> Vec<SignedReport>) -> Server {
     let clock = clock.clone();
     Server::new(move |request| {
@@ -63,7 +62,7 @@ fn serving(clock: &Clock, held: fn(u64) -> Vec<SignedReport>) -> Server {
     })
 }
 
-/// Two reports that no other interval has.
+/// Two reports that are in no other interval.
 fn two(interval: u64) -> Vec<SignedReport> {
     let seed = u8::try_from(interval % 100).unwrap() * 2;
     reports(seed..seed + 2)
@@ -73,7 +72,7 @@ fn all(intervals: impl IntoIterator<Item = u64>) -> Vec<SignedReport> {
     intervals.into_iter().flat_map(two).collect()
 }
 
-/// Our clock was ahead: the server says of an interval that it has not begun.
+/// Our clock was ahead: by the server's clock the interval has not started.
 #[test]
 fn an_interval_that_has_not_begun_for_the_server_is_not_whole() {
     let place = Place::new();
@@ -86,14 +85,14 @@ fn an_interval_that_has_not_begun_for_the_server_is_not_whole() {
     ended.is(1);
     assert!(ended.log.contains("clock-differs"), "{}", ended.log);
     assert_eq!(place.tcnd.recorded("a"), "clock-differs");
-    // Its reports are taken all the same.
+    // Its reports are accepted all the same.
     place.tcnd.whole("a", [old]);
     place.tcnd.knows(&all([old].into_iter().chain(
         [new, current()]
             .into_iter()
             .filter(|n| *n <= clock.interval()),
     )));
-    // The clocks agree, and what was published meanwhile is fetched.
+    // The clocks agree, and reports published meanwhile are fetched.
     clock.set(0);
     place.run().is(0);
     assert_eq!(place.tcnd.recorded("a"), "");
@@ -101,7 +100,8 @@ fn an_interval_that_has_not_begun_for_the_server_is_not_whole() {
     place.tcnd.whole("a", [old, new]);
 }
 
-/// Their clock is ahead: what is open for us is not whole, whatever it says.
+/// The server's clock is ahead: an interval that is open for us is not whole, whatever
+/// the server says.
 #[test]
 fn an_interval_that_is_over_for_the_server_alone_is_not_whole() {
     let place = Place::new();
@@ -116,8 +116,8 @@ fn an_interval_that_is_over_for_the_server_alone_is_not_whole() {
     place.tcnd.whole("a", [past]);
 }
 
-/// Whatever two clocks do between runs, no report is lost: at the end, when both
-/// are right, all is known.
+/// Whatever the two clocks do between runs, no report is lost: at the end, when both
+/// are right, every report is known.
 #[test]
 fn clocks_that_are_stepped_lose_nothing() {
     let place = Place::new();
@@ -155,7 +155,7 @@ fn clocks_differ_beyond_ten_minutes() {
         place.run().is(i32::from(!problem.is_empty()));
         assert_eq!(place.tcnd.recorded("a"), problem, "{seconds} s");
         place.tcnd.whole("a", [StandIn::past(1)]);
-        // Just after an interval began here, it has not begun there.
+        // Just after an interval starts here, it has not started there.
         let begun = [StandIn::past(1), current()]
             .into_iter()
             .filter(|n| *n <= clock.interval());
@@ -163,7 +163,7 @@ fn clocks_differ_beyond_ten_minutes() {
     }
 }
 
-/// Nobody knows when such an answer was made.
+/// The time of such a response is unknown.
 #[test]
 fn without_a_date_nothing_is_whole_and_all_is_taken() {
     let good = Clock::default().date().1;
@@ -190,7 +190,7 @@ fn without_a_date_nothing_is_whole_and_all_is_taken() {
     }
 }
 
-/// `Date` is when the server made an answer, however long a cache kept it.
+/// `Date` is when the server made a response, however long a cache kept it.
 #[test]
 fn a_cached_answer_counts_by_when_it_was_made() {
     let past = StandIn::past(1);
@@ -218,7 +218,7 @@ fn a_cached_answer_counts_by_when_it_was_made() {
     }
 }
 
-/// A mirror has only what is over; its clock is seen by what it has not.
+/// A mirror has only past intervals; the intervals it lacks show its clock.
 #[test]
 fn the_clock_of_a_mirror_is_looked_at_too() {
     let place = Place::new();

@@ -1,4 +1,4 @@
-//! What is fetched from servers and mirrors that mean well.
+//! Fetches from honest servers and mirrors.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::server::{Reply, Request, Server};
 use crate::stand_in::{StandIn, current};
 use crate::{Place, json, report, reports, sized, source, stream};
 
-/// The reports of each interval; any other has none.
+/// The reports of each interval; other intervals have none.
 type Intervals = BTreeMap<u64, Vec<SignedReport>>;
 
 /// Three intervals that are over, and the current one.
@@ -35,7 +35,7 @@ fn coepi(intervals: &Intervals) -> Server {
     })
 }
 
-/// A mirror whose files are the names that `file` gives something for.
+/// A mirror that has the files for which `file` returns a reply.
 fn mirror(file: impl Fn(u64, &str) -> Option<Reply> + Send + Sync + 'static) -> Server {
     Server::new(move |request| {
         let name = request.line.rsplit('/').next().unwrap();
@@ -132,7 +132,7 @@ fn the_current_interval_is_not_sent_again_while_it_stays_the_same() {
     assert_eq!(asked, [(false, false), (true, false), (true, true)]);
     assert_eq!(place.tcnd.book().deliveries.len(), 2);
     assert_eq!(place.tcnd.recorded("a"), "");
-    // Without its memory it asks for everything, and that is all.
+    // Without its state it requests everything, with no other effect.
     std::fs::remove_file(place.state().join("memory.json")).unwrap();
     place.run().is(0);
     assert_eq!(server.seen()[3].header("If-None-Match"), None);
@@ -148,7 +148,7 @@ fn the_last_word_on_an_interval_is_fetched_in_any_case() {
     place.source("coepi-v4", &server.url(), "");
     let wanted = StandIn::past(1);
     place.tcnd.want([wanted]);
-    // As a run writes it that met the interval before its end.
+    // As written by a run during the interval, before its end.
     let url = format!(
         "{}?intervalNumber={wanted}&intervalLength=21600",
         server.url()
@@ -176,7 +176,7 @@ fn a_mirror_is_asked_for_the_stream_and_then_for_json() {
             Some(Reply::ok(write(reports)))
         });
         place.source("mirror", &server.url(), "");
-        // One that the mirror does not have as well.
+        // The mirror lacks one interval too.
         place.tcnd.want([StandIn::past(4)]);
         place.tcnd.want(intervals.keys().copied().take(3));
         place.run().is(0);
@@ -355,7 +355,7 @@ fn a_bad_interval_does_not_block_the_others() {
     place.tcnd.whole("a", [StandIn::past(3), StandIn::past(1)]);
     place.tcnd.knows(&[report(0), report(2), report(4)]);
     assert_eq!(place.tcnd.recorded("a"), "wrong-answer");
-    // The source as a whole is well, so it is asked again by the next run.
+    // The source as a whole succeeded, so the next run requests it again.
     let before = server.asked();
     place.run().is(1);
     assert_eq!(server.asked(), before + 2);
@@ -403,7 +403,8 @@ fn a_busy_tcnd_is_no_fault_of_the_source() {
     place.tcnd.whole("a", four().keys().copied().take(3));
 }
 
-/// tcnd counts what a source costs in a day; tcnd-sync names who was cut by that.
+/// tcnd counts the cost of a source in a day; tcnd-sync names the source that this
+/// limited.
 #[test]
 fn what_tcnd_leaves_of_a_delivery_is_told() {
     let place = Place::new();
@@ -460,7 +461,7 @@ fn a_run_fetches_so_many_bytes_and_the_next_goes_on() {
     place.tcnd.whole("a", all);
 }
 
-/// Some servers write base64 without padding, or put a mark before it.
+/// Some servers write base64 without padding, or put a byte order mark before it.
 #[test]
 fn an_array_is_read_as_servers_write_it() {
     type Writer = fn(String) -> String;
@@ -484,8 +485,8 @@ fn an_array_is_read_as_servers_write_it() {
     }
 }
 
-/// A bucket that may not be listed says 403 of what it does not have, a site for
-/// people 200 with a page.
+/// A bucket that may not be listed answers 403 for missing documents; a web site
+/// answers 200 with a page.
 #[test]
 fn a_mirror_may_deny_what_it_does_not_have() {
     let page = || {

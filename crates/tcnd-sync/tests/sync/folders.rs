@@ -1,4 +1,4 @@
-//! Folders: a stick that goes from hand to hand.
+//! Folders: a USB stick that people pass on.
 
 use std::fs;
 use std::io::Write;
@@ -45,7 +45,7 @@ fn intervals_and_whatever_else_is_there_are_read() {
     assert_eq!(place.tcnd.recorded("a"), "");
 }
 
-/// As sticks come back from other machines.
+/// Sticks as they come back from other machines.
 #[test]
 fn reports_are_found_whatever_they_are_called_and_however_packed() {
     let place = Place::new();
@@ -136,8 +136,8 @@ fn an_interval_that_breaks_off_is_asked_for_again() {
     place.tcnd.knows(&reports(1..4));
 }
 
-/// A file may have been copied before its interval was over, and again after:
-/// the time it bears is that of the copy.
+/// A file may have been copied before its interval was over, and again after it: its
+/// time is that of the copy.
 #[test]
 fn a_file_that_grows_after_its_interval_is_read_again() {
     let place = Place::new();
@@ -154,7 +154,7 @@ fn a_file_that_grows_after_its_interval_is_read_again() {
     }
 }
 
-/// Nothing of a folder is ever whole, so each run meets all of it again.
+/// A file in a folder is never whole, so each run reads all of them again.
 #[test]
 fn what_the_bounds_of_a_run_do_not_reach_comes_first_in_the_next() {
     for bound in ["budget = 90_000", "max_bytes = 1024"] {
@@ -212,7 +212,7 @@ fn files_beyond_the_budget_are_named_and_have_their_turn_another_time() {
         (known(), place.tcnd.recorded("a").as_str()),
         (1, "too-large")
     );
-    // Each run takes one of three by chance.
+    // Each run takes one of three at random.
     for _ in 0..200 {
         if known() == 3 {
             return;

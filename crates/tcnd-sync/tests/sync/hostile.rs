@@ -1,5 +1,5 @@
-//! Servers that lie, flood, drip or hang. In every case nothing is accepted
-//! wrongly, and once the server is honest nothing is missing.
+//! Servers that lie, flood, drip or hang. In every case no wrong data is accepted, and
+//! once the server is honest nothing is missing.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,17 +15,17 @@ use crate::server::{Reply, Server};
 use crate::stand_in::{StandIn, current};
 use crate::{Place, Running, json, reports, soon, stream};
 
-/// How a bad answer is made.
+/// Makes a bad response.
 type Lie = fn() -> Reply;
 
-/// Has a server of this kind answer everything with `lie`; the token must be
-/// `problem`, nothing may come of it, and everything once it is honest.
+/// A server of this kind answers every request with `lie`. The token must be `problem`,
+/// and no report may be known. Once the server is honest, all must be.
 #[track_caller]
 fn nothing_comes_of(what: &str, kind: &str, lie: Lie, problem: &str) {
     only_so_much_comes_of(what, kind, lie, problem, &[]);
 }
 
-/// The same of a server whose lie begins with these reports.
+/// The same for a server whose lie begins with these reports.
 #[track_caller]
 fn only_so_much_comes_of(what: &str, kind: &str, lie: Lie, problem: &str, known: &[SignedReport]) {
     let place = Place::new();
@@ -81,8 +81,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// An array that is longer than any limit when it is unpacked, by gzip and by
-/// zstd.
+/// An array that exceeds every limit when it is unpacked, by gzip and by zstd.
 static BOMBS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     let mut array = json(&reports(1..4));
     array.truncate(array.len() - 2);
@@ -290,7 +289,7 @@ fn a_body_of_ten_gigabytes_is_left_at_the_limit() {
     place.source("coepi-v4", &server.url(), "max_bytes = 1_000_000");
     place.run().is(1);
     assert_eq!(place.tcnd.recorded("a"), "too-large");
-    // What was sent beyond the limit is what sockets hold.
+    // The bytes sent beyond the limit are those that sockets hold.
     let sent = sent.load(Ordering::Relaxed);
     assert!(sent < 50_000_000, "{sent} bytes were taken");
     place.tcnd.knows(&[]);
@@ -305,7 +304,7 @@ fn who_drips_or_hangs_is_left() {
                 out.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n[")?;
                 out.flush()?;
                 let (_keep, never) = channel::<()>();
-                // As long as the test's process.
+                // As long as the process of the test lives.
                 let _ = never.recv();
                 Ok(())
             }))
@@ -380,7 +379,7 @@ fn memory_stays_small_whatever_comes() {
         }))
     });
     place.source("coepi-v4", &server.url(), "");
-    // Held in the delivery: the document was fetched, unpacked and sifted.
+    // Held in the delivery: the document was fetched, unpacked and filtered.
     let held = place.tcnd.hold(crate::stand_in::Hold {
         call: "deliver",
         when: crate::stand_in::When::Before,
@@ -397,6 +396,6 @@ fn memory_stays_small_whatever_comes() {
         .trim_end_matches(" kB")
         .parse()
         .unwrap();
-    // A build for tests has some twenty megabytes to begin with.
+    // A test build uses some twenty megabytes from the start.
     assert!(peak < 60_000, "{peak} kB at most, for a document of 60 MB");
 }

@@ -1,4 +1,4 @@
-//! A run may be killed anywhere: the next one makes good what it left.
+//! A run may be killed anywhere: the next one completes its work.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -36,7 +36,7 @@ fn nothing_is_lost(place: &Place, server: &Server, what: &str) {
     );
 }
 
-/// Two intervals that are over, the current one, and two parts due.
+/// Two past intervals, the current one, and two parts due.
 fn place(server: &Server) -> Place {
     let place = Place::new();
     place.source("coepi-v4", &server.url(), "publish = true");
@@ -68,7 +68,7 @@ fn honest() -> Server {
 
 #[test]
 fn killed_at_any_call_nothing_is_lost() {
-    // Calls of one run: intervals are delivered thrice, parts asked for thrice.
+    // Calls of one run: three deliveries, and three requests for parts.
     let calls = [
         ("begin", 1),
         ("pending", 1),
@@ -95,8 +95,8 @@ fn killed_at_any_call_nothing_is_lost() {
 
 #[test]
 fn killed_while_a_server_is_spoken_to_nothing_is_lost() {
-    // Requests of one run: three documents, two uploads; each is left unanswered
-    // once, or answered in half.
+    // Requests of one run: three documents, two uploads. Each is left unanswered once,
+    // or answered in half.
     for number in 0..5 {
         for half in [false, true] {
             let (there, is_there) = channel();

@@ -1,5 +1,5 @@
-//! The real `tcnd-sync` between a played tcnd, whose ledger is honest, and
-//! played servers, which need not be.
+//! The real `tcnd-sync` between a mock tcnd, whose ledger is honest, and mock servers,
+//! which need not be.
 //!
 //! Needs dbus-daemon (package dbus); without it every test here fails. Nothing
 //! sleeps: each wait is for an event, with a deadline.
@@ -36,10 +36,10 @@ use tempfile::TempDir;
 
 use crate::stand_in::StandIn;
 
-/// How long anything may take that must happen.
+/// The deadline of anything that must happen.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// A played tcnd, and a folder for the registry and the state of the program.
+/// A mock tcnd, and a folder for the registry and the state of the program.
 struct Place {
     tcnd: StandIn,
     folder: TempDir,
@@ -78,7 +78,7 @@ impl Place {
             .arg(self.folder.path().join("sources.toml"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        // Proxies are for the tests of proxies.
+        // Only the tests of proxies use proxies.
         for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
             command.env_remove(name).env_remove(name.to_uppercase());
         }
@@ -90,7 +90,7 @@ impl Place {
         Ended::of(&run(self.command()))
     }
 
-    /// One run for somebody who waits, to its end.
+    /// One run for a user who waits, to its end.
     fn run_now(&self) -> Ended {
         let mut command = self.command();
         command.arg("--now");
@@ -120,7 +120,7 @@ impl Ended {
     }
 }
 
-/// Runs a command, which must end in time.
+/// Runs a command, which must end before the deadline.
 fn run(mut command: Command) -> Output {
     let child = command.spawn().unwrap();
     let id = rustix::process::Pid::from_child(&child);
@@ -132,7 +132,7 @@ fn run(mut command: Command) -> Output {
     })
 }
 
-/// A run that is under way; killed at the latest when this is dropped.
+/// A running `tcnd-sync`. It is killed when this is dropped.
 struct Running(Child);
 
 impl Running {
@@ -140,13 +140,13 @@ impl Running {
         Self(place.command().spawn().unwrap())
     }
 
-    /// SIGKILL, and nothing of it runs any more.
+    /// Sends SIGKILL, and waits until the process is gone.
     fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
-    /// Waits for its end; its status and its log.
+    /// Waits for its end; returns its status and its log.
     fn wait(&mut self) -> (Option<i32>, String) {
         let mut log = String::new();
         let mut stderr = self.0.stderr.take().unwrap();
@@ -162,14 +162,14 @@ impl Drop for Running {
     }
 }
 
-/// Waits for what another thread tells.
+/// Waits for a message of another thread.
 #[track_caller]
 fn soon<T>(told: &Receiver<T>) -> T {
     told.recv_timeout(DEADLINE)
         .expect("it happens within a minute")
 }
 
-/// The lines of one source.
+/// The registry lines of one source.
 fn source(name: &str, kind: &str, place: &str, more: &str) -> String {
     let key = if kind == "folder" { "path" } else { "url" };
     format!("[[source]]\nname = \"{name}\"\nkind = \"{kind}\"\n{key} = \"{place}\"\n{more}\n")
@@ -180,7 +180,7 @@ fn report(seed: u8) -> SignedReport {
     sized(seed, 24, 0)
 }
 
-/// A report of so many numbers, with a memo of this type.
+/// A report of this many numbers, with a memo of this type.
 fn sized(seed: u8, numbers: u16, kind: u8) -> SignedReport {
     let rak = ReportAuthorizationKey::from_bytes(&[seed; 32]);
     let index = |n| RatchetIndex::new(n).unwrap();

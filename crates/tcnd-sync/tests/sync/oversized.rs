@@ -1,5 +1,5 @@
-//! Intervals beyond their bounds: what is within is taken, and no other interval
-//! waits for ever.
+//! Intervals over their limits: the part within a limit is accepted, and no other
+//! interval waits for ever.
 
 use std::io::Write;
 
@@ -10,7 +10,7 @@ use crate::server::{Reply, Server};
 use crate::stand_in::{StandIn, current};
 use crate::{Place, json, report, reports, stream};
 
-/// However long an interval is, some of its reports are never less than none.
+/// However long an interval is, at least some of its reports are accepted.
 #[test]
 fn an_interval_beyond_its_bounds_gives_what_is_within() {
     let held = reports(1..200);
@@ -45,7 +45,7 @@ fn an_interval_beyond_its_bounds_gives_what_is_within() {
     }
 }
 
-/// Text is longer than the reports in it: what is passed on is what is bounded.
+/// Text is longer than the reports in it: the limit applies to the reports passed on.
 #[test]
 fn an_interval_whose_reports_fit_is_whole_however_it_is_written() {
     let place = Place::new();
@@ -63,7 +63,7 @@ fn an_interval_whose_reports_fit_is_whole_however_it_is_written() {
     place.tcnd.whole("a", [StandIn::past(1)]);
 }
 
-/// Intervals that fit into no run keep no other from its turn.
+/// Intervals that fit into no run do not delay others.
 #[test]
 fn intervals_beyond_their_bounds_silence_no_other() {
     let place = Place::new();

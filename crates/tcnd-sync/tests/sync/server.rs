@@ -1,25 +1,25 @@
-//! A played HTTP server on loopback that says what it is told to say, byte by
-//! byte, and keeps what it was asked.
+//! A mock HTTP server on loopback. It sends prepared responses, byte by byte, and
+//! records the requests.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-/// A server; its threads go with the test's process.
+/// A server; its threads end with the process of the test.
 pub(crate) struct Server {
     pub(crate) port: u16,
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    /// Which connection it came by, from 0.
+    /// The connection it came by, from 0.
     pub(crate) connection: usize,
     /// `GET /path?query`.
     pub(crate) line: String,
-    /// Every byte of it.
+    /// Every byte of the request.
     pub(crate) raw: Vec<u8>,
 }
 
@@ -38,7 +38,7 @@ impl Request {
         &self.raw[at.unwrap() + 4..]
     }
 
-    /// The interval that was asked for.
+    /// The requested interval.
     pub(crate) fn interval(&self) -> u64 {
         let after = self.line.split("intervalNumber=").nth(1);
         let path = self.line.rsplit('/').next().unwrap();
@@ -48,19 +48,19 @@ impl Request {
     }
 }
 
-/// Writes an answer.
+/// Writes a response.
 type Talk = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
 
-/// What to answer.
+/// A response to send.
 pub(crate) enum Reply {
-    /// An answer after which the connection stays. Without a `Date` it gets that
-    /// of now.
+    /// A response after which the connection stays open. Without a `Date` it gets the
+    /// current one.
     Whole(u16, Vec<(&'static str, String)>, Vec<u8>),
-    /// These bytes, and the connection ends.
+    /// These bytes; then the connection ends.
     Raw(Vec<u8>),
-    /// Whatever is written until it is done or fails.
+    /// The output of this function, until it is done or fails.
     Stream(Talk),
-    /// Nothing, for ever.
+    /// No response, for ever.
     Hang,
 }
 
@@ -88,7 +88,7 @@ impl Server {
         Self::over(|stream| Ok(Box::new(stream)), answer)
     }
 
-    /// A server that does something with a connection before it reads.
+    /// A server that does something with a connection before it reads from it.
     pub(crate) fn over(
         wrap: impl Fn(TcpStream) -> io::Result<Box<dyn Wire>> + Send + Sync + 'static,
         answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
@@ -102,7 +102,7 @@ impl Server {
                 let (wrap, answer, log) = (wrap.clone(), answer.clone(), log.clone());
                 std::thread::spawn(move || {
                     if let Ok(mut wire) = wrap(stream.unwrap()) {
-                        // A client that hangs up is no fault of the server.
+                        // A client that disconnects is not a failure of the server.
                         let _ = serve(&mut wire, connection, &*answer, &log);
                     }
                 });
@@ -115,12 +115,12 @@ impl Server {
         format!("http://127.0.0.1:{}/base", self.port)
     }
 
-    /// All it was asked so far.
+    /// All requests so far.
     pub(crate) fn seen(&self) -> Vec<Request> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// How often it was asked.
+    /// The number of requests so far.
     pub(crate) fn asked(&self) -> usize {
         self.seen.lock().unwrap().len()
     }

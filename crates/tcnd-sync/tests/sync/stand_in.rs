@@ -1,8 +1,8 @@
-//! A played tcnd: the interface `Exchange` on a private bus, with a ledger that
-//! is kept as the real one keeps it.
+//! A mock tcnd: the interface `Exchange` on a private bus, with a ledger like that of
+//! the real tcnd.
 //!
-//! What a call does is done at once or not at all, like a transaction. The test
-//! can have any call held before or after that, to kill its caller there.
+//! A call takes effect at once or not at all, like a transaction. A test can hold any
+//! call before or after that, to kill its caller there.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,54 +23,55 @@ use tokio::sync::oneshot;
 use zbus::message::Header;
 use zbus::{Connection, DBusError, OwnedFd, OwnedVariant, connection, fdo, interface};
 
-/// A private bus; it goes with this.
+/// A private bus. It ends when this is dropped.
 pub(crate) struct Bus {
     child: Child,
     pub(crate) address: String,
 }
 
-/// A played tcnd on a bus of its own; both go with it.
+/// A mock tcnd on its own bus. Both end when this is dropped.
 pub(crate) struct StandIn {
     bus: Bus,
     book: Arc<Mutex<Book>>,
     _end: oneshot::Sender<()>,
 }
 
-/// All that it knows.
+/// The state of the mock.
 #[derive(Default)]
 pub(crate) struct Book {
-    /// What is asked for, besides the current interval.
+    /// The intervals asked for, besides the current one.
     pub(crate) wanted: BTreeSet<u64>,
-    /// What was delivered whole, by source.
+    /// The intervals delivered whole, by source.
     pub(crate) whole: BTreeMap<String, BTreeSet<u64>>,
-    /// Reports by their unsigned bytes, and where each came from first.
+    /// Reports by their unsigned bytes, and the source and interval each came from
+    /// first.
     pub(crate) known: BTreeMap<Vec<u8>, (String, u64)>,
     pub(crate) parts: Vec<Part>,
-    /// The outcome of each source that was gone through.
+    /// The outcome of each fetched source.
     pub(crate) records: Vec<(String, String)>,
-    /// Every call that did something, in order.
+    /// Every call that had an effect, in order.
     pub(crate) calls: Vec<String>,
     /// The sources of the last run.
     pub(crate) sources: Vec<Source>,
-    /// Counts of all deliveries together.
+    /// The counts of all deliveries together.
     pub(crate) counts: Delivered,
     /// Why parts failed, in order.
     pub(crate) reasons: Vec<String>,
-    /// A person asks for each run.
+    /// Whether a person asks for each run.
     pub(crate) asked: bool,
-    /// Reports whose signature does not hold, of those accepted.
+    /// How many of the accepted reports have an invalid signature.
     pub(crate) forged: u64,
-    /// What was asked with each delivery: interval, whole, budget.
+    /// The arguments of each delivery: interval, whole, budget.
     pub(crate) deliveries: Vec<(u64, bool, u64)>,
-    /// Deliveries are turned down while this is so.
+    /// Whether deliveries are refused as busy.
     pub(crate) busy: bool,
-    /// So many reports of each delivery are more than the source may cost.
+    /// How many reports of each delivery are over the limit of the source.
     pub(crate) too_large: u64,
     hold: Option<(Hold, Sender<()>)>,
     run: Option<String>,
 }
 
-/// A part of an own report on its way.
+/// A part of an own report that is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) source: String,
@@ -94,15 +95,15 @@ pub(crate) enum State {
 pub(crate) struct Hold {
     pub(crate) call: &'static str,
     pub(crate) when: When,
-    /// Calls of this name that are let through first.
+    /// How many calls of this name are let through first.
     pub(crate) skip: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// Before it has done anything.
+    /// Before it has had any effect.
     Before,
-    /// When it is done, before it is answered.
+    /// When it has taken effect, before the reply.
     After,
 }
 
@@ -169,7 +170,7 @@ impl StandIn {
         self.book.lock().unwrap()
     }
 
-    /// The interval so many before the last that may not be over for long.
+    /// The interval `count` before the newest one that has been over for long enough.
     pub(crate) fn past(count: u64) -> u64 {
         current() - 1 - count
     }
@@ -179,7 +180,7 @@ impl StandIn {
         self.book().wanted.extend(intervals);
     }
 
-    /// A part of an own report is due at this source.
+    /// Makes a part of an own report due at this source.
     pub(crate) fn publish(&self, source: &str, report: SignedReport) {
         self.book().parts.push(Part {
             source: source.to_owned(),
@@ -189,7 +190,7 @@ impl StandIn {
         });
     }
 
-    /// Holds a call; tells when it is there.
+    /// Holds a call. The receiver gets a message when the call is there.
     pub(crate) fn hold(&self, hold: Hold) -> Receiver<()> {
         let (there, is_there) = channel();
         self.book().hold = Some((hold, there));
@@ -221,7 +222,7 @@ impl StandIn {
         assert_eq!(whole, intervals.into_iter().collect());
     }
 
-    /// What was recorded last of this source.
+    /// The last outcome recorded of this source.
     #[track_caller]
     pub(crate) fn recorded(&self, source: &str) -> String {
         let book = self.book();
@@ -231,7 +232,7 @@ impl StandIn {
     }
 }
 
-/// The number of the interval it is.
+/// The number of the current interval.
 pub(crate) fn current() -> u64 {
     Interval::of(now()).number()
 }
@@ -254,7 +255,7 @@ impl Exchange {
         self.0.lock().unwrap()
     }
 
-    /// Stays here for ever if this call is to be held.
+    /// Never returns if this call is to be held.
     async fn pass(&self, call: &str, when: When) {
         let held = {
             let mut book = self.book();
@@ -313,7 +314,7 @@ impl Exchange {
             book.run = Some(caller);
             book.sources = sources;
             for part in &mut book.parts {
-                // Nobody knows what became of it.
+                // The outcome of the part is unknown.
                 if part.state == State::Sent {
                     part.state = State::Due;
                 }
@@ -422,8 +423,8 @@ impl Exchange {
 }
 
 impl Book {
-    /// Looks at the reports of a delivery as tcnd does: whose signature does not
-    /// hold, or who is known, is only counted.
+    /// Checks the reports of a delivery as tcnd does: a report with an invalid
+    /// signature, or a known one, is only counted.
     fn import(&mut self, source: &str, interval: u64, bytes: &[u8]) -> Result<Delivered, Error> {
         let mut imported = Delivered {
             too_large: self.too_large,

@@ -75,7 +75,7 @@ fn without_tcnd_it_says_that_and_ends_with_3() {
             .arg("--bus");
         let bus;
         let address = if address == "nobody" {
-            // A bus that tcnd is not on.
+            // A bus without tcnd.
             bus = crate::stand_in::Bus::new();
             &bus.address
         } else {

@@ -1,4 +1,4 @@
-//! What leaves the machine, and what counts as arrived.
+//! The data that leaves the machine, and when an upload counts as accepted.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use crate::server::{Reply, Request, Server};
 use crate::stand_in::State;
 use crate::{Place, report, source};
 
-/// Answers fetches with nothing, and uploads with what `answer` says.
+/// Answers fetches with empty lists, and uploads with the reply of `answer`.
 fn server(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
     Server::new(move |request| {
         if request.line.starts_with("GET") {
@@ -154,8 +154,8 @@ fn a_server_that_hangs_or_is_away_loses_nothing() {
     }
 }
 
-/// What everybody can see of a run is the same whether a part failed or there was
-/// none: its exit status, its log, and what is recorded of the source.
+/// Data visible to every user is the same whether a part failed or there was none: a
+/// run's exit status, its log, and the recorded outcome of the source.
 #[test]
 fn that_an_upload_failed_is_told_to_tcnd_alone() {
     let run = |parts: &[u8]| {
@@ -174,7 +174,7 @@ fn that_an_upload_failed_is_told_to_tcnd_alone() {
         let ended = place.run();
         assert_eq!(posts(&server).len(), parts.len());
         let words = ended.log.split_whitespace().map(str::to_owned);
-        // The time of each line differs, and how long it took.
+        // The time of each line differs, and how long the run took.
         let same = words.filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
         let same: Vec<_> = same.collect();
         (ended.status, same, place.tcnd.recorded("a"))
@@ -260,7 +260,7 @@ fn the_log_has_counts_and_tokens_and_neither_addresses_nor_reports() {
         assert!(ended.log.contains(part), "{part}: {}", ended.log);
     }
     let report = STANDARD.encode(wire::write(&report(1)));
-    // That there was a part says that somebody is ill.
+    // The existence of a part reveals that a person is ill.
     for secret in [
         "127.0.0.1",
         "somewhere",

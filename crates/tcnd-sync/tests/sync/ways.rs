@@ -1,4 +1,4 @@
-//! The ways to a server: TLS, and proxies.
+//! Connections to a server: TLS, and proxies.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -14,8 +14,8 @@ use crate::server::{Reply, Server};
 use crate::stand_in::{StandIn, State};
 use crate::{Ended, Place, json, report, reports, run, soon};
 
-/// A server with a certificate for `localhost`, and that in PEM. It keeps every
-/// ClientHello's offer to resume an earlier session.
+/// A server with a certificate for `localhost`, and that certificate in PEM. It records
+/// whether each ClientHello offers to resume an earlier session.
 struct Tls {
     server: Server,
     pem: String,
@@ -149,7 +149,7 @@ fn without_certificates_to_trust_plain_http_still_works() {
     assert_eq!(place.tcnd.book().parts[0].state, State::Accepted);
 }
 
-/// A SOCKS5 server that leads every name to one port here, and tells the names.
+/// A SOCKS5 server that connects every name to one port here, and reports the names.
 fn socks(port: u16) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
