@@ -1,8 +1,8 @@
-//! Asks for the password where there is no desktop to do it.
+//! Asks for the password where no desktop does.
 //!
-//! Over ssh or on a bare console nobody has registered a polkit agent, and
-//! every question would be answered "no". `pkttyagent` (polkit) asks on the
-//! terminal; systemctl starts it for the same reason and in the same way.
+//! Over ssh or on a bare console no polkit agent is registered, and polkit would refuse
+//! every request. `pkttyagent` (polkit) asks on the terminal; systemctl starts it for
+//! the same reason and in the same way.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,17 +17,17 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub(super) struct Agent(Child);
 
-/// Longest wait for it to be registered; after that the call goes ahead.
+/// The longest wait for its registration; after that the call goes ahead.
 const DEADLINE: Duration = Duration::from_secs(5);
 
 impl Agent {
-    /// Starts one that speaks for this process, if no other does (`--fallback`).
-    /// Where there is none to start, whoever is asked will say so.
+    /// Starts an agent for this process, if no other serves it (`--fallback`). If none
+    /// can be started, the later call reports the error.
     pub(super) async fn start() -> Option<Self> {
         let (ready, write_end) = io::pipe().ok()?;
         let ready = pipe::Receiver::from_owned_fd(OwnedFd::from(ready)).ok()?;
-        // The agent talks on the terminal itself, so its standard input is free
-        // to carry the descriptor it closes once it is registered.
+        // The agent uses the terminal itself, so its standard input can carry the
+        // descriptor that it closes once it is registered.
         let child = Command::new("pkttyagent")
             .arg("--process")
             .arg(std::process::id().to_string())
@@ -36,7 +36,7 @@ impl Agent {
             .spawn()
             .ok()?;
         let agent = Self(child);
-        // Either way the call goes ahead: it says best what is amiss.
+        // In either case the call goes ahead: its error says best what is wrong.
         let _ = timeout(DEADLINE, closed(&ready)).await;
         Some(agent)
     }
@@ -44,7 +44,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // Gently: it may have to give the terminal its echo back. It may also
+        // SIGTERM: the agent may have to restore the echo of the terminal. It may also
         // have ended by itself already.
         let pid = Pid::from_child(&self.0);
         let _ = kill_process(pid, Signal::TERM);

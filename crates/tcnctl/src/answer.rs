@@ -1,4 +1,4 @@
-//! What a command has to say, once, as text or as JSON.
+//! The output of a command, as text or as JSON.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::error::{CliError, Exit};
 use super::locale;
 
-/// Facts for standard output, and how the program ends.
+/// Output for standard output, and the exit status.
 #[derive(Debug)]
 pub(super) struct Answer {
     output: String,
@@ -20,7 +20,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The document itself as one line of JSON, or what `text` makes of it.
+    /// The document as one line of JSON, or the output of `text` for it.
     pub(super) fn new<T: Serialize>(
         json: bool,
         document: &T,
@@ -37,7 +37,7 @@ impl Answer {
         }
     }
 
-    /// Nothing: standard output has been used for what was asked.
+    /// No output: standard output carries the requested data already.
     pub(super) const fn silent() -> Self {
         Self {
             output: String::new(),
@@ -45,7 +45,7 @@ impl Answer {
         }
     }
 
-    /// The same facts, but they are not good.
+    /// The same output, with exit status 1 unless `good`.
     pub(super) fn failed_unless(self, good: bool) -> Self {
         Self {
             exit: if good { self.exit } else { Exit::Failed },
@@ -53,7 +53,7 @@ impl Answer {
         }
     }
 
-    /// Writes it down.
+    /// Writes the output.
     pub(super) fn deliver(&self) -> Result<Exit, CliError> {
         if !self.output.is_empty() {
             emit(&self.output)?;
@@ -62,16 +62,16 @@ impl Answer {
     }
 }
 
-/// Whether the reader is still there.
+/// Whether the reader still reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reader {
     Listening,
     Gone,
 }
 
-/// Writes one line, or several, to standard output at once. A reader that has
-/// seen enough (`tcnctl … | head`) is no error. What a terminal would obey goes
-/// nowhere from here, whoever wrote it.
+/// Writes one or more lines to standard output at once. A reader that stops reading
+/// (`tcnctl … | head`) is no error. Control characters are never written to the
+/// terminal, whatever their source.
 pub(super) fn emit(text: &str) -> Result<Reader, CliError> {
     let mut out = io::stdout().lock();
     let text = locale::drawn(text.trim_end());
@@ -83,12 +83,12 @@ pub(super) fn emit(text: &str) -> Result<Reader, CliError> {
     }
 }
 
-/// Waits until nobody reads standard output any more: its pipe, socket or
-/// terminal is closed (poll(2), POLLERR and POLLHUP). Never of a file.
+/// Waits until standard output has no reader: its pipe, socket or terminal is closed
+/// (poll(2), POLLERR and POLLHUP). Never completes for a file.
 pub(super) async fn reader_left() {
     let (tell, told) = oneshot::channel();
-    // A thread of its own: whether a runtime can wait for it depends on what
-    // standard output is.
+    // A separate thread: whether a runtime can wait for it depends on the type of
+    // standard output.
     std::thread::spawn(move || {
         let out = io::stdout();
         loop {
@@ -98,7 +98,7 @@ pub(super) async fn reader_left() {
                 Err(_) => return,
                 Ok(_) if fds[0].revents().is_empty() => {}
                 Ok(_) => {
-                    // Whoever waited may be gone.
+                    // The waiting task may have ended.
                     let _ = tell.send(());
                     return;
                 }
@@ -110,8 +110,8 @@ pub(super) async fn reader_left() {
     }
 }
 
-/// One line of JSON. What is not printable is written as an escape, which means
-/// the same (RFC 8259, section 7): documents are read on terminals as well.
+/// One line of JSON. Characters that are not printable are written as escapes, which
+/// mean the same (RFC 8259, section 7): documents are read on terminals as well.
 pub(super) fn to_json<T: Serialize>(document: &T) -> String {
     let json =
         serde_json::to_string(document).expect("documents have text keys and no failing parts");
@@ -123,7 +123,7 @@ pub(super) fn to_json<T: Serialize>(document: &T) -> String {
         if is_printable(c) {
             escaped.push(c);
         } else {
-            // Within a string of the document: nothing else of it is not ASCII.
+            // This is within a string of the document: everything else in it is ASCII.
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
                 let _ = write!(escaped, "\\u{unit:04x}");

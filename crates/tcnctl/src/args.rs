@@ -1,4 +1,4 @@
-//! What can be typed after `tcnctl`. The texts here are the help.
+//! The command line of `tcnctl`. The doc comments here are the help.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -119,7 +119,7 @@ pub(super) enum Live {
 }
 
 impl Live {
-    /// Refuses options that would be ignored, for a subcommand has its own; clap
+    /// Refuses options that would be ignored because a subcommand has its own. clap
     /// would refuse `--json` there with them.
     pub(super) fn refuse_ignored(&self) -> Result<(), clap::Error> {
         let ignored = match self {

@@ -1,4 +1,4 @@
-//! tcnctl's end of the bus.
+//! tcnctl's connection to the bus.
 
 use std::io::IsTerminal;
 
@@ -12,8 +12,7 @@ use zbus::proxy::CacheProperties;
 use super::agent::Agent;
 use super::error::{CliError, Topic};
 
-/// A connection to the bus tcnd is on. That tcnd is there shows at the first
-/// call.
+/// A connection to tcnd's bus. Only the first call shows whether tcnd is running.
 #[derive(Debug)]
 pub(super) struct Client {
     connection: Connection,
@@ -22,12 +21,13 @@ pub(super) struct Client {
     topic: Topic,
 }
 
-/// What tcnd is called for.
+/// The purpose of calls to tcnd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To look: whoever stopped tcnd does not want it started by that.
+    /// To read state. This never starts tcnd: an administrator who stopped it does not
+    /// want that.
     Read,
-    /// To do something. The bus may start tcnd for it, by D-Bus activation.
+    /// To do something. D-Bus activation may start tcnd for it.
     Act,
 }
 
@@ -101,7 +101,7 @@ impl Client {
         self.told(exposures.await)
     }
 
-    /// For the end of it all.
+    /// For destroying all state.
     pub(super) async fn privacy(&self) -> Result<PrivacyProxy<'_>, CliError> {
         let privacy = PrivacyProxy::builder(&self.connection)
             .destination(self.destination().await?)
@@ -119,7 +119,7 @@ impl Client {
         if needed { Agent::start().await } else { None }
     }
 
-    /// What a call came to, in the words of this room.
+    /// The result of a call, with its error as a [`CliError`].
     pub(super) fn told<T, E: Into<zbus::Error>>(
         &self,
         outcome: Result<T, E>,

@@ -1,8 +1,8 @@
-//! `tcnctl contacts`: the contact log in sums, by day and hour.
+//! `tcnctl contacts`: totals of the contact log, by day and hour.
 //!
-//! Rows never leave the daemon here. Days and hours are the person's own: the
-//! daemon counts by quarters of an hour, which every UTC offset measures whole, and
-//! these are put together by the local calendar.
+//! Rows never leave the daemon here. Days and hours are those of the local calendar.
+//! The daemon counts by quarters of an hour, of which every UTC offset is a multiple;
+//! these are added up by the local calendar.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,10 +34,10 @@ struct Contacts {
     hours: Vec<Bar>,
 }
 
-/// Sightings at most so strongly attenuated.
+/// Sightings with at most this attenuation.
 #[derive(Debug, Serialize)]
 struct Attenuation {
-    /// Decibel; `None`: more than all others.
+    /// In decibel; `None`: more than all others.
     up_to: Option<u8>,
     sightings: u32,
 }
@@ -77,13 +77,12 @@ pub(super) async fn contacts(
 const DAY: u64 = 86_400;
 const QUARTER: u32 = 900;
 
-/// Whole days of quarters that the daemon draws at once, which are 10,000 bars at
-/// most.
+/// The longest span that is requested at once, in whole days: 10,000 bars at most.
 const LONGEST_STRETCH: u64 = 100 * DAY;
 
-/// The parts of a span in which there are contacts, by the UTC days that have any,
-/// each short enough to be drawn at once. One contact that a wrong clock dated half
-/// a century back makes a stretch of its own, not half a century of bars.
+/// The parts of a span in which there are contacts, by the UTC days that have any, each
+/// short enough for one request. One contact that a wrong clock dated half a century
+/// back makes a separate part, not half a century of bars.
 fn stretches(days: &[(u64, u32, u32)], span: QuarterSpan) -> Vec<(u64, u64)> {
     let mut stretches: Vec<(u64, u64)> = Vec::new();
     for (start, ..) in days {
@@ -221,8 +220,8 @@ impl Bar {
     }
 }
 
-/// Quarters of an hour put together to days and hours of the local calendar; those
-/// without contacts are left out.
+/// Quarters of an hour, added up to days and hours of the local calendar. Days and
+/// hours without contacts are left out.
 fn civil(quarters: Vec<(u64, u32, u32)>, zone: &TimeZone) -> (Vec<Bar>, Vec<Bar>) {
     let (mut days, mut hours) = (BTreeMap::new(), BTreeMap::new());
     for (start, numbers, sightings) in quarters {
@@ -275,7 +274,7 @@ mod tests {
         to: None,
     };
 
-    /// What is drawn of contacts that began at these times, a number each.
+    /// The output for contacts that began at these times, one number each.
     fn drawn(zone: &str, times: &[&str]) -> (Contacts, String) {
         let start = |time: &&str| time::unix_seconds(time.parse().unwrap());
         let quarters: Vec<_> = times.iter().map(|time| (start(time), 1, 2)).collect();

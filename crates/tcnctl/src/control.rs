@@ -34,7 +34,7 @@ pub(super) async fn disable(client: &Client, json: bool) -> Result<Answer, CliEr
     }))
 }
 
-/// Without a duration, until somebody resumes.
+/// Without a duration, until a user resumes.
 pub(super) async fn pause(
     client: &Client,
     duration: Option<Duration>,
@@ -42,7 +42,7 @@ pub(super) async fn pause(
     json: bool,
 ) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
-    // Zero stands for "until resumed" on the bus; a person who says 0s means now.
+    // Zero means "until resumed" on the bus; a person who types 0s means now.
     let seconds = duration.map_or(0, |duration| duration.as_secs().max(1));
     let manager = client.manager().await?;
     let cookie = client.told(manager.pause(seconds, reason, HashMap::new()).await)?;
@@ -51,7 +51,7 @@ pub(super) async fn pause(
         .then(|| time::unix_seconds(Timestamp::now()).saturating_add(seconds));
     let document = json!({"paused": true, "cookie": cookie, "until": until});
     let until = until.unwrap_or(UNTIL_RESUMED);
-    // Several pauses hold together, and tcnd is back when the last one ends.
+    // Several pauses hold together; tcnd resumes when the last one ends.
     let all = paused_until(client).await.unwrap_or(until);
     Ok(Answer::new(json, &document, |_| {
         // The two clocks are read a moment apart.
@@ -70,13 +70,13 @@ pub(super) async fn pause(
     }))
 }
 
-/// What the bus says of a pause that only Resume ends.
+/// The end, on the bus, of a pause that only Resume ends.
 const UNTIL_RESUMED: u64 = u64::MAX;
 
-/// Seconds by which two ends differ that are the same.
+/// Two ends that differ by this many seconds count as the same.
 const SLACK: u64 = 2;
 
-/// When the last pause ends; `None` if there is none, or nobody says.
+/// When the last pause ends; `None` if there is no pause, or its end is unknown.
 async fn paused_until(client: &Client) -> Option<u64> {
     let until = client.manager().await.ok()?.paused_until().await.ok()?;
     (until != 0).then_some(until)
@@ -93,7 +93,7 @@ pub(super) async fn resume(client: &Client, json: bool) -> Result<Answer, CliErr
     const ALL: u32 = 0;
     let _agent = client.ready_for_questions().await;
     client.told(client.manager().await?.resume(ALL).await)?;
-    // Of a tcnd that goes on there is nothing more to say.
+    // If tcnd continues, there is nothing more to say.
     let enabled = client.manager().await?.enabled().await;
     let status = match enabled {
         Ok(false) => Some(Status::read(client).await?),

@@ -1,5 +1,5 @@
-//! What takes something away, or hands rows out: `contacts export`, `contacts
-//! erase`, `wipe`.
+//! Commands that destroy data or export rows: `contacts export`, `contacts erase`,
+//! `wipe`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub(super) async fn export(
         RowFormat::Sqlite => "sqlite",
     };
     let mut options = HashMap::from([("format", Variant::from(format)), ("raw", raw.into())]);
-    // As `contacts` counts them, so that both tell the same of one span.
+    // As `contacts` counts them, so that both agree for one span.
     let quarters = time::quarters(span.from, span.to);
     let bounds = [("from", quarters.from), ("to", quarters.to)];
     for (name, at) in bounds {
@@ -127,14 +127,14 @@ pub(super) async fn wipe(client: &Client, yes: bool, json: bool) -> Result<Answe
     }))
 }
 
-/// What overwriting a file does not overwrite.
+/// Data that overwriting a file does not reach.
 const OUT_OF_REACH: &str = "\
 Overwriting reaches the files, not older copies of them: snapshots and file systems
 that copy on write (btrfs, ZFS), blocks that an SSD or SD card has put out of use,
 backups. An encrypted disk protects those.";
 
-/// Whether the person may destroy anything. What is refused is refused before
-/// anybody is asked.
+/// Whether the user may destroy anything. A refusal comes before any confirmation is
+/// asked for.
 async fn may_destroy(client: &Client) -> Result<(), CliError> {
     let options = HashMap::from([("dry_run", Variant::from(true))]);
     let privacy = client.privacy().await?;

@@ -1,4 +1,4 @@
-//! Why a command did not do what was asked, and what would help.
+//! Errors of commands, with hints.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,21 +10,21 @@ use tcnd_client::{BusChoice, Unreachable, names};
 use tcnd_config::ConfigError;
 use thiserror::Error;
 
-/// How `tcnctl` ends.
+/// The exit status of `tcnctl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// What was asked is done.
+    /// The command succeeded.
     Done = 0,
-    /// It is not, or the answer is "no".
+    /// The command failed, or its answer is "no".
     Failed = 1,
     // 2, wrong usage, is clap's own.
-    /// There is no tcnd to ask.
+    /// tcnd is not running or does not answer.
     Unreachable = 3,
-    /// It may not be asked by this person.
+    /// This user is not authorised.
     NotAuthorized = 4,
 }
 
-/// What a command is about, so that a hint points to the right place.
+/// The topic of a command, so that a hint refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
     /// State, consent, pauses.
@@ -34,19 +34,19 @@ pub(super) enum Topic {
     Exposures,
 }
 
-/// A command failed. `Display` says how, [`CliError::hint`] what helps.
+/// A command failed. `Display` says why, [`CliError::hint`] what helps.
 #[derive(Debug, Error)]
 pub(super) enum CliError {
-    /// The bus itself is not there.
+    /// The bus is not available.
     #[error("cannot connect to the {bus} bus: {}", root_cause(.why))]
     NoBus { bus: BusChoice, why: Unreachable },
-    /// The bus was there, and is not any longer.
+    /// The connection to the bus ended.
     #[error("the {bus} bus hung up")]
     HungUp { bus: BusChoice },
-    /// Nobody on the bus has tcnd's name.
+    /// No process owns tcnd's name on the bus.
     #[error("tcnd is not running")]
     NotRunning { bus: BusChoice },
-    /// The bus, polkit or tcnd said no.
+    /// The bus, polkit or tcnd refused.
     #[error("not authorised: {}", printable::line(.text))]
     NotAuthorized { bus: BusChoice, text: String },
     /// tcnd answered with another error.
@@ -56,46 +56,46 @@ pub(super) enum CliError {
         text: String,
         topic: Topic,
     },
-    /// The answer was none.
+    /// The answer has the wrong form.
     #[error("tcnd gave an answer that is not understood: {}", printable::line(.0))]
     NotUnderstood(#[source] zbus::Error),
-    /// The configuration has faults.
+    /// The configuration has errors.
     #[error("the configuration is not valid:\n{0}")]
     Config(#[source] ConfigError),
     /// A file could not be read.
     #[error("{}: {source}", printable::path(.file))]
     File { file: PathBuf, source: io::Error },
-    /// A file that was to be made cannot be.
+    /// A file cannot be created.
     #[error("cannot make {}: {source}", printable::path(.file))]
     NewFile { file: PathBuf, source: io::Error },
-    /// A memo that cannot be.
+    /// A memo that is not possible.
     #[error("{0}")]
     Memo(#[source] ReportError),
-    /// Symptoms that go together with nothing.
+    /// Symptoms that cannot be combined.
     #[error("{0}")]
     Symptoms(&'static str),
-    /// A note that tcnd does not keep.
+    /// A note that tcnd does not accept.
     #[error("{0}")]
     Note(&'static str),
-    /// The person said no.
+    /// The user declined.
     #[error("nothing was done")]
     NotAgreed,
-    /// There is no terminal to ask at.
+    /// There is no terminal for the question.
     #[error("nothing was done: there is nobody to ask")]
     NobodyToAsk,
-    /// A file holds no reports at all.
+    /// A file contains no reports.
     #[error("{0}")]
     ReportFile(#[source] FileError),
     /// The answer could not be written.
     #[error("cannot write the answer: {0}")]
     Output(#[source] io::Error),
-    /// The machine has no room for the program itself.
+    /// The runtime of the program cannot be started.
     #[error("cannot start: {0}")]
     Runtime(#[source] io::Error),
 }
 
 impl CliError {
-    /// What went wrong in a call, by the name of the error reply.
+    /// The error of a call, by the name of the error reply.
     pub(super) fn from_call(bus: &BusChoice, topic: Topic, error: zbus::Error) -> Self {
         let Some((name, text)) = reply(&error) else {
             return if matches!(error, zbus::Error::InputOutput(_)) {
@@ -114,7 +114,7 @@ impl CliError {
         }
     }
 
-    /// How the program ends after it.
+    /// The exit status for this error.
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::NoBus { .. } | Self::HungUp { .. } | Self::NotRunning { .. } => Exit::Unreachable,
@@ -135,7 +135,7 @@ impl CliError {
         }
     }
 
-    /// The cure, in one line.
+    /// The hint, in one line.
     pub(super) fn hint(&self) -> String {
         match self {
             Self::NoBus { bus, .. } | Self::HungUp { bus } => match bus {
@@ -151,7 +151,7 @@ impl CliError {
                 BusChoice::Address(address) => format!("start it with: tcnd --bus '{address}'"),
             },
             Self::NotAuthorized { bus, .. } => match bus {
-                // The group opens the door to those who sit at the machine, and only to them.
+                // The group admits users with a local session, and no others.
                 BusChoice::System => "use sudo, or join the group tcnd (usermod -aG tcnd NAME) \
                      and log in at the machine itself"
                     .to_owned(),
@@ -188,7 +188,7 @@ impl CliError {
     }
 }
 
-/// What lies under it; the words above it are this room's own.
+/// The text of the innermost error; the outer messages repeat what this module says.
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

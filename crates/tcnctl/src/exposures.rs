@@ -1,5 +1,5 @@
-//! `exposures`: when one was near somebody who made a report, and why we say so;
-//! and how far the answer goes. "None" may mean that nobody looked.
+//! `exposures`: when the user was near a person who made a report, and the evidence for
+//! it; and how complete the answer is. "None" may mean that no source was checked.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ use super::{hex, time};
 #[derive(Debug, Serialize)]
 struct Exposures {
     exposures: Vec<Exposure>,
-    /// All there are, dismissed or not.
+    /// The number of all exposures, dismissed or not.
     known: usize,
     unseen: usize,
     dismissed: usize,
@@ -30,28 +30,28 @@ struct Exposures {
     extent: Extent,
 }
 
-/// How far the answer goes; null where it is not known.
+/// How complete the answer is; null where that is unknown.
 #[derive(Debug, Default, Serialize)]
 struct Extent {
-    /// Sources of reports that are configured.
+    /// The number of configured sources of reports.
     sources: Option<u32>,
-    /// When all sources had been gone through well, in seconds since 1970.
+    /// When all sources were last checked successfully, in seconds since 1970.
     checked: Option<u64>,
     failed: Option<Vec<Failed>>,
-    /// Reports that were fetched are not matched yet.
+    /// Whether fetched reports are not matched yet.
     waiting: Option<bool>,
-    /// They were not checked for two days.
+    /// Whether the sources were not checked for two days.
     stale: bool,
 }
 
-/// A source that could not be gone through.
+/// A source that could not be checked.
 #[derive(Debug, Serialize)]
 struct Failed {
     label: String,
     problem: String,
 }
 
-/// One of them; the document of `exposures show --json`.
+/// One exposure; the document of `exposures show --json`.
 #[derive(Debug, Serialize)]
 struct Exposure {
     id: String,
@@ -74,10 +74,10 @@ struct Exposure {
     dismissed: bool,
 }
 
-/// Sightings at most so strongly attenuated.
+/// Sightings with at most this attenuation.
 #[derive(Debug, Serialize)]
 struct Attenuation {
-    /// Decibel; `None`: more than all others.
+    /// In decibel; `None`: more than all others.
     up_to: Option<u8>,
     sightings: u32,
 }
@@ -90,7 +90,7 @@ struct Distance {
     most: f64,
 }
 
-/// By what contacts became an exposure.
+/// The evidence for an exposure.
 #[derive(Debug, Serialize)]
 struct Rule {
     name: String,
@@ -119,8 +119,8 @@ pub(super) async fn list(client: &Client, all: bool, json: bool) -> Result<Answe
     Ok(Answer::new(json, &document, Exposures::render))
 }
 
-/// How many nobody has seen; `None` if the caller may not know without being
-/// asked for a password, and then nothing shows whether there are any.
+/// How many exposures are new. `None` if the caller may know that only with a password;
+/// then nothing shows whether there are any.
 pub(super) async fn unseen(client: &Client) -> Option<u32> {
     let exposures = client.exposures().await.ok()?;
     Some(exposures.get_summary().await.ok()?.unseen)
@@ -130,7 +130,7 @@ pub(super) async fn show(client: &Client, id: &str, json: bool) -> Result<Answer
     let _agent = client.ready_for_questions().await;
     let proxy = client.exposures().await?;
     let exposure = Exposure::new(client.told(proxy.get(id).await)?);
-    // A program that looks is no person who has seen it.
+    // Output for a program does not mark exposures as seen.
     if !json {
         client.told(proxy.mark_seen(id).await)?;
     }
@@ -163,8 +163,8 @@ pub(super) async fn restore(client: &Client, id: &str, json: bool) -> Result<Ans
 }
 
 impl Extent {
-    /// Whoever had to give a password for the list is not asked for it again:
-    /// then only what is public is known.
+    /// A user who had to give a password for the list is not asked for it again: then
+    /// only public facts are known.
     async fn read(client: &Client) -> Result<Self, CliError> {
         let status = Status::read(client).await?;
         let has = |token: &str| status.problems.iter().any(|problem| problem.token == token);
@@ -269,7 +269,7 @@ impl Exposure {
         }
     }
 
-    /// Day and clock, and how long.
+    /// Day, time and duration.
     fn when(&self) -> String {
         let (Some(from), Some(to)) = (time::local(self.from), time::local(self.to)) else {
             return "beyond all calendars".to_owned();
@@ -291,7 +291,7 @@ impl Exposure {
         format!("{start} to {end}, {} min near", self.duration_s / 60)
     }
 
-    /// How far away, or why nobody can tell.
+    /// The distance, or why it is unknown.
     fn how_far(&self) -> String {
         match (&self.distance, self.carried.as_str()) {
             (Some(far), _) => format!(

@@ -1,9 +1,8 @@
-//! `report import`: looks for oneself in reports of others.
+//! `report import`: matches reports of others from files.
 //!
-//! Each file has its result, whatever becomes of the others. tcnd is handed a
-//! pipe, never the file: what a file system does that does not answer is then
-//! this program's affair alone, and how far the import is can be seen here.
-//! Ending this program ends the import.
+//! Each file has its own result, whatever happens to the others. tcnd gets a pipe,
+//! never the file. So a file system that does not respond blocks only this program, and
+//! this program can show the progress. Ending this program ends the import.
 
 mod feed;
 
@@ -27,7 +26,7 @@ struct Outcome {
     files: Vec<Looked>,
 }
 
-/// What became of one file.
+/// The result of one file.
 #[derive(Debug, Serialize)]
 struct Looked {
     file: String,
@@ -63,13 +62,13 @@ pub(super) async fn import(
     for path in files {
         let looked = match look(client, &reports, path, &wanted).await {
             Ok(imported) => Looked::new(path, &imported),
-            // It is about the file, and the next one may be better.
+            // The error concerns this file; the next file may be good.
             Err(error @ (CliError::File { .. } | CliError::Refused { .. })) => {
                 Looked::failed(path, &error)
             }
             Err(error) => {
-                // What the files before meant is told all the same: it will not
-                // be new the next time.
+                // The meaning of earlier files is printed all the same: their exposures
+                // will not be new the next time.
                 if !outcome.files.is_empty() {
                     Answer::new(json, &outcome, Outcome::render).deliver()?;
                 }
@@ -97,13 +96,13 @@ async fn look(
     let call = reports.import((&pipe).into(), options);
     let imported = progress.shown_during(call).await;
     drop(pipe);
-    // A file that could not be read to its end is no import, whatever tcnd made
-    // of the part that it got.
+    // A file that could not be read to its end is not imported, whatever tcnd did with
+    // the part it got.
     progress.ended(path)?;
     client.told(imported)
 }
 
-/// What exposures will name as the source.
+/// The source that exposures will name.
 fn label(path: &Path) -> String {
     const LONGEST: usize = 256;
     let name = path.file_name().unwrap_or(path.as_os_str());
@@ -133,7 +132,7 @@ impl Looked {
     }
 
     fn failed(path: &Path, error: &CliError) -> Self {
-        // The line names the file already.
+        // The line contains the file name already.
         let cause = if let CliError::File { source, .. } = error {
             source.to_string()
         } else {
@@ -175,8 +174,7 @@ impl Outcome {
         lines.join("\n")
     }
 
-    /// What the files that were imported mean for the person, `None` if none
-    /// was.
+    /// The meaning of the imported files for the user; `None` if no file was imported.
     fn meaning(&self) -> Option<String> {
         let imported = || self.files.iter().filter(|looked| looked.error.is_none());
         imported().next()?;

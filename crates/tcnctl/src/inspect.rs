@@ -1,17 +1,16 @@
-//! `tcnctl report inspect`: what is in a report file, offline.
+//! `tcnctl report inspect`: the content of a report file, offline.
 //!
-//! Nothing here asks the daemon or the network: bytes in, findings out. A
-//! report may disclose 65535 numbers and a file may hold any number of reports,
-//! so each item is judged and written as it is met, its numbers are computed
-//! while they are written, and nothing is kept.
+//! Nothing here uses the daemon or the network. A report may disclose 65535 numbers and
+//! a file may contain any number of reports. So each item is judged and written when it
+//! is read, its numbers are computed while they are written, and nothing is kept.
 //!
 //! The JSON document is stable:
 //! `{"reports":[{"valid","error","rvk","j1","j2","memo_type","memo","memo_reading","tcn_count","tcns"}]}`.
-//! `error` is null when `valid`. Of an item that could not be read at all,
-//! everything but these two is null. Of a report whose signature does not
-//! hold, the fields are what it claims. `memo_reading` is for people, and null
-//! if nobody can tell what the memo says. `tcns` is there only on request, and
-//! null unless `valid`: numbers are computed of verified reports alone.
+//! `error` is null when `valid`. For an item that could not be parsed, all fields but
+//! these two are null. For a report with an invalid signature, the fields are what it
+//! claims. `memo_reading` is for people, and null if the memo cannot be read. `tcns` is
+//! present only on request, and null unless `valid`: numbers are computed only for
+//! verified reports.
 
 use std::error::Error;
 use std::fmt;
@@ -25,19 +24,19 @@ use thiserror::Error;
 
 use super::memo;
 
-/// What to write of a report file.
+/// Options of the output.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct View {
     /// The JSON document instead of text for people.
     pub json: bool,
-    /// The numbers of valid reports too.
+    /// Also the numbers of valid reports.
     pub expand: bool,
 }
 
 /// A report file could not be inspected.
 #[derive(Debug, Error)]
 pub enum InspectError {
-    /// It is none, or broke off. What was found before that is written.
+    /// It is not a report file, or it broke off. Earlier findings are written.
     #[error(transparent)]
     File(#[from] FileError),
     /// The findings could not be written.
@@ -45,14 +44,14 @@ pub enum InspectError {
     Output(#[source] io::Error),
 }
 
-/// Reads and verifies the signed reports of `source` and writes to `out` what
-/// is found. Gives whether every item is a report whose signature holds.
+/// Reads and verifies the signed reports of `source` and writes the findings to `out`.
+/// Returns whether every item is a report with a valid signature.
 ///
-/// A reader of `out` that has seen enough is no error; the rest is then judged
-/// without being written.
+/// A reader of `out` that stops reading is no error; the rest is then judged without
+/// being written.
 ///
 /// # Errors
-/// [`InspectError`]; a single bad item is a finding and no error.
+/// [`InspectError`]; a single bad item is a finding, not an error.
 pub fn inspect(
     source: impl io::Read,
     view: View,
@@ -81,7 +80,7 @@ pub fn inspect(
 
 /// The findings so far, of which only the last is not yet written.
 struct Findings<W> {
-    /// `None` once nobody reads any more.
+    /// `None` once the output has no reader.
     out: Option<W>,
     view: View,
     count: u64,
@@ -106,7 +105,7 @@ impl<W: io::Write> Findings<W> {
         })
     }
 
-    /// Ends the document, if one was begun.
+    /// Ends the document, if it was started.
     fn end(&mut self) -> io::Result<()> {
         let has_document = self.view.json && self.count > 0;
         self.write(|out| {
@@ -128,7 +127,7 @@ impl<W: io::Write> Findings<W> {
     }
 }
 
-/// What was found of one item.
+/// The finding for one item.
 enum Finding {
     Valid(Report),
     Forged(Report, ReportError),
@@ -156,7 +155,7 @@ impl Finding {
         }
     }
 
-    /// What the report says, verified or not.
+    /// The content of the report, verified or not.
     fn claim(&self) -> Option<&Report> {
         match self {
             Self::Valid(report) | Self::Forged(report, _) => Some(report),

@@ -1,10 +1,9 @@
-//! `tcnctl`: the person's side of the bus.
+//! `tcnctl`: the command-line client of tcnd.
 //!
-//! Facts go to standard output, as text for people or, with `--json`, as one
-//! document whose keys stay (`docs/tcnctl-json.md`). Messages go to standard
-//! error, and each comes with a line that says what helps. The exit status
-//! tells scripts apart what they must not confuse: that it failed, that nobody
-//! answered, and that it is not allowed.
+//! Output goes to standard output, as text for people or, with `--json`, as one
+//! document with stable keys (`docs/tcnctl-json.md`). Messages go to standard error,
+//! and each has a line with a hint. The exit status distinguishes failure, a tcnd that
+//! does not answer, and missing authorisation.
 //!
 //! `config check`, `report inspect` and most of `doctor` work without tcnd.
 
@@ -51,7 +50,7 @@ use client::{Client, Purpose};
 use error::{CliError, Exit, Topic};
 use status::Status;
 
-/// Does what the arguments of this process ask.
+/// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let exit = run(args).unwrap_or_else(|error| {
@@ -61,7 +60,7 @@ pub fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// What can be typed, for whoever writes about it: manual pages, completions.
+/// The command line, for generating manual pages and completions.
 pub fn command() -> clap::Command {
     Args::command()
 }
@@ -136,8 +135,8 @@ async fn live_on(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliErr
     answer.deliver()
 }
 
-/// What reads never starts tcnd. What was seen of an exposure is kept, but that
-/// is no reason to start it either.
+/// A command that reads never starts tcnd. Showing an exposure marks it as seen, but
+/// does not start tcnd either.
 fn purpose(live: &Live) -> Purpose {
     match live {
         Live::Status

@@ -1,11 +1,11 @@
-//! What the person's terminal can draw, by the locale.
+//! Which characters the user's terminal can draw, by the locale.
 //!
-//! The blocks of a histogram are not in ASCII. In the C locale, or one with
-//! another character set than UTF-8, they would show as something else.
+//! The blocks of a histogram are not in ASCII. In the C locale, or with another
+//! character set than UTF-8, they would appear as other characters.
 
 use std::borrow::Cow;
 
-/// Bars of an eighth to eight eighths, and what stands for each in ASCII.
+/// Bars of one eighth to eight eighths, with their replacements in ASCII.
 const BARS: [(char, char); 8] = [
     ('▁', '.'),
     ('▂', ':'),

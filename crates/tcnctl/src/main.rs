@@ -1,4 +1,4 @@
-//! The person's side of tcnd: see [`tcnctl`].
+//! The command-line client of tcnd: see [`tcnctl`].
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! What a memo says, in words.
+//! The content of a memo, in words.
 //!
-//! Memos come from strangers: words of theirs are shown in quotes, and only
-//! where they are printable ASCII. Days are those of UTC, as in the memo.
+//! Memos come from strangers: their text is shown in quotes, and only where it is
+//! printable ASCII. Days are those of UTC, as in the memo.
 
 use std::iter;
 
@@ -11,7 +11,7 @@ use tcn_protocol::memo::CoEpiMemo;
 use tcn_protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
 use tcn_protocol::memo::registry::Format;
 
-/// What `memo` says; `None` if nobody can tell.
+/// The content of `memo`; `None` if it cannot be read.
 pub(super) fn reading(memo: &Memo) -> Option<String> {
     let row = memo.kind().registration()?;
     match row.format {
@@ -105,7 +105,7 @@ fn sentence(
     parts.join(", ")
 }
 
-/// A day; of a time that is finer, the time too.
+/// A day; the time too if the memo has one.
 fn date(unix_seconds: u64) -> String {
     let day = Day::of(unix_seconds).start() == unix_seconds;
     let format = if day {

@@ -1,8 +1,8 @@
-//! A new file, or standard output, to hand to the daemon.
+//! A new file, or standard output, whose descriptor is given to the daemon.
 //!
-//! The daemon cannot open a person's files and should not: it is given an open
-//! one. A file that exists is never written over, and one that stayed empty
-//! because the daemon said no is removed again.
+//! The daemon cannot open a user's files and should not, so it gets an open one. An
+//! existing file is never overwritten, and a file that stayed empty because the daemon
+//! refused is removed again.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -18,7 +18,7 @@ pub(super) enum OutputFile {
 }
 
 impl OutputFile {
-    /// The file is for its owner alone: what is exported is about people.
+    /// Creates the file. Only its owner may read it: exported data is about people.
     pub(super) fn create(path: &Path) -> Result<Self, CliError> {
         if path == Path::new("-") {
             return Ok(Self::Standard(io::stdout()));
@@ -44,12 +44,12 @@ impl OutputFile {
         }
     }
 
-    /// Whether the facts of the answer have to keep clear of standard output.
+    /// Whether standard output carries the data, and so no text of the answer.
     pub(super) fn is_standard(&self) -> bool {
         matches!(self, Self::Standard(_))
     }
 
-    /// Removes what was made for nothing.
+    /// Removes a file that was created in vain.
     pub(super) fn discard(self) {
         if let Self::New(_, path) = self {
             // If it cannot be removed, an empty file stays.

@@ -1,8 +1,8 @@
-//! Reports of one's own: `report preview` and `create`.
+//! Own reports: `report preview` and `create`.
 //!
-//! Before a report is made the person sees what it gives away, in numbers, in
-//! times, and to whom; the daemon makes none without being told that this was
-//! shown and agreed to.
+//! Before a report is made, the user sees what it discloses, in numbers, in times, and
+//! to whom. The daemon makes none unless the client states that the user saw this and
+//! agreed.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ use super::memo::reading;
 use super::question::Agreement;
 use super::{hex, question, symptoms, time};
 
-/// What a report covers if nobody says.
+/// The days that a report covers by default.
 const DAYS: u64 = 14;
 const DAY: u64 = 86_400;
 
@@ -31,7 +31,7 @@ const DAY: u64 = 86_400;
 fn span(args: SpanArgs) -> (u64, u64) {
     let now = time::unix_seconds(Timestamp::now());
     let from = args.from.map(time::unix_seconds);
-    // The daemon takes what is over; this second is not.
+    // The daemon takes only finished seconds; the current one is not.
     let to = args.to.map_or(now + 1, time::unix_seconds);
     (from.unwrap_or(now.saturating_sub(DAYS * DAY)), to)
 }
@@ -64,7 +64,7 @@ fn gaps(of: &Disclosure) -> Vec<serde_json::Value> {
     of.gaps.iter().map(gap).collect()
 }
 
-/// What a report would give away, to whom, in words.
+/// What a report would disclose, and to whom, in words.
 fn say(of: &Disclosure) -> String {
     let now = ZonedDateTime::now();
     let (Some(from), Some(to)) = (of.from, of.to) else {
@@ -132,8 +132,7 @@ pub(super) struct Wanted<'a> {
     pub(super) yes: bool,
 }
 
-/// How often what would be given away is shown anew, because it changed while
-/// somebody looked at it.
+/// How often a disclosure is shown again because it changed while the user read it.
 const MOST_LOOKS: usize = 5;
 
 pub(super) async fn create(
@@ -193,7 +192,7 @@ pub(super) async fn create(
     }))
 }
 
-/// What tcnd would refuse is refused before anybody is asked, in its own words.
+/// Refuses, before asking the user, what tcnd would refuse, with the same words.
 fn foresee(given_away: &Disclosure, memo: &Memo, linkable: bool) -> Result<(), CliError> {
     let refused = |name: &str, text: String| {
         let name = name.to_owned();
@@ -231,7 +230,7 @@ fn check_note(note: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-/// All that the person has to see before a report is made.
+/// Everything the user must see before a report is made.
 fn reveal(given_away: &Disclosure, memo: &Memo) -> String {
     let mut text = say(given_away);
     let says = reading(memo).unwrap_or_else(|| match memo.data() {

@@ -1,4 +1,4 @@
-//! The reports that one has made: `report list`, `export`, `delete`.
+//! The own reports: `report list`, `export`, `delete`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -61,7 +61,7 @@ pub(super) async fn list(client: &Client, json: bool) -> Result<Answer, CliError
     Ok(Answer::new(json, &Listed { reports }, Listed::render))
 }
 
-/// Both numbers where they differ: what a report names, and what of it was on the
+/// Both numbers where they differ: those a report names, and those that were on the
 /// air.
 fn named(aired: u64, named: Option<u64>) -> String {
     let burnt = named.map_or(0, |named| named.saturating_sub(aired));
@@ -183,7 +183,7 @@ pub(super) async fn export(
     }))
 }
 
-/// Says what deleting does to what is on its way, and asks.
+/// Says what deleting does to parts that are not sent yet, and asks.
 pub(super) async fn delete(
     client: &Client,
     id: &str,
@@ -202,7 +202,7 @@ pub(super) async fn delete(
         question::ask(&shown, "Delete it?", Agreement::Yes)?;
     }
     client.told(reports.delete(id).await)?;
-    // What stays is the record of what left.
+    // The record of what left the machine stays.
     let record = found(client.told(reports.list().await)?).unwrap_or_default();
     let cancelled = report.uploads.len().saturating_sub(record.uploads.len());
     let left = record.uploads.len();
@@ -230,7 +230,7 @@ fn no_such_report() -> CliError {
     }
 }
 
-/// What is lost with a report, and what is not.
+/// What is lost with a report, and what stays.
 fn loss(report: &OwnReport, now: &ZonedDateTime) -> String {
     let mut text = format!(
         "Report {}, made {}, will be deleted: {} in {}.\n",

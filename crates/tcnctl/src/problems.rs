@@ -1,8 +1,7 @@
-//! A problem of tcnd for people: its words, by its token.
+//! Problems of tcnd for people: the text for each token.
 //!
-//! The tokens are the contract (`org.tcncoalition.Tcnd1.Manager.Problems`); a
-//! newer tcnd may know more of them than [`notices`], and they are shown all
-//! the same.
+//! The tokens are a stable interface (`org.tcncoalition.Tcnd1.Manager.Problems`). A
+//! newer tcnd may have tokens that [`notices`] lacks; these are shown all the same.
 
 use serde::Serialize;
 use tcnd_client::notices;
@@ -14,12 +13,12 @@ pub(super) struct Explained {
     pub(super) token: String,
     /// What it means.
     pub(super) sentence: String,
-    /// What helps.
+    /// The remedy.
     pub(super) cure: String,
 }
 
 impl Explained {
-    /// What a token means.
+    /// The problem that a token stands for.
     pub(super) fn new(token: &str) -> Self {
         let (sentence, cure) = notices::problem(token).map_or_else(
             || {

@@ -1,8 +1,8 @@
-//! Reports on their way to and from servers: `report publish`, `report check`.
+//! Uploads to servers and fetches from them: `report publish`, `report check`.
 //!
-//! What is published cannot be taken back, so the person is asked once more,
-//! and told where it goes, how, and how long that takes. tcnd says before by the
-//! same computation what it does after, so nothing else happens than was shown.
+//! A published report cannot be withdrawn, so the user is asked once more, and sees
+//! where it goes, how, and how long that takes. tcnd computes the preview in the same
+//! way as the upload, so the upload does exactly what was shown.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -26,8 +26,7 @@ pub(super) struct Wanted<'a> {
     pub(super) yes: bool,
 }
 
-/// How often what would leave is shown anew, because it changed while somebody
-/// looked at it.
+/// How often a preview is shown again because it changed while the user read it.
 const MOST_LOOKS: usize = 5;
 
 pub(super) async fn publish(
@@ -78,7 +77,7 @@ pub(super) async fn publish(
     }))
 }
 
-/// All that the person has to see before a report is published.
+/// Everything the user must see before a report is published.
 fn reveal(wanted: &Wanted<'_>, would: &Published) -> String {
     let how = if wanted.now {
         "They leave at once. Whoever runs the server, or watches the way there, can tell by\n  \
@@ -136,7 +135,7 @@ fn say(wanted: &Wanted<'_>, published: &Published, now: &ZonedDateTime) -> Strin
     )
 }
 
-/// Keeps here what has not left. That takes no consent: nothing leaves by it.
+/// Cancels parts that have not left. That needs no consent, since nothing leaves by it.
 pub(super) async fn cancel(
     client: &Client,
     id: &str,
@@ -216,7 +215,7 @@ fn found(checked: &Checked) -> String {
     text
 }
 
-/// A part on its way, as JSON has it.
+/// A part that is to be sent, as JSON.
 pub(super) fn document(upload: &UploadState) -> serde_json::Value {
     json!({
         "source": upload.source,
@@ -227,10 +226,10 @@ pub(super) fn document(upload: &UploadState) -> serde_json::Value {
     })
 }
 
-/// How far the parts of a report are, a line for each server.
+/// The progress of a report's parts, a line for each server.
 pub(super) fn progress(uploads: &[UploadState], now: &ZonedDateTime) -> Vec<String> {
     let mut lines = Vec::new();
-    // They come in order of their sources.
+    // The parts are sorted by source.
     for parts in uploads.chunk_by(|a, b| a.source == b.source) {
         let mut line = format!("published to {}:", printable::line(&parts[0].source));
         let count = |state: &str| parts.iter().filter(|part| part.state == state).count();

@@ -1,21 +1,21 @@
-//! Asking before something that cannot be taken back.
+//! Asks for confirmation before an action that cannot be undone.
 
 use std::fmt;
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::error::CliError;
 
-/// What has to be typed to go on.
+/// The text that must be typed to confirm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Agreement {
     /// `y` or `yes`.
     Yes,
-    /// These words.
+    /// This phrase.
     Phrase(&'static str),
 }
 
 impl Agreement {
-    /// Capital letters and blanks around it make no difference.
+    /// Capital letters and surrounding blanks make no difference.
     fn is(self, answer: &str) -> bool {
         let answer = answer.trim();
         match self {
@@ -36,10 +36,10 @@ impl fmt::Display for Agreement {
     }
 }
 
-/// Shows `what` and asks; it goes on only if what it asks for is typed.
+/// Shows `what` and asks. Returns an error unless the agreement is typed.
 ///
-/// Both go to standard error, so that standard output stays for facts. Where
-/// nobody can answer, nothing is done: `--yes` is for that.
+/// Both go to standard error, so that standard output has only results. Without a
+/// terminal nothing is done: `--yes` is for that.
 pub(super) fn ask(what: &str, question: &str, agreement: Agreement) -> Result<(), CliError> {
     let mut err = io::stderr().lock();
     let shown = writeln!(err, "{}\n", printable::lines(what))
@@ -57,7 +57,7 @@ pub(super) fn ask(what: &str, question: &str, agreement: Agreement) -> Result<()
     }
 }
 
-/// Shows it without asking.
+/// Shows a text without asking.
 pub(super) fn show(what: &str) -> Result<(), CliError> {
     writeln!(io::stderr().lock(), "{}\n", printable::lines(what)).map_err(CliError::Output)
 }

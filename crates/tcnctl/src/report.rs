@@ -1,4 +1,4 @@
-//! `tcnctl report inspect`: from a file to standard output.
+//! `tcnctl report inspect`: reads a file and writes to standard output.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read};
@@ -9,7 +9,7 @@ use tcn_protocol::file::FileError;
 use super::error::{CliError, Exit};
 use super::inspect::{self, InspectError, View};
 
-/// Done if every report in the file is valid.
+/// Returns [`Exit::Done`] if every report in the file is valid.
 pub(super) fn inspect(path: &Path, view: View) -> Result<Exit, CliError> {
     let unreadable = |source| CliError::File {
         file: path.to_owned(),

@@ -1,5 +1,5 @@
-//! `self-test` and `statistics`: what tcnd finds when it looks at itself, and what
-//! it counted.
+//! `self-test` and `statistics`: the results of tcnd's checks of itself, and its
+//! counters.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -39,7 +39,7 @@ struct Statistics {
     db_bytes: u64,
 }
 
-/// Done if every check passed.
+/// Exit status 0 if every check passed.
 pub(super) async fn self_test(client: &Client, json: bool) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
     let manager = client.manager().await?;

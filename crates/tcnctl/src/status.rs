@@ -1,9 +1,9 @@
-//! `tcnctl status`: what tcnd does, for somebody who has never heard of it.
+//! `tcnctl status`: the state of tcnd, for a user who does not know it yet.
 //!
-//! Everything here but the number of new exposures is public, so it needs no
-//! password; and of exposures is told only who may see them unasked. One `GetAll` is one
-//! instant: sentences made of properties read one by one could contradict each
-//! other.
+//! Everything here but the number of new exposures is public, so it needs no password.
+//! The number of exposures is shown only to users who may see it without a password.
+//! One `GetAll` gives one instant: sentences from properties read one by one could
+//! contradict each other.
 
 use std::collections::HashMap;
 
@@ -23,7 +23,7 @@ pub(super) struct Status {
     pub(super) version: String,
     pub(super) state: String,
     pub(super) enabled: bool,
-    /// How it came to that; empty of a tcnd that does not say.
+    /// The reason for the consent state; empty if tcnd does not give one.
     pub(super) consent: String,
     pub(super) simulated: bool,
     pub(super) mode: String,
@@ -31,19 +31,19 @@ pub(super) struct Status {
     pub(super) scanning: bool,
     pub(super) scan_mode: String,
     pub(super) number_age: Option<u32>,
-    /// When the number on the air was put there, in seconds since 1970.
+    /// When the current number was put on the air, in seconds since 1970.
     pub(super) number_since: Option<u64>,
     pub(super) rotation_interval: u32,
     /// The start of a UTC day, in seconds since 1970; `None` is never.
     pub(super) reports_checked: Option<u64>,
-    /// Exposures nobody has seen; `None` for whoever may not know.
+    /// The number of new exposures; `None` if the user may not know it.
     pub(super) new_exposures: Option<u32>,
     pub(super) pause: Option<Pause>,
     pub(super) problems: Vec<Explained>,
     pub(super) adapters: Vec<Adapter>,
 }
 
-/// That it is paused, and by whom.
+/// A pause, and who holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Pause {
     /// Seconds since 1970; `None` until resumed.
@@ -72,7 +72,7 @@ pub(super) struct Adapter {
 }
 
 impl Status {
-    /// As of now.
+    /// Reads the current state.
     pub(super) async fn read(client: &Client) -> Result<Self, CliError> {
         let tcnd = client.destination().await?;
         let snapshot = Snapshot::read(client.connection(), tcnd).await;
@@ -91,7 +91,7 @@ impl Status {
         status
     }
 
-    /// All that does not change by itself from second to second.
+    /// The parts that do not change by themselves from second to second.
     pub(super) fn timeless(&self) -> Self {
         Self {
             number_age: None,
@@ -132,7 +132,7 @@ impl Status {
         }
     }
 
-    /// What a running daemon does, by what is on the air.
+    /// The activity of a running daemon, by what is on the air.
     fn running(&self) -> &'static str {
         match (self.mode.as_str(), self.advertising, self.scanning) {
             ("relay", true, true) => {
@@ -169,7 +169,7 @@ impl Status {
         }
     }
 
-    /// What helps if there is none.
+    /// How to give consent if there is none.
     pub(super) fn way_to_consent(&self) -> &'static str {
         match self.consent.as_str() {
             "configured" => {
@@ -179,7 +179,7 @@ impl Status {
         }
     }
 
-    /// What to do next, if there is something that is no problem.
+    /// The next step for the user, if there is one that is not a problem.
     fn advice(&self) -> Option<String> {
         match self.state.as_str() {
             "paused" => Some("resume it with: tcnctl resume".to_owned()),
@@ -188,7 +188,7 @@ impl Status {
         }
     }
 
-    /// That there is something for the person, if there is.
+    /// A note about new exposures, if there are any.
     pub(super) fn exposed(&self) -> Option<String> {
         match self.new_exposures? {
             0 => None,
@@ -197,7 +197,7 @@ impl Status {
         }
     }
 
-    /// The whole of it for a terminal, as of now.
+    /// The complete status for a terminal, as of now.
     pub(super) fn render(&self, now: &ZonedDateTime) -> String {
         let age = self.number_age.map_or_else(String::new, |age| {
             format!(" that is {} old", time::say(age.into()))
@@ -205,7 +205,7 @@ impl Status {
         self.render_with(&age, now)
     }
 
-    /// The whole of it for what stays on a screen: with times, and no ages.
+    /// The complete status for text that stays on a screen: with times instead of ages.
     pub(super) fn render_lasting(&self, now: &ZonedDateTime) -> String {
         let since = self.number_since.map_or_else(String::new, |since| {
             format!(" since {}", time::show(since, now))
@@ -213,7 +213,7 @@ impl Status {
         self.render_with(&since, now)
     }
 
-    /// `age` says how old the number on the air is.
+    /// `age` is the text for the age of the number on the air.
     fn render_with(&self, age: &str, now: &ZonedDateTime) -> String {
         let mut lines = vec![self.sentence(now)];
         if self.simulated {
@@ -250,7 +250,7 @@ impl Status {
         lines.join("\n")
     }
 
-    /// How it takes part, where that is another way than most do.
+    /// How it takes part, if not in the usual mode.
     fn way(&self) -> Option<String> {
         Some(match self.mode.as_str() {
             "broadcast" => return None,
@@ -370,8 +370,8 @@ impl Adapter {
     }
 }
 
-/// Properties of one interface, to be taken one by one. One that is not there,
-/// or has another type, counts as its default: the daemon may be older.
+/// Properties of one interface, taken one by one. One that is missing, or has another
+/// type, counts as its default: the daemon may be older.
 struct Properties(HashMap<String, OwnedVariant>);
 
 impl Properties {

@@ -1,7 +1,7 @@
-//! From what a person says to the memo of a report.
+//! Makes the memo of a report from the arguments.
 //!
-//! A memo has days and no time zone. Both of its days are those of the person's
-//! own calendar, so that the first symptom is never after the report.
+//! A memo has days and no time zone. Both of its days are those of the local calendar,
+//! so that the first symptom is never after the report.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -26,7 +26,7 @@ pub(super) fn memo(args: &MemoArgs, today: Date) -> Result<Memo, CliError> {
     Memo::new(MemoType::new(kind), data).map_err(CliError::Memo)
 }
 
-/// A day as memos have it, by the second at which UTC begins it.
+/// A day in the form of memos, by the second at which it begins in UTC.
 fn day(date: Date) -> Result<Day, CliError> {
     let start = date.to_zoned_datetime(TimeZone::UTC);
     let start = start.map_err(|_| CliError::Symptoms("that day is beyond all calendars"))?;

@@ -1,12 +1,11 @@
-//! Time between people and seconds since 1970.
+//! Conversions between times for people and seconds since 1970.
 //!
-//! People write and read their own calendar; the bus and JSON know only the
-//! seconds. The time zone is the machine's, or `TZ`'s (tzset(3)).
+//! People write and read their local calendar; the bus and JSON have only seconds. The
+//! time zone is the machine's, or that of `TZ` (tzset(3)).
 //!
-//! Every day, hour and clock that `tcnctl` shows comes from [`local_in`], and
-//! every time that a person types goes through [`read`]. Where the clock of the
-//! zone shows a time twice, or two times under different offsets, the offset
-//! stands beside it.
+//! Every day, hour and time that `tcnctl` shows comes from [`local_in`], and every time
+//! that a user types is parsed by [`read`]. Where the clock of the zone shows a time
+//! twice, or two times have different offsets, the offset is shown too.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::friendly::SpanParser;
@@ -14,14 +13,14 @@ use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan, ZonedDateTime};
 use thiserror::Error;
 
-/// The log keeps the start of a contact by quarters of an hour, and so all UTC
-/// offsets in use measure it whole.
+/// The log keeps the start of a contact by quarters of an hour; all UTC offsets in use
+/// are multiples of it.
 pub(super) const QUARTER: u64 = 900;
 
-/// How far back the first symptom may lie, in days: as long as anything is kept.
+/// How far back the first symptom may be, in days: as long as keys are kept.
 const LONGEST_ILLNESS: i64 = 14;
 
-/// What was typed is no time that can be meant.
+/// The typed text is not a valid time.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(super) enum NotATime {
     /// It is not understood.
@@ -33,22 +32,22 @@ pub(super) enum NotATime {
     /// A day that the calendar of the time zone left out.
     #[error("there was no {0} in the time zone {1}; give the day before or after")]
     Skipped(Date, String),
-    /// Before all that can be recorded.
+    /// Before the earliest possible time.
     #[error("nothing is older than 1970; leave it out to mean all there is")]
     TooOld,
-    /// A day on which no symptom can have begun that is reported today.
+    /// A first symptom outside of the possible days.
     #[error("give a day from {0} to {1}, which is today")]
     NoDayOfIllness(Date, Date),
 }
 
-/// The beginning of a span: a day means its first instant, a time that the clock
-/// shows twice the first of the two.
+/// The start of a span. A day means its first instant; a time that the clock shows
+/// twice means the first of the two.
 pub(super) fn parse_from(text: &str) -> Result<Timestamp, NotATime> {
     begin(text, &ZonedDateTime::now())
 }
 
-/// The end of a span: a day means the instant after it, a time that the clock
-/// shows twice the second of the two.
+/// The end of a span. A day means the instant after it; a time that the clock shows
+/// twice means the second of the two.
 pub(super) fn parse_to(text: &str) -> Result<Timestamp, NotATime> {
     end(text, &ZonedDateTime::now())
 }
@@ -73,21 +72,22 @@ pub(super) fn quarters(from: Option<Timestamp>, to: Option<Timestamp>) -> Quarte
     }
 }
 
-/// A span of whole quarters of an hour, in seconds since 1970. Without a bound it
-/// goes as far as there is anything.
+/// A span of whole quarters of an hour, in seconds since 1970. A missing bound means no
+/// limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QuarterSpan {
     pub(super) from: Option<u64>,
     pub(super) to: Option<u64>,
 }
 
-/// A time of the bus in the person's time zone; `None` if it is beyond all
-/// calendars.
+/// A time from the bus in the local time zone; `None` if it is outside the range of the
+/// calendar.
 pub(super) fn local(unix_seconds: u64) -> Option<ZonedDateTime> {
     local_in(unix_seconds, &TimeZone::system())
 }
 
-/// A time of the bus in a time zone; `None` if it is beyond all calendars.
+/// A time from the bus in a time zone; `None` if it is outside the range of the
+/// calendar.
 pub(super) fn local_in(unix_seconds: u64, zone: &TimeZone) -> Option<ZonedDateTime> {
     let seconds = i64::try_from(unix_seconds).ok()?;
     let time = Timestamp::from_second(seconds).ok()?;
@@ -98,7 +98,7 @@ pub(super) fn local_in(unix_seconds: u64, zone: &TimeZone) -> Option<ZonedDateTi
 /// than 60 minutes, or come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hour {
-    /// The day it is on.
+    /// The day it belongs to.
     pub(super) date: Date,
     /// 0 to 23.
     pub(super) hour: usize,
@@ -108,7 +108,8 @@ pub(super) struct Hour {
     pub(super) day_start: u64,
 }
 
-/// The local hour that holds a time; `None` if it is beyond all calendars.
+/// The local hour that contains a time; `None` if it is outside the range of the
+/// calendar.
 pub(super) fn hour_of(unix_seconds: u64, zone: &TimeZone) -> Option<Hour> {
     let time = local_in(unix_seconds, zone)?;
     let within = (time.minute().unsigned_abs(), time.second().unsigned_abs());
@@ -155,14 +156,14 @@ pub(super) fn clock_change(date: Date, zone: &TimeZone) -> Option<String> {
     })
 }
 
-/// The first instant of a day, or of the day after one that the calendar left out.
+/// The first instant of a day, or of the next day if the calendar left this one out.
 fn first_instant(date: Date, zone: &TimeZone) -> Option<ZonedDateTime> {
     let midnight = date.to_zoned_datetime(zone.clone()).ok()?;
     midnight.start_of_day().ok()
 }
 
-/// Whether the clock alone does not tell when these times were: it shows one of
-/// them twice, or they have different offsets from UTC.
+/// Whether the clock alone is ambiguous for these times: it shows one of them twice, or
+/// they have different offsets from UTC.
 pub(super) fn needs_offset(times: &[&ZonedDateTime]) -> bool {
     let twice = |time: &&ZonedDateTime| {
         let same = time.time_zone().to_ambiguous_timestamp(time.datetime());
@@ -174,7 +175,7 @@ pub(super) fn needs_offset(times: &[&ZonedDateTime]) -> bool {
             .any(|pair| pair[0].offset() != pair[1].offset())
 }
 
-/// A time as people read it: only the clock if it is today.
+/// A time for people: without the date if it is today.
 pub(super) fn show(unix_seconds: u64, now: &ZonedDateTime) -> String {
     local_in(unix_seconds, now.time_zone()).map_or_else(
         || END_OF_TIME.to_owned(),
@@ -182,7 +183,7 @@ pub(super) fn show(unix_seconds: u64, now: &ZonedDateTime) -> String {
     )
 }
 
-/// From one time to another, as people read it.
+/// A span from one time to another, for people.
 pub(super) fn show_span(from: u64, to: u64, now: &ZonedDateTime) -> String {
     let ends = [from, to].map(|end| local_in(end, now.time_zone()));
     let [Some(start), Some(stop)] = &ends else {
@@ -217,7 +218,7 @@ pub(super) fn day(unix_seconds: u64) -> String {
     )
 }
 
-/// A span as people say it: the largest unit only, rounded down.
+/// A duration for people: only the largest unit, rounded down.
 pub(super) fn say(seconds: u64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute")];
     let Some((length, unit)) = units.into_iter().find(|(length, _)| seconds >= *length) else {
@@ -229,7 +230,7 @@ pub(super) fn say(seconds: u64) -> String {
     }
 }
 
-/// What a person can mean by a time.
+/// The possible meanings of a typed time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meant {
     Day(Date),
@@ -279,8 +280,8 @@ fn since(text: &str, now: &ZonedDateTime) -> Result<Date, NotATime> {
     }
 }
 
-/// A day before 1970 that holds the first second of it is none too old: people
-/// mean the beginning.
+/// Accepts a day before 1970 that contains the first second of 1970: the user means the
+/// beginning.
 fn not_too_old(time: Timestamp) -> Result<Timestamp, NotATime> {
     const A_DAY: i64 = 86_400;
     if time.as_second() < -A_DAY {
@@ -290,7 +291,7 @@ fn not_too_old(time: Timestamp) -> Result<Timestamp, NotATime> {
     }
 }
 
-/// The one reader of all times that are typed.
+/// Parses every typed time.
 fn read(text: &str, now: &ZonedDateTime) -> Result<Meant, NotATime> {
     let text = text.trim();
     let found = match text.to_ascii_lowercase().as_str() {
@@ -321,7 +322,7 @@ fn read(text: &str, now: &ZonedDateTime) -> Result<Meant, NotATime> {
     }
 }
 
-/// The day before today; where the calendar left one out, the one before that.
+/// The day before today; if the calendar left that one out, the day before it.
 fn yesterday(now: &ZonedDateTime) -> Option<Date> {
     let today = now.start_of_day().ok()?;
     Some(today.checked_sub(1.second()).ok()?.date())
@@ -332,13 +333,13 @@ fn is_skipped(date: Date, zone: &TimeZone) -> bool {
     first_instant(date, zone).is_some_and(|first| first.date() != date)
 }
 
-/// jiff reads the date out of a longer text as well, and drops the rest.
+/// jiff also parses the date at the start of a longer text, and drops the rest.
 fn bare_date(text: &str) -> Option<Meant> {
     let date = text.parse().ok().map(Meant::Day);
     date.filter(|_| text.len() <= "2026-11-23".len())
 }
 
-/// A clock alone is today's.
+/// A time without a date is today's.
 fn bare_clock(text: &str, now: &ZonedDateTime) -> Option<Meant> {
     let digits = text.chars().all(|c| c.is_ascii_digit() || c == ':');
     if !digits || !text.contains(':') {
@@ -353,7 +354,7 @@ fn unix(text: &str) -> Option<Meant> {
     Timestamp::from_second(seconds).ok().map(Meant::Instant)
 }
 
-/// "3d" and "3d ago" are the same: nothing here lies ahead.
+/// "3d" and "3d ago" are the same: times here are never in the future.
 fn back(text: &str, now: &ZonedDateTime) -> Option<Meant> {
     let span: Span = SpanParser::new().parse_span(text).ok()?;
     let then = now.checked_sub(span.abs()).ok()?;
@@ -373,7 +374,7 @@ mod tests {
         zoned.timestamp()
     }
 
-    /// With the offset, for where the clock is set.
+    /// A time with its offset, for changes of the clock.
     fn zoned(text: &str) -> ZonedDateTime {
         text.parse().unwrap()
     }
@@ -442,7 +443,7 @@ mod tests {
         assert_eq!(end("2026-10-25", &now()), Ok(at("2026-10-26T00:00")));
     }
 
-    /// A span becomes the longer one.
+    /// A span becomes longer.
     #[test]
     fn a_time_that_comes_twice_or_never_loses_nothing() {
         let cases = [
@@ -472,8 +473,8 @@ mod tests {
 
     #[test]
     fn an_illness_begins_today_or_on_one_of_the_14_days_before() {
-        // A morning that UTC still counts as the day before, and an evening that it
-        // counts as the day after.
+        // A morning that is on the day before in UTC, and an evening that is on the day
+        // after.
         let zones = [
             zoned("2026-11-29T08:00:00+13:00[Pacific/Auckland]"),
             zoned("2026-11-29T20:00:00-10:00[Pacific/Honolulu]"),
@@ -504,7 +505,7 @@ mod tests {
         }
     }
 
-    /// A zone, a time, and the day, the hour and its start that it is there.
+    /// A zone, a time, and its local day, hour and start of the hour.
     type Case = (
         &'static str,
         &'static str,

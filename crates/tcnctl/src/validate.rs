@@ -1,4 +1,4 @@
-//! `tcnctl config check`: the daemon's own judgement, without the daemon.
+//! `tcnctl config check`: the daemon's own checks, without the daemon.
 
 use std::path::PathBuf;
 

@@ -1,10 +1,10 @@
-//! `tcnctl watch`: the status, and then what happens, as it happens.
+//! `tcnctl watch`: shows the status, and then each event.
 //!
-//! A bar shows its module as long as the program behind it lives, so `watch`
-//! outlives tcnd: it says that tcnd is gone, and goes on when it is back. It ends
-//! with its reader. What not everybody may know, new exposures and how many are
-//! near, is told whoever may, without asking for a password; to everybody else
-//! `watch` looks the same whether there is any of it or not.
+//! A bar shows its module as long as the program behind it runs, so `watch` outlives
+//! tcnd: it shows that tcnd has ended, and continues when it is back. It ends with its
+//! reader. New exposures and the number of devices nearby are private: `watch` shows
+//! them to users who may know them without a password. To other users its output is the
+//! same whether there are any or not.
 
 mod event;
 
@@ -24,17 +24,17 @@ use super::client::Client;
 use super::error::{CliError, Exit};
 use super::status::Status;
 
-/// How often is asked what tcnd does not tell unasked.
+/// How often `watch` asks for state that tcnd does not signal.
 const ASK_EVERY: Duration = Duration::from_secs(60);
 
-/// What is seen of tcnd.
+/// The observed state of tcnd.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Seen {
     #[serde(flatten)]
     status: Status,
-    /// Numbers heard within the last minute; `None` for whoever may not know.
+    /// Numbers heard within the last minute; `None` if the user may not know it.
     nearby: Option<u32>,
-    /// When all sources had been gone through well; `None` likewise.
+    /// When all sources were last checked successfully; `None` likewise.
     #[serde(skip)]
     checked: Option<u64>,
 }
@@ -45,7 +45,7 @@ pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, 
     let mut tcnd = client.told(Watch::new(client.connection().clone()).await)?;
     let mut ticks = interval(ASK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first one is now, and all is asked now anyhow.
+    // The first tick is immediate, and everything is read now in any case.
     ticks.tick().await;
     let mut teller = Teller::new(format);
     loop {
@@ -72,9 +72,9 @@ pub(super) async fn watch(client: &Client, format: WatchFormat) -> Result<Exit, 
 /// Says what is new, in one of the formats.
 struct Teller {
     format: WatchFormat,
-    /// What was seen last; the outer is `None` before the first time.
+    /// The last observed state; the outer is `None` before the first one.
     last: Option<Option<Seen>>,
-    /// What was said last.
+    /// The last output.
     said: String,
 }
 
@@ -95,7 +95,7 @@ impl Teller {
         }
     }
 
-    /// What to say, if there is anything to say.
+    /// The output for a state, if there is any.
     fn text(&mut self, seen: Option<&Seen>, now: &ZonedDateTime) -> Option<String> {
         let essence = seen.map(Seen::timeless);
         let last = self.last.replace(essence.clone());
@@ -107,7 +107,7 @@ impl Teller {
             Some(before) => events(before.as_ref(), seen, now),
         };
         let text = match self.format {
-            // Of a tcnd that comes back all is new.
+            // If tcnd comes back, everything is new.
             WatchFormat::Text if matches!(last, None | Some(None)) => first(seen, now),
             WatchFormat::Text => lines(&happened, now),
             WatchFormat::Json => seen.map_or_else(
@@ -116,7 +116,7 @@ impl Teller {
             ),
             WatchFormat::Waybar => to_json(&waybar(seen, now)),
         };
-        // A module is the same until it looks different.
+        // A module is updated only if its text changes.
         let repeats = self.format == WatchFormat::Waybar && text == self.said;
         let is_new = !text.is_empty() && !repeats;
         is_new.then(|| {
@@ -144,7 +144,7 @@ impl Seen {
     }
 }
 
-/// The status document with what happened since the one before.
+/// The status document, with the events since the previous one.
 fn document(seen: &Seen, happened: &[Event]) -> String {
     #[derive(Serialize)]
     struct Document<'a> {
@@ -158,7 +158,7 @@ fn document(seen: &Seen, happened: &[Event]) -> String {
     })
 }
 
-/// What there is when one begins to watch it.
+/// The state when watching starts.
 fn first(seen: Option<&Seen>, now: &ZonedDateTime) -> String {
     let mut line = format!("{}  {}", now.strftime("%H:%M:%S"), sentence(seen, now));
     let Some(Seen { status, nearby, .. }) = seen else {

@@ -1,4 +1,4 @@
-//! What `tcnctl report inspect` prints.
+//! The output of `tcnctl report inspect`.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
@@ -12,7 +12,7 @@ use tcn_protocol::{
 };
 use tcnctl::inspect::{InspectError, View, inspect};
 
-/// A vector file of the protocol, as text in this binary.
+/// A vector file of the protocol, included as text.
 macro_rules! vectors {
     ($name:literal) => {
         serde_json::from_str::<Value>(include_str!(concat!(
@@ -155,8 +155,8 @@ fn nothing_is_an_error_and_no_document() {
     }
 }
 
-/// A source that breaks off ends the document properly; a reader that has seen
-/// enough does not change the verdict; another failure does.
+/// A source that breaks off ends the document properly. A reader that stops reading
+/// does not change the verdict; another failure does.
 #[test]
 fn what_breaks_off_is_told_apart() {
     let json = View {
@@ -199,7 +199,7 @@ impl Write for Failing {
     }
 }
 
-/// What is found of one report in base64, as a line and in JSON alike.
+/// The finding for one report, the same in base64, as a line and in JSON.
 fn verdict(bytes: &[u8]) -> Value {
     let [line, json] = [base64(bytes), json!([base64(bytes)]).to_string()]
         .map(|text| document(text.as_bytes(), true));

@@ -1,7 +1,7 @@
 //! One adapter: on or off, discoverable, how it broadcasts, [`privacy`], name.
 //!
-//! BlueZ: doc/org.bluez.Adapter.rst, doc/org.bluez.LEAdvertisingManager.rst.
-//! All of it is read only.
+//! BlueZ: doc/org.bluez.Adapter.rst, doc/org.bluez.LEAdvertisingManager.rst. Everything
+//! is only read.
 
 use std::collections::HashMap;
 
@@ -14,10 +14,10 @@ use zbus::OwnedVariant;
 use super::main_conf::{GENERAL, MainConf};
 use super::{Check, mode, privacy};
 
-/// Of one D-Bus interface.
+/// The properties of one D-Bus interface.
 pub(super) type Properties = HashMap<String, OwnedVariant>;
 
-/// What was found.
+/// The state of an adapter.
 #[derive(Debug)]
 pub(super) struct Adapter {
     name: String,
@@ -27,20 +27,20 @@ pub(super) struct Adapter {
     alias: String,
     adverts: Option<Adverts>,
     privacy: privacy::Told,
-    /// Of the addresses that the controller makes itself.
+    /// The facts about addresses that the controller makes itself.
     addresses: Option<Known>,
 }
 
-/// What an adapter is judged by.
+/// The facts by which an adapter is judged.
 #[derive(Debug)]
 pub(super) struct Terms<'a> {
     pub(super) mode: Mode,
     pub(super) conf: &'a MainConf,
-    /// Every name of this machine, where others connect.
+    /// Every host name of this machine, where other devices connect.
     pub(super) hosts: &'a [String],
 }
 
-/// What the adapter can broadcast.
+/// The advertising capabilities of the adapter.
 #[derive(Clone, Copy, Debug)]
 struct Adverts {
     kind: Kind,
@@ -48,7 +48,7 @@ struct Adverts {
     free: u8,
 }
 
-/// Of Bluetooth 5.0, or from before.
+/// Bluetooth 5.0 or later, or older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Kind {
@@ -192,7 +192,7 @@ impl Adapter {
         Check::ok("advertising", found)
     }
 
-    /// What the kind of the controller means where others connect.
+    /// The consequence of the controller's kind where other devices connect.
     fn controller(&self, mode: Mode) -> Option<Check> {
         let hci = &self.name;
         let cure = "use an adapter with Bluetooth 5.0 or newer (extended advertising); with several, \
@@ -222,10 +222,11 @@ impl Adapter {
         })
     }
 
-    /// Whoever connects can read it, paired or not.
+    /// Any device that connects can read the name, paired or not.
     fn name_shown(&self, terms: &Terms<'_>) -> Check {
         let found = format!("{} is called \"{}\"", self.name, self.alias);
-        // BlueZ numbers the adapters of a machine but the first.
+        // BlueZ adds a number to the names of all adapters of a machine except the
+        // first.
         let unnumbered = self
             .alias
             .rsplit_once(" #")
@@ -250,8 +251,8 @@ impl Adapter {
         )
     }
 
-    /// The broadcast does not carry the name; a discoverable or connectable
-    /// adapter would.
+    /// The broadcast does not carry the name; a discoverable or connectable adapter
+    /// would.
     fn name(&self) -> Check {
         Check::ok(
             "name",
@@ -320,7 +321,7 @@ mod tests {
 
     const EACH: [Mode; 2] = [Mode::Full, Mode::Relay];
 
-    /// A check of this adapter, with this main.conf, on a machine "kiosk".
+    /// A check of this adapter, with this main.conf, on a machine called "kiosk".
     fn check(adapter: &Adapter, mode: Mode, conf: &MainConf, name: &str) -> Check {
         let terms = Terms {
             mode,

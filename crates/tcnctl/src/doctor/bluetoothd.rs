@@ -1,8 +1,8 @@
-//! How bluetoothd has to be set up where others connect: the administrator's
+//! How bluetoothd must be configured where other devices connect: the administrator's
 //! part of the modes `full` and `relay`.
 //!
-//! None of it keeps tcnd from its work, so all of it are warnings; what does,
-//! the kernel's privacy, is told of each adapter.
+//! None of it stops tcnd, so all findings are warnings. The kernel's privacy, which can
+//! stop tcnd, is checked for each adapter.
 //!
 //! BlueZ: src/main.conf; src/device.c, `gatt_client_init`; src/advertising.c;
 //! profiles/battery.
@@ -15,20 +15,20 @@ use super::Check;
 use super::command_line::CommandLine;
 use super::main_conf::{self, GENERAL, LE, MainConf};
 
-/// The first BlueZ that gives an advert the interval it asks for.
+/// The first BlueZ that gives an advert its requested interval.
 const INTERVALS: (u32, u32) = (5, 77);
 
-/// Between two adverts, in units of 0.625 ms: the half second that a phone
-/// listens at a time to save power.
+/// The longest interval between two adverts, in units of 0.625 ms: the half second that
+/// a phone scans at a time to save power.
 const SLOWEST: u32 = 800;
 
-/// What tcnd asks BlueZ for, 200 and 250 ms, in the same units.
+/// The intervals that tcnd requests from BlueZ, 200 and 250 ms, in the same units.
 const WANTED: [(&str, &str); 2] = [
     ("MinAdvertisementInterval", "320"),
     ("MaxAdvertisementInterval", "400"),
 ];
 
-/// How it is set up.
+/// The setup of bluetoothd.
 #[derive(Debug)]
 pub(super) struct Bluetoothd {
     version: Option<(u32, u32)>,
@@ -37,8 +37,8 @@ pub(super) struct Bluetoothd {
 }
 
 impl Bluetoothd {
-    /// Reads what there is below `root`; `version` is that of its tools,
-    /// `process` who answers to `org.bluez`.
+    /// Reads the setup below `root`. `version` is that of its tools, `process` the one
+    /// that owns `org.bluez`.
     pub(super) fn read(root: &Path, version: Option<&str>, process: Option<u32>) -> Self {
         let command_line = process.and_then(|process| {
             let file = root.join(format!("proc/{process}/cmdline"));
@@ -65,7 +65,7 @@ impl Bluetoothd {
             self.conf.judge("old-devices", temporary_timeout),
             self.interval(),
         ];
-        // A relay visits nobody.
+        // A relay makes no connections.
         if mode == Mode::Full {
             checks.push(self.battery());
         }
@@ -101,7 +101,7 @@ impl Bluetoothd {
         })
     }
 
-    /// Only what runs says which plugins were left out.
+    /// Only the running process shows which plugins were left out.
     fn battery(&self) -> Check {
         let Some(command_line) = &self.command_line else {
             return Check::unchecked("battery", "the command line of bluetoothd cannot be read");
@@ -167,7 +167,7 @@ mod tests {
     use super::super::main_conf::tests::{absent, saying, unreadable};
     use super::*;
 
-    /// BlueZ 5.66 as Debian 12 has it, with this main.conf.
+    /// BlueZ 5.66 as in Debian 12, with this main.conf.
     fn with(conf: MainConf) -> Bluetoothd {
         Bluetoothd {
             version: Some((5, 66)),
@@ -181,7 +181,7 @@ mod tests {
         checks.find(|check| check.name == name).unwrap()
     }
 
-    /// Of this check with this main.conf.
+    /// The verdict of this check with this main.conf.
     fn verdict(name: &str, text: &str) -> Verdict {
         check(&with(saying(text)), name).verdict
     }

@@ -1,14 +1,13 @@
-//! The command line bluetoothd runs with: some of what it does is decided
-//! there, and nowhere else.
+//! The command line of bluetoothd, which alone decides some of its behaviour.
 //!
 //! Pure. BlueZ: src/main.c, `options`; src/plugin.c, `enable_plugin`.
 
-/// What bluetoothd was started with, itself first.
+/// The arguments of bluetoothd, its name first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommandLine(Vec<String>);
 
 impl CommandLine {
-    /// Of `/proc/PID/cmdline`, if that is bluetoothd.
+    /// Parses `/proc/PID/cmdline`, if that is bluetoothd's.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(bytes);
         let words: Vec<String> = text.split_terminator('\0').map(printable::clean).collect();
@@ -16,12 +15,12 @@ impl CommandLine {
         program.contains("bluetoothd").then_some(Self(words))
     }
 
-    /// Another file in the place of main.conf.
+    /// A file used instead of main.conf.
     pub(super) fn config_file(&self) -> Option<&str> {
         self.option("--configfile", "-f")
     }
 
-    /// Whether a plugin is left out.
+    /// Whether a plugin is disabled.
     pub(super) fn lacks(&self, plugin: &str) -> bool {
         let listed = |option: &str| {
             let mut patterns = option.split([',', ' ']);
@@ -32,7 +31,7 @@ impl CommandLine {
         without || only.is_some_and(|only| !listed(only))
     }
 
-    /// The same without this plugin, to be written into a unit.
+    /// The command line without this plugin, to be written into a unit.
     pub(super) fn without(&self, plugin: &str) -> String {
         let mut words = Vec::new();
         let mut rest = self.0.iter();
@@ -49,7 +48,7 @@ impl CommandLine {
         words.join(" ")
     }
 
-    /// The last of several holds.
+    /// The value of an option; the last of several counts.
     fn option(&self, long: &str, short: &str) -> Option<&str> {
         let words = self.0.iter().enumerate();
         let mut values = words.filter_map(|(index, word)| match value(word, long, short)? {
@@ -60,10 +59,10 @@ impl CommandLine {
     }
 }
 
-/// As it is written and as it is abbreviated.
+/// The long and the short form.
 const NO_PLUGIN: (&str, &str) = ("--noplugin", "-P");
 
-/// Where the value of an option is.
+/// Where the value of an option is written.
 enum Value<'a> {
     Here(&'a str),
     Next,

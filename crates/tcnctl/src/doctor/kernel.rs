@@ -1,26 +1,26 @@
 //! The running kernel.
 //!
-//! Between Linux 5.15 and 6.12 a controller whose random address was never set
-//! was left without one while an advert was on, and listening failed; stable
-//! releases carry the fix, "Fix not setting Random Address when required".
-//! Distributions hide the stable release they build: Debian calls 6.1.119
-//! "6.1.0-28-amd64" and tells the truth in `uname -v`.
+//! Between Linux 5.15 and 6.12, a controller whose random address was never set had
+//! none while an advert was on, and scanning failed. Stable releases have the fix, "Fix
+//! not setting Random Address when required". Distributions hide the stable release
+//! they build: Debian calls 6.1.119 "6.1.0-28-amd64" and gives the real version in
+//! `uname -v`.
 
 use tcnd_config::Mode;
 
 use super::Check;
 use super::mode;
 
-/// The oldest series whose Bluetooth code tcnd was written by.
+/// The oldest series whose Bluetooth code was read for tcnd.
 const OLDEST: (u32, u32) = (5, 15);
 
-/// The first series that came with the fix of random addresses.
+/// The first series with the fix of random addresses.
 const FIXED: (u32, u32) = (6, 12);
 
-/// Older series that were given it, and when.
+/// Older series that have the fix, and the first stable release with it.
 const MENDED: [((u32, u32), u32); 2] = [((6, 1), 141), ((6, 6), 87)];
 
-/// What the kernel says of itself.
+/// The kernel's name and version.
 #[derive(Debug)]
 pub(super) struct Kernel {
     release: String,
@@ -28,7 +28,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// The running one.
+    /// Reads those of the running kernel.
     pub(super) fn read() -> Self {
         let uname = rustix::system::uname();
         Self {
@@ -87,14 +87,14 @@ impl Kernel {
         Some((numbers.next()??, numbers.next()??))
     }
 
-    /// The number behind the series, if it is not hidden.
+    /// The stable number after the series, if it is not hidden.
     fn stable(&self, series: (u32, u32)) -> Option<u32> {
         let words = self.build.split_ascii_whitespace().chain([&*self.release]);
         words.filter_map(|word| stable_of(word, series)).max()
     }
 }
 
-/// The third number of `6.1.119-1`; 0 stands for any.
+/// The third number of `6.1.119-1`; 0 means that it is hidden.
 fn stable_of(word: &str, series: (u32, u32)) -> Option<u32> {
     let mut numbers = numbers(word);
     let found = (numbers.next()??, numbers.next()??);

@@ -1,7 +1,7 @@
-//! The machine: BlueZ, clock; and it finds the adapters.
+//! Checks of BlueZ and the clock. This module also finds the adapters.
 //!
-//! systemd: org.freedesktop.timedate1(5), org.freedesktop.hostname1(5). All of
-//! it is read only.
+//! systemd: org.freedesktop.timedate1(5), org.freedesktop.hostname1(5). Everything is
+//! only read.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,8 +16,8 @@ use super::adapter::{Adapter, Properties, Terms};
 use super::bluetoothd::Bluetoothd;
 use super::{Check, Machine, mode, restart, sandbox};
 
-/// Everything that is asked over the system bus, for this mode; files are those
-/// below `root`. What was found goes into `machine` as well.
+/// All checks over the system bus, for this mode, and of files below `root`. The facts
+/// are also stored in `machine`.
 pub(super) async fn checks(
     system: &Connection,
     mode: Mode,
@@ -73,12 +73,12 @@ async fn bluetoothd(system: &Connection, version: Option<&str>) -> Check {
     running(version)
 }
 
-/// The release whose bluetoothd ends by what others do. BlueZ: bluez#2282, an
-/// advert while a program discovers by service UUID; bluez#2221, a device that was
-/// never paired and disconnects.
+/// The release in which other devices or programs can crash bluetoothd. BlueZ:
+/// bluez#2282, an advert while a program discovers by service UUID; bluez#2221, a
+/// device that was never paired and disconnects.
 const CRASHES: &str = "5.87";
 
-/// A bluetoothd that runs; `version` is that of its tools.
+/// The check of a running bluetoothd; `version` is that of its tools.
 fn running(version: Option<&str>) -> Check {
     let Some(version) = version else {
         return Check::ok("bluetoothd", "runs; its version is not known");
@@ -104,15 +104,15 @@ async fn has_owner(system: &Connection, name: &'static str) -> bool {
     bus.name_has_owner(name).await.unwrap_or(false)
 }
 
-/// Who answers to a name.
+/// The process that owns a name.
 async fn process(system: &Connection, name: &'static str) -> Option<u32> {
     let bus = DBusProxy::new(system).await.ok()?;
     let name = BusName::from_static_str(name).expect("the literal is a bus name");
     bus.get_connection_unix_process_id(name).await.ok()
 }
 
-/// Every name of this machine that BlueZ may give to an adapter: the kernel's,
-/// and those that systemd keeps.
+/// Every host name that BlueZ may give to an adapter: the kernel's, and those that
+/// systemd keeps.
 async fn host_names(system: &Connection) -> Vec<String> {
     let uname = rustix::system::uname();
     let mut names = vec![uname.nodename().to_string_lossy().into_owned()];
@@ -129,7 +129,8 @@ async fn host_names(system: &Connection) -> Vec<String> {
     names
 }
 
-/// The daemon does not tell its version; its own tools come with it.
+/// The version of BlueZ's tools. The daemon does not report its own; the tools come
+/// with it.
 fn tool_version() -> Option<String> {
     let output = Command::new("bluetoothctl")
         .arg("--version")
@@ -188,7 +189,7 @@ async fn synchronised(system: &Connection) -> Option<bool> {
     bool::try_from(value.await?).ok()
 }
 
-/// Of a service whose interface has its name.
+/// A property of a service whose interface has the name of the service.
 async fn property_of(
     system: &Connection,
     service: &'static str,
@@ -216,8 +217,8 @@ mod tests {
     use super::super::Verdict;
     use super::*;
 
-    /// Which checks there are where no service is; bluetoothd's file is looked
-    /// for all the same.
+    /// The names of all checks when no service is running; bluetoothd's file is read
+    /// all the same.
     async fn names(mode: Mode) -> Vec<&'static str> {
         let (here, there) = UnixStream::pair().unwrap();
         let nobody = connection::Builder::unix_stream(here)

@@ -1,4 +1,4 @@
-//! bluetoothd's main.conf: what it says, and what to write where instead.
+//! bluetoothd's main.conf: its settings, and how to correct them.
 //!
 //! BlueZ: src/main.c, `load_config`; src/main.conf, which distributions ship
 //! with every default in a comment.
@@ -14,10 +14,10 @@ pub(super) use bluez_mgmt::configured::MAIN_CONF as PATH;
 /// The group of most keys.
 pub(super) const GENERAL: &str = "General";
 
-/// The group of what concerns Bluetooth Low Energy alone.
+/// The group of keys for Bluetooth Low Energy.
 pub(super) const LE: &str = "LE";
 
-/// The file, as it is now. bluetoothd read it when it was started.
+/// The file as it is now. bluetoothd read it when it started.
 #[derive(Debug)]
 pub(super) struct MainConf {
     path: PathBuf,
@@ -28,13 +28,13 @@ pub(super) struct MainConf {
 enum State {
     Absent,
     Unreadable(io::Error),
-    /// bluetoothd ignores all of it because of this line.
+    /// bluetoothd ignores the whole file because of this line.
     Broken(usize),
     Read(KeyFile),
 }
 
 impl MainConf {
-    /// Reads it.
+    /// Reads the file.
     pub(super) fn read(path: &Path) -> Self {
         let state = match std::fs::read(path) {
             Ok(bytes) => State::of(&String::from_utf8_lossy(&bytes)),
@@ -45,7 +45,7 @@ impl MainConf {
         Self { path, state }
     }
 
-    /// What bluetoothd goes by; `None` is its default, unless nobody knows.
+    /// The value that bluetoothd uses; `None` is its default, or unknown.
     pub(super) fn value(&self, group: &str, key: &str) -> Option<&str> {
         match &self.state {
             State::Read(file) => file.value(group, key),
@@ -53,7 +53,7 @@ impl MainConf {
         }
     }
 
-    /// The same of a switch.
+    /// The same for a switch.
     pub(super) fn switch(&self, group: &str, key: &str) -> Option<bool> {
         match self.value(group, key)?.trim_ascii_end() {
             "true" | "1" => Some(true),
@@ -62,7 +62,7 @@ impl MainConf {
         }
     }
 
-    /// The same of a number, as `strtol` reads it with base 0.
+    /// The same for a number, as `strtol` reads it with base 0.
     pub(super) fn number(&self, group: &str, key: &str) -> Option<u32> {
         let text = self.value(group, key)?;
         if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
@@ -74,7 +74,7 @@ impl MainConf {
         }
     }
 
-    /// `FILE:LINE` of what is set.
+    /// `FILE:LINE` of the setting.
     pub(super) fn whereabouts(&self, group: &str, key: &str) -> Option<String> {
         match &self.state {
             State::Read(file) => match file.place(group, key) {
@@ -85,7 +85,7 @@ impl MainConf {
         }
     }
 
-    /// The verdict on what it says, or that nobody can tell what that is.
+    /// The verdict on the settings, or `unchecked` if they are unknown.
     pub(super) fn judge(&self, name: &'static str, judge: impl FnOnce(&Self) -> Check) -> Check {
         match &self.state {
             State::Unreadable(_) => {
@@ -119,7 +119,7 @@ impl MainConf {
         }
     }
 
-    /// What to write where, and how to make bluetoothd read it.
+    /// What to write into the file, and how to make bluetoothd read it.
     pub(super) fn cure(&self, group: &str, wanted: &[(&str, &str)]) -> String {
         let changes: Vec<_> = wanted
             .iter()
@@ -173,7 +173,7 @@ pub(super) mod tests {
         }
     }
 
-    /// One that is kept from us.
+    /// A file without permission to read it.
     pub(in super::super) fn unreadable() -> MainConf {
         let state = State::Unreadable(io::ErrorKind::PermissionDenied.into());
         MainConf {
@@ -182,7 +182,7 @@ pub(super) mod tests {
         }
     }
 
-    /// One that is not there.
+    /// A file that does not exist.
     pub(in super::super) fn absent() -> MainConf {
         MainConf {
             path: PATH.into(),

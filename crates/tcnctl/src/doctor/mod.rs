@@ -1,14 +1,15 @@
-//! `tcnctl doctor`: is this machine fit, and does tcnd do its work on it?
+//! `tcnctl doctor`: checks whether this machine is fit for tcnd, and whether tcnd
+//! works.
 //!
-//! The checks stand on their own feet: they ask BlueZ, systemd and the kernel
-//! directly, so they help most when tcnd does not even start. Whatever cannot
-//! be found out is `unchecked` and said to be so; it is never passed off as
-//! well. Nothing is changed, and nothing needs a password.
+//! The checks are independent of tcnd: they ask BlueZ, systemd and the kernel directly,
+//! so they help most when tcnd does not even start. A fact that cannot be found out is
+//! reported as `unchecked`, never as `ok`. Nothing is changed, and no check needs a
+//! password.
 //!
-//! The modes `full` and `relay`, where others connect, ask more of a machine
-//! than broadcasting does, and most of it is the administrator's to set. So the
-//! checks are judged by the configured mode ([`mode`]), and what is said of
-//! bluetoothd's main.conf names the line.
+//! The modes `full` and `relay`, where other devices connect, need more of a machine
+//! than broadcasting does, and the administrator must set most of it. So the configured
+//! mode decides how the checks are judged ([`mode`]), and findings about bluetoothd's
+//! main.conf name the line.
 
 mod adapter;
 mod bluetoothd;
@@ -41,7 +42,7 @@ struct Findings {
     checks: Vec<Check>,
 }
 
-/// The plain facts that the checks were judged by, as far as they were found.
+/// The facts behind the checks, as far as they are known.
 #[derive(Debug, Serialize)]
 struct Machine {
     mode: Option<&'static str>,
@@ -51,34 +52,34 @@ struct Machine {
     adapters: Vec<adapter::Facts>,
 }
 
-/// One thing looked at.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Check {
     /// A stable token.
     name: &'static str,
     verdict: Verdict,
-    /// What was found, for people.
+    /// The finding, for people.
     found: String,
-    /// What helps; with every warning and failure.
+    /// The remedy; present with every warning and failure.
     cure: Option<String>,
 }
 
-/// How it is.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
-    /// Well.
+    /// No fault.
     Ok,
-    /// tcnd works, but this should be known.
+    /// tcnd works, but the user should know this.
     Warn,
-    /// tcnd does not work, or not all of it.
+    /// tcnd does not work, or only in part.
     Fail,
     /// It could not be found out.
     Unchecked,
 }
 
-/// Looks at everything. The machine is asked on the system bus, where BlueZ
-/// always is; tcnd where `choice` says.
+/// Runs all checks. The machine is checked on the system bus, where BlueZ always is;
+/// tcnd on the bus of `choice`.
 pub(super) async fn doctor(choice: &BusChoice, json: bool) -> Answer {
     let asked = Asked::new(tcnd_config::load(&[]));
     let mode = asked.mode();

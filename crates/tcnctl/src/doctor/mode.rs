@@ -1,19 +1,19 @@
-//! The mode that is asked for: the other checks are judged by it.
+//! The configured mode: the other checks are judged by it.
 //!
-//! It is read from the same files as tcnd's own, so it is known before tcnd
-//! runs. Whether tcnd follows it is another thing; where it cannot, it has a
-//! problem to name.
+//! It is read from the same files as tcnd's own, so it is known before tcnd runs.
+//! Whether tcnd follows it is a separate question; if tcnd cannot, it reports a
+//! problem.
 
 use tcnd_config::{ConfigError, Mode, Settings};
 
 use super::Check;
 
-/// What the configuration says.
+/// The result of reading the configuration.
 #[derive(Debug)]
 pub(super) enum Asked {
-    /// This mode.
+    /// This mode is configured.
     For(Mode),
-    /// Nothing that tcnd would start from, for this reason among others.
+    /// tcnd could not start with the configuration, for this reason among others.
     Unclear(String),
 }
 
@@ -70,7 +70,7 @@ pub(super) const fn name(mode: Mode) -> &'static str {
     }
 }
 
-/// Whether others are to connect, which takes more of a machine.
+/// Whether other devices are to connect, which needs more of a machine.
 pub(super) const fn is_connectable(mode: Mode) -> bool {
     match mode {
         Mode::Broadcast => false,

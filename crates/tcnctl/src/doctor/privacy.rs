@@ -1,11 +1,11 @@
-//! Privacy of an adapter: whether the controller's own address is kept back.
+//! Privacy of an adapter: whether the controller's own address is hidden.
 //!
-//! Broadcasting wants it off, since each advert then has an address that nobody
-//! can resolve; where others connect it has to be on, or they see the
-//! controller's own.
+//! Broadcasting needs it off, since each advert then has an address that cannot be
+//! resolved. Where other devices connect it must be on, or they see the controller's
+//! own address.
 //!
-//! BlueZ: `Privacy` in main.conf(5). The setting is on no bus; the kernel tells
-//! it ([`mgmt`](bluez_mgmt)).
+//! BlueZ: `Privacy` in main.conf(5). The setting is not on D-Bus; the kernel reports it
+//! ([`mgmt`](bluez_mgmt)).
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use super::main_conf::{GENERAL, MainConf, PATH};
 
 const NAME: &str = "privacy";
 
-/// What the kernel says of it.
+/// The kernel's answer.
 pub(super) type Told = Result<Privacy, MgmtError>;
 
-/// The check where nobody connects. tcnd goes by main.conf there.
+/// The check where no device connects. tcnd uses main.conf there.
 pub(super) fn unneeded(hci: &str, told: &Told, kind: Option<Kind>, conf: &MainConf) -> Check {
     let costs = match (told, kind) {
         (Err(error), _) => return unknown(hci, error),
@@ -66,7 +66,7 @@ pub(super) fn unneeded(hci: &str, told: &Told, kind: Option<Kind>, conf: &MainCo
     )
 }
 
-/// Whether bluetoothd is told to switch it on.
+/// Whether main.conf switches it on.
 fn says_on(conf: &MainConf) -> bool {
     let value = conf.value(GENERAL, "Privacy");
     value.is_some_and(|value| ON.contains(&value))
@@ -76,11 +76,11 @@ fn says_on(conf: &MainConf) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addresses {
     pub(super) kind: Option<Kind>,
-    /// What is known of those that the controller makes.
+    /// The facts about addresses that the controller makes.
     pub(super) known: Option<Known>,
 }
 
-/// The check where others connect.
+/// The check where other devices connect.
 pub(super) fn needed(
     hci: &str,
     told: &Told,
@@ -91,7 +91,7 @@ pub(super) fn needed(
     match (told, addresses.kind) {
         (Err(error), _) => unknown(hci, error),
         (Ok(Privacy::Off), _) => off(hci, mode, conf),
-        // On legacy advertising the host's addresses are on the air all the same.
+        // With legacy advertising the host's addresses are on the air all the same.
         (Ok(Privacy::On), _) | (Ok(Privacy::ByController), Some(Kind::Legacy)) => Check::ok(
             NAME,
             format!("of {hci} is on, as it should: who connects does not see its real address"),
@@ -102,7 +102,7 @@ pub(super) fn needed(
     }
 }
 
-/// The controller makes the addresses of all that is aired.
+/// The controller makes the addresses of all broadcasts.
 fn by_controller(hci: &str, known: Option<Known>) -> Check {
     let Some(Known {
         timeout,
@@ -134,7 +134,7 @@ fn by_controller(hci: &str, known: Option<Known>) -> Check {
     Check::warn(NAME, found, SHORTER)
 }
 
-/// Where an address lasts for longer, much of the time nobody hears the machine.
+/// If an address lasts for longer, other devices often do not hear the machine.
 const LONG: Duration = Duration::from_secs(5 * 60);
 const LOOK: &str = "journalctl -b -u tcnd -u tcnd-rpa-timeout@*";
 const SHORTER: &str = "let tcnd-rpa-timeout set a shorter time (full-mode.conf has it one minute); \
@@ -145,7 +145,7 @@ fn unknown(hci: &str, error: &MgmtError) -> Check {
     Check::unchecked(NAME, format!("of {hci} unknown: {error}"))
 }
 
-/// Off where it has to be on: what main.conf has to do with it, and what helps.
+/// It is off and must be on: the part of main.conf in this, and the remedy.
 fn off(hci: &str, mode: Mode, conf: &MainConf) -> Check {
     let key = "Privacy";
     let (said, cure) = match (conf.value(GENERAL, key), conf.whereabouts(GENERAL, key)) {
@@ -196,7 +196,7 @@ mod tests {
         assert!(by_controller.found.contains("a quarter of an hour"));
     }
 
-    /// tcnd would go by the file, which says less than the kernel.
+    /// tcnd would use the file, which says less than the kernel.
     #[test]
     fn a_main_conf_that_does_not_say_it_is_a_fault() {
         for privacy in [Privacy::On, Privacy::ByController] {
@@ -268,7 +268,7 @@ mod tests {
         let locked_down = told(Kind::Extended, Some(900), 0);
         assert_eq!(locked_down.verdict, Verdict::Warn);
         assert!(locked_down.cure.unwrap().contains("Secure Boot"));
-        // There the host makes them.
+        // There the host makes the addresses.
         assert_eq!(told(Kind::Legacy, None, 0).verdict, Verdict::Ok);
     }
 
@@ -284,7 +284,7 @@ mod tests {
             assert!(told.found.contains("main.conf:2 says"), "{}", told.found);
             assert_eq!(told.cure.unwrap(), "systemctl restart bluetooth");
         }
-        // None of these is what it looks like.
+        // None of these sets the value.
         for text in [
             "[General]\nPrivacy = device \n",
             "[General]\nPrivacy = device # on\n",

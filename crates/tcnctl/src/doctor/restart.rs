@@ -1,10 +1,9 @@
-//! Whether bluetoothd is started again when it crashes.
+//! Whether bluetoothd is restarted after a crash.
 //!
-//! Where others connect, one of them can make it: a connection that ends while
-//! a read or a write waits for the answer of a program such as tcnd leaves
-//! bluetoothd with memory that it has freed and uses five seconds later. No
-//! answer is quick enough to rule that out, and most systems leave a bluetoothd
-//! that crashed where it lies.
+//! Where other devices connect, one of them can cause a crash. If a connection ends
+//! while a read or a write waits for the answer of a program such as tcnd, bluetoothd
+//! keeps memory that it has freed and uses it five seconds later. No answer is quick
+//! enough to rule that out, and most systems do not restart a bluetoothd that crashed.
 //!
 //! BlueZ: src/shared/gatt-server.c, `write_complete_cb`, seen with 5.66 and the
 //! same in 5.87; reported as bluez#2447. systemd: `Restart=` in

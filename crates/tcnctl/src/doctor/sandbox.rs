@@ -1,5 +1,5 @@
-//! tcnd's sandbox, as systemd has it: in the modes `full` and `relay` tcnd
-//! asks the kernel about privacy, and as shipped its unit forbids it to.
+//! tcnd's sandbox, as systemd reports it. In the modes `full` and `relay` tcnd asks the
+//! kernel about privacy, and its unit as shipped forbids that.
 
 use tcnd_client::notices::DROP_IN;
 use zbus::Connection;
@@ -10,12 +10,12 @@ use super::unit::Unit;
 /// `tcnd.service`, escaped.
 const UNIT: &str = "/org/freedesktop/systemd1/unit/tcnd_2eservice";
 
-/// What of it decides.
+/// The settings that decide.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sandbox {
     private_network: bool,
-    /// Whether the list is of what is allowed, and the list; empty without
-    /// either.
+    /// Whether the list names the allowed families, and the list. Without a restriction
+    /// it is `false` and empty.
     families: (bool, Vec<String>),
 }
 
@@ -71,7 +71,7 @@ mod tests {
     const SHIPPED: &str = include_str!("../../../../systemd/system/tcnd.service");
     const FULL_MODE: &str = include_str!("../../../../systemd/dropin/full-mode.conf");
 
-    /// What the unit says, and then its drop-in.
+    /// The settings of the unit, followed by its drop-in.
     fn of(texts: &[&str]) -> Sandbox {
         let mut sandbox = Sandbox::default();
         for line in texts.iter().flat_map(|text| text.lines()) {
@@ -102,8 +102,8 @@ mod tests {
         );
         let both = of(&[SHIPPED, FULL_MODE]);
         assert_eq!(both.check().verdict, Verdict::Ok);
-        // And no more than that: IP stays out of reach. Bluetooth sockets cannot be
-        // told apart here, and the drop-in says so.
+        // And no more than that: IP stays forbidden. Bluetooth sockets cannot be told
+        // apart here, and the drop-in says so.
         assert!(FULL_MODE.contains("grants more than tcnd uses"));
         assert!(FULL_MODE.contains("L2CAP, RFCOMM, SCO"));
         assert_eq!(both.families.1, ["AF_UNIX", "AF_BLUETOOTH"]);
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// What a systemd with the unit in this state is understood to say.
+    /// The result of reading a systemd with the unit in this state.
     async fn read(state: &'static str) -> Option<Sandbox> {
         let (_systemd, asker) = systemd(UNIT, state, Service).await;
         Sandbox::read(&asker).await

@@ -1,4 +1,4 @@
-//! tcnd itself: reachable, consented, and without problems.
+//! tcnd itself: whether it answers, has consent, and has no problems.
 
 use tcnd_client::BusChoice;
 
@@ -8,7 +8,7 @@ use crate::error::{CliError, Topic};
 use crate::problems::Explained;
 use crate::status::Status;
 
-/// Everything that is asked of tcnd, on its own bus.
+/// All checks of tcnd, on its own bus.
 pub(super) async fn checks(choice: &BusChoice) -> Vec<Check> {
     let client = Client::connect(choice, Purpose::Read, Topic::Control);
     let read = async { Status::read(&client.await?).await };
@@ -24,7 +24,7 @@ fn unreached(error: &CliError) -> Check {
 
 fn cure(error: &CliError) -> String {
     match error {
-        // Reading needs no authorisation, so the bus itself said no.
+        // Reading needs no authorisation, so the bus itself refused.
         CliError::NotAuthorized { .. } => {
             "install tcnd's D-Bus policy again, then: systemctl reload dbus".to_owned()
         }

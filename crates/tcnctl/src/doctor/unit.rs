@@ -1,7 +1,7 @@
-//! A service's unit, as systemd has it.
+//! A unit of a service, as systemd reports it.
 //!
-//! systemd: org.freedesktop.systemd1(5). It is asked about a unit by its path,
-//! and then loads it; all of it is read only.
+//! systemd: org.freedesktop.systemd1(5). A request for a unit by its path loads it.
+//! Everything is only read.
 
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
@@ -25,7 +25,7 @@ impl Unit<'_> {
         (state == "loaded").then_some(unit)
     }
 
-    /// What stands in its section `[Service]`, and systemd's defaults.
+    /// A setting of its section `[Service]`, or systemd's default.
     pub(super) async fn service<T: TryFrom<OwnedVariant>>(&self, key: &str) -> Option<T> {
         let value = self.get("org.freedesktop.systemd1.Service", key).await?;
         T::try_from(value).ok()
@@ -38,7 +38,7 @@ impl Unit<'_> {
     }
 }
 
-/// A systemd of the tests: one unit, in this state, with this `[Service]`.
+/// A mock systemd: one unit, in this state, with this `[Service]`.
 #[cfg(test)]
 pub(super) mod tests {
     use std::os::unix::net::UnixStream;
@@ -58,7 +58,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Its end of a bus, which has to be kept, and that of who asks it.
+    /// Its end of a bus, which must be kept, and the client's end.
     pub(in super::super) async fn systemd(
         path: &'static str,
         state: &'static str,

@@ -1,8 +1,8 @@
-//! A file on its way to tcnd through a pipe, and how far it is.
+//! Copies a file to tcnd through a pipe, and shows the progress.
 //!
-//! A thread copies; what a pipe holds is no more than 64 KiB, so what went in is
-//! what tcnd has looked at. On a terminal that is shown, once a quarter of a
-//! second, in one line that is wiped at the end.
+//! A thread copies. A pipe holds no more than 64 KiB, so what was written to it is what
+//! tcnd has read. On a terminal the progress is shown, four times a second, in one line
+//! that is cleared at the end.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -17,16 +17,16 @@ use tokio::time::timeout;
 
 use crate::error::CliError;
 
-/// Copied at a time, in bytes: what a pipe holds.
+/// Bytes copied at a time: the capacity of a pipe.
 const CHUNK: usize = 64 << 10;
 
-/// How often it is shown how far the import is.
+/// How often the progress is shown.
 const SHOWN: Duration = Duration::from_millis(250);
 
 /// An open file.
 pub(super) struct Feed {
     source: Box<dyn Read + Send>,
-    /// Its length in bytes, if that can be known.
+    /// Its length in bytes, if it is known.
     length: Option<u64>,
 }
 
@@ -50,7 +50,7 @@ impl Feed {
         })
     }
 
-    /// Begins to copy; the pipe is for tcnd.
+    /// Starts to copy; the returned descriptor is for tcnd.
     pub(super) fn start(mut self, path: &Path) -> Result<(OwnedFd, Progress), CliError> {
         let (reader, mut writer) = io::pipe().map_err(CliError::Runtime)?;
         let copied = Arc::<AtomicU64>::default();
@@ -87,7 +87,7 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write, count: &AtomicU64) -> io::Resul
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        // tcnd has seen enough; it says why.
+        // tcnd stopped reading; its reply says why.
         if to.write_all(&chunk[..read]).is_err() {
             return Ok(());
         }
@@ -95,7 +95,7 @@ fn copy(from: &mut dyn Read, to: &mut dyn Write, count: &AtomicU64) -> io::Resul
     }
 }
 
-/// How far the copy is.
+/// The progress of the copy.
 pub(super) struct Progress {
     file: PathBuf,
     length: Option<u64>,
@@ -104,7 +104,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Shows it on a terminal until `work` is done.
+    /// Shows the progress on a terminal until `work` is done.
     pub(super) async fn shown_during<T>(&self, work: impl Future<Output = T>) -> T {
         if !io::stderr().is_terminal() {
             return work.await;
@@ -123,9 +123,9 @@ impl Progress {
         }
     }
 
-    /// The line by itself; a terminal that cannot take it does without.
+    /// Shows the line; errors of the terminal are ignored.
     fn show(&self, line: &str) {
-        // Back to its begin, and the rest of it cleared: ECMA-48, CR and EL.
+        // Return to the begin of the line and clear it: ECMA-48, CR and EL.
         let mut terminal = io::stderr().lock();
         let _ = write!(terminal, "\r\u{1b}[K{line}");
         let _ = terminal.flush();
@@ -153,9 +153,9 @@ impl Progress {
         }
     }
 
-    /// Whether all of the file went in, or tcnd had enough of it before.
+    /// An error if the file could not be read, unless tcnd stopped reading before.
     pub(super) fn ended(&self, path: &Path) -> Result<(), CliError> {
-        // A copy that still waits for its file waits for a pipe nobody reads.
+        // If the copy still waits for its file, tcnd has closed the pipe.
         match self.ended.try_recv() {
             Ok(Err(error)) => Err(failed(path, error)),
             Ok(Ok(())) | Err(_) => Ok(()),

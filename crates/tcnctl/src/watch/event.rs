@@ -1,4 +1,4 @@
-//! What happened between two looks at tcnd.
+//! Events between two readings of tcnd's state.
 
 use jiff::ZonedDateTime;
 use serde::Serialize;
@@ -6,31 +6,31 @@ use serde::Serialize;
 use super::{Seen, sentence};
 use crate::problems::Explained;
 
-/// One thing that happened. In JSON `event` is its token; expect others.
+/// One event. In JSON `event` is its token; expect others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(super) enum Event {
-    /// tcnd is in another state than before.
+    /// The state of tcnd has changed.
     State {
         #[serde(skip)]
         sentence: String,
     },
-    /// Something is wrong that was not.
+    /// A new problem.
     ProblemBegan(Explained),
-    /// Something was wrong and is not any more.
+    /// A problem is over.
     ProblemEnded(Explained),
     /// Another number is on the air.
     NewNumber,
-    /// All sources of reports were gone through.
+    /// All sources of reports were checked.
     ReportsChecked,
-    /// There are so many exposures that nobody has seen, and more than before.
+    /// There are this many new exposures, more than before.
     NewExposures { count: u32 },
-    /// So many different numbers were heard within the last minute.
+    /// This many different numbers were heard within the last minute.
     Nearby { count: u32 },
 }
 
 impl Event {
-    /// In words, where there are any.
+    /// The event in words, if it has any.
     pub(super) fn say(&self) -> Option<String> {
         Some(match self {
             Self::State { sentence } => sentence.clone(),
@@ -56,7 +56,7 @@ impl Event {
     }
 }
 
-/// How many are near.
+/// The number of devices nearby, in words.
 pub(super) fn near(count: u32) -> String {
     match count {
         0 => "nobody near who broadcasts a number".to_owned(),
@@ -64,7 +64,7 @@ pub(super) fn near(count: u32) -> String {
     }
 }
 
-/// What happened; of a tcnd that was not there before, only that it is.
+/// The events between two states. If tcnd was not running before, only its start.
 pub(super) fn events(
     before: Option<&Seen>,
     now: Option<&Seen>,
