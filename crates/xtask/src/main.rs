@@ -1,12 +1,12 @@
-//! Writes what packaging/ has of the programs' own words: manual pages,
+//! Generates the files of packaging/ that are made from the programs: manual pages,
 //! completions, the journal's catalog.
 //!
 //! ```console
 //! $ cargo run -p xtask
 //! ```
 //!
-//! They are committed, so that a package needs no more than `make install`;
-//! tests/handbook fails when one of them is not what is written here.
+//! The files are committed, so that a package needs no more than `make install`.
+//! tests/handbook fails if one of them differs from the output of this program.
 
 mod book;
 

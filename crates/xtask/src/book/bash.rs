@@ -1,10 +1,10 @@
-//! What bash completes, from the commands as clap knows them.
+//! Completions for bash, from the commands as clap knows them.
 //!
-//! clap_complete's script for bash offers options where a file is asked for, so that
-//! bash writes the hyphen that they begin with; it offers files for every option with
-//! a value, and a list no second element. This one has three tables (what may follow
-//! an option, an argument by its place, and a subcommand) and one function that looks
-//! words up in them.
+//! clap_complete's script for bash has three faults. It offers options where a file is
+//! expected, so that bash writes the hyphen they start with. It offers files for every
+//! option with a value. It offers no second element of a list. This script has three
+//! tables (what may follow an option, an argument by its position, and a subcommand)
+//! and one function that looks words up in them.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use clap::{Arg, Command};
 
 use super::values::{Value, value};
 
-/// What does not depend on the program; `@` stands for its name.
+/// The part that does not depend on the program; `@` stands for its name.
 const SCRIPT: &str = r#"
 # The names that tcnd gives what it has. Nobody is asked for a password, and tcnd is
 # not started: where it may not be asked, nothing is offered.
@@ -104,7 +104,7 @@ _@() {
 complete -F _@ @
 "#;
 
-/// The script for a program that was built.
+/// The script for a program.
 pub(super) fn script(program: &Command) -> String {
     let name = program.get_name();
     let mut tables = Tables::default();
@@ -130,7 +130,7 @@ pub(super) fn script(program: &Command) -> String {
     text
 }
 
-/// Lines of the three `case` commands.
+/// The lines of the three `case` commands.
 #[derive(Default)]
 struct Tables {
     commands: String,

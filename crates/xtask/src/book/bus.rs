@@ -1,4 +1,4 @@
-//! org.tcncoalition.Tcnd1(5): the contract of the bus, from its XML.
+//! org.tcncoalition.Tcnd1(5): the bus interface, from its XML.
 
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use roxmltree::{Document, Node, ParsingOptions};
@@ -37,7 +37,7 @@ const EXAMPLES: [(&str, &str); 3] = [
     ),
 ];
 
-/// The page.
+/// The manual page.
 pub(crate) fn page() -> String {
     let options = ParsingOptions {
         allow_dtd: true,
@@ -144,8 +144,8 @@ fn with_prose<'a, 'input>(parent: Node<'a, 'input>, tag: &str) -> Vec<(String, N
     found
 }
 
-/// What the head of the file says of errors: lines `Name: meaning.`, and a
-/// paragraph that goes on from there.
+/// The text about errors in the head of the file: lines `Name: meaning.`, and the
+/// paragraph after them.
 fn errors(roff: &mut Roff, document: &Document<'_>) {
     let comments = document.root().children().filter(Node::is_comment);
     let head: String = comments.filter_map(|node| node.text()).collect();
@@ -215,7 +215,7 @@ fn changes<'a>(node: Node<'a, '_>) -> &'a str {
         .unwrap_or("true")
 }
 
-/// Each paragraph on a line.
+/// Joins the lines of each paragraph.
 fn squeeze(text: &str) -> String {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     text.trim()

@@ -1,4 +1,4 @@
-//! What `journalctl -x` says below a line, from the table of notices.
+//! The explanations that `journalctl -x` shows below a line, from the table of notices.
 //!
 //! Format: "The Journal Message Catalogs", systemd.io/CATALOG.
 
@@ -13,7 +13,7 @@ const HEAD: &str = "\
 # Generated from crates/tcnd-client/src/notices.rs by: cargo run -p xtask
 ";
 
-/// Events whose fields tell more. The journal puts them in.
+/// Events whose fields have more details. The journal inserts the fields.
 const FIELDS: [(Notice, &str); 2] = [
     (notices::NOT_APPLIED, "The faults:\n@TCND_FAULT@\n"),
     (
@@ -22,7 +22,7 @@ const FIELDS: [(Notice, &str); 2] = [
     ),
 ];
 
-/// The whole catalog.
+/// The complete catalog.
 pub(crate) fn catalog() -> String {
     let mut text = HEAD.to_owned();
     for notice in PROBLEMS.iter().chain(&EVENTS) {

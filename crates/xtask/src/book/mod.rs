@@ -1,4 +1,4 @@
-//! All that is generated, by its place in packaging/.
+//! All generated files, by their path in packaging/.
 
 mod bash;
 mod bus;
@@ -11,13 +11,13 @@ use clap::{Command, CommandFactory};
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 use tcnd::run::DaemonFlags;
 
-/// When the pages were last revised, shown at their foot.
+/// When the pages were last revised, shown in their footer.
 const EDITION: &str = "2026-11-27";
 
-/// What is shown at their foot beside it.
+/// The text beside it in the footer.
 const SOURCE: &str = concat!("tcnd ", env!("CARGO_PKG_VERSION"));
 
-/// The files, each a path below packaging/ and its text.
+/// The files, each with its path below packaging/ and its text.
 pub(crate) fn files() -> Vec<(String, String)> {
     let mut files = tcnctl::pages();
     files.push(("man/org.tcncoalition.Tcnd1.5".to_owned(), bus::page()));
@@ -26,7 +26,7 @@ pub(crate) fn files() -> Vec<(String, String)> {
     files
 }
 
-/// Every program, as it can be called.
+/// Every program, as a clap command.
 pub(crate) fn programs() -> [Command; 4] {
     [
         ::tcnctl::command(),
@@ -36,7 +36,7 @@ pub(crate) fn programs() -> [Command; 4] {
     ]
 }
 
-/// A section with a paragraph of its own for each text.
+/// A section with a separate paragraph for each text.
 fn section(roff: &mut Roff, title: &str, paragraphs: &[&str]) {
     roff.control("SH", [title]);
     for (index, text) in paragraphs.iter().enumerate() {
@@ -47,7 +47,7 @@ fn section(roff: &mut Roff, title: &str, paragraphs: &[&str]) {
     }
 }
 
-/// A list in which each term has its explanation.
+/// A list of terms and their explanations.
 fn list<'a>(roff: &mut Roff, entries: impl IntoIterator<Item = (Vec<Inline>, &'a str)>) {
     for (term, text) in entries {
         roff.control("TP", []);
@@ -56,7 +56,7 @@ fn list<'a>(roff: &mut Roff, entries: impl IntoIterator<Item = (Vec<Inline>, &'a
     }
 }
 
-/// What to type, each with what it is for.
+/// Commands to type, each with its purpose.
 fn examples<'a>(roff: &mut Roff, examples: impl IntoIterator<Item = (&'a str, &'a str)>) {
     roff.control("SH", ["EXAMPLES"]);
     for (index, (what, typed)) in examples.into_iter().enumerate() {
@@ -73,7 +73,7 @@ fn examples<'a>(roff: &mut Roff, examples: impl IntoIterator<Item = (&'a str, &'
     }
 }
 
-/// Other pages, and what else there is to read.
+/// References to other pages and documents.
 fn see_also(roff: &mut Roff, pages: &[&str], more: &[&str]) {
     roff.control("SH", ["SEE ALSO"]);
     let mut line = Vec::new();

@@ -1,5 +1,5 @@
-//! What the shells complete: by clap_complete for zsh and fish, with the values that
-//! it does not know put in; for bash see [`bash`].
+//! Completions for the shells. clap_complete generates those for zsh and fish, and
+//! values that it does not know are inserted. For bash see [`bash`].
 
 use clap::Command;
 use clap_complete::{Shell, generate};
@@ -25,17 +25,17 @@ pub(crate) fn completions(mut program: Command) -> Vec<(String, String)> {
     ]
 }
 
-/// The names of what tcnd has, for `@_ids` of zsh and fish.
+/// Lists the objects of tcnd, for `@_ids` of zsh and fish.
 const ASK: &str = "busctl --system --allow-interactive-authorization=no --auto-start=no \
                    --timeout=2 --json=short call org.tcncoalition.Tcnd1 \
                    /org/tcncoalition/Tcnd1 org.tcncoalition.Tcnd1.";
 
-/// What comes out of that, by its `id` members.
+/// The values of the `id` members in that output.
 const IDS: &str = "grep -o '\"id\":{\"type\":\"s\",\"data\":\"[^\"]*\"' | cut -d '\"' -f 10";
 
 const ID: &str = "As the list names it";
 
-/// Every option with a list of words: its name, and they.
+/// Every option with a list of words: its name and the words.
 fn lists(command: &Command) -> Vec<(String, Vec<String>)> {
     let of = |arg: &clap::Arg| {
         let words = arg.get_possible_values();

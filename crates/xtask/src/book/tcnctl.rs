@@ -1,7 +1,7 @@
 //! tcnctl(1), and a page for each of its subcommands.
 //!
-//! clap_mangen writes what the help says; this adds what the help has no room
-//! for: exit status, examples, what else there is to read.
+//! clap_mangen writes the text of the help. This module adds sections that the help
+//! lacks: exit status, examples, further reading.
 
 use clap::Command;
 use clap_mangen::Man;
@@ -9,7 +9,7 @@ use clap_mangen::roff::{Roff, bold};
 
 use super::{EDITION, SOURCE, examples, list, section, see_also};
 
-/// A command, what it is for, and what to type.
+/// A command, its purpose, and the line to type.
 type Example = (&'static str, &'static str, &'static str);
 
 /// In the order of the pages; tests/handbook parses each line.
@@ -129,7 +129,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     ),
 ];
 
-/// What scripts must not confuse; docs/tcnctl-json.md has the same.
+/// The exit statuses for scripts; docs/tcnctl-json.md has the same.
 const EXIT_STATUS: [(&str, &str); 5] = [
     ("0", "Done."),
     ("1", "Failed."),
@@ -138,19 +138,19 @@ const EXIT_STATUS: [(&str, &str); 5] = [
     ("4", "Not authorised."),
 ];
 
-/// Commands that look at something, and fail as well when it is not well.
+/// Commands that check something, and also fail if the check finds a fault.
 const JUDGES: [&str; 3] = [
     "tcnctl-doctor",
     "tcnctl-config-check",
     "tcnctl-report-inspect",
 ];
 
-/// What the pages point at besides each other.
+/// References of the pages besides each other.
 const ALSO: [&str; 3] = ["tcnd.toml(5)", "org.tcncoalition.Tcnd1(5)", "tcnd(8)"];
 
 const JSON: &str = "/usr/share/doc/tcnd/tcnctl-json.md, what each command prints with --json.";
 
-/// Every page, by its place in packaging/.
+/// Every page, by its path in packaging/.
 pub(crate) fn pages() -> Vec<(String, String)> {
     let mut root = ::tcnctl::command().disable_help_subcommand(true);
     root.build();
@@ -199,8 +199,8 @@ fn page(command: &Command, parent: Option<&Command>) -> String {
     help(command) + &roff.to_roff()
 }
 
-/// What T is, where the help of a command does not say it: as that of
-/// `tcnctl contacts` does, in its last paragraph.
+/// The explanation of T for commands whose help lacks it: the last paragraph of the
+/// help of `tcnctl contacts`.
 fn times(command: &Command) -> Option<String> {
     let mut names = command
         .get_arguments()
@@ -216,9 +216,9 @@ fn times(command: &Command) -> Option<String> {
     (!own.is_some_and(|own| own.contains(times))).then(|| times.to_owned())
 }
 
-/// What the help says.
+/// The text of the help.
 fn help(command: &Command) -> String {
-    // clap's own line shows what values an option takes, clap_mangen's does not.
+    // clap's own line shows which values an option takes; clap_mangen's does not.
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").to_owned();
     let man = Man::new(command.clone().override_usage(usage))
@@ -228,6 +228,7 @@ fn help(command: &Command) -> String {
     let mut text = Vec::new();
     man.render(&mut text)
         .expect("writing to memory does not fail");
-    // clap_mangen breaks the line twice where it means a blank line; mandoc minds.
+    // clap_mangen breaks the line twice where it means a blank line; mandoc warns about
+    // it.
     String::from_utf8_lossy(&text).replace(".br\n\n.br\n", ".sp\n")
 }

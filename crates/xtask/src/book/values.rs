@@ -1,33 +1,33 @@
-//! What may stand where a program takes a value, for all shells alike.
+//! The possible values of a program's options and arguments, for all shells.
 
 use clap::{Arg, ValueHint};
 
-/// What a shell offers for a value.
+/// The values a shell offers.
 pub(super) enum Value {
-    /// One of these.
+    /// One of these words.
     Words(Vec<String>),
     /// A file.
     Files,
     /// A folder.
     Folders,
-    /// A report of one's own, by its id.
+    /// An own report, by its id.
     Reports,
     /// An exposure, by its id.
     Exposures,
-    /// Anything, so nothing is offered.
+    /// Any text, so nothing is offered.
     Free,
 }
 
-/// Buses that have a name.
+/// Buses with a name.
 pub(super) const BUSES: [&str; 2] = ["system", "session"];
 
-/// Radios that are one word.
+/// Radios that are named by one word.
 pub(super) const RADIOS: [&str; 2] = ["bluez", "fake"];
 
-/// Times that have a name.
+/// Times with a name.
 pub(super) const TIMES: [&str; 3] = ["now", "today", "yesterday"];
 
-/// What `arg` of the command at `path` takes.
+/// The values that `arg` of the command at `path` takes.
 pub(super) fn value(arg: &Arg, path: &str) -> Value {
     let words =
         |words: &[&str]| Value::Words(words.iter().map(|word| (*word).to_owned()).collect());

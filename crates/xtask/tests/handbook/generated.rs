@@ -1,4 +1,4 @@
-//! What is generated is committed as it is generated now.
+//! The committed files are identical with those generated now.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ fn nothing_is_left_of_what_is_no_longer_generated() {
     }
 }
 
-/// Every line that tcnctl's pages tell to type is understood.
+/// tcnctl parses every command line in the examples of its pages.
 #[test]
 fn every_example_can_be_typed() {
     for (page, _, typed) in book::tcnctl::EXAMPLES {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::{names, path, programs, read, said};
 
-/// A folder in the place of the system, and one with what was built.
+/// A folder that stands for the system, and one with the built files.
 struct System {
     root: TempDir,
     built: TempDir,
@@ -32,7 +32,7 @@ impl System {
         said(&mut make);
     }
 
-    /// What is there, as seen on a system.
+    /// The installed files, as seen on a system.
     fn files(&self) -> BTreeSet<String> {
         let mut files = BTreeSet::new();
         walk(self.root.path(), self.root.path(), &mut files);
@@ -51,8 +51,8 @@ fn walk(root: &Path, folder: &Path, files: &mut BTreeSet<String>) {
     }
 }
 
-/// But for settings, which are the administrator's once they are there: neither
-/// replaced by the next installation nor taken along.
+/// Except for settings, which belong to the administrator once they are installed: the
+/// next installation does not replace them, and removal does not delete them.
 #[test]
 fn what_is_installed_is_uninstalled() {
     for (install, uninstall, settings) in [
@@ -75,7 +75,7 @@ fn what_is_installed_is_uninstalled() {
     }
 }
 
-/// On one machine both may be installed, and one removed.
+/// Both may be installed on one machine, and one removed.
 #[test]
 fn the_server_and_the_rest_share_no_file() {
     let system = System::new();
@@ -134,7 +134,7 @@ fn everything_that_ships_is_installed() {
     assert!(missing.is_empty(), "not installed: {missing:?}");
 }
 
-/// What pages and units name below /usr is there afterwards.
+/// Every path below /usr in pages and units exists afterwards.
 #[test]
 fn what_pages_name_is_installed() {
     let system = System::new();

@@ -1,8 +1,8 @@
-//! What ships beside the programs, and that it says what they do: manual pages,
-//! completions, the journal's catalog, metainfo, and their place on a system.
+//! Files that ship beside the programs agree with them: manual pages, completions, the
+//! journal's catalog, metainfo, and their paths on a system.
 //!
-//! Asks the tools that will read them: mandoc, man, lexgrog, bash, zsh, fish,
-//! journalctl, appstreamcli, make. One that is missing fails its test.
+//! The tests run the tools that read these files: mandoc, man, lexgrog, bash, zsh,
+//! fish, journalctl, appstreamcli, make. A missing tool fails its test.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,7 @@ mod shells;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-/// A path of the tree.
+/// A path in the source tree.
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
@@ -33,7 +33,7 @@ fn read(name: &str) -> String {
     std::fs::read_to_string(path(name)).unwrap_or_else(|fault| panic!("{name}: {fault}"))
 }
 
-/// The files in a folder of the tree, by name.
+/// The names of the files in a folder of the source tree.
 fn names(folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(path(folder)).unwrap();
     let mut names: Vec<_> = entries
@@ -64,7 +64,7 @@ fn run(command: &mut Command) -> Output {
     })
 }
 
-/// What a tool says that must find nothing wrong.
+/// The output of a tool that must succeed.
 fn said(command: &mut Command) -> String {
     let output = run(command);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,4 +1,4 @@
-//! What software centres show.
+//! The metadata that software centres show.
 
 use std::process::Command;
 
@@ -54,7 +54,7 @@ fn its_releases_are_those_of_the_changelog() {
         .filter_map(|line| line.strip_prefix("## ["));
     let versions = headings.filter_map(|heading| heading.split_once("] - "));
     let versions: Vec<_> = versions.collect();
-    // This version may not be out yet.
+    // This version may not be released yet.
     let past = if versions
         .first()
         .is_some_and(|(version, _)| *version == releases[0].0)

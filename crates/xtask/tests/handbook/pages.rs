@@ -1,12 +1,12 @@
-//! Manual pages: that readers of every kind take them, that they name every flag
-//! and no other, and that what is pointed at is there.
+//! Manual pages: every reader accepts them, they name exactly the existing flags, and
+//! their references exist.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::{book, names, path, read, said};
 
-/// Pages that come with other packages.
+/// Pages of other packages.
 const OTHERS: [&str; 7] = [
     "busctl(1)",
     "gdbus-codegen(1)",
@@ -23,7 +23,7 @@ fn pages() -> impl Iterator<Item = String> {
         .map(|name| format!("packaging/man/{name}"))
 }
 
-/// `tcnd.toml(5)`, of every page.
+/// `tcnd.toml(5)` and the like, for every page.
 fn titles() -> BTreeSet<String> {
     let titles = names("packaging/man").into_iter().map(|name| {
         let (title, section) = name.rsplit_once('.').unwrap();
@@ -44,7 +44,7 @@ fn mandoc_has_nothing_to_say() {
     }
 }
 
-/// As lintian asks it.
+/// The check that lintian makes.
 #[test]
 fn groff_has_no_warning() {
     for page in pages() {
@@ -59,7 +59,7 @@ fn groff_has_no_warning() {
     }
 }
 
-/// What whatis(1) and apropos(1) find a page by.
+/// The text by which whatis(1) and apropos(1) find a page.
 #[test]
 fn every_page_has_its_name_and_what_it_is_about() {
     for page in pages() {
@@ -102,7 +102,7 @@ fn every_flag_stands_in_its_page_and_no_other_does() {
     }
 }
 
-/// Every page that another points at, as `.Xr tcnd 8` does.
+/// Every page that another refers to, as `.Xr tcnd 8` does.
 #[test]
 fn every_page_that_is_pointed_at_is_there() {
     let known = titles();
@@ -119,7 +119,7 @@ fn every_page_that_is_pointed_at_is_there() {
     }
 }
 
-/// Of every unit: what `systemctl help` shows.
+/// The page that `systemctl help` shows, for every unit.
 #[test]
 fn units_point_at_pages_that_there_are() {
     let known = titles();

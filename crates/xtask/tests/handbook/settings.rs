@@ -1,13 +1,13 @@
 //! The pages of configuration files name every key, with its default and range.
 //!
-//! They are held to the examples that ship, whose keys and defaults are held to
-//! the code by the tests of `config` and `reportd`.
+//! The pages are compared with the shipped examples. The tests of `config` and
+//! `reportd` compare keys and defaults of the examples with the code.
 
 use std::collections::BTreeMap;
 
 use crate::read;
 
-/// The keys of a page, each with what stands behind it: `.It Va flush = \(dq60s\(dq`.
+/// The keys of a page, each with the text after it: `.It Va flush = \(dq60s\(dq`.
 fn explained(page: &str) -> BTreeMap<String, Option<String>> {
     let text = read(page).replace("\\(dq", "\"");
     let keys = text.lines().filter_map(|line| line.strip_prefix(".It Va "));
@@ -22,7 +22,7 @@ fn explained(page: &str) -> BTreeMap<String, Option<String>> {
     found
 }
 
-/// The keys of a file, in order, with their values; each behind `mark`.
+/// The keys of a file, in order, with their values; each line starts with `mark`.
 fn shipped(file: &str, mark: &str) -> Vec<(String, String)> {
     let text = read(file);
     let lines = text.lines().filter_map(|line| line.strip_prefix(mark));
@@ -42,7 +42,7 @@ fn tcnd_toml_names_every_key_with_its_default() {
     let shipped = shipped("packaging/config.d/tcnd.toml", "# ");
     assert_eq!(shipped.len(), tcnd_config::Key::ALL.len());
     for (key, default) in &shipped {
-        // Without these two something else decides.
+        // These two have no default value: something else decides.
         let has_none = ["enabled", "adapter"].contains(&&**key);
         let expected = (!has_none).then(|| default.clone());
         assert_eq!(page.get(key), Some(&expected), "{key}");
@@ -50,7 +50,7 @@ fn tcnd_toml_names_every_key_with_its_default() {
     assert_eq!(page.len(), shipped.len());
 }
 
-/// "(10s to 1h)" stands in both, and means the same.
+/// "(10s to 1h)" is in both, with the same meaning.
 #[test]
 fn tcnd_toml_names_the_same_ranges() {
     let ranges = |file: &str| -> Vec<String> {

@@ -1,10 +1,10 @@
-//! Completions, asked of the shells themselves.
+//! Completions, tested in the shells themselves.
 
 use std::process::Command;
 
 use crate::{book, path, said};
 
-/// What may follow `tcnctl report`.
+/// The words that may follow `tcnctl report`.
 const ALL: [&str; 9] = [
     "check", "create", "delete", "export", "import", "inspect", "list", "preview", "publish",
 ];
@@ -36,8 +36,8 @@ fn every_file_is_read_by_its_shell() {
     }
 }
 
-/// What bash offers behind these words, the last of which is begun. `busctl` is
-/// played: it knows two reports.
+/// The words that bash offers after these words, the last of which is incomplete.
+/// `busctl` is a mock that knows two reports.
 fn bash_offers(words: &[&str]) -> Vec<String> {
     let script = r#"busctl() { printf '%s' '{"type":"aa{sv}","data":[[{"id":{"type":"s","data":"3"},"note":{"type":"s","data":"\"id\""}},{"id":{"type":"s","data":"12"}}]]}'; }
         source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
@@ -85,7 +85,7 @@ fn bash_completes() {
         expected.sort_unstable();
         assert_eq!(offered, expected, "{words:?}");
     }
-    // Whoever has one does not need it again.
+    // An option that is present already is not offered again.
     let more = bash_offers(&["report", "create", "--symptoms", "cough,fever,co"]);
     assert_eq!(more, [""; 0]);
 }
@@ -121,7 +121,7 @@ fn fish_completes() {
     }
 }
 
-/// zsh completes at a prompt only; so it gets one, on a terminal of zsh's own.
+/// zsh completes only at a prompt, so the test runs it on its own terminal.
 #[test]
 fn zsh_completes() {
     let script = r#"
