@@ -1,11 +1,12 @@
-//! Whether a server can tell by the time between two requests whom a machine met.
+//! Whether a server can tell from the time between two requests whom a machine met.
 //!
-//! `cargo bench -p e2e` serves 20,000 reports that name one key, with
-//! bad signatures and then with good ones, to a machine that met the key and to one
-//! that did not, by turns, and prints the ratio met/not met of the time from the
-//! request for them to the next request, and of the whole run of `tcnd-sync`: the
-//! median, and the smallest and the largest of the pairs. A ratio of one within its
-//! spread says that nobody can tell. It ends by itself, after some minutes.
+//! `cargo bench -p e2e` serves 20,000 reports that name one key, with bad signatures
+//! and then with good ones, alternately to a machine that met the key and to one that
+//! did not. It prints the ratio met/not met of two times: from the request for the
+//! reports to the next request, and of the whole run of `tcnd-sync`. Each is given as
+//! the median, the smallest and the largest of the pairs. If the spread includes a
+//! ratio of one, the time reveals nothing. The bench ends by itself, after some
+//! minutes.
 #![expect(clippy::print_stdout, reason = "a bench speaks on standard output")]
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
@@ -45,7 +46,7 @@ fn main() {
     }
 }
 
-/// What two machines took: met, and not met.
+/// The times of the two machines: met, and not met.
 type Pair = (Duration, Duration);
 
 async fn pairs(good: bool) -> (Vec<Pair>, Vec<Pair>) {
@@ -69,7 +70,7 @@ async fn pairs(good: bool) -> (Vec<Pair>, Vec<Pair>) {
     (gaps, runs)
 }
 
-/// From the request for this interval to the next.
+/// The time from the request for this interval to the next request.
 fn gap(server: &Server, interval: u64) -> Duration {
     let asked = server.asked();
     let name = format!("intervalNumber={interval}&");
@@ -97,7 +98,7 @@ fn reports(good: bool) -> Vec<Vec<u8>> {
     (0..REPORTS).map(of).collect()
 }
 
-/// Two hundred contacts; ten of them are of the key, if it was met.
+/// Two hundred contacts. If the key was met, ten of them are of the key.
 fn contacts(met: bool, start: u64) -> Vec<Contact> {
     let mut tck = key().first_temporary_contact_key();
     let mut numbers = Vec::new();

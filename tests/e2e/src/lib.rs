@@ -1,12 +1,12 @@
-//! The programs, for tests that run several of them.
+//! Paths of the programs, for tests that run several of them.
 //!
-//! Cargo tells a test where the programs of its own package are, and no others. So they
-//! are looked for beside the test, where Cargo puts all programs of the workspace.
+//! Cargo gives a test only the paths of programs of its own package. So this module
+//! looks beside the test, where Cargo puts all programs of the workspace.
 
 /// The program of this name, as the test was built: `target/debug/NAME`.
 ///
 /// # Panics
-/// When it was not built, or its folder has no name in Unicode.
+/// If it was not built, or the path of its folder is not Unicode.
 pub fn program(name: &str) -> String {
     let test = std::env::current_exe().expect("a process knows its program");
     let built = test

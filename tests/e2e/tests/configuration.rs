@@ -1,4 +1,4 @@
-//! What the programs say of a configuration: all of them the same.
+//! All programs report the same about a configuration.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
 
 use std::process::Command;
 
-/// What each program says of a file, and returns.
+/// The exit status and output of each program for a file.
 fn checks(file: &std::path::Path) -> Vec<(i32, String, String)> {
     let daemons = [
         (e2e::program("tcnd"), "--config"),
@@ -49,6 +49,6 @@ fn all_programs_say_the_same_of_a_configuration() {
         assert!(err.contains("no_such_key"), "{err}");
         code
     });
-    // sysexits(3) for services; tcnctl has the statuses of all its commands.
+    // sysexits(3) for services; tcnctl uses the same statuses for all its commands.
     assert_eq!(codes.collect::<Vec<_>>(), [78, 78, 78, 1]);
 }

@@ -1,5 +1,5 @@
-//! `tcnctl doctor` on made-up machines: BlueZ and the clock are played on the
-//! same private bus, which is the system bus for the doctor.
+//! `tcnctl doctor` on simulated machines: BlueZ and the clock are mocks on the same
+//! private bus, which is the system bus for the doctor.
 
 use std::collections::BTreeMap;
 use std::process::Output;
@@ -40,7 +40,7 @@ impl Adapter {
     }
 }
 
-/// What it can broadcast.
+/// Its advertising capabilities.
 pub(crate) struct Adverts {
     active: u8,
     free: u8,
@@ -75,8 +75,8 @@ impl Clock {
     }
 }
 
-/// An adapter that the kernel does not have, wherever this runs: what the
-/// kernel says is left to the virtual machine.
+/// An adapter that the kernel does not have on any test machine: the tests in a virtual
+/// machine cover the kernel's answers.
 const HCI: &str = "/org/bluez/hci60000";
 
 pub(crate) const FIT: Adapter = Adapter {
@@ -130,8 +130,8 @@ async fn doctor(it: &StandIn, words: &[&str]) -> Output {
     run(command).await
 }
 
-/// What is printed; failures must come with exit status 1, and all that is not
-/// well with a cure.
+/// The printed document. Failures must come with exit status 1, and every check that is
+/// not `ok` with a cure.
 async fn findings(it: &StandIn) -> Value {
     let output = doctor(it, &["--json"]).await;
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -219,7 +219,7 @@ async fn the_facts_are_told_beside_the_verdicts() {
     assert!(kernel.starts_with(|c: char| c.is_ascii_digit()), "{kernel}");
 }
 
-/// What a machine with this adapter is told.
+/// The checks for a machine with this adapter.
 async fn is_told(
     adapter: Option<(Adapter, Option<Adverts>)>,
     name: &str,

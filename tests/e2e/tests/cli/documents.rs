@@ -1,5 +1,5 @@
-//! `docs/tcnctl-json.md` is what scripts are written by: every document in it
-//! has exactly the keys that are printed.
+//! Scripts rely on `docs/tcnctl-json.md`: every document in it has exactly the keys
+//! that are printed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,7 +30,7 @@ fn examples() -> BTreeMap<&'static str, Value> {
         .collect()
 }
 
-/// Every key with the way to it; all elements of a list count as one.
+/// Every key with its path; all elements of a list count as one.
 fn keys(value: &Value) -> BTreeSet<String> {
     fn walk(value: &Value, way: &str, found: &mut BTreeSet<String>) {
         if let Some(object) = value.as_object() {
@@ -72,7 +72,7 @@ async fn every_example_has_the_keys_that_are_printed() {
     }
 }
 
-/// What a command needs besides its name; `file` does not exist.
+/// The arguments that a command needs; `file` does not exist.
 fn arguments<'a>(command: &str, file: &'a str) -> Vec<&'a str> {
     match command {
         "contacts export" => vec![file],
@@ -130,7 +130,7 @@ async fn print(it: &StandIn, words: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// With an adapter to be told of.
+/// On a machine with an adapter.
 async fn print_of_doctor(it: &StandIn) -> Value {
     let _bluez = doctor::bluez(it, Some((doctor::FIT, Some(doctor::extended())))).await;
     let mut command = it.command(&["doctor", "--json"]);

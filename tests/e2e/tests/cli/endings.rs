@@ -1,11 +1,11 @@
-//! How tcnd ends when something it cannot do without is gone.
+//! tcnd ends when something it needs is gone.
 
 use std::io::Read;
 
 use super::{Daemon, Place};
 
-/// How often numbers were heard, by what is in the contact log. Whoever asks has
-/// tcnd write what it heard so far.
+/// How often numbers were heard, by the contact log. The query makes tcnd write what it
+/// heard so far.
 fn sightings(place: &Place) -> u64 {
     place.json(&["contacts"])["sightings"].as_u64().unwrap()
 }
@@ -25,7 +25,7 @@ fn what_was_heard_is_written_when_the_bus_goes_away() {
     while written == 0 {
         written = sightings(&place);
     }
-    // Nobody asks for contacts meanwhile, so nothing is written.
+    // No query for contacts comes meanwhile, so nothing is written.
     let since = age(&place);
     while age(&place) < since + 5 {}
     place.bus.kill().unwrap();

@@ -1,6 +1,6 @@
 //! `report inspect` of files larger than the memory it may have.
 //!
-//! The shell's `ulimit -v` is a wall: a program that held what it reads would
+//! The shell's `ulimit -v` limits the memory. A program that kept its whole input would
 //! be refused memory and end by a signal, not with an exit status.
 
 use std::fs;
@@ -12,13 +12,14 @@ use serde_json::Value;
 
 use super::text;
 
-/// What the program may map in all, in KiB: itself, its libraries, its stack.
+/// The total size of mappings the program may have, in KiB: itself, its libraries, its
+/// stack.
 const ROOM: &str = "49152";
 
 /// Four times as much, in bytes.
 const LARGE: usize = 192 << 20;
 
-/// Gives `pieces` to `tcnctl report inspect -` and takes the document it writes.
+/// Feeds `pieces` to `tcnctl report inspect -` and returns the document it writes.
 fn inspected(pieces: impl IntoIterator<Item = Vec<u8>>) -> Value {
     let mut child = confined();
     let mut stdin = child.stdin.take().unwrap();

@@ -1,5 +1,5 @@
-//! What reaches the journal, to the field: the programs run with a socket of ours
-//! where they look for the journal's, in a mount namespace of their own.
+//! Journal entries, field by field: the programs run in a separate mount namespace,
+//! with our socket at the path of the journal's.
 //!
 //! Needs unshare and mount (package util-linux) and busctl (package systemd).
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::{Daemon, Place};
 
-/// The place of the journal: a folder that becomes /run.
+/// A mock journal, in a folder that becomes /run.
 struct Journal {
     run: TempDir,
     socket: UnixDatagram,
@@ -28,7 +28,7 @@ impl Journal {
     fn new() -> Self {
         let run = TempDir::new().unwrap();
         let systemd = run.path().join("systemd");
-        // By this systemd is known to run, see sd_booted(3).
+        // This marks a running systemd, see sd_booted(3).
         fs::create_dir_all(systemd.join("system")).unwrap();
         fs::create_dir(systemd.join("journal")).unwrap();
         let socket = UnixDatagram::bind(systemd.join("journal/socket")).unwrap();
@@ -54,13 +54,14 @@ impl Journal {
         under
     }
 
-    /// Reads on until an entry is as wanted.
+    /// Reads entries until one matches.
     fn until(&self, wanted: impl Fn(&Entry) -> bool) -> Entry {
         let mut buffer = vec![0; 1 << 16];
         loop {
             let length = self.socket.recv(&mut buffer).expect("an entry comes");
             let entry = parse(&buffer[..length]);
-            // Whoever opens the journal says nothing once, to see whether it is there.
+            // A program that opens the journal sends one empty message, to see whether
+            // the journal is there.
             if !entry.is_empty() && wanted(&entry) {
                 return entry;
             }
@@ -147,7 +148,7 @@ fn notices_reach_the_journal_with_their_id_priority_and_fields() {
     journal.notice(notices::CONSENT_TAKEN);
 }
 
-/// A line that is taken out of the configuration is nobody's consent.
+/// Removing a line from the configuration gives no consent.
 #[test]
 fn what_the_configuration_forbade_is_not_told_as_consent() {
     let (place, journal) = (Place::new(), Journal::new());
@@ -183,11 +184,11 @@ fn what_the_configuration_forbade_is_not_told_as_consent() {
 fn other_fields_are_tcnds_own_and_the_level_can_be_changed() {
     let (place, journal) = (Place::new(), Journal::new());
     let mut tcnd = journal.under(&place.tcnd());
-    // There nobody takes notifications, which is told with the reason in a field.
+    // No service manager listens there. The log entry has the reason in a field.
     tcnd.env("NOTIFY_SOCKET", "/nonexistent");
     let _daemon = Daemon(tcnd.spawn().unwrap());
     place.until(|status| status["version"].is_string());
-    // To standard error and back: what stood open meanwhile must not matter.
+    // To standard error and back: descriptors opened meanwhile must not matter.
     for (property, value) in [
         ("LogLevel", "debug"),
         ("LogTarget", "console"),

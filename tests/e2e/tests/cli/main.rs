@@ -1,8 +1,8 @@
-//! The two programs as a person meets them: the real `tcnd` with the simulated
-//! radio on a private bus, and the real `tcnctl` against it.
+//! The two programs as a user runs them: the real `tcnd` with the simulated radio on a
+//! private bus, and the real `tcnctl` as its client.
 //!
-//! Needs dbus-daemon (package dbus); without it every test here fails. Nothing
-//! sleeps: a state is asked for until it is there.
+//! Needs dbus-daemon (package dbus); without it every test here fails. The tests do not
+//! sleep: they poll until a state is reached.
 
 #![allow(
     clippy::unwrap_used,
@@ -31,7 +31,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A private bus and a folder for one test; both go with it.
+/// A private bus and a folder for one test. Both end when this is dropped.
 struct Place {
     bus: Child,
     address: String,
@@ -60,7 +60,8 @@ impl Place {
         Self::on(TempDir::new().unwrap(), "--session".to_owned())
     }
 
-    /// On a bus that would start tcnd; what it starts leaves the file `started`.
+    /// On a bus that would activate tcnd; the activated command creates the file
+    /// `started`.
     fn with_activation() -> Self {
         let folder = TempDir::new().unwrap();
         let (services, config) = (
@@ -148,8 +149,8 @@ impl Place {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Asks for the status until it is right; each question is a process, so
-    /// the count is a deadline of some seconds at least.
+    /// Polls the status until it is right. Each query is a process, so the count is a
+    /// deadline of some seconds at least.
     fn until(&self, right: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..1000 {
@@ -244,7 +245,7 @@ fn a_second_daemon_is_refused_with_the_cure() {
     let elsewhere = TempDir::new().unwrap();
     let mut same_bus = Daemon(place.tcnd_in(elsewhere.path()).spawn().unwrap());
     let mut log = String::new();
-    // Ends with the process; one that took the name would go on and hang here.
+    // It ends with the process. A daemon that got the name would go on and block here.
     same_bus
         .0
         .stderr

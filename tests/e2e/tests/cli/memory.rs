@@ -1,4 +1,4 @@
-//! Nobody but root reads the daemon's memory, and it reaches no disk.
+//! Only root can read the daemon's memory, and the memory reaches no disk.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const UNIT: &str = include_str!("../../../../systemd/system/tcnd.service");
 
-/// Ends with the test.
+/// A process that ends with the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -21,8 +21,8 @@ impl Drop for Running {
     }
 }
 
-/// Who may read a process's memory, by whom that file in /proc belongs to: its user,
-/// or root if it is not dumpable, see proc(5).
+/// The user who may read a process's memory, by the owner of that file in /proc: its
+/// user, or root if it is not dumpable, see proc(5).
 fn reader_of(process: &Running) -> u32 {
     let files = Path::new("/proc").join(process.0.id().to_string());
     fs::metadata(files.join("mem")).unwrap().uid()
@@ -40,7 +40,7 @@ fn the_daemon_cannot_be_read_or_dumped_by_its_own_user() {
     };
     let everybody = fs::Permissions::from_mode(0o755);
     fs::set_permissions(place.path(), everybody).unwrap();
-    // Where that user reaches it.
+    // Where that user can access it.
     let program = place.path().join("tcnd");
     let built = e2e::program("tcnd");
     fs::hard_link(&built, &program)
@@ -49,7 +49,7 @@ fn the_daemon_cannot_be_read_or_dumped_by_its_own_user() {
     let state = place.path().join("state");
     fs::create_dir(&state).unwrap();
     let socket = place.path().join("bus");
-    // A bus that takes the daemon's call and never answers.
+    // A bus that accepts the daemon's connection and never answers.
     let bus = UnixListener::bind(&socket).unwrap();
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
     let config = place.path().join("empty.toml");

@@ -1,4 +1,4 @@
-//! A long import on a terminal: how far it is can be seen, and Ctrl-C ends it.
+//! A long import on a terminal: it shows its progress, and Ctrl-C ends it.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,14 +9,14 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::stand_in::{StandIn, idle, soon};
 
-/// What begins a line anew: CR, and EL of ECMA-48.
+/// The bytes that start a line over: CR, and EL of ECMA-48.
 const ANEW: &str = "\r\u{1b}[K";
 
-/// `report import` of a named pipe, on a terminal of its own.
+/// `report import` of a named pipe, on its own terminal.
 struct Import {
     child: Child,
     keys: ChildStdin,
-    /// Where the file comes from; its end when this is dropped.
+    /// The source of the file. Dropping it ends the file.
     reports: Option<File>,
 }
 
@@ -26,7 +26,7 @@ impl Import {
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
         let mut child = terminal(it, &pipe);
         let keys = child.stdin.take().unwrap();
-        // Opens when tcnctl has opened the other end.
+        // The open completes when tcnctl has opened the other end.
         let open = tokio::task::spawn_blocking(move || File::options().write(true).open(pipe));
         let reports = soon(open).await.unwrap().unwrap();
         Self {
@@ -36,7 +36,7 @@ impl Import {
         }
     }
 
-    /// Writes on a thread of its own: the daemon that reads is served on this one.
+    /// Writes on a separate thread: the daemon that reads is served on this one.
     async fn send(&mut self, count: usize) {
         let mut reports = self.reports.take().unwrap();
         let write = tokio::task::spawn_blocking(move || {
@@ -46,7 +46,7 @@ impl Import {
         self.reports = Some(soon(write).await.unwrap());
     }
 
-    /// What the terminal shows until this is among it.
+    /// The terminal's output, up to and including this text.
     async fn shown_until(&mut self, wanted: &'static str) -> String {
         let mut screen = self.child.stdout.take().unwrap();
         let read = tokio::task::spawn_blocking(move || {
@@ -63,7 +63,7 @@ impl Import {
         shown
     }
 
-    /// The rest of what it shows, and its exit status.
+    /// The rest of the output, and the exit status.
     async fn ended(mut self) -> (String, Option<i32>) {
         let end = tokio::task::spawn_blocking(move || {
             let mut shown = String::new();
@@ -102,7 +102,7 @@ async fn how_far_an_import_is_can_be_seen() {
     assert_eq!(status, Some(0), "{result}");
 }
 
-/// The daemon learns of it by the caller's leaving.
+/// The daemon notices the end of its caller.
 #[tokio::test]
 async fn ctrl_c_ends_an_import() {
     let it = StandIn::new(idle()).await;

@@ -1,5 +1,5 @@
-//! Reports, exposures and what destroys: what is shown before it is done, what
-//! is asked, and whose file it goes to.
+//! Reports, exposures and destructive commands: what is shown before, what is asked,
+//! and to whom a created file belongs.
 
 use std::fs;
 use std::io::Write;
@@ -14,7 +14,7 @@ use crate::text;
 
 const CREATE: [&str; 4] = ["report", "create", "--symptoms", "dry-cough"];
 
-/// Runs tcnctl on a terminal of its own, and types a line.
+/// Runs tcnctl on its own terminal, and types a line.
 async fn on_a_terminal(it: &StandIn, words: &[&str], typed: &str) -> (bool, String) {
     let tcnctl = e2e::program("tcnctl");
     let line = [&[&*tcnctl, "--bus", &it.place.address], words]
@@ -88,13 +88,13 @@ async fn a_report_is_shown_before_it_is_made() {
     }
 }
 
-/// What tcnd would refuse in any case is refused before anybody is asked.
+/// tcnctl refuses before any question what tcnd would refuse in any case.
 #[tokio::test]
 async fn a_refusal_that_can_be_foreseen_comes_before_the_question() {
     let mut it = StandIn::new(busy()).await;
     let long = "x".repeat(257);
     let cases: [(&[&str], i32, &str); 6] = [
-        // The puppet has nothing on the air before 1970-01-01 00:00:01.
+        // The mock driver has no number on the air before 1970-01-01 00:00:01.
         (
             &["report", "create", "--symptoms", "none", "--from", "@0"],
             1,
@@ -490,7 +490,7 @@ async fn what_was_dismissed_is_marked_and_can_be_restored() {
     assert!(heard.iter().any(|asked| asked == restore), "{heard:?}");
 }
 
-/// A program that looks is no person who has seen it.
+/// Output for a program does not mark exposures as seen.
 #[tokio::test]
 async fn a_document_does_not_mark_as_seen() {
     let mut it = StandIn::new(busy()).await;
@@ -499,7 +499,7 @@ async fn a_document_does_not_mark_as_seen() {
     assert_eq!(it.puppet.heard(), ["Exposures"]);
 }
 
-/// "None" may mean that nobody looked.
+/// "None" may mean that no source was checked.
 #[tokio::test]
 async fn the_list_says_how_far_it_goes() {
     let it = StandIn::new(busy()).await;
@@ -508,7 +508,7 @@ async fn the_list_says_how_far_it_goes() {
         unconfigured.contains("No source of reports is configured"),
         "{unconfigured}"
     );
-    // A run of tcnd-sync that gets through to one server, and not to another.
+    // A run of tcnd-sync that reaches one server, and not another.
     it.text(&["report", "check"]).await;
     let failing = it.text(&["exposures"]).await;
     assert!(

@@ -1,5 +1,5 @@
-//! The daemon's bus side on a private bus, with a puppet in the driver's place,
-//! and the real tcnctl before it.
+//! The daemon's bus side on a private bus, with a mock driver, and the real tcnctl as
+//! its client.
 
 #[path = "../../../bus/puppet.rs"]
 pub(crate) mod puppet;
@@ -24,14 +24,14 @@ use crate::{Place, text};
 
 pub(crate) use puppet::{Puppet, busy, idle};
 
-/// Waits for something that must happen.
+/// Waits for an event that must happen.
 pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), event)
         .await
         .expect("it happens within a minute")
 }
 
-/// A served daemon without a daemon.
+/// The daemon's bus interfaces without a daemon.
 pub(crate) struct StandIn {
     pub(crate) place: Place,
     pub(crate) puppet: Puppet,
@@ -41,12 +41,12 @@ pub(crate) struct StandIn {
 }
 
 impl StandIn {
-    /// One that trusts us.
+    /// A daemon that trusts the current user.
     pub(crate) async fn new(first: Snapshot) -> Self {
         Self::with(first, rustix::process::geteuid().as_raw()).await
     }
 
-    /// One that trusts this user alone.
+    /// A daemon that trusts only this user.
     pub(crate) async fn with(first: Snapshot, uid: u32) -> Self {
         let place = Place::new();
         let sheets = TempDir::new().unwrap();
@@ -60,15 +60,14 @@ impl StandIn {
         }
     }
 
-    /// The daemon ends, and another is started, which knows nothing of whoever
-    /// had subscribed.
+    /// The daemon ends, and another starts, which does not know earlier subscribers.
     pub(crate) async fn restart(&mut self, first: Snapshot) {
         self.leave().await;
         let (connection, puppet) = serve(&self.place, &self.sheets, first, self.uid).await;
         (self.connection, self.puppet) = (connection, puppet);
     }
 
-    /// Runs tcnctl to its end, at 18:30 in the zone UTC wherever we are.
+    /// Runs tcnctl to its end, at 18:30 in the zone UTC on any machine.
     pub(crate) async fn tcnctl(&self, words: &[&str]) -> Output {
         run(self.command(words)).await
     }
@@ -82,7 +81,7 @@ impl StandIn {
         serde_json::from_str(&lines).unwrap()
     }
 
-    /// What it prints, if it succeeds.
+    /// The output of a command that succeeds.
     pub(crate) async fn text(&self, words: &[&str]) -> String {
         let output = self.tcnctl(words).await;
         assert!(output.status.success(), "{words:?}: {output:?}");
@@ -97,7 +96,7 @@ impl StandIn {
         command
     }
 
-    /// The daemon says that something changed, and nothing has.
+    /// The daemon signals a change without one.
     pub(crate) async fn repeat_itself(&self) {
         let nothing: HashMap<&str, Variant<'_>> = HashMap::new();
         let emitter = SignalEmitter::new(&self.connection, tcnd_client::names::ROOT).unwrap();
@@ -107,7 +106,7 @@ impl StandIn {
             .unwrap();
     }
 
-    /// The daemon goes away, the bus stays.
+    /// The daemon leaves the bus; the bus stays.
     pub(crate) async fn leave(&self) {
         self.connection
             .release_name(tcnd_client::names::BUS)
@@ -115,7 +114,7 @@ impl StandIn {
             .unwrap();
     }
 
-    /// And comes back.
+    /// The daemon comes back.
     pub(crate) async fn come_back(&self) {
         self.connection
             .request_name(tcnd_client::names::BUS)
@@ -140,13 +139,13 @@ async fn serve(place: &Place, sheets: &TempDir, first: Snapshot, uid: u32) -> (C
     (connection, puppet)
 }
 
-/// Runs a command while the runtime goes on serving.
+/// Runs a command while the runtime continues to serve.
 pub(crate) async fn run(mut command: Command) -> Output {
     let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
     soon(ended).await.unwrap()
 }
 
-/// No log.
+/// A writer that drops the log.
 struct Mute;
 
 impl Log for Mute {

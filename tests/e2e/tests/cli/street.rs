@@ -1,5 +1,5 @@
-//! Two daemons with a simulated radio in one street, from the first advert to
-//! the warning; and a street that there is not.
+//! Two daemons whose simulated radios hear each other through a shared folder, from the
+//! first advert to the exposure; and a folder that does not exist.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -24,8 +24,8 @@ fn tcnd(place: &Place, street: &Path) -> Command {
     command
 }
 
-/// Waits until `place` has met somebody; each question is a process, so the count
-/// is a deadline of some seconds at least.
+/// Waits until `place` has a contact. Each query is a process, so the count is a
+/// deadline of some seconds at least.
 fn has_met_somebody(place: &Place) {
     let mut last = Value::Null;
     for _ in 0..1000 {
@@ -73,7 +73,7 @@ fn who_share_a_street_meet_and_the_report_of_one_warns_the_other() {
     assert_eq!(left, 0, "sockets are left in the street");
 }
 
-/// `watch` is told of every new number, and asks with each how many are near.
+/// `watch` gets a signal for every new number, and with each reads how many are near.
 #[test]
 fn who_comes_is_told_with_the_next_number() {
     let street = tempfile::tempdir().unwrap();

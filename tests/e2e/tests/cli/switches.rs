@@ -1,5 +1,5 @@
-//! What each command asks of the daemon, what it says of the answer, and how
-//! it ends when the answer is no.
+//! For each command: the call to the daemon, the text for the reply, and the exit
+//! status if the reply is a refusal.
 
 use std::process::Stdio;
 
@@ -174,7 +174,7 @@ tcnd is paused until 2100-01-01 00:00: no number of yours is on the air.
     assert_eq!(it.text(&["status"]).await, expected);
 }
 
-/// The first line of the status, of a daemon like this.
+/// The first line of the status, for a daemon in this state.
 async fn sentence(it: &StandIn, change: impl FnOnce(&mut tcnd::daemon::Snapshot)) -> String {
     it.puppet.change(change);
     let said = it.text(&["status"]).await;
@@ -245,7 +245,7 @@ async fn a_pause_that_is_shorter_than_another_is_not_told_as_the_end() {
     );
 }
 
-/// Characters that steer a terminal, turn text around, hide, or end a line.
+/// Characters that control a terminal, reverse text, hide, or end a line.
 const HOSTILE: &str = "a\u{1b}]0;b\u{7}\u{9b}2J\u{202e}c\u{2066}d\u{200b}e\nhint: f\u{2028}g";
 
 #[tokio::test]
@@ -377,7 +377,7 @@ async fn a_reader_that_left_is_no_error_and_a_full_disk_is_one() {
     );
 }
 
-/// `Command::output` would put a pipe of its own in the place of ours.
+/// `Command::output` would replace our pipe with its own.
 async fn run_kept(mut command: std::process::Command) -> std::process::Output {
     let child = command.spawn().unwrap();
     drop(command);

@@ -1,7 +1,7 @@
-//! What a person types and sees, word for word, where no daemon is needed.
+//! Transcripts of commands and their exact output, where no daemon is needed.
 //!
-//! To write them anew after a change: `TRYCMD=overwrite cargo test -p e2e --test cli`,
-//! then read the difference.
+//! To update them after a change: `TRYCMD=overwrite cargo test -p e2e --test cli`, then
+//! read the difference.
 
 use std::path::PathBuf;
 

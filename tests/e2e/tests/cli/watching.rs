@@ -1,4 +1,4 @@
-//! `tcnctl watch`: a line for everything that happens, and for nothing else.
+//! `tcnctl watch`: a line for each event, and no other lines.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -39,7 +39,7 @@ impl Watch {
         soon(self.lines.recv()).await.expect("watch goes on")
     }
 
-    /// A line without its time, or what stands below one.
+    /// A line without its time, or a line below one.
     async fn said(&mut self) -> String {
         let line = self.line().await;
         line.get("18:30:00  ".len()..).unwrap().to_owned()
@@ -85,7 +85,7 @@ async fn an_adapter_that_changes_is_a_change() {
     assert_eq!(watch.json().await["adapters"][0]["powered"], false);
     it.puppet.change(|shown| shown.adapters.clear());
     let mut last = watch.json().await;
-    // It leaves in two signals; how many documents that makes is a matter of time.
+    // It leaves in two signals; timing decides how many documents that makes.
     while last["adapters"] != serde_json::json!([]) {
         last = watch.json().await;
     }
@@ -198,7 +198,7 @@ async fn what_happens_is_told_once() {
     let it = StandIn::new(first.clone()).await;
     let mut watch = Watch::start(&it, "text");
     while watch.said().await != "3 near" {}
-    // What a rotation does to an adapter is no event.
+    // A rotation's effect on an adapter is no event.
     it.puppet
         .change(|shown| shown.adapters[0].instances_free = 5);
     it.puppet
@@ -238,7 +238,7 @@ async fn it_ends_with_its_reader() {
         let ended = tokio::task::spawn_blocking(move || {
             out.read_line(&mut String::new()).unwrap();
             drop(out);
-            // Nothing changes, so nothing is written that could fail.
+            // The state does not change, so no write can fail.
             child.wait().unwrap()
         });
         let ended = soon(ended).await.unwrap();
@@ -261,7 +261,7 @@ async fn a_tooltip_does_not_age() {
     assert!(!tooltip.contains(" old"), "{tooltip}");
 }
 
-/// With the real daemon: nothing of the moment between two numbers is published.
+/// With the real daemon: the moment between two numbers is never published.
 #[tokio::test]
 async fn a_rotation_is_no_state() {
     let place = Place::new();
@@ -271,7 +271,7 @@ async fn a_rotation_is_no_state() {
     let mut watch = Watch::of(command);
     let place = tokio::task::spawn_blocking(move || {
         assert!(place.tcnctl(&["enable"]).status.success());
-        // By another second than the first one.
+        // In another second than the first rotation.
         place.until(|status| status["number_age"].as_u64().is_some_and(|age| age > 0));
         assert!(place.tcnctl(&["rotate"]).status.success());
         place
@@ -291,7 +291,7 @@ async fn a_rotation_is_no_state() {
     soon(place).await.unwrap();
 }
 
-/// Whoever stopped tcnd does not want it started by looking.
+/// Reading does not start a tcnd that was stopped.
 #[tokio::test]
 async fn reading_does_not_start_tcnd() {
     let place = Place::with_activation();

@@ -1,5 +1,5 @@
-//! A whole machine: the real tcnd and the real `tcnd-sync` on a private bus, a
-//! played server, and everything that can be seen from outside tcnd.
+//! A complete machine: the real tcnd and the real `tcnd-sync` on a private bus, a mock
+//! server, and everything visible from outside tcnd.
 #![allow(
     dead_code,
     reason = "a test and a bench share this, and neither uses all of it"
@@ -25,20 +25,20 @@ use tcnd_client::proxy::{ExposuresProxy, ManagerProxy};
 use tempfile::TempDir;
 use zbus::{Connection, MatchRule, Message, MessageStream, connection};
 
-/// How long anything may take that must happen.
+/// The deadline of anything that must happen.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// What a server has: of each interval the reports, byte for byte.
+/// The content of a server: the reports of each interval, byte for byte.
 pub(crate) type Documents = BTreeMap<u64, Vec<Vec<u8>>>;
 
-/// A request as it came, and when.
+/// A request as received, and its time.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) raw: Vec<u8>,
     pub(crate) at: Instant,
 }
 
-/// A server that speaks CoEpi's API, and whose clock is right.
+/// A server that speaks CoEpi's API, with a correct clock.
 pub(crate) struct Server {
     pub(crate) port: u16,
     documents: Arc<Mutex<BTreeMap<u64, Vec<u8>>>>,
@@ -55,7 +55,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let (held, log) = (Arc::clone(&held), Arc::clone(&log));
-                // A client that hangs up is no fault of the server.
+                // A client that disconnects is not a failure of the server.
                 std::thread::spawn(move || serve(stream.unwrap(), &held, &log));
             }
         });
@@ -75,7 +75,7 @@ impl Server {
         *self.documents.lock().unwrap() = documents.collect();
     }
 
-    /// What it was asked since the last time.
+    /// The requests since the last call.
     pub(crate) fn asked(&self) -> Vec<Request> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
@@ -117,13 +117,13 @@ fn serve(
     }
 }
 
-/// The time as `Date` has it (RFC 9110, section 5.6.7).
+/// The time in the format of `Date` (RFC 9110, section 5.6.7).
 fn httpdate(time: SystemTime) -> String {
     let time = jiff::Timestamp::try_from(time).unwrap();
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// A private bus; it goes with this.
+/// A private bus. It ends when this is dropped.
 struct Bus {
     child: Child,
     address: String,
@@ -195,7 +195,7 @@ impl Machine {
         machine
     }
 
-    /// Waits until tcnd has its name, and has told of its adapter.
+    /// Waits until tcnd owns its name and its adapter is on the bus.
     async fn is_ready(&self) {
         let bus = self.connect().await;
         let dbus = zbus::fdo::DBusProxy::new(&bus).await.unwrap();
@@ -227,7 +227,7 @@ impl Machine {
         built.await.unwrap()
     }
 
-    /// Everything that crosses the bus from now on.
+    /// Records everything that crosses the bus from now on.
     pub(crate) async fn watch(&self) -> Watch {
         let bus = self.connect().await;
         let stream = MessageStream::from(&bus);
@@ -237,7 +237,7 @@ impl Machine {
         Watch { stream }
     }
 
-    /// One run of `tcnd-sync`, for somebody who waits, with this source.
+    /// One run of `tcnd-sync` with this source, for a user who waits.
     pub(crate) async fn sync(&self, server: &Server, more: &str) {
         let sources = self.folder.path().join("sources.toml");
         let port = server.port;
@@ -262,8 +262,8 @@ impl Machine {
         assert!(!log.contains("panicked"), "{log}");
     }
 
-    /// The files that `tcnd-sync` keeps. When a source is left alone until is drawn
-    /// by chance, so that number is cut out.
+    /// The files that `tcnd-sync` keeps. The end of a back-off is random, so that
+    /// number is cut out.
     pub(crate) fn files(&self) -> Vec<(String, String)> {
         let mut files: Vec<_> = fs::read_dir(self.folder.path().join("sync"))
             .unwrap()
@@ -278,7 +278,7 @@ impl Machine {
         files
     }
 
-    /// How many exposures there are, once everything is matched.
+    /// The number of exposures, once everything is matched.
     pub(crate) async fn exposures(&self) -> usize {
         let bus = self.connect().await;
         let exposures = ExposuresProxy::new(&bus).await.unwrap();
@@ -287,7 +287,7 @@ impl Machine {
         list.unwrap().len()
     }
 
-    /// What every user of the machine can ask.
+    /// State that every user of the machine can read.
     pub(crate) async fn public(&self) -> Vec<String> {
         let bus = self.connect().await;
         let manager = ManagerProxy::new(&bus).await.unwrap();
@@ -329,15 +329,15 @@ async fn fill(state: &Path, contacts: Vec<Contact>) {
     opened.store.close().await;
 }
 
-/// What crosses a bus.
+/// A record of the messages on a bus.
 pub(crate) struct Watch {
     stream: MessageStream,
 }
 
 impl Watch {
-    /// All that crossed it until this call of `marker` did, a line each: what a
-    /// program of another user, or `tcnd-sync`, can see of it. Times, serial numbers
-    /// and the names of connections are left out: they differ between any two runs.
+    /// All messages up to this call of `marker`, a line each: the part that a program
+    /// of another user, or `tcnd-sync`, can see. Times, serial numbers and connection
+    /// names are left out: they differ between any two runs.
     pub(crate) async fn until(&mut self, marker: &str) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
@@ -353,7 +353,7 @@ impl Watch {
     }
 }
 
-/// `None` of what is between other programs and the bus itself.
+/// `None` for messages between other programs and the bus itself.
 fn line(message: &Message) -> Option<String> {
     let header = message.header();
     let text = |part: Option<String>| part.unwrap_or_default();
@@ -368,7 +368,7 @@ fn line(message: &Message) -> Option<String> {
     let path = text(header.path().map(ToString::to_string));
     let kind = message.message_type();
     let body = message.body();
-    // Properties carry the time of the last run.
+    // Properties contain the time of the last run.
     let bytes = if interface == "org.freedesktop.DBus.Properties" {
         Vec::new()
     } else {

@@ -1,12 +1,12 @@
-//! Whether anybody outside tcnd can find out whom this machine met.
+//! Whether anyone outside tcnd can find out whom this machine met.
 //!
-//! Two machines are given the same documents; the one met somebody whom they name,
-//! the other did not. Every byte on the bus to and from `tcnd-sync`, every request
-//! on the wire, every file of `tcnd-sync` and everything that any user of the
-//! machine can see has to be the same. (The property is called noninterference:
-//! Goguen and Meseguer, 1982.) Time is measured by `benches/noninterference.rs`.
+//! Two machines get the same documents. One of them met a person whom the documents
+//! name; the other did not. Every byte on the bus to and from `tcnd-sync`, every
+//! request on the wire, every file of `tcnd-sync` and everything that any user of the
+//! machine can see must be the same. (The property is called noninterference: Goguen
+//! and Meseguer, 1982.) `benches/noninterference.rs` measures time.
 //!
-//! Needs dbus-daemon (package dbus), and fails without.
+//! Needs dbus-daemon (package dbus), and fails without it.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +41,7 @@ use crate::machine::{Documents, Machine, Server, contact};
 
 const DAY: u64 = 86_400;
 
-/// The key whose numbers the one machine met.
+/// The key whose numbers one of the machines met.
 const BEACON: u8 = 7;
 
 fn key(seed: u8) -> ReportAuthorizationKey {
@@ -62,7 +62,7 @@ fn numbers(seed: u8, count: usize) -> Vec<TemporaryContactNumber> {
     numbers
 }
 
-/// A report of the first numbers of a key, which this memo tells from others.
+/// A report of the first numbers of a key; the memo makes it unique.
 fn report(seed: u8, last: u16, memo: u32) -> Vec<u8> {
     let index = |n| RatchetIndex::new(n).unwrap();
     let span = ReportSpan::new(index(1), index(last)).unwrap();
@@ -82,7 +82,7 @@ fn empty(memo: u32) -> Vec<u8> {
     report
 }
 
-/// What the two machines met: as many contacts, of other numbers.
+/// The contacts of the two machines: equally many, with different numbers.
 fn contacts(seed: u8, count: usize, start: u64) -> Vec<Contact> {
     let numbers = numbers(seed, count).into_iter();
     let starts = (0..).map(|n: u64| start + n % 90 * 900);
@@ -92,7 +92,7 @@ fn contacts(seed: u8, count: usize, start: u64) -> Vec<Contact> {
         .collect()
 }
 
-/// All that can be seen of a machine while it is given documents.
+/// Everything visible of a machine while it gets documents.
 struct Seen {
     bus: Vec<String>,
     requests: Vec<String>,
@@ -100,7 +100,7 @@ struct Seen {
     public: Vec<String>,
 }
 
-/// Three runs of `tcnd-sync`; what was seen, and the exposures there are.
+/// Three runs of `tcnd-sync`. Returns the visible data and the number of exposures.
 async fn seen(
     server: &Server,
     documents: &Documents,
@@ -130,8 +130,8 @@ async fn seen(
     (seen, machine.exposures().await)
 }
 
-/// Runs the story on both machines, again if an interval ended meanwhile; how many
-/// exposures the one that met somebody has.
+/// Runs the test on both machines, again if an interval ended meanwhile. Returns the
+/// number of exposures on the machine that had the contact.
 async fn same_for_both(documents: impl Fn(u64) -> Documents, more: &str, met: usize) -> usize {
     let server = Server::new();
     loop {
@@ -160,20 +160,20 @@ async fn same_for_both(documents: impl Fn(u64) -> Documents, more: &str, met: us
     }
 }
 
-/// Calls and answers, in their order.
+/// Calls and replies, in their order.
 fn calls(seen: &Seen) -> Vec<String> {
     let lines = seen.bus.iter().cloned();
     lines.filter(|line| !line.starts_with("Signal")).collect()
 }
 
-/// What every user is told. Two changes at once may be told in one signal or in two,
-/// before or after an answer.
+/// The signals to every user. Two simultaneous changes may come in one signal or in
+/// two, before or after a reply.
 fn signals(seen: &Seen) -> BTreeSet<String> {
     let lines = seen.bus.iter().cloned();
     lines.filter(|line| line.starts_with("Signal")).collect()
 }
 
-/// Fails at the first line that is another.
+/// Fails at the first line that differs.
 #[track_caller]
 fn same(one: &[String], other: &[String]) {
     for (at, (one, other)) in one.iter().zip(other).enumerate() {
@@ -192,7 +192,7 @@ async fn more_reports_than_a_contact_may_have() {
     assert!(same_for_both(documents, "", 10).await > 0);
 }
 
-/// More than 4096 reports that name contacts, which are kept of one document.
+/// More than 4096 reports that name contacts; that many are kept of one document.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_reports_than_may_name_contacts() {
     let documents = |current| {
@@ -202,7 +202,7 @@ async fn more_reports_than_may_name_contacts() {
     assert!(same_for_both(documents, "", 2).await > 0);
 }
 
-/// Numbers that name more contacts than are kept, by reports as long as can be.
+/// Numbers that name more contacts than are kept, in reports of maximal length.
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_at_the_edge_of_the_budget() {
     let documents = |current| {
@@ -218,8 +218,8 @@ async fn reports_at_the_edge_of_the_budget() {
     }
 }
 
-/// Random documents: honest reports, bad signatures, duplicates, flips, reports
-/// that name nobody, and items that are no report.
+/// Random documents: honest reports, bad signatures, duplicates, flips, reports that
+/// name no contact, and items that are not reports.
 #[tokio::test(flavor = "multi_thread")]
 async fn random_documents() {
     let mut found = 0;
@@ -257,7 +257,7 @@ async fn random_documents() {
     assert!(found > 0, "no document named anybody");
 }
 
-/// A `tcnd-sync` that was taken over, and asks what it likes.
+/// A compromised `tcnd-sync` that makes arbitrary calls.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tcnd_sync_that_was_taken_over() {
     let start = clock::now().wall.0 - 2 * DAY;
@@ -275,7 +275,7 @@ async fn a_tcnd_sync_that_was_taken_over() {
     assert_eq!(again, [0, 1, 1, 1, 0, 0, 2, 0]);
 }
 
-/// An honest report with one bit of its signature flipped, again, whole, again; then
+/// An honest report with one bit of its signature flipped, again, intact, again; then
 /// others of the same key, in several orders.
 async fn probe(bus: &Connection) -> Vec<Delivered> {
     let exchange = ExchangeProxy::new(bus).await.unwrap();
