@@ -31,7 +31,7 @@ const DAY: u64 = 86_400;
 fn span(args: SpanArgs) -> (u64, u64) {
     let now = time::unix_seconds(Timestamp::now());
     let from = args.from.map(time::unix_seconds);
-    // The daemon takes only finished seconds; the current one is not.
+    // The daemon takes only seconds that are over; the current one is not.
     let to = args.to.map_or(now + 1, time::unix_seconds);
     (from.unwrap_or(now.saturating_sub(DAYS * DAY)), to)
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 /// are multiples of it.
 pub(super) const QUARTER: u64 = 900;
 
-/// How far back the first symptom may be, in days: as long as keys are kept.
+/// How far back the first symptom may be, in days: as long as anything is kept.
 const LONGEST_ILLNESS: i64 = 14;
 
 /// The typed text is not a valid time.

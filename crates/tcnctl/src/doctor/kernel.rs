@@ -94,7 +94,8 @@ impl Kernel {
     }
 }
 
-/// The third number of `6.1.119-1`; 0 means that it is hidden.
+/// The third number of `6.1.119-1`. 0 stands for any stable release, so it gives
+/// `None`.
 fn stable_of(word: &str, series: (u32, u32)) -> Option<u32> {
     let mut numbers = numbers(word);
     let found = (numbers.next()??, numbers.next()??);

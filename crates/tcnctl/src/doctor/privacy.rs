@@ -284,7 +284,7 @@ mod tests {
             assert!(told.found.contains("main.conf:2 says"), "{}", told.found);
             assert_eq!(told.cure.unwrap(), "systemctl restart bluetooth");
         }
-        // None of these sets the value.
+        // None of these switches privacy on.
         for text in [
             "[General]\nPrivacy = device \n",
             "[General]\nPrivacy = device # on\n",
