@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `/v4/tcnreport/0.4.0`, `/tcnreport/0.4.0`, `/tcnreport/v0.4.0` | CoEpi's API, at all its paths |
 //! | `/tcnreport/21600/<n>`, `.json`, `.tcn` | an interval, cacheable by its name |
-//! | `/health`, `/metrics`, `/openapi.json` | for whoever runs it |
+//! | `/health`, `/metrics`, `/openapi.json` | for the operator |
 //!
 //! A front end has no intervals and so none of their routes.
 

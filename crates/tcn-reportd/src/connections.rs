@@ -225,7 +225,7 @@ impl Place {
         self.entry.closed.notified().await;
     }
 
-    /// Marks the begin of a request.
+    /// Marks the start of a request.
     pub(super) fn begin(&self) -> InUse {
         self.entry.idle_since.store(IN_USE, Ordering::SeqCst);
         InUse {

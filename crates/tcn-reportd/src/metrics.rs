@@ -72,7 +72,7 @@ pub(super) struct Metrics {
 #[derive(Default)]
 struct Counts {
     now: Count,
-    /// The counts at the begin of this quarter of an hour.
+    /// The counts at the start of this quarter of an hour.
     shown: Count,
     quarter: u64,
 }

@@ -32,7 +32,7 @@ struct Told {
 }
 
 impl Outage {
-    /// Work that does not fail yet, with the log messages for the begin and the end of
+    /// Work that does not fail yet, with the log messages for the start and the end of
     /// an outage.
     pub(super) const fn new(severity: Severity, begins: &'static str, over: &'static str) -> Self {
         Self {

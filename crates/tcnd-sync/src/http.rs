@@ -62,7 +62,7 @@ pub(super) struct Got {
     pub(super) packing: ContentEncoding,
     /// The connection would have reported a missing end.
     pub(super) delimited: bool,
-    /// The document is longer than the limit; this is its begin.
+    /// The document is longer than the limit; this is its start.
     pub(super) is_part: bool,
     pub(super) tag: Option<String>,
 }

@@ -125,7 +125,7 @@ impl Progress {
 
     /// Shows the line; errors of the terminal are ignored.
     fn show(&self, line: &str) {
-        // Return to the begin of the line and clear it: ECMA-48, CR and EL.
+        // Return to the start of the line and clear it: ECMA-48, CR and EL.
         let mut terminal = io::stderr().lock();
         let _ = write!(terminal, "\r\u{1b}[K{line}");
         let _ = terminal.flush();
