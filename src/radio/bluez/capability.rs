@@ -68,6 +68,14 @@ impl Evidence {
             Self::Kernel(privacy) | Self::Configured(privacy) => privacy,
         }
     }
+
+    /// The setting, if the kernel says it.
+    fn of_the_kernel(self) -> Option<Privacy> {
+        match self {
+            Self::Kernel(privacy) => Some(privacy),
+            Self::Configured(_) => None,
+        }
+    }
 }
 
 /// What may be done.
@@ -137,22 +145,12 @@ pub(super) fn capability(
     } else {
         Mode::Broadcast
     };
-    let privacy = match evidence {
-        Some(Evidence::Kernel(privacy)) => Some(privacy),
-        Some(Evidence::Configured(_)) | None => None,
-    };
-    match (privacy, controller) {
+    match (evidence.and_then(Evidence::of_the_kernel), controller) {
         // If it is on after all, that is how addresses are kept.
-        (None, _) => {
-            let privacy = match evidence.map(Evidence::privacy) {
-                Some(Privacy::ByController) => Privacy::ByController,
-                Some(Privacy::Off | Privacy::On) | None => Privacy::On,
-            };
-            Capability {
-                persistence: kept_by(privacy, timer, controller),
-                ..less(without_connections, Trouble::PrivacyUnknown)
-            }
-        }
+        (None, _) => Capability {
+            persistence: kept_by(suspected(evidence), timer, controller),
+            ..less(without_connections, Trouble::PrivacyUnknown)
+        },
         (Some(Privacy::Off), _) => less(without_connections, Trouble::PrivacyOff),
         (Some(Privacy::ByController), Controller::Extended) => match timer {
             Some(timer) => Capability {
@@ -174,6 +172,15 @@ pub(super) fn capability(
             persistence: AddressPersistence::Everything,
             ..less(Mode::Full, Trouble::BridgeUnavailable)
         },
+    }
+}
+
+/// The setting that is assumed where the kernel does not say it, and others were to
+/// connect: privacy is part of what that takes.
+fn suspected(evidence: Option<Evidence>) -> Privacy {
+    match evidence.map(Evidence::privacy) {
+        Some(Privacy::ByController) => Privacy::ByController,
+        Some(Privacy::Off | Privacy::On) | None => Privacy::On,
     }
 }
 
