@@ -1,39 +1,38 @@
 //! A radio without hardware, which ships: `--radio fake`.
 //!
-//! An [`Air`] is shared by any number of radios of one process; what one
-//! airs, the others hear once a second. [`Air::radio_with_switch`] gives a
-//! radio whose adapter can be switched off, unplugged, made discoverable or
-//! made to refuse adverts, so that the daemon can be tried against all that
-//! BlueZ does to it. [`spawn`] puts one radio into a street where simulated
-//! people come and go: that is what demonstrations show, and
+//! An [`Air`] is shared by any number of radios of one process. What one radio airs, the
+//! others hear once a second. [`Air::radio_with_switch`] gives a radio whose adapter can be
+//! switched off, unplugged, made discoverable or made to refuse adverts, so that the daemon
+//! can be tested against everything that BlueZ does to it. [`spawn`] puts one radio into a
+//! street where simulated people come and go. Demonstrations show this, and
 //! [`super::Status::simulated`] says so. [`join`] puts it into a street that several
-//! daemons share, with nobody else in it. In mode full some of these people
-//! cannot broadcast, as an iPhone in the background, and tell their number to
-//! the radio instead.
+//! daemons share, without simulated people. In mode full some of the simulated people
+//! cannot broadcast, like an iPhone in the background, and write their number to the radio
+//! instead.
 //!
-//! Chance comes from a seed alone and time from tokio's clock, so a run under
-//! paused time is the same every time.
+//! Randomness comes from a seed alone and time from tokio's clock, so a run under paused
+//! time is the same every time.
 
-mod dice;
-mod set;
+mod fake_radio;
+mod pedestrians;
+mod rng;
 mod shared;
-mod street;
 
 use tcn_protocol::beacon::Frame;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::event_queue::{EVENT_CAPACITY, ORDER_CAPACITY};
 use super::{Event, Mode, Order, Peer, Radio};
-use dice::Dice;
+use rng::SplitMix64;
 
 pub use shared::{StreetError, join};
 
 /// What `--radio fake` simulates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// People who come and go; each is in range part of the time.
+    /// How many simulated people come and go; each is in range part of the time.
     pub neighbours: u16,
-    /// The same seed makes the same street.
+    /// The same seed simulates the same people.
     pub seed: u64,
     /// How the radio takes part.
     pub mode: Mode,
@@ -46,10 +45,10 @@ pub struct Air {
     seed: u64,
 }
 
-/// What is the matter with a simulated adapter.
+/// The condition of a simulated adapter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Condition {
-    /// Nothing.
+    /// It works.
     #[default]
     Working,
     /// Powered off.
@@ -60,10 +59,10 @@ pub enum Condition {
     Missing,
     /// The Bluetooth service is gone.
     ServiceMissing,
-    /// Somebody made it discoverable.
+    /// It was made discoverable.
     Discoverable,
-    /// It takes no adverts for now; the frame ordered is aired once it works
-    /// again, as the real radio tries again.
+    /// It takes no adverts for now. The ordered frame is aired once it works again, as the
+    /// real radio tries again.
     Refusing,
 }
 
@@ -72,7 +71,7 @@ pub enum Condition {
 pub struct Switch(watch::Sender<Condition>);
 
 impl Switch {
-    /// Sets it from now on.
+    /// Sets the condition from now on.
     pub fn set(&self, condition: Condition) {
         self.0.send_replace(condition);
     }
@@ -81,17 +80,17 @@ impl Switch {
 /// One advert on the air.
 #[derive(Clone, Debug)]
 struct Transmission {
-    /// Which set sent it; it does not hear itself.
+    /// The radio that sent it, which does not hear itself.
     from: u64,
     frame: Frame,
-    /// Signal at every receiver in dBm, where the sender's place is known.
+    /// Signal at every receiver in dBm, if the position of the sender is known.
     rssi: Option<i16>,
-    /// Not broadcast, but told to whoever can be connected to.
-    by: Option<Peer>,
+    /// Set if the number is not broadcast, but written to a connectable radio by this peer.
+    writer: Option<Peer>,
 }
 
 impl Air {
-    /// Adverts a listener may be behind before it misses some, as in a crowd.
+    /// How many adverts a listener may be behind before it misses some, as in a crowd.
     const DEPTH: usize = 1024;
 
     /// An empty air. The seed decides the fading.
@@ -103,8 +102,7 @@ impl Air {
         }
     }
 
-    /// A radio on it, by a name of its own. Must be called within a tokio
-    /// runtime.
+    /// A radio on it, with this adapter name. Must be called within a tokio runtime.
     #[must_use]
     pub fn radio(&self, name: &str) -> Radio {
         self.radio_with_switch(name).0
@@ -120,9 +118,9 @@ impl Air {
         let (orders_in, orders) = mpsc::channel::<Order>(ORDER_CAPACITY);
         let (events, events_out) = mpsc::channel::<Event>(EVENT_CAPACITY);
         let (switch, condition) = watch::channel(Condition::Working);
-        let dice = Dice::of(self.seed, name);
-        let set = set::Set::new(name, mode, dice, self.ether.clone(), events);
-        tokio::spawn(set.run(orders, condition));
+        let rng = SplitMix64::of(self.seed, name);
+        let fake = fake_radio::FakeRadio::new(name, mode, rng, self.ether.clone(), events);
+        tokio::spawn(fake.run(orders, condition));
         let radio = Radio {
             orders: orders_in,
             events: events_out,
@@ -137,7 +135,7 @@ impl Air {
 pub fn spawn(options: Options) -> Radio {
     let air = Air::new(options.seed);
     let (radio, _) = air.radio_of("fake0", options.mode);
-    tokio::spawn(street::live(options, air.ether));
+    tokio::spawn(pedestrians::run(options, air.ether));
     radio
 }
 

@@ -1,15 +1,15 @@
-//! A street that daemons share: `--radio fake:PATH`.
+//! A street that several daemons share: `--radio fake:PATH`.
 //!
-//! PATH is a folder. Each daemon binds one Unix datagram socket in it and sends
-//! every advert of its own, the 31 bytes that a controller would air, to the
-//! sockets of the others. Nobody is made up here: who is heard runs on this
-//! machine and names the same folder.
+//! PATH is a folder. Each daemon binds one Unix datagram socket in it and sends each of its
+//! adverts, the 31 bytes that a controller would air, to the sockets of the others. No
+//! people are simulated here: every sender is a daemon on this machine that names the same
+//! folder.
 //!
-//! Whoever may write into the folder may send anything. So a datagram counts only
-//! if it is an advert of the service, is at most as long as one, and is among the
-//! first [`MOST_HEARD`] of its second; and only [`MOST_PEERS`] sockets are sent to.
-//! A socket gets its name after it is bound. So one with a name that refuses is one
-//! whose process is dead, and whoever finds it removes it: unix(7), `ECONNREFUSED`.
+//! Any process that may write into the folder may send anything. So a datagram counts only
+//! if it is an advert of the service, is at most as long as one, and is among the first
+//! [`MOST_HEARD`] of its second. Adverts are sent to [`MOST_PEERS`] sockets at most. A
+//! socket gets its name after it is bound. So a named socket that refuses a datagram
+//! belongs to a dead process, and the sender removes it: unix(7), `ECONNREFUSED`.
 
 use std::fs;
 use std::io;
@@ -27,28 +27,28 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::dice::Dice;
-use super::set::BEAT;
+use super::fake_radio::ADVERT_INTERVAL;
+use super::rng::SplitMix64;
 use super::{Air, Mode, Transmission};
 use crate::radio::Radio;
 
 /// Sockets of others that an advert is sent to.
 const MOST_PEERS: usize = 64;
-/// Files of the folder that are looked at for them.
+/// How many files of the folder are examined for them.
 const MOST_FILES: usize = 1024;
-/// Adverts that are heard within a second: four of each.
+/// Adverts heard within a second: four of each peer.
 const MOST_HEARD: usize = 4 * MOST_PEERS;
-/// How many names are tried, where daemons were seeded alike.
+/// How many socket names are tried, where daemons have the same seed.
 const MOST_NAMES: usize = 2 * MOST_PEERS;
 
-/// Signal of everybody in the street, and by how much it wavers: some two metres
-/// away, by what a phone of the coalition is received with.
+/// Signal of every sender, and how much it varies: about two metres away, by the signal
+/// with which a phone of the coalition is received.
 const RSSI_DBM: i16 = -73;
 const FADING_DB: u16 = 8;
 
-/// What the name of a socket begins with, before 16 hexadecimal digits.
+/// Start of the name of a socket, before 16 hexadecimal digits.
 const PREFIX: &str = "tcnd-";
-/// The same, of one that is not bound yet.
+/// The same for a socket that is not bound yet.
 const UNNAMED: &str = ".tcnd-";
 /// The longest path of a socket, with the byte that ends it: unix(7), `sun_path`.
 const LONGEST_PATH: usize = 108;
@@ -68,38 +68,38 @@ pub enum StreetError {
     Refused(PathBuf, #[source] io::Error),
 }
 
-/// A radio in the street that all share who name this folder. Must be called
-/// within a tokio runtime.
+/// A radio in the street shared by all daemons that name this folder. Must be called within
+/// a tokio runtime.
 ///
 /// # Errors
 /// [`StreetError`] if no socket can be bound in the folder.
 pub fn join(folder: &Path, seed: u64, mode: Mode) -> Result<Radio, StreetError> {
-    let street = Street::bind(folder, seed)?;
+    let street = SharedStreet::bind(folder, seed)?;
     let air = Air::new(seed);
     let ether = air.ether.clone();
     let (radio, _) = air.radio_of("fake0", mode);
-    let mut second = time::interval(BEAT);
+    let mut second = time::interval(ADVERT_INTERVAL);
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::spawn(street.carry(ether.subscribe(), ether.downgrade(), second));
     Ok(radio)
 }
 
-/// The place of one daemon in it; left when dropped.
-struct Street {
+/// The socket of one daemon in the folder; removed when dropped.
+struct SharedStreet {
     socket: UnixDatagram,
     folder: PathBuf,
     name: PathBuf,
-    dice: Dice,
+    rng: SplitMix64,
 }
 
-impl Drop for Street {
+impl Drop for SharedStreet {
     fn drop(&mut self) {
-        // Gone already: somebody tidied up the folder.
+        // Gone already: the folder was tidied up.
         let _ = fs::remove_file(&self.name);
     }
 }
 
-impl Street {
+impl SharedStreet {
     fn bind(folder: &Path, seed: u64) -> Result<Self, StreetError> {
         let refused = |error| StreetError::Refused(folder.to_owned(), error);
         if !folder.is_dir() {
@@ -108,23 +108,23 @@ impl Street {
         if folder.as_os_str().len() > longest_folder() {
             return Err(StreetError::TooLong(folder.to_owned()));
         }
-        let mut dice = Dice::of(seed, "street");
+        let mut rng = SplitMix64::of(seed, "street");
         for _ in 0..MOST_NAMES {
-            let named = bind_as(folder, dice.id()).map_err(refused)?;
+            let named = bind_as(folder, rng.id()).map_err(refused)?;
             if let Some((socket, name)) = named {
                 return Ok(Self {
                     socket,
                     folder: folder.to_owned(),
                     name,
-                    dice,
+                    rng,
                 });
             }
         }
         Err(refused(io::ErrorKind::AddrInUse.into()))
     }
 
-    /// Carries what our set airs to the others, and what they air to our set,
-    /// until the set is gone.
+    /// Carries adverts of our radio to the others, and theirs to our radio, until our radio is
+    /// gone.
     async fn carry(
         mut self,
         mut ours: broadcast::Receiver<Transmission>,
@@ -151,21 +151,21 @@ impl Street {
                     let Some(ether) = ether.upgrade() else {
                         return;
                     };
-                    let rssi = Some(RSSI_DBM + self.dice.fading(FADING_DB));
-                    // Nobody to hear it is no fault of who sent it.
-                    let _ = ether.send(Transmission { from: OTHERS, frame, rssi, by: None });
+                    let rssi = Some(RSSI_DBM + self.rng.fading(FADING_DB));
+                    // Without a listener the advert is lost, which is no error.
+                    let _ = ether.send(Transmission { from: OTHERS, frame, rssi, writer: None });
                 }
                 _ = second.tick() => left = MOST_HEARD,
             }
         }
     }
 
-    /// Sends an advert to everybody in the street. The folder is local and small,
-    /// so it is read where we are.
+    /// Sends an advert to all other daemons. The folder is local and small, so it is read on
+    /// the runtime thread.
     fn tell_others(&self, frame: &Frame) {
         let advert = frame.advertisement();
-        // Of each advert a socket of its own: what somebody does not read fills up
-        // the buffer of its sender, and so nobody keeps us from telling the rest.
+        // A socket of its own for each advert: unread datagrams fill up the buffer of their
+        // sender, and so a slow daemon does not keep the others from hearing it.
         let Ok(sender) = net::UnixDatagram::unbound() else {
             return;
         };
@@ -174,7 +174,7 @@ impl Street {
         }
         for peer in self.others() {
             let sent = sender.send_to(&advert, &peer);
-            // Who does not keep up hears the next one.
+            // A daemon that does not keep up hears the next advert.
             if sent.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
                 let _ = fs::remove_file(&peer);
             }
@@ -182,12 +182,12 @@ impl Street {
     }
 
     fn others(&self) -> Vec<PathBuf> {
-        // A folder that is gone has nobody in it.
+        // A folder that is gone has no sockets.
         let Ok(files) = fs::read_dir(&self.folder) else {
             return Vec::new();
         };
         let sockets = files.take(MOST_FILES).flatten().filter(|file| {
-            // Not what it points at, should it be a link.
+            // The type of the file itself, not of what a link points at.
             is_name(file.file_name().as_bytes())
                 && file.file_type().is_ok_and(|kind| kind.is_socket())
         });
@@ -199,8 +199,8 @@ impl Street {
     }
 }
 
-/// A socket by the name of this id, which it gets when it is bound; `None` where the
-/// name is taken.
+/// A socket named by this id, which gets its name when it is bound; `None` if the name is
+/// taken.
 fn bind_as(folder: &Path, id: u64) -> io::Result<Option<(UnixDatagram, PathBuf)>> {
     let unnamed = folder.join(format!("{UNNAMED}{id:016x}"));
     let name = folder.join(format!("{PREFIX}{id:016x}"));
@@ -221,7 +221,7 @@ fn bind_as(folder: &Path, id: u64) -> io::Result<Option<(UnixDatagram, PathBuf)>
     }
 }
 
-/// The sender of what came from other daemons; no set of ours has this id.
+/// The sender of adverts from other daemons; no radio of this process has this id.
 const OTHERS: u64 = 0;
 
 /// The frame of a datagram, if it is an advert of the service.
@@ -238,8 +238,8 @@ fn is_name(name: &[u8]) -> bool {
         .is_some_and(|id| id.len() == 16 && id.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Bytes of the longest folder, behind which come a slash, the name of a socket
-/// that is not bound yet and the byte that ends it.
+/// Length of the longest folder in bytes. A slash, the name of a socket that is not bound
+/// yet, and the terminating byte follow it.
 const fn longest_folder() -> usize {
     LONGEST_PATH - UNNAMED.len() - 16 - 2
 }
@@ -304,7 +304,7 @@ mod tests {
     async fn who_shares_a_folder_is_heard_and_leaves_nothing() {
         let (street, elsewhere) = (tempdir().unwrap(), tempdir().unwrap());
         let far = airing(&elsewhere, 1, 3).await;
-        // The same seed is nobody's fault.
+        // Two daemons may have the same seed.
         let mut anna = airing(&street, 1, 1).await;
         let mut ben = airing(&street, 1, 2).await;
         for _ in 0..2 {
@@ -382,7 +382,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_is_heard_no_further_than_its_bound() {
         let folder = tempdir().unwrap();
-        let street = Street::bind(folder.path(), 1).unwrap();
+        let street = SharedStreet::bind(folder.path(), 1).unwrap();
         let it = only(&folder);
         let ether = broadcast::Sender::new(2 * MOST_HEARD);
         let mut heard = ether.subscribe();
@@ -413,7 +413,7 @@ mod tests {
                 peer
             })
             .collect();
-        let street = Street::bind(street.path(), 1).unwrap();
+        let street = SharedStreet::bind(street.path(), 1).unwrap();
         street.tell_others(&frame_of(1));
         let told = peers
             .iter()

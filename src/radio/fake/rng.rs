@@ -1,23 +1,23 @@
-//! Chance for a simulation: seeded, so that a run can be repeated.
+//! Random numbers for the simulation: seeded, so that a run can be repeated.
 //!
-//! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
-//! generators", 2014). It keeps no secret and needs to keep none: nothing it
-//! makes goes through the air.
+//! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
+//! It is no cryptographic generator and need not be one: nothing it makes goes over the
+//! air.
 
 use tcn_protocol::TemporaryContactNumber;
 
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct SplitMix64(u64);
 
-impl Dice {
+impl SplitMix64 {
     pub(super) const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Dice of their own for one of several players.
+    /// A generator of its own for one of several simulated radios.
     pub(super) fn of(seed: u64, player: &str) -> Self {
-        player.bytes().fold(Self(seed), |dice, byte| {
-            Self(Self(dice.0 ^ u64::from(byte)).next())
+        player.bytes().fold(Self(seed), |rng, byte| {
+            Self(Self(rng.0 ^ u64::from(byte)).next())
         })
     }
 
@@ -29,7 +29,7 @@ impl Dice {
         word ^ (word >> 31)
     }
 
-    /// Something to be told apart by; never 0.
+    /// A random identifier; never 0.
     pub(super) fn id(&mut self) -> u64 {
         self.next() | 1
     }
@@ -45,7 +45,7 @@ impl Dice {
         self.between(1, 100) <= percent
     }
 
-    /// An offset in dB, at most `most` up or down, small ones likelier.
+    /// An offset in dB, at most `most` up or down; small offsets are likelier.
     pub(super) fn fading(&mut self, most: u16) -> i16 {
         let sum = self.between(0, most) + self.between(0, most);
         i16::try_from(sum).unwrap_or(0) - i16::try_from(most).unwrap_or(0)

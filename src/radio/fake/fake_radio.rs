@@ -1,8 +1,7 @@
-//! One simulated radio set: what [`super::super::bluez`] does, without BlueZ.
+//! One simulated radio: it does what [`super::super::bluez`] does, without BlueZ.
 //!
-//! It keeps the border's promises to the letter, since the daemon is tested
-//! against it: events in the same order, troubles by the same names, a number
-//! withdrawn once and never aired again.
+//! It keeps the contract of the radio exactly, since the daemon is tested against it: events
+//! in the same order, the same troubles, a number withdrawn once and never aired again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,16 +12,16 @@ use tokio::time::{self, MissedTickBehavior};
 
 use super::super::event_queue::EventQueue;
 use super::super::{Adapter, AddressKind, Capabilities, Event, Mode, Order, Peer, Status, Trouble};
-use super::dice::Dice;
+use super::rng::SplitMix64;
 use super::{Condition, Transmission};
 
-/// Between two adverts of one set. The real interval is a fraction of it, but
-/// a controller reports a sender only about once in some seconds.
-pub(super) const BEAT: Duration = Duration::from_secs(1);
+/// Time between two adverts of one radio. The real interval is a fraction of this, but a
+/// controller reports a sender only about once in several seconds.
+pub(super) const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is on the air of what was ordered.
+/// How far the last order is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Doing {
+enum AirState {
     Resting,
     Listening,
     /// Ordered, but the adapter refuses it for now.
@@ -30,43 +29,43 @@ enum Doing {
     Airing(Frame),
 }
 
-pub(super) struct Set {
+pub(super) struct FakeRadio {
     id: u64,
     name: String,
     mode: Mode,
-    dice: Dice,
+    rng: SplitMix64,
     ether: broadcast::Sender<Transmission>,
     heard: mpsc::Sender<Event>,
     event_queue: EventQueue,
     condition: Condition,
-    doing: Doing,
-    /// Who told their number to this carrier.
-    told: BTreeSet<u64>,
+    air_state: AirState,
+    /// Peers that wrote their number while the current frame is on the air.
+    writers: BTreeSet<u64>,
     adverts_ok: u64,
     adverts_failed: u64,
     recoveries: u32,
     last_trouble: Option<Trouble>,
 }
 
-impl Set {
+impl FakeRadio {
     pub(super) fn new(
         name: &str,
         mode: Mode,
-        mut dice: Dice,
+        mut rng: SplitMix64,
         ether: broadcast::Sender<Transmission>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         Self {
-            id: dice.id(),
+            id: rng.id(),
             name: name.to_owned(),
             mode,
-            dice,
+            rng,
             ether,
             heard: events.clone(),
             event_queue: EventQueue::new(events),
             condition: Condition::Working,
-            doing: Doing::Resting,
-            told: BTreeSet::new(),
+            air_state: AirState::Resting,
+            writers: BTreeSet::new(),
             adverts_ok: 0,
             adverts_failed: 0,
             recoveries: 0,
@@ -74,15 +73,15 @@ impl Set {
         }
     }
 
-    /// Works until nobody orders or listens any more.
+    /// Runs until the daemon drops its end.
     pub(super) async fn run(
         mut self,
         mut orders: mpsc::Receiver<Order>,
         mut condition: watch::Receiver<Condition>,
     ) {
         let mut ether = self.ether.subscribe();
-        let mut beat = time::interval(BEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut interval = time::interval(ADVERT_INTERVAL);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut switched = true;
         self.announce();
         loop {
@@ -93,9 +92,9 @@ impl Set {
                 changed = condition.changed(), if switched => match changed {
                     Ok(()) => {
                         let now = *condition.borrow_and_update();
-                        self.become_(now);
+                        self.set_condition(now);
                     }
-                    Err(_) => switched = false, // no switch any more: it stays as it is
+                    Err(_) => switched = false, // the switch is gone: the condition stays
                 },
                 order = orders.recv(), if !self.event_queue.is_full() => match order {
                     Some(order) => self.obey(order),
@@ -104,7 +103,7 @@ impl Set {
                 transmission = ether.recv() => if let Ok(transmission) = transmission {
                     self.hear(&transmission);
                 },
-                _ = beat.tick() => self.transmit(),
+                _ = interval.tick() => self.transmit(),
             }
         }
     }
@@ -112,53 +111,53 @@ impl Set {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Rest => {
-                self.doing = Doing::Resting;
+                self.air_state = AirState::Resting;
                 self.event_queue.push(Event::Rested);
             }
-            Order::Listen => self.doing = self.listening(),
+            Order::Listen => self.air_state = self.listening(),
             Order::Air(frame) if self.can_air() => {
-                self.told.clear();
+                self.writers.clear();
                 self.air(frame);
             }
-            Order::Air(_) => self.doing = self.listening(),
-            Order::Swap(frame) => match self.doing {
-                Doing::Airing(_) | Doing::Waiting(_) => self.air(frame),
-                Doing::Resting | Doing::Listening => {}
+            Order::Air(_) => self.air_state = self.listening(),
+            Order::Swap(frame) => match self.air_state {
+                AirState::Airing(_) | AirState::Waiting(_) => self.air(frame),
+                AirState::Resting | AirState::Listening => {}
             },
         }
     }
 
-    fn listening(&self) -> Doing {
+    fn listening(&self) -> AirState {
         if self.is_up() {
-            Doing::Listening
+            AirState::Listening
         } else {
-            Doing::Resting
+            AirState::Resting
         }
     }
 
     fn air(&mut self, frame: Frame) {
         if self.condition == Condition::Refusing {
             self.adverts_failed += 1;
-            self.doing = Doing::Waiting(frame);
+            self.air_state = AirState::Waiting(frame);
         } else {
             self.adverts_ok += 1;
-            self.doing = Doing::Airing(frame);
+            self.air_state = AirState::Airing(frame);
             self.event_queue.push(Event::Aired(frame));
         }
     }
 
-    fn become_(&mut self, condition: Condition) {
+    fn set_condition(&mut self, condition: Condition) {
         let (was_up, could_air) = (self.is_up(), self.can_air());
         self.condition = condition;
         self.last_trouble = self.trouble().or(self.last_trouble);
         if !self.can_air()
-            && let Doing::Airing(frame) = self.doing
+            && let AirState::Airing(frame) = self.air_state
         {
             self.event_queue.push(Event::Withdrawn(frame));
         }
         match (was_up, self.is_up()) {
             (true, false) => {
-                self.doing = Doing::Resting;
+                self.air_state = AirState::Resting;
                 self.event_queue.push(Event::Down);
             }
             (false, true) => {
@@ -166,14 +165,16 @@ impl Set {
                 self.announce();
             }
             (true, true) if could_air != self.can_air() => {
-                self.doing = match self.doing {
-                    Doing::Resting => Doing::Resting,
-                    Doing::Listening | Doing::Waiting(_) | Doing::Airing(_) => Doing::Listening,
+                self.air_state = match self.air_state {
+                    AirState::Resting => AirState::Resting,
+                    AirState::Listening | AirState::Waiting(_) | AirState::Airing(_) => {
+                        AirState::Listening
+                    }
                 };
                 self.announce();
             }
             (true, true) => {
-                if let Doing::Waiting(frame) = self.doing {
+                if let AirState::Waiting(frame) = self.air_state {
                     self.air(frame);
                 }
             }
@@ -191,26 +192,26 @@ impl Set {
     }
 
     fn transmit(&self) {
-        if let Doing::Airing(frame) = self.doing {
-            // An error says that nobody listens, which is how air is.
+        if let AirState::Airing(frame) = self.air_state {
+            // An error means that no radio listens, which is fine.
             let _ = self.ether.send(Transmission {
                 from: self.id,
                 frame,
                 rssi: None,
-                by: None,
+                writer: None,
             });
         }
     }
 
     fn hear(&mut self, transmission: &Transmission) {
-        if self.doing == Doing::Resting || transmission.from == self.id {
+        if self.air_state == AirState::Resting || transmission.from == self.id {
             return;
         }
         let rssi = transmission
             .rssi
-            .unwrap_or_else(|| -60 + self.dice.fading(8));
-        if let Some(peer) = transmission.by {
-            return self.listen_to(peer, transmission.frame, rssi);
+            .unwrap_or_else(|| -60 + self.rng.fading(8));
+        if let Some(peer) = transmission.writer {
+            return self.receive_write(peer, transmission.frame, rssi);
         }
         // Full: dropped, the neighbour will be heard again in a moment.
         let _ = self.heard.try_send(Event::Heard {
@@ -219,10 +220,10 @@ impl Set {
         });
     }
 
-    /// A phone tells its number once to each carrier it meets.
-    fn listen_to(&mut self, peer: Peer, frame: Frame, rssi: i16) {
-        if let Doing::Airing(_) = self.doing
-            && self.told.insert(peer.0)
+    /// A phone writes its number once to each carrier that it meets.
+    fn receive_write(&mut self, peer: Peer, frame: Frame, rssi: i16) {
+        if let AirState::Airing(_) = self.air_state
+            && self.writers.insert(peer.0)
         {
             self.event_queue.push(Event::Written {
                 tcn: frame.tcn,
@@ -254,15 +255,15 @@ impl Set {
             Condition::Missing => Some(Trouble::AdapterMissing),
             Condition::ServiceMissing => Some(Trouble::BluetoothdMissing),
             Condition::Discoverable => Some(Trouble::AddressNotPrivate),
-            Condition::Refusing => match self.doing {
-                Doing::Waiting(_) => Some(Trouble::AdvertiseFailed),
-                Doing::Resting | Doing::Listening | Doing::Airing(_) => None,
+            Condition::Refusing => match self.air_state {
+                AirState::Waiting(_) => Some(Trouble::AdvertiseFailed),
+                AirState::Resting | AirState::Listening | AirState::Airing(_) => None,
             },
         }
     }
 
     fn status(&self) -> Status {
-        let advertising = matches!(self.doing, Doing::Airing(_));
+        let advertising = matches!(self.air_state, AirState::Airing(_));
         let gone = matches!(
             self.condition,
             Condition::Missing | Condition::ServiceMissing
@@ -289,7 +290,7 @@ impl Set {
             mode: self.mode,
             simulated: true,
             advertising,
-            scanning: self.doing != Doing::Resting,
+            scanning: self.air_state != AirState::Resting,
             troubles: self.trouble().into_iter().collect(),
             adapters: if gone { Vec::new() } else { vec![adapter] },
             adverts_ok: self.adverts_ok,

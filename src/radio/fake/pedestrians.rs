@@ -1,9 +1,9 @@
-//! A street where people pass by.
+//! Simulated people who pass by.
 //!
-//! Everyone comes from out of range, walks up to some distance, stays for a
-//! while, walks on and is replaced by somebody else some time later. While
-//! near they are heard about once a second, less a few adverts lost, at a
-//! signal that falls with the distance. Their numbers change like anybody's.
+//! Each person comes from out of range, walks up to some distance, stays for a while, walks
+//! on, and is replaced by another some time later. While near, a person is heard about once
+//! a second, apart from a few lost adverts, at a signal that falls with the distance. The
+//! numbers rotate like those of real devices.
 
 use std::time::Duration;
 
@@ -12,14 +12,15 @@ use tcn_protocol::beacon::Frame;
 use tokio::sync::broadcast;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::dice::Dice;
+use super::rng::SplitMix64;
 use super::{Mode, Options, Peer, Transmission};
 
-/// Where people come from and go to, in decimetres: out of range.
+/// Where people come from and go to: out of range. In decimetres.
 const FAR: u16 = 400;
-/// Adverts lost, of a hundred.
+/// Lost adverts, in percent.
 const LOST: u16 = 15;
-/// Where one can connect, each of so many only tells their number.
+/// Where the radio is connectable, one in this many people writes the number instead of
+/// broadcasting it.
 const MUTE: u64 = 3;
 /// Signal in dBm up to a distance in decimetres: -59 at one metre, 6 dB less
 /// with each doubling, as in the open.
@@ -32,30 +33,30 @@ const SIGNAL: [(u16, i16); 6] = [
     (320, -89),
 ];
 
-/// Runs the street until nobody is on the air to hear it.
-pub(super) async fn live(options: Options, ether: broadcast::Sender<Transmission>) {
-    let mut dice = Dice::new(options.seed);
-    let mut people: Vec<_> = (0..options.neighbours)
-        .map(|_| Walker::new(&mut dice, 15))
+/// Runs the simulation until no radio is left.
+pub(super) async fn run(options: Options, ether: broadcast::Sender<Transmission>) {
+    let mut rng = SplitMix64::new(options.seed);
+    let mut pedestrians: Vec<_> = (0..options.neighbours)
+        .map(|_| Pedestrian::new(&mut rng, 15))
         .collect();
     let connectable = matches!(options.mode, Mode::Full | Mode::Relay);
     let mut second = time::interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         second.tick().await;
-        for (walker, id) in people.iter_mut().zip(0_u64..) {
-            walker.step(&mut dice);
-            let Some(rssi) = walker.signal() else {
+        for (pedestrian, id) in pedestrians.iter_mut().zip(0_u64..) {
+            pedestrian.step(&mut rng);
+            let Some(rssi) = pedestrian.signal() else {
                 continue;
             };
-            if dice.chance(LOST) {
+            if rng.chance(LOST) {
                 continue;
             }
             let said = ether.send(Transmission {
                 from: 0,
-                frame: Frame::own(walker.number),
-                rssi: Some(rssi + dice.fading(5)),
-                by: (connectable && id % MUTE == 0).then_some(Peer(id)),
+                frame: Frame::own(pedestrian.number),
+                rssi: Some(rssi + rng.fading(5)),
+                writer: (connectable && id % MUTE == 0).then_some(Peer(id)),
             });
             if said.is_err() {
                 return;
@@ -64,52 +65,52 @@ pub(super) async fn live(options: Options, ether: broadcast::Sender<Transmission
     }
 }
 
-struct Walker {
+struct Pedestrian {
     number: TemporaryContactNumber,
     /// Seconds until the number changes.
     rotates_in: u16,
-    /// Seconds until they set out.
+    /// Seconds until the person sets out.
     sets_out_in: u16,
-    /// Decimetres from us.
+    /// Distance to the radio, in decimetres.
     distance: u16,
-    /// Decimetres a second.
+    /// Speed, in decimetres per second.
     pace: u16,
-    /// How near they come, in decimetres.
+    /// The nearest distance, in decimetres.
     nearest: u16,
-    /// Seconds they stay there.
+    /// Seconds of the stay there.
     stays: u16,
     leaving: bool,
 }
 
-impl Walker {
-    fn new(dice: &mut Dice, latest: u16) -> Self {
+impl Pedestrian {
+    fn new(rng: &mut SplitMix64, latest: u16) -> Self {
         Self {
-            number: dice.number(),
-            rotates_in: dice.between(1, 900),
-            sets_out_in: dice.between(0, latest),
+            number: rng.number(),
+            rotates_in: rng.between(1, 900),
+            sets_out_in: rng.between(0, latest),
             distance: FAR,
-            pace: dice.between(7, 16),
-            nearest: dice.between(5, 60),
-            stays: dice.between(5, 900),
+            pace: rng.between(7, 16),
+            nearest: rng.between(5, 60),
+            stays: rng.between(5, 900),
             leaving: false,
         }
     }
 
     /// One second passes.
-    fn step(&mut self, dice: &mut Dice) {
+    fn step(&mut self, rng: &mut SplitMix64) {
         if self.sets_out_in > 0 {
             self.sets_out_in -= 1;
             return;
         }
         self.rotates_in -= 1;
         if self.rotates_in == 0 {
-            self.number = dice.number();
-            self.rotates_in = dice.between(780, 900);
+            self.number = rng.number();
+            self.rotates_in = rng.between(780, 900);
         }
         if self.leaving {
             self.distance += self.pace;
             if self.distance >= FAR {
-                *self = Self::new(dice, 120);
+                *self = Self::new(rng, 120);
             }
         } else if self.distance > self.nearest {
             self.distance = self.distance.saturating_sub(self.pace).max(self.nearest);
