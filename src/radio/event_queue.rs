@@ -1,11 +1,10 @@
-//! What a radio has to say, until the daemon takes it.
+//! Events of a radio that wait until the daemon takes them.
 //!
-//! A radio must never stand still because its listener does: while it waits
-//! for room it would neither leave the air nor see that the adapter became
-//! discoverable. So events wait here, in order, and are handed over whenever
-//! there is room. Only the last of several statuses in a row is kept. Frames
-//! heard do not come this way: they are offered once and dropped when the
-//! listener is behind, see [`super::Radio`].
+//! A radio must never block because the daemon is slow: while it waited for room it would
+//! neither leave the air nor notice that the adapter became discoverable. So events wait
+//! here, in order, and are delivered when there is room. Of several statuses in a row only
+//! the last is kept. Frames heard do not come this way: each is offered once and dropped
+//! when the daemon is behind, see [`super::Radio`].
 
 use std::collections::VecDeque;
 
@@ -13,12 +12,12 @@ use tokio::sync::mpsc;
 
 use super::{Event, Status};
 
-/// Orders a radio queues, and events it queues for the daemon.
+/// How many orders wait for a radio.
 pub(super) const ORDER_CAPACITY: usize = 16;
-/// See [`ORDER_CAPACITY`]; mostly frames heard.
+/// How many events wait for the daemon; mostly frames heard.
 pub(super) const EVENT_CAPACITY: usize = 256;
 
-/// Events on their way to the daemon.
+/// Events that wait for the daemon.
 #[derive(Debug)]
 pub(super) struct EventQueue {
     events: mpsc::Sender<Event>,
@@ -27,8 +26,8 @@ pub(super) struct EventQueue {
 }
 
 impl EventQueue {
-    /// Waiting events from which on no order should be taken: each order
-    /// brings a few, so this bounds the queue.
+    /// From this many waiting events on, no order should be taken. Each order causes a few
+    /// events, so this bounds the queue.
     const FULL: usize = 64;
 
     pub(super) fn new(events: mpsc::Sender<Event>) -> Self {
@@ -43,7 +42,7 @@ impl EventQueue {
         self.waiting.push_back(event);
     }
 
-    /// Tells the status, if it is another than the last one told.
+    /// Queues the status, if it differs from the last one.
     pub(super) fn push_status(&mut self, status: Status) {
         if self.status.as_ref() == Some(&status) {
             return;
@@ -59,8 +58,8 @@ impl EventQueue {
         self.waiting.len() >= Self::FULL
     }
 
-    /// Hands over one event; waits for ever when there is none. Nothing is
-    /// lost when the future is dropped. False when nobody listens any more.
+    /// Delivers one event. Waits for ever if there is none. Nothing is lost when the future is
+    /// dropped. Returns false if the daemon has dropped its end.
     pub(super) async fn deliver(&mut self) -> bool {
         if self.waiting.is_empty() {
             std::future::pending::<()>().await;

@@ -1,19 +1,17 @@
-//! The air: orders in, events out.
+//! The radio: orders in, events out.
 //!
-//! A radio is a task that owns every handle to the controller. It takes
-//! [`Order`]s and says what really happened in [`Event`]s; "no hardware" is an
-//! event, not an error. [`bluez`] is the real one, [`fake`] a simulated
-//! neighbourhood that ships (`--radio fake`), and the rest of the house cannot
-//! tell them apart but by [`Status::simulated`].
+//! A radio is a task that owns every handle to the controller. It takes [`Order`]s and
+//! reports what really happened in [`Event`]s. Missing hardware is an event, not an error.
+//! [`bluez`] is the real radio, [`fake`] a simulated one that ships (`--radio fake`). The
+//! daemon can tell them apart only by [`Status::simulated`].
 //!
-//! An order stands until the next one. `Air` and `Listen` begin a radio epoch:
-//! advert and discovery are started in the order the controller needs, under a
-//! private address of their own. `Swap` replaces the frame within it, and with
-//! the frame the address. `Rest` ends it: discovery stopped, advert
-//! unregistered, strangers sent away, and all of it seen before
-//! [`Event::Rested`] is sent. No number of our own is aired in two epochs: when
-//! the radio loses the advert by itself it says [`Event::Withdrawn`] and waits
-//! for the next order.
+//! An order stands until the next one. `Air` and `Listen` start a radio epoch: advert and
+//! discovery are started in the order that the controller needs, under a private address of
+//! their own. `Swap` replaces the frame within the epoch, and with the frame the address.
+//! `Rest` ends the epoch: discovery is stopped, the advert unregistered, strangers are
+//! disconnected, and [`Event::Rested`] is sent only after all of it was seen. No number of
+//! this machine is aired in two epochs: if the radio loses the advert by itself, it sends
+//! [`Event::Withdrawn`] and waits for the next order.
 
 #[cfg(feature = "bluez")]
 pub mod bluez;
@@ -28,80 +26,77 @@ use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 use tokio::sync::mpsc;
 
-/// What the radio shall do from now on.
+/// What the radio has to do from now on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Broadcast this frame, and listen. Only after [`Event::Rested`], or when
-    /// nothing was ever ordered. Whoever connects is told its number, if it is
-    /// the sender's own.
+    /// Broadcast this frame, and listen. Only after [`Event::Rested`], or as the first order.
+    /// A peer that connects can read the number of the frame, unless the frame is a bridged
+    /// one.
     Air(Frame),
-    /// Broadcast this frame in place of the one that is on the air. Ignored
-    /// while none is ordered.
+    /// Broadcast this frame in place of the one on the air. Ignored while none is ordered.
     Swap(Frame),
     /// Listen only.
     Listen,
-    /// Leave the air; answered by [`Event::Rested`].
+    /// Leave the air. Answered by [`Event::Rested`].
     Rest,
 }
 
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The adapter can be used from now on, this far; when that changes, the
-    /// event comes again.
+    /// The adapter can be used from now on, with these capabilities. Sent again when they
+    /// change.
     Up(Capabilities),
-    /// The adapter cannot be used; whatever was on the air is gone. Standing
-    /// orders are forgotten.
+    /// The adapter cannot be used. Nothing is on the air any more, and the last order is
+    /// void.
     Down,
-    /// The frame ordered is on the air: the controller confirmed it. Comes
-    /// again when it had to be aired anew under another address.
+    /// The ordered frame is on the air: the controller confirmed it. Sent again when the
+    /// advert was registered again under another address.
     Aired(Frame),
     /// This frame left the air without an order, and will not come back.
     Withdrawn(Frame),
-    /// Nothing of ours is on the air and nothing is listened for.
+    /// None of our frames is on the air, and the radio does not listen.
     Rested,
     /// A frame was heard.
     Heard {
-        /// What it said.
+        /// The frame.
         frame: Frame,
         /// Signal in dBm, if the controller measured it.
         rssi: Option<i16>,
     },
-    /// Somebody connected and wrote their number.
+    /// A peer connected and wrote its number.
     Written {
-        /// It.
+        /// The number.
         tcn: TemporaryContactNumber,
         /// Signal in dBm, if it is known.
         rssi: Option<i16>,
-        /// Who it was.
+        /// The peer.
         peer: Peer,
     },
-    /// Service data 0xC019 that is no TCN frame was heard.
+    /// Service data 0xC019 was heard that is not a TCN frame.
     Malformed,
-    /// The status changed. Always the whole of it.
+    /// The status changed. Always the complete status.
     Status(Status),
 }
 
-/// What a radio is good for. By default, for nothing.
+/// What a radio can do now. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Whether [`Order::Air`] has a chance: an advert would be taken, and sent
-    /// under an address that is not the controller's own and that no number of
-    /// ours had.
+    /// Whether [`Order::Air`] can succeed: an advert would be accepted, and sent under an
+    /// address that is not the controller's own and that no earlier number of ours had.
     pub can_air: bool,
-    /// Whether [`Order::Swap`] has: each advert gets a new address.
+    /// Whether [`Order::Swap`] can succeed: each advert gets a new address.
     pub can_carry: bool,
-    /// Whether others can be listened for, with [`Order::Air`] or without: not
-    /// while scanning would go on under an address that was used with an earlier
-    /// number.
+    /// Whether scanning is possible, with [`Order::Air`] or without. Not while it would use an
+    /// address that belongs to an earlier number.
     pub can_listen: bool,
-    /// How long the addresses last that go with a number, and so the number; zero
-    /// where each can have new ones at any time.
+    /// How long the addresses last that belong to a number, and so the number itself. Zero
+    /// where each number can have new addresses at any time.
     pub address_lifetime: Duration,
 }
 
-/// Somebody who connected, told apart from others while this process runs. Not
-/// an address, and nothing one could be computed from.
+/// A peer that connected. The value tells peers apart while this process runs. It is no
+/// address, and no address can be computed from it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub u64);
 
@@ -111,47 +106,47 @@ impl fmt::Debug for Peer {
     }
 }
 
-/// How the radio takes part.
+/// The mode of participation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// It only listens: what is left of `Relay` where nobody may connect.
+    /// Listens only: the fallback of `Relay` where peers may not connect.
     Listen,
-    /// By adverts that nobody can connect to.
+    /// Broadcasts adverts that are not connectable.
     #[default]
     Broadcast,
-    /// Others can connect, and are connected to.
+    /// Peers can connect, and the radio connects to peers.
     Full,
-    /// Others can connect.
+    /// Peers can connect.
     Relay,
 }
 
-/// What is true of the radio now, for people to see.
+/// The state of the radio, for people to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
-    /// The mode in effect, which may be less than was asked for.
+    /// The mode in effect, which may be less than the configured one.
     pub mode: Mode,
-    /// The neighbourhood is made up (`--radio fake`).
+    /// The neighbourhood is simulated (`--radio fake`).
     pub simulated: bool,
     /// Our advert is on the air, verified.
     pub advertising: bool,
     /// Discovery runs, verified.
     pub scanning: bool,
-    /// What is wrong now.
+    /// The current troubles.
     pub troubles: BTreeSet<Trouble>,
     /// All adapters, by name.
     pub adapters: Vec<Adapter>,
-    /// Adverts the controller took, and refused, since the start.
+    /// Adverts that the controller accepted since the start.
     pub adverts_ok: u64,
-    /// See `adverts_ok`.
+    /// Adverts that the controller refused since the start.
     pub adverts_failed: u64,
-    /// Times discovery was started anew, since the start.
+    /// How often discovery was restarted since the start.
     pub scan_restarts: u64,
 }
 
 /// One controller, without its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter {
-    /// Kernel name, `hci0`.
+    /// Kernel name, such as `hci0`.
     pub name: String,
     /// Switched on.
     pub powered: bool,
@@ -159,67 +154,67 @@ pub struct Adapter {
     pub selected: bool,
     /// Offers `org.bluez.LEAdvertisingManager1`.
     pub can_advertise: bool,
-    /// How our adverts on it are addressed.
+    /// The kind of address of our adverts on it.
     pub address: AddressKind,
     /// Advertising instances left.
     pub instances_free: u8,
-    /// Times it was lost and taken up again since the start.
+    /// How often it was lost and used again since the start.
     pub recoveries: u32,
-    /// The last thing that went wrong on it.
+    /// The last trouble with it.
     pub last_trouble: Option<Trouble>,
 }
 
 /// The kind of device address an advert is sent under.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressKind {
-    /// Non-resolvable private, new with every registration.
+    /// Non-resolvable private: new with every registration.
     NonResolvable,
     /// Resolvable private: the kernel's privacy is on.
     Resolvable,
-    /// The controller's own address: never broadcast under it.
+    /// The controller's own address. Nothing is ever broadcast under it.
     Public,
     /// Not determined.
     #[default]
     Unknown,
 }
 
-/// What can be wrong with a radio.
+/// A trouble of a radio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trouble {
     /// No `org.bluez` on the bus.
     BluetoothdMissing,
-    /// No adapter, or not the one remembered.
+    /// No adapter, or not the configured one.
     AdapterMissing,
-    /// Powered off; tcnd never powers an adapter on unasked.
+    /// The adapter is powered off; tcnd never powers an adapter on unasked.
     AdapterOff,
     /// Blocked by rfkill.
     AdapterBlocked,
-    /// The adapter has no LE advertising.
+    /// The adapter does not support LE advertising.
     AdvertiseUnsupported,
-    /// BlueZ refuses the advert; tried again with growing pauses.
+    /// BlueZ refuses the advert; it is tried again with growing pauses.
     AdvertiseFailed,
     /// The adapter is discoverable, so an advert would carry its real address.
     AddressNotPrivate,
-    /// Discovery cannot be started; tried again with growing pauses.
+    /// Discovery cannot be started; it is tried again with growing pauses.
     ScanFailed,
-    /// The kernel's privacy is off, so nobody may connect.
+    /// The kernel's privacy is off, so no peer may connect.
     PrivacyOff,
-    /// Whether it is on cannot be seen, so nobody may connect.
+    /// It is unknown whether the kernel's privacy is on, so no peer may connect.
     PrivacyUnknown,
-    /// The controller keeps an address for now, and the next number, or
-    /// listening with it, waits for another one.
+    /// The controller keeps an address for now. The next number, or scanning with it, waits
+    /// for another address.
     AddressHeld,
-    /// The controller makes its addresses by a timer of its own, and how long each
-    /// lasts is not known, so numbers and addresses cannot change together.
+    /// The controller changes its addresses by a timer of its own, and their lifetime is not
+    /// known, so numbers and addresses cannot change together.
     AddressOutOfStep,
     /// The controller keeps its address too long to carry numbers of others.
     BridgeUnavailable,
-    /// BlueZ refuses the GATT server; tried again with growing pauses.
+    /// BlueZ refuses the GATT server; it is tried again with growing pauses.
     ConnectFailed,
 }
 
 impl Trouble {
-    /// Its word, stable.
+    /// The stable token.
     pub const fn token(self) -> &'static str {
         match self {
             Self::BluetoothdMissing => "bluetoothd-missing",
@@ -242,13 +237,13 @@ impl Trouble {
 
 /// The daemon's end of a radio.
 ///
-/// Both queues are bounded. Orders: the sender waits. Events: the radio waits
-/// with all but [`Event::Heard`], which it drops when the queue is full (the
-/// neighbour will be heard again in a moment).
+/// Both queues are bounded. For orders, the sender waits. For events, the radio keeps all
+/// but [`Event::Heard`] until there is room. A full queue drops [`Event::Heard`]: the
+/// neighbour will be heard again in a moment.
 #[derive(Debug)]
 pub struct Radio {
     /// Orders to it.
     pub orders: mpsc::Sender<Order>,
-    /// Events from it; ends when its task ended, which is a fault.
+    /// Events from it. Ends when its task ended, which is an error.
     pub events: mpsc::Receiver<Event>,
 }

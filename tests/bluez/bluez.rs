@@ -1,10 +1,9 @@
-//! bluetoothd, played: what bluetoothd's D-Bus documentation promises, the
-//! order of its signals, and its faults on demand.
+//! A mock bluetoothd: it follows bluetoothd's D-Bus documentation and the order of its
+//! signals, and shows its faults on demand.
 //!
-//! It answers calls by hand ([`answers`]) rather than through an object
-//! server, so that every call is seen and any of them can be refused or left
-//! unanswered. The [`Machine`] outlives it, as a controller outlives
-//! bluetoothd.
+//! It answers calls by hand ([`answers`]) rather than through an object server, so that every
+//! call is seen and any call can be refused or left unanswered. The [`Machine`] outlives it,
+//! as a controller outlives bluetoothd.
 
 mod answers;
 mod machine;
@@ -29,7 +28,7 @@ pub(crate) use machine::{Adapter, Device, Machine};
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
 
-/// Every call to `org.bluez`, whether or not anybody is there to answer it.
+/// Every call to `org.bluez`, also without an owner of that name.
 pub(crate) struct Calls(MessageStream);
 
 impl Calls {
@@ -94,7 +93,7 @@ impl MockBluetoothd {
         }
     }
 
-    /// What is true of the machine now.
+    /// The state of the machine now.
     pub(crate) fn machine(&self) -> Machine {
         self.machine.borrow().clone()
     }
@@ -110,7 +109,7 @@ impl MockBluetoothd {
         assert!(found, "not in time: {:#?}", self.machine().log);
     }
 
-    /// Sees that nothing is changed for a while.
+    /// Checks that no changing call comes for a while.
     pub(crate) async fn quiet_for(&self, time: Duration) {
         let calls = self.machine().log.len();
         let mut machine = self.machine.subscribe();
@@ -118,15 +117,14 @@ impl MockBluetoothd {
         assert!(called.is_err(), "called: {:?}", self.machine().log);
     }
 
-    /// bluetoothd dies without a word. The controller stays as it is.
+    /// bluetoothd crashes silently. The controller stays as it is.
     pub(crate) async fn crash(self) -> watch::Sender<Machine> {
         self.tasks.iter().for_each(JoinHandle::abort);
         self.connection.close().await.unwrap();
         self.machine
     }
 
-    /// bluetoothd is stopped: it lets go of adverts, takes its objects away and
-    /// goes.
+    /// bluetoothd is stopped: it releases adverts, removes its objects and exits.
     pub(crate) async fn stop(self) -> watch::Sender<Machine> {
         let names: Vec<_> = self.machine().adapters.into_keys().collect();
         for name in names {
@@ -138,8 +136,7 @@ impl MockBluetoothd {
         self.crash().await
     }
 
-    /// bluetoothd begins anew on the same machine. Its name comes before its
-    /// adapters.
+    /// bluetoothd starts again on the same machine. Its name comes before its adapters.
     pub(crate) async fn restart(machine: watch::Sender<Machine>) -> Self {
         let mut adapters = BTreeMap::new();
         machine.send_modify(|machine| adapters = std::mem::take(&mut machine.adapters));
@@ -176,8 +173,8 @@ impl MockBluetoothd {
         adapter
     }
 
-    /// Switches an adapter on or off, as anybody may. Discovery ends; adverts
-    /// stay registered, as bluetoothd leaves them.
+    /// Switches an adapter on or off, as any user may. Discovery ends; adverts stay
+    /// registered, as bluetoothd leaves them.
     pub(crate) async fn power(&self, name: &str, powered: bool) {
         self.set(|machine| {
             let adapter = machine.adapters.get_mut(name).unwrap();
@@ -261,7 +258,7 @@ impl MockBluetoothd {
         }
     }
 
-    /// Somebody else says that bluetoothd dropped our advert.
+    /// Another program than bluetoothd calls `Release` on our advert.
     pub(crate) async fn release_by_another(&self, name: &str) -> zbus::Result<()> {
         let another = Connection::system().await?;
         let (sender, path) = self.own(name).remove(0);

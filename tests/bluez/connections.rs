@@ -1,4 +1,4 @@
-//! Others connect to us, and we to them: who may, and what they are told.
+//! Connections: which peers may connect, which ones we connect to, and what they can read.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use zbus::OwnedVariant;
 use super::bluez::{Device, Machine, MockBluetoothd};
 use super::harness::{Harness, frame, on_a_bus};
 
-/// A kernel that says what it is told to, and peers that answer.
+/// A kernel with configured answers, and peers that answer reads.
 #[derive(Clone)]
 pub(crate) struct MockPlatform {
     privacy: Arc<Mutex<Option<Privacy>>>,
@@ -138,7 +138,7 @@ async fn reachable() -> (Harness, MockBluetoothd, MockPlatform) {
     (harness, bluez, mock)
 }
 
-/// Somebody who appears by connecting.
+/// A device that appears by connecting.
 fn stranger() -> Device {
     Device {
         connected: true,
@@ -147,7 +147,7 @@ fn stranger() -> Device {
     }
 }
 
-/// Somebody comes, and is seen to have come.
+/// A stranger connects, and the radio notices it.
 pub(crate) async fn stranger_connects(
     harness: &mut Harness,
     bluez: &MockBluetoothd,
@@ -165,7 +165,7 @@ fn phone() -> Device {
     }
 }
 
-/// A phone appears, and was looked at by so many calls.
+/// A phone appears, and was read by this many calls.
 async fn meet(bluez: &MockBluetoothd, last: u16, calls: usize) {
     let before = bluez.machine().calls;
     bluez.appear("hci0", last, phone()).await;
@@ -384,7 +384,7 @@ fn a_phone_without_service_data_is_read_once_and_heard_from_then_on() {
         let (heard, rssi) = harness.heard().await.unwrap();
         let read = (number(7), false, None);
         assert_eq!((heard.tcn, heard.is_bridged(), rssi), read);
-        // Listening begins anew, and looks at the phone again.
+        // Discovery restarts, and reads the phone again.
         bluez
             .until(|machine| machine.count("StartDiscovery") == 2)
             .await;

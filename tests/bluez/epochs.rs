@@ -131,7 +131,7 @@ fn discovery_is_filtered_and_makes_nobody_discoverable() {
         let said: Vec<_> = filter.keys().map(String::as_str).collect();
         let all = ["DuplicateData", "Pattern", "RSSI", "Transport", "UUIDs"];
         assert_eq!(said, all);
-        // After 5.87, only to whoever asks for some is each advert's strength told.
+        // After 5.87, BlueZ signals the strength of each advert only if a minimum is set.
         assert_eq!(i16::try_from(filter["RSSI"].clone()).unwrap(), -127);
         assert_eq!(String::try_from(filter["Transport"].clone()).unwrap(), "le");
         assert_eq!(String::try_from(filter["Pattern"].clone()).unwrap(), "");
@@ -142,7 +142,7 @@ fn discovery_is_filtered_and_makes_nobody_discoverable() {
     });
 }
 
-/// bluetoothd 5.87 ends at the next advert while anybody discovers by UUID.
+/// bluetoothd 5.87 crashes at the next advert while any program discovers by UUID.
 #[test]
 fn no_uuid_is_asked_for_where_that_would_end_bluetoothd() {
     on_a_bus(async || {

@@ -1,4 +1,4 @@
-//! A private bus, a played bluetoothd and the radio on it.
+//! A private bus, a mock bluetoothd and the radio on it.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::bluez::{Machine, MockBluetoothd};
 
-/// Longer than anything the radio waits for.
+/// Longer than any wait of the radio.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 const BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
@@ -33,8 +33,8 @@ pub(crate) fn with_a_bus(scenario: impl AsyncFnOnce(Bus)) {
     run(&name, scenario);
 }
 
-/// The name of the test whose closure this is. A wrong one is noticed: then
-/// no test runs.
+/// The name of the test whose closure this is. A wrong name is noticed, since then no test
+/// runs.
 fn name_of<T>(_: &T) -> String {
     let name = std::any::type_name::<T>();
     let test = name.trim_end_matches("::{{closure}}");
@@ -60,12 +60,12 @@ fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
         });
         return;
     }
-    let place = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     let told = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(
             BUS,
-            format!("unix:path={}", place.path().join("bus").display()),
+            format!("unix:path={}", directory.path().join("bus").display()),
         )
         .env(SCENARIO, name)
         .output()
@@ -85,7 +85,7 @@ pub(crate) struct Bus {
 }
 
 impl Bus {
-    /// The bus ends, and begins anew at the same place.
+    /// Ends the bus, and starts another at the same address.
     pub(crate) fn restart(self) -> Self {
         let address = self.address.clone();
         drop(self);
@@ -93,17 +93,17 @@ impl Bus {
     }
 
     fn start(address: &str) -> Self {
-        // One that was killed left its socket behind.
+        // A killed dbus-daemon leaves its socket behind.
         let _ = std::fs::remove_file(address.trim_start_matches("unix:path="));
         let configuration = format!(
             "<busconfig><listen>{address}</listen><auth>EXTERNAL</auth>\
              <policy context='default'><allow send_destination='*'/>\
              <allow receive_sender='*'/><allow own='*'/><allow user='*'/></policy></busconfig>"
         );
-        let place = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(place.path(), configuration).unwrap();
+        let directory = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(directory.path(), configuration).unwrap();
         let mut daemon = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", place.path().display()))
+            .arg(format!("--config-file={}", directory.path().display()))
             .args(["--nofork", "--print-address"])
             .stdout(Stdio::piped())
             .spawn()
@@ -128,7 +128,7 @@ pub(crate) fn frame(byte: u8) -> Frame {
     Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))
 }
 
-/// The radio, and the last status it told.
+/// The radio, and its last status.
 pub(crate) struct Harness {
     pub(crate) radio: Radio,
     pub(crate) status: Status,
@@ -143,7 +143,7 @@ impl Harness {
         }
     }
 
-    /// A radio in these surroundings.
+    /// A radio on this platform.
     pub(crate) fn within(options: Options, platform: Platform) -> Self {
         Self {
             radio: tcnd::radio::bluez::spawn_with(options, platform),
@@ -181,15 +181,15 @@ impl Harness {
         );
     }
 
-    /// Rests before an address that is kept can have changed, and is told what
-    /// that means for the next epoch.
+    /// Rests before an address that is kept can have changed, and checks the capabilities for
+    /// the next epoch.
     pub(crate) async fn rest_early(&mut self) {
         self.order(Order::Rest).await;
         self.expect_up(true).await;
         self.expect_rested().await;
     }
 
-    /// The same frame, registered anew.
+    /// The same frame, registered again.
     pub(crate) async fn expect_aired_again(&mut self, byte: u8) {
         let event = self.next().await;
         assert!(
@@ -275,7 +275,7 @@ impl Harness {
         .expect("something heard in time")
     }
 
-    /// The next number that somebody wrote.
+    /// The next number that a peer wrote.
     pub(crate) async fn written(&mut self) -> TemporaryContactNumber {
         self.find(|event| match event {
             Event::Written { tcn, .. } => Some(*tcn),
@@ -292,7 +292,7 @@ impl Harness {
         .expect("something told in time")
     }
 
-    /// Waits for a status that is as wanted; the one there is counts.
+    /// Waits for a status that matches; the current one counts.
     pub(crate) async fn status(&mut self, wanted: impl Fn(&Status) -> bool) {
         if !wanted(&self.status) {
             let found = self
@@ -313,7 +313,7 @@ impl Harness {
         }
     }
 
-    /// Waits until exactly these troubles are named.
+    /// Waits until exactly these troubles are reported.
     pub(crate) async fn troubles(&mut self, troubles: &[Trouble]) {
         let wanted = troubles.iter().copied().collect();
         self.status(|status| status.troubles == wanted).await;

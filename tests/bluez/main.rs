@@ -1,20 +1,19 @@
-//! The BlueZ edge against an `org.bluez` that does as it is told.
+//! The BlueZ radio against a mock `org.bluez`.
 //!
-//! bluer, libdbus, zbus and dbus-daemon are the real ones; only bluetoothd is
-//! played, by [`bluez`], to the letter of its D-Bus documentation and with all
-//! its faults at hand. What a real bluetoothd and a real kernel make of the
-//! same calls is tried in `tests/vm`.
+//! bluer, libdbus, zbus and dbus-daemon are the real ones. Only bluetoothd is a mock
+//! ([`bluez`]), which follows its D-Bus documentation exactly and shows all its faults on
+//! demand. `tests/vm` tries the same calls with a real bluetoothd and a real kernel.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `epochs` | the order of calls, what is aired, how an epoch ends |
-//! | `recovery` | everything that is taken away comes back, or is named |
+//! | `recovery` | everything that is lost comes back, or is reported |
 //! | `sightings` | what is heard, and what it costs |
-//! | `connections` | who may connect, to whom we do, and what they are told |
-//! | `timers` | controllers that make their addresses by a timer of their own |
+//! | `connections` | which peers may connect, which ones we connect to, and what they can read |
+//! | `timers` | controllers that change their addresses by a timer of their own |
 //!
-//! libdbus reads the bus address from the environment, once per process. So
-//! each test runs in a process of its own on a bus of its own, see [`harness`].
+//! libdbus reads the bus address from the environment, once per process. So each test runs
+//! in a process of its own on a bus of its own, see [`harness`].
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 

@@ -336,7 +336,7 @@ fn an_advert_bluez_dropped_is_noticed() {
     });
 }
 
-/// On the air beside so many adverts of other programs.
+/// On the air beside this many adverts of other programs.
 async fn airing_beside(others: usize) -> (Harness, MockBluetoothd) {
     let machine = Machine::of([("hci0", Adapter::new(1, true).beside(others))]);
     Harness::airing(machine, 1).await

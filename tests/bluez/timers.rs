@@ -1,5 +1,5 @@
-//! A controller that makes its resolvable private addresses by a timer of its own
-//! (LL Privacy): no address goes with two numbers.
+//! A controller that changes its resolvable private addresses by a timer of its own
+//! (LL Privacy): no address belongs to two numbers.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// A radio that has just begun, with this known of its controller.
+/// A radio that has just started, with this known of its controller.
 async fn started(mode: Mode, addresses: Option<Known>) -> (Harness, MockBluetoothd, MockPlatform) {
     let privacy = Some(Privacy::ByController);
     let (mut harness, bluez, mock) = asked(mode, Machine::extended(), privacy).await;

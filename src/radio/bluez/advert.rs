@@ -1,22 +1,21 @@
-//! Our advert: what BlueZ is given, and how it is seen to come and go.
+//! Our advert: the properties that BlueZ reads, and how its start and end are observed.
 //!
-//! Flags, the complete list with one 16-bit UUID and the service data fill
-//! the 31 bytes of a legacy advert to the last. BlueZ writes the list and the
-//! data from what it is given here; nothing else may be set. A name, a
-//! transmit power or a secondary channel would make it an extended advert,
-//! which phones do not hear. `Discoverable` is refused for broadcasts; where
-//! others can connect it puts the flags into the data, by which the address
+//! Flags, the complete list with one 16-bit UUID, and the service data fill the 31 bytes of
+//! a legacy advert exactly. BlueZ writes the list and the data from the properties served
+//! here, and nothing else may be set. A name, a transmit power or a secondary channel would
+//! make it an extended advert, which phones do not receive. `Discoverable` is refused for
+//! broadcasts. For connectable adverts it puts the flags into the data, by which the address
 //! stays private even while the adapter is discoverable.
 //!
-//! BlueZ drops an advert by itself at its timeout and when it gives up an
-//! adapter, and calls `Release` on the object then. bluer has no such method, so
-//! the object is served here, on a connection of its own. An advert that is lost
-//! without `Release` makes `ActiveInstances` fall. That counts the adverts of all
-//! programs, so [`AdvertHandle::check`] asks about ours: whoever registers the same
-//! object again is refused with `AlreadyExists` while BlueZ has it.
+//! BlueZ drops an advert by itself at its timeout and when it loses the adapter, and then
+//! calls `Release` on the object. bluer does not offer this method, so the object is served
+//! here, on a connection of its own. An advert that is lost without `Release` lowers
+//! `ActiveInstances`. That property counts the adverts of all programs, so
+//! [`AdvertHandle::check`] asks about ours: a registration of the same object is refused
+//! with `AlreadyExists` while BlueZ has it.
 //!
-//! All calls go to the unique name that bluetoothd has: a call to `org.bluez`
-//! would have the bus start a bluetoothd that was stopped.
+//! All calls go to the unique name of bluetoothd: a call to `org.bluez` would make the bus
+//! start a bluetoothd that was stopped.
 //!
 //! BlueZ: doc/org.bluez.LEAdvertisement.rst, src/advertising.c
 //! `register_advertisement`, `client_release`.
@@ -39,27 +38,27 @@ use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, Variant, fdo, int
 use super::capability::Controller;
 use super::{BluezError, Cause, READ_TIMEOUT, call};
 
-/// The service, as bluer names it.
+/// The service UUID, as a type of bluer.
 pub(super) const SERVICE: Uuid = Uuid::from_u128(SERVICE_UUID);
 
-/// Between two adverts. A phone that scans to save power listens half a
-/// second in five; within that it hears two of ours. More would fill the air
-/// of a crowd and add nothing, since a controller reports a sender about once
-/// in ten seconds. Ignored before BlueZ 5.77; without it the kernel takes 100
-/// to 150 ms on legacy controllers and 1.28 s on extended ones.
+/// Shortest and longest time between two adverts. A phone that scans in low-power mode
+/// listens half a second in five, and hears two of ours in it. A shorter interval would fill
+/// the air in a crowd and add nothing, since a controller reports a sender about once in ten
+/// seconds. Ignored before BlueZ 5.77: there the kernel uses 100 to 150 ms on legacy
+/// controllers and 1.28 s on extended ones.
 const ADVERT_INTERVAL: (Duration, Duration) =
     (Duration::from_millis(200), Duration::from_millis(250));
 
-/// Answers to a registration after four commands to the controller.
+/// Time to answer a registration, which takes four commands to the controller.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// To answer that an advert is dropped.
+/// Time to answer that an advert is dropped.
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Between two looks at `ActiveInstances`.
+/// Time between two reads of `ActiveInstances`.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The interface of an adapter that adverts are registered by.
+/// The interface of an adapter that registers adverts.
 pub(super) const MANAGER: &str = "org.bluez.LEAdvertisingManager1";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const ALREADY_EXISTS: &str = "org.bluez.Error.AlreadyExists";
@@ -68,15 +67,15 @@ const DOES_NOT_EXIST: &str = "org.bluez.Error.DoesNotExist";
 // Flags, UUID list and service data, each with its length and type.
 const _: () = assert!(3 + (2 + 2) + (2 + 2 + SERVICE_DATA_LEN) == ADVERTISEMENT_LEN);
 
-/// Why there is no advert.
+/// Why an advert was not registered.
 #[derive(Debug)]
 pub(super) enum RegisterError {
     /// The adapter is discoverable: the advert would carry its real address.
     Discoverable,
-    /// BlueZ said no.
+    /// BlueZ refused it.
     Refused(BluezError),
-    /// BlueZ did not answer, or its answer and `ActiveInstances` disagree;
-    /// there were `before` adverts before.
+    /// BlueZ did not answer, or its answer contradicts `ActiveInstances`. `before` adverts
+    /// were active before.
     Uncertain {
         before: u8,
         error: Option<BluezError>,
@@ -87,15 +86,13 @@ pub(super) enum RegisterError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AdvertParams {
     pub(super) frame: Frame,
-    /// Others can connect; nobody asks for that before the kernel's privacy was
-    /// seen to be on.
+    /// Peers can connect. Set only after the kernel's privacy was seen to be on.
     pub(super) connectable: bool,
-    /// A dead man's switch: BlueZ drops the advert after that time even if
-    /// nobody tells it to.
+    /// A dead man's switch: BlueZ drops the advert after this time without being asked.
     pub(super) timeout: Duration,
 }
 
-/// Where adverts are registered from. BlueZ drops them with this connection.
+/// The D-Bus connection that registers adverts. BlueZ drops them when it ends.
 #[derive(Clone, Debug)]
 pub(super) struct Registrar {
     connection: Connection,
@@ -122,9 +119,9 @@ impl Registrar {
         &self.connection
     }
 
-    /// Ends the connection, and with it whatever was registered from it.
+    /// Ends the connection, and with it all adverts registered from it.
     pub(super) async fn close(self) {
-        // One that is closed already is as good.
+        // An error means that it is closed already.
         let _ = time::timeout(READ_TIMEOUT, self.connection.close()).await;
     }
 
@@ -151,13 +148,13 @@ impl Registrar {
         .await
     }
 
-    /// How many adverts BlueZ airs, ours and those of other programs.
+    /// How many adverts are active, ours and those of other programs.
     pub(super) async fn count(&self, adapter: &str) -> Result<u8, BluezError> {
         self.read(adapter, "ActiveInstances").await
     }
 
-    /// Puts the frame on the air and sees it there. Returns how many adverts
-    /// there are then.
+    /// Puts the frame on the air and checks that it is there. Returns how many adverts are
+    /// active then.
     pub(super) async fn register(
         &self,
         adapter: &Adapter,
@@ -185,7 +182,7 @@ impl Registrar {
         match registering.await {
             Ok(_) => {}
             Err(error @ BluezError::NoAnswer { .. }) => {
-                // It may yet be on its way. It ends with the connection.
+                // BlueZ may still register it. It ends with the connection.
                 handle.forget();
                 let error = Some(error);
                 return Err(RegisterError::Uncertain { before, error });
@@ -240,8 +237,7 @@ impl Registrar {
         })
     }
 
-    /// Waits until there are no more than `most` adverts. False if `limit`
-    /// ends first.
+    /// Waits until at most `most` adverts are active. False if `limit` passes first.
     pub(super) async fn confirm_gone(
         &self,
         adapter: &str,
@@ -269,7 +265,7 @@ fn adapter_path(adapter: &str) -> String {
     format!("/org/bluez/{adapter}")
 }
 
-/// An advert of ours that is registered. Unregistered when dropped.
+/// A registered advert. Unregistered when dropped.
 #[derive(Debug)]
 pub(super) struct AdvertHandle {
     advert: Arc<RegisteredAdvert>,
@@ -282,15 +278,15 @@ struct RegisteredAdvert {
     registrar: Registrar,
     adapter: String,
     path: OwnedObjectPath,
-    /// BlueZ is asked about it, and must not put it on the air.
+    /// A check is under way, and BlueZ must not put it on the air.
     checking: Arc<AtomicBool>,
-    /// BlueZ does not have it any more.
+    /// BlueZ no longer has it.
     gone: AtomicBool,
 }
 
 impl AdvertHandle {
-    /// Waits until BlueZ says that it dropped the advert; for ever after it was
-    /// told. May be dropped while it waits.
+    /// Waits until BlueZ says that it dropped the advert; for ever once this was reported. May
+    /// be dropped while it waits.
     pub(super) async fn released(&mut self) {
         if self.reported || self.released.wait_for(|released| *released).await.is_err() {
             std::future::pending::<()>().await;
@@ -298,7 +294,7 @@ impl AdvertHandle {
         self.reported = true;
     }
 
-    /// Whether BlueZ still has it. Puts nothing on the air.
+    /// Whether BlueZ still has the advert. Puts nothing on the air.
     pub(super) fn check(&self) -> impl Future<Output = Result<bool, BluezError>> + Send + 'static {
         let (advert, released) = (Arc::clone(&self.advert), *self.released.borrow());
         async move {
@@ -310,13 +306,13 @@ impl AdvertHandle {
         }
     }
 
-    /// Has BlueZ drop it, whether anybody waits for that or not. Tells that it
-    /// did.
+    /// Makes BlueZ drop the advert, also if the caller does not wait. The task ends when BlueZ
+    /// has answered.
     pub(super) fn leave(self) -> JoinHandle<Result<(), BluezError>> {
         tokio::spawn(Arc::clone(&self.advert).end())
     }
 
-    /// There is nothing to unregister, or nobody knows whether there is.
+    /// Does not unregister: there is no advert, or it is not known whether there is.
     fn forget(self) {
         self.advert.gone.store(true, Ordering::Relaxed);
     }
@@ -325,7 +321,7 @@ impl AdvertHandle {
 impl Drop for AdvertHandle {
     fn drop(&mut self) {
         let advert = Arc::clone(&self.advert);
-        // At the end of the process there is none, and BlueZ sees that by itself.
+        // At the end of the process there is no runtime, and BlueZ sees the end by itself.
         if let Ok(runtime) = Runtime::try_current() {
             runtime.spawn(advert.end());
         }
@@ -342,14 +338,14 @@ impl RegisteredAdvert {
             .await
     }
 
-    /// Unregistered, unless it was before, and served no more.
+    /// Unregisters the advert, unless that was done before, and stops serving the object.
     async fn end(self: Arc<Self>) -> Result<(), BluezError> {
         let left = match self.gone.swap(true, Ordering::Relaxed) {
             true => Ok(()),
             false => self.unregister().await,
         };
         let server = self.registrar.connection.object_server();
-        // Of a connection that is closed there is nothing to take away.
+        // On a closed connection there is nothing to remove.
         let _ = server.remove::<AdvertObject, _>(&self.path).await;
         left
     }
@@ -368,8 +364,8 @@ impl RegisteredAdvert {
         }
     }
 
-    /// Asks by registering it again, while what is served cannot be parsed: one
-    /// that is not there any more does not come back by that.
+    /// Asks by a second registration, while the served properties cannot be parsed: so an
+    /// advert that is gone does not come back by it.
     async fn is_known(&self) -> Result<bool, BluezError> {
         self.checking.store(true, Ordering::Relaxed);
         let told = call(
@@ -389,13 +385,13 @@ impl RegisteredAdvert {
                 ..
             }) if says_gone(&error) => Ok(false),
             Err(error) => Err(error),
-            // It was not there, and now is.
+            // It was gone, and is registered now.
             Ok(_) => self.unregister().await.map(|()| false),
         }
     }
 }
 
-/// Whether BlueZ says that it has no such advert, or nothing that could have one.
+/// Whether BlueZ says that it has no such advert, or no object that could have one.
 fn says_gone(error: &zbus::Error) -> bool {
     if let zbus::Error::MethodError(name, ..) = error {
         return name.as_str() == DOES_NOT_EXIST;
@@ -411,7 +407,7 @@ fn says_gone(error: &zbus::Error) -> bool {
     )
 }
 
-/// What BlueZ reads: the frame and nothing else.
+/// The D-Bus object that BlueZ reads: the frame and nothing else.
 struct AdvertObject {
     params: AdvertParams,
     bluetoothd: OwnedUniqueName,
@@ -441,7 +437,7 @@ impl AdvertObject {
         HashMap::from([(SERVICE.to_string(), Variant::from(data))])
     }
 
-    /// Left out of broadcasts.
+    /// Absent for broadcasts.
     #[zbus(property(emits_changed_signal = "false"))]
     fn discoverable(&self) -> fdo::Result<bool> {
         let absent = || fdo::Error::UnknownProperty("no property of a broadcast".into());
@@ -484,7 +480,7 @@ fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// Extended controllers name secondary channels, legacy ones none.
+/// The kind of controller: extended ones have secondary channels, legacy ones none.
 pub(super) async fn controller(adapter: &Adapter) -> Result<Controller, BluezError> {
     let channels = call(
         "reading SupportedSecondaryChannels",

@@ -1,10 +1,10 @@
-//! Whether BlueZ is there at all, and whether rfkill holds an adapter.
+//! Whether BlueZ is there at all, and whether rfkill blocks an adapter.
 //!
-//! bluer keeps its connection when bluetoothd goes, and after a crash its
-//! streams stay open and silent for ever. So the bus itself is asked, on a
-//! connection of its own, who owns `org.bluez`; when this connection ends,
-//! the bus is gone and bluer's with it. `Adapter1.PowerState`, which bluer
-//! does not know, is heard here too (stable from BlueZ 5.73, else absent).
+//! bluer keeps its connection when bluetoothd goes, and after a crash its streams stay open
+//! and silent for ever. So the bus itself is asked, on a connection of its own, which process
+//! owns `org.bluez`. When this connection ends, the bus is gone, and so is bluer's
+//! connection. `Adapter1.PowerState`, which bluer does not know, is watched here too (stable
+//! from BlueZ 5.73, else absent).
 //!
 //! BlueZ: doc/org.bluez.Adapter.rst; D-Bus specification,
 //! "org.freedesktop.DBus.NameOwnerChanged".
@@ -31,19 +31,19 @@ pub(super) struct BluezWatch {
     signals: SelectAll<MessageStream>,
 }
 
-/// What it sees.
+/// An event of the watch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WatchEvent {
     /// `org.bluez` has another owner, or none.
     Owner { present: bool },
-    /// rfkill took an adapter, or let it go.
+    /// rfkill blocked or unblocked an adapter.
     Blocked { adapter: String, blocked: bool },
     /// The bus is gone.
     Lost,
 }
 
 impl BluezWatch {
-    /// Starts to watch; also says whether `org.bluez` is there.
+    /// Starts the watch. Also returns whether `org.bluez` has an owner.
     pub(super) async fn connect() -> Result<(Self, bool), BluezError> {
         call("connecting to the system bus", READ_TIMEOUT, async {
             let connection = Connection::system().await?;
@@ -64,7 +64,7 @@ impl BluezWatch {
         .await
     }
 
-    /// The next thing seen. May be dropped while it waits.
+    /// The next event. May be dropped while it waits.
     pub(super) async fn next(&mut self) -> WatchEvent {
         loop {
             match self.signals.next().await {
@@ -83,7 +83,7 @@ impl BluezWatch {
     }
 }
 
-/// Whether rfkill holds the adapter, as far as BlueZ says so.
+/// Whether rfkill blocks the adapter, as far as BlueZ reports it.
 pub(super) async fn is_blocked(connection: &Connection, adapter: &str) -> bool {
     let asking = connection.call_method(
         Some(BLUEZ),
@@ -92,7 +92,7 @@ pub(super) async fn is_blocked(connection: &Connection, adapter: &str) -> bool {
         "Get",
         &(ADAPTER, "PowerState"),
     );
-    // An older BlueZ has no such property: then nothing is known.
+    // An older BlueZ does not have this property: then it is not known.
     match call("reading PowerState", READ_TIMEOUT, asking).await {
         Ok(reply) => reply
             .body()
@@ -142,7 +142,7 @@ fn says_blocked(state: &OwnedVariant) -> bool {
     matches!(&**state, Variant::Str(text) if text.as_str() == "off-blocked")
 }
 
-/// Waits for ever when there is no watch.
+/// The next event; waits for ever without a watch.
 pub(super) async fn next(bluez_watch: Option<&mut BluezWatch>) -> WatchEvent {
     match bluez_watch {
         Some(bluez_watch) => bluez_watch.next().await,

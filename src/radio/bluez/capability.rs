@@ -1,14 +1,12 @@
-//! What may be done on an adapter, by the mode asked for and what the kernel
-//! says of its privacy.
+//! What is allowed on an adapter, by the configured mode and the kernel's privacy.
 //!
-//! An advert that others can connect to, and any connection of ours, goes out
-//! under the device's own address unless the kernel's privacy is on. So nothing
-//! of the kind is begun before the kernel itself has said that it is; where it
-//! is off, or cannot be asked, mode full is no more than a broadcast, and a
-//! relay listens.
+//! A connectable advert, and any outbound connection, uses the device's own address unless
+//! the kernel's privacy is on. So neither is started before the kernel itself has said that
+//! it is. Where it is off, or the kernel cannot be asked, mode full is only a broadcast, and
+//! a relay only listens.
 //!
-//! A broadcast has these addresses too, so it follows the same rules. In mode
-//! broadcast the kernel is not asked; bluetoothd's configuration tells instead.
+//! A broadcast has the same addresses, so it follows the same rules. In mode broadcast the
+//! kernel is not asked; bluetoothd's configuration decides instead.
 //!
 //! | privacy | controller | an advert's address | so |
 //! |---|---|---|---|
@@ -18,9 +16,9 @@
 //! | on, by the controller | extended | one for all, by the controller's own timer | everything, with a pause between two numbers |
 //! | on, by the controller | legacy | the host's: no peer is named that has an entry on the resolving list | as where the host makes it |
 //!
-//! Where the controller makes the addresses and how long each lives is not known
-//! for certain, full and relay air nothing: the way to know is part of setting
-//! them up. A broadcast goes by the kernel's default, which only root changes.
+//! Where the controller makes the addresses and their lifetime is not certain, full and
+//! relay air nothing: setting them up includes making it known. A broadcast uses the
+//! kernel's default, which only root changes.
 //!
 //! Kernel: net/bluetooth/hci_sync.c, `hci_get_random_address`,
 //! `hci_setup_ext_adv_instance_sync`, `hci_update_random_address_sync`.
@@ -30,34 +28,32 @@ use bluez_mgmt::Privacy;
 use super::super::{Capabilities, Mode, Trouble};
 use super::off_air::AddressTimer;
 
-/// A controller's way of advertising.
+/// The advertising commands that a controller supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Controller {
     Legacy,
     Extended,
 }
 
-/// Which address the kernel keeps until its timeout, whatever is registered
-/// meanwhile.
+/// Which address is kept until its timeout, whatever is registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AddressPersistence {
-    /// None: each advert has a new one, and so has each scan that begins
-    /// without an advert.
+    /// None: each advert has a new one, and so has each scan that starts without an advert.
     Nothing,
-    /// That under which scanning asks.
+    /// The address of scan requests.
     Scanner,
-    /// The only one there is.
+    /// The only address.
     Everything,
-    /// That of all adverts, which the controller makes by this timer.
+    /// The address of all adverts, which the controller changes by this timer.
     Adverts(AddressTimer),
 }
 
-/// How it is known what the privacy setting is.
+/// How the privacy setting is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evidence {
     /// The kernel says so.
     Kernel(Privacy),
-    /// The kernel was not asked, or does not say; bluetoothd is configured so.
+    /// The kernel was not asked, or did not answer; this is bluetoothd's configuration.
     Configured(Privacy),
 }
 
@@ -78,39 +74,39 @@ impl Evidence {
     }
 }
 
-/// What may be done.
+/// What is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capability {
     /// The mode in effect.
     pub(super) mode: Mode,
-    /// Something of ours may go on the air.
+    /// Our frames may go on the air.
     pub(super) can_air: bool,
-    /// Numbers of others can be carried: a change of frame gets a new address, or
-    /// all that is aired between two changes of it goes with one number of ours.
+    /// Numbers of others can be carried: a change of the frame gets a new address, or all
+    /// frames between two changes of the address belong to one number of this machine.
     pub(super) can_carry: bool,
-    /// What stays the same until the kernel's timeout.
+    /// Which address is kept until its timeout.
     pub(super) persistence: AddressPersistence,
-    /// Why it is not all that was asked for.
+    /// Why it is less than the configured mode.
     pub(super) trouble: Option<Trouble>,
 }
 
 impl Capability {
-    /// Others may connect to us.
+    /// Peers may connect.
     pub(super) fn is_connectable(&self) -> bool {
         self.can_air && matches!(self.mode, Mode::Full | Mode::Relay)
     }
 }
 
-/// What can be done with the adapter.
+/// What can be done with the adapter now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Readiness {
     pub(super) capabilities: Capabilities,
-    /// Others can connect.
+    /// Peers can connect.
     pub(super) connectable: bool,
 }
 
-/// What may be done with `asked` where this is known of privacy; nothing is known
-/// before somebody was asked. `timer` is the controller's, if it is known.
+/// What is allowed in the configured mode `asked`. `evidence` is `None` before the kernel or
+/// the configuration was read. `timer` is that of the controller, if it is known.
 pub(super) fn capability(
     asked: Mode,
     evidence: Option<Evidence>,
@@ -258,7 +254,7 @@ mod tests {
         }
     }
 
-    /// With privacy on its adverts have the addresses that all others have.
+    /// With privacy on, its adverts have the same addresses as any other advert.
     #[test]
     fn a_broadcast_heeds_what_keeps_its_address() {
         let persistence = |privacy, timer, controller| {
@@ -292,7 +288,7 @@ mod tests {
         );
     }
 
-    /// Full without the kernel's word is a broadcast, and no less careful than one.
+    /// Full without the kernel's answer is a broadcast, and no less careful than one.
     #[test]
     fn what_full_falls_back_to_is_taken_for_private() {
         let persistence = |privacy, controller| {

@@ -1,13 +1,12 @@
-//! One visit to a peer: connect, read its number, disconnect.
+//! One outbound connection to a peer: connect, read its number, disconnect.
 //!
-//! This is the one thing btleplug does here. It asks only about the device it
-//! visits, where bluer reads the whole object tree; its scan, on the other hand,
-//! would power the adapter on and search for all kinds of devices, and is never
-//! started. A trait stands before it, so that the rest can be tried without a
-//! peer.
+//! This is the only use of btleplug. btleplug asks only about the device that it connects
+//! to, where bluer reads the whole object tree. Its scan would power the adapter on and
+//! search for all kinds of devices, and is never started. A trait stands in front of it, so
+//! that the rest can be tested without a peer.
 //!
-//! A connection shows the device's own address unless the kernel's privacy is
-//! on; nobody calls this before that was seen.
+//! A connection shows the device's own address unless the kernel's privacy is on. The
+//! caller checks this first.
 //!
 //! BlueZ: doc/org.bluez.Device.rst `Connect`, doc/org.bluez.GattCharacteristic.rst
 //! `ReadValue`.
@@ -25,60 +24,59 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time;
 
-/// For all of a visit; an iPhone gives its own visits as much.
+/// Time to connect and read; an iPhone allows the same for its own connections.
 /// tcn-client-ios ea25cb0, `TCNBluetoothServiceImpl.swift`.
 const READ_TIME: Duration = Duration::from_secs(8);
 
-/// To find out who it is, before.
+/// Time to look up the peer before.
 const LOOKUP_TIME: Duration = Duration::from_secs(1);
 
-/// For the end of it, which also ends an attempt to connect.
+/// Time to disconnect, which also ends an attempt to connect.
 const DISCONNECT_TIME: Duration = Duration::from_secs(3);
 
-/// All of a visit.
+/// The three times together.
 pub(super) const MAX_CONNECTION_TIME: Duration = Duration::from_secs(12);
 
-/// Connects to others, reads their number and disconnects.
+/// Connects to peers, reads their number and disconnects.
 pub trait Central: Send + Sync {
-    /// The value of the characteristic of the peer with this address, most
-    /// significant byte first, that this adapter (`hci0`) has just heard. The
-    /// connection is gone when the future is done, and the future is done within
-    /// twelve seconds.
+    /// Reads the characteristic of the peer with this address, most significant byte first,
+    /// which this adapter (`hci0`) has just heard. The connection is closed when the future
+    /// is ready, and the future is ready within twelve seconds.
     fn read<'a>(
         &'a self,
         adapter: &'a str,
         peer: [u8; 6],
     ) -> BoxFuture<'a, Result<Vec<u8>, CentralError>>;
 
-    /// The bus is another one than before.
+    /// The bus was restarted: its connection has to be made again.
     fn renew(&self);
 }
 
-/// Why a visit brought nothing. None of these names the peer.
+/// Why the number of a peer was not read. No variant names the peer.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CentralError {
-    /// BlueZ cannot be asked, or does not know the peer any more.
+    /// BlueZ cannot be asked, or no longer knows the peer.
     #[error("BlueZ does not know the peer")]
     Unknown(#[source] Box<dyn Error + Send + Sync>),
     /// No connection, no service, or no answer to the read.
     #[error("the peer did not let itself be read")]
     ReadFailed(#[source] Box<dyn Error + Send + Sync>),
-    /// It is the owner's, or somebody else is connected to it.
+    /// The peer is paired or trusted, or already connected.
     #[error("the peer is not ours to connect to")]
     Excluded,
-    /// It has no characteristic of ours.
+    /// The peer does not have the characteristic.
     #[error("the peer has no such characteristic")]
     NoCharacteristic,
-    /// It took too long.
+    /// The peer took too long.
     #[error("the peer did not answer in time")]
     TimedOut,
 }
 
-/// The real one.
+/// The real central.
 #[derive(Debug, Default)]
 pub(super) struct Btleplug {
-    /// Any adapter of BlueZ's: what it is asked for is the connection behind it.
+    /// Any adapter of BlueZ: only the D-Bus connection behind it is used.
     connection: Mutex<Option<Adapter>>,
 }
 
@@ -92,8 +90,7 @@ impl Central for Btleplug {
             let found = time::timeout(LOOKUP_TIME, self.peer(adapter, peer)).await;
             let peer = found.unwrap_or(Err(CentralError::TimedOut))?;
             let read = time::timeout(READ_TIME, read(&peer)).await;
-            // Also ends a connection that is only being made. If it fails, there
-            // is none.
+            // Also ends a connection that is still being made. If this fails, there is none.
             let _ = time::timeout(DISCONNECT_TIME, peer.disconnect()).await;
             read.unwrap_or(Err(CentralError::TimedOut))
         }

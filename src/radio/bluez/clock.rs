@@ -1,6 +1,6 @@
-//! The radio's own clock, for what it schedules: visits, and how long a
-//! controller keeps its address. It stands still in suspend, as the kernel's
-//! Bluetooth timers do, and nothing of it leaves the room.
+//! The radio's own clock, for what it schedules: outbound connections, and how long a
+//! controller keeps its address. It stops in suspend, as the kernel's Bluetooth timers do,
+//! and its times are used nowhere else.
 
 use std::time::Duration;
 

@@ -1,31 +1,29 @@
-//! Listening: discovery, and what it brings.
+//! Discovery: how adverts of others are received.
 //!
-//! Discovery is on LE only, with duplicates, and filtered by service UUID where
-//! BlueZ survives that ([`super::version`]). The UUID keeps other people's devices
-//! out of the process, `DuplicateData` makes BlueZ signal each advert rather than
-//! each change, and the empty pattern keeps another program's pattern from hiding
-//! our peers. After 5.87, BlueZ tells the signal strength of each advert only to
-//! whoever asks for some, so the weakest that there is is asked for. Filters of
-//! several programs are merged, so every device is looked at again here.
+//! Discovery is on LE only, with duplicates, and filtered by service UUID where BlueZ
+//! survives that ([`super::version`]). The UUID keeps other people's devices out of the
+//! process. `DuplicateData` makes BlueZ signal each advert rather than each change. The
+//! empty pattern keeps another program's pattern from hiding our peers. After 5.87, BlueZ
+//! signals the strength of each advert only to clients that ask for a minimum, so the
+//! weakest possible is asked for. Filters of several programs are merged, so every device is
+//! checked again here.
 //!
-//! Each new device costs a few reads. After that its adverts arrive as signals
-//! with their values, and none of them costs a call. BlueZ puts data and
-//! signal strength of one advert into one signal, which bluer takes apart, see
-//! [`adverts`]. A device that does not name the service at first may do so later:
-//! BlueZ takes over an advert and its scan response one after the other.
+//! Each new device costs a few reads. After that its adverts arrive as signals with their
+//! values, and cost no call. BlueZ puts data and signal strength of one advert into one
+//! signal, which bluer takes apart, see [`adverts`]. A device may name the service later than
+//! it appears: BlueZ takes over an advert and its scan response one after the other.
 //!
-//! A sighting is a number that was in an advert just received. Because of
-//! `DuplicateData` BlueZ empties its copy of a device's service data before it
-//! takes over an advert's, and signals `ServiceData` for each advert that has
-//! some, changed or not. So a signal with the strength alone is of an advert
-//! without data, and does not prolong the number sent before. What BlueZ
-//! remembers of a device that it knew before discovery began is no sighting
-//! either. A contact therefore ends with the last advert that carried the
-//! number; controllers pass on at least one in about ten seconds.
+//! A sighting is a number in an advert that was just received. Because of `DuplicateData`
+//! BlueZ empties its copy of a device's service data before it takes over those of an
+//! advert, and signals `ServiceData` for each advert that has some, changed or not. So a
+//! signal with the strength alone is of an advert without data, and does not prolong the
+//! number sent before. What BlueZ remembers of a device that it knew before discovery
+//! started is no sighting either. A contact therefore ends with the last advert that carried
+//! the number. Controllers pass on at least one in about ten seconds.
 //!
-//! When the stream ends by itself it is handed back, not dropped: dropping it
-//! calls `StopDiscovery`, and a call to a bluetoothd that is just being
-//! stopped would have the bus start it again.
+//! When the stream ends by itself it is handed back, not dropped: dropping it calls
+//! `StopDiscovery`, and a call to a bluetoothd that is being stopped would make the bus
+//! start it again.
 //!
 //! BlueZ: doc/org.bluez.Adapter.rst `SetDiscoveryFilter`, src/adapter.c
 //! `btd_adapter_device_found`, src/device.c `device_set_service_data`.
@@ -54,12 +52,12 @@ use super::{BluezError, READ_TIMEOUT, call};
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// `StopDiscovery` too.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Devices listened to at once. BlueZ keeps a device for 30 s after its last
-/// advert, so this is a crowd; beyond it the oldest is dropped.
+/// Devices tracked at once. BlueZ keeps a device for 30 s after its last advert, so this is
+/// a crowd. Beyond it the oldest is dropped.
 const MAX_DEVICES: usize = 1024;
 /// New devices read at once.
 const MAX_READERS: usize = 16;
-/// Property changes taken together; one signal brings a handful.
+/// Property changes taken together; one signal has a handful.
 const CHANGES_PER_CHUNK: usize = 16;
 /// "Not available", Core Specification Vol 4 Part E 7.7.65.2.
 pub(super) const RSSI_UNKNOWN: i16 = 127;
@@ -67,8 +65,7 @@ pub(super) const RSSI_UNKNOWN: i16 = 127;
 /// The weakest signal that a controller can measure, in dBm; same place.
 const RSSI_WEAKEST: i16 = -127;
 
-/// What discovery brings, and with it the discovery: BlueZ stops when it is
-/// dropped.
+/// The events of a discovery. BlueZ stops the discovery when the stream is dropped.
 pub(super) type AdapterEvents = BoxStream<'static, AdapterEvent>;
 
 /// A discovery that runs. Stops when dropped.
@@ -83,7 +80,7 @@ impl Drop for Discovery {
 }
 
 impl Discovery {
-    /// Starts discovery and tells `sink` what is heard.
+    /// Starts discovery and sends what is heard to `sink`.
     pub(super) async fn start(adapter: &Adapter, sink: SightingSink) -> Result<Self, BluezError> {
         let (known, adapter_events) = call("starting discovery", START_TIMEOUT, async {
             adapter.set_discovery_filter(filter(adapter).await).await?;
@@ -98,7 +95,7 @@ impl Discovery {
     /// Stops discovery and waits until BlueZ has.
     pub(super) async fn stop(mut self, adapter: &Adapter) -> Result<(), BluezError> {
         self.listener.abort();
-        // Returns what was dropped in the task, or that it was.
+        // Waits until the task has dropped the stream.
         let _ = (&mut self.listener).await;
         call("stopping discovery", STOP_TIMEOUT, async {
             adapter.set_discovery_filter(filter(adapter).await).await
@@ -106,11 +103,11 @@ impl Discovery {
         .await
     }
 
-    /// Waits until it ends by itself. The result should be dropped when
-    /// BlueZ can be called again. May be dropped while it waits.
+    /// Waits until discovery ends by itself. The result must not be dropped before BlueZ can
+    /// be called again. The future may be dropped while it waits.
     ///
     /// # Panics
-    /// As the listening task did.
+    /// If the listening task panicked.
     pub(super) async fn ended(&mut self) -> Option<AdapterEvents> {
         match (&mut self.listener).await {
             Ok(adapter_events) => Some(adapter_events),
@@ -120,7 +117,7 @@ impl Discovery {
     }
 }
 
-/// What to listen for, of this BlueZ.
+/// The discovery filter for this BlueZ.
 async fn filter(adapter: &Adapter) -> DiscoveryFilter {
     let modalias = adapter.modalias().await.ok().flatten();
     let version = modalias.as_ref().and_then(Version::told_by);
@@ -135,13 +132,11 @@ async fn filter(adapter: &Adapter) -> DiscoveryFilter {
     }
 }
 
-/// Who is told what is heard. What does not fit is dropped: it will be heard
-/// again in a moment.
+/// Where sightings are sent. A full queue drops them: they will be heard again in a moment.
 #[derive(Clone)]
 pub(super) struct SightingSink {
     pub(super) events: mpsc::Sender<Event>,
-    /// Where those are told of who do not say their number, if anybody wants to
-    /// know.
+    /// Where adverts without a number are sent; `None` if they are not wanted.
     pub(super) uuid_only: Option<mpsc::Sender<UuidOnlyAdvert>>,
 }
 
@@ -153,7 +148,7 @@ impl SightingSink {
     }
 }
 
-/// An advert that names the service and says no number.
+/// An advert that names the service and has no number.
 #[derive(Clone, Copy)]
 pub(super) struct UuidOnlyAdvert {
     pub(super) address: Address,
@@ -161,13 +156,13 @@ pub(super) struct UuidOnlyAdvert {
     pub(super) rssi: i16,
 }
 
-/// What one advert said, as a signal or the first reads tell it.
+/// The content of one advert, from a signal or from the first reads.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct AdvertReport {
-    /// Service data of ours, if the advert had some.
+    /// Service data of our service, if the advert had some.
     data: Option<Vec<u8>>,
     rssi: Option<i16>,
-    /// Its device was told to name the service.
+    /// The device names the service.
     names_service: bool,
 }
 
@@ -205,13 +200,13 @@ fn ours(data: Option<HashMap<Uuid, Vec<u8>>>) -> Option<Vec<u8>> {
     data?.remove(&SERVICE)
 }
 
-/// One device listened to: its sightings, then its end.
+/// An update of a tracked device: an advert, or the end of its stream.
 enum DeviceUpdate {
     AdvertReport(u64, AdvertReport),
     Ended(u64),
 }
 
-/// Listens until discovery ends, and gives back what ended.
+/// Listens until discovery ends, and returns the stream that ended.
 async fn listen(
     adapter: Adapter,
     known: HashSet<Address>,
@@ -251,14 +246,14 @@ async fn listen(
 
 type Changes = Pin<Box<dyn Stream<Item = DeviceEvent> + Send>>;
 
-/// Looks at a new device; none if it is gone already.
+/// Reads a new device; `None` if it is gone already.
 async fn read_device(
     adapter: &Adapter,
     address: Address,
 ) -> Option<(Address, AdvertReport, Changes)> {
     let device = adapter.device(address).ok()?;
     let reading = async {
-        // Subscribed before it is read, so that nothing falls in between.
+        // Subscribed before it is read, so that no change is missed.
         let changes = device.events().await?;
         let data = ours(device.service_data().await?);
         let names_service = match data {
@@ -282,17 +277,16 @@ async fn read_device(
             changes,
         ))
     };
-    // Most often the device is gone again: not worth a word, and its address
-    // is nobody's to write down.
+    // Most often the device is gone again. That is not logged, and its address must not be.
     let (first, changes) = call("reading a device", READ_TIMEOUT, reading).await.ok()?;
     Some((address, first, Box::pin(changes)))
 }
 
-/// The devices listened to.
+/// The tracked devices.
 struct DeviceTable {
     sink: SightingSink,
     changes: SelectAll<BoxStream<'static, DeviceUpdate>>,
-    /// By age.
+    /// In order of age.
     devices: BTreeMap<u64, TrackedDevice>,
     added: u64,
 }
@@ -300,9 +294,9 @@ struct DeviceTable {
 struct TrackedDevice {
     address: Address,
     abort: AbortHandle,
-    /// It names the service.
+    /// The device names the service.
     names_service: bool,
-    /// It sent service data of ours, of whatever kind.
+    /// It sent service data of our service, valid or not.
     has_data: bool,
 }
 
@@ -316,8 +310,8 @@ impl DeviceTable {
         }
     }
 
-    /// Listens to a device. `new` is whether it appeared during this discovery,
-    /// by an advert that `first` was read of.
+    /// Tracks a device. `new` is whether it appeared during this discovery, by the advert in
+    /// `first`.
     fn add(&mut self, address: Address, new: bool, first: AdvertReport, changes: Changes) {
         if self.devices.len() >= MAX_DEVICES {
             self.drop_one();
@@ -338,16 +332,15 @@ impl DeviceTable {
             has_data: first.data.is_some(),
         };
         self.devices.insert(id, tracked);
-        // BlueZ remembers a device for 30 s, and for longer where another
-        // program scans too: one that is not new, or has no signal strength,
-        // may be gone, or send something else by now.
+        // BlueZ remembers a device for 30 s, and for longer where another program scans
+        // too. One that is not new, or has no signal strength, may be gone, or send other
+        // data by now.
         if new && first.rssi.is_some() {
             self.apply(DeviceUpdate::AdvertReport(id, first));
         }
     }
 
-    /// Listens no longer to the oldest that does not name the service; if all do,
-    /// to the oldest.
+    /// Drops the oldest device that does not name the service; if all do, the oldest.
     fn drop_one(&mut self) {
         let mut devices = self.devices.iter();
         let stranger = devices.find(|(_, tracked)| !tracked.names_service);
@@ -361,7 +354,7 @@ impl DeviceTable {
         }
     }
 
-    /// The next thing told; none while there is nobody.
+    /// The next update; `None` while no device is tracked.
     async fn next(&mut self) -> Option<DeviceUpdate> {
         self.changes.next().await
     }
@@ -391,12 +384,12 @@ impl DeviceTable {
                 return;
             }
         };
-        // Full: dropped, it will be heard again in a moment.
+        // A full queue drops it: it will be heard again in a moment.
         let _ = self.sink.events.try_send(event);
     }
 }
 
-/// A frame heard, at a signal that may not have been measured.
+/// The event of a frame heard, with a signal that may not have been measured.
 pub(super) fn heard(frame: Frame, rssi: Option<i16>) -> Event {
     Event::Heard {
         frame,
@@ -459,7 +452,7 @@ mod tests {
         DeviceEvent::PropertyChanged(DeviceProperty::Uuids(HashSet::from([service])))
     }
 
-    /// A crowd, and who is noticed in it to say no number.
+    /// A table, the frames heard in it, and the adverts without a number.
     fn table() -> (
         DeviceTable,
         mpsc::Receiver<Event>,

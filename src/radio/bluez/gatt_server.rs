@@ -1,14 +1,14 @@
-//! What others connect for: one service with one characteristic, that tells our
-//! number and takes theirs.
+//! The GATT service that peers connect for: one characteristic, from which they read our
+//! number and to which they write theirs.
 //!
-//! The [`GattService`] decides who is told what. It is open while an epoch of ours is
-//! on the air, and tells the number of that epoch to whoever was seen to come in
-//! it, and to nobody else: a peer that stays on from one epoch into the next
-//! would learn two numbers of one device. Nothing is told over BR/EDR, where the other side knows the device
-//! by its real address.
+//! The [`GattService`] decides which peer may read what. It is open while an epoch is on the
+//! air. A peer that was seen to connect in the epoch may read the number of that epoch, and
+//! no other peer may: one that stays connected from one epoch into the next would learn two
+//! numbers of one device. Nothing can be read over BR/EDR, where the peer knows the device by
+//! its real address.
 //!
-//! A write of at least sixteen bytes at offset 0 is a number, as with the
-//! coalition's clients; what follows them is ignored.
+//! A write of at least sixteen bytes at offset 0 is a number, as with the coalition's
+//! clients. Any bytes after them are ignored.
 //!
 //! BlueZ: doc/org.bluez.GattCharacteristic.rst. Clients: tcn-client-ios ea25cb0,
 //! tcn-client-android 7d48399, `TcnBluetoothManager.kt`.
@@ -33,39 +33,39 @@ use super::super::Peer;
 use super::advert::SERVICE;
 use super::{BluezError, call};
 
-/// `RegisterApplication` reads our objects one by one.
+/// Time to register: `RegisterApplication` reads our objects one by one.
 const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Peers that used the characteristic and are not noticed yet.
+/// Accesses to the characteristic that wait to be handled.
 const ACCESS_QUEUE: usize = 64;
 
-/// How long a read waits for its sender to be seen to have come.
+/// How long a read waits until the connection of its sender was seen.
 const ADMIT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Somebody used the characteristic.
+/// An access to the characteristic.
 pub(super) enum GattAccess {
     Read(Address),
     Written(Address, TemporaryContactNumber),
 }
 
-/// Who is told what.
+/// Decides which peer may read what.
 pub(super) struct GattService {
     epoch: Mutex<Option<Epoch>>,
-    /// Somebody was admitted, or the epoch is another.
+    /// A peer was admitted, or the epoch changed.
     changed: Notify,
     accesses: mpsc::Sender<GattAccess>,
     peer_ids: RandomState,
 }
 
-/// While one epoch of ours is on the air.
+/// The epoch on the air.
 struct Epoch {
     own: Option<TemporaryContactNumber>,
-    /// Who came in it.
+    /// The peers that connected in it.
     peers: BTreeSet<Address>,
 }
 
 impl GattService {
-    /// A door that is closed, and where knocks are heard.
+    /// A closed service, and the queue of accesses.
     pub(super) fn new() -> (Arc<Self>, mpsc::Receiver<GattAccess>) {
         let (accesses, heard) = mpsc::channel(ACCESS_QUEUE);
         let gatt = Self {
@@ -77,7 +77,8 @@ impl GattService {
         (Arc::new(gatt), heard)
     }
 
-    /// Opens the door in an epoch, closes it between two.
+    /// Opens the service in an epoch, closes it between two. `None` inside means that there is
+    /// no number to read.
     pub(super) fn set_epoch(&self, readable: Option<Option<TemporaryContactNumber>>) {
         let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         if epoch.as_ref().map(|epoch| epoch.own) != readable {
@@ -89,7 +90,7 @@ impl GattService {
         }
     }
 
-    /// Somebody came, and may be told the number of this epoch.
+    /// A peer connected, and may read the number of this epoch.
     pub(super) fn admit(&self, address: Address) {
         let mut epoch = self.epoch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(epoch) = epoch.as_mut() {
@@ -98,7 +99,7 @@ impl GattService {
         }
     }
 
-    /// What tells this peer from others, while this process runs.
+    /// The identifier of a peer while this process runs.
     pub(super) fn peer(&self, address: Address) -> Peer {
         Peer(self.peer_ids.hash_one(address.0))
     }
@@ -116,13 +117,13 @@ impl GattService {
             .ok_or(ReqError::NotPermitted)?;
         let rest = own.as_bytes().get(usize::from(offset)..);
         let rest = rest.ok_or(ReqError::InvalidOffset)?.to_vec();
-        // Full: whoever is slow to be noticed is noticed by the next one.
+        // A full queue drops it: the next access is noticed.
         let _ = self.accesses.try_send(GattAccess::Read(address));
         Ok(rest)
     }
 
-    /// The number a peer may be told, as soon as it was seen to come; none if
-    /// there is none.
+    /// The number that a peer may read, as soon as its connection was seen; `None` if there
+    /// is none.
     async fn number_for(
         &self,
         address: Address,
@@ -142,7 +143,7 @@ impl GattService {
         }
     }
 
-    /// Takes what was written, if it is a number.
+    /// Checks a write, and returns the number in it.
     fn accept_write(
         &self,
         value: &[u8],
@@ -165,7 +166,7 @@ impl GattService {
     }
 }
 
-/// Offers the service on an adapter, for as long as the handle is held.
+/// Registers the service on an adapter, for as long as the handle is held.
 pub(super) async fn serve(
     adapter: &Adapter,
     gatt: Arc<GattService>,

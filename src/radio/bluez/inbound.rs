@@ -1,15 +1,14 @@
-//! Who is connected to the adapter, and who of them has been for too long.
+//! Inbound connections: which peers are connected, and which of them for too long.
 //!
-//! Whoever connects takes our advert off the air, and a connection can outlast
-//! an epoch; so connections are watched. The kernel does not say which of them
-//! came by our advert. A paired or trusted device is the owner's, and one that
-//! BlueZ knew before it was connected may be a sensor that another program
-//! connects to: they are left alone. A stranger is who appears by connecting, or
-//! uses what is offered here; nobody needs to stay for longer than it takes to
-//! write sixteen bytes.
+//! A connection takes our advert off the air, and can outlast an epoch, so connections are
+//! watched. The kernel does not say which of them came by our advert. A paired or trusted
+//! device is the owner's. A device that BlueZ knew before it connected may be a sensor that
+//! another program connects to. Both are left alone. A stranger is a device that appears by
+//! connecting, or that uses our GATT service. No stranger needs to stay for longer than it
+//! takes to write sixteen bytes.
 //!
-//! BlueZ: doc/org.bluez.Device.rst `Connected`, `Paired`; src/device.c,
-//! `device_create`, by which an incoming connection makes a device.
+//! BlueZ: doc/org.bluez.Device.rst `Connected`, `Paired`; src/device.c, `device_create`, by
+//! which an incoming connection makes a device.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::pending;
@@ -24,21 +23,21 @@ use tokio::time;
 
 use super::{BluezError, READ_TIMEOUT, call};
 
-/// How long a stranger may stay; an iPhone is done within two seconds.
+/// How long a stranger may stay connected; an iPhone is done within two seconds.
 pub(super) const MAX_STAY: Duration = Duration::from_secs(10);
 
-/// Devices watched at once; BlueZ forgets those that are not connected after
-/// 30 s. Of the rest it is not noticed when they connect.
+/// Devices watched at once. BlueZ forgets devices that are not connected after 30 s.
+/// Connections of further devices are not noticed.
 const MAX_DEVICES: usize = 2048;
-/// Devices looked at, at once.
+/// Devices read at once.
 const MAX_READERS: usize = 16;
-/// Comings and goings not taken note of yet; the watch waits then.
+/// Events that wait to be handled; the watch waits when it is full.
 const EVENT_QUEUE: usize = 64;
 
-/// For a look at every device there is.
+/// Time to read every device.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A change of who is connected.
+/// A change of the connected peers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(super) enum ConnectionEvent {
@@ -47,11 +46,11 @@ pub(super) enum ConnectionEvent {
         stranger: bool,
     },
     Disconnected(Address),
-    /// A stranger stayed too long.
+    /// A stranger has been connected for too long.
     TimedOut(InboundId),
 }
 
-/// One stay of one stranger, who may come again.
+/// One connection of one stranger, which may connect again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(test, derive(Debug))]
 pub(super) struct InboundId {
@@ -59,7 +58,7 @@ pub(super) struct InboundId {
     number: u64,
 }
 
-/// Who is connected. Nobody is noticed before [`InboundConnections::watch`].
+/// The connected peers. None is noticed before [`InboundConnections::watch`].
 #[derive(Default)]
 pub(super) struct InboundConnections {
     watch: Option<Watch>,
@@ -70,7 +69,7 @@ pub(super) struct InboundConnections {
 
 #[derive(Clone, Copy, Default)]
 struct InboundPeer {
-    /// A stranger's.
+    /// The number of the connection, for a stranger.
     id: Option<u64>,
     timed_out: bool,
 }
@@ -87,7 +86,7 @@ impl Drop for Watch {
 }
 
 impl InboundConnections {
-    /// Begins to watch what [`watch_devices`] follows, with whom it found.
+    /// Starts the watcher that [`watch_devices`] returned, with the peers it found connected.
     pub(super) fn watch(&mut self, watcher: DeviceWatcher, connected_peers: Vec<Address>) {
         self.connected_peers = connected_peers
             .into_iter()
@@ -98,7 +97,7 @@ impl InboundConnections {
         self.watch = Some(Watch { task, events });
     }
 
-    /// Stops to watch. Whoever is here is still taken to be.
+    /// Stops the watch. Connected peers still count as connected.
     pub(super) fn unwatch(&mut self) {
         self.watch = None;
     }
@@ -126,7 +125,7 @@ impl InboundConnections {
         }
     }
 
-    /// Whoever it is came by our advert: it used what is offered there.
+    /// The peer is a stranger: it used our GATT service, so it came by our advert.
     pub(super) fn mark_stranger(&mut self, address: Address) {
         let peer = self.connected_peers.entry(address).or_default();
         if peer.id.is_none() {
@@ -137,33 +136,34 @@ impl InboundConnections {
                 number: self.last_id,
             };
             self.deadlines.push(Box::pin(async move {
-                // Nothing comes but the deadline.
+                // Only the timeout can end this.
                 let _ = time::timeout(MAX_STAY, pending::<()>()).await;
                 id
             }));
         }
     }
 
-    /// True if it was here.
+    /// True if the peer was connected.
     pub(super) fn disconnected(&mut self, address: Address) -> bool {
         self.connected_peers.remove(&address).is_some()
     }
 
-    /// True if it still lasts.
+    /// True if this connection still lasts.
     pub(super) fn timed_out(&mut self, id: InboundId) -> bool {
         let peer = self.connected_peers.get_mut(&id.address);
         let lasting = peer.filter(|peer| peer.id == Some(id.number));
         lasting.map(|peer| peer.timed_out = true).is_some()
     }
 
-    /// Strangers: all of them, or those who stayed too long.
+    /// All strangers, or only those that have been connected for too long.
     pub(super) fn strangers(&self, all: bool) -> Vec<Address> {
         let leaves = |peer: &InboundPeer| peer.id.is_some() && (all || peer.timed_out);
         let leaving = self.connected_peers.iter().filter(|(_, peer)| leaves(peer));
         leaving.map(|(address, _)| *address).collect()
     }
 
-    /// They were sent away. Whoever stays all the same is no stranger any more.
+    /// These strangers were disconnected. One that is still connected no longer counts as a
+    /// stranger.
     pub(super) fn strangers_disconnected(&mut self, addresses: &[Address]) {
         for address in addresses {
             if let Some(peer) = self.connected_peers.get_mut(address) {
@@ -173,14 +173,14 @@ impl InboundConnections {
     }
 }
 
-/// Sends strangers away, all at once, unless they were paired meanwhile.
+/// Disconnects strangers, all at once, except those that were paired in between.
 pub(super) async fn disconnect(adapter: &Adapter, addresses: &[Address]) {
     let all = stream::iter(addresses);
     all.for_each_concurrent(None, |address| async {
         let Ok(device) = adapter.device(*address) else {
             return;
         };
-        // Gone by itself: that is as well.
+        // An error means that it is gone by itself.
         if let Ok(true) = call("looking at a visitor", READ_TIMEOUT, is_owners(&device)).await {
             return;
         }
@@ -192,7 +192,8 @@ pub(super) async fn disconnect(adapter: &Adapter, addresses: &[Address]) {
     .await;
 }
 
-/// Whether it is nobody's: not the owner's, and nobody connected to it.
+/// Whether a device may be connected to: it is neither paired nor trusted, and not
+/// connected.
 pub(super) async fn may_connect(adapter: &Adapter, address: Address) -> bool {
     let looking = async {
         let device = adapter.device(address)?;
@@ -209,7 +210,7 @@ async fn is_owners(device: &bluer::Device) -> Result<bool, bluer::Error> {
 
 type Changes = BoxStream<'static, (Address, Option<bool>)>;
 
-/// What the devices of an adapter do.
+/// Watches the connections of an adapter's devices.
 pub(super) struct DeviceWatcher {
     adapter: Adapter,
     events: BoxStream<'static, AdapterEvent>,
@@ -219,7 +220,7 @@ pub(super) struct DeviceWatcher {
     watched: BTreeSet<Address>,
 }
 
-/// Begins to follow what devices do. Also says who is connected already.
+/// Starts to watch devices. Also returns which ones are connected already.
 pub(super) async fn watch_devices(
     adapter: &Adapter,
 ) -> Result<(DeviceWatcher, Vec<Address>), BluezError> {
@@ -231,7 +232,7 @@ pub(super) async fn watch_devices(
 }
 
 async fn start_watching(adapter: &Adapter) -> Result<(DeviceWatcher, Vec<Address>), BluezError> {
-    // Subscribed first, so that nobody falls in between.
+    // Subscribed first, so that no change is missed.
     let events = call("listening for devices", READ_TIMEOUT, adapter.events()).await?;
     let known = call("listing devices", READ_TIMEOUT, adapter.device_addresses()).await?;
     let mut watcher = DeviceWatcher {
@@ -261,7 +262,7 @@ async fn start_watching(adapter: &Adapter) -> Result<(DeviceWatcher, Vec<Address
 }
 
 impl DeviceWatcher {
-    /// Tells who comes and goes, until nobody listens.
+    /// Sends events until the receiver is dropped.
     async fn tell(mut self, sender: mpsc::Sender<ConnectionEvent>) {
         let mut looking = FuturesUnordered::new();
         loop {
@@ -311,7 +312,7 @@ impl DeviceWatcher {
         self.disconnected(address)
     }
 
-    /// `appeared` is whether BlueZ did not know it before.
+    /// `appeared` is whether BlueZ did not know the device before.
     async fn connection_changed(
         &mut self,
         address: Address,
@@ -340,7 +341,7 @@ impl DeviceWatcher {
     }
 }
 
-/// Whether a device is connected, and what changes about that; none at the end.
+/// Whether a device is connected, and the changes of that; `None` if it is gone.
 async fn read_connected(adapter: Adapter, address: Address) -> (Address, Option<(bool, Changes)>) {
     let looking = async {
         let device = adapter.device(address)?;

@@ -1,28 +1,26 @@
-//! The radio on BlueZ: adverts, discovery by service UUID and, where the
-//! kernel's privacy allows it, connections.
+//! The radio on BlueZ: adverts, discovery by service UUID and, where the kernel's privacy
+//! allows it, connections.
 //!
-//! One task owns every handle and rebuilds them: BlueZ loses adverts and
-//! discovery silently when it is restarted, when the adapter is switched off,
-//! blocked or pulled, and in a crash it does not even say so. [`task`] is this
-//! task; [`reconcile`] decides for it and knows no D-Bus. Around them:
-//! [`bluez_watch`] watches whether `org.bluez` is there, [`session`] which
-//! adapters, [`advert`] and [`discovery`] do what their names say (the first by
-//! zbus, for bluer does not tell when BlueZ drops an advert), [`version`] knows
-//! what this BlueZ must not be asked, [`status`]
-//! says what is wrong in words of the border.
+//! One task owns every handle and rebuilds them. BlueZ loses adverts and discovery silently
+//! when it is restarted, and when the adapter is switched off, blocked or unplugged. After
+//! a crash it does not even report that. [`task`] is this task. [`reconcile`] decides for it
+//! and knows no D-Bus. Around them: [`bluez_watch`] watches whether `org.bluez` is there,
+//! [`session`] which adapters are. [`advert`] and [`discovery`] do what their names say (the
+//! first with zbus, since bluer does not report when BlueZ drops an advert). [`version`]
+//! knows what this BlueZ must not be asked. [`status`] reports troubles, adapters and
+//! counters.
 //!
-//! Mode full and relay: [`capability`] says whether anybody may connect at all,
-//! [`server`] is what they connect for, [`inbound`] who is there; [`outbound`]
-//! says whom to connect to, [`central`] does; [`rpa_schedule`] knows when an address
-//! that the kernel keeps is another, [`off_air`] when those of a controller that
-//! makes them itself are.
+//! For the modes full and relay: [`capability`] says whether peers may connect at all.
+//! [`gatt_server`] is the service that they connect for, [`inbound`] tracks who is
+//! connected. [`outbound`] says which peer to connect to, [`central`] connects.
+//! [`rpa_schedule`] knows when the address that the kernel keeps is a new one, [`off_air`]
+//! the same for a controller that makes its addresses itself.
 //!
-//! Every call has a deadline. An adapter is never switched on, made
-//! discoverable or otherwise set up here: it belongs to the person at the
-//! desk.
+//! Every call has a deadline. An adapter is never switched on, made discoverable or
+//! otherwise configured here: it belongs to the user of the machine.
 //!
-//! A bluetoothd that crashed leaves its last advert in the kernel until it
-//! runs again; only [`Options::advert_timeout`] bounds that.
+//! A bluetoothd that crashed leaves its last advert in the kernel until it runs again. Only
+//! [`Options::advert_timeout`] bounds that.
 
 mod advert;
 mod bluez_watch;
@@ -63,31 +61,30 @@ use central::Btleplug;
 /// How to use BlueZ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How to take part, as far as the kernel's privacy allows.
+    /// The mode of participation, as far as the kernel's privacy allows.
     pub mode: Mode,
-    /// The only adapter to use. Of several that fit, and of all without a
-    /// choice, one that is on goes before one that is off, then one that can
-    /// advertise before one that cannot, then the one used last, then the first
-    /// by name.
+    /// The only adapter to use. Of several that match, and of all if none is chosen, one that
+    /// is on goes before one that is off, then one that can advertise before one that cannot,
+    /// then the one used last, then the first by name.
     pub adapter: Option<AdapterChoice>,
-    /// Discovery is started anew after this time: it is known to stall
-    /// without a word, and silence is normal when nobody is near.
+    /// Discovery is restarted after this time: it is known to stall silently, and silence is
+    /// normal when no device is near.
     pub discovery_restart: Duration,
-    /// BlueZ drops an advert after this time even if we cannot tell it to.
-    /// Must exceed the longest time a number is on the air; at most 65535 s.
+    /// BlueZ drops an advert after this time, even if tcnd cannot ask for it. Must exceed the
+    /// longest time that a number is on the air; at most 65535 s.
     pub advert_timeout: Duration,
     /// The kernel's timeout of resolvable private addresses, where the kernel makes
     /// them.
     pub rpa_timeout: Duration,
 }
 
-/// Which adapter to use. `Debug` keeps the address to itself.
+/// Which adapter to use. `Debug` does not show the address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AdapterChoice {
-    /// One of this device address, most significant byte first; there may be
+    /// An adapter with this device address, most significant byte first. There may be
     /// several.
     Address([u8; 6]),
-    /// The one of this number: 0 is `hci0`.
+    /// The adapter with this number: 0 is `hci0`.
     Name(u16),
 }
 
@@ -101,8 +98,8 @@ impl fmt::Debug for AdapterChoice {
 }
 
 impl Default for Options {
-    /// Broadcast on any adapter, a restart every 5 minutes, adverts of at most
-    /// 20, the kernel's own timeout of addresses.
+    /// Broadcast on any adapter, a restart of discovery every 5 minutes, adverts of at most 20
+    /// minutes, the kernel's default timeout of addresses.
     fn default() -> Self {
         const RPA_TIMEOUT: Duration = Duration::from_secs(15 * 60);
         Self {
@@ -116,7 +113,7 @@ impl Default for Options {
 }
 
 /// Starts the radio on the system bus. Must be called within a tokio runtime
-/// with time and I/O; a bus or adapter that is not there is waited for.
+/// with time and I/O. It waits for a bus or adapter that is not there.
 #[must_use]
 pub fn spawn(options: Options) -> Radio {
     let platform = Platform {
@@ -126,7 +123,7 @@ pub fn spawn(options: Options) -> Radio {
     spawn_with(options, platform)
 }
 
-/// The same, in other surroundings than the machine's.
+/// The same, on another platform than the real one.
 #[must_use]
 pub fn spawn_with(options: Options, platform: Platform) -> Radio {
     let (orders_in, orders) = mpsc::channel(ORDER_CAPACITY);
@@ -138,16 +135,16 @@ pub fn spawn_with(options: Options, platform: Platform) -> Radio {
     }
 }
 
-/// What the radio knows of beside BlueZ.
+/// What the radio uses besides the D-Bus interface of BlueZ.
 #[derive(Clone)]
 pub struct Platform {
-    /// Who is asked about privacy and addresses.
+    /// Answers questions about privacy and addresses.
     pub kernel: Arc<dyn Kernel>,
-    /// Who connects to others.
+    /// Connects to peers.
     pub central: Arc<dyn Central>,
 }
 
-/// Says whether a controller's privacy is on, and what its addresses go by.
+/// Says whether the privacy of a controller is on, and how its addresses change.
 pub trait Kernel: Send + Sync {
     /// As [`bluez_mgmt::privacy`].
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>>;
@@ -159,7 +156,7 @@ pub trait Kernel: Send + Sync {
     fn addresses(&self, adapter: &str) -> Option<tcnd_rpa_timeout::Known>;
 }
 
-/// The real one.
+/// The real kernel.
 struct Mgmt;
 
 impl Kernel for Mgmt {
@@ -176,11 +173,11 @@ impl Kernel for Mgmt {
     }
 }
 
-/// Time for BlueZ to answer what it knows without asking the controller.
+/// Time for BlueZ to answer a question that needs no command to the controller.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A call that brought nothing. These stay in the room and its log; what a
-/// person sees is a [`super::Trouble`].
+/// The error of a call to BlueZ. It appears in the log only; people see a
+/// [`super::Trouble`].
 #[derive(Debug, Error)]
 enum BluezError {
     #[error("{action}: no answer within {limit:?}")]
@@ -200,7 +197,7 @@ enum Cause {
     Bus(#[from] zbus::Error),
 }
 
-/// Waits for an answer, but not for longer than `limit`.
+/// Waits for an answer, at most for `limit`.
 async fn call<T, E: Into<Cause>>(
     action: &'static str,
     limit: Duration,

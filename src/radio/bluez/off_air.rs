@@ -1,42 +1,40 @@
-//! How long nothing of ours has been on the air, where the controller makes the
+//! How long none of our frames has been on the air, where the controller makes the
 //! resolvable private addresses itself (LL Privacy).
 //!
-//! Since Linux 6.14 such a controller makes them by a timer of its own. All
-//! adverts share one address, connectable or not, whatever is registered
-//! meanwhile, and nobody is told when it changes. What is known is the timeout:
-//! an address lives for no longer. So that no address goes with two numbers,
-//! nothing of ours is advertised between two epochs for longer than an address
-//! can live. Within an epoch the address may change: a number may have several.
+//! Since Linux 6.14 such a controller changes them by a timer of its own. All adverts share
+//! one address, connectable or not, whatever is registered, and the change is not reported.
+//! Only the timeout is known: an address lives no longer than it. So that no address belongs
+//! to two numbers, nothing is advertised between two epochs for longer than an address can
+//! live. Within an epoch the address may change: a number may have several.
 //!
-//! Listening goes on in between, for it has the host's address towards everybody
-//! whom the machine does not know. The kernel keeps that one for the same timeout
-//! from when it was programmed. An epoch stops and starts its scan before it
-//! airs anything, and by then the timeout has passed since the epoch before: the
-//! address in use has expired and is replaced, or was programmed after that epoch
-//! and never went with a number.
+//! Scanning goes on in between, since it uses the host's address towards every device that
+//! the machine does not know. The kernel keeps that address for the same timeout, from when
+//! it was programmed. An epoch restarts its scan before it airs anything, and by then the
+//! timeout has passed since the epoch before. So the address in use has expired and is
+//! replaced, or it was programmed after that epoch and never belonged to a number.
 //!
-//! Times are since some moment, on a clock that stands still in suspend. A
-//! controller whose timer goes on meanwhile has a new address all the sooner.
+//! Times are durations on a clock that stops in suspend. A controller whose timer goes on in
+//! suspend only has a new address sooner.
 //!
-//! Core Specification: Vol 4 Part E 7.8.45, `LE Set Resolvable Private Address
-//! Timeout`; Vol 6 Part B 6. Kernel: net/bluetooth/hci_sync.c,
-//! `hci_setup_ext_adv_instance_sync`, `hci_le_set_rpa_timeout_sync`.
+//! Core Specification: Vol 4 Part E 7.8.45, `LE Set Resolvable Private Address Timeout`;
+//! Vol 6 Part B 6. Kernel: net/bluetooth/hci_sync.c, `hci_setup_ext_adv_instance_sync`,
+//! `hci_le_set_rpa_timeout_sync`.
 
 use std::time::Duration;
 
 use tcnd_rpa_timeout::longest_life;
 
-/// The timer by which a controller makes its addresses.
+/// The timer by which a controller changes its addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AddressTimer {
-    /// An address lives for no longer, but for how late a timer may be.
+    /// The longest life of an address, apart from the lateness of timers.
     pub(super) timeout: Duration,
-    /// One that was made before may live until then.
+    /// An address made by an earlier timeout may live until this time.
     pub(super) certain_from: Duration,
 }
 
 impl AddressTimer {
-    /// What a controller goes by unless root set another. Kernel:
+    /// The default of the kernel, unless root set another. Kernel:
     /// include/net/bluetooth/hci.h, `HCI_DEFAULT_RPA_TIMEOUT`.
     pub(super) const KERNEL_DEFAULT: Self = Self {
         timeout: Duration::from_secs(900),
@@ -48,32 +46,31 @@ impl AddressTimer {
         longest_life(self.timeout)
     }
 
-    /// How much of it belongs to the handover. A longer silence is a trouble: much
-    /// of the time nobody hears the machine.
+    /// How much of it counts as handover. A longer silence is a trouble, since the machine is
+    /// off the air for much of the time.
     pub(super) fn handover(self) -> Duration {
         self.pause().min(Duration::from_secs(6 * 60))
     }
 }
 
-/// When something of ours was on the air last, or may have been.
+/// When one of our frames was last on the air, or may have been.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OffAir {
     last: Duration,
 }
 
 impl OffAir {
-    /// Nothing is known: a number of an earlier start may have been there until
-    /// now.
+    /// Nothing is known: a number of an earlier process may have been on the air until now.
     pub(super) fn new(now: Duration) -> Self {
         Self { last: now }
     }
 
-    /// Something of ours is on the air, or may be.
+    /// One of our frames is on the air, or may be.
     pub(super) fn airing(&mut self, now: Duration) {
         self.last = self.last.max(now);
     }
 
-    /// How long until no address lives any more that went with a number.
+    /// How long until every address that belonged to a number has expired.
     pub(super) fn wait(self, timer: AddressTimer, now: Duration) -> Duration {
         let expired_by = (self.last + timer.pause()).max(timer.certain_from);
         expired_by.saturating_sub(now)
@@ -120,8 +117,8 @@ mod tests {
         assert_eq!(off_air.wait(timer, at(1029)), TIMER.pause() - at(9));
     }
 
-    /// A controller whose timer runs on, whatever is advertised: when each of its
-    /// addresses was made. It may make one early, and be late by an eighth.
+    /// When each address of a controller was made whose timer runs on, whatever is advertised.
+    /// It may make one early, and be late by an eighth.
     fn made(lives: &[u64], first: Duration) -> Vec<Duration> {
         let mut made = vec![Duration::ZERO, first];
         for thousandths in lives {
@@ -132,8 +129,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is aired and for how long, and however often tcnd starts anew,
-        /// no address goes with two numbers.
+        /// Whatever is aired and for how long, and however often tcnd restarts, no address
+        /// belongs to two numbers.
         #[test]
         fn no_address_goes_with_two_numbers(
             old_life in 1_u64..1030,

@@ -1,18 +1,19 @@
-//! Whom to connect to, and when: phones that say they are there but not their
-//! number.
+//! Outbound connections: which peer to connect to, and when. These are phones that
+//! advertise the service but not their number.
 //!
-//! An iPhone in the foreground airs the UUID alone, and its number has to be
-//! read over a connection; each read makes it take a new number. So it is read
-//! once, and for [`NUMBER_LIFETIME`] every further advert under that address counts as a
-//! sighting of what was read. Whoever sends service data is never connected
-//! to: Android's clients do not answer reads.
+//! An iPhone in the foreground airs the UUID alone, and its number has to be read over a
+//! connection. Each read makes it take a new number. So it is read once, and for
+//! [`NUMBER_LIFETIME`] every further advert under that address counts as a sighting of the
+//! number read. A sender of service data is never connected to: Android's clients do not
+//! answer reads.
 //!
-//! A visit costs: the kernel stops advert and scan while it connects. Whoever
-//! likes can pose as a thousand iPhones, so visits take [`PAUSE_FACTOR`]th of the time
-//! at most, failures back off, the nearest goes first, and the table is bounded.
+//! A connection costs: the kernel stops advert and scan while it connects. An attacker can
+//! pose as a thousand iPhones. So after each connection [`PAUSE_FACTOR`] times its length
+//! passes without another, failures back off, the nearest peer goes first, and the table is
+//! bounded.
 //!
-//! Pure; times are since some moment on the radio's clock. Clients:
-//! tcn-client-ios ea25cb0, `TCNBluetoothServiceImpl.swift`.
+//! Pure; times are durations on the radio's clock. Clients: tcn-client-ios ea25cb0,
+//! `TCNBluetoothServiceImpl.swift`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,33 +21,33 @@ use std::time::Duration;
 use bluer::Address;
 use tcn_protocol::TemporaryContactNumber;
 
-/// How long a number read from an address is taken for its own. An iPhone takes
-/// another address about as often.
+/// How long a number read from an address counts as its number. An iPhone changes its
+/// address about as often.
 pub(super) const NUMBER_LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Addresses remembered at once.
 const MAX_PEERS: usize = 256;
 
-/// Adverts without service data after which one is believed to have none.
+/// Adverts without service data after which a sender is believed to send none.
 const MIN_ADVERTS: u8 = 2;
 
-/// BlueZ forgets a device 30 s after its last advert; who was not heard for this
-/// long is gone.
+/// A peer that was not heard for this long is gone. BlueZ forgets a device 30 s after its
+/// last advert.
 const PRESENCE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// After a failure, doubled with each further one, up to [`NUMBER_LIFETIME`].
+/// Pause after a failure, doubled with each further one, up to [`NUMBER_LIFETIME`].
 const BACK_OFF: Duration = Duration::from_secs(30);
 
-/// Between two visits at the least.
+/// The shortest pause between two connections.
 const MIN_PAUSE: Duration = Duration::from_secs(5);
 
-/// After a visit, so many times its length passes without another.
+/// After a connection, this many times its length passes without another.
 const PAUSE_FACTOR: u32 = 4;
 
 #[derive(Default)]
 pub(super) struct OutboundConnections {
     peers: BTreeMap<[u8; 6], OutboundPeer>,
-    /// No visit before.
+    /// No connection before this time.
     next_attempt: Duration,
 }
 
@@ -60,9 +61,9 @@ struct OutboundPeer {
 
 #[derive(Clone, Copy)]
 enum PeerState {
-    /// To be visited, from then on.
+    /// To be read, from this time on.
     Unread { from: Duration, failures: u32 },
-    /// Its number, until then.
+    /// Its number, valid until this time.
     Read(TemporaryContactNumber, Duration),
 }
 
@@ -96,7 +97,7 @@ impl OutboundConnections {
         }
     }
 
-    /// Its number is known: it was read, or the peer wrote it.
+    /// The number of a peer is known: it was read, or the peer wrote it.
     pub(super) fn learned(&mut self, now: Duration, address: Address, tcn: TemporaryContactNumber) {
         if !self.peers.contains_key(&address.0) {
             self.evict_one();
@@ -110,13 +111,13 @@ impl OutboundConnections {
         peer.state = PeerState::Read(tcn, now + NUMBER_LIFETIME);
     }
 
-    /// How strongly this peer was heard, in dBm, if it is.
+    /// The last signal of this peer in dBm, if it was heard.
     pub(super) fn rssi(&self, address: Address) -> Option<i16> {
         let peer = self.peers.get(&address.0)?;
         Some(peer.rssi).filter(|rssi| *rssi != i16::MIN)
     }
 
-    /// The nearest one that is there to be visited, if it is time.
+    /// The nearest peer to be read, if it is time for a connection.
     pub(super) fn due(&mut self, now: Duration) -> Option<Address> {
         self.expire(now);
         if now < self.next_attempt {
@@ -127,14 +128,13 @@ impl OutboundConnections {
         Some(Address(*address))
     }
 
-    /// How long until a visit may begin, where somebody waits for nothing but
-    /// that.
+    /// How long until a connection may start, if a peer waits for nothing else.
     pub(super) fn wait(&self, now: Duration) -> Option<Duration> {
         let waits = self.peers.values().any(|peer| peer.waits(now));
         (waits && now < self.next_attempt).then(|| self.next_attempt - now)
     }
 
-    /// A visit ended, after `took`.
+    /// A connection ended, after `took`.
     pub(super) fn attempt_ended(
         &mut self,
         now: Duration,
@@ -158,7 +158,7 @@ impl OutboundConnections {
         }
     }
 
-    /// Forgets whoever was read long ago, or was not heard for long.
+    /// Forgets peers that were read long ago, or were not heard for long.
     pub(super) fn expire(&mut self, now: Duration) {
         self.peers.retain(|_, peer| match peer.state {
             PeerState::Read(_, until) => now < until,
@@ -166,8 +166,8 @@ impl OutboundConnections {
         });
     }
 
-    /// Lets go of whoever was not read and not heard the longest; then of
-    /// whoever was read.
+    /// In a full table, drops the peer that was not read and not heard for the longest time;
+    /// if all were read, the one not heard for the longest time.
     fn evict_one(&mut self) {
         if self.peers.len() < MAX_PEERS {
             return;

@@ -1,24 +1,22 @@
-//! What to do next: the decisions of the BlueZ edge, without BlueZ.
+//! What to do next: the decisions of the BlueZ task, without BlueZ.
 //!
-//! A [`Plan`] knows what was ordered and what is held, is told what happened,
-//! and names one [`Step`] at a time. The task beside it carries steps out and
-//! decides nothing.
+//! A [`Plan`] knows the last order and what BlueZ holds for us. It is told what happened,
+//! and names one [`Step`] at a time. The task carries steps out and decides nothing.
 //!
-//! The order of steps is the point. A number and a device address must change
-//! together, and BlueZ gives a broadcast advert a fresh address with each
-//! registration, but the controller gets in the way:
+//! The order of steps is the point. A number and a device address must change together.
+//! BlueZ gives a broadcast advert a fresh address with each registration, but the
+//! controller gets in the way:
 //!
-//! * A *legacy* controller refuses a new random address while it scans. So
-//!   the advert is registered first and discovery started after it.
-//! * An *extended* one keeps the scanner's own address as long as an advert is
-//!   on. So discovery is started first, under an address of its own.
-//! * Both are stopped, discovery first, before a new epoch begins, and whoever
-//!   is connected is sent away: over a connection two epochs would be one.
+//! * A *legacy* controller refuses a new random address while it scans. So the advert is
+//!   registered first and discovery started after it.
+//! * An *extended* one keeps the scanner's address as long as an advert is on. So discovery
+//!   is started first, under an address of its own.
+//! * Both are stopped, discovery first, before a new epoch starts, and strangers are
+//!   disconnected: a connection over two epochs would link them.
 //!
-//! A number of an epoch that is over is never registered again. Within an epoch
-//! the frame is swapped when that is ordered, and registered anew where others
-//! may connect, since each of them takes the advert off the air: each time under
-//! another address.
+//! A number of a past epoch is never registered again. Within an epoch the frame is
+//! swapped when that is ordered. Where peers may connect it is also registered again, since
+//! each connection takes the advert off the air: each time under another address.
 //!
 //! Kernel: net/bluetooth/hci_sync.c, `hci_set_random_addr_sync`; Core
 //! Specification Vol 4 Part E 7.8.4.
@@ -32,24 +30,24 @@ use super::super::{Event, Order};
 use super::capability::{Controller, Readiness};
 use super::retry::Retry;
 
-/// One thing to do, and then to report on.
+/// One thing to do, whose result is then reported to the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Find out what kind of controller it is, and whether it is still private.
+    /// Read the kind of controller and its privacy.
     Inspect,
-    /// Offer what others connect for.
+    /// Register the GATT service.
     Serve,
     StartScan,
     StopScan,
     Register(Frame),
-    /// See that the advert dropped is gone.
+    /// Wait until the dropped advert is gone.
     ConfirmGone,
-    /// See whether the advert is still there.
+    /// Check whether the advert is still there.
     Verify,
-    /// Send away who is connected: all, before a new epoch; otherwise who has
-    /// stayed too long.
+    /// Disconnect strangers: all of them before a new epoch, otherwise those that have been
+    /// connected for too long.
     DisconnectStrangers,
-    /// Replace the connection to BlueZ, with everything that hangs on it.
+    /// Replace the connection to BlueZ, with everything that belongs to it.
     Renew,
 }
 
@@ -59,7 +57,7 @@ pub(super) enum AdvertState {
     #[default]
     Absent,
     Airing(Frame),
-    /// Dropped or doubtful; to be seen gone before anything else is aired.
+    /// Dropped or uncertain. It must be seen gone before anything else is aired.
     Leaving,
 }
 
@@ -69,7 +67,7 @@ pub(super) enum Registration {
     Done,
     /// Refused: it was never on the air.
     Refused,
-    /// Nobody knows whether it was on the air.
+    /// It is not known whether it was on the air.
     Uncertain,
 }
 
@@ -83,31 +81,30 @@ enum Desired {
 
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Whether the adapter can be used, and then what for.
+    /// What the adapter can be used for; `None` if it cannot be used.
     up: Option<Readiness>,
     desired: Desired,
-    /// The number of ours that is to be told in this epoch.
+    /// Our number, which peers may read in this epoch.
     own: Option<TemporaryContactNumber>,
-    /// What is held belongs to the epoch before and must go first.
+    /// What BlueZ holds belongs to the previous epoch and must go first.
     clearing: bool,
-    /// Somebody is connected.
+    /// A stranger is connected.
     has_strangers: bool,
-    /// Whoever was connected has been sent away in this clearing. Once is enough:
-    /// who comes again by other ways is told nothing.
+    /// Strangers have been disconnected in this clearing. Once is enough: one that connects
+    /// again cannot read anything.
     strangers_gone: bool,
-    /// The advert has to be registered anew as soon as it is registered.
+    /// The advert has to be registered again as soon as it is registered.
     refresh_due: bool,
-    /// Somebody stayed too long.
+    /// A stranger has been connected for too long.
     disconnect_due: bool,
-    /// Nothing may be listened for in this epoch: it would be asked for under an
-    /// address of the one before.
+    /// No scan is allowed in this epoch: it would use an address of the previous one.
     scan_suppressed: bool,
     served: bool,
     unanswered_rests: u32,
-    /// Known once per epoch.
+    /// Read once per epoch.
     controller: Option<Controller>,
     scanning: bool,
-    /// It ran before in this epoch.
+    /// Discovery ran before in this epoch.
     scanned: bool,
     restart_due: bool,
     advert: AdvertState,
@@ -123,12 +120,10 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Refusals in a row after which a legacy controller listens between two
-    /// tries: until then it keeps silent, since a running scan would itself
-    /// be the reason for a refusal.
+    /// Refusals in a row after which a legacy controller scans between two tries. Until then
+    /// it does not, since a running scan would itself be a reason for a refusal.
     const SILENT_REFUSALS: u32 = 3;
-    /// Refusals after which the connection is replaced: each leaves an object
-    /// behind in it.
+    /// Refusals after which the connection is replaced: each leaves an object on it.
     const REFUSALS_PER_CONNECTION: u32 = 8;
 
     pub(super) fn order(&mut self, order: Order) {
@@ -136,7 +131,7 @@ impl Plan {
             if order == Order::Rest {
                 self.events.push(Event::Rested);
             }
-            return; // forgotten, like those that stood when it went down
+            return; // void, like the order that stood when the adapter went down
         };
         self.desired = match order {
             Order::Rest => {
@@ -171,7 +166,7 @@ impl Plan {
         }
     }
 
-    /// Nothing is listened for until the next order.
+    /// No scan until the next order.
     pub(super) fn suppress_scan(&mut self) {
         self.scan_suppressed = matches!(self.desired, Desired::Air(_));
     }
@@ -180,8 +175,8 @@ impl Plan {
         self.scan_suppressed
     }
 
-    /// The advert has to be registered anew, under another address: somebody
-    /// connected, which takes it off the air, or left.
+    /// The advert has to be registered again, under another address: a peer connected, which
+    /// takes it off the air, or disconnected.
     pub(super) fn refresh(&mut self) {
         if !self.clearing {
             self.advert_retry = Retry::default();
@@ -196,7 +191,7 @@ impl Plan {
         }
     }
 
-    /// The state of the adapter now: unusable, or what it can be used for.
+    /// The adapter can be used for this now; `None` if it cannot be used.
     pub(super) fn set_readiness(&mut self, now: Option<Readiness>) {
         match (self.up, now) {
             (None, None) => {}
@@ -207,7 +202,7 @@ impl Plan {
                 let other_air = before.is_some_and(|up| up.connectable != readiness.connectable);
                 if !readiness.capabilities.can_air || other_air {
                     self.withdraw(AdvertState::Leaving);
-                    // The same for one that was not registered yet, or anew.
+                    // The same for a frame that was not registered yet, or not again.
                     if let Desired::Air(frame) = self.desired {
                         self.events.push(Event::Withdrawn(frame));
                         self.desired = Desired::Listen;
@@ -234,7 +229,7 @@ impl Plan {
         self.events.extend((0..rests).map(|_| Event::Rested));
     }
 
-    /// Takes the advert off the air for good, and forgets that it was ordered.
+    /// Takes the advert off the air for good, and drops its order.
     fn withdraw(&mut self, leaves: AdvertState) {
         let AdvertState::Airing(frame) = self.advert else {
             return;
@@ -248,7 +243,7 @@ impl Plan {
         }
     }
 
-    /// Everything held is gone, with the service or the adapter it hung on.
+    /// Everything that BlueZ held is gone, with the service or the adapter.
     pub(super) fn forget(&mut self) {
         self.advert = AdvertState::Absent;
         self.renew_due = false;
@@ -256,8 +251,7 @@ impl Plan {
         self.has_strangers = false;
     }
 
-    /// The next step, if any. To be asked when the adapter is up and no step
-    /// is under way.
+    /// The next step, if any. Called when the adapter is up and no step is under way.
     pub(super) fn next(&mut self) -> Option<Step> {
         if self.renew_due {
             return Some(if self.scanning {
@@ -287,7 +281,7 @@ impl Plan {
             self.events.extend((0..rests).map(|_| Event::Rested));
             return None;
         }
-        // A doubt that comes while it is seen to is another one.
+        // A suspicion that comes during the check needs another check.
         if std::mem::take(&mut self.loss_suspected) {
             return Some(Step::Verify);
         }
@@ -301,7 +295,7 @@ impl Plan {
         }
     }
 
-    /// Whether what others connect for has to be offered first.
+    /// Whether the GATT service has to be registered first.
     fn serves(&self) -> bool {
         self.is_unserved() && !self.serve_retry.is_paused()
     }
@@ -316,9 +310,8 @@ impl Plan {
         (free && !self.scan_suppressed).then_some(Step::StartScan)
     }
 
-    /// An extended controller with privacy takes a new address to scan under
-    /// only while no advert is on the air, so the first scan of an epoch has to
-    /// begin before it.
+    /// An extended controller with privacy takes a new address for scanning only while no
+    /// advert is on the air, so the first scan of an epoch has to start before the advert.
     fn scan_then_register(&mut self) -> Option<Step> {
         let private = self.up.is_some_and(|up| up.connectable);
         if private && !self.scanned && self.scan().is_some() && self.is_airing() {
@@ -360,7 +353,7 @@ impl Plan {
         self.controller = Some(controller);
     }
 
-    /// Discovery runs. True if it did before, in this epoch.
+    /// Discovery runs. True if it ran before in this epoch.
     pub(super) fn scan_started(&mut self) -> bool {
         self.scanning = true;
         self.restart_due = false;
@@ -368,8 +361,7 @@ impl Plan {
         std::mem::replace(&mut self.scanned, true)
     }
 
-    /// Discovery could not be started, or ended by itself. Says how long to
-    /// wait.
+    /// Discovery could not be started, or ended by itself. Returns how long to wait.
     pub(super) fn scan_failed(&mut self) -> Duration {
         self.scanning = false;
         self.scan_retry.fail()
@@ -383,13 +375,13 @@ impl Plan {
         self.restart_due = true;
     }
 
-    /// A registration ended. Says how long to wait before the next one.
+    /// A registration ended. Returns how long to wait before the next one.
     pub(super) fn registered(&mut self, frame: Frame, how: Registration) -> Option<Duration> {
         match how {
             Registration::Done => {
                 self.advert_retry.succeed();
                 self.advert = AdvertState::Airing(frame);
-                // Meanwhile it may be another's turn, or nobody's.
+                // In between another frame, or none, may have been ordered.
                 if self.desired == Desired::Air(frame) {
                     self.events.push(Event::Aired(frame));
                 }
@@ -417,17 +409,17 @@ impl Plan {
         }
     }
 
-    /// An advert of before the adapter went down was registered after all.
+    /// A registration from before the adapter went down succeeded late.
     pub(super) fn registered_late(&mut self) {
         self.advert = AdvertState::Leaving;
     }
 
-    /// The advert dropped was seen to be gone, or given up after all.
+    /// The dropped advert was seen to be gone, or the wait was given up.
     pub(super) fn gone(&mut self) {
         self.advert = AdvertState::Absent;
     }
 
-    /// What others connect for is offered; or says how long to wait.
+    /// The GATT service is registered, or not: then returns how long to wait.
     pub(super) fn serving(&mut self, served: bool) -> Option<Duration> {
         self.served = served;
         if served {
@@ -442,7 +434,7 @@ impl Plan {
         self.serve_retry.resume();
     }
 
-    /// Whether anybody is connected.
+    /// Whether a stranger is connected.
     pub(super) fn set_strangers(&mut self, has_strangers: bool) {
         self.has_strangers = has_strangers;
     }
@@ -451,15 +443,15 @@ impl Plan {
         self.disconnect_due = true;
     }
 
-    /// Whoever had to go was sent away.
+    /// The strangers that had to go were disconnected.
     pub(super) fn strangers_gone(&mut self) {
         self.disconnect_due = false;
         self.strangers_gone = self.clearing;
     }
 
-    /// The advert may be gone, or is: BlueZ `released` it. The number is given up
-    /// once it is seen what is left, for a bluetoothd that is being stopped says the
-    /// same, and is gone in a moment.
+    /// The advert may be lost, or is: BlueZ `released` it. The number is given up only after a
+    /// check, since a bluetoothd that is being stopped sends the same, and is gone in a
+    /// moment.
     pub(super) fn suspect_loss(&mut self, released: bool) {
         self.loss_suspected |= self.is_airing();
         self.released |= released && self.is_airing();
@@ -477,8 +469,7 @@ impl Plan {
         }
     }
 
-    /// BlueZ may hold something of ours that nobody has a handle to: leave it
-    /// all and connect anew.
+    /// BlueZ may hold something for us to which no handle exists: replace the connection.
     pub(super) fn renew(&mut self) {
         self.withdraw(AdvertState::Leaving);
         self.renew_due = true;
@@ -502,25 +493,25 @@ impl Plan {
         self.advert
     }
 
-    /// What whoever connects now is told, and whether anybody is listened to:
-    /// none while no epoch of ours is on the air.
+    /// The number that a peer may read now. The outer `None` means that the service is closed,
+    /// since no epoch is on the air; the inner one that there is no number to read.
     pub(super) fn readable_number(&self) -> Option<Option<TemporaryContactNumber>> {
         let connectable = self.up.is_some_and(|up| up.connectable);
         let open = self.is_epoch_active() && connectable && !self.clearing;
         open.then_some(self.own)
     }
 
-    /// An epoch of ours is on the air, or about to be.
+    /// An epoch is on the air, or about to be.
     pub(super) fn is_epoch_active(&self) -> bool {
         matches!(self.desired, Desired::Air(_))
     }
 
-    /// Everything ordered is on the air, and runs.
+    /// The ordered frame is on the air, and discovery runs.
     pub(super) fn is_settled(&self) -> bool {
         self.scanning && !self.clearing && self.is_on_air()
     }
 
-    /// Others may connect, and could not: BlueZ refuses what they come for.
+    /// Peers may connect, and cannot: BlueZ refuses the GATT service.
     pub(super) fn is_serve_failing(&self) -> bool {
         self.is_unserved() && self.serve_retry.is_failing()
     }
@@ -538,7 +529,7 @@ impl Plan {
         self.scanning
     }
 
-    /// The advert ordered is refused for now.
+    /// The ordered advert is refused for now.
     pub(super) fn is_advert_failing(&self) -> bool {
         matches!(self.desired, Desired::Air(_)) && self.advert_retry.is_failing()
     }
@@ -547,7 +538,7 @@ impl Plan {
         self.desired != Desired::Rest && self.scan_retry.is_failing()
     }
 
-    /// What there is to tell the daemon since the last time.
+    /// The events for the daemon since the last call.
     pub(super) fn events(&mut self) -> std::vec::Drain<'_, Event> {
         self.events.drain(..)
     }

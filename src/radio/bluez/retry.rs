@@ -1,4 +1,4 @@
-//! What failed is tried again, after ever longer pauses.
+//! Retries after growing pauses.
 
 use std::time::Duration;
 
@@ -12,8 +12,7 @@ pub(super) struct Retry {
 impl Retry {
     const LONGEST: Duration = Duration::from_secs(60);
 
-    /// Counts a failure; no further try for as long as this says: 1, 2, 4 …
-    /// 60 s.
+    /// Counts a failure. Returns the pause before the next try: 1, 2, 4 … 60 s.
     pub(super) fn fail(&mut self) -> Duration {
         let doublings = self.failures.min(6);
         self.failures += 1;

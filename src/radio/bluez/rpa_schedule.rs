@@ -1,47 +1,44 @@
-//! When a controller with privacy has another address than before.
+//! When a controller with privacy has another resolvable private address (RPA) than before.
 //!
-//! The kernel makes a resolvable private address and programs it when a scan
-//! begins (or, on a legacy controller, an advert), if the one before has expired.
-//! It then keeps it for its timeout, whatever is registered meanwhile. On an
-//! extended controller scanning and connecting go by it, and adverts have
-//! addresses of their own; on a legacy one it is the only address there is.
-//! Nobody tells which it is. But an epoch of ours begins by the very call that
-//! programs a new one, if the old one was sure to have expired, so it is known
-//! when that was.
+//! The kernel makes an RPA and programs it when a scan starts (or, on a legacy controller,
+//! an advert), if the previous one has expired. It then keeps it for its timeout, whatever
+//! is registered. On an extended controller scanning and connecting use it, and adverts have
+//! addresses of their own. On a legacy controller it is the only address. No interface says
+//! which address it is. But an epoch starts with the very call that programs a new address,
+//! if the old one was sure to have expired, so the time of that is known.
 //!
-//! So an epoch ends, with its scan and its advert, before the address can
-//! expire: past that, any pause in the kernel would move it to the next address,
-//! which would last into the next epoch. And what goes with another number
-//! begins only after the address has expired for sure.
+//! So an epoch ends, with its scan and its advert, before the address can expire: after
+//! that, any pause in the kernel would move it to the next address, which would last into
+//! the next epoch. And a scan or advert for another number starts only after the address has
+//! certainly expired.
 //!
-//! This holds while no other program scans: [`super::task`] looks for that.
-//! Times are since some moment, on a clock that stands still in suspend, as the
-//! kernel's timers do.
+//! This holds while no other program scans: [`super::task`] checks for that. Times are
+//! durations on a clock that stops in suspend, as the kernel's timers do.
 //!
-//! Kernel: net/bluetooth/hci_sync.c, `hci_update_random_address_sync`,
-//! `rpa_valid`; hci_event.c, `hci_cc_le_set_random_addr`, which sets the timer;
-//! hci_sync.c, `hci_dev_open_sync`, which expires every address at power-on.
+//! Kernel: net/bluetooth/hci_sync.c, `hci_update_random_address_sync`, `rpa_valid`;
+//! hci_event.c, `hci_cc_le_set_random_addr`, which sets the timer; hci_sync.c,
+//! `hci_dev_open_sync`, which expires every address at power-on.
 
 use std::time::Duration;
 
-/// How long before it can expire an epoch has to end: listening and whoever is
-/// connected take some seconds to stop.
+/// How long before the address can expire an epoch has to end: scanning and connections
+/// take some seconds to stop.
 pub(super) const EPOCH_MARGIN: Duration = Duration::from_secs(10);
 
 /// What is known of the address in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RpaSchedule {
     timeout: Duration,
-    /// It was programmed between the two; the first is none if nobody knows,
-    /// the second if it has expired for sure.
+    /// It was programmed between the two times. `earliest` is `None` if that is not known,
+    /// `latest` is `None` if it has certainly expired.
     earliest: Option<Duration>,
     latest: Option<Duration>,
-    /// It went with a number of ours, or may have.
+    /// It belonged to a number of this machine, or may have.
     used: bool,
 }
 
 impl RpaSchedule {
-    /// Nothing is known: a number of an earlier start may have had it.
+    /// Nothing is known: a number of an earlier process may have had the address.
     pub(super) fn new(timeout: Duration, now: Duration) -> Self {
         Self {
             timeout,
@@ -51,7 +48,7 @@ impl RpaSchedule {
         }
     }
 
-    /// The controller was switched off, and has a new address when it is on.
+    /// The controller was switched off, and gets a new address when it is switched on.
     pub(super) fn powered_off(&mut self) {
         *self = Self {
             earliest: None,
@@ -61,8 +58,8 @@ impl RpaSchedule {
         };
     }
 
-    /// What goes with a number of ours began by a call between these times,
-    /// while nothing of ours was on the air or only the same number.
+    /// A scan or advert for a number started by a call between these times, while no frame or
+    /// only the same number was on the air.
     pub(super) fn began(&mut self, from: Duration, to: Duration) {
         self.used = true;
         if self.expired_by() <= from {
@@ -72,7 +69,7 @@ impl RpaSchedule {
         }
     }
 
-    /// How long until what begins has another address than the number before.
+    /// How long until a new scan or advert gets another address than the previous number.
     pub(super) fn wait(&self, now: Duration) -> Duration {
         if self.used {
             self.expired_by().saturating_sub(now)
@@ -81,8 +78,8 @@ impl RpaSchedule {
         }
     }
 
-    /// How long the epoch that began last may go on; none if it may not, for
-    /// nobody knows how old the address is.
+    /// How long the current epoch may go on; `None` if it may not, since the age of the
+    /// address is not known.
     pub(super) fn left(&self, now: Duration) -> Option<Duration> {
         self.end()?.checked_sub(now).filter(|left| !left.is_zero())
     }
@@ -99,8 +96,8 @@ impl RpaSchedule {
     }
 }
 
-/// How late the kernel's timer of so long may be. Its wheel is the coarser the
-/// longer it waits: an eighth of the time and a little.
+/// How late the kernel's timer of this length may be. The timer wheel gets coarser with the
+/// length: an eighth of the time and a little more.
 ///
 /// Kernel: kernel/time/timer.c, on the granularity of the timer wheel.
 fn late(timeout: Duration) -> Duration {
@@ -153,13 +150,13 @@ mod tests {
         assert_eq!(rpa_schedule.wait(at(2000)), anew, "it may be a new one");
     }
 
-    /// The kernel, to the letter: an address is programmed when something
-    /// begins, or is resumed after a pause, while the one before has expired.
+    /// A model of the kernel: an address is programmed when a scan or advert starts, or is
+    /// resumed after a pause, if the previous one has expired.
     #[derive(Default)]
     struct Kernel {
         address: u64,
         programmed: Option<Duration>,
-        /// Its timers are late by this, in thousandths of the time.
+        /// How late its timers are, in thousandths of the time.
         late: u32,
     }
 
@@ -183,7 +180,7 @@ mod tests {
             steps in prop::collection::vec((0_u64..1200, 0_u8..5), 1..80)
         ) {
             let mut kernel = Kernel { late, ..Kernel::default() };
-            // A number of an earlier start had it, for whatever time.
+            // A number of an earlier process had it, for an unknown time.
             let mut last = kernel.begin(at(0));
             let mut now = at(start);
             let mut rpa_schedule = RpaSchedule::new(TIMEOUT, now);
@@ -191,7 +188,7 @@ mod tests {
             for (pause, what) in steps {
                 if airing {
                     // It goes on for no longer than it may, and takes up to
-                    // LEAVING to leave; the kernel pauses it at any time.
+                    // EPOCH_MARGIN to stop. The kernel pauses it at any time.
                     let left = rpa_schedule.left(now).unwrap_or_default();
                     now += at(pause).min(left);
                     prop_assert_eq!(kernel.begin(now), last);

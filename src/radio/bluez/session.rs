@@ -1,8 +1,8 @@
 //! The connection to BlueZ, and the adapters seen through it.
 //!
-//! What is known of an adapter is read once when it appears and kept by
-//! signals from then on. A session is cheap to replace, and is replaced
-//! whenever it may hold something nobody has a handle to any more.
+//! The state of an adapter is read once when it appears, and updated by signals from then
+//! on. A connection is cheap to replace. It is replaced whenever BlueZ may hold something
+//! for it to which no handle exists any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,36 +16,36 @@ use super::capability::{Controller, Evidence};
 use super::off_air::AddressTimer;
 use super::{AdapterChoice, BluezError, READ_TIMEOUT, bluez_watch, call};
 
-/// What is known of one adapter.
+/// The state of one adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AdapterState {
-    /// Its identity address. It never leaves this room.
+    /// Its identity address. It is never reported.
     pub(super) address: [u8; 6],
     pub(super) powered: bool,
     pub(super) blocked: bool,
     pub(super) discoverable: bool,
     pub(super) discovering: bool,
-    /// Adverts on the air, of all programs; none if it has no LE advertising.
+    /// Active adverts of all programs; `None` if it has no LE advertising.
     pub(super) active: Option<u8>,
     pub(super) free: u8,
     pub(super) controller: Controller,
-    /// What is known of its privacy; nothing if that was not looked at since the
-    /// adapter was switched on.
+    /// What is known of its privacy; `None` if that was not read since the adapter was
+    /// switched on.
     pub(super) privacy: Option<Evidence>,
-    /// By what it makes addresses itself, if that is known.
+    /// The timer by which it changes its addresses itself, if that is known.
     pub(super) timer: Option<AddressTimer>,
 }
 
-/// What changed.
+/// A change of an adapter.
 #[derive(Debug)]
 pub(super) enum AdapterChange {
     Added(String),
     Removed(String),
     Property(String, AdapterProperty),
-    /// Adverts on the air, of all programs, and those still to be had.
+    /// Active adverts of all programs, and free advertising instances.
     Adverts(String, Option<u8>, Option<u8>),
-    /// Nothing more is told of the adapter. bluer ends with any interface that an
-    /// object loses, even if the object stays.
+    /// The stream of the adapter ended. bluer ends it with any interface that an object
+    /// loses, even if the object stays.
     Unwatched(String),
 }
 
@@ -59,7 +59,7 @@ pub(super) struct BluezConnection {
     unread: BTreeSet<String>,
 }
 
-/// An adapter read: what is known of it, and what will change.
+/// The state of an adapter, and the stream of its changes.
 pub(super) type AdapterSnapshot = (AdapterState, BoxStream<'static, AdapterChange>);
 
 impl BluezConnection {
@@ -109,8 +109,7 @@ impl BluezConnection {
         &self.registrar
     }
 
-    /// Takes what [`read_adapter`] found, or remembers that it has to be tried
-    /// again.
+    /// Takes the result of [`read_adapter`], or remembers that it has to be tried again.
     pub(super) fn adapter_read(
         &mut self,
         name: String,
@@ -144,7 +143,7 @@ impl BluezConnection {
         self.changes.next().await
     }
 
-    /// Takes note of a change. Returns the adapter that went, if one did.
+    /// Applies a change. Returns the adapter that was removed, if one was.
     pub(super) fn note(&mut self, change: AdapterChange) -> Option<String> {
         match change {
             AdapterChange::Added(name) => {
@@ -171,7 +170,7 @@ impl BluezConnection {
                 None
             }
             AdapterChange::Unwatched(name) => {
-                // One that was removed is told to be in another signal.
+                // A removed adapter has a signal of its own.
                 if self.adapters.contains_key(&name) {
                     self.unread.insert(name);
                 }
@@ -190,7 +189,7 @@ impl BluezConnection {
 }
 
 impl AdapterState {
-    /// Takes what [`advertising`] found.
+    /// Takes the result of [`advertising`].
     pub(super) fn advertising(&mut self, found: Option<Advertising>) {
         self.active = found.map(|found| found.active);
         self.free = found.map_or(0, |found| found.free);
@@ -211,7 +210,7 @@ impl AdapterState {
     }
 }
 
-/// Reads an adapter. Subscribed first, so that nothing falls in between.
+/// Reads an adapter. Subscribes first, so that no change is missed.
 pub(super) async fn read_adapter(
     adapter: Adapter,
     bus: Connection,
@@ -252,8 +251,8 @@ pub(super) async fn read_adapter(
     Ok((state, changes.chain(end).boxed()))
 }
 
-/// What changes of the adverts of any adapter, on the connection that ours are
-/// registered from: so it comes before the answers of BlueZ that it belongs to.
+/// Changes of the adverts of any adapter, on the connection that registers ours: so they
+/// come before the answers of BlueZ that they belong to.
 async fn adverts(registrar: &Registrar) -> zbus::Result<BoxStream<'static, AdapterChange>> {
     let rule = MatchRule::builder()
         .msg_type(Type::Signal)
@@ -278,18 +277,18 @@ fn adverts_of(signal: &Message) -> Option<AdapterChange> {
     Some(AdapterChange::Adverts(adapter.to_owned(), active, free))
 }
 
-/// Adverts of an adapter.
+/// The advertising state of an adapter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Advertising {
-    /// On the air, of all programs.
+    /// Active adverts of all programs.
     active: u8,
-    /// Still to be had.
+    /// Free advertising instances.
     free: u8,
     controller: Controller,
 }
 
-/// None where there is no `LEAdvertisingManager1`, or not yet: BlueZ may offer
-/// it a moment after the adapter, and bluer tells of new adapters only.
+/// `None` where there is no `LEAdvertisingManager1`, or not yet: BlueZ may add it a moment
+/// after the adapter, and bluer reports new adapters only.
 pub(super) async fn advertising(adapter: &Adapter, registrar: &Registrar) -> Option<Advertising> {
     let name = adapter.name();
     Some(Advertising {
@@ -299,18 +298,18 @@ pub(super) async fn advertising(adapter: &Adapter, registrar: &Registrar) -> Opt
     })
 }
 
-/// An adapter that was in use. Cheap ones share an address, and a name goes to
-/// another one when adapters are plugged in anew; so it takes both.
+/// An adapter that was in use. Cheap adapters share an address, and a name goes to another
+/// adapter when adapters are plugged in again, so both are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UsedAdapter {
     pub(super) name: String,
     pub(super) address: [u8; 6],
 }
 
-/// Which adapter to use, of those that the choice allows: one that is on before
-/// one that is off, to have something; then one that can advertise, for another
-/// may have the same address and cannot; then the one used last, by its address
-/// and, of those, by its name; then the first by name.
+/// Which adapter to use, of those that the choice allows. One that is on goes before one
+/// that is off. Then one that can advertise, since another may have the same address and
+/// cannot. Then the one used last, by its address and, of those, by its name. Then the
+/// first by name.
 pub(super) fn choose<'a>(
     adapters: &'a BTreeMap<String, AdapterState>,
     choice: Option<AdapterChoice>,
@@ -325,7 +324,7 @@ pub(super) fn choose<'a>(
     adapters
         .iter()
         .filter(|(name, state)| is_allowed(choice, name, state))
-        // The first of equals: `max_by_key` takes the last.
+        // Reversed, since `max_by_key` takes the last of equals.
         .rev()
         .max_by_key(|(name, state)| rank(name, state))
         .map(|(name, _)| name)

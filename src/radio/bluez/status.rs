@@ -1,4 +1,4 @@
-//! What the edge says of itself: troubles, adapters and counts.
+//! The status of the BlueZ radio: troubles, adapters and counters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,17 +9,17 @@ use super::capability::{Capability, Evidence};
 use super::reconcile::Plan;
 use super::session::{AdapterState, BluezConnection, UsedAdapter};
 
-/// How far the way to BlueZ is open.
+/// The state of the connection to BlueZ.
 #[derive(Clone, Copy)]
 pub(super) enum ConnectionState<'a> {
-    /// On the way, nothing wrong so far.
+    /// Connecting, without an error so far.
     Connecting,
     /// No `org.bluez`, or no bus.
     Unavailable,
     Connected(&'a BluezConnection),
 }
 
-/// Counts and histories since the start.
+/// Counters and histories since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) adverts_ok: u64,
@@ -40,12 +40,12 @@ struct History {
 }
 
 impl Counters {
-    /// Adapters remembered. Nobody has as many; it bounds what somebody who
-    /// plugs and unplugs can make us keep.
+    /// How many adapters are remembered. This bounds the memory however often adapters are
+    /// plugged in and out.
     const ADAPTERS: usize = 16;
 
-    /// The adapter is in use from now on. `present` says whether one of a name
-    /// is there.
+    /// The adapter is in use from now on. `present` says whether an adapter with this name is
+    /// there.
     pub(super) fn note_use(&mut self, used: UsedAdapter, present: impl Fn(&str) -> bool) {
         let new = History {
             name: used.name.clone(),
@@ -57,7 +57,7 @@ impl Counters {
                 history.recoveries = history.recoveries.saturating_add(1);
                 history.name.clone_from(&used.name);
             }
-            // Another one with its address.
+            // Another adapter with the same address.
             Some(history) => *history = new,
             None if has_room => {
                 self.adapters.insert(used.address, new);
@@ -71,7 +71,7 @@ impl Counters {
         self.last.as_ref()
     }
 
-    /// The whole status, for the adapter chosen.
+    /// The complete status, for the chosen adapter.
     pub(super) fn status(
         &mut self,
         connection: ConnectionState<'_>,
@@ -108,7 +108,7 @@ impl Counters {
         }
     }
 
-    /// A trouble that is new is the last one of the adapter used last.
+    /// A new trouble becomes the last trouble of the adapter used last.
     fn remember(&mut self, troubles: &BTreeSet<Trouble>) {
         let new = troubles.difference(&self.troubles).next().copied();
         self.troubles.clone_from(troubles);
@@ -118,7 +118,7 @@ impl Counters {
         }
     }
 
-    /// What is remembered of an adapter, and not of another with its address.
+    /// The history of an adapter, and not of another one with its address.
     fn history(
         &self,
         name: &str,

@@ -1,15 +1,14 @@
 //! The task that owns every handle to BlueZ.
 //!
-//! It waits for whatever comes first, takes note of it, and starts the next
-//! step when none is under way. A step runs beside the waiting, so that a slow
-//! BlueZ delays no order and no alarm; and it is never broken off, because a
-//! call broken off may leave an advert or a discovery in BlueZ that nobody can
-//! end. Its outcome may come late: then `generation` differs and what it
-//! brought is put aside.
+//! It waits for the first event of any kind, notes it, and starts the next step if none is
+//! under way. A step runs beside the waiting, so that a slow BlueZ delays no order and no
+//! timer. A step is never cancelled, because a cancelled call may leave an advert or a
+//! discovery in BlueZ to which no handle exists. Its result may come late: then `generation`
+//! differs, and the handles in it are kept as stale.
 //!
-//! Handles of a BlueZ that went away are put aside too (`stale`) until
-//! BlueZ is back. Dropping them calls it, and the bus starts a service that is
-//! called: `systemctl stop bluetooth` would not last.
+//! Handles of a BlueZ that went away are kept too (`stale`) until BlueZ is back. Dropping
+//! them calls it, and the bus starts a service that is called: `systemctl stop bluetooth`
+//! would not last.
 
 mod connections;
 mod results;
@@ -50,13 +49,12 @@ use super::{BluezError, Options, Platform, bluez_watch};
 use steps::PrivacyReport;
 use wait::{end_of, next_change, released, step_result};
 
-/// For an advert to go once BlueZ was told to drop it.
+/// Time for an advert to end after it was unregistered.
 const GONE_TIMEOUT: Duration = Duration::from_secs(5);
-/// For the same when BlueZ is told by the end of the connection that the advert
-/// was registered from.
+/// The same after the connection was closed that registered the advert.
 const CONNECTION_GONE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Adverts without a number that wait to be looked at; more are dropped.
+/// How many adverts without a number wait to be handled; more are dropped.
 const UUID_ONLY_QUEUE: usize = 64;
 
 pub(super) struct BluezTask {
@@ -70,7 +68,7 @@ pub(super) struct BluezTask {
     counters: Counters,
     timers: Timers,
     bus: Option<BluezWatch>,
-    /// `org.bluez` is there.
+    /// `org.bluez` has an owner.
     present: bool,
     bluez: Option<BluezConnection>,
     connect_retry: Retry,
@@ -81,46 +79,44 @@ pub(super) struct BluezTask {
     chosen: Option<String>,
     discovery: Option<Discovery>,
     advert: Option<AdvertHandle>,
-    /// The answer of BlueZ to dropping the advert before.
+    /// Resolves when BlueZ has answered that it dropped the previous advert.
     unregistration: Option<Unregistration>,
-    /// What others connect for, who is told what, and who has knocked.
+    /// The registered GATT application, its service, and the accesses by peers.
     server: Option<ApplicationHandle>,
     gatt: Arc<GattService>,
     accesses: mpsc::Receiver<GattAccess>,
     inbound: InboundConnections,
     outbound: OutboundConnections,
-    /// Whom we are connected to, or are about to be.
+    /// The peer that an outbound connection is made to.
     connecting_to: Option<Address>,
     rpa_schedule: RpaSchedule,
     off_air: OffAir,
-    /// Something of ours was on the air, or may have been, when that was looked at
-    /// last.
+    /// One of our frames was on the air, or may have been, at the last check.
     was_airing: bool,
     /// The step under way registers an advert.
     registering: bool,
-    /// It is to be asked again by what the controller makes its addresses.
+    /// The kernel has to be asked again how the controller changes its addresses.
     ask_kernel_due: bool,
-    /// This epoch has taken the address that is kept.
+    /// This epoch uses the address that the controller keeps.
     address_taken: bool,
-    /// The number before left the air, or a start came, before the address could
-    /// have changed; the next has to wait for longer than a handover takes.
+    /// The previous number left the air, or the process started, before the address could
+    /// have changed. The next number has to wait for longer than a handover takes.
     early: bool,
-    /// Somebody came or left so soon after another that the advert is registered
-    /// anew for both together.
+    /// A peer connected or disconnected so soon after another that the advert is registered
+    /// again once for both.
     refresh_pending: bool,
-    /// When the step under way was begun.
+    /// When the step under way was started.
     step_started: Duration,
-    /// As many adverts there may be when ours is gone, and how long that may
-    /// take.
+    /// How many adverts may be active when ours is gone, and how long that may take.
     leaving: (u8, Duration),
     stale: Vec<StaleHandle>,
     generation: u64,
-    /// With the generation, and the downs before, that it was begun in.
+    /// With the generation, and the count of downs, in which it was started.
     step: Option<((u64, u64), BoxFuture<'static, StepResult>)>,
 }
 
-/// What is held of a BlueZ, or an adapter, that went away. Only to be
-/// dropped, and not before it can be called.
+/// A handle to a BlueZ, or an adapter, that went away. It is only dropped, and not before
+/// BlueZ can be called.
 enum StaleHandle {
     Advert { _handle: AdvertHandle },
     Discovery { _handle: Discovery },
@@ -129,32 +125,32 @@ enum StaleHandle {
     Connection { _connection: BluezConnection },
 }
 
-/// Until BlueZ has answered that it dropped an advert.
+/// Resolves when BlueZ has answered that it dropped an advert.
 type Unregistration = JoinHandle<Result<(), BluezError>>;
 
-/// What a step came to.
+/// The result of a step.
 enum StepResult {
     Watching(Result<(BluezWatch, bool), BluezError>),
     Connected(Result<BluezConnection, BluezError>),
     AdapterRead(String, Result<AdapterSnapshot, BluezError>),
-    /// Of each adapter that could not advertise.
+    /// For each adapter that could not advertise.
     Advertising(Vec<(String, Option<Advertising>)>),
     KernelAsked(String, PrivacyReport),
     Inspected(Result<Controller, BluezError>, PrivacyReport),
     Served(Result<(ApplicationHandle, DeviceWatcher, Vec<Address>), BluezError>),
     StrangersDisconnected(Vec<Address>),
-    /// With how long it took.
+    /// With the time it took.
     OutboundRead(Address, Duration, Result<Vec<u8>, CentralError>),
     ScanStarted(Result<Discovery, BluezError>),
     ScanStopped(Result<(), BluezError>),
     Registered(Frame, Result<(AdvertHandle, u8), RegisterError>),
     Gone(Result<bool, BluezError>),
-    /// Whether our advert is there, and what the adapter has by then.
+    /// Whether our advert is there, and the advertising state of the adapter.
     Verified(Result<(bool, Option<Advertising>), BluezError>),
     Renewed(Result<BluezConnection, BluezError>),
 }
 
-/// What the edge was woken by.
+/// What woke the task.
 enum Wakeup {
     Delivered { listening: bool },
     WatchEvent(WatchEvent),
@@ -176,7 +172,7 @@ impl BluezTask {
         let (shy_in, uuid_only) = mpsc::channel(UUID_ONLY_QUEUE);
         let sink = SightingSink {
             events: events.clone(),
-            // A relay keeps nothing of anybody's address.
+            // A relay keeps no addresses of peers.
             uuid_only: (options.mode == Mode::Full).then_some(shy_in),
         };
         Self {
@@ -221,7 +217,7 @@ impl BluezTask {
         }
     }
 
-    /// Works until nobody orders or listens any more.
+    /// Runs until the daemon drops its end.
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
         loop {
             self.settle();
@@ -270,7 +266,7 @@ impl BluezTask {
             listening = self.event_queue.deliver() => Wakeup::Delivered { listening },
             event = bluez_watch::next(self.bus.as_mut()) => Wakeup::WatchEvent(event),
             order = orders.recv(), if !full => Wakeup::Ordered(order),
-            // Before the outcome that it led to.
+            // Before the result that it led to.
             Some(change) = next_change(self.bluez.as_mut()) => Wakeup::Changed(change),
             () = released(self.advert.as_mut()) => Wakeup::Released,
             done = step_result(self.step.as_mut()) => Wakeup::Done(done.0, done.1),
@@ -282,8 +278,7 @@ impl BluezTask {
         }
     }
 
-    /// Brings the plan in line with the adapter there is, and what is held in
-    /// line with the plan.
+    /// Brings the plan in line with the adapters, and the handles in line with the plan.
     fn settle(&mut self) {
         self.update_airing();
         let adapters = self.bluez.as_ref().map(BluezConnection::adapters);
@@ -315,7 +310,7 @@ impl BluezTask {
         self.release();
     }
 
-    /// Drops what the plan does not hold any more.
+    /// Drops the handles that the plan no longer holds.
     fn release(&mut self) {
         if !matches!(self.plan.advert(), AdvertState::Airing(_))
             && let Some(handle) = self.advert.take()
@@ -354,7 +349,7 @@ impl BluezTask {
         self.bluez.as_ref()?.adapters().get(self.chosen.as_ref()?)
     }
 
-    /// The adapter chosen, as it is remembered once it is in use.
+    /// The chosen adapter, as it is remembered once it is in use.
     fn used(&self) -> Option<UsedAdapter> {
         Some(UsedAdapter {
             name: self.chosen.clone()?,
@@ -390,7 +385,7 @@ impl BluezTask {
             WatchEvent::Lost => {
                 tracing::warn!("the system bus is gone");
                 self.lose_connection();
-                // Nothing is there to be called any more, nor to answer.
+                // Neither handles nor the step under way can reach BlueZ any more.
                 self.stale.clear();
                 self.platform.central.renew();
                 self.connecting_to = None;
@@ -408,7 +403,7 @@ impl BluezTask {
             let state = bluez.adapters().get(name)?;
             state.active
         });
-        // Ours may be the one that is gone, or the news be old.
+        // Ours may be the one that is gone, or the signal may be old.
         let fewer = matches!(&change, AdapterChange::Adverts(name, Some(now), _)
             if Some(name) == self.chosen.as_ref() && Some(*now) < active);
         let off = matches!(&change, AdapterChange::Property(name, AdapterProperty::Powered(false))
@@ -446,7 +441,7 @@ impl BluezTask {
             Timer::Serve => self.plan.resume_serve(),
             Timer::ForgetPeers => self.outbound.expire(self.clock.now()),
             Timer::AskKernel => self.ask_kernel_due = true,
-            // Looked at again as soon as anything wakes us.
+            // The next round evaluates the plan again.
             Timer::Address | Timer::Outbound => {}
         }
     }
@@ -459,7 +454,7 @@ impl BluezTask {
         }
     }
 
-    /// The adapter in use is gone, and with it all that was held of it.
+    /// The adapter in use is gone, and with it everything held on it.
     fn lose_adapter(&mut self) {
         self.generation += 1;
         if let Some(handle) = self.advert.take() {
@@ -474,7 +469,7 @@ impl BluezTask {
         self.chosen = None;
     }
 
-    /// Nothing of the adapter that was in use holds for the next one.
+    /// Resets everything that was known of the adapter in use.
     fn forget_adapter(&mut self) {
         if let Some(handle) = self.server.take() {
             self.stale.push(StaleHandle::Server { _handle: handle });

@@ -1,4 +1,4 @@
-//! What the edge waits for by the clock, one alarm of a kind.
+//! The timers of the BlueZ task, one of each kind.
 
 use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
@@ -10,29 +10,29 @@ use tokio::time;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
-    /// Try the bus, or BlueZ, again.
+    /// Try again to connect to the bus or to BlueZ.
     Connect,
     /// Try again to read an adapter.
     ReadAdapter,
-    /// Look again whether the adapter can advertise.
+    /// Read again whether the adapter can advertise.
     AdvertisingSupport,
     /// Try discovery again.
     Scan,
     /// Try the advert again.
     Advert,
-    /// The advert may be registered anew again.
+    /// The advert may be registered again because of connections.
     Refresh,
-    /// Start discovery anew.
+    /// Restart discovery.
     Restart,
     /// Try the GATT server again.
     Serve,
     /// The address may have changed.
     Address,
-    /// Ask again by what the controller makes its addresses.
+    /// Ask the kernel again how the controller changes its addresses.
     AskKernel,
-    /// Visits may go on.
+    /// The next outbound connection is allowed.
     Outbound,
-    /// What was read of whom is old enough to be forgotten.
+    /// Numbers read from peers are old enough to be forgotten.
     ForgetPeers,
 }
 
@@ -42,21 +42,21 @@ type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) struct Timers(BTreeMap<Timer, Deadline>);
 
 impl Timers {
-    /// Sets it, in place of one of the same kind.
+    /// Sets a timer, in place of one of the same kind.
     pub(super) fn set(&mut self, timer: Timer, after: Duration) {
         let deadline = async move {
-            // Nothing comes but the deadline.
+            // Only the timeout can end this.
             let _ = time::timeout(after, pending::<()>()).await;
         };
         self.0.insert(timer, Box::pin(deadline));
     }
 
-    /// Whether one of the kind is yet to ring.
+    /// Whether a timer of this kind is set and has not expired.
     pub(super) fn is_set(&self, timer: Timer) -> bool {
         self.0.contains_key(&timer)
     }
 
-    /// The next one to ring. May be dropped while it waits.
+    /// The next timer to expire. May be dropped while it waits.
     pub(super) async fn next(&mut self) -> Timer {
         poll_fn(|context| {
             let expired = self.0.iter_mut().find_map(|(timer, deadline)| {

@@ -1,22 +1,22 @@
-//! Which BlueZ runs, as far as it tells, and what follows for discovery.
+//! The version of the running BlueZ, as far as it is known, and what follows for discovery.
 //!
-//! No property names the version. But an adapter's `Modalias` ends in it, unless
-//! `DeviceID` in main.conf says otherwise: "usb:v1D6Bp0246d0557" is the Linux
-//! Foundation (1D6B), BlueZ (0246), 5.87 (0557, the major and the minor number as
-//! bytes). It is of the bluetoothd that runs, not of the tools that are installed.
+//! No property names the version. But an adapter's `Modalias` ends in it, unless `DeviceID`
+//! in main.conf says otherwise: "usb:v1D6Bp0246d0557" is the Linux Foundation (1D6B), BlueZ
+//! (0246), 5.87 (0557: the major and the minor number as bytes). It is the version of the
+//! running bluetoothd, not of the installed tools.
 //!
 //! BlueZ: src/main.c, `VERSION` and `did_version`; lib/bluetooth/sdp.c;
 //! doc/org.bluez.Adapter.rst, `Modalias`.
 
 use bluer::Modalias;
 
-/// The vendor and the product by which BlueZ names itself.
+/// The vendor and product numbers of BlueZ.
 const BLUEZ: (u32, u32) = (0x1D6B, 0x0246);
 
-/// The release whose `is_filter_match` in src/adapter.c calls a function at the
-/// address of a UUID's text, for every advert with a list of services while any
-/// program discovers by UUID: bluetoothd ends. bluez/bluez#2282; 5.86 is without
-/// it, and so is what comes after 5.87.
+/// The release that crashes while any program discovers by UUID, on every advert with a
+/// list of services: `is_filter_match` in src/adapter.c calls a function at the address of
+/// the text of a UUID. bluez/bluez#2282; neither 5.86 nor a release after 5.87 has the
+/// defect.
 const CRASHES_BY_UUID: Version = Version(5, 87);
 
 /// A release of BlueZ.
@@ -24,7 +24,7 @@ const CRASHES_BY_UUID: Version = Version(5, 87);
 pub(super) struct Version(u8, u8);
 
 impl Version {
-    /// What an adapter's `Modalias` tells; `None` if somebody else is named there.
+    /// The version in the `Modalias` of an adapter; `None` if it does not name BlueZ.
     pub(super) fn told_by(modalias: &Modalias) -> Option<Self> {
         let Modalias {
             source,
@@ -38,8 +38,8 @@ impl Version {
     }
 }
 
-/// Whether discovery may ask for a service UUID: not where that ends bluetoothd,
-/// nor where nobody knows.
+/// Whether discovery may filter by service UUID: not where that crashes bluetoothd, nor
+/// where the version is not known.
 pub(super) fn may_filter_by_uuid(version: Option<Version>) -> bool {
     version.is_some_and(|version| version != CRASHES_BY_UUID)
 }

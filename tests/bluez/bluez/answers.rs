@@ -1,4 +1,4 @@
-//! bluetoothd's answers.
+//! The answers of the mock bluetoothd.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -14,7 +14,7 @@ use super::{OBJECTS, PROPERTIES, tell_connected, tell_discovering, tell_instance
 const CHARACTERISTIC: &str = "org.bluez.GattCharacteristic1";
 const ADVERTISEMENT: &str = "org.bluez.LEAdvertisement1";
 
-/// Takes away what clients held whose connections ended.
+/// Drops what clients held whose connections ended.
 pub(super) async fn forget_the_gone(
     connection: Connection,
     machine: watch::Sender<Machine>,
@@ -198,7 +198,7 @@ impl Call {
         });
     }
 
-    /// Whether one of so many refusals is left.
+    /// Whether a call is refused; counts down the refusals that are left.
     fn refused(&self, left: impl Fn(&mut Machine) -> &mut usize) -> bool {
         let mut refused = false;
         self.machine.send_modify(|machine| {

@@ -1,4 +1,4 @@
-//! What outlives bluetoothd: adapters, what went on the air, which calls came.
+//! The state that outlives bluetoothd: adapters, what went on the air, which calls came.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(super) type Interfaces = BTreeMap<String, Properties>;
 pub(crate) struct Device {
     pub(crate) data: Option<Vec<u8>>,
     pub(crate) rssi: Option<i16>,
-    /// It is somebody else's: nothing of service 0xC019.
+    /// It is another kind of device: it does not name service 0xC019.
     pub(crate) foreign: bool,
     pub(crate) connected: bool,
     pub(crate) paired: bool,
@@ -68,7 +68,7 @@ impl Adapter {
         self.adverts.len()
     }
 
-    /// As after bluetoothd began anew.
+    /// As after a restart of bluetoothd.
     pub(super) fn reset(&mut self) {
         self.discovering = None;
         self.adverts.clear();
@@ -83,7 +83,7 @@ impl Adapter {
         self
     }
 
-    /// Adverts of ours on the air.
+    /// Our adverts on the air.
     pub(crate) fn own(&self) -> usize {
         let own = self.adverts.iter().filter(|(sender, _)| sender != OTHER);
         own.count()
@@ -216,7 +216,7 @@ impl Machine {
         self.adapters.values().next().unwrap()
     }
 
-    /// The same after bluetoothd began anew.
+    /// The same after a restart of bluetoothd.
     pub(crate) fn cleared(mut self) -> Self {
         self.adapters.values_mut().for_each(Adapter::reset);
         self

@@ -1,4 +1,4 @@
-//! The plan, told what BlueZ would do.
+//! The plan against a scripted BlueZ.
 
 mod model;
 
@@ -38,7 +38,7 @@ fn events(plan: &mut Plan) -> Vec<String> {
     plan.events().map(|event| format!("{event:?}")).collect()
 }
 
-/// Carries steps out as a BlueZ without faults, and lists them.
+/// Carries steps out as a BlueZ without errors, and lists them.
 fn carry_out(plan: &mut Plan, controller: Controller) -> Vec<Step> {
     let mut steps = Vec::new();
     while let Some(step) = plan.next() {
@@ -273,7 +273,7 @@ fn an_advert_registered_too_late_is_cleared_when_the_adapter_is_back() {
     assert_eq!(steps[..1], [Step::ConfirmGone]);
 }
 
-/// On the air, and others can connect.
+/// On the air, and connectable.
 fn reachable() -> Plan {
     let mut plan = Plan::default();
     plan.set_readiness(Some(CONNECTABLE));

@@ -1,4 +1,4 @@
-//! Who may connect, who does, and who is visited: what the edge makes of it.
+//! Connections: whether peers may connect, which ones do, and which ones we connect to.
 
 use std::mem;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use super::super::timers::Timer;
 use super::BluezTask;
 use super::steps::PrivacyReport;
 
-/// Between registering the advert anew for somebody and for the next.
+/// The shortest time between two registrations of the advert because of connections.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 impl BluezTask {
-    /// What can be done with the adapter; none while it cannot be used, or the
-    /// kernel was not asked about it yet.
+    /// What can be done with the adapter now; none while it cannot be used, or the kernel was
+    /// not asked about it yet.
     pub(super) fn readiness(&mut self) -> Option<Readiness> {
         self.read_configured_privacy();
         let capability = self.capability();
@@ -58,8 +58,8 @@ impl BluezTask {
         })
     }
 
-    /// Where an address is kept: whether a number may be on the air now, and
-    /// others be listened for.
+    /// Where an address is kept: whether a number may be on the air now, and whether scanning
+    /// is allowed.
     fn permitted(&mut self, persistence: AddressPersistence) -> (bool, bool) {
         let now = self.clock.now();
         if self.plan.is_epoch_active() && !self.plan.is_scan_suppressed() {
@@ -75,12 +75,12 @@ impl BluezTask {
             self.timers.set(Timer::Address, wait);
         }
         let fresh = wait.is_zero() && !self.others_scan();
-        // Adverts of an extended controller have new addresses all the same.
+        // Adverts of an extended controller have new addresses in any case.
         (fresh || persistence == AddressPersistence::Scanner, fresh)
     }
 
-    /// Notes whether something of ours is on the air, or may be: looked at whenever
-    /// that may have changed, and before anything is decided by it.
+    /// Notes whether one of our frames is on the air, or may be. Called whenever this may have
+    /// changed, and before a decision depends on it.
     pub(super) fn update_airing(&mut self) {
         let is_airing = self.registering || self.plan.advert() != AdvertState::Absent;
         if is_airing || self.was_airing {
@@ -90,7 +90,7 @@ impl BluezTask {
     }
 
     /// As [`Self::permitted`] where the controller makes the address of all adverts by a timer.
-    /// Listening has the host's address, and goes on between two numbers.
+    /// Scanning uses the host's address, and goes on between two numbers.
     fn permitted_by_controller(&mut self, timer: AddressTimer) -> (bool, bool) {
         let listens = !(self.plan.is_scan_suppressed() && self.others_scan());
         if self.plan.is_epoch_active() && self.address_taken {
@@ -103,7 +103,7 @@ impl BluezTask {
         (wait.is_zero(), listens)
     }
 
-    /// Another program scans, and keeps the address for as long as it likes.
+    /// Another program scans, and so keeps the address for an unknown time.
     fn others_scan(&self) -> bool {
         let discovering = self.state().is_some_and(|state| state.discovering);
         discovering && !self.plan.is_scanning()
@@ -116,13 +116,13 @@ impl BluezTask {
         address_lifetime.max(Duration::from_secs(1))
     }
 
-    /// The pause between two numbers that belongs to their handover; what has to
-    /// wait for longer comes early.
+    /// The pause between two numbers that counts as their handover. A number that has to wait
+    /// for longer comes early.
     fn pause(&self) -> Duration {
         EPOCH_MARGIN + self.options.rpa_timeout / 3
     }
 
-    /// An address is kept for now, and keeps something from being done.
+    /// An address is kept for now, and something waits for another one.
     pub(super) fn is_held(&self) -> bool {
         let now = self.clock.now();
         let waits = !self.rpa_schedule.wait(now).is_zero();
@@ -159,7 +159,7 @@ impl BluezTask {
             self.early |= wait > pause;
             let hushed = match persistence {
                 AddressPersistence::Scanner => !wait.is_zero() || self.others_scan(),
-                // What waits is not aired, so only this is left.
+                // A number that has to wait is not aired, so only this case is left.
                 AddressPersistence::Adverts(_) => self.others_scan(),
                 AddressPersistence::Nothing | AddressPersistence::Everything => false,
             };
@@ -169,7 +169,7 @@ impl BluezTask {
         }
     }
 
-    /// What may be done on the adapter in use.
+    /// What is allowed on the adapter in use.
     pub(super) fn capability(&self) -> Capability {
         let state = self.state();
         let evidence = state.and_then(|state| state.privacy);
@@ -184,7 +184,7 @@ impl BluezTask {
         needed && state.privacy.is_none()
     }
 
-    /// Looks up what bluetoothd is configured to, where the kernel is not asked.
+    /// Reads the privacy setting in bluetoothd's configuration, where the kernel is not asked.
     fn read_configured_privacy(&mut self) {
         let is_known = self.state().is_none_or(|state| state.privacy.is_some());
         if self.options.mode != Mode::Broadcast || is_known {
@@ -214,10 +214,10 @@ impl BluezTask {
 
     pub(super) fn connection_event(&mut self, event: ConnectionEvent) {
         match event {
-            // We came to them.
+            // An outbound connection.
             ConnectionEvent::Connected { address, .. } if Some(address) == self.connecting_to => {}
-            // Whoever connects takes the advert off the air until they leave,
-            // unless it is registered anew.
+            // An inbound connection takes the advert off the air until it ends, unless the
+            // advert is registered again.
             ConnectionEvent::Connected { address, stranger } => {
                 self.inbound.connected(address, stranger);
                 self.gatt.admit(address);
@@ -236,8 +236,8 @@ impl BluezTask {
         }
     }
 
-    /// Registers the advert anew: at once, unless that was done a moment ago. A
-    /// crowd at the door is not to have bluetoothd work for each of them.
+    /// Registers the advert again: at once, unless that was done a moment ago. A crowd of
+    /// peers must not make bluetoothd work for each of them.
     fn refresh(&mut self) {
         if self.timers.is_set(Timer::Refresh) {
             self.refresh_pending = true;
@@ -265,7 +265,7 @@ impl BluezTask {
     /// A number that its sender does not broadcast.
     pub(super) fn hear(&mut self, tcn: TemporaryContactNumber, rssi: i16) {
         let frame = Frame::own(tcn);
-        // Full: dropped, it will be heard again in a moment.
+        // A full queue drops it: it will be heard again in a moment.
         let _ = self.sink.events.try_send(heard(frame, Some(rssi)));
     }
 }

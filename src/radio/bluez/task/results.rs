@@ -1,4 +1,4 @@
-//! What follows from the outcome of a step.
+//! How the results of steps are applied.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use super::{
     BluezTask, CONNECTION_GONE_TIMEOUT, GONE_TIMEOUT, PrivacyReport, StaleHandle, StepResult,
 };
 
-/// Until it is asked again by what a controller makes its addresses.
+/// Time until the kernel is asked again how a controller changes its addresses.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);
 
 impl BluezTask {
-    /// Takes note of what a step came to.
+    /// Applies the result of a step.
     pub(super) fn apply(&mut self, step_result: StepResult) {
         match step_result {
             StepResult::Watching(Ok((bus, present))) => {
@@ -89,8 +89,7 @@ impl BluezTask {
         }
     }
 
-    /// The same, when the adapter went down meanwhile: what came of it belongs
-    /// to nobody any more.
+    /// The same, if the adapter went down in between: then only what BlueZ still holds counts.
     pub(super) fn apply_late(&mut self, step_result: StepResult) {
         match step_result {
             StepResult::Registered(_, Ok((handle, active))) => {
@@ -127,7 +126,8 @@ impl BluezTask {
         }
     }
 
-    /// What a step of another generation brought must not be dropped yet.
+    /// Keeps the handles in the result of a step of another generation, which must not be
+    /// dropped yet.
     pub(super) fn put_aside(&mut self, step_result: StepResult) {
         match step_result {
             StepResult::Registered(_, Ok((handle, _))) => {
@@ -182,7 +182,7 @@ impl BluezTask {
         });
         let by_controller = report.privacy == Evidence::Kernel(Privacy::ByController);
         if by_controller && timer.is_none() {
-            // The program that sets it may come later than the controller.
+            // The program that sets the timeout may start later than the controller.
             self.timers.set(Timer::AskKernel, ASK_INTERVAL);
         }
         let bluez = self.bluez.as_mut();
@@ -200,7 +200,7 @@ impl BluezTask {
         match result {
             Ok((handle, watcher, connected)) => {
                 self.server = Some(handle);
-                // They came before anybody could come for it, and are told nothing.
+                // They connected before the service existed, and cannot read our number.
                 self.inbound.watch(watcher, connected);
             }
             Err(error) => tracing::warn!(error = %error, "others cannot connect"),
@@ -233,7 +233,7 @@ impl BluezTask {
         if let Some(tcn) = tcn {
             self.hear(tcn, RSSI_UNKNOWN);
         }
-        // Connecting stops the kernel's scan until the next round of it.
+        // Connecting stops the kernel's scan until discovery is restarted.
         if tried {
             self.plan.restart_due();
         }
@@ -342,7 +342,7 @@ impl BluezTask {
         }
     }
 
-    /// What takes the address that such a controller keeps has begun.
+    /// The scan or advert has started that takes the address which such a controller keeps.
     fn take_address(&mut self, taken_by: AddressPersistence) {
         if self.capability().persistence == taken_by {
             self.rpa_schedule.began(self.step_started, self.clock.now());

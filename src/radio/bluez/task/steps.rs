@@ -1,4 +1,4 @@
-//! Starting the next step.
+//! How the next step is chosen and started.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::super::{Kernel, gatt_server, timers::Timer};
 use super::{BluezTask, StepResult};
 
 impl BluezTask {
-    /// The next step, started.
+    /// Starts the next step, if there is one.
     pub(super) fn begin(&mut self) -> Option<BoxFuture<'static, StepResult>> {
         let Some(bus) = &self.bus else {
             if self.connect_retry.is_paused() {
@@ -81,8 +81,8 @@ impl BluezTask {
         Some(self.start(step, adapter, registrar, bus))
     }
 
-    /// The adapters that cannot advertise, or cannot yet. One of the others may
-    /// come to it before the one in use does.
+    /// The adapters that cannot advertise, or cannot yet. Another one may be able to before
+    /// the one in use is.
     fn without_advertising(&self) -> Vec<Adapter> {
         let bluez = self.bluez.iter();
         bluez
@@ -102,7 +102,7 @@ impl BluezTask {
             .filter(|_| self.must_ask_kernel(state) || self.ask_kernel_due)
     }
 
-    /// The next visit, if there is time for one.
+    /// The next outbound connection, if there is time for one.
     fn start_outbound(&mut self, adapter: Adapter) -> Option<BoxFuture<'static, StepResult>> {
         let capability = self.capability();
         if capability.mode != Mode::Full || !capability.is_connectable() || !self.plan.is_settled()
@@ -110,7 +110,7 @@ impl BluezTask {
             return None;
         }
         let now = self.clock.now();
-        // A visit goes by the address that is kept, and has to end before it.
+        // A connection uses the address that is kept, and has to end before it expires.
         let ends = self.rpa_schedule.left(now);
         let is_kept = !matches!(capability.persistence, AddressPersistence::Adverts(_));
         if is_kept && ends.is_none_or(|left| left < MAX_CONNECTION_TIME) {
@@ -190,7 +190,7 @@ impl BluezTask {
                 self.server = None;
                 self.inbound.unwatch();
                 Box::pin(async move {
-                    // BlueZ drops what nobody has a handle to, at once.
+                    // BlueZ then drops at once everything without a handle.
                     registrar.close().await;
                     StepResult::Renewed(BluezConnection::connect(&bus).await)
                 })
@@ -198,8 +198,8 @@ impl BluezTask {
         }
     }
 
-    /// Waits until BlueZ has answered that the advert is dropped; without anybody
-    /// who was asked, until there is one less.
+    /// Waits until BlueZ has answered that the advert is dropped. If it was not asked, waits
+    /// until one advert less is active.
     fn confirm_gone(
         &mut self,
         adapter: Adapter,
@@ -218,7 +218,7 @@ impl BluezTask {
         })
     }
 
-    /// Asks whether BlueZ still has our advert, and what the adapter has.
+    /// Asks whether BlueZ still has our advert, and reads the advertising state.
     fn verify(&self, adapter: Adapter, registrar: Registrar) -> BoxFuture<'static, StepResult> {
         let check = self.advert.as_ref().map(AdvertHandle::check);
         Box::pin(async move {
@@ -231,7 +231,7 @@ impl BluezTask {
         })
     }
 
-    /// Looks at the controller, and whether it is still as private as it was.
+    /// Reads the kind of controller and its privacy, which may have changed.
     fn inspect(&self, adapter: Adapter) -> BoxFuture<'static, StepResult> {
         let (kernel, mode) = (Arc::clone(&self.platform.kernel), self.options.mode);
         Box::pin(async move {
@@ -258,8 +258,7 @@ impl BluezTask {
     }
 }
 
-/// What is known of the privacy of an adapter, and of the addresses that it makes
-/// itself.
+/// What is known of the privacy of an adapter, and of the addresses that it makes itself.
 #[derive(Clone, Copy)]
 pub(super) struct PrivacyReport {
     pub(super) privacy: Evidence,
@@ -267,8 +266,8 @@ pub(super) struct PrivacyReport {
 }
 
 impl PrivacyReport {
-    /// Without asking the kernel: for a broadcast it is not needed, and tcnd.service
-    /// denies the socket that it takes.
+    /// Without asking the kernel: for a broadcast this is not needed, and tcnd.service denies
+    /// the socket that it takes.
     pub(super) fn configured(kernel: &dyn Kernel, adapter: &str) -> Self {
         Self {
             privacy: Evidence::Configured(kernel.configured_privacy()),

@@ -1,4 +1,4 @@
-//! Waiting for what may not be there: then for ever.
+//! Waiting for something that may be absent: then for ever.
 
 use std::future::pending;
 

@@ -1,10 +1,10 @@
-//! The plan in a street where BlueZ, the adapter and other people do as they like.
+//! The plan against random actions of BlueZ, the adapter and peers.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What may happen to a plan, and how BlueZ may answer.
+/// What may happen to a plan, with the answers of BlueZ.
 #[derive(Clone, Copy, Debug)]
 enum Action {
     Order(u8),
@@ -34,20 +34,20 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// A BlueZ that answers as it likes, and what must hold whatever it does.
+/// A BlueZ with random answers, and the invariants that must hold.
 #[derive(Default)]
 struct Model {
     plan: Plan,
     legacy: bool,
     frames: u8,
-    /// Frames of epochs that are over, and those aired where nobody connects.
+    /// Frames of past epochs, and those aired where no peer can connect.
     burnt: Vec<Frame>,
-    /// What the epoch ordered last may air.
+    /// The frames that the epoch ordered last may air.
     epoch: Vec<Frame>,
-    /// Others can connect; then the server has to be there.
+    /// Peers can connect; then the GATT service has to be registered.
     connectable: bool,
     served: bool,
-    /// Somebody has been connected since before the last order.
+    /// A peer has been connected since before the last order.
     old_visitor: bool,
     visitor: bool,
     rests: usize,
