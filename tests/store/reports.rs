@@ -1,5 +1,7 @@
 //! Own reports and the keys they take; reports of others and what they name.
 
+use std::path::Path;
+
 use tcn_engine::{Aired, KeyHistory, KeyId};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
@@ -206,13 +208,8 @@ async fn what_left_is_recorded_before_and_stays_on_record() {
         .into_iter()
         .map(|part| part.signed);
     assert_eq!(left, kept.collect::<Vec<_>>());
-    assert!(
-        bench
-            .store
-            .delete_report(1, UnixTime(DAY_ONE + 9))
-            .await
-            .unwrap()
-    );
+    let deleted = bench.store.delete_report(1, UnixTime(DAY_ONE + 9)).await;
+    assert!(deleted.unwrap());
     let [record] = &bench.store.own_reports().await.unwrap()[..] else {
         panic!("the record stays")
     };
@@ -230,23 +227,26 @@ async fn what_left_is_recorded_before_and_stays_on_record() {
             .unwrap(),
         None
     );
-    assert!(
-        !bench
-            .store
-            .delete_report(1, UnixTime(DAY_ONE + 11))
-            .await
-            .unwrap()
-    );
+    let again = bench.store.delete_report(1, UnixTime(DAY_ONE + 11)).await;
+    assert!(!again.unwrap());
     let again = bench.store.keep_report(own_report(&[2])).await.unwrap();
     assert_eq!(
         again, None,
         "a key that was given away is not reported again"
     );
     bench.store.close().await;
-    let bytes = std::fs::read(directory.path().join(tcnd::store::DATABASE)).unwrap();
     let signed = wire::write(&left[0]);
-    for secret in [&b"private words"[..], b"a note", &signed[64..]] {
-        let found = bytes.windows(secret.len()).any(|window| window == secret);
+    expect_absent(
+        directory.path(),
+        &[b"private words", b"a note", &signed[64..]],
+    );
+}
+
+/// None of these is in the database's file.
+fn expect_absent(directory: &Path, secrets: &[&[u8]]) {
+    let bytes = std::fs::read(directory.join(tcnd::store::DATABASE)).unwrap();
+    for secret in secrets {
+        let found = bytes.windows(secret.len()).any(|window| window == *secret);
         assert!(!found, "what was deleted is still in the file");
     }
 }
