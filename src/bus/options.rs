@@ -10,7 +10,7 @@ use zbus::OwnedVariant;
 
 use super::error::Error;
 
-/// Options as they arrive.
+/// Options as received.
 pub(super) type Given = BTreeMap<String, OwnedVariant>;
 
 /// Options that a method takes one by one.
