@@ -1,6 +1,7 @@
-//! The installed contract and the running daemon say the same, to the word.
+//! The installed contract equals the interfaces of the running daemon, word for word.
 //!
-//! Compared parsed: order and white space are nobody's promise, all else is.
+//! The comparison is of parsed documents: order and white space may differ, all else
+//! must not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +16,7 @@ use crate::rig::{Pair, soon};
 
 const CONTRACT: &str = include_str!("../../dbus/interfaces/org.tcncoalition.Tcnd1.xml");
 
-/// One interface: its members, each with its prose.
+/// One interface: its members, each with its documentation.
 pub(crate) type Members = BTreeMap<String, Member>;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -114,7 +115,7 @@ fn squeeze(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What the daemon says of the object at `path`.
+/// The interfaces of the object at `path`, as the daemon serves them.
 pub(crate) async fn introspect(client: &Connection, path: &str) -> BTreeMap<String, Members> {
     let object = IntrospectableProxy::builder(client)
         .destination(names::BUS)
@@ -169,8 +170,8 @@ async fn the_daemon_serves_the_contract() {
     );
 }
 
-/// The prose before an interface is not in what zbus serves, so nothing else
-/// would miss it.
+/// zbus does not serve the documentation before an interface, so no other test would
+/// notice if it were missing.
 #[test]
 fn every_interface_says_what_it_is_and_where() {
     let contract = parse_document(CONTRACT);
@@ -189,7 +190,7 @@ fn every_interface_says_what_it_is_and_where() {
     }
 }
 
-/// Both ways: the errors that there are, and those that the head explains.
+/// Both ways: the errors that exist, and those that the introduction explains.
 #[test]
 fn the_head_explains_every_error() {
     let code = include_str!("../../crates/tcnd-client/src/names.rs");
@@ -240,8 +241,8 @@ async fn log_control_is_what_systemd_expects() {
     );
 }
 
-/// Interfaces are at their places, and nowhere else; the prefix in zbus's
-/// attributes is the one in `names`, because these paths and names are.
+/// Interfaces are at their paths, and nowhere else. The prefix in zbus's attributes is
+/// the one in `names`, because these paths and names are.
 #[tokio::test]
 async fn every_object_has_its_interfaces() {
     let mut first = busy();
@@ -317,9 +318,9 @@ fn the_proxies_name_what_names_names() {
     );
 }
 
-/// The list of everything the bus shows to everybody. Nothing about contacts,
-/// no number, no address. Whoever adds a property adds it here, having thought
-/// of who reads it.
+/// The list of everything the bus shows to every user: nothing about contacts, no
+/// number, no address. A developer who adds a property adds it here, after considering
+/// who reads it.
 #[tokio::test]
 async fn nothing_else_is_public() {
     let public = [
@@ -361,7 +362,8 @@ async fn nothing_else_is_public() {
     let mut shown = BTreeSet::new();
     for (interface, members) in served(&rig.client).await {
         for (name, member) in members {
-            // `exposures` and `holds` show that these reach those alone who asked.
+            // `exposures` and `holds` show that only the clients that asked receive
+            // these.
             let asked = [
                 (names::EXPOSURES, "Changed"),
                 (names::REPORTS, "ImportProgress"),

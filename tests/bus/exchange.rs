@@ -1,5 +1,5 @@
-//! `Exchange`, and what of `Reports` goes to servers: what reaches the daemon,
-//! what comes back, and what is refused before.
+//! `Exchange`, and the part of `Reports` that goes to servers: which requests reach the
+//! daemon, what it answers, and which requests are refused before.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -31,7 +31,7 @@ fn file(bytes: &[u8]) -> Fd<'static> {
     Fd::from(OwnedFd::from(file))
 }
 
-/// Options of `Exchange`, in an order that is always the same.
+/// Options of `Exchange`, always in the same order.
 fn ordered<const N: usize>(
     options: [(&'static str, Variant<'static>); N],
 ) -> BTreeMap<&'static str, Variant<'static>> {

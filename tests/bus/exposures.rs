@@ -1,4 +1,4 @@
-//! Exposures: what is told of them, and to whom.
+//! Exposures: what is disclosed about them, and to which clients.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ fn bridged() -> Exposure {
     }
 }
 
-/// No time is finer than five minutes, not even within an id.
+/// No time is finer than five minutes, not even in an id.
 #[tokio::test]
 async fn what_is_told_of_an_exposure() {
     let rig = Pair::new(idle()).await;
@@ -161,8 +161,8 @@ async fn scene() -> (Town, Polkit, Served) {
     (town, polkit, served)
 }
 
-/// Everything the daemon says that reaches this user, who asks for all of it.
-/// The bus itself forbids to listen in on what is meant for others.
+/// All messages of the daemon that reach this user, who subscribes to all of them. The
+/// bus itself forbids eavesdropping on messages to others.
 async fn listen(client: &Connection, served: &Served) -> MessageStream {
     let stream = MessageStream::from(client);
     let (to, at) = (BUS, "/org/freedesktop/DBus");
@@ -179,8 +179,8 @@ async fn listen(client: &Connection, served: &Served) -> MessageStream {
     stream
 }
 
-/// Every signal of the daemon's that is heard until it says that it is enabled,
-/// or not any more, which all hear.
+/// Every signal of the daemon until its signal that it is enabled, or not any more. All
+/// clients get that one.
 async fn heard(stream: &mut MessageStream) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
@@ -208,7 +208,7 @@ async fn heard(stream: &mut MessageStream) -> Vec<String> {
     }
 }
 
-/// The mark of one exposure, and then something that everybody hears.
+/// Marks one exposure, and then causes a signal that all clients get.
 async fn mark(client: &Connection, served: &Served) {
     let exposures = ExposuresProxy::new(client).await.unwrap();
     soon(exposures.mark_seen("8-93600")).await.unwrap();
@@ -238,7 +238,7 @@ async fn changes_are_told_to_subscribers_alone() {
     let told_now = heard(&mut told).await;
     assert_eq!(told_now, [once], "once, however often it asked");
 
-    // Without anybody's asking, as when an import finds one.
+    // Without a request, as when an import finds one.
     served.puppet.unseen.send_replace(4);
     served.puppet.change(|now| now.enabled = !now.enabled);
     assert_eq!(heard(&mut told).await, [format!("Changed 4 to {to}")]);

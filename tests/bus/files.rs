@@ -1,9 +1,8 @@
-//! The files under `dbus/`, which other programs read, say what the code says.
+//! The files under `dbus/`, which other programs read, agree with the code.
 //!
-//! A bus policy that does not name the destination opens every service of the
-//! machine; an action that polkit does not know is refused for ever; a service
-//! file with another name is not found. None of that shows until it is
-//! installed, so it is looked at here.
+//! A bus policy that does not name the destination opens every service of the machine.
+//! polkit refuses an action that it does not know, always. A service file with another
+//! name is not found. None of that shows before installation, so it is tested here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -77,7 +76,7 @@ fn the_bus_policy_is_these_rules() {
     assert_eq!(rules, expected);
 }
 
-/// any, inactive, active; reference: polkit(8), "Declaring actions".
+/// The values of any, inactive and active; reference: polkit(8), "Declaring actions".
 #[test]
 fn polkit_knows_the_actions_and_who_owns_them() {
     let document = parse_document(ACTIONS);
@@ -96,7 +95,7 @@ fn polkit_knows_the_actions_and_who_owns_them() {
             assert_eq!(owner.text(), Some("unix-user:tcnd"));
             let kinds = ["allow_any", "allow_inactive", "allow_active"];
             let defaults = kinds.map(|kind| text(action, kind));
-            // Where a person is never asked, no question is put into words.
+            // Where a person is never asked, the message is no question.
             let asks = text(action, "message").starts_with("Authentication is required");
             assert_eq!(asks, defaults != ["no"; 3]);
             (action.attribute("id").unwrap(), defaults)
@@ -150,7 +149,8 @@ fn the_unit_answers_to_the_bus() {
     assert!(said.contains(&"User=tcnd"));
 }
 
-/// No engine for JavaScript here: what the rules name has to exist.
+/// There is no JavaScript engine here; the test checks that the names in the rules
+/// exist.
 #[test]
 fn the_rules_name_actions_that_exist() {
     let named = |list: &str| -> BTreeSet<&str> {
@@ -195,7 +195,7 @@ fn the_rules_name_actions_that_exist() {
     );
 }
 
-/// D-Bus, polkit and lintian want files called after what is in them.
+/// D-Bus, polkit and lintian require file names that match their contents.
 #[test]
 fn files_are_called_after_what_is_in_them() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("dbus");

@@ -1,8 +1,9 @@
 //! A user who floods: many connections that call and never read.
 //!
-//! It is the real tcnd on a private bus with the policy we ship, run by the user
-//! that stands for tcnd; the flood is a stranger's. tcnd must stay within a
-//! quarter of what its unit gives it (`MemoryMax=256M`), and answer others.
+//! This is the real tcnd on a private bus with the policy we ship, run by the user that
+//! stands for tcnd; the flood comes from an unrelated user. tcnd must stay within a
+//! quarter of the memory that its unit allows (`MemoryMax=256M`), and must answer other
+//! clients.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -27,7 +28,7 @@ use crate::puppet::busy;
 use crate::rig::soon;
 use crate::town::{OTHERS, STRANGER, TCND, Town, connect_as};
 
-/// What the process may have had at its peak, in KiB.
+/// The most memory that the process may have at its peak, in KiB.
 const MOST_MEMORY: u64 = 64 << 10;
 
 /// Connections of the flood.
@@ -81,7 +82,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The kinds of calls that anybody can send: path, interface, member.
+/// The kinds of calls that any client can send: path, interface, member.
 const KINDS: [(&str, &str, &str); 9] = [
     (
         names::ROOT,
@@ -102,21 +103,21 @@ const KINDS: [(&str, &str, &str); 9] = [
     (names::ROOT, names::REPORTS, "Import"),
 ];
 
-/// Bytes of a call with more than any method takes.
+/// Bytes of a call that is longer than any method accepts.
 const LONG: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
     Plain,
-    /// No answer is wanted.
+    /// No reply is wanted.
     Silent,
-    /// With more than any method takes.
+    /// Longer than any method accepts.
     Long,
     /// With a file.
     File,
 }
 
-/// A connection by hand, that never reads an answer.
+/// A hand-written connection that never reads a reply.
 pub(crate) struct Raw(UnixStream);
 
 impl Raw {
@@ -132,7 +133,7 @@ impl Raw {
         let lines = format!("\0AUTH EXTERNAL {user}\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n");
         stream.write_all(lines.as_bytes()).unwrap();
         stream.write_all(hello.data()).unwrap();
-        // It is let in when the answer to Hello begins to come.
+        // The bus accepts the connection when the reply to Hello starts to arrive.
         let mut lines = 0;
         while lines < 2 {
             let mut byte = [0];
@@ -188,7 +189,7 @@ struct Deaf {
     stream: UnixStream,
     message: Vec<u8>,
     file: Option<OwnedFd>,
-    /// What of the message is not written yet.
+    /// How much of the message is not written yet.
     rest: usize,
     serial: u32,
 }
@@ -225,7 +226,7 @@ impl Deaf {
         }
     }
 
-    /// Writes what fits; whether a call was finished by it.
+    /// Writes what fits. Returns whether that completed a call.
     fn send(&mut self) -> io::Result<bool> {
         let done = self.message.len() - self.rest;
         if done == 0 {
@@ -248,12 +249,12 @@ impl Deaf {
 /// connection await 128 answers.
 const BURST: usize = 100;
 
-/// Of calls that are long, or have a file. dbus-daemon refuses everybody's calls
-/// to a connection for which 127 MB or 64 files wait.
+/// The same for calls that are long, or have a file. dbus-daemon refuses all calls to a
+/// connection for which 127 MB or 64 files wait.
 const SHORT_BURST: usize = 4;
 
-/// Every connection sends a burst, or what the bus takes of it; how many calls
-/// were sent in all.
+/// Every connection sends a burst, or as much of it as the bus takes. Returns how many
+/// calls were sent in total.
 fn burst(connections: &mut [Deaf]) -> usize {
     let mut sent = 0;
     for deaf in connections {
@@ -273,8 +274,8 @@ fn burst(connections: &mut [Deaf]) -> usize {
     sent
 }
 
-/// Floods in bursts until so many calls were sent; after each burst somebody
-/// else is answered.
+/// Floods in bursts until this many calls were sent. After each burst, another client
+/// gets a reply.
 async fn flood(client: &Connection, connections: &mut [Deaf], calls: usize) {
     let manager = honest(client).await;
     let mut sent = 0;
@@ -306,7 +307,7 @@ pub(crate) async fn started(town: &Town, client: &Connection) -> Daemon {
     daemon
 }
 
-/// Their answers, of 32 KiB each, are three times what the process may have.
+/// The replies, of 32 KiB each, are three times the memory that the process may have.
 #[tokio::test]
 async fn connections_that_never_read_take_neither_memory_nor_turns() {
     let town = Town::new();
@@ -339,7 +340,7 @@ async fn no_kind_of_call_is_free() {
     assert!(peak < MOST_MEMORY, "{peak} KiB");
 }
 
-/// Who reads is told.
+/// A caller that reads gets the refusals.
 #[tokio::test]
 async fn what_is_too_long_is_refused_by_name() {
     let town = Town::new();
@@ -357,7 +358,7 @@ async fn what_is_too_long_is_refused_by_name() {
     soon(manager.state()).await.unwrap();
 }
 
-/// Whoever sends a hundred calls before it reads gets an answer to each.
+/// A caller that sends a hundred calls before it reads gets a reply to each.
 #[tokio::test]
 async fn every_call_of_one_who_reads_is_answered() {
     let town = Town::new();

@@ -1,10 +1,9 @@
 //! Files that never answer, on a file system that a user serves.
 //!
-//! The file system is one of FUSE that answers everybody but tcnd: neither its
-//! fstat(2) nor its read(2), poll(2), write(2) or the flush of its close(2). tcnd
-//! is the real one; were its thread to wait for such a file, nobody would be
-//! answered. Mounting takes root and /dev/fuse. The
-//! protocol is that of linux/fuse.h, 7.31.
+//! The file system is FUSE and answers every process but tcnd: neither its fstat(2) nor
+//! its read(2), poll(2), write(2) or the flush of its close(2). The test runs the real
+//! tcnd. If its thread waited for such a file, no client would get an answer. Mounting
+//! needs root and /dev/fuse. The protocol is that of linux/fuse.h, 7.31.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -26,10 +25,10 @@ use crate::members::error_name;
 use crate::rig::soon;
 use crate::town::{STRANGER, TCND, Town};
 
-/// The file system; it lets go of everybody when it is dropped.
+/// The file system. Dropping it releases every process that waits for it.
 struct Stuck {
     folder: TempDir,
-    /// Closed only when nobody has to wait for that any more.
+    /// Closed only when no process waits for it any more.
     file: Option<File>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -72,7 +71,7 @@ impl Stuck {
 
 impl Drop for Stuck {
     fn drop(&mut self) {
-        // Everybody who waits is told that the connection is gone.
+        // Every process that waits gets the error that the connection is gone.
         let _ = unmount(self.folder.path(), UnmountFlags::FORCE);
         let _ = unmount(self.folder.path(), UnmountFlags::DETACH);
         if let Some(thread) = self.thread.take() {
@@ -87,7 +86,7 @@ const OPEN: u32 = 14;
 const FLUSH: u32 = 25;
 const INIT: u32 = 26;
 
-/// Answers whoever is not this process, until nothing is mounted.
+/// Answers every process except `tcnd`, until nothing is mounted.
 fn serve(mut device: File, tcnd: u32) {
     let mut request = vec![0; 1 << 17];
     while let Ok(length) = device.read(&mut request) {
@@ -104,7 +103,7 @@ fn serve(mut device: File, tcnd: u32) {
             OPEN => open(),
             _ => Vec::new(),
         };
-        // ENOSYS, of what was not understood.
+        // ENOSYS, for requests that are not supported.
         let understood = opcode == FLUSH || !body.is_empty();
         let error = if understood { 0 } else { -38_i32 };
         let whole = u32::try_from(16 + body.len()).unwrap();
@@ -156,14 +155,14 @@ fn open() -> Vec<u8> {
     out
 }
 
-/// A call with this file, of a user who does not read the answer.
+/// A call with this file, from a user that does not read the reply.
 fn call(town: &Town, uid: u32, interface: &str, member: &str, file: BorrowedFd<'_>) -> Raw {
     let mut raw = Raw::connect(town, uid);
     raw.call_with_file((names::ROOT, interface, member), file);
     raw
 }
 
-/// Whether an import is possible: an empty file is told to be one.
+/// Whether an import is possible: an empty file gets the error for one.
 async fn imports(client: &Connection) -> String {
     let reports = ReportsProxy::new(client).await.unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
@@ -180,7 +179,8 @@ async fn a_file_that_never_answers_stops_nobody() {
     let mut stuck = Stuck::mount(&daemon);
     stuck.open();
 
-    // Neither of one who may not, nor where no file is taken, nor of one who may.
+    // From a caller without permission, to a method that takes no file, and from a
+    // caller with permission.
     for (uid, interface, member) in [
         (STRANGER, names::REPORTS, "Import"),
         (STRANGER, names::MANAGER, "Enable"),
@@ -200,8 +200,8 @@ async fn a_file_that_never_answers_stops_nobody() {
     drop(daemon);
 }
 
-/// However many of them come, somebody else is answered; and when they are let
-/// go, files are taken again.
+/// However many such files arrive, another client gets replies. When they are released,
+/// files are accepted again.
 #[tokio::test]
 async fn files_that_never_answer_do_not_pile_up() {
     let town = Town::new();
@@ -226,7 +226,7 @@ async fn files_that_never_answer_do_not_pile_up() {
     soon(free).await;
 }
 
-/// Anybody may send a signal to anybody on the system bus, with a file in it.
+/// Any user may send any other a signal on the system bus, with a file in it.
 #[tokio::test]
 async fn a_signal_with_a_file_ends_nothing() {
     let town = Town::new();
@@ -242,8 +242,8 @@ async fn a_signal_with_a_file_ends_nothing() {
     daemon.peak();
 }
 
-/// Whoever imports may leave before anybody watches for that. A pipe into which
-/// nobody writes takes 30 seconds otherwise.
+/// A caller may leave right after its Import call, before its name is watched. A pipe
+/// without a writer would otherwise take 30 seconds.
 #[tokio::test]
 async fn an_import_ends_whenever_its_caller_leaves() {
     let town = Town::new();

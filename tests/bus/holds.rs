@@ -1,4 +1,4 @@
-//! A pause that is held ends with its holder, however it leaves.
+//! A pause with a hold ends with its holder, however the holder leaves.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -58,7 +58,7 @@ async fn the_holder_leaves() {
     );
 }
 
-/// The holder is gone before polkit has decided: nobody is left to leave.
+/// The holder is gone before polkit has decided, so no departure will follow.
 #[tokio::test]
 async fn the_holder_left_before_it_could_hold() {
     let (town, polkit, mut served) = scene(Verdict::Think).await;
@@ -72,7 +72,7 @@ async fn the_holder_left_before_it_could_hold() {
     }
     drop(manager);
     holder.close().await.unwrap();
-    // The bus has to have noticed, or there is nothing to be tested.
+    // The bus has to have noticed, or the test has nothing to check.
     let bus = zbus::fdo::DBusProxy::new(&served.connection).await.unwrap();
     let gone = async {
         while bus
@@ -119,7 +119,7 @@ async fn there_is_nobody_to_watch_without_a_bus() {
     assert_eq!(rig.puppet.heard(), [""; 0]);
 }
 
-/// Whoever had something imported leaves, and keeps its end of the pipe busy.
+/// The caller of an import leaves, and keeps its end of the pipe busy.
 #[tokio::test]
 async fn an_import_ends_with_its_caller() {
     let (town, _polkit, mut served) = scene(Verdict::Yes).await;
@@ -132,7 +132,7 @@ async fn an_import_ends_with_its_caller() {
             let _ = reports.import(fd(ours), HashMap::new()).await;
         })
     };
-    // More than a pipe holds goes in only when the import is under way.
+    // More than fits a pipe can be written only when the import is in progress.
     let (mut write, written) = (theirs, [0; 1 << 17]);
     let write = tokio::task::spawn_blocking(move || write.write_all(&written).map(|()| write));
     let mut write = soon(write).await.unwrap().unwrap();
@@ -144,7 +144,7 @@ async fn an_import_ends_with_its_caller() {
     call.abort();
 }
 
-/// Another user, who asks for all that tcnd says, hears nothing of it.
+/// Another user, who subscribes to all messages of tcnd, receives nothing of it.
 #[tokio::test]
 async fn an_import_tells_its_caller_alone_how_far_it_is() {
     let (town, _polkit, served) = scene(Verdict::Yes).await;

@@ -1,4 +1,4 @@
-//! The contact log as a whole: written into files of all kinds, erased, wiped.
+//! The contact log as a whole: exported to files of all kinds, erased, wiped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -35,7 +35,7 @@ fn read_out(mut from: impl Read) -> Vec<u8> {
 
 type Options = std::collections::HashMap<&'static str, zbus::Variant<'static>>;
 
-/// An export into a pipe: the rows it says, and the bytes.
+/// An export into a pipe: the reported number of rows, and the bytes.
 async fn export(rig: &Pair, options: Options) -> (u64, String) {
     let log = ContactsProxy::new(&rig.client).await.unwrap();
     let (pipe, read) = read_pipe();
@@ -148,7 +148,7 @@ fn left_behind(rig: &Pair) -> usize {
     fs::read_dir(rig.state.path()).unwrap().count()
 }
 
-/// Whatever a caller hands over, it gets an answer, and nothing stays behind.
+/// Whatever descriptor a caller passes, it gets a reply, and nothing is left open.
 #[tokio::test]
 async fn files_that_take_nothing() {
     let rig = Pair::impatient(idle()).await;
@@ -190,7 +190,7 @@ async fn a_socket_that_is_read() {
     assert_eq!(csv.lines().count(), 3601);
 }
 
-/// Four at once, and the daemon goes on meanwhile.
+/// Four at once, and the daemon continues meanwhile.
 #[tokio::test]
 async fn exports_are_bounded() {
     let mut rig = Pair::new(idle()).await;

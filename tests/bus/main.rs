@@ -1,10 +1,11 @@
-//! The room `bus`, from outside.
+//! Tests of the module `bus` from outside.
 //!
-//! `contract`, `members`, `sums`, `log`, `reports` and `signals` look at what the
-//! daemon says, over a socket pair, without any bus; `files` at the files beside
-//! it. `flood` and `foreign` are unkind to it. `policy`, `questions`, `holds` and `exposures` ask who may hear it, on a private bus with the policy
-//! file we ship, where callers are really other users: that needs root and
-//! dbus-daemon, and fails without.
+//! `contract`, `members`, `sums`, `log`, `reports` and `signals` test what the daemon
+//! sends, over a socket pair, without any bus; `files` tests the files that belong to
+//! it. `flood` and `foreign` attack it. `policy`, `questions`, `holds` and `exposures`
+//! test which clients may receive what, on a private bus with the policy file we ship,
+//! where callers are really other users. That needs root and dbus-daemon, and fails
+//! without.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Every member, as a client uses it: what reaches the daemon, what comes back,
-//! and what it is told when something is wrong.
+//! Every member, as a client uses it: what reaches the daemon, what comes back, and
+//! which error the client gets.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -111,7 +111,7 @@ async fn properties_of_an_adapter() {
     assert_eq!(adapter.last_problem().await.unwrap(), "adapter-off");
 }
 
-/// What a property is now, whatever a client has kept of it.
+/// The current value of a property, read past any cache of a client.
 async fn property_of_the_manager(rig: &Pair, name: &str) -> OwnedVariant {
     let manager = PropertiesProxy::new(&rig.client, names::BUS, names::ROOT)
         .await
@@ -155,7 +155,7 @@ async fn words() {
     }
 }
 
-/// Stable tokens too.
+/// These tokens are stable too.
 #[tokio::test]
 async fn words_of_problems() {
     let rig = Pair::new(idle()).await;
@@ -283,8 +283,8 @@ async fn self_test_says_what_was_found() {
     );
 }
 
-/// An option that is not read is refused, and so is one of another type; the
-/// refusal names what there is.
+/// An unknown option is refused, and so is one of another type. The refusal lists the
+/// known ones.
 #[tokio::test]
 async fn options_are_read_strictly() {
     let mut rig = Pair::new(idle()).await;
@@ -384,11 +384,11 @@ async fn refusals_keep_their_names() {
     }
 }
 
-/// Whatever the daemon serves as a method has a rule, and refuses a stranger.
-/// The members come from the introspection, so a new one cannot be forgotten.
+/// Every method that the daemon serves has a rule, and refuses an unrelated user. The
+/// members come from the introspection, so a new one cannot be forgotten.
 #[tokio::test]
 async fn every_method_refuses_a_stranger() {
-    // Root is no stranger: it may withdraw and destroy.
+    // Root is not an unrelated user: it may withdraw and destroy.
     let stranger = match own_uid() {
         ROOT => STRANGER,
         user => user,
@@ -408,8 +408,8 @@ async fn every_method_refuses_a_stranger() {
     assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
 }
 
-/// Calls a member with the smallest arguments it takes: most are told by the
-/// signature.
+/// Calls a member with the smallest arguments it accepts. The signature gives most of
+/// them.
 pub(crate) async fn call(
     client: &zbus::Connection,
     interface: &str,

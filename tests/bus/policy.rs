@@ -1,5 +1,5 @@
-//! Who may do what: every member, every kind of caller, on a bus that has the
-//! policy we ship.
+//! The permissions: every member, every kind of caller, on a bus that has the policy we
+//! ship.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::town::{ROOT, STRANGER, SYNC, TCND, Town};
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
-/// Calls and reads and writes everything the daemon has.
+/// Calls, reads and writes every member of the daemon.
 async fn try_everything(client: &Connection) -> BTreeMap<String, String> {
     let mut outcomes = BTreeMap::new();
     for (interface, members) in served(client).await {
@@ -96,9 +96,9 @@ async fn write(
     soon(client.call_method(to, path.as_str(), Some(PROPERTIES), "Set", &asked)).await
 }
 
-/// The whole table: every member of every interface, and the fate of each kind of
-/// caller: nobody in particular, a member of the group at the machine, the daemon's
-/// own user, `tcnd-sync`, and root.
+/// The whole table: every member of every interface, and the result for each kind of
+/// caller: an unrelated user, a member of the group at the machine, the daemon's own
+/// user, `tcnd-sync`, and root.
 #[tokio::test]
 async fn every_member_and_every_caller() {
     let town = Town::new();
@@ -224,8 +224,8 @@ write Manager.State                 UnknownProperty  UnknownProperty  UnknownPro
 write Manager.Version               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 ";
 
-/// The interfaces everybody has are open; what is on no list is closed by the
-/// bus, before the daemon sees it.
+/// The interfaces that all objects have are open. The bus refuses members that are on
+/// no list, before the daemon sees the call.
 #[tokio::test]
 async fn the_bus_opens_what_it_lists_and_nothing_else() {
     let town = Town::new();
@@ -262,7 +262,7 @@ async fn the_bus_opens_what_it_lists_and_nothing_else() {
     }
 }
 
-/// What BlueZ makes a program export: with the number in a property.
+/// The object that BlueZ makes a program export: with the number in a property.
 struct Advertisement;
 
 #[interface(name = "org.bluez.LEAdvertisement1")]
@@ -273,8 +273,8 @@ impl Advertisement {
     }
 }
 
-/// The number on the air is on no object that a user can reach: a connection
-/// without a name is closed to them, and the one with the name has none of it.
+/// The number on the air is on no object that a user can reach. A connection without a
+/// name is closed to users, and the one with the name does not have the number.
 #[tokio::test]
 async fn the_objects_for_bluez_are_out_of_reach() {
     let town = Town::new();
@@ -309,7 +309,7 @@ async fn the_objects_for_bluez_are_out_of_reach() {
     assert!(seen >= 6, "the walk found the objects");
 }
 
-/// The paths below `path` that its introspection names.
+/// The paths below `path` that its introspection lists.
 fn children(path: &str, xml: &str) -> Vec<String> {
     let above = path.trim_end_matches('/');
     let document = parse_document(xml);
@@ -320,8 +320,8 @@ fn children(path: &str, xml: &str) -> Vec<String> {
         .collect()
 }
 
-/// Without polkit, on a bus that is nobody's system bus, the daemon obeys the
-/// user that runs it. Root may stop it and destroy what it has, and no more.
+/// Without polkit, on a bus that is not the system bus, the daemon obeys the user that
+/// runs it. Root may stop it and destroy its data, and no more.
 #[tokio::test]
 async fn a_daemon_started_by_hand_obeys_its_user() {
     let town = Town::new();
@@ -346,7 +346,7 @@ async fn a_daemon_started_by_hand_obeys_its_user() {
     assert_eq!(served.puppet.heard(), ["Disable", "Erase 0 1", "Wipe"]);
 }
 
-/// On a system without polkit, or with one that is stuck, nobody can be asked.
+/// On a system without polkit, or with one that hangs, no caller can be authorised.
 #[tokio::test]
 async fn root_withdraws_and_destroys_without_polkit() {
     let town = Town::new();
@@ -365,7 +365,7 @@ async fn root_withdraws_and_destroys_without_polkit() {
     assert_eq!(served.puppet.heard(), [""; 0]);
 }
 
-/// Takes the consent back, erases a span, and wipes.
+/// Withdraws consent, erases a span, and wipes.
 async fn withdraws(client: &Connection) {
     let manager = ManagerProxy::new(client).await.unwrap();
     soon(manager.disable()).await.unwrap();
@@ -382,7 +382,7 @@ async fn fault(connection: Connection) -> Fault {
     let bouncer = Bouncer::same_user(TCND);
     let state = TempDir::new().unwrap();
     let service = service(handle, bouncer, log, &state);
-    // One that waits for the name to become free would wait for ever.
+    // A daemon that waited for the name to become free would wait forever.
     match soon(bus::serve(connection, service)).await {
         Err(fault) => fault,
         Ok(_) => panic!("two daemons have one name"),

@@ -1,5 +1,5 @@
-//! A stand-in for polkitd: it says what it is told to, and remembers what it was
-//! asked. The real one has no user interface to script and wants a whole system.
+//! A mock of polkitd. It answers as the test configures, and records the questions. The
+//! real one has no user interface to script and needs a whole system.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,25 +12,25 @@ use zbus::{Connection, OwnedVariant, interface};
 
 use crate::town::{OTHERS, ROOT, SYNC};
 
-/// What it answers.
+/// The configured answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Yes,
     No,
-    /// Would be yes, had a person been asked.
+    /// The answer would be yes if a person were asked.
     Challenge,
-    /// A person was asked, and closed the window.
+    /// A person was asked, and closed the dialog.
     Dismissed,
     /// The action is not installed.
     Unregistered,
-    /// A person sits before the prompt and thinks; yes when [`Polkit::decide`]d.
+    /// A person hesitates at the prompt; yes when [`Polkit::decide`]d.
     Think,
-    /// What the rules we ship say, as far as they are a list: of a member of the
-    /// group at the machine, of `tcnd-sync`, and of nobody else.
+    /// The result of the rules we ship, as far as they are a list: for a member of the
+    /// group at the machine, for `tcnd-sync`, and for no other user.
     Rules,
 }
 
-/// Stands for a member of the group tcnd who sits at the machine.
+/// Stands for a member of the group tcnd who uses the machine in person.
 pub(crate) const MEMBER: u32 = OTHERS[0];
 
 const RULES: &str = include_str!("../../dbus/rules.d/50-tcnd.rules");
@@ -57,7 +57,7 @@ pub(crate) type Question = (String, String, String, u32);
 
 #[derive(Clone)]
 pub(crate) struct Polkit {
-    /// Kept open by the test's end of it.
+    /// Keeps the connection open until the test closes it.
     connection: Option<Connection>,
     verdict: Arc<Mutex<Verdict>>,
     questions: Arc<Mutex<Vec<Question>>>,
@@ -94,27 +94,27 @@ impl Polkit {
         *self.verdict.lock().unwrap() = verdict;
     }
 
-    /// What it was asked since the last time.
+    /// The questions since the last call.
     pub(crate) fn questions(&self) -> Vec<Question> {
         std::mem::take(&mut self.questions.lock().unwrap())
     }
 
-    /// Lets one who thinks say yes.
+    /// Lets the hesitating person say yes.
     pub(crate) fn decide(&self) {
         self.decided.notify_one();
     }
 
-    /// How many questions there were.
+    /// The number of questions.
     pub(crate) fn count(&self) -> usize {
         self.questions.lock().unwrap().len()
     }
 
-    /// Waits until one who thought has said yes.
+    /// Waits until the hesitating person has said yes.
     pub(crate) async fn answered(&self) {
         self.answered.notified().await;
     }
 
-    /// Waits until it is asked something.
+    /// Waits until a question arrives.
     pub(crate) async fn asked(&self) {
         self.asked.notified().await;
     }
@@ -143,7 +143,7 @@ impl Polkit {
         self.asked.notify_one();
         let told = *self.verdict.lock().unwrap();
         let admitted = match (user, told) {
-            // polkit(8): root may do everything, unasked.
+            // polkit(8): root may do everything, without a question.
             (Some(ROOT), _) => true,
             (Some(user), Verdict::Rules) => granted(user, &action),
             (_, _) => false,

@@ -1,5 +1,5 @@
-//! The driver's place behind the [`Handle`], held by a puppet: it writes down
-//! what it is asked, and answers what it is told to.
+//! A mock of the driver behind the [`Handle`]: it records requests, and answers as the
+//! test configures.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -27,13 +27,13 @@ use tcnd::store::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// What the puppet answers to a pause.
+/// The puppet's answer to a pause.
 pub(crate) const COOKIE: u32 = 7;
 
 pub(crate) struct Puppet {
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) asked: mpsc::UnboundedReceiver<String>,
-    /// How many exposures nobody has seen.
+    /// How many exposures are unseen.
     pub(crate) unseen: watch::Sender<u32>,
     refusal: Arc<Mutex<Option<Refusal>>>,
 }
@@ -52,7 +52,7 @@ impl Puppet {
         let refusal: Arc<Mutex<Option<Refusal>>> = Arc::default();
         let refuse = Arc::clone(&refusal);
         let count = unseen.clone();
-        // What the exposures below say.
+        // The number of unseen exposures below.
         count.send_replace(1);
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
@@ -90,12 +90,12 @@ impl Puppet {
         (handle, puppet)
     }
 
-    /// Refuses everything with this from now on.
+    /// Refuses every request with this from now on.
     pub(crate) fn refuse(&self, refusal: Option<Refusal>) {
         *self.refusal.lock().unwrap() = refusal;
     }
 
-    /// What was asked since the last time.
+    /// The requests since the last call.
     pub(crate) fn heard(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
     }
@@ -305,7 +305,7 @@ fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) {
     }
 }
 
-/// A run of tcnd-sync that found something, and one server down.
+/// A run of tcnd-sync that found an exposure while one server was down.
 fn run(standing: &mut Standing) {
     let source = |name: &str, failures| Source {
         id: SourceId::FILES,
@@ -355,8 +355,8 @@ pub(crate) fn signed_report() -> SignedReport {
     SignedReport::create(&rak, span, memo())
 }
 
-/// More than three pages, and more than a pipe holds. In order of quarters,
-/// within one not of time; every number in three of them.
+/// More than three pages, and more than a pipe holds. Ordered by quarters, but not by
+/// time within one; every number occurs in three of them.
 pub(crate) fn contacts() -> Vec<Contact> {
     (0..3600_u32).map(contact).collect()
 }
@@ -395,7 +395,7 @@ pub(crate) fn plan() -> Plan {
     }
 }
 
-/// One that is there, and one that was deleted after it had left.
+/// One that is kept, and one that was deleted after it had left.
 pub(crate) fn own_reports() -> Vec<OwnReport> {
     let report = |id| OwnReport {
         id,
@@ -478,13 +478,13 @@ pub(crate) fn counted() -> Counted {
     }
 }
 
-/// How many exposures nobody has seen after one was marked.
+/// How many exposures are unseen after one was marked.
 pub(crate) const UNSEEN: u32 = 9;
 
 /// How many are near.
 pub(crate) const NEAR: u32 = 3;
 
-/// One of a person's own radio, and one through a bridge that was dismissed.
+/// One heard directly, and one through a bridge that was dismissed.
 pub(crate) fn exposures() -> Vec<KnownExposure> {
     let direct = KnownExposure {
         id: ExposureId {
@@ -562,7 +562,7 @@ pub(crate) fn checks() -> Vec<Check> {
     ]
 }
 
-/// A daemon that was just started.
+/// A daemon that just started.
 pub(crate) fn idle() -> Snapshot {
     Snapshot {
         enabled: false,
@@ -582,7 +582,7 @@ pub(crate) fn idle() -> Snapshot {
     }
 }
 
-/// A daemon of which everything can be seen: no property has its default.
+/// A daemon with a visible value everywhere: no property has its default.
 pub(crate) fn busy() -> Snapshot {
     Snapshot {
         enabled: true,

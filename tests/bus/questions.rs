@@ -1,4 +1,4 @@
-//! What polkit is asked, and what its answers come to.
+//! The questions to polkit, and the effects of its answers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -27,11 +27,11 @@ async fn scene_with(verdict: Verdict, uid: u32) -> (Town, Polkit, Served, Connec
     (town, polkit, served, stranger)
 }
 
-/// Each member asks for its action, of the caller by its bus name, and no
-/// person is bothered when the caller did not say so.
+/// Each member asks for its action, with the caller's bus name as the subject, and no
+/// person is asked unless the caller allows it.
 #[tokio::test]
 async fn each_member_asks_for_its_action() {
-    // Whom the bus lets send everything.
+    // The bus lets this user send everything.
     let (town, polkit, served_here, stranger) = scene_with(Verdict::Yes, SYNC).await;
     served_here.puppet.change(|now| *now = busy());
     let name = stranger.unique_name().unwrap().to_string();
@@ -120,7 +120,7 @@ const ACTIONS: [(&str, &str); 41] = [
     ("Reports.Publish", "report-publish"),
 ];
 
-/// The proxies say that a person may be asked; then polkit hears so.
+/// The proxies say that a person may be asked, and polkit gets that flag.
 #[tokio::test]
 async fn a_person_is_asked_if_the_caller_says_so() {
     let (_town, polkit, _served, stranger) = scene(Verdict::Yes).await;
@@ -134,7 +134,7 @@ async fn a_person_is_asked_if_the_caller_says_so() {
     assert_eq!(flags, [1]);
 }
 
-/// Whatever is not yes is no, and says how to get to a yes.
+/// Any answer other than yes means no, and the error says how to get a yes.
 #[tokio::test]
 async fn what_is_not_yes_is_no() {
     let (_town, polkit, mut served, stranger) = scene(Verdict::Yes).await;
@@ -167,8 +167,8 @@ async fn without_polkit_it_is_no() {
     assert_eq!(served.puppet.heard(), [""; 0]);
 }
 
-/// Somebody thinks before the password prompt; everybody else's widgets go on:
-/// properties are read, changes are told, adapters come.
+/// One person hesitates at the password prompt while the clients of all others
+/// continue: properties are read, changes are signalled, adapters come.
 #[tokio::test]
 async fn a_person_who_thinks_freezes_nobody() {
     let (town, polkit, mut served, stranger) = scene(Verdict::Think).await;
@@ -200,8 +200,8 @@ async fn a_person_who_thinks_freezes_nobody() {
     assert_eq!(served.puppet.heard().len(), 1, "now it is paused");
 }
 
-/// A setter waits inside zbus, where it would hold up every reader as soon as
-/// an adapter comes; so it does not wait long.
+/// A setter waits inside zbus, where it would block every reader as soon as an adapter
+/// comes. So it does not wait long.
 #[tokio::test]
 async fn a_setter_does_not_wait_for_polkit_long() {
     let (_town, polkit, served, stranger) = scene(Verdict::Think).await;
@@ -221,11 +221,11 @@ async fn a_setter_does_not_wait_for_polkit_long() {
     assert_eq!(served.log.read(), [""; 0]);
 }
 
-/// A user can have this many questions open, on however many connections.
+/// How many questions a user can have open, on any number of connections.
 const OF_ONE: usize = 16;
 
-/// Opens this many questions of a user, on connections of their own, and waits
-/// until polkit has them all.
+/// Opens this many questions of a user, each on its own connection, and waits until
+/// polkit has them all.
 async fn crowd(town: &Town, polkit: &Polkit, uid: u32, size: usize) -> JoinSet<zbus::Result<()>> {
     let already = polkit.count();
     let mut crowd = JoinSet::new();
@@ -239,7 +239,7 @@ async fn crowd(town: &Town, polkit: &Polkit, uid: u32, size: usize) -> JoinSet<z
     crowd
 }
 
-/// Lets them all be answered, and well.
+/// Lets all of them be answered with yes.
 async fn answer(polkit: &Polkit, crowd: JoinSet<zbus::Result<()>>) {
     for _ in 0..crowd.len() {
         polkit.decide();
@@ -250,8 +250,8 @@ async fn answer(polkit: &Polkit, crowd: JoinSet<zbus::Result<()>>) {
     }
 }
 
-/// One user can make the daemon keep so many questions, and still keeps nobody
-/// else from asking.
+/// One user can make the daemon keep this many questions, and still cannot keep other
+/// users from asking.
 #[tokio::test]
 async fn one_user_cannot_lock_others_out() {
     let (town, polkit, mut served, stranger) = scene(Verdict::Think).await;
@@ -270,7 +270,7 @@ async fn one_user_cannot_lock_others_out() {
     soon(manager.rotate()).await.expect("there is room again");
 }
 
-/// All users together can make it keep so many.
+/// All users together can make it keep this many.
 #[tokio::test]
 async fn questions_are_bounded() {
     let (town, polkit, _served, stranger) = scene(Verdict::Think).await;

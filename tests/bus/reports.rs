@@ -1,4 +1,4 @@
-//! Reports as a client makes them, hands them out and has others' looked through.
+//! Reports as a client creates and exports them, and imports those of others.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -169,7 +169,7 @@ async fn a_report_is_handed_out() {
     }
 }
 
-/// A report that nobody could have got is not recorded as having left.
+/// A report that no reader could have received is not recorded as having left.
 #[tokio::test]
 async fn a_report_that_cannot_be_handed_out() {
     let mut rig = Pair::impatient(idle()).await;
@@ -250,7 +250,7 @@ async fn reports_of_others_are_read() {
     );
 }
 
-/// A pipe that nobody writes to, and a socket, end; the reader is not held up.
+/// A pipe without a writer, and a socket, end; the reader is not blocked.
 #[tokio::test]
 async fn files_that_give_nothing() {
     let mut rig = Pair::impatient(idle()).await;

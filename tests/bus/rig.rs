@@ -1,5 +1,5 @@
-//! The daemon's bus side on a test bench: over a socket pair, or on a private
-//! bus with the policy we ship and real other users.
+//! The daemon's bus side in a test: over a socket pair, or on a private bus with the
+//! policy we ship and real other users.
 
 use std::future::Future;
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ use zbus::{Connection, Guid, connection};
 use crate::puppet::Puppet;
 use crate::town::as_user;
 
-/// Waits for something that must happen.
+/// Waits for an event that must happen.
 pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), event)
         .await
@@ -32,14 +32,14 @@ pub(crate) struct Pair {
     pub(crate) state: TempDir,
 }
 
-/// Waits for descriptors longer than any of these tests takes.
+/// A wait for descriptors, longer than any of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// For tests of descriptors that stay idle; a busy machine must not make others
-/// look it.
+/// For tests of descriptors that stay idle. A busy machine must not make other
+/// descriptors look idle.
 const IMPATIENCE: Duration = Duration::from_millis(300);
 
-/// All that is served besides, with a directory for sheets.
+/// The other parts of the service, with a directory for sheets.
 pub(crate) fn service(
     handle: Handle,
     bouncer: Bouncer,
@@ -65,18 +65,19 @@ impl Pair {
         Self::waiting(own_uid(), first, bouncer, PATIENCE).await
     }
 
-    /// A daemon that knows its caller as this user; see [`as_user`].
+    /// A daemon that sees its caller as this user; see [`as_user`].
     pub(crate) async fn of_user(uid: u32, first: Snapshot, bouncer: Bouncer) -> Self {
         Self::waiting(uid, first, bouncer, PATIENCE).await
     }
 
-    /// A daemon that soon gives a descriptor up.
+    /// A daemon that soon gives up on a descriptor.
     pub(crate) async fn impatient(first: Snapshot) -> Self {
         Self::waiting(own_uid(), first, Bouncer::same_user(own_uid()), IMPATIENCE).await
     }
 
     async fn waiting(uid: u32, first: Snapshot, bouncer: Bouncer, patience: Duration) -> Self {
-        // Both ends have the credentials of who makes the pair: unix(7), SO_PEERCRED.
+        // Both ends have the credentials of the thread that makes the pair: unix(7),
+        // SO_PEERCRED.
         let (here, there) = as_user(uid, || UnixStream::pair().unwrap());
         let server = connection::Builder::unix_stream(here)
             .server(Guid::generate())
@@ -110,7 +111,7 @@ pub(crate) fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The part that logs; it writes down what it is told.
+/// A mock of the log; it records what it is set to.
 #[derive(Default)]
 pub(crate) struct Diary(pub(crate) Mutex<Vec<String>>);
 

@@ -1,4 +1,4 @@
-//! Every change of the daemon that is public is said, once, and nothing else.
+//! Every public change of the daemon is signalled once, and nothing else is.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -51,7 +51,7 @@ async fn all(client: &Connection, path: &str, interface: &'static str) -> Values
 
 type Change = (&'static [&'static str], fn(&mut Snapshot));
 
-/// Each field of the snapshot, and the properties it stands in.
+/// Each field of the snapshot, and the properties that depend on it.
 const MANAGER: &[Change] = &[
     (&["Enabled"], |now| now.enabled = true),
     (&["State"], |now| now.state = State::Paused),
@@ -101,8 +101,8 @@ async fn each_change_is_one_signal_with_the_new_values() {
     }
 }
 
-/// A snapshot that says the same says nothing; the next one that differs is
-/// the next thing heard.
+/// A snapshot with equal values causes no signal; the next one that differs causes the
+/// next signal.
 #[tokio::test]
 async fn no_change_is_no_signal_and_many_are_one() {
     let rig = Pair::new(idle()).await;
@@ -119,7 +119,7 @@ async fn no_change_is_no_signal_and_many_are_one() {
     assert_eq!(said, ["Advertising", "Enabled", "State"]);
 }
 
-/// What is promised to be signalled is signalled: the introspection says which.
+/// Properties that promise a signal do signal: the introspection lists them.
 #[tokio::test]
 async fn every_property_that_promises_signals_has_them() {
     let rig = Pair::new(idle()).await;
@@ -168,8 +168,8 @@ fn promised(members: &contract::Members) -> Vec<&str> {
         .collect()
 }
 
-/// An adapter has its object before the manager points at it, and keeps it
-/// until the manager has stopped to.
+/// An adapter has its object before the manager refers to it, and keeps it until the
+/// manager has stopped to.
 #[tokio::test]
 async fn adapters_come_and_go() {
     let rig = Pair::new(idle()).await;
@@ -183,7 +183,7 @@ async fn adapters_come_and_go() {
         let managed = soon(objects.get_managed_objects()).await.unwrap();
         let mut paths = Vec::new();
         for (path, on) in managed {
-            // Each has one interface, with the properties that it has.
+            // Each has one interface, with its properties.
             let [(interface, properties)] = Vec::from_iter(on).try_into().unwrap();
             assert_eq!(interface.as_str(), names::ADAPTER);
             let properties: Values = properties.into_iter().collect();

@@ -1,7 +1,7 @@
-//! logind says that the machine goes to sleep, and waits for the daemon.
+//! logind announces that the machine goes to sleep, and waits for the daemon.
 //!
-//! A stand-in for it hands out inhibitors as the real one does: descriptors that
-//! hold for as long as somebody has them open.
+//! A mock of it hands out inhibitors as the real one does: descriptors that hold for as
+//! long as any process has them open.
 
 use std::fs::File;
 use std::io::{PipeReader, Read};
@@ -46,7 +46,7 @@ impl Logind {
     async fn prepare_for_sleep(emitter: &SignalEmitter<'_>, start: bool) -> zbus::Result<()>;
 }
 
-/// A logind, and what it gave out.
+/// A mock of logind, and what it gave out.
 struct Night {
     town: Town,
     logind: Connection,
@@ -56,7 +56,7 @@ struct Night {
 }
 
 impl Night {
-    /// A bus, a logind on it and a daemon that heeds it.
+    /// A bus, a mock of logind on it, and a daemon that follows it.
     async fn fall(sleeping: bool) -> Self {
         let town = Town::new();
         let (give, inhibitors) = mpsc::unbounded_channel();
@@ -113,7 +113,7 @@ async fn serve(town: &Town, stand_in: Logind) -> Connection {
     connection
 }
 
-/// Waits until nobody has the inhibitor any more.
+/// Waits until no process has the inhibitor any more.
 async fn released(inhibitor: PipeReader) {
     let end = tokio::task::spawn_blocking(move || {
         let mut file = File::from(std::os::fd::OwnedFd::from(inhibitor));
@@ -147,7 +147,7 @@ async fn the_machine_waits_until_the_daemon_is_off_the_air() {
     assert!(is_held(&inhibitor));
 }
 
-/// Some send each signal twice, and the second must do nothing more.
+/// Some systems send each signal twice, and the second must have no effect.
 #[tokio::test]
 async fn what_is_said_twice_holds_once() {
     let mut night = Night::fall(false).await;
@@ -168,7 +168,7 @@ async fn what_is_said_twice_holds_once() {
     assert!(is_held(&second));
 }
 
-/// The daemon may be started, or logind anew, in the middle of it.
+/// The daemon may start, or logind restart, in the middle of it.
 #[tokio::test]
 async fn a_new_logind_is_asked_how_things_stand() {
     let mut night = Night::fall(true).await;

@@ -1,5 +1,5 @@
-//! The contact log as a client gets it: in sums, by whole quarters of an hour,
-//! within bounds.
+//! The contact log as a client gets it: as sums, by whole quarters of an hour, within
+//! limits.
 
 use tcnd_client::names;
 use tcnd_client::proxy::{ContactsProxy, Statistics, Summary};
@@ -50,8 +50,8 @@ async fn contacts_in_sums() {
     );
 }
 
-/// Spans are widened to whole quarters: two that differ by a second get the same
-/// answer, so nobody can find out a time by subtracting.
+/// Spans are widened to whole quarters. Two that differ by a second get the same
+/// answer, so no client can find out a time by subtracting.
 #[tokio::test]
 async fn nothing_finer_than_a_quarter_of_an_hour() {
     let mut rig = Pair::new(idle()).await;

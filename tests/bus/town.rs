@@ -1,10 +1,10 @@
 //! A private bus with the policy we ship, where callers are really other users.
 //!
-//! The dbus-daemon gets the default of the stock system.conf, which is "no", and
-//! our policy file with one change: its users are written as numbers that
-//! every machine has, for a test must not create users. Kernel credentials
-//! decide who connects: one thread gives up its user id, connects, and hands
-//! the socket over. That takes root, and so do these tests.
+//! The dbus-daemon gets the default of the stock system.conf, which is "no", and our
+//! policy file with one change: its users are written as numbers that every machine
+//! has, because a test must not create users. Kernel credentials decide the user of a
+//! connection: one thread gives up its user id, connects, and hands the socket over.
+//! That needs root, and so do these tests.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -26,19 +26,19 @@ use crate::rig::{Diary, own_uid, service};
 
 const POLICY: &str = include_str!("../../dbus/system.d/org.tcncoalition.Tcnd1.conf");
 
-/// Stands for the user tcnd: `daemon` or `bin`, anywhere.
+/// Stands for the user tcnd: `daemon` or `bin`, on any system.
 pub(crate) const TCND: u32 = 1;
 /// Stands for the user tcnd-sync: `games`, of Debian.
 pub(crate) const SYNC: u32 = 5;
-/// Nobody in particular.
+/// An unrelated user.
 pub(crate) const STRANGER: u32 = 65_534;
 pub(crate) const ROOT: u32 = 0;
-/// Others, of whom the system has to know too: dbus-daemon admits no unknown
-/// user. These four are on every Debian (base-passwd).
+/// Other users. The system must know them: dbus-daemon admits no unknown user. These
+/// four are on every Debian (base-passwd).
 pub(crate) const OTHERS: [u32; 4] = [2, 3, 4, 6];
 
-/// The parts of the stock system.conf that decide, and of the policies of
-/// polkit, logind and bluetoothd what concerns us.
+/// The parts of the stock system.conf that decide, and the parts of the policies of
+/// polkit, logind and bluetoothd that concern us.
 const CONFIG: &str = r#"<busconfig>
   <type>system</type>
   <auth>EXTERNAL</auth>
@@ -116,7 +116,7 @@ impl Town {
             .unwrap()
     }
 
-    /// A connection of this user to serve on, as tcnd has it.
+    /// A connection of this user to serve on, of the same type as tcnd's.
     pub(crate) async fn attach(&self, uid: u32) -> ServerConnection {
         let stream = connect_as(uid, self.socket());
         ServerConnection::over(stream, Some(uid)).await.unwrap()
@@ -169,7 +169,7 @@ fn open_to_all(directory: &Path) {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Starts a dbus-daemon and waits until it says that it listens.
+/// Starts a dbus-daemon and waits until it reports that it listens.
 fn start(config: &Path) -> Child {
     let complaints = config.with_extension("log");
     let mut daemon = Command::new("dbus-daemon")
@@ -194,9 +194,9 @@ pub(crate) fn connect_as(uid: u32, socket: PathBuf) -> UnixStream {
     as_user(uid, move || UnixStream::connect(socket).unwrap())
 }
 
-/// Does `work` on a thread of this user. Credentials are the thread's that connects,
-/// and changing them concerns no other thread: set*id(2), "C library/kernel
-/// differences". Only root can be somebody else.
+/// Runs `work` on a thread of this user. The credentials are those of the thread that
+/// connects, and changing them does not affect other threads: set*id(2), "C
+/// library/kernel differences". Only root can become another user.
 pub(crate) fn as_user<T: Send + 'static>(uid: u32, work: impl FnOnce() -> T + Send + 'static) -> T {
     let work = move || {
         if uid != own_uid() {
