@@ -1,10 +1,10 @@
 //! Machines whose wall clock is wrong, beside twins whose clock is right.
 //!
-//! Both hear the same neighbours at the same true times. The clock of one is
-//! ahead, behind, a month wrong, in 1970, stepped back and forth, and wrong again
-//! after a restart. Its log is a model that knows when everything really
-//! happened. So it can say of every contact whether it was destroyed early, and
-//! whether it has to be gone.
+//! Both hear the same neighbours at the same true times. The clock of one is ahead,
+//! behind, a month wrong, in 1970, stepped back and forth, and wrong again after a
+//! restart. Its log is a model that knows the true time of every event. So the model
+//! can decide for every contact whether it was destroyed early, and whether it must be
+//! destroyed by now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,14 +22,14 @@ const EPOCH: u64 = 1_800_000_000;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 3600;
 const DAY: u64 = 86_400;
-/// A month, further than any retention here.
+/// A month, longer than any retention here.
 const MONTH: i64 = 30 * 86_400;
-/// Minutes for which a neighbour has one number.
+/// Minutes for which a neighbour keeps one number.
 const LIFE: u64 = 15 * MINUTE;
 /// Neighbours that come and go.
 const NEIGHBOURS: u64 = 3;
 
-/// No boot: what does not move with the clock.
+/// The boot of data that belong to no boot: they do not move with the clock.
 const OTHER: u64 = 0;
 
 type Tcn = TemporaryContactNumber;
@@ -54,16 +54,16 @@ fn is_near(neighbour: u64, at: u64) -> bool {
     (at / HOUR + neighbour * 5) % 12 < 3
 }
 
-/// A contact as it stands in the log, and what is true of it.
+/// A contact as the log has it, with its true times.
 #[derive(Clone, Copy)]
 struct Row {
     contact: Contact,
     boot: u64,
-    /// When it really ended.
+    /// When the contact really ended.
     ended: u64,
 }
 
-/// The log, which knows what is of which boot.
+/// The log, which knows the boot of each entry.
 #[derive(Default)]
 struct Log {
     rows: BTreeMap<(u64, Tcn), Row>,
@@ -131,7 +131,7 @@ struct Machine {
     truth: u64,
     booted: u64,
     boot: u64,
-    /// By how much the wall clock shows more than it should.
+    /// By how much the wall clock is ahead of the true time.
     wrong: i64,
     log: Log,
 }
@@ -223,7 +223,7 @@ impl Machine {
         }
     }
 
-    /// Time passes, and whoever is near is heard every minute.
+    /// Time passes, and every neighbour in range is heard every minute.
     fn live(&mut self, seconds: u64) {
         for _ in 0..seconds / MINUTE {
             let truth = self.truth;
@@ -247,7 +247,7 @@ impl Machine {
         self.tell(Input::Timeout);
     }
 
-    /// The clock is set to the right time, and the kernel says so.
+    /// The clock is set to the right time, and the kernel reports it synchronised.
     fn synchronise(&mut self) {
         self.set(0);
         self.tell(Input::Synchronised(self.now(), true));
@@ -258,7 +258,7 @@ impl Machine {
         self.obey();
     }
 
-    /// The process ends in order, and another begins.
+    /// The process ends in order, and another starts.
     fn restart(&mut self) {
         self.write_out();
         let next_key = self.engine.next_key();
@@ -281,7 +281,7 @@ impl Machine {
         self.engine.view(self.now()).clock
     }
 
-    /// What a report of this neighbour means that was published then.
+    /// The exposures from a report of this neighbour that was published then.
     fn exposures(&self, neighbour: u64, published: u64) -> Vec<Exposure> {
         let mark = number(neighbour, 0);
         let rows = self.log.rows.values().map(|row| row.contact);
@@ -302,8 +302,8 @@ fn in_1970(truth: u64) -> i64 {
     1000 - i64::try_from(truth).unwrap()
 }
 
-/// Every exposure that a right clock gives is given, to the second; where a
-/// contact was cut in two, a minute of its duration is missing at most.
+/// Every exposure that a right clock gives is given, to the second. Where a contact was
+/// cut in two, at most a minute of its duration is missing.
 fn assert_same(wrong: &mut Machine, right: &mut Machine, cuts: u64, story: &str) {
     wrong.write_out();
     right.write_out();
@@ -352,7 +352,7 @@ fn contacts_dated_by_a_wrong_clock_are_dated_anew_when_it_is_set() {
     }
 }
 
-/// Steps back and forth over days, also by so little that nobody would look.
+/// Steps back and forth over days, also by amounts too small to notice.
 #[test]
 fn every_exposure_of_a_right_clock_is_given_once_the_clock_is_right() {
     for seed in 0..10 {
@@ -480,8 +480,8 @@ fn a_clock_behind_what_has_been_is_named() {
     assert_eq!(machine.doubt(), None);
 }
 
-/// Whatever the clock does, over restarts too: the model panics when a contact is
-/// destroyed early. In the end all is gone that has to be.
+/// Any sequence of clock changes, over restarts too: the model panics when a contact is
+/// destroyed early. In the end everything is destroyed that must be.
 #[test]
 fn nothing_is_destroyed_early_and_nothing_is_kept_for_ever() {
     for seed in 0..12 {

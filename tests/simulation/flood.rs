@@ -1,9 +1,9 @@
-//! A flood of numbers that one sender makes up, beside neighbours who are real.
+//! A flood of numbers that one sender invents, beside real neighbours.
 //!
-//! Twenty neighbours change their number every quarter of an hour and are heard
-//! every minute. Beside them somebody airs hundreds of numbers a minute, each
-//! once. The log takes 4096 new numbers in a quarter of an hour, so most of the
-//! flood has to wait, and no neighbour may.
+//! Twenty neighbours change their number every quarter of an hour and are heard every
+//! minute. Beside them one sender broadcasts hundreds of numbers a minute, each once.
+//! The log takes 4096 new numbers in a quarter of an hour, so most of the flood has to
+//! wait, and no neighbour may.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use tcn_engine::{Engine, Input, KeyId, Moment, Output, Policy, RadioCapabilities
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 const NEIGHBOURS: usize = 20;
-/// Minutes for which a neighbour has one number.
+/// Minutes for which a neighbour keeps one number.
 const LIFE: u64 = 15;
 
 type Tcn = TemporaryContactNumber;
 
-/// Which numbers the flood is made of.
+/// How the flood's numbers compare with the neighbours'.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bytes {
     /// Below every neighbour's.
@@ -115,8 +115,8 @@ impl Street {
     }
 }
 
-/// Neighbours' numbers in all, those never written, and the longest delay of
-/// the others in minutes.
+/// The number of neighbours' numbers, how many of those were never written, and the
+/// longest delay of the others in minutes.
 fn flooded(hours: u64, rate: u64, kind: Bytes) -> (usize, usize, u64) {
     let mut street = Street::new();
     let mut neighbours = Vec::new();
@@ -126,7 +126,7 @@ fn flooded(hours: u64, rate: u64, kind: Bytes) -> (usize, usize, u64) {
         }
         street.minute(minute, &neighbours, rate, kind);
     }
-    // The last of them are written by the end of the quarter after theirs.
+    // The last of them are written by the end of the quarter after their own.
     for minute in hours * 60..hours * 60 + LIFE {
         street.minute(minute, &[], rate, kind);
     }

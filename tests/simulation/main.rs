@@ -1,9 +1,9 @@
 //! Days of several daemons on one simulated air, in milliseconds.
 //!
-//! The engine is the real one; radio, store and time are models of their own
-//! (`world.rs`) that know what really happened and hold the engine's promises
-//! against it at every step. Each test is a story; the stories with chance in
-//! them are told many times, and a failure names the seed that repeats it.
+//! The engine is the real one. Radio, store and time are models (`world.rs`) that know
+//! what really happened and check the engine's promises against it at every step. Each
+//! test is a story; the stories with randomness run many times, and a failure prints
+//! the seed that repeats it.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -99,7 +99,7 @@ fn nothing_is_aired_from_before_a_sleep_until_after_it() {
         world.run(MINUTE);
         silent(&world);
     }
-    // The kernel tells that the machine woke before logind does.
+    // The kernel reports that the machine woke before logind does.
     world.suspend(0, 8 * HOUR);
     world.run(MINUTE);
     silent(&world);

@@ -1,10 +1,10 @@
 //! The world: one air, a virtual clock, and daemons whose radio and store are
 //! models that never lie to the checks.
 //!
-//! Time goes from event to event. Radios take time to obey, stores to write;
-//! machines sleep, crash, lose their adapter or get their clock set. After
-//! every event [`Node::check`] holds what is on the air against what was
-//! promised; a broken promise panics with the seed.
+//! Time advances from event to event. Radios take time to obey, stores to write;
+//! machines sleep, crash, lose their adapter or get their clock set. After every event
+//! [`Node::check`] compares what is on the air with the promises; a broken promise
+//! panics with the seed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tcn_protocol::{
 };
 
 const EPOCH: u64 = 1_800_000_000;
-/// Slowest a radio obeys and a store writes here.
+/// The longest time a radio takes to obey and a store takes to write.
 const SLOWEST: Duration = Duration::from_millis(800);
 const ADVERT_EVERY: Duration = Duration::from_secs(7);
 
@@ -40,15 +40,15 @@ pub(crate) struct World {
     phones: Vec<Phone>,
 }
 
-/// A phone that cannot broadcast: it tells its number once to each carrier, and
-/// hears what they air.
+/// A phone that cannot broadcast: it writes its number once to each carrier, and hears
+/// what the carriers broadcast.
 struct Phone {
     tcn: Tcn,
     told: BTreeSet<[u8; 4]>,
     heard: BTreeSet<Tcn>,
 }
 
-/// What may go wrong.
+/// The failures that may happen.
 #[derive(Clone, Copy)]
 pub(crate) struct Chaos {
     radio: bool,
@@ -95,13 +95,13 @@ struct Node {
     pending: Vec<(Duration, Input)>,
     aired: BTreeMap<Tcn, OnAir>,
     first_use: BTreeMap<KeyId, Duration>,
-    /// Keys that a report gave away.
+    /// Keys that a report disclosed.
     reported: BTreeSet<[u8; 32]>,
     restarts: u32,
 }
 
 impl Phone {
-    /// Another number for each carrier, as iPhones do.
+    /// Takes another number for each carrier, as iPhones do.
     fn ratchet(&mut self) {
         let mut bytes = *self.tcn.as_bytes();
         let counted = u64::from_le_bytes(bytes[8..].try_into().unwrap());
@@ -119,7 +119,7 @@ struct OnAir {
 struct RadioModel {
     up: bool,
     can_air: bool,
-    /// What is on the air, and since when its epoch has been.
+    /// The frame on the air, and the start of its epoch.
     airing: Option<(Frame, Duration)>,
     /// Numbers written in the epoch on the air.
     told: BTreeSet<Tcn>,
@@ -228,7 +228,7 @@ impl World {
         self.check(i);
     }
 
-    /// From now on this node hears its own numbers back, as from a bridge.
+    /// From now on this node hears its own numbers again, as from a bridge.
     pub(crate) fn echo(&mut self, i: usize) {
         self.echo.insert(i);
     }
@@ -309,7 +309,7 @@ impl World {
             .count()
     }
 
-    /// Numbers once on the air that no durable record can bring back.
+    /// Numbers once on the air that cannot be derived from any durable record.
     pub(crate) fn underivable(&self, i: usize) -> usize {
         let node = &self.nodes[i];
         let known = node.store.derive_all();
@@ -414,7 +414,7 @@ impl World {
         }
     }
 
-    /// Somebody who tells one number after another, as fast as it can.
+    /// A writer that writes one number after another, as fast as it can.
     pub(crate) fn babble(&mut self, i: usize, writer: u64, numbers: u64) {
         for number in 0..numbers {
             let mut bytes = [0xbb; 16];
@@ -430,7 +430,7 @@ impl World {
         }
     }
 
-    /// How many numbers of such a one this node has logged.
+    /// How many numbers of such a writer this node has logged.
     pub(crate) fn babbled(&self, i: usize) -> usize {
         let logged = self.nodes[i].store.contacts.keys();
         let logged: BTreeSet<Tcn> = logged.map(|(_, tcn)| *tcn).collect();
@@ -438,7 +438,7 @@ impl World {
         of_it.count()
     }
 
-    /// One more phone; the byte that its numbers begin with.
+    /// Adds a phone. Returns the byte that its numbers begin with.
     pub(crate) fn phone(&mut self) -> u8 {
         let mark = 0xf0 + u8::try_from(self.phones.len()).unwrap();
         self.phones.push(Phone {
@@ -449,13 +449,13 @@ impl World {
         mark
     }
 
-    /// What a phone heard so far, by the first byte.
+    /// The numbers a phone has heard so far, by the first byte.
     pub(crate) fn heard_by_phone(&self, phone: usize) -> BTreeSet<u8> {
         let heard = self.phones[phone].heard.iter();
         heard.map(|tcn| tcn.as_bytes()[0]).collect()
     }
 
-    /// Whether this node has logged a number that begins so.
+    /// Whether this node has logged a number that begins with this byte.
     pub(crate) fn logged(&self, i: usize, mark: u8) -> bool {
         let mut contacts = self.nodes[i].store.contacts.keys();
         contacts.any(|(_, logged)| logged.as_bytes()[0] == mark)
@@ -466,7 +466,7 @@ impl World {
         self.nodes[i].radio.swaps
     }
 
-    /// From now on the radio wants a number to stay for so long.
+    /// From now on the radio requires a number to stay for this long.
     pub(crate) fn hold(&mut self, i: usize, hold: Duration) {
         self.nodes[i].radio.hold = hold;
         let (now, capabilities) = (self.moment(i), self.nodes[i].capabilities());
@@ -510,8 +510,8 @@ impl World {
         self.check(i);
     }
 
-    /// This node reports all it ever aired: every key it has is given away,
-    /// with all that could still be drawn of it.
+    /// This node reports every number it ever broadcast: every key it has is disclosed,
+    /// with all that could still be derived from it.
     pub(crate) fn report(&mut self, i: usize) {
         let limit = self.nodes[i].engine.next_key();
         let keys = self.nodes[i].store.keys_below(limit);
@@ -519,8 +519,8 @@ impl World {
         self.tell(i, Input::EndKey);
     }
 
-    /// The process dies: whatever is not durable is gone, BlueZ drops the
-    /// advert, and a new process starts from what the store has.
+    /// The process dies: state that is not durable is lost, BlueZ drops the advert, and
+    /// a new process starts from the contents of the store.
     fn crash(&mut self, i: usize) {
         let now = self.moment(i);
         let node = &mut self.nodes[i];
@@ -528,7 +528,7 @@ impl World {
         node.radio.listening = false;
         node.radio.ordered = None;
         node.pending.clear();
-        // What was being written may or may not have arrived.
+        // A write in progress may or may not have arrived.
         let writing = std::mem::take(&mut node.store.writing);
         for (_, _, write) in writing {
             if self.rng.next_u64().is_multiple_of(2) {
@@ -558,8 +558,8 @@ impl World {
         if let Some((_, since)) = node.radio.airing
             && awake
         {
-            // Asleep, the kernel keeps the radio quiet; awake, it must leave
-            // the air at once.
+            // While the machine is asleep, the kernel keeps the radio quiet; after
+            // waking, the node must leave the air at once.
             let policy = self.policy.period.max(node.policy.period);
             let period = policy.max(node.radio.hold);
             let end = (since + period).max(node.woke);
@@ -627,7 +627,7 @@ impl Node {
             let (_, input) = self.pending.remove(position);
             self.tell(now, input);
         }
-        // One after another, as one thread writes them.
+        // One after another, as the store's single thread writes them.
         while self
             .store
             .writing
@@ -679,7 +679,7 @@ impl Node {
             }
             Output::Forget(before) => self.store.forget(before),
             Output::Redate(redating) => self.store.redate(&redating),
-            // What is dated in the future has tests of its own (`clocks.rs`).
+            // Data with a date in the future have tests of their own (`clocks.rs`).
             Output::ForgetFuture(_) | Output::KeepClock(_) => {}
             Output::Air(frame) => {
                 assert!(
@@ -807,7 +807,7 @@ impl Node {
 }
 
 impl StoreModel {
-    /// All or nothing, as a transaction with foreign keys.
+    /// Applies all or nothing, as a transaction with foreign keys.
     fn apply(&mut self, write: Write) -> bool {
         match write {
             Write::Records(records) => {
@@ -824,7 +824,7 @@ impl StoreModel {
         }
     }
 
-    /// Keys that are written or on their way.
+    /// Keys that are written or in the queue.
     fn keys_below(&self, limit: KeyId) -> Vec<[u8; 32]> {
         let written = self.keys.iter().map(|(id, (seed, _))| (*id, *seed));
         let records = self.writing.iter().flat_map(|(_, _, write)| match write {
@@ -887,7 +887,7 @@ impl StoreModel {
         row.end = row.end.max(growth.end);
     }
 
-    /// What was being written has the old dates and is moved with the rest.
+    /// A write in progress has the old dates, and is moved with the rest.
     fn redate(&mut self, redating: &Redating) {
         if let Some(shift) = redating.moved {
             let moved = |at: UnixTime| UnixTime(at.0.saturating_add_signed(shift.by));
@@ -923,7 +923,7 @@ impl StoreModel {
         self.broadcasts.retain(|(key, _), _| live.contains(key));
     }
 
-    /// Every number that the durable records can bring back, with its key.
+    /// Every number that can be derived from the durable records, with its key.
     fn derive_all(&self) -> BTreeMap<Tcn, KeyId> {
         let mut numbers = BTreeMap::new();
         for (id, (seed, _)) in &self.keys {
