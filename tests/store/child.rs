@@ -1,8 +1,7 @@
 //! This test binary, run again with another role.
 //!
-//! A role is a test that does nothing unless it was started here: its
-//! directory comes by an environment variable, since the test harness leaves
-//! no other way in.
+//! A role is a test that does nothing unless it was started here. It gets its directory
+//! by an environment variable, since the test harness leaves no other way.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -13,10 +12,10 @@ use super::DEADLINE;
 
 const DIRECTORY: &str = "TCND_TESTS_STORE_CHILD";
 
-/// Where `power.c` notes what is safe.
+/// The file in which `power.c` records what is safe.
 const DISK: &str = "TCND_TESTS_STORE_DISK";
 
-/// A child at work, killed at the latest when this is dropped.
+/// A child process, killed at the latest when this is dropped.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -63,7 +62,7 @@ fn play(mut program: Command, role: &str, directory: &Path) -> Running {
 }
 
 impl Running {
-    /// The next number said with this word; `None` when the child has ended.
+    /// The next number sent with this word; `None` when the child has ended.
     pub(crate) fn hear(&mut self, word: &str) -> Option<u64> {
         loop {
             match self.lines.recv_timeout(DEADLINE) {
@@ -78,8 +77,8 @@ impl Running {
         }
     }
 
-    /// Kills it while it is in this round, the first being 1; how many it had
-    /// "stored" in the end.
+    /// Kills the child while it is in this round, the first being 1. Returns how many
+    /// it had "stored" in the end.
     pub(crate) fn kill_after(&mut self, rounds: u64) -> u64 {
         let mut stored = 0;
         while stored + 1 < rounds {
@@ -92,13 +91,13 @@ impl Running {
         stored
     }
 
-    /// SIGKILL, and nothing of it runs any more.
+    /// Kills the child by SIGKILL and waits until no thread of it runs any more.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// How it ended; it has closed its output.
+    /// The exit status of the child, which has closed its output.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
@@ -106,13 +105,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already, or nobody wants it any more.
+        // It has ended already, or is not needed any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Where to work, if this process is a child.
+/// The directory to work in, if this process is a child.
 #[expect(
     clippy::disallowed_methods,
     reason = "the harness passes no arguments on"
@@ -121,7 +120,7 @@ pub(crate) fn directory() -> Option<PathBuf> {
     std::env::var_os(DIRECTORY).map(PathBuf::from)
 }
 
-/// Tells the parent a number.
+/// Sends a number to the parent.
 pub(crate) fn say(word: &str, number: u64) {
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{word} {number}").unwrap();

@@ -1,4 +1,4 @@
-//! Growth in, totals out.
+//! Contact growth goes in, totals come out.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn adverts() -> impl Strategy<Value = Vec<Advert>> {
     proptest::collection::vec(advert, 1..60)
 }
 
-/// What the engine makes of some adverts of one run.
+/// The engine's result for some adverts of one run.
 fn fold(start: u64, adverts: &[Advert]) -> Contact {
     let measured: Vec<i64> = adverts.iter().filter_map(|a| a.1).map(i64::from).collect();
     let mut attenuation = [0; 4];
@@ -32,7 +32,7 @@ fn fold(start: u64, adverts: &[Advert]) -> Contact {
     }
     let mean = || {
         let (sum, count) = (measured.iter().sum::<i64>(), measured.len() as i64);
-        // To the nearest, as the engine does.
+        // Rounded to the nearest, as the engine does.
         i16::try_from((2 * sum + count).div_euclid(2 * count)).unwrap()
     };
     Contact {
@@ -62,8 +62,8 @@ struct Stored {
     bridged: bool,
 }
 
-/// The one row there is when these batches were saved, one after another and
-/// with a restart somewhere between, and its signal sum.
+/// The only row after these batches were saved, one after another and with a restart
+/// somewhere between, and its signal sum.
 fn saved(batches: &[Contact], restart: usize) -> (Stored, i64) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -97,8 +97,8 @@ fn saved(batches: &[Contact], restart: usize) -> (Stored, i64) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// However the sightings of a run are dealt out over batches, the row is
-    /// the same; but for the half dB by which each batch's mean is rounded.
+    /// However the sightings of a run are divided into batches, the row is the same,
+    /// except for the half dB by which each batch's mean is rounded.
     #[test]
     fn any_portions_make_the_same_row(
         adverts in adverts(),
@@ -199,7 +199,7 @@ async fn totals_count_what_began_in_their_range() {
         bars.await.unwrap(),
         [day(0, 1, 1), day(3600, 2, 2), day(DAY, 1, 5)]
     );
-    // Bars begin where the range does, not with the clock's hours.
+    // Bars begin where the range begins, not at the clock's hours.
     let off = UnixTime(DAY_ONE + 3000);
     let bars = bench
         .store
@@ -244,7 +244,7 @@ async fn the_ends_of_the_ranges_are_kept() {
     };
     bench.save(vec![unmeasured]).await.unwrap();
     bench.save(vec![unmeasured]).await.unwrap();
-    // A clock gone mad, in either direction.
+    // A clock that is wildly wrong, in either direction.
     bench
         .save(vec![
             sighting(2, 0, u64::MAX),

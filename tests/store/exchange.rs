@@ -1,4 +1,4 @@
-//! What sources delivered, and the parts on their way to them.
+//! Deliveries of sources, and parts of reports on their way to them.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -34,7 +34,7 @@ pub(crate) fn upload(key: u64, source: &str, due: u64) -> NewUpload {
     }
 }
 
-/// A source delivers these bytes for an interval, which is whole.
+/// A source delivers these bytes for an interval, as complete.
 pub(crate) async fn deliver(store: &Store, name: &str, interval: Interval, bytes: &[u8]) {
     let sources = store.sources().await.unwrap();
     let source = sources
@@ -72,8 +72,8 @@ async fn queued(bench: &mut Bench) -> u64 {
 }
 
 impl Bench {
-    /// The part that is due at `at`; tried again a quarter of an hour later,
-    /// and the next a minute later at the earliest.
+    /// The part that is due at `at`. It is tried again a quarter of an hour later, and
+    /// the next part is due a minute later at the earliest.
     async fn take(&self, source: &str, at: u64) -> Option<u64> {
         let (at, again) = (UnixTime(at), UnixTime(at + 900));
         let next = at.after(Duration::from_secs(60));
@@ -166,7 +166,7 @@ async fn parts_leave_when_they_are_due_one_at_a_time() {
     queued(&mut bench).await;
     assert_eq!(bench.take("one", DAY_ONE + 1999).await, None);
     assert_eq!(bench.take("two", DAY_ONE + 9000).await, None);
-    // Both are due by now; the second keeps its distance.
+    // Both are due by now; the second keeps its interval to the first.
     let first = bench.take("one", DAY_ONE + 4000).await.unwrap();
     assert_eq!(bench.take("one", DAY_ONE + 4059).await, None);
     let second = bench.take("one", DAY_ONE + 4060).await.unwrap();
@@ -185,7 +185,7 @@ async fn parts_leave_when_they_are_due_one_at_a_time() {
         states[1],
         (UploadState::Refused, None, "too large".to_owned())
     );
-    // What is settled stays so.
+    // A settled outcome does not change.
     assert!(
         !bench
             .settle_part(first, UploadOutcome::Accepted, DAY_ONE + 5000)
@@ -204,7 +204,7 @@ async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
             .is_empty()
     );
     let part = bench.take("one", DAY_ONE + 4000).await.unwrap();
-    // Whoever took it is killed, and so are we.
+    // The process that took it is killed, and so is the store's.
     bench.settle().await;
     bench.store.close().await;
     let bench = Bench::new(directory.path());
@@ -345,7 +345,7 @@ async fn a_deleted_report_leaves_no_more() {
         .await;
     assert!(deleted.unwrap());
     assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
-    // The one that left may still be settled, and stays as the record.
+    // The part that left may still be settled, and stays as the record.
     assert!(
         bench
             .settle_part(part, UploadOutcome::Accepted, DAY_ONE + 2200)
@@ -442,7 +442,8 @@ async fn a_source_has_so_many_bytes_a_day_and_no_other_loses_by_it() {
         room(now.after(Duration::from_secs(DAY))).await,
         (most, most)
     );
-    // Eight sources share what one alone may not have.
+    // Eight sources have smaller quotas each, and together at most four times the quota
+    // of one.
     assert!(day_bytes(8) < day_bytes(1) && 8 * day_bytes(8) <= 4 * day_bytes(1));
     store.close().await;
 }
@@ -466,7 +467,7 @@ async fn a_source_that_floods_is_remembered_so_far_and_no_further() {
     assert_eq!(told, [None, None]);
     let told = remember(vec![digest(1), digest(2)]).await.unwrap();
     assert_eq!(told, [Some(now), None], "there is room for one");
-    // The day is over, and what it took is free again.
+    // The day is over, and its quota is free again.
     bench.store.forget(UnixTime(DAY_ONE + DAY));
     let told = bench
         .store

@@ -1,8 +1,8 @@
-//! Kill the process, or take its disk space: what was answered as stored is
-//! there, and of what was not answered all or nothing.
+//! Kills the process, or removes its disk space. Everything that was answered as stored
+//! is there, and of anything not answered all or nothing.
 //!
-//! So a crash costs the growth the engine has not sent yet and the batch under
-//! way. The engine sends every minute.
+//! So a crash costs the growth the engine has not sent yet and the batch in progress.
+//! The engine sends every minute.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn batch(n: u64) -> Vec<tcn_engine::Contact> {
     batch
 }
 
-/// The child: a batch and a ledger entry by turns, each told when stored.
+/// The child: a batch and a key record alternately, each reported when stored.
 #[tokio::test]
 async fn role_saves_for_ever() {
     let Some(directory) = child::directory() else {
@@ -82,7 +82,7 @@ async fn a_full_disk_is_named_and_loses_nothing_that_was_stored() {
     audit(directory.path(), stored..=stored, 0..=0).await;
 }
 
-/// So many batches are in the log, each whole, and so many numbers are known to
+/// This many batches are in the log, each whole, and this many numbers are known to
 /// have been on the air.
 pub(crate) async fn audit(
     directory: &Path,
@@ -109,6 +109,6 @@ pub(crate) async fn audit(
         1 + found * (BATCH - 1)
     };
     assert_eq!(totals.numbers, neighbours);
-    // And it goes on.
+    // The store still works.
     bench.save(batch(batches.end() + 1)).await.unwrap();
 }

@@ -31,7 +31,7 @@ async fn what_was_on_the_air_is_known_after_a_restart() {
         .persist(vec![reserved(1, 2, DAY_ONE + 900)])
         .await
         .unwrap();
-    // Born, and never aired.
+    // Created, and never broadcast.
     bench.persist(vec![born(2, DAY_ONE + 950)]).await.unwrap();
     bench.store.close().await;
 
@@ -74,7 +74,7 @@ async fn a_number_never_aired_leaves_no_trace() {
 async fn records_are_written_together_or_not_at_all() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
-    // The second reserves a number of a key that was never born.
+    // The second reserves a number of a key that was never created.
     let refused = bench
         .persist(vec![born(1, DAY_ONE), reserved(7, 1, DAY_ONE)])
         .await;
@@ -151,7 +151,7 @@ async fn decisions_outlive_a_restart() {
     }
 }
 
-/// Consent that was withdrawn while nothing could be written does not come back.
+/// Consent that was withdrawn while nothing could be written stays withdrawn.
 #[tokio::test]
 async fn a_decision_that_cannot_be_written_is_written_with_what_comes_next() {
     let directory = tempdir().unwrap();

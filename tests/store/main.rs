@@ -1,9 +1,8 @@
 //! The store from outside: what it keeps, what it refuses, what it destroys.
 //!
-//! Every test has a directory of its own. Where a test must die or run out of
-//! space, this binary runs itself again as a child (see `child`), so that the
-//! kill is a real one; a power cut is a kill after which only what was synced is
-//! left (see `power`).
+//! Every test has a directory of its own. Where a test must die or run out of space,
+//! this binary runs itself again as a child (see `child`), so that the kill is a real
+//! one. A power cut is a kill after which only synced data are left (see `power`).
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on may panic, helpers included"
@@ -37,12 +36,12 @@ use tokio::sync::mpsc;
 const DAY_ONE: u64 = 1_793_577_600;
 const DAY: u64 = 86_400;
 
-/// Longer than any disk is slow.
+/// Longer than any slow disk takes.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Opens as the daemon does, past a lock that is nobody's: a test beside this
-/// one that starts a child holds a copy of every lock of this process from
-/// `fork` to `exec`. A lock of somebody's outlasts the attempts.
+/// Opens as the daemon does, but retries a lock that no process really uses: another
+/// test that starts a child holds a copy of every lock of this process from `fork` to
+/// `exec`. A lock in real use outlasts the attempts.
 fn open(directory: &Path) -> Result<Opened, OpenError> {
     const ATTEMPTS: u32 = 100_000;
     for _ in 1..ATTEMPTS {
@@ -54,7 +53,7 @@ fn open(directory: &Path) -> Result<Opened, OpenError> {
     tcnd::store::open(directory, Seal::default())
 }
 
-/// A store with its answers; the rest of [`Opened`] is looked at by `opening`.
+/// A store with its replies; `opening` tests the rest of [`Opened`].
 struct Bench {
     store: Store,
     events: mpsc::Receiver<Event>,
@@ -111,7 +110,7 @@ impl Bench {
             .unwrap()
     }
 
-    /// Waits until all that was sent is done, and that without trouble.
+    /// Waits until all requests are done, without an error.
     async fn settle(&mut self) {
         self.store.size().await.unwrap();
         if let Ok(event) = self.events.try_recv() {
@@ -182,7 +181,7 @@ fn retired(key: u64, index: u16, until: u64) -> Record {
     }
 }
 
-/// Another connection, as a curious person or a test has it.
+/// Another connection, as a curious person or a test opens it.
 fn look(directory: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(directory.join(DATABASE)).unwrap()
 }

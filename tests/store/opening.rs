@@ -67,7 +67,7 @@ async fn a_directory_that_is_not_ours_alone_is_refused_and_left() {
     ));
     assert_eq!(mode(directory.path()), 0o1777);
 
-    // Not empty and not ours: somebody's home, or /etc.
+    // Neither empty nor created by tcnd: a home directory, or /etc.
     fs::write(directory.path().join("passwd"), "").unwrap();
     chmod(directory.path(), 0o755);
     let error = open(directory.path()).unwrap_err();
@@ -136,8 +136,8 @@ async fn a_newer_format_that_only_the_journal_knows_is_refused_too() {
     );
 }
 
-/// Opens a directory whose database was damaged: what was there is kept under
-/// another name, byte for byte, and a new one works.
+/// Opens a directory whose database was damaged: the old file is kept under another
+/// name, byte for byte, and a new one works.
 async fn goes_on(directory: &Path) {
     let path = directory.join(DATABASE);
     let damaged = fs::read(&path).unwrap();

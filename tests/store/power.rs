@@ -1,10 +1,9 @@
-//! Cut the power: what was answered as durable is there.
+//! Cuts the power: everything that was answered as durable is there.
 //!
-//! After a kill the kernel still writes what it holds; after a power cut it
-//! does not. So the child runs on a disk that forgets: `power.c` is loaded into
-//! it and notes what each `fsync` made safe, and the test goes on with that
-//! and nothing else. Real disks keep more, in any order; between this and a
-//! mere kill (`kill`) lies all they may do.
+//! After a kill the kernel still writes its buffers; after a power cut it does not. So
+//! the child runs on a disk that forgets: `power.c` is loaded into it and records what
+//! each `fsync` made safe, and the test continues with those data alone. Real disks
+//! keep more, in any order; their behaviour lies between this and a mere kill (`kill`).
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +17,7 @@ use tempfile::{TempDir, tempdir};
 use super::kill::audit;
 use super::{Bench, DAY_ONE, born, child, open, reserved, sighting};
 
-/// A directory, and the disk below it.
+/// A directory, and the simulated disk below it.
 struct Machine {
     directory: TempDir,
     disk: TempDir,
@@ -44,8 +43,8 @@ impl Machine {
         child::start_on(role, self.directory.path(), self.disk.path())
     }
 
-    /// What is on the disk now, as the next start finds it. A file whose name
-    /// was synced and whose content was not is empty.
+    /// The contents of the disk now, as the next start finds it. A file whose name was
+    /// synced and whose content was not is empty.
     fn after_the_cut(&self) -> TempDir {
         let left = tempdir().unwrap();
         let names = fs::read_to_string(self.disk.path().join("names")).unwrap_or_default();
@@ -58,8 +57,8 @@ impl Machine {
     }
 }
 
-/// A number may be on the air as soon as its record was answered. Contacts
-/// become safe with the next record, hence the bound of a rotation.
+/// A number may be on the air as soon as its record was answered. Contacts become safe
+/// with the next record, so at most the contacts since the last rotation can be lost.
 #[tokio::test]
 async fn a_power_cut_loses_no_record_and_no_contact_before_it() {
     for rounds in [1, 2, 7, 40, 400] {
@@ -71,10 +70,10 @@ async fn a_power_cut_loses_no_record_and_no_contact_before_it() {
     }
 }
 
-/// Batches between the child's two words.
+/// Batches between the child's two messages.
 const UNSYNCED: u64 = 5;
 
-/// The child: contacts behind the last record.
+/// The child: contacts written after the last record.
 #[tokio::test]
 async fn role_saves_contacts_alone() {
     let Some(directory) = child::directory() else {
@@ -97,8 +96,8 @@ async fn role_saves_contacts_alone() {
     std::future::pending::<()>().await;
 }
 
-/// What contacts do not promise: a sync a minute would wear out a card. It
-/// also shows that this disk forgets.
+/// Contacts are not promised to survive this: a sync a minute would wear out a card.
+/// The test also shows that this disk forgets.
 #[tokio::test]
 async fn a_power_cut_loses_the_contacts_since_the_last_record() {
     let machine = Machine::new();

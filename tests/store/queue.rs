@@ -1,5 +1,5 @@
-//! Work waits in a bounded queue: what does not fit is answered, not lost, and
-//! closing does what is waiting first.
+//! Work waits in a bounded queue. Work that does not fit gets a refusal and is not
+//! lost, and closing does the waiting work first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
     const SENT: u64 = 100;
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
-    // A stranger's write transaction stands for a disk that hangs.
+    // Another connection's write transaction stands for a disk that hangs.
     let stranger = look(directory.path());
     stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
     for n in 1..=SENT {
@@ -61,7 +61,7 @@ async fn closing_does_what_is_waiting_and_ends_the_events() {
     }
     assert!(bench.events.recv().await.is_none());
     assert!(matches!(other.size().await, Err(Error::Closed)));
-    // Before `look`, which folds the journal when it closes.
+    // Before `look`, which merges the journal when it closes.
     assert!(
         !directory.path().join("tcnd.sqlite-wal").exists(),
         "the journal is left"

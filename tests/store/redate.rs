@@ -1,4 +1,4 @@
-//! The log dated anew: what moves, what stays, and that nothing is lost.
+//! Redating the log: what moves, what stays, and that nothing is lost.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn record(wall: u64) -> ClockRecord {
     }
 }
 
-/// A jump by which all moves that is dated from `since` on.
+/// A jump that moves all data dated from `since` on.
 fn moving(since: u64, by: i64) -> Redating {
     let then = since.saturating_add_signed(by);
     Redating {
@@ -69,7 +69,7 @@ fn contacts(db: &Connection) -> Vec<(u64, u64)> {
 async fn rows_of_this_boot_move_with_the_clock_and_those_of_others_stay() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
-    // Of an earlier boot: before, and in the time that this one comes to lie in.
+    // Of an earlier boot: before this boot's new time, and within it.
     let earlier = vec![
         sighting(1, DAY_ONE, DAY_ONE + 100),
         sighting(2, DAY_ONE + 8 * HOUR, DAY_ONE + 8 * HOUR + 60),
@@ -215,7 +215,7 @@ async fn what_is_dated_in_the_future_goes_when_it_was_noticed_long_ago() {
         bench.settle().await;
         assert_eq!(bench.store.size().await.unwrap().rows, left);
     }
-    // More of it: the time begins anew.
+    // More of the same: the time starts again.
     bench
         .save(vec![sighting(3, future + DAY, future + DAY)])
         .await
@@ -228,7 +228,7 @@ async fn what_is_dated_in_the_future_goes_when_it_was_noticed_long_ago() {
     assert_eq!(contacts(&look(directory.path())), [(DAY_ONE, DAY_ONE + 9)]);
 }
 
-/// A clock that was ahead said that intervals were over which are not.
+/// A clock that was ahead marked intervals as over that are not.
 #[tokio::test]
 async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
     use tcn_exchange::interval::Interval;
@@ -252,14 +252,14 @@ async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
     assert_eq!(delivered, [open_one.previous()].into());
 }
 
-/// A report is public at the end of its interval. One that was public before a
-/// contact began names it after all when the contact turns out to be older.
+/// A report is public at the end of its interval. If it was public before a contact
+/// began, it still names the contact when the contact turns out to be older.
 #[tokio::test]
 async fn intervals_that_ended_before_contacts_and_end_after_them_now_are_asked_for_again() {
     use tcn_exchange::interval::Interval;
     let directory = tempdir().unwrap();
     let bench = Bench::new(directory.path());
-    // This boot began a day ahead, and goes on 40 hours later.
+    // This boot began a day ahead, and continues 40 hours later.
     let since = UnixTime(DAY_ONE + 74 * HOUR);
     let now = UnixTime(since.0 + 40 * HOUR);
     let true_start = Interval::of(UnixTime(since.0 - 24 * HOUR));
@@ -278,7 +278,7 @@ async fn intervals_that_ended_before_contacts_and_end_after_them_now_are_asked_f
     let delivered = bench.store.delivered("a".to_owned()).await.unwrap();
     assert_eq!(delivered, [true_start.previous()].into());
 
-    // A jump ahead asks for nothing that was delivered.
+    // After a jump ahead, no delivered interval is requested again.
     let ahead = Redating {
         record: record(now.0),
         ..moving(since.0 - 24 * HOUR, 24 * 3600)

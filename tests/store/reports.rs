@@ -1,4 +1,5 @@
-//! Own reports and the keys they take; reports of others and what they name.
+//! Own reports and the keys they take; reports of other people and the contacts they
+//! name.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
 
-/// A report by each of these keys, of two numbers with the one to burn.
+/// A report by each of these keys, of two numbers, the index to burn included.
 pub(crate) fn own_report(keys: &[u64]) -> NewReport {
     let memo = Memo::new(MemoType::COEPI_V1, *b"private words").unwrap();
     let parts = keys.iter().map(|key| NewPart {
@@ -36,7 +37,7 @@ fn signed(key: u64, memo: &Memo) -> SignedReport {
     SignedReport::create(&rak, span, memo.clone())
 }
 
-/// Those that [`own_report`] may take here.
+/// Creates the keys that [`own_report`] may take here.
 async fn keys_are_born(bench: &mut Bench) {
     let keys = vec![born(1, DAY_ONE), born(2, DAY_ONE)];
     bench.persist(keys).await.unwrap();
@@ -49,7 +50,7 @@ pub(crate) fn export(at: u64) -> Release {
     }
 }
 
-/// A report of somebody else's that names these contacts.
+/// Another person's report that names these contacts.
 pub(crate) fn found(
     key: u64,
     contacts: Vec<(UnixTime, tcn_protocol::TemporaryContactNumber)>,
@@ -256,7 +257,7 @@ async fn a_report_is_known_again_on_any_day() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
     let digest = |key| found(key, Vec::new()).digest;
-    // Each looked at is told to be public since the moment it is looked at.
+    // Each examined report is public since the moment it is examined.
     let look_at = |keys: &[u64], at| {
         let digests = keys.iter().map(|key| digest(*key)).collect();
         bench
@@ -334,7 +335,7 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         bench.store.record_matches(vec![elsewhere]).await.unwrap(),
         [Recorded::Updated]
     );
-    // The same run goes on, and the number comes back in another quarter.
+    // The same run continues, and the number is heard again in another quarter.
     bench
         .save(vec![
             sighting(1, DAY_ONE, DAY_ONE + 600),
@@ -508,9 +509,9 @@ async fn what_is_destroyed_meanwhile_is_not_written_back() {
     assert_eq!(rows("own_report"), 0);
 }
 
-/// Two sources tell of one report, each up to twice, in every order: what counts is
-/// of each source the earliest, and of those the latest. So neither source takes
-/// away what the other gives, and the order says nothing.
+/// Two sources deliver one report, each up to twice, in every order. What counts is the
+/// earliest time of each source, and of those the latest. So neither source removes
+/// what the other adds, and the order has no effect.
 #[tokio::test]
 async fn no_source_takes_away_what_another_gives() {
     let tellings = [1, 2, 3].map(|n| DAY_ONE + 3000 * n);
@@ -560,8 +561,8 @@ fn pairs(times: &[u64; 3]) -> Vec<(u64, u64)> {
     all.filter(|(a, b)| a <= b).collect()
 }
 
-/// Orders of four tellings that differ for the two sources, each of which tells the
-/// later before the earlier at times.
+/// Orders of four deliveries that differ for the two sources, each of which sometimes
+/// gives the later time before the earlier one.
 fn orders() -> [[usize; 4]; 6] {
     [
         [0, 1, 2, 3],
@@ -573,7 +574,7 @@ fn orders() -> [[usize; 4]; 6] {
     ]
 }
 
-/// What a source may fill is its own: the reports of another find room.
+/// Each source has a limit of its own, so the reports of another always fit.
 #[tokio::test]
 async fn a_source_that_names_all_it_may_leaves_room_for_others() {
     let directory = tempdir().unwrap();
@@ -596,7 +597,7 @@ async fn a_source_that_names_all_it_may_leaves_room_for_others() {
     assert_eq!(recorded[8], Recorded::OverQuota, "{recorded:?}");
     let honest = bench.store.record_matches(vec![by(1, 20, 0..20)]).await;
     assert_eq!(honest.unwrap(), [Recorded::New]);
-    // And what grows of it is named as well.
+    // Its growth is named as well.
     bench
         .save(vec![sighting(3, DAY_ONE + 900, DAY_ONE + 960)])
         .await

@@ -1,8 +1,7 @@
-//! What is forgotten is gone: not from the answers, from the bytes.
+//! Destroyed data are removed not only from the answers but from the bytes.
 //!
-//! Every file of the directory is searched for the numbers and the seeds while
-//! the store is open, journal included. What the file system does with blocks
-//! it frees is out of reach.
+//! Every file of the directory is searched for the numbers and the seeds while the
+//! store is open, journal included. Blocks that the file system frees are out of reach.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,11 +18,11 @@ use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, seed, sigh
 const DAYS: u64 = 4;
 /// New numbers a minute; each is heard for a quarter of an hour.
 const CROWD: u64 = 3;
-/// Minutes of each day that are lived through.
+/// Minutes of each day that the test simulates.
 const MINUTES: u64 = 400;
 
-/// Lives through the days as the engine does: a batch a minute, in which all
-/// numbers of the last quarter of an hour grow.
+/// Simulates the days as the engine does: a batch a minute, in which all numbers of the
+/// last quarter of an hour grow.
 async fn live(bench: &mut Bench) {
     for day in 0..DAYS {
         let midnight = DAY_ONE + day * DAY;
@@ -59,7 +58,7 @@ fn numbers(days: impl Iterator<Item = u64>) -> BTreeSet<[u8; 16]> {
         .collect()
 }
 
-/// Which of these strings of bytes stand somewhere in the directory.
+/// The strings of bytes that occur somewhere in the directory.
 fn found<const N: usize>(directory: &Path, wanted: &BTreeSet<[u8; N]>) -> BTreeSet<[u8; N]> {
     let mut found = BTreeSet::new();
     for entry in directory.read_dir().unwrap() {
@@ -83,11 +82,11 @@ async fn forgotten_numbers_and_keys_are_in_no_file() {
         numbers(0..DAYS).len()
     );
     assert_eq!(found(directory.path(), &seeds), seeds);
-    // Without the journal, or its end would pass for a smaller file.
+    // Without the journal, or its end would look like a smaller file.
     bench.store.forget(UnixTime(0));
     let before = bench.store.size().await.unwrap();
 
-    // Half of the second day goes too, so pages are cut through.
+    // Half of the second day goes too, so the border lies within pages.
     let border = DAY_ONE + DAY + MINUTES / 2 * 60;
     bench.store.forget(UnixTime(border));
     bench.settle().await;
@@ -147,8 +146,8 @@ async fn what_a_kill_left_in_the_journal_goes_at_the_next_start() {
         .await
         .unwrap();
     bench.store.close().await;
-    // Forgotten, but killed before the journal was cut: the row's page is in
-    // the database file still, its successor in the journal.
+    // Destroyed, but killed before the journal was truncated: the row's page is still
+    // in the database file, its successor in the journal.
     let killed = tempdir().unwrap();
     let db = look(directory.path());
     db.execute_batch("PRAGMA secure_delete = ON; PRAGMA journal_mode = WAL; DELETE FROM contact")
@@ -187,8 +186,7 @@ async fn a_reader_who_holds_the_journal_is_reported() {
     );
 }
 
-/// A database that was set aside, with its journal, dated in seconds since
-/// 1970.
+/// A quarantined database, with its journal, dated in seconds since 1970.
 fn damaged(directory: &Path, at: u64) -> [PathBuf; 2] {
     let path = directory.join(DATABASE);
     fs::write(&path, [0xa5; 5000]).unwrap();
@@ -227,13 +225,13 @@ async fn what_was_set_aside_goes_when_it_has_lain_there_for_the_retention() {
     Bench::new(directory.path()).store.close().await;
     let old = damaged(directory.path(), DAY_ONE + 100);
     let young = damaged(directory.path(), DAY_ONE + 200);
-    // Set aside before the clock was set, so nobody knows when.
+    // Quarantined before the clock was set, so the date is unknown.
     let undated = damaged(directory.path(), 0);
     let copy = directory.path().join(format!("{DATABASE}.damaged-1.gz"));
     fs::write(&copy, "somebody's own").unwrap();
     let now = modified(&copy);
     date(&copy, DAY_ONE);
-    // Who looks at it still has it open, and is left with nothing.
+    // A reader still has the file open, and is left with nothing.
     let mut reader = fs::File::open(&old[0]).unwrap();
 
     let mut bench = Bench::new(directory.path());
@@ -256,7 +254,7 @@ async fn what_was_set_aside_goes_when_it_has_lain_there_for_the_retention() {
     }
 }
 
-/// A directory in the place of a file that is due: it cannot be removed.
+/// A directory in the place of a file that is due for removal: it cannot be removed.
 #[tokio::test]
 async fn what_cannot_be_removed_is_reported() {
     let directory = tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! The format of the database: pinned, and reached from every older one.
+//! The format of the database: fixed by fixtures, and reached from every older one.
 //!
-//! `fixtures/vN.sqlite` is a database as format N was written, with the rows
-//! of [`fill`]; it is never written again. When a step to format N + 1 is
-//! added, [`this_format_has_its_fixture`] fails and leaves the new file in
-//! Cargo's directory for temporary files, to be copied here.
+//! `fixtures/vN.sqlite` is a database as format N was written, with the rows of
+//! [`fill`]; it is never written again. After a step to format N + 1 is added,
+//! [`this_format_has_its_fixture`] fails and leaves the new file in Cargo's directory
+//! for temporary files, to be copied here.
 
 use std::fs;
 use std::path::Path;
@@ -69,7 +69,7 @@ async fn fill(directory: &Path, format: u32) {
     bench.store.close().await;
 }
 
-/// An own report that left, one that was deleted after it had, and a match.
+/// An own report that left, one that was deleted after it had left, and a match.
 async fn reports(bench: &Bench, format: u32) {
     let store = &bench.store;
     for key in [1, 2] {
@@ -84,7 +84,7 @@ async fn reports(bench: &Bench, format: u32) {
         .await
         .unwrap();
     let found = found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
-    // Before format 4 nobody knew which source had told, so nothing is left of it.
+    // Before format 4 the source of a report was not stored, so no source is left.
     if format >= 4 {
         let digests = vec![found.digest];
         store
@@ -110,7 +110,7 @@ async fn sources(bench: &Bench, format: u32) {
         .record_run(one(), "timed-out".to_owned(), now)
         .await
         .unwrap();
-    // Before format 4 an interval could be marked that was not over.
+    // Before format 4, an interval that was not over could be marked.
     if format >= 4 {
         deliver(store, "one", Interval::of(now), b"reports").await;
     }

@@ -32,7 +32,7 @@ fn open(directory: &Path, seal: &Seal) -> Result<Opened, OpenError> {
     }
 }
 
-/// Two keys and a number of each, and what was stored of them.
+/// Two keys and a number of each, and the stored records of them.
 async fn fill(directory: &Path, seal: &Seal) {
     let mut bench = Bench::of(open(directory, seal).unwrap());
     let records = [1, 2].map(|key| [born(key, DAY_ONE), reserved(key, 1, DAY_ONE)]);
@@ -43,7 +43,7 @@ async fn fill(directory: &Path, seal: &Seal) {
     bench.store.close().await;
 }
 
-/// Opens, and looks whether the keys are those that were stored.
+/// Opens the store, and checks that the keys are the stored ones.
 async fn has_them(directory: &Path, seal: &Seal) {
     let opened = open(directory, seal).unwrap();
     assert_eq!(opened.sealed, seal.seals());
@@ -72,7 +72,7 @@ async fn sealed_keys_are_in_no_file_and_come_back() {
     has_them(path, &sealed_by(1)).await;
 }
 
-/// Whoever adds the credential later finds no key of before it in the files.
+/// After the credential is added, no earlier key is left in the files.
 #[tokio::test]
 async fn keys_of_before_the_credential_are_sealed_when_it_comes() {
     let directory = tempdir().unwrap();
@@ -108,7 +108,7 @@ async fn without_the_right_credential_the_file_stays_as_it_is() {
     has_them(path, &sealed_by(1)).await;
 }
 
-/// A sealed key is good in its own place alone.
+/// A sealed key is valid only in its own place.
 #[tokio::test]
 async fn keys_that_changed_places_are_not_taken() {
     let directory = tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Exports: what is in them, who can see them, and that nothing of them stays.
+//! Exports: their contents, which users can read them, and that nothing of them is left
+//! behind.
 
 use std::fs;
 use std::io::Read;
@@ -96,7 +97,7 @@ fn a_sheet_that_is_given_up_is_gone() {
     assert_eq!(files(path), [""; 0]);
 }
 
-/// A wipe takes the file from under a sheet; the sheet ends well all the same.
+/// A wipe removes the file of an open sheet; the sheet still ends without an error.
 #[tokio::test]
 async fn a_wipe_takes_sheets_too() {
     let directory = tempdir().unwrap();

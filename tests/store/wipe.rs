@@ -1,4 +1,4 @@
-//! After a wipe no file of the directory holds a byte of what was known.
+//! After a wipe no file of the directory holds a byte of the earlier data.
 
 use std::fs;
 use std::path::Path;
