@@ -1,5 +1,5 @@
-//! Runs of `tcnd-sync`, played: what is fetched is matched once and remembered,
-//! what leaves is recorded first, and nothing in between is lost.
+//! Simulated runs of `tcnd-sync`: what is fetched is matched once and remembered, what
+//! leaves is recorded first, and nothing in between is lost.
 
 use std::io::Cursor;
 
@@ -23,7 +23,7 @@ fn source(name: &str) -> NewSource {
     }
 }
 
-/// What would happen if this report were published everywhere, over hours.
+/// A dry run of publishing this report everywhere, over hours.
 fn look(id: u64) -> PublishRequest {
     PublishRequest {
         id,
@@ -80,7 +80,7 @@ impl Machine {
             .await
     }
 
-    /// Waits until all that was delivered is matched.
+    /// Waits until all deliveries are matched.
     async fn is_matched(&self) {
         let mut standing = self.handle.watch_standing();
         let idle = standing.wait_for(|standing| standing.matching == Matching::Idle);
@@ -132,12 +132,12 @@ impl Machine {
             .collect()
     }
 
-    /// Whether `tcnd-sync` was called; it is not any more.
+    /// Whether `tcnd-sync` was triggered; resets the trigger.
     fn rang(&self) -> bool {
         std::fs::remove_file(self.directory.path().join("bell")).is_ok()
     }
 
-    /// Waits until the public state says so.
+    /// Waits until the public state meets the condition.
     async fn shows(&self, is: impl Fn(bool, Option<UnixTime>) -> bool) {
         let mut snapshots = self.handle.watch();
         let shown = snapshots
@@ -183,7 +183,7 @@ async fn a_published_report_warns_the_other_and_is_remembered() {
     assert_eq!(pending.len(), 57);
     let counted = other.deliver(current, &report).await.unwrap();
     assert_eq!((counted.accepted, counted.duplicate), (1, 0));
-    // The current one is asked for again, those that are over are not.
+    // The current interval is requested again, those that are over are not.
     other.deliver(pending[0], b"").await.unwrap();
     other.deliver(pending[7], b"").await.unwrap();
     let left = other.pending("one").await.unwrap();
@@ -321,7 +321,7 @@ async fn a_source_that_fails_twice_is_a_problem_until_it_works() {
     machine.stop().await;
 }
 
-/// A machine that met somebody, and the report of that.
+/// A machine that met another, and the other's report.
 async fn met() -> (Machine, Vec<u8>) {
     let reporter = Machine::new(Settings::default()).await;
     let other = Machine::new(Settings::default()).await;
@@ -420,7 +420,7 @@ async fn reports_that_name_nobody_leave_nothing() {
     machine.stop().await;
 }
 
-/// An interval that was marked while the clock was ahead is asked for again.
+/// An interval that was marked while the clock was ahead is requested again.
 #[tokio::test]
 async fn what_a_clock_that_was_ahead_had_marked_is_asked_for_again() {
     let machine = Machine::new(Settings::default()).await;
@@ -485,7 +485,7 @@ async fn what_is_queued_can_be_hurried_and_called_back() {
     };
     let cancelled = [UploadState::Accepted, UploadState::Cancelled];
     assert_eq!(states(machine.uploads().await), cancelled);
-    // It is on its way all the same, and what became of it is kept.
+    // It was already on its way, and its outcome is kept.
     let failed = Settlement::Failed("unreachable".to_owned(), None);
     machine.settle(under_way, failed).await.unwrap();
     assert_eq!(states(machine.uploads().await), cancelled);
@@ -529,7 +529,7 @@ async fn what_was_shown_is_what_is_published_or_nothing() {
     let shown = machine.ask_publish(look(made.id)).await.unwrap();
     assert_eq!(machine.uploads().await, [], "a look queues nothing");
     machine.end().await;
-    // Another server joins while the person thinks.
+    // Another server is added while the person decides.
     machine.begin(&["one", "two"]).await.unwrap();
     let act = |token| PublishRequest {
         dry_run: false,

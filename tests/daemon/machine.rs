@@ -1,4 +1,5 @@
-//! A whole daemon but for its radio, which is the test's, and obeys at once.
+//! A whole daemon except for its radio, which the test provides, and which obeys at
+//! once.
 
 use std::io::Cursor;
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl Machine {
         Self::at(tempdir().unwrap(), settings).await
     }
 
-    /// One with what an earlier one left in this directory.
+    /// A machine that continues with the state in this directory.
     pub(crate) async fn at(directory: TempDir, settings: Settings) -> Self {
         let (handle, mailbox) = Handle::new(daemon::starting(&settings));
         let (orders, ordered) = mpsc::channel(8);
@@ -78,10 +79,10 @@ impl Machine {
         there[n - 1]
     }
 
-    /// Has the next number aired.
+    /// Makes the machine broadcast its next number.
     pub(crate) async fn rotate(&self) -> Tcn {
         let n = self.aired.borrow().len();
-        // It can be ordered before the daemon knows that it is there.
+        // The request can come before the daemon knows that the number is on the air.
         while self.handle.ask(Request::Rotate).await == Err(Refusal::OffAir) {
             tokio::task::yield_now().await;
         }
@@ -94,10 +95,10 @@ impl Machine {
         self.air.send(Event::Heard { frame, rssi }).await.unwrap();
     }
 
-    /// Waits until so many sightings are in the log.
+    /// Waits until this many sightings are in the log.
     pub(crate) async fn has_logged(&self, sightings: u64) {
         let everything = |reply| Request::Summary(UnixTime(0), UnixTime(u64::MAX), reply);
-        // Sightings and questions have no order among them.
+        // Sightings and requests have no order among them.
         while self.handle.ask(everything).await.unwrap().sightings < sightings {
             tokio::task::yield_now().await;
         }
@@ -130,7 +131,7 @@ impl Machine {
             .unwrap()
     }
 
-    /// Reports all there is.
+    /// Reports everything.
     pub(crate) async fn report(&self, memo: Memo) -> Result<Reported, Refusal> {
         let asked = ReportRequest {
             from: UnixTime(0),
@@ -188,7 +189,7 @@ impl Machine {
     }
 }
 
-/// A key a number.
+/// Settings with one number per key.
 pub(crate) fn short_keys() -> Settings {
     let policy = Policy::default();
     Settings {
@@ -200,7 +201,7 @@ pub(crate) fn short_keys() -> Settings {
     }
 }
 
-/// A memo that every report of its kind carries.
+/// A memo that every report of its type carries.
 pub(crate) fn common_memo() -> Memo {
     Memo::new(MemoType::ITO_V1, *b"symptom data").unwrap()
 }

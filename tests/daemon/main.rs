@@ -1,4 +1,5 @@
-//! The loop from outside: a real store, a test in the place of radio and bus.
+//! The driver's loop from outside: a real store, and the test in the place of radio and
+//! bus.
 #![allow(
     clippy::unwrap_used,
     reason = "a test that cannot go on may panic, helpers included"
@@ -21,14 +22,14 @@ use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
 use tokio::sync::mpsc;
 
-/// Waits for something that must happen.
+/// Waits for an event that must happen.
 async fn soon<T>(event: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), event)
         .await
         .expect("it happens within thirty seconds")
 }
 
-/// All that a driver is joined to.
+/// Everything that a driver is connected to.
 struct Bench {
     directory: TempDir,
     radio: mpsc::Sender<Event>,
@@ -81,8 +82,8 @@ impl Bench {
     }
 }
 
-/// Damage does not mend while the file is open, so the daemon ends, and what it
-/// ended for is found at the next start: else it would end for ever.
+/// Damage persists while the file is open, so the daemon ends. The next start detects
+/// the damage for which it ended; otherwise it would end forever.
 #[tokio::test]
 async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
     for damage in ["sightings = x'ffffffffffffffff'", "rssi_max = 1000000"] {
@@ -98,14 +99,14 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
                 .await
                 .unwrap();
             bench.hear(tcn).await;
-            // Sightings and questions have no order among them.
+            // Sightings and requests have no order among them.
             while bench.logged().await != Ok(1) {}
             let db = rusqlite::Connection::open(bench.directory.path().join(DATABASE)).unwrap();
             let update = format!("UPDATE contact SET {damage}");
             assert_eq!(db.execute(&update, []).unwrap(), 1);
             bench.hear(tcn).await;
-            // What was heard is written out before an answer, and there the
-            // damage is met.
+            // Sightings are written out before an answer, and that write finds the
+            // damage.
             loop {
                 let _ = bench.logged().await;
             }
@@ -120,7 +121,7 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
     }
 }
 
-/// The store lets go of the lock when the last question to it is answered.
+/// The store releases the lock when its last request is answered.
 async fn reopened(bench: &Bench) -> store::Opened {
     loop {
         match store::open(bench.directory.path(), store::Seal::default()) {
@@ -130,7 +131,7 @@ async fn reopened(bench: &Bench) -> store::Opened {
     }
 }
 
-/// Each refusal says what is true, and not what is true of another.
+/// Each refusal gives its own true reason, and not that of another.
 #[tokio::test]
 async fn refusals_name_their_reason() {
     for (configured, asked) in [(true, false), (false, true)] {

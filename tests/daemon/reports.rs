@@ -1,5 +1,5 @@
-//! From one machine's number on the air to another's warning, and what the
-//! first one gave away on the way.
+//! From one machine's number on the air to another's warning, and what the first one
+//! disclosed on the way.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -21,7 +21,7 @@ use tcnd_config::Settings;
 
 use crate::machine::{Machine, Tcn, common_memo, short_keys};
 
-/// One that reports, another that heard its number, the number, and the file.
+/// A machine that reports, another that heard its number, the number, and the file.
 async fn met() -> (Machine, Machine, Tcn, Vec<u8>) {
     let reporter = Machine::new(Settings::default()).await;
     let other = Machine::new(Settings::default()).await;
@@ -142,7 +142,7 @@ async fn what_is_no_warning() {
     other.hears(tcn, -60).await;
     other.has_logged(1).await;
 
-    // Public before it was heard: anyone may have sent it.
+    // The report was public before the number was heard: any radio may have sent it.
     let replayed = other
         .import_as("late", Some(UnixTime(1_700_000_000)), BUDGET, &file)
         .await;
@@ -279,7 +279,7 @@ async fn a_wipe_leaves_nothing_and_the_machine_idle() {
     }
 }
 
-/// Gives one report, and goes on only when told to.
+/// Gives one report, and continues only after a message.
 struct Slow(
     Vec<u8>,
     std::sync::mpsc::Receiver<()>,
@@ -315,7 +315,7 @@ async fn an_import_does_not_write_behind_a_wipe() {
         let again = other.import(&file).await;
         assert!(matches!(again, Err(Refusal::InUse(_))), "one at a time");
         other.log(LogRequest::Wipe).await.unwrap();
-        // Nobody is there to be told if it noticed the wipe between two reads.
+        // No receiver is left if the reader noticed the wipe between two reads.
         let _ = go_on.send(());
     };
     let imported = other.others(|reply| OthersRequest::Import(import, reply));
@@ -326,7 +326,7 @@ async fn an_import_does_not_write_behind_a_wipe() {
     other.stop().await;
 }
 
-/// Tells when it is read, once.
+/// Sends a message when it is first read.
 struct Told(
     std::io::Cursor<Vec<u8>>,
     Option<tokio::sync::oneshot::Sender<()>>,
@@ -341,8 +341,8 @@ impl std::io::Read for Told {
     }
 }
 
-/// As many of the longest reports as one source may have looked at: minutes of
-/// work, of which one slice is seconds. They need not be true.
+/// As many of the longest reports as one source may have examined: minutes of work, of
+/// which one slice is seconds. They need not be valid.
 fn long_work() -> Vec<u8> {
     let rak = ReportAuthorizationKey::from_bytes(&[7; 32]);
     let index = |index| RatchetIndex::new(index).unwrap();
@@ -380,7 +380,7 @@ async fn an_import_that_nobody_waits_for_ends_within_its_slice() {
     assert_eq!(again.new_exposures, 1, "{again:?}");
 }
 
-/// Breaks off.
+/// A reader that fails.
 struct Broken;
 
 impl std::io::Read for Broken {
@@ -480,7 +480,7 @@ async fn a_report_is_public_when_it_is_here() {
     );
 }
 
-/// Asks for this plan to be carried out, and nothing else.
+/// A request to carry out exactly this plan.
 fn as_shown(plan: &Plan) -> ReportRequest {
     ReportRequest {
         from: UnixTime(0),
@@ -493,7 +493,7 @@ fn as_shown(plan: &Plan) -> ReportRequest {
     }
 }
 
-/// Numbers in the ledger, aired or not.
+/// Numbers in the store's record, broadcast or not.
 fn in_the_ledger(machine: &Machine) -> i64 {
     let database = machine.directory.path().join(tcnd::store::DATABASE);
     let database = rusqlite::Connection::open(database).unwrap();
@@ -501,8 +501,8 @@ fn in_the_ledger(machine: &Machine) -> i64 {
     database.query_row(count, [], |row| row.get(0)).unwrap()
 }
 
-/// Between two numbers the next one stands in the ledger already, and is not on the
-/// air: a report ends its key, and it never will be.
+/// Between two numbers the next one is recorded already, and is not on the air. A
+/// report ends its key, so that number is never broadcast.
 #[tokio::test]
 async fn a_number_that_waits_to_be_aired_is_neither_shown_nor_given_away() {
     let machine = Machine::new(Settings::default()).await;
@@ -518,14 +518,14 @@ async fn a_number_that_waits_to_be_aired_is_neither_shown_nor_given_away() {
         .own(|reply| OwnRequest::Make(as_shown(&shown), reply))
         .await;
     match made {
-        // The silence may have been over between the two.
+        // The silence may have ended between the two requests.
         Err(Refusal::Changed) => {}
         made => assert_eq!(made.unwrap().plan.numbers(), shown.numbers()),
     }
     machine.stop().await;
 }
 
-/// Something that happens to a machine, or nothing.
+/// An event that happens to a machine, or nothing.
 async fn something(machine: &Machine, dice: &mut ChaCha8Rng) {
     match dice.next_u64() % 4 {
         0 => {
@@ -545,8 +545,8 @@ async fn something(machine: &Machine, dice: &mut ChaCha8Rng) {
     }
 }
 
-/// What is made is what was shown before something happened, or nothing is made.
-/// Answers with how many reports were made.
+/// The report equals what was shown before the event, or no report is made. Returns how
+/// many reports were made.
 async fn random_history(seed: u64) -> usize {
     let mut dice = ChaCha8Rng::seed_from_u64(seed);
     let machine = Machine::new(short_keys()).await;
@@ -584,7 +584,7 @@ async fn what_is_made_is_what_was_shown_over_random_histories() {
     assert!(made.iter().sum::<usize>() >= 16, "{made:?}");
 }
 
-/// Numbers that a file names, as whoever inspects it counts them.
+/// Numbers that a file names, as a reader that inspects it counts them.
 fn named_in(mut file: &[u8]) -> u64 {
     let mut named = 0;
     while !file.is_empty() {

@@ -1,4 +1,4 @@
-//! The machine sleeps, and the daemon is ready for it.
+//! The machine sleeps, and the daemon prepares for it.
 
 use std::future::Future;
 
@@ -12,7 +12,8 @@ use tcnd_config::Settings;
 use super::machine::Machine;
 use super::{Bench, soon};
 
-/// Off the air, written down to the file itself, and back under another number.
+/// The daemon leaves the air, writes everything to the file itself, and comes back
+/// under another number.
 #[tokio::test]
 async fn it_sleeps_in_silence_and_wakes_with_another_number() {
     let machine = Machine::new(Settings::default()).await;
@@ -50,7 +51,7 @@ async fn tell(driver: impl Future<Output = Result<Ended, Fault>>, story: impl Fu
     assert_eq!(ended.unwrap(), Ended::Stopped);
 }
 
-/// Nobody is told to go ahead while the advert is still there.
+/// logind gets no permission to continue while the advert is still there.
 #[tokio::test]
 async fn the_answer_waits_for_the_radio() {
     let (mut bench, driver) = Bench::new(Some(true));
@@ -70,7 +71,7 @@ async fn the_answer_waits_for_the_radio() {
         let Some(Order::Rest) = bench.orders.recv().await else {
             panic!("it does not leave the air");
         };
-        // An answer to a later question comes after all that was asked before.
+        // The reply to a later request comes after all earlier requests.
         handle.ask(Request::TcnAge).await.unwrap();
         assert!(!answer.is_finished(), "the advert is there yet");
         bench.radio.send(Event::Rested).await.unwrap();
@@ -80,7 +81,7 @@ async fn the_answer_waits_for_the_radio() {
     tell(driver, story).await;
 }
 
-/// A sleep that did not come about is no sleep.
+/// A sleep that was cancelled has no effect.
 #[tokio::test]
 async fn who_waits_is_let_go_when_the_machine_stays_awake() {
     let (mut bench, driver) = Bench::new(Some(true));
