@@ -396,7 +396,7 @@ async fn a_run_that_begins_stops_the_matching_and_its_end_goes_on() {
     machine.stop().await;
 }
 
-/// A report whose last number comes before its first names nobody.
+/// A report whose last number comes before its first names no number.
 #[tokio::test]
 async fn reports_that_name_nobody_leave_nothing() {
     let (machine, report) = met().await;

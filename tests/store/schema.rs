@@ -21,7 +21,7 @@ use super::{Bench, DAY, DAY_ONE, born, dump, look, reserved, retired, sighting, 
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/fixtures");
 
-/// A little of everything that a database of this format can hold.
+/// A little of everything that a database of this format can contain.
 async fn fill(directory: &Path, format: u32) {
     let mut bench = Bench::new(directory);
     let unmeasured = Contact {

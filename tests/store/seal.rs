@@ -149,7 +149,7 @@ async fn keys_are_sealed_after_a_wipe_too() {
     has_them(path, &sealed_by(1)).await;
 }
 
-/// Equal keys are sealed unequally, and nothing of either shows in `Debug`.
+/// Equal keys have different seals, and `Debug` shows nothing of either.
 #[tokio::test]
 async fn a_seal_gives_nothing_away() {
     let stored = async || {
