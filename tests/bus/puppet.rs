@@ -484,7 +484,7 @@ pub(crate) const UNSEEN: u32 = 9;
 /// How many are near.
 pub(crate) const NEAR: u32 = 3;
 
-/// One heard directly, and one through a bridge that was dismissed.
+/// One heard directly, and a dismissed one heard through a bridge.
 pub(crate) fn exposures() -> Vec<KnownExposure> {
     let direct = KnownExposure {
         id: ExposureId {
