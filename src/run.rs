@@ -64,7 +64,7 @@ pub enum Fault {
     Street(#[from] fake::StreetError),
     /// The driver failed.
     #[error(transparent)]
-    Driver(#[from] daemon::Fault),
+    Driver(#[from] daemon::Error),
 }
 
 impl Fault {
@@ -178,7 +178,7 @@ async fn serve(
         signals,
         settings,
         reread: reread(flags.config.clone()),
-        bell: tcnd_config::runtime_directory().map(|directory| directory.join(BELL)),
+        sync_trigger: tcnd_config::runtime_directory().map(|directory| directory.join(BELL)),
         boot_id: daemon::clock::boot_id(flags.boot_id.as_deref()),
     };
     // A task of its own, because it wakes with every advert and the bus need not.
@@ -219,7 +219,7 @@ async fn serve(
 
 /// The result of the driver. Its panic is resumed here.
 fn driver_ended(
-    joined: Result<Result<daemon::Ended, daemon::Fault>, JoinError>,
+    joined: Result<Result<daemon::Ended, daemon::Error>, JoinError>,
 ) -> Result<(), Fault> {
     match joined {
         Ok(ended) => Ok(ended.map(|daemon::Ended::Stopped| ())?),

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::error::Error;
-use crate::daemon::{ExchangeRequest, Handle, Matching, Refusal, Request, Standing};
+use crate::daemon::{ExchangeRequest, Handle, Matching, Refusal, Request, SyncStatus};
 
 /// How long systemd may take to start a run.
 const START: Duration = Duration::from_secs(60);
@@ -22,8 +22,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Asks for a run and waits until it is over and all its reports are matched.
-pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
-    let mut standing = handle.watch_standing();
+pub(super) async fn check(handle: &Handle) -> Result<SyncStatus, Error> {
+    let mut standing = handle.watch_sync_status();
     let begun = standing.borrow_and_update().begun;
     timeout(LONGEST, until(&mut standing, |now| now.ended >= begun))
         .await
@@ -31,7 +31,7 @@ pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
     timeout(START, call(handle, &mut standing, begun))
         .await
         .map_err(|_| not_started())??;
-    let done = |now: &Standing| now.ended > begun && now.matching == Matching::Idle;
+    let done = |now: &SyncStatus| now.ended > begun && now.matching == Matching::Idle;
     timeout(LONGEST, until(&mut standing, done))
         .await
         .map_err(|_| busy())?
@@ -40,11 +40,11 @@ pub(super) async fn check(handle: &Handle) -> Result<Standing, Error> {
 /// Asks until a run starts.
 async fn call(
     handle: &Handle,
-    standing: &mut watch::Receiver<Standing>,
+    standing: &mut watch::Receiver<SyncStatus>,
     begun: u64,
 ) -> Result<(), Error> {
     loop {
-        let ring = |reply| Request::Exchange(ExchangeRequest::Ring(reply));
+        let ring = |reply| Request::Exchange(ExchangeRequest::TriggerSync(reply));
         handle.ask(ring).await?;
         let heard = timeout(AGAIN, until(standing, |now| now.begun > begun)).await;
         if let Ok(heard) = heard {
@@ -54,9 +54,9 @@ async fn call(
 }
 
 async fn until(
-    standing: &mut watch::Receiver<Standing>,
-    is: impl FnMut(&Standing) -> bool,
-) -> Result<Standing, Error> {
+    standing: &mut watch::Receiver<SyncStatus>,
+    is: impl FnMut(&SyncStatus) -> bool,
+) -> Result<SyncStatus, Error> {
     let reached = standing.wait_for(is).await.map_err(|_| Refusal::Gone)?;
     Ok(reached.clone())
 }

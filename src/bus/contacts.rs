@@ -23,7 +23,7 @@ use super::export::{self, Order};
 use super::options::{Given, Options};
 use super::replies;
 use super::transfer::Transfers;
-use crate::daemon::{Handle, LogRequest, Request};
+use crate::daemon::{ContactsRequest, Handle, Request};
 use crate::store::{Bucket, ExportDir};
 
 pub(super) struct Contacts {
@@ -169,7 +169,7 @@ impl Contacts {
             return Err(BACKWARDS);
         }
         let (from, to) = (UnixTime(from), UnixTime(to));
-        let erase = |reply| Request::Log(LogRequest::Erase(from, to, reply));
+        let erase = |reply| Request::Contacts(ContactsRequest::Erase(from, to, reply));
         Ok(self.handle.ask(erase).await?)
     }
 }

@@ -95,7 +95,7 @@ impl From<Refusal> for Error {
             Refusal::AlreadyPublished => Self::AlreadyPublished(
                 "all of this report is on its way, or was accepted; tcnctl report list shows how far it is, tcnctl report publish --now sends at once what has not left",
             ),
-            Refusal::NoBell => Self::NotSupported(
+            Refusal::NoSyncTrigger => Self::NotSupported(
                 "tcnd was started by hand and cannot call tcnd-sync; run tcnd-sync yourself",
             ),
             Refusal::Stopped => Self::NotReady(format!("{refusal}; import again")),

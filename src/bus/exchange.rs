@@ -61,7 +61,7 @@ impl Exchange {
         let owner = caller(connection, &call);
         if let Some(owner) = &owner {
             let (handle, name) = (self.handle.clone(), owner.to_string());
-            let leave = async move { handle.left(name).await };
+            let leave = async move { handle.client_disconnected(name).await };
             let watch = self.runs.watch(connection, owner, leave).await;
             watch.map_err(unwatched)?;
         }
@@ -71,8 +71,8 @@ impl Exchange {
         if let Some(owner) = &owner
             && !is_present(connection, owner).await
         {
-            // The caller left before it was watched.
-            self.handle.left(owner.to_string()).await;
+            // The caller client_disconnected before it was watched.
+            self.handle.client_disconnected(owner.to_string()).await;
         }
         Ok(begun?)
     }
@@ -100,7 +100,7 @@ impl Exchange {
     /// the source was asked, and this is all of it, so that it need not be asked
     /// for again; budget (t), the numbers that may be computed, 500 million if not
     /// given and at most. A contact that began after the end of the interval is no
-    /// exposure by what this source tells. Counted are (t): accepted, delivered by
+    /// exposure by what this source tells. DeliveryCounts are (t): accepted, delivered by
     /// this source for the first time; duplicate, delivered by it before;
     /// malformed, no report; too_large, past the work, or past the bytes that a
     /// source may deliver in a day: 512 MiB, and of more than four sources an equal

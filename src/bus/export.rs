@@ -19,7 +19,7 @@ use tokio::runtime::Handle as Runtime;
 use super::error::Error;
 use super::options::{Given, Options};
 use super::transfer::{Outlet, broken};
-use crate::daemon::{self, Handle, LogRequest, Refusal, Request};
+use crate::daemon::{self, ContactsRequest, Handle, Refusal, Request};
 use crate::store::{self, Cursor, ExportDir};
 
 /// Contacts per request.
@@ -112,7 +112,7 @@ impl Iterator for Pages {
     /// The next page, which may be empty.
     fn next(&mut self) -> Option<Self::Item> {
         let place = self.cursor.take()?;
-        let page = |reply| Request::Log(LogRequest::Page(place, PAGE, reply));
+        let page = |reply| Request::Contacts(ContactsRequest::Page(place, PAGE, reply));
         let page = match self.runtime.block_on(self.handle.ask(page)) {
             Ok(page) => page,
             Err(refusal) => return Some(Err(refusal.into())),

@@ -17,7 +17,9 @@ use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options, decimal};
 use super::replies;
-use crate::daemon::{ExposureId, Handle, KnownExposure, OthersRequest, Refusal, Request, Standing};
+use crate::daemon::{
+    ExposureId, Handle, KnownExposure, MatchedReportsRequest, Refusal, Request, SyncStatus,
+};
 
 pub(super) struct Exposures {
     pub(super) handle: Handle,
@@ -90,7 +92,7 @@ impl Exposures {
     ) -> Result<proxy::ExposureSummary, Error> {
         self.bouncer.admit(connection, &call).await?;
         let unseen = *self.handle.watch_unseen().borrow();
-        let standing: Standing = self.handle.watch_standing().borrow().clone();
+        let standing: SyncStatus = self.handle.watch_sync_status().borrow().clone();
         Ok(replies::exposure_summary(unseen, standing))
     }
 
@@ -126,7 +128,7 @@ impl Exposures {
     ) -> Result<(), Error> {
         self.bouncer.admit(connection, &call).await?;
         let id = self.find(&id).await?.id;
-        let restore = |reply| Request::Others(OthersRequest::Restore(id, reply));
+        let restore = |reply| Request::MatchedReports(MatchedReportsRequest::Restore(id, reply));
         Ok(self.handle.ask(restore).await?)
     }
 
@@ -169,7 +171,7 @@ impl Exposures {
 
 impl Exposures {
     async fn all(&self) -> Result<Vec<KnownExposure>, Refusal> {
-        let all = |reply| Request::Others(OthersRequest::Exposures(reply));
+        let all = |reply| Request::MatchedReports(MatchedReportsRequest::Exposures(reply));
         self.handle.ask(all).await
     }
 
@@ -182,7 +184,8 @@ impl Exposures {
 
     async fn mark(&self, id: &str, dismissed: bool) -> Result<(), Error> {
         let id = self.find(id).await?.id;
-        let mark = |reply| Request::Others(OthersRequest::Mark(id, dismissed, reply));
+        let mark =
+            |reply| Request::MatchedReports(MatchedReportsRequest::Mark(id, dismissed, reply));
         Ok(self.handle.ask(mark).await?)
     }
 }

@@ -97,12 +97,12 @@ impl Manager {
         let owner = caller(connection, &call).ok_or_else(nobody_to_watch)?;
         let (handle, name) = (self.handle.clone(), owner.to_string());
         request.owner = Some(name.clone());
-        let farewell = async move { handle.left(name).await };
+        let farewell = async move { handle.client_disconnected(name).await };
         let watch = self.departures.watch(connection, &owner, farewell);
         watch.await.map_err(unwatched)?;
         let cookie = self.ask_pause(request).await?;
         if !is_present(connection, &owner).await {
-            self.handle.left(owner.to_string()).await;
+            self.handle.client_disconnected(owner.to_string()).await;
         }
         Ok(cookie)
     }

@@ -9,7 +9,7 @@ use zbus::{Connection, interface};
 use super::bouncer::Bouncer;
 use super::error::Error;
 use super::options::{Given, Options};
-use crate::daemon::{Handle, LogRequest, Request};
+use crate::daemon::{ContactsRequest, Handle, Request};
 
 pub(super) struct Privacy {
     pub(super) handle: Handle,
@@ -44,7 +44,7 @@ impl Privacy {
                 names::WIPE_PHRASE
             )));
         }
-        let wipe = |reply| Request::Log(LogRequest::Wipe(reply));
+        let wipe = |reply| Request::Contacts(ContactsRequest::Wipe(reply));
         Ok(self.handle.ask(wipe).await?)
     }
 }

@@ -11,7 +11,7 @@ use tcnd_client::proxy::{
     OwnReport, Published, Statistics, Summary, UploadState,
 };
 
-use crate::daemon::{self, Counted, Reported};
+use crate::daemon::{self, DeliveryCounts, Reported};
 use crate::exposure::{Carried, Distance, REFERENCE_RSSI_DBM, Rule};
 use crate::store;
 
@@ -54,8 +54,8 @@ pub(super) fn clamped(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-impl From<Counted> for Delivered {
-    fn from(counted: Counted) -> Self {
+impl From<DeliveryCounts> for Delivered {
+    fn from(counted: DeliveryCounts) -> Self {
         Self {
             accepted: counted.accepted,
             duplicate: counted.duplicate,
@@ -167,7 +167,7 @@ fn token(fingerprint: u64) -> String {
 }
 
 /// How many exposures are new, and how complete that is.
-pub(super) fn exposure_summary(unseen: u32, standing: daemon::Standing) -> ExposureSummary {
+pub(super) fn exposure_summary(unseen: u32, standing: daemon::SyncStatus) -> ExposureSummary {
     ExposureSummary {
         unseen,
         sources: count(standing.sources.len()),
@@ -178,7 +178,7 @@ pub(super) fn exposure_summary(unseen: u32, standing: daemon::Standing) -> Expos
 }
 
 /// The sources that could not be checked: label, and token of the problem.
-fn failed(standing: daemon::Standing) -> Vec<(String, String)> {
+fn failed(standing: daemon::SyncStatus) -> Vec<(String, String)> {
     let failed = standing.sources.into_iter();
     let failed = failed.filter(|source| source.failures > 0);
     failed
@@ -186,8 +186,8 @@ fn failed(standing: daemon::Standing) -> Vec<(String, String)> {
         .collect()
 }
 
-impl From<daemon::Standing> for Checked {
-    fn from(standing: daemon::Standing) -> Self {
+impl From<daemon::SyncStatus> for Checked {
+    fn from(standing: daemon::SyncStatus) -> Self {
         let checked = standing.checked().map(|at| at.0);
         Self {
             reports: standing.reports,
@@ -198,8 +198,8 @@ impl From<daemon::Standing> for Checked {
     }
 }
 
-impl From<daemon::Imported> for Imported {
-    fn from(imported: daemon::Imported) -> Self {
+impl From<daemon::ImportCounts> for Imported {
+    fn from(imported: daemon::ImportCounts) -> Self {
         Self {
             accepted: imported.accepted,
             duplicate: imported.duplicate,

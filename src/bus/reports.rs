@@ -27,8 +27,8 @@ use super::options::{Given, Options};
 use super::replies;
 use super::transfer::{Outlet, Transfers, broken};
 use crate::daemon::{
-    BUDGET, Handle, Import, LONGEST_LABEL, OthersRequest, OwnRequest, PublishRequest, Refusal,
-    ReportRequest, Request,
+    BUDGET, Handle, Import, LONGEST_LABEL, MatchedReportsRequest, OwnReportsRequest,
+    PublishRequest, Refusal, ReportRequest, Request,
 };
 
 pub(super) struct Reports {
@@ -73,7 +73,7 @@ impl Reports {
     ) -> Result<proxy::Disclosure, Error> {
         self.bouncer.admit(connection, &call).await?;
         let (from, to) = (UnixTime(from), UnixTime(to));
-        let preview = |reply| Request::Own(OwnRequest::Preview(from, to, reply));
+        let preview = |reply| Request::OwnReports(OwnReportsRequest::Preview(from, to, reply));
         Ok(replies::disclosure(&self.handle.ask(preview).await?))
     }
 
@@ -137,7 +137,7 @@ impl Reports {
                 "a note may have no characters that steer a terminal or cannot be seen".to_owned(),
             ));
         }
-        let make = |reply| Request::Own(OwnRequest::Make(request, reply));
+        let make = |reply| Request::OwnReports(OwnReportsRequest::Make(request, reply));
         let reported = self.handle.ask(make).await?;
         Ok((reported.id.to_string(), reported.into()))
     }
@@ -162,7 +162,7 @@ impl Reports {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<proxy::OwnReport>, Error> {
         self.bouncer.admit(connection, &call).await?;
-        let list = |reply| Request::Own(OwnRequest::List(reply));
+        let list = |reply| Request::OwnReports(OwnReportsRequest::List(reply));
         let reports = self.handle.ask(list).await?;
         Ok(reports.into_iter().map(proxy::OwnReport::from).collect())
     }
@@ -191,7 +191,7 @@ impl Reports {
         // Before the departure is recorded: a report that no reader could have received
         // must not be recorded as having left.
         let outlet = self.transfers.outlet(file)?;
-        let export = |reply| Request::Own(OwnRequest::Export(id, format, reply));
+        let export = |reply| Request::OwnReports(OwnReportsRequest::Export(id, format, reply));
         let bytes = self.handle.ask(export).await?;
         let length = bytes.len() as u64;
         let write = move |mut outlet: Outlet| {
@@ -247,7 +247,7 @@ impl Reports {
             dry_run,
             token: token(&mut options)?,
         };
-        let publish = |reply| Request::Own(OwnRequest::Publish(request, reply));
+        let publish = |reply| Request::OwnReports(OwnReportsRequest::Publish(request, reply));
         Ok(self.handle.ask(publish).await?.into())
     }
 
@@ -268,7 +268,8 @@ impl Reports {
         self.bouncer.admit(connection, &call).await?;
         let mut options = Options::new(options, &[("source", "s")])?;
         let (id, source) = (report_id(&id)?, options.take("source")?);
-        let cancel = |reply| Request::Own(OwnRequest::CancelPublish(id, source, reply));
+        let cancel =
+            |reply| Request::OwnReports(OwnReportsRequest::CancelPublish(id, source, reply));
         Ok(replies::cancelled(self.handle.ask(cancel).await?))
     }
 
@@ -341,7 +342,7 @@ impl Reports {
                     .to_owned(),
             ));
         }
-        let import = |reply| Request::Others(OthersRequest::Import(import, reply));
+        let import = |reply| Request::MatchedReports(MatchedReportsRequest::Import(import, reply));
         let caller = caller(connection, &call);
         if let Some(caller) = &caller {
             let (gone, left) = (Arc::clone(&gone), Arc::clone(&left));
@@ -391,7 +392,7 @@ impl Reports {
     ) -> Result<(), Error> {
         self.bouncer.admit(connection, &call).await?;
         let id = report_id(&id)?;
-        let delete = |reply| Request::Own(OwnRequest::Delete(id, reply));
+        let delete = |reply| Request::OwnReports(OwnReportsRequest::Delete(id, reply));
         Ok(self.handle.ask(delete).await?)
     }
 }

@@ -1,4 +1,4 @@
-//! The one door that time comes in by.
+//! The only source of time.
 //!
 //! Two clocks: `CLOCK_BOOTTIME`, which counts suspend, for every duration, and
 //! the wall clock for what people and reports speak of. Timers run on the
@@ -6,7 +6,7 @@
 //! the machine sleeps and would let a number go on the air again next morning.
 //! A second timer never expires; the kernel cancels it when the wall clock is
 //! set and when the machine resumes (`TFD_TIMER_CANCEL_ON_SET`), which tells
-//! us of both without asking anybody.
+//! us of both without a query.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -11,13 +11,13 @@ use crate::store::Setting;
 impl Driver {
     /// What the configuration says of consent counts; if it says nothing, what
     /// was last asked over the bus.
-    pub(super) fn consents(&self) -> bool {
+    pub(super) fn has_consent(&self) -> bool {
         let decided = self.settings.consent.or(self.consent);
         decided.unwrap_or(false)
     }
 
-    /// No decision of anybody's is remembered, and no file is damaged.
-    pub(super) fn as_installed(&mut self) {
+    /// Back to the state after installation: no decision is known, no file is damaged.
+    pub(super) fn reset_decisions(&mut self) {
         self.consent = None;
         self.saved_pause = Pause::No;
         self.corrupt = false;
@@ -27,8 +27,8 @@ impl Driver {
     pub(super) async fn consent_changed(&mut self, consent: bool) {
         self.consent = Some(consent);
         self.store.remember(Setting::Consent(consent));
-        let consents = self.consents();
-        self.tell(clock::now(), Input::Consent(consents)).await;
+        let has_consent = self.has_consent();
+        self.tell(clock::now(), Input::Consent(has_consent)).await;
     }
 
     /// Tells the engine of the sum of all holds, and the store of what must

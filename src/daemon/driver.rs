@@ -20,33 +20,32 @@ use std::time::Duration;
 
 use tcn_engine::{BootId, ClockDoubt, Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause};
 use tcnd_config::Settings;
-use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::clock::{self, Alarm, Jumps};
 use super::exchange::Exchange;
 use super::exposures::Unseen;
 use super::handle::Mailbox;
+use super::journal::Journal;
 use super::match_queue::MatchQueue;
-use super::news::News;
 use super::notify::Notifier;
 use super::reply::Reply;
 use super::snapshot::Snapshot;
 use super::snapshot::{Facts, consent_of, snapshot, status_line};
 use super::steady::{Airing, Complaints, Steady};
 use super::sync_status::Matching;
-use super::{chance, words};
+use super::{convert, rng};
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Store};
 
 /// How long leaving the air may take when the daemon stops. The connection to
 /// BlueZ closes with the process, and that takes the advert down in any case.
-const FAREWELL: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Something the daemon cannot do without is gone.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum Error {
     /// The kernel refused a timer.
     #[error("cannot set a timer")]
     Timer(#[source] io::Error),
@@ -102,7 +101,7 @@ pub struct Parts {
     /// How to get new ones.
     pub reread: Reread,
     /// The file that calls `tcnd-sync` when it is written to, if there is one.
-    pub bell: Option<PathBuf>,
+    pub sync_trigger: Option<PathBuf>,
     /// Which boot this is, see [`boot_id`](super::clock::boot_id).
     pub boot_id: Option<BootId>,
 }
@@ -129,9 +128,9 @@ pub(super) struct Driver {
     pub(super) unseen: Arc<Unseen>,
     pub(super) exchange: Exchange,
     /// Who waits for the machine to be fit to sleep.
-    pub(super) drowsy: Option<Reply<()>>,
+    pub(super) sleep_waiter: Option<Reply<()>>,
     pub(super) radio_known: bool,
-    /// What was last decided on the bus; `None` if nobody ever did.
+    /// What was last decided on the bus; `None` before the first decision.
     pub(super) consent: Option<bool>,
     steady: Steady,
     pub(super) complaints: Complaints,
@@ -144,14 +143,14 @@ pub(super) struct Driver {
     wake: Duration,
     /// Nothing but a sighting happened since the last look.
     pub(super) only_heard: bool,
-    news: News,
+    journal: Journal,
 }
 
 /// Runs the daemon until it is told to stop.
 ///
 /// # Errors
-/// See [`Fault`]; the process must end then.
-pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
+/// See [`Error`]; the process must end then.
+pub async fn drive(parts: Parts) -> Result<Ended, Error> {
     let Parts {
         radio,
         opened,
@@ -159,7 +158,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         mut signals,
         settings,
         reread,
-        bell,
+        sync_trigger,
         boot_id,
     } = parts;
     let Radio { orders, mut events } = radio;
@@ -170,11 +169,11 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         quarantined,
         sealed,
     } = opened;
-    let jumps = Jumps::new().map_err(Fault::Timer)?;
+    let jumps = Jumps::new().map_err(Error::Timer)?;
     let corrupt = quarantined.is_some();
     let mut driver = Driver::new(
         settings,
-        (reread, bell),
+        (reread, sync_trigger),
         store,
         (&resume, boot_id),
         (corrupt, sealed),
@@ -187,7 +186,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
         .await;
     // Whatever else is gone, what was heard is written as long as there is a
     // store to write it.
-    if !matches!(ended, Err(Fault::StoreGone | Fault::StoreDamaged(_))) {
+    if !matches!(ended, Err(Error::StoreGone | Error::StoreDamaged(_))) {
         driver.stop(&mut events).await;
     }
     ended.map(|()| Ended::Stopped)
@@ -196,16 +195,16 @@ pub async fn drive(parts: Parts) -> Result<Ended, Fault> {
 impl Driver {
     fn new(
         settings: Settings,
-        (reread, bell): (Reread, Option<PathBuf>),
+        (reread, sync_trigger): (Reread, Option<PathBuf>),
         store: Store,
         (resume, boot_id): (&Resume, Option<BootId>),
         (corrupt, sealed): (bool, bool),
         orders: mpsc::Sender<Order>,
         mailbox: Mailbox,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Error> {
         let now = clock::now();
         let decided = resume.decided.then_some(resume.consent);
-        let news = News::new(
+        let journal = Journal::new(
             consent_of(&settings, decided),
             settings.consent.or(decided).unwrap_or(false),
         );
@@ -234,8 +233,8 @@ impl Driver {
             matching,
             importing: Arc::default(),
             unseen: Arc::new(mailbox.unseen.clone()),
-            exchange: Exchange::new(mailbox.standing.clone(), bell),
-            drowsy: None,
+            exchange: Exchange::new(mailbox.sync_status.clone(), sync_trigger),
+            sleep_waiter: None,
             radio_known: false,
             consent: decided,
             steady: Steady::default(),
@@ -244,36 +243,36 @@ impl Driver {
             saved_pause: resume.pause,
             orders,
             mailbox,
-            alarm: Alarm::new().map_err(Fault::Timer)?,
+            alarm: Alarm::new().map_err(Error::Timer)?,
             wake: Duration::ZERO,
             only_heard: false,
-            news,
+            journal,
         })
     }
 
     async fn begin(&mut self, now: Moment) {
         self.recount();
-        self.stand();
+        self.refresh_sync_status();
         self.match_deliveries().await;
         self.tell(now, Input::Paused(self.holds.sum(now))).await;
-        let consent = self.consents();
+        let consent = self.has_consent();
         self.tell(now, Input::Consent(consent)).await;
     }
 
     /// Publishes what changed and sets the alarm. After a mere sighting there
     /// is nothing to publish, and sightings are most of what happens.
-    fn settle(&mut self) -> Result<(), Fault> {
+    fn settle(&mut self) -> Result<(), Error> {
         let now = clock::now();
         if std::mem::replace(&mut self.only_heard, false) && now.boot < self.wake {
             return self.set_alarm(now);
         }
         if self.engine.view(now).overdue {
-            return Err(Fault::Overdue);
+            return Err(Error::Overdue);
         }
         self.notifier.feed(now.boot);
         let new = self.look(now);
         self.notifier.status(&status_line(&new));
-        self.news.tell(&new);
+        self.journal.write(&new);
         self.mailbox.snapshot.send_if_modified(|old| {
             let changed = **old != new;
             if changed {
@@ -284,7 +283,7 @@ impl Driver {
         self.set_alarm(now)
     }
 
-    fn set_alarm(&mut self, now: Moment) -> Result<(), Fault> {
+    fn set_alarm(&mut self, now: Moment) -> Result<(), Error> {
         let wakes = [
             self.notifier.next_feed(),
             self.holds.next_end(),
@@ -300,7 +299,7 @@ impl Driver {
             return Ok(());
         }
         self.wake = wake;
-        self.alarm.set(wake).map_err(Fault::Timer)
+        self.alarm.set(wake).map_err(Error::Timer)
     }
 
     /// What is to be published now.
@@ -315,14 +314,14 @@ impl Driver {
             radio_known: self.radio_known,
             corrupt: self.corrupt,
             holds: &self.holds,
-            standing: &self.exchange.standing.borrow(),
+            sync_status: &self.exchange.sync_status.borrow(),
             now: now.wall,
         })
     }
 
     /// One input, and everything that follows from it.
     pub(super) async fn tell(&mut self, now: Moment, input: Input) {
-        self.engine.handle(now, input, &mut chance::source());
+        self.engine.handle(now, input, &mut rng::system());
         self.carry_out().await;
     }
 
@@ -339,7 +338,7 @@ impl Driver {
                 Output::Swap(frame) => self.order(Order::Swap(frame)).await,
                 Output::Listen => self.order(Order::Listen).await,
                 Output::Rest => self.order(Order::Rest).await,
-                Output::Log(event) => words::log(event),
+                Output::Log(event) => convert::log(event),
             }
         }
     }
@@ -355,7 +354,7 @@ impl Driver {
         self.tell(now, Input::Timeout).await;
         self.pause_changed(now).await;
         // A fault of the disk may be over.
-        if self.exchange.standing.borrow().matching == Matching::Waiting {
+        if self.exchange.sync_status.borrow().matching == Matching::Waiting {
             self.match_deliveries().await;
         }
     }
@@ -376,7 +375,7 @@ impl Driver {
         self.pause_changed(now).await;
     }
 
-    /// Applies the configuration anew; on a fault everything stays as it was.
+    /// Reads and applies the configuration again; on a fault everything stays as it was.
     pub(super) async fn reload(&mut self) -> Result<(), tcnd_config::ConfigError> {
         self.notifier.reloading();
         let read = (self.reread)();
@@ -394,7 +393,7 @@ impl Driver {
             let now = clock::now();
             self.tell(now, Input::PolicyChanged(self.settings.policy))
                 .await;
-            let consent = self.consents();
+            let consent = self.has_consent();
             self.tell(now, Input::Consent(consent)).await;
         }
         super::ready();
@@ -408,7 +407,7 @@ impl Driver {
         let airing = self.status.advertising || self.status.scanning;
         self.tell(clock::now(), Input::Consent(false)).await;
         if airing {
-            let farewell = tokio::time::timeout(FAREWELL, async {
+            let resting = tokio::time::timeout(STOP_TIMEOUT, async {
                 while let Some(event) = events.recv().await {
                     let done = matches!(event, radio::Event::Rested | radio::Event::Down);
                     self.radio_event(event).await;
@@ -417,7 +416,7 @@ impl Driver {
                     }
                 }
             });
-            if farewell.await.is_err() {
+            if resting.await.is_err() {
                 tracing::warn!("the radio did not answer; BlueZ drops the advert when we are gone");
             }
         }

@@ -2,22 +2,22 @@
 
 use tcn_engine::{Input, Seq, Writer};
 
-use super::driver::{Driver, Fault};
-use super::{clock, words};
+use super::driver::{Driver, Error};
+use super::{clock, convert};
 use crate::{radio, store};
 
 impl Driver {
     pub(super) async fn radio_event(&mut self, event: radio::Event) {
         self.only_heard = matches!(event, radio::Event::Heard { .. });
         let input = match event {
-            radio::Event::Up(capabilities) => Input::RadioUp(words::capabilities(capabilities)),
+            radio::Event::Up(capabilities) => Input::RadioUp(convert::capabilities(capabilities)),
             radio::Event::Down => Input::RadioDown,
             radio::Event::Aired(frame) => Input::Aired(frame),
             radio::Event::Withdrawn(frame) => Input::Withdrawn(frame),
             radio::Event::Rested => Input::Rested,
-            radio::Event::Heard { frame, rssi } => Input::Heard(words::sighting(frame, rssi)),
+            radio::Event::Heard { frame, rssi } => Input::Heard(convert::sighting(frame, rssi)),
             radio::Event::Written { tcn, rssi, peer } => {
-                Input::Written(words::told(tcn, rssi), Writer(peer.0))
+                Input::Written(convert::told(tcn, rssi), Writer(peer.0))
             }
             radio::Event::Malformed => {
                 self.invalid_frames += 1;
@@ -32,7 +32,7 @@ impl Driver {
         self.tell(clock::now(), input).await;
     }
 
-    pub(super) async fn store_event(&mut self, event: store::Event) -> Result<(), Fault> {
+    pub(super) async fn store_event(&mut self, event: store::Event) -> Result<(), Error> {
         let input = match event {
             store::Event::Stored(seq) => {
                 self.recount();
@@ -41,7 +41,7 @@ impl Driver {
             }
             store::Event::NotStored(_, fault @ store::Error::Corrupt(_))
             | store::Event::Failed(fault @ store::Error::Corrupt(_)) => {
-                return Err(Fault::StoreDamaged(fault));
+                return Err(Error::StoreDamaged(fault));
             }
             store::Event::NotStored(seq, fault) => {
                 if self.complaints.is_new(self.engine.saves(Seq(seq)), &fault) {

@@ -7,59 +7,62 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{Semaphore, watch};
 
-use super::intake::Counted;
+use super::intake::DeliveryCounts;
 use super::refusal::Refusal;
-use super::sync_status::{Matching, Standing};
+use super::sync_status::{Matching, SyncStatus};
 
 /// The driver's share.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) standing: Arc<watch::Sender<Standing>>,
-    news: watch::Receiver<Standing>,
-    bell: Bell,
+    pub(super) sync_status: Arc<watch::Sender<SyncStatus>>,
+    changes: watch::Receiver<SyncStatus>,
+    sync_trigger: SyncTrigger,
     /// A person asked for a run that has not begun.
     asked: bool,
     run: Option<Run>,
     /// One delivery is read at a time.
     pub(super) intake: Arc<Semaphore>,
-    /// Ends the reading of a delivery.
+    /// StopFlags the reading of a delivery.
     pub(super) stop: Arc<AtomicBool>,
 }
 
 /// Where `tcnd-sync` is called from: `tcnd-sync.path` watches this file. There is
-/// none where nobody would watch it, as when tcnd was started by hand.
+/// none where systemd does not watch it, as when tcnd was started by hand.
 #[derive(Clone, Debug)]
-pub(super) struct Bell(Option<PathBuf>);
+pub(super) struct SyncTrigger(Option<PathBuf>);
 
 #[derive(Debug)]
 struct Run {
     /// The bus name that began it, if there is a bus.
     owner: Option<String>,
-    tally: Arc<Tally>,
+    counts: Arc<RunCounts>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct RunCounts {
     reports: AtomicU64,
 }
 
-impl Bell {
+impl SyncTrigger {
     /// Has systemd start `tcnd-sync`.
-    pub(super) fn ring(&self) -> Result<(), Refusal> {
-        let file = self.0.as_ref().ok_or(Refusal::NoBell)?;
+    pub(super) fn trigger(&self) -> Result<(), Refusal> {
+        let file = self.0.as_ref().ok_or(Refusal::NoSyncTrigger)?;
         std::fs::write(file, "").map_err(|fault| {
             tracing::warn!(%fault, "tcnd-sync could not be called");
-            Refusal::NoBell
+            Refusal::NoSyncTrigger
         })
     }
 }
 
 impl Exchange {
-    pub(super) fn new(standing: watch::Sender<Standing>, bell: Option<PathBuf>) -> Self {
+    pub(super) fn new(
+        sync_status: watch::Sender<SyncStatus>,
+        sync_trigger: Option<PathBuf>,
+    ) -> Self {
         Self {
-            news: standing.subscribe(),
-            standing: Arc::new(standing),
-            bell: Bell(bell),
+            changes: sync_status.subscribe(),
+            sync_status: Arc::new(sync_status),
+            sync_trigger: SyncTrigger(sync_trigger),
             asked: false,
             run: None,
             intake: Arc::new(Semaphore::new(1)),
@@ -67,25 +70,25 @@ impl Exchange {
         }
     }
 
-    /// Waits until the standing is another.
+    /// Waits until the sync_status is another.
     pub(super) async fn changed(&mut self) {
         // The sender is ours, so this cannot fail.
-        let _ = self.news.changed().await;
+        let _ = self.changes.changed().await;
     }
 
-    pub(super) fn standing(&self) -> Arc<watch::Sender<Standing>> {
-        Arc::clone(&self.standing)
+    pub(super) fn sync_status(&self) -> Arc<watch::Sender<SyncStatus>> {
+        Arc::clone(&self.sync_status)
     }
 
-    /// A person asks for a run; the bell to call for it by.
-    pub(super) fn ask(&mut self) -> Bell {
+    /// A person asks for a run; the sync_trigger to call for it by.
+    pub(super) fn ask(&mut self) -> SyncTrigger {
         self.asked = true;
-        self.bell.clone()
+        self.sync_trigger.clone()
     }
 
-    pub(super) fn tally(&self) -> Arc<Tally> {
+    pub(super) fn counts(&self) -> Arc<RunCounts> {
         let run = self.run.as_ref();
-        run.map(|run| Arc::clone(&run.tally)).unwrap_or_default()
+        run.map(|run| Arc::clone(&run.counts)).unwrap_or_default()
     }
 
     /// Whether a person asked for the run that begins.
@@ -94,11 +97,11 @@ impl Exchange {
             let busy = "another run of tcnd-sync is under way; wait until it is done";
             return Err(Refusal::InUse(busy));
         }
-        let tally = Arc::default();
-        self.run = Some(Run { owner, tally });
-        self.standing.send_modify(|standing| {
-            standing.begun += 1;
-            standing.new_exposures = 0;
+        let counts = Arc::default();
+        self.run = Some(Run { owner, counts });
+        self.sync_status.send_modify(|sync_status| {
+            sync_status.begun += 1;
+            sync_status.new_exposures = 0;
         });
         Ok(std::mem::take(&mut self.asked))
     }
@@ -108,15 +111,15 @@ impl Exchange {
         let Some(run) = self.run.take() else {
             return false;
         };
-        self.standing.send_modify(|standing| {
-            standing.ended += 1;
-            standing.matching = Matching::Working;
-            standing.reports = run.tally.reports.load(Ordering::Relaxed);
+        self.sync_status.send_modify(|sync_status| {
+            sync_status.ended += 1;
+            sync_status.matching = Matching::Working;
+            sync_status.reports = run.counts.reports.load(Ordering::Relaxed);
         });
         true
     }
 
-    /// Ends the reading of a delivery, if one is under way.
+    /// StopFlags the reading of a delivery, if one is under way.
     pub(super) fn end_intake(&self) {
         self.stop.store(true, Ordering::Release);
     }
@@ -132,8 +135,8 @@ impl Exchange {
     }
 }
 
-impl Tally {
-    pub(super) fn add(&self, counted: &Counted) {
+impl RunCounts {
+    pub(super) fn add(&self, counted: &DeliveryCounts) {
         self.reports.fetch_add(counted.accepted, Ordering::Relaxed);
     }
 }

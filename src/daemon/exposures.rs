@@ -1,4 +1,4 @@
-//! Exposures as they are now, and how many nobody has seen.
+//! Exposures as they are now, and how many are not seen.
 //!
 //! They are made of the log each time, by [`crate::exposure`], so there is
 //! nothing to keep in step. Only their number unseen is told without being
@@ -70,14 +70,14 @@ fn is_of(exposure: &Exposure, starts: &[UnixTime]) -> bool {
 /// Where the count goes.
 pub(super) type Unseen = tokio::sync::watch::Sender<u32>;
 
-/// Tells how many exposures nobody has seen, even if that is the same number
+/// Tells how many exposures are not seen, even if that is the same number
 /// as before: what they are may have changed under it.
 pub(super) async fn recount(store: &Store, unseen: &Unseen) -> Result<(), store::Error> {
     unseen.send_replace(count(store).await?);
     Ok(())
 }
 
-/// Tells how many exposures nobody has seen, if that is another number than
+/// Tells how many exposures are not seen, if that is another number than
 /// before: contacts grow every minute.
 pub(super) async fn recount_grown(store: &Store, unseen: &Unseen) -> Result<(), store::Error> {
     let count = count(store).await?;

@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::requests::Request;
 use super::snapshot::Snapshot;
-use super::sync_status::Standing;
+use super::sync_status::SyncStatus;
 
 /// The public end.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Handle {
     requests: mpsc::Sender<Request>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     unseen: watch::Receiver<u32>,
-    standing: watch::Receiver<Standing>,
+    sync_status: watch::Receiver<SyncStatus>,
 }
 
 /// The driver's end.
@@ -35,7 +35,7 @@ pub struct Mailbox {
     /// Where the number of exposures not seen yet is told, after each change.
     pub unseen: watch::Sender<u32>,
     /// Where the exchange with servers stands.
-    pub standing: watch::Sender<Standing>,
+    pub sync_status: watch::Sender<SyncStatus>,
 }
 
 impl Handle {
@@ -47,18 +47,18 @@ impl Handle {
         let (requests, inbox) = mpsc::channel(Self::DEPTH);
         let (publish, snapshot) = watch::channel(Arc::new(first));
         let (count, unseen) = watch::channel(0);
-        let (stand, standing) = watch::channel(Standing::default());
+        let (stand, sync_status) = watch::channel(SyncStatus::default());
         let mailbox = Mailbox {
             requests: inbox,
             snapshot: publish,
             unseen: count,
-            standing: stand,
+            sync_status: stand,
         };
         let handle = Self {
             requests,
             snapshot,
             unseen,
-            standing,
+            sync_status,
         };
         (handle, mailbox)
     }
@@ -73,7 +73,7 @@ impl Handle {
         self.snapshot.clone()
     }
 
-    /// How many exposures nobody has seen yet, each time they change. Not for
+    /// How many exposures are not seen yet, each time they change. Not for
     /// everyone: that there is one is about a person's health.
     pub fn watch_unseen(&self) -> watch::Receiver<u32> {
         self.unseen.clone()
@@ -81,8 +81,8 @@ impl Handle {
 
     /// Where the exchange with servers stands, each time it changes. Not for
     /// everyone.
-    pub fn watch_standing(&self) -> watch::Receiver<Standing> {
-        self.standing.clone()
+    pub fn watch_sync_status(&self) -> watch::Receiver<SyncStatus> {
+        self.sync_status.clone()
     }
 
     /// Sends the request that `ask` makes and waits for its answer.
@@ -106,8 +106,8 @@ impl Handle {
     }
 
     /// Tells the daemon that a bus name left the bus.
-    pub async fn left(&self, name: String) {
-        // A daemon that is gone holds nothing for anybody.
-        let _ = self.requests.send(Request::Left(name)).await;
+    pub async fn client_disconnected(&self, name: String) {
+        // A daemon that is gone holds no pause.
+        let _ = self.requests.send(Request::ClientDisconnected(name)).await;
     }
 }

@@ -1,9 +1,8 @@
-//! Answers to what the bus asks.
+//! Handlers of the requests that the bus sends.
 //!
-//! Whoever asks may have gone away meanwhile; an answer nobody waits for is
-//! dropped in silence. Questions to the store are put in line behind what was
-//! already written, and answered from tasks of their own, so that a long query
-//! cannot hold up a rotation.
+//! The client may have gone away meanwhile; then its answer is dropped in silence.
+//! Queries of the store wait behind what was already written, and are answered from
+//! tasks of their own, so that a long query cannot delay a rotation.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tcn_engine::{CLOCK_FLOOR, Hold, Input};
 
 use super::clock;
 use super::driver::Driver;
-use super::news;
+use super::journal;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reply::{respond, respond_async};
@@ -30,9 +29,9 @@ impl Driver {
             Request::Disable(reply) => respond(reply, self.set_consent(false).await),
             Request::Pause(pause, reply) => respond(reply, self.pause(pause).await),
             Request::Resume(cookie, reply) => respond(reply, self.resume(cookie).await),
-            Request::Left(name) => {
+            Request::ClientDisconnected(name) => {
                 self.holds.left(&name);
-                self.run_left(&name).await;
+                self.run_disconnected(&name).await;
                 self.pause_changed(clock::now()).await;
             }
             Request::Rotate(reply) => respond(reply, self.rotate().await),
@@ -65,11 +64,11 @@ impl Driver {
                 let near = self.engine.nearby(clock::now());
                 respond(reply, Ok(u32::try_from(near).unwrap_or(u32::MAX)));
             }
-            Request::Sleep(reply) => self.fall_asleep(reply).await,
+            Request::Sleep(reply) => self.prepare_sleep(reply).await,
             Request::Wake(reply) => respond(reply, self.wake_up().await),
-            Request::Log(request) => self.answer_log(request).await,
-            Request::Own(request) => self.answer_own(request).await,
-            Request::Others(request) => self.answer_others(request).await,
+            Request::Contacts(request) => self.answer_contacts(request).await,
+            Request::OwnReports(request) => self.answer_own_reports(request).await,
+            Request::MatchedReports(request) => self.answer_matched_reports(request).await,
             Request::Exchange(request) => self.answer_exchange(request).await,
         }
     }
@@ -135,7 +134,7 @@ impl Driver {
 
     async fn reload_asked(&mut self) -> Result<(), Refusal> {
         self.reload().await.map_err(|fault| {
-            news::not_applied(&fault);
+            journal::config_rejected(&fault);
             Refusal::InvalidArgument(
                 "the configuration has faults and was not applied; see `tcnctl config check`",
             )

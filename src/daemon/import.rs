@@ -1,8 +1,8 @@
 //! One import: a file of reports that a person brings, against the contact log.
 //!
 //! Reports are taken in slices and matched ([`matcher`](super::matcher)). Work is
-//! bounded: a file gets a [`BUDGET`] of numbers and so many reports, and those past
-//! it are counted as too large and not looked at.
+//! bounded: a file gets a [`BUDGET`] of numbers and [`MOST_REPORTS`] reports, and those past
+//! them are counted as too large and not looked at.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -17,7 +17,7 @@ use tokio::runtime::Handle as Runtime;
 use tokio::sync::oneshot;
 
 use super::clock;
-use super::matcher::{Ends, Matcher, Origin};
+use super::matcher::{Matcher, Origin, StopFlags};
 use super::refusal::Refusal;
 use crate::store::{SourceId, Store};
 
@@ -65,7 +65,7 @@ impl fmt::Debug for Import {
 /// What became of the items of a source; every item is in one of the first
 /// five.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
+pub struct ImportCounts {
     /// Looked at for the first time.
     pub accepted: u64,
     /// Looked at before.
@@ -77,7 +77,7 @@ pub struct Imported {
     pub malformed: u64,
     /// Past the work, or the room, that one source may take.
     pub too_large: u64,
-    /// Exposures nobody knew of.
+    /// Exposures not known before.
     pub new_exposures: u64,
     /// Reports that were known, and of which more is known now.
     pub updated: u64,
@@ -92,8 +92,8 @@ pub(super) fn start(
     import: Import,
     store: Store,
     now: UnixTime,
-    ends: Ends,
-) -> oneshot::Receiver<Result<Imported, Refusal>> {
+    ends: StopFlags,
+) -> oneshot::Receiver<Result<ImportCounts, Refusal>> {
     let (answer, answered) = oneshot::channel();
     let runtime = Runtime::current();
     let work = move || {
@@ -114,12 +114,12 @@ pub(super) fn start(
 
 struct Work {
     matcher: Matcher,
-    ends: Ends,
+    ends: StopFlags,
     budget: Budget,
     slice: Vec<SignedReport>,
     /// Reports taken so far.
     reports: u64,
-    imported: Imported,
+    imported: ImportCounts,
 }
 
 impl Work {
@@ -128,7 +128,7 @@ impl Work {
         store: Store,
         runtime: Runtime,
         now: UnixTime,
-        ends: Ends,
+        ends: StopFlags,
     ) -> Result<Self, Refusal> {
         let origin = Origin {
             source: SourceId::FILES,
@@ -145,11 +145,11 @@ impl Work {
             },
             slice: Vec::with_capacity(SLICE),
             reports: 0,
-            imported: Imported::default(),
+            imported: ImportCounts::default(),
         })
     }
 
-    fn run(mut self, source: impl Read) -> Result<Imported, Refusal> {
+    fn run(mut self, source: impl Read) -> Result<ImportCounts, Refusal> {
         let mut failed = None;
         let mut source = Stoppable::new(source, self.ends.clone());
         let read = file::read(&mut source, |_, item| match self.take(item) {
@@ -159,7 +159,7 @@ impl Work {
                 ControlFlow::Break(())
             }
         });
-        // What was whole before the source broke off, or nobody waited any longer,
+        // What was whole before the source broke off, or the client left,
         // counts all the same.
         let looked = match failed {
             Some(refusal) => Err(refusal),
@@ -231,13 +231,13 @@ impl Work {
 /// A source that ends when the daemon does, and in any case.
 pub(super) struct Stoppable<R> {
     source: io::Take<R>,
-    early: Ends,
+    early: StopFlags,
     /// On the boot-time clock.
     ends: Duration,
 }
 
 impl<R: Read> Stoppable<R> {
-    pub(super) fn new(source: R, early: impl Into<Ends>) -> Self {
+    pub(super) fn new(source: R, early: impl Into<StopFlags>) -> Self {
         Self {
             source: source.take(MOST_BYTES + 1),
             early: early.into(),
@@ -253,7 +253,7 @@ impl<R: Read> Stoppable<R> {
 
 impl<R: Read> Read for Stoppable<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.early.now() {
+        if self.early.are_set() {
             return Err(io::ErrorKind::Other.into());
         }
         if clock::now().boot > self.ends {

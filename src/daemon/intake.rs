@@ -48,7 +48,7 @@ impl fmt::Debug for Delivery {
 
 /// What became of the items of a delivery; every item is in one of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct DeliveryCounts {
     /// Delivered by this source for the first time.
     pub accepted: u64,
     /// Delivered by it before.
@@ -60,25 +60,25 @@ pub struct Counted {
 }
 
 /// A delivery whose source is known.
-pub(super) struct Intake {
+pub(super) struct IncomingDelivery {
     pub(super) delivery: Delivery,
     pub(super) source: SourceId,
     pub(super) label: String,
     pub(super) now: UnixTime,
     /// One is read at a time.
-    pub(super) turn: OwnedSemaphorePermit,
+    pub(super) permit: OwnedSemaphorePermit,
 }
 
 /// Reads and keeps a delivery on a thread of its own; `stop` ends it early.
 pub(super) fn start(
-    intake: Intake,
+    intake: IncomingDelivery,
     store: Store,
     stop: Arc<AtomicBool>,
-) -> oneshot::Receiver<Result<Counted, Refusal>> {
+) -> oneshot::Receiver<Result<DeliveryCounts, Refusal>> {
     let (answer, answered) = oneshot::channel();
     let runtime = Runtime::current();
     let work = move || {
-        let result = take_in(intake, &store, &runtime, &stop);
+        let result = receive(intake, &store, &runtime, &stop);
         let stopped = stop.load(Ordering::Acquire);
         let _ =
             answer.send(result.map_err(|refusal| if stopped { Refusal::Stopped } else { refusal }));
@@ -90,18 +90,18 @@ pub(super) fn start(
     answered
 }
 
-fn take_in(
-    intake: Intake,
+fn receive(
+    intake: IncomingDelivery,
     store: &Store,
     runtime: &Runtime,
     stop: &Arc<AtomicBool>,
-) -> Result<Counted, Refusal> {
-    let Intake {
+) -> Result<DeliveryCounts, Refusal> {
+    let IncomingDelivery {
         delivery,
         source,
         label,
         now,
-        turn: _turn,
+        permit: _permit,
     } = intake;
     let mut reader = Reader {
         store,
@@ -114,7 +114,7 @@ fn take_in(
         file: runtime.block_on(store.begin_delivery())?,
         slice: Vec::with_capacity(SLICE),
         reports: 0,
-        counted: Counted::default(),
+        counted: DeliveryCounts::default(),
     };
     reader.read(Stoppable::new(delivery.reports, Arc::clone(stop)))?;
     let Reader { file, counted, .. } = reader;
@@ -143,7 +143,7 @@ struct Reader<'a> {
     file: DeliveryFile,
     slice: Vec<SignedReport>,
     reports: u64,
-    counted: Counted,
+    counted: DeliveryCounts,
 }
 
 impl Reader<'_> {
@@ -190,7 +190,7 @@ impl Reader<'_> {
         }
         self.reports += 1;
         if report.claim().count() == 0 {
-            // It names nobody, so there is nothing to keep of it.
+            // It names no numbers, so there is nothing to keep of it.
             self.counted.accepted += 1;
             return Ok(());
         }

@@ -3,7 +3,7 @@
 //!
 //! Matching takes longer where reports name contacts. While a run is open, a server
 //! can see when its requests come, and `tcnd-sync` sees how long each call takes; so
-//! matching stops when a run begins, and starts anew when it has ended. Deliveries
+//! matching stops when a run begins, and starts again when it has ended. Deliveries
 //! outlive a restart; one whose matching was stopped is matched again from its start,
 //! which adds nothing twice.
 
@@ -22,33 +22,33 @@ use super::exposures::{Unseen, recount, recount_grown};
 use super::import::SLICE;
 use super::matcher::{Matched, Matcher, Origin};
 use super::refusal::Refusal;
-use super::sync_status::{Matching, Standing};
+use super::sync_status::{Matching, SyncStatus};
 use crate::store::{PendingDelivery, Store};
 
 /// The driver's share.
 #[derive(Debug)]
 pub(super) struct MatchQueue {
     /// One import or one queue is matched at a time: each holds an index.
-    turn: Arc<Semaphore>,
-    /// Ends the matching under way.
+    permits: Arc<Semaphore>,
+    /// StopFlags the matching under way.
     stop: Arc<AtomicBool>,
 }
 
 impl MatchQueue {
-    pub(super) fn new(turn: Arc<Semaphore>) -> Self {
+    pub(super) fn new(permits: Arc<Semaphore>) -> Self {
         Self {
-            turn,
+            permits,
             stop: Arc::default(),
         }
     }
 
     /// Stops the matching under way; what waits goes on waiting.
-    pub(super) fn stop(&self, standing: &watch::Sender<Standing>) {
+    pub(super) fn stop(&self, sync_status: &watch::Sender<SyncStatus>) {
         self.stop.store(true, Ordering::Release);
-        standing.send_if_modified(|standing| {
-            let working = standing.matching == Matching::Working;
+        sync_status.send_if_modified(|sync_status| {
+            let working = sync_status.matching == Matching::Working;
             if working {
-                standing.matching = Matching::Waiting;
+                sync_status.matching = Matching::Waiting;
             }
             working
         });
@@ -59,19 +59,19 @@ impl MatchQueue {
         &mut self,
         store: &Store,
         unseen: Arc<Unseen>,
-        standing: Arc<watch::Sender<Standing>>,
+        sync_status: Arc<watch::Sender<SyncStatus>>,
     ) {
-        self.stop(&standing);
+        self.stop(&sync_status);
         let stop = Arc::<AtomicBool>::default();
         self.stop = Arc::clone(&stop);
-        standing.send_modify(|standing| standing.matching = Matching::Working);
-        let (turn, store) = (Arc::clone(&self.turn), store.clone());
+        sync_status.send_modify(|sync_status| sync_status.matching = Matching::Working);
+        let (permits, store) = (Arc::clone(&self.permits), store.clone());
         tokio::spawn(async move {
             // The semaphore is never closed.
-            let Ok(_turn) = turn.acquire_owned().await else {
+            let Ok(_permit) = permits.acquire_owned().await else {
                 return;
             };
-            let done = work(&store, &unseen, &standing, &stop).await;
+            let done = work(&store, &unseen, &sync_status, &stop).await;
             if stop.load(Ordering::Acquire) {
                 return;
             }
@@ -82,7 +82,7 @@ impl MatchQueue {
                     Matching::Waiting
                 }
             };
-            standing.send_modify(|standing| standing.matching = after);
+            sync_status.send_modify(|sync_status| sync_status.matching = after);
         });
     }
 }
@@ -90,7 +90,7 @@ impl MatchQueue {
 async fn work(
     store: &Store,
     unseen: &Unseen,
-    standing: &watch::Sender<Standing>,
+    sync_status: &watch::Sender<SyncStatus>,
     stop: &Arc<AtomicBool>,
 ) -> Result<(), Refusal> {
     let mut matcher = None;
@@ -101,7 +101,7 @@ async fn work(
         matcher = Some(used);
         store.end_delivery(id).await?;
         let new = matched.new_exposures;
-        standing.send_modify(|standing| standing.new_exposures += new);
+        sync_status.send_modify(|sync_status| sync_status.new_exposures += new);
         if matched.new_exposures + matched.updated == 0 {
             recount_grown(store, unseen).await?;
         } else {

@@ -8,7 +8,7 @@
 //!
 //! The index holds numbers only. Reports are never held beyond their slice, but for
 //! those that name contacts, so memory stays within the index and a few megabytes.
-//! The bounds here on what is kept are not told to whoever brought the reports.
+//! The bounds here on what is kept are not told to the source of the reports.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -22,15 +22,15 @@ use tcn_matching::{
 use tcn_protocol::{Memo, ReportDigest, SignedReport, TemporaryContactNumber, UnixTime};
 use tokio::runtime::Handle as Runtime;
 
-use super::chance;
 use super::refusal::Refusal;
+use super::rng;
 use crate::exposure::{Rule, exposures};
 use crate::store::{Cursor, NewMatch, Recorded, SourceId, Store};
 
 /// Contacts read at a time.
 const PAGE: u32 = 4096;
 
-/// Reports of one file that may name contacts: more people than anybody meets, and
+/// Reports of one file that may name contacts: more people than a person meets, and
 /// no more than a hostile one can make of the numbers we heard of it.
 const MOST_NAMING: u64 = 4096;
 
@@ -69,7 +69,7 @@ pub(super) struct Matched {
     pub(super) bad_signature: u64,
     /// Past the work or the room.
     pub(super) too_large: u64,
-    /// Exposures nobody knew of.
+    /// Exposures not known before.
     pub(super) new_exposures: u64,
     /// Known reports of which more is known now.
     pub(super) updated: u64,
@@ -81,22 +81,22 @@ pub(super) struct Matched {
 
 /// What ends work on reports early.
 #[derive(Clone, Default)]
-pub(super) struct Ends {
+pub(super) struct StopFlags {
     /// Nothing may be written any more: a wipe, or the end of the daemon.
     pub(super) stop: Arc<AtomicBool>,
-    /// Nobody waits for the rest; what was read so far counts.
+    /// The client does not wait for the rest; what was read so far counts.
     pub(super) cancelled: Arc<AtomicBool>,
 }
 
-impl Ends {
+impl StopFlags {
     /// Whether the work is to end now.
-    pub(super) fn now(&self) -> bool {
+    pub(super) fn are_set(&self) -> bool {
         self.stop.load(Ordering::Acquire) || self.cancelled.load(Ordering::Acquire)
     }
 }
 
-impl From<Arc<AtomicBool>> for Ends {
-    /// Work that nobody waits for to begin with.
+impl From<Arc<AtomicBool>> for StopFlags {
+    /// Work whose client still waits.
     fn from(stop: Arc<AtomicBool>) -> Self {
         Self {
             stop,
@@ -109,7 +109,7 @@ impl From<Arc<AtomicBool>> for Ends {
 pub(super) struct Matcher {
     store: Store,
     runtime: Runtime,
-    ends: Ends,
+    ends: StopFlags,
     index: Index,
     origin: Origin,
     named: Vec<Named>,
@@ -136,10 +136,10 @@ impl Matcher {
     pub(super) fn new(
         store: Store,
         runtime: Runtime,
-        ends: impl Into<Ends>,
+        ends: impl Into<StopFlags>,
         origin: Origin,
     ) -> Result<Self, Refusal> {
-        let mut index = IndexBuilder::new(Secret::generate(&mut chance::source()));
+        let mut index = IndexBuilder::new(Secret::generate(&mut rng::system()));
         each_page(&store, &runtime, |page| {
             let numbers = page.iter().map(|contact| contact.tcn);
             index.extend(numbers).map_err(refusal)
@@ -171,7 +171,7 @@ impl Matcher {
         budget: &mut Budget,
     ) -> Result<(), Refusal> {
         let ends = self.ends.clone();
-        let stopped = || ends.now();
+        let stopped = || ends.are_set();
         let findings =
             match_reports(&self.index, slice, budget, threads(), stopped).map_err(refusal)?;
         let mut heard: BTreeMap<usize, Heard> = BTreeMap::new();

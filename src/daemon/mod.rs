@@ -1,13 +1,13 @@
-//! Makes it happen: the engine's decisions, carried out.
+//! The daemon: it carries out what the engine decides.
 //!
-//! [`drive`] is the loop, [`clock`] and `chance` are the doors by which time
-//! and randomness come in, `notify` speaks to systemd, `news` to the journal, and
-//! [`Handle`] is all
-//! that the bus sees of any of it.
+//! [`drive`] is the loop. [`clock`] and `rng` are the only sources of time and
+//! randomness. `notify` writes to systemd, `journal` to the journal. The bus sees
+//! [`Handle`] and nothing else.
 
-mod chance;
 pub mod clock;
 mod consent;
+mod contacts;
+mod convert;
 mod driver;
 mod events;
 mod exchange;
@@ -16,40 +16,39 @@ mod handle;
 mod handlers;
 mod import;
 mod intake;
-mod log;
+mod journal;
 mod match_queue;
+mod matched_reports;
 mod matcher;
-mod news;
 mod notify;
-mod others;
-mod own;
+mod own_reports;
 mod publication;
 mod refusal;
 mod reply;
 mod requests;
+mod rng;
 mod self_test;
 mod servers;
 mod sleep;
 mod snapshot;
 mod steady;
 mod sync_status;
-mod words;
 
-pub use chance::{random_key, random_seed};
-pub use driver::{Ended, Fault, Parts, Reread, Signal, drive};
+pub use driver::{Ended, Error, Parts, Reread, Signal, drive};
 pub use exposures::{ExposureId, KnownExposure};
 pub use handle::{Handle, Mailbox};
-pub use import::{BUDGET, Import, Imported, LONGEST_LABEL};
-pub use intake::{Counted, Delivery};
+pub use import::{BUDGET, Import, ImportCounts, LONGEST_LABEL};
+pub use intake::{Delivery, DeliveryCounts};
 pub use notify::ready;
 pub use refusal::Refusal;
 pub use reply::Reply;
 pub use requests::{
-    Check, ExchangeRequest, LONGEST_NOTE, LONGEST_REASON, LogRequest, MOST_SOURCES, OthersRequest,
-    OwnRequest, PauseRequest, PublishRequest, Published, ReportRequest, Reported, Request,
-    Settlement, Statistics,
+    Check, ContactsRequest, ExchangeRequest, LONGEST_NOTE, LONGEST_REASON, MOST_SOURCES,
+    MatchedReportsRequest, OwnReportsRequest, PauseRequest, PublishRequest, Published,
+    ReportRequest, Reported, Request, Settlement, Statistics,
 };
+pub use rng::{random_key, random_seed};
 pub use snapshot::{Consent, Hold, Problem, Snapshot, State, starting};
-pub use sync_status::{Matching, Standing};
+pub use sync_status::{Matching, SyncStatus};
 
 pub use tcn_engine::Pause;

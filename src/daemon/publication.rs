@@ -1,7 +1,7 @@
-//! Reports of our own on their way to servers: queued, hurried, cancelled.
+//! Own reports on their way to servers: queued, hurried, cancelled.
 //!
-//! What is about to happen can be looked at first, by the same computation as it
-//! then happens by: whoever was shown it names it, and anything else is refused.
+//! A client can see first what would happen, by the same computation that is used
+//! when it happens. It then names what it was shown, and anything else is refused.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reply::{respond, respond_async};
 use super::requests::{PublishRequest, Published};
-use super::{chance, clock};
+use super::{clock, rng};
 use crate::store::{Cancelled, NewUpload, Sendable, Source, Store};
 
 impl Driver {
@@ -26,7 +26,7 @@ impl Driver {
         if now < CLOCK_FLOOR {
             return respond(reply, Err(Refusal::Clock));
         }
-        let mut sources = self.exchange.standing().borrow().sources.clone();
+        let mut sources = self.exchange.sync_status().borrow().sources.clone();
         sources.retain(|source| {
             let source = &source.configured;
             let wanted = asked.source.as_ref();
@@ -36,12 +36,12 @@ impl Driver {
             return respond(reply, Err(Refusal::NoServer));
         }
         let store = self.store.clone();
-        let bell = (asked.urgent && !asked.dry_run).then(|| self.exchange.ask());
+        let sync_trigger = (asked.urgent && !asked.dry_run).then(|| self.exchange.ask());
         respond_async(reply, async move {
             let published = publish(&store, &asked, sources, now).await?;
-            if let Some(bell) = bell {
-                // Where nobody can be called, the next run sends it.
-                let _ = bell.ring();
+            if let Some(sync_trigger) = sync_trigger {
+                // Where tcnd-sync cannot be started, the next run sends it.
+                let _ = sync_trigger.trigger();
             }
             Ok(published)
         });
@@ -114,7 +114,7 @@ fn uploads(
 ) -> Vec<NewUpload> {
     let mut uploads = Vec::with_capacity(parts.len() * sources.len());
     for source in sources {
-        let mut rng = chance::source();
+        let mut rng = rng::system();
         parts.shuffle(&mut rng);
         let times = match urgent {
             true => vec![now; parts.len()],

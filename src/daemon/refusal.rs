@@ -17,7 +17,7 @@ pub enum Refusal {
     /// `from` is not before `to`, or the bucket is out of range.
     #[error("{0}")]
     InvalidRange(&'static str),
-    /// No such cookie, or it is somebody else's.
+    /// No such cookie, or it belongs to another client.
     #[error("no pause with this cookie")]
     NotFound,
     /// Too many pauses are held.
@@ -26,13 +26,13 @@ pub enum Refusal {
     /// An argument is too long or out of range.
     #[error("{0}")]
     InvalidArgument(&'static str),
-    /// Nothing of ours was on the air then, or all of it is reported already.
+    /// No own number was on the air then, or all of it is reported already.
     #[error("{0}")]
     NoData(&'static str),
     /// The memo would link reports that nothing else links.
     #[error(transparent)]
     Memo(MemoConcern),
-    /// No such report of ours.
+    /// No such own report.
     #[error("no report with this id")]
     NoSuchReport,
     /// No such exposure.
@@ -41,7 +41,7 @@ pub enum Refusal {
     /// What was to be imported could not be read, or holds no report.
     #[error("{0}")]
     Unreadable(&'static str),
-    /// Somebody else does the same just now.
+    /// Another client does the same just now.
     #[error("{0}")]
     InUse(&'static str),
     /// The wall clock cannot be right, and what is asked depends on it.
@@ -64,7 +64,7 @@ pub enum Refusal {
     AlreadyPublished,
     /// `tcnd-sync` cannot be called from here.
     #[error("tcnd-sync cannot be called from here")]
-    NoBell,
+    NoSyncTrigger,
     /// An import was ended by a wipe, or with the daemon.
     #[error("the import was ended before its end: everything was wiped, or the daemon ends")]
     Stopped,
@@ -77,7 +77,7 @@ pub enum Refusal {
 }
 
 impl From<store::Error> for Refusal {
-    /// Whoever asked is told that it failed; why is for the log.
+    /// The client is told that it failed; the reason is for the log.
     fn from(fault: store::Error) -> Self {
         tracing::warn!(%fault, "the store could not answer");
         Self::Storage

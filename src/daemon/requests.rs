@@ -10,8 +10,8 @@ use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, SignedReport, UnixTime};
 
 use super::exposures::{ExposureId, KnownExposure};
-use super::import::{Import, Imported};
-use super::intake::{Counted, Delivery};
+use super::import::{Import, ImportCounts};
+use super::intake::{Delivery, DeliveryCounts};
 use super::reply::Reply;
 use crate::store::{Bucket, Cancelled, Cursor, NewSource, OwnReport, Summary};
 
@@ -33,7 +33,7 @@ pub struct Statistics {
     pub adverts_ok: u64,
     /// Adverts it refused.
     pub adverts_failed: u64,
-    /// Times discovery was started anew.
+    /// Times discovery was restarted.
     pub scan_restarts: u64,
     /// Frames under 0xC019 that were no TCN frames.
     pub invalid_frames: u64,
@@ -81,7 +81,7 @@ pub enum Request {
     /// End the pause with this cookie, or all of them if zero.
     Resume(u32, Reply<()>),
     /// This bus name left the bus; its holds end.
-    Left(String),
+    ClientDisconnected(String),
     /// Take a new number and address now.
     Rotate(Reply<()>),
     /// A person says that the wall clock is right.
@@ -108,19 +108,19 @@ pub enum Request {
     /// How many different numbers were heard within the last minute.
     Nearby(Reply<u32>),
     /// About the contact log as a whole.
-    Log(LogRequest),
-    /// About reports of our own.
-    Own(OwnRequest),
+    Contacts(ContactsRequest),
+    /// About own reports.
+    OwnReports(OwnReportsRequest),
     /// About reports of others.
-    Others(OthersRequest),
+    MatchedReports(MatchedReportsRequest),
     /// About the exchange with servers.
     Exchange(ExchangeRequest),
 }
 
 /// What may be asked about the log as a whole.
 #[derive(Debug)]
-pub enum LogRequest {
-    /// Contacts behind this cursor, at most so many; fewer only at the end.
+pub enum ContactsRequest {
+    /// Contacts behind this cursor, at most this number; fewer only at the end.
     Page(Cursor, u32, Reply<Vec<Contact>>),
     /// Destroy contacts that began in `[from, to)`; answers with how many.
     Erase(UnixTime, UnixTime, Reply<u64>),
@@ -128,9 +128,9 @@ pub enum LogRequest {
     Wipe(Reply<()>),
 }
 
-/// What may be asked about reports of our own.
+/// What may be asked about own reports.
 #[derive(Debug)]
-pub enum OwnRequest {
+pub enum OwnReportsRequest {
     /// What a report over `[from, to)` would give away.
     Preview(UnixTime, UnixTime, Reply<Plan>),
     /// Make one.
@@ -150,9 +150,9 @@ pub enum OwnRequest {
 
 /// What may be asked about reports of others.
 #[derive(Debug)]
-pub enum OthersRequest {
+pub enum MatchedReportsRequest {
     /// Look for ourselves in reports.
-    Import(Import, Reply<Imported>),
+    Import(Import, Reply<ImportCounts>),
     /// What those that named us mean.
     Exposures(Reply<Vec<KnownExposure>>),
     /// This one was seen; and dismissed, if so.
@@ -170,7 +170,7 @@ pub enum ExchangeRequest {
     /// The intervals that a source still owes.
     Pending(String, Reply<Vec<Interval>>),
     /// What a source delivered for an interval.
-    Deliver(Delivery, Reply<Counted>),
+    Deliver(Delivery, Reply<DeliveryCounts>),
     /// The next part for a source.
     Take(String, Reply<Option<(u64, SignedReport)>>),
     /// What became of it.
@@ -180,7 +180,7 @@ pub enum ExchangeRequest {
     /// The run is over.
     End(Reply<()>),
     /// A person wants a run now.
-    Ring(Reply<()>),
+    TriggerSync(Reply<()>),
 }
 
 /// What a server made of a part.
@@ -194,7 +194,7 @@ pub enum Settlement {
     Failed(String, Option<Duration>),
 }
 
-/// A report that somebody wants to make.
+/// A report that a client wants to make.
 #[derive(Clone, Debug)]
 pub struct ReportRequest {
     /// The first second of the time to report.
@@ -225,7 +225,7 @@ pub struct Reported {
     pub concerns: Vec<MemoConcern>,
 }
 
-/// A report that somebody wants to send to servers.
+/// A report that a client wants to send to servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishRequest {
     /// Its local name.
@@ -240,7 +240,7 @@ pub struct PublishRequest {
     pub token: Option<u64>,
 }
 
-/// Own reports on their way, once somebody said so.
+/// What was queued for servers, or would be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// Parts that were queued or hurried, each counted once for every source.

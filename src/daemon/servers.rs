@@ -9,7 +9,7 @@
 //! longer for them: what is delivered is read and kept here, and matched when the
 //! run is over.
 //!
-//! Nothing about a report of ours makes `tcnd-sync` run, or it would tell every
+//! Nothing about an own report makes `tcnd-sync` run, or it would tell every
 //! user of the machine that there is one: parts wait for the runs there are
 //! anyhow. Only a person who asks for it at once has it run at once.
 
@@ -22,11 +22,11 @@ use tcn_exchange::{backfill, upload_schedule};
 use tcn_protocol::SignedReport;
 
 use super::driver::Driver;
-use super::intake::{self, Counted, Delivery, Intake};
+use super::intake::{self, Delivery, DeliveryCounts, IncomingDelivery};
 use super::refusal::Refusal;
 use super::reply::{Reply, respond, respond_async};
 use super::requests::{ExchangeRequest, MOST_SOURCES, Settlement};
-use super::{chance, clock, sync_status};
+use super::{clock, rng, sync_status};
 use crate::store::{NewSource, UploadOutcome};
 
 impl Driver {
@@ -46,7 +46,7 @@ impl Driver {
                 self.end_run().await;
                 respond(reply, Ok(()));
             }
-            ExchangeRequest::Ring(reply) => respond(reply, self.exchange.ask().ring()),
+            ExchangeRequest::TriggerSync(reply) => respond(reply, self.exchange.ask().trigger()),
         }
     }
 
@@ -62,17 +62,17 @@ impl Driver {
             Ok(asked) => asked,
             Err(refusal) => return respond(reply, Err(refusal)),
         };
-        self.match_queue.stop(&self.exchange.standing);
-        let (store, standing) = (self.store.clone(), self.exchange.standing());
+        self.match_queue.stop(&self.exchange.sync_status);
+        let (store, sync_status) = (self.store.clone(), self.exchange.sync_status());
         respond_async(reply, async move {
             store.set_sources(sources).await?;
-            sync_status::refresh(&store, &standing).await?;
+            sync_status::refresh(&store, &sync_status).await?;
             Ok(asked)
         });
     }
 
     /// A run ends with the connection it came by.
-    pub(super) async fn run_left(&mut self, name: &str) {
+    pub(super) async fn run_disconnected(&mut self, name: &str) {
         if self.exchange.is_of(name) {
             tracing::warn!("tcnd-sync left before it was done");
             self.end_run().await;
@@ -92,13 +92,13 @@ impl Driver {
             return;
         }
         self.write_out().await;
-        let (unseen, standing) = (self.unseen(), self.exchange.standing());
-        self.match_queue.start(&self.store, unseen, standing);
+        let (unseen, sync_status) = (self.unseen(), self.exchange.sync_status());
+        self.match_queue.start(&self.store, unseen, sync_status);
     }
 
     fn pending(&self, source: String, reply: Reply<Vec<Interval>>) {
         let now = clock::now().wall;
-        if let Err(refusal) = self.exchange.standing.borrow().source(&source) {
+        if let Err(refusal) = self.exchange.sync_status.borrow().source(&source) {
             return respond(reply, Err(refusal));
         }
         let store = self.store.clone();
@@ -113,9 +113,9 @@ impl Driver {
         });
     }
 
-    fn deliver(&mut self, mut delivery: Delivery, reply: Reply<Counted>) {
+    fn deliver(&mut self, mut delivery: Delivery, reply: Reply<DeliveryCounts>) {
         let now = clock::now().wall;
-        let (source, label) = match self.exchange.standing.borrow().source(&delivery.source) {
+        let (source, label) = match self.exchange.sync_status.borrow().source(&delivery.source) {
             Ok(known) => (known.id, known.configured.label.clone()),
             Err(refusal) => return respond(reply, Err(refusal)),
         };
@@ -124,33 +124,33 @@ impl Driver {
             let wrong = "the interval is not one that is asked for; call Pending again";
             return respond(reply, Err(Refusal::InvalidRange(wrong)));
         }
-        let Ok(turn) = Arc::clone(&self.exchange.intake).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.exchange.intake).try_acquire_owned() else {
             let busy = "another delivery is under way; wait until it is done";
             return respond(reply, Err(Refusal::InUse(busy)));
         };
         // The file was read before now, but the request was made when the
         // interval was over by the same clock.
         delivery.whole &= interval.is_over(now);
-        let intake = Intake {
+        let intake = IncomingDelivery {
             delivery,
             source,
             label,
             now,
-            turn,
+            permit,
         };
         let stop = Arc::<AtomicBool>::default();
         self.exchange.stop = Arc::clone(&stop);
-        let tally = self.exchange.tally();
+        let counts = self.exchange.counts();
         let answer = intake::start(intake, self.store.until(Arc::clone(&stop)), stop);
         respond_async(reply, async move {
             let counted = answer.await.map_err(|_| Refusal::Gone)??;
-            tally.add(&counted);
+            counts.add(&counted);
             Ok(counted)
         });
     }
 
     fn take(&self, source: String, reply: Reply<Option<(u64, SignedReport)>>) {
-        let publish = match self.exchange.standing.borrow().source(&source) {
+        let publish = match self.exchange.sync_status.borrow().source(&source) {
             Ok(known) => known.configured.publish,
             Err(refusal) => return respond(reply, Err(refusal)),
         };
@@ -159,7 +159,7 @@ impl Driver {
         }
         let (store, now) = (self.store.clone(), clock::now().wall);
         let again = now.after(upload_schedule::RESULT_TIMEOUT);
-        let next = now.after(upload_schedule::gap(&mut chance::source()));
+        let next = now.after(upload_schedule::gap(&mut rng::system()));
         respond_async(reply, async move {
             let due = store.take_upload(source, now, again, next).await?;
             Ok(due.map(|due| (due.id, due.signed)))
@@ -175,7 +175,7 @@ impl Driver {
                 Settlement::Accepted => UploadOutcome::Accepted,
                 Settlement::Refused(reason) => UploadOutcome::Refused(reason),
                 Settlement::Failed(reason, asked) => {
-                    let wait = upload_schedule::wait(tries, asked, &mut chance::source());
+                    let wait = upload_schedule::wait(tries, asked, &mut rng::system());
                     UploadOutcome::Failed(reason, now.after(wait))
                 }
             };
@@ -185,20 +185,20 @@ impl Driver {
     }
 
     fn record(&self, source: String, problem: String, reply: Reply<()>) {
-        let (store, standing) = (self.store.clone(), self.exchange.standing());
+        let (store, sync_status) = (self.store.clone(), self.exchange.sync_status());
         let now = clock::now().wall;
         respond_async(reply, async move {
             let known = store.record_run(source, problem, now).await?;
-            sync_status::refresh(&store, &standing).await?;
+            sync_status::refresh(&store, &sync_status).await?;
             known.then_some(()).ok_or(Refusal::NoSuchSource)
         });
     }
 
     /// Looks up how the last runs went; after a start and a wipe.
-    pub(super) fn stand(&self) {
-        let (store, standing) = (self.store.clone(), self.exchange.standing());
+    pub(super) fn refresh_sync_status(&self) {
+        let (store, sync_status) = (self.store.clone(), self.exchange.sync_status());
         tokio::spawn(async move {
-            if let Err(fault) = sync_status::refresh(&store, &standing).await {
+            if let Err(fault) = sync_status::refresh(&store, &sync_status).await {
                 tracing::warn!(%fault, "the sources of reports could not be read");
             }
         });

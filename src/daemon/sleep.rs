@@ -2,7 +2,7 @@
 //!
 //! An advert ends with the machine anyway, but not its last moments: between the
 //! freeze of our process and the controller's, and again when it wakes, the old
-//! number would be there under the old address, when nobody can take it down. So
+//! number would be there under the old address, when no process can take it down. So
 //! it is taken down before, and a new one put up after. Suspend is also when
 //! batteries run out, hence the log is made durable.
 
@@ -15,27 +15,27 @@ use super::reply::Reply;
 use super::reply::respond_async;
 
 impl Driver {
-    /// Leaves the air; whoever asked is answered by [`Self::let_sleep`]. Only the
-    /// last one who asks is.
-    pub(super) async fn fall_asleep(&mut self, reply: Reply<()>) {
-        self.drowsy = Some(reply);
+    /// Leaves the air; [`Self::finish_sleep`] answers the client, and only the last
+    /// one that asked.
+    pub(super) async fn prepare_sleep(&mut self, reply: Reply<()>) {
+        self.sleep_waiter = Some(reply);
         self.tell(clock::now(), Input::Asleep(true)).await;
     }
 
     /// Back on the air, with a new number and a new address. May be told twice.
     pub(super) async fn wake_up(&mut self) -> Result<(), Refusal> {
-        self.drowsy = None;
+        self.sleep_waiter = None;
         self.tell(clock::now(), Input::Asleep(false)).await;
         Ok(())
     }
 
-    /// Answers whoever waits for it as soon as nothing is on the air.
-    pub(super) async fn let_sleep(&mut self) {
-        if self.drowsy.is_none() || !self.engine.view(clock::now()).silent {
+    /// Answers the client that waits for it as soon as nothing is on the air.
+    pub(super) async fn finish_sleep(&mut self) {
+        if self.sleep_waiter.is_none() || !self.engine.view(clock::now()).silent {
             return;
         }
         self.write_out().await;
-        if let Some(reply) = self.drowsy.take() {
+        if let Some(reply) = self.sleep_waiter.take() {
             let store = self.store.clone();
             respond_async(reply, async move { Ok(store.checkpoint().await?) });
         }

@@ -10,7 +10,7 @@ use tcn_engine::{Holds, Pause, View};
 use tcn_protocol::UnixTime;
 use tcnd_config::Settings;
 
-use super::sync_status::Standing;
+use super::sync_status::SyncStatus;
 use crate::radio::{self, Trouble};
 
 /// All that is public of the daemon at one instant. It holds no number, no
@@ -33,7 +33,7 @@ pub struct Snapshot {
     pub airing_since: Option<UnixTime>,
     /// Discovery runs, verified.
     pub scanning: bool,
-    /// The neighbourhood is made up.
+    /// The neighbourhood is simulated.
     pub simulated: bool,
     /// All adapters, by name.
     pub adapters: Vec<radio::Adapter>,
@@ -43,25 +43,25 @@ pub struct Snapshot {
     pub holds: Vec<Hold>,
     /// Longest life of one number on the air.
     pub rotation_interval: Duration,
-    /// When all sources of reports had been gone through well.
+    /// When all sources of reports had been checked without a problem.
     pub checked: Option<UnixTime>,
 }
 
 /// Who decided that broadcasting is allowed, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consent {
-    /// Nobody yet.
+    /// No decision yet.
     Never,
-    /// Somebody allowed it, by `Enable`.
+    /// A client allowed it, by `Enable`.
     Given,
-    /// Somebody took that back, by `Disable`.
+    /// A client withdrew it, by `Disable`.
     Withdrawn,
     /// The configuration, with `enabled`.
     Configured,
 }
 
 /// The daemon's state in a word. There is none for what cannot mend by itself:
-/// then the process ends, see [`Fault`](super::Fault).
+/// then the process ends, see [`Error`](super::Error).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Not ready yet.
@@ -70,7 +70,7 @@ pub enum State {
     Running,
     /// Enabled, but not all of it works; see the problems.
     Degraded,
-    /// Paused by somebody.
+    /// Paused by a client.
     Paused,
     /// Not enabled, or no adapter to use.
     Idle,
@@ -101,7 +101,7 @@ pub enum Problem {
     Crowded,
     /// Reports of others were not checked for two days.
     ReportsStale,
-    /// A source of reports could not be gone through.
+    /// A source of reports could not be checked.
     SyncFailed,
 }
 
@@ -133,7 +133,7 @@ pub(super) struct Facts<'a> {
     /// A damaged database was set aside.
     pub(super) corrupt: bool,
     pub(super) holds: &'a Holds,
-    pub(super) standing: &'a Standing,
+    pub(super) sync_status: &'a SyncStatus,
     pub(super) now: UnixTime,
 }
 
@@ -160,7 +160,7 @@ pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
             .collect(),
         mode: facts.status.mode,
         rotation_interval: facts.view.longest_life,
-        checked: facts.standing.checked(),
+        checked: facts.sync_status.checked(),
     }
 }
 
@@ -184,7 +184,7 @@ pub fn starting(settings: &Settings) -> Snapshot {
     }
 }
 
-/// Who decided about consent: the configuration, or whoever did it on the bus.
+/// Who decided about consent: the configuration, or a client on the bus.
 pub(super) fn consent_of(settings: &Settings, decided: Option<bool>) -> Consent {
     match (settings.consent, decided) {
         (Some(_), _) => Consent::Configured,
@@ -228,8 +228,8 @@ fn problems(facts: &Facts<'_>) -> BTreeSet<Problem> {
         (facts.view.store_failing, Problem::StorageFull),
         (facts.corrupt, Problem::StorageCorrupt),
         (facts.view.table_full, Problem::Crowded),
-        (facts.standing.stale(facts.now), Problem::ReportsStale),
-        (facts.standing.failing(), Problem::SyncFailed),
+        (facts.sync_status.stale(facts.now), Problem::ReportsStale),
+        (facts.sync_status.failing(), Problem::SyncFailed),
     ];
     let house = of_the_house
         .into_iter()
@@ -315,7 +315,7 @@ mod tests {
             radio_known: true,
             corrupt: false,
             holds: &Holds::default(),
-            standing: &Standing::default(),
+            sync_status: &SyncStatus::default(),
             now: NOW.wall,
         };
         snapshot(&facts).state

@@ -29,14 +29,14 @@ pub enum Matching {
 
 /// Where the exchange stands. Not for everyone: labels are what a person chose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct SyncStatus {
     /// All sources, by name.
     pub sources: Vec<Source>,
-    /// Runs begun since the start.
+    /// Runs started since tcnd started.
     pub begun: u64,
     /// Runs ended since the start, well or not.
     pub ended: u64,
-    /// Reports that the last run brought which nobody had looked at before.
+    /// Reports of the last run that its sources had not delivered before.
     pub reports: u64,
     /// Exposures that matching brought since it began.
     pub new_exposures: u64,
@@ -44,15 +44,15 @@ pub struct Standing {
     pub matching: Matching,
 }
 
-impl Standing {
-    /// When all sources had been gone through well; `None` if one never was, or
+impl SyncStatus {
+    /// When all sources had been checked without a problem; `None` if one never was, or
     /// there is none.
     pub fn checked(&self) -> Option<UnixTime> {
         let checked = self.sources.iter().map(|source| source.checked);
         checked.min().flatten()
     }
 
-    /// Whether a source was not gone through well lately.
+    /// Whether the last checks of a source failed.
     pub(super) fn failing(&self) -> bool {
         self.sources
             .iter()
@@ -60,7 +60,7 @@ impl Standing {
     }
 
     /// Whether what was checked is old. What was checked in the future was checked
-    /// by a clock that was ahead: nobody knows when.
+    /// by a clock that was ahead, so the true time is not known.
     pub(super) fn stale(&self, now: UnixTime) -> bool {
         self.checked()
             .is_some_and(|at| at.after(STALE) <= now || at > now.after(STALE))
@@ -77,12 +77,12 @@ impl Standing {
 /// Tells what the store now says of the sources.
 pub(super) async fn refresh(
     store: &Store,
-    standing: &watch::Sender<Standing>,
+    sync_status: &watch::Sender<SyncStatus>,
 ) -> Result<(), store::Error> {
     let sources = store.sources().await?;
-    standing.send_if_modified(|standing| {
-        let changed = standing.sources != sources;
-        standing.sources = sources;
+    sync_status.send_if_modified(|sync_status| {
+        let changed = sync_status.sources != sources;
+        sync_status.sources = sources;
         changed
     });
     Ok(())
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn what_was_checked_long_ago_or_by_a_clock_that_was_ahead_is_stale() {
         let now = UnixTime(1_800_000_000);
-        let standing = |checked| Standing {
+        let sync_status = |checked| SyncStatus {
             sources: vec![Source {
                 id: SourceId::FILES,
                 configured: NewSource {
@@ -108,7 +108,7 @@ mod tests {
                 failures: 0,
                 problem: String::new(),
             }],
-            ..Standing::default()
+            ..SyncStatus::default()
         };
         let hours = |hours: i64| UnixTime(now.0.saturating_add_signed(hours * 3600));
         for (checked, is_stale) in [
@@ -118,8 +118,12 @@ mod tests {
             (hours(1), false),
             (hours(49), true),
         ] {
-            assert_eq!(standing(Some(checked)).stale(now), is_stale, "{checked:?}");
+            assert_eq!(
+                sync_status(Some(checked)).stale(now),
+                is_stale,
+                "{checked:?}"
+            );
         }
-        assert!(!standing(None).stale(now), "nothing was checked");
+        assert!(!sync_status(None).stale(now), "nothing was checked");
     }
 }

@@ -179,7 +179,7 @@ async fn a_check_waits_for_a_run_and_tells_what_it_found() {
         failed: vec![("Server two".to_owned(), "unreachable".to_owned())],
     };
     assert_eq!(checked, expected);
-    rig.puppet.refuse(Some(Refusal::NoBell));
+    rig.puppet.refuse(Some(Refusal::NoSyncTrigger));
     let refused = reports.check(none()).await.unwrap_err();
     let zbus::Error::FDO(refused) = &refused else {
         panic!("{refused}");

@@ -15,9 +15,10 @@ use tcn_protocol::{
     TemporaryContactNumber, UnixTime,
 };
 use tcnd::daemon::{
-    Check, Consent, Counted, Delivery, ExchangeRequest, ExposureId, Handle, Hold, Imported,
-    KnownExposure, LogRequest, Mailbox, Matching, OthersRequest, OwnRequest, Pause, Problem,
-    Published, Refusal, Reply, Reported, Request, Snapshot, Standing, State, Statistics,
+    Check, Consent, ContactsRequest, Delivery, DeliveryCounts, ExchangeRequest, ExposureId, Handle,
+    Hold, ImportCounts, KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest,
+    Pause, Problem, Published, Refusal, Reply, Reported, Request, Snapshot, State, Statistics,
+    SyncStatus,
 };
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
@@ -46,7 +47,7 @@ impl Puppet {
             mut requests,
             snapshot,
             unseen,
-            standing,
+            sync_status: standing,
         } = mailbox;
         let (tell, asked) = mpsc::unbounded_channel();
         let refusal: Arc<Mutex<Option<Refusal>>> = Arc::default();
@@ -57,7 +58,9 @@ impl Puppet {
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 let refusal = refuse.lock().unwrap().clone();
-                if let Request::Others(OthersRequest::Import(import, reply)) = request {
+                if let Request::MatchedReports(MatchedReportsRequest::Import(import, reply)) =
+                    request
+                {
                     let (label, published) = (&import.label, import.published.map(|time| time.0));
                     let asked = format!("Import {label:?} {published:?}");
                     let give = move |broken| give(reply, refusal.or(broken), imported());
@@ -70,11 +73,12 @@ impl Puppet {
                     read(asked, delivery.reports, tell.clone(), give);
                     continue;
                 }
-                if matches!(request, Request::Exchange(ExchangeRequest::Ring(_))) {
+                if matches!(request, Request::Exchange(ExchangeRequest::TriggerSync(_))) {
                     standing.send_modify(run);
                 }
-                if let Request::Others(OthersRequest::Mark(..) | OthersRequest::Restore(..)) =
-                    request
+                if let Request::MatchedReports(
+                    MatchedReportsRequest::Mark(..) | MatchedReportsRequest::Restore(..),
+                ) = request
                 {
                     unseen.send_replace(UNSEEN);
                 }
@@ -138,20 +142,24 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         | Request::Wake(reply)
         | Request::Reload(reply) => give(reply, refusal, ()),
         Request::Pause(_, reply) => give(reply, refusal, COOKIE),
-        Request::Left(_) | Request::Synchronised(..) => {}
+        Request::ClientDisconnected(_) | Request::Synchronised(..) => {}
         Request::Summary(_, _, reply) => give(reply, refusal, summary()),
         Request::Histogram(_, _, _, reply) => give(reply, refusal, bars()),
         Request::Statistics(reply) => give(reply, refusal, statistics()),
         Request::SelfTest(reply) => give(reply, refusal, checks()),
         Request::TcnAge(reply) => give(reply, refusal, Some(Duration::from_secs(61))),
         Request::Nearby(reply) => give(reply, refusal, NEAR),
-        Request::Log(request) => answer_log(request, refusal),
-        Request::Own(request) => answer_own(request, refusal),
-        Request::Others(OthersRequest::Exposures(reply)) => give(reply, refusal, exposures()),
-        Request::Others(OthersRequest::Mark(_, _, reply) | OthersRequest::Restore(_, reply)) => {
-            give(reply, refusal, ())
+        Request::Contacts(request) => answer_log(request, refusal),
+        Request::OwnReports(request) => answer_own(request, refusal),
+        Request::MatchedReports(MatchedReportsRequest::Exposures(reply)) => {
+            give(reply, refusal, exposures())
         }
-        Request::Others(OthersRequest::Import(..)) => unreachable!("it is read elsewhere"),
+        Request::MatchedReports(
+            MatchedReportsRequest::Mark(_, _, reply) | MatchedReportsRequest::Restore(_, reply),
+        ) => give(reply, refusal, ()),
+        Request::MatchedReports(MatchedReportsRequest::Import(..)) => {
+            unreachable!("it is read elsewhere")
+        }
         Request::Exchange(request) => answer_exchange(request, refusal),
     }
     asked
@@ -167,7 +175,7 @@ fn asked(request: &Request) -> String {
             pause.owner
         ),
         Request::Resume(cookie, _) => format!("Resume {cookie}"),
-        Request::Left(name) => format!("Left {name}"),
+        Request::ClientDisconnected(name) => format!("Left {name}"),
         Request::Summary(from, to, _) => format!("Summary {} {}", from.0, to.0),
         Request::Histogram(from, to, bucket, _) => {
             format!("Histogram {} {} {}", from.0, to.0, bucket.as_secs())
@@ -184,42 +192,42 @@ fn asked(request: &Request) -> String {
         Request::Nearby(_) => "Nearby".to_owned(),
         Request::Sleep(_) => "Sleep".to_owned(),
         Request::Wake(_) => "Wake".to_owned(),
-        Request::Log(request) => log_asked(request),
-        Request::Own(request) => own_asked(request),
-        Request::Others(OthersRequest::Mark(id, dismissed, _)) => {
+        Request::Contacts(request) => log_asked(request),
+        Request::OwnReports(request) => own_asked(request),
+        Request::MatchedReports(MatchedReportsRequest::Mark(id, dismissed, _)) => {
             format!("Mark {id:?} {dismissed}")
         }
-        Request::Others(OthersRequest::Restore(id, _)) => format!("Restore {id:?}"),
-        Request::Others(_) => "Exposures".to_owned(),
+        Request::MatchedReports(MatchedReportsRequest::Restore(id, _)) => format!("Restore {id:?}"),
+        Request::MatchedReports(_) => "Exposures".to_owned(),
         Request::Exchange(request) => exchange_asked(request),
     }
 }
 
-fn log_asked(request: &LogRequest) -> String {
+fn log_asked(request: &ContactsRequest) -> String {
     match request {
-        LogRequest::Page(..) => "Page".to_owned(),
-        LogRequest::Erase(from, to, _) => format!("Erase {} {}", from.0, to.0),
-        LogRequest::Wipe(_) => "Wipe".to_owned(),
+        ContactsRequest::Page(..) => "Page".to_owned(),
+        ContactsRequest::Erase(from, to, _) => format!("Erase {} {}", from.0, to.0),
+        ContactsRequest::Wipe(_) => "Wipe".to_owned(),
     }
 }
 
-fn answer_log(request: LogRequest, refusal: Option<Refusal>) {
+fn answer_log(request: ContactsRequest, refusal: Option<Refusal>) {
     match request {
-        LogRequest::Page(place, most, reply) => {
+        ContactsRequest::Page(place, most, reply) => {
             let behind = contacts()
                 .into_iter()
                 .filter(|contact| Cursor::behind(contact) > place);
             give(reply, refusal, behind.take(most as usize).collect());
         }
-        LogRequest::Erase(_, _, reply) => give(reply, refusal, 5),
-        LogRequest::Wipe(reply) => give(reply, refusal, ()),
+        ContactsRequest::Erase(_, _, reply) => give(reply, refusal, 5),
+        ContactsRequest::Wipe(reply) => give(reply, refusal, ()),
     }
 }
 
-fn own_asked(request: &OwnRequest) -> String {
+fn own_asked(request: &OwnReportsRequest) -> String {
     match request {
-        OwnRequest::Preview(from, to, _) => format!("Preview {} {}", from.0, to.0),
-        OwnRequest::Make(asked, _) => format!(
+        OwnReportsRequest::Preview(from, to, _) => format!("Preview {} {}", from.0, to.0),
+        OwnReportsRequest::Make(asked, _) => format!(
             "Make {} {} {:?} {:?} {:?} {}",
             asked.from.0,
             asked.to.0,
@@ -228,27 +236,27 @@ fn own_asked(request: &OwnRequest) -> String {
             asked.note,
             asked.linkable,
         ),
-        OwnRequest::List(_) => "List".to_owned(),
-        OwnRequest::Export(id, format, _) => format!("Export {id} {format:?}"),
-        OwnRequest::Publish(asked, _) => format!(
+        OwnReportsRequest::List(_) => "List".to_owned(),
+        OwnReportsRequest::Export(id, format, _) => format!("Export {id} {format:?}"),
+        OwnReportsRequest::Publish(asked, _) => format!(
             "{} {} {:?} {}",
             if asked.dry_run { "Look" } else { "Publish" },
             asked.id,
             asked.source,
             asked.urgent
         ),
-        OwnRequest::CancelPublish(id, source, _) => format!("Cancel {id} {source:?}"),
-        OwnRequest::Delete(id, _) => format!("Delete {id}"),
+        OwnReportsRequest::CancelPublish(id, source, _) => format!("Cancel {id} {source:?}"),
+        OwnReportsRequest::Delete(id, _) => format!("Delete {id}"),
     }
 }
 
-fn answer_own(request: OwnRequest, refusal: Option<Refusal>) {
+fn answer_own(request: OwnReportsRequest, refusal: Option<Refusal>) {
     match request {
-        OwnRequest::Preview(from, _, reply) => {
+        OwnReportsRequest::Preview(from, _, reply) => {
             let empty = Plan::default();
             give(reply, refusal, if from.0 == 0 { empty } else { plan() });
         }
-        OwnRequest::Make(_, reply) => {
+        OwnReportsRequest::Make(_, reply) => {
             let reported = Reported {
                 id: 3,
                 plan: plan(),
@@ -256,11 +264,11 @@ fn answer_own(request: OwnRequest, refusal: Option<Refusal>) {
             };
             give(reply, refusal, reported);
         }
-        OwnRequest::List(reply) => give(reply, refusal, own_reports()),
-        OwnRequest::Export(_, _, reply) => give(reply, refusal, report_bytes()),
-        OwnRequest::Publish(_, reply) => give(reply, refusal, published()),
-        OwnRequest::CancelPublish(_, _, reply) => give(reply, refusal, cancelled()),
-        OwnRequest::Delete(_, reply) => give(reply, refusal, ()),
+        OwnReportsRequest::List(reply) => give(reply, refusal, own_reports()),
+        OwnReportsRequest::Export(_, _, reply) => give(reply, refusal, report_bytes()),
+        OwnReportsRequest::Publish(_, reply) => give(reply, refusal, published()),
+        OwnReportsRequest::CancelPublish(_, _, reply) => give(reply, refusal, cancelled()),
+        OwnReportsRequest::Delete(_, reply) => give(reply, refusal, ()),
     }
 }
 
@@ -281,7 +289,7 @@ fn exchange_asked(request: &ExchangeRequest) -> String {
         ExchangeRequest::Settle(part, settlement, _) => format!("Settle {part} {settlement:?}"),
         ExchangeRequest::Record(source, problem, _) => format!("Record {source} {problem:?}"),
         ExchangeRequest::End(_) => "End".to_owned(),
-        ExchangeRequest::Ring(_) => "Ring".to_owned(),
+        ExchangeRequest::TriggerSync(_) => "Ring".to_owned(),
         ExchangeRequest::Deliver(..) => unreachable!("it is read elsewhere"),
     }
 }
@@ -292,7 +300,7 @@ fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) {
         ExchangeRequest::Settle(_, _, reply)
         | ExchangeRequest::Record(_, _, reply)
         | ExchangeRequest::End(reply)
-        | ExchangeRequest::Ring(reply) => give(reply, refusal, ()),
+        | ExchangeRequest::TriggerSync(reply) => give(reply, refusal, ()),
         ExchangeRequest::Pending(_, reply) => {
             let intervals = [74_358, 74_359].map(|n| Interval::new(n).unwrap());
             give(reply, refusal, intervals.to_vec());
@@ -306,7 +314,7 @@ fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) {
 }
 
 /// A run of tcnd-sync that found an exposure while one server was down.
-fn run(standing: &mut Standing) {
+fn run(standing: &mut SyncStatus) {
     let source = |name: &str, failures| Source {
         id: SourceId::FILES,
         configured: NewSource {
@@ -318,7 +326,7 @@ fn run(standing: &mut Standing) {
         failures,
         problem: if failures > 0 { "unreachable" } else { "" }.to_owned(),
     };
-    *standing = Standing {
+    *standing = SyncStatus {
         sources: vec![source("one", 0), source("two", 3)],
         begun: standing.begun + 1,
         ended: standing.ended + 1,
@@ -455,8 +463,8 @@ pub(crate) fn report_bytes() -> Vec<u8> {
     (0..200_000_u32).map(|n| (n % 251) as u8).collect()
 }
 
-pub(crate) fn imported() -> Imported {
-    Imported {
+pub(crate) fn imported() -> ImportCounts {
+    ImportCounts {
         accepted: 1,
         duplicate: 2,
         bad_signature: 3,
@@ -469,8 +477,8 @@ pub(crate) fn imported() -> Imported {
     }
 }
 
-pub(crate) fn counted() -> Counted {
-    Counted {
+pub(crate) fn counted() -> DeliveryCounts {
+    DeliveryCounts {
         accepted: 1,
         duplicate: 2,
         malformed: 4,

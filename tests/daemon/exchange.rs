@@ -6,8 +6,8 @@ use std::io::Cursor;
 use tcn_exchange::interval::Interval;
 use tcn_protocol::{UnixTime, wire};
 use tcnd::daemon::{
-    BUDGET, Counted, Delivery, ExchangeRequest, Matching, OwnRequest, Problem, PublishRequest,
-    Published, Refusal, Reply, Request, Settlement, clock,
+    BUDGET, Delivery, DeliveryCounts, ExchangeRequest, Matching, OwnReportsRequest, Problem,
+    PublishRequest, Published, Refusal, Reply, Request, Settlement, clock,
 };
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
 use tcnd_config::Settings;
@@ -59,7 +59,7 @@ impl Machine {
             .await
     }
 
-    async fn deliver(&self, interval: Interval, bytes: &[u8]) -> Result<Counted, Refusal> {
+    async fn deliver(&self, interval: Interval, bytes: &[u8]) -> Result<DeliveryCounts, Refusal> {
         self.deliver_by("one", interval, bytes).await
     }
 
@@ -68,7 +68,7 @@ impl Machine {
         source: &str,
         interval: Interval,
         bytes: &[u8],
-    ) -> Result<Counted, Refusal> {
+    ) -> Result<DeliveryCounts, Refusal> {
         let delivery = Delivery {
             source: source.to_owned(),
             interval,
@@ -82,7 +82,7 @@ impl Machine {
 
     /// Waits until all deliveries are matched.
     async fn is_matched(&self) {
-        let mut standing = self.handle.watch_standing();
+        let mut standing = self.handle.watch_sync_status();
         let idle = standing.wait_for(|standing| standing.matching == Matching::Idle);
         soon(idle).await.unwrap();
     }
@@ -116,16 +116,17 @@ impl Machine {
     }
 
     async fn ask_publish(&self, asked: PublishRequest) -> Result<Published, Refusal> {
-        self.own(|reply| OwnRequest::Publish(asked, reply)).await
+        self.own(|reply| OwnReportsRequest::Publish(asked, reply))
+            .await
     }
 
     async fn cancel(&self, id: u64) -> Result<Vec<Cancelled>, Refusal> {
-        self.own(|reply| OwnRequest::CancelPublish(id, None, reply))
+        self.own(|reply| OwnReportsRequest::CancelPublish(id, None, reply))
             .await
     }
 
     async fn uploads(&self) -> Vec<Upload> {
-        let reports = self.own(OwnRequest::List).await.unwrap();
+        let reports = self.own(OwnReportsRequest::List).await.unwrap();
         reports
             .into_iter()
             .flat_map(|report| report.uploads)
@@ -197,7 +198,7 @@ async fn a_published_report_warns_the_other_and_is_remembered() {
     };
     assert_eq!(exposure.sources, ["Server one"]);
     other.is_matched().await;
-    let standing = other.handle.watch_standing().borrow().clone();
+    let standing = other.handle.watch_sync_status().borrow().clone();
     assert_eq!((standing.begun, standing.ended), (1, 1));
     assert_eq!((standing.reports, standing.new_exposures), (1, 1));
     reporter.stop().await;
@@ -278,7 +279,10 @@ async fn a_run_is_told_that_a_person_asked_for_it_once() {
     let machine = Machine::new(Settings::default()).await;
     assert_eq!(machine.begin(&["one"]).await, Ok(false));
     machine.end().await;
-    machine.exchange(ExchangeRequest::Ring).await.unwrap();
+    machine
+        .exchange(ExchangeRequest::TriggerSync)
+        .await
+        .unwrap();
     assert!(machine.rang());
     assert_eq!(machine.begin(&["one"]).await, Ok(true));
     machine.end().await;
@@ -292,11 +296,11 @@ async fn one_run_at_a_time_and_one_that_dies_is_over() {
     machine.begin(&["one"]).await.unwrap();
     let second = machine.begin(&["one"]).await;
     assert!(matches!(second, Err(Refusal::InUse(_))));
-    machine.handle.left(":1.8".to_owned()).await;
+    machine.handle.client_disconnected(":1.8".to_owned()).await;
     assert!(machine.begin(&["one"]).await.is_err());
-    machine.handle.left(":1.7".to_owned()).await;
+    machine.handle.client_disconnected(":1.7".to_owned()).await;
     machine.begin(&["one"]).await.unwrap();
-    let ended = machine.handle.watch_standing().borrow().ended;
+    let ended = machine.handle.watch_sync_status().borrow().ended;
     assert_eq!(ended, 1);
     machine.stop().await;
 }
@@ -388,7 +392,7 @@ async fn a_run_that_begins_stops_the_matching_and_its_end_goes_on() {
     machine.deliver(current, &report).await.unwrap();
     machine.end().await;
     machine.begin(&["one"]).await.unwrap();
-    let matching = machine.handle.watch_standing().borrow().matching;
+    let matching = machine.handle.watch_sync_status().borrow().matching;
     assert_ne!(matching, Matching::Working, "nothing is matched in a run");
     machine.end().await;
     machine.is_matched().await;
@@ -511,7 +515,7 @@ async fn what_is_called_back_in_time_never_leaves() {
     assert_eq!(counts, [(1, 0), (1, 0)]);
     assert_eq!(machine.take("one").await, None);
     assert_eq!(machine.uploads().await, []);
-    let reports = machine.own(OwnRequest::List).await.unwrap();
+    let reports = machine.own(OwnReportsRequest::List).await.unwrap();
     assert_eq!(reports[0].releases, [], "it never left");
     machine.stop().await;
 }

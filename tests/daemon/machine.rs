@@ -10,8 +10,9 @@ use tcn_protocol::beacon::Frame;
 use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
 use tcnd::daemon::{
-    self, BUDGET, Fault, Handle, Import, Imported, KnownExposure, LogRequest, OthersRequest,
-    OwnRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
+    self, BUDGET, ContactsRequest, Error, Handle, Import, ImportCounts, KnownExposure,
+    MatchedReportsRequest, OwnReportsRequest, Parts, Refusal, Reply, ReportRequest, Reported,
+    Request, Signal,
 };
 use tcnd::radio::{Capabilities, Event, Order, Radio};
 use tcnd::store;
@@ -29,7 +30,7 @@ pub(crate) struct Machine {
     air: mpsc::Sender<Event>,
     aired: watch::Receiver<Vec<Tcn>>,
     signals: mpsc::Sender<Signal>,
-    driver: tokio::task::JoinHandle<Result<daemon::Ended, Fault>>,
+    driver: tokio::task::JoinHandle<Result<daemon::Ended, Error>>,
 }
 
 impl Machine {
@@ -51,7 +52,7 @@ impl Machine {
             signals: told,
             settings,
             reread: Box::new(|| Ok(Settings::default())),
-            bell: Some(directory.path().join("bell")),
+            sync_trigger: Some(directory.path().join("bell")),
             boot_id: None,
         };
         let (tell, aired) = watch::channel(Vec::new());
@@ -106,27 +107,27 @@ impl Machine {
 
     pub(crate) async fn own<T>(
         &self,
-        ask: impl FnOnce(Reply<T>) -> OwnRequest,
+        ask: impl FnOnce(Reply<T>) -> OwnReportsRequest,
     ) -> Result<T, Refusal> {
-        soon(self.handle.ask(|reply| Request::Own(ask(reply)))).await
+        soon(self.handle.ask(|reply| Request::OwnReports(ask(reply)))).await
     }
 
     pub(crate) async fn others<T>(
         &self,
-        ask: impl FnOnce(Reply<T>) -> OthersRequest,
+        ask: impl FnOnce(Reply<T>) -> MatchedReportsRequest,
     ) -> Result<T, Refusal> {
-        soon(self.handle.ask(|reply| Request::Others(ask(reply)))).await
+        soon(self.handle.ask(|reply| Request::MatchedReports(ask(reply)))).await
     }
 
     pub(crate) async fn log<T>(
         &self,
-        ask: impl FnOnce(Reply<T>) -> LogRequest,
+        ask: impl FnOnce(Reply<T>) -> ContactsRequest,
     ) -> Result<T, Refusal> {
-        soon(self.handle.ask(|reply| Request::Log(ask(reply)))).await
+        soon(self.handle.ask(|reply| Request::Contacts(ask(reply)))).await
     }
 
     pub(crate) async fn preview(&self) -> Plan {
-        self.own(|reply| OwnRequest::Preview(UnixTime(0), UnixTime(u64::MAX), reply))
+        self.own(|reply| OwnReportsRequest::Preview(UnixTime(0), UnixTime(u64::MAX), reply))
             .await
             .unwrap()
     }
@@ -142,15 +143,16 @@ impl Machine {
             shown: None,
             token: None,
         };
-        self.own(|reply| OwnRequest::Make(asked, reply)).await
-    }
-
-    pub(crate) async fn export(&self, id: u64) -> Result<Vec<u8>, Refusal> {
-        self.own(|reply| OwnRequest::Export(id, Format::Tcn, reply))
+        self.own(|reply| OwnReportsRequest::Make(asked, reply))
             .await
     }
 
-    pub(crate) async fn import(&self, bytes: &[u8]) -> Result<Imported, Refusal> {
+    pub(crate) async fn export(&self, id: u64) -> Result<Vec<u8>, Refusal> {
+        self.own(|reply| OwnReportsRequest::Export(id, Format::Tcn, reply))
+            .await
+    }
+
+    pub(crate) async fn import(&self, bytes: &[u8]) -> Result<ImportCounts, Refusal> {
         self.import_as("a friend", None, BUDGET, bytes).await
     }
 
@@ -160,19 +162,19 @@ impl Machine {
         published: Option<UnixTime>,
         budget: u64,
         bytes: &[u8],
-    ) -> Result<Imported, Refusal> {
+    ) -> Result<ImportCounts, Refusal> {
         let import = Import {
             source: Box::new(Cursor::new(bytes.to_vec())),
             label: label.to_owned(),
             published,
             budget,
         };
-        self.others(|reply| OthersRequest::Import(import, reply))
+        self.others(|reply| MatchedReportsRequest::Import(import, reply))
             .await
     }
 
     pub(crate) async fn exposures(&self) -> Vec<KnownExposure> {
-        self.others(OthersRequest::Exposures).await.unwrap()
+        self.others(MatchedReportsRequest::Exposures).await.unwrap()
     }
 
     pub(crate) async fn unseen(&self, count: u32) {

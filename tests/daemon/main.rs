@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
-use tcnd::daemon::{self, Ended, Fault, Handle, Parts, Refusal, Request, Signal};
+use tcnd::daemon::{self, Ended, Error, Handle, Parts, Refusal, Request, Signal};
 use tcnd::radio::{Capabilities, Event, Order, Radio};
 use tcnd::store::{self, DATABASE};
 use tcnd_config::Settings;
@@ -39,7 +39,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(consent: Option<bool>) -> (Self, impl Future<Output = Result<Ended, Fault>>) {
+    fn new(consent: Option<bool>) -> (Self, impl Future<Output = Result<Ended, Error>>) {
         let directory = tempdir().unwrap();
         let settings = Settings {
             consent,
@@ -56,7 +56,7 @@ impl Bench {
             signals: told,
             settings,
             reread: Box::new(|| Ok(Settings::default())),
-            bell: None,
+            sync_trigger: None,
             boot_id: None,
         });
         let bench = Self {
@@ -115,7 +115,7 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
             ended = soon(Box::pin(driver)) => ended,
             () = story => unreachable!("it asks for ever"),
         };
-        assert!(matches!(ended, Err(Fault::StoreDamaged(_))), "{ended:?}");
+        assert!(matches!(ended, Err(Error::StoreDamaged(_))), "{ended:?}");
         let aside = soon(reopened(&bench)).await.quarantined;
         assert!(aside.is_some(), "{damage}: the next start does not find it");
     }

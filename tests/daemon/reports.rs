@@ -13,8 +13,8 @@ use tcn_protocol::{
 };
 use tcnd::daemon::clock;
 use tcnd::daemon::{
-    BUDGET, ExposureId, Import, Imported, LogRequest, OthersRequest, OwnRequest, PauseRequest,
-    Refusal, ReportRequest, Request,
+    BUDGET, ContactsRequest, ExposureId, Import, ImportCounts, MatchedReportsRequest,
+    OwnReportsRequest, PauseRequest, Refusal, ReportRequest, Request,
 };
 use tcnd::exposure::Carried;
 use tcnd_config::Settings;
@@ -72,10 +72,10 @@ async fn whoever_was_near_is_warned_and_nothing_to_come_is_given_away() {
     assert!(!given_away.contains(&third) && !given_away.contains(&fourth));
 
     let imported = other.import(&file).await.unwrap();
-    let expected = Imported {
+    let expected = ImportCounts {
         accepted: 1,
         new_exposures: 1,
-        ..Imported::default()
+        ..ImportCounts::default()
     };
     assert_eq!(imported, expected);
     other.unseen(1).await;
@@ -111,7 +111,9 @@ async fn an_exposure_is_one_however_often_it_is_told_and_grows() {
     other.hears(tcn, -50).await;
     other.has_logged(2).await;
 
-    let mark = |id, dismissed| other.others(move |reply| OthersRequest::Mark(id, dismissed, reply));
+    let mark = |id, dismissed| {
+        other.others(move |reply| MatchedReportsRequest::Mark(id, dismissed, reply))
+    };
     mark(id, false).await.unwrap();
     other.unseen(0).await;
     let [grown] = &other.exposures().await[..] else {
@@ -148,10 +150,10 @@ async fn what_is_no_warning() {
         .await;
     assert_eq!(
         replayed.unwrap(),
-        Imported {
+        ImportCounts {
             accepted: 1,
             heard_later: 1,
-            ..Imported::default()
+            ..ImportCounts::default()
         }
     );
     let mut forged = file.clone();
@@ -159,17 +161,17 @@ async fn what_is_no_warning() {
     let forged = other.import(&forged).await.unwrap();
     assert_eq!(
         forged,
-        Imported {
+        ImportCounts {
             bad_signature: 1,
-            ..Imported::default()
+            ..ImportCounts::default()
         }
     );
     let nothing_left = other.import_as("x", None, 1, &file).await.unwrap();
     assert_eq!(
         nothing_left,
-        Imported {
+        ImportCounts {
             too_large: 1,
-            ..Imported::default()
+            ..ImportCounts::default()
         }
     );
     let mut cut = file.clone();
@@ -177,9 +179,9 @@ async fn what_is_no_warning() {
     let cut = other.import(&cut).await.unwrap();
     assert_eq!(
         cut,
-        Imported {
+        ImportCounts {
             malformed: 1,
-            ..Imported::default()
+            ..ImportCounts::default()
         }
     );
     let empty = other.import(b"").await;
@@ -188,9 +190,9 @@ async fn what_is_no_warning() {
     let own = reporter.import(&file).await.unwrap();
     assert_eq!(
         own,
-        Imported {
+        ImportCounts {
             accepted: 1,
-            ..Imported::default()
+            ..ImportCounts::default()
         }
     );
 }
@@ -204,17 +206,17 @@ async fn a_key_makes_one_report_unless_it_never_left() {
     let second = machine.report(common_memo()).await.unwrap();
     assert_eq!(second.plan.reported, 1, "only the new key is left");
     machine
-        .own(|reply| OwnRequest::Delete(made.id, reply))
+        .own(|reply| OwnReportsRequest::Delete(made.id, reply))
         .await
         .unwrap();
     assert_eq!(machine.preview().await.reported, 1);
     machine.export(second.id).await.unwrap();
     machine
-        .own(|reply| OwnRequest::Delete(second.id, reply))
+        .own(|reply| OwnReportsRequest::Delete(second.id, reply))
         .await
         .unwrap();
     assert_eq!(machine.export(second.id).await, Err(Refusal::NoSuchReport));
-    let [record] = &machine.own(OwnRequest::List).await.unwrap()[..] else {
+    let [record] = &machine.own(OwnReportsRequest::List).await.unwrap()[..] else {
         panic!("the record of what left stays")
     };
     assert_eq!((record.id, record.releases.len()), (second.id, 1));
@@ -230,7 +232,7 @@ async fn a_memo_may_not_link_what_nothing_else_links() {
     assert_eq!(machine.preview().await.parts.len(), 2);
     let refused = machine.report(rare).await;
     assert!(matches!(refused, Err(Refusal::Memo(_))), "{refused:?}");
-    let listed = machine.own(OwnRequest::List).await.unwrap();
+    let listed = machine.own(OwnReportsRequest::List).await.unwrap();
     assert_eq!(listed, [], "nothing was made");
     machine.report(common_memo()).await.unwrap();
 }
@@ -253,7 +255,7 @@ async fn a_wipe_leaves_nothing_and_the_machine_idle() {
     let own = other.export(own.id).await.unwrap();
     other.rotate().await;
 
-    other.log(LogRequest::Wipe).await.unwrap();
+    other.log(ContactsRequest::Wipe).await.unwrap();
     other.unseen(0).await;
     assert!(!other.handle.snapshot().enabled, "consent is gone too");
     assert_eq!(other.exposures().await, []);
@@ -314,11 +316,11 @@ async fn an_import_does_not_write_behind_a_wipe() {
         is_reading.await.unwrap();
         let again = other.import(&file).await;
         assert!(matches!(again, Err(Refusal::InUse(_))), "one at a time");
-        other.log(LogRequest::Wipe).await.unwrap();
-        // No receiver is left if the reader noticed the wipe between two reads.
+        other.log(ContactsRequest::Wipe).await.unwrap();
+        // No receiver is client_disconnected if the reader noticed the wipe between two reads.
         let _ = go_on.send(());
     };
-    let imported = other.others(|reply| OthersRequest::Import(import, reply));
+    let imported = other.others(|reply| MatchedReportsRequest::Import(import, reply));
     let (imported, ()) = tokio::join!(imported, story);
     assert_eq!(imported, Err(Refusal::Stopped));
     let again = other.import(&file).await.unwrap();
@@ -362,7 +364,7 @@ async fn an_import_that_nobody_waits_for_ends_within_its_slice() {
         budget: BUDGET,
     };
     {
-        let imported = other.others(|reply| OthersRequest::Import(import, reply));
+        let imported = other.others(|reply| MatchedReportsRequest::Import(import, reply));
         tokio::select! {
             ended = imported => panic!("{ended:?}"),
             reading = is_reading => reading.unwrap(),
@@ -398,7 +400,7 @@ async fn what_was_found_before_a_source_broke_off_is_told() {
         published: None,
         budget: BUDGET,
     };
-    let imported = other.others(|reply| OthersRequest::Import(import, reply));
+    let imported = other.others(|reply| MatchedReportsRequest::Import(import, reply));
     let imported = imported.await;
     assert!(
         matches!(imported, Err(Refusal::Unreadable(_))),
@@ -413,7 +415,7 @@ async fn what_is_erased_does_not_come_back_with_the_next_sighting() {
     let tcn = Tcn::from_bytes([9; 16]);
     machine.hears(tcn, -60).await;
     machine.has_logged(1).await;
-    let everything = |reply| LogRequest::Erase(UnixTime(0), UnixTime(u64::MAX / 2), reply);
+    let everything = |reply| ContactsRequest::Erase(UnixTime(0), UnixTime(u64::MAX / 2), reply);
     assert_eq!(machine.log(everything).await.unwrap(), 1);
     let erased = clock::now().wall;
     while clock::now().wall == erased {
@@ -421,7 +423,7 @@ async fn what_is_erased_does_not_come_back_with_the_next_sighting() {
     }
     machine.hears(tcn, -60).await;
     machine.has_logged(1).await;
-    let page = |reply| LogRequest::Page(tcnd::store::Cursor::since(UnixTime(0)), 10, reply);
+    let page = |reply| ContactsRequest::Page(tcnd::store::Cursor::since(UnixTime(0)), 10, reply);
     let [contact] = &machine.log(page).await.unwrap()[..] else {
         panic!("one contact")
     };
@@ -461,7 +463,7 @@ async fn more_than_was_shown_is_not_given_away() {
         shown: Some(shown),
         token: None,
     };
-    let make = |shown| machine.own(move |reply| OwnRequest::Make(asked(shown), reply));
+    let make = |shown| machine.own(move |reply| OwnReportsRequest::Make(asked(shown), reply));
     assert_eq!(make(shown).await, Err(Refusal::Changed));
     assert_eq!(make(shown + 1).await.unwrap().plan.numbers(), shown + 1);
 }
@@ -515,7 +517,7 @@ async fn a_number_that_waits_to_be_aired_is_neither_shown_nor_given_away() {
     }
     let shown = machine.preview().await;
     let made = machine
-        .own(|reply| OwnRequest::Make(as_shown(&shown), reply))
+        .own(|reply| OwnReportsRequest::Make(as_shown(&shown), reply))
         .await;
     match made {
         // The silence may have ended between the two requests.
@@ -555,7 +557,7 @@ async fn random_history(seed: u64) -> usize {
     for _ in 0..8 {
         let shown = machine.preview().await;
         something(&machine, &mut dice).await;
-        let make = |reply| OwnRequest::Make(as_shown(&shown), reply);
+        let make = |reply| OwnReportsRequest::Make(as_shown(&shown), reply);
         let made = match machine.own(make).await {
             Ok(made) => made,
             Err(Refusal::Changed | Refusal::NoData(_)) => continue,
@@ -567,7 +569,7 @@ async fn random_history(seed: u64) -> usize {
             parts.map(|p| (p.key, p.span, p.numbers, p.from)).collect()
         };
         assert_eq!(parts(&made.plan), parts(&shown), "{seed}");
-        let listed = machine.own(OwnRequest::List).await.unwrap();
+        let listed = machine.own(OwnReportsRequest::List).await.unwrap();
         let listed = listed.last().unwrap();
         let expected = (shown.numbers(), Some(shown.named()));
         assert_eq!((listed.numbers, listed.named), expected, "{seed}");

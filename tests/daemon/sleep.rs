@@ -4,7 +4,7 @@ use std::future::Future;
 
 use rusqlite::OpenFlags;
 use tcn_protocol::TemporaryContactNumber;
-use tcnd::daemon::{Ended, Fault, Refusal, Request, Signal};
+use tcnd::daemon::{Ended, Error, Refusal, Request, Signal};
 use tcnd::radio::{Capabilities, Event, Order};
 use tcnd::store::DATABASE;
 use tcnd_config::Settings;
@@ -45,7 +45,7 @@ async fn it_sleeps_in_silence_and_wakes_with_another_number() {
 }
 
 /// Runs a story beside a driver, which the story stops.
-async fn tell(driver: impl Future<Output = Result<Ended, Fault>>, story: impl Future<Output = ()>) {
+async fn tell(driver: impl Future<Output = Result<Ended, Error>>, story: impl Future<Output = ()>) {
     let both = Box::pin(async { tokio::join!(driver, story) });
     let (ended, ()) = soon(both).await;
     assert_eq!(ended.unwrap(), Ended::Stopped);

@@ -2,9 +2,9 @@
 
 use tokio::sync::mpsc;
 
-use super::{Driver, Fault, Signal};
+use super::{Driver, Error, Signal};
 use crate::daemon::clock::{self, Jumps};
-use crate::daemon::news;
+use crate::daemon::journal;
 use crate::{radio, store};
 
 impl Driver {
@@ -15,21 +15,21 @@ impl Driver {
         stored: &mut mpsc::Receiver<store::Event>,
         signals: &mut mpsc::Receiver<Signal>,
         jumps: &Jumps,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Error> {
         let mut slept = clock::slept();
         loop {
-            self.let_sleep().await;
+            self.finish_sleep().await;
             self.settle()?;
             tokio::select! {
-                event = events.recv() => self.radio_event(event.ok_or(Fault::RadioGone)?).await,
-                event = stored.recv() => self.store_event(event.ok_or(Fault::StoreGone)?).await?,
+                event = events.recv() => self.radio_event(event.ok_or(Error::RadioGone)?).await,
+                event = stored.recv() => self.store_event(event.ok_or(Error::StoreGone)?).await?,
                 Some(request) = self.mailbox.requests.recv() => self.answer(request).await,
                 rang = self.alarm.rang() => {
-                    rang.map_err(Fault::Timer)?;
+                    rang.map_err(Error::Timer)?;
                     self.time_passed().await;
                 }
                 jumped = jumps.jumped() => {
-                    jumped.map_err(Fault::Timer)?;
+                    jumped.map_err(Error::Timer)?;
                     let asleep = std::mem::replace(&mut slept, clock::slept());
                     self.clock_jumped(slept > asleep).await;
                 }
@@ -37,7 +37,7 @@ impl Driver {
                 () = self.exchange.changed() => {}
                 signal = signals.recv() => match signal {
                     Some(Signal::Reload) => self.reload().await.unwrap_or_else(|fault| {
-                        news::not_applied(&fault);
+                        journal::config_rejected(&fault);
                     }),
                     Some(Signal::Stop) | None => return Ok(()),
                 },

@@ -1,8 +1,8 @@
-//! Reports of our own: planned, made, handed out, deleted.
+//! Own reports: planned, made, exported, deleted.
 //!
 //! Before a report is made the engine is told to end the key in use, so that
-//! nothing a report gives away can go on the air afterwards; then the ledger is
-//! read, behind whatever the engine still wrote. The one that makes a report
+//! nothing a report gives away can go on the air afterwards; then the report
+//! keys are read, after all that the engine still wrote. The one that makes a report
 //! takes its keys in the same transaction that keeps it.
 
 use std::collections::BTreeMap;
@@ -19,25 +19,25 @@ use super::driver::Driver;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reply::{respond, respond_async};
-use super::requests::{LONGEST_NOTE, OwnRequest, ReportRequest, Reported};
-use super::{chance, clock};
+use super::requests::{LONGEST_NOTE, OwnReportsRequest, ReportRequest, Reported};
+use super::{clock, rng};
 use crate::store::{NewPart, NewReport, Release, Store};
 
 impl Driver {
-    pub(super) async fn answer_own(&mut self, request: OwnRequest) {
+    pub(super) async fn answer_own_reports(&mut self, request: OwnReportsRequest) {
         match request {
-            OwnRequest::Preview(from, to, reply) => self.preview(from, to, reply),
-            OwnRequest::Make(asked, reply) => self.report(asked, reply).await,
-            OwnRequest::List(reply) => {
+            OwnReportsRequest::Preview(from, to, reply) => self.preview(from, to, reply),
+            OwnReportsRequest::Make(asked, reply) => self.report(asked, reply).await,
+            OwnReportsRequest::List(reply) => {
                 let store = self.store.clone();
                 respond_async(reply, async move { Ok(store.own_reports().await?) });
             }
-            OwnRequest::Export(id, format, reply) => self.export(id, format, reply),
-            OwnRequest::Publish(asked, reply) => self.publish(asked, reply),
-            OwnRequest::CancelPublish(id, source, reply) => {
+            OwnReportsRequest::Export(id, format, reply) => self.export(id, format, reply),
+            OwnReportsRequest::Publish(asked, reply) => self.publish(asked, reply),
+            OwnReportsRequest::CancelPublish(id, source, reply) => {
                 self.cancel_publish(id, source, reply);
             }
-            OwnRequest::Delete(id, reply) => self.delete_report(id, reply),
+            OwnReportsRequest::Delete(id, reply) => self.delete_report(id, reply),
         }
     }
 
@@ -101,7 +101,7 @@ impl Driver {
             let signed = store.record_release(id, release).await?;
             let mut signed = signed.ok_or(Refusal::NoSuchReport)?;
             // The order would tell which part came before which.
-            signed.shuffle(&mut chance::source());
+            signed.shuffle(&mut rng::system());
             Ok(file::write(format, &signed))
         });
     }

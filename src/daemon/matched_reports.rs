@@ -1,6 +1,6 @@
-//! Reports of others: looked through for ourselves, and what was found.
+//! Reports of others: imported, matched against the contact log, and what was found.
 //!
-//! Looking through them is the one long computation of the daemon. It has a
+//! Matching them is the one long computation of the daemon. It has a
 //! thread of its own, one import at a time, which asks the store for pages and
 //! so never holds a rotation up for longer than one of them.
 
@@ -16,50 +16,51 @@ use tokio::time::timeout;
 use super::clock;
 use super::driver::Driver;
 use super::exposures::{ExposureId, Unseen, known, recount, recount_grown};
-use super::import::{self, Import, Imported};
-use super::matcher::Ends;
+use super::import::{self, Import, ImportCounts};
+use super::matcher::StopFlags;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reply::{respond, respond_async};
-use super::requests::OthersRequest;
+use super::requests::MatchedReportsRequest;
 use super::sync_status::Matching;
-use super::sync_status::Standing;
+use super::sync_status::SyncStatus;
 
-/// How long whoever asks for exposures waits until the reports that were delivered
+/// How long a client that asks for exposures waits until the reports that were delivered
 /// are matched: D-Bus libraries wait 25 s for an answer.
 const LONGEST_MATCHING: Duration = Duration::from_secs(20);
 
 /// Waits until no delivery is being matched, but not for ever.
-async fn matched(mut standing: watch::Receiver<Standing>) {
-    let done = standing.wait_for(|standing| standing.matching != Matching::Working);
+async fn matched(mut sync_status: watch::Receiver<SyncStatus>) {
+    let done = sync_status.wait_for(|sync_status| sync_status.matching != Matching::Working);
     // After that they see what was found so far.
     let _ = timeout(LONGEST_MATCHING, done).await;
 }
 
 impl Driver {
-    pub(super) async fn answer_others(&mut self, request: OthersRequest) {
+    pub(super) async fn answer_matched_reports(&mut self, request: MatchedReportsRequest) {
         match request {
-            OthersRequest::Import(import, reply) => self.import(import, reply).await,
-            OthersRequest::Exposures(reply) => {
+            MatchedReportsRequest::Import(import, reply) => self.import(import, reply).await,
+            MatchedReportsRequest::Exposures(reply) => {
                 self.write_out().await;
-                let (store, standing) = (self.store.clone(), self.exchange.standing.subscribe());
+                let (store, sync_status) =
+                    (self.store.clone(), self.exchange.sync_status.subscribe());
                 respond_async(reply, async move {
-                    matched(standing).await;
+                    matched(sync_status).await;
                     let reports = store.matched_reports().await?;
                     Ok(known(&reports).collect())
                 });
             }
-            OthersRequest::Mark(id, dismissed, reply) => self.mark(id, dismissed, reply),
-            OthersRequest::Restore(id, reply) => self.restore(id, reply),
+            MatchedReportsRequest::Mark(id, dismissed, reply) => self.mark(id, dismissed, reply),
+            MatchedReportsRequest::Restore(id, reply) => self.restore(id, reply),
         }
     }
 
     /// Looks for ourselves in reports, when no deliveries are being matched.
-    async fn import(&mut self, import: Import, reply: Reply<Imported>) {
+    async fn import(&mut self, import: Import, reply: Reply<ImportCounts>) {
         if clock::now().wall < CLOCK_FLOOR {
             return respond(reply, Err(Refusal::Clock));
         }
-        let Ok(turn) = Arc::clone(&self.imports).try_acquire_owned() else {
+        let Ok(import_permit) = Arc::clone(&self.imports).try_acquire_owned() else {
             let busy = "another import is under way; wait until it is done";
             return respond(reply, Err(Refusal::InUse(busy)));
         };
@@ -68,13 +69,13 @@ impl Driver {
         self.importing = Arc::clone(&stop);
         let (store, unseen) = (self.store.clone(), self.unseen());
         let matching = Arc::clone(&self.matching);
-        let ends = Ends::from(stop);
+        let ends = StopFlags::from(stop);
         let cancelled = Arc::clone(&ends.cancelled);
         let importing = async move |matching: OwnedSemaphorePermit| {
             let until = store.until(Arc::clone(&ends.stop));
             let answer = import::start(import, until, clock::now().wall, ends);
             let imported = answer.await.map_err(|_| Refusal::Gone)?;
-            drop((turn, matching));
+            drop((import_permit, matching));
             match &imported {
                 Ok(imported) if imported.new_exposures + imported.updated == 0 => {}
                 Ok(_) => recount(&store, &unseen).await?,
@@ -92,7 +93,7 @@ impl Driver {
             let mut importing = pin!(importing(matching));
             tokio::select! {
                 imported = &mut importing => respond(reply, imported),
-                // Nobody waits for the answer any more.
+                // The client does not wait for the answer any more.
                 () = reply.closed() => {
                     cancelled.store(true, Ordering::Release);
                     let _ = importing.await;
@@ -101,11 +102,11 @@ impl Driver {
         });
     }
 
-    /// Ends all reading and matching of reports under way: nothing of it writes
+    /// StopFlags all reading and matching of reports under way: nothing of it writes
     /// behind what is asked of the store from now on.
     pub(super) fn end_import(&self) {
         self.importing.store(true, Ordering::Release);
-        self.match_queue.stop(&self.exchange.standing);
+        self.match_queue.stop(&self.exchange.sync_status);
         self.exchange.end_intake();
     }
 
@@ -113,7 +114,7 @@ impl Driver {
         Arc::clone(&self.unseen)
     }
 
-    /// Has the exposures nobody has seen counted again.
+    /// Has the exposures that are not seen counted again.
     pub(super) fn recount(&self) {
         let (store, unseen) = (self.store.clone(), self.unseen());
         tokio::spawn(async move {

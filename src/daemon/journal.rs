@@ -1,5 +1,5 @@
-//! What the journal is told when it comes about: a problem that begins, that
-//! all is well again, consent given and taken.
+//! Events for the journal: a problem that begins, the end of all problems, consent
+//! given and withdrawn.
 //!
 //! Each line names its MESSAGE_ID, so that `journalctl -x` says what helps. A
 //! field that is written in capitals reaches the journal under that very name;
@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use super::snapshot::{Consent, Problem, Snapshot};
 use tcnd_client::notices::{self, Notice};
 
-/// What was told last.
+/// What was written last.
 #[derive(Debug)]
-pub(super) struct News {
+pub(super) struct Journal {
     consent: Consent,
     enabled: bool,
     problems: BTreeSet<&'static str>,
@@ -27,7 +27,7 @@ enum Line {
     Event(&'static Notice),
 }
 
-impl News {
+impl Journal {
     /// Nothing is wrong yet, and this consent, or none, stands since an earlier
     /// start.
     pub(super) fn new(consent: Consent, enabled: bool) -> Self {
@@ -38,8 +38,8 @@ impl News {
         }
     }
 
-    /// Tells what is new.
-    pub(super) fn tell(&mut self, snapshot: &Snapshot) {
+    /// Writes what is new.
+    pub(super) fn write(&mut self, snapshot: &Snapshot) {
         for line in self.lines(snapshot) {
             match line {
                 Line::Problem(Notice {
@@ -60,7 +60,7 @@ impl News {
         let before = std::mem::replace(&mut self.consent, snapshot.consent);
         if std::mem::replace(&mut self.enabled, snapshot.enabled) != snapshot.enabled {
             lines.push(Line::Event(match (snapshot.enabled, before) {
-                // Nobody consented: what the configuration forbade is there again.
+                // No new consent: what the configuration forbade is there again.
                 (true, Consent::Configured) if snapshot.consent == Consent::Given => {
                     &notices::CONSENT_RESTORED
                 }
@@ -92,7 +92,7 @@ pub(super) fn event(notice: &Notice) {
 }
 
 /// Tells that new settings were refused.
-pub(super) fn not_applied(fault: &tcnd_config::ConfigError) {
+pub(super) fn config_rejected(fault: &tcnd_config::ConfigError) {
     let Notice { id, sentence, .. } = notices::NOT_APPLIED;
     tracing::error!(MESSAGE_ID = id, TCND_FAULT = %fault, "{sentence}");
 }
@@ -125,61 +125,61 @@ mod tests {
     #[test]
     fn a_problem_is_told_when_it_begins_and_once_when_all_is_well() {
         let (off, full) = (Problem::Radio(Trouble::AdapterOff), Problem::StorageFull);
-        let mut news = News::new(Consent::Given, true);
-        assert_eq!(news.lines(&snapshot(true, &[])), []);
+        let mut journal = Journal::new(Consent::Given, true);
+        assert_eq!(journal.lines(&snapshot(true, &[])), []);
         assert_eq!(
-            news.lines(&snapshot(true, &[off])),
+            journal.lines(&snapshot(true, &[off])),
             [problem("adapter-off")]
         );
         let both = snapshot(true, &[off, full]);
-        assert_eq!(news.lines(&both), [problem("storage-full")]);
-        assert_eq!(news.lines(&both), []);
-        assert_eq!(news.lines(&snapshot(true, &[full])), []);
+        assert_eq!(journal.lines(&both), [problem("storage-full")]);
+        assert_eq!(journal.lines(&both), []);
+        assert_eq!(journal.lines(&snapshot(true, &[full])), []);
         let well = [Line::Event(&notices::WELL_AGAIN)];
-        assert_eq!(news.lines(&snapshot(true, &[])), well);
-        assert_eq!(news.lines(&snapshot(true, &[])), []);
+        assert_eq!(journal.lines(&snapshot(true, &[])), well);
+        assert_eq!(journal.lines(&snapshot(true, &[])), []);
     }
 
     #[test]
     fn consent_is_told_when_it_changes_and_not_at_the_start() {
         let (yes, no) = (snapshot(true, &[]), snapshot(false, &[]));
-        let mut news = News::new(Consent::Given, true);
-        assert_eq!(news.lines(&yes), []);
-        assert_eq!(news.lines(&no), [Line::Event(&notices::CONSENT_TAKEN)]);
-        assert_eq!(news.lines(&no), []);
-        assert_eq!(news.lines(&yes), [Line::Event(&notices::CONSENT_GIVEN)]);
+        let mut journal = Journal::new(Consent::Given, true);
+        assert_eq!(journal.lines(&yes), []);
+        assert_eq!(journal.lines(&no), [Line::Event(&notices::CONSENT_TAKEN)]);
+        assert_eq!(journal.lines(&no), []);
+        assert_eq!(journal.lines(&yes), [Line::Event(&notices::CONSENT_GIVEN)]);
     }
 
     /// By whom, is told as it is: a line that is taken out of the configuration
-    /// is nobody's consent.
+    /// is not consent.
     #[test]
     fn what_the_configuration_forbade_is_not_told_as_consent() {
         let by = |consent, enabled| Snapshot {
             consent,
             ..snapshot(enabled, &[])
         };
-        let mut news = News::new(Consent::Configured, false);
-        assert_eq!(news.lines(&by(Consent::Configured, false)), []);
+        let mut journal = Journal::new(Consent::Configured, false);
+        assert_eq!(journal.lines(&by(Consent::Configured, false)), []);
         let restored = [Line::Event(&notices::CONSENT_RESTORED)];
-        assert_eq!(news.lines(&by(Consent::Given, true)), restored);
+        assert_eq!(journal.lines(&by(Consent::Given, true)), restored);
         let taken = [Line::Event(&notices::CONSENT_TAKEN)];
-        assert_eq!(news.lines(&by(Consent::Configured, false)), taken);
-        assert_eq!(news.lines(&by(Consent::Never, false)), []);
-        assert_eq!(news.lines(&by(Consent::Configured, false)), []);
+        assert_eq!(journal.lines(&by(Consent::Configured, false)), taken);
+        assert_eq!(journal.lines(&by(Consent::Never, false)), []);
+        assert_eq!(journal.lines(&by(Consent::Configured, false)), []);
         let given = [Line::Event(&notices::CONSENT_GIVEN)];
-        assert_eq!(news.lines(&by(Consent::Configured, true)), given);
+        assert_eq!(journal.lines(&by(Consent::Configured, true)), given);
     }
 
     /// The journal would say when a report was made.
     #[test]
     fn a_number_taken_out_of_turn_leaves_no_line() {
         let held = Problem::Radio(Trouble::AddressHeld);
-        let mut news = News::new(Consent::Given, true);
-        assert_eq!(news.lines(&snapshot(true, &[held])), []);
-        assert_eq!(news.lines(&snapshot(true, &[])), []);
+        let mut journal = Journal::new(Consent::Given, true);
+        assert_eq!(journal.lines(&snapshot(true, &[held])), []);
+        assert_eq!(journal.lines(&snapshot(true, &[])), []);
         let with_another = snapshot(true, &[held, Problem::Crowded]);
-        assert_eq!(news.lines(&with_another), [problem("crowded")]);
+        assert_eq!(journal.lines(&with_another), [problem("crowded")]);
         let well = [Line::Event(&notices::WELL_AGAIN)];
-        assert_eq!(news.lines(&snapshot(true, &[held])), well);
+        assert_eq!(journal.lines(&snapshot(true, &[held])), well);
     }
 }

@@ -15,15 +15,15 @@ use super::driver::Driver;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reply::{respond, respond_async};
-use super::requests::LogRequest;
-use super::{clock, exposures, news};
+use super::requests::ContactsRequest;
+use super::{clock, exposures, journal};
 use crate::store;
 use tcnd_client::notices;
 
 impl Driver {
-    pub(super) async fn answer_log(&mut self, request: LogRequest) {
+    pub(super) async fn answer_contacts(&mut self, request: ContactsRequest) {
         match request {
-            LogRequest::Page(cursor, limit, reply) => {
+            ContactsRequest::Page(cursor, limit, reply) => {
                 self.write_out().await;
                 let store = self.store.clone();
                 respond_async(
@@ -31,8 +31,8 @@ impl Driver {
                     async move { Ok(store.contacts(cursor, limit).await?) },
                 );
             }
-            LogRequest::Erase(from, to, reply) => self.erase(from, to, reply).await,
-            LogRequest::Wipe(reply) => {
+            ContactsRequest::Erase(from, to, reply) => self.erase(from, to, reply).await,
+            ContactsRequest::Wipe(reply) => {
                 let wiped = self.wipe().await;
                 respond(reply, wiped);
             }
@@ -59,16 +59,16 @@ impl Driver {
         self.tell(now, Input::Wiped).await;
         let wiped = self.wipe_store().await;
         self.holds.clear();
-        self.as_installed();
+        self.reset_decisions();
         self.pause_changed(now).await;
         self.tell(clock::now(), Input::Wiped).await;
-        let consent = self.consents();
+        let consent = self.has_consent();
         self.tell(clock::now(), Input::Consent(consent)).await;
         exposures::recount(&self.store, &self.unseen()).await?;
-        self.stand();
+        self.refresh_sync_status();
         self.match_deliveries().await;
         wiped?;
-        news::event(&notices::WIPED);
+        journal::event(&notices::WIPED);
         Ok(())
     }
 

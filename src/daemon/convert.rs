@@ -1,5 +1,5 @@
-//! The radio's words in the engine's, and the engine's in the log's. The rooms
-//! do not know each other.
+//! Conversions of the radio's types to the engine's, and of the engine's notes to
+//! log lines. The two do not know each other.
 
 use tcn_engine::{LogEvent, RadioCapabilities, Sighting};
 use tcn_protocol::TemporaryContactNumber;
@@ -32,7 +32,7 @@ pub(super) fn sighting(frame: Frame, rssi: Option<i16>) -> Sighting {
     }
 }
 
-/// A number that its owner told: theirs, whoever may carry it on.
+/// A number that its owner wrote to us: not a bridged one, even if others bridge it.
 pub(super) fn told(tcn: TemporaryContactNumber, rssi: Option<i16>) -> Sighting {
     sighting(Frame::own(tcn), rssi)
 }
