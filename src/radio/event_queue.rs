@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_last_of_several_statuses_in_a_row_is_told() {
-        let (events, mut told) = mpsc::channel(8);
+        let (events, mut delivered) = mpsc::channel(8);
         let mut event_queue = EventQueue::new(events);
         event_queue.push_status(status(1));
         event_queue.push_status(status(2));
@@ -97,15 +97,15 @@ mod tests {
         for _ in 0..3 {
             assert!(event_queue.deliver().await);
         }
-        assert!(matches!(told.recv().await, Some(Event::Status(s)) if s == status(2)));
-        assert!(matches!(told.recv().await, Some(Event::Down)));
-        assert!(matches!(told.recv().await, Some(Event::Status(s)) if s == status(3)));
+        assert!(matches!(delivered.recv().await, Some(Event::Status(s)) if s == status(2)));
+        assert!(matches!(delivered.recv().await, Some(Event::Down)));
+        assert!(matches!(delivered.recv().await, Some(Event::Status(s)) if s == status(3)));
     }
 
     #[tokio::test]
     async fn nobody_listening_is_told_to_the_radio() {
-        let (events, told) = mpsc::channel(8);
-        drop(told);
+        let (events, delivered) = mpsc::channel(8);
+        drop(delivered);
         let mut event_queue = EventQueue::new(events);
         event_queue.push(Event::Down);
         assert!(!event_queue.deliver().await);

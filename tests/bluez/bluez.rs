@@ -294,25 +294,25 @@ impl MockBluetoothd {
 
     /// A device known is heard again: one signal for one advert.
     pub(crate) async fn advert(&self, name: &str, last: u16, data: &[u8], rssi: Option<i16>) {
-        let mut told = service_data(data);
+        let mut changed = service_data(data);
         if let Some(rssi) = rssi {
-            told.extend(properties([("RSSI", Variant::from(rssi))]));
+            changed.extend(properties([("RSSI", Variant::from(rssi))]));
         }
-        self.tell(&device_path(name, last), DEVICE, told).await;
+        self.tell(&device_path(name, last), DEVICE, changed).await;
     }
 
     /// A device known is heard again, with data of another service.
     pub(crate) async fn foreign_advert(&self, name: &str, last: u16, data: &[u8], rssi: i16) {
         const OTHER: &str = "0000feaa-0000-1000-8000-00805f9b34fb";
-        let mut told = data_of(OTHER, data);
-        told.extend(properties([("RSSI", Variant::from(rssi))]));
-        self.tell(&device_path(name, last), DEVICE, told).await;
+        let mut changed = data_of(OTHER, data);
+        changed.extend(properties([("RSSI", Variant::from(rssi))]));
+        self.tell(&device_path(name, last), DEVICE, changed).await;
     }
 
     /// A device known is heard again, without service data.
     pub(crate) async fn silent_advert(&self, name: &str, last: u16, rssi: i16) {
-        let told = properties([("RSSI", Variant::from(rssi))]);
-        self.tell(&device_path(name, last), DEVICE, told).await;
+        let changed = properties([("RSSI", Variant::from(rssi))]);
+        self.tell(&device_path(name, last), DEVICE, changed).await;
     }
 
     /// A device connects, or leaves.
@@ -438,12 +438,12 @@ async fn release(
 }
 
 async fn tell_connected(connection: &Connection, path: &str, connected: bool) {
-    let told = properties([("Connected", Variant::from(connected))]);
-    tell(connection, path, DEVICE, told).await;
+    let changed = properties([("Connected", Variant::from(connected))]);
+    tell(connection, path, DEVICE, changed).await;
 }
 
 async fn tell_instances(connection: &Connection, machine: &watch::Sender<Machine>, name: &str) {
-    let Some(told) = machine
+    let Some(changed) = machine
         .borrow()
         .adapters
         .get(name)
@@ -451,10 +451,16 @@ async fn tell_instances(connection: &Connection, machine: &watch::Sender<Machine
     else {
         return;
     };
-    tell(connection, &format!("/org/bluez/{name}"), ADVERTISING, told).await;
+    tell(
+        connection,
+        &format!("/org/bluez/{name}"),
+        ADVERTISING,
+        changed,
+    )
+    .await;
 }
 
 async fn tell_discovering(connection: &Connection, name: &str, discovering: bool) {
-    let told = properties([("Discovering", Variant::from(discovering))]);
-    tell(connection, &format!("/org/bluez/{name}"), ADAPTER, told).await;
+    let changed = properties([("Discovering", Variant::from(discovering))]);
+    tell(connection, &format!("/org/bluez/{name}"), ADAPTER, changed).await;
 }

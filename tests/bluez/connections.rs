@@ -23,7 +23,7 @@ pub(crate) struct MockPlatform {
     configured: Arc<Mutex<Privacy>>,
     addresses: Arc<Mutex<Option<Known>>>,
     answer: Arc<Mutex<Option<Vec<u8>>>>,
-    visits: Arc<Mutex<Vec<[u8; 6]>>>,
+    reads: Arc<Mutex<Vec<[u8; 6]>>>,
 }
 
 impl MockPlatform {
@@ -33,7 +33,7 @@ impl MockPlatform {
             configured: Arc::new(Mutex::new(Privacy::Off)),
             addresses: Arc::default(),
             answer: Arc::default(),
-            visits: Arc::default(),
+            reads: Arc::default(),
         }
     }
 
@@ -51,16 +51,16 @@ impl MockPlatform {
         *self.addresses.lock().unwrap() = addresses;
     }
 
-    fn visits(&self) -> usize {
-        self.visits.lock().unwrap().len()
+    fn reads(&self) -> usize {
+        self.reads.lock().unwrap().len()
     }
 }
 
 impl Kernel for MockPlatform {
     fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>> {
         assert_eq!(adapter, "hci0");
-        let told = self.privacy.lock().unwrap().ok_or(MgmtError::Unavailable);
-        Box::pin(async move { told })
+        let answer = self.privacy.lock().unwrap().ok_or(MgmtError::Unavailable);
+        Box::pin(async move { answer })
     }
 
     fn configured_privacy(&self) -> Privacy {
@@ -80,7 +80,7 @@ impl Central for MockPlatform {
         peer: [u8; 6],
     ) -> BoxFuture<'a, Result<Vec<u8>, CentralError>> {
         assert_eq!(adapter, "hci0");
-        self.visits.lock().unwrap().push(peer);
+        self.reads.lock().unwrap().push(peer);
         let answer = self.answer.lock().unwrap().clone();
         Box::pin(async move { answer.ok_or(CentralError::TimedOut) })
     }
@@ -317,8 +317,8 @@ fn a_swap_changes_the_frame_and_leaves_discovery_alone() {
         bluez
             .until(|machine| machine.count("RegisterAdvertisement") == 2)
             .await;
-        let told = bluez.read("hci0", 1).await.unwrap();
-        assert_eq!(told, [1; 16], "whatever is carried, ours is told");
+        let answer = bluez.read("hci0", 1).await.unwrap();
+        assert_eq!(answer, [1; 16], "whatever is carried, ours is told");
     });
 }
 
@@ -394,7 +394,7 @@ fn a_phone_without_service_data_is_read_once_and_heard_from_then_on() {
             bluez.silent_advert("hci0", 1, signal).await;
             while harness.heard().await != Some((frame(7), Some(signal))) {}
         }
-        assert_eq!(mock.visits.lock().unwrap()[..], [[0x40, 0, 0, 0, 0, 1]]);
+        assert_eq!(mock.reads.lock().unwrap()[..], [[0x40, 0, 0, 0, 0, 1]]);
     });
 }
 
@@ -420,7 +420,7 @@ fn who_sends_service_data_is_never_visited() {
             bluez.advert("hci0", 2, &[2; 20], Some(rssi)).await;
             while harness.heard().await != Some((frame(2), Some(rssi))) {}
         }
-        assert_eq!(mock.visits(), 0);
+        assert_eq!(mock.reads(), 0);
     });
 }
 
@@ -445,7 +445,7 @@ fn nobody_is_visited_where_privacy_is_off_nor_by_a_relay() {
                 bluez.advert("hci0", 2, &[2; 20], Some(rssi)).await;
                 while harness.heard().await != Some((frame(2), Some(rssi))) {}
             }
-            assert_eq!(mock.visits(), 0, "{mode:?}");
+            assert_eq!(mock.reads(), 0, "{mode:?}");
             bluez.stop().await;
         }
     });
@@ -637,6 +637,6 @@ fn the_owners_devices_are_not_visited() {
         // Looked at, and spared: Connected, Paired.
         bluez.until(|machine| machine.calls >= before + 6).await;
         harness.rest_early().await;
-        assert_eq!(mock.visits(), 0);
+        assert_eq!(mock.reads(), 0);
     });
 }

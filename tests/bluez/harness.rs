@@ -61,7 +61,7 @@ fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let told = Command::new(std::env::current_exe().unwrap())
+    let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(
             BUS,
@@ -70,10 +70,10 @@ fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
         .env(SCENARIO, name)
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&told.stdout);
-    let errors = String::from_utf8_lossy(&told.stderr);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
-        told.status.success() && text.contains("1 passed"),
+        output.status.success() && text.contains("1 passed"),
         "scenario {name}:\n{text}\n{errors}"
     );
 }
@@ -109,8 +109,8 @@ impl Bus {
             .spawn()
             .expect("dbus-daemon is needed: install the package dbus (Debian: dbus-daemon)");
         let mut line = String::new();
-        let told = daemon.stdout.as_mut().unwrap();
-        BufReader::new(told).read_line(&mut line).unwrap();
+        let output = daemon.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
         assert!(line.starts_with("unix:"), "dbus-daemon said {line:?}");
         let address = address.to_owned();
         Self { daemon, address }

@@ -360,7 +360,7 @@ impl RegisteredAdvert {
                 source: Cause::Bus(error),
                 ..
             }) if says_gone(&error) => Ok(()),
-            told => told.map(drop),
+            answer => answer.map(drop),
         }
     }
 
@@ -368,14 +368,14 @@ impl RegisteredAdvert {
     /// advert that is gone does not come back by it.
     async fn is_known(&self) -> Result<bool, BluezError> {
         self.checking.store(true, Ordering::Relaxed);
-        let told = call(
+        let answer = call(
             "asking about the advert",
             REGISTER_TIMEOUT,
             self.registering(),
         )
         .await;
         self.checking.store(false, Ordering::Relaxed);
-        match told {
+        match answer {
             Err(BluezError::Failed {
                 source: Cause::Bus(zbus::Error::MethodError(name, ..)),
                 ..

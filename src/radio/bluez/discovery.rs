@@ -120,7 +120,7 @@ impl Discovery {
 /// The discovery filter for this BlueZ.
 async fn filter(adapter: &Adapter) -> DiscoveryFilter {
     let modalias = adapter.modalias().await.ok().flatten();
-    let version = modalias.as_ref().and_then(Version::told_by);
+    let version = modalias.as_ref().and_then(Version::from_modalias);
     let uuids = may_filter_by_uuid(version).then_some(SERVICE);
     DiscoveryFilter {
         uuids: uuids.into_iter().collect(),

@@ -209,10 +209,10 @@ fn characteristic(gatt: Arc<GattService>) -> Characteristic {
         method: CharacteristicWriteMethod::Fun(Box::new(move |value, request| {
             // Answered at once: the peer may be gone in a moment.
             let taken = gatt.accept_write(&value, request.link, request.offset);
-            let told = taken.and_then(|number| {
+            let reported = taken.and_then(|number| {
                 gatt.report(GattAccess::Written(request.device_address, number))
             });
-            async move { told }.boxed()
+            async move { reported }.boxed()
         })),
         ..CharacteristicWrite::default()
     };
@@ -267,7 +267,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_stays_from_one_epoch_into_the_next_is_told_one_number() {
-        let (gatt, _knocks) = GattService::new();
+        let (gatt, _accesses) = GattService::new();
         open(&gatt, 1);
         assert!(gatt.read(ANNA, LE, 0).await.is_ok());
         gatt.set_epoch(None);
@@ -283,18 +283,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_read_waits_until_its_sender_is_seen_to_have_come() {
-        let (gatt, _knocks) = GattService::new();
+        let (gatt, _accesses) = GattService::new();
         open(&gatt, 1);
-        let (told, ()) = tokio::join!(gatt.read(BEN, LE, 0), async {
+        let (number, ()) = tokio::join!(gatt.read(BEN, LE, 0), async {
             tokio::task::yield_now().await;
             gatt.admit(BEN);
         });
-        assert_eq!(told.unwrap(), [1; 16]);
+        assert_eq!(number.unwrap(), [1; 16]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn nothing_is_told_where_the_real_address_is_known() {
-        let (gatt, _knocks) = GattService::new();
+        let (gatt, _accesses) = GattService::new();
         open(&gatt, 1);
         let classic = Some(LinkType::BrEdr);
         assert!(refused(&gatt.read(ANNA, classic, 0).await));
@@ -304,7 +304,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_relay_tells_nothing_and_takes_what_it_is_told() {
-        let (gatt, _knocks) = GattService::new();
+        let (gatt, _accesses) = GattService::new();
         gatt.set_epoch(Some(None));
         gatt.admit(ANNA);
         assert!(refused(&gatt.read(ANNA, LE, 0).await));
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn only_sixteen_bytes_from_the_beginning_are_a_number() {
-        let (gatt, _knocks) = GattService::new();
+        let (gatt, _accesses) = GattService::new();
         let closed = gatt.accept_write(&[9; 16], LE, 0);
         assert!(matches!(closed, Err(ReqError::NotPermitted)));
         open(&gatt, 1);
@@ -344,10 +344,10 @@ mod tests {
 
     #[test]
     fn peers_are_told_apart_and_their_addresses_kept() {
-        let (gatt, _knocks) = GattService::new();
+        let (gatt, _accesses) = GattService::new();
         assert_eq!(gatt.peer(ANNA), gatt.peer(ANNA));
         assert_ne!(gatt.peer(ANNA), gatt.peer(BEN));
-        let (other, _knocks) = GattService::new();
+        let (other, _accesses) = GattService::new();
         assert_ne!(
             gatt.peer(ANNA),
             other.peer(ANNA),

@@ -169,11 +169,11 @@ impl BluezTask {
     pub(super) fn new(options: Options, platform: Platform, events: mpsc::Sender<Event>) -> Self {
         let clock = Stopwatch::start();
         let (gatt, accesses) = GattService::new();
-        let (shy_in, uuid_only) = mpsc::channel(UUID_ONLY_QUEUE);
+        let (uuid_only_in, uuid_only) = mpsc::channel(UUID_ONLY_QUEUE);
         let sink = SightingSink {
             events: events.clone(),
             // A relay keeps no addresses of peers.
-            uuid_only: (options.mode == Mode::Full).then_some(shy_in),
+            uuid_only: (options.mode == Mode::Full).then_some(uuid_only_in),
         };
         Self {
             rpa_schedule: RpaSchedule::new(options.rpa_timeout, clock.now()),
@@ -225,7 +225,7 @@ impl BluezTask {
                 self.step_started = self.clock.now();
                 self.registering = false;
                 self.step = self
-                    .begin()
+                    .start_next()
                     .map(|step| ((self.generation, self.plan.downs()), step));
             }
             self.update_airing();

@@ -25,7 +25,7 @@ pub(super) struct Version(u8, u8);
 
 impl Version {
     /// The version in the `Modalias` of an adapter; `None` if it does not name BlueZ.
-    pub(super) fn told_by(modalias: &Modalias) -> Option<Self> {
+    pub(super) fn from_modalias(modalias: &Modalias) -> Option<Self> {
         let Modalias {
             source,
             vendor,
@@ -48,17 +48,17 @@ pub(super) fn may_filter_by_uuid(version: Option<Version>) -> bool {
 mod tests {
     use super::*;
 
-    fn told(modalias: &str) -> Option<Version> {
-        Version::told_by(&modalias.parse().unwrap())
+    fn version_of(modalias: &str) -> Option<Version> {
+        Version::from_modalias(&modalias.parse().unwrap())
     }
 
     #[test]
     fn the_version_is_read_from_the_modalias() {
         // As seen on Debian 12, 13 and testing.
-        assert_eq!(told("usb:v1D6Bp0246d0542"), Some(Version(5, 66)));
-        assert_eq!(told("usb:v1D6Bp0246d0552"), Some(Version(5, 82)));
-        assert_eq!(told("usb:v1D6Bp0246d0557"), Some(Version(5, 87)));
-        assert_eq!(told("usb:v1d6bp0246d0600"), Some(Version(6, 0)));
+        assert_eq!(version_of("usb:v1D6Bp0246d0542"), Some(Version(5, 66)));
+        assert_eq!(version_of("usb:v1D6Bp0246d0552"), Some(Version(5, 82)));
+        assert_eq!(version_of("usb:v1D6Bp0246d0557"), Some(Version(5, 87)));
+        assert_eq!(version_of("usb:v1d6bp0246d0600"), Some(Version(6, 0)));
     }
 
     #[test]
@@ -68,7 +68,7 @@ mod tests {
             "usb:v05ACp8217d0557",
             "usb:v1D6Bp0247d0557",
         ] {
-            assert_eq!(told(modalias), None, "{modalias}");
+            assert_eq!(version_of(modalias), None, "{modalias}");
         }
     }
 

@@ -415,11 +415,11 @@ mod tests {
             .collect();
         let street = SharedStreet::bind(street.path(), 1).unwrap();
         street.tell_others(&frame_of(1));
-        let told = peers
+        let received = peers
             .iter()
             .filter(|peer| peer.recv(&mut [0; 64]).is_ok())
             .count();
-        assert_eq!(told, MOST_PEERS);
+        assert_eq!(received, MOST_PEERS);
     }
 
     #[tokio::test]

@@ -204,7 +204,7 @@ async fn who_cannot_broadcast_tells_each_carrier_once() {
         seed: 7,
         mode: Mode::Full,
     });
-    let (mut told, mut heard) = (Vec::new(), BTreeSet::new());
+    let (mut written, mut heard) = (Vec::new(), BTreeSet::new());
     for carrier in 1..=2 {
         radio.orders.send(Order::Air(frame(carrier))).await.unwrap();
         let mut here = BTreeSet::new();
@@ -212,7 +212,7 @@ async fn who_cannot_broadcast_tells_each_carrier_once() {
             match radio.events.recv().await.unwrap() {
                 Event::Written { tcn, peer, .. } => {
                     assert!(here.insert(peer.0), "told twice");
-                    told.push(tcn);
+                    written.push(tcn);
                 }
                 Event::Heard { frame, .. } => {
                     heard.insert(frame.tcn);
@@ -228,7 +228,7 @@ async fn who_cannot_broadcast_tells_each_carrier_once() {
         }
         assert!(!here.is_empty(), "nobody told carrier {carrier}");
     }
-    assert!(told.iter().all(|tcn| !heard.contains(tcn)));
+    assert!(written.iter().all(|tcn| !heard.contains(tcn)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -157,13 +157,13 @@ impl BluezTask {
             self.address_taken = false;
             // The adapter may be another since the number before, or private now.
             self.early |= wait > pause;
-            let hushed = match persistence {
+            let suppressed = match persistence {
                 AddressPersistence::Scanner => !wait.is_zero() || self.others_scan(),
                 // A number that has to wait is not aired, so only this case is left.
                 AddressPersistence::Adverts(_) => self.others_scan(),
                 AddressPersistence::Nothing | AddressPersistence::Everything => false,
             };
-            if hushed {
+            if suppressed {
                 self.plan.suppress_scan();
             }
         }

@@ -20,7 +20,7 @@ use super::{BluezTask, StepResult};
 
 impl BluezTask {
     /// Starts the next step, if there is one.
-    pub(super) fn begin(&mut self) -> Option<BoxFuture<'static, StepResult>> {
+    pub(super) fn start_next(&mut self) -> Option<BoxFuture<'static, StepResult>> {
         let Some(bus) = &self.bus else {
             if self.connect_retry.is_paused() {
                 return None;

@@ -48,8 +48,8 @@ struct Model {
     connectable: bool,
     served: bool,
     /// A peer has been connected since before the last order.
-    old_visitor: bool,
-    visitor: bool,
+    old_connection: bool,
+    connected: bool,
     rests: usize,
     rested: usize,
 }
@@ -60,7 +60,7 @@ impl Model {
             Action::Order(kind) => self.order(kind),
             Action::See(now) => self.set_readiness(now.map(|kind| kind % 3)),
             Action::Arrive if self.connectable => {
-                self.visitor = true;
+                self.connected = true;
                 self.plan.set_strangers(true);
                 self.plan.refresh();
             }
@@ -82,7 +82,7 @@ impl Model {
             Action::Forget => {
                 self.set_readiness(None);
                 self.plan.forget();
-                (self.served, self.visitor, self.old_visitor) = (false, false, false);
+                (self.served, self.connected, self.old_connection) = (false, false, false);
             }
         }
         self.listen();
@@ -110,7 +110,7 @@ impl Model {
             return self.plan.order(Order::Swap(swapped));
         }
         self.burnt.append(&mut self.epoch);
-        self.old_visitor = self.visitor;
+        self.old_connection = self.connected;
         self.plan.order(match kind % 4 {
             0 => {
                 self.rests += 1;
@@ -153,7 +153,7 @@ impl Model {
                 self.plan.serving(self.served);
             }
             Step::DisconnectStrangers => {
-                (self.visitor, self.old_visitor) = (false, false);
+                (self.connected, self.old_connection) = (false, false);
                 self.plan.strangers_gone();
                 self.plan.set_strangers(false);
             }
@@ -168,7 +168,7 @@ impl Model {
         assert!(!self.burnt.contains(&frame), "aired twice");
         assert!(self.epoch.contains(&frame), "never ordered");
         assert!(!self.connectable || self.served, "nothing to connect for");
-        assert!(!self.old_visitor, "somebody sees both epochs");
+        assert!(!self.old_connection, "somebody sees both epochs");
         assert_eq!(self.plan.advert(), AdvertState::Absent, "two at once");
         assert!(
             !(self.legacy && self.plan.is_scanning()),
