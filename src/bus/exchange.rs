@@ -100,7 +100,7 @@ impl Exchange {
     /// the source was asked, and this is all of it, so that it need not be asked
     /// for again; budget (t), the numbers that may be computed, 500 million if not
     /// given and at most. A contact that began after the end of the interval is no
-    /// exposure by what this source tells. DeliveryCounts are (t): accepted, delivered by
+    /// exposure by what this source tells. Counted are (t): accepted, delivered by
     /// this source for the first time; duplicate, delivered by it before;
     /// malformed, no report; too_large, past the work, or past the bytes that a
     /// source may deliver in a day: 512 MiB, and of more than four sources an equal
