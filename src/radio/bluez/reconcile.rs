@@ -21,6 +21,7 @@
 //! Kernel: net/bluetooth/hci_sync.c, `hci_set_random_addr_sync`; Core
 //! Specification Vol 4 Part E 7.8.4.
 
+use std::mem;
 use std::time::Duration;
 
 use tcn_protocol::TemporaryContactNumber;
@@ -221,7 +222,7 @@ impl Plan {
             advert: self.advert,
             renew_due: self.renew_due,
             has_strangers: self.has_strangers,
-            events: std::mem::take(&mut self.events),
+            events: mem::take(&mut self.events),
             downs: self.downs + 1,
             ..Self::default()
         };
@@ -277,12 +278,12 @@ impl Plan {
             self.clearing = false;
         }
         if self.desired == Desired::Rest {
-            let rests = std::mem::take(&mut self.unanswered_rests);
+            let rests = mem::take(&mut self.unanswered_rests);
             self.events.extend((0..rests).map(|_| Event::Rested));
             return None;
         }
         // A suspicion that comes during the check needs another check.
-        if std::mem::take(&mut self.loss_suspected) {
+        if mem::take(&mut self.loss_suspected) {
             return Some(Step::Verify);
         }
         match self.controller {
@@ -358,7 +359,7 @@ impl Plan {
         self.scanning = true;
         self.restart_due = false;
         self.scan_retry.succeed();
-        std::mem::replace(&mut self.scanned, true)
+        mem::replace(&mut self.scanned, true)
     }
 
     /// Discovery could not be started, or ended by itself. Returns how long to wait.
@@ -385,20 +386,15 @@ impl Plan {
                 if self.desired == Desired::Air(frame) {
                     self.events.push(Event::Aired(frame));
                 }
-                if self.desired != Desired::Air(frame) || std::mem::take(&mut self.refresh_due) {
+                if self.desired != Desired::Air(frame) || mem::take(&mut self.refresh_due) {
                     self.leave();
                 }
                 None
             }
             Registration::Refused => {
                 let pause = self.advert_retry.fail();
-                if self
-                    .advert_retry
-                    .failures()
-                    .is_multiple_of(Self::REFUSALS_PER_CONNECTION)
-                {
-                    self.renew_due = true;
-                }
+                let failures = self.advert_retry.failures();
+                self.renew_due |= failures.is_multiple_of(Self::REFUSALS_PER_CONNECTION);
                 Some(pause)
             }
             Registration::Uncertain => {
