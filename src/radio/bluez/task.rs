@@ -21,32 +21,27 @@ use std::time::Duration;
 use bluer::gatt::local::ApplicationHandle;
 use bluer::{Adapter, AdapterProperty, Address};
 use futures::future::BoxFuture;
-use tcn_protocol::beacon::Frame;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::super::event_queue::EventQueue;
 use super::super::{Event, Mode, Order};
-use super::advert::{AdvertHandle, RegisterError, Registrar};
+use super::advert::{AdvertHandle, Registrar};
 use super::bluez_watch::{BluezWatch, WatchEvent};
-use super::capability::Controller;
-use super::central::CentralError;
 use super::clock::Stopwatch;
 use super::discovery::{AdapterEvents, Discovery, SightingSink, UuidOnlyAdvert};
 use super::gatt_server::{GattAccess, GattService};
-use super::inbound::{ConnectionEvent, DeviceWatcher, InboundConnections};
+use super::inbound::{ConnectionEvent, InboundConnections};
 use super::off_air::OffAir;
 use super::outbound::OutboundConnections;
 use super::reconcile::{AdvertState, Plan};
 use super::retry::Retry;
 use super::rpa_schedule::RpaSchedule;
-use super::session::{
-    AdapterChange, AdapterSnapshot, AdapterState, Advertising, BluezConnection, UsedAdapter, choose,
-};
+use super::session::{AdapterChange, AdapterState, BluezConnection, UsedAdapter, choose};
 use super::status::{ConnectionState, Counters};
 use super::timers::{Timer, Timers};
 use super::{BluezError, Options, Platform, bluez_watch};
-use steps::PrivacyReport;
+use results::StepResult;
 use wait::{end_of, next_change, released, step_result};
 
 /// Time for an advert to end after it was unregistered.
@@ -127,28 +122,6 @@ enum StaleHandle {
 
 /// Resolves when BlueZ has answered that it dropped an advert.
 type Unregistration = JoinHandle<Result<(), BluezError>>;
-
-/// The result of a step.
-enum StepResult {
-    Watching(Result<(BluezWatch, bool), BluezError>),
-    Connected(Result<BluezConnection, BluezError>),
-    AdapterRead(String, Result<AdapterSnapshot, BluezError>),
-    /// For each adapter that could not advertise.
-    Advertising(Vec<(String, Option<Advertising>)>),
-    KernelAsked(String, PrivacyReport),
-    Inspected(Result<Controller, BluezError>, PrivacyReport),
-    Served(Result<(ApplicationHandle, DeviceWatcher, Vec<Address>), BluezError>),
-    StrangersDisconnected(Vec<Address>),
-    /// With the time it took.
-    OutboundRead(Address, Duration, Result<Vec<u8>, CentralError>),
-    ScanStarted(Result<Discovery, BluezError>),
-    ScanStopped(Result<(), BluezError>),
-    Registered(Frame, Result<(AdvertHandle, u8), RegisterError>),
-    Gone(Result<bool, BluezError>),
-    /// Whether our advert is there, and the advertising state of the adapter.
-    Verified(Result<(bool, Option<Advertising>), BluezError>),
-    Renewed(Result<BluezConnection, BluezError>),
-}
 
 /// What woke the task.
 enum Wakeup {
