@@ -159,7 +159,11 @@ fn sweep(folder: &Path) -> io::Result<()> {
     for entry in entries {
         let entry = entry?;
         if entry.file_name().as_encoded_bytes().contains(&b'#') {
-            std::fs::remove_file(entry.path())?;
+            match std::fs::remove_file(entry.path()) {
+                // A server that is ending completed or removed it meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
         }
     }
     Ok(())
