@@ -2,7 +2,7 @@
 //! itself.
 //!
 //! Since Linux 6.14 a controller with LL Privacy does so, by a timer whose length the
-//! kernel sets. tcnd has to know that length for certain ([`bluez`]), and may neither
+//! kernel sets. tcnd has to know that length for certain (`radio::bluez`), and may neither
 //! set nor read it: both need root. So a separate program, `tcnd-rpa-timeout`, runs
 //! before tcnd starts and when a controller is plugged in. It sets the timeout in the
 //! kernel and in the controller ([`set`]) and leaves a [`record`] of that, which tcnd
