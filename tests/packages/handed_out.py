@@ -4,6 +4,7 @@ programs that the tests run are built differently and are not handed out.
     python3 -m unittest discover --start-directory tests/packages --pattern handed_out.py
 """
 
+import pwd
 import tempfile
 import unittest
 from pathlib import Path
@@ -15,7 +16,7 @@ class Programs(unittest.TestCase):
     """The packages do not reveal where they were built."""
 
     def test_they_name_no_folder_of_the_builder(self):
-        homes = [str(Path.home()), str(MADE.parents[1]), "/home/", "/root/"]
+        homes = [str(Path.home()), str(MADE.parents[1]), "/home/", pwd.getpwnam("root").pw_dir + "/"]
         for name, arch, path in debs():
             with self.subTest(package=name, arch=arch), tempfile.TemporaryDirectory() as folder:
                 said("dpkg-deb", "--extract", path, folder)

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The files are committed, so that a package needs no more than `make install`.
-//! tests/handbook fails if one of them differs from the output of this program.
+//! tests/handbook beside it fails if one of them differs from the output of this program.
 
 mod book;
 
