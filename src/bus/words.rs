@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use tcnd_client::names;
 use zbus::{OwnedObjectPath, Variant};
 
-use crate::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
-use crate::radio::{Adapter, AddressKind, Mode, Trouble};
+use crate::daemon::{Consent, Hold, Pause, Snapshot, State};
+use crate::radio::{Adapter, AddressKind, Mode};
+use tcnd_client::Problem;
 
 pub(super) fn state(state: State) -> &'static str {
     match state {
@@ -102,5 +103,5 @@ pub(super) fn selected(adapters: &[Adapter]) -> OwnedObjectPath {
 }
 
 pub(super) fn last_problem(adapter: &Adapter) -> &'static str {
-    adapter.last_trouble.map_or("", Trouble::token)
+    adapter.last_problem.map_or("", Problem::token)
 }

@@ -7,8 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use super::snapshot::{Consent, Problem, Snapshot};
+use tcnd_client::Problem;
 use tcnd_client::notices::{self, Notice};
+
+use super::snapshot::{Consent, Snapshot};
 
 /// What was written last.
 #[derive(Debug)]
@@ -103,7 +105,6 @@ mod tests {
 
     use super::*;
     use crate::daemon::starting;
-    use crate::radio::Trouble;
 
     fn snapshot(enabled: bool, problems: &[Problem]) -> Snapshot {
         Snapshot {
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_when_it_begins_and_once_when_all_is_well() {
-        let (off, full) = (Problem::Radio(Trouble::AdapterOff), Problem::StorageFull);
+        let (off, full) = (Problem::AdapterOff, Problem::StorageFull);
         let mut journal = Journal::new(Consent::Given, true);
         assert_eq!(journal.lines(&snapshot(true, &[])), []);
         assert_eq!(
@@ -173,7 +174,7 @@ mod tests {
     /// The journal would say when a report was made.
     #[test]
     fn a_number_taken_out_of_turn_leaves_no_line() {
-        let held = Problem::Radio(Trouble::AddressHeld);
+        let held = Problem::AddressHeld;
         let mut journal = Journal::new(Consent::Given, true);
         assert_eq!(journal.lines(&snapshot(true, &[held])), []);
         assert_eq!(journal.lines(&snapshot(true, &[])), []);

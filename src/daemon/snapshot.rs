@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tcn_engine::{Holds, Pause, View};
 use tcn_protocol::UnixTime;
+use tcnd_client::Problem;
 use tcnd_config::Settings;
 
 use super::sync_status::SyncStatus;
-use crate::radio::{self, Trouble};
+use crate::radio;
 
 /// All that is public of the daemon at one instant. It holds no number, no
 /// key, no contact and no address: whatever is in here may reach everyone.
@@ -83,41 +84,6 @@ pub struct Hold {
     pub reason: String,
     /// Desktop file name of the holder, at most 256 bytes.
     pub application_id: String,
-}
-
-/// What can be wrong, as the stable tokens of the bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Problem {
-    /// See [`radio::Trouble`].
-    Radio(Trouble),
-    /// The wall clock cannot be right, or nothing confirms it after it went ahead
-    /// by more than the retention.
-    ClockUnsynchronised,
-    /// The store cannot write: no space, or no permission.
-    StorageFull,
-    /// A damaged database was set aside at the start.
-    StorageCorrupt,
-    /// More strangers' numbers than there is room for; some were dropped.
-    Crowded,
-    /// Reports of others were not checked for two days.
-    ReportsStale,
-    /// A source of reports could not be checked.
-    SyncFailed,
-}
-
-impl Problem {
-    /// Its word on the bus and in the journal, see [`notices`](tcnd_client::notices).
-    pub const fn token(self) -> &'static str {
-        match self {
-            Self::Radio(trouble) => trouble.token(),
-            Self::ClockUnsynchronised => "clock-unsynchronised",
-            Self::StorageFull => "storage-full",
-            Self::StorageCorrupt => "storage-corrupt",
-            Self::Crowded => "crowded",
-            Self::ReportsStale => "reports-stale",
-            Self::SyncFailed => "sync-failed",
-        }
-    }
 }
 
 /// What a snapshot is made of.
@@ -234,14 +200,7 @@ fn problems(facts: &Facts<'_>) -> BTreeSet<Problem> {
     let house = of_the_house
         .into_iter()
         .filter_map(|(is, problem)| is.then_some(problem));
-    facts
-        .status
-        .troubles
-        .iter()
-        .copied()
-        .map(Problem::Radio)
-        .chain(house)
-        .collect()
+    facts.status.problems.iter().copied().chain(house).collect()
 }
 
 fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
@@ -254,7 +213,7 @@ fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
     if !facts.radio_known {
         return State::Starting;
     }
-    if facts.status.troubles.iter().copied().any(without_radio) {
+    if facts.status.problems.iter().copied().any(without_radio) {
         return State::Idle;
     }
     if !problems.is_empty() {
@@ -268,24 +227,15 @@ fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
     }
 }
 
-/// Whether this trouble means that there is no radio to use at all.
-const fn without_radio(trouble: Trouble) -> bool {
-    match trouble {
-        Trouble::BluetoothdMissing
-        | Trouble::AdapterMissing
-        | Trouble::AdapterOff
-        | Trouble::AdapterBlocked => true,
-        Trouble::AdvertiseUnsupported
-        | Trouble::AdvertiseFailed
-        | Trouble::AddressNotPrivate
-        | Trouble::ScanFailed
-        | Trouble::PrivacyOff
-        | Trouble::PrivacyUnknown
-        | Trouble::AddressHeld
-        | Trouble::AddressOutOfStep
-        | Trouble::BridgeUnavailable
-        | Trouble::ConnectFailed => false,
-    }
+/// Whether this problem means that there is no radio to use at all.
+const fn without_radio(problem: Problem) -> bool {
+    matches!(
+        problem,
+        Problem::BluetoothdMissing
+            | Problem::AdapterMissing
+            | Problem::AdapterOff
+            | Problem::AdapterBlocked
+    )
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ impl Steady {
 /// Whether less is there than was shown, and that is what a handover looks like.
 fn is_gap(view: &View, shown: &Status, status: &Status) -> bool {
     let less = (shown.advertising && !status.advertising) || (shown.scanning && !status.scanning);
-    less && view.handover && status.troubles.is_empty()
+    less && view.handover && status.problems.is_empty()
 }
 
 /// The status as it is, but for what comes back with the next number.
@@ -126,7 +126,8 @@ mod tests {
     use tcn_engine::{Engine, KeyId, Policy};
 
     use super::*;
-    use crate::radio::{AddressKind, Trouble};
+    use crate::radio::AddressKind;
+    use tcnd_client::Problem;
 
     fn view(handover: bool) -> View {
         let now = Moment {
@@ -149,7 +150,7 @@ mod tests {
             address: AddressKind::NonResolvable,
             instances_free: if on { 4 } else { 5 },
             recoveries: 0,
-            last_trouble: None,
+            last_problem: None,
         };
         Status {
             advertising: on,
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(steady.show(&view(false), &status(false), T), &status(false));
         steady.show(&view(true), &on, T);
         let failed = Status {
-            troubles: BTreeSet::from([Trouble::AdvertiseFailed]),
+            problems: BTreeSet::from([Problem::AdvertiseFailed]),
             ..status(false)
         };
         assert_eq!(steady.show(&view(true), &failed, T), &failed);

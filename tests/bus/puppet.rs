@@ -17,8 +17,7 @@ use tcn_protocol::{
 use tcnd::daemon::{
     Check, Consent, ContactsRequest, Delivery, DeliveryCounts, ExchangeRequest, ExposureId, Handle,
     Hold, ImportCounts, KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest,
-    Pause, Problem, Published, Refusal, Reply, Reported, Request, Snapshot, State, Statistics,
-    SyncStatus,
+    Pause, Published, Refusal, Reply, Reported, Request, Snapshot, State, Statistics, SyncStatus,
 };
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
@@ -26,6 +25,7 @@ use tcnd::store::{
     Bucket, Cancelled, Cursor, NewSource, OwnReport, Release, Source, SourceId, Summary, Upload,
     UploadState,
 };
+use tcnd_client::Problem;
 use tokio::sync::{mpsc, watch};
 
 /// The puppet's answer to a pause.
@@ -597,7 +597,7 @@ pub(crate) fn busy() -> Snapshot {
         consent: Consent::Given,
         airing_since: Some(UnixTime(1_795_000_100)),
         state: State::Degraded,
-        problems: [Problem::Radio(radio::Trouble::ScanFailed), Problem::Crowded].into(),
+        problems: [Problem::ScanFailed, Problem::Crowded].into(),
         mode: Mode::Full,
         advertising: true,
         scanning: true,
@@ -622,6 +622,6 @@ pub(crate) fn adapter(name: &str) -> radio::Adapter {
         address: radio::AddressKind::NonResolvable,
         instances_free: 4,
         recoveries: 2,
-        last_trouble: Some(radio::Trouble::AdapterOff),
+        last_problem: Some(Problem::AdapterOff),
     }
 }

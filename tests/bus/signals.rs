@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tcn_protocol::UnixTime;
-use tcnd::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
-use tcnd::radio::{AddressKind, Trouble};
+use tcnd::daemon::{Consent, Hold, Pause, Snapshot, State};
+use tcnd::radio::AddressKind;
+use tcnd_client::Problem;
 use tcnd_client::names;
 use tcnd_client::proxy::ManagerProxy;
 use zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
@@ -143,7 +144,7 @@ async fn every_property_that_promises_signals_has_them() {
         adapter.address = AddressKind::Public;
         adapter.instances_free = 1;
         adapter.recoveries = 3;
-        adapter.last_trouble = Some(Trouble::AdapterBlocked);
+        adapter.last_problem = Some(Problem::AdapterBlocked);
     });
     let (path, member, interface, changed, _) = next(&mut stream).await;
     let hci0 = names::adapter_path("hci0").unwrap();

@@ -6,10 +6,11 @@ use std::io::Cursor;
 use tcn_exchange::interval::Interval;
 use tcn_protocol::{UnixTime, wire};
 use tcnd::daemon::{
-    BUDGET, Delivery, DeliveryCounts, ExchangeRequest, Matching, OwnReportsRequest, Problem,
-    PublishRequest, Published, Refusal, Reply, Request, Settlement, clock,
+    BUDGET, Delivery, DeliveryCounts, ExchangeRequest, Matching, OwnReportsRequest, PublishRequest,
+    Published, Refusal, Reply, Request, Settlement, clock,
 };
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
+use tcnd_client::Problem;
 use tcnd_config::Settings;
 
 use crate::machine::{Machine, common_memo, short_keys};

@@ -516,7 +516,7 @@ async fn the_list_says_how_far_it_goes() {
         "{failing}"
     );
     it.puppet.change(|shown| {
-        shown.problems = [tcnd::daemon::Problem::ReportsStale].into();
+        shown.problems = [tcnd_client::Problem::ReportsStale].into();
     });
     let stale = it.text(&["exposures"]).await;
     assert!(
