@@ -29,7 +29,7 @@ pub(super) struct Manager {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 6;
+const API_LEVEL: u32 = 7;
 
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];
@@ -251,6 +251,16 @@ impl Manager {
         words::problems(&self.handle.snapshot().problems)
     }
 
+    /// What is known of each of the Problems, in their order: its token (s); the
+    /// error that the system gave, such as that of BlueZ, in English, for people
+    /// and of 256 bytes at most, empty if it gave none (s); since when it lasts,
+    /// in seconds since 1970-01-01 UTC, no longer than this tcnd runs (t). Since
+    /// API level 7.
+    #[zbus(property)]
+    fn problem_details(&self) -> Vec<(&'static str, String, u64)> {
+        words::problem_details(&self.handle.snapshot().problems)
+    }
+
     /// How the machine takes part, in effect: broadcast, by adverts that nobody
     /// can connect to; full, connectable, so that iPhones can tell their
     /// numbers, which are carried on; relay, the same without a number of its
@@ -352,13 +362,17 @@ impl Manager {
 }
 
 /// The properties that are signalled, with their values in `snapshot`.
-pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 15] {
+pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 16] {
     [
         ("Enabled", snapshot.enabled.into()),
         ("Consent", words::consent(snapshot.consent).into()),
         ("CurrentTcnSince", words::airing_since(snapshot).into()),
         ("State", words::state(snapshot.state).into()),
         ("Problems", words::problems(&snapshot.problems).into()),
+        (
+            "ProblemDetails",
+            words::problem_details(&snapshot.problems).into(),
+        ),
         ("Mode", words::mode(snapshot.mode).into()),
         ("Advertising", snapshot.advertising.into()),
         ("Scanning", snapshot.scanning.into()),

@@ -70,7 +70,7 @@ impl Journal {
                 (false, _) => &notices::CONSENT_TAKEN,
             }));
         }
-        let now = snapshot.problems.iter().copied().map(Problem::token);
+        let now = snapshot.problems.keys().copied().map(Problem::token);
         let now: BTreeSet<_> = now.filter(|token| is_told(token)).collect();
         let begun = now.difference(&self.problems);
         lines.extend(begun.filter_map(|token| notices::problem(token).map(Line::Problem)));
@@ -104,7 +104,7 @@ mod tests {
     use tcnd_config::Settings;
 
     use super::*;
-    use crate::daemon::starting;
+    use crate::daemon::{ProblemDetails, starting};
 
     fn snapshot(enabled: bool, problems: &[Problem]) -> Snapshot {
         Snapshot {
@@ -114,7 +114,10 @@ mod tests {
             } else {
                 Consent::Withdrawn
             },
-            problems: problems.iter().copied().collect(),
+            problems: problems
+                .iter()
+                .map(|problem| (*problem, ProblemDetails::default()))
+                .collect(),
             ..starting(&Settings::default())
         }
     }

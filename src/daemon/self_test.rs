@@ -32,7 +32,10 @@ impl Driver {
     }
 
     fn address(&self) -> Check {
-        let private = !self.status.problems.contains(&Problem::AddressNotPrivate);
+        let private = !self
+            .status
+            .problems
+            .contains_key(&Problem::AddressNotPrivate);
         let detail = if private {
             "a private address, new with every number"
         } else {

@@ -18,7 +18,7 @@ pub mod bluez;
 mod event_queue;
 pub mod fake;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -121,6 +121,9 @@ pub enum Mode {
     Relay,
 }
 
+/// The longest text of a problem's detail, in bytes: what BlueZ answers is its own choice.
+pub const LONGEST_DETAIL: usize = 256;
+
 /// The state of the radio, for people to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -132,8 +135,9 @@ pub struct Status {
     pub advertising: bool,
     /// Discovery runs, verified.
     pub scanning: bool,
-    /// The current problems.
-    pub problems: BTreeSet<Problem>,
+    /// The current problems, each with the error of the call that failed, or an empty text
+    /// where no call failed. At most [`LONGEST_DETAIL`] bytes.
+    pub problems: BTreeMap<Problem, String>,
     /// All adapters, by name.
     pub adapters: Vec<Adapter>,
     /// Adverts that the controller accepted since the start.

@@ -316,8 +316,10 @@ impl Harness {
 
     /// Waits until exactly these problems are reported.
     pub(crate) async fn problems(&mut self, problems: &[Problem]) {
-        let wanted = problems.iter().copied().collect();
-        self.status(|status| status.problems == wanted).await;
+        let mut wanted = problems.to_vec();
+        wanted.sort();
+        self.status(|status| status.problems.keys().eq(&wanted))
+            .await;
     }
 
     async fn find<T>(&mut self, fits: impl Fn(&Event) -> Option<T>) -> Option<T> {

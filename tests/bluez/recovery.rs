@@ -269,6 +269,8 @@ fn a_frame_refused_is_tried_again_with_growing_pauses() {
         bluez.set(|machine| machine.refuse_adverts = 2);
         harness.order(Order::Air(frame(1))).await;
         harness.problems(&[Problem::AdvertiseFailed]).await;
+        let error = &harness.status.problems[&Problem::AdvertiseFailed];
+        assert!(error.contains("org.bluez.Error."), "{error}");
         assert!(!harness.status.advertising);
         bluez
             .until(|machine| machine.count("RegisterAdvertisement") == 2)
@@ -303,6 +305,8 @@ fn discovery_refused_is_tried_again() {
         bluez.set(|machine| machine.refuse_scans = 2);
         harness.order(Order::Listen).await;
         harness.problems(&[Problem::ScanFailed]).await;
+        let error = &harness.status.problems[&Problem::ScanFailed];
+        assert!(error.starts_with("starting discovery: "), "{error}");
         harness
             .status(|status| status.scanning && status.problems.is_empty())
             .await;

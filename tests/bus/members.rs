@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use tcn_protocol::memo::MemoConcern;
 use tcnd::bus::Bouncer;
-use tcnd::daemon::{Consent, Refusal, State};
+use tcnd::daemon::{Consent, ProblemDetails, Refusal, State};
 use tcnd::radio::{AddressKind, Mode};
 use tcnd_client::Problem;
 use tcnd_client::names;
@@ -49,7 +49,7 @@ async fn properties_of_the_manager() {
     let rig = Pair::new(busy()).await;
     let manager = ManagerProxy::new(&rig.client).await.unwrap();
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manager.api_level().await.unwrap(), 6);
+    assert_eq!(manager.api_level().await.unwrap(), 7);
     assert_eq!(
         manager.features().await.unwrap(),
         ["import", "export", "publish", "check"]
@@ -186,7 +186,8 @@ async fn words_of_problems() {
             tcnd_client::notices::problem(word).is_some(),
             "{word} has words"
         );
-        rig.puppet.change(|now| now.problems = [problem].into());
+        rig.puppet
+            .change(|now| now.problems = [(problem, ProblemDetails::default())].into());
         let problems = property_of_the_manager(&rig, "Problems").await;
         let words = Vec::<String>::try_from(problems).unwrap();
         assert_eq!(words, [word]);

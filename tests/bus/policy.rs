@@ -184,6 +184,7 @@ read Manager.Features               ok               ok               ok        
 read Manager.Mode                   ok               ok               ok               ok               ok
 read Manager.PauseHolds             ok               ok               ok               ok               ok
 read Manager.PausedUntil            ok               ok               ok               ok               ok
+read Manager.ProblemDetails         ok               ok               ok               ok               ok
 read Manager.Problems               ok               ok               ok               ok               ok
 read Manager.ReportsCheckedAt       ok               ok               ok               ok               ok
 read Manager.RotationInterval       ok               ok               ok               ok               ok
@@ -214,6 +215,7 @@ write Manager.Features              UnknownProperty  UnknownProperty  UnknownPro
 write Manager.Mode                  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.PauseHolds            UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.PausedUntil           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.ProblemDetails        UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.Problems              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.ReportsCheckedAt      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.RotationInterval      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty

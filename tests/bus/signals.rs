@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tcn_protocol::UnixTime;
-use tcnd::daemon::{Consent, Hold, Pause, Snapshot, State};
+use tcnd::daemon::{Consent, Hold, Pause, ProblemDetails, Snapshot, State};
 use tcnd::radio::AddressKind;
 use tcnd_client::Problem;
 use tcnd_client::names;
@@ -56,8 +56,13 @@ type Change = (&'static [&'static str], fn(&mut Snapshot));
 const MANAGER: &[Change] = &[
     (&["Enabled"], |now| now.enabled = true),
     (&["State"], |now| now.state = State::Paused),
-    (&["Problems"], |now| {
-        now.problems.insert(Problem::StorageFull);
+    (&["ProblemDetails", "Problems"], |now| {
+        now.problems
+            .insert(Problem::StorageFull, ProblemDetails::default());
+    }),
+    (&["ProblemDetails"], |now| {
+        let details = now.problems.get_mut(&Problem::StorageFull).unwrap();
+        details.detail = "database or disk is full".to_owned();
     }),
     (&["Consent"], |now| now.consent = Consent::Withdrawn),
     (&["CurrentTcnSince"], |now| {

@@ -142,8 +142,12 @@ impl Machine {
     /// Waits until the public state meets the condition.
     async fn shows(&self, is: impl Fn(bool, Option<UnixTime>) -> bool) {
         let mut snapshots = self.handle.watch();
-        let shown = snapshots
-            .wait_for(|shown| is(shown.problems.contains(&Problem::SyncFailed), shown.checked));
+        let shown = snapshots.wait_for(|shown| {
+            is(
+                shown.problems.contains_key(&Problem::SyncFailed),
+                shown.checked,
+            )
+        });
         soon(shown).await.unwrap();
     }
 }

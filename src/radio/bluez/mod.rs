@@ -176,8 +176,8 @@ impl Kernel for Mgmt {
 /// Time for BlueZ to answer a question that needs no command to the controller.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The error of a call to BlueZ. It appears in the log only; people see a
-/// [`Problem`](tcnd_client::Problem).
+/// The error of a call to BlueZ. It appears in the log, and beside the
+/// [`Problem`](tcnd_client::Problem) that it led to.
 #[derive(Debug, Error)]
 enum BluezError {
     #[error("{action}: no answer within {limit:?}")]

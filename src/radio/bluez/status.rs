@@ -1,10 +1,11 @@
 //! The status of the BlueZ radio: problems, adapters and counters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use bluez_mgmt::Privacy;
 
-use super::super::{Adapter, AddressKind, Status};
+use super::super::{Adapter, AddressKind, LONGEST_DETAIL, Status};
 use super::capability::{Capability, Evidence};
 use super::reconcile::Plan;
 use super::session::{AdapterState, BluezConnection, UsedAdapter};
@@ -30,6 +31,8 @@ pub(super) struct Counters {
     /// The adapter used last.
     last: Option<UsedAdapter>,
     problems: BTreeSet<Problem>,
+    /// The error of the last call that led to a problem.
+    errors: BTreeMap<Problem, String>,
 }
 
 #[derive(Debug, Default)]
@@ -72,6 +75,13 @@ impl Counters {
         self.last.as_ref()
     }
 
+    /// A call failed, which is this problem until one succeeds.
+    pub(super) fn note_error(&mut self, problem: Problem, error: &impl Display) {
+        let mut text = error.to_string();
+        text.truncate(text.floor_char_boundary(LONGEST_DETAIL));
+        self.errors.insert(problem, text);
+    }
+
     /// The complete status, for the chosen adapter.
     pub(super) fn status(
         &mut self,
@@ -88,13 +98,18 @@ impl Counters {
         let state = bluez.and_then(|bluez| bluez.adapters().get(chosen?));
         let problems = problems(connection, state, capability, held, plan);
         self.remember(&problems);
+        self.errors.retain(|problem, _| problems.contains(problem));
+        let detail = |problem: &Problem| self.errors.get(problem).cloned().unwrap_or_default();
         let adapters = bluez.into_iter().flat_map(BluezConnection::adapters);
         Status {
             mode: capability.mode,
             simulated: false,
             advertising: plan.is_on_air(),
             scanning: plan.is_scanning() && state.is_some_and(|state| state.discovering),
-            problems,
+            problems: problems
+                .into_iter()
+                .map(|problem| (problem, detail(&problem)))
+                .collect(),
             adapters: adapters
                 .map(|(name, state)| {
                     let history = self.history(name, state, |name| {

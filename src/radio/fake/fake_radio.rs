@@ -292,7 +292,11 @@ impl FakeRadio {
             simulated: true,
             advertising,
             scanning: self.air_state != AirState::Resting,
-            problems: self.problem().into_iter().collect(),
+            problems: self
+                .problem()
+                .map(|problem| (problem, String::new()))
+                .into_iter()
+                .collect(),
             adapters: if gone { Vec::new() } else { vec![adapter] },
             adverts_ok: self.adverts_ok,
             adverts_failed: self.adverts_failed,

@@ -118,7 +118,7 @@ async fn switched_off_it_withdraws_and_comes_back_silent() {
     assert!(matches!(next(&mut anna).await, Event::Withdrawn(gone) if gone == frame(1)));
     assert!(matches!(next(&mut anna).await, Event::Down));
     let status = status_when(&mut anna, |s| !s.problems.is_empty()).await;
-    assert_eq!(status.problems, BTreeSet::from([Problem::AdapterOff]));
+    assert!(status.problems.keys().eq([&Problem::AdapterOff]));
     assert!(!status.advertising && !status.scanning && status.simulated);
     switch.set(Condition::Working);
     assert!(matches!(
@@ -159,7 +159,7 @@ async fn a_frame_refused_is_aired_when_adverts_are_taken_again() {
     switch.set(Condition::Refusing);
     anna.orders.send(Order::Air(frame(1))).await.unwrap();
     let status = status_when(&mut anna, |s| !s.problems.is_empty()).await;
-    assert_eq!(status.problems, BTreeSet::from([Problem::AdvertiseFailed]));
+    assert!(status.problems.keys().eq([&Problem::AdvertiseFailed]));
     switch.set(Condition::Working);
     assert!(matches!(next(&mut anna).await, Event::Aired(aired) if aired == frame(1)));
 }

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tcn_protocol::UnixTime;
-use tcnd::daemon::State;
+use tcnd::daemon::{ProblemDetails, State};
 use tcnd_client::Problem;
 use tokio::sync::mpsc;
 
@@ -206,7 +206,7 @@ async fn what_happens_is_told_once() {
     assert_eq!(watch.said().await, "A new number is on the air.");
     let off = Problem::AdvertiseFailed;
     it.puppet.change(|shown| {
-        shown.problems.insert(off);
+        shown.problems.insert(off, ProblemDetails::default());
     });
     let began = watch.said().await;
     assert!(
