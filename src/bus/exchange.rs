@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tcn_exchange::interval::Interval;
+use tcn_exchange::upload_result::{LONGEST_REASON, UploadResult};
 use tcn_protocol::wire;
 use tcnd_client::proxy;
 use zbus::message::Header;
@@ -20,10 +21,7 @@ use super::departures::{Departures, Unwatched, caller, is_present};
 use super::error::Error;
 use super::options::{Given, Options};
 use super::transfer::Transfers;
-use crate::daemon::{
-    BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, LONGEST_REASON, Refusal, Request,
-    Settlement,
-};
+use crate::daemon::{BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, Refusal, Request};
 use crate::store::NewSource;
 
 pub(super) struct Exchange {
@@ -181,17 +179,12 @@ impl Exchange {
             ));
         }
         let seconds = |seconds| Duration::from_secs(u64::from(seconds));
-        let settlement = match outcome.as_str() {
-            "accepted" => Settlement::Accepted,
-            "refused" => Settlement::Refused(reason),
-            "failed" => Settlement::Failed(reason, retry_after.map(seconds)),
-            _ => {
-                return Err(Error::InvalidArgs(
-                    "unknown outcome; there are: accepted, refused, failed".to_owned(),
-                ));
-            }
-        };
-        let settle = |reply| Request::Exchange(ExchangeRequest::Settle(part, settlement, reply));
+        let result = UploadResult::from_token(&outcome, reason, retry_after.map(seconds));
+        let result = result.ok_or_else(|| {
+            let known = "unknown outcome; there are: accepted, refused, failed";
+            Error::InvalidArgs(known.to_owned())
+        })?;
+        let settle = |reply| Request::Exchange(ExchangeRequest::Settle(part, result, reply));
         Ok(self.handle.ask(settle).await?)
     }
 

@@ -43,9 +43,9 @@ pub use notify::ready;
 pub use refusal::Refusal;
 pub use reply::Reply;
 pub use requests::{
-    Check, ContactsRequest, ExchangeRequest, LONGEST_NOTE, LONGEST_REASON, MOST_SOURCES,
-    MatchedReportsRequest, OwnReportsRequest, PauseRequest, PublishRequest, Published,
-    ReportRequest, Reported, Request, Settlement, Statistics,
+    Check, ContactsRequest, ExchangeRequest, LONGEST_NOTE, MOST_SOURCES, MatchedReportsRequest,
+    OwnReportsRequest, PauseRequest, PublishRequest, Published, ReportRequest, Reported, Request,
+    Statistics,
 };
 pub use rng::{random_key, random_seed};
 pub use snapshot::{Consent, Hold, ProblemDetails, Snapshot, State, starting};

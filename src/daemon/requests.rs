@@ -5,6 +5,7 @@ use std::time::Duration;
 use tcn_engine::disclosure::Plan;
 use tcn_engine::{Contact, Moment};
 use tcn_exchange::interval::Interval;
+use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::file::Format;
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, SignedReport, UnixTime};
@@ -17,9 +18,6 @@ use crate::store::{Bucket, Cancelled, Cursor, NewSource, OwnReport, Summary};
 
 /// Sources at most.
 pub const MOST_SOURCES: usize = 32;
-
-/// Longest reason of a server that is kept, in bytes.
-pub const LONGEST_REASON: usize = 256;
 
 /// Longest note to oneself, in bytes.
 pub const LONGEST_NOTE: usize = 256;
@@ -174,24 +172,13 @@ pub enum ExchangeRequest {
     /// The next part for a source.
     Take(String, Reply<Option<(u64, SignedReport)>>),
     /// What became of it.
-    Settle(u64, Settlement, Reply<()>),
+    Settle(u64, UploadResult, Reply<()>),
     /// How it went with a source: a token, empty if well.
     Record(String, String, Reply<()>),
     /// The run is over.
     End(Reply<()>),
     /// A person wants a run now.
     TriggerSync(Reply<()>),
-}
-
-/// What a server made of a part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Settlement {
-    /// It has it.
-    Accepted,
-    /// It does not want it, for this reason.
-    Refused(String),
-    /// It did not get it, for this reason, and wants to be left alone so long.
-    Failed(String, Option<Duration>),
 }
 
 /// A report that a client wants to make.

@@ -18,6 +18,7 @@ use std::sync::atomic::AtomicBool;
 
 use tcn_engine::CLOCK_FLOOR;
 use tcn_exchange::interval::Interval;
+use tcn_exchange::upload_result::UploadResult;
 use tcn_exchange::{backfill, upload_schedule};
 use tcn_protocol::SignedReport;
 
@@ -25,9 +26,9 @@ use super::driver::Driver;
 use super::intake::{self, Delivery, DeliveryCounts, IncomingDelivery};
 use super::refusal::Refusal;
 use super::reply::{Reply, respond, respond_async};
-use super::requests::{ExchangeRequest, MOST_SOURCES, Settlement};
+use super::requests::{ExchangeRequest, MOST_SOURCES};
 use super::{clock, rng, sync_status};
-use crate::store::{NewSource, UploadOutcome};
+use crate::store::NewSource;
 
 impl Driver {
     pub(super) async fn answer_exchange(&mut self, request: ExchangeRequest) {
@@ -36,9 +37,7 @@ impl Driver {
             ExchangeRequest::Pending(source, reply) => self.pending(source, reply),
             ExchangeRequest::Deliver(delivery, reply) => self.deliver(delivery, reply),
             ExchangeRequest::Take(source, reply) => self.take(source, reply),
-            ExchangeRequest::Settle(part, settlement, reply) => {
-                self.settle_part(part, settlement, reply);
-            }
+            ExchangeRequest::Settle(part, result, reply) => self.settle_part(part, result, reply),
             ExchangeRequest::Record(source, problem, reply) => {
                 self.record(source, problem, reply);
             }
@@ -166,20 +165,11 @@ impl Driver {
         });
     }
 
-    fn settle_part(&self, part: u64, settlement: Settlement, reply: Reply<()>) {
+    fn settle_part(&self, part: u64, result: UploadResult, reply: Reply<()>) {
         let (store, now) = (self.store.clone(), clock::now().wall);
+        let wait = |tries, asked| upload_schedule::wait(tries, asked, &mut rng::system());
         respond_async(reply, async move {
-            let tries = store.upload_tries(part).await?;
-            let tries = tries.ok_or(Refusal::NoSuchPart)?;
-            let outcome = match settlement {
-                Settlement::Accepted => UploadOutcome::Accepted,
-                Settlement::Refused(reason) => UploadOutcome::Refused(reason),
-                Settlement::Failed(reason, asked) => {
-                    let wait = upload_schedule::wait(tries, asked, &mut rng::system());
-                    UploadOutcome::Failed(reason, now.after(wait))
-                }
-            };
-            let settled = store.settle_upload(part, outcome, now).await?;
+            let settled = store.settle_upload(part, result, now, wait).await?;
             settled.then_some(()).ok_or(Refusal::NoSuchPart)
         });
     }

@@ -66,4 +66,4 @@ pub use seal::Seal;
 pub use seen::{MOST_REMEMBERED, SourceId};
 pub use settings::Setting;
 pub use sources::{NewSource, Source};
-pub use uploads::{Cancelled, DueUpload, NewUpload, Sendable, Upload, UploadOutcome, UploadState};
+pub use uploads::{Cancelled, DueUpload, NewUpload, Sendable, Upload, UploadState};

@@ -15,8 +15,11 @@
 //! `sent` never left, and what is may have: after a crash it is sent again, and
 //! a server that has it already keeps it once.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::KeyId;
+use tcn_exchange::upload_result::UploadResult;
 use tcn_exchange::upload_schedule;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 
@@ -80,17 +83,6 @@ pub struct DueUpload {
     pub id: u64,
     /// The part.
     pub signed: SignedReport,
-}
-
-/// What became of a part that was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum UploadOutcome {
-    /// The server has it.
-    Accepted,
-    /// The server does not want it, for this reason.
-    Refused(String),
-    /// It did not get there, for this reason; to be tried again then.
-    Failed(String, UnixTime),
 }
 
 /// A part as it is shown.
@@ -222,27 +214,21 @@ impl Store {
         .await
     }
 
-    /// How often a part was taken, if it is on its way.
-    ///
-    /// # Errors
-    /// If the database cannot be read.
-    pub async fn upload_tries(&self, id: u64) -> Result<Option<u32>, Error> {
-        self.call(move |database| Ok(tries(&database.connection, id)?))
-            .await
-    }
-
-    /// Keeps what became of a part, durably; whether it was on its way.
+    /// Keeps the result of the upload of a part, durably; whether it was on its way. A
+    /// failed one is tried again after the time that `wait` returns for the number of
+    /// tries and the wait that the server asked for.
     ///
     /// # Errors
     /// If the database cannot be written.
     pub async fn settle_upload(
         &self,
         id: u64,
-        outcome: UploadOutcome,
+        result: UploadResult,
         now: UnixTime,
+        wait: impl FnOnce(u32, Option<Duration>) -> Duration + Send + 'static,
     ) -> Result<bool, Error> {
         self.call(move |database| {
-            let settle = |t: &Transaction<'_>| settle(t, id, &outcome, now);
+            let settle = |t: &Transaction<'_>| settle(t, id, &result, now, wait);
             Ok(database.transact(Durable::PowerLoss, settle)?)
         })
         .await
@@ -411,6 +397,7 @@ fn record_upload_release(
     Ok(())
 }
 
+/// How often a part was taken, if it is on its way.
 fn tries(db: &Connection, id: u64) -> rusqlite::Result<Option<u32>> {
     // One that was cancelled meanwhile is on its way all the same.
     db.prepare_cached("SELECT tries FROM upload WHERE id = ?1 AND state IN (1, 4)")?
@@ -421,22 +408,30 @@ fn tries(db: &Connection, id: u64) -> rusqlite::Result<Option<u32>> {
 fn settle(
     transaction: &Transaction<'_>,
     id: u64,
-    outcome: &UploadOutcome,
+    result: &UploadResult,
     now: UnixTime,
+    wait: impl FnOnce(u32, Option<Duration>) -> Duration,
 ) -> rusqlite::Result<bool> {
-    let (state, reason, due) = match outcome {
-        UploadOutcome::Accepted => (UploadState::Accepted, "", None),
-        UploadOutcome::Refused(reason) => (UploadState::Refused, reason.as_str(), None),
-        UploadOutcome::Failed(reason, again) => {
+    let Some(tries) = tries(transaction, id)? else {
+        return Ok(false);
+    };
+    let (state, reason, due) = match result {
+        UploadResult::Accepted => (UploadState::Accepted, "", None),
+        UploadResult::Refused { reason } => (UploadState::Refused, reason.as_str(), None),
+        UploadResult::Failed {
+            reason,
+            retry_after,
+        } => {
+            let again = now.after(wait(tries, *retry_after));
             (UploadState::Sent, reason.as_str(), Some(signed(again.0)))
         }
     };
-    let settled = transaction.execute(
+    transaction.execute(
         "UPDATE upload SET state = CASE WHEN state = 4 AND ?2 = 1 THEN 4 ELSE ?2 END, \
          at = ?3, reason = ?4, due = coalesce(?5, due) WHERE id = ?1 AND state IN (1, 4)",
         params![signed(id), state.number(), signed(now.0), reason, due],
     )?;
-    Ok(settled > 0)
+    Ok(true)
 }
 
 /// The parts of a report and how far each is, by source.

@@ -4,10 +4,11 @@
 use std::io::Cursor;
 
 use tcn_exchange::interval::Interval;
+use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::{UnixTime, wire};
 use tcnd::daemon::{
     BUDGET, Delivery, DeliveryCounts, ExchangeRequest, Matching, OwnReportsRequest, PublishRequest,
-    Published, Refusal, Reply, Request, Settlement, clock,
+    Published, Refusal, Reply, Request, clock,
 };
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
 use tcnd_client::Problem;
@@ -95,8 +96,8 @@ impl Machine {
         taken.map(|(part, signed)| (part, wire::write(&signed)))
     }
 
-    async fn settle(&self, part: u64, settlement: Settlement) -> Result<(), Refusal> {
-        self.exchange(|reply| ExchangeRequest::Settle(part, settlement, reply))
+    async fn settle(&self, part: u64, result: UploadResult) -> Result<(), Refusal> {
+        self.exchange(|reply| ExchangeRequest::Settle(part, result, reply))
             .await
     }
 
@@ -171,8 +172,8 @@ async fn a_published_report_warns_the_other_and_is_remembered() {
     let (part, report) = reporter.take("one").await.unwrap();
     assert_eq!(reporter.uploads().await[0].state, UploadState::Sent);
     assert_eq!(reporter.take("one").await, None);
-    reporter.settle(part, Settlement::Accepted).await.unwrap();
-    let settled = reporter.settle(part, Settlement::Accepted).await;
+    reporter.settle(part, UploadResult::Accepted).await.unwrap();
+    let settled = reporter.settle(part, UploadResult::Accepted).await;
     assert_eq!(settled, Err(Refusal::NoSuchPart));
     assert_eq!(reporter.uploads().await[0].state, UploadState::Accepted);
     let again = reporter.publish(made.id, false).await;
@@ -262,11 +263,13 @@ async fn a_failure_waits_and_a_refusal_says_why() {
     machine.begin(&["one", "two"]).await.unwrap();
     machine.publish(made.id, true).await.unwrap();
     let (part, _) = machine.take("one").await.unwrap();
-    let failed = Settlement::Failed("unreachable".to_owned(), None);
+    let failed = UploadResult::failed("unreachable", None);
     machine.settle(part, failed).await.unwrap();
     assert_eq!(machine.take("one").await, None, "it waits");
     let (part, _) = machine.take("two").await.unwrap();
-    let refused = Settlement::Refused("the signature does not hold".to_owned());
+    let refused = UploadResult::Refused {
+        reason: "the signature does not hold".to_owned(),
+    };
     machine.settle(part, refused).await.unwrap();
     let uploads = machine.uploads().await;
     assert_eq!(uploads[0].reason, "unreachable");
@@ -473,9 +476,9 @@ async fn what_is_queued_can_be_hurried_and_called_back() {
     assert_eq!(machine.publish(made.id, true).await, Ok(2));
     assert!(machine.rang());
     let (part, _) = machine.take("one").await.unwrap();
-    machine.settle(part, Settlement::Accepted).await.unwrap();
+    machine.settle(part, UploadResult::Accepted).await.unwrap();
     let (under_way, _) = machine.take("one").await.expect("at once too");
-    let failed = Settlement::Failed("unreachable".to_owned(), None);
+    let failed = UploadResult::failed("unreachable", None);
     machine.settle(under_way, failed).await.unwrap();
     assert_eq!(machine.take("one").await, None, "it waits");
     assert_eq!(machine.publish(made.id, true).await, Ok(1), "hurried again");
@@ -495,7 +498,7 @@ async fn what_is_queued_can_be_hurried_and_called_back() {
     let cancelled = [UploadState::Accepted, UploadState::Cancelled];
     assert_eq!(states(machine.uploads().await), cancelled);
     // It was already on its way, and its outcome is kept.
-    let failed = Settlement::Failed("unreachable".to_owned(), None);
+    let failed = UploadResult::failed("unreachable", None);
     machine.settle(under_way, failed).await.unwrap();
     assert_eq!(states(machine.uploads().await), cancelled);
     assert_eq!(machine.take("one").await, None);

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tcn_engine::KeyId;
 use tcn_exchange::interval::Interval;
+use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::UnixTime;
 use tcnd::store::{
-    DATABASE, MOST_REMEMBERED, NewDelivery, NewSource, NewUpload, Store, UploadOutcome,
-    UploadState, day_bytes,
+    DATABASE, MOST_REMEMBERED, NewDelivery, NewSource, NewUpload, Store, UploadState, day_bytes,
 };
 use tempfile::tempdir;
 
@@ -81,8 +81,10 @@ impl Bench {
         taken.await.unwrap().map(|due| due.id)
     }
 
-    async fn settle_part(&self, id: u64, outcome: UploadOutcome, at: u64) -> bool {
-        let settled = self.store.settle_upload(id, outcome, UnixTime(at));
+    /// One that failed is tried again after as many times 499 s as it was tried.
+    async fn settle_part(&self, id: u64, result: UploadResult, at: u64) -> bool {
+        let wait = |tries, _| Duration::from_secs(499) * tries;
+        let settled = self.store.settle_upload(id, result, UnixTime(at), wait);
         settled.await.unwrap()
     }
 
@@ -173,10 +175,12 @@ async fn parts_leave_when_they_are_due_one_at_a_time() {
     assert_ne!(first, second);
     assert!(
         bench
-            .settle_part(first, UploadOutcome::Accepted, DAY_ONE + 4001)
+            .settle_part(first, UploadResult::Accepted, DAY_ONE + 4001)
             .await
     );
-    let refused = UploadOutcome::Refused("too large".to_owned());
+    let refused = UploadResult::Refused {
+        reason: "too large".to_owned(),
+    };
     assert!(bench.settle_part(second, refused, DAY_ONE + 4061).await);
     assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
     let states = bench.states().await;
@@ -188,7 +192,7 @@ async fn parts_leave_when_they_are_due_one_at_a_time() {
     // A settled outcome does not change.
     assert!(
         !bench
-            .settle_part(first, UploadOutcome::Accepted, DAY_ONE + 5000)
+            .settle_part(first, UploadResult::Accepted, DAY_ONE + 5000)
             .await
     );
 }
@@ -213,14 +217,16 @@ async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
     assert_eq!(report.releases[0].how, "publish-one");
     assert_eq!(report.uploads[0].state, UploadState::Sent);
     // It is tried again, as the same part, and recorded as gone once.
-    assert_eq!(bench.store.upload_tries(part).await.unwrap(), Some(1));
     let next = bench.take("one", DAY_ONE + 4100).await.unwrap();
     assert_ne!(next, part);
     assert_eq!(bench.take("one", DAY_ONE + 4899).await, None);
     assert_eq!(bench.take("one", DAY_ONE + 4900).await, Some(part));
-    assert_eq!(bench.store.upload_tries(part).await.unwrap(), Some(2));
     let report = bench.store.own_reports().await.unwrap().remove(0);
     assert_eq!((report.id, report.releases.len()), (id, 1));
+    // It failed for the second time.
+    let failed = UploadResult::failed("unreachable", None);
+    assert!(bench.settle_part(part, failed, DAY_ONE + 4901).await);
+    assert_eq!(bench.states().await[0].1, Some(DAY_ONE + 4901 + 2 * 499));
 }
 
 #[tokio::test]
@@ -229,7 +235,7 @@ async fn a_failure_is_tried_again_when_told() {
     let mut bench = Bench::new(directory.path());
     queued(&mut bench).await;
     let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
-    let failed = UploadOutcome::Failed("unreachable".to_owned(), UnixTime(DAY_ONE + 2500));
+    let failed = UploadResult::failed("unreachable", None);
     assert!(bench.settle_part(part, failed, DAY_ONE + 2001).await);
     assert_eq!(
         bench.states().await[0],
@@ -259,7 +265,9 @@ async fn a_report_is_queued_once_for_each_source_and_again_where_it_was_refused(
         0
     );
     let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
-    let refused = UploadOutcome::Refused(String::new());
+    let refused = UploadResult::Refused {
+        reason: String::new(),
+    };
     assert!(bench.settle_part(part, refused, DAY_ONE + 2000).await);
     assert_eq!(bench.store.queue(id, again("one"), now).await.unwrap(), 1);
 }
@@ -327,7 +335,7 @@ async fn what_is_cancelled_leaves_no_more_and_what_left_is_counted() {
     );
     let states = bench.states().await;
     assert_eq!(states, [(UploadState::Cancelled, None, String::new())]);
-    let outcome = UploadOutcome::Accepted;
+    let outcome = UploadResult::Accepted;
     assert!(bench.settle_part(part, outcome, DAY_ONE + 2100).await);
     let states = bench.states().await;
     assert_eq!(states, [(UploadState::Accepted, None, String::new())]);
@@ -348,7 +356,7 @@ async fn a_deleted_report_leaves_no_more() {
     // The part that left may still be settled, and stays as the record.
     assert!(
         bench
-            .settle_part(part, UploadOutcome::Accepted, DAY_ONE + 2200)
+            .settle_part(part, UploadResult::Accepted, DAY_ONE + 2200)
             .await
     );
     let states = bench.states().await;

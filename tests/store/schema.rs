@@ -7,12 +7,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::types::Value;
 use tcn_engine::{Contact, Pause, RSSI_UNAVAILABLE};
 use tcn_exchange::interval::Interval;
+use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::UnixTime;
-use tcnd::store::{DATABASE, Setting, UploadOutcome};
+use tcnd::store::{DATABASE, Setting};
 use tempfile::tempdir;
 
 use super::exchange::{deliver, source, upload};
@@ -118,9 +120,11 @@ async fn sources(bench: &Bench, format: u32) {
     store.queue(1, uploads, now).await.unwrap();
     let (again, next) = (UnixTime(DAY_ONE + 1900), UnixTime(DAY_ONE + 1060));
     let taken = store.take_upload(one(), now, again, next).await.unwrap();
-    let failed = UploadOutcome::Failed("timed-out".to_owned(), again);
+    let failed = UploadResult::failed("timed-out", None);
     store
-        .settle_upload(taken.unwrap().id, failed, now)
+        .settle_upload(taken.unwrap().id, failed, now, |_, _| {
+            Duration::from_secs(900)
+        })
         .await
         .unwrap();
 }

@@ -20,6 +20,8 @@ pub enum UploadResult {
     },
     /// Not known; the upload is tried again.
     Failed {
+        /// A token of lower-case letters and hyphens, such as `unreachable`.
+        reason: String,
         /// The wait that the server asked for.
         retry_after: Option<Duration>,
     },
@@ -37,8 +39,29 @@ impl UploadResult {
             400 | 401 | 413 | 422 => Self::Refused {
                 reason: reason(status, body),
             },
-            _ => Self::Failed { retry_after },
+            _ => Self::failed("refused", retry_after),
         }
+    }
+
+    /// A failure for this reason.
+    pub fn failed(reason: &str, retry_after: Option<Duration>) -> Self {
+        Self::Failed {
+            reason: reason.to_owned(),
+            retry_after,
+        }
+    }
+
+    /// The result with this [token](Self::token); `None` if there is none.
+    pub fn from_token(token: &str, reason: String, retry_after: Option<Duration>) -> Option<Self> {
+        Some(match token {
+            "accepted" => Self::Accepted,
+            "refused" => Self::Refused { reason },
+            "failed" => Self::Failed {
+                reason,
+                retry_after,
+            },
+            _ => return None,
+        })
     }
 
     /// The token on the bus.
@@ -98,7 +121,7 @@ mod tests {
         let asked = Some(Duration::from_secs(90));
         for status in [429, 503] {
             let failed = UploadResult::from_response(status, b"slow down", asked);
-            assert_eq!(failed, UploadResult::Failed { retry_after: asked });
+            assert_eq!(failed, UploadResult::failed("refused", asked));
         }
     }
 

@@ -27,16 +27,10 @@ pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<(), Fault> {
         let (Some(part), Some(report)) = (due.part, due.report) else {
             break;
         };
-        let (settlement, problem) = match send(source, &report).await {
-            Ok(UploadResult::Failed { retry_after }) => (
-                UploadResult::Failed { retry_after },
-                Some(Problem::Refused(retry_after)),
-            ),
-            Ok(settlement) => (settlement, None),
-            Err(problem) => (UploadResult::Failed { retry_after: None }, Some(problem)),
-        };
-        tcnd.settle(part, &settlement, problem).await?;
-        if matches!(settlement, UploadResult::Failed { .. }) {
+        let result = send(source, &report).await;
+        let result = result.unwrap_or_else(|problem| UploadResult::failed(problem.token(), None));
+        tcnd.settle(part, &result).await?;
+        if matches!(result, UploadResult::Failed { .. }) {
             break;
         }
     }

@@ -113,28 +113,26 @@ impl Tcnd {
         self.proxy.take_part(source.as_str()).await.map_err(fault)
     }
 
-    /// Reports the outcome of a part, and its problem if it failed.
-    pub(super) async fn settle(
-        &self,
-        part: u64,
-        settlement: &UploadResult,
-        problem: Option<Problem>,
-    ) -> Result<(), Fault> {
+    /// Reports the result of the upload of a part.
+    pub(super) async fn settle(&self, part: u64, result: &UploadResult) -> Result<(), Fault> {
         let mut options = BTreeMap::new();
-        match settlement {
+        match result {
             UploadResult::Accepted => {}
             UploadResult::Refused { reason } => {
                 options.insert("reason", Variant::from(reason.as_str()));
             }
-            UploadResult::Failed { retry_after } => {
-                options.extend(problem.map(|why| ("reason", Variant::from(why.token()))));
+            UploadResult::Failed {
+                reason,
+                retry_after,
+            } => {
+                options.insert("reason", Variant::from(reason.as_str()));
                 let seconds = retry_after.map(|wait| u32::try_from(wait.as_secs()));
                 if let Some(Ok(seconds)) = seconds {
                     options.insert("retry_after", Variant::from(seconds));
                 }
             }
         }
-        let settled = self.proxy.settle_part(part, settlement.token(), options);
+        let settled = self.proxy.settle_part(part, result.token(), options);
         settled.await.map_err(fault)
     }
 
