@@ -314,7 +314,7 @@ impl Daemon {
     fn stored(&mut self, seq: Seq) -> Input {
         let event = self.events.blocking_recv().unwrap();
         assert!(
-            matches!(event, Event::Stored(stored) if stored == seq.0),
+            matches!(event, Event::Stored { seq: stored, .. } if stored == seq.0),
             "{event:?}"
         );
         Input::Stored(seq)

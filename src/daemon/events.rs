@@ -34,10 +34,16 @@ impl Driver {
 
     pub(super) async fn store_event(&mut self, event: store::Event) -> Result<(), Error> {
         let input = match event {
-            store::Event::Stored(seq) => {
-                self.recount();
+            store::Event::Stored { seq, matched } => {
+                if matched {
+                    self.recount();
+                }
                 self.complaints.succeeded(self.engine.saves(Seq(seq)));
                 Input::Stored(Seq(seq))
+            }
+            store::Event::RowsChanged => {
+                self.recount();
+                return Ok(());
             }
             store::Event::NotStored(_, fault @ store::Error::Corrupt(_))
             | store::Event::Failed(fault @ store::Error::Corrupt(_)) => {

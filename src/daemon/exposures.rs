@@ -6,7 +6,7 @@
 
 use tcn_protocol::{Memo, UnixTime};
 
-use crate::exposure::{Exposure, Rule, exposures};
+use crate::exposure::{Exposure, Rule, exposures, spans};
 use crate::store::{self, MatchedReport, Store};
 
 /// Which exposure: stays the same while it grows, and until its first contact is
@@ -63,8 +63,21 @@ pub(super) fn known(reports: &[MatchedReport]) -> impl Iterator<Item = KnownExpo
 
 /// Whether one of these contacts, by their starts, is of this exposure.
 fn is_of(exposure: &Exposure, starts: &[UnixTime]) -> bool {
-    let span = exposure.start..=exposure.end;
-    starts.iter().any(|start| span.contains(start))
+    has_any((exposure.start, exposure.end), starts)
+}
+
+fn has_any((start, end): (UnixTime, UnixTime), starts: &[UnixTime]) -> bool {
+    starts.iter().any(|of| (start..=end).contains(of))
+}
+
+/// The first and last second of an exposure; `None` if there is no such exposure.
+pub(super) async fn span(
+    store: &Store,
+    id: ExposureId,
+) -> Result<Option<(UnixTime, UnixTime)>, store::Error> {
+    let report = store.matched_report(id.report).await?;
+    let exposure = known(report.as_slice()).find(|exposure| exposure.id == id);
+    Ok(exposure.map(|found| (found.exposure.start, found.exposure.end)))
 }
 
 /// Where the count goes.
@@ -86,7 +99,11 @@ pub(super) async fn recount_grown(store: &Store, unseen: &Unseen) -> Result<(), 
 }
 
 async fn count(store: &Store) -> Result<u32, store::Error> {
-    let reports = store.matched_reports().await?;
-    let count = known(&reports).filter(|exposure| !exposure.seen).count();
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    let reports = store.matched_times().await?;
+    let unseen = reports.into_iter().map(|report| {
+        let spans = spans(Rule::STANDARD, report.contacts, report.published);
+        let unseen = spans.iter().filter(|span| !has_any(**span, &report.seen));
+        unseen.count()
+    });
+    Ok(u32::try_from(unseen.sum::<usize>()).unwrap_or(u32::MAX))
 }

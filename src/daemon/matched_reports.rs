@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::clock;
 use super::driver::Driver;
-use super::exposures::{ExposureId, Unseen, known, recount, recount_grown};
+use super::exposures::{ExposureId, Unseen, known, recount, recount_grown, span};
 use super::import::{self, Import, ImportCounts};
 use super::matcher::StopFlags;
 use super::refusal::Refusal;
@@ -127,10 +127,7 @@ impl Driver {
     fn restore(&self, id: ExposureId, reply: Reply<()>) {
         let (store, unseen) = (self.store.clone(), self.unseen());
         respond_async(reply, async move {
-            let reports = store.matched_reports().await?;
-            let exposure = known(&reports).find(|exposure| exposure.id == id);
-            let exposure = exposure.ok_or(Refusal::NoSuchExposure)?.exposure;
-            let span = (exposure.start, exposure.end);
+            let span = span(&store, id).await?.ok_or(Refusal::NoSuchExposure)?;
             store.restore_exposure(id.report, span).await?;
             recount(&store, &unseen).await?;
             Ok(())
@@ -140,10 +137,7 @@ impl Driver {
     fn mark(&self, id: ExposureId, dismissed: bool, reply: Reply<()>) {
         let (store, unseen) = (self.store.clone(), self.unseen());
         respond_async(reply, async move {
-            let reports = store.matched_reports().await?;
-            let exposure = known(&reports).find(|exposure| exposure.id == id);
-            let exposure = exposure.ok_or(Refusal::NoSuchExposure)?.exposure;
-            let span = (exposure.start, exposure.end);
+            let span = span(&store, id).await?.ok_or(Refusal::NoSuchExposure)?;
             store.mark_exposure(id.report, span, dismissed).await?;
             recount(&store, &unseen).await?;
             Ok(())

@@ -34,6 +34,11 @@ impl Rule {
     pub const STANDARD: Self = Self {
         gap: Duration::from_secs(3600),
     };
+
+    /// Whether a contact that starts then belongs to the exposure that ended so far.
+    fn joins(self, end: UnixTime, start: UnixTime) -> bool {
+        start < end.after(self.gap)
+    }
 }
 
 /// A period of time near the author of a report.
@@ -80,6 +85,27 @@ impl Exposure {
     }
 }
 
+/// Start and end of the exposures that [`exposures`] makes of contacts with these starts
+/// and ends.
+pub fn spans(
+    rule: Rule,
+    contacts: impl IntoIterator<Item = (UnixTime, UnixTime)>,
+    published: UnixTime,
+) -> Vec<(UnixTime, UnixTime)> {
+    let contacts = contacts.into_iter();
+    let mut contacts: Vec<_> = contacts.filter(|(start, _)| *start <= published).collect();
+    contacts.sort_unstable();
+    let mut spans: Vec<(UnixTime, UnixTime)> = Vec::new();
+    for (start, end) in contacts {
+        let end = end.max(start).min(published);
+        match spans.last_mut() {
+            Some((_, open)) if rule.joins(*open, start) => *open = end.max(*open),
+            Some(_) | None => spans.push((start, end)),
+        }
+    }
+    spans
+}
+
 /// The exposures in `contacts`, all of numbers of one report that was published by
 /// `published`, in order of time.
 ///
@@ -99,7 +125,7 @@ pub fn exposures(
     for mut contact in contacts {
         contact.end = contact.end.max(contact.start).min(published);
         match exposures.last_mut() {
-            Some(open) if contact.start < open.end.after(rule.gap) => open.add(&contact),
+            Some(open) if rule.joins(open.end, contact.start) => open.add(&contact),
             Some(_) | None => exposures.push(Exposure::of(&contact)),
         }
     }
@@ -193,7 +219,7 @@ mod tests {
         }
     }
 
-    fn spans(exposures: &[Exposure]) -> Vec<(u64, u64)> {
+    fn times(exposures: &[Exposure]) -> Vec<(u64, u64)> {
         exposures.iter().map(|e| (e.start.0, e.end.0)).collect()
     }
 
@@ -231,11 +257,11 @@ mod tests {
     fn the_gap_is_strict() {
         let two = |gap: u64| [contact(1, 1000, 1100), contact(2, 1100 + gap, 1200 + gap)];
         assert_eq!(
-            spans(&exposures(Rule::STANDARD, two(3599), EVER)),
+            times(&exposures(Rule::STANDARD, two(3599), EVER)),
             [(1000, 4799)]
         );
         let apart = exposures(Rule::STANDARD, two(3600), EVER);
-        assert_eq!(spans(&apart), [(1000, 1100), (4700, 4800)]);
+        assert_eq!(times(&apart), [(1000, 1100), (4700, 4800)]);
     }
 
     #[test]
@@ -246,7 +272,7 @@ mod tests {
             contact(3, 8599, 8600),
         ];
         let found = exposures(Rule::STANDARD, around, EVER);
-        assert_eq!(spans(&found), [(1000, 8600)]);
+        assert_eq!(times(&found), [(1000, 8600)]);
         assert_eq!(found[0].duration, Duration::from_secs(4001));
         assert_eq!((found[0].rssi_mean, found[0].rssi_max), (-70, -60));
         assert_eq!(found[0].attenuation, [0, 3, 3, 0]);
@@ -261,7 +287,7 @@ mod tests {
         ];
         let found = exposures(Rule::STANDARD, heard, UnixTime(1800));
         assert_eq!(
-            spans(&found),
+            times(&found),
             [(1000, 1800)],
             "and what went on is cut there"
         );
@@ -320,6 +346,9 @@ mod tests {
             for pair in found.windows(2) {
                 prop_assert!(pair[1].start.0 - pair[0].end.0 >= 3600);
             }
+            let times = contacts.iter().map(|contact| (contact.start, contact.end));
+            let expected: Vec<_> = found.iter().map(|e| (e.start, e.end)).collect();
+            prop_assert_eq!(spans(Rule::STANDARD, times, published), expected);
             let mut reversed = contacts;
             reversed.reverse();
             prop_assert_eq!(exposures(Rule::STANDARD, reversed, published), found);

@@ -20,7 +20,14 @@ const DEPTH: usize = 64;
 #[derive(Debug)]
 pub enum Event {
     /// All of it is written, as durably as its kind promises.
-    Stored(u64),
+    Stored {
+        /// The number it was sent with.
+        seq: u64,
+        /// A contact grew that a report names, so exposures may have changed.
+        matched: bool,
+    },
+    /// Rows were destroyed or got new dates, so exposures may have changed.
+    RowsChanged,
     /// None of it is written.
     NotStored(u64, Error),
     /// A setting was not kept, old rows were not destroyed, or new dates were

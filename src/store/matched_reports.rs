@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::Contact;
 use tcn_protocol::{Memo, MemoType, ReportDigest, TemporaryContactNumber, UnixTime};
 
-use super::contact_row::ContactRow;
+use super::contact_row::{ContactRow, times};
 use super::database::Durable;
 use super::error::Error;
 use super::handle::Store;
@@ -86,6 +86,17 @@ pub struct MatchedReport {
     pub dismissed: Vec<UnixTime>,
 }
 
+/// When the contacts of a matched report were, and which of them the person has seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchedTimes {
+    /// By when the report was public.
+    pub published: UnixTime,
+    /// Start and end of each contact.
+    pub contacts: Vec<(UnixTime, UnixTime)>,
+    /// Starts of those that the person has seen.
+    pub seen: Vec<UnixTime>,
+}
+
 impl Store {
     /// Keeps matches, durably, all or none; what became of each, in their
     /// order.
@@ -104,7 +115,26 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn matched_reports(&self) -> Result<Vec<MatchedReport>, Error> {
-        self.call(|database| Ok(load(&database.connection)?)).await
+        self.call(|database| Ok(load(&database.connection, None)?))
+            .await
+    }
+
+    /// The matched report of this id, if its contacts are in the log.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn matched_report(&self, id: u64) -> Result<Option<MatchedReport>, Error> {
+        self.call(move |database| Ok(load(&database.connection, Some(id))?.pop()))
+            .await
+    }
+
+    /// When the contacts of each matched report were: what it takes to count exposures.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
+    pub async fn matched_times(&self) -> Result<Vec<MatchedTimes>, Error> {
+        self.call(|database| Ok(load_times(&database.connection)?))
+            .await
     }
 }
 
@@ -286,12 +316,15 @@ fn insert(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<i
     Ok(transaction.last_insert_rowid())
 }
 
-fn load(db: &Connection) -> rusqlite::Result<Vec<MatchedReport>> {
-    let mut contacts = contacts(db)?;
+/// All matched reports, or the one of this id.
+fn load(db: &Connection, only: Option<u64>) -> rusqlite::Result<Vec<MatchedReport>> {
+    let only = only.map(signed);
+    let mut contacts = contacts(db, only)?;
     let mut query = db.prepare_cached(
-        "SELECT id, published, received, memo_type, memo FROM matched_report ORDER BY id",
+        "SELECT id, published, received, memo_type, memo FROM matched_report \
+         WHERE ?1 IS NULL OR id = ?1 ORDER BY id",
     )?;
-    let mut rows = query.query([])?;
+    let mut rows = query.query([only])?;
     let mut reports = Vec::new();
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
@@ -324,12 +357,12 @@ struct Contacts {
     dismissed: Vec<UnixTime>,
 }
 
-fn contacts(db: &Connection) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
+fn contacts(db: &Connection, only: Option<i64>) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
     let mut query = db.prepare_cached(
         "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn, report, seen, dismissed \
-         FROM matched_contact JOIN contact USING (quarter, tcn)",
+         FROM matched_contact JOIN contact USING (quarter, tcn) WHERE ?1 IS NULL OR report = ?1",
     )?;
-    let mut rows = query.query([])?;
+    let mut rows = query.query([only])?;
     let mut reports: BTreeMap<i64, Contacts> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let tcn = TemporaryContactNumber::from_bytes(row.get(6)?);
@@ -343,6 +376,34 @@ fn contacts(db: &Connection) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
     Ok(reports)
 }
 
+fn load_times(db: &Connection) -> rusqlite::Result<Vec<MatchedTimes>> {
+    let mut query = db.prepare_cached(
+        "SELECT report, published, quarter, span, seen FROM matched_contact \
+         JOIN contact USING (quarter, tcn) JOIN matched_report ON id = report ORDER BY report",
+    )?;
+    let mut rows = query.query([])?;
+    let mut reports: Vec<(i64, MatchedTimes)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let report = row.get(0)?;
+        if reports.last().is_none_or(|(last, _)| *last != report) {
+            let times = MatchedTimes {
+                published: UnixTime(unsigned(row.get(1)?)),
+                contacts: Vec::new(),
+                seen: Vec::new(),
+            };
+            reports.push((report, times));
+        }
+        let (start, end) = times(unsigned(row.get(2)?), unsigned(row.get(3)?));
+        let (start, end) = (UnixTime(start), UnixTime(end));
+        let seen: bool = row.get(4)?;
+        if let Some((_, report)) = reports.last_mut() {
+            report.contacts.push((start, end));
+            report.seen.extend(seen.then_some(start));
+        }
+    }
+    Ok(reports.into_iter().map(|(_, times)| times).collect())
+}
+
 fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
     db.prepare_cached("SELECT DISTINCT label FROM report_source WHERE report = ?1 ORDER BY label")?
         .query_map([report], |row| row.get(0))?
@@ -350,17 +411,21 @@ fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
 }
 
 /// A number that a report named was heard in another quarter of an hour: that
-/// contact is named too, unless it began when the report was public.
+/// contact is named too, unless it began when the report was public. Whether a contact
+/// that a report names has grown, so that exposures may have changed.
 pub(super) fn extend_matches(
     transaction: &Transaction<'_>,
     growth: &[Contact],
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     let mut naming = transaction.prepare_cached(
         "SELECT DISTINCT report FROM matched_contact JOIN matched_report ON id = report \
          WHERE tcn = ?1 AND published >= ?2 AND NOT EXISTS (SELECT 1 FROM matched_contact AS known \
          WHERE known.tcn = ?1 AND known.quarter = ?3 AND known.report = id)",
     )?;
+    let mut named = transaction
+        .prepare_cached("SELECT 1 FROM matched_contact WHERE tcn = ?1 AND quarter = ?2")?;
     let mut quota = None;
+    let mut changed = false;
     for contact in growth {
         let (tcn, quarter) = (&contact.tcn, signed(ContactRow::quarter(contact.start)));
         let reports = naming
@@ -376,8 +441,9 @@ pub(super) fn extend_matches(
             };
             extend_match(transaction, (tcn, quarter), report, quota)?;
         }
+        changed = changed || named.exists(params![tcn.as_bytes(), quarter])?;
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// Adds a contact to what a report names, if the quota of one of its sources allows it.

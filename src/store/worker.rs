@@ -75,7 +75,7 @@ impl Worker {
                 let written = self
                     .catch_up()
                     .and_then(|()| self.database.transact(Durable::PowerLoss, write));
-                self.report(seq, written);
+                self.report(seq, written.map(|()| false));
             }
             Work::Save(seq, growth) => {
                 let write = |t: &Transaction<'_>| {
@@ -89,30 +89,30 @@ impl Worker {
             }
             Work::Forget(before) => {
                 let forgotten = self.catch_up().and_then(|()| self.forget(before));
-                self.trouble(forgotten);
+                self.changed(forgotten);
                 let directory = &self.database.directory;
                 let removed = quarantine::forget(directory, before).map_err(|error| {
                     Error::NotRemoved(Errno::from_io_error(&error).unwrap_or(Errno::IO))
                 });
-                self.trouble(removed);
+                self.failed(removed);
             }
             Work::ForgetFuture(dates) => {
                 let forgotten = self.catch_up().and_then(|()| self.forget_future(&dates));
-                self.trouble(forgotten);
+                self.changed(forgotten);
                 let dated = quarantine::date_future(&self.database.directory, dates.from);
-                self.trouble(dated.map_err(|error| Error::Files(error.kind())));
+                self.failed(dated.map_err(|error| Error::Files(error.kind())));
             }
             Work::Redate(redating) => {
                 let written = self.redate(redating);
-                self.trouble(written);
+                self.changed(written);
             }
             Work::KeepClock(record) => {
                 let kept = self.catch_up().and_then(|()| self.keep_clock(&record));
-                self.trouble(kept);
+                self.failed(kept);
             }
             Work::Remember(setting) => {
                 let kept = self.remember(setting);
-                self.trouble(kept);
+                self.failed(kept);
             }
             Work::Call(call) => call(&mut self.database),
             Work::Wipe(answer) => answer.with(|| self.wipe()),
@@ -206,16 +206,26 @@ impl Worker {
         wiped
     }
 
-    fn report(&self, seq: u64, written: rusqlite::Result<()>) {
+    /// Says what became of a batch, and whether a matched contact grew.
+    fn report(&self, seq: u64, written: rusqlite::Result<bool>) {
         let event = match written {
-            Ok(()) => Event::Stored(seq),
+            Ok(matched) => Event::Stored { seq, matched },
             Err(error) => Event::NotStored(seq, error.into()),
         };
         // The receiver is gone only while the daemon ends.
         let _ = self.events.blocking_send(event);
     }
 
-    fn trouble(&self, done: Result<(), impl Into<Error>>) {
+    /// Says that rows changed, or why not.
+    fn changed(&self, done: rusqlite::Result<()>) {
+        let event = match done {
+            Ok(()) => Event::RowsChanged,
+            Err(error) => Event::Failed(error.into()),
+        };
+        let _ = self.events.blocking_send(event);
+    }
+
+    fn failed(&self, done: Result<(), impl Into<Error>>) {
         if let Err(error) = done {
             let _ = self.events.blocking_send(Event::Failed(error.into()));
         }

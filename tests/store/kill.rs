@@ -61,7 +61,7 @@ async fn role_saves_until_the_disk_is_full() {
     let mut bench = Bench::new(&directory);
     for n in 1.. {
         match bench.save(batch(n)).await {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(Error::Full(_)) => {
                 child::say("full", n - 1);
                 return;

@@ -77,7 +77,7 @@ impl Bench {
         }
     }
 
-    async fn save(&mut self, growth: Vec<Contact>) -> Result<(), Error> {
+    async fn save(&mut self, growth: Vec<Contact>) -> Result<bool, Error> {
         self.seq += 1;
         self.store.save(self.seq, growth);
         self.answer().await
@@ -86,36 +86,45 @@ impl Bench {
     async fn persist(&mut self, records: Vec<Record>) -> Result<(), Error> {
         self.seq += 1;
         self.store.persist(self.seq, records);
-        self.answer().await
+        self.answer().await.map(|_| ())
     }
 
-    async fn answer(&mut self) -> Result<(), Error> {
+    /// Whether a contact grew that a report names.
+    async fn answer(&mut self) -> Result<bool, Error> {
         match self.event().await {
-            Event::Stored(seq) => {
+            Event::Stored { seq, matched } => {
                 assert_eq!(seq, self.seq);
-                Ok(())
+                Ok(matched)
             }
             Event::NotStored(seq, fault) => {
                 assert_eq!(seq, self.seq);
                 Err(fault)
             }
-            Event::Failed(fault) => panic!("trouble: {fault}"),
+            Event::RowsChanged | Event::Failed(_) => unreachable!("not an answer"),
         }
     }
 
+    /// The next answer to a request.
     async fn event(&mut self) -> Event {
-        tokio::time::timeout(DEADLINE, self.events.recv())
-            .await
-            .unwrap()
-            .unwrap()
+        loop {
+            let event = tokio::time::timeout(DEADLINE, self.events.recv());
+            match event.await.unwrap().unwrap() {
+                Event::RowsChanged => {}
+                event => return event,
+            }
+        }
     }
 
-    /// Waits until all requests are done, without an error.
-    async fn settle(&mut self) {
+    /// Waits until all requests are done, without an error. Whether exposures may have
+    /// changed by them.
+    async fn settle(&mut self) -> bool {
         self.store.size().await.unwrap();
-        if let Ok(event) = self.events.try_recv() {
-            panic!("unexpected answer: {event:?}");
+        let mut changed = false;
+        while let Ok(event) = self.events.try_recv() {
+            assert!(matches!(event, Event::RowsChanged), "unexpected: {event:?}");
+            changed = true;
         }
+        changed
     }
 }
 

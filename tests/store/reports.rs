@@ -7,7 +7,9 @@ use tcn_engine::{Aired, KeyHistory, KeyId};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
-use tcnd::store::{Cursor, NewMatch, NewPart, NewReport, Recorded, Release, SourceId};
+use tcnd::store::{
+    Cursor, MatchedTimes, NewMatch, NewPart, NewReport, Recorded, Release, SourceId,
+};
 use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
@@ -336,13 +338,13 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         [Recorded::Updated]
     );
     // The same run continues, and the number is heard again in another quarter.
-    bench
-        .save(vec![
-            sighting(1, DAY_ONE, DAY_ONE + 600),
-            sighting(1, DAY_ONE + 1800, DAY_ONE + 1900),
-        ])
-        .await
-        .unwrap();
+    for (growth, matched) in [
+        (sighting(2, DAY_ONE, DAY_ONE + 90), false),
+        (sighting(1, DAY_ONE, DAY_ONE + 600), true),
+        (sighting(1, DAY_ONE + 1800, DAY_ONE + 1900), true),
+    ] {
+        assert_eq!(bench.save(vec![growth]).await.unwrap(), matched);
+    }
     let [report] = &bench.store.matched_reports().await.unwrap()[..] else {
         panic!("one report")
     };
@@ -362,6 +364,17 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         [(DAY_ONE, DAY_ONE + 600), (DAY_ONE + 1800, DAY_ONE + 1900)]
     );
     assert_eq!(report.contacts[0].count, 2);
+    assert_eq!(
+        bench.store.matched_report(report.id).await.unwrap(),
+        Some(report.clone())
+    );
+    assert_eq!(bench.store.matched_report(99).await.unwrap(), None);
+    let times = MatchedTimes {
+        published: report.published,
+        contacts: report.contacts.iter().map(|c| (c.start, c.end)).collect(),
+        seen: Vec::new(),
+    };
+    assert_eq!(bench.store.matched_times().await.unwrap(), [times]);
 }
 
 #[tokio::test]
@@ -437,7 +450,8 @@ async fn retention_ends_reports_of_both_kinds() {
     bench.store.forget(UnixTime(DAY_ONE + 4001));
     assert_eq!(bench.store.own_reports().await.unwrap(), []);
     assert_eq!(bench.store.matched_reports().await.unwrap(), []);
-    bench.settle().await;
+    assert_eq!(bench.store.matched_times().await.unwrap(), []);
+    assert!(bench.settle().await, "exposures may have changed");
 }
 
 #[tokio::test]

@@ -324,7 +324,7 @@ async fn fill(state: &Path, contacts: Vec<Contact>) {
     for (seq, batch) in (0..).zip(contacts.chunks(1000)) {
         opened.store.save(seq, batch.to_vec());
         let stored = opened.events.recv().await.unwrap();
-        assert!(matches!(stored, store::Event::Stored(_)), "{stored:?}");
+        assert!(matches!(stored, store::Event::Stored { .. }), "{stored:?}");
     }
     opened.store.close().await;
 }
