@@ -12,7 +12,7 @@ use std::io::{self, BufWriter, Write};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
 use sha2::Sha256;
-use tcn_engine::{Contact, RSSI_UNAVAILABLE};
+use tcn_engine::Contact;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tokio::runtime::Handle as Runtime;
 
@@ -198,20 +198,16 @@ const HEADER: &str = "number,first,last,rssi_max,rssi_mean,sightings,\
 
 /// RFC 4180. No value in a row needs quotes.
 fn csv(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
-    let signal = |rssi| {
-        measured(rssi)
-            .map(|rssi| rssi.to_string())
-            .unwrap_or_default()
-    };
-    let [to_55, to_63, to_73, over] = contact.attenuation;
+    let dbm = |rssi: Option<i16>| rssi.map(|rssi| rssi.to_string()).unwrap_or_default();
+    let [to_55, to_63, to_73, over] = contact.signal.attenuation;
     write!(
         out,
         "{number},{},{},{},{},{},{to_55},{to_63},{to_73},{over},{}\r\n",
         contact.start.0,
         contact.end.0,
-        signal(contact.rssi_max),
-        signal(contact.rssi_mean),
-        contact.count,
+        dbm(contact.signal.max),
+        dbm(contact.signal.mean()),
+        contact.signal.sightings(),
         u8::from(contact.bridged),
     )
 }
@@ -232,14 +228,14 @@ struct Row<'a> {
 }
 
 fn json(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
-    let [to_55_db, to_63_db, to_73_db, over_73_db] = contact.attenuation;
+    let [to_55_db, to_63_db, to_73_db, over_73_db] = contact.signal.attenuation;
     let row = Row {
         number,
         first: contact.start.0,
         last: contact.end.0,
-        rssi_max: measured(contact.rssi_max),
-        rssi_mean: measured(contact.rssi_mean),
-        sightings: contact.count,
+        rssi_max: contact.signal.max,
+        rssi_mean: contact.signal.mean(),
+        sightings: contact.signal.sightings(),
         to_55_db,
         to_63_db,
         to_73_db,
@@ -248,10 +244,6 @@ fn json(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
     };
     serde_json::to_writer(&mut *out, &row)?;
     out.write_all(b"\n")
-}
-
-fn measured(rssi: i16) -> Option<i16> {
-    (rssi != RSSI_UNAVAILABLE).then_some(rssi)
 }
 
 fn write_sheet(pages: Pages, sheets: &ExportDir, outlet: &mut Outlet) -> Result<u64, Error> {

@@ -3,8 +3,8 @@
 //! Their types are those of [`proxy`](tcnd_client::proxy), so that both ends of the bus
 //! use the same.
 
+use tcn_engine::ATTENUATION_BOUNDS_DB;
 use tcn_engine::disclosure::Plan;
-use tcn_engine::{ATTENUATION_BOUNDS_DB, RSSI_UNAVAILABLE};
 use tcn_protocol::UnixTime;
 use tcnd_client::proxy::{
     Cancelled, Checked, Created, Delivered, Disclosure, Exposure, ExposureSummary, Imported,
@@ -229,8 +229,8 @@ impl From<daemon::KnownExposure> for Exposure {
             from: earlier(found.start),
             to: later(found.end.0),
             duration_s: u32::try_from(later(found.duration.as_secs())).unwrap_or(u32::MAX),
-            attenuation: attenuation(found.attenuation),
-            rssi_max: (found.rssi_max != RSSI_UNAVAILABLE).then_some(found.rssi_max),
+            attenuation: attenuation(found.signal.attenuation),
+            rssi_max: found.signal.max,
             carried: match found.carried {
                 Carried::Direct => "direct",
                 Carried::Bridged => "bridged",

@@ -16,7 +16,7 @@ mod distance;
 
 use std::time::Duration;
 
-use tcn_engine::{Contact, RSSI_UNAVAILABLE};
+use tcn_engine::{Contact, Signal};
 use tcn_protocol::UnixTime;
 
 pub use distance::{Distance, REFERENCE_RSSI_DBM};
@@ -51,15 +51,8 @@ pub struct Exposure {
     /// Time within contacts. Their overlaps count once, the gaps between them not at
     /// all; so at most `end - start`.
     pub duration: Duration,
-    /// Strongest signal in dBm; [`RSSI_UNAVAILABLE`] if never measured.
-    pub rssi_max: i16,
-    /// Mean over the measured sightings in dBm; [`RSSI_UNAVAILABLE`] if none
-    /// was measured.
-    pub rssi_mean: i16,
-    /// Sightings in total.
-    pub sightings: u32,
-    /// Measured sightings by attenuation: ≤55, ≤63, ≤73, >73 dB.
-    pub attenuation: [u32; 4],
+    /// The sightings and their signals.
+    pub signal: Signal,
     /// Which radio was heard.
     pub carried: Carried,
 }
@@ -79,9 +72,9 @@ pub enum Carried {
 impl Exposure {
     /// The distance, if the signal was the person's own and measured.
     pub fn distance(&self) -> Option<Distance> {
-        let own = self.carried == Carried::Direct;
-        let measured = self.rssi_mean != RSSI_UNAVAILABLE;
-        (own && measured).then(|| Distance::of_rssi(self.rssi_mean))
+        let mean = self.signal.mean();
+        mean.filter(|_| self.carried == Carried::Direct)
+            .map(Distance::of_rssi)
     }
 }
 
@@ -138,10 +131,7 @@ impl Exposure {
             start: contact.start,
             end: contact.end,
             duration: Duration::from_secs(contact.end.0 - contact.start.0),
-            rssi_max: contact.rssi_max,
-            rssi_mean: contact.rssi_mean,
-            sightings: contact.count,
-            attenuation: contact.attenuation,
+            signal: contact.signal,
             carried: carried(contact),
         }
     }
@@ -151,15 +141,7 @@ impl Exposure {
         let new = contact.end.0.saturating_sub(self.end.max(contact.start).0);
         self.duration += Duration::from_secs(new);
         self.end = self.end.max(contact.end);
-        self.rssi_mean = mean(
-            (self.rssi_mean, measured(&self.attenuation)),
-            (contact.rssi_mean, measured(&contact.attenuation)),
-        );
-        self.rssi_max = louder(self.rssi_max, contact.rssi_max);
-        self.sightings = self.sightings.saturating_add(contact.count);
-        for (sum, more) in self.attenuation.iter_mut().zip(contact.attenuation) {
-            *sum = sum.saturating_add(more);
-        }
+        self.signal.merge(&contact.signal);
         if self.carried != carried(contact) {
             self.carried = Carried::Mixed;
         }
@@ -172,29 +154,6 @@ const fn carried(contact: &Contact) -> Carried {
     } else {
         Carried::Direct
     }
-}
-
-fn measured(attenuation: &[u32; 4]) -> i64 {
-    attenuation.iter().map(|n| i64::from(*n)).sum()
-}
-
-fn louder(a: i16, b: i16) -> i16 {
-    match (a, b) {
-        (RSSI_UNAVAILABLE, known) | (known, RSSI_UNAVAILABLE) => known,
-        (a, b) => a.max(b),
-    }
-}
-
-/// The mean of two means over these numbers of sightings, rounded to the nearest.
-fn mean((a, of_a): (i16, i64), (b, of_b): (i16, i64)) -> i16 {
-    let weight = |rssi: i16, n: i64| if rssi == RSSI_UNAVAILABLE { 0 } else { n };
-    let (of_a, of_b) = (weight(a, of_a), weight(b, of_b));
-    let all = of_a + of_b;
-    if all == 0 {
-        return RSSI_UNAVAILABLE;
-    }
-    let sum = i64::from(a) * of_a + i64::from(b) * of_b;
-    i16::try_from((sum - all / 2) / all).unwrap_or(RSSI_UNAVAILABLE)
 }
 
 #[cfg(test)]
@@ -211,10 +170,12 @@ mod tests {
             tcn: TemporaryContactNumber::from_bytes([n; 16]),
             start: UnixTime(start),
             end: UnixTime(end),
-            rssi_max: -60,
-            rssi_mean: -70,
-            count: 2,
-            attenuation: [0, 1, 1, 0],
+            signal: Signal {
+                max: Some(-60),
+                sum: -140,
+                attenuation: [0, 1, 1, 0],
+                unmeasured: 0,
+            },
             bridged: false,
         }
     }
@@ -236,9 +197,12 @@ mod tests {
             let number = |value: &serde_json::Value, name: &str| value[name].as_u64().unwrap();
             let contacts = case["tcns"].as_array().unwrap().iter().map(|tcn| {
                 let n = u8::try_from(number(tcn, "tcn")).unwrap();
-                let count = u32::try_from(number(tcn, "count")).unwrap();
-                let of = contact(n, number(tcn, "start"), number(tcn, "end"));
-                Contact { count, ..of }
+                let mut of = contact(n, number(tcn, "start"), number(tcn, "end"));
+                of.signal = Signal {
+                    unmeasured: u32::try_from(number(tcn, "count")).unwrap(),
+                    ..Signal::default()
+                };
+                of
             });
             let found = exposures(Rule::STANDARD, contacts, EVER);
             let expected = case["exposures"].as_array().unwrap();
@@ -246,7 +210,10 @@ mod tests {
             for (found, expected) in found.iter().zip(expected) {
                 assert_eq!(found.start.0, number(expected, "start"));
                 assert_eq!(found.end.0, number(expected, "greatest_end"));
-                assert_eq!(u64::from(found.sightings), number(expected, "count"));
+                assert_eq!(
+                    u64::from(found.signal.sightings()),
+                    number(expected, "count")
+                );
                 corrected += usize::from(expected["end"] != expected["greatest_end"]);
             }
         }
@@ -274,8 +241,9 @@ mod tests {
         let found = exposures(Rule::STANDARD, around, EVER);
         assert_eq!(times(&found), [(1000, 8600)]);
         assert_eq!(found[0].duration, Duration::from_secs(4001));
-        assert_eq!((found[0].rssi_mean, found[0].rssi_max), (-70, -60));
-        assert_eq!(found[0].attenuation, [0, 3, 3, 0]);
+        let signal = found[0].signal;
+        assert_eq!((signal.mean(), signal.max), (Some(-70), Some(-60)));
+        assert_eq!(signal.attenuation, [0, 3, 3, 0]);
     }
 
     #[test]
@@ -291,7 +259,7 @@ mod tests {
             [(1000, 1800)],
             "and what went on is cut there"
         );
-        assert_eq!(found[0].sightings, 4);
+        assert_eq!(found[0].signal.sightings(), 4);
         assert_eq!(exposures(Rule::STANDARD, heard, UnixTime(999)), []);
     }
 
@@ -312,14 +280,18 @@ mod tests {
         );
         assert_eq!(of(&[bridged, contact(2, 1001, 1002)]).distance(), None);
         let unmeasured = Contact {
-            rssi_max: RSSI_UNAVAILABLE,
-            rssi_mean: RSSI_UNAVAILABLE,
-            attenuation: [0; 4],
+            signal: Signal {
+                unmeasured: 2,
+                ..Signal::default()
+            },
             ..contact(3, 1000, 1100)
         };
         assert_eq!(of(&[unmeasured]).distance(), None);
         let both = of(&[unmeasured, contact(2, 1001, 1002)]);
-        assert_eq!((both.rssi_mean, both.rssi_max), (-70, -60));
+        assert_eq!(
+            (both.signal.mean(), both.signal.max),
+            (Some(-70), Some(-60))
+        );
     }
 
     prop_compose! {
@@ -336,9 +308,9 @@ mod tests {
         ) {
             let published = UnixTime(published);
             let found = exposures(Rule::STANDARD, contacts.clone(), published);
-            let counted: u32 = found.iter().map(|e| e.sightings).sum();
+            let counted: u32 = found.iter().map(|e| e.signal.sightings()).sum();
             let before = contacts.iter().filter(|c| c.start <= published);
-            prop_assert_eq!(counted, before.map(|c| c.count).sum::<u32>());
+            prop_assert_eq!(counted, before.map(|c| c.signal.sightings()).sum::<u32>());
             for exposure in &found {
                 prop_assert!(exposure.duration.as_secs() <= exposure.end.0 - exposure.start.0);
                 prop_assert!(exposure.end <= published);

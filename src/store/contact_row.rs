@@ -3,10 +3,9 @@
 //! What comes from the engine is growth: the sightings since the last batch,
 //! under the start of the run they belong to. A row takes growth in any number
 //! of portions and in any order and comes out the same: minima, maxima and
-//! sums are all it holds. The mean signal is kept as a sum too; its only
-//! rounding is that of the means that come in, half a dB at most.
+//! sums are all it holds.
 
-use tcn_engine::{Contact, RSSI_UNAVAILABLE};
+use tcn_engine::{Contact, Signal};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 /// Seconds in the unit that rows are keyed by.
@@ -20,42 +19,27 @@ const START_BITS: u32 = 10;
 pub(super) struct ContactRow {
     pub(super) start: u64,
     pub(super) end: u64,
-    pub(super) rssi_max: Option<i16>,
-    pub(super) rssi_sum: i64,
-    pub(super) attenuation: [u32; 4],
-    pub(super) unmeasured: u32,
+    pub(super) signal: Signal,
     pub(super) bridged: bool,
 }
 
 impl ContactRow {
     pub(super) fn new(growth: &Contact) -> Self {
-        let measured = sum(&growth.attenuation);
-        let known = |rssi: i16| (rssi != RSSI_UNAVAILABLE).then_some(rssi);
-        let mean = known(growth.rssi_mean).map_or(0, i64::from);
-        let rest = u64::from(growth.count).saturating_sub(measured);
         Self {
             start: growth.start.0,
             end: growth.end.max(growth.start).0,
-            rssi_max: known(growth.rssi_max),
-            rssi_sum: mean.saturating_mul(i64::try_from(measured).unwrap_or(i64::MAX)),
-            attenuation: growth.attenuation,
-            unmeasured: u32::try_from(rest).unwrap_or(u32::MAX),
+            signal: growth.signal,
             bridged: growth.bridged,
         }
     }
 
     /// The contact of this row and the number it is of.
     pub(super) fn contact(&self, tcn: TemporaryContactNumber) -> Contact {
-        let measured = sum(&self.attenuation);
-        let count = measured.saturating_add(u64::from(self.unmeasured));
         Contact {
             tcn,
             start: UnixTime(self.start),
             end: UnixTime(self.end),
-            rssi_max: self.rssi_max.unwrap_or(RSSI_UNAVAILABLE),
-            rssi_mean: mean(self.rssi_sum, measured),
-            count: u32::try_from(count).unwrap_or(u32::MAX),
-            attenuation: self.attenuation,
+            signal: self.signal,
             bridged: self.bridged,
         }
     }
@@ -66,17 +50,12 @@ impl ContactRow {
 
     /// Both rows' sightings in one.
     pub(super) fn merge(&self, other: &Self) -> Self {
-        let mut attenuation = self.attenuation;
-        for (bucket, more) in attenuation.iter_mut().zip(other.attenuation) {
-            *bucket = bucket.saturating_add(more);
-        }
+        let mut signal = self.signal;
+        signal.merge(&other.signal);
         Self {
             start: self.start.min(other.start),
             end: self.end.max(other.end),
-            rssi_max: self.rssi_max.max(other.rssi_max),
-            rssi_sum: self.rssi_sum.saturating_add(other.rssi_sum),
-            attenuation,
-            unmeasured: self.unmeasured.saturating_add(other.unmeasured),
+            signal,
             bridged: self.bridged | other.bridged,
         }
     }
@@ -88,8 +67,8 @@ impl ContactRow {
 
     /// The five counts as unsigned LEB128, without the zeros at the end.
     pub(super) fn sightings(&self) -> Vec<u8> {
-        let [a, b, c, d] = self.attenuation;
-        let counts = [a, b, c, d, self.unmeasured];
+        let [a, b, c, d] = self.signal.attenuation;
+        let counts = [a, b, c, d, self.signal.unmeasured];
         let used = counts
             .iter()
             .rposition(|count| *count != 0)
@@ -133,18 +112,6 @@ pub(super) fn counts(mut bytes: &[u8]) -> Option<([u32; 4], u32)> {
     bytes.is_empty().then_some(([a, b, c, d], unmeasured))
 }
 
-/// To the nearest; signals are negative, so half goes away from zero.
-fn mean(sum: i64, measured: u64) -> i16 {
-    match i64::try_from(measured) {
-        Ok(n @ 1..) => i16::try_from((sum - n / 2) / n).unwrap_or(RSSI_UNAVAILABLE),
-        Ok(_) | Err(_) => RSSI_UNAVAILABLE,
-    }
-}
-
-fn sum(buckets: &[u32; 4]) -> u64 {
-    buckets.iter().map(|bucket| u64::from(*bucket)).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -161,15 +128,16 @@ mod tests {
             bridged: bool,
         ) -> Contact {
             let measured: u32 = attenuation.iter().sum();
-            let rssi = if measured == 0 { RSSI_UNAVAILABLE } else { rssi };
             Contact {
                 tcn: TemporaryContactNumber::from_bytes([1; 16]),
                 start: UnixTime(start),
                 end: UnixTime(start + duration),
-                rssi_max: rssi,
-                rssi_mean: rssi,
-                count: measured + unmeasured,
-                attenuation,
+                signal: Signal {
+                    max: (measured > 0).then_some(rssi),
+                    sum: i64::from(rssi) * i64::from(measured),
+                    attenuation,
+                    unmeasured,
+                },
                 bridged,
             }
         }
@@ -178,7 +146,8 @@ mod tests {
     proptest! {
         #[test]
         fn packing_is_reversible(attenuation: [u32; 4], unmeasured: u32, growth in growth()) {
-            let row = ContactRow { attenuation, unmeasured, ..ContactRow::new(&growth) };
+            let mut row = ContactRow::new(&growth);
+            (row.signal.attenuation, row.signal.unmeasured) = (attenuation, unmeasured);
             prop_assert_eq!(counts(&row.sightings()), Some((attenuation, unmeasured)));
             let quarter = ContactRow::quarter(growth.start);
             prop_assert_eq!(times(quarter, row.span()), (row.start, row.end));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use tcn_engine::Contact;
+use tcn_engine::{Contact, Signal};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::contact_row::{ContactRow, QUARTER, counts, times};
@@ -93,8 +93,8 @@ pub(super) fn put(
             quarter,
             tcn.as_bytes(),
             signed(row.span()),
-            row.rssi_max,
-            row.rssi_sum,
+            row.signal.max,
+            row.signal.sum,
             row.sightings(),
             row.bridged,
         ])?;
@@ -122,10 +122,12 @@ pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ContactRow> {
     Ok(ContactRow {
         start,
         end,
-        rssi_max: row.get(2)?,
-        rssi_sum: row.get(3)?,
-        attenuation,
-        unmeasured,
+        signal: Signal {
+            max: row.get(2)?,
+            sum: row.get(3)?,
+            attenuation,
+            unmeasured,
+        },
         bridged: row.get(5)?,
     })
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::{Connection, params};
-use tcn_engine::{Contact, RSSI_UNAVAILABLE};
+use tcn_engine::Contact;
 
 use super::database::flags;
 use super::error::Error;
@@ -96,14 +96,14 @@ impl ExportDb {
             .db
             .prepare_cached("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
         for (number, contact) in contacts {
-            let [to_55, to_63, to_73, over] = contact.attenuation;
+            let [to_55, to_63, to_73, over] = contact.signal.attenuation;
             insert.execute(params![
                 number,
                 signed(contact.start.0),
                 signed(contact.end.0),
-                measured(contact.rssi_max),
-                measured(contact.rssi_mean),
-                contact.count,
+                contact.signal.max,
+                contact.signal.mean(),
+                contact.signal.sightings(),
                 to_55,
                 to_63,
                 to_73,
@@ -128,10 +128,6 @@ impl ExportDb {
             .map_err(|error| Error::Files(error.kind()))?;
         Ok(file)
     }
-}
-
-fn measured(rssi: i16) -> Option<i16> {
-    (rssi != RSSI_UNAVAILABLE).then_some(rssi)
 }
 
 /// The file of an export; overwritten and removed when dropped.

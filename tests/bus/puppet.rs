@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tcn_engine::disclosure::{Part, Plan};
-use tcn_engine::{Contact, KeyId, RSSI_UNAVAILABLE};
+use tcn_engine::{Contact, KeyId, Signal};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{
@@ -379,10 +379,19 @@ fn contact(n: u32) -> Contact {
         tcn: TemporaryContactNumber::from_bytes(number),
         start: UnixTime(start),
         end: UnixTime(start + 60),
-        rssi_max: if silent { RSSI_UNAVAILABLE } else { -50 },
-        rssi_mean: if silent { RSSI_UNAVAILABLE } else { -60 },
-        count: 10,
-        attenuation: if silent { [0; 4] } else { [1, 2, 3, 4] },
+        signal: if silent {
+            Signal {
+                unmeasured: 10,
+                ..Signal::default()
+            }
+        } else {
+            Signal {
+                max: Some(-50),
+                sum: -600,
+                attenuation: [1, 2, 3, 4],
+                unmeasured: 0,
+            }
+        },
         bridged: silent,
     }
 }
@@ -504,10 +513,12 @@ pub(crate) fn exposures() -> Vec<KnownExposure> {
             start: UnixTime(86_400 + 7301),
             end: UnixTime(86_400 + 9001),
             duration: Duration::from_secs(901),
-            rssi_max: -57,
-            rssi_mean: -67,
-            sightings: 12,
-            attenuation: [1, 2, 3, 4],
+            signal: Signal {
+                max: Some(-57),
+                sum: -670,
+                attenuation: [1, 2, 3, 4],
+                unmeasured: 2,
+            },
             carried: Carried::Direct,
         },
         memo: memo(),
@@ -519,7 +530,7 @@ pub(crate) fn exposures() -> Vec<KnownExposure> {
     };
     let mut bridged = direct.clone();
     bridged.id.report = 11;
-    bridged.exposure.rssi_max = RSSI_UNAVAILABLE;
+    bridged.exposure.signal.max = None;
     bridged.exposure.carried = Carried::Bridged;
     (bridged.seen, bridged.dismissed) = (true, true);
     vec![direct, bridged]

@@ -82,8 +82,8 @@ async fn whoever_was_near_is_warned_and_nothing_to_come_is_given_away() {
     let [exposure] = &other.exposures().await[..] else {
         panic!("one exposure")
     };
-    assert_eq!(exposure.exposure.sightings, 3);
-    assert_eq!(exposure.exposure.rssi_max, -60);
+    assert_eq!(exposure.exposure.signal.sightings(), 3);
+    assert_eq!(exposure.exposure.signal.max, Some(-60));
     assert_eq!(exposure.exposure.carried, Carried::Direct);
     assert!(exposure.exposure.distance().is_some());
     assert_eq!(exposure.memo, common_memo());
@@ -121,8 +121,8 @@ async fn an_exposure_is_one_however_often_it_is_told_and_grows() {
     };
     assert_eq!((grown.id, grown.seen, grown.dismissed), (id, true, false));
     assert_eq!(
-        (grown.exposure.sightings, grown.exposure.rssi_max),
-        (2, -50)
+        (grown.exposure.signal.sightings(), grown.exposure.signal.max),
+        (2, Some(-50))
     );
     assert_eq!(grown.sources, ["a friend", "a server"]);
     mark(id, true).await.unwrap();

@@ -878,7 +878,7 @@ impl StoreModel {
             growth.start <= growth.end,
             "a contact that ends before it starts"
         );
-        assert!(growth.count > 0 && growth.attenuation.iter().sum::<u32>() <= growth.count);
+        assert!(growth.signal.sightings() > 0);
         let row = self
             .contacts
             .entry((growth.start.0 / 900, growth.tcn))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tcn_engine::{Contact, RSSI_UNAVAILABLE};
+use tcn_engine::{Contact, Signal};
 use tcn_protocol::UnixTime;
 use tcnd::store::Bucket;
 use tempfile::tempdir;
@@ -24,32 +24,13 @@ fn adverts() -> impl Strategy<Value = Vec<Advert>> {
 
 /// The engine's result for some adverts of one run.
 fn fold(start: u64, adverts: &[Advert]) -> Contact {
-    let measured: Vec<i64> = adverts.iter().filter_map(|a| a.1).map(i64::from).collect();
-    let mut attenuation = [0; 4];
-    for rssi in &measured {
-        let loss = -12 - rssi;
-        attenuation[[55, 63, 73].iter().filter(|bound| loss > **bound).count()] += 1;
-    }
-    let mean = || {
-        let (sum, count) = (measured.iter().sum::<i64>(), measured.len() as i64);
-        // Rounded to the nearest, as the engine does.
-        i16::try_from((2 * sum + count).div_euclid(2 * count)).unwrap()
-    };
+    let mut signal = Signal::default();
+    adverts.iter().for_each(|advert| signal.add(advert.1));
     Contact {
         tcn: tcn(1),
         start: UnixTime(start),
         end: UnixTime(start + adverts.iter().map(|a| a.0).max().unwrap()),
-        rssi_max: measured
-            .iter()
-            .max()
-            .map_or(RSSI_UNAVAILABLE, |max| i16::try_from(*max).unwrap()),
-        rssi_mean: if measured.is_empty() {
-            RSSI_UNAVAILABLE
-        } else {
-            mean()
-        },
-        count: u32::try_from(adverts.len()).unwrap(),
-        attenuation,
+        signal,
         bridged: adverts.iter().any(|a| a.2),
     }
 }
@@ -97,8 +78,7 @@ fn saved(batches: &[Contact], restart: usize) -> (Stored, i64) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// However the sightings of a run are divided into batches, the row is the same,
-    /// except for the half dB by which each batch's mean is rounded.
+    /// However the sightings of a run are divided into batches, the row is the same.
     #[test]
     fn any_portions_make_the_same_row(
         adverts in adverts(),
@@ -112,11 +92,7 @@ proptest! {
         cuts.sort_unstable();
         cuts.dedup();
         let portions: Vec<_> = cuts.windows(2).map(|cut| fold(start, &adverts[cut[0]..cut[1]])).collect();
-        let (whole, whole_sum) = saved(&[fold(start, &adverts)], 0);
-        let (parts, parts_sum) = saved(&portions, restart);
-        prop_assert_eq!(whole, parts);
-        let measured = adverts.iter().filter(|a| a.1.is_some()).count();
-        prop_assert!((whole_sum - parts_sum).unsigned_abs() <= measured as u64);
+        prop_assert_eq!(saved(&[fold(start, &adverts)], 0), saved(&portions, restart));
     }
 }
 
@@ -154,8 +130,12 @@ async fn totals_count_what_began_in_their_range() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
     let nearest = Contact {
-        attenuation: [3, 0, 0, 0],
-        count: 5,
+        signal: Signal {
+            max: Some(-50),
+            sum: -150,
+            attenuation: [3, 0, 0, 0],
+            unmeasured: 2,
+        },
         ..sighting(4, DAY_ONE + DAY, DAY_ONE + DAY + 60)
     };
     bench
@@ -236,10 +216,10 @@ async fn the_ends_of_the_ranges_are_kept() {
     let directory = tempdir().unwrap();
     let mut bench = Bench::new(directory.path());
     let unmeasured = Contact {
-        rssi_max: RSSI_UNAVAILABLE,
-        rssi_mean: RSSI_UNAVAILABLE,
-        attenuation: [0; 4],
-        count: u32::MAX,
+        signal: Signal {
+            unmeasured: u32::MAX,
+            ..Signal::default()
+        },
         ..sighting(1, DAY_ONE, DAY_ONE)
     };
     bench.save(vec![unmeasured]).await.unwrap();

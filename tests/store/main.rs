@@ -27,7 +27,7 @@ mod wipe;
 use std::path::Path;
 use std::time::Duration;
 
-use tcn_engine::{Contact, KeyId, Record, Seed};
+use tcn_engine::{Contact, KeyId, Record, Seed, Signal};
 use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
 use tcnd::store::{DATABASE, Error, Event, OpenError, Opened, Seal, Store};
 use tokio::sync::mpsc;
@@ -149,10 +149,12 @@ fn sighting(n: u64, start: u64, end: u64) -> Contact {
         tcn: tcn(n),
         start: UnixTime(start),
         end: UnixTime(end),
-        rssi_max: -70,
-        rssi_mean: -70,
-        count: 1,
-        attenuation: [0, 1, 0, 0],
+        signal: Signal {
+            max: Some(-70),
+            sum: -70,
+            attenuation: [0, 1, 0, 0],
+            unmeasured: 0,
+        },
         bridged: false,
     }
 }

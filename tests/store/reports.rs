@@ -363,7 +363,7 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         spans,
         [(DAY_ONE, DAY_ONE + 600), (DAY_ONE + 1800, DAY_ONE + 1900)]
     );
-    assert_eq!(report.contacts[0].count, 2);
+    assert_eq!(report.contacts[0].signal.sightings(), 2);
     assert_eq!(
         bench.store.matched_report(report.id).await.unwrap(),
         Some(report.clone())

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use tcn_engine::{Contact, Pause, RSSI_UNAVAILABLE};
+use tcn_engine::{Contact, Pause, Signal};
 use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::UnixTime;
@@ -27,17 +27,19 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/fixture
 async fn fill(directory: &Path, format: u32) {
     let mut bench = Bench::new(directory);
     let unmeasured = Contact {
-        rssi_max: RSSI_UNAVAILABLE,
-        rssi_mean: RSSI_UNAVAILABLE,
-        count: 300,
-        attenuation: [0; 4],
+        signal: Signal {
+            unmeasured: 300,
+            ..Signal::default()
+        },
         ..sighting(2, DAY_ONE + 899, DAY_ONE + DAY)
     };
     let bridged = Contact {
-        rssi_max: -30,
-        rssi_mean: -60,
-        count: 20_000,
-        attenuation: [1, 127, 128, 16_384],
+        signal: Signal {
+            max: Some(-30),
+            sum: -60 * 16_640,
+            attenuation: [1, 127, 128, 16_384],
+            unmeasured: 3360,
+        },
         bridged: true,
         ..sighting(3, DAY_ONE + 900, DAY_ONE + 1800)
     };

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use rusqlite::types::ValueRef;
-use tcn_engine::{Contact, RSSI_UNAVAILABLE};
+use tcn_engine::{Contact, Signal};
 use tcnd::store::ExportDir;
 use tempfile::tempdir;
 
@@ -24,9 +24,8 @@ fn files(directory: &Path) -> Vec<String> {
 
 fn rows() -> Vec<(String, Contact)> {
     let mut silent = sighting(2, DAY_ONE, DAY_ONE);
-    silent.rssi_max = RSSI_UNAVAILABLE;
-    silent.rssi_mean = RSSI_UNAVAILABLE;
-    silent.attenuation = [0; 4];
+    silent.signal = Signal::default();
+    silent.signal.add(None);
     silent.bridged = true;
     vec![
         ("one".to_owned(), sighting(1, DAY_ONE, DAY_ONE + 9)),

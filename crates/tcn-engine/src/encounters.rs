@@ -21,9 +21,7 @@ use std::time::Duration;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::timekeeping::shifted;
-use super::{
-    ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, Moment, RSSI_UNAVAILABLE, Sighting,
-};
+use super::{Contact, Moment, Sighting, Signal};
 
 /// Runs held at once: forty times a crowd of two hundred people. About 1.5 MiB.
 pub(super) const MAX_RUNS: usize = 8192;
@@ -73,10 +71,7 @@ struct Run {
 #[derive(Debug)]
 struct ContactDelta {
     end: UnixTime,
-    rssi_max: i16,
-    rssi_sum: i64,
-    count: u32,
-    attenuation: [u32; 4],
+    signal: Signal,
     bridged: bool,
 }
 
@@ -267,75 +262,32 @@ impl ContactDelta {
     fn new(at: UnixTime) -> Self {
         Self {
             end: at,
-            rssi_max: RSSI_UNAVAILABLE,
-            rssi_sum: 0,
-            count: 0,
-            attenuation: [0; 4],
+            signal: Signal::default(),
             bridged: false,
         }
     }
 
     fn add(&mut self, at: UnixTime, sighting: Sighting) {
         self.end = self.end.max(at);
-        self.count = self.count.saturating_add(1);
+        self.signal.add(sighting.rssi);
         self.bridged |= sighting.bridged;
-        if let Some(rssi) = sighting.rssi {
-            self.rssi_max = stronger(self.rssi_max, rssi);
-            self.rssi_sum += i64::from(rssi);
-            let bucket = &mut self.attenuation[attenuation_bucket(rssi)];
-            *bucket = bucket.saturating_add(1);
-        }
     }
 
     fn absorb(&mut self, contact: &Contact) {
-        let measured: u32 = contact.attenuation.iter().sum();
         self.end = self.end.max(contact.end);
-        self.count = self.count.saturating_add(contact.count);
+        self.signal.merge(&contact.signal);
         self.bridged |= contact.bridged;
-        if measured > 0 {
-            self.rssi_max = stronger(self.rssi_max, contact.rssi_max);
-            self.rssi_sum += i64::from(contact.rssi_mean) * i64::from(measured);
-            for (sum, more) in self.attenuation.iter_mut().zip(contact.attenuation) {
-                *sum = sum.saturating_add(more);
-            }
-        }
     }
 
     fn contact(&self, tcn: TemporaryContactNumber, start: UnixTime) -> Contact {
-        let measured: i64 = self.attenuation.iter().map(|n| i64::from(*n)).sum();
         Contact {
             tcn,
             start,
             end: self.end.max(start),
-            rssi_max: self.rssi_max,
-            rssi_mean: mean(self.rssi_sum, measured),
-            count: self.count,
-            attenuation: self.attenuation,
+            signal: self.signal,
             bridged: self.bridged,
         }
     }
-}
-
-/// The bucket of [`ATTENUATION_BOUNDS_DB`] that a signal falls into.
-fn attenuation_bucket(rssi: i16) -> usize {
-    let attenuation = ASSUMED_TX_POWER_DBM.saturating_sub(rssi);
-    ATTENUATION_BOUNDS_DB
-        .iter()
-        .filter(|bound| attenuation > **bound)
-        .count()
-}
-
-fn stronger(a: i16, b: i16) -> i16 {
-    if a == RSSI_UNAVAILABLE { b } else { a.max(b) }
-}
-
-fn mean(sum: i64, n: i64) -> i16 {
-    if n == 0 {
-        return RSSI_UNAVAILABLE;
-    }
-    // Signals are negative, so this rounds half away from zero.
-    let rounded = (sum - n / 2) / n;
-    i16::try_from(rounded).unwrap_or(RSSI_UNAVAILABLE)
 }
 
 #[cfg(test)]
@@ -374,10 +326,12 @@ mod tests {
             tcn: number(1),
             start: at(0).wall,
             end: at(30).wall,
-            rssi_max: -60,
-            rssi_mean: -74,
-            count: 4,
-            attenuation: [1, 1, 0, 1],
+            signal: Signal {
+                max: Some(-60),
+                sum: -221,
+                attenuation: [1, 1, 0, 1],
+                unmeasured: 1,
+            },
             bridged: false,
         };
         assert_eq!(batch, [expected]);
@@ -390,7 +344,7 @@ mod tests {
         );
         let delta = encounters.take_deltas(at(120));
         assert_eq!(
-            (delta[0].start, delta[0].end, delta[0].count),
+            (delta[0].start, delta[0].end, delta[0].signal.sightings()),
             (at(0).wall, at(70).wall, 1)
         );
         assert!(delta[0].bridged);
@@ -472,8 +426,12 @@ mod tests {
         encounters.restore(at(62), batch);
         let again = encounters.take_deltas(at(120));
         assert_eq!(
-            (again[0].count, again[0].rssi_max, again[0].rssi_mean),
-            (2, -40, -50)
+            (
+                again[0].signal.sightings(),
+                again[0].signal.max,
+                again[0].signal.sum
+            ),
+            (2, Some(-40), -100)
         );
         assert_eq!((again[0].start, again[0].end), (at(0).wall, at(61).wall));
     }
@@ -495,21 +453,5 @@ mod tests {
             [(number(1), at(120).wall), (number(2), at(100).wall)],
             "the first is a new contact"
         );
-    }
-
-    #[test]
-    fn buckets_follow_the_bounds() {
-        let cases = [
-            (-67, 0),
-            (-68, 1),
-            (-75, 1),
-            (-76, 2),
-            (-85, 2),
-            (-86, 3),
-            (20, 0),
-        ];
-        for (rssi, bucket) in cases {
-            assert_eq!(attenuation_bucket(rssi), bucket, "at {rssi} dBm");
-        }
     }
 }

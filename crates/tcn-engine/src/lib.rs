@@ -28,6 +28,7 @@ mod pause;
 mod policy;
 mod report_keys;
 mod rotation;
+mod signal;
 mod timekeeping;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -44,13 +45,14 @@ use self::rotation::{Life, Rotation};
 use self::timekeeping::Timekeeping;
 
 pub use clock::{BootId, ClockDoubt, ClockRecord, FutureDates, Redating, Shift};
-pub use contact::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Contact, RSSI_UNAVAILABLE};
+pub use contact::Contact;
 pub use input::{Input, LONGEST_WAIT, RadioCapabilities, Seq, Sighting, Writer};
 pub use moment::Moment;
 pub use output::{LogEvent, Output};
 pub use pause::{Hold, Holds, Pause};
 pub use policy::Policy;
 pub use report_keys::{Aired, KeyHistory, KeyId, Record, Seed};
+pub use signal::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Signal};
 
 /// The earliest wall-clock time that can be true: 2026-11-01, before the first release. A
 /// Raspberry Pi without a network starts in 1970.

@@ -60,7 +60,7 @@ const MAX_READERS: usize = 16;
 /// Property changes taken together; one signal has a handful.
 const CHANGES_PER_CHUNK: usize = 16;
 /// "Not available", Core Specification Vol 4 Part E 7.7.65.2.
-pub(super) const RSSI_UNKNOWN: i16 = 127;
+const RSSI_UNKNOWN: i16 = 127;
 
 /// The weakest signal that a controller can measure, in dBm; same place.
 const RSSI_WEAKEST: i16 = -127;
@@ -152,8 +152,8 @@ impl SightingSink {
 #[derive(Clone, Copy)]
 pub(super) struct UuidOnlyAdvert {
     pub(super) address: Address,
-    /// In dBm; [`RSSI_UNKNOWN`] if it was not measured.
-    pub(super) rssi: i16,
+    /// In dBm; `None` if it was not measured.
+    pub(super) rssi: Option<i16>,
 }
 
 /// The content of one advert, from a signal or from the first reads.
@@ -373,12 +373,12 @@ impl DeviceTable {
         tracked.has_data |= report.data.is_some();
         tracked.names_service |= report.names_service || tracked.has_data;
         let event = match report.data.map(|data| Frame::from_service_data(&data)) {
-            Some(Ok(frame)) => heard(frame, report.rssi),
+            Some(Ok(frame)) => heard(frame, report.rssi.and_then(measured)),
             Some(Err(_)) => Event::Malformed,
             None => {
                 let silent = tracked.names_service && !tracked.has_data;
                 if let Some(rssi) = report.rssi.filter(|_| silent) {
-                    let address = tracked.address;
+                    let (address, rssi) = (tracked.address, measured(rssi));
                     self.sink.send_uuid_only(UuidOnlyAdvert { address, rssi });
                 }
                 return;
@@ -389,12 +389,14 @@ impl DeviceTable {
     }
 }
 
-/// The event of a frame heard, with a signal that may not have been measured.
+/// The signal in dBm, if the controller measured it.
+fn measured(rssi: i16) -> Option<i16> {
+    (rssi != RSSI_UNKNOWN).then_some(rssi)
+}
+
+/// The event of a frame heard.
 pub(super) fn heard(frame: Frame, rssi: Option<i16>) -> Event {
-    Event::Heard {
-        frame,
-        rssi: rssi.filter(|rssi| *rssi != RSSI_UNKNOWN),
-    }
+    Event::Heard { frame, rssi }
 }
 
 #[cfg(test)]
@@ -495,7 +497,7 @@ mod tests {
             apply_next(&mut table).await;
             strengths.extend(uuid_only_heard.try_recv().map(|uuid_only| uuid_only.rssi));
         }
-        assert_eq!(strengths, [-61]);
+        assert_eq!(strengths, [Some(-61)]);
     }
 
     #[tokio::test]

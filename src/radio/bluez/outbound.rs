@@ -54,7 +54,8 @@ pub(super) struct OutboundConnections {
 #[derive(Clone, Copy)]
 struct OutboundPeer {
     heard: u8,
-    rssi: i16,
+    /// The last signal in dBm, if one was measured.
+    rssi: Option<i16>,
     last: Duration,
     state: PeerState,
 }
@@ -74,7 +75,7 @@ impl OutboundConnections {
         &mut self,
         now: Duration,
         address: Address,
-        rssi: i16,
+        rssi: Option<i16>,
     ) -> Option<TemporaryContactNumber> {
         self.expire(now);
         if !self.peers.contains_key(&address.0) {
@@ -104,17 +105,16 @@ impl OutboundConnections {
         }
         let peer = self.peers.entry(address.0).or_insert(OutboundPeer {
             heard: 0,
-            rssi: i16::MIN,
+            rssi: None,
             last: now,
             state: PeerState::Read(tcn, now + NUMBER_LIFETIME),
         });
         peer.state = PeerState::Read(tcn, now + NUMBER_LIFETIME);
     }
 
-    /// The last signal of this peer in dBm, if it was heard.
+    /// The last signal of this peer in dBm, if one was measured.
     pub(super) fn rssi(&self, address: Address) -> Option<i16> {
-        let peer = self.peers.get(&address.0)?;
-        Some(peer.rssi).filter(|rssi| *rssi != i16::MIN)
+        self.peers.get(&address.0)?.rssi
     }
 
     /// The nearest peer to be read, if it is time for a connection.
@@ -210,24 +210,24 @@ mod tests {
     /// Heard often enough to be believed.
     fn here(outbound: &mut OutboundConnections, now: Duration, number: u16, rssi: i16) {
         for _ in 0..MIN_ADVERTS {
-            outbound.heard(now, who(number), rssi);
+            outbound.heard(now, who(number), Some(rssi));
         }
     }
 
     #[test]
     fn a_phone_is_read_once_and_known_for_a_quarter_of_an_hour() {
         let mut outbound = OutboundConnections::default();
-        assert_eq!(outbound.heard(at(0), who(1), -60), None);
+        assert_eq!(outbound.heard(at(0), who(1), Some(-60)), None);
         assert_eq!(outbound.due(at(0)), None, "one advert proves nothing");
-        outbound.heard(at(1), who(1), -60);
+        outbound.heard(at(1), who(1), Some(-60));
         assert_eq!(outbound.due(at(1)), Some(who(1)));
         outbound.attempt_ended(at(3), who(1), at(2), Some(number(7)));
         for now in [3, 100, 902] {
-            assert_eq!(outbound.heard(at(now), who(1), -60), Some(number(7)));
+            assert_eq!(outbound.heard(at(now), who(1), Some(-60)), Some(number(7)));
             assert_eq!(outbound.due(at(now)), None);
         }
-        assert_eq!(outbound.heard(at(903), who(1), -60), None);
-        outbound.heard(at(903), who(1), -60);
+        assert_eq!(outbound.heard(at(903), who(1), Some(-60)), None);
+        outbound.heard(at(903), who(1), Some(-60));
         assert_eq!(outbound.due(at(903)), Some(who(1)));
     }
 
@@ -278,7 +278,7 @@ mod tests {
         outbound.learned(at(0), who(1), number(9));
         here(&mut outbound, at(1), 1, -60);
         assert_eq!(outbound.due(at(1)), None);
-        assert_eq!(outbound.heard(at(2), who(1), -60), Some(number(9)));
+        assert_eq!(outbound.heard(at(2), who(1), Some(-60)), Some(number(9)));
     }
 
     #[test]
@@ -289,6 +289,6 @@ mod tests {
             here(&mut outbound, at(1), pretender, -40);
             assert!(outbound.peers.len() <= MAX_PEERS);
         }
-        assert_eq!(outbound.heard(at(2), who(0), -90), Some(number(9)));
+        assert_eq!(outbound.heard(at(2), who(0), Some(-90)), Some(number(9)));
     }
 }

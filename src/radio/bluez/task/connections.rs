@@ -263,9 +263,9 @@ impl BluezTask {
     }
 
     /// A number that its sender does not broadcast.
-    pub(super) fn hear(&mut self, tcn: TemporaryContactNumber, rssi: i16) {
+    pub(super) fn hear(&mut self, tcn: TemporaryContactNumber, rssi: Option<i16>) {
         let frame = Frame::own(tcn);
         // A full queue drops it: it will be heard again in a moment.
-        let _ = self.sink.events.try_send(heard(frame, Some(rssi)));
+        let _ = self.sink.events.try_send(heard(frame, rssi));
     }
 }

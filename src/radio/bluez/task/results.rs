@@ -14,7 +14,7 @@ use super::super::advert::{AdvertHandle, RegisterError};
 use super::super::bluez_watch::BluezWatch;
 use super::super::capability::{AddressPersistence, Controller, Evidence};
 use super::super::central::CentralError;
-use super::super::discovery::{Discovery, RSSI_UNKNOWN};
+use super::super::discovery::Discovery;
 use super::super::inbound::DeviceWatcher;
 use super::super::off_air::AddressTimer;
 use super::super::outbound::NUMBER_LIFETIME;
@@ -257,7 +257,7 @@ impl BluezTask {
             .attempt_ended(self.clock.now(), address, took, tcn);
         self.timers.set(Timer::ForgetPeers, NUMBER_LIFETIME);
         if let Some(tcn) = tcn {
-            self.hear(tcn, RSSI_UNKNOWN);
+            self.hear(tcn, None);
         }
         // Connecting stops the kernel's scan until discovery is restarted.
         if tried {

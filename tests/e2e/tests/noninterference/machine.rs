@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
-use tcn_engine::Contact;
+use tcn_engine::{Contact, Signal};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::store::{self, Seal};
 use tcnd_client::names;
@@ -159,10 +159,12 @@ pub(crate) fn contact(tcn: TemporaryContactNumber, start: u64) -> Contact {
         tcn,
         start: UnixTime(start),
         end: UnixTime(start + 600),
-        rssi_max: -60,
-        rssi_mean: -60,
-        count: 10,
-        attenuation: [10, 0, 0, 0],
+        signal: Signal {
+            max: Some(-60),
+            sum: -600,
+            attenuation: [10, 0, 0, 0],
+            unmeasured: 0,
+        },
         bridged: false,
     }
 }
