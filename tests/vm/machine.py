@@ -1,4 +1,4 @@
-"""The virtual machine of the bench and of the proof, from the host: its disks, its boots, its reports.
+"""The virtual machine of the scenarios and of the package test, from the host: its disks, its boots, its reports.
 
 Three disks make the machine:
 

@@ -131,13 +131,13 @@ def set_clock(to):
 @contextmanager
 def later(seconds):
     """Set the clock ahead, and afterwards back, adding the time that passed."""
-    begun = time.monotonic()
+    started_at = time.monotonic()
     real = time.time()
     set_clock(real + seconds)
     try:
         yield
     finally:
-        set_clock(real + time.monotonic() - begun)
+        set_clock(real + time.monotonic() - started_at)
 
 
 def listening():
@@ -156,9 +156,9 @@ def exchange(bench):
             systemctl("start", SERVER, PATH_UNIT)
             bench.wait("the server to listen", listening, UP_WITHIN)
             bench.wait("the second daemon to be well", second.watched.well, BACK_WITHIN)
-            begun = bench.now()
+            started_at = bench.now()
             bench.wait("the first to log a number of the second", lambda: tcns(bench.world.airings(
-                bench.BRAVO, begun)) & contacts(bench.tcnd.state_dir).keys(), MEETING)
+                bench.BRAVO, started_at)) & contacts(bench.tcnd.state_dir).keys(), MEETING)
             parts = publish(second, state)
             second.stop()
             second = None
@@ -213,9 +213,9 @@ def publish(second, state):
 
 def fetched(bench):
     """The first machine learns of it at once, and never asks for the interval again once that is over."""
-    begun = time.monotonic()
+    started_at = time.monotonic()
     checked = tcnctl("report", "check")
-    took = time.monotonic() - begun
+    took = time.monotonic() - started_at
     if not checked["new_exposures"] or checked["failed"]:
         raise Failed(f"the first was not warned: {checked}")
     sources = {source for exposure in tcnctl("exposures")["exposures"] for source in exposure["sources"]}
@@ -242,12 +242,12 @@ def fetched(bench):
 def down(bench):
     """A server that is down is reported, and works again when it is back."""
     systemctl("stop", SERVER)
-    begun = bench.now()
+    started_at = bench.now()
     for _ in range(2):
         checked = tcnctl("report", "check")
         if [failure["label"] for failure in checked["failed"]] != ["The bench"]:
             raise Failed(f"the server is down, and the check says {checked}")
-    bench.wait("sync-failed among the problems", lambda: "sync-failed" in bench.problems(begun), CHECKED_WITHIN)
+    bench.wait("sync-failed among the problems", lambda: "sync-failed" in bench.problems(started_at), CHECKED_WITHIN)
     systemctl("start", SERVER)
     bench.wait("the server to listen again", listening, UP_WITHIN)
     if tcnctl("report", "check")["failed"]:

@@ -214,7 +214,7 @@ def heard(sightings, airings):
 
 
 def off_air_after(airings, moment, now):
-    """Seconds from a moment until no frame of ours was on the air; None while one still is."""
+    """Seconds from a moment until no own frame was on the air; None while one still is."""
     touching = within(ours(airings), moment, now)
     if any(a.end is None for a in touching):
         return None
@@ -285,7 +285,7 @@ def carried_are_written(airings, written):
     mine = {tcn_of(a.data) for a in own(airings)}
     numbers = {tcn_of(a.data) for a in carried(airings)}
     return ([f"own number {tcn.hex()[:8]}… was carried" for tcn in sorted(numbers & mine)]
-            + [f"number {tcn.hex()[:8]}… was carried, but nobody wrote it" for tcn in sorted(numbers - mine - set(written))])
+            + [f"number {tcn.hex()[:8]}… was carried, but no phone wrote it" for tcn in sorted(numbers - mine - set(written))])
 
 
 def nothing_own(airings):
@@ -312,14 +312,14 @@ def one_prefix_an_address(sightings, prefixes):
 
 
 def pauses(airings, of=prefix_of):
-    """How long no frame of ours was on the air before each new prefix, or number, but the first."""
+    """How long no own frame was on the air before each new prefix, or number, but the first."""
     order = sorted(ours(airings), key=lambda a: a.start)
     return [after.start - before.end if before.end is not None else 0.0
             for before, after in zip(order, order[1:]) if of(before.data) != of(after.data)]
 
 
 def paused(airings, shortest, of=prefix_of):
-    """Between two own numbers no frame of ours is on the air for as long as an address can last."""
+    """Between two own numbers no own frame is on the air for as long as an address can last."""
     return [f"another number came after {pause:.1f} s of silence" for pause in pauses(airings, of) if pause < shortest]
 
 

@@ -171,7 +171,7 @@ def restart(bench, waits_for_an_address=False):
     asked = bench.now()
     systemctl("restart", "--no-block", "bluetooth.service")
     bluez = bench.world.bluez
-    bench.wait("BlueZ to be back", lambda: bluez.begun > asked and bluez.powered(bench.ALPHA), BACK_WITHIN)
+    bench.wait("BlueZ to be back", lambda: bluez.started_at > asked and bluez.powered(bench.ALPHA), BACK_WITHIN)
     tcnd = bench.tcnd.watched
     bench.wait("tcnd to be well on it",
                lambda: tcnd.well() or (waits_for_an_address and ADDRESS_HELD in tcnd.values.get("Problems", ())),

@@ -105,7 +105,7 @@ def outlive(bench, question):
     def asked():
         if bench.world.bluez.gone:
             bench.figure("bluetoothd did not survive a stranger who comes and goes")
-            revive(bench, bench.world.bluez.begun)
+            revive(bench, bench.world.bluez.started_at)
         return question()
     return asked
 
@@ -161,7 +161,7 @@ def iphone_writes(bench):
     seen, sent = heard(bench, "anna"), airings(bench, bench.began)
     frames = [data for _, data in seen if judge.is_own(data) and len(data) == judge.LONGEST]
     if not frames:
-        raise Failed(f"anna heard no frame of ours, but {[data.hex() for _, data in seen]}")
+        raise Failed(f"anna heard no frame of tcnd, but {[data.hex() for _, data in seen]}")
     acquit(judge.heard(seen, sent), judge.full(sent, given(bench)))
     [connection, *_] = connections(bench, address)
     return f"logged; heard {frames[-1].hex()} ({len(frames[-1])} bytes); connected for {connection.lasted(bench.now()):.1f} s"
@@ -349,10 +349,10 @@ def bluetoothd_crashed(bench):
         os.kill(main_pid("bluetooth.service"), signal.SIGSEGV)
         named(bench, crashed, NO_BLUETOOTHD)
         bluez = bench.world.bluez
-        bench.wait("BlueZ to be back", lambda: bluez.begun > crashed and bluez.powered(bench.address), BACK_WITHIN)
+        bench.wait("BlueZ to be back", lambda: bluez.started_at > crashed and bluez.powered(bench.address), BACK_WITHIN)
         # Until then the kernel has kept the old advert on the air.
         [first, *_] = bench.wait("tcnd to be back on the air by itself",
-                                 lambda: [a for a in judge.ours(airings(bench, crashed)) if a.start > bluez.begun], BACK_WITHIN)
+                                 lambda: [a for a in judge.ours(airings(bench, crashed)) if a.start > bluez.started_at], BACK_WITHIN)
     return f"back on the air {first.start - crashed:.1f} s after the crash, {why}"
 
 
@@ -454,7 +454,7 @@ def full_by_controller(bench):
 
 @scenario("private-controller", "broadcast-private", suites=TESTING)
 def broadcast_private(bench):
-    """A broadcast with privacy on shows no address with two numbers, whoever makes the addresses."""
+    """A broadcast with privacy on shows no address with two numbers, whether host or controller makes the addresses."""
     with bench.another_way(BROADCAST) as since:
         in_mode(bench, "broadcast")
         bench.wait(f"{BROADCAST_ROTATIONS} rotations",

@@ -75,10 +75,10 @@ def report(bench):
     path = "/run/tcnd-second/report.tcn"
     try:
         bench.wait("the second daemon to be well", second.watched.well, BACK_WITHIN)
-        begun = bench.now()
+        started_at = bench.now()
 
         def aired():
-            return tcns(bench.world.airings(bench.BRAVO, begun))
+            return tcns(bench.world.airings(bench.BRAVO, started_at))
         bench.wait("the first to log two numbers of the second",
                    lambda: len(aired() & contacts(bench.tcnd.state_dir).keys()) >= 2, MEETING)
         before = aired()

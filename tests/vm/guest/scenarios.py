@@ -212,7 +212,7 @@ def revive(bench, since):
     """Start bluetoothd again, which ended after a moment."""
     bluez = bench.world.bluez
     systemctl("start", "--no-block", "bluetooth.service")
-    bench.wait("BlueZ to be back", lambda: bluez.begun > since and bluez.powered(bench.address), BACK_WITHIN)
+    bench.wait("BlueZ to be back", lambda: bluez.started_at > since and bluez.powered(bench.address), BACK_WITHIN)
 
 
 def hide(bench):

@@ -114,7 +114,7 @@ class Bluez:
     NAME, ADAPTER, OBJECTS = "org.bluez", "org.bluez.Adapter1", "org.freedesktop.DBus.ObjectManager"
 
     def __init__(self, loop, bus):
-        self.loop, self.bus, self.adapters, self.begun, self.gone = loop, bus, {}, 0.0, False
+        self.loop, self.bus, self.adapters, self.started_at, self.gone = loop, bus, {}, 0.0, False
         bus.add_signal_receiver(self.added, "InterfacesAdded", self.OBJECTS, self.NAME)
         bus.add_signal_receiver(self.removed, "InterfacesRemoved", self.OBJECTS, self.NAME)
         bus.add_signal_receiver(self.changed, "PropertiesChanged", dbus.PROPERTIES_IFACE, self.NAME,
@@ -126,7 +126,7 @@ class Bluez:
         self.adapters.clear()
         self.gone = not owner
         if owner:
-            self.begun = time.time()
+            self.started_at = time.time()
             proxy = self.bus.get_object(self.NAME, "/", introspect=False)
             proxy.GetManagedObjects(dbus_interface=self.OBJECTS, error_handler=lambda _: None,
                                     reply_handler=lambda objects: [self.added(*item) for item in objects.items()])

@@ -266,7 +266,7 @@ class FullCondemned(Condemning):
         self.condemn(judge.carried_are_written(wire.trace.airings, [tcn(1)]), "own number")
 
     def test_a_carried_number_that_nobody_wrote(self):
-        self.condemn(judge.full(clean_full().trace.airings[:2], []), "nobody wrote it")
+        self.condemn(judge.full(clean_full().trace.airings[:2], []), "no phone wrote it")
 
     def test_a_relay_with_a_number_of_its_own(self):
         wire = clean_relay().say(R4, full_frame(2))

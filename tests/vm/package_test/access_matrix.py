@@ -1,7 +1,7 @@
 """Who may do what on the system bus: every member of tcnd, every kind of caller.
 
 The table is what the packages promise; the calls that it is compared with are made by caller.py in
-the order of its lines. A line is a call, a read or a write, and then the fate of each caller:
+the order of its lines. A line is a call, a read or a write, and then the result of each caller:
 
   ok    done                    no  refused by polkit, and so by tcnd
   bus   refused by the bus      ro  there is nothing to write
@@ -126,30 +126,30 @@ SHORT = {"NotAuthorized": "no", "AccessDenied": "bus", "UnknownProperty": "ro"}
 
 
 def parse(table):
-    """The fates by line and caller."""
+    """The results by line and caller."""
     rows = (line.rsplit(maxsplit=len(CALLERS)) for line in table.splitlines())
     return {row[0]: dict(zip(CALLERS, row[1:])) for row in rows}
 
 
-def render(fates):
-    """The table of these fates; a dash where a caller did not get to the call."""
+def render(results):
+    """The table of these results; a dash where a caller did not get to the call."""
     columns = lambda row: "".join(f" {row.get(caller, '-'):9}" for caller in CALLERS).rstrip()
-    return "".join(f"{what:36}{columns(row)}\n" for what, row in fates.items())
+    return "".join(f"{what:36}{columns(row)}\n" for what, row in results.items())
 
 
 def of(error):
-    """The fate for the name of an error."""
+    """The result for the name of an error."""
     word = error.rsplit(".", 1)[-1]
     return SHORT.get(word, word)
 
 
-def kiosk(fates):
+def kiosk(results):
     """The same calls with the rules for kiosks: of what tcnd asks polkit about, root may do what it
     could before, and tcnd-sync the exchange; no other user may do anything."""
     spared = {"root", "tcnd-sync"}
-    asked = lambda what, fate: not is_open(what) and fate != "bus"
-    return {what: {caller: "no" if caller not in spared and asked(what, fate) else fate for caller, fate in row.items()}
-            for what, row in fates.items()}
+    asked = lambda what, result: not is_open(what) and result != "bus"
+    return {what: {caller: "no" if caller not in spared and asked(what, result) else result for caller, result in row.items()}
+            for what, row in results.items()}
 
 
 def is_open(what):

@@ -10,9 +10,9 @@ import xml.etree.ElementTree as xml
 from pathlib import Path
 
 VM = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(VM), str(VM / "guest"), str(VM / "proof")]
+sys.path[:0] = [str(VM), str(VM / "guest"), str(VM / "package_test")]
 
-import fates
+import access_matrix
 import listing
 import machine
 import plan
@@ -69,16 +69,16 @@ class Listings(unittest.TestCase):
 
 class Tables(unittest.TestCase):
     def setUp(self):
-        self.right = fates.parse(fates.TABLE)
+        self.right = access_matrix.parse(access_matrix.TABLE)
 
-    def changed(self, line, caller, fate):
+    def changed(self, line, caller, result):
         found = {what: dict(row) for what, row in self.right.items()}
-        found[line][caller] = fate
+        found[line][caller] = result
         return found
 
     def test_the_table_reads_as_it_is_written(self):
-        self.assertEqual(fates.render(self.right), fates.TABLE)
-        self.assertTrue(all(len(row) == len(fates.CALLERS) for row in self.right.values()))
+        self.assertEqual(access_matrix.render(self.right), access_matrix.TABLE)
+        self.assertTrue(all(len(row) == len(access_matrix.CALLERS) for row in self.right.values()))
 
     def test_every_member_of_the_contract_is_in_a_line(self):
         contract = (VM.parent.parent / "dbus/interfaces/org.tcncoalition.Tcnd1.xml").read_text()
@@ -91,37 +91,37 @@ class Tables(unittest.TestCase):
         self.assertEqual(members - set(self.right), set())
 
     def test_the_table_itself(self):
-        self.assertEqual(fates.faults(self.right, self.right), [])
+        self.assertEqual(access_matrix.faults(self.right, self.right), [])
 
     def test_one_right_too_many_or_too_few(self):
-        for line, caller, fate in (("call Manager.Enable", "stranger away", "ok"), ("call Exchange.Begin", "root", "no"),
+        for line, caller, result in (("call Manager.Enable", "stranger away", "ok"), ("call Exchange.Begin", "root", "no"),
                                    ("read Manager.State", "nobody", "bus"), ("write LogControl1.LogLevel", "member seated", "ok")):
-            [got, wanted] = fates.faults(self.changed(line, caller, fate), self.right)
+            [got, wanted] = access_matrix.faults(self.changed(line, caller, result), self.right)
             self.assertTrue(got.startswith(f"found: {line}") and wanted.startswith(f"right: {line}"))
 
     def test_a_member_that_is_in_no_line_and_one_that_is_gone(self):
         more = self.right | {"call Manager.New": {"nobody": "unlisted"}}
-        self.assertEqual(len(fates.faults(more, self.right)), 1)
+        self.assertEqual(len(access_matrix.faults(more, self.right)), 1)
         fewer = {what: row for what, row in self.right.items() if what != "call Manager.Enable"}
-        self.assertEqual(len(fates.faults(fewer, self.right)), 1)
+        self.assertEqual(len(access_matrix.faults(fewer, self.right)), 1)
 
     def test_a_caller_who_did_not_come(self):
         found = {what: dict(row) for what, row in self.right.items()}
         del found["read Manager.State"]["nobody"]
-        self.assertEqual(len(fates.faults(found, self.right)), 2)
+        self.assertEqual(len(access_matrix.faults(found, self.right)), 2)
 
     def test_names_of_errors(self):
-        for name, fate in (("org.tcncoalition.Tcnd1.Error.NotAuthorized", "no"), ("org.freedesktop.DBus.Error.AccessDenied", "bus"),
+        for name, result in (("org.tcncoalition.Tcnd1.Error.NotAuthorized", "no"), ("org.freedesktop.DBus.Error.AccessDenied", "bus"),
                            ("org.freedesktop.DBus.Error.UnknownProperty", "ro"), ("org.tcncoalition.Tcnd1.Error.NoData", "NoData")):
-            self.assertEqual(fates.of(name), fate)
+            self.assertEqual(access_matrix.of(name), result)
 
     def test_a_kiosk(self):
         calls = {what: row for what, row in self.right.items() if what.startswith("call ")}
-        kiosk = fates.kiosk(calls)
+        kiosk = access_matrix.kiosk(calls)
         self.assertEqual([row["root"] for row in kiosk.values()], [row["root"] for row in calls.values()])
         for what, row in kiosk.items():
-            for caller in set(fates.CALLERS) - {"root", "tcnd-sync"}:
-                self.assertIn(row[caller], ("ok",) if fates.is_open(what) else ("no", "bus"), what)
+            for caller in set(access_matrix.CALLERS) - {"root", "tcnd-sync"}:
+                self.assertIn(row[caller], ("ok",) if access_matrix.is_open(what) else ("no", "bus"), what)
         self.assertEqual(kiosk["call Exchange.Begin"]["tcnd-sync"], "ok")
         self.assertEqual(kiosk["call Manager.Enable"]["stranger seated"], "no")
 

@@ -15,7 +15,7 @@ from world import Failed, main_pid, systemctl, written
 
 EVENING_TCN = bytes.fromhex("a7d90c1be34f5682f0c3b5a4968778e1")
 LOGIN, LOGIN_PATH, LOGIN_MANAGER = "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager"
-SUSPEND_DROP_IN = "/run/systemd/system/systemd-suspend.service.d/proof.conf"
+SUSPEND_DROP_IN = "/run/systemd/system/systemd-suspend.service.d/test.conf"
 SLEEPS = 2
 HEARD = 6  # reports
 UNMOVED = 5  # seconds
@@ -38,41 +38,41 @@ def settings(**values):
     systemctl("reload", UNIT)
 
 
-def say(proof, tcn):
+def say(test, tcn):
     """The phone airs a number."""
-    proof.air.order("advertise", tcn=tcn.hex(), interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
+    test.air.order("advertise", tcn=tcn.hex(), interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
 
 
-def lawful(proof, since=0.0):
+def lawful(test, since=0.0):
     """All that was on the air obeys the rules, and is what an independent listener heard."""
-    airings = proof.world.airings(proof.ADAPTER, since)
-    heard = [s for s in proof.air.sightings() if judge.tcn_of(s[1]) in tcns(airings)]
+    airings = test.world.airings(test.ADAPTER, since)
+    heard = [s for s in test.air.sightings() if judge.tcn_of(s[1]) in tcns(airings)]
     acquit(judge.everywhere(airings), judge.one_address_a_tcn(airings), judge.heard(heard, airings))
     return heard
 
 
-def on_the_air(proof):
+def on_the_air(test):
     """An independent phone hears our frame, and its own number is logged."""
     settings(flush="2s")
-    say(proof, PHONE_TCN)
-    proof.wait("the phone's number to be logged", lambda: PHONE_TCN in contacts(STATE), MEETING)
-    proof.wait("the phone to hear us", lambda: lawful(proof), MEETING)
-    proof.keep("aired", [[a.address, judge.tcn_of(a.data).hex()] for a in proof.airings()])
-    proof.keep("contacts", [tcn.hex() for tcn in contacts(STATE)])
-    return f"the phone heard {lawful(proof)[-1][1].hex()}"
+    say(test, PHONE_TCN)
+    test.wait("the phone's number to be logged", lambda: PHONE_TCN in contacts(STATE), MEETING)
+    test.wait("the phone to hear us", lambda: lawful(test), MEETING)
+    test.keep("aired", [[a.address, judge.tcn_of(a.data).hex()] for a in test.airings()])
+    test.keep("contacts", [tcn.hex() for tcn in contacts(STATE)])
+    return f"the phone heard {lawful(test)[-1][1].hex()}"
 
 
-def rebooted(proof):
+def rebooted(test):
     """After a reboot tcnd is on the air by itself, under another number and address; contacts and consent are kept."""
-    aired = proof.new_on_air(0.0)
-    if proof.say("Enabled") != 1:
+    aired = test.new_on_air(0.0)
+    if test.say("Enabled") != 1:
         raise Failed("the consent is lost")
-    unlinked(proof.kept("aired"), aired)
-    lost = {bytes.fromhex(tcn) for tcn in proof.kept("contacts")} - set(contacts(STATE))
+    unlinked(test.kept("aired"), aired)
+    lost = {bytes.fromhex(tcn) for tcn in test.kept("contacts")} - set(contacts(STATE))
     if lost:
         raise Failed(f"{len(lost)} contacts are lost")
-    lawful(proof)
-    return f"{len(proof.kept('contacts'))} contacts kept"
+    lawful(test)
+    return f"{len(test.kept('contacts'))} contacts kept"
 
 
 def unlinked(before, airings):
@@ -85,74 +85,74 @@ def unlinked(before, airings):
 
 # ---- sleep
 
-def login(proof):
+def login(test):
     """logind."""
-    return dbus.Interface(proof.world.bus.get_object(LOGIN, LOGIN_PATH, introspect=False), LOGIN_MANAGER)
+    return dbus.Interface(test.world.bus.get_object(LOGIN, LOGIN_PATH, introspect=False), LOGIN_MANAGER)
 
 
-def inhibitor(proof):
+def inhibitor(test):
     """tcnd's delay of a sleep, if it has one: what, who, why, mode, user, process."""
-    mine = [i for i in login(proof).ListInhibitors(dbus_interface=LOGIN_MANAGER) if int(i[5]) == main_pid(UNIT)]
+    mine = [i for i in login(test).ListInhibitors(dbus_interface=LOGIN_MANAGER) if int(i[5]) == main_pid(UNIT)]
     return next(((str(i[0]), str(i[1]), str(i[3])) for i in mine), None)
 
 
-def suspended(proof):
+def suspended(test):
     """The kernel freezes the machine twice. Before that tcnd is off the air and its contacts are written;
     afterwards it is back under another number and address."""
     settings(flush="5min")
     took = []
     for number in range(SLEEPS):
-        took.append(sleep(proof, number))
-    lawful(proof)
+        took.append(sleep(test, number))
+    lawful(test)
     settings(flush="2s")
     return f"back on the air after {' and '.join(f'{seconds:.1f} s' for seconds in took)}"
 
 
-def sleep(proof, number):
+def sleep(test, number):
     """One sleep; returns the seconds from its end until we were on the air."""
     right = ("sleep", "tcnd", "delay")
-    proof.wait("tcnd to delay a sleep", lambda: inhibitor(proof) == right, BACK_WITHIN)
+    test.wait("tcnd to delay a sleep", lambda: inhibitor(test) == right, BACK_WITHIN)
     tcn = EVENING_TCN[:-1] + bytes([number])
-    begin = proof.now()
-    say(proof, tcn)
-    listened(proof)
-    before = [[a.address, judge.tcn_of(a.data).hex()] for a in proof.airings()]
+    begin = test.now()
+    say(test, tcn)
+    listened(test)
+    before = [[a.address, judge.tcn_of(a.data).hex()] for a in test.airings()]
     if not before or tcn in contacts(STATE):
         raise Failed("there is nothing to be seen: not on the air, or the contact is written already")
-    asleep, awake = suspend(proof)
-    if late := [a for a in proof.airings(begin) if a.start < asleep and (a.end is None or a.end > asleep)]:
-        raise Failed(f"{len(late)} adverts of ours were on the air when the machine fell asleep")
-    if tcn not in contacts(f"{proof.KEEP}/asleep"):
+    asleep, awake = suspend(test)
+    if late := [a for a in test.airings(begin) if a.start < asleep and (a.end is None or a.end > asleep)]:
+        raise Failed(f"{len(late)} own adverts were on the air when the machine fell asleep")
+    if tcn not in contacts(f"{test.KEEP}/asleep"):
         raise Failed("when the machine fell asleep, the last contact was not in the log")
-    aired = proof.new_on_air(awake)
-    if early := [a for a in proof.airings(asleep) if a.start < awake]:
-        raise Failed(f"{len(early)} adverts of ours went out between sleep and waking")
+    aired = test.new_on_air(awake)
+    if early := [a for a in test.airings(asleep) if a.start < awake]:
+        raise Failed(f"{len(early)} own adverts went out between sleep and waking")
     unlinked(before, aired)
-    proof.wait("tcnd to delay the next sleep", lambda: inhibitor(proof) == right, BACK_WITHIN)
+    test.wait("tcnd to delay the next sleep", lambda: inhibitor(test) == right, BACK_WITHIN)
     return aired[0].start - awake
 
 
-def listened(proof):
+def listened(test):
     """Wait until the controller has reported the phone a few times: by then tcnd knows of the first report."""
-    trace = proof.world.trace
-    index = trace.index_of(proof.ADAPTER)
+    trace = test.world.trace
+    index = trace.index_of(test.ADAPTER)
     start = trace.reports.get(index, 0)
-    proof.wait("the controller to hear the phone", lambda: trace.reports.get(index, 0) >= start + HEARD, MEETING)
+    test.wait("the controller to hear the phone", lambda: trace.reports.get(index, 0) >= start + HEARD, MEETING)
 
 
-def suspend(proof):
+def suspend(test):
     """Let logind suspend the machine. The kernel only freezes all processes for five seconds, and thaws them
     (pm_test); nothing could wake a virtual machine from a deeper sleep. Returns the moments of sleep and waking."""
-    signals, begin = [], proof.now()
-    match = proof.world.bus.add_signal_receiver(lambda begins: signals.append(bool(begins)), "PrepareForSleep",
+    signals, begin = [], test.now()
+    match = test.world.bus.add_signal_receiver(lambda begins: signals.append(bool(begins)), "PrepareForSleep",
                                                 LOGIN_MANAGER, LOGIN, LOGIN_PATH)
     with open("/sys/power/pm_test", "w") as file:
         file.write("freezer")
     try:
-        with written(SUSPEND_DROP_IN, WITNESS.format(keep=f"{proof.KEEP}/asleep", state=STATE)):
+        with written(SUSPEND_DROP_IN, WITNESS.format(keep=f"{test.KEEP}/asleep", state=STATE)):
             systemctl("daemon-reload")
             systemctl("suspend")
-            proof.wait("the machine to wake", lambda: signals and not signals[-1], 60)
+            test.wait("the machine to wake", lambda: signals and not signals[-1], 60)
     finally:
         with open("/sys/power/pm_test", "w") as file:
             file.write("none")
@@ -163,7 +163,7 @@ def suspend(proof):
     if late := subprocess.run(["journalctl", "--quiet", "--unit=systemd-logind", f"--since=@{begin:.0f}", "--grep=timeout is reached"],
                               capture_output=True, text=True).stdout.strip():
         raise Failed(f"logind did not want to wait longer: {late}")
-    return [time_in(f"{proof.KEEP}/asleep/{name}") for name in ("asleep", "awake")]
+    return [time_in(f"{test.KEEP}/asleep/{name}") for name in ("asleep", "awake")]
 
 
 def time_in(path):
@@ -172,14 +172,14 @@ def time_in(path):
         return float(file.read())
 
 
-def forged_signal(proof):
+def forged_signal(test):
     """A user who sends a forged sleep signal does not silence the machine."""
-    airing = proof.wait("our advert on the air", lambda: next((a for a in proof.airings() if a.end is None), None), BACK_WITHIN)
+    airing = test.wait("our advert on the air", lambda: next((a for a in test.airings() if a.end is None), None), BACK_WITHIN)
     done = away("nobody", "busctl", "emit", LOGIN_PATH, LOGIN_MANAGER, "PrepareForSleep", "b", "true")
     if done.returncode:
         raise Failed(f"the signal could not be sent: {done.stderr}")
-    begin = proof.now()
-    proof.wait("the time of observation to be over", lambda: proof.now() > begin + UNMOVED, UNMOVED + 5)
+    begin = test.now()
+    test.wait("the time of observation to be over", lambda: test.now() > begin + UNMOVED, UNMOVED + 5)
     if airing.end is not None:
         raise Failed(f"our advert left the air after {airing.end - begin:.1f} s")
     return f"the same advert for {UNMOVED} s on"
@@ -191,35 +191,35 @@ PLAIN, SEALED = 32, 72  # bytes of a report key in the log
 MAKE_CREDENTIAL = f"head -c 32 /dev/urandom | systemd-creds encrypt --with-key=host --name=tcnd.kek - {CREDENTIAL}"
 
 
-def sealed(proof):
+def sealed(test):
     """With a credential of the machine the report keys are sealed; without it they are not opened, and stay as they are."""
-    keys_are(proof, PLAIN, "stored as they are")
+    keys_are(test, PLAIN, "stored as they are")
     os.makedirs(os.path.dirname(CREDENTIAL), mode=0o700, exist_ok=True)
     made = subprocess.run(MAKE_CREDENTIAL, shell=True, capture_output=True, text=True)
     if made.returncode:
         raise Failed(f"no credential: {made.stderr}")
-    restarted(proof)
-    number = keys_are(proof, SEALED, "sealed by the credential tcnd.kek")
-    os.rename(CREDENTIAL, f"{proof.KEEP}/tcnd.kek")
+    restarted(test)
+    number = keys_are(test, SEALED, "sealed by the credential tcnd.kek")
+    os.rename(CREDENTIAL, f"{test.KEEP}/tcnd.kek")
     try:
         refused = refusal()
     finally:
-        os.rename(f"{proof.KEEP}/tcnd.kek", CREDENTIAL)
-    restarted(proof)
-    keys_are(proof, SEALED, "sealed by the credential tcnd.kek")
+        os.rename(f"{test.KEEP}/tcnd.kek", CREDENTIAL)
+    restarted(test)
+    keys_are(test, SEALED, "sealed by the credential tcnd.kek")
     return f"{number} keys sealed; without it: {refused}"
 
 
-def restarted(proof):
+def restarted(test):
     """tcnd is restarted and is on the air again."""
-    moment = proof.now()
+    moment = test.now()
     systemctl("restart", UNIT)
-    proof.new_on_air(moment)
+    test.new_on_air(moment)
 
 
-def keys_are(proof, size, words):
+def keys_are(test, size, words):
     """Fail unless all report keys in the log have this size and tcnd says so in these words; returns their number."""
-    checks = proof.world.bus.get_object(NAME, PATH, introspect=False).SelfTest({}, dbus_interface=MANAGER, signature="a{sv}")
+    checks = test.world.bus.get_object(NAME, PATH, introspect=False).SelfTest({}, dbus_interface=MANAGER, signature="a{sv}")
     said = next((str(check["detail"]) for check in checks if check["name"] == "keys"), "nothing")
     if words not in said:
         raise Failed(f"tcnd says of its keys: {said}")

@@ -1,6 +1,6 @@
-"""One caller: does what the table of fates.py names with tcnd on the system bus, and reports its fate.
+"""One caller: does what the table of access_matrix.py names with tcnd on the system bus, and reports its result.
 
-    caller.py VERB…     prints a JSON object, from line to fate, of the lines that begin with a VERB
+    caller.py VERB…     prints a JSON object, from line to result, of the lines that begin with a VERB
 
 bus.py runs it as each user. A member of tcnd that is in no line is reported as `unlisted`, and is not
 called. The arguments are the smallest that a member takes.
@@ -14,7 +14,7 @@ import xml.etree.ElementTree as xml
 
 import dbus
 
-import fates
+import access_matrix
 
 NAME, ROOT = "org.tcncoalition.Tcnd1", "/org/tcncoalition/Tcnd1"
 LOG_CONTROL = "/org/freedesktop/LogControl1"
@@ -106,21 +106,21 @@ class Tcnd:
             self.call(path, interface, member, kind, ARGUMENTS.get(what, ARGUMENTS.get(kind))())
 
 
-def fate(tcnd, line):
-    """The fate of a call."""
+def result(tcnd, line):
+    """The result of a call."""
     if line not in tcnd.members:
         return "missing"
     try:
         tcnd.do(line)
         return "ok"
     except dbus.DBusException as error:
-        return fates.of(error.get_dbus_name())
+        return access_matrix.of(error.get_dbus_name())
 
 
 def main():
     tcnd = Tcnd()
     asked = lambda lines: [line for line in lines if line.split()[0] in sys.argv[1:]]
-    found = {line: fate(tcnd, line) for line in asked(fates.parse(fates.TABLE))}
+    found = {line: result(tcnd, line) for line in asked(access_matrix.parse(access_matrix.TABLE))}
     unlisted = [line for line in asked(tcnd.members) if line not in found and line.split()[1] not in NOT_LINES]
     json.dump(found | {line: "unlisted" for line in unlisted}, sys.stdout)
 

@@ -79,22 +79,22 @@ def look(keep):
     return {"files": listing.parse(found.stdout, sums.stdout), "units": sorted(units.stdout.split("\n"))}
 
 
-def fresh(proof):
+def fresh(test):
     """The machine has nothing of the project, and has the message bus that was asked for."""
-    if (unit := systemctl("show", "--property=Id", "--value", "dbus.service")) != proof.bus:
+    if (unit := systemctl("show", "--property=Id", "--value", "dbus.service")) != test.bus:
         raise Failed(f"the message bus is {unit}")
-    before = look(proof.KEEP)
+    before = look(test.KEEP)
     if ours := [path for path in before["files"] if listing.OURS in path.lower()]:
         raise Failed(f"not fresh: {ours}")
-    proof.keep("before", before)
+    test.keep("before", before)
     return f"{len(before['files'])} paths"
 
 
-def install(proof):
+def install(test):
     """apt-get installs the packages, without a network, a question or a complaint; only tcnd runs."""
     begin = time.monotonic()
     apt("install", *files(PACKAGES))
-    proof.figure(f"installed in {time.monotonic() - begin:.1f} s")
+    test.figure(f"installed in {time.monotonic() - begin:.1f} s")
     for unit, (enabled, active) in UNITS.items():
         found = tuple(systemctl_says(word, unit) for word in ("is-enabled", "is-active"))
         if found != (enabled, active):
@@ -112,7 +112,7 @@ def systemctl_says(word, unit):
     return subprocess.run(["systemctl", word, unit], capture_output=True, text=True).stdout.strip()
 
 
-def documented(proof):
+def documented(test):
     """Manual pages, completions, the bus interface and the kiosk's rules are installed; journal and polkit know tcnd."""
     for pattern in DOCUMENTS:
         if not any(os.path.getsize(path) for path in glob.glob(pattern)):
@@ -129,13 +129,13 @@ def told_of(command):
     return [line for line in told.splitlines() if listing.OURS in line.lower()]
 
 
-def remove(proof):
+def remove(test):
     """When it is removed, tcnd leaves air and bus at once; contacts, configuration and users stay."""
     known = set(contacts(STATE))
     administer()
-    moment = proof.now()
+    moment = test.now()
     apt("remove", *NAMES)
-    proof.wait("our advert to leave the air", lambda: proof.silent_since(moment) is not None, 10)
+    test.wait("our advert to leave the air", lambda: test.silent_since(moment) is not None, 10)
     gone("tcnd.service")
     if not known or not known <= set(contacts(STATE)):
         raise Failed(f"{len(known)} contacts before, {len(contacts(STATE))} after")
@@ -173,19 +173,19 @@ def gone(unit):
         raise Failed(f"{NAME} can still be started by the bus")
 
 
-def upgrade(proof):
+def upgrade(test):
     """An upgrade from an older version and its older log keeps consent, contacts and an edited configuration, and asks nothing."""
     apt("install", *files(OLD))
     old = version()
     systemctl("stop", "tcnd.service")
     put_older_log()
     known = set(contacts(STATE))
-    moment = proof.now()
+    moment = test.now()
     apt("install", *files(PACKAGES))
     if version() == old:
         raise Failed(f"it is still {old}")
-    proof.new_on_air(moment)
-    if proof.say("Enabled") != 1:
+    test.new_on_air(moment)
+    if test.say("Enabled") != 1:
         raise Failed("the consent is lost")
     if not known or not known <= set(contacts(STATE)):
         raise Failed(f"of {len(known)} contacts {len(known & set(contacts(STATE)))} are left")
@@ -194,11 +194,11 @@ def upgrade(proof):
     return f"{old} to {version()}, {len(known)} contacts of an older log kept"
 
 
-def purge(proof):
+def purge(test):
     """After the purge the machine is as it was before: every path, mode and owner, every unit, /etc to the byte."""
     apt("purge", *NAMES)
     gone("tcnd.service")
-    before, after = proof.kept("before"), look(proof.KEEP)
+    before, after = test.kept("before"), look(test.KEEP)
     left = listing.unexplained(before["files"], after["files"])
     left += [f"unit {line}" for line in sorted(set(before["units"]) ^ set(after["units"]))]
     if left:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
-import fates
+import access_matrix
 from daemon import MANAGER, NAME, PATH, TCNCTL, UNIT
 from people import DONE, MEMBER, NOT_AUTHORISED, STRANGER, at_a_terminal, away, seated
 from scenarios import BACK_WITHIN
@@ -17,16 +17,16 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 KIOSK, RULES = "/usr/share/tcnd/50-tcnd-kiosk.rules", "/etc/polkit-1/rules.d/50-tcnd-kiosk.rules"
 
 
-def idle(proof):
+def idle(test):
     """Before a person consents, tcnd runs, is introspectable, has no network, and airs nothing."""
-    proof.wait("tcnd to be idle", lambda: proof.say("State") == "idle", BACK_WITHIN)
-    if proof.say("Enabled"):
+    test.wait("tcnd to be idle", lambda: test.say("State") == "idle", BACK_WITHIN)
+    if test.say("Enabled"):
         raise Failed("it is enabled without consent")
-    begin = proof.now()
-    proof.wait("the time of observation to be over", lambda: proof.now() > begin + OBSERVED, OBSERVED + 5)
-    if aired := proof.airings():
-        raise Failed(f"{len(aired)} adverts of ours are on the air")
-    if scans := [s for s in proof.world.trace.scans if s.end is None or s.end > begin]:
+    begin = test.now()
+    test.wait("the time of observation to be over", lambda: test.now() > begin + OBSERVED, OBSERVED + 5)
+    if aired := test.airings():
+        raise Failed(f"{len(aired)} own adverts are on the air")
+    if scans := [s for s in test.world.trace.scans if s.end is None or s.end > begin]:
         raise Failed(f"{len(scans)} scans")
     no_network(main_pid(UNIT))
     status = away("nobody", "systemctl", "status", "--no-pager", UNIT)
@@ -54,7 +54,7 @@ def ask_state():
     return subprocess.run(["busctl", "get-property", NAME, PATH, MANAGER, "State"], capture_output=True, text=True)
 
 
-def activation(proof):
+def activation(test):
     """The bus starts tcnd for every caller, but only while the administrator has it enabled."""
     systemctl("stop", UNIT)
     started("stopped")
@@ -79,18 +79,18 @@ def started(state):
 # ---- who may do what
 
 def everyone(*verbs):
-    """The fate of every line that begins with these words, for each caller. Callers who may do it run one
+    """The result of every line that begins with these words, for each caller. Callers who may do it run one
     after another; the others run at the same time, because each takes long."""
-    may = [caller for caller in fates.CALLERS if caller == "root" or caller.endswith("seated")]
-    others = [caller for caller in fates.CALLERS if caller not in may]
+    may = [caller for caller in access_matrix.CALLERS if caller == "root" or caller.endswith("seated")]
+    others = [caller for caller in access_matrix.CALLERS if caller not in may]
     answers = {caller: ask(caller, verbs) for caller in may}
     with ThreadPoolExecutor() as pool:
         answers |= zip(others, pool.map(lambda caller: ask(caller, verbs), others))
-    return {line: {caller: answers[caller].get(line, "-") for caller in fates.CALLERS} for line in answers["root"]}
+    return {line: {caller: answers[caller].get(line, "-") for caller in access_matrix.CALLERS} for line in answers["root"]}
 
 
 def ask(caller, verbs):
-    """The fates for one caller."""
+    """The results for one caller."""
     user, _, where = caller.partition(" ")
     user = {"member": MEMBER, "stranger": STRANGER}.get(user, user)
     run = seated if where == "seated" else away
@@ -103,52 +103,52 @@ def ask(caller, verbs):
 def judged(name, found, right):
     """Fail unless the two tables are equal; the one that was found is kept."""
     with open(f"{RESULTS}/{name}.txt", "a") as file:
-        file.write(fates.render(found))
-    if wrong := fates.faults(found, right):
+        file.write(access_matrix.render(found))
+    if wrong := access_matrix.faults(found, right):
         raise Failed("; ".join(wrong[:6]))
-    return sum(fate in ("no", "bus") for row in found.values() for fate in row.values())
+    return sum(result in ("no", "bus") for row in found.values() for result in row.values())
 
 
-def off_the_air(proof, question):
+def off_the_air(test, question):
     """Call while the adapter is switched off, so that a caller who may switch the radio on airs nothing.
     tcnd-sync runs when it is called."""
-    begin = proof.now()
+    begin = test.now()
     systemctl("start", "tcnd-sync.path")
-    proof.world.bluez.set(proof.ADAPTER, "Powered", False)
+    test.world.bluez.set(test.ADAPTER, "Powered", False)
     try:
         return question()
     finally:
         systemctl("stop", "tcnd-sync.path")
-        proof.world.bluez.set(proof.ADAPTER, "Powered", True)
-        proof.wait("BlueZ to power the adapter", lambda: proof.world.bluez.powered(proof.ADAPTER), BACK_WITHIN)
-        proof.wait("tcnd to be idle again", lambda: proof.say("State") == "idle", BACK_WITHIN)
-        if proof.airings(begin):
+        test.world.bluez.set(test.ADAPTER, "Powered", True)
+        test.wait("BlueZ to power the adapter", lambda: test.world.bluez.powered(test.ADAPTER), BACK_WITHIN)
+        test.wait("tcnd to be idle again", lambda: test.say("State") == "idle", BACK_WITHIN)
+        if test.airings(begin):
             raise Failed("something was on the air meanwhile")
 
 
-def callers(proof):
+def callers(test):
     """Every method and property against every kind of caller, by the real bus and polkit: the table holds, whole."""
-    found = off_the_air(proof, lambda: everyone("call", "read", "write"))
-    refused = judged("callers", found, fates.parse(fates.TABLE))
-    return f"{len(found)} lines, {len(fates.CALLERS)} callers, {refused} refused"
+    found = off_the_air(test, lambda: everyone("call", "read", "write"))
+    refused = judged("callers", found, access_matrix.parse(access_matrix.TABLE))
+    return f"{len(found)} lines, {len(access_matrix.CALLERS)} callers, {refused} refused"
 
 
-def kiosk(proof):
+def kiosk(test):
     """With the rules for kiosks only root may do anything, and tcnd-sync its exchange."""
     shutil.copy(KIOSK, RULES)
     os.chmod(RULES, 0o644)
     try:
         systemctl("restart", "polkit.service")
-        found = off_the_air(proof, lambda: everyone("call"))
+        found = off_the_air(test, lambda: everyone("call"))
     finally:
         os.unlink(RULES)
         systemctl("restart", "polkit.service")
-    calls = {line: row for line, row in fates.parse(fates.TABLE).items() if line.startswith("call ")}
-    refused = judged("kiosk", found, fates.kiosk(calls))
+    calls = {line: row for line, row in access_matrix.parse(access_matrix.TABLE).items() if line.startswith("call ")}
+    refused = judged("kiosk", found, access_matrix.kiosk(calls))
     return f"{len(found)} lines, {refused} refused"
 
 
-def consent(proof):
+def consent(test):
     """`tcnctl enable` is refused to a stranger on a terminal and to jobs; a member at the console may."""
     refusals = {
         "a stranger's job": away(STRANGER, TCNCTL, "enable").returncode,
@@ -158,11 +158,11 @@ def consent(proof):
     for who, status in refusals.items():
         if status != NOT_AUTHORISED:
             raise Failed(f"{who}: tcnctl enable ended with {status}")
-    if proof.say("Enabled") or proof.airings():
+    if test.say("Enabled") or test.airings():
         raise Failed("it is enabled all the same")
-    moment = proof.now()
+    moment = test.now()
     done = seated(MEMBER, TCNCTL, "enable")
     if done.returncode != DONE:
         raise Failed(f"a member at the console: {done.returncode}: {done.stdout}{done.stderr}")
-    proof.new_on_air(moment)
+    test.new_on_air(moment)
     return f"{len(refusals)} refused; a member at the console: {done.stdout.strip() or 'done'}"

@@ -1,6 +1,6 @@
 """The package test, in the guest: runs the steps of this boot and reports on standard output, a line of JSON each.
 
-    proof.py      the number of the boot is on the kernel's command line, as proof.boot=N
+    main.py      the number of the boot is on the kernel's command line, as package_test.boot=N
 
 The machine contains nothing of this project except what the packages install; this program and its
 modules stay on the payload disk. KEEP holds what a later boot has to know of an earlier one.
@@ -33,7 +33,7 @@ def report(**facts):
     print(json.dumps(facts), flush=True)
 
 
-class Proof:
+class PackageTest:
     """The argument of each step."""
 
     ADAPTER = "00:1A:7D:00:00:0A"
@@ -65,7 +65,7 @@ class Proof:
         return judge.ours(self.world.airings(self.ADAPTER, since))
 
     def silent_since(self, moment):
-        """Seconds it took to fall silent; None while a frame of ours is on the air."""
+        """Seconds it took to fall silent; None while an own frame is on the air."""
         return judge.off_air_after(self.world.airings(self.ADAPTER), moment, self.now())
 
     def new_on_air(self, since):
@@ -96,15 +96,15 @@ def find(step):
     return next(getattr(module, function) for module in (package, bus, life) if hasattr(module, function))
 
 
-def run(proof, name, function):
+def run(test, name, function):
     """Run one step and report its verdict."""
     begin = time.monotonic()
     try:
-        verdict = {"passed": True, "facts": function(proof)}
+        verdict = {"passed": True, "facts": function(test)}
     except Failed as failure:
-        verdict = {"passed": False, "facts": f"{failure} [tcnd: {proof.watched.account()}]"}
-    except Exception as error:  # a broken proof is a failed step, not a missing one
-        verdict = {"passed": False, "facts": f"the proof broke: {type(error).__name__}: {error}"}
+        verdict = {"passed": False, "facts": f"{failure} [tcnd: {test.watched.account()}]"}
+    except Exception as error:  # a broken step function is a failed step, not a missing one
+        verdict = {"passed": False, "facts": f"the package test broke: {type(error).__name__}: {error}"}
     report(kind="scenario", name=name, seconds=round(time.monotonic() - begin, 1), **verdict)
     return verdict["passed"]
 
@@ -115,30 +115,30 @@ def words():
         return dict(word.partition("=")[::2] for word in file.read().split())
 
 
-def end(proof, boot):
+def end(test, boot):
     """Prepare the machine for the next boot, and reboot it in order, or let it be powered off."""
     if boot + 1 == len(plan.BOOTS):
         return
-    if plan.BOOTS[boot + 1][0] != proof.bus:
+    if plan.BOOTS[boot + 1][0] != test.bus:
         systemctl("enable", plan.BROKER)
     with open("/run/bench/reboot", "w"):
         pass
 
 
 def main():
-    boot = int(words()["proof.boot"])
+    boot = int(words()["package_test.boot"])
     kind, steps = plan.BOOTS[boot]
     with open("/proc/uptime") as file:
         report(kind="note", text=f"boot {boot + 1} with {kind}: guest up after {file.read().split()[0]} s")
-    proof = Proof(kind)
+    test = PackageTest(kind)
     have_people()
-    proof.plug()
+    test.plug()
     for step, name in zip(steps, plan.names(boot)):
-        if not run(proof, name, find(step)) and step in VITAL:
+        if not run(test, name, find(step)) and step in VITAL:
             return
-    proof.air.end()
-    proof.world.monitor.close()
-    end(proof, boot)
+    test.air.end()
+    test.world.monitor.close()
+    end(test, boot)
     report(kind="end")
 
 
