@@ -16,7 +16,7 @@ use std::fmt::{self, Display, Write};
 use std::path::Path;
 
 /// The replacement of a character that is not shown.
-const INSTEAD: char = ' ';
+const REPLACEMENT: char = ' ';
 
 /// Whether this character is visible, or is a plain space.
 pub fn is_printable(c: char) -> bool {
@@ -95,7 +95,7 @@ impl Write for Filter<'_, '_> {
 
     fn write_char(&mut self, c: char) -> fmt::Result {
         let shown = is_printable(c) || (self.lines && c == '\n');
-        self.out.write_char(if shown { c } else { INSTEAD })
+        self.out.write_char(if shown { c } else { REPLACEMENT })
     }
 }
 

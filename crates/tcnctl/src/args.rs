@@ -8,19 +8,19 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use tcnd_client::BusChoice;
 
-use super::time;
+use crate::time;
 
-/// Sees and controls tcnd, the contact tracing service of this machine.
+/// Shows and controls tcnd, the contact tracing service of this machine.
 ///
-/// Exit status: 0 done, 1 failed, 2 wrong usage, 3 tcnd cannot be reached, 4
+/// Exit status: 0 success, 1 failure, 2 wrong usage, 3 tcnd cannot be reached, 4
 /// not authorised.
 #[derive(Debug, Parser)]
 #[command(name = "tcnctl", version, max_term_width = 80)]
-pub(super) struct Args {
+pub(crate) struct Args {
     /// Print one JSON document instead of text
     #[arg(long, global = true, display_order = 100)]
-    pub(super) json: bool,
-    /// The bus tcnd serves on: system, session, or a D-Bus address
+    pub(crate) json: bool,
+    /// The message bus of tcnd: system, session, or a D-Bus address
     #[arg(
         long,
         global = true,
@@ -28,29 +28,29 @@ pub(super) struct Args {
         value_name = "BUS",
         default_value = "system"
     )]
-    pub(super) bus: BusChoice,
+    pub(crate) bus: BusChoice,
     #[command(subcommand)]
-    pub(super) command: Command,
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
+pub(crate) enum Command {
     #[command(flatten)]
-    Live(Live),
-    /// Look after the configuration
+    Daemon(DaemonCommand),
+    /// Check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Make reports, and look for yourself in those of others
+    /// Make reports, and match the reports of other people
     #[command(subcommand)]
     Report(ReportCommand),
 }
 
-/// What speaks with tcnd.
+/// The commands that connect to tcnd.
 #[derive(Debug, Subcommand)]
-pub(super) enum Live {
-    /// Say what tcnd does now, and what is wrong
+pub(crate) enum DaemonCommand {
+    /// Show the status and the problems of tcnd
     Status,
-    /// Say it, and then what happens, until interrupted
+    /// Show the status, then each event, until interrupted
     Watch {
         /// text, json (one document a line), or waybar (for a custom module)
         #[arg(long, value_enum, default_value_t)]
@@ -58,16 +58,16 @@ pub(super) enum Live {
     },
     /// Check the machine: Bluetooth, clock, kernel, and tcnd itself
     Doctor,
-    /// Consent: let tcnd broadcast numbers and listen for others'
+    /// Give consent: let tcnd broadcast numbers and listen for those of others
     Enable,
-    /// Take the consent back
+    /// Withdraw consent
     Disable,
-    /// Leave the air for a while
+    /// Pause broadcasting and listening
     Pause {
-        /// For how long, such as 30min or 8h; without it, until resumed
+        /// The duration, such as 30min or 8h; without it, until resumed
         #[arg(value_parser = tcnd_config::parse_duration)]
         duration: Option<Duration>,
-        /// Why, for others to see
+        /// The reason, which other users can see
         #[arg(
             long,
             value_name = "TEXT",
@@ -80,48 +80,48 @@ pub(super) enum Live {
     Resume,
     /// Take a new number and a new address now
     Rotate,
-    /// Have tcnd look at itself: radio, address, clock, contact log, keys
+    /// Have tcnd test itself: radio, address, clock, contact log, keys
     #[command(visible_alias = "selftest")]
     SelfTest,
-    /// Count what tcnd did since its start, and the size of the contact log
+    /// Show counters since the start of tcnd, and the size of the contact log
     Statistics,
-    /// Say that the clock of this machine is right
+    /// Confirm the clock of this machine
     #[command(subcommand)]
     Clock(ClockCommand),
-    /// Sum up the contact log by day and hour
+    /// Show totals of the contact log by day and hour
     ///
     /// Contacts are counted by quarters of an hour: --from is rounded down to one,
     /// --to is rounded up.
     ///
     /// T is a date (2026-11-23), a time (2026-11-23T18:00, or 18:00 of today), now,
-    /// today, yesterday, a span back from now (3d, 12h), or @ and seconds since
-    /// 1970. Dates and times are those of the local time zone.
+    /// today, yesterday, a span before now (3d, 12h), or @ and seconds since 1970.
+    /// Dates and times are those of the local time zone.
     Contacts {
         #[command(flatten)]
         span: SpanArgs,
         #[command(subcommand)]
         command: Option<ContactsCommand>,
     },
-    /// Say when you were near somebody who made a report
+    /// Show when you were near a person who made a report
     Exposures {
-        /// Dismissed ones too
+        /// Include dismissed ones
         #[arg(long)]
         all: bool,
         #[command(subcommand)]
         command: Option<ExposuresCommand>,
     },
-    /// Destroy everything: keys, contacts, reports, exposures, decisions
+    /// Destroy all data: keys, contacts, reports, exposures, decisions
     Wipe {
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
 }
 
-impl Live {
+impl DaemonCommand {
     /// Refuses options that would be ignored because a subcommand has its own. clap
     /// would refuse `--json` there with them.
-    pub(super) fn refuse_ignored(&self) -> Result<(), clap::Error> {
+    pub(crate) fn refuse_ignored(&self) -> Result<(), clap::Error> {
         let ignored = match self {
             Self::Contacts {
                 span,
@@ -149,34 +149,34 @@ impl Live {
         if !ignored {
             return Ok(());
         }
-        let text = "these options go behind the subcommand, or have no meaning with it\n";
+        let text = "give these options after the subcommand; it may not take all of them\n";
         Err(Args::command().error(ErrorKind::ArgumentConflict, text))
     }
 }
 
 /// A span of time.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(super) struct SpanArgs {
-    /// Not before [default: all there is]
+pub(crate) struct SpanArgs {
+    /// Start of the span [default: the oldest data]
     #[arg(long, value_name = "T", value_parser = time::parse_from)]
-    pub(super) from: Option<Timestamp>,
-    /// Not after; a date includes that day [default: now]
+    pub(crate) from: Option<Timestamp>,
+    /// End of the span; a date includes that day [default: now]
     #[arg(long, value_name = "T", value_parser = time::parse_to)]
-    pub(super) to: Option<Timestamp>,
+    pub(crate) to: Option<Timestamp>,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ContactsCommand {
+pub(crate) enum ContactsCommand {
     /// Write the rows of the contact log to a file
     ///
-    /// They are those that tcnctl contacts counts for the same --from and --to.
+    /// The file has the rows that tcnctl contacts counts for the same --from and --to.
     Export {
         /// A new file, or - for standard output
         file: PathBuf,
         /// csv, jsonl (one JSON object a line), or sqlite
         #[arg(long, value_enum, default_value_t)]
         format: RowFormat,
-        /// The numbers themselves, instead of stand-ins of this file alone
+        /// Write the numbers themselves, instead of pseudonyms for this file
         #[arg(long)]
         raw: bool,
         #[command(flatten)]
@@ -184,47 +184,48 @@ pub(super) enum ContactsCommand {
     },
     /// Destroy contacts
     ///
-    /// Those that began between --from and --to, to the second: what tcnctl contacts
-    /// counts for the same span may be some more at its ends.
+    /// Destroys contacts that began between --from and --to, to the second. tcnctl
+    /// contacts rounds the same span, so it may count more contacts at the ends.
     Erase {
         #[command(flatten)]
         span: SpanArgs,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ClockCommand {
-    /// Say so where no network does, after a look at the date and the time
+pub(crate) enum ClockCommand {
+    /// Confirm that the clock is right, where no network can
     ///
-    /// What is older than the retention by this clock is destroyed from then on.
+    /// Check the date and the time first. From then on tcnd destroys data that is
+    /// older than the retention by this clock.
     Confirm,
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ExposuresCommand {
-    /// Say all that is known of one; with --json it stays new
+pub(crate) enum ExposuresCommand {
+    /// Show one exposure and mark it as seen; with --json it stays new
     Show {
-        /// As the list names it
+        /// The ID in the list
         id: String,
     },
-    /// List one no longer
+    /// Hide an exposure
     Dismiss {
-        /// As the list names it
+        /// The ID in the list
         id: String,
     },
-    /// List one again that was dismissed
+    /// List a dismissed exposure again
     Restore {
-        /// As tcnctl exposures --all names it
+        /// The ID in the list of tcnctl exposures --all
         id: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ConfigCommand {
-    /// Say everything that is wrong with it
+pub(crate) enum ConfigCommand {
+    /// Show every error in the configuration
     Check {
         /// Check these files instead of the system's, in this order
         files: Vec<PathBuf>,
@@ -232,37 +233,37 @@ pub(super) enum ConfigCommand {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum ReportCommand {
+pub(crate) enum ReportCommand {
     #[command(flatten)]
-    Live(LiveReport),
+    Daemon(DaemonReportCommand),
     /// Verify the signed reports in a file, without tcnd
     Inspect {
         /// The file, or - for standard input
         file: PathBuf,
-        /// List the numbers each report discloses
+        /// List the numbers that each report discloses
         #[arg(long)]
         expand: bool,
     },
 }
 
-/// What speaks with tcnd about reports.
+/// The commands about reports that connect to tcnd.
 #[derive(Debug, Subcommand)]
-pub(super) enum LiveReport {
-    /// Say what a report would give away; makes none
+pub(crate) enum DaemonReportCommand {
+    /// Show what a report would disclose, without making one
     Preview {
         #[command(flatten)]
         span: SpanArgs,
     },
-    /// Make a report, after showing what it gives away; it stays here
+    /// Make a report after showing what it discloses; it stays on this machine
     ///
-    /// It covers the last 14 days, or what --from and --to say. Nothing leaves
-    /// the machine before tcnctl report export.
+    /// The report covers the last 14 days, or the span from --from to --to. It
+    /// leaves the machine only by tcnctl report export or publish.
     Create {
         #[command(flatten)]
         memo: MemoArgs,
         #[command(flatten)]
         span: SpanArgs,
-        /// Your own words for it, which stay here
+        /// A note to yourself, which stays on this machine
         #[arg(
             long,
             value_name = "TEXT",
@@ -270,96 +271,98 @@ pub(super) enum LiveReport {
             hide_default_value = true
         )]
         note: String,
-        /// Accept a memo that shows that the parts of the report are one person's
+        /// Accept a memo that shows that the parts of the report belong to one person
         #[arg(long)]
         linkable: bool,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
-    /// List your reports, and what of them has left the machine
+    /// List your reports, and which parts have left the machine
     List,
-    /// Write a report to a file, for others; this is recorded
+    /// Write a report to a file for other people; tcnd records this
     Export {
-        /// As the list names it
+        /// The ID in the list
         id: String,
         /// A new file, or - for standard output
         file: PathBuf,
-        /// tcn (as it is), base64 (one signed report a line), or json
+        /// tcn (binary), base64 (one signed report a line), or json
         #[arg(long, value_enum, default_value_t)]
         format: ReportFormat,
     },
-    /// Send a report to servers, where everybody can fetch it
+    /// Send a report to servers, where everyone can fetch it
     ///
-    /// Its parts leave one by one, in random order over hours, so that nobody
-    /// can tell by their times that they are one person's. Until a part has left,
-    /// --now hurries it, and --cancel and tcnctl report delete keep it here.
+    /// Its parts leave one by one, in random order over hours, so that their times
+    /// do not show that they belong to one person. Until a part has left, --now
+    /// sends it at once, and --cancel and tcnctl report delete keep it on this
+    /// machine.
     Publish {
-        /// As the list names it
+        /// The ID in the list
         id: String,
         /// One server, by its name in /etc/tcnd/sources.d [default: all that
         /// take reports]
         #[arg(long, value_name = "NAME")]
         to: Option<String>,
-        /// Send all parts at once, those too that are on their way already
+        /// Send all parts at once, including those already queued
         #[arg(long)]
         now: bool,
-        /// Send what has not left yet no more
+        /// Cancel the parts that have not left yet
         #[arg(long, conflicts_with_all = ["now", "yes"])]
         cancel: bool,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
-    /// Have others' reports fetched from all servers now
+    /// Fetch reports from all servers now
     Check,
-    /// Delete a report; what has left the machine stays where it went
+    /// Delete a report; copies that have left the machine stay
     ///
-    /// Parts that have not left for servers yet leave no more.
+    /// Parts that are queued for servers are not sent.
     Delete {
-        /// As the list names it
+        /// The ID in the list
         id: String,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
-    /// Look for yourself in reports of others
+    /// Match reports of other people with your contacts
     Import {
         /// Files of any format, or - for standard input
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// Where they come from, as exposures will name it [default: the file]
+        /// The origin of the reports, which exposures will show [default: the file
+        /// name]
         #[arg(long, value_name = "TEXT")]
         source: Option<String>,
-        /// When they were public at the latest; who was heard first after that
-        /// does not count [default: now]
+        /// The time by which the reports were public; contacts that began later do
+        /// not count [default: now]
         #[arg(long, value_name = "T", value_parser = time::parse_to)]
         published: Option<Timestamp>,
     },
 }
 
-/// What a report says besides its numbers.
+/// The memo of a report.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = true)]
-pub(super) struct MemoArgs {
-    /// Symptoms, for a memo of CoEpi's kind; none for none at all
+pub(crate) struct MemoArgs {
+    /// Symptoms, for a CoEpi memo; none if there are no symptoms
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',',
           conflicts_with_all = ["memo_type", "memo_hex"])]
-    pub(super) symptoms: Vec<Symptom>,
+    pub(crate) symptoms: Vec<Symptom>,
     /// The day of the first symptom: today, or one of the 14 days before
     #[arg(long, value_name = "T", requires = "symptoms", value_parser = time::parse_since)]
-    pub(super) since: Option<jiff::civil::Date>,
-    /// Another kind of memo, by its number in the registry
+    pub(crate) since: Option<jiff::civil::Date>,
+    /// Another type of memo, by its number in the registry
     #[arg(long, value_name = "N")]
-    pub(super) memo_type: Option<u8>,
+    pub(crate) memo_type: Option<u8>,
     /// The bytes of that memo
     #[arg(long, value_name = "HEX", requires = "memo_type")]
-    pub(super) memo_hex: Option<String>,
+    pub(crate) memo_hex: Option<String>,
 }
 
-/// What can be felt, as CoEpi's questionnaire has it.
+/// The symptoms of CoEpi's questionnaire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Symptom {
+pub(crate) enum Symptom {
     None,
     Cough,
     DryCough,
@@ -374,27 +377,27 @@ pub(super) enum Symptom {
     Other,
 }
 
-/// How rows stand in a file.
+/// The format of exported rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum RowFormat {
+pub(crate) enum RowFormat {
     #[default]
     Csv,
     Jsonl,
     Sqlite,
 }
 
-/// How reports stand in a file.
+/// The format of an exported report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum ReportFormat {
+pub(crate) enum ReportFormat {
     #[default]
     Tcn,
     Base64,
     Json,
 }
 
-/// How `watch` speaks.
+/// The output format of `watch`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum WatchFormat {
+pub(crate) enum WatchFormat {
     #[default]
     Text,
     Json,
@@ -410,7 +413,7 @@ mod tests {
         let refused = |words: &[&str]| {
             let words = ["tcnctl"].iter().chain(words);
             match Args::try_parse_from(words).map(|args| args.command) {
-                Ok(Command::Live(live)) => live.refuse_ignored().is_err(),
+                Ok(Command::Daemon(command)) => command.refuse_ignored().is_err(),
                 other => panic!("{other:?}"),
             }
         };

@@ -12,10 +12,10 @@ use thiserror::Error;
 
 /// The exit status of `tcnctl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exit {
+pub(crate) enum Exit {
     /// The command succeeded.
     Done = 0,
-    /// The command failed, or its answer is "no".
+    /// The command failed, or its result is negative.
     Failed = 1,
     // 2, wrong usage, is clap's own.
     /// tcnd is not running or does not answer.
@@ -26,7 +26,7 @@ pub(super) enum Exit {
 
 /// The topic of a command, so that a hint refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Topic {
+pub(crate) enum Topic {
     /// State, consent, pauses.
     Control,
     Contacts,
@@ -34,31 +34,31 @@ pub(super) enum Topic {
     Exposures,
 }
 
-/// A command failed. `Display` says why, [`CliError::hint`] what helps.
+/// A command failed. `Display` gives the reason, [`CliError::hint`] the remedy.
 #[derive(Debug, Error)]
-pub(super) enum CliError {
+pub(crate) enum CliError {
     /// The bus is not available.
     #[error("cannot connect to the {bus} bus: {}", root_cause(.why))]
     NoBus { bus: BusChoice, why: Unreachable },
     /// The connection to the bus ended.
-    #[error("the {bus} bus hung up")]
-    HungUp { bus: BusChoice },
+    #[error("the {bus} bus closed the connection")]
+    Disconnected { bus: BusChoice },
     /// No process owns tcnd's name on the bus.
     #[error("tcnd is not running")]
     NotRunning { bus: BusChoice },
     /// The bus, polkit or tcnd refused.
     #[error("not authorised: {}", printable::line(.text))]
     NotAuthorized { bus: BusChoice, text: String },
-    /// tcnd answered with another error.
+    /// tcnd replied with another error.
     #[error("{}", printable::line(.text))]
     Refused {
         name: String,
         text: String,
         topic: Topic,
     },
-    /// The answer has the wrong form.
-    #[error("tcnd gave an answer that is not understood: {}", printable::line(.0))]
-    NotUnderstood(#[source] zbus::Error),
+    /// The reply has the wrong form.
+    #[error("the reply of tcnd is not valid: {}", printable::line(.0))]
+    InvalidReply(#[source] zbus::Error),
     /// The configuration has errors.
     #[error("the configuration is not valid:\n{0}")]
     Config(#[source] ConfigError),
@@ -66,9 +66,9 @@ pub(super) enum CliError {
     #[error("{}: {source}", printable::path(.file))]
     File { file: PathBuf, source: io::Error },
     /// A file cannot be created.
-    #[error("cannot make {}: {source}", printable::path(.file))]
+    #[error("cannot create {}: {source}", printable::path(.file))]
     NewFile { file: PathBuf, source: io::Error },
-    /// A memo that is not possible.
+    /// A memo that is not valid.
     #[error("{0}")]
     Memo(#[source] ReportError),
     /// Symptoms that cannot be combined.
@@ -79,15 +79,15 @@ pub(super) enum CliError {
     Note(&'static str),
     /// The user declined.
     #[error("nothing was done")]
-    NotAgreed,
-    /// There is no terminal for the question.
-    #[error("nothing was done: there is nobody to ask")]
-    NobodyToAsk,
+    NotConfirmed,
+    /// There is no terminal to ask for confirmation.
+    #[error("nothing was done: there is no terminal to ask for confirmation")]
+    NoTerminal,
     /// A file contains no reports.
     #[error("{0}")]
     ReportFile(#[source] FileError),
-    /// The answer could not be written.
-    #[error("cannot write the answer: {0}")]
+    /// The output could not be written.
+    #[error("cannot write the output: {0}")]
     Output(#[source] io::Error),
     /// The runtime of the program cannot be started.
     #[error("cannot start: {0}")]
@@ -96,12 +96,12 @@ pub(super) enum CliError {
 
 impl CliError {
     /// The error of a call, by the name of the error reply.
-    pub(super) fn from_call(bus: &BusChoice, topic: Topic, error: zbus::Error) -> Self {
+    pub(crate) fn from_call(bus: &BusChoice, topic: Topic, error: zbus::Error) -> Self {
         let Some((name, text)) = reply(&error) else {
             return if matches!(error, zbus::Error::InputOutput(_)) {
-                Self::HungUp { bus: bus.clone() }
+                Self::Disconnected { bus: bus.clone() }
             } else {
-                Self::NotUnderstood(error)
+                Self::InvalidReply(error)
             };
         };
         if is_absence(&name) {
@@ -115,12 +115,14 @@ impl CliError {
     }
 
     /// The exit status for this error.
-    pub(super) fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::NoBus { .. } | Self::HungUp { .. } | Self::NotRunning { .. } => Exit::Unreachable,
+            Self::NoBus { .. } | Self::Disconnected { .. } | Self::NotRunning { .. } => {
+                Exit::Unreachable
+            }
             Self::NotAuthorized { .. } => Exit::NotAuthorized,
             Self::Refused { .. }
-            | Self::NotUnderstood(_)
+            | Self::InvalidReply(_)
             | Self::Config(_)
             | Self::ReportFile(_)
             | Self::File { .. }
@@ -128,17 +130,17 @@ impl CliError {
             | Self::Memo(_)
             | Self::Symptoms(_)
             | Self::Note(_)
-            | Self::NotAgreed
-            | Self::NobodyToAsk
+            | Self::NotConfirmed
+            | Self::NoTerminal
             | Self::Output(_)
             | Self::Runtime(_) => Exit::Failed,
         }
     }
 
     /// The hint, in one line.
-    pub(super) fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         match self {
-            Self::NoBus { bus, .. } | Self::HungUp { bus } => match bus {
+            Self::NoBus { bus, .. } | Self::Disconnected { bus } => match bus {
                 BusChoice::System => "start it with: systemctl start dbus".to_owned(),
                 BusChoice::Session => {
                     "run this inside a login session, or under dbus-run-session".to_owned()
@@ -160,29 +162,31 @@ impl CliError {
                 }
             },
             Self::Refused { name, topic, .. } => refusal_hint(name, *topic).to_owned(),
-            Self::NotUnderstood(_) => {
-                "use a tcnctl and a tcnd of the same version; both know --version".to_owned()
+            Self::InvalidReply(_) => {
+                "use the same version of tcnctl and tcnd; --version shows it".to_owned()
             }
-            Self::Config(_) => "every key is explained in the tcnd.toml that is installed; mend \
-                 these and check again"
-                .to_owned(),
+            Self::Config(_) => {
+                "the installed tcnd.toml explains every key; correct these and check \
+                 again"
+                    .to_owned()
+            }
             Self::ReportFile(_) => {
-                "report files hold signed reports as they are, as lines of base64 or hexadecimal, \
-                 or as JSON; each may be packed with gzip"
+                "report files contain signed reports in binary form, as lines of base64 or \
+                 hexadecimal digits, or as JSON; each may be compressed with gzip"
                     .to_owned()
             }
             Self::File { .. } => "give a file that can be read, or - for standard input".to_owned(),
             Self::NewFile { .. } => {
-                "give a name that is not taken, in a folder you may write to, or - for standard \
-                 output"
+                "give a name that does not exist yet, in a folder that you can write to, or - for \
+                 standard output"
                     .to_owned()
             }
-            Self::Memo(_) => "give 255 bytes at most; 127 are read by everybody".to_owned(),
-            Self::Symptoms(_) => "see what there is with: tcnctl report create --help".to_owned(),
+            Self::Memo(_) => "give at most 255 bytes; all programs can read up to 127".to_owned(),
+            Self::Symptoms(_) => "see the symptoms with: tcnctl report create --help".to_owned(),
             Self::Note(_) => "shorten it, in one line".to_owned(),
-            Self::NotAgreed => "to go on, type what the question names".to_owned(),
-            Self::NobodyToAsk => "run it at a terminal, or add --yes".to_owned(),
-            Self::Output(_) => "make room where standard output goes to".to_owned(),
+            Self::NotConfirmed => "to continue, type the words that the question names".to_owned(),
+            Self::NoTerminal => "run it at a terminal, or add --yes".to_owned(),
+            Self::Output(_) => "free space where standard output is written".to_owned(),
             Self::Runtime(_) => "raise the limit of open files or memory (ulimit -a)".to_owned(),
         }
     }
@@ -217,28 +221,30 @@ fn refusal_hint(name: &str, topic: Topic) -> &'static str {
         },
         names::error::CONFIGURED => "edit /etc/tcnd/config.d, then: systemctl reload tcnd",
         names::error::BUSY => match topic {
-            Topic::Control => "try again in a moment; see who pauses with: tcnctl status",
+            Topic::Control => "try again in a moment; see the pauses with: tcnctl status",
             Topic::Contacts | Topic::Reports | Topic::Exposures => {
-                "wait until what is under way is done, then try again"
+                "wait until the current operation ends, then try again"
             }
         },
         names::error::INVALID_RANGE => "give a --from that is before --to",
         names::error::NOT_FOUND => match topic {
-            Topic::Control => "see who pauses with: tcnctl status",
-            Topic::Contacts => "see what there is with: tcnctl contacts",
+            Topic::Control => "see the pauses with: tcnctl status",
+            Topic::Contacts => "list the contacts with: tcnctl contacts",
             Topic::Reports => {
-                "see what there is with: tcnctl report list; servers stand in /etc/tcnd/sources.d"
+                "list the reports with: tcnctl report list; servers are configured in /etc/tcnd/sources.d"
             }
-            Topic::Exposures => "see what there is with: tcnctl exposures --all",
+            Topic::Exposures => "list the exposures with: tcnctl exposures --all",
         },
-        names::error::CONSENT_REQUIRED => "look again at what would be given away, then answer",
-        names::error::ALREADY_PUBLISHED => "see how far it is with: tcnctl report list",
-        names::error::NO_DATA => "see what was on the air with: tcnctl report preview",
-        names::error::MEMO_REFUSED => "report less time, another memo, or accept it: --linkable",
-        names::error::MALFORMED => "look into the file with: tcnctl report inspect FILE",
-        names::error::INVALID_ARGS => "see what is allowed with: tcnctl help",
+        names::error::CONSENT_REQUIRED => "read again what would be disclosed, then confirm",
+        names::error::ALREADY_PUBLISHED => "see its progress with: tcnctl report list",
+        names::error::NO_DATA => "see the numbers that were on the air with: tcnctl report preview",
+        names::error::MEMO_REFUSED => {
+            "report a shorter time, use another memo, or accept it with --linkable"
+        }
+        names::error::MALFORMED => "inspect the file with: tcnctl report inspect FILE",
+        names::error::INVALID_ARGS => "see the allowed values with: tcnctl help",
         names::error::LIMITS_EXCEEDED => "try again in a moment",
-        _ => "look for the cause with: tcnctl doctor; journalctl -u tcnd",
+        _ => "find the cause with: tcnctl doctor; journalctl -u tcnd",
     }
 }
 
@@ -255,7 +261,7 @@ mod tests {
         for bus in buses {
             let why = tcnd_client::connect(&nowhere).await.unwrap_err();
             all.push(CliError::NotRunning { bus: bus.clone() });
-            all.push(CliError::HungUp { bus: bus.clone() });
+            all.push(CliError::Disconnected { bus: bus.clone() });
             all.push(CliError::NotAuthorized {
                 bus: bus.clone(),
                 text: text(),
@@ -268,7 +274,7 @@ mod tests {
                 text: text(),
                 topic: Topic::Reports,
             },
-            CliError::NotUnderstood(zbus::Error::InvalidReply),
+            CliError::InvalidReply(zbus::Error::InvalidReply),
             CliError::Config(tcnd_config::load(&["/nonexistent".into()]).unwrap_err()),
             CliError::ReportFile(FileError::Empty),
             CliError::File {
@@ -282,8 +288,8 @@ mod tests {
             CliError::Memo(ReportError::MemoTooLong { have: 256 }),
             CliError::Symptoms("x"),
             CliError::Note("x"),
-            CliError::NotAgreed,
-            CliError::NobodyToAsk,
+            CliError::NotConfirmed,
+            CliError::NoTerminal,
             CliError::Output(io()),
             CliError::Runtime(io()),
         ]);

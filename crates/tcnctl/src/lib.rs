@@ -7,33 +7,23 @@
 //!
 //! `config check`, `report inspect` and most of `doctor` work without tcnd.
 
-mod agent;
-mod answer;
 mod args;
+mod attenuation;
 mod client;
-mod contacts;
-mod control;
-mod destroy;
+mod command;
+mod confirm;
 mod doctor;
 mod error;
-mod exposures;
-mod import;
-pub mod inspect;
+mod hex;
 mod locale;
 mod memo;
+mod output;
 mod output_file;
-mod own;
-mod own_list;
+mod polkit_agent;
 mod problems;
-mod publish;
-mod question;
-mod report;
-mod self_test;
-mod status;
-mod symptoms;
 mod time;
-mod validate;
-mod watch;
+
+pub use command::report::inspect;
 
 use std::process::ExitCode;
 
@@ -41,20 +31,25 @@ use clap::{CommandFactory, Parser};
 use jiff::ZonedDateTime;
 use tcnd_client::BusChoice;
 
-use answer::Answer;
 use args::{
-    Args, ClockCommand, Command, ConfigCommand, ContactsCommand, ExposuresCommand, Live,
-    LiveReport, ReportCommand, WatchFormat,
+    Args, ClockCommand, Command, ConfigCommand, ContactsCommand, DaemonCommand,
+    DaemonReportCommand, ExposuresCommand, ReportCommand, WatchFormat,
 };
 use client::{Client, Purpose};
+use command::report::inspect::InspectOptions;
+use command::status::Status;
+use command::{
+    clock, config, consent, contacts, exposures, pause, report, rotate, self_test, statistics,
+    watch, wipe,
+};
 use error::{CliError, Exit, Topic};
-use status::Status;
+use output::CommandOutput;
 
 /// Runs the command of this process's arguments.
 pub fn main() -> ExitCode {
     let args = Args::parse();
     let exit = run(args).unwrap_or_else(|error| {
-        complain(&error);
+        print_error(&error);
         error.exit()
     });
     ExitCode::from(exit as u8)
@@ -68,142 +63,150 @@ pub fn command() -> clap::Command {
 fn run(args: Args) -> Result<Exit, CliError> {
     match args.command {
         Command::Config(ConfigCommand::Check { files }) => {
-            validate::check(&files, args.json)?.deliver()
+            config::check(&files, args.json)?.print()
         }
         Command::Report(ReportCommand::Inspect { file, expand }) => {
             let json = args.json;
-            report::inspect(&file, inspect::View { json, expand })
+            inspect::print_file(&file, InspectOptions { json, expand })
         }
-        Command::Report(ReportCommand::Live(report)) => {
-            converse(async { report_on(report, &args.bus, args.json).await?.deliver() })
+        Command::Report(ReportCommand::Daemon(report)) => {
+            block_on(async { run_report(report, &args.bus, args.json).await?.print() })
         }
-        Command::Live(live) => {
-            live.refuse_ignored().unwrap_or_else(|error| error.exit());
-            converse(live_on(live, &args.bus, args.json))
+        Command::Daemon(command) => {
+            command
+                .refuse_ignored()
+                .unwrap_or_else(|error| error.exit());
+            block_on(run_daemon_command(command, &args.bus, args.json))
         }
     }
 }
 
-fn converse(talk: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
+fn block_on(command: impl Future<Output = Result<Exit, CliError>>) -> Result<Exit, CliError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(CliError::Runtime)?
-        .block_on(talk)
+        .block_on(command)
 }
 
-async fn live_on(live: Live, bus: &BusChoice, json: bool) -> Result<Exit, CliError> {
-    let (purpose, topic) = (purpose(&live), topic(&live));
+async fn run_daemon_command(
+    command: DaemonCommand,
+    bus: &BusChoice,
+    json: bool,
+) -> Result<Exit, CliError> {
+    let (purpose, topic) = (purpose(&command), topic(&command));
     let connect = || Client::connect(bus, purpose, topic);
-    let answer = match live {
-        Live::Doctor => doctor::doctor(bus, json).await,
-        Live::Status => {
+    let output = match command {
+        DaemonCommand::Doctor => doctor::doctor(bus, json).await,
+        DaemonCommand::Status => {
             let client = connect().await?;
             let mut status = Status::read(&client).await?;
             status.new_exposures = exposures::unseen(&client).await;
-            Answer::new(json, &status, |status| status.render(&ZonedDateTime::now()))
+            CommandOutput::new(json, &status, |status| status.render(&ZonedDateTime::now()))
         }
-        Live::Watch { format } => {
+        DaemonCommand::Watch { format } => {
             let format = if json { WatchFormat::Json } else { format };
             return watch::watch(&connect().await?, format).await;
         }
-        Live::Enable => control::enable(&connect().await?, json).await?,
-        Live::Disable => control::disable(&connect().await?, json).await?,
-        Live::Pause { duration, reason } => {
-            control::pause(&connect().await?, duration, &reason, json).await?
+        DaemonCommand::Enable => consent::enable(&connect().await?, json).await?,
+        DaemonCommand::Disable => consent::disable(&connect().await?, json).await?,
+        DaemonCommand::Pause { duration, reason } => {
+            pause::pause(&connect().await?, duration, &reason, json).await?
         }
-        Live::Resume => control::resume(&connect().await?, json).await?,
-        Live::Rotate => control::rotate(&connect().await?, json).await?,
-        Live::SelfTest => self_test::self_test(&connect().await?, json).await?,
-        Live::Statistics => self_test::statistics(&connect().await?, json).await?,
-        Live::Clock(ClockCommand::Confirm) => {
-            control::confirm_clock(&connect().await?, json).await?
+        DaemonCommand::Resume => pause::resume(&connect().await?, json).await?,
+        DaemonCommand::Rotate => rotate::rotate(&connect().await?, json).await?,
+        DaemonCommand::SelfTest => self_test::self_test(&connect().await?, json).await?,
+        DaemonCommand::Statistics => statistics::statistics(&connect().await?, json).await?,
+        DaemonCommand::Clock(ClockCommand::Confirm) => {
+            clock::confirm(&connect().await?, json).await?
         }
-        Live::Contacts {
+        DaemonCommand::Contacts {
             span,
             command: None,
         } => contacts::contacts(&connect().await?, span, json).await?,
-        Live::Contacts {
+        DaemonCommand::Contacts {
             command: Some(command),
             ..
-        } => contacts_on(command, &connect().await?, json).await?,
-        Live::Exposures { all, command } => {
-            exposures_on(all, command, &connect().await?, json).await?
+        } => run_contacts(command, &connect().await?, json).await?,
+        DaemonCommand::Exposures { all, command } => {
+            run_exposures(all, command, &connect().await?, json).await?
         }
-        Live::Wipe { yes } => destroy::wipe(&connect().await?, yes, json).await?,
+        DaemonCommand::Wipe { yes } => wipe::wipe(&connect().await?, yes, json).await?,
     };
-    answer.deliver()
+    output.print()
 }
 
 /// A command that reads never starts tcnd. Showing an exposure marks it as seen, but
 /// does not start tcnd either.
-fn purpose(live: &Live) -> Purpose {
-    match live {
-        Live::Status
-        | Live::Watch { .. }
-        | Live::Doctor
-        | Live::SelfTest
-        | Live::Statistics
-        | Live::Contacts {
+fn purpose(command: &DaemonCommand) -> Purpose {
+    match command {
+        DaemonCommand::Status
+        | DaemonCommand::Watch { .. }
+        | DaemonCommand::Doctor
+        | DaemonCommand::SelfTest
+        | DaemonCommand::Statistics
+        | DaemonCommand::Contacts {
             command: None | Some(ContactsCommand::Export { .. }),
             ..
         }
-        | Live::Exposures {
+        | DaemonCommand::Exposures {
             command: None | Some(ExposuresCommand::Show { .. }),
             ..
         } => Purpose::Read,
-        Live::Enable
-        | Live::Disable
-        | Live::Pause { .. }
-        | Live::Resume
-        | Live::Rotate
-        | Live::Clock(_)
-        | Live::Contacts { .. }
-        | Live::Exposures { .. }
-        | Live::Wipe { .. } => Purpose::Act,
+        DaemonCommand::Enable
+        | DaemonCommand::Disable
+        | DaemonCommand::Pause { .. }
+        | DaemonCommand::Resume
+        | DaemonCommand::Rotate
+        | DaemonCommand::Clock(_)
+        | DaemonCommand::Contacts { .. }
+        | DaemonCommand::Exposures { .. }
+        | DaemonCommand::Wipe { .. } => Purpose::Act,
     }
 }
 
-fn topic(live: &Live) -> Topic {
-    match live {
-        Live::Contacts { .. } | Live::Statistics => Topic::Contacts,
-        Live::Exposures { .. } => Topic::Exposures,
-        Live::Status
-        | Live::Watch { .. }
-        | Live::Doctor
-        | Live::SelfTest
-        | Live::Enable
-        | Live::Disable
-        | Live::Pause { .. }
-        | Live::Resume
-        | Live::Rotate
-        | Live::Clock(_)
-        | Live::Wipe { .. } => Topic::Control,
+fn topic(command: &DaemonCommand) -> Topic {
+    match command {
+        DaemonCommand::Contacts { .. } | DaemonCommand::Statistics => Topic::Contacts,
+        DaemonCommand::Exposures { .. } => Topic::Exposures,
+        DaemonCommand::Status
+        | DaemonCommand::Watch { .. }
+        | DaemonCommand::Doctor
+        | DaemonCommand::SelfTest
+        | DaemonCommand::Enable
+        | DaemonCommand::Disable
+        | DaemonCommand::Pause { .. }
+        | DaemonCommand::Resume
+        | DaemonCommand::Rotate
+        | DaemonCommand::Clock(_)
+        | DaemonCommand::Wipe { .. } => Topic::Control,
     }
 }
 
-async fn contacts_on(
+async fn run_contacts(
     command: ContactsCommand,
     client: &Client,
     json: bool,
-) -> Result<Answer, CliError> {
+) -> Result<CommandOutput, CliError> {
     match command {
         ContactsCommand::Export {
             file,
             format,
             raw,
             span,
-        } => destroy::export(client, &file, format, raw, span, json).await,
-        ContactsCommand::Erase { span, yes } => destroy::erase(client, span, yes, json).await,
+        } => contacts::export::export(client, &file, format, raw, span, json).await,
+        ContactsCommand::Erase { span, yes } => {
+            contacts::erase::erase(client, span, yes, json).await
+        }
     }
 }
 
-async fn exposures_on(
+async fn run_exposures(
     all: bool,
     command: Option<ExposuresCommand>,
     client: &Client,
     json: bool,
-) -> Result<Answer, CliError> {
+) -> Result<CommandOutput, CliError> {
     match command {
         None => exposures::list(client, all, json).await,
         Some(ExposuresCommand::Show { id }) => exposures::show(client, &id, json).await,
@@ -212,77 +215,81 @@ async fn exposures_on(
     }
 }
 
-async fn report_on(report: LiveReport, bus: &BusChoice, json: bool) -> Result<Answer, CliError> {
-    let purpose = match report {
-        LiveReport::Preview { .. } | LiveReport::List => Purpose::Read,
-        LiveReport::Create { .. }
-        | LiveReport::Export { .. }
-        | LiveReport::Publish { .. }
-        | LiveReport::Check
-        | LiveReport::Delete { .. }
-        | LiveReport::Import { .. } => Purpose::Act,
-    };
-    let client = &Client::connect(bus, purpose, Topic::Reports).await?;
+fn report_purpose(report: &DaemonReportCommand) -> Purpose {
     match report {
-        LiveReport::Preview { span } => own::preview(client, span, json).await,
-        LiveReport::Create {
+        DaemonReportCommand::Preview { .. } | DaemonReportCommand::List => Purpose::Read,
+        DaemonReportCommand::Create { .. }
+        | DaemonReportCommand::Export { .. }
+        | DaemonReportCommand::Publish { .. }
+        | DaemonReportCommand::Check
+        | DaemonReportCommand::Delete { .. }
+        | DaemonReportCommand::Import { .. } => Purpose::Act,
+    }
+}
+
+async fn run_report(
+    report: DaemonReportCommand,
+    bus: &BusChoice,
+    json: bool,
+) -> Result<CommandOutput, CliError> {
+    let client = &Client::connect(bus, report_purpose(&report), Topic::Reports).await?;
+    match report {
+        DaemonReportCommand::Preview { span } => report::preview::preview(client, span, json).await,
+        DaemonReportCommand::Create {
             memo,
             span,
             note,
             linkable,
             yes,
         } => {
-            let wanted = own::Wanted {
+            let options = report::create::CreateOptions {
                 memo: &memo,
                 span,
                 note: &note,
                 linkable,
                 yes,
             };
-            own::create(client, wanted, json).await
+            report::create::create(client, options, json).await
         }
-        LiveReport::List => own_list::list(client, json).await,
-        LiveReport::Export { id, file, format } => {
-            own_list::export(client, &id, &file, format, json).await
+        DaemonReportCommand::List => report::list::list(client, json).await,
+        DaemonReportCommand::Export { id, file, format } => {
+            report::export::export(client, &id, &file, format, json).await
         }
-        LiveReport::Publish {
+        DaemonReportCommand::Publish {
             id,
             to,
             cancel: true,
             ..
-        } => publish::cancel(client, &id, to.as_deref(), json).await,
-        LiveReport::Publish {
+        } => report::publish::cancel(client, &id, to.as_deref(), json).await,
+        DaemonReportCommand::Publish {
             id, to, now, yes, ..
         } => {
             let to = to.as_deref();
-            let wanted = publish::Wanted {
+            let options = report::publish::PublishOptions {
                 id: &id,
                 to,
                 now,
                 yes,
             };
-            publish::publish(client, wanted, json).await
+            report::publish::publish(client, options, json).await
         }
-        LiveReport::Check => publish::check(client, json).await,
-        LiveReport::Delete { id, yes } => own_list::delete(client, &id, yes, json).await,
-        LiveReport::Import {
+        DaemonReportCommand::Check => report::check::check(client, json).await,
+        DaemonReportCommand::Delete { id, yes } => {
+            report::delete::delete(client, &id, yes, json).await
+        }
+        DaemonReportCommand::Import {
             files,
             source,
             published,
-        } => import::import(client, &files, source.as_deref(), published, json).await,
+        } => report::import::import(client, &files, source.as_deref(), published, json).await,
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[expect(
     clippy::print_stderr,
     reason = "this is where a person is told what went wrong"
 )]
-fn complain(error: &CliError) {
+fn print_error(error: &CliError) {
     eprintln!("error: {}", printable::lines(error));
     eprintln!("hint: {}", printable::lines(error.hint()));
 }

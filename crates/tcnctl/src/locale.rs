@@ -1,7 +1,7 @@
 //! Which characters the user's terminal can draw, by the locale.
 //!
-//! The blocks of a histogram are not in ASCII. In the C locale, or with another
-//! character set than UTF-8, they would appear as other characters.
+//! The blocks of a histogram are not ASCII. In the C locale, or with a character set
+//! other than UTF-8, they would appear as other characters.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ const BARS: [(char, char); 8] = [
 ];
 
 /// The text with bars that the terminal can draw.
-pub(super) fn drawn(text: &str) -> Cow<'_, str> {
+pub(crate) fn drawn(text: &str) -> Cow<'_, str> {
     let is_bar = |c| BARS.iter().any(|(bar, _)| *bar == c);
     if text.contains(is_bar) && !is_utf8(tcnd_config::locale_variable) {
         Cow::Owned(in_ascii(text))

@@ -1,7 +1,7 @@
 //! The content of a memo, in words.
 //!
-//! Memos come from strangers: their text is shown in quotes, and only where it is
-//! printable ASCII. Days are those of UTC, as in the memo.
+//! Memos come from strangers: their text is shown in quotes, and only if it is printable
+//! ASCII. Days are those of UTC, as in the memo.
 
 use std::iter;
 
@@ -12,7 +12,7 @@ use tcn_protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Sympt
 use tcn_protocol::memo::registry::Format;
 
 /// The content of `memo`; `None` if it cannot be read.
-pub(super) fn reading(memo: &Memo) -> Option<String> {
+pub(crate) fn reading(memo: &Memo) -> Option<String> {
     let row = memo.kind().registration()?;
     match row.format {
         Format::CoEpi => coepi(CoEpiMemo::read(memo)?),
@@ -117,7 +117,7 @@ fn date(unix_seconds: u64) -> String {
         .ok()
         .and_then(|seconds| Timestamp::from_second(seconds).ok())
         .map_or_else(
-            || "beyond all calendars".to_owned(),
+            || "outside the range of the calendar".to_owned(),
             |time| time.strftime(format).to_string(),
         )
 }
@@ -157,7 +157,7 @@ mod tests {
         endless[2..10].fill(0xff);
         assert_eq!(
             of(0, endless).unwrap(),
-            "no symptom named, reported beyond all calendars"
+            "no symptom named, reported outside the range of the calendar"
         );
     }
 

@@ -1,8 +1,8 @@
 //! A new file, or standard output, whose descriptor is given to the daemon.
 //!
-//! The daemon cannot open a user's files and should not, so it gets an open one. An
-//! existing file is never overwritten, and a file that stayed empty because the daemon
-//! refused is removed again.
+//! The daemon cannot and should not open a user's files, so it gets an open descriptor. An
+//! existing file is never overwritten. A file that stayed empty because the daemon refused
+//! the call is removed.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,16 +10,16 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::error::CliError;
+use crate::error::CliError;
 
-pub(super) enum OutputFile {
+pub(crate) enum OutputFile {
     Standard(io::Stdout),
     New(File, PathBuf),
 }
 
 impl OutputFile {
     /// Creates the file. Only its owner may read it: exported data is about people.
-    pub(super) fn create(path: &Path) -> Result<Self, CliError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, CliError> {
         if path == Path::new("-") {
             return Ok(Self::Standard(io::stdout()));
         }
@@ -37,20 +37,20 @@ impl OutputFile {
         }
     }
 
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Standard(stdout) => stdout.as_fd(),
             Self::New(file, _) => file.as_fd(),
         }
     }
 
-    /// Whether standard output carries the data, and so no text of the answer.
-    pub(super) fn is_standard(&self) -> bool {
+    /// Whether standard output carries the data, and therefore no message.
+    pub(crate) fn is_standard(&self) -> bool {
         matches!(self, Self::Standard(_))
     }
 
-    /// Removes a file that was created in vain.
-    pub(super) fn discard(self) {
+    /// Removes a file that stayed empty.
+    pub(crate) fn discard(self) {
         if let Self::New(_, path) = self {
             // If it cannot be removed, an empty file stays.
             let _ = std::fs::remove_file(path);

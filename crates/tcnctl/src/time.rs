@@ -15,57 +15,57 @@ use thiserror::Error;
 
 /// The log keeps the start of a contact by quarters of an hour; all UTC offsets in use
 /// are multiples of it.
-pub(super) const QUARTER: u64 = 900;
+pub(crate) const QUARTER: u64 = 900;
 
 /// How far back the first symptom may be, in days: as long as anything is kept.
-const LONGEST_ILLNESS: i64 = 14;
+const MAX_SYMPTOM_DAYS: i64 = 14;
 
 /// The typed text is not a valid time.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(super) enum NotATime {
-    /// It is not understood.
+pub(crate) enum TimeParseError {
+    /// The text has no known form.
     #[error(
         "write it like 2026-11-23, 2026-11-23T18:00, 18:00, today, yesterday, now, 3d, 12h or \
          @1795392000"
     )]
     Unknown,
-    /// A day that the calendar of the time zone left out.
-    #[error("there was no {0} in the time zone {1}; give the day before or after")]
+    /// A day that the calendar of the time zone skipped.
+    #[error("the day {0} does not exist in the time zone {1}; give the day before or after")]
     Skipped(Date, String),
     /// Before the earliest possible time.
-    #[error("nothing is older than 1970; leave it out to mean all there is")]
+    #[error("a time cannot be before 1970; omit it to include everything")]
     TooOld,
     /// A first symptom outside of the possible days.
     #[error("give a day from {0} to {1}, which is today")]
-    NoDayOfIllness(Date, Date),
+    NotASymptomDay(Date, Date),
 }
 
 /// The start of a span. A day means its first instant; a time that the clock shows
 /// twice means the first of the two.
-pub(super) fn parse_from(text: &str) -> Result<Timestamp, NotATime> {
+pub(crate) fn parse_from(text: &str) -> Result<Timestamp, TimeParseError> {
     begin(text, &ZonedDateTime::now())
 }
 
 /// The end of a span. A day means the instant after it; a time that the clock shows
 /// twice means the second of the two.
-pub(super) fn parse_to(text: &str) -> Result<Timestamp, NotATime> {
+pub(crate) fn parse_to(text: &str) -> Result<Timestamp, TimeParseError> {
     end(text, &ZonedDateTime::now())
 }
 
 /// The day of the first symptom, by the local calendar: today, or one of the 14
 /// days before.
-pub(super) fn parse_since(text: &str) -> Result<Date, NotATime> {
+pub(crate) fn parse_since(text: &str) -> Result<Date, TimeParseError> {
     since(text, &ZonedDateTime::now())
 }
 
 /// Seconds since 1970; nothing here is older.
-pub(super) fn unix_seconds(time: Timestamp) -> u64 {
+pub(crate) fn unix_seconds(time: Timestamp) -> u64 {
     u64::try_from(time.as_second()).unwrap_or(0)
 }
 
 /// The quarters of an hour that hold a span: its start, rounded down, and its end,
 /// rounded up.
-pub(super) fn quarters(from: Option<Timestamp>, to: Option<Timestamp>) -> QuarterSpan {
+pub(crate) fn quarters(from: Option<Timestamp>, to: Option<Timestamp>) -> QuarterSpan {
     QuarterSpan {
         from: from.map(|from| unix_seconds(from) / QUARTER * QUARTER),
         to: to.map(|to| unix_seconds(to).div_ceil(QUARTER) * QUARTER),
@@ -75,20 +75,20 @@ pub(super) fn quarters(from: Option<Timestamp>, to: Option<Timestamp>) -> Quarte
 /// A span of whole quarters of an hour, in seconds since 1970. A missing bound means no
 /// limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QuarterSpan {
-    pub(super) from: Option<u64>,
-    pub(super) to: Option<u64>,
+pub(crate) struct QuarterSpan {
+    pub(crate) from: Option<u64>,
+    pub(crate) to: Option<u64>,
 }
 
 /// A time from the bus in the local time zone; `None` if it is outside the range of the
 /// calendar.
-pub(super) fn local(unix_seconds: u64) -> Option<ZonedDateTime> {
+pub(crate) fn local(unix_seconds: u64) -> Option<ZonedDateTime> {
     local_in(unix_seconds, &TimeZone::system())
 }
 
 /// A time from the bus in a time zone; `None` if it is outside the range of the
 /// calendar.
-pub(super) fn local_in(unix_seconds: u64, zone: &TimeZone) -> Option<ZonedDateTime> {
+pub(crate) fn local_in(unix_seconds: u64, zone: &TimeZone) -> Option<ZonedDateTime> {
     let seconds = i64::try_from(unix_seconds).ok()?;
     let time = Timestamp::from_second(seconds).ok()?;
     Some(time.to_zoned_datetime(zone.clone()))
@@ -97,20 +97,20 @@ pub(super) fn local_in(unix_seconds: u64, zone: &TimeZone) -> Option<ZonedDateTi
 /// An hour of the local clock. When the clock is set, it may be shorter or longer
 /// than 60 minutes, or come twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hour {
+pub(crate) struct LocalHour {
     /// The day it belongs to.
-    pub(super) date: Date,
+    pub(crate) date: Date,
     /// 0 to 23.
-    pub(super) hour: usize,
+    pub(crate) hour: usize,
     /// Its first second since 1970.
-    pub(super) start: u64,
+    pub(crate) start: u64,
     /// The first second of its day.
-    pub(super) day_start: u64,
+    pub(crate) day_start: u64,
 }
 
 /// The local hour that contains a time; `None` if it is outside the range of the
 /// calendar.
-pub(super) fn hour_of(unix_seconds: u64, zone: &TimeZone) -> Option<Hour> {
+pub(crate) fn hour_of(unix_seconds: u64, zone: &TimeZone) -> Option<LocalHour> {
     let time = local_in(unix_seconds, zone)?;
     let within = (time.minute().unsigned_abs(), time.second().unsigned_abs());
     let within = u64::from(within.0) * 60 + u64::from(within.1);
@@ -121,7 +121,7 @@ pub(super) fn hour_of(unix_seconds: u64, zone: &TimeZone) -> Option<Hour> {
     } else {
         last_transition(time.timestamp(), zone).unwrap_or(whole)
     };
-    Some(Hour {
+    Some(LocalHour {
         date: time.date(),
         hour: usize::from(time.hour().unsigned_abs()),
         start,
@@ -143,7 +143,7 @@ fn unix_seconds_of_day(time: &ZonedDateTime) -> u64 {
 
 /// How the clock is set in the course of a day, such as `UTC+02:00 to UTC+01:00`;
 /// `None` on most days.
-pub(super) fn clock_change(date: Date, zone: &TimeZone) -> Option<String> {
+pub(crate) fn clock_change(date: Date, zone: &TimeZone) -> Option<String> {
     let first = first_instant(date, zone)?;
     let next = first_instant(date.tomorrow().ok()?, zone)?;
     let (before, after) = (first.offset(), next.offset());
@@ -164,7 +164,7 @@ fn first_instant(date: Date, zone: &TimeZone) -> Option<ZonedDateTime> {
 
 /// Whether the clock alone is ambiguous for these times: it shows one of them twice, or
 /// they have different offsets from UTC.
-pub(super) fn needs_offset(times: &[&ZonedDateTime]) -> bool {
+pub(crate) fn needs_offset(times: &[&ZonedDateTime]) -> bool {
     let twice = |time: &&ZonedDateTime| {
         let same = time.time_zone().to_ambiguous_timestamp(time.datetime());
         same.is_ambiguous()
@@ -176,15 +176,15 @@ pub(super) fn needs_offset(times: &[&ZonedDateTime]) -> bool {
 }
 
 /// A time for people: without the date if it is today.
-pub(super) fn show(unix_seconds: u64, now: &ZonedDateTime) -> String {
+pub(crate) fn show(unix_seconds: u64, now: &ZonedDateTime) -> String {
     local_in(unix_seconds, now.time_zone()).map_or_else(
-        || END_OF_TIME.to_owned(),
+        || OUT_OF_RANGE.to_owned(),
         |time| clock(&time, now, needs_offset(&[&time])),
     )
 }
 
 /// A span from one time to another, for people.
-pub(super) fn show_span(from: u64, to: u64, now: &ZonedDateTime) -> String {
+pub(crate) fn show_span(from: u64, to: u64, now: &ZonedDateTime) -> String {
     let ends = [from, to].map(|end| local_in(end, now.time_zone()));
     let [Some(start), Some(stop)] = &ends else {
         return format!("{} to {}", show(from, now), show(to, now));
@@ -197,7 +197,7 @@ pub(super) fn show_span(from: u64, to: u64, now: &ZonedDateTime) -> String {
     )
 }
 
-const END_OF_TIME: &str = "the end of time";
+const OUT_OF_RANGE: &str = "outside the range of the calendar";
 
 fn clock(time: &ZonedDateTime, now: &ZonedDateTime, offset: bool) -> String {
     let format = match (time.date() == now.date(), offset) {
@@ -210,16 +210,16 @@ fn clock(time: &ZonedDateTime, now: &ZonedDateTime, offset: bool) -> String {
 }
 
 /// The UTC day that begins at a time.
-pub(super) fn day(unix_seconds: u64) -> String {
+pub(crate) fn day(unix_seconds: u64) -> String {
     let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).map_or_else(
-        |_| END_OF_TIME.to_owned(),
+        |_| OUT_OF_RANGE.to_owned(),
         |time| time.strftime("%Y-%m-%d").to_string(),
     )
 }
 
 /// A duration for people: only the largest unit, rounded down.
-pub(super) fn say(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     let units = [(86_400, "day"), (3600, "hour"), (60, "minute")];
     let Some((length, unit)) = units.into_iter().find(|(length, _)| seconds >= *length) else {
         return "less than a minute".to_owned();
@@ -230,95 +230,95 @@ pub(super) fn say(seconds: u64) -> String {
     }
 }
 
-/// The possible meanings of a typed time.
+/// What a typed time denotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Meant {
+enum ParsedTime {
     Day(Date),
     Wall(DateTime),
     Instant(Timestamp),
 }
 
-fn begin(text: &str, now: &ZonedDateTime) -> Result<Timestamp, NotATime> {
+fn begin(text: &str, now: &ZonedDateTime) -> Result<Timestamp, TimeParseError> {
     let time = match read(text, now)? {
-        Meant::Day(date) => first_instant(date, now.time_zone()).map(|day| day.timestamp()),
-        Meant::Wall(time) => {
+        ParsedTime::Day(date) => first_instant(date, now.time_zone()).map(|day| day.timestamp()),
+        ParsedTime::Wall(time) => {
             let time = now.time_zone().to_ambiguous_timestamp(time);
             time.earlier().ok()
         }
-        Meant::Instant(time) => Some(time),
+        ParsedTime::Instant(time) => Some(time),
     };
-    not_too_old(time.ok_or(NotATime::Unknown)?)
+    not_too_old(time.ok_or(TimeParseError::Unknown)?)
 }
 
-fn end(text: &str, now: &ZonedDateTime) -> Result<Timestamp, NotATime> {
+fn end(text: &str, now: &ZonedDateTime) -> Result<Timestamp, TimeParseError> {
     let time = match read(text, now)? {
-        Meant::Day(date) => {
-            let next = date.tomorrow().map_err(|_| NotATime::Unknown)?;
+        ParsedTime::Day(date) => {
+            let next = date.tomorrow().map_err(|_| TimeParseError::Unknown)?;
             first_instant(next, now.time_zone()).map(|day| day.timestamp())
         }
-        Meant::Wall(time) => {
+        ParsedTime::Wall(time) => {
             let time = now.time_zone().to_ambiguous_timestamp(time);
             time.later().ok()
         }
-        Meant::Instant(time) => Some(time),
+        ParsedTime::Instant(time) => Some(time),
     };
-    not_too_old(time.ok_or(NotATime::Unknown)?)
+    not_too_old(time.ok_or(TimeParseError::Unknown)?)
 }
 
-fn since(text: &str, now: &ZonedDateTime) -> Result<Date, NotATime> {
+fn since(text: &str, now: &ZonedDateTime) -> Result<Date, TimeParseError> {
     let date = match read(text, now)? {
-        Meant::Day(date) => date,
-        Meant::Wall(time) => time.date(),
-        Meant::Instant(time) => time.to_zoned_datetime(now.time_zone().clone()).date(),
+        ParsedTime::Day(date) => date,
+        ParsedTime::Wall(time) => time.date(),
+        ParsedTime::Instant(time) => time.to_zoned_datetime(now.time_zone().clone()).date(),
     };
     let today = now.date();
-    let oldest = today.saturating_sub(LONGEST_ILLNESS.days());
+    let oldest = today.saturating_sub(MAX_SYMPTOM_DAYS.days());
     if (oldest..=today).contains(&date) {
         Ok(date)
     } else {
-        Err(NotATime::NoDayOfIllness(oldest, today))
+        Err(TimeParseError::NotASymptomDay(oldest, today))
     }
 }
 
 /// Accepts a day before 1970 that contains the first second of 1970: the user means the
 /// beginning.
-fn not_too_old(time: Timestamp) -> Result<Timestamp, NotATime> {
+fn not_too_old(time: Timestamp) -> Result<Timestamp, TimeParseError> {
     const A_DAY: i64 = 86_400;
     if time.as_second() < -A_DAY {
-        Err(NotATime::TooOld)
+        Err(TimeParseError::TooOld)
     } else {
         Ok(time)
     }
 }
 
 /// Parses every typed time.
-fn read(text: &str, now: &ZonedDateTime) -> Result<Meant, NotATime> {
+fn read(text: &str, now: &ZonedDateTime) -> Result<ParsedTime, TimeParseError> {
     let text = text.trim();
     let found = match text.to_ascii_lowercase().as_str() {
-        "now" => Some(Meant::Instant(now.timestamp())),
-        "today" => Some(Meant::Day(now.date())),
-        "yesterday" => yesterday(now).map(Meant::Day),
+        "now" => Some(ParsedTime::Instant(now.timestamp())),
+        "today" => Some(ParsedTime::Day(now.date())),
+        "yesterday" => yesterday(now).map(ParsedTime::Day),
         _ => None,
     };
     let found = found
         .or_else(|| unix(text))
         .or_else(|| bare_date(text))
         .or_else(|| bare_clock(text, now))
-        .or_else(|| text.parse().ok().map(Meant::Instant))
+        .or_else(|| text.parse().ok().map(ParsedTime::Instant))
         .or_else(|| {
-            Some(Meant::Instant(
+            Some(ParsedTime::Instant(
                 text.parse::<ZonedDateTime>().ok()?.timestamp(),
             ))
         })
-        .or_else(|| text.parse().ok().map(Meant::Wall))
+        .or_else(|| text.parse().ok().map(ParsedTime::Wall))
         .or_else(|| back(text, now))
-        .ok_or(NotATime::Unknown)?;
+        .ok_or(TimeParseError::Unknown)?;
     match found {
-        Meant::Day(date) if is_skipped(date, now.time_zone()) => {
+        ParsedTime::Day(date) if is_skipped(date, now.time_zone()) => {
             let zone = now.time_zone().iana_name().unwrap_or("of this machine");
-            Err(NotATime::Skipped(date, zone.to_owned()))
+            Err(TimeParseError::Skipped(date, zone.to_owned()))
         }
-        Meant::Day(_) | Meant::Wall(_) | Meant::Instant(_) => Ok(found),
+        ParsedTime::Day(_) | ParsedTime::Wall(_) | ParsedTime::Instant(_) => Ok(found),
     }
 }
 
@@ -334,31 +334,33 @@ fn is_skipped(date: Date, zone: &TimeZone) -> bool {
 }
 
 /// jiff also parses the date at the start of a longer text, and drops the rest.
-fn bare_date(text: &str) -> Option<Meant> {
-    let date = text.parse().ok().map(Meant::Day);
+fn bare_date(text: &str) -> Option<ParsedTime> {
+    let date = text.parse().ok().map(ParsedTime::Day);
     date.filter(|_| text.len() <= "2026-11-23".len())
 }
 
 /// A time without a date is today's.
-fn bare_clock(text: &str, now: &ZonedDateTime) -> Option<Meant> {
+fn bare_clock(text: &str, now: &ZonedDateTime) -> Option<ParsedTime> {
     let digits = text.chars().all(|c| c.is_ascii_digit() || c == ':');
     if !digits || !text.contains(':') {
         return None;
     }
     let time: Time = text.parse().ok()?;
-    Some(Meant::Wall(now.date().to_datetime(time)))
+    Some(ParsedTime::Wall(now.date().to_datetime(time)))
 }
 
-fn unix(text: &str) -> Option<Meant> {
+fn unix(text: &str) -> Option<ParsedTime> {
     let seconds = text.strip_prefix('@')?.parse().ok()?;
-    Timestamp::from_second(seconds).ok().map(Meant::Instant)
+    Timestamp::from_second(seconds)
+        .ok()
+        .map(ParsedTime::Instant)
 }
 
 /// "3d" and "3d ago" are the same: times here are never in the future.
-fn back(text: &str, now: &ZonedDateTime) -> Option<Meant> {
+fn back(text: &str, now: &ZonedDateTime) -> Option<ParsedTime> {
     let span: Span = SpanParser::new().parse_span(text).ok()?;
     let then = now.checked_sub(span.abs()).ok()?;
-    Some(Meant::Instant(then.timestamp()))
+    Some(ParsedTime::Instant(then.timestamp()))
 }
 
 #[cfg(test)]
@@ -422,13 +424,13 @@ mod tests {
             ":",
             "1:2:3:4",
         ] {
-            assert_eq!(begin(text, &now()), Err(NotATime::Unknown), "{text}");
-            assert_eq!(end(text, &now()), Err(NotATime::Unknown), "{text}");
-            assert_eq!(since(text, &now()), Err(NotATime::Unknown), "{text}");
+            assert_eq!(begin(text, &now()), Err(TimeParseError::Unknown), "{text}");
+            assert_eq!(end(text, &now()), Err(TimeParseError::Unknown), "{text}");
+            assert_eq!(since(text, &now()), Err(TimeParseError::Unknown), "{text}");
         }
         for text in ["1900-01-01", "@-90000", "1900-01-01T00:00"] {
-            assert_eq!(begin(text, &now()), Err(NotATime::TooOld), "{text}");
-            assert_eq!(end(text, &now()), Err(NotATime::TooOld), "{text}");
+            assert_eq!(begin(text, &now()), Err(TimeParseError::TooOld), "{text}");
+            assert_eq!(end(text, &now()), Err(TimeParseError::TooOld), "{text}");
         }
         assert!(begin("1970-01-01", &now()).is_ok());
     }
@@ -459,7 +461,7 @@ mod tests {
     #[test]
     fn a_day_that_the_calendar_left_out_is_named() {
         let apia = zoned("2011-12-31T09:00:00+14:00[Pacific/Apia]");
-        let skipped = NotATime::Skipped(date("2011-12-30"), "Pacific/Apia".to_owned());
+        let skipped = TimeParseError::Skipped(date("2011-12-30"), "Pacific/Apia".to_owned());
         assert_eq!(begin("2011-12-30", &apia), Err(skipped.clone()));
         assert_eq!(end("2011-12-30", &apia), Err(skipped));
         let whole = (begin("yesterday", &apia), end("2011-12-29", &apia));
@@ -491,7 +493,7 @@ mod tests {
             ] {
                 assert_eq!(since(text, &now), Ok(date(day)), "{text} {now}");
             }
-            let refused = NotATime::NoDayOfIllness(date("2026-11-15"), date("2026-11-29"));
+            let refused = TimeParseError::NotASymptomDay(date("2026-11-15"), date("2026-11-29"));
             for text in [
                 "2026-11-30",
                 "2026-12-25",
@@ -719,7 +721,7 @@ mod tests {
             (3600, "1 hour"),
             (200_000, "2 days"),
         ] {
-            assert_eq!(say(seconds), said);
+            assert_eq!(duration(seconds), said);
         }
     }
 }

@@ -10,7 +10,7 @@ use tcn_protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, wire,
 };
-use tcnctl::inspect::{InspectError, View, inspect};
+use tcnctl::inspect::{InspectError, InspectOptions, inspect};
 
 /// A vector file of the protocol, included as text.
 macro_rules! vectors {
@@ -43,14 +43,14 @@ fn spec_report() -> (Value, Vec<u8>) {
     (report, bytes)
 }
 
-fn printed(input: &[u8], view: View) -> (String, bool) {
+fn printed(input: &[u8], options: InspectOptions) -> (String, bool) {
     let mut out = Vec::new();
-    let all_valid = inspect(input, view, &mut out).unwrap();
+    let all_valid = inspect(input, options, &mut out).unwrap();
     (String::from_utf8(out).unwrap(), all_valid)
 }
 
 fn document(input: &[u8], expand: bool) -> Value {
-    let (text, all_valid) = printed(input, View { json: true, expand });
+    let (text, all_valid) = printed(input, InspectOptions { json: true, expand });
     let document: Value = serde_json::from_str(&text).unwrap();
     let reports = document["reports"].as_array().unwrap();
     assert_eq!(
@@ -88,11 +88,11 @@ fn a_valid_report_is_printed_in_full() {
 
 #[test]
 fn the_fields_stand_in_the_documented_order() {
-    let view = View {
+    let options = InspectOptions {
         json: true,
         expand: true,
     };
-    let (text, _) = printed(&spec_report().1, view);
+    let (text, _) = printed(&spec_report().1, options);
     let keys = [
         "valid",
         "error",
@@ -145,11 +145,11 @@ fn an_unreadable_item_is_null_but_for_its_error() {
 fn nothing_is_an_error_and_no_document() {
     for json in [false, true] {
         let mut out = Vec::new();
-        let view = View {
+        let options = InspectOptions {
             json,
             expand: false,
         };
-        let error = inspect(&b""[..], view, &mut out).unwrap_err();
+        let error = inspect(&b""[..], options, &mut out).unwrap_err();
         assert!(matches!(error, InspectError::File(FileError::Empty)));
         assert_eq!(out, b"");
     }
@@ -159,7 +159,7 @@ fn nothing_is_an_error_and_no_document() {
 /// does not change the verdict; another failure does.
 #[test]
 fn what_breaks_off_is_told_apart() {
-    let json = View {
+    let json = InspectOptions {
         json: true,
         expand: false,
     };
@@ -276,7 +276,7 @@ fn memos_are_shown_in_words_where_they_can_be() {
         let signed = [SignedReport::create(&spec_key(), span, memo)];
         let file = file::write(Format::Base64, &signed);
         let reading = document(&file, false)["reports"][0]["memo_reading"].clone();
-        (printed(&file, View::default()).0, reading)
+        (printed(&file, InspectOptions::default()).0, reading)
     };
     let memo = SymptomMemo::new(day(3), Some(day(0)), felt).to_memo();
     let says = "dry cough, mild fever, since 2026-11-20, reported 2026-11-23";
@@ -301,11 +301,11 @@ fn base64(report: &[u8]) -> String {
 fn people_read_it_too() {
     let (row, mut bytes) = spec_report();
     let text = |input: &[u8], expand| {
-        let view = View {
+        let options = InspectOptions {
             json: false,
             expand,
         };
-        printed(input, view).0
+        printed(input, options).0
     };
     let valid = text(&bytes, true);
     assert!(valid.starts_with("report 1: valid\n"), "{valid}");

@@ -59,9 +59,9 @@ async fn pairs(good: bool) -> (Vec<Pair>, Vec<Pair>) {
         let mut took = Vec::new();
         for met in [true, false] {
             let machine = Machine::new(contacts(met, now.0 - 2 * DAY)).await;
-            let begun = Instant::now();
+            let started = Instant::now();
             machine.sync(&server, "").await;
-            took.push((gap(&server, interval), begun.elapsed()));
+            took.push((gap(&server, interval), started.elapsed()));
             assert_eq!(machine.exposures().await > 0, met && good);
         }
         gaps.push((took[0].0, took[1].0));

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use tcnd_config::Mode;
 
-use super::Check;
+use super::check::DoctorCheck;
 use super::command_line::CommandLine;
 use super::main_conf::{self, GENERAL, LE, MainConf};
 
@@ -30,7 +30,7 @@ const WANTED: [(&str, &str); 2] = [
 
 /// The setup of bluetoothd.
 #[derive(Debug)]
-pub(super) struct Bluetoothd {
+pub(crate) struct Bluetoothd {
     version: Option<(u32, u32)>,
     command_line: Option<CommandLine>,
     conf: MainConf,
@@ -39,7 +39,7 @@ pub(super) struct Bluetoothd {
 impl Bluetoothd {
     /// Reads the setup below `root`. `version` is that of its tools, `process` the one
     /// that owns `org.bluez`.
-    pub(super) fn read(root: &Path, version: Option<&str>, process: Option<u32>) -> Self {
+    pub(crate) fn read(root: &Path, version: Option<&str>, process: Option<u32>) -> Self {
         let command_line = process.and_then(|process| {
             let file = root.join(format!("proc/{process}/cmdline"));
             CommandLine::parse(&std::fs::read(file).ok()?)
@@ -54,11 +54,11 @@ impl Bluetoothd {
     }
 
     /// Its main.conf.
-    pub(super) fn conf(&self) -> &MainConf {
+    pub(crate) fn conf(&self) -> &MainConf {
         &self.conf
     }
 
-    pub(super) fn checks(&self, mode: Mode) -> Vec<Check> {
+    pub(crate) fn checks(&self, mode: Mode) -> Vec<DoctorCheck> {
         let mut checks = vec![
             self.conf.check(),
             self.conf.judge("reverse-lookup", reverse_discovery),
@@ -72,27 +72,27 @@ impl Bluetoothd {
         checks
     }
 
-    fn interval(&self) -> Check {
+    fn interval(&self) -> DoctorCheck {
         let Some(version) = self.version else {
-            return Check::unchecked("interval", "the version of BlueZ is not known");
+            return DoctorCheck::unchecked("interval", "the version of BlueZ is not known");
         };
         let (major, minor) = version;
         if version >= INTERVALS {
-            let found = format!("BlueZ {major}.{minor} goes by what tcnd asks for");
-            return Check::ok("interval", found);
+            let found = format!("BlueZ {major}.{minor} uses the interval that tcnd requests");
+            return DoctorCheck::ok("interval", found);
         }
         self.conf.judge("interval", |conf| {
             let [shortest, longest] = WANTED.map(|(key, _)| conf.number(LE, key));
-            let older = format!("BlueZ {major}.{minor} does not go by what tcnd asks for");
+            let older = format!("BlueZ {major}.{minor} ignores the interval that tcnd requests");
             match (shortest, longest) {
-                (Some(_), Some(longest)) if longest <= SLOWEST => Check::ok(
+                (Some(_), Some(longest)) if longest <= SLOWEST => DoctorCheck::ok(
                     "interval",
-                    format!("{older}, and main.conf says it instead"),
+                    format!("{older}, and main.conf sets it instead"),
                 ),
-                _ => Check::warn(
+                _ => DoctorCheck::warn(
                     "interval",
                     format!(
-                        "{older}; without it the kernel may wait 1.28 s between two adverts, and \
+                        "{older}; the kernel may then wait 1.28 s between two adverts, and \
                          phones that save power miss them"
                     ),
                     conf.cure(LE, &WANTED),
@@ -102,17 +102,20 @@ impl Bluetoothd {
     }
 
     /// Only the running process shows which plugins were left out.
-    fn battery(&self) -> Check {
+    fn battery(&self) -> DoctorCheck {
         let Some(command_line) = &self.command_line else {
-            return Check::unchecked("battery", "the command line of bluetoothd cannot be read");
+            return DoctorCheck::unchecked(
+                "battery",
+                "the command line of bluetoothd cannot be read",
+            );
         };
         if command_line.lacks("battery") {
-            return Check::ok("battery", "bluetoothd runs without its battery plugin");
+            return DoctorCheck::ok("battery", "bluetoothd runs without its battery plugin");
         }
-        Check::warn(
+        DoctorCheck::warn(
             "battery",
-            "bluetoothd asks each iPhone that tcnd visits for its battery, and the iPhone may \
-             ask its owner to pair",
+            "bluetoothd reads the battery level of each iPhone to which tcnd connects, and the \
+             iPhone may ask its owner to pair",
             format!(
                 "systemctl edit bluetooth: write three lines, \"[Service]\", \"ExecStart=\" and \
                  \"ExecStart={}\" (the file is \
@@ -124,32 +127,32 @@ impl Bluetoothd {
     }
 }
 
-fn reverse_discovery(conf: &MainConf) -> Check {
+fn reverse_discovery(conf: &MainConf) -> DoctorCheck {
     let key = "ReverseServiceDiscovery";
     if conf.switch(GENERAL, key) == Some(false) {
-        let found = "bluetoothd asks nothing of those who connect";
-        return Check::ok("reverse-lookup", found);
+        let found = "bluetoothd does not query devices that connect";
+        return DoctorCheck::ok("reverse-lookup", found);
     }
-    Check::warn(
+    DoctorCheck::warn(
         "reverse-lookup",
-        "bluetoothd looks through every phone that connects, and an iPhone may ask its owner to \
-         pair",
+        "bluetoothd reads the services of every phone that connects, and an iPhone may ask its \
+         owner to pair",
         conf.cure(GENERAL, &[(key, "false")]),
     )
 }
 
-fn temporary_timeout(conf: &MainConf) -> Check {
+fn temporary_timeout(conf: &MainConf) -> DoctorCheck {
     let key = "TemporaryTimeout";
     match conf.number(GENERAL, key) {
-        Some(0) => Check::warn(
+        Some(0) => DoctorCheck::warn(
             "old-devices",
-            "bluetoothd keeps every device that ever passed by, and grows with each",
+            "bluetoothd keeps every device that it ever saw, and needs more memory for each",
             conf.cure(GENERAL, &[(key, "30")]),
         ),
         seconds => {
             let seconds = seconds.unwrap_or(30);
-            let found = format!("bluetoothd forgets who passed by after {seconds} s");
-            Check::ok("old-devices", found)
+            let found = format!("bluetoothd forgets devices out of range after {seconds} s");
+            DoctorCheck::ok("old-devices", found)
         }
     }
 }
@@ -163,7 +166,7 @@ fn major_and_minor(version: &str) -> Option<(u32, u32)> {
 mod tests {
     use std::fs;
 
-    use super::super::Verdict;
+    use super::super::check::CheckVerdict;
     use super::super::main_conf::tests::{absent, saying, unreadable};
     use super::*;
 
@@ -176,13 +179,13 @@ mod tests {
         }
     }
 
-    fn check(bluetoothd: &Bluetoothd, name: &str) -> Check {
+    fn check(bluetoothd: &Bluetoothd, name: &str) -> DoctorCheck {
         let mut checks = bluetoothd.checks(Mode::Full).into_iter();
         checks.find(|check| check.name == name).unwrap()
     }
 
     /// The verdict of this check with this main.conf.
-    fn verdict(name: &str, text: &str) -> Verdict {
+    fn verdict(name: &str, text: &str) -> CheckVerdict {
         check(&with(saying(text)), name).verdict
     }
 
@@ -191,14 +194,17 @@ mod tests {
         let of = |text| verdict("reverse-lookup", text);
         assert_eq!(
             of("[General]\nReverseServiceDiscovery = false"),
-            Verdict::Ok
+            CheckVerdict::Ok
         );
         assert_eq!(
             of("[General]\n#ReverseServiceDiscovery = false"),
-            Verdict::Warn
+            CheckVerdict::Warn
         );
-        assert_eq!(of("[General]\nReverseServiceDiscovery = no"), Verdict::Warn);
-        assert_eq!(of(""), Verdict::Warn);
+        assert_eq!(
+            of("[General]\nReverseServiceDiscovery = no"),
+            CheckVerdict::Warn
+        );
+        assert_eq!(of(""), CheckVerdict::Warn);
         let shipped = saying("[General]\n\n#ReverseServiceDiscovery = true");
         let cure = check(&with(shipped), "reverse-lookup").cure.unwrap();
         let line = "main.conf:3: write \"ReverseServiceDiscovery = false\" there, without";
@@ -208,10 +214,10 @@ mod tests {
     #[test]
     fn devices_are_not_to_be_kept_for_ever() {
         let of = |text| verdict("old-devices", text);
-        assert_eq!(of(""), Verdict::Ok);
-        assert_eq!(of("[General]\nTemporaryTimeout = 60"), Verdict::Ok);
-        assert_eq!(of("[General]\nTemporaryTimeout = 0"), Verdict::Warn);
-        assert_eq!(of("[General]\nTemporaryTimeout = 0x0"), Verdict::Warn);
+        assert_eq!(of(""), CheckVerdict::Ok);
+        assert_eq!(of("[General]\nTemporaryTimeout = 60"), CheckVerdict::Ok);
+        assert_eq!(of("[General]\nTemporaryTimeout = 0"), CheckVerdict::Warn);
+        assert_eq!(of("[General]\nTemporaryTimeout = 0x0"), CheckVerdict::Warn);
         let cure = check(
             &with(saying("[General]\nTemporaryTimeout = 0")),
             "old-devices",
@@ -231,11 +237,11 @@ mod tests {
                 "[LE]\nMinAdvertisementInterval = {shortest}\nMaxAdvertisementInterval = {longest}"
             )
         };
-        assert_eq!(of(""), Verdict::Warn);
-        assert_eq!(of(&set("320", "400")), Verdict::Ok);
-        assert_eq!(of(&set("0x140", "0x320")), Verdict::Ok);
-        assert_eq!(of(&set("320", "801")), Verdict::Warn);
-        assert_eq!(of(&set("", "400")), Verdict::Warn);
+        assert_eq!(of(""), CheckVerdict::Warn);
+        assert_eq!(of(&set("320", "400")), CheckVerdict::Ok);
+        assert_eq!(of(&set("0x140", "0x320")), CheckVerdict::Ok);
+        assert_eq!(of(&set("320", "801")), CheckVerdict::Warn);
+        assert_eq!(of(&set("", "400")), CheckVerdict::Warn);
         let cure = check(&with(saying(&set("9", ""))), "interval")
             .cure
             .unwrap();
@@ -257,28 +263,28 @@ mod tests {
             };
             check(&bluetoothd, "interval").verdict
         };
-        assert_eq!(of(Some("5.76")), Verdict::Warn);
-        assert_eq!(of(Some("5.77")), Verdict::Ok);
-        assert_eq!(of(Some("6.0")), Verdict::Ok);
-        assert_eq!(of(None), Verdict::Unchecked);
+        assert_eq!(of(Some("5.76")), CheckVerdict::Warn);
+        assert_eq!(of(Some("5.77")), CheckVerdict::Ok);
+        assert_eq!(of(Some("6.0")), CheckVerdict::Ok);
+        assert_eq!(of(None), CheckVerdict::Unchecked);
     }
 
     #[test]
     fn the_battery_plugin_is_to_be_left_out_where_iphones_are_visited() {
         let told = check(&with(absent()), "battery");
-        assert_eq!(told.verdict, Verdict::Warn);
+        assert_eq!(told.verdict, CheckVerdict::Warn);
         let line = "\"ExecStart=/usr/libexec/bluetooth/bluetoothd --noplugin=battery\"";
         assert!(told.cure.as_ref().unwrap().contains(line), "{told:?}");
         let without = Bluetoothd {
             command_line: CommandLine::parse(b"bluetoothd\0-Pbattery\0"),
             ..with(absent())
         };
-        assert_eq!(check(&without, "battery").verdict, Verdict::Ok);
+        assert_eq!(check(&without, "battery").verdict, CheckVerdict::Ok);
         let hidden = Bluetoothd {
             command_line: None,
             ..with(absent())
         };
-        assert_eq!(check(&hidden, "battery").verdict, Verdict::Unchecked);
+        assert_eq!(check(&hidden, "battery").verdict, CheckVerdict::Unchecked);
         let relay = with(absent()).checks(Mode::Relay);
         assert!(relay.iter().all(|check| check.name != "battery"));
     }
@@ -286,7 +292,7 @@ mod tests {
     #[test]
     fn a_file_that_cannot_be_read_leaves_its_settings_unchecked() {
         for check in with(unreadable()).checks(Mode::Relay) {
-            assert_eq!(check.verdict, Verdict::Unchecked, "{check:?}");
+            assert_eq!(check.verdict, CheckVerdict::Unchecked, "{check:?}");
         }
     }
 

@@ -4,11 +4,11 @@
 
 /// The arguments of bluetoothd, its name first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CommandLine(Vec<String>);
+pub(crate) struct CommandLine(Vec<String>);
 
 impl CommandLine {
     /// Parses `/proc/PID/cmdline`, if that is bluetoothd's.
-    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(bytes);
         let words: Vec<String> = text.split_terminator('\0').map(printable::clean).collect();
         let program = words.first()?.rsplit('/').next()?;
@@ -16,12 +16,12 @@ impl CommandLine {
     }
 
     /// A file used instead of main.conf.
-    pub(super) fn config_file(&self) -> Option<&str> {
+    pub(crate) fn config_file(&self) -> Option<&str> {
         self.option("--configfile", "-f")
     }
 
     /// Whether a plugin is disabled.
-    pub(super) fn lacks(&self, plugin: &str) -> bool {
+    pub(crate) fn lacks(&self, plugin: &str) -> bool {
         let listed = |option: &str| {
             let mut patterns = option.split([',', ' ']);
             patterns.any(|pattern| matches(pattern.as_bytes(), plugin.as_bytes()))
@@ -32,7 +32,7 @@ impl CommandLine {
     }
 
     /// The command line without this plugin, to be written into a unit.
-    pub(super) fn without(&self, plugin: &str) -> String {
+    pub(crate) fn without(&self, plugin: &str) -> String {
         let mut words = Vec::new();
         let mut rest = self.0.iter();
         while let Some(word) = rest.next() {

@@ -8,7 +8,7 @@
 
 use tcnd_config::Mode;
 
-use super::Check;
+use super::check::DoctorCheck;
 use super::mode;
 
 /// The oldest series whose Bluetooth code was read for tcnd.
@@ -22,14 +22,14 @@ const MENDED: [((u32, u32), u32); 2] = [((6, 1), 141), ((6, 6), 87)];
 
 /// The kernel's name and version.
 #[derive(Debug)]
-pub(super) struct Kernel {
+pub(crate) struct KernelVersion {
     release: String,
     build: String,
 }
 
-impl Kernel {
+impl KernelVersion {
     /// Reads those of the running kernel.
-    pub(super) fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let uname = rustix::system::uname();
         Self {
             release: uname.release().to_string_lossy().into_owned(),
@@ -38,46 +38,46 @@ impl Kernel {
     }
 
     /// Its name.
-    pub(super) fn release(&self) -> &str {
+    pub(crate) fn release(&self) -> &str {
         &self.release
     }
 
-    pub(super) fn check(&self, mode: Mode) -> Check {
+    pub(crate) fn check(&self, mode: Mode) -> DoctorCheck {
         let found = format!("Linux {}", self.release);
         match self.series() {
-            None => Check::unchecked("kernel", found),
-            Some(series) if series < OLDEST => Check::warn(
+            None => DoctorCheck::unchecked("kernel", found),
+            Some(series) if series < OLDEST => DoctorCheck::warn(
                 "kernel",
-                format!("{found}; tcnd is untried before 5.15"),
+                format!("{found}; tcnd is not tested before 5.15"),
                 "use a newer kernel",
             ),
             Some(series) if mode::is_connectable(mode) => self.addresses(found, series),
-            Some(_) => Check::ok("kernel", found),
+            Some(_) => DoctorCheck::ok("kernel", found),
         }
     }
 
-    fn addresses(&self, found: String, series: (u32, u32)) -> Check {
+    fn addresses(&self, found: String, series: (u32, u32)) -> DoctorCheck {
         if series >= FIXED {
-            return Check::ok("kernel", found);
+            return DoctorCheck::ok("kernel", found);
         }
         let mended = MENDED.into_iter().find(|(known, _)| *known == series);
         match (mended, self.stable(series)) {
-            (Some((_, since)), Some(stable)) if stable >= since => Check::ok("kernel", found),
-            (Some((_, since)), None) => Check::unchecked(
+            (Some((_, since)), Some(stable)) if stable >= since => DoctorCheck::ok("kernel", found),
+            (Some((_, since)), None) => DoctorCheck::unchecked(
                 "kernel",
                 format!(
-                    "{found}; whether it has the fix of random addresses of {}.{}.{since}, its \
-                     name does not tell",
+                    "{found}; its name does not show whether it has the fix for random addresses \
+                     from {}.{}.{since}",
                     series.0, series.1
                 ),
             ),
-            (Some(_), Some(_)) | (None, _) => Check::warn(
+            (Some(_), Some(_)) | (None, _) => DoctorCheck::warn(
                 "kernel",
                 format!(
-                    "{found}; it may set random addresses too late, and then refuses to listen \
+                    "{found}; it may set random addresses too late, and then refuses to scan \
                      while it broadcasts"
                 ),
-                "use Linux 6.12 or newer, or at least 6.1.141 or 6.6.87 of these two",
+                "use Linux 6.12 or newer, or at least 6.1.141 or 6.6.87 of those series",
             ),
         }
     }
@@ -110,13 +110,13 @@ fn numbers(text: &str) -> impl Iterator<Item = Option<u32>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::check::CheckVerdict;
     use super::*;
 
     const DEBIAN: &str = "#1 SMP PREEMPT_DYNAMIC Debian";
 
-    fn kernel(release: &str, build: &str) -> Kernel {
-        Kernel {
+    fn kernel(release: &str, build: &str) -> KernelVersion {
+        KernelVersion {
             release: release.into(),
             build: build.into(),
         }
@@ -135,28 +135,32 @@ mod tests {
     #[test]
     fn broadcasting_asks_no_more_than_the_series() {
         let verdict = |release| kernel(release, "").check(Mode::Broadcast).verdict;
-        assert_eq!(verdict("5.15.0"), Verdict::Ok);
-        assert_eq!(verdict("5.10.0"), Verdict::Warn);
-        assert_eq!(verdict("GNU"), Verdict::Unchecked);
+        assert_eq!(verdict("5.15.0"), CheckVerdict::Ok);
+        assert_eq!(verdict("5.10.0"), CheckVerdict::Warn);
+        assert_eq!(verdict("GNU"), CheckVerdict::Unchecked);
     }
 
     #[test]
     fn the_fix_of_random_addresses_is_looked_for_where_others_connect() {
         for (release, build, expected) in [
-            ("6.12.0", "", Verdict::Ok),
-            ("6.18.44-fc-v669", "#1 SMP", Verdict::Ok),
-            ("7.0.1", "", Verdict::Ok),
-            ("6.1.141", "", Verdict::Ok),
-            ("6.1.140", "", Verdict::Warn),
-            ("6.6.87+rpt-rpi-v8", "", Verdict::Ok),
-            ("6.6.51+rpt-rpi-v8", "", Verdict::Warn),
-            ("6.1.0-28-amd64", "6.1.119-1 (2024-11-22)", Verdict::Warn),
-            ("6.1.0-39-amd64", "6.1.148-1 (2025-08-26)", Verdict::Ok),
-            ("6.1.0-28-generic", "", Verdict::Unchecked),
-            ("6.8.0-45-generic", "#45-Ubuntu", Verdict::Warn),
-            ("5.15.215", "", Verdict::Warn),
-            ("5.4.1", "", Verdict::Warn),
-            ("GNU", "", Verdict::Unchecked),
+            ("6.12.0", "", CheckVerdict::Ok),
+            ("6.18.44-fc-v669", "#1 SMP", CheckVerdict::Ok),
+            ("7.0.1", "", CheckVerdict::Ok),
+            ("6.1.141", "", CheckVerdict::Ok),
+            ("6.1.140", "", CheckVerdict::Warn),
+            ("6.6.87+rpt-rpi-v8", "", CheckVerdict::Ok),
+            ("6.6.51+rpt-rpi-v8", "", CheckVerdict::Warn),
+            (
+                "6.1.0-28-amd64",
+                "6.1.119-1 (2024-11-22)",
+                CheckVerdict::Warn,
+            ),
+            ("6.1.0-39-amd64", "6.1.148-1 (2025-08-26)", CheckVerdict::Ok),
+            ("6.1.0-28-generic", "", CheckVerdict::Unchecked),
+            ("6.8.0-45-generic", "#45-Ubuntu", CheckVerdict::Warn),
+            ("5.15.215", "", CheckVerdict::Warn),
+            ("5.4.1", "", CheckVerdict::Warn),
+            ("GNU", "", CheckVerdict::Unchecked),
         ] {
             let kernel = kernel(release, &format!("{DEBIAN} {build}"));
             for mode in [Mode::Full, Mode::Relay] {

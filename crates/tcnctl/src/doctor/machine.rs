@@ -7,23 +7,35 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use serde::Serialize;
 use tcnd_config::Mode;
 use zbus::fdo::{DBusProxy, ObjectManagerProxy, PropertiesProxy};
 use zbus::names::BusName;
 use zbus::{Connection, OwnedVariant};
 
-use super::adapter::{Adapter, Properties, Terms};
+use super::adapter::{AdapterDocument, Criteria, DoctorAdapter, InterfaceProperties};
 use super::bluetoothd::Bluetoothd;
-use super::{Check, Machine, mode, restart, sandbox};
+use super::check::DoctorCheck;
+use super::{mode, restart, sandbox};
+
+/// The facts behind the checks, as far as they are known.
+#[derive(Debug, Serialize)]
+pub(crate) struct MachineFacts {
+    pub(crate) mode: Option<&'static str>,
+    pub(crate) kernel: String,
+    pub(crate) bluez: Option<String>,
+    pub(crate) clock_synchronised: Option<bool>,
+    pub(crate) adapters: Vec<AdapterDocument>,
+}
 
 /// All checks over the system bus, for this mode, and of files below `root`. The facts
 /// are also stored in `machine`.
-pub(super) async fn checks(
+pub(crate) async fn checks(
     system: &Connection,
     mode: Mode,
     root: &Path,
-    machine: &mut Machine,
-) -> Vec<Check> {
+    machine: &mut MachineFacts,
+) -> Vec<DoctorCheck> {
     machine.bluez = tool_version();
     let version = machine.bluez.as_deref();
     let mut checks = vec![bluetoothd(system, version).await];
@@ -34,22 +46,22 @@ pub(super) async fn checks(
         checks.extend(bluetoothd.checks(mode));
         hosts = host_names(system).await;
     }
-    let terms = Terms {
+    let criteria = Criteria {
         mode,
         conf: bluetoothd.conf(),
         hosts: &hosts,
     };
     match adapters(system).await {
-        None => checks.push(Check::unchecked("adapter", "BlueZ does not answer")),
-        Some(adapters) if adapters.is_empty() => checks.push(Check::fail(
+        None => checks.push(DoctorCheck::unchecked("adapter", "BlueZ does not answer")),
+        Some(adapters) if adapters.is_empty() => checks.push(DoctorCheck::fail(
             "adapter",
             "there is no Bluetooth adapter",
-            "plug one in; if there is one, see: rfkill list; dmesg | grep -i bluetooth",
+            "connect one; if one is connected, see: rfkill list; dmesg | grep -i bluetooth",
         )),
         Some(adapters) => {
             for (path, (adapter, adverts)) in adapters {
-                let adapter = Adapter::read(&path, &adapter, adverts.as_ref()).await;
-                checks.extend(adapter.checks(&terms));
+                let adapter = DoctorAdapter::read(&path, &adapter, adverts.as_ref()).await;
+                checks.extend(adapter.checks(&criteria));
                 machine.adapters.push(adapter.facts());
             }
         }
@@ -62,9 +74,9 @@ pub(super) async fn checks(
     checks
 }
 
-async fn bluetoothd(system: &Connection, version: Option<&str>) -> Check {
+async fn bluetoothd(system: &Connection, version: Option<&str>) -> DoctorCheck {
     if !has_owner(system, "org.bluez").await {
-        return Check::fail(
+        return DoctorCheck::fail(
             "bluetoothd",
             "BlueZ is not running",
             "systemctl enable --now bluetooth (package: bluez)",
@@ -79,20 +91,22 @@ async fn bluetoothd(system: &Connection, version: Option<&str>) -> Check {
 const CRASHES: &str = "5.87";
 
 /// The check of a running bluetoothd; `version` is that of its tools.
-fn running(version: Option<&str>) -> Check {
+fn running(version: Option<&str>) -> DoctorCheck {
     let Some(version) = version else {
-        return Check::ok("bluetoothd", "runs; its version is not known");
+        return DoctorCheck::ok("bluetoothd", "runs; its version is unknown");
     };
     let found = format!("runs; its tools are version {version}");
     if version != CRASHES {
-        return Check::ok("bluetoothd", found);
+        return DoctorCheck::ok("bluetoothd", found);
     }
-    Check::warn(
+    DoctorCheck::warn(
         "bluetoothd",
         format!(
-            "{found}, which ends when a neighbour is heard while any program looks for devices              by service (bluez#2282; tcnd does not), and may when one disconnects (bluez#2221)"
+            "{found}, which crashes when a device is heard while a program searches for devices \
+             by service (bluez#2282; tcnd does not), and may crash when a device disconnects \
+             (bluez#2221)"
         ),
-        "install a later BlueZ, or a correction by your distribution; if you have one, nothing",
+        "install a newer BlueZ, or a fixed package of your distribution; if it has the fix, nothing",
     )
 }
 
@@ -146,7 +160,7 @@ fn tool_version() -> Option<String> {
 
 /// Adapters by object path: `Adapter1` and, if there is one,
 /// `LEAdvertisingManager1`.
-type Adapters = BTreeMap<String, (Properties, Option<Properties>)>;
+type Adapters = BTreeMap<String, (InterfaceProperties, Option<InterfaceProperties>)>;
 
 async fn adapters(system: &Connection) -> Option<Adapters> {
     let objects = ObjectManagerProxy::builder(system)
@@ -164,18 +178,15 @@ async fn adapters(system: &Connection) -> Option<Adapters> {
     Some(adapters.collect())
 }
 
-fn clock(synchronised: Option<bool>) -> Check {
+fn clock(synchronised: Option<bool>) -> DoctorCheck {
     match synchronised {
-        Some(true) => Check::ok("clock", "is synchronised"),
-        Some(false) => Check::warn(
+        Some(true) => DoctorCheck::ok("clock", "is synchronised"),
+        Some(false) => DoctorCheck::warn(
             "clock",
-            "is not synchronised; contacts may be dated wrongly",
+            "is not synchronised; contacts may have wrong dates",
             "timedatectl set-ntp true",
         ),
-        None => Check::unchecked(
-            "clock",
-            "nobody here knows (systemd-timedated does not answer)",
-        ),
+        None => DoctorCheck::unchecked("clock", "unknown: systemd-timedated does not answer"),
     }
 }
 
@@ -214,22 +225,22 @@ mod tests {
 
     use zbus::{Guid, connection};
 
-    use super::super::Verdict;
+    use super::super::check::CheckVerdict;
     use super::*;
 
     /// The names of all checks when no service is running; bluetoothd's file is read
     /// all the same.
     async fn names(mode: Mode) -> Vec<&'static str> {
         let (here, there) = UnixStream::pair().unwrap();
-        let nobody = connection::Builder::unix_stream(here)
+        let empty = connection::Builder::unix_stream(here)
             .server(Guid::generate())
             .p2p()
             .build();
         let asker = connection::Builder::unix_stream(there).p2p().build();
-        let (nobody, asker) = tokio::try_join!(nobody, asker).unwrap();
-        // Answers that there is no such object.
-        nobody.object_server();
-        let mut machine = Machine {
+        let (empty, asker) = tokio::try_join!(empty, asker).unwrap();
+        // It replies that there is no such object.
+        empty.object_server();
+        let mut machine = MachineFacts {
             mode: None,
             kernel: String::new(),
             bluez: None,
@@ -244,9 +255,9 @@ mod tests {
     #[test]
     fn the_release_that_ends_by_a_neighbour_is_named() {
         let of = |version| running(version).verdict;
-        assert_eq!(of(Some("5.87")), Verdict::Warn);
+        assert_eq!(of(Some("5.87")), CheckVerdict::Warn);
         for version in [None, Some("5.66"), Some("5.82"), Some("5.88")] {
-            assert_eq!(of(version), Verdict::Ok, "{version:?}");
+            assert_eq!(of(version), CheckVerdict::Ok, "{version:?}");
         }
         let told = running(Some("5.87"));
         assert!(told.found.contains("version 5.87") && told.cure.is_some());

@@ -6,26 +6,26 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Check;
+use super::check::DoctorCheck;
 use bluez_mgmt::key_file::{BadLine, KeyFile, Place};
 
-pub(super) use bluez_mgmt::configured::MAIN_CONF as PATH;
+pub(crate) use bluez_mgmt::configured::MAIN_CONF as PATH;
 
 /// The group of most keys.
-pub(super) const GENERAL: &str = "General";
+pub(crate) const GENERAL: &str = "General";
 
 /// The group of keys for Bluetooth Low Energy.
-pub(super) const LE: &str = "LE";
+pub(crate) const LE: &str = "LE";
 
 /// The file as it is now. bluetoothd read it when it started.
 #[derive(Debug)]
-pub(super) struct MainConf {
+pub(crate) struct MainConf {
     path: PathBuf,
-    state: State,
+    content: FileContent,
 }
 
 #[derive(Debug)]
-enum State {
+enum FileContent {
     Absent,
     Unreadable(io::Error),
     /// bluetoothd ignores the whole file because of this line.
@@ -35,26 +35,26 @@ enum State {
 
 impl MainConf {
     /// Reads the file.
-    pub(super) fn read(path: &Path) -> Self {
-        let state = match std::fs::read(path) {
-            Ok(bytes) => State::of(&String::from_utf8_lossy(&bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => State::Absent,
-            Err(error) => State::Unreadable(error),
+    pub(crate) fn read(path: &Path) -> Self {
+        let content = match std::fs::read(path) {
+            Ok(bytes) => FileContent::of(&String::from_utf8_lossy(&bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => FileContent::Absent,
+            Err(error) => FileContent::Unreadable(error),
         };
         let path = path.to_owned();
-        Self { path, state }
+        Self { path, content }
     }
 
     /// The value that bluetoothd uses; `None` is its default, or unknown.
-    pub(super) fn value(&self, group: &str, key: &str) -> Option<&str> {
-        match &self.state {
-            State::Read(file) => file.value(group, key),
-            State::Absent | State::Unreadable(_) | State::Broken(_) => None,
+    pub(crate) fn value(&self, group: &str, key: &str) -> Option<&str> {
+        match &self.content {
+            FileContent::Read(file) => file.value(group, key),
+            FileContent::Absent | FileContent::Unreadable(_) | FileContent::Broken(_) => None,
         }
     }
 
     /// The same for a switch.
-    pub(super) fn switch(&self, group: &str, key: &str) -> Option<bool> {
+    pub(crate) fn switch(&self, group: &str, key: &str) -> Option<bool> {
         match self.value(group, key)?.trim_ascii_end() {
             "true" | "1" => Some(true),
             "false" | "0" => Some(false),
@@ -63,7 +63,7 @@ impl MainConf {
     }
 
     /// The same for a number, as `strtol` reads it with base 0.
-    pub(super) fn number(&self, group: &str, key: &str) -> Option<u32> {
+    pub(crate) fn number(&self, group: &str, key: &str) -> Option<u32> {
         let text = self.value(group, key)?;
         if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
             return u32::from_str_radix(digits, 16).ok();
@@ -74,53 +74,57 @@ impl MainConf {
         }
     }
 
-    /// `FILE:LINE` of the setting.
-    pub(super) fn whereabouts(&self, group: &str, key: &str) -> Option<String> {
-        match &self.state {
-            State::Read(file) => match file.place(group, key) {
+    /// The location of the setting, as `FILE:LINE`.
+    pub(crate) fn location(&self, group: &str, key: &str) -> Option<String> {
+        match &self.content {
+            FileContent::Read(file) => match file.place(group, key) {
                 Place::Set(line) => Some(format!("{}:{line}", printable::path(&self.path))),
                 Place::Commented(_) | Place::Below(_) | Place::Nowhere => None,
             },
-            State::Absent | State::Unreadable(_) | State::Broken(_) => None,
+            FileContent::Absent | FileContent::Unreadable(_) | FileContent::Broken(_) => None,
         }
     }
 
     /// The verdict on the settings, or `unchecked` if they are unknown.
-    pub(super) fn judge(&self, name: &'static str, judge: impl FnOnce(&Self) -> Check) -> Check {
-        match &self.state {
-            State::Unreadable(_) => {
+    pub(crate) fn judge(
+        &self,
+        name: &'static str,
+        judge: impl FnOnce(&Self) -> DoctorCheck,
+    ) -> DoctorCheck {
+        match &self.content {
+            FileContent::Unreadable(_) => {
                 let path = printable::path(&self.path);
-                Check::unchecked(name, format!("{path} cannot be read"))
+                DoctorCheck::unchecked(name, format!("{path} cannot be read"))
             }
-            State::Absent | State::Broken(_) | State::Read(_) => judge(self),
+            FileContent::Absent | FileContent::Broken(_) | FileContent::Read(_) => judge(self),
         }
     }
 
     /// The verdict on the file itself.
-    pub(super) fn check(&self) -> Check {
+    pub(crate) fn check(&self) -> DoctorCheck {
         let path = printable::path(&self.path);
-        match &self.state {
-            State::Absent => Check::ok(
+        match &self.content {
+            FileContent::Absent => DoctorCheck::ok(
                 "main-conf",
-                format!("there is no {path}, so bluetoothd's defaults hold"),
+                format!("there is no {path}, so bluetoothd uses its defaults"),
             ),
-            State::Unreadable(error) => {
-                Check::unchecked("main-conf", format!("{path} cannot be read: {error}"))
+            FileContent::Unreadable(error) => {
+                DoctorCheck::unchecked("main-conf", format!("{path} cannot be read: {error}"))
             }
-            State::Broken(line) => Check::warn(
+            FileContent::Broken(line) => DoctorCheck::warn(
                 "main-conf",
-                format!("bluetoothd ignores all of {path}, because of line {line}"),
+                format!("bluetoothd ignores all of {path} because of line {line}"),
                 format!(
-                    "{path}:{line}: make it a [section], a Key = value or a # comment, then: \
+                    "{path}:{line}: write a [section], a Key = value or a # comment there, then: \
                      systemctl restart bluetooth"
                 ),
             ),
-            State::Read(_) => Check::ok("main-conf", format!("is {path}")),
+            FileContent::Read(_) => DoctorCheck::ok("main-conf", format!("is {path}")),
         }
     }
 
-    /// What to write into the file, and how to make bluetoothd read it.
-    pub(super) fn cure(&self, group: &str, wanted: &[(&str, &str)]) -> String {
+    /// The change to make in the file, and how to make bluetoothd read it.
+    pub(crate) fn cure(&self, group: &str, wanted: &[(&str, &str)]) -> String {
         let changes: Vec<_> = wanted
             .iter()
             .map(|(key, value)| self.change(group, key, value))
@@ -131,15 +135,15 @@ impl MainConf {
     fn change(&self, group: &str, key: &str, value: &str) -> String {
         let path = printable::path(&self.path);
         let text = format!("\"{key} = {value}\"");
-        match &self.state {
-            State::Absent => format!("create {path} with the lines \"[{group}]\" and {text}"),
-            State::Unreadable(_) => format!("write {text} below \"[{group}]\" of {path}"),
-            State::Broken(line) => {
-                format!("{path}:{line}: mend this line; write {text} below \"[{group}]\"")
+        match &self.content {
+            FileContent::Absent => format!("create {path} with the lines \"[{group}]\" and {text}"),
+            FileContent::Unreadable(_) => format!("write {text} below \"[{group}]\" of {path}"),
+            FileContent::Broken(line) => {
+                format!("{path}:{line}: correct this line; write {text} below \"[{group}]\"")
             }
-            State::Read(file) => match file.place(group, key) {
+            FileContent::Read(file) => match file.place(group, key) {
                 Place::Set(line) => {
-                    format!("{path}:{line}: write {text} there, and nothing behind it")
+                    format!("{path}:{line}: write {text} there, and nothing after it")
                 }
                 Place::Commented(line) => {
                     format!("{path}:{line}: write {text} there, without the \"#\"")
@@ -151,7 +155,7 @@ impl MainConf {
     }
 }
 
-impl State {
+impl FileContent {
     fn of(text: &str) -> Self {
         match KeyFile::parse(text) {
             Ok(file) => Self::Read(file),
@@ -161,32 +165,32 @@ impl State {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::super::Verdict;
+pub(crate) mod tests {
+    use super::super::check::CheckVerdict;
     use super::*;
 
     /// main.conf with this text.
-    pub(in super::super) fn saying(text: &str) -> MainConf {
+    pub(crate) fn saying(text: &str) -> MainConf {
         MainConf {
             path: PATH.into(),
-            state: State::of(text),
+            content: FileContent::of(text),
         }
     }
 
     /// A file without permission to read it.
-    pub(in super::super) fn unreadable() -> MainConf {
-        let state = State::Unreadable(io::ErrorKind::PermissionDenied.into());
+    pub(crate) fn unreadable() -> MainConf {
+        let content = FileContent::Unreadable(io::ErrorKind::PermissionDenied.into());
         MainConf {
             path: PATH.into(),
-            state,
+            content,
         }
     }
 
     /// A file that does not exist.
-    pub(in super::super) fn absent() -> MainConf {
+    pub(crate) fn absent() -> MainConf {
         MainConf {
             path: PATH.into(),
-            state: State::Absent,
+            content: FileContent::Absent,
         }
     }
 
@@ -199,7 +203,7 @@ pub(super) mod tests {
         let cases = [
             (
                 saying("[General]\nPrivacy = off"),
-                "/etc/bluetooth/main.conf:2: write \"Privacy = device\" there, and nothing behind it",
+                "/etc/bluetooth/main.conf:2: write \"Privacy = device\" there, and nothing after it",
             ),
             (
                 saying("[General]\n\n#Privacy = off"),
@@ -223,7 +227,7 @@ pub(super) mod tests {
             ),
             (
                 saying("[General]\noops"),
-                "/etc/bluetooth/main.conf:2: mend this line; write \"Privacy = device\" below \"[General]\"",
+                "/etc/bluetooth/main.conf:2: correct this line; write \"Privacy = device\" below \"[General]\"",
             ),
         ];
         for (conf, expected) in cases {
@@ -236,20 +240,20 @@ pub(super) mod tests {
     fn a_file_that_bluetoothd_ignores_sets_nothing() {
         let broken = saying("[General]\nPrivacy = device\noops");
         assert_eq!(broken.value(GENERAL, "Privacy"), None);
-        assert_eq!(broken.whereabouts(GENERAL, "Privacy"), None);
+        assert_eq!(broken.location(GENERAL, "Privacy"), None);
         let check = broken.check();
-        assert_eq!(check.verdict, Verdict::Warn);
+        assert_eq!(check.verdict, CheckVerdict::Warn);
         assert!(check.cure.unwrap().contains("main.conf:3:"));
     }
 
     #[test]
     fn what_cannot_be_read_is_not_passed_off_as_the_default() {
-        let judged = unreadable().judge("x", |_| Check::ok("x", ""));
-        assert_eq!(judged.verdict, Verdict::Unchecked);
-        assert_eq!(unreadable().check().verdict, Verdict::Unchecked);
-        let judged = absent().judge("x", |_| Check::ok("x", ""));
-        assert_eq!(judged.verdict, Verdict::Ok);
-        assert!(absent().check().found.contains("defaults hold"));
+        let judged = unreadable().judge("x", |_| DoctorCheck::ok("x", ""));
+        assert_eq!(judged.verdict, CheckVerdict::Unchecked);
+        assert_eq!(unreadable().check().verdict, CheckVerdict::Unchecked);
+        let judged = absent().judge("x", |_| DoctorCheck::ok("x", ""));
+        assert_eq!(judged.verdict, CheckVerdict::Ok);
+        assert!(absent().check().found.contains("uses its defaults"));
     }
 
     #[test]
@@ -277,11 +281,11 @@ pub(super) mod tests {
     fn files_are_found_missing_or_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("main.conf");
-        assert!(matches!(MainConf::read(&path).state, State::Absent));
+        assert!(matches!(MainConf::read(&path).content, FileContent::Absent));
         std::fs::write(&path, b"[General]\nName = \xff\nPrivacy = device\n").unwrap();
         let read = MainConf::read(&path);
         assert_eq!(read.value(GENERAL, "Privacy"), Some("device"));
         let unreadable = MainConf::read(folder.path());
-        assert!(matches!(unreadable.state, State::Unreadable(_)));
+        assert!(matches!(unreadable.content, FileContent::Unreadable(_)));
     }
 }

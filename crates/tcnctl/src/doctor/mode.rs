@@ -1,4 +1,4 @@
-//! The configured mode: the other checks are judged by it.
+//! The configured mode, which decides how the other checks are judged.
 //!
 //! It is read from the same files as tcnd's own, so it is known before tcnd runs.
 //! Whether tcnd follows it is a separate question; if tcnd cannot, it reports a
@@ -6,22 +6,22 @@
 
 use tcnd_config::{ConfigError, Mode, Settings};
 
-use super::Check;
+use super::check::DoctorCheck;
 
 /// The result of reading the configuration.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(crate) enum ConfiguredMode {
     /// This mode is configured.
-    For(Mode),
+    Known(Mode),
     /// tcnd could not start with the configuration, for this reason among others.
-    Unclear(String),
+    Unknown(String),
 }
 
-impl Asked {
-    pub(super) fn new(read: Result<Settings, ConfigError>) -> Self {
+impl ConfiguredMode {
+    pub(crate) fn new(read: Result<Settings, ConfigError>) -> Self {
         match read {
-            Ok(settings) => Self::For(settings.mode),
-            Err(error) => Self::Unclear(
+            Ok(settings) => Self::Known(settings.mode),
+            Err(error) => Self::Unknown(
                 error
                     .faults()
                     .first()
@@ -30,29 +30,29 @@ impl Asked {
         }
     }
 
-    /// The mode to judge by.
-    pub(super) fn mode(&self) -> Mode {
+    /// The mode that the checks assume.
+    pub(crate) fn mode(&self) -> Mode {
         match self {
-            Self::For(mode) => *mode,
-            Self::Unclear(_) => Mode::default(),
+            Self::Known(mode) => *mode,
+            Self::Unknown(_) => Mode::default(),
         }
     }
 
     /// As it is written in a file.
-    pub(super) fn fact(&self) -> Option<&'static str> {
+    pub(crate) fn known_name(&self) -> Option<&'static str> {
         match self {
-            Self::For(mode) => Some(name(*mode)),
-            Self::Unclear(_) => None,
+            Self::Known(mode) => Some(name(*mode)),
+            Self::Unknown(_) => None,
         }
     }
 
-    pub(super) fn check(&self) -> Check {
+    pub(crate) fn check(&self) -> DoctorCheck {
         match self {
-            Self::For(mode) => Check::ok("mode", format!("{}, as configured", name(*mode))),
-            Self::Unclear(fault) => Check::unchecked(
+            Self::Known(mode) => DoctorCheck::ok("mode", format!("{}, as configured", name(*mode))),
+            Self::Unknown(fault) => DoctorCheck::unchecked(
                 "mode",
                 format!(
-                    "unknown, so the rest is judged by {}: {fault} (all of it: tcnctl config \
+                    "unknown, so the other checks assume {}: {fault} (all errors: tcnctl config \
                      check)",
                     name(Mode::default())
                 ),
@@ -62,7 +62,7 @@ impl Asked {
 }
 
 /// As it is written in a file.
-pub(super) const fn name(mode: Mode) -> &'static str {
+pub(crate) const fn name(mode: Mode) -> &'static str {
     match mode {
         Mode::Broadcast => "broadcast",
         Mode::Full => "full",
@@ -71,7 +71,7 @@ pub(super) const fn name(mode: Mode) -> &'static str {
 }
 
 /// Whether other devices are to connect, which needs more of a machine.
-pub(super) const fn is_connectable(mode: Mode) -> bool {
+pub(crate) const fn is_connectable(mode: Mode) -> bool {
     match mode {
         Mode::Broadcast => false,
         Mode::Full | Mode::Relay => true,
@@ -82,13 +82,13 @@ pub(super) const fn is_connectable(mode: Mode) -> bool {
 mod tests {
     use std::fs;
 
-    use super::super::Verdict;
+    use super::super::check::CheckVerdict;
     use super::*;
 
-    fn asked(text: &str) -> Asked {
+    fn configured(text: &str) -> ConfiguredMode {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), text).unwrap();
-        Asked::new(tcnd_config::load(&[file.path().to_owned()]))
+        ConfiguredMode::new(tcnd_config::load(&[file.path().to_owned()]))
     }
 
     #[test]
@@ -98,22 +98,22 @@ mod tests {
             ("mode = \"full\"", Mode::Full),
             ("mode = \"relay\"", Mode::Relay),
         ] {
-            let asked = asked(text);
-            assert_eq!(asked.mode(), mode);
-            assert_eq!(asked.fact(), Some(name(mode)));
-            assert_eq!(asked.check().verdict, Verdict::Ok);
+            let configured = configured(text);
+            assert_eq!(configured.mode(), mode);
+            assert_eq!(configured.known_name(), Some(name(mode)));
+            assert_eq!(configured.check().verdict, CheckVerdict::Ok);
         }
     }
 
     #[test]
     fn a_faulty_configuration_is_told_and_is_not_the_end() {
-        let faulty = asked("mode = \"full\"\nflush = \"0s\"");
+        let faulty = configured("mode = \"full\"\nflush = \"0s\"");
         assert_eq!(faulty.mode(), Mode::Broadcast);
-        assert_eq!(faulty.fact(), None);
+        assert_eq!(faulty.known_name(), None);
         let check = faulty.check();
-        assert_eq!(check.verdict, Verdict::Unchecked);
+        assert_eq!(check.verdict, CheckVerdict::Unchecked);
         assert!(check.found.contains(":2: flush: "), "{}", check.found);
-        let missing = Asked::new(tcnd_config::load(&["/nonexistent".into()]));
+        let missing = ConfiguredMode::new(tcnd_config::load(&["/nonexistent".into()]));
         assert!(missing.check().found.contains("cannot be read"));
     }
 }

@@ -15,50 +15,52 @@ use tcnd_client::notices;
 use tcnd_config::Mode;
 use tcnd_rpa_timeout::Known;
 
-use super::Check;
-use super::adapter::Kind;
+use super::check::DoctorCheck;
+use super::controller::{ControllerKind, PrivacyResult};
 use super::main_conf::{GENERAL, MainConf, PATH};
 
 const NAME: &str = "privacy";
 
-/// The kernel's answer.
-pub(super) type Told = Result<Privacy, MgmtError>;
-
 /// The check where no device connects. tcnd uses main.conf there.
-pub(super) fn unneeded(hci: &str, told: &Told, kind: Option<Kind>, conf: &MainConf) -> Check {
+pub(crate) fn unneeded(
+    hci: &str,
+    told: &PrivacyResult,
+    kind: Option<ControllerKind>,
+    conf: &MainConf,
+) -> DoctorCheck {
     let costs = match (told, kind) {
         (Err(error), _) => return unknown(hci, error),
         (Ok(Privacy::Off), _) => {
             let found = format!(
-                "of {hci} is off, as it should: each number is broadcast under a fresh \
-                 address that nobody can resolve"
+                "of {hci} is off, as it should be: each number is broadcast from a new address \
+                 that no device can resolve"
             );
-            return Check::ok(NAME, found);
+            return DoctorCheck::ok(NAME, found);
         }
         (Ok(_), _) if !says_on(conf) => {
-            return Check::fail(
+            return DoctorCheck::fail(
                 NAME,
                 format!(
-                    "of {hci} is on, but {PATH} does not say so: tcnd goes by the file, and \
-                     two numbers may be broadcast under one address"
+                    "of {hci} is on, but {PATH} does not say so: tcnd relies on the file, and may \
+                     broadcast two numbers from one address"
                 ),
-                "systemctl restart bluetooth; where another program sets privacy, end it",
+                "systemctl restart bluetooth; if another program sets privacy, end it",
             );
         }
-        (Ok(Privacy::ByController), Some(Kind::Extended) | None) => {
-            "tcnd is off the air for a quarter of an hour between two numbers, since the \
+        (Ok(Privacy::ByController), Some(ControllerKind::Extended) | None) => {
+            "tcnd does not broadcast for a quarter of an hour between two numbers, because the \
              controller may keep an address for that long"
         }
-        (Ok(_), Some(Kind::Legacy)) => {
-            "tcnd is off the air for some minutes between two numbers, until the kernel takes \
-             another address"
+        (Ok(_), Some(ControllerKind::Legacy)) => {
+            "tcnd does not broadcast for some minutes between two numbers, until the kernel \
+             changes the address"
         }
-        (Ok(Privacy::On), Some(Kind::Extended) | None) => {
-            "tcnd does not listen for some minutes between two numbers, until the kernel takes \
-             another address to scan under"
+        (Ok(Privacy::On), Some(ControllerKind::Extended) | None) => {
+            "tcnd does not listen for some minutes between two numbers, until the kernel changes \
+             the address that it scans with"
         }
     };
-    Check::warn(
+    DoctorCheck::warn(
         NAME,
         format!("of {hci} is on, which broadcasting does not need: {costs}"),
         "set Privacy = off under [General] of /etc/bluetooth/main.conf, then: systemctl \
@@ -74,81 +76,85 @@ fn says_on(conf: &MainConf) -> bool {
 
 /// How an adapter's addresses are made.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Addresses {
-    pub(super) kind: Option<Kind>,
+pub(crate) struct Addresses {
+    pub(crate) kind: Option<ControllerKind>,
     /// The facts about addresses that the controller makes.
-    pub(super) known: Option<Known>,
+    pub(crate) known: Option<Known>,
 }
 
 /// The check where other devices connect.
-pub(super) fn needed(
+pub(crate) fn needed(
     hci: &str,
-    told: &Told,
+    told: &PrivacyResult,
     addresses: Addresses,
     mode: Mode,
     conf: &MainConf,
-) -> Check {
+) -> DoctorCheck {
     match (told, addresses.kind) {
         (Err(error), _) => unknown(hci, error),
         (Ok(Privacy::Off), _) => off(hci, mode, conf),
         // With legacy advertising the host's addresses are on the air all the same.
-        (Ok(Privacy::On), _) | (Ok(Privacy::ByController), Some(Kind::Legacy)) => Check::ok(
-            NAME,
-            format!("of {hci} is on, as it should: who connects does not see its real address"),
-        ),
-        (Ok(Privacy::ByController), Some(Kind::Extended) | None) => {
+        (Ok(Privacy::On), _) | (Ok(Privacy::ByController), Some(ControllerKind::Legacy)) => {
+            DoctorCheck::ok(
+                NAME,
+                format!(
+                    "of {hci} is on, as it should be: devices that connect do not see its real address"
+                ),
+            )
+        }
+        (Ok(Privacy::ByController), Some(ControllerKind::Extended) | None) => {
             by_controller(hci, addresses.known)
         }
     }
 }
 
 /// The controller makes the addresses of all broadcasts.
-fn by_controller(hci: &str, known: Option<Known>) -> Check {
+fn by_controller(hci: &str, known: Option<Known>) -> DoctorCheck {
     let Some(Known {
         timeout,
         certain_in,
     }) = known
     else {
-        return Check::fail(
+        return DoctorCheck::fail(
             NAME,
             format!(
-                "of {hci} is on, but the controller makes its addresses by a timer of its own \
+                "of {hci} is on, but the controller changes its addresses by its own timer \
                  (LL Privacy, since Linux 6.14), and tcnd does not know how long each lasts: \
-                 it airs nothing"
+                 it does not broadcast"
             ),
             format!("{}; if that does not help: {}", notices::DROP_IN, LOOK),
         );
     };
     let wait = match certain_in.as_secs().div_ceil(60) {
         0 => String::new(),
-        minutes => format!(", and for another {minutes} min after a change of that time"),
+        minutes => format!(", and for another {minutes} min because that time was changed"),
     };
     let found = format!(
-        "of {hci} is on; the controller uses an address that it makes for {} s (LL Privacy), so \
-         tcnd is off the air for a little longer between two numbers{wait}",
+        "of {hci} is on; the controller makes its addresses and uses each for {} s (LL Privacy), \
+         so tcnd does not broadcast for a little longer between two numbers{wait}",
         timeout.as_secs()
     );
     if timeout <= LONG {
-        return Check::ok(NAME, found);
+        return DoctorCheck::ok(NAME, found);
     }
-    Check::warn(NAME, found, SHORTER)
+    DoctorCheck::warn(NAME, found, SHORTER)
 }
 
 /// If an address lasts for longer, other devices often do not hear the machine.
 const LONG: Duration = Duration::from_secs(5 * 60);
 const LOOK: &str = "journalctl -b -u tcnd -u tcnd-rpa-timeout@*";
-const SHORTER: &str = "let tcnd-rpa-timeout set a shorter time (full-mode.conf has it one minute); \
-     where Secure Boot locks the kernel down, only an adapter without LL Privacy does, named by \
-     `adapter` in /etc/tcnd/config.d";
+const SHORTER: &str = "let tcnd-rpa-timeout set a shorter time (full-mode.conf sets one minute); if \
+     Secure Boot locks the kernel down, select an adapter without LL Privacy with `adapter` in \
+     /etc/tcnd/config.d";
 
-fn unknown(hci: &str, error: &MgmtError) -> Check {
-    Check::unchecked(NAME, format!("of {hci} unknown: {error}"))
+fn unknown(hci: &str, error: &MgmtError) -> DoctorCheck {
+    DoctorCheck::unchecked(NAME, format!("of {hci} unknown: {error}"))
 }
 
-/// It is off and must be on: the part of main.conf in this, and the remedy.
-fn off(hci: &str, mode: Mode, conf: &MainConf) -> Check {
+/// It is off and must be on. The check names the setting in main.conf and the remedy.
+fn off(hci: &str, mode: Mode, conf: &MainConf) -> DoctorCheck {
     let key = "Privacy";
-    let (said, cure) = match (conf.value(GENERAL, key), conf.whereabouts(GENERAL, key)) {
+    let (said, cure) = match (conf.value(GENERAL, key), conf.location(GENERAL, key)) {
         (Some(value), Some(line)) if ON.contains(&value) => (
             format!(", though {line} says \"{value}\""),
             "systemctl restart bluetooth".to_owned(),
@@ -158,23 +164,25 @@ fn off(hci: &str, mode: Mode, conf: &MainConf) -> Check {
     let instead = if mode == Mode::Relay {
         "tcnd only listens"
     } else {
-        "tcnd stays with broadcasting"
+        "tcnd only broadcasts"
     };
-    Check::fail(
+    DoctorCheck::fail(
         NAME,
-        format!("of {hci} is off{said}: who connects would see its real address, so {instead}"),
+        format!(
+            "of {hci} is off{said}: devices that connect would see its real address, so {instead}"
+        ),
         cure,
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::check::CheckVerdict;
     use super::super::main_conf::tests::{absent, saying};
     use super::*;
 
     const EXTENDED: Addresses = Addresses {
-        kind: Some(Kind::Extended),
+        kind: Some(ControllerKind::Extended),
         known: None,
     };
 
@@ -182,17 +190,17 @@ mod tests {
     fn where_nobody_connects_it_is_a_warning_if_on() {
         let conf = saying("[General]\nPrivacy = device\n");
         let told = |kind, told| unneeded("hci0", &told, Some(kind), &conf);
-        for kind in [Kind::Extended, Kind::Legacy] {
-            assert_eq!(told(kind, Ok(Privacy::Off)).verdict, Verdict::Ok);
+        for kind in [ControllerKind::Extended, ControllerKind::Legacy] {
+            assert_eq!(told(kind, Ok(Privacy::Off)).verdict, CheckVerdict::Ok);
             let on = told(kind, Ok(Privacy::On));
-            assert_eq!(on.verdict, Verdict::Warn);
+            assert_eq!(on.verdict, CheckVerdict::Warn);
             assert!(on.cure.unwrap().contains("Privacy = off"));
         }
         let words = |kind| told(kind, Ok(Privacy::On)).found;
-        assert!(words(Kind::Legacy).contains("off the air"));
-        assert!(words(Kind::Extended).contains("does not listen"));
-        let by_controller = told(Kind::Extended, Ok(Privacy::ByController));
-        assert_eq!(by_controller.verdict, Verdict::Warn);
+        assert!(words(ControllerKind::Legacy).contains("does not broadcast"));
+        assert!(words(ControllerKind::Extended).contains("does not listen"));
+        let by_controller = told(ControllerKind::Extended, Ok(Privacy::ByController));
+        assert_eq!(by_controller.verdict, CheckVerdict::Warn);
         assert!(by_controller.found.contains("a quarter of an hour"));
     }
 
@@ -201,8 +209,8 @@ mod tests {
     fn a_main_conf_that_does_not_say_it_is_a_fault() {
         for privacy in [Privacy::On, Privacy::ByController] {
             for conf in [absent(), saying("[General]\nPrivacy = off\n")] {
-                let check = unneeded("hci0", &Ok(privacy), Some(Kind::Extended), &conf);
-                assert_eq!(check.verdict, Verdict::Fail);
+                let check = unneeded("hci0", &Ok(privacy), Some(ControllerKind::Extended), &conf);
+                assert_eq!(check.verdict, CheckVerdict::Fail);
                 assert!(check.found.contains("does not say so"), "{}", check.found);
             }
         }
@@ -212,11 +220,11 @@ mod tests {
     fn what_cannot_be_read_is_not_passed_off_as_well() {
         let blind = Err(MgmtError::Unavailable);
         for check in [
-            unneeded("hci0", &blind, Some(Kind::Extended), &absent()),
+            unneeded("hci0", &blind, Some(ControllerKind::Extended), &absent()),
             needed("hci0", &blind, EXTENDED, Mode::Full, &absent()),
             needed("hci0", &blind, EXTENDED, Mode::Relay, &absent()),
         ] {
-            assert_eq!(check.verdict, Verdict::Unchecked);
+            assert_eq!(check.verdict, CheckVerdict::Unchecked);
             assert!(
                 check.found.contains("modprobe bluetooth"),
                 "{}",
@@ -230,9 +238,9 @@ mod tests {
         let conf = saying("[General]\n\n#Privacy = off");
         for mode in [Mode::Full, Mode::Relay] {
             let told = |privacy| needed("hci0", &Ok(privacy), EXTENDED, mode, &conf);
-            assert_eq!(told(Privacy::On).verdict, Verdict::Ok);
+            assert_eq!(told(Privacy::On).verdict, CheckVerdict::Ok);
             let off = told(Privacy::Off);
-            assert_eq!(off.verdict, Verdict::Fail);
+            assert_eq!(off.verdict, CheckVerdict::Fail);
             let cure = off.cure.unwrap();
             let line = "/etc/bluetooth/main.conf:3: write \"Privacy = device\"";
             assert!(cure.starts_with(line), "{cure}");
@@ -253,23 +261,34 @@ mod tests {
             let told = Ok(Privacy::ByController);
             needed("hci0", &told, addresses, Mode::Full, &absent())
         };
-        let unknown = told(Kind::Extended, None, 0);
-        assert_eq!(unknown.verdict, Verdict::Fail);
-        assert!(unknown.found.contains("airs nothing"), "{}", unknown.found);
+        let unknown = told(ControllerKind::Extended, None, 0);
+        assert_eq!(unknown.verdict, CheckVerdict::Fail);
+        assert!(
+            unknown.found.contains("does not broadcast"),
+            "{}",
+            unknown.found
+        );
         let cure = unknown.cure.unwrap();
         assert!(
             cure.contains("full-mode.conf") && !cure.ends_with('.'),
             "{cure}"
         );
-        let known = told(Kind::Extended, Some(60), 0);
-        assert_eq!(known.verdict, Verdict::Ok);
+        let known = told(ControllerKind::Extended, Some(60), 0);
+        assert_eq!(known.verdict, CheckVerdict::Ok);
         assert!(known.found.contains("60 s") && !known.found.contains("min"));
-        assert!(told(Kind::Extended, Some(60), 601).found.contains("11 min"));
-        let locked_down = told(Kind::Extended, Some(900), 0);
-        assert_eq!(locked_down.verdict, Verdict::Warn);
+        assert!(
+            told(ControllerKind::Extended, Some(60), 601)
+                .found
+                .contains("11 min")
+        );
+        let locked_down = told(ControllerKind::Extended, Some(900), 0);
+        assert_eq!(locked_down.verdict, CheckVerdict::Warn);
         assert!(locked_down.cure.unwrap().contains("Secure Boot"));
         // There the host makes the addresses.
-        assert_eq!(told(Kind::Legacy, None, 0).verdict, Verdict::Ok);
+        assert_eq!(
+            told(ControllerKind::Legacy, None, 0).verdict,
+            CheckVerdict::Ok
+        );
     }
 
     #[test]
@@ -280,7 +299,7 @@ mod tests {
         };
         for value in ["device", "on", "network", "limited-device"] {
             let told = told(&format!("[General]\nPrivacy = {value}\n"));
-            assert_eq!(told.verdict, Verdict::Fail);
+            assert_eq!(told.verdict, CheckVerdict::Fail);
             assert!(told.found.contains("main.conf:2 says"), "{}", told.found);
             assert_eq!(told.cure.unwrap(), "systemctl restart bluetooth");
         }

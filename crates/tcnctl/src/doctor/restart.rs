@@ -11,7 +11,7 @@
 
 use zbus::Connection;
 
-use super::Check;
+use super::check::DoctorCheck;
 use super::unit::Unit;
 
 /// `bluetooth.service`, escaped.
@@ -20,9 +20,9 @@ const UNIT: &str = "/org/freedesktop/systemd1/unit/bluetooth_2eservice";
 const NAME: &str = "restart";
 
 /// Asks systemd.
-pub(super) async fn check(system: &Connection) -> Check {
+pub(crate) async fn check(system: &Connection) -> DoctorCheck {
     restart(system).await.map_or_else(
-        || Check::unchecked(NAME, "systemd does not know bluetooth.service"),
+        || DoctorCheck::unchecked(NAME, "systemd does not know bluetooth.service"),
         |restart| judge(&restart),
     )
 }
@@ -31,16 +31,16 @@ async fn restart(system: &Connection) -> Option<String> {
     Unit::loaded(system, UNIT).await?.service("Restart").await
 }
 
-fn judge(restart: &str) -> Check {
+fn judge(restart: &str) -> DoctorCheck {
     match restart {
         "on-failure" | "on-abnormal" | "on-abort" | "always" => {
-            Check::ok(NAME, "systemd starts bluetoothd again if it crashes")
+            DoctorCheck::ok(NAME, "systemd restarts bluetoothd if it crashes")
         }
-        _ => Check::warn(
+        _ => DoctorCheck::warn(
             NAME,
             format!(
-                "systemd does not start bluetoothd again if it crashes (bluetooth.service has \
-                 Restart={restart}), and whoever connects can make it (bluez#2447)"
+                "systemd does not restart bluetoothd if it crashes (bluetooth.service has \
+                 Restart={restart}), and a device that connects can crash it (bluez#2447)"
             ),
             "systemctl edit bluetooth: write two lines, \"[Service]\" and \"Restart=on-failure\" \
              (the file is /etc/systemd/system/bluetooth.service.d/override.conf)",
@@ -52,7 +52,7 @@ fn judge(restart: &str) -> Check {
 mod tests {
     use zbus::interface;
 
-    use super::super::Verdict;
+    use super::super::check::CheckVerdict;
     use super::super::unit::tests::systemd;
     use super::*;
 
@@ -66,7 +66,7 @@ mod tests {
         }
     }
 
-    async fn told(state: &'static str, restart: &'static str) -> Check {
+    async fn told(state: &'static str, restart: &'static str) -> DoctorCheck {
         let (_systemd, asker) = systemd(UNIT, state, Service(restart)).await;
         check(&asker).await
     }
@@ -74,11 +74,11 @@ mod tests {
     #[tokio::test]
     async fn a_crash_has_to_be_followed_by_a_start() {
         for restart in ["on-failure", "on-abnormal", "on-abort", "always"] {
-            assert_eq!(told("loaded", restart).await.verdict, Verdict::Ok);
+            assert_eq!(told("loaded", restart).await.verdict, CheckVerdict::Ok);
         }
         for restart in ["no", "on-success", "on-watchdog"] {
             let told = told("loaded", restart).await;
-            assert_eq!(told.verdict, Verdict::Warn);
+            assert_eq!(told.verdict, CheckVerdict::Warn);
             let said = format!("Restart={restart})");
             assert!(told.found.contains(&said), "{}", told.found);
             assert!(told.cure.unwrap().contains("Restart=on-failure"));
@@ -87,6 +87,9 @@ mod tests {
 
     #[tokio::test]
     async fn without_the_unit_it_is_not_known() {
-        assert_eq!(told("not-found", "no").await.verdict, Verdict::Unchecked);
+        assert_eq!(
+            told("not-found", "no").await.verdict,
+            CheckVerdict::Unchecked
+        );
     }
 }

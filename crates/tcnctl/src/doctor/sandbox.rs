@@ -4,7 +4,7 @@
 use tcnd_client::notices::DROP_IN;
 use zbus::Connection;
 
-use super::Check;
+use super::check::DoctorCheck;
 use super::unit::Unit;
 
 /// `tcnd.service`, escaped.
@@ -20,10 +20,10 @@ struct Sandbox {
 }
 
 /// Asks systemd.
-pub(super) async fn check(system: &Connection) -> Check {
+pub(crate) async fn check(system: &Connection) -> DoctorCheck {
     let sandbox = Sandbox::read(system).await;
     sandbox.map_or_else(
-        || Check::unchecked("sandbox", "systemd does not know tcnd.service"),
+        || DoctorCheck::unchecked("sandbox", "systemd does not know tcnd.service"),
         |sandbox| sandbox.check(),
     )
 }
@@ -38,18 +38,18 @@ impl Sandbox {
         })
     }
 
-    fn check(&self) -> Check {
-        let in_the_way = match (self.private_network, self.may_open("AF_BLUETOOTH")) {
+    fn check(&self) -> DoctorCheck {
+        let obstacle = match (self.private_network, self.may_open("AF_BLUETOOTH")) {
             (false, true) => {
-                return Check::ok("sandbox", "lets tcnd ask the kernel about privacy");
+                return DoctorCheck::ok("sandbox", "lets tcnd ask the kernel about privacy");
             }
             (true, true) => "PrivateNetwork=yes",
             (false, false) => "RestrictAddressFamilies= without AF_BLUETOOTH",
             (true, false) => "PrivateNetwork=yes and RestrictAddressFamilies= without AF_BLUETOOTH",
         };
-        Check::fail(
+        DoctorCheck::fail(
             "sandbox",
-            format!("tcnd may not ask the kernel about privacy: tcnd.service has {in_the_way}"),
+            format!("tcnd may not ask the kernel about privacy: tcnd.service has {obstacle}"),
             DROP_IN,
         )
     }
@@ -64,7 +64,7 @@ impl Sandbox {
 mod tests {
     use zbus::interface;
 
-    use super::super::Verdict;
+    use super::super::check::CheckVerdict;
     use super::super::unit::tests::systemd;
     use super::*;
 
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn the_unit_forbids_it_and_the_drop_in_allows_it() {
         let shipped = of(&[SHIPPED]).check();
-        assert_eq!(shipped.verdict, Verdict::Fail);
+        assert_eq!(shipped.verdict, CheckVerdict::Fail);
         assert!(shipped.found.contains("PrivateNetwork=yes and "));
         assert!(
             shipped
@@ -101,7 +101,7 @@ mod tests {
                 .contains("/usr/share/tcnd/full-mode.conf")
         );
         let both = of(&[SHIPPED, FULL_MODE]);
-        assert_eq!(both.check().verdict, Verdict::Ok);
+        assert_eq!(both.check().verdict, CheckVerdict::Ok);
         // And no more than that: IP stays forbidden. Bluetooth sockets cannot be told
         // apart here, and the drop-in says so.
         assert!(FULL_MODE.contains("grants more than tcnd uses"));
@@ -121,13 +121,13 @@ mod tests {
             .check()
         };
         let check = told(false, unix);
-        assert_eq!(check.verdict, Verdict::Fail);
+        assert_eq!(check.verdict, CheckVerdict::Fail);
         assert!(!check.found.contains("PrivateNetwork"));
         // Nothing is restricted; and all but one is allowed.
-        assert_eq!(told(false, (false, Vec::new())).verdict, Verdict::Ok);
-        assert_eq!(told(true, (false, Vec::new())).verdict, Verdict::Fail);
+        assert_eq!(told(false, (false, Vec::new())).verdict, CheckVerdict::Ok);
+        assert_eq!(told(true, (false, Vec::new())).verdict, CheckVerdict::Fail);
         let barred = (false, vec!["AF_BLUETOOTH".to_owned()]);
-        assert_eq!(told(false, barred).verdict, Verdict::Fail);
+        assert_eq!(told(false, barred).verdict, CheckVerdict::Fail);
     }
 
     struct Service;

@@ -2,13 +2,13 @@
 
 use tcnd_client::BusChoice;
 
-use super::{Check, Verdict};
+use super::check::{CheckVerdict, DoctorCheck};
 use crate::client::{Client, Purpose};
+use crate::command::status::{CurrentProblem, Status};
 use crate::error::{CliError, Topic};
-use crate::status::{CurrentProblem, Status};
 
 /// All checks of tcnd, on its own bus.
-pub(super) async fn checks(choice: &BusChoice) -> Vec<Check> {
+pub(crate) async fn checks(choice: &BusChoice) -> Vec<DoctorCheck> {
     let client = Client::connect(choice, Purpose::Read, Topic::Control);
     let read = async { Status::read(&client.await?).await };
     match read.await {
@@ -17,8 +17,8 @@ pub(super) async fn checks(choice: &BusChoice) -> Vec<Check> {
     }
 }
 
-fn unreached(error: &CliError) -> Check {
-    Check::fail("tcnd", error.to_string(), cure(error))
+fn unreached(error: &CliError) -> DoctorCheck {
+    DoctorCheck::fail("tcnd", error.to_string(), cure(error))
 }
 
 fn cure(error: &CliError) -> String {
@@ -28,10 +28,10 @@ fn cure(error: &CliError) -> String {
             "install tcnd's D-Bus policy again, then: systemctl reload dbus".to_owned()
         }
         CliError::NoBus { .. }
-        | CliError::HungUp { .. }
+        | CliError::Disconnected { .. }
         | CliError::NotRunning { .. }
         | CliError::Refused { .. }
-        | CliError::NotUnderstood(_)
+        | CliError::InvalidReply(_)
         | CliError::Config(_)
         | CliError::ReportFile(_)
         | CliError::File { .. }
@@ -39,16 +39,16 @@ fn cure(error: &CliError) -> String {
         | CliError::Memo(_)
         | CliError::Symptoms(_)
         | CliError::Note(_)
-        | CliError::NotAgreed
-        | CliError::NobodyToAsk
+        | CliError::NotConfirmed
+        | CliError::NoTerminal
         | CliError::Output(_)
         | CliError::Runtime(_) => error.hint(),
     }
 }
 
-fn status_checks(status: &Status) -> Vec<Check> {
+fn status_checks(status: &Status) -> Vec<DoctorCheck> {
     let simulated = if status.simulated {
-        ", in a simulated neighbourhood"
+        ", with simulated devices nearby"
     } else {
         ""
     };
@@ -56,32 +56,32 @@ fn status_checks(status: &Status) -> Vec<Check> {
         "version {} runs{simulated}",
         printable::line(&status.version)
     );
-    let mut checks = vec![Check::ok("tcnd", found), consent(status)];
+    let mut checks = vec![DoctorCheck::ok("tcnd", found), consent(status)];
     checks.extend(status.problems.iter().map(problem));
     checks
 }
 
-fn consent(status: &Status) -> Check {
+fn consent(status: &Status) -> DoctorCheck {
     if status.enabled {
-        Check::ok("consent", "is given")
+        DoctorCheck::ok("consent", "is given")
     } else {
         let found = format!(
             "is not given, so nothing is broadcast: {}",
-            status.refusal()
+            status.no_consent_reason()
         );
-        Check::warn("consent", found, status.way_to_consent())
+        DoctorCheck::warn("consent", found, status.how_to_consent())
     }
 }
 
-fn problem(current: &CurrentProblem) -> Check {
+fn problem(current: &CurrentProblem) -> DoctorCheck {
     let problem = &current.problem;
     let error = match current.detail.as_str() {
         "" => String::new(),
         detail => format!(" (error: {})", printable::line(detail)),
     };
-    Check {
+    DoctorCheck {
         name: "problem",
-        verdict: Verdict::Fail,
+        verdict: CheckVerdict::Fail,
         found: format!(
             "{}: {}{error}",
             printable::line(&problem.token),

@@ -10,11 +10,11 @@ use zbus::{Connection, OwnedVariant};
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 
 /// A unit that systemd has loaded.
-pub(super) struct Unit<'a>(PropertiesProxy<'a>);
+pub(crate) struct Unit<'a>(PropertiesProxy<'a>);
 
 impl Unit<'_> {
     /// The unit at this path; `None` without systemd, and without the unit.
-    pub(super) async fn loaded(system: &Connection, path: &'static str) -> Option<Self> {
+    pub(crate) async fn loaded(system: &Connection, path: &'static str) -> Option<Self> {
         let properties = PropertiesProxy::builder(system)
             .destination(SYSTEMD)
             .path(path)
@@ -26,7 +26,7 @@ impl Unit<'_> {
     }
 
     /// A setting of its section `[Service]`, or systemd's default.
-    pub(super) async fn service<T: TryFrom<OwnedVariant>>(&self, key: &str) -> Option<T> {
+    pub(crate) async fn service<T: TryFrom<OwnedVariant>>(&self, key: &str) -> Option<T> {
         let value = self.get("org.freedesktop.systemd1.Service", key).await?;
         T::try_from(value).ok()
     }
@@ -40,7 +40,7 @@ impl Unit<'_> {
 
 /// A mock systemd: one unit, in this state, with this `[Service]`.
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::os::unix::net::UnixStream;
 
     use zbus::object_server::Interface;
@@ -59,7 +59,7 @@ pub(super) mod tests {
     }
 
     /// Its end of a bus, which must be kept, and the client's end.
-    pub(in super::super) async fn systemd(
+    pub(crate) async fn systemd(
         path: &'static str,
         state: &'static str,
         service: impl Interface,

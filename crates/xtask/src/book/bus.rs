@@ -3,36 +3,36 @@
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::{EDITION, SOURCE, examples, list, section, see_also};
+use super::page::{EDITION, SOURCE, examples, list, section, see_also};
 
 const CONTRACT: &str = include_str!("../../../../dbus/interfaces/org.tcncoalition.Tcnd1.xml");
 
 const NAME: &str = "org.tcncoalition.Tcnd1";
 
 const ABOUT: [&str; 3] = [
-    "tcnd(8) owns the name org.tcncoalition.Tcnd1 on the system bus. All interfaces but \
+    "tcnd(8) owns the name org.tcncoalition.Tcnd1 on the system bus. All interfaces except \
      that of the adapters are at the object /org/tcncoalition/Tcnd1. The bus starts tcnd \
-     where the administrator enabled it, and only there.",
-    "The number in the name is the version. Within it things are only added, and the property \
-     ApiLevel grows; clients must tolerate more. Properties are public and read-only. Methods \
+     only if the administrator enabled it.",
+    "The number in the name is the version. Within a version members are only added, and the \
+     property ApiLevel grows; clients must accept unknown members. Properties are public and read-only. Methods \
      need a polkit(8) action, which is named at the first method of each interface.",
-    "The file in /usr/share/dbus-1/interfaces says the same to programs that make clients, such \
-     as zbus_xmlgen and gdbus-codegen(1).",
+    "The file in /usr/share/dbus-1/interfaces has the same contract for programs that generate \
+     clients, such as zbus_xmlgen and gdbus-codegen(1).",
 ];
 
 const EXAMPLES: [(&str, &str); 3] = [
     (
-        "The state in a word:",
+        "Show the state:",
         "$ busctl get-property org.tcncoalition.Tcnd1 /org/tcncoalition/Tcnd1 \\\n    \
          org.tcncoalition.Tcnd1.Manager State",
     ),
     (
-        "An hour off the air, with a reason for others to see:",
+        "Pause for an hour, with a reason that other users see:",
         "$ busctl call org.tcncoalition.Tcnd1 /org/tcncoalition/Tcnd1 \\\n    \
          org.tcncoalition.Tcnd1.Manager Pause tsa{sv} 3600 \"a meeting\" 0",
     ),
     (
-        "Whatever changes:",
+        "Show every change:",
         "$ busctl monitor --match \"type='signal',sender='org.tcncoalition.Tcnd1'\"",
     ),
 ];
@@ -152,7 +152,9 @@ fn errors(roff: &mut Roff, document: &Document<'_>) {
     let (_, errors) = head
         .split_once("Errors, after ")
         .expect("the head names the errors");
-    let (prefix, errors) = errors.split_once(" :\n").expect("and what they begin with");
+    let (prefix, errors) = errors
+        .split_once(" :\n")
+        .expect("the head names their prefix");
     let is_entry = |line: &&str| line.starts_with("   ");
     let entries: Vec<_> = errors.lines().take_while(is_entry).collect();
     let rest: Vec<_> = errors.lines().skip_while(is_entry).collect();
@@ -169,7 +171,7 @@ fn errors(roff: &mut Roff, document: &Document<'_>) {
         .filter_map(|line| line.trim().split_once(": "));
     list(roff, entries.map(|(name, text)| (vec![bold(name)], text)));
     roff.control("PP", []);
-    roff.text([roman(format!("And of the bus's own: {of_the_bus}"))]);
+    roff.text([roman(format!("Errors of the bus itself: {of_the_bus}"))]);
 }
 
 fn files(roff: &mut Roff) {
@@ -184,15 +186,15 @@ fn files(roff: &mut Roff) {
             ),
             (
                 file("/usr/share/dbus-1/system.d/org.tcncoalition.Tcnd1.conf"),
-                "Who may send what, by the bus.",
+                "The bus policy: which user may send which messages.",
             ),
             (
                 file("/usr/share/polkit-1/actions/org.tcncoalition.tcnd1.policy"),
-                "The actions that methods need, and who has them.",
+                "The polkit actions that methods need, and the users who have them.",
             ),
             (
                 file("/usr/share/polkit-1/rules.d/50-tcnd.rules"),
-                "What members of the group tcnd may at the machine.",
+                "The polkit rules for members of the group tcnd at the machine.",
             ),
         ],
     );

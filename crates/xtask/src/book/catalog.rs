@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use tcnd_client::notices::{self, EVENTS, Notice, PROBLEMS};
 
 const HEAD: &str = "\
-# What journalctl -x says below the lines of tcnd and tcnd-sync. Installed to
+# Explanations that journalctl -x shows below the lines of tcnd and tcnd-sync. Installed to
 # /usr/lib/systemd/catalog; afterwards: journalctl --update-catalog
 #
 # Generated from crates/tcnd-client/src/notices.rs by: cargo run -p xtask
@@ -18,7 +18,7 @@ const FIELDS: [(Notice, &str); 2] = [
     (notices::NOT_APPLIED, "The faults:\n@TCND_FAULT@\n"),
     (
         notices::SOURCE_FAILED,
-        "The source: @TCND_SOURCE@. What was wrong: @TCND_PROBLEM@, see tcnd-sync(8).\n",
+        "The source: @TCND_SOURCE@. The problem: @TCND_PROBLEM@, see tcnd-sync(8).\n",
     ),
 ];
 

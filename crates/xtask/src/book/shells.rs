@@ -33,7 +33,7 @@ const ASK: &str = "busctl --system --allow-interactive-authorization=no --auto-s
 /// The values of the `id` members in that output.
 const IDS: &str = "grep -o '\"id\":{\"type\":\"s\",\"data\":\"[^\"]*\"' | cut -d '\"' -f 10";
 
-const ID: &str = "As the list names it";
+const ID: &str = "The ID in the list";
 
 /// Every option with a list of words: its name and the words.
 fn lists(command: &Command) -> Vec<(String, Vec<String>)> {

@@ -7,7 +7,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold};
 
-use super::{EDITION, SOURCE, examples, list, section, see_also};
+use super::page::{EDITION, SOURCE, examples, list, section, see_also};
 
 /// A command, its purpose, and the line to type.
 type Example = (&'static str, &'static str, &'static str);
@@ -16,13 +16,13 @@ type Example = (&'static str, &'static str, &'static str);
 pub(crate) const EXAMPLES: &[Example] = &[
     (
         "tcnctl",
-        "What it does now, and what is wrong:",
+        "Show the status and the problems:",
         "tcnctl status",
     ),
-    ("tcnctl", "Take part:", "tcnctl enable"),
+    ("tcnctl", "Give consent:", "tcnctl enable"),
     (
         "tcnctl",
-        "For scripts, one JSON document:",
+        "Print one JSON document, for scripts:",
         "tcnctl --json status",
     ),
     (
@@ -35,56 +35,56 @@ pub(crate) const EXAMPLES: &[Example] = &[
         "A module for Waybar, with \"return-type\": \"json\":",
         "tcnctl watch --format waybar",
     ),
-    ("tcnctl-doctor", "What this machine lacks:", "tcnctl doctor"),
-    ("tcnctl-pause", "Two hours off the air:", "tcnctl pause 2h"),
+    ("tcnctl-doctor", "Check this machine:", "tcnctl doctor"),
+    ("tcnctl-pause", "Pause for two hours:", "tcnctl pause 2h"),
     (
         "tcnctl-pause",
-        "Until tcnctl resume, with a reason for others to see:",
+        "Pause until tcnctl resume, with a reason that other users see:",
         "tcnctl pause --reason meeting",
     ),
     (
         "tcnctl-contacts",
-        "How many were near in the last three days:",
+        "Show the totals of the last three days:",
         "tcnctl contacts --from 3d",
     ),
     (
         "tcnctl-contacts-export",
-        "Yesterday's rows, numbers masked, for a spreadsheet:",
+        "Export yesterday's rows, with masked numbers, for a spreadsheet:",
         "tcnctl contacts export --from yesterday --to yesterday contacts.csv",
     ),
     (
         "tcnctl-contacts-erase",
-        "Forget a day:",
+        "Destroy the contacts of one day:",
         "tcnctl contacts erase --from 2026-11-23 --to 2026-11-23",
     ),
     (
         "tcnctl-report",
-        "Make a report and hand it out:",
+        "Make a report and write it to a file:",
         "tcnctl report create --symptoms dry-cough,mild-fever --since yesterday\ntcnctl report export 1 report.tcn",
     ),
     (
         "tcnctl-report-preview",
-        "What a report of the last three days would give away:",
+        "Show what a report of the last three days would disclose:",
         "tcnctl report preview --from 3d",
     ),
     (
         "tcnctl-report-create",
-        "Of symptoms, as CoEpi's apps read them:",
+        "Report symptoms, in the form that CoEpi's apps read:",
         "tcnctl report create --symptoms dry-cough,mild-fever --since 3d",
     ),
     (
         "tcnctl-report-create",
-        "Of another kind of memo, without being asked:",
+        "Use another type of memo, without confirmation:",
         "tcnctl report create --memo-type 2 --memo-hex 73796d70746f6d2064617461 --yes",
     ),
     (
         "tcnctl-report-export",
-        "To a file, a signed report a line:",
+        "Write one signed report a line to a file:",
         "tcnctl report export 1 report.txt --format base64",
     ),
     (
         "tcnctl-report-publish",
-        "To one server only:",
+        "Publish on one server only:",
         "tcnctl report publish 1 --to health-office",
     ),
     (
@@ -94,52 +94,52 @@ pub(crate) const EXAMPLES: &[Example] = &[
     ),
     (
         "tcnctl-report-import",
-        "A file that somebody handed out:",
+        "Match a file from another person:",
         "tcnctl report import report.tcn",
     ),
     (
         "tcnctl-report-inspect",
-        "Whether all reports of a file are valid, for scripts:",
+        "Check whether all reports of a file are valid, for scripts:",
         "tcnctl report inspect --json report.tcn",
     ),
     (
         "tcnctl-exposures",
-        "When one was near somebody who made a report:",
+        "Show when you were near a person who made a report:",
         "tcnctl exposures",
     ),
     (
         "tcnctl-exposures-show",
-        "All of one of them:",
+        "Show the details of one exposure:",
         "tcnctl exposures show 1-1795442700",
     ),
     (
         "tcnctl-exposures-restore",
-        "List one again that was dismissed:",
+        "List a dismissed exposure again:",
         "tcnctl exposures restore 1-1795442700",
     ),
     (
         "tcnctl-self-test",
-        "Whether tcnd finds anything wrong with itself, for scripts:",
+        "Run the self-test, for scripts:",
         "tcnctl self-test --json",
     ),
     (
         "tcnctl-config-check",
-        "A file, before it is put into place:",
+        "Check a file before you install it:",
         "tcnctl config check new.toml",
     ),
 ];
 
 /// The exit statuses for scripts; docs/tcnctl-json.md has the same.
 const EXIT_STATUS: [(&str, &str); 5] = [
-    ("0", "Done."),
-    ("1", "Failed."),
+    ("0", "Success."),
+    ("1", "Failure."),
     ("2", "Wrong usage."),
     ("3", "tcnd, or the bus, cannot be reached."),
     ("4", "Not authorised."),
 ];
 
 /// Commands that check something, and also fail if the check finds a fault.
-const JUDGES: [&str; 3] = [
+const CHECKERS: [&str; 3] = [
     "tcnctl-doctor",
     "tcnctl-config-check",
     "tcnctl-report-inspect",
@@ -148,7 +148,8 @@ const JUDGES: [&str; 3] = [
 /// References of the pages besides each other.
 const ALSO: [&str; 3] = ["tcnd.toml(5)", "org.tcncoalition.Tcnd1(5)", "tcnd(8)"];
 
-const JSON: &str = "/usr/share/doc/tcnd/tcnctl-json.md, what each command prints with --json.";
+const JSON: &str =
+    "/usr/share/doc/tcnd/tcnctl-json.md, the documents that the commands print with --json.";
 
 /// Every page, by its path in packaging/.
 pub(crate) fn pages() -> Vec<(String, String)> {
@@ -179,9 +180,7 @@ fn page(command: &Command, parent: Option<&Command>) -> String {
     }
     roff.control("SH", ["EXIT STATUS"]);
     let status = EXIT_STATUS.map(|(code, text)| match code {
-        "1" if JUDGES.contains(&title(command)) => {
-            (code, "Failed, or what was looked at is not well.")
-        }
+        "1" if CHECKERS.contains(&title(command)) => (code, "Failure, or a check found a fault."),
         _ => (code, text),
     });
     list(

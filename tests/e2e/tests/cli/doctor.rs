@@ -7,7 +7,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use zbus::{Connection, connection, fdo, interface};
 
-use crate::stand_in::{StandIn, busy, idle, run};
+use crate::mock_tcnd::{MockTcnd, busy, idle, run};
 use crate::text;
 
 /// An adapter as BlueZ shows it.
@@ -94,8 +94,11 @@ pub(crate) fn extended() -> Adverts {
 }
 
 /// Puts BlueZ on the bus of `it`.
-pub(crate) async fn bluez(it: &StandIn, adapter: Option<(Adapter, Option<Adverts>)>) -> Connection {
-    let bluez = connection::Builder::address(it.place.address.as_str())
+pub(crate) async fn bluez(
+    it: &MockTcnd,
+    adapter: Option<(Adapter, Option<Adverts>)>,
+) -> Connection {
+    let bluez = connection::Builder::address(it.fixture.address.as_str())
         .build()
         .await
         .unwrap();
@@ -111,8 +114,8 @@ pub(crate) async fn bluez(it: &StandIn, adapter: Option<(Adapter, Option<Adverts
     bluez
 }
 
-async fn clock(it: &StandIn, synchronised: bool) -> Connection {
-    let clock = connection::Builder::address(it.place.address.as_str())
+async fn clock(it: &MockTcnd, synchronised: bool) -> Connection {
+    let clock = connection::Builder::address(it.fixture.address.as_str())
         .build()
         .await
         .unwrap();
@@ -124,15 +127,15 @@ async fn clock(it: &StandIn, synchronised: bool) -> Connection {
     clock
 }
 
-async fn doctor(it: &StandIn, words: &[&str]) -> Output {
+async fn doctor(it: &MockTcnd, words: &[&str]) -> Output {
     let mut command = it.command(&[&["doctor"], words].concat());
-    command.env("DBUS_SYSTEM_BUS_ADDRESS", &it.place.address);
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", &it.fixture.address);
     run(command).await
 }
 
 /// The printed document. Failures must come with exit status 1, and every check that is
 /// not `ok` with a cure.
-async fn findings(it: &StandIn) -> Value {
+async fn findings(it: &MockTcnd) -> Value {
     let output = doctor(it, &["--json"]).await;
     let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
     let checks = findings["checks"].as_array().unwrap();
@@ -147,7 +150,7 @@ async fn findings(it: &StandIn) -> Value {
 }
 
 /// Verdicts by the name of the check.
-async fn verdicts(it: &StandIn) -> BTreeMap<String, String> {
+async fn verdicts(it: &MockTcnd) -> BTreeMap<String, String> {
     let findings = findings(it).await;
     let checks = findings["checks"].as_array().unwrap();
     let of = |check: &Value, key: &str| check[key].as_str().unwrap().to_owned();
@@ -159,7 +162,7 @@ async fn verdicts(it: &StandIn) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn a_fit_machine_passes() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let _bluez = bluez(&it, Some((FIT, Some(extended())))).await;
     let _clock = clock(&it, true).await;
     it.puppet.change(|shown| shown.enabled = true);
@@ -182,7 +185,7 @@ async fn a_fit_machine_passes() {
     assert_eq!(
         all("privacy"),
         "unchecked",
-        "nobody may think it was looked at"
+        "it was not checked, and must not be reported as ok"
     );
     for name in ["main-conf", "battery", "controller", "sandbox"] {
         assert!(!verdicts.contains_key(name), "{name} is of other modes");
@@ -192,12 +195,12 @@ async fn a_fit_machine_passes() {
         said.contains("hci60000 has extended advertising, 0 in use, 4 free"),
         "{said}"
     );
-    assert!(said.ends_with("\nNothing is in the way.\n"), "{said}");
+    assert!(said.ends_with("\nNo check failed.\n"), "{said}");
 }
 
 #[tokio::test]
 async fn the_facts_are_told_beside_the_verdicts() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let discoverable = Adapter {
         discoverable: true,
         ..FIT
@@ -226,7 +229,7 @@ async fn is_told(
     verdict: &str,
     said: &str,
 ) {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let _bluez = bluez(&it, adapter).await;
     assert_eq!(verdicts(&it).await[name], verdict, "{said}");
     let shown = text(&doctor(&it, &[]).await.stdout);
@@ -290,7 +293,7 @@ async fn an_adapter_that_cannot_broadcast_is_named() {
 
 #[tokio::test]
 async fn a_clock_that_drifts_is_a_warning_and_an_unknown_one_is_unchecked() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     assert_eq!(verdicts(&it).await["clock"], "unchecked");
     let _clock = clock(&it, false).await;
     assert_eq!(verdicts(&it).await["clock"], "warn");
@@ -298,7 +301,7 @@ async fn a_clock_that_drifts_is_a_warning_and_an_unknown_one_is_unchecked() {
 
 #[tokio::test]
 async fn it_helps_without_bluez_and_without_tcnd() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     it.leave().await;
     let verdicts = verdicts(&it).await;
     assert_eq!(verdicts["bluetoothd"], "fail");
@@ -316,7 +319,7 @@ async fn it_helps_without_bluez_and_without_tcnd() {
 
 #[tokio::test]
 async fn the_daemons_own_problems_are_told_with_their_cures() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let shown = text(&doctor(&it, &[]).await.stdout);
     assert!(
         shown.contains("FAIL  problem        scan-failed: "),
@@ -327,7 +330,7 @@ async fn the_daemons_own_problems_are_told_with_their_cures() {
         "{shown}"
     );
     assert!(
-        shown.contains("runs, in a simulated neighbourhood"),
+        shown.contains("runs, with simulated devices nearby"),
         "{shown}"
     );
     it.puppet.change(|shown| shown.enabled = false);

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use crate::doctor;
-use crate::stand_in::{StandIn, busy, run, soon};
+use crate::mock_tcnd::{MockTcnd, busy, run, soon};
 
 const PAGE: &str = include_str!("../../../../docs/tcnctl-json.md");
 const REPORT: &str = concat!(
@@ -51,8 +51,8 @@ fn keys(value: &Value) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_example_has_the_keys_that_are_printed() {
-    let it = StandIn::new(busy()).await;
-    let bad = it.place.folder.path().join("bad.toml");
+    let it = MockTcnd::new(busy()).await;
+    let bad = it.fixture.folder.path().join("bad.toml");
     fs::write(&bad, "tcn_perod = 1").unwrap();
     for (command, example) in examples() {
         let printed = match command {
@@ -62,7 +62,7 @@ async fn every_example_has_the_keys_that_are_printed() {
             "config check" => print(&it, &["config", "check", bad.to_str().unwrap()]).await,
             "report inspect" => print(&it, &["report", "inspect", REPORT, "--expand"]).await,
             _ => {
-                let file = it.place.folder.path().join(command.replace(' ', "-"));
+                let file = it.fixture.folder.path().join(command.replace(' ', "-"));
                 let more = arguments(command, file.to_str().unwrap());
                 let words: Vec<&str> = command.split(' ').chain(more).collect();
                 print(&it, &words).await
@@ -125,20 +125,20 @@ fn no_command_is_forgotten() {
     assert_eq!(commands, expected);
 }
 
-async fn print(it: &StandIn, words: &[&str]) -> Value {
+async fn print(it: &MockTcnd, words: &[&str]) -> Value {
     let output = run(it.command(&[words, &["--json"]].concat())).await;
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// On a machine with an adapter.
-async fn print_of_doctor(it: &StandIn) -> Value {
+async fn print_of_doctor(it: &MockTcnd) -> Value {
     let _bluez = doctor::bluez(it, Some((doctor::FIT, Some(doctor::extended())))).await;
     let mut command = it.command(&["doctor", "--json"]);
-    command.env("DBUS_SYSTEM_BUS_ADDRESS", &it.place.address);
+    command.env("DBUS_SYSTEM_BUS_ADDRESS", &it.fixture.address);
     serde_json::from_slice(&run(command).await.stdout).unwrap()
 }
 
-async fn first_of_watch(it: &StandIn, format: &str) -> Value {
+async fn first_of_watch(it: &MockTcnd, format: &str) -> Value {
     let mut command = it.command(&["watch", "--format", format]);
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());

@@ -2,34 +2,36 @@
 
 use std::io::Read;
 
-use super::{Daemon, Place};
+use super::{Daemon, Fixture};
 
 /// How often numbers were heard, by the contact log. The query makes tcnd write what it
 /// heard so far.
-fn sightings(place: &Place) -> u64 {
-    place.json(&["contacts"])["sightings"].as_u64().unwrap()
+fn sightings(fixture: &Fixture) -> u64 {
+    fixture.json(&["contacts"])["sightings"].as_u64().unwrap()
 }
 
-fn age(place: &Place) -> u64 {
-    place.json(&["status"])["number_age"].as_u64().unwrap_or(0)
+fn age(fixture: &Fixture) -> u64 {
+    fixture.json(&["status"])["number_age"]
+        .as_u64()
+        .unwrap_or(0)
 }
 
 #[test]
 fn what_was_heard_is_written_when_the_bus_goes_away() {
-    let mut place = Place::new();
-    let mut daemon = place.start();
-    assert!(place.tcnctl(&["enable"]).status.success());
-    place.until(|status| status["scanning"] == true);
+    let mut fixture = Fixture::new();
+    let mut daemon = fixture.start();
+    assert!(fixture.tcnctl(&["enable"]).status.success());
+    fixture.until(|status| status["scanning"] == true);
     // The neighbours of the simulated radio are heard every second, once they are near.
     let mut written = 0;
     while written == 0 {
-        written = sightings(&place);
+        written = sightings(&fixture);
     }
     // No query for contacts comes meanwhile, so nothing is written.
-    let since = age(&place);
-    while age(&place) < since + 5 {}
-    place.bus.kill().unwrap();
-    place.bus.wait().unwrap();
+    let since = age(&fixture);
+    while age(&fixture) < since + 5 {}
+    fixture.bus.process.kill().unwrap();
+    fixture.bus.process.wait().unwrap();
     let ended = daemon.0.wait().unwrap();
     assert_eq!(ended.code(), Some(1), "so that it is started again");
     let mut log = String::new();
@@ -39,11 +41,11 @@ fn what_was_heard_is_written_when_the_bus_goes_away() {
         log.contains("the message bus closed the connection"),
         "{log}"
     );
-    let journal = place.state().join("tcnd.sqlite-wal");
+    let journal = fixture.state().join("tcnd.sqlite-wal");
     assert!(!journal.exists(), "the database was not closed: {log}");
 
-    let next = Place::new();
-    let again = next.tcnd_in(&place.state()).spawn().unwrap();
+    let next = Fixture::new();
+    let again = next.tcnd_in(&fixture.state()).spawn().unwrap();
     let _again = Daemon(again);
     next.until(|status| status["version"].is_string());
     let kept = sightings(&next);

@@ -13,7 +13,7 @@ use tcnd::store::DATABASE;
 use tcnd_client::notices::{self, Notice};
 use tempfile::TempDir;
 
-use crate::{Daemon, Place};
+use crate::{Daemon, Fixture};
 
 /// A mock journal, in a folder that becomes /run.
 struct Journal {
@@ -73,7 +73,7 @@ impl Journal {
     }
 }
 
-impl Place {
+impl Fixture {
     /// As `systemctl service-log-level` and `service-log-target` do.
     fn log_control(&self, property: &str, value: &str) {
         let set = Command::new("busctl")
@@ -113,29 +113,29 @@ fn parse(mut bytes: &[u8]) -> Entry {
 
 #[test]
 fn notices_reach_the_journal_with_their_id_priority_and_fields() {
-    let (place, journal) = (Place::new(), Journal::new());
-    let daemon = Daemon(journal.under(&place.tcnd()).spawn().unwrap());
-    place.until(|status| status["version"].is_string());
+    let (fixture, journal) = (Fixture::new(), Journal::new());
+    let daemon = Daemon(journal.under(&fixture.tcnd()).spawn().unwrap());
+    fixture.until(|status| status["version"].is_string());
 
-    assert!(place.tcnctl(&["enable"]).status.success());
+    assert!(fixture.tcnctl(&["enable"]).status.success());
     let given = journal.notice(notices::CONSENT_GIVEN);
     assert_eq!(given["PRIORITY"], "6");
     assert_eq!(given["SYSLOG_IDENTIFIER"], "tcnd");
     assert_eq!(given["MESSAGE"], notices::CONSENT_GIVEN.sentence);
 
-    fs::write(place.folder.path().join("empty.toml"), "flush = 1").unwrap();
+    fs::write(fixture.folder.path().join("empty.toml"), "flush = 1").unwrap();
     let pid = rustix::process::Pid::from_child(&daemon.0);
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     let refused = journal.notice(notices::NOT_APPLIED);
     assert_eq!(refused["PRIORITY"], "3");
     assert!(refused["TCND_FAULT"].contains("empty.toml:1: flush"));
 
-    let registry = place.folder.path().join("sources.toml");
+    let registry = fixture.folder.path().join("sources.toml");
     let source = "[[source]]\nname = \"stick\"\nkind = \"folder\"\npath = \"/nonexistent\"\n";
     fs::write(&registry, source).unwrap();
     let mut sync = Command::new(e2e::program("tcnd-sync"));
-    sync.args(["--bus", &place.address, "--state-dir"]);
-    sync.arg(place.state()).arg("--sources").arg(registry);
+    sync.args(["--bus", &fixture.address, "--state-dir"]);
+    sync.arg(fixture.state()).arg("--sources").arg(registry);
     assert_eq!(journal.under(&sync).status().unwrap().code(), Some(1));
     let failed = journal.notice(notices::SOURCE_FAILED);
     assert_eq!(failed["PRIORITY"], "4");
@@ -143,7 +143,7 @@ fn notices_reach_the_journal_with_their_id_priority_and_fields() {
     assert_eq!(failed["TCND_SOURCE"], "stick");
     assert_eq!(failed["TCND_PROBLEM"], "unreadable");
 
-    assert!(place.tcnctl(&["wipe", "--yes"]).status.success());
+    assert!(fixture.tcnctl(&["wipe", "--yes"]).status.success());
     journal.notice(notices::WIPED);
     journal.notice(notices::CONSENT_TAKEN);
 }
@@ -151,20 +151,20 @@ fn notices_reach_the_journal_with_their_id_priority_and_fields() {
 /// Removing a line from the configuration gives no consent.
 #[test]
 fn what_the_configuration_forbade_is_not_told_as_consent() {
-    let (place, journal) = (Place::new(), Journal::new());
-    let daemon = Daemon(journal.under(&place.tcnd()).spawn().unwrap());
+    let (fixture, journal) = (Fixture::new(), Journal::new());
+    let daemon = Daemon(journal.under(&fixture.tcnd()).spawn().unwrap());
     let pid = rustix::process::Pid::from_child(&daemon.0);
     let configure = |text: &str| {
-        fs::write(place.folder.path().join("empty.toml"), text).unwrap();
+        fs::write(fixture.folder.path().join("empty.toml"), text).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     };
-    let first = place.until(|status| status["version"].is_string());
+    let first = fixture.until(|status| status["version"].is_string());
     assert_eq!(first["consent"], "never");
-    assert!(place.tcnctl(&["enable"]).status.success());
+    assert!(fixture.tcnctl(&["enable"]).status.success());
     journal.notice(notices::CONSENT_GIVEN);
     configure("enabled = false");
     journal.notice(notices::CONSENT_TAKEN);
-    let forbidden = place.json(&["status"]);
+    let forbidden = fixture.json(&["status"]);
     assert_eq!(
         (&forbidden["consent"], &forbidden["state"]),
         (&"configured".into(), &"idle".into())
@@ -176,27 +176,27 @@ fn what_the_configuration_forbade_is_not_told_as_consent() {
         id == notices::CONSENT_RESTORED.id
     });
     assert_eq!(restored["PRIORITY"], "6");
-    assert!(place.tcnctl(&["disable"]).status.success());
-    assert_eq!(place.json(&["status"])["consent"], "withdrawn");
+    assert!(fixture.tcnctl(&["disable"]).status.success());
+    assert_eq!(fixture.json(&["status"])["consent"], "withdrawn");
 }
 
 #[test]
 fn other_fields_are_tcnds_own_and_the_level_can_be_changed() {
-    let (place, journal) = (Place::new(), Journal::new());
-    let mut tcnd = journal.under(&place.tcnd());
+    let (fixture, journal) = (Fixture::new(), Journal::new());
+    let mut tcnd = journal.under(&fixture.tcnd());
     // No service manager listens there. The log entry has the reason in a field.
     tcnd.env("NOTIFY_SOCKET", "/nonexistent");
     let _daemon = Daemon(tcnd.spawn().unwrap());
-    place.until(|status| status["version"].is_string());
+    fixture.until(|status| status["version"].is_string());
     // To standard error and back: descriptors opened meanwhile must not matter.
     for (property, value) in [
         ("LogLevel", "debug"),
         ("LogTarget", "console"),
         ("LogTarget", "journal"),
     ] {
-        place.log_control(property, value);
+        fixture.log_control(property, value);
     }
-    assert!(place.tcnctl(&["enable"]).status.success());
+    assert!(fixture.tcnctl(&["enable"]).status.success());
     let told = journal.until(|entry| entry.contains_key("TCND_FAULT"));
     assert_eq!(told["PRIORITY"], "7");
     assert!(!told.contains_key("MESSAGE_ID"), "{told:?}");
@@ -206,10 +206,10 @@ fn other_fields_are_tcnds_own_and_the_level_can_be_changed() {
 
 #[test]
 fn a_damaged_log_that_is_set_aside_is_a_problem_that_begins() {
-    let (place, journal) = (Place::new(), Journal::new());
-    fs::create_dir(place.state()).unwrap();
-    fs::write(place.state().join(DATABASE), [0x55; 8192]).unwrap();
-    let _daemon = Daemon(journal.under(&place.tcnd()).spawn().unwrap());
+    let (fixture, journal) = (Fixture::new(), Journal::new());
+    fs::create_dir(fixture.state()).unwrap();
+    fs::write(fixture.state().join(DATABASE), [0x55; 8192]).unwrap();
+    let _daemon = Daemon(journal.under(&fixture.tcnd()).spawn().unwrap());
     let damaged = *notices::problem("storage-corrupt").unwrap();
     let told = journal.notice(damaged);
     assert_eq!(told["PRIORITY"], "4");
@@ -219,15 +219,15 @@ fn a_damaged_log_that_is_set_aside_is_a_problem_that_begins() {
 
 #[test]
 fn consent_of_an_earlier_start_is_no_news() {
-    let (place, journal) = (Place::new(), Journal::new());
-    let mut first = place.start();
-    assert!(place.tcnctl(&["enable"]).status.success());
+    let (fixture, journal) = (Fixture::new(), Journal::new());
+    let mut first = fixture.start();
+    assert!(fixture.tcnctl(&["enable"]).status.success());
     let pid = rustix::process::Pid::from_child(&first.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     first.0.wait().unwrap();
-    let _second = Daemon(journal.under(&place.tcnd()).spawn().unwrap());
-    place.until(|status| status["advertising"] == true);
-    assert!(place.tcnctl(&["disable"]).status.success());
+    let _second = Daemon(journal.under(&fixture.tcnd()).spawn().unwrap());
+    fixture.until(|status| status["advertising"] == true);
+    assert!(fixture.tcnctl(&["disable"]).status.success());
     let is =
         |entry: &Entry, notice: Notice| entry.get("MESSAGE_ID").map(String::as_str) == notice.id;
     journal.until(|entry| {

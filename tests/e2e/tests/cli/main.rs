@@ -9,15 +9,17 @@
     reason = "a test may fail by panicking, and its helpers are not #[test]"
 )]
 
+#[path = "../../../support/dbus_daemon.rs"]
+mod dbus_daemon;
 mod doctor;
 mod documents;
 mod endings;
 mod endless;
 mod journal;
 mod memory;
+mod mock_tcnd;
 mod progress;
 mod reports;
-mod stand_in;
 mod street;
 mod switches;
 mod transcripts;
@@ -31,22 +33,17 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use dbus_daemon::DbusDaemon;
+
 /// A private bus and a folder for one test. Both end when this is dropped.
-struct Place {
-    bus: Child,
+struct Fixture {
+    bus: DbusDaemon,
     address: String,
     folder: TempDir,
 }
 
 /// A running daemon; killed if the test ends before it.
 struct Daemon(Child);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = self.bus.kill();
-        let _ = self.bus.wait();
-    }
-}
 
 impl Drop for Daemon {
     fn drop(&mut self) {
@@ -55,9 +52,9 @@ impl Drop for Daemon {
     }
 }
 
-impl Place {
+impl Fixture {
     fn new() -> Self {
-        Self::on(TempDir::new().unwrap(), "--session".to_owned())
+        Self::on(TempDir::new().unwrap(), "--session")
     }
 
     /// On a bus that would activate tcnd; the activated command creates the file
@@ -83,25 +80,14 @@ impl Place {
             services.display()
         );
         fs::write(&config, text).unwrap();
-        Self::on(folder, format!("--config-file={}", config.display()))
+        Self::on(folder, &format!("--config-file={}", config.display()))
     }
 
-    fn on(folder: TempDir, config: String) -> Self {
-        let mut bus = Command::new("dbus-daemon")
-            .arg(config)
-            .args(["--nofork", "--nopidfile", "--print-address"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dbus-daemon is needed: apt-get install dbus");
-        let mut address = String::new();
-        BufReader::new(bus.stdout.take().unwrap())
-            .read_line(&mut address)
-            .unwrap();
-        let address = address.trim().to_owned();
+    fn on(folder: TempDir, configuration: &str) -> Self {
+        let bus = DbusDaemon::start(configuration);
         Self {
+            address: bus.address.clone(),
             bus,
-            address,
             folder,
         }
     }
@@ -170,9 +156,9 @@ fn text(bytes: &[u8]) -> String {
 
 #[test]
 fn nothing_is_on_the_air_before_consent_and_after_it_is() {
-    let place = Place::new();
-    let _daemon = place.start();
-    let status = place.json(&["status"]);
+    let fixture = Fixture::new();
+    let _daemon = fixture.start();
+    let status = fixture.json(&["status"]);
     assert_eq!(
         (&status["state"], &status["enabled"]),
         (&"idle".into(), &false.into())
@@ -181,32 +167,32 @@ fn nothing_is_on_the_air_before_consent_and_after_it_is() {
         (&status["advertising"], &status["simulated"]),
         (&false.into(), &true.into())
     );
-    assert!(place.tcnctl(&["enable"]).status.success());
-    place.until(|status| status["advertising"] == true && status["scanning"] == true);
-    assert!(place.tcnctl(&["rotate"]).status.success());
+    assert!(fixture.tcnctl(&["enable"]).status.success());
+    fixture.until(|status| status["advertising"] == true && status["scanning"] == true);
+    assert!(fixture.tcnctl(&["rotate"]).status.success());
     assert!(
-        place
+        fixture
             .tcnctl(&["pause", "--reason", "a test"])
             .status
             .success()
     );
-    let paused = place.json(&["status"]);
+    let paused = fixture.json(&["status"]);
     assert_eq!(
         (&paused["state"], &paused["advertising"]),
         (&"paused".into(), &false.into())
     );
-    assert!(place.tcnctl(&["resume"]).status.success());
-    place.until(|status| status["advertising"] == true);
-    assert!(place.tcnctl(&["disable"]).status.success());
-    assert_eq!(place.json(&["status"])["enabled"], false);
+    assert!(fixture.tcnctl(&["resume"]).status.success());
+    fixture.until(|status| status["advertising"] == true);
+    assert!(fixture.tcnctl(&["disable"]).status.success());
+    assert_eq!(fixture.json(&["status"])["enabled"], false);
 }
 
 #[test]
 fn consent_and_a_pause_outlive_a_restart() {
-    let place = Place::new();
-    let mut daemon = place.start();
-    assert!(place.tcnctl(&["enable"]).status.success());
-    assert!(place.tcnctl(&["pause"]).status.success());
+    let fixture = Fixture::new();
+    let mut daemon = fixture.start();
+    assert!(fixture.tcnctl(&["enable"]).status.success());
+    assert!(fixture.tcnctl(&["pause"]).status.success());
     let pid = rustix::process::Pid::from_child(&daemon.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let ended = daemon.0.wait().unwrap();
@@ -220,11 +206,11 @@ fn consent_and_a_pause_outlive_a_restart() {
         .unwrap();
     assert!(ended.success(), "{ended}: {log}");
     assert!(
-        !place.state().join("tcnd.sqlite-wal").exists(),
+        !fixture.state().join("tcnd.sqlite-wal").exists(),
         "the journal was not folded in"
     );
-    let _daemon = Daemon(place.tcnd().spawn().unwrap());
-    let status = place.until(|status| status["version"].is_string());
+    let _daemon = Daemon(fixture.tcnd().spawn().unwrap());
+    let status = fixture.until(|status| status["version"].is_string());
     assert_eq!(
         (&status["state"], &status["enabled"]),
         (&"paused".into(), &true.into())
@@ -233,9 +219,9 @@ fn consent_and_a_pause_outlive_a_restart() {
 
 #[test]
 fn a_second_daemon_is_refused_with_the_cure() {
-    let place = Place::new();
-    let _daemon = place.start();
-    let same_folder = place.tcnd().output().unwrap();
+    let fixture = Fixture::new();
+    let _daemon = fixture.start();
+    let same_folder = fixture.tcnd().output().unwrap();
     assert_eq!(same_folder.status.code(), Some(1));
     assert!(
         text(&same_folder.stderr).contains("--state-dir"),
@@ -243,7 +229,7 @@ fn a_second_daemon_is_refused_with_the_cure() {
         text(&same_folder.stderr)
     );
     let elsewhere = TempDir::new().unwrap();
-    let mut same_bus = Daemon(place.tcnd_in(elsewhere.path()).spawn().unwrap());
+    let mut same_bus = Daemon(fixture.tcnd_in(elsewhere.path()).spawn().unwrap());
     let mut log = String::new();
     // It ends with the process. A daemon that got the name would go on and block here.
     same_bus
@@ -259,26 +245,26 @@ fn a_second_daemon_is_refused_with_the_cure() {
 
 #[test]
 fn without_a_daemon_the_status_is_3_and_a_wrong_word_is_2() {
-    let place = Place::new();
-    let absent = place.tcnctl(&["status"]);
+    let fixture = Fixture::new();
+    let absent = fixture.tcnctl(&["status"]);
     assert_eq!(absent.status.code(), Some(3));
     assert!(absent.stdout.is_empty() && !absent.stderr.is_empty());
-    assert_eq!(place.tcnctl(&["statsu"]).status.code(), Some(2));
+    assert_eq!(fixture.tcnctl(&["statsu"]).status.code(), Some(2));
 }
 
 #[test]
 fn a_faulty_configuration_is_named_by_line_and_the_nearest_key() {
-    let place = Place::new();
-    let file = place.folder.path().join("bad.toml");
+    let fixture = Fixture::new();
+    let file = fixture.folder.path().join("bad.toml");
     fs::write(&file, "enabled = true\ntcn_perod = \"15min\"\n").unwrap();
-    let checked = place.tcnctl(&["config", "check", file.to_str().unwrap()]);
+    let checked = fixture.tcnctl(&["config", "check", file.to_str().unwrap()]);
     let said = text(&checked.stdout) + &text(&checked.stderr);
     assert_eq!(checked.status.code(), Some(1));
     assert!(
         said.contains("bad.toml:2") && said.contains("tcn_period"),
         "{said}"
     );
-    let started = place.tcnd().arg("--config").arg(&file).output().unwrap();
+    let started = fixture.tcnd().arg("--config").arg(&file).output().unwrap();
     assert_eq!(started.status.code(), Some(78), "{}", text(&started.stderr));
 }
 
@@ -294,8 +280,8 @@ fn reports_are_inspected_without_a_daemon() {
         env!("CARGO_MANIFEST_DIR"),
         "/../../tests/fuzz/seeds/wire/specification"
     );
-    let place = Place::new();
-    let inspected = place.json(&["report", "inspect", seeds, "--expand"]);
+    let fixture = Fixture::new();
+    let inspected = fixture.json(&["report", "inspect", seeds, "--expand"]);
     let report = &inspected["reports"][0];
     assert_eq!(
         (&report["valid"], &report["error"]),
@@ -307,19 +293,19 @@ fn reports_are_inspected_without_a_daemon() {
     let mut bytes = fs::read(seeds).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    let flipped = place.folder.path().join("flipped");
+    let flipped = fixture.folder.path().join("flipped");
     fs::write(&flipped, bytes).unwrap();
-    let refused = place.tcnctl(&["report", "inspect", flipped.to_str().unwrap()]);
+    let refused = fixture.tcnctl(&["report", "inspect", flipped.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(1));
 }
 
 #[test]
 fn by_hand_tcnd_says_when_it_is_ready() {
-    let place = Place::new();
-    let mut daemon = Daemon(place.tcnd().spawn().unwrap());
+    let fixture = Fixture::new();
+    let mut daemon = Daemon(fixture.tcnd().spawn().unwrap());
     let mut said = BufReader::new(daemon.0.stderr.take().unwrap()).lines();
     let ready = said.find_map(|line| line.ok().filter(|line| line.contains("ready")));
-    let ask = format!("tcnctl --bus '{}' status", place.address);
+    let ask = format!("tcnctl --bus '{}' status", fixture.address);
     assert!(ready.unwrap().contains(&ask));
-    assert!(place.tcnctl(&["status"]).status.success());
+    assert!(fixture.tcnctl(&["status"]).status.success());
 }

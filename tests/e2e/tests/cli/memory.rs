@@ -30,29 +30,29 @@ fn reader_of(process: &Running) -> u32 {
 
 #[test]
 fn the_daemon_cannot_be_read_or_dumped_by_its_own_user() {
-    const NOBODY: u32 = 65534;
-    let place = TempDir::new().unwrap();
-    let root = fs::metadata(place.path()).unwrap().uid() == 0;
+    const UNPRIVILEGED: u32 = 65534;
+    let fixture = TempDir::new().unwrap();
+    let root = fs::metadata(fixture.path()).unwrap().uid() == 0;
     let user = if root {
-        NOBODY
+        UNPRIVILEGED
     } else {
-        fs::metadata(place.path()).unwrap().uid()
+        fs::metadata(fixture.path()).unwrap().uid()
     };
-    let everybody = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(place.path(), everybody).unwrap();
+    let readable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(fixture.path(), readable).unwrap();
     // Where that user can access it.
-    let program = place.path().join("tcnd");
+    let program = fixture.path().join("tcnd");
     let built = e2e::program("tcnd");
     fs::hard_link(&built, &program)
         .or_else(|_| fs::copy(built, &program).map(drop))
         .unwrap();
-    let state = place.path().join("state");
+    let state = fixture.path().join("state");
     fs::create_dir(&state).unwrap();
-    let socket = place.path().join("bus");
+    let socket = fixture.path().join("bus");
     // A bus that accepts the daemon's connection and never answers.
     let bus = UnixListener::bind(&socket).unwrap();
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).unwrap();
-    let config = place.path().join("empty.toml");
+    let config = fixture.path().join("empty.toml");
     fs::write(&config, "").unwrap();
     let mut command = Command::new(program);
     command.args(["--radio", "fake", "--bus"]);

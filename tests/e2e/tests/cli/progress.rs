@@ -7,10 +7,10 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::stand_in::{StandIn, idle, soon};
+use crate::mock_tcnd::{MockTcnd, idle, soon};
 
-/// The bytes that start a line over: CR, and EL of ECMA-48.
-const ANEW: &str = "\r\u{1b}[K";
+/// The bytes that clear the line: CR, and EL of ECMA-48.
+const CLEAR_LINE: &str = "\r\u{1b}[K";
 
 /// `report import` of a named pipe, on its own terminal.
 struct Import {
@@ -21,8 +21,8 @@ struct Import {
 }
 
 impl Import {
-    async fn start(it: &StandIn) -> Self {
-        let pipe = it.place.folder.path().join("reports.tcn");
+    async fn start(it: &MockTcnd) -> Self {
+        let pipe = it.fixture.folder.path().join("reports.tcn");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
         let mut child = terminal(it, &pipe);
         let keys = child.stdin.take().unwrap();
@@ -75,9 +75,9 @@ impl Import {
     }
 }
 
-fn terminal(it: &StandIn, file: &Path) -> Child {
+fn terminal(it: &MockTcnd, file: &Path) -> Child {
     let tcnctl = e2e::program("tcnctl");
-    let (bus, file) = (&it.place.address, file.display());
+    let (bus, file) = (&it.fixture.address, file.display());
     let line = format!("'{tcnctl}' --bus '{bus}' report import '{file}'");
     Command::new("script")
         .args(["--quiet", "--return", "--command", &line, "/dev/null"])
@@ -90,14 +90,14 @@ fn terminal(it: &StandIn, file: &Path) -> Child {
 
 #[tokio::test]
 async fn how_far_an_import_is_can_be_seen() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let mut import = Import::start(&it).await;
     import.send(1_300_000).await;
     let shown = import.shown_until("reports.tcn 1.3 MB").await;
-    assert!(shown.contains(ANEW), "{shown:?}");
+    assert!(shown.contains(CLEAR_LINE), "{shown:?}");
     import.reports = None;
     let (shown, status) = import.ended().await;
-    let (_, result) = shown.rsplit_once(ANEW).unwrap();
+    let (_, result) = shown.rsplit_once(CLEAR_LINE).unwrap();
     assert!(result.starts_with('/'), "the bar is gone: {result:?}");
     assert_eq!(status, Some(0), "{result}");
 }
@@ -105,7 +105,7 @@ async fn how_far_an_import_is_can_be_seen() {
 /// The daemon notices the end of its caller.
 #[tokio::test]
 async fn ctrl_c_ends_an_import() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let mut import = Import::start(&it).await;
     import.send(100).await;
     import.shown_until("reports.tcn 0.0 MB").await;

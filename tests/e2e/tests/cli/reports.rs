@@ -10,15 +10,15 @@ use serde_json::json;
 use tcnd::daemon::{ProblemDetails, Refusal};
 use tcnd_client::Problem;
 
-use crate::stand_in::{StandIn, busy, puppet, run};
+use crate::mock_tcnd::{MockTcnd, busy, puppet, run};
 use crate::text;
 
 const CREATE: [&str; 4] = ["report", "create", "--symptoms", "dry-cough"];
 
 /// Runs tcnctl on its own terminal, and types a line.
-async fn on_a_terminal(it: &StandIn, words: &[&str], typed: &str) -> (bool, String) {
+async fn on_a_terminal(it: &MockTcnd, words: &[&str], typed: &str) -> (bool, String) {
     let tcnctl = e2e::program("tcnctl");
-    let line = [&[&*tcnctl, "--bus", &it.place.address], words]
+    let line = [&[&*tcnctl, "--bus", &it.fixture.address], words]
         .concat()
         .join("' '");
     let mut command = Command::new("script");
@@ -36,26 +36,26 @@ async fn on_a_terminal(it: &StandIn, words: &[&str], typed: &str) -> (bool, Stri
         drop(stdin);
         output
     });
-    let output = crate::stand_in::soon(ended).await.unwrap();
+    let output = crate::mock_tcnd::soon(ended).await.unwrap();
     (output.status.success(), text(&output.stdout))
 }
 
 #[tokio::test]
 async fn a_report_is_shown_before_it_is_made() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let output = it.tcnctl(&CREATE).await;
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     for fact in [
-        "gives away 6 numbers in 2 signed reports: all that was",
-        "It names 8 numbers, of which 2 were never on the air, nor will be.",
+        "discloses 6 numbers in 2 signed reports: every number that was on the air",
+        "It names 8 numbers, of which 2 were never on the air and never will be.",
         "from 1970-01-01 00:16 to 1970-01-01 00:50",
-        "nobody can be warned of it",
-        "Of 1 key more of that time",
-        "It says: dry cough, reported ",
-        "Mind: the same symptoms in 2 reports",
+        "the report warns no one of",
+        "already cover 1 more key",
+        "Its memo says: dry cough, reported ",
+        "Note: the same symptoms in 2 reports",
         "cannot be taken back",
-        "nobody to ask",
+        "no terminal to ask",
         "--yes",
     ] {
         assert!(said.contains(fact), "{fact}: {said}");
@@ -74,11 +74,11 @@ async fn a_report_is_shown_before_it_is_made() {
         "{heard:?}"
     );
 
-    for agreement in ["yes", "y", "Y", "YES"] {
-        let (done, said) = on_a_terminal(&it, &CREATE, agreement).await;
-        assert!(said.contains("To go on, type y or yes: "), "{said}");
+    for typed in ["yes", "y", "Y", "YES"] {
+        let (done, said) = on_a_terminal(&it, &CREATE, typed).await;
+        assert!(said.contains("To continue, type y or yes: "), "{said}");
         assert!(
-            done && said.contains("Report 3 is made, and has not left"),
+            done && said.contains("Report 3 is made and has not left"),
             "{said}"
         );
         let heard = it.puppet.heard();
@@ -92,7 +92,7 @@ async fn a_report_is_shown_before_it_is_made() {
 /// tcnctl refuses before any question what tcnd would refuse in any case.
 #[tokio::test]
 async fn a_refusal_that_can_be_foreseen_comes_before_the_question() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let long = "x".repeat(257);
     let cases: [(&[&str], i32, &str); 6] = [
         // The mock driver has no number on the air before 1970-01-01 00:00:01.
@@ -133,7 +133,7 @@ async fn a_refusal_that_can_be_foreseen_comes_before_the_question() {
     for (words, code, why) in cases {
         let (done, said) = on_a_terminal(&it, words, "yes").await;
         assert!(!done && said.contains(why), "{words:?}: {said}");
-        assert!(!said.contains("To go on"), "{words:?}: {said}");
+        assert!(!said.contains("To continue"), "{words:?}: {said}");
         assert_eq!(
             it.tcnctl(words).await.status.code(),
             Some(code),
@@ -146,16 +146,16 @@ async fn a_refusal_that_can_be_foreseen_comes_before_the_question() {
 
     it.puppet.refuse(Some(Refusal::AlreadyPublished));
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
-    assert!(!done && !said.contains("To go on"), "{said}");
+    assert!(!done && !said.contains("To continue"), "{said}");
     assert!(said.contains("--now"), "{said}");
     it.puppet.refuse(Some(Refusal::NoServer));
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
-    assert!(!done && !said.contains("To go on"), "{said}");
+    assert!(!done && !said.contains("To continue"), "{said}");
 }
 
 #[tokio::test]
 async fn who_may_not_is_told_before_the_question() {
-    let it = StandIn::with(busy(), rustix::process::geteuid().as_raw() + 1).await;
+    let it = MockTcnd::with(busy(), rustix::process::geteuid().as_raw() + 1).await;
     // Root may always destroy.
     let destroying: &[&[&str]] = match rustix::process::geteuid().is_root() {
         true => &[],
@@ -173,7 +173,7 @@ async fn who_may_not_is_told_before_the_question() {
             !done && said.contains("not authorised"),
             "{words:?}: {said}"
         );
-        assert!(!said.contains("To go on"), "{words:?}: {said}");
+        assert!(!said.contains("To continue"), "{words:?}: {said}");
         assert_eq!(it.tcnctl(words).await.status.code(), Some(4), "{words:?}");
     }
     it.leave().await;
@@ -187,19 +187,19 @@ async fn who_may_not_is_told_before_the_question() {
             !done && said.contains("tcnd is not running"),
             "{words:?}: {said}"
         );
-        assert!(!said.contains("To go on"), "{words:?}: {said}");
+        assert!(!said.contains("To continue"), "{words:?}: {said}");
     }
 }
 
 #[tokio::test]
 async fn a_report_is_deleted_after_it_was_asked_for() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let (done, said) = on_a_terminal(&it, &["report", "delete", "5"], "no").await;
     assert!(!done, "{said}");
     for fact in [
         "6 numbers in 2 signed reports",
-        "1 signed report is queued for servers, and will not leave",
-        "It left the machine 1970-01-01 01:41, by publish-one; that stays",
+        "1 signed report is queued for servers, and will not be sent",
+        "It left the machine 1970-01-01 01:41, by publish-one; that copy stays",
         "type y or yes",
     ] {
         assert!(said.contains(fact), "{fact}: {said}");
@@ -210,17 +210,20 @@ async fn a_report_is_deleted_after_it_was_asked_for() {
     assert!(text(&output.stderr).contains("--yes"), "{output:?}");
     assert_eq!(it.puppet.heard(), ["List"]);
     let (done, said) = on_a_terminal(&it, &["report", "delete", "3"], "Y").await;
-    assert!(done && said.contains("Report 3 is deleted here"), "{said}");
+    assert!(
+        done && said.contains("Report 3 is deleted on this machine"),
+        "{said}"
+    );
     assert_eq!(it.puppet.heard(), ["List", "Delete 3", "List"]);
 }
 
 #[tokio::test]
 async fn what_has_not_left_is_kept_here_without_a_question() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let said = it.text(&["report", "publish", "5", "--cancel"]).await;
     assert_eq!(
         said,
-        "one: 1 signed report stays here; 2 signed reports left the machine before, or may have.\n\
+        "one: 1 signed report stays here; 2 signed reports have or may have left.\n\
          two: 3 signed reports stay here; none had left.\n"
     );
     it.text(&["report", "publish", "5", "--cancel", "--to", "one"])
@@ -233,7 +236,7 @@ async fn what_has_not_left_is_kept_here_without_a_question() {
 
 #[tokio::test]
 async fn what_is_made_is_what_was_asked_for() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let words = [
         "report",
         "create",
@@ -262,8 +265,8 @@ async fn what_is_made_is_what_was_asked_for() {
 
 #[tokio::test]
 async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
-    let it = StandIn::new(busy()).await;
-    let path = it.place.folder.path().join("report.tcn");
+    let it = MockTcnd::new(busy()).await;
+    let path = it.fixture.folder.path().join("report.tcn");
     let file = path.to_str().unwrap();
     let said = it
         .text(&["report", "export", "3", file, "--format", "json"])
@@ -273,7 +276,7 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
     assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
     let again = it.tcnctl(&["report", "export", "3", file]).await;
     assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("cannot make"), "{again:?}");
+    assert!(text(&again.stderr).contains("cannot create"), "{again:?}");
     assert_eq!(
         fs::read(&path).unwrap(),
         puppet::report_bytes(),
@@ -281,7 +284,7 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
     );
 
     it.puppet.refuse(Some(Refusal::NoSuchReport));
-    let other = it.place.folder.path().join("other.tcn");
+    let other = it.fixture.folder.path().join("other.tcn");
     let none = it
         .tcnctl(&["report", "export", "7", other.to_str().unwrap()])
         .await;
@@ -298,13 +301,13 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
 
 #[tokio::test]
 async fn a_report_is_published_after_it_was_asked_for() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let output = it.tcnctl(&["report", "publish", "3"]).await;
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     for fact in [
         "Of report 3, 2 signed reports are to be sent to Server one",
-        "Of these, 1 signed report is on the way already",
+        "Of these, 1 signed report is queued already",
         "one by one, in random order over hours",
         "cannot be taken back",
         "--yes",
@@ -326,7 +329,10 @@ async fn a_report_is_published_after_it_was_asked_for() {
     assert!(output.status.success(), "{output:?}");
     let warned = text(&output.stderr);
     assert!(warned.contains("at once"), "{warned}");
-    assert!(text(&output.stdout).contains("to leave now"), "{output:?}");
+    assert!(
+        text(&output.stdout).contains("to be sent now"),
+        "{output:?}"
+    );
     let heard = [
         "Look 3 None false",
         "Publish 3 None false",
@@ -344,7 +350,7 @@ async fn a_report_is_published_after_it_was_asked_for() {
 
 #[tokio::test]
 async fn how_far_each_part_is_can_be_seen() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let listed = it.text(&["report", "list"]).await;
     let line = listed
         .lines()
@@ -361,26 +367,27 @@ async fn how_far_each_part_is_can_be_seen() {
 
 #[tokio::test]
 async fn a_check_says_what_is_new_and_what_could_not_be_reached() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let said = it.text(&["report", "check"]).await;
     assert_eq!(
         said,
-        "12 reports are new.\n\
-         You were near somebody who made a report. See: tcnctl exposures\n\
-         Server two could not be gone through (unreachable); it is tried again by itself.\n"
+        "12 new reports.\n\
+         You were near a person who made a report. See: tcnctl exposures\n\
+         Server two could not be checked (unreachable); tcnd-sync tries again.\n"
     );
 }
 
+/// The counts of the mock, in words.
+const IMPORT_COUNTS: &str = "1 new, 2 already known, 3 with an invalid signature, \
+    though they match contacts, 4 not readable as a report, 5 beyond the work limit";
+
 #[tokio::test]
 async fn reports_are_imported_from_files_and_pipes() {
-    let mut it = StandIn::new(busy()).await;
-    let path = it.place.folder.path().join("theirs.tcn");
+    let mut it = MockTcnd::new(busy()).await;
+    let path = it.fixture.folder.path().join("theirs.tcn");
     fs::write(&path, b"bytes of a report").unwrap();
     let said = it.text(&["report", "import", path.to_str().unwrap()]).await;
-    assert!(
-        said.contains("1 new, 2 known already, 3 naming you with a signature that does not hold, 4 no report at all, 5 past"),
-        "{said}"
-    );
+    assert!(said.contains(IMPORT_COUNTS), "{said}");
     assert!(said.contains("6 times"), "{said}");
     let heard = it.puppet.heard();
     assert!(heard[0].contains("theirs.tcn"), "{heard:?}");
@@ -437,7 +444,7 @@ async fn reports_are_imported_from_files_and_pipes() {
 
 #[tokio::test]
 async fn exposures_are_listed_explained_and_dismissed() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let listed = it.text(&["exposures"]).await;
     assert!(
         listed.contains("8-93600  Fri 1970-01-02 02:00 to 02:35, 20 min near  new"),
@@ -448,7 +455,7 @@ async fn exposures_are_listed_explained_and_dismissed() {
     it.puppet.heard();
     let shown = it.text(&["exposures", "show", "8-93600"]).await;
     for fact in [
-        "some 1 m away, between 0.3 and 3 m",
+        "about 1 m away, between 0.3 and 3 m",
         "heard 4 times",
         "From        file",
         "Why ",
@@ -473,12 +480,12 @@ async fn exposures_are_listed_explained_and_dismissed() {
     let none = it.tcnctl(&["exposures", "show", "x"]).await;
     assert_eq!(none.status.code(), Some(1));
     let complaint = text(&none.stderr);
-    assert!(complaint.contains("hint: see what there is with: tcnctl exposures --all"));
+    assert!(complaint.contains("hint: list the exposures with: tcnctl exposures --all"));
 }
 
 #[tokio::test]
 async fn what_was_dismissed_is_marked_and_can_be_restored() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let all = it.text(&["exposures", "--all"]).await;
     assert!(
         all.contains("  new\n") && all.contains("  dismissed\n"),
@@ -494,16 +501,16 @@ async fn what_was_dismissed_is_marked_and_can_be_restored() {
 /// Output for a program does not mark exposures as seen.
 #[tokio::test]
 async fn a_document_does_not_mark_as_seen() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let shown = it.json(&["exposures", "show", "8-93600"]).await;
     assert_eq!(shown["seen"], false);
     assert_eq!(it.puppet.heard(), ["Exposures"]);
 }
 
-/// "None" may mean that no source was checked.
+/// An empty list may mean that no source was checked.
 #[tokio::test]
 async fn the_list_says_how_far_it_goes() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let unconfigured = it.text(&["exposures"]).await;
     assert!(
         unconfigured.contains("No source of reports is configured"),
@@ -513,7 +520,7 @@ async fn the_list_says_how_far_it_goes() {
     it.text(&["report", "check"]).await;
     let failing = it.text(&["exposures"]).await;
     assert!(
-        failing.contains("Server two could not be gone through (unreachable)"),
+        failing.contains("Server two could not be checked (unreachable)"),
         "{failing}"
     );
     it.puppet.change(|shown| {
@@ -538,7 +545,7 @@ async fn the_list_says_how_far_it_goes() {
 
 #[tokio::test]
 async fn nothing_is_destroyed_without_being_asked() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     for words in [&["wipe"][..], &["contacts", "erase"]] {
         let output = it.tcnctl(words).await;
         assert_eq!(output.status.code(), Some(1), "{words:?}");
@@ -565,7 +572,7 @@ async fn nothing_is_destroyed_without_being_asked() {
 
 #[tokio::test]
 async fn rows_are_masked_unless_asked_for_raw() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let number = "00000001000000000000000000000000";
     for (raw, format) in [
         (false, "csv"),
@@ -573,7 +580,7 @@ async fn rows_are_masked_unless_asked_for_raw() {
         (false, "jsonl"),
         (true, "jsonl"),
     ] {
-        let path = it.place.folder.path().join(format!("{format}-{raw}"));
+        let path = it.fixture.folder.path().join(format!("{format}-{raw}"));
         let mut words = vec![
             "contacts",
             "export",

@@ -9,47 +9,47 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::{Daemon, Place, text};
+use crate::{Daemon, Fixture, text};
 
-fn tcnd(place: &Place, street: &Path) -> Command {
+fn tcnd(fixture: &Fixture, street: &Path) -> Command {
     let mut command = Command::new(e2e::program("tcnd"));
-    command.args(["--bus", &place.address, "--state-dir"]);
-    command.arg(place.state());
+    command.args(["--bus", &fixture.address, "--state-dir"]);
+    command.arg(fixture.state());
     command
         .arg("--radio")
         .arg(format!("fake:{}", street.display()));
-    let config = place.folder.path().join("on.toml");
+    let config = fixture.folder.path().join("on.toml");
     fs::write(&config, "enabled = true\n").unwrap();
     command.arg("--config").arg(config);
     command
 }
 
-/// Waits until `place` has a contact. Each query is a process, so the count is a
+/// Waits until `fixture` has a contact. Each query is a process, so the count is a
 /// deadline of some seconds at least.
-fn has_met_somebody(place: &Place) {
+fn has_a_contact(fixture: &Fixture) {
     let mut last = Value::Null;
     for _ in 0..1000 {
-        last = place.json(&["contacts"]);
+        last = fixture.json(&["contacts"]);
         if last["numbers"].as_u64().is_some_and(|numbers| numbers > 0) {
             return;
         }
     }
-    panic!("nobody was met; the last was {last}");
+    panic!("no contact; the last was {last}");
 }
 
 #[test]
 fn who_share_a_street_meet_and_the_report_of_one_warns_the_other() {
     let street = tempfile::tempdir().unwrap();
-    let (ours, theirs) = (Place::new(), Place::new());
+    let (ours, theirs) = (Fixture::new(), Fixture::new());
     let mut daemons: Vec<_> = [&ours, &theirs]
-        .map(|place| Daemon(tcnd(place, street.path()).spawn().unwrap()))
+        .map(|fixture| Daemon(tcnd(fixture, street.path()).spawn().unwrap()))
         .into();
-    for place in [&ours, &theirs] {
-        let status = place.until(|status| status["advertising"] == true);
+    for fixture in [&ours, &theirs] {
+        let status = fixture.until(|status| status["advertising"] == true);
         assert_eq!(status["simulated"], true);
     }
-    has_met_somebody(&ours);
-    has_met_somebody(&theirs);
+    has_a_contact(&ours);
+    has_a_contact(&theirs);
     let words = ["report", "create", "--symptoms", "dry-cough", "--yes"];
     let made = theirs.tcnctl(&words);
     assert!(made.status.success(), "{}", text(&made.stderr));
@@ -77,7 +77,7 @@ fn who_share_a_street_meet_and_the_report_of_one_warns_the_other() {
 #[test]
 fn who_comes_is_told_with_the_next_number() {
     let street = tempfile::tempdir().unwrap();
-    let (ours, theirs) = (Place::new(), Place::new());
+    let (ours, theirs) = (Fixture::new(), Fixture::new());
     let _our_daemon = Daemon(tcnd(&ours, street.path()).spawn().unwrap());
     ours.until(|status| status["advertising"] == true);
     let mut watch = Command::new(e2e::program("tcnctl"));
@@ -88,7 +88,7 @@ fn who_comes_is_told_with_the_next_number() {
         .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     assert_eq!(documents.next().unwrap()["nearby"], 0);
     let _their_daemon = Daemon(tcnd(&theirs, street.path()).spawn().unwrap());
-    has_met_somebody(&ours);
+    has_a_contact(&ours);
     assert!(ours.tcnctl(&["rotate"]).status.success());
     let with_a_number = documents.find(|document| {
         let events = document["events"].as_array().unwrap();
@@ -99,9 +99,9 @@ fn who_comes_is_told_with_the_next_number() {
 
 #[test]
 fn a_street_that_is_no_folder_is_refused_with_the_cure() {
-    let place = Place::new();
-    let street = place.folder.path().join("nowhere");
-    let refused = tcnd(&place, &street).output().unwrap();
+    let fixture = Fixture::new();
+    let street = fixture.folder.path().join("nowhere");
+    let refused = tcnd(&fixture, &street).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let said = text(&refused.stderr);
     assert!(said.contains("nowhere") && said.contains("mkdir"), "{said}");

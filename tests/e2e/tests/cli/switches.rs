@@ -7,32 +7,28 @@ use serde_json::json;
 use tcnd::daemon::{Consent, Hold, Pause, Refusal, State};
 use tcnd::radio::Mode;
 
-use crate::stand_in::{StandIn, busy, idle, run};
+use crate::mock_tcnd::{MockTcnd, busy, idle, run};
 use crate::text;
 
 #[tokio::test]
 async fn every_switch_asks_for_what_it_says() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let cases: &[(&[&str], &str, &str)] = &[
         (&["enable"], "Enable", "tcnd is enabled"),
         (&["disable"], "Disable", "tcnd is disabled"),
-        (
-            &["pause"],
-            r#"Pause 0s "" "" None"#,
-            "until somebody resumes",
-        ),
+        (&["pause"], r#"Pause 0s "" "" None"#, "until it is resumed"),
         (
             &["pause", "1h 30min", "--reason", "a meeting"],
             r#"Pause 5400s "a meeting" "" None"#,
             "tcnd is paused until ",
         ),
         (&["pause", "0s"], r#"Pause 1s "" "" None"#, "tcnd is paused"),
-        (&["resume"], "Resume 0", "tcnd goes on"),
+        (&["resume"], "Resume 0", "tcnd continues"),
         (&["rotate"], "Rotate", "a new number and a new address"),
         (
             &["clock", "confirm"],
             "ConfirmClock",
-            "takes the clock for right",
+            "tcnd now trusts the clock",
         ),
     ];
     for (words, asked, said) in cases {
@@ -44,7 +40,7 @@ async fn every_switch_asks_for_what_it_says() {
 
 #[tokio::test]
 async fn a_pause_tells_scripts_its_cookie_and_end() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let endless = it.json(&["pause"]).await;
     assert_eq!(endless, json!({"paused": true, "cookie": 7, "until": null}));
     let before = jiff::Timestamp::now().as_second();
@@ -56,7 +52,7 @@ async fn a_pause_tells_scripts_its_cookie_and_end() {
 
 #[tokio::test]
 async fn a_refusal_ends_with_1_and_the_cure() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let cases = [
         (Refusal::OffAir, "on the air now", "tcnctl status"),
         (
@@ -98,8 +94,8 @@ async fn a_refusal_ends_with_1_and_the_cure() {
 
 #[tokio::test]
 async fn who_may_not_is_told_with_4_and_may_still_see_the_status() {
-    let somebody_else = rustix::process::geteuid().as_raw() + 1;
-    let mut it = StandIn::with(busy(), somebody_else).await;
+    let another_user = rustix::process::geteuid().as_raw() + 1;
+    let mut it = MockTcnd::with(busy(), another_user).await;
     for words in [&["enable"][..], &["pause"], &["contacts"]] {
         let output = it.tcnctl(words).await;
         assert_eq!(output.status.code(), Some(4), "{words:?}: {output:?}");
@@ -119,9 +115,9 @@ async fn who_may_not_is_told_with_4_and_may_still_see_the_status() {
 
 #[tokio::test]
 async fn the_status_can_be_read_by_a_newcomer() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let expected = "\
-tcnd is idle: nobody has consented yet, so nothing is broadcast.
+tcnd is idle: consent has not been given yet, so nothing is broadcast.
   Exposures    1 new exposure; see: tcnctl exposures
   On the air   no
   Listening    no
@@ -135,13 +131,13 @@ tcnd is idle: nobody has consented yet, so nothing is broadcast.
     });
     let expected = "\
 tcnd is running, but not all of it works.
-This is a simulation: the neighbourhood is made up.
-  Mode         full: others can connect
+This is a simulation: the devices nearby are not real.
+  Mode         full: other devices can connect
   Exposures    1 new exposure; see: tcnctl exposures
   On the air   yes, a number that is 1 minute old; each is replaced within 10 minutes
   Listening    yes
   Adapter      hci0, on, in use
-  Reports      others' were last fetched on 2026-11-18
+  Reports      last fetched on 2026-11-18
   Problem      Bluetooth refuses to listen; tcnd keeps trying.
     cure       systemctl restart bluetooth
   Problem      More numbers are heard than there is room for; some were dropped.
@@ -152,7 +148,7 @@ This is a simulation: the neighbourhood is made up.
 
 #[tokio::test]
 async fn the_status_tells_who_paused_until_when() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     it.puppet.change(|shown| {
         *shown = idle();
         shown.enabled = true;
@@ -175,7 +171,7 @@ tcnd is paused until 2100-01-01 00:00: no number of yours is on the air.
 }
 
 /// The first line of the status, for a daemon in this state.
-async fn sentence(it: &StandIn, change: impl FnOnce(&mut tcnd::daemon::Snapshot)) -> String {
+async fn sentence(it: &MockTcnd, change: impl FnOnce(&mut tcnd::daemon::Snapshot)) -> String {
     it.puppet.change(change);
     let said = it.text(&["status"]).await;
     said.lines().next().unwrap().to_owned()
@@ -183,11 +179,11 @@ async fn sentence(it: &StandIn, change: impl FnOnce(&mut tcnd::daemon::Snapshot)
 
 #[tokio::test]
 async fn a_state_is_told_from_what_is() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let withdrawn = sentence(&it, |shown| shown.consent = Consent::Withdrawn).await;
     assert_eq!(
         withdrawn,
-        "tcnd is idle: broadcasting was withdrawn, so nothing is broadcast."
+        "tcnd is idle: consent was withdrawn, so nothing is broadcast."
     );
     let configured = sentence(&it, |shown| shown.consent = Consent::Configured).await;
     assert_eq!(
@@ -195,7 +191,7 @@ async fn a_state_is_told_from_what_is() {
         "tcnd is idle: the configuration says enabled = false, so nothing is broadcast."
     );
     let cure = it.text(&["status"]).await;
-    assert!(cure.contains("take `enabled` out of"), "{cure}");
+    assert!(cure.contains("remove `enabled` from"), "{cure}");
     let resumed = it.text(&["resume"]).await;
     assert!(
         resumed.starts_with("All pauses are ended. tcnd is idle"),
@@ -207,7 +203,7 @@ async fn a_state_is_told_from_what_is() {
         shown.mode = Mode::Relay;
         (shown.advertising, shown.scanning) = (true, true);
     });
-    assert!(relay.await.contains("without a number of its own"));
+    assert!(relay.await.contains("It has no number of its own"));
     let listening = sentence(&it, |shown| {
         shown.mode = Mode::Broadcast;
         shown.advertising = false;
@@ -222,7 +218,7 @@ async fn a_state_is_told_from_what_is() {
 
 #[tokio::test]
 async fn a_pause_that_is_shorter_than_another_is_not_told_as_the_end() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let said = it.text(&["pause", "1h"]).await;
     assert!(
         said.starts_with("tcnd is paused until 2027-01-15"),
@@ -235,12 +231,12 @@ async fn a_pause_that_is_shorter_than_another_is_not_told_as_the_end() {
     it.puppet.change(|shown| shown.paused = Pause::UntilResumed);
     let said = it.text(&["pause", "1h"]).await;
     assert!(
-        said.starts_with("tcnd is paused until somebody resumes it."),
+        said.starts_with("tcnd is paused until it is resumed."),
         "{said}"
     );
     let enabled = it.text(&["enable"]).await;
     assert!(
-        enabled.contains("But it is paused until somebody resumes it"),
+        enabled.contains("But it is paused until it is resumed"),
         "{enabled}"
     );
 }
@@ -250,13 +246,13 @@ const HOSTILE: &str = "a\u{1b}]0;b\u{7}\u{9b}2J\u{202e}c\u{2066}d\u{200b}e\nhint
 
 #[tokio::test]
 async fn foreign_text_steers_no_terminal() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     it.puppet.change(|shown| {
         shown.holds[0].reason = HOSTILE.to_owned();
         shown.holds[0].application_id = HOSTILE.to_owned();
         shown.adapters[0].name = HOSTILE.to_owned();
     });
-    let odd = it.place.folder.path().join(HOSTILE);
+    let odd = it.fixture.folder.path().join(HOSTILE);
     std::fs::write(&odd, "tcn_perod = 1").unwrap();
     let odd = odd.to_str().unwrap();
     let missing = format!("{odd}.tcn");
@@ -285,7 +281,7 @@ async fn foreign_text_steers_no_terminal() {
 
 #[tokio::test]
 async fn a_terminal_without_utf_8_gets_no_blocks() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     for (locale, bar) in [("C", "#"), ("POSIX", "#"), ("C.UTF-8", "█")] {
         let mut command = it.command(&["contacts", "--to", "@100000"]);
         command.env("LC_ALL", locale);
@@ -298,7 +294,7 @@ async fn a_terminal_without_utf_8_gets_no_blocks() {
 
 #[tokio::test]
 async fn tcnd_looks_at_itself_and_counts() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let output = it.tcnctl(&["self-test"]).await;
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "a check failed: {said}");
@@ -314,10 +310,10 @@ async fn tcnd_looks_at_itself_and_counts() {
 
 #[tokio::test]
 async fn contacts_are_summed_up_by_day_and_hour() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let expected = "\
 3 numbers since 1970-01-01 02:00, heard 4294967295 times.
-How strong the signal was, from very near to far:
+How close (signal loss), from very near to far:
   up to 55 dB        1
   up to 63 dB        2
   up to 73 dB        3
@@ -339,7 +335,7 @@ Day         Numbers  Sightings  Hours 0 to 23
 
 #[tokio::test]
 async fn a_contact_dated_by_a_wrong_clock_does_not_stop_the_summary() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     it.text(&["contacts"]).await;
     let end = i64::MAX.unsigned_abs() / 900 * 900;
     let asked = [&format!("Summary 0 {end}"), "Histogram 86400 172800 900"];
@@ -352,7 +348,7 @@ async fn a_contact_dated_by_a_wrong_clock_does_not_stop_the_summary() {
 
 #[tokio::test]
 async fn a_reader_that_left_is_no_error_and_a_full_disk_is_one() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = it.command(&["status"]);
@@ -372,7 +368,7 @@ async fn a_reader_that_left_is_no_error_and_a_full_disk_is_one() {
     let output = run_kept(command).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr).contains("\nhint: make room"),
+        text(&output.stderr).contains("\nhint: free space"),
         "{output:?}"
     );
 }
@@ -382,12 +378,12 @@ async fn run_kept(mut command: std::process::Command) -> std::process::Output {
     let child = command.spawn().unwrap();
     drop(command);
     let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-    crate::stand_in::soon(ended).await.unwrap()
+    crate::mock_tcnd::soon(ended).await.unwrap()
 }
 
 #[tokio::test]
 async fn without_the_daemon_or_the_bus_it_ends_with_3() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     it.leave().await;
     for words in [&["status"][..], &["enable"], &["contacts"]] {
         let output = it.tcnctl(words).await;
@@ -395,7 +391,7 @@ async fn without_the_daemon_or_the_bus_it_ends_with_3() {
         let complaint = text(&output.stderr);
         let expected = format!(
             "error: tcnd is not running\nhint: start it with: tcnd --bus '{}'\n",
-            it.place.address
+            it.fixture.address
         );
         assert_eq!(complaint, expected, "{words:?}");
     }

@@ -9,8 +9,8 @@ use tcnd::daemon::{ProblemDetails, State};
 use tcnd_client::Problem;
 use tokio::sync::mpsc;
 
-use crate::stand_in::{StandIn, busy, idle, soon};
-use crate::{Daemon, Place};
+use crate::mock_tcnd::{MockTcnd, busy, idle, soon};
+use crate::{Daemon, Fixture};
 
 /// A running `watch`; killed if the test ends before it.
 struct Watch {
@@ -19,7 +19,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn start(it: &StandIn, format: &str) -> Self {
+    fn start(it: &MockTcnd, format: &str) -> Self {
         Self::of(it.command(&["watch", "--format", format]))
     }
 
@@ -59,7 +59,7 @@ impl Drop for Watch {
 
 #[tokio::test]
 async fn each_change_is_one_document_and_the_daemon_may_come_and_go() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let mut watch = Watch::start(&it, "json");
     assert_eq!(watch.json().await["state"], "idle");
     it.puppet.change(|shown| {
@@ -78,7 +78,7 @@ async fn each_change_is_one_document_and_the_daemon_may_come_and_go() {
 
 #[tokio::test]
 async fn an_adapter_that_changes_is_a_change() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let mut watch = Watch::start(&it, "json");
     assert_eq!(watch.json().await["adapters"][0]["powered"], true);
     it.puppet.change(|shown| shown.adapters[0].powered = false);
@@ -93,7 +93,7 @@ async fn an_adapter_that_changes_is_a_change() {
 
 #[tokio::test]
 async fn a_signal_that_changes_nothing_is_not_told() {
-    let mut it = StandIn::new(busy()).await;
+    let mut it = MockTcnd::new(busy()).await;
     let mut watch = Watch::start(&it, "json");
     assert_eq!(watch.json().await["scanning"], true);
     it.puppet.heard();
@@ -105,7 +105,7 @@ async fn a_signal_that_changes_nothing_is_not_told() {
 
 #[tokio::test]
 async fn text_says_the_state_and_its_problems() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     let mut watch = Watch::start(&it, "text");
     let line = watch.line().await;
     let (time, sentence) = line.split_at("18:30:00".len());
@@ -126,7 +126,7 @@ async fn text_says_the_state_and_its_problems() {
 
 #[tokio::test]
 async fn waybar_gets_what_it_understands() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let mut watch = Watch::start(&it, "waybar");
     let module = watch.json().await;
     let keys: Vec<_> = module.as_object().unwrap().keys().collect();
@@ -141,13 +141,13 @@ async fn waybar_gets_what_it_understands() {
 
 #[tokio::test]
 async fn a_new_exposure_is_told_at_once_to_whoever_may_see_it() {
-    let mut it = StandIn::new(idle()).await;
+    let mut it = MockTcnd::new(idle()).await;
     let mut text = Watch::start(&it, "text");
     let mut json = Watch::start(&it, "json");
     let mut waybar = Watch::start(&it, "waybar");
     text.line().await;
     assert_eq!(text.said().await, "1 new exposure; see: tcnctl exposures");
-    assert_eq!(text.said().await, "3 near");
+    assert_eq!(text.said().await, "3 devices nearby.");
     assert_eq!(json.json().await["new_exposures"], 1);
     assert_eq!(waybar.json().await["text"], "TCN off, 1 new exposure");
     it.puppet.unseen.send_replace(2);
@@ -164,15 +164,15 @@ async fn a_new_exposure_is_told_at_once_to_whoever_may_see_it() {
     it.restart(idle()).await;
     while !text.said().await.contains("idle") {}
     assert_eq!(text.said().await, "1 new exposure; see: tcnctl exposures");
-    assert_eq!(text.said().await, "3 near");
+    assert_eq!(text.said().await, "3 devices nearby.");
     it.puppet.unseen.send_replace(3);
     assert_eq!(text.said().await, "3 new exposures; see: tcnctl exposures");
 }
 
 #[tokio::test]
 async fn nobody_else_is_told_whether_there_is_an_exposure() {
-    let somebody_else = rustix::process::geteuid().as_raw() + 1;
-    let mut it = StandIn::with(idle(), somebody_else).await;
+    let another_user = rustix::process::geteuid().as_raw() + 1;
+    let mut it = MockTcnd::with(idle(), another_user).await;
     let mut text = Watch::start(&it, "text");
     let mut json = Watch::start(&it, "json");
     assert!(text.line().await.contains("tcnd is idle"));
@@ -195,9 +195,9 @@ async fn nobody_else_is_told_whether_there_is_an_exposure() {
 #[tokio::test]
 async fn what_happens_is_told_once() {
     let first = busy();
-    let it = StandIn::new(first.clone()).await;
+    let it = MockTcnd::new(first.clone()).await;
     let mut watch = Watch::start(&it, "text");
-    while watch.said().await != "3 near" {}
+    while watch.said().await != "3 devices nearby." {}
     // A rotation's effect on an adapter is no event.
     it.puppet
         .change(|shown| shown.adapters[0].instances_free = 5);
@@ -218,19 +218,19 @@ async fn what_happens_is_told_once() {
     });
     let ended = watch.said().await;
     assert!(
-        ended.starts_with("No problem any more: Bluetooth refuses"),
+        ended.starts_with("Problem ended: Bluetooth refuses"),
         "{ended}"
     );
     it.puppet
         .change(|shown| shown.checked = Some(UnixTime(1_795_100_000)));
-    assert_eq!(watch.said().await, "The reports of others were fetched.");
+    assert_eq!(watch.said().await, "Reports were fetched from all sources.");
     it.puppet.change(|shown| shown.state = State::Paused);
     assert!(watch.said().await.starts_with("tcnd is paused until"));
 }
 
 #[tokio::test]
 async fn it_ends_with_its_reader() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     for format in ["text", "json", "waybar"] {
         let mut command = it.command(&["watch", "--format", format]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
@@ -248,7 +248,7 @@ async fn it_ends_with_its_reader() {
 
 #[tokio::test]
 async fn a_tooltip_does_not_age() {
-    let it = StandIn::new(busy()).await;
+    let it = MockTcnd::new(busy()).await;
     it.puppet
         .change(|shown| shown.paused = tcnd::daemon::Pause::No);
     let mut watch = Watch::start(&it, "waybar");
@@ -264,17 +264,17 @@ async fn a_tooltip_does_not_age() {
 /// With the real daemon: the moment between two numbers is never published.
 #[tokio::test]
 async fn a_rotation_is_no_state() {
-    let place = Place::new();
-    let _daemon = place.start();
+    let fixture = Fixture::new();
+    let _daemon = fixture.start();
     let mut command = Command::new(e2e::program("tcnctl"));
-    command.args(["--bus", &place.address, "watch", "--format", "json"]);
+    command.args(["--bus", &fixture.address, "watch", "--format", "json"]);
     let mut watch = Watch::of(command);
-    let place = tokio::task::spawn_blocking(move || {
-        assert!(place.tcnctl(&["enable"]).status.success());
+    let fixture = tokio::task::spawn_blocking(move || {
+        assert!(fixture.tcnctl(&["enable"]).status.success());
         // In another second than the first rotation.
-        place.until(|status| status["number_age"].as_u64().is_some_and(|age| age > 0));
-        assert!(place.tcnctl(&["rotate"]).status.success());
-        place
+        fixture.until(|status| status["number_age"].as_u64().is_some_and(|age| age > 0));
+        assert!(fixture.tcnctl(&["rotate"]).status.success());
+        fixture
     });
     let mut numbers = 0;
     while numbers < 2 {
@@ -288,14 +288,14 @@ async fn a_rotation_is_no_state() {
             assert_eq!(seen["scanning"], true, "{seen}");
         }
     }
-    soon(place).await.unwrap();
+    soon(fixture).await.unwrap();
 }
 
 /// Reading does not start a tcnd that was stopped.
 #[tokio::test]
 async fn reading_does_not_start_tcnd() {
-    let place = Place::with_activation();
-    let started = place.folder.path().join("started");
+    let fixture = Fixture::with_activation();
+    let started = fixture.folder.path().join("started");
     let reads: &[&[&str]] = &[
         &["status"],
         &["doctor"],
@@ -309,32 +309,32 @@ async fn reading_does_not_start_tcnd() {
         &["statistics"],
     ];
     for words in reads {
-        let ended = place.tcnctl(words).status.code();
+        let ended = fixture.tcnctl(words).status.code();
         assert!(!started.exists(), "{words:?}");
         assert!(*words == ["doctor"] || ended == Some(3), "{words:?}");
     }
     let mut command = Command::new(e2e::program("tcnctl"));
-    command.args(["--bus", &place.address, "watch"]);
+    command.args(["--bus", &fixture.address, "watch"]);
     let mut watch = Watch::of(command);
     assert_eq!(watch.said().await, "tcnd is not running.");
-    let mut daemon = Daemon(place.tcnd().spawn().unwrap());
+    let mut daemon = Daemon(fixture.tcnd().spawn().unwrap());
     assert!(watch.said().await.contains("tcnd is idle"));
     let pid = rustix::process::Pid::from_child(&daemon.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     daemon.0.wait().unwrap();
     while watch.said().await != "tcnd is not running." {}
     assert!(!started.exists(), "by watch");
-    place.tcnctl(&["enable"]);
+    fixture.tcnctl(&["enable"]);
     assert!(started.exists(), "who acts may start it");
 }
 
 #[tokio::test]
 async fn without_a_bus_it_ends_with_3() {
-    let it = StandIn::new(idle()).await;
+    let it = MockTcnd::new(idle()).await;
     let mut watch = Watch::start(&it, "text");
     watch.line().await;
-    let StandIn { place, .. } = it;
-    drop(place);
+    let MockTcnd { fixture, .. } = it;
+    drop(fixture);
     while soon(watch.lines.recv()).await.is_some() {}
     assert_eq!(watch.child.wait().unwrap().code(), Some(3));
 }

@@ -5,9 +5,12 @@
     reason = "a test and a bench share this, and neither uses all of it"
 )]
 
+#[path = "../../../support/dbus_daemon.rs"]
+mod dbus_daemon;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -24,6 +27,8 @@ use tcnd_client::names;
 use tcnd_client::proxy::{ExposuresProxy, ManagerProxy};
 use tempfile::TempDir;
 use zbus::{Connection, MatchRule, Message, MessageStream, connection};
+
+use dbus_daemon::DbusDaemon;
 
 /// The deadline of anything that must happen.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -123,36 +128,6 @@ fn httpdate(time: SystemTime) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// A private bus. It ends when this is dropped.
-struct Bus {
-    child: Child,
-    address: String,
-}
-
-impl Bus {
-    fn new() -> Self {
-        let mut child = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dbus-daemon is needed: apt-get install dbus");
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut address)
-            .unwrap();
-        let address = address.trim().to_owned();
-        Self { child, address }
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A contact of ten minutes.
 pub(crate) fn contact(tcn: TemporaryContactNumber, start: u64) -> Contact {
     Contact {
@@ -171,7 +146,7 @@ pub(crate) fn contact(tcn: TemporaryContactNumber, start: u64) -> Contact {
 
 /// A machine that met these contacts.
 pub(crate) struct Machine {
-    bus: Bus,
+    bus: DbusDaemon,
     folder: TempDir,
     tcnd: Child,
 }
@@ -183,7 +158,7 @@ impl Machine {
         fill(&state, contacts).await;
         fs::create_dir(folder.path().join("sync")).unwrap();
         fs::write(folder.path().join("tcnd.toml"), "enabled = false\n").unwrap();
-        let bus = Bus::new();
+        let bus = DbusDaemon::start("--session");
         let tcnd = Command::new(e2e::program("tcnd"))
             .args(["--radio", "fake", "--bus", &bus.address, "--config"])
             .arg(folder.path().join("tcnd.toml"))

@@ -146,7 +146,7 @@ async fn same_for_both(documents: impl Fn(u64) -> Documents, more: &str, met: us
         if Interval::of(clock::now().wall) != current {
             continue;
         }
-        assert_eq!(none, 0, "the other machine met nobody");
+        assert_eq!(none, 0, "the other machine has no contact");
         assert!(
             one.bus.iter().any(|line| line.contains(" Deliver ")),
             "nothing was delivered"
@@ -254,7 +254,7 @@ async fn random_documents() {
         };
         found += same_for_both(documents, "", 60).await;
     }
-    assert!(found > 0, "no document named anybody");
+    assert!(found > 0, "no document named a contact");
 }
 
 /// A compromised `tcnd-sync` that makes arbitrary calls.

@@ -1,0 +1,53 @@
+//! `tcnctl contacts erase`: destroys contacts.
+
+use jiff::{Timestamp, ZonedDateTime};
+use serde_json::json;
+use tcnd_client::names;
+
+use super::super::wipe::{OVERWRITING_LIMITS, check_permission};
+use crate::args::SpanArgs;
+use crate::client::Client;
+use crate::confirm::{self, Confirmation};
+use crate::error::{CliError, Topic};
+use crate::output::CommandOutput;
+use crate::time;
+
+pub(crate) async fn erase(
+    client: &Client,
+    span: SpanArgs,
+    yes: bool,
+    json: bool,
+) -> Result<CommandOutput, CliError> {
+    let _agent = client.start_polkit_agent().await;
+    let from = span.from.map_or(0, time::unix_seconds);
+    let to =
+        time::unix_seconds(span.to.unwrap_or_else(Timestamp::now)) + u64::from(span.to.is_none());
+    if from >= to {
+        return Err(CliError::Refused {
+            name: names::error::INVALID_RANGE.to_owned(),
+            text: "from must be before to".to_owned(),
+            topic: Topic::Contacts,
+        });
+    }
+    if !yes {
+        check_permission(client).await?;
+        let now = ZonedDateTime::now();
+        let which = match (span.from, span.to) {
+            (None, None) => "All contacts".to_owned(),
+            (None, Some(_)) => format!("All contacts that began before {}", time::show(to, &now)),
+            (Some(_), _) => format!(
+                "All contacts that began from {}",
+                time::show_span(from, to, &now)
+            ),
+        };
+        let text = format!(
+            "{which} will be destroyed. Exposures are computed from contacts, so neither\n\
+             you nor tcnd can find an exposure in them any more.\n{OVERWRITING_LIMITS}"
+        );
+        confirm::ask(&text, "Destroy them?", Confirmation::Yes)?;
+    }
+    let rows = client.map_err(client.contacts().await?.erase(from, to).await)?;
+    Ok(CommandOutput::new(json, &json!({"erased": rows}), |_| {
+        format!("{rows} contacts are destroyed.")
+    }))
+}

@@ -1,0 +1,148 @@
+//! `tcnctl report create`: makes a report.
+//!
+//! Before a report is made, the user sees what it discloses, in numbers, in times, and
+//! to whom. The daemon makes none unless the client states that the user saw this and
+//! agreed.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use jiff::ZonedDateTime;
+use serde_json::json;
+use tcn_protocol::Memo;
+use tcn_protocol::memo::MemoConcern;
+use tcnd_client::names;
+use tcnd_client::proxy::Disclosure;
+use zbus::Variant;
+
+use super::{disclosure, symptoms};
+use crate::args::{MemoArgs, SpanArgs};
+use crate::client::Client;
+use crate::confirm::{self, Confirmation};
+use crate::error::{CliError, Topic};
+use crate::hex;
+use crate::memo::reading;
+use crate::output::{CommandOutput, counted};
+
+/// The arguments of `report create`.
+pub(crate) struct CreateOptions<'a> {
+    pub(crate) memo: &'a MemoArgs,
+    pub(crate) span: SpanArgs,
+    pub(crate) note: &'a str,
+    pub(crate) linkable: bool,
+    pub(crate) yes: bool,
+}
+
+/// How often a disclosure is shown because it changed while the user read it.
+const MAX_PREVIEWS: usize = 5;
+
+pub(crate) async fn create(
+    client: &Client,
+    options: CreateOptions<'_>,
+    json: bool,
+) -> Result<CommandOutput, CliError> {
+    let _agent = client.start_polkit_agent().await;
+    let memo = symptoms::memo(options.memo, ZonedDateTime::now().date())?;
+    check_note(options.note)?;
+    let (from, to) = disclosure::span(options.span);
+    let reports = client.reports().await?;
+    let mut previews = 1..=MAX_PREVIEWS;
+    let (id, created) = loop {
+        previews.next();
+        let disclosure = client.map_err(reports.preview(from, to).await)?;
+        check_refusals(&disclosure, &memo, options.linkable)?;
+        let text = consent_text(&disclosure, &memo);
+        if options.yes {
+            confirm::show(&text)?;
+        } else {
+            confirm::ask(&text, "Make this report?", Confirmation::Yes)?;
+        }
+        let arguments = HashMap::from([
+            ("consent", Variant::from(true)),
+            ("note", Variant::from(options.note)),
+            ("token", Variant::from(disclosure.token.as_str())),
+            ("linkable", Variant::from(options.linkable)),
+        ]);
+        let kind = memo.kind().get();
+        let created = reports.create(kind, memo.data(), from, to, arguments).await;
+        match client.map_err(created) {
+            Err(CliError::Refused { name, .. })
+                if name == names::error::CONSENT_REQUIRED && !previews.is_empty() =>
+            {
+                confirm::show("The disclosure changed meanwhile, so no report was made.")?;
+            }
+            created => break created?,
+        }
+    };
+    let document = json!({
+        "id": id,
+        "parts": created.parts,
+        "numbers": created.numbers,
+        "named": created.named,
+        "from": created.from,
+        "to": created.to,
+        "concerns": created.concerns,
+    });
+    Ok(CommandOutput::new(json, &document, |_| {
+        format!(
+            "Report {id} is made and has not left this machine. It discloses {numbers} in {parts}.\n\
+             To give it to someone: tcnctl report export {id} FILE\n\
+             To publish it: tcnctl report publish {id}",
+            numbers = counted(created.numbers, "number"),
+            parts = counted(created.parts.into(), "signed report"),
+        )
+    }))
+}
+
+/// Refuses, before asking the user, what tcnd would refuse, with the same words.
+fn check_refusals(disclosure: &Disclosure, memo: &Memo, linkable: bool) -> Result<(), CliError> {
+    let refused = |name: &str, text: String| {
+        let name = name.to_owned();
+        Err(CliError::Refused {
+            name,
+            text,
+            topic: Topic::Reports,
+        })
+    };
+    if disclosure.parts == 0 {
+        let text = match disclosure.reported {
+            0 => "nothing of yours was on the air in that time, so there is nothing to report",
+            _ => "all that was on the air in that time is reported already",
+        };
+        return refused(names::error::NO_DATA, text.to_owned());
+    }
+    let concerns = memo.concerns(disclosure.parts as usize);
+    let accepted = |concern: &MemoConcern| linkable && concern.is_about_linking();
+    match concerns.iter().find(|c| c.is_refusal() && !accepted(c)) {
+        Some(concern) => refused(names::error::MEMO_REFUSED, concern.to_string()),
+        None => Ok(()),
+    }
+}
+
+fn check_note(note: &str) -> Result<(), CliError> {
+    const MAX_BYTES: usize = 256;
+    if note.len() > MAX_BYTES {
+        return Err(CliError::Note("a note takes 256 bytes at most"));
+    }
+    if !printable::is_line(note) {
+        return Err(CliError::Note(
+            "a note must not contain control characters or invisible characters",
+        ));
+    }
+    Ok(())
+}
+
+/// Everything the user must see before a report is made.
+fn consent_text(disclosure: &Disclosure, memo: &Memo) -> String {
+    let mut text = disclosure::text(disclosure);
+    let content = reading(memo).unwrap_or_else(|| match memo.data() {
+        [] => format!("nothing (an empty memo of type {})", memo.kind().get()),
+        data => format!("{} (type {})", hex::encode(data), memo.kind().get()),
+    });
+    let _ = writeln!(text, "  Its memo says: {content}.");
+    for concern in memo.concerns(disclosure.parts as usize) {
+        let _ = writeln!(text, "  Note: {concern}.");
+    }
+    text.push_str("A report that has left the machine cannot be taken back.");
+    text
+}

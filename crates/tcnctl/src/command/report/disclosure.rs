@@ -1,0 +1,79 @@
+//! What a report discloses, in numbers, in times and to whom.
+
+use std::fmt::Write as _;
+
+use jiff::{Timestamp, ZonedDateTime};
+use tcnd_client::proxy::Disclosure;
+
+use crate::args::SpanArgs;
+use crate::output::counted;
+use crate::time;
+
+/// The days that a report covers by default.
+const DAYS: u64 = 14;
+const DAY: u64 = 86_400;
+
+/// From and to in seconds since 1970.
+pub(crate) fn span(args: SpanArgs) -> (u64, u64) {
+    let now = time::unix_seconds(Timestamp::now());
+    let from = args.from.map(time::unix_seconds);
+    // The daemon takes only seconds that are over; the current one is not.
+    let to = args.to.map_or(now + 1, time::unix_seconds);
+    (from.unwrap_or(now.saturating_sub(DAYS * DAY)), to)
+}
+
+/// What a report would disclose, and to whom, in words.
+pub(crate) fn text(disclosure: &Disclosure) -> String {
+    let now = ZonedDateTime::now();
+    let (Some(from), Some(to)) = (disclosure.from, disclosure.to) else {
+        return match disclosure.reported {
+            0 => "No number of yours was on the air in that time: there is nothing to report.\n"
+                .into(),
+            _ => "Your earlier reports already cover every number of that time.\n".into(),
+        };
+    };
+    let mut text = format!(
+        "A report discloses {numbers} in {parts}: every number that was on the air\n\
+         from {span}.\n  \
+         A key is disclosed whole, so the report may reach up to six hours beyond the\n  \
+         time that you chose.\n",
+        numbers = counted(disclosure.numbers, "number"),
+        parts = counted(disclosure.parts.into(), "signed report"),
+        span = time::show_span(from, to, &now),
+    );
+    if disclosure.on_air {
+        text.push_str("  A number is on the air now; it counts until the report is made.\n");
+    }
+    let _ = writeln!(
+        text,
+        "  It names {}, of which {} never on the air and never will be.",
+        counted(disclosure.named, "number"),
+        match disclosure.named.saturating_sub(disclosure.numbers) {
+            1 => "1 was".to_owned(),
+            unaired => format!("{unaired} were"),
+        }
+    );
+    text.push_str(
+        "  Everyone who heard one of these numbers can learn that you were there, and can be\n  \
+         warned. Everyone who has the report can tell that the numbers of one signed report\n  \
+         belong to one person; everyone who has the whole file, that all of them do.\n  \
+         Numbers that are broadcast after the report is made cannot be computed from it.\n",
+    );
+    if disclosure.reported > 0 {
+        let _ = writeln!(
+            text,
+            "  Earlier reports of yours already cover {} from this period.",
+            counted(disclosure.reported.into(), "more key")
+        );
+    }
+    if !disclosure.gaps.is_empty() {
+        let silent: u64 = disclosure.gaps.iter().map(|(from, to)| to - from).sum();
+        let _ = writeln!(
+            text,
+            "  During {} of this period no number was on the air, so the report warns no one of \
+             that time.",
+            time::duration(silent)
+        );
+    }
+    text
+}

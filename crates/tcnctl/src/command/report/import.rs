@@ -1,0 +1,203 @@
+//! `report import`: matches reports of others from files.
+//!
+//! Each file has its own result, whatever happens to the others. tcnd gets a pipe,
+//! never the file. So a file system that does not respond blocks only this program, and
+//! this program can show the progress. Ending this program ends the import.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tcnd_client::proxy::{Imported, ReportsProxy};
+use zbus::Variant;
+
+use super::file_pipe::FilePipe;
+use crate::client::Client;
+use crate::error::CliError;
+use crate::output::CommandOutput;
+use crate::time;
+
+/// The document of `report import --json`.
+#[derive(Debug, Default, Serialize)]
+struct ImportDocument {
+    files: Vec<FileResult>,
+}
+
+/// The result of one file.
+#[derive(Debug, Serialize)]
+struct FileResult {
+    file: String,
+    accepted: u64,
+    duplicate: u64,
+    bad_signature: u64,
+    malformed: u64,
+    too_large: u64,
+    new_exposures: u64,
+    updated: u64,
+    known: u64,
+    heard_later: u64,
+    error: Option<String>,
+}
+
+/// How the files are imported.
+struct ImportOptions<'a> {
+    source: Option<&'a str>,
+    published: Option<Timestamp>,
+}
+
+pub(crate) async fn import(
+    client: &Client,
+    files: &[PathBuf],
+    source: Option<&str>,
+    published: Option<Timestamp>,
+    json: bool,
+) -> Result<CommandOutput, CliError> {
+    let _agent = client.start_polkit_agent().await;
+    let reports = client.reports().await?;
+    let options = ImportOptions { source, published };
+    let mut document = ImportDocument::default();
+    for path in files {
+        let result = match import_file(client, &reports, path, &options).await {
+            Ok(imported) => FileResult::new(path, &imported),
+            // The error concerns this file; the next file may be good.
+            Err(error @ (CliError::File { .. } | CliError::Refused { .. })) => {
+                FileResult::failed(path, &error)
+            }
+            Err(error) => {
+                // The meaning of earlier files is printed all the same: their exposures
+                // will not be new the next time.
+                if !document.files.is_empty() {
+                    CommandOutput::new(json, &document, ImportDocument::render).print()?;
+                }
+                return Err(error);
+            }
+        };
+        document.files.push(result);
+    }
+    let good = document.files.iter().all(|result| result.error.is_none());
+    Ok(CommandOutput::new(json, &document, ImportDocument::render).failed_unless(good))
+}
+
+async fn import_file(
+    client: &Client,
+    reports: &ReportsProxy<'_>,
+    path: &Path,
+    import_options: &ImportOptions<'_>,
+) -> Result<Imported, CliError> {
+    let file = FilePipe::open(path)?;
+    let label = import_options
+        .source
+        .map_or_else(|| label(path), str::to_owned);
+    let mut options = HashMap::from([("source", Variant::from(label))]);
+    let published = import_options.published.map(time::unix_seconds);
+    options.extend(published.map(|at| ("published", Variant::from(at))));
+    let (pipe, progress) = file.start(path)?;
+    let call = reports.import((&pipe).into(), options);
+    let imported = progress.show_during(call).await;
+    drop(pipe);
+    // A file that could not be read to its end is not imported, whatever tcnd did with
+    // the part it got.
+    progress.read_error(path)?;
+    client.map_err(imported)
+}
+
+/// The source that exposures will name.
+fn label(path: &Path) -> String {
+    const LONGEST: usize = 256;
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    let name = name.to_string_lossy();
+    let mut label = name.replace(|c| !printable::is_printable(c), "\u{fffd}");
+    while label.len() > LONGEST {
+        label.pop();
+    }
+    label
+}
+
+impl FileResult {
+    fn new(path: &Path, imported: &Imported) -> Self {
+        Self {
+            file: path.to_string_lossy().into_owned(),
+            accepted: imported.accepted,
+            duplicate: imported.duplicate,
+            bad_signature: imported.bad_signature,
+            malformed: imported.malformed,
+            too_large: imported.too_large,
+            new_exposures: imported.new_exposures,
+            updated: imported.updated,
+            known: imported.known,
+            heard_later: imported.heard_later,
+            error: None,
+        }
+    }
+
+    fn failed(path: &Path, error: &CliError) -> Self {
+        // The line contains the file name already.
+        let cause = if let CliError::File { source, .. } = error {
+            source.to_string()
+        } else {
+            error.to_string()
+        };
+        Self {
+            error: Some(format!("{cause}; {}", error.hint())),
+            ..Self::new(path, &Imported::default())
+        }
+    }
+
+    fn render(&self) -> String {
+        if let Some(error) = &self.error {
+            return format!("{}: not imported: {error}", printable::clean(&self.file));
+        }
+        let counts = [
+            (self.accepted, "new"),
+            (self.duplicate, "already known"),
+            (
+                self.bad_signature,
+                "with an invalid signature, though they match contacts",
+            ),
+            (self.malformed, "not readable as a report"),
+            (self.too_large, "beyond the work limit for one file"),
+        ];
+        let counts: Vec<_> = counts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, meaning)| format!("{count} {meaning}"))
+            .collect();
+        format!("{}: {}", printable::clean(&self.file), counts.join(", "))
+    }
+}
+
+impl ImportDocument {
+    fn render(&self) -> String {
+        let mut lines: Vec<_> = self.files.iter().map(FileResult::render).collect();
+        lines.extend(self.meaning());
+        lines.join("\n")
+    }
+
+    /// The meaning of the imported files for the user; `None` if no file was imported.
+    fn meaning(&self) -> Option<String> {
+        let imported = || self.files.iter().filter(|result| result.error.is_none());
+        imported().next()?;
+        let sum = |count: fn(&FileResult) -> u64| imported().map(count).sum::<u64>();
+        let found = sum(|result| result.new_exposures);
+        let known = sum(|result| result.known);
+        let later = sum(|result| result.heard_later);
+        Some(match (found, sum(|result| result.updated), known) {
+            (0, 0, 0) if later > 0 => {
+                "No exposure: the matching contacts began after the report was published.".to_owned()
+            }
+            (0, 0, 0) => "No match: none of these reports names a contact of yours.".to_owned(),
+            (0, 0, 1) => {
+                "Nothing new; 1 of them is already known to name a contact of yours. See: tcnctl exposures".to_owned()
+            }
+            (0, 0, known) => format!(
+                "Nothing new; {known} of them are already known to name contacts of yours. See: tcnctl exposures"
+            ),
+            (0, ..) => "A known exposure has changed. See: tcnctl exposures".to_owned(),
+            (1, ..) => "You were near a person who made a report. See: tcnctl exposures".to_owned(),
+            (n, ..) => {
+                format!("You were near people who made reports, {n} times. See: tcnctl exposures")
+            }
+        })
+    }
+}

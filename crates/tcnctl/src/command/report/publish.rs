@@ -1,0 +1,165 @@
+//! `tcnctl report publish`: has tcnd-sync send an own report to servers.
+//!
+//! A published report cannot be withdrawn, so the user is asked once more, and sees
+//! where it goes, how, and how long that takes. tcnd computes the preview in the same
+//! way as the upload, so the upload does exactly what was shown.
+
+use std::collections::HashMap;
+
+use jiff::ZonedDateTime;
+use serde_json::json;
+use tcnd_client::names;
+use tcnd_client::proxy::{Cancelled, Published};
+use zbus::Variant;
+
+use super::uploads;
+use crate::client::Client;
+use crate::confirm::{self, Confirmation};
+use crate::error::CliError;
+use crate::output::CommandOutput;
+use crate::time;
+
+pub(crate) struct PublishOptions<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) to: Option<&'a str>,
+    pub(crate) now: bool,
+    pub(crate) yes: bool,
+}
+
+/// How often a preview is shown because it changed while the user read it.
+const MAX_PREVIEWS: usize = 5;
+
+pub(crate) async fn publish(
+    client: &Client,
+    options: PublishOptions<'_>,
+    json: bool,
+) -> Result<CommandOutput, CliError> {
+    let _agent = client.start_polkit_agent().await;
+    let reports = client.reports().await?;
+    let arguments = || {
+        let mut arguments = HashMap::from([("now", Variant::from(options.now))]);
+        arguments.extend(options.to.map(|to| ("source", Variant::from(to))));
+        arguments
+    };
+    let mut previews = 1..=MAX_PREVIEWS;
+    let published = loop {
+        previews.next();
+        let mut dry_run = arguments();
+        dry_run.insert("dry_run", Variant::from(true));
+        let preview = client.map_err(reports.publish(options.id, dry_run).await)?;
+        let text = consent_text(&options, &preview);
+        if options.yes {
+            confirm::show(&text)?;
+        } else {
+            confirm::ask(&text, "Publish this report?", Confirmation::Yes)?;
+        }
+        let mut call = arguments();
+        call.insert("consent", Variant::from(true));
+        call.insert("token", Variant::from(preview.token.as_str()));
+        match client.map_err(reports.publish(options.id, call).await) {
+            Err(CliError::Refused { name, .. })
+                if name == names::error::CONSENT_REQUIRED && !previews.is_empty() =>
+            {
+                confirm::show("The uploads changed meanwhile, so nothing was queued.")?;
+            }
+            published => break published?,
+        }
+    };
+    let document = json!({
+        "id": options.id,
+        "parts": published.parts,
+        "hurried": published.hurried,
+        "labels": published.labels,
+        "last": published.last,
+    });
+    Ok(CommandOutput::new(json, &document, |_| {
+        result_text(&options, &published, &ZonedDateTime::now())
+    }))
+}
+
+/// Everything the user must see before a report is published.
+fn consent_text(options: &PublishOptions<'_>, preview: &Published) -> String {
+    let how = if options.now {
+        "They leave at once. The operator of the server, and everyone who watches the network\n  \
+         on the way, can tell by their times that they belong to one person, and sees the\n  \
+         address that sent them."
+    } else {
+        "They leave one by one, in random order over hours, while this machine is on.\n  \
+         The operator of the server, and everyone who watches the network on the way, still\n  \
+         sees the address that sent each, unless tcnd-sync uses a proxy such as Tor's.\n  \
+         Until a part has left, --now sends it at once and --cancel keeps it here."
+    };
+    let hurried = match preview.hurried {
+        0 => String::new(),
+        some => format!(
+            "\n  Of these, {} queued already.",
+            uploads::parts_of(some, "is", "are")
+        ),
+    };
+    format!(
+        "Of report {id}, {parts} to be sent to {to}, where everyone can fetch them.{hurried}\n  {how}\n\
+         A published report cannot be taken back. What it discloses: tcnctl report list",
+        id = options.id,
+        parts = uploads::parts_of(preview.parts, "is", "are"),
+        to = preview.labels.join(", "),
+    )
+}
+
+fn result_text(options: &PublishOptions<'_>, published: &Published, now: &ZonedDateTime) -> String {
+    let to = published.labels.join(", ");
+    let to = printable::line(to);
+    let when = if options.now {
+        "now, with the next run of tcnd-sync".to_owned()
+    } else {
+        format!(
+            "from now until {}, or later",
+            time::show(published.last, now)
+        )
+    };
+    let id = options.id;
+    format!(
+        "{} queued for {to}, to be sent {when}.\nTheir progress: tcnctl report list\n\
+         To cancel those that have not left: tcnctl report publish --cancel {id}",
+        uploads::parts_of(published.parts, "is", "are")
+    )
+}
+
+/// Cancels parts that have not left. That needs no consent, since nothing leaves by it.
+pub(crate) async fn cancel(
+    client: &Client,
+    id: &str,
+    source: Option<&str>,
+    json: bool,
+) -> Result<CommandOutput, CliError> {
+    let _agent = client.start_polkit_agent().await;
+    let options = source.map(|source| ("source", Variant::from(source)));
+    let reports = client.reports().await?;
+    let cancelled = reports.cancel_publish(id, options.into_iter().collect());
+    let cancelled = client.map_err(cancelled.await)?;
+    let server = |(source, cancelled, left): &(String, u32, u32)| json!({"source": source, "cancelled": cancelled, "left": left});
+    let document = json!({
+        "id": id,
+        "cancelled": cancelled.cancelled,
+        "left": cancelled.left,
+        "servers": cancelled.servers.iter().map(server).collect::<Vec<_>>(),
+    });
+    Ok(CommandOutput::new(json, &document, |_| {
+        cancel_text(id, &cancelled)
+    }))
+}
+
+fn cancel_text(id: &str, cancelled: &Cancelled) -> String {
+    if cancelled.servers.is_empty() {
+        return format!("No part of report {id} is queued for a server.");
+    }
+    let mut lines = Vec::new();
+    for (source, kept, left) in &cancelled.servers {
+        let left = match left {
+            0 => "none had left".to_owned(),
+            left => uploads::parts_of(*left, "has or may have left", "have or may have left"),
+        };
+        let kept = uploads::parts_of(*kept, "stays here", "stay here");
+        lines.push(format!("{source}: {kept}; {left}."));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,172 @@
+//! The daemon's bus side on a private bus, with a mock driver, and the real tcnctl as
+//! its client.
+
+#[path = "../../../bus/puppet.rs"]
+pub(crate) mod puppet;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tcnd::bus::{self, Bouncer, Log, Service};
+use tcnd::daemon::Snapshot;
+use tcnd::store::ExportDir;
+use tcnd_client::BusChoice;
+use tcnd_logging::{LogLevel, LogTarget};
+use tempfile::TempDir;
+use zbus::object_server::SignalEmitter;
+use zbus::{Connection, Variant, fdo};
+
+use crate::{Fixture, text};
+
+pub(crate) use puppet::{Puppet, busy, idle};
+
+/// Waits for an event that must happen.
+pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), event)
+        .await
+        .expect("it happens within a minute")
+}
+
+/// The daemon's bus interfaces without a daemon.
+pub(crate) struct MockTcnd {
+    pub(crate) fixture: Fixture,
+    pub(crate) puppet: Puppet,
+    sheets: TempDir,
+    connection: Connection,
+    uid: u32,
+}
+
+impl MockTcnd {
+    /// A daemon that trusts the current user.
+    pub(crate) async fn new(first: Snapshot) -> Self {
+        Self::with(first, rustix::process::geteuid().as_raw()).await
+    }
+
+    /// A daemon that trusts only this user.
+    pub(crate) async fn with(first: Snapshot, uid: u32) -> Self {
+        let fixture = Fixture::new();
+        let sheets = TempDir::new().unwrap();
+        let (connection, puppet) = serve(&fixture, &sheets, first, uid).await;
+        Self {
+            sheets,
+            fixture,
+            puppet,
+            connection,
+            uid,
+        }
+    }
+
+    /// The daemon ends, and another starts, which does not know earlier subscribers.
+    pub(crate) async fn restart(&mut self, first: Snapshot) {
+        self.leave().await;
+        let (connection, puppet) = serve(&self.fixture, &self.sheets, first, self.uid).await;
+        (self.connection, self.puppet) = (connection, puppet);
+    }
+
+    /// Runs tcnctl to its end, at 18:30 in the zone UTC on any machine.
+    pub(crate) async fn tcnctl(&self, words: &[&str]) -> Output {
+        run(self.command(words)).await
+    }
+
+    /// The document of a command that succeeds.
+    pub(crate) async fn json(&self, words: &[&str]) -> Value {
+        let output = self.tcnctl(&[words, &["--json"]].concat()).await;
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        let lines = text(&output.stdout);
+        assert_eq!(lines.lines().count(), 1, "{words:?}: {lines}");
+        serde_json::from_str(&lines).unwrap()
+    }
+
+    /// The output of a command that succeeds.
+    pub(crate) async fn text(&self, words: &[&str]) -> String {
+        let output = self.tcnctl(words).await;
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{words:?}: {output:?}");
+        text(&output.stdout)
+    }
+
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(e2e::program("tcnctl"));
+        command.args(["--bus", &self.fixture.address]).args(words);
+        command.env("TZ", "UTC").env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    /// The daemon signals a change without one.
+    pub(crate) async fn repeat_itself(&self) {
+        let nothing: HashMap<&str, Variant<'_>> = HashMap::new();
+        let emitter = SignalEmitter::new(&self.connection, tcnd_client::names::ROOT).unwrap();
+        let manager = tcnd_client::names::MANAGER.try_into().unwrap();
+        fdo::Properties::properties_changed(&emitter, manager, nothing, Default::default())
+            .await
+            .unwrap();
+    }
+
+    /// The daemon leaves the bus; the bus stays.
+    pub(crate) async fn leave(&self) {
+        self.connection
+            .release_name(tcnd_client::names::BUS)
+            .await
+            .unwrap();
+    }
+
+    /// The daemon comes back.
+    pub(crate) async fn come_back(&self) {
+        self.connection
+            .request_name(tcnd_client::names::BUS)
+            .await
+            .unwrap();
+    }
+}
+
+async fn serve(
+    fixture: &Fixture,
+    sheets: &TempDir,
+    first: Snapshot,
+    uid: u32,
+) -> (Connection, Puppet) {
+    let address = BusChoice::Address(fixture.address.clone());
+    let connection = tcnd_client::connect(&address).await.unwrap();
+    let (handle, puppet) = Puppet::new(first);
+    let service = Service {
+        handle,
+        bouncer: Bouncer::same_user(uid),
+        log: Arc::new(Mute),
+        sheets: ExportDir::new(sheets.path()),
+        patience: bus::PATIENCE,
+    };
+    let served = bus::serve(connection.clone(), service).await;
+    tokio::spawn(served.unwrap());
+    (connection, puppet)
+}
+
+/// Runs a command while the runtime continues to serve.
+pub(crate) async fn run(mut command: Command) -> Output {
+    let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
+    soon(ended).await.unwrap()
+}
+
+/// A writer that drops the log.
+struct Mute;
+
+impl Log for Mute {
+    fn level(&self) -> LogLevel {
+        LogLevel::Notice
+    }
+
+    fn set_level(&self, _: LogLevel) {}
+
+    fn target(&self) -> LogTarget {
+        LogTarget::Journal
+    }
+
+    fn set_target(&self, _: LogTarget) -> bool {
+        false
+    }
+
+    fn reset(&self) {}
+}
