@@ -16,8 +16,10 @@
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
 
+#[path = "../tests/support/dbus_daemon.rs"]
+mod dbus_daemon;
+
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -25,6 +27,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use dbus_daemon::DbusDaemon;
 
 const TCND: &str = env!("CARGO_BIN_EXE_tcnd");
 const ROUNDS: usize = 21;
@@ -34,13 +38,13 @@ const AIM: f64 = 0.2;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() {
-    let place = Place::new();
+    let fixture = Fixture::new();
     let (mut checks, mut firsts, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        checks.push(place.check());
-        let state = TempDir::new_in(place.folder.path()).unwrap();
-        firsts.push(place.ready(state.path()));
-        again.push(place.ready(state.path()));
+        checks.push(fixture.check());
+        let state = TempDir::new_in(fixture.folder.path()).unwrap();
+        firsts.push(fixture.ready(state.path()));
+        again.push(fixture.ready(state.path()));
     }
     let check = median(&mut checks);
     println!("check-config: {:.1} ms, median of {ROUNDS}", check * 1e3);
@@ -57,40 +61,21 @@ fn main() {
             middle / check,
         );
     }
-    place.weigh();
+    fixture.print_memory();
 }
 
 /// A private bus, and a folder for all files; both end with this.
-struct Place {
-    bus: Child,
-    address: String,
+struct Fixture {
+    bus: DbusDaemon,
     folder: TempDir,
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = self.bus.kill();
-        let _ = self.bus.wait();
-    }
-}
-
-impl Place {
+impl Fixture {
     fn new() -> Self {
-        let mut bus = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dbus-daemon is needed: apt-get install dbus");
-        let mut address = String::new();
-        BufReader::new(bus.stdout.take().unwrap())
-            .read_line(&mut address)
-            .unwrap();
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("bench.toml"), "enabled = true\n").unwrap();
         Self {
-            bus,
-            address: address.trim().to_owned(),
+            bus: DbusDaemon::start("--session"),
             folder,
         }
     }
@@ -122,7 +107,7 @@ impl Place {
     }
 
     /// Prints memory and size of a daemon in operation.
-    fn weigh(&self) {
+    fn print_memory(&self) {
         let daemon = Daemon::start(self, &self.folder.path().join("state"));
         daemon.until(|told| told.contains("broadcasting and listening"));
         let status = fs::read_to_string(format!("/proc/{}/status", daemon.process.id())).unwrap();
@@ -148,13 +133,19 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(place: &Place, state: &Path) -> Self {
-        let socket = place.folder.path().join("notify");
+    fn start(fixture: &Fixture, state: &Path) -> Self {
+        let socket = fixture.folder.path().join("notify");
         let told = UnixDatagram::bind(&socket).unwrap();
         told.set_read_timeout(Some(PATIENCE)).unwrap();
-        let process = place
+        let process = fixture
             .tcnd()
-            .args(["--radio", "fake", "--bus", &place.address, "--state-dir"])
+            .args([
+                "--radio",
+                "fake",
+                "--bus",
+                &fixture.bus.address,
+                "--state-dir",
+            ])
             .arg(state)
             .env("NOTIFY_SOCKET", &socket)
             .spawn()

@@ -1,7 +1,6 @@
 //! A private bus, a mock bluetoothd and the radio on it.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use tcn_protocol::TemporaryContactNumber;
@@ -12,6 +11,7 @@ use tcnd_client::Problem;
 use tokio::time::timeout;
 
 use super::bluez::{Machine, MockBluetoothd};
+use super::dbus_daemon::DbusDaemon;
 
 /// Longer than any wait of the radio.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
@@ -79,16 +79,17 @@ fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
     );
 }
 
-/// A dbus-daemon that lives as long as this.
+/// A dbus-daemon that can be restarted at its address.
 pub(crate) struct Bus {
-    daemon: Child,
-    address: String,
+    daemon: DbusDaemon,
 }
 
 impl Bus {
     /// Ends the bus, and starts another at the same address.
     pub(crate) fn restart(self) -> Self {
-        let address = self.address.clone();
+        // The address that it printed ends with a GUID.
+        let (address, _) = self.daemon.address.split_once(',').unwrap();
+        let address = address.to_owned();
         drop(self);
         Self::start(&address)
     }
@@ -101,27 +102,10 @@ impl Bus {
              <policy context='default'><allow send_destination='*'/>\
              <allow receive_sender='*'/><allow own='*'/><allow user='*'/></policy></busconfig>"
         );
-        let directory = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(directory.path(), configuration).unwrap();
-        let mut daemon = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", directory.path().display()))
-            .args(["--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("dbus-daemon is needed: install the package dbus (Debian: dbus-daemon)");
-        let mut line = String::new();
-        let output = daemon.stdout.as_mut().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        assert!(line.starts_with("unix:"), "dbus-daemon said {line:?}");
-        let address = address.to_owned();
-        Self { daemon, address }
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), configuration).unwrap();
+        let daemon = DbusDaemon::start(&format!("--config-file={}", file.path().display()));
+        Self { daemon }
     }
 }
 

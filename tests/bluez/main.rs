@@ -19,6 +19,8 @@
 
 mod bluez;
 mod connections;
+#[path = "../support/dbus_daemon.rs"]
+mod dbus_daemon;
 mod epochs;
 mod harness;
 mod recovery;

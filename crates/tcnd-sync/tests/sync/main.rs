@@ -10,6 +10,8 @@
 )]
 
 mod clocks;
+#[path = "../../../../tests/support/dbus_daemon.rs"]
+mod dbus_daemon;
 mod fetching;
 mod folders;
 mod hostile;

@@ -7,9 +7,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::ops::ControlFlow;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -23,15 +22,11 @@ use tokio::sync::oneshot;
 use zbus::message::Header;
 use zbus::{Connection, DBusError, OwnedFd, OwnedVariant, connection, fdo, interface};
 
-/// A private bus. It ends when this is dropped.
-pub(crate) struct Bus {
-    child: Child,
-    pub(crate) address: String,
-}
+use crate::dbus_daemon::DbusDaemon;
 
 /// A mock tcnd on its own bus. Both end when this is dropped.
 pub(crate) struct StandIn {
-    bus: Bus,
+    bus: DbusDaemon,
     book: Arc<Mutex<Book>>,
     _end: oneshot::Sender<()>,
 }
@@ -107,33 +102,9 @@ pub(crate) enum When {
     After,
 }
 
-impl Bus {
-    pub(crate) fn new() -> Self {
-        let mut child = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("dbus-daemon is needed: apt-get install dbus");
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut address)
-            .unwrap();
-        let address = address.trim().to_owned();
-        Self { child, address }
-    }
-}
-
-impl Drop for Bus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl StandIn {
     pub(crate) fn new() -> Self {
-        let bus = Bus::new();
+        let bus = DbusDaemon::start("--session");
         let book = Arc::new(Mutex::new(Book::default()));
         let (end, ended) = oneshot::channel::<()>();
         let (ready, is_ready) = channel();

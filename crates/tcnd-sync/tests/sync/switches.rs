@@ -76,7 +76,7 @@ fn without_tcnd_it_says_that_and_ends_with_3() {
         let bus;
         let address = if address == "nobody" {
             // A bus without tcnd.
-            bus = crate::stand_in::Bus::new();
+            bus = crate::dbus_daemon::DbusDaemon::start("--session");
             &bus.address
         } else {
             address
