@@ -75,11 +75,11 @@ fn nothing_is_aired_before_the_timer_is_known() {
 fn between_two_numbers_nothing_is_aired_for_longer_than_an_address_lives() {
     on_a_bus(async || {
         let (mut harness, bluez, _) = started(Mode::Full, known(0)).await;
-        let begun = now();
+        let start = now();
         harness.problems(&[Problem::AddressHeld]).await;
         rested(&mut harness).await;
         assert!(
-            begun.elapsed() > LIFE - Duration::from_secs(1),
+            start.elapsed() > LIFE - Duration::from_secs(1),
             "at a start"
         );
         harness.air(1).await;
@@ -147,11 +147,11 @@ fn what_is_carried_changes_within_one_epoch() {
 fn an_address_of_an_earlier_timeout_is_waited_for_and_that_is_named() {
     on_a_bus(async || {
         let (mut harness, _bluez, mock) = started(Mode::Full, known(8)).await;
-        let begun = now();
+        let start = now();
         harness.problems(&[Problem::AddressHeld]).await;
         rested(&mut harness).await;
         mock.tell(known(0));
-        assert!(begun.elapsed() > Duration::from_secs(7));
+        assert!(start.elapsed() > Duration::from_secs(7));
         harness.air(1).await;
     });
 }

@@ -240,7 +240,10 @@ async fn parts_leave_over_hours_unless_a_person_says_otherwise() {
     machine.begin(&["one", "two"]).await.unwrap();
     let before = clock::now().wall;
     assert_eq!(machine.publish(made.id, false).await, Ok(2));
-    assert!(!machine.rang(), "nobody can see that there is a report");
+    assert!(
+        !machine.rang(),
+        "no observer can see that there is a report"
+    );
     let uploads = machine.uploads().await;
     for upload in &uploads {
         let due = upload.due.unwrap();
@@ -502,7 +505,11 @@ async fn what_is_queued_can_be_hurried_and_called_back() {
     machine.settle(under_way, failed).await.unwrap();
     assert_eq!(states(machine.uploads().await), cancelled);
     assert_eq!(machine.take("one").await, None);
-    assert_eq!(machine.publish(made.id, true).await, Ok(1), "begun anew");
+    assert_eq!(
+        machine.publish(made.id, true).await,
+        Ok(1),
+        "the upload starts again"
+    );
     machine.stop().await;
 }
 

@@ -50,7 +50,7 @@ class Destroying(unittest.TestCase):
             (self.state / "first" / str(number)).write_bytes(SECRET)
         (self.state / "second" / "log").write_bytes(SECRET)
 
-    def begun(self):
+    def has_started(self):
         """Whether a file of the first folder was overwritten, or is gone."""
         try:
             return any(file.read_bytes() != SECRET for file in (self.state / "first").iterdir())
@@ -63,7 +63,7 @@ class Destroying(unittest.TestCase):
 
         def watch():
             while not ended.is_set():
-                if self.begun():
+                if self.has_started():
                     try:
                         swap()
                     except OSError:

@@ -345,7 +345,11 @@ fn a_relay_carries_and_has_no_number_of_its_own() {
     assert!(world.heard_by_phone(0).contains(&ben));
     assert!(world.heard_by_phone(1).contains(&anna));
     let heard = world.heard_by_phone(0);
-    assert_eq!(heard, [0, anna, ben].into(), "its own, or somebody else's");
+    assert_eq!(
+        heard,
+        [0, anna, ben].into(),
+        "its own number, or that of another machine"
+    );
     assert_eq!((world.keys(0), world.aired(0)), (0, 0));
 }
 

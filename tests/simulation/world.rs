@@ -688,11 +688,14 @@ impl Node {
                 );
                 if self.policy.relay {
                     assert_eq!(frame.tcn, Tcn::VACANT, "a relay has no number");
-                    assert!(frame.is_bridged(), "the vacant number is nobody's");
+                    assert!(
+                        frame.is_bridged(),
+                        "the vacant number belongs to no machine"
+                    );
                     return self.order(now, Ordered::Air(frame));
                 }
                 let tcn = frame.tcn;
-                assert!(!frame.is_bridged(), "an epoch begins with a number of ours");
+                assert!(!frame.is_bridged(), "an epoch begins with an own number");
                 assert!(!self.aired.contains_key(&tcn), "a number was ordered twice");
                 let key = self.store.derive_all().get(&tcn).copied();
                 let key = key.expect("a number is aired only when its record is durable");
@@ -760,10 +763,10 @@ impl Node {
         );
         assert!(self.radio.hold.is_zero(), "carried without a new address");
         let ours = self.aired.contains_key(&frame.tcn);
-        assert_eq!(ours, !frame.is_bridged(), "a number of ours was carried");
+        assert_eq!(ours, !frame.is_bridged(), "an own number was carried");
         assert!(
             ours || frame.tcn == Tcn::VACANT || self.radio.told.contains(&frame.tcn),
-            "nobody wrote this number in this epoch"
+            "no phone wrote this number in this epoch"
         );
         self.radio.swaps += 1;
         self.radio.airing = Some((frame, since));

@@ -4,7 +4,7 @@
  * fdatasync. Each call notes what it would have made safe, in the directory
  * $TCND_TESTS_STORE_DISK: of a file its content, under its inode's number; of
  * a directory which name stands for which inode. Nothing else is noted, so
- * whoever puts names and contents together (see power.rs) has what a power cut
+ * power.rs puts names and contents together and so has the state that a power cut
  * leaves in the worst case. Every note replaces its predecessor by rename, so
  * the cut may come at any time. */
 #define _GNU_SOURCE

@@ -228,7 +228,7 @@ async fn what_was_set_aside_goes_when_it_has_lain_there_for_the_retention() {
     // Quarantined before the clock was set, so the date is unknown.
     let undated = damaged(directory.path(), 0);
     let copy = directory.path().join(format!("{DATABASE}.damaged-1.gz"));
-    fs::write(&copy, "somebody's own").unwrap();
+    fs::write(&copy, "a file of another program").unwrap();
     let now = modified(&copy);
     date(&copy, DAY_ONE);
     // A reader still has the file open, and is left with nothing.

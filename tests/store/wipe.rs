@@ -53,7 +53,7 @@ async fn no_file_holds_anything_and_the_store_goes_on() {
     let path = directory.path();
     let mut bench = Bench::new(path);
     let secrets = fill(&mut bench, path).await;
-    fs::write(path.join("somebody-elses"), b"not ours").unwrap();
+    fs::write(path.join("foreign-file"), b"not ours").unwrap();
     for secret in &secrets {
         assert!(
             holds(path, secret),

@@ -201,8 +201,8 @@ fn own_uid() -> u32 {
     std::fs::metadata("/proc/self").expect("proc(5)").uid()
 }
 
-/// Gives what is easily given; whoever asks for more learns that the daemon is
-/// gone.
+/// Replies to requests whose result is simple. For all others the daemon seems to have
+/// ended.
 async fn play(mut mailbox: Mailbox) {
     while let Some(request) = mailbox.requests.recv().await {
         match request {
@@ -344,8 +344,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A file: a pipe with something in it, or one that nobody reads or writes,
-    /// or one of no kind that is of use.
+    /// A file: a pipe with content, a pipe without a reader or a writer, or a file of an
+    /// unsuitable type.
     fn file(&mut self) -> OwnedFd {
         let (reader, mut writer) = std::io::pipe().expect("a pipe");
         match self.byte() % 4 {
