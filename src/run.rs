@@ -50,7 +50,7 @@ pub enum Fault {
     Unreachable(#[from] tcnd_client::Unreachable),
     /// The bus cannot be served.
     #[error(transparent)]
-    Bus(#[from] bus::Fault),
+    Bus(#[from] bus::ServeError),
     /// polkit cannot be asked.
     #[error("cannot ask polkit who may do what")]
     Polkit(#[from] zbus::Error),
@@ -185,16 +185,16 @@ async fn serve(
     let mut driver = tokio::spawn(daemon::drive(parts));
     // A bus of tests and demos has no logind and no timedated.
     if flags.bus == BusChoice::System {
-        tokio::spawn(bus::heed_sleep(connection.clone(), handle.clone()));
-        tokio::spawn(bus::heed_clock(connection.clone(), handle.clone()));
+        tokio::spawn(bus::watch_logind(connection.clone(), handle.clone()));
+        tokio::spawn(bus::watch_timedated(connection.clone(), handle.clone()));
     }
     let told = Arc::clone(&log);
     let service = Service {
         handle,
         bouncer,
         log,
-        sheets: ExportDir::new(directory),
-        patience: bus::PATIENCE,
+        export_dir: ExportDir::new(directory),
+        fd_timeout: bus::FD_TIMEOUT,
     };
     let on_the_bus = async {
         let serving = bus::serve(server, service).await?;

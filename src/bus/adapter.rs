@@ -7,38 +7,38 @@
 use tokio::sync::watch;
 use zbus::{Variant, interface};
 
-use super::words;
+use super::tokens;
 use crate::radio;
 
 /// Shows the latest state it receives.
-pub(super) struct Adapter {
-    pub(super) newest: watch::Receiver<radio::Adapter>,
+pub(super) struct AdapterInterface {
+    pub(super) latest: watch::Receiver<radio::Adapter>,
 }
 
 #[interface(name = "org.tcncoalition.Tcnd1.Adapter", introspection_docs = true)]
-impl Adapter {
+impl AdapterInterface {
     /// The kernel's name for it, like hci0.
     #[zbus(property(emits_changed_signal = "const"))]
     fn name(&self) -> String {
-        self.newest.borrow().name.clone()
+        self.latest.borrow().name.clone()
     }
 
     /// Whether it is switched on. tcnd never does that by itself.
     #[zbus(property)]
     fn powered(&self) -> bool {
-        self.newest.borrow().powered
+        self.latest.borrow().powered
     }
 
     /// Whether it is the one in use.
     #[zbus(property)]
     fn selected(&self) -> bool {
-        self.newest.borrow().selected
+        self.latest.borrow().selected
     }
 
     /// Whether it can broadcast; without, others can only be listened for.
     #[zbus(property)]
     fn can_advertise(&self) -> bool {
-        self.newest.borrow().can_advertise
+        self.latest.borrow().can_advertise
     }
 
     /// The kind of device address numbers are broadcast under: nrpa, a
@@ -47,26 +47,26 @@ impl Adapter {
     /// which nothing is broadcast; unknown. Clients must tolerate other words.
     #[zbus(property)]
     fn private_address(&self) -> &'static str {
-        words::address(self.newest.borrow().address)
+        tokens::address(self.latest.borrow().address)
     }
 
     /// Advertising instances that other programs have left.
     #[zbus(property)]
     fn adv_instances_free(&self) -> u8 {
-        self.newest.borrow().instances_free
+        self.latest.borrow().instances_free
     }
 
     /// How often it was lost and taken up again since the daemon started.
     #[zbus(property)]
     fn recovery_count(&self) -> u32 {
-        self.newest.borrow().recoveries
+        self.latest.borrow().recoveries
     }
 
     /// The last thing that went wrong with it, a token as in
     /// Manager.Problems; empty if nothing did.
     #[zbus(property)]
     fn last_problem(&self) -> &'static str {
-        words::last_problem(&self.newest.borrow())
+        tokens::last_problem(&self.latest.borrow())
     }
 }
 
@@ -82,9 +82,9 @@ pub(super) fn announced(adapter: &radio::Adapter) -> [(&'static str, Variant<'st
         ("Powered", adapter.powered.into()),
         ("Selected", adapter.selected.into()),
         ("CanAdvertise", adapter.can_advertise.into()),
-        ("PrivateAddress", words::address(adapter.address).into()),
+        ("PrivateAddress", tokens::address(adapter.address).into()),
         ("AdvInstancesFree", adapter.instances_free.into()),
         ("RecoveryCount", adapter.recoveries.into()),
-        ("LastProblem", words::last_problem(adapter).into()),
+        ("LastProblem", tokens::last_problem(adapter).into()),
     ]
 }

@@ -18,19 +18,19 @@ use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
-use super::error::Error;
-use super::export::{self, Order};
-use super::options::{Given, Options};
+use super::error::ErrorReply;
+use super::export::{self, ExportOptions};
+use super::options::{MethodOptions, OptionMap};
 use super::replies;
 use super::transfer::Transfers;
 use crate::daemon::{ContactsRequest, Handle, Request};
 use crate::store::{Bucket, ExportDir};
 
-pub(super) struct Contacts {
+pub(super) struct ContactsInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
-    pub(super) sheets: ExportDir,
+    pub(super) export_dir: ExportDir,
 }
 
 /// Contacts are counted, and kept, in steps of this many seconds.
@@ -43,7 +43,7 @@ const END_OF_TIME: u64 = i64::MAX.unsigned_abs() / QUARTER * QUARTER;
 const MAX_BUCKETS: u64 = 10_000;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Contacts", introspection_docs = true)]
-impl Contacts {
+impl ContactsInterface {
     /// Totals over a span. Options: from (t) and to (t), seconds since
     /// 1970-01-01 UTC, widened to whole quarters of an hour; without them, all
     /// that is kept. The answer has numbers (u), distinct ones heard; sightings
@@ -56,12 +56,12 @@ impl Contacts {
     #[zbus(out_args("summary"))]
     async fn get_summary(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Summary, Error> {
+    ) -> Result<proxy::Summary, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("from", "t"), ("to", "t")])?;
+        let mut options = MethodOptions::new(options, &[("from", "t"), ("to", "t")])?;
         let from = options.take("from")?.unwrap_or(0);
         let to = options.take("to")?.unwrap_or(u64::MAX);
         let (from, to) = whole_quarters(from, to)?;
@@ -83,7 +83,7 @@ impl Contacts {
         bucket_s: u32,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<(u64, u32, u32)>, Error> {
+    ) -> Result<Vec<(u64, u32, u32)>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let (from, to) = whole_quarters(from, to)?;
         let bucket = bucket(from, to, bucket_s)?;
@@ -101,7 +101,7 @@ impl Contacts {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Statistics, Error> {
+    ) -> Result<proxy::Statistics, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Statistics).await?.into())
     }
@@ -114,7 +114,7 @@ impl Contacts {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u32, Error> {
+    ) -> Result<u32, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Nearby).await?)
     }
@@ -139,17 +139,17 @@ impl Contacts {
     async fn export_log(
         &self,
         file: OwnedFd,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u64, Error> {
+    ) -> Result<u64, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let order = Order::new(options)?;
-        let outlet = self.transfers.outlet(file)?;
-        let (handle, sheets) = (self.handle.clone(), self.sheets.clone());
+        let selection = ExportOptions::new(options)?;
+        let writer = self.transfers.writer(file)?;
+        let (handle, export_dir) = (self.handle.clone(), self.export_dir.clone());
         let runtime = Runtime::current();
-        let write = move |outlet| export::write(&order, handle, runtime, &sheets, outlet);
-        outlet.work(write).await
+        let write = move |writer| export::write(&selection, handle, runtime, &export_dir, writer);
+        writer.work(write).await
     }
 
     /// Destroys the contacts that began from and including from, and before
@@ -163,10 +163,10 @@ impl Contacts {
         to: u64,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u64, Error> {
+    ) -> Result<u64, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if from >= to {
-            return Err(BACKWARDS);
+            return Err(EMPTY_RANGE);
         }
         let (from, to) = (UnixTime(from), UnixTime(to));
         let erase = |reply| Request::Contacts(ContactsRequest::Erase(from, to, reply));
@@ -174,11 +174,11 @@ impl Contacts {
     }
 }
 
-const BACKWARDS: Error = Error::InvalidRange("from must be before to");
+const EMPTY_RANGE: ErrorReply = ErrorReply::InvalidRange("from must be before to");
 
-fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), Error> {
+fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), ErrorReply> {
     if from >= to {
-        return Err(BACKWARDS);
+        return Err(EMPTY_RANGE);
     }
     let from = (from / QUARTER * QUARTER).min(END_OF_TIME - QUARTER);
     let to = to
@@ -188,15 +188,15 @@ fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), Error> {
     Ok((UnixTime(from), UnixTime(to)))
 }
 
-fn bucket(from: UnixTime, to: UnixTime, seconds: u32) -> Result<Duration, Error> {
+fn bucket(from: UnixTime, to: UnixTime, seconds: u32) -> Result<Duration, ErrorReply> {
     let width = u64::from(seconds);
     if width < QUARTER || !width.is_multiple_of(QUARTER) {
-        return Err(Error::InvalidRange(
+        return Err(ErrorReply::InvalidRange(
             "bucket_s must be whole quarters of an hour: 900 or a multiple of it",
         ));
     }
     if (to.0 - from.0).div_ceil(width) > MAX_BUCKETS {
-        return Err(Error::InvalidRange(
+        return Err(ErrorReply::InvalidRange(
             "more than 10000 bars; ask for a shorter span or wider bars",
         ));
     }

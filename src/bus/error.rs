@@ -12,7 +12,7 @@ use crate::daemon::Refusal;
 
 /// An error reply.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub(super) enum Error {
+pub(super) enum ErrorReply {
     /// The daemon tried and failed.
     #[error("{0}")]
     Failed(&'static str),
@@ -57,7 +57,7 @@ pub(super) enum Error {
     NotSupported(&'static str),
 }
 
-impl From<Refusal> for Error {
+impl From<Refusal> for ErrorReply {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::OffAir => Self::NotReady(format!("{refusal}; see tcnctl doctor")),
@@ -110,7 +110,7 @@ impl From<Refusal> for Error {
     }
 }
 
-impl zbus::DBusError for Error {
+impl zbus::DBusError for ErrorReply {
     fn create_reply(&self, call: &Header<'_>) -> zbus::Result<Message> {
         Message::error(call, self.name()).build(&(self.to_string(),))
     }

@@ -16,9 +16,9 @@ use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
-use super::departures::{Departures, Unwatched, caller, is_present};
-use super::error::Error;
-use super::options::{Given, Options};
+use super::error::ErrorReply;
+use super::name_watch::{NameWatcher, WatchError, caller, is_present};
+use super::options::{MethodOptions, OptionMap};
 use super::transfer::Transfers;
 use crate::daemon::{
     BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, LONGEST_REASON, Refusal, Request,
@@ -26,20 +26,20 @@ use crate::daemon::{
 };
 use crate::store::NewSource;
 
-pub(super) struct Exchange {
+pub(super) struct ExchangeInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
     /// The owners of the current run and of the current delivery.
-    pub(super) runs: Departures,
-    pub(super) deliveries: Departures,
+    pub(super) runs: NameWatcher,
+    pub(super) deliveries: NameWatcher,
 }
 
 /// The longest name of a source or a problem, in bytes.
 const LONGEST_TOKEN: usize = 64;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Exchange", introspection_docs = true)]
-impl Exchange {
+impl ExchangeInterface {
     /// Begins a run. These are all the sources there are, 32 at most; what is
     /// kept of others is forgotten. Of each: name (s), lower-case letters,
     /// digits and hyphens, 64 at most; label (s), which people are shown, 256
@@ -54,7 +54,7 @@ impl Exchange {
         sources: Vec<proxy::Source>,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let sources = sources.into_iter().map(new_source);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
@@ -63,7 +63,7 @@ impl Exchange {
             let (handle, name) = (self.handle.clone(), owner.to_string());
             let leave = async move { handle.client_disconnected(name).await };
             let watch = self.runs.watch(connection, owner, leave).await;
-            watch.map_err(unwatched)?;
+            watch.map_err(watch_error)?;
         }
         let name = owner.as_ref().map(ToString::to_string);
         let begin = |reply| Request::Exchange(ExchangeRequest::Begin(name, sources, reply));
@@ -86,7 +86,7 @@ impl Exchange {
         source: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<u64>, Error> {
+    ) -> Result<Vec<u64>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let pending = |reply| Request::Exchange(ExchangeRequest::Pending(source, reply));
         let intervals = self.handle.ask(pending).await?;
@@ -111,30 +111,30 @@ impl Exchange {
         source: String,
         interval: u64,
         file: OwnedFd,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Delivered, Error> {
+    ) -> Result<proxy::Delivered, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("whole", "b"), ("budget", "t")])?;
-        let gone = Arc::<AtomicBool>::default();
+        let mut options = MethodOptions::new(options, &[("whole", "b"), ("budget", "t")])?;
+        let cancelled = Arc::<AtomicBool>::default();
         let delivery = Delivery {
             source,
-            interval: Interval::new(interval).ok_or_else(no_interval)?,
+            interval: Interval::new(interval).ok_or_else(unknown_interval)?,
             whole: options.take("whole")?.unwrap_or(false),
             budget: options.take("budget")?.unwrap_or(BUDGET).min(BUDGET),
-            reports: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
+            reports: Box::new(self.transfers.reader(file, Arc::clone(&cancelled))?),
         };
         let caller = caller(connection, &call);
         if let Some(caller) = &caller {
-            let leave = async move { gone.store(true, Ordering::Relaxed) };
+            let leave = async move { cancelled.store(true, Ordering::Relaxed) };
             let watch = self.deliveries.watch(connection, caller, leave).await;
-            watch.map_err(unwatched)?;
+            watch.map_err(watch_error)?;
         }
         let deliver = |reply| Request::Exchange(ExchangeRequest::Deliver(delivery, reply));
         let counted = self.handle.ask(deliver).await;
         if let Some(caller) = &caller {
-            self.deliveries.forget(caller);
+            self.deliveries.unwatch(caller);
         }
         Ok(counted?.into())
     }
@@ -149,7 +149,7 @@ impl Exchange {
         source: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Upload, Error> {
+    ) -> Result<proxy::Upload, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let take = |reply| Request::Exchange(ExchangeRequest::Take(source, reply));
         let (part, signed) = self.handle.ask(take).await?.unzip();
@@ -166,16 +166,16 @@ impl Exchange {
         &self,
         part: u64,
         outcome: String,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("reason", "s"), ("retry_after", "u")])?;
+        let mut options = MethodOptions::new(options, &[("reason", "s"), ("retry_after", "u")])?;
         let reason: String = options.take("reason")?.unwrap_or_default();
         let retry_after: Option<u32> = options.take("retry_after")?;
         if reason.len() > LONGEST_REASON || !printable::is_line(&reason) {
-            return Err(Error::InvalidArgs(
+            return Err(ErrorReply::InvalidArgs(
                 "reason may have 256 bytes at most, and none that steer a terminal or cannot be seen"
                     .to_owned(),
             ));
@@ -186,7 +186,7 @@ impl Exchange {
             "refused" => Settlement::Refused(reason),
             "failed" => Settlement::Failed(reason, retry_after.map(seconds)),
             _ => {
-                return Err(Error::InvalidArgs(
+                return Err(ErrorReply::InvalidArgs(
                     "unknown outcome; there are: accepted, refused, failed".to_owned(),
                 ));
             }
@@ -204,10 +204,10 @@ impl Exchange {
         problem: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if !problem.is_empty() && !is_token(&problem) {
-            return Err(no_token());
+            return Err(not_a_token());
         }
         let record = |reply| Request::Exchange(ExchangeRequest::Record(source, problem, reply));
         Ok(self.handle.ask(record).await?)
@@ -218,23 +218,23 @@ impl Exchange {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let end = |reply| Request::Exchange(ExchangeRequest::End(reply));
         self.handle.ask(end).await?;
         if let Some(owner) = caller(connection, &call) {
-            self.runs.forget(&owner);
+            self.runs.unwatch(&owner);
         }
         Ok(())
     }
 }
 
-fn new_source(source: proxy::Source) -> Result<NewSource, Error> {
+fn new_source(source: proxy::Source) -> Result<NewSource, ErrorReply> {
     if !is_token(&source.name) {
-        return Err(no_token());
+        return Err(not_a_token());
     }
     if source.label.len() > LONGEST_LABEL || !printable::is_line(&source.label) {
-        return Err(Error::InvalidArgs(
+        return Err(ErrorReply::InvalidArgs(
             "label may have 256 bytes at most, and none that steer a terminal or cannot be seen"
                 .to_owned(),
         ));
@@ -251,19 +251,21 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_TOKEN && text.bytes().all(fits)
 }
 
-fn no_token() -> Error {
-    Error::InvalidArgs(
+fn not_a_token() -> ErrorReply {
+    ErrorReply::InvalidArgs(
         "names and problems are of 1 to 64 lower-case letters, digits and hyphens".to_owned(),
     )
 }
 
-fn no_interval() -> Error {
+fn unknown_interval() -> ErrorReply {
     Refusal::InvalidRange("no interval has this number; call Pending").into()
 }
 
-fn unwatched(why: Unwatched) -> Error {
+fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        Unwatched::TooMany => Error::Busy("too many programs exchange reports; try again"),
-        Unwatched::Deaf => Error::Failed("the bus does not tell when you leave it; try again"),
+        WatchError::TooMany => ErrorReply::Busy("too many programs exchange reports; try again"),
+        WatchError::Unavailable => {
+            ErrorReply::Failed("the bus does not tell when you leave it; try again")
+        }
     }
 }

@@ -13,23 +13,23 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, interface};
 
 use super::bouncer::Bouncer;
-use super::departures::{Departures, Unwatched, caller, is_present};
-use super::error::Error;
-use super::options::{Given, Options, decimal};
+use super::error::ErrorReply;
+use super::name_watch::{NameWatcher, WatchError, caller, is_present};
+use super::options::{MethodOptions, OptionMap, decimal};
 use super::replies;
 use crate::daemon::{
     ExposureId, Handle, KnownExposure, MatchedReportsRequest, Refusal, Request, SyncStatus,
 };
 
-pub(super) struct Exposures {
+pub(super) struct ExposuresInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     /// Every subscriber is watched, and every watched client is a subscriber.
-    pub(super) subscribers: Arc<Departures>,
+    pub(super) subscribers: Arc<NameWatcher>,
 }
 
 #[interface(name = "org.tcncoalition.Tcnd1.Exposures", introspection_docs = true)]
-impl Exposures {
+impl ExposuresInterface {
     /// All exposures, of each report in order of time; those that were
     /// dismissed only with the option dismissed (b). Of each, times being in
     /// seconds since 1970-01-01 UTC: id (s); day (t), the UTC day it began on;
@@ -52,12 +52,12 @@ impl Exposures {
     #[zbus(out_args("exposures"))]
     async fn list(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<proxy::Exposure>, Error> {
+    ) -> Result<Vec<proxy::Exposure>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("dismissed", "b")])?;
+        let mut options = MethodOptions::new(options, &[("dismissed", "b")])?;
         let dismissed = options.take("dismissed")?.unwrap_or(false);
         let exposures = self.all().await?.into_iter();
         let wanted = exposures.filter(|exposure| dismissed || !exposure.dismissed);
@@ -71,7 +71,7 @@ impl Exposures {
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Exposure, Error> {
+    ) -> Result<proxy::Exposure, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.find(&id).await?.into())
     }
@@ -89,11 +89,11 @@ impl Exposures {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::ExposureSummary, Error> {
+    ) -> Result<proxy::ExposureSummary, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let unseen = *self.handle.watch_unseen().borrow();
-        let standing: SyncStatus = self.handle.watch_sync_status().borrow().clone();
-        Ok(replies::exposure_summary(unseen, standing))
+        let sync_status: SyncStatus = self.handle.watch_sync_status().borrow().clone();
+        Ok(replies::exposure_summary(unseen, sync_status))
     }
 
     /// The person has seen it.
@@ -102,7 +102,7 @@ impl Exposures {
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         self.mark(&id, false).await
     }
@@ -114,7 +114,7 @@ impl Exposures {
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         self.mark(&id, true).await
     }
@@ -125,7 +125,7 @@ impl Exposures {
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let id = self.find(&id).await?.id;
         let restore = |reply| Request::MatchedReports(MatchedReportsRequest::Restore(id, reply));
@@ -140,13 +140,13 @@ impl Exposures {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let name = caller(connection, &call).ok_or_else(nobody_to_tell)?;
+        let name = caller(connection, &call).ok_or_else(not_on_a_bus)?;
         let watch = self.subscribers.watch(connection, &name, async {});
-        watch.await.map_err(unwatched)?;
+        watch.await.map_err(watch_error)?;
         if !is_present(connection, &name).await {
-            self.subscribers.forget(&name);
+            self.subscribers.unwatch(&name);
         }
         Ok(())
     }
@@ -156,10 +156,10 @@ impl Exposures {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let name = caller(connection, &call).ok_or_else(nobody_to_tell)?;
-        self.subscribers.forget(&name);
+        let name = caller(connection, &call).ok_or_else(not_on_a_bus)?;
+        self.subscribers.unwatch(&name);
         Ok(())
     }
 
@@ -169,20 +169,20 @@ impl Exposures {
     async fn changed(emitter: &SignalEmitter<'_>, unseen: u32) -> zbus::Result<()>;
 }
 
-impl Exposures {
+impl ExposuresInterface {
     async fn all(&self) -> Result<Vec<KnownExposure>, Refusal> {
         let all = |reply| Request::MatchedReports(MatchedReportsRequest::Exposures(reply));
         self.handle.ask(all).await
     }
 
-    async fn find(&self, id: &str) -> Result<KnownExposure, Error> {
+    async fn find(&self, id: &str) -> Result<KnownExposure, ErrorReply> {
         let named = parts(id).ok_or(Refusal::NoSuchExposure)?;
         let all = self.all().await?;
         let found = all.into_iter().find(|known| public_id(known.id) == named);
         Ok(found.ok_or(Refusal::NoSuchExposure)?)
     }
 
-    async fn mark(&self, id: &str, dismissed: bool) -> Result<(), Error> {
+    async fn mark(&self, id: &str, dismissed: bool) -> Result<(), ErrorReply> {
         let id = self.find(id).await?.id;
         let mark =
             |reply| Request::MatchedReports(MatchedReportsRequest::Mark(id, dismissed, reply));
@@ -202,31 +202,33 @@ fn parts(id: &str) -> Option<(u64, u64)> {
     Some((decimal(report)?, decimal(start)?))
 }
 
-fn nobody_to_tell() -> Error {
-    Error::InvalidArgs("a subscription needs a message bus between us; call List again".to_owned())
+fn not_on_a_bus() -> ErrorReply {
+    ErrorReply::InvalidArgs(
+        "a subscription needs a message bus between us; call List again".to_owned(),
+    )
 }
 
-fn unwatched(why: Unwatched) -> Error {
+fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        Unwatched::TooMany => {
-            Error::Busy("too many programs have subscribed; end one of them, or call List again")
-        }
-        Unwatched::Deaf => {
-            Error::Failed("the bus does not tell when you leave it; call List again instead")
+        WatchError::TooMany => ErrorReply::Busy(
+            "too many programs have subscribed; end one of them, or call List again",
+        ),
+        WatchError::Unavailable => {
+            ErrorReply::Failed("the bus does not tell when you leave it; call List again instead")
         }
     }
 }
 
 /// Sends `Changed` to each subscriber by its name, and to no other client.
-pub(super) async fn tell(
+pub(super) async fn notify_subscribers(
     connection: &Connection,
-    subscribers: &Departures,
+    subscribers: &NameWatcher,
     unseen: u32,
 ) -> zbus::Result<()> {
     for name in subscribers.names() {
         let emitter = SignalEmitter::new(connection, names::ROOT)?;
         let emitter = emitter.set_destination(BusName::from(name));
-        Exposures::changed(&emitter, unseen).await?;
+        ExposuresInterface::changed(&emitter, unseen).await?;
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use zbus::message::Header;
 use zbus::{Connection, interface};
 
 use super::bouncer::Bouncer;
-use super::error::Error;
+use super::error::ErrorReply;
 
 /// The part of the program that writes the log, as seen by the bus.
 pub trait Log: Send + Sync + 'static {
@@ -52,13 +52,13 @@ impl Log for Output {
     }
 }
 
-pub(super) struct LogControl {
+pub(super) struct LogControlInterface {
     pub(super) log: Arc<dyn Log>,
     pub(super) bouncer: Arc<Bouncer>,
 }
 
 #[interface(name = "org.freedesktop.LogControl1", introspection_docs = true)]
-impl LogControl {
+impl LogControlInterface {
     /// The least important level that is logged: emerg, alert, crit, err,
     /// warning, notice, info or debug. Everyone may read it; writing needs the
     /// polkit action org.tcncoalition.tcnd1.reload, and never asks for a
@@ -74,14 +74,14 @@ impl LogControl {
         value: String,
         #[zbus(header)] call: Option<Header<'_>>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.admit(connection, call, "LogLevel").await?;
         let level = LogLevel::ALL
             .into_iter()
             .find(|level| level.word() == value);
         let level = level.ok_or_else(|| {
             let words = LogLevel::ALL.map(LogLevel::word).join(", ");
-            Error::InvalidArgs(format!("no such log level; there are {words}"))
+            ErrorReply::InvalidArgs(format!("no such log level; the levels are {words}"))
         })?;
         self.log.set_level(level);
         Ok(())
@@ -100,20 +100,20 @@ impl LogControl {
         value: String,
         #[zbus(header)] call: Option<Header<'_>>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.admit(connection, call, "LogTarget").await?;
         let target = LogTarget::ALL
             .into_iter()
             .find(|target| target.word() == value);
         let target = target.ok_or_else(|| {
             let words = LogTarget::ALL.map(LogTarget::word).join(", ");
-            Error::InvalidArgs(format!("no such log target; there are {words}"))
+            ErrorReply::InvalidArgs(format!("no such log target; the targets are {words}"))
         })?;
         if self.log.set_target(target) {
             Ok(())
         } else {
-            Err(Error::NotSupported(
-                "the log cannot go there; start the daemon by systemd for the journal, by hand for the console",
+            Err(ErrorReply::NotSupported(
+                "the log cannot go there; for the journal, start the daemon with systemd; for the console, start it by hand",
             ))
         }
     }
@@ -125,15 +125,17 @@ impl LogControl {
     }
 }
 
-impl LogControl {
+impl LogControlInterface {
     async fn admit(
         &self,
         connection: &Connection,
         call: Option<Header<'_>>,
         property: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         let Some(call) = call else {
-            return Err(Error::NotAuthorized("nobody asked".to_owned()));
+            return Err(ErrorReply::NotAuthorized(
+                "this call has no caller".to_owned(),
+            ));
         };
         self.bouncer
             .admit_setter(connection, &call, names::LOG_CONTROL, property)

@@ -14,18 +14,18 @@ use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, interface};
 
 use super::bouncer::Bouncer;
-use super::departures::{Departures, Unwatched, caller, is_present};
-use super::error::Error;
+use super::error::ErrorReply;
 use super::log_control::Log;
-use super::options::{Given, Options};
-use super::words;
+use super::name_watch::{NameWatcher, WatchError, caller, is_present};
+use super::options::{MethodOptions, OptionMap};
+use super::tokens;
 use crate::daemon::{Check, Handle, PauseRequest, Request, Snapshot};
 
-pub(super) struct Manager {
+pub(super) struct ManagerInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) log: Arc<dyn Log>,
-    pub(super) departures: Departures,
+    pub(super) held_for: NameWatcher,
 }
 
 /// Counts additions to the contract.
@@ -45,7 +45,7 @@ const RELOAD_CONFIG: u32 = 1;
 const RELOAD_LOG: u32 = 2;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Manager", introspection_docs = true)]
-impl Manager {
+impl ManagerInterface {
     /// Consents to broadcasting and listening, from now on and after every
     /// restart, until Disable. Fails with Error.Configured if the
     /// configuration says no. There are no options yet. Needs the polkit
@@ -53,12 +53,12 @@ impl Manager {
     /// and ConfirmClock.
     async fn enable(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        Options::new(options, &[])?;
+        MethodOptions::new(options, &[])?;
         Ok(self.handle.ask(Request::Enable).await?)
     }
 
@@ -69,7 +69,7 @@ impl Manager {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Disable).await?)
     }
@@ -85,21 +85,21 @@ impl Manager {
         &self,
         seconds: u64,
         reason: String,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u32, Error> {
+    ) -> Result<u32, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let (hold, mut request) = pause_request(seconds, &reason, options)?;
         if !hold {
             return Ok(self.ask_pause(request).await?);
         }
-        let owner = caller(connection, &call).ok_or_else(nobody_to_watch)?;
+        let owner = caller(connection, &call).ok_or_else(not_on_a_bus)?;
         let (handle, name) = (self.handle.clone(), owner.to_string());
         request.owner = Some(name.clone());
-        let farewell = async move { handle.client_disconnected(name).await };
-        let watch = self.departures.watch(connection, &owner, farewell);
-        watch.await.map_err(unwatched)?;
+        let on_disconnect = async move { handle.client_disconnected(name).await };
+        let watch = self.held_for.watch(connection, &owner, on_disconnect);
+        watch.await.map_err(watch_error)?;
         let cookie = self.ask_pause(request).await?;
         if !is_present(connection, &owner).await {
             self.handle.client_disconnected(owner.to_string()).await;
@@ -114,7 +114,7 @@ impl Manager {
         cookie: u32,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let resume = |reply| Request::Resume(cookie, reply);
         Ok(self.handle.ask(resume).await?)
@@ -126,7 +126,7 @@ impl Manager {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Rotate).await?)
     }
@@ -139,7 +139,7 @@ impl Manager {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::ConfirmClock).await?)
     }
@@ -151,12 +151,12 @@ impl Manager {
     #[zbus(out_args("checks"))]
     async fn self_test(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
+    ) -> Result<Vec<HashMap<String, OwnedVariant>>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        Options::new(options, &[])?;
+        MethodOptions::new(options, &[])?;
         let checks = self.handle.ask(Request::SelfTest).await?;
         checks.iter().map(check).collect()
     }
@@ -170,10 +170,10 @@ impl Manager {
         flags: u32,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if flags & !(RELOAD_CONFIG | RELOAD_LOG) != 0 {
-            return Err(Error::InvalidArgs(
+            return Err(ErrorReply::InvalidArgs(
                 "unknown flag; there are 1 (configuration), 2 (log), and 0 for all".to_owned(),
             ));
         }
@@ -218,7 +218,7 @@ impl Manager {
     /// while it says anything. Clients must tolerate other words.
     #[zbus(property)]
     fn consent(&self) -> &'static str {
-        words::consent(self.handle.snapshot().consent)
+        tokens::consent(self.handle.snapshot().consent)
     }
 
     /// The daemon in a word: starting; running, on the air with nothing wrong,
@@ -227,7 +227,7 @@ impl Manager {
     /// itself ends the daemon. Clients must tolerate other words.
     #[zbus(property)]
     fn state(&self) -> &'static str {
-        words::state(self.handle.snapshot().state)
+        tokens::state(self.handle.snapshot().state)
     }
 
     /// Everything that is wrong now, as tokens: bluetoothd-missing,
@@ -248,7 +248,7 @@ impl Manager {
     /// a general text for them.
     #[zbus(property)]
     fn problems(&self) -> Vec<&'static str> {
-        words::problems(&self.handle.snapshot().problems)
+        tokens::problems(&self.handle.snapshot().problems)
     }
 
     /// How the machine takes part, in effect: broadcast, by adverts that nobody
@@ -258,7 +258,7 @@ impl Manager {
     /// configured while Problems tells why. Clients must tolerate other words.
     #[zbus(property)]
     fn mode(&self) -> &'static str {
-        words::mode(self.handle.snapshot().mode)
+        tokens::mode(self.handle.snapshot().mode)
     }
 
     /// Whether a number is on the air: what was verified, not what was asked.
@@ -281,7 +281,7 @@ impl Manager {
     /// other words.
     #[zbus(property)]
     fn scan_mode(&self) -> &'static str {
-        words::scan_mode(&self.handle.snapshot())
+        tokens::scan_mode(&self.handle.snapshot())
     }
 
     /// Whether the neighbourhood is made up, as by the fake radio. A client
@@ -294,16 +294,16 @@ impl Manager {
     /// The object of the adapter in use, / if there is none.
     #[zbus(property)]
     fn adapter(&self) -> OwnedObjectPath {
-        words::selected(&self.handle.snapshot().adapters)
+        tokens::selected(&self.handle.snapshot().adapters)
     }
 
     /// Seconds since the number on the air was put there; 0 while none is, see
     /// Advertising. The number itself is never told. No signal when it grows.
     #[zbus(property(emits_changed_signal = "false"))]
-    async fn current_tcn_age(&self) -> Result<u32, Error> {
+    async fn current_tcn_age(&self) -> Result<u32, ErrorReply> {
         let age = timeout(AGE_DEADLINE, self.handle.ask(Request::TcnAge)).await;
         let Ok(age) = age else {
-            return Err(Error::Busy("the daemon is busy; read this again"));
+            return Err(ErrorReply::Busy("the daemon is busy; read this again"));
         };
         Ok(seconds(age?.unwrap_or_default()))
     }
@@ -312,7 +312,7 @@ impl Manager {
     /// UTC; 0 while none is.
     #[zbus(property)]
     fn current_tcn_since(&self) -> u64 {
-        words::airing_since(&self.handle.snapshot())
+        tokens::airing_since(&self.handle.snapshot())
     }
 
     /// The longest time one number stays on the air, in seconds.
@@ -325,25 +325,25 @@ impl Manager {
     /// the greatest number if only Resume ends it.
     #[zbus(property)]
     fn paused_until(&self) -> u64 {
-        words::paused_until(self.handle.snapshot().paused)
+        tokens::paused_until(self.handle.snapshot().paused)
     }
 
     /// Who paused and why: for each pause a reason (s) and an application_id
     /// (s), empty if none was given. Both are what the caller said.
     #[zbus(property)]
     fn pause_holds(&self) -> Vec<HashMap<String, Variant<'static>>> {
-        words::holds(&self.handle.snapshot().holds)
+        tokens::holds(&self.handle.snapshot().holds)
     }
 
     /// When all sources of reports had been gone through well, in seconds
     /// since 1970-01-01 UTC, rounded down to the day; 0 is never.
     #[zbus(property)]
     fn reports_checked_at(&self) -> u64 {
-        words::checked(&self.handle.snapshot())
+        tokens::checked(&self.handle.snapshot())
     }
 }
 
-impl Manager {
+impl ManagerInterface {
     async fn ask_pause(&self, request: PauseRequest) -> Result<u32, crate::daemon::Refusal> {
         self.handle
             .ask(|reply| Request::Pause(request, reply))
@@ -355,36 +355,36 @@ impl Manager {
 pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 15] {
     [
         ("Enabled", snapshot.enabled.into()),
-        ("Consent", words::consent(snapshot.consent).into()),
-        ("CurrentTcnSince", words::airing_since(snapshot).into()),
-        ("State", words::state(snapshot.state).into()),
-        ("Problems", words::problems(&snapshot.problems).into()),
-        ("Mode", words::mode(snapshot.mode).into()),
+        ("Consent", tokens::consent(snapshot.consent).into()),
+        ("CurrentTcnSince", tokens::airing_since(snapshot).into()),
+        ("State", tokens::state(snapshot.state).into()),
+        ("Problems", tokens::problems(&snapshot.problems).into()),
+        ("Mode", tokens::mode(snapshot.mode).into()),
         ("Advertising", snapshot.advertising.into()),
         ("Scanning", snapshot.scanning.into()),
-        ("ScanMode", words::scan_mode(snapshot).into()),
+        ("ScanMode", tokens::scan_mode(snapshot).into()),
         ("Simulated", snapshot.simulated.into()),
-        ("Adapter", words::selected(&snapshot.adapters).into()),
+        ("Adapter", tokens::selected(&snapshot.adapters).into()),
         (
             "RotationInterval",
             seconds(snapshot.rotation_interval).into(),
         ),
-        ("PausedUntil", words::paused_until(snapshot.paused).into()),
-        ("PauseHolds", words::holds(&snapshot.holds).into()),
-        ("ReportsCheckedAt", words::checked(snapshot).into()),
+        ("PausedUntil", tokens::paused_until(snapshot.paused).into()),
+        ("PauseHolds", tokens::holds(&snapshot.holds).into()),
+        ("ReportsCheckedAt", tokens::checked(snapshot).into()),
     ]
 }
 
 fn pause_request(
     seconds: u64,
     reason: &str,
-    options: Given,
-) -> Result<(bool, PauseRequest), Error> {
-    let mut options = Options::new(options, &[("hold", "b"), ("application_id", "s")])?;
+    options: OptionMap,
+) -> Result<(bool, PauseRequest), ErrorReply> {
+    let mut options = MethodOptions::new(options, &[("hold", "b"), ("application_id", "s")])?;
     let hold = options.take("hold")?.unwrap_or(false);
     let application_id: String = options.take("application_id")?.unwrap_or_default();
     if reason.len() > MAX_TEXT || application_id.len() > MAX_TEXT {
-        return Err(Error::InvalidArgs(
+        return Err(ErrorReply::InvalidArgs(
             "reason and application_id may have 256 bytes at most".to_owned(),
         ));
     }
@@ -398,22 +398,22 @@ fn pause_request(
     Ok((hold, request))
 }
 
-fn nobody_to_watch() -> Error {
-    Error::InvalidArgs("hold needs a message bus between us; pause without".to_owned())
+fn not_on_a_bus() -> ErrorReply {
+    ErrorReply::InvalidArgs("hold needs a message bus between us; pause without".to_owned())
 }
 
-fn unwatched(why: Unwatched) -> Error {
+fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        Unwatched::TooMany => {
-            Error::Busy("too many programs hold a pause; end one of them, or pause without hold")
-        }
-        Unwatched::Deaf => {
-            Error::Failed("the bus does not tell when you leave it; pause without hold")
+        WatchError::TooMany => ErrorReply::Busy(
+            "too many programs hold a pause; end one of them, or pause without hold",
+        ),
+        WatchError::Unavailable => {
+            ErrorReply::Failed("the bus does not tell when you leave it; pause without hold")
         }
     }
 }
 
-fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, Error> {
+fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, ErrorReply> {
     let result = if check.passed { "passed" } else { "failed" };
     [
         ("name", check.name),
@@ -428,7 +428,7 @@ fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, Error> {
         ))
     })
     .collect::<zbus::Result<_>>()
-    .map_err(|_| Error::Failed("a text cannot be sent; please report it as a fault"))
+    .map_err(|_| ErrorReply::Failed("a text cannot be sent; please report it as a fault"))
 }
 
 /// Whole seconds, at most what fits.

@@ -167,19 +167,19 @@ fn token(fingerprint: u64) -> String {
 }
 
 /// How many exposures are new, and how complete that is.
-pub(super) fn exposure_summary(unseen: u32, standing: daemon::SyncStatus) -> ExposureSummary {
+pub(super) fn exposure_summary(unseen: u32, sync_status: daemon::SyncStatus) -> ExposureSummary {
     ExposureSummary {
         unseen,
-        sources: count(standing.sources.len()),
-        checked: standing.checked().map(|at| at.0),
-        waiting: standing.matching != daemon::Matching::Idle,
-        failed: failed(standing),
+        sources: count(sync_status.sources.len()),
+        checked: sync_status.checked().map(|at| at.0),
+        waiting: sync_status.matching != daemon::Matching::Idle,
+        failed: failed(sync_status),
     }
 }
 
 /// The sources that could not be checked: label, and token of the problem.
-fn failed(standing: daemon::SyncStatus) -> Vec<(String, String)> {
-    let failed = standing.sources.into_iter();
+fn failed(sync_status: daemon::SyncStatus) -> Vec<(String, String)> {
+    let failed = sync_status.sources.into_iter();
     let failed = failed.filter(|source| source.failures > 0);
     failed
         .map(|source| (source.configured.label, source.problem))
@@ -187,13 +187,13 @@ fn failed(standing: daemon::SyncStatus) -> Vec<(String, String)> {
 }
 
 impl From<daemon::SyncStatus> for Checked {
-    fn from(standing: daemon::SyncStatus) -> Self {
-        let checked = standing.checked().map(|at| at.0);
+    fn from(sync_status: daemon::SyncStatus) -> Self {
+        let checked = sync_status.checked().map(|at| at.0);
         Self {
-            reports: standing.reports,
-            new_exposures: standing.new_exposures,
+            reports: sync_status.reports,
+            new_exposures: sync_status.new_exposures,
             checked,
-            failed: failed(standing),
+            failed: failed(sync_status),
         }
     }
 }

@@ -20,35 +20,35 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
-use super::check;
-use super::departures::{Departures, Unwatched, caller, is_present};
-use super::error::Error;
-use super::options::{Given, Options};
+use super::error::ErrorReply;
+use super::name_watch::{NameWatcher, WatchError, caller, is_present};
+use super::options::{MethodOptions, OptionMap};
 use super::replies;
-use super::transfer::{Outlet, Transfers, broken};
+use super::sync_run;
+use super::transfer::{FdWriter, Transfers, write_error};
 use crate::daemon::{
     BUDGET, Handle, Import, LONGEST_LABEL, MatchedReportsRequest, OwnReportsRequest,
     PublishRequest, Refusal, ReportRequest, Request,
 };
 
-pub(super) struct Reports {
+pub(super) struct ReportsInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
     /// The callers with an import in progress.
-    pub(super) importers: Departures,
+    pub(super) importers: NameWatcher,
     /// Permits to wait for a run of tcnd-sync.
     pub(super) checks: Semaphore,
 }
 
 /// How many checks are waited for at once. Each may take twenty minutes.
-pub(super) const MOST_CHECKS: usize = 8;
+pub(super) const MAX_CHECKS: usize = 8;
 
 /// How often the caller of Import gets its progress.
-const TELLING: Duration = Duration::from_secs(1);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[interface(name = "org.tcncoalition.Tcnd1.Reports", introspection_docs = true)]
-impl Reports {
+impl ReportsInterface {
     /// What a report over this span would give away, both in seconds since
     /// 1970-01-01 UTC. Nothing is made, and nothing leaves the machine. The
     /// answer has parts (u), signed reports it takes, one a key; numbers (t)
@@ -70,7 +70,7 @@ impl Reports {
         to: u64,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Disclosure, Error> {
+    ) -> Result<proxy::Disclosure, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let (from, to) = (UnixTime(from), UnixTime(to));
         let preview = |reply| Request::OwnReports(OwnReportsRequest::Preview(from, to, reply));
@@ -104,10 +104,10 @@ impl Reports {
         memo: Vec<u8>,
         from: u64,
         to: u64,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(String, proxy::Created), Error> {
+    ) -> Result<(String, proxy::Created), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let known = &[
             ("consent", "b"),
@@ -116,24 +116,25 @@ impl Reports {
             ("token", "s"),
             ("linkable", "b"),
         ];
-        let mut options = Options::new(options, known)?;
+        let mut options = MethodOptions::new(options, known)?;
         if !options.take("consent")?.unwrap_or(false) {
-            return Err(Error::ConsentRequired(
+            return Err(ErrorReply::ConsentRequired(
                 "a report gives away when and where others met this machine; show what Preview says, and call with consent=true if the person agrees",
             ));
         }
         let request = ReportRequest {
             from: UnixTime(from),
             to: UnixTime(to),
-            memo: Memo::new(MemoType::new(memo_type), memo)
-                .map_err(|_| Error::InvalidArgs("a memo takes 255 bytes at most".to_owned()))?,
+            memo: Memo::new(MemoType::new(memo_type), memo).map_err(|_| {
+                ErrorReply::InvalidArgs("a memo takes 255 bytes at most".to_owned())
+            })?,
             note: options.take("note")?.unwrap_or_default(),
             linkable: options.take("linkable")?.unwrap_or(false),
             shown: options.take("numbers")?,
             token: token(&mut options)?,
         };
         if !printable::is_line(&request.note) {
-            return Err(Error::InvalidArgs(
+            return Err(ErrorReply::InvalidArgs(
                 "a note may have no characters that steer a terminal or cannot be seen".to_owned(),
             ));
         }
@@ -160,7 +161,7 @@ impl Reports {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<proxy::OwnReport>, Error> {
+    ) -> Result<Vec<proxy::OwnReport>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let list = |reply| Request::OwnReports(OwnReportsRequest::List(reply));
         let reports = self.handle.ask(list).await?;
@@ -179,26 +180,26 @@ impl Reports {
         &self,
         id: String,
         file: OwnedFd,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u64, Error> {
+    ) -> Result<u64, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("format", "s")])?;
+        let mut options = MethodOptions::new(options, &[("format", "s")])?;
         let format: Option<String> = options.take("format")?;
         let format = known(format.as_deref())?;
         let id = report_id(&id)?;
         // Before the departure is recorded: a report that no reader could have received
         // must not be recorded as having left.
-        let outlet = self.transfers.outlet(file)?;
+        let writer = self.transfers.writer(file)?;
         let export = |reply| Request::OwnReports(OwnReportsRequest::Export(id, format, reply));
         let bytes = self.handle.ask(export).await?;
         let length = bytes.len() as u64;
-        let write = move |mut outlet: Outlet| {
-            let written = outlet.write_all(&bytes).and_then(|()| outlet.flush());
-            written.map_err(|error| broken(&error))
+        let write = move |mut writer: FdWriter| {
+            let written = writer.write_all(&bytes).and_then(|()| writer.flush());
+            written.map_err(|error| write_error(&error))
         };
-        outlet.work(write).await?;
+        writer.work(write).await?;
         Ok(length)
     }
 
@@ -221,10 +222,10 @@ impl Reports {
     async fn publish(
         &self,
         id: String,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Published, Error> {
+    ) -> Result<proxy::Published, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let known = &[
             ("consent", "b"),
@@ -233,10 +234,10 @@ impl Reports {
             ("dry_run", "b"),
             ("token", "s"),
         ];
-        let mut options = Options::new(options, known)?;
+        let mut options = MethodOptions::new(options, known)?;
         let dry_run = options.take("dry_run")?.unwrap_or(false);
         if !options.take("consent")?.unwrap_or(false) && !dry_run {
-            return Err(Error::ConsentRequired(
+            return Err(ErrorReply::ConsentRequired(
                 "a published report cannot be taken back; call with consent=true if the person agrees",
             ));
         }
@@ -261,12 +262,12 @@ impl Reports {
     async fn cancel_publish(
         &self,
         id: String,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Cancelled, Error> {
+    ) -> Result<proxy::Cancelled, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("source", "s")])?;
+        let mut options = MethodOptions::new(options, &[("source", "s")])?;
         let (id, source) = (report_id(&id)?, options.take("source")?);
         let cancel =
             |reply| Request::OwnReports(OwnReportsRequest::CancelPublish(id, source, reply));
@@ -285,17 +286,19 @@ impl Reports {
     #[zbus(out_args("checked"))]
     async fn check(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Checked, Error> {
+    ) -> Result<proxy::Checked, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        Options::new(options, &[])?;
-        let turn = self.checks.try_acquire();
-        let _turn = turn.map_err(|_| {
-            Error::Busy("too many programs wait for a check; its end is told by ReportsCheckedAt")
+        MethodOptions::new(options, &[])?;
+        let permit = self.checks.try_acquire();
+        let _permit = permit.map_err(|_| {
+            ErrorReply::Busy(
+                "too many programs wait for a check; its end is told by ReportsCheckedAt",
+            )
         })?;
-        Ok(check::check(&self.handle).await?.into())
+        Ok(sync_run::run_sync(&self.handle).await?.into())
     }
 
     /// Looks for ourselves in reports of others, and returns when the file was
@@ -319,25 +322,25 @@ impl Reports {
     async fn import(
         &self,
         file: OwnedFd,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Imported, Error> {
+    ) -> Result<proxy::Imported, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("source", "s"), ("published", "t")])?;
+        let mut options = MethodOptions::new(options, &[("source", "s"), ("published", "t")])?;
         let label: Option<String> = options.take("source")?;
         let published: Option<u64> = options.take("published")?;
-        let (gone, left) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default());
-        let intake = self.transfers.intake(file, Arc::clone(&gone))?;
-        let progress = intake.progress();
+        let (cancelled, left) = (Arc::<AtomicBool>::default(), Arc::<Notify>::default());
+        let reader = self.transfers.reader(file, Arc::clone(&cancelled))?;
+        let progress = reader.progress();
         let import = Import {
             label: label.unwrap_or_else(|| "file".to_owned()),
             published: published.map(UnixTime),
             budget: BUDGET,
-            source: Box::new(intake),
+            source: Box::new(reader),
         };
         if import.label.len() > LONGEST_LABEL || !printable::is_line(&import.label) {
-            return Err(Error::InvalidArgs(
+            return Err(ErrorReply::InvalidArgs(
                 "source may have 256 bytes at most, and none that steer a terminal or cannot be seen"
                     .to_owned(),
             ));
@@ -345,33 +348,33 @@ impl Reports {
         let import = |reply| Request::MatchedReports(MatchedReportsRequest::Import(import, reply));
         let caller = caller(connection, &call);
         if let Some(caller) = &caller {
-            let (gone, left) = (Arc::clone(&gone), Arc::clone(&left));
+            let (cancelled, left) = (Arc::clone(&cancelled), Arc::clone(&left));
             let leave = async move {
-                gone.store(true, Ordering::Relaxed);
+                cancelled.store(true, Ordering::Relaxed);
                 left.notify_one();
             };
             if self.importers.names().contains(caller) {
-                return Err(Error::Busy(
+                return Err(ErrorReply::Busy(
                     "an import of yours is under way; wait for its answer",
                 ));
             }
             let watch = self.importers.watch(connection, caller, leave);
-            watch.await.map_err(unwatched)?;
+            watch.await.map_err(watch_error)?;
             // The caller may have left before the watch was set up.
             if !is_present(connection, caller).await {
-                self.importers.forget(caller);
+                self.importers.unwatch(caller);
                 return Err(Refusal::Stopped.into());
             }
         }
         let imported = self.handle.ask(import);
-        let imported = tell_progress(connection, caller.as_ref(), &progress, imported);
+        let imported = send_progress(connection, caller.as_ref(), &progress, imported);
         // The daemon sees that its answer is not awaited any more.
         let imported = tokio::select! {
             imported = imported => imported,
             () = left.notified() => Err(Refusal::Stopped),
         };
         if let Some(caller) = &caller {
-            self.importers.forget(caller);
+            self.importers.unwatch(caller);
         }
         Ok(imported?.into())
     }
@@ -389,7 +392,7 @@ impl Reports {
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let id = report_id(&id)?;
         let delete = |reply| Request::OwnReports(OwnReportsRequest::Delete(id, reply));
@@ -398,7 +401,7 @@ impl Reports {
 }
 
 /// Runs `work` and meanwhile sends its progress to `caller`.
-async fn tell_progress<T>(
+async fn send_progress<T>(
     connection: &Connection,
     caller: Option<&OwnedUniqueName>,
     progress: &AtomicU64,
@@ -407,19 +410,19 @@ async fn tell_progress<T>(
     let mut work = pin!(work);
     let mut told = 0;
     loop {
-        if let Ok(done) = timeout(TELLING, &mut work).await {
+        if let Ok(done) = timeout(PROGRESS_INTERVAL, &mut work).await {
             return done;
         }
         let read = progress.load(Ordering::Relaxed);
         if read != told {
             told = read;
             // A signal that cannot be sent does no harm: only the answer counts.
-            let _ = progressed(connection, caller, read).await;
+            let _ = emit_progress(connection, caller, read).await;
         }
     }
 }
 
-async fn progressed(
+async fn emit_progress(
     connection: &Connection,
     caller: Option<&OwnedUniqueName>,
     read: u64,
@@ -428,35 +431,37 @@ async fn progressed(
     if let Some(caller) = caller {
         emitter = emitter.set_destination(BusName::from(caller.clone()));
     }
-    Reports::import_progress(&emitter, read).await
+    ReportsInterface::import_progress(&emitter, read).await
 }
 
-fn unwatched(why: Unwatched) -> Error {
+fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        Unwatched::TooMany => Error::Busy("too many programs import; try again in a moment"),
-        Unwatched::Deaf => Error::Failed("the bus does not tell when you leave it; try again"),
+        WatchError::TooMany => ErrorReply::Busy("too many programs import; try again in a moment"),
+        WatchError::Unavailable => {
+            ErrorReply::Failed("the bus does not tell when you leave it; try again")
+        }
     }
 }
 
 /// The option `token`. A token that the daemon never gave out matches nothing that was
 /// shown.
-fn token(options: &mut Options) -> Result<Option<u64>, Error> {
+fn token(options: &mut MethodOptions) -> Result<Option<u64>, ErrorReply> {
     let text: Option<String> = options.take("token")?;
     let token = text.map(|text| u64::from_str_radix(&text, 16));
     token.transpose().map_err(|_| Refusal::Changed.into())
 }
 
 /// A text that is no id names no report.
-fn report_id(text: &str) -> Result<u64, Error> {
+fn report_id(text: &str) -> Result<u64, ErrorReply> {
     super::options::decimal(text).ok_or_else(|| Refusal::NoSuchReport.into())
 }
 
-fn known(format: Option<&str>) -> Result<Format, Error> {
+fn known(format: Option<&str>) -> Result<Format, ErrorReply> {
     match format {
         None | Some("tcn") => Ok(Format::Tcn),
         Some("base64") => Ok(Format::Base64),
         Some("json") => Ok(Format::Json),
-        Some(_) => Err(Error::InvalidArgs(
+        Some(_) => Err(ErrorReply::InvalidArgs(
             "unknown format; there are: tcn, base64, json".to_owned(),
         )),
     }

@@ -4,14 +4,14 @@
 use tcnd_client::names;
 use tcnd_client::proxy::{ContactsProxy, Statistics, Summary};
 
+use crate::harness::{Harness, soon};
 use crate::members::{error_name, none, options};
-use crate::puppet::idle;
-use crate::rig::{Pair, soon};
+use crate::mock_driver::idle;
 
 #[tokio::test]
 async fn contacts_in_sums() {
-    let mut rig = Pair::new(idle()).await;
-    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let contacts = ContactsProxy::new(&harness.client).await.unwrap();
     let summary = soon(contacts.get_summary(none())).await.unwrap();
     assert_eq!(
         summary,
@@ -41,7 +41,7 @@ async fn contacts_in_sums() {
     );
     let end = i64::MAX.unsigned_abs() / 900 * 900;
     assert_eq!(
-        rig.puppet.heard(),
+        harness.driver.heard(),
         [
             &format!("Summary 0 {end}"),
             "Histogram 0 7200 3600",
@@ -54,21 +54,21 @@ async fn contacts_in_sums() {
 /// answer, so no client can find out a time by subtracting.
 #[tokio::test]
 async fn nothing_finer_than_a_quarter_of_an_hour() {
-    let mut rig = Pair::new(idle()).await;
-    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let contacts = ContactsProxy::new(&harness.client).await.unwrap();
     for (from, to) in [(4500, 5400), (4501, 5400), (5399, 5400), (4500, 4501)] {
         let span = options([("from", from.into()), ("to", to.into())]);
         soon(contacts.get_summary(span)).await.unwrap();
         soon(contacts.get_histogram(from, to, 900)).await.unwrap();
         let asked = ["Summary 4500 5400", "Histogram 4500 5400 900"];
-        assert_eq!(rig.puppet.heard(), asked, "{from}..{to}");
+        assert_eq!(harness.driver.heard(), asked, "{from}..{to}");
     }
 }
 
 #[tokio::test]
 async fn histograms_out_of_range() {
-    let mut rig = Pair::new(idle()).await;
-    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let contacts = ContactsProxy::new(&harness.client).await.unwrap();
     const QUARTERS: u64 = 900;
     for (from, to, bucket) in [
         (1, 1, 900),
@@ -87,7 +87,7 @@ async fn histograms_out_of_range() {
     let reversed = options([("from", 2_u64.into()), ("to", 1_u64.into())]);
     let answer = soon(contacts.get_summary(reversed)).await;
     assert_eq!(error_name(answer), names::error::INVALID_RANGE);
-    assert_eq!(rig.puppet.heard(), [""; 0]);
+    assert_eq!(harness.driver.heard(), [""; 0]);
 
     soon(contacts.get_histogram(0, 10_000 * QUARTERS, 900))
         .await
@@ -97,7 +97,7 @@ async fn histograms_out_of_range() {
         .unwrap();
     let end = i64::MAX.unsigned_abs() / QUARTERS * QUARTERS;
     assert_eq!(
-        rig.puppet.heard(),
+        harness.driver.heard(),
         [
             "Histogram 0 9000000 900".to_owned(),
             format!("Histogram {} {end} 900", end - QUARTERS),

@@ -1,27 +1,27 @@
-//! Cuts the incoming stream into messages.
+//! Cuts the incoming byte stream into messages.
 //!
 //! Only the header is read: D-Bus specification, "Message Format". A message longer
-//! than [`LONGEST`] is skipped as it arrives and never held.
+//! than [`MAX_MESSAGE`] is skipped as it arrives and never held.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::bus::descriptors::Passed;
+use crate::bus::descriptors::ReceivedFd;
 
 /// The longest message, in bytes. The longest call that any client needs,
 /// Exchange.Begin with all its sources, has some 12 KiB; the specification allows 128
 /// MiB.
-pub(super) const LONGEST: usize = 64 << 10;
+pub(super) const MAX_MESSAGE: usize = 64 << 10;
 
 /// The part of the header that contains the length of the message, in bytes.
-const FIXED: usize = 16;
+const FIXED_HEADER: usize = 16;
 
 const METHOD_CALL: u8 = 1;
 const SIGNAL: u8 = 4;
 
 /// The flag NO_REPLY_EXPECTED, and the position of its byte.
-const NO_REPLY: u8 = 1;
+const NO_REPLY_EXPECTED: u8 = 1;
 const FLAGS: usize = 2;
 
 /// Codes of header fields.
@@ -32,49 +32,50 @@ const UNIX_FDS: u8 = 9;
 /// The last header field of the specification.
 const LAST_FIELD: u8 = 9;
 
-/// Members of the interfaces that D-Bus defines whose answers are long.
-const LONG: [&[u8]; 3] = [b"Introspect", b"GetManagedObjects", b"GetAll"];
+/// Members of the standard D-Bus interfaces that have long replies.
+const LONG_REPLIES: [&[u8]; 3] = [b"Introspect", b"GetManagedObjects", b"GetAll"];
 
-/// A whole message.
+/// A complete message, as received.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(super) struct RawMessage {
     pub(super) bytes: Vec<u8>,
-    pub(super) descriptors: Vec<Passed>,
+    pub(super) descriptors: Vec<ReceivedFd>,
 }
 
-/// The sender and serial number of a call.
+/// The sender and serial number of a call, and how it is replied to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Call {
+pub(super) struct MethodCall {
     pub(super) sender: Arc<str>,
     pub(super) serial: NonZeroU32,
     /// The caller wants no reply.
-    pub(super) silent: bool,
-    /// Any client may call it, and its reply has kilobytes.
-    pub(super) is_long: bool,
+    pub(super) no_reply: bool,
+    /// The member is one of [`LONG_REPLIES`]: any client may call it, and its reply has
+    /// kilobytes.
+    pub(super) has_long_reply: bool,
 }
 
-/// A message that was cut out.
+/// The next message of the stream.
 #[derive(Debug)]
-pub(super) enum Cut {
+pub(super) enum DecodedMessage {
     /// A method call of a named sender. Its flag NO_REPLY_EXPECTED is removed, so that
     /// a reply shows when the call is done.
-    Call(Call, Frame),
+    Call(MethodCall, RawMessage),
     /// A method call that is too long, lost its descriptors, or has a header field that
     /// is not in the specification: zbus would close the connection because of it.
-    Unfit(Call),
-    /// A reply, or a signal without descriptors: no signal that we subscribe to has
-    /// any.
-    Other(Frame),
+    Unacceptable(MethodCall),
+    /// A reply, or a signal without descriptors: no signal that tcnd subscribes to
+    /// has any.
+    Other(RawMessage),
 }
 
-/// The stream, as far as it was received.
+/// The bytes of the stream that were received and not yet decoded.
 ///
 /// Positions count from its start. The kernel ends a read with the piece that had
 /// descriptors (unix(7), `unix_stream_read_generic`), and dbus-daemon and dbus-broker
 /// send them with the first piece of their message. So the descriptors belong to the
 /// message that contains the last byte of the read.
 #[derive(Debug, Default)]
-pub(super) struct Stream {
+pub(super) struct MessageDecoder {
     bytes: Vec<u8>,
     /// The offset of the next message in them.
     start: usize,
@@ -85,13 +86,13 @@ pub(super) struct Stream {
     next: u64,
     /// The last byte of each read that had descriptors, and these; `None` if the kernel
     /// had no space for all of them.
-    descriptors: VecDeque<(u64, Option<Vec<Passed>>)>,
+    descriptors: VecDeque<(u64, Option<Vec<ReceivedFd>>)>,
 }
 
-impl Stream {
+impl MessageDecoder {
     /// Adds bytes that were read, at least one. With `lost`, some of the descriptors
     /// that came with them are missing.
-    pub(super) fn add(&mut self, bytes: &[u8], descriptors: Vec<Passed>, lost: bool) {
+    pub(super) fn add(&mut self, bytes: &[u8], descriptors: Vec<ReceivedFd>, lost: bool) {
         let skipped = usize::try_from(self.next.saturating_sub(self.read)).unwrap_or(usize::MAX);
         let skipped = skipped.min(bytes.len());
         self.bytes.drain(..self.start);
@@ -107,34 +108,36 @@ impl Stream {
 
     /// The next message, if it is complete; `None` if more has to be read.
     ///
-    /// Messages whose header cannot be read are left out.
-    pub(super) fn cut(&mut self) -> Option<Cut> {
+    /// It skips messages whose header cannot be read.
+    pub(super) fn next_message(&mut self) -> Option<DecodedMessage> {
         loop {
             let here = self.bytes.get(self.start..)?;
-            let (header, whole) = Header::new(here.get(..FIXED)?)?.lengths()?;
-            let cut = if whole <= LONGEST {
+            let (header, whole) = HeaderReader::new(here.get(..FIXED_HEADER)?)?.lengths()?;
+            let decoded = if whole <= MAX_MESSAGE {
                 let bytes = self.take(whole)?;
                 let descriptors = self.take_descriptors();
-                judge(bytes, descriptors)
+                classify(bytes, descriptors)
             } else {
-                // If the header is endless, not even its sender can be read.
-                let facts = match header <= LONGEST {
-                    true => Facts::read(here.get(..header)?),
+                // If the header is too long, not even its sender can be read.
+                let fields = match header <= MAX_MESSAGE {
+                    true => HeaderFields::read(here.get(..header)?),
                     false => None,
                 };
                 self.skip(whole);
                 self.take_descriptors();
-                facts.and_then(|facts| facts.call).map(Cut::Unfit)
+                fields
+                    .and_then(|fields| fields.call)
+                    .map(DecodedMessage::Unacceptable)
             };
-            if cut.is_some() {
-                return cut;
+            if decoded.is_some() {
+                return decoded;
             }
         }
     }
 
     /// The descriptors that came with messages before the next; `None` if some of them
     /// were lost.
-    fn take_descriptors(&mut self) -> Option<Vec<Passed>> {
+    fn take_descriptors(&mut self) -> Option<Vec<ReceivedFd>> {
         let mut all = Some(Vec::new());
         while let Some((_, descriptors)) = self.descriptors.pop_front_if(|(at, _)| *at < self.next)
         {
@@ -159,26 +162,29 @@ impl Stream {
 }
 
 /// Classifies a whole message; `None` if no part of the daemon uses it.
-fn judge(mut bytes: Vec<u8>, descriptors: Option<Vec<Passed>>) -> Option<Cut> {
-    let facts = Facts::read(&bytes)?;
-    let descriptors = descriptors.filter(|all| all.len() == facts.descriptors);
-    match (facts.call, descriptors) {
-        (Some(call), Some(descriptors)) if facts.is_known => {
-            bytes[FLAGS] &= !NO_REPLY;
-            Some(Cut::Call(call, Frame { bytes, descriptors }))
+fn classify(mut bytes: Vec<u8>, descriptors: Option<Vec<ReceivedFd>>) -> Option<DecodedMessage> {
+    let fields = HeaderFields::read(&bytes)?;
+    let descriptors = descriptors.filter(|all| all.len() == fields.descriptors);
+    match (fields.call, descriptors) {
+        (Some(call), Some(descriptors)) if fields.is_known => {
+            bytes[FLAGS] &= !NO_REPLY_EXPECTED;
+            Some(DecodedMessage::Call(
+                call,
+                RawMessage { bytes, descriptors },
+            ))
         }
-        (Some(call), _) => Some(Cut::Unfit(call)),
-        (None, _) if !facts.is_known || facts.descriptors > 0 && facts.is_signal => None,
+        (Some(call), _) => Some(DecodedMessage::Unacceptable(call)),
+        (None, _) if !fields.is_known || fields.descriptors > 0 && fields.is_signal => None,
         // A reply that lost its descriptors gets substitutes in the socket module.
-        (None, descriptors) => Some(Cut::Other(Frame {
+        (None, descriptors) => Some(DecodedMessage::Other(RawMessage {
             bytes,
             descriptors: descriptors.unwrap_or_default(),
         })),
     }
 }
 
-struct Facts {
-    call: Option<Call>,
+struct HeaderFields {
+    call: Option<MethodCall>,
     /// The number of descriptors that belong to the message.
     descriptors: usize,
     is_signal: bool,
@@ -187,18 +193,18 @@ struct Facts {
 }
 
 /// How many descriptors belong to a message, by its header.
-pub(super) fn descriptors_of(bytes: &[u8]) -> usize {
-    Facts::read(bytes).map_or(0, |facts| facts.descriptors)
+pub(super) fn descriptor_count(bytes: &[u8]) -> usize {
+    HeaderFields::read(bytes).map_or(0, |fields| fields.descriptors)
 }
 
-impl Facts {
+impl HeaderFields {
     /// Reads a header; a body may follow it. zbus reads the header again, and
     /// completely; this reader is fast for floods, most of which is discarded.
     fn read(bytes: &[u8]) -> Option<Self> {
-        let header = Header::new(bytes)?;
+        let header = HeaderReader::new(bytes)?;
         let (mut sender, mut descriptors) = (None, 0);
-        let (mut is_long, mut is_known) = (false, true);
-        let mut at = FIXED;
+        let (mut has_long_reply, mut is_known) = (false, true);
+        let mut at = FIXED_HEADER;
         while at < header.end {
             at = at.next_multiple_of(8);
             let (code, kind) = (*bytes.get(at)?, bytes.get(at + 1..at + 4)?);
@@ -211,7 +217,7 @@ impl Facts {
                     let text = bytes.get(at + 4..)?.get(..length)?;
                     match code {
                         SENDER => sender = Some(std::str::from_utf8(text).ok()?),
-                        MEMBER => is_long = LONG.contains(&text),
+                        MEMBER => has_long_reply = LONG_REPLIES.contains(&text),
                         _ => {}
                     }
                     at = at.checked_add(length)?.checked_add(5)?;
@@ -229,11 +235,11 @@ impl Facts {
             }
         }
         let call = match sender {
-            Some(sender) if bytes.get(1) == Some(&METHOD_CALL) => Some(Call {
+            Some(sender) if bytes.get(1) == Some(&METHOD_CALL) => Some(MethodCall {
                 sender: sender.into(),
                 serial: NonZeroU32::new(u32::try_from(header.number(8)?).ok()?)?,
-                silent: bytes.get(FLAGS)? & NO_REPLY != 0,
-                is_long,
+                no_reply: bytes.get(FLAGS)? & NO_REPLY_EXPECTED != 0,
+                has_long_reply,
             }),
             _ => None,
         };
@@ -246,18 +252,18 @@ impl Facts {
     }
 }
 
-/// A header and its numbers, in the message's byte order.
-struct Header<'a> {
+/// Reads the numbers of a header, in the byte order of the message.
+struct HeaderReader<'a> {
     bytes: &'a [u8],
     /// The end of the last field.
     end: usize,
 }
 
-impl<'a> Header<'a> {
+impl<'a> HeaderReader<'a> {
     fn new(bytes: &'a [u8]) -> Option<Self> {
         let end = 0;
         let mut header = Self { bytes, end };
-        header.end = FIXED.checked_add(header.number(12)?)?;
+        header.end = FIXED_HEADER.checked_add(header.number(12)?)?;
         Some(header)
     }
 
@@ -297,8 +303,8 @@ mod tests {
         message.data().to_vec()
     }
 
-    fn cuts(stream: &mut Stream) -> Vec<Cut> {
-        std::iter::from_fn(|| stream.cut()).collect()
+    fn decode_all(decoder: &mut MessageDecoder) -> Vec<DecodedMessage> {
+        std::iter::from_fn(|| decoder.next_message()).collect()
     }
 
     #[test]
@@ -307,37 +313,49 @@ mod tests {
         let second = call(2, Flags::NO_REPLY_EXPECTED, b"");
         let both = [&first[..], &second].concat();
         for at in 0..both.len() {
-            let mut stream = Stream::default();
-            stream.add(&both[..at], Vec::new(), false);
-            let mut found = cuts(&mut stream);
-            stream.add(&both[at..], Vec::new(), false);
-            found.extend(cuts(&mut stream));
-            let [Cut::Call(one, frame), Cut::Call(two, muted)] = &found[..] else {
+            let mut decoder = MessageDecoder::default();
+            decoder.add(&both[..at], Vec::new(), false);
+            let mut found = decode_all(&mut decoder);
+            decoder.add(&both[at..], Vec::new(), false);
+            found.extend(decode_all(&mut decoder));
+            let [
+                DecodedMessage::Call(one, message),
+                DecodedMessage::Call(two, cleared),
+            ] = &found[..]
+            else {
                 panic!("{at}: {found:?}");
             };
             assert_eq!(
-                (one.serial.get(), one.silent, &*one.sender),
+                (one.serial.get(), one.no_reply, &*one.sender),
                 (1, false, ":1.7")
             );
-            assert_eq!((two.serial.get(), two.silent), (2, true));
-            assert_eq!(frame.bytes, first);
-            assert_eq!(muted.bytes[FLAGS] & NO_REPLY, 0, "it will be answered");
-            assert_eq!(muted.bytes[3..], second[3..]);
+            assert_eq!((two.serial.get(), two.no_reply), (2, true));
+            assert_eq!(message.bytes, first);
+            assert_eq!(
+                cleared.bytes[FLAGS] & NO_REPLY_EXPECTED,
+                0,
+                "it will be answered"
+            );
+            assert_eq!(cleared.bytes[3..], second[3..]);
         }
     }
 
     #[test]
     fn a_long_message_is_told_and_never_held() {
-        let long = call(1, Flags::empty(), &vec![0; 4 * LONGEST]);
+        let long = call(1, Flags::empty(), &vec![0; 4 * MAX_MESSAGE]);
         let next = call(2, Flags::empty(), b"");
-        let mut stream = Stream::default();
+        let mut decoder = MessageDecoder::default();
         let mut found = Vec::new();
         for piece in [&long[..], &next].concat().chunks(1000) {
-            stream.add(piece, Vec::new(), false);
-            found.extend(cuts(&mut stream));
-            assert!(stream.bytes.len() <= LONGEST + 1000);
+            decoder.add(piece, Vec::new(), false);
+            found.extend(decode_all(&mut decoder));
+            assert!(decoder.bytes.len() <= MAX_MESSAGE + 1000);
         }
-        let [Cut::Unfit(one), Cut::Call(two, _)] = &found[..] else {
+        let [
+            DecodedMessage::Unacceptable(one),
+            DecodedMessage::Call(two, _),
+        ] = &found[..]
+        else {
             panic!("{found:?}");
         };
         assert_eq!((one.serial.get(), two.serial.get()), (1, 2));
@@ -346,20 +364,22 @@ mod tests {
     #[test]
     fn a_header_without_end_is_skipped() {
         let mut endless = call(1, Flags::empty(), b"");
-        let fields = u32::try_from(2 * LONGEST).unwrap();
+        let fields = u32::try_from(2 * MAX_MESSAGE).unwrap();
         endless[12..16].copy_from_slice(&fields.to_le_bytes());
-        endless.resize(FIXED + 2 * LONGEST, 0);
+        endless.resize(FIXED_HEADER + 2 * MAX_MESSAGE, 0);
         // Its original body is an empty array: four bytes.
         endless.extend_from_slice(&[0; 4]);
-        let mut stream = Stream::default();
-        stream.add(&endless, Vec::new(), false);
-        stream.add(&call(2, Flags::empty(), b""), Vec::new(), false);
-        assert!(matches!(&cuts(&mut stream)[..], [Cut::Call(call, _)] if call.serial.get() == 2));
+        let mut decoder = MessageDecoder::default();
+        decoder.add(&endless, Vec::new(), false);
+        decoder.add(&call(2, Flags::empty(), b""), Vec::new(), false);
+        assert!(
+            matches!(&decode_all(&mut decoder)[..], [DecodedMessage::Call(call, _)] if call.serial.get() == 2)
+        );
     }
 
     /// A call with a file in its body, and the file. It is a memory file, identified by
     /// its inode number.
-    fn with_file(serial: u32) -> (Vec<u8>, Passed, u64) {
+    fn with_file(serial: u32) -> (Vec<u8>, ReceivedFd, u64) {
         let file = memfd_create("file", MemfdFlags::CLOEXEC).unwrap();
         let number = fstat(&file).unwrap().st_ino;
         let message = Message::method_call("/", "Import")
@@ -367,35 +387,35 @@ mod tests {
             .serial(NonZeroU32::new(serial).unwrap())
             .build(&(Fd::from(file.as_fd()),))
             .unwrap();
-        (message.data().to_vec(), Passed::from(file), number)
+        (message.data().to_vec(), ReceivedFd::from(file), number)
     }
 
-    fn numbers(frame: &Frame) -> Vec<u64> {
-        let number = |passed: &Passed| fstat(passed).unwrap().st_ino;
-        frame.descriptors.iter().map(number).collect()
+    fn numbers(message: &RawMessage) -> Vec<u64> {
+        let number = |passed: &ReceivedFd| fstat(passed).unwrap().st_ino;
+        message.descriptors.iter().map(number).collect()
     }
 
     #[test]
     fn descriptors_are_those_of_the_message_they_came_with() {
         for at in 1..with_file(1).0.len() {
-            let mut stream = Stream::default();
+            let mut decoder = MessageDecoder::default();
             let (first, file, one) = with_file(1);
             let (second, lost, _) = with_file(2);
             let (third, other, three) = with_file(3);
-            stream.add(&first[..at], vec![file], false);
-            assert!(stream.cut().is_none());
+            decoder.add(&first[..at], vec![file], false);
+            assert!(decoder.next_message().is_none());
             // The kernel had no space for the descriptors of the second.
-            stream.add(&[&first[at..], &second[..at]].concat(), Vec::new(), true);
+            decoder.add(&[&first[at..], &second[..at]].concat(), Vec::new(), true);
             drop(lost);
             let rest = [&second[at..], &call(9, Flags::empty(), b""), &third[..at]];
-            stream.add(&rest.concat(), vec![other], false);
-            stream.add(&third[at..], Vec::new(), false);
-            let found = cuts(&mut stream);
+            decoder.add(&rest.concat(), vec![other], false);
+            decoder.add(&third[at..], Vec::new(), false);
+            let found = decode_all(&mut decoder);
             let [
-                Cut::Call(_, a),
-                Cut::Unfit(b),
-                Cut::Call(_, none),
-                Cut::Call(_, c),
+                DecodedMessage::Call(_, a),
+                DecodedMessage::Unacceptable(b),
+                DecodedMessage::Call(_, none),
+                DecodedMessage::Call(_, c),
             ] = &found[..]
             else {
                 panic!("{at}: {found:?}");
@@ -407,26 +427,26 @@ mod tests {
 
     #[test]
     fn descriptors_of_what_is_skipped_are_nobody_s() {
-        let long = call(1, Flags::empty(), &vec![0; 4 * LONGEST]);
+        let long = call(1, Flags::empty(), &vec![0; 4 * MAX_MESSAGE]);
         let mut endless = call(2, Flags::empty(), b"");
-        let fields = u32::try_from(2 * LONGEST).unwrap();
+        let fields = u32::try_from(2 * MAX_MESSAGE).unwrap();
         endless[12..16].copy_from_slice(&fields.to_le_bytes());
-        endless.resize(FIXED + 2 * LONGEST + 4, 0);
+        endless.resize(FIXED_HEADER + 2 * MAX_MESSAGE + 4, 0);
         let (strange, _) = strange_field();
         for skipped in [long, endless, strange] {
             for lost in [false, true] {
-                let mut stream = Stream::default();
+                let mut decoder = MessageDecoder::default();
                 let (_, nobodys, _) = with_file(3);
                 let (next, file, number) = with_file(4);
-                stream.add(&skipped[..40], vec![nobodys], lost);
-                while let Some(Cut::Unfit(_)) = stream.cut() {}
-                stream.add(&skipped[40..], Vec::new(), false);
-                while let Some(Cut::Unfit(_)) = stream.cut() {}
-                stream.add(&next, vec![file], false);
-                let Some(Cut::Call(call, frame)) = stream.cut() else {
+                decoder.add(&skipped[..40], vec![nobodys], lost);
+                while let Some(DecodedMessage::Unacceptable(_)) = decoder.next_message() {}
+                decoder.add(&skipped[40..], Vec::new(), false);
+                while let Some(DecodedMessage::Unacceptable(_)) = decoder.next_message() {}
+                decoder.add(&next, vec![file], false);
+                let Some(DecodedMessage::Call(call, message)) = decoder.next_message() else {
                     panic!("the next is there");
                 };
-                assert_eq!((call.serial.get(), numbers(&frame)), (4, vec![number]));
+                assert_eq!((call.serial.get(), numbers(&message)), (4, vec![number]));
             }
         }
     }
@@ -439,10 +459,10 @@ mod tests {
         // Code 200, a variant that is the string "x".
         let field = [200, 1, b's', 0, 1, 0, 0, 0, b'x', 0];
         let length = u32::from_le_bytes(*message[12..].first_chunk().unwrap());
-        message.truncate(FIXED + usize::try_from(length).unwrap());
+        message.truncate(FIXED_HEADER + usize::try_from(length).unwrap());
         message.resize(message.len().next_multiple_of(8), 0);
         message.extend(field);
-        let length = u32::try_from(message.len() - FIXED).unwrap();
+        let length = u32::try_from(message.len() - FIXED_HEADER).unwrap();
         message[12..16].copy_from_slice(&length.to_le_bytes());
         message.resize(message.len().next_multiple_of(8), 0);
         message.extend([0; 4]);
@@ -453,22 +473,30 @@ mod tests {
 
     #[test]
     fn what_zbus_would_end_the_connection_at_never_gets_there() {
-        let (call_of_it, signal) = strange_field();
+        let (unknown_call, unknown_signal) = strange_field();
         let file = memfd_create("file", MemfdFlags::CLOEXEC).unwrap();
-        let told = Message::signal("/", "a.b", "Told")
+        let signal = Message::signal("/", "a.b", "Changed")
             .sender(":1.7")
             .build(&(Fd::from(file.as_fd()),))
             .unwrap();
-        let mut stream = Stream::default();
-        stream.add(&signal, Vec::new(), false);
-        stream.add(&told.data()[..], vec![Passed::from(file)], false);
-        assert!(stream.cut().is_none(), "nobody hears them");
-        stream.add(&call_of_it, Vec::new(), false);
-        assert!(matches!(stream.cut(), Some(Cut::Unfit(call)) if call.serial.get() == 5));
-        let whole = Message::signal("/", "a.b", "Told")
+        let mut decoder = MessageDecoder::default();
+        decoder.add(&unknown_signal, Vec::new(), false);
+        decoder.add(&signal.data()[..], vec![ReceivedFd::from(file)], false);
+        assert!(
+            decoder.next_message().is_none(),
+            "signals with a file are skipped"
+        );
+        decoder.add(&unknown_call, Vec::new(), false);
+        assert!(
+            matches!(decoder.next_message(), Some(DecodedMessage::Unacceptable(call)) if call.serial.get() == 5)
+        );
+        let whole = Message::signal("/", "a.b", "Changed")
             .sender(":1.7")
             .build(&());
-        stream.add(&whole.unwrap().data()[..], Vec::new(), false);
-        assert!(matches!(stream.cut(), Some(Cut::Other(_))));
+        decoder.add(&whole.unwrap().data()[..], Vec::new(), false);
+        assert!(matches!(
+            decoder.next_message(),
+            Some(DecodedMessage::Other(_))
+        ));
     }
 }

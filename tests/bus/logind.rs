@@ -7,27 +7,27 @@ use std::fs::File;
 use std::io::{PipeReader, Read};
 use std::sync::{Arc, Mutex};
 
-use tcnd::bus::heed_sleep;
+use tcnd::bus::watch_logind;
 use tcnd::daemon::{Handle, Mailbox, Reply, Request};
 use tokio::sync::mpsc;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedFd, interface};
 
-use crate::puppet::idle;
-use crate::rig::soon;
-use crate::town::{ROOT, TCND, Town};
+use crate::harness::soon;
+use crate::mock_driver::idle;
+use crate::system_bus::{ROOT, SystemBus, TCND};
 
 const NAME: &str = "org.freedesktop.login1";
 const PATH: &str = "/org/freedesktop/login1";
 
 #[derive(Clone)]
-struct Logind {
+struct MockLogind {
     sleeping: Arc<Mutex<bool>>,
     inhibitors: mpsc::UnboundedSender<(String, PipeReader)>,
 }
 
 #[interface(name = "org.freedesktop.login1.Manager")]
-impl Logind {
+impl MockLogind {
     fn inhibit(&self, what: &str, who: &str, why: &str, mode: &str) -> OwnedFd {
         assert!(!why.is_empty());
         let (ours, theirs) = std::io::pipe().unwrap();
@@ -47,41 +47,43 @@ impl Logind {
 }
 
 /// A mock of logind, and what it gave out.
-struct Night {
-    town: Town,
+struct LogindHarness {
+    bus: SystemBus,
     logind: Connection,
-    stand_in: Logind,
+    mock: MockLogind,
     inhibitors: mpsc::UnboundedReceiver<(String, PipeReader)>,
     requests: mpsc::Receiver<Request>,
 }
 
-impl Night {
+impl LogindHarness {
     /// A bus, a mock of logind on it, and a daemon that follows it.
-    async fn fall(sleeping: bool) -> Self {
-        let town = Town::new();
+    async fn new(sleeping: bool) -> Self {
+        let bus = SystemBus::new();
         let (give, inhibitors) = mpsc::unbounded_channel();
-        let stand_in = Logind {
+        let mock = MockLogind {
             sleeping: Arc::new(Mutex::new(sleeping)),
             inhibitors: give,
         };
-        let logind = serve(&town, stand_in.clone()).await;
+        let logind = serve(&bus, mock.clone()).await;
         let (handle, mailbox) = Handle::new(idle());
         let Mailbox { requests, .. } = mailbox;
-        let connection = town.connect(TCND).await;
-        tokio::spawn(heed_sleep(connection, handle));
+        let connection = bus.connect(TCND).await;
+        tokio::spawn(watch_logind(connection, handle));
         Self {
-            town,
+            bus,
             logind,
-            stand_in,
+            mock,
             inhibitors,
             requests,
         }
     }
 
-    async fn says(&self, start: bool) {
-        *self.stand_in.sleeping.lock().unwrap() = start;
+    async fn signal(&self, start: bool) {
+        *self.mock.sleeping.lock().unwrap() = start;
         let emitter = SignalEmitter::new(&self.logind, PATH).unwrap();
-        Logind::prepare_for_sleep(&emitter, start).await.unwrap();
+        MockLogind::prepare_for_sleep(&emitter, start)
+            .await
+            .unwrap();
     }
 
     /// The next inhibitor that is taken.
@@ -106,9 +108,9 @@ impl Night {
     }
 }
 
-async fn serve(town: &Town, stand_in: Logind) -> Connection {
-    let connection = town.connect(ROOT).await;
-    connection.object_server().at(PATH, stand_in).await.unwrap();
+async fn serve(bus: &SystemBus, mock: MockLogind) -> Connection {
+    let connection = bus.connect(ROOT).await;
+    connection.object_server().at(PATH, mock).await.unwrap();
     connection.request_name(NAME).await.unwrap();
     connection
 }
@@ -131,16 +133,16 @@ fn is_held(inhibitor: &PipeReader) -> bool {
 
 #[tokio::test]
 async fn the_machine_waits_until_the_daemon_is_off_the_air() {
-    let mut night = Night::fall(false).await;
+    let mut night = LogindHarness::new(false).await;
     let mut inhibitor = night.inhibitor().await;
     night.woken().await;
     for _ in 0..2 {
-        night.says(true).await;
+        night.signal(true).await;
         let reply = night.asked_to_sleep().await;
         assert!(is_held(&inhibitor), "the machine sleeps while on the air");
         reply.send(Ok(())).unwrap();
         released(inhibitor).await;
-        night.says(false).await;
+        night.signal(false).await;
         inhibitor = night.inhibitor().await;
         night.woken().await;
     }
@@ -150,18 +152,18 @@ async fn the_machine_waits_until_the_daemon_is_off_the_air() {
 /// Some systems send each signal twice, and the second must have no effect.
 #[tokio::test]
 async fn what_is_said_twice_holds_once() {
-    let mut night = Night::fall(false).await;
+    let mut night = LogindHarness::new(false).await;
     let inhibitor = night.inhibitor().await;
     night.woken().await;
     for _ in 0..2 {
-        night.says(true).await;
+        night.signal(true).await;
         night.asked_to_sleep().await.send(Ok(())).unwrap();
     }
     released(inhibitor).await;
-    night.says(false).await;
+    night.signal(false).await;
     let first = night.inhibitor().await;
     night.woken().await;
-    night.says(false).await;
+    night.signal(false).await;
     let second = night.inhibitor().await;
     night.woken().await;
     released(first).await;
@@ -171,14 +173,14 @@ async fn what_is_said_twice_holds_once() {
 /// The daemon may start, or logind restart, in the middle of it.
 #[tokio::test]
 async fn a_new_logind_is_asked_how_things_stand() {
-    let mut night = Night::fall(true).await;
+    let mut night = LogindHarness::new(true).await;
     night.asked_to_sleep().await.send(Ok(())).unwrap();
     night.logind.release_name(NAME).await.unwrap();
-    *night.stand_in.sleeping.lock().unwrap() = false;
-    night.logind = serve(&night.town, night.stand_in.clone()).await;
+    *night.mock.sleeping.lock().unwrap() = false;
+    night.logind = serve(&night.bus, night.mock.clone()).await;
     let inhibitor = night.inhibitor().await;
     night.woken().await;
-    night.says(true).await;
+    night.signal(true).await;
     night.asked_to_sleep().await.send(Ok(())).unwrap();
     released(inhibitor).await;
 }

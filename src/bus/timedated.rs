@@ -17,7 +17,7 @@ use crate::daemon::Handle;
 use crate::daemon::clock::{self, Jumps};
 
 /// How long timedated may take to answer; the bus may have to start it.
-const PATIENCE: Duration = Duration::from_secs(25);
+const TIMEOUT: Duration = Duration::from_secs(25);
 
 /// The first wait, doubled while the clock is not synchronised.
 const FIRST_WAIT: Duration = Duration::from_secs(30);
@@ -37,17 +37,17 @@ trait TimeDate {
 
 /// Reports to the daemon whether the clock is synchronised, for as long as there is a
 /// bus.
-pub async fn heed_clock(connection: Connection, handle: Handle) {
+pub async fn watch_timedated(connection: Connection, handle: Handle) {
     let jumps = match Jumps::new() {
         Ok(jumps) => jumps,
         Err(error) => {
-            return tracing::warn!(%error, "nobody tells when the clock is set; it counts as not synchronised");
+            return tracing::warn!(%error, "cannot watch for clock changes; the clock counts as not synchronised");
         }
     };
     let mut wait = FIRST_WAIT;
     loop {
         let asked = clock::now();
-        let synchronised = timeout(PATIENCE, ask(&connection)).await;
+        let synchronised = timeout(TIMEOUT, ask(&connection)).await;
         let synchronised = matches!(synchronised, Ok(Ok(true)));
         handle.synchronised(asked, synchronised).await;
         wait = match synchronised {
@@ -58,7 +58,7 @@ pub async fn heed_clock(connection: Connection, handle: Handle) {
             Err(_elapsed) => {}
             Ok(Ok(())) => wait = FIRST_WAIT,
             Ok(Err(error)) => {
-                return tracing::warn!(%error, "nobody tells any more when the clock is set");
+                return tracing::warn!(%error, "can no longer watch for clock changes");
             }
         }
     }

@@ -7,17 +7,17 @@ use zbus::message::Header;
 use zbus::{Connection, interface};
 
 use super::bouncer::Bouncer;
-use super::error::Error;
-use super::options::{Given, Options};
+use super::error::ErrorReply;
+use super::options::{MethodOptions, OptionMap};
 use crate::daemon::{ContactsRequest, Handle, Request};
 
-pub(super) struct Privacy {
+pub(super) struct PrivacyInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
 }
 
 #[interface(name = "org.tcncoalition.Tcnd1.Privacy", introspection_docs = true)]
-impl Privacy {
+impl PrivacyInterface {
     /// Destroys everything: contacts, keys, reports, exposures, pauses, the
     /// consent. Nothing is on the air meanwhile; files are overwritten before
     /// they are removed; then all is as after the installation. What was
@@ -29,17 +29,17 @@ impl Privacy {
     async fn wipe_all(
         &self,
         phrase: String,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("dry_run", "b")])?;
+        let mut options = MethodOptions::new(options, &[("dry_run", "b")])?;
         if options.take("dry_run")?.unwrap_or(false) {
             return Ok(());
         }
         if phrase != names::WIPE_PHRASE {
-            return Err(Error::InvalidArgs(format!(
+            return Err(ErrorReply::InvalidArgs(format!(
                 "this destroys all contacts, keys, reports and exposures; if that is meant, give the phrase \"{}\"",
                 names::WIPE_PHRASE
             )));

@@ -19,30 +19,32 @@ use crate::radio;
 
 /// The adapters that have an object, by path.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Adapters(Arc<Mutex<BTreeMap<String, watch::Sender<radio::Adapter>>>>);
+pub(super) struct AdapterObjects(Arc<Mutex<BTreeMap<String, watch::Sender<radio::Adapter>>>>);
 
-impl Adapters {
+impl AdapterObjects {
     /// Nothing panics while it holds this lock.
     pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, watch::Sender<radio::Adapter>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-pub(super) struct Objects {
-    pub(super) adapters: Adapters,
+pub(super) struct ObjectManagerInterface {
+    pub(super) adapters: AdapterObjects,
 }
 
 type Interfaces = HashMap<&'static str, HashMap<&'static str, Variant<'static>>>;
 
 #[interface(name = "org.freedesktop.DBus.ObjectManager")]
-impl Objects {
+impl ObjectManagerInterface {
     /// All adapters, with their interfaces and the properties of these.
     #[zbus(out_args("objects"))]
     fn get_managed_objects(&self) -> HashMap<ObjectPath<'static>, Interfaces> {
         let adapters = self.adapters.lock();
-        let objects = adapters.iter().filter_map(|(path, shown)| {
+        let objects = adapters.iter().filter_map(|(path, published)| {
             let path = ObjectPath::try_from(path.clone()).ok()?;
-            let properties = adapter::properties(&shown.borrow()).into_iter().collect();
+            let properties = adapter::properties(&published.borrow())
+                .into_iter()
+                .collect();
             Some((path, HashMap::from([(names::ADAPTER, properties)])))
         });
         objects.collect()

@@ -9,22 +9,22 @@ use tcnd_client::proxy::{ManagerProxy, ReportsProxy};
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, Variant};
 
-use crate::log::fd;
+use crate::contact_log::fd;
+use crate::harness::{Harness, soon};
 use crate::members::error_name;
+use crate::mock_driver::{COOKIE, idle};
 use crate::polkit::{Polkit, Verdict};
-use crate::puppet::{COOKIE, idle};
-use crate::rig::{Pair, soon};
-use crate::town::{OTHERS, ROOT, STRANGER, Served, Town};
+use crate::system_bus::{OTHERS, ROOT, STRANGER, Served, SystemBus};
 
 fn hold() -> HashMap<&'static str, Variant<'static>> {
     HashMap::from([("hold", true.into())])
 }
 
-async fn scene(verdict: Verdict) -> (Town, Polkit, Served) {
-    let town = Town::new();
-    let polkit = Polkit::serve(town.connect(ROOT).await, verdict).await;
-    let served = town.serve(idle()).await;
-    (town, polkit, served)
+async fn scene(verdict: Verdict) -> (SystemBus, Polkit, Served) {
+    let bus = SystemBus::new();
+    let polkit = Polkit::serve(bus.connect(ROOT).await, verdict).await;
+    let served = bus.serve(idle()).await;
+    (bus, polkit, served)
 }
 
 async fn pause(client: &Connection) -> zbus::Result<u32> {
@@ -38,19 +38,19 @@ fn name(client: &Connection) -> String {
 
 #[tokio::test]
 async fn the_holder_leaves() {
-    let (town, _polkit, mut served) = scene(Verdict::Yes).await;
-    let holder = town.connect(STRANGER).await;
+    let (bus, _polkit, mut served) = scene(Verdict::Yes).await;
+    let holder = bus.connect(STRANGER).await;
     let name = name(&holder);
     for _ in 0..2 {
         assert_eq!(pause(&holder).await.unwrap(), COOKIE);
     }
     let asked = format!("Pause 0s \"call\" \"\" Some({name:?})");
-    assert_eq!(served.puppet.heard(), [asked.clone(), asked]);
-    let other = town.connect(STRANGER).await;
+    assert_eq!(served.driver.heard(), [asked.clone(), asked]);
+    let other = bus.connect(STRANGER).await;
     other.close().await.unwrap();
 
     holder.close().await.unwrap();
-    let left = soon(served.puppet.asked.recv()).await.unwrap();
+    let left = soon(served.driver.asked.recv()).await.unwrap();
     assert_eq!(
         left,
         format!("Left {name}"),
@@ -61,8 +61,8 @@ async fn the_holder_leaves() {
 /// The holder is gone before polkit has decided, so no departure will follow.
 #[tokio::test]
 async fn the_holder_left_before_it_could_hold() {
-    let (town, polkit, mut served) = scene(Verdict::Think).await;
-    let holder = town.connect(STRANGER).await;
+    let (bus, polkit, mut served) = scene(Verdict::Think).await;
+    let holder = bus.connect(STRANGER).await;
     let name = name(&holder);
     let manager = ManagerProxy::new(&holder).await.unwrap();
     let pause = manager.pause(0, "call", hold());
@@ -83,47 +83,47 @@ async fn the_holder_left_before_it_could_hold() {
     };
     soon(gone).await;
     polkit.decide();
-    let asked = soon(served.puppet.asked.recv()).await.unwrap();
+    let asked = soon(served.driver.asked.recv()).await.unwrap();
     assert!(asked.starts_with("Pause"), "{asked}");
-    let left = soon(served.puppet.asked.recv()).await.unwrap();
+    let left = soon(served.driver.asked.recv()).await.unwrap();
     assert_eq!(left, format!("Left {name}"));
 }
 
 #[tokio::test]
 async fn holders_are_bounded() {
-    let (town, _polkit, mut served) = scene(Verdict::Yes).await;
+    let (bus, _polkit, mut served) = scene(Verdict::Yes).await;
     let mut holders = Vec::new();
     for _ in 0..64 {
-        let holder = town.connect(STRANGER).await;
+        let holder = bus.connect(STRANGER).await;
         pause(&holder).await.unwrap();
         holders.push(holder);
     }
-    let one_more = town.connect(STRANGER).await;
+    let one_more = bus.connect(STRANGER).await;
     assert_eq!(error_name(pause(&one_more).await), names::error::BUSY);
     pause(&holders[0]).await.expect("it is watched already");
-    served.puppet.heard();
+    served.driver.heard();
 
     holders.pop().unwrap().close().await.unwrap();
-    let left = soon(served.puppet.asked.recv()).await.unwrap();
+    let left = soon(served.driver.asked.recv()).await.unwrap();
     assert!(left.starts_with("Left"), "{left}");
     pause(&one_more).await.expect("there is room again");
 }
 
 #[tokio::test]
 async fn there_is_nobody_to_watch_without_a_bus() {
-    let mut rig = Pair::new(idle()).await;
+    let mut harness = Harness::new(idle()).await;
     assert_eq!(
-        error_name(pause(&rig.client).await),
+        error_name(pause(&harness.client).await),
         names::error::INVALID_ARGS
     );
-    assert_eq!(rig.puppet.heard(), [""; 0]);
+    assert_eq!(harness.driver.heard(), [""; 0]);
 }
 
 /// The caller of an import leaves, and keeps its end of the pipe busy.
 #[tokio::test]
 async fn an_import_ends_with_its_caller() {
-    let (town, _polkit, mut served) = scene(Verdict::Yes).await;
-    let importer = town.connect(STRANGER).await;
+    let (bus, _polkit, mut served) = scene(Verdict::Yes).await;
+    let importer = bus.connect(STRANGER).await;
     let (ours, theirs) = std::io::pipe().unwrap();
     let call = {
         let importer = importer.clone();
@@ -138,7 +138,7 @@ async fn an_import_ends_with_its_caller() {
     let mut write = soon(write).await.unwrap().unwrap();
     importer.close().await.unwrap();
     let drip = tokio::task::spawn_blocking(move || while write.write_all(b"x").is_ok() {});
-    let ended = soon(served.puppet.asked.recv()).await.unwrap();
+    let ended = soon(served.driver.asked.recv()).await.unwrap();
     assert!(ended.starts_with("Import \"file\""), "{ended}");
     soon(drip).await.unwrap();
     call.abort();
@@ -147,15 +147,15 @@ async fn an_import_ends_with_its_caller() {
 /// Another user, who subscribes to all messages of tcnd, receives nothing of it.
 #[tokio::test]
 async fn an_import_tells_its_caller_alone_how_far_it_is() {
-    let (town, _polkit, served) = scene(Verdict::Yes).await;
-    let other = town.connect(OTHERS[0]).await;
+    let (bus, _polkit, served) = scene(Verdict::Yes).await;
+    let other = bus.connect(OTHERS[0]).await;
     let mut overheard = MessageStream::from(&other);
     let rule = format!("type='signal',sender='{}'", name(&served.connection));
-    let bus = "org.freedesktop.DBus";
-    let listen = other.call_method(Some(bus), "/", Some(bus), "AddMatch", &rule);
+    let dbus = "org.freedesktop.DBus";
+    let listen = other.call_method(Some(dbus), "/", Some(dbus), "AddMatch", &rule);
     soon(listen).await.unwrap();
 
-    let importer = town.connect(STRANGER).await;
+    let importer = bus.connect(STRANGER).await;
     let reports = ReportsProxy::new(&importer).await.unwrap();
     let mut told = soon(reports.receive_import_progress()).await.unwrap();
     let (ours, mut theirs) = std::io::pipe().unwrap();
@@ -171,7 +171,7 @@ async fn an_import_tells_its_caller_alone_how_far_it_is() {
     drop(theirs);
     soon(import).await.unwrap().unwrap();
 
-    served.puppet.change(|now| now.enabled = true);
+    served.driver.change(|now| now.enabled = true);
     let heard = async {
         loop {
             let message = overheard.next().await.unwrap().unwrap();

@@ -13,8 +13,8 @@ use tcnd_logging::{LogLevel, LogTarget};
 use tempfile::TempDir;
 use zbus::{Connection, Guid, connection};
 
-use crate::puppet::Puppet;
-use crate::town::as_user;
+use crate::mock_driver::MockDriver;
+use crate::system_bus::as_user;
 
 /// Waits for an event that must happen.
 pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
@@ -24,58 +24,64 @@ pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
 }
 
 /// The daemon's bus side and a caller, joined by a socket pair.
-pub(crate) struct Pair {
+pub(crate) struct Harness {
     pub(crate) client: Connection,
     _server: Connection,
-    pub(crate) puppet: Puppet,
-    pub(crate) log: Arc<Diary>,
+    pub(crate) driver: MockDriver,
+    pub(crate) log: Arc<LogRecorder>,
     pub(crate) state: TempDir,
 }
 
 /// A wait for descriptors, longer than any of these tests takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const FD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// For tests of descriptors that stay idle. A busy machine must not make other
 /// descriptors look idle.
-const IMPATIENCE: Duration = Duration::from_millis(300);
+const SHORT_FD_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The other parts of the service, with a directory for sheets.
+/// The other parts of the service, with a directory for export_dir.
 pub(crate) fn service(
     handle: Handle,
     bouncer: Bouncer,
-    log: Arc<Diary>,
+    log: Arc<LogRecorder>,
     state: &TempDir,
 ) -> Service {
     Service {
         handle,
         bouncer,
         log,
-        sheets: ExportDir::new(state.path()),
-        patience: PATIENCE,
+        export_dir: ExportDir::new(state.path()),
+        fd_timeout: FD_TIMEOUT,
     }
 }
 
-impl Pair {
+impl Harness {
     /// A daemon that trusts its caller.
     pub(crate) async fn new(first: Snapshot) -> Self {
         Self::with(first, Bouncer::same_user(own_uid())).await
     }
 
     pub(crate) async fn with(first: Snapshot, bouncer: Bouncer) -> Self {
-        Self::waiting(own_uid(), first, bouncer, PATIENCE).await
+        Self::waiting(own_uid(), first, bouncer, FD_TIMEOUT).await
     }
 
     /// A daemon that sees its caller as this user; see [`as_user`].
     pub(crate) async fn of_user(uid: u32, first: Snapshot, bouncer: Bouncer) -> Self {
-        Self::waiting(uid, first, bouncer, PATIENCE).await
+        Self::waiting(uid, first, bouncer, FD_TIMEOUT).await
     }
 
     /// A daemon that soon gives up on a descriptor.
-    pub(crate) async fn impatient(first: Snapshot) -> Self {
-        Self::waiting(own_uid(), first, Bouncer::same_user(own_uid()), IMPATIENCE).await
+    pub(crate) async fn with_short_fd_timeout(first: Snapshot) -> Self {
+        Self::waiting(
+            own_uid(),
+            first,
+            Bouncer::same_user(own_uid()),
+            SHORT_FD_TIMEOUT,
+        )
+        .await
     }
 
-    async fn waiting(uid: u32, first: Snapshot, bouncer: Bouncer, patience: Duration) -> Self {
+    async fn waiting(uid: u32, first: Snapshot, bouncer: Bouncer, fd_timeout: Duration) -> Self {
         // Both ends have the credentials of the thread that makes the pair: unix(7),
         // SO_PEERCRED.
         let (here, there) = as_user(uid, || UnixStream::pair().unwrap());
@@ -88,11 +94,11 @@ impl Pair {
             .p2p()
             .build();
         let (server, client) = tokio::try_join!(server, client).unwrap();
-        let (handle, puppet) = Puppet::new(first);
-        let log = Arc::new(Diary::default());
+        let (handle, driver) = MockDriver::new(first);
+        let log = Arc::new(LogRecorder::default());
         let state = TempDir::new().unwrap();
         let service = Service {
-            patience,
+            fd_timeout,
             ..service(handle, bouncer, log.clone(), &state)
         };
         let forward = bus::serve(server.clone(), service).await.unwrap();
@@ -100,7 +106,7 @@ impl Pair {
         Self {
             client,
             _server: server,
-            puppet,
+            driver,
             log,
             state,
         }
@@ -113,9 +119,9 @@ pub(crate) fn own_uid() -> u32 {
 
 /// A mock of the log; it records what it is set to.
 #[derive(Default)]
-pub(crate) struct Diary(pub(crate) Mutex<Vec<String>>);
+pub(crate) struct LogRecorder(pub(crate) Mutex<Vec<String>>);
 
-impl Diary {
+impl LogRecorder {
     pub(crate) fn note(&self, what: String) {
         self.0.lock().unwrap().push(what);
     }
@@ -125,7 +131,7 @@ impl Diary {
     }
 }
 
-impl Log for Diary {
+impl Log for LogRecorder {
     fn level(&self) -> LogLevel {
         LogLevel::Notice
     }

@@ -1,6 +1,6 @@
 //! The objects on the bus, and their last published state.
 //!
-//! The daemon publishes snapshots. The stage compares each with the one before, and
+//! The daemon publishes snapshots. [`ObjectTree`] compares each with the one before, and
 //! signals the difference: one `PropertiesChanged` per object, and the object manager's
 //! signals for adapters that came or went. There is no other source of broadcasts, so
 //! data outside a snapshot cannot leak through one. The number of unseen exposures is
@@ -14,87 +14,91 @@ use tokio::sync::{Semaphore, watch};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Variant, fdo};
 
-use super::adapter::{self, Adapter};
-use super::contacts::Contacts;
-use super::departures::Departures;
+use super::adapter::{self, AdapterInterface};
+use super::contacts::ContactsInterface;
 use super::descriptors::ForeignFiles;
-use super::exchange::Exchange;
-use super::exposures::{self, Exposures};
-use super::log_control::LogControl;
-use super::manager::{self, Manager};
-use super::objects::{Adapters, Objects};
-use super::privacy::Privacy;
-use super::reports::{self, Reports};
+use super::exchange::ExchangeInterface;
+use super::exposures::{self, ExposuresInterface};
+use super::log_control::LogControlInterface;
+use super::manager::{self, ManagerInterface};
+use super::name_watch::NameWatcher;
+use super::object_manager::{AdapterObjects, ObjectManagerInterface};
+use super::reports::{self, ReportsInterface};
 use super::transfer::Transfers;
-use super::{Fault, Service};
+use super::wipe::PrivacyInterface;
+use super::{ServeError, Service};
 use crate::daemon::Snapshot;
 use crate::radio;
 
-pub(super) struct Stage {
+pub(super) struct ObjectTree {
     connection: Connection,
-    shown: Arc<Snapshot>,
+    published: Arc<Snapshot>,
     /// The adapters that have an object, by path.
-    adapters: Adapters,
+    adapters: AdapterObjects,
     /// The clients that are notified of exposures.
-    subscribers: Arc<Departures>,
+    subscribers: Arc<NameWatcher>,
 }
 
-impl Stage {
+impl ObjectTree {
     /// Creates the objects that `first` contains.
-    pub(super) async fn set(
+    pub(super) async fn create(
         connection: Connection,
         service: Service,
         foreign: Arc<ForeignFiles>,
         first: Arc<Snapshot>,
     ) -> zbus::Result<Self> {
-        let mut stage = Self {
+        let mut tree = Self {
             connection,
-            shown: Arc::clone(&first),
-            adapters: Adapters::default(),
+            published: Arc::clone(&first),
+            adapters: AdapterObjects::default(),
             subscribers: Arc::default(),
         };
-        stage.show_rooms(service, foreign).await?;
-        stage.show_adapters(&first).await?;
-        Ok(stage)
+        tree.add_interfaces(service, foreign).await?;
+        tree.publish_adapters(&first).await?;
+        Ok(tree)
     }
 
     /// Creates the interfaces that are always there.
-    async fn show_rooms(&self, service: Service, foreign: Arc<ForeignFiles>) -> zbus::Result<()> {
+    async fn add_interfaces(
+        &self,
+        service: Service,
+        foreign: Arc<ForeignFiles>,
+    ) -> zbus::Result<()> {
         let (handle, log) = (service.handle, service.log);
         let bouncer = Arc::new(service.bouncer);
-        let transfers = Arc::new(Transfers::new(service.patience, foreign));
-        let manager = Manager {
-            departures: Departures::default(),
+        let transfers = Arc::new(Transfers::new(service.fd_timeout, foreign));
+        let manager = ManagerInterface {
+            held_for: NameWatcher::default(),
             handle: handle.clone(),
             bouncer: Arc::clone(&bouncer),
             log: Arc::clone(&log),
         };
-        let contacts = Contacts {
+        let contacts = ContactsInterface {
             handle: handle.clone(),
             bouncer: Arc::clone(&bouncer),
             transfers: Arc::clone(&transfers),
-            sheets: service.sheets,
+            export_dir: service.export_dir,
         };
-        let reports = Reports {
+        let reports = ReportsInterface {
             handle: handle.clone(),
             bouncer: Arc::clone(&bouncer),
             transfers: Arc::clone(&transfers),
-            importers: Departures::default(),
-            checks: Semaphore::new(reports::MOST_CHECKS),
+            importers: NameWatcher::default(),
+            checks: Semaphore::new(reports::MAX_CHECKS),
         };
-        let exchange = Exchange {
+        let exchange = ExchangeInterface {
             handle: handle.clone(),
             bouncer: Arc::clone(&bouncer),
             transfers,
-            runs: Departures::default(),
-            deliveries: Departures::default(),
+            runs: NameWatcher::default(),
+            deliveries: NameWatcher::default(),
         };
-        let exposures = Exposures {
+        let exposures = ExposuresInterface {
             handle: handle.clone(),
             bouncer: Arc::clone(&bouncer),
             subscribers: Arc::clone(&self.subscribers),
         };
-        let privacy = Privacy {
+        let privacy = PrivacyInterface {
             handle,
             bouncer: Arc::clone(&bouncer),
         };
@@ -106,8 +110,10 @@ impl Stage {
         server.at(names::ROOT, exchange).await?;
         server.at(names::ROOT, privacy).await?;
         let adapters = self.adapters.clone();
-        server.at(names::ROOT, Objects { adapters }).await?;
-        let log_control = LogControl { log, bouncer };
+        server
+            .at(names::ROOT, ObjectManagerInterface { adapters })
+            .await?;
+        let log_control = LogControlInterface { log, bouncer };
         server.at(names::LOG_CONTROL_PATH, log_control).await?;
         Ok(())
     }
@@ -117,41 +123,44 @@ impl Stage {
         mut self,
         mut snapshots: watch::Receiver<Arc<Snapshot>>,
         mut unseen: watch::Receiver<u32>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ServeError> {
         loop {
             tokio::select! {
                 // An exposure is sent before the snapshot that follows it.
                 biased;
                 Ok(()) = unseen.changed() => {
                     let unseen = *unseen.borrow_and_update();
-                    exposures::tell(&self.connection, &self.subscribers, unseen).await?;
+                    exposures::notify_subscribers(&self.connection, &self.subscribers, unseen).await?;
                 }
                 more = snapshots.changed() => {
                     if more.is_err() {
                         return Ok(());
                     }
                     let next = Arc::clone(&snapshots.borrow_and_update());
-                    self.show(next).await?;
+                    self.publish(next).await?;
                 }
             }
         }
     }
 
-    /// Adapters appear before the manager refers to them, and disappear after it has
-    /// stopped to.
-    async fn show(&mut self, next: Arc<Snapshot>) -> zbus::Result<()> {
-        self.show_adapters(&next).await?;
-        let (before, after) = (manager::announced(&self.shown), manager::announced(&next));
+    /// An adapter appears before the manager refers to it, and disappears after the
+    /// manager has stopped to.
+    async fn publish(&mut self, next: Arc<Snapshot>) -> zbus::Result<()> {
+        self.publish_adapters(&next).await?;
+        let (before, after) = (
+            manager::announced(&self.published),
+            manager::announced(&next),
+        );
         self.signal(names::ROOT, names::MANAGER, &before, after)
             .await?;
         self.remove_adapters(&next).await?;
-        self.shown = next;
+        self.published = next;
         Ok(())
     }
 
-    async fn show_adapters(&mut self, snapshot: &Snapshot) -> zbus::Result<()> {
+    async fn publish_adapters(&mut self, snapshot: &Snapshot) -> zbus::Result<()> {
         for (path, adapter) in with_paths(snapshot) {
-            let replace = |shown: &watch::Sender<_>| shown.send_replace(adapter.clone());
+            let replace = |published: &watch::Sender<_>| published.send_replace(adapter.clone());
             let before = self.adapters.lock().get(&path).map(replace);
             let Some(before) = before else {
                 self.add_adapter(path, adapter.clone()).await?;
@@ -164,10 +173,12 @@ impl Stage {
     }
 
     async fn add_adapter(&mut self, path: String, adapter: radio::Adapter) -> zbus::Result<()> {
-        let (shown, newest) = watch::channel(adapter);
+        let (published, latest) = watch::channel(adapter);
         let server = self.connection.object_server();
-        server.at(path.as_str(), Adapter { newest }).await?;
-        self.adapters.lock().insert(path, shown);
+        server
+            .at(path.as_str(), AdapterInterface { latest })
+            .await?;
+        self.adapters.lock().insert(path, published);
         Ok(())
     }
 
@@ -177,7 +188,7 @@ impl Stage {
         let gone: Vec<String> = self.adapters.lock().keys().filter(gone).cloned().collect();
         for path in gone {
             let server = self.connection.object_server();
-            server.remove::<Adapter, _>(path.as_str()).await?;
+            server.remove::<AdapterInterface, _>(path.as_str()).await?;
             self.adapters.lock().remove(&path);
         }
         Ok(())

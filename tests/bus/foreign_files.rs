@@ -19,11 +19,11 @@ use tcnd_client::proxy::ReportsProxy;
 use tempfile::TempDir;
 use zbus::Connection;
 
+use crate::contact_log::fd;
 use crate::flood::{Daemon, Raw, honest, started};
-use crate::log::fd;
+use crate::harness::soon;
 use crate::members::error_name;
-use crate::rig::soon;
-use crate::town::{STRANGER, TCND, Town};
+use crate::system_bus::{STRANGER, SystemBus, TCND};
 
 /// The file system. Dropping it releases every process that waits for it.
 struct Stuck {
@@ -156,8 +156,8 @@ fn open() -> Vec<u8> {
 }
 
 /// A call with this file, from a user that does not read the reply.
-fn call(town: &Town, uid: u32, interface: &str, member: &str, file: BorrowedFd<'_>) -> Raw {
-    let mut raw = Raw::connect(town, uid);
+fn call(bus: &SystemBus, uid: u32, interface: &str, member: &str, file: BorrowedFd<'_>) -> Raw {
+    let mut raw = Raw::connect(bus, uid);
     raw.call_with_file((names::ROOT, interface, member), file);
     raw
 }
@@ -172,9 +172,9 @@ async fn imports(client: &Connection) -> String {
 
 #[tokio::test]
 async fn a_file_that_never_answers_stops_nobody() {
-    let town = Town::new();
-    let client = town.connect(TCND).await;
-    let daemon = started(&town, &client).await;
+    let bus = SystemBus::new();
+    let client = bus.connect(TCND).await;
+    let daemon = started(&bus, &client).await;
     let manager = honest(&client).await;
     let mut stuck = Stuck::mount(&daemon);
     stuck.open();
@@ -188,7 +188,7 @@ async fn a_file_that_never_answers_stops_nobody() {
         (TCND, names::CONTACTS, "ExportLog"),
         (TCND, names::REPORTS, "Import"),
     ] {
-        let caller = call(&town, uid, interface, member, stuck.file());
+        let caller = call(&bus, uid, interface, member, stuck.file());
         soon(manager.state()).await.unwrap();
         drop(caller);
         soon(manager.state()).await.unwrap();
@@ -204,15 +204,15 @@ async fn a_file_that_never_answers_stops_nobody() {
 /// files are accepted again.
 #[tokio::test]
 async fn files_that_never_answer_do_not_pile_up() {
-    let town = Town::new();
-    let client = town.connect(TCND).await;
-    let daemon = started(&town, &client).await;
+    let bus = SystemBus::new();
+    let client = bus.connect(TCND).await;
+    let daemon = started(&bus, &client).await;
     let manager = honest(&client).await;
     let mut stuck = Stuck::mount(&daemon);
     stuck.open();
     let mut callers = Vec::new();
     for _ in 0..40 {
-        let caller = call(&town, STRANGER, names::MANAGER, "Enable", stuck.file());
+        let caller = call(&bus, STRANGER, names::MANAGER, "Enable", stuck.file());
         soon(manager.state()).await.unwrap();
         callers.push(caller);
     }
@@ -229,12 +229,12 @@ async fn files_that_never_answer_do_not_pile_up() {
 /// Any user may send any other a signal on the system bus, with a file in it.
 #[tokio::test]
 async fn a_signal_with_a_file_ends_nothing() {
-    let town = Town::new();
-    let client = town.connect(TCND).await;
-    let mut daemon = started(&town, &client).await;
+    let bus = SystemBus::new();
+    let client = bus.connect(TCND).await;
+    let mut daemon = started(&bus, &client).await;
     let manager = honest(&client).await;
     let null = File::open("/dev/null").unwrap();
-    let mut stranger = Raw::connect(&town, STRANGER);
+    let mut stranger = Raw::connect(&bus, STRANGER);
     for _ in 0..3 {
         stranger.signal_with_file(null.as_fd());
         soon(manager.state()).await.unwrap();
@@ -246,13 +246,13 @@ async fn a_signal_with_a_file_ends_nothing() {
 /// without a writer would otherwise take 30 seconds.
 #[tokio::test]
 async fn an_import_ends_whenever_its_caller_leaves() {
-    let town = Town::new();
-    let client = town.connect(TCND).await;
-    let _daemon = started(&town, &client).await;
+    let bus = SystemBus::new();
+    let client = bus.connect(TCND).await;
+    let _daemon = started(&bus, &client).await;
     let manager = honest(&client).await;
     let (unread, _writer) = std::io::pipe().unwrap();
     for _ in 0..20 {
-        let caller = call(&town, TCND, names::REPORTS, "Import", unread.as_fd());
+        let caller = call(&bus, TCND, names::REPORTS, "Import", unread.as_fd());
         soon(manager.state()).await.unwrap();
         drop(caller);
         free_for_imports(&client).await;
@@ -262,10 +262,10 @@ async fn an_import_ends_whenever_its_caller_leaves() {
 /// A second call, which is refused, takes nothing from the first.
 #[tokio::test]
 async fn an_import_ends_with_a_caller_who_called_twice() {
-    let town = Town::new();
-    let client = town.connect(TCND).await;
-    let _daemon = started(&town, &client).await;
-    let caller = town.connect(TCND).await;
+    let bus = SystemBus::new();
+    let client = bus.connect(TCND).await;
+    let _daemon = started(&bus, &client).await;
+    let caller = bus.connect(TCND).await;
     let reports = ReportsProxy::new(&caller).await.unwrap();
     let mut progress = soon(reports.receive_import_progress()).await.unwrap();
     let (unread, mut writer) = std::io::pipe().unwrap();

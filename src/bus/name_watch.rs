@@ -1,9 +1,10 @@
-//! Watches callers: what a caller holds here ends when it leaves the bus.
+//! Watches callers. State that tcnd holds for a caller ends when the caller leaves the
+//! bus.
 //!
-//! There is one watch per name, subscribed before anything is held for it and confirmed
-//! after, so that no departure is missed. A watch lasts until its name is gone, or
-//! nothing is held for it any more; names on a bus are never used twice. Callers can
-//! make us keep at most [`MAX_WATCHED`] watches.
+//! There is one watch per name. The watch starts before tcnd holds anything for the
+//! name, and is confirmed after, so that no departure is missed. A watch lasts until its
+//! name is gone, or tcnd holds nothing for it any more. A bus never uses a unique name
+//! twice. Callers can make tcnd keep at most [`MAX_WATCHED`] watches.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ use zbus::{Connection, fdo};
 /// Names watched at once.
 const MAX_WATCHED: usize = 64;
 
-/// The caller, if there is a bus between us that will report when it leaves.
+/// The caller, if it is on a bus, which reports when the caller leaves.
 pub(super) fn caller(connection: &Connection, call: &Header<'_>) -> Option<OwnedUniqueName> {
     let sender = call.sender().filter(|_| connection.is_bus());
     sender.map(|name| name.to_owned().into())
@@ -25,17 +26,17 @@ pub(super) fn caller(connection: &Connection, call: &Header<'_>) -> Option<Owned
 
 /// Watches names.
 #[derive(Debug, Default)]
-pub(super) struct Departures {
+pub(super) struct NameWatcher {
     watched: Arc<Mutex<Watched>>,
 }
 
-/// A name is not watched.
+/// A name cannot be watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unwatched {
+pub(super) enum WatchError {
     /// There are [`MAX_WATCHED`] already.
     TooMany,
     /// The bus does not report departures.
-    Deaf,
+    Unavailable,
 }
 
 #[derive(Debug, Default)]
@@ -46,26 +47,31 @@ struct Watched {
     tasks: JoinSet<()>,
 }
 
-impl Departures {
-    /// Watches `name` from now on, and awaits `farewell` when it is gone. If the name
-    /// is watched already, its first farewell applies.
+impl NameWatcher {
+    /// Watches `name` from now on, and awaits `on_disconnect` when it is gone. If the
+    /// name is watched already, its first `on_disconnect` applies.
     pub(super) async fn watch(
         &self,
         connection: &Connection,
         name: &OwnedUniqueName,
-        farewell: impl Future<Output = ()> + Send + 'static,
-    ) -> Result<(), Unwatched> {
-        if !self.remember(name)? {
+        on_disconnect: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), WatchError> {
+        if !self.reserve(name)? {
             return Ok(());
         }
-        let Ok(departure) = subscribe(connection, name).await else {
-            self.forget(name);
-            return Err(Unwatched::Deaf);
+        let Ok(owner_changes) = subscribe(connection, name).await else {
+            self.unwatch(name);
+            return Err(WatchError::Unavailable);
         };
-        let watch = wait(departure, Arc::clone(&self.watched), name.clone(), farewell);
+        let watch = wait(
+            owner_changes,
+            Arc::clone(&self.watched),
+            name.clone(),
+            on_disconnect,
+        );
         let mut watched = lock(&self.watched);
         let watched = &mut *watched;
-        // Unless it was forgotten meanwhile.
+        // The name may have been removed meanwhile.
         if let Some(task) = watched.names.get_mut(name) {
             *task = Some(watched.tasks.spawn(watch));
         }
@@ -74,8 +80,8 @@ impl Departures {
         Ok(())
     }
 
-    /// Watches `name` no longer; its farewell will not be awaited.
-    pub(super) fn forget(&self, name: &OwnedUniqueName) {
+    /// Stops watching `name`; its `on_disconnect` will not be awaited.
+    pub(super) fn unwatch(&self, name: &OwnedUniqueName) {
         if let Some(Some(task)) = lock(&self.watched).names.remove(name) {
             task.abort();
         }
@@ -87,13 +93,13 @@ impl Departures {
     }
 
     /// Whether `name` is new; refuses it if too many are watched.
-    fn remember(&self, name: &OwnedUniqueName) -> Result<bool, Unwatched> {
+    fn reserve(&self, name: &OwnedUniqueName) -> Result<bool, WatchError> {
         let mut watched = lock(&self.watched);
         if watched.names.contains_key(name) {
             return Ok(false);
         }
         if watched.names.len() >= MAX_WATCHED {
-            return Err(Unwatched::TooMany);
+            return Err(WatchError::TooMany);
         }
         watched.names.insert(name.clone(), None);
         Ok(true)
@@ -122,18 +128,18 @@ async fn subscribe(
 }
 
 async fn wait(
-    mut departure: fdo::NameOwnerChangedStream,
+    mut owner_changes: fdo::NameOwnerChangedStream,
     watched: Arc<Mutex<Watched>>,
     name: OwnedUniqueName,
-    farewell: impl Future<Output = ()>,
+    on_disconnect: impl Future<Output = ()>,
 ) {
-    while let Some(change) = departure.next().await {
+    while let Some(change) = owner_changes.next().await {
         if change.args().is_ok_and(|args| args.new_owner.is_none()) {
             break;
         }
     }
     lock(&watched).names.remove(&name);
-    farewell.await;
+    on_disconnect.await;
 }
 
 /// Nothing panics while it holds this lock.

@@ -13,9 +13,9 @@ use tcnd_client::names;
 use tcnd_client::proxy::{ContactsProxy, ManagerProxy, PrivacyProxy};
 use zbus::Fd;
 
+use crate::harness::{Harness, soon};
 use crate::members::{error_name, none, options};
-use crate::puppet::{contacts, idle};
-use crate::rig::{Pair, soon};
+use crate::mock_driver::{contacts, idle};
 
 pub(crate) fn fd(file: impl Into<OwnedFd>) -> Fd<'static> {
     Fd::from(file.into())
@@ -36,8 +36,8 @@ fn read_out(mut from: impl Read) -> Vec<u8> {
 type Options = std::collections::HashMap<&'static str, zbus::Variant<'static>>;
 
 /// An export into a pipe: the reported number of rows, and the bytes.
-async fn export(rig: &Pair, options: Options) -> (u64, String) {
-    let log = ContactsProxy::new(&rig.client).await.unwrap();
+async fn export(harness: &Harness, options: Options) -> (u64, String) {
+    let log = ContactsProxy::new(&harness.client).await.unwrap();
     let (pipe, read) = read_pipe();
     let rows = soon(log.export_log(pipe, options)).await.unwrap();
     (rows, String::from_utf8(read.join().unwrap()).unwrap())
@@ -49,10 +49,10 @@ fn hex(number: &[u8]) -> String {
 
 #[tokio::test]
 async fn rows_with_masks() {
-    let mut rig = Pair::new(idle()).await;
-    let (rows, csv) = export(&rig, none()).await;
+    let mut harness = Harness::new(idle()).await;
+    let (rows, csv) = export(&harness, none()).await;
     assert_eq!(rows, 3600);
-    let asked = rig.puppet.heard();
+    let asked = harness.driver.heard();
     assert_eq!(asked, ["Page"; 4], "in pages, and no more than there are");
     let lines: Vec<_> = csv.split("\r\n").collect();
     assert_eq!(
@@ -76,7 +76,7 @@ async fn rows_with_masks() {
     for contact in contacts() {
         assert!(!csv.contains(&hex(contact.tcn.as_bytes())));
     }
-    let (_, again) = export(&rig, none()).await;
+    let (_, again) = export(&harness, none()).await;
     let other = again.split("\r\n").nth(1).unwrap();
     assert_ne!(masks[0], &other[..16], "a mask means nothing elsewhere");
 }
@@ -84,7 +84,7 @@ async fn rows_with_masks() {
 /// The span is exact, although pages are by quarters of an hour.
 #[tokio::test]
 async fn objects_with_numbers_of_a_span() {
-    let mut rig = Pair::new(idle()).await;
+    let mut harness = Harness::new(idle()).await;
     let (from, to) = (900 * 5 + 300, 900 * 50 + 300_u64);
     let span = options([
         ("format", "jsonl".into()),
@@ -92,8 +92,8 @@ async fn objects_with_numbers_of_a_span() {
         ("from", from.into()),
         ("to", to.into()),
     ]);
-    let (rows, lines) = export(&rig, span).await;
-    assert_eq!(rig.puppet.heard(), ["Page"], "not beyond the span");
+    let (rows, lines) = export(&harness, span).await;
+    assert_eq!(harness.driver.heard(), ["Page"], "not beyond the span");
     let said: Vec<Value> = lines
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
@@ -123,8 +123,8 @@ async fn objects_with_numbers_of_a_span() {
 
 #[tokio::test]
 async fn a_database() {
-    let rig = Pair::new(idle()).await;
-    let log = ContactsProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let log = ContactsProxy::new(&harness.client).await.unwrap();
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("log.sqlite");
     let file = fs::File::create(&path).unwrap();
@@ -141,18 +141,18 @@ async fn a_database() {
         .unwrap();
     assert_eq!(counted.len(), 1200);
     assert!(counted.iter().all(|(mask, n)| mask.len() == 16 && *n == 3));
-    assert_eq!(left_behind(&rig), 0);
+    assert_eq!(left_behind(&harness), 0);
 }
 
-fn left_behind(rig: &Pair) -> usize {
-    fs::read_dir(rig.state.path()).unwrap().count()
+fn left_behind(harness: &Harness) -> usize {
+    fs::read_dir(harness.state.path()).unwrap().count()
 }
 
 /// Whatever descriptor a caller passes, it gets a reply, and nothing is left open.
 #[tokio::test]
 async fn files_that_take_nothing() {
-    let rig = Pair::impatient(idle()).await;
-    let log = ContactsProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::with_short_fd_timeout(idle()).await;
+    let log = ContactsProxy::new(&harness.client).await.unwrap();
     for format in ["csv", "jsonl", "sqlite"] {
         let format = || options([("format", format.into())]);
         let (unread, pipe) = std::io::pipe().unwrap();
@@ -175,14 +175,14 @@ async fn files_that_take_nothing() {
         let answer = soon(log.export_log(fd(full), format())).await;
         assert!(format!("{answer:?}").contains("disk"), "{answer:?}");
         assert_eq!(error_name(answer), names::error::FAILED);
-        assert_eq!(left_behind(&rig), 0);
+        assert_eq!(left_behind(&harness), 0);
     }
 }
 
 #[tokio::test]
 async fn a_socket_that_is_read() {
-    let rig = Pair::new(idle()).await;
-    let log = ContactsProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let log = ContactsProxy::new(&harness.client).await.unwrap();
     let (near, far) = UnixStream::pair().unwrap();
     let read = std::thread::spawn(move || read_out(near));
     assert_eq!(soon(log.export_log(fd(far), none())).await.unwrap(), 3600);
@@ -193,8 +193,8 @@ async fn a_socket_that_is_read() {
 /// Four at once, and the daemon continues meanwhile.
 #[tokio::test]
 async fn exports_are_bounded() {
-    let mut rig = Pair::new(idle()).await;
-    let log = ContactsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let log = ContactsProxy::new(&harness.client).await.unwrap();
     let (unread, pipes): (Vec<PipeReader>, Vec<_>) =
         (0..4).map(|_| std::io::pipe().unwrap()).unzip();
     let stuck = pipes
@@ -202,13 +202,13 @@ async fn exports_are_bounded() {
         .map(|pipe| async { soon(log.export_log(fd(pipe), none())).await });
     let one_more = async {
         for _ in 0..4 {
-            soon(rig.puppet.asked.recv()).await;
+            soon(harness.driver.asked.recv()).await;
         }
         let (pipe, read) = read_pipe();
         let answer = soon(log.export_log(pipe, none())).await;
         assert_eq!(error_name(answer), names::error::BUSY);
         assert_eq!(read.join().unwrap(), b"");
-        let manager = ManagerProxy::new(&rig.client).await.unwrap();
+        let manager = ManagerProxy::new(&harness.client).await.unwrap();
         assert_eq!(soon(manager.current_tcn_age()).await.unwrap(), 61);
         unread
             .into_iter()
@@ -228,8 +228,8 @@ async fn exports_are_bounded() {
 
 #[tokio::test]
 async fn orders_that_cannot_be_met() {
-    let mut rig = Pair::new(idle()).await;
-    let log = ContactsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let log = ContactsProxy::new(&harness.client).await.unwrap();
     let invalid = names::error::INVALID_ARGS;
     for (odd, name) in [
         (("format", "xml".into()), invalid),
@@ -246,34 +246,38 @@ async fn orders_that_cannot_be_met() {
     let answer = soon(log.export_log(fd(reader), none())).await;
     assert!(format!("{answer:?}").contains("cannot be written"));
     assert_eq!(error_name(answer), invalid);
-    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+    assert_eq!(
+        harness.driver.heard(),
+        [""; 0],
+        "nothing reached the daemon"
+    );
 
-    rig.puppet.refuse(Some(Refusal::Storage));
+    harness.driver.refuse(Some(Refusal::Storage));
     for format in ["csv", "sqlite"] {
         let (pipe, _read) = read_pipe();
         let answer = soon(log.export_log(pipe, options([("format", format.into())]))).await;
         assert_eq!(error_name(answer), names::error::FAILED);
     }
-    assert_eq!(left_behind(&rig), 0);
+    assert_eq!(left_behind(&harness), 0);
 }
 
 #[tokio::test]
 async fn contacts_are_erased() {
-    let mut rig = Pair::new(idle()).await;
-    let log = ContactsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let log = ContactsProxy::new(&harness.client).await.unwrap();
     assert_eq!(soon(log.erase(7, u64::MAX)).await.unwrap(), 5);
-    assert_eq!(rig.puppet.heard(), [format!("Erase 7 {}", u64::MAX)]);
+    assert_eq!(harness.driver.heard(), [format!("Erase 7 {}", u64::MAX)]);
     for (from, to) in [(7, 7), (8, 7)] {
         let answer = soon(log.erase(from, to)).await;
         assert_eq!(error_name(answer), names::error::INVALID_RANGE);
     }
-    assert_eq!(rig.puppet.heard(), [""; 0]);
+    assert_eq!(harness.driver.heard(), [""; 0]);
 }
 
 #[tokio::test]
 async fn nothing_is_wiped_by_mistake() {
-    let mut rig = Pair::new(idle()).await;
-    let privacy = PrivacyProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let privacy = PrivacyProxy::new(&harness.client).await.unwrap();
     for phrase in ["", "yes", "Destroy everything", "destroy everything "] {
         let answer = soon(privacy.wipe_all(phrase, none())).await;
         assert!(format!("{answer:?}").contains(names::WIPE_PHRASE));
@@ -282,9 +286,9 @@ async fn nothing_is_wiped_by_mistake() {
     let odd = options([("now", true.into())]);
     let answer = soon(privacy.wipe_all(names::WIPE_PHRASE, odd)).await;
     assert_eq!(error_name(answer), names::error::INVALID_ARGS);
-    assert_eq!(rig.puppet.heard(), [""; 0]);
+    assert_eq!(harness.driver.heard(), [""; 0]);
     soon(privacy.wipe_all(names::WIPE_PHRASE, none()))
         .await
         .unwrap();
-    assert_eq!(rig.puppet.heard(), ["Wipe"]);
+    assert_eq!(harness.driver.heard(), ["Wipe"]);
 }

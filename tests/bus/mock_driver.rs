@@ -28,10 +28,10 @@ use tcnd::store::{
 };
 use tokio::sync::{mpsc, watch};
 
-/// The puppet's answer to a pause.
+/// The driver's answer to a pause.
 pub(crate) const COOKIE: u32 = 7;
 
-pub(crate) struct Puppet {
+pub(crate) struct MockDriver {
     pub(crate) snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) asked: mpsc::UnboundedReceiver<String>,
     /// How many exposures are unseen.
@@ -39,8 +39,8 @@ pub(crate) struct Puppet {
     refusal: Arc<Mutex<Option<Refusal>>>,
 }
 
-impl Puppet {
-    /// A handle, and the puppet behind it.
+impl MockDriver {
+    /// A handle, and the driver behind it.
     pub(crate) fn new(first: Snapshot) -> (Handle, Self) {
         let (handle, mailbox) = Handle::new(first);
         let Mailbox {
@@ -85,13 +85,13 @@ impl Puppet {
                 let _ = tell.send(answer(request, refusal));
             }
         });
-        let puppet = Self {
+        let driver = Self {
             snapshot,
             asked,
             unseen: count,
             refusal,
         };
-        (handle, puppet)
+        (handle, driver)
     }
 
     /// Refuses every request with this from now on.
@@ -606,7 +606,7 @@ pub(crate) fn busy() -> Snapshot {
         paused: Pause::Until(UnixTime(1_800_000_000)),
         holds: vec![Hold {
             reason: "in a meeting".to_owned(),
-            application_id: "org.example.Diary".to_owned(),
+            application_id: "org.example.LogRecorder".to_owned(),
         }],
         rotation_interval: Duration::from_secs(600),
         checked: Some(UnixTime(1_795_000_000)),

@@ -1,4 +1,4 @@
-//! A private bus with the policy we ship, where callers are really other users.
+//! A private bus with the policy of the package, where callers are really other users.
 //!
 //! The dbus-daemon gets the default of the stock system.conf, which is "no", and our
 //! policy file with one change: its users are written as numbers that every machine
@@ -21,8 +21,8 @@ use tcnd::daemon::Snapshot;
 use tempfile::TempDir;
 use zbus::{Connection, connection};
 
-use crate::puppet::Puppet;
-use crate::rig::{Diary, own_uid, service};
+use crate::harness::{LogRecorder, own_uid, service};
+use crate::mock_driver::MockDriver;
 
 const POLICY: &str = include_str!("../../dbus/system.d/org.tcncoalition.Tcnd1.conf");
 
@@ -68,13 +68,13 @@ const CONFIG: &str = r#"<busconfig>
 </busconfig>
 "#;
 
-pub(crate) struct Town {
+pub(crate) struct SystemBus {
     daemon: Child,
     directory: TempDir,
 }
 
-impl Town {
-    /// A bus with our policy.
+impl SystemBus {
+    /// A bus with the policy of the package.
     pub(crate) fn new() -> Self {
         assert!(
             own_uid() == ROOT,
@@ -119,7 +119,9 @@ impl Town {
     /// A connection of this user to serve on, of the same type as tcnd's.
     pub(crate) async fn attach(&self, uid: u32) -> ServerConnection {
         let stream = connect_as(uid, self.socket());
-        ServerConnection::over(stream, Some(uid)).await.unwrap()
+        ServerConnection::on_stream(stream, Some(uid))
+            .await
+            .unwrap()
     }
 
     /// The daemon's bus side, served by the user that stands for tcnd.
@@ -136,8 +138,8 @@ impl Town {
         bouncer: Bouncer,
     ) -> Served {
         let connection = server.connection().clone();
-        let (handle, puppet) = Puppet::new(first);
-        let log = Arc::new(Diary::default());
+        let (handle, driver) = MockDriver::new(first);
+        let log = Arc::new(LogRecorder::default());
         let state = TempDir::new().unwrap();
         let service = service(handle, bouncer, log.clone(), &state);
         let forward = bus::serve(server, service).await.unwrap();
@@ -145,7 +147,7 @@ impl Town {
         Served {
             _state: state,
             connection,
-            puppet,
+            driver,
             log,
         }
     }
@@ -154,11 +156,11 @@ impl Town {
 pub(crate) struct Served {
     _state: TempDir,
     pub(crate) connection: Connection,
-    pub(crate) puppet: Puppet,
-    pub(crate) log: Arc<Diary>,
+    pub(crate) driver: MockDriver,
+    pub(crate) log: Arc<LogRecorder>,
 }
 
-impl Drop for Town {
+impl Drop for SystemBus {
     fn drop(&mut self) {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();

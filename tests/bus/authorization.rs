@@ -9,22 +9,22 @@ use tokio::task::JoinSet;
 use zbus::Connection;
 
 use crate::contract::served;
+use crate::harness::soon;
 use crate::members::{call, error_name, set_log};
+use crate::mock_driver::{adapter, busy, idle};
 use crate::polkit::{Polkit, Verdict};
-use crate::puppet::{adapter, busy, idle};
-use crate::rig::soon;
-use crate::town::{OTHERS, ROOT, STRANGER, SYNC, Served, Town};
+use crate::system_bus::{OTHERS, ROOT, STRANGER, SYNC, Served, SystemBus};
 
-async fn scene(verdict: Verdict) -> (Town, Polkit, Served, Connection) {
+async fn scene(verdict: Verdict) -> (SystemBus, Polkit, Served, Connection) {
     scene_with(verdict, STRANGER).await
 }
 
-async fn scene_with(verdict: Verdict, uid: u32) -> (Town, Polkit, Served, Connection) {
-    let town = Town::new();
-    let polkit = Polkit::serve(town.connect(ROOT).await, verdict).await;
-    let served = town.serve(idle()).await;
-    let stranger = town.connect(uid).await;
-    (town, polkit, served, stranger)
+async fn scene_with(verdict: Verdict, uid: u32) -> (SystemBus, Polkit, Served, Connection) {
+    let bus = SystemBus::new();
+    let polkit = Polkit::serve(bus.connect(ROOT).await, verdict).await;
+    let served = bus.serve(idle()).await;
+    let stranger = bus.connect(uid).await;
+    (bus, polkit, served, stranger)
 }
 
 /// Each member asks for its action, with the caller's bus name as the subject, and no
@@ -32,8 +32,8 @@ async fn scene_with(verdict: Verdict, uid: u32) -> (Town, Polkit, Served, Connec
 #[tokio::test]
 async fn each_member_asks_for_its_action() {
     // The bus lets this user send everything.
-    let (town, polkit, served_here, stranger) = scene_with(Verdict::Yes, SYNC).await;
-    served_here.puppet.change(|now| *now = busy());
+    let (bus, polkit, served_here, stranger) = scene_with(Verdict::Yes, SYNC).await;
+    served_here.driver.change(|now| *now = busy());
     let name = stranger.unique_name().unwrap().to_string();
     let mut asked = BTreeMap::new();
     for (interface, members) in served(&stranger).await {
@@ -73,7 +73,7 @@ async fn each_member_asks_for_its_action() {
         })
         .collect();
     assert_eq!(asked, ACTIONS);
-    drop(town);
+    drop(bus);
 }
 
 const ACTIONS: [(&str, &str); 41] = [
@@ -150,34 +150,34 @@ async fn what_is_not_yes_is_no() {
         assert!(format!("{answer:?}").contains(cure), "{answer:?}");
         assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED);
     }
-    assert_eq!(served.puppet.heard(), [""; 0], "nothing reached the daemon");
+    assert_eq!(served.driver.heard(), [""; 0], "nothing reached the daemon");
 }
 
 #[tokio::test]
 async fn without_polkit_it_is_no() {
-    let town = Town::new();
-    let mut served = town.serve(idle()).await;
+    let bus = SystemBus::new();
+    let mut served = bus.serve(idle()).await;
     for uid in [STRANGER, ROOT] {
-        let client = town.connect(uid).await;
+        let client = bus.connect(uid).await;
         let manager = ManagerProxy::new(&client).await.unwrap();
         let answer = soon(manager.rotate()).await;
         assert!(format!("{answer:?}").contains("systemctl status polkit"));
         assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED);
     }
-    assert_eq!(served.puppet.heard(), [""; 0]);
+    assert_eq!(served.driver.heard(), [""; 0]);
 }
 
 /// One person hesitates at the password prompt while the clients of all others
 /// continue: properties are read, changes are signalled, adapters come.
 #[tokio::test]
 async fn a_person_who_thinks_freezes_nobody() {
-    let (town, polkit, mut served, stranger) = scene(Verdict::Think).await;
-    let thinker = town.connect(STRANGER).await;
+    let (bus, polkit, mut served, stranger) = scene(Verdict::Think).await;
+    let thinker = bus.connect(STRANGER).await;
     let manager = ManagerProxy::new(&thinker).await.unwrap();
     let pause = manager.pause(60, "why", HashMap::new());
     let others = async {
         soon(polkit.asked()).await;
-        served.puppet.change(|now| {
+        served.driver.change(|now| {
             now.enabled = true;
             now.adapters = vec![adapter("hci0")];
         });
@@ -188,7 +188,7 @@ async fn a_person_who_thinks_freezes_nobody() {
         let mut enabled = reader.receive_enabled_changed().await;
         let told = futures::StreamExt::next(&mut enabled);
         tokio::time::timeout(quick, told).await.expect("at once");
-        let asked = served.puppet.heard();
+        let asked = served.driver.heard();
         assert!(
             asked.iter().all(|asked| asked == "TcnAge"),
             "the pause still waits"
@@ -197,7 +197,7 @@ async fn a_person_who_thinks_freezes_nobody() {
     };
     let (pause, ()) = tokio::join!(soon(pause), others);
     pause.unwrap();
-    assert_eq!(served.puppet.heard().len(), 1, "now it is paused");
+    assert_eq!(served.driver.heard().len(), 1, "now it is paused");
 }
 
 /// A setter waits inside zbus, where it would block every reader as soon as an adapter
@@ -209,7 +209,7 @@ async fn a_setter_does_not_wait_for_polkit_long() {
     let others = async {
         soon(polkit.asked()).await;
         served
-            .puppet
+            .driver
             .change(|now| now.adapters = vec![adapter("hci0")]);
         let reader = ManagerProxy::new(&stranger).await.unwrap();
         let deadline = Duration::from_secs(5);
@@ -226,11 +226,16 @@ const OF_ONE: usize = 16;
 
 /// Opens this many questions of a user, each on its own connection, and waits until
 /// polkit has them all.
-async fn crowd(town: &Town, polkit: &Polkit, uid: u32, size: usize) -> JoinSet<zbus::Result<()>> {
+async fn crowd(
+    bus: &SystemBus,
+    polkit: &Polkit,
+    uid: u32,
+    size: usize,
+) -> JoinSet<zbus::Result<()>> {
     let already = polkit.count();
     let mut crowd = JoinSet::new();
     for _ in 0..size {
-        let client = town.connect(uid).await;
+        let client = bus.connect(uid).await;
         crowd.spawn(async move { ManagerProxy::new(&client).await?.rotate().await });
     }
     while polkit.count() < already + size {
@@ -254,18 +259,18 @@ async fn answer(polkit: &Polkit, crowd: JoinSet<zbus::Result<()>>) {
 /// users from asking.
 #[tokio::test]
 async fn one_user_cannot_lock_others_out() {
-    let (town, polkit, mut served, stranger) = scene(Verdict::Think).await;
+    let (bus, polkit, mut served, stranger) = scene(Verdict::Think).await;
     let manager = ManagerProxy::new(&stranger).await.unwrap();
-    let mut waiting = crowd(&town, &polkit, STRANGER, OF_ONE).await;
+    let mut waiting = crowd(&bus, &polkit, STRANGER, OF_ONE).await;
     let refused = soon(manager.rotate()).await;
     assert_eq!(error_name(refused), names::error::BUSY);
-    let other = town.connect(OTHERS[0]).await;
+    let other = bus.connect(OTHERS[0]).await;
     waiting.spawn(async move { ManagerProxy::new(&other).await?.rotate().await });
     while polkit.count() <= OF_ONE {
         soon(polkit.asked()).await;
     }
     answer(&polkit, waiting).await;
-    assert_eq!(served.puppet.heard().len(), OF_ONE + 1);
+    assert_eq!(served.driver.heard().len(), OF_ONE + 1);
     polkit.answer(Verdict::Yes);
     soon(manager.rotate()).await.expect("there is room again");
 }
@@ -273,10 +278,10 @@ async fn one_user_cannot_lock_others_out() {
 /// All users together can make it keep this many.
 #[tokio::test]
 async fn questions_are_bounded() {
-    let (town, polkit, _served, stranger) = scene(Verdict::Think).await;
+    let (bus, polkit, _served, stranger) = scene(Verdict::Think).await;
     let mut crowds = Vec::new();
     for uid in OTHERS {
-        crowds.push(crowd(&town, &polkit, uid, OF_ONE).await);
+        crowds.push(crowd(&bus, &polkit, uid, OF_ONE).await);
     }
     let manager = ManagerProxy::new(&stranger).await.unwrap();
     let refused = soon(manager.rotate()).await;
