@@ -40,14 +40,14 @@ const LONGEST_TOKEN: usize = 64;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Exchange", introspection_docs = true)]
 impl ExchangeInterface {
-    /// Begins a run. These are all the sources there are, 32 at most; what is
-    /// kept of others is forgotten. Of each: name (s), lower-case letters,
-    /// digits and hyphens, 64 at most; label (s), which people are shown, 256
-    /// bytes at most; publish (b), whether reports of ours may go there. Fails
-    /// with Error.Busy while another run is under way; a run ends with End, or
-    /// when the caller leaves the bus. The answer is whether a person asked for
-    /// the run, so that no source is to be spared for its failures. Needs the polkit action
-    /// org.tcncoalition.tcnd1.exchange, as all methods here.
+    /// Begins a run. sources has all configured sources, at most 32; the daemon forgets
+    /// what it kept about others. Each has name (s), of lower-case letters, digits and
+    /// hyphens, at most 64; label (s), which is shown to people, at most 256 bytes;
+    /// publish (b), whether reports of this machine may go there. Fails with Error.Busy
+    /// while another run is in progress; a run ends with End, or when the caller leaves
+    /// the bus. Returns whether a person asked for the run: such a run asks also
+    /// sources that failed lately. Needs the polkit action
+    /// org.tcncoalition.tcnd1.exchange, as all methods of this interface do.
     #[zbus(out_args("asked"))]
     async fn begin(
         &self,
@@ -77,9 +77,9 @@ impl ExchangeInterface {
         Ok(begun?)
     }
 
-    /// The numbers of the intervals that a source has not delivered whole, the
-    /// oldest first: of the last 14 days, six hours each, counted from 1970.
-    /// The last one is the current one.
+    /// Returns the numbers of the intervals that a source has not delivered whole,
+    /// oldest first. Intervals have six hours and are counted from 1970. The list
+    /// covers the last 14 days, and its last element is the current interval.
     #[zbus(out_args("intervals"))]
     async fn pending(
         &self,
@@ -93,18 +93,19 @@ impl ExchangeInterface {
         Ok(intervals.into_iter().map(Interval::number).collect())
     }
 
-    /// Keeps what a source delivered for an interval, and returns when the file
-    /// was read to its end; it may be empty. The reports are matched when the run
-    /// is over, so neither the answer nor its time depends on the contacts.
-    /// Options: whole (b), true if the interval had been over for ten minutes when
-    /// the source was asked, and this is all of it, so that it need not be asked
-    /// for again; budget (t), the numbers that may be computed, 500 million if not
-    /// given and at most. A contact that began after the end of the interval is no
-    /// exposure by what this source tells. Counted are (t): accepted, delivered by
-    /// this source for the first time; duplicate, delivered by it before;
-    /// malformed, no report; too_large, past the work, or past the bytes that a
-    /// source may deliver in a day: 512 MiB, and of more than four sources an equal
-    /// share of 2 GiB each. Error.Busy while another delivery is under way.
+    /// Keeps the reports that a source delivered for an interval. Returns when the
+    /// daemon has read the file to its end; the file may be empty. The daemon matches
+    /// the reports when the run is over, so neither the reply nor its time depends on
+    /// the contacts. Options: whole (b), true if the interval had been over for ten
+    /// minutes when the source was asked, and this is all of it, so that it need not be
+    /// asked for again; budget (t), how many numbers the daemon may compute, at most
+    /// 500 million, which is also the default. A contact that began after the end of
+    /// the interval is no exposure according to this source. The reply counts (t):
+    /// accepted, delivered by this source for the first time; duplicate, delivered by
+    /// it before; malformed, not a report; too_large, beyond the budget, or beyond the
+    /// bytes that a source may deliver in a day: 512 MiB, and with more than four
+    /// sources an equal share of 2 GiB each. Fails with Error.Busy while another
+    /// delivery is in progress.
     #[zbus(out_args("delivered"))]
     async fn deliver(
         &self,
@@ -139,10 +140,10 @@ impl ExchangeInterface {
         Ok(counted?.into())
     }
 
-    /// Takes the next part of a report of ours that is due for this source:
-    /// part (t), its local name, and report (ay), one signed report; both are
-    /// absent if none is due. That it left is recorded before. A part whose
-    /// outcome is not told within a quarter of an hour is handed out again.
+    /// Takes the next part of a report of this machine that is due for this source:
+    /// part (t), its local number, and report (ay), one signed report; both are absent
+    /// if none is due. The daemon records first that the part left. If the outcome of a
+    /// part is not told within a quarter of an hour, the part is handed out again.
     #[zbus(out_args("upload"))]
     async fn take_part(
         &self,
@@ -157,11 +158,11 @@ impl ExchangeInterface {
         Ok(proxy::Upload { part, report })
     }
 
-    /// Tells what became of a part: accepted, the server has it; refused, it
-    /// does not want it; failed, it did not get it, and it is tried again.
-    /// Options: reason (s), what the server or the network said, 256 bytes at
-    /// most; retry_after (u), for how many seconds the server wants to be left
-    /// alone.
+    /// Records the outcome of a part: accepted, the server has it; refused, the server
+    /// does not want it; failed, the server did not get it, and it is tried again.
+    /// Options: reason (s), the message of the server or the network, at most 256
+    /// bytes; retry_after (u), for how many seconds the server wants no further
+    /// request.
     async fn settle_part(
         &self,
         part: u64,
@@ -195,9 +196,9 @@ impl ExchangeInterface {
         Ok(self.handle.ask(settle).await?)
     }
 
-    /// Tells how it went with a source: problem is empty if it was gone through
-    /// well, or a token of lower-case letters, digits and hyphens, 64 at most,
-    /// like unreachable.
+    /// Records the result for a source: problem is empty if the source was checked
+    /// successfully; otherwise it is a token of lower-case letters, digits and hyphens,
+    /// at most 64, such as unreachable.
     async fn record(
         &self,
         source: String,

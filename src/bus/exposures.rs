@@ -30,25 +30,24 @@ pub(super) struct ExposuresInterface {
 
 #[interface(name = "org.tcncoalition.Tcnd1.Exposures", introspection_docs = true)]
 impl ExposuresInterface {
-    /// All exposures, of each report in order of time; those that were
-    /// dismissed only with the option dismissed (b). Of each, times being in
-    /// seconds since 1970-01-01 UTC: id (s); day (t), the UTC day it began on;
-    /// from (t) and to (t), rounded outward to five minutes; duration_s (u)
-    /// within contacts, rounded up to five minutes; attenuation (a(yu)),
-    /// measured sightings by attenuation: up to so many dB, 255 being the
-    /// rest; rssi_max (n), the strongest signal in dBm, absent if none was
-    /// measured; carried (s), whose radio was heard: direct, the person's own,
-    /// bridged, another device's, or mixed; distance (d), distance_least (d)
-    /// and distance_most (d), an estimate in metres and for senders that much
-    /// weaker and stronger, absent if the person's own signal was not
-    /// measured; sources (as), where the report came from; published (t), by
-    /// when it was public; received (t); memo_type (y) and memo (ay); rule (s),
-    /// the rule that made the exposure of contacts, contacts-1: they belong
-    /// together while the gap between them is shorter than rule_gap_s (u)
-    /// seconds, and distances are reckoned from rule_reference_rssi (n), the
-    /// dBm at one metre; seen (b); dismissed (b). Clients must tolerate other
-    /// keys and tokens. Needs the polkit action
-    /// org.tcncoalition.tcnd1.exposures-read, as all methods here.
+    /// Returns all exposures, those of each report in the order of time; dismissed
+    /// exposures only with the option dismissed (b). Times are in seconds since
+    /// 1970-01-01 UTC. Each exposure has id (s); day (t), the UTC day on which it
+    /// began; from (t) and to (t), rounded outward to five minutes; duration_s (u), the
+    /// time within contacts, rounded up to five minutes; attenuation (a(yu)), the
+    /// measured sightings by attenuation, each with its upper bound in dB, 255 for the
+    /// rest; rssi_max (n), the strongest signal in dBm, absent if none was measured;
+    /// carried (s), whose radio was heard: direct, the other person's own; bridged,
+    /// another device's; or mixed; distance (d), distance_least (d) and distance_most
+    /// (d), an estimate in metres, and the estimates for a weaker and a stronger
+    /// sender, absent if the person's own signal was not measured; sources (as), the
+    /// sources of the report; published (t), when the report was public at the latest;
+    /// received (t); memo_type (y) and memo (ay); rule (s), the rule that makes an
+    /// exposure of contacts: contacts-1 joins contacts while the gap between them is
+    /// shorter than rule_gap_s (u) seconds, and computes distances from
+    /// rule_reference_rssi (n), the dBm at one metre; seen (b); dismissed (b). Clients
+    /// must tolerate other keys and tokens. Needs the polkit action
+    /// org.tcncoalition.tcnd1.exposures-read, as all methods of this interface do.
     #[zbus(out_args("exposures"))]
     async fn list(
         &self,
@@ -64,7 +63,7 @@ impl ExposuresInterface {
         Ok(wanted.map(proxy::Exposure::from).collect())
     }
 
-    /// One of them, dismissed or not, with the same keys.
+    /// Returns one exposure, dismissed or not, with the same keys as List.
     #[zbus(out_args("exposure"))]
     async fn get(
         &self,
@@ -76,13 +75,13 @@ impl ExposuresInterface {
         Ok(self.find(&id).await?.into())
     }
 
-    /// How many nobody has seen, at once, and how far that goes: unseen (u);
-    /// sources (u), of reports, that are configured; checked (t), when all of
-    /// them had been gone through well, in seconds since 1970-01-01 UTC, absent
-    /// if they never were; failed (a(ss)), of those that could not be gone
-    /// through the last time the label and a token of what was wrong; waiting
-    /// (b), whether reports that were delivered are not matched yet. While a
-    /// source fails, none was checked, or reports wait, an exposure may be
+    /// Returns at once how many exposures are not seen, and how complete that is:
+    /// unseen (u); sources (u), the number of configured sources of reports; checked
+    /// (t), the last time by which all of them had been checked successfully, in
+    /// seconds since 1970-01-01 UTC, absent if that never happened; failed (a(ss)), for
+    /// each source that could not be checked the last time its label and a token of the
+    /// problem; waiting (b), whether reports were delivered that are not matched yet.
+    /// While a source fails, no source was checked, or reports wait, an exposure may be
     /// missing. Clients must tolerate other keys.
     #[zbus(out_args("summary"))]
     async fn get_summary(
@@ -96,7 +95,7 @@ impl ExposuresInterface {
         Ok(replies::exposure_summary(unseen, sync_status))
     }
 
-    /// The person has seen it.
+    /// Marks an exposure as seen.
     async fn mark_seen(
         &self,
         id: String,
@@ -107,8 +106,8 @@ impl ExposuresInterface {
         self.mark(&id, false).await
     }
 
-    /// The person has seen it and does not want to see it again. It comes back
-    /// with the option dismissed of List, and is kept as long as its contacts.
+    /// Marks an exposure as seen and hides it. The daemon keeps it as long as its
+    /// contacts, and List returns it only with the option dismissed.
     async fn dismiss(
         &self,
         id: String,
@@ -119,7 +118,7 @@ impl ExposuresInterface {
         self.mark(&id, true).await
     }
 
-    /// Lists one again that was dismissed; it stays seen.
+    /// Lists a dismissed exposure again. It stays marked as seen.
     async fn restore(
         &self,
         id: String,
@@ -132,10 +131,10 @@ impl ExposuresInterface {
         Ok(self.handle.ask(restore).await?)
     }
 
-    /// Has Changed sent to the caller, until it unsubscribes, leaves the bus, or
-    /// the daemon ends: subscribe again when its name has another owner.
-    /// Whether the caller may is asked now, not at each signal. There may be 64
-    /// subscribers; more are Error.Busy.
+    /// Subscribes the caller to Changed, until the caller unsubscribes or leaves the
+    /// bus, or the daemon ends: subscribe again when the bus name of tcnd has another
+    /// owner. The daemon asks for the permission now, and not at each signal. There may
+    /// be 64 subscribers; one more fails with Error.Busy.
     async fn subscribe(
         &self,
         #[zbus(header)] call: Header<'_>,
@@ -151,7 +150,7 @@ impl ExposuresInterface {
         Ok(())
     }
 
-    /// Has Changed sent to the caller no longer.
+    /// Ends the subscription of the caller to Changed.
     async fn unsubscribe(
         &self,
         #[zbus(header)] call: Header<'_>,
@@ -163,8 +162,8 @@ impl ExposuresInterface {
         Ok(())
     }
 
-    /// Exposures changed; so many have not been seen. Sent to subscribers
-    /// alone.
+    /// Exposures changed; unseen is the number of those that are not seen. The signal
+    /// goes only to subscribers.
     #[zbus(signal)]
     async fn changed(emitter: &SignalEmitter<'_>, unseen: u32) -> zbus::Result<()>;
 }

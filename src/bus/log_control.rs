@@ -59,10 +59,10 @@ pub(super) struct LogControlInterface {
 
 #[interface(name = "org.freedesktop.LogControl1", introspection_docs = true)]
 impl LogControlInterface {
-    /// The least important level that is logged: emerg, alert, crit, err,
-    /// warning, notice, info or debug. Everyone may read it; writing needs the
-    /// polkit action org.tcncoalition.tcnd1.reload, and never asks for a
-    /// password. It holds until the daemon ends or Manager.Reload resets it.
+    /// The least important level that is logged: emerg, alert, crit, err, warning,
+    /// notice, info or debug. Every user may read it. Writing needs the polkit action
+    /// org.tcncoalition.tcnd1.reload, and polkit never asks for a password then. The
+    /// value lasts until the daemon ends or Manager.Reload resets it.
     #[zbus(property(emits_changed_signal = "false"))]
     fn log_level(&self) -> &'static str {
         self.log.level().word()
@@ -87,8 +87,8 @@ impl LogControlInterface {
         Ok(())
     }
 
-    /// Where the log goes: console or journal. Everyone may read it; writing
-    /// needs the same as LogLevel.
+    /// Where the log goes: console or journal. Every user may read it. Writing needs
+    /// the same permission as LogLevel.
     #[zbus(property(emits_changed_signal = "false"))]
     fn log_target(&self) -> &'static str {
         self.log.target().word()
@@ -118,7 +118,7 @@ impl LogControlInterface {
         }
     }
 
-    /// What the daemon calls itself in the journal.
+    /// The identifier of the daemon in the journal.
     #[zbus(property(emits_changed_signal = "false"))]
     fn syslog_identifier(&self) -> &'static str {
         names::SYSLOG_IDENTIFIER

@@ -46,11 +46,11 @@ const RELOAD_LOG: u32 = 2;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Manager", introspection_docs = true)]
 impl ManagerInterface {
-    /// Consents to broadcasting and listening, from now on and after every
-    /// restart, until Disable. Fails with Error.Configured if the
-    /// configuration says no. There are no options yet. Needs the polkit
-    /// action org.tcncoalition.tcnd1.control, as all methods here but Reload
-    /// and ConfirmClock.
+    /// Gives consent to broadcast and listen, from now on and after every restart,
+    /// until Disable. Fails with Error.Configured if the configuration has enabled =
+    /// false. There are no options yet. Needs the polkit action
+    /// org.tcncoalition.tcnd1.control, as all methods of this interface do except
+    /// Reload and ConfirmClock.
     async fn enable(
         &self,
         options: OptionMap,
@@ -62,9 +62,9 @@ impl ManagerInterface {
         Ok(self.handle.ask(Request::Enable).await?)
     }
 
-    /// Takes the consent back: the radio falls silent at once and stays so
-    /// after a restart. The contact log is kept. Fails with Error.Configured
-    /// if the configuration says yes.
+    /// Withdraws consent: tcnd stops broadcasting and listening at once, and does not
+    /// start again after a restart. The contact log is kept. Fails with
+    /// Error.Configured if the configuration has enabled = true.
     async fn disable(
         &self,
         #[zbus(header)] call: Header<'_>,
@@ -74,12 +74,12 @@ impl ManagerInterface {
         Ok(self.handle.ask(Request::Disable).await?)
     }
 
-    /// Leaves the air for this many seconds; 0 is until somebody resumes. The
-    /// reason, at most 256 bytes, is shown to everybody, with spaces for what
-    /// steers a terminal or cannot be seen. Options: hold (b),
-    /// true if the pause shall end when the caller leaves the bus;
-    /// application_id (s), the name of the caller's desktop file without
-    /// .desktop, at most 256 bytes. The cookie, never 0, is for Resume.
+    /// Stops broadcasting and listening for this many seconds; 0 means until Resume.
+    /// The reason has at most 256 bytes and is shown to every user; control characters
+    /// and invisible characters in it become spaces. Options: hold (b), true to end the
+    /// pause when the caller leaves the bus; application_id (s), the name of the
+    /// caller's desktop file without .desktop, at most 256 bytes. The cookie is for
+    /// Resume and is never 0.
     #[zbus(out_args("cookie"))]
     async fn pause(
         &self,
@@ -107,8 +107,8 @@ impl ManagerInterface {
         Ok(cookie)
     }
 
-    /// Ends the pause with this cookie, or all pauses if it is 0. The daemon
-    /// goes on when no pause is left.
+    /// Ends the pause with this cookie, or all pauses if the cookie is 0. The daemon
+    /// resumes when no pause remains.
     async fn resume(
         &self,
         cookie: u32,
@@ -120,8 +120,8 @@ impl ManagerInterface {
         Ok(self.handle.ask(resume).await?)
     }
 
-    /// Takes a new number and a new device address now. Fails with
-    /// Error.NotReady while nothing is on the air.
+    /// Takes a new number and a new device address now. Fails with Error.NotReady while
+    /// no number is on the air.
     async fn rotate(
         &self,
         #[zbus(header)] call: Header<'_>,
@@ -131,10 +131,10 @@ impl ManagerInterface {
         Ok(self.handle.ask(Request::Rotate).await?)
     }
 
-    /// Says that the wall clock is right, where no network says so: a person has
-    /// looked at it. What is past its retention by this clock is destroyed from
-    /// then on. Fails with Error.NotReady if the clock is before the release of
-    /// the daemon. Needs the polkit action org.tcncoalition.tcnd1.erase.
+    /// Confirms that the wall clock is right, on a machine without a network: a person
+    /// has checked it. From then on the daemon destroys the data that is past its
+    /// retention by this clock. Fails with Error.NotReady if the clock is before the
+    /// release of the daemon. Needs the polkit action org.tcncoalition.tcnd1.erase.
     async fn confirm_clock(
         &self,
         #[zbus(header)] call: Header<'_>,
@@ -144,10 +144,9 @@ impl ManagerInterface {
         Ok(self.handle.ask(Request::ConfirmClock).await?)
     }
 
-    /// Has the daemon look at itself. Each check has a name (s), a stable
-    /// token; a result (s), passed or failed; and a detail (s) for people.
-    /// Clients must tolerate other checks and results. There are no options
-    /// yet.
+    /// Runs the self-test of the daemon. Each check has a name (s), a stable token; a
+    /// result (s), passed or failed; and a detail (s) for people. Clients must tolerate
+    /// other checks and results. There are no options yet.
     #[zbus(out_args("checks"))]
     async fn self_test(
         &self,
@@ -161,9 +160,9 @@ impl ManagerInterface {
         checks.iter().map(check).collect()
     }
 
-    /// Reads again what can change without a restart: 0 is everything, 1 the
-    /// configuration, 2 resets the log to the level and target of the start.
-    /// Returns when that is done. Needs the polkit action
+    /// Reloads the settings that can change without a restart. The flag 1 reads the
+    /// configuration again, 2 resets the log to its level and target at the start, and
+    /// 0 does both. Returns when the reload is done. Needs the polkit action
     /// org.tcncoalition.tcnd1.reload.
     async fn reload(
         &self,
@@ -192,113 +191,113 @@ impl ManagerInterface {
         env!("CARGO_PKG_VERSION")
     }
 
-    /// Grows by one with every addition to this contract.
+    /// The level of this contract. Every addition to the contract raises it by one.
     #[zbus(property(emits_changed_signal = "const"))]
     fn api_level(&self) -> u32 {
         API_LEVEL
     }
 
-    /// The optional parts of this contract that the daemon has, as tokens:
-    /// import, Reports.Import; export, Reports.Export and Contacts.ExportLog;
-    /// publish, Reports.Publish; check, Reports.Check. Clients must tolerate
-    /// others.
+    /// The optional parts of this contract that the daemon has, as tokens: import,
+    /// Reports.Import; export, Reports.Export and Contacts.ExportLog; publish,
+    /// Reports.Publish; check, Reports.Check. Clients must tolerate others.
     #[zbus(property(emits_changed_signal = "const"))]
     fn features(&self) -> Vec<&'static str> {
         FEATURES.to_vec()
     }
 
-    /// Whether somebody consented, by Enable or in the configuration.
+    /// Whether consent was given, by Enable or in the configuration.
     #[zbus(property)]
     fn enabled(&self) -> bool {
         self.handle.snapshot().enabled
     }
 
-    /// How it came to that: never, nobody has decided yet; given, by Enable;
-    /// withdrawn, by Disable; configured, by the configuration, which counts
-    /// while it says anything. Clients must tolerate other words.
+    /// How consent was given or withheld: never, no decision was made yet; given, by
+    /// Enable; withdrawn, by Disable; configured, by the configuration, which takes
+    /// precedence if it has enabled. Clients must tolerate other tokens.
     #[zbus(property)]
     fn consent(&self) -> &'static str {
         tokens::consent(self.handle.snapshot().consent)
     }
 
-    /// The daemon in a word: starting; running, on the air with nothing wrong,
-    /// see Advertising and Scanning; degraded, not all of it works, see Problems;
-    /// paused; idle, not enabled or no adapter to use. What cannot mend by
-    /// itself ends the daemon. Clients must tolerate other words.
+    /// The state of the daemon as a token: starting; running, on the air without a
+    /// problem, see Advertising and Scanning; degraded, with a problem, see Problems;
+    /// paused; idle, without consent or without an adapter to use. The daemon exits on
+    /// an error from which it cannot recover. Clients must tolerate other tokens.
     #[zbus(property)]
     fn state(&self) -> &'static str {
         tokens::state(self.handle.snapshot().state)
     }
 
-    /// Everything that is wrong now, as tokens: bluetoothd-missing,
-    /// adapter-missing, adapter-off, adapter-blocked, advertise-unsupported,
-    /// advertise-failed, address-not-private, scan-failed,
-    /// clock-unsynchronised (the clock cannot be right, or nothing confirms it
-    /// after it went ahead by more than the retention: nothing is destroyed for
-    /// its age meanwhile), storage-full, storage-corrupt, crowded (more strangers' numbers than there is room for), reports-stale (others'
-    /// reports were not checked for two days), sync-failed (a source of reports
-    /// could not be gone through, twice in a row). With mode full or relay also
-    /// privacy-off and privacy-unknown (nobody may connect, see Mode),
-    /// address-held (the controller keeps an address for now, and the next
-    /// number, or listening with it, waits for another), address-out-of-step
-    /// (it makes its addresses by a timer of its own, and how long each lasts is
-    /// not known, so nothing is aired),
-    /// bridge-unavailable (numbers of others cannot be carried), connect-failed
-    /// (Bluetooth refuses connections). Clients must tolerate others, and show
-    /// a general text for them.
+    /// All current problems, as tokens: bluetoothd-missing, adapter-missing,
+    /// adapter-off, adapter-blocked, advertise-unsupported, advertise-failed,
+    /// address-not-private, scan-failed, clock-unsynchronised (the clock shows an
+    /// impossible time, or it went ahead by more than the retention and nothing has
+    /// confirmed it; meanwhile the daemon destroys nothing for its age), storage-full,
+    /// storage-corrupt, crowded (the daemon heard more numbers of other devices than it
+    /// can keep), reports-stale (reports of other people were not checked for two
+    /// days), sync-failed (a source of reports could not be checked twice in a row). In
+    /// mode full or relay also privacy-off and privacy-unknown (the daemon accepts no
+    /// connections, see Mode), address-held (the controller keeps its address for now;
+    /// the next number, or listening beside it, waits for another address),
+    /// address-out-of-step (the controller changes its address by its own timer, and
+    /// the daemon does not know how long each address lasts, so it broadcasts nothing),
+    /// bridge-unavailable (the daemon cannot carry numbers of other devices),
+    /// connect-failed (Bluetooth refuses connections). Clients must tolerate others,
+    /// and show a general text for them.
     #[zbus(property)]
     fn problems(&self) -> Vec<&'static str> {
         tokens::problems(&self.handle.snapshot().problems)
     }
 
-    /// How the machine takes part, in effect: broadcast, by adverts that nobody
-    /// can connect to; full, connectable, so that iPhones can tell their
-    /// numbers, which are carried on; relay, the same without a number of its
-    /// own; listen, a relay to which nobody may connect. It is less than was
-    /// configured while Problems tells why. Clients must tolerate other words.
+    /// The mode that is in effect: broadcast, adverts that accept no connections; full,
+    /// connectable adverts, so that iPhones can write their numbers, which the daemon
+    /// then carries; relay, as full but without a number of this machine; listen, a
+    /// relay that accepts no connections. If this is less than the configured mode,
+    /// Problems tells why. Clients must tolerate other tokens.
     #[zbus(property)]
     fn mode(&self) -> &'static str {
         tokens::mode(self.handle.snapshot().mode)
     }
 
-    /// Whether a number is on the air: what was verified, not what was asked.
-    /// The moment between one number and the next, ten seconds at most, is
-    /// not told.
+    /// Whether a number is on the air. The daemon verifies this instead of assuming
+    /// that its request succeeded. The gap between one number and the next, at most ten
+    /// seconds, is not shown.
     #[zbus(property)]
     fn advertising(&self) -> bool {
         self.handle.snapshot().advertising
     }
 
-    /// Whether others are listened for: what was verified, not what was asked.
-    /// The moment between one number and the next, ten seconds at most, is
-    /// not told.
+    /// Whether the daemon listens for other devices. The daemon verifies this instead
+    /// of assuming that its request succeeded. The gap between one number and the next,
+    /// at most ten seconds, is not shown.
     #[zbus(property)]
     fn scanning(&self) -> bool {
         self.handle.snapshot().scanning
     }
 
-    /// How others are listened for: active, or off. Clients must tolerate
-    /// other words.
+    /// How the daemon listens for other devices: active, or off. Clients must tolerate
+    /// other tokens.
     #[zbus(property)]
     fn scan_mode(&self) -> &'static str {
         tokens::scan_mode(&self.handle.snapshot())
     }
 
-    /// Whether the neighbourhood is made up, as by the fake radio. A client
-    /// that shows anything has to show this.
+    /// Whether the neighbourhood is simulated, as with the fake radio. A client that
+    /// shows any state must show this too.
     #[zbus(property)]
     fn simulated(&self) -> bool {
         self.handle.snapshot().simulated
     }
 
-    /// The object of the adapter in use, / if there is none.
+    /// The object of the adapter in use, or / if there is none.
     #[zbus(property)]
     fn adapter(&self) -> OwnedObjectPath {
         tokens::selected(&self.handle.snapshot().adapters)
     }
 
-    /// Seconds since the number on the air was put there; 0 while none is, see
-    /// Advertising. The number itself is never told. No signal when it grows.
+    /// How many seconds the current number has been on the air; 0 while none is, see
+    /// Advertising. The number itself is never sent. No signal is sent when the age
+    /// grows.
     #[zbus(property(emits_changed_signal = "false"))]
     async fn current_tcn_age(&self) -> Result<u32, ErrorReply> {
         let age = timeout(AGE_DEADLINE, self.handle.ask(Request::TcnAge)).await;
@@ -308,35 +307,35 @@ impl ManagerInterface {
         Ok(seconds(age?.unwrap_or_default()))
     }
 
-    /// When the number on the air was put there, in seconds since 1970-01-01
-    /// UTC; 0 while none is.
+    /// When the current number went on the air, in seconds since 1970-01-01 UTC; 0
+    /// while none is on the air.
     #[zbus(property)]
     fn current_tcn_since(&self) -> u64 {
         tokens::airing_since(&self.handle.snapshot())
     }
 
-    /// The longest time one number stays on the air, in seconds.
+    /// The longest time that one number stays on the air, in seconds.
     #[zbus(property)]
     fn rotation_interval(&self) -> u32 {
         seconds(self.handle.snapshot().rotation_interval)
     }
 
-    /// When the pause ends, in seconds since 1970-01-01 UTC; 0 if not paused,
-    /// the greatest number if only Resume ends it.
+    /// When the pause ends, in seconds since 1970-01-01 UTC; 0 if there is no pause,
+    /// and the greatest number if only Resume ends it.
     #[zbus(property)]
     fn paused_until(&self) -> u64 {
         tokens::paused_until(self.handle.snapshot().paused)
     }
 
-    /// Who paused and why: for each pause a reason (s) and an application_id
-    /// (s), empty if none was given. Both are what the caller said.
+    /// All current pauses, each with a reason (s) and an application_id (s), empty if
+    /// none was given. Both are texts of the caller.
     #[zbus(property)]
     fn pause_holds(&self) -> Vec<HashMap<String, Variant<'static>>> {
         tokens::holds(&self.handle.snapshot().holds)
     }
 
-    /// When all sources of reports had been gone through well, in seconds
-    /// since 1970-01-01 UTC, rounded down to the day; 0 is never.
+    /// The last time by which all sources of reports had been checked successfully, in
+    /// seconds since 1970-01-01 UTC, rounded down to the day; 0 is never.
     #[zbus(property)]
     fn reports_checked_at(&self) -> u64 {
         tokens::checked(&self.handle.snapshot())

@@ -49,20 +49,21 @@ const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 #[interface(name = "org.tcncoalition.Tcnd1.Reports", introspection_docs = true)]
 impl ReportsInterface {
-    /// What a report over this span would give away, both in seconds since
-    /// 1970-01-01 UTC. Nothing is made, and nothing leaves the machine. The
-    /// answer has parts (u), signed reports it takes, one a key; numbers (t)
-    /// in them that were on the air; named (t), all that the signed reports
-    /// name, of which some, such as the last of each, never were; bytes (t) of all parts without memos;
-    /// from (t) and to (t), when the first of the numbers came on the air and
-    /// when the last left it, absent if there is none: that may be before and
-    /// after what was asked for, since a key is given away to its end; on_air (b),
-    /// true if the last of them is on the air yet, so that to is the present and
-    /// grows until Create; token (s), which names just this for Create; gaps
-    /// (a(tt)), silences of five minutes or more in the span, of which nobody
-    /// can be warned; reported (u), keys in it that an earlier report took.
-    /// Needs the polkit action org.tcncoalition.tcnd1.report-create, as all
-    /// methods here but Export and Import.
+    /// Returns what a report over this span would disclose. from and to are in seconds
+    /// since 1970-01-01 UTC. The call makes no report, and nothing leaves the machine.
+    /// The reply has parts (u), the signed reports that it takes, one per key; numbers
+    /// (t), those in the parts that were on the air; named (t), all numbers that the
+    /// signed reports name: some of them, such as the last of each, never were on the
+    /// air; bytes (t), the size of all parts without memos; from (t) and to (t), when
+    /// the first of the numbers went on the air and when the last left it, absent if
+    /// there is none: a key is disclosed whole, so these may be before and after the
+    /// requested span; on_air (b), true if the last of the numbers is still on the air,
+    /// so that to is the present and grows until Create; token (s), which identifies
+    /// this result for Create; gaps (a(tt)), the silences of five minutes or more in
+    /// the span: the report warns no one for these times; reported (u), the keys in the
+    /// span that an earlier report used. Needs the polkit action
+    /// org.tcncoalition.tcnd1.report-create, as all methods of this interface do except
+    /// Export, Publish, Check and Import.
     #[zbus(out_args("disclosure"))]
     async fn preview(
         &self,
@@ -77,22 +78,22 @@ impl ReportsInterface {
         Ok(replies::disclosure(&self.handle.ask(preview).await?))
     }
 
-    /// Makes a report over this span. It stays on the machine until Export;
-    /// its keys are used up, and the key on the air is ended first. The memo
-    /// goes into every part; it has 255 bytes at most, and its type says who
-    /// can read it. Options: consent (b) must be true, or the answer is
-    /// Error.ConsentRequired: show the person what Preview says before; note
-    /// (s), words for oneself that never leave the machine, 256 bytes at most and
-    /// none that steer a terminal or cannot be seen; numbers (t), how many numbers the person was
-    /// shown, so that if there are more by now the answer is
-    /// Error.ConsentRequired; token (s), of the Preview that the person was shown,
-    /// so that if anything else would be given away by now the answer is
-    /// Error.ConsentRequired too; linkable (b), true if the person knows and wants that the memo shows
-    /// the parts to be one person's, which else is Error.MemoRefused. Nothing
-    /// on the air in that time is Error.NoData. The answer is the report's
-    /// local name, a decimal number, and what was given into it: parts (u),
-    /// numbers (t), named (t), from (t), to (t) as in Preview; concerns (as), what may be
-    /// held against the memo all the same, for people.
+    /// Makes a report over this span. The report stays on the machine until Export or
+    /// Publish. Its keys are used up; the key on the air is ended first. Every part
+    /// contains the memo, which has at most 255 bytes; the memo type says who can read
+    /// it. Options: consent (b), must be true, otherwise the call fails with
+    /// Error.ConsentRequired: show the result of Preview to the person first; note (s),
+    /// a note of the person, which never leaves the machine, at most 256 bytes, without
+    /// control characters and invisible characters; numbers (t), how many numbers the
+    /// person was shown: if there are more by now, the call fails with
+    /// Error.ConsentRequired; token (s), of the Preview that the person was shown: if
+    /// the report would disclose anything else by now, the call fails with
+    /// Error.ConsentRequired; linkable (b), true if the person knows and accepts that
+    /// the memo shows that all parts are from one person: otherwise such a memo fails
+    /// with Error.MemoRefused. If no number was on the air in that time, the call fails
+    /// with Error.NoData. Returns the id of the report, a decimal number, and what the
+    /// report discloses: parts (u), numbers (t), named (t), from (t) and to (t) as in
+    /// Preview; concerns (as), the remaining concerns about the memo, for people.
     #[zbus(out_args("id", "created"))]
     #[expect(
         clippy::too_many_arguments,
@@ -143,19 +144,18 @@ impl ReportsInterface {
         Ok((reported.id.to_string(), reported.into()))
     }
 
-    /// Our reports, oldest first. Of each: id (s); created (t), in seconds
-    /// since 1970-01-01 UTC; deleted (t), absent unless it was deleted after it
-    /// had left the machine, then this is the record of that; memo_type (y);
-    /// memo (ay), absent when deleted; note (s); parts (u), numbers (t), named
-    /// (t), absent when deleted, from (t), to (t) as in Preview; departures (a(ts)), what left the machine:
-    /// when, and how, a token like export-tcn; uploads (aa{sv}), the parts on
-    /// their way to servers, in no order that says anything: of each source
-    /// (s), the server's name; state (s): queued; sent, what became of it is
-    /// not known; accepted; refused; cancelled, it may have left and is not sent
-    /// again; at (t), since when; due (t), when it
-    /// leaves or is tried again at the earliest, absent if it does not; reason
-    /// (s), what the server or the network said last. Clients must tolerate
-    /// other states.
+    /// Returns the reports of this machine, oldest first. Each has id (s); created (t),
+    /// in seconds since 1970-01-01 UTC; deleted (t), absent unless the report was
+    /// deleted after it had left the machine: the entry is then the record of that;
+    /// memo_type (y); memo (ay), absent if deleted; note (s); parts (u), numbers (t),
+    /// named (t), absent if deleted, from (t) and to (t) as in Preview; departures
+    /// (a(ts)), when and how the report left the machine, the latter as a token such as
+    /// export-tcn; uploads (aa{sv}), the parts on their way to servers, in an order
+    /// without meaning. Each upload has source (s), the name of the server; state (s):
+    /// queued; sent, its outcome is not known; accepted; refused; cancelled, it may
+    /// have left and is not sent again; at (t), when the state began; due (t), when it
+    /// is sent or tried again at the earliest, absent if it is not; reason (s), the
+    /// last message of the server or the network. Clients must tolerate other states.
     #[zbus(out_args("reports"))]
     async fn list(
         &self,
@@ -168,13 +168,13 @@ impl ReportsInterface {
         Ok(reports.into_iter().map(proxy::OwnReport::from).collect())
     }
 
-    /// Writes a report of ours to a file and returns when it has it, with the
-    /// length in bytes. That it left the machine is recorded before. Options:
-    /// format (s), tcn if not given (signed reports one after another), base64
-    /// (one a line) or json (an array of strings). Whoever calls must read
-    /// from a pipe or socket meanwhile: 30 seconds without progress are
-    /// Error.Failed, five exports at once Error.Busy. Needs the polkit action
-    /// org.tcncoalition.tcnd1.report-publish.
+    /// Writes a report of this machine to a file. Returns the length in bytes when the
+    /// file has all of it. The daemon records that the report left the machine before
+    /// it writes. Options: format (s), tcn by default (signed reports one after
+    /// another), base64 (one per line) or json (an array of strings). The caller must
+    /// read from a pipe or socket during the call: after 30 seconds without progress
+    /// the call fails with Error.Failed. A fifth export at the same time fails with
+    /// Error.Busy. Needs the polkit action org.tcncoalition.tcnd1.report-publish.
     #[zbus(out_args("bytes"))]
     async fn export(
         &self,
@@ -203,21 +203,21 @@ impl ReportsInterface {
         Ok(length)
     }
 
-    /// Sends a report of ours to the servers that take reports, where everybody
-    /// can fetch it. Options: consent (b) must be true, or the answer is
-    /// Error.ConsentRequired; source (s), the name of one server, else all of
-    /// them; now (b), true to send all parts at once, those too that are queued
-    /// already: else they leave one by one, in random order over hours, so that
-    /// nobody can tell by their times that they are one person's; dry_run (b),
-    /// true to be told what would happen, for which no consent is needed; token
-    /// (s), of the dry run that the person was shown, so that if anything else
-    /// would happen by now the answer is Error.ConsentRequired. It returns when the
-    /// parts are queued; List shows how far each is. The answer has parts (u),
-    /// queued now or hurried, each counted for every server; hurried (u), those of
-    /// them that were queued before; labels (as) of the servers; last (t), when the
-    /// last part may leave, in seconds since 1970-01-01 UTC; token (s).
-    /// Error.NotReady if no server takes reports, Error.AlreadyPublished if nothing
-    /// was left to queue or to hurry. Needs the polkit action org.tcncoalition.tcnd1.report-publish.
+    /// Sends a report of this machine to the servers that take reports, from which
+    /// everyone can fetch it. Options: consent (b), must be true, otherwise the call
+    /// fails with Error.ConsentRequired; source (s), the name of one server, by default
+    /// all of them; now (b), true to send all parts at once, also those that are queued
+    /// already: by default they leave one by one, in random order over hours, so that
+    /// their times do not reveal that they are from one person; dry_run (b), true to
+    /// return what would happen, for which no consent is needed; token (s), of the dry
+    /// run that the person was shown: if anything else would happen by now, the call
+    /// fails with Error.ConsentRequired. Returns when the parts are queued; List shows
+    /// the progress of each. The reply has parts (u), queued now or hurried, each
+    /// counted for every server; hurried (u), those of them that were queued before;
+    /// labels (as) of the servers; last (t), when the last part may leave, in seconds
+    /// since 1970-01-01 UTC; token (s). Fails with Error.NotReady if no server takes
+    /// reports, and with Error.AlreadyPublished if no part remains to be queued or
+    /// hurried. Needs the polkit action org.tcncoalition.tcnd1.report-publish.
     #[zbus(out_args("published"))]
     async fn publish(
         &self,
@@ -252,12 +252,13 @@ impl ReportsInterface {
         Ok(self.handle.ask(publish).await?.into())
     }
 
-    /// Has what of a report of ours has not left yet leave no more. Options: source
-    /// (s), the name of one server, else all of them. What has left cannot be taken
-    /// back; what may have left is not sent again. The answer has cancelled (u),
-    /// parts that had not left, each counted for every server; left (u), parts that
-    /// had, or may have; servers (a(suu)), of each server the name, cancelled and
-    /// left. Needs the polkit action org.tcncoalition.tcnd1.report-create.
+    /// Cancels the parts of a report of this machine that have not left yet. A part
+    /// that has left cannot be taken back; a part that may have left is not sent again.
+    /// Options: source (s), the name of one server, by default all of them. The reply
+    /// has cancelled (u), the parts that had not left, each counted for every server;
+    /// left (u), the parts that had left or may have; servers (a(suu)), for each server
+    /// its name, cancelled and left. Needs the polkit action
+    /// org.tcncoalition.tcnd1.report-create.
     #[zbus(out_args("cancelled"))]
     async fn cancel_publish(
         &self,
@@ -274,15 +275,15 @@ impl ReportsInterface {
         Ok(replies::cancelled(self.handle.ask(cancel).await?))
     }
 
-    /// Has reports of others fetched from all servers now, and returns when
-    /// that is done, or after ten minutes with Error.Failed. There are no
-    /// options yet. The answer has reports (t), looked at for the first time;
-    /// new_exposures (t); checked (t), when all servers had been gone through
-    /// well, in seconds since 1970-01-01 UTC, absent if they never were; failed
-    /// (a(ss)), of the servers that could not be gone through the label and a
-    /// token of what was wrong. Error.NotReady if tcnd-sync does not start,
-    /// org.freedesktop.DBus.Error.NotSupported where it cannot be started from
-    /// here. Needs the polkit action org.tcncoalition.tcnd1.report-import.
+    /// Fetches reports of other people from all servers now. Returns when that is done;
+    /// fails with Error.Failed after ten minutes. There are no options yet. The reply
+    /// has reports (t), those that were checked for the first time; new_exposures (t);
+    /// checked (t), the last time by which all servers had been checked successfully,
+    /// in seconds since 1970-01-01 UTC, absent if that never happened; failed (a(ss)),
+    /// for each server that could not be checked its label and a token of the problem.
+    /// Fails with Error.NotReady if tcnd-sync does not start, and with
+    /// org.freedesktop.DBus.Error.NotSupported if this daemon cannot start it. Needs
+    /// the polkit action org.tcncoalition.tcnd1.report-import.
     #[zbus(out_args("checked"))]
     async fn check(
         &self,
@@ -301,23 +302,23 @@ impl ReportsInterface {
         Ok(sync_run::run_sync(&self.handle).await?.into())
     }
 
-    /// Looks for ourselves in reports of others, and returns when the file was
-    /// read to its end, in whatever format it has. Options: source (s), a
-    /// label for people, 256 bytes at most, file if not given; published (t),
-    /// by when the reports were public, in seconds since 1970-01-01 UTC, now
-    /// if not given: who was heard only later is no exposure. Counted are (t):
-    /// accepted, looked at for the first time; duplicate, looked at before;
-    /// bad_signature, named us with a signature that does not hold; malformed,
-    /// no report; too_large, past the work one file may cause; new_exposures;
-    /// updated, known reports of which more is known now; known, reports that
-    /// were known to name a contact, with those of updated; heard_later, reports
-    /// that name contacts which all began after they were public. A file without
-    /// a report, or that breaks off or gives nothing for 30 seconds, is
-    /// Error.Malformed; a second import at once Error.Busy, and so is a file that
-    /// is neither pipe, socket nor memory while eight such files do not answer.
-    /// ImportProgress tells the caller how far it is. It ends when the caller
-    /// leaves the bus; what was read until then counts. Needs the polkit action
-    /// org.tcncoalition.tcnd1.report-import.
+    /// Checks reports of other people for numbers that this machine heard. Returns when
+    /// the daemon has read the file to its end; it recognises the format. Options:
+    /// source (s), a label for people, at most 256 bytes, file by default; published
+    /// (t), when the reports were public at the latest, in seconds since 1970-01-01
+    /// UTC, now by default: a contact that began later is no exposure. The reply counts
+    /// (t): accepted, checked for the first time; duplicate, checked before;
+    /// bad_signature, names a contact with an invalid signature; malformed, not a
+    /// report; too_large, beyond the work that one file may cause; new_exposures;
+    /// updated, known reports of which more is known now; known, reports that were
+    /// known to name a contact, including those of updated; heard_later, reports that
+    /// name contacts which all began after the reports were public. Fails with
+    /// Error.Malformed if the file has no report, breaks off, or gives nothing for 30
+    /// seconds. A second import at the same time fails with Error.Busy; so does a file
+    /// that is no pipe, socket or memory file while eight such files do not respond.
+    /// ImportProgress tells the caller the progress. The import ends when the caller
+    /// leaves the bus; the reports that were read until then count. Needs the polkit
+    /// action org.tcncoalition.tcnd1.report-import.
     #[zbus(out_args("imported"))]
     async fn import(
         &self,
@@ -379,14 +380,14 @@ impl ReportsInterface {
         Ok(imported?.into())
     }
 
-    /// Import has read so many bytes of its file. Sent to its caller alone, once a
-    /// second while the number grows.
+    /// How many bytes of its file Import has read. The signal goes only to the caller
+    /// of Import, once a second while the number grows.
     #[zbus(signal)]
     async fn import_progress(emitter: &SignalEmitter<'_>, bytes: u64) -> zbus::Result<()>;
 
-    /// Deletes a report of ours. What of it has not left yet leaves no more. If it
-    /// never left the machine its keys can be reported again; otherwise the record
-    /// of that stays in List.
+    /// Deletes a report of this machine and cancels its parts that have not left yet.
+    /// If the report never left the machine, its keys can be reported again. Otherwise
+    /// List keeps the record that it left.
     async fn delete(
         &self,
         id: String,

@@ -18,14 +18,14 @@ pub(super) struct PrivacyInterface {
 
 #[interface(name = "org.tcncoalition.Tcnd1.Privacy", introspection_docs = true)]
 impl PrivacyInterface {
-    /// Destroys everything: contacts, keys, reports, exposures, pauses, the
-    /// consent. Nothing is on the air meanwhile; files are overwritten before
-    /// they are removed; then all is as after the installation. What was
-    /// exported before is out of reach. The phrase must be "destroy
-    /// everything", so that nobody does it by mistake. Options: dry_run (b), true
-    /// to be told whether the caller may, and destroy nothing. What overwriting
-    /// cannot reach are copies elsewhere: snapshots and file systems that copy on
-    /// write, blocks that a drive has put out of use, backups. Needs the polkit action org.tcncoalition.tcnd1.erase.
+    /// Destroys all state: contacts, keys, reports, exposures, pauses and consent.
+    /// Nothing is on the air meanwhile. Files are overwritten before they are removed.
+    /// Afterwards the state is as after the installation. Exports from before are not
+    /// destroyed. The phrase must be "destroy everything", as a protection against
+    /// mistakes. Options: dry_run (b), true to check whether the caller is authorised,
+    /// and destroy nothing. Overwriting does not reach copies elsewhere: snapshots and
+    /// file systems that copy on write, blocks that a drive has put out of use,
+    /// backups. Needs the polkit action org.tcncoalition.tcnd1.erase.
     async fn wipe_all(
         &self,
         phrase: String,
