@@ -29,7 +29,7 @@ pub(super) struct ManagerInterface {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 6;
+const API_LEVEL: u32 = 7;
 
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];
@@ -249,6 +249,16 @@ impl ManagerInterface {
         tokens::problems(&self.handle.snapshot().problems)
     }
 
+    /// What is known about each element of Problems, in the same order: its token (s);
+    /// the error message of the system, for example of BlueZ, in English and for
+    /// people, at most 256 bytes, empty if there was none (s); the start of the
+    /// problem, in seconds since 1970-01-01 UTC, not before the start of this tcnd (t).
+    /// Since API level 7.
+    #[zbus(property)]
+    fn problem_details(&self) -> Vec<(&'static str, String, u64)> {
+        tokens::problem_details(&self.handle.snapshot().problems)
+    }
+
     /// The mode that is in effect: broadcast, adverts that accept no connections; full,
     /// connectable adverts, so that iPhones can write their numbers, which the daemon
     /// then carries; relay, as full but without a number of this machine; listen, a
@@ -351,13 +361,17 @@ impl ManagerInterface {
 }
 
 /// The properties that are signalled, with their values in `snapshot`.
-pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 15] {
+pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 16] {
     [
         ("Enabled", snapshot.enabled.into()),
         ("Consent", tokens::consent(snapshot.consent).into()),
         ("CurrentTcnSince", tokens::airing_since(snapshot).into()),
         ("State", tokens::state(snapshot.state).into()),
         ("Problems", tokens::problems(&snapshot.problems).into()),
+        (
+            "ProblemDetails",
+            tokens::problem_details(&snapshot.problems).into(),
+        ),
         ("Mode", tokens::mode(snapshot.mode).into()),
         ("Advertising", snapshot.advertising.into()),
         ("Scanning", snapshot.scanning.into()),

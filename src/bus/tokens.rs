@@ -3,14 +3,15 @@
 //! Each enumeration has one stable lower-case token per value. Every match names every
 //! variant, so that no new variant can reach the bus without a token.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use tcnd_client::names;
 use zbus::{OwnedObjectPath, Variant};
 
-use crate::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
-use crate::radio::{Adapter, AddressKind, Mode, Trouble};
+use crate::daemon::{Consent, Hold, Pause, ProblemDetails, Snapshot, State};
+use crate::radio::{Adapter, AddressKind, Mode};
+use tcnd_client::Problem;
 
 pub(super) fn state(state: State) -> &'static str {
     match state {
@@ -36,8 +37,19 @@ pub(super) fn airing_since(snapshot: &Snapshot) -> u64 {
     snapshot.airing_since.map_or(0, |at| at.0)
 }
 
-pub(super) fn problems(problems: &BTreeSet<Problem>) -> Vec<&'static str> {
-    problems.iter().copied().map(Problem::token).collect()
+pub(super) fn problems(problems: &BTreeMap<Problem, ProblemDetails>) -> Vec<&'static str> {
+    problems.keys().copied().map(Problem::token).collect()
+}
+
+/// Each problem with its detail and since when it lasts, in seconds since 1970.
+pub(super) fn problem_details(
+    problems: &BTreeMap<Problem, ProblemDetails>,
+) -> Vec<(&'static str, String, u64)> {
+    let entry = |(problem, details): (&Problem, &ProblemDetails)| {
+        let detail = printable::clean(&details.detail);
+        (problem.token(), detail, details.since.0)
+    };
+    problems.iter().map(entry).collect()
 }
 
 pub(super) fn address(kind: AddressKind) -> &'static str {
@@ -102,5 +114,5 @@ pub(super) fn selected(adapters: &[Adapter]) -> OwnedObjectPath {
 }
 
 pub(super) fn last_problem(adapter: &Adapter) -> &'static str {
-    adapter.last_trouble.map_or("", Trouble::token)
+    adapter.last_problem.map_or("", Problem::token)
 }

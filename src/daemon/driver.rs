@@ -32,7 +32,7 @@ use super::notify::Notifier;
 use super::reply::Reply;
 use super::snapshot::Snapshot;
 use super::snapshot::{Facts, consent_of, snapshot, status_line};
-use super::steady::{Airing, Complaints, Steady};
+use super::steady::{Airing, Complaints, ProblemTimes, Steady};
 use super::sync_status::Matching;
 use super::{convert, rng};
 use crate::radio::{self, Order, Radio};
@@ -135,6 +135,7 @@ pub(super) struct Driver {
     steady: Steady,
     pub(super) complaints: Complaints,
     airing: Airing,
+    problem_times: ProblemTimes,
     pub(super) saved_pause: Pause,
     orders: mpsc::Sender<Order>,
     mailbox: Mailbox,
@@ -240,6 +241,7 @@ impl Driver {
             steady: Steady::default(),
             complaints: Complaints::default(),
             airing: Airing::default(),
+            problem_times: ProblemTimes::default(),
             saved_pause: resume.pause,
             orders,
             mailbox,
@@ -306,17 +308,19 @@ impl Driver {
     fn look(&mut self, now: Moment) -> Snapshot {
         let view = self.engine.view(now);
         let airing_since = self.airing.see(&view, now);
-        snapshot(&Facts {
+        let facts = Facts {
             view,
             consent: consent_of(&self.settings, self.consent),
             airing_since,
             status: self.steady.show(&view, &self.status, now.boot),
             radio_known: self.radio_known,
             corrupt: self.corrupt,
+            store_error: self.complaints.last(),
             holds: &self.holds,
             sync_status: &self.exchange.sync_status.borrow(),
-            now: now.wall,
-        })
+            now,
+        };
+        snapshot(&facts, &mut self.problem_times)
     }
 
     /// One input, and everything that follows from it.
@@ -362,6 +366,8 @@ impl Driver {
     async fn clock_jumped(&mut self, resumed: bool) {
         let now = clock::now();
         tracing::info!(resumed, "the machine slept or its clock was set");
+        self.airing.redate(now);
+        self.problem_times.redate(now);
         self.holds.expire(now);
         self.tell(
             now,

@@ -7,8 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use super::snapshot::{Consent, Problem, Snapshot};
+use tcnd_client::Problem;
 use tcnd_client::notices::{self, Notice};
+
+use super::snapshot::{Consent, Snapshot};
 
 /// What was written last.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Journal {
                 (false, _) => &notices::CONSENT_TAKEN,
             }));
         }
-        let now = snapshot.problems.iter().copied().map(Problem::token);
+        let now = snapshot.problems.keys().copied().map(Problem::token);
         let now: BTreeSet<_> = now.filter(|token| is_told(token)).collect();
         let begun = now.difference(&self.problems);
         lines.extend(begun.filter_map(|token| notices::problem(token).map(Line::Problem)));
@@ -102,8 +104,7 @@ mod tests {
     use tcnd_config::Settings;
 
     use super::*;
-    use crate::daemon::starting;
-    use crate::radio::Trouble;
+    use crate::daemon::{ProblemDetails, starting};
 
     fn snapshot(enabled: bool, problems: &[Problem]) -> Snapshot {
         Snapshot {
@@ -113,7 +114,10 @@ mod tests {
             } else {
                 Consent::Withdrawn
             },
-            problems: problems.iter().copied().collect(),
+            problems: problems
+                .iter()
+                .map(|problem| (*problem, ProblemDetails::default()))
+                .collect(),
             ..starting(&Settings::default())
         }
     }
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_problem_is_told_when_it_begins_and_once_when_all_is_well() {
-        let (off, full) = (Problem::Radio(Trouble::AdapterOff), Problem::StorageFull);
+        let (off, full) = (Problem::AdapterOff, Problem::StorageFull);
         let mut journal = Journal::new(Consent::Given, true);
         assert_eq!(journal.lines(&snapshot(true, &[])), []);
         assert_eq!(
@@ -173,7 +177,7 @@ mod tests {
     /// The journal would say when a report was made.
     #[test]
     fn a_number_taken_out_of_turn_leaves_no_line() {
-        let held = Problem::Radio(Trouble::AddressHeld);
+        let held = Problem::AddressHeld;
         let mut journal = Journal::new(Consent::Given, true);
         assert_eq!(journal.lines(&snapshot(true, &[held])), []);
         assert_eq!(journal.lines(&snapshot(true, &[])), []);

@@ -48,7 +48,7 @@ pub use requests::{
     ReportRequest, Reported, Request, Settlement, Statistics,
 };
 pub use rng::{random_key, random_seed};
-pub use snapshot::{Consent, Hold, Problem, Snapshot, State, starting};
+pub use snapshot::{Consent, Hold, ProblemDetails, Snapshot, State, starting};
 pub use sync_status::{Matching, SyncStatus};
 
 pub use tcn_engine::Pause;

@@ -5,7 +5,7 @@ use tcn_engine::{ClockDoubt, Pause};
 use super::clock;
 use super::driver::Driver;
 use super::requests::Check;
-use crate::radio::Trouble;
+use tcnd_client::Problem;
 
 impl Driver {
     pub(super) fn self_test(&self) -> Vec<Check> {
@@ -32,7 +32,10 @@ impl Driver {
     }
 
     fn address(&self) -> Check {
-        let private = !self.status.troubles.contains(&Trouble::AddressNotPrivate);
+        let private = !self
+            .status
+            .problems
+            .contains_key(&Problem::AddressNotPrivate);
         let detail = if private {
             "a private address, new with every number"
         } else {

@@ -3,15 +3,17 @@
 //! Pure: the same facts always make the same snapshot, and nothing secret is
 //! among the facts.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tcn_engine::{Holds, Pause, View};
+use tcn_engine::{Holds, Moment, Pause, View};
 use tcn_protocol::UnixTime;
+use tcnd_client::Problem;
 use tcnd_config::Settings;
 
+use super::steady::ProblemTimes;
 use super::sync_status::SyncStatus;
-use crate::radio::{self, Trouble};
+use crate::radio;
 
 /// All that is public of the daemon at one instant. It holds no number, no
 /// key, no contact and no address: whatever is in here may reach everyone.
@@ -24,7 +26,7 @@ pub struct Snapshot {
     /// The one-word answer.
     pub state: State,
     /// Everything that is wrong now.
-    pub problems: BTreeSet<Problem>,
+    pub problems: BTreeMap<Problem, ProblemDetails>,
     /// The mode in effect.
     pub mode: radio::Mode,
     /// Our advert is on the air, verified.
@@ -85,39 +87,14 @@ pub struct Hold {
     pub application_id: String,
 }
 
-/// What can be wrong, as the stable tokens of the bus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Problem {
-    /// See [`radio::Trouble`].
-    Radio(Trouble),
-    /// The wall clock cannot be right, or nothing confirms it after it went ahead
-    /// by more than the retention.
-    ClockUnsynchronised,
-    /// The store cannot write: no space, or no permission.
-    StorageFull,
-    /// A damaged database was set aside at the start.
-    StorageCorrupt,
-    /// More strangers' numbers than there is room for; some were dropped.
-    Crowded,
-    /// Reports of others were not checked for two days.
-    ReportsStale,
-    /// A source of reports could not be checked.
-    SyncFailed,
-}
-
-impl Problem {
-    /// Its word on the bus and in the journal, see [`notices`](tcnd_client::notices).
-    pub const fn token(self) -> &'static str {
-        match self {
-            Self::Radio(trouble) => trouble.token(),
-            Self::ClockUnsynchronised => "clock-unsynchronised",
-            Self::StorageFull => "storage-full",
-            Self::StorageCorrupt => "storage-corrupt",
-            Self::Crowded => "crowded",
-            Self::ReportsStale => "reports-stale",
-            Self::SyncFailed => "sync-failed",
-        }
-    }
+/// What is known of a problem besides its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProblemDetails {
+    /// The error that the system gave, such as that of BlueZ; empty if it gave none. At
+    /// most 256 bytes, and not made for programs.
+    pub detail: String,
+    /// Since when the problem lasts, no longer than this process.
+    pub since: UnixTime,
 }
 
 /// What a snapshot is made of.
@@ -132,13 +109,15 @@ pub(super) struct Facts<'a> {
     pub(super) radio_known: bool,
     /// A damaged database was set aside.
     pub(super) corrupt: bool,
+    /// The error that the store failed with.
+    pub(super) store_error: Option<&'a str>,
     pub(super) holds: &'a Holds,
     pub(super) sync_status: &'a SyncStatus,
-    pub(super) now: UnixTime,
+    pub(super) now: Moment,
 }
 
-pub(super) fn snapshot(facts: &Facts<'_>) -> Snapshot {
-    let problems = problems(facts);
+pub(super) fn snapshot(facts: &Facts<'_>, since: &mut ProblemTimes) -> Snapshot {
+    let problems = since.date(problems(facts), facts.now);
     Snapshot {
         enabled: facts.view.consent,
         consent: facts.consent,
@@ -171,7 +150,7 @@ pub fn starting(settings: &Settings) -> Snapshot {
         consent: Consent::Never,
         airing_since: None,
         state: State::Starting,
-        problems: BTreeSet::new(),
+        problems: BTreeMap::new(),
         advertising: false,
         scanning: false,
         simulated: false,
@@ -222,29 +201,35 @@ pub(super) fn status_line(snapshot: &Snapshot) -> String {
     }
 }
 
-fn problems(facts: &Facts<'_>) -> BTreeSet<Problem> {
-    let of_the_house = [
+/// The current problems, each with its detail.
+fn problems(facts: &Facts<'_>) -> BTreeMap<Problem, String> {
+    let own = [
         (facts.view.clock.is_some(), Problem::ClockUnsynchronised),
         (facts.view.store_failing, Problem::StorageFull),
         (facts.corrupt, Problem::StorageCorrupt),
         (facts.view.table_full, Problem::Crowded),
-        (facts.sync_status.stale(facts.now), Problem::ReportsStale),
+        (
+            facts.sync_status.stale(facts.now.wall),
+            Problem::ReportsStale,
+        ),
         (facts.sync_status.failing(), Problem::SyncFailed),
     ];
-    let house = of_the_house
-        .into_iter()
-        .filter_map(|(is, problem)| is.then_some(problem));
+    let detail = |problem| match problem {
+        Problem::StorageFull => facts.store_error.unwrap_or_default().to_owned(),
+        _ => String::new(),
+    };
+    let own = own.into_iter().filter(|(is, _)| *is);
+    let own = own.map(|(_, problem)| (problem, detail(problem)));
     facts
         .status
-        .troubles
-        .iter()
-        .copied()
-        .map(Problem::Radio)
-        .chain(house)
+        .problems
+        .clone()
+        .into_iter()
+        .chain(own)
         .collect()
 }
 
-fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
+fn state(facts: &Facts<'_>, problems: &BTreeMap<Problem, ProblemDetails>) -> State {
     if !facts.view.consent {
         return State::Idle;
     }
@@ -254,7 +239,12 @@ fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
     if !facts.radio_known {
         return State::Starting;
     }
-    if facts.status.troubles.iter().copied().any(without_radio) {
+    if facts
+        .status
+        .problems
+        .keys()
+        .any(|problem| without_radio(*problem))
+    {
         return State::Idle;
     }
     if !problems.is_empty() {
@@ -268,29 +258,20 @@ fn state(facts: &Facts<'_>, problems: &BTreeSet<Problem>) -> State {
     }
 }
 
-/// Whether this trouble means that there is no radio to use at all.
-const fn without_radio(trouble: Trouble) -> bool {
-    match trouble {
-        Trouble::BluetoothdMissing
-        | Trouble::AdapterMissing
-        | Trouble::AdapterOff
-        | Trouble::AdapterBlocked => true,
-        Trouble::AdvertiseUnsupported
-        | Trouble::AdvertiseFailed
-        | Trouble::AddressNotPrivate
-        | Trouble::ScanFailed
-        | Trouble::PrivacyOff
-        | Trouble::PrivacyUnknown
-        | Trouble::AddressHeld
-        | Trouble::AddressOutOfStep
-        | Trouble::BridgeUnavailable
-        | Trouble::ConnectFailed => false,
-    }
+/// Whether this problem means that there is no radio to use at all.
+const fn without_radio(problem: Problem) -> bool {
+    matches!(
+        problem,
+        Problem::BluetoothdMissing
+            | Problem::AdapterMissing
+            | Problem::AdapterOff
+            | Problem::AdapterBlocked
+    )
 }
 
 #[cfg(test)]
 mod tests {
-    use tcn_engine::{Engine, KeyId, Moment, Policy};
+    use tcn_engine::{Engine, KeyId, Policy};
 
     use super::*;
     use crate::radio::Status;
@@ -314,11 +295,12 @@ mod tests {
             status,
             radio_known: true,
             corrupt: false,
+            store_error: None,
             holds: &Holds::default(),
             sync_status: &SyncStatus::default(),
-            now: NOW.wall,
+            now: NOW,
         };
-        snapshot(&facts).state
+        snapshot(&facts, &mut ProblemTimes::default()).state
     }
 
     #[test]

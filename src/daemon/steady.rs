@@ -8,11 +8,14 @@
 //!
 //! Pure: time is an argument.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tcn_engine::{Moment, View};
 use tcn_protocol::UnixTime;
+use tcnd_client::Problem;
 
+use super::snapshot::ProblemDetails;
 use crate::radio::{Adapter, Status};
 
 /// How long a handover may be told as no change: the random silence of two
@@ -51,7 +54,7 @@ impl Steady {
 /// Whether less is there than was shown, and that is what a handover looks like.
 fn is_gap(view: &View, shown: &Status, status: &Status) -> bool {
     let less = (shown.advertising && !status.advertising) || (shown.scanning && !status.scanning);
-    less && view.handover && status.troubles.is_empty()
+    less && view.handover && status.problems.is_empty()
 }
 
 /// The status as it is, but for what comes back with the next number.
@@ -80,13 +83,49 @@ impl Airing {
     pub(super) fn see(&mut self, view: &View, now: Moment) -> Option<UnixTime> {
         self.0 = match (self.0, view.airing_since) {
             (Some(known), Some(since)) if known.0 == since => Some(known),
-            (_, Some(since)) => {
-                let ago = now.boot.saturating_sub(since);
-                Some((since, now.wall.before(ago)))
-            }
+            (_, Some(since)) => Some((since, wall_time(now, since))),
             (known, None) => known.filter(|_| view.handover),
         };
         self.0.map(|(_, wall)| wall)
+    }
+
+    /// The wall clock was set: says the time by the new one.
+    pub(super) fn redate(&mut self, now: Moment) {
+        if let Some((since, wall)) = &mut self.0 {
+            *wall = wall_time(now, *since);
+        }
+    }
+}
+
+/// What the wall clock showed at `boot`, as it is set now.
+fn wall_time(now: Moment, boot: Duration) -> UnixTime {
+    now.wall.before(now.boot.saturating_sub(boot))
+}
+
+/// When each current problem began.
+#[derive(Debug, Default)]
+pub(super) struct ProblemTimes(BTreeMap<Problem, (Duration, UnixTime)>);
+
+impl ProblemTimes {
+    /// Adds to each of the current problems since when it lasts, the same each time.
+    pub(super) fn date(
+        &mut self,
+        problems: BTreeMap<Problem, String>,
+        now: Moment,
+    ) -> BTreeMap<Problem, ProblemDetails> {
+        self.0.retain(|problem, _| problems.contains_key(problem));
+        let dated = problems.into_iter().map(|(problem, detail)| {
+            let (_, since) = *self.0.entry(problem).or_insert((now.boot, now.wall));
+            (problem, ProblemDetails { detail, since })
+        });
+        dated.collect()
+    }
+
+    /// The wall clock was set: says the times by the new one.
+    pub(super) fn redate(&mut self, now: Moment) {
+        for (boot, wall) in self.0.values_mut() {
+            *wall = wall_time(now, *boot);
+        }
     }
 }
 
@@ -105,6 +144,11 @@ impl Complaints {
         std::mem::replace(told, fault.clone()) != fault
     }
 
+    /// The last error, of records before contacts.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.records.as_deref().or(self.contacts.as_deref())
+    }
+
     /// The next fault is news again, once one of this kind succeeded.
     pub(super) fn succeeded(&mut self, contacts: bool) {
         *self.of(contacts) = None;
@@ -121,12 +165,10 @@ impl Complaints {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use tcn_engine::{Engine, KeyId, Policy};
 
     use super::*;
-    use crate::radio::{AddressKind, Trouble};
+    use crate::radio::AddressKind;
 
     fn view(handover: bool) -> View {
         let now = Moment {
@@ -149,7 +191,7 @@ mod tests {
             address: AddressKind::NonResolvable,
             instances_free: if on { 4 } else { 5 },
             recoveries: 0,
-            last_trouble: None,
+            last_problem: None,
         };
         Status {
             advertising: on,
@@ -201,7 +243,7 @@ mod tests {
         assert_eq!(steady.show(&view(false), &status(false), T), &status(false));
         steady.show(&view(true), &on, T);
         let failed = Status {
-            troubles: BTreeSet::from([Trouble::AdvertiseFailed]),
+            problems: BTreeMap::from([(Problem::AdvertiseFailed, String::new())]),
             ..status(false)
         };
         assert_eq!(steady.show(&view(true), &failed, T), &failed);
@@ -239,6 +281,28 @@ mod tests {
             ..view(false)
         };
         assert_eq!(airing.see(&paused, at(11)), None);
+    }
+
+    #[test]
+    fn a_problem_has_the_time_when_it_began() {
+        let at = |boot, wall| Moment {
+            boot: Duration::from_secs(boot),
+            wall: UnixTime(wall),
+        };
+        let is = |problem| BTreeMap::from([(problem, "why".to_owned())]);
+        let mut times = ProblemTimes::default();
+        let mut since = |problem, now| {
+            let dated = times.date(is(problem), now);
+            assert_eq!(dated[&problem].detail, "why");
+            dated[&problem].since.0
+        };
+        assert_eq!(since(Problem::ScanFailed, at(1000, 50)), 50);
+        assert_eq!(since(Problem::ScanFailed, at(1010, 60)), 50);
+        assert_eq!(since(Problem::AdapterOff, at(1020, 70)), 70);
+        assert_eq!(since(Problem::ScanFailed, at(1030, 80)), 80, "it went");
+        times.redate(at(1040, 2_000_000_000));
+        let dated = times.date(is(Problem::ScanFailed), at(1041, 2_000_000_001));
+        assert_eq!(dated[&Problem::ScanFailed].since.0, 1_999_999_990);
     }
 
     #[test]

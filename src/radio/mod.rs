@@ -18,12 +18,13 @@ pub mod bluez;
 mod event_queue;
 pub mod fake;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
+use tcnd_client::Problem;
 use tokio::sync::mpsc;
 
 /// What the radio has to do from now on.
@@ -120,6 +121,9 @@ pub enum Mode {
     Relay,
 }
 
+/// The longest text of a problem's detail, in bytes: what BlueZ answers is its own choice.
+pub const LONGEST_DETAIL: usize = 256;
+
 /// The state of the radio, for people to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -131,8 +135,9 @@ pub struct Status {
     pub advertising: bool,
     /// Discovery runs, verified.
     pub scanning: bool,
-    /// The current troubles.
-    pub troubles: BTreeSet<Trouble>,
+    /// The current problems, each with the error of the call that failed, or an empty text
+    /// where no call failed. At most [`LONGEST_DETAIL`] bytes.
+    pub problems: BTreeMap<Problem, String>,
     /// All adapters, by name.
     pub adapters: Vec<Adapter>,
     /// Adverts that the controller accepted since the start.
@@ -160,8 +165,8 @@ pub struct Adapter {
     pub instances_free: u8,
     /// How often it was lost and used again since the start.
     pub recoveries: u32,
-    /// The last trouble with it.
-    pub last_trouble: Option<Trouble>,
+    /// The last problem with it.
+    pub last_problem: Option<Problem>,
 }
 
 /// The kind of device address an advert is sent under.
@@ -176,63 +181,6 @@ pub enum AddressKind {
     /// Not determined.
     #[default]
     Unknown,
-}
-
-/// A trouble of a radio.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Trouble {
-    /// No `org.bluez` on the bus.
-    BluetoothdMissing,
-    /// No adapter, or not the configured one.
-    AdapterMissing,
-    /// The adapter is powered off; tcnd never powers an adapter on unasked.
-    AdapterOff,
-    /// Blocked by rfkill.
-    AdapterBlocked,
-    /// The adapter does not support LE advertising.
-    AdvertiseUnsupported,
-    /// BlueZ refuses the advert; it is tried again with growing pauses.
-    AdvertiseFailed,
-    /// The adapter is discoverable, so an advert would carry its real address.
-    AddressNotPrivate,
-    /// Discovery cannot be started; it is tried again with growing pauses.
-    ScanFailed,
-    /// The kernel's privacy is off, so no peer may connect.
-    PrivacyOff,
-    /// It is unknown whether the kernel's privacy is on, so no peer may connect.
-    PrivacyUnknown,
-    /// The controller keeps an address for now. The next number, or scanning with it, waits
-    /// for another address.
-    AddressHeld,
-    /// The controller changes its addresses by a timer of its own, and their lifetime is not
-    /// known, so numbers and addresses cannot change together.
-    AddressOutOfStep,
-    /// The controller keeps its address too long to carry numbers of others.
-    BridgeUnavailable,
-    /// BlueZ refuses the GATT server; it is tried again with growing pauses.
-    ConnectFailed,
-}
-
-impl Trouble {
-    /// The stable token.
-    pub const fn token(self) -> &'static str {
-        match self {
-            Self::BluetoothdMissing => "bluetoothd-missing",
-            Self::AdapterMissing => "adapter-missing",
-            Self::AdapterOff => "adapter-off",
-            Self::AdapterBlocked => "adapter-blocked",
-            Self::AdvertiseUnsupported => "advertise-unsupported",
-            Self::AdvertiseFailed => "advertise-failed",
-            Self::AddressNotPrivate => "address-not-private",
-            Self::ScanFailed => "scan-failed",
-            Self::PrivacyOff => "privacy-off",
-            Self::PrivacyUnknown => "privacy-unknown",
-            Self::AddressHeld => "address-held",
-            Self::AddressOutOfStep => "address-out-of-step",
-            Self::BridgeUnavailable => "bridge-unavailable",
-            Self::ConnectFailed => "connect-failed",
-        }
-    }
 }
 
 /// The daemon's end of a radio.

@@ -8,7 +8,8 @@ use futures::future::BoxFuture;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 use tcnd::radio::bluez::{Central, CentralError, Kernel, Options, Platform};
-use tcnd::radio::{AddressKind, Mode, Order, Trouble};
+use tcnd::radio::{AddressKind, Mode, Order};
+use tcnd_client::Problem;
 use tcnd_rpa_timeout::Known;
 use tokio::time::timeout;
 use zbus::OwnedVariant;
@@ -134,7 +135,7 @@ async fn reachable() -> (Harness, MockBluetoothd, MockPlatform) {
         asked(Mode::Full, Machine::extended(), Some(Privacy::On)).await;
     renew(&mut harness, &bluez).await;
     harness.air(1).await;
-    harness.troubles(&[]).await;
+    harness.problems(&[]).await;
     (harness, bluez, mock)
 }
 
@@ -189,15 +190,15 @@ pub(crate) fn is_peripheral(bluez: &MockBluetoothd) -> bool {
 #[test]
 fn without_privacy_full_is_a_broadcast_and_relay_only_listens() {
     on_a_bus(async || {
-        for (privacy, trouble) in [
-            (Some(Privacy::Off), Trouble::PrivacyOff),
-            (None, Trouble::PrivacyUnknown),
+        for (privacy, problem) in [
+            (Some(Privacy::Off), Problem::PrivacyOff),
+            (None, Problem::PrivacyUnknown),
         ] {
             let (mut harness, bluez, _) = asked(Mode::Full, Machine::extended(), privacy).await;
             harness.expect_up(true).await;
             harness.air(1).await;
             harness
-                .status(|status| status.troubles.contains(&trouble))
+                .status(|status| status.problems.contains_key(&problem))
                 .await;
             assert_eq!(harness.status.mode, Mode::Broadcast);
             assert!(!is_peripheral(&bluez));
@@ -210,7 +211,7 @@ fn without_privacy_full_is_a_broadcast_and_relay_only_listens() {
             harness.order(Order::Listen).await;
             harness.status(|status| status.scanning).await;
             assert_eq!(harness.status.mode, Mode::Listen);
-            assert!(harness.status.troubles.contains(&trouble));
+            assert!(harness.status.problems.contains_key(&problem));
             bluez.stop().await;
         }
     });
@@ -245,7 +246,7 @@ fn privacy_is_asked_about_in_each_epoch() {
         harness.expect_rested().await;
         harness.air(3).await;
         assert!(!is_peripheral(&bluez));
-        harness.troubles(&[Trouble::PrivacyOff]).await;
+        harness.problems(&[Problem::PrivacyOff]).await;
         assert_eq!(bluez.machine().registered.len(), 2, "2 was never aired");
     });
 }
@@ -257,7 +258,7 @@ fn an_adapter_made_discoverable_is_no_matter_where_privacy_is_on() {
         bluez.make_discoverable("hci0", true).await;
         harness.rest_early().await;
         harness.air(2).await;
-        harness.troubles(&[Trouble::AddressHeld]).await;
+        harness.problems(&[Problem::AddressHeld]).await;
     });
 }
 
@@ -461,9 +462,9 @@ fn a_server_refused_is_named_and_tried_again() {
         let (mut harness, bluez, _) = asked(Mode::Full, machine, Some(Privacy::On)).await;
         renew(&mut harness, &bluez).await;
         harness.order(Order::Air(frame(1))).await;
-        harness.troubles(&[Trouble::ConnectFailed]).await;
+        harness.problems(&[Problem::ConnectFailed]).await;
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         bluez
             .until(|machine| machine.adapter().adverts() == 1)
             .await;
@@ -478,13 +479,13 @@ fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
         let (mut harness, bluez, _) =
             asked_with(Mode::Full, Machine::legacy(), privacy, soon).await;
         harness.expect_up(false).await;
-        let held = [Trouble::AddressHeld, Trouble::BridgeUnavailable];
-        harness.troubles(&held).await;
+        let held = [Problem::AddressHeld, Problem::BridgeUnavailable];
+        harness.problems(&held).await;
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
         assert_eq!(bluez.machine().count("StartDiscovery"), 0);
         harness.expect_up(true).await;
         harness.air(1).await;
-        harness.troubles(&[Trouble::BridgeUnavailable]).await;
+        harness.problems(&[Problem::BridgeUnavailable]).await;
         // At once another number: it has to wait as well.
         harness.order(Order::Rest).await;
         harness.expect_up(false).await;
@@ -502,7 +503,7 @@ fn a_number_that_comes_early_is_aired_and_does_not_listen() {
         harness.rest_early().await;
         bluez.set(|machine| machine.log.clear());
         harness.air(2).await;
-        harness.troubles(&[Trouble::AddressHeld]).await;
+        harness.problems(&[Problem::AddressHeld]).await;
         bluez.quiet_for(Duration::from_secs(2)).await;
         assert_eq!(bluez.machine().log, ["RegisterAdvertisement"]);
     });
@@ -516,7 +517,7 @@ fn after_a_start_listening_waits_for_another_address() {
             asked_with(Mode::Full, Machine::extended(), privacy, soon).await;
         harness.expect_up(true).await;
         harness.air(1).await;
-        harness.troubles(&[Trouble::AddressHeld]).await;
+        harness.problems(&[Problem::AddressHeld]).await;
         assert!(!bluez.machine().log.contains(&"StartDiscovery".to_owned()));
         // Now it can, and asks for another number to begin with.
         harness.expect_up(true).await;
@@ -524,7 +525,7 @@ fn after_a_start_listening_waits_for_another_address() {
         harness.expect_rested().await;
         bluez.set(|machine| machine.log.clear());
         harness.air(2).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         let log = bluez.machine().log;
         let calls = [
             "SetDiscoveryFilter",
@@ -545,7 +546,7 @@ fn privacy_switched_on_under_a_broadcast_is_heeded_and_the_wait_is_named() {
         bench.order(Order::Rest).await;
         bench.expect_rested().await;
         bench.air(2).await;
-        bench.troubles(&[]).await;
+        bench.problems(&[]).await;
         let machine = bluez.stop().await;
         bench.expect_withdrawn(2).await;
         bench.expect_down().await;
@@ -554,7 +555,7 @@ fn privacy_switched_on_under_a_broadcast_is_heeded_and_the_wait_is_named() {
         bench.expect_up(true).await;
         bluez.set(|machine| machine.log.clear());
         bench.air(3).await;
-        bench.troubles(&[Trouble::AddressHeld]).await;
+        bench.problems(&[Problem::AddressHeld]).await;
         assert!(!bluez.machine().log.contains(&"StartDiscovery".to_owned()));
     });
 }
@@ -597,7 +598,7 @@ fn while_another_program_scans_its_address_is_not_taken_for_a_new_one() {
         bluez.scan_for_others("hci0", true).await;
         harness.expect_up(true).await;
         harness.air(1).await;
-        harness.troubles(&[Trouble::AddressHeld]).await;
+        harness.problems(&[Problem::AddressHeld]).await;
         assert_eq!(bluez.machine().count("StartDiscovery"), 0);
         bluez.scan_for_others("hci0", false).await;
         harness.expect_up(true).await;

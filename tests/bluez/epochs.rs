@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use tcnd::radio::bluez::Options;
-use tcnd::radio::{AddressKind, Order, Trouble};
+use tcnd::radio::{AddressKind, Order};
+use tcnd_client::Problem;
 use zbus::OwnedVariant;
 
 use super::bluez::{Adapter, Machine, MockBluetoothd};
@@ -228,7 +229,7 @@ fn the_status_tells_what_was_verified() {
         assert_eq!(adapter.name, "hci0");
         assert!(adapter.powered && adapter.selected && adapter.can_advertise);
         assert_eq!(adapter.address, AddressKind::NonResolvable);
-        assert!(harness.status.troubles.is_empty() && !harness.status.simulated);
+        assert!(harness.status.problems.is_empty() && !harness.status.simulated);
     });
 }
 
@@ -242,12 +243,12 @@ fn a_discoverable_adapter_is_left_at_once_and_still_listened_to() {
             .await;
         harness.expect_withdrawn(1).await;
         harness.expect_up(false).await;
-        harness.troubles(&[Trouble::AddressNotPrivate]).await;
+        harness.problems(&[Problem::AddressNotPrivate]).await;
         assert_eq!(harness.status.adapters[0].address, AddressKind::Public);
         assert!(bluez.machine().adapter().scanning(), "it stopped listening");
         bluez.make_discoverable("hci0", false).await;
         harness.expect_up(true).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         assert_eq!(
             bluez.machine().count("RegisterAdvertisement"),
             1,
@@ -299,7 +300,7 @@ fn an_adapter_without_advertising_is_listened_to() {
         let bluez = MockBluetoothd::start(Machine::of([("hci0", without_advertising)])).await;
         let mut harness = Harness::with(Options::default());
         harness.expect_up(false).await;
-        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        harness.problems(&[Problem::AdvertiseUnsupported]).await;
         harness.order(Order::Listen).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
     });

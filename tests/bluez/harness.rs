@@ -7,7 +7,8 @@ use std::time::Duration;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 use tcnd::radio::bluez::{Options, Platform};
-use tcnd::radio::{Event, Order, Radio, Status, Trouble};
+use tcnd::radio::{Event, Order, Radio, Status};
+use tcnd_client::Problem;
 use tokio::time::timeout;
 
 use super::bluez::{Machine, MockBluetoothd};
@@ -313,10 +314,12 @@ impl Harness {
         }
     }
 
-    /// Waits until exactly these troubles are reported.
-    pub(crate) async fn troubles(&mut self, troubles: &[Trouble]) {
-        let wanted = troubles.iter().copied().collect();
-        self.status(|status| status.troubles == wanted).await;
+    /// Waits until exactly these problems are reported.
+    pub(crate) async fn problems(&mut self, problems: &[Problem]) {
+        let mut wanted = problems.to_vec();
+        wanted.sort();
+        self.status(|status| status.problems.keys().eq(&wanted))
+            .await;
     }
 
     async fn find<T>(&mut self, fits: impl Fn(&Event) -> Option<T>) -> Option<T> {

@@ -1,9 +1,10 @@
-//! What is taken away comes back by itself; meanwhile the trouble is named.
+//! What is taken away comes back by itself; meanwhile the problem is named.
 
 use std::time::Duration;
 
+use tcnd::radio::Order;
 use tcnd::radio::bluez::{AdapterChoice, Options};
-use tcnd::radio::{Order, Trouble};
+use tcnd_client::Problem;
 
 use super::bluez::{Adapter, Calls, Machine, MockBluetoothd};
 use super::harness::{Harness, frame, on_a_bus, with_a_bus};
@@ -15,7 +16,7 @@ fn power_off_and_on() {
         bluez.power("hci0", false).await;
         harness.expect_withdrawn(1).await;
         harness.expect_down().await;
-        harness.troubles(&[Trouble::AdapterOff]).await;
+        harness.problems(&[Problem::AdapterOff]).await;
         assert!(!harness.status.advertising && !harness.status.scanning);
         bluez
             .until(|machine| machine.adapter().adverts() == 0)
@@ -27,15 +28,15 @@ fn power_off_and_on() {
         assert!(!bluez.machine().adapter().powered, "powered on unasked");
         bluez.power("hci0", true).await;
         harness.expect_up(true).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         harness.air(2).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         harness
             .status(|status| status.adapters[0].recoveries == 1)
             .await;
         assert_eq!(
-            harness.status.adapters[0].last_trouble,
-            Some(Trouble::AdapterOff)
+            harness.status.adapters[0].last_problem,
+            Some(Problem::AdapterOff)
         );
     });
 }
@@ -46,10 +47,10 @@ fn rfkill_is_told_from_power_off() {
         let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         bluez.block("hci0").await;
         harness.expect_down().await;
-        harness.troubles(&[Trouble::AdapterBlocked]).await;
+        harness.problems(&[Problem::AdapterBlocked]).await;
         bluez.power("hci0", true).await;
         harness.expect_up(true).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
     });
 }
 
@@ -63,7 +64,7 @@ fn rfkill_is_seen_at_the_start() {
         };
         let _bluez = MockBluetoothd::start(Machine::of([("hci0", blocked)])).await;
         let mut harness = Harness::with(Options::default());
-        harness.troubles(&[Trouble::AdapterBlocked]).await;
+        harness.problems(&[Problem::AdapterBlocked]).await;
     });
 }
 
@@ -74,7 +75,7 @@ fn an_adapter_replugged_under_another_name_is_known_by_its_address() {
         let adapter = bluez.unplug("hci0").await;
         harness.expect_withdrawn(1).await;
         harness.expect_down().await;
-        harness.troubles(&[Trouble::AdapterMissing]).await;
+        harness.problems(&[Problem::AdapterMissing]).await;
         bluez.plug("hci2", adapter).await;
         harness.expect_up(true).await;
         harness.air(2).await;
@@ -92,7 +93,7 @@ fn only_the_adapter_configured_is_used() {
             adapter: Some(AdapterChoice::Address([2, 0, 0, 0, 0, 9])),
             ..Options::default()
         });
-        harness.troubles(&[Trouble::AdapterMissing]).await;
+        harness.problems(&[Problem::AdapterMissing]).await;
         bluez.plug("hci3", Adapter::new(9, true)).await;
         harness.expect_up(true).await;
         harness.air(1).await;
@@ -130,12 +131,12 @@ fn of_two_adapters_with_one_address_the_one_that_can_broadcast_is_used() {
         harness.expect_withdrawn(1).await;
         harness.expect_down().await;
         harness.expect_up(false).await;
-        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        harness.problems(&[Problem::AdvertiseUnsupported]).await;
         bluez.power("hci1", true).await;
         harness.expect_down().await;
         harness.expect_up(true).await;
         harness.air(2).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
     });
 }
@@ -148,7 +149,7 @@ fn a_second_adapter_that_comes_to_advertise_takes_over_from_one_that_cannot() {
         let bluez = MockBluetoothd::start(machine).await;
         let mut harness = Harness::with(Options::default());
         harness.expect_up(false).await;
-        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        harness.problems(&[Problem::AdvertiseUnsupported]).await;
         bluez.offer_advertising("hci1").await;
         harness.expect_down().await;
         harness.expect_up(true).await;
@@ -176,7 +177,7 @@ fn an_adapter_is_chosen_by_its_kernel_name_too() {
         let adapter = bluez.unplug("hci1").await;
         harness.expect_withdrawn(1).await;
         harness.expect_down().await;
-        harness.troubles(&[Trouble::AdapterMissing]).await;
+        harness.problems(&[Problem::AdapterMissing]).await;
         bluez.plug("hci1", adapter).await;
         harness.expect_up(true).await;
     });
@@ -189,11 +190,11 @@ fn bluetoothd_stopped_and_started() {
         let machine = bluez.stop().await;
         harness.expect_withdrawn(1).await;
         harness.expect_down().await;
-        harness.troubles(&[Trouble::BluetoothdMissing]).await;
+        harness.problems(&[Problem::BluetoothdMissing]).await;
         assert!(harness.status.adapters.is_empty());
         let bluez = MockBluetoothd::restart(machine).await;
         harness.expect_up(true).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         harness.air(2).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         assert_eq!(bluez.machine().adapter().adverts(), 1);
@@ -207,13 +208,13 @@ fn bluetoothd_killed_and_started() {
         let machine = bluez.crash().await;
         harness.expect_withdrawn(1).await;
         harness.expect_down().await;
-        harness.troubles(&[Trouble::BluetoothdMissing]).await;
+        harness.problems(&[Problem::BluetoothdMissing]).await;
         let bluez = MockBluetoothd::restart(machine).await;
         harness.expect_up(true).await;
         harness.air(2).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         harness
-            .status(|status| status.troubles.is_empty() && status.scanning)
+            .status(|status| status.problems.is_empty() && status.scanning)
             .await;
     });
 }
@@ -236,7 +237,7 @@ fn a_stopped_bluetoothd_is_not_called_and_so_not_started() {
 fn a_service_that_comes_late_is_waited_for() {
     on_a_bus(async || {
         let mut harness = Harness::with(Options::default());
-        harness.troubles(&[Trouble::BluetoothdMissing]).await;
+        harness.problems(&[Problem::BluetoothdMissing]).await;
         harness.order(Order::Rest).await;
         harness.expect_rested().await;
         let _bluez = MockBluetoothd::start(Machine::extended()).await;
@@ -252,11 +253,11 @@ fn the_bus_itself_is_lost_and_found() {
         let bus = bus.restart();
         harness.expect_withdrawn(1).await;
         harness.expect_down().await;
-        harness.troubles(&[Trouble::BluetoothdMissing]).await;
+        harness.problems(&[Problem::BluetoothdMissing]).await;
         let _bluez = MockBluetoothd::start(bluez.machine().cleared()).await;
         harness.expect_up(true).await;
         harness.air(2).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         drop(bus);
     });
 }
@@ -267,7 +268,9 @@ fn a_frame_refused_is_tried_again_with_growing_pauses() {
         let (mut harness, bluez) = Harness::up(Machine::legacy()).await;
         bluez.set(|machine| machine.refuse_adverts = 2);
         harness.order(Order::Air(frame(1))).await;
-        harness.troubles(&[Trouble::AdvertiseFailed]).await;
+        harness.problems(&[Problem::AdvertiseFailed]).await;
+        let error = &harness.status.problems[&Problem::AdvertiseFailed];
+        assert!(error.contains("org.bluez.Error."), "{error}");
         assert!(!harness.status.advertising);
         bluez
             .until(|machine| machine.count("RegisterAdvertisement") == 2)
@@ -275,7 +278,7 @@ fn a_frame_refused_is_tried_again_with_growing_pauses() {
         bluez.quiet_for(Duration::from_millis(1500)).await;
         let event = harness.next().await;
         assert!(matches!(event, tcnd::radio::Event::Aired(aired) if aired == frame(1)));
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         assert_eq!(harness.status.adverts_failed, 2);
         assert_eq!(harness.status.adverts_ok, 1);
     });
@@ -287,10 +290,10 @@ fn rest_ends_the_tries() {
         let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         bluez.set(|machine| machine.refuse_adverts = 100);
         harness.order(Order::Air(frame(1))).await;
-        harness.troubles(&[Trouble::AdvertiseFailed]).await;
+        harness.problems(&[Problem::AdvertiseFailed]).await;
         harness.order(Order::Rest).await;
         harness.expect_rested().await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         bluez.quiet_for(Duration::from_secs(3)).await;
     });
 }
@@ -301,9 +304,11 @@ fn discovery_refused_is_tried_again() {
         let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         bluez.set(|machine| machine.refuse_scans = 2);
         harness.order(Order::Listen).await;
-        harness.troubles(&[Trouble::ScanFailed]).await;
+        harness.problems(&[Problem::ScanFailed]).await;
+        let error = &harness.status.problems[&Problem::ScanFailed];
+        assert!(error.starts_with("starting discovery: "), "{error}");
         harness
-            .status(|status| status.scanning && status.troubles.is_empty())
+            .status(|status| status.scanning && status.problems.is_empty())
             .await;
         assert_eq!(bluez.machine().count("StartDiscovery"), 3);
     });
@@ -420,7 +425,7 @@ fn an_adapter_that_loses_advertising_is_still_listened_to() {
         bluez.withdraw_advertising("hci0").await;
         harness.expect_withdrawn(1).await;
         harness.expect_up(false).await;
-        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        harness.problems(&[Problem::AdvertiseUnsupported]).await;
         assert!(!harness.status.advertising);
         bluez.offer_advertising("hci0").await;
         harness.expect_up(true).await;
@@ -465,10 +470,10 @@ fn advertising_that_comes_after_the_adapter_is_noticed() {
         let bluez = MockBluetoothd::start(Machine::of([("hci0", early)])).await;
         let mut harness = Harness::with(Options::default());
         harness.expect_up(false).await;
-        harness.troubles(&[Trouble::AdvertiseUnsupported]).await;
+        harness.problems(&[Problem::AdvertiseUnsupported]).await;
         bluez.offer_advertising("hci0").await;
         harness.expect_up(true).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         harness.air(1).await;
     });
 }

@@ -4,7 +4,8 @@
 use std::time::{Duration, Instant};
 
 use bluez_mgmt::Privacy;
-use tcnd::radio::{Event, Mode, Order, Trouble};
+use tcnd::radio::{Event, Mode, Order};
+use tcnd_client::Problem;
 use tcnd_rpa_timeout::Known;
 
 use super::bluez::{Machine, MockBluetoothd};
@@ -52,7 +53,7 @@ fn nothing_is_aired_before_the_timer_is_known() {
     on_a_bus(async || {
         for mode in [Mode::Full, Mode::Relay] {
             let (mut harness, bluez, mock) = started(mode, None).await;
-            harness.troubles(&[Trouble::AddressOutOfStep]).await;
+            harness.problems(&[Problem::AddressOutOfStep]).await;
             assert_eq!(harness.status.mode, Mode::Listen);
             harness.order(Order::Air(frame(1))).await;
             bluez.until(|machine| machine.adapter().scanning()).await;
@@ -62,7 +63,7 @@ fn nothing_is_aired_before_the_timer_is_known() {
             harness.expect_up(false).await;
             rested(&mut harness).await;
             harness.air(1).await;
-            harness.troubles(&[]).await;
+            harness.problems(&[]).await;
             assert_eq!(harness.status.mode, mode);
             drop(harness);
             bluez.stop().await;
@@ -75,14 +76,14 @@ fn between_two_numbers_nothing_is_aired_for_longer_than_an_address_lives() {
     on_a_bus(async || {
         let (mut harness, bluez, _) = started(Mode::Full, known(0)).await;
         let begun = now();
-        harness.troubles(&[Trouble::AddressHeld]).await;
+        harness.problems(&[Problem::AddressHeld]).await;
         rested(&mut harness).await;
         assert!(
             begun.elapsed() > LIFE - Duration::from_secs(1),
             "at a start"
         );
         harness.air(1).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
         assert!(is_peripheral(&bluez));
         stranger_connects(&mut harness, &bluez, 1, 1).await;
         bluez.write("hci0", 1, &[9; 16]).await.unwrap();
@@ -91,11 +92,11 @@ fn between_two_numbers_nothing_is_aired_for_longer_than_an_address_lives() {
         harness.order(Order::Rest).await;
         harness.expect_up(false).await;
         harness.expect_rested().await;
-        // It listens on, and that is no trouble.
+        // It listens on, and that is no problem.
         harness.order(Order::Listen).await;
         bluez.until(|machine| machine.adapter().scanning()).await;
         harness.status(|status| status.scanning).await;
-        assert!(harness.status.troubles.is_empty());
+        assert!(harness.status.problems.is_empty());
         let before = bluez.machine().count("RegisterAdvertisement");
         rested(&mut harness).await;
         assert!(off.elapsed() > LIFE, "{:?}", off.elapsed());
@@ -147,7 +148,7 @@ fn an_address_of_an_earlier_timeout_is_waited_for_and_that_is_named() {
     on_a_bus(async || {
         let (mut harness, _bluez, mock) = started(Mode::Full, known(8)).await;
         let begun = now();
-        harness.troubles(&[Trouble::AddressHeld]).await;
+        harness.problems(&[Problem::AddressHeld]).await;
         rested(&mut harness).await;
         mock.tell(known(0));
         assert!(begun.elapsed() > Duration::from_secs(7));
@@ -181,7 +182,7 @@ fn while_another_program_scans_its_address_is_not_shared() {
         bluez.quiet_for(Duration::from_millis(500)).await; // told by then
         bluez.set(|machine| machine.log.clear());
         harness.order(Order::Air(frame(1))).await;
-        harness.troubles(&[Trouble::AddressHeld]).await;
+        harness.problems(&[Problem::AddressHeld]).await;
         bluez
             .until(|machine| machine.count("RegisterAdvertisement") == 1)
             .await;
@@ -206,7 +207,7 @@ fn a_broadcast_pauses_between_two_numbers_as_well() {
         assert!(off.elapsed() > LIFE, "{:?}", off.elapsed());
         assert_eq!(bluez.machine().count("RegisterAdvertisement"), before);
         harness.air(2).await;
-        harness.troubles(&[]).await;
+        harness.problems(&[]).await;
     });
 }
 
@@ -214,7 +215,7 @@ fn a_broadcast_pauses_between_two_numbers_as_well() {
 fn a_broadcast_goes_by_the_default_of_the_kernel_and_says_that_it_waits() {
     on_a_bus(async || {
         let (mut harness, bluez, _) = started(Mode::Broadcast, None).await;
-        harness.troubles(&[Trouble::AddressHeld]).await;
+        harness.problems(&[Problem::AddressHeld]).await;
         assert_eq!(harness.status.mode, Mode::Broadcast);
         harness.order(Order::Air(frame(1))).await;
         bluez.until(|machine| machine.adapter().scanning()).await;

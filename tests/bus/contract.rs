@@ -343,6 +343,7 @@ async fn nothing_else_is_public() {
         (names::MANAGER, "Mode"),
         (names::MANAGER, "PauseHolds"),
         (names::MANAGER, "PausedUntil"),
+        (names::MANAGER, "ProblemDetails"),
         (names::MANAGER, "Problems"),
         (names::MANAGER, "ReportsCheckedAt"),
         (names::MANAGER, "RotationInterval"),

@@ -7,8 +7,9 @@ use std::os::fd::OwnedFd;
 
 use tcn_protocol::memo::MemoConcern;
 use tcnd::bus::Bouncer;
-use tcnd::daemon::{Consent, Problem, Refusal, State};
-use tcnd::radio::{AddressKind, Mode, Trouble};
+use tcnd::daemon::{Consent, ProblemDetails, Refusal, State};
+use tcnd::radio::{AddressKind, Mode};
+use tcnd_client::Problem;
 use tcnd_client::names;
 use tcnd_client::proxy::{AdapterProxy, ContactsProxy, ManagerProxy, PauseHold};
 use zbus::fdo::PropertiesProxy;
@@ -48,7 +49,7 @@ async fn properties_of_the_manager() {
     let harness = Harness::new(busy()).await;
     let manager = ManagerProxy::new(&harness.client).await.unwrap();
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manager.api_level().await.unwrap(), 6);
+    assert_eq!(manager.api_level().await.unwrap(), 7);
     assert_eq!(
         manager.features().await.unwrap(),
         ["import", "export", "publish", "check"]
@@ -159,25 +160,21 @@ async fn words() {
 #[tokio::test]
 async fn words_of_problems() {
     let harness = Harness::new(idle()).await;
-    let radio = Problem::Radio;
     for (problem, word) in [
-        (radio(Trouble::BluetoothdMissing), "bluetoothd-missing"),
-        (radio(Trouble::AdapterMissing), "adapter-missing"),
-        (radio(Trouble::AdapterOff), "adapter-off"),
-        (radio(Trouble::AdapterBlocked), "adapter-blocked"),
-        (
-            radio(Trouble::AdvertiseUnsupported),
-            "advertise-unsupported",
-        ),
-        (radio(Trouble::AdvertiseFailed), "advertise-failed"),
-        (radio(Trouble::AddressNotPrivate), "address-not-private"),
-        (radio(Trouble::ScanFailed), "scan-failed"),
-        (radio(Trouble::PrivacyOff), "privacy-off"),
-        (radio(Trouble::PrivacyUnknown), "privacy-unknown"),
-        (radio(Trouble::AddressHeld), "address-held"),
-        (radio(Trouble::AddressOutOfStep), "address-out-of-step"),
-        (radio(Trouble::BridgeUnavailable), "bridge-unavailable"),
-        (radio(Trouble::ConnectFailed), "connect-failed"),
+        (Problem::BluetoothdMissing, "bluetoothd-missing"),
+        (Problem::AdapterMissing, "adapter-missing"),
+        (Problem::AdapterOff, "adapter-off"),
+        (Problem::AdapterBlocked, "adapter-blocked"),
+        (Problem::AdvertiseUnsupported, "advertise-unsupported"),
+        (Problem::AdvertiseFailed, "advertise-failed"),
+        (Problem::AddressNotPrivate, "address-not-private"),
+        (Problem::ScanFailed, "scan-failed"),
+        (Problem::PrivacyOff, "privacy-off"),
+        (Problem::PrivacyUnknown, "privacy-unknown"),
+        (Problem::AddressHeld, "address-held"),
+        (Problem::AddressOutOfStep, "address-out-of-step"),
+        (Problem::BridgeUnavailable, "bridge-unavailable"),
+        (Problem::ConnectFailed, "connect-failed"),
         (Problem::ClockUnsynchronised, "clock-unsynchronised"),
         (Problem::StorageFull, "storage-full"),
         (Problem::StorageCorrupt, "storage-corrupt"),
@@ -189,7 +186,9 @@ async fn words_of_problems() {
             tcnd_client::notices::problem(word).is_some(),
             "{word} has words"
         );
-        harness.driver.change(|now| now.problems = [problem].into());
+        harness
+            .driver
+            .change(|now| now.problems = [(problem, ProblemDetails::default())].into());
         let problems = property_of_the_manager(&harness, "Problems").await;
         let words = Vec::<String>::try_from(problems).unwrap();
         assert_eq!(words, [word]);
@@ -206,7 +205,7 @@ async fn kinds_of_address() {
     ] {
         let mut first = busy();
         first.adapters[0].address = kind;
-        first.adapters[0].last_trouble = None;
+        first.adapters[0].last_problem = None;
         let harness = Harness::new(first).await;
         let path = names::adapter_path("hci0").unwrap();
         let adapter = AdapterProxy::new(&harness.client, path).await.unwrap();

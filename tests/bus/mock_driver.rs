@@ -1,7 +1,7 @@
 //! A mock of the driver behind the [`Handle`]: it records requests, and answers as the
 //! test configures.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use tcn_protocol::{
 use tcnd::daemon::{
     Check, Consent, ContactsRequest, Delivery, DeliveryCounts, ExchangeRequest, ExposureId, Handle,
     Hold, ImportCounts, KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest,
-    Pause, Problem, Published, Refusal, Reply, Reported, Request, Snapshot, State, Statistics,
-    SyncStatus,
+    Pause, ProblemDetails, Published, Refusal, Reply, Reported, Request, Snapshot, State,
+    Statistics, SyncStatus,
 };
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
@@ -26,6 +26,7 @@ use tcnd::store::{
     Bucket, Cancelled, Cursor, NewSource, OwnReport, Release, Source, SourceId, Summary, Upload,
     UploadState,
 };
+use tcnd_client::Problem;
 use tokio::sync::{mpsc, watch};
 
 /// The driver's answer to a pause.
@@ -577,7 +578,7 @@ pub(crate) fn idle() -> Snapshot {
         consent: Consent::Never,
         airing_since: None,
         state: State::Idle,
-        problems: BTreeSet::new(),
+        problems: BTreeMap::new(),
         mode: Mode::Broadcast,
         advertising: false,
         scanning: false,
@@ -597,7 +598,17 @@ pub(crate) fn busy() -> Snapshot {
         consent: Consent::Given,
         airing_since: Some(UnixTime(1_795_000_100)),
         state: State::Degraded,
-        problems: [Problem::Radio(radio::Trouble::ScanFailed), Problem::Crowded].into(),
+        problems: [
+            (
+                Problem::ScanFailed,
+                ProblemDetails {
+                    detail: "starting discovery: org.bluez.Error.NotReady".to_owned(),
+                    since: UnixTime(1_795_000_000),
+                },
+            ),
+            (Problem::Crowded, ProblemDetails::default()),
+        ]
+        .into(),
         mode: Mode::Full,
         advertising: true,
         scanning: true,
@@ -622,6 +633,6 @@ pub(crate) fn adapter(name: &str) -> radio::Adapter {
         address: radio::AddressKind::NonResolvable,
         instances_free: 4,
         recoveries: 2,
-        last_trouble: Some(radio::Trouble::AdapterOff),
+        last_problem: Some(Problem::AdapterOff),
     }
 }

@@ -184,6 +184,7 @@ read Manager.Features               ok               ok               ok        
 read Manager.Mode                   ok               ok               ok               ok               ok
 read Manager.PauseHolds             ok               ok               ok               ok               ok
 read Manager.PausedUntil            ok               ok               ok               ok               ok
+read Manager.ProblemDetails         ok               ok               ok               ok               ok
 read Manager.Problems               ok               ok               ok               ok               ok
 read Manager.ReportsCheckedAt       ok               ok               ok               ok               ok
 read Manager.RotationInterval       ok               ok               ok               ok               ok
@@ -214,6 +215,7 @@ write Manager.Features              UnknownProperty  UnknownProperty  UnknownPro
 write Manager.Mode                  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.PauseHolds            UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.PausedUntil           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
+write Manager.ProblemDetails        UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.Problems              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.ReportsCheckedAt      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write Manager.RotationInterval      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
@@ -377,7 +379,7 @@ async fn withdraws(client: &Connection) {
 }
 
 async fn fault(connection: Connection) -> ServeError {
-    let (handle, _puppet) = MockDriver::new(busy());
+    let (handle, _driver) = MockDriver::new(busy());
     let log = std::sync::Arc::new(LogRecorder::default());
     let bouncer = Bouncer::same_user(TCND);
     let state = TempDir::new().unwrap();
@@ -418,7 +420,7 @@ async fn serving_ends() {
     assert!(soon(forward).await.is_ok());
     connection.close().await.unwrap();
 
-    let (forward, _puppet, _connection) = serve().await;
+    let (forward, _driver, _connection) = serve().await;
     drop(bus);
     assert!(matches!(soon(forward).await, Err(ServeError::Closed)));
 }

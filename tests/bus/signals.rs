@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tcn_protocol::UnixTime;
-use tcnd::daemon::{Consent, Hold, Pause, Problem, Snapshot, State};
-use tcnd::radio::{AddressKind, Trouble};
+use tcnd::daemon::{Consent, Hold, Pause, ProblemDetails, Snapshot, State};
+use tcnd::radio::AddressKind;
+use tcnd_client::Problem;
 use tcnd_client::names;
 use tcnd_client::proxy::ManagerProxy;
 use zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
@@ -55,8 +56,13 @@ type Change = (&'static [&'static str], fn(&mut Snapshot));
 const MANAGER: &[Change] = &[
     (&["Enabled"], |now| now.enabled = true),
     (&["State"], |now| now.state = State::Paused),
-    (&["Problems"], |now| {
-        now.problems.insert(Problem::StorageFull);
+    (&["ProblemDetails", "Problems"], |now| {
+        now.problems
+            .insert(Problem::StorageFull, ProblemDetails::default());
+    }),
+    (&["ProblemDetails"], |now| {
+        let details = now.problems.get_mut(&Problem::StorageFull).unwrap();
+        details.detail = "database or disk is full".to_owned();
     }),
     (&["Consent"], |now| now.consent = Consent::Withdrawn),
     (&["CurrentTcnSince"], |now| {
@@ -143,7 +149,7 @@ async fn every_property_that_promises_signals_has_them() {
         adapter.address = AddressKind::Public;
         adapter.instances_free = 1;
         adapter.recoveries = 3;
-        adapter.last_trouble = Some(Trouble::AdapterBlocked);
+        adapter.last_problem = Some(Problem::AdapterBlocked);
     });
     let (path, member, interface, changed, _) = next(&mut stream).await;
     let hci0 = names::adapter_path("hci0").unwrap();

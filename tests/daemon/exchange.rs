@@ -6,10 +6,11 @@ use std::io::Cursor;
 use tcn_exchange::interval::Interval;
 use tcn_protocol::{UnixTime, wire};
 use tcnd::daemon::{
-    BUDGET, Delivery, DeliveryCounts, ExchangeRequest, Matching, OwnReportsRequest, Problem,
-    PublishRequest, Published, Refusal, Reply, Request, Settlement, clock,
+    BUDGET, Delivery, DeliveryCounts, ExchangeRequest, Matching, OwnReportsRequest, PublishRequest,
+    Published, Refusal, Reply, Request, Settlement, clock,
 };
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
+use tcnd_client::Problem;
 use tcnd_config::Settings;
 
 use crate::machine::{Machine, common_memo, short_keys};
@@ -141,8 +142,12 @@ impl Machine {
     /// Waits until the public state meets the condition.
     async fn shows(&self, is: impl Fn(bool, Option<UnixTime>) -> bool) {
         let mut snapshots = self.handle.watch();
-        let shown = snapshots
-            .wait_for(|shown| is(shown.problems.contains(&Problem::SyncFailed), shown.checked));
+        let shown = snapshots.wait_for(|shown| {
+            is(
+                shown.problems.contains_key(&Problem::SyncFailed),
+                shown.checked,
+            )
+        });
         soon(shown).await.unwrap();
     }
 }

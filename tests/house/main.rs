@@ -26,6 +26,7 @@ const PLAN: [Room; 7] = [
         "radio",
         &[],
         &[
+            "tcnd_client",
             "tcnd_rpa_timeout",
             "bluez_mgmt",
             "tcn_protocol",

@@ -167,7 +167,12 @@ impl Extent {
     /// only public facts are known.
     async fn read(client: &Client) -> Result<Self, CliError> {
         let status = Status::read(client).await?;
-        let has = |token: &str| status.problems.iter().any(|problem| problem.token == token);
+        let has = |token: &str| {
+            status
+                .problems
+                .iter()
+                .any(|current| current.problem.token == token)
+        };
         let stale = has("reports-stale");
         let Ok(summary) = client.exposures().await?.get_summary().await else {
             return Ok(Self {

@@ -39,8 +39,19 @@ pub(super) struct Status {
     /// The number of new exposures; `None` if the user may not know it.
     pub(super) new_exposures: Option<u32>,
     pub(super) pause: Option<Pause>,
-    pub(super) problems: Vec<Explained>,
+    pub(super) problems: Vec<CurrentProblem>,
     pub(super) adapters: Vec<Adapter>,
+}
+
+/// A problem that tcnd has now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct CurrentProblem {
+    #[serde(flatten)]
+    pub(super) problem: Explained,
+    /// The error that the system gave, such as that of BlueZ; empty if it gave none.
+    pub(super) detail: String,
+    /// Seconds since 1970; `None` if tcnd does not tell.
+    pub(super) since: Option<u64>,
 }
 
 /// A pause, and who holds it.
@@ -240,9 +251,15 @@ impl Status {
         for hold in self.pause.iter().flat_map(|pause| &pause.holds) {
             row("Paused for", hold.render());
         }
-        for problem in &self.problems {
-            row("Problem", problem.sentence.clone());
-            row("  cure", problem.cure.clone());
+        for current in &self.problems {
+            row("Problem", current.problem.sentence.clone());
+            if !current.detail.is_empty() {
+                row("  error", printable::clean(&current.detail));
+            }
+            if let Some(since) = current.since {
+                row("  since", time::show(since, now));
+            }
+            row("  cure", current.problem.cure.clone());
         }
         if let Some(advice) = self.advice() {
             row("Next", advice);
@@ -276,7 +293,6 @@ impl Status {
         let advertising = properties.take("Advertising");
         // A busy daemon leaves it out.
         let age = properties.find("CurrentTcnAge");
-        let problems: Vec<String> = properties.take("Problems");
         Self {
             version: properties.take("Version"),
             state: properties.take("State"),
@@ -293,9 +309,27 @@ impl Status {
             reports_checked: properties.find("ReportsCheckedAt").filter(|at| *at != 0),
             new_exposures: None,
             pause: Pause::from_properties(properties),
-            problems: problems.iter().map(|token| Explained::new(token)).collect(),
+            problems: CurrentProblem::from_properties(properties),
             adapters,
         }
+    }
+}
+
+impl CurrentProblem {
+    fn from_properties(properties: &mut Properties) -> Vec<Self> {
+        let tokens: Vec<String> = properties.take("Problems");
+        let details: Vec<(String, String, u64)> = properties.take("ProblemDetails");
+        let of = |token: String| {
+            let known = details.iter().find(|(of, ..)| *of == token);
+            Self {
+                problem: Explained::new(&token),
+                detail: known
+                    .map(|(_, detail, _)| detail.clone())
+                    .unwrap_or_default(),
+                since: known.map(|(.., since)| *since),
+            }
+        };
+        tokens.into_iter().map(of).collect()
     }
 }
 

@@ -167,7 +167,7 @@ fn first(seen: Option<&Seen>, now: &ZonedDateTime) -> String {
     let problems = status
         .problems
         .iter()
-        .map(|problem| problem.sentence.clone());
+        .map(|current| current.problem.sentence.clone());
     let near = nearby.map(event::near);
     for more in problems.chain(status.exposed()).chain(near) {
         line.push_str("\n          ");

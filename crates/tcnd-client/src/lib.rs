@@ -4,7 +4,8 @@
 //! of its interfaces, with what the replies hold; those of [`quiet`] never have a person
 //! asked for a password. [`watch`] gives snapshots, again whenever something changes.
 //! [`names`] has every name and path of the contract, and [`failure`] tells why a call
-//! failed. [`notices`] are the words for what a person may have to act on.
+//! failed. [`Problem`] is what can be wrong, and [`notices`] has the words for
+//! what a person may have to act on.
 
 #![forbid(unsafe_code)]
 
@@ -12,8 +13,10 @@ mod address;
 pub mod failure;
 pub mod names;
 pub mod notices;
+mod problem;
 pub mod proxy;
 pub mod quiet;
 pub mod watch;
 
 pub use address::{BusChoice, UnknownBus, Unreachable, connect};
+pub use problem::Problem;

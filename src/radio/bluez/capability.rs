@@ -25,8 +25,9 @@
 
 use bluez_mgmt::Privacy;
 
-use super::super::{Capabilities, Mode, Trouble};
+use super::super::{Capabilities, Mode};
 use super::off_air::AddressTimer;
+use tcnd_client::Problem;
 
 /// The advertising commands that a controller supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ pub(super) struct Capability {
     /// Which address is kept until its timeout.
     pub(super) persistence: AddressPersistence,
     /// Why it is less than the configured mode.
-    pub(super) trouble: Option<Trouble>,
+    pub(super) problem: Option<Problem>,
 }
 
 impl Capability {
@@ -118,7 +119,7 @@ pub(super) fn capability(
         can_air: asked != Mode::Listen,
         can_carry: false,
         persistence: AddressPersistence::Nothing,
-        trouble: None,
+        problem: None,
     };
     let relays = match asked {
         Mode::Listen => return all,
@@ -130,10 +131,10 @@ pub(super) fn capability(
         Mode::Full => false,
         Mode::Relay => true,
     };
-    let less = |mode, trouble| Capability {
+    let less = |mode, problem| Capability {
         mode,
         can_air: mode != Mode::Listen,
-        trouble: Some(trouble),
+        problem: Some(problem),
         ..all
     };
     let without_connections = if relays {
@@ -145,16 +146,16 @@ pub(super) fn capability(
         // If it is on after all, that is how addresses are kept.
         (None, _) => Capability {
             persistence: kept_by(suspected(evidence), timer, controller),
-            ..less(without_connections, Trouble::PrivacyUnknown)
+            ..less(without_connections, Problem::PrivacyUnknown)
         },
-        (Some(Privacy::Off), _) => less(without_connections, Trouble::PrivacyOff),
+        (Some(Privacy::Off), _) => less(without_connections, Problem::PrivacyOff),
         (Some(Privacy::ByController), Controller::Extended) => match timer {
             Some(timer) => Capability {
                 can_carry: true,
                 persistence: AddressPersistence::Adverts(timer),
                 ..all
             },
-            None => less(Mode::Listen, Trouble::AddressOutOfStep),
+            None => less(Mode::Listen, Problem::AddressOutOfStep),
         },
         (Some(Privacy::On), Controller::Extended) => Capability {
             can_carry: true,
@@ -162,11 +163,11 @@ pub(super) fn capability(
             ..all
         },
         (Some(Privacy::On | Privacy::ByController), Controller::Legacy) if relays => {
-            less(Mode::Listen, Trouble::BridgeUnavailable)
+            less(Mode::Listen, Problem::BridgeUnavailable)
         }
         (Some(Privacy::On | Privacy::ByController), Controller::Legacy) => Capability {
             persistence: AddressPersistence::Everything,
-            ..less(Mode::Full, Trouble::BridgeUnavailable)
+            ..less(Mode::Full, Problem::BridgeUnavailable)
         },
     }
 }
@@ -237,7 +238,7 @@ mod tests {
                         || capability.persistence != AddressPersistence::Everything;
                     assert_eq!(
                         capability.mode == asked && carries,
-                        capability.trouble.is_none()
+                        capability.problem.is_none()
                     );
                 }
             }
@@ -249,7 +250,7 @@ mod tests {
         for evidence in EVIDENCE {
             for controller in CONTROLLERS {
                 let capability = capability(Mode::Broadcast, evidence, None, controller);
-                assert!(capability.can_air && capability.trouble.is_none());
+                assert!(capability.can_air && capability.problem.is_none());
             }
         }
     }
@@ -315,9 +316,9 @@ mod tests {
         asked: Mode,
         privacy: Option<Privacy>,
         controller: Controller,
-    ) -> (Mode, bool, Option<Trouble>) {
+    ) -> (Mode, bool, Option<Problem>) {
         let capability = capability(asked, privacy.map(Evidence::Kernel), None, controller);
-        (capability.mode, capability.can_air, capability.trouble)
+        (capability.mode, capability.can_air, capability.problem)
     }
 
     #[test]
@@ -328,24 +329,24 @@ mod tests {
         assert_eq!(left(Mode::Relay, on, extended), (Mode::Relay, true, None));
         assert_eq!(
             left(Mode::Full, off, extended),
-            (Mode::Broadcast, true, Some(Trouble::PrivacyOff))
+            (Mode::Broadcast, true, Some(Problem::PrivacyOff))
         );
         assert_eq!(
             left(Mode::Relay, off, extended),
-            (Mode::Listen, false, Some(Trouble::PrivacyOff))
+            (Mode::Listen, false, Some(Problem::PrivacyOff))
         );
         assert_eq!(
             left(Mode::Full, None, extended),
-            (Mode::Broadcast, true, Some(Trouble::PrivacyUnknown))
+            (Mode::Broadcast, true, Some(Problem::PrivacyUnknown))
         );
         for privacy in [on, Some(Privacy::ByController)] {
             assert_eq!(
                 left(Mode::Full, privacy, Controller::Legacy),
-                (Mode::Full, true, Some(Trouble::BridgeUnavailable))
+                (Mode::Full, true, Some(Problem::BridgeUnavailable))
             );
             assert_eq!(
                 left(Mode::Relay, privacy, Controller::Legacy),
-                (Mode::Listen, false, Some(Trouble::BridgeUnavailable))
+                (Mode::Listen, false, Some(Problem::BridgeUnavailable))
             );
         }
     }
@@ -357,14 +358,14 @@ mod tests {
         for asked in [Mode::Full, Mode::Relay] {
             assert_eq!(
                 left(asked, by_controller, Controller::Extended),
-                (Mode::Listen, false, Some(Trouble::AddressOutOfStep))
+                (Mode::Listen, false, Some(Problem::AddressOutOfStep))
             );
             let all = Capability {
                 mode: asked,
                 can_air: true,
                 can_carry: true,
                 persistence: AddressPersistence::Adverts(TIMER),
-                trouble: None,
+                problem: None,
             };
             let known = capability(
                 asked,

@@ -7,7 +7,7 @@
 //! and knows no D-Bus. Around them: [`bluez_watch`] watches whether `org.bluez` is there,
 //! [`session`] which adapters are. [`advert`] and [`discovery`] do what their names say (the
 //! first with zbus, since bluer does not report when BlueZ drops an advert). [`version`]
-//! knows what this BlueZ must not be asked. [`status`] reports troubles, adapters and
+//! knows what this BlueZ must not be asked. [`status`] reports problems, adapters and
 //! counters.
 //!
 //! For the modes full and relay: [`capability`] says whether peers may connect at all.
@@ -176,8 +176,8 @@ impl Kernel for Mgmt {
 /// Time for BlueZ to answer a question that needs no command to the controller.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The error of a call to BlueZ. It appears in the log only; people see a
-/// [`super::Trouble`].
+/// The error of a call to BlueZ. It appears in the log, and beside the
+/// [`Problem`](tcnd_client::Problem) that it led to.
 #[derive(Debug, Error)]
 enum BluezError {
     #[error("{action}: no answer within {limit:?}")]

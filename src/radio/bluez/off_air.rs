@@ -46,7 +46,7 @@ impl AddressTimer {
         longest_life(self.timeout)
     }
 
-    /// How much of it counts as handover. A longer silence is a trouble, since the machine is
+    /// How much of it counts as handover. A longer silence is a problem, since the machine is
     /// off the air for much of the time.
     pub(super) fn handover(self) -> Duration {
         self.pause().min(Duration::from_secs(6 * 60))

@@ -1,13 +1,15 @@
-//! The status of the BlueZ radio: troubles, adapters and counters.
+//! The status of the BlueZ radio: problems, adapters and counters.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 
 use bluez_mgmt::Privacy;
 
-use super::super::{Adapter, AddressKind, Status, Trouble};
+use super::super::{Adapter, AddressKind, LONGEST_DETAIL, Status};
 use super::capability::{Capability, Evidence};
 use super::reconcile::Plan;
 use super::session::{AdapterState, BluezConnection, UsedAdapter};
+use tcnd_client::Problem;
 
 /// The state of the connection to BlueZ.
 #[derive(Clone, Copy)]
@@ -28,7 +30,9 @@ pub(super) struct Counters {
     adapters: BTreeMap<[u8; 6], History>,
     /// The adapter used last.
     last: Option<UsedAdapter>,
-    troubles: BTreeSet<Trouble>,
+    problems: BTreeSet<Problem>,
+    /// The error of the last call that led to a problem.
+    errors: BTreeMap<Problem, String>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +40,7 @@ struct History {
     /// Its name when it was used last. Another adapter may have its address.
     name: String,
     recoveries: u32,
-    last_trouble: Option<Trouble>,
+    last_problem: Option<Problem>,
 }
 
 impl Counters {
@@ -71,6 +75,13 @@ impl Counters {
         self.last.as_ref()
     }
 
+    /// A call failed, which is this problem until one succeeds.
+    pub(super) fn note_error(&mut self, problem: Problem, error: &impl Display) {
+        let mut text = error.to_string();
+        text.truncate(text.floor_char_boundary(LONGEST_DETAIL));
+        self.errors.insert(problem, text);
+    }
+
     /// The complete status, for the chosen adapter.
     pub(super) fn status(
         &mut self,
@@ -85,15 +96,20 @@ impl Counters {
             ConnectionState::Connecting | ConnectionState::Unavailable => None,
         };
         let state = bluez.and_then(|bluez| bluez.adapters().get(chosen?));
-        let troubles = troubles(connection, state, capability, held, plan);
-        self.remember(&troubles);
+        let problems = problems(connection, state, capability, held, plan);
+        self.remember(&problems);
+        self.errors.retain(|problem, _| problems.contains(problem));
+        let detail = |problem: &Problem| self.errors.get(problem).cloned().unwrap_or_default();
         let adapters = bluez.into_iter().flat_map(BluezConnection::adapters);
         Status {
             mode: capability.mode,
             simulated: false,
             advertising: plan.is_on_air(),
             scanning: plan.is_scanning() && state.is_some_and(|state| state.discovering),
-            troubles,
+            problems: problems
+                .into_iter()
+                .map(|problem| (problem, detail(&problem)))
+                .collect(),
             adapters: adapters
                 .map(|(name, state)| {
                     let history = self.history(name, state, |name| {
@@ -108,13 +124,13 @@ impl Counters {
         }
     }
 
-    /// A new trouble becomes the last trouble of the adapter used last.
-    fn remember(&mut self, troubles: &BTreeSet<Trouble>) {
-        let new = troubles.difference(&self.troubles).next().copied();
-        self.troubles.clone_from(troubles);
+    /// A new problem becomes the last problem of the adapter used last.
+    fn remember(&mut self, problems: &BTreeSet<Problem>) {
+        let new = problems.difference(&self.problems).next().copied();
+        self.problems.clone_from(problems);
         let last = self.last.as_ref().map(|last| last.address);
         if let Some(history) = last.and_then(|last| self.adapters.get_mut(&last)) {
-            history.last_trouble = new.or(history.last_trouble);
+            history.last_problem = new.or(history.last_problem);
         }
     }
 
@@ -149,43 +165,43 @@ fn adapter(name: &str, state: &AdapterState, selected: bool, history: Option<&Hi
         },
         instances_free: state.free,
         recoveries: history.map_or(0, |history| history.recoveries),
-        last_trouble: history.and_then(|history| history.last_trouble),
+        last_problem: history.and_then(|history| history.last_problem),
     }
 }
 
-fn troubles(
+fn problems(
     connection: ConnectionState<'_>,
     state: Option<&AdapterState>,
     capability: Capability,
     held: bool,
     plan: &Plan,
-) -> BTreeSet<Trouble> {
-    let one = |trouble| BTreeSet::from([trouble]);
+) -> BTreeSet<Problem> {
+    let one = |problem| BTreeSet::from([problem]);
     let state = match (connection, state) {
         (ConnectionState::Connecting, _) => return BTreeSet::new(),
-        (ConnectionState::Unavailable, _) => return one(Trouble::BluetoothdMissing),
-        (ConnectionState::Connected(_), None) => return one(Trouble::AdapterMissing),
+        (ConnectionState::Unavailable, _) => return one(Problem::BluetoothdMissing),
+        (ConnectionState::Connected(_), None) => return one(Problem::AdapterMissing),
         (ConnectionState::Connected(_), Some(state)) if state.blocked => {
-            return one(Trouble::AdapterBlocked);
+            return one(Problem::AdapterBlocked);
         }
         (ConnectionState::Connected(_), Some(state)) if !state.powered => {
-            return one(Trouble::AdapterOff);
+            return one(Problem::AdapterOff);
         }
         (ConnectionState::Connected(_), Some(state)) => state,
     };
     let all = [
-        (state.active.is_none(), Trouble::AdvertiseUnsupported),
+        (state.active.is_none(), Problem::AdvertiseUnsupported),
         (
             state.discoverable && !capability.is_connectable(),
-            Trouble::AddressNotPrivate,
+            Problem::AddressNotPrivate,
         ),
-        (plan.is_advert_failing(), Trouble::AdvertiseFailed),
-        (plan.is_scan_failing(), Trouble::ScanFailed),
-        (plan.is_serve_failing(), Trouble::ConnectFailed),
-        (held, Trouble::AddressHeld),
+        (plan.is_advert_failing(), Problem::AdvertiseFailed),
+        (plan.is_scan_failing(), Problem::ScanFailed),
+        (plan.is_serve_failing(), Problem::ConnectFailed),
+        (held, Problem::AddressHeld),
     ];
     all.into_iter()
-        .filter_map(|(is, trouble)| is.then_some(trouble))
-        .chain(capability.trouble)
+        .filter_map(|(is, problem)| is.then_some(problem))
+        .chain(capability.problem)
         .collect()
 }

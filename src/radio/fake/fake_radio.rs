@@ -1,7 +1,7 @@
 //! One simulated radio: it does what [`super::super::bluez`] does, without BlueZ.
 //!
 //! It keeps the contract of the radio exactly, since the daemon is tested against it: events
-//! in the same order, the same troubles, a number withdrawn once and never aired again.
+//! in the same order, the same problems, a number withdrawn once and never aired again.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,9 +11,10 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{self, MissedTickBehavior};
 
 use super::super::event_queue::EventQueue;
-use super::super::{Adapter, AddressKind, Capabilities, Event, Mode, Order, Peer, Status, Trouble};
+use super::super::{Adapter, AddressKind, Capabilities, Event, Mode, Order, Peer, Status};
 use super::rng::SplitMix64;
 use super::{Condition, Transmission};
+use tcnd_client::Problem;
 
 /// Time between two adverts of one radio. The real interval is a fraction of this, but a
 /// controller reports a sender only about once in several seconds.
@@ -44,7 +45,7 @@ pub(super) struct FakeRadio {
     adverts_ok: u64,
     adverts_failed: u64,
     recoveries: u32,
-    last_trouble: Option<Trouble>,
+    last_problem: Option<Problem>,
 }
 
 impl FakeRadio {
@@ -69,7 +70,7 @@ impl FakeRadio {
             adverts_ok: 0,
             adverts_failed: 0,
             recoveries: 0,
-            last_trouble: None,
+            last_problem: None,
         }
     }
 
@@ -149,7 +150,7 @@ impl FakeRadio {
     fn set_condition(&mut self, condition: Condition) {
         let (was_up, could_air) = (self.is_up(), self.can_air());
         self.condition = condition;
-        self.last_trouble = self.trouble().or(self.last_trouble);
+        self.last_problem = self.problem().or(self.last_problem);
         if !self.can_air()
             && let AirState::Airing(frame) = self.air_state
         {
@@ -247,16 +248,16 @@ impl FakeRadio {
         self.is_up() && self.condition != Condition::Discoverable
     }
 
-    fn trouble(&self) -> Option<Trouble> {
+    fn problem(&self) -> Option<Problem> {
         match self.condition {
             Condition::Working => None,
-            Condition::Off => Some(Trouble::AdapterOff),
-            Condition::Blocked => Some(Trouble::AdapterBlocked),
-            Condition::Missing => Some(Trouble::AdapterMissing),
-            Condition::ServiceMissing => Some(Trouble::BluetoothdMissing),
-            Condition::Discoverable => Some(Trouble::AddressNotPrivate),
+            Condition::Off => Some(Problem::AdapterOff),
+            Condition::Blocked => Some(Problem::AdapterBlocked),
+            Condition::Missing => Some(Problem::AdapterMissing),
+            Condition::ServiceMissing => Some(Problem::BluetoothdMissing),
+            Condition::Discoverable => Some(Problem::AddressNotPrivate),
             Condition::Refusing => match self.air_state {
-                AirState::Waiting(_) => Some(Trouble::AdvertiseFailed),
+                AirState::Waiting(_) => Some(Problem::AdvertiseFailed),
                 AirState::Resting | AirState::Listening | AirState::Airing(_) => None,
             },
         }
@@ -284,14 +285,18 @@ impl FakeRadio {
             },
             instances_free: if advertising { 4 } else { 5 },
             recoveries: self.recoveries,
-            last_trouble: self.last_trouble,
+            last_problem: self.last_problem,
         };
         Status {
             mode: self.mode,
             simulated: true,
             advertising,
             scanning: self.air_state != AirState::Resting,
-            troubles: self.trouble().into_iter().collect(),
+            problems: self
+                .problem()
+                .map(|problem| (problem, String::new()))
+                .into_iter()
+                .collect(),
             adapters: if gone { Vec::new() } else { vec![adapter] },
             adverts_ok: self.adverts_ok,
             adverts_failed: self.adverts_failed,

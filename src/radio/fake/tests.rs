@@ -6,8 +6,9 @@ use std::time::Duration;
 use tcn_protocol::TemporaryContactNumber;
 use tokio::time::timeout;
 
-use super::super::{Capabilities, Status, Trouble};
+use super::super::{Capabilities, Status};
 use super::*;
+use tcnd_client::Problem;
 
 fn frame(byte: u8) -> Frame {
     Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))
@@ -116,15 +117,15 @@ async fn switched_off_it_withdraws_and_comes_back_silent() {
     switch.set(Condition::Off);
     assert!(matches!(next(&mut anna).await, Event::Withdrawn(gone) if gone == frame(1)));
     assert!(matches!(next(&mut anna).await, Event::Down));
-    let status = status_when(&mut anna, |s| !s.troubles.is_empty()).await;
-    assert_eq!(status.troubles, BTreeSet::from([Trouble::AdapterOff]));
+    let status = status_when(&mut anna, |s| !s.problems.is_empty()).await;
+    assert!(status.problems.keys().eq([&Problem::AdapterOff]));
     assert!(!status.advertising && !status.scanning && status.simulated);
     switch.set(Condition::Working);
     assert!(matches!(
         next(&mut anna).await,
         Event::Up(Capabilities { can_air: true, .. })
     ));
-    let status = status_when(&mut anna, |s| s.troubles.is_empty()).await;
+    let status = status_when(&mut anna, |s| s.problems.is_empty()).await;
     assert!(!status.advertising, "an old order came back to life");
     assert_eq!(status.adapters[0].recoveries, 1);
 }
@@ -157,8 +158,8 @@ async fn a_frame_refused_is_aired_when_adverts_are_taken_again() {
     let (mut anna, switch) = up(&air, "anna").await;
     switch.set(Condition::Refusing);
     anna.orders.send(Order::Air(frame(1))).await.unwrap();
-    let status = status_when(&mut anna, |s| !s.troubles.is_empty()).await;
-    assert_eq!(status.troubles, BTreeSet::from([Trouble::AdvertiseFailed]));
+    let status = status_when(&mut anna, |s| !s.problems.is_empty()).await;
+    assert!(status.problems.keys().eq([&Problem::AdvertiseFailed]));
     switch.set(Condition::Working);
     assert!(matches!(next(&mut anna).await, Event::Aired(aired) if aired == frame(1)));
 }

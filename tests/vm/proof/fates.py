@@ -80,6 +80,7 @@ read Manager.Features                ok        ok        ok        ok        ok 
 read Manager.Mode                    ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.PauseHolds              ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.PausedUntil             ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.ProblemDetails          ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.Problems                ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.ReportsCheckedAt        ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.RotationInterval        ok        ok        ok        ok        ok        ok        ok        ok
@@ -110,6 +111,7 @@ write Manager.Features               ro        ro        ro        ro        ro 
 write Manager.Mode                   ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.PauseHolds             ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.PausedUntil            ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.ProblemDetails         ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.Problems               ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.ReportsCheckedAt       ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.RotationInterval       ro        ro        ro        ro        ro        ro        ro        ro

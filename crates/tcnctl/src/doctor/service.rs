@@ -5,8 +5,7 @@ use tcnd_client::BusChoice;
 use super::{Check, Verdict};
 use crate::client::{Client, Purpose};
 use crate::error::{CliError, Topic};
-use crate::problems::Explained;
-use crate::status::Status;
+use crate::status::{CurrentProblem, Status};
 
 /// All checks of tcnd, on its own bus.
 pub(super) async fn checks(choice: &BusChoice) -> Vec<Check> {
@@ -74,11 +73,20 @@ fn consent(status: &Status) -> Check {
     }
 }
 
-fn problem(problem: &Explained) -> Check {
+fn problem(current: &CurrentProblem) -> Check {
+    let problem = &current.problem;
+    let error = match current.detail.as_str() {
+        "" => String::new(),
+        detail => format!(" (error: {})", printable::line(detail)),
+    };
     Check {
         name: "problem",
         verdict: Verdict::Fail,
-        found: format!("{}: {}", printable::line(&problem.token), problem.sentence),
+        found: format!(
+            "{}: {}{error}",
+            printable::line(&problem.token),
+            problem.sentence
+        ),
         cure: Some(problem.cure.clone()),
     }
 }

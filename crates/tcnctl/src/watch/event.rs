@@ -82,9 +82,13 @@ pub(super) fn events(
     {
         events.push(state(Some(new)));
     }
-    let (had, have) = (&old.status.problems, &new.status.problems);
-    let begun = have.iter().filter(|problem| !had.contains(problem));
-    events.extend(begun.cloned().map(Event::ProblemBegan));
+    let problems = |seen: &Seen| -> Vec<_> {
+        let problems = seen.status.problems.iter();
+        problems.map(|current| current.problem.clone()).collect()
+    };
+    let (had, have) = (problems(old), problems(new));
+    let began = have.iter().filter(|problem| !had.contains(problem));
+    events.extend(began.cloned().map(Event::ProblemBegan));
     let ended = had.iter().filter(|problem| !have.contains(problem));
     events.extend(ended.cloned().map(Event::ProblemEnded));
     let since = new.status.number_since;

@@ -81,6 +81,9 @@ pub trait Manager {
     /// What is wrong, as tokens.
     #[zbus(property)]
     fn problems(&self) -> zbus::Result<Vec<String>>;
+    /// Each problem with its token, the error of the system, and since when it lasts.
+    #[zbus(property)]
+    fn problem_details(&self) -> zbus::Result<Vec<(String, String, u64)>>;
     /// How it takes part, in effect.
     #[zbus(property)]
     fn mode(&self) -> zbus::Result<String>;

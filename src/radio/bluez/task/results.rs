@@ -7,6 +7,7 @@ use bluer::gatt::local::ApplicationHandle;
 use bluez_mgmt::Privacy;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
+use tcnd_client::Problem;
 
 use super::super::BluezError;
 use super::super::advert::{AdvertHandle, RegisterError};
@@ -225,7 +226,10 @@ impl BluezTask {
                 // They connected before the service existed, and cannot read our number.
                 self.inbound.watch(watcher, connected);
             }
-            Err(error) => tracing::warn!(error = %error, "others cannot connect"),
+            Err(error) => {
+                tracing::warn!(error = %error, "others cannot connect");
+                self.counters.note_error(Problem::ConnectFailed, &error);
+            }
         }
         if let Some(pause) = self.plan.serving(served) {
             self.timers.set(Timer::Serve, pause);
@@ -279,6 +283,7 @@ impl BluezTask {
     fn connection_failed(&mut self, error: &BluezError) {
         let pause = self.connect_retry.fail();
         tracing::warn!(error = %error, retry = ?pause, "no connection to BlueZ");
+        self.counters.note_error(Problem::BluetoothdMissing, error);
         self.timers.set(Timer::Connect, pause);
     }
 
@@ -297,6 +302,7 @@ impl BluezTask {
             Err(error) => {
                 let pause = self.plan.scan_failed();
                 tracing::warn!(error = %error, retry = ?pause, "cannot listen");
+                self.counters.note_error(Problem::ScanFailed, &error);
                 self.timers.set(Timer::Scan, pause);
                 if let BluezError::NoAnswer { .. } = error {
                     self.plan.renew(); // BlueZ may start it after all
@@ -340,6 +346,9 @@ impl BluezTask {
         let pause = self.plan.registered(frame, how);
         if how != Registration::Done {
             self.counters.adverts_failed += 1;
+            if let Some(error) = &error {
+                self.counters.note_error(Problem::AdvertiseFailed, error);
+            }
             let error = error.map(tracing::field::display);
             tracing::warn!(error, retry = ?pause, "cannot broadcast");
         }

@@ -323,6 +323,10 @@ async fn the_daemons_own_problems_are_told_with_their_cures() {
         "{shown}"
     );
     assert!(
+        shown.contains("(error: starting discovery: org.bluez.Error.NotReady)"),
+        "{shown}"
+    );
+    assert!(
         shown.contains("runs, in a simulated neighbourhood"),
         "{shown}"
     );

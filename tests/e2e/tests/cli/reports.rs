@@ -7,7 +7,8 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
-use tcnd::daemon::Refusal;
+use tcnd::daemon::{ProblemDetails, Refusal};
+use tcnd_client::Problem;
 
 use crate::stand_in::{StandIn, busy, puppet, run};
 use crate::text;
@@ -516,7 +517,7 @@ async fn the_list_says_how_far_it_goes() {
         "{failing}"
     );
     it.puppet.change(|shown| {
-        shown.problems = [tcnd::daemon::Problem::ReportsStale].into();
+        shown.problems = [(Problem::ReportsStale, ProblemDetails::default())].into();
     });
     let stale = it.text(&["exposures"]).await;
     assert!(

@@ -5,8 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tcn_protocol::UnixTime;
-use tcnd::daemon::{Problem, State};
-use tcnd::radio::Trouble;
+use tcnd::daemon::{ProblemDetails, State};
+use tcnd_client::Problem;
 use tokio::sync::mpsc;
 
 use crate::stand_in::{StandIn, busy, idle, soon};
@@ -204,9 +204,9 @@ async fn what_happens_is_told_once() {
     it.puppet
         .change(|shown| shown.airing_since = Some(UnixTime(1_795_001_000)));
     assert_eq!(watch.said().await, "A new number is on the air.");
-    let off = Problem::Radio(Trouble::AdvertiseFailed);
+    let off = Problem::AdvertiseFailed;
     it.puppet.change(|shown| {
-        shown.problems.insert(off);
+        shown.problems.insert(off, ProblemDetails::default());
     });
     let began = watch.said().await;
     assert!(
