@@ -10,29 +10,30 @@ const CONTRACT: &str = include_str!("../../../../dbus/interfaces/org.tcncoalitio
 const NAME: &str = "org.tcncoalition.Tcnd1";
 
 const ABOUT: [&str; 3] = [
-    "tcnd(8) owns the name org.tcncoalition.Tcnd1 on the system bus. All interfaces but \
-     that of the adapters are at the object /org/tcncoalition/Tcnd1. The bus starts tcnd \
-     where the administrator enabled it, and only there.",
-    "The number in the name is the version. Within it things are only added, and the property \
-     ApiLevel grows; clients must tolerate more. Properties are public and read-only. Methods \
-     need a polkit(8) action, which is named at the first method of each interface.",
-    "The file in /usr/share/dbus-1/interfaces says the same to programs that make clients, such \
-     as zbus_xmlgen and gdbus-codegen(1).",
+    "tcnd(8) owns the name org.tcncoalition.Tcnd1 on the system bus. The object \
+     /org/tcncoalition/Tcnd1 has all interfaces except that of the adapters. The bus starts \
+     tcnd only if the administrator enabled it.",
+    "The number in the name is the version. Within a version the contract only grows, and \
+     the property ApiLevel grows with it; clients must tolerate additions. Properties are \
+     public and read-only. Methods need a polkit(8) action, which is named at the first \
+     method of each interface.",
+    "The file in /usr/share/dbus-1/interfaces has the same documentation, for programs that \
+     generate clients, such as zbus_xmlgen and gdbus-codegen(1).",
 ];
 
 const EXAMPLES: [(&str, &str); 3] = [
     (
-        "The state in a word:",
+        "The state as a token:",
         "$ busctl get-property org.tcncoalition.Tcnd1 /org/tcncoalition/Tcnd1 \\\n    \
          org.tcncoalition.Tcnd1.Manager State",
     ),
     (
-        "An hour off the air, with a reason for others to see:",
+        "A pause of one hour, with a reason that other users see:",
         "$ busctl call org.tcncoalition.Tcnd1 /org/tcncoalition/Tcnd1 \\\n    \
          org.tcncoalition.Tcnd1.Manager Pause tsa{sv} 3600 \"a meeting\" 0",
     ),
     (
-        "Whatever changes:",
+        "All signals:",
         "$ busctl monitor --match \"type='signal',sender='org.tcncoalition.Tcnd1'\"",
     ),
 ];
@@ -156,8 +157,8 @@ fn errors(roff: &mut Roff, document: &Document<'_>) {
     let is_entry = |line: &&str| line.starts_with("   ");
     let entries: Vec<_> = errors.lines().take_while(is_entry).collect();
     let rest: Vec<_> = errors.lines().skip_while(is_entry).collect();
-    let of_the_bus = squeeze(&rest.join(" "));
-    let of_the_bus = of_the_bus.trim_start_matches("and of the bus's own: ");
+    let dbus_errors = squeeze(&rest.join(" "));
+    let dbus_errors = dbus_errors.trim_start_matches("and errors that D-Bus itself defines: ");
 
     section(
         roff,
@@ -169,7 +170,9 @@ fn errors(roff: &mut Roff, document: &Document<'_>) {
         .filter_map(|line| line.trim().split_once(": "));
     list(roff, entries.map(|(name, text)| (vec![bold(name)], text)));
     roff.control("PP", []);
-    roff.text([roman(format!("And of the bus's own: {of_the_bus}"))]);
+    roff.text([roman(format!(
+        "Errors that D-Bus itself defines: {dbus_errors}"
+    ))]);
 }
 
 fn files(roff: &mut Roff) {
@@ -184,15 +187,15 @@ fn files(roff: &mut Roff) {
             ),
             (
                 file("/usr/share/dbus-1/system.d/org.tcncoalition.Tcnd1.conf"),
-                "Who may send what, by the bus.",
+                "The bus policy: which user may send which message.",
             ),
             (
                 file("/usr/share/polkit-1/actions/org.tcncoalition.tcnd1.policy"),
-                "The actions that methods need, and who has them.",
+                "The polkit actions that methods need, and their defaults.",
             ),
             (
                 file("/usr/share/polkit-1/rules.d/50-tcnd.rules"),
-                "What members of the group tcnd may at the machine.",
+                "The polkit rules for members of the group tcnd.",
             ),
         ],
     );
