@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tcn_protocol::UnixTime;
+use tcnd_client::names::error;
 use tcnd_client::proxy;
 use tokio::runtime::Handle as Runtime;
 use zbus::message::Header;
@@ -59,7 +60,7 @@ impl ContactsInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Summary, ErrorReply> {
+    ) -> Result<proxy::ContactSummary, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let mut options = MethodOptions::new(options, &[("from", "t"), ("to", "t")])?;
         let from = options.take("from")?.unwrap_or(0);
@@ -101,7 +102,7 @@ impl ContactsInterface {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Statistics, ErrorReply> {
+    ) -> Result<proxy::DaemonStatistics, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Statistics).await?.into())
     }
@@ -166,7 +167,7 @@ impl ContactsInterface {
     ) -> Result<u64, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if from >= to {
-            return Err(EMPTY_RANGE);
+            return Err(empty_range());
         }
         let (from, to) = (UnixTime(from), UnixTime(to));
         let erase = |reply| Request::Contacts(ContactsRequest::Erase(from, to, reply));
@@ -174,11 +175,16 @@ impl ContactsInterface {
     }
 }
 
-const EMPTY_RANGE: ErrorReply = ErrorReply::InvalidRange("from must be before to");
+fn empty_range() -> ErrorReply {
+    ErrorReply::new(
+        error::INVALID_RANGE,
+        "the span is empty; give a from that is before to",
+    )
+}
 
 fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), ErrorReply> {
     if from >= to {
-        return Err(EMPTY_RANGE);
+        return Err(empty_range());
     }
     let from = (from / QUARTER * QUARTER).min(END_OF_TIME - QUARTER);
     let to = to
@@ -191,12 +197,14 @@ fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), ErrorReply
 fn bucket(from: UnixTime, to: UnixTime, seconds: u32) -> Result<Duration, ErrorReply> {
     let width = u64::from(seconds);
     if width < QUARTER || !width.is_multiple_of(QUARTER) {
-        return Err(ErrorReply::InvalidRange(
+        return Err(ErrorReply::new(
+            error::INVALID_RANGE,
             "bucket_s must be whole quarters of an hour: 900 or a multiple of it",
         ));
     }
     if (to.0 - from.0).div_ceil(width) > MAX_BUCKETS {
-        return Err(ErrorReply::InvalidRange(
+        return Err(ErrorReply::new(
+            error::INVALID_RANGE,
             "more than 10000 bars; ask for a shorter span or wider bars",
         ));
     }

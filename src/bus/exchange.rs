@@ -1,8 +1,8 @@
 //! `Exchange`: transfer of reports to and from servers.
 //!
-//! This interface is for `tcnd-sync` alone. That program has the network, so it gets
-//! only what its work needs: which intervals are missing, and the parts to upload, one
-//! at a time. It learns nothing of contacts, keys or exposures. The bus policy lets no
+//! This interface is only for `tcnd-sync`. That program has network access, so it gets
+//! only the data that it needs: the missing intervals, and the parts to upload, one at a
+//! time. It learns nothing of contacts, keys or exposures. The bus policy lets no
 //! other user send to this interface, and the bouncer asks polkit all the same.
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tcn_exchange::interval::Interval;
 use tcn_protocol::wire;
+use tcnd_client::names::error;
 use tcnd_client::proxy;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
@@ -51,7 +52,7 @@ impl ExchangeInterface {
     #[zbus(out_args("asked"))]
     async fn begin(
         &self,
-        sources: Vec<proxy::Source>,
+        sources: Vec<proxy::SourceInfo>,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool, ErrorReply> {
@@ -71,7 +72,7 @@ impl ExchangeInterface {
         if let Some(owner) = &owner
             && !is_present(connection, owner).await
         {
-            // The caller client_disconnected before it was watched.
+            // The caller left the bus before the watch was set up.
             self.handle.client_disconnected(owner.to_string()).await;
         }
         Ok(begun?)
@@ -115,7 +116,7 @@ impl ExchangeInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Delivered, ErrorReply> {
+    ) -> Result<proxy::DeliverReply, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let mut options = MethodOptions::new(options, &[("whole", "b"), ("budget", "t")])?;
         let cancelled = Arc::<AtomicBool>::default();
@@ -150,12 +151,12 @@ impl ExchangeInterface {
         source: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Upload, ErrorReply> {
+    ) -> Result<proxy::UploadPart, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let take = |reply| Request::Exchange(ExchangeRequest::Take(source, reply));
         let (part, signed) = self.handle.ask(take).await?.unzip();
         let report = signed.map(|signed| wire::write(&signed));
-        Ok(proxy::Upload { part, report })
+        Ok(proxy::UploadPart { part, report })
     }
 
     /// Records the outcome of a part: accepted, the server has it; refused, the server
@@ -176,9 +177,9 @@ impl ExchangeInterface {
         let reason: String = options.take("reason")?.unwrap_or_default();
         let retry_after: Option<u32> = options.take("retry_after")?;
         if reason.len() > LONGEST_REASON || !printable::is_line(&reason) {
-            return Err(ErrorReply::InvalidArgs(
-                "reason may have 256 bytes at most, and none that steer a terminal or cannot be seen"
-                    .to_owned(),
+            return Err(ErrorReply::new(
+                error::INVALID_ARGS,
+                "reason is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
             ));
         }
         let seconds = |seconds| Duration::from_secs(u64::from(seconds));
@@ -187,8 +188,9 @@ impl ExchangeInterface {
             "refused" => Settlement::Refused(reason),
             "failed" => Settlement::Failed(reason, retry_after.map(seconds)),
             _ => {
-                return Err(ErrorReply::InvalidArgs(
-                    "unknown outcome; there are: accepted, refused, failed".to_owned(),
+                return Err(ErrorReply::new(
+                    error::INVALID_ARGS,
+                    "unknown outcome; the outcomes are: accepted, refused, failed",
                 ));
             }
         };
@@ -230,14 +232,14 @@ impl ExchangeInterface {
     }
 }
 
-fn new_source(source: proxy::Source) -> Result<NewSource, ErrorReply> {
+fn new_source(source: proxy::SourceInfo) -> Result<NewSource, ErrorReply> {
     if !is_token(&source.name) {
         return Err(not_a_token());
     }
     if source.label.len() > LONGEST_LABEL || !printable::is_line(&source.label) {
-        return Err(ErrorReply::InvalidArgs(
-            "label may have 256 bytes at most, and none that steer a terminal or cannot be seen"
-                .to_owned(),
+        return Err(ErrorReply::new(
+            error::INVALID_ARGS,
+            "label is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
         ));
     }
     Ok(NewSource {
@@ -253,8 +255,9 @@ fn is_token(text: &str) -> bool {
 }
 
 fn not_a_token() -> ErrorReply {
-    ErrorReply::InvalidArgs(
-        "names and problems are of 1 to 64 lower-case letters, digits and hyphens".to_owned(),
+    ErrorReply::new(
+        error::INVALID_ARGS,
+        "not a valid name or problem; it has 1 to 64 lower-case letters, digits and hyphens",
     )
 }
 
@@ -264,9 +267,12 @@ fn unknown_interval() -> ErrorReply {
 
 fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        WatchError::TooMany => ErrorReply::Busy("too many programs exchange reports; try again"),
-        WatchError::Unavailable => {
-            ErrorReply::Failed("the bus does not tell when you leave it; try again")
+        WatchError::TooMany => {
+            ErrorReply::new(error::BUSY, "too many programs exchange reports; try again")
         }
+        WatchError::Unavailable => ErrorReply::new(
+            error::FAILED,
+            "the bus cannot report when you leave it; try again",
+        ),
     }
 }

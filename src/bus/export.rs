@@ -14,6 +14,7 @@ use serde::Serialize;
 use sha2::Sha256;
 use tcn_engine::{Contact, RSSI_UNAVAILABLE};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
+use tcnd_client::names::error;
 use tokio::runtime::Handle as Runtime;
 
 use super::error::ErrorReply;
@@ -52,8 +53,9 @@ impl ExportOptions {
                 Some("jsonl") => ExportFormat::Jsonl,
                 Some("sqlite") => ExportFormat::Sqlite,
                 Some(_) => {
-                    return Err(ErrorReply::InvalidArgs(
-                        "unknown format; the formats are: csv, jsonl, sqlite".to_owned(),
+                    return Err(ErrorReply::new(
+                        error::INVALID_ARGS,
+                        "unknown format; the formats are: csv, jsonl, sqlite",
                     ));
                 }
             },
@@ -62,7 +64,10 @@ impl ExportOptions {
             to: UnixTime(options.take("to")?.unwrap_or(u64::MAX)),
         };
         if options.from >= options.to {
-            return Err(ErrorReply::InvalidRange("from must be before to"));
+            return Err(ErrorReply::new(
+                error::INVALID_RANGE,
+                "the span is empty; give a from that is before to",
+            ));
         }
         Ok(options)
     }

@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use tcnd_client::{names, proxy};
+use tcnd_client::names::{self, error};
+use tcnd_client::proxy;
 use zbus::message::Header;
 use zbus::names::BusName;
 use zbus::object_server::SignalEmitter;
@@ -54,13 +55,13 @@ impl ExposuresInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<proxy::Exposure>, ErrorReply> {
+    ) -> Result<Vec<proxy::ExposureInfo>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let mut options = MethodOptions::new(options, &[("dismissed", "b")])?;
         let dismissed = options.take("dismissed")?.unwrap_or(false);
         let exposures = self.all().await?.into_iter();
         let wanted = exposures.filter(|exposure| dismissed || !exposure.dismissed);
-        Ok(wanted.map(proxy::Exposure::from).collect())
+        Ok(wanted.map(proxy::ExposureInfo::from).collect())
     }
 
     /// Returns one exposure, dismissed or not, with the same keys as List.
@@ -70,7 +71,7 @@ impl ExposuresInterface {
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Exposure, ErrorReply> {
+    ) -> Result<proxy::ExposureInfo, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.find(&id).await?.into())
     }
@@ -189,8 +190,8 @@ impl ExposuresInterface {
     }
 }
 
-/// The numbers that identify an exposure outside the daemon: that of its report, and
-/// its start as coarse as it is shown. Exposures of one report are an hour apart, so no
+/// The two numbers that identify an exposure outside the daemon: the number of its report,
+/// and its start, rounded as it is shown. Exposures of one report are an hour apart, so no
 /// two have the same.
 pub(super) fn public_id(id: ExposureId) -> (u64, u64) {
     (id.report, replies::earlier(id.start))
@@ -202,19 +203,22 @@ fn parts(id: &str) -> Option<(u64, u64)> {
 }
 
 fn not_on_a_bus() -> ErrorReply {
-    ErrorReply::InvalidArgs(
-        "a subscription needs a message bus between us; call List again".to_owned(),
+    ErrorReply::new(
+        error::INVALID_ARGS,
+        "a subscription needs a message bus; call List again instead",
     )
 }
 
 fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        WatchError::TooMany => ErrorReply::Busy(
+        WatchError::TooMany => ErrorReply::new(
+            error::BUSY,
             "too many programs have subscribed; end one of them, or call List again",
         ),
-        WatchError::Unavailable => {
-            ErrorReply::Failed("the bus does not tell when you leave it; call List again instead")
-        }
+        WatchError::Unavailable => ErrorReply::new(
+            error::FAILED,
+            "the bus cannot report when you leave it; call List again instead",
+        ),
     }
 }
 

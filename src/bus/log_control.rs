@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use tcnd_client::names;
+use tcnd_client::names::{self, error};
 use tcnd_logging::{LogLevel, LogTarget, Output};
 use zbus::message::Header;
 use zbus::{Connection, interface};
@@ -81,7 +81,10 @@ impl LogControlInterface {
             .find(|level| level.word() == value);
         let level = level.ok_or_else(|| {
             let words = LogLevel::ALL.map(LogLevel::word).join(", ");
-            ErrorReply::InvalidArgs(format!("no such log level; the levels are {words}"))
+            ErrorReply::new(
+                error::INVALID_ARGS,
+                format!("no such log level; the levels are {words}"),
+            )
         })?;
         self.log.set_level(level);
         Ok(())
@@ -107,12 +110,16 @@ impl LogControlInterface {
             .find(|target| target.word() == value);
         let target = target.ok_or_else(|| {
             let words = LogTarget::ALL.map(LogTarget::word).join(", ");
-            ErrorReply::InvalidArgs(format!("no such log target; the targets are {words}"))
+            ErrorReply::new(
+                error::INVALID_ARGS,
+                format!("no such log target; the targets are {words}"),
+            )
         })?;
         if self.log.set_target(target) {
             Ok(())
         } else {
-            Err(ErrorReply::NotSupported(
+            Err(ErrorReply::new(
+                error::NOT_SUPPORTED,
                 "the log cannot go there; for the journal, start the daemon with systemd; for the console, start it by hand",
             ))
         }
@@ -133,8 +140,9 @@ impl LogControlInterface {
         property: &str,
     ) -> Result<(), ErrorReply> {
         let Some(call) = call else {
-            return Err(ErrorReply::NotAuthorized(
-                "this call has no caller".to_owned(),
+            return Err(ErrorReply::new(
+                error::NOT_AUTHORIZED,
+                "this call has no caller",
             ));
         };
         self.bouncer

@@ -1,7 +1,7 @@
 //! `Manager`: the daemon's state, and its controls.
 //!
-//! Properties are state, and public: they show the contents of the [`Snapshot`] and
-//! nothing else. Methods are verbs, and pass the [`Bouncer`] first. The documentation
+//! Properties are public: they show the contents of the [`Snapshot`] and nothing else.
+//! Methods pass the [`Bouncer`] first. The documentation
 //! of each member is the contract for integrators. zbus puts it into the introspection,
 //! and a test compares it with `dbus/interfaces`.
 
@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tcnd_client::names::error;
 use tokio::time::timeout;
 use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, interface};
@@ -172,8 +173,9 @@ impl ManagerInterface {
     ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if flags & !(RELOAD_CONFIG | RELOAD_LOG) != 0 {
-            return Err(ErrorReply::InvalidArgs(
-                "unknown flag; there are 1 (configuration), 2 (log), and 0 for all".to_owned(),
+            return Err(ErrorReply::new(
+                error::INVALID_ARGS,
+                "unknown flag; the flags are 1 (configuration), 2 (log), and 0 for both",
             ));
         }
         if flags == 0 || flags & RELOAD_CONFIG != 0 {
@@ -312,7 +314,10 @@ impl ManagerInterface {
     async fn current_tcn_age(&self) -> Result<u32, ErrorReply> {
         let age = timeout(AGE_DEADLINE, self.handle.ask(Request::TcnAge)).await;
         let Ok(age) = age else {
-            return Err(ErrorReply::Busy("the daemon is busy; read this again"));
+            return Err(ErrorReply::new(
+                error::BUSY,
+                "the daemon is busy; read this again",
+            ));
         };
         Ok(seconds(age?.unwrap_or_default()))
     }
@@ -397,8 +402,9 @@ fn pause_request(
     let hold = options.take("hold")?.unwrap_or(false);
     let application_id: String = options.take("application_id")?.unwrap_or_default();
     if reason.len() > MAX_TEXT || application_id.len() > MAX_TEXT {
-        return Err(ErrorReply::InvalidArgs(
-            "reason and application_id may have 256 bytes at most".to_owned(),
+        return Err(ErrorReply::new(
+            error::INVALID_ARGS,
+            "reason or application_id is too long; each may have 256 bytes at most",
         ));
     }
     let request = PauseRequest {
@@ -412,17 +418,22 @@ fn pause_request(
 }
 
 fn not_on_a_bus() -> ErrorReply {
-    ErrorReply::InvalidArgs("hold needs a message bus between us; pause without".to_owned())
+    ErrorReply::new(
+        error::INVALID_ARGS,
+        "hold needs a message bus; pause without hold",
+    )
 }
 
 fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        WatchError::TooMany => ErrorReply::Busy(
+        WatchError::TooMany => ErrorReply::new(
+            error::BUSY,
             "too many programs hold a pause; end one of them, or pause without hold",
         ),
-        WatchError::Unavailable => {
-            ErrorReply::Failed("the bus does not tell when you leave it; pause without hold")
-        }
+        WatchError::Unavailable => ErrorReply::new(
+            error::FAILED,
+            "the bus cannot report when you leave it; pause without hold",
+        ),
     }
 }
 
@@ -441,7 +452,12 @@ fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, ErrorReply> {
         ))
     })
     .collect::<zbus::Result<_>>()
-    .map_err(|_| ErrorReply::Failed("a text cannot be sent; please report it as a fault"))
+    .map_err(|_| {
+        ErrorReply::new(
+            error::FAILED,
+            "a text cannot be sent; please report it as a bug",
+        )
+    })
 }
 
 /// Whole seconds, at most what fits.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use tcnd_client::names::error;
 use zbus::OwnedVariant;
 
 use super::error::ErrorReply;
@@ -50,16 +51,19 @@ impl MethodOptions {
 /// Lists the options that are allowed; the caller knows what it sent.
 fn invalid_option(known: KnownOptions) -> ErrorReply {
     if known.is_empty() {
-        return ErrorReply::InvalidArgs("this method has no options; give none".to_owned());
+        return ErrorReply::new(error::INVALID_ARGS, "this method has no options; give none");
     }
     let known: Vec<String> = known
         .iter()
         .map(|(name, signature)| format!("{name} ({signature})"))
         .collect();
-    ErrorReply::InvalidArgs(format!(
-        "unknown option, or wrong type of its value; the options are: {}",
-        known.join(", ")
-    ))
+    ErrorReply::new(
+        error::INVALID_ARGS,
+        format!(
+            "unknown option, or wrong type of its value; the options are: {}",
+            known.join(", ")
+        ),
+    )
 }
 
 /// The number in `text`, in canonical decimal digits.

@@ -1,4 +1,4 @@
-//! `Reports`: our own reports, and those of other people.
+//! `Reports`: the reports of this machine, and those of other people.
 //!
 //! Methods only: a report reveals that a person is ill. Reports travel as files, and
 //! files as descriptors: the daemon cannot open paths of its callers, and must not.
@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, UnixTime};
-use tcnd_client::{names, proxy};
+use tcnd_client::names::{self, error};
+use tcnd_client::proxy;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use zbus::message::Header;
@@ -41,7 +42,7 @@ pub(super) struct ReportsInterface {
     pub(super) checks: Semaphore,
 }
 
-/// How many checks are waited for at once. Each may take twenty minutes.
+/// Checks that wait at once. Each may take twenty minutes.
 pub(super) const MAX_CHECKS: usize = 8;
 
 /// How often the caller of Import gets its progress.
@@ -108,7 +109,7 @@ impl ReportsInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(String, proxy::Created), ErrorReply> {
+    ) -> Result<(String, proxy::CreateReply), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let known = &[
             ("consent", "b"),
@@ -119,15 +120,19 @@ impl ReportsInterface {
         ];
         let mut options = MethodOptions::new(options, known)?;
         if !options.take("consent")?.unwrap_or(false) {
-            return Err(ErrorReply::ConsentRequired(
-                "a report gives away when and where others met this machine; show what Preview says, and call with consent=true if the person agrees",
+            return Err(ErrorReply::new(
+                error::CONSENT_REQUIRED,
+                "a report discloses when other people met this machine; show the result of Preview, and call with consent=true if the person agrees",
             ));
         }
         let request = ReportRequest {
             from: UnixTime(from),
             to: UnixTime(to),
             memo: Memo::new(MemoType::new(memo_type), memo).map_err(|_| {
-                ErrorReply::InvalidArgs("a memo takes 255 bytes at most".to_owned())
+                ErrorReply::new(
+                    error::INVALID_ARGS,
+                    "the memo is too long; it may have 255 bytes at most",
+                )
             })?,
             note: options.take("note")?.unwrap_or_default(),
             linkable: options.take("linkable")?.unwrap_or(false),
@@ -135,8 +140,9 @@ impl ReportsInterface {
             token: token(&mut options)?,
         };
         if !printable::is_line(&request.note) {
-            return Err(ErrorReply::InvalidArgs(
-                "a note may have no characters that steer a terminal or cannot be seen".to_owned(),
+            return Err(ErrorReply::new(
+                error::INVALID_ARGS,
+                "the note has control characters or invisible characters; remove them",
             ));
         }
         let make = |reply| Request::OwnReports(OwnReportsRequest::Make(request, reply));
@@ -161,11 +167,14 @@ impl ReportsInterface {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<proxy::OwnReport>, ErrorReply> {
+    ) -> Result<Vec<proxy::OwnReportInfo>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let list = |reply| Request::OwnReports(OwnReportsRequest::List(reply));
         let reports = self.handle.ask(list).await?;
-        Ok(reports.into_iter().map(proxy::OwnReport::from).collect())
+        Ok(reports
+            .into_iter()
+            .map(proxy::OwnReportInfo::from)
+            .collect())
     }
 
     /// Writes a report of this machine to a file. Returns the length in bytes when the
@@ -225,7 +234,7 @@ impl ReportsInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Published, ErrorReply> {
+    ) -> Result<proxy::PublishReply, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let known = &[
             ("consent", "b"),
@@ -237,7 +246,8 @@ impl ReportsInterface {
         let mut options = MethodOptions::new(options, known)?;
         let dry_run = options.take("dry_run")?.unwrap_or(false);
         if !options.take("consent")?.unwrap_or(false) && !dry_run {
-            return Err(ErrorReply::ConsentRequired(
+            return Err(ErrorReply::new(
+                error::CONSENT_REQUIRED,
                 "a published report cannot be taken back; call with consent=true if the person agrees",
             ));
         }
@@ -266,7 +276,7 @@ impl ReportsInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Cancelled, ErrorReply> {
+    ) -> Result<proxy::CancelPublishReply, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let mut options = MethodOptions::new(options, &[("source", "s")])?;
         let (id, source) = (report_id(&id)?, options.take("source")?);
@@ -290,13 +300,14 @@ impl ReportsInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Checked, ErrorReply> {
+    ) -> Result<proxy::CheckReply, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         MethodOptions::new(options, &[])?;
         let permit = self.checks.try_acquire();
         let _permit = permit.map_err(|_| {
-            ErrorReply::Busy(
-                "too many programs wait for a check; its end is told by ReportsCheckedAt",
+            ErrorReply::new(
+                error::BUSY,
+                "too many programs wait for a check; ReportsCheckedAt changes when it is done",
             )
         })?;
         Ok(sync_run::run_sync(&self.handle).await?.into())
@@ -326,7 +337,7 @@ impl ReportsInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Imported, ErrorReply> {
+    ) -> Result<proxy::ImportReply, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let mut options = MethodOptions::new(options, &[("source", "s"), ("published", "t")])?;
         let label: Option<String> = options.take("source")?;
@@ -341,9 +352,9 @@ impl ReportsInterface {
             source: Box::new(reader),
         };
         if import.label.len() > LONGEST_LABEL || !printable::is_line(&import.label) {
-            return Err(ErrorReply::InvalidArgs(
-                "source may have 256 bytes at most, and none that steer a terminal or cannot be seen"
-                    .to_owned(),
+            return Err(ErrorReply::new(
+                error::INVALID_ARGS,
+                "source is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
             ));
         }
         let import = |reply| Request::MatchedReports(MatchedReportsRequest::Import(import, reply));
@@ -355,8 +366,9 @@ impl ReportsInterface {
                 left.notify_one();
             };
             if self.importers.names().contains(caller) {
-                return Err(ErrorReply::Busy(
-                    "an import of yours is under way; wait for its answer",
+                return Err(ErrorReply::new(
+                    error::BUSY,
+                    "your earlier import is in progress; wait for its reply",
                 ));
             }
             let watch = self.importers.watch(connection, caller, leave);
@@ -369,7 +381,7 @@ impl ReportsInterface {
         }
         let imported = self.handle.ask(import);
         let imported = send_progress(connection, caller.as_ref(), &progress, imported);
-        // The daemon sees that its answer is not awaited any more.
+        // When this task stops waiting, the daemon notices and ends the import.
         let imported = tokio::select! {
             imported = imported => imported,
             () = left.notified() => Err(Refusal::Stopped),
@@ -417,7 +429,7 @@ async fn send_progress<T>(
         let read = progress.load(Ordering::Relaxed);
         if read != told {
             told = read;
-            // A signal that cannot be sent does no harm: only the answer counts.
+            // A signal that cannot be sent does no harm: only the reply matters.
             let _ = emit_progress(connection, caller, read).await;
         }
     }
@@ -437,22 +449,26 @@ async fn emit_progress(
 
 fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        WatchError::TooMany => ErrorReply::Busy("too many programs import; try again in a moment"),
-        WatchError::Unavailable => {
-            ErrorReply::Failed("the bus does not tell when you leave it; try again")
-        }
+        WatchError::TooMany => ErrorReply::new(
+            error::BUSY,
+            "too many programs import; try again in a moment",
+        ),
+        WatchError::Unavailable => ErrorReply::new(
+            error::FAILED,
+            "the bus cannot report when you leave it; try again",
+        ),
     }
 }
 
-/// The option `token`. A token that the daemon never gave out matches nothing that was
-/// shown.
+/// The option `token`. A token that the daemon never returned matches nothing that the
+/// person was shown.
 fn token(options: &mut MethodOptions) -> Result<Option<u64>, ErrorReply> {
     let text: Option<String> = options.take("token")?;
     let token = text.map(|text| u64::from_str_radix(&text, 16));
     token.transpose().map_err(|_| Refusal::Changed.into())
 }
 
-/// A text that is no id names no report.
+/// The id in `text`. A text that is not an id names no report.
 fn report_id(text: &str) -> Result<u64, ErrorReply> {
     super::options::decimal(text).ok_or_else(|| Refusal::NoSuchReport.into())
 }
@@ -462,8 +478,9 @@ fn known(format: Option<&str>) -> Result<Format, ErrorReply> {
         None | Some("tcn") => Ok(Format::Tcn),
         Some("base64") => Ok(Format::Base64),
         Some("json") => Ok(Format::Json),
-        Some(_) => Err(ErrorReply::InvalidArgs(
-            "unknown format; there are: tcn, base64, json".to_owned(),
+        Some(_) => Err(ErrorReply::new(
+            error::INVALID_ARGS,
+            "unknown format; the formats are: tcn, base64, json",
         )),
     }
 }

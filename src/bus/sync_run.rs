@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use tcnd_client::names::error;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -62,12 +63,15 @@ async fn wait_for(
 }
 
 fn still_running() -> ErrorReply {
-    ErrorReply::Failed("tcnd-sync is still running; see tcnctl status later")
+    ErrorReply::new(
+        error::FAILED,
+        "tcnd-sync is still running; see tcnctl status later",
+    )
 }
 
 fn not_started() -> ErrorReply {
-    ErrorReply::NotReady(
-        "tcnd-sync did not start within a minute; see: systemctl status tcnd-sync.path tcnd-sync"
-            .to_owned(),
+    ErrorReply::new(
+        error::NOT_READY,
+        "tcnd-sync did not start within a minute; see: systemctl status tcnd-sync.path tcnd-sync",
     )
 }

@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use tcnd_client::names::error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::descriptors::{FdKind, ForeignFiles, ReceivedFd};
@@ -66,10 +67,13 @@ impl Transfers {
         let file = self.open(file, OFlags::WRONLY)?;
         let exports = Arc::clone(&self.exports);
         let permit = exports.try_acquire_owned().map_err(|_| {
-            ErrorReply::Busy("too many exports are in progress; try again when one is done")
+            ErrorReply::new(
+                error::BUSY,
+                "too many exports are in progress; try again when one is done",
+            )
         })?;
         let (fd, copied) = if file.kind() == FdKind::Foreign {
-            let (reader, writer) = io::pipe().map_err(|_| NO_PIPE)?;
+            let (reader, writer) = io::pipe().map_err(no_pipe)?;
             let (done, copied) = mpsc::channel();
             self.relay(move || {
                 let _ = done.send(copy_to(reader, file));
@@ -95,7 +99,7 @@ impl Transfers {
         let file = self.open(file, OFlags::RDONLY)?;
         let copy_failed = Arc::<AtomicBool>::default();
         let fd = if file.kind() == FdKind::Foreign {
-            let (reader, writer) = io::pipe().map_err(|_| NO_PIPE)?;
+            let (reader, writer) = io::pipe().map_err(no_pipe)?;
             let copy_failed = Arc::clone(&copy_failed);
             self.relay(move || copy_from(file, writer, &copy_failed))?;
             OwnedFd::from(reader).into()
@@ -122,29 +126,38 @@ impl Transfers {
         } else {
             "read"
         };
-        Err(ErrorReply::InvalidArgs(format!(
-            "the descriptor cannot be {access}; open the file for that"
-        )))
+        Err(ErrorReply::new(
+            error::INVALID_ARGS,
+            format!("the descriptor cannot be {access}; open the file for that"),
+        ))
     }
 
     /// Runs `copy` on a thread that may wait forever.
     fn relay(&self, copy: impl FnOnce() + Send + 'static) -> Result<(), ErrorReply> {
         let relays = Arc::clone(&self.relays);
-        let permit = relays
-            .try_acquire_owned()
-            .map_err(|_| ErrorReply::Busy("too many files do not respond; pass a pipe instead"))?;
+        let permit = relays.try_acquire_owned().map_err(|_| {
+            ErrorReply::new(
+                error::BUSY,
+                "too many files do not respond; pass a pipe instead",
+            )
+        })?;
         let copy = move || {
             let _permit = permit;
             copy();
         };
         let thread = std::thread::Builder::new().name("file".to_owned());
-        thread.spawn(copy).map_err(|_| NO_THREAD)?;
+        thread.spawn(copy).map_err(no_thread)?;
         Ok(())
     }
 }
 
-const NO_PIPE: ErrorReply = ErrorReply::Failed("the daemon cannot create a pipe; try again");
-const NO_THREAD: ErrorReply = ErrorReply::Failed("the daemon cannot start a thread; try again");
+fn no_pipe<E>(_: E) -> ErrorReply {
+    ErrorReply::new(error::FAILED, "the daemon cannot create a pipe; try again")
+}
+
+fn no_thread<E>(_: E) -> ErrorReply {
+    ErrorReply::new(error::FAILED, "the daemon cannot start a thread; try again")
+}
 
 /// Copies the contents of the pipe to `file`, and closes it.
 fn copy_to(mut pipe: PipeReader, mut file: ReceivedFd) -> io::Result<()> {
@@ -179,8 +192,8 @@ impl FdWriter {
             let _ = result.send(work(self));
         };
         let thread = std::thread::Builder::new().name("export".to_owned());
-        thread.spawn(work).map_err(|_| NO_THREAD)?;
-        received.await.map_err(|_| NO_THREAD)?
+        thread.spawn(work).map_err(no_thread)?;
+        received.await.map_err(no_thread)?
     }
 }
 
@@ -226,15 +239,18 @@ impl Write for FdWriter {
 }
 
 /// The error for a caller whose file did not accept everything.
-pub(super) fn write_error(error: &io::Error) -> ErrorReply {
-    let kind = error.kind();
-    ErrorReply::Failed(if kind == io::ErrorKind::TimedOut {
-        "the other end of the descriptor does not read; read from it during the call, or pass a file that responds"
-    } else if kind == io::ErrorKind::BrokenPipe || kind == io::ErrorKind::ConnectionReset {
-        "the reader closed the descriptor before everything was written; keep it open until the call returns"
-    } else {
-        "the file cannot be written; check that its disk has space"
-    })
+pub(super) fn write_error(failure: &io::Error) -> ErrorReply {
+    let kind = failure.kind();
+    ErrorReply::new(
+        error::FAILED,
+        if kind == io::ErrorKind::TimedOut {
+            "the other end of the descriptor does not read; read from it during the call, or pass a file that responds"
+        } else if kind == io::ErrorKind::BrokenPipe || kind == io::ErrorKind::ConnectionReset {
+            "the reader closed the descriptor before everything was written; keep it open until the call returns"
+        } else {
+            "the file cannot be written; check that its disk has space"
+        },
+    )
 }
 
 /// Reads a caller's file. It may block its thread.

@@ -2,7 +2,7 @@
 //! limits.
 
 use tcnd_client::names;
-use tcnd_client::proxy::{ContactsProxy, Statistics, Summary};
+use tcnd_client::proxy::{ContactSummary, ContactsProxy, DaemonStatistics};
 
 use crate::harness::{Harness, soon};
 use crate::members::{error_name, none, options};
@@ -15,7 +15,7 @@ async fn contacts_in_sums() {
     let summary = soon(contacts.get_summary(none())).await.unwrap();
     assert_eq!(
         summary,
-        Summary {
+        ContactSummary {
             numbers: 3,
             sightings: u32::MAX,
             oldest: Some(7200),
@@ -28,7 +28,7 @@ async fn contacts_in_sums() {
     let statistics = soon(contacts.get_statistics()).await.unwrap();
     assert_eq!(
         statistics,
-        Statistics {
+        DaemonStatistics {
             rotations: 1,
             advert_ok: 2,
             advert_fail: 3,

@@ -9,15 +9,15 @@ use std::os::fd::OwnedFd;
 use tcn_protocol::wire;
 use tcnd::daemon::Refusal;
 use tcnd_client::names;
-use tcnd_client::proxy::{Checked, ExchangeProxy, Published, ReportsProxy, Source};
+use tcnd_client::proxy::{CheckReply, ExchangeProxy, PublishReply, ReportsProxy, SourceInfo};
 use zbus::{DBusError, Fd, Variant};
 
 use crate::harness::{Harness, soon};
 use crate::members::{error_name, none, options};
 use crate::mock_driver::{counted, idle, signed_report};
 
-fn source(name: &str, label: &str) -> Source {
-    Source {
+fn source(name: &str, label: &str) -> SourceInfo {
+    SourceInfo {
         name: name.to_owned(),
         label: label.to_owned(),
         publish: true,
@@ -126,7 +126,7 @@ async fn publishing_takes_consent_and_says_where_it_goes() {
     assert_eq!(error_name(without), names::error::CONSENT_REQUIRED);
     let yes = || ("consent", true.into());
     let published = reports.publish("3", options([yes()])).await.unwrap();
-    let expected = Published {
+    let expected = PublishReply {
         parts: 2,
         hurried: 1,
         labels: vec!["Server one".to_owned()],
@@ -172,7 +172,7 @@ async fn a_check_waits_for_a_run_and_tells_what_it_found() {
     let harness = Harness::new(idle()).await;
     let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let checked = soon(reports.check(none())).await.unwrap();
-    let expected = Checked {
+    let expected = CheckReply {
         reports: 12,
         new_exposures: 1,
         checked: Some(1_795_000_000),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use tcnd_client::names;
-use tcnd_client::proxy::{Exposure, ExposureSummary, ExposuresProxy, ReportsProxy};
+use tcnd_client::proxy::{ExposureInfo, ExposureSummary, ExposuresProxy, ReportsProxy};
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedVariant};
 
@@ -14,8 +14,8 @@ use crate::mock_driver::{UNSEEN, idle};
 use crate::polkit::{Polkit, Verdict};
 use crate::system_bus::{ROOT, STRANGER, Served, SystemBus};
 
-fn direct() -> Exposure {
-    Exposure {
+fn direct() -> ExposureInfo {
+    ExposureInfo {
         id: "8-93600".to_owned(),
         day: 86_400,
         from: 93_600,
@@ -40,8 +40,8 @@ fn direct() -> Exposure {
     }
 }
 
-fn bridged() -> Exposure {
-    Exposure {
+fn bridged() -> ExposureInfo {
+    ExposureInfo {
         id: "11-93600".to_owned(),
         rssi_max: None,
         carried: "bridged".to_owned(),

@@ -5,7 +5,9 @@ use std::os::unix::net::UnixStream;
 
 use tcnd::daemon::Refusal;
 use tcnd_client::names;
-use tcnd_client::proxy::{Created, Disclosure, Imported, OwnReport, ReportsProxy, UploadState};
+use tcnd_client::proxy::{
+    CreateReply, Disclosure, ImportReply, OwnReportInfo, ReportsProxy, UploadStatus,
+};
 
 use crate::contact_log::{fd, read_pipe};
 use crate::harness::{Harness, soon};
@@ -73,11 +75,11 @@ async fn a_report_is_made_with_consent() {
         .await
         .unwrap();
     assert_eq!(id, "3");
-    let Created { concerns, .. } = &created;
+    let CreateReply { concerns, .. } = &created;
     assert!(concerns.len() == 1 && concerns[0].contains("200 bytes"));
     assert_eq!(
         created,
-        Created {
+        CreateReply {
             parts: 2,
             numbers: 6,
             named: 8,
@@ -108,7 +110,7 @@ async fn a_report_is_made_with_consent() {
 async fn reports_and_what_left() {
     let harness = Harness::new(idle()).await;
     let reports = ReportsProxy::new(&harness.client).await.unwrap();
-    let kept = OwnReport {
+    let kept = OwnReportInfo {
         id: "3".to_owned(),
         created: 5000,
         deleted: None,
@@ -123,7 +125,7 @@ async fn reports_and_what_left() {
         departures: vec![],
         uploads: vec![],
     };
-    let deleted = OwnReport {
+    let deleted = OwnReportInfo {
         id: "4".to_owned(),
         deleted: Some(9000),
         memo: None,
@@ -132,14 +134,14 @@ async fn reports_and_what_left() {
         departures: vec![(6000, "export-tcn".to_owned())],
         ..kept.clone()
     };
-    let upload = |state: &str, due, reason: &str| UploadState {
+    let upload = |state: &str, due, reason: &str| UploadStatus {
         source: "one".to_owned(),
         state: state.to_owned(),
         at: 6100,
         due,
         reason: reason.to_owned(),
     };
-    let published = OwnReport {
+    let published = OwnReportInfo {
         id: "5".to_owned(),
         departures: vec![(6100, "publish-one".to_owned())],
         uploads: vec![
@@ -228,7 +230,7 @@ async fn reports_of_others_are_read() {
     written.join().unwrap().unwrap();
     assert_eq!(
         imported,
-        Imported {
+        ImportReply {
             accepted: 1,
             duplicate: 2,
             bad_signature: 3,

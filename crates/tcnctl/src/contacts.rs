@@ -11,7 +11,7 @@ use jiff::ZonedDateTime;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use tcnd_client::proxy::Summary;
+use tcnd_client::proxy::ContactSummary;
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -102,7 +102,7 @@ impl Contacts {
     fn new(
         span: QuarterSpan,
         now: &ZonedDateTime,
-        summary: Summary,
+        summary: ContactSummary,
         quarters: Vec<(u64, u32, u32)>,
     ) -> Self {
         let attenuation = summary.attenuation.into_iter();
@@ -278,10 +278,10 @@ mod tests {
     fn drawn(zone: &str, times: &[&str]) -> (Contacts, String) {
         let start = |time: &&str| time::unix_seconds(time.parse().unwrap());
         let quarters: Vec<_> = times.iter().map(|time| (start(time), 1, 2)).collect();
-        let summary = Summary {
+        let summary = ContactSummary {
             numbers: u32::try_from(times.len()).unwrap(),
             oldest: quarters.first().map(|first| first.0),
-            ..Summary::default()
+            ..ContactSummary::default()
         };
         let now = at("2026-12-24T12:00Z", zone);
         let contacts = Contacts::new(ALL, &now, summary, quarters);
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn nothing_is_said_plainly() {
         let now = at("2026-11-23T18:30Z", "UTC");
-        let none = Contacts::new(ALL, &now, Summary::default(), Vec::new());
+        let none = Contacts::new(ALL, &now, ContactSummary::default(), Vec::new());
         assert_eq!(none.render(&now), "No contacts.");
     }
 

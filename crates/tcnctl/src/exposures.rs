@@ -234,7 +234,7 @@ impl Extent {
 }
 
 impl Exposure {
-    fn new(of: proxy::Exposure) -> Self {
+    fn new(of: proxy::ExposureInfo) -> Self {
         let kind = MemoType::new(of.memo_type);
         let memo = Memo::new(kind, of.memo.as_slice()).ok();
         let attenuation = of.attenuation.into_iter();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tcnd_client::proxy::{Imported, ReportsProxy};
+use tcnd_client::proxy::{ImportReply, ReportsProxy};
 use zbus::Variant;
 
 use self::feed::Feed;
@@ -86,7 +86,7 @@ async fn look(
     reports: &ReportsProxy<'_>,
     path: &Path,
     wanted: &Wanted<'_>,
-) -> Result<Imported, CliError> {
+) -> Result<ImportReply, CliError> {
     let feed = Feed::open(path)?;
     let label = wanted.source.map_or_else(|| label(path), str::to_owned);
     let mut options = HashMap::from([("source", Variant::from(label))]);
@@ -115,7 +115,7 @@ fn label(path: &Path) -> String {
 }
 
 impl Looked {
-    fn new(path: &Path, imported: &Imported) -> Self {
+    fn new(path: &Path, imported: &ImportReply) -> Self {
         Self {
             file: path.to_string_lossy().into_owned(),
             accepted: imported.accepted,
@@ -140,7 +140,7 @@ impl Looked {
         };
         Self {
             error: Some(format!("{cause}; {}", error.hint())),
-            ..Self::new(path, &Imported::default())
+            ..Self::new(path, &ImportReply::default())
         }
     }
 

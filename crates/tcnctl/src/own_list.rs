@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::json;
 use tcn_protocol::{Memo, MemoType};
 use tcnd_client::names;
-use tcnd_client::proxy::OwnReport;
+use tcnd_client::proxy::OwnReportInfo;
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -72,7 +72,7 @@ fn named(aired: u64, named: Option<u64>) -> String {
 }
 
 impl ListedReport {
-    fn new(report: OwnReport) -> Self {
+    fn new(report: OwnReportInfo) -> Self {
         let kind = MemoType::new(report.memo_type);
         let memo = report.memo.as_ref();
         let memo = memo.and_then(|data| Memo::new(kind, data.as_slice()).ok());
@@ -192,7 +192,7 @@ pub(super) async fn delete(
 ) -> Result<Answer, CliError> {
     let _agent = client.ready_for_questions().await;
     let reports = client.reports().await?;
-    let found = |all: Vec<OwnReport>| all.into_iter().find(|report| report.id == id);
+    let found = |all: Vec<OwnReportInfo>| all.into_iter().find(|report| report.id == id);
     let report = found(client.told(reports.list().await)?);
     let report = report
         .filter(|report| report.deleted.is_none())
@@ -225,13 +225,13 @@ pub(super) async fn delete(
 fn no_such_report() -> CliError {
     CliError::Refused {
         name: names::error::NOT_FOUND.to_owned(),
-        text: "no report with this id; tcnctl report list names those there are".to_owned(),
+        text: "there is no report with this id; tcnctl report list shows all reports".to_owned(),
         topic: Topic::Reports,
     }
 }
 
 /// What is lost with a report, and what stays.
-fn loss(report: &OwnReport, now: &ZonedDateTime) -> String {
+fn loss(report: &OwnReportInfo, now: &ZonedDateTime) -> String {
     let mut text = format!(
         "Report {}, made {}, will be deleted: {} in {}.\n",
         report.id,

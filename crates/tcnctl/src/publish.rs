@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use jiff::ZonedDateTime;
 use serde_json::json;
 use tcnd_client::names;
-use tcnd_client::proxy::{Cancelled, Checked, Published, UploadState};
+use tcnd_client::proxy::{CancelPublishReply, CheckReply, PublishReply, UploadStatus};
 use zbus::Variant;
 
 use super::answer::Answer;
@@ -78,7 +78,7 @@ pub(super) async fn publish(
 }
 
 /// Everything the user must see before a report is published.
-fn reveal(wanted: &Wanted<'_>, would: &Published) -> String {
+fn reveal(wanted: &Wanted<'_>, would: &PublishReply) -> String {
     let how = if wanted.now {
         "They leave at once. Whoever runs the server, or watches the way there, can tell by\n  \
          their times that they are one person's, and from what address they came."
@@ -116,7 +116,7 @@ fn parts_of(count: u32, one: &str, more: &str) -> String {
     parts(usize::try_from(count).unwrap_or(usize::MAX), one, more)
 }
 
-fn say(wanted: &Wanted<'_>, published: &Published, now: &ZonedDateTime) -> String {
+fn say(wanted: &Wanted<'_>, published: &PublishReply, now: &ZonedDateTime) -> String {
     let to = published.labels.join(", ");
     let to = printable::line(to);
     let when = if wanted.now {
@@ -157,7 +157,7 @@ pub(super) async fn cancel(
     Ok(Answer::new(json, &document, |_| kept(id, &cancelled)))
 }
 
-fn kept(id: &str, cancelled: &Cancelled) -> String {
+fn kept(id: &str, cancelled: &CancelPublishReply) -> String {
     if cancelled.servers.is_empty() {
         return format!("Nothing of report {id} is on its way to a server.");
     }
@@ -194,7 +194,7 @@ fn failure((label, problem): &(String, String)) -> serde_json::Value {
     json!({"label": label, "problem": problem})
 }
 
-fn found(checked: &Checked) -> String {
+fn found(checked: &CheckReply) -> String {
     let mut text = match checked.reports {
         0 => "No report is new.".to_owned(),
         1 => "1 report is new.".to_owned(),
@@ -216,7 +216,7 @@ fn found(checked: &Checked) -> String {
 }
 
 /// A part that is to be sent, as JSON.
-pub(super) fn document(upload: &UploadState) -> serde_json::Value {
+pub(super) fn document(upload: &UploadStatus) -> serde_json::Value {
     json!({
         "source": upload.source,
         "state": upload.state,
@@ -227,7 +227,7 @@ pub(super) fn document(upload: &UploadState) -> serde_json::Value {
 }
 
 /// The progress of a report's parts, a line for each server.
-pub(super) fn progress(uploads: &[UploadState], now: &ZonedDateTime) -> Vec<String> {
+pub(super) fn progress(uploads: &[UploadStatus], now: &ZonedDateTime) -> Vec<String> {
     let mut lines = Vec::new();
     // The parts are sorted by source.
     for parts in uploads.chunk_by(|a, b| a.source == b.source) {

@@ -100,7 +100,7 @@ impl SelfTest {
 }
 
 impl Statistics {
-    fn new(of: &proxy::Statistics) -> Self {
+    fn new(of: &proxy::DaemonStatistics) -> Self {
         Self {
             rotations: of.rotations,
             advert_ok: of.advert_ok,

@@ -9,7 +9,7 @@ use tcn_exchange::source::{Source, SourceName};
 use tcn_exchange::upload_result::UploadResult;
 use tcnd_client::BusChoice;
 use tcnd_client::names::error;
-use tcnd_client::proxy::{self, ExchangeProxy, Upload};
+use tcnd_client::proxy::{self, ExchangeProxy, UploadPart};
 use tokio::sync::Mutex;
 use zbus::proxy::CacheProperties;
 use zbus::{Fd, Variant};
@@ -66,7 +66,7 @@ impl Tcnd {
     pub(super) async fn begin(&self, sources: &[Source]) -> Result<bool, Fault> {
         let sources: Vec<_> = sources
             .iter()
-            .map(|source| proxy::Source {
+            .map(|source| proxy::SourceInfo {
                 name: source.name.to_string(),
                 label: source.label.clone(),
                 publish: source.publish,
@@ -109,7 +109,7 @@ impl Tcnd {
     }
 
     /// The next part that is due. It counts as sent from here on.
-    pub(super) async fn take_part(&self, source: &SourceName) -> Result<Upload, Fault> {
+    pub(super) async fn take_part(&self, source: &SourceName) -> Result<UploadPart, Fault> {
         self.proxy.take_part(source.as_str()).await.map_err(fault)
     }
 

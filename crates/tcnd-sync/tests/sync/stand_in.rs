@@ -18,7 +18,7 @@ use tcn_exchange::interval::Interval;
 use tcn_protocol::file;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 use tcnd_client::names;
-use tcnd_client::proxy::{Delivered, Source, Upload};
+use tcnd_client::proxy::{DeliverReply, SourceInfo, UploadPart};
 use tokio::sync::oneshot;
 use zbus::message::Header;
 use zbus::{Connection, DBusError, OwnedFd, OwnedVariant, connection, fdo, interface};
@@ -52,9 +52,9 @@ pub(crate) struct Book {
     /// Every call that had an effect, in order.
     pub(crate) calls: Vec<String>,
     /// The sources of the last run.
-    pub(crate) sources: Vec<Source>,
+    pub(crate) sources: Vec<SourceInfo>,
     /// The counts of all deliveries together.
-    pub(crate) counts: Delivered,
+    pub(crate) counts: DeliverReply,
     /// Why parts failed, in order.
     pub(crate) reasons: Vec<String>,
     /// Whether a person asks for each run.
@@ -297,7 +297,7 @@ impl Exchange {
 impl Exchange {
     async fn begin(
         &self,
-        sources: Vec<Source>,
+        sources: Vec<SourceInfo>,
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool, Error> {
@@ -340,7 +340,7 @@ impl Exchange {
         interval: u64,
         file: OwnedFd,
         options: HashMap<String, OwnedVariant>,
-    ) -> Result<Delivered, Error> {
+    ) -> Result<DeliverReply, Error> {
         let whole = bool::try_from(&*options["whole"]).unwrap();
         let budget = u64::try_from(&*options["budget"]).unwrap();
         let mut file = File::from(std::os::fd::OwnedFd::from(file));
@@ -363,14 +363,14 @@ impl Exchange {
         .await
     }
 
-    async fn take_part(&self, source: String) -> Result<Upload, Error> {
+    async fn take_part(&self, source: String) -> Result<UploadPart, Error> {
         self.step("take_part", |book| {
             let mut parts = book.parts.iter_mut().zip(0..);
             let due = parts.find(|(part, _)| part.source == source && part.state == State::Due);
-            Ok(due.map_or_else(Upload::default, |(part, id)| {
+            Ok(due.map_or_else(UploadPart::default, |(part, id)| {
                 part.state = State::Sent;
                 part.sent += 1;
-                Upload {
+                UploadPart {
                     part: Some(id),
                     report: Some(wire::write(&part.report)),
                 }
@@ -425,10 +425,10 @@ impl Exchange {
 impl Book {
     /// Checks the reports of a delivery as tcnd does: a report with an invalid
     /// signature, or a known one, is only counted.
-    fn import(&mut self, source: &str, interval: u64, bytes: &[u8]) -> Result<Delivered, Error> {
-        let mut imported = Delivered {
+    fn import(&mut self, source: &str, interval: u64, bytes: &[u8]) -> Result<DeliverReply, Error> {
+        let mut imported = DeliverReply {
             too_large: self.too_large,
-            ..Delivered::default()
+            ..DeliverReply::default()
         };
         let read = file::read(bytes, |_, item| {
             match item.and_then(|report| Ok(report.verify()?)) {
