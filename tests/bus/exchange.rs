@@ -144,7 +144,7 @@ async fn publishing_takes_consent_and_says_where_it_goes() {
         "Look 3 None false",
     ];
     assert_eq!(harness.driver.heard(), heard);
-    let stale = options([yes(), ("token", "none of ours".into())]);
+    let stale = options([yes(), ("token", "not a token".into())]);
     let stale = reports.publish("3", stale).await;
     assert_eq!(error_name(stale), names::error::CONSENT_REQUIRED);
     assert_eq!(harness.driver.heard(), [""; 0]);

@@ -232,7 +232,11 @@ async fn changes_are_told_to_subscribers_alone() {
         soon(exposures.subscribe()).await.unwrap();
     }
     mark(&greedy, &served).await;
-    assert_eq!(heard(&mut broadcast).await, [""; 0], "nobody else hears it");
+    assert_eq!(
+        heard(&mut broadcast).await,
+        [""; 0],
+        "no other client hears it"
+    );
     let to = subscriber.unique_name().unwrap();
     let once = format!("Changed {UNSEEN} to {to}");
     let told_now = heard(&mut told).await;

@@ -266,7 +266,7 @@ async fn files_that_give_nothing() {
     let mut harness = Harness::with_short_fd_timeout(idle()).await;
     let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let (reader, mut silent) = std::io::pipe().unwrap();
-    silent.write_all(b"begun").unwrap();
+    silent.write_all(b"start").unwrap();
     let answer = soon(reports.import(fd(reader), none())).await;
     assert_eq!(error_name(answer), names::error::MALFORMED);
     let (near, _silent) = UnixStream::pair().unwrap();

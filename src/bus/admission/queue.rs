@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(next(&mut queue).as_deref(), Some("a"));
         assert_eq!(next(&mut queue), None);
         assert_eq!(queue.answered("a", 7), None, "it was answered");
-        assert_eq!(queue.answered("z", 1), None, "no call of ours");
+        assert_eq!(queue.answered("z", 1), None, "not a call in progress");
     }
 
     #[test]
