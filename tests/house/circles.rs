@@ -17,28 +17,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Circles that still exist, by the files in them. This list only gets shorter.
-const KNOWN: [&[&str]; 13] = [
-    &[
-        "crates/bluez-mgmt/src/lib.rs",
-        "crates/bluez-mgmt/src/wire.rs",
-    ],
-    &[
-        "crates/tcn-engine/src/bridge.rs",
-        "crates/tcn-engine/src/broadcast.rs",
-        "crates/tcn-engine/src/broadcast/context.rs",
-        "crates/tcn-engine/src/clock.rs",
-        "crates/tcn-engine/src/contact.rs",
-        "crates/tcn-engine/src/encounters.rs",
-        "crates/tcn-engine/src/input.rs",
-        "crates/tcn-engine/src/lib.rs",
-        "crates/tcn-engine/src/output.rs",
-        "crates/tcn-engine/src/pause.rs",
-        "crates/tcn-engine/src/timekeeping.rs",
-    ],
-    &[
-        "crates/tcn-protocol/src/report.rs",
-        "crates/tcn-protocol/src/wire.rs",
-    ],
+const KNOWN: [&[&str]; 8] = [
     &[
         "crates/tcn-reportd/src/bucket.rs",
         "crates/tcn-reportd/src/shelf.rs",
@@ -71,17 +50,6 @@ const KNOWN: [&[&str]; 13] = [
     &[
         "crates/tcnctl/src/watch.rs",
         "crates/tcnctl/src/watch/event.rs",
-    ],
-    &[
-        "crates/tcnd-config/src/document.rs",
-        "crates/tcnd-config/src/error.rs",
-        "crates/tcnd-config/src/fragment.rs",
-        "crates/tcnd-config/src/settings.rs",
-    ],
-    &[
-        "crates/tcnd-rpa-timeout/src/lib.rs",
-        "crates/tcnd-rpa-timeout/src/record.rs",
-        "crates/tcnd-rpa-timeout/src/set.rs",
     ],
     &[
         "crates/tcnd-sync/src/fetch.rs",

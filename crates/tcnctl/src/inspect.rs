@@ -18,7 +18,7 @@ use std::io;
 use std::ops::ControlFlow;
 
 use serde::ser::{Serialize, Serializer};
-use tcn_protocol::file::{self, FileError, Item, ItemError, Place};
+use tcn_protocol::file::{self, FileError, Item, ItemError, ItemPosition};
 use tcn_protocol::{Report, ReportError};
 use thiserror::Error;
 
@@ -88,7 +88,7 @@ struct Findings<W> {
 }
 
 impl<W: io::Write> Findings<W> {
-    fn add(&mut self, place: Place, finding: &Finding) -> io::Result<()> {
+    fn add(&mut self, place: ItemPosition, finding: &Finding) -> io::Result<()> {
         self.count += 1;
         self.all_valid &= finding.error().is_none();
         let (count, view) = (self.count, self.view);
@@ -174,7 +174,7 @@ impl Finding {
 /// Writes a finding for a person to read, one paragraph.
 fn write_text(
     count: u64,
-    place: Place,
+    place: ItemPosition,
     finding: &Finding,
     expand: bool,
     out: &mut impl io::Write,

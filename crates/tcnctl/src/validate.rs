@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tcnd_config::{ConfigError, Fault};
+use tcnd_config::{ConfigError, Diagnostic};
 
 use super::answer::Answer;
 use super::error::CliError;
@@ -11,7 +11,7 @@ use super::error::CliError;
 pub(super) fn check(explicit: &[PathBuf], json: bool) -> Result<Answer, CliError> {
     let faults = match tcnd_config::load(explicit) {
         Err(error) if !json => return Err(CliError::Config(error)),
-        outcome => outcome.map_or_else(ConfigError::into_faults, |_| Vec::new()),
+        outcome => outcome.map_or_else(ConfigError::into_diagnostics, |_| Vec::new()),
     };
     let files = tcnd_config::files(explicit).unwrap_or_default();
     let document = json!({
@@ -23,10 +23,10 @@ pub(super) fn check(explicit: &[PathBuf], json: bool) -> Result<Answer, CliError
         .failed_unless(faults.is_empty()))
 }
 
-fn fault(fault: &Fault) -> Value {
+fn fault(fault: &Diagnostic) -> Value {
     json!({
         "file": fault.file().to_string_lossy(),
         "line": fault.line(),
-        "message": fault.flaw().to_string(),
+        "message": fault.kind().to_string(),
     })
 }

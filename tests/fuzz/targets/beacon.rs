@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
         let tcn = frame.tcn.as_bytes();
         assert!(
             bytes.windows(tcn.len()).any(|window| window == tcn),
-            "numbers are not made up"
+            "no number is invented"
         );
         assert_aired_alike(frame, tcn);
     }

@@ -1,5 +1,5 @@
 //! Packets of the kernel's management socket: nothing panics, an answer is what its
-//! bytes say and to whom they say it, and no command of ours is taken for one.
+//! bytes say and to whom they say it, and none of the own commands is taken for one.
 //!
 //! Input: the index of the controller that was asked about, then a packet.
 #![no_main]

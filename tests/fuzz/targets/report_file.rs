@@ -27,7 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     for format in [Format::Tcn, Format::Base64, Format::Json] {
         let written = file::write(format, &reports);
-        // Bytes made up to look like something else may pass for it, unless the
+        // Bytes crafted to look like something else may pass for it, unless the
         // signature of a report at the beginning holds; a key does not.
         let is_true = || reports[0].clone().verify().is_ok();
         if format == Format::Tcn && looks_like_another(&written) && !is_true() {

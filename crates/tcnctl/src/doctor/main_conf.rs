@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Check;
-use bluez_mgmt::key_file::{BadLine, KeyFile, Place};
+use bluez_mgmt::key_file::{BadLine, KeyFile, KeyLocation};
 
 pub(super) use bluez_mgmt::configured::MAIN_CONF as PATH;
 
@@ -77,9 +77,9 @@ impl MainConf {
     /// `FILE:LINE` of the setting.
     pub(super) fn whereabouts(&self, group: &str, key: &str) -> Option<String> {
         match &self.state {
-            State::Read(file) => match file.place(group, key) {
-                Place::Set(line) => Some(format!("{}:{line}", printable::path(&self.path))),
-                Place::Commented(_) | Place::Below(_) | Place::Nowhere => None,
+            State::Read(file) => match file.location(group, key) {
+                KeyLocation::Set(line) => Some(format!("{}:{line}", printable::path(&self.path))),
+                KeyLocation::Commented(_) | KeyLocation::Below(_) | KeyLocation::Nowhere => None,
             },
             State::Absent | State::Unreadable(_) | State::Broken(_) => None,
         }
@@ -137,15 +137,17 @@ impl MainConf {
             State::Broken(line) => {
                 format!("{path}:{line}: mend this line; write {text} below \"[{group}]\"")
             }
-            State::Read(file) => match file.place(group, key) {
-                Place::Set(line) => {
+            State::Read(file) => match file.location(group, key) {
+                KeyLocation::Set(line) => {
                     format!("{path}:{line}: write {text} there, and nothing behind it")
                 }
-                Place::Commented(line) => {
+                KeyLocation::Commented(line) => {
                     format!("{path}:{line}: write {text} there, without the \"#\"")
                 }
-                Place::Below(line) => format!("{path}:{line}: write {text} below \"[{group}]\""),
-                Place::Nowhere => format!("{path}: add the lines \"[{group}]\" and {text}"),
+                KeyLocation::Below(line) => {
+                    format!("{path}:{line}: write {text} below \"[{group}]\"")
+                }
+                KeyLocation::Nowhere => format!("{path}: add the lines \"[{group}]\" and {text}"),
             },
         }
     }

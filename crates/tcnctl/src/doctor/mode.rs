@@ -23,7 +23,7 @@ impl Asked {
             Ok(settings) => Self::For(settings.mode),
             Err(error) => Self::Unclear(
                 error
-                    .faults()
+                    .diagnostics()
                     .first()
                     .map_or_else(String::new, ToString::to_string),
             ),

@@ -1,4 +1,4 @@
-//! One wrong input a file, refused by the name of its error.
+//! Negative vectors: one invalid input in each file, and the name of its error.
 
 use std::fmt::Debug;
 use std::fs;
@@ -11,16 +11,16 @@ use tcn_protocol::{Memo, MemoType, ReportError, ReportSpan, TemporaryContactKey,
 use crate::{array, index, number, read_file, unhex};
 
 /// The name of the variant a result failed with, if it failed.
-fn sin<T: Debug, E: Debug>(result: Result<T, E>) -> Option<String> {
+fn error_name<T: Debug, E: Debug>(result: Result<T, E>) -> Option<String> {
     let debug = format!("{:?}", result.err()?);
     let name = debug.split(|c: char| !c.is_ascii_alphanumeric()).next();
     name.map(str::to_owned)
 }
 
-fn offered(row: &Value) -> Option<String> {
-    match row["door"].as_str().unwrap() {
-        "parse" => sin(wire::parse(&unhex(&row["bytes"]))),
-        "verify" => sin(wire::parse(&unhex(&row["bytes"])).unwrap().verify()),
+fn outcome(row: &Value) -> Option<String> {
+    match row["operation"].as_str().unwrap() {
+        "parse" => error_name(wire::parse(&unhex(&row["bytes"]))),
+        "verify" => error_name(wire::parse(&unhex(&row["bytes"])).unwrap().verify()),
         "expand" => {
             let report = wire::parse(&unhex(&row["bytes"]))
                 .unwrap()
@@ -30,17 +30,17 @@ fn offered(row: &Value) -> Option<String> {
             assert_eq!(count, number::<usize>(&row["tcn_count"]));
             None
         }
-        "create" => sin(creatable(row)),
-        "aired" => sin(ReportSpan::of_aired(index(&row["j1"]), index(&row["j2"]))),
-        "key" => sin(TemporaryContactKey::from_bytes(&array(&row["bytes"]))),
-        "service_data" => sin(Frame::from_service_data(&unhex(&row["bytes"]))),
-        "advertisement" => sin(Frame::from_advertisement(&unhex(&row["bytes"]))),
+        "create" => error_name(creatable(row)),
+        "aired" => error_name(ReportSpan::of_aired(index(&row["j1"]), index(&row["j2"]))),
+        "key" => error_name(TemporaryContactKey::from_bytes(&array(&row["bytes"]))),
+        "service_data" => error_name(Frame::from_service_data(&unhex(&row["bytes"]))),
+        "advertisement" => error_name(Frame::from_advertisement(&unhex(&row["bytes"]))),
         "base64" => {
             let (_, mut items) = read_file(row["text"].as_str().unwrap().as_bytes()).unwrap();
             assert_eq!(items.len(), 1);
-            sin(items.remove(0))
+            error_name(items.remove(0))
         }
-        door => panic!("no door {door}"),
+        operation => panic!("no operation {operation}"),
     }
 }
 
@@ -60,14 +60,14 @@ fn every_sin_is_called_by_its_name() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let row: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-        assert_eq!(path.file_stem().unwrap().to_str(), row["sin"].as_str());
+        assert_eq!(path.file_stem().unwrap().to_str(), row["name"].as_str());
         assert_eq!(
-            offered(&row).as_deref(),
+            outcome(&row).as_deref(),
             row["error"].as_str(),
             "{}",
-            row["sin"]
+            row["name"]
         );
         seen += 1;
     }
-    assert!(seen >= 25, "only {seen} sins were found");
+    assert!(seen >= 25, "only {seen} vectors were found");
 }
