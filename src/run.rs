@@ -100,7 +100,7 @@ pub fn main(flags: &DaemonFlags) -> ExitCode {
     };
     outcome.map_or_else(
         |fault| {
-            tcnd_logging::fault(&fault);
+            tcnd_logging::fatal(&fault);
             fault.exit_code()
         },
         |()| ExitCode::SUCCESS,

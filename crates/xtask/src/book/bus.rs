@@ -3,7 +3,7 @@
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::{EDITION, SOURCE, examples, list, section, see_also};
+use super::roff::{EDITION, SOURCE, examples, list, section, see_also};
 
 const CONTRACT: &str = include_str!("../../../../dbus/interfaces/org.tcncoalition.Tcnd1.xml");
 

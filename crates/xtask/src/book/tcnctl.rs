@@ -7,7 +7,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold};
 
-use super::{EDITION, SOURCE, examples, list, section, see_also};
+use super::roff::{EDITION, SOURCE, examples, list, section, see_also};
 
 /// A command, its purpose, and the line to type.
 type Example = (&'static str, &'static str, &'static str);

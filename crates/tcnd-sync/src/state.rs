@@ -15,22 +15,22 @@ use tcn_exchange::source::SourceName;
 use tcn_protocol::UnixTime;
 
 /// The file in the state directory.
-const NAME: &str = "memory.json";
+const FILE_NAME: &str = "memory.json";
 
 /// The most bytes read of it; a thousand times what is written for one source.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The state of all sources.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(super) struct SyncState {
     directory: PathBuf,
-    sources: BTreeMap<String, Remembered>,
+    sources: BTreeMap<String, SourceState>,
 }
 
 /// The state of one source.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Remembered {
+pub(super) struct SourceState {
     failures: u32,
     until: u64,
     pub(super) validator: Option<Validator>,
@@ -48,7 +48,7 @@ pub(super) struct Validator {
     pub(super) tag: String,
 }
 
-impl Remembered {
+impl SourceState {
     pub(super) fn backoff(&self) -> Backoff {
         Backoff {
             failures: self.failures,
@@ -71,14 +71,14 @@ impl Remembered {
     }
 }
 
-impl Memory {
+impl SyncState {
     /// Reads the state in the directory; empty if there is none.
     pub(super) fn read(directory: &Path) -> Self {
-        let sources = match parse(&directory.join(NAME)) {
+        let sources = match parse(&directory.join(FILE_NAME)) {
             Ok(sources) => sources,
             Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => {
-                tracing::warn!(%error, "{NAME} cannot be read; it is begun anew");
+                tracing::warn!(%error, "{FILE_NAME} cannot be read; the state starts empty");
                 BTreeMap::new()
             }
         };
@@ -88,13 +88,13 @@ impl Memory {
         }
     }
 
-    pub(super) fn of(&self, source: &SourceName) -> Remembered {
+    pub(super) fn of(&self, source: &SourceName) -> SourceState {
         let found = self.sources.get(source.as_str());
         found.cloned().unwrap_or_default()
     }
 
     /// Stores this, on disk too. The file is replaced as a whole.
-    pub(super) fn keep(&mut self, source: &SourceName, what: Remembered) -> io::Result<()> {
+    pub(super) fn store(&mut self, source: &SourceName, what: SourceState) -> io::Result<()> {
         if self.of(source) == what {
             return Ok(());
         }
@@ -103,14 +103,14 @@ impl Memory {
         serde_json::to_writer(&mut file, &self.sources)?;
         file.flush()?;
         file.as_file().sync_all()?;
-        file.persist(self.directory.join(NAME))?;
+        file.persist(self.directory.join(FILE_NAME))?;
         Ok(())
     }
 }
 
-fn parse(path: &Path) -> io::Result<BTreeMap<String, Remembered>> {
+fn parse(path: &Path) -> io::Result<BTreeMap<String, SourceState>> {
     let mut text = Vec::new();
-    File::open(path)?.take(MOST_BYTES).read_to_end(&mut text)?;
+    File::open(path)?.take(MAX_BYTES).read_to_end(&mut text)?;
     Ok(serde_json::from_slice(&text)?)
 }
 
@@ -118,14 +118,14 @@ fn parse(path: &Path) -> io::Result<BTreeMap<String, Remembered>> {
 mod tests {
     use super::*;
 
-    fn remembered() -> Remembered {
-        Remembered {
+    fn source_state() -> SourceState {
+        SourceState {
             validator: Some(Validator {
                 interval: 7,
                 url: "https://example.org/".to_owned(),
                 tag: "\"x\"".to_owned(),
             }),
-            ..Remembered::default()
+            ..SourceState::default()
         }
     }
 
@@ -133,15 +133,15 @@ mod tests {
     fn what_was_kept_is_there_in_the_next_run() {
         let directory = tempfile::tempdir().unwrap();
         let name: SourceName = "a".parse().unwrap();
-        let mut memory = Memory::read(directory.path());
-        assert_eq!(memory.of(&name), Remembered::default());
+        let mut state = SyncState::read(directory.path());
+        assert_eq!(state.of(&name), SourceState::default());
         let backoff = Backoff {
             failures: 3,
             until: UnixTime(99),
         };
-        let what = remembered().with_backoff(backoff);
-        memory.keep(&name, what.clone()).unwrap();
-        let again = Memory::read(directory.path()).of(&name);
+        let what = source_state().with_backoff(backoff);
+        state.store(&name, what.clone()).unwrap();
+        let again = SyncState::read(directory.path()).of(&name);
         assert_eq!(again, what);
         assert_eq!(again.backoff(), backoff);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
@@ -152,11 +152,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let name: SourceName = "a".parse().unwrap();
         for damage in ["", "{", "[]", "{\"a\": 1}", "\0"] {
-            std::fs::write(directory.path().join(NAME), damage).unwrap();
-            let mut memory = Memory::read(directory.path());
-            assert_eq!(memory.of(&name), Remembered::default());
-            memory.keep(&name, remembered()).unwrap();
-            assert_eq!(Memory::read(directory.path()).of(&name), remembered());
+            std::fs::write(directory.path().join(FILE_NAME), damage).unwrap();
+            let mut state = SyncState::read(directory.path());
+            assert_eq!(state.of(&name), SourceState::default());
+            state.store(&name, source_state()).unwrap();
+            assert_eq!(SyncState::read(directory.path()).of(&name), source_state());
         }
     }
 
@@ -164,8 +164,11 @@ mod tests {
     fn a_tag_is_for_one_interval_at_one_address() {
         let interval = |n| Interval::new(n).unwrap();
         let url = "https://example.org/";
-        assert_eq!(remembered().tag(interval(7), url), Some("\"x\""));
-        assert_eq!(remembered().tag(interval(8), url), None);
-        assert_eq!(remembered().tag(interval(7), "https://example.com/"), None);
+        assert_eq!(source_state().tag(interval(7), url), Some("\"x\""));
+        assert_eq!(source_state().tag(interval(8), url), None);
+        assert_eq!(
+            source_state().tag(interval(7), "https://example.com/"),
+            None
+        );
     }
 }

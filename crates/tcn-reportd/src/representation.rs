@@ -1,18 +1,18 @@
-//! The forms an interval is served in, and which one a reader wants.
+//! The representations of an interval, and which one a client prefers.
 //!
-//! | form | is | media type |
+//! | representation | content | media type |
 //! |---|---|---|
 //! | JSON | an array of padded base64 strings, as CoEpi's servers answer | `application/json` |
 //! | TCN | signed reports one after another | `application/octet-stream` |
 //!
-//! JSON is also kept as gzip and zstd, in which it is shorter than the stream: base64
-//! has a quarter of redundancy, and memos are much alike. The stream is sent
+//! JSON is also stored as gzip and zstd. Compressed JSON is shorter than the stream:
+//! a quarter of base64 is redundant, and memos resemble each other. The stream is sent
 //! uncompressed, for clients that cannot decompress. Headers are read by RFC 9110,
 //! 12.5; elements that cannot be parsed are ignored.
 
 /// One representation of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Representation {
     /// The array.
     Json,
     /// The array in gzip.
@@ -23,8 +23,8 @@ pub(super) enum Form {
     Tcn,
 }
 
-impl Form {
-    /// All forms.
+impl Representation {
+    /// All representations.
     pub(super) const ALL: [Self; 4] = [Self::Json, Self::JsonGzip, Self::JsonZstd, Self::Tcn];
 
     /// The ending of its file name, after the interval's number.
@@ -116,20 +116,20 @@ mod tests {
 
     #[test]
     fn the_encoding_liked_best_is_chosen() {
-        for (header, form) in [
-            ("", Form::Json),
-            ("gzip", Form::JsonGzip),
-            ("gzip, deflate, br, zstd", Form::JsonZstd),
-            ("GZIP;q=0.5", Form::JsonGzip),
-            ("zstd;q=0.2, gzip;q=0.9", Form::JsonGzip),
-            ("zstd;q=0, gzip;q=0.000", Form::Json),
-            ("*", Form::JsonZstd),
-            ("zstd;q=0, *", Form::JsonGzip),
-            ("identity", Form::Json),
-            ("gzip;q=nonsense", Form::Json),
-            ("gzip;level=9;q=1.000", Form::JsonGzip),
+        for (header, expected) in [
+            ("", Representation::Json),
+            ("gzip", Representation::JsonGzip),
+            ("gzip, deflate, br, zstd", Representation::JsonZstd),
+            ("GZIP;q=0.5", Representation::JsonGzip),
+            ("zstd;q=0.2, gzip;q=0.9", Representation::JsonGzip),
+            ("zstd;q=0, gzip;q=0.000", Representation::Json),
+            ("*", Representation::JsonZstd),
+            ("zstd;q=0, *", Representation::JsonGzip),
+            ("identity", Representation::Json),
+            ("gzip;q=nonsense", Representation::Json),
+            ("gzip;level=9;q=1.000", Representation::JsonGzip),
         ] {
-            assert_eq!(Form::json(header), form, "{header}");
+            assert_eq!(Representation::json(header), expected, "{header}");
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
             ("application/octet-stream, */*;q=0.1", true),
             ("text/html", false),
         ] {
-            assert_eq!(Form::stream_is_wanted(header), wanted, "{header}");
+            assert_eq!(Representation::stream_is_wanted(header), wanted, "{header}");
         }
     }
 }

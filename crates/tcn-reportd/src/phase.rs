@@ -7,14 +7,14 @@
 use tcn_exchange::interval::Interval;
 
 /// Past intervals kept: 14 days.
-pub(super) const KEPT: u64 = 56;
+pub(super) const RETENTION: u64 = 56;
 
 /// Intervals of which the digests of reports are kept: 56 days.
-pub(super) const KNOWN: u64 = 224;
+pub(super) const DIGEST_RETENTION: u64 = 224;
 
 /// The phase of an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Phase {
     /// It starts later.
     Future,
     /// It takes uploads.
@@ -26,26 +26,26 @@ pub(super) enum Place {
 }
 
 /// The phase of `interval` while `open` takes uploads.
-pub(super) fn place(interval: Interval, open: Interval) -> Place {
+pub(super) fn phase(interval: Interval, open: Interval) -> Phase {
     if interval > open {
-        Place::Future
+        Phase::Future
     } else if interval == open {
-        Place::Open
+        Phase::Open
     } else if interval >= oldest(open) {
-        Place::Past
+        Phase::Past
     } else {
-        Place::Gone
+        Phase::Gone
     }
 }
 
 /// The oldest interval kept while `open` takes uploads.
 pub(super) fn oldest(open: Interval) -> Interval {
-    Interval::new(open.number().saturating_sub(KEPT)).unwrap_or(open)
+    Interval::new(open.number().saturating_sub(RETENTION)).unwrap_or(open)
 }
 
 /// The oldest interval of which digests are kept while `open` takes uploads.
-pub(super) fn oldest_known(open: Interval) -> Interval {
-    Interval::new(open.number().saturating_sub(KNOWN)).unwrap_or(open)
+pub(super) fn oldest_digest(open: Interval) -> Interval {
+    Interval::new(open.number().saturating_sub(DIGEST_RETENTION)).unwrap_or(open)
 }
 
 #[cfg(test)]
@@ -56,12 +56,12 @@ mod tests {
     fn fourteen_days_are_kept() {
         let at = |number| Interval::new(number).unwrap();
         let open = at(74_359);
-        assert_eq!(place(open.next(), open), Place::Future);
-        assert_eq!(place(open, open), Place::Open);
-        assert_eq!(place(open.previous(), open), Place::Past);
-        assert_eq!(place(at(74_359 - 56), open), Place::Past);
-        assert_eq!(place(at(74_359 - 57), open), Place::Gone);
-        assert_eq!(KEPT * Interval::SECONDS, 14 * 86_400);
-        assert_eq!(place(at(0), at(3)), Place::Past);
+        assert_eq!(phase(open.next(), open), Phase::Future);
+        assert_eq!(phase(open, open), Phase::Open);
+        assert_eq!(phase(open.previous(), open), Phase::Past);
+        assert_eq!(phase(at(74_359 - 56), open), Phase::Past);
+        assert_eq!(phase(at(74_359 - 57), open), Phase::Gone);
+        assert_eq!(RETENTION * Interval::SECONDS, 14 * 86_400);
+        assert_eq!(phase(at(0), at(3)), Phase::Past);
     }
 }

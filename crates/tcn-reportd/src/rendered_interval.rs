@@ -1,9 +1,10 @@
-//! An edition: one interval in every form, as files.
+//! A rendered interval: all representations of one interval, as files.
 //!
-//! An edition is rendered in one pass over the interval: each report is written to all
-//! forms as it is read. So a million reports take as little memory as one. An edition
-//! is served from its files. A small form is held in memory after its first request.
-//! All editions of 14 days together so hold at most 57 × 4 × [`SMALL`], some 28 MiB.
+//! All representations are written in one pass over the interval: each report goes to
+//! every file as it is read. So a million reports take as little memory as one.
+//! Responses are sent from the files. A small representation is held in memory after its
+//! first request. The rendered intervals of 14 days together hold at most 57 × 4 ×
+//! [`MAX_HELD_BYTES`], some 28 MiB.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -20,21 +21,21 @@ use sha2::{Digest, Sha256};
 use tcn_exchange::interval::Interval;
 use thiserror::Error;
 
-use super::form::Form;
+use super::representation::Representation;
 use super::store::Store;
 
-/// The largest form that is held in memory, in bytes.
-pub(super) const SMALL: u64 = 128 << 10;
+/// The largest representation that is held in memory, in bytes.
+pub(super) const MAX_HELD_BYTES: u64 = 128 << 10;
 
 /// Bytes read from a file at once.
-pub(super) const PIECE: usize = 256 << 10;
+pub(super) const CHUNK_BYTES: usize = 256 << 10;
 
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
-/// An edition cannot be rendered.
+/// An interval cannot be rendered.
 #[derive(Debug, Error)]
-pub enum EditionError {
+pub enum RenderError {
     /// The reports cannot be read.
     #[error("the reports of an interval cannot be read")]
     Sqlite(#[from] rusqlite::Error),
@@ -43,36 +44,35 @@ pub enum EditionError {
     Files(#[from] io::Error),
 }
 
-/// An interval in every form.
+/// All representations of an interval.
 #[derive(Debug)]
-pub(super) struct Edition {
-    forms: [Copy; 4],
+pub(super) struct RenderedInterval {
+    files: [RepresentationFile; 4],
 }
 
-/// An interval in one form.
+/// The content of one representation.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(super) struct RepresentationFile {
     file: Arc<File>,
     length: u64,
     etag: String,
     held: OnceLock<Bytes>,
 }
 
-impl Edition {
-    /// Renders the edition of `interval` as it is now, into unnamed files in
-    /// `directory`. Blocks.
+impl RenderedInterval {
+    /// Renders `interval` as it is now, into unnamed files in `directory`. Blocks.
     ///
     /// # Errors
-    /// See [`EditionError`].
-    pub(super) fn make(
+    /// See [`RenderError`].
+    pub(super) fn render(
         store: &Store,
         interval: Interval,
         directory: &Path,
-    ) -> Result<Self, EditionError> {
-        let mut json = Sheet::new(directory)?;
-        let mut gzip = GzEncoder::new(Sheet::new(directory)?, Compression::default());
-        let mut zstd = zstd::Encoder::new(Sheet::new(directory)?, ZSTD_LEVEL)?;
-        let mut tcn = Sheet::new(directory)?;
+    ) -> Result<Self, RenderError> {
+        let mut json = HashingWriter::new(directory)?;
+        let mut gzip = GzEncoder::new(HashingWriter::new(directory)?, Compression::default());
+        let mut zstd = zstd::Encoder::new(HashingWriter::new(directory)?, ZSTD_LEVEL)?;
+        let mut tcn = HashingWriter::new(directory)?;
         let mut text = vec![b'['];
         store.read(interval, |report| {
             tcn.write_all(report)?;
@@ -87,7 +87,7 @@ impl Edition {
             zstd.write_all(&text)?;
             text.clear();
             text.push(b',');
-            Ok::<_, EditionError>(())
+            Ok::<_, RenderError>(())
         })?;
         // No report was written: the text has only its opening bracket.
         let end: &[u8] = if text == b"[" { b"[]" } else { b"]" };
@@ -95,54 +95,55 @@ impl Edition {
         gzip.write_all(end)?;
         zstd.write_all(end)?;
         Ok(Self {
-            forms: [
-                json.done()?,
-                gzip.finish()?.done()?,
-                zstd.finish()?.done()?,
-                tcn.done()?,
+            files: [
+                json.finish()?,
+                gzip.finish()?.finish()?,
+                zstd.finish()?.finish()?,
+                tcn.finish()?,
             ],
         })
     }
 
-    /// The edition in these files, in the order of [`Form::ALL`]. Blocks.
+    /// Reads the representations in these files, in the order of
+    /// [`Representation::ALL`]. Blocks.
     ///
     /// # Errors
     /// If they cannot be read.
     pub(super) fn open(files: [File; 4]) -> io::Result<Self> {
         let [json, gzip, zstd, tcn] = files;
         Ok(Self {
-            forms: [
-                Copy::open(json)?,
-                Copy::open(gzip)?,
-                Copy::open(zstd)?,
-                Copy::open(tcn)?,
+            files: [
+                RepresentationFile::open(json)?,
+                RepresentationFile::open(gzip)?,
+                RepresentationFile::open(zstd)?,
+                RepresentationFile::open(tcn)?,
             ],
         })
     }
 
-    /// One of its forms.
-    pub(super) const fn form(&self, form: Form) -> &Copy {
-        let [json, gzip, zstd, tcn] = &self.forms;
-        match form {
-            Form::Json => json,
-            Form::JsonGzip => gzip,
-            Form::JsonZstd => zstd,
-            Form::Tcn => tcn,
+    /// The file of a representation.
+    pub(super) const fn file(&self, representation: Representation) -> &RepresentationFile {
+        let [json, gzip, zstd, tcn] = &self.files;
+        match representation {
+            Representation::Json => json,
+            Representation::JsonGzip => gzip,
+            Representation::JsonZstd => zstd,
+            Representation::Tcn => tcn,
         }
     }
 }
 
-impl Copy {
+impl RepresentationFile {
     fn open(mut file: File) -> io::Result<Self> {
         let mut hash = Sha256::new();
-        let mut piece = vec![0; PIECE];
+        let mut chunk = vec![0; CHUNK_BYTES];
         let mut length = 0;
         loop {
-            let read = file.read(&mut piece)?;
+            let read = file.read(&mut chunk)?;
             if read == 0 {
                 return Ok(Self::new(file, length, hash));
             }
-            hash.update(&piece[..read]);
+            hash.update(&chunk[..read]);
             length += read as u64;
         }
     }
@@ -175,28 +176,28 @@ impl Copy {
 
     /// Holds the whole content for later requests, if it is small.
     pub(super) fn hold(&self, all: Bytes) -> Bytes {
-        if self.length > SMALL {
+        if self.length > MAX_HELD_BYTES {
             return all;
         }
         self.held.get_or_init(|| all).clone()
     }
 }
 
-/// The next chunk of a form to be read.
+/// The next chunk of a file to be read.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct Chunk {
     file: Arc<File>,
     at: u64,
     left: u64,
 }
 
-impl Piece {
+impl Chunk {
     /// The first chunk.
-    pub(super) fn first(copy: &Copy) -> Self {
+    pub(super) fn first(file: &RepresentationFile) -> Self {
         Self {
-            file: Arc::clone(&copy.file),
+            file: Arc::clone(&file.file),
             at: 0,
-            left: copy.length,
+            left: file.length,
         }
     }
 
@@ -205,26 +206,26 @@ impl Piece {
     /// # Errors
     /// If the file cannot be read, or has become shorter.
     pub(super) fn read(self) -> io::Result<(Bytes, Option<Self>)> {
-        let length = usize::try_from(self.left).map_or(PIECE, |left| left.min(PIECE));
-        let mut piece = vec![0; length];
-        self.file.read_exact_at(&mut piece, self.at)?;
+        let length = usize::try_from(self.left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+        let mut chunk = vec![0; length];
+        self.file.read_exact_at(&mut chunk, self.at)?;
         let next = Self {
             at: self.at + length as u64,
             left: self.left - length as u64,
             ..self
         };
-        Ok((piece.into(), Some(next).filter(|next| next.left > 0)))
+        Ok((chunk.into(), Some(next).filter(|next| next.left > 0)))
     }
 }
 
-/// A form while it is written.
-struct Sheet {
+/// A representation while it is written. It counts and hashes its bytes.
+struct HashingWriter {
     file: BufWriter<File>,
     hash: Sha256,
     length: u64,
 }
 
-impl Sheet {
+impl HashingWriter {
     fn new(directory: &Path) -> io::Result<Self> {
         Ok(Self {
             file: BufWriter::new(tempfile::tempfile_in(directory)?),
@@ -233,17 +234,17 @@ impl Sheet {
         })
     }
 
-    fn done(self) -> io::Result<Copy> {
+    fn finish(self) -> io::Result<RepresentationFile> {
         let mut file = self
             .file
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
         file.rewind()?;
-        Ok(Copy::new(file, self.length, self.hash))
+        Ok(RepresentationFile::new(file, self.length, self.hash))
     }
 }
 
-impl Write for Sheet {
+impl Write for HashingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.file.write(bytes)?;
         self.hash.update(&bytes[..written]);

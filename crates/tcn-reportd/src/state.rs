@@ -9,17 +9,17 @@ use tcn_protocol::UnixTime;
 
 use super::clock::Clock;
 use super::inbox::Inbox;
+use super::interval_cache::IntervalCache;
 use super::limits::{Limits, Rate, nanoseconds};
 use super::metrics::Metrics;
 use super::outage::Outage;
 use super::sender::Proxies;
-use super::shelf::Shelf;
 use super::store::{Store, Stored, Unavailable};
 
 /// The state of the server, shared by all connections.
-pub(super) struct Desk {
+pub(super) struct ServerState {
     /// The destination of uploads.
-    pub records: Records,
+    pub backend: Backend,
     /// The limits of uploads.
     pub limits: Limits,
     /// The counters.
@@ -32,18 +32,18 @@ pub(super) struct Desk {
     pub stopping: AtomicBool,
     /// How often a health request may try a write; other requests get the last known
     /// state.
-    pub probes: Probes,
+    pub probes: ProbeLimit,
     /// Whether intervals can be served.
     pub reading: Outage,
 }
 
 /// Limits how often a health request tries what an upload does: each try costs a write.
-pub(super) struct Probes {
+pub(super) struct ProbeLimit {
     rate: Rate,
     counter: Mutex<u64>,
 }
 
-impl Probes {
+impl ProbeLimit {
     /// One try in `every`, four of them at once.
     pub(super) fn new(every: Duration) -> Self {
         Self {
@@ -60,31 +60,31 @@ impl Probes {
 }
 
 /// The destination of uploads.
-pub(super) enum Records {
-    /// The store of record, which also serves.
-    Keeper(Keeper),
-    /// The inbox of a keeper on another machine.
-    Front(Inbox),
+pub(super) enum Backend {
+    /// The store of this server, which also serves intervals.
+    Primary(Primary),
+    /// The inbox of a primary server on another machine.
+    Frontend(Inbox),
 }
 
-/// The store of record and the intervals rendered from it.
+/// The store of reports and the intervals rendered from it.
 #[derive(Clone)]
-pub(super) struct Keeper {
+pub(super) struct Primary {
     /// The reports.
     pub store: Store,
     /// The rendered intervals.
-    pub shelf: Arc<Shelf>,
+    pub intervals: Arc<IntervalCache>,
 }
 
-impl Desk {
+impl ServerState {
     /// Stores a report. When this returns, the report is durable.
     ///
     /// # Errors
     /// Why it is not stored.
-    pub(super) async fn keep(&self, report: Admitted) -> Result<Stored, Unavailable> {
-        match &self.records {
-            Records::Keeper(keeper) => keeper.store.store(report).await,
-            Records::Front(inbox) => inbox.leave(report).await,
+    pub(super) async fn store_report(&self, report: Admitted) -> Result<Stored, Unavailable> {
+        match &self.backend {
+            Backend::Primary(primary) => primary.store.store(report).await,
+            Backend::Frontend(inbox) => inbox.leave(report).await,
         }
     }
 
@@ -99,26 +99,26 @@ impl Desk {
             return Err(why);
         }
         let is_tried = self.probes.allow(self.clock.since_start());
-        match &self.records {
-            Records::Keeper(keeper) if is_tried => keeper.store.probe().await,
-            Records::Front(inbox) if is_tried => inbox.probe().await,
-            Records::Keeper(_) | Records::Front(_) => self.trouble().map_or(Ok(()), Err),
+        match &self.backend {
+            Backend::Primary(primary) if is_tried => primary.store.probe().await,
+            Backend::Frontend(inbox) if is_tried => inbox.probe().await,
+            Backend::Primary(_) | Backend::Frontend(_) => self.unavailable().map_or(Ok(()), Err),
         }
     }
 
     /// Why uploads are refused, as far as that is known without a try.
-    pub(super) fn trouble(&self) -> Option<Unavailable> {
-        self.refuses().or_else(|| match &self.records {
-            Records::Keeper(keeper) => keeper.store.trouble(),
-            Records::Front(inbox) => inbox.trouble(),
+    pub(super) fn unavailable(&self) -> Option<Unavailable> {
+        self.refuses().or_else(|| match &self.backend {
+            Backend::Primary(primary) => primary.store.unavailable(),
+            Backend::Frontend(inbox) => inbox.unavailable(),
         })
     }
 
     /// The time for judging memos, unless the clock is in doubt.
     pub(super) fn sound_time(&self) -> Option<UnixTime> {
-        match &self.records {
-            Records::Keeper(keeper) => keeper.store.sound_time(),
-            Records::Front(_) => self.clock.is_synchronised().then(|| self.clock.now()),
+        match &self.backend {
+            Backend::Primary(primary) => primary.store.sound_time(),
+            Backend::Frontend(_) => self.clock.is_synchronised().then(|| self.clock.now()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! An edition as an HTTP response: validators, caching, streamed content.
+//! HTTP responses: intervals with validators, caching and streamed content, and errors.
 //!
 //! Spec: RFC 9110 (13.1.2, If-None-Match), RFC 9111, RFC 8246 (immutable).
 
@@ -14,15 +14,15 @@ use axum::response::{IntoResponse, Response};
 use futures::future::ready;
 use futures::stream::{StreamExt, once, try_unfold};
 
+use super::blocking::blocking;
 use super::bucket::FOR_EVER;
-use super::desk::Desk;
-use super::edition::{Copy, Edition, Piece};
-use super::form::Form;
-use super::shelf::blocking;
+use super::rendered_interval::{Chunk, RenderedInterval, RepresentationFile};
+use super::representation::Representation;
+use super::state::ServerState;
 use super::store::Unavailable;
 
 /// The longest that a response about the open interval may be cached, in seconds.
-pub(super) const SHORT: u64 = 300;
+pub(super) const MAX_OPEN_AGE: u64 = 300;
 
 /// How long a response may be cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Freshness {
             Self::ForEver => HeaderValue::from_static(FOR_EVER),
             Self::Seconds(0) => HeaderValue::from_static("no-cache"),
             Self::Seconds(seconds) => {
-                let text = format!("public, max-age={}", seconds.min(SHORT));
+                let text = format!("public, max-age={}", seconds.min(MAX_OPEN_AGE));
                 HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("no-cache"))
             }
             Self::Not => HeaderValue::from_static("no-store"),
@@ -52,14 +52,14 @@ impl Freshness {
 
 /// The parts of a request that its response depends on.
 #[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
+pub(super) struct RequestParts<'a> {
     /// GET or HEAD.
     pub method: &'a Method,
     /// Its headers.
     pub headers: &'a HeaderMap,
 }
 
-impl Asked<'_> {
+impl RequestParts<'_> {
     /// The value of a list header, joined over all its lines.
     fn list(&self, name: HeaderName) -> String {
         let lines = self.headers.get_all(name).iter();
@@ -68,14 +68,14 @@ impl Asked<'_> {
     }
 
     /// JSON in the encoding that the client prefers.
-    pub(super) fn json(&self) -> Form {
-        Form::json(&self.list(ACCEPT_ENCODING))
+    pub(super) fn json(&self) -> Representation {
+        Representation::json(&self.list(ACCEPT_ENCODING))
     }
 
-    /// The form that the client prefers.
-    pub(super) fn any(&self) -> Form {
-        if Form::stream_is_wanted(&self.list(ACCEPT)) {
-            Form::Tcn
+    /// The representation that the client prefers.
+    pub(super) fn any(&self) -> Representation {
+        if Representation::stream_is_wanted(&self.list(ACCEPT)) {
+            Representation::Tcn
         } else {
             self.json()
         }
@@ -91,40 +91,43 @@ impl Asked<'_> {
     }
 }
 
-/// The response that carries one form of an edition.
-pub(super) async fn edition(
-    desk: &Desk,
-    edition: &Edition,
-    form: Form,
+/// The response that carries one representation of an interval.
+pub(super) async fn rendered(
+    state: &ServerState,
+    rendered: &RenderedInterval,
+    representation: Representation,
     vary: Option<&'static str>,
     freshness: Freshness,
-    asked: Asked<'_>,
+    request: RequestParts<'_>,
 ) -> Response {
-    let copy = edition.form(form);
+    let file = rendered.file(representation);
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, freshness.header());
-    if let Ok(etag) = HeaderValue::try_from(copy.etag()) {
+    if let Ok(etag) = HeaderValue::try_from(file.etag()) {
         headers.insert(ETAG, etag);
     }
     if let Some(vary) = vary {
         headers.insert(VARY, HeaderValue::from_static(vary));
     }
-    if asked.has(copy.etag()) {
+    if request.has(file.etag()) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(form.media_type()));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(copy.length()));
-    if let Some(encoding) = form.encoding() {
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(representation.media_type()),
+    );
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(file.length()));
+    if let Some(encoding) = representation.encoding() {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
     }
-    if asked.method != Method::HEAD {
-        match body(copy).await {
+    if request.method != Method::HEAD {
+        match body(file).await {
             Ok(body) => *response.body_mut() = body,
-            Err(fault) => {
-                desk.reading.failed(&fault, 1);
-                return later(Unavailable::Failing);
+            Err(error) => {
+                state.reading.failed(&error, 1);
+                return unavailable(Unavailable::Failing);
             }
         }
     }
@@ -133,24 +136,24 @@ pub(super) async fn edition(
 
 /// The content. Small content comes from memory; else it is read from the file, chunk
 /// by chunk, as fast as the client takes it.
-async fn body(copy: &Copy) -> io::Result<Body> {
-    if let Some(held) = copy.held() {
+async fn body(file: &RepresentationFile) -> io::Result<Body> {
+    if let Some(held) = file.held() {
         return Ok(Body::from(held));
     }
-    let first = Piece::first(copy);
-    let (piece, rest) = blocking(|| first.read()).await?;
-    let piece = copy.hold(piece);
+    let first = Chunk::first(file);
+    let (chunk, rest) = blocking(|| first.read()).await?;
+    let chunk = file.hold(chunk);
     if rest.is_none() {
-        return Ok(Body::from(piece));
+        return Ok(Body::from(chunk));
     }
-    let others = try_unfold(rest, |piece| async {
-        match piece {
-            Some(piece) => blocking(|| piece.read()).await.map(Some),
+    let others = try_unfold(rest, |chunk| async {
+        match chunk {
+            Some(chunk) => blocking(|| chunk.read()).await.map(Some),
             None => Ok(None),
         }
     });
-    let pieces = once(ready(Ok(piece))).chain(others);
-    Ok(Body::from_stream(pieces))
+    let chunks = once(ready(Ok(chunk))).chain(others);
+    Ok(Body::from_stream(chunks))
 }
 
 /// The response for an interval without reports.
@@ -162,8 +165,8 @@ pub(super) fn empty(freshness: Freshness) -> Response {
     (headers, "[]").into_response()
 }
 
-/// A refusal, with a text for the author of the client.
-pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
+/// An error, with a text for the author of the client.
+pub(super) fn error_response(status: StatusCode, why: &str) -> Response {
     let headers = [
         (
             CONTENT_TYPE,
@@ -175,8 +178,8 @@ pub(super) fn refusal(status: StatusCode, why: &str) -> Response {
 }
 
 /// The response when the server is unavailable, and when to try again.
-pub(super) fn later(why: Unavailable) -> Response {
-    let mut response = refusal(StatusCode::SERVICE_UNAVAILABLE, &why.to_string());
+pub(super) fn unavailable(why: Unavailable) -> Response {
+    let mut response = error_response(StatusCode::SERVICE_UNAVAILABLE, &why.to_string());
     response
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("60"));
@@ -192,7 +195,7 @@ mod tests {
         headers.insert(IF_NONE_MATCH, header.parse().unwrap());
         let method = &Method::GET;
         let headers = &headers;
-        Asked { method, headers }.has(etag)
+        RequestParts { method, headers }.has(etag)
     }
 
     #[test]

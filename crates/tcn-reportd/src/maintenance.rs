@@ -1,34 +1,35 @@
-//! Maintenance by the keeper: it closes intervals, publishes them, removes what has
-//! expired and takes uploads from the inbox.
+//! Maintenance by the primary server: it closes intervals, publishes them, removes what
+//! has expired and takes uploads from the inbox.
 //!
-//! The keeper checks every ten seconds and does the work that is due. Failed work is
-//! repeated at the next check. Nothing depends on the time of a check, since a request
-//! for an interval closes and renders it at once.
+//! The primary server checks every ten seconds and does the work that is due. Failed
+//! work is repeated at the next check. Nothing depends on the time of a check, since a
+//! request for an interval closes and renders it at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tcn_exchange::interval::Interval;
+use tcnd_logging::error_chain;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::bucket::{Bucket, BucketError};
-use super::desk::{Desk, Keeper};
 use super::inbox;
 use super::outage::{Outage, Severity};
-use super::place;
+use super::phase;
+use super::state::{Primary, ServerState};
 
 /// The time between two checks.
-const EVERY: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs the maintenance for ever.
-pub(super) async fn keep(
-    desk: Arc<Desk>,
-    keeper: Keeper,
+pub(super) async fn run(
+    state: Arc<ServerState>,
+    primary: Primary,
     mirror: Option<Bucket>,
     inbox: Option<Bucket>,
 ) {
-    let mut looks = interval(EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval(CHECK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (taking, leaving, publishing) = (
         Outage::new(
             Severity::Warning,
@@ -48,9 +49,9 @@ pub(super) async fn keep(
     );
     let mut done = None;
     loop {
-        looks.tick().await;
+        ticks.tick().await;
         if let Some(inbox) = &inbox {
-            match inbox::take(inbox, &keeper.store).await {
+            match inbox::take(inbox, &primary.store).await {
                 Ok(taken) if taken.too_large > 0 => {
                     taking.succeeded();
                     leaving.failed(&"too large", taken.too_large)
@@ -59,49 +60,52 @@ pub(super) async fn keep(
                     leaving.succeeded();
                     taking.succeeded()
                 }
-                Err(fault) => taking.failed(&chain(&fault), 1),
+                Err(error) => taking.failed(&error_chain(&error), 1),
             };
         }
-        let Ok(open) = keeper.store.settle().await else {
+        let Ok(open) = primary.store.open_interval().await else {
             continue;
         };
         if done == Some(open) {
             continue;
         }
-        match publish(&keeper, mirror.as_ref(), open).await {
+        match publish(&primary, mirror.as_ref(), open).await {
             Ok(()) => {
                 publishing.succeeded();
                 done = Some(open);
-                desk.metrics.published(open.previous().number());
+                state.metrics.published(open.previous().number());
             }
-            Err(fault) => {
-                publishing.failed(&chain(&fault), 1);
+            Err(error) => {
+                publishing.failed(&error_chain(&error), 1);
             }
         }
     }
 }
 
-/// Publishes every interval before `open` that is not published yet, in the own folder
-/// and in the mirror. Removes intervals older than the retention.
+/// Publishes every interval before `open` that is not published yet, in the server's
+/// own folder and in the mirror. Removes intervals older than the retention.
 ///
 /// # Errors
 /// The interval that could not be published or removed. Finished work stays done.
 pub(super) async fn publish(
-    keeper: &Keeper,
+    primary: &Primary,
     mirror: Option<&Bucket>,
     open: Interval,
 ) -> Result<(), BucketError> {
-    let oldest = place::oldest(open);
-    keeper.shelf.forget_before(oldest);
-    for bucket in [Some(keeper.shelf.bucket()), mirror].into_iter().flatten() {
+    let oldest = phase::oldest(open);
+    primary.intervals.forget_before(oldest);
+    for bucket in [Some(primary.intervals.bucket()), mirror]
+        .into_iter()
+        .flatten()
+    {
         let published = bucket.published().await?;
         let mut next = oldest;
         while next < open {
             if !published.whole.contains(&next) {
-                // Rendering the interval also publishes it in the own folder.
-                let edition = keeper.shelf.past(next).await?;
+                // Rendering the interval also publishes it in the server's own folder.
+                let rendered = primary.intervals.past(next).await?;
                 if mirror.is_some_and(|mirror| std::ptr::eq(mirror, bucket)) {
-                    bucket.publish(next, &edition).await?;
+                    bucket.publish(next, &rendered).await?;
                 }
             }
             next = next.next();
@@ -109,16 +113,4 @@ pub(super) async fn publish(
         bucket.remove_before(oldest, &published).await?;
     }
     Ok(())
-}
-
-/// An error with its causes, which the operator of the server needs.
-pub(super) fn chain(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(source) = cause {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
-        cause = source.source();
-    }
-    text
 }

@@ -10,14 +10,14 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::server::{Reply, Server};
-use crate::stand_in::{StandIn, State};
-use crate::{Ended, Place, json, report, reports, run, soon};
+use crate::mock_server::{MockServer, Reply};
+use crate::mock_tcnd::{MockTcnd, PartState};
+use crate::{Harness, RunOutput, json, report, reports, run, soon};
 
 /// A server with a certificate for `localhost`, and that certificate in PEM. It records
 /// whether each ClientHello offers to resume an earlier session.
 struct Tls {
-    server: Server,
+    server: MockServer,
     pem: String,
     kinds: Arc<Mutex<Vec<rustls::HandshakeKind>>>,
 }
@@ -37,7 +37,7 @@ fn tls() -> Tls {
     let config = Arc::new(config);
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let noted = kinds.clone();
-    let server = Server::over(
+    let server = MockServer::over(
         move |mut stream: TcpStream| {
             let mut connection = ServerConnection::new(config.clone()).map_err(io::Error::other)?;
             while connection.is_handshaking() {
@@ -69,48 +69,48 @@ impl Tls {
 
 #[test]
 fn a_certificate_nobody_vouches_for_is_refused() {
-    let place = Place::new();
+    let harness = Harness::new();
     let tls = tls();
-    place.source("coepi-v4", &tls.url(), "publish = true");
-    place.tcnd.want([StandIn::past(1)]);
-    place.tcnd.publish("a", report(9));
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "tls-failed");
-    place.tcnd.knows(&[]);
-    assert_eq!(place.tcnd.book().parts[0].state, State::Failed(None));
+    harness.source("coepi-v4", &tls.url(), "publish = true");
+    harness.tcnd.want([MockTcnd::past(1)]);
+    harness.tcnd.publish("a", report(9));
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "tls-failed");
+    harness.tcnd.knows(&[]);
+    assert_eq!(harness.tcnd.state().parts[0].state, PartState::Failed(None));
     assert_eq!(tls.server.asked(), 0, "nothing was said to it");
 }
 
 #[test]
 fn a_certificate_for_another_name_is_refused() {
-    let place = Place::new();
+    let harness = Harness::new();
     let tls = tls();
     let url = format!("https://127.0.0.1:{}/", tls.server.port);
-    place.source("coepi-v4", &url, "");
-    let pem = place.folder.path().join("ca.pem");
+    harness.source("coepi-v4", &url, "");
+    let pem = harness.folder.path().join("ca.pem");
     fs::write(&pem, &tls.pem).unwrap();
-    let mut command = place.command();
+    let mut command = harness.command();
     command.env("SSL_CERT_FILE", &pem);
-    Ended::of(&run(command)).is(1);
-    assert_eq!(place.tcnd.recorded("a"), "tls-failed");
+    RunOutput::of(&run(command)).is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "tls-failed");
 }
 
 #[test]
 fn a_trusted_server_is_spoken_to_and_no_upload_resumes_a_session() {
-    let place = Place::new();
+    let harness = Harness::new();
     let tls = tls();
-    place.source("coepi-v4", &tls.url(), "publish = true");
-    place.tcnd.want([StandIn::past(1)]);
+    harness.source("coepi-v4", &tls.url(), "publish = true");
+    harness.tcnd.want([MockTcnd::past(1)]);
     for seed in 10..13 {
-        place.tcnd.publish("a", report(seed));
+        harness.tcnd.publish("a", report(seed));
     }
-    let pem = place.folder.path().join("ca.pem");
+    let pem = harness.folder.path().join("ca.pem");
     fs::write(&pem, &tls.pem).unwrap();
-    let mut command = place.command();
+    let mut command = harness.command();
     command.env("SSL_CERT_FILE", &pem);
-    Ended::of(&run(command)).is(0);
-    place.tcnd.knows(&reports(1..4));
-    place.tcnd.whole("a", [StandIn::past(1)]);
+    RunOutput::of(&run(command)).is(0);
+    harness.tcnd.knows(&reports(1..4));
+    harness.tcnd.whole("a", [MockTcnd::past(1)]);
     let kinds = tls.kinds.lock().unwrap().clone();
     assert_eq!(
         kinds.len(),
@@ -128,46 +128,46 @@ fn a_trusted_server_is_spoken_to_and_no_upload_resumes_a_session() {
 /// As on a machine without the package ca-certificates.
 #[test]
 fn without_certificates_to_trust_plain_http_still_works() {
-    let place = Place::new();
-    let server = Server::new(|request| {
+    let harness = Harness::new();
+    let server = MockServer::new(|request| {
         if request.line.starts_with("POST") {
             Reply::status(200)
         } else {
             Reply::ok(json(&reports(1..4)))
         }
     });
-    place.source("coepi-v4", &server.url(), "publish = true");
-    place.tcnd.want([StandIn::past(1)]);
-    place.tcnd.publish("a", report(9));
-    let empty = place.folder.path().join("empty.pem");
+    harness.source("coepi-v4", &server.url(), "publish = true");
+    harness.tcnd.want([MockTcnd::past(1)]);
+    harness.tcnd.publish("a", report(9));
+    let empty = harness.folder.path().join("empty.pem");
     fs::write(&empty, "").unwrap();
-    let mut command = place.command();
+    let mut command = harness.command();
     command.env("SSL_CERT_FILE", &empty);
     command.env("SSL_CERT_DIR", "/nonexistent");
-    Ended::of(&run(command)).is(0);
-    place.tcnd.knows(&reports(1..4));
-    assert_eq!(place.tcnd.book().parts[0].state, State::Accepted);
+    RunOutput::of(&run(command)).is(0);
+    harness.tcnd.knows(&reports(1..4));
+    assert_eq!(harness.tcnd.state().parts[0].state, PartState::Accepted);
 }
 
 /// A SOCKS5 server that connects every name to one port here, and reports the names.
 fn socks(port: u16) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (tell, told) = channel();
+    let (sender, received) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let tell = tell.clone();
-            std::thread::spawn(move || lead(stream.unwrap(), port, &tell));
+            let sender = sender.clone();
+            std::thread::spawn(move || lead(stream.unwrap(), port, &sender));
         }
     });
-    (address.to_string(), told)
+    (address.to_string(), received)
 }
 
 /// RFC 1928, without authentication, CONNECT alone.
 fn lead(
     mut client: TcpStream,
     port: u16,
-    tell: &std::sync::mpsc::Sender<String>,
+    sender: &std::sync::mpsc::Sender<String>,
 ) -> io::Result<()> {
     let mut greeting = [0; 2];
     client.read_exact(&mut greeting)?;
@@ -189,7 +189,7 @@ fn lead(
     };
     let mut asked = [0; 2];
     client.read_exact(&mut asked)?;
-    tell.send(name).unwrap();
+    sender.send(name).unwrap();
     let server = TcpStream::connect(("127.0.0.1", port))?;
     client.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0])?;
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
@@ -200,8 +200,8 @@ fn lead(
 
 #[test]
 fn a_proxy_of_the_environment_is_used_and_resolves_the_names() {
-    let place = Place::new();
-    let server = Server::new(|request| {
+    let harness = Harness::new();
+    let server = MockServer::new(|request| {
         if request.line.starts_with("POST") {
             Reply::status(200)
         } else {
@@ -209,17 +209,17 @@ fn a_proxy_of_the_environment_is_used_and_resolves_the_names() {
         }
     });
     let (proxy, names) = socks(server.port);
-    place.source(
+    harness.source(
         "coepi-v4",
         "http://abcdefgh.onion/reports",
         "publish = true",
     );
-    place.tcnd.want([StandIn::past(1)]);
-    place.tcnd.publish("a", report(10));
-    let mut command = place.command();
+    harness.tcnd.want([MockTcnd::past(1)]);
+    harness.tcnd.publish("a", report(10));
+    let mut command = harness.command();
     command.env("ALL_PROXY", format!("socks5h://{proxy}"));
-    Ended::of(&run(command)).is(0);
-    place.tcnd.knows(&reports(1..4));
+    RunOutput::of(&run(command)).is(0);
+    harness.tcnd.knows(&reports(1..4));
     for _ in ["fetch", "upload"] {
         assert_eq!(soon(&names), "abcdefgh.onion");
     }
@@ -233,16 +233,16 @@ fn a_proxy_of_the_environment_is_used_and_resolves_the_names() {
 
 #[test]
 fn without_the_proxy_nobody_is_asked() {
-    let place = Place::new();
-    let server = Server::new(|_| Reply::ok(json(&reports(1..4))));
+    let harness = Harness::new();
+    let server = MockServer::new(|_| Reply::ok(json(&reports(1..4))));
     let gone = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    place.source("coepi-v4", &server.url(), "");
-    let mut command = place.command();
+    harness.source("coepi-v4", &server.url(), "");
+    let mut command = harness.command();
     command.env("ALL_PROXY", format!("socks5h://{gone}"));
-    Ended::of(&run(command)).is(1);
-    assert_eq!(place.tcnd.recorded("a"), "unreachable");
+    RunOutput::of(&run(command)).is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "unreachable");
     assert_eq!(server.asked(), 0, "it was gone round");
 }

@@ -12,14 +12,14 @@
 
 use tcn_exchange::interval::Interval;
 
-use crate::place;
+use crate::phase;
 
 /// Intervals by which the clock may jump ahead while the server runs: a day.
 const STEP: u64 = 4;
 
 /// The verdict on the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ClockVerdict {
     /// The clock is more than one interval before the open one.
     Behind,
     /// This interval takes uploads.
@@ -36,16 +36,16 @@ pub(super) fn judge(
     open: Interval,
     was_sound: bool,
     is_vouched_for: impl FnOnce() -> bool,
-) -> Verdict {
+) -> ClockVerdict {
     if of_clock.next() < open {
-        return Verdict::Behind;
+        return ClockVerdict::Behind;
     }
-    let step = if was_sound { STEP } else { place::KEPT };
+    let step = if was_sound { STEP } else { phase::RETENTION };
     let ahead = of_clock.number().saturating_sub(open.number());
     if ahead > step && !is_vouched_for() {
-        Verdict::Ahead
+        ClockVerdict::Ahead
     } else {
-        Verdict::Sound(of_clock.max(open))
+        ClockVerdict::Sound(of_clock.max(open))
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) fn judge(
 /// found it in `doubted`.
 pub(super) fn agrees(of_clock: Interval, doubted: Interval) -> bool {
     let later = of_clock.number().checked_sub(doubted.number());
-    later.is_some_and(|later| later <= place::KEPT)
+    later.is_some_and(|later| later <= phase::RETENTION)
 }
 
 #[cfg(test)]
@@ -68,16 +68,16 @@ mod tests {
     fn a_jump_is_doubted_until_somebody_vouches_for_it() {
         let open = at(74_359);
         for (of_clock, was_sound, vouched, verdict) in [
-            (74_357, true, true, Verdict::Behind),
-            (74_358, true, false, Verdict::Sound(open)),
-            (74_359, true, false, Verdict::Sound(open)),
-            (74_363, true, false, Verdict::Sound(at(74_363))),
-            (74_364, true, false, Verdict::Ahead),
-            (74_364, true, true, Verdict::Sound(at(74_364))),
-            (74_415, false, false, Verdict::Sound(at(74_415))),
-            (74_416, false, false, Verdict::Ahead),
-            (74_416, false, true, Verdict::Sound(at(74_416))),
-            (0, false, true, Verdict::Behind),
+            (74_357, true, true, ClockVerdict::Behind),
+            (74_358, true, false, ClockVerdict::Sound(open)),
+            (74_359, true, false, ClockVerdict::Sound(open)),
+            (74_363, true, false, ClockVerdict::Sound(at(74_363))),
+            (74_364, true, false, ClockVerdict::Ahead),
+            (74_364, true, true, ClockVerdict::Sound(at(74_364))),
+            (74_415, false, false, ClockVerdict::Sound(at(74_415))),
+            (74_416, false, false, ClockVerdict::Ahead),
+            (74_416, false, true, ClockVerdict::Sound(at(74_416))),
+            (0, false, true, ClockVerdict::Behind),
         ] {
             let judged = judge(at(of_clock), open, was_sound, || vouched);
             assert_eq!(judged, verdict, "{of_clock} {was_sound} {vouched}");

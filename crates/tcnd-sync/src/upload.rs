@@ -13,30 +13,31 @@ use base64::engine::general_purpose::STANDARD;
 use tcn_exchange::source::{Source, SourceLocation};
 use tcn_exchange::upload_result::UploadResult;
 
+use super::error::SyncError;
 use super::problem::Problem;
-use super::service::Tcnd;
-use super::{Fault, clock, folder, http};
+use super::tcnd::TcndClient;
+use super::{clock, folder, http};
 
 /// Parts that one run takes for a source; more than fourteen days have.
-const MOST_PARTS: usize = 256;
+const MAX_PARTS: usize = 256;
 
 /// Uploads the parts that are due at this source, until one fails.
-pub(super) async fn push(tcnd: &Tcnd, source: &Source) -> Result<(), Fault> {
-    for _ in 0..MOST_PARTS {
+pub(super) async fn upload_due_parts(tcnd: &TcndClient, source: &Source) -> Result<(), SyncError> {
+    for _ in 0..MAX_PARTS {
         let due = tcnd.take_part(&source.name).await?;
         let (Some(part), Some(report)) = (due.part, due.report) else {
             break;
         };
-        let (settlement, problem) = match send(source, &report).await {
+        let (result, problem) = match send(source, &report).await {
             Ok(UploadResult::Failed { retry_after }) => (
                 UploadResult::Failed { retry_after },
                 Some(Problem::Refused(retry_after)),
             ),
-            Ok(settlement) => (settlement, None),
+            Ok(result) => (result, None),
             Err(problem) => (UploadResult::Failed { retry_after: None }, Some(problem)),
         };
-        tcnd.settle(part, &settlement, problem).await?;
-        if matches!(settlement, UploadResult::Failed { .. }) {
+        tcnd.settle(part, &result, problem).await?;
+        if matches!(result, UploadResult::Failed { .. }) {
             break;
         }
     }
@@ -47,10 +48,10 @@ async fn send(source: &Source, report: &[u8]) -> Result<UploadResult, Problem> {
     match &source.location {
         SourceLocation::CoepiV4(server) => {
             let body = STANDARD.encode(report);
-            Box::pin(http::upload(server.url(), body, source.limits.timeout)).await
+            Box::pin(http::post_report(server.url(), body, source.limits.timeout)).await
         }
         SourceLocation::Folder(path) => {
-            let put = folder::put(path, report, &mut clock::chance());
+            let put = folder::put(path, report, &mut clock::rng());
             put.map(|()| UploadResult::Accepted)
                 .map_err(|_| Problem::Unreadable)
         }

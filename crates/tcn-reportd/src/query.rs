@@ -9,7 +9,7 @@ use thiserror::Error;
 
 /// The interval a query asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum IntervalQuery {
     /// The interval that takes uploads.
     Current,
     /// This one.
@@ -18,7 +18,7 @@ pub(super) enum Question {
 
 /// A query that is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub(super) enum QuestionError {
+pub(super) enum QueryError {
     /// A number without a length.
     #[error("intervalLength is missing; give intervalLength=21600 with intervalNumber")]
     LengthMissing,
@@ -41,31 +41,28 @@ pub(super) enum QuestionError {
 ///
 /// # Errors
 /// Why there is no such interval.
-pub(super) fn read(parameters: &[(String, String)]) -> Result<Question, QuestionError> {
+pub(super) fn read(parameters: &[(String, String)]) -> Result<IntervalQuery, QueryError> {
     let value = |wanted: &str| {
         let mut found = parameters.iter().filter(|(name, _)| name == wanted);
         found.next().map(|(_, value)| value.as_str())
     };
     let Some(number) = value("intervalNumber") else {
-        return Ok(Question::Current);
+        return Ok(IntervalQuery::Current);
     };
-    let length = value("intervalLength").ok_or(QuestionError::LengthMissing)?;
-    let whole = |text: &str| {
-        text.parse::<i64>()
-            .map_err(|_text| QuestionError::NotANumber)
-    };
+    let length = value("intervalLength").ok_or(QueryError::LengthMissing)?;
+    let whole = |text: &str| text.parse::<i64>().map_err(|_text| QueryError::NotANumber);
     let (number, length) = (whole(number)?, whole(length)?);
     if number <= 0 || length <= 0 {
-        return Err(QuestionError::NotPositive);
+        return Err(QueryError::NotPositive);
     }
     if length.unsigned_abs() != Interval::SECONDS {
-        return Err(QuestionError::WrongLength);
+        return Err(QueryError::WrongLength);
     }
     // CoEpi treats a start that overflows as one before the first.
     number
         .checked_mul(length)
         .and_then(|_| Interval::new(number.unsigned_abs()))
         .filter(|interval| *interval >= Interval::FIRST)
-        .map(Question::Numbered)
-        .ok_or(QuestionError::BeforeFirst)
+        .map(IntervalQuery::Numbered)
+        .ok_or(QueryError::BeforeFirst)
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 /// A server; its threads end with the process of the test.
-pub(crate) struct Server {
+pub(crate) struct MockServer {
     pub(crate) port: u16,
     seen: Arc<Mutex<Vec<Request>>>,
 }
@@ -76,14 +76,14 @@ impl Reply {
 
 /// The wall clock.
 pub(crate) fn now() -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(crate::stand_in::now().0)
+    SystemTime::UNIX_EPOCH + Duration::from_secs(crate::mock_tcnd::now().0)
 }
 
 /// Both ways of a connection.
 pub(crate) trait Wire: Read + Write + Send {}
 impl<T: Read + Write + Send> Wire for T {}
 
-impl Server {
+impl MockServer {
     pub(crate) fn new(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::over(|stream| Ok(Box::new(stream)), answer)
     }

@@ -1,5 +1,5 @@
-//! A mock tcnd: the interface `Exchange` on a private bus, with a ledger like that of
-//! the real tcnd.
+//! A mock tcnd: the interface `Exchange` on a private bus, which keeps the same records
+//! as the real tcnd.
 //!
 //! A call takes effect at once or not at all, like a transaction. A test can hold any
 //! call before or after that, to kill its caller there.
@@ -30,15 +30,15 @@ pub(crate) struct Bus {
 }
 
 /// A mock tcnd on its own bus. Both end when this is dropped.
-pub(crate) struct StandIn {
+pub(crate) struct MockTcnd {
     bus: Bus,
-    book: Arc<Mutex<Book>>,
+    mock: Arc<Mutex<MockState>>,
     _end: oneshot::Sender<()>,
 }
 
 /// The state of the mock.
 #[derive(Default)]
-pub(crate) struct Book {
+pub(crate) struct MockState {
     /// The intervals asked for, besides the current one.
     pub(crate) wanted: BTreeSet<u64>,
     /// The intervals delivered whole, by source.
@@ -67,7 +67,7 @@ pub(crate) struct Book {
     pub(crate) busy: bool,
     /// How many reports of each delivery are over the limit of the source.
     pub(crate) too_large: u64,
-    hold: Option<(Hold, Sender<()>)>,
+    hold: Option<(CallHold, Sender<()>)>,
     run: Option<String>,
 }
 
@@ -76,13 +76,13 @@ pub(crate) struct Book {
 pub(crate) struct Part {
     pub(crate) source: String,
     pub(crate) report: SignedReport,
-    pub(crate) state: State,
+    pub(crate) state: PartState,
     /// How often it was handed out.
     pub(crate) sent: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum PartState {
     Due,
     Sent,
     Accepted,
@@ -92,7 +92,7 @@ pub(crate) enum State {
 
 /// A call to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Hold {
+pub(crate) struct CallHold {
     pub(crate) call: &'static str,
     pub(crate) when: When,
     /// How many calls of this name are let through first.
@@ -131,13 +131,13 @@ impl Drop for Bus {
     }
 }
 
-impl StandIn {
+impl MockTcnd {
     pub(crate) fn new() -> Self {
         let bus = Bus::new();
-        let book = Arc::new(Mutex::new(Book::default()));
+        let mock = Arc::new(Mutex::new(MockState::default()));
         let (end, ended) = oneshot::channel::<()>();
         let (ready, is_ready) = channel();
-        let (at, exchange) = (bus.address.clone(), Exchange(book.clone()));
+        let (at, exchange) = (bus.address.clone(), Exchange(mock.clone()));
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -157,7 +157,7 @@ impl StandIn {
         crate::soon(&is_ready);
         Self {
             bus,
-            book,
+            mock,
             _end: end,
         }
     }
@@ -166,8 +166,8 @@ impl StandIn {
         &self.bus.address
     }
 
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap()
+    pub(crate) fn state(&self) -> MutexGuard<'_, MockState> {
+        self.mock.lock().unwrap()
     }
 
     /// The interval `count` before the newest one that has been over for long enough.
@@ -177,30 +177,30 @@ impl StandIn {
 
     /// Asks for these intervals too.
     pub(crate) fn want(&self, intervals: impl IntoIterator<Item = u64>) {
-        self.book().wanted.extend(intervals);
+        self.state().wanted.extend(intervals);
     }
 
     /// Makes a part of an own report due at this source.
     pub(crate) fn publish(&self, source: &str, report: SignedReport) {
-        self.book().parts.push(Part {
+        self.state().parts.push(Part {
             source: source.to_owned(),
             report,
-            state: State::Due,
+            state: PartState::Due,
             sent: 0,
         });
     }
 
     /// Holds a call. The receiver gets a message when the call is there.
-    pub(crate) fn hold(&self, hold: Hold) -> Receiver<()> {
+    pub(crate) fn hold(&self, hold: CallHold) -> Receiver<()> {
         let (there, is_there) = channel();
-        self.book().hold = Some((hold, there));
+        self.state().hold = Some((hold, there));
         is_there
     }
 
     /// Whether these reports, and no others, are known.
     #[track_caller]
     pub(crate) fn knows(&self, reports: &[SignedReport]) {
-        let known: BTreeSet<_> = self.book().known.keys().cloned().collect();
+        let known: BTreeSet<_> = self.state().known.keys().cloned().collect();
         let expected = reports.iter().map(|report| report.claim().unsigned_bytes());
         let expected: BTreeSet<_> = expected.collect();
         let (missing, strange) = (
@@ -218,15 +218,15 @@ impl StandIn {
     /// Whether this source delivered these intervals whole, and no others.
     #[track_caller]
     pub(crate) fn whole(&self, source: &str, intervals: impl IntoIterator<Item = u64>) {
-        let whole = self.book().whole.get(source).cloned().unwrap_or_default();
+        let whole = self.state().whole.get(source).cloned().unwrap_or_default();
         assert_eq!(whole, intervals.into_iter().collect());
     }
 
     /// The last outcome recorded of this source.
     #[track_caller]
     pub(crate) fn recorded(&self, source: &str) -> String {
-        let book = self.book();
-        let mut records = book.records.iter().rev();
+        let mock = self.state();
+        let mut records = mock.records.iter().rev();
         let last = records.find(|(name, _)| name == source);
         last.expect("something was recorded").1.clone()
     }
@@ -248,21 +248,21 @@ enum Error {
     Malformed(String),
 }
 
-struct Exchange(Arc<Mutex<Book>>);
+struct Exchange(Arc<Mutex<MockState>>);
 
 impl Exchange {
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn state(&self) -> MutexGuard<'_, MockState> {
         self.0.lock().unwrap()
     }
 
     /// Never returns if this call is to be held.
     async fn pass(&self, call: &str, when: When) {
         let held = {
-            let mut book = self.book();
-            match &mut book.hold {
+            let mut mock = self.state();
+            match &mut mock.hold {
                 Some((hold, _)) if hold.call == call && hold.when == when => {
                     if hold.skip == 0 {
-                        book.hold.take()
+                        mock.hold.take()
                     } else {
                         hold.skip -= 1;
                         None
@@ -280,13 +280,13 @@ impl Exchange {
     async fn step<T>(
         &self,
         call: &str,
-        work: impl FnOnce(&mut Book) -> Result<T, Error>,
+        work: impl FnOnce(&mut MockState) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.pass(call, When::Before).await;
         let done = {
-            let mut book = self.book();
-            book.calls.push(call.to_owned());
-            work(&mut book)
+            let mut mock = self.state();
+            mock.calls.push(call.to_owned());
+            work(&mut mock)
         };
         self.pass(call, When::After).await;
         done
@@ -302,7 +302,7 @@ impl Exchange {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<bool, Error> {
         let caller = header.sender().unwrap().to_string();
-        let running = self.book().run.clone();
+        let running = self.state().run.clone();
         if let Some(other) = running {
             let bus = fdo::DBusProxy::new(connection).await?;
             let other = other.as_str().try_into()?;
@@ -310,24 +310,24 @@ impl Exchange {
                 return Err(Error::Busy("another run is under way".to_owned()));
             }
         }
-        self.step("begin", |book| {
-            book.run = Some(caller);
-            book.sources = sources;
-            for part in &mut book.parts {
+        self.step("begin", |mock| {
+            mock.run = Some(caller);
+            mock.sources = sources;
+            for part in &mut mock.parts {
                 // The outcome of the part is unknown.
-                if part.state == State::Sent {
-                    part.state = State::Due;
+                if part.state == PartState::Sent {
+                    part.state = PartState::Due;
                 }
             }
-            Ok(book.asked)
+            Ok(mock.asked)
         })
         .await
     }
 
     async fn pending(&self, source: String) -> Result<Vec<u64>, Error> {
-        self.step("pending", |book| {
-            let whole = book.whole.get(&source).cloned().unwrap_or_default();
-            let mut numbers: Vec<_> = book.wanted.difference(&whole).copied().collect();
+        self.step("pending", |mock| {
+            let whole = mock.whole.get(&source).cloned().unwrap_or_default();
+            let mut numbers: Vec<_> = mock.wanted.difference(&whole).copied().collect();
             numbers.push(current());
             Ok(numbers)
         })
@@ -345,18 +345,18 @@ impl Exchange {
         let budget = u64::try_from(&*options["budget"]).unwrap();
         let mut file = File::from(std::os::fd::OwnedFd::from(file));
         assert!(file.metadata().unwrap().is_file());
-        self.step("deliver", |book| {
-            if book.busy {
+        self.step("deliver", |mock| {
+            if mock.busy {
                 return Err(Error::Busy("a person imports reports".to_owned()));
             }
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes).unwrap();
-            book.deliveries.push((interval, whole, budget));
-            let imported = book.import(&source, interval, &bytes)?;
+            mock.deliveries.push((interval, whole, budget));
+            let imported = mock.import(&source, interval, &bytes)?;
             let number = Interval::new(interval).unwrap();
             if whole {
                 assert!(number.is_over(now()), "not over yet");
-                book.whole.entry(source).or_default().insert(interval);
+                mock.whole.entry(source).or_default().insert(interval);
             }
             Ok(imported)
         })
@@ -364,11 +364,11 @@ impl Exchange {
     }
 
     async fn take_part(&self, source: String) -> Result<Upload, Error> {
-        self.step("take_part", |book| {
-            let mut parts = book.parts.iter_mut().zip(0..);
-            let due = parts.find(|(part, _)| part.source == source && part.state == State::Due);
+        self.step("take_part", |mock| {
+            let mut parts = mock.parts.iter_mut().zip(0..);
+            let due = parts.find(|(part, _)| part.source == source && part.state == PartState::Due);
             Ok(due.map_or_else(Upload::default, |(part, id)| {
-                part.state = State::Sent;
+                part.state = PartState::Sent;
                 part.sent += 1;
                 Upload {
                     part: Some(id),
@@ -385,18 +385,18 @@ impl Exchange {
         outcome: String,
         options: HashMap<String, OwnedVariant>,
     ) -> Result<(), Error> {
-        self.step("settle_part", |book| {
+        self.step("settle_part", |mock| {
             let part = usize::try_from(part).unwrap();
-            book.parts[part].state = match outcome.as_str() {
-                "accepted" => State::Accepted,
+            mock.parts[part].state = match outcome.as_str() {
+                "accepted" => PartState::Accepted,
                 "refused" => {
-                    State::Refused(<&str>::try_from(&*options["reason"]).unwrap().to_owned())
+                    PartState::Refused(<&str>::try_from(&*options["reason"]).unwrap().to_owned())
                 }
                 "failed" => {
                     let reason = <&str>::try_from(&*options["reason"]).unwrap();
-                    book.reasons.push(reason.to_owned());
+                    mock.reasons.push(reason.to_owned());
                     let wait = options.get("retry_after");
-                    State::Failed(wait.map(|wait| u32::try_from(&**wait).unwrap()))
+                    PartState::Failed(wait.map(|wait| u32::try_from(&**wait).unwrap()))
                 }
                 other => panic!("no outcome: {other}"),
             };
@@ -406,23 +406,23 @@ impl Exchange {
     }
 
     async fn record(&self, source: String, problem: String) -> Result<(), Error> {
-        self.step("record", |book| {
-            book.records.push((source, problem));
+        self.step("record", |mock| {
+            mock.records.push((source, problem));
             Ok(())
         })
         .await
     }
 
     async fn end(&self) -> Result<(), Error> {
-        self.step("end", |book| {
-            book.run = None;
+        self.step("end", |mock| {
+            mock.run = None;
             Ok(())
         })
         .await
     }
 }
 
-impl Book {
+impl MockState {
     /// Checks the reports of a delivery as tcnd does: a report with an invalid
     /// signature, or a known one, is only counted.
     fn import(&mut self, source: &str, interval: u64, bytes: &[u8]) -> Result<Delivered, Error> {

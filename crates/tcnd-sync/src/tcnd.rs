@@ -14,14 +14,14 @@ use tokio::sync::Mutex;
 use zbus::proxy::CacheProperties;
 use zbus::{Fd, Variant};
 
-use super::Fault;
+use super::error::SyncError;
 use super::problem::Problem;
 
 /// A connection to tcnd's interface `Exchange`.
-pub(super) struct Tcnd {
+pub(super) struct TcndClient {
     proxy: ExchangeProxy<'static>,
     /// tcnd matches one file at a time.
-    turn: Mutex<()>,
+    delivery_lock: Mutex<()>,
 }
 
 /// The outcome of a delivery.
@@ -35,35 +35,35 @@ pub(super) enum Delivery {
 }
 
 /// The reports of one interval of a source.
-pub(super) struct Batch<'a> {
+pub(super) struct DeliveryRequest<'a> {
     pub(super) source: &'a SourceName,
     pub(super) interval: Interval,
     /// In the format `tcn`, from its first byte.
     pub(super) file: &'a File,
     /// Nothing will be added to the interval, and nothing is missing.
     pub(super) whole: bool,
-    /// Numbers that tcnd may compute for this batch.
+    /// Numbers that tcnd may compute for this request.
     pub(super) budget: u64,
 }
 
-impl Tcnd {
-    pub(super) async fn connect(bus: &BusChoice) -> Result<Self, Fault> {
+impl TcndClient {
+    pub(super) async fn connect(bus: &BusChoice) -> Result<Self, SyncError> {
         let connection = tcnd_client::connect(bus)
             .await
-            .map_err(|why| Fault::Gone(why.into()))?;
+            .map_err(|why| SyncError::Unreachable(why.into()))?;
         let proxy = ExchangeProxy::builder(&connection)
             .cache_properties(CacheProperties::No)
             .build()
             .await
-            .map_err(fault)?;
+            .map_err(sync_error)?;
         Ok(Self {
             proxy,
-            turn: Mutex::new(()),
+            delivery_lock: Mutex::new(()),
         })
     }
 
     /// Begins a run. Returns whether a person asked for it.
-    pub(super) async fn begin(&self, sources: &[Source]) -> Result<bool, Fault> {
+    pub(super) async fn begin(&self, sources: &[Source]) -> Result<bool, SyncError> {
         let sources: Vec<_> = sources
             .iter()
             .map(|source| proxy::Source {
@@ -72,25 +72,32 @@ impl Tcnd {
                 publish: source.publish,
             })
             .collect();
-        self.proxy.begin(&sources).await.map_err(fault)
+        self.proxy.begin(&sources).await.map_err(sync_error)
     }
 
     /// The intervals that this source has yet to deliver, the oldest first.
-    pub(super) async fn pending(&self, source: &SourceName) -> Result<Vec<Interval>, Fault> {
-        let numbers = self.proxy.pending(source.as_str()).await.map_err(fault)?;
+    pub(super) async fn pending(&self, source: &SourceName) -> Result<Vec<Interval>, SyncError> {
+        let numbers = self
+            .proxy
+            .pending(source.as_str())
+            .await
+            .map_err(sync_error)?;
         Ok(numbers.into_iter().filter_map(Interval::new).collect())
     }
 
-    pub(super) async fn deliver(&self, batch: Batch<'_>) -> Result<Delivery, Fault> {
-        let _turn = self.turn.lock().await;
+    pub(super) async fn deliver(
+        &self,
+        request: DeliveryRequest<'_>,
+    ) -> Result<Delivery, SyncError> {
+        let _guard = self.delivery_lock.lock().await;
         let options = BTreeMap::from([
-            ("whole", Variant::from(batch.whole)),
-            ("budget", Variant::from(batch.budget)),
+            ("whole", Variant::from(request.whole)),
+            ("budget", Variant::from(request.budget)),
         ]);
         let delivered = self.proxy.deliver(
-            batch.source.as_str(),
-            batch.interval.number(),
-            Fd::from(batch.file.as_fd()),
+            request.source.as_str(),
+            request.interval.number(),
+            Fd::from(request.file.as_fd()),
             options,
         );
         match delivered.await {
@@ -104,24 +111,27 @@ impl Tcnd {
             Err(zbus::Error::MethodError(name, _, _)) if name.as_str() == error::MALFORMED => {
                 Ok(Delivery::Refused(Problem::WrongAnswer))
             }
-            Err(other) => Err(fault(other)),
+            Err(other) => Err(sync_error(other)),
         }
     }
 
     /// The next part that is due. It counts as sent from here on.
-    pub(super) async fn take_part(&self, source: &SourceName) -> Result<Upload, Fault> {
-        self.proxy.take_part(source.as_str()).await.map_err(fault)
+    pub(super) async fn take_part(&self, source: &SourceName) -> Result<Upload, SyncError> {
+        self.proxy
+            .take_part(source.as_str())
+            .await
+            .map_err(sync_error)
     }
 
     /// Reports the outcome of a part, and its problem if it failed.
     pub(super) async fn settle(
         &self,
         part: u64,
-        settlement: &UploadResult,
+        result: &UploadResult,
         problem: Option<Problem>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SyncError> {
         let mut options = BTreeMap::new();
-        match settlement {
+        match result {
             UploadResult::Accepted => {}
             UploadResult::Refused { reason } => {
                 options.insert("reason", Variant::from(reason.as_str()));
@@ -134,27 +144,27 @@ impl Tcnd {
                 }
             }
         }
-        let settled = self.proxy.settle_part(part, settlement.token(), options);
-        settled.await.map_err(fault)
+        let settled = self.proxy.settle_part(part, result.token(), options);
+        settled.await.map_err(sync_error)
     }
 
     pub(super) async fn record(
         &self,
         source: &SourceName,
         problem: Option<Problem>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), SyncError> {
         let token = problem.map_or("", Problem::token);
         let recorded = self.proxy.record(source.as_str(), token);
-        recorded.await.map_err(fault)
+        recorded.await.map_err(sync_error)
     }
 
-    pub(super) async fn end(&self) -> Result<(), Fault> {
-        self.proxy.end().await.map_err(fault)
+    pub(super) async fn end(&self) -> Result<(), SyncError> {
+        self.proxy.end().await.map_err(sync_error)
     }
 }
 
 /// The meaning of a call's error for the run.
-fn fault(error: zbus::Error) -> Fault {
+fn sync_error(error: zbus::Error) -> SyncError {
     /// D-Bus errors for a service that is absent or has left.
     const AWAY: [&str; 4] = [
         "org.freedesktop.DBus.Error.ServiceUnknown",
@@ -163,13 +173,13 @@ fn fault(error: zbus::Error) -> Fault {
         "org.freedesktop.DBus.Error.Disconnected",
     ];
     let zbus::Error::MethodError(name, _, _) = &error else {
-        return Fault::Gone(error.into());
+        return SyncError::Unreachable(error.into());
     };
     if name.as_str() == error::BUSY {
-        Fault::Busy
+        SyncError::Busy
     } else if AWAY.contains(&name.as_str()) {
-        Fault::Gone(error.into())
+        SyncError::Unreachable(error.into())
     } else {
-        Fault::Refused(error)
+        SyncError::Refused(error)
     }
 }

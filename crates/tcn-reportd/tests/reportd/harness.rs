@@ -18,7 +18,7 @@ use rand_core::SeedableRng;
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
-use tcn_reportd::{Clock, Fault, OpenError, Server, Settings, UPLOADS};
+use tcn_reportd::{Clock, OpenError, Server, ServerSettings, StartError, UPLOAD_PATHS};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -36,9 +36,9 @@ pub(crate) const END: u64 = 74_360 * INTERVAL;
 
 /// A clock that stands still until it is set.
 #[derive(Clone)]
-pub(crate) struct Hand(Arc<AtomicU64>);
+pub(crate) struct ManualClock(Arc<AtomicU64>);
 
-impl Hand {
+impl ManualClock {
     pub(crate) fn at(time: u64) -> Self {
         Self(Arc::new(AtomicU64::new(time)))
     }
@@ -48,7 +48,7 @@ impl Hand {
     }
 }
 
-impl Clock for Hand {
+impl Clock for ManualClock {
     fn now(&self) -> UnixTime {
         UnixTime(self.0.load(Ordering::SeqCst))
     }
@@ -56,15 +56,15 @@ impl Clock for Hand {
 
 /// A clock that is not synchronised until the test says so.
 #[derive(Clone)]
-pub(crate) struct Doubtful(pub(crate) Hand, pub(crate) Arc<AtomicBool>);
+pub(crate) struct UnsyncedClock(pub(crate) ManualClock, pub(crate) Arc<AtomicBool>);
 
-impl Doubtful {
+impl UnsyncedClock {
     pub(crate) fn at(time: u64) -> Self {
-        Self(Hand::at(time), Arc::default())
+        Self(ManualClock::at(time), Arc::default())
     }
 }
 
-impl Clock for Doubtful {
+impl Clock for UnsyncedClock {
     fn now(&self) -> UnixTime {
         self.0.now()
     }
@@ -75,7 +75,7 @@ impl Clock for Doubtful {
 }
 
 /// A running server.
-pub(crate) struct Rig {
+pub(crate) struct TestServer {
     pub(crate) address: std::net::SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -86,13 +86,13 @@ pub(crate) struct Rig {
 
 /// A complete response.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -110,29 +110,33 @@ impl Answer {
 }
 
 /// Settings of a test: any port, and no limits unless the test sets them.
-pub(crate) fn settings() -> Settings {
+pub(crate) fn settings() -> ServerSettings {
     let plenty = std::num::NonZeroU32::new(1_000_000).unwrap();
-    Settings {
+    ServerSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         uploads_per_second: plenty,
         uploads_per_minute_and_address: plenty,
-        ..Settings::default()
+        ..ServerSettings::default()
     }
 }
 
-impl Rig {
-    pub(crate) async fn new(clock: &Hand) -> Self {
-        let own = tempfile::tempdir().unwrap();
-        let mut rig = Self::with(&settings(), own.path(), Arc::new(clock.clone())).await;
-        rig._own = Some(own);
-        rig
+impl TestServer {
+    pub(crate) async fn new(clock: &ManualClock) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut server = Self::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+        server._own = Some(directory);
+        server
     }
 
-    pub(crate) async fn with(settings: &Settings, directory: &Path, clock: Arc<dyn Clock>) -> Self {
-        let server = bind(settings, directory, &clock).await;
-        let address = server.address().unwrap();
+    pub(crate) async fn with(
+        settings: &ServerSettings,
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let bound = bind(settings, directory, &clock).await;
+        let address = bound.address().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(server.run(async {
+        let task = tokio::spawn(bound.run(async {
             let _ = stopped.await;
         }));
         Self {
@@ -151,7 +155,7 @@ impl Rig {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Answer {
+    ) -> HttpResponse {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.address));
@@ -159,50 +163,50 @@ impl Rig {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        let answered = async {
+        let exchange = async {
             let response = self.client.request(request).await.unwrap();
             let (head, body) = response.into_parts();
-            Answer {
+            HttpResponse {
                 status: head.status,
                 headers: head.headers,
                 body: body.collect().await.unwrap().to_bytes(),
             }
         };
-        tokio::time::timeout(DEADLINE, answered).await.unwrap()
+        tokio::time::timeout(DEADLINE, exchange).await.unwrap()
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> HttpResponse {
         self.request(Method::GET, path, &[], "").await
     }
 
-    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
         self.request(Method::GET, path, headers, "").await
     }
 
-    pub(crate) async fn post(&self, body: impl Into<Bytes>) -> Answer {
-        self.request(Method::POST, UPLOADS[0], &[], body).await
+    pub(crate) async fn post(&self, body: impl Into<Bytes>) -> HttpResponse {
+        self.request(Method::POST, UPLOAD_PATHS[0], &[], body).await
     }
 
     /// Uploads a valid report.
     pub(crate) async fn upload(&self, report: &[u8]) {
-        let answer = self.post(STANDARD.encode(report)).await;
-        assert_eq!(answer.status, 200, "{:?}", answer.body);
-        assert!(answer.body.is_empty());
+        let response = self.post(STANDARD.encode(report)).await;
+        assert_eq!(response.status, 200, "{:?}", response.body);
+        assert!(response.body.is_empty());
     }
 
     /// The reports of an interval, by CoEpi's API.
     pub(crate) async fn interval(&self, number: u64) -> Vec<Vec<u8>> {
         let path = format!(
             "{}?intervalNumber={number}&intervalLength=21600",
-            UPLOADS[1]
+            UPLOAD_PATHS[1]
         );
-        let answer = self.get(&path).await;
-        assert_eq!(answer.status, 200);
-        answer.reports()
+        let response = self.get(&path).await;
+        assert_eq!(response.status, 200);
+        response.reports()
     }
 
     /// Asks the server to stop.
-    pub(crate) fn tell(&mut self) {
+    pub(crate) fn request_stop(&mut self) {
         let _ = self.stop.take().unwrap().send(());
     }
 
@@ -215,7 +219,7 @@ impl Rig {
     }
 
     pub(crate) async fn stop(mut self) {
-        self.tell();
+        self.request_stop();
         self.end().await;
     }
 }
@@ -223,11 +227,11 @@ impl Rig {
 /// Binds despite a stale lock: while another test starts a child, that child holds a
 /// copy of every lock of this process from `fork` to `exec`. A lock that is really in
 /// use outlasts the attempts.
-async fn bind(settings: &Settings, directory: &Path, clock: &Arc<dyn Clock>) -> Server {
+async fn bind(settings: &ServerSettings, directory: &Path, clock: &Arc<dyn Clock>) -> Server {
     const ATTEMPTS: u32 = 100_000;
     for _ in 1..ATTEMPTS {
         match Server::bind(settings, directory, Arc::clone(clock)).await {
-            Err(Fault::Store(OpenError::Locked { .. })) => tokio::task::yield_now().await,
+            Err(StartError::Store(OpenError::Locked { .. })) => tokio::task::yield_now().await,
             bound => return bound.unwrap(),
         }
     }
