@@ -201,8 +201,7 @@ fn own_uid() -> u32 {
     std::fs::metadata("/proc/self").expect("proc(5)").uid()
 }
 
-/// Gives what is easily given; whoever asks for more learns that the daemon is
-/// gone.
+/// Answers the simple requests. All other callers get the error that the daemon is gone.
 async fn play(mut mailbox: Mailbox) {
     while let Some(request) = mailbox.requests.recv().await {
         match request {
@@ -344,7 +343,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A file: a pipe with something in it, or one that nobody reads or writes,
+    /// A file: a pipe with something in it, or one that no process reads or writes,
     /// or one of no kind that is of use.
     fn file(&mut self) -> OwnedFd {
         let (reader, mut writer) = std::io::pipe().expect("a pipe");
