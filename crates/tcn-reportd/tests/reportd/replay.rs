@@ -134,7 +134,7 @@ async fn a_report_is_as_old_as_its_memo_says() {
         (1, NOW, 200, ""),
         (2, NOW - 14 * day, 200, ""),
         (3, NOW - 16 * day, 400, "14 days ago"),
-        (4, NOW + 3 * day, 400, "from now"),
+        (4, NOW + 3 * day, 400, "a day ahead"),
     ] {
         let response = server.post(dated(n, made)).await;
         assert_eq!(response.status, status, "{n}");
