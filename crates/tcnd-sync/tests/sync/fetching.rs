@@ -384,7 +384,7 @@ fn a_source_that_failed_is_left_alone_unless_somebody_waits() {
     assert_eq!(server.asked(), 1, "a server that asks for time is given it");
     let ended = harness.run();
     ended.is(0);
-    assert!(ended.log.contains("left alone"), "{}", ended.log);
+    assert!(ended.log.contains("in back-off"), "{}", ended.log);
     assert_eq!(server.asked(), 1);
     let memory = std::fs::read_to_string(harness.state().join("memory.json")).unwrap();
     let memory: serde_json::Value = serde_json::from_str(&memory).unwrap();
