@@ -32,7 +32,7 @@ pub use flags::{DaemonFlags, RadioChoice, UnknownRadio};
 /// The daemon cannot start, or cannot go on.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum RunError {
     /// The configuration has faults.
     #[error(transparent)]
     Config(#[from] tcnd_config::ConfigError),
@@ -43,16 +43,16 @@ pub enum Fault {
     #[error(transparent)]
     Store(#[from] OpenError),
     /// The runtime or a signal handler is not available.
-    #[error("the system refused what a service needs")]
+    #[error("the system refused a resource that a service needs")]
     System(#[from] io::Error),
     /// The bus cannot be reached.
     #[error(transparent)]
     Unreachable(#[from] tcnd_client::Unreachable),
     /// The bus cannot be served.
     #[error(transparent)]
-    Bus(#[from] bus::Fault),
+    Bus(#[from] bus::ServeError),
     /// polkit cannot be asked.
-    #[error("cannot ask polkit who may do what")]
+    #[error("cannot ask polkit for authorisation")]
     Polkit(#[from] zbus::Error),
     /// There is no radio on BlueZ in this build.
     #[error(
@@ -67,7 +67,7 @@ pub enum Fault {
     Driver(#[from] daemon::Error),
 }
 
-impl Fault {
+impl RunError {
     /// The exit status, by sysexits(3): 78 for a faulty configuration, 1 for
     /// the rest.
     fn exit_code(&self) -> ExitCode {
@@ -93,15 +93,15 @@ pub fn main(flags: &DaemonFlags) -> ExitCode {
     let outcome = match load(flags) {
         Ok(_) if flags.check_config => {
             let files = tcnd_config::files(&flags.config).unwrap_or_default();
-            say(&tcnd_config::valid(&files)).map_err(Fault::from)
+            print(&tcnd_config::valid(&files)).map_err(RunError::from)
         }
         Ok(settings) => run(flags, settings, log),
-        Err(fault) => Err(fault.into()),
+        Err(error) => Err(error.into()),
     };
     outcome.map_or_else(
-        |fault| {
-            tcnd_logging::fault(&fault);
-            fault.exit_code()
+        |error| {
+            tcnd_logging::fatal(&error);
+            error.exit_code()
         },
         |()| ExitCode::SUCCESS,
     )
@@ -114,12 +114,12 @@ fn ready(output: &tcnd_logging::Output, bus: &BusChoice) {
             BusChoice::System => "tcnctl status".to_owned(),
             BusChoice::Session | BusChoice::Address(_) => format!("tcnctl --bus '{bus}' status"),
         };
-        tracing::info!("ready; to see what it does: {ask}");
+        tracing::info!("ready; to see the state: {ask}");
     }
 }
 
 /// Prints the requested text on standard output.
-fn say(text: &str) -> io::Result<()> {
+fn print(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
 }
 
@@ -130,7 +130,7 @@ fn say(text: &str) -> io::Result<()> {
 /// Linux: prctl(2) `PR_SET_DUMPABLE`, core(5) "Piping core dumps to a program".
 fn keep_memory_private() {
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::warn!(%error, "the memory of this process can be read by others of its user");
+        tracing::warn!(%error, "other processes of the same user can read the memory of this process");
     }
 }
 
@@ -142,7 +142,7 @@ fn run(
     flags: &DaemonFlags,
     settings: Settings,
     log: Arc<tcnd_logging::Output>,
-) -> Result<(), Fault> {
+) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -153,7 +153,7 @@ async fn serve(
     flags: &DaemonFlags,
     settings: Settings,
     log: Arc<tcnd_logging::Output>,
-) -> Result<(), Fault> {
+) -> Result<(), RunError> {
     let directory = tcnd_config::state_directory("tcnd", flags.state_dir.as_deref())?;
     let seal = match tcnd_config::credential(CREDENTIAL) {
         Some(file) => Seal::of_credential(&file)?,
@@ -178,28 +178,29 @@ async fn serve(
         signals,
         settings,
         reread: reread(flags.config.clone()),
-        sync_trigger: tcnd_config::runtime_directory().map(|directory| directory.join(BELL)),
+        sync_trigger: tcnd_config::runtime_directory()
+            .map(|directory| directory.join(SYNC_TRIGGER_FILE)),
         boot_id: daemon::clock::boot_id(flags.boot_id.as_deref()),
     };
     // A task of its own, because it wakes with every advert and the bus need not.
     let mut driver = tokio::spawn(daemon::drive(parts));
-    // A bus of tests and demos has no logind and no timedated.
+    // A bus for tests and demos has no logind and no timedated.
     if flags.bus == BusChoice::System {
-        tokio::spawn(bus::heed_sleep(connection.clone(), handle.clone()));
-        tokio::spawn(bus::heed_clock(connection.clone(), handle.clone()));
+        tokio::spawn(bus::watch_logind(connection.clone(), handle.clone()));
+        tokio::spawn(bus::watch_timedated(connection.clone(), handle.clone()));
     }
-    let told = Arc::clone(&log);
+    let output = Arc::clone(&log);
     let service = Service {
         handle,
         bouncer,
         log,
-        sheets: ExportDir::new(directory),
-        patience: bus::PATIENCE,
+        export_dir: ExportDir::new(directory),
+        fd_timeout: bus::FD_TIMEOUT,
     };
     let on_the_bus = async {
         let serving = bus::serve(server, service).await?;
         daemon::ready();
-        ready(&told, &flags.bus);
+        ready(&output, &flags.bus);
         serving.await
     };
     tokio::select! {
@@ -220,7 +221,7 @@ async fn serve(
 /// The result of the driver. Its panic is resumed here.
 fn driver_ended(
     joined: Result<Result<daemon::Ended, daemon::Error>, JoinError>,
-) -> Result<(), Fault> {
+) -> Result<(), RunError> {
     match joined {
         Ok(ended) => Ok(ended.map(|daemon::Ended::Stopped| ())?),
         Err(end) => std::panic::resume_unwind(end.into_panic()),
@@ -231,13 +232,13 @@ fn driver_ended(
 const CREDENTIAL: &str = "tcnd.kek";
 
 /// The file that `systemd/system/tcnd-sync.path` watches.
-const BELL: &str = "wanted";
+const SYNC_TRIGGER_FILE: &str = "wanted";
 
 fn reread(files: Vec<PathBuf>) -> daemon::Reread {
     Box::new(move || tcnd_config::load(&files))
 }
 
-fn radio(flags: &DaemonFlags, settings: &Settings) -> Result<Radio, Fault> {
+fn radio(flags: &DaemonFlags, settings: &Settings) -> Result<Radio, RunError> {
     let mode = match settings.mode {
         tcnd_config::Mode::Broadcast => Mode::Broadcast,
         tcnd_config::Mode::Full => Mode::Full,
@@ -265,7 +266,7 @@ const ADVERT_MARGIN: std::time::Duration = std::time::Duration::from_secs(60);
     clippy::unnecessary_wraps,
     reason = "a build without BlueZ has no such radio"
 )]
-fn on_bluez(settings: &Settings, mode: Mode) -> Result<Radio, Fault> {
+fn on_bluez(settings: &Settings, mode: Mode) -> Result<Radio, RunError> {
     Ok(bluez::spawn(bluez::Options {
         mode,
         adapter: settings.adapter.map(|adapter| match adapter {
@@ -279,8 +280,8 @@ fn on_bluez(settings: &Settings, mode: Mode) -> Result<Radio, Fault> {
 }
 
 #[cfg(not(feature = "bluez"))]
-fn on_bluez(_: &Settings, _: Mode) -> Result<Radio, Fault> {
-    Err(Fault::WithoutBluez)
+fn on_bluez(_: &Settings, _: Mode) -> Result<Radio, RunError> {
+    Err(RunError::WithoutBluez)
 }
 
 /// SIGTERM and SIGINT stop the daemon, SIGHUP makes it reread its configuration. A
@@ -290,19 +291,19 @@ fn signals() -> io::Result<(mpsc::Sender<Signal>, mpsc::Receiver<Signal>)> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
-    let ours = sender.clone();
+    let stop = sender.clone();
     tokio::spawn(async move {
         loop {
-            let told = tokio::select! {
+            let signal = tokio::select! {
                 Some(()) = terminate.recv() => Signal::Stop,
                 Some(()) = interrupt.recv() => Signal::Stop,
                 Some(()) = hangup.recv() => Signal::Reload,
                 else => return,
             };
-            if sender.send(told).await.is_err() {
+            if sender.send(signal).await.is_err() {
                 return;
             }
         }
     });
-    Ok((ours, receiver))
+    Ok((stop, receiver))
 }

@@ -7,66 +7,68 @@
 use tokio::sync::watch;
 use zbus::{Variant, interface};
 
-use super::words;
+use super::tokens;
 use crate::radio;
 
 /// Shows the latest state it receives.
-pub(super) struct Adapter {
-    pub(super) newest: watch::Receiver<radio::Adapter>,
+pub(super) struct AdapterInterface {
+    pub(super) latest: watch::Receiver<radio::Adapter>,
 }
 
 #[interface(name = "org.tcncoalition.Tcnd1.Adapter", introspection_docs = true)]
-impl Adapter {
-    /// The kernel's name for it, like hci0.
+impl AdapterInterface {
+    /// The kernel's name of the adapter, such as hci0.
     #[zbus(property(emits_changed_signal = "const"))]
     fn name(&self) -> String {
-        self.newest.borrow().name.clone()
+        self.latest.borrow().name.clone()
     }
 
-    /// Whether it is switched on. tcnd never does that by itself.
+    /// Whether the adapter is switched on. tcnd never switches it on.
     #[zbus(property)]
     fn powered(&self) -> bool {
-        self.newest.borrow().powered
+        self.latest.borrow().powered
     }
 
-    /// Whether it is the one in use.
+    /// Whether tcnd uses this adapter.
     #[zbus(property)]
     fn selected(&self) -> bool {
-        self.newest.borrow().selected
+        self.latest.borrow().selected
     }
 
-    /// Whether it can broadcast; without, others can only be listened for.
+    /// Whether the adapter can broadcast. If not, it can only listen for other devices.
     #[zbus(property)]
     fn can_advertise(&self) -> bool {
-        self.newest.borrow().can_advertise
+        self.latest.borrow().can_advertise
     }
 
-    /// The kind of device address numbers are broadcast under: nrpa, a
-    /// non-resolvable private address, new with every number; rpa, a resolvable
-    /// one, as the kernel's privacy makes them; public, its own address, under
-    /// which nothing is broadcast; unknown. Clients must tolerate other words.
+    /// The kind of device address under which numbers are broadcast: nrpa, a
+    /// non-resolvable private address, which changes with every number; rpa, a
+    /// resolvable private address, made by the kernel's privacy; public, the adapter's
+    /// own address, under which tcnd broadcasts nothing; unknown. Clients must tolerate
+    /// other tokens.
     #[zbus(property)]
     fn private_address(&self) -> &'static str {
-        words::address(self.newest.borrow().address)
+        tokens::address(self.latest.borrow().address)
     }
 
-    /// Advertising instances that other programs have left.
+    /// How many advertising instances are not in use by other programs.
     #[zbus(property)]
     fn adv_instances_free(&self) -> u8 {
-        self.newest.borrow().instances_free
+        self.latest.borrow().instances_free
     }
 
-    /// How often it was lost and taken up again since the daemon started.
+    /// How often the daemon lost this adapter and used it again, since the daemon
+    /// started.
     #[zbus(property)]
     fn recovery_count(&self) -> u32 {
-        self.newest.borrow().recoveries
+        self.latest.borrow().recoveries
     }
 
-    /// The last thing that went wrong with it, a token as in
-    /// Manager.Problems; empty if nothing did.
+    /// The last problem with this adapter, a token of Manager.Problems; empty if there
+    /// was none.
     #[zbus(property)]
     fn last_problem(&self) -> &'static str {
-        words::last_problem(&self.newest.borrow())
+        tokens::last_problem(&self.latest.borrow())
     }
 }
 
@@ -82,9 +84,9 @@ pub(super) fn announced(adapter: &radio::Adapter) -> [(&'static str, Variant<'st
         ("Powered", adapter.powered.into()),
         ("Selected", adapter.selected.into()),
         ("CanAdvertise", adapter.can_advertise.into()),
-        ("PrivateAddress", words::address(adapter.address).into()),
+        ("PrivateAddress", tokens::address(adapter.address).into()),
         ("AdvInstancesFree", adapter.instances_free.into()),
         ("RecoveryCount", adapter.recoveries.into()),
-        ("LastProblem", words::last_problem(adapter).into()),
+        ("LastProblem", tokens::last_problem(adapter).into()),
     ]
 }

@@ -1,30 +1,30 @@
-//! The bouncer: the only place that decides which caller may call which member.
+//! The bouncer: the one module that decides which caller may call which member.
 //!
 //! Handlers pass it the message and nothing else. It reads the called member from the
 //! message itself, looks it up in [`RULES`], and refuses a member that is not listed.
 //! So a method that a developer forgets to list is closed, not open.
-//! closed, not open.
+//!
 //! On the system bus polkit decides, with the caller's bus name as the subject: a
-//! process id could be another process by the time polkit looks (polkit(8),
+//! process id could be another process by the time polkit checks it (polkit(8),
 //! "Subjects"). Elsewhere there is no polkit, and only the user that runs the daemon
 //! may control it. Root may always withdraw consent and destroy the stored data, with
 //! and without polkit.
 //!
-//! polkit may wait for a person at a password prompt. So handlers take `&self`;
-//! otherwise they would lock out every reader of the properties meanwhile.
+//! polkit may wait for a person at a password prompt. So handlers take `&self`: with
+//! `&mut self`, no client could read a property meanwhile.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tcnd_client::names::{self, action};
+use tcnd_client::names::{self, action, error};
 use tokio::time::timeout;
 use zbus::message::{Flags, Header};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, fdo};
 use zbus_polkit::policykit1::{AuthorityProxy, CheckAuthorizationFlags, Subject};
 
-use super::error::Error;
+use super::error::ErrorReply;
 
 /// The permission that each member needs. Properties are not listed: they are public,
 /// and only [`SETTERS`] can be written.
@@ -76,9 +76,9 @@ const SETTERS: [(&str, &str, &str); 2] = [
     (names::LOG_CONTROL, "LogTarget", action::RELOAD),
 ];
 
-/// What root may do whether or not polkit allows it or answers: withdraw consent, and
-/// destroy data.
-const OF_ROOT: [(&str, &str); 3] = [
+/// The members that root may call whether or not polkit allows it or answers: those that
+/// withdraw consent and those that destroy data.
+const ROOT_MEMBERS: [(&str, &str); 3] = [
     (names::MANAGER, "Disable"),
     (names::CONTACTS, "Erase"),
     (names::PRIVACY, "WipeAll"),
@@ -90,7 +90,7 @@ const ROOT: u32 = 0;
 #[derive(Debug)]
 pub struct Bouncer {
     judge: Judge,
-    questions: Questions,
+    pending: PendingChecks,
 }
 
 #[derive(Debug)]
@@ -99,16 +99,16 @@ enum Judge {
     SameUser(u32),
 }
 
-/// How long polkit may take when it asks no person.
-const POLKIT_DEADLINE: Duration = Duration::from_secs(20);
+/// How long polkit may take when it does not ask for a password.
+const POLKIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a person may take at the password prompt.
-const PERSON_DEADLINE: Duration = Duration::from_secs(300);
+/// How long polkit may take when a person has to enter a password.
+const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// How long writing a property may wait for polkit. zbus keeps its table of objects
-/// locked against additions while a setter runs, and an addition that waits there makes
-/// every reader wait behind it.
-const SETTER_DEADLINE: Duration = Duration::from_secs(2);
+/// locked against additions while a setter runs. An addition that waits for the lock
+/// makes every later reader wait, too.
+const SETTER_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Bouncer {
     /// polkit on the bus behind `connection` decides. polkit itself allows root
@@ -124,8 +124,8 @@ impl Bouncer {
         Ok(Self::new(Judge::Polkit(authority)))
     }
 
-    /// Callers of this user id may do everything, root only what root may always do,
-    /// and other users nothing.
+    /// Callers with this user id may call every member, root only those
+    /// that withdraw consent or destroy data, and other users none.
     pub fn same_user(uid: u32) -> Self {
         Self::new(Judge::SameUser(uid))
     }
@@ -133,7 +133,7 @@ impl Bouncer {
     fn new(judge: Judge) -> Self {
         Self {
             judge,
-            questions: Questions::default(),
+            pending: PendingChecks::default(),
         }
     }
 
@@ -142,98 +142,101 @@ impl Bouncer {
         &self,
         connection: &Connection,
         call: &Header<'_>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         let interface = call.interface().map_or("", |name| name.as_str());
         let member = call.member().map_or("", |name| name.as_str());
         let action = look_up(&RULES, interface, member)?;
-        let of_root = OF_ROOT.contains(&(interface, member));
-        if of_root && user(connection, call).await == Ok(ROOT) {
+        let may_root = ROOT_MEMBERS.contains(&(interface, member));
+        if may_root && user(connection, call).await == Ok(ROOT) {
             return Ok(());
         }
-        let person = call
+        let interactive = call
             .primary()
             .flags()
             .contains(Flags::ALLOW_INTERACTIVE_AUTH);
-        let patience = if person {
-            PERSON_DEADLINE
+        let limit = if interactive {
+            INTERACTIVE_TIMEOUT
         } else {
-            POLKIT_DEADLINE
+            POLKIT_TIMEOUT
         };
-        self.judge(connection, call, action, person, patience).await
+        self.authorize(connection, call, action, interactive, limit)
+            .await
     }
 
-    /// Whether the caller may set this property. No person is asked for a password
-    /// here, see [`SETTER_DEADLINE`].
+    /// Whether the caller may set this property. polkit does not ask for a password here,
+    /// see [`SETTER_TIMEOUT`].
     pub(super) async fn admit_setter(
         &self,
         connection: &Connection,
         call: &Header<'_>,
         interface: &str,
         property: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         let action = look_up(&SETTERS, interface, property)?;
-        self.judge(connection, call, action, false, SETTER_DEADLINE)
+        self.authorize(connection, call, action, false, SETTER_TIMEOUT)
             .await
     }
 
-    async fn judge(
+    async fn authorize(
         &self,
         connection: &Connection,
         call: &Header<'_>,
         action: &'static str,
-        person: bool,
-        patience: Duration,
-    ) -> Result<(), Error> {
-        let verdict = async {
+        interactive: bool,
+        limit: Duration,
+    ) -> Result<(), ErrorReply> {
+        let result = async {
             let user = user(connection, call).await?;
-            let _question = self.questions.open(user)?;
+            let _pending = self.pending.open(user)?;
             match &self.judge {
-                Judge::Polkit(authority) => ask_polkit(authority, call, action, person).await,
+                Judge::Polkit(authority) => ask_polkit(authority, call, action, interactive).await,
                 Judge::SameUser(uid) => compare_user(user, *uid),
             }
         };
-        timeout(patience, verdict).await.unwrap_or_else(|_| {
-            Err(Error::NotAuthorized(format!(
-                "nobody answered in time whether you may ({action}); check that polkit works (systemctl status polkit)"
+        timeout(limit, result).await.unwrap_or_else(|_| {
+            Err(ErrorReply::new(error::NOT_AUTHORIZED, format!(
+                "polkit did not answer in time whether you may do this ({action}); check that it works (systemctl status polkit)"
             )))
         })
     }
 }
 
-/// Questions to polkit that wait for their answer, by the user who asks: a caller can
-/// have any number of connections, but is one user on all of them.
+/// Counts the authorization checks that wait for an answer, by user: a caller can have any
+/// number of connections, but is one user on all of them.
 #[derive(Debug, Default)]
-struct Questions(Mutex<BTreeMap<u32, usize>>);
+struct PendingChecks(Mutex<BTreeMap<u32, usize>>);
 
-/// One open question, counted until it is dropped.
-struct Question<'a> {
-    among: &'a Questions,
+/// One authorization check in progress, counted until it is dropped.
+struct PendingCheck<'a> {
+    counts: &'a PendingChecks,
     user: u32,
 }
 
-impl Questions {
-    /// Open questions of all users at once; callers cannot make us keep more.
-    const MOST: usize = 64;
+impl PendingChecks {
+    /// Checks of all users at once; callers cannot make tcnd keep more.
+    const MAX: usize = 64;
 
-    /// Open questions of one user at once.
-    const MOST_OF_ONE: usize = 16;
+    /// Checks of one user at once.
+    const MAX_PER_USER: usize = 16;
 
-    /// Opens a question, or refuses if too many are open.
-    fn open(&self, user: u32) -> Result<Question<'_>, Error> {
+    /// Counts a new check, or refuses if too many are in progress.
+    fn open(&self, user: u32) -> Result<PendingCheck<'_>, ErrorReply> {
         let mut open = self.lock();
-        if open.values().sum::<usize>() >= Self::MOST {
-            return Err(Error::Busy(
+        if open.values().sum::<usize>() >= Self::MAX {
+            return Err(ErrorReply::new(
+                error::BUSY,
                 "too many callers wait for their authorisation; try again in a moment",
             ));
         }
         let own = open.entry(user).or_default();
-        if *own >= Self::MOST_OF_ONE {
-            return Err(Error::Busy(
-                "too many of your calls wait for their authorisation; answer or end one first",
+        if *own >= Self::MAX_PER_USER {
+            return Err(ErrorReply::new(
+                error::BUSY,
+                "too many of your calls wait for authorisation; answer a password prompt or end a call first",
             ));
         }
         *own += 1;
-        Ok(Question { among: self, user })
+        Ok(PendingCheck { counts: self, user })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, usize>> {
@@ -241,9 +244,9 @@ impl Questions {
     }
 }
 
-impl Drop for Question<'_> {
+impl Drop for PendingCheck<'_> {
     fn drop(&mut self) {
-        let mut open = self.among.lock();
+        let mut open = self.counts.lock();
         if let Some(own) = open.get_mut(&self.user) {
             *own -= 1;
             if *own == 0 {
@@ -257,13 +260,16 @@ fn look_up(
     rules: &[(&str, &str, &'static str)],
     interface: &str,
     member: &str,
-) -> Result<&'static str, Error> {
+) -> Result<&'static str, ErrorReply> {
     rules
         .iter()
         .find(|(on, name, _)| (*on, *name) == (interface, member))
         .map(|(_, _, action)| *action)
         .ok_or_else(|| {
-            Error::NotAuthorized("nobody may call this; please report it as a fault".to_owned())
+            ErrorReply::new(
+                error::NOT_AUTHORIZED,
+                "no caller may call this member; please report it as a bug",
+            )
         })
 }
 
@@ -271,52 +277,65 @@ async fn ask_polkit(
     authority: &AuthorityProxy<'static>,
     call: &Header<'_>,
     action: &'static str,
-    person: bool,
-) -> Result<(), Error> {
+    interactive: bool,
+) -> Result<(), ErrorReply> {
     let unreachable = || {
-        Error::NotAuthorized(format!(
-            "polkit cannot be asked whether you may ({action}); check that it runs (systemctl status polkit) and knows tcnd's actions (pkaction --action-id {action})"
-        ))
+        ErrorReply::new(
+            error::NOT_AUTHORIZED,
+            format!(
+                "polkit cannot check whether you may do this ({action}); check that it runs (systemctl status polkit) and knows the actions of tcnd (pkaction --action-id {action})"
+            ),
+        )
     };
     let subject = Subject::new_for_message_header(call).map_err(|_| unreachable())?;
-    let flags = if person {
+    let flags = if interactive {
         CheckAuthorizationFlags::ALLOW_USER_INTERACTION
     } else {
         CheckAuthorizationFlags::empty()
     };
-    let verdict = authority
+    let result = authority
         .check_authorization(&subject, action, &Default::default(), flags, "")
         .await
         .map_err(|_| unreachable())?;
-    if verdict.is_authorized {
+    if result.is_authorized {
         Ok(())
-    } else if verdict.details.contains_key("polkit.dismissed") {
-        Err(Error::NotAuthorized(
-            "the question for the password was dismissed; call again to be asked again".to_owned(),
+    } else if result.details.contains_key("polkit.dismissed") {
+        Err(ErrorReply::new(
+            error::NOT_AUTHORIZED,
+            "the password prompt was dismissed; call again to get a new one",
         ))
-    } else if verdict.is_challenge {
-        Err(Error::NotAuthorized(format!(
-            "you have to authenticate for this ({action}): use a session with a polkit agent, run pkttyagent, or use sudo"
-        )))
+    } else if result.is_challenge {
+        Err(ErrorReply::new(
+            error::NOT_AUTHORIZED,
+            format!(
+                "you have to authenticate for this ({action}): use a session with a polkit agent, run pkttyagent, or use sudo"
+            ),
+        ))
     } else {
-        Err(Error::NotAuthorized(format!(
-            "you may not do this ({action}): use sudo, or ask an administrator to add you to the group tcnd"
-        )))
+        Err(ErrorReply::new(
+            error::NOT_AUTHORIZED,
+            format!(
+                "you may not do this ({action}): use sudo, or ask an administrator to add you to the group tcnd"
+            ),
+        ))
     }
 }
 
-fn compare_user(user: u32, ours: u32) -> Result<(), Error> {
-    if user == ours {
+fn compare_user(user: u32, own: u32) -> Result<(), ErrorReply> {
+    if user == own {
         Ok(())
     } else {
-        Err(Error::NotAuthorized(format!(
-            "this tcnd was started by hand and obeys its own user only; run this as user id {ours}"
-        )))
+        Err(ErrorReply::new(
+            error::NOT_AUTHORIZED,
+            format!(
+                "this tcnd was started by hand and accepts calls only from its own user; run this as user id {own}"
+            ),
+        ))
     }
 }
 
 /// The user that makes this call.
-async fn user(connection: &Connection, call: &Header<'_>) -> Result<u32, Error> {
+async fn user(connection: &Connection, call: &Header<'_>) -> Result<u32, ErrorReply> {
     let user = if connection.is_bus() {
         caller_on_bus(connection, call).await
     } else {
@@ -324,7 +343,10 @@ async fn user(connection: &Connection, call: &Header<'_>) -> Result<u32, Error> 
         peer.and_then(|credentials| credentials.unix_user_id())
     };
     user.ok_or_else(|| {
-        Error::NotAuthorized("the bus does not say which user you are; call again".to_owned())
+        ErrorReply::new(
+            error::NOT_AUTHORIZED,
+            "the bus does not tell which user you are; call again",
+        )
     })
 }
 
@@ -349,8 +371,8 @@ mod tests {
             ("", "Pause"),
             ("", ""),
         ] {
-            let verdict = look_up(&RULES, interface, member);
-            assert!(matches!(verdict, Err(Error::NotAuthorized(_))), "{member}");
+            let result = look_up(&RULES, interface, member);
+            assert!(result.is_err(), "{member}");
         }
     }
 }

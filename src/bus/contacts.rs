@@ -12,25 +12,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tcn_protocol::UnixTime;
+use tcnd_client::names::error;
 use tcnd_client::proxy;
 use tokio::runtime::Handle as Runtime;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
-use super::error::Error;
-use super::export::{self, Order};
-use super::options::{Given, Options};
+use super::error::ErrorReply;
+use super::export::{self, ExportOptions};
+use super::options::{MethodOptions, OptionMap};
 use super::replies;
 use super::transfer::Transfers;
 use crate::daemon::{ContactsRequest, Handle, Request};
 use crate::store::{Bucket, ExportDir};
 
-pub(super) struct Contacts {
+pub(super) struct ContactsInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
-    pub(super) sheets: ExportDir,
+    pub(super) export_dir: ExportDir,
 }
 
 /// Contacts are counted, and kept, in steps of this many seconds.
@@ -43,25 +44,25 @@ const END_OF_TIME: u64 = i64::MAX.unsigned_abs() / QUARTER * QUARTER;
 const MAX_BUCKETS: u64 = 10_000;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Contacts", introspection_docs = true)]
-impl Contacts {
-    /// Totals over a span. Options: from (t) and to (t), seconds since
-    /// 1970-01-01 UTC, widened to whole quarters of an hour; without them, all
-    /// that is kept. The answer has numbers (u), distinct ones heard; sightings
-    /// (u) of them; oldest (t), the quarter of an hour of the first contact,
-    /// absent if there is none; per_day (a(tuu)), for each UTC day its start, numbers, sightings;
-    /// attenuation (a(yu)), measured sightings by attenuation: up to so many
-    /// dB, 255 being the rest. Counts stop at the greatest u. Needs the polkit
-    /// action org.tcncoalition.tcnd1.contacts-read, as all methods here but
-    /// ExportLog and Erase.
+impl ContactsInterface {
+    /// Returns totals over a span. Options: from (t) and to (t), in seconds since
+    /// 1970-01-01 UTC, widened to whole quarters of an hour; without them, the span is
+    /// all that is kept. The reply has numbers (u), the distinct numbers that were
+    /// heard; sightings (u) of them; oldest (t), the quarter of an hour of the first
+    /// contact, absent if there is none; per_day (a(tuu)), for each UTC day its start,
+    /// numbers and sightings; attenuation (a(yu)), the measured sightings by
+    /// attenuation, each with its upper bound in dB, 255 for the rest. Counts stop at
+    /// the greatest u. Needs the polkit action org.tcncoalition.tcnd1.contacts-read, as
+    /// all methods of this interface do except ExportLog and Erase.
     #[zbus(out_args("summary"))]
     async fn get_summary(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Summary, Error> {
+    ) -> Result<proxy::ContactSummary, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("from", "t"), ("to", "t")])?;
+        let mut options = MethodOptions::new(options, &[("from", "t"), ("to", "t")])?;
         let from = options.take("from")?.unwrap_or(0);
         let to = options.take("to")?.unwrap_or(u64::MAX);
         let (from, to) = whole_quarters(from, to)?;
@@ -69,12 +70,12 @@ impl Contacts {
         Ok(self.handle.ask(summary).await?.into())
     }
 
-    /// Bars over a span, widened to whole quarters of an hour, each bucket_s
-    /// seconds wide: whole quarters, 900 at least, and 10000 bars at most. Bars of
-    /// 900 seconds can be put together to the hours and days of every time zone.
-    /// For each its start
-    /// in seconds since 1970-01-01 UTC, the numbers whose contact began in it,
-    /// and their sightings. Empty bars may be left out.
+    /// Returns the bars of a histogram over a span, which is widened to whole quarters
+    /// of an hour. Each bar is bucket_s seconds wide: 900 or a multiple of it. There
+    /// may be at most 10000 bars. Clients can combine bars of 900 seconds into the
+    /// hours and days of every time zone. Each bar has its start, in seconds since
+    /// 1970-01-01 UTC, the numbers whose contact began in it, and their sightings.
+    /// Empty bars may be absent.
     #[zbus(out_args("bars"))]
     async fn get_histogram(
         &self,
@@ -83,7 +84,7 @@ impl Contacts {
         bucket_s: u32,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<(u64, u32, u32)>, Error> {
+    ) -> Result<Vec<(u64, u32, u32)>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let (from, to) = whole_quarters(from, to)?;
         let bucket = bucket(from, to, bucket_s)?;
@@ -92,70 +93,70 @@ impl Contacts {
         Ok(bars.iter().map(bar).collect())
     }
 
-    /// Counters since the daemon started, and the size of the log, each a t:
-    /// rotations, advert_ok, advert_fail, scan_restarts, invalid_frames,
-    /// dropped (sightings there was no room for), db_bytes, rows. Clients must
-    /// tolerate others.
+    /// Returns counters since the daemon started, and the size of the log, each a t:
+    /// rotations, advert_ok, advert_fail, scan_restarts, invalid_frames, dropped
+    /// (sightings for which there was no space), db_bytes, rows. Clients must tolerate
+    /// others.
     #[zbus(out_args("statistics"))]
     async fn get_statistics(
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Statistics, Error> {
+    ) -> Result<proxy::DaemonStatistics, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Statistics).await?.into())
     }
 
-    /// How many different numbers were heard within the last minute: as many
-    /// people as are near with a device that broadcasts, and one more for each
-    /// who took a new number meanwhile.
+    /// Returns how many different numbers were heard within the last minute. That is
+    /// the number of people nearby with a device that broadcasts, plus one for each of
+    /// them who took a new number meanwhile.
     #[zbus(out_args("numbers"))]
     async fn count_nearby(
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u32, Error> {
+    ) -> Result<u32, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Nearby).await?)
     }
 
-    /// Writes the contacts to a file and returns when it has them, with their
-    /// number. Options: format (s), csv if not given, jsonl or sqlite; from (t)
-    /// and to (t), seconds since 1970-01-01 UTC, for contacts that began in
-    /// between; raw (b), true to show numbers. Else each is masked: equal
-    /// numbers have equal masks of 16 hexadecimal digits within one export,
-    /// which mean nothing outside of it, the next export included. Columns, in
-    /// each format: number; first and last, when it was heard, in seconds
-    /// since 1970-01-01 UTC; rssi_max and rssi_mean in dBm, empty or null if
-    /// never measured; sightings; of those measured to_55_db, to_63_db,
-    /// to_73_db, over_73_db, by attenuation up to so many dB; bridged, whether
-    /// another device relayed it. CSV is that of RFC 4180 with a header; jsonl
-    /// has an object a line; sqlite has a table, contact. Rows are in order of
-    /// the quarter of an hour they began in. Whoever calls must read from a
-    /// pipe or socket meanwhile: 30 seconds without progress are
-    /// Error.Failed, five exports at once Error.Busy. Needs the polkit action
+    /// Writes the contacts to a file. Returns the number of rows when the file has all
+    /// of them. Options: format (s), csv by default, jsonl or sqlite; from (t) and to
+    /// (t), in seconds since 1970-01-01 UTC, for contacts that began in that span; raw
+    /// (b), true to include numbers. Otherwise each number is masked: equal numbers
+    /// have equal masks of 16 hexadecimal digits within one export. A mask has no
+    /// meaning outside of its export, also not in the next one. Columns, in each
+    /// format: number; first and last, when it was heard, in seconds since 1970-01-01
+    /// UTC; rssi_max and rssi_mean in dBm, empty or null if never measured; sightings;
+    /// to_55_db, to_63_db, to_73_db and over_73_db, the measured sightings by
+    /// attenuation in dB; bridged, whether another device relayed the number. CSV is as
+    /// in RFC 4180, with a header; jsonl has one object per line; sqlite has one table,
+    /// contact. Rows are in the order of the quarter of an hour in which they began.
+    /// The caller must read from a pipe or socket during the call: after 30 seconds
+    /// without progress the call fails with Error.Failed. A fifth export at the same
+    /// time fails with Error.Busy. Needs the polkit action
     /// org.tcncoalition.tcnd1.contacts-export.
     #[zbus(out_args("rows"))]
     async fn export_log(
         &self,
         file: OwnedFd,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u64, Error> {
+    ) -> Result<u64, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let order = Order::new(options)?;
-        let outlet = self.transfers.outlet(file)?;
-        let (handle, sheets) = (self.handle.clone(), self.sheets.clone());
+        let selection = ExportOptions::new(options)?;
+        let writer = self.transfers.writer(file)?;
+        let (handle, export_dir) = (self.handle.clone(), self.export_dir.clone());
         let runtime = Runtime::current();
-        let write = move |outlet| export::write(&order, handle, runtime, &sheets, outlet);
-        outlet.work(write).await
+        let write = move |writer| export::write(&selection, handle, runtime, &export_dir, writer);
+        writer.work(write).await
     }
 
-    /// Destroys the contacts that began from and including from, and before
-    /// to, both in seconds since 1970-01-01 UTC, with their bytes and all
-    /// exposures that were made of them; answers with how many. Needs the
-    /// polkit action org.tcncoalition.tcnd1.erase.
+    /// Destroys the contacts that began at or after from and before to, both in seconds
+    /// since 1970-01-01 UTC. Their bytes leave the file, and all exposures that result
+    /// from them are destroyed too. Returns the number of contacts. Needs the polkit
+    /// action org.tcncoalition.tcnd1.erase.
     #[zbus(out_args("rows"))]
     async fn erase(
         &self,
@@ -163,10 +164,10 @@ impl Contacts {
         to: u64,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u64, Error> {
+    ) -> Result<u64, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if from >= to {
-            return Err(BACKWARDS);
+            return Err(empty_range());
         }
         let (from, to) = (UnixTime(from), UnixTime(to));
         let erase = |reply| Request::Contacts(ContactsRequest::Erase(from, to, reply));
@@ -174,11 +175,16 @@ impl Contacts {
     }
 }
 
-const BACKWARDS: Error = Error::InvalidRange("from must be before to");
+fn empty_range() -> ErrorReply {
+    ErrorReply::new(
+        error::INVALID_RANGE,
+        "the span is empty; give a from that is before to",
+    )
+}
 
-fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), Error> {
+fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), ErrorReply> {
     if from >= to {
-        return Err(BACKWARDS);
+        return Err(empty_range());
     }
     let from = (from / QUARTER * QUARTER).min(END_OF_TIME - QUARTER);
     let to = to
@@ -188,15 +194,17 @@ fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), Error> {
     Ok((UnixTime(from), UnixTime(to)))
 }
 
-fn bucket(from: UnixTime, to: UnixTime, seconds: u32) -> Result<Duration, Error> {
+fn bucket(from: UnixTime, to: UnixTime, seconds: u32) -> Result<Duration, ErrorReply> {
     let width = u64::from(seconds);
     if width < QUARTER || !width.is_multiple_of(QUARTER) {
-        return Err(Error::InvalidRange(
+        return Err(ErrorReply::new(
+            error::INVALID_RANGE,
             "bucket_s must be whole quarters of an hour: 900 or a multiple of it",
         ));
     }
     if (to.0 - from.0).div_ceil(width) > MAX_BUCKETS {
-        return Err(Error::InvalidRange(
+        return Err(ErrorReply::new(
+            error::INVALID_RANGE,
             "more than 10000 bars; ask for a shorter span or wider bars",
         ));
     }

@@ -1,4 +1,4 @@
-//! File descriptors from other processes, handled so that none can block us.
+//! File descriptors from other processes, handled so that none can block tcnd.
 //!
 //! A descriptor may be of a file system that a user serves (FUSE). Then any system call
 //! on it can wait for that user forever: fstat(2), poll(2), read(2), write(2), and
@@ -23,8 +23,8 @@ use rustix::net::sockopt::socket_type;
 use rustix::pipe::fcntl_getpipe_size;
 
 /// Foreign files that may wait to be closed at once. While this many wait, no
-/// descriptors are accepted at all; the unit has 64 tasks.
-const MOST_CLOSING: usize = 16;
+/// descriptors are accepted at all. The unit allows 64 tasks (`TasksMax=`).
+const MAX_CLOSING: usize = 16;
 
 /// Foreign files that are to be closed, and the threads that close them. The process
 /// has one table of descriptors, and so one of these.
@@ -50,7 +50,7 @@ impl Closing {
     fn close(file: File) {
         let mut closing = Self::lock();
         closing.waiting.push_back(file);
-        if closing.threads < MOST_CLOSING {
+        if closing.threads < MAX_CLOSING {
             let thread = std::thread::Builder::new().name("close".to_owned());
             closing.threads += usize::from(thread.spawn(Self::close_all).is_ok());
         }
@@ -70,81 +70,81 @@ impl Closing {
 }
 
 /// Whether descriptors can be accepted now.
-pub(super) fn acceptable() -> bool {
+pub(super) fn can_accept() -> bool {
     let closing = Closing::lock();
-    closing.threads + closing.waiting.len() < MOST_CLOSING
+    closing.threads + closing.waiting.len() < MAX_CLOSING
 }
 
-/// An empty memory file, in the place of a file that zbus must not have.
+/// An empty memory file, which zbus gets in the place of a foreign file.
 pub(super) fn substitute() -> io::Result<OwnedFd> {
     Ok(memfd_create("substitute", MemfdFlags::CLOEXEC)?)
 }
 
 /// The kind of a file behind a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FdKind {
     /// A socket.
     Socket,
     /// A pipe, or a memory file.
-    Ready,
+    PipeOrMemfd,
     /// Anything else.
     Foreign,
 }
 
 /// Finds the kind without waiting.
-pub(super) fn kind(file: BorrowedFd<'_>) -> Kind {
+pub(super) fn kind(file: BorrowedFd<'_>) -> FdKind {
     if socket_type(file).is_ok() {
-        Kind::Socket
+        FdKind::Socket
     } else if fcntl_getpipe_size(file).is_ok() || fcntl_get_seals(file).is_ok() {
-        Kind::Ready
+        FdKind::PipeOrMemfd
     } else {
-        Kind::Foreign
+        FdKind::Foreign
     }
 }
 
-/// A descriptor from another process. Closing it cannot block us.
+/// A descriptor from another process. Closing it does not block the caller of `drop`.
 #[derive(Debug)]
-pub(super) struct Passed(Option<File>);
+pub(super) struct ReceivedFd(Option<File>);
 
-impl Passed {
+impl ReceivedFd {
     /// The file itself. A foreign file is only for a thread that may wait for it.
     pub(super) fn file(&mut self) -> &mut File {
-        self.0.as_mut().expect(THERE)
+        self.0.as_mut().expect(PRESENT)
     }
 
-    pub(super) fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> FdKind {
         kind(self.as_fd())
     }
 
     /// The descriptor, unless it is foreign.
-    pub(super) fn ready(self) -> Option<OwnedFd> {
-        (self.kind() != Kind::Foreign).then(|| self.into_inner())
+    pub(super) fn pipe_or_socket(self) -> Option<OwnedFd> {
+        (self.kind() != FdKind::Foreign).then(|| self.into_inner())
     }
 
-    /// Gives the descriptor away, and with it the duty to close it.
+    /// Returns the descriptor. The caller has to close it.
     fn into_inner(mut self) -> OwnedFd {
-        OwnedFd::from(self.0.take().expect(THERE))
+        OwnedFd::from(self.0.take().expect(PRESENT))
     }
 }
 
-const THERE: &str = "the file is there until it is given away or dropped";
+const PRESENT: &str = "the file is present until it is taken or dropped";
 
-impl From<OwnedFd> for Passed {
+impl From<OwnedFd> for ReceivedFd {
     fn from(descriptor: OwnedFd) -> Self {
         Self(Some(File::from(descriptor)))
     }
 }
 
-impl AsFd for Passed {
+impl AsFd for ReceivedFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_ref().expect(THERE).as_fd()
+        self.0.as_ref().expect(PRESENT).as_fd()
     }
 }
 
-impl Drop for Passed {
+impl Drop for ReceivedFd {
     fn drop(&mut self) {
         let Some(file) = self.0.take() else { return };
-        if kind(file.as_fd()) != Kind::Foreign {
+        if kind(file.as_fd()) != FdKind::Foreign {
             return;
         }
         Closing::close(file);
@@ -153,7 +153,7 @@ impl Drop for Passed {
 
 /// The foreign files of calls in progress.
 #[derive(Debug, Default)]
-pub(super) struct ForeignFiles(Mutex<BTreeMap<FileId, Kept>>);
+pub(super) struct ForeignFiles(Mutex<BTreeMap<FileId, DepositedFile>>);
 
 /// The device and inode number of a substitute. Memory files that other processes make
 /// are on another device, and may have any number.
@@ -165,8 +165,8 @@ fn id_of(substitute: &OwnedFd) -> io::Result<FileId> {
 }
 
 #[derive(Debug)]
-struct Kept {
-    passed: Passed,
+struct DepositedFile {
+    received: ReceivedFd,
     sender: Arc<str>,
     serial: NonZeroU32,
 }
@@ -178,46 +178,47 @@ impl ForeignFiles {
     /// When no substitute can be made.
     pub(super) fn deposit(
         &self,
-        passed: Passed,
+        received: ReceivedFd,
         sender: &Arc<str>,
         serial: NonZeroU32,
     ) -> io::Result<OwnedFd> {
-        if passed.kind() != Kind::Foreign {
-            return Ok(passed.into_inner());
+        if received.kind() != FdKind::Foreign {
+            return Ok(received.into_inner());
         }
         let substitute = substitute()?;
         let id = id_of(&substitute)?;
         let sender = Arc::clone(sender);
-        let kept = Kept {
-            passed,
+        let deposited = DepositedFile {
+            received,
             sender,
             serial,
         };
-        self.lock().insert(id, kept);
+        self.lock().insert(id, deposited);
         Ok(substitute)
     }
 
     /// The file that a method received.
-    pub(super) fn claim(&self, file: OwnedFd) -> Passed {
+    pub(super) fn claim(&self, file: OwnedFd) -> ReceivedFd {
         // Only a memory file can be a substitute, so only such a file is asked for its
         // inode number.
         if fcntl_get_seals(&file).is_ok()
             && let Ok(id) = id_of(&file)
-            && let Some(kept) = self.lock().remove(&id)
+            && let Some(deposited) = self.lock().remove(&id)
         {
-            return kept.passed;
+            return deposited.received;
         }
         file.into()
     }
 
-    /// The call was answered, and its files are not needed any more.
+    /// Drops the files of a call that was answered.
     pub(super) fn forget(&self, sender: &str, serial: NonZeroU32) {
-        let of_it = |kept: &Kept| *kept.sender == *sender && kept.serial == serial;
-        self.lock().retain(|_, kept| !of_it(kept));
+        let of_it =
+            |deposited: &DepositedFile| *deposited.sender == *sender && deposited.serial == serial;
+        self.lock().retain(|_, deposited| !of_it(deposited));
     }
 
     /// Nothing panics while it holds this lock.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FileId, DepositedFile>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -237,12 +238,12 @@ mod tests {
         let memory = memfd_create("memory", MemfdFlags::CLOEXEC).unwrap();
         let file = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
         let null = File::open("/dev/null").unwrap();
-        assert_eq!(kind(reader.as_fd()), Kind::Ready);
-        assert_eq!(kind(writer.as_fd()), Kind::Ready);
-        assert_eq!(kind(memory.as_fd()), Kind::Ready);
-        assert_eq!(kind(one.as_fd()), Kind::Socket);
-        assert_eq!(kind(file.as_fd()), Kind::Foreign);
-        assert_eq!(kind(null.as_fd()), Kind::Foreign);
+        assert_eq!(kind(reader.as_fd()), FdKind::PipeOrMemfd);
+        assert_eq!(kind(writer.as_fd()), FdKind::PipeOrMemfd);
+        assert_eq!(kind(memory.as_fd()), FdKind::PipeOrMemfd);
+        assert_eq!(kind(one.as_fd()), FdKind::Socket);
+        assert_eq!(kind(file.as_fd()), FdKind::Foreign);
+        assert_eq!(kind(null.as_fd()), FdKind::Foreign);
     }
 
     #[test]
@@ -251,8 +252,8 @@ mod tests {
         let sender: Arc<str> = ":1.7".into();
         let open = || OwnedFd::from(File::open("/dev/zero").unwrap());
         let substitute = foreign.deposit(open().into(), &sender, serial()).unwrap();
-        assert_eq!(kind(substitute.as_fd()), Kind::Ready);
-        assert_eq!(foreign.claim(substitute).kind(), Kind::Foreign);
+        assert_eq!(kind(substitute.as_fd()), FdKind::PipeOrMemfd);
+        assert_eq!(foreign.claim(substitute).kind(), FdKind::Foreign);
         assert!(foreign.lock().is_empty());
 
         let substitute = foreign.deposit(open().into(), &sender, serial()).unwrap();
@@ -262,7 +263,7 @@ mod tests {
         assert!(foreign.lock().is_empty());
         assert_eq!(
             foreign.claim(substitute).kind(),
-            Kind::Ready,
+            FdKind::PipeOrMemfd,
             "it is worth nothing"
         );
 

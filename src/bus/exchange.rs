@@ -1,8 +1,8 @@
 //! `Exchange`: transfer of reports to and from servers.
 //!
-//! This interface is for `tcnd-sync` alone. That program has the network, so it gets
-//! only what its work needs: which intervals are missing, and the parts to upload, one
-//! at a time. It learns nothing of contacts, keys or exposures. The bus policy lets no
+//! This interface is only for `tcnd-sync`. That program has network access, so it gets
+//! only the data that it needs: the missing intervals, and the parts to upload, one at a
+//! time. It learns nothing of contacts, keys or exposures. The bus policy lets no
 //! other user send to this interface, and the bouncer asks polkit all the same.
 
 use std::sync::Arc;
@@ -12,47 +12,48 @@ use std::time::Duration;
 use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::{LONGEST_REASON, UploadResult};
 use tcn_protocol::wire;
+use tcnd_client::names::error;
 use tcnd_client::proxy;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
 
 use super::bouncer::Bouncer;
-use super::departures::{Departures, Unwatched, caller, is_present};
-use super::error::Error;
-use super::options::{Given, Options};
+use super::error::ErrorReply;
+use super::name_watch::{NameWatcher, WatchError, caller, is_present};
+use super::options::{MethodOptions, OptionMap};
 use super::transfer::Transfers;
 use crate::daemon::{BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, Refusal, Request};
 use crate::store::NewSource;
 
-pub(super) struct Exchange {
+pub(super) struct ExchangeInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) transfers: Arc<Transfers>,
     /// The owners of the current run and of the current delivery.
-    pub(super) runs: Departures,
-    pub(super) deliveries: Departures,
+    pub(super) runs: NameWatcher,
+    pub(super) deliveries: NameWatcher,
 }
 
 /// The longest name of a source or a problem, in bytes.
 const LONGEST_TOKEN: usize = 64;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Exchange", introspection_docs = true)]
-impl Exchange {
-    /// Begins a run. These are all the sources there are, 32 at most; what is
-    /// kept of others is forgotten. Of each: name (s), lower-case letters,
-    /// digits and hyphens, 64 at most; label (s), which people are shown, 256
-    /// bytes at most; publish (b), whether reports of ours may go there. Fails
-    /// with Error.Busy while another run is under way; a run ends with End, or
-    /// when the caller leaves the bus. The answer is whether a person asked for
-    /// the run, so that no source is to be spared for its failures. Needs the polkit action
-    /// org.tcncoalition.tcnd1.exchange, as all methods here.
+impl ExchangeInterface {
+    /// Begins a run. sources has all configured sources, at most 32; the daemon forgets
+    /// what it kept about others. Each has name (s), of lower-case letters, digits and
+    /// hyphens, at most 64; label (s), which is shown to people, at most 256 bytes;
+    /// publish (b), whether reports of this machine may go there. Fails with Error.Busy
+    /// while another run is in progress; a run ends with End, or when the caller leaves
+    /// the bus. Returns whether a person asked for the run: such a run asks also
+    /// sources that failed lately. Needs the polkit action
+    /// org.tcncoalition.tcnd1.exchange, as all methods of this interface do.
     #[zbus(out_args("asked"))]
     async fn begin(
         &self,
-        sources: Vec<proxy::Source>,
+        sources: Vec<proxy::SourceInfo>,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let sources = sources.into_iter().map(new_source);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
@@ -61,7 +62,7 @@ impl Exchange {
             let (handle, name) = (self.handle.clone(), owner.to_string());
             let leave = async move { handle.client_disconnected(name).await };
             let watch = self.runs.watch(connection, owner, leave).await;
-            watch.map_err(unwatched)?;
+            watch.map_err(watch_error)?;
         }
         let name = owner.as_ref().map(ToString::to_string);
         let begin = |reply| Request::Exchange(ExchangeRequest::Begin(name, sources, reply));
@@ -69,138 +70,139 @@ impl Exchange {
         if let Some(owner) = &owner
             && !is_present(connection, owner).await
         {
-            // The caller client_disconnected before it was watched.
+            // The caller left the bus before the watch was set up.
             self.handle.client_disconnected(owner.to_string()).await;
         }
         Ok(begun?)
     }
 
-    /// The numbers of the intervals that a source has not delivered whole, the
-    /// oldest first: of the last 14 days, six hours each, counted from 1970.
-    /// The last one is the current one.
+    /// Returns the numbers of the intervals that a source has not delivered whole,
+    /// oldest first. Intervals have six hours and are counted from 1970. The list
+    /// covers the last 14 days, and its last element is the current interval.
     #[zbus(out_args("intervals"))]
     async fn pending(
         &self,
         source: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<u64>, Error> {
+    ) -> Result<Vec<u64>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let pending = |reply| Request::Exchange(ExchangeRequest::Pending(source, reply));
         let intervals = self.handle.ask(pending).await?;
         Ok(intervals.into_iter().map(Interval::number).collect())
     }
 
-    /// Keeps what a source delivered for an interval, and returns when the file
-    /// was read to its end; it may be empty. The reports are matched when the run
-    /// is over, so neither the answer nor its time depends on the contacts.
-    /// Options: whole (b), true if the interval had been over for ten minutes when
-    /// the source was asked, and this is all of it, so that it need not be asked
-    /// for again; budget (t), the numbers that may be computed, 500 million if not
-    /// given and at most. A contact that began after the end of the interval is no
-    /// exposure by what this source tells. Counted are (t): accepted, delivered by
-    /// this source for the first time; duplicate, delivered by it before;
-    /// malformed, no report; too_large, past the work, or past the bytes that a
-    /// source may deliver in a day: 512 MiB, and of more than four sources an equal
-    /// share of 2 GiB each. Error.Busy while another delivery is under way.
+    /// Keeps the reports that a source delivered for an interval. Returns when the
+    /// daemon has read the file to its end; the file may be empty. The daemon matches
+    /// the reports when the run is over, so neither the reply nor its time depends on
+    /// the contacts. Options: whole (b), true if the interval had been over for ten
+    /// minutes when the source was asked, and this is all of it, so that it need not be
+    /// asked for again; budget (t), how many numbers the daemon may compute, at most
+    /// 500 million, which is also the default. A contact that began after the end of
+    /// the interval is no exposure according to this source. The reply counts (t):
+    /// accepted, delivered by this source for the first time; duplicate, delivered by
+    /// it before; malformed, not a report; too_large, beyond the budget, or beyond the
+    /// bytes that a source may deliver in a day: 512 MiB, and with more than four
+    /// sources an equal share of 2 GiB each. Fails with Error.Busy while another
+    /// delivery is in progress.
     #[zbus(out_args("delivered"))]
     async fn deliver(
         &self,
         source: String,
         interval: u64,
         file: OwnedFd,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Delivered, Error> {
+    ) -> Result<proxy::DeliverReply, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("whole", "b"), ("budget", "t")])?;
-        let gone = Arc::<AtomicBool>::default();
+        let mut options = MethodOptions::new(options, &[("whole", "b"), ("budget", "t")])?;
+        let cancelled = Arc::<AtomicBool>::default();
         let delivery = Delivery {
             source,
-            interval: Interval::new(interval).ok_or_else(no_interval)?,
+            interval: Interval::new(interval).ok_or_else(unknown_interval)?,
             whole: options.take("whole")?.unwrap_or(false),
             budget: options.take("budget")?.unwrap_or(BUDGET).min(BUDGET),
-            reports: Box::new(self.transfers.intake(file, Arc::clone(&gone))?),
+            reports: Box::new(self.transfers.reader(file, Arc::clone(&cancelled))?),
         };
         let caller = caller(connection, &call);
         if let Some(caller) = &caller {
-            let leave = async move { gone.store(true, Ordering::Relaxed) };
+            let leave = async move { cancelled.store(true, Ordering::Relaxed) };
             let watch = self.deliveries.watch(connection, caller, leave).await;
-            watch.map_err(unwatched)?;
+            watch.map_err(watch_error)?;
         }
         let deliver = |reply| Request::Exchange(ExchangeRequest::Deliver(delivery, reply));
         let counted = self.handle.ask(deliver).await;
         if let Some(caller) = &caller {
-            self.deliveries.forget(caller);
+            self.deliveries.unwatch(caller);
         }
         Ok(counted?.into())
     }
 
-    /// Takes the next part of a report of ours that is due for this source:
-    /// part (t), its local name, and report (ay), one signed report; both are
-    /// absent if none is due. That it left is recorded before. A part whose
-    /// outcome is not told within a quarter of an hour is handed out again.
+    /// Takes the next part of a report of this machine that is due for this source:
+    /// part (t), its local number, and report (ay), one signed report; both are absent
+    /// if none is due. The daemon records first that the part left. If the outcome of a
+    /// part is not told within a quarter of an hour, the part is handed out again.
     #[zbus(out_args("upload"))]
     async fn take_part(
         &self,
         source: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Upload, Error> {
+    ) -> Result<proxy::UploadPart, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let take = |reply| Request::Exchange(ExchangeRequest::Take(source, reply));
         let (part, signed) = self.handle.ask(take).await?.unzip();
         let report = signed.map(|signed| wire::write(&signed));
-        Ok(proxy::Upload { part, report })
+        Ok(proxy::UploadPart { part, report })
     }
 
-    /// Tells what became of a part: accepted, the server has it; refused, it
-    /// does not want it; failed, it did not get it, and it is tried again.
-    /// Options: reason (s), what the server or the network said, 256 bytes at
-    /// most; retry_after (u), for how many seconds the server wants to be left
-    /// alone.
+    /// Records the outcome of a part: accepted, the server has it; refused, the server
+    /// does not want it; failed, the server did not get it, and it is tried again.
+    /// Options: reason (s), the message of the server or the network, at most 256
+    /// bytes; retry_after (u), for how many seconds the server wants no further
+    /// request.
     async fn settle_part(
         &self,
         part: u64,
         outcome: String,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("reason", "s"), ("retry_after", "u")])?;
+        let mut options = MethodOptions::new(options, &[("reason", "s"), ("retry_after", "u")])?;
         let reason: String = options.take("reason")?.unwrap_or_default();
         let retry_after: Option<u32> = options.take("retry_after")?;
         if reason.len() > LONGEST_REASON || !printable::is_line(&reason) {
-            return Err(Error::InvalidArgs(
-                "reason may have 256 bytes at most, and none that steer a terminal or cannot be seen"
-                    .to_owned(),
+            return Err(ErrorReply::new(
+                error::INVALID_ARGS,
+                "reason is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
             ));
         }
         let seconds = |seconds| Duration::from_secs(u64::from(seconds));
         let result = UploadResult::from_token(&outcome, reason, retry_after.map(seconds));
         let result = result.ok_or_else(|| {
-            let known = "unknown outcome; there are: accepted, refused, failed";
-            Error::InvalidArgs(known.to_owned())
+            let known = "unknown outcome; the outcomes are: accepted, refused, failed";
+            ErrorReply::new(error::INVALID_ARGS, known)
         })?;
         let settle = |reply| Request::Exchange(ExchangeRequest::Settle(part, result, reply));
         Ok(self.handle.ask(settle).await?)
     }
 
-    /// Tells how it went with a source: problem is empty if it was gone through
-    /// well, or a token of lower-case letters, digits and hyphens, 64 at most,
-    /// like unreachable.
+    /// Records the result for a source: problem is empty if the source was checked
+    /// successfully; otherwise it is a token of lower-case letters, digits and hyphens,
+    /// at most 64, such as unreachable.
     async fn record(
         &self,
         source: String,
         problem: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if !problem.is_empty() && !is_token(&problem) {
-            return Err(no_token());
+            return Err(not_a_token());
         }
         let record = |reply| Request::Exchange(ExchangeRequest::Record(source, problem, reply));
         Ok(self.handle.ask(record).await?)
@@ -211,25 +213,25 @@ impl Exchange {
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let end = |reply| Request::Exchange(ExchangeRequest::End(reply));
         self.handle.ask(end).await?;
         if let Some(owner) = caller(connection, &call) {
-            self.runs.forget(&owner);
+            self.runs.unwatch(&owner);
         }
         Ok(())
     }
 }
 
-fn new_source(source: proxy::Source) -> Result<NewSource, Error> {
+fn new_source(source: proxy::SourceInfo) -> Result<NewSource, ErrorReply> {
     if !is_token(&source.name) {
-        return Err(no_token());
+        return Err(not_a_token());
     }
     if source.label.len() > LONGEST_LABEL || !printable::is_line(&source.label) {
-        return Err(Error::InvalidArgs(
-            "label may have 256 bytes at most, and none that steer a terminal or cannot be seen"
-                .to_owned(),
+        return Err(ErrorReply::new(
+            error::INVALID_ARGS,
+            "label is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
         ));
     }
     Ok(NewSource {
@@ -244,19 +246,25 @@ fn is_token(text: &str) -> bool {
     !text.is_empty() && text.len() <= LONGEST_TOKEN && text.bytes().all(fits)
 }
 
-fn no_token() -> Error {
-    Error::InvalidArgs(
-        "names and problems are of 1 to 64 lower-case letters, digits and hyphens".to_owned(),
+fn not_a_token() -> ErrorReply {
+    ErrorReply::new(
+        error::INVALID_ARGS,
+        "not a valid name or problem; it has 1 to 64 lower-case letters, digits and hyphens",
     )
 }
 
-fn no_interval() -> Error {
+fn unknown_interval() -> ErrorReply {
     Refusal::InvalidRange("no interval has this number; call Pending").into()
 }
 
-fn unwatched(why: Unwatched) -> Error {
+fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        Unwatched::TooMany => Error::Busy("too many programs exchange reports; try again"),
-        Unwatched::Deaf => Error::Failed("the bus does not tell when you leave it; try again"),
+        WatchError::TooMany => {
+            ErrorReply::new(error::BUSY, "too many programs exchange reports; try again")
+        }
+        WatchError::Unavailable => ErrorReply::new(
+            error::FAILED,
+            "the bus cannot report when you leave it; try again",
+        ),
     }
 }

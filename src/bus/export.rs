@@ -14,46 +14,48 @@ use serde::Serialize;
 use sha2::Sha256;
 use tcn_engine::Contact;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
+use tcnd_client::names::error;
 use tokio::runtime::Handle as Runtime;
 
-use super::error::Error;
-use super::options::{Given, Options};
-use super::transfer::{Outlet, broken};
+use super::error::ErrorReply;
+use super::options::{MethodOptions, OptionMap};
+use super::transfer::{FdWriter, write_error};
 use crate::daemon::{self, ContactsRequest, Handle, Refusal, Request};
 use crate::store::{self, Cursor, ExportDir};
 
 /// Contacts per request.
 const PAGE: u32 = 1024;
 
-/// The contents and the format of an export.
+/// The options of an export: its contents and its format.
 #[derive(Debug)]
-pub(super) struct Order {
-    format: Format,
+pub(super) struct ExportOptions {
+    format: ExportFormat,
     raw: bool,
     from: UnixTime,
     to: UnixTime,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Format {
+enum ExportFormat {
     Csv,
     Jsonl,
     Sqlite,
 }
 
-impl Order {
-    pub(super) fn new(options: Given) -> Result<Self, Error> {
+impl ExportOptions {
+    pub(super) fn new(options: OptionMap) -> Result<Self, ErrorReply> {
         let known = &[("format", "s"), ("raw", "b"), ("from", "t"), ("to", "t")];
-        let mut options = Options::new(options, known)?;
+        let mut options = MethodOptions::new(options, known)?;
         let format: Option<String> = options.take("format")?;
-        let order = Self {
+        let options = Self {
             format: match format.as_deref() {
-                None | Some("csv") => Format::Csv,
-                Some("jsonl") => Format::Jsonl,
-                Some("sqlite") => Format::Sqlite,
+                None | Some("csv") => ExportFormat::Csv,
+                Some("jsonl") => ExportFormat::Jsonl,
+                Some("sqlite") => ExportFormat::Sqlite,
                 Some(_) => {
-                    return Err(Error::InvalidArgs(
-                        "unknown format; there are: csv, jsonl, sqlite".to_owned(),
+                    return Err(ErrorReply::new(
+                        error::INVALID_ARGS,
+                        "unknown format; the formats are: csv, jsonl, sqlite",
                     ));
                 }
             },
@@ -61,38 +63,41 @@ impl Order {
             from: UnixTime(options.take("from")?.unwrap_or(0)),
             to: UnixTime(options.take("to")?.unwrap_or(u64::MAX)),
         };
-        if order.from >= order.to {
-            return Err(Error::InvalidRange("from must be before to"));
+        if options.from >= options.to {
+            return Err(ErrorReply::new(
+                error::INVALID_RANGE,
+                "the span is empty; give a from that is before to",
+            ));
         }
-        Ok(order)
+        Ok(options)
     }
 }
 
 /// Writes the export and returns the number of rows. Blocks.
 pub(super) fn write(
-    order: &Order,
+    options: &ExportOptions,
     handle: Handle,
     runtime: Runtime,
-    sheets: &ExportDir,
-    mut outlet: Outlet,
-) -> Result<u64, Error> {
+    export_dir: &ExportDir,
+    mut writer: FdWriter,
+) -> Result<u64, ErrorReply> {
     let pages = Pages {
         handle,
         runtime,
-        cursor: Some(Cursor::since(order.from)),
-        from: order.from,
-        to: order.to,
-        mask: (!order.raw).then(Mask::new),
+        cursor: Some(Cursor::since(options.from)),
+        from: options.from,
+        to: options.to,
+        mask: (!options.raw).then(Mask::new),
     };
-    match order.format {
-        Format::Csv => write_lines(pages, outlet, HEADER, csv),
-        Format::Jsonl => write_lines(pages, outlet, "", json),
-        Format::Sqlite => write_sheet(pages, sheets, &mut outlet),
+    match options.format {
+        ExportFormat::Csv => write_lines(pages, writer, HEADER, csv),
+        ExportFormat::Jsonl => write_lines(pages, writer, "", json),
+        ExportFormat::Sqlite => write_database(pages, export_dir, &mut writer),
     }
 }
 
 /// A contact, and its number's text in the export.
-type Named = (String, Contact);
+type NamedContact = (String, Contact);
 
 /// An iterator over the pages of the log.
 struct Pages {
@@ -107,24 +112,24 @@ struct Pages {
 }
 
 impl Iterator for Pages {
-    type Item = Result<Vec<Named>, Error>;
+    type Item = Result<Vec<NamedContact>, ErrorReply>;
 
     /// The next page, which may be empty.
     fn next(&mut self) -> Option<Self::Item> {
-        let place = self.cursor.take()?;
-        let page = |reply| Request::Contacts(ContactsRequest::Page(place, PAGE, reply));
+        let cursor = self.cursor.take()?;
+        let page = |reply| Request::Contacts(ContactsRequest::Page(cursor, PAGE, reply));
         let page = match self.runtime.block_on(self.handle.ask(page)) {
             Ok(page) => page,
             Err(refusal) => return Some(Err(refusal.into())),
         };
         // Pages are in order of quarters of an hour, and unordered within one.
-        let beyond = |last: &&Contact| Cursor::since(last.start) > Cursor::since(self.to);
+        let is_after = |last: &&Contact| Cursor::since(last.start) > Cursor::since(self.to);
         let full = page.len() == PAGE as usize;
-        let last = page.last().filter(|last| full && !beyond(last));
+        let last = page.last().filter(|last| full && !is_after(last));
         self.cursor = last.map(Cursor::behind);
         let wanted = |contact: &Contact| self.from <= contact.start && contact.start < self.to;
-        let named = page.into_iter().filter(wanted);
-        Some(Ok(named
+        let contact = page.into_iter().filter(wanted);
+        Some(Ok(contact
             .map(|contact| (self.name(&contact.tcn), contact))
             .collect()))
     }
@@ -153,8 +158,8 @@ fn hexadecimal(bytes: &[u8]) -> String {
 struct Mask(Hmac<Sha256>);
 
 impl Mask {
-    /// Bytes of the mask that are shown. Among 65,536 numbers the odds that two have
-    /// the same mask are one in eight thousand million.
+    /// Bytes of the mask that are shown. Among 65,536 numbers, two have the same mask
+    /// with a probability of one in eight thousand million.
     const SHOWN: usize = 8;
 
     fn new() -> Self {
@@ -175,17 +180,17 @@ impl Mask {
 
 fn write_lines(
     pages: Pages,
-    outlet: Outlet,
+    writer: FdWriter,
     header: &str,
-    line: fn(&mut dyn Write, &Named) -> io::Result<()>,
-) -> Result<u64, Error> {
-    let mut out = BufWriter::new(outlet);
-    let failed = |error: io::Error| broken(&error);
+    line: fn(&mut dyn Write, &NamedContact) -> io::Result<()>,
+) -> Result<u64, ErrorReply> {
+    let mut out = BufWriter::new(writer);
+    let failed = |error: io::Error| write_error(&error);
     out.write_all(header.as_bytes()).map_err(failed)?;
     let mut rows = 0;
     for page in pages {
-        for named in page? {
-            line(&mut out, &named).map_err(failed)?;
+        for contact in page? {
+            line(&mut out, &contact).map_err(failed)?;
             rows += 1;
         }
     }
@@ -197,7 +202,7 @@ const HEADER: &str = "number,first,last,rssi_max,rssi_mean,sightings,\
                       to_55_db,to_63_db,to_73_db,over_73_db,bridged\r\n";
 
 /// RFC 4180. No value in a row needs quotes.
-fn csv(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
+fn csv(out: &mut dyn Write, (number, contact): &NamedContact) -> io::Result<()> {
     let dbm = |rssi: Option<i16>| rssi.map(|rssi| rssi.to_string()).unwrap_or_default();
     let [to_55, to_63, to_73, over] = contact.signal.attenuation;
     write!(
@@ -227,7 +232,7 @@ struct Row<'a> {
     bridged: bool,
 }
 
-fn json(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
+fn json(out: &mut dyn Write, (number, contact): &NamedContact) -> io::Result<()> {
     let [to_55_db, to_63_db, to_73_db, over_73_db] = contact.signal.attenuation;
     let row = Row {
         number,
@@ -246,18 +251,22 @@ fn json(out: &mut dyn Write, (number, contact): &Named) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-fn write_sheet(pages: Pages, sheets: &ExportDir, outlet: &mut Outlet) -> Result<u64, Error> {
-    let failed = |fault: store::Error| Error::from(Refusal::from(fault));
-    let mut sheet = sheets.begin().map_err(failed)?;
+fn write_database(
+    pages: Pages,
+    export_dir: &ExportDir,
+    writer: &mut FdWriter,
+) -> Result<u64, ErrorReply> {
+    let failed = |fault: store::Error| ErrorReply::from(Refusal::from(fault));
+    let mut database = export_dir.begin().map_err(failed)?;
     let mut rows = 0;
     for page in pages {
         let page = page?;
-        sheet.add(&page).map_err(failed)?;
+        database.add(&page).map_err(failed)?;
         rows += page.len() as u64;
     }
-    let mut whole = sheet.finish().map_err(failed)?;
-    let written = io::copy(&mut whole, outlet).and_then(|_| outlet.flush());
-    written.map_err(|error| broken(&error))?;
+    let mut whole = database.finish().map_err(failed)?;
+    let written = io::copy(&mut whole, writer).and_then(|_| writer.flush());
+    written.map_err(|error| write_error(&error))?;
     Ok(rows)
 }
 

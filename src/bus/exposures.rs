@@ -6,183 +6,183 @@
 
 use std::sync::Arc;
 
-use tcnd_client::{names, proxy};
+use tcnd_client::names::{self, error};
+use tcnd_client::proxy;
 use zbus::message::Header;
 use zbus::names::BusName;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, interface};
 
 use super::bouncer::Bouncer;
-use super::departures::{Departures, Unwatched, caller, is_present};
-use super::error::Error;
-use super::options::{Given, Options, decimal};
+use super::error::ErrorReply;
+use super::name_watch::{NameWatcher, WatchError, caller, is_present};
+use super::options::{MethodOptions, OptionMap, decimal};
 use super::replies;
 use crate::daemon::{
     ExposureId, Handle, KnownExposure, MatchedReportsRequest, Refusal, Request, SyncStatus,
 };
 
-pub(super) struct Exposures {
+pub(super) struct ExposuresInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     /// Every subscriber is watched, and every watched client is a subscriber.
-    pub(super) subscribers: Arc<Departures>,
+    pub(super) subscribers: Arc<NameWatcher>,
 }
 
 #[interface(name = "org.tcncoalition.Tcnd1.Exposures", introspection_docs = true)]
-impl Exposures {
-    /// All exposures, of each report in order of time; those that were
-    /// dismissed only with the option dismissed (b). Of each, times being in
-    /// seconds since 1970-01-01 UTC: id (s); day (t), the UTC day it began on;
-    /// from (t) and to (t), rounded outward to five minutes; duration_s (u)
-    /// within contacts, rounded up to five minutes; attenuation (a(yu)),
-    /// measured sightings by attenuation: up to so many dB, 255 being the
-    /// rest; rssi_max (n), the strongest signal in dBm, absent if none was
-    /// measured; carried (s), whose radio was heard: direct, the person's own,
-    /// bridged, another device's, or mixed; distance (d), distance_least (d)
-    /// and distance_most (d), an estimate in metres and for senders that much
-    /// weaker and stronger, absent if the person's own signal was not
-    /// measured; sources (as), where the report came from; published (t), by
-    /// when it was public; received (t); memo_type (y) and memo (ay); rule (s),
-    /// the rule that made the exposure of contacts, contacts-1: they belong
-    /// together while the gap between them is shorter than rule_gap_s (u)
-    /// seconds, and distances are reckoned from rule_reference_rssi (n), the
-    /// dBm at one metre; seen (b); dismissed (b). Clients must tolerate other
-    /// keys and tokens. Needs the polkit action
-    /// org.tcncoalition.tcnd1.exposures-read, as all methods here.
+impl ExposuresInterface {
+    /// Returns all exposures, those of each report in the order of time; dismissed
+    /// exposures only with the option dismissed (b). Times are in seconds since
+    /// 1970-01-01 UTC. Each exposure has id (s); day (t), the UTC day on which it
+    /// began; from (t) and to (t), rounded outward to five minutes; duration_s (u), the
+    /// time within contacts, rounded up to five minutes; attenuation (a(yu)), the
+    /// measured sightings by attenuation, each with its upper bound in dB, 255 for the
+    /// rest; rssi_max (n), the strongest signal in dBm, absent if none was measured;
+    /// carried (s), whose radio was heard: direct, the other person's own; bridged,
+    /// another device's; or mixed; distance (d), distance_least (d) and distance_most
+    /// (d), an estimate in metres, and the estimates for a weaker and a stronger
+    /// sender, absent if the person's own signal was not measured; sources (as), the
+    /// sources of the report; published (t), when the report was public at the latest;
+    /// received (t); memo_type (y) and memo (ay); rule (s), the rule that makes an
+    /// exposure of contacts: contacts-1 joins contacts while the gap between them is
+    /// shorter than rule_gap_s (u) seconds, and computes distances from
+    /// rule_reference_rssi (n), the dBm at one metre; seen (b); dismissed (b). Clients
+    /// must tolerate other keys and tokens. Needs the polkit action
+    /// org.tcncoalition.tcnd1.exposures-read, as all methods of this interface do.
     #[zbus(out_args("exposures"))]
     async fn list(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<proxy::Exposure>, Error> {
+    ) -> Result<Vec<proxy::ExposureInfo>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let mut options = Options::new(options, &[("dismissed", "b")])?;
+        let mut options = MethodOptions::new(options, &[("dismissed", "b")])?;
         let dismissed = options.take("dismissed")?.unwrap_or(false);
         let exposures = self.all().await?.into_iter();
         let wanted = exposures.filter(|exposure| dismissed || !exposure.dismissed);
-        Ok(wanted.map(proxy::Exposure::from).collect())
+        Ok(wanted.map(proxy::ExposureInfo::from).collect())
     }
 
-    /// One of them, dismissed or not, with the same keys.
+    /// Returns one exposure, dismissed or not, with the same keys as List.
     #[zbus(out_args("exposure"))]
     async fn get(
         &self,
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::Exposure, Error> {
+    ) -> Result<proxy::ExposureInfo, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.find(&id).await?.into())
     }
 
-    /// How many nobody has seen, at once, and how far that goes: unseen (u);
-    /// sources (u), of reports, that are configured; checked (t), when all of
-    /// them had been gone through well, in seconds since 1970-01-01 UTC, absent
-    /// if they never were; failed (a(ss)), of those that could not be gone
-    /// through the last time the label and a token of what was wrong; waiting
-    /// (b), whether reports that were delivered are not matched yet. While a
-    /// source fails, none was checked, or reports wait, an exposure may be
+    /// Returns at once how many exposures are not seen, and how complete that is:
+    /// unseen (u); sources (u), the number of configured sources of reports; checked
+    /// (t), the last time by which all of them had been checked successfully, in
+    /// seconds since 1970-01-01 UTC, absent if that never happened; failed (a(ss)), for
+    /// each source that could not be checked the last time its label and a token of the
+    /// problem; waiting (b), whether reports were delivered that are not matched yet.
+    /// While a source fails, no source was checked, or reports wait, an exposure may be
     /// missing. Clients must tolerate other keys.
     #[zbus(out_args("summary"))]
     async fn get_summary(
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::ExposureSummary, Error> {
+    ) -> Result<proxy::ExposureSummary, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let unseen = *self.handle.watch_unseen().borrow();
-        let standing: SyncStatus = self.handle.watch_sync_status().borrow().clone();
-        Ok(replies::exposure_summary(unseen, standing))
+        let sync_status: SyncStatus = self.handle.watch_sync_status().borrow().clone();
+        Ok(replies::exposure_summary(unseen, sync_status))
     }
 
-    /// The person has seen it.
+    /// Marks an exposure as seen.
     async fn mark_seen(
         &self,
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         self.mark(&id, false).await
     }
 
-    /// The person has seen it and does not want to see it again. It comes back
-    /// with the option dismissed of List, and is kept as long as its contacts.
+    /// Marks an exposure as seen and hides it. The daemon keeps it as long as its
+    /// contacts, and List returns it only with the option dismissed.
     async fn dismiss(
         &self,
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         self.mark(&id, true).await
     }
 
-    /// Lists one again that was dismissed; it stays seen.
+    /// Lists a dismissed exposure again. It stays marked as seen.
     async fn restore(
         &self,
         id: String,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let id = self.find(&id).await?.id;
         let restore = |reply| Request::MatchedReports(MatchedReportsRequest::Restore(id, reply));
         Ok(self.handle.ask(restore).await?)
     }
 
-    /// Has Changed sent to the caller, until it unsubscribes, leaves the bus, or
-    /// the daemon ends: subscribe again when its name has another owner.
-    /// Whether the caller may is asked now, not at each signal. There may be 64
-    /// subscribers; more are Error.Busy.
+    /// Subscribes the caller to Changed, until the caller unsubscribes or leaves the
+    /// bus, or the daemon ends: subscribe again when the bus name of tcnd has another
+    /// owner. The daemon asks for the permission now, and not at each signal. There may
+    /// be 64 subscribers; one more fails with Error.Busy.
     async fn subscribe(
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let name = caller(connection, &call).ok_or_else(nobody_to_tell)?;
+        let name = caller(connection, &call).ok_or_else(not_on_a_bus)?;
         let watch = self.subscribers.watch(connection, &name, async {});
-        watch.await.map_err(unwatched)?;
+        watch.await.map_err(watch_error)?;
         if !is_present(connection, &name).await {
-            self.subscribers.forget(&name);
+            self.subscribers.unwatch(&name);
         }
         Ok(())
     }
 
-    /// Has Changed sent to the caller no longer.
+    /// Ends the subscription of the caller to Changed.
     async fn unsubscribe(
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let name = caller(connection, &call).ok_or_else(nobody_to_tell)?;
-        self.subscribers.forget(&name);
+        let name = caller(connection, &call).ok_or_else(not_on_a_bus)?;
+        self.subscribers.unwatch(&name);
         Ok(())
     }
 
-    /// Exposures changed; so many have not been seen. Sent to subscribers
-    /// alone.
+    /// Exposures changed; unseen is the number of those that are not seen. The signal
+    /// goes only to subscribers.
     #[zbus(signal)]
     async fn changed(emitter: &SignalEmitter<'_>, unseen: u32) -> zbus::Result<()>;
 }
 
-impl Exposures {
+impl ExposuresInterface {
     async fn all(&self) -> Result<Vec<KnownExposure>, Refusal> {
         let all = |reply| Request::MatchedReports(MatchedReportsRequest::Exposures(reply));
         self.handle.ask(all).await
     }
 
-    async fn find(&self, id: &str) -> Result<KnownExposure, Error> {
+    async fn find(&self, id: &str) -> Result<KnownExposure, ErrorReply> {
         let named = parts(id).ok_or(Refusal::NoSuchExposure)?;
         let all = self.all().await?;
         let found = all.into_iter().find(|known| public_id(known.id) == named);
         Ok(found.ok_or(Refusal::NoSuchExposure)?)
     }
 
-    async fn mark(&self, id: &str, dismissed: bool) -> Result<(), Error> {
+    async fn mark(&self, id: &str, dismissed: bool) -> Result<(), ErrorReply> {
         let id = self.find(id).await?.id;
         let mark =
             |reply| Request::MatchedReports(MatchedReportsRequest::Mark(id, dismissed, reply));
@@ -190,8 +190,8 @@ impl Exposures {
     }
 }
 
-/// The numbers that identify an exposure outside the daemon: that of its report, and
-/// its start as coarse as it is shown. Exposures of one report are an hour apart, so no
+/// The two numbers that identify an exposure outside the daemon: the number of its report,
+/// and its start, rounded as it is shown. Exposures of one report are an hour apart, so no
 /// two have the same.
 pub(super) fn public_id(id: ExposureId) -> (u64, u64) {
     (id.report, replies::earlier(id.start))
@@ -202,31 +202,36 @@ fn parts(id: &str) -> Option<(u64, u64)> {
     Some((decimal(report)?, decimal(start)?))
 }
 
-fn nobody_to_tell() -> Error {
-    Error::InvalidArgs("a subscription needs a message bus between us; call List again".to_owned())
+fn not_on_a_bus() -> ErrorReply {
+    ErrorReply::new(
+        error::INVALID_ARGS,
+        "a subscription needs a message bus; call List again instead",
+    )
 }
 
-fn unwatched(why: Unwatched) -> Error {
+fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        Unwatched::TooMany => {
-            Error::Busy("too many programs have subscribed; end one of them, or call List again")
-        }
-        Unwatched::Deaf => {
-            Error::Failed("the bus does not tell when you leave it; call List again instead")
-        }
+        WatchError::TooMany => ErrorReply::new(
+            error::BUSY,
+            "too many programs have subscribed; end one of them, or call List again",
+        ),
+        WatchError::Unavailable => ErrorReply::new(
+            error::FAILED,
+            "the bus cannot report when you leave it; call List again instead",
+        ),
     }
 }
 
 /// Sends `Changed` to each subscriber by its name, and to no other client.
-pub(super) async fn tell(
+pub(super) async fn notify_subscribers(
     connection: &Connection,
-    subscribers: &Departures,
+    subscribers: &NameWatcher,
     unseen: u32,
 ) -> zbus::Result<()> {
     for name in subscribers.names() {
         let emitter = SignalEmitter::new(connection, names::ROOT)?;
         let emitter = emitter.set_destination(BusName::from(name));
-        Exposures::changed(&emitter, unseen).await?;
+        ExposuresInterface::changed(&emitter, unseen).await?;
     }
     Ok(())
 }

@@ -8,13 +8,13 @@
 
 use std::sync::Arc;
 
-use tcnd_client::names;
+use tcnd_client::names::{self, error};
 use tcnd_logging::{LogLevel, LogTarget, Output};
 use zbus::message::Header;
 use zbus::{Connection, interface};
 
 use super::bouncer::Bouncer;
-use super::error::Error;
+use super::error::ErrorReply;
 
 /// The part of the program that writes the log, as seen by the bus.
 pub trait Log: Send + Sync + 'static {
@@ -52,17 +52,17 @@ impl Log for Output {
     }
 }
 
-pub(super) struct LogControl {
+pub(super) struct LogControlInterface {
     pub(super) log: Arc<dyn Log>,
     pub(super) bouncer: Arc<Bouncer>,
 }
 
 #[interface(name = "org.freedesktop.LogControl1", introspection_docs = true)]
-impl LogControl {
-    /// The least important level that is logged: emerg, alert, crit, err,
-    /// warning, notice, info or debug. Everyone may read it; writing needs the
-    /// polkit action org.tcncoalition.tcnd1.reload, and never asks for a
-    /// password. It holds until the daemon ends or Manager.Reload resets it.
+impl LogControlInterface {
+    /// The least important level that is logged: emerg, alert, crit, err, warning,
+    /// notice, info or debug. Every user may read it. Writing needs the polkit action
+    /// org.tcncoalition.tcnd1.reload, and polkit never asks for a password then. The
+    /// value lasts until the daemon ends or Manager.Reload resets it.
     #[zbus(property(emits_changed_signal = "false"))]
     fn log_level(&self) -> &'static str {
         self.log.level().word()
@@ -74,21 +74,24 @@ impl LogControl {
         value: String,
         #[zbus(header)] call: Option<Header<'_>>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.admit(connection, call, "LogLevel").await?;
         let level = LogLevel::ALL
             .into_iter()
             .find(|level| level.word() == value);
         let level = level.ok_or_else(|| {
             let words = LogLevel::ALL.map(LogLevel::word).join(", ");
-            Error::InvalidArgs(format!("no such log level; there are {words}"))
+            ErrorReply::new(
+                error::INVALID_ARGS,
+                format!("no such log level; the levels are {words}"),
+            )
         })?;
         self.log.set_level(level);
         Ok(())
     }
 
-    /// Where the log goes: console or journal. Everyone may read it; writing
-    /// needs the same as LogLevel.
+    /// Where the log goes: console or journal. Every user may read it. Writing needs
+    /// the same permission as LogLevel.
     #[zbus(property(emits_changed_signal = "false"))]
     fn log_target(&self) -> &'static str {
         self.log.target().word()
@@ -100,40 +103,47 @@ impl LogControl {
         value: String,
         #[zbus(header)] call: Option<Header<'_>>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.admit(connection, call, "LogTarget").await?;
         let target = LogTarget::ALL
             .into_iter()
             .find(|target| target.word() == value);
         let target = target.ok_or_else(|| {
             let words = LogTarget::ALL.map(LogTarget::word).join(", ");
-            Error::InvalidArgs(format!("no such log target; there are {words}"))
+            ErrorReply::new(
+                error::INVALID_ARGS,
+                format!("no such log target; the targets are {words}"),
+            )
         })?;
         if self.log.set_target(target) {
             Ok(())
         } else {
-            Err(Error::NotSupported(
-                "the log cannot go there; start the daemon by systemd for the journal, by hand for the console",
+            Err(ErrorReply::new(
+                error::NOT_SUPPORTED,
+                "the log cannot go there; for the journal, start the daemon with systemd; for the console, start it by hand",
             ))
         }
     }
 
-    /// What the daemon calls itself in the journal.
+    /// The identifier of the daemon in the journal.
     #[zbus(property(emits_changed_signal = "false"))]
     fn syslog_identifier(&self) -> &'static str {
         names::SYSLOG_IDENTIFIER
     }
 }
 
-impl LogControl {
+impl LogControlInterface {
     async fn admit(
         &self,
         connection: &Connection,
         call: Option<Header<'_>>,
         property: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         let Some(call) = call else {
-            return Err(Error::NotAuthorized("nobody asked".to_owned()));
+            return Err(ErrorReply::new(
+                error::NOT_AUTHORIZED,
+                "this call has no caller",
+            ));
         };
         self.bouncer
             .admit_setter(connection, &call, names::LOG_CONTROL, property)

@@ -1,7 +1,7 @@
 //! `Manager`: the daemon's state, and its controls.
 //!
-//! Properties are state, and public: they show the contents of the [`Snapshot`] and
-//! nothing else. Methods are verbs, and pass the [`Bouncer`] first. The documentation
+//! Properties are public: they show the contents of the [`Snapshot`] and nothing else.
+//! Methods pass the [`Bouncer`] first. The documentation
 //! of each member is the contract for integrators. zbus puts it into the introspection,
 //! and a test compares it with `dbus/interfaces`.
 
@@ -9,23 +9,24 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tcnd_client::names::error;
 use tokio::time::timeout;
 use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, interface};
 
 use super::bouncer::Bouncer;
-use super::departures::{Departures, Unwatched, caller, is_present};
-use super::error::Error;
+use super::error::ErrorReply;
 use super::log_control::Log;
-use super::options::{Given, Options};
-use super::words;
+use super::name_watch::{NameWatcher, WatchError, caller, is_present};
+use super::options::{MethodOptions, OptionMap};
+use super::tokens;
 use crate::daemon::{Check, Handle, PauseRequest, Request, Snapshot};
 
-pub(super) struct Manager {
+pub(super) struct ManagerInterface {
     pub(super) handle: Handle,
     pub(super) bouncer: Arc<Bouncer>,
     pub(super) log: Arc<dyn Log>,
-    pub(super) departures: Departures,
+    pub(super) held_for: NameWatcher,
 }
 
 /// Counts additions to the contract.
@@ -45,61 +46,61 @@ const RELOAD_CONFIG: u32 = 1;
 const RELOAD_LOG: u32 = 2;
 
 #[interface(name = "org.tcncoalition.Tcnd1.Manager", introspection_docs = true)]
-impl Manager {
-    /// Consents to broadcasting and listening, from now on and after every
-    /// restart, until Disable. Fails with Error.Configured if the
-    /// configuration says no. There are no options yet. Needs the polkit
-    /// action org.tcncoalition.tcnd1.control, as all methods here but Reload
-    /// and ConfirmClock.
+impl ManagerInterface {
+    /// Gives consent to broadcast and listen, from now on and after every restart,
+    /// until Disable. Fails with Error.Configured if the configuration has enabled =
+    /// false. There are no options yet. Needs the polkit action
+    /// org.tcncoalition.tcnd1.control, as all methods of this interface do except
+    /// Reload and ConfirmClock.
     async fn enable(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        Options::new(options, &[])?;
+        MethodOptions::new(options, &[])?;
         Ok(self.handle.ask(Request::Enable).await?)
     }
 
-    /// Takes the consent back: the radio falls silent at once and stays so
-    /// after a restart. The contact log is kept. Fails with Error.Configured
-    /// if the configuration says yes.
+    /// Withdraws consent: tcnd stops broadcasting and listening at once, and does not
+    /// start again after a restart. The contact log is kept. Fails with
+    /// Error.Configured if the configuration has enabled = true.
     async fn disable(
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Disable).await?)
     }
 
-    /// Leaves the air for this many seconds; 0 is until somebody resumes. The
-    /// reason, at most 256 bytes, is shown to everybody, with spaces for what
-    /// steers a terminal or cannot be seen. Options: hold (b),
-    /// true if the pause shall end when the caller leaves the bus;
-    /// application_id (s), the name of the caller's desktop file without
-    /// .desktop, at most 256 bytes. The cookie, never 0, is for Resume.
+    /// Stops broadcasting and listening for this many seconds; 0 means until Resume.
+    /// The reason has at most 256 bytes and is shown to every user; control characters
+    /// and invisible characters in it become spaces. Options: hold (b), true to end the
+    /// pause when the caller leaves the bus; application_id (s), the name of the
+    /// caller's desktop file without .desktop, at most 256 bytes. The cookie is for
+    /// Resume and is never 0.
     #[zbus(out_args("cookie"))]
     async fn pause(
         &self,
         seconds: u64,
         reason: String,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<u32, Error> {
+    ) -> Result<u32, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let (hold, mut request) = pause_request(seconds, &reason, options)?;
         if !hold {
             return Ok(self.ask_pause(request).await?);
         }
-        let owner = caller(connection, &call).ok_or_else(nobody_to_watch)?;
+        let owner = caller(connection, &call).ok_or_else(not_on_a_bus)?;
         let (handle, name) = (self.handle.clone(), owner.to_string());
         request.owner = Some(name.clone());
-        let farewell = async move { handle.client_disconnected(name).await };
-        let watch = self.departures.watch(connection, &owner, farewell);
-        watch.await.map_err(unwatched)?;
+        let on_disconnect = async move { handle.client_disconnected(name).await };
+        let watch = self.held_for.watch(connection, &owner, on_disconnect);
+        watch.await.map_err(watch_error)?;
         let cookie = self.ask_pause(request).await?;
         if !is_present(connection, &owner).await {
             self.handle.client_disconnected(owner.to_string()).await;
@@ -107,74 +108,74 @@ impl Manager {
         Ok(cookie)
     }
 
-    /// Ends the pause with this cookie, or all pauses if it is 0. The daemon
-    /// goes on when no pause is left.
+    /// Ends the pause with this cookie, or all pauses if the cookie is 0. The daemon
+    /// resumes when no pause remains.
     async fn resume(
         &self,
         cookie: u32,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let resume = |reply| Request::Resume(cookie, reply);
         Ok(self.handle.ask(resume).await?)
     }
 
-    /// Takes a new number and a new device address now. Fails with
-    /// Error.NotReady while nothing is on the air.
+    /// Takes a new number and a new device address now. Fails with Error.NotReady while
+    /// no number is on the air.
     async fn rotate(
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::Rotate).await?)
     }
 
-    /// Says that the wall clock is right, where no network says so: a person has
-    /// looked at it. What is past its retention by this clock is destroyed from
-    /// then on. Fails with Error.NotReady if the clock is before the release of
-    /// the daemon. Needs the polkit action org.tcncoalition.tcnd1.erase.
+    /// Confirms that the wall clock is right, on a machine without a network: a person
+    /// has checked it. From then on the daemon destroys the data that is past its
+    /// retention by this clock. Fails with Error.NotReady if the clock is before the
+    /// release of the daemon. Needs the polkit action org.tcncoalition.tcnd1.erase.
     async fn confirm_clock(
         &self,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         Ok(self.handle.ask(Request::ConfirmClock).await?)
     }
 
-    /// Has the daemon look at itself. Each check has a name (s), a stable
-    /// token; a result (s), passed or failed; and a detail (s) for people.
-    /// Clients must tolerate other checks and results. There are no options
-    /// yet.
+    /// Runs the self-test of the daemon. Each check has a name (s), a stable token; a
+    /// result (s), passed or failed; and a detail (s) for people. Clients must tolerate
+    /// other checks and results. There are no options yet.
     #[zbus(out_args("checks"))]
     async fn self_test(
         &self,
-        options: Given,
+        options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<Vec<HashMap<String, OwnedVariant>>, Error> {
+    ) -> Result<Vec<HashMap<String, OwnedVariant>>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        Options::new(options, &[])?;
+        MethodOptions::new(options, &[])?;
         let checks = self.handle.ask(Request::SelfTest).await?;
         checks.iter().map(check).collect()
     }
 
-    /// Reads again what can change without a restart: 0 is everything, 1 the
-    /// configuration, 2 resets the log to the level and target of the start.
-    /// Returns when that is done. Needs the polkit action
+    /// Reloads the settings that can change without a restart. The flag 1 reads the
+    /// configuration again, 2 resets the log to its level and target at the start, and
+    /// 0 does both. Returns when the reload is done. Needs the polkit action
     /// org.tcncoalition.tcnd1.reload.
     async fn reload(
         &self,
         flags: u32,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<(), Error> {
+    ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if flags & !(RELOAD_CONFIG | RELOAD_LOG) != 0 {
-            return Err(Error::InvalidArgs(
-                "unknown flag; there are 1 (configuration), 2 (log), and 0 for all".to_owned(),
+            return Err(ErrorReply::new(
+                error::INVALID_ARGS,
+                "unknown flag; the flags are 1 (configuration), 2 (log), and 0 for both",
             ));
         }
         if flags == 0 || flags & RELOAD_CONFIG != 0 {
@@ -192,168 +193,171 @@ impl Manager {
         env!("CARGO_PKG_VERSION")
     }
 
-    /// Grows by one with every addition to this contract.
+    /// The level of this contract. Every addition to the contract raises it by one.
     #[zbus(property(emits_changed_signal = "const"))]
     fn api_level(&self) -> u32 {
         API_LEVEL
     }
 
-    /// The optional parts of this contract that the daemon has, as tokens:
-    /// import, Reports.Import; export, Reports.Export and Contacts.ExportLog;
-    /// publish, Reports.Publish; check, Reports.Check. Clients must tolerate
-    /// others.
+    /// The optional parts of this contract that the daemon has, as tokens: import,
+    /// Reports.Import; export, Reports.Export and Contacts.ExportLog; publish,
+    /// Reports.Publish; check, Reports.Check. Clients must tolerate others.
     #[zbus(property(emits_changed_signal = "const"))]
     fn features(&self) -> Vec<&'static str> {
         FEATURES.to_vec()
     }
 
-    /// Whether somebody consented, by Enable or in the configuration.
+    /// Whether consent was given, by Enable or in the configuration.
     #[zbus(property)]
     fn enabled(&self) -> bool {
         self.handle.snapshot().enabled
     }
 
-    /// How it came to that: never, nobody has decided yet; given, by Enable;
-    /// withdrawn, by Disable; configured, by the configuration, which counts
-    /// while it says anything. Clients must tolerate other words.
+    /// How consent was given or withheld: never, no decision was made yet; given, by
+    /// Enable; withdrawn, by Disable; configured, by the configuration, which takes
+    /// precedence if it has enabled. Clients must tolerate other tokens.
     #[zbus(property)]
     fn consent(&self) -> &'static str {
-        words::consent(self.handle.snapshot().consent)
+        tokens::consent(self.handle.snapshot().consent)
     }
 
-    /// The daemon in a word: starting; running, on the air with nothing wrong,
-    /// see Advertising and Scanning; degraded, not all of it works, see Problems;
-    /// paused; idle, not enabled or no adapter to use. What cannot mend by
-    /// itself ends the daemon. Clients must tolerate other words.
+    /// The state of the daemon as a token: starting; running, on the air without a
+    /// problem, see Advertising and Scanning; degraded, with a problem, see Problems;
+    /// paused; idle, without consent or without an adapter to use. The daemon exits on
+    /// an error from which it cannot recover. Clients must tolerate other tokens.
     #[zbus(property)]
     fn state(&self) -> &'static str {
-        words::state(self.handle.snapshot().state)
+        tokens::state(self.handle.snapshot().state)
     }
 
-    /// Everything that is wrong now, as tokens: bluetoothd-missing,
-    /// adapter-missing, adapter-off, adapter-blocked, advertise-unsupported,
-    /// advertise-failed, address-not-private, scan-failed,
-    /// clock-unsynchronised (the clock cannot be right, or nothing confirms it
-    /// after it went ahead by more than the retention: nothing is destroyed for
-    /// its age meanwhile), storage-full, storage-corrupt, crowded (more strangers' numbers than there is room for), reports-stale (others'
-    /// reports were not checked for two days), sync-failed (a source of reports
-    /// could not be gone through, twice in a row). With mode full or relay also
-    /// privacy-off and privacy-unknown (nobody may connect, see Mode),
-    /// address-held (the controller keeps an address for now, and the next
-    /// number, or listening with it, waits for another), address-out-of-step
-    /// (it makes its addresses by a timer of its own, and how long each lasts is
-    /// not known, so nothing is aired),
-    /// bridge-unavailable (numbers of others cannot be carried), connect-failed
-    /// (Bluetooth refuses connections). Clients must tolerate others, and show
-    /// a general text for them.
+    /// All current problems, as tokens: bluetoothd-missing, adapter-missing,
+    /// adapter-off, adapter-blocked, advertise-unsupported, advertise-failed,
+    /// address-not-private, scan-failed, clock-unsynchronised (the clock shows an
+    /// impossible time, or it went ahead by more than the retention and nothing has
+    /// confirmed it; meanwhile the daemon destroys nothing for its age), storage-full,
+    /// storage-corrupt, crowded (the daemon heard more numbers of other devices than it
+    /// can keep), reports-stale (reports of other people were not checked for two
+    /// days), sync-failed (a source of reports could not be checked twice in a row). In
+    /// mode full or relay also privacy-off and privacy-unknown (the daemon accepts no
+    /// connections, see Mode), address-held (the controller keeps its address for now;
+    /// the next number, or listening beside it, waits for another address),
+    /// address-out-of-step (the controller changes its address by its own timer, and
+    /// the daemon does not know how long each address lasts, so it broadcasts nothing),
+    /// bridge-unavailable (the daemon cannot carry numbers of other devices),
+    /// connect-failed (Bluetooth refuses connections). Clients must tolerate others,
+    /// and show a general text for them.
     #[zbus(property)]
     fn problems(&self) -> Vec<&'static str> {
-        words::problems(&self.handle.snapshot().problems)
+        tokens::problems(&self.handle.snapshot().problems)
     }
 
-    /// What is known of each of the Problems, in their order: its token (s); the
-    /// error that the system gave, such as that of BlueZ, in English, for people
-    /// and of 256 bytes at most, empty if it gave none (s); since when it lasts,
-    /// in seconds since 1970-01-01 UTC, no longer than this tcnd runs (t). Since
-    /// API level 7.
+    /// What is known about each element of Problems, in the same order: its token (s);
+    /// the error message of the system, for example of BlueZ, in English and for
+    /// people, at most 256 bytes, empty if there was none (s); the start of the
+    /// problem, in seconds since 1970-01-01 UTC, not before the start of this tcnd (t).
+    /// Since API level 7.
     #[zbus(property)]
     fn problem_details(&self) -> Vec<(&'static str, String, u64)> {
-        words::problem_details(&self.handle.snapshot().problems)
+        tokens::problem_details(&self.handle.snapshot().problems)
     }
 
-    /// How the machine takes part, in effect: broadcast, by adverts that nobody
-    /// can connect to; full, connectable, so that iPhones can tell their
-    /// numbers, which are carried on; relay, the same without a number of its
-    /// own; listen, a relay to which nobody may connect. It is less than was
-    /// configured while Problems tells why. Clients must tolerate other words.
+    /// The mode that is in effect: broadcast, adverts that accept no connections; full,
+    /// connectable adverts, so that iPhones can write their numbers, which the daemon
+    /// then carries; relay, as full but without a number of this machine; listen, a
+    /// relay that accepts no connections. If this is less than the configured mode,
+    /// Problems tells why. Clients must tolerate other tokens.
     #[zbus(property)]
     fn mode(&self) -> &'static str {
-        words::mode(self.handle.snapshot().mode)
+        tokens::mode(self.handle.snapshot().mode)
     }
 
-    /// Whether a number is on the air: what was verified, not what was asked.
-    /// The moment between one number and the next, ten seconds at most, is
-    /// not told.
+    /// Whether a number is on the air. The daemon verifies this instead of assuming
+    /// that its request succeeded. The gap between one number and the next, at most ten
+    /// seconds, is not shown.
     #[zbus(property)]
     fn advertising(&self) -> bool {
         self.handle.snapshot().advertising
     }
 
-    /// Whether others are listened for: what was verified, not what was asked.
-    /// The moment between one number and the next, ten seconds at most, is
-    /// not told.
+    /// Whether the daemon listens for other devices. The daemon verifies this instead
+    /// of assuming that its request succeeded. The gap between one number and the next,
+    /// at most ten seconds, is not shown.
     #[zbus(property)]
     fn scanning(&self) -> bool {
         self.handle.snapshot().scanning
     }
 
-    /// How others are listened for: active, or off. Clients must tolerate
-    /// other words.
+    /// How the daemon listens for other devices: active, or off. Clients must tolerate
+    /// other tokens.
     #[zbus(property)]
     fn scan_mode(&self) -> &'static str {
-        words::scan_mode(&self.handle.snapshot())
+        tokens::scan_mode(&self.handle.snapshot())
     }
 
-    /// Whether the neighbourhood is made up, as by the fake radio. A client
-    /// that shows anything has to show this.
+    /// Whether the neighbourhood is simulated, as with the fake radio. A client that
+    /// shows any state must show this too.
     #[zbus(property)]
     fn simulated(&self) -> bool {
         self.handle.snapshot().simulated
     }
 
-    /// The object of the adapter in use, / if there is none.
+    /// The object of the adapter in use, or / if there is none.
     #[zbus(property)]
     fn adapter(&self) -> OwnedObjectPath {
-        words::selected(&self.handle.snapshot().adapters)
+        tokens::selected(&self.handle.snapshot().adapters)
     }
 
-    /// Seconds since the number on the air was put there; 0 while none is, see
-    /// Advertising. The number itself is never told. No signal when it grows.
+    /// How many seconds the current number has been on the air; 0 while none is, see
+    /// Advertising. The number itself is never sent. No signal is sent when the age
+    /// grows.
     #[zbus(property(emits_changed_signal = "false"))]
-    async fn current_tcn_age(&self) -> Result<u32, Error> {
+    async fn current_tcn_age(&self) -> Result<u32, ErrorReply> {
         let age = timeout(AGE_DEADLINE, self.handle.ask(Request::TcnAge)).await;
         let Ok(age) = age else {
-            return Err(Error::Busy("the daemon is busy; read this again"));
+            return Err(ErrorReply::new(
+                error::BUSY,
+                "the daemon is busy; read this again",
+            ));
         };
         Ok(seconds(age?.unwrap_or_default()))
     }
 
-    /// When the number on the air was put there, in seconds since 1970-01-01
-    /// UTC; 0 while none is.
+    /// When the current number went on the air, in seconds since 1970-01-01 UTC; 0
+    /// while none is on the air.
     #[zbus(property)]
     fn current_tcn_since(&self) -> u64 {
-        words::airing_since(&self.handle.snapshot())
+        tokens::airing_since(&self.handle.snapshot())
     }
 
-    /// The longest time one number stays on the air, in seconds.
+    /// The longest time that one number stays on the air, in seconds.
     #[zbus(property)]
     fn rotation_interval(&self) -> u32 {
         seconds(self.handle.snapshot().rotation_interval)
     }
 
-    /// When the pause ends, in seconds since 1970-01-01 UTC; 0 if not paused,
-    /// the greatest number if only Resume ends it.
+    /// When the pause ends, in seconds since 1970-01-01 UTC; 0 if there is no pause,
+    /// and the greatest number if only Resume ends it.
     #[zbus(property)]
     fn paused_until(&self) -> u64 {
-        words::paused_until(self.handle.snapshot().paused)
+        tokens::paused_until(self.handle.snapshot().paused)
     }
 
-    /// Who paused and why: for each pause a reason (s) and an application_id
-    /// (s), empty if none was given. Both are what the caller said.
+    /// All current pauses, each with a reason (s) and an application_id (s), empty if
+    /// none was given. Both are texts of the caller.
     #[zbus(property)]
     fn pause_holds(&self) -> Vec<HashMap<String, Variant<'static>>> {
-        words::holds(&self.handle.snapshot().holds)
+        tokens::holds(&self.handle.snapshot().holds)
     }
 
-    /// When all sources of reports had been gone through well, in seconds
-    /// since 1970-01-01 UTC, rounded down to the day; 0 is never.
+    /// The last time by which all sources of reports had been checked successfully, in
+    /// seconds since 1970-01-01 UTC, rounded down to the day; 0 is never.
     #[zbus(property)]
     fn reports_checked_at(&self) -> u64 {
-        words::checked(&self.handle.snapshot())
+        tokens::checked(&self.handle.snapshot())
     }
 }
 
-impl Manager {
+impl ManagerInterface {
     async fn ask_pause(&self, request: PauseRequest) -> Result<u32, crate::daemon::Refusal> {
         self.handle
             .ask(|reply| Request::Pause(request, reply))
@@ -365,41 +369,42 @@ impl Manager {
 pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 16] {
     [
         ("Enabled", snapshot.enabled.into()),
-        ("Consent", words::consent(snapshot.consent).into()),
-        ("CurrentTcnSince", words::airing_since(snapshot).into()),
-        ("State", words::state(snapshot.state).into()),
-        ("Problems", words::problems(&snapshot.problems).into()),
+        ("Consent", tokens::consent(snapshot.consent).into()),
+        ("CurrentTcnSince", tokens::airing_since(snapshot).into()),
+        ("State", tokens::state(snapshot.state).into()),
+        ("Problems", tokens::problems(&snapshot.problems).into()),
         (
             "ProblemDetails",
-            words::problem_details(&snapshot.problems).into(),
+            tokens::problem_details(&snapshot.problems).into(),
         ),
-        ("Mode", words::mode(snapshot.mode).into()),
+        ("Mode", tokens::mode(snapshot.mode).into()),
         ("Advertising", snapshot.advertising.into()),
         ("Scanning", snapshot.scanning.into()),
-        ("ScanMode", words::scan_mode(snapshot).into()),
+        ("ScanMode", tokens::scan_mode(snapshot).into()),
         ("Simulated", snapshot.simulated.into()),
-        ("Adapter", words::selected(&snapshot.adapters).into()),
+        ("Adapter", tokens::selected(&snapshot.adapters).into()),
         (
             "RotationInterval",
             seconds(snapshot.rotation_interval).into(),
         ),
-        ("PausedUntil", words::paused_until(snapshot.paused).into()),
-        ("PauseHolds", words::holds(&snapshot.holds).into()),
-        ("ReportsCheckedAt", words::checked(snapshot).into()),
+        ("PausedUntil", tokens::paused_until(snapshot.paused).into()),
+        ("PauseHolds", tokens::holds(&snapshot.holds).into()),
+        ("ReportsCheckedAt", tokens::checked(snapshot).into()),
     ]
 }
 
 fn pause_request(
     seconds: u64,
     reason: &str,
-    options: Given,
-) -> Result<(bool, PauseRequest), Error> {
-    let mut options = Options::new(options, &[("hold", "b"), ("application_id", "s")])?;
+    options: OptionMap,
+) -> Result<(bool, PauseRequest), ErrorReply> {
+    let mut options = MethodOptions::new(options, &[("hold", "b"), ("application_id", "s")])?;
     let hold = options.take("hold")?.unwrap_or(false);
     let application_id: String = options.take("application_id")?.unwrap_or_default();
     if reason.len() > MAX_TEXT || application_id.len() > MAX_TEXT {
-        return Err(Error::InvalidArgs(
-            "reason and application_id may have 256 bytes at most".to_owned(),
+        return Err(ErrorReply::new(
+            error::INVALID_ARGS,
+            "reason or application_id is too long; each may have 256 bytes at most",
         ));
     }
     let request = PauseRequest {
@@ -412,22 +417,27 @@ fn pause_request(
     Ok((hold, request))
 }
 
-fn nobody_to_watch() -> Error {
-    Error::InvalidArgs("hold needs a message bus between us; pause without".to_owned())
+fn not_on_a_bus() -> ErrorReply {
+    ErrorReply::new(
+        error::INVALID_ARGS,
+        "hold needs a message bus; pause without hold",
+    )
 }
 
-fn unwatched(why: Unwatched) -> Error {
+fn watch_error(why: WatchError) -> ErrorReply {
     match why {
-        Unwatched::TooMany => {
-            Error::Busy("too many programs hold a pause; end one of them, or pause without hold")
-        }
-        Unwatched::Deaf => {
-            Error::Failed("the bus does not tell when you leave it; pause without hold")
-        }
+        WatchError::TooMany => ErrorReply::new(
+            error::BUSY,
+            "too many programs hold a pause; end one of them, or pause without hold",
+        ),
+        WatchError::Unavailable => ErrorReply::new(
+            error::FAILED,
+            "the bus cannot report when you leave it; pause without hold",
+        ),
     }
 }
 
-fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, Error> {
+fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, ErrorReply> {
     let result = if check.passed { "passed" } else { "failed" };
     [
         ("name", check.name),
@@ -442,7 +452,12 @@ fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, Error> {
         ))
     })
     .collect::<zbus::Result<_>>()
-    .map_err(|_| Error::Failed("a text cannot be sent; please report it as a fault"))
+    .map_err(|_| {
+        ErrorReply::new(
+            error::FAILED,
+            "a text cannot be sent; please report it as a bug",
+        )
+    })
 }
 
 /// Whole seconds, at most what fits.

@@ -8,7 +8,7 @@
 //!
 //! Public state is a property and comes from the daemon's `Snapshot`, which holds
 //! nothing about contacts. Every broadcast comes from comparing two snapshots, in
-//! `stage` and nowhere else. Everything else is a method and passes the [`Bouncer`].
+//! `object_tree` and nowhere else. Everything else is a method and passes the [`Bouncer`].
 //! One signal is not public either, and is sent to its subscribers by name.
 //!
 //! [`admission`] limits how many calls are accepted at once, from every caller.
@@ -21,84 +21,43 @@
 mod adapter;
 mod admission;
 mod bouncer;
-mod check;
 mod contacts;
-mod departures;
 mod descriptors;
 mod error;
 mod exchange;
 mod export;
 mod exposures;
 mod log_control;
+mod logind;
 mod manager;
-mod objects;
+mod name_watch;
+mod object_manager;
+mod object_tree;
 mod options;
-mod privacy;
 mod replies;
 mod reports;
-mod sleep;
-mod stage;
-mod synchronised;
+mod service;
+mod sync_run;
+mod timedated;
+mod tokens;
 mod transfer;
-mod words;
+mod wipe;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tcnd_client::names;
-use thiserror::Error;
 use zbus::Connection;
 use zbus::fdo::{self, RequestNameFlags};
 
 pub use self::admission::ServerConnection;
 pub use self::bouncer::Bouncer;
 pub use self::log_control::Log;
-pub use self::sleep::heed_sleep;
-pub use self::synchronised::heed_clock;
-pub use self::transfer::PATIENCE;
+pub use self::logind::watch_logind;
+pub use self::service::{ServeError, Service};
+pub use self::timedated::watch_timedated;
+pub use self::transfer::FD_TIMEOUT;
 
-use self::stage::Stage;
-use crate::daemon::Handle;
-use crate::store::ExportDir;
-
-/// What is served, and who may use it.
-pub struct Service {
-    /// The daemon that answers.
-    pub handle: Handle,
-    /// Decides which caller may call which member.
-    pub bouncer: Bouncer,
-    /// What `LogControl1` controls.
-    pub log: Arc<dyn Log>,
-    /// Where exports that need a file are built.
-    pub sheets: ExportDir,
-    /// How long a caller's descriptor may accept nothing, or provide nothing; see
-    /// [`PATIENCE`].
-    pub patience: Duration,
-}
-
-/// The bus cannot be served, now or any longer.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Another program owns our name.
-    #[error(
-        "another program owns {name} on this bus; stop it (systemctl stop tcnd), or choose another bus with --bus",
-        name = names::BUS
-    )]
-    NameTaken,
-    /// The bus policy does not let us have the name.
-    #[error(
-        "the bus does not let this user own {name}; run tcnd as the user tcnd with its policy file installed (then systemctl reload dbus), or use --bus session",
-        name = names::BUS
-    )]
-    NameRefused(#[source] zbus::Error),
-    /// The bus closed the connection.
-    #[error("the message bus closed the connection; start tcnd again when the bus is back")]
-    Closed,
-    /// Another failure between us and the bus.
-    #[error("talking to the message bus failed; see systemctl status dbus")]
-    Bus(#[from] zbus::Error),
-}
+use self::object_tree::ObjectTree;
 
 /// Serves everything on `connection`, then takes the name [`names::BUS`].
 ///
@@ -110,33 +69,33 @@ pub enum Fault {
 pub async fn serve(
     connection: impl Into<ServerConnection>,
     service: Service,
-) -> Result<impl Future<Output = Result<(), Fault>> + Send, Fault> {
+) -> Result<impl Future<Output = Result<(), ServeError>> + Send, ServeError> {
     let server = connection.into();
     let connection = server.connection.clone();
     let mut snapshots = service.handle.watch();
     let unseen = service.handle.watch_unseen();
     let first = Arc::clone(&snapshots.borrow_and_update());
     let foreign = server.foreign();
-    let stage = Stage::set(connection.clone(), service, foreign, first).await?;
+    let tree = ObjectTree::create(connection.clone(), service, foreign, first).await?;
     take_name(&connection).await?;
     Ok(async move {
         tokio::select! {
-            end = stage.forward(snapshots, unseen) => end,
-            () = connection.closed() => Err(Fault::Closed),
+            end = tree.forward(snapshots, unseen) => end,
+            () = connection.closed() => Err(ServeError::Closed),
             never = server.refuse() => match never {},
         }
     })
 }
 
-async fn take_name(connection: &Connection) -> Result<(), Fault> {
+async fn take_name(connection: &Connection) -> Result<(), ServeError> {
     // By default zbus would take the name from its owner, and let others take it from
-    // us.
+    // tcnd.
     let flags = RequestNameFlags::DO_NOT_QUEUE;
     match connection.request_name_with_flags(names::BUS, flags).await {
         Ok(_) => Ok(()),
-        Err(zbus::Error::NameTaken) => Err(Fault::NameTaken),
-        Err(error) if is_refusal(&error) => Err(Fault::NameRefused(error)),
-        Err(error) => Err(Fault::Bus(error)),
+        Err(zbus::Error::NameTaken) => Err(ServeError::NameTaken),
+        Err(error) if is_refusal(&error) => Err(ServeError::NameRefused(error)),
+        Err(error) => Err(ServeError::Bus(error)),
     }
 }
 

@@ -1,65 +1,69 @@
 //! The `a{sv}` at the end of a method, read strictly.
 //!
-//! An option that is ignored is a broken promise: a mistyped `hold` would silently lose
-//! its meaning. So unknown keys and wrong types are refused, and the refusal names the
-//! known ones.
+//! If a mistyped option were ignored, the caller would not get what it asked for and
+//! would not know. So unknown keys and wrong types are refused, and the error names the
+//! known keys.
 
 use std::collections::BTreeMap;
 
+use tcnd_client::names::error;
 use zbus::OwnedVariant;
 
-use super::error::Error;
+use super::error::ErrorReply;
 
-/// Options as received.
-pub(super) type Given = BTreeMap<String, OwnedVariant>;
+/// The options of a call, as received.
+pub(super) type OptionMap = BTreeMap<String, OwnedVariant>;
 
-/// Options that a method takes one by one.
+/// The checked options of a call; the method takes them one by one.
 #[derive(Debug)]
-pub(super) struct Options {
-    given: Given,
-    known: Known,
+pub(super) struct MethodOptions {
+    given: OptionMap,
+    known: KnownOptions,
 }
 
-/// The keys a method knows, each with its D-Bus type.
-type Known = &'static [(&'static str, &'static str)];
+/// The keys that a method knows, each with its D-Bus type.
+type KnownOptions = &'static [(&'static str, &'static str)];
 
-impl Options {
+impl MethodOptions {
     /// Refuses keys that are not `known`.
-    pub(super) fn new(given: Given, known: Known) -> Result<Self, Error> {
+    pub(super) fn new(given: OptionMap, known: KnownOptions) -> Result<Self, ErrorReply> {
         let knows = |key: &str| known.iter().any(|(name, _)| *name == key);
         if given.keys().all(|key| knows(key)) {
             Ok(Self { given, known })
         } else {
-            Err(refusal(known))
+            Err(invalid_option(known))
         }
     }
 
     /// The value of `key`, `None` if it was not given.
-    pub(super) fn take<T>(&mut self, key: &'static str) -> Result<Option<T>, Error>
+    pub(super) fn take<T>(&mut self, key: &'static str) -> Result<Option<T>, ErrorReply>
     where
         T: TryFrom<OwnedVariant>,
     {
         match self.given.remove(key).map(T::try_from) {
             None => Ok(None),
             Some(Ok(value)) => Ok(Some(value)),
-            Some(Err(_)) => Err(refusal(self.known)),
+            Some(Err(_)) => Err(invalid_option(self.known)),
         }
     }
 }
 
 /// Lists the options that are allowed; the caller knows what it sent.
-fn refusal(known: Known) -> Error {
+fn invalid_option(known: KnownOptions) -> ErrorReply {
     if known.is_empty() {
-        return Error::InvalidArgs("this method has no options yet: give none".to_owned());
+        return ErrorReply::new(error::INVALID_ARGS, "this method has no options; give none");
     }
     let known: Vec<String> = known
         .iter()
         .map(|(name, signature)| format!("{name} ({signature})"))
         .collect();
-    Error::InvalidArgs(format!(
-        "unknown option, or wrong type of its value; there are: {}",
-        known.join(", ")
-    ))
+    ErrorReply::new(
+        error::INVALID_ARGS,
+        format!(
+            "unknown option, or wrong type of its value; the options are: {}",
+            known.join(", ")
+        ),
+    )
 }
 
 /// The number in `text`, in canonical decimal digits.

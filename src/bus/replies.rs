@@ -7,15 +7,16 @@ use tcn_engine::ATTENUATION_BOUNDS_DB;
 use tcn_engine::disclosure::Plan;
 use tcn_protocol::UnixTime;
 use tcnd_client::proxy::{
-    Cancelled, Checked, Created, Delivered, Disclosure, Exposure, ExposureSummary, Imported,
-    OwnReport, Published, Statistics, Summary, UploadState,
+    CancelPublishReply, CheckReply, ContactSummary, CreateReply, DaemonStatistics, DeliverReply,
+    Disclosure, ExposureInfo, ExposureSummary, ImportReply, OwnReportInfo, PublishReply,
+    UploadStatus,
 };
 
 use crate::daemon::{self, DeliveryCounts, Reported};
 use crate::exposure::{Carried, Distance, REFERENCE_RSSI_DBM, Rule};
 use crate::store;
 
-impl From<store::Summary> for Summary {
+impl From<store::Summary> for ContactSummary {
     fn from(totals: store::Summary) -> Self {
         let day = |day: &store::Bucket| (day.start.0, clamped(day.numbers), clamped(day.sightings));
         Self {
@@ -28,7 +29,7 @@ impl From<store::Summary> for Summary {
     }
 }
 
-impl From<daemon::Statistics> for Statistics {
+impl From<daemon::Statistics> for DaemonStatistics {
     fn from(counted: daemon::Statistics) -> Self {
         Self {
             rotations: counted.rotations,
@@ -54,7 +55,7 @@ pub(super) fn clamped(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-impl From<DeliveryCounts> for Delivered {
+impl From<DeliveryCounts> for DeliverReply {
     fn from(counted: DeliveryCounts) -> Self {
         Self {
             accepted: counted.accepted,
@@ -82,7 +83,7 @@ pub(super) fn disclosure(plan: &Plan) -> Disclosure {
     }
 }
 
-impl From<Reported> for Created {
+impl From<Reported> for CreateReply {
     fn from(reported: Reported) -> Self {
         // A created report has parts, and they have a span.
         let (from, to) = reported.plan.span().unwrap_or((UnixTime(0), UnixTime(0)));
@@ -97,7 +98,7 @@ impl From<Reported> for Created {
     }
 }
 
-impl From<store::OwnReport> for OwnReport {
+impl From<store::OwnReport> for OwnReportInfo {
     fn from(report: store::OwnReport) -> Self {
         let departures = report.releases.into_iter();
         Self {
@@ -113,12 +114,12 @@ impl From<store::OwnReport> for OwnReport {
             from: report.from.0,
             to: report.to.0,
             departures: departures.map(|left| (left.at.0, left.how)).collect(),
-            uploads: report.uploads.into_iter().map(UploadState::from).collect(),
+            uploads: report.uploads.into_iter().map(UploadStatus::from).collect(),
         }
     }
 }
 
-impl From<store::Upload> for UploadState {
+impl From<store::Upload> for UploadStatus {
     fn from(upload: store::Upload) -> Self {
         let state = match upload.state {
             store::UploadState::Queued => "queued",
@@ -137,7 +138,7 @@ impl From<store::Upload> for UploadState {
     }
 }
 
-impl From<daemon::Published> for Published {
+impl From<daemon::Published> for PublishReply {
     fn from(published: daemon::Published) -> Self {
         Self {
             parts: count(published.parts),
@@ -150,11 +151,11 @@ impl From<daemon::Published> for Published {
 }
 
 /// The cancelled parts, of each server and in total.
-pub(super) fn cancelled(of: Vec<store::Cancelled>) -> Cancelled {
+pub(super) fn cancelled(of: Vec<store::Cancelled>) -> CancelPublishReply {
     let servers = of.into_iter();
     let server = |of: store::Cancelled| (of.source, count(of.cancelled), count(of.left));
     let servers: Vec<_> = servers.map(server).collect();
-    Cancelled {
+    CancelPublishReply {
         cancelled: servers.iter().map(|server| server.1).sum(),
         left: servers.iter().map(|server| server.2).sum(),
         servers,
@@ -167,38 +168,38 @@ fn token(fingerprint: u64) -> String {
 }
 
 /// How many exposures are new, and how complete that is.
-pub(super) fn exposure_summary(unseen: u32, standing: daemon::SyncStatus) -> ExposureSummary {
+pub(super) fn exposure_summary(unseen: u32, sync_status: daemon::SyncStatus) -> ExposureSummary {
     ExposureSummary {
         unseen,
-        sources: count(standing.sources.len()),
-        checked: standing.checked().map(|at| at.0),
-        waiting: standing.matching != daemon::Matching::Idle,
-        failed: failed(standing),
+        sources: count(sync_status.sources.len()),
+        checked: sync_status.checked().map(|at| at.0),
+        waiting: sync_status.matching != daemon::Matching::Idle,
+        failed: failed(sync_status),
     }
 }
 
 /// The sources that could not be checked: label, and token of the problem.
-fn failed(standing: daemon::SyncStatus) -> Vec<(String, String)> {
-    let failed = standing.sources.into_iter();
+fn failed(sync_status: daemon::SyncStatus) -> Vec<(String, String)> {
+    let failed = sync_status.sources.into_iter();
     let failed = failed.filter(|source| source.failures > 0);
     failed
         .map(|source| (source.configured.label, source.problem))
         .collect()
 }
 
-impl From<daemon::SyncStatus> for Checked {
-    fn from(standing: daemon::SyncStatus) -> Self {
-        let checked = standing.checked().map(|at| at.0);
+impl From<daemon::SyncStatus> for CheckReply {
+    fn from(sync_status: daemon::SyncStatus) -> Self {
+        let checked = sync_status.checked().map(|at| at.0);
         Self {
-            reports: standing.reports,
-            new_exposures: standing.new_exposures,
+            reports: sync_status.reports,
+            new_exposures: sync_status.new_exposures,
             checked,
-            failed: failed(standing),
+            failed: failed(sync_status),
         }
     }
 }
 
-impl From<daemon::ImportCounts> for Imported {
+impl From<daemon::ImportCounts> for ImportReply {
     fn from(imported: daemon::ImportCounts) -> Self {
         Self {
             accepted: imported.accepted,
@@ -217,7 +218,7 @@ impl From<daemon::ImportCounts> for Imported {
 /// The token of the rule of `exposure`. Another rule gets another token.
 const RULE: &str = "contacts-1";
 
-impl From<daemon::KnownExposure> for Exposure {
+impl From<daemon::KnownExposure> for ExposureInfo {
     fn from(known: daemon::KnownExposure) -> Self {
         let found = known.exposure;
         let distance = found.distance();

@@ -29,6 +29,11 @@ pub fn now() -> Moment {
     }
 }
 
+/// What the wall clock showed at `boot`, as it is set now.
+pub(super) fn wall_at(now: Moment, boot: Duration) -> UnixTime {
+    now.wall.before(now.boot.saturating_sub(boot))
+}
+
 /// Which boot this is: the id as given, such as systemd's `%b`, else as the kernel
 /// tells it (`/proc/sys/kernel/random/boot_id`, random(4)). `None` if neither is
 /// to be had.

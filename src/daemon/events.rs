@@ -1,6 +1,6 @@
 //! What the radio and the store tell, put to the engine.
 
-use tcn_engine::{Input, Seq, Writer};
+use tcn_engine::{Input, Seq, WriterId};
 
 use super::driver::{Driver, Error};
 use super::{clock, convert};
@@ -17,7 +17,7 @@ impl Driver {
             radio::Event::Rested => Input::Rested,
             radio::Event::Heard { frame, rssi } => Input::Heard(convert::sighting(frame, rssi)),
             radio::Event::Written { tcn, rssi, peer } => {
-                Input::Written(convert::told(tcn, rssi), Writer(peer.0))
+                Input::Written(convert::told(tcn, rssi), WriterId(peer.0))
             }
             radio::Event::Malformed => {
                 self.invalid_frames += 1;

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcn_engine::Contact;
 use tcn_matching::{
-    Budget, Finding, Index, IndexBuilder, MatchingError, Outcome, Secret, match_reports,
+    Budget, Finding, Index, IndexBuilder, MatchOutcome, MatchingError, Secret, match_reports,
 };
 use tcn_protocol::{Memo, ReportDigest, SignedReport, TemporaryContactNumber, UnixTime};
 use tokio::runtime::Handle as Runtime;
@@ -179,14 +179,14 @@ impl Matcher {
         for Finding { position, outcome } in findings {
             looked_at[position] = false;
             match outcome {
-                Outcome::Heard(numbers) if self.naming < MOST_NAMING => {
+                MatchOutcome::Heard(numbers) if self.naming < MOST_NAMING => {
                     self.naming += 1;
                     looked_at[position] = true;
                     let numbers = numbers.numbers.into_iter().map(|(_, tcn)| tcn);
                     heard.insert(position, numbers.collect());
                 }
-                Outcome::Refused(_) => self.matched.bad_signature += 1,
-                Outcome::Heard(_) | Outcome::BeyondBudget => self.matched.too_large += 1,
+                MatchOutcome::Refused(_) => self.matched.bad_signature += 1,
+                MatchOutcome::Heard(_) | MatchOutcome::BeyondBudget => self.matched.too_large += 1,
             }
         }
         let positions: Vec<usize> = (0..slice.len()).filter(|at| looked_at[*at]).collect();

@@ -22,6 +22,7 @@ mod matched_reports;
 mod matcher;
 mod notify;
 mod own_reports;
+mod problem_times;
 mod publication;
 mod refusal;
 mod reply;
@@ -40,6 +41,7 @@ pub use handle::{Handle, Mailbox};
 pub use import::{BUDGET, Import, ImportCounts, LONGEST_LABEL};
 pub use intake::{Delivery, DeliveryCounts};
 pub use notify::ready;
+pub use problem_times::ProblemDetails;
 pub use refusal::Refusal;
 pub use reply::Reply;
 pub use requests::{
@@ -48,7 +50,7 @@ pub use requests::{
     Statistics,
 };
 pub use rng::{random_key, random_seed};
-pub use snapshot::{Consent, Hold, ProblemDetails, Snapshot, State, starting};
+pub use snapshot::{Consent, Hold, Snapshot, State, starting};
 pub use sync_status::{Matching, SyncStatus};
 
 pub use tcn_engine::Pause;

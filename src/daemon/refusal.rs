@@ -1,4 +1,6 @@
 //! Why the daemon did not carry out a request.
+//!
+//! The texts are for people and name the cure. The bus sends them as they are.
 
 use tcn_protocol::memo::MemoConcern;
 use thiserror::Error;
@@ -9,7 +11,7 @@ use crate::store;
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// Nothing is on the air to rotate: not enabled, paused or no adapter.
-    #[error("no number of ours is on the air now")]
+    #[error("no number of this machine is on the air; see tcnctl doctor")]
     OffAir,
     /// The configuration decides about consent, and says otherwise.
     #[error("consent is set by `enabled` in the configuration; change it there, or remove it")]
@@ -18,7 +20,7 @@ pub enum Refusal {
     #[error("{0}")]
     InvalidRange(&'static str),
     /// No such cookie, or it belongs to another client.
-    #[error("no pause with this cookie")]
+    #[error("there is no pause with this cookie; resume with 0 to end all pauses")]
     NotFound,
     /// Too many pauses are held.
     #[error("too many pauses are held at once; resume one first")]
@@ -33,10 +35,10 @@ pub enum Refusal {
     #[error(transparent)]
     Memo(MemoConcern),
     /// No such own report.
-    #[error("no report with this id")]
+    #[error("there is no report with this id; tcnctl report list shows all reports")]
     NoSuchReport,
     /// No such exposure.
-    #[error("no exposure with this id")]
+    #[error("there is no exposure with this id; tcnctl exposures shows all exposures")]
     NoSuchExposure,
     /// What was to be imported could not be read, or holds no report.
     #[error("{0}")]
@@ -45,34 +47,44 @@ pub enum Refusal {
     #[error("{0}")]
     InUse(&'static str),
     /// The wall clock cannot be right, and what is asked depends on it.
-    #[error("the wall clock is before this release was made")]
+    #[error("the clock is before the date of this release; set it (timedatectl), then try again")]
     Clock,
     /// Something else would be given away than the person was shown.
-    #[error("by now something else would be given away than was shown")]
+    #[error(
+        "the report would now disclose something else than the person was shown; show it again, and ask again"
+    )]
     Changed,
     /// No such source of reports.
-    #[error("no source with this name")]
+    #[error("there is no source with this name; sources are configured in /etc/tcnd/sources.d")]
     NoSuchSource,
     /// No such part, or it is not on its way.
-    #[error("no part with this number is on its way")]
+    #[error("no part with this number is on its way; take the next part")]
     NoSuchPart,
     /// No source takes reports.
-    #[error("no source takes reports")]
+    #[error(
+        "no source takes reports; configure one with publish = true in /etc/tcnd/sources.d, then run: systemctl start tcnd-sync"
+    )]
     NoServer,
     /// Every part is on its way there, or arrived.
-    #[error("all of this report is on its way, or was accepted")]
+    #[error(
+        "all of this report is on its way, or was accepted; tcnctl report list shows its progress, tcnctl report publish --now sends the remaining parts at once"
+    )]
     AlreadyPublished,
     /// `tcnd-sync` cannot be called from here.
-    #[error("tcnd-sync cannot be called from here")]
+    #[error("tcnd was started by hand and cannot start tcnd-sync; run tcnd-sync yourself")]
     NoSyncTrigger,
     /// An import was ended by a wipe, or with the daemon.
-    #[error("the import was ended before its end: everything was wiped, or the daemon ends")]
+    #[error(
+        "the import stopped early, because all data was wiped or the daemon is shutting down; import again"
+    )]
     Stopped,
     /// The store could not answer.
-    #[error("the contact log cannot be read or written now")]
+    #[error(
+        "the contact log cannot be read or written now; see tcnctl doctor, and free disk space"
+    )]
     Storage,
     /// The daemon is on its way out.
-    #[error("the daemon is shutting down")]
+    #[error("the daemon is shutting down; try again when it runs (systemctl status tcnd)")]
     Gone,
 }
 

@@ -11,7 +11,7 @@ use tcn_protocol::UnixTime;
 use tcnd_client::Problem;
 use tcnd_config::Settings;
 
-use super::steady::ProblemTimes;
+use super::problem_times::{ProblemDetails, ProblemTimes};
 use super::sync_status::SyncStatus;
 use crate::radio;
 
@@ -85,16 +85,6 @@ pub struct Hold {
     pub reason: String,
     /// Desktop file name of the holder, at most 256 bytes.
     pub application_id: String,
-}
-
-/// What is known of a problem besides its name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProblemDetails {
-    /// The error that the system gave, such as that of BlueZ; empty if it gave none. At
-    /// most 256 bytes, and not made for programs.
-    pub detail: String,
-    /// Since when the problem lasts, no longer than this process.
-    pub since: UnixTime,
 }
 
 /// What a snapshot is made of.
@@ -214,9 +204,11 @@ fn problems(facts: &Facts<'_>) -> BTreeMap<Problem, String> {
         ),
         (facts.sync_status.failing(), Problem::SyncFailed),
     ];
-    let detail = |problem| match problem {
-        Problem::StorageFull => facts.store_error.unwrap_or_default().to_owned(),
-        _ => String::new(),
+    let detail = |problem| {
+        let error = facts
+            .store_error
+            .filter(|_| problem == Problem::StorageFull);
+        error.unwrap_or_default().to_owned()
     };
     let own = own.into_iter().filter(|(is, _)| *is);
     let own = own.map(|(_, problem)| (problem, detail(problem)));

@@ -8,14 +8,12 @@
 //!
 //! Pure: time is an argument.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tcn_engine::{Moment, View};
 use tcn_protocol::UnixTime;
-use tcnd_client::Problem;
 
-use super::snapshot::ProblemDetails;
+use super::clock;
 use crate::radio::{Adapter, Status};
 
 /// How long a handover may be told as no change: the random silence of two
@@ -83,7 +81,7 @@ impl Airing {
     pub(super) fn see(&mut self, view: &View, now: Moment) -> Option<UnixTime> {
         self.0 = match (self.0, view.airing_since) {
             (Some(known), Some(since)) if known.0 == since => Some(known),
-            (_, Some(since)) => Some((since, wall_time(now, since))),
+            (_, Some(since)) => Some((since, clock::wall_at(now, since))),
             (known, None) => known.filter(|_| view.handover),
         };
         self.0.map(|(_, wall)| wall)
@@ -92,39 +90,7 @@ impl Airing {
     /// The wall clock was set: says the time by the new one.
     pub(super) fn redate(&mut self, now: Moment) {
         if let Some((since, wall)) = &mut self.0 {
-            *wall = wall_time(now, *since);
-        }
-    }
-}
-
-/// What the wall clock showed at `boot`, as it is set now.
-fn wall_time(now: Moment, boot: Duration) -> UnixTime {
-    now.wall.before(now.boot.saturating_sub(boot))
-}
-
-/// When each current problem began.
-#[derive(Debug, Default)]
-pub(super) struct ProblemTimes(BTreeMap<Problem, (Duration, UnixTime)>);
-
-impl ProblemTimes {
-    /// Adds to each of the current problems since when it lasts, the same each time.
-    pub(super) fn date(
-        &mut self,
-        problems: BTreeMap<Problem, String>,
-        now: Moment,
-    ) -> BTreeMap<Problem, ProblemDetails> {
-        self.0.retain(|problem, _| problems.contains_key(problem));
-        let dated = problems.into_iter().map(|(problem, detail)| {
-            let (_, since) = *self.0.entry(problem).or_insert((now.boot, now.wall));
-            (problem, ProblemDetails { detail, since })
-        });
-        dated.collect()
-    }
-
-    /// The wall clock was set: says the times by the new one.
-    pub(super) fn redate(&mut self, now: Moment) {
-        for (boot, wall) in self.0.values_mut() {
-            *wall = wall_time(now, *boot);
+            *wall = clock::wall_at(now, *since);
         }
     }
 }
@@ -165,7 +131,10 @@ impl Complaints {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use tcn_engine::{Engine, KeyId, Policy};
+    use tcnd_client::Problem;
 
     use super::*;
     use crate::radio::AddressKind;
@@ -281,28 +250,6 @@ mod tests {
             ..view(false)
         };
         assert_eq!(airing.see(&paused, at(11)), None);
-    }
-
-    #[test]
-    fn a_problem_has_the_time_when_it_began() {
-        let at = |boot, wall| Moment {
-            boot: Duration::from_secs(boot),
-            wall: UnixTime(wall),
-        };
-        let is = |problem| BTreeMap::from([(problem, "why".to_owned())]);
-        let mut times = ProblemTimes::default();
-        let mut since = |problem, now| {
-            let dated = times.date(is(problem), now);
-            assert_eq!(dated[&problem].detail, "why");
-            dated[&problem].since.0
-        };
-        assert_eq!(since(Problem::ScanFailed, at(1000, 50)), 50);
-        assert_eq!(since(Problem::ScanFailed, at(1010, 60)), 50);
-        assert_eq!(since(Problem::AdapterOff, at(1020, 70)), 70);
-        assert_eq!(since(Problem::ScanFailed, at(1030, 80)), 80, "it went");
-        times.redate(at(1040, 2_000_000_000));
-        let dated = times.date(is(Problem::ScanFailed), at(1041, 2_000_000_001));
-        assert_eq!(dated[&Problem::ScanFailed].since.0, 1_999_999_990);
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capabilities {
     /// Whether [`Order::Air`] can succeed: an advert would be accepted, and sent under an
-    /// address that is not the controller's own and that no earlier number of ours had.
+    /// address that is not the controller's own and that no earlier own number had.
     pub can_air: bool,
     /// Whether [`Order::Swap`] can succeed: each advert gets a new address.
     pub can_carry: bool,

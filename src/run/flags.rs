@@ -1,5 +1,5 @@
-//! The flags of `tcnd`: only what must be known before the configuration is.
-//! There are no hidden variables beside them.
+//! The flags of `tcnd`: only those that must be known before the configuration.
+//! There are no undocumented environment variables.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,38 +9,37 @@ use clap::Parser;
 use tcnd_client::BusChoice;
 use thiserror::Error;
 
-/// Takes part in contact tracing by Temporary Contact Numbers, over BlueZ.
+/// Contact tracing with Temporary Contact Numbers over BlueZ.
 ///
-/// Nothing is broadcast before somebody consented: `tcnctl enable`, or
+/// tcnd broadcasts nothing before consent is given, by `tcnctl enable` or by
 /// `enabled = true` in the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
 #[command(name = "tcnd", version)]
 pub struct DaemonFlags {
-    /// Read this configuration instead of the system's; may be repeated, later
-    /// files overrule earlier ones
+    /// Read this configuration file instead of the files of the system; may be
+    /// repeated, and later files take precedence
     #[arg(long, value_name = "FILE")]
     pub config: Vec<PathBuf>,
-    /// Keep keys and contacts here [default: $STATE_DIRECTORY, else the XDG
-    /// state directory]
+    /// Keep keys and contacts in this directory [default: $STATE_DIRECTORY, else the
+    /// XDG state directory]
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// The radio: bluez, the machine's own; fake, a neighbourhood that is made up;
-    /// or fake:PATH, where all daemons of the machine that name this folder hear
-    /// each other, and nobody else
+    /// The radio: bluez, the adapter of the machine; fake, a simulated
+    /// neighbourhood; or fake:PATH, a simulation in which all daemons with this
+    /// directory hear only each other
     #[arg(long, value_name = "RADIO", default_value_t)]
     pub radio: RadioChoice,
-    /// Begin the chance of a fake radio with this number, so that the same people
-    /// come and go [default: other people each time]
+    /// Seed the random numbers of a fake radio, so that each run simulates the same
+    /// people [default: a random seed]
     #[arg(long, value_name = "N", requires = "radio")]
     pub radio_seed: Option<u64>,
     /// The bus to serve on: system, session, or a D-Bus address
     #[arg(long, value_name = "BUS", default_value = "system")]
     pub bus: BusChoice,
-    /// Which boot of the machine this is, as systemd's %b [default: what the
-    /// kernel says]
+    /// The boot ID of the machine, as systemd's %b [default: from the kernel]
     #[arg(long, value_name = "ID")]
     pub boot_id: Option<String>,
-    /// Check the configuration and leave
+    /// Check the configuration and exit
     #[arg(long)]
     pub check_config: bool,
 }
@@ -53,13 +52,13 @@ pub enum RadioChoice {
     Bluez,
     /// A simulated neighbourhood.
     Fake,
-    /// A simulated neighbourhood that daemons share by this folder.
+    /// A simulated neighbourhood that all daemons with this directory share.
     Street(PathBuf),
 }
 
 /// The text after `--radio` names no radio.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("no such radio; say bluez, fake, or fake:PATH with the path of a folder")]
+#[error("no such radio; give bluez, fake, or fake:PATH with the path of a directory")]
 pub struct UnknownRadio;
 
 impl FromStr for RadioChoice {

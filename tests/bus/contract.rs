@@ -11,8 +11,8 @@ use zbus::Connection;
 use zbus::fdo::IntrospectableProxy;
 use zbus::proxy::Defaults;
 
-use crate::puppet::{adapter, busy};
-use crate::rig::{Pair, soon};
+use crate::harness::{Harness, soon};
+use crate::mock_driver::{adapter, busy};
 
 const CONTRACT: &str = include_str!("../../dbus/interfaces/org.tcncoalition.Tcnd1.xml");
 
@@ -136,8 +136,8 @@ pub(crate) async fn served(client: &Connection) -> BTreeMap<String, Members> {
 
 #[tokio::test]
 async fn the_daemon_serves_the_contract() {
-    let rig = Pair::new(busy()).await;
-    let mut served = served(&rig.client).await;
+    let harness = Harness::new(busy()).await;
+    let mut served = served(&harness.client).await;
     served.remove(names::LOG_CONTROL).unwrap();
     let contract = parse(CONTRACT);
 
@@ -221,8 +221,8 @@ fn the_contract_names_every_problem_that_has_words() {
 /// LogControl1(5).
 #[tokio::test]
 async fn log_control_is_what_systemd_expects() {
-    let rig = Pair::new(busy()).await;
-    let served = introspect(&rig.client, names::LOG_CONTROL_PATH).await;
+    let harness = Harness::new(busy()).await;
+    let served = introspect(&harness.client, names::LOG_CONTROL_PATH).await;
     let log_control = &served[names::LOG_CONTROL];
     let said: Vec<_> = log_control
         .iter()
@@ -247,7 +247,7 @@ async fn log_control_is_what_systemd_expects() {
 async fn every_object_has_its_interfaces() {
     let mut first = busy();
     first.adapters.push(adapter("hci1"));
-    let rig = Pair::new(first).await;
+    let harness = Harness::new(first).await;
     for (path, interfaces) in [
         ("/", vec![]),
         (
@@ -272,7 +272,7 @@ async fn every_object_has_its_interfaces() {
         ),
         (names::LOG_CONTROL_PATH, vec![names::LOG_CONTROL]),
     ] {
-        let there = introspect(&rig.client, path).await;
+        let there = introspect(&harness.client, path).await;
         let there: Vec<_> = there.keys().map(String::as_str).collect();
         assert_eq!(there, interfaces, "{path}");
     }
@@ -359,9 +359,9 @@ async fn nothing_else_is_public() {
     let public: BTreeSet<_> = public
         .map(|(on, name)| (on.to_owned(), name.to_owned()))
         .into();
-    let rig = Pair::new(busy()).await;
+    let harness = Harness::new(busy()).await;
     let mut shown = BTreeSet::new();
-    for (interface, members) in served(&rig.client).await {
+    for (interface, members) in served(&harness.client).await {
         for (name, member) in members {
             // `exposures` and `holds` show that only the clients that asked receive
             // these.

@@ -9,15 +9,15 @@ use std::os::fd::OwnedFd;
 use tcn_protocol::wire;
 use tcnd::daemon::Refusal;
 use tcnd_client::names;
-use tcnd_client::proxy::{Checked, ExchangeProxy, Published, ReportsProxy, Source};
+use tcnd_client::proxy::{CheckReply, ExchangeProxy, PublishReply, ReportsProxy, SourceInfo};
 use zbus::{DBusError, Fd, Variant};
 
+use crate::harness::{Harness, soon};
 use crate::members::{error_name, none, options};
-use crate::puppet::{counted, idle, signed_report};
-use crate::rig::{Pair, soon};
+use crate::mock_driver::{counted, idle, signed_report};
 
-fn source(name: &str, label: &str) -> Source {
-    Source {
+fn source(name: &str, label: &str) -> SourceInfo {
+    SourceInfo {
         name: name.to_owned(),
         label: label.to_owned(),
         publish: true,
@@ -40,8 +40,8 @@ fn ordered<const N: usize>(
 
 #[tokio::test]
 async fn a_run_from_its_beginning_to_its_end() {
-    let mut rig = Pair::new(idle()).await;
-    let exchange = ExchangeProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let exchange = ExchangeProxy::new(&harness.client).await.unwrap();
     let begun = exchange.begin(&[source("one", "Server one")]).await;
     assert!(begun.unwrap(), "a person asked for it");
     assert_eq!(exchange.pending("one").await.unwrap(), [74_358, 74_359]);
@@ -70,7 +70,7 @@ async fn a_run_from_its_beginning_to_its_end() {
     exchange.end().await.unwrap();
     let source = "NewSource { name: \"one\", label: \"Server one\", publish: true }";
     assert_eq!(
-        rig.puppet.heard(),
+        harness.driver.heard(),
         [
             format!("Begin false [{source}]"),
             "Pending one".to_owned(),
@@ -90,8 +90,8 @@ async fn a_run_from_its_beginning_to_its_end() {
 
 #[tokio::test]
 async fn what_cannot_be_meant_does_not_reach_the_daemon() {
-    let mut rig = Pair::new(idle()).await;
-    let exchange = ExchangeProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let exchange = ExchangeProxy::new(&harness.client).await.unwrap();
     let long = "x".repeat(257);
     for wrong in [
         source("", "label"),
@@ -115,18 +115,18 @@ async fn what_cannot_be_meant_does_not_reach_the_daemon() {
         .deliver("one", u64::MAX, file(b""), ordered([]))
         .await;
     assert_eq!(error_name(never), names::error::INVALID_RANGE);
-    assert_eq!(rig.puppet.heard(), [""; 0]);
+    assert_eq!(harness.driver.heard(), [""; 0]);
 }
 
 #[tokio::test]
 async fn publishing_takes_consent_and_says_where_it_goes() {
-    let mut rig = Pair::new(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let without = reports.publish("3", none()).await;
     assert_eq!(error_name(without), names::error::CONSENT_REQUIRED);
     let yes = || ("consent", true.into());
     let published = reports.publish("3", options([yes()])).await.unwrap();
-    let expected = Published {
+    let expected = PublishReply {
         parts: 2,
         hurried: 1,
         labels: vec!["Server one".to_owned()],
@@ -143,11 +143,11 @@ async fn publishing_takes_consent_and_says_where_it_goes() {
         "Publish 3 Some(\"one\") true",
         "Look 3 None false",
     ];
-    assert_eq!(rig.puppet.heard(), heard);
-    let stale = options([yes(), ("token", "none of ours".into())]);
+    assert_eq!(harness.driver.heard(), heard);
+    let stale = options([yes(), ("token", "not a token".into())]);
     let stale = reports.publish("3", stale).await;
     assert_eq!(error_name(stale), names::error::CONSENT_REQUIRED);
-    assert_eq!(rig.puppet.heard(), [""; 0]);
+    assert_eq!(harness.driver.heard(), [""; 0]);
     let cancelled = reports.cancel_publish("3", none()).await.unwrap();
     let servers = vec![("one".to_owned(), 1, 2), ("two".to_owned(), 3, 0)];
     assert_eq!((cancelled.cancelled, cancelled.left), (4, 2));
@@ -155,13 +155,13 @@ async fn publishing_takes_consent_and_says_where_it_goes() {
     let one = options([("source", "one".into())]);
     reports.cancel_publish("3", one).await.unwrap();
     let heard = ["Cancel 3 None", "Cancel 3 Some(\"one\")"];
-    assert_eq!(rig.puppet.heard(), heard);
+    assert_eq!(harness.driver.heard(), heard);
     for (refusal, name) in [
         (Refusal::NoServer, names::error::NOT_READY),
         (Refusal::AlreadyPublished, names::error::ALREADY_PUBLISHED),
         (Refusal::NoSuchReport, names::error::NOT_FOUND),
     ] {
-        rig.puppet.refuse(Some(refusal));
+        harness.driver.refuse(Some(refusal));
         let answer = reports.publish("3", options([yes()])).await;
         assert_eq!(error_name(answer), name);
     }
@@ -169,17 +169,17 @@ async fn publishing_takes_consent_and_says_where_it_goes() {
 
 #[tokio::test]
 async fn a_check_waits_for_a_run_and_tells_what_it_found() {
-    let rig = Pair::new(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let checked = soon(reports.check(none())).await.unwrap();
-    let expected = Checked {
+    let expected = CheckReply {
         reports: 12,
         new_exposures: 1,
         checked: Some(1_795_000_000),
         failed: vec![("Server two".to_owned(), "unreachable".to_owned())],
     };
     assert_eq!(checked, expected);
-    rig.puppet.refuse(Some(Refusal::NoSyncTrigger));
+    harness.driver.refuse(Some(Refusal::NoSyncTrigger));
     let refused = reports.check(none()).await.unwrap_err();
     let zbus::Error::FDO(refused) = &refused else {
         panic!("{refused}");

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt;
 use tcnd_client::names;
-use tcnd_client::proxy::{Exposure, ExposureSummary, ExposuresProxy, ReportsProxy};
+use tcnd_client::proxy::{ExposureInfo, ExposureSummary, ExposuresProxy, ReportsProxy};
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedVariant};
 
+use crate::harness::{Harness, soon};
 use crate::members::{error_name, none, options};
+use crate::mock_driver::{UNSEEN, idle};
 use crate::polkit::{Polkit, Verdict};
-use crate::puppet::{UNSEEN, idle};
-use crate::rig::{Pair, soon};
-use crate::town::{ROOT, STRANGER, Served, Town};
+use crate::system_bus::{ROOT, STRANGER, Served, SystemBus};
 
-fn direct() -> Exposure {
-    Exposure {
+fn direct() -> ExposureInfo {
+    ExposureInfo {
         id: "8-93600".to_owned(),
         day: 86_400,
         from: 93_600,
@@ -40,8 +40,8 @@ fn direct() -> Exposure {
     }
 }
 
-fn bridged() -> Exposure {
-    Exposure {
+fn bridged() -> ExposureInfo {
+    ExposureInfo {
         id: "11-93600".to_owned(),
         rssi_max: None,
         carried: "bridged".to_owned(),
@@ -57,8 +57,8 @@ fn bridged() -> Exposure {
 /// No time is finer than five minutes, not even in an id.
 #[tokio::test]
 async fn what_is_told_of_an_exposure() {
-    let rig = Pair::new(idle()).await;
-    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
     assert_eq!(soon(exposures.list(none())).await.unwrap(), [direct()]);
     let all = options([("dismissed", true.into())]);
     let all = soon(exposures.list(all)).await.unwrap();
@@ -74,15 +74,15 @@ async fn what_is_told_of_an_exposure() {
 
 #[tokio::test]
 async fn exposures_are_marked() {
-    let mut rig = Pair::new(idle()).await;
-    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
     soon(exposures.mark_seen("8-93600")).await.unwrap();
     soon(exposures.dismiss("11-93600")).await.unwrap();
     let mark = |report, dismissed| {
         format!("Mark ExposureId {{ report: {report}, start: UnixTime(93701) }} {dismissed}")
     };
     assert_eq!(
-        rig.puppet.heard(),
+        harness.driver.heard(),
         [
             "Exposures".to_owned(),
             mark(8, false),
@@ -106,32 +106,32 @@ async fn exposures_are_marked() {
         assert_eq!(error_name(soon(exposures.mark_seen(id)).await), missing);
         assert_eq!(error_name(soon(exposures.dismiss(id)).await), missing);
     }
-    let asked = rig.puppet.heard();
+    let asked = harness.driver.heard();
     assert!(asked.iter().all(|asked| asked == "Exposures"), "{asked:?}");
 }
 
 #[tokio::test]
 async fn a_dismissed_exposure_is_restored() {
-    let mut rig = Pair::new(idle()).await;
-    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
     soon(exposures.restore("11-93600")).await.unwrap();
     let restore = "Restore ExposureId { report: 11, start: UnixTime(93701) }";
-    assert_eq!(rig.puppet.heard(), ["Exposures", restore]);
+    assert_eq!(harness.driver.heard(), ["Exposures", restore]);
     let missing = names::error::NOT_FOUND;
     assert_eq!(error_name(soon(exposures.restore("11-0")).await), missing);
 }
 
 #[tokio::test]
 async fn a_summary_counts_and_says_how_far_it_goes() {
-    let rig = Pair::new(idle()).await;
-    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
     let summary = soon(exposures.get_summary()).await.unwrap();
     let expected = ExposureSummary {
         unseen: 1,
         ..ExposureSummary::default()
     };
     assert_eq!(summary, expected, "nothing was checked");
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     soon(reports.check(none())).await.unwrap();
     let summary = soon(exposures.get_summary()).await.unwrap();
     let expected = ExposureSummary {
@@ -145,8 +145,8 @@ async fn a_summary_counts_and_says_how_far_it_goes() {
 
 #[tokio::test]
 async fn there_is_nobody_to_tell_without_a_bus() {
-    let rig = Pair::new(idle()).await;
-    let exposures = ExposuresProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
     let invalid = names::error::INVALID_ARGS;
     assert_eq!(error_name(soon(exposures.subscribe()).await), invalid);
     assert_eq!(error_name(soon(exposures.unsubscribe()).await), invalid);
@@ -154,11 +154,11 @@ async fn there_is_nobody_to_tell_without_a_bus() {
 
 const BUS: &str = "org.freedesktop.DBus";
 
-async fn scene() -> (Town, Polkit, Served) {
-    let town = Town::new();
-    let polkit = Polkit::serve(town.connect(ROOT).await, Verdict::Yes).await;
-    let served = town.serve(idle()).await;
-    (town, polkit, served)
+async fn scene() -> (SystemBus, Polkit, Served) {
+    let bus = SystemBus::new();
+    let polkit = Polkit::serve(bus.connect(ROOT).await, Verdict::Yes).await;
+    let served = bus.serve(idle()).await;
+    (bus, polkit, served)
 }
 
 /// All messages of the daemon that reach this user, who subscribes to all of them. The
@@ -212,14 +212,14 @@ async fn heard(stream: &mut MessageStream) -> Vec<String> {
 async fn mark(client: &Connection, served: &Served) {
     let exposures = ExposuresProxy::new(client).await.unwrap();
     soon(exposures.mark_seen("8-93600")).await.unwrap();
-    served.puppet.change(|now| now.enabled = !now.enabled);
+    served.driver.change(|now| now.enabled = !now.enabled);
 }
 
 #[tokio::test]
 async fn changes_are_told_to_subscribers_alone() {
-    let (town, _polkit, served) = scene().await;
-    let subscriber = town.connect(STRANGER).await;
-    let greedy = town.connect(STRANGER).await;
+    let (bus, _polkit, served) = scene().await;
+    let subscriber = bus.connect(STRANGER).await;
+    let greedy = bus.connect(STRANGER).await;
     let mut told = listen(&subscriber, &served).await;
     let mut broadcast = listen(&greedy, &served).await;
     let exposures = ExposuresProxy::new(&subscriber).await.unwrap();
@@ -232,15 +232,19 @@ async fn changes_are_told_to_subscribers_alone() {
         soon(exposures.subscribe()).await.unwrap();
     }
     mark(&greedy, &served).await;
-    assert_eq!(heard(&mut broadcast).await, [""; 0], "nobody else hears it");
+    assert_eq!(
+        heard(&mut broadcast).await,
+        [""; 0],
+        "no other client hears it"
+    );
     let to = subscriber.unique_name().unwrap();
     let once = format!("Changed {UNSEEN} to {to}");
     let told_now = heard(&mut told).await;
     assert_eq!(told_now, [once], "once, however often it asked");
 
     // Without a request, as when an import finds one.
-    served.puppet.unseen.send_replace(4);
-    served.puppet.change(|now| now.enabled = !now.enabled);
+    served.driver.unseen.send_replace(4);
+    served.driver.change(|now| now.enabled = !now.enabled);
     assert_eq!(heard(&mut told).await, [format!("Changed 4 to {to}")]);
     assert_eq!(heard(&mut broadcast).await, [""; 0]);
 
@@ -255,15 +259,15 @@ async fn changes_are_told_to_subscribers_alone() {
 
 #[tokio::test]
 async fn subscribers_are_bounded_and_forgotten() {
-    let (town, _polkit, _served) = scene().await;
+    let (bus, _polkit, _served) = scene().await;
     let mut subscribers = Vec::new();
     for _ in 0..64 {
-        let client = town.connect(STRANGER).await;
+        let client = bus.connect(STRANGER).await;
         let exposures = ExposuresProxy::new(&client).await.unwrap();
         soon(exposures.subscribe()).await.unwrap();
         subscribers.push(client);
     }
-    let one_more = town.connect(STRANGER).await;
+    let one_more = bus.connect(STRANGER).await;
     let exposures = ExposuresProxy::new(&one_more).await.unwrap();
     let full = soon(exposures.subscribe()).await;
     assert_eq!(error_name(full), names::error::BUSY);
@@ -271,7 +275,7 @@ async fn subscribers_are_bounded_and_forgotten() {
     subscribers.pop().unwrap().close().await.unwrap();
     let room = async { while exposures.subscribe().await.is_err() {} };
     soon(room).await;
-    let again = town.connect(STRANGER).await;
+    let again = bus.connect(STRANGER).await;
     let exposures = ExposuresProxy::new(&again).await.unwrap();
     assert_eq!(
         error_name(soon(exposures.subscribe()).await),

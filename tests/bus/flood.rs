@@ -1,6 +1,6 @@
 //! A user who floods: many connections that call and never read.
 //!
-//! This is the real tcnd on a private bus with the policy we ship, run by the user that
+//! This is the real tcnd on a private bus with the policy of the package, run by the user that
 //! stands for tcnd; the flood comes from an unrelated user. tcnd must stay within a
 //! quarter of the memory that its unit allows (`MemoryMax=256M`), and must answer other
 //! clients.
@@ -23,13 +23,13 @@ use zbus::message::{Flags, Message};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, Fd, Variant};
 
+use crate::harness::soon;
 use crate::members::error_name;
-use crate::puppet::busy;
-use crate::rig::soon;
-use crate::town::{OTHERS, STRANGER, TCND, Town, connect_as};
+use crate::mock_driver::busy;
+use crate::system_bus::{OTHERS, STRANGER, SystemBus, TCND, connect_as};
 
 /// The most memory that the process may have at its peak, in KiB.
-const MOST_MEMORY: u64 = 64 << 10;
+const MAX_MEMORY: u64 = 64 << 10;
 
 /// Connections of the flood.
 const CONNECTIONS: usize = 48;
@@ -41,12 +41,12 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    fn start(town: &Town) -> Self {
+    fn start(bus: &SystemBus) -> Self {
         let state = TempDir::new().unwrap();
         std::os::unix::fs::chown(state.path(), Some(TCND), Some(TCND)).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_tcnd"))
             .args(["--radio", "fake", "--bus"])
-            .arg(format!("unix:path={}", town.socket().display()))
+            .arg(format!("unix:path={}", bus.socket().display()))
             .arg("--state-dir")
             .arg(state.path())
             .stderr(Stdio::null())
@@ -104,7 +104,7 @@ const KINDS: [(&str, &str, &str); 9] = [
 ];
 
 /// Bytes of a call that is longer than any method accepts.
-const LONG: usize = 1 << 20;
+const LONG_ARGUMENT: usize = 1 << 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
@@ -121,8 +121,8 @@ enum Manner {
 pub(crate) struct Raw(UnixStream);
 
 impl Raw {
-    pub(crate) fn connect(town: &Town, uid: u32) -> Self {
-        let mut stream = connect_as(uid, town.socket());
+    pub(crate) fn connect(bus: &SystemBus, uid: u32) -> Self {
+        let mut stream = connect_as(uid, bus.socket());
         let hexadecimal = |digit| format!("{digit:02x}");
         let user: String = uid.to_string().bytes().map(hexadecimal).collect();
         let hello = Message::method_call("/org/freedesktop/DBus", "Hello")
@@ -185,7 +185,7 @@ fn send(to: &UnixStream, bytes: &[u8], file: Option<BorrowedFd<'_>>) -> io::Resu
 }
 
 /// One connection of the flood. It never reads.
-struct Deaf {
+struct NonReader {
     stream: UnixStream,
     message: Vec<u8>,
     file: Option<OwnedFd>,
@@ -194,9 +194,9 @@ struct Deaf {
     serial: u32,
 }
 
-impl Deaf {
-    fn connect(town: &Town, kind: (&str, &str, &str), manner: Manner) -> Self {
-        let Raw(stream) = Raw::connect(town, STRANGER);
+impl NonReader {
+    fn connect(bus: &SystemBus, kind: (&str, &str, &str), manner: Manner) -> Self {
+        let Raw(stream) = Raw::connect(bus, STRANGER);
         stream.set_nonblocking(true).unwrap();
         let (path, interface, member) = kind;
         let flags = match manner {
@@ -210,7 +210,7 @@ impl Deaf {
             .serial(NonZeroU32::MIN);
         let file = OwnedFd::from(File::open("/dev/null").unwrap());
         let call = match (manner, member) {
-            (Manner::Long, _) => call.build(&(vec![0_u8; LONG],)),
+            (Manner::Long, _) => call.build(&(vec![0_u8; LONG_ARGUMENT],)),
             (Manner::File, _) => call.build(&(Fd::from(file.as_fd()),)),
             (_, "GetAll") => call.build(&(names::MANAGER,)),
             (_, "Get") => call.build(&(names::MANAGER, "CurrentTcnAge")),
@@ -255,13 +255,13 @@ const SHORT_BURST: usize = 4;
 
 /// Every connection sends a burst, or as much of it as the bus takes. Returns how many
 /// calls were sent in total.
-fn burst(connections: &mut [Deaf]) -> usize {
+fn burst(connections: &mut [NonReader]) -> usize {
     let mut sent = 0;
-    for deaf in connections {
-        let is_heavy = deaf.file.is_some() || deaf.message.len() >= LONG;
+    for client in connections {
+        let is_heavy = client.file.is_some() || client.message.len() >= LONG_ARGUMENT;
         let mut left = if is_heavy { SHORT_BURST } else { BURST };
         while left > 0 {
-            match deaf.send() {
+            match client.send() {
                 Ok(whole) => {
                     sent += usize::from(whole);
                     left -= usize::from(whole);
@@ -276,7 +276,7 @@ fn burst(connections: &mut [Deaf]) -> usize {
 
 /// Floods in bursts until this many calls were sent. After each burst, another client
 /// gets a reply.
-async fn flood(client: &Connection, connections: &mut [Deaf], calls: usize) {
+async fn flood(client: &Connection, connections: &mut [NonReader], calls: usize) {
     let manager = honest(client).await;
     let mut sent = 0;
     while sent < calls {
@@ -293,8 +293,8 @@ pub(crate) async fn honest(client: &Connection) -> ManagerProxy<'_> {
         .unwrap()
 }
 
-pub(crate) async fn started(town: &Town, client: &Connection) -> Daemon {
-    let daemon = Daemon::start(town);
+pub(crate) async fn started(bus: &SystemBus, client: &Connection) -> Daemon {
+    let daemon = Daemon::start(bus);
     let bus = zbus::fdo::DBusProxy::new(client).await.unwrap();
     let there = async {
         while !bus
@@ -310,42 +310,42 @@ pub(crate) async fn started(town: &Town, client: &Connection) -> Daemon {
 /// The replies, of 32 KiB each, are three times the memory that the process may have.
 #[tokio::test]
 async fn connections_that_never_read_take_neither_memory_nor_turns() {
-    let town = Town::new();
-    let client = town.connect(OTHERS[0]).await;
-    let mut daemon = started(&town, &client).await;
+    let bus = SystemBus::new();
+    let client = bus.connect(OTHERS[0]).await;
+    let mut daemon = started(&bus, &client).await;
     for kind in [0, 3] {
-        let connect = |_| Deaf::connect(&town, KINDS[kind], Manner::Plain);
+        let connect = |_| NonReader::connect(&bus, KINDS[kind], Manner::Plain);
         let mut connections: Vec<_> = (0..CONNECTIONS).map(connect).collect();
         flood(&client, &mut connections, 2 * CONNECTIONS * BURST).await;
     }
     let peak = daemon.peak();
-    assert!(peak < MOST_MEMORY, "{peak} KiB");
+    assert!(peak < MAX_MEMORY, "{peak} KiB");
 }
 
 /// Every kind of call, in every manner, at once.
 #[tokio::test]
 async fn no_kind_of_call_is_free() {
-    let town = Town::new();
-    let client = town.connect(OTHERS[0]).await;
-    let mut daemon = started(&town, &client).await;
+    let bus = SystemBus::new();
+    let client = bus.connect(OTHERS[0]).await;
+    let mut daemon = started(&bus, &client).await;
     let manners = [Manner::Plain, Manner::Silent, Manner::Long, Manner::File];
     let mut connections = Vec::new();
     for kind in KINDS {
         for manner in manners {
-            connections.push(Deaf::connect(&town, kind, manner));
+            connections.push(NonReader::connect(&bus, kind, manner));
         }
     }
     flood(&client, &mut connections, 10_000).await;
     let peak = daemon.peak();
-    assert!(peak < MOST_MEMORY, "{peak} KiB");
+    assert!(peak < MAX_MEMORY, "{peak} KiB");
 }
 
 /// A caller that reads gets the refusals.
 #[tokio::test]
 async fn what_is_too_long_is_refused_by_name() {
-    let town = Town::new();
-    let client = town.connect(OTHERS[0]).await;
-    let _daemon = started(&town, &client).await;
+    let bus = SystemBus::new();
+    let client = bus.connect(OTHERS[0]).await;
+    let _daemon = started(&bus, &client).await;
     let (to, path) = (Some(names::BUS), names::ROOT);
     let long = (vec![0_u8; 1 << 20],);
     let call = client.call_method(to, path, Some(names::MANAGER), "Enable", &long);
@@ -361,9 +361,9 @@ async fn what_is_too_long_is_refused_by_name() {
 /// A caller that sends a hundred calls before it reads gets a reply to each.
 #[tokio::test]
 async fn every_call_of_one_who_reads_is_answered() {
-    let town = Town::new();
-    let _served = town.serve(busy()).await;
-    let client = town.connect(OTHERS[0]).await;
+    let bus = SystemBus::new();
+    let _served = bus.serve(busy()).await;
+    let client = bus.connect(OTHERS[0]).await;
     let calls = (0..100).map(|_| {
         let interface = Some("org.freedesktop.DBus.Introspectable");
         client.call_method(Some(names::BUS), names::ROOT, interface, "Introspect", &())

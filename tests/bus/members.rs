@@ -17,9 +17,9 @@ use zbus::names::InterfaceName;
 use zbus::{DBusError, Fd, OwnedVariant, Variant};
 
 use crate::contract::served;
-use crate::puppet::{COOKIE, busy, idle};
-use crate::rig::{Pair, own_uid, soon};
-use crate::town::{ROOT, STRANGER};
+use crate::harness::{Harness, own_uid, soon};
+use crate::mock_driver::{COOKIE, busy, idle};
+use crate::system_bus::{ROOT, STRANGER};
 
 /// The name of the error a call ended with.
 pub(crate) fn error_name<T: std::fmt::Debug>(answer: zbus::Result<T>) -> String {
@@ -46,8 +46,8 @@ pub(crate) fn options<const N: usize>(
 
 #[tokio::test]
 async fn properties_of_the_manager() {
-    let rig = Pair::new(busy()).await;
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(busy()).await;
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
     assert_eq!(manager.api_level().await.unwrap(), 7);
     assert_eq!(
@@ -75,7 +75,7 @@ async fn properties_of_the_manager() {
     assert_eq!(manager.paused_until().await.unwrap(), 1_800_000_000);
     let hold = PauseHold {
         reason: "in a meeting".to_owned(),
-        application_id: "org.example.Diary".to_owned(),
+        application_id: "org.example.LogRecorder".to_owned(),
     };
     assert_eq!(manager.pause_holds().await.unwrap(), [hold]);
     // The start of the day.
@@ -84,8 +84,8 @@ async fn properties_of_the_manager() {
 
 #[tokio::test]
 async fn properties_of_an_idle_manager() {
-    let rig = Pair::new(idle()).await;
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
     assert!(!manager.enabled().await.unwrap());
     assert_eq!(manager.consent().await.unwrap(), "never");
     assert_eq!(manager.current_tcn_since().await.unwrap(), 0);
@@ -98,8 +98,8 @@ async fn properties_of_an_idle_manager() {
 
 #[tokio::test]
 async fn properties_of_an_adapter() {
-    let rig = Pair::new(busy()).await;
-    let adapter = AdapterProxy::new(&rig.client, names::adapter_path("hci0").unwrap())
+    let harness = Harness::new(busy()).await;
+    let adapter = AdapterProxy::new(&harness.client, names::adapter_path("hci0").unwrap())
         .await
         .unwrap();
     assert_eq!(adapter.name().await.unwrap(), "hci0");
@@ -113,8 +113,8 @@ async fn properties_of_an_adapter() {
 }
 
 /// The current value of a property, read past any cache of a client.
-async fn property_of_the_manager(rig: &Pair, name: &str) -> OwnedVariant {
-    let manager = PropertiesProxy::new(&rig.client, names::BUS, names::ROOT)
+async fn property_of_the_manager(harness: &Harness, name: &str) -> OwnedVariant {
+    let manager = PropertiesProxy::new(&harness.client, names::BUS, names::ROOT)
         .await
         .unwrap();
     let interface = InterfaceName::from_static_str(names::MANAGER).unwrap();
@@ -124,8 +124,8 @@ async fn property_of_the_manager(rig: &Pair, name: &str) -> OwnedVariant {
 /// Stable tokens: a change here breaks programs.
 #[tokio::test]
 async fn words() {
-    let rig = Pair::new(idle()).await;
-    let read = async |name| property_of_the_manager(&rig, name).await;
+    let harness = Harness::new(idle()).await;
+    let read = async |name| property_of_the_manager(&harness, name).await;
     for (state, word) in [
         (State::Starting, "starting"),
         (State::Running, "running"),
@@ -133,7 +133,7 @@ async fn words() {
         (State::Paused, "paused"),
         (State::Idle, "idle"),
     ] {
-        rig.puppet.change(|now| now.state = state);
+        harness.driver.change(|now| now.state = state);
         assert_eq!(String::try_from(read("State").await).unwrap(), word);
     }
     for (consent, word) in [
@@ -142,7 +142,7 @@ async fn words() {
         (Consent::Withdrawn, "withdrawn"),
         (Consent::Configured, "configured"),
     ] {
-        rig.puppet.change(|now| now.consent = consent);
+        harness.driver.change(|now| now.consent = consent);
         assert_eq!(String::try_from(read("Consent").await).unwrap(), word);
     }
     for (mode, word) in [
@@ -151,7 +151,7 @@ async fn words() {
         (Mode::Full, "full"),
         (Mode::Relay, "relay"),
     ] {
-        rig.puppet.change(|now| now.mode = mode);
+        harness.driver.change(|now| now.mode = mode);
         assert_eq!(String::try_from(read("Mode").await).unwrap(), word);
     }
 }
@@ -159,7 +159,7 @@ async fn words() {
 /// These tokens are stable too.
 #[tokio::test]
 async fn words_of_problems() {
-    let rig = Pair::new(idle()).await;
+    let harness = Harness::new(idle()).await;
     for (problem, word) in [
         (Problem::BluetoothdMissing, "bluetoothd-missing"),
         (Problem::AdapterMissing, "adapter-missing"),
@@ -186,9 +186,10 @@ async fn words_of_problems() {
             tcnd_client::notices::problem(word).is_some(),
             "{word} has words"
         );
-        rig.puppet
+        harness
+            .driver
             .change(|now| now.problems = [(problem, ProblemDetails::default())].into());
-        let problems = property_of_the_manager(&rig, "Problems").await;
+        let problems = property_of_the_manager(&harness, "Problems").await;
         let words = Vec::<String>::try_from(problems).unwrap();
         assert_eq!(words, [word]);
     }
@@ -205,9 +206,9 @@ async fn kinds_of_address() {
         let mut first = busy();
         first.adapters[0].address = kind;
         first.adapters[0].last_problem = None;
-        let rig = Pair::new(first).await;
+        let harness = Harness::new(first).await;
         let path = names::adapter_path("hci0").unwrap();
-        let adapter = AdapterProxy::new(&rig.client, path).await.unwrap();
+        let adapter = AdapterProxy::new(&harness.client, path).await.unwrap();
         assert_eq!(adapter.private_address().await.unwrap(), word);
         assert_eq!(adapter.last_problem().await.unwrap(), "");
     }
@@ -215,8 +216,8 @@ async fn kinds_of_address() {
 
 #[tokio::test]
 async fn methods_reach_the_daemon() {
-    let mut rig = Pair::new(idle()).await;
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
     soon(manager.enable(none())).await.unwrap();
     soon(manager.disable()).await.unwrap();
     let application = options([("application_id", "org.example.A".into())]);
@@ -229,7 +230,7 @@ async fn methods_reach_the_daemon() {
     soon(manager.resume(9)).await.unwrap();
     soon(manager.rotate()).await.unwrap();
     assert_eq!(
-        rig.puppet.heard(),
+        harness.driver.heard(),
         [
             "Enable",
             "Disable",
@@ -243,8 +244,8 @@ async fn methods_reach_the_daemon() {
 
 #[tokio::test]
 async fn reload_by_its_flags() {
-    let mut rig = Pair::new(idle()).await;
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
     for (flags, asked, logged) in [
         (0, vec!["Reload"], vec!["reset"]),
         (1, vec!["Reload"], vec![]),
@@ -252,18 +253,18 @@ async fn reload_by_its_flags() {
         (3, vec!["Reload"], vec!["reset"]),
     ] {
         soon(manager.reload(flags)).await.unwrap();
-        assert_eq!(rig.puppet.heard(), asked, "{flags}");
-        assert_eq!(rig.log.read(), logged, "{flags}");
+        assert_eq!(harness.driver.heard(), asked, "{flags}");
+        assert_eq!(harness.log.read(), logged, "{flags}");
     }
     let answer = soon(manager.reload(4)).await;
     assert_eq!(error_name(answer), names::error::INVALID_ARGS);
-    assert_eq!(rig.puppet.heard(), [""; 0]);
+    assert_eq!(harness.driver.heard(), [""; 0]);
 }
 
 #[tokio::test]
 async fn self_test_says_what_was_found() {
-    let rig = Pair::new(idle()).await;
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
     let checks = soon(manager.self_test(none())).await.unwrap();
     let said: Vec<_> = checks
         .iter()
@@ -285,9 +286,9 @@ async fn self_test_says_what_was_found() {
 /// known ones.
 #[tokio::test]
 async fn options_are_read_strictly() {
-    let mut rig = Pair::new(idle()).await;
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
-    let contacts = ContactsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let contacts = ContactsProxy::new(&harness.client).await.unwrap();
     let odd = || options([("holdd", true.into())]);
     let answers = [
         soon(manager.pause(0, "", odd())).await.map(drop),
@@ -322,30 +323,34 @@ async fn options_are_read_strictly() {
     ] {
         assert_eq!(error_name(answer), names::error::INVALID_ARGS);
     }
-    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+    assert_eq!(
+        harness.driver.heard(),
+        [""; 0],
+        "nothing reached the daemon"
+    );
 }
 
 #[tokio::test]
 async fn texts_are_bounded() {
-    let mut rig = Pair::new(idle()).await;
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
     let (fits, long) = ("x".repeat(256), "é".repeat(129));
     let id = |id: &str| options([("application_id", id.to_owned().into())]);
     soon(manager.pause(1, &fits, id(&fits))).await.unwrap();
-    assert_eq!(rig.puppet.heard().len(), 1);
+    assert_eq!(harness.driver.heard().len(), 1);
     for answer in [
         soon(manager.pause(1, &long, none())).await,
         soon(manager.pause(1, "", id(&long))).await,
     ] {
         assert_eq!(error_name(answer), names::error::INVALID_ARGS);
     }
-    assert_eq!(rig.puppet.heard(), [""; 0]);
+    assert_eq!(harness.driver.heard(), [""; 0]);
 }
 
 #[tokio::test]
 async fn refusals_keep_their_names() {
-    let rig = Pair::new(idle()).await;
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let harness = Harness::new(idle()).await;
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
     for (refusal, name) in [
         (Refusal::OffAir, names::error::NOT_READY),
         (Refusal::Configured, names::error::CONFIGURED),
@@ -377,7 +382,7 @@ async fn refusals_keep_their_names() {
         (Refusal::Storage, names::error::FAILED),
         (Refusal::Gone, names::error::NOT_READY),
     ] {
-        rig.puppet.refuse(Some(refusal));
+        harness.driver.refuse(Some(refusal));
         assert_eq!(error_name(soon(manager.rotate()).await), name);
     }
 }
@@ -392,18 +397,22 @@ async fn every_method_refuses_a_stranger() {
         user => user,
     };
     let obeyed = Bouncer::same_user(stranger.wrapping_add(1));
-    let mut rig = Pair::of_user(stranger, busy(), obeyed).await;
+    let mut harness = Harness::of_user(stranger, busy(), obeyed).await;
     let mut tried = BTreeSet::new();
-    for (interface, members) in served(&rig.client).await {
+    for (interface, members) in served(&harness.client).await {
         for (name, member) in members.iter().filter(|(_, member)| member.kind == "method") {
             let signature = member.signature();
-            let answer = soon(call(&rig.client, &interface, name, &signature)).await;
+            let answer = soon(call(&harness.client, &interface, name, &signature)).await;
             assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED, "{name}");
             tried.insert((interface.clone(), name.clone()));
         }
     }
     assert_eq!(tried.len(), 39);
-    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+    assert_eq!(
+        harness.driver.heard(),
+        [""; 0],
+        "nothing reached the daemon"
+    );
 }
 
 /// Calls a member with the smallest arguments it accepts. The signature gives most of
@@ -481,9 +490,9 @@ fn nothing() -> Fd<'static> {
 
 #[tokio::test]
 async fn the_log_is_controlled_by_those_who_may() {
-    let rig = Pair::new(idle()).await;
+    let harness = Harness::new(idle()).await;
     let set = async |name: &'static str, value: &'static str| {
-        set_log(&rig.client, name, value.into()).await
+        set_log(&harness.client, name, value.into()).await
     };
     for (name, value, noted) in [
         ("LogLevel", "emerg", "level emerg"),
@@ -491,25 +500,25 @@ async fn the_log_is_controlled_by_those_who_may() {
         ("LogTarget", "journal", "target journal"),
     ] {
         set(name, value).await.unwrap();
-        assert_eq!(rig.log.read(), [noted]);
+        assert_eq!(harness.log.read(), [noted]);
     }
     let answer = set("LogTarget", "console").await;
     assert_eq!(error_name(answer), names::error::NOT_SUPPORTED);
-    rig.log.read();
+    harness.log.read();
     for (name, value) in [("LogLevel", "verbose"), ("LogTarget", "kmsg")] {
         assert_eq!(
             error_name(set(name, value).await),
             names::error::INVALID_ARGS
         );
     }
-    assert_eq!(rig.log.read(), [""; 0]);
+    assert_eq!(harness.log.read(), [""; 0]);
 
-    let rig = Pair::with(idle(), Bouncer::same_user(own_uid().wrapping_add(1))).await;
+    let harness = Harness::with(idle(), Bouncer::same_user(own_uid().wrapping_add(1))).await;
     for (name, value) in [("LogLevel", "debug"), ("LogTarget", "journal")] {
-        let answer = set_log(&rig.client, name, value.into()).await;
+        let answer = set_log(&harness.client, name, value.into()).await;
         assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED);
     }
-    assert_eq!(rig.log.read(), [""; 0]);
+    assert_eq!(harness.log.read(), [""; 0]);
 }
 
 pub(crate) async fn set_log(

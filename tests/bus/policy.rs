@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tcnd::bus::{self, Bouncer, Fault};
+use tcnd::bus::{self, Bouncer, ServeError};
 use tcnd_client::names;
 use tcnd_client::proxy::{ContactsProxy, ManagerProxy, PrivacyProxy};
 use tempfile::TempDir;
@@ -11,11 +11,11 @@ use zbus::fdo::{ObjectManagerProxy, PeerProxy};
 use zbus::{Connection, interface};
 
 use crate::contract::{parse_document, served};
+use crate::harness::{LogRecorder, service, soon};
 use crate::members::{call, error_name};
+use crate::mock_driver::{MockDriver, busy};
 use crate::polkit::{MEMBER, Polkit, Verdict};
-use crate::puppet::{Puppet, busy};
-use crate::rig::{Diary, service, soon};
-use crate::town::{ROOT, STRANGER, SYNC, TCND, Town};
+use crate::system_bus::{ROOT, STRANGER, SYNC, SystemBus, TCND};
 
 const ACCESS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
@@ -101,12 +101,12 @@ async fn write(
 /// user, `tcnd-sync`, and root.
 #[tokio::test]
 async fn every_member_and_every_caller() {
-    let town = Town::new();
-    let _polkit = Polkit::serve(town.connect(ROOT).await, Verdict::Rules).await;
-    let _served = town.serve(busy()).await;
+    let bus = SystemBus::new();
+    let _polkit = Polkit::serve(bus.connect(ROOT).await, Verdict::Rules).await;
+    let _served = bus.serve(busy()).await;
     let mut fates = Vec::new();
     for caller in [STRANGER, MEMBER, TCND, SYNC, ROOT] {
-        fates.push(try_everything(&town.connect(caller).await).await);
+        fates.push(try_everything(&bus.connect(caller).await).await);
     }
     let table: String = fates[0]
         .keys()
@@ -230,9 +230,9 @@ write Manager.Version               UnknownProperty  UnknownProperty  UnknownPro
 /// no list, before the daemon sees the call.
 #[tokio::test]
 async fn the_bus_opens_what_it_lists_and_nothing_else() {
-    let town = Town::new();
-    let served = town.serve(busy()).await;
-    let stranger = town.connect(STRANGER).await;
+    let bus = SystemBus::new();
+    let served = bus.serve(busy()).await;
+    let stranger = bus.connect(STRANGER).await;
     let to = names::BUS;
     let objects = ObjectManagerProxy::new(&stranger, to, names::ROOT)
         .await
@@ -279,14 +279,14 @@ impl Advertisement {
 /// name is closed to users, and the one with the name does not have the number.
 #[tokio::test]
 async fn the_objects_for_bluez_are_out_of_reach() {
-    let town = Town::new();
-    let served = town.serve(busy()).await;
-    let radio = town.connect(TCND).await;
+    let bus = SystemBus::new();
+    let served = bus.serve(busy()).await;
+    let radio = bus.connect(TCND).await;
     let path = "/org/bluez/advert";
     radio.object_server().at(path, Advertisement).await.unwrap();
     let unique = radio.unique_name().unwrap().as_str();
     let ask = async |uid| {
-        let client = town.connect(uid).await;
+        let client = bus.connect(uid).await;
         let asked = ("org.bluez.LEAdvertisement1", "ServiceData");
         let answer = client.call_method(Some(unique), path, Some(PROPERTIES), "Get", &asked);
         soon(answer).await
@@ -294,7 +294,7 @@ async fn the_objects_for_bluez_are_out_of_reach() {
     assert_eq!(error_name(ask(STRANGER).await), ACCESS_DENIED);
     ask(ROOT).await.expect("bluetoothd is root, and reads it");
 
-    let stranger = town.connect(STRANGER).await;
+    let stranger = bus.connect(STRANGER).await;
     let named = served.connection.unique_name().unwrap().as_str();
     let mut paths = vec!["/".to_owned()];
     let mut seen = 0;
@@ -326,16 +326,16 @@ fn children(path: &str, xml: &str) -> Vec<String> {
 /// runs it. Root may stop it and destroy its data, and no more.
 #[tokio::test]
 async fn a_daemon_started_by_hand_obeys_its_user() {
-    let town = Town::new();
-    let server = town.attach(TCND).await;
+    let bus = SystemBus::new();
+    let server = bus.attach(TCND).await;
     let bouncer = Bouncer::same_user(TCND);
-    let mut served = town.serve_with(server, busy(), bouncer).await;
+    let mut served = bus.serve_with(server, busy(), bouncer).await;
     for (uid, fate) in [
         (STRANGER, Some(names::error::NOT_AUTHORIZED)),
         (ROOT, Some(names::error::NOT_AUTHORIZED)),
         (TCND, None),
     ] {
-        let client = town.connect(uid).await;
+        let client = bus.connect(uid).await;
         let manager = ManagerProxy::new(&client).await.unwrap();
         let answer = soon(manager.rotate()).await;
         assert_eq!(answer.is_ok(), fate.is_none(), "{uid}");
@@ -343,28 +343,28 @@ async fn a_daemon_started_by_hand_obeys_its_user() {
             assert_eq!(error_name(answer), name);
         }
     }
-    assert_eq!(served.puppet.heard(), ["Rotate"]);
-    withdraws(&town.connect(ROOT).await).await;
-    assert_eq!(served.puppet.heard(), ["Disable", "Erase 0 1", "Wipe"]);
+    assert_eq!(served.driver.heard(), ["Rotate"]);
+    withdraws(&bus.connect(ROOT).await).await;
+    assert_eq!(served.driver.heard(), ["Disable", "Erase 0 1", "Wipe"]);
 }
 
 /// On a system without polkit, or with one that hangs, no caller can be authorised.
 #[tokio::test]
 async fn root_withdraws_and_destroys_without_polkit() {
-    let town = Town::new();
-    let mut served = town.serve(busy()).await;
-    let root = town.connect(ROOT).await;
+    let bus = SystemBus::new();
+    let mut served = bus.serve(busy()).await;
+    let root = bus.connect(ROOT).await;
     withdraws(&root).await;
-    assert_eq!(served.puppet.heard(), ["Disable", "Erase 0 1", "Wipe"]);
+    assert_eq!(served.driver.heard(), ["Disable", "Erase 0 1", "Wipe"]);
     let manager = ManagerProxy::new(&root).await.unwrap();
     let enable = soon(manager.enable(Default::default())).await;
     assert_eq!(error_name(enable), names::error::NOT_AUTHORIZED);
 
-    let stranger = town.connect(STRANGER).await;
+    let stranger = bus.connect(STRANGER).await;
     let manager = ManagerProxy::new(&stranger).await.unwrap();
     let disable = soon(manager.disable()).await;
     assert_eq!(error_name(disable), names::error::NOT_AUTHORIZED);
-    assert_eq!(served.puppet.heard(), [""; 0]);
+    assert_eq!(served.driver.heard(), [""; 0]);
 }
 
 /// Withdraws consent, erases a span, and wipes.
@@ -378,9 +378,9 @@ async fn withdraws(client: &Connection) {
     soon(wipe).await.unwrap();
 }
 
-async fn fault(connection: Connection) -> Fault {
-    let (handle, _puppet) = Puppet::new(busy());
-    let log = std::sync::Arc::new(Diary::default());
+async fn fault(connection: Connection) -> ServeError {
+    let (handle, _driver) = MockDriver::new(busy());
+    let log = std::sync::Arc::new(LogRecorder::default());
     let bouncer = Bouncer::same_user(TCND);
     let state = TempDir::new().unwrap();
     let service = service(handle, bouncer, log, &state);
@@ -393,34 +393,34 @@ async fn fault(connection: Connection) -> Fault {
 
 #[tokio::test]
 async fn a_name_that_cannot_be_had() {
-    let town = Town::new();
-    let refused = fault(town.connect(STRANGER).await).await;
-    assert!(matches!(refused, Fault::NameRefused(_)), "{refused:?}");
-    let _served = town.serve(busy()).await;
-    let taken = fault(town.connect(TCND).await).await;
-    assert!(matches!(taken, Fault::NameTaken), "{taken:?}");
+    let bus = SystemBus::new();
+    let refused = fault(bus.connect(STRANGER).await).await;
+    assert!(matches!(refused, ServeError::NameRefused(_)), "{refused:?}");
+    let _served = bus.serve(busy()).await;
+    let taken = fault(bus.connect(TCND).await).await;
+    assert!(matches!(taken, ServeError::NameTaken), "{taken:?}");
 }
 
 /// The forwarder ends with the daemon, and with the bus.
 #[tokio::test]
 async fn serving_ends() {
-    let town = Town::new();
+    let bus = SystemBus::new();
     let serve = async || {
-        let connection = town.connect(TCND).await;
-        let (handle, puppet) = Puppet::new(busy());
-        let log = std::sync::Arc::new(Diary::default());
+        let connection = bus.connect(TCND).await;
+        let (handle, driver) = MockDriver::new(busy());
+        let log = std::sync::Arc::new(LogRecorder::default());
         let bouncer = Bouncer::same_user(TCND);
         let state = TempDir::new().unwrap();
         let service = service(handle, bouncer, log, &state);
         let forward = bus::serve(connection.clone(), service).await;
-        (forward.unwrap(), puppet, connection)
+        (forward.unwrap(), driver, connection)
     };
-    let (forward, puppet, connection) = serve().await;
-    drop(puppet);
+    let (forward, driver, connection) = serve().await;
+    drop(driver);
     assert!(soon(forward).await.is_ok());
     connection.close().await.unwrap();
 
-    let (forward, _puppet, _connection) = serve().await;
-    drop(town);
-    assert!(matches!(soon(forward).await, Err(Fault::Closed)));
+    let (forward, _driver, _connection) = serve().await;
+    drop(bus);
+    assert!(matches!(soon(forward).await, Err(ServeError::Closed)));
 }

@@ -10,7 +10,7 @@ use zbus::fdo::DBusProxy;
 use zbus::names::BusName;
 use zbus::{Connection, OwnedVariant, interface};
 
-use crate::town::{OTHERS, ROOT, SYNC};
+use crate::system_bus::{OTHERS, ROOT, SYNC};
 
 /// The configured answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

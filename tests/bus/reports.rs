@@ -5,17 +5,19 @@ use std::os::unix::net::UnixStream;
 
 use tcnd::daemon::Refusal;
 use tcnd_client::names;
-use tcnd_client::proxy::{Created, Disclosure, Imported, OwnReport, ReportsProxy, UploadState};
+use tcnd_client::proxy::{
+    CreateReply, Disclosure, ImportReply, OwnReportInfo, ReportsProxy, UploadStatus,
+};
 
-use crate::log::{fd, read_pipe};
+use crate::contact_log::{fd, read_pipe};
+use crate::harness::{Harness, soon};
 use crate::members::{error_name, none, options};
-use crate::puppet::{idle, report_bytes};
-use crate::rig::{Pair, soon};
+use crate::mock_driver::{idle, report_bytes};
 
 #[tokio::test]
 async fn what_would_be_given_away() {
-    let mut rig = Pair::new(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let disclosure = soon(reports.preview(1000, 4000)).await.unwrap();
     assert_eq!(
         disclosure,
@@ -40,13 +42,13 @@ async fn what_would_be_given_away() {
         ..Disclosure::default()
     };
     assert_eq!(nothing, empty);
-    assert_eq!(rig.puppet.heard(), ["Preview 1000 4000", "Preview 0 1"]);
+    assert_eq!(harness.driver.heard(), ["Preview 1000 4000", "Preview 0 1"]);
 }
 
 #[tokio::test]
 async fn a_report_is_made_with_consent() {
-    let mut rig = Pair::new(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     for consent in [none(), options([("consent", false.into())])] {
         let answer = soon(reports.create(1, b"memo", 0, 9, consent)).await;
         assert!(format!("{answer:?}").contains("Preview"), "{answer:?}");
@@ -63,17 +65,21 @@ async fn a_report_is_made_with_consent() {
         let answer = soon(reports.create(1, b"", 0, 9, options([odd]))).await;
         assert_eq!(error_name(answer), names::error::INVALID_ARGS);
     }
-    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+    assert_eq!(
+        harness.driver.heard(),
+        [""; 0],
+        "nothing reached the daemon"
+    );
 
     let (id, created) = soon(reports.create(1, &[7; 255], 0, 9, consent()))
         .await
         .unwrap();
     assert_eq!(id, "3");
-    let Created { concerns, .. } = &created;
+    let CreateReply { concerns, .. } = &created;
     assert!(concerns.len() == 1 && concerns[0].contains("200 bytes"));
     assert_eq!(
         created,
-        Created {
+        CreateReply {
             parts: 2,
             numbers: 6,
             named: 8,
@@ -92,7 +98,7 @@ async fn a_report_is_made_with_consent() {
         .unwrap();
     let memo = [7; 255];
     assert_eq!(
-        rig.puppet.heard(),
+        harness.driver.heard(),
         [
             format!(r#"Make 0 9 MemoType(1, Covid Watch v1) {memo:?} "" false"#),
             r#"Make 5 6 MemoType(254) [1, 2] "mine" true"#.to_owned(),
@@ -102,9 +108,9 @@ async fn a_report_is_made_with_consent() {
 
 #[tokio::test]
 async fn reports_and_what_left() {
-    let rig = Pair::new(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
-    let kept = OwnReport {
+    let harness = Harness::new(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let kept = OwnReportInfo {
         id: "3".to_owned(),
         created: 5000,
         deleted: None,
@@ -119,7 +125,7 @@ async fn reports_and_what_left() {
         departures: vec![],
         uploads: vec![],
     };
-    let deleted = OwnReport {
+    let deleted = OwnReportInfo {
         id: "4".to_owned(),
         deleted: Some(9000),
         memo: None,
@@ -128,14 +134,14 @@ async fn reports_and_what_left() {
         departures: vec![(6000, "export-tcn".to_owned())],
         ..kept.clone()
     };
-    let upload = |state: &str, due, reason: &str| UploadState {
+    let upload = |state: &str, due, reason: &str| UploadStatus {
         source: "one".to_owned(),
         state: state.to_owned(),
         at: 6100,
         due,
         reason: reason.to_owned(),
     };
-    let published = OwnReport {
+    let published = OwnReportInfo {
         id: "5".to_owned(),
         departures: vec![(6100, "publish-one".to_owned())],
         uploads: vec![
@@ -152,8 +158,8 @@ async fn reports_and_what_left() {
 
 #[tokio::test]
 async fn a_report_is_handed_out() {
-    let mut rig = Pair::new(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let named = |format: &'static str| options([("format", format.into())]);
     for (options, asked) in [
         (none(), "Export 3 Tcn"),
@@ -165,15 +171,15 @@ async fn a_report_is_handed_out() {
         let length = soon(reports.export("3", pipe, options)).await.unwrap();
         assert_eq!(length, 200_000);
         assert_eq!(read.join().unwrap(), report_bytes());
-        assert_eq!(rig.puppet.heard(), [asked]);
+        assert_eq!(harness.driver.heard(), [asked]);
     }
 }
 
 /// A report that no reader could have received is not recorded as having left.
 #[tokio::test]
 async fn a_report_that_cannot_be_handed_out() {
-    let mut rig = Pair::impatient(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::with_short_fd_timeout(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let (reader, _writer) = std::io::pipe().unwrap();
     let answer = soon(reports.export("3", fd(reader), none())).await;
     assert_eq!(error_name(answer), names::error::INVALID_ARGS);
@@ -189,12 +195,16 @@ async fn a_report_that_cannot_be_handed_out() {
         let answer = soon(reports.delete(id)).await;
         assert_eq!(error_name(answer), names::error::NOT_FOUND, "{id}");
     }
-    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+    assert_eq!(
+        harness.driver.heard(),
+        [""; 0],
+        "nothing reached the daemon"
+    );
 
     let (_unread, pipe) = std::io::pipe().unwrap();
     let answer = soon(reports.export("3", fd(pipe), none())).await;
     assert_eq!(error_name(answer), names::error::FAILED);
-    rig.puppet.refuse(Some(Refusal::NoSuchReport));
+    harness.driver.refuse(Some(Refusal::NoSuchReport));
     let (pipe, read) = read_pipe();
     let answer = soon(reports.export("5", pipe, none())).await;
     assert_eq!(error_name(answer), names::error::NOT_FOUND);
@@ -203,16 +213,16 @@ async fn a_report_that_cannot_be_handed_out() {
 
 #[tokio::test]
 async fn a_report_is_deleted() {
-    let mut rig = Pair::new(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     soon(reports.delete("18446744073709551615")).await.unwrap();
-    assert_eq!(rig.puppet.heard(), ["Delete 18446744073709551615"]);
+    assert_eq!(harness.driver.heard(), ["Delete 18446744073709551615"]);
 }
 
 #[tokio::test]
 async fn reports_of_others_are_read() {
-    let mut rig = Pair::new(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::new(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let (reader, mut writer) = std::io::pipe().unwrap();
     // More than the pipe holds, so it has to be read to be written.
     let written = std::thread::spawn(move || writer.write_all(&[7; 200_000]));
@@ -220,7 +230,7 @@ async fn reports_of_others_are_read() {
     written.join().unwrap().unwrap();
     assert_eq!(
         imported,
-        Imported {
+        ImportReply {
             accepted: 1,
             duplicate: 2,
             bad_signature: 3,
@@ -242,7 +252,7 @@ async fn reports_of_others_are_read() {
     ]);
     soon(reports.import(fd(near), told)).await.unwrap();
     assert_eq!(
-        rig.puppet.heard(),
+        harness.driver.heard(),
         [
             r#"Import "file" None 200000 bytes"#.to_owned(),
             format!("Import {label:?} Some(77) 5 bytes"),
@@ -253,17 +263,17 @@ async fn reports_of_others_are_read() {
 /// A pipe without a writer, and a socket, end; the reader is not blocked.
 #[tokio::test]
 async fn files_that_give_nothing() {
-    let mut rig = Pair::impatient(idle()).await;
-    let reports = ReportsProxy::new(&rig.client).await.unwrap();
+    let mut harness = Harness::with_short_fd_timeout(idle()).await;
+    let reports = ReportsProxy::new(&harness.client).await.unwrap();
     let (reader, mut silent) = std::io::pipe().unwrap();
-    silent.write_all(b"begun").unwrap();
+    silent.write_all(b"start").unwrap();
     let answer = soon(reports.import(fd(reader), none())).await;
     assert_eq!(error_name(answer), names::error::MALFORMED);
     let (near, _silent) = UnixStream::pair().unwrap();
     let answer = soon(reports.import(fd(near), none())).await;
     assert_eq!(error_name(answer), names::error::MALFORMED);
     assert_eq!(
-        rig.puppet.heard(),
+        harness.driver.heard(),
         [
             r#"Import "file" None 5 bytes"#,
             r#"Import "file" None 0 bytes"#
@@ -283,5 +293,9 @@ async fn files_that_give_nothing() {
         let answer = soon(reports.import(fd(reader), options([odd]))).await;
         assert_eq!(error_name(answer), names::error::INVALID_ARGS);
     }
-    assert_eq!(rig.puppet.heard(), [""; 0], "nothing reached the daemon");
+    assert_eq!(
+        harness.driver.heard(),
+        [""; 0],
+        "nothing reached the daemon"
+    );
 }

@@ -16,8 +16,8 @@ use zbus::names::InterfaceName;
 use zbus::{Connection, MessageStream, OwnedVariant};
 
 use crate::contract;
-use crate::puppet::{adapter, busy, idle};
-use crate::rig::{Pair, soon};
+use crate::harness::{Harness, soon};
+use crate::mock_driver::{adapter, busy, idle};
 
 type Values = BTreeMap<String, OwnedVariant>;
 
@@ -88,10 +88,10 @@ const MANAGER: &[Change] = &[
 
 #[tokio::test]
 async fn each_change_is_one_signal_with_the_new_values() {
-    let rig = Pair::new(idle()).await;
-    let mut stream = MessageStream::from(&rig.client);
+    let harness = Harness::new(idle()).await;
+    let mut stream = MessageStream::from(&harness.client);
     for (properties, change) in MANAGER {
-        rig.puppet.change(change);
+        harness.driver.change(change);
         let (path, member, interface, changed, gone) = next(&mut stream).await;
         assert_eq!(
             (path.as_str(), member.as_str(), interface.as_str()),
@@ -100,7 +100,7 @@ async fn each_change_is_one_signal_with_the_new_values() {
         let said: Vec<_> = changed.keys().map(String::as_str).collect();
         assert_eq!(said, *properties);
         assert_eq!(gone, [""; 0]);
-        let now = all(&rig.client, names::ROOT, names::MANAGER).await;
+        let now = all(&harness.client, names::ROOT, names::MANAGER).await;
         for (name, value) in changed {
             assert_eq!(now[&name], value, "{name}");
         }
@@ -111,11 +111,11 @@ async fn each_change_is_one_signal_with_the_new_values() {
 /// next signal.
 #[tokio::test]
 async fn no_change_is_no_signal_and_many_are_one() {
-    let rig = Pair::new(idle()).await;
-    let mut stream = MessageStream::from(&rig.client);
-    rig.puppet.change(|_| {});
-    all(&rig.client, names::ROOT, names::MANAGER).await;
-    rig.puppet.change(|now| {
+    let harness = Harness::new(idle()).await;
+    let mut stream = MessageStream::from(&harness.client);
+    harness.driver.change(|_| {});
+    all(&harness.client, names::ROOT, names::MANAGER).await;
+    harness.driver.change(|now| {
         now.enabled = true;
         now.state = State::Running;
         now.advertising = true;
@@ -128,20 +128,20 @@ async fn no_change_is_no_signal_and_many_are_one() {
 /// Properties that promise a signal do signal: the introspection lists them.
 #[tokio::test]
 async fn every_property_that_promises_signals_has_them() {
-    let rig = Pair::new(idle()).await;
-    let mut stream = MessageStream::from(&rig.client);
-    rig.puppet.change(|now| *now = busy());
+    let harness = Harness::new(idle()).await;
+    let mut stream = MessageStream::from(&harness.client);
+    harness.driver.change(|now| *now = busy());
     let (path, member, ..) = next(&mut stream).await;
     assert_eq!(
         (path.as_str(), member.as_str()),
         (names::ROOT, "InterfacesAdded")
     );
     let (_, _, _, changed, _) = next(&mut stream).await;
-    let interfaces = contract::served(&rig.client).await;
+    let interfaces = contract::served(&harness.client).await;
     let said: Vec<_> = changed.keys().map(String::as_str).collect();
     assert_eq!(said, promised(&interfaces[names::MANAGER]));
 
-    rig.puppet.change(|now| {
+    harness.driver.change(|now| {
         let adapter = &mut now.adapters[0];
         adapter.powered = false;
         adapter.selected = false;
@@ -159,7 +159,7 @@ async fn every_property_that_promises_signals_has_them() {
     );
     let said: Vec<_> = changed.keys().map(String::as_str).collect();
     assert_eq!(said, promised(&interfaces[names::ADAPTER]));
-    let now = all(&rig.client, &hci0, names::ADAPTER).await;
+    let now = all(&harness.client, &hci0, names::ADAPTER).await;
     for (name, value) in changed {
         assert_eq!(now[&name], value, "{name}");
     }
@@ -178,8 +178,8 @@ fn promised(members: &contract::Members) -> Vec<&str> {
 /// manager has stopped to.
 #[tokio::test]
 async fn adapters_come_and_go() {
-    let rig = Pair::new(idle()).await;
-    let objects = ObjectManagerProxy::builder(&rig.client)
+    let harness = Harness::new(idle()).await;
+    let objects = ObjectManagerProxy::builder(&harness.client)
         .destination(names::BUS)
         .path(names::ROOT)
         .build()
@@ -195,7 +195,7 @@ async fn adapters_come_and_go() {
             let properties: Values = properties.into_iter().collect();
             assert_eq!(
                 properties,
-                all(&rig.client, path.as_str(), names::ADAPTER).await
+                all(&harness.client, path.as_str(), names::ADAPTER).await
             );
             paths.push(path.to_string());
         }
@@ -203,19 +203,21 @@ async fn adapters_come_and_go() {
     };
     assert_eq!(managed().await, [""; 0]);
 
-    let mut stream = MessageStream::from(&rig.client);
+    let mut stream = MessageStream::from(&harness.client);
     let hci0 = names::adapter_path("hci0").unwrap();
-    rig.puppet
+    harness
+        .driver
         .change(|now| now.adapters = vec![adapter("hci0")]);
     let (.., member, _, _, _) = next(&mut stream).await;
     assert_eq!(member, "InterfacesAdded");
     let (.., changed, _) = next(&mut stream).await;
     assert_eq!(changed.keys().collect::<Vec<_>>(), ["Adapter"]);
     assert_eq!(managed().await, [hci0.as_str()]);
-    let manager = ManagerProxy::new(&rig.client).await.unwrap();
+    let manager = ManagerProxy::new(&harness.client).await.unwrap();
     assert_eq!(manager.adapter().await.unwrap().as_str(), hci0);
 
-    rig.puppet
+    harness
+        .driver
         .change(|now| now.adapters = vec![adapter("no/path")]);
     let (.., changed, _) = next(&mut stream).await;
     assert_eq!(changed.keys().collect::<Vec<_>>(), ["Adapter"]);

@@ -13,7 +13,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tcn_engine::{
     Contact, Engine, Input, KeyId, Moment, Output, Policy, RadioCapabilities, Record, Redating,
-    Seq, Sighting, Writer,
+    Seq, Sighting, WriterId,
 };
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{
@@ -408,7 +408,7 @@ impl World {
                         rssi: None,
                     };
                     self.nodes[node].radio.told.insert(told.tcn);
-                    self.tell(node, Input::Written(told, Writer(id as u64)));
+                    self.tell(node, Input::Written(told, WriterId(id as u64)));
                 }
             }
         }
@@ -426,7 +426,7 @@ impl World {
                 bridged: false,
                 rssi: Some(-40),
             };
-            self.tell(i, Input::Written(told, Writer(writer)));
+            self.tell(i, Input::Written(told, WriterId(writer)));
         }
     }
 

@@ -108,9 +108,9 @@ impl Bench {
     async fn event(&mut self) -> Event {
         loop {
             let event = tokio::time::timeout(DEADLINE, self.events.recv());
-            match event.await.unwrap().unwrap() {
-                Event::RowsChanged => {}
-                event => return event,
+            let event = event.await.unwrap().unwrap();
+            if !matches!(event, Event::RowsChanged) {
+                return event;
             }
         }
     }

@@ -364,17 +364,30 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         [(DAY_ONE, DAY_ONE + 600), (DAY_ONE + 1800, DAY_ONE + 1900)]
     );
     assert_eq!(report.contacts[0].signal.sightings(), 2);
-    assert_eq!(
-        bench.store.matched_report(report.id).await.unwrap(),
-        Some(report.clone())
-    );
+}
+
+#[tokio::test]
+async fn one_report_and_the_times_of_all_are_read_alone() {
+    let directory = tempdir().unwrap();
+    let mut bench = Bench::new(directory.path());
+    let heard = [1, 2].map(|n| sighting(n, DAY_ONE, DAY_ONE + 60 * n));
+    bench.save(heard.to_vec()).await.unwrap();
+    let named = [1, 2].map(|n| found(n, vec![(UnixTime(DAY_ONE), tcn(n))]));
+    bench.store.record_matches(named.into()).await.unwrap();
+    let all = bench.store.matched_reports().await.unwrap();
+    for report in &all {
+        let alone = bench.store.matched_report(report.id).await.unwrap();
+        assert_eq!(alone.as_ref(), Some(report));
+    }
     assert_eq!(bench.store.matched_report(99).await.unwrap(), None);
-    let times = MatchedTimes {
+    let times = all.iter().map(|report| MatchedTimes {
         published: report.published,
         contacts: report.contacts.iter().map(|c| (c.start, c.end)).collect(),
         seen: Vec::new(),
-    };
-    assert_eq!(bench.store.matched_times().await.unwrap(), [times]);
+    });
+    let times: Vec<_> = times.collect();
+    assert_eq!(times.len(), 2);
+    assert_eq!(bench.store.matched_times().await.unwrap(), times);
 }
 
 #[tokio::test]

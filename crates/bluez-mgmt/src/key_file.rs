@@ -30,7 +30,7 @@ pub struct BadLine(pub usize);
 
 /// Where a person has to write a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum KeyLocation {
     /// In this line, which sets it.
     Set(usize),
     /// In this line, which is a comment.
@@ -62,15 +62,15 @@ impl KeyFile {
     }
 
     /// Where to write the key.
-    pub fn place(&self, group: &str, name: &str) -> Place {
+    pub fn location(&self, group: &str, name: &str) -> KeyLocation {
         if let Some(key) = self.set(group, name) {
-            return Place::Set(key.line);
+            return KeyLocation::Set(key.line);
         }
         if let Some(key) = self.named(group, name).next() {
-            return Place::Commented(key.line);
+            return KeyLocation::Commented(key.line);
         }
-        let begun = self.groups.iter().find(|(known, _)| known == group);
-        begun.map_or(Place::Nowhere, |(_, line)| Place::Below(*line))
+        let start = self.groups.iter().find(|(known, _)| known == group);
+        start.map_or(KeyLocation::Nowhere, |(_, line)| KeyLocation::Below(*line))
     }
 
     fn set(&self, group: &str, name: &str) -> Option<&Key> {
@@ -202,32 +202,35 @@ mod tests {
         }
     }
 
-    fn place(text: &str) -> Place {
-        KeyFile::parse(text).unwrap().place("General", "Privacy")
+    fn location(text: &str) -> KeyLocation {
+        KeyFile::parse(text).unwrap().location("General", "Privacy")
     }
 
     #[test]
     fn the_line_to_change_is_the_one_that_holds() {
         assert_eq!(
-            place("[General]\nPrivacy=a\n#Privacy = b\nPrivacy=c\n[LE]\nPrivacy=d"),
-            Place::Set(4)
+            location("[General]\nPrivacy=a\n#Privacy = b\nPrivacy=c\n[LE]\nPrivacy=d"),
+            KeyLocation::Set(4)
         );
     }
 
     #[test]
     fn a_default_in_a_comment_is_a_place_and_prose_is_none() {
         let shipped = "[General]\n# Privacy: see below\n# Defaults to \"off\"\n#Privacy = off\n";
-        assert_eq!(place(shipped), Place::Commented(4));
-        assert_eq!(place("[General]\n ##  Privacy=off\n"), Place::Commented(2));
+        assert_eq!(location(shipped), KeyLocation::Commented(4));
         assert_eq!(
-            place("#Privacy = x\n[LE]\n#Privacy = y\n\n[General]\n"),
-            Place::Below(5)
+            location("[General]\n ##  Privacy=off\n"),
+            KeyLocation::Commented(2)
+        );
+        assert_eq!(
+            location("#Privacy = x\n[LE]\n#Privacy = y\n\n[General]\n"),
+            KeyLocation::Below(5)
         );
     }
 
     #[test]
     fn without_its_group_there_is_no_place() {
-        assert_eq!(place(""), Place::Nowhere);
-        assert_eq!(place("[LE]\nPrivacy = x\n"), Place::Nowhere);
+        assert_eq!(location(""), KeyLocation::Nowhere);
+        assert_eq!(location("[LE]\nPrivacy = x\n"), KeyLocation::Nowhere);
     }
 }

@@ -14,17 +14,17 @@
 //! net/bluetooth/mgmt.c, `mgmt_untrusted_commands`.
 
 pub mod configured;
+mod error;
 pub mod key_file;
 pub mod socket;
 pub mod wire;
 
-use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::io::Errno;
+pub use error::MgmtError;
+
 use rustix::net::{RecvFlags, SendFlags};
-use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
@@ -44,32 +44,6 @@ pub enum Privacy {
     /// The same, but the controller makes and replaces the addresses, by its own timer
     /// (LL Privacy), or may do so: Linux 6.14 does not say.
     ByController,
-}
-
-/// Why the kernel gave no setting.
-#[derive(Debug, Error)]
-pub enum MgmtError {
-    /// `AF_BLUETOOTH` is not available to this process.
-    #[error(
-        "no Bluetooth sockets here; run this outside of the container, or load the module \
-         (modprobe bluetooth)"
-    )]
-    Unavailable,
-    /// No controller of that name or index.
-    #[error("the kernel has no such controller; see: ls /sys/class/bluetooth")]
-    NoController,
-    /// The kernel answered with another status of mgmt-api.txt, "Error Codes".
-    #[error("the kernel refused with status {0:#04x}; see: dmesg | grep -i bluetooth")]
-    Refused(u8),
-    /// An answer does not follow the protocol.
-    #[error("the answer of the kernel is not understood; use a released kernel")]
-    Malformed,
-    /// No answer came in time.
-    #[error("the kernel did not answer; see: dmesg | grep -i bluetooth")]
-    Late,
-    /// The socket failed otherwise.
-    #[error("the kernel's Bluetooth socket cannot be used: {0}")]
-    Socket(#[source] io::Error),
 }
 
 /// Asks for the privacy setting of an adapter by its kernel name, `hci0`. Needs no
@@ -164,18 +138,11 @@ async fn answer<T>(
     }
 }
 
-impl From<Errno> for MgmtError {
-    fn from(error: Errno) -> Self {
-        match error {
-            Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT => Self::Unavailable,
-            other => Self::Socket(other.into()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
+
+    use rustix::io::Errno;
 
     use super::*;
 

@@ -33,19 +33,19 @@ pub(super) fn open() -> Result<OwnedFd, Errno> {
     bound(HCI_DEV_NONE, HCI_CHANNEL_CONTROL)
 }
 
-/// A socket that sends HCI commands to a controller. For root, and nothing is
-/// received on it.
+/// A socket that sends HCI commands to a controller. For root. Nothing is received on
+/// it.
 ///
 /// # Errors
-/// When the kernel refuses it, as to all but root.
+/// The refusal of the kernel, which only root does not get.
 pub fn open_raw(controller: u16) -> Result<OwnedFd, Errno> {
     bound(controller, HCI_CHANNEL_RAW)
 }
 
-/// A socket on which all is told that goes to and from any controller. For root.
+/// A socket that receives a copy of all traffic to and from every controller. For root.
 ///
 /// # Errors
-/// When the kernel refuses it, as to all but root.
+/// The refusal of the kernel, which only root does not get.
 pub fn open_monitor() -> Result<OwnedFd, Errno> {
     bound(HCI_DEV_NONE, HCI_CHANNEL_MONITOR)
 }
@@ -61,7 +61,8 @@ fn bound(device: u16, channel: u16) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// Has the runtime wake whoever waits for `socket`, which must not block.
+/// Registers `socket`, which must not block, with the runtime: it wakes the tasks that
+/// wait for the socket.
 ///
 /// # Errors
 /// When the runtime cannot watch it.

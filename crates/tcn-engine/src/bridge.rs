@@ -2,13 +2,13 @@
 //!
 //! An iPhone in the background cannot broadcast its number. It writes the number to a
 //! device that can, and that device broadcasts it in the iPhone's place. There is one
-//! advert, so it is shared by time: our own frame for a slot, then a carried one, then our
-//! own again. Every frame ends in the first four bytes of our own number. By them a
-//! receiver tells a carrier from an owner, and an iPhone writes once in each of our epochs:
-//! it takes new bytes for a new carrier. The same bytes show that everything carried in one
-//! epoch comes from one radio, and a number carried in two epochs would link them. So all
-//! carried numbers are dropped when ours changes, and none is carried in two epochs in a
-//! row.
+//! advert, so it is shared by time: our own frame for a slot, then a carried one, then
+//! our own again. Every frame ends in the first four bytes of our own number. By them a
+//! receiver tells a carrier from an owner, and an iPhone writes once in each of our
+//! epochs: it takes new bytes for a new carrier. The same bytes show that everything
+//! carried in one epoch comes from one radio, and a number carried in two epochs would
+//! link them. So all carried numbers are dropped when ours changes, and none is carried
+//! in two epochs in a row.
 //!
 //! A writer can also lie. Each writer has one number carried at a time and may write
 //! [`MAX_PER_WRITER`] in an epoch. All writers share [`MAX_CARRIED`] places, for
@@ -24,10 +24,10 @@ use std::time::Duration;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 
-use super::{Moment, Sighting, Writer};
+use super::{Moment, Sighting, WriterId};
 
-/// Numbers carried at once. With slots of 20 s, and ours between two of them, each is then
-/// on the air about once in 20 minutes, that is hardly ever.
+/// Numbers carried at once. With slots of 20 s, and ours between two of them, each is
+/// then on the air about once in 20 minutes, that is hardly ever.
 pub(super) const MAX_CARRIED: usize = 32;
 
 /// Numbers that one writer may write in an epoch. An iPhone writes one.
@@ -40,8 +40,8 @@ const MAX_WRITERS: usize = 256;
 /// How long a number is carried after it was written.
 pub(super) const CARRY_TIME: Duration = Duration::from_secs(5 * 60);
 
-/// The weakest signal of a writer, in dBm, whose number is carried. A weaker writer is too
-/// far away to meet the people who hear us.
+/// The weakest signal of a writer, in dBm, whose number is carried. A weaker writer is
+/// too far away to meet the people who hear us.
 const MIN_RSSI_DBM: i16 = -90;
 
 /// The frame on the air within an epoch, and when its slot ends.
@@ -67,7 +67,7 @@ pub(super) struct Bridge {
     /// The next one to be aired first.
     carried: VecDeque<Carried>,
     /// How many numbers each wrote in this epoch.
-    writers: BTreeMap<Writer, u8>,
+    writers: BTreeMap<WriterId, u8>,
     /// All numbers carried in this epoch, and in the last one that carried any.
     this_epoch: BTreeSet<TemporaryContactNumber>,
     epoch_before: BTreeSet<TemporaryContactNumber>,
@@ -76,13 +76,13 @@ pub(super) struct Bridge {
 #[derive(Debug)]
 struct Carried {
     tcn: TemporaryContactNumber,
-    writer: Writer,
+    writer: WriterId,
     until: Duration,
 }
 
 impl Bridge {
     /// Decides about one more number of a writer in this epoch, and counts it.
-    pub(super) fn admit(&mut self, writer: Writer) -> Admission {
+    pub(super) fn admit(&mut self, writer: WriterId) -> Admission {
         if self.writers.len() >= MAX_WRITERS && !self.writers.contains_key(&writer) {
             return Admission::Logged;
         }
@@ -94,9 +94,9 @@ impl Bridge {
         Admission::Carried
     }
 
-    /// Carries a number from now on, in place of the one that the same writer wrote before.
-    /// `own` is the frame of the carrier.
-    pub(super) fn carry(&mut self, now: Moment, own: Frame, written: Sighting, writer: Writer) {
+    /// Carries a number from now on, in place of the one that the same writer wrote
+    /// before. `own` is the frame of the carrier.
+    pub(super) fn carry(&mut self, now: Moment, own: Frame, written: Sighting, writer: WriterId) {
         // Carried by us, it would look like our own number.
         let taken_for_ours = !Frame::carried(written.tcn, own.carrier_id()).is_bridged();
         let links = self.epoch_before.contains(&written.tcn);
@@ -176,7 +176,7 @@ mod tests {
     fn carrying(numbers: &[u8]) -> Bridge {
         let mut bridge = Bridge::default();
         for byte in numbers {
-            bridge.carry(at(0), OWN, written(*byte), Writer((*byte).into()));
+            bridge.carry(at(0), OWN, written(*byte), WriterId((*byte).into()));
         }
         bridge
     }
@@ -229,8 +229,8 @@ mod tests {
         let mut bridge = Bridge::default();
         let admitted: Vec<u8> = (1..=200)
             .filter(|byte| {
-                bridge.admit(Writer(7)) == Admission::Carried && {
-                    bridge.carry(at(0), OWN, written(*byte), Writer(7));
+                bridge.admit(WriterId(7)) == Admission::Carried && {
+                    bridge.carry(at(0), OWN, written(*byte), WriterId(7));
                     true
                 }
             })
@@ -239,18 +239,18 @@ mod tests {
         assert_eq!(turns(&mut bridge, OWN, 1, 4), [4, 0xaa, 4, 0xaa]);
         bridge.flush();
         assert_eq!(
-            bridge.admit(Writer(7)),
+            bridge.admit(WriterId(7)),
             Admission::Carried,
             "a new epoch, a new allowance"
         );
-        assert_eq!(bridge.admit(Writer(8)), Admission::Carried);
+        assert_eq!(bridge.admit(WriterId(8)), Admission::Carried);
     }
 
     #[test]
     fn a_crowd_of_writers_is_bounded_and_drives_nobody_out() {
         let mut bridge = carrying(&[1]);
         for writer in 1000..100_000 {
-            if bridge.admit(Writer(writer)) == Admission::Carried {
+            if bridge.admit(WriterId(writer)) == Admission::Carried {
                 let mut bytes = [3; 16];
                 bytes[..8].copy_from_slice(&writer.to_be_bytes());
                 let written = Sighting {
@@ -258,7 +258,7 @@ mod tests {
                     bridged: false,
                     rssi: None,
                 };
-                bridge.carry(at(0), OWN, written, Writer(writer));
+                bridge.carry(at(0), OWN, written, WriterId(writer));
             }
         }
         assert_eq!(
@@ -274,7 +274,7 @@ mod tests {
         bridge.flush();
         bridge.flush();
         for byte in [1, 2] {
-            bridge.carry(at(1), OWN, written(byte), Writer(byte.into()));
+            bridge.carry(at(1), OWN, written(byte), WriterId(byte.into()));
         }
         assert_eq!(turns(&mut bridge, OWN, 1, 3), [2, 0xaa, 2]);
     }
@@ -287,7 +287,7 @@ mod tests {
                 rssi: Some(rssi),
                 ..written(byte)
             };
-            bridge.carry(at(0), OWN, written, Writer(byte.into()));
+            bridge.carry(at(0), OWN, written, WriterId(byte.into()));
         }
         let mut posing = [3; 16];
         posing[..4].copy_from_slice(&OWN.carrier_id());
@@ -295,7 +295,7 @@ mod tests {
             tcn: TemporaryContactNumber::from_bytes(posing),
             ..written(0)
         };
-        bridge.carry(at(0), OWN, posing, Writer(3));
+        bridge.carry(at(0), OWN, posing, WriterId(3));
         assert_eq!(turns(&mut bridge, OWN, 1, 3), [2, 0xaa, 2]);
     }
 }

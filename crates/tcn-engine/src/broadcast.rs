@@ -18,15 +18,18 @@
 //! holds the transitions, [`Context`] the actions on the way.
 
 mod context;
+mod state;
 
 use std::time::Duration;
 
 use rand_core::CryptoRng;
 
 pub(super) use self::context::Context;
+pub(super) use self::state::{BroadcastState, Want};
+use self::state::{OnAir, Prepared};
 use tcn_protocol::beacon::Frame;
 
-use super::bridge::{Bridge, Slot};
+use super::bridge::Bridge;
 use super::rotation::{LONGEST_SILENCE, Numbered, random_up_to};
 use super::{LogEvent, Moment, Output, Seq};
 
@@ -37,60 +40,9 @@ const STALL: Duration = Duration::from_secs(30);
 /// deadline is shorter.
 const REST_DEADLINE: Duration = Duration::from_secs(60);
 
-/// What should be on the air.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
-    Nothing,
-    Listen,
-    Air,
-}
-
-/// What is aired from one rotation to the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Epoch {
-    /// The frame of our number; for a relay the vacant one.
-    pub(super) frame: Frame,
-    /// Our number with its key and index; a relay has none.
-    pub(super) number: Option<Numbered>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Silent,
-    Listening,
-    Preparing(Prepared),
-    Stalled {
-        until: Duration,
-    },
-    Airing(OnAir),
-    Resting {
-        number: Option<Numbered>,
-        since: Duration,
-    },
-}
-
-/// A number that waits until it is durable and the silence is over.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Prepared {
-    epoch: Epoch,
-    seq: Seq,
-    durable: bool,
-    not_before: Duration,
-}
-
-/// The epoch on the air, and the frame that is on it now.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct OnAir {
-    epoch: Epoch,
-    pub(super) since: Duration,
-    until: Duration,
-    pub(super) confirmed: bool,
-    slot: Slot,
-}
-
 /// What can happen to a broadcast.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Event {
+pub(super) enum BroadcastEvent {
     /// What is wanted, or the time, may have changed.
     Reevaluate,
     Rotate,
@@ -104,9 +56,13 @@ pub(super) enum Event {
     NotStored(Seq),
 }
 
-impl State {
+impl BroadcastState {
     /// The next state. What must be done for it is pushed to `context.out`.
-    pub(super) fn step<R: CryptoRng>(self, event: Event, context: &mut Context<'_, R>) -> Self {
+    pub(super) fn step<R: CryptoRng>(
+        self,
+        event: BroadcastEvent,
+        context: &mut Context<'_, R>,
+    ) -> Self {
         match self {
             Self::Silent => silent(event, context),
             Self::Listening => listening(event, context),
@@ -170,55 +126,65 @@ impl State {
     }
 }
 
-fn silent<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
+fn silent<R: CryptoRng>(event: BroadcastEvent, context: &mut Context<'_, R>) -> BroadcastState {
     match event {
-        Event::Reevaluate | Event::RadioDown | Event::Rested => context.begin(Duration::ZERO),
-        Event::Rotate | Event::KeyEnded | Event::Stored(_) | Event::NotStored(_) => State::Silent,
-        Event::Aired(_) | Event::Withdrawn(_) => {
+        BroadcastEvent::Reevaluate | BroadcastEvent::RadioDown | BroadcastEvent::Rested => {
+            context.begin(Duration::ZERO)
+        }
+        BroadcastEvent::Rotate
+        | BroadcastEvent::KeyEnded
+        | BroadcastEvent::Stored(_)
+        | BroadcastEvent::NotStored(_) => BroadcastState::Silent,
+        BroadcastEvent::Aired(_) | BroadcastEvent::Withdrawn(_) => {
             context.unexpected("a number on the air that was not ordered");
-            State::Silent
+            BroadcastState::Silent
         }
     }
 }
 
-fn listening<R: CryptoRng>(event: Event, context: &mut Context<'_, R>) -> State {
+fn listening<R: CryptoRng>(event: BroadcastEvent, context: &mut Context<'_, R>) -> BroadcastState {
     match event {
-        Event::Reevaluate if context.want == Want::Listen => State::Listening,
-        Event::Reevaluate => context.rest(None),
-        Event::RadioDown => State::Silent,
-        Event::Rotate | Event::KeyEnded | Event::Stored(_) | Event::NotStored(_) => {
-            State::Listening
-        }
-        Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
+        BroadcastEvent::Reevaluate if context.want == Want::Listen => BroadcastState::Listening,
+        BroadcastEvent::Reevaluate => context.rest(None),
+        BroadcastEvent::RadioDown => BroadcastState::Silent,
+        BroadcastEvent::Rotate
+        | BroadcastEvent::KeyEnded
+        | BroadcastEvent::Stored(_)
+        | BroadcastEvent::NotStored(_) => BroadcastState::Listening,
+        BroadcastEvent::Aired(_) | BroadcastEvent::Withdrawn(_) | BroadcastEvent::Rested => {
             context.unexpected("word of a number while only listening");
-            State::Listening
+            BroadcastState::Listening
         }
     }
 }
 
-fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context<'_, R>) -> State {
+fn preparing<R: CryptoRng>(
+    mut at: Prepared,
+    event: BroadcastEvent,
+    context: &mut Context<'_, R>,
+) -> BroadcastState {
     match event {
-        Event::Stored(seq) if seq == at.seq => at.durable = true,
-        Event::NotStored(seq) if seq == at.seq && context.want == Want::Air => {
+        BroadcastEvent::Stored(seq) if seq == at.seq => at.durable = true,
+        BroadcastEvent::NotStored(seq) if seq == at.seq && context.want == Want::Air => {
             context.out.push(Output::Listen);
-            return State::Stalled {
+            return BroadcastState::Stalled {
                 until: context.now.boot + STALL,
             };
         }
-        Event::RadioDown => {
+        BroadcastEvent::RadioDown => {
             context.never_aired(at.epoch);
-            return State::Silent;
+            return BroadcastState::Silent;
         }
-        Event::KeyEnded => {
+        BroadcastEvent::KeyEnded => {
             context.never_aired(at.epoch);
             return context.begin(at.not_before.saturating_sub(context.now.boot));
         }
-        Event::Reevaluate
-        | Event::Stored(_)
-        | Event::NotStored(_)
-        | Event::Rotate
-        | Event::Rested => {}
-        Event::Aired(_) | Event::Withdrawn(_) => {
+        BroadcastEvent::Reevaluate
+        | BroadcastEvent::Stored(_)
+        | BroadcastEvent::NotStored(_)
+        | BroadcastEvent::Rotate
+        | BroadcastEvent::Rested => {}
+        BroadcastEvent::Aired(_) | BroadcastEvent::Withdrawn(_) => {
             context.unexpected("word of a number before it was ordered");
         }
     }
@@ -227,7 +193,7 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
         return context.begin(Duration::ZERO);
     }
     if !at.durable || context.now.boot < at.not_before {
-        return State::Preparing(at);
+        return BroadcastState::Preparing(at);
     }
     if context.now.boot > at.not_before + context.life().number {
         // Suspended in between: its key may be past its life by now.
@@ -237,47 +203,55 @@ fn preparing<R: CryptoRng>(mut at: Prepared, event: Event, context: &mut Context
     context.air(at.epoch)
 }
 
-fn stalled<R: CryptoRng>(until: Duration, event: Event, context: &mut Context<'_, R>) -> State {
+fn stalled<R: CryptoRng>(
+    until: Duration,
+    event: BroadcastEvent,
+    context: &mut Context<'_, R>,
+) -> BroadcastState {
     match event {
-        Event::RadioDown => State::Silent,
-        Event::Reevaluate if context.want != Want::Air || context.now.boot >= until => {
+        BroadcastEvent::RadioDown => BroadcastState::Silent,
+        BroadcastEvent::Reevaluate if context.want != Want::Air || context.now.boot >= until => {
             context.rest(None)
         }
-        Event::Reevaluate
-        | Event::Rotate
-        | Event::KeyEnded
-        | Event::Rested
-        | Event::Stored(_)
-        | Event::NotStored(_) => State::Stalled { until },
-        Event::Aired(_) | Event::Withdrawn(_) => {
+        BroadcastEvent::Reevaluate
+        | BroadcastEvent::Rotate
+        | BroadcastEvent::KeyEnded
+        | BroadcastEvent::Rested
+        | BroadcastEvent::Stored(_)
+        | BroadcastEvent::NotStored(_) => BroadcastState::Stalled { until },
+        BroadcastEvent::Aired(_) | BroadcastEvent::Withdrawn(_) => {
             context.unexpected("word of a number while none was ordered");
-            State::Stalled { until }
+            BroadcastState::Stalled { until }
         }
     }
 }
 
-fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R>) -> State {
+fn airing<R: CryptoRng>(
+    mut at: OnAir,
+    event: BroadcastEvent,
+    context: &mut Context<'_, R>,
+) -> BroadcastState {
     match event {
-        Event::Aired(frame) if frame == at.epoch.frame => {
+        BroadcastEvent::Aired(frame) if frame == at.epoch.frame => {
             if !at.confirmed {
                 context.out.push(Output::Log(LogEvent::Rotated));
             }
             at.confirmed = true;
         }
-        Event::RadioDown => {
+        BroadcastEvent::RadioDown => {
             context.retired(at.epoch.number);
-            return State::Silent;
+            return BroadcastState::Silent;
         }
-        Event::Rotate | Event::KeyEnded => return context.rest(at.epoch.number),
+        BroadcastEvent::Rotate | BroadcastEvent::KeyEnded => return context.rest(at.epoch.number),
         // Our own frame or a carried one: the epoch is over.
-        Event::Withdrawn(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {
+        BroadcastEvent::Withdrawn(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {
             context.retired(at.epoch.number);
             return context.relisten();
         }
-        Event::Reevaluate | Event::Stored(_) | Event::NotStored(_) => {}
+        BroadcastEvent::Reevaluate | BroadcastEvent::Stored(_) | BroadcastEvent::NotStored(_) => {}
         // The slot of this frame may be over by now.
-        Event::Aired(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {}
-        Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
+        BroadcastEvent::Aired(frame) if frame.carrier_id() == at.epoch.frame.carrier_id() => {}
+        BroadcastEvent::Aired(_) | BroadcastEvent::Withdrawn(_) | BroadcastEvent::Rested => {
             context.unexpected("word of another number than the one on the air");
         }
     }
@@ -287,38 +261,40 @@ fn airing<R: CryptoRng>(mut at: OnAir, event: Event, context: &mut Context<'_, R
         return context.rest(at.epoch.number);
     }
     context.take_turns(&mut at);
-    State::Airing(at)
+    BroadcastState::Airing(at)
 }
 
 fn resting<R: CryptoRng>(
     number: Option<Numbered>,
     since: Duration,
-    event: Event,
+    event: BroadcastEvent,
     context: &mut Context<'_, R>,
-) -> State {
+) -> BroadcastState {
     match event {
-        Event::Rested => {
+        BroadcastEvent::Rested => {
             let silence = random_up_to(LONGEST_SILENCE, context.rng);
             context.retired(number);
             context.begin(silence)
         }
-        Event::RadioDown => {
+        BroadcastEvent::RadioDown => {
             context.retired(number);
-            State::Silent
+            BroadcastState::Silent
         }
         // Sent before the radio saw the order to rest.
-        Event::Aired(_)
-        | Event::Withdrawn(_)
-        | Event::Reevaluate
-        | Event::Rotate
-        | Event::KeyEnded
-        | Event::Stored(_)
-        | Event::NotStored(_) => State::Resting { number, since },
+        BroadcastEvent::Aired(_)
+        | BroadcastEvent::Withdrawn(_)
+        | BroadcastEvent::Reevaluate
+        | BroadcastEvent::Rotate
+        | BroadcastEvent::KeyEnded
+        | BroadcastEvent::Stored(_)
+        | BroadcastEvent::NotStored(_) => BroadcastState::Resting { number, since },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::bridge::Slot;
+    use super::state::Epoch;
     use rand_chacha::ChaCha20Rng;
     use rand_chacha::rand_core::SeedableRng;
     use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
@@ -364,8 +340,8 @@ mod tests {
         }
     }
 
-    fn airing_until(until: Duration) -> State {
-        State::Airing(OnAir {
+    fn airing_until(until: Duration) -> BroadcastState {
+        BroadcastState::Airing(OnAir {
             epoch: epoch(),
             since: NOW,
             until,
@@ -377,8 +353,8 @@ mod tests {
         })
     }
 
-    fn prepared(durable: bool) -> State {
-        State::Preparing(Prepared {
+    fn prepared(durable: bool) -> BroadcastState {
+        BroadcastState::Preparing(Prepared {
             epoch: epoch(),
             seq: Seq(5),
             durable,
@@ -387,15 +363,15 @@ mod tests {
     }
 
     /// Each state before any of its deadlines.
-    fn state(name: &str) -> State {
+    fn state(name: &str) -> BroadcastState {
         let later = NOW + Duration::from_secs(10);
         match name {
-            "Silent" => State::Silent,
-            "Listening" => State::Listening,
+            "Silent" => BroadcastState::Silent,
+            "Listening" => BroadcastState::Listening,
             "Preparing" => prepared(false),
-            "Stalled" => State::Stalled { until: later },
+            "Stalled" => BroadcastState::Stalled { until: later },
             "Airing" => airing_until(later),
-            "Resting" => State::Resting {
+            "Resting" => BroadcastState::Resting {
                 number: epoch().number,
                 since: NOW,
             },
@@ -403,23 +379,28 @@ mod tests {
         }
     }
 
-    fn event(name: &str) -> Event {
+    fn event(name: &str) -> BroadcastEvent {
         let frame = epoch().frame;
         match name {
-            "Reevaluate" => Event::Reevaluate,
-            "Rotate" => Event::Rotate,
-            "KeyEnded" => Event::KeyEnded,
-            "RadioDown" => Event::RadioDown,
-            "Aired" => Event::Aired(frame),
-            "Withdrawn" => Event::Withdrawn(frame),
-            "Rested" => Event::Rested,
-            "Stored" => Event::Stored(Seq(5)),
-            "NotStored" => Event::NotStored(Seq(5)),
+            "Reevaluate" => BroadcastEvent::Reevaluate,
+            "Rotate" => BroadcastEvent::Rotate,
+            "KeyEnded" => BroadcastEvent::KeyEnded,
+            "RadioDown" => BroadcastEvent::RadioDown,
+            "Aired" => BroadcastEvent::Aired(frame),
+            "Withdrawn" => BroadcastEvent::Withdrawn(frame),
+            "Rested" => BroadcastEvent::Rested,
+            "Stored" => BroadcastEvent::Stored(Seq(5)),
+            "NotStored" => BroadcastEvent::NotStored(Seq(5)),
             other => panic!("no event {other}"),
         }
     }
 
-    fn step(state: State, event: Event, want: Want, boot: Duration) -> (State, Vec<String>) {
+    fn step(
+        state: BroadcastState,
+        event: BroadcastEvent,
+        want: Want,
+        boot: Duration,
+    ) -> (BroadcastState, Vec<String>) {
         let (mut rng, mut out) = (ChaCha20Rng::seed_from_u64(1), Vec::new());
         let mut context = Context {
             now: Moment {
@@ -470,21 +451,29 @@ mod tests {
     #[test]
     fn deadlines() {
         let late = NOW + Duration::from_secs(3600);
-        let (next, out) = step(state("Airing"), Event::Reevaluate, Want::Air, late);
+        let (next, out) = step(state("Airing"), BroadcastEvent::Reevaluate, Want::Air, late);
         assert!(matches!(
             next,
-            State::Resting {
+            BroadcastState::Resting {
                 number: Some(_),
                 ..
             }
         ));
         assert_eq!(out, ["Rest"]);
-        let (next, out) = step(state("Stalled"), Event::Reevaluate, Want::Air, late);
-        assert!(matches!(next, State::Resting { number: None, .. }));
+        let (next, out) = step(
+            state("Stalled"),
+            BroadcastEvent::Reevaluate,
+            Want::Air,
+            late,
+        );
+        assert!(matches!(next, BroadcastState::Resting { number: None, .. }));
         assert_eq!(out, ["Rest"]);
-        let (next, out) = step(prepared(true), Event::Reevaluate, Want::Air, late);
+        let (next, out) = step(prepared(true), BroadcastEvent::Reevaluate, Want::Air, late);
         assert!(
-            matches!(next, State::Preparing(Prepared { seq: Seq(10), .. })),
+            matches!(
+                next,
+                BroadcastState::Preparing(Prepared { seq: Seq(10), .. })
+            ),
             "{next:?}"
         );
         assert_eq!(

@@ -1,101 +1,27 @@
 //! What the engine does when the wall clock is set, confirmed or doubted.
 //!
-//! [`timekeeping`](super::timekeeping) holds what is known of the clock. This file holds
-//! the consequences: for contacts that still grow, for those on their way to the store, and
-//! for retention.
+//! [`timekeeping`](super::timekeeping) holds what is known of the clock. This file
+//! holds the consequences: for contacts that still grow, for those on their way to the
+//! store, and for retention.
 
 use std::time::Duration;
 
 use tcn_protocol::UnixTime;
 
-use super::broadcast::Event;
+use super::broadcast::BroadcastEvent;
 use super::timekeeping::{jump, offset};
-use super::{CLOCK_FLOOR, Engine, FORGET_EVERY, KeyId, LogEvent, Moment, Output};
+use super::{
+    BootId, CLOCK_FLOOR, ClockRecord, Engine, FORGET_EVERY, FutureDates, LogEvent, Moment, Output,
+};
 
 /// A date counts as in the future when it is this much later than the clock.
 const FUTURE: Duration = Duration::from_secs(24 * 3600);
 
-/// One boot of the machine. The number only tells it from other boots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BootId(pub u64);
-
-/// What has to outlive the process: how contacts and keys were dated, and how far the
-/// clock was trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClockRecord {
-    /// The boot it was written in; `None` if that was not known.
-    pub boot_id: Option<BootId>,
-    /// When it was written.
-    pub at: Moment,
-    /// The kernel said that the clock was synchronised.
-    pub synchronised: bool,
-    /// Dates from this time on move with the next jump of the clock.
-    pub since: UnixTime,
-    /// The first report key that may have moving dates.
-    pub keys: KeyId,
-    /// A lower bound of the time at `at`.
-    pub at_least: UnixTime,
-    /// The kernel or a person confirmed that bound, in this boot or an earlier one.
-    pub confirmed: bool,
-    /// By how many seconds the clock was ahead of that bound, all through this boot.
-    pub lead: u64,
-    /// Total running time of the machine, over all boots.
-    pub running: Duration,
-}
-
-/// Dates from `since` on move by `by` seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shift {
-    /// The first second that moves.
-    pub since: UnixTime,
-    /// Seconds to add; may be negative.
-    pub by: i64,
-}
-
-/// The wall clock was set: how the store has to change its dates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Redating {
-    /// By how many seconds the clock jumped; 0 if only a new boot begins.
-    pub jump: i64,
-    /// The dates that this boot wrote and that have to move.
-    pub moved: Option<Shift>,
-    /// By how many seconds the dates move that this boot wrote before [`CLOCK_FLOOR`].
-    pub impossible: Option<i64>,
-    /// Only report keys from this one on move.
-    pub keys: KeyId,
-    /// Existing dates from this time on that do not move now do not move with the next jump
-    /// either: they are of other boots.
-    pub then: UnixTime,
-    /// To be stored together with the new dates.
-    pub record: ClockRecord,
-}
-
-/// Dates in the future, as a wrong clock wrote them in another boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FutureDates {
-    /// The first second that counts as the future.
-    pub from: UnixTime,
-    /// Total running time of the machine, over all boots.
-    pub running: Duration,
-    /// How much running time such data is kept for after it was noticed.
-    pub retention: Duration,
-}
-
-/// What is wrong with the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClockDoubt {
-    /// It shows a time before [`CLOCK_FLOOR`].
-    Impossible,
-    /// It is ahead of the known lower bound of the time by more than the retention.
-    Ahead,
-    /// It shows a time that is known to be past.
-    Behind,
-}
-
 impl Engine {
-    /// Resumes what an earlier process knew of the clock: its record, or the newest stored
-    /// date if there is none. Called once, before anything else. `boot_id` is of this boot,
-    /// `None` if it is not known. Drain [`poll_output`](Self::poll_output) afterwards.
+    /// Resumes what an earlier process knew of the clock: its record, or the newest
+    /// stored date if there is none. Called once, before anything else. `boot_id` is of
+    /// this boot, `None` if it is not known. Drain [`poll_output`](Self::poll_output)
+    /// afterwards.
     pub fn resume_clock(
         &mut self,
         now: Moment,
@@ -112,28 +38,33 @@ impl Engine {
         self.timekeeping.record(now)
     }
 
-    /// The kernel was asked at `asked` whether the clock is synchronised. The answer is void
-    /// if the clock was set since then.
-    pub(super) fn clock_status(&mut self, now: Moment, asked: Moment, synchronised: bool) -> Event {
+    /// The kernel was asked at `asked` whether the clock is synchronised. The answer is
+    /// void if the clock was set since then.
+    pub(super) fn clock_status(
+        &mut self,
+        now: Moment,
+        asked: Moment,
+        synchronised: bool,
+    ) -> BroadcastEvent {
         if synchronised && jump(asked, now).is_none() {
             return self.confirm_clock(now, true);
         }
         self.timekeeping.unconfirm();
-        Event::Reevaluate
+        BroadcastEvent::Reevaluate
     }
 
     /// The clock is right.
-    pub(super) fn confirm_clock(&mut self, now: Moment, synchronised: bool) -> Event {
+    pub(super) fn confirm_clock(&mut self, now: Moment, synchronised: bool) -> BroadcastEvent {
         let key = self.rotation.key_in_use();
         if self.timekeeping.confirm(now, synchronised, key) {
             let record = self.timekeeping.record(now);
             self.outputs.push_back(Output::KeepClock(record));
         }
-        Event::Reevaluate
+        BroadcastEvent::Reevaluate
     }
 
-    /// Moves contacts dated by an unconfirmed clock to the new time. All other contacts end,
-    /// so that none spans the jump.
+    /// Moves contacts dated by an unconfirmed clock to the new time. All other contacts
+    /// end, so that none spans the jump.
     pub(super) fn detect_clock_jump(&mut self, now: Moment) {
         let Some(jump) = jump(self.last, now) else {
             return;
@@ -152,7 +83,8 @@ impl Engine {
         let next_key = self.rotation.next_key();
         let redating = self.timekeeping.jumped(before, now, jump, next_key);
         let dated = before >= CLOCK_FLOOR;
-        // Contacts dated by an impossible clock are in memory alone, and all of them move.
+        // Contacts dated by an impossible clock are in memory alone, and all of them
+        // move.
         let since = if dated { since } else { UnixTime(0) };
         let stays = was_right || (dated && now.wall < CLOCK_FLOOR);
         if dated {
@@ -175,8 +107,8 @@ impl Engine {
         self.outputs.extend(redating.map(Output::Redate));
     }
 
-    /// The moment that a sighting is dated by. While the wall clock is impossible, this is
-    /// the boot-time clock, which does not jump.
+    /// The moment that a sighting is dated by. While the wall clock is impossible, this
+    /// is the boot-time clock, which does not jump.
     pub(super) fn dating_moment(now: Moment) -> Moment {
         match now.wall >= CLOCK_FLOOR {
             true => now,

@@ -1,19 +1,19 @@
 //! Sightings are merged into contacts, within bounds.
 //!
 //! A neighbour is heard many times a minute, so single sightings are not stored. Deltas
-//! collect here and go to the store in batches. A run of sightings ends when the number was
-//! not heard for [`IDLE`], the longest life of a number. If it is heard later, a new
-//! contact starts.
+//! collect here and go to the store in batches. A run of sightings ends when the number
+//! was not heard for [`IDLE`], the longest life of a number. If it is heard later, a
+//! new contact starts.
 //!
-//! An attacker with a transmitter decides how many numbers are heard. The table holds at
-//! most [`MAX_RUNS`] runs. When it is full, numbers heard only once make room, the oldest
-//! first; if there are none, the newcomer is dropped. A real neighbour is heard again
-//! within seconds and so stays, while a flood of throw-away numbers displaces itself. Every
-//! drop is counted.
+//! An attacker with a transmitter decides how many numbers are heard. The table holds
+//! at most [`MAX_RUNS`] runs. When it is full, numbers heard only once make room, the
+//! oldest first; if there are none, the newcomer is dropped. A real neighbour is heard
+//! again within seconds and so stays, while a flood of throw-away numbers displaces
+//! itself. Every drop is counted.
 //!
-//! The store takes a limited number of new rows in a quarter of an hour. When more wait,
-//! numbers that were heard again go first, then the oldest. The sender chooses the bytes of
-//! a number, so the bytes decide nothing.
+//! The store takes a limited number of new rows in a quarter of an hour. When more
+//! wait, numbers that were heard again go first, then the oldest. The sender chooses
+//! the bytes of a number, so the bytes decide nothing.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -37,9 +37,9 @@ pub(super) const IDLE: Duration = Duration::from_secs(900);
 
 #[derive(Debug, Default)]
 pub(super) struct Encounters {
-    runs: BTreeMap<TemporaryContactNumber, Run>,
-    /// Numbers in the order they came, for making room. May name runs that are gone or were
-    /// heard again.
+    runs: BTreeMap<TemporaryContactNumber, ContactRun>,
+    /// Numbers in the order they came, for making room. May name runs that are gone or
+    /// were heard again.
     newcomers: VecDeque<TemporaryContactNumber>,
     quarter: Quarter,
     /// A delta waits to be taken.
@@ -56,7 +56,7 @@ struct Quarter {
 }
 
 #[derive(Debug)]
-struct Run {
+struct ContactRun {
     start: UnixTime,
     /// When it started, on the boot-time clock. Neither a step of the wall clock nor the
     /// sender can change it.
@@ -94,7 +94,7 @@ impl Encounters {
         }
         let mut delta = ContactDelta::new(now.wall);
         delta.add(now.wall, sighting);
-        let run = Run {
+        let run = ContactRun {
             start: now.wall,
             since: now.boot,
             last: now.boot,
@@ -127,12 +127,12 @@ impl Encounters {
         batch
     }
 
-    /// Admits new numbers to the store, as many as the quarter still allows: those that were
-    /// heard again first, then the oldest. Returns whether some have to wait for the next
-    /// quarter. Those may still have to make room.
+    /// Admits new numbers to the store, as many as the quarter still allows: those that
+    /// were heard again first, then the oldest. Returns whether some have to wait for
+    /// the next quarter. Those may still have to make room.
     fn admit(&mut self) -> bool {
         let room = MAX_NEW_PER_QUARTER - self.quarter.admitted;
-        let new = |run: &Run| !run.logged && run.delta.is_some();
+        let new = |run: &ContactRun| !run.logged && run.delta.is_some();
         let waiting = self.runs.values().filter(|run| new(run)).count();
         if waiting <= room {
             let runs = self.runs.values_mut().filter(|run| new(run));
@@ -157,7 +157,7 @@ impl Encounters {
                 self.drop_one(now);
                 continue;
             }
-            let run = self.runs.entry(contact.tcn).or_insert_with(|| Run {
+            let run = self.runs.entry(contact.tcn).or_insert_with(|| ContactRun {
                 start: contact.start,
                 since: now.boot,
                 last: now.boot,
@@ -190,10 +190,10 @@ impl Encounters {
         self.dirty
     }
 
-    /// Moves the times of the runs that started at `since` or later by `seconds`, because the
-    /// clock that dated them was set. The other runs end.
+    /// Moves the times of the runs that started at `since` or later by `seconds`,
+    /// because the clock that dated them was set. The other runs end.
     pub(super) fn redate(&mut self, now: Moment, since: UnixTime, seconds: i64) {
-        let lost = |run: &Run| run.start < since && run.delta.is_some();
+        let lost = |run: &ContactRun| run.start < since && run.delta.is_some();
         for _ in 0..self.runs.values().filter(|run| lost(run)).count() {
             self.drop_one(now);
         }
@@ -231,8 +231,8 @@ impl Encounters {
         self.table_full_until = Some(now.boot + QUARTER);
     }
 
-    /// Drops the oldest number that was heard only once and never stored. False if there is
-    /// none.
+    /// Drops the oldest number that was heard only once and never stored. False if
+    /// there is none.
     fn make_room(&mut self) -> bool {
         while let Some(tcn) = self.newcomers.pop_front() {
             if self

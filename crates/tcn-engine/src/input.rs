@@ -24,14 +24,14 @@ pub enum Input {
     Rotate,
     /// The machine slept, or the wall clock was set.
     Resumed,
-    /// True: the machine is about to sleep, and nothing may be on the air until it is awake
-    /// again. False: it is awake.
+    /// True: the machine is about to sleep, and nothing may be on the air until it is
+    /// awake again. False: it is awake.
     Asleep(bool),
-    /// A report is about to disclose the key in use: no further number of it goes on the air,
-    /// and the one on the air leaves it.
+    /// A report is about to disclose the key in use: no further number of it goes on
+    /// the air, and the one on the air leaves it.
     EndKey,
-    /// Contacts that started in this span, up to but not including its end, were destroyed.
-    /// Their runs and deltas go too.
+    /// Contacts that started in this span, up to but not including its end, were
+    /// destroyed. Their runs and deltas go too.
     Erased(UnixTime, UnixTime),
     /// Everything was destroyed: contacts, keys, the memory of our own numbers. Sent only
     /// while nothing is wanted on the air.
@@ -49,13 +49,13 @@ pub enum Input {
     /// A number was heard.
     Heard(Sighting),
     /// A peer connected and wrote its number, which it cannot broadcast.
-    Written(Sighting, Writer),
+    Written(Sighting, WriterId),
     /// Everything in this `Persist` or `Save` is durable.
     Stored(Seq),
     /// Nothing in this `Persist` or `Save` was written.
     NotStored(Seq),
-    /// Whether the kernel, asked at this moment, said that the wall clock is synchronised.
-    /// Valid until the next jump.
+    /// Whether the kernel, asked at this moment, said that the wall clock is
+    /// synchronised. Valid until the next jump.
     Synchronised(Moment, bool),
     /// A person says that the wall clock is right.
     ClockConfirmed,
@@ -64,28 +64,28 @@ pub enum Input {
 /// What the radio can do now. The default is nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RadioCapabilities {
-    /// An advert would be accepted, under an address that no earlier number of ours had.
+    /// An advert would be accepted, under an address that no earlier own number had.
     pub can_air: bool,
-    /// Each change of the frame gets an address of its own, so that numbers of others can be
-    /// carried.
+    /// Each change of the frame gets an address of its own, so that numbers of others
+    /// can be carried.
     pub can_carry: bool,
     /// Scanning is possible. Not while it would use an address that belongs to an earlier
     /// number: active scanning sends requests, which others receive.
     pub can_listen: bool,
-    /// How long a number stays on the air, in place of the period of the policy: as long as
-    /// the addresses that belong to it last. Zero where every number can have new addresses
-    /// at any time.
+    /// How long a number stays on the air, in place of the period of the policy: as
+    /// long as the addresses that belong to it last. Zero where every number can have
+    /// new addresses at any time.
     pub address_lifetime: Duration,
 }
 
-/// The peer that wrote a number. The value tells writers apart while one number of ours is
+/// The peer that wrote a number. The value tells writers apart while one own number is
 /// on the air, and means nothing outside this process.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Writer(pub u64);
+pub struct WriterId(pub u64);
 
-impl fmt::Debug for Writer {
+impl fmt::Debug for WriterId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Writer([REDACTED])")
+        f.write_str("WriterId([REDACTED])")
     }
 }
 

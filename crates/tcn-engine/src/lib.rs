@@ -1,22 +1,23 @@
 //! What to broadcast, keep and disclose, and when: decisions over time, and nothing else.
 //!
 //! The engine has no clock, no randomness, no I/O and no threads of its own. The driver
-//! passes what happened ([`Input`]) and when ([`Moment`]), and carries out what the engine
-//! asks for ([`Output`]). A driver fits on one page (`daemon/driver.rs`), and a test can
-//! run a week in a millisecond (`tests/simulation`).
+//! passes what happened ([`Input`]) and when ([`Moment`]), and carries out what the
+//! engine asks for ([`Output`]). A driver fits on one page (`daemon/driver.rs`), and a
+//! test can run a week in a millisecond (`tests/simulation`).
 //!
 //! ```text
 //!   handle(now, input, rng) ──▶ [state] ──▶ poll_output() until None
 //!                                     └──▶ poll_timeout(): when to call again
 //! ```
 //!
-//! [`broadcast`] decides about our own number, [`bridge`] about the numbers of others that
-//! are aired in between, [`encounters`] about the numbers heard. [`disclosure`] says what a
-//! report would disclose.
+//! [`broadcast`] decides about our own number, [`bridge`] about the numbers of others
+//! that are aired in between, [`encounters`] about the numbers heard. [`disclosure`]
+//! says what a report would disclose.
 
 mod bridge;
 mod broadcast;
 mod clock;
+mod clock_record;
 mod contact;
 pub mod disclosure;
 mod encounters;
@@ -38,25 +39,23 @@ use rand_core::CryptoRng;
 use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
 
 use self::bridge::{Admission, Bridge};
-use self::broadcast::{Context, Event, State, Want};
+use self::broadcast::{BroadcastEvent, BroadcastState, Context, Want};
 use self::encounters::Encounters;
 use self::own::OwnNumbers;
 use self::rotation::{Life, Rotation};
 use self::timekeeping::Timekeeping;
 
-pub use clock::{BootId, ClockDoubt, ClockRecord, FutureDates, Redating, Shift};
+pub use clock_record::{
+    BootId, CLOCK_FLOOR, ClockDoubt, ClockRecord, FutureDates, Redating, Shift,
+};
 pub use contact::Contact;
-pub use input::{Input, LONGEST_WAIT, RadioCapabilities, Seq, Sighting, Writer};
+pub use input::{Input, LONGEST_WAIT, RadioCapabilities, Seq, Sighting, WriterId};
 pub use moment::Moment;
 pub use output::{LogEvent, Output};
 pub use pause::{Hold, Holds, Pause};
 pub use policy::Policy;
 pub use report_keys::{Aired, KeyHistory, KeyId, Record, Seed};
 pub use signal::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Signal};
-
-/// The earliest wall-clock time that can be true: 2026-11-01, before the first release. A
-/// Raspberry Pi without a network starts in 1970.
-pub const CLOCK_FLOOR: UnixTime = UnixTime(1_793_491_200);
 
 /// A number heard within this time counts as near.
 const NEARBY: Duration = Duration::from_secs(60);
@@ -78,7 +77,7 @@ pub struct Engine {
     asleep: bool,
     /// `None` while the radio cannot be used.
     radio: Option<RadioCapabilities>,
-    broadcast: State,
+    broadcast: BroadcastState,
     bridge: Bridge,
     rotation: Rotation,
     own: OwnNumbers,
@@ -124,14 +123,15 @@ pub struct View {
     pub clock: Option<ClockDoubt>,
     /// The store refused the last batch of one kind.
     pub store_failing: bool,
-    /// A number is being replaced by the next, so that for a moment nothing is on the air.
+    /// A number is being replaced by the next, so that for a moment nothing is on the
+    /// air.
     pub handover: bool,
     /// More numbers were heard than the table has room for.
     pub table_full: bool,
     /// Sightings dropped since the start.
     pub dropped: u64,
-    /// Epochs on the air since the start, each with its own number or, on a relay, with its
-    /// own carrier bytes.
+    /// Epochs on the air since the start, each with its own number or, on a relay, with
+    /// its own carrier bytes.
     pub rotations: u64,
     /// The longest time a number stays on the air with this radio.
     pub longest_life: Duration,
@@ -158,7 +158,7 @@ impl Engine {
             pause: Pause::No,
             asleep: false,
             radio: None,
-            broadcast: State::Silent,
+            broadcast: BroadcastState::Silent,
             bridge: Bridge::default(),
             rotation: Rotation::new(next_key),
             own: numbers,
@@ -179,54 +179,54 @@ impl Engine {
     pub fn handle<R: CryptoRng>(&mut self, now: Moment, input: Input, rng: &mut R) {
         self.detect_clock_jump(now);
         let event = match input {
-            Input::Timeout => Event::Reevaluate,
+            Input::Timeout => BroadcastEvent::Reevaluate,
             Input::Consent(consent) => {
                 self.consent = consent;
-                Event::Reevaluate
+                BroadcastEvent::Reevaluate
             }
             Input::Paused(pause) => {
                 self.pause = pause;
-                Event::Reevaluate
+                BroadcastEvent::Reevaluate
             }
             Input::PolicyChanged(policy) => {
                 self.policy = policy;
                 self.next_flush = self.next_flush.min(now.boot + policy.flush);
-                Event::Reevaluate
+                BroadcastEvent::Reevaluate
             }
-            Input::Rotate | Input::Resumed => Event::Rotate,
+            Input::Rotate | Input::Resumed => BroadcastEvent::Rotate,
             Input::Asleep(asleep) => {
                 self.asleep = asleep;
-                Event::Reevaluate
+                BroadcastEvent::Reevaluate
             }
             Input::EndKey => {
                 self.rotation.drop_key();
-                Event::KeyEnded
+                BroadcastEvent::KeyEnded
             }
             Input::Erased(from, to) => {
                 self.erase(from, to);
-                Event::Reevaluate
+                BroadcastEvent::Reevaluate
             }
             Input::Wiped => {
                 self.rotation.drop_key();
                 self.own = OwnNumbers::default();
                 self.erase(UnixTime(0), UnixTime(u64::MAX));
-                Event::KeyEnded
+                BroadcastEvent::KeyEnded
             }
             Input::RadioUp(capabilities) => self.radio_up(capabilities),
             Input::RadioDown => {
                 self.radio = None;
-                Event::RadioDown
+                BroadcastEvent::RadioDown
             }
-            Input::Aired(frame) => Event::Aired(frame),
-            Input::Withdrawn(frame) => Event::Withdrawn(frame),
-            Input::Rested => Event::Rested,
+            Input::Aired(frame) => BroadcastEvent::Aired(frame),
+            Input::Withdrawn(frame) => BroadcastEvent::Withdrawn(frame),
+            Input::Rested => BroadcastEvent::Rested,
             Input::Heard(sighting) => {
                 self.hear(now, sighting);
-                Event::Reevaluate
+                BroadcastEvent::Reevaluate
             }
             Input::Written(sighting, writer) => {
                 self.on_written(now, sighting, writer);
-                Event::Reevaluate
+                BroadcastEvent::Reevaluate
             }
             Input::Stored(seq) => self.stored(seq),
             Input::NotStored(seq) => self.not_stored(now, seq),
@@ -252,8 +252,8 @@ impl Engine {
             .fold(self.next_forget, Duration::min)
     }
 
-    /// The identifier that the next key will have. After [`Input::EndKey`] the engine draws
-    /// no more numbers of keys with a lower identifier.
+    /// The identifier that the next key will have. After [`Input::EndKey`] the engine
+    /// draws no more numbers of keys with a lower identifier.
     pub fn next_key(&self) -> KeyId {
         self.rotation.next_key()
     }
@@ -277,14 +277,14 @@ impl Engine {
             consent: self.consent,
             pause: self.pause,
             airing_since: match &self.broadcast {
-                State::Airing(at) => at.confirmed.then_some(at.since),
-                State::Silent
-                | State::Listening
-                | State::Preparing(_)
-                | State::Stalled { .. }
-                | State::Resting { .. } => None,
+                BroadcastState::Airing(at) => at.confirmed.then_some(at.since),
+                BroadcastState::Silent
+                | BroadcastState::Listening
+                | BroadcastState::Preparing(_)
+                | BroadcastState::Stalled { .. }
+                | BroadcastState::Resting { .. } => None,
             },
-            silent: matches!(self.broadcast, State::Silent),
+            silent: matches!(self.broadcast, BroadcastState::Silent),
             clock: self.timekeeping.doubt(now, self.policy.retention),
             store_failing: self.failing.any(),
             handover: self.want() == Want::Air && self.broadcast.is_handover(),
@@ -301,8 +301,8 @@ impl Engine {
         self.encounters.heard_since(now.boot.saturating_sub(NEARBY))
     }
 
-    /// Whether this serial number belongs to contacts on their way to the store, and not to
-    /// records.
+    /// Whether this serial number belongs to contacts on their way to the store, and
+    /// not to records.
     pub fn saves(&self, seq: Seq) -> bool {
         self.saving.contains_key(&seq)
     }
@@ -313,7 +313,7 @@ impl Engine {
         Life::new(&self.policy, address_lifetime).number
     }
 
-    fn step<R: CryptoRng>(&mut self, now: Moment, event: Event, rng: &mut R) {
+    fn step<R: CryptoRng>(&mut self, now: Moment, event: BroadcastEvent, rng: &mut R) {
         let mut out = Vec::new();
         let mut context = Context {
             now,
@@ -326,7 +326,7 @@ impl Engine {
             next_seq: &mut self.next_seq,
             out: &mut out,
         };
-        let state = std::mem::replace(&mut self.broadcast, State::Silent);
+        let state = std::mem::replace(&mut self.broadcast, BroadcastState::Silent);
         self.broadcast = state.step(event, &mut context);
         if self.broadcast.carrier().is_none() {
             self.bridge.flush();
@@ -352,20 +352,20 @@ impl Engine {
         }
     }
 
-    /// When the radio can listen again, it starts together with a new number: both then last
-    /// equally long.
-    fn radio_up(&mut self, capabilities: RadioCapabilities) -> Event {
+    /// When the radio can listen again, it starts together with a new number: both then
+    /// last equally long.
+    fn radio_up(&mut self, capabilities: RadioCapabilities) -> BroadcastEvent {
         let before = self.radio.replace(capabilities);
         let was_deaf = before.is_some_and(|before| !before.can_listen);
         if was_deaf && capabilities.can_listen && self.broadcast.carrier().is_some() {
-            Event::Rotate
+            BroadcastEvent::Rotate
         } else {
-            Event::Reevaluate
+            BroadcastEvent::Reevaluate
         }
     }
 
-    /// Sightings without consent, or while paused, are not kept: they may still arrive after
-    /// the order to rest.
+    /// Sightings without consent, or while paused, are not kept: they may still arrive
+    /// after the order to rest.
     fn hear(&mut self, now: Moment, sighting: Sighting) {
         if self.want() != Want::Nothing && self.is_other_sender(sighting.tcn) {
             if !self.encounters.dirty() {
@@ -376,7 +376,7 @@ impl Engine {
     }
 
     /// A peer that writes its number is near, and cannot broadcast it.
-    fn on_written(&mut self, now: Moment, sighting: Sighting, writer: Writer) {
+    fn on_written(&mut self, now: Moment, sighting: Sighting, writer: WriterId) {
         let admission = self.bridge.admit(writer);
         if !self.is_other_sender(sighting.tcn) || admission == Admission::Refused {
             return;
@@ -402,17 +402,17 @@ impl Engine {
         }
     }
 
-    fn stored(&mut self, seq: Seq) -> Event {
+    fn stored(&mut self, seq: Seq) -> BroadcastEvent {
         match self.saving.remove(&seq) {
             Some(_) => self.failing.contacts = false,
             None => self.failing.records = false,
         }
-        Event::Stored(seq)
+        BroadcastEvent::Stored(seq)
     }
 
-    fn not_stored(&mut self, now: Moment, seq: Seq) -> Event {
-        // The batch may have held the record of the key in use. Numbers of a key that is not
-        // durable must never be drawn.
+    fn not_stored(&mut self, now: Moment, seq: Seq) -> BroadcastEvent {
+        // The batch may have held the record of the key in use. Numbers of a key that
+        // is not durable must never be drawn.
         self.rotation.drop_key();
         match self.saving.remove(&seq) {
             Some(batch) => {
@@ -421,7 +421,7 @@ impl Engine {
             }
             None => self.failing.records = true,
         }
-        Event::NotStored(seq)
+        BroadcastEvent::NotStored(seq)
     }
 
     fn run_periodic(&mut self, now: Moment) {

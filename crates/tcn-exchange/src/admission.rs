@@ -7,11 +7,11 @@
 //! (coepi-backend-aws 6588865, `TCNHttpHandler`).
 //!
 //! Beyond that server, every memo type and length is admitted. Refused is what crashes
-//! readers in the field: trailing bytes, `j_2 < j_1`, keys of small order. A memo may say
-//! when its report was made. A report made more than 14 days ago is refused: every reader
-//! has forgotten it by then and would take it for new. A report from the future is refused
-//! too. The text of a refusal tells the sender how to mend the report. It repeats nothing
-//! of the body.
+//! readers in the field: trailing bytes, `j_2 < j_1`, keys of small order. A memo may
+//! say when its report was made. A report made more than 14 days ago is refused: every
+//! reader has forgotten it by then and would take it for new. A report from the future
+//! is refused too. The text of an error tells the sender how to correct the report. It
+//! repeats nothing of the body.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -43,32 +43,34 @@ pub struct Admitted {
 
 /// Why an upload is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Refusal {
+pub enum AdmissionError {
     /// The body is not base64.
     #[error(
-        "the body is not base64 of the standard alphabet; send the signed report so, without quotes and line ends"
+        "the body is not base64 of the standard alphabet; send the signed report in base64, without quotes and line ends"
     )]
     NotBase64,
     /// The bytes are not a report.
     #[error(transparent)]
     Malformed(ReportError),
     /// `j_2 < j_1`: the report names no number, and crashes readers on iOS.
-    #[error("the report's last index is before its first, so it names no number; make it anew")]
+    #[error(
+        "the report's last index is before its first, so it names no number; create the report again"
+    )]
     SpanReversed,
     /// The second half of the signature is not below the group's order.
-    #[error("the signature's second half is out of range (RFC 8032, 5.1.7); sign the report anew")]
+    #[error("the signature's second half is out of range (RFC 8032, 5.1.7); sign the report again")]
     ScalarOutOfRange,
     /// The signature does not verify.
     #[error(transparent)]
     Unverified(ReportError),
     /// The memo is too old for the report to be published.
     #[error(
-        "the memo says that the report was made more than 14 days ago; make it anew, with the clock set right"
+        "the memo says that the report was made more than 14 days ago; set the clock and create the report again"
     )]
     TooOld,
     /// The memo is from the future.
     #[error(
-        "the memo says that the report was made more than a day from now; make it anew, with the clock set right"
+        "the memo says that the report was made more than a day ahead; set the clock and create the report again"
     )]
     NotYet,
 }
@@ -78,37 +80,39 @@ pub enum Refusal {
 ///
 /// # Errors
 /// Why it is refused.
-pub fn admit(body: &[u8], now: Option<UnixTime>) -> Result<Admitted, Refusal> {
+pub fn admit(body: &[u8], now: Option<UnixTime>) -> Result<Admitted, AdmissionError> {
     let body = body.strip_suffix(b"\n").unwrap_or(body);
     let body = body.strip_suffix(b"\r").unwrap_or(body);
-    let bytes = LENIENT.decode(body).map_err(|_bytes| Refusal::NotBase64)?;
+    let bytes = LENIENT
+        .decode(body)
+        .map_err(|_bytes| AdmissionError::NotBase64)?;
     admit_bytes(bytes, now)
 }
 
 /// The report in these bytes, which arrive at `now`.
 ///
 /// # Errors
-/// Why it is refused; never [`Refusal::NotBase64`].
-pub fn admit_bytes(bytes: Vec<u8>, now: Option<UnixTime>) -> Result<Admitted, Refusal> {
-    let report = wire::parse(&bytes).map_err(Refusal::Malformed)?;
+/// Why it is refused; never [`AdmissionError::NotBase64`].
+pub fn admit_bytes(bytes: Vec<u8>, now: Option<UnixTime>) -> Result<Admitted, AdmissionError> {
+    let report = wire::parse(&bytes).map_err(AdmissionError::Malformed)?;
     let claim = report.claim();
     if claim.count() == 0 {
-        return Err(Refusal::SpanReversed);
+        return Err(AdmissionError::SpanReversed);
     }
     if !is_reduced(report.signature()) {
-        return Err(Refusal::ScalarOutOfRange);
+        return Err(AdmissionError::ScalarOutOfRange);
     }
     let digest = claim.digest();
     let dated = now.map_or(Ok(()), |now| check_date(claim.memo(), now));
     match report.verify() {
         Ok(_) => dated.map(|()| Admitted { digest, bytes }),
-        Err(error @ ReportError::SignatureInvalid) => Err(Refusal::Unverified(error)),
-        Err(error) => Err(Refusal::Malformed(error)),
+        Err(error @ ReportError::SignatureInvalid) => Err(AdmissionError::Unverified(error)),
+        Err(error) => Err(AdmissionError::Malformed(error)),
     }
 }
 
 /// Whether a memo's date, if it has one, lets the report be published at `now`.
-fn check_date(memo: &Memo, now: UnixTime) -> Result<(), Refusal> {
+fn check_date(memo: &Memo, now: UnixTime) -> Result<(), AdmissionError> {
     let made = match CoEpiMemo::read(memo) {
         Some(CoEpiMemo::V1(memo)) => memo.report_time(),
         Some(CoEpiMemo::Early(memo)) => memo.report_time,
@@ -119,9 +123,9 @@ fn check_date(memo: &Memo, now: UnixTime) -> Result<(), Refusal> {
         // nothing.
         Ok(())
     } else if made.saturating_add(OLDEST) < now.0 {
-        Err(Refusal::TooOld)
+        Err(AdmissionError::TooOld)
     } else if made > now.0.saturating_add(AHEAD) {
-        Err(Refusal::NotYet)
+        Err(AdmissionError::NotYet)
     } else {
         Ok(())
     }
@@ -176,12 +180,12 @@ mod tests {
         };
         assert_eq!(dated(now.0), Ok(()));
         assert_eq!(dated(now.0 - 14 * day), Ok(()));
-        assert_eq!(dated(now.0 - 16 * day), Err(Refusal::TooOld));
+        assert_eq!(dated(now.0 - 16 * day), Err(AdmissionError::TooOld));
         assert_eq!(dated(now.0 + day), Ok(()));
-        assert_eq!(dated(now.0 + 3 * day), Err(Refusal::NotYet));
+        assert_eq!(dated(now.0 + 3 * day), Err(AdmissionError::NotYet));
         assert_eq!(dated(0), Ok(()), "of a clock that was never set");
         let early = [&[1, 0][..], &(now.0 - 16 * day).to_le_bytes(), &[0]].concat();
-        for (kind, judged) in [(0, Err(Refusal::TooOld)), (1, Ok(()))] {
+        for (kind, judged) in [(0, Err(AdmissionError::TooOld)), (1, Ok(()))] {
             let memo = Memo::new(MemoType::new(kind), early.clone()).unwrap();
             assert_eq!(check_date(&memo, now), judged, "type {kind}");
         }
@@ -199,7 +203,7 @@ mod tests {
             ("AAAA ", "base64"),
         ] {
             let refusal = refused(body).unwrap();
-            let is_base64 = refusal != Refusal::NotBase64;
+            let is_base64 = refusal != AdmissionError::NotBase64;
             assert_eq!(is_base64, expected == "short", "{body:?}");
         }
     }

@@ -1,16 +1,16 @@
 //! Which reports in a document of a source are passed on to tcnd.
 //!
-//! Documents come from servers, so they are checked as documents first. A document counts
-//! for nothing and is fetched again if it breaks off, is of another kind, or has items none
-//! of which can be read. In any other document one bad item costs only itself, and the
-//! document still counts as whole: it would be no better the next time.
+//! Documents come from servers, so they are checked as documents first. A document
+//! counts for nothing and is fetched again if it breaks off, is of another kind, or has
+//! items none of which can be read. In any other document one bad item costs only
+//! itself, and the document still counts as whole: it would be no better the next time.
 //!
-//! Every item costs work ([`cost`]). A report of 134 bytes can name up to 65535 numbers, so
-//! an attacker can make an interval more expensive than a source's budget, or longer than
-//! it may be. Then the shortest reports go first. An honest report covers six hours and
-//! names about two dozen numbers, so a flood of the largest reports is left out before any
-//! of the honest ones. No reports are held for this. A document is read once to count, and
-//! a second time to pass on what fits.
+//! Every item costs work ([`cost`]). A report of 134 bytes can name up to 65535
+//! numbers, so an attacker can make an interval more expensive than a source's budget,
+//! or longer than it may be. Then the shortest reports go first. An honest report
+//! covers six hours and names about two dozen numbers, so a flood of the largest
+//! reports is left out before any of the honest ones. No reports are held for this. A
+//! document is read once to count, and a second time to pass on what fits.
 
 use std::cell::Cell;
 use std::io::{self, Read, Write};
@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 
 use tcn_matching::cost;
 use tcn_protocol::file::Foreign;
-use tcn_protocol::file::{self, FileError, Format, ItemError, Place};
+use tcn_protocol::file::{self, FileError, Format, ItemError, ItemPosition};
 use tcn_protocol::{ReportError, SignedReport, wire};
 use thiserror::Error;
 
@@ -254,7 +254,7 @@ fn is_as_expected(
 }
 
 /// Whether the document breaks off here, so that what would follow is lost.
-fn breaks_off(place: Place, error: &ItemError) -> bool {
+fn breaks_off(place: ItemPosition, error: &ItemError) -> bool {
     let short = matches!(
         error,
         ItemError::Report(
@@ -268,7 +268,7 @@ fn breaks_off(place: Place, error: &ItemError) -> bool {
         ItemError::JsonMalformed { .. } | ItemError::JsonExcessive { .. }
     );
     // Only the last report of a stream can be short; any text can.
-    syntax || (short && matches!(place, Place::Byte(_)))
+    syntax || (short && matches!(place, ItemPosition::Byte(_)))
 }
 
 /// The number of length classes. Class *k* has the reports with fewer than 2ᵏ numbers

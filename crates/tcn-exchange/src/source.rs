@@ -54,8 +54,8 @@ impl Limits {
     /// How many times [`max_bytes`](Self::max_bytes) one run may fetch.
     const INTERVALS_WORTH: u64 = 8;
 
-    /// How many times [`max_bytes`](Self::max_bytes) is read of one decoded document: text
-    /// may be longer than the reports in it.
+    /// How many times [`max_bytes`](Self::max_bytes) is read of one decoded document:
+    /// text may be longer than the reports in it.
     const UNPACKED_WORTH: u64 = 8;
 
     /// How many times [`max_bytes`](Self::max_bytes) one run may decode.
@@ -83,8 +83,8 @@ impl Limits {
 }
 
 impl Default for Limits {
-    /// As much work as tcnd gives any source, and enough bytes for an interval of a country
-    /// of ten million.
+    /// As much work as tcnd gives any source, and enough bytes for an interval of a
+    /// country of ten million.
     fn default() -> Self {
         Self {
             budget: cost::BUDGET,
@@ -180,22 +180,22 @@ pub struct ServerUrl(Url);
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum ServerUrlError {
     /// It cannot be parsed.
-    #[error("this is no address; write it like \"https://reports.example.org/v4/tcnreport/0.4.0\"")]
+    #[error("not an address; write it like \"https://reports.example.org/v4/tcnreport/0.4.0\"")]
     Malformed,
     /// Neither https nor http.
     #[error("only https, and http where it is allowed; a directory is kind \"folder\" with path")]
     Scheme,
     /// http over a network, and not allowed.
     #[error(
-        "whoever is on the way can read and change what http carries; use https, or say \
+        "everyone on the path can read and change http traffic; use https, or set \
          allow_http = true"
     )]
     Http,
     /// It has a user name or password.
-    #[error("take the user name and the password away: they would tell who asks")]
+    #[error("remove the user name and the password: they would identify the client")]
     Credentials,
     /// It has `?` or `#`.
-    #[error("take away what follows ? or #: the program adds what it asks for")]
+    #[error("remove ? or # and the text after it: the program adds the query")]
     Query,
 }
 

@@ -42,7 +42,9 @@ use std::time::{Duration, Instant};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
-use tcn_matching::{Budget, Finding, Index, IndexBuilder, Kernel, Outcome, Secret, match_reports};
+use tcn_matching::{
+    Budget, Finding, Index, IndexBuilder, MatchOutcome, Secret, ShaKernel, match_reports,
+};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, wire,
@@ -143,7 +145,7 @@ fn kernel() {
     let mut measured = Rounds::default();
     for _ in 0..25 {
         let claims = || town.reports.iter().map(SignedReport::claim).enumerate();
-        let abreast = |kernel: Kernel| {
+        let abreast = |kernel: ShaKernel| {
             let expand = || {
                 kernel.expand(claims(), |_, _, number| {
                     black_box(number);
@@ -152,7 +154,7 @@ fn kernel() {
             };
             time(processor_time, expand).0
         };
-        let (best, portable) = (abreast(Kernel::best()), abreast(Kernel::PORTABLE));
+        let (best, portable) = (abreast(ShaKernel::best()), abreast(ShaKernel::PORTABLE));
         let (single, ()) = time(processor_time, || {
             for (_, claim) in claims() {
                 claim.temporary_contact_numbers().for_each(|number| {
@@ -167,14 +169,14 @@ fn kernel() {
     println!(
         "  {:.1} four reports at once, kernel {}: {:.2} times as many as portably, {:.2} as one by one",
         millions[0],
-        Kernel::best().name(),
+        ShaKernel::best().name(),
         measured.ratio(|[best, portable, _]| portable / best),
         measured.ratio(|[best, _, single]| single / best),
     );
     println!(
         "  {:.1} four reports at once, kernel {}: {:.2} times as many as one by one",
         millions[1],
-        Kernel::PORTABLE.name(),
+        ShaKernel::PORTABLE.name(),
         measured.ratio(|[_, portable, single]| single / portable),
     );
     println!("  {:.1} one by one", millions[2]);
@@ -308,9 +310,9 @@ impl ObservedTcn {
 /// Findings in the form of [`verify_all`].
 fn honest(findings: &[Finding]) -> Vec<(usize, usize)> {
     let heard = |finding: &Finding| match &finding.outcome {
-        Outcome::Heard(heard) => Some((finding.position, usize::from(heard.count))),
-        Outcome::Refused(_) => None,
-        Outcome::BeyondBudget => panic!("the budget is unlimited"),
+        MatchOutcome::Heard(heard) => Some((finding.position, usize::from(heard.count))),
+        MatchOutcome::Refused(_) => None,
+        MatchOutcome::BeyondBudget => panic!("the budget is unlimited"),
     };
     findings.iter().filter_map(heard).collect()
 }

@@ -27,13 +27,13 @@ pub fn expand<'a, B>(
     reports: impl IntoIterator<Item = (usize, &'a Report)>,
     visit: impl FnMut(usize, RatchetIndex, TemporaryContactNumber) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
-    Kernel::best().expand(reports, visit)
+    ShaKernel::best().expand(reports, visit)
 }
 
 /// A way to compute numbers. All give the same numbers in the same order. They differ
 /// in speed and in the processor features they need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kernel(Way);
+pub struct ShaKernel(Way);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -42,12 +42,12 @@ enum Way {
     Portable,
 }
 
-impl Kernel {
+impl ShaKernel {
     /// The kernel for every processor.
     pub const PORTABLE: Self = Self(Way::Portable);
 
-    /// All kernels that this processor can run, the fastest first, [`Kernel::PORTABLE`]
-    /// last.
+    /// All kernels that this processor can run, the fastest first,
+    /// [`ShaKernel::PORTABLE`] last.
     pub fn all() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
         let special = ShaNi::detect().map(Way::ShaNi);

@@ -23,6 +23,6 @@ mod lanes;
 mod matcher;
 
 pub use error::MatchingError;
-pub use expand::{Kernel, expand};
+pub use expand::{ShaKernel, expand};
 pub use index::{Index, IndexBuilder, Secret};
-pub use matcher::{Budget, Finding, Heard, Outcome, match_reports};
+pub use matcher::{Budget, Finding, Heard, MatchOutcome, match_reports};

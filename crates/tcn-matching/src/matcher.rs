@@ -42,12 +42,12 @@ pub struct Finding {
     /// The position of the report among those given.
     pub position: usize,
     /// The outcome for the report.
-    pub outcome: Outcome,
+    pub outcome: MatchOutcome,
 }
 
 /// The outcome for a report, where it is not simply "no match".
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum MatchOutcome {
     /// It names numbers we heard, and its signature is valid.
     Heard(Heard),
     /// It names numbers we heard, but its signature is invalid.
@@ -95,9 +95,9 @@ impl fmt::Debug for Heard {
 /// A report costs what [`cost::report`] says, whether it matches or not. It is paid for
 /// before anything is computed, in the order of `reports`. So the rest of the budget
 /// reveals nothing of the index, and no match stays unverified for want of budget. A
-/// report that costs more than is left is [`Outcome::BeyondBudget`]; a later one may be
-/// cheaper. Pass long files in slices of some hundred reports, with the same budget: at
-/// most 36 KB per report of the slice are held.
+/// report that costs more than is left is [`MatchOutcome::BeyondBudget`]; a later one
+/// may be cheaper. Pass long files in slices of some hundred reports, with the same
+/// budget: at most 36 KB per report of the slice are held.
 ///
 /// `threads` is how many may work at once, the caller included; fewer do when there is
 /// little work. Every thread calls `stop` every few thousand numbers and before each
@@ -125,7 +125,7 @@ pub fn match_reports(
         } else {
             findings.push(Finding {
                 position,
-                outcome: Outcome::BeyondBudget,
+                outcome: MatchOutcome::BeyondBudget,
             });
         }
     }
@@ -232,8 +232,8 @@ impl<S: Fn() -> bool + Sync> Shift<'_, S> {
 
     fn verify(&self, position: usize, heard: Heard) -> Finding {
         let outcome = match self.reports[position].clone().verify() {
-            Ok(_) => Outcome::Heard(heard),
-            Err(error) => Outcome::Refused(error),
+            Ok(_) => MatchOutcome::Heard(heard),
+            Err(error) => MatchOutcome::Refused(error),
         };
         Finding { position, outcome }
     }

@@ -22,8 +22,11 @@ use super::hash::digest;
 use super::key::{next_link, number};
 use super::{
     Memo, RatchetIndex, ReportAuthorizationKey, ReportError, ReportVerificationKey,
-    TemporaryContactNumber, wire,
+    TemporaryContactNumber,
 };
+
+/// Length of the part before the memo data, in bytes.
+pub(super) const HEADER_LEN: usize = 70;
 
 /// The indices that one of our own reports discloses, `j_1` to `j_2` inclusive; never
 /// reversed.
@@ -115,10 +118,18 @@ impl Report {
         &self.memo
     }
 
-    /// The bytes that are signed. They are the identity of the report, for
+    /// The bytes that are signed, 70 to 325. They are the identity of the report, for
     /// deduplication.
     pub fn unsigned_bytes(&self) -> Vec<u8> {
-        wire::write_unsigned(self)
+        let mut bytes = Vec::with_capacity(SignedReport::MAX_LEN);
+        bytes.extend_from_slice(self.rvk.as_bytes());
+        bytes.extend_from_slice(&self.link);
+        bytes.extend_from_slice(&self.j1.get().to_le_bytes());
+        bytes.extend_from_slice(&self.j2.to_le_bytes());
+        bytes.push(self.memo.kind().get());
+        bytes.push(self.memo.length_byte());
+        bytes.extend_from_slice(self.memo.data());
+        bytes
     }
 
     /// The short form of that identity.
@@ -185,7 +196,7 @@ impl SignedReport {
     pub const SIGNATURE_LEN: usize = 64;
 
     /// Length of the shortest signed report in bytes: no memo data.
-    pub const MIN_LEN: usize = wire::HEADER_LEN + Self::SIGNATURE_LEN;
+    pub const MIN_LEN: usize = HEADER_LEN + Self::SIGNATURE_LEN;
 
     /// Length of the longest signed report in bytes.
     pub const MAX_LEN: usize = Self::MIN_LEN + Memo::MAX_LEN;

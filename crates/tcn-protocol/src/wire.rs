@@ -17,12 +17,10 @@
 //!
 //! Spec: TCN 6b64d09, README "Reporting".
 
+use super::report::HEADER_LEN;
 use super::{
     Memo, MemoType, RatchetIndex, Report, ReportError, ReportVerificationKey, SignedReport,
 };
-
-/// Length of the part before the memo data, in bytes.
-pub(super) const HEADER_LEN: usize = 70;
 
 /// Reads a buffer that holds one signed report and nothing else.
 ///
@@ -88,20 +86,7 @@ pub fn declared_len(bytes: &[u8]) -> Option<usize> {
 
 /// Writes a signed report, 134 to 389 bytes.
 pub fn write(report: &SignedReport) -> Vec<u8> {
-    let mut bytes = write_unsigned(&report.claim);
+    let mut bytes = report.claim.unsigned_bytes();
     bytes.extend_from_slice(&report.signature);
-    bytes
-}
-
-/// Writes what is signed, 70 to 325 bytes.
-pub(super) fn write_unsigned(report: &Report) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(SignedReport::MAX_LEN);
-    bytes.extend_from_slice(report.rvk.as_bytes());
-    bytes.extend_from_slice(&report.link);
-    bytes.extend_from_slice(&report.j1.get().to_le_bytes());
-    bytes.extend_from_slice(&report.j2.to_le_bytes());
-    bytes.push(report.memo.kind().get());
-    bytes.push(report.memo.length_byte());
-    bytes.extend_from_slice(report.memo.data());
     bytes
 }

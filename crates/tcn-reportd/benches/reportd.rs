@@ -36,7 +36,7 @@ use tcn_protocol::memo::coepi;
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport, UnixTime, wire,
 };
-use tcn_reportd::{Clock, Server, Settings, SystemClock};
+use tcn_reportd::{Clock, Server, ServerSettings, SystemClock};
 
 const INTERVAL: u64 = 21_600;
 /// Connections that upload.
@@ -81,11 +81,11 @@ impl Clock for Ahead {
 
 fn serve(directory: &Path, ahead: u64) {
     let plenty = NonZeroU32::new(1_000_000).unwrap();
-    let settings = Settings {
+    let settings = ServerSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         uploads_per_second: plenty,
         uploads_per_minute_and_address: plenty,
-        ..Settings::default()
+        ..ServerSettings::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -158,14 +158,14 @@ impl Running {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 200"));
-        let head = answer
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).unwrap();
+        assert!(response.starts_with(b"HTTP/1.1 200"));
+        let head = response
             .windows(4)
             .position(|window| window == b"\r\n\r\n")
             .unwrap();
-        answer.split_off(head + 4)
+        response.split_off(head + 4)
     }
 
     fn stop(mut self) {
@@ -250,7 +250,7 @@ fn upload(
                 let mut make = each(uploader);
                 let mut stream = TcpStream::connect(address).unwrap();
                 stream.set_nodelay(true).unwrap();
-                let mut answer = [0; 1024];
+                let mut response = [0; 1024];
                 for n in (uploader..count).step_by(UPLOADERS.try_into().unwrap()) {
                     let body = STANDARD.encode(make(n));
                     let request = format!(
@@ -258,8 +258,8 @@ fn upload(
                         body.len()
                     );
                     stream.write_all(request.as_bytes()).unwrap();
-                    let length = stream.read(&mut answer).unwrap();
-                    assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+                    let length = stream.read(&mut response).unwrap();
+                    assert!(response[..length].starts_with(b"HTTP/1.1 200"));
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             });
@@ -330,12 +330,12 @@ fn crowd(reports: u64, verify: f64) {
 fn against_nginx(reports: u64) {
     let directory = tempfile::tempdir().unwrap();
     let server = Running::start(directory.path(), 0);
-    let nobody = AtomicU64::new(0);
+    let unused = AtomicU64::new(0);
     upload(
         server.address,
         reports,
         |_| Box::new(Maker::person),
-        &nobody,
+        &unused,
     );
     let number = SystemClock.now().0 / INTERVAL;
     server.stop();

@@ -20,112 +20,114 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tcn_exchange::admission::{self, LARGEST_BODY, Refusal};
+use tcn_exchange::admission::{self, AdmissionError, LARGEST_BODY};
 use tcn_exchange::interval::Interval;
+use tcnd_logging::error_chain;
 
-use super::answer::{self, Asked, Freshness, later, refusal};
-use super::chores::chain;
-use super::desk::{Desk, Keeper, Records};
-use super::form::Form;
-use super::metrics::Outcome;
-use super::place::{Place, place};
-use super::question::{self, Question, QuestionError};
+use super::metrics::IntakeOutcome;
+use super::phase::{Phase, phase};
+use super::query::{self, IntervalQuery, QueryError};
+use super::representation::Representation;
+use super::response::{self, Freshness, RequestParts, error_response, unavailable};
+use super::state::{Backend, Primary, ServerState};
 use super::store::{Stored, Unavailable};
 
 /// Paths of CoEpi's API: by its Lambda, its own server, and its Go server.
-pub const UPLOADS: [&str; 3] = [
+pub const UPLOAD_PATHS: [&str; 3] = [
     "/v4/tcnreport/0.4.0",
     "/tcnreport/0.4.0",
     "/tcnreport/v0.4.0",
 ];
 
 /// How long the body of a request (1 KiB) may take.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 const OPENAPI: &str = include_str!("openapi.json");
 
-type Shared = State<Arc<Desk>>;
-
 /// The address a request came from.
 #[derive(Clone, Copy)]
-pub(super) struct Peer(pub IpAddr);
+pub(super) struct PeerAddress(pub IpAddr);
 
 /// All routes of the server.
-pub(super) fn routes(desk: Arc<Desk>) -> Router {
+pub(super) fn routes(state: Arc<ServerState>) -> Router {
     let mut router = Router::new()
         .route("/health", get(health))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(openapi));
-    let keeper = match &desk.records {
-        Records::Keeper(keeper) => Some(keeper.clone()),
-        Records::Front(_) => None,
+    let primary = match &state.backend {
+        Backend::Primary(primary) => Some(primary.clone()),
+        Backend::Frontend(_) => None,
     };
-    for path in UPLOADS {
+    for path in UPLOAD_PATHS {
         let mut methods = post(upload);
-        if let Some(keeper) = &keeper {
-            let asked = get(current_or_numbered).layer(Extension(keeper.clone()));
-            methods = methods.merge(asked);
+        if let Some(primary) = &primary {
+            let request = get(interval_by_query).layer(Extension(primary.clone()));
+            methods = methods.merge(request);
         }
         router = router.route(path, methods);
     }
-    if let Some(keeper) = keeper {
-        let by_name = get(named).layer(Extension(keeper));
+    if let Some(primary) = primary {
+        let by_name = get(interval_by_name).layer(Extension(primary));
         router = router.route("/tcnreport/21600/{name}", by_name);
     }
     router
-        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "no such path; see /openapi.json") })
-        .with_state(desk)
+        .fallback(|| async {
+            error_response(StatusCode::NOT_FOUND, "no such path; see /openapi.json")
+        })
+        .with_state(state)
 }
 
 async fn upload(
-    State(desk): Shared,
-    Extension(Peer(peer)): Extension<Peer>,
+    State(state): State<Arc<ServerState>>,
+    Extension(PeerAddress(peer)): Extension<PeerAddress>,
     request: Request,
 ) -> Response {
-    let sender = desk.proxies.sender(peer, request.headers());
-    let _under_way = match desk.limits.admit(sender, desk.clock.since_start()) {
-        Ok(under_way) => under_way,
+    let sender = state.proxies.sender(peer, request.headers());
+    let _in_flight = match state.limits.admit(sender, state.clock.since_start()) {
+        Ok(in_flight) => in_flight,
         Err(wait) => {
-            desk.metrics.upload(Outcome::Limited, desk.clock.now());
-            return limited(wait);
+            state
+                .metrics
+                .upload(IntakeOutcome::Limited, state.clock.now());
+            return too_many_requests(wait);
         }
     };
     let (outcome, response) = match body(request).await {
-        Ok(body) => judged(&desk, &body).await,
+        Ok(body) => admit_and_store(&state, &body).await,
         Err(refused) => refused,
     };
-    desk.metrics.upload(outcome, desk.clock.now());
+    state.metrics.upload(outcome, state.clock.now());
     response
 }
 
-async fn judged(desk: &Desk, body: &[u8]) -> (Outcome, Response) {
-    let report = match admission::admit(body, desk.sound_time()) {
+async fn admit_and_store(state: &ServerState, body: &[u8]) -> (IntakeOutcome, Response) {
+    let report = match admission::admit(body, state.sound_time()) {
         Ok(report) => report,
-        Err(refused @ Refusal::Unverified(_)) => {
-            let response = refusal(StatusCode::UNAUTHORIZED, &refused.to_string());
-            return (Outcome::Unverified, response);
+        Err(refused @ AdmissionError::Unverified(_)) => {
+            let response = error_response(StatusCode::UNAUTHORIZED, &refused.to_string());
+            return (IntakeOutcome::Unverified, response);
         }
         Err(refused) => {
-            let response = refusal(StatusCode::BAD_REQUEST, &refused.to_string());
-            return (Outcome::Malformed, response);
+            let response = error_response(StatusCode::BAD_REQUEST, &refused.to_string());
+            return (IntakeOutcome::Malformed, response);
         }
     };
-    match desk.keep(report).await {
+    match state.store_report(report).await {
         // The sender does not learn which: it would learn that the report was sent
         // before.
-        Ok(Stored::New) => (Outcome::Stored, StatusCode::OK.into_response()),
-        Ok(Stored::Known) => (Outcome::Known, StatusCode::OK.into_response()),
-        Err(why) => (Outcome::Unavailable, later(why)),
+        Ok(Stored::New) => (IntakeOutcome::Stored, StatusCode::OK.into_response()),
+        Ok(Stored::Known) => (IntakeOutcome::Known, StatusCode::OK.into_response()),
+        Err(why) => (IntakeOutcome::Unavailable, unavailable(why)),
     }
 }
 
 /// The body, within the limits of length and time.
-async fn body(request: Request) -> Result<bytes::Bytes, (Outcome, Response)> {
+async fn body(request: Request) -> Result<bytes::Bytes, (IntakeOutcome, Response)> {
     let too_large = || {
         let why = "the body is longer than any report; send one signed report in base64";
         (
-            Outcome::TooLarge,
-            refusal(StatusCode::PAYLOAD_TOO_LARGE, why),
+            IntakeOutcome::TooLarge,
+            error_response(StatusCode::PAYLOAD_TOO_LARGE, why),
         )
     };
     let declared = request.headers().get(CONTENT_LENGTH);
@@ -134,157 +136,175 @@ async fn body(request: Request) -> Result<bytes::Bytes, (Outcome, Response)> {
         return Err(too_large());
     }
     let reading = Limited::new(request.into_body(), LARGEST_BODY).collect();
-    match tokio::time::timeout(BODY_PATIENCE, reading).await {
+    match tokio::time::timeout(BODY_TIMEOUT, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_gone)) => {
             let why = "the body broke off; send the report again";
-            Err((Outcome::Malformed, refusal(StatusCode::BAD_REQUEST, why)))
+            Err((
+                IntakeOutcome::Malformed,
+                error_response(StatusCode::BAD_REQUEST, why),
+            ))
         }
         Err(_elapsed) => {
             let why = "the body took longer than ten seconds; send the report again";
-            Err((Outcome::TooSlow, refusal(StatusCode::REQUEST_TIMEOUT, why)))
+            Err((
+                IntakeOutcome::TooSlow,
+                error_response(StatusCode::REQUEST_TIMEOUT, why),
+            ))
         }
     }
 }
 
-fn limited(wait: Duration) -> Response {
+fn too_many_requests(wait: Duration) -> Response {
     let why = "too many uploads; wait as long as Retry-After says";
-    let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, why);
+    let mut response = error_response(StatusCode::TOO_MANY_REQUESTS, why);
     let seconds = HeaderValue::from(wait.as_secs() + 1);
     response.headers_mut().insert(RETRY_AFTER, seconds);
     response
 }
 
-async fn current_or_numbered(
-    State(desk): Shared,
-    Extension(keeper): Extension<Keeper>,
+async fn interval_by_query(
+    State(state): State<Arc<ServerState>>,
+    Extension(primary): Extension<Primary>,
     Query(parameters): Query<Vec<(String, String)>>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let question = match question::read(&parameters) {
-        Ok(question) => question,
-        Err(error) => return refusal(status(error), &error.to_string()),
+    let query = match query::read(&parameters) {
+        Ok(query) => query,
+        Err(error) => return error_response(status(error), &error.to_string()),
     };
-    let open = match keeper.store.settle().await {
+    let open = match primary.store.open_interval().await {
         Ok(open) => open,
-        Err(why) => return later(why),
+        Err(why) => return unavailable(why),
     };
-    let interval = match question {
-        Question::Current => open,
-        Question::Numbered(interval) => interval,
+    let interval = match query {
+        IntervalQuery::Current => open,
+        IntervalQuery::Numbered(interval) => interval,
     };
     let (method, headers) = (&method, &headers);
-    let asked = Asked { method, headers };
-    match place(interval, open) {
-        Place::Future | Place::Gone => answer::empty(Freshness::Not),
-        stands @ (Place::Open | Place::Past) => {
+    let request = RequestParts { method, headers };
+    match phase(interval, open) {
+        Phase::Future | Phase::Gone => response::empty(Freshness::Not),
+        phase @ (Phase::Open | Phase::Past) => {
             let vary = Some("accept-encoding");
-            let wanted = (interval, stands, asked.json(), vary);
-            serve(&desk, &keeper, wanted, asked).await
+            let wanted = (interval, phase, request.json(), vary);
+            serve(&state, &primary, wanted, request).await
         }
     }
 }
 
-const fn status(error: QuestionError) -> StatusCode {
+const fn status(error: QueryError) -> StatusCode {
     match error {
-        QuestionError::WrongLength => StatusCode::UNAUTHORIZED,
-        QuestionError::LengthMissing
-        | QuestionError::NotANumber
-        | QuestionError::NotPositive
-        | QuestionError::BeforeFirst => StatusCode::BAD_REQUEST,
+        QueryError::WrongLength => StatusCode::UNAUTHORIZED,
+        QueryError::LengthMissing
+        | QueryError::NotANumber
+        | QueryError::NotPositive
+        | QueryError::BeforeFirst => StatusCode::BAD_REQUEST,
     }
 }
 
-async fn named(
-    State(desk): Shared,
-    Extension(keeper): Extension<Keeper>,
+async fn interval_by_name(
+    State(state): State<Arc<ServerState>>,
+    Extension(primary): Extension<Primary>,
     Path(name): Path<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
     let (method, headers) = (&method, &headers);
-    let asked = Asked { method, headers };
-    let (digits, form, vary) = if let Some(digits) = name.strip_suffix(".json") {
-        (digits, asked.json(), Some("accept-encoding"))
+    let request = RequestParts { method, headers };
+    let (digits, representation, vary) = if let Some(digits) = name.strip_suffix(".json") {
+        (digits, request.json(), Some("accept-encoding"))
     } else if let Some(digits) = name.strip_suffix(".tcn") {
-        (digits, Form::Tcn, None)
+        (digits, Representation::Tcn, None)
     } else {
-        (&*name, asked.any(), Some("accept, accept-encoding"))
+        (&*name, request.any(), Some("accept, accept-encoding"))
     };
     // Each interval has one name; else caches would keep several copies.
     let number = digits.parse().ok().and_then(Interval::new);
     let Some(interval) = number.filter(|interval| interval.to_string() == digits) else {
-        return refusal(
+        return error_response(
             StatusCode::NOT_FOUND,
             "no such interval; numbers are unix time / 21600",
         );
     };
-    let open = match keeper.store.settle().await {
+    let open = match primary.store.open_interval().await {
         Ok(open) => open,
-        Err(why) => return later(why),
+        Err(why) => return unavailable(why),
     };
-    match place(interval, open) {
-        Place::Future => refusal(StatusCode::NOT_FOUND, "this interval has not begun"),
-        Place::Gone => refusal(StatusCode::GONE, "intervals are kept for 14 days"),
-        stands @ (Place::Open | Place::Past) => {
-            serve(&desk, &keeper, (interval, stands, form, vary), asked).await
+    match phase(interval, open) {
+        Phase::Future => error_response(StatusCode::NOT_FOUND, "this interval has not started"),
+        Phase::Gone => error_response(StatusCode::GONE, "intervals are kept for 14 days"),
+        phase @ (Phase::Open | Phase::Past) => {
+            serve(
+                &state,
+                &primary,
+                (interval, phase, representation, vary),
+                request,
+            )
+            .await
         }
     }
 }
 
 async fn serve(
-    desk: &Desk,
-    keeper: &Keeper,
-    (interval, stands, form, vary): (Interval, Place, Form, Option<&'static str>),
-    asked: Asked<'_>,
+    state: &ServerState,
+    primary: &Primary,
+    (interval, phase, representation, vary): (
+        Interval,
+        Phase,
+        Representation,
+        Option<&'static str>,
+    ),
+    request: RequestParts<'_>,
 ) -> Response {
-    let found = match stands {
-        Place::Past => keeper.shelf.past(interval).await,
-        Place::Open | Place::Future | Place::Gone => keeper.shelf.open(interval).await,
+    let found = match phase {
+        Phase::Past => primary.intervals.past(interval).await,
+        Phase::Open | Phase::Future | Phase::Gone => primary.intervals.open(interval).await,
     };
-    let edition = match found {
-        Ok(edition) => {
-            desk.reading.succeeded();
-            edition
+    let rendered = match found {
+        Ok(rendered) => {
+            state.reading.succeeded();
+            rendered
         }
-        Err(fault) => {
-            desk.reading.failed(&chain(&fault), 1);
-            return later(Unavailable::Failing);
+        Err(error) => {
+            state.reading.failed(&error_chain(&error), 1);
+            return unavailable(Unavailable::Failing);
         }
     };
-    let freshness = if stands == Place::Past {
+    let freshness = if phase == Phase::Past {
         Freshness::ForEver
     } else {
-        let left = interval.end().0.saturating_sub(desk.clock.now().0);
+        let left = interval.end().0.saturating_sub(state.clock.now().0);
         Freshness::Seconds(left)
     };
-    answer::edition(desk, &edition, form, vary, freshness, asked).await
+    response::rendered(state, &rendered, representation, vary, freshness, request).await
 }
 
-async fn health(State(desk): Shared) -> Response {
-    match desk.ready().await {
-        Ok(()) => answer(CONTENT_TYPE_JSON, "{\"status\":\"ready\"}\n"),
-        Err(why) => later(why),
+async fn health(State(state): State<Arc<ServerState>>) -> Response {
+    match state.ready().await {
+        Ok(()) => uncached(CONTENT_TYPE_JSON, "{\"status\":\"ready\"}\n"),
+        Err(why) => unavailable(why),
     }
 }
 
-async fn metrics(State(desk): Shared) -> Response {
-    let text = desk
-        .metrics
-        .text(desk.clock.now(), desk.trouble().map(Unavailable::word));
+async fn metrics(State(state): State<Arc<ServerState>>) -> Response {
+    let text = state.metrics.text(
+        state.clock.now(),
+        state.unavailable().map(Unavailable::word),
+    );
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    answer(kind, text)
+    uncached(kind, text)
 }
 
 async fn openapi() -> Response {
-    answer(CONTENT_TYPE_JSON, OPENAPI)
+    uncached(CONTENT_TYPE_JSON, OPENAPI)
 }
 
 const CONTENT_TYPE_JSON: &str = "application/json";
 
-fn answer(kind: &'static str, body: impl Into<Body>) -> Response {
+fn uncached(kind: &'static str, body: impl Into<Body>) -> Response {
     let headers = [(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-store")];
     (headers, body.into()).into_response()
 }

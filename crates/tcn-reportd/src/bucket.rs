@@ -6,7 +6,7 @@
 //! | `tcnreport/21600/<n>.tcn` | interval *n* as a stream |
 //! | `tcnreport/21600/<n>.json`, `.json.gz`, `.json.zst` | as JSON, plain and packed |
 //! | `tcnreport/21600/<n>` | the same as `<n>.json`, written last |
-//! | `inbox/<random>` | uploads of a front end, a stream, until the keeper took them |
+//! | `inbox/<random>` | uploads of a front end, a stream, until the primary server has taken them |
 //!
 //! An interval is published when its bare name exists. The content written is always
 //! the same. So a run that was killed can be repeated without harm, and two runs that
@@ -29,21 +29,21 @@ use object_store::{
 use tcn_exchange::interval::Interval;
 use thiserror::Error;
 
-use super::edition::{Copy, Edition, EditionError, Piece};
-use super::form::Form;
-use super::shelf::blocking;
+use super::blocking::blocking;
+use super::rendered_interval::{Chunk, RenderError, RenderedInterval, RepresentationFile};
+use super::representation::Representation;
 
 /// The Cache-Control value of an interval that is over.
 pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Bytes sent in one part; S3 wants parts of 5 MiB at least.
-const PART: usize = 8 << 20;
+const PART_BYTES: usize = 8 << 20;
 
 /// The folder or bucket cannot be used.
 #[derive(Debug, Error)]
 pub enum BucketError {
     /// The URL names no kind of location that is supported.
-    #[error("\"{url}\" is no place for reports; give file:///FOLDER or s3://BUCKET/PREFIX")]
+    #[error("\"{url}\" cannot hold reports; give file:///FOLDER or s3://BUCKET/PREFIX")]
     Url {
         /// As written.
         url: String,
@@ -58,17 +58,17 @@ pub enum BucketError {
     },
     /// The folder or bucket does not do what it is asked. The reason may quote its
     /// answer.
-    #[error("the place for reports does not answer as it should")]
-    Place(#[from] object_store::Error),
+    #[error("the folder or bucket for reports failed")]
+    ObjectStore(#[from] object_store::Error),
     /// The data to be published cannot be read.
     #[error(transparent)]
-    Edition(#[from] EditionError),
+    RenderedInterval(#[from] RenderError),
 }
 
 /// A folder or bucket. It has no `Debug`, since it holds the secret key.
 #[derive(Clone)]
 pub(super) struct Bucket {
-    place: Arc<dyn ObjectStore>,
+    store: Arc<dyn ObjectStore>,
     prefix: Path,
     /// False for a folder, which cannot keep headers.
     keeps_headers: bool,
@@ -80,9 +80,9 @@ impl Bucket {
     /// # Errors
     /// If it does not exist.
     pub(super) fn folder(folder: &FilePath) -> Result<Self, BucketError> {
-        let place = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+        let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
         Ok(Self {
-            place: Arc::new(place),
+            store: Arc::new(store),
             prefix: Path::default(),
             keeps_headers: false,
         })
@@ -110,14 +110,14 @@ impl Bucket {
         // Other code in the process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (_, prefix) = ObjectStoreScheme::parse(&parsed).map_err(|_scheme| bad_url())?;
-        let mut place = AmazonS3Builder::new().with_url(url).with_retry(retries());
+        let mut store = AmazonS3Builder::new().with_url(url).with_retry(retries());
         for (name, value) in options {
             let name = name.to_ascii_lowercase();
             let key = name.parse().map_err(|_unknown| unknown(&name))?;
-            place = place.with_config(key, value);
+            store = store.with_config(key, value);
         }
         Ok(Self {
-            place: Arc::new(place.build()?),
+            store: Arc::new(store.build()?),
             prefix,
             keeps_headers: true,
         })
@@ -130,28 +130,28 @@ impl Bucket {
     pub(super) async fn publish(
         &self,
         interval: Interval,
-        edition: &Edition,
+        rendered: &RenderedInterval,
     ) -> Result<(), BucketError> {
-        for form in Form::ALL {
+        for representation in Representation::ALL {
             self.put(
-                &self.named(interval, form.suffix()),
-                form,
-                edition.form(form),
+                &self.path_of(interval, representation.suffix()),
+                representation,
+                rendered.file(representation),
             )
             .await?;
         }
-        let json = self.named(interval, Form::Json.suffix());
-        Ok(self.place.copy(&json, &self.named(interval, "")).await?)
+        let json = self.path_of(interval, Representation::Json.suffix());
+        Ok(self.store.copy(&json, &self.path_of(interval, "")).await?)
     }
 
     /// The intervals that are published, wholly or in part.
     ///
     /// # Errors
     /// If the folder or bucket cannot be listed.
-    pub(super) async fn published(&self) -> Result<Published, BucketError> {
+    pub(super) async fn published(&self) -> Result<PublishedIntervals, BucketError> {
         let folder = self.below("tcnreport/21600");
-        let mut found = Published::default();
-        let mut names = self.place.list(Some(&folder));
+        let mut found = PublishedIntervals::default();
+        let mut names = self.store.list(Some(&folder));
         while let Some(object) = names.try_next().await? {
             let name = object.location.filename().unwrap_or_default();
             let digits = name.split('.').next().unwrap_or_default();
@@ -173,7 +173,7 @@ impl Bucket {
     pub(super) async fn remove_before(
         &self,
         oldest: Interval,
-        published: &Published,
+        published: &PublishedIntervals,
     ) -> Result<(), BucketError> {
         for (interval, name) in &published.names {
             if *interval < oldest {
@@ -187,9 +187,9 @@ impl Bucket {
     ///
     /// # Errors
     /// If they are not in the inbox.
-    pub(super) async fn leave(&self, name: &str, uploads: Bytes) -> Result<(), BucketError> {
+    pub(super) async fn put_upload(&self, name: &str, uploads: Bytes) -> Result<(), BucketError> {
         let path = self.below(&format!("inbox/{name}"));
-        self.place.put(&path, uploads.into()).await?;
+        self.store.put(&path, uploads.into()).await?;
         Ok(())
     }
 
@@ -197,9 +197,9 @@ impl Bucket {
     ///
     /// # Errors
     /// If it cannot be listed.
-    pub(super) async fn inbox(&self, most: usize) -> Result<Vec<Path>, BucketError> {
+    pub(super) async fn list_inbox(&self, most: usize) -> Result<Vec<Path>, BucketError> {
         let folder = self.below("inbox");
-        let mut listed = self.place.list(Some(&folder));
+        let mut listed = self.store.list(Some(&folder));
         let mut names = Vec::new();
         while names.len() < most
             && let Some(object) = listed.try_next().await?
@@ -213,8 +213,12 @@ impl Bucket {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) async fn take(&self, name: &Path, most: u64) -> Result<Option<Bytes>, BucketError> {
-        let found = self.place.get(name).await?;
+    pub(super) async fn get_bounded(
+        &self,
+        name: &Path,
+        most: u64,
+    ) -> Result<Option<Bytes>, BucketError> {
+        let found = self.store.get(name).await?;
         if found.meta.size > most {
             return Ok(None);
         }
@@ -226,59 +230,64 @@ impl Bucket {
     /// # Errors
     /// If it still exists.
     pub(super) async fn remove(&self, name: &Path) -> Result<(), BucketError> {
-        match self.place.delete(name).await {
+        match self.store.delete(name).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn put(&self, name: &Path, form: Form, copy: &Copy) -> Result<(), BucketError> {
-        let attributes = self.attributes(form);
-        let mut piece = Some(Piece::first(copy));
-        if copy.length() <= PART as u64 {
+    async fn put(
+        &self,
+        name: &Path,
+        representation: Representation,
+        file: &RepresentationFile,
+    ) -> Result<(), BucketError> {
+        let attributes = self.attributes(representation);
+        let mut chunk = Some(Chunk::first(file));
+        if file.length() <= PART_BYTES as u64 {
             let mut all = Vec::new();
-            while let Some(next) = piece {
+            while let Some(next) = chunk {
                 let (bytes, rest) = read(next).await?;
                 all.push(bytes);
-                piece = rest;
+                chunk = rest;
             }
             let options = PutOptions {
                 attributes,
                 ..PutOptions::default()
             };
             let payload = all.into_iter().collect();
-            self.place.put_opts(name, payload, options).await?;
+            self.store.put_opts(name, payload, options).await?;
             return Ok(());
         }
         let options = PutMultipartOptions {
             attributes,
             ..PutMultipartOptions::default()
         };
-        let upload = self.place.put_multipart_opts(name, options).await?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
-        while let Some(next) = piece {
+        let upload = self.store.put_multipart_opts(name, options).await?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        while let Some(next) = chunk {
             upload.wait_for_capacity(2).await?;
             let (bytes, rest) = read(next).await?;
             upload.write(&bytes);
-            piece = rest;
+            chunk = rest;
         }
         upload.finish().await?;
         Ok(())
     }
 
-    fn attributes(&self, form: Form) -> Attributes {
+    fn attributes(&self, representation: Representation) -> Attributes {
         let mut attributes = Attributes::new();
         if self.keeps_headers {
-            attributes.insert(Attribute::ContentType, form.media_type().into());
+            attributes.insert(Attribute::ContentType, representation.media_type().into());
             attributes.insert(Attribute::CacheControl, FOR_EVER.into());
-            if let Some(encoding) = form.encoding() {
+            if let Some(encoding) = representation.encoding() {
                 attributes.insert(Attribute::ContentEncoding, encoding.into());
             }
         }
         attributes
     }
 
-    fn named(&self, interval: Interval, suffix: &str) -> Path {
+    fn path_of(&self, interval: Interval, suffix: &str) -> Path {
         self.below(&format!("tcnreport/21600/{interval}{suffix}"))
     }
 
@@ -290,8 +299,7 @@ impl Bucket {
     }
 }
 
-/// An upload waits for the bucket, and its sender for us. So it is better to refuse
-/// soon.
+/// A client waits while its upload is written to the bucket. So the retries are few.
 fn retries() -> RetryConfig {
     RetryConfig {
         max_retries: 2,
@@ -302,13 +310,13 @@ fn retries() -> RetryConfig {
 
 /// The published intervals.
 #[derive(Debug, Default)]
-pub(super) struct Published {
+pub(super) struct PublishedIntervals {
     /// Intervals that are published completely.
     pub whole: BTreeSet<Interval>,
     /// All names, also those of intervals published in part.
     pub names: Vec<(Interval, Path)>,
 }
 
-async fn read(piece: Piece) -> Result<(Bytes, Option<Piece>), EditionError> {
-    Ok(blocking(|| piece.read()).await?)
+async fn read(chunk: Chunk) -> Result<(Bytes, Option<Chunk>), RenderError> {
+    Ok(blocking(|| chunk.read()).await?)
 }

@@ -1,17 +1,17 @@
-//! Which connections are kept: a limit for all, a limit for each address, and which
+//! Limits of connections: a limit for all, a limit for each address, and which
 //! connection is closed when a limit is reached.
 //!
 //! A connection is in use from the head of a request to the last byte of its response,
-//! and idle else. So a connection that sends its head slowly is idle. When an address
+//! and else idle. So a connection that sends its head slowly is idle. When an address
 //! reaches its limit, its own longest idle connection is closed for the next one. When
 //! the limit for all is reached, the longest idle connection of the address with the
 //! most connections is closed. If none is idle, a connection in use is closed, of an
-//! address that has at least two more than the newcomer's. Where even that would be
-//! unfair, the newcomer waits if it is the first of its address; else it is refused and
-//! may try again later.
+//! address that has at least two more than the new connection's. If there is no such
+//! address, the new connection waits if it is the first of its address; else it is
+//! refused, and the client may try again later.
 //!
 //! An IPv4 peer counts by its address, an IPv6 peer by its first 48 bits, the most that
-//! one customer of a provider has (RFC 6177, 2). A proxy speaks for many clients, so it
+//! one customer of a provider gets (RFC 6177, 2). A proxy speaks for many clients, so it
 //! has no limit of its own.
 
 use std::collections::BTreeMap;
@@ -30,21 +30,21 @@ use super::sender::Proxies;
 
 /// All open connections.
 pub(super) struct Connections {
-    most: usize,
-    most_each: usize,
+    max: usize,
+    max_per_address: usize,
     proxies: Proxies,
     /// A counter for connections and for the moments at which they become idle.
     ticks: AtomicU64,
-    /// A newcomer waits for a free place.
+    /// A new connection waits for a permit.
     awaited: AtomicBool,
-    room: Notify,
+    slot_freed: Notify,
     table: Mutex<Table>,
 }
 
 #[derive(Default)]
 struct Table {
     count: usize,
-    groups: BTreeMap<Group, BTreeMap<u64, Arc<Entry>>>,
+    groups: BTreeMap<Group, BTreeMap<u64, Arc<ConnectionEntry>>>,
 }
 
 /// The connections that share a limit.
@@ -56,7 +56,7 @@ enum Group {
 }
 
 /// One connection.
-struct Entry {
+struct ConnectionEntry {
     /// The tick at which it became idle; [`IN_USE`] if it is in use.
     idle_since: AtomicU64,
     closed: Notify,
@@ -64,36 +64,36 @@ struct Entry {
 
 const IN_USE: u64 = u64::MAX;
 
-/// The decision about a newcomer.
+/// The decision about a new connection.
 enum Decision {
-    Placed(Place),
+    Admitted(ConnectionPermit),
     Refused,
     /// It waits until a connection ends or becomes idle.
     Waits,
 }
 
 impl Connections {
-    /// At most `most` in all and `most_each` of one address.
-    pub(super) fn new(most: usize, most_each: usize, proxies: Proxies) -> Arc<Self> {
+    /// At most `max` in all and `max_per_address` of one address.
+    pub(super) fn new(max: usize, max_per_address: usize, proxies: Proxies) -> Arc<Self> {
         Arc::new(Self {
-            most,
-            most_each,
+            max,
+            max_per_address,
             proxies,
             ticks: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
-            room: Notify::new(),
+            slot_freed: Notify::new(),
             table: Mutex::default(),
         })
     }
 
-    /// Waits for a place for a connection of `peer`. `None` if the connection is to be
+    /// Waits for a permit for a connection of `peer`. `None` if the connection is to be
     /// refused.
-    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    pub(super) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionPermit> {
         loop {
             match self.decide(peer) {
-                Decision::Placed(place) => return Some(place),
+                Decision::Admitted(permit) => return Some(permit),
                 Decision::Refused => return None,
-                Decision::Waits => self.room.notified().await,
+                Decision::Waits => self.slot_freed.notified().await,
             }
         }
     }
@@ -103,13 +103,13 @@ impl Connections {
         let mut table = self.table();
         let own = table.groups.get(&group).map_or(0, BTreeMap::len);
         self.awaited.store(false, Ordering::SeqCst);
-        if group != Group::Proxies && own >= self.most_each {
+        if group != Group::Proxies && own >= self.max_per_address {
             match table.idle_of(group) {
                 Some((_, id)) => table.close(group, id),
                 None => return Decision::Refused,
             }
-        } else if table.count >= self.most {
-            match table.idle().or_else(|| table.unfair(own)) {
+        } else if table.count >= self.max {
+            match table.idle().or_else(|| table.over_share(own)) {
                 Some((group, id)) => table.close(group, id),
                 None if own == 0 || group == Group::Proxies => {
                     self.awaited.store(true, Ordering::SeqCst);
@@ -123,7 +123,7 @@ impl Connections {
             }
         }
         let id = self.ticks.fetch_add(1, Ordering::Relaxed);
-        let entry = Arc::new(Entry {
+        let entry = Arc::new(ConnectionEntry {
             idle_since: AtomicU64::new(id),
             closed: Notify::new(),
         });
@@ -131,7 +131,7 @@ impl Connections {
         others.insert(id, Arc::clone(&entry));
         table.count += 1;
         let all = Arc::clone(self);
-        Decision::Placed(Place {
+        Decision::Admitted(ConnectionPermit {
             all,
             group,
             id,
@@ -161,7 +161,7 @@ impl Connections {
 impl Table {
     /// The longest idle connection of a group, and the tick since when it is idle.
     fn idle_of(&self, group: Group) -> Option<(u64, u64)> {
-        let since = |(id, entry): (&u64, &Arc<Entry>)| {
+        let since = |(id, entry): (&u64, &Arc<ConnectionEntry>)| {
             let since = entry.idle_since.load(Ordering::SeqCst);
             (since != IN_USE).then_some((since, *id))
         };
@@ -182,9 +182,9 @@ impl Table {
         idle.next()
     }
 
-    /// The oldest connection of the group with the most, if that has at least
+    /// The oldest connection of the group with the max, if that has at least
     /// two more than a group with `own`.
-    fn unfair(&self, own: usize) -> Option<(Group, u64)> {
+    fn over_share(&self, own: usize) -> Option<(Group, u64)> {
         let others = self
             .groups
             .iter()
@@ -200,7 +200,7 @@ impl Table {
         }
     }
 
-    fn remove(&mut self, group: Group, id: u64) -> Option<Arc<Entry>> {
+    fn remove(&mut self, group: Group, id: u64) -> Option<Arc<ConnectionEntry>> {
         let entries = self.groups.get_mut(&group)?;
         let entry = entries.remove(&id)?;
         if entries.is_empty() {
@@ -211,60 +211,60 @@ impl Table {
     }
 }
 
-/// A connection's place. Dropping it frees the place.
-pub(super) struct Place {
+/// A connection's permit. Dropping it frees the permit.
+pub(super) struct ConnectionPermit {
     all: Arc<Connections>,
     group: Group,
     id: u64,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionEntry>,
 }
 
-impl Place {
-    /// Waits until the place is given to another connection.
-    pub(super) async fn taken_away(&self) {
+impl ConnectionPermit {
+    /// Waits until the permit is given to another connection.
+    pub(super) async fn revoked(&self) {
         self.entry.closed.notified().await;
     }
 
     /// Marks the start of a request.
-    pub(super) fn begin(&self) -> InUse {
+    pub(super) fn begin_request(&self) -> ActiveRequest {
         self.entry.idle_since.store(IN_USE, Ordering::SeqCst);
-        InUse {
+        ActiveRequest {
             all: Arc::clone(&self.all),
             entry: Arc::clone(&self.entry),
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.all.table().remove(self.group, self.id);
-        self.all.room.notify_one();
+        self.all.slot_freed.notify_one();
     }
 }
 
 /// A request under way. The connection becomes idle when this is dropped.
-pub(super) struct InUse {
+pub(super) struct ActiveRequest {
     all: Arc<Connections>,
-    entry: Arc<Entry>,
+    entry: Arc<ConnectionEntry>,
 }
 
-impl Drop for InUse {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let tick = self.all.ticks.fetch_add(1, Ordering::Relaxed);
         self.entry.idle_since.store(tick, Ordering::SeqCst);
         if self.all.awaited.load(Ordering::SeqCst) {
-            self.all.room.notify_one();
+            self.all.slot_freed.notify_one();
         }
     }
 }
 
 /// The body of a response. Its connection is in use while it lasts.
-pub(super) struct Answer {
+pub(super) struct TrackedBody {
     pub body: Body,
-    pub _in_use: InUse,
+    pub _in_use: ActiveRequest,
 }
 
-impl hyper::body::Body for Answer {
+impl hyper::body::Body for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -293,61 +293,64 @@ mod tests {
         IpAddr::from([192, 0, 2, n])
     }
 
-    fn connections(most: usize, most_each: usize) -> Arc<Connections> {
+    fn connections(max: usize, max_per_address: usize) -> Arc<Connections> {
         let proxies = ["10.0.0.0/8".parse().unwrap()];
         let proxies = Proxies::new(&proxies, ProxyHeader::Auto);
-        Connections::new(most, most_each, proxies)
+        Connections::new(max, max_per_address, proxies)
     }
 
     /// The result of `admit` if it is ready at once.
-    fn try_admit(all: &Arc<Connections>, peer: IpAddr) -> Result<Place, &'static str> {
+    fn try_admit(all: &Arc<Connections>, peer: IpAddr) -> Result<ConnectionPermit, &'static str> {
         match all.decide(peer) {
-            Decision::Placed(place) => Ok(place),
+            Decision::Admitted(permit) => Ok(permit),
             Decision::Refused => Err("refused"),
             Decision::Waits => Err("waits"),
         }
     }
 
-    fn is_closed(place: &Place) -> bool {
-        !place
+    fn is_closed(permit: &ConnectionPermit) -> bool {
+        !permit
             .all
             .table()
             .groups
             .values()
-            .any(|group| group.contains_key(&place.id))
+            .any(|group| group.contains_key(&permit.id))
     }
 
     #[test]
     fn one_address_keeps_nobody_out_and_loses_its_longest_idle_one() {
         let all = connections(4, 4);
-        let places: Vec<_> = (0..4).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
-        drop(places[0].begin());
+        let permits: Vec<_> = (0..4).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
+        drop(permits[0].begin_request());
         let _other = try_admit(&all, peer(2)).unwrap();
-        let closed: Vec<_> = places.iter().map(is_closed).collect();
+        let closed: Vec<_> = permits.iter().map(is_closed).collect();
         assert_eq!(closed, [false, true, false, false]);
         // The next one of address 1 costs another of its own.
         let _fifth = try_admit(&all, peer(1)).unwrap();
-        assert!(is_closed(&places[2]) && !is_closed(&places[3]));
+        assert!(is_closed(&permits[2]) && !is_closed(&permits[3]));
         assert_eq!(all.table().count, 4);
     }
 
     #[test]
     fn an_address_has_no_more_than_it_may() {
         let all = connections(100, 2);
-        let places: Vec<_> = (0..2).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
-        let in_use: Vec<_> = places.iter().map(Place::begin).collect();
+        let permits: Vec<_> = (0..2).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
+        let in_use: Vec<_> = permits
+            .iter()
+            .map(ConnectionPermit::begin_request)
+            .collect();
         assert_eq!(try_admit(&all, peer(1)).err(), Some("refused"));
         let _other = try_admit(&all, peer(2)).unwrap();
         drop(in_use);
         let _third = try_admit(&all, peer(1)).unwrap();
-        assert!(is_closed(&places[0]));
+        assert!(is_closed(&permits[0]));
         // All addresses of a site count as one here, and a proxy has no limit.
         let site = |n: u128| IpAddr::from((0x2001_0db8_0001_u128 << 80 | n << 64).to_be_bytes());
         let _two: Vec<_> = (0..2)
             .map(|n| {
-                let place = try_admit(&all, site(n)).unwrap();
-                std::mem::forget(place.begin());
-                place
+                let permit = try_admit(&all, site(n)).unwrap();
+                std::mem::forget(permit.begin_request());
+                permit
             })
             .collect();
         assert_eq!(try_admit(&all, site(2)).err(), Some("refused"));
@@ -358,12 +361,15 @@ mod tests {
     #[test]
     fn who_has_most_makes_room_even_when_all_are_in_use() {
         let all = connections(4, 3);
-        let mut places: Vec<_> = (0..3).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
-        places.push(try_admit(&all, peer(2)).unwrap());
-        let in_use: Vec<_> = places.iter().map(Place::begin).collect();
+        let mut permits: Vec<_> = (0..3).map(|_| try_admit(&all, peer(1)).unwrap()).collect();
+        permits.push(try_admit(&all, peer(2)).unwrap());
+        let in_use: Vec<_> = permits
+            .iter()
+            .map(ConnectionPermit::begin_request)
+            .collect();
         let third = try_admit(&all, peer(3)).unwrap();
-        let _in_use = third.begin();
-        assert!(is_closed(&places[0]) && !is_closed(&places[3]));
+        let _in_use = third.begin_request();
+        assert!(is_closed(&permits[0]) && !is_closed(&permits[3]));
         // Now no address has two more than the newcomer's would have.
         assert_eq!(try_admit(&all, peer(3)).err(), Some("refused"));
         drop(in_use);
@@ -372,8 +378,11 @@ mod tests {
     #[tokio::test]
     async fn the_first_of_its_address_waits_among_equals() {
         let all = connections(2, 2);
-        let places: Vec<_> = (1..3).map(|n| try_admit(&all, peer(n)).unwrap()).collect();
-        let mut in_use: Vec<_> = places.iter().map(Place::begin).collect();
+        let permits: Vec<_> = (1..3).map(|n| try_admit(&all, peer(n)).unwrap()).collect();
+        let mut in_use: Vec<_> = permits
+            .iter()
+            .map(ConnectionPermit::begin_request)
+            .collect();
         assert_eq!(try_admit(&all, peer(3)).err(), Some("waits"));
         let waiting = Arc::clone(&all);
         let waiting = tokio::spawn(async move { waiting.admit(peer(3)).await.is_some() });
@@ -381,17 +390,17 @@ mod tests {
         assert!(!waiting.is_finished());
         in_use.pop();
         assert!(waiting.await.unwrap());
-        assert!(is_closed(&places[1]) && !is_closed(&places[0]));
-        places[1].taken_away().await;
+        assert!(is_closed(&permits[1]) && !is_closed(&permits[0]));
+        permits[1].revoked().await;
     }
 
     #[test]
     fn whoever_leaves_is_forgotten() {
         let all = connections(100, 100);
-        let places: Vec<_> = (0..100)
+        let permits: Vec<_> = (0..100)
             .map(|n| try_admit(&all, peer(n)).unwrap())
             .collect();
-        drop(places);
+        drop(permits);
         assert_eq!(all.table().count, 0);
         assert!(all.table().groups.is_empty());
     }

@@ -1,13 +1,13 @@
-//! Uploads on several machines: front ends leave them in a bucket, and the keeper takes
-//! them from there.
+//! Uploads on several machines: front ends leave them in a bucket, and the primary
+//! server takes them from there.
 //!
 //! A front end stores nothing: it checks an upload, leaves it in the bucket, and
-//! answers when it is there. So there may be any number of front ends, and each may die
-//! at any time. The keeper takes each upload through its own store, which knows the
-//! reports it has and says which interval is open. The keeper removes an object once
-//! its reports are durable. If the keeper dies between the two, it takes the object
-//! again and finds all its reports known. While the keeper is away, uploads wait in the
-//! bucket.
+//! results when it is there. So there may be any number of front ends, and each may die
+//! at any time. The primary server takes each upload through its own store, which knows
+//! the reports it has and says which interval is open. The primary server removes an
+//! object once its reports are durable. If the primary server dies between the two, it
+//! takes the object again and finds all its reports known. While the primary server is
+//! away, uploads wait in the bucket.
 //!
 //! Uploads that arrive while one object is written go into the next. So a slow bucket
 //! makes large objects rather than long queues.
@@ -19,28 +19,28 @@ use rand::rngs::SysRng;
 use rand_core::{Rng as _, UnwrapErr};
 use tcn_exchange::admission::{self, Admitted};
 use tcn_protocol::{SignedReport, wire};
+use tcnd_logging::error_chain;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bucket::{Bucket, BucketError};
-use super::chores::chain;
 use super::outage::{Outage, Severity};
 use super::store::{Store, Stored, Unavailable};
 
 /// Uploads that may wait in the queue.
-const DEPTH: usize = 4096;
+const QUEUE_LENGTH: usize = 4096;
 
 /// Uploads in one object.
 const BATCH: usize = 1024;
 
 /// Bytes of the largest object that is taken.
-const LARGEST: u64 = (BATCH * SignedReport::MAX_LEN) as u64;
+const MAX_OBJECT_BYTES: u64 = (BATCH * SignedReport::MAX_LEN) as u64;
 
 /// Objects taken in one pass.
-const OBJECTS: usize = 1000;
+const MAX_OBJECTS: usize = 1000;
 
-/// Work that waits for the bucket.
-enum Work {
+/// A request that waits for the bucket.
+enum InboxRequest {
     Leave(Admitted, oneshot::Sender<Result<Stored, Unavailable>>),
     Probe(oneshot::Sender<Result<(), Unavailable>>),
 }
@@ -48,7 +48,7 @@ enum Work {
 /// A handle to the inbox.
 #[derive(Clone)]
 pub(super) struct Inbox {
-    work: mpsc::Sender<Work>,
+    requests: mpsc::Sender<InboxRequest>,
     /// Why the last object could not be left.
     refused: Arc<Mutex<Option<Unavailable>>>,
 }
@@ -56,20 +56,21 @@ pub(super) struct Inbox {
 impl Inbox {
     /// The inbox in this bucket. Its task ends with the last clone.
     pub(super) fn new(bucket: Bucket) -> Self {
-        let (work, uploads) = mpsc::channel(DEPTH);
+        let (requests, uploads) = mpsc::channel(QUEUE_LENGTH);
         let refused = Arc::default();
         tokio::spawn(deliver(bucket, uploads, Arc::clone(&refused)));
-        Self { work, refused }
+        Self { requests, refused }
     }
 
-    /// Leaves a report. A front end cannot know whether the keeper has it already.
+    /// Leaves a report. A front end cannot know whether the primary server has it
+    /// already.
     ///
     /// # Errors
     /// If the report is not in the bucket.
     pub(super) async fn leave(&self, report: Admitted) -> Result<Stored, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Work::Leave(report, answer))?;
-        answered.await.unwrap_or(Err(Unavailable::Stopping))
+        let (reply, replied) = oneshot::channel();
+        self.send(InboxRequest::Leave(report, reply))?;
+        replied.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
     /// Leaves an object without a report, as an upload would leave one with a report.
@@ -77,30 +78,32 @@ impl Inbox {
     /// # Errors
     /// Why an upload would not be left.
     pub(super) async fn probe(&self) -> Result<(), Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Work::Probe(answer))?;
-        answered.await.unwrap_or(Err(Unavailable::Stopping))
+        let (reply, replied) = oneshot::channel();
+        self.send(InboxRequest::Probe(reply))?;
+        replied.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
     /// Why uploads are refused, as far as that is known without a try.
-    pub(super) fn trouble(&self) -> Option<Unavailable> {
-        if self.work.capacity() == 0 {
+    pub(super) fn unavailable(&self) -> Option<Unavailable> {
+        if self.requests.capacity() == 0 {
             return Some(Unavailable::Busy);
         }
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn send(&self, work: Work) -> Result<(), Unavailable> {
-        self.work.try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) => Unavailable::Busy,
-            TrySendError::Closed(_) => Unavailable::Stopping,
-        })
+    fn send(&self, request: InboxRequest) -> Result<(), Unavailable> {
+        self.requests
+            .try_send(request)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Unavailable::Busy,
+                TrySendError::Closed(_) => Unavailable::Stopping,
+            })
     }
 }
 
 async fn deliver(
     bucket: Bucket,
-    mut uploads: mpsc::Receiver<Work>,
+    mut uploads: mpsc::Receiver<InboxRequest>,
     refused: Arc<Mutex<Option<Unavailable>>>,
 ) {
     let outage = Outage::new(
@@ -113,10 +116,10 @@ async fn deliver(
     let mut batch = Vec::new();
     while uploads.recv_many(&mut batch, BATCH).await > 0 {
         let (mut reports, mut probers) = (Vec::new(), Vec::new());
-        for work in batch.drain(..) {
-            match work {
-                Work::Leave(report, sender) => reports.push((report, sender)),
-                Work::Probe(prober) => probers.push(prober),
+        for request in batch.drain(..) {
+            match request {
+                InboxRequest::Leave(report, sender) => reports.push((report, sender)),
+                InboxRequest::Probe(prober) => probers.push(prober),
             }
         }
         // The name is random and the order is that of digests, so neither tells which
@@ -131,12 +134,12 @@ async fn deliver(
         } else {
             name()
         };
-        let left = bucket.leave(&name, object.into()).await;
-        let why = left.as_ref().err().map(|_fault| Unavailable::Inbox);
+        let left = bucket.put_upload(&name, object.into()).await;
+        let why = left.as_ref().err().map(|_error| Unavailable::Inbox);
         *refused.lock().unwrap_or_else(PoisonError::into_inner) = why;
         match left {
             Ok(()) => outage.succeeded(),
-            Err(fault) => outage.failed(&chain(&fault), reports.len() as u64),
+            Err(error) => outage.failed(&error_chain(&error), reports.len() as u64),
         };
         for (_, sender) in reports {
             // If the client has disconnected, its report is in the bucket all the same.
@@ -149,8 +152,8 @@ async fn deliver(
 }
 
 fn name() -> String {
-    let mut chance = UnwrapErr(SysRng);
-    format!("{:016x}{:016x}", chance.next_u64(), chance.next_u64())
+    let mut rng = UnwrapErr(SysRng);
+    format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64())
 }
 
 /// The result of one pass over an inbox.
@@ -167,11 +170,11 @@ pub(super) struct Taken {
 /// Takes the uploads in the inbox into the store, as far as they can be stored.
 ///
 /// # Errors
-/// If the bucket does not answer; uploads taken before stay taken.
+/// If the bucket does not respond; uploads taken before stay taken.
 pub(super) async fn take(bucket: &Bucket, store: &Store) -> Result<Taken, BucketError> {
     let mut taken = Taken::default();
-    for name in bucket.inbox(OBJECTS).await? {
-        let Some(object) = bucket.take(&name, LARGEST).await? else {
+    for name in bucket.list_inbox(MAX_OBJECTS).await? {
+        let Some(object) = bucket.get_bounded(&name, MAX_OBJECT_BYTES).await? else {
             taken.too_large += 1;
             continue;
         };
@@ -184,14 +187,17 @@ pub(super) async fn take(bucket: &Bucket, store: &Store) -> Result<Taken, Bucket
         taken.refused += more.refused;
     }
     if taken.refused > 0 {
-        tracing::warn!(items = taken.refused, "the inbox held what is no report");
+        tracing::warn!(
+            items = taken.refused,
+            "the inbox held items that are not reports"
+        );
     }
     Ok(taken)
 }
 
 async fn store_all(object: &Bytes, store: &Store) -> Result<Taken, Unavailable> {
     let mut taken = Taken::default();
-    let mut answers = Vec::new();
+    let mut results = Vec::new();
     let mut rest: &[u8] = object;
     while !rest.is_empty() {
         let Ok((_, next)) = wire::parse_first(rest) else {
@@ -200,12 +206,12 @@ async fn store_all(object: &Bytes, store: &Store) -> Result<Taken, Unavailable> 
         };
         let (report, _) = rest.split_at(rest.len() - next.len());
         match admission::admit_bytes(report.to_vec(), store.sound_time()) {
-            Ok(report) => answers.push(store.store(report)),
+            Ok(report) => results.push(store.store(report)),
             Err(_) => taken.refused += 1,
         }
         rest = next;
     }
-    for stored in futures::future::join_all(answers).await {
+    for stored in futures::future::join_all(results).await {
         stored?;
         taken.reports += 1;
     }

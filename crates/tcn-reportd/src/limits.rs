@@ -29,7 +29,7 @@ const SITES: usize = 1 << 16;
 
 /// Uploads of one sender that may be under way at a time, so that one sender cannot
 /// fill the queue of the writer.
-const UNDER_WAY: u32 = 256;
+const MAX_IN_FLIGHT: u32 = 256;
 
 /// The limits of uploads.
 pub(super) struct Limits {
@@ -46,13 +46,13 @@ struct Counters {
     households: Box<[u64]>,
     sites: Box<[u64]>,
     /// Uploads under way by household; only households that have some.
-    under_way: BTreeMap<usize, u32>,
+    in_flight: BTreeMap<usize, u32>,
     /// Until when the last refusal by the limit for all lasts.
     exhausted_until: u64,
 }
 
 /// An upload that was admitted. It is under way until this is dropped.
-pub(super) struct UnderWay<'a> {
+pub(super) struct InFlight<'a> {
     limits: &'a Limits,
     household: usize,
 }
@@ -71,7 +71,7 @@ impl Limits {
             all: 0,
             households: vec![0; HOUSEHOLDS].into(),
             sites: vec![0; SITES].into(),
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             exhausted_until: 0,
         };
         Self {
@@ -90,12 +90,12 @@ impl Limits {
     ///
     /// # Errors
     /// How long to wait if the upload is over a limit.
-    pub(super) fn admit(&self, sender: Sender, now: Duration) -> Result<UnderWay<'_>, Duration> {
+    pub(super) fn admit(&self, sender: Sender, now: Duration) -> Result<InFlight<'_>, Duration> {
         let now = nanoseconds(now);
-        let household = self.place(sender.household(), HOUSEHOLDS);
-        let site = sender.site().map(|site| self.place(site, SITES));
+        let household = self.slot(sender.household(), HOUSEHOLDS);
+        let site = sender.site().map(|site| self.slot(site, SITES));
         let mut counters = self.counters();
-        if counters.under_way.get(&household) >= Some(&UNDER_WAY) {
+        if counters.in_flight.get(&household) >= Some(&MAX_IN_FLIGHT) {
             return Err(Duration::from_secs(1));
         }
         let own = self.each.count(counters.households[household], now)?;
@@ -111,8 +111,8 @@ impl Limits {
         if let Some((site, count)) = of_site {
             counters.sites[site] = count;
         }
-        *counters.under_way.entry(household).or_default() += 1;
-        Ok(UnderWay {
+        *counters.in_flight.entry(household).or_default() += 1;
+        Ok(InFlight {
             limits: self,
             household,
         })
@@ -123,9 +123,9 @@ impl Limits {
         nanoseconds(now) < self.counters().exhausted_until
     }
 
-    fn place(&self, sender: Sender, places: usize) -> usize {
+    fn slot(&self, sender: Sender, slots: usize) -> usize {
         let hash = self.hash.hash_one(sender);
-        usize::try_from(hash % places as u64).unwrap_or(0)
+        usize::try_from(hash % slots as u64).unwrap_or(0)
     }
 
     fn counters(&self) -> MutexGuard<'_, Counters> {
@@ -133,13 +133,13 @@ impl Limits {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let mut counters = self.limits.counters();
-        if let Some(count) = counters.under_way.get_mut(&self.household) {
+        if let Some(count) = counters.in_flight.get_mut(&self.household) {
             *count -= 1;
             if *count == 0 {
-                counters.under_way.remove(&self.household);
+                counters.in_flight.remove(&self.household);
             }
         }
     }
@@ -288,14 +288,14 @@ mod tests {
     #[test]
     fn only_so_many_of_one_sender_are_under_way() {
         let limits = Limits::new(number(u32::MAX), number(u32::MAX));
-        let mut under_way: Vec<_> = (0..UNDER_WAY)
+        let mut in_flight: Vec<_> = (0..MAX_IN_FLIGHT)
             .map(|_| limits.admit(address(1), START).ok().unwrap())
             .collect();
         assert!(limits.admit(address(1), START).is_err());
-        under_way.push(limits.admit(address(2), START).ok().unwrap());
-        under_way.remove(0);
-        under_way.push(limits.admit(address(1), START).ok().unwrap());
-        drop(under_way);
-        assert!(limits.counters().under_way.is_empty());
+        in_flight.push(limits.admit(address(2), START).ok().unwrap());
+        in_flight.remove(0);
+        in_flight.push(limits.admit(address(1), START).ok().unwrap());
+        drop(in_flight);
+        assert!(limits.counters().in_flight.is_empty());
     }
 }

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    tcn_reportd::main(&tcn_reportd::Flags::parse())
+    tcn_reportd::main(&tcn_reportd::ReportdArgs::parse())
 }

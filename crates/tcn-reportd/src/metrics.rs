@@ -17,14 +17,14 @@ use prometheus_client::registry::Registry;
 use tcn_protocol::UnixTime;
 
 /// How long a count is shown before it is updated, in seconds.
-const STANDS: u64 = 900;
+const PERIOD: u64 = 900;
 
 /// Counts are rounded down to a multiple of this.
-const ROUND: u64 = 10;
+const ROUNDING: u64 = 10;
 
 /// The outcome of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
-pub(super) enum Outcome {
+pub(super) enum IntakeOutcome {
     /// Stored.
     Stored,
     /// Known already, in this interval or an earlier one.
@@ -44,27 +44,27 @@ pub(super) enum Outcome {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Upload {
-    outcome: Outcome,
+struct UploadLabels {
+    outcome: IntakeOutcome,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answer {
+struct ResponseLabels {
     status: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Refusal {
+struct RefusalLabels {
     reason: &'static str,
 }
 
 /// All counters.
 pub(super) struct Metrics {
     registry: Registry,
-    uploads: Family<Upload, Counter>,
-    answers: Family<Answer, Counter>,
+    uploads: Family<UploadLabels, Counter>,
+    responses: Family<ResponseLabels, Counter>,
     connections: Gauge,
-    refusing: Family<Refusal, Gauge>,
+    refusing: Family<RefusalLabels, Gauge>,
     published: Gauge<u64, AtomicU64>,
     counts: Mutex<Counts>,
 }
@@ -79,8 +79,8 @@ struct Counts {
 
 #[derive(Clone, Default)]
 struct Count {
-    uploads: BTreeMap<Outcome, u64>,
-    answers: BTreeMap<u16, u64>,
+    uploads: BTreeMap<IntakeOutcome, u64>,
+    responses: BTreeMap<u16, u64>,
     connections: u64,
 }
 
@@ -88,19 +88,19 @@ impl Metrics {
     /// All counters at zero.
     pub(super) fn new() -> Self {
         let mut registry = Registry::with_prefix("tcn_reportd");
-        let uploads = Family::<Upload, Counter>::default();
-        let answers = Family::<Answer, Counter>::default();
-        let refusing = Family::<Refusal, Gauge>::default();
+        let uploads = Family::<UploadLabels, Counter>::default();
+        let responses = Family::<ResponseLabels, Counter>::default();
+        let refusing = Family::<RefusalLabels, Gauge>::default();
         let (connections, published) = (Gauge::default(), Gauge::default());
         registry.register(
             "uploads",
-            "Uploads, by what became of them; of the last full quarter of an hour, in tens",
+            "Uploads by outcome; of the last full quarter of an hour, in tens",
             uploads.clone(),
         );
         registry.register(
             "answers",
-            "Answers, by their status; of the last full quarter of an hour, in tens",
-            answers.clone(),
+            "Responses by status; of the last full quarter of an hour, in tens",
+            responses.clone(),
         );
         registry.register(
             "connections",
@@ -109,18 +109,18 @@ impl Metrics {
         );
         registry.register(
             "refusing",
-            "Why uploads are refused now, if they are; 1 for the reason",
+            "The reason why uploads are refused now; 1 for that reason",
             refusing.clone(),
         );
         registry.register(
             "published_interval",
-            "Number of the last interval published in every place",
+            "Number of the last interval that is published in every location",
             published.clone(),
         );
         Self {
             registry,
             uploads,
-            answers,
+            responses,
             connections,
             refusing,
             published,
@@ -129,13 +129,13 @@ impl Metrics {
     }
 
     /// Counts an upload.
-    pub(super) fn upload(&self, outcome: Outcome, now: UnixTime) {
+    pub(super) fn upload(&self, outcome: IntakeOutcome, now: UnixTime) {
         *self.counts(now).now.uploads.entry(outcome).or_default() += 1;
     }
 
     /// Counts a response; the server sends few different statuses.
-    pub(super) fn answer(&self, status: u16, now: UnixTime) {
-        *self.counts(now).now.answers.entry(status).or_default() += 1;
+    pub(super) fn response(&self, status: u16, now: UnixTime) {
+        *self.counts(now).now.responses.entry(status).or_default() += 1;
     }
 
     /// Counts a new connection.
@@ -157,7 +157,7 @@ impl Metrics {
     /// display.
     fn counts(&self, now: UnixTime) -> MutexGuard<'_, Counts> {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let quarter = now.0 / STANDS;
+        let quarter = now.0 / PERIOD;
         if quarter != counts.quarter {
             counts.quarter = quarter;
             counts.shown = counts.now.clone();
@@ -166,15 +166,15 @@ impl Metrics {
     }
 
     fn show(&self, shown: &Count) {
-        let rounded = |count: u64| count / ROUND * ROUND;
+        let rounded = |count: u64| count / ROUNDING * ROUNDING;
         for (outcome, count) in &shown.uploads {
             let outcome = *outcome;
-            let counter = self.uploads.get_or_create(&Upload { outcome });
+            let counter = self.uploads.get_or_create(&UploadLabels { outcome });
             counter.inc_by(rounded(*count).saturating_sub(counter.get()));
         }
-        for (status, count) in &shown.answers {
+        for (status, count) in &shown.responses {
             let status = *status;
-            let counter = self.answers.get_or_create(&Answer { status });
+            let counter = self.responses.get_or_create(&ResponseLabels { status });
             counter.inc_by(rounded(*count).saturating_sub(counter.get()));
         }
         let connections = i64::try_from(rounded(shown.connections)).unwrap_or(i64::MAX);
@@ -187,7 +187,9 @@ impl Metrics {
         self.show(&shown);
         self.refusing.clear();
         if let Some(reason) = refusing {
-            self.refusing.get_or_create(&Refusal { reason }).set(1);
+            self.refusing
+                .get_or_create(&RefusalLabels { reason })
+                .set(1);
         }
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
@@ -213,7 +215,7 @@ mod tests {
     fn no_single_upload_is_told_by_its_time_or_number() {
         let metrics = Metrics::new();
         let text = |seconds| metrics.text(UnixTime(seconds), None);
-        let upload = |seconds| metrics.upload(Outcome::Stored, UnixTime(seconds));
+        let upload = |seconds| metrics.upload(IntakeOutcome::Stored, UnixTime(seconds));
         let shown = |text: &str| {
             let lines = text.lines();
             let mut counts = lines.filter_map(|line| {

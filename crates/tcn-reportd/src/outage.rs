@@ -1,4 +1,4 @@
-//! Logs a lasting fault when it begins and when it is over, not at each occurrence.
+//! Logs a lasting error when it begins and when it is over, not at each occurrence.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ pub(super) struct Outage {
     begins: &'static str,
     over: &'static str,
     lasts: AtomicBool,
-    told: Mutex<Told>,
+    log: Mutex<OutageLog>,
 }
 
 /// The severity.
@@ -26,7 +26,7 @@ pub(super) enum Severity {
 }
 
 #[derive(Default)]
-struct Told {
+struct OutageLog {
     causes: Vec<String>,
     failures: u64,
 }
@@ -40,7 +40,7 @@ impl Outage {
             begins,
             over,
             lasts: AtomicBool::new(false),
-            told: Mutex::new(Told {
+            log: Mutex::new(OutageLog {
                 causes: Vec::new(),
                 failures: 0,
             }),
@@ -51,16 +51,16 @@ impl Outage {
     /// logged.
     pub(super) fn failed(&self, cause: &dyn fmt::Display, failures: u64) -> bool {
         let cause = cause.to_string();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         self.lasts.store(true, Ordering::Relaxed);
-        told.failures += failures;
-        let is_new = told.causes.len() < CAUSES && !told.causes.contains(&cause);
+        log.failures += failures;
+        let is_new = log.causes.len() < CAUSES && !log.causes.contains(&cause);
         if is_new {
             match self.severity {
                 Severity::Error => tracing::error!(fault = cause, "{}", self.begins),
                 Severity::Warning => tracing::warn!(fault = cause, "{}", self.begins),
             }
-            told.causes.push(cause);
+            log.causes.push(cause);
         }
         is_new
     }
@@ -70,9 +70,9 @@ impl Outage {
         if !self.lasts.load(Ordering::Relaxed) {
             return false;
         }
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         self.lasts.store(false, Ordering::Relaxed);
-        let Told { causes, failures } = std::mem::take(&mut *told);
+        let OutageLog { causes, failures } = std::mem::take(&mut *log);
         let lasted = !causes.is_empty();
         if lasted {
             tracing::info!(failures, "{}", self.over);
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn causes_that_take_turns_are_bounded() {
         let outage = Outage::new(Severity::Warning, "it fails", "it works again");
-        let told = (0..100).filter(|n| outage.failed(n, 1)).count();
-        assert_eq!(told, CAUSES);
+        let log = (0..100).filter(|n| outage.failed(n, 1)).count();
+        assert_eq!(log, CAUSES);
     }
 }

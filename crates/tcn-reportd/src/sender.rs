@@ -299,7 +299,7 @@ mod tests {
         Proxies::new(&networks, header)
     }
 
-    fn asked(header: ProxyHeader, peer: &str, lines: &[(&str, &[u8])]) -> Sender {
+    fn request(header: ProxyHeader, peer: &str, lines: &[(&str, &[u8])]) -> Sender {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             let name: HeaderName = name.parse().unwrap();
@@ -310,12 +310,12 @@ mod tests {
 
     fn legacy(value: &str) -> Sender {
         let lines = [("x-forwarded-for", value.as_bytes())];
-        asked(ProxyHeader::Auto, "127.0.0.1", &lines)
+        request(ProxyHeader::Auto, "127.0.0.1", &lines)
     }
 
     fn forwarded(value: &str) -> Sender {
         let lines = [("forwarded", value.as_bytes())];
-        asked(ProxyHeader::Auto, "127.0.0.1", &lines)
+        request(ProxyHeader::Auto, "127.0.0.1", &lines)
     }
 
     #[test]
@@ -392,10 +392,10 @@ mod tests {
         assert_eq!(legacy("_a:1"), legacy("_A:2"));
         assert!(seen.insert(forwarded("for=192.0.2.1, proto=https")));
         let bytes = [("x-forwarded-for", &b"\xff\xfe"[..])];
-        assert!(seen.insert(asked(ProxyHeader::Auto, "127.0.0.1", &bytes)));
+        assert!(seen.insert(request(ProxyHeader::Auto, "127.0.0.1", &bytes)));
         // Bytes from the client must not hide what the proxy adds to them.
         let bytes = [("x-forwarded-for", &b"\xff, 192.0.2.7"[..])];
-        let sender = asked(ProxyHeader::Auto, "127.0.0.1", &bytes);
+        let sender = request(ProxyHeader::Auto, "127.0.0.1", &bytes);
         assert_eq!(sender, Sender::Address(ip("192.0.2.7")));
     }
 
@@ -406,7 +406,7 @@ mod tests {
             line("forwarded", "for=192.0.2.1"),
             line("x-forwarded-for", "192.0.2.2"),
         ];
-        let read = |header, peer: &str| asked(header, peer, &both);
+        let read = |header, peer: &str| request(header, peer, &both);
         let address = |text: &str| Sender::Address(ip(text));
         assert_eq!(read(ProxyHeader::Auto, "192.0.2.9"), address("192.0.2.9"));
         assert_eq!(read(ProxyHeader::Auto, "10.9.9.9"), address("192.0.2.2"));
@@ -423,7 +423,7 @@ mod tests {
             line("x-forwarded-for", "192.0.2.4, 10.0.0.1"),
         ];
         assert_eq!(
-            asked(ProxyHeader::Auto, "127.0.0.1", &two),
+            request(ProxyHeader::Auto, "127.0.0.1", &two),
             address("192.0.2.4")
         );
         assert_eq!(legacy("10.0.0.7, 10.0.0.1"), address("10.0.0.7"));

@@ -28,16 +28,16 @@ use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tower_service::Service as _;
 
-use super::api::Peer;
-use super::connections::{Answer, Connections, Place};
-use super::desk::Desk;
+use super::api::PeerAddress;
+use super::connections::{ConnectionPermit, Connections, TrackedBody};
+use super::state::ServerState;
 
 /// How long the head of a request may take; also how long an idle connection
 /// is kept.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the client may take no byte of what is sent.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long requests under way may still take after the server is asked to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -45,8 +45,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Bytes read ahead of a connection. The head of a request must fit.
 const BUFFER: usize = 16 << 10;
 
-/// The response on a connection that is refused for want of a place.
-const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+/// The response on a connection over the limit.
+const REFUSED_RESPONSE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 content-type: text/plain; charset=utf-8\r\nretry-after: 10\r\nconnection: close\r\n\
 content-length: 69\r\n\r\n\
 busy: too many connections of this address; close some or come later\n";
@@ -55,7 +55,7 @@ busy: too many connections of this address; close some or come later\n";
 pub(super) async fn serve(
     listener: TcpListener,
     routes: Router,
-    desk: Arc<Desk>,
+    state: Arc<ServerState>,
     connections: Arc<Connections>,
     stop: impl Future<Output = ()>,
 ) {
@@ -69,40 +69,40 @@ pub(super) async fn serve(
             () = &mut stop => break,
             accepted = accept(&listener, &connections) => accepted,
         };
-        if let Some((stream, peer, place)) = accepted {
-            let (routes, desk) = (routes.clone(), Arc::clone(&desk));
+        if let Some((stream, peer, permit)) = accepted {
+            let (routes, state) = (routes.clone(), Arc::clone(&state));
             let (stopped, open) = (stopped.clone(), open.clone());
             tokio::spawn(async move {
-                connection(stream, peer, routes, desk, stopped, place).await;
+                connection(stream, peer, routes, state, stopped, permit).await;
                 drop(open);
             });
         }
     }
     drop((listener, open));
-    desk.stopping.store(true, Ordering::Relaxed);
+    state.stopping.store(true, Ordering::Relaxed);
     stopping.send_replace(true);
     if timeout(DRAIN, ended.recv()).await.is_err() {
-        tracing::warn!("some requests were not done in time and are broken off");
+        tracing::warn!("some requests did not end in time and are aborted");
     }
 }
 
-/// The next connection for which there is a place.
+/// The next connection that gets a permit.
 async fn accept(
     listener: &TcpListener,
     connections: &Arc<Connections>,
-) -> Option<(TcpStream, SocketAddr, Place)> {
+) -> Option<(TcpStream, SocketAddr, ConnectionPermit)> {
     match listener.accept().await {
         Ok((stream, peer)) => match connections.admit(peer.ip()).await {
-            Some(place) => Some((stream, peer, place)),
+            Some(permit) => Some((stream, peer, permit)),
             None => {
                 // A client that does not take the response at once does not get it.
-                let _ = stream.try_write(NO_ROOM);
+                let _ = stream.try_write(REFUSED_RESPONSE);
                 None
             }
         },
-        Err(fault) => {
+        Err(error) => {
             // No file descriptors are left, or the client has disconnected already.
-            tracing::debug!(%fault, "a connection was not accepted");
+            tracing::debug!(fault = %error, "a connection was not accepted");
             let pause = std::future::pending::<()>();
             let _ = timeout(Duration::from_millis(50), pause).await;
             None
@@ -114,27 +114,27 @@ async fn connection(
     stream: TcpStream,
     peer: SocketAddr,
     routes: Router,
-    desk: Arc<Desk>,
+    state: Arc<ServerState>,
     mut stopped: watch::Receiver<bool>,
-    place: Place,
+    permit: ConnectionPermit,
 ) {
     // Responses are written whole, so waiting for more data gains nothing.
     let _ = stream.set_nodelay(true);
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_PATIENCE));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let service = service_fn(|request: Request<Incoming>| {
-        let (mut routes, desk) = (routes.clone(), Arc::clone(&desk));
-        let in_use = place.begin();
+        let (mut routes, state) = (routes.clone(), Arc::clone(&state));
+        let in_use = permit.begin_request();
         async move {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(Peer(peer.ip()));
+            request.extensions_mut().insert(PeerAddress(peer.ip()));
             let response: Result<Response<Body>, Infallible> = routes.call(request).await;
             if let Ok(response) = &response {
                 let status = response.status().as_u16();
-                desk.metrics.answer(status, desk.clock.now());
+                state.metrics.response(status, state.clock.now());
             }
             response.map(|response| {
-                response.map(|body| Answer {
+                response.map(|body| TrackedBody {
                     body,
                     _in_use: in_use,
                 })
@@ -143,27 +143,27 @@ async fn connection(
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_PATIENCE)
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(Box::pin(stream)), service);
     tokio::pin!(served);
-    desk.metrics.connected(desk.clock.now());
-    let told = async {
+    state.metrics.connected(state.clock.now());
+    let stop_requested = async {
         // An error would mean that the server has ended already.
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     let ended = tokio::select! {
         ended = &mut served => ended,
         // The connection ends like one that was idle for too long.
-        () = place.taken_away() => Ok(()),
-        () = told => {
+        () = permit.revoked() => Ok(()),
+        () = stop_requested => {
             served.as_mut().graceful_shutdown();
             served.await
         }
     };
-    desk.metrics.disconnected(desk.clock.now());
-    if let Err(fault) = ended {
+    state.metrics.disconnected(state.clock.now());
+    if let Err(error) = ended {
         // Logs neither an address nor sent data.
-        tracing::debug!(timed_out = fault.is_timeout(), "a connection broke off");
+        tracing::debug!(timed_out = error.is_timeout(), "a connection broke off");
     }
 }

@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::sender::{Network, ProxyHeader};
 
 /// The file that is read without `--config`.
-const FILE: &str = "/etc/tcnd/reportd.toml";
+const SYSTEM_FILE: &str = "/etc/tcnd/reportd.toml";
 
 /// The configuration cannot be used.
 #[derive(Debug, Error)]
@@ -32,7 +32,7 @@ pub enum SettingsError {
     },
     /// The file has an error.
     #[error("{}:{line}: {message}", path.display())]
-    Fault {
+    Invalid {
         /// Which.
         path: PathBuf,
         /// Line, from 1.
@@ -42,13 +42,13 @@ pub enum SettingsError {
     },
     /// A front end without an inbox.
     #[error("role = \"front\" needs [inbox] with url = \"s3://BUCKET/PREFIX\"")]
-    FrontWithoutInbox,
+    FrontendWithoutInbox,
 }
 
 /// The settings of the server.
 #[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct ServerSettings {
     /// The address to listen on.
     pub listen: SocketAddr,
     /// The role of the server.
@@ -65,27 +65,28 @@ pub struct Settings {
     pub connections: NonZeroU32,
     /// Connections of one address at a time.
     pub connections_per_address: NonZeroU32,
-    /// Where finished intervals are published besides the own folder.
-    pub mirror: Option<Place>,
+    /// The location to publish finished intervals in, besides the server's own folder.
+    pub mirror: Option<BucketSettings>,
     /// The location where front ends leave uploads.
-    pub inbox: Option<Place>,
+    pub inbox: Option<BucketSettings>,
 }
 
 /// The role of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// It has the store of record, and serves and publishes intervals.
+    /// It stores all reports, and serves and publishes intervals.
     #[default]
-    Keeper,
+    #[serde(rename = "keeper")]
+    Primary,
     /// It checks uploads and leaves them in the inbox; it stores nothing.
-    Front,
+    #[serde(rename = "front")]
+    Frontend,
 }
 
-/// A folder or bucket.
+/// The location of a folder or bucket.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub struct BucketSettings {
     /// `file:///FOLDER` or `s3://BUCKET/PREFIX`.
     pub url: String,
     /// Options of the S3 client.
@@ -93,7 +94,7 @@ pub struct Place {
     pub options: BTreeMap<String, String>,
 }
 
-impl Default for Settings {
+impl Default for ServerSettings {
     fn default() -> Self {
         let number = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         Self {
@@ -111,10 +112,10 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl ServerSettings {
     /// The files [`load`](Self::load) reads, in order.
     pub fn files(named: &[PathBuf]) -> Vec<PathBuf> {
-        let system = PathBuf::from(FILE);
+        let system = PathBuf::from(SYSTEM_FILE);
         if named.is_empty() && system.exists() {
             vec![system]
         } else {
@@ -135,10 +136,10 @@ impl Settings {
         // Each file was valid alone, and so are their merged keys.
         let settings: Self = merged.try_into().map_err(|error: toml::de::Error| {
             let path = files.last().cloned().unwrap_or_default();
-            fault(&path, "", &error)
+            invalid(&path, "", &error)
         })?;
-        if settings.role == Role::Front && settings.inbox.is_none() {
-            return Err(SettingsError::FrontWithoutInbox);
+        if settings.role == Role::Frontend && settings.inbox.is_none() {
+            return Err(SettingsError::FrontendWithoutInbox);
         }
         Ok(settings)
     }
@@ -149,14 +150,14 @@ fn read(path: &Path) -> Result<toml::Table, SettingsError> {
         path: path.to_owned(),
         source,
     })?;
-    toml::from_str::<Settings>(&text).map_err(|error| fault(path, &text, &error))?;
-    toml::from_str(&text).map_err(|error| fault(path, &text, &error))
+    toml::from_str::<ServerSettings>(&text).map_err(|error| invalid(path, &text, &error))?;
+    toml::from_str(&text).map_err(|error| invalid(path, &text, &error))
 }
 
-fn fault(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
+fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
     let start = error.span().map_or(0, |span| span.start);
     let before = text.get(..start).unwrap_or_default();
-    SettingsError::Fault {
+    SettingsError::Invalid {
         path: path.to_owned(),
         line: before.matches('\n').count() + 1,
         message: error.message().to_owned(),
@@ -167,7 +168,7 @@ fn fault(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
 mod tests {
     use super::*;
 
-    fn load(texts: &[&str]) -> Result<Settings, SettingsError> {
+    fn load(texts: &[&str]) -> Result<ServerSettings, SettingsError> {
         let folder = tempfile::tempdir().unwrap();
         let write = |(index, text)| {
             let path = folder.path().join(format!("{index}.toml"));
@@ -175,7 +176,7 @@ mod tests {
             path
         };
         let files: Vec<_> = texts.iter().enumerate().map(write).collect();
-        Settings::load(&files)
+        ServerSettings::load(&files)
     }
 
     fn complaint(text: &str) -> String {
@@ -220,7 +221,7 @@ mod tests {
             .map(|line| format!("{}\n", line.trim_start_matches('#')))
             .collect();
         let (top, _places) = plain.split_once("[mirror]").unwrap();
-        let (said, default) = (load(&[top]).unwrap(), Settings::default());
+        let (said, default) = (load(&[top]).unwrap(), ServerSettings::default());
         assert_eq!(said.listen, default.listen);
         assert_eq!(said.uploads_per_second, default.uploads_per_second);
         assert_eq!(

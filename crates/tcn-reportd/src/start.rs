@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use tcnd_config::NoStateDirectory;
+use tcnd_logging::error_chain;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,26 +21,26 @@ use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::args::ReportdArgs;
 use super::bucket::{Bucket, BucketError};
-use super::chores::{self, chain};
 use super::clock::{Clock, SystemClock};
 use super::connections::Connections;
-use super::desk::{Desk, Keeper, Probes, Records};
-use super::flags::Flags;
 use super::inbox::Inbox;
+use super::interval_cache::IntervalCache;
 use super::limits::Limits;
+use super::maintenance;
 use super::metrics::Metrics;
 use super::outage::{Outage, Severity};
 use super::sender::Proxies;
-use super::settings::{Role, Settings, SettingsError};
-use super::shelf::Shelf;
+use super::settings::{Role, ServerSettings, SettingsError};
+use super::state::{Backend, Primary, ProbeLimit, ServerState};
 use super::store::{self, OpenError};
 use super::{api, server};
 
 /// The server cannot start.
 #[derive(Debug, Error)]
-pub enum Fault {
-    /// The settings have a fault.
+pub enum StartError {
+    /// The settings have an error.
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The store has no directory.
@@ -60,42 +61,42 @@ pub enum Fault {
         source: io::Error,
     },
     /// The runtime or a signal handler cannot be created.
-    #[error("the system refused what a service needs")]
+    #[error("the system refused a resource that the server needs")]
     System(#[from] io::Error),
 }
 
 /// Runs the server until it is asked to stop, and returns its exit code.
-pub fn main(flags: &Flags) -> ExitCode {
+pub fn main(args: &ReportdArgs) -> ExitCode {
     log();
-    match run(flags) {
+    match run(args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
-            tracing::error!("{}", chain(&fault));
-            match fault {
-                Fault::Settings(_) => ExitCode::from(78),
-                Fault::NoStateDirectory(_)
-                | Fault::Store(_)
-                | Fault::Bucket(_)
-                | Fault::Listen { .. }
-                | Fault::System(_) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("{}", error_chain(&error));
+            match error {
+                StartError::Settings(_) => ExitCode::from(78),
+                StartError::NoStateDirectory(_)
+                | StartError::Store(_)
+                | StartError::Bucket(_)
+                | StartError::Listen { .. }
+                | StartError::System(_) => ExitCode::FAILURE,
             }
         }
     }
 }
 
-fn run(flags: &Flags) -> Result<(), Fault> {
-    let mut settings = Settings::load(&flags.config)?;
-    if flags.check_config {
-        let files = Settings::files(&flags.config);
+fn run(args: &ReportdArgs) -> Result<(), StartError> {
+    let mut settings = ServerSettings::load(&args.config)?;
+    if args.check_config {
+        let files = ServerSettings::files(&args.config);
         return Ok(writeln!(io::stdout(), "{}", tcnd_config::valid(&files))?);
     }
-    settings.listen = flags.listen.unwrap_or(settings.listen);
-    let directory = tcnd_config::state_directory("tcn-reportd", flags.state_dir.as_deref())?;
+    settings.listen = args.listen.unwrap_or(settings.listen);
+    let directory = tcnd_config::state_directory("tcn-reportd", args.state_dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let outcome = runtime.block_on(async {
-        let stop = told_to_stop()?;
+    let result = runtime.block_on(async {
+        let stop = stop_signal()?;
         let server = Server::bind(&settings, &directory, Arc::new(SystemClock)).await?;
         let status = format!("listening on {}", server.address()?);
         tracing::info!("{status}");
@@ -105,11 +106,11 @@ fn run(flags: &Flags) -> Result<(), Fault> {
     });
     // Unfinished work must not hold the process.
     runtime.shutdown_background();
-    outcome
+    result
 }
 
 /// Completes at SIGTERM or SIGINT.
-fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -122,8 +123,8 @@ fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
 }
 
 fn notify(state: &[NotifyState<'_>]) {
-    if let Err(fault) = sd_notify::notify(state) {
-        tracing::debug!(%fault, "systemd did not take a notification");
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(fault = %error, "systemd did not take a notification");
     }
 }
 
@@ -170,7 +171,7 @@ fn descriptors(wanted: u32) -> usize {
 /// A server with a bound address and an open store.
 pub struct Server {
     listener: TcpListener,
-    desk: Arc<Desk>,
+    state: Arc<ServerState>,
     connections: Arc<Connections>,
     mirror: Option<Bucket>,
     inbox: Option<Bucket>,
@@ -181,39 +182,39 @@ impl Server {
     /// in the directory.
     ///
     /// # Errors
-    /// See [`Fault`].
+    /// See [`StartError`].
     pub async fn bind(
-        settings: &Settings,
+        settings: &ServerSettings,
         directory: &Path,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, Fault> {
-        let place = |place: &Option<super::Place>| {
-            let opened = place
+    ) -> Result<Self, StartError> {
+        let bucket = |bucket: &Option<super::BucketSettings>| {
+            let opened = bucket
                 .as_ref()
-                .map(|place| Bucket::at(&place.url, &place.options));
+                .map(|bucket| Bucket::at(&bucket.url, &bucket.options));
             opened.transpose()
         };
-        let (mirror, inbox) = (place(&settings.mirror)?, place(&settings.inbox)?);
-        let records = match (settings.role, &inbox) {
-            (Role::Front, Some(inbox)) => Records::Front(Inbox::new(inbox.clone())),
-            (Role::Front, None) => return Err(SettingsError::FrontWithoutInbox.into()),
-            (Role::Keeper, _) => {
+        let (mirror, inbox) = (bucket(&settings.mirror)?, bucket(&settings.inbox)?);
+        let backend = match (settings.role, &inbox) {
+            (Role::Frontend, Some(inbox)) => Backend::Frontend(Inbox::new(inbox.clone())),
+            (Role::Frontend, None) => return Err(SettingsError::FrontendWithoutInbox.into()),
+            (Role::Primary, _) => {
                 let store = store::open(directory, Arc::clone(&clock))?;
-                let shelf = Shelf::new(directory, store.clone(), Arc::clone(&clock))?;
-                let shelf = Arc::new(shelf);
-                Records::Keeper(Keeper { store, shelf })
+                let intervals = IntervalCache::new(directory, store.clone(), Arc::clone(&clock))?;
+                let intervals = Arc::new(intervals);
+                Backend::Primary(Primary { store, intervals })
             }
         };
         let address = settings.listen;
         let listener = TcpListener::bind(address)
             .await
-            .map_err(|source| Fault::Listen { address, source })?;
+            .map_err(|source| StartError::Listen { address, source })?;
         let proxies = Proxies::new(&settings.trusted_proxies, settings.proxy_header);
         let most = descriptors(settings.connections.get());
         let each = usize::try_from(settings.connections_per_address.get()).unwrap_or(usize::MAX);
         let connections = Connections::new(most, each, proxies.clone());
-        let desk = Desk {
-            records,
+        let state = ServerState {
+            backend,
             limits: Limits::new(
                 settings.uploads_per_second,
                 settings.uploads_per_minute_and_address,
@@ -223,9 +224,9 @@ impl Server {
             clock,
             stopping: AtomicBool::new(false),
             // The operator may pay for each request to a front end's bucket.
-            probes: Probes::new(Duration::from_secs(match settings.role {
-                Role::Keeper => 1,
-                Role::Front => 10,
+            probes: ProbeLimit::new(Duration::from_secs(match settings.role {
+                Role::Primary => 1,
+                Role::Frontend => 10,
             })),
             reading: Outage::new(
                 Severity::Error,
@@ -235,7 +236,7 @@ impl Server {
         };
         Ok(Self {
             listener,
-            desk: Arc::new(desk),
+            state: Arc::new(state),
             connections,
             mirror,
             inbox,
@@ -252,24 +253,24 @@ impl Server {
 
     /// Serves until `stop`, then lets requests under way end, within ten seconds.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let chores = match &self.desk.records {
-            Records::Keeper(keeper) => {
-                let desk = Arc::clone(&self.desk);
-                let chores = chores::keep(desk, keeper.clone(), self.mirror, self.inbox);
-                Some(tokio::spawn(chores))
+        let maintenance = match &self.state.backend {
+            Backend::Primary(primary) => {
+                let state = Arc::clone(&self.state);
+                let maintenance = maintenance::run(state, primary.clone(), self.mirror, self.inbox);
+                Some(tokio::spawn(maintenance))
             }
-            Records::Front(_) => None,
+            Backend::Frontend(_) => None,
         };
-        let (desk, connections) = (Arc::clone(&self.desk), self.connections);
-        let routes = api::routes(Arc::clone(&desk));
-        server::serve(self.listener, routes, desk, connections, stop).await;
-        if let Some(chores) = chores {
-            chores.abort();
+        let (state, connections) = (Arc::clone(&self.state), self.connections);
+        let routes = api::routes(Arc::clone(&state));
+        server::serve(self.listener, routes, state, connections, stop).await;
+        if let Some(maintenance) = maintenance {
+            maintenance.abort();
             // However the maintenance ended, it has ended.
-            let _ = chores.await;
+            let _ = maintenance.await;
         }
-        if let Records::Keeper(keeper) = &self.desk.records {
-            keeper.store.close().await;
+        if let Backend::Primary(primary) = &self.state.backend {
+            primary.store.close().await;
         }
     }
 }

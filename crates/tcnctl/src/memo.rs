@@ -9,17 +9,17 @@ use jiff::Timestamp;
 use tcn_protocol::Memo;
 use tcn_protocol::memo::CoEpiMemo;
 use tcn_protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
-use tcn_protocol::memo::registry::Format;
+use tcn_protocol::memo::registry::MemoFormat;
 
 /// The content of `memo`; `None` if it cannot be read.
 pub(crate) fn reading(memo: &Memo) -> Option<String> {
     let row = memo.kind().registration()?;
     match row.format {
-        Format::CoEpi => coepi(CoEpiMemo::read(memo)?),
-        Format::Constant(same) if same == memo.data() => {
+        MemoFormat::CoEpi => coepi(CoEpiMemo::read(memo)?),
+        MemoFormat::Constant(same) if same == memo.data() => {
             Some(format!("nothing: every {} report carries it", row.name))
         }
-        Format::Constant(_) | Format::Unpublished => None,
+        MemoFormat::Constant(_) | MemoFormat::Unpublished => None,
     }
 }
 

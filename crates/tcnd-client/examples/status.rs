@@ -1,11 +1,11 @@
-//! Shows what tcnd does, and what is wrong.
+//! Shows the state and the problems of tcnd.
 //!
 //! ```console
 //! $ cargo run -p tcnd-client --example status [BUS]
 //! ```
 //!
 //! BUS is system, session, or a D-Bus address.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::error::Error;
 
@@ -31,7 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     for token in tcnd.take::<Vec<String>>("Problems").unwrap_or_default() {
         match problem(&token) {
-            Some(notice) => println!("{} To mend it: {}", notice.sentence, notice.cure),
+            Some(notice) => println!("{} Cure: {}", notice.sentence, notice.cure),
             // tcnd may be newer than this program.
             None => println!("problem: {token}"),
         }

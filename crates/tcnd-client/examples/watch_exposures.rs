@@ -1,11 +1,12 @@
-//! Says how many exposures are new, again whenever that changes. No password is asked for.
+//! Prints how many exposures are new, after each change. polkit does not ask for a
+//! password.
 //!
 //! ```console
 //! $ cargo run -p tcnd-client --example watch_exposures [BUS]
 //! ```
 //!
 //! BUS is system, session, or a D-Bus address.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(clippy::print_stdout, reason = "an example prints its result")]
 
 use std::error::Error;
 
@@ -20,16 +21,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .unwrap_or("system")
         .parse()?;
     let mut watch = Watch::new(connect(&bus).await?).await?;
-    let mut said = String::new();
+    let mut shown = String::new();
     loop {
         let now = match watch.look().await?.map(|tcnd| tcnd.new_exposures) {
             None => "tcnd is not running".to_owned(),
-            Some(None) => "this user may not know of exposures".to_owned(),
+            Some(None) => "this user may not see exposures".to_owned(),
             Some(Some(new)) => format!("new exposures: {new}"),
         };
-        if now != said {
+        if now != shown {
             println!("{now}");
-            said = now;
+            shown = now;
         }
         if !watch.changed().await {
             return Err("the bus is gone".into());

@@ -1,8 +1,7 @@
-//! Which bus: the `--bus` of every program here.
+//! The choice of the bus: the option `--bus` of every program of tcnd.
 //!
-//! The system bus is the real one: the radio belongs to the machine, not to a
-//! login. The session bus and a bare address are for demos and tests, where
-//! there is no polkit to ask.
+//! The system bus is for normal use: the radio belongs to the machine, not to a login
+//! session. The session bus and an address are for demos and tests, which have no polkit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,10 +21,10 @@ pub enum BusChoice {
     Address(String),
 }
 
-/// What stands after `--bus` is none of the three.
+/// The value of `--bus` is none of the three.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error(
-    "no such bus; say system, session or a D-Bus address like unix:path=/run/dbus/system_bus_socket"
+    "no such bus; give system, session or a D-Bus address such as unix:path=/run/dbus/system_bus_socket"
 )]
 pub struct UnknownBus;
 
@@ -64,7 +63,7 @@ pub struct Unreachable {
 }
 
 impl Unreachable {
-    /// That `bus` was not reached, and why.
+    /// The error for `bus`, with its cause.
     pub fn new(bus: &BusChoice, source: zbus::Error) -> Self {
         Self {
             bus: bus.clone(),
@@ -75,7 +74,7 @@ impl Unreachable {
     fn cure(&self) -> &'static str {
         match self.bus {
             BusChoice::System => "check that dbus runs (systemctl status dbus.socket)",
-            BusChoice::Session => "run it inside a login session, or under dbus-run-session",
+            BusChoice::Session => "run this in a login session, or under dbus-run-session",
             BusChoice::Address(_) => "check the address given with --bus",
         }
     }
@@ -84,7 +83,7 @@ impl Unreachable {
 /// Connects to `bus`.
 ///
 /// # Errors
-/// When there is no bus to connect to, or it does not let us in.
+/// When there is no bus to connect to, or it refuses the connection.
 pub async fn connect(bus: &BusChoice) -> Result<Connection, Unreachable> {
     let builder = match bus {
         BusChoice::System => connection::Builder::system(),

@@ -1,8 +1,8 @@
-//! Why a call failed, by the name of the error reply.
+//! Why a call failed, by the name of its error reply.
 
 use zbus::DBusError;
 
-/// Name and text of an error reply, `None` if the error was none.
+/// The name and the text of an error reply; `None` if the error is not an error reply.
 pub fn reply(error: &zbus::Error) -> Option<(String, String)> {
     if let zbus::Error::MethodError(name, text, _) = error {
         return Some((name.to_string(), text.clone().unwrap_or_default()));
@@ -14,8 +14,8 @@ pub fn reply(error: &zbus::Error) -> Option<(String, String)> {
     None
 }
 
-/// Whether the error reply of this name says that tcnd is not running: nobody has its
-/// name on the bus, and it cannot be started.
+/// Whether the error reply with this name means that tcnd is not running: its name has no
+/// owner on the bus, and the bus cannot start it.
 pub fn is_absence(name: &str) -> bool {
     const ABSENT: [&str; 6] = [
         "org.freedesktop.DBus.Error.ServiceUnknown",

@@ -1,21 +1,20 @@
-//! tcnd on D-Bus, as its clients see it.
+//! The D-Bus client of tcnd.
 //!
-//! [`connect`] reaches the bus that tcnd is on, and [`proxy`] has a typed proxy for each
-//! of its interfaces, with what the replies hold; those of [`quiet`] never have a person
-//! asked for a password. [`watch`] gives snapshots, again whenever something changes.
+//! [`connect`] connects to the bus of tcnd. [`proxy`] has a typed proxy for each of its
+//! interfaces, and the types of the replies. The proxies of [`non_interactive`] never
+//! make polkit ask for a password. [`watch`] gives a snapshot after each change.
 //! [`names`] has every name and path of the contract, and [`failure`] tells why a call
-//! failed. [`Problem`] is what can be wrong, and [`notices`] has the words for
-//! what a person may have to act on.
+//! failed. [`Problem`] lists all problems, and [`notices`] has their texts.
 
 #![forbid(unsafe_code)]
 
 mod address;
 pub mod failure;
 pub mod names;
+pub mod non_interactive;
 pub mod notices;
 mod problem;
 pub mod proxy;
-pub mod quiet;
 pub mod watch;
 
 pub use address::{BusChoice, UnknownBus, Unreachable, connect};

@@ -1,12 +1,11 @@
 //! Every name and path this daemon has on the bus.
 //!
-//! A bus name is for ever: programs, policies, polkit actions and unit files
-//! spell it out. So the reverse-DNS prefix stands here once, and everything
-//! else is built on it. Two places cannot take a constant: zbus's attributes
-//! want literals, and the files under `dbus/` are not Rust. Tests hold both to
-//! what stands here.
+//! A bus name never changes: programs, policies, polkit actions and unit files contain
+//! it. So the reverse-DNS prefix is written here once, and every other name is built on
+//! it. Two places cannot use a constant: zbus's attributes need literals, and the files
+//! under `dbus/` are not Rust. Tests compare both with this module.
 
-/// The domain the names live under. Its owner speaks for the project.
+/// The domain of all names, in reverse order. The project owns it.
 macro_rules! prefix {
     () => {
         "org.tcncoalition"
@@ -16,8 +15,8 @@ macro_rules! prefix {
 /// The well-known name, and with it the major version of the whole contract.
 pub const BUS: &str = concat!(prefix!(), ".Tcnd1");
 
-/// The object with everything but the adapters and the log: [`BUS`] in path
-/// form.
+/// The object with all interfaces except those of the adapters and the log: [`BUS`] as a
+/// path.
 pub const ROOT: &str = "/org/tcncoalition/Tcnd1";
 
 /// State and control.
@@ -27,89 +26,90 @@ pub const ADAPTER: &str = concat!(prefix!(), ".Tcnd1.Adapter");
 /// The contact log.
 pub const CONTACTS: &str = concat!(prefix!(), ".Tcnd1.Contacts");
 
-/// Reports: our own, and those of others.
+/// Reports of this machine and of other people.
 pub const REPORTS: &str = concat!(prefix!(), ".Tcnd1.Reports");
-/// What the reports of others mean for us.
+/// Exposures: what reports of other people mean for this machine.
 pub const EXPOSURES: &str = concat!(prefix!(), ".Tcnd1.Exposures");
-/// Reports on their way to and from servers, for `tcnd-sync` alone.
+/// Transfer of reports to and from servers, only for `tcnd-sync`.
 pub const EXCHANGE: &str = concat!(prefix!(), ".Tcnd1.Exchange");
-/// The end of it all.
+/// `WipeAll` destroys all state.
 pub const PRIVACY: &str = concat!(prefix!(), ".Tcnd1.Privacy");
 
-/// What has to be said to `Privacy.WipeAll`, so that nobody does it by mistake.
+/// The phrase that `Privacy.WipeAll` requires, as a protection against mistakes.
 pub const WIPE_PHRASE: &str = "destroy everything";
 
 /// systemd's interface to the log of a service, LogControl1(5).
 pub const LOG_CONTROL: &str = "org.freedesktop.LogControl1";
-/// Where [`LOG_CONTROL`] has to be.
+/// The object with [`LOG_CONTROL`], as systemd requires.
 pub const LOG_CONTROL_PATH: &str = "/org/freedesktop/LogControl1";
-/// What the daemon calls itself in the journal.
+/// The identifier of the daemon in the journal.
 pub const SYSLOG_IDENTIFIER: &str = "tcnd";
 
-/// The path of the adapter with this kernel name (`hci0`); `None` for a name
-/// that cannot stand in an object path.
+/// The path of the adapter with this kernel name (`hci0`); `None` if the name is not
+/// valid in an object path.
 pub fn adapter_path(name: &str) -> Option<String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let valid = !name.is_empty() && name.len() <= 64 && name.bytes().all(fits);
     valid.then(|| format!("{ROOT}/adapter/{name}"))
 }
 
-/// What went wrong, for programs: the text beside it is for people.
+/// Names of errors, for programs. The text of an error is for people.
 pub mod error {
-    /// The daemon tried, and could not.
+    /// The daemon tried, and failed.
     pub const FAILED: &str = concat!(prefix!(), ".Tcnd1.Error.Failed");
-    /// The caller may not.
+    /// The caller is not allowed to do this.
     pub const NOT_AUTHORIZED: &str = concat!(prefix!(), ".Tcnd1.Error.NotAuthorized");
-    /// Not in this state of the daemon.
+    /// Not possible in the current state of the daemon.
     pub const NOT_READY: &str = concat!(prefix!(), ".Tcnd1.Error.NotReady");
-    /// The configuration says otherwise, and it counts.
+    /// The configuration decides this, and takes precedence.
     pub const CONFIGURED: &str = concat!(prefix!(), ".Tcnd1.Error.Configured");
-    /// Too many of these at once.
+    /// Too many of these at the same time.
     pub const BUSY: &str = concat!(prefix!(), ".Tcnd1.Error.Busy");
-    /// A span or a bucket out of range.
+    /// A span or a bucket is out of range.
     pub const INVALID_RANGE: &str = concat!(prefix!(), ".Tcnd1.Error.InvalidRange");
-    /// No such thing.
+    /// No such pause, report, exposure, source or part.
     pub const NOT_FOUND: &str = concat!(prefix!(), ".Tcnd1.Error.NotFound");
     /// Nothing to report in that time.
     pub const NO_DATA: &str = concat!(prefix!(), ".Tcnd1.Error.NoData");
-    /// A memo that would tell whose a report is.
+    /// The memo would link reports to one person.
     pub const MEMO_REFUSED: &str = concat!(prefix!(), ".Tcnd1.Error.MemoRefused");
-    /// A file that holds no reports, or breaks off.
+    /// The file contains no reports, or breaks off.
     pub const MALFORMED: &str = concat!(prefix!(), ".Tcnd1.Error.Malformed");
-    /// A report gives something away, and nobody said that the person agrees.
+    /// The call discloses something, and the caller did not confirm the consent of the
+    /// person.
     pub const CONSENT_REQUIRED: &str = concat!(prefix!(), ".Tcnd1.Error.ConsentRequired");
     /// All of a report is on its way, or was accepted.
     pub const ALREADY_PUBLISHED: &str = concat!(prefix!(), ".Tcnd1.Error.AlreadyPublished");
-    /// The bus's own name for an argument that is not understood.
+    /// The D-Bus error for an invalid argument.
     pub const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
-    /// The bus's own name for a call that is too long, or one too many.
+    /// The D-Bus error for a call that is too long, or exceeds the number of calls.
     pub const LIMITS_EXCEEDED: &str = "org.freedesktop.DBus.Error.LimitsExceeded";
-    /// The bus's own name for something this program cannot do.
+    /// The D-Bus error for an operation that this program does not support.
     pub const NOT_SUPPORTED: &str = "org.freedesktop.DBus.Error.NotSupported";
 }
 
-/// polkit actions: what an administrator can grant or refuse.
+/// polkit actions, which an administrator can grant or refuse.
 pub mod action {
     /// Consent, pause, resume, rotate, self-test.
     pub const CONTROL: &str = concat!(prefix!(), ".tcnd1.control");
-    /// Read the configuration again, change the log level.
+    /// Reload the configuration, change the log level.
     pub const RELOAD: &str = concat!(prefix!(), ".tcnd1.reload");
     /// See totals of the contact log.
     pub const CONTACTS_READ: &str = concat!(prefix!(), ".tcnd1.contacts-read");
-    /// Take the contact log out of the machine.
+    /// Export the contact log.
     pub const CONTACTS_EXPORT: &str = concat!(prefix!(), ".tcnd1.contacts-export");
-    /// Destroy contacts, or everything; say that the clock by which they are
-    /// destroyed is right.
+    /// Destroy contacts, or all state; confirm the clock by which expired contacts are
+    /// destroyed.
     pub const ERASE: &str = concat!(prefix!(), ".tcnd1.erase");
-    /// Make, see and delete reports of our own.
+    /// Make, list and delete reports of this machine.
     pub const REPORT_CREATE: &str = concat!(prefix!(), ".tcnd1.report-create");
-    /// Take a report of our own out of the machine.
+    /// Export or publish a report of this machine.
     pub const REPORT_PUBLISH: &str = concat!(prefix!(), ".tcnd1.report-publish");
-    /// Look for ourselves in reports of others.
+    /// Check reports of other people.
     pub const REPORT_IMPORT: &str = concat!(prefix!(), ".tcnd1.report-import");
-    /// Bring reports of others and take ours: for tcnd-sync alone.
+    /// Deliver reports and take parts to upload, only for tcnd-sync.
     pub const EXCHANGE: &str = concat!(prefix!(), ".tcnd1.exchange");
-    /// See exposures, and what becomes of them.
+    /// See, dismiss and restore exposures.
     pub const EXPOSURES_READ: &str = concat!(prefix!(), ".tcnd1.exposures-read");
 }
 

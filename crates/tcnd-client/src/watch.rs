@@ -1,10 +1,10 @@
-//! What tcnd does, again whenever something changes.
+//! Snapshots of tcnd, one after each change.
 //!
-//! A program that stays, such as a bar or a tray item, outlives tcnd. So a [`Watch`] says
-//! that tcnd is gone, and goes on when it is back; it never starts tcnd. New exposures and
-//! how many devices are near are not for every user. They are asked for without a
-//! password, and are absent where they are refused: then all looks the same whether there
-//! is any of it or not.
+//! A long-running program, such as a bar or a tray item, may outlive tcnd. So a [`Watch`]
+//! tells when tcnd is gone, and continues when it is back; it never starts tcnd. Not every
+//! user may know about exposures and nearby devices. [`Watch`] asks for them without a
+//! password prompt. If tcnd refuses, they are absent, so the snapshot does not reveal
+//! whether there are any.
 
 use std::collections::HashMap;
 
@@ -17,21 +17,21 @@ use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant, message}
 
 use crate::failure::{is_absence, reply};
 use crate::names;
-use crate::quiet::{ContactsProxy, ExposuresProxy};
+use crate::non_interactive::{NonInteractiveContactsProxy, NonInteractiveExposuresProxy};
 
-/// Properties of an interface, by name.
-pub type Properties = HashMap<String, OwnedVariant>;
+/// PropertyMap of an interface, by name.
+pub type PropertyMap = HashMap<String, OwnedVariant>;
 
-/// tcnd as of one instant.
+/// The state of tcnd at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// Properties of [`names::MANAGER`].
-    pub manager: Properties,
-    /// Properties of [`names::ADAPTER`], for each Bluetooth adapter.
-    pub adapters: Vec<Properties>,
-    /// Exposures that were not seen yet; `None` for a user who may not know.
+    /// PropertyMap of [`names::MANAGER`].
+    pub manager: PropertyMap,
+    /// PropertyMap of [`names::ADAPTER`], for each Bluetooth adapter.
+    pub adapters: Vec<PropertyMap>,
+    /// Exposures that are not seen yet; `None` if the user may not know.
     pub new_exposures: Option<u32>,
-    /// When all sources had last been gone through well; `None` likewise.
+    /// The last time by which all sources had been checked successfully; `None` likewise.
     pub checked: Option<u64>,
     /// Numbers heard within the last minute; `None` likewise.
     pub nearby: Option<u32>,
@@ -70,49 +70,49 @@ impl Snapshot {
     }
 }
 
-/// tcnd, watched.
+/// Watches tcnd.
 #[derive(Debug)]
 pub struct Watch {
     connection: Connection,
     signals: Select<MessageStream, MessageStream>,
-    private: Private,
+    private: PrivateState,
 }
 
-/// What the user may know beyond the properties, asked once for each tcnd.
+/// The state that only authorised users get, asked for once for each tcnd.
 #[derive(Clone, Copy, Debug, Default)]
-struct Private {
+struct PrivateState {
     asked: bool,
     exposures: Option<u32>,
     checked: Option<u64>,
     nearby: Option<u32>,
-    /// Since when the number is on the air with which it was asked how many are near.
+    /// When the number went on the air that was current at the last request for `nearby`.
     number_since: Option<u64>,
 }
 
 impl Watch {
-    /// Begins to listen on this connection.
+    /// Starts to watch on this connection.
     ///
     /// # Errors
     /// When the bus cannot be asked for signals.
     pub async fn new(connection: Connection) -> zbus::Result<Self> {
-        let said = signal_of(names::BUS).path_namespace(names::ROOT).build()?;
+        let signals = signal_of(names::BUS).path_namespace(names::ROOT).build()?;
         let owner = signal_of("org.freedesktop.DBus")
             .member("NameOwnerChanged")
             .arg(0, names::BUS)
             .build()?;
-        let said = MessageStream::for_match_rule(said, &connection, None).await?;
+        let signals = MessageStream::for_match_rule(signals, &connection, None).await?;
         let owner = MessageStream::for_match_rule(owner, &connection, None).await?;
         Ok(Self {
             connection,
-            signals: select(said, owner),
-            private: Private::default(),
+            signals: select(signals, owner),
+            private: PrivateState::default(),
         })
     }
 
-    /// tcnd as of now; `None` while it is not running.
+    /// The current state; `None` while tcnd is not running.
     ///
     /// # Errors
-    /// When the bus is gone, or tcnd answers what cannot be understood.
+    /// When the bus is gone, or a reply of tcnd is not valid.
     pub async fn look(&mut self) -> zbus::Result<Option<Snapshot>> {
         match self.snapshot().await {
             Ok(snapshot) => Ok(Some(snapshot)),
@@ -132,15 +132,15 @@ impl Watch {
             .path()
             .is_some_and(|path| path == "/org/freedesktop/DBus")
         {
-            // Whoever subscribed to another tcnd is told nothing by this one.
-            self.private = Private::default();
+            // The new tcnd does not know the subscriptions of the one before.
+            self.private = PrivateState::default();
         } else {
             self.private.exposures = unseen(&signal).or(self.private.exposures);
         }
         true
     }
 
-    /// Asks again for what tcnd does not tell unasked. Once a minute suffices.
+    /// Requests again the state for which tcnd sends no signals. Once a minute suffices.
     pub async fn refresh(&mut self) {
         let Ok(tcnd) = owner(&self.connection).await else {
             return;
@@ -164,7 +164,7 @@ impl Watch {
         if !self.private.asked {
             self.ask(&tcnd).await;
         } else if since.is_some() && since != self.private.number_since {
-            // Something is told in any case, so this is told with it.
+            // The caller shows a new snapshot in any case, so it includes this count.
             self.recount(&tcnd).await;
         }
         self.private.number_since = since;
@@ -174,11 +174,11 @@ impl Watch {
         Ok(snapshot)
     }
 
-    /// Subscribes first, so that nothing falls between.
+    /// Subscribes first, so that no change is missed.
     async fn ask(&mut self, tcnd: &BusName<'static>) {
-        self.private = Private {
+        self.private = PrivateState {
             asked: true,
-            ..Private::default()
+            ..PrivateState::default()
         };
         if let Ok(exposures) = exposures(&self.connection, tcnd).await
             && exposures.subscribe().await.is_ok()
@@ -192,7 +192,7 @@ impl Watch {
         }
     }
 
-    /// Asks again how many are near; a user who was refused is not asked for.
+    /// Requests `nearby` again, unless tcnd refused it to this user.
     async fn recount(&mut self, tcnd: &BusName<'static>) {
         if self.private.nearby.is_some()
             && let Ok(contacts) = contacts(&self.connection, tcnd).await
@@ -203,11 +203,11 @@ impl Watch {
     }
 }
 
-/// tcnd's own name on the bus. A unique name cannot be activated: if its owner leaves,
+/// The unique name of tcnd on the bus. A unique name cannot be activated: if its owner leaves,
 /// a call fails (D-Bus specification, "Message Bus Starting Services").
 ///
 /// # Errors
-/// When nobody has the name.
+/// When the name has no owner.
 pub async fn owner(connection: &Connection) -> zbus::Result<BusName<'static>> {
     let name = WellKnownName::from_static_str_unchecked(names::BUS);
     let bus = DBusProxy::new(connection).await?;
@@ -224,8 +224,8 @@ fn signal_of(sender: &'static str) -> zbus::match_rule::Builder<'static> {
 async fn exposures<'a>(
     connection: &'a Connection,
     tcnd: &BusName<'static>,
-) -> zbus::Result<ExposuresProxy<'a>> {
-    ExposuresProxy::builder(connection)
+) -> zbus::Result<NonInteractiveExposuresProxy<'a>> {
+    NonInteractiveExposuresProxy::builder(connection)
         .destination(tcnd.clone())
         .cache_properties(CacheProperties::No)
         .build()
@@ -235,15 +235,15 @@ async fn exposures<'a>(
 async fn contacts<'a>(
     connection: &'a Connection,
     tcnd: &BusName<'static>,
-) -> zbus::Result<ContactsProxy<'a>> {
-    ContactsProxy::builder(connection)
+) -> zbus::Result<NonInteractiveContactsProxy<'a>> {
+    NonInteractiveContactsProxy::builder(connection)
         .destination(tcnd.clone())
         .cache_properties(CacheProperties::No)
         .build()
         .await
 }
 
-/// How many exposures are new, if that is what the signal says.
+/// The number of unseen exposures, if the signal is `Exposures.Changed`.
 fn unseen(signal: &Message) -> Option<u32> {
     let header = signal.header();
     let is = header.interface()? == names::EXPOSURES && header.member()? == "Changed";

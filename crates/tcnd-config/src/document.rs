@@ -5,30 +5,30 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fault, Flaw};
+use super::{Diagnostic, DiagnosticKind};
 
 /// The readable part of a text.
-pub(super) struct Document<'a> {
+pub(super) struct TomlDocument<'a> {
     table: Spanned<DeTable<'a>>,
     text: &'a str,
-    broken: Vec<Fault>,
+    broken: Vec<Diagnostic>,
 }
 
 /// A key, its value, and the line it is on.
-pub(super) type Entry<'d, 'a> = (&'d str, &'d Spanned<DeValue<'a>>, usize);
+pub(super) type TomlEntry<'d, 'a> = (&'d str, &'d Spanned<DeValue<'a>>, usize);
 
-impl<'a> Document<'a> {
+impl<'a> TomlDocument<'a> {
     pub(super) fn parse(file: &Path, text: &'a str) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
-        let mut broken: Vec<Fault> = errors
+        let mut broken: Vec<Diagnostic> = errors
             .into_iter()
             .map(|error| {
                 let at = error.span().map_or(0, |span| span.start);
-                Fault::at(file, line_of(text, at), Flaw::Syntax(error))
+                Diagnostic::at(file, line_of(text, at), DiagnosticKind::Syntax(error))
             })
             .collect();
         // The parser's further complaints about a line follow from its first.
-        broken.dedup_by_key(|fault| fault.line());
+        broken.dedup_by_key(|diagnostic| diagnostic.line());
         Self {
             table,
             text,
@@ -37,7 +37,7 @@ impl<'a> Document<'a> {
     }
 
     /// The keys of the document.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_, 'a>> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = TomlEntry<'_, 'a>> {
         self.entries_of(self.table.get_ref())
     }
 
@@ -45,13 +45,17 @@ impl<'a> Document<'a> {
     pub(super) fn entries_of<'d>(
         &'d self,
         table: &'d DeTable<'a>,
-    ) -> impl Iterator<Item = Entry<'d, 'a>> {
+    ) -> impl Iterator<Item = TomlEntry<'d, 'a>> {
         let entry = |(name, value): (&'d Spanned<_>, _)| {
             let name: &'d Spanned<std::borrow::Cow<'a, str>> = name;
             (&**name.get_ref(), value, self.line(name.span().start))
         };
         // The parser's reading of a broken line is a guess, not a setting.
-        let is_sound = |line: usize| self.broken.iter().all(|fault| fault.line() != Some(line));
+        let is_sound = |line: usize| {
+            self.broken
+                .iter()
+                .all(|diagnostic| diagnostic.line() != Some(line))
+        };
         let entries = table.iter().map(entry);
         entries.filter(move |(_, _, line)| is_sound(*line))
     }
@@ -62,7 +66,7 @@ impl<'a> Document<'a> {
     }
 
     /// The lines that are not TOML.
-    pub(super) fn into_faults(self) -> Vec<Fault> {
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.broken
     }
 }

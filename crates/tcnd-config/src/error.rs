@@ -5,27 +5,27 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::fragment::Key;
-use super::{NotADuration, NotAnAdapter, SourceFlaw, spell_duration};
+use super::key::Key;
+use super::{NotADuration, NotAnAdapter, SourceDiagnostic, spell_duration};
 
-/// A configuration from which nothing is started. It has at least one fault, in the
+/// A configuration from which nothing is started. It has at least one error, in the
 /// order the files are applied and by line in each.
 #[derive(Debug)]
 pub struct ConfigError {
-    faults: Vec<Fault>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 /// One thing wrong in one file.
 #[derive(Debug)]
-pub struct Fault {
+pub struct Diagnostic {
     file: PathBuf,
     line: Option<usize>,
-    flaw: Box<Flaw>,
+    kind: Box<DiagnosticKind>,
 }
 
 /// What can be wrong.
 #[derive(Debug, Error)]
-pub enum Flaw {
+pub enum DiagnosticKind {
     /// The file or directory could not be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[source] std::io::Error),
@@ -109,33 +109,33 @@ pub enum Flaw {
         /// `report_key_life`.
         life: std::time::Duration,
     },
-    /// A fault in the registry of sources.
+    /// An error in the registry of sources.
     #[error(transparent)]
-    Source(#[from] SourceFlaw),
+    Source(#[from] SourceDiagnostic),
 }
 
 impl ConfigError {
-    pub(super) fn new(faults: Vec<Fault>) -> Self {
-        Self { faults }
+    pub(super) fn new(diagnostics: Vec<Diagnostic>) -> Self {
+        Self { diagnostics }
     }
 
-    /// Every fault; never empty.
-    pub fn faults(&self) -> &[Fault] {
-        &self.faults
+    /// Every error; never empty.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
     }
 
-    /// Every fault; never empty.
-    pub fn into_faults(self) -> Vec<Fault> {
-        self.faults
+    /// Every error; never empty.
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
     }
 }
 
 impl fmt::Display for ConfigError {
-    /// One fault a line.
+    /// One error a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.faults.iter().enumerate() {
+        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}{fault}")?;
+            write!(f, "{separator}{diagnostic}")?;
         }
         Ok(())
     }
@@ -143,52 +143,52 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-impl Fault {
-    pub(super) fn in_file(file: &Path, flaw: Flaw) -> Self {
+impl Diagnostic {
+    pub(super) fn in_file(file: &Path, kind: DiagnosticKind) -> Self {
         Self {
             file: file.to_owned(),
             line: None,
-            flaw: Box::new(flaw),
+            kind: Box::new(kind),
         }
     }
 
-    pub(super) fn at(file: &Path, line: usize, flaw: Flaw) -> Self {
+    pub(super) fn at(file: &Path, line: usize, kind: DiagnosticKind) -> Self {
         Self {
             line: Some(line),
-            ..Self::in_file(file, flaw)
+            ..Self::in_file(file, kind)
         }
     }
 
-    /// The file that has the fault.
+    /// The file that has the error.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// The line of the fault, counted from 1, if it is on one.
+    /// The line of the error, counted from 1, if it is on one.
     pub fn line(&self) -> Option<usize> {
         self.line
     }
 
-    /// The fault itself.
-    pub fn flaw(&self) -> &Flaw {
-        &self.flaw
+    /// The error itself.
+    pub fn kind(&self) -> &DiagnosticKind {
+        &self.kind
     }
 }
 
-impl fmt::Display for Fault {
-    /// `FILE:LINE: FLAW`, as compilers write it.
+impl fmt::Display for Diagnostic {
+    /// `FILE:LINE: MESSAGE`, as compilers write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", printable::path(&self.file))?;
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        write!(f, " {}", printable::line(&self.flaw))
+        write!(f, " {}", printable::line(&self.kind))
     }
 }
 
-impl std::error::Error for Fault {
+impl std::error::Error for Diagnostic {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.flaw)
+        Some(&*self.kind)
     }
 }
 

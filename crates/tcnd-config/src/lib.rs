@@ -8,28 +8,31 @@
 //! of them, so that a test or a demo reads no files of the system.
 //!
 //! A misspelt key must not silently mean the default, least of all `enabled`. So every
-//! key is in a table (`fragment`), values carry their unit and range, and a faulty
-//! configuration is refused as a whole. Every fault is reported with its file and line.
+//! key is in a table (`fragment`), values carry their unit and range, and an invalid
+//! configuration is refused as a whole. Every error is reported with its file and line.
 
 mod document;
 mod duration;
 mod error;
 mod fragment;
+mod key;
 mod paths;
 mod settings;
 mod sources;
+mod values;
 
 use std::path::{Path, PathBuf};
 
 pub use duration::{NotADuration, parse_duration, spell_duration};
-pub use error::{ConfigError, Fault, Flaw};
-pub use fragment::Key;
+pub use error::{ConfigError, Diagnostic, DiagnosticKind};
+pub use key::Key;
 pub use paths::{
     FRAGMENT_DIRECTORIES, NoStateDirectory, SOURCE_DIRECTORIES, credential, locale_variable,
     runtime_directory, state_directory,
 };
-pub use settings::{AdapterChoice, Mode, NotAnAdapter, Settings};
-pub use sources::{MOST_SOURCES, SourceFlaw, SourceKey, load_sources, source_files};
+pub use settings::Settings;
+pub use sources::{MAX_SOURCES, SourceDiagnostic, SourceKey, load_sources, source_files};
+pub use values::{AdapterChoice, Mode, NotAnAdapter};
 
 use fragment::Fragment;
 
@@ -37,9 +40,9 @@ use fragment::Fragment;
 /// fragments of the system.
 ///
 /// # Errors
-/// Every fault in any of them. A configuration with a fault gives no settings.
+/// Every error in any of them. A configuration with an error gives no settings.
 pub fn load(explicit: &[PathBuf]) -> Result<Settings, ConfigError> {
-    let files = files(explicit).map_err(|fault| ConfigError::new(vec![fault]))?;
+    let files = files(explicit).map_err(|diagnostic| ConfigError::new(vec![diagnostic]))?;
     load_files(&files)
 }
 
@@ -47,7 +50,7 @@ pub fn load(explicit: &[PathBuf]) -> Result<Settings, ConfigError> {
 ///
 /// # Errors
 /// A fragment directory that cannot be read.
-pub fn files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
+pub fn files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
     if explicit.is_empty() {
         paths::fragments(FRAGMENT_DIRECTORIES.iter().map(Path::new))
     } else {
@@ -55,7 +58,7 @@ pub fn files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
     }
 }
 
-/// The message of a check of files without a fault: the same from every program.
+/// The message of a check of files without an error: the same from every program.
 pub fn valid(files: &[PathBuf]) -> String {
     if files.is_empty() {
         return "The configuration is valid: there are no files, so all is at its default."
@@ -68,27 +71,31 @@ pub fn valid(files: &[PathBuf]) -> String {
     format!("The configuration is valid:{}", list.concat())
 }
 
-/// Every fault of the configuration [`load`] would read.
-pub fn check(explicit: &[PathBuf]) -> Vec<Fault> {
-    load(explicit).map_or_else(ConfigError::into_faults, |_| Vec::new())
+/// Every error of the configuration [`load`] would read.
+pub fn check(explicit: &[PathBuf]) -> Vec<Diagnostic> {
+    load(explicit).map_or_else(ConfigError::into_diagnostics, |_| Vec::new())
 }
 
 fn load_files(files: &[PathBuf]) -> Result<Settings, ConfigError> {
     let mut merged = Fragment::default();
-    let mut faults = Vec::new();
+    let mut diagnostics = Vec::new();
     for file in files {
         match std::fs::read_to_string(file) {
-            Ok(text) => merged.overlay(Fragment::parse(file, &text, &mut faults)),
-            Err(source) => faults.push(Fault::in_file(file, Flaw::Unreadable(source))),
+            Ok(text) => merged.overlay(Fragment::parse(file, &text, &mut diagnostics)),
+            Err(source) => diagnostics.push(Diagnostic::in_file(
+                file,
+                DiagnosticKind::Unreadable(source),
+            )),
         }
     }
-    let settings = Settings::settle(&merged, &mut faults);
-    if faults.is_empty() {
+    let settings = Settings::resolve(&merged, &mut diagnostics);
+    if diagnostics.is_empty() {
         return Ok(settings);
     }
-    let position = |fault: &Fault| files.iter().position(|file| file == fault.file());
-    faults.sort_by_key(|fault| (position(fault), fault.line()));
-    Err(ConfigError::new(faults))
+    let position =
+        |diagnostic: &Diagnostic| files.iter().position(|file| file == diagnostic.file());
+    diagnostics.sort_by_key(|diagnostic| (position(diagnostic), diagnostic.line()));
+    Err(ConfigError::new(diagnostics))
 }
 
 #[cfg(test)]
@@ -251,8 +258,8 @@ mod tests {
 
     #[test]
     fn all_faults_come_at_once_in_order_of_line() {
-        let faults = check_text("zzz = 1\nflush = \"0s\"\nadaptor = 1\n").unwrap_err();
-        let lines: Vec<_> = faults.lines().map(|line| &line[..4]).collect();
+        let diagnostics = check_text("zzz = 1\nflush = \"0s\"\nadaptor = 1\n").unwrap_err();
+        let lines: Vec<_> = diagnostics.lines().map(|line| &line[..4]).collect();
         assert_eq!(lines, ["F:1:", "F:2:", "F:3:"]);
     }
 
@@ -274,15 +281,18 @@ mod tests {
         std::fs::write(&a, "\ntcn_jitter = \"10min\"").unwrap();
         std::fs::write(&b, "flush = \"2s\"").unwrap();
         let error = load(&[a.clone(), b]).unwrap_err();
-        let fault = &error.faults()[0];
-        assert_eq!((fault.file(), fault.line()), (a.as_path(), Some(2)));
+        let diagnostic = &error.diagnostics()[0];
+        assert_eq!(
+            (diagnostic.file(), diagnostic.line()),
+            (a.as_path(), Some(2))
+        );
     }
 
     #[test]
     fn a_missing_file_is_a_fault() {
-        let faults = check(&[PathBuf::from("/nonexistent/tcnd.toml")]);
+        let diagnostics = check(&[PathBuf::from("/nonexistent/tcnd.toml")]);
         assert_eq!(
-            faults[0].to_string(),
+            diagnostics[0].to_string(),
             "/nonexistent/tcnd.toml: cannot be read: No such file or directory (os error 2)"
         );
     }

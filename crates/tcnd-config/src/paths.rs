@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::{Fault, Flaw};
+use super::{Diagnostic, DiagnosticKind};
 
 /// The directories of fragments; later directories override earlier ones.
 pub const FRAGMENT_DIRECTORIES: [&str; 3] = [
@@ -86,11 +86,11 @@ pub fn credential(name: &str) -> Option<PathBuf> {
 /// Fragments in the order they are applied. A missing directory counts as empty.
 pub(super) fn fragments<'a>(
     directories: impl IntoIterator<Item = &'a Path>,
-) -> Result<Vec<PathBuf>, Fault> {
+) -> Result<Vec<PathBuf>, Diagnostic> {
     let mut by_name = BTreeMap::new();
     for directory in directories {
         let listed = list(directory)
-            .map_err(|source| Fault::in_file(directory, Flaw::Unreadable(source)))?;
+            .map_err(|source| Diagnostic::in_file(directory, DiagnosticKind::Unreadable(source)))?;
         by_name.extend(listed.into_iter().map(|name| {
             let path = directory.join(&name);
             (name, path)

@@ -1,14 +1,11 @@
 //! The settings for other modules: checked values, without files.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use tcn_engine::Policy;
-use thiserror::Error;
 
-use super::fragment::{Fragment, Key, Set};
-use super::{Fault, Flaw};
+use super::fragment::{Fragment, Located};
+use super::{AdapterChoice, Diagnostic, DiagnosticKind, Key, Mode};
 
 const fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
@@ -37,37 +34,6 @@ pub struct Settings {
     pub rpa_timeout: Duration,
 }
 
-/// How tcnd takes part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// A non-connectable advert: heard by all, hears Android and Linux.
-    #[default]
-    Broadcast,
-    /// As the phones do: connectable, so that iPhones can write their numbers, which
-    /// are then carried. Needs the kernel's privacy.
-    Full,
-    /// As `Full`, but without a number of its own: a kiosk.
-    Relay,
-}
-
-/// The adapter to use. An address identifies the machine, so `Debug` does not show it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum AdapterChoice {
-    /// By its device address, most significant byte first. Of several adapters with one
-    /// address, which cheap ones can have, the most capable is used.
-    Address([u8; 6]),
-    /// By the number in the kernel's name for it: 0 is `hci0`. The kernel may give an
-    /// adapter another name when it is plugged in again.
-    Name(u16),
-}
-
-/// Neither six bytes in hexadecimal with colons between, nor `hci` and a number.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error(
-    "expected a device address such as \"AA:BB:CC:DD:EE:FF\", or a kernel name such as \"hci0\""
-)]
-pub struct NotAnAdapter;
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -83,14 +49,14 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Adds defaults to the keys that were set, and checks the ranges. After a fault
-    /// the result serves only to find further faults.
-    pub(super) fn settle(set: &Fragment, faults: &mut Vec<Fault>) -> Self {
+    /// Adds defaults to the keys that were set, and checks the ranges. After an error
+    /// the result serves only to find further errors.
+    pub(super) fn resolve(set: &Fragment, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let mode = set.mode.as_ref().map_or(Mode::Broadcast, |set| set.value);
         let default = Self::of(mode);
-        let mut pick = |key: Key, set: &Option<Set<Duration>>, default: Duration| {
+        let mut pick = |key: Key, set: &Option<Located<Duration>>, default: Duration| {
             set.as_ref().map_or(default, |set| {
-                faults.extend(range_fault(key, set));
+                diagnostics.extend(range_error(key, set));
                 set.value
             })
         };
@@ -113,8 +79,8 @@ impl Settings {
             default.discovery_restart,
         );
         let rpa_timeout = pick(Key::RpaTimeout, &set.rpa_timeout, default.rpa_timeout);
-        if faults.is_empty() {
-            faults.extend(disagreements(set, &policy));
+        if diagnostics.is_empty() {
+            diagnostics.extend(disagreements(set, &policy));
         }
         Self {
             consent: set.enabled.as_ref().map(|set| set.value),
@@ -164,41 +130,6 @@ impl Settings {
     }
 }
 
-impl FromStr for AdapterChoice {
-    type Err = NotAnAdapter;
-
-    fn from_str(text: &str) -> Result<Self, NotAnAdapter> {
-        if let Some(number) = text.strip_prefix("hci") {
-            let index: u16 = number.parse().map_err(|_| NotAnAdapter)?;
-            // "+1" and "01" parse as numbers, but are not kernel names.
-            let is_name = index.to_string() == number;
-            return is_name.then_some(Self::Name(index)).ok_or(NotAnAdapter);
-        }
-        let mut octets = [0; 6];
-        let mut parts = text.split(':');
-        for octet in &mut octets {
-            let part = parts.next().ok_or(NotAnAdapter)?;
-            if part.len() != 2 || part.starts_with('+') {
-                return Err(NotAnAdapter);
-            }
-            *octet = u8::from_str_radix(part, 16).map_err(|_| NotAnAdapter)?;
-        }
-        match parts.next() {
-            None => Ok(Self::Address(octets)),
-            Some(_) => Err(NotAnAdapter),
-        }
-    }
-}
-
-impl fmt::Debug for AdapterChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(_) => f.write_str("Address([REDACTED])"),
-            Self::Name(index) => write!(f, "Name(hci{index})"),
-        }
-    }
-}
-
 /// The range of a duration. The lower limit is what the radio can do, the upper limit
 /// what the privacy promises allow.
 const fn range(key: Key) -> (Duration, Duration) {
@@ -221,20 +152,20 @@ const fn range(key: Key) -> (Duration, Duration) {
     }
 }
 
-fn range_fault(key: Key, set: &Set<Duration>) -> Option<Fault> {
+fn range_error(key: Key, set: &Located<Duration>) -> Option<Diagnostic> {
     let (least, most) = range(key);
-    let flaw = Flaw::OutOfRange {
+    let error = DiagnosticKind::OutOfRange {
         key,
         value: set.value,
         least,
         most,
     };
-    (!(least..=most).contains(&set.value)).then(|| Fault::at(&set.file, set.line, flaw))
+    (!(least..=most).contains(&set.value)).then(|| Diagnostic::at(&set.file, set.line, error))
 }
 
-/// Rules between two values. The fault is reported at the one that was set; the
+/// Rules between two values. The error is reported at the one that was set; the
 /// defaults agree with each other.
-fn disagreements(set: &Fragment, policy: &Policy) -> Vec<Fault> {
+fn disagreements(set: &Fragment, policy: &Policy) -> Vec<Diagnostic> {
     let Policy {
         period,
         jitter,
@@ -244,25 +175,27 @@ fn disagreements(set: &Fragment, policy: &Policy) -> Vec<Fault> {
         slot: _,
         relay: _,
     } = *policy;
-    let blame = |first: &Option<Set<Duration>>, second: &Option<Set<Duration>>, flaw: Flaw| {
+    let blame = |first: &Option<Located<Duration>>,
+                 second: &Option<Located<Duration>>,
+                 error: DiagnosticKind| {
         let set = first.as_ref().or(second.as_ref());
-        set.map(|set| Fault::at(&set.file, set.line, flaw))
+        set.map(|set| Diagnostic::at(&set.file, set.line, error))
     };
     let mut found = Vec::new();
     if jitter > period / 2 {
-        let flaw = match set.tcn_jitter {
-            Some(_) => Flaw::JitterTooLong { jitter, period },
-            None => Flaw::PeriodTooShort { jitter },
+        let error = match set.tcn_jitter {
+            Some(_) => DiagnosticKind::JitterTooLong { jitter, period },
+            None => DiagnosticKind::PeriodTooShort { jitter },
         };
-        found.extend(blame(&set.tcn_jitter, &set.tcn_period, flaw));
+        found.extend(blame(&set.tcn_jitter, &set.tcn_period, error));
     }
     if life < period {
-        let flaw = Flaw::KeyLifeTooShort { life, period };
-        found.extend(blame(&set.report_key_life, &set.tcn_period, flaw));
+        let error = DiagnosticKind::KeyLifeTooShort { life, period };
+        found.extend(blame(&set.report_key_life, &set.tcn_period, error));
     }
     if retention < life {
-        let flaw = Flaw::RetentionTooShort { retention, life };
-        found.extend(blame(&set.retention, &set.report_key_life, flaw));
+        let error = DiagnosticKind::RetentionTooShort { retention, life };
+        found.extend(blame(&set.retention, &set.report_key_life, error));
     }
     found
 }
@@ -272,42 +205,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_adapter_is_six_bytes_with_colons_or_a_kernel_name() {
-        let address = "AA:bb:00:DD:EE:FF".parse();
-        let octets = [0xaa, 0xbb, 0x00, 0xdd, 0xee, 0xff];
-        assert_eq!(address, Ok(AdapterChoice::Address(octets)));
-        assert_eq!("hci0".parse(), Ok(AdapterChoice::Name(0)));
-        assert_eq!("hci65535".parse(), Ok(AdapterChoice::Name(u16::MAX)));
-        for text in [
-            "",
-            "hci",
-            "hci+1",
-            "hci01",
-            "hci65536",
-            "HCI0",
-            "hci0 ",
-            "fake0",
-            "AA:BB:CC:DD:EE",
-            "AA:BB:CC:DD:EE:FF:00",
-            "AABBCCDDEEFF",
-            "+A:BB:CC:DD:EE:FF",
-            "AA:BB:CC:DD:EE:GG",
-        ] {
-            assert_eq!(text.parse::<AdapterChoice>(), Err(NotAnAdapter), "{text}");
-        }
-    }
-
-    #[test]
-    fn debug_does_not_tell_the_address() {
-        let address: AdapterChoice = "AA:BB:CC:DD:EE:FF".parse().unwrap();
-        let shown = format!("{address:?}").to_lowercase();
-        assert!(!shown.contains("aa") && !shown.contains("170"), "{shown}");
-    }
-
-    #[test]
     fn the_defaults_keep_their_own_rules() {
-        let mut faults = Vec::new();
-        let settings = Settings::settle(&Fragment::default(), &mut faults);
+        let mut diagnostics = Vec::new();
+        let settings = Settings::resolve(&Fragment::default(), &mut diagnostics);
         assert!(disagreements(&Fragment::default(), &settings.policy).is_empty());
         let Policy {
             period,

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! Files are found as the fragments of tcnd are, in `sources.d`. They do not override
-//! each other but add up. A name that occurs twice is a fault, because two files that
+//! each other but add up. A name that occurs twice is an error, because two files that
 //! use it for different sources would share one record. As with settings, nothing is
-//! guessed, and every fault is reported at once.
+//! guessed, and every error is reported at once.
 
 mod entry;
 mod error;
@@ -25,24 +25,24 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::DeValue;
 
-pub use error::{SourceFlaw, SourceKey};
+pub use error::{SourceDiagnostic, SourceKey};
 
 use tcn_exchange::source::Source;
 use tcn_protocol::MemoType;
 
 use self::table::Table;
-use super::document::Document;
+use super::document::TomlDocument;
 use super::paths::{self, SOURCE_DIRECTORIES};
-use super::{ConfigError, Fault, Flaw};
+use super::{ConfigError, Diagnostic, DiagnosticKind};
 
 /// The most sources that can be configured.
-pub const MOST_SOURCES: usize = 32;
+pub const MAX_SOURCES: usize = 32;
 
 /// The files [`load_sources`] reads, in order.
 ///
 /// # Errors
 /// A directory of the registry that cannot be read.
-pub fn source_files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
+pub fn source_files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
     if explicit.is_empty() {
         paths::fragments(SOURCE_DIRECTORIES.iter().map(Path::new))
     } else {
@@ -54,16 +54,17 @@ pub fn source_files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
 /// system.
 ///
 /// # Errors
-/// Every fault in any of them. A registry with a fault gives no sources.
+/// Every error in any of them. A registry with an error gives no sources.
 pub fn load_sources(explicit: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
-    let files = source_files(explicit).map_err(|fault| ConfigError::new(vec![fault]))?;
+    let files = source_files(explicit).map_err(|diagnostic| ConfigError::new(vec![diagnostic]))?;
     let mut registry = Registry::default();
     for file in &files {
         match std::fs::read_to_string(file) {
             Ok(text) => registry.read(file, &text),
-            Err(source) => registry
-                .faults
-                .push(Fault::in_file(file, Flaw::Unreadable(source))),
+            Err(source) => registry.diagnostics.push(Diagnostic::in_file(
+                file,
+                DiagnosticKind::Unreadable(source),
+            )),
         }
     }
     registry.finish(&files)
@@ -75,12 +76,12 @@ struct Registry {
     sources: Vec<Source>,
     /// Types that a file defines, in addition to the specification's.
     types: Vec<(String, MemoType)>,
-    faults: Vec<Fault>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl Registry {
     fn read(&mut self, file: &Path, text: &str) {
-        let document = Document::parse(file, text);
+        let document = TomlDocument::parse(file, text);
         let mut tables = Vec::new();
         for (name, value, line) in document.entries() {
             let known = SourceKey::TOP.into_iter().find(|key| key.name() == name);
@@ -88,8 +89,10 @@ impl Registry {
                 (Some(key), DeValue::Array(list)) => {
                     tables.extend(list.iter().map(|entry| (key, entry)));
                 }
-                (Some(key), _) => self.fault(file, line, SourceFlaw::NotATable(key)),
-                (None, _) => self.fault(file, line, SourceFlaw::unknown(name, &SourceKey::TOP)),
+                (Some(key), _) => self.diagnostic(file, line, SourceDiagnostic::NotATable(key)),
+                (None, _) => {
+                    self.diagnostic(file, line, SourceDiagnostic::unknown(name, &SourceKey::TOP))
+                }
             }
         }
         // Memo types first: a source may use one that is defined below it.
@@ -97,66 +100,68 @@ impl Registry {
         for (key, entry) in tables {
             self.entry(file, &document, key, entry);
         }
-        self.faults.extend(document.into_faults());
+        self.diagnostics.extend(document.into_diagnostics());
     }
 
     fn entry<'a>(
         &mut self,
         file: &Path,
-        document: &Document<'a>,
+        document: &TomlDocument<'a>,
         key: SourceKey,
         entry: &Spanned<DeValue<'a>>,
     ) {
         let line = document.line(entry.span().start);
         let DeValue::Table(fields) = entry.get_ref() else {
-            return self.fault(file, line, SourceFlaw::NotATable(key));
+            return self.diagnostic(file, line, SourceDiagnostic::NotATable(key));
         };
         let found = if key == SourceKey::Source {
             let mut table = Table::new(document, fields, line, &SourceKey::OF_SOURCE);
             if let Some(source) = entry::source(&mut table, &self.types) {
                 self.add(source, &mut table);
             }
-            table.into_faults()
+            table.into_diagnostics()
         } else {
             let mut table = Table::new(document, fields, line, &SourceKey::OF_MEMO_TYPE);
             if let Some((name, kind)) = entry::memo_type(&mut table) {
                 if entry::named(&name, &self.types).is_some() {
-                    table.fault(SourceKey::Name, SourceFlaw::Twice(name));
+                    table.diagnostic(SourceKey::Name, SourceDiagnostic::Twice(name));
                 } else {
                     self.types.push((name, kind));
                 }
             }
-            table.into_faults()
+            table.into_diagnostics()
         };
-        for (line, flaw) in found {
-            self.fault(file, line, flaw);
+        for (line, error) in found {
+            self.diagnostic(file, line, error);
         }
     }
 
     fn add(&mut self, source: Source, table: &mut Table<'_, '_>) {
         if self.sources.iter().any(|other| other.name == source.name) {
-            let flaw = SourceFlaw::Twice(source.name.to_string());
-            table.fault(SourceKey::Name, flaw);
-        } else if self.sources.len() == MOST_SOURCES {
-            let flaw = SourceFlaw::TooMany { most: MOST_SOURCES };
-            table.fault(SourceKey::Name, flaw);
+            let error = SourceDiagnostic::Twice(source.name.to_string());
+            table.diagnostic(SourceKey::Name, error);
+        } else if self.sources.len() == MAX_SOURCES {
+            let error = SourceDiagnostic::TooMany { most: MAX_SOURCES };
+            table.diagnostic(SourceKey::Name, error);
         } else {
             self.sources.push(source);
         }
     }
 
-    fn fault(&mut self, file: &Path, line: usize, flaw: SourceFlaw) {
-        self.faults.push(Fault::at(file, line, flaw.into()));
+    fn diagnostic(&mut self, file: &Path, line: usize, error: SourceDiagnostic) {
+        self.diagnostics
+            .push(Diagnostic::at(file, line, error.into()));
     }
 
     fn finish(mut self, files: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
-        if self.faults.is_empty() {
+        if self.diagnostics.is_empty() {
             return Ok(self.sources);
         }
-        let position = |fault: &Fault| files.iter().position(|file| file == fault.file());
-        self.faults
-            .sort_by_key(|fault| (position(fault), fault.line()));
-        Err(ConfigError::new(self.faults))
+        let position =
+            |diagnostic: &Diagnostic| files.iter().position(|file| file == diagnostic.file());
+        self.diagnostics
+            .sort_by_key(|diagnostic| (position(diagnostic), diagnostic.line()));
+        Err(ConfigError::new(self.diagnostics))
     }
 }
 
@@ -213,7 +218,7 @@ mod tests {
         ),
         (
             "[[source]]\nname = \"a\"\nkind = \"mirror\"\nurl = \"http://a.example.org\"",
-            "F:4: url: whoever is on the way can read and change what http carries; use https, or say allow_http = true",
+            "F:4: url: everyone on the path can read and change http traffic; use https, or set allow_http = true",
         ),
         (
             "[[memo_type]]\nname = \"x\"\nnumber = 0",
@@ -356,17 +361,17 @@ mod tests {
 
     #[test]
     fn all_faults_come_at_once_in_order_of_line() {
-        let faults =
+        let diagnostics =
             read("[[source]]\nnam = \"a\"\nkind = 1\n\n[[source]]\nurl = 2\nx = 3").unwrap_err();
-        let lines: Vec<_> = faults.lines().map(|line| &line[..4]).collect();
+        let lines: Vec<_> = diagnostics.lines().map(|line| &line[..4]).collect();
         assert_eq!(lines, ["F:1:", "F:2:", "F:3:", "F:5:", "F:5:", "F:7:"]);
     }
 
     #[test]
     fn there_are_not_more_sources_than_are_gone_through() {
         let one = |n| LEAST.replace("\"a\"", &format!("\"a{n}\""));
-        let all: String = (0..MOST_SOURCES).map(one).collect();
-        assert_eq!(read(&all).unwrap().len(), MOST_SOURCES);
+        let all: String = (0..MAX_SOURCES).map(one).collect();
+        assert_eq!(read(&all).unwrap().len(), MAX_SOURCES);
         let error = read(&format!("{all}{}", one(99))).unwrap_err();
         assert_eq!(
             error,

@@ -75,16 +75,21 @@ pub fn start() -> Arc<Output> {
     })
 }
 
-/// Prints a fault that ends the process, with all its causes.
-pub fn fault(fault: &dyn Error) {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
+/// Logs an error that ends the process, with all its causes.
+pub fn fatal(error: &dyn Error) {
+    tracing::error!("{}", error_chain(error));
+}
+
+/// The text of an error and of all its causes, on one line.
+pub fn error_chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
     while let Some(source) = cause {
         text.push_str(": ");
         text.push_str(&source.to_string());
         cause = source.source();
     }
-    tracing::error!("{text}");
+    text
 }
 
 impl Output {

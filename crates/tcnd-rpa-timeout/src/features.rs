@@ -18,9 +18,9 @@ const EXTENDED_ADVERTISING: u64 = 1 << 12;
 pub(super) fn makes_addresses(text: &str) -> Option<bool> {
     let bytes = text.lines().find_map(|line| line.strip_prefix("LE: "))?;
     let mut features = [0; 8];
-    let mut words = bytes.split_whitespace();
+    let mut describe = bytes.split_whitespace();
     for feature in &mut features {
-        let word = words.next()?;
+        let word = describe.next()?;
         *feature = u8::from_str_radix(word.trim_start_matches("0x"), 16).ok()?;
     }
     let wanted = LL_PRIVACY | EXTENDED_ADVERTISING;

@@ -34,12 +34,12 @@ const COMMAND_STATUS: u8 = 0x0f;
 
 /// Whether a controller accepted the timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum CommandResult {
     /// It has the timeout.
-    Now,
+    Applied,
     /// The controller is off. When it is switched on, the kernel gives it the timeout
     /// in debugfs.
-    WhenOn,
+    PoweredOff,
 }
 
 /// Why the controller did not accept it.
@@ -63,22 +63,22 @@ impl From<Errno> for HciError {
 }
 
 /// Sets the timeout in the controller of this index.
-pub(super) async fn tell(controller: u16, seconds: u16) -> Result<Told, HciError> {
+pub(super) async fn send_timeout(controller: u16, seconds: u16) -> Result<CommandResult, HciError> {
     let monitor = socket::watch(socket::open_monitor()?).map_err(HciError::Socket)?;
     let raw = socket::open_raw(controller)?;
     match rustix::net::send(&raw, &command(seconds), SendFlags::empty()) {
         Ok(_) => {}
-        Err(Errno::NETDOWN) => return Ok(Told::WhenOn),
+        Err(Errno::NETDOWN) => return Ok(CommandResult::PoweredOff),
         Err(error) => return Err(error.into()),
     }
-    let status = timeout(DEADLINE, answer(&monitor, controller));
+    let status = timeout(DEADLINE, response(&monitor, controller));
     match status.await.map_err(|_| HciError::Late)?? {
-        0 => Ok(Told::Now),
+        0 => Ok(CommandResult::Applied),
         status => Err(HciError::Refused(status)),
     }
 }
 
-async fn answer(monitor: &AsyncFd<OwnedFd>, controller: u16) -> Result<u8, HciError> {
+async fn response(monitor: &AsyncFd<OwnedFd>, controller: u16) -> Result<u8, HciError> {
     // Longer packets are cut off; they are no answers to us.
     let mut packet = [0; 64];
     loop {
@@ -138,13 +138,13 @@ mod tests {
         let complete = [0x0e, 4, 1, 0x2e, 0x20, 0];
         let refused = [0x0e, 4, 1, 0x2e, 0x20, 0x12];
         let unknown = [0x0f, 4, 0x01, 1, 0x2e, 0x20];
-        let told = |event: &[u8]| status(3, &monitored(3, 3, event));
-        assert_eq!(told(&complete), Some(0));
-        assert_eq!(told(&refused), Some(0x12));
-        assert_eq!(told(&unknown), Some(0x01));
+        let result = |event: &[u8]| status(3, &monitored(3, 3, event));
+        assert_eq!(result(&complete), Some(0));
+        assert_eq!(result(&refused), Some(0x12));
+        assert_eq!(result(&unknown), Some(0x01));
         // Of another command, controller, kind; and a report that contains the bytes.
-        assert_eq!(told(&[0x0e, 4, 1, 0x2d, 0x20, 0]), None);
-        assert_eq!(told(&[0x3e, 4, 1, 0x2e, 0x20, 0]), None);
+        assert_eq!(result(&[0x0e, 4, 1, 0x2d, 0x20, 0]), None);
+        assert_eq!(result(&[0x3e, 4, 1, 0x2e, 0x20, 0]), None);
         assert_eq!(status(3, &monitored(3, 4, &complete)), None);
         assert_eq!(status(3, &monitored(2, 3, &complete)), None);
         for length in 0..12 {

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    tcnd_rpa_timeout::main(&tcnd_rpa_timeout::Flags::parse())
+    tcnd_rpa_timeout::main(&tcnd_rpa_timeout::RpaTimeoutArgs::parse())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use crate::{DEFAULT, Done, LONGEST, SHORTEST};
+use crate::{DEFAULT, LONGEST, SHORTEST, SetOutcome};
 
 /// Set for how long Bluetooth controllers use an address that they make themselves
 ///
@@ -15,7 +15,7 @@ use crate::{DEFAULT, Done, LONGEST, SHORTEST};
 /// the kernel makes are left as they are.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tcnd-rpa-timeout", version)]
-pub struct Flags {
+pub struct RpaTimeoutArgs {
     /// How long an address is used, in seconds
     #[arg(
         long,
@@ -31,8 +31,8 @@ pub struct Flags {
 }
 
 /// Runs the program and prints a line for each controller. Fails if one of them failed.
-pub fn main(flags: &Flags) -> ExitCode {
-    let controllers = match &flags.controllers[..] {
+pub fn main(args: &RpaTimeoutArgs) -> ExitCode {
+    let controllers = match &args.controllers[..] {
         [] => crate::controllers(),
         named => named.to_vec(),
     };
@@ -40,9 +40,9 @@ pub fn main(flags: &Flags) -> ExitCode {
         .enable_all()
         .build();
     let set = match runtime {
-        Ok(runtime) => runtime.block_on(set(&controllers, Duration::from_secs(flags.seconds))),
+        Ok(runtime) => runtime.block_on(set(&controllers, Duration::from_secs(args.seconds))),
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             false
         }
     };
@@ -59,10 +59,10 @@ async fn set(controllers: &[String], timeout: Duration) -> bool {
         match crate::set(name, timeout).await {
             Ok(done) => {
                 // Standard output may be closed.
-                let _ = writeln!(io::stdout(), "{name}: {}", words(done));
+                let _ = writeln!(io::stdout(), "{name}: {}", describe(done));
             }
             Err(error) => {
-                complain(&format!("{name}: {error}"));
+                print_error(&format!("{name}: {error}"));
                 all = false;
             }
         }
@@ -70,17 +70,17 @@ async fn set(controllers: &[String], timeout: Duration) -> bool {
     all
 }
 
-fn complain(what: &str) {
+fn print_error(what: &str) {
     let _ = writeln!(io::stderr(), "tcnd-rpa-timeout: {what}");
 }
 
-fn words(done: Done) -> String {
+fn describe(done: SetOutcome) -> String {
     match done {
-        Done::Spared => "the kernel makes its addresses; nothing is set".to_owned(),
-        Done::Set(timeout) => format!("it uses an address for {} s", timeout.as_secs()),
-        Done::LockedDown(timeout) => format!(
-            "it uses an address for {} s, for the kernel is locked down (Secure Boot) and \
-             takes no other time",
+        SetOutcome::NotNeeded => "the kernel makes its addresses; nothing was set".to_owned(),
+        SetOutcome::Set(timeout) => format!("it uses an address for {} s", timeout.as_secs()),
+        SetOutcome::LockedDown(timeout) => format!(
+            "it uses an address for {} s: the kernel is locked down (Secure Boot) and \
+             accepts no other time",
             timeout.as_secs()
         ),
     }

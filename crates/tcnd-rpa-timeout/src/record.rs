@@ -13,7 +13,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{Known, SHORTEST};
+use super::timeout::SHORTEST;
 
 /// The result of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub struct Record {
     pub certain_from: Duration,
     /// The controller, by its node in sysfs.
     pub node: u64,
+}
+
+/// What is known of the addresses that a controller makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// How long the controller uses one address.
+    pub timeout: Duration,
+    /// After this time, no address made before is still in use.
+    pub certain_in: Duration,
 }
 
 impl Record {

@@ -9,22 +9,24 @@ use std::time::Duration;
 use rustix::io::Errno;
 use thiserror::Error;
 
-use super::hci::{self, HciError, Told};
+use super::features;
+use super::hci::{self, CommandResult, HciError};
+use super::paths::{SystemPaths, index};
 use super::record::Record;
-use super::{Places, features, index, longest_life};
+use super::timeout::longest_life;
 use bluez_mgmt::leaves_addresses;
 
 /// The kernel's default, and a controller's before it is set.
 ///
 /// Kernel: include/net/bluetooth/hci_core.h, `HCI_DEFAULT_RPA_TIMEOUT`. Core
 /// Specification: Vol 4 Part E 7.8.45.
-const KERNEL_S: Duration = Duration::from_secs(900);
+const KERNEL_TIMEOUT: Duration = Duration::from_secs(900);
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
+pub enum SetOutcome {
     /// The controller makes no addresses itself: nothing had to be set.
-    Spared,
+    NotNeeded,
     /// The timeout is set and recorded.
     Set(Duration),
     /// The kernel is locked down, and its own timeout is set and recorded.
@@ -39,14 +41,14 @@ pub enum SetError {
     NoController,
     /// debugfs does not say what the controller supports.
     #[error(
-        "debugfs does not tell what it can do: {0}; see: systemctl status sys-kernel-debug.mount"
+        "debugfs does not show what the controller supports: {0}; see: systemctl status sys-kernel-debug.mount"
     )]
     Features(#[source] io::Error),
     /// debugfs does not take the timeout.
-    #[error("debugfs does not take the timeout: {0}; run this as root")]
+    #[error("debugfs does not accept the timeout: {0}; run this as root")]
     Debugfs(#[source] io::Error),
     /// The controller does not accept it.
-    #[error("the controller does not take the timeout: {0}")]
+    #[error("the controller does not accept the timeout: {0}")]
     Controller(#[from] HciError),
     /// No record can be written.
     #[error("the record cannot be written: {0}; run this as root")]
@@ -56,66 +58,68 @@ pub enum SetError {
 /// Sets the timeout. If an error stops this, no record is left that claims more than
 /// was done.
 pub(super) async fn set(
-    places: &Places,
+    paths: &SystemPaths,
     adapter: &str,
     timeout: Duration,
     now: Duration,
-) -> Result<Done, SetError> {
-    set_by(places, adapter, timeout, now, async |index, seconds| {
-        hci::tell(index, seconds).await
+) -> Result<SetOutcome, SetError> {
+    set_by(paths, adapter, timeout, now, async |index, seconds| {
+        hci::send_timeout(index, seconds).await
     })
     .await
 }
 
 async fn set_by(
-    places: &Places,
+    paths: &SystemPaths,
     adapter: &str,
     timeout: Duration,
     now: Duration,
-    tell: impl AsyncFnOnce(u16, u16) -> Result<Told, HciError>,
-) -> Result<Done, SetError> {
+    send_timeout: impl AsyncFnOnce(u16, u16) -> Result<CommandResult, HciError>,
+) -> Result<SetOutcome, SetError> {
     let index = index(adapter).ok_or(SetError::NoController)?;
-    let before = places.record(adapter);
+    let before = paths.record(adapter);
     // Nothing is known until it is done.
-    match fs::remove_file(places.records.join(adapter)) {
+    match fs::remove_file(paths.records.join(adapter)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(SetError::Record(error));
         }
         Ok(()) | Err(_) => {}
     }
-    let node = places.node(adapter).ok_or(SetError::NoController)?;
-    if !leaves_addresses(&places.release) || !makes_addresses(places, adapter)? {
-        return Ok(Done::Spared);
+    let node = paths.node(adapter).ok_or(SetError::NoController)?;
+    if !leaves_addresses(&paths.release) || !makes_addresses(paths, adapter)? {
+        return Ok(SetOutcome::NotNeeded);
     }
-    let file = places.debugfs.join(adapter).join("rpa_timeout");
-    let (done, timeout, old) = match exchange(&file, timeout) {
-        Ok(old) => (Done::Set(timeout), timeout, old),
-        Err(error) if is_locked_down(places, &error) => {
-            (Done::LockedDown(KERNEL_S), KERNEL_S, KERNEL_S)
-        }
+    let file = paths.debugfs.join(adapter).join("rpa_timeout");
+    let (done, timeout, old) = match replace_timeout(&file, timeout) {
+        Ok(old) => (SetOutcome::Set(timeout), timeout, old),
+        Err(error) if is_locked_down(paths, &error) => (
+            SetOutcome::LockedDown(KERNEL_TIMEOUT),
+            KERNEL_TIMEOUT,
+            KERNEL_TIMEOUT,
+        ),
         Err(error) => return Err(SetError::Debugfs(error)),
     };
     // Before the command, so that the controller gets this timeout even if it is
     // switched on now.
-    let told = tell(index, u16::try_from(timeout.as_secs()).unwrap_or(u16::MAX)).await?;
+    let result = send_timeout(index, u16::try_from(timeout.as_secs()).unwrap_or(u16::MAX)).await?;
     let record = Record {
         timeout,
-        certain_from: certain_from(before, timeout, old, told, now),
+        certain_from: certain_from(before, timeout, old, result, now),
         node,
     };
-    leave(places, adapter, record).map_err(SetError::Record)?;
+    write_record(paths, adapter, record).map_err(SetError::Record)?;
     Ok(done)
 }
 
-fn makes_addresses(places: &Places, adapter: &str) -> Result<bool, SetError> {
-    let file = places.debugfs.join(adapter).join("features");
+fn makes_addresses(paths: &SystemPaths, adapter: &str) -> Result<bool, SetError> {
+    let file = paths.debugfs.join(adapter).join("features");
     let text = fs::read_to_string(file).map_err(SetError::Features)?;
     features::makes_addresses(&text)
         .ok_or_else(|| SetError::Features(io::ErrorKind::InvalidData.into()))
 }
 
 /// Replaces the timeout in the file and returns the old one.
-fn exchange(file: &Path, timeout: Duration) -> io::Result<Duration> {
+fn replace_timeout(file: &Path, timeout: Duration) -> io::Result<Duration> {
     let read = || {
         let seconds = fs::read_to_string(file)?.trim_end().parse();
         seconds.map(Duration::from_secs).map_err(io::Error::other)
@@ -123,16 +127,16 @@ fn exchange(file: &Path, timeout: Duration) -> io::Result<Duration> {
     let old = read()?;
     fs::write(file, timeout.as_secs().to_string())?;
     if read()? != timeout {
-        return Err(io::Error::other("it says another afterwards"));
+        return Err(io::Error::other("the file shows another value afterwards"));
     }
     Ok(old)
 }
 
 /// Whether the kernel is locked down, as with Secure Boot, and the error is its refusal
 /// for that reason.
-fn is_locked_down(places: &Places, error: &io::Error) -> bool {
+fn is_locked_down(paths: &SystemPaths, error: &io::Error) -> bool {
     let refuses = error.raw_os_error() == Some(Errno::PERM.raw_os_error());
-    let says = fs::read_to_string(&places.lockdown).unwrap_or_default();
+    let says = fs::read_to_string(&paths.lockdown).unwrap_or_default();
     refuses && (says.contains("[integrity]") || says.contains("[confidentiality]"))
 }
 
@@ -142,10 +146,10 @@ fn certain_from(
     before: Option<Record>,
     timeout: Duration,
     old: Duration,
-    told: Told,
+    result: CommandResult,
     now: Duration,
 ) -> Duration {
-    if told == Told::WhenOn {
+    if result == CommandResult::PoweredOff {
         // When it is switched on it makes new addresses.
         return now;
     }
@@ -155,23 +159,23 @@ fn certain_from(
             let longest = before.timeout.max(old);
             before.certain_from.max(now + longest_life(longest))
         }
-        None if timeout == KERNEL_S && old == KERNEL_S => now,
+        None if timeout == KERNEL_TIMEOUT && old == KERNEL_TIMEOUT => now,
         // Another program may have changed debugfs while the controller has the
         // kernel's timeout.
-        None => now + longest_life(old.max(KERNEL_S)),
+        None => now + longest_life(old.max(KERNEL_TIMEOUT)),
     }
 }
 
 /// Writes the record beside its place and renames it, so that no reader sees half of
 /// it.
-fn leave(places: &Places, adapter: &str, record: Record) -> io::Result<()> {
-    fs::create_dir_all(&places.records)?;
-    fs::set_permissions(&places.records, Permissions::from_mode(0o755))?;
-    let draft = places.records.join(format!(".{adapter}"));
+fn write_record(paths: &SystemPaths, adapter: &str, record: Record) -> io::Result<()> {
+    fs::create_dir_all(&paths.records)?;
+    fs::set_permissions(&paths.records, Permissions::from_mode(0o755))?;
+    let draft = paths.records.join(format!(".{adapter}"));
     let mut file = File::create(&draft)?;
     file.set_permissions(Permissions::from_mode(0o644))?;
     file.write_all(record.to_string().as_bytes())?;
-    fs::rename(draft, places.records.join(adapter))
+    fs::rename(draft, paths.records.join(adapter))
 }
 
 #[cfg(test)]
@@ -190,33 +194,30 @@ mod tests {
     /// A machine with one controller, `hci0`.
     struct System {
         _root: TempDir,
-        places: Places,
+        paths: SystemPaths,
     }
 
     impl System {
         fn new(features: &str) -> Self {
             let root = TempDir::new().unwrap();
             let at = |name: &str| root.path().join(name);
-            let places = Places {
+            let paths = SystemPaths {
                 records: at("run"),
                 controllers: at("class"),
                 debugfs: at("debug"),
                 lockdown: at("lockdown"),
                 release: "7.2.12+deb14-amd64".to_owned(),
             };
-            fs::create_dir_all(places.controllers.join("hci0")).unwrap();
-            fs::create_dir_all(places.debugfs.join("hci0")).unwrap();
-            fs::write(places.debugfs.join("hci0/features"), features).unwrap();
-            let system = Self {
-                _root: root,
-                places,
-            };
+            fs::create_dir_all(paths.controllers.join("hci0")).unwrap();
+            fs::create_dir_all(paths.debugfs.join("hci0")).unwrap();
+            fs::write(paths.debugfs.join("hci0/features"), features).unwrap();
+            let system = Self { _root: root, paths };
             fs::write(system.timeout(), "900\n").unwrap();
             system
         }
 
         fn timeout(&self) -> std::path::PathBuf {
-            self.places.debugfs.join("hci0/rpa_timeout")
+            self.paths.debugfs.join("hci0/rpa_timeout")
         }
 
         fn debugfs(&self) -> String {
@@ -225,7 +226,7 @@ mod tests {
 
         /// The timeout on record, and how long until it is certain.
         fn known(&self, now: u64) -> Option<(u64, u64)> {
-            let known = self.places.record("hci0")?.known(secs(now));
+            let known = self.paths.record("hci0")?.known(secs(now));
             Some((known.timeout.as_secs(), known.certain_in.as_secs()))
         }
 
@@ -234,20 +235,20 @@ mod tests {
             &self,
             timeout: u64,
             now: u64,
-            answer: Result<Told, HciError>,
-        ) -> Result<Done, SetError> {
-            let tell = async |index: u16, seconds: u16| {
+            response: Result<CommandResult, HciError>,
+        ) -> Result<SetOutcome, SetError> {
+            let send_timeout = async |index: u16, seconds: u16| {
                 assert_eq!(index, 0);
                 assert_eq!(self.known(now), None, "nothing is known meanwhile");
                 assert_eq!(self.debugfs(), seconds.to_string(), "set before it is told");
-                answer
+                response
             };
-            set_by(&self.places, "hci0", secs(timeout), secs(now), tell).await
+            set_by(&self.paths, "hci0", secs(timeout), secs(now), send_timeout).await
         }
 
         /// The run fails with one line, and leaves no record.
-        async fn fails(&self, answer: Result<Told, HciError>) -> String {
-            let line = self.run(60, 200, answer).await.unwrap_err().to_string();
+        async fn fails(&self, response: Result<CommandResult, HciError>) -> String {
+            let line = self.run(60, 200, response).await.unwrap_err().to_string();
             assert!(!line.contains('\n') && !line.ends_with('.'), "{line}");
             assert_eq!(self.known(200), None, "{line}");
             line
@@ -257,26 +258,38 @@ mod tests {
     #[tokio::test]
     async fn a_controller_that_is_on_is_told_and_what_it_made_before_is_outlived() {
         let system = System::new(CAPABLE);
-        let done = system.run(60, 100, Ok(Told::Now)).await.unwrap();
-        assert_eq!(done, Done::Set(secs(60)));
+        let done = system
+            .run(60, 100, Ok(CommandResult::Applied))
+            .await
+            .unwrap();
+        assert_eq!(done, SetOutcome::Set(secs(60)));
         assert_eq!(system.debugfs(), "60");
         assert_eq!(system.known(100), Some((60, 1028)), "900 and a seventh");
         assert_eq!(system.known(1128), Some((60, 0)));
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&system.places.records), 0o755);
-        assert_eq!(mode(&system.places.records.join("hci0")), 0o644);
+        assert_eq!(mode(&system.paths.records), 0o755);
+        assert_eq!(mode(&system.paths.records.join("hci0")), 0o644);
         // A second run does not change when it is certain; another timeout makes it
         // later.
-        system.run(60, 500, Ok(Told::Now)).await.unwrap();
+        system
+            .run(60, 500, Ok(CommandResult::Applied))
+            .await
+            .unwrap();
         assert_eq!(system.known(500), Some((60, 628)));
-        system.run(30, 2000, Ok(Told::Now)).await.unwrap();
+        system
+            .run(30, 2000, Ok(CommandResult::Applied))
+            .await
+            .unwrap();
         assert_eq!(system.known(2000), Some((30, 68)), "60 and a seventh");
     }
 
     #[tokio::test]
     async fn one_that_is_off_has_only_addresses_of_the_new_timeout_when_it_is_on() {
         let system = System::new(CAPABLE);
-        system.run(60, 100, Ok(Told::WhenOn)).await.unwrap();
+        system
+            .run(60, 100, Ok(CommandResult::PoweredOff))
+            .await
+            .unwrap();
         assert_eq!(system.known(100), Some((60, 0)));
     }
 
@@ -285,7 +298,10 @@ mod tests {
     async fn a_timeout_that_somebody_else_set_is_not_taken_for_certain() {
         let system = System::new(CAPABLE);
         fs::write(system.timeout(), "60\n").unwrap();
-        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        system
+            .run(60, 100, Ok(CommandResult::Applied))
+            .await
+            .unwrap();
         assert_eq!(system.known(100), Some((60, 1028)));
     }
 
@@ -293,42 +309,54 @@ mod tests {
     async fn where_the_host_makes_addresses_nothing_is_touched() {
         let mut system = System::new(LEGACY);
         let done = system.run(60, 100, Err(HciError::Late)).await.unwrap();
-        assert_eq!((done, system.known(100)), (Done::Spared, None));
-        system.places.release = "6.12.118+deb13-amd64".to_owned();
-        fs::write(system.places.debugfs.join("hci0/features"), CAPABLE).unwrap();
+        assert_eq!((done, system.known(100)), (SetOutcome::NotNeeded, None));
+        system.paths.release = "6.12.118+deb13-amd64".to_owned();
+        fs::write(system.paths.debugfs.join("hci0/features"), CAPABLE).unwrap();
         let done = system.run(60, 100, Err(HciError::Late)).await.unwrap();
-        assert_eq!((done, system.known(100)), (Done::Spared, None));
+        assert_eq!((done, system.known(100)), (SetOutcome::NotNeeded, None));
         assert_eq!(system.debugfs(), "900\n");
     }
 
     #[tokio::test]
     async fn each_failure_is_one_line_and_leaves_no_record() {
         let system = System::new(CAPABLE);
-        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        system
+            .run(60, 100, Ok(CommandResult::Applied))
+            .await
+            .unwrap();
         let line = system.fails(Err(HciError::Refused(0x01))).await;
         assert!(line.ends_with("it refuses with status 0x01"), "{line}");
-        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        system
+            .run(60, 100, Ok(CommandResult::Applied))
+            .await
+            .unwrap();
         let line = system.fails(Err(HciError::Late)).await;
         assert!(line.ends_with("it does not answer"), "{line}");
-        system.run(60, 100, Ok(Told::Now)).await.unwrap();
+        system
+            .run(60, 100, Ok(CommandResult::Applied))
+            .await
+            .unwrap();
         fs::remove_file(system.timeout()).unwrap();
-        let line = system.fails(Ok(Told::Now)).await;
+        let line = system.fails(Ok(CommandResult::Applied)).await;
         assert!(line.contains("run this as root"), "{line}");
-        fs::write(system.places.debugfs.join("hci0/features"), " 0: ff\n").unwrap();
-        let line = system.fails(Ok(Told::Now)).await;
+        fs::write(system.paths.debugfs.join("hci0/features"), " 0: ff\n").unwrap();
+        let line = system.fails(Ok(CommandResult::Applied)).await;
         assert!(line.contains("sys-kernel-debug.mount"), "{line}");
-        fs::remove_dir(system.places.controllers.join("hci0")).unwrap();
-        let line = system.fails(Ok(Told::Now)).await;
+        fs::remove_dir(system.paths.controllers.join("hci0")).unwrap();
+        let line = system.fails(Ok(CommandResult::Applied)).await;
         assert!(line.contains("no such controller"), "{line}");
     }
 
     #[tokio::test]
     async fn a_record_is_of_one_controller_and_not_of_the_next_of_its_name() {
         let system = System::new(CAPABLE);
-        system.run(60, 100, Ok(Told::Now)).await.unwrap();
-        let folder = system.places.controllers.join("hci0");
+        system
+            .run(60, 100, Ok(CommandResult::Applied))
+            .await
+            .unwrap();
+        let folder = system.paths.controllers.join("hci0");
         // The old node is kept, so that the new one has another number.
-        fs::rename(&folder, system.places.controllers.join("gone")).unwrap();
+        fs::rename(&folder, system.paths.controllers.join("gone")).unwrap();
         fs::create_dir(&folder).unwrap();
         assert_eq!(system.known(5000), None);
     }
@@ -337,22 +365,20 @@ mod tests {
     fn a_kernel_that_is_locked_down_is_told_from_other_refusals() {
         let system = System::new(CAPABLE);
         let refused = io::Error::from(Errno::PERM);
-        assert!(!is_locked_down(&system.places, &refused));
-        fs::write(
-            &system.places.lockdown,
-            "[none] integrity confidentiality\n",
-        )
-        .unwrap();
-        assert!(!is_locked_down(&system.places, &refused));
-        fs::write(
-            &system.places.lockdown,
-            "none [integrity] confidentiality\n",
-        )
-        .unwrap();
-        assert!(is_locked_down(&system.places, &refused));
-        assert!(!is_locked_down(&system.places, &Errno::ACCESS.into()));
+        assert!(!is_locked_down(&system.paths, &refused));
+        fs::write(&system.paths.lockdown, "[none] integrity confidentiality\n").unwrap();
+        assert!(!is_locked_down(&system.paths, &refused));
+        fs::write(&system.paths.lockdown, "none [integrity] confidentiality\n").unwrap();
+        assert!(is_locked_down(&system.paths, &refused));
+        assert!(!is_locked_down(&system.paths, &Errno::ACCESS.into()));
         // The kernel's own timeout cannot have been changed.
-        let certain = certain_from(None, KERNEL_S, KERNEL_S, Told::Now, secs(100));
+        let certain = certain_from(
+            None,
+            KERNEL_TIMEOUT,
+            KERNEL_TIMEOUT,
+            CommandResult::Applied,
+            secs(100),
+        );
         assert_eq!(certain, secs(100));
     }
 
@@ -360,8 +386,8 @@ mod tests {
     fn only_hosts_are_controllers() {
         let system = System::new(CAPABLE);
         for name in ["hci0:64", "hci10", "hci2", "hci07", "rfcomm0"] {
-            fs::create_dir(system.places.controllers.join(name)).unwrap();
+            fs::create_dir(system.paths.controllers.join(name)).unwrap();
         }
-        assert_eq!(system.places.controllers(), ["hci0", "hci10", "hci2"]);
+        assert_eq!(system.paths.controllers(), ["hci0", "hci10", "hci2"]);
     }
 }

@@ -12,6 +12,6 @@ pub(super) fn now() -> UnixTime {
 }
 
 /// The operating system's generator, for names of files and for waits.
-pub(super) fn chance() -> UnwrapErr<SysRng> {
+pub(super) fn rng() -> UnwrapErr<SysRng> {
     UnwrapErr(SysRng)
 }

@@ -41,7 +41,7 @@ impl ServerTime {
         })
     }
 
-    /// How far the server's clock is ahead of ours, in seconds.
+    /// How far the server's clock is ahead of the local clock, in seconds.
     pub(super) fn ahead_of(&self, ours: UnixTime) -> i64 {
         let apart = i64::try_from(self.sent.0.abs_diff(ours.0)).unwrap_or(i64::MAX);
         if self.sent >= ours { apart } else { -apart }

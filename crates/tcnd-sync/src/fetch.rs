@@ -12,7 +12,7 @@
 //! run is delivered in part, and logged: the cheapest of its reports, for half of the
 //! budget left, so that other intervals get their share.
 
-mod find;
+mod finder;
 
 use std::path::Path;
 
@@ -23,47 +23,42 @@ use tcn_exchange::filter::{Expected, FilterOptions, Filtered};
 use tcn_exchange::interval::Interval;
 use tcn_exchange::source::Source;
 use tcn_protocol::UnixTime;
-use tcn_protocol::file::Foreign;
 
-use self::find::{Found, FoundDocument, Opened};
-use super::date::{ServerTime, differs};
+use self::finder::{FetchStop, Finder, Found, FoundDocument, IntervalRequest, OpenSource};
+use super::clock;
+use super::date::differs;
+use super::error::SyncError;
 use super::folder::Folder;
-use super::memory::Remembered;
 use super::problem::Problem;
-use super::service::{Batch, Delivery, Tcnd};
-use super::unpack::{Unfit, unpack, within};
-use super::{Fault, clock};
+use super::state::SourceState;
+use super::tcnd::{Delivery, DeliveryRequest, TcndClient};
+use super::unpack::{select_within, unpack};
 
 /// Intervals of one run; fourteen days have 57 at most.
-const MOST_INTERVALS: usize = 64;
+const MAX_INTERVALS: usize = 64;
 
 /// A source while it is fetched.
-pub(super) struct Fetch<'a> {
-    source: &'a Source,
-    tcnd: &'a Tcnd,
-    directory: &'a Path,
-    remembered: Remembered,
+pub(super) struct SourceFetch<'a> {
+    finder: Finder<'a>,
+    tcnd: &'a TcndClient,
     /// The first thing that was wrong with an interval.
     problem: Option<Problem>,
-    /// How far the server's clock is ahead of ours, in seconds. It is taken from the
-    /// freshest response, for a cache may have held others for long.
-    ahead: Option<i64>,
     /// The first interval that this run did not reach within its limits.
     unreached: Option<Interval>,
     /// The interval being fetched.
     at: Option<Interval>,
     /// The problem of an interval that the server denied: the source may not have it.
     denied: Option<Problem>,
-    /// Numbers left of the budget, bytes left to fetch, and to unpack.
+    /// Numbers left of the budget.
     budget: u64,
-    bytes: u64,
+    /// Bytes that may still be decompressed.
     unpacked: u64,
-    counted: Counted,
+    counts: FetchCounts,
 }
 
 /// Counts for the log.
 #[derive(Default)]
-struct Counted {
+struct FetchCounts {
     intervals: u64,
     unchanged: u64,
     absent: u64,
@@ -73,78 +68,42 @@ struct Counted {
     left_out: u64,
 }
 
-/// The interval to fetch.
-#[derive(Clone, Copy)]
-struct Turn {
-    interval: Interval,
-    /// Whether it was over by our clock when the request started.
-    over: bool,
-}
-
 /// The outcome of an interval.
-enum Gone {
-    Through,
+enum Progress {
+    Done,
     /// It does not fit into the rest of the budget.
-    Beyond,
+    Deferred,
 }
 
-/// Why an interval was not fetched.
-enum Stop {
-    Source(Problem),
-    /// A file of another kind.
-    Foreign(Foreign),
-    Run(Fault),
-}
-
-impl From<Fault> for Stop {
-    fn from(fault: Fault) -> Self {
-        Self::Run(fault)
-    }
-}
-
-impl From<Unfit> for Stop {
-    fn from(unfit: Unfit) -> Self {
-        match unfit {
-            Unfit::Document(problem) => Self::Source(problem),
-            Unfit::Foreign(foreign) => Self::Foreign(foreign),
-            Unfit::Machine(fault) => Self::Run(fault),
-        }
-    }
-}
-
-impl<'a> Fetch<'a> {
+impl<'a> SourceFetch<'a> {
     pub(super) fn new(
         source: &'a Source,
-        tcnd: &'a Tcnd,
+        tcnd: &'a TcndClient,
         directory: &'a Path,
-        remembered: Remembered,
+        state: SourceState,
     ) -> Self {
         Self {
-            source,
+            finder: Finder::new(source, directory, state),
             tcnd,
-            directory,
-            remembered,
             problem: None,
-            ahead: None,
             unreached: None,
             at: None,
             budget: source.limits.budget,
             denied: None,
-            bytes: source.limits.run_bytes(),
             unpacked: source.limits.run_unpacked_bytes(),
-            counted: Counted::default(),
+            counts: FetchCounts::default(),
         }
     }
 
     /// Fetches all pending intervals. Returns the problem that ended this early, if
     /// any.
-    pub(super) async fn go_through(&mut self) -> Result<Option<Problem>, Fault> {
-        let pending = self.tcnd.pending(&self.source.name).await?;
+    pub(super) async fn fetch_all(&mut self) -> Result<Option<Problem>, SyncError> {
+        let pending = self.tcnd.pending(&self.finder.source.name).await?;
         match self.each(pending).await {
             Ok(()) => Ok(None),
-            Err(Stop::Source(problem)) => Ok(Some(problem)),
-            Err(Stop::Foreign(_)) => Ok(Some(Problem::WrongAnswer)),
-            Err(Stop::Run(fault)) => Err(fault),
+            Err(FetchStop::Source(problem)) => Ok(Some(problem)),
+            Err(FetchStop::Foreign(_)) => Ok(Some(Problem::WrongAnswer)),
+            Err(FetchStop::Run(error)) => Err(error),
         }
     }
 
@@ -155,27 +114,21 @@ impl<'a> Fetch<'a> {
 
     /// The problem of a server's clock that differs from ours.
     pub(super) fn clock_problem(&self) -> Option<Problem> {
-        let seconds = self.ahead.filter(|seconds| differs(*seconds))?;
-        tracing::info!(source = %self.source.name, seconds, "how far its clock is ahead of ours");
+        let seconds = self.finder.ahead.filter(|seconds| differs(*seconds))?;
+        tracing::info!(source = %self.finder.source.name, seconds, "the clock of the server differs");
         Some(Problem::ClockDiffers)
-    }
-
-    /// Notes the clock of a server.
-    pub(super) fn notice(&mut self, time: Option<ServerTime>) {
-        let ahead = time.map(|time| time.ahead_of(clock::now()));
-        self.ahead = self.ahead.max(ahead);
     }
 
     /// The state for the next run. One bad interval does not make the source a bad one;
     /// an early end does, and so does a run that got nothing.
-    pub(super) fn remembered(&self, ended: bool, now: UnixTime, rng: &mut impl Rng) -> Remembered {
-        let mut remembered = self.remembered.clone();
+    pub(super) fn next_state(&self, ended: bool, now: UnixTime, rng: &mut impl Rng) -> SourceState {
+        let mut state = self.finder.state.clone();
         // The problem that ended the source may be this interval's, so the next run
         // starts with the one after it.
         let behind = self.at.filter(|_| ended).map(Interval::next);
-        remembered.resume = self.unreached.or(behind).map(Interval::number);
-        let before = remembered.backoff();
-        let got = self.counted.intervals + self.counted.unchanged > 0;
+        state.resume = self.unreached.or(behind).map(Interval::number);
+        let before = state.backoff();
+        let got = self.counts.intervals + self.counts.unchanged > 0;
         let backoff = match self.problem {
             // A busy tcnd is not the fault of the source.
             Some(Problem::Busy) => before,
@@ -184,12 +137,12 @@ impl<'a> Fetch<'a> {
             None if ended => before.failed(now, None, rng),
             Some(_) | None => Backoff::default(),
         };
-        remembered.with_backoff(backoff)
+        state.with_backoff(backoff)
     }
 
     /// Logs what was fetched.
     pub(super) fn log(&self) {
-        let Counted {
+        let FetchCounts {
             intervals,
             unchanged,
             absent,
@@ -197,21 +150,21 @@ impl<'a> Fetch<'a> {
             unreadable,
             unwanted,
             left_out,
-        } = self.counted;
+        } = self.counts;
         tracing::info!(
-            source = %self.source.name, intervals, unchanged, absent, reports, unreadable,
+            source = %self.finder.source.name, intervals, unchanged, absent, reports, unreadable,
             unwanted, left_out, "fetched"
         );
     }
 
-    async fn each(&mut self, mut pending: Vec<Interval>) -> Result<(), Stop> {
-        pending.truncate(MOST_INTERVALS);
+    async fn each(&mut self, mut pending: Vec<Interval>) -> Result<(), FetchStop> {
+        pending.truncate(MAX_INTERVALS);
         let current = pending.last().copied();
-        let mut opened = match self.open() {
+        let mut opened = match self.finder.open() {
             Ok(opened) => opened,
             Err(problem) => return self.note(problem),
         };
-        if let Some(first) = self.remembered.resume {
+        if let Some(first) = self.finder.state.resume {
             let reached = pending.partition_point(|interval| interval.number() < first);
             pending.rotate_left(reached);
         }
@@ -222,20 +175,20 @@ impl<'a> Fetch<'a> {
             }
             self.at = Some(interval);
             match Box::pin(self.interval(&mut opened, interval)).await {
-                Ok(Gone::Through) => {}
-                Ok(Gone::Beyond) => {
+                Ok(Progress::Done) => {}
+                Ok(Progress::Deferred) => {
                     self.unreached.get_or_insert(interval);
                 }
-                Err(Stop::Source(problem)) => self.note(problem)?,
+                Err(FetchStop::Source(problem)) => self.note(problem)?,
                 Err(stop) => return Err(stop),
             }
         }
-        if let (Opened::Folder(folder), Some(current)) = (&opened, current) {
-            Box::pin(self.loose(folder, current)).await?;
+        if let (OpenSource::Folder(folder), Some(current)) = (&opened, current) {
+            Box::pin(self.deliver_extra_files(folder, current)).await?;
         }
         // If other intervals were found, a denied one does not exist.
         match self.denied {
-            Some(problem) if self.counted.intervals + self.counted.unchanged == 0 => {
+            Some(problem) if self.counts.intervals + self.counts.unchanged == 0 => {
                 self.note(problem)
             }
             Some(_) | None => Ok(()),
@@ -244,73 +197,81 @@ impl<'a> Fetch<'a> {
 
     /// Whether no more bytes may be fetched or unpacked.
     const fn is_spent(&self) -> bool {
-        self.bytes == 0 || self.unpacked == 0
+        self.finder.bytes == 0 || self.unpacked == 0
     }
 
     /// Notes a problem. Returns an error if it ends the source.
-    fn note(&mut self, problem: Problem) -> Result<(), Stop> {
+    fn note(&mut self, problem: Problem) -> Result<(), FetchStop> {
         self.problem.get_or_insert(problem);
         if problem.ends_the_source() {
             self.problem = Some(problem);
-            return Err(Stop::Source(problem));
+            return Err(FetchStop::Source(problem));
         }
         Ok(())
     }
 
-    async fn interval(&mut self, opened: &mut Opened, interval: Interval) -> Result<Gone, Stop> {
+    async fn interval(
+        &mut self,
+        opened: &mut OpenSource,
+        interval: Interval,
+    ) -> Result<Progress, FetchStop> {
         // Taken before the request: reports added while it runs may be missing.
-        let turn = Turn {
+        let request = IntervalRequest {
             interval,
             over: interval.is_over(clock::now()),
         };
-        match self.find(opened, turn).await? {
-            Found::Absent => self.counted.absent += 1,
+        match self.finder.find(opened, request).await? {
+            Found::Absent => self.counts.absent += 1,
             Found::Denied(problem) => {
-                self.counted.absent += 1;
+                self.counts.absent += 1;
                 self.denied.get_or_insert(problem);
             }
-            Found::Unchanged => self.counted.unchanged += 1,
+            Found::Unchanged => self.counts.unchanged += 1,
             Found::Document(found) => return self.pass_on(found, interval).await,
         }
-        Ok(Gone::Through)
+        Ok(Progress::Done)
     }
 
     /// Passes the reports of a document to tcnd, as far as the limits allow.
-    async fn pass_on(&mut self, found: FoundDocument, interval: Interval) -> Result<Gone, Stop> {
-        let limits = self.source.limits;
-        let reading = FilterOptions {
+    async fn pass_on(
+        &mut self,
+        found: FoundDocument,
+        interval: Interval,
+    ) -> Result<Progress, FetchStop> {
+        let limits = self.finder.source.limits;
+        let options = FilterOptions {
             expected: found.document.expected,
-            wanted: self.source.memo_types,
+            wanted: self.finder.source.memo_types,
             most: limits.unpacked_bytes().min(self.unpacked),
             is_part: found.document.is_part,
             room: limits.max_bytes,
         };
-        let (document, directory) = (found.document, self.directory.to_owned());
-        let (read, reports) = blocking(move || unpack(document, reading, &directory)).await?;
+        let (document, directory) = (found.document, self.finder.directory.to_owned());
+        let (read, reports) = blocking(move || unpack(document, options, &directory)).await?;
         self.unpacked = self.unpacked.saturating_sub(read);
         let reports = reports?;
-        let (sifted, cost) = (reports.sifted, reports.sifted.cost());
-        if sifted.fits && cost <= self.budget {
-            self.count(&sifted, sifted.reports);
-            let whole = found.over && sifted.whole;
+        let (filtered, cost) = (reports.filtered, reports.filtered.cost());
+        if filtered.fits && cost <= self.budget {
+            self.count(&filtered, filtered.reports);
+            let whole = found.over && filtered.whole;
             self.deliver(&reports.file, interval, whole, cost).await?;
-            if !sifted.whole {
-                return Err(Stop::Source(Problem::TooLarge));
+            if !filtered.whole {
+                return Err(FetchStop::Source(Problem::TooLarge));
             }
             if let Some(validator) = found.validator {
-                self.remembered.validator = Some(validator);
+                self.finder.state.validator = Some(validator);
             }
-            return Ok(Gone::Through);
+            return Ok(Progress::Done);
         }
-        if sifted.fits && sifted.whole && cost <= limits.budget {
-            return Ok(Gone::Beyond);
+        if filtered.fits && filtered.whole && cost <= limits.budget {
+            return Ok(Progress::Deferred);
         }
-        let (share, directory) = (self.share(interval), self.directory.to_owned());
-        let cut = blocking(move || within(reports, share, &directory)).await?;
+        let (share, directory) = (self.share(interval), self.finder.directory.to_owned());
+        let cut = blocking(move || select_within(reports, share, &directory)).await?;
         let (file, passed) = cut?;
-        self.count(&sifted, passed.reports);
+        self.count(&filtered, passed.reports);
         self.deliver(&file, interval, false, passed.cost).await?;
-        Err(Stop::Source(Problem::TooLarge))
+        Err(FetchStop::Source(Problem::TooLarge))
     }
 
     /// The budget for a document that fits into no run: half of what is left, so that
@@ -318,18 +279,18 @@ impl<'a> Fetch<'a> {
     /// starts with this document.
     fn share(&mut self, interval: Interval) -> u64 {
         let share = self.budget / 2;
-        if share < self.source.limits.budget / 2 {
+        if share < self.finder.source.limits.budget / 2 {
             self.unreached.get_or_insert(interval);
         }
         share
     }
 
     /// Counts a document of which `passed` reports were passed on.
-    fn count(&mut self, sifted: &Filtered, passed: u64) {
-        self.counted.reports += passed;
-        self.counted.left_out += sifted.reports - passed;
-        self.counted.unreadable += sifted.unreadable;
-        self.counted.unwanted += sifted.unwanted;
+    fn count(&mut self, filtered: &Filtered, passed: u64) {
+        self.counts.reports += passed;
+        self.counts.left_out += filtered.reports - passed;
+        self.counts.unreadable += filtered.unreadable;
+        self.counts.unwanted += filtered.unwanted;
     }
 
     async fn deliver(
@@ -338,9 +299,9 @@ impl<'a> Fetch<'a> {
         interval: Interval,
         whole: bool,
         cost: u64,
-    ) -> Result<(), Stop> {
-        let batch = Batch {
-            source: &self.source.name,
+    ) -> Result<(), FetchStop> {
+        let batch = DeliveryRequest {
+            source: &self.finder.source.name,
             interval,
             file,
             whole,
@@ -348,54 +309,58 @@ impl<'a> Fetch<'a> {
         };
         let delivery = self.tcnd.deliver(batch).await?;
         if let Delivery::Refused(problem) = delivery {
-            return Err(Stop::Source(problem));
+            return Err(FetchStop::Source(problem));
         }
         self.budget -= cost;
-        self.counted.intervals += 1;
+        self.counts.intervals += 1;
         if matches!(delivery, Delivery::Cut) {
-            return Err(Stop::Source(Problem::TooLarge));
+            return Err(FetchStop::Source(Problem::TooLarge));
         }
         Ok(())
     }
 
     /// Delivers the files of a folder that belong to no interval as part of the current
     /// one. The order is random, so that a file's name cannot keep others out.
-    async fn loose(&mut self, folder: &Folder, current: Interval) -> Result<(), Stop> {
-        let Ok(mut loose) = folder.loose() else {
+    async fn deliver_extra_files(
+        &mut self,
+        folder: &Folder,
+        current: Interval,
+    ) -> Result<(), FetchStop> {
+        let Ok(mut extra_files) = folder.extra_files() else {
             return self.note(Problem::Unreadable);
         };
-        if loose.ignored > 0 {
-            let (ignored, endings) = (loose.ignored, &loose.endings);
+        if extra_files.ignored > 0 {
+            let (ignored, endings) = (extra_files.ignored, &extra_files.endings);
             tracing::info!(
-                source = %self.source.name, ignored, ?endings,
+                source = %self.finder.source.name, ignored, ?endings,
                 "files in the folder that do not end as reports do are not read"
             );
         }
-        if !loose.all {
+        if !extra_files.all {
             self.note(Problem::TooLarge)?;
         }
-        loose.names.shuffle(&mut clock::chance());
-        for name in loose.names {
+        extra_files.names.shuffle(&mut clock::rng());
+        for name in extra_files.names {
             if self.is_spent() {
                 return self.note(Problem::TooLarge);
             }
             let passed = match folder.file(&name) {
                 Ok(None) => continue,
-                Ok(Some(file)) => match self.document_of(file, Expected::Any) {
+                Ok(Some(file)) => match self.finder.document_of(file, Expected::Any) {
                     Ok(document) => {
                         let found = FoundDocument::in_folder(document);
                         Box::pin(self.pass_on(found, current)).await
                     }
                     Err(stop) => Err(stop),
                 },
-                Err(_) => Err(Stop::Source(Problem::Unreadable)),
+                Err(_) => Err(FetchStop::Source(Problem::Unreadable)),
             };
             match passed {
-                Ok(Gone::Through) => {}
-                Ok(Gone::Beyond) => self.note(Problem::TooLarge)?,
-                Err(Stop::Source(problem)) => self.note(problem)?,
-                Err(Stop::Foreign(foreign)) => {
-                    tracing::warn!(source = %self.source.name, "a file is not read: {foreign}");
+                Ok(Progress::Done) => {}
+                Ok(Progress::Deferred) => self.note(Problem::TooLarge)?,
+                Err(FetchStop::Source(problem)) => self.note(problem)?,
+                Err(FetchStop::Foreign(foreign)) => {
+                    tracing::warn!(source = %self.finder.source.name, "a file is not read: {foreign}");
                     self.note(Problem::WrongAnswer)?;
                 }
                 Err(stop) => return Err(stop),
@@ -408,7 +373,7 @@ impl<'a> Fetch<'a> {
 /// Runs work on a thread that may wait for the disk.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Fault> {
+) -> Result<T, SyncError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

@@ -22,29 +22,29 @@ use tcn_exchange::interval::Interval;
 use tcn_exchange::source::{IntervalFormat, MIRROR_PATH};
 
 /// Files besides the intervals that are read in one run.
-const MOST_LOOSE: usize = 1024;
+const MAX_EXTRA_FILES: usize = 1024;
 
 /// Names that are listed to find them.
-const MOST_NAMES: usize = 65_536;
+const MAX_NAMES: usize = 65_536;
 
 /// The endings of files besides the intervals, in any case.
-const LOOSE: [&str; 5] = [".tcn", ".json", ".b64", ".base64", ".hex"];
+const EXTENSIONS: [&str; 5] = [".tcn", ".json", ".b64", ".base64", ".hex"];
 
 /// What may follow the ending of a compressed file.
-const PACKED: [&str; 3] = ["", ".gz", ".zst"];
+const COMPRESSION_SUFFIXES: [&str; 3] = ["", ".gz", ".zst"];
 
 /// How many endings of ignored files are reported.
-const MOST_ENDINGS: usize = 8;
+const MAX_ENDINGS: usize = 8;
 
 /// An open folder.
 pub(super) struct Folder(OwnedFd);
 
 /// A file in the folder, and its length in bytes.
-pub(super) type Found = (File, u64);
+pub(super) type FileWithLength = (File, u64);
 
 /// The files besides the intervals.
 #[derive(Debug, Default)]
-pub(super) struct Loose {
+pub(super) struct ExtraFiles {
     /// The names of the files that are read, in order.
     pub(super) names: Vec<CString>,
     /// Whether `names` is complete.
@@ -57,19 +57,22 @@ pub(super) struct Loose {
 
 impl Folder {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self(openat(CWD, path, flags, Mode::empty())?))
+        let args = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(openat(CWD, path, args, Mode::empty())?))
     }
 
     /// The file of an interval, if there is one.
-    pub(super) fn interval(&self, interval: Interval) -> io::Result<Option<(Found, Expected)>> {
+    pub(super) fn interval(
+        &self,
+        interval: Interval,
+    ) -> io::Result<Option<(FileWithLength, Expected)>> {
         for (ending, expected) in [
             (IntervalFormat::Tcn, Expected::Stream),
             (IntervalFormat::Json, Expected::JsonArray),
         ] {
-            for packed in PACKED {
+            for suffix in COMPRESSION_SUFFIXES {
                 let file = ending.file_name(interval);
-                let path = format!("{}/{}/{file}{packed}", MIRROR_PATH[0], MIRROR_PATH[1]);
+                let path = format!("{}/{}/{file}{suffix}", MIRROR_PATH[0], MIRROR_PATH[1]);
                 if let Some(found) = self.file(path)? {
                     return Ok(Some((found, expected)));
                 }
@@ -79,13 +82,13 @@ impl Folder {
     }
 
     /// All files besides the intervals.
-    pub(super) fn loose(&self) -> io::Result<Loose> {
-        let mut loose = Loose::default();
+    pub(super) fn extra_files(&self) -> io::Result<ExtraFiles> {
+        let mut extra_files = ExtraFiles::default();
         let mut seen = 0;
         for entry in Dir::read_from(&self.0)? {
             let entry = entry?;
             seen += 1;
-            if seen > MOST_NAMES {
+            if seen > MAX_NAMES {
                 break;
             }
             let name = entry.file_name();
@@ -93,28 +96,28 @@ impl Folder {
             if name.to_bytes().starts_with(b".") || name.to_bytes() == MIRROR_PATH[0].as_bytes() {
                 continue;
             }
-            if is_of_reports(&name.to_string_lossy()) {
-                loose.names.push(name.to_owned());
+            if is_report_name(&name.to_string_lossy()) {
+                extra_files.names.push(name.to_owned());
             } else {
-                loose.ignored += 1;
+                extra_files.ignored += 1;
                 let ending = ending(&name.to_string_lossy());
-                loose
+                extra_files
                     .endings
-                    .extend(ending.filter(|_| loose.endings.len() < MOST_ENDINGS));
+                    .extend(ending.filter(|_| extra_files.endings.len() < MAX_ENDINGS));
             }
         }
-        loose.names.sort_unstable();
-        loose.all = seen <= MOST_NAMES && loose.names.len() <= MOST_LOOSE;
-        loose.names.truncate(MOST_LOOSE);
-        Ok(loose)
+        extra_files.names.sort_unstable();
+        extra_files.all = seen <= MAX_NAMES && extra_files.names.len() <= MAX_EXTRA_FILES;
+        extra_files.names.truncate(MAX_EXTRA_FILES);
+        Ok(extra_files)
     }
 
     /// A regular file below the folder; `None` if none has this name.
-    pub(super) fn file(&self, path: impl Arg) -> io::Result<Option<Found>> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    pub(super) fn file(&self, path: impl Arg) -> io::Result<Option<FileWithLength>> {
+        let args = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let opened = match openat2(self.0.as_fd(), path, flags, Mode::empty(), resolve) {
+        let opened = match openat2(self.0.as_fd(), path, args, Mode::empty(), resolve) {
             // A link, or a device without a driver, does not count as a file.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Ok(None),
             opened => opened?,
@@ -130,15 +133,15 @@ impl Folder {
 
 /// Whether a name is that of a file of reports. Its ending decides, in any case; the
 /// number of a copy and the ending of a compression may follow.
-fn is_of_reports(name: &str) -> bool {
+fn is_report_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let name = without_copy(&name);
-    let plain = PACKED
+    let plain = COMPRESSION_SUFFIXES
         .iter()
         .rev()
-        .find_map(|packed| name.strip_suffix(packed));
+        .find_map(|suffix| name.strip_suffix(suffix));
     let plain = without_copy(plain.unwrap_or(name));
-    LOOSE.iter().any(|ending| plain.ends_with(ending))
+    EXTENSIONS.iter().any(|ending| plain.ends_with(ending))
 }
 
 /// A name without the number that file managers and browsers add to a copy: `(1)`.
@@ -197,8 +200,8 @@ mod tests {
 
     #[test]
     fn no_link_is_followed_and_no_pipe_waited_for() {
-        let place = tempfile::tempdir().unwrap();
-        let (folder, outside) = (place.path().join("in"), place.path().join("out"));
+        let directory = tempfile::tempdir().unwrap();
+        let (folder, outside) = (directory.path().join("in"), directory.path().join("out"));
         fs::create_dir_all(folder.join("sub")).unwrap();
         fs::create_dir(&outside).unwrap();
         for file in [
@@ -231,39 +234,45 @@ mod tests {
 
     #[test]
     fn what_is_put_there_is_found_and_nothing_else() {
-        let place = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for report in [b"one", b"two"] {
-            put(place.path(), report, &mut rng).unwrap();
+            put(directory.path(), report, &mut rng).unwrap();
         }
         for other in [".hidden.tcn", "README", "x.tcn.part"] {
-            fs::write(place.path().join(other), "x").unwrap();
+            fs::write(directory.path().join(other), "x").unwrap();
         }
-        let folder = Folder::open(place.path()).unwrap();
-        let loose = folder.loose().unwrap();
-        assert!(loose.all);
-        let paths: Vec<_> = loose
+        let folder = Folder::open(directory.path()).unwrap();
+        let extra_files = folder.extra_files().unwrap();
+        assert!(extra_files.all);
+        let paths: Vec<_> = extra_files
             .names
             .iter()
-            .map(|name| place.path().join(name.to_str().unwrap()))
+            .map(|name| directory.path().join(name.to_str().unwrap()))
             .collect();
         let mut reports: Vec<_> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
         reports.sort();
         assert_eq!(reports, [b"one", b"two"]);
-        assert_eq!(loose.ignored, 2, "README and x.tcn.part");
-        assert_eq!(loose.endings, BTreeSet::from(["part".to_owned()]));
+        assert_eq!(extra_files.ignored, 2, "README and x.tcn.part");
+        assert_eq!(extra_files.endings, BTreeSet::from(["part".to_owned()]));
         let mode = fs::metadata(&paths[0]).unwrap().permissions();
         assert_eq!(mode.mode() & 0o777, 0o644);
     }
 
     #[test]
     fn a_crowded_folder_is_seen_as_such() {
-        let place = tempfile::tempdir().unwrap();
-        for n in 0..=MOST_LOOSE {
-            fs::write(place.path().join(format!("{n}.tcn")), "").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        for n in 0..=MAX_EXTRA_FILES {
+            fs::write(directory.path().join(format!("{n}.tcn")), "").unwrap();
         }
-        let loose = Folder::open(place.path()).unwrap().loose().unwrap();
-        assert_eq!((loose.names.len(), loose.all), (MOST_LOOSE, false));
+        let extra_files = Folder::open(directory.path())
+            .unwrap()
+            .extra_files()
+            .unwrap();
+        assert_eq!(
+            (extra_files.names.len(), extra_files.all),
+            (MAX_EXTRA_FILES, false)
+        );
     }
 
     #[test]
@@ -283,7 +292,7 @@ mod tests {
             "a.hex",
             ".tcn",
         ] {
-            assert!(is_of_reports(name), "{name}");
+            assert!(is_report_name(name), "{name}");
         }
         for name in [
             "tcn",
@@ -294,7 +303,7 @@ mod tests {
             "(1)",
             "",
         ] {
-            assert!(!is_of_reports(name), "{name}");
+            assert!(!is_report_name(name), "{name}");
         }
     }
 
@@ -304,7 +313,7 @@ mod tests {
             ("Anna.JPEG", Some("jpeg")),
             ("a.b.txt", Some("txt")),
             ("no ending", None),
-            ("from.somebody", None),
+            ("from.somewhere", None),
             ("x.\u{202e}cod", None),
             ("x.", None),
         ] {

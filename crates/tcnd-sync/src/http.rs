@@ -26,10 +26,10 @@ use tcn_exchange::source::Limits;
 use tcn_exchange::upload_result::{LONGEST_REASON, UploadResult};
 use tcn_protocol::UnixTime;
 
-use super::Fault;
 use super::date::{ServerTime, http_date};
+use super::error::SyncError;
 use super::problem::Problem;
-use super::unpack::unnamed;
+use super::unpack::unnamed_file;
 
 /// Redirects followed for one document.
 const MOST_REDIRECTS: usize = 3;
@@ -41,9 +41,9 @@ const LONGEST_TAG: usize = 256;
 const TIMEOUTS_AN_UPLOAD: u32 = 3;
 
 /// The result of a request for a document.
-pub(super) enum Answer {
+pub(super) enum FetchResponse {
     /// A document.
-    Document(Got),
+    Document(Download),
     /// The document is the one we have.
     Unchanged,
     /// No document, not yet or no longer.
@@ -56,10 +56,10 @@ pub(super) enum Answer {
 }
 
 /// A document as received.
-pub(super) struct Got {
+pub(super) struct Download {
     pub(super) file: File,
     pub(super) bytes: u64,
-    pub(super) packing: ContentEncoding,
+    pub(super) encoding: ContentEncoding,
     /// The connection would have reported a missing end.
     pub(super) delimited: bool,
     /// The document is longer than the limit; this is its start.
@@ -68,11 +68,11 @@ pub(super) struct Got {
 }
 
 /// Why there is no response.
-pub(super) enum NoAnswer {
+pub(super) enum FetchError {
     /// The source, or the connection to it, failed.
     Source(Problem),
     /// This machine failed.
-    Machine(Fault),
+    Machine(SyncError),
 }
 
 /// A client for the documents of one source.
@@ -116,8 +116,8 @@ pub(super) async fn get(
     tag: Option<&str>,
     most: u64,
     directory: &Path,
-) -> Result<(Answer, Option<ServerTime>), NoAnswer> {
-    let source = |error: reqwest::Error| NoAnswer::Source(problem(&error));
+) -> Result<(FetchResponse, Option<ServerTime>), FetchError> {
+    let source = |error: reqwest::Error| FetchError::Source(problem(&error));
     let mut request = client
         .get(url)
         .header(ACCEPT, accept)
@@ -128,13 +128,13 @@ pub(super) async fn get(
     let response = request.send().await.map_err(source)?;
     let time = ServerTime::of(response.headers());
     match response.status() {
-        StatusCode::OK if is_page(response.headers()) => return Ok((Answer::Page, time)),
+        StatusCode::OK if is_page(response.headers()) => return Ok((FetchResponse::Page, time)),
         StatusCode::OK => {}
-        StatusCode::FORBIDDEN => return Ok((Answer::Denied, time)),
-        StatusCode::NOT_MODIFIED if tag.is_some() => return Ok((Answer::Unchanged, time)),
-        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok((Answer::Absent, time)),
+        StatusCode::FORBIDDEN => return Ok((FetchResponse::Denied, time)),
+        StatusCode::NOT_MODIFIED if tag.is_some() => return Ok((FetchResponse::Unchanged, time)),
+        StatusCode::NOT_FOUND | StatusCode::GONE => return Ok((FetchResponse::Absent, time)),
         status if status.is_redirection() => {
-            return Err(NoAnswer::Source(Problem::WrongAnswer));
+            return Err(FetchError::Source(Problem::WrongAnswer));
         }
         status => {
             let asked = retry_after(response.headers(), super::clock::now());
@@ -143,21 +143,25 @@ pub(super) async fn get(
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
             );
             let wait = busy.then(|| asked.unwrap_or_default());
-            return Err(NoAnswer::Source(Problem::Refused(wait)));
+            return Err(FetchError::Source(Problem::Refused(wait)));
         }
     }
     let got = document(response, most, directory).await?;
-    Ok((Answer::Document(got), time))
+    Ok((FetchResponse::Document(got), time))
 }
 
-async fn document(mut response: Response, most: u64, directory: &Path) -> Result<Got, NoAnswer> {
+async fn document(
+    mut response: Response,
+    most: u64,
+    directory: &Path,
+) -> Result<Download, FetchError> {
     let headers = response.headers();
     let encoding = headers.get(CONTENT_ENCODING).map(|value| value.to_str());
-    let packing = encoding
+    let encoding = encoding
         .transpose()
         .ok()
         .and_then(ContentEncoding::from_header)
-        .ok_or(NoAnswer::Source(Problem::WrongAnswer))?;
+        .ok_or(FetchError::Source(Problem::WrongAnswer))?;
     let tag = text(headers, &ETAG).filter(|tag| tag.len() <= LONGEST_TAG);
     let tag = tag.map(str::to_owned);
     // Before HTTP/2 a body may end with its connection, for whatever reason.
@@ -167,15 +171,15 @@ async fn document(mut response: Response, most: u64, directory: &Path) -> Result
     let is_longer = response
         .content_length()
         .is_some_and(|length| length > most);
-    let machine = |error: io::Error| NoAnswer::Machine(Fault::State(error));
-    let mut file = unnamed(directory).map_err(NoAnswer::Machine)?;
+    let machine = |error: io::Error| FetchError::Machine(SyncError::State(error));
+    let mut file = unnamed_file(directory).map_err(FetchError::Machine)?;
     let (mut bytes, mut is_part) = (0, false);
     while !is_part {
         let chunk = match response.chunk().await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
-            Err(_) if is_longer => return Err(NoAnswer::Source(Problem::TooLarge)),
-            Err(error) => return Err(NoAnswer::Source(problem(&error))),
+            Err(_) if is_longer => return Err(FetchError::Source(Problem::TooLarge)),
+            Err(error) => return Err(FetchError::Source(problem(&error))),
         };
         let room = most.saturating_sub(bytes);
         is_part = chunk.len() as u64 > room;
@@ -183,10 +187,10 @@ async fn document(mut response: Response, most: u64, directory: &Path) -> Result
         file.write_all(&chunk[..taken]).map_err(machine)?;
         bytes += taken as u64;
     }
-    Ok(Got {
+    Ok(Download {
         file,
         bytes,
-        packing,
+        encoding,
         delimited,
         is_part,
         tag,
@@ -204,7 +208,7 @@ fn is_page(headers: &HeaderMap) -> bool {
 /// alive and no TLS session is resumed, for the client is dropped with its request.
 /// HTTP/1.1, where we control every byte: `Content-Type: text/plain`, `Accept: */*`,
 /// `Host` and `Content-Length`.
-pub(super) async fn upload(
+pub(super) async fn post_report(
     url: &Url,
     body: String,
     timeout: Duration,

@@ -8,7 +8,7 @@
 //!
 //! tcnd's database records what was delivered and what is due, so a run may end at any
 //! point: an interval is requested until it was delivered whole, and a part is handed
-//! out until its outcome was reported. The state kept here ([`memory`]) only saves
+//! out until its outcome was reported. The state kept here ([`state`]) only saves
 //! requests.
 //!
 //! Sources do not depend on each other: some are fetched at a time, and one that hangs,
@@ -17,18 +17,18 @@
 
 mod clock;
 mod date;
+mod error;
 mod fetch;
 mod folder;
 mod http;
-mod memory;
 mod problem;
 mod program;
-mod push;
-mod service;
+mod state;
+mod tcnd;
 mod unpack;
+mod upload;
 
 use std::future::Future;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -37,26 +37,26 @@ use futures::StreamExt;
 use tcn_exchange::source::{Source, SourceName};
 use tcnd_client::BusChoice;
 use tcnd_client::notices;
-use thiserror::Error;
 
-pub use self::program::{Flags, main};
+pub use self::error::SyncError;
+pub use self::program::{SyncArgs, main};
 
-use self::memory::Memory;
 use self::problem::Problem;
-use self::service::Tcnd;
+use self::state::SyncState;
+use self::tcnd::TcndClient;
 
 /// Sources fetched at a time.
-const AT_A_TIME: usize = 4;
+const MAX_CONCURRENT: usize = 4;
 
 /// How long one source may take in one run; the rest waits for the next run.
-const LONGEST_FETCH: Duration = Duration::from_secs(1800);
+const MAX_FETCH_TIME: Duration = Duration::from_secs(1800);
 
 /// How long tcnd may take to accept that a stopped run is over.
-const FAREWELL: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The inputs of a run.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct SyncOptions {
     /// The configured sources.
     pub sources: Vec<Source>,
     /// Where validators, back-off and unnamed files are.
@@ -67,28 +67,11 @@ pub struct Options {
     pub now: bool,
 }
 
-/// Why a run failed.
-#[derive(Debug, Error)]
-pub enum Fault {
-    /// tcnd does not answer.
-    #[error("tcnd cannot be reached; check that it runs (systemctl status tcnd)")]
-    Gone(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// Another run is under way.
-    #[error("another run is under way; let it finish")]
-    Busy,
-    /// tcnd refuses the calls of a run.
-    #[error("tcnd refused; run it as the user tcnd-sync, in the version of tcnd")]
-    Refused(#[source] zbus::Error),
-    /// The state directory cannot be used.
-    #[error("cannot write to the state directory; check its owner, and that its disk has space")]
-    State(#[source] io::Error),
-}
-
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunResult {
     /// Every source succeeded, or was skipped in back-off.
-    Well,
+    Succeeded,
     /// This many sources failed; the log says which and why.
     Failed(usize),
     /// The run was stopped.
@@ -98,97 +81,105 @@ pub enum Ended {
 /// Fetches all sources, then uploads what is due; `stop` ends it early.
 ///
 /// # Errors
-/// A [`Fault`] that is not caused by a source.
-pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> Result<Ended, Fault> {
+/// A [`SyncError`] that is not caused by a source.
+pub async fn run(
+    options: &SyncOptions,
+    stop: impl Future<Output = ()>,
+) -> Result<RunResult, SyncError> {
     // A provider that was installed before is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    std::fs::create_dir_all(&options.state_directory).map_err(Fault::State)?;
-    let tcnd = Tcnd::connect(&options.bus).await?;
+    std::fs::create_dir_all(&options.state_directory).map_err(SyncError::State)?;
+    let tcnd = TcndClient::connect(&options.bus).await?;
     let asked = tcnd.begin(&options.sources).await?;
     let ended = tokio::select! {
         ended = Box::pin(work(options, &tcnd, asked)) => ended,
-        () = stop => Ok(Ended::Stopped),
+        () = stop => Ok(RunResult::Stopped),
     };
     // tcnd also notices the end of a process, so a failed call does not matter.
-    let _ = tokio::time::timeout(FAREWELL, tcnd.end()).await;
+    let _ = tokio::time::timeout(END_TIMEOUT, tcnd.end()).await;
     ended
 }
 
-async fn work(options: &Options, tcnd: &Tcnd, asked: bool) -> Result<Ended, Fault> {
+async fn work(
+    options: &SyncOptions,
+    tcnd: &TcndClient,
+    asked: bool,
+) -> Result<RunResult, SyncError> {
     if options.sources.is_empty() {
         tracing::info!("no source is configured; see /etc/tcnd/sources.d");
-        return Ok(Ended::Well);
+        return Ok(RunResult::Succeeded);
     }
-    let run = Run {
+    let run = SyncRun {
         tcnd,
         options,
-        spare: !asked && !options.now,
-        memory: Mutex::new(Memory::read(&options.state_directory)),
+        respect_backoff: !asked && !options.now,
+        state: Mutex::new(SyncState::read(&options.state_directory)),
     };
     let mut failed = 0;
     let mut fetches = futures::stream::iter(&options.sources)
         .map(|source| run.fetch(source))
-        .buffer_unordered(AT_A_TIME);
+        .buffer_unordered(MAX_CONCURRENT);
     while let Some(fetched) = fetches.next().await {
-        failed += usize::from(fetched? == Fetched::Badly);
+        failed += usize::from(fetched? == SourceResult::Failed);
     }
     drop(fetches);
     for source in options.sources.iter().filter(|source| source.publish) {
-        push::push(tcnd, source).await?;
+        upload::upload_due_parts(tcnd, source).await?;
     }
     Ok(match failed {
-        0 => Ended::Well,
-        count => Ended::Failed(count),
+        0 => RunResult::Succeeded,
+        count => RunResult::Failed(count),
     })
 }
 
 /// The outcome of a source.
 #[derive(PartialEq, Eq)]
-enum Fetched {
-    Well,
-    Badly,
+enum SourceResult {
+    Succeeded,
+    Failed,
 }
 
 /// One run.
-struct Run<'a> {
-    tcnd: &'a Tcnd,
-    options: &'a Options,
+struct SyncRun<'a> {
+    tcnd: &'a TcndClient,
+    options: &'a SyncOptions,
     /// Whether sources in back-off are skipped.
-    spare: bool,
-    memory: Mutex<Memory>,
+    respect_backoff: bool,
+    state: Mutex<SyncState>,
 }
 
-impl Run<'_> {
+impl SyncRun<'_> {
     /// Fetches one source.
-    async fn fetch(&self, source: &Source) -> Result<Fetched, Fault> {
+    async fn fetch(&self, source: &Source) -> Result<SourceResult, SyncError> {
         let name = &source.name;
-        let before = self.memory(|memory| memory.of(name));
-        if self.spare && before.backoff().holds(clock::now()) {
-            tracing::info!(source = %name, "left alone after a failure");
-            return Ok(Fetched::Well);
+        let before = self.state(|state| state.of(name));
+        if self.respect_backoff && before.backoff().holds(clock::now()) {
+            tracing::info!(source = %name, "skipped: in back-off after a failure");
+            return Ok(SourceResult::Succeeded);
         }
-        let mut fetch = fetch::Fetch::new(source, self.tcnd, &self.options.state_directory, before);
-        let gone = tokio::time::timeout(LONGEST_FETCH, Box::pin(fetch.go_through())).await;
-        let stopped = match gone {
+        let mut fetch =
+            fetch::SourceFetch::new(source, self.tcnd, &self.options.state_directory, before);
+        let fetched = tokio::time::timeout(MAX_FETCH_TIME, Box::pin(fetch.fetch_all())).await;
+        let stopped = match fetched {
             Ok(stopped) => stopped?,
             Err(_elapsed) => Some(Problem::TimedOut),
         };
         let problem = stopped.or(fetch.clock_problem()).or(fetch.problem());
-        let after = fetch.remembered(stopped.is_some(), clock::now(), &mut clock::chance());
-        let kept = self.memory(|memory| memory.keep(name, after));
-        kept.map_err(Fault::State)?;
+        let after = fetch.next_state(stopped.is_some(), clock::now(), &mut clock::rng());
+        let stored = self.state(|state| state.store(name, after));
+        stored.map_err(SyncError::State)?;
         fetch.log();
         self.tcnd.record(name, problem).await?;
-        Ok(problem.map_or(Fetched::Well, |problem| {
+        Ok(problem.map_or(SourceResult::Succeeded, |problem| {
             warn(name, problem);
-            Fetched::Badly
+            SourceResult::Failed
         }))
     }
 
-    fn memory<T>(&self, with: impl FnOnce(&mut Memory) -> T) -> T {
+    fn state<T>(&self, with: impl FnOnce(&mut SyncState) -> T) -> T {
         with(
             &mut self
-                .memory
+                .state
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner),
         )

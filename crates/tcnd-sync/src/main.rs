@@ -5,5 +5,5 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    tcnd_sync::main(&tcnd_sync::Flags::parse())
+    tcnd_sync::main(&tcnd_sync::SyncArgs::parse())
 }

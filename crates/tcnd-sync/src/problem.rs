@@ -45,16 +45,16 @@ impl Problem {
     pub(super) const fn cure(self) -> &'static str {
         match self {
             Self::Unreachable => "not reached; check the network, the proxy and url",
-            Self::TimedOut => "took too long; raise timeout if the way is slow",
+            Self::TimedOut => "took too long; raise timeout if the connection is slow",
             Self::TlsFailed => {
                 "its certificate is not trusted; check the clock, and the package ca-certificates"
             }
             Self::Refused(_) => "the server does not answer with reports; check url",
-            Self::WrongAnswer => "not a whole document of reports; check url and kind",
-            Self::TooLarge => "more than it may cost; raise max_bytes or budget, or leave it",
+            Self::WrongAnswer => "not a complete document of reports; check url and kind",
+            Self::TooLarge => "over its limits; raise max_bytes or budget, or ignore it",
             Self::ClockDiffers => {
                 "its clock and this machine's are more than ten minutes apart; check this machine's \
-                 first (timedatectl), then ask who runs the server"
+                 first (timedatectl), then ask the operator of the server"
             }
             Self::Unreadable => "cannot be used; check path and its permissions",
             Self::Busy => "tcnd was busy; the next run tries again",

@@ -4,20 +4,20 @@
 //! read a single reply. zbus starts a task for every call, so the replies would wait in
 //! memory without bound. So this module stands between the socket of the bus and zbus:
 //! ```text
-//!  bus ──▶ frame ──▶ queue ──▶ zbus ──▶ a method
-//!            │         ▲                   │
-//!            ▼         └──── answered ◀────┘
+//!  bus ──▶ decoder ──▶ queue ──▶ zbus ──▶ a method
+//!            │           ▲                   │
+//!            ▼           └───── replied ◀────┘
 //!   replies, signals
 //! ```
 //!
-//! [`frame`] cuts the stream into messages. [`queue`] keeps the waiting calls and
+//! [`decoder`] cuts the stream into messages. [`queue`] keeps the waiting calls and
 //! counts those in progress, for each connection and in total. [`socket`] connects both
 //! to zbus. Connections are served round robin, so one that sends much waits for
 //! itself. No call is accepted while the bus does not take the replies. A call that is
-//! too long, or too much, gets the error `org.freedesktop.DBus.Error.LimitsExceeded`; a
+//! too long, or exceeds a limit, gets the error `org.freedesktop.DBus.Error.LimitsExceeded`; a
 //! connection that continues all the same gets no reply at all.
 
-mod frame;
+mod decoder;
 mod queue;
 mod socket;
 
@@ -34,7 +34,7 @@ use zbus::address::transport::{Transport, UnixSocket};
 use zbus::message::Message;
 use zbus::{Address, Connection, connection};
 
-use self::socket::{Shared, Socket};
+use self::socket::{SharedState, Socket};
 use super::descriptors::ForeignFiles;
 
 /// A connection to serve on. If its transport is a Unix socket, as on every system bus,
@@ -42,14 +42,14 @@ use super::descriptors::ForeignFiles;
 #[derive(Debug)]
 pub struct ServerConnection {
     pub(super) connection: Connection,
-    shared: Option<Arc<Shared>>,
+    shared: Option<Arc<SharedState>>,
 }
 
 impl ServerConnection {
     /// Connects to `bus`.
     ///
     /// # Errors
-    /// When there is no bus to connect to, or the bus refuses us.
+    /// When there is no bus to connect to, or the bus refuses the connection.
     pub async fn to(bus: &BusChoice) -> Result<Self, Unreachable> {
         let address = match bus {
             BusChoice::System => Address::system(),
@@ -65,10 +65,10 @@ impl ServerConnection {
 
     async fn at(address: Address) -> zbus::Result<Self> {
         if let Transport::Unix(unix) = address.transport()
-            && let Some(place) = place(unix.path())?
+            && let Some(socket_addr) = socket_addr(unix.path())?
         {
-            let stream = UnixStream::connect_addr(&place)?;
-            return Self::over(stream, None).await;
+            let stream = UnixStream::connect_addr(&socket_addr)?;
+            return Self::on_stream(stream, None).await;
         }
         let built = connection::Builder::address(address).build().await;
         built.map(Self::from)
@@ -78,9 +78,9 @@ impl ServerConnection {
     /// is given.
     ///
     /// # Errors
-    /// When the bus refuses us.
-    pub async fn over(stream: UnixStream, user: Option<u32>) -> zbus::Result<Self> {
-        let shared = Arc::<Shared>::default();
+    /// When the bus refuses the connection.
+    pub async fn on_stream(stream: UnixStream, user: Option<u32>) -> zbus::Result<Self> {
+        let shared = Arc::<SharedState>::default();
         let socket = Socket::new(stream, Arc::clone(&shared))?;
         let mut builder = connection::Builder::socket(socket);
         if let Some(user) = user {
@@ -113,16 +113,16 @@ impl ServerConnection {
         loop {
             let refused = shared.refused().await;
             // The tasks that serve on a connection notice when it is lost.
-            if let Ok(reply) = reply(&refused) {
-                shared.refusing(reply.primary_header().serial_num());
-                let _ = self.connection.send(&reply).await;
+            if let Ok(error_reply) = error_reply(&refused) {
+                shared.refusing(error_reply.primary_header().serial_num());
+                let _ = self.connection.send(&error_reply).await;
             }
         }
     }
 }
 
-/// A connection that another function made, without limits: between two ends of a
-/// socket pair there is only one peer.
+/// A connection that another function made, without limits: a socket pair has only one
+/// client.
 impl From<Connection> for ServerConnection {
     fn from(connection: Connection) -> Self {
         Self {
@@ -133,7 +133,7 @@ impl From<Connection> for ServerConnection {
 }
 
 /// The path or name of a socket, if its address has one.
-fn place(path: &UnixSocket) -> io::Result<Option<SocketAddr>> {
+fn socket_addr(path: &UnixSocket) -> io::Result<Option<SocketAddr>> {
     if let UnixSocket::File(path) = path {
         return SocketAddr::from_pathname(path).map(Some);
     }
@@ -144,11 +144,11 @@ fn place(path: &UnixSocket) -> io::Result<Option<SocketAddr>> {
 }
 
 /// The error that answers a refused call.
-fn reply(refused: &queue::Refused) -> zbus::Result<Message> {
+fn error_reply(refused: &queue::RefusedCall) -> zbus::Result<Message> {
     // Only the sender and the serial number of the call are needed.
     let call = Message::method_call(names::ROOT, "Refused")
         .sender(&*refused.call.sender)
         .serial(refused.call.serial)
         .build(&())?;
-    Message::error(&call.header(), names::error::LIMITS_EXCEEDED).build(&(refused.why.text(),))
+    Message::error(&call.header(), names::error::LIMITS_EXCEEDED).build(&(refused.reason.text(),))
 }

@@ -8,66 +8,66 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::frame::{Call, Frame};
+use super::decoder::{MethodCall, RawMessage};
 
-/// Calls in progress at once: those that wait for polkit ([`Questions`], 64 at most),
+/// Calls in progress at once: those that wait for polkit ([`PendingChecks`], 64 at most),
 /// for a check of reports, an export or an import, and the same number again.
 ///
-/// [`Questions`]: crate::bus::bouncer
-const MOST_WORKING: usize = 128;
+/// [`PendingChecks`]: crate::bus::bouncer
+const MAX_RUNNING: usize = 128;
 
-/// The number of those that may have long replies. While dbus-daemon is busy with a
-/// flood, it takes two kilobytes of replies a turn. A client that asks for little must
-/// not wait for the replies to many clients that ask for much.
-const MOST_LONG: usize = 1;
+/// How many of them may have long replies. While dbus-daemon is busy with a flood, it
+/// takes two kilobytes of replies in each turn. A client that asks for little must not
+/// wait for the replies to many clients that ask for much.
+const MAX_LONG_RUNNING: usize = 1;
 
 /// The same limit for one connection.
-const MOST_WORKING_OF_ONE: usize = 32;
+const MAX_RUNNING_PER_CLIENT: usize = 32;
 
 /// Calls that wait for processing, and their bytes.
-const MOST_WAITING: usize = 2048;
-const MOST_BYTES: usize = 4 << 20;
+const MAX_WAITING: usize = 2048;
+const MAX_BYTES: usize = 4 << 20;
 
 /// The same limit for one connection. dbus-daemon lets a connection await 128 replies.
-const MOST_WAITING_OF_ONE: usize = 128;
-const MOST_BYTES_OF_ONE: usize = 256 << 10;
+const MAX_WAITING_PER_CLIENT: usize = 128;
+const MAX_BYTES_PER_CLIENT: usize = 256 << 10;
 
 /// File descriptors that wait; the process has 1024.
-const MOST_DESCRIPTORS: usize = 128;
+const MAX_FDS: usize = 128;
 
 /// The same limit for one connection.
-const MOST_DESCRIPTORS_OF_ONE: usize = 16;
+const MAX_FDS_PER_CLIENT: usize = 16;
 
 /// File descriptors of one call. No method takes more.
-const MOST_DESCRIPTORS_OF_CALL: usize = 1;
+const MAX_FDS_PER_CALL: usize = 1;
 
 /// Refusals that wait to be sent. While this many wait, a refused caller gets no reply.
-const MOST_REFUSED: usize = 256;
+const MAX_REFUSED: usize = 256;
 
 /// A call that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) call: Call,
-    pub(super) why: Why,
+pub(super) struct RefusedCall {
+    pub(super) call: MethodCall,
+    pub(super) reason: RefusalReason,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum RefusalReason {
     /// The call is too long, or has too many descriptors.
-    Unfit,
+    Unacceptable,
     /// Too many calls wait.
-    Many,
+    TooMany,
 }
 
-impl Why {
+impl RefusalReason {
     /// The message for the sender.
     pub(super) const fn text(self) -> &'static str {
         match self {
-            Self::Unfit => {
-                "a call to tcnd takes 64 KiB and one file descriptor at most, and none while too many files of others do not answer; give long data by a pipe, or try again later"
+            Self::Unacceptable => {
+                "a call to tcnd may have at most 64 KiB and one file descriptor, and no descriptor while too many files of other clients do not respond; pass long data through a pipe, or try again later"
             }
-            Self::Many => {
-                "too many calls wait for their answers; read the answers, then call again"
+            Self::TooMany => {
+                "too many calls wait for their replies; read the replies, then call again"
             }
         }
     }
@@ -75,151 +75,165 @@ impl Why {
 
 /// The queue of calls; see the module documentation.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
-    peers: BTreeMap<Arc<str>, Peer>,
-    /// Peers with waiting calls; the first is served next.
-    turns: VecDeque<Arc<str>>,
+pub(super) struct CallQueue {
+    clients: BTreeMap<Arc<str>, ClientQueue>,
+    /// Clients with waiting calls; the first is served next.
+    round_robin: VecDeque<Arc<str>>,
     waiting: usize,
     bytes: usize,
     descriptors: usize,
-    working: usize,
+    running: usize,
     long: usize,
-    refused: VecDeque<Refused>,
+    refused: VecDeque<RefusedCall>,
 }
 
 /// A connection that has calls in the queue.
 #[derive(Debug, Default)]
-struct Peer {
-    waiting: VecDeque<(Call, Frame)>,
+struct ClientQueue {
+    waiting: VecDeque<(MethodCall, RawMessage)>,
     bytes: usize,
     descriptors: usize,
-    /// Calls in progress. A peer may use a serial number twice.
-    working: Vec<Call>,
+    /// Calls in progress. A client may use a serial number twice.
+    running: Vec<MethodCall>,
 }
 
-impl Queue {
+impl CallQueue {
     /// Queues a call that arrived.
-    pub(super) fn arrive(&mut self, call: Call, frame: Frame) {
-        if frame.descriptors.len() > MOST_DESCRIPTORS_OF_CALL {
-            return self.refuse(call, Why::Unfit);
+    pub(super) fn enqueue(&mut self, call: MethodCall, message: RawMessage) {
+        if message.descriptors.len() > MAX_FDS_PER_CALL {
+            return self.refuse(call, RefusalReason::Unacceptable);
         }
-        let (bytes, descriptors) = (frame.bytes.len(), frame.descriptors.len());
-        let peer = self.peers.entry(Arc::clone(&call.sender)).or_default();
-        if peer.waiting.len() >= MOST_WAITING_OF_ONE
-            || peer.bytes + bytes > MOST_BYTES_OF_ONE
-            || peer.descriptors + descriptors > MOST_DESCRIPTORS_OF_ONE
+        let (bytes, descriptors) = (message.bytes.len(), message.descriptors.len());
+        let client = self.clients.entry(Arc::clone(&call.sender)).or_default();
+        if client.waiting.len() >= MAX_WAITING_PER_CLIENT
+            || client.bytes + bytes > MAX_BYTES_PER_CLIENT
+            || client.descriptors + descriptors > MAX_FDS_PER_CLIENT
         {
             let sender = Arc::clone(&call.sender);
-            self.refuse(call, Why::Many);
-            return self.forget_if_idle(&sender);
+            self.refuse(call, RefusalReason::TooMany);
+            return self.remove_if_idle(&sender);
         }
-        if peer.waiting.is_empty() {
-            self.turns.push_back(Arc::clone(&call.sender));
+        if client.waiting.is_empty() {
+            self.round_robin.push_back(Arc::clone(&call.sender));
         }
-        peer.bytes += bytes;
-        peer.descriptors += descriptors;
-        peer.waiting.push_back((call, frame));
+        client.bytes += bytes;
+        client.descriptors += descriptors;
+        client.waiting.push_back((call, message));
         self.waiting += 1;
         self.bytes += bytes;
         self.descriptors += descriptors;
-        while self.waiting > MOST_WAITING || self.bytes > MOST_BYTES {
-            self.push_out(|peer| peer.bytes, |_| true);
+        while self.waiting > MAX_WAITING || self.bytes > MAX_BYTES {
+            self.evict(|client| client.bytes, |_| true);
         }
-        while self.descriptors > MOST_DESCRIPTORS {
-            let has_some = |frame: &Frame| !frame.descriptors.is_empty();
-            self.push_out(|peer| peer.descriptors, has_some);
+        while self.descriptors > MAX_FDS {
+            let has_some = |message: &RawMessage| !message.descriptors.is_empty();
+            self.evict(|client| client.descriptors, has_some);
         }
     }
 
     /// The next call to process, if there is one and the limits allow it.
-    pub(super) fn next(&mut self) -> Option<(Call, Frame)> {
-        if self.working >= MOST_WORKING {
+    pub(super) fn next(&mut self) -> Option<(MethodCall, RawMessage)> {
+        if self.running >= MAX_RUNNING {
             return None;
         }
         let may = |name: &Arc<str>| {
-            self.peers.get(name).is_some_and(|peer| {
-                let is_long = peer.waiting.front().is_some_and(|(call, _)| call.is_long);
-                peer.working.len() < MOST_WORKING_OF_ONE && !(is_long && self.long >= MOST_LONG)
+            self.clients.get(name).is_some_and(|client| {
+                let has_long_reply = client
+                    .waiting
+                    .front()
+                    .is_some_and(|(call, _)| call.has_long_reply);
+                client.running.len() < MAX_RUNNING_PER_CLIENT
+                    && !(has_long_reply && self.long >= MAX_LONG_RUNNING)
             })
         };
-        let turn = self.turns.iter().position(may)?;
-        let name = self.turns.remove(turn)?;
-        let peer = self.peers.get_mut(&name)?;
-        let (call, frame) = peer.waiting.pop_front()?;
-        peer.bytes -= frame.bytes.len();
-        peer.descriptors -= frame.descriptors.len();
-        peer.working.push(call.clone());
-        if !peer.waiting.is_empty() {
-            self.turns.push_back(name);
+        let position = self.round_robin.iter().position(may)?;
+        let name = self.round_robin.remove(position)?;
+        let client = self.clients.get_mut(&name)?;
+        let (call, message) = client.waiting.pop_front()?;
+        client.bytes -= message.bytes.len();
+        client.descriptors -= message.descriptors.len();
+        client.running.push(call.clone());
+        if !client.waiting.is_empty() {
+            self.round_robin.push_back(name);
         }
-        self.left(&frame);
-        self.working += 1;
-        self.long += usize::from(call.is_long);
-        Some((call, frame))
+        self.count_removed(&message);
+        self.running += 1;
+        self.long += usize::from(call.has_long_reply);
+        Some((call, message))
     }
 
     /// The call that a reply answers, if it was in progress here.
-    pub(super) fn answered(&mut self, sender: &str, serial: u32) -> Option<Call> {
-        let peer = self.peers.get_mut(sender)?;
-        let at = peer
-            .working
+    pub(super) fn answered(&mut self, sender: &str, serial: u32) -> Option<MethodCall> {
+        let client = self.clients.get_mut(sender)?;
+        let at = client
+            .running
             .iter()
             .position(|call| call.serial.get() == serial)?;
-        let call = peer.working.swap_remove(at);
-        self.working -= 1;
-        self.long -= usize::from(call.is_long);
-        self.forget_if_idle(&call.sender);
+        let call = client.running.swap_remove(at);
+        self.running -= 1;
+        self.long -= usize::from(call.has_long_reply);
+        self.remove_if_idle(&call.sender);
         Some(call)
     }
 
     /// Refuses a call. The sender gets an error, unless it wants no reply.
-    pub(super) fn refuse(&mut self, call: Call, why: Why) {
-        if !call.silent && self.refused.len() < MOST_REFUSED {
-            self.refused.push_back(Refused { call, why });
+    pub(super) fn refuse(&mut self, call: MethodCall, reason: RefusalReason) {
+        if !call.no_reply && self.refused.len() < MAX_REFUSED {
+            self.refused.push_back(RefusedCall { call, reason });
         }
     }
 
     /// The next refusal to send.
-    pub(super) fn refused(&mut self) -> Option<Refused> {
+    pub(super) fn refused(&mut self) -> Option<RefusedCall> {
         self.refused.pop_front()
     }
 
-    /// The peer with the most waiting by this measure loses its newest call that
-    /// counts.
-    fn push_out(&mut self, has: impl Fn(&Peer) -> usize, is_some: impl Fn(&Frame) -> bool) {
-        let greediest = self.peers.iter().max_by_key(|(_, peer)| has(peer));
+    /// Removes a waiting call. The client with the highest value of `measure` loses its
+    /// newest call for which `counts` is true.
+    fn evict(
+        &mut self,
+        measure: impl Fn(&ClientQueue) -> usize,
+        counts: impl Fn(&RawMessage) -> bool,
+    ) {
+        let greediest = self
+            .clients
+            .iter()
+            .max_by_key(|(_, client)| measure(client));
         let Some(name) = greediest.map(|(name, _)| Arc::clone(name)) else {
             return;
         };
-        let Some(peer) = self.peers.get_mut(&name) else {
+        let Some(client) = self.clients.get_mut(&name) else {
             return;
         };
-        let newest = peer.waiting.iter().rposition(|(_, frame)| is_some(frame));
-        let Some((call, frame)) = newest.and_then(|at| peer.waiting.remove(at)) else {
+        let newest = client
+            .waiting
+            .iter()
+            .rposition(|(_, message)| counts(message));
+        let Some((call, message)) = newest.and_then(|at| client.waiting.remove(at)) else {
             return;
         };
-        peer.bytes -= frame.bytes.len();
-        peer.descriptors -= frame.descriptors.len();
-        if peer.waiting.is_empty() {
-            self.turns.retain(|turn| *turn != name);
+        client.bytes -= message.bytes.len();
+        client.descriptors -= message.descriptors.len();
+        if client.waiting.is_empty() {
+            self.round_robin.retain(|position| *position != name);
         }
-        self.left(&frame);
-        self.refuse(call, Why::Many);
-        self.forget_if_idle(&name);
+        self.count_removed(&message);
+        self.refuse(call, RefusalReason::TooMany);
+        self.remove_if_idle(&name);
     }
 
-    fn left(&mut self, frame: &Frame) {
+    fn count_removed(&mut self, message: &RawMessage) {
         self.waiting -= 1;
-        self.bytes -= frame.bytes.len();
-        self.descriptors -= frame.descriptors.len();
+        self.bytes -= message.bytes.len();
+        self.descriptors -= message.descriptors.len();
     }
 
-    fn forget_if_idle(&mut self, name: &str) {
-        if let Some(peer) = self.peers.get(name)
-            && peer.waiting.is_empty()
-            && peer.working.is_empty()
+    fn remove_if_idle(&mut self, name: &str) {
+        if let Some(client) = self.clients.get(name)
+            && client.waiting.is_empty()
+            && client.running.is_empty()
         {
-            self.peers.remove(name);
+            self.clients.remove(name);
         }
     }
 }
@@ -230,38 +244,38 @@ mod tests {
 
     use super::*;
 
-    fn arrive(queue: &mut Queue, sender: &str, serial: u32, bytes: usize) {
-        let call = Call {
+    fn enqueue(queue: &mut CallQueue, sender: &str, serial: u32, bytes: usize) {
+        let call = MethodCall {
             sender: sender.into(),
             serial: NonZeroU32::new(serial).unwrap(),
-            silent: false,
-            is_long: false,
+            no_reply: false,
+            has_long_reply: false,
         };
-        // The name is in the frame, so that a test can see whose it is.
+        // The name is in the message, so that a test can see whose it is.
         let mut bytes = vec![0; bytes];
         bytes[..sender.len()].copy_from_slice(sender.as_bytes());
         let descriptors = Vec::new();
-        queue.arrive(call, Frame { bytes, descriptors });
+        queue.enqueue(call, RawMessage { bytes, descriptors });
     }
 
-    fn arrive_long(queue: &mut Queue, sender: &str, serial: u32) {
-        let call = Call {
+    fn arrive_long(queue: &mut CallQueue, sender: &str, serial: u32) {
+        let call = MethodCall {
             sender: sender.into(),
             serial: NonZeroU32::new(serial).unwrap(),
-            silent: false,
-            is_long: true,
+            no_reply: false,
+            has_long_reply: true,
         };
         let (bytes, descriptors) = (sender.as_bytes().to_vec(), Vec::new());
-        queue.arrive(call, Frame { bytes, descriptors });
+        queue.enqueue(call, RawMessage { bytes, descriptors });
     }
 
-    fn next(queue: &mut Queue) -> Option<String> {
-        let (_, frame) = queue.next()?;
-        let name = String::from_utf8(frame.bytes).unwrap();
+    fn next(queue: &mut CallQueue) -> Option<String> {
+        let (_, message) = queue.next()?;
+        let name = String::from_utf8(message.bytes).unwrap();
         Some(name.trim_end_matches('\0').to_owned())
     }
 
-    fn refused(queue: &mut Queue) -> Vec<(String, u32)> {
+    fn refused(queue: &mut CallQueue) -> Vec<(String, u32)> {
         std::iter::from_fn(|| queue.refused())
             .map(|refused| (refused.call.sender.to_string(), refused.call.serial.get()))
             .collect()
@@ -269,27 +283,27 @@ mod tests {
 
     #[test]
     fn connections_are_served_in_turn() {
-        let mut queue = Queue::default();
+        let mut queue = CallQueue::default();
         for serial in 1..=5 {
-            arrive(&mut queue, "a", serial, 200);
+            enqueue(&mut queue, "a", serial, 200);
         }
-        arrive(&mut queue, "b", 1, 200);
-        arrive(&mut queue, "c", 1, 200);
+        enqueue(&mut queue, "b", 1, 200);
+        enqueue(&mut queue, "c", 1, 200);
         let served: Vec<_> = std::iter::from_fn(|| next(&mut queue)).collect();
         assert_eq!(served, ["a", "b", "c", "a", "a", "a", "a"]);
     }
 
     #[test]
     fn who_asks_for_little_waits_one_round_at_most() {
-        let mut queue = Queue::default();
+        let mut queue = CallQueue::default();
         let mut served_before = Vec::new();
         for n in 0..40 {
             for serial in 1..=20 {
-                arrive(&mut queue, &format!("greedy{n:02}"), serial, 200);
+                enqueue(&mut queue, &format!("greedy{n:02}"), serial, 200);
             }
         }
         for serial in 1..=10 {
-            arrive(&mut queue, "modest", serial, 200);
+            enqueue(&mut queue, "modest", serial, 200);
             let mut round = 0;
             loop {
                 let served = next(&mut queue).unwrap();
@@ -301,7 +315,7 @@ mod tests {
                 served_before.push(served);
                 if served_before.len() > 100 {
                     let done = served_before.remove(0);
-                    let serial = queue.peers[&*done].working[0].serial.get();
+                    let serial = queue.clients[&*done].running[0].serial.get();
                     queue.answered(&done, serial).unwrap();
                 }
             }
@@ -311,17 +325,17 @@ mod tests {
 
     #[test]
     fn long_answers_are_made_one_by_one_and_nobody_else_waits_for_them() {
-        let mut queue = Queue::default();
+        let mut queue = CallQueue::default();
         for name in ["a", "b"] {
             for serial in 1..=2 {
                 arrive_long(&mut queue, name, serial);
             }
         }
-        arrive(&mut queue, "c", 1, 200);
+        enqueue(&mut queue, "c", 1, 200);
         let served: Vec<_> = std::iter::from_fn(|| next(&mut queue)).collect();
         assert_eq!(served, ["a", "c"]);
         for (done, then) in [("a", "b"), ("b", "a"), ("a", "b")] {
-            let serial = queue.peers[done].working[0].serial.get();
+            let serial = queue.clients[done].running[0].serial.get();
             queue.answered(done, serial).unwrap();
             assert_eq!(next(&mut queue).as_deref(), Some(then));
             assert_eq!(next(&mut queue), None);
@@ -330,51 +344,48 @@ mod tests {
 
     #[test]
     fn one_connection_takes_its_share_and_no_more() {
-        let mut queue = Queue::default();
+        let mut queue = CallQueue::default();
         for serial in 1..=100 {
-            arrive(&mut queue, "a", serial, 200);
+            enqueue(&mut queue, "a", serial, 200);
         }
         let served = std::iter::from_fn(|| next(&mut queue)).count();
-        assert_eq!(served, MOST_WORKING_OF_ONE);
-        arrive(&mut queue, "b", 1, 200);
+        assert_eq!(served, MAX_RUNNING_PER_CLIENT);
+        enqueue(&mut queue, "b", 1, 200);
         assert_eq!(next(&mut queue).as_deref(), Some("b"));
         assert_eq!(queue.answered("a", 7).unwrap().serial.get(), 7);
         assert_eq!(next(&mut queue).as_deref(), Some("a"));
         assert_eq!(next(&mut queue), None);
         assert_eq!(queue.answered("a", 7), None, "it was answered");
-        assert_eq!(queue.answered("z", 1), None, "no call of ours");
+        assert_eq!(queue.answered("z", 1), None, "not a call in progress");
     }
 
     #[test]
     fn all_together_take_no_more_than_there_is() {
-        let mut queue = Queue::default();
+        let mut queue = CallQueue::default();
         let names: Vec<_> = (0..1000).map(|n| format!(":1.{n}")).collect();
         for name in &names {
             for serial in 1..=50 {
-                arrive(&mut queue, name, serial, 200);
+                enqueue(&mut queue, name, serial, 200);
             }
         }
-        assert_eq!(queue.waiting, MOST_WAITING);
-        assert_eq!(queue.refused.len(), MOST_REFUSED);
-        assert_eq!(
-            std::iter::from_fn(|| next(&mut queue)).count(),
-            MOST_WORKING
-        );
-        assert!(queue.peers.len() <= MOST_WAITING + MOST_WORKING);
+        assert_eq!(queue.waiting, MAX_WAITING);
+        assert_eq!(queue.refused.len(), MAX_REFUSED);
+        assert_eq!(std::iter::from_fn(|| next(&mut queue)).count(), MAX_RUNNING);
+        assert!(queue.clients.len() <= MAX_WAITING + MAX_RUNNING);
     }
 
     #[test]
     fn who_has_little_is_not_refused_for_who_has_much() {
-        let mut queue = Queue::default();
+        let mut queue = CallQueue::default();
         for n in 0..40 {
             let greedy = format!("greedy{n}");
             for serial in 1..=10 {
-                arrive(&mut queue, &greedy, serial, 60_000);
+                enqueue(&mut queue, &greedy, serial, 60_000);
             }
         }
-        assert!(queue.bytes <= MOST_BYTES);
+        assert!(queue.bytes <= MAX_BYTES);
         refused(&mut queue);
-        arrive(&mut queue, "modest", 1, 200);
+        enqueue(&mut queue, "modest", 1, 200);
         assert!(!refused(&mut queue).iter().any(|(name, _)| name == "modest"));
         let served: Vec<_> = std::iter::from_fn(|| next(&mut queue)).take(41).collect();
         assert!(served.contains(&"modest".to_owned()), "within one round");
@@ -382,9 +393,9 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_who_is_done() {
-        let mut queue = Queue::default();
-        for serial in (1..).take(MOST_WAITING_OF_ONE + 5) {
-            arrive(&mut queue, "a", serial, 200);
+        let mut queue = CallQueue::default();
+        for serial in (1..).take(MAX_WAITING_PER_CLIENT + 5) {
+            enqueue(&mut queue, "a", serial, 200);
         }
         assert_eq!(refused(&mut queue).len(), 5);
         let mut done = 0;
@@ -392,8 +403,8 @@ mod tests {
             done += 1;
             queue.answered("a", done).unwrap();
         }
-        assert!(queue.peers.is_empty() && queue.turns.is_empty());
-        let counts = (queue.waiting, queue.bytes, queue.descriptors, queue.working);
+        assert!(queue.clients.is_empty() && queue.round_robin.is_empty());
+        let counts = (queue.waiting, queue.bytes, queue.descriptors, queue.running);
         assert_eq!(counts, (0, 0, 0, 0));
     }
 }

@@ -23,45 +23,45 @@ use tokio::sync::Notify;
 use zbus::connection::socket::{ReadHalf, Split, WriteHalf};
 use zbus::message::{Message, Type};
 
-use super::frame::{self, Call, Cut, Frame, Stream};
-use super::queue::{Queue, Refused, Why};
-use crate::bus::descriptors::{self, ForeignFiles, Passed};
+use super::decoder::{self, DecodedMessage, MessageDecoder, MethodCall, RawMessage};
+use super::queue::{CallQueue, RefusalReason, RefusedCall};
+use crate::bus::descriptors::{self, ForeignFiles, ReceivedFd};
 
 /// Bytes read at a time.
 const CHUNK: usize = 32 << 10;
 
 /// Chunks read before each call that is handed on, if that many are available: most of
 /// a flood is refused, and other callers' messages wait behind it.
-const MOST_CHUNKS: usize = 32;
+const MAX_CHUNKS: usize = 32;
 
 /// Messages other than calls that zbus gets before a waiting call.
-const MOST_OTHERS: usize = 32;
+const MAX_OTHERS: usize = 32;
 
 /// Descriptors that one read can receive: SCM_MAX_FD of Linux.
-const MOST_AT_ONCE: usize = 253;
+const MAX_FDS_PER_READ: usize = 253;
 
 /// The state that both halves share.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct SharedState {
+    state: Mutex<SocketState>,
     foreign: Arc<ForeignFiles>,
-    /// Notified when the limits may allow a call.
-    room: Notify,
+    /// Notified when the limits may allow another call.
+    capacity: Notify,
     /// Notified when a refusal waits to be sent.
-    told: Notify,
+    refusal_added: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    queue: Queue,
-    /// Whether the bus does not take our output.
+struct SocketState {
+    queue: CallQueue,
+    /// Whether the bus does not take the output.
     congested: bool,
     /// The serial number of the refusal that is being sent.
     refusal: Option<NonZeroU32>,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl SharedState {
+    fn lock(&self) -> MutexGuard<'_, SocketState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,32 +70,32 @@ impl Shared {
     }
 
     /// Waits for a refusal to send.
-    pub(super) async fn refused(&self) -> Refused {
+    pub(super) async fn refused(&self) -> RefusedCall {
         loop {
             let refused = self.lock().queue.refused();
             if let Some(refused) = refused {
                 return refused;
             }
-            self.told.notified().await;
+            self.refusal_added.notified().await;
         }
     }
 
     /// The next call to process, unless the bus does not take the replies.
-    fn next_call(&self) -> Option<Ready> {
+    fn next_call(&self) -> Option<ReadyMessage> {
         loop {
             let mut state = self.lock();
             if state.congested {
                 return None;
             }
-            let (call, frame) = state.queue.next()?;
+            let (call, message) = state.queue.next()?;
             drop(state);
-            if let Ok(ready) = Ready::call(&call, frame, &self.foreign) {
+            if let Ok(ready) = ReadyMessage::call(&call, message, &self.foreign) {
                 return Some(ready);
             }
             self.foreign.forget(&call.sender, call.serial);
             let queue = &mut self.lock().queue;
             queue.answered(&call.sender, call.serial.get());
-            queue.refuse(call, Why::Unfit);
+            queue.refuse(call, RefusalReason::Unacceptable);
         }
     }
 
@@ -108,7 +108,7 @@ impl Shared {
     fn congested(&self, congested: bool) {
         let before = std::mem::replace(&mut self.lock().congested, congested);
         if before && !congested {
-            self.room.notify_one();
+            self.capacity.notify_one();
         }
     }
 }
@@ -116,11 +116,11 @@ impl Shared {
 /// Both halves, before zbus splits them.
 pub(super) struct Socket {
     stream: Arc<UnixStream>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: net::UnixStream, shared: Arc<Shared>) -> io::Result<Self> {
+    pub(super) fn new(stream: net::UnixStream, shared: Arc<SharedState>) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream: Arc::new(UnixStream::from_std(stream)?),
@@ -130,19 +130,19 @@ impl Socket {
 }
 
 impl zbus::connection::Socket for Socket {
-    type ReadHalf = Reader;
-    type WriteHalf = Writer;
+    type ReadHalf = BusReader;
+    type WriteHalf = BusWriter;
 
-    fn split(self) -> Split<Reader, Writer> {
-        let reader = Reader(Messages {
+    fn split(self) -> Split<BusReader, BusWriter> {
+        let reader = BusReader(MessageReader {
             stream: Arc::clone(&self.stream),
             shared: Arc::clone(&self.shared),
-            come: Stream::default(),
+            decoder: MessageDecoder::default(),
             others: 0,
             current: None,
             chunk: vec![0; CHUNK].into(),
         });
-        let writer = Writer {
+        let writer = BusWriter {
             stream: self.stream,
             shared: self.shared,
         };
@@ -153,10 +153,10 @@ impl zbus::connection::Socket for Socket {
 /// The read half. Messages follow a handshake of lines. The handshake is read byte by
 /// byte, so that no byte of the first message is taken for it.
 #[derive(Debug)]
-pub(super) struct Reader(Messages);
+pub(super) struct BusReader(MessageReader);
 
 #[async_trait]
-impl ReadHalf for Reader {
+impl ReadHalf for BusReader {
     async fn receive_message(
         &mut self,
         seq: u64,
@@ -176,7 +176,10 @@ impl ReadHalf for Reader {
             .await?;
         Ok((
             1,
-            descriptors.into_iter().filter_map(Passed::ready).collect(),
+            descriptors
+                .into_iter()
+                .filter_map(ReceivedFd::pipe_or_socket)
+                .collect(),
         ))
     }
 
@@ -186,31 +189,31 @@ impl ReadHalf for Reader {
 }
 
 /// The read half, after the handshake.
-struct Messages {
+struct MessageReader {
     stream: Arc<UnixStream>,
-    shared: Arc<Shared>,
-    come: Stream,
+    shared: Arc<SharedState>,
+    decoder: MessageDecoder,
     /// Messages other than calls, given to zbus one after another.
     others: usize,
     /// The message that zbus is reading, and how much of it zbus has.
-    current: Option<(Ready, usize)>,
+    current: Option<(ReadyMessage, usize)>,
     chunk: Box<[u8]>,
 }
 
 /// A message, and its descriptors in the form that zbus may have.
-struct Ready {
+struct ReadyMessage {
     bytes: Vec<u8>,
     descriptors: Vec<OwnedFd>,
 }
 
-impl fmt::Debug for Messages {
+impl fmt::Debug for MessageReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Messages").finish_non_exhaustive()
+        f.debug_struct("MessageReader").finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl ReadHalf for Messages {
+impl ReadHalf for MessageReader {
     async fn recvmsg(&mut self, buffer: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
         let (mut ready, done) = match self.current.take() {
             Some(current) => current,
@@ -230,19 +233,22 @@ impl ReadHalf for Messages {
     }
 }
 
-impl Ready {
+impl ReadyMessage {
     /// A reply or a signal. zbus closes the connection at a message with fewer
     /// descriptors than its header says, so an empty file replaces a descriptor that is
-    /// foreign or was lost. Only logind sends us a descriptor on its own initiative,
+    /// foreign or was lost. Only logind sends tcnd a descriptor on its own initiative,
     /// and that is a pipe.
-    fn other(frame: Frame) -> io::Result<Self> {
-        let ready = frame.descriptors.into_iter().filter_map(Passed::ready);
-        let mut descriptors: Vec<_> = ready.collect();
-        while descriptors.len() < frame::descriptors_of(&frame.bytes) {
+    fn other(message: RawMessage) -> io::Result<Self> {
+        let usable = message
+            .descriptors
+            .into_iter()
+            .filter_map(ReceivedFd::pipe_or_socket);
+        let mut descriptors: Vec<_> = usable.collect();
+        while descriptors.len() < decoder::descriptor_count(&message.bytes) {
             descriptors.push(descriptors::substitute()?);
         }
         Ok(Self {
-            bytes: frame.bytes,
+            bytes: message.bytes,
             descriptors,
         })
     }
@@ -251,32 +257,32 @@ impl Ready {
     ///
     /// # Errors
     /// When no substitute for a foreign file can be made.
-    fn call(call: &Call, frame: Frame, foreign: &ForeignFiles) -> io::Result<Self> {
-        let passed = frame.descriptors.into_iter();
+    fn call(call: &MethodCall, message: RawMessage, foreign: &ForeignFiles) -> io::Result<Self> {
+        let passed = message.descriptors.into_iter();
         let deposit = |passed| foreign.deposit(passed, &call.sender, call.serial);
         Ok(Self {
-            bytes: frame.bytes,
+            bytes: message.bytes,
             descriptors: passed.map(deposit).collect::<io::Result<_>>()?,
         })
     }
 }
 
-impl Messages {
+impl MessageReader {
     /// The next message for zbus. Everything received is examined first, because
     /// messages that other tasks wait for may be behind a flood of calls. A flood of
     /// signals does not delay a call for long.
-    async fn next(&mut self) -> io::Result<Ready> {
+    async fn next(&mut self) -> io::Result<ReadyMessage> {
         loop {
             // Tasks with work to do go on first.
             tokio::task::yield_now().await;
             let mut drained = false;
-            for _ in 0..MOST_CHUNKS {
-                if self.others >= MOST_OTHERS {
+            for _ in 0..MAX_CHUNKS {
+                if self.others >= MAX_OTHERS {
                     break;
                 }
                 if let Some(other) = self.queue_calls() {
                     self.others += 1;
-                    return Ready::other(other);
+                    return ReadyMessage::other(other);
                 }
                 let Some(received) = self.try_receive() else {
                     drained = true;
@@ -285,7 +291,7 @@ impl Messages {
                 self.add(received?);
             }
             self.others = 0;
-            self.shared.told.notify_one();
+            self.shared.refusal_added.notify_one();
             if let Some(ready) = self.shared.next_call() {
                 return Ok(ready);
             }
@@ -296,13 +302,15 @@ impl Messages {
     }
 
     /// Queues the received calls, up to the first message that is not a call.
-    fn queue_calls(&mut self) -> Option<Frame> {
-        while let Some(cut) = self.come.cut() {
+    fn queue_calls(&mut self) -> Option<RawMessage> {
+        while let Some(decoded) = self.decoder.next_message() {
             let queue = &mut self.shared.lock().queue;
-            match cut {
-                Cut::Other(frame) => return Some(frame),
-                Cut::Call(call, frame) => queue.arrive(call, frame),
-                Cut::Unfit(call) => queue.refuse(call, Why::Unfit),
+            match decoded {
+                DecodedMessage::Other(message) => return Some(message),
+                DecodedMessage::Call(call, message) => queue.enqueue(call, message),
+                DecodedMessage::Unacceptable(call) => {
+                    queue.refuse(call, RefusalReason::Unacceptable)
+                }
             }
         }
         None
@@ -317,7 +325,7 @@ impl Messages {
     }
 
     fn add(&mut self, (length, descriptors, lost): Received) {
-        self.come.add(&self.chunk[..length], descriptors, lost);
+        self.decoder.add(&self.chunk[..length], descriptors, lost);
     }
 
     /// Waits until there is something to read, or the limits allow a call.
@@ -329,19 +337,19 @@ impl Messages {
                 let received = received?;
                 self.add(received);
             }
-            () = self.shared.room.notified() => {}
+            () = self.shared.capacity.notified() => {}
         }
         Ok(())
     }
 }
 
 /// Bytes read, descriptors that came with them, and whether some are missing.
-type Received = (usize, Vec<Passed>, bool);
+type Received = (usize, Vec<ReceivedFd>, bool);
 
 fn receive(from: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_AT_ONCE))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS_PER_READ))];
     // Without space for them the kernel withholds descriptors.
-    let space = match descriptors::acceptable() {
+    let space = match descriptors::can_accept() {
         true => &mut space[..],
         false => &mut [],
     };
@@ -354,7 +362,7 @@ fn receive(from: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut passed = Vec::new();
     for message in ancillary.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
-            passed.extend(rights.map(Passed::from));
+            passed.extend(rights.map(ReceivedFd::from));
         }
     }
     let lost = received.flags.contains(ReturnFlags::CTRUNC);
@@ -363,13 +371,13 @@ fn receive(from: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
 
 /// The write half.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct BusWriter {
     stream: Arc<UnixStream>,
-    shared: Arc<Shared>,
+    shared: Arc<SharedState>,
 }
 
 #[async_trait]
-impl WriteHalf for Writer {
+impl WriteHalf for BusWriter {
     async fn send_message(&mut self, message: &Message) -> zbus::Result<()> {
         let header = message.header();
         let answers = matches!(message.message_type(), Type::MethodReturn | Type::Error);
@@ -386,9 +394,9 @@ impl WriteHalf for Writer {
         };
         if let Some(call) = &answered {
             self.shared.foreign.forget(&call.sender, call.serial);
-            self.shared.room.notify_one();
+            self.shared.capacity.notify_one();
         }
-        if answered.is_some_and(|call| call.silent) {
+        if answered.is_some_and(|call| call.no_reply) {
             return Ok(());
         }
         let data = message.data();
@@ -408,7 +416,7 @@ impl WriteHalf for Writer {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             sent => return sent,
         }
-        let _congestion = Congestion::begin(&self.shared);
+        let _congestion = CongestionGuard::begin(&self.shared);
         let stream = &self.stream;
         stream
             .async_io(Interest::WRITABLE, || send(stream.as_fd(), buffer, fds))
@@ -424,24 +432,24 @@ impl WriteHalf for Writer {
     }
 }
 
-/// The bus does not take our output, until this is dropped.
-struct Congestion<'a>(&'a Shared);
+/// Marks the connection as congested until it is dropped.
+struct CongestionGuard<'a>(&'a SharedState);
 
-impl<'a> Congestion<'a> {
-    fn begin(shared: &'a Shared) -> Self {
+impl<'a> CongestionGuard<'a> {
+    fn begin(shared: &'a SharedState) -> Self {
         shared.congested(true);
         Self(shared)
     }
 }
 
-impl Drop for Congestion<'_> {
+impl Drop for CongestionGuard<'_> {
     fn drop(&mut self) {
         self.0.congested(false);
     }
 }
 
 fn send(to: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_AT_ONCE))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS_PER_READ))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::ErrorKind::InvalidInput.into());

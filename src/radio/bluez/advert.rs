@@ -35,14 +35,14 @@ use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, Variant, fdo, interface};
 
+use super::call::{BluezError, Cause, READ_TIMEOUT, call};
 use super::capability::Controller;
-use super::{BluezError, Cause, READ_TIMEOUT, call};
 
 /// The service UUID, as a type of bluer.
 pub(super) const SERVICE: Uuid = Uuid::from_u128(SERVICE_UUID);
 
 /// Shortest and longest time between two adverts. A phone that scans in low-power mode
-/// listens half a second in five, and hears two of ours in it. A shorter interval would fill
+/// listens half a second in five, and receives two of these adverts in it. A shorter interval would fill
 /// the air in a crowd and add nothing, since a controller reports a sender about once in ten
 /// seconds. Ignored before BlueZ 5.77: there the kernel uses 100 to 150 ms on legacy
 /// controllers and 1.28 s on extended ones.

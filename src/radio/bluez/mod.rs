@@ -24,6 +24,7 @@
 
 mod advert;
 mod bluez_watch;
+mod call;
 mod capability;
 mod central;
 mod clock;
@@ -31,7 +32,9 @@ mod discovery;
 mod gatt_server;
 mod inbound;
 mod off_air;
+mod options;
 mod outbound;
+mod platform;
 mod reconcile;
 mod retry;
 mod rpa_schedule;
@@ -41,86 +44,21 @@ mod task;
 mod timers;
 mod version;
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
-
-use bluez_mgmt::{MgmtError, Privacy};
-use futures::future::BoxFuture;
-use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::time;
 
+use super::Radio;
 use super::event_queue::{EVENT_CAPACITY, ORDER_CAPACITY};
-use super::{Mode, Radio};
+use call::{BluezError, READ_TIMEOUT, call};
 
 pub use central::{Central, CentralError};
-
-use central::Btleplug;
-
-/// How to use BlueZ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The mode of participation, as far as the kernel's privacy allows.
-    pub mode: Mode,
-    /// The only adapter to use. Of several that match, and of all if none is chosen, one that
-    /// is on goes before one that is off, then one that can advertise before one that cannot,
-    /// then the one used last, then the first by name.
-    pub adapter: Option<AdapterChoice>,
-    /// Discovery is restarted after this time: it is known to stall silently, and silence is
-    /// normal when no device is near.
-    pub discovery_restart: Duration,
-    /// BlueZ drops an advert after this time, even if tcnd cannot ask for it. Must exceed the
-    /// longest time that a number is on the air; at most 65535 s.
-    pub advert_timeout: Duration,
-    /// The kernel's timeout of resolvable private addresses, where the kernel makes
-    /// them.
-    pub rpa_timeout: Duration,
-}
-
-/// Which adapter to use. `Debug` does not show the address.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum AdapterChoice {
-    /// An adapter with this device address, most significant byte first. There may be
-    /// several.
-    Address([u8; 6]),
-    /// The adapter with this number: 0 is `hci0`.
-    Name(u16),
-}
-
-impl fmt::Debug for AdapterChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(_) => f.write_str("Address([REDACTED])"),
-            Self::Name(index) => write!(f, "Name(hci{index})"),
-        }
-    }
-}
-
-impl Default for Options {
-    /// Broadcast on any adapter, a restart of discovery every 5 minutes, adverts of at most 20
-    /// minutes, the kernel's default timeout of addresses.
-    fn default() -> Self {
-        const RPA_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-        Self {
-            mode: Mode::Broadcast,
-            adapter: None,
-            discovery_restart: Duration::from_secs(5 * 60),
-            advert_timeout: Duration::from_secs(20 * 60),
-            rpa_timeout: RPA_TIMEOUT,
-        }
-    }
-}
+pub use options::{AdapterChoice, Options};
+pub use platform::{Kernel, Platform};
 
 /// Starts the radio on the system bus. Must be called within a tokio runtime
 /// with time and I/O. It waits for a bus or adapter that is not there.
 #[must_use]
 pub fn spawn(options: Options) -> Radio {
-    let platform = Platform {
-        kernel: Arc::new(Mgmt),
-        central: Arc::new(Btleplug::default()),
-    };
-    spawn_with(options, platform)
+    spawn_with(options, Platform::real())
 }
 
 /// The same, on another platform than the real one.
@@ -132,83 +70,5 @@ pub fn spawn_with(options: Options, platform: Platform) -> Radio {
     Radio {
         orders: orders_in,
         events: events_out,
-    }
-}
-
-/// What the radio uses besides the D-Bus interface of BlueZ.
-#[derive(Clone)]
-pub struct Platform {
-    /// Answers questions about privacy and addresses.
-    pub kernel: Arc<dyn Kernel>,
-    /// Connects to peers.
-    pub central: Arc<dyn Central>,
-}
-
-/// Says whether the privacy of a controller is on, and how its addresses change.
-pub trait Kernel: Send + Sync {
-    /// As [`bluez_mgmt::privacy`].
-    fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>>;
-
-    /// As [`bluez_mgmt::configured::privacy`].
-    fn configured_privacy(&self) -> Privacy;
-
-    /// As [`tcnd_rpa_timeout::known`].
-    fn addresses(&self, adapter: &str) -> Option<tcnd_rpa_timeout::Known>;
-}
-
-/// The real kernel.
-struct Mgmt;
-
-impl Kernel for Mgmt {
-    fn privacy<'a>(&'a self, adapter: &'a str) -> BoxFuture<'a, Result<Privacy, MgmtError>> {
-        Box::pin(bluez_mgmt::privacy(adapter))
-    }
-
-    fn configured_privacy(&self) -> Privacy {
-        bluez_mgmt::configured::privacy()
-    }
-
-    fn addresses(&self, adapter: &str) -> Option<tcnd_rpa_timeout::Known> {
-        tcnd_rpa_timeout::known(adapter)
-    }
-}
-
-/// Time for BlueZ to answer a question that needs no command to the controller.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The error of a call to BlueZ. It appears in the log, and beside the
-/// [`Problem`](tcnd_client::Problem) that it led to.
-#[derive(Debug, Error)]
-enum BluezError {
-    #[error("{action}: no answer within {limit:?}")]
-    NoAnswer {
-        action: &'static str,
-        limit: Duration,
-    },
-    #[error("{action}: {source}")]
-    Failed { action: &'static str, source: Cause },
-}
-
-#[derive(Debug, Error)]
-enum Cause {
-    #[error(transparent)]
-    BlueZ(#[from] bluer::Error),
-    #[error(transparent)]
-    Bus(#[from] zbus::Error),
-}
-
-/// Waits for an answer, at most for `limit`.
-async fn call<T, E: Into<Cause>>(
-    action: &'static str,
-    limit: Duration,
-    asking: impl Future<Output = Result<T, E>>,
-) -> Result<T, BluezError> {
-    match time::timeout(limit, asking).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(source)) => Err(BluezError::Failed {
-            action,
-            source: source.into(),
-        }),
-        Err(_) => Err(BluezError::NoAnswer { action, limit }),
     }
 }

@@ -146,8 +146,12 @@ mod tests {
         rpa_schedule.began(at(1900), at(1901));
         assert_eq!(rpa_schedule, before);
         rpa_schedule.began(at(1999), at(2000));
-        let anew = TIMEOUT + late(TIMEOUT);
-        assert_eq!(rpa_schedule.wait(at(2000)), anew, "it may be a new one");
+        let next_change = TIMEOUT + late(TIMEOUT);
+        assert_eq!(
+            rpa_schedule.wait(at(2000)),
+            next_change,
+            "it may be a new one"
+        );
     }
 
     /// A model of the kernel: an address is programmed when a scan or advert starts, or is

@@ -12,24 +12,21 @@
 
 mod connections;
 mod results;
+mod state;
 mod steps;
 mod wait;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use bluer::gatt::local::ApplicationHandle;
-use bluer::{Adapter, AdapterProperty, Address};
-use futures::future::BoxFuture;
+use bluer::{Adapter, AdapterProperty};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use super::super::event_queue::EventQueue;
 use super::super::{Event, Mode, Order};
-use super::advert::{AdvertHandle, Registrar};
-use super::bluez_watch::{BluezWatch, WatchEvent};
+use super::advert::Registrar;
+use super::bluez_watch::WatchEvent;
 use super::clock::Stopwatch;
-use super::discovery::{AdapterEvents, Discovery, SightingSink, UuidOnlyAdvert};
+use super::discovery::{AdapterEvents, SightingSink, UuidOnlyAdvert};
 use super::gatt_server::{GattAccess, GattService};
 use super::inbound::{ConnectionEvent, InboundConnections};
 use super::off_air::OffAir;
@@ -40,88 +37,13 @@ use super::rpa_schedule::RpaSchedule;
 use super::session::{AdapterChange, AdapterState, BluezConnection, UsedAdapter, choose};
 use super::status::{ConnectionState, Counters};
 use super::timers::{Timer, Timers};
-use super::{BluezError, Options, Platform, bluez_watch};
-use results::StepResult;
+use super::{Options, Platform, bluez_watch};
+pub(super) use state::BluezTask;
+use state::{GONE_TIMEOUT, StaleHandle, StepResult};
 use wait::{end_of, next_change, released, step_result};
-
-/// Time for an advert to end after it was unregistered.
-const GONE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The same after the connection was closed that registered the advert.
-const CONNECTION_GONE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How many adverts without a number wait to be handled; more are dropped.
 const UUID_ONLY_QUEUE: usize = 64;
-
-pub(super) struct BluezTask {
-    options: Options,
-    platform: Platform,
-    clock: Stopwatch,
-    sink: SightingSink,
-    uuid_only: mpsc::Receiver<UuidOnlyAdvert>,
-    event_queue: EventQueue,
-    plan: Plan,
-    counters: Counters,
-    timers: Timers,
-    bus: Option<BluezWatch>,
-    /// `org.bluez` has an owner.
-    present: bool,
-    bluez: Option<BluezConnection>,
-    connect_retry: Retry,
-    read_retry: Retry,
-    /// The adapter in use cannot advertise, or cannot yet.
-    advertising_retry: Retry,
-    /// The adapter in use, or to be used.
-    chosen: Option<String>,
-    discovery: Option<Discovery>,
-    advert: Option<AdvertHandle>,
-    /// Resolves when BlueZ has answered that it dropped the previous advert.
-    unregistration: Option<Unregistration>,
-    /// The registered GATT application, its service, and the accesses by peers.
-    server: Option<ApplicationHandle>,
-    gatt: Arc<GattService>,
-    accesses: mpsc::Receiver<GattAccess>,
-    inbound: InboundConnections,
-    outbound: OutboundConnections,
-    /// The peer that an outbound connection is made to.
-    connecting_to: Option<Address>,
-    rpa_schedule: RpaSchedule,
-    off_air: OffAir,
-    /// One of our frames was on the air, or may have been, at the last check.
-    was_airing: bool,
-    /// The step under way registers an advert.
-    registering: bool,
-    /// The kernel has to be asked again how the controller changes its addresses.
-    ask_kernel_due: bool,
-    /// This epoch uses the address that the controller keeps.
-    address_taken: bool,
-    /// The previous number left the air, or the process started, before the address could
-    /// have changed. The next number has to wait for longer than a handover takes.
-    early: bool,
-    /// A peer connected or disconnected so soon after another that the advert is registered
-    /// again once for both.
-    refresh_pending: bool,
-    /// When the step under way was started.
-    step_started: Duration,
-    /// How many adverts may be active when ours is gone, and how long that may take.
-    leaving: (u8, Duration),
-    stale: Vec<StaleHandle>,
-    generation: u64,
-    /// With the generation, and the count of downs, in which it was started.
-    step: Option<((u64, u64), BoxFuture<'static, StepResult>)>,
-}
-
-/// A handle to a BlueZ, or an adapter, that went away. It is only dropped, and not before
-/// BlueZ can be called.
-enum StaleHandle {
-    Advert { _handle: AdvertHandle },
-    Discovery { _handle: Discovery },
-    Server { _handle: ApplicationHandle },
-    DiscoveryStream { _stream: AdapterEvents },
-    Connection { _connection: BluezConnection },
-}
-
-/// Resolves when BlueZ has answered that it dropped an advert.
-type Unregistration = JoinHandle<Result<(), BluezError>>;
 
 /// What woke the task.
 enum Wakeup {

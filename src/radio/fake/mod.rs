@@ -13,57 +13,30 @@
 //! Randomness comes from a seed alone and time from tokio's clock, so a run under paused
 //! time is the same every time.
 
+mod condition;
 mod fake_radio;
+mod options;
 mod pedestrians;
 mod rng;
 mod shared;
+mod transmission;
 
-use tcn_protocol::beacon::Frame;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::event_queue::{EVENT_CAPACITY, ORDER_CAPACITY};
-use super::{Event, Mode, Order, Peer, Radio};
+use super::{Event, Mode, Order, Radio};
 use rng::SplitMix64;
+use transmission::Transmission;
 
+pub use condition::Condition;
+pub use options::Options;
 pub use shared::{StreetError, join};
-
-/// What `--radio fake` simulates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// How many simulated people come and go; each is in range part of the time.
-    pub neighbours: u16,
-    /// The same seed simulates the same people.
-    pub seed: u64,
-    /// How the radio takes part.
-    pub mode: Mode,
-}
 
 /// The air between the radios of one process.
 #[derive(Clone, Debug)]
 pub struct Air {
     ether: broadcast::Sender<Transmission>,
     seed: u64,
-}
-
-/// The condition of a simulated adapter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Condition {
-    /// It works.
-    #[default]
-    Working,
-    /// Powered off.
-    Off,
-    /// Blocked by rfkill.
-    Blocked,
-    /// Unplugged.
-    Missing,
-    /// The Bluetooth service is gone.
-    ServiceMissing,
-    /// It was made discoverable.
-    Discoverable,
-    /// It takes no adverts for now. The ordered frame is aired once it works again, as the
-    /// real radio tries again.
-    Refusing,
 }
 
 /// Changes the condition of one simulated adapter.
@@ -75,18 +48,6 @@ impl Switch {
     pub fn set(&self, condition: Condition) {
         self.0.send_replace(condition);
     }
-}
-
-/// One advert on the air.
-#[derive(Clone, Debug)]
-struct Transmission {
-    /// The radio that sent it, which does not hear itself.
-    from: u64,
-    frame: Frame,
-    /// Signal at every receiver in dBm, if the position of the sender is known.
-    rssi: Option<i16>,
-    /// Set if the number is not broadcast, but written to a connectable radio by this peer.
-    writer: Option<Peer>,
 }
 
 impl Air {

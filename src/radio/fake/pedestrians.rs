@@ -12,8 +12,9 @@ use tcn_protocol::beacon::Frame;
 use tokio::sync::broadcast;
 use tokio::time::{self, MissedTickBehavior};
 
+use super::super::Peer;
 use super::rng::SplitMix64;
-use super::{Mode, Options, Peer, Transmission};
+use super::{Mode, Options, Transmission};
 
 /// Where people come from and go to: out of range. In decimetres.
 const FAR: u16 = 400;

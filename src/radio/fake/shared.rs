@@ -328,9 +328,9 @@ mod tests {
         let street = tempdir().unwrap();
         let at = |name: &str| street.path().join(name);
         drop(Plain::bind(at("tcnd-00000000000000ff")).unwrap());
-        drop(Plain::bind(at("somebody-elses")).unwrap());
+        drop(Plain::bind(at("another-users")).unwrap());
         fs::write(at("tcnd-00000000000000fe"), "no socket").unwrap();
-        std::os::unix::fs::symlink(at("somebody-elses"), at("tcnd-00000000000000fd")).unwrap();
+        std::os::unix::fs::symlink(at("another-users"), at("tcnd-00000000000000fd")).unwrap();
         let radio = airing(&street, 1, 1).await;
         let tidied = async {
             while names(&street).contains("tcnd-00000000000000ff") {
@@ -340,7 +340,7 @@ mod tests {
         soon(tidied).await;
         let left = names(&street);
         for name in [
-            "somebody-elses",
+            "another-users",
             "tcnd-00000000000000fe",
             "tcnd-00000000000000fd",
         ] {

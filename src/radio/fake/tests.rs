@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tcn_protocol::TemporaryContactNumber;
+use tcn_protocol::beacon::Frame;
 use tokio::time::timeout;
 
 use super::super::{Capabilities, Status};
@@ -185,9 +186,12 @@ async fn people_come_near_and_go_and_others_come() {
     assert!(numbers.len() > 12, "only {} numbers heard", numbers.len());
     assert!(
         heard.iter().any(|(_, rssi)| *rssi > -70),
-        "nobody came near"
+        "no person came near"
     );
-    assert!(heard.iter().any(|(_, rssi)| *rssi < -80), "nobody was far");
+    assert!(
+        heard.iter().any(|(_, rssi)| *rssi < -80),
+        "no person was far"
+    );
     assert!(heard.iter().all(|(frame, _)| !frame.is_bridged()));
 }
 
@@ -227,7 +231,7 @@ async fn who_cannot_broadcast_tells_each_carrier_once() {
                 | Event::Malformed => {}
             }
         }
-        assert!(!here.is_empty(), "nobody told carrier {carrier}");
+        assert!(!here.is_empty(), "no person wrote to carrier {carrier}");
     }
     assert!(written.iter().all(|tcn| !heard.contains(tcn)));
 }

@@ -36,8 +36,8 @@ fn file() -> PathBuf {
 }
 
 fn assert_named(error: &ConfigError, lines: usize) {
-    assert!(!error.faults().is_empty());
-    for fault in error.faults() {
+    assert!(!error.diagnostics().is_empty());
+    for fault in error.diagnostics() {
         assert!(!fault.to_string().is_empty());
         let line = fault.line().unwrap_or(1);
         assert!((1..=lines).contains(&line), "line {line} of {lines}");

@@ -38,6 +38,7 @@ a connection to an advertising set, which has a separate address.
 """
 
 import asyncio
+import functools
 import json
 import os
 import sys
@@ -60,6 +61,10 @@ RESOLVABLE_OR_RANDOM = 3
 RESOLVABLE = (2, RESOLVABLE_OR_RANDOM)  # own address types: made by the controller, if it can
 ADV_NONCONN_IND = Report.EventType.LEGACY_ADVERTISING_PDU_USED
 ENHANCED_CONNECTION_COMPLETE = 1 << 9  # in the mask of LE events
+
+# Bumble formats every event for a debug log that is off, field by field. In the guest that is most of
+# the work that an advert makes.
+hci.HCI_Event.__str__ = lambda event: event.name
 
 
 class Ether(LocalLink):
@@ -305,28 +310,34 @@ class Chip(Controller):
             self.create_le_connection(pdu.advertiser_address)
 
     def tell_host(self, pdu):
-        self.send_hci_packet(report(pdu, pdu.event_type, pdu.data))
+        self.send_report(pdu, pdu.event_type, pdu.data)
         if self.le_scan_type == ACTIVE_SCAN and pdu.event_type & Report.EventType.SCANNABLE_ADVERTISING:
             # The kernel holds a scannable advert back until it has this, even with nothing in it.
-            self.send_hci_packet(report(pdu, pdu.event_type | int(Report.EventType.SCAN_RESPONSE), b""))
+            self.send_report(pdu, pdu.event_type | int(Report.EventType.SCAN_RESPONSE), b"")
+
+    def send_report(self, pdu, event_type, data):
+        address = pdu.advertiser_address
+        content = report(bytes(address), int(address.address_type), pdu.rssi, int(event_type), bytes(data))
+        asyncio.get_running_loop().call_soon(self.host.on_packet, content)
 
 
-def report(pdu, event_type, data):
-    """The event by which a chip reports an advert to its host."""
-    return Report([Report.Report(
+@functools.lru_cache(maxsize=256)  # an advert is heard by several hosts, and many times
+def report(address, address_type, rssi, event_type, data):
+    """The bytes of the event by which a chip reports an advert to its host."""
+    return bytes(Report([Report.Report(
         event_type=event_type,
-        address_type=pdu.advertiser_address.address_type,
-        address=pdu.advertiser_address,
+        address_type=address_type,
+        address=hci.Address(address, hci.AddressType(address_type)),
         primary_phy=hci.Phy.LE_1M,
         secondary_phy=0,
         advertising_sid=Report.NO_ADI_FIELD_PROVIDED,
         tx_power=Report.TX_POWER_INFORMATION_NOT_AVAILABLE,
-        rssi=pdu.rssi,
+        rssi=rssi,
         periodic_advertising_interval=0,
         direct_address_type=0,
         direct_address=hci.Address.ANY,
         data=data,
-    )])
+    )]))
 
 
 def enhanced(packet):

@@ -1,8 +1,8 @@
 //! What a transition of the broadcast can do: draw a number, air it, change the frame,
 //! rest, and record all of it.
 //!
-//! Nothing is done here. Everything is pushed to [`Context::out`], in the order in which it
-//! has to happen.
+//! Nothing is done here. Everything is pushed to [`Context::out`], in the order in
+//! which it has to happen.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tcn_protocol::beacon::{CARRIER_LEN, Frame};
 use super::super::bridge::{Bridge, Slot};
 use super::super::rotation::{Life, Numbered, Rotation, random_up_to};
 use super::super::{LogEvent, Moment, Output, Policy, RadioCapabilities, Record, Seq};
-use super::{Epoch, OnAir, Prepared, State, Want};
+use super::state::{BroadcastState, Epoch, OnAir, Prepared, Want};
 
 /// Everything that a transition may use besides the state machine.
 pub(crate) struct Context<'a, R> {
@@ -29,19 +29,19 @@ pub(crate) struct Context<'a, R> {
 
 impl<R: CryptoRng> Context<'_, R> {
     /// From nothing on the air to what is wanted.
-    pub(super) fn begin(&mut self, silence: Duration) -> State {
+    pub(super) fn begin(&mut self, silence: Duration) -> BroadcastState {
         match self.want {
-            Want::Nothing => State::Silent,
+            Want::Nothing => BroadcastState::Silent,
             Want::Listen => {
                 self.out.push(Output::Listen);
-                State::Listening
+                BroadcastState::Listening
             }
             Want::Air if self.policy.relay => self.prepare_relay(silence),
             Want::Air => self.prepare_number(silence),
         }
     }
 
-    fn prepare_number(&mut self, silence: Duration) -> State {
+    fn prepare_number(&mut self, silence: Duration) -> BroadcastState {
         let life = self.life();
         let (number, records) = self.rotation.draw(self.now, life, self.rng);
         if records.len() > 1 {
@@ -52,7 +52,7 @@ impl<R: CryptoRng> Context<'_, R> {
             frame: Frame::own(number.tcn),
             number: Some(number),
         };
-        State::Preparing(Prepared {
+        BroadcastState::Preparing(Prepared {
             epoch,
             seq,
             durable: false,
@@ -60,9 +60,9 @@ impl<R: CryptoRng> Context<'_, R> {
         })
     }
 
-    /// A relay has no number, so there is nothing to make durable. It draws only the carrier
-    /// bytes of the epoch.
-    fn prepare_relay(&mut self, silence: Duration) -> State {
+    /// A relay has no number, so there is nothing to make durable. It draws only the
+    /// carrier bytes of the epoch.
+    fn prepare_relay(&mut self, silence: Duration) -> BroadcastState {
         let mut carrier = [0; CARRIER_LEN];
         self.rng.fill_bytes(&mut carrier);
         carrier[0] |= 1; // all zeros would name the vacant number as its own carrier
@@ -70,7 +70,7 @@ impl<R: CryptoRng> Context<'_, R> {
             frame: Frame::vacant(carrier),
             number: None,
         };
-        State::Preparing(Prepared {
+        BroadcastState::Preparing(Prepared {
             epoch,
             seq: Seq(0),
             durable: true,
@@ -78,13 +78,13 @@ impl<R: CryptoRng> Context<'_, R> {
         })
     }
 
-    pub(super) fn air(&mut self, epoch: Epoch) -> State {
+    pub(super) fn air(&mut self, epoch: Epoch) -> BroadcastState {
         self.out.push(Output::Air(epoch.frame));
         let since = self.now.boot;
         let life = self.life().number;
         let jitter = random_up_to(self.policy.jitter.min(life / 4), self.rng);
         let life = life.saturating_sub(jitter);
-        State::Airing(OnAir {
+        BroadcastState::Airing(OnAir {
             epoch,
             since,
             until: since + life,
@@ -119,9 +119,9 @@ impl<R: CryptoRng> Context<'_, R> {
         Life::new(self.policy, self.capabilities.address_lifetime)
     }
 
-    pub(super) fn rest(&mut self, number: Option<Numbered>) -> State {
+    pub(super) fn rest(&mut self, number: Option<Numbered>) -> BroadcastState {
         self.out.push(Output::Rest);
-        State::Resting {
+        BroadcastState::Resting {
             number,
             since: self.now.boot,
         }
@@ -129,9 +129,9 @@ impl<R: CryptoRng> Context<'_, R> {
 
     /// After the radio lost the advert by itself. It still listens, so if a number can be
     /// aired again, that epoch has to end first.
-    pub(super) fn relisten(&mut self) -> State {
+    pub(super) fn relisten(&mut self) -> BroadcastState {
         match self.want {
-            Want::Listen => State::Listening,
+            Want::Listen => BroadcastState::Listening,
             Want::Nothing | Want::Air => self.rest(None),
         }
     }

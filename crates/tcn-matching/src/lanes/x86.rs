@@ -84,7 +84,7 @@ pub(in super::super) struct Ratchet {
     rvk_end: __m128i,
     /// Words 0 to 7 of `H_tck`'s message, and the state after they went in.
     words: [__m128i; 2],
-    begun: State,
+    prefix: ShaState,
 }
 
 impl Ratchet {
@@ -96,16 +96,16 @@ impl Ratchet {
         });
         let label = _mm_set_epi64x(0, H_TCK);
         let words = [joined::<5>(label, rvk[0]), joined::<5>(rvk[0], rvk[1])];
-        let mut begun = [initial()];
+        let mut prefix = [initial()];
         begin(
-            &mut begun,
+            &mut prefix,
             &mut [[words[0], words[1], _mm_setzero_si128(), _mm_setzero_si128()]],
         );
         Self {
             tck,
             rvk_end: rvk[1],
             words,
-            begun: begun[0],
+            prefix: prefix[0],
         }
     }
 }
@@ -124,14 +124,14 @@ const TCN_BITS: i32 = 39 * 8;
 fn turn<const N: usize>(lanes: &mut [Lane<Ratchet>; N]) -> [TemporaryContactNumber; N] {
     let (zero, end) = (_mm_setzero_si128(), _mm_set_epi64x(i64::MIN, 0));
 
-    let begun = lanes.each_ref().map(|lane| lane.ratchet.begun);
+    let prefix = lanes.each_ref().map(|lane| lane.ratchet.prefix);
     let words = lanes.each_ref().map(|lane| {
         let Ratchet { tck, rvk_end, .. } = lane.ratchet;
         let [w0, w1] = lane.ratchet.words;
         let (w2, w3) = (joined::<5>(rvk_end, tck[0]), joined::<5>(tck[0], tck[1]));
         [w0, w1, w2, w3]
     });
-    let states = finish([initial(); N], begun, words);
+    let states = finish([initial(); N], prefix, words);
 
     let words = lanes.each_ref().map(|lane| {
         let w0 = joined::<5>(lane.ratchet.tck[1], end);
@@ -160,12 +160,12 @@ fn turn<const N: usize>(lanes: &mut [Lane<Ratchet>; N]) -> [TemporaryContactNumb
 
 /// A state in the instructions' order, last word first: `FEBA` and `HGDC`.
 #[derive(Clone, Copy)]
-struct State {
+struct ShaState {
     abef: __m128i,
     cdgh: __m128i,
 }
 
-impl State {
+impl ShaState {
     /// Bytes of the hash this is, first half first.
     #[inline]
     #[target_feature(enable = "sse2")]
@@ -179,9 +179,9 @@ impl State {
 
 #[inline]
 #[target_feature(enable = "sse2")]
-fn initial() -> State {
+fn initial() -> ShaState {
     let [a, b, c, d, e, f, g, h] = INITIAL;
-    State {
+    ShaState {
         abef: words([f, e, b, a]),
         cdgh: words([h, g, d, c]),
     }
@@ -190,7 +190,7 @@ fn initial() -> State {
 /// One block of `N` messages.
 #[inline]
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-fn compress<const N: usize>(from: [State; N], mut words: [[__m128i; 4]; N]) -> [State; N] {
+fn compress<const N: usize>(from: [ShaState; N], mut words: [[__m128i; 4]; N]) -> [ShaState; N] {
     let mut states = from;
     begin(&mut states, &mut words);
     finish(from, states, words)
@@ -199,7 +199,7 @@ fn compress<const N: usize>(from: [State; N], mut words: [[__m128i; 4]; N]) -> [
 /// Rounds 0 to 7, which take words 0 to 7.
 #[inline]
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
-fn begin<const N: usize>(states: &mut [State; N], words: &mut [[__m128i; 4]; N]) {
+fn begin<const N: usize>(states: &mut [ShaState; N], words: &mut [[__m128i; 4]; N]) {
     rounds::<N, 0>(states, words);
     rounds::<N, 1>(states, words);
 }
@@ -208,10 +208,10 @@ fn begin<const N: usize>(states: &mut [State; N], words: &mut [[__m128i; 4]; N])
 #[inline]
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
 fn finish<const N: usize>(
-    from: [State; N],
-    mut states: [State; N],
+    from: [ShaState; N],
+    mut states: [ShaState; N],
     mut words: [[__m128i; 4]; N],
-) -> [State; N] {
+) -> [ShaState; N] {
     rounds::<N, 2>(&mut states, &mut words);
     rounds::<N, 3>(&mut states, &mut words);
     rounds::<N, 4>(&mut states, &mut words);
@@ -240,7 +240,7 @@ fn finish<const N: usize>(
 #[inline]
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
 fn rounds<const N: usize, const QUAD: usize>(
-    states: &mut [State; N],
+    states: &mut [ShaState; N],
     schedules: &mut [[__m128i; 4]; N],
 ) {
     for (state, w) in states.iter_mut().zip(schedules) {

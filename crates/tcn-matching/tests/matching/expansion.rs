@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tcn_matching::{Kernel, expand};
+use tcn_matching::{ShaKernel, expand};
 use tcn_protocol::{RatchetIndex, SignedReport, TemporaryContactNumber};
 
 use super::{numbers_of, rekeyed, report, respanned};
@@ -13,7 +13,7 @@ use super::{numbers_of, rekeyed, report, respanned};
 type Numbers = Vec<(RatchetIndex, TemporaryContactNumber)>;
 
 /// The output of `kernel` for each report that it visits.
-fn expanded(kernel: Kernel, reports: &[SignedReport]) -> BTreeMap<usize, Numbers> {
+fn expanded(kernel: ShaKernel, reports: &[SignedReport]) -> BTreeMap<usize, Numbers> {
     let mut shown: BTreeMap<_, Numbers> = BTreeMap::new();
     let claims = reports.iter().map(SignedReport::claim).enumerate();
     let end = kernel.expand(claims, |position, index, number| {
@@ -51,7 +51,7 @@ proptest! {
     fn all_numbers_in_order_whatever_the_lengths(spans in vec(span(), 0..14)) {
         let make = |(seed, (j1, j2))| respanned(&report(seed, 1, 1), j1, j2);
         let reports: Vec<_> = (0..).zip(spans).map(make).collect();
-        for kernel in Kernel::all() {
+        for kernel in ShaKernel::all() {
             prop_assert_eq!(expanded(kernel, &reports), one_by_one(&reports), "{}", kernel.name());
         }
     }
@@ -59,7 +59,7 @@ proptest! {
     #[test]
     fn all_numbers_whatever_the_keys(keys in vec(any::<[u8; 64]>(), 4)) {
         let reports: Vec<_> = keys.iter().map(|keys| rekeyed(&report(1, 1, 9), keys)).collect();
-        for kernel in Kernel::all() {
+        for kernel in ShaKernel::all() {
             prop_assert_eq!(expanded(kernel, &reports), one_by_one(&reports), "{}", kernel.name());
         }
     }
@@ -73,7 +73,7 @@ fn any_number_of_reports_may_be_left_at_the_end() {
             let reports: Vec<_> = (0..count)
                 .map(|seed| report(seed, 1, length(seed)))
                 .collect();
-            for kernel in Kernel::all() {
+            for kernel in ShaKernel::all() {
                 let (shown, name) = (expanded(kernel, &reports), kernel.name());
                 assert_eq!(shown, one_by_one(&reports), "{count} reports, {name}");
             }
@@ -87,12 +87,12 @@ fn kernels_are_there_and_used_as_the_processor_has_instructions() {
     let sha = is_x86_feature_detected!("sha") && is_x86_feature_detected!("sse4.1");
     #[cfg(not(target_arch = "x86_64"))]
     let sha = false;
-    let names: Vec<_> = Kernel::all().map(Kernel::name).collect();
+    let names: Vec<_> = ShaKernel::all().map(ShaKernel::name).collect();
     let all = ["sha-ni", "portable"];
     assert_eq!(names, if sha { &all[..] } else { &all[1..] });
     let optimised = !cfg!(debug_assertions);
     let best = if sha && optimised { all[0] } else { all[1] };
-    assert_eq!(Kernel::best().name(), best);
+    assert_eq!(ShaKernel::best().name(), best);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn the_longest_report_is_expanded_whole() {
         respanned(&report(4, 1, 1), 2, 1),
         respanned(&report(5, 1, 1), 1, 0),
     ];
-    for kernel in Kernel::all() {
+    for kernel in ShaKernel::all() {
         let shown = expanded(kernel, &reports);
         assert_eq!(shown[&0].len(), 65_535);
         assert_eq!(shown[&0].last().unwrap().0, RatchetIndex::LAST);

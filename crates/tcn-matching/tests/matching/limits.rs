@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tcn_exchange::filter::{self, Expected, FilterOptions};
 use tcn_exchange::source::MemoTypes;
 use tcn_matching::cost;
-use tcn_matching::{Budget, Finding, Heard, MatchingError, Outcome, match_reports};
+use tcn_matching::{Budget, Finding, Heard, MatchOutcome, MatchingError, match_reports};
 use tcn_protocol::file::{self, Format};
 use tcn_protocol::{ReportError, SignedReport};
 
@@ -17,7 +17,7 @@ fn spend(numbers: u64, heard: &SignedReport, reports: &[SignedReport]) -> ([Vec<
     let index = index_of(numbers_of(heard));
     let mut budget = Budget { numbers };
     let findings = match_reports(&index, reports, &mut budget, threads(1), || false).unwrap();
-    let positions = |wanted: fn(&Outcome) -> bool| {
+    let positions = |wanted: fn(&MatchOutcome) -> bool| {
         let wanted = |finding: &&Finding| wanted(&finding.outcome);
         findings
             .iter()
@@ -26,9 +26,9 @@ fn spend(numbers: u64, heard: &SignedReport, reports: &[SignedReport]) -> ([Vec<
             .collect()
     };
     let sorted = [
-        positions(|outcome| matches!(outcome, Outcome::BeyondBudget)),
-        positions(|outcome| matches!(outcome, Outcome::Heard(_))),
-        positions(|outcome| matches!(outcome, Outcome::Refused(_))),
+        positions(|outcome| matches!(outcome, MatchOutcome::BeyondBudget)),
+        positions(|outcome| matches!(outcome, MatchOutcome::Heard(_))),
+        positions(|outcome| matches!(outcome, MatchOutcome::Refused(_))),
     ];
     (sorted, budget.numbers)
 }
@@ -136,7 +136,7 @@ fn what_is_kept_of_a_report_is_bounded() {
     let [finding] = &findings(&index, std::slice::from_ref(&long), 1)[..] else {
         panic!("one report")
     };
-    let Outcome::Heard(heard) = &finding.outcome else {
+    let MatchOutcome::Heard(heard) = &finding.outcome else {
         panic!("{finding:?}")
     };
     assert_eq!((heard.count, heard.numbers.len()), (3000, Heard::MOST));
@@ -155,7 +155,7 @@ fn a_key_of_small_order_is_refused() {
     let index = index_of(numbers_of(&crafted).into_iter().chain([number(0)]));
     let refused = Finding {
         position: 0,
-        outcome: Outcome::Refused(ReportError::KeySmallOrder),
+        outcome: MatchOutcome::Refused(ReportError::KeySmallOrder),
     };
     assert_eq!(findings(&index, &[crafted], 1), [refused]);
 }

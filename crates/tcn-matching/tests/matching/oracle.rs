@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use tcn_matching::{Outcome, match_reports};
+use tcn_matching::{MatchOutcome, match_reports};
 use tcn_protocol::{ReportError, SignedReport, TemporaryContactNumber, wire};
 
 use super::{PLENTY, broken, findings, index_of, number, report, respanned, threads};
@@ -116,15 +116,15 @@ proptest! {
         let found = findings(&index_of(heard), &reports, 1);
         let found: Vec<_> = found.into_iter().map(|finding| {
             let numbers = match finding.outcome {
-                Outcome::Heard(heard) => {
+                MatchOutcome::Heard(heard) => {
                     assert_eq!(usize::from(heard.count), heard.numbers.len());
                     Some(heard.numbers.into_iter().map(|(_, number)| *number.as_bytes()).collect())
                 }
-                Outcome::Refused(error) => {
+                MatchOutcome::Refused(error) => {
                     assert_eq!(error, ReportError::SignatureInvalid);
                     None
                 }
-                Outcome::BeyondBudget => panic!("there is plenty"),
+                MatchOutcome::BeyondBudget => panic!("there is plenty"),
             };
             (finding.position, numbers)
         }).collect();
@@ -160,9 +160,10 @@ fn the_number_of_threads_does_not_show() {
         .collect();
     let index = index_of(heard);
     let alone = findings(&index, &reports, 1);
-    let kinds = |wanted: fn(&Outcome) -> bool| alone.iter().filter(|f| wanted(&f.outcome)).count();
-    assert!(kinds(|o| matches!(o, Outcome::Heard(_))) > 3);
-    assert!(kinds(|o| matches!(o, Outcome::Refused(_))) > 3);
+    let kinds =
+        |wanted: fn(&MatchOutcome) -> bool| alone.iter().filter(|f| wanted(&f.outcome)).count();
+    assert!(kinds(|o| matches!(o, MatchOutcome::Heard(_))) > 3);
+    assert!(kinds(|o| matches!(o, MatchOutcome::Refused(_))) > 3);
     for crew in [2, 3, 8] {
         for _ in 0..4 {
             assert_eq!(findings(&index, &reports, crew), alone, "{crew} threads");

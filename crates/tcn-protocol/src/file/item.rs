@@ -14,14 +14,14 @@ pub type Item = Result<SignedReport, ItemError>;
 
 /// The position of an item, from the start of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ItemPosition {
     /// In a stream of reports: its first byte, counted from 0.
     Byte(u64),
     /// In text: its line, from 1; of a JSON value, the line it ends on.
     Line(u64),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ItemPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Byte(byte) => write!(f, "byte {byte}"),
@@ -73,14 +73,14 @@ pub enum ItemError {
 
 /// The receiver of items.
 pub(super) struct Items<'a> {
-    sink: &'a mut dyn FnMut(Place, Item) -> ControlFlow<()>,
+    sink: &'a mut dyn FnMut(ItemPosition, Item) -> ControlFlow<()>,
     empty: bool,
     stopped: bool,
 }
 
 impl<'a> Items<'a> {
     /// Items that go to `sink`, until it stops.
-    pub(super) fn new(sink: &'a mut dyn FnMut(Place, Item) -> ControlFlow<()>) -> Self {
+    pub(super) fn new(sink: &'a mut dyn FnMut(ItemPosition, Item) -> ControlFlow<()>) -> Self {
         Self {
             sink,
             empty: true,
@@ -89,7 +89,7 @@ impl<'a> Items<'a> {
     }
 
     /// Hands an item on. Must not be called after `sink` has stopped.
-    pub(super) fn push(&mut self, place: Place, item: Item) {
+    pub(super) fn push(&mut self, place: ItemPosition, item: Item) {
         self.empty = false;
         self.stopped = (self.sink)(place, item).is_break();
     }

@@ -16,7 +16,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::error::Category;
 
 use super::guard::{Excess, Guard};
-use super::item::{Item, ItemError, Items, Place};
+use super::item::{Item, ItemError, ItemPosition, Items};
 use super::text;
 
 /// Reads all items of a JSON text that begins on `first_line` of its file.
@@ -27,7 +27,7 @@ pub(super) fn read_json(
 ) -> io::Result<()> {
     let line = Cell::new(first_line);
     let mut json = serde_json::Deserializer::from_reader(Guard::new(source, &line));
-    let reports = Reports {
+    let reports = ReportsVisitor {
         items: &mut *items,
         line: &line,
     };
@@ -50,23 +50,23 @@ pub(super) fn read_json(
             column: error.column(),
         },
     };
-    items.push(Place::Line(line.get()), Err(fault));
+    items.push(ItemPosition::Line(line.get()), Err(fault));
     Ok(())
 }
 
 /// The places for a list of reports or a single one: the text itself, and the value of
 /// `reports`.
-struct Reports<'a, 'b> {
+struct ReportsVisitor<'a, 'b> {
     items: &'a mut Items<'b>,
     /// The line that is being read.
     line: &'a Cell<u64>,
 }
 
-impl Reports<'_, '_> {
+impl ReportsVisitor<'_, '_> {
     /// Hands an item on. An error, which ends the reading, if it is the last one
     /// wanted.
     fn push<E: Error>(&mut self, item: Item) -> Result<(), E> {
-        self.items.push(Place::Line(self.line.get()), item);
+        self.items.push(ItemPosition::Line(self.line.get()), item);
         if self.items.is_stopped() {
             return Err(E::custom("no more items are wanted"));
         }
@@ -74,7 +74,7 @@ impl Reports<'_, '_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Reports<'_, '_> {
+impl<'de> DeserializeSeed<'de> for ReportsVisitor<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -82,7 +82,7 @@ impl<'de> DeserializeSeed<'de> for Reports<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reports<'_, '_> {
+impl<'de> Visitor<'de> for ReportsVisitor<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,7 +106,7 @@ impl<'de> Visitor<'de> for Reports<'_, '_> {
         while let Some(key) = object.next_key::<String>()? {
             if key == "reports" {
                 held_reports = true;
-                object.next_value_seed(Reports {
+                object.next_value_seed(ReportsVisitor {
                     items: &mut *self.items,
                     line: self.line,
                 })?;

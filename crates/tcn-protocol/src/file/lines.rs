@@ -13,7 +13,7 @@ use std::io::{self, BufRead, Read};
 
 use crate::wire;
 
-use super::item::{Item, ItemError, Items, Place, parse};
+use super::item::{Item, ItemError, ItemPosition, Items, parse};
 use super::text::{LONGEST, SHORTEST, decode, decode_base64, hex_byte, is_hex, is_of_base64};
 
 /// The longest line read whole, in bytes. White space around a report is no error.
@@ -151,7 +151,7 @@ impl Lines<'_, '_> {
         self.is_meant = true;
         self.end_strange();
         if !self.items.is_stopped() {
-            self.items.push(Place::Line(line), item);
+            self.items.push(ItemPosition::Line(line), item);
         }
     }
 
@@ -159,7 +159,7 @@ impl Lines<'_, '_> {
         if let Some((line, fault)) = self.strange.take()
             && !self.items.is_stopped()
         {
-            self.items.push(Place::Line(line), Err(fault));
+            self.items.push(ItemPosition::Line(line), Err(fault));
         }
     }
 }

@@ -39,7 +39,7 @@ use flate2::read::MultiGzDecoder;
 use thiserror::Error;
 
 pub use self::foreign::Foreign;
-pub use self::item::{Item, ItemError, Place};
+pub use self::item::{Item, ItemError, ItemPosition};
 
 use self::item::Items;
 use self::json::read_json;
@@ -93,7 +93,7 @@ pub const MOST_UNPACKED: u64 = 2 << 30;
 /// the source failed.
 pub fn read(
     source: impl Read,
-    mut sink: impl FnMut(Place, Item) -> ControlFlow<()>,
+    mut sink: impl FnMut(ItemPosition, Item) -> ControlFlow<()>,
 ) -> Result<Format, FileError> {
     let (head, source) = head_of(source);
     if !is_gzip(&head) || is_stream(&head) {
@@ -125,7 +125,7 @@ pub fn read(
 /// As of [`read`].
 pub fn read_unpacked(
     source: impl Read,
-    mut sink: impl FnMut(Place, Item) -> ControlFlow<()>,
+    mut sink: impl FnMut(ItemPosition, Item) -> ControlFlow<()>,
 ) -> Result<Format, FileError> {
     let (head, source) = head_of(source);
     read_head(&head, source, &mut sink)
@@ -221,7 +221,7 @@ impl<R: Read> Read for Rest<R> {
 fn read_head(
     head: &[u8],
     source: impl Read,
-    sink: &mut dyn FnMut(Place, Item) -> ControlFlow<()>,
+    sink: &mut dyn FnMut(ItemPosition, Item) -> ControlFlow<()>,
 ) -> Result<Format, FileError> {
     let mut items = Items::new(sink);
     let format = read_items(head, source, &mut items)?;
@@ -347,7 +347,7 @@ fn read_tcn(mut source: impl Read, items: &mut Items<'_>) -> io::Result<()> {
             break;
         }
         items.push(
-            Place::Byte(start),
+            ItemPosition::Byte(start),
             wire::parse(&report).map_err(ItemError::from),
         );
         start += report.len() as u64;

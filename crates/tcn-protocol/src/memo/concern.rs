@@ -12,7 +12,7 @@
 
 use thiserror::Error;
 
-use super::registry::Format;
+use super::registry::MemoFormat;
 use super::{CoEpiMemo, Memo};
 
 /// A reason not to write a memo, or to reconsider it; each names the cure.
@@ -86,7 +86,7 @@ impl Memo {
     /// How this memo would show that reports belong together.
     fn linkage(&self, parts: usize) -> Option<MemoConcern> {
         let format = self.kind.registration().map(|row| row.format);
-        let constant = matches!(format, Some(Format::Constant(same)) if same == self.data);
+        let constant = matches!(format, Some(MemoFormat::Constant(same)) if same == self.data);
         if constant || self.data.is_empty() {
             return None;
         }

@@ -19,12 +19,12 @@ pub struct Registration {
     /// The project that registered it.
     pub owner: &'static str,
     /// What is known of its data.
-    pub format: Format,
+    pub format: MemoFormat,
 }
 
 /// What is known of the data of a registered type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum MemoFormat {
     /// CoEpi's layouts, which [`super::coepi`] reads.
     CoEpi,
     /// Every report carries exactly these bytes. They say nothing about any person, and
@@ -40,31 +40,31 @@ pub const REGISTRY: [Registration; 5] = [
         kind: MemoType::COEPI_V1,
         name: "CoEpi v1",
         owner: "CoEpi, app-backend-rust b332afe",
-        format: Format::CoEpi,
+        format: MemoFormat::CoEpi,
     },
     Registration {
         kind: MemoType::COVID_WATCH_V1,
         name: "Covid Watch v1",
         owner: "Covid Watch, covidwatch-android-tcn 7bb2464",
-        format: Format::Constant(b"Hello, World!"),
+        format: MemoFormat::Constant(b"Hello, World!"),
     },
     Registration {
         kind: MemoType::ITO_V1,
         name: "ito v1",
         owner: "ito, react-native-ito a97daa0",
-        format: Format::Constant(b"symptom data"),
+        format: MemoFormat::Constant(b"symptom data"),
     },
     Registration {
         kind: MemoType::HUTCH_TRACE,
         name: "HutchTrace",
         owner: "HutchTrace",
-        format: Format::Unpublished,
+        format: MemoFormat::Unpublished,
     },
     Registration {
         kind: MemoType::RESERVED,
         name: "reserved",
         owner: "the specification, to extend the registry by",
-        format: Format::Unpublished,
+        format: MemoFormat::Unpublished,
     },
 ];
 

@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 use tcn_protocol::file::Foreign;
-use tcn_protocol::file::{self, FileError, Format, Item, ItemError, Place};
+use tcn_protocol::file::{self, FileError, Format, Item, ItemError, ItemPosition};
 use tcn_protocol::{Memo, MemoType, RatchetIndex, ReportError, ReportSpan, SignedReport, wire};
 
 use crate::{read_file, spec_key, vectors};
@@ -208,7 +208,7 @@ fn files_without_reports_are_refused() {
 }
 
 /// The positions of the items of a file.
-fn places(input: impl AsRef<[u8]>) -> Vec<Place> {
+fn places(input: impl AsRef<[u8]>) -> Vec<ItemPosition> {
     let mut places = Vec::new();
     let read = file::read(input.as_ref(), |place, _item| {
         places.push(place);
@@ -222,13 +222,13 @@ fn places(input: impl AsRef<[u8]>) -> Vec<Place> {
 fn items_say_where_they_stand() {
     let [one, two] = two();
     let stream = file::write(Format::Tcn, &[one.clone(), two.clone(), one.clone()]);
-    assert_eq!(places(stream), [0, 137, 274].map(Place::Byte));
+    assert_eq!(places(stream), [0, 137, 274].map(ItemPosition::Byte));
 
     let lines = format!("\n \n{}\n\nbad\n{}", line(&one), line(&two));
-    assert_eq!(places(lines), [3, 5, 6].map(Place::Line));
+    assert_eq!(places(lines), [3, 5, 6].map(ItemPosition::Line));
 
     let json = format!("\n[\"{}\",\n0,\n{{\n}}, oops]", line(&one));
-    assert_eq!(places(&json), [2, 3, 5, 5].map(Place::Line));
+    assert_eq!(places(&json), [2, 3, 5, 5].map(ItemPosition::Line));
     let fault = read(json, Format::Json).pop();
     let malformed = ItemError::JsonMalformed { line: 5, column: 4 };
     assert_eq!(fault, Some(Err(malformed)));
@@ -636,5 +636,5 @@ fn notes_between_reports_are_one_bad_item() {
     let items = read(&text, Format::Base64);
     assert_eq!(items.len(), 5, "{items:?}");
     assert_eq!([&items[1], &items[3]], [&Ok(one), &Ok(two)]);
-    assert_eq!(places(&text), [1, 3, 4, 6, 7].map(Place::Line));
+    assert_eq!(places(&text), [1, 3, 4, 6, 7].map(ItemPosition::Line));
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `derivation` | keys, ratchet and numbers, by the specification's vector |
 //! | `reports` | reports of the reference, whole and damaged, and of other projects |
-//! | `sins` | one wrong input a file, refused by the name of its error |
+//! | `negative_vectors` | one invalid input in each file, and the name of its error |
 //! | `air` | adverts as phones send them |
 //! | `oracle` | random inputs against the published crate `tcn` 0.4.1 |
 //! | `properties` | round trips; no input panics |
@@ -21,11 +21,11 @@ mod derivation;
 mod files;
 mod memory;
 mod memos;
+mod negative_vectors;
 mod oracle;
 mod properties;
 mod reports;
 mod secrets;
-mod sins;
 
 use std::ops::ControlFlow;
 

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 use tcn_protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
-use tcn_protocol::memo::registry::{Format, REGISTRY};
+use tcn_protocol::memo::registry::{MemoFormat, REGISTRY};
 use tcn_protocol::memo::{CoEpiMemo, MemoConcern};
 use tcn_protocol::{Memo, MemoType};
 
@@ -112,7 +112,7 @@ fn malformed_memos_are_unknown_and_text_is_text() {
 fn one_wrong_bit_makes_a_memo_unknown() {
     let good = SymptomMemo::new(Day::of(DAY), None, Symptoms::default()).encode();
     assert!(matches!(CoEpiMemo::decode(&good), CoEpiMemo::V1(_)));
-    for (sin, at, byte) in [
+    for (flaw, at, byte) in [
         ("version 2", 0, 2),
         ("version 257", 1, 1),
         ("cough 4", 18, 4),
@@ -121,7 +121,7 @@ fn one_wrong_bit_makes_a_memo_unknown() {
     ] {
         let mut bad = good;
         bad[at] = byte;
-        assert!(CoEpiMemo::decode(&bad) == CoEpiMemo::Unknown, "{sin}");
+        assert!(CoEpiMemo::decode(&bad) == CoEpiMemo::Unknown, "{flaw}");
     }
     let early = |flags| {
         let mut data = good[..11].to_vec();
@@ -149,7 +149,10 @@ fn the_registry_is_that_of_the_specification() {
     for row in &REGISTRY {
         assert!(!row.name.is_empty() && !row.owner.is_empty());
         assert_eq!(row.kind.name(), Some(row.name));
-        assert_eq!(row.format == Format::CoEpi, row.kind == MemoType::COEPI_V1);
+        assert_eq!(
+            row.format == MemoFormat::CoEpi,
+            row.kind == MemoType::COEPI_V1
+        );
     }
     assert_eq!(MemoType::new(4).registration(), None);
     assert_eq!(MemoType::new(0xfe).name(), None);

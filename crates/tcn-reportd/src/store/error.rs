@@ -80,8 +80,8 @@ pub(crate) enum Unavailable {
 
 impl Unavailable {
     /// The reason that stands for an error of SQLite.
-    pub(super) fn of(fault: &rusqlite::Error) -> Self {
-        match fault.sqlite_error_code() {
+    pub(super) fn of(error: &rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked,

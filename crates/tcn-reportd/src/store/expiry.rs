@@ -1,4 +1,4 @@
-//! Expired data is destroyed in small steps, and its pages are given back.
+//! Destroys expired data in small steps, and returns its pages to the file system.
 //!
 //! A report is destroyed after 14 days. Its digest stays for 56 days, so that an old
 //! report cannot be published again. Digests outlive reports because a forgotten report
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use tcn_exchange::interval::Interval;
 
 use super::number;
-use crate::place;
+use crate::phase;
 
 /// Rows touched in one step.
 const ROWS: u32 = 1000;
@@ -29,15 +29,11 @@ pub(super) const MOST_KNOWN: u32 = 100_000;
 
 /// Does one step of the work that is due while `open` takes uploads. Returns whether
 /// there may be more.
-pub(super) fn piece(
-    db: &mut Connection,
-    open: Interval,
-    most_known: u32,
-) -> rusqlite::Result<bool> {
+pub(super) fn step(db: &mut Connection, open: Interval, most_known: u32) -> rusqlite::Result<bool> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let more = expire(&transaction, open, most_known)? || forget(&transaction, open)?;
     transaction.commit()?;
-    Ok(more || give_back(db)?)
+    Ok(more || release_pages(db)?)
 }
 
 /// Destroys expired reports, and keeps their digests.
@@ -46,7 +42,7 @@ fn expire(
     open: Interval,
     most_known: u32,
 ) -> rusqlite::Result<bool> {
-    let oldest = number(place::oldest(open));
+    let oldest = number(phase::oldest(open));
     let expired: Option<i64> = transaction
         .prepare_cached("SELECT interval FROM report WHERE interval < ?1 LIMIT 1")?
         .query_row([oldest], |row| row.get(0))
@@ -78,7 +74,7 @@ fn expire(
 
 /// Destroys digests that are no longer needed.
 fn forget(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<bool> {
-    let oldest = number(place::oldest_known(open));
+    let oldest = number(phase::oldest_digest(open));
     let forgotten = transaction
         .prepare_cached(
             "DELETE FROM known WHERE (interval, digest) IN
@@ -88,8 +84,8 @@ fn forget(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<boo
     Ok(forgotten > 0)
 }
 
-/// Gives free pages back to the file system. Each step of the pragma frees one.
-fn give_back(db: &Connection) -> rusqlite::Result<bool> {
+/// Returns free pages to the file system. Each step of the pragma frees one.
+fn release_pages(db: &Connection) -> rusqlite::Result<bool> {
     let free = |db: &Connection| -> rusqlite::Result<u32> {
         db.pragma_query_value(None, "freelist_count", |row| row.get(0))
     };
@@ -139,7 +135,7 @@ mod tests {
 
     fn finish(db: &mut Connection, open: u64, most_known: u32) -> u32 {
         let mut pieces = 1;
-        while piece(db, Interval::new(open).unwrap(), most_known).unwrap() {
+        while step(db, Interval::new(open).unwrap(), most_known).unwrap() {
             pieces += 1;
         }
         pieces

@@ -1,18 +1,18 @@
-//! The store of record: SQLite, one thread that writes, one reader beside it.
+//! The store of reports: SQLite, one thread that writes, one connection that reads.
 //!
 //! An upload is answered only once it is durable (`synchronous=FULL`). Uploads that
 //! wait while the disk is busy are written together, so hundreds of them cost one wait
 //! for the disk. Readers see the last commit and block no other thread.
 //!
 //! Only the writer says which interval is open. It moves it forwards only, in the same
-//! transaction as the reports that come after. So when [`Store::settle`] returns, every
-//! interval before the returned one is final: it includes the uploads that were under
-//! way for it. Code that must know whether an interval is over asks `settle`, never the
-//! clock.
+//! transaction as the reports that come after. So when [`Store::open_interval`]
+//! returns, every interval before the returned one is final: it includes the uploads
+//! that were under way for it. Code that must know whether an interval is over asks
+//! `open_interval`, never the clock.
 
+mod clock_jump;
 mod error;
 mod expiry;
-mod jump;
 mod open;
 mod schema;
 mod writer;
@@ -28,14 +28,14 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
-use jump::{Verdict, judge};
+use clock_jump::{ClockVerdict, judge};
 
 pub use error::OpenError;
 pub(super) use error::Unavailable;
 pub(super) use open::open;
 
 /// Uploads that may wait to be written; 2 MiB at most.
-const DEPTH: usize = 4096;
+const QUEUE_LENGTH: usize = 4096;
 
 /// The result of storing a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,10 @@ pub(super) enum Stored {
     Known,
 }
 
-/// Work for the writer. It answers each when it is durable.
-enum Work {
+/// A request to the writer. It answers each when it is durable.
+enum WriteRequest {
     Store(Admitted, oneshot::Sender<Result<Stored, Unavailable>>),
-    Settle(oneshot::Sender<Result<Interval, Unavailable>>),
+    CloseIntervals(oneshot::Sender<Result<Interval, Unavailable>>),
     /// Tries what an upload would do, and leaves no trace.
     Probe(oneshot::Sender<Result<(), Unavailable>>),
     Close(oneshot::Sender<()>),
@@ -57,7 +57,7 @@ enum Work {
 
 /// State that the writer shares.
 #[derive(Debug)]
-struct Board {
+struct SharedState {
     /// Why the last upload or try was not written. Only a written or failed upload or
     /// try changes it.
     refused: Mutex<Option<Unavailable>>,
@@ -71,7 +71,7 @@ struct Board {
     generation: AtomicU64,
 }
 
-impl Board {
+impl SharedState {
     fn new(open: Interval, is_vouched_for: bool) -> Self {
         Self {
             refused: Mutex::new(None),
@@ -95,7 +95,7 @@ impl Board {
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = why;
     }
 
-    fn judge(&self, clock: &dyn Clock) -> Verdict {
+    fn judge(&self, clock: &dyn Clock) -> ClockVerdict {
         let was_sound = self.was_sound.load(Ordering::Relaxed);
         judge(Interval::of(clock.now()), self.open(), was_sound, || {
             self.is_vouched_for.load(Ordering::Relaxed) || clock.is_synchronised()
@@ -107,8 +107,8 @@ impl Board {
 /// clone.
 #[derive(Clone)]
 pub(super) struct Store {
-    work: mpsc::Sender<Work>,
-    board: Arc<Board>,
+    requests: mpsc::Sender<WriteRequest>,
+    shared: Arc<SharedState>,
     reader: Arc<Mutex<Connection>>,
     clock: Arc<dyn Clock>,
 }
@@ -119,9 +119,9 @@ impl Store {
     /// # Errors
     /// Why the report is not stored.
     pub(super) async fn store(&self, report: Admitted) -> Result<Stored, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Work::Store(report, answer))?;
-        answered.await.unwrap_or(Err(Unavailable::Stopping))
+        let (reply, replied) = oneshot::channel();
+        self.send(WriteRequest::Store(report, reply))?;
+        replied.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
     /// The interval that is open now. Every earlier one is final. While the clock is in
@@ -129,15 +129,15 @@ impl Store {
     ///
     /// # Errors
     /// An interval is over by the clock, but cannot be closed.
-    pub(super) async fn settle(&self) -> Result<Interval, Unavailable> {
-        let open = self.board.open();
-        match self.board.judge(&*self.clock) {
-            Verdict::Behind | Verdict::Ahead => Ok(open),
-            Verdict::Sound(interval) if interval == open => Ok(open),
-            Verdict::Sound(_later) => {
-                let (answer, answered) = oneshot::channel();
-                self.send(Work::Settle(answer))?;
-                answered.await.unwrap_or(Err(Unavailable::Stopping))
+    pub(super) async fn open_interval(&self) -> Result<Interval, Unavailable> {
+        let open = self.shared.open();
+        match self.shared.judge(&*self.clock) {
+            ClockVerdict::Behind | ClockVerdict::Ahead => Ok(open),
+            ClockVerdict::Sound(interval) if interval == open => Ok(open),
+            ClockVerdict::Sound(_later) => {
+                let (reply, replied) = oneshot::channel();
+                self.send(WriteRequest::CloseIntervals(reply))?;
+                replied.await.unwrap_or(Err(Unavailable::Stopping))
             }
         }
     }
@@ -147,21 +147,21 @@ impl Store {
     /// # Errors
     /// Why an upload would not be stored.
     pub(super) async fn probe(&self) -> Result<(), Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        self.send(Work::Probe(answer))?;
-        answered.await.unwrap_or(Err(Unavailable::Stopping))
+        let (reply, replied) = oneshot::channel();
+        self.send(WriteRequest::Probe(reply))?;
+        replied.await.unwrap_or(Err(Unavailable::Stopping))
     }
 
     /// The time, unless it is in doubt.
     pub(super) fn sound_time(&self) -> Option<UnixTime> {
-        let is_sound = matches!(self.board.judge(&*self.clock), Verdict::Sound(_));
+        let is_sound = matches!(self.shared.judge(&*self.clock), ClockVerdict::Sound(_));
         is_sound.then(|| self.clock.now())
     }
 
-    /// Finishes the work sent before, then closes the database and ends the thread.
+    /// Finishes the requests sent before, then closes the database and ends the thread.
     pub(super) async fn close(&self) {
         let (done, closed) = oneshot::channel();
-        if self.work.send(Work::Close(done)).await.is_ok() {
+        if self.requests.send(WriteRequest::Close(done)).await.is_ok() {
             // An error means that the thread has ended already.
             let _ = closed.await;
         }
@@ -170,16 +170,16 @@ impl Store {
     /// The number of reports stored since the start. While it is unchanged, so is the
     /// content of the open interval.
     pub(super) fn generation(&self) -> u64 {
-        self.board.generation.load(Ordering::Acquire)
+        self.shared.generation.load(Ordering::Acquire)
     }
 
     /// Why uploads are refused, as far as that is known without a try.
-    pub(super) fn trouble(&self) -> Option<Unavailable> {
-        match self.board.judge(&*self.clock) {
-            Verdict::Behind => Some(Unavailable::ClockBehind),
-            Verdict::Ahead => Some(Unavailable::ClockAhead),
-            Verdict::Sound(_) if self.work.capacity() == 0 => Some(Unavailable::Busy),
-            Verdict::Sound(_) => self.board.refused(),
+    pub(super) fn unavailable(&self) -> Option<Unavailable> {
+        match self.shared.judge(&*self.clock) {
+            ClockVerdict::Behind => Some(Unavailable::ClockBehind),
+            ClockVerdict::Ahead => Some(Unavailable::ClockAhead),
+            ClockVerdict::Sound(_) if self.requests.capacity() == 0 => Some(Unavailable::Busy),
+            ClockVerdict::Sound(_) => self.shared.refused(),
         }
     }
 
@@ -206,11 +206,13 @@ impl Store {
         Ok(())
     }
 
-    fn send(&self, work: Work) -> Result<(), Unavailable> {
-        self.work.try_send(work).map_err(|error| match error {
-            TrySendError::Full(_) => Unavailable::Busy,
-            TrySendError::Closed(_) => Unavailable::Stopping,
-        })
+    fn send(&self, request: WriteRequest) -> Result<(), Unavailable> {
+        self.requests
+            .try_send(request)
+            .map_err(|error| match error {
+                TrySendError::Full(_) => Unavailable::Busy,
+                TrySendError::Closed(_) => Unavailable::Stopping,
+            })
     }
 }
 

@@ -12,10 +12,10 @@ use rustix::fs::{FlockOperation, flock};
 use tcn_exchange::interval::Interval;
 use tokio::sync::mpsc;
 
-use super::jump;
+use super::clock_jump;
 use super::schema::{APPLICATION_ID, FORMAT, STEPS};
-use super::writer::{Kept, Writer};
-use super::{Board, DEPTH, OpenError, Store};
+use super::writer::{StoreWriter, StoredIntervals};
+use super::{OpenError, QUEUE_LENGTH, SharedState, Store};
 use crate::clock::Clock;
 
 /// Name of the database in the state directory.
@@ -23,8 +23,8 @@ const DATABASE: &str = "reportd.sqlite";
 
 const LOCK: &str = "reportd.lock";
 
-/// How long another writer of the database may block us.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to wait for another writer of the database.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Opens the store in `directory`, creating both if need be.
 ///
@@ -42,33 +42,33 @@ pub(crate) fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Store, Ope
     if !prepare(&mut db).map_err(sqlite)? {
         return Err(OpenError::Foreign { path });
     }
-    let kept = db
+    let stored = db
         .query_row("SELECT open, doubted FROM state", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .optional()
         .map_err(sqlite)?;
-    let (open, doubted): (Option<i64>, Option<i64>) = kept.unwrap_or_default();
+    let (open, doubted): (Option<i64>, Option<i64>) = stored.unwrap_or_default();
     let interval = |number: Option<i64>| Interval::new(u64::try_from(number?).ok()?);
-    let kept = Kept {
+    let stored = StoredIntervals {
         open: interval(open),
         doubted: interval(doubted),
     };
     let of_clock = Interval::of(clock.now());
-    let agrees = kept
+    let agrees = stored
         .doubted
-        .is_some_and(|doubted| jump::agrees(of_clock, doubted));
+        .is_some_and(|doubted| clock_jump::agrees(of_clock, doubted));
     let reader = connect(&path).map_err(sqlite)?;
-    let board = Arc::new(Board::new(kept.open.unwrap_or(of_clock), agrees));
-    let (work, inbox) = mpsc::channel(DEPTH);
-    let writer = Writer::new(db, lock, Arc::clone(&clock), Arc::clone(&board), kept);
+    let shared = Arc::new(SharedState::new(stored.open.unwrap_or(of_clock), agrees));
+    let (requests, queue) = mpsc::channel(QUEUE_LENGTH);
+    let writer = StoreWriter::new(db, lock, Arc::clone(&clock), Arc::clone(&shared), stored);
     std::thread::Builder::new()
         .name("store".to_owned())
-        .spawn(move || writer.run(inbox))
+        .spawn(move || writer.run(queue))
         .map_err(OpenError::Thread)?;
     Ok(Store {
-        work,
-        board,
+        requests,
+        shared,
         reader: Arc::new(Mutex::new(reader)),
         clock,
     })
@@ -111,7 +111,7 @@ fn private(path: &Path) -> io::Result<File> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
-    db.busy_timeout(PATIENCE)?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
     Ok(db)
 }
 

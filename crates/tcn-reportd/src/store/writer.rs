@@ -1,4 +1,4 @@
-//! The only thread that writes.
+//! The only thread that writes to the database.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -12,21 +12,21 @@ use tcn_exchange::interval::Interval;
 use tcn_protocol::SignedReport;
 use tokio::sync::{mpsc, oneshot};
 
+use super::clock_jump::ClockVerdict;
 use super::expiry::{self, MOST_KNOWN};
-use super::jump::Verdict;
-use super::{Board, Stored, Unavailable, Work, number};
+use super::{SharedState, Stored, Unavailable, WriteRequest, number};
 use crate::clock::Clock;
 use crate::outage::{Outage, Severity};
 
-/// Work done in one transaction.
+/// Requests handled in one transaction.
 const BATCH: usize = 1024;
 
-pub(super) struct Writer {
+pub(super) struct StoreWriter {
     db: Connection,
     _lock: File,
     clock: Arc<dyn Clock>,
-    board: Arc<Board>,
-    kept: Kept,
+    shared: Arc<SharedState>,
+    stored: StoredIntervals,
     /// Whether expired data may still be on the disk.
     expiring: bool,
     outages: Outages,
@@ -34,14 +34,14 @@ pub(super) struct Writer {
 
 /// The intervals stored in the file.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Kept {
+pub(super) struct StoredIntervals {
     /// The interval that takes uploads.
     pub open: Option<Interval>,
     /// The interval of the clock when it came into doubt.
     pub doubted: Option<Interval>,
 }
 
-/// One outage for each kind of work: success of one kind says nothing of another.
+/// One outage for each kind of work: success of one kind says nothing about another.
 struct Outages {
     uploads: Outage,
     ends: Outage,
@@ -77,98 +77,98 @@ impl Outages {
     }
 }
 
-type Answer<T> = oneshot::Sender<Result<T, Unavailable>>;
+type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
 
-/// The work of one transaction.
+/// The requests of one transaction.
 #[derive(Default)]
 struct Batch {
     reports: Vec<Admitted>,
-    senders: Vec<Answer<Stored>>,
-    settlers: Vec<Answer<Interval>>,
-    probers: Vec<Answer<()>>,
-    closers: Vec<oneshot::Sender<()>>,
+    store_replies: Vec<Reply<Stored>>,
+    interval_replies: Vec<Reply<Interval>>,
+    probe_replies: Vec<Reply<()>>,
+    close_replies: Vec<oneshot::Sender<()>>,
 }
 
 impl Batch {
-    fn push(&mut self, work: Work) {
-        match work {
-            Work::Store(report, answer) => {
+    fn push(&mut self, request: WriteRequest) {
+        match request {
+            WriteRequest::Store(report, reply) => {
                 self.reports.push(report);
-                self.senders.push(answer);
+                self.store_replies.push(reply);
             }
-            Work::Settle(answer) => self.settlers.push(answer),
-            Work::Probe(answer) => self.probers.push(answer),
-            Work::Close(answer) => self.closers.push(answer),
+            WriteRequest::CloseIntervals(reply) => self.interval_replies.push(reply),
+            WriteRequest::Probe(reply) => self.probe_replies.push(reply),
+            WriteRequest::Close(reply) => self.close_replies.push(reply),
         }
     }
 
     fn len(&self) -> usize {
-        self.reports.len() + self.settlers.len() + self.probers.len()
+        self.reports.len() + self.interval_replies.len() + self.probe_replies.len()
     }
 
     /// Whether the batch does what an upload does.
     fn tries_uploads(&self) -> bool {
-        !self.reports.is_empty() || !self.probers.is_empty()
+        !self.reports.is_empty() || !self.probe_replies.is_empty()
     }
 
     fn refuse(self, why: Unavailable) {
-        for sender in self.senders {
+        for sender in self.store_replies {
             let _ = sender.send(Err(why));
         }
-        for settler in self.settlers {
-            let _ = settler.send(Err(why));
+        for reply in self.interval_replies {
+            let _ = reply.send(Err(why));
         }
-        for prober in self.probers {
-            let _ = prober.send(Err(why));
+        for reply in self.probe_replies {
+            let _ = reply.send(Err(why));
         }
     }
 }
 
-impl Writer {
+impl StoreWriter {
     pub(super) fn new(
         db: Connection,
         lock: File,
         clock: Arc<dyn Clock>,
-        board: Arc<Board>,
-        kept: Kept,
+        shared: Arc<SharedState>,
+        stored: StoredIntervals,
     ) -> Self {
         Self {
             db,
             _lock: lock,
             clock,
-            board,
-            kept,
+            shared,
+            stored,
             expiring: true,
             outages: Outages::new(),
         }
     }
 
-    /// Works until it is asked to close, or until all senders are dropped.
-    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<Work>) {
+    /// Works until it is asked to close, or until all store_replies are dropped.
+    pub(super) fn run(mut self, mut inbox: mpsc::Receiver<WriteRequest>) {
         loop {
             let mut batch = Batch::default();
             if self.expiring {
                 self.expire();
             } else {
                 match inbox.blocking_recv() {
-                    Some(work) => batch.push(work),
+                    Some(request) => batch.push(request),
                     None => return,
                 }
             }
             while batch.len() < BATCH
-                && let Ok(work) = inbox.try_recv()
+                && let Ok(request) = inbox.try_recv()
             {
-                batch.push(work);
+                batch.push(request);
             }
-            let closers = std::mem::take(&mut batch.closers);
+            let close_replies = std::mem::take(&mut batch.close_replies);
             if batch.len() > 0 {
                 self.perform(batch);
             }
-            if !closers.is_empty() {
+            if !close_replies.is_empty() {
                 // When the reply is sent, the database is closed and the lock is free.
                 drop(self);
-                for closer in closers {
-                    let _ = closer.send(());
+                for reply in close_replies {
+                    let _ = reply.send(());
                 }
                 return;
             }
@@ -176,49 +176,51 @@ impl Writer {
     }
 
     fn perform(&mut self, mut batch: Batch) {
-        match self.board.judge(&*self.clock) {
-            Verdict::Sound(_) => {
-                self.board.was_sound.store(true, Ordering::Relaxed);
+        match self.shared.judge(&*self.clock) {
+            ClockVerdict::Sound(_) => {
+                self.shared.was_sound.store(true, Ordering::Relaxed);
                 self.outages.clock.succeeded();
             }
-            doubtful @ (Verdict::Behind | Verdict::Ahead) => return self.doubt(doubtful, batch),
+            doubtful @ (ClockVerdict::Behind | ClockVerdict::Ahead) => {
+                return self.doubt(doubtful, batch);
+            }
         }
         let tries_uploads = batch.tries_uploads();
-        match self.commit(&batch.reports, !batch.probers.is_empty()) {
+        match self.commit(&batch.reports, !batch.probe_replies.is_empty()) {
             Ok((open, outcomes)) => {
                 let fresh = outcomes.iter().filter(|stored| **stored == Stored::New);
                 let fresh = u64::try_from(fresh.count()).unwrap_or(u64::MAX);
-                if fresh > 0 || !batch.probers.is_empty() {
-                    self.board.set_refused(None);
+                if fresh > 0 || !batch.probe_replies.is_empty() {
+                    self.shared.set_refused(None);
                     self.outages.uploads.succeeded();
                 }
-                if open > self.board.open() {
+                if open > self.shared.open() {
                     self.expiring = true;
                     self.outages.ends.succeeded();
                 }
-                self.board.generation.fetch_add(fresh, Ordering::AcqRel);
-                self.board.open.store(open.number(), Ordering::Release);
-                for (sender, outcome) in batch.senders.drain(..).zip(outcomes) {
+                self.shared.generation.fetch_add(fresh, Ordering::AcqRel);
+                self.shared.open.store(open.number(), Ordering::Release);
+                for (sender, outcome) in batch.store_replies.drain(..).zip(outcomes) {
                     // If the client has disconnected, its report is stored all the
                     // same.
                     let _ = sender.send(Ok(outcome));
                 }
-                for settler in batch.settlers {
-                    let _ = settler.send(Ok(open));
+                for reply in batch.interval_replies {
+                    let _ = reply.send(Ok(open));
                 }
-                for prober in batch.probers {
-                    let _ = prober.send(Ok(()));
+                for reply in batch.probe_replies {
+                    let _ = reply.send(Ok(()));
                 }
             }
-            Err(fault) => {
-                let why = Unavailable::of(&fault);
+            Err(error) => {
+                let why = Unavailable::of(&error);
                 if tries_uploads {
-                    self.board.set_refused(Some(why));
+                    self.shared.set_refused(Some(why));
                     self.outages
                         .uploads
-                        .failed(&fault, batch.senders.len() as u64);
+                        .failed(&error, batch.store_replies.len() as u64);
                 } else {
-                    self.outages.ends.failed(&fault, 1);
+                    self.outages.ends.failed(&error, 1);
                 }
                 batch.refuse(why);
             }
@@ -226,10 +228,10 @@ impl Writer {
     }
 
     /// Answers while the clock is in doubt.
-    fn doubt(&mut self, verdict: Verdict, mut batch: Batch) {
+    fn doubt(&mut self, verdict: ClockVerdict, mut batch: Batch) {
         let of_clock = Interval::of(self.clock.now());
-        let open = self.board.open();
-        let why = if verdict == Verdict::Ahead {
+        let open = self.shared.open();
+        let why = if verdict == ClockVerdict::Ahead {
             Unavailable::ClockAhead
         } else {
             Unavailable::ClockBehind
@@ -237,8 +239,8 @@ impl Writer {
         let cause = format!("interval {of_clock} by the clock, {open} by what was stored");
         self.outages
             .clock
-            .failed(&cause, batch.senders.len() as u64);
-        if verdict == Verdict::Ahead && self.kept.doubted.is_none() {
+            .failed(&cause, batch.store_replies.len() as u64);
+        if verdict == ClockVerdict::Ahead && self.stored.doubted.is_none() {
             // A second start compares its clock with this value. A failure does not
             // matter: the next doubt writes it again.
             let written = self.db.execute(
@@ -246,10 +248,10 @@ impl Writer {
                  ON CONFLICT (id) DO UPDATE SET doubted = excluded.doubted",
                 (number(open), number(of_clock)),
             );
-            self.kept.doubted = written.is_ok().then_some(of_clock);
+            self.stored.doubted = written.is_ok().then_some(of_clock);
         }
-        for settler in batch.settlers.drain(..) {
-            let _ = settler.send(Ok(open));
+        for reply in batch.interval_replies.drain(..) {
+            let _ = reply.send(Ok(open));
         }
         batch.refuse(why);
     }
@@ -261,23 +263,23 @@ impl Writer {
         probes: bool,
     ) -> rusqlite::Result<(Interval, Vec<Stored>)> {
         loop {
-            let open = current(&self.board, &*self.clock);
+            let open = current(&self.shared, &*self.clock);
             let transaction = self
                 .db
                 .transaction_with_behavior(TransactionBehavior::Immediate)?;
-            if self.kept.open != Some(open) || self.kept.doubted.is_some() {
-                move_on(&transaction, open)?;
+            if self.stored.open != Some(open) || self.stored.doubted.is_some() {
+                advance(&transaction, open)?;
             }
             let outcomes = write(&transaction, open, reports)?;
             if probes {
                 probe(&transaction, open)?;
             }
             // Filling a batch takes a moment, during which the interval may end.
-            if current(&self.board, &*self.clock) > open {
+            if current(&self.shared, &*self.clock) > open {
                 transaction.rollback()?;
             } else {
                 transaction.commit()?;
-                self.kept = Kept {
+                self.stored = StoredIntervals {
                     open: Some(open),
                     doubted: None,
                 };
@@ -288,14 +290,14 @@ impl Writer {
 
     /// Destroys some of the expired data.
     fn expire(&mut self) {
-        self.expiring = match expiry::piece(&mut self.db, self.board.open(), MOST_KNOWN) {
+        self.expiring = match expiry::step(&mut self.db, self.shared.open(), MOST_KNOWN) {
             Ok(more) => {
                 self.outages.expiry.succeeded();
                 more
             }
-            // Failed work is tried again with the next interval.
-            Err(fault) => {
-                self.outages.expiry.failed(&fault, 1);
+            // A failed step is repeated at the next interval.
+            Err(error) => {
+                self.outages.expiry.failed(&error, 1);
                 false
             }
         };
@@ -303,15 +305,15 @@ impl Writer {
 }
 
 /// The interval into which reports are written now.
-fn current(board: &Board, clock: &dyn Clock) -> Interval {
-    match board.judge(clock) {
-        Verdict::Sound(interval) => interval,
-        Verdict::Behind | Verdict::Ahead => board.open(),
+fn current(shared: &SharedState, clock: &dyn Clock) -> Interval {
+    match shared.judge(clock) {
+        ClockVerdict::Sound(interval) => interval,
+        ClockVerdict::Behind | ClockVerdict::Ahead => shared.open(),
     }
 }
 
 /// Stores in the file which interval takes uploads.
-fn move_on(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()> {
+fn advance(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT INTO state (id, open) VALUES (0, ?1)
          ON CONFLICT (id) DO UPDATE SET open = max(open, excluded.open), doubted = NULL",
@@ -324,11 +326,11 @@ fn move_on(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()
 /// to be committed: it needs the same pages of the disk. It writes two rows, so that an
 /// upload needs no more than was tried.
 fn probe(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()> {
-    let mut chance = UnwrapErr(SysRng);
+    let mut rng = UnwrapErr(SysRng);
     for _ in 0..2 {
-        let place = chance.next_u64().cast_signed();
+        let place = rng.next_u64().cast_signed();
         let mut digest = [0; 16];
-        chance.fill_bytes(&mut digest);
+        rng.fill_bytes(&mut digest);
         transaction.prepare_cached(INSERT)?.execute((
             number(open),
             place,
@@ -352,10 +354,10 @@ fn write(
     reports: &[Admitted],
 ) -> rusqlite::Result<Vec<Stored>> {
     let mut insert = transaction.prepare_cached(INSERT)?;
-    let mut chance = UnwrapErr(SysRng);
+    let mut rng = UnwrapErr(SysRng);
     let mut outcomes = Vec::with_capacity(reports.len());
     for report in reports {
-        let place = chance.next_u64().cast_signed();
+        let place = rng.next_u64().cast_signed();
         let digest: &[u8] = report.digest.as_bytes();
         let rows = insert.execute((number(open), place, digest, &report.bytes))?;
         outcomes.push(if rows == 0 {
@@ -413,13 +415,13 @@ mod tests {
             let db = Connection::open_in_memory().unwrap();
             db.execute_batch(&STEPS.concat()).unwrap();
             let looks = AtomicU64::new(0);
-            let board = Board::new(Interval::new(74_359).unwrap(), false);
-            let mut writer = Writer::new(
+            let shared = SharedState::new(Interval::new(74_359).unwrap(), false);
+            let mut writer = StoreWriter::new(
                 db,
                 tempfile::tempfile().unwrap(),
                 Arc::new(Crossing { looks, before }),
-                Arc::new(board),
-                Kept::default(),
+                Arc::new(shared),
+                StoredIntervals::default(),
             );
             let (open, outcomes) = writer.commit(&[report()], false).unwrap();
             assert_eq!(open.number(), u64::from(number));
@@ -435,20 +437,20 @@ mod tests {
     }
 
     /// A store whose file may not grow, as on a full disk.
-    fn full() -> (Writer, Arc<Board>) {
+    fn full() -> (StoreWriter, Arc<SharedState>) {
         let db = Connection::open_in_memory().unwrap();
         db.execute_batch(&STEPS.concat()).unwrap();
         let clock = Crossing {
             looks: AtomicU64::new(0),
             before: u64::MAX,
         };
-        let board = Arc::new(Board::new(Interval::new(74_359).unwrap(), false));
-        let mut writer = Writer::new(
+        let shared = Arc::new(SharedState::new(Interval::new(74_359).unwrap(), false));
+        let mut writer = StoreWriter::new(
             db,
             tempfile::tempfile().unwrap(),
             Arc::new(clock),
-            Arc::clone(&board),
-            Kept::default(),
+            Arc::clone(&shared),
+            StoredIntervals::default(),
         );
         writer.commit(&[report()], false).unwrap();
         let pages: u32 = writer
@@ -456,10 +458,10 @@ mod tests {
             .pragma_query_value(None, "page_count", |row| row.get(0))
             .unwrap();
         bound(&writer, pages);
-        (writer, board)
+        (writer, shared)
     }
 
-    fn bound(writer: &Writer, pages: u32) {
+    fn bound(writer: &StoreWriter, pages: u32) {
         let set = format!("PRAGMA max_page_count = {pages}");
         writer.db.query_row(&set, [], |_| Ok(())).unwrap();
     }
@@ -479,39 +481,39 @@ mod tests {
         (100..130).map(large).collect()
     }
 
-    fn perform(writer: &mut Writer, works: Vec<Work>) {
+    fn perform(writer: &mut StoreWriter, requests: Vec<WriteRequest>) {
         let mut batch = Batch::default();
-        for work in works {
-            batch.push(work);
+        for request in requests {
+            batch.push(request);
         }
         writer.perform(batch);
     }
 
     #[test]
     fn only_an_upload_that_is_written_ends_the_fault_of_one_that_was_not() {
-        let (mut writer, board) = full();
-        let (senders, mut answers): (Vec<_>, Vec<_>) =
+        let (mut writer, shared) = full();
+        let (store_replies, mut answers): (Vec<_>, Vec<_>) =
             many().iter().map(|_| oneshot::channel()).unzip();
-        let stores = many().into_iter().zip(senders);
-        let stores = stores.map(|(report, sender)| Work::Store(report, sender));
+        let stores = many().into_iter().zip(store_replies);
+        let stores = stores.map(|(report, sender)| WriteRequest::Store(report, sender));
         perform(&mut writer, stores.collect());
         let first = answers.remove(0).blocking_recv().unwrap();
         assert_eq!(first, Err(Unavailable::DiskFull));
-        assert_eq!(board.refused(), Some(Unavailable::DiskFull));
+        assert_eq!(shared.refused(), Some(Unavailable::DiskFull));
         // Neither a query, nor a known report, nor expired data.
-        let (settler, settled) = oneshot::channel();
-        perform(&mut writer, vec![Work::Settle(settler)]);
-        assert!(settled.blocking_recv().unwrap().is_ok());
+        let (reply, replied) = oneshot::channel();
+        perform(&mut writer, vec![WriteRequest::CloseIntervals(reply)]);
+        assert!(replied.blocking_recv().unwrap().is_ok());
         let (sender, stored) = oneshot::channel();
-        perform(&mut writer, vec![Work::Store(report(), sender)]);
+        perform(&mut writer, vec![WriteRequest::Store(report(), sender)]);
         assert_eq!(stored.blocking_recv().unwrap(), Ok(Stored::Known));
         writer.expire();
-        assert_eq!(board.refused(), Some(Unavailable::DiskFull));
+        assert_eq!(shared.refused(), Some(Unavailable::DiskFull));
         bound(&writer, 1000);
-        let (prober, probed) = oneshot::channel();
-        perform(&mut writer, vec![Work::Probe(prober)]);
-        assert_eq!(probed.blocking_recv().unwrap(), Ok(()));
-        assert_eq!(board.refused(), None);
+        let (reply, replied) = oneshot::channel();
+        perform(&mut writer, vec![WriteRequest::Probe(reply)]);
+        assert_eq!(replied.blocking_recv().unwrap(), Ok(()));
+        assert_eq!(shared.refused(), None);
         let left: u32 = writer
             .db
             .query_row("SELECT count(*) FROM report", [], |row| row.get(0))

@@ -7,18 +7,18 @@ use proptest::test_runner::{Config, TestRunner};
 use tcn_protocol::UnixTime;
 use tcn_reportd::Clock;
 
-use super::rig::{END, Hand, INTERVAL, NOW, Rig, report, settings, sorted};
+use super::harness::{END, INTERVAL, ManualClock, NOW, TestServer, report, settings, sorted};
 
 #[tokio::test]
 async fn a_report_is_in_the_interval_that_is_current_when_it_is_written() {
-    let clock = Hand::at(END - 1);
-    let rig = Rig::new(&clock).await;
-    rig.upload(&report(1)).await;
+    let clock = ManualClock::at(END - 1);
+    let server = TestServer::new(&clock).await;
+    server.upload(&report(1)).await;
     clock.set(END);
-    rig.upload(&report(2)).await;
-    assert_eq!(rig.interval(74_359).await, [report(1)]);
-    assert_eq!(rig.interval(74_360).await, [report(2)]);
-    rig.stop().await;
+    server.upload(&report(2)).await;
+    assert_eq!(server.interval(74_359).await, [report(1)]);
+    assert_eq!(server.interval(74_360).await, [report(2)]);
+    server.stop().await;
 }
 
 /// A clock that advances by a second after a number of readings.
@@ -43,13 +43,13 @@ async fn an_interval_that_ends_while_a_batch_is_filled_does_not_get_it() {
         let directory = tempfile::tempdir().unwrap();
         let told = AtomicU64::new(0);
         let clock = Arc::new(Ticking { told, until });
-        let rig = Rig::with(&settings(), directory.path(), clock).await;
-        rig.upload(&report(1)).await;
-        let (before, after) = (rig.interval(74_359).await, rig.interval(74_360).await);
+        let server = TestServer::with(&settings(), directory.path(), clock).await;
+        server.upload(&report(1)).await;
+        let (before, after) = (server.interval(74_359).await, server.interval(74_360).await);
         assert_eq!([&before[..], &after[..]].concat(), [report(1)], "{until}");
-        assert_eq!(rig.interval(74_359).await, before);
+        assert_eq!(server.interval(74_359).await, before);
         intervals.insert(before.len());
-        rig.stop().await;
+        server.stop().await;
     }
     assert_eq!(intervals.len(), 2, "the boundary fell on one side only");
 }
@@ -77,10 +77,10 @@ async fn play(steps: &[(u64, u64)]) {
     let (mut now, mut next, mut seen) = (NOW, 0, std::collections::BTreeMap::new());
     for (step, uploads) in steps {
         // A clock set back a little is tolerated.
-        let clock = Hand::at(now.saturating_sub(step % 3000));
-        let rig = Rig::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+        let clock = ManualClock::at(now.saturating_sub(step % 3000));
+        let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
         for _ in 0..*uploads {
-            rig.upload(&report(next)).await;
+            server.upload(&report(next)).await;
             next += 1;
         }
         now += step;
@@ -88,61 +88,64 @@ async fn play(steps: &[(u64, u64)]) {
         let current = now / INTERVAL;
         for number in NOW / INTERVAL..current {
             let path = format!("/tcnreport/21600/{number}.tcn");
-            let answer = rig.get(&path).await;
-            assert_eq!(answer.status, 200);
-            let before = seen.insert(number, answer.body.clone());
-            assert_eq!(before.unwrap_or_else(|| answer.body.clone()), answer.body);
+            let response = server.get(&path).await;
+            assert_eq!(response.status, 200);
+            let before = seen.insert(number, response.body.clone());
+            assert_eq!(
+                before.unwrap_or_else(|| response.body.clone()),
+                response.body
+            );
         }
-        rig.stop().await;
+        server.stop().await;
     }
-    let clock = Hand::at(now + INTERVAL);
-    let rig = Rig::with(&settings(), directory.path(), Arc::new(clock)).await;
+    let clock = ManualClock::at(now + INTERVAL);
+    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock)).await;
     let mut all = Vec::new();
     for number in NOW / INTERVAL..=now / INTERVAL {
-        all.extend(rig.interval(number).await);
+        all.extend(server.interval(number).await);
     }
     assert_eq!(sorted(all), sorted((0..next).map(report).collect()));
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_clock_set_far_back_stops_uploads_and_changes_nothing() {
-    let clock = Hand::at(END);
-    let rig = Rig::new(&clock).await;
-    rig.upload(&report(1)).await;
+    let clock = ManualClock::at(END);
+    let server = TestServer::new(&clock).await;
+    server.upload(&report(1)).await;
     clock.set(NOW - 2 * INTERVAL);
-    let refused = rig.post(base64(&report(2))).await;
+    let refused = server.post(base64(&report(2))).await;
     assert_eq!(refused.status, 503);
     assert!(!refused.header("retry-after").is_empty());
-    assert_eq!(rig.get("/health").await.status, 503);
-    assert_eq!(rig.interval(74_360).await, [report(1)]);
+    assert_eq!(server.get("/health").await.status, 503);
+    assert_eq!(server.interval(74_360).await, [report(1)]);
     clock.set(END + 5);
-    rig.upload(&report(2)).await;
-    assert_eq!(rig.get("/health").await.status, 200);
-    assert_eq!(rig.interval(74_360).await.len(), 2);
-    rig.stop().await;
+    server.upload(&report(2)).await;
+    assert_eq!(server.get("/health").await.status, 200);
+    assert_eq!(server.interval(74_360).await.len(), 2);
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_replay_keeps_its_first_interval_and_is_gone_after_fourteen_days() {
-    let clock = Hand::at(NOW);
-    let rig = Rig::new(&clock).await;
-    rig.upload(&report(1)).await;
+    let clock = ManualClock::at(NOW);
+    let server = TestServer::new(&clock).await;
+    server.upload(&report(1)).await;
     for later in [1, 56] {
         clock.set(NOW + later * INTERVAL);
-        rig.upload(&report(1)).await;
-        assert_eq!(rig.interval(74_359).await, [report(1)]);
-        assert_eq!(rig.interval(74_359 + later).await.len(), 0);
+        server.upload(&report(1)).await;
+        assert_eq!(server.interval(74_359).await, [report(1)]);
+        assert_eq!(server.interval(74_359 + later).await.len(), 0);
     }
     clock.set(NOW + 57 * INTERVAL);
-    assert_eq!(rig.interval(74_359).await.len(), 0);
-    assert_eq!(rig.get("/tcnreport/21600/74359").await.status, 410);
-    assert_eq!(rig.get("/tcnreport/21600/74360").await.status, 200);
-    let directory = rig.directory.clone();
+    assert_eq!(server.interval(74_359).await.len(), 0);
+    assert_eq!(server.get("/tcnreport/21600/74359").await.status, 410);
+    assert_eq!(server.get("/tcnreport/21600/74360").await.status, 200);
+    let directory = server.directory.clone();
     // A reply of the writer shows that it finished a round, and so has expired old
     // data.
-    rig.upload(&report(2)).await;
-    rig.upload(&report(3)).await;
+    server.upload(&report(2)).await;
+    server.upload(&report(3)).await;
     for file in ["reportd.sqlite", "reportd.sqlite-wal"] {
         assert!(directory.join(file).exists());
     }
@@ -151,25 +154,25 @@ async fn a_replay_keeps_its_first_interval_and_is_gone_after_fourteen_days() {
         .query_row("SELECT count(*) FROM report", [], |row| row.get(0))
         .unwrap();
     assert_eq!(left, 2, "the expired report is in the database still");
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn order_says_nothing_about_arrival() {
-    let clock = Hand::at(NOW);
-    let rig = Rig::new(&clock).await;
+    let clock = ManualClock::at(NOW);
+    let server = TestServer::new(&clock).await;
     let came: Vec<_> = (0..40).map(report).collect();
     for report in &came {
-        rig.upload(report).await;
+        server.upload(report).await;
     }
-    let served = rig.interval(74_359).await;
+    let served = server.interval(74_359).await;
     assert_eq!(sorted(served.clone()), sorted(came.clone()));
     assert_ne!(served, came);
     let mut rowids = served.clone();
     rowids.reverse();
     assert_ne!(rowids, came);
-    assert_eq!(rig.interval(74_359).await, served, "order is drawn once");
-    rig.stop().await;
+    assert_eq!(server.interval(74_359).await, served, "order is drawn once");
+    server.stop().await;
 }
 
 fn base64(report: &[u8]) -> String {

@@ -22,7 +22,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use sha2::{Digest, Sha256};
-use tcn_reportd::Place;
+use tcn_reportd::BucketSettings;
 
 const KEY: &str = "AKEXAMPLE";
 const SECRET: &str = "not-so-secret";
@@ -42,11 +42,11 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// Serves a bucket, and returns how to reach it.
-    pub(crate) async fn serve() -> (Self, impl Fn(&str) -> Place) {
+    pub(crate) async fn serve() -> (Self, impl Fn(&str) -> BucketSettings) {
         let bucket = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = Router::new().fallback(answer).with_state(bucket.clone());
+        let routes = Router::new().fallback(response).with_state(bucket.clone());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -80,7 +80,7 @@ impl Bucket {
 }
 
 /// The bucket at this address, for a client with this secret.
-fn place(address: SocketAddr, prefix: &str, secret: &str) -> Place {
+fn place(address: SocketAddr, prefix: &str, secret: &str) -> BucketSettings {
     let endpoint = format!("http://{address}");
     let options = [
         ("aws_endpoint", &*endpoint),
@@ -89,7 +89,7 @@ fn place(address: SocketAddr, prefix: &str, secret: &str) -> Place {
         ("aws_access_key_id", KEY),
         ("aws_secret_access_key", secret),
     ];
-    Place {
+    BucketSettings {
         url: format!("s3://bucket/{prefix}"),
         options: options
             .map(|(key, value)| (key.into(), value.into()))
@@ -98,14 +98,14 @@ fn place(address: SocketAddr, prefix: &str, secret: &str) -> Place {
 }
 
 /// The same bucket with a wrong secret.
-pub(crate) fn forged(mut place: Place) -> Place {
+pub(crate) fn forged(mut place: BucketSettings) -> BucketSettings {
     place
         .options
         .insert("aws_secret_access_key".into(), "wrong".into());
     place
 }
 
-async fn answer(State(bucket): State<Bucket>, request: Request) -> Response {
+async fn response(State(bucket): State<Bucket>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     if bucket.down.load(Ordering::SeqCst) {

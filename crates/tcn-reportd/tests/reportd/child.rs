@@ -6,7 +6,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use super::rig::DEADLINE;
+use super::harness::DEADLINE;
 
 pub(crate) struct Running {
     child: Child,

@@ -2,9 +2,9 @@
 //! differences.
 
 use axum::http::Method;
-use tcn_reportd::UPLOADS;
+use tcn_reportd::UPLOAD_PATHS;
 
-use super::rig::{Hand, NOW, Rig};
+use super::harness::{ManualClock, NOW, TestServer};
 
 /// The request, the response of CoEpi's server, and ours.
 const DIFFERENCES: [(&str, &str, &str); 15] = [
@@ -63,8 +63,8 @@ async fn every_request_is_answered_as_coepi_does_but_for_the_table() {
         serde_json::from_str(include_str!("vectors/coepi_server_requests.json")).unwrap();
     let requests = file["requests"].as_array().unwrap();
     assert_eq!(requests.len(), 52);
-    for path in UPLOADS {
-        let rig = Rig::new(&Hand::at(NOW)).await;
+    for path in UPLOAD_PATHS {
+        let server = TestServer::new(&ManualClock::at(NOW)).await;
         let mut found = Vec::new();
         for request in requests {
             let what = request["what"].as_str().unwrap();
@@ -72,18 +72,18 @@ async fn every_request_is_answered_as_coepi_does_but_for_the_table() {
                 request["status"].as_u64().unwrap(),
                 request["reports"].as_u64(),
             );
-            let answer = if request["method"] == "POST" {
+            let response = if request["method"] == "POST" {
                 let body = bytes(request["body"].as_str().unwrap());
                 // CoEpi's clients send it so.
                 let kind = [("content-type", "application/json")];
-                rig.request(Method::POST, path, &kind, body).await
+                server.request(Method::POST, path, &kind, body).await
             } else {
                 let query = request["query"].as_str().unwrap();
-                rig.get(&format!("{path}?{query}")).await
+                server.get(&format!("{path}?{query}")).await
             };
-            let status = u64::from(answer.status.as_u16());
+            let status = u64::from(response.status.as_u16());
             let is_list = request["method"] == "GET" && status == 200;
-            let ours = told(status, is_list.then(|| answer.reports().len() as u64));
+            let ours = told(status, is_list.then(|| response.reports().len() as u64));
             if ours != theirs {
                 found.push((what.to_owned(), theirs, ours));
             }
@@ -91,7 +91,7 @@ async fn every_request_is_answered_as_coepi_does_but_for_the_table() {
         let meant =
             DIFFERENCES.map(|(what, theirs, ours)| (what.into(), theirs.into(), ours.into()));
         assert_eq!(found, meant, "{path}");
-        rig.stop().await;
+        server.stop().await;
     }
 }
 

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tcn_reportd::UPLOADS;
+use tcn_reportd::UPLOAD_PATHS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::child;
-use super::rig::{DEADLINE, Hand, NOW, Rig, report, settings};
+use super::harness::{DEADLINE, ManualClock, NOW, TestServer, report, settings};
 
 fn upload(report: &[u8]) -> String {
     let body = STANDARD.encode(report);
-    let (path, length) = (UPLOADS[0], body.len());
+    let (path, length) = (UPLOAD_PATHS[0], body.len());
     format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
@@ -26,11 +26,11 @@ async fn uploader(address: SocketAddr, first: u64, told: tokio::sync::mpsc::Send
     let mut stream = TcpStream::connect(address).await.unwrap();
     for n in first.. {
         let mut status = [0; 4096];
-        let answered = async {
+        let exchange = async {
             stream.write_all(upload(&report(n)).as_bytes()).await?;
             stream.read(&mut status).await
         };
-        match timeout(DEADLINE, answered).await.unwrap() {
+        match timeout(DEADLINE, exchange).await.unwrap() {
             Ok(length) if length > 0 => {
                 assert!(status.starts_with(b"HTTP/1.1 200"));
                 told.send(n).await.unwrap();
@@ -45,7 +45,7 @@ async fn a_kill_loses_nothing_that_was_answered() {
     for rounds in [1, 7, 40, 200] {
         let directory = tempfile::tempdir().unwrap();
         let mut server = child::start(directory.path(), &config(directory.path()));
-        let (told, mut answered) = tokio::sync::mpsc::channel(1024);
+        let (told, mut exchange) = tokio::sync::mpsc::channel(1024);
         for uploads in 0..8 {
             let first = 1_000_000 * uploads;
             tokio::spawn(uploader(server.address, first, told.clone()));
@@ -53,10 +53,10 @@ async fn a_kill_loses_nothing_that_was_answered() {
         drop(told);
         let mut kept = Vec::new();
         while kept.len() < rounds {
-            kept.push(answered.recv().await.unwrap());
+            kept.push(exchange.recv().await.unwrap());
         }
         server.kill();
-        while let Some(n) = answered.recv().await {
+        while let Some(n) = exchange.recv().await {
             kept.push(n);
         }
         let mut again = child::start(directory.path(), &config(directory.path()));
@@ -87,7 +87,7 @@ async fn everything(address: SocketAddr) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!(
             "GET {}{query} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
-            UPLOADS[0]
+            UPLOAD_PATHS[0]
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         timeout(DEADLINE, stream.read_to_string(&mut all))
@@ -129,12 +129,12 @@ async fn told_to_stop_it_answers_what_is_under_way() {
         .unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
     stream.write_all(rest.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    timeout(DEADLINE, stream.read_to_string(&mut answer))
+    let mut response = String::new();
+    timeout(DEADLINE, stream.read_to_string(&mut response))
         .await
         .unwrap()
         .unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     assert!(server.wait().0.success());
     let mut again = child::start(directory.path(), &config(directory.path()));
     assert!(
@@ -147,24 +147,24 @@ async fn told_to_stop_it_answers_what_is_under_way() {
 
 #[tokio::test]
 async fn who_never_finishes_does_not_hold_the_end() {
-    let rig = Rig::new(&Hand::at(NOW)).await;
-    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    let server = TestServer::new(&ManualClock::at(NOW)).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let request = upload(&report(1));
     stream.write_all(&request.as_bytes()[..100]).await.unwrap();
-    assert_eq!(rig.get("/health").await.status, 200);
-    let before = std::fs::metadata(rig.directory.join("reportd.lock")).is_ok();
+    assert_eq!(server.get("/health").await.status, 200);
+    let before = std::fs::metadata(server.directory.join("reportd.lock")).is_ok();
     assert!(before);
-    let stopped = timeout(Duration::from_secs(25), rig.stop()).await;
+    let stopped = timeout(Duration::from_secs(25), server.stop()).await;
     assert!(stopped.is_ok(), "the end waits for a stranger");
 }
 
 #[tokio::test]
 async fn one_directory_has_one_server() {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(Hand::at(NOW));
-    let rig = Rig::with(&settings(), directory.path(), clock.clone()).await;
+    let clock = Arc::new(ManualClock::at(NOW));
+    let server = TestServer::with(&settings(), directory.path(), clock.clone()).await;
     let second = tcn_reportd::Server::bind(&settings(), directory.path(), clock).await;
-    let fault = second.err().unwrap().to_string();
-    assert!(fault.contains("--state-dir"), "{fault}");
-    rig.stop().await;
+    let error = second.err().unwrap().to_string();
+    assert!(error.contains("--state-dir"), "{error}");
+    server.stop().await;
 }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::child;
 use super::durable::config;
-use super::rig::report;
+use super::harness::report;
 
 const PAGE: &str = include_str!("../../../../docs/reportd.md");
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use tcn_reportd::UPLOADS;
+use tcn_reportd::UPLOAD_PATHS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -14,15 +14,15 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::child::{self, Running};
 use super::durable::config;
-use super::rig::{DEADLINE, Doubtful, INTERVAL, NOW, Rig, report, settings};
+use super::harness::{DEADLINE, INTERVAL, NOW, TestServer, UnsyncedClock, report, settings};
 
 const DAY: u64 = 86_400;
 
-async fn health(rig: &Rig) -> String {
-    let answer = rig.get("/health").await;
-    let body = String::from_utf8(answer.body.to_vec()).unwrap();
+async fn health(server: &TestServer) -> String {
+    let response = server.get("/health").await;
+    let body = String::from_utf8(response.body.to_vec()).unwrap();
     let word = body.split(':').next().unwrap();
-    match answer.status.as_u16() {
+    match response.status.as_u16() {
         200 => "ready".to_owned(),
         503 => word.to_owned(),
         status => panic!("{status}"),
@@ -31,16 +31,16 @@ async fn health(rig: &Rig) -> String {
 
 /// A request on a connection of its own: status and body.
 async fn ask(server: &Running, request: String) -> (u16, String) {
-    let answered = async {
+    let exchange = async {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        let status = response.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = response.split_once("\r\n\r\n").unwrap().1;
         (status, body.to_owned())
     };
-    timeout(DEADLINE, answered).await.unwrap()
+    timeout(DEADLINE, exchange).await.unwrap()
 }
 
 async fn get(server: &Running, path: &str) -> (u16, String) {
@@ -50,7 +50,7 @@ async fn get(server: &Running, path: &str) -> (u16, String) {
 
 async fn post(server: &Running, n: u64) -> u16 {
     let body = STANDARD.encode(report(n));
-    let (path, length) = (UPLOADS[0], body.len());
+    let (path, length) = (UPLOAD_PATHS[0], body.len());
     let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     let request = format!("{head}content-length: {length}\r\n\r\n{body}");
     ask(server, request).await.0
@@ -106,43 +106,46 @@ async fn it_is_unhealthy_as_long_as_uploads_fail_and_says_so_once() {
 #[tokio::test]
 async fn a_month_ahead_by_the_clock_destroys_nothing_and_closes_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Doubtful::at(NOW);
-    let rig = Rig::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
-    rig.upload(&report(1)).await;
+    let clock = UnsyncedClock::at(NOW);
+    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+    server.upload(&report(1)).await;
     clock.0.set(NOW + INTERVAL);
-    rig.upload(&report(2)).await;
+    server.upload(&report(2)).await;
     for days in [2, 30, 400] {
         clock.0.set(NOW + INTERVAL + days * DAY);
-        assert_eq!(rig.post(STANDARD.encode(report(3))).await.status, 503);
-        assert_eq!(health(&rig).await, "clock-ahead", "{days}");
-        assert_eq!(rig.interval(74_359).await, [report(1)]);
-        assert_eq!(rig.interval(74_360).await, [report(2)]);
+        assert_eq!(server.post(STANDARD.encode(report(3))).await.status, 503);
+        assert_eq!(health(&server).await, "clock-ahead", "{days}");
+        assert_eq!(server.interval(74_359).await, [report(1)]);
+        assert_eq!(server.interval(74_360).await, [report(2)]);
         let ahead = (NOW + INTERVAL + days * DAY) / INTERVAL;
-        let named = rig.get(&format!("/tcnreport/21600/{ahead}")).await;
+        let named = server.get(&format!("/tcnreport/21600/{ahead}")).await;
         assert_eq!(named.status, 404, "an interval of the future is open");
-        let metrics = rig.get("/metrics").await.body;
+        let metrics = server.get("/metrics").await.body;
         let metrics = String::from_utf8(metrics.to_vec()).unwrap();
         assert!(metrics.contains("reason=\"clock-ahead\"} 1"), "{metrics}");
     }
     clock.0.set(NOW + INTERVAL + 60);
-    rig.upload(&report(3)).await;
-    assert_eq!(health(&rig).await, "ready");
-    assert_eq!(rig.interval(74_360).await.len(), 2);
-    rig.stop().await;
+    server.upload(&report(3)).await;
+    assert_eq!(health(&server).await, "ready");
+    assert_eq!(server.interval(74_360).await.len(), 2);
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_jump_is_believed_once_something_vouches_for_it() {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Doubtful::at(NOW);
-    let rig = Rig::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
-    rig.upload(&report(1)).await;
+    let clock = UnsyncedClock::at(NOW);
+    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+    server.upload(&report(1)).await;
     clock.0.set(NOW + 30 * DAY);
-    assert_eq!(rig.post(STANDARD.encode(report(2))).await.status, 503);
+    assert_eq!(server.post(STANDARD.encode(report(2))).await.status, 503);
     clock.1.store(true, Ordering::SeqCst);
-    rig.upload(&report(2)).await;
-    assert_eq!(rig.interval((NOW + 30 * DAY) / INTERVAL).await, [report(2)]);
-    rig.stop().await;
+    server.upload(&report(2)).await;
+    assert_eq!(
+        server.interval((NOW + 30 * DAY) / INTERVAL).await,
+        [report(2)]
+    );
+    server.stop().await;
 }
 
 /// If nothing vouches for the clock, a person confirms it by starting the server again.
@@ -150,70 +153,70 @@ async fn a_jump_is_believed_once_something_vouches_for_it() {
 async fn a_second_start_confirms_the_clock_and_a_first_does_not() {
     let directory = tempfile::tempdir().unwrap();
     let start = async |time: u64| {
-        let clock = Doubtful::at(time);
-        Rig::with(&settings(), directory.path(), Arc::new(clock)).await
+        let clock = UnsyncedClock::at(time);
+        TestServer::with(&settings(), directory.path(), Arc::new(clock)).await
     };
-    let rig = start(NOW).await;
-    rig.upload(&report(1)).await;
-    rig.stop().await;
+    let server = start(NOW).await;
+    server.upload(&report(1)).await;
+    server.stop().await;
     let later = NOW + 40 * DAY;
-    let rig = start(later).await;
-    assert_eq!(rig.post(STANDARD.encode(report(2))).await.status, 503);
-    assert_eq!(rig.interval(74_359).await, [report(1)]);
-    rig.stop().await;
-    let rig = start(later + 60).await;
-    rig.upload(&report(2)).await;
-    assert_eq!(rig.interval(later / INTERVAL).await, [report(2)]);
-    rig.stop().await;
+    let server = start(later).await;
+    assert_eq!(server.post(STANDARD.encode(report(2))).await.status, 503);
+    assert_eq!(server.interval(74_359).await, [report(1)]);
+    server.stop().await;
+    let server = start(later + 60).await;
+    server.upload(&report(2)).await;
+    assert_eq!(server.interval(later / INTERVAL).await, [report(2)]);
+    server.stop().await;
     // The doubt is forgotten with that: another jump causes a new doubt.
-    let rig = start(later + 40 * DAY).await;
-    assert_eq!(rig.post(STANDARD.encode(report(3))).await.status, 503);
-    rig.stop().await;
+    let server = start(later + 40 * DAY).await;
+    assert_eq!(server.post(STANDARD.encode(report(3))).await.status, 503);
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn more_than_all_may_send_is_no_health() {
     let directory = tempfile::tempdir().unwrap();
-    let few = tcn_reportd::Settings {
+    let few = tcn_reportd::ServerSettings {
         uploads_per_second: std::num::NonZeroU32::MIN,
         trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
         ..settings()
     };
-    let rig = Rig::with(&few, directory.path(), Arc::new(Doubtful::at(NOW))).await;
-    assert_eq!(health(&rig).await, "ready");
+    let server = TestServer::with(&few, directory.path(), Arc::new(UnsyncedClock::at(NOW))).await;
+    assert_eq!(health(&server).await, "ready");
     let mut n = 0;
     loop {
         n += 1;
         let address = format!("192.0.2.{n}");
         let headers = [("x-forwarded-for", &*address)];
         let post = axum::http::Method::POST;
-        let answer = rig.request(post, UPLOADS[0], &headers, "x").await;
-        if answer.status == 429 {
+        let response = server.request(post, UPLOAD_PATHS[0], &headers, "x").await;
+        if response.status == 429 {
             break;
         }
     }
-    assert_eq!(health(&rig).await, "limited");
-    let recovered = async { while health(&rig).await != "ready" {} };
+    assert_eq!(health(&server).await, "limited");
+    let recovered = async { while health(&server).await != "ready" {} };
     timeout(DEADLINE, recovered).await.unwrap();
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn whoever_asks_for_health_again_and_again_costs_no_write_each() {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Doubtful::at(NOW);
-    let rig = Rig::with(&settings(), directory.path(), Arc::new(clock)).await;
-    rig.upload(&report(1)).await;
+    let clock = UnsyncedClock::at(NOW);
+    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock)).await;
+    server.upload(&report(1)).await;
     let journal = directory.path().join("reportd.sqlite-wal");
     let length = || std::fs::metadata(&journal).unwrap().len();
     for _ in 0..8 {
-        assert_eq!(health(&rig).await, "ready");
+        assert_eq!(health(&server).await, "ready");
     }
     let before = length();
     for _ in 0..100 {
-        assert_eq!(health(&rig).await, "ready");
+        assert_eq!(health(&server).await, "ready");
     }
     // One try takes some four pages.
     assert!(length() - before < 100 * 4096, "{before} to {}", length());
-    rig.stop().await;
+    server.stop().await;
 }

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use axum::http::Method;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tcn_reportd::{Settings, UPLOADS};
+use tcn_reportd::{ServerSettings, UPLOAD_PATHS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::rig::{DEADLINE, END, Hand, NOW, Rig, report, settings};
+use super::harness::{DEADLINE, END, ManualClock, NOW, TestServer, report, settings};
 
-async fn with(settings: Settings) -> (tempfile::TempDir, Rig) {
+async fn with(settings: ServerSettings) -> (tempfile::TempDir, TestServer) {
     let directory = tempfile::tempdir().unwrap();
-    let rig = Rig::with(&settings, directory.path(), Arc::new(Hand::at(NOW))).await;
-    (directory, rig)
+    let server =
+        TestServer::with(&settings, directory.path(), Arc::new(ManualClock::at(NOW))).await;
+    (directory, server)
 }
 
 /// All bytes until the other side ends the connection, in whatever way.
@@ -30,7 +31,7 @@ async fn until_end(stream: &mut TcpStream) -> Vec<u8> {
 
 #[tokio::test]
 async fn one_address_waits_while_others_do_not() {
-    let (_directory, rig) = with(Settings {
+    let (_directory, server) = with(ServerSettings {
         uploads_per_minute_and_address: NonZeroU32::MIN,
         trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
         ..settings()
@@ -39,32 +40,42 @@ async fn one_address_waits_while_others_do_not() {
     let body = STANDARD.encode(report(1));
     let from = |address| [("x-forwarded-for", address)];
     for _ in 0..15 {
-        let answer = rig
-            .request(Method::POST, UPLOADS[0], &from("192.0.2.1"), body.clone())
+        let response = server
+            .request(
+                Method::POST,
+                UPLOAD_PATHS[0],
+                &from("192.0.2.1"),
+                body.clone(),
+            )
             .await;
-        assert_eq!(answer.status, 200);
+        assert_eq!(response.status, 200);
     }
-    let limited = rig
-        .request(Method::POST, UPLOADS[0], &from("192.0.2.1"), body.clone())
+    let limited = server
+        .request(
+            Method::POST,
+            UPLOAD_PATHS[0],
+            &from("192.0.2.1"),
+            body.clone(),
+        )
         .await;
     assert_eq!(limited.status, 429);
     let wait: u64 = limited.header("retry-after").parse().unwrap();
     assert!((1..=61).contains(&wait));
-    let other = rig
-        .request(Method::POST, UPLOADS[0], &from("192.0.2.2"), body)
+    let other = server
+        .request(Method::POST, UPLOAD_PATHS[0], &from("192.0.2.2"), body)
         .await;
     assert_eq!(other.status, 200);
     assert_eq!(
-        rig.get(UPLOADS[0]).await.status,
+        server.get(UPLOAD_PATHS[0]).await.status,
         200,
         "readers are not limited"
     );
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_stranger_cannot_say_who_he_is() {
-    let (_directory, rig) = with(Settings {
+    let (_directory, server) = with(ServerSettings {
         uploads_per_minute_and_address: NonZeroU32::MIN,
         ..settings()
     })
@@ -73,20 +84,22 @@ async fn a_stranger_cannot_say_who_he_is() {
     for n in 0..16 {
         let address = format!("192.0.2.{n}");
         let headers = [("x-forwarded-for", &*address)];
-        let answer = rig.request(Method::POST, UPLOADS[0], &headers, "").await;
-        statuses.push(answer.status.as_u16());
+        let response = server
+            .request(Method::POST, UPLOAD_PATHS[0], &headers, "")
+            .await;
+        statuses.push(response.status.as_u16());
     }
     assert_eq!(statuses, [vec![400; 15], vec![429]].concat());
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_body_without_a_length_is_read_no_further_than_its_limit() {
-    let (_directory, rig) = with(settings()).await;
-    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    let (_directory, server) = with(settings()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
-        UPLOADS[0]
+        UPLOAD_PATHS[0]
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = format!("400\r\n{}\r\n", "A".repeat(1024));
@@ -103,50 +116,50 @@ async fn a_body_without_a_length_is_read_no_further_than_its_limit() {
         .unwrap()
         .unwrap();
     assert_eq!(&status, b"HTTP/1.1 413");
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn slow_heads_and_bodies_are_ended() {
-    let (_directory, rig) = with(settings()).await;
+    let (_directory, server) = with(settings()).await;
     let idle = "";
     let head = "GET /health HTTP/1.1\r\nhost:";
     let body = format!(
         "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 300\r\n\r\nabc",
-        UPLOADS[0]
+        UPLOAD_PATHS[0]
     );
     let kept = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut streams = Vec::new();
     for sent in [idle, head, &body, kept] {
-        let mut stream = TcpStream::connect(rig.address).await.unwrap();
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
         stream.write_all(sent.as_bytes()).await.unwrap();
         streams.push(stream);
     }
     // Nothing more is sent, so the time may be advanced.
     tokio::time::pause();
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for mut stream in streams {
-        answers.push(String::from_utf8(until_end(&mut stream).await).unwrap());
+        responses.push(String::from_utf8(until_end(&mut stream).await).unwrap());
     }
-    assert!(answers[0].is_empty(), "{}", answers[0]);
-    assert!(answers[1].is_empty() || answers[1].starts_with("HTTP/1.1 408"));
-    assert!(answers[2].starts_with("HTTP/1.1 408"), "{}", answers[2]);
-    assert!(answers[3].starts_with("HTTP/1.1 200"));
+    assert!(responses[0].is_empty(), "{}", responses[0]);
+    assert!(responses[1].is_empty() || responses[1].starts_with("HTTP/1.1 408"));
+    assert!(responses[2].starts_with("HTTP/1.1 408"), "{}", responses[2]);
+    assert!(responses[3].starts_with("HTTP/1.1 200"));
     tokio::time::resume();
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn who_takes_nothing_of_an_answer_is_ended() {
-    let clock = Hand::at(NOW);
-    let rig = Rig::new(&clock).await;
+    let clock = ManualClock::at(NOW);
+    let server = TestServer::new(&clock).await;
     for n in 0..1500 {
-        rig.upload(&report(n)).await;
+        server.upload(&report(n)).await;
     }
     clock.set(END);
     let path = "/tcnreport/21600/74359";
-    let one = rig.get(path).await.body.len();
-    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    let one = server.get(path).await.body.len();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let many = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(200);
     stream.write_all(many.as_bytes()).await.unwrap();
     tokio::time::pause();
@@ -156,7 +169,7 @@ async fn who_takes_nothing_of_an_answer_is_ended() {
     let all = until_end(&mut stream).await;
     assert!(all.len() < 200 * one, "all of it came");
     tokio::time::resume();
-    rig.stop().await;
+    server.stop().await;
 }
 
 /// A connection from this address of the loopback network.
@@ -183,28 +196,28 @@ async fn status(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn one_address_that_floods_costs_nobody_an_upload() {
-    let (_directory, rig) = with(Settings {
+    let (_directory, server) = with(ServerSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         uploads_per_second: NonZeroU32::new(60).unwrap(),
-        ..Settings::default()
+        ..ServerSettings::default()
     })
     .await;
-    let address = rig.address;
+    let address = server.address;
     let flood = format!(
         "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n",
-        UPLOADS[0]
+        UPLOAD_PATHS[0]
     );
     let (began, has_begun) = tokio::sync::oneshot::channel();
     let flooder = tokio::spawn(async move {
         let mut stream = from([0, 1], address).await;
-        let (mut answers, mut refused, mut began) = ([0; 1 << 16], 0, Some(began));
+        let (mut responses, mut refused, mut began) = ([0; 1 << 16], 0, Some(began));
         loop {
             stream
                 .write_all(flood.repeat(100).as_bytes())
                 .await
                 .unwrap();
-            let length = stream.read(&mut answers).await.unwrap();
-            let text = String::from_utf8_lossy(&answers[..length]).into_owned();
+            let length = stream.read(&mut responses).await.unwrap();
+            let text = String::from_utf8_lossy(&responses[..length]).into_owned();
             refused += text.matches("HTTP/1.1 429").count();
             if refused > 1000
                 && let Some(began) = began.take()
@@ -219,19 +232,19 @@ async fn one_address_that_floods_costs_nobody_an_upload() {
         let mut stream = from([1, n], address).await;
         let upload = format!(
             "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
-            UPLOADS[0],
+            UPLOAD_PATHS[0],
             body.len()
         );
         stream.write_all(upload.as_bytes()).await.unwrap();
         assert_eq!(status(&mut stream).await, "HTTP/1.1 200", "upload {n}");
     }
     flooder.abort();
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn idle_connections_of_one_address_keep_nobody_out() {
-    let (_directory, rig) = with(Settings {
+    let (_directory, server) = with(ServerSettings {
         connections: NonZeroU32::new(40).unwrap(),
         connections_per_address: NonZeroU32::new(40).unwrap(),
         ..settings()
@@ -239,7 +252,7 @@ async fn idle_connections_of_one_address_keep_nobody_out() {
     .await;
     let mut held = Vec::new();
     for n in 0..40 {
-        let mut stream = from([0, 1], rig.address).await;
+        let mut stream = from([0, 1], server.address).await;
         // Half of them never send a request.
         if n % 2 == 0 {
             stream.write_all(ASKED).await.unwrap();
@@ -249,41 +262,41 @@ async fn idle_connections_of_one_address_keep_nobody_out() {
     }
     for n in 0..20 {
         for address in [[0, 1], [1, n]] {
-            let mut stream = from(address, rig.address).await;
+            let mut stream = from(address, server.address).await;
             stream.write_all(ASKED).await.unwrap();
             assert_eq!(status(&mut stream).await, "HTTP/1.1 200", "{address:?}");
         }
     }
     let longest_idle = &mut held[1];
     assert!(until_end(longest_idle).await.is_empty());
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn an_address_that_has_all_it_may_in_use_is_told_so() {
-    let (_directory, rig) = with(Settings {
+    let (_directory, server) = with(ServerSettings {
         connections_per_address: NonZeroU32::new(2).unwrap(),
         ..settings()
     })
     .await;
     let head = format!(
         "POST {} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n",
-        UPLOADS[0]
+        UPLOAD_PATHS[0]
     );
     let mut held = Vec::new();
     for _ in 0..2 {
-        let mut stream = from([0, 1], rig.address).await;
+        let mut stream = from([0, 1], server.address).await;
         stream.write_all(head.as_bytes()).await.unwrap();
         // The request is under way once the server has sent 100 Continue.
         assert_eq!(status(&mut stream).await, "HTTP/1.1 100");
         held.push(stream);
     }
-    let mut third = from([0, 1], rig.address).await;
+    let mut third = from([0, 1], server.address).await;
     let told = String::from_utf8(until_end(&mut third).await).unwrap();
     assert!(told.starts_with("HTTP/1.1 503"), "{told}");
     let (head, body) = told.split_once("\r\n\r\n").unwrap();
     assert!(head.contains(&format!("content-length: {}", body.len())));
-    let mut other = from([0, 2], rig.address).await;
+    let mut other = from([0, 2], server.address).await;
     other.write_all(ASKED).await.unwrap();
     assert_eq!(status(&mut other).await, "HTTP/1.1 200");
     held[0].write_all(b"123456789").await.unwrap();
@@ -297,16 +310,16 @@ async fn an_address_that_has_all_it_may_in_use_is_told_so() {
         }
     });
     rest.await.unwrap();
-    let mut fourth = from([0, 1], rig.address).await;
+    let mut fourth = from([0, 1], server.address).await;
     fourth.write_all(ASKED).await.unwrap();
     assert_eq!(status(&mut fourth).await, "HTTP/1.1 200");
-    rig.stop().await;
+    server.stop().await;
 }
 
 /// As Azure, AWS and nginx write it, and RFC 7239.
 #[tokio::test]
 async fn whom_a_proxy_names_is_counted_whatever_way_it_is_written() {
-    let (_directory, rig) = with(Settings {
+    let (_directory, server) = with(ServerSettings {
         uploads_per_minute_and_address: NonZeroU32::MIN,
         trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
         ..settings()
@@ -314,8 +327,10 @@ async fn whom_a_proxy_names_is_counted_whatever_way_it_is_written() {
     .await;
     let upload = async |name, value: &str| {
         let headers = [(name, value)];
-        let answer = rig.request(Method::POST, UPLOADS[0], &headers, "x").await;
-        answer.status.as_u16()
+        let response = server
+            .request(Method::POST, UPLOAD_PATHS[0], &headers, "x")
+            .await;
+        response.status.as_u16()
     };
     let legacy = "x-forwarded-for";
     for n in 0..15 {
@@ -349,5 +364,5 @@ async fn whom_a_proxy_names_is_counted_whatever_way_it_is_written() {
         400
     );
     assert_eq!(upload("x-other", "1").await, 400);
-    rig.stop().await;
+    server.stop().await;
 }

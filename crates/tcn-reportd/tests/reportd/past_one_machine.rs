@@ -3,35 +3,42 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use tcn_reportd::{Place, Role, Settings, UPLOADS};
+use tcn_reportd::{BucketSettings, Role, ServerSettings, UPLOAD_PATHS};
 use tokio::time::timeout;
 
 use super::bucket::{Bucket, forged};
 use super::child;
 use super::durable::config;
-use super::rig::{DEADLINE, END, Hand, INTERVAL, NOW, Rig, report, settings, sorted};
+use super::harness::{
+    DEADLINE, END, INTERVAL, ManualClock, NOW, TestServer, report, settings, sorted,
+};
 
 const NAMES: [&str; 5] = ["", ".json", ".json.gz", ".json.zst", ".tcn"];
 
-async fn keeper(directory: &Path, now: u64, mirror: Option<Place>, inbox: Option<Place>) -> Rig {
-    let settings = Settings {
+async fn primary(
+    directory: &Path,
+    now: u64,
+    mirror: Option<BucketSettings>,
+    inbox: Option<BucketSettings>,
+) -> TestServer {
+    let settings = ServerSettings {
         mirror,
         inbox,
         ..settings()
     };
-    Rig::with(&settings, directory, Arc::new(Hand::at(now))).await
+    TestServer::with(&settings, directory, Arc::new(ManualClock::at(now))).await
 }
 
 /// Waits until all intervals up to this one are published.
-async fn published(rig: &Rig, number: u64) {
+async fn published(server: &TestServer, number: u64) {
     let line = format!("tcn_reportd_published_interval {number}");
-    wait(rig, |metrics| metrics.lines().any(|found| found == line)).await;
+    wait(server, |metrics| metrics.lines().any(|found| found == line)).await;
 }
 
-async fn wait(rig: &Rig, until: impl Fn(&str) -> bool) {
+async fn wait(server: &TestServer, until: impl Fn(&str) -> bool) {
     let done = async {
         loop {
-            let metrics = rig.get("/metrics").await;
+            let metrics = server.get("/metrics").await;
             if until(std::str::from_utf8(&metrics.body).unwrap()) {
                 return;
             }
@@ -62,21 +69,21 @@ fn expected(open: u64) -> Vec<String> {
 #[tokio::test]
 async fn fourteen_days_lie_in_the_folder_and_no_more() {
     let directory = tempfile::tempdir().unwrap();
-    let rig = keeper(directory.path(), NOW, None, None).await;
-    rig.upload(&report(1)).await;
-    published(&rig, 74_358).await;
-    rig.stop().await;
+    let server = primary(directory.path(), NOW, None, None).await;
+    server.upload(&report(1)).await;
+    published(&server, 74_358).await;
+    server.stop().await;
     let folder = directory.path().join("public/tcnreport/21600");
     assert_eq!(numbers(&folder), expected(74_359));
-    let rig = keeper(directory.path(), NOW + 3 * INTERVAL, None, None).await;
-    published(&rig, 74_361).await;
+    let server = primary(directory.path(), NOW + 3 * INTERVAL, None, None).await;
+    published(&server, 74_361).await;
     assert_eq!(numbers(&folder), expected(74_362));
     for suffix in ["", ".json", ".tcn"] {
         let name = format!("74359{suffix}");
-        let served = rig.get(&format!("/tcnreport/21600/{name}")).await.body;
+        let served = server.get(&format!("/tcnreport/21600/{name}")).await.body;
         assert_eq!(std::fs::read(folder.join(name)).unwrap(), served);
     }
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -113,15 +120,15 @@ async fn a_bucket_has_what_the_server_serves_and_headers_to_serve_it_by() {
     let directory = tempfile::tempdir().unwrap();
     let (bucket, place) = Bucket::serve().await;
     let reports: Vec<_> = (0..20).map(report).collect();
-    let rig = keeper(directory.path(), NOW, None, None).await;
+    let server = primary(directory.path(), NOW, None, None).await;
     for report in &reports {
-        rig.upload(report).await;
+        server.upload(report).await;
     }
-    rig.stop().await;
+    server.stop().await;
     bucket.put("public/tcnreport/21600/74000.tcn", "old".into());
     bucket.put("public/other", "not ours".into());
-    let rig = keeper(directory.path(), END, Some(place("public")), None).await;
-    published(&rig, 74_359).await;
+    let server = primary(directory.path(), END, Some(place("public")), None).await;
+    published(&server, 74_359).await;
     let objects = bucket.objects();
     let mut names: Vec<_> = expected(74_360)
         .iter()
@@ -145,52 +152,52 @@ async fn a_bucket_has_what_the_server_serves_and_headers_to_serve_it_by() {
             "public, max-age=31536000, immutable"
         );
         if encoding.is_empty() {
-            let served = rig.get(&format!("/tcnreport/21600/74359{suffix}")).await;
+            let served = server.get(&format!("/tcnreport/21600/74359{suffix}")).await;
             assert_eq!(object.content, served.body);
         }
     }
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_mirror_that_fails_holds_nobody_up() {
     let directory = tempfile::tempdir().unwrap();
     let (bucket, place) = Bucket::serve().await;
-    let rig = keeper(directory.path(), END, Some(forged(place("public"))), None).await;
-    rig.upload(&report(1)).await;
-    assert_eq!(rig.get("/tcnreport/21600/74359").await.status, 200);
-    rig.stop().await;
+    let server = primary(directory.path(), END, Some(forged(place("public"))), None).await;
+    server.upload(&report(1)).await;
+    assert_eq!(server.get("/tcnreport/21600/74359").await.status, 200);
+    server.stop().await;
     assert!(
         bucket.objects().is_empty(),
         "the stand-in takes what is not signed"
     );
-    let rig = keeper(directory.path(), END, Some(place("public")), None).await;
-    published(&rig, 74_359).await;
+    let server = primary(directory.path(), END, Some(place("public")), None).await;
+    published(&server, 74_359).await;
     assert_eq!(bucket.objects().len(), 56 * NAMES.len());
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn front_ends_keep_nothing_and_lose_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (bucket, place) = Bucket::serve().await;
-    let front = Settings {
-        role: Role::Front,
+    let frontend = ServerSettings {
+        role: Role::Frontend,
         inbox: Some(place("inbox-of-ours")),
         ..settings()
     };
     let nothing = directory.path().join("nothing");
     let mut fronts = Vec::new();
     for _ in 0..3 {
-        fronts.push(Rig::with(&front, &nothing, Arc::new(Hand::at(NOW))).await);
+        fronts.push(TestServer::with(&frontend, &nothing, Arc::new(ManualClock::at(NOW))).await);
     }
     let reports: Vec<_> = (0..30).map(report).collect();
-    for (report, front) in reports.iter().zip(fronts.iter().cycle()) {
-        front.upload(report).await;
+    for (report, frontend) in reports.iter().zip(fronts.iter().cycle()) {
+        frontend.upload(report).await;
     }
     // Two front ends that get the same report do not know of each other.
     fronts[0].upload(&reports[1]).await;
-    assert_eq!(fronts[0].get(UPLOADS[0]).await.status, 405);
+    assert_eq!(fronts[0].get(UPLOAD_PATHS[0]).await.status, 405);
     assert_eq!(fronts[0].post("no").await.status, 400);
     bucket.set_down(true);
     let refused = fronts[0].post(base64(&report(99))).await;
@@ -199,29 +206,29 @@ async fn front_ends_keep_nothing_and_lose_nothing() {
     bucket.set_down(false);
     fronts[0].upload(&report(30)).await;
     assert_eq!(fronts[0].get("/health").await.status, 200);
-    for front in fronts {
-        front.stop().await;
+    for frontend in fronts {
+        frontend.stop().await;
     }
     assert!(!nothing.exists(), "a front end has written to its disk");
     let left = bucket.objects();
     // A foreign object does no harm.
     bucket.put("inbox-of-ours/inbox/stranger", "junk".into());
     for run in 0..2 {
-        let rig = keeper(directory.path(), NOW, None, Some(place("inbox-of-ours"))).await;
+        let server = primary(directory.path(), NOW, None, Some(place("inbox-of-ours"))).await;
         let taken = async {
             while !bucket.objects().is_empty() {
-                rig.get("/health").await;
+                server.get("/health").await;
             }
         };
         timeout(DEADLINE, taken).await.unwrap();
-        let found = rig.interval(74_359).await;
+        let found = server.interval(74_359).await;
         assert_eq!(
             sorted(found),
             sorted((0..31).map(report).collect()),
             "run {run}"
         );
-        rig.stop().await;
-        // As if the keeper had died before it removed them.
+        server.stop().await;
+        // As if the primary server had died before it removed them.
         for (name, object) in &left {
             bucket.put(name, object.content.clone());
         }
@@ -237,18 +244,18 @@ async fn a_place_that_cannot_be_is_named() {
         ("s3://bucket/x", Some("aws_regoin"), "aws_region"),
     ] {
         let options = option.map(|name: &str| (name.to_owned(), String::new()));
-        let place = Place {
+        let place = BucketSettings {
             url: url.into(),
             options: options.into_iter().collect(),
         };
-        let settings = Settings {
+        let settings = ServerSettings {
             mirror: Some(place),
             ..settings()
         };
-        let clock = Arc::new(Hand::at(NOW));
+        let clock = Arc::new(ManualClock::at(NOW));
         let started = tcn_reportd::Server::bind(&settings, directory.path(), clock).await;
-        let fault = started.err().unwrap().to_string();
-        assert!(fault.contains(cure), "{fault}");
+        let error = started.err().unwrap().to_string();
+        assert!(error.contains(cure), "{error}");
     }
 }
 

@@ -8,11 +8,13 @@ use rusqlite::Connection;
 use tcn_protocol::memo::coepi::{Day, SymptomMemo, Symptoms};
 use tokio::time::timeout;
 
-use super::rig::{DEADLINE, Doubtful, Hand, INTERVAL, NOW, Rig, report, report_with, settings};
+use super::harness::{
+    DEADLINE, INTERVAL, ManualClock, NOW, TestServer, UnsyncedClock, report, report_with, settings,
+};
 
 /// Waits until the expired reports and all their pages are gone.
-async fn cleared(rig: &Rig) {
-    let db = Connection::open(rig.directory.join("reportd.sqlite")).unwrap();
+async fn cleared(server: &TestServer) {
+    let db = Connection::open(server.directory.join("reportd.sqlite")).unwrap();
     let count = |query: &str| -> u32 { db.query_row(query, [], |row| row.get(0)).unwrap() };
     let oldest = "(SELECT open FROM state) - 56";
     let done = async {
@@ -21,7 +23,7 @@ async fn cleared(rig: &Rig) {
         )) > 0
             || count("SELECT * FROM pragma_freelist_count") > 0
         {
-            rig.get("/openapi.json").await;
+            server.get("/openapi.json").await;
         }
     };
     timeout(DEADLINE, done).await.unwrap();
@@ -29,50 +31,50 @@ async fn cleared(rig: &Rig) {
 
 #[tokio::test]
 async fn an_old_report_is_known_for_eight_weeks() {
-    let clock = Hand::at(NOW);
-    let rig = Rig::new(&clock).await;
-    rig.upload(&report(1)).await;
+    let clock = ManualClock::at(NOW);
+    let server = TestServer::new(&clock).await;
+    server.upload(&report(1)).await;
     for later in [57, 120, 224] {
         clock.set(NOW + later * INTERVAL);
-        rig.upload(&report(1000 + later)).await;
-        cleared(&rig).await;
-        rig.upload(&report(1)).await;
-        let open = rig.interval(74_359 + later).await;
+        server.upload(&report(1000 + later)).await;
+        cleared(&server).await;
+        server.upload(&report(1)).await;
+        let open = server.interval(74_359 + later).await;
         assert_eq!(open, [report(1000 + later)], "after {later} intervals");
     }
     // By then no log has a number of the report.
     clock.set(NOW + 225 * INTERVAL);
-    rig.upload(&report(2)).await;
+    server.upload(&report(2)).await;
     let forgotten = async {
         loop {
-            rig.upload(&report(1)).await;
-            if rig.interval(74_359 + 225).await.len() == 2 {
+            server.upload(&report(1)).await;
+            if server.interval(74_359 + 225).await.len() == 2 {
                 return;
             }
         }
     };
     timeout(DEADLINE, forgotten).await.unwrap();
-    rig.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn the_file_shrinks_when_reports_expire() {
-    let clock = Hand::at(NOW);
-    let rig = Rig::new(&clock).await;
+    let clock = ManualClock::at(NOW);
+    let server = TestServer::new(&clock).await;
     for n in 0..1500 {
-        rig.upload(&report(n)).await;
+        server.upload(&report(n)).await;
     }
-    let db = Connection::open(rig.directory.join("reportd.sqlite")).unwrap();
+    let db = Connection::open(server.directory.join("reportd.sqlite")).unwrap();
     let pages = || -> u32 {
         let count = "SELECT * FROM pragma_page_count";
         db.query_row(count, [], |row| row.get(0)).unwrap()
     };
     let before = pages();
     clock.set(NOW + 57 * INTERVAL);
-    rig.upload(&report(9999)).await;
-    cleared(&rig).await;
+    server.upload(&report(9999)).await;
+    cleared(&server).await;
     assert!(pages() * 2 < before, "{} of {before} pages", pages());
-    rig.stop().await;
+    server.stop().await;
 }
 
 /// A database as the first release created it, with one report of `bytes`.
@@ -103,20 +105,20 @@ fn first_format(directory: &std::path::Path, interval: u64, bytes: &[u8]) {
 async fn a_file_of_the_first_release_is_carried_on() {
     let directory = tempfile::tempdir().unwrap();
     first_format(directory.path(), 74_359, &report(1));
-    let clock = Hand::at(NOW);
-    let rig = Rig::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
-    assert_eq!(rig.interval(74_359).await, [report(1)]);
+    let clock = ManualClock::at(NOW);
+    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+    assert_eq!(server.interval(74_359).await, [report(1)]);
     clock.set(NOW + 57 * INTERVAL);
-    rig.upload(&report(2)).await;
-    cleared(&rig).await;
-    rig.upload(&report(1)).await;
-    assert_eq!(rig.interval(74_359 + 57).await, [report(2)]);
-    rig.stop().await;
+    server.upload(&report(2)).await;
+    cleared(&server).await;
+    server.upload(&report(1)).await;
+    assert_eq!(server.interval(74_359 + 57).await, [report(2)]);
+    server.stop().await;
     // The next run refuses it too.
-    let rig = Rig::with(&settings(), directory.path(), Arc::new(clock)).await;
-    rig.upload(&report(1)).await;
-    assert_eq!(rig.interval(74_359 + 57).await, [report(2)]);
-    rig.stop().await;
+    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock)).await;
+    server.upload(&report(1)).await;
+    assert_eq!(server.interval(74_359 + 57).await, [report(2)]);
+    server.stop().await;
 }
 
 fn dated(n: u64, made: u64) -> String {
@@ -127,32 +129,32 @@ fn dated(n: u64, made: u64) -> String {
 #[tokio::test]
 async fn a_report_is_as_old_as_its_memo_says() {
     let day = 86_400;
-    let rig = Rig::new(&Hand::at(NOW)).await;
+    let server = TestServer::new(&ManualClock::at(NOW)).await;
     for (n, made, status, word) in [
         (1, NOW, 200, ""),
         (2, NOW - 14 * day, 200, ""),
         (3, NOW - 16 * day, 400, "14 days ago"),
-        (4, NOW + 3 * day, 400, "from now"),
+        (4, NOW + 3 * day, 400, "a day ahead"),
     ] {
-        let answer = rig.post(dated(n, made)).await;
-        assert_eq!(answer.status, status, "{n}");
-        let why = String::from_utf8(answer.body.to_vec()).unwrap();
+        let response = server.post(dated(n, made)).await;
+        assert_eq!(response.status, status, "{n}");
+        let why = String::from_utf8(response.body.to_vec()).unwrap();
         assert!(why.contains(word), "{why}");
     }
-    assert_eq!(rig.interval(74_359).await.len(), 2);
-    rig.stop().await;
+    assert_eq!(server.interval(74_359).await.len(), 2);
+    server.stop().await;
 }
 
 /// A server whose own clock is in doubt refuses no report permanently.
 #[tokio::test]
 async fn a_clock_in_doubt_ages_no_report() {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Doubtful::at(NOW);
-    let rig = Rig::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
-    rig.upload(&report(1)).await;
+    let clock = UnsyncedClock::at(NOW);
+    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+    server.upload(&report(1)).await;
     clock.0.set(NOW + 30 * 86_400);
-    assert_eq!(rig.post(dated(2, NOW)).await.status, 503);
+    assert_eq!(server.post(dated(2, NOW)).await.status, 503);
     clock.0.set(NOW + 60);
-    assert_eq!(rig.post(dated(2, NOW)).await.status, 200);
-    rig.stop().await;
+    assert_eq!(server.post(dated(2, NOW)).await.status, 200);
+    server.stop().await;
 }

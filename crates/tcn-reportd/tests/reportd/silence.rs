@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::child;
 use super::durable::config;
-use super::rig::{DEADLINE, report};
+use super::harness::{DEADLINE, report};
 
 #[tokio::test]
 async fn no_body_query_or_address_is_in_the_log() {
@@ -27,9 +27,9 @@ async fn no_body_query_or_address_is_in_the_log() {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         ports.push(stream.local_addr().unwrap().port().to_string());
         stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        let _ = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.unwrap();
-        assert!(!answer.is_empty());
+        let mut response = Vec::new();
+        let _ = timeout(DEADLINE, stream.read_to_end(&mut response)).await.unwrap();
+        assert!(!response.is_empty());
     }
     server.terminate();
     let own = server.address.port().to_string();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tcnd_config::{ConfigError, Fault};
+use tcnd_config::{ConfigError, Diagnostic};
 
 use crate::error::CliError;
 use crate::output::CommandOutput;
@@ -11,7 +11,7 @@ use crate::output::CommandOutput;
 pub(crate) fn check(explicit: &[PathBuf], json: bool) -> Result<CommandOutput, CliError> {
     let faults = match tcnd_config::load(explicit) {
         Err(error) if !json => return Err(CliError::Config(error)),
-        outcome => outcome.map_or_else(ConfigError::into_faults, |_| Vec::new()),
+        outcome => outcome.map_or_else(ConfigError::into_diagnostics, |_| Vec::new()),
     };
     let files = tcnd_config::files(explicit).unwrap_or_default();
     let document = json!({
@@ -25,10 +25,10 @@ pub(crate) fn check(explicit: &[PathBuf], json: bool) -> Result<CommandOutput, C
     )
 }
 
-fn fault(fault: &Fault) -> Value {
+fn fault(fault: &Diagnostic) -> Value {
     json!({
         "file": fault.file().to_string_lossy(),
         "line": fault.line(),
-        "message": fault.flaw().to_string(),
+        "message": fault.kind().to_string(),
     })
 }

@@ -247,7 +247,7 @@ impl Coverage {
 }
 
 impl ExposureDocument {
-    fn new(reply: proxy::Exposure) -> Self {
+    fn new(reply: proxy::ExposureInfo) -> Self {
         let kind = MemoType::new(reply.memo_type);
         let memo = Memo::new(kind, reply.memo.as_slice()).ok();
         let distance = reply

@@ -34,7 +34,7 @@ pub(crate) async fn statistics(client: &Client, json: bool) -> Result<CommandOut
 }
 
 impl StatisticsDocument {
-    fn new(counters: &proxy::Statistics) -> Self {
+    fn new(counters: &proxy::DaemonStatistics) -> Self {
         Self {
             rotations: counters.rotations,
             advert_ok: counters.advert_ok,

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::check::DoctorCheck;
-use bluez_mgmt::key_file::{BadLine, KeyFile, Place};
+use bluez_mgmt::key_file::{BadLine, KeyFile, KeyLocation};
 
 pub(crate) use bluez_mgmt::configured::MAIN_CONF as PATH;
 
@@ -77,9 +77,9 @@ impl MainConf {
     /// The location of the setting, as `FILE:LINE`.
     pub(crate) fn location(&self, group: &str, key: &str) -> Option<String> {
         match &self.content {
-            FileContent::Read(file) => match file.place(group, key) {
-                Place::Set(line) => Some(format!("{}:{line}", printable::path(&self.path))),
-                Place::Commented(_) | Place::Below(_) | Place::Nowhere => None,
+            FileContent::Read(file) => match file.location(group, key) {
+                KeyLocation::Set(line) => Some(format!("{}:{line}", printable::path(&self.path))),
+                KeyLocation::Commented(_) | KeyLocation::Below(_) | KeyLocation::Nowhere => None,
             },
             FileContent::Absent | FileContent::Unreadable(_) | FileContent::Broken(_) => None,
         }
@@ -141,15 +141,17 @@ impl MainConf {
             FileContent::Broken(line) => {
                 format!("{path}:{line}: correct this line; write {text} below \"[{group}]\"")
             }
-            FileContent::Read(file) => match file.place(group, key) {
-                Place::Set(line) => {
+            FileContent::Read(file) => match file.location(group, key) {
+                KeyLocation::Set(line) => {
                     format!("{path}:{line}: write {text} there, and nothing after it")
                 }
-                Place::Commented(line) => {
+                KeyLocation::Commented(line) => {
                     format!("{path}:{line}: write {text} there, without the \"#\"")
                 }
-                Place::Below(line) => format!("{path}:{line}: write {text} below \"[{group}]\""),
-                Place::Nowhere => format!("{path}: add the lines \"[{group}]\" and {text}"),
+                KeyLocation::Below(line) => {
+                    format!("{path}:{line}: write {text} below \"[{group}]\"")
+                }
+                KeyLocation::Nowhere => format!("{path}: add the lines \"[{group}]\" and {text}"),
             },
         }
     }

@@ -23,7 +23,7 @@ impl ConfiguredMode {
             Ok(settings) => Self::Known(settings.mode),
             Err(error) => Self::Unknown(
                 error
-                    .faults()
+                    .diagnostics()
                     .first()
                     .map_or_else(String::new, ToString::to_string),
             ),

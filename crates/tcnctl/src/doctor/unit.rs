@@ -48,10 +48,10 @@ pub(crate) mod tests {
 
     use super::*;
 
-    struct State(&'static str);
+    struct UnitState(&'static str);
 
     #[interface(name = "org.freedesktop.systemd1.Unit")]
-    impl State {
+    impl UnitState {
         #[zbus(property)]
         fn load_state(&self) -> &str {
             self.0
@@ -68,7 +68,7 @@ pub(crate) mod tests {
         let systemd = connection::Builder::unix_stream(here)
             .server(Guid::generate())
             .p2p()
-            .serve_at(path, State(state))
+            .serve_at(path, UnitState(state))
             .serve_at(path, service)
             .build();
         let asker = connection::Builder::unix_stream(there).p2p().build();

@@ -1,7 +1,7 @@
-//! The daemon as its clients see it: typed proxies for each interface.
+//! Typed proxies for each interface of tcnd, and the types of the replies.
 //!
-//! tcnctl, the indicator and the tests of the bus all speak through these.
-//! What a reply holds is described once here and used at both ends.
+//! tcnctl, tcnd-sync and the tests use these proxies. The daemon builds its replies from
+//! the same types.
 
 mod exchange;
 mod reports;
@@ -12,28 +12,29 @@ use zbus::{
     DeserializeDict, Fd, OwnedObjectPath, OwnedVariant, SerializeDict, Type, Variant, proxy,
 };
 
-pub use self::exchange::{Delivered, ExchangeProxy, Source, Upload};
+pub use self::exchange::{DeliverReply, ExchangeProxy, SourceInfo, UploadPart};
 pub use self::reports::{
-    Cancelled, Checked, Created, Disclosure, Exposure, ExposureSummary, ExposuresProxy, Imported,
-    OwnReport, PrivacyProxy, Published, ReportsProxy, UploadState,
+    CancelPublishReply, CheckReply, CreateReply, Disclosure, ExposureInfo, ExposureSummary,
+    ExposuresProxy, ImportReply, OwnReportInfo, PrivacyProxy, PublishReply, ReportsProxy,
+    UploadStatus,
 };
 
-/// State and control; see `dbus/interfaces` for the prose.
+/// State and control; `dbus/interfaces` has the documentation.
 ///
-/// Methods let polkit ask the person at the keyboard for a password.
+/// Methods let polkit ask the person at the screen for a password.
 #[proxy(
     interface = "org.tcncoalition.Tcnd1.Manager",
     default_service = "org.tcncoalition.Tcnd1",
     default_path = "/org/tcncoalition/Tcnd1"
 )]
 pub trait Manager {
-    /// Consents to broadcasting and listening.
+    /// Gives consent to broadcast and listen.
     #[zbus(allow_interactive_auth)]
     fn enable(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
-    /// Takes the consent back.
+    /// Withdraws consent.
     #[zbus(allow_interactive_auth)]
     fn disable(&self) -> zbus::Result<()>;
-    /// Leaves the air for a while; answers with a cookie.
+    /// Stops broadcasting and listening for a while; returns a cookie.
     #[zbus(allow_interactive_auth)]
     fn pause(
         &self,
@@ -41,83 +42,83 @@ pub trait Manager {
         reason: &str,
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<u32>;
-    /// Ends a pause, or all with 0.
+    /// Ends one pause, or all with 0.
     #[zbus(allow_interactive_auth)]
     fn resume(&self, cookie: u32) -> zbus::Result<()>;
     /// Takes a new number and address now.
     #[zbus(allow_interactive_auth)]
     fn rotate(&self) -> zbus::Result<()>;
-    /// Says that the wall clock is right.
+    /// Confirms that the wall clock is right.
     #[zbus(allow_interactive_auth)]
     fn confirm_clock(&self) -> zbus::Result<()>;
-    /// Has the daemon look at itself.
+    /// Runs the self-test of the daemon.
     #[zbus(allow_interactive_auth)]
     fn self_test(
         &self,
         options: HashMap<&str, Variant<'_>>,
     ) -> zbus::Result<Vec<HashMap<String, OwnedVariant>>>;
-    /// Reads the configuration (1) or the log's settings (2) again, or all (0).
+    /// Reloads the configuration (1), resets the log (2), or does both (0).
     #[zbus(allow_interactive_auth)]
     fn reload(&self, flags: u32) -> zbus::Result<()>;
 
     /// The version of the daemon.
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> zbus::Result<String>;
-    /// Grows with every addition.
+    /// The level of the contract, which grows with every addition.
     #[zbus(property(emits_changed_signal = "const"))]
     fn api_level(&self) -> zbus::Result<u32>;
-    /// Optional parts it has.
+    /// The optional parts of the contract that the daemon has.
     #[zbus(property(emits_changed_signal = "const"))]
     fn features(&self) -> zbus::Result<Vec<String>>;
-    /// Whether somebody consented.
+    /// Whether consent was given.
     #[zbus(property)]
     fn enabled(&self) -> zbus::Result<bool>;
-    /// How it came to that.
+    /// How consent was given or withheld, a token.
     #[zbus(property)]
     fn consent(&self) -> zbus::Result<String>;
-    /// The daemon in a word.
+    /// The state of the daemon, a token.
     #[zbus(property)]
     fn state(&self) -> zbus::Result<String>;
-    /// What is wrong, as tokens.
+    /// All current problems, as tokens.
     #[zbus(property)]
     fn problems(&self) -> zbus::Result<Vec<String>>;
     /// Each problem with its token, the error of the system, and since when it lasts.
     #[zbus(property)]
     fn problem_details(&self) -> zbus::Result<Vec<(String, String, u64)>>;
-    /// How it takes part, in effect.
+    /// The mode in effect, a token.
     #[zbus(property)]
     fn mode(&self) -> zbus::Result<String>;
     /// Whether a number is on the air.
     #[zbus(property)]
     fn advertising(&self) -> zbus::Result<bool>;
-    /// Whether others are listened for.
+    /// Whether the daemon listens for other devices.
     #[zbus(property)]
     fn scanning(&self) -> zbus::Result<bool>;
-    /// How others are listened for.
+    /// How the daemon listens for other devices, a token.
     #[zbus(property)]
     fn scan_mode(&self) -> zbus::Result<String>;
-    /// Whether the neighbourhood is made up.
+    /// Whether the neighbourhood is simulated.
     #[zbus(property)]
     fn simulated(&self) -> zbus::Result<bool>;
     /// The object of the adapter in use.
     #[zbus(property)]
     fn adapter(&self) -> zbus::Result<OwnedObjectPath>;
-    /// Seconds the number on the air has been there.
+    /// How many seconds the current number has been on the air.
     #[zbus(property(emits_changed_signal = "false"))]
     fn current_tcn_age(&self) -> zbus::Result<u32>;
-    /// When the number on the air was put there.
+    /// When the current number went on the air.
     #[zbus(property)]
     fn current_tcn_since(&self) -> zbus::Result<u64>;
-    /// The longest time of one number on the air, in seconds.
+    /// The longest time that one number stays on the air, in seconds.
     #[zbus(property)]
     fn rotation_interval(&self) -> zbus::Result<u32>;
     /// When the pause ends.
     #[zbus(property)]
     fn paused_until(&self) -> zbus::Result<u64>;
-    /// Who paused and why.
+    /// All current pauses.
     #[zbus(property)]
     fn pause_holds(&self) -> zbus::Result<Vec<PauseHold>>;
-    /// When reports were last checked.
+    /// The last time by which all sources had been checked successfully.
     #[zbus(property)]
     fn reports_checked_at(&self) -> zbus::Result<u64>;
 }
@@ -128,33 +129,33 @@ pub trait Manager {
     default_service = "org.tcncoalition.Tcnd1"
 )]
 pub trait Adapter {
-    /// The kernel's name for it.
+    /// The kernel's name of the adapter.
     #[zbus(property(emits_changed_signal = "const"))]
     fn name(&self) -> zbus::Result<String>;
-    /// Whether it is switched on.
+    /// Whether the adapter is switched on.
     #[zbus(property)]
     fn powered(&self) -> zbus::Result<bool>;
-    /// Whether it is in use.
+    /// Whether tcnd uses this adapter.
     #[zbus(property)]
     fn selected(&self) -> zbus::Result<bool>;
-    /// Whether it can broadcast.
+    /// Whether the adapter can broadcast.
     #[zbus(property)]
     fn can_advertise(&self) -> zbus::Result<bool>;
-    /// The kind of address it broadcasts under.
+    /// The kind of device address under which numbers are broadcast.
     #[zbus(property)]
     fn private_address(&self) -> zbus::Result<String>;
-    /// Advertising instances left.
+    /// Advertising instances that other programs do not use.
     #[zbus(property)]
     fn adv_instances_free(&self) -> zbus::Result<u8>;
-    /// How often it was lost and taken up again.
+    /// How often tcnd lost this adapter and used it again.
     #[zbus(property)]
     fn recovery_count(&self) -> zbus::Result<u32>;
-    /// The last thing that went wrong with it.
+    /// The last problem with this adapter, a token.
     #[zbus(property)]
     fn last_problem(&self) -> zbus::Result<String>;
 }
 
-/// The contact log in sums.
+/// Totals and export of the contact log.
 #[proxy(
     interface = "org.tcncoalition.Tcnd1.Contacts",
     default_service = "org.tcncoalition.Tcnd1",
@@ -163,8 +164,8 @@ pub trait Adapter {
 pub trait Contacts {
     /// Totals; options `from` and `to`, both u64.
     #[zbus(allow_interactive_auth)]
-    fn get_summary(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Summary>;
-    /// Bars: start, numbers, sightings.
+    fn get_summary(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<ContactSummary>;
+    /// The bars of a histogram: start, numbers, sightings.
     #[zbus(allow_interactive_auth)]
     fn get_histogram(
         &self,
@@ -172,24 +173,24 @@ pub trait Contacts {
         to: u64,
         bucket_s: u32,
     ) -> zbus::Result<Vec<(u64, u32, u32)>>;
-    /// Counters and sizes.
+    /// Counters, and the size of the log.
     #[zbus(allow_interactive_auth)]
-    fn get_statistics(&self) -> zbus::Result<Statistics>;
-    /// Numbers heard within the last minute. Nobody is asked for a password.
+    fn get_statistics(&self) -> zbus::Result<DaemonStatistics>;
+    /// Numbers heard within the last minute. polkit does not ask for a password.
     fn count_nearby(&self) -> zbus::Result<u32>;
-    /// Writes the rows to a file; options `format`, `raw`, `from`, `to`.
-    /// Answers with how many.
+    /// Writes the rows to a file; options `format`, `raw`, `from`, `to`. Returns their
+    /// number.
     #[zbus(allow_interactive_auth)]
     fn export_log(&self, file: Fd<'_>, options: HashMap<&str, Variant<'_>>) -> zbus::Result<u64>;
-    /// Destroys the contacts that began in a span; answers with how many.
+    /// Destroys the contacts that began in a span. Returns their number.
     #[zbus(allow_interactive_auth)]
     fn erase(&self, from: u64, to: u64) -> zbus::Result<u64>;
 }
 
-/// The answer of `Contacts.GetSummary`.
+/// The reply of `Contacts.GetSummary`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct Summary {
+pub struct ContactSummary {
     /// Distinct numbers.
     pub numbers: u32,
     /// Sightings of them.
@@ -198,25 +199,25 @@ pub struct Summary {
     pub oldest: Option<u64>,
     /// Per UTC day: start in seconds since 1970, numbers, sightings.
     pub per_day: Vec<(u64, u32, u32)>,
-    /// Measured sightings: up to so many dB (255: the rest), how many.
+    /// Measured sightings by attenuation: the upper bound in dB (255: the rest), the count.
     pub attenuation: Vec<(u8, u32)>,
 }
 
-/// The answer of `Contacts.GetStatistics`.
+/// The reply of `Contacts.GetStatistics`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct Statistics {
-    /// Own numbers put on the air.
+pub struct DaemonStatistics {
+    /// Numbers of this machine that went on the air.
     pub rotations: u64,
-    /// Adverts the controller took.
+    /// Adverts that the controller accepted.
     pub advert_ok: u64,
-    /// Adverts it refused.
+    /// Adverts that the controller refused.
     pub advert_fail: u64,
-    /// Times discovery was started anew.
+    /// How often discovery was restarted.
     pub scan_restarts: u64,
-    /// Frames that were no TCN frames.
+    /// Frames that were not TCN frames.
     pub invalid_frames: u64,
-    /// Sightings dropped for want of room.
+    /// Sightings that were dropped because there was no space.
     pub dropped: u64,
     /// Size of the database and its journal, in bytes.
     pub db_bytes: u64,
@@ -228,8 +229,8 @@ pub struct Statistics {
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct PauseHold {
-    /// Why.
+    /// The reason, as the caller gave it.
     pub reason: String,
-    /// Desktop file name of the holder, or empty.
+    /// The name of the desktop file of the caller, or empty.
     pub application_id: String,
 }

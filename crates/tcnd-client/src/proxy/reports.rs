@@ -1,17 +1,17 @@
-//! Reports, exposures and the end of it all, as clients see them.
+//! Proxies for reports, exposures and `WipeAll`.
 
 use std::collections::HashMap;
 
 use zbus::{DeserializeDict, Fd, SerializeDict, Type, Variant, proxy};
 
-/// Reports: our own, and those of others.
+/// Reports of this machine and of other people.
 #[proxy(
     interface = "org.tcncoalition.Tcnd1.Reports",
     default_service = "org.tcncoalition.Tcnd1",
     default_path = "/org/tcncoalition/Tcnd1"
 )]
 pub trait Reports {
-    /// What a report over this span would give away.
+    /// What a report over this span would disclose.
     #[zbus(allow_interactive_auth)]
     fn preview(&self, from: u64, to: u64) -> zbus::Result<Disclosure>;
     /// Makes a report; options `consent` (must be true), `note`, `numbers`,
@@ -24,11 +24,11 @@ pub trait Reports {
         from: u64,
         to: u64,
         options: HashMap<&str, Variant<'_>>,
-    ) -> zbus::Result<(String, Created)>;
-    /// Our reports, and those deleted that had left.
+    ) -> zbus::Result<(String, CreateReply)>;
+    /// All reports of this machine, and records of deleted reports that had left it.
     #[zbus(allow_interactive_auth)]
-    fn list(&self) -> zbus::Result<Vec<OwnReport>>;
-    /// Writes a report to a file; option `format`. Answers with its length.
+    fn list(&self) -> zbus::Result<Vec<OwnReportInfo>>;
+    /// Writes a report to a file; option `format`. Returns its length.
     #[zbus(allow_interactive_auth)]
     fn export(
         &self,
@@ -39,81 +39,85 @@ pub trait Reports {
     /// Sends a report to servers; options `consent` (must be true), `source`,
     /// `now`, `dry_run`, `token`.
     #[zbus(allow_interactive_auth)]
-    fn publish(&self, id: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Published>;
-    /// Has what has not left of a report leave no more; option `source`.
+    fn publish(&self, id: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<PublishReply>;
+    /// Cancels the parts of a report that have not left yet; option `source`.
     #[zbus(allow_interactive_auth)]
     fn cancel_publish(
         &self,
         id: &str,
         options: HashMap<&str, Variant<'_>>,
-    ) -> zbus::Result<Cancelled>;
-    /// Has reports of others fetched now.
+    ) -> zbus::Result<CancelPublishReply>;
+    /// Fetches reports of other people now.
     #[zbus(allow_interactive_auth)]
-    fn check(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Checked>;
-    /// Looks for ourselves in reports of others; options `source`, `published`.
+    fn check(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<CheckReply>;
+    /// Checks reports of other people for contacts; options `source`, `published`.
     #[zbus(allow_interactive_auth)]
-    fn import(&self, file: Fd<'_>, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Imported>;
-    /// The import has read so many bytes. Sent to its caller alone.
+    fn import(
+        &self,
+        file: Fd<'_>,
+        options: HashMap<&str, Variant<'_>>,
+    ) -> zbus::Result<ImportReply>;
+    /// How many bytes the import has read. The signal goes only to its caller.
     #[zbus(signal)]
     fn import_progress(&self, bytes: u64) -> zbus::Result<()>;
-    /// Deletes a report of ours.
+    /// Deletes a report of this machine.
     #[zbus(allow_interactive_auth)]
     fn delete(&self, id: &str) -> zbus::Result<()>;
 }
 
-/// What the reports of others mean for us.
+/// Exposures: what reports of other people mean for this machine.
 #[proxy(
     interface = "org.tcncoalition.Tcnd1.Exposures",
     default_service = "org.tcncoalition.Tcnd1",
     default_path = "/org/tcncoalition/Tcnd1"
 )]
 pub trait Exposures {
-    /// All that were not dismissed; those too with the option `dismissed`.
+    /// All exposures; dismissed ones only with the option `dismissed`.
     #[zbus(allow_interactive_auth)]
-    fn list(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Vec<Exposure>>;
-    /// One of them.
+    fn list(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Vec<ExposureInfo>>;
+    /// One exposure.
     #[zbus(allow_interactive_auth)]
-    fn get(&self, id: &str) -> zbus::Result<Exposure>;
-    /// How many there are, and how far the answer goes. Nobody is asked for a
-    /// password: it is asked for unasked.
+    fn get(&self, id: &str) -> zbus::Result<ExposureInfo>;
+    /// How many exposures are not seen, and how complete that is. polkit does not ask for
+    /// a password, because programs request this without a person.
     fn get_summary(&self) -> zbus::Result<ExposureSummary>;
-    /// It was seen.
+    /// Marks an exposure as seen.
     #[zbus(allow_interactive_auth)]
     fn mark_seen(&self, id: &str) -> zbus::Result<()>;
-    /// It shall not be listed any more.
+    /// Marks an exposure as seen and hides it.
     #[zbus(allow_interactive_auth)]
     fn dismiss(&self, id: &str) -> zbus::Result<()>;
-    /// It shall be listed again.
+    /// Lists a dismissed exposure again.
     #[zbus(allow_interactive_auth)]
     fn restore(&self, id: &str) -> zbus::Result<()>;
-    /// Has Changed sent to the caller, until it leaves or unsubscribes, or the
-    /// daemon ends. Nobody is asked for a password.
+    /// Subscribes the caller to Changed, until it leaves the bus or unsubscribes, or the
+    /// daemon ends. polkit does not ask for a password.
     fn subscribe(&self) -> zbus::Result<()>;
-    /// Has it sent no longer.
+    /// Ends the subscription.
     #[zbus(allow_interactive_auth)]
     fn unsubscribe(&self) -> zbus::Result<()>;
-    /// Something changed; so many were not seen. Sent to subscribers alone.
+    /// Exposures changed; `unseen` are not seen. The signal goes only to subscribers.
     #[zbus(signal)]
     fn changed(&self, unseen: u32) -> zbus::Result<()>;
 }
 
-/// The end of it all.
+/// `WipeAll` destroys all state.
 #[proxy(
     interface = "org.tcncoalition.Tcnd1.Privacy",
     default_service = "org.tcncoalition.Tcnd1",
     default_path = "/org/tcncoalition/Tcnd1"
 )]
 pub trait Privacy {
-    /// Destroys everything; the phrase shows that it is meant. Option `dry_run`.
+    /// Destroys all state. The phrase protects against mistakes. Option `dry_run`.
     #[zbus(allow_interactive_auth)]
     fn wipe_all(&self, phrase: &str, options: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
 }
 
-/// What a report gives away.
+/// The reply of `Reports.Preview`: what a report would disclose.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct Disclosure {
-    /// Signed reports it takes, one a key.
+    /// Signed reports that it takes, one per key.
     pub parts: u32,
     /// Numbers in them that were on the air.
     pub numbers: u64,
@@ -121,176 +125,178 @@ pub struct Disclosure {
     pub named: u64,
     /// Length of all parts in bytes, without memos.
     pub bytes: u64,
-    /// When the first of the numbers came on the air, in seconds since 1970.
+    /// When the first of the numbers went on the air, in seconds since 1970.
     pub from: Option<u64>,
     /// When the last left it.
     pub to: Option<u64>,
-    /// It has not yet.
+    /// The last number is still on the air.
     pub on_air: bool,
-    /// Names just this, for `Reports.Create`.
+    /// Identifies this disclosure, for `Reports.Create`.
     pub token: String,
-    /// Silences of five minutes or more in the time asked about.
+    /// Silences of five minutes or more in the requested span.
     pub gaps: Vec<(u64, u64)>,
-    /// Keys in that time that an earlier report took.
+    /// Keys in that span that an earlier report used.
     pub reported: u32,
 }
 
-/// What was given away by `Reports.Create`.
+/// The reply of `Reports.Create`: what the report discloses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct Created {
-    /// Signed reports it took.
+pub struct CreateReply {
+    /// Signed reports that it took.
     pub parts: u32,
     /// Numbers in them that were on the air.
     pub numbers: u64,
     /// All that the signed reports name; some never were on the air.
     pub named: u64,
-    /// When the first of them came on the air, in seconds since 1970.
+    /// When the first of them went on the air, in seconds since 1970.
     pub from: u64,
     /// When the last left it.
     pub to: u64,
-    /// What may be held against the memo, for people.
+    /// The remaining concerns about the memo, for people.
     pub concerns: Vec<String>,
 }
 
-/// One of our reports.
+/// One report of this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct OwnReport {
-    /// Its local name.
+pub struct OwnReportInfo {
+    /// The id of the report.
     pub id: String,
-    /// When it was made, in seconds since 1970.
+    /// When the report was made, in seconds since 1970.
     pub created: u64,
-    /// When it was deleted; then it is only the record of what left.
+    /// When the report was deleted; then this is only the record of what left.
     pub deleted: Option<u64>,
     /// Type of its memo.
     pub memo_type: u8,
     /// Its memo, until it is deleted.
     pub memo: Option<Vec<u8>>,
-    /// The person's own words; they never leave the machine.
+    /// A note of the person, which never leaves the machine.
     pub note: String,
-    /// Signed reports in it.
+    /// Signed reports in the report.
     pub parts: u32,
     /// Numbers in them that were on the air.
     pub numbers: u64,
-    /// All that the signed reports name; some never were. Until it is deleted.
+    /// All that the signed reports name; some never were on the air. `None` if deleted.
     pub named: Option<u64>,
-    /// When the first of them came on the air, in seconds since 1970.
+    /// When the first of them went on the air, in seconds since 1970.
     pub from: u64,
     /// When the last left it.
     pub to: u64,
-    /// What left the machine: when, and how, a token such as export-tcn.
+    /// When and how the report left the machine; the latter is a token such as export-tcn.
     pub departures: Vec<(u64, String)>,
     /// Parts on their way to servers.
-    pub uploads: Vec<UploadState>,
+    pub uploads: Vec<UploadStatus>,
 }
 
 /// A part of a report on its way to a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct UploadState {
-    /// The server's name.
+pub struct UploadStatus {
+    /// The name of the server.
     pub source: String,
     /// queued, sent, accepted, refused or cancelled.
     pub state: String,
-    /// Since when, in seconds since 1970.
+    /// When the state began, in seconds since 1970.
     pub at: u64,
-    /// When it leaves or is tried again, at the earliest.
+    /// When the part is sent or tried again, at the earliest.
     pub due: Option<u64>,
-    /// What the server or the network said last.
+    /// The last message of the server or the network.
     pub reason: String,
 }
 
-/// The answer of `Reports.Publish`.
+/// The reply of `Reports.Publish`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct Published {
+pub struct PublishReply {
     /// Parts queued or hurried, each counted for every server.
     pub parts: u32,
     /// Those of them that were queued before.
     pub hurried: u32,
-    /// The servers' labels.
+    /// The labels of the servers.
     pub labels: Vec<String>,
     /// When the last part may leave, in seconds since 1970.
     pub last: u64,
-    /// Names just this outcome.
+    /// Identifies this outcome.
     pub token: String,
 }
 
-/// The answer of `Reports.CancelPublish`.
+/// The reply of `Reports.CancelPublish`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct Cancelled {
+pub struct CancelPublishReply {
     /// Parts that had not left, each counted for every server.
     pub cancelled: u32,
     /// Parts that had left, or may have.
     pub left: u32,
-    /// Of each server the name, cancelled and left.
+    /// For each server its name, cancelled and left.
     pub servers: Vec<(String, u32, u32)>,
 }
 
-/// The answer of `Reports.Check`.
+/// The reply of `Reports.Check`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct Checked {
-    /// Reports looked at for the first time.
+pub struct CheckReply {
+    /// Reports that were checked for the first time.
     pub reports: u64,
-    /// Exposures nobody knew of.
+    /// Exposures that were not known before.
     pub new_exposures: u64,
-    /// When all servers had been gone through well, in seconds since 1970.
+    /// The last time by which all servers had been checked successfully, in seconds since
+    /// 1970.
     pub checked: Option<u64>,
-    /// Servers that could not be gone through: label, and what was wrong.
+    /// Servers that could not be checked: label, and token of the problem.
     pub failed: Vec<(String, String)>,
 }
 
-/// What became of the items of an import; each is counted in one of the first
-/// five.
+/// The reply of `Reports.Import`. Each item of the file is counted in one of the first
+/// five fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct Imported {
-    /// Looked at for the first time.
+pub struct ImportReply {
+    /// Checked for the first time.
     pub accepted: u64,
-    /// Looked at before.
+    /// Checked before.
     pub duplicate: u64,
-    /// Named us, with a signature that does not hold.
+    /// Names a contact, with an invalid signature.
     pub bad_signature: u64,
-    /// No report.
+    /// Not a report.
     pub malformed: u64,
-    /// Past the work one source may cause.
+    /// Beyond the work that one source may cause.
     pub too_large: u64,
-    /// Exposures nobody knew of.
+    /// Exposures that were not known before.
     pub new_exposures: u64,
     /// Known reports of which more is known now.
     pub updated: u64,
-    /// Known reports that name contacts, with those of `updated`.
+    /// Known reports that name contacts, including those of `updated`.
     pub known: u64,
     /// Reports that name contacts which all began after they were public.
     pub heard_later: u64,
 }
 
-/// The answer of `Exposures.GetSummary`.
+/// The reply of `Exposures.GetSummary`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
 pub struct ExposureSummary {
-    /// Exposures that nobody has seen.
+    /// Exposures that are not seen.
     pub unseen: u32,
     /// Sources of reports that are configured.
     pub sources: u32,
-    /// When all sources had been gone through well, in seconds since 1970.
+    /// The last time by which all sources had been checked successfully, in seconds since
+    /// 1970.
     pub checked: Option<u64>,
-    /// Sources that could not be gone through: label, and what was wrong.
+    /// Sources that could not be checked: label, and token of the problem.
     pub failed: Vec<(String, String)>,
-    /// Reports that were delivered are not matched yet.
+    /// Whether reports were delivered that are not matched yet.
     pub waiting: bool,
 }
 
 /// One exposure. Times are rounded outward to five minutes.
 #[derive(Clone, Debug, Default, PartialEq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict")]
-pub struct Exposure {
-    /// Its name, which stays while it grows.
+pub struct ExposureInfo {
+    /// The id of the exposure, which stays while the exposure grows.
     pub id: String,
-    /// The UTC day it began on, in seconds since 1970.
+    /// The UTC day on which it began, in seconds since 1970.
     pub day: u64,
     /// When it began.
     pub from: u64,
@@ -298,37 +304,38 @@ pub struct Exposure {
     pub to: u64,
     /// Seconds within contacts.
     pub duration_s: u32,
-    /// Measured sightings: up to so many dB (255: the rest), how many.
+    /// Measured sightings by attenuation: the upper bound in dB (255: the rest), the count.
     pub attenuation: Vec<(u8, u32)>,
     /// Strongest signal in dBm, if one was measured.
     pub rssi_max: Option<i16>,
-    /// Whose radio was heard: direct, bridged or mixed.
+    /// Whose radio was heard: direct (the other person's), bridged (another device's) or
+    /// mixed.
     pub carried: String,
-    /// An estimate in metres, if the person's own signal was measured.
+    /// An estimate in metres, if the signal of the other person's device was measured.
     pub distance: Option<f64>,
-    /// From a sender that much weaker.
+    /// The estimate for a weaker sender.
     pub distance_least: Option<f64>,
-    /// From a sender that much stronger.
+    /// The estimate for a stronger sender.
     pub distance_most: Option<f64>,
-    /// Where the report came from.
+    /// The sources of the report.
     pub sources: Vec<String>,
-    /// By when the report was public, in seconds since 1970.
+    /// When the report was public at the latest, in seconds since 1970.
     pub published: u64,
-    /// When it came here.
+    /// When this machine received it.
     pub received: u64,
     /// Type of its memo.
     pub memo_type: u8,
     /// Its memo.
     pub memo: Vec<u8>,
-    /// The rule that made the exposure of contacts, a token.
+    /// The rule that makes an exposure of contacts, a token.
     pub rule: String,
-    /// Contacts belong together while the gap between them is shorter, in
+    /// The rule joins contacts while the gap between them is shorter than this, in
     /// seconds.
     pub rule_gap_s: u32,
-    /// Signal at one metre that distances are reckoned from, in dBm.
+    /// The signal at one metre from which distances are computed, in dBm.
     pub rule_reference_rssi: i16,
-    /// It was seen.
+    /// Whether it is marked as seen.
     pub seen: bool,
-    /// It shall not be listed.
+    /// Whether it is hidden.
     pub dismissed: bool,
 }

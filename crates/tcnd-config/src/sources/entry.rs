@@ -1,6 +1,6 @@
 //! Reads one `[[source]]` and one `[[memo_type]]`.
 //!
-//! Each function reads all of its keys, so that every fault is reported at once, and
+//! Each function reads all of its keys, so that every error is reported at once, and
 //! returns `None` if there was one.
 
 use std::path::PathBuf;
@@ -11,27 +11,27 @@ use toml::de::DeValue;
 
 use super::super::parse_duration;
 use super::table::Table;
-use super::{SourceFlaw, SourceKey};
+use super::{SourceDiagnostic, SourceKey};
 
 /// The longest label, in bytes; tcnd stores it with every exposure.
 const LONGEST_LABEL: usize = 256;
 
-/// One `[[source]]`; `None` after a fault.
+/// One `[[source]]`; `None` after an error.
 pub(super) fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> Option<Source> {
     table.require(SourceKey::Name);
     table.require(SourceKey::Kind);
     let name = table.text(SourceKey::Name).and_then(|text| {
-        let name = text.parse::<SourceName>().map_err(SourceFlaw::Name);
+        let name = text.parse::<SourceName>().map_err(SourceDiagnostic::Name);
         table.check(SourceKey::Name, name)
     });
     let place = place(table);
     let publish = table.boolean(SourceKey::Publish).unwrap_or(false);
     if publish && matches!(place, Some(SourceLocation::Mirror(_))) {
-        table.fault(SourceKey::Publish, SourceFlaw::MirrorTakesNothing);
+        table.diagnostic(SourceKey::Publish, SourceDiagnostic::MirrorTakesNothing);
     }
     let label = table.text(SourceKey::Label);
     if label.is_some_and(|label| !is_line(label, LONGEST_LABEL)) {
-        table.fault(SourceKey::Label, SourceFlaw::Label);
+        table.diagnostic(SourceKey::Label, SourceDiagnostic::Label);
     }
     let memo_types = memo_types(table, types);
     let limits = limits(table);
@@ -58,7 +58,7 @@ fn place(table: &mut Table<'_, '_>) -> Option<SourceLocation> {
         "mirror" => Some(SourceLocation::Mirror),
         "folder" => None,
         _ => {
-            table.fault(SourceKey::Kind, SourceFlaw::Kind(kind.to_owned()));
+            table.diagnostic(SourceKey::Kind, SourceDiagnostic::Kind(kind.to_owned()));
             return None;
         }
     };
@@ -76,18 +76,18 @@ fn place(table: &mut Table<'_, '_>) -> Option<SourceLocation> {
         .collect::<Vec<_>>()
     {
         let kind = kind.to_owned();
-        table.fault(key, SourceFlaw::NotForKind { key, kind });
+        table.diagnostic(key, SourceDiagnostic::NotForKind { key, kind });
     }
     table.require(wanted);
     let text = table.text(wanted)?;
     let Some(server) = server else {
         let path = PathBuf::from(text);
         let absolute = path.is_absolute().then_some(path);
-        let path = table.check(wanted, absolute.ok_or(SourceFlaw::RelativePath))?;
+        let path = table.check(wanted, absolute.ok_or(SourceDiagnostic::RelativePath))?;
         return Some(SourceLocation::Folder(path));
     };
     let allow_http = table.boolean(SourceKey::AllowHttp).unwrap_or(false);
-    let url = ServerUrl::new(text, allow_http).map_err(SourceFlaw::Url);
+    let url = ServerUrl::new(text, allow_http).map_err(SourceDiagnostic::Url);
     table.check(wanted, url).map(server)
 }
 
@@ -110,7 +110,7 @@ fn memo_types(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> MemoTy
         };
         match kind {
             Some(kind) => wanted = wanted.with(kind),
-            None => table.fault(SourceKey::MemoTypes, SourceFlaw::NoSuchType),
+            None => table.diagnostic(SourceKey::MemoTypes, SourceDiagnostic::NoSuchType),
         }
     }
     wanted
@@ -135,7 +135,10 @@ fn limits(table: &mut Table<'_, '_>) -> Limits {
     let timeout = table.text(SourceKey::Timeout).and_then(|text| {
         let duration = parse_duration(text).ok();
         let in_range = duration.filter(|duration| (1..=600).contains(&duration.as_secs()));
-        table.check(SourceKey::Timeout, in_range.ok_or(SourceFlaw::Timeout))
+        table.check(
+            SourceKey::Timeout,
+            in_range.ok_or(SourceDiagnostic::Timeout),
+        )
     });
     // The least is the longest report without its constant, the most is what tcnd gives
     // any source.
@@ -148,18 +151,18 @@ fn limits(table: &mut Table<'_, '_>) -> Limits {
     }
 }
 
-/// One `[[memo_type]]`; `None` after a fault.
+/// One `[[memo_type]]`; `None` after an error.
 pub(super) fn memo_type(table: &mut Table<'_, '_>) -> Option<(String, MemoType)> {
     table.require(SourceKey::Name);
     table.require(SourceKey::Number);
     let name = table.text(SourceKey::Name);
     if name.is_some_and(|name| !is_line(name, SourceName::LONGEST)) {
-        table.fault(SourceKey::Name, SourceFlaw::TypeName);
+        table.diagnostic(SourceKey::Name, SourceDiagnostic::TypeName);
     }
     let number = table.number(SourceKey::Number, 0..=255)?;
     let kind = MemoType::new(u8::try_from(number).ok()?);
     if let Some(theirs) = kind.name() {
-        table.fault(SourceKey::Number, SourceFlaw::Registered(theirs));
+        table.diagnostic(SourceKey::Number, SourceDiagnostic::Registered(theirs));
     }
     let name = name?.to_owned();
     table.is_sound().then_some((name, kind))

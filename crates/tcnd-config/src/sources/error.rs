@@ -87,9 +87,9 @@ impl fmt::Display for SourceKey {
     }
 }
 
-/// A fault in the registry.
+/// An error in the registry.
 #[derive(Debug, Error)]
-pub enum SourceFlaw {
+pub enum SourceDiagnostic {
     /// The key is unknown.
     #[error("unknown key \"{key}\"; {}", suggestion(*.nearest, .known))]
     UnknownKey {
@@ -178,7 +178,7 @@ pub enum SourceFlaw {
     TypeName,
 }
 
-impl SourceFlaw {
+impl SourceDiagnostic {
     /// A key that is not among `known`.
     pub(super) fn unknown(key: &str, known: &'static [SourceKey]) -> Self {
         let mut alike: Option<(SourceKey, f64)> = None;

@@ -5,21 +5,21 @@ use std::ops::RangeInclusive;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::super::document::{Document, Entry, kind_of};
-use super::{SourceFlaw, SourceKey};
+use super::super::document::{TomlDocument, TomlEntry, kind_of};
+use super::{SourceDiagnostic, SourceKey};
 
-/// A `[[source]]` or a `[[memo_type]]`, and its faults so far.
+/// A `[[source]]` or a `[[memo_type]]`, and its errors so far.
 pub(super) struct Table<'d, 'a> {
-    entries: Vec<Entry<'d, 'a>>,
+    entries: Vec<TomlEntry<'d, 'a>>,
     /// The line on which the table begins.
     line: usize,
-    faults: Vec<(usize, SourceFlaw)>,
+    diagnostics: Vec<(usize, SourceDiagnostic)>,
 }
 
 impl<'d, 'a> Table<'d, 'a> {
-    /// A table that may have these keys; any other is a fault.
+    /// A table that may have these keys; any other is an error.
     pub(super) fn new(
-        document: &'d Document<'a>,
+        document: &'d TomlDocument<'a>,
         table: &'d DeTable<'a>,
         line: usize,
         known: &'static [SourceKey],
@@ -27,33 +27,38 @@ impl<'d, 'a> Table<'d, 'a> {
         let entries: Vec<_> = document.entries_of(table).collect();
         let is_known = |name: &str| known.iter().any(|key| key.name() == name);
         let strangers = entries.iter().filter(|(name, _, _)| !is_known(name));
-        let faults = strangers.map(|(name, _, line)| (*line, SourceFlaw::unknown(name, known)));
+        let diagnostics =
+            strangers.map(|(name, _, line)| (*line, SourceDiagnostic::unknown(name, known)));
         Self {
-            faults: faults.collect(),
+            diagnostics: diagnostics.collect(),
             entries,
             line,
         }
     }
 
-    /// The faults of the table, each with its line.
-    pub(super) fn into_faults(self) -> Vec<(usize, SourceFlaw)> {
-        self.faults
+    /// The errors of the table, each with its line.
+    pub(super) fn into_diagnostics(self) -> Vec<(usize, SourceDiagnostic)> {
+        self.diagnostics
     }
 
-    /// Whether there is no fault so far.
+    /// Whether there is no error so far.
     pub(super) fn is_sound(&self) -> bool {
-        self.faults.is_empty()
+        self.diagnostics.is_empty()
     }
 
-    /// Notes a fault at the line of this key, or of the table.
-    pub(super) fn fault(&mut self, key: SourceKey, flaw: SourceFlaw) {
+    /// Notes an error at the line of this key, or of the table.
+    pub(super) fn diagnostic(&mut self, key: SourceKey, error: SourceDiagnostic) {
         let line = self.entry(key).map_or(self.line, |(_, line)| line);
-        self.faults.push((line, flaw));
+        self.diagnostics.push((line, error));
     }
 
-    /// Records the fault in the value of this key, if it has one.
-    pub(super) fn check<T>(&mut self, key: SourceKey, value: Result<T, SourceFlaw>) -> Option<T> {
-        value.map_err(|flaw| self.fault(key, flaw)).ok()
+    /// Records the error in the value of this key, if it has one.
+    pub(super) fn check<T>(
+        &mut self,
+        key: SourceKey,
+        value: Result<T, SourceDiagnostic>,
+    ) -> Option<T> {
+        value.map_err(|error| self.diagnostic(key, error)).ok()
     }
 
     /// Whether this key is set.
@@ -61,10 +66,10 @@ impl<'d, 'a> Table<'d, 'a> {
         self.entry(key).is_some()
     }
 
-    /// Records a fault if this key is missing.
+    /// Records an error if this key is missing.
     pub(super) fn require(&mut self, key: SourceKey) {
         if !self.has(key) {
-            self.fault(key, SourceFlaw::Missing(key));
+            self.diagnostic(key, SourceDiagnostic::Missing(key));
         }
     }
 
@@ -91,12 +96,12 @@ impl<'d, 'a> Table<'d, 'a> {
         // A negative number, or one too long to parse, is out of every range.
         let number = u64::from_str_radix(digits.as_str(), digits.radix()).ok();
         let in_range = number.filter(|number| range.contains(number));
-        let flaw = SourceFlaw::OutOfRange {
+        let error = SourceDiagnostic::OutOfRange {
             key,
             least: *range.start(),
             most: *range.end(),
         };
-        self.check(key, in_range.ok_or(flaw))
+        self.check(key, in_range.ok_or(error))
     }
 
     fn value<T>(
@@ -107,12 +112,12 @@ impl<'d, 'a> Table<'d, 'a> {
     ) -> Option<T> {
         let (value, _) = self.entry(key)?;
         let found = kind_of(value);
-        let flaw = SourceFlaw::WrongType {
+        let error = SourceDiagnostic::WrongType {
             key,
             expected,
             found,
         };
-        self.check(key, read(value).ok_or(flaw))
+        self.check(key, read(value).ok_or(error))
     }
 
     fn entry(&self, key: SourceKey) -> Option<(&'d DeValue<'a>, usize)> {

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use tcn_protocol::SignedReport;
 
-use crate::server::{self, Reply, Server};
-use crate::stand_in::{StandIn, current};
-use crate::{Place, json, reports, stream};
+use crate::mock_server::{self, MockServer, Reply};
+use crate::mock_tcnd::{MockTcnd, current};
+use crate::{Harness, json, reports, stream};
 
 /// More than two intervals and less than three, in seconds.
 const LONG: i64 = 13 * 3600;
@@ -31,8 +31,8 @@ impl Clock {
         let seconds = self.0.load(Ordering::Acquire);
         let apart = Duration::from_secs(seconds.unsigned_abs());
         match seconds {
-            0.. => server::now() + apart,
-            _ => server::now() - apart,
+            0.. => mock_server::now() + apart,
+            _ => mock_server::now() - apart,
         }
     }
 
@@ -49,9 +49,9 @@ impl Clock {
 
 /// A server that has these reports in every interval. For intervals that have not
 /// started by its clock it returns an empty list, as CoEpi's server does.
-fn serving(clock: &Clock, held: fn(u64) -> Vec<SignedReport>) -> Server {
+fn serving(clock: &Clock, held: fn(u64) -> Vec<SignedReport>) -> MockServer {
     let clock = clock.clone();
-    Server::new(move |request| {
+    MockServer::new(move |request| {
         let interval = request.interval();
         let held = if interval <= clock.interval() {
             held(interval)
@@ -75,68 +75,68 @@ fn all(intervals: impl IntoIterator<Item = u64>) -> Vec<SignedReport> {
 /// Our clock was ahead: by the server's clock the interval has not started.
 #[test]
 fn an_interval_that_has_not_begun_for_the_server_is_not_whole() {
-    let place = Place::new();
+    let harness = Harness::new();
     let clock = Clock::ahead(-LONG);
     let server = serving(&clock, two);
-    place.source("coepi-v4", &server.url(), "");
-    let (old, new) = (StandIn::past(5), StandIn::past(1));
-    place.tcnd.want([old, new]);
-    let ended = place.run();
+    harness.source("coepi-v4", &server.url(), "");
+    let (old, new) = (MockTcnd::past(5), MockTcnd::past(1));
+    harness.tcnd.want([old, new]);
+    let ended = harness.run();
     ended.is(1);
     assert!(ended.log.contains("clock-differs"), "{}", ended.log);
-    assert_eq!(place.tcnd.recorded("a"), "clock-differs");
+    assert_eq!(harness.tcnd.recorded("a"), "clock-differs");
     // Its reports are accepted all the same.
-    place.tcnd.whole("a", [old]);
-    place.tcnd.knows(&all([old].into_iter().chain(
+    harness.tcnd.whole("a", [old]);
+    harness.tcnd.knows(&all([old].into_iter().chain(
         [new, current()]
             .into_iter()
             .filter(|n| *n <= clock.interval()),
     )));
     // The clocks agree, and reports published meanwhile are fetched.
     clock.set(0);
-    place.run().is(0);
-    assert_eq!(place.tcnd.recorded("a"), "");
-    place.tcnd.knows(&all([old, new, current()]));
-    place.tcnd.whole("a", [old, new]);
+    harness.run().is(0);
+    assert_eq!(harness.tcnd.recorded("a"), "");
+    harness.tcnd.knows(&all([old, new, current()]));
+    harness.tcnd.whole("a", [old, new]);
 }
 
 /// The server's clock is ahead: an interval that is open for us is not whole, whatever
 /// the server says.
 #[test]
 fn an_interval_that_is_over_for_the_server_alone_is_not_whole() {
-    let place = Place::new();
+    let harness = Harness::new();
     let clock = Clock::ahead(LONG);
     let server = serving(&clock, two);
-    place.source("coepi-v4", &server.url(), "");
-    let past = StandIn::past(1);
-    place.tcnd.want([past]);
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "clock-differs");
-    place.tcnd.knows(&all([past, current()]));
-    place.tcnd.whole("a", [past]);
+    harness.source("coepi-v4", &server.url(), "");
+    let past = MockTcnd::past(1);
+    harness.tcnd.want([past]);
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "clock-differs");
+    harness.tcnd.knows(&all([past, current()]));
+    harness.tcnd.whole("a", [past]);
 }
 
 /// Whatever the two clocks do between runs, no report is lost: at the end, when both
 /// are right, every report is known.
 #[test]
 fn clocks_that_are_stepped_lose_nothing() {
-    let place = Place::new();
+    let harness = Harness::new();
     let clock = Clock::default();
     let server = serving(&clock, two);
-    place.source("coepi-v4", &server.url(), "");
-    let wanted: Vec<_> = (1..8).map(StandIn::past).collect();
-    place.tcnd.want(wanted.iter().copied());
+    harness.source("coepi-v4", &server.url(), "");
+    let wanted: Vec<_> = (1..8).map(MockTcnd::past).collect();
+    harness.tcnd.want(wanted.iter().copied());
     for hours in [-400, 9, -30, 8760, -13, -700] {
         clock.set(hours * 3600);
-        place.run_now().is(1);
-        assert_eq!(place.tcnd.recorded("a"), "clock-differs", "{hours} h");
+        harness.run_now().is(1);
+        assert_eq!(harness.tcnd.recorded("a"), "clock-differs", "{hours} h");
     }
     clock.set(0);
-    place.run_now().is(0);
-    place
+    harness.run_now().is(0);
+    harness
         .tcnd
         .knows(&all(wanted.iter().copied().chain([current()])));
-    place.tcnd.whole("a", wanted);
+    harness.tcnd.whole("a", wanted);
 }
 
 #[test]
@@ -147,19 +147,19 @@ fn clocks_differ_beyond_ten_minutes() {
         (500, ""),
         (900, "clock-differs"),
     ] {
-        let place = Place::new();
+        let harness = Harness::new();
         let clock = Clock::ahead(seconds);
         let server = serving(&clock, two);
-        place.source("coepi-v4", &server.url(), "");
-        place.tcnd.want([StandIn::past(1)]);
-        place.run().is(i32::from(!problem.is_empty()));
-        assert_eq!(place.tcnd.recorded("a"), problem, "{seconds} s");
-        place.tcnd.whole("a", [StandIn::past(1)]);
+        harness.source("coepi-v4", &server.url(), "");
+        harness.tcnd.want([MockTcnd::past(1)]);
+        harness.run().is(i32::from(!problem.is_empty()));
+        assert_eq!(harness.tcnd.recorded("a"), problem, "{seconds} s");
+        harness.tcnd.whole("a", [MockTcnd::past(1)]);
         // Just after an interval starts here, it has not started there.
-        let begun = [StandIn::past(1), current()]
+        let started = [MockTcnd::past(1), current()]
             .into_iter()
             .filter(|n| *n <= clock.interval());
-        place.tcnd.knows(&all(begun));
+        harness.tcnd.knows(&all(started));
     }
 }
 
@@ -174,17 +174,17 @@ fn without_a_date_nothing_is_whole_and_all_is_taken() {
         vec![("Date", good.clone()), ("Date", good)],
     ];
     for headers in cases {
-        let place = Place::new();
+        let harness = Harness::new();
         let sent = headers.clone();
-        let server = Server::new(move |request| {
+        let server = MockServer::new(move |request| {
             Reply::Whole(200, sent.clone(), json(&two(request.interval())))
         });
-        place.source("coepi-v4", &server.url(), "");
-        place.tcnd.want([StandIn::past(1)]);
+        harness.source("coepi-v4", &server.url(), "");
+        harness.tcnd.want([MockTcnd::past(1)]);
         for _ in 0..2 {
-            place.run().is(0);
-            place.tcnd.knows(&all([StandIn::past(1), current()]));
-            place.tcnd.whole("a", []);
+            harness.run().is(0);
+            harness.tcnd.knows(&all([MockTcnd::past(1), current()]));
+            harness.tcnd.whole("a", []);
         }
         assert_eq!(server.asked(), 4, "{headers:?}");
     }
@@ -193,51 +193,51 @@ fn without_a_date_nothing_is_whole_and_all_is_taken() {
 /// `Date` is when the server made a response, however long a cache kept it.
 #[test]
 fn a_cached_answer_counts_by_when_it_was_made() {
-    let past = StandIn::past(1);
+    let past = MockTcnd::past(1);
     for (after_its_end, is_whole) in [(-3600, false), (3600, true)] {
-        let place = Place::new();
-        let server = Server::new(move |request| {
+        let harness = Harness::new();
+        let server = MockServer::new(move |request| {
             if request.interval() == current() {
                 return Reply::ok(b"[]".to_vec());
             }
             let made = ((past + 1) * 21_600).checked_add_signed(after_its_end);
             let made = SystemTime::UNIX_EPOCH + Duration::from_secs(made.unwrap());
-            let age = server::now().duration_since(made).unwrap();
+            let age = mock_server::now().duration_since(made).unwrap();
             let headers = vec![
                 ("Date", httpdate::fmt_http_date(made)),
                 ("Age", age.as_secs().to_string()),
             ];
             Reply::Whole(200, headers, json(&two(past)))
         });
-        place.source("coepi-v4", &server.url(), "");
-        place.tcnd.want([past]);
-        place.run().is(0);
-        assert_eq!(place.tcnd.recorded("a"), "");
-        place.tcnd.knows(&two(past));
-        place.tcnd.whole("a", is_whole.then_some(past));
+        harness.source("coepi-v4", &server.url(), "");
+        harness.tcnd.want([past]);
+        harness.run().is(0);
+        assert_eq!(harness.tcnd.recorded("a"), "");
+        harness.tcnd.knows(&two(past));
+        harness.tcnd.whole("a", is_whole.then_some(past));
     }
 }
 
 /// A mirror has only past intervals; the intervals it lacks show its clock.
 #[test]
 fn the_clock_of_a_mirror_is_looked_at_too() {
-    let place = Place::new();
+    let harness = Harness::new();
     let clock = Clock::ahead(-LONG);
-    let (theirs, old) = (clock.clone(), StandIn::past(6));
-    let server = Server::new(move |request| {
+    let (theirs, old) = (clock.clone(), MockTcnd::past(6));
+    let server = MockServer::new(move |request| {
         if request.interval() == old && request.line.ends_with(".tcn") {
             return Reply::Whole(200, vec![theirs.date()], stream(&two(old)));
         }
         Reply::Whole(404, vec![theirs.date()], Vec::new())
     });
-    place.source("mirror", &server.url(), "");
-    place.tcnd.want([old, StandIn::past(1)]);
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "clock-differs");
-    place.tcnd.whole("a", [old]);
-    let nothing = Server::new(move |_| Reply::Whole(404, vec![clock.date()], Vec::new()));
-    place.source("mirror", &nothing.url(), "");
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "clock-differs");
-    place.tcnd.whole("a", [old]);
+    harness.source("mirror", &server.url(), "");
+    harness.tcnd.want([old, MockTcnd::past(1)]);
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "clock-differs");
+    harness.tcnd.whole("a", [old]);
+    let nothing = MockServer::new(move |_| Reply::Whole(404, vec![clock.date()], Vec::new()));
+    harness.source("mirror", &nothing.url(), "");
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "clock-differs");
+    harness.tcnd.whole("a", [old]);
 }

@@ -10,8 +10,8 @@ use tcn_protocol::file::{self, Format};
 use tcn_protocol::wire;
 use tempfile::TempDir;
 
-use crate::stand_in::{StandIn, State};
-use crate::{Place, json, report, reports, sized, stream};
+use crate::mock_tcnd::{MockTcnd, PartState};
+use crate::{Harness, json, report, reports, sized, stream};
 
 fn stick() -> (TempDir, std::path::PathBuf) {
     let stick = TempDir::new().unwrap();
@@ -22,9 +22,9 @@ fn stick() -> (TempDir, std::path::PathBuf) {
 
 #[test]
 fn intervals_and_whatever_else_is_there_are_read() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (stick, layout) = stick();
-    let (first, second, missing) = (StandIn::past(3), StandIn::past(2), StandIn::past(1));
+    let (first, second, missing) = (MockTcnd::past(3), MockTcnd::past(2), MockTcnd::past(1));
     fs::write(layout.join(format!("{first}.tcn")), stream(&reports(1..4))).unwrap();
     fs::write(layout.join(format!("{second}.json")), json(&reports(4..6))).unwrap();
     fs::write(stick.path().join("one.tcn"), stream(&reports(6..7))).unwrap();
@@ -37,18 +37,18 @@ fn intervals_and_whatever_else_is_there_are_read() {
         &stream(&reports(10..12))[..200],
     )
     .unwrap();
-    place.source("folder", stick.path().to_str().unwrap(), "");
-    place.tcnd.want([first, second, missing]);
-    place.run().is(0);
-    place.tcnd.knows(&reports(1..11));
-    place.tcnd.whole("a", []);
-    assert_eq!(place.tcnd.recorded("a"), "");
+    harness.source("folder", stick.path().to_str().unwrap(), "");
+    harness.tcnd.want([first, second, missing]);
+    harness.run().is(0);
+    harness.tcnd.knows(&reports(1..11));
+    harness.tcnd.whole("a", []);
+    assert_eq!(harness.tcnd.recorded("a"), "");
 }
 
 /// Sticks as they come back from other machines.
 #[test]
 fn reports_are_found_whatever_they_are_called_and_however_packed() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (stick, layout) = stick();
     let gzip = |bytes: &[u8]| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -67,18 +67,21 @@ fn reports_are_found_whatever_they_are_called_and_however_packed() {
     ] {
         fs::write(stick.path().join(name), bytes).unwrap();
     }
-    let (first, second) = (StandIn::past(3), StandIn::past(2));
+    let (first, second) = (MockTcnd::past(3), MockTcnd::past(2));
     let (of_first, of_second) = (json(&reports(6..7)), stream(&reports(7..8)));
     fs::write(layout.join(format!("{first}.json.gz")), gzip(&of_first)).unwrap();
     fs::write(layout.join(format!("{second}.tcn.zst")), zstd(&of_second)).unwrap();
-    place.source("folder", stick.path().to_str().unwrap(), "");
-    place.tcnd.want([first, second]);
-    let ended = place.run();
+    harness.source("folder", stick.path().to_str().unwrap(), "");
+    harness.tcnd.want([first, second]);
+    let ended = harness.run();
     ended.is(0);
-    place.tcnd.knows(&reports(1..8));
+    harness.tcnd.knows(&reports(1..8));
     assert!(ended.log.contains("ignored=2"), "{}", ended.log);
     assert!(ended.log.contains("jpeg"), "{}", ended.log);
-    assert!(!ended.log.contains("photo"), "a name may be anybody's");
+    assert!(
+        !ended.log.contains("photo"),
+        "a file name may name a person"
+    );
 }
 
 #[test]
@@ -88,69 +91,69 @@ fn a_file_that_holds_no_reports_is_said_to() {
         (b"PK\x03\x04", "zip"),
         (b"hello, world", "text without a report"),
     ] {
-        let place = Place::new();
+        let harness = Harness::new();
         let (stick, _) = stick();
         fs::write(stick.path().join("a.tcn"), bytes).unwrap();
         fs::write(stick.path().join("b.tcn"), stream(&reports(1..4))).unwrap();
-        place.source("folder", stick.path().to_str().unwrap(), "");
-        let ended = place.run();
+        harness.source("folder", stick.path().to_str().unwrap(), "");
+        let ended = harness.run();
         ended.is(1);
-        assert_eq!(place.tcnd.recorded("a"), "wrong-answer");
+        assert_eq!(harness.tcnd.recorded("a"), "wrong-answer");
         assert!(ended.log.contains(says), "{}", ended.log);
-        place.tcnd.knows(&reports(1..4));
+        harness.tcnd.knows(&reports(1..4));
     }
 }
 
 #[test]
 fn nothing_outside_of_it_is_read() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (stick, layout) = stick();
     let outside = TempDir::new().unwrap();
     let secret = outside.path().join("secret.tcn");
     fs::write(&secret, stream(&reports(1..4))).unwrap();
     symlink(&secret, stick.path().join("link.tcn")).unwrap();
-    let wanted = StandIn::past(1);
+    let wanted = MockTcnd::past(1);
     symlink(&secret, layout.join(format!("{wanted}.tcn"))).unwrap();
-    place.source("folder", stick.path().to_str().unwrap(), "");
-    place.tcnd.want([wanted]);
-    place.run().is(0);
-    place.tcnd.knows(&[]);
-    place.tcnd.whole("a", []);
+    harness.source("folder", stick.path().to_str().unwrap(), "");
+    harness.tcnd.want([wanted]);
+    harness.run().is(0);
+    harness.tcnd.knows(&[]);
+    harness.tcnd.whole("a", []);
 }
 
 #[test]
 fn an_interval_that_breaks_off_is_asked_for_again() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (stick, layout) = stick();
-    let wanted = StandIn::past(1);
+    let wanted = MockTcnd::past(1);
     let file = layout.join(format!("{wanted}.tcn"));
     let whole = stream(&reports(1..4));
     fs::write(&file, &whole[..whole.len() - 7]).unwrap();
-    place.source("folder", stick.path().to_str().unwrap(), "");
-    place.tcnd.want([wanted]);
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "wrong-answer");
-    place.tcnd.knows(&[]);
+    harness.source("folder", stick.path().to_str().unwrap(), "");
+    harness.tcnd.want([wanted]);
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "wrong-answer");
+    harness.tcnd.knows(&[]);
     fs::write(&file, &whole).unwrap();
-    place.run_now().is(0);
-    place.tcnd.knows(&reports(1..4));
+    harness.run_now().is(0);
+    harness.tcnd.knows(&reports(1..4));
 }
 
 /// A file may have been copied before its interval was over, and again after it: its
 /// time is that of the copy.
 #[test]
 fn a_file_that_grows_after_its_interval_is_read_again() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (stick, layout) = stick();
-    let wanted = StandIn::past(1);
+    let wanted = MockTcnd::past(1);
     let file = layout.join(format!("{wanted}.tcn"));
-    place.source("folder", stick.path().to_str().unwrap(), "");
-    place.tcnd.want([wanted]);
+    harness.source("folder", stick.path().to_str().unwrap(), "");
+    harness.tcnd.want([wanted]);
     for end in [3, 6] {
         fs::write(&file, stream(&reports(1..end))).unwrap();
-        place.run().is(0);
-        place.tcnd.knows(&reports(1..end));
-        place.tcnd.whole("a", []);
+        harness.run().is(0);
+        harness.tcnd.knows(&reports(1..end));
+        harness.tcnd.whole("a", []);
     }
 }
 
@@ -158,10 +161,10 @@ fn a_file_that_grows_after_its_interval_is_read_again() {
 #[test]
 fn what_the_bounds_of_a_run_do_not_reach_comes_first_in_the_next() {
     for bound in ["budget = 90_000", "max_bytes = 1024"] {
-        let place = Place::new();
+        let harness = Harness::new();
         let (stick, layout) = stick();
         let by_bytes = bound.contains("bytes");
-        let intervals: Vec<_> = (1..=12).rev().map(StandIn::past).collect();
+        let intervals: Vec<_> = (1..=12).rev().map(MockTcnd::past).collect();
         let held = |n: usize| {
             let seeds = 10 * u8::try_from(n).unwrap();
             if by_bytes {
@@ -173,43 +176,43 @@ fn what_the_bounds_of_a_run_do_not_reach_comes_first_in_the_next() {
         for (n, interval) in intervals.iter().enumerate() {
             fs::write(layout.join(format!("{interval}.tcn")), stream(&held(n))).unwrap();
         }
-        place.source("folder", stick.path().to_str().unwrap(), bound);
-        place.tcnd.want(intervals.iter().copied());
+        harness.source("folder", stick.path().to_str().unwrap(), bound);
+        harness.tcnd.want(intervals.iter().copied());
         let runs = if by_bytes { 2 } else { 6 };
         for _ in 0..runs {
-            place.run().is(0);
+            harness.run().is(0);
         }
         let all: Vec<_> = (0..12).flat_map(held).collect();
-        place.tcnd.knows(&all);
+        harness.tcnd.knows(&all);
     }
 }
 
 #[test]
 fn a_file_that_is_too_large_does_not_block_the_others() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (stick, _) = stick();
     fs::write(stick.path().join("a.tcn"), vec![b' '; 5000]).unwrap();
     fs::write(stick.path().join("b.tcn"), stream(&reports(1..4))).unwrap();
-    place.source("folder", stick.path().to_str().unwrap(), "max_bytes = 4096");
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "too-large");
-    place.tcnd.knows(&reports(1..4));
+    harness.source("folder", stick.path().to_str().unwrap(), "max_bytes = 4096");
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "too-large");
+    harness.tcnd.knows(&reports(1..4));
 }
 
 #[test]
 fn files_beyond_the_budget_are_named_and_have_their_turn_another_time() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (stick, _) = stick();
     for seed in 1..4 {
         let file = stick.path().join(format!("{seed}.tcn"));
         fs::write(file, stream(&[sized(seed, 40_000, 0)])).unwrap();
     }
     let path = stick.path().to_str().unwrap();
-    place.source("folder", path, "budget = 70_000");
-    let known = || place.tcnd.book().known.len();
-    place.run().is(1);
+    harness.source("folder", path, "budget = 70_000");
+    let known = || harness.tcnd.state().known.len();
+    harness.run().is(1);
     assert_eq!(
-        (known(), place.tcnd.recorded("a").as_str()),
+        (known(), harness.tcnd.recorded("a").as_str()),
         (1, "too-large")
     );
     // Each run takes one of three at random.
@@ -217,23 +220,28 @@ fn files_beyond_the_budget_are_named_and_have_their_turn_another_time() {
         if known() == 3 {
             return;
         }
-        place.run_now().is(1);
+        harness.run_now().is(1);
     }
     panic!("{} files of 3 had their turn", known());
 }
 
 #[test]
 fn a_part_becomes_a_file_that_the_next_machine_reads() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (stick, _) = stick();
     let path = stick.path().to_str().unwrap();
-    place.source("folder", path, "publish = true");
-    place.tcnd.publish("a", report(1));
-    place.tcnd.publish("a", report(2));
-    place.run().is(0);
-    let book = place.tcnd.book();
-    assert!(book.parts.iter().all(|part| part.state == State::Accepted));
-    drop(book);
+    harness.source("folder", path, "publish = true");
+    harness.tcnd.publish("a", report(1));
+    harness.tcnd.publish("a", report(2));
+    harness.run().is(0);
+    let state = harness.tcnd.state();
+    assert!(
+        state
+            .parts
+            .iter()
+            .all(|part| part.state == PartState::Accepted)
+    );
+    drop(state);
     let mut files: Vec<_> = fs::read_dir(stick.path())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -246,7 +254,7 @@ fn a_part_becomes_a_file_that_the_next_machine_reads() {
     let mut expected = [wire::write(&report(1)), wire::write(&report(2))];
     expected.sort();
     assert_eq!(bytes, expected);
-    let next = Place::new();
+    let next = Harness::new();
     next.source("folder", path, "");
     next.run().is(0);
     next.tcnd.knows(&reports(1..3));
@@ -254,11 +262,11 @@ fn a_part_becomes_a_file_that_the_next_machine_reads() {
 
 #[test]
 fn a_stick_that_is_not_there_loses_nothing() {
-    let place = Place::new();
-    place.source("folder", "/nonexistent/stick", "publish = true");
-    place.tcnd.publish("a", report(1));
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "unreadable");
-    let state = place.tcnd.book().parts[0].state.clone();
-    assert_eq!(state, State::Failed(None));
+    let harness = Harness::new();
+    harness.source("folder", "/nonexistent/stick", "publish = true");
+    harness.tcnd.publish("a", report(1));
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "unreadable");
+    let state = harness.tcnd.state().parts[0].state.clone();
+    assert_eq!(state, PartState::Failed(None));
 }

@@ -11,9 +11,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tcn_protocol::SignedReport;
 
-use crate::server::{Reply, Server};
-use crate::stand_in::{StandIn, current};
-use crate::{Place, Running, json, reports, soon, stream};
+use crate::mock_server::{MockServer, Reply};
+use crate::mock_tcnd::{MockTcnd, current};
+use crate::{Harness, Running, json, reports, soon, stream};
 
 /// Makes a bad response.
 type Lie = fn() -> Reply;
@@ -28,11 +28,11 @@ fn nothing_comes_of(what: &str, kind: &str, lie: Lie, problem: &str) {
 /// The same for a server whose lie begins with these reports.
 #[track_caller]
 fn only_so_much_comes_of(what: &str, kind: &str, lie: Lie, problem: &str, known: &[SignedReport]) {
-    let place = Place::new();
+    let harness = Harness::new();
     let honest = Arc::new(AtomicBool::new(false));
     let is_honest = honest.clone();
     let of_stream = kind == "mirror";
-    let server = Server::new(move |_| {
+    let server = MockServer::new(move |_| {
         if !is_honest.load(Ordering::Acquire) {
             return lie();
         }
@@ -42,20 +42,20 @@ fn only_so_much_comes_of(what: &str, kind: &str, lie: Lie, problem: &str, known:
     // A busy machine must not make an honest answer look late.
     let timeout = if problem == "timed-out" { 3 } else { 30 };
     let limits = format!("timeout = \"{timeout}s\"\nmax_bytes = 100_000");
-    place.source(kind, &server.url(), &limits);
-    let wanted = [StandIn::past(2), StandIn::past(1)];
-    place.tcnd.want(wanted);
-    let ended = place.run();
+    harness.source(kind, &server.url(), &limits);
+    let wanted = [MockTcnd::past(2), MockTcnd::past(1)];
+    harness.tcnd.want(wanted);
+    let ended = harness.run();
     assert_eq!(ended.status, 1, "{what}: {}", ended.log);
-    assert_eq!(place.tcnd.recorded("a"), problem, "{what}: {}", ended.log);
-    place.tcnd.knows(known);
-    place.tcnd.whole("a", []);
+    assert_eq!(harness.tcnd.recorded("a"), problem, "{what}: {}", ended.log);
+    harness.tcnd.knows(known);
+    harness.tcnd.whole("a", []);
     honest.store(true, Ordering::Release);
-    place.run_now().is(0);
-    assert_eq!(place.tcnd.recorded("a"), "", "{what}");
-    place.tcnd.knows(&reports(1..4));
-    place.tcnd.whole("a", wanted);
-    let left: Vec<_> = fs::read_dir(place.state())
+    harness.run_now().is(0);
+    assert_eq!(harness.tcnd.recorded("a"), "", "{what}");
+    harness.tcnd.knows(&reports(1..4));
+    harness.tcnd.whole("a", wanted);
+    let left: Vec<_> = fs::read_dir(harness.state())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
@@ -121,7 +121,7 @@ fn documents_that_are_none() {
             Reply::ok(b"[null, \"AAAA\", 7]".to_vec())
         }),
         ("nesting without end", || Reply::ok(b"[".repeat(50_000))),
-        ("an encoding nobody asked for", || {
+        ("an encoding that was not requested", || {
             with("Content-Encoding", "br", json(&reports(1..4)))
         }),
         ("gzip that is none", || {
@@ -231,19 +231,19 @@ fn redirects_away() {
 
 #[test]
 fn a_redirect_to_another_port_is_not_followed_and_one_within_the_origin_is() {
-    let place = Place::new();
-    let other = Server::new(|_| Reply::ok(json(&reports(50..51))));
+    let harness = Harness::new();
+    let other = MockServer::new(|_| Reply::ok(json(&reports(50..51))));
     let away = other.url();
-    let server = Server::new(move |request| match request.line.as_str() {
+    let server = MockServer::new(move |request| match request.line.as_str() {
         line if line.starts_with("GET /moved") => Reply::ok(json(&reports(1..4))),
         _ if request.interval() == current() => redirect(&away),
         _ => redirect("/moved?intervalNumber=1"),
     });
-    place.source("coepi-v4", &server.url(), "");
-    place.tcnd.want([StandIn::past(1)]);
-    place.run().is(1);
-    place.tcnd.knows(&reports(1..4));
-    place.tcnd.whole("a", [StandIn::past(1)]);
+    harness.source("coepi-v4", &server.url(), "");
+    harness.tcnd.want([MockTcnd::past(1)]);
+    harness.run().is(1);
+    harness.tcnd.knows(&reports(1..4));
+    harness.tcnd.whole("a", [MockTcnd::past(1)]);
     assert_eq!(other.asked(), 0);
 }
 
@@ -269,10 +269,10 @@ fn answers_without_end_end_at_the_limit() {
 
 #[test]
 fn a_body_of_ten_gigabytes_is_left_at_the_limit() {
-    let place = Place::new();
+    let harness = Harness::new();
     let sent = Arc::new(AtomicU64::new(0));
     let count = sent.clone();
-    let server = Server::new(move |_| {
+    let server = MockServer::new(move |_| {
         let count = count.clone();
         Reply::Stream(Box::new(move |out| {
             out.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
@@ -286,13 +286,13 @@ fn a_body_of_ten_gigabytes_is_left_at_the_limit() {
             Ok(())
         }))
     });
-    place.source("coepi-v4", &server.url(), "max_bytes = 1_000_000");
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "too-large");
+    harness.source("coepi-v4", &server.url(), "max_bytes = 1_000_000");
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "too-large");
     // The bytes sent beyond the limit are those that sockets hold.
     let sent = sent.load(Ordering::Relaxed);
     assert!(sent < 50_000_000, "{sent} bytes were taken");
-    place.tcnd.knows(&[]);
+    harness.tcnd.knows(&[]);
 }
 
 #[test]
@@ -317,8 +317,8 @@ fn who_drips_or_hangs_is_left() {
 
 #[test]
 fn who_drips_for_ever_is_left_in_the_end() {
-    let place = Place::new();
-    let server = Server::new(|_| {
+    let harness = Harness::new();
+    let server = MockServer::new(|_| {
         Reply::Stream(Box::new(|out| {
             out.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
             let (_keep, never) = channel::<()>();
@@ -329,33 +329,33 @@ fn who_drips_for_ever_is_left_in_the_end() {
             }
         }))
     });
-    place.source("coepi-v4", &server.url(), "timeout = \"1s\"");
-    place.run().is(1);
-    assert_eq!(place.tcnd.recorded("a"), "timed-out");
+    harness.source("coepi-v4", &server.url(), "timeout = \"1s\"");
+    harness.run().is(1);
+    assert_eq!(harness.tcnd.recorded("a"), "timed-out");
 }
 
 #[test]
 fn a_forged_report_is_handed_on_and_turned_down_by_tcnd() {
-    let place = Place::new();
-    let server = Server::new(|_| {
+    let harness = Harness::new();
+    let server = MockServer::new(|_| {
         let mut bytes = stream(&reports(1..4));
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         Reply::ok(bytes)
     });
-    place.source("mirror", &server.url(), "");
-    place.tcnd.want([StandIn::past(1)]);
-    place.run().is(0);
-    place.tcnd.knows(&reports(1..3));
-    assert_eq!(place.tcnd.book().forged, 2);
+    harness.source("mirror", &server.url(), "");
+    harness.tcnd.want([MockTcnd::past(1)]);
+    harness.run().is(0);
+    harness.tcnd.knows(&reports(1..3));
+    assert_eq!(harness.tcnd.state().forged, 2);
 }
 
 #[test]
 fn memory_stays_small_whatever_comes() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (there, is_there) = channel();
     let there = std::sync::Mutex::new(there);
-    let server = Server::new(move |_| {
+    let server = MockServer::new(move |_| {
         let there = there.lock().unwrap().clone();
         Reply::Stream(Box::new(move |out| {
             out.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
@@ -378,14 +378,14 @@ fn memory_stays_small_whatever_comes() {
             Ok(())
         }))
     });
-    place.source("coepi-v4", &server.url(), "");
+    harness.source("coepi-v4", &server.url(), "");
     // Held in the delivery: the document was fetched, unpacked and filtered.
-    let held = place.tcnd.hold(crate::stand_in::Hold {
+    let held = harness.tcnd.hold(crate::mock_tcnd::CallHold {
         call: "deliver",
-        when: crate::stand_in::When::Before,
+        when: crate::mock_tcnd::When::Before,
         skip: 0,
     });
-    let running = Running::start(&place);
+    let running = Running::start(&harness);
     soon(&is_there);
     soon(&held);
     let status = fs::read_to_string(format!("/proc/{}/status", running.0.id())).unwrap();

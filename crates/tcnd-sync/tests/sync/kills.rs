@@ -6,22 +6,27 @@ use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::server::{Reply, Server};
-use crate::stand_in::{Hold, StandIn, State, When, current};
-use crate::{Place, Running, json, report, reports, soon};
+use crate::mock_server::{MockServer, Reply};
+use crate::mock_tcnd::{CallHold, MockTcnd, PartState, When, current};
+use crate::{Harness, Running, json, report, reports, soon};
 
 /// Whether every report is known, the ledger is right, and every part arrived.
 #[track_caller]
-fn nothing_is_lost(place: &Place, server: &Server, what: &str) {
-    let ended = place.run();
+fn nothing_is_lost(harness: &Harness, server: &MockServer, what: &str) {
+    let ended = harness.run();
     assert_eq!(ended.status, 0, "{what}: {}", ended.log);
-    place.tcnd.knows(&reports(1..7));
-    place.tcnd.whole("a", [StandIn::past(2), StandIn::past(1)]);
-    let book = place.tcnd.book();
+    harness.tcnd.knows(&reports(1..7));
+    harness
+        .tcnd
+        .whole("a", [MockTcnd::past(2), MockTcnd::past(1)]);
+    let state = harness.tcnd.state();
     assert!(
-        book.parts.iter().all(|part| part.state == State::Accepted),
+        state
+            .parts
+            .iter()
+            .all(|part| part.state == PartState::Accepted),
         "{what}: {:?}",
-        book.parts
+        state.parts
     );
     let arrived: std::collections::BTreeSet<_> = server
         .seen()
@@ -31,19 +36,19 @@ fn nothing_is_lost(place: &Place, server: &Server, what: &str) {
         .collect();
     assert_eq!(arrived.len(), 2, "{what}: every part arrived");
     assert!(
-        book.calls.last().is_some_and(|call| call == "end"),
+        state.calls.last().is_some_and(|call| call == "end"),
         "{what}"
     );
 }
 
 /// Two past intervals, the current one, and two parts due.
-fn place(server: &Server) -> Place {
-    let place = Place::new();
-    place.source("coepi-v4", &server.url(), "publish = true");
-    place.tcnd.want([StandIn::past(2), StandIn::past(1)]);
-    place.tcnd.publish("a", report(100));
-    place.tcnd.publish("a", report(101));
-    place
+fn harness(server: &MockServer) -> Harness {
+    let harness = Harness::new();
+    harness.source("coepi-v4", &server.url(), "publish = true");
+    harness.tcnd.want([MockTcnd::past(2), MockTcnd::past(1)]);
+    harness.tcnd.publish("a", report(100));
+    harness.tcnd.publish("a", report(101));
+    harness
 }
 
 fn answer(interval: u64) -> Vec<u8> {
@@ -56,8 +61,8 @@ fn answer(interval: u64) -> Vec<u8> {
     })
 }
 
-fn honest() -> Server {
-    Server::new(|request| {
+fn honest() -> MockServer {
+    MockServer::new(|request| {
         if request.line.starts_with("POST") {
             Reply::status(200)
         } else {
@@ -82,12 +87,12 @@ fn killed_at_any_call_nothing_is_lost() {
         for skip in 0..times {
             for when in [When::Before, When::After] {
                 let server = honest();
-                let place = place(&server);
-                let held = place.tcnd.hold(Hold { call, when, skip });
-                let mut running = Running::start(&place);
+                let harness = harness(&server);
+                let held = harness.tcnd.hold(CallHold { call, when, skip });
+                let mut running = Running::start(&harness);
                 soon(&held);
                 running.kill();
-                nothing_is_lost(&place, &server, &format!("{call} {skip} {when:?}"));
+                nothing_is_lost(&harness, &server, &format!("{call} {skip} {when:?}"));
             }
         }
     }
@@ -102,7 +107,7 @@ fn killed_while_a_server_is_spoken_to_nothing_is_lost() {
             let (there, is_there) = channel();
             let count = Arc::new(AtomicU64::new(0));
             let there: Mutex<Sender<()>> = Mutex::new(there);
-            let server = Server::new(move |request| {
+            let server = MockServer::new(move |request| {
                 let post = request.line.starts_with("POST");
                 if count.fetch_add(1, Ordering::AcqRel) != number {
                     return if post {
@@ -132,11 +137,15 @@ fn killed_while_a_server_is_spoken_to_nothing_is_lost() {
                     Ok(())
                 }))
             });
-            let place = place(&server);
-            let mut running = Running::start(&place);
+            let harness = harness(&server);
+            let mut running = Running::start(&harness);
             soon(&is_there);
             running.kill();
-            nothing_is_lost(&place, &server, &format!("request {number}, half: {half}"));
+            nothing_is_lost(
+                &harness,
+                &server,
+                &format!("request {number}, half: {half}"),
+            );
         }
     }
 }
@@ -145,18 +154,18 @@ fn killed_while_a_server_is_spoken_to_nothing_is_lost() {
 fn a_run_that_is_told_to_stop_says_that_it_is_over() {
     let (there, is_there) = channel();
     let there = Mutex::new(there);
-    let server = Server::new(move |_| {
+    let server = MockServer::new(move |_| {
         there.lock().unwrap().send(()).unwrap();
         Reply::Hang
     });
     for signal in [Signal::TERM, Signal::INT] {
-        let place = place(&server);
-        let mut running = Running::start(&place);
+        let harness = harness(&server);
+        let mut running = Running::start(&harness);
         soon(&is_there);
         kill_process(Pid::from_child(&running.0), signal).unwrap();
         let (status, log) = running.wait();
         assert_eq!(status, Some(0), "{log}");
-        let calls = place.tcnd.book().calls.clone();
+        let calls = harness.tcnd.state().calls.clone();
         assert_eq!(calls, ["begin", "pending", "end"]);
     }
 }

@@ -1,5 +1,5 @@
-//! The real `tcnd-sync` between a mock tcnd, whose ledger is honest, and mock servers,
-//! which need not be.
+//! The real `tcnd-sync` between a mock tcnd, which keeps honest records, and mock
+//! servers, which need not be.
 //!
 //! Needs dbus-daemon (package dbus); without it every test here fails. Nothing
 //! sleeps: each wait is for an event, with a deadline.
@@ -16,12 +16,12 @@ mod fetching;
 mod folders;
 mod hostile;
 mod kills;
+mod mock_server;
+mod mock_tcnd;
 mod oversized;
-mod server;
-mod stand_in;
 mod switches;
+mod transport;
 mod uploads;
-mod ways;
 
 use std::fs;
 use std::io::Read;
@@ -36,23 +36,23 @@ use tcn_protocol::{
 };
 use tempfile::TempDir;
 
-use crate::stand_in::StandIn;
+use crate::mock_tcnd::MockTcnd;
 
 /// The deadline of anything that must happen.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A mock tcnd, and a folder for the registry and the state of the program.
-struct Place {
-    tcnd: StandIn,
+struct Harness {
+    tcnd: MockTcnd,
     folder: TempDir,
 }
 
-impl Place {
+impl Harness {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         fs::create_dir(folder.path().join("state")).unwrap();
         Self {
-            tcnd: StandIn::new(),
+            tcnd: MockTcnd::new(),
             folder,
         }
     }
@@ -88,26 +88,26 @@ impl Place {
     }
 
     /// One run, to its end.
-    fn run(&self) -> Ended {
-        Ended::of(&run(self.command()))
+    fn run(&self) -> RunOutput {
+        RunOutput::of(&run(self.command()))
     }
 
     /// One run for a user who waits, to its end.
-    fn run_now(&self) -> Ended {
+    fn run_now(&self) -> RunOutput {
         let mut command = self.command();
         command.arg("--now");
-        Ended::of(&run(command))
+        RunOutput::of(&run(command))
     }
 }
 
 /// How a run ended.
 #[derive(Debug)]
-struct Ended {
+struct RunOutput {
     status: i32,
     log: String,
 }
 
-impl Ended {
+impl RunOutput {
     fn of(output: &Output) -> Self {
         assert!(output.stdout.is_empty(), "{output:?}");
         Self {
@@ -126,11 +126,11 @@ impl Ended {
 fn run(mut command: Command) -> Output {
     let child = command.spawn().unwrap();
     let id = rustix::process::Pid::from_child(&child);
-    let (tell, told) = channel();
-    std::thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
-    told.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+    let (sender, received) = channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+    received.recv_timeout(DEADLINE).unwrap_or_else(|_| {
         let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
-        panic!("it did not end: {:?}", told.recv());
+        panic!("it did not end: {:?}", received.recv());
     })
 }
 
@@ -138,8 +138,8 @@ fn run(mut command: Command) -> Output {
 struct Running(Child);
 
 impl Running {
-    fn start(place: &Place) -> Self {
-        Self(place.command().spawn().unwrap())
+    fn start(harness: &Harness) -> Self {
+        Self(harness.command().spawn().unwrap())
     }
 
     /// Sends SIGKILL, and waits until the process is gone.
@@ -166,15 +166,16 @@ impl Drop for Running {
 
 /// Waits for a message of another thread.
 #[track_caller]
-fn soon<T>(told: &Receiver<T>) -> T {
-    told.recv_timeout(DEADLINE)
+fn soon<T>(received: &Receiver<T>) -> T {
+    received
+        .recv_timeout(DEADLINE)
         .expect("it happens within a minute")
 }
 
 /// The registry lines of one source.
-fn source(name: &str, kind: &str, place: &str, more: &str) -> String {
+fn source(name: &str, kind: &str, location: &str, more: &str) -> String {
     let key = if kind == "folder" { "path" } else { "url" };
-    format!("[[source]]\nname = \"{name}\"\nkind = \"{kind}\"\n{key} = \"{place}\"\n{more}\n")
+    format!("[[source]]\nname = \"{name}\"\nkind = \"{kind}\"\n{key} = \"{location}\"\n{more}\n")
 }
 
 /// A report of two dozen numbers.

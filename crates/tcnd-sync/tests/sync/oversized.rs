@@ -6,9 +6,9 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::server::{Reply, Server};
-use crate::stand_in::{StandIn, current};
-use crate::{Place, json, report, reports, stream};
+use crate::mock_server::{MockServer, Reply};
+use crate::mock_tcnd::{MockTcnd, current};
+use crate::{Harness, json, report, reports, stream};
 
 /// However long an interval is, at least some of its reports are accepted.
 #[test]
@@ -25,8 +25,8 @@ fn an_interval_beyond_its_bounds_gives_what_is_within() {
         ("coepi-v4", gzip, "gzip"),
         ("mirror", stream_of, ""),
     ] {
-        let place = Place::new();
-        let server = Server::new(move |_| {
+        let harness = Harness::new();
+        let server = MockServer::new(move |_| {
             let packing = ("Content-Encoding", packing.to_owned());
             let headers = if packing.1.is_empty() {
                 vec![]
@@ -35,12 +35,12 @@ fn an_interval_beyond_its_bounds_gives_what_is_within() {
             };
             Reply::Whole(200, headers, body.clone())
         });
-        place.source(kind, &server.url(), &format!("max_bytes = {bound}"));
-        place.tcnd.want([StandIn::past(2), StandIn::past(1)]);
-        place.run().is(1);
-        assert_eq!(place.tcnd.recorded("a"), "too-large");
-        place.tcnd.whole("a", []);
-        let known = place.tcnd.book().known.len();
+        harness.source(kind, &server.url(), &format!("max_bytes = {bound}"));
+        harness.tcnd.want([MockTcnd::past(2), MockTcnd::past(1)]);
+        harness.run().is(1);
+        assert_eq!(harness.tcnd.recorded("a"), "too-large");
+        harness.tcnd.whole("a", []);
+        let known = harness.tcnd.state().known.len();
         assert!((90..199).contains(&known), "{known} of 199, {packing}");
     }
 }
@@ -48,40 +48,40 @@ fn an_interval_beyond_its_bounds_gives_what_is_within() {
 /// Text is longer than the reports in it: the limit applies to the reports passed on.
 #[test]
 fn an_interval_whose_reports_fit_is_whole_however_it_is_written() {
-    let place = Place::new();
-    let server = Server::new(|_| {
+    let harness = Harness::new();
+    let server = MockServer::new(|_| {
         let text = String::from_utf8(json(&reports(1..20))).unwrap();
         let text = text.replace(',', &format!(",{}", " ".repeat(1000)));
         let packed = zstd::encode_all(text.as_bytes(), 3).unwrap();
         let packing = ("Content-Encoding", "zstd".to_owned());
         Reply::Whole(200, vec![packing], packed)
     });
-    place.source("coepi-v4", &server.url(), "max_bytes = 8192");
-    place.tcnd.want([StandIn::past(1)]);
-    place.run().is(0);
-    place.tcnd.knows(&reports(1..20));
-    place.tcnd.whole("a", [StandIn::past(1)]);
+    harness.source("coepi-v4", &server.url(), "max_bytes = 8192");
+    harness.tcnd.want([MockTcnd::past(1)]);
+    harness.run().is(0);
+    harness.tcnd.knows(&reports(1..20));
+    harness.tcnd.whole("a", [MockTcnd::past(1)]);
 }
 
 /// Intervals that fit into no run do not delay others.
 #[test]
 fn intervals_beyond_their_bounds_silence_no_other() {
-    let place = Place::new();
-    let oversized: Vec<_> = (6..16).map(StandIn::past).collect();
+    let harness = Harness::new();
+    let oversized: Vec<_> = (6..16).map(MockTcnd::past).collect();
     let flood = oversized.clone();
-    let server = Server::new(move |request| {
+    let server = MockServer::new(move |request| {
         if flood.contains(&request.interval()) {
             return Reply::ok(json(&reports(100..200)));
         }
         let seed = u8::try_from(current() - request.interval()).unwrap();
         Reply::ok(json(&[report(seed)]))
     });
-    place.source("coepi-v4", &server.url(), "max_bytes = 10_000");
-    let others: Vec<_> = (1..5).map(StandIn::past).collect();
-    place.tcnd.want(oversized.iter().chain(&others).copied());
+    harness.source("coepi-v4", &server.url(), "max_bytes = 10_000");
+    let others: Vec<_> = (1..5).map(MockTcnd::past).collect();
+    harness.tcnd.want(oversized.iter().chain(&others).copied());
     for _ in 0..2 {
-        place.run().is(1);
-        assert_eq!(place.tcnd.recorded("a"), "too-large");
+        harness.run().is(1);
+        assert_eq!(harness.tcnd.recorded("a"), "too-large");
     }
-    place.tcnd.whole("a", others.iter().copied());
+    harness.tcnd.whole("a", others.iter().copied());
 }

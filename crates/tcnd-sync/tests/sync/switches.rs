@@ -3,15 +3,15 @@
 use std::fs;
 use std::process::Command;
 
-use crate::server::{Reply, Server};
-use crate::stand_in::{Hold, When};
-use crate::{Ended, Place, Running, run, soon};
+use crate::mock_server::{MockServer, Reply};
+use crate::mock_tcnd::{CallHold, When};
+use crate::{Harness, RunOutput, Running, run, soon};
 
 #[test]
 fn without_a_source_it_says_so_and_is_well() {
-    let place = Place::new();
-    place.sources("");
-    let ended = place.run();
+    let harness = Harness::new();
+    harness.sources("");
+    let ended = harness.run();
     ended.is(0);
     assert!(
         ended.log.contains("no source is configured"),
@@ -19,20 +19,20 @@ fn without_a_source_it_says_so_and_is_well() {
         ended.log
     );
     assert_eq!(ended.log.lines().count(), 1);
-    assert_eq!(place.tcnd.book().calls, ["begin", "end"]);
-    assert_eq!(place.tcnd.book().sources, []);
+    assert_eq!(harness.tcnd.state().calls, ["begin", "end"]);
+    assert_eq!(harness.tcnd.state().sources, []);
 }
 
 #[test]
 fn a_faulty_registry_is_refused_with_every_fault_before_anybody_is_asked() {
     for check in [true, false] {
-        let place = Place::new();
-        place.source("mirror", "http://reports.example.org/", "publsh = true");
-        let mut command = place.command();
+        let harness = Harness::new();
+        harness.source("mirror", "http://reports.example.org/", "publsh = true");
+        let mut command = harness.command();
         if check {
             command.arg("--check-config");
         }
-        let ended = Ended::of(&run(command));
+        let ended = RunOutput::of(&run(command));
         ended.is(78);
         for part in [
             "sources.toml:4: url: ",
@@ -42,39 +42,39 @@ fn a_faulty_registry_is_refused_with_every_fault_before_anybody_is_asked() {
         ] {
             assert!(ended.log.contains(part), "{part}: {}", ended.log);
         }
-        assert!(place.tcnd.book().calls.is_empty());
+        assert!(harness.tcnd.state().calls.is_empty());
     }
 }
 
 #[test]
 fn a_sound_registry_can_be_checked_without_tcnd() {
-    let place = Place::new();
-    place.source("folder", "/media/reports", "");
-    let mut command = place.command();
+    let harness = Harness::new();
+    harness.source("folder", "/media/reports", "");
+    let mut command = harness.command();
     command.arg("--check-config");
     let output = run(command);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.starts_with("The configuration is valid"), "{said}");
-    assert!(place.tcnd.book().calls.is_empty());
+    assert!(harness.tcnd.state().calls.is_empty());
 }
 
 #[test]
 fn without_tcnd_it_says_that_and_ends_with_3() {
-    let place = Place::new();
-    place.sources("");
-    for address in ["unix:path=/nonexistent", "nobody"] {
+    let harness = Harness::new();
+    harness.sources("");
+    for address in ["unix:path=/nonexistent", "unowned"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd-sync"));
         command.stderr(std::process::Stdio::piped());
         command
             .arg("--state-dir")
-            .arg(place.state())
+            .arg(harness.state())
             .arg("--sources");
         command
-            .arg(place.folder.path().join("sources.toml"))
+            .arg(harness.folder.path().join("sources.toml"))
             .arg("--bus");
         let bus;
-        let address = if address == "nobody" {
+        let address = if address == "unowned" {
             // A bus without tcnd.
             bus = crate::dbus_daemon::DbusDaemon::start("--session");
             &bus.address
@@ -82,7 +82,7 @@ fn without_tcnd_it_says_that_and_ends_with_3() {
             address
         };
         command.arg(address).stdout(std::process::Stdio::piped());
-        let ended = Ended::of(&run(command));
+        let ended = RunOutput::of(&run(command));
         ended.is(3);
         assert!(ended.log.contains("systemctl status tcnd"), "{}", ended.log);
     }
@@ -90,18 +90,18 @@ fn without_tcnd_it_says_that_and_ends_with_3() {
 
 #[test]
 fn a_second_run_leaves_the_first_alone() {
-    let place = Place::new();
-    let server = Server::new(|_| Reply::ok(b"[]".to_vec()));
-    place.source("coepi-v4", &server.url(), "");
-    let hold = Hold {
+    let harness = Harness::new();
+    let server = MockServer::new(|_| Reply::ok(b"[]".to_vec()));
+    harness.source("coepi-v4", &server.url(), "");
+    let hold = CallHold {
         call: "pending",
         when: When::Before,
         skip: 0,
     };
-    let held = place.tcnd.hold(hold);
-    let mut first = Running::start(&place);
+    let held = harness.tcnd.hold(hold);
+    let mut first = Running::start(&harness);
     soon(&held);
-    let ended = place.run();
+    let ended = harness.run();
     ended.is(1);
     assert!(
         ended.log.contains("another run is under way"),
@@ -110,17 +110,17 @@ fn a_second_run_leaves_the_first_alone() {
     );
     assert_eq!(server.asked(), 0);
     first.kill();
-    place.run().is(0);
+    harness.run().is(0);
     assert_eq!(server.asked(), 1);
 }
 
 #[test]
 fn a_state_directory_that_cannot_be_written_is_named() {
-    let place = Place::new();
-    place.sources("");
-    fs::remove_dir(place.state()).unwrap();
-    fs::write(place.state(), "").unwrap();
-    let ended = place.run();
+    let harness = Harness::new();
+    harness.sources("");
+    fs::remove_dir(harness.state()).unwrap();
+    fs::write(harness.state(), "").unwrap();
+    let ended = harness.run();
     ended.is(1);
     assert!(ended.log.contains("state directory"), "{}", ended.log);
 }

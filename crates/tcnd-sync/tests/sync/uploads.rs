@@ -4,13 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tcn_protocol::wire;
 
-use crate::server::{Reply, Request, Server};
-use crate::stand_in::State;
-use crate::{Place, report, source};
+use crate::mock_server::{MockServer, Reply, Request};
+use crate::mock_tcnd::PartState;
+use crate::{Harness, report, source};
 
 /// Answers fetches with empty lists, and uploads with the reply of `answer`.
-fn server(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server {
-    Server::new(move |request| {
+fn server(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> MockServer {
+    MockServer::new(move |request| {
         if request.line.starts_with("GET") {
             Reply::ok(b"[]".to_vec())
         } else {
@@ -19,29 +19,33 @@ fn server(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Server 
     })
 }
 
-fn posts(server: &Server) -> Vec<Request> {
+fn posts(server: &MockServer) -> Vec<Request> {
     let seen = server.seen().into_iter();
     seen.filter(|request| request.line.starts_with("POST"))
         .collect()
 }
 
-fn states(place: &Place) -> Vec<State> {
-    let book = place.tcnd.book();
-    book.parts.iter().map(|part| part.state.clone()).collect()
+fn states(harness: &Harness) -> Vec<PartState> {
+    let state = harness.tcnd.state();
+    state.parts.iter().map(|part| part.state.clone()).collect()
 }
 
 #[test]
 fn an_upload_is_the_report_and_nothing_else_byte_for_byte() {
-    let place = Place::new();
+    let harness = Harness::new();
     let server = server(|_| Reply::Whole(200, vec![("Set-Cookie", "id=1".to_owned())], Vec::new()));
-    place.source("coepi-v4", &server.url(), "publish = true");
+    harness.source("coepi-v4", &server.url(), "publish = true");
     for seed in 1..4 {
-        place.tcnd.publish("a", report(seed));
+        harness.tcnd.publish("a", report(seed));
     }
-    place.run().is(0);
+    harness.run().is(0);
     assert_eq!(
-        states(&place),
-        [State::Accepted, State::Accepted, State::Accepted]
+        states(&harness),
+        [
+            PartState::Accepted,
+            PartState::Accepted,
+            PartState::Accepted
+        ]
     );
     let posts = posts(&server);
     for (post, seed) in posts.iter().zip(1..) {
@@ -59,13 +63,13 @@ fn an_upload_is_the_report_and_nothing_else_byte_for_byte() {
 
 #[test]
 fn every_part_has_a_connection_of_its_own() {
-    let place = Place::new();
+    let harness = Harness::new();
     let server = server(|_| Reply::status(200));
-    place.source("coepi-v4", &server.url(), "publish = true");
+    harness.source("coepi-v4", &server.url(), "publish = true");
     for seed in 1..6 {
-        place.tcnd.publish("a", report(seed));
+        harness.tcnd.publish("a", report(seed));
     }
-    place.run().is(0);
+    harness.run().is(0);
     let mut connections: Vec<_> = posts(&server).iter().map(|post| post.connection).collect();
     let fetched = server.seen()[0].connection;
     assert!(
@@ -80,36 +84,36 @@ fn every_part_has_a_connection_of_its_own() {
 fn a_part_is_accepted_only_if_the_server_says_so() {
     let long = "x".repeat(400);
     let cases = [
-        (200, "", State::Accepted),
+        (200, "", PartState::Accepted),
         (
             400,
             "Illegal base64\r\ncharacter \u{7}25",
-            State::Refused("status 400: Illegal base64 character 25".to_owned()),
+            PartState::Refused("status 400: Illegal base64 character 25".to_owned()),
         ),
-        (401, "", State::Refused("status 401".to_owned())),
+        (401, "", PartState::Refused("status 401".to_owned())),
         (
             413,
             long.as_str(),
-            State::Refused(format!("status 413: {}", "x".repeat(244))),
+            PartState::Refused(format!("status 413: {}", "x".repeat(244))),
         ),
-        (201, "", State::Failed(None)),
-        (204, "", State::Failed(None)),
-        (302, "", State::Failed(None)),
-        (404, "", State::Failed(None)),
-        (500, "", State::Failed(None)),
+        (201, "", PartState::Failed(None)),
+        (204, "", PartState::Failed(None)),
+        (302, "", PartState::Failed(None)),
+        (404, "", PartState::Failed(None)),
+        (500, "", PartState::Failed(None)),
     ];
     for (status, words, state) in cases {
-        let place = Place::new();
+        let harness = Harness::new();
         let body = words.as_bytes().to_vec();
         let server = server(move |_| {
             let location = ("Location", "/elsewhere".to_owned());
             Reply::Whole(status, vec![location], body.clone())
         });
-        place.source("coepi-v4", &server.url(), "publish = true");
-        place.tcnd.publish("a", report(1));
-        let ended = place.run();
+        harness.source("coepi-v4", &server.url(), "publish = true");
+        harness.tcnd.publish("a", report(1));
+        let ended = harness.run();
         assert_eq!(ended.status, 0, "{status}: {}", ended.log);
-        assert_eq!(states(&place), [state], "{status}");
+        assert_eq!(states(&harness), [state], "{status}");
         assert_eq!(posts(&server).len(), 1, "{status}");
         if !words.is_empty() {
             assert!(!ended.log.contains(&words[..8]), "{}", ended.log);
@@ -119,14 +123,17 @@ fn a_part_is_accepted_only_if_the_server_says_so() {
 
 #[test]
 fn after_a_failure_the_other_parts_wait_and_the_server_is_given_time() {
-    let place = Place::new();
+    let harness = Harness::new();
     let server = server(|_| Reply::Whole(429, vec![("Retry-After", "90".to_owned())], Vec::new()));
-    place.source("coepi-v4", &server.url(), "publish = true");
-    place.tcnd.publish("a", report(1));
-    place.tcnd.publish("a", report(2));
-    place.run();
-    assert_eq!(states(&place), [State::Failed(Some(90)), State::Due]);
-    assert_eq!(place.tcnd.book().reasons, ["refused"]);
+    harness.source("coepi-v4", &server.url(), "publish = true");
+    harness.tcnd.publish("a", report(1));
+    harness.tcnd.publish("a", report(2));
+    harness.run();
+    assert_eq!(
+        states(&harness),
+        [PartState::Failed(Some(90)), PartState::Due]
+    );
+    assert_eq!(harness.tcnd.state().reasons, ["refused"]);
 }
 
 #[test]
@@ -134,7 +141,7 @@ fn a_server_that_hangs_or_is_away_loses_nothing() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let away = format!("http://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let hanging = Server::new(|_| Reply::Hang);
+    let hanging = MockServer::new(|_| Reply::Hang);
     let cases = [
         (away, "unreachable"),
         (hanging.url(), "timed-out"),
@@ -145,12 +152,12 @@ fn a_server_that_hangs_or_is_away_loses_nothing() {
         ),
     ];
     for (url, problem) in cases {
-        let place = Place::new();
-        place.source("coepi-v4", &url, "publish = true\ntimeout = \"1s\"");
-        place.tcnd.publish("a", report(1));
-        place.run();
-        assert_eq!(states(&place), [State::Failed(None)], "{problem}");
-        assert_eq!(place.tcnd.book().reasons, [problem]);
+        let harness = Harness::new();
+        harness.source("coepi-v4", &url, "publish = true\ntimeout = \"1s\"");
+        harness.tcnd.publish("a", report(1));
+        harness.run();
+        assert_eq!(states(&harness), [PartState::Failed(None)], "{problem}");
+        assert_eq!(harness.tcnd.state().reasons, [problem]);
     }
 }
 
@@ -159,25 +166,25 @@ fn a_server_that_hangs_or_is_away_loses_nothing() {
 #[test]
 fn that_an_upload_failed_is_told_to_tcnd_alone() {
     let run = |parts: &[u8]| {
-        let place = Place::new();
-        let server = Server::new(|request| {
+        let harness = Harness::new();
+        let server = MockServer::new(|request| {
             if request.line.starts_with("POST") {
                 Reply::status(500)
             } else {
                 Reply::Whole(200, Vec::new(), b"[]".to_vec())
             }
         });
-        place.source("coepi-v4", &server.url(), "publish = true");
+        harness.source("coepi-v4", &server.url(), "publish = true");
         for part in parts {
-            place.tcnd.publish("a", report(*part));
+            harness.tcnd.publish("a", report(*part));
         }
-        let ended = place.run();
+        let ended = harness.run();
         assert_eq!(posts(&server).len(), parts.len());
         let words = ended.log.split_whitespace().map(str::to_owned);
         // The time of each line differs, and how long the run took.
         let same = words.filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
         let same: Vec<_> = same.collect();
-        (ended.status, same, place.tcnd.recorded("a"))
+        (ended.status, same, harness.tcnd.recorded("a"))
     };
     let (status, log, recorded) = run(&[1]);
     assert_eq!((status, recorded.as_str()), (0, ""));
@@ -186,56 +193,56 @@ fn that_an_upload_failed_is_told_to_tcnd_alone() {
 
 #[test]
 fn nothing_goes_where_it_may_not() {
-    let place = Place::new();
+    let harness = Harness::new();
     let (one, other) = (
         server(|_| Reply::status(200)),
         server(|_| Reply::status(200)),
     );
-    place.sources(
+    harness.sources(
         &[
             source("a", "coepi-v4", &one.url(), "publish = true"),
             source("b", "coepi-v4", &other.url(), ""),
         ]
         .concat(),
     );
-    place.tcnd.publish("a", report(1));
-    place.tcnd.publish("b", report(2));
-    place.run().is(0);
+    harness.tcnd.publish("a", report(1));
+    harness.tcnd.publish("b", report(2));
+    harness.run().is(0);
     assert_eq!((posts(&one).len(), posts(&other).len()), (1, 0));
-    assert_eq!(states(&place), [State::Accepted, State::Due]);
+    assert_eq!(states(&harness), [PartState::Accepted, PartState::Due]);
 }
 
 #[test]
 fn all_is_fetched_before_anything_is_uploaded() {
-    let place = Place::new();
+    let harness = Harness::new();
     let server = server(|_| Reply::status(200));
-    place.sources(
+    harness.sources(
         &[
             source("a", "coepi-v4", &server.url(), "publish = true"),
             source("b", "coepi-v4", &server.url(), "publish = true"),
         ]
         .concat(),
     );
-    place.tcnd.publish("a", report(1));
-    place.tcnd.publish("b", report(2));
-    place.run().is(0);
+    harness.tcnd.publish("a", report(1));
+    harness.tcnd.publish("b", report(2));
+    harness.run().is(0);
     let verbs: String = server
         .seen()
         .iter()
         .map(|request| &request.line[..1])
         .collect();
     assert_eq!(verbs, "GGPP");
-    let calls = place.tcnd.book().calls.clone();
+    let calls = harness.tcnd.state().calls.clone();
     assert_eq!(calls.first().map(String::as_str), Some("begin"));
     assert_eq!(calls.last().map(String::as_str), Some("end"));
 }
 
 #[test]
 fn the_log_has_counts_and_tokens_and_neither_addresses_nor_reports() {
-    let place = Place::new();
+    let harness = Harness::new();
     let server = server(|_| Reply::Whole(400, Vec::new(), b"the reason".to_vec()));
     let more = "publish = true\nlabel = \"a label\"";
-    place.sources(
+    harness.sources(
         &[
             source("a", "coepi-v4", &server.url(), more),
             source(
@@ -248,9 +255,9 @@ fn the_log_has_counts_and_tokens_and_neither_addresses_nor_reports() {
         ]
         .concat(),
     );
-    place.tcnd.publish("a", report(1));
-    place.tcnd.want([crate::stand_in::StandIn::past(1)]);
-    let ended = place.run();
+    harness.tcnd.publish("a", report(1));
+    harness.tcnd.want([crate::mock_tcnd::MockTcnd::past(1)]);
+    let ended = harness.run();
     ended.is(1);
     for part in [
         "source=a",

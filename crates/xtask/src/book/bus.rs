@@ -10,14 +10,15 @@ const CONTRACT: &str = include_str!("../../../../dbus/interfaces/org.tcncoalitio
 const NAME: &str = "org.tcncoalition.Tcnd1";
 
 const ABOUT: [&str; 3] = [
-    "tcnd(8) owns the name org.tcncoalition.Tcnd1 on the system bus. All interfaces except \
-     that of the adapters are at the object /org/tcncoalition/Tcnd1. The bus starts tcnd \
-     only if the administrator enabled it.",
-    "The number in the name is the version. Within a version members are only added, and the \
-     property ApiLevel grows; clients must accept unknown members. Properties are public and read-only. Methods \
-     need a polkit(8) action, which is named at the first method of each interface.",
-    "The file in /usr/share/dbus-1/interfaces has the same contract for programs that generate \
-     clients, such as zbus_xmlgen and gdbus-codegen(1).",
+    "tcnd(8) owns the name org.tcncoalition.Tcnd1 on the system bus. The object \
+     /org/tcncoalition/Tcnd1 has all interfaces except that of the adapters. The bus starts \
+     tcnd only if the administrator enabled it.",
+    "The number in the name is the version. Within a version the contract only grows, and \
+     the property ApiLevel grows with it; clients must tolerate additions. Properties are \
+     public and read-only. Methods need a polkit(8) action, which is named at the first \
+     method of each interface.",
+    "The file in /usr/share/dbus-1/interfaces has the same documentation, for programs that \
+     generate clients, such as zbus_xmlgen and gdbus-codegen(1).",
 ];
 
 const EXAMPLES: [(&str, &str); 3] = [
@@ -158,8 +159,8 @@ fn errors(roff: &mut Roff, document: &Document<'_>) {
     let is_entry = |line: &&str| line.starts_with("   ");
     let entries: Vec<_> = errors.lines().take_while(is_entry).collect();
     let rest: Vec<_> = errors.lines().skip_while(is_entry).collect();
-    let of_the_bus = squeeze(&rest.join(" "));
-    let of_the_bus = of_the_bus.trim_start_matches("and of the bus's own: ");
+    let dbus_errors = squeeze(&rest.join(" "));
+    let dbus_errors = dbus_errors.trim_start_matches("and errors that D-Bus itself defines: ");
 
     section(
         roff,
@@ -171,7 +172,9 @@ fn errors(roff: &mut Roff, document: &Document<'_>) {
         .filter_map(|line| line.trim().split_once(": "));
     list(roff, entries.map(|(name, text)| (vec![bold(name)], text)));
     roff.control("PP", []);
-    roff.text([roman(format!("Errors of the bus itself: {of_the_bus}"))]);
+    roff.text([roman(format!(
+        "Errors that D-Bus itself defines: {dbus_errors}"
+    ))]);
 }
 
 fn files(roff: &mut Roff) {

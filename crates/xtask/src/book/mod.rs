@@ -25,7 +25,7 @@ pub(crate) fn programs() -> [Command; 4] {
     [
         ::tcnctl::command(),
         DaemonFlags::command(),
-        tcnd_sync::Flags::command(),
-        tcn_reportd::Flags::command(),
+        tcnd_sync::SyncArgs::command(),
+        tcn_reportd::ReportdArgs::command(),
     ]
 }

@@ -17,8 +17,7 @@ use super::super::reconcile::AdvertState;
 use super::super::rpa_schedule::EPOCH_MARGIN;
 use super::super::session::AdapterState;
 use super::super::timers::Timer;
-use super::BluezTask;
-use super::steps::PrivacyReport;
+use super::state::{BluezTask, PrivacyReport};
 
 /// The shortest time between two registrations of the advert because of connections.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(1);

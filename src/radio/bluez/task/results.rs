@@ -11,43 +11,21 @@ use tcnd_client::Problem;
 
 use super::super::BluezError;
 use super::super::advert::{AdvertHandle, RegisterError};
-use super::super::bluez_watch::BluezWatch;
-use super::super::capability::{AddressPersistence, Controller, Evidence};
+use super::super::capability::{AddressPersistence, Evidence};
 use super::super::central::CentralError;
 use super::super::discovery::Discovery;
 use super::super::inbound::DeviceWatcher;
 use super::super::off_air::AddressTimer;
 use super::super::outbound::NUMBER_LIFETIME;
 use super::super::reconcile::Registration;
-use super::super::session::{AdapterSnapshot, Advertising, BluezConnection};
+use super::super::session::{AdapterSnapshot, AdapterState, Advertising};
 use super::super::timers::Timer;
-use super::steps::PrivacyReport;
-use super::{BluezTask, CONNECTION_GONE_TIMEOUT, GONE_TIMEOUT, StaleHandle};
+use super::state::{
+    BluezTask, CONNECTION_GONE_TIMEOUT, GONE_TIMEOUT, PrivacyReport, StaleHandle, StepResult,
+};
 
 /// Time until the kernel is asked again how a controller changes its addresses.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The result of a step.
-pub(super) enum StepResult {
-    Watching(Result<(BluezWatch, bool), BluezError>),
-    Connected(Result<BluezConnection, BluezError>),
-    AdapterRead(String, Result<AdapterSnapshot, BluezError>),
-    /// For each adapter that could not advertise.
-    Advertising(Vec<(String, Option<Advertising>)>),
-    KernelAsked(String, PrivacyReport),
-    Inspected(Result<Controller, BluezError>, PrivacyReport),
-    Served(Result<(ApplicationHandle, DeviceWatcher, Vec<Address>), BluezError>),
-    StrangersDisconnected(Vec<Address>),
-    /// With the time it took.
-    OutboundRead(Address, Duration, Result<Vec<u8>, CentralError>),
-    ScanStarted(Result<Discovery, BluezError>),
-    ScanStopped(Result<(), BluezError>),
-    Registered(Frame, Result<(AdvertHandle, u8), RegisterError>),
-    Gone(Result<bool, BluezError>),
-    /// Whether our advert is there, and the advertising state of the adapter.
-    Verified(Result<(bool, Option<Advertising>), BluezError>),
-    Renewed(Result<BluezConnection, BluezError>),
-}
 
 impl BluezTask {
     /// Applies the result of a step.
@@ -83,7 +61,7 @@ impl BluezTask {
                 self.outbound_read(address, took, read)
             }
             StepResult::Inspected(Err(error), _) | StepResult::Verified(Err(error)) => {
-                tracing::warn!(error = %error, "BlueZ does not tell; connecting anew");
+                tracing::warn!(error = %error, "BlueZ does not say; connecting again");
                 self.lose_connection();
                 self.connection_failed(&error);
             }
@@ -91,7 +69,7 @@ impl BluezTask {
             StepResult::ScanStopped(result) => {
                 self.plan.scan_stopped();
                 if let Err(error) = result {
-                    tracing::warn!(error = %error, "discovery may go on; connecting anew");
+                    tracing::warn!(error = %error, "discovery may continue; connecting again");
                     self.plan.renew();
                 }
             }
@@ -387,7 +365,7 @@ impl BluezTask {
         }
     }
 
-    fn state_mut(&mut self) -> Option<&mut super::AdapterState> {
+    fn state_mut(&mut self) -> Option<&mut AdapterState> {
         self.bluez.as_mut()?.state_mut(self.chosen.as_ref()?)
     }
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bluer::Adapter;
 use futures::future::BoxFuture;
-use tcnd_rpa_timeout::Known;
 
 use super::super::super::Mode;
 use super::super::advert::{self, AdvertHandle, Registrar};
@@ -16,7 +15,7 @@ use super::super::inbound;
 use super::super::reconcile::Step;
 use super::super::session::{BluezConnection, advertising, read_adapter};
 use super::super::{Kernel, gatt_server, timers::Timer};
-use super::{BluezTask, StepResult};
+use super::state::{BluezTask, PrivacyReport, StepResult};
 
 impl BluezTask {
     /// Starts the next step, if there is one.
@@ -256,13 +255,6 @@ impl BluezTask {
             StepResult::Served(serving.await)
         })
     }
-}
-
-/// What is known of the privacy of an adapter, and of the addresses that it makes itself.
-#[derive(Clone, Copy)]
-pub(super) struct PrivacyReport {
-    pub(super) privacy: Evidence,
-    pub(super) addresses: Option<Known>,
 }
 
 impl PrivacyReport {

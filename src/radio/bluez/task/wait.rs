@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use super::super::advert::AdvertHandle;
 use super::super::discovery::{AdapterEvents, Discovery};
 use super::super::session::{AdapterChange, BluezConnection};
-use super::StepResult;
+use super::state::StepResult;
 
 pub(super) async fn released(advert: Option<&mut AdvertHandle>) {
     match advert {
@@ -20,7 +20,7 @@ pub(super) async fn step_result(
     step: Option<&mut ((u64, u64), BoxFuture<'static, StepResult>)>,
 ) -> ((u64, u64), StepResult) {
     match step {
-        Some((begun, step)) => (*begun, step.await),
+        Some((started_in, step)) => (*started_in, step.await),
         None => pending().await,
     }
 }

@@ -1,7 +1,7 @@
 //! The daemon's bus side on a private bus, with a mock driver, and the real tcnctl as
 //! its client.
 
-#[path = "../../../bus/puppet.rs"]
+#[path = "../../../bus/mock_driver.rs"]
 pub(crate) mod puppet;
 
 use std::collections::HashMap;
@@ -22,7 +22,7 @@ use zbus::{Connection, Variant, fdo};
 
 use crate::{Fixture, text};
 
-pub(crate) use puppet::{Puppet, busy, idle};
+pub(crate) use puppet::{MockDriver, busy, idle};
 
 /// Waits for an event that must happen.
 pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
@@ -34,7 +34,7 @@ pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
 /// The daemon's bus interfaces without a daemon.
 pub(crate) struct MockTcnd {
     pub(crate) fixture: Fixture,
-    pub(crate) puppet: Puppet,
+    pub(crate) puppet: MockDriver,
     sheets: TempDir,
     connection: Connection,
     uid: u32,
@@ -128,16 +128,16 @@ async fn serve(
     sheets: &TempDir,
     first: Snapshot,
     uid: u32,
-) -> (Connection, Puppet) {
+) -> (Connection, MockDriver) {
     let address = BusChoice::Address(fixture.address.clone());
     let connection = tcnd_client::connect(&address).await.unwrap();
-    let (handle, puppet) = Puppet::new(first);
+    let (handle, puppet) = MockDriver::new(first);
     let service = Service {
         handle,
         bouncer: Bouncer::same_user(uid),
         log: Arc::new(Mute),
-        sheets: ExportDir::new(sheets.path()),
-        patience: bus::PATIENCE,
+        export_dir: ExportDir::new(sheets.path()),
+        fd_timeout: bus::FD_TIMEOUT,
     };
     let served = bus::serve(connection.clone(), service).await;
     tokio::spawn(served.unwrap());

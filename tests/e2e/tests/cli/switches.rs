@@ -140,8 +140,8 @@ This is a simulation: the devices nearby are not real.
   Reports      last fetched on 2026-11-18
   Problem      Bluetooth refuses to listen; tcnd keeps trying.
     cure       systemctl restart bluetooth
-  Problem      More numbers are heard than there is room for; some were dropped.
-    cure       nothing needs to be done if this is a crowd; otherwise someone floods the air
+  Problem      tcnd heard more numbers than it can keep; some were dropped.
+    cure       no action is needed in a crowd; otherwise a device floods the air
 ";
     assert_eq!(it.text(&["status"]).await, expected);
 }

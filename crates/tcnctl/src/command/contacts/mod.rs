@@ -14,7 +14,7 @@ use jiff::ZonedDateTime;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
-use tcnd_client::proxy::Summary;
+use tcnd_client::proxy::ContactSummary;
 use zbus::Variant;
 
 use crate::args::SpanArgs;
@@ -98,7 +98,7 @@ impl ContactsDocument {
     fn new(
         span: QuarterSpan,
         now: &ZonedDateTime,
-        summary: Summary,
+        summary: ContactSummary,
         quarters: Vec<(u64, u32, u32)>,
     ) -> Self {
         let (days, hours) = by_calendar(quarters, now.time_zone());
@@ -271,10 +271,10 @@ mod tests {
     fn drawn(zone: &str, times: &[&str]) -> (ContactsDocument, String) {
         let start = |time: &&str| time::unix_seconds(time.parse().unwrap());
         let quarters: Vec<_> = times.iter().map(|time| (start(time), 1, 2)).collect();
-        let summary = Summary {
+        let summary = ContactSummary {
             numbers: u32::try_from(times.len()).unwrap(),
             oldest: quarters.first().map(|first| first.0),
-            ..Summary::default()
+            ..ContactSummary::default()
         };
         let now = at("2026-12-24T12:00Z", zone);
         let contacts = ContactsDocument::new(ALL, &now, summary, quarters);
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn nothing_is_said_plainly() {
         let now = at("2026-11-23T18:30Z", "UTC");
-        let none = ContactsDocument::new(ALL, &now, Summary::default(), Vec::new());
+        let none = ContactsDocument::new(ALL, &now, ContactSummary::default(), Vec::new());
         assert_eq!(none.render(&now), "No contacts.");
     }
 

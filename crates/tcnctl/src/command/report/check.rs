@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use serde_json::json;
-use tcnd_client::proxy::Checked;
+use tcnd_client::proxy::CheckReply;
 
 use crate::client::Client;
 use crate::error::CliError;
@@ -28,7 +28,7 @@ fn failure((label, problem): &(String, String)) -> serde_json::Value {
     json!({"label": label, "problem": problem})
 }
 
-fn text(checked: &Checked) -> String {
+fn text(checked: &CheckReply) -> String {
     let mut text = match checked.reports {
         0 => "No new reports.".to_owned(),
         1 => "1 new report.".to_owned(),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::ZonedDateTime;
 use serde_json::json;
 use tcnd_client::names;
-use tcnd_client::proxy::OwnReport;
+use tcnd_client::proxy::OwnReportInfo;
 
 use super::uploads;
 use crate::client::Client;
@@ -23,7 +23,7 @@ pub(crate) async fn delete(
 ) -> Result<CommandOutput, CliError> {
     let _agent = client.start_polkit_agent().await;
     let reports = client.reports().await?;
-    let find = |all: Vec<OwnReport>| all.into_iter().find(|report| report.id == id);
+    let find = |all: Vec<OwnReportInfo>| all.into_iter().find(|report| report.id == id);
     let report = find(client.map_err(reports.list().await)?);
     let report = report
         .filter(|report| report.deleted.is_none())
@@ -62,7 +62,7 @@ fn no_such_report() -> CliError {
 }
 
 /// What is lost with a report, and what stays.
-fn consequences(report: &OwnReport, now: &ZonedDateTime) -> String {
+fn consequences(report: &OwnReportInfo, now: &ZonedDateTime) -> String {
     let mut text = format!(
         "Report {}, made {}, will be deleted: {} in {}.\n",
         report.id,

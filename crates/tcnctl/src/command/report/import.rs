@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tcnd_client::proxy::{Imported, ReportsProxy};
+use tcnd_client::proxy::{ImportReply, ReportsProxy};
 use zbus::Variant;
 
 use super::file_pipe::FilePipe;
@@ -84,7 +84,7 @@ async fn import_file(
     reports: &ReportsProxy<'_>,
     path: &Path,
     import_options: &ImportOptions<'_>,
-) -> Result<Imported, CliError> {
+) -> Result<ImportReply, CliError> {
     let file = FilePipe::open(path)?;
     let label = import_options
         .source
@@ -115,7 +115,7 @@ fn label(path: &Path) -> String {
 }
 
 impl FileResult {
-    fn new(path: &Path, imported: &Imported) -> Self {
+    fn new(path: &Path, imported: &ImportReply) -> Self {
         Self {
             file: path.to_string_lossy().into_owned(),
             accepted: imported.accepted,
@@ -140,7 +140,7 @@ impl FileResult {
         };
         Self {
             error: Some(format!("{cause}; {}", error.hint())),
-            ..Self::new(path, &Imported::default())
+            ..Self::new(path, &ImportReply::default())
         }
     }
 

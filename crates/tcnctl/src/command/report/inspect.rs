@@ -20,7 +20,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde::ser::{Serialize, Serializer};
-use tcn_protocol::file::{self, FileError, Item, ItemError, Place};
+use tcn_protocol::file::{self, FileError, Item, ItemError, ItemPosition};
 use tcn_protocol::{Report, ReportError};
 use thiserror::Error;
 
@@ -113,7 +113,7 @@ struct FindingWriter<W> {
 }
 
 impl<W: io::Write> FindingWriter<W> {
-    fn add(&mut self, place: Place, finding: &InspectedItem) -> io::Result<()> {
+    fn add(&mut self, place: ItemPosition, finding: &InspectedItem) -> io::Result<()> {
         self.count += 1;
         self.all_valid &= finding.error().is_none();
         let (count, options) = (self.count, self.options);
@@ -199,7 +199,7 @@ impl InspectedItem {
 /// Writes a finding for a person to read, one paragraph.
 fn write_text(
     count: u64,
-    place: Place,
+    place: ItemPosition,
     finding: &InspectedItem,
     expand: bool,
     out: &mut impl io::Write,

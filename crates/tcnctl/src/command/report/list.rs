@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::ZonedDateTime;
 use serde::Serialize;
 use tcn_protocol::{Memo, MemoType};
-use tcnd_client::proxy::OwnReport;
+use tcnd_client::proxy::OwnReportInfo;
 
 use super::uploads;
 use crate::client::Client;
@@ -69,7 +69,7 @@ fn named(aired: u64, named: Option<u64>) -> String {
 }
 
 impl ListedReport {
-    fn new(report: OwnReport) -> Self {
+    fn new(report: OwnReportInfo) -> Self {
         let kind = MemoType::new(report.memo_type);
         let memo = report.memo.as_ref();
         let memo = memo.and_then(|data| Memo::new(kind, data.as_slice()).ok());

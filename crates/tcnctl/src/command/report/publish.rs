@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use jiff::ZonedDateTime;
 use serde_json::json;
 use tcnd_client::names;
-use tcnd_client::proxy::{Cancelled, Published};
+use tcnd_client::proxy::{CancelPublishReply, PublishReply};
 use zbus::Variant;
 
 use super::uploads;
@@ -78,7 +78,7 @@ pub(crate) async fn publish(
 }
 
 /// Everything the user must see before a report is published.
-fn consent_text(options: &PublishOptions<'_>, preview: &Published) -> String {
+fn consent_text(options: &PublishOptions<'_>, preview: &PublishReply) -> String {
     let how = if options.now {
         "They leave at once. The operator of the server, and everyone who watches the network\n  \
          on the way, can tell by their times that they belong to one person, and sees the\n  \
@@ -105,7 +105,11 @@ fn consent_text(options: &PublishOptions<'_>, preview: &Published) -> String {
     )
 }
 
-fn result_text(options: &PublishOptions<'_>, published: &Published, now: &ZonedDateTime) -> String {
+fn result_text(
+    options: &PublishOptions<'_>,
+    published: &PublishReply,
+    now: &ZonedDateTime,
+) -> String {
     let to = published.labels.join(", ");
     let to = printable::line(to);
     let when = if options.now {
@@ -148,7 +152,7 @@ pub(crate) async fn cancel(
     }))
 }
 
-fn cancel_text(id: &str, cancelled: &Cancelled) -> String {
+fn cancel_text(id: &str, cancelled: &CancelPublishReply) -> String {
     if cancelled.servers.is_empty() {
         return format!("No part of report {id} is queued for a server.");
     }

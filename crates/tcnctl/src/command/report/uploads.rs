@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use jiff::ZonedDateTime;
 use serde_json::json;
-use tcnd_client::proxy::UploadState;
+use tcnd_client::proxy::UploadStatus;
 
 use crate::time;
 
@@ -21,7 +21,7 @@ pub(crate) fn parts_of(count: u32, one: &str, more: &str) -> String {
 }
 
 /// A part that is to be sent, as JSON.
-pub(crate) fn document(upload: &UploadState) -> serde_json::Value {
+pub(crate) fn document(upload: &UploadStatus) -> serde_json::Value {
     json!({
         "source": upload.source,
         "state": upload.state,
@@ -32,7 +32,7 @@ pub(crate) fn document(upload: &UploadState) -> serde_json::Value {
 }
 
 /// The progress of a report's parts, a line for each server.
-pub(crate) fn progress(uploads: &[UploadState], now: &ZonedDateTime) -> Vec<String> {
+pub(crate) fn progress(uploads: &[UploadStatus], now: &ZonedDateTime) -> Vec<String> {
     let mut lines = Vec::new();
     // The parts are sorted by source.
     for parts in uploads.chunk_by(|a, b| a.source == b.source) {

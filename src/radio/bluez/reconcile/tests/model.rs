@@ -168,7 +168,7 @@ impl Model {
         assert!(!self.burnt.contains(&frame), "aired twice");
         assert!(self.epoch.contains(&frame), "never ordered");
         assert!(!self.connectable || self.served, "nothing to connect for");
-        assert!(!self.old_connection, "somebody sees both epochs");
+        assert!(!self.old_connection, "an observer sees both epochs");
         assert_eq!(self.plan.advert(), AdvertState::Absent, "two at once");
         assert!(
             !(self.legacy && self.plan.is_scanning()),

@@ -1,0 +1,60 @@
+//! Proxies whose calls never make polkit ask for a password.
+//!
+//! They are for programs that act without a person, such as a bar: if the user lacks the
+//! permission, polkit refuses the call, and no prompt appears on the screen. Programs that
+//! act for a person use [`proxy`](crate::proxy), whose methods let polkit ask. The members
+//! that never need a prompt, such as properties, are only there.
+
+use std::collections::HashMap;
+
+use zbus::{Variant, proxy};
+
+use crate::proxy::{
+    ContactSummary, DaemonStatistics, ExposureInfo, ExposureSummary, OwnReportInfo,
+};
+
+/// Totals of the contact log, without interaction.
+#[proxy(
+    interface = "org.tcncoalition.Tcnd1.Contacts",
+    default_service = "org.tcncoalition.Tcnd1",
+    default_path = "/org/tcncoalition/Tcnd1"
+)]
+pub trait NonInteractiveContacts {
+    /// Totals; options `from` and `to`, both u64.
+    fn get_summary(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<ContactSummary>;
+    /// Counters and sizes.
+    fn get_statistics(&self) -> zbus::Result<DaemonStatistics>;
+    /// Numbers heard within the last minute.
+    fn count_nearby(&self) -> zbus::Result<u32>;
+}
+
+/// Reports of this machine, without interaction.
+#[proxy(
+    interface = "org.tcncoalition.Tcnd1.Reports",
+    default_service = "org.tcncoalition.Tcnd1",
+    default_path = "/org/tcncoalition/Tcnd1"
+)]
+pub trait NonInteractiveReports {
+    /// All reports, and records of deleted reports that had left the machine.
+    fn list(&self) -> zbus::Result<Vec<OwnReportInfo>>;
+}
+
+/// Exposures, without interaction.
+#[proxy(
+    interface = "org.tcncoalition.Tcnd1.Exposures",
+    default_service = "org.tcncoalition.Tcnd1",
+    default_path = "/org/tcncoalition/Tcnd1"
+)]
+pub trait NonInteractiveExposures {
+    /// All exposures; dismissed ones only with the option `dismissed`.
+    fn list(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<Vec<ExposureInfo>>;
+    /// One exposure.
+    fn get(&self, id: &str) -> zbus::Result<ExposureInfo>;
+    /// How many exposures are not seen, and how complete that is.
+    fn get_summary(&self) -> zbus::Result<ExposureSummary>;
+    /// Subscribes the caller to Changed, until it leaves the bus or the daemon ends.
+    fn subscribe(&self) -> zbus::Result<()>;
+    /// Exposures changed; `unseen` are not seen. The signal goes only to subscribers.
+    #[zbus(signal)]
+    fn changed(&self, unseen: u32) -> zbus::Result<()>;
+}
