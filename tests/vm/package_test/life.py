@@ -19,6 +19,7 @@ SUSPEND_DROP_IN = "/run/systemd/system/systemd-suspend.service.d/test.conf"
 SLEEPS = 2
 HEARD = 6  # reports
 UNMOVED = 5  # seconds
+RESTART = 1  # seconds, the longest that an advert is off the air when the kernel restarts it
 # Just before the machine sleeps, when logind has waited for all inhibitors: the time, and what is in the log.
 # Just after it wakes, before logind signals that: the time.
 WITNESS = """[Service]
@@ -180,8 +181,13 @@ def forged_signal(test):
         raise Failed(f"the signal could not be sent: {done.stderr}")
     begin = test.now()
     test.wait("the time of observation to be over", lambda: test.now() > begin + UNMOVED, UNMOVED + 5)
-    if airing.end is not None:
-        raise Failed(f"our advert left the air after {airing.end - begin:.1f} s")
+    # The kernel restarts an advert now and then, as it is.
+    until = begin
+    for again in sorted((a for a in test.airings() if a.same(airing)), key=lambda a: a.start):
+        if again.start <= until + RESTART:
+            until = max(until, test.now() if again.end is None else again.end)
+    if until < begin + UNMOVED:
+        raise Failed(f"our advert left the air after {until - begin:.1f} s")
     return f"the same advert for {UNMOVED} s on"
 
 
