@@ -10,6 +10,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod circles;
+mod names;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
