@@ -617,7 +617,13 @@ pub(crate) fn busy() -> Snapshot {
                     since: UnixTime(1_795_000_000),
                 },
             ),
-            (Problem::Crowded, ProblemDetails::default()),
+            (
+                Problem::Crowded,
+                ProblemDetails {
+                    detail: String::new(),
+                    since: UnixTime(1_795_000_060),
+                },
+            ),
         ]
         .into(),
         mode: Mode::Full,

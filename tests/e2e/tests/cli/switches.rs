@@ -54,7 +54,7 @@ async fn a_pause_tells_scripts_its_cookie_and_end() {
 async fn a_refusal_ends_with_1_and_the_cure() {
     let it = MockTcnd::new(idle()).await;
     let cases = [
-        (Refusal::OffAir, "on the air now", "tcnctl status"),
+        (Refusal::OffAir, "on the air", "tcnctl status"),
         (
             Refusal::Configured,
             "error: consent is set by `enabled`",
@@ -139,8 +139,11 @@ This is a simulation: the devices nearby are not real.
   Adapter      hci0, on, in use
   Reports      last fetched on 2026-11-18
   Problem      Bluetooth refuses to listen; tcnd keeps trying.
+    error      starting discovery: org.bluez.Error.NotReady
+    since      2026-11-18 11:06
     cure       systemctl restart bluetooth
   Problem      tcnd heard more numbers than it can keep; some were dropped.
+    since      2026-11-18 11:07
     cure       no action is needed in a crowd; otherwise a device floods the air
 ";
     assert_eq!(it.text(&["status"]).await, expected);
@@ -257,7 +260,7 @@ async fn foreign_text_steers_no_terminal() {
     let odd = odd.to_str().unwrap();
     let missing = format!("{odd}.tcn");
     let commands: &[(&[&str], usize)] = &[
-        (&["status"], 12),
+        (&["status"], 15),
         (&["status", "--json"], 1),
         (&["config", "check", odd], 3),
         (&["config", "check", odd, "--json"], 1),
