@@ -1,27 +1,9 @@
-//! Conversions of the radio's types to the engine's, and of the engine's notes to
-//! log lines. The two do not know each other.
+//! Conversions of the radio's events to sightings of the engine, and of the engine's
+//! log events to log lines.
 
-use tcn_engine::{LogEvent, RadioCapabilities, Sighting};
+use tcn_engine::{LogEvent, Sighting};
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
-
-use crate::radio;
-
-/// What a radio can do now.
-pub(super) fn capabilities(capabilities: radio::Capabilities) -> RadioCapabilities {
-    let radio::Capabilities {
-        can_air,
-        can_carry,
-        can_listen,
-        address_lifetime,
-    } = capabilities;
-    RadioCapabilities {
-        can_air,
-        can_carry,
-        can_listen,
-        address_lifetime,
-    }
-}
 
 /// A frame heard.
 pub(super) fn sighting(frame: Frame, rssi: Option<i16>) -> Sighting {

@@ -10,7 +10,7 @@ impl Driver {
     pub(super) async fn radio_event(&mut self, event: radio::Event) {
         self.only_heard = matches!(event, radio::Event::Heard { .. });
         let input = match event {
-            radio::Event::Up(capabilities) => Input::RadioUp(convert::capabilities(capabilities)),
+            radio::Event::Up(capabilities) => Input::RadioUp(capabilities),
             radio::Event::Down => Input::RadioDown,
             radio::Event::Aired(frame) => Input::Aired(frame),
             radio::Event::Withdrawn(frame) => Input::Withdrawn(frame),

@@ -20,8 +20,8 @@ pub mod fake;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
+use tcn_engine::RadioCapabilities;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 use tcnd_client::Problem;
@@ -47,7 +47,7 @@ pub enum Order {
 pub enum Event {
     /// The adapter can be used from now on, with these capabilities. Sent again when they
     /// change.
-    Up(Capabilities),
+    Up(RadioCapabilities),
     /// The adapter cannot be used. Nothing is on the air any more, and the last order is
     /// void.
     Down,
@@ -78,22 +78,6 @@ pub enum Event {
     Malformed,
     /// The status changed. Always the complete status.
     Status(Status),
-}
-
-/// What a radio can do now. The default is nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Whether [`Order::Air`] can succeed: an advert would be accepted, and sent under an
-    /// address that is not the controller's own and that no earlier own number had.
-    pub can_air: bool,
-    /// Whether [`Order::Swap`] can succeed: each advert gets a new address.
-    pub can_carry: bool,
-    /// Whether scanning is possible, with [`Order::Air`] or without. Not while it would use an
-    /// address that belongs to an earlier number.
-    pub can_listen: bool,
-    /// How long the addresses last that belong to a number, and so the number itself. Zero
-    /// where each number can have new addresses at any time.
-    pub address_lifetime: Duration,
 }
 
 /// A peer that connected. The value tells peers apart while this process runs. It is no

@@ -4,8 +4,8 @@
 use std::io::Cursor;
 use std::time::Duration;
 
-use tcn_engine::Policy;
 use tcn_engine::disclosure::Plan;
+use tcn_engine::{Policy, RadioCapabilities};
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
@@ -14,7 +14,7 @@ use tcnd::daemon::{
     MatchedReportsRequest, OwnReportsRequest, Parts, Refusal, Reply, ReportRequest, Reported,
     Request, Signal,
 };
-use tcnd::radio::{Capabilities, Event, Order, Radio};
+use tcnd::radio::{Event, Order, Radio};
 use tcnd::store;
 use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
@@ -209,12 +209,12 @@ pub(crate) fn common_memo() -> Memo {
 }
 
 /// A radio that can do everything.
-fn able() -> Capabilities {
-    Capabilities {
+fn able() -> RadioCapabilities {
+    RadioCapabilities {
         can_air: true,
         can_carry: true,
         can_listen: true,
-        ..Capabilities::default()
+        ..RadioCapabilities::default()
     }
 }
 

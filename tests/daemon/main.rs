@@ -13,10 +13,11 @@ mod sleep;
 use std::future::Future;
 use std::time::Duration;
 
+use tcn_engine::RadioCapabilities;
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::daemon::{self, Ended, Error, Handle, Parts, Refusal, Request, Signal};
-use tcnd::radio::{Capabilities, Event, Order, Radio};
+use tcnd::radio::{Event, Order, Radio};
 use tcnd::store::{self, DATABASE};
 use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
@@ -92,9 +93,9 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
         let story = async {
             bench
                 .radio
-                .send(Event::Up(Capabilities {
+                .send(Event::Up(RadioCapabilities {
                     can_listen: true,
-                    ..Capabilities::default()
+                    ..RadioCapabilities::default()
                 }))
                 .await
                 .unwrap();

@@ -3,9 +3,10 @@
 use std::future::Future;
 
 use rusqlite::OpenFlags;
+use tcn_engine::RadioCapabilities;
 use tcn_protocol::TemporaryContactNumber;
 use tcnd::daemon::{Ended, Error, Refusal, Request, Signal};
-use tcnd::radio::{Capabilities, Event, Order};
+use tcnd::radio::{Event, Order};
 use tcnd::store::DATABASE;
 use tcnd_config::Settings;
 
@@ -56,10 +57,10 @@ async fn tell(driver: impl Future<Output = Result<Ended, Error>>, story: impl Fu
 async fn the_answer_waits_for_the_radio() {
     let (mut bench, driver) = Bench::new(Some(true));
     let story = async {
-        let able = Capabilities {
+        let able = RadioCapabilities {
             can_air: true,
             can_listen: true,
-            ..Capabilities::default()
+            ..RadioCapabilities::default()
         };
         bench.radio.send(Event::Up(able)).await.unwrap();
         let Some(Order::Air(frame)) = bench.orders.recv().await else {
@@ -86,9 +87,9 @@ async fn the_answer_waits_for_the_radio() {
 async fn who_waits_is_let_go_when_the_machine_stays_awake() {
     let (mut bench, driver) = Bench::new(Some(true));
     let story = async {
-        let able = Capabilities {
+        let able = RadioCapabilities {
             can_listen: true,
-            ..Capabilities::default()
+            ..RadioCapabilities::default()
         };
         bench.radio.send(Event::Up(able)).await.unwrap();
         assert!(matches!(bench.orders.recv().await, Some(Order::Listen)));

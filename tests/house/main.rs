@@ -30,6 +30,7 @@ const PLAN: [Room; 7] = [
         "radio",
         &[],
         &[
+            "tcn_engine",
             "tcnd_client",
             "tcnd_rpa_timeout",
             "bluez_mgmt",

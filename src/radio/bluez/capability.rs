@@ -25,8 +25,9 @@
 
 use bluez_mgmt::Privacy;
 
-use super::super::{Capabilities, Mode};
+use super::super::Mode;
 use super::off_air::AddressTimer;
+use tcn_engine::RadioCapabilities;
 use tcnd_client::Problem;
 
 /// The advertising commands that a controller supports.
@@ -101,7 +102,7 @@ impl Capability {
 /// What can be done with the adapter now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Readiness {
-    pub(super) capabilities: Capabilities,
+    pub(super) capabilities: RadioCapabilities,
     /// Peers can connect.
     pub(super) connectable: bool,
 }

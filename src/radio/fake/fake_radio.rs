@@ -6,12 +6,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tcn_engine::RadioCapabilities;
 use tcn_protocol::beacon::Frame;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{self, MissedTickBehavior};
 
 use super::super::event_queue::EventQueue;
-use super::super::{Adapter, AddressKind, Capabilities, Event, Mode, Order, Peer, Status};
+use super::super::{Adapter, AddressKind, Event, Mode, Order, Peer, Status};
 use super::rng::SplitMix64;
 use super::{Condition, Transmission};
 use tcnd_client::Problem;
@@ -184,7 +185,7 @@ impl FakeRadio {
     }
 
     fn announce(&mut self) {
-        self.event_queue.push(Event::Up(Capabilities {
+        self.event_queue.push(Event::Up(RadioCapabilities {
             can_air: self.can_air(),
             can_carry: matches!(self.mode, Mode::Full | Mode::Relay),
             can_listen: true,

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tcn_engine::RadioCapabilities;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 use tokio::time::timeout;
 
-use super::super::{Capabilities, Status};
+use super::super::Status;
 use super::*;
 use tcnd_client::Problem;
 
@@ -75,7 +76,7 @@ async fn up(air: &Air, name: &str) -> (Radio, Switch) {
     let (mut radio, switch) = air.radio_with_switch(name);
     assert!(matches!(
         next(&mut radio).await,
-        Event::Up(Capabilities { can_air: true, .. })
+        Event::Up(RadioCapabilities { can_air: true, .. })
     ));
     (radio, switch)
 }
@@ -124,7 +125,7 @@ async fn switched_off_it_withdraws_and_comes_back_silent() {
     switch.set(Condition::Working);
     assert!(matches!(
         next(&mut anna).await,
-        Event::Up(Capabilities { can_air: true, .. })
+        Event::Up(RadioCapabilities { can_air: true, .. })
     ));
     let status = status_when(&mut anna, |s| s.problems.is_empty()).await;
     assert!(!status.advertising, "an old order came back to life");
@@ -142,14 +143,14 @@ async fn discoverable_it_stops_airing_and_goes_on_listening() {
     assert!(matches!(next(&mut anna).await, Event::Withdrawn(_)));
     assert!(matches!(
         next(&mut anna).await,
-        Event::Up(Capabilities { can_air: false, .. })
+        Event::Up(RadioCapabilities { can_air: false, .. })
     ));
     ben.orders.send(Order::Air(frame(2))).await.unwrap();
     assert_eq!(next_heard(&mut anna).await.0, frame(2));
     switch.set(Condition::Working);
     assert!(matches!(
         next(&mut anna).await,
-        Event::Up(Capabilities { can_air: true, .. })
+        Event::Up(RadioCapabilities { can_air: true, .. })
     ));
 }
 

@@ -2,11 +2,11 @@
 
 mod model;
 
-use super::super::super::Capabilities;
 use super::*;
+use tcn_engine::RadioCapabilities;
 
 const BROADCAST: Readiness = Readiness {
-    capabilities: Capabilities {
+    capabilities: RadioCapabilities {
         can_air: true,
         can_carry: false,
         can_listen: true,
@@ -16,7 +16,7 @@ const BROADCAST: Readiness = Readiness {
 };
 
 const CONNECTABLE: Readiness = Readiness {
-    capabilities: Capabilities {
+    capabilities: RadioCapabilities {
         can_carry: true,
         ..BROADCAST.capabilities
     },

@@ -3,10 +3,11 @@
 use std::mem;
 use std::time::Duration;
 
+use tcn_engine::RadioCapabilities;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 
-use super::super::super::{Capabilities, Event, Mode, Order};
+use super::super::super::{Event, Mode, Order};
 use super::super::capability::{AddressPersistence, Capability, Controller, Readiness, capability};
 use super::super::discovery::{UuidOnlyAdvert, heard};
 use super::super::gatt_server::GattAccess;
@@ -42,7 +43,7 @@ impl BluezTask {
             AddressPersistence::Adverts(timer) => self.permitted_by_controller(timer),
         };
         Some(Readiness {
-            capabilities: Capabilities {
+            capabilities: RadioCapabilities {
                 can_air: can_air && airs,
                 can_carry: can_air && capability.can_carry,
                 can_listen: listens,
