@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Key {
     /// Consent: `true` and `false` decide, absent leaves it to `tcnctl enable`.
     Enabled,
-    /// How tcnd takes part: a [`Mode`].
+    /// How tcnd takes part: a [`Mode`](super::Mode).
     Mode,
     /// The adapter to use, by its device address or its kernel name.
     Adapter,
