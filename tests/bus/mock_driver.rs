@@ -287,7 +287,7 @@ fn exchange_asked(request: &ExchangeRequest) -> String {
         }
         ExchangeRequest::Pending(source, _) => format!("Pending {source}"),
         ExchangeRequest::Take(source, _) => format!("Take {source}"),
-        ExchangeRequest::Settle(part, settlement, _) => format!("Settle {part} {settlement:?}"),
+        ExchangeRequest::Settle(part, result, _) => format!("Settle {part} {result:?}"),
         ExchangeRequest::Record(source, problem, _) => format!("Record {source} {problem:?}"),
         ExchangeRequest::End(_) => "End".to_owned(),
         ExchangeRequest::TriggerSync(_) => "Ring".to_owned(),
