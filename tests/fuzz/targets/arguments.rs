@@ -28,9 +28,9 @@ use zbus::{Connection, Fd, Guid, Variant, connection};
 const MOST_CALLS: usize = 8;
 
 /// How long a call may wait for its answer: a file that gives nothing is waited
-/// for as long as the service has patience.
+/// until the descriptor times out.
 const ANSWERED: Duration = Duration::from_secs(20);
-const PATIENCE: Duration = Duration::from_millis(20);
+const FD_TIMEOUT: Duration = Duration::from_millis(20);
 
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
@@ -188,8 +188,8 @@ async fn set() -> Connection {
         handle,
         bouncer: Bouncer::same_user(own_uid()),
         log: Arc::new(Mute),
-        sheets: ExportDir::new(std::env::temp_dir()),
-        patience: PATIENCE,
+        export_dir: ExportDir::new(std::env::temp_dir()),
+        fd_timeout: FD_TIMEOUT,
     };
     let served = bus::serve(server, service).await.expect("it is served");
     tokio::spawn(served);

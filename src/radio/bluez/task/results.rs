@@ -336,10 +336,10 @@ impl BluezTask {
     }
 
     fn gone(&mut self, seen: bool) {
-        let (most, patience) = self.leaving;
+        let (most, limit) = self.leaving;
         match seen {
             true => self.plan.gone(),
-            false if patience == GONE_TIMEOUT => {
+            false if limit == GONE_TIMEOUT => {
                 tracing::warn!("BlueZ does not drop our advert; leaving its connection");
                 self.leaving = (most, CONNECTION_GONE_TIMEOUT);
                 self.plan.renew();

@@ -204,14 +204,14 @@ impl BluezTask {
         adapter: Adapter,
         registrar: Registrar,
     ) -> BoxFuture<'static, StepResult> {
-        let (most, patience) = self.leaving;
+        let (most, limit) = self.leaving;
         let unregistration = self.unregistration.take();
         Box::pin(async move {
             StepResult::Gone(match unregistration {
                 Some(unregistration) => unregistration.await.unwrap_or(Ok(())).map(|()| true),
                 None => {
                     let name = adapter.name();
-                    registrar.confirm_gone(name, most, patience).await
+                    registrar.confirm_gone(name, most, limit).await
                 }
             })
         })
