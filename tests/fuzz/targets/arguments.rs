@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use tcnd::bus::{self, Bouncer, Log, Service};
-use tcnd_logging::{LogLevel, LogTarget};
-use tcnd_client::names;
-use tcnd_config::Settings;
 use tcnd::daemon::{Handle, Mailbox, Request, starting};
 use tcnd::store::ExportDir;
+use tcnd_client::names;
+use tcnd_config::Settings;
+use tcnd_logging::{LogLevel, LogTarget};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use zbus::wire::StructureBuilder;

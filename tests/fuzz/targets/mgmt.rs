@@ -4,9 +4,9 @@
 //! Input: the index of the controller that was asked about, then a packet.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use bluez_mgmt::MgmtError;
 use bluez_mgmt::wire::{self, LONGEST_ANSWER};
+use libfuzzer_sys::fuzz_target;
 
 /// Bytes of the answer about a controller.
 const INFORMATION: usize = 289;

@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use libfuzzer_sys::fuzz_target;
-use tcn_protocol::file::{self, FileError, Format, Item};
 use tcn_exchange::content_encoding::ContentEncoding;
+use tcn_protocol::file::{self, FileError, Format, Item};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok((format, items)) = read(bytes) else {

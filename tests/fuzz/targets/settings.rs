@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use libfuzzer_sys::fuzz_target;
-use tcnd_config::{ConfigError, spell_duration};
-use tcn_exchange::source::{SourceLocation, Source};
+use tcn_exchange::source::{Source, SourceLocation};
 use tcn_protocol::MemoType;
+use tcnd_config::{ConfigError, spell_duration};
 
 fuzz_target!(|bytes: &[u8]| {
     let file = file();

@@ -9,11 +9,11 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use libfuzzer_sys::fuzz_target;
-use tcn_matching::cost;
-use tcn_protocol::file;
 use tcn_exchange::content_encoding::ContentEncoding;
 use tcn_exchange::filter::{self, DocumentError, Expected, FilterOptions};
 use tcn_exchange::source::MemoTypes;
+use tcn_matching::cost;
+use tcn_protocol::file;
 use tcn_protocol::wire;
 
 fuzz_target!(|bytes: &[u8]| {

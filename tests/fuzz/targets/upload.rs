@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use tcn_exchange::admission::{self, AdmissionError, LARGEST_BODY};
 use tcn_protocol::{SignedReport, UnixTime, wire};
-use tcn_exchange::admission::{self, LARGEST_BODY, AdmissionError};
 
 /// 2020-11-23 19:00 UTC, about when the seeds are of.
 const NOW: UnixTime = UnixTime(1_606_158_000);
@@ -16,7 +16,10 @@ fuzz_target!(|body: &[u8]| {
     match (&undated, &dated) {
         (Ok(one), Ok(other)) => assert_eq!(one.bytes, other.bytes),
         // A date is the last thing that is looked at, and all that it adds.
-        (Ok(_), Err(why)) => assert!(matches!(why, AdmissionError::TooOld | AdmissionError::NotYet)),
+        (Ok(_), Err(why)) => assert!(matches!(
+            why,
+            AdmissionError::TooOld | AdmissionError::NotYet
+        )),
         (Err(one), Err(other)) => assert_eq!(one, other),
         (Err(why), Ok(_)) => panic!("only with a date it is not: {why}"),
     }
