@@ -261,7 +261,7 @@ def password(bench):
     for secret, right in (("wrong", NOT_AUTHORISED), (PASSWORD, DONE)):
         status, screen = at_a_terminal(STRANGER, secret, TCNCTL, *CONTACTS)
         same(f"{secret!r} typed: {screen}", status, right)
-        for words in ("see how many contacts this computer recorded", f"Authenticating as: {ADMIN}"):
+        for words in ("view how many contacts this computer recorded", f"Authenticating as: {ADMIN}"):
             if words not in screen:
                 raise Failed(f"asked without saying {words!r}: {screen}")
     return "asked in polkit's words, admitted with the password alone"
