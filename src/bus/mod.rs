@@ -1,4 +1,4 @@
-//! The edge to D-Bus clients: translate, ask the [`Handle`], translate back.
+//! The edge to D-Bus clients: translate, ask the [`Handle`](crate::daemon::Handle), translate back.
 //!
 //! ```text
 //!  caller ──▶ bus policy ──▶ admission ──▶ a method ──▶ bouncer ──▶ Handle ──▶ driver
