@@ -104,22 +104,22 @@ async fn every_member_and_every_caller() {
     let bus = SystemBus::new();
     let _polkit = Polkit::serve(bus.connect(ROOT).await, Verdict::Rules).await;
     let _served = bus.serve(busy()).await;
-    let mut fates = Vec::new();
+    let mut results = Vec::new();
     for caller in [STRANGER, MEMBER, TCND, SYNC, ROOT] {
-        fates.push(try_everything(&bus.connect(caller).await).await);
+        results.push(try_everything(&bus.connect(caller).await).await);
     }
-    let table: String = fates[0]
+    let table: String = results[0]
         .keys()
         .map(|what| {
-            let fates: Vec<_> = fates
+            let results: Vec<_> = results
                 .iter()
-                .map(|fates| format!("{:17}", fates[what]))
+                .map(|results| format!("{:17}", results[what]))
                 .collect();
-            format!("{what:36}{}\n", fates.concat().trim_end())
+            format!("{what:36}{}\n", results.concat().trim_end())
         })
         .collect();
     assert_eq!(table, TABLE);
-    assert!(fates.iter().all(|each| each.len() == fates[0].len()));
+    assert!(results.iter().all(|each| each.len() == results[0].len()));
 }
 
 const TABLE: &str = "\

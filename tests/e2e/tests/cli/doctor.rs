@@ -165,7 +165,7 @@ async fn a_fit_machine_passes() {
     let it = MockTcnd::new(idle()).await;
     let _bluez = bluez(&it, Some((FIT, Some(extended())))).await;
     let _clock = clock(&it, true).await;
-    it.puppet.change(|shown| shown.enabled = true);
+    it.driver.change(|shown| shown.enabled = true);
     let verdicts = verdicts(&it).await;
     let all = |name: &str| verdicts[name].as_str();
     for name in [
@@ -333,6 +333,6 @@ async fn the_daemons_own_problems_are_told_with_their_cures() {
         shown.contains("runs, with simulated devices nearby"),
         "{shown}"
     );
-    it.puppet.change(|shown| shown.enabled = false);
+    it.driver.change(|shown| shown.enabled = false);
     assert_eq!(verdicts(&it).await["consent"], "warn");
 }

@@ -2,7 +2,7 @@
 //! its client.
 
 #[path = "../../../bus/mock_driver.rs"]
-pub(crate) mod puppet;
+pub(crate) mod mock_driver;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,7 +22,7 @@ use zbus::{Connection, Variant, fdo};
 
 use crate::{Fixture, text};
 
-pub(crate) use puppet::{MockDriver, busy, idle};
+pub(crate) use mock_driver::{MockDriver, busy, idle};
 
 /// Waits for an event that must happen.
 pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
@@ -34,7 +34,7 @@ pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
 /// The daemon's bus interfaces without a daemon.
 pub(crate) struct MockTcnd {
     pub(crate) fixture: Fixture,
-    pub(crate) puppet: MockDriver,
+    pub(crate) driver: MockDriver,
     sheets: TempDir,
     connection: Connection,
     uid: u32,
@@ -50,11 +50,11 @@ impl MockTcnd {
     pub(crate) async fn with(first: Snapshot, uid: u32) -> Self {
         let fixture = Fixture::new();
         let sheets = TempDir::new().unwrap();
-        let (connection, puppet) = serve(&fixture, &sheets, first, uid).await;
+        let (connection, driver) = serve(&fixture, &sheets, first, uid).await;
         Self {
             sheets,
             fixture,
-            puppet,
+            driver,
             connection,
             uid,
         }
@@ -63,8 +63,8 @@ impl MockTcnd {
     /// The daemon ends, and another starts, which does not know earlier subscribers.
     pub(crate) async fn restart(&mut self, first: Snapshot) {
         self.leave().await;
-        let (connection, puppet) = serve(&self.fixture, &self.sheets, first, self.uid).await;
-        (self.connection, self.puppet) = (connection, puppet);
+        let (connection, driver) = serve(&self.fixture, &self.sheets, first, self.uid).await;
+        (self.connection, self.driver) = (connection, driver);
     }
 
     /// Runs tcnctl to its end, at 18:30 in the zone UTC on any machine.
@@ -131,7 +131,7 @@ async fn serve(
 ) -> (Connection, MockDriver) {
     let address = BusChoice::Address(fixture.address.clone());
     let connection = tcnd_client::connect(&address).await.unwrap();
-    let (handle, puppet) = MockDriver::new(first);
+    let (handle, driver) = MockDriver::new(first);
     let service = Service {
         handle,
         bouncer: Bouncer::same_user(uid),
@@ -141,7 +141,7 @@ async fn serve(
     };
     let served = bus::serve(connection.clone(), service).await;
     tokio::spawn(served.unwrap());
-    (connection, puppet)
+    (connection, driver)
 }
 
 /// Runs a command while the runtime continues to serve.

@@ -10,7 +10,7 @@ use serde_json::json;
 use tcnd::daemon::{ProblemDetails, Refusal};
 use tcnd_client::Problem;
 
-use crate::mock_tcnd::{MockTcnd, busy, puppet, run};
+use crate::mock_tcnd::{MockTcnd, busy, mock_driver, run};
 use crate::text;
 
 const CREATE: [&str; 4] = ["report", "create", "--symptoms", "dry-cough"];
@@ -60,7 +60,7 @@ async fn a_report_is_shown_before_it_is_made() {
     ] {
         assert!(said.contains(fact), "{fact}: {said}");
     }
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     assert!(
         heard.iter().all(|asked| asked.starts_with("Preview")),
         "{heard:?}"
@@ -68,7 +68,7 @@ async fn a_report_is_shown_before_it_is_made() {
 
     let (done, said) = on_a_terminal(&it, &CREATE, "no").await;
     assert!(!done && said.contains("nothing was done"), "{said}");
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     assert!(
         heard.iter().all(|asked| asked.starts_with("Preview")),
         "{heard:?}"
@@ -81,7 +81,7 @@ async fn a_report_is_shown_before_it_is_made() {
             done && said.contains("Report 3 is made and has not left"),
             "{said}"
         );
-        let heard = it.puppet.heard();
+        let heard = it.driver.heard();
         assert!(
             heard.iter().any(|asked| asked.starts_with("Make")),
             "{heard:?}"
@@ -140,15 +140,15 @@ async fn a_refusal_that_can_be_foreseen_comes_before_the_question() {
             "{words:?}"
         );
     }
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     let acts = |asked: &String| asked.starts_with("Preview") || asked == "List";
     assert!(heard.iter().all(acts), "{heard:?}");
 
-    it.puppet.refuse(Some(Refusal::AlreadyPublished));
+    it.driver.refuse(Some(Refusal::AlreadyPublished));
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
     assert!(!done && !said.contains("To continue"), "{said}");
     assert!(said.contains("--now"), "{said}");
-    it.puppet.refuse(Some(Refusal::NoServer));
+    it.driver.refuse(Some(Refusal::NoServer));
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
     assert!(!done && !said.contains("To continue"), "{said}");
 }
@@ -204,17 +204,17 @@ async fn a_report_is_deleted_after_it_was_asked_for() {
     ] {
         assert!(said.contains(fact), "{fact}: {said}");
     }
-    assert_eq!(it.puppet.heard(), ["List"]);
+    assert_eq!(it.driver.heard(), ["List"]);
     let output = it.tcnctl(&["report", "delete", "3"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("--yes"), "{output:?}");
-    assert_eq!(it.puppet.heard(), ["List"]);
+    assert_eq!(it.driver.heard(), ["List"]);
     let (done, said) = on_a_terminal(&it, &["report", "delete", "3"], "Y").await;
     assert!(
         done && said.contains("Report 3 is deleted on this machine"),
         "{said}"
     );
-    assert_eq!(it.puppet.heard(), ["List", "Delete 3", "List"]);
+    assert_eq!(it.driver.heard(), ["List", "Delete 3", "List"]);
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn what_has_not_left_is_kept_here_without_a_question() {
     it.text(&["report", "publish", "5", "--cancel", "--to", "one"])
         .await;
     let heard = ["Cancel 5 None", "Cancel 5 Some(\"one\")"];
-    assert_eq!(it.puppet.heard(), heard);
+    assert_eq!(it.driver.heard(), heard);
     let both = ["report", "publish", "5", "--cancel", "--now"];
     assert_eq!(it.tcnctl(&both).await.status.code(), Some(2));
 }
@@ -260,7 +260,7 @@ async fn what_is_made_is_what_was_asked_for() {
         "{output:?}"
     );
     let made = "Make 1000 2000 MemoType(2, ito v1) [10, 255] \"mine\" true";
-    assert_eq!(it.puppet.heard(), ["Preview 1000 2000", made]);
+    assert_eq!(it.driver.heard(), ["Preview 1000 2000", made]);
 }
 
 #[tokio::test]
@@ -272,18 +272,18 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
         .text(&["report", "export", "3", file, "--format", "json"])
         .await;
     assert!(said.contains("200000 bytes"), "{said}");
-    assert_eq!(fs::read(&path).unwrap(), puppet::report_bytes());
+    assert_eq!(fs::read(&path).unwrap(), mock_driver::report_bytes());
     assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
     let again = it.tcnctl(&["report", "export", "3", file]).await;
     assert_eq!(again.status.code(), Some(1));
     assert!(text(&again.stderr).contains("cannot create"), "{again:?}");
     assert_eq!(
         fs::read(&path).unwrap(),
-        puppet::report_bytes(),
+        mock_driver::report_bytes(),
         "nothing is lost"
     );
 
-    it.puppet.refuse(Some(Refusal::NoSuchReport));
+    it.driver.refuse(Some(Refusal::NoSuchReport));
     let other = it.fixture.folder.path().join("other.tcn");
     let none = it
         .tcnctl(&["report", "export", "7", other.to_str().unwrap()])
@@ -294,9 +294,9 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
         "{none:?}"
     );
     assert!(!other.exists(), "an empty file is no report");
-    it.puppet.refuse(None);
+    it.driver.refuse(None);
     let out = it.tcnctl(&["report", "export", "3", "-"]).await;
-    assert_eq!(out.stdout, puppet::report_bytes());
+    assert_eq!(out.stdout, mock_driver::report_bytes());
 }
 
 #[tokio::test]
@@ -316,7 +316,7 @@ async fn a_report_is_published_after_it_was_asked_for() {
     }
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "no").await;
     assert!(!done && said.contains("nothing was done"), "{said}");
-    assert_eq!(it.puppet.heard(), ["Look 3 None false"; 2]);
+    assert_eq!(it.driver.heard(), ["Look 3 None false"; 2]);
 
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
     assert!(done, "{said}");
@@ -339,8 +339,8 @@ async fn a_report_is_published_after_it_was_asked_for() {
         "Look 3 Some(\"one\") true",
         "Publish 3 Some(\"one\") true",
     ];
-    assert_eq!(it.puppet.heard(), heard);
-    it.puppet.refuse(Some(Refusal::NoServer));
+    assert_eq!(it.driver.heard(), heard);
+    it.driver.refuse(Some(Refusal::NoServer));
     let output = it.tcnctl(&["report", "publish", "3", "--yes"]).await;
     assert!(
         text(&output.stderr).contains("/etc/tcnd/sources.d"),
@@ -389,19 +389,19 @@ async fn reports_are_imported_from_files_and_pipes() {
     let said = it.text(&["report", "import", path.to_str().unwrap()]).await;
     assert!(said.contains(IMPORT_COUNTS), "{said}");
     assert!(said.contains("6 times"), "{said}");
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     assert!(heard[0].contains("theirs.tcn"), "{heard:?}");
     let mut command = it.command(&["report", "import", "-", "--source", "a friend"]);
     command.stdin(Stdio::from(fs::File::open(&path).unwrap()));
     assert!(run(command).await.status.success());
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     assert!(heard[0].contains("a friend"), "{heard:?}");
     let path = path.to_str().unwrap();
     let half = it.tcnctl(&["report", "import", path, "/nonexistent"]).await;
     assert_eq!(half.status.code(), Some(1));
     let said = text(&half.stdout);
     assert!(said.contains("6 times"), "what was found is told: {said}");
-    it.puppet.heard();
+    it.driver.heard();
     let (first, last) = ("/nonexistent", path);
     let both = it
         .tcnctl(&["report", "import", first, last, "--json"])
@@ -416,12 +416,12 @@ async fn reports_are_imported_from_files_and_pipes() {
         (&8.into(), &0.into())
     );
     assert_eq!(
-        it.puppet.heard().len(),
+        it.driver.heard().len(),
         1,
         "the second was imported all the same"
     );
 
-    it.puppet
+    it.driver
         .refuse(Some(Refusal::Unreadable("there is no report in it")));
     let bad = it.tcnctl(&["report", "import", path, path]).await;
     assert_eq!(bad.status.code(), Some(1));
@@ -435,11 +435,11 @@ async fn reports_are_imported_from_files_and_pipes() {
         said.contains("tcnctl report inspect"),
         "with the cure: {said}"
     );
-    assert_eq!(it.puppet.heard().len(), 2);
-    it.puppet.refuse(None);
+    assert_eq!(it.driver.heard().len(), 2);
+    it.driver.refuse(None);
     let missing = it.tcnctl(&["report", "import", "/nonexistent"]).await;
     assert_eq!(missing.status.code(), Some(1));
-    assert_eq!(it.puppet.heard(), [""; 0]);
+    assert_eq!(it.driver.heard(), [""; 0]);
 }
 
 #[tokio::test]
@@ -452,7 +452,7 @@ async fn exposures_are_listed_explained_and_dismissed() {
     );
     assert!(!listed.contains("11-"), "it was dismissed: {listed}");
     assert!(it.text(&["exposures", "--all"]).await.contains("11-93600"));
-    it.puppet.heard();
+    it.driver.heard();
     let shown = it.text(&["exposures", "show", "8-93600"]).await;
     for fact in [
         "about 1 m away, between 0.3 and 3 m",
@@ -462,7 +462,7 @@ async fn exposures_are_listed_explained_and_dismissed() {
     ] {
         assert!(shown.contains(fact), "{fact}: {shown}");
     }
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     assert!(
         heard
             .iter()
@@ -470,7 +470,7 @@ async fn exposures_are_listed_explained_and_dismissed() {
         "{heard:?}"
     );
     it.text(&["exposures", "dismiss", "8-93600"]).await;
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     assert!(
         heard
             .iter()
@@ -493,7 +493,7 @@ async fn what_was_dismissed_is_marked_and_can_be_restored() {
     );
     let restored = it.text(&["exposures", "restore", "11-93600"]).await;
     assert_eq!(restored, "Exposure 11-93600 is listed again.\n");
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     let restore = "Restore ExposureId { report: 11, start: UnixTime(93701) }";
     assert!(heard.iter().any(|asked| asked == restore), "{heard:?}");
 }
@@ -504,7 +504,7 @@ async fn a_document_does_not_mark_as_seen() {
     let mut it = MockTcnd::new(busy()).await;
     let shown = it.json(&["exposures", "show", "8-93600"]).await;
     assert_eq!(shown["seen"], false);
-    assert_eq!(it.puppet.heard(), ["Exposures"]);
+    assert_eq!(it.driver.heard(), ["Exposures"]);
 }
 
 /// An empty list may mean that no source was checked.
@@ -523,7 +523,7 @@ async fn the_list_says_how_far_it_goes() {
         failing.contains("Server two could not be checked (unreachable)"),
         "{failing}"
     );
-    it.puppet.change(|shown| {
+    it.driver.change(|shown| {
         shown.problems = [(Problem::ReportsStale, ProblemDetails::default())].into();
     });
     let stale = it.text(&["exposures"]).await;
@@ -557,17 +557,17 @@ async fn nothing_is_destroyed_without_being_asked() {
     }
     let (done, said) = on_a_terminal(&it, &["wipe"], "yes").await;
     assert!(!done, "yes is not the phrase: {said}");
-    assert_eq!(it.puppet.heard(), [""; 0]);
+    assert_eq!(it.driver.heard(), [""; 0]);
     let (done, said) = on_a_terminal(&it, &["wipe"], "destroy everything").await;
     assert!(done && said.contains("Everything is destroyed"), "{said}");
-    assert_eq!(it.puppet.heard(), ["Wipe"]);
+    assert_eq!(it.driver.heard(), ["Wipe"]);
     let erased = it
         .json(&[
             "contacts", "erase", "--from", "@1000", "--to", "@2000", "--yes",
         ])
         .await;
     assert_eq!(erased, json!({"erased": 5}));
-    assert_eq!(it.puppet.heard(), ["Erase 1000 2000"]);
+    assert_eq!(it.driver.heard(), ["Erase 1000 2000"]);
 }
 
 #[tokio::test]

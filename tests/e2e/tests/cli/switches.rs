@@ -34,7 +34,7 @@ async fn every_switch_asks_for_what_it_says() {
     for (words, asked, said) in cases {
         let text = it.text(words).await;
         assert!(text.contains(said), "{words:?}: {text}");
-        assert_eq!(it.puppet.heard(), [*asked], "{words:?}");
+        assert_eq!(it.driver.heard(), [*asked], "{words:?}");
     }
 }
 
@@ -74,7 +74,7 @@ async fn a_refusal_ends_with_1_and_the_cure() {
         (Refusal::Storage, "contact log", "journalctl -u tcnd"),
     ];
     for (refusal, said, cure) in cases {
-        it.puppet.refuse(Some(refusal.clone()));
+        it.driver.refuse(Some(refusal.clone()));
         let output = it.tcnctl(&["rotate", "--json"]).await;
         let complaint = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{refusal:?}");
@@ -109,7 +109,7 @@ async fn who_may_not_is_told_with_4_and_may_still_see_the_status() {
             "{complaint}"
         );
     }
-    assert!(it.puppet.heard().is_empty(), "nothing got through");
+    assert!(it.driver.heard().is_empty(), "nothing got through");
     assert!(it.tcnctl(&["status"]).await.status.success());
 }
 
@@ -124,7 +124,7 @@ tcnd is idle: consent has not been given yet, so nothing is broadcast.
   Next         consent with: tcnctl enable
 ";
     assert_eq!(it.text(&["status"]).await, expected);
-    it.puppet.change(|shown| {
+    it.driver.change(|shown| {
         *shown = busy();
         shown.paused = Pause::No;
         shown.holds.clear();
@@ -152,7 +152,7 @@ This is a simulation: the devices nearby are not real.
 #[tokio::test]
 async fn the_status_tells_who_paused_until_when() {
     let it = MockTcnd::new(busy()).await;
-    it.puppet.change(|shown| {
+    it.driver.change(|shown| {
         *shown = idle();
         shown.enabled = true;
         shown.state = State::Paused;
@@ -175,7 +175,7 @@ tcnd is paused until 2100-01-01 00:00: no number of yours is on the air.
 
 /// The first line of the status, for a daemon in this state.
 async fn sentence(it: &MockTcnd, change: impl FnOnce(&mut tcnd::daemon::Snapshot)) -> String {
-    it.puppet.change(change);
+    it.driver.change(change);
     let said = it.text(&["status"]).await;
     said.lines().next().unwrap().to_owned()
 }
@@ -231,7 +231,7 @@ async fn a_pause_that_is_shorter_than_another_is_not_told_as_the_end() {
         said.contains("Another pause lasts longer than this one"),
         "{said}"
     );
-    it.puppet.change(|shown| shown.paused = Pause::UntilResumed);
+    it.driver.change(|shown| shown.paused = Pause::UntilResumed);
     let said = it.text(&["pause", "1h"]).await;
     assert!(
         said.starts_with("tcnd is paused until it is resumed."),
@@ -250,7 +250,7 @@ const HOSTILE: &str = "a\u{1b}]0;b\u{7}\u{9b}2J\u{202e}c\u{2066}d\u{200b}e\nhint
 #[tokio::test]
 async fn foreign_text_steers_no_terminal() {
     let it = MockTcnd::new(busy()).await;
-    it.puppet.change(|shown| {
+    it.driver.change(|shown| {
         shown.holds[0].reason = HOSTILE.to_owned();
         shown.holds[0].application_id = HOSTILE.to_owned();
         shown.adapters[0].name = HOSTILE.to_owned();
@@ -308,7 +308,7 @@ async fn tcnd_looks_at_itself_and_counts() {
     );
     let counted = it.text(&["statistics"]).await;
     assert!(counted.contains("8  contacts in the log"), "{counted}");
-    assert_eq!(it.puppet.heard(), ["SelfTest", "Statistics"]);
+    assert_eq!(it.driver.heard(), ["SelfTest", "Statistics"]);
 }
 
 #[tokio::test]
@@ -325,11 +325,11 @@ Day         Numbers  Sightings  Hours 0 to 23
 1970-01-02        3          9  █
 ";
     assert_eq!(it.text(&["contacts", "--to", "@100000"]).await, expected);
-    let asked = it.puppet.heard();
+    let asked = it.driver.heard();
     assert_eq!(asked, ["Summary 0 100800", "Histogram 86400 100800 900"]);
     it.text(&["contacts", "--from", "1970-01-02", "--to", "1970-01-03"])
         .await;
-    let asked = it.puppet.heard();
+    let asked = it.driver.heard();
     assert_eq!(
         asked,
         ["Summary 86400 259200", "Histogram 86400 172800 900"]
@@ -343,7 +343,7 @@ async fn a_contact_dated_by_a_wrong_clock_does_not_stop_the_summary() {
     let end = i64::MAX.unsigned_abs() / 900 * 900;
     let asked = [&format!("Summary 0 {end}"), "Histogram 86400 172800 900"];
     assert_eq!(
-        it.puppet.heard(),
+        it.driver.heard(),
         asked,
         "all there is, and no year without contacts"
     );

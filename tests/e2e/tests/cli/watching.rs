@@ -62,7 +62,7 @@ async fn each_change_is_one_document_and_the_daemon_may_come_and_go() {
     let it = MockTcnd::new(idle()).await;
     let mut watch = Watch::start(&it, "json");
     assert_eq!(watch.json().await["state"], "idle");
-    it.puppet.change(|shown| {
+    it.driver.change(|shown| {
         shown.enabled = true;
         shown.state = State::Running;
         shown.advertising = true;
@@ -81,9 +81,9 @@ async fn an_adapter_that_changes_is_a_change() {
     let it = MockTcnd::new(busy()).await;
     let mut watch = Watch::start(&it, "json");
     assert_eq!(watch.json().await["adapters"][0]["powered"], true);
-    it.puppet.change(|shown| shown.adapters[0].powered = false);
+    it.driver.change(|shown| shown.adapters[0].powered = false);
     assert_eq!(watch.json().await["adapters"][0]["powered"], false);
-    it.puppet.change(|shown| shown.adapters.clear());
+    it.driver.change(|shown| shown.adapters.clear());
     let mut last = watch.json().await;
     // It leaves in two signals; timing decides how many documents that makes.
     while last["adapters"] != serde_json::json!([]) {
@@ -96,10 +96,10 @@ async fn a_signal_that_changes_nothing_is_not_told() {
     let mut it = MockTcnd::new(busy()).await;
     let mut watch = Watch::start(&it, "json");
     assert_eq!(watch.json().await["scanning"], true);
-    it.puppet.heard();
+    it.driver.heard();
     it.repeat_itself().await;
-    assert_eq!(soon(it.puppet.asked.recv()).await.unwrap(), "TcnAge");
-    it.puppet.change(|shown| shown.scanning = false);
+    assert_eq!(soon(it.driver.asked.recv()).await.unwrap(), "TcnAge");
+    it.driver.change(|shown| shown.scanning = false);
     assert_eq!(watch.json().await["scanning"], false);
 }
 
@@ -150,7 +150,7 @@ async fn a_new_exposure_is_told_at_once_to_whoever_may_see_it() {
     assert_eq!(text.said().await, "3 devices nearby.");
     assert_eq!(json.json().await["new_exposures"], 1);
     assert_eq!(waybar.json().await["text"], "TCN off, 1 new exposure");
-    it.puppet.unseen.send_replace(2);
+    it.driver.unseen.send_replace(2);
     assert_eq!(text.said().await, "2 new exposures; see: tcnctl exposures");
     let told = json.json().await;
     assert_eq!(told["new_exposures"], 2);
@@ -165,7 +165,7 @@ async fn a_new_exposure_is_told_at_once_to_whoever_may_see_it() {
     while !text.said().await.contains("idle") {}
     assert_eq!(text.said().await, "1 new exposure; see: tcnctl exposures");
     assert_eq!(text.said().await, "3 devices nearby.");
-    it.puppet.unseen.send_replace(3);
+    it.driver.unseen.send_replace(3);
     assert_eq!(text.said().await, "3 new exposures; see: tcnctl exposures");
 }
 
@@ -179,16 +179,16 @@ async fn nobody_else_is_told_whether_there_is_an_exposure() {
     let before = json.json().await;
     assert_eq!(before["new_exposures"], Value::Null);
     assert_eq!(before["nearby"], Value::Null);
-    it.puppet.unseen.send_replace(2);
+    it.driver.unseen.send_replace(2);
     let status = it.json(&["status"]).await;
     assert_eq!(status["new_exposures"], Value::Null);
     assert!(!it.text(&["status"]).await.contains("xposure"));
-    it.puppet.change(|shown| shown.simulated = true);
+    it.driver.change(|shown| shown.simulated = true);
     assert!(text.line().await.contains("(simulated)"));
     let after = json.json().await;
     assert_eq!(after["events"], serde_json::json!([{"event": "state"}]));
     assert_eq!(after["new_exposures"], Value::Null);
-    let heard = it.puppet.heard();
+    let heard = it.driver.heard();
     assert!(heard.iter().all(|asked| asked == "TcnAge"), "{heard:?}");
 }
 
@@ -199,13 +199,13 @@ async fn what_happens_is_told_once() {
     let mut watch = Watch::start(&it, "text");
     while watch.said().await != "3 devices nearby." {}
     // A rotation's effect on an adapter is no event.
-    it.puppet
+    it.driver
         .change(|shown| shown.adapters[0].instances_free = 5);
-    it.puppet
+    it.driver
         .change(|shown| shown.airing_since = Some(UnixTime(1_795_001_000)));
     assert_eq!(watch.said().await, "A new number is on the air.");
     let off = Problem::AdvertiseFailed;
-    it.puppet.change(|shown| {
+    it.driver.change(|shown| {
         shown.problems.insert(off, ProblemDetails::default());
     });
     let began = watch.said().await;
@@ -213,7 +213,7 @@ async fn what_happens_is_told_once() {
         began.starts_with("Problem: Bluetooth refuses the broadcast"),
         "{began}"
     );
-    it.puppet.change(|shown| {
+    it.driver.change(|shown| {
         shown.problems.remove(&off);
     });
     let ended = watch.said().await;
@@ -221,10 +221,10 @@ async fn what_happens_is_told_once() {
         ended.starts_with("Problem ended: Bluetooth refuses"),
         "{ended}"
     );
-    it.puppet
+    it.driver
         .change(|shown| shown.checked = Some(UnixTime(1_795_100_000)));
     assert_eq!(watch.said().await, "Reports were fetched from all sources.");
-    it.puppet.change(|shown| shown.state = State::Paused);
+    it.driver.change(|shown| shown.state = State::Paused);
     assert!(watch.said().await.starts_with("tcnd is paused until"));
 }
 
@@ -249,7 +249,7 @@ async fn it_ends_with_its_reader() {
 #[tokio::test]
 async fn a_tooltip_does_not_age() {
     let it = MockTcnd::new(busy()).await;
-    it.puppet
+    it.driver
         .change(|shown| shown.paused = tcnd::daemon::Pause::No);
     let mut watch = Watch::start(&it, "waybar");
     let module = watch.json().await;
