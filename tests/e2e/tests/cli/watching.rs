@@ -269,6 +269,8 @@ async fn a_rotation_is_no_state() {
     let mut command = Command::new(e2e::program("tcnctl"));
     command.args(["--bus", &fixture.address, "watch", "--format", "json"]);
     let mut watch = Watch::of(command);
+    // Both numbers are events only if the watch began before them.
+    assert_eq!(watch.json().await["advertising"], false);
     let fixture = tokio::task::spawn_blocking(move || {
         assert!(fixture.tcnctl(&["enable"]).status.success());
         // In another second than the first rotation.
