@@ -373,7 +373,10 @@ impl DeviceTable {
         tracked.has_data |= report.data.is_some();
         tracked.names_service |= report.names_service || tracked.has_data;
         let event = match report.data.map(|data| Frame::from_service_data(&data)) {
-            Some(Ok(frame)) => heard(frame, report.rssi.and_then(measured)),
+            Some(Ok(frame)) => Event::Heard {
+                frame,
+                rssi: report.rssi.and_then(measured),
+            },
             Some(Err(_)) => Event::Malformed,
             None => {
                 let silent = tracked.names_service && !tracked.has_data;
@@ -392,11 +395,6 @@ impl DeviceTable {
 /// The signal in dBm, if the controller measured it.
 fn measured(rssi: i16) -> Option<i16> {
     (rssi != RSSI_UNKNOWN).then_some(rssi)
-}
-
-/// The event of a frame heard.
-pub(super) fn heard(frame: Frame, rssi: Option<i16>) -> Event {
-    Event::Heard { frame, rssi }
 }
 
 #[cfg(test)]

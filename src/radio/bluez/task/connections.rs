@@ -9,7 +9,7 @@ use tcn_protocol::beacon::Frame;
 
 use super::super::super::{Event, Mode, Order};
 use super::super::capability::{AddressPersistence, Capability, Controller, Readiness, capability};
-use super::super::discovery::{UuidOnlyAdvert, heard};
+use super::super::discovery::UuidOnlyAdvert;
 use super::super::gatt_server::GattAccess;
 use super::super::inbound::ConnectionEvent;
 use super::super::off_air::AddressTimer;
@@ -266,6 +266,6 @@ impl BluezTask {
     pub(super) fn hear(&mut self, tcn: TemporaryContactNumber, rssi: Option<i16>) {
         let frame = Frame::own(tcn);
         // A full queue drops it: it will be heard again in a moment.
-        let _ = self.sink.events.try_send(heard(frame, rssi));
+        let _ = self.sink.events.try_send(Event::Heard { frame, rssi });
     }
 }
