@@ -22,7 +22,9 @@ use super::error::ErrorReply;
 use super::name_watch::{NameWatcher, WatchError, caller, is_present};
 use super::options::{MethodOptions, OptionMap};
 use super::transfer::Transfers;
-use crate::daemon::{BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, Refusal, Request};
+use crate::daemon::{
+    BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, Refusal, Request, StoreRequest,
+};
 use crate::store::NewSource;
 
 pub(super) struct ExchangeInterface {
@@ -186,8 +188,8 @@ impl ExchangeInterface {
             let known = "unknown outcome; the outcomes are: accepted, refused, failed";
             ErrorReply::new(error::INVALID_ARGS, known)
         })?;
-        let settle = |reply| Request::Exchange(ExchangeRequest::Settle(part, result, reply));
-        Ok(self.handle.ask(settle).await?)
+        let settle = |reply| StoreRequest::SettlePart(part, result, reply);
+        Ok(self.handle.ask_store(settle).await?)
     }
 
     /// Records the result for a source: problem is empty if the source was checked

@@ -19,7 +19,8 @@ use super::name_watch::{NameWatcher, WatchError, caller, is_present};
 use super::options::{MethodOptions, OptionMap, decimal};
 use super::replies;
 use crate::daemon::{
-    ExposureId, Handle, KnownExposure, MatchedReportsRequest, Refusal, Request, SyncStatus,
+    ExposureId, Handle, KnownExposure, MatchedReportsRequest, Refusal, Request, StoreRequest,
+    SyncStatus,
 };
 
 pub(super) struct ExposuresInterface {
@@ -128,8 +129,8 @@ impl ExposuresInterface {
     ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let id = self.find(&id).await?.id;
-        let restore = |reply| Request::MatchedReports(MatchedReportsRequest::Restore(id, reply));
-        Ok(self.handle.ask(restore).await?)
+        let restore = |reply| StoreRequest::RestoreExposure(id, reply);
+        Ok(self.handle.ask_store(restore).await?)
     }
 
     /// Subscribes the caller to Changed, until the caller unsubscribes or leaves the
@@ -184,9 +185,8 @@ impl ExposuresInterface {
 
     async fn mark(&self, id: &str, dismissed: bool) -> Result<(), ErrorReply> {
         let id = self.find(id).await?.id;
-        let mark =
-            |reply| Request::MatchedReports(MatchedReportsRequest::Mark(id, dismissed, reply));
-        Ok(self.handle.ask(mark).await?)
+        let mark = |reply| StoreRequest::MarkExposure(id, dismissed, reply);
+        Ok(self.handle.ask_store(mark).await?)
     }
 }
 

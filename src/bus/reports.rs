@@ -29,7 +29,7 @@ use super::sync_run;
 use super::transfer::{FdWriter, Transfers, write_error};
 use crate::daemon::{
     BUDGET, Handle, Import, LONGEST_LABEL, MatchedReportsRequest, OwnReportsRequest,
-    PublishRequest, Refusal, ReportRequest, Request,
+    PublishRequest, Refusal, ReportRequest, Request, StoreRequest,
 };
 
 pub(super) struct ReportsInterface {
@@ -169,8 +169,8 @@ impl ReportsInterface {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<Vec<proxy::OwnReportInfo>, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        let list = |reply| Request::OwnReports(OwnReportsRequest::List(reply));
-        let reports = self.handle.ask(list).await?;
+        let list = |reply| StoreRequest::OwnReports(reply);
+        let reports = self.handle.ask_store(list).await?;
         Ok(reports
             .into_iter()
             .map(proxy::OwnReportInfo::from)
@@ -201,8 +201,8 @@ impl ReportsInterface {
         // Before the departure is recorded: a report that no reader could have received
         // must not be recorded as having left.
         let writer = self.transfers.writer(file)?;
-        let export = |reply| Request::OwnReports(OwnReportsRequest::Export(id, format, reply));
-        let bytes = self.handle.ask(export).await?;
+        let export = |reply| StoreRequest::Export(id, format, reply);
+        let bytes = self.handle.ask_store(export).await?;
         let length = bytes.len() as u64;
         let write = move |mut writer: FdWriter| {
             let written = writer.write_all(&bytes).and_then(|()| writer.flush());
@@ -280,9 +280,8 @@ impl ReportsInterface {
         self.bouncer.admit(connection, &call).await?;
         let mut options = MethodOptions::new(options, &[("source", "s")])?;
         let (id, source) = (report_id(&id)?, options.take("source")?);
-        let cancel =
-            |reply| Request::OwnReports(OwnReportsRequest::CancelPublish(id, source, reply));
-        Ok(replies::cancelled(self.handle.ask(cancel).await?))
+        let cancel = |reply| StoreRequest::CancelPublish(id, source, reply);
+        Ok(replies::cancelled(self.handle.ask_store(cancel).await?))
     }
 
     /// Fetches reports of other people from all servers now. Returns when that is done;
@@ -408,8 +407,8 @@ impl ReportsInterface {
     ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let id = report_id(&id)?;
-        let delete = |reply| Request::OwnReports(OwnReportsRequest::Delete(id, reply));
-        Ok(self.handle.ask(delete).await?)
+        let delete = |reply| StoreRequest::DeleteReport(id, reply);
+        Ok(self.handle.ask_store(delete).await?)
     }
 }
 

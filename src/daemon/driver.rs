@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use tcn_engine::{BootId, ClockDoubt, Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause};
 use tcnd_config::Settings;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 
 use super::clock::{self, Alarm, Jumps};
 use super::exchange::Exchange;
@@ -31,11 +32,12 @@ use super::match_queue::MatchQueue;
 use super::notify::Notifier;
 use super::problem_times::ProblemTimes;
 use super::reply::Reply;
+use super::requests::Request;
 use super::snapshot::Snapshot;
 use super::snapshot::{Facts, consent_of, snapshot, status_line};
 use super::steady::{Airing, Complaints, Steady};
 use super::sync_status::Matching;
-use super::{convert, rng};
+use super::{convert, rng, store_handlers};
 use crate::radio::{self, Order, Radio};
 use crate::store::{self, Opened, Resume, Store};
 
@@ -139,7 +141,10 @@ pub(super) struct Driver {
     problem_times: ProblemTimes,
     pub(super) saved_pause: Pause,
     orders: mpsc::Sender<Order>,
-    mailbox: Mailbox,
+    requests: mpsc::Receiver<Request>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Answers what needs only the store; ends with the driver.
+    _store_handlers: JoinSet<()>,
     alarm: Alarm,
     /// What the alarm is set to.
     wake: Duration,
@@ -204,6 +209,15 @@ impl Driver {
         orders: mpsc::Sender<Order>,
         mailbox: Mailbox,
     ) -> Result<Self, Error> {
+        let Mailbox {
+            requests,
+            store_requests,
+            snapshot,
+            unseen,
+            sync_status,
+        } = mailbox;
+        let unseen = Arc::new(unseen);
+        let store_handlers = store_handlers::start(store_requests, &store, &unseen);
         let now = clock::now();
         let decided = resume.decided.then_some(resume.consent);
         let journal = Journal::new(
@@ -234,8 +248,8 @@ impl Driver {
             match_queue: MatchQueue::new(Arc::clone(&matching)),
             matching,
             importing: Arc::default(),
-            unseen: Arc::new(mailbox.unseen.clone()),
-            exchange: Exchange::new(mailbox.sync_status.clone(), sync_trigger),
+            unseen,
+            exchange: Exchange::new(sync_status, sync_trigger),
             sleep_waiter: None,
             radio_known: false,
             consent: decided,
@@ -245,7 +259,9 @@ impl Driver {
             problem_times: ProblemTimes::default(),
             saved_pause: resume.pause,
             orders,
-            mailbox,
+            requests,
+            snapshot,
+            _store_handlers: store_handlers,
             alarm: Alarm::new().map_err(Error::Timer)?,
             wake: Duration::ZERO,
             only_heard: false,
@@ -276,7 +292,7 @@ impl Driver {
         let new = self.look(now);
         self.notifier.status(&status_line(&new));
         self.journal.write(&new);
-        self.mailbox.snapshot.send_if_modified(|old| {
+        self.snapshot.send_if_modified(|old| {
             let changed = **old != new;
             if changed {
                 *old = new.into();

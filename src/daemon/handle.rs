@@ -2,7 +2,7 @@
 //!
 //! The bus has a [`Handle`] and nothing else of the daemon: it reads the
 //! [`Snapshot`], which is public, and sends [`Request`]s, which the driver
-//! answers one after another. [`Mailbox`] is the driver's end; the tests of the
+//! answers one after another, and [`StoreRequest`]s, which do not wait for it. [`Mailbox`] is the driver's end; the tests of the
 //! bus hold it in the driver's place.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::refusal::Refusal;
 use super::reply::Reply;
-use super::requests::Request;
+use super::requests::{Request, StoreRequest};
 use super::snapshot::Snapshot;
 use super::sync_status::SyncStatus;
 
@@ -20,6 +20,7 @@ use super::sync_status::SyncStatus;
 #[derive(Clone, Debug)]
 pub struct Handle {
     requests: mpsc::Sender<Request>,
+    store_requests: mpsc::Sender<StoreRequest>,
     snapshot: watch::Receiver<Arc<Snapshot>>,
     unseen: watch::Receiver<u32>,
     sync_status: watch::Receiver<SyncStatus>,
@@ -30,6 +31,8 @@ pub struct Handle {
 pub struct Mailbox {
     /// Requests to answer, in order.
     pub requests: mpsc::Receiver<Request>,
+    /// Requests that the store alone answers.
+    pub store_requests: mpsc::Receiver<StoreRequest>,
     /// Where the newest snapshot is published.
     pub snapshot: watch::Sender<Arc<Snapshot>>,
     /// Where the number of exposures not seen yet is told, after each change.
@@ -45,17 +48,20 @@ impl Handle {
     /// A handle and the mailbox it speaks to.
     pub fn new(first: Snapshot) -> (Self, Mailbox) {
         let (requests, inbox) = mpsc::channel(Self::DEPTH);
+        let (store_requests, store_inbox) = mpsc::channel(Self::DEPTH);
         let (publish, snapshot) = watch::channel(Arc::new(first));
         let (count, unseen) = watch::channel(0);
         let (stand, sync_status) = watch::channel(SyncStatus::default());
         let mailbox = Mailbox {
             requests: inbox,
+            store_requests: store_inbox,
             snapshot: publish,
             unseen: count,
             sync_status: stand,
         };
         let handle = Self {
             requests,
+            store_requests,
             snapshot,
             unseen,
             sync_status,
@@ -90,12 +96,18 @@ impl Handle {
     /// # Errors
     /// What the daemon refused, or [`Refusal::Gone`] while it shuts down.
     pub async fn ask<T>(&self, ask: impl FnOnce(Reply<T>) -> Request) -> Result<T, Refusal> {
-        let (reply, answer) = oneshot::channel();
-        self.requests
-            .send(ask(reply))
-            .await
-            .map_err(|_| Refusal::Gone)?;
-        answer.await.map_err(|_| Refusal::Gone)?
+        send(&self.requests, ask).await
+    }
+
+    /// The same for a request that the store alone answers.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn ask_store<T>(
+        &self,
+        ask: impl FnOnce(Reply<T>) -> StoreRequest,
+    ) -> Result<T, Refusal> {
+        send(&self.store_requests, ask).await
     }
 
     /// Tells the daemon what the kernel says of the wall clock.
@@ -110,4 +122,14 @@ impl Handle {
         // A daemon that is gone holds no pause.
         let _ = self.requests.send(Request::ClientDisconnected(name)).await;
     }
+}
+
+async fn send<T, R>(
+    requests: &mpsc::Sender<R>,
+    ask: impl FnOnce(Reply<T>) -> R,
+) -> Result<T, Refusal> {
+    let (reply, answer) = oneshot::channel();
+    let sent = requests.send(ask(reply)).await;
+    sent.map_err(|_| Refusal::Gone)?;
+    answer.await.map_err(|_| Refusal::Gone)?
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::clock;
 use super::driver::Driver;
-use super::exposures::{ExposureId, Unseen, known, recount, recount_grown, span};
+use super::exposures::{Unseen, known, recount, recount_grown};
 use super::import::{self, Import, ImportCounts};
 use super::matcher::StopFlags;
 use super::refusal::Refusal;
@@ -50,8 +50,6 @@ impl Driver {
                     Ok(known(&reports).collect())
                 });
             }
-            MatchedReportsRequest::Mark(id, dismissed, reply) => self.mark(id, dismissed, reply),
-            MatchedReportsRequest::Restore(id, reply) => self.restore(id, reply),
         }
     }
 
@@ -121,26 +119,6 @@ impl Driver {
             if let Err(fault) = recount_grown(&store, &unseen).await {
                 tracing::warn!(%fault, "the exposures could not be counted");
             }
-        });
-    }
-
-    fn restore(&self, id: ExposureId, reply: Reply<()>) {
-        let (store, unseen) = (self.store.clone(), self.unseen());
-        respond_async(reply, async move {
-            let span = span(&store, id).await?.ok_or(Refusal::NoSuchExposure)?;
-            store.restore_exposure(id.report, span).await?;
-            recount(&store, &unseen).await?;
-            Ok(())
-        });
-    }
-
-    fn mark(&self, id: ExposureId, dismissed: bool, reply: Reply<()>) {
-        let (store, unseen) = (self.store.clone(), self.unseen());
-        respond_async(reply, async move {
-            let span = span(&store, id).await?.ok_or(Refusal::NoSuchExposure)?;
-            store.mark_exposure(id.report, span, dismissed).await?;
-            recount(&store, &unseen).await?;
-            Ok(())
         });
     }
 }

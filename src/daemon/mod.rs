@@ -33,6 +33,7 @@ mod servers;
 mod sleep;
 mod snapshot;
 mod steady;
+mod store_handlers;
 mod sync_status;
 
 pub use driver::{Ended, Error, Parts, Reread, Signal, drive};
@@ -47,7 +48,7 @@ pub use reply::Reply;
 pub use requests::{
     Check, ContactsRequest, ExchangeRequest, LONGEST_NOTE, MOST_SOURCES, MatchedReportsRequest,
     OwnReportsRequest, PauseRequest, PublishRequest, Published, ReportRequest, Reported, Request,
-    Statistics,
+    Statistics, StoreRequest,
 };
 pub use rng::{random_key, random_seed};
 pub use snapshot::{Consent, Hold, Snapshot, State, starting};

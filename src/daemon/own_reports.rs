@@ -1,4 +1,4 @@
-//! Own reports: planned, made, exported, deleted.
+//! Own reports: planned and made.
 //!
 //! Before a report is made the engine is told to end the key in use, so that
 //! nothing a report gives away can go on the air afterwards; then the report
@@ -8,36 +8,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rand::seq::SliceRandom;
 use tcn_engine::disclosure::{Part, Plan};
 use tcn_engine::{Aired, CLOCK_FLOOR, Input, KeyId, Moment, Seed};
-use tcn_protocol::file::{self, Format};
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, ReportAuthorizationKey, SignedReport, UnixTime};
 
+use super::clock;
 use super::driver::Driver;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reply::{respond, respond_async};
 use super::requests::{LONGEST_NOTE, OwnReportsRequest, ReportRequest, Reported};
-use super::{clock, rng};
-use crate::store::{NewPart, NewReport, Release, Store};
+use crate::store::{NewPart, NewReport, Store};
 
 impl Driver {
     pub(super) async fn answer_own_reports(&mut self, request: OwnReportsRequest) {
         match request {
             OwnReportsRequest::Preview(from, to, reply) => self.preview(from, to, reply),
             OwnReportsRequest::Make(asked, reply) => self.report(asked, reply).await,
-            OwnReportsRequest::List(reply) => {
-                let store = self.store.clone();
-                respond_async(reply, async move { Ok(store.own_reports().await?) });
-            }
-            OwnReportsRequest::Export(id, format, reply) => self.export(id, format, reply),
             OwnReportsRequest::Publish(asked, reply) => self.publish(asked, reply),
-            OwnReportsRequest::CancelPublish(id, source, reply) => {
-                self.cancel_publish(id, source, reply);
-            }
-            OwnReportsRequest::Delete(id, reply) => self.delete_report(id, reply),
         }
     }
 
@@ -90,29 +79,6 @@ impl Driver {
             make(&store, asked, plan, now.wall).await
         });
     }
-
-    fn export(&self, id: u64, format: Format, reply: Reply<Vec<u8>>) {
-        let store = self.store.clone();
-        let release = Release {
-            at: clock::now().wall,
-            how: format!("export-{}", name(format)),
-        };
-        respond_async(reply, async move {
-            let signed = store.record_release(id, release).await?;
-            let mut signed = signed.ok_or(Refusal::NoSuchReport)?;
-            // The order would tell which part came before which.
-            signed.shuffle(&mut rng::system());
-            Ok(file::write(format, &signed))
-        });
-    }
-
-    fn delete_report(&self, id: u64, reply: Reply<()>) {
-        let (store, now) = (self.store.clone(), clock::now().wall);
-        respond_async(reply, async move {
-            let deleted = store.delete_report(id, now).await?;
-            deleted.then_some(()).ok_or(Refusal::NoSuchReport)
-        });
-    }
 }
 
 const NOT_YET: Refusal =
@@ -122,14 +88,6 @@ const NOT_YET: Refusal =
 fn past(from: UnixTime, to: UnixTime, now: Moment) -> Option<(UnixTime, UnixTime)> {
     let to = to.min(now.wall.after(Duration::from_secs(1)));
     (from < to).then_some((from, to))
-}
-
-const fn name(format: Format) -> &'static str {
-    match format {
-        Format::Tcn => "tcn",
-        Format::Base64 => "base64",
-        Format::Json => "json",
-    }
 }
 
 async fn make(

@@ -16,7 +16,7 @@ use super::reply::Reply;
 use super::reply::{respond, respond_async};
 use super::requests::{PublishRequest, Published};
 use super::{clock, rng};
-use crate::store::{Cancelled, NewUpload, Sendable, Source, Store};
+use crate::store::{NewUpload, Sendable, Source, Store};
 
 impl Driver {
     /// Queues the parts of a report for the sources that take reports: one by
@@ -44,22 +44,6 @@ impl Driver {
                 let _ = sync_trigger.trigger();
             }
             Ok(published)
-        });
-    }
-
-    /// What has not left yet of a report leaves no more.
-    pub(super) fn cancel_publish(
-        &self,
-        id: u64,
-        source: Option<String>,
-        reply: Reply<Vec<Cancelled>>,
-    ) {
-        let store = self.store.clone();
-        respond_async(reply, async move {
-            if store.parts(id).await?.is_empty() {
-                return Err(Refusal::NoSuchReport);
-            }
-            Ok(store.cancel_uploads(id, source).await?)
         });
     }
 }

@@ -133,17 +133,8 @@ pub enum OwnReportsRequest {
     Preview(UnixTime, UnixTime, Reply<Plan>),
     /// Make one.
     Make(ReportRequest, Reply<Reported>),
-    /// All of them, and what was deleted after it had left.
-    List(Reply<Vec<OwnReport>>),
-    /// The bytes of one in this format; recorded as having left, before.
-    Export(u64, Format, Reply<Vec<u8>>),
     /// Send one to servers.
     Publish(PublishRequest, Reply<Published>),
-    /// Send what has not left yet of one to the source of this name, or to any, no
-    /// more.
-    CancelPublish(u64, Option<String>, Reply<Vec<Cancelled>>),
-    /// Delete one.
-    Delete(u64, Reply<()>),
 }
 
 /// What may be asked about reports of others.
@@ -153,10 +144,6 @@ pub enum MatchedReportsRequest {
     Import(Import, Reply<ImportCounts>),
     /// What those that named us mean.
     Exposures(Reply<Vec<KnownExposure>>),
-    /// This one was seen; and dismissed, if so.
-    Mark(ExposureId, bool, Reply<()>),
-    /// This one is not dismissed any more.
-    Restore(ExposureId, Reply<()>),
 }
 
 /// What may be asked about the exchange with servers.
@@ -171,14 +158,32 @@ pub enum ExchangeRequest {
     Deliver(Delivery, Reply<DeliveryCounts>),
     /// The next part for a source.
     Take(String, Reply<Option<(u64, SignedReport)>>),
-    /// What became of it.
-    Settle(u64, UploadResult, Reply<()>),
     /// How it went with a source: a token, empty if well.
     Record(String, String, Reply<()>),
     /// The run is over.
     End(Reply<()>),
     /// A person wants a run now.
     TriggerSync(Reply<()>),
+}
+
+/// What the store alone answers. These requests do not pass the driver.
+#[derive(Debug)]
+pub enum StoreRequest {
+    /// All own reports, and those that were deleted after they had left.
+    OwnReports(Reply<Vec<OwnReport>>),
+    /// The bytes of an own report in this format; recorded as having left, before.
+    Export(u64, Format, Reply<Vec<u8>>),
+    /// Send no more of an own report to the source of this name, or to any; what has left
+    /// stays.
+    CancelPublish(u64, Option<String>, Reply<Vec<Cancelled>>),
+    /// Delete an own report.
+    DeleteReport(u64, Reply<()>),
+    /// This exposure was seen; and dismissed, if so.
+    MarkExposure(ExposureId, bool, Reply<()>),
+    /// This exposure is not dismissed any more.
+    RestoreExposure(ExposureId, Reply<()>),
+    /// The result of the upload of a part.
+    SettlePart(u64, UploadResult, Reply<()>),
 }
 
 /// A report that a client wants to make.

@@ -18,7 +18,6 @@ use std::sync::atomic::AtomicBool;
 
 use tcn_engine::CLOCK_FLOOR;
 use tcn_exchange::interval::Interval;
-use tcn_exchange::upload_result::UploadResult;
 use tcn_exchange::{backfill, upload_schedule};
 use tcn_protocol::SignedReport;
 
@@ -37,7 +36,6 @@ impl Driver {
             ExchangeRequest::Pending(source, reply) => self.pending(source, reply),
             ExchangeRequest::Deliver(delivery, reply) => self.deliver(delivery, reply),
             ExchangeRequest::Take(source, reply) => self.take(source, reply),
-            ExchangeRequest::Settle(part, result, reply) => self.settle_part(part, result, reply),
             ExchangeRequest::Record(source, problem, reply) => {
                 self.record(source, problem, reply);
             }
@@ -162,15 +160,6 @@ impl Driver {
         respond_async(reply, async move {
             let due = store.take_upload(source, now, again, next).await?;
             Ok(due.map(|due| (due.id, due.signed)))
-        });
-    }
-
-    fn settle_part(&self, part: u64, result: UploadResult, reply: Reply<()>) {
-        let (store, now) = (self.store.clone(), clock::now().wall);
-        let wait = |tries, asked| upload_schedule::wait(tries, asked, &mut rng::system());
-        respond_async(reply, async move {
-            let settled = store.settle_upload(part, result, now, wait).await?;
-            settled.then_some(()).ok_or(Refusal::NoSuchPart)
         });
     }
 

@@ -18,7 +18,7 @@ use tcnd::daemon::{
     Check, Consent, ContactsRequest, Delivery, DeliveryCounts, ExchangeRequest, ExposureId, Handle,
     Hold, ImportCounts, KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest,
     Pause, ProblemDetails, Published, Refusal, Reply, Reported, Request, Snapshot, State,
-    Statistics, SyncStatus,
+    Statistics, StoreRequest, SyncStatus,
 };
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
@@ -46,6 +46,7 @@ impl MockDriver {
         let (handle, mailbox) = Handle::new(first);
         let Mailbox {
             mut requests,
+            mut store_requests,
             snapshot,
             unseen,
             sync_status: standing,
@@ -56,6 +57,18 @@ impl MockDriver {
         let count = unseen.clone();
         // The number of unseen exposures below.
         count.send_replace(1);
+        let (store_tell, store_refuse) = (tell.clone(), Arc::clone(&refusal));
+        tokio::spawn(async move {
+            while let Some(request) = store_requests.recv().await {
+                if let StoreRequest::MarkExposure(..) | StoreRequest::RestoreExposure(..) = request
+                {
+                    unseen.send_replace(UNSEEN);
+                }
+                let asked = store_asked(&request);
+                answer_store(request, store_refuse.lock().unwrap().clone());
+                let _ = store_tell.send(asked);
+            }
+        });
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 let refusal = refuse.lock().unwrap().clone();
@@ -76,12 +89,6 @@ impl MockDriver {
                 }
                 if matches!(request, Request::Exchange(ExchangeRequest::TriggerSync(_))) {
                     standing.send_modify(run);
-                }
-                if let Request::MatchedReports(
-                    MatchedReportsRequest::Mark(..) | MatchedReportsRequest::Restore(..),
-                ) = request
-                {
-                    unseen.send_replace(UNSEEN);
                 }
                 let _ = tell.send(answer(request, refusal));
             }
@@ -155,9 +162,6 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::MatchedReports(MatchedReportsRequest::Exposures(reply)) => {
             give(reply, refusal, exposures())
         }
-        Request::MatchedReports(
-            MatchedReportsRequest::Mark(_, _, reply) | MatchedReportsRequest::Restore(_, reply),
-        ) => give(reply, refusal, ()),
         Request::MatchedReports(MatchedReportsRequest::Import(..)) => {
             unreachable!("it is read elsewhere")
         }
@@ -195,10 +199,6 @@ fn asked(request: &Request) -> String {
         Request::Wake(_) => "Wake".to_owned(),
         Request::Contacts(request) => log_asked(request),
         Request::OwnReports(request) => own_asked(request),
-        Request::MatchedReports(MatchedReportsRequest::Mark(id, dismissed, _)) => {
-            format!("Mark {id:?} {dismissed}")
-        }
-        Request::MatchedReports(MatchedReportsRequest::Restore(id, _)) => format!("Restore {id:?}"),
         Request::MatchedReports(_) => "Exposures".to_owned(),
         Request::Exchange(request) => exchange_asked(request),
     }
@@ -237,8 +237,6 @@ fn own_asked(request: &OwnReportsRequest) -> String {
             asked.note,
             asked.linkable,
         ),
-        OwnReportsRequest::List(_) => "List".to_owned(),
-        OwnReportsRequest::Export(id, format, _) => format!("Export {id} {format:?}"),
         OwnReportsRequest::Publish(asked, _) => format!(
             "{} {} {:?} {}",
             if asked.dry_run { "Look" } else { "Publish" },
@@ -246,8 +244,6 @@ fn own_asked(request: &OwnReportsRequest) -> String {
             asked.source,
             asked.urgent
         ),
-        OwnReportsRequest::CancelPublish(id, source, _) => format!("Cancel {id} {source:?}"),
-        OwnReportsRequest::Delete(id, _) => format!("Delete {id}"),
     }
 }
 
@@ -265,11 +261,31 @@ fn answer_own(request: OwnReportsRequest, refusal: Option<Refusal>) {
             };
             give(reply, refusal, reported);
         }
-        OwnReportsRequest::List(reply) => give(reply, refusal, own_reports()),
-        OwnReportsRequest::Export(_, _, reply) => give(reply, refusal, report_bytes()),
         OwnReportsRequest::Publish(_, reply) => give(reply, refusal, published()),
-        OwnReportsRequest::CancelPublish(_, _, reply) => give(reply, refusal, cancelled()),
-        OwnReportsRequest::Delete(_, reply) => give(reply, refusal, ()),
+    }
+}
+
+fn store_asked(request: &StoreRequest) -> String {
+    match request {
+        StoreRequest::OwnReports(_) => "List".to_owned(),
+        StoreRequest::Export(id, format, _) => format!("Export {id} {format:?}"),
+        StoreRequest::CancelPublish(id, source, _) => format!("Cancel {id} {source:?}"),
+        StoreRequest::DeleteReport(id, _) => format!("Delete {id}"),
+        StoreRequest::MarkExposure(id, dismissed, _) => format!("Mark {id:?} {dismissed}"),
+        StoreRequest::RestoreExposure(id, _) => format!("Restore {id:?}"),
+        StoreRequest::SettlePart(part, result, _) => format!("Settle {part} {result:?}"),
+    }
+}
+
+fn answer_store(request: StoreRequest, refusal: Option<Refusal>) {
+    match request {
+        StoreRequest::OwnReports(reply) => give(reply, refusal, own_reports()),
+        StoreRequest::Export(_, _, reply) => give(reply, refusal, report_bytes()),
+        StoreRequest::CancelPublish(_, _, reply) => give(reply, refusal, cancelled()),
+        StoreRequest::DeleteReport(_, reply)
+        | StoreRequest::MarkExposure(_, _, reply)
+        | StoreRequest::RestoreExposure(_, reply)
+        | StoreRequest::SettlePart(_, _, reply) => give(reply, refusal, ()),
     }
 }
 
@@ -287,7 +303,6 @@ fn exchange_asked(request: &ExchangeRequest) -> String {
         }
         ExchangeRequest::Pending(source, _) => format!("Pending {source}"),
         ExchangeRequest::Take(source, _) => format!("Take {source}"),
-        ExchangeRequest::Settle(part, result, _) => format!("Settle {part} {result:?}"),
         ExchangeRequest::Record(source, problem, _) => format!("Record {source} {problem:?}"),
         ExchangeRequest::End(_) => "End".to_owned(),
         ExchangeRequest::TriggerSync(_) => "Ring".to_owned(),
@@ -298,8 +313,7 @@ fn exchange_asked(request: &ExchangeRequest) -> String {
 fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) {
     match request {
         ExchangeRequest::Begin(_, _, reply) => give(reply, refusal, true),
-        ExchangeRequest::Settle(_, _, reply)
-        | ExchangeRequest::Record(_, _, reply)
+        ExchangeRequest::Record(_, _, reply)
         | ExchangeRequest::End(reply)
         | ExchangeRequest::TriggerSync(reply) => give(reply, refusal, ()),
         ExchangeRequest::Pending(_, reply) => {

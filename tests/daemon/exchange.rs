@@ -8,7 +8,7 @@ use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::{UnixTime, wire};
 use tcnd::daemon::{
     BUDGET, Delivery, DeliveryCounts, ExchangeRequest, Matching, OwnReportsRequest, PublishRequest,
-    Published, Refusal, Reply, Request, clock,
+    Published, Refusal, Reply, Request, StoreRequest, clock,
 };
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
 use tcnd_client::Problem;
@@ -97,7 +97,7 @@ impl Machine {
     }
 
     async fn settle(&self, part: u64, result: UploadResult) -> Result<(), Refusal> {
-        self.exchange(|reply| ExchangeRequest::Settle(part, result, reply))
+        self.stored(|reply| StoreRequest::SettlePart(part, result, reply))
             .await
     }
 
@@ -123,12 +123,12 @@ impl Machine {
     }
 
     async fn cancel(&self, id: u64) -> Result<Vec<Cancelled>, Refusal> {
-        self.own(|reply| OwnReportsRequest::CancelPublish(id, None, reply))
+        self.stored(|reply| StoreRequest::CancelPublish(id, None, reply))
             .await
     }
 
     async fn uploads(&self) -> Vec<Upload> {
-        let reports = self.own(OwnReportsRequest::List).await.unwrap();
+        let reports = self.stored(StoreRequest::OwnReports).await.unwrap();
         reports
             .into_iter()
             .flat_map(|report| report.uploads)
@@ -530,7 +530,7 @@ async fn what_is_called_back_in_time_never_leaves() {
     assert_eq!(counts, [(1, 0), (1, 0)]);
     assert_eq!(machine.take("one").await, None);
     assert_eq!(machine.uploads().await, []);
-    let reports = machine.own(OwnReportsRequest::List).await.unwrap();
+    let reports = machine.stored(StoreRequest::OwnReports).await.unwrap();
     assert_eq!(reports[0].releases, [], "it never left");
     machine.stop().await;
 }

@@ -12,7 +12,7 @@ use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
 use tcnd::daemon::{
     self, BUDGET, ContactsRequest, Error, Handle, Import, ImportCounts, KnownExposure,
     MatchedReportsRequest, OwnReportsRequest, Parts, Refusal, Reply, ReportRequest, Reported,
-    Request, Signal,
+    Request, Signal, StoreRequest,
 };
 use tcnd::radio::{Event, Order, Radio};
 use tcnd::store;
@@ -112,6 +112,13 @@ impl Machine {
         soon(self.handle.ask(|reply| Request::OwnReports(ask(reply)))).await
     }
 
+    pub(crate) async fn stored<T>(
+        &self,
+        ask: impl FnOnce(Reply<T>) -> StoreRequest,
+    ) -> Result<T, Refusal> {
+        soon(self.handle.ask_store(ask)).await
+    }
+
     pub(crate) async fn others<T>(
         &self,
         ask: impl FnOnce(Reply<T>) -> MatchedReportsRequest,
@@ -148,7 +155,7 @@ impl Machine {
     }
 
     pub(crate) async fn export(&self, id: u64) -> Result<Vec<u8>, Refusal> {
-        self.own(|reply| OwnReportsRequest::Export(id, Format::Tcn, reply))
+        self.stored(|reply| StoreRequest::Export(id, Format::Tcn, reply))
             .await
     }
 

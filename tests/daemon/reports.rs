@@ -14,7 +14,7 @@ use tcn_protocol::{
 use tcnd::daemon::clock;
 use tcnd::daemon::{
     BUDGET, ContactsRequest, ExposureId, Import, ImportCounts, MatchedReportsRequest,
-    OwnReportsRequest, PauseRequest, Refusal, ReportRequest, Request,
+    OwnReportsRequest, PauseRequest, Refusal, ReportRequest, Request, StoreRequest,
 };
 use tcnd::exposure::Carried;
 use tcnd_config::Settings;
@@ -111,9 +111,8 @@ async fn an_exposure_is_one_however_often_it_is_told_and_grows() {
     other.hears(tcn, -50).await;
     other.has_logged(2).await;
 
-    let mark = |id, dismissed| {
-        other.others(move |reply| MatchedReportsRequest::Mark(id, dismissed, reply))
-    };
+    let mark =
+        |id, dismissed| other.stored(move |reply| StoreRequest::MarkExposure(id, dismissed, reply));
     mark(id, false).await.unwrap();
     other.unseen(0).await;
     let [grown] = &other.exposures().await[..] else {
@@ -206,17 +205,17 @@ async fn a_key_makes_one_report_unless_it_never_left() {
     let second = machine.report(common_memo()).await.unwrap();
     assert_eq!(second.plan.reported, 1, "only the new key is left");
     machine
-        .own(|reply| OwnReportsRequest::Delete(made.id, reply))
+        .stored(|reply| StoreRequest::DeleteReport(made.id, reply))
         .await
         .unwrap();
     assert_eq!(machine.preview().await.reported, 1);
     machine.export(second.id).await.unwrap();
     machine
-        .own(|reply| OwnReportsRequest::Delete(second.id, reply))
+        .stored(|reply| StoreRequest::DeleteReport(second.id, reply))
         .await
         .unwrap();
     assert_eq!(machine.export(second.id).await, Err(Refusal::NoSuchReport));
-    let [record] = &machine.own(OwnReportsRequest::List).await.unwrap()[..] else {
+    let [record] = &machine.stored(StoreRequest::OwnReports).await.unwrap()[..] else {
         panic!("the record of what left stays")
     };
     assert_eq!((record.id, record.releases.len()), (second.id, 1));
@@ -232,7 +231,7 @@ async fn a_memo_may_not_link_what_nothing_else_links() {
     assert_eq!(machine.preview().await.parts.len(), 2);
     let refused = machine.report(rare).await;
     assert!(matches!(refused, Err(Refusal::Memo(_))), "{refused:?}");
-    let listed = machine.own(OwnReportsRequest::List).await.unwrap();
+    let listed = machine.stored(StoreRequest::OwnReports).await.unwrap();
     assert_eq!(listed, [], "nothing was made");
     machine.report(common_memo()).await.unwrap();
 }
@@ -569,7 +568,7 @@ async fn random_history(seed: u64) -> usize {
             parts.map(|p| (p.key, p.span, p.numbers, p.from)).collect()
         };
         assert_eq!(parts(&made.plan), parts(&shown), "{seed}");
-        let listed = machine.own(OwnReportsRequest::List).await.unwrap();
+        let listed = machine.stored(StoreRequest::OwnReports).await.unwrap();
         let listed = listed.last().unwrap();
         let expected = (shown.numbers(), Some(shown.named()));
         assert_eq!((listed.numbers, listed.named), expected, "{seed}");

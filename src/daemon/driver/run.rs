@@ -23,7 +23,7 @@ impl Driver {
             tokio::select! {
                 event = events.recv() => self.radio_event(event.ok_or(Error::RadioGone)?).await,
                 event = stored.recv() => self.store_event(event.ok_or(Error::StoreGone)?).await?,
-                Some(request) = self.mailbox.requests.recv() => self.answer(request).await,
+                Some(request) = self.requests.recv() => self.answer(request).await,
                 rang = self.alarm.rang() => {
                     rang.map_err(Error::Timer)?;
                     self.time_passed().await;

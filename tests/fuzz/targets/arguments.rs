@@ -204,6 +204,7 @@ fn own_uid() -> u32 {
 /// Replies to requests whose result is simple. For all others the daemon seems to have
 /// ended.
 async fn play(mut mailbox: Mailbox) {
+    drop(mailbox.store_requests);
     while let Some(request) = mailbox.requests.recv().await {
         match request {
             Request::Enable(reply)

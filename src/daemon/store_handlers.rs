@@ -1,0 +1,103 @@
+//! Handlers of the requests that the store alone answers.
+//!
+//! They neither wait for the driver nor hold it up. The store does one thing after
+//! another, so that their order is that in which they came.
+
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+use tcn_exchange::upload_schedule;
+use tcn_protocol::UnixTime;
+use tcn_protocol::file::{self, Format};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::exposures::{self, ExposureId, Unseen};
+use super::refusal::Refusal;
+use super::reply::respond_async;
+use super::requests::StoreRequest;
+use super::{clock, rng};
+use crate::store::{Cancelled, Release, Store};
+
+/// Answers requests, until what it returns is dropped.
+pub(super) fn start(
+    mut requests: mpsc::Receiver<StoreRequest>,
+    store: &Store,
+    unseen: &Arc<Unseen>,
+) -> JoinSet<()> {
+    let (store, unseen) = (store.clone(), Arc::clone(unseen));
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        while let Some(request) = requests.recv().await {
+            answer(request, store.clone(), Arc::clone(&unseen));
+        }
+    });
+    task
+}
+
+fn answer(request: StoreRequest, store: Store, unseen: Arc<Unseen>) {
+    match request {
+        StoreRequest::OwnReports(reply) => {
+            respond_async(reply, async move { Ok(store.own_reports().await?) });
+        }
+        StoreRequest::Export(id, format, reply) => {
+            respond_async(reply, async move { export(&store, id, format).await });
+        }
+        StoreRequest::CancelPublish(id, source, reply) => {
+            respond_async(reply, async move { cancel(&store, id, source).await });
+        }
+        StoreRequest::DeleteReport(id, reply) => respond_async(reply, async move {
+            let deleted = store.delete_report(id, clock::now().wall).await?;
+            deleted.then_some(()).ok_or(Refusal::NoSuchReport)
+        }),
+        StoreRequest::MarkExposure(id, dismissed, reply) => respond_async(reply, async move {
+            let span = span(&store, id).await?;
+            store.mark_exposure(id.report, span, dismissed).await?;
+            Ok(exposures::recount(&store, &unseen).await?)
+        }),
+        StoreRequest::RestoreExposure(id, reply) => respond_async(reply, async move {
+            let span = span(&store, id).await?;
+            store.restore_exposure(id.report, span).await?;
+            Ok(exposures::recount(&store, &unseen).await?)
+        }),
+        StoreRequest::SettlePart(part, result, reply) => respond_async(reply, async move {
+            let wait = |tries, asked| upload_schedule::wait(tries, asked, &mut rng::system());
+            let now = clock::now().wall;
+            let settled = store.settle_upload(part, result, now, wait).await?;
+            settled.then_some(()).ok_or(Refusal::NoSuchPart)
+        }),
+    }
+}
+
+async fn export(store: &Store, id: u64, format: Format) -> Result<Vec<u8>, Refusal> {
+    let release = Release {
+        at: clock::now().wall,
+        how: format!("export-{}", name(format)),
+    };
+    let signed = store.record_release(id, release).await?;
+    let mut signed = signed.ok_or(Refusal::NoSuchReport)?;
+    // The order would tell which part came before which.
+    signed.shuffle(&mut rng::system());
+    Ok(file::write(format, &signed))
+}
+
+async fn cancel(store: &Store, id: u64, source: Option<String>) -> Result<Vec<Cancelled>, Refusal> {
+    if store.parts(id).await?.is_empty() {
+        return Err(Refusal::NoSuchReport);
+    }
+    Ok(store.cancel_uploads(id, source).await?)
+}
+
+async fn span(store: &Store, id: ExposureId) -> Result<(UnixTime, UnixTime), Refusal> {
+    exposures::span(store, id)
+        .await?
+        .ok_or(Refusal::NoSuchExposure)
+}
+
+const fn name(format: Format) -> &'static str {
+    match format {
+        Format::Tcn => "tcn",
+        Format::Base64 => "base64",
+        Format::Json => "json",
+    }
+}
