@@ -104,7 +104,7 @@ impl ContactsInterface {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<proxy::DaemonStatistics, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        Ok(self.handle.ask(Request::Statistics).await?.into())
+        Ok(self.handle.ask(Request::Statistics).await?)
     }
 
     /// Returns how many different numbers were heard within the last minute. That is

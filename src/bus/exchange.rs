@@ -116,7 +116,7 @@ impl ExchangeInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::DeliverReply, ErrorReply> {
+    ) -> Result<proxy::DeliveryCounts, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let mut options = MethodOptions::new(options, &[("whole", "b"), ("budget", "t")])?;
         let cancelled = Arc::<AtomicBool>::default();
@@ -138,7 +138,7 @@ impl ExchangeInterface {
         if let Some(caller) = &caller {
             self.deliveries.unwatch(caller);
         }
-        Ok(counted?.into())
+        Ok(counted?)
     }
 
     /// Takes the next part of a report of this machine that is due for this source:

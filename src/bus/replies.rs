@@ -7,12 +7,11 @@ use tcn_engine::ATTENUATION_BOUNDS_DB;
 use tcn_engine::disclosure::Plan;
 use tcn_protocol::UnixTime;
 use tcnd_client::proxy::{
-    CancelPublishReply, CheckReply, ContactSummary, CreateReply, DaemonStatistics, DeliverReply,
-    Disclosure, ExposureInfo, ExposureSummary, ImportReply, OwnReportInfo, PublishReply,
-    UploadStatus,
+    CancelPublishReply, CheckReply, ContactSummary, CreateReply, Disclosure, ExposureInfo,
+    ExposureSummary, OwnReportInfo, PublishReply, UploadStatus,
 };
 
-use crate::daemon::{self, DeliveryCounts, Reported};
+use crate::daemon::{self, Reported};
 use crate::exposure::{Carried, Distance, REFERENCE_RSSI_DBM, Rule};
 use crate::store;
 
@@ -29,21 +28,6 @@ impl From<store::Summary> for ContactSummary {
     }
 }
 
-impl From<daemon::Statistics> for DaemonStatistics {
-    fn from(counted: daemon::Statistics) -> Self {
-        Self {
-            rotations: counted.rotations,
-            advert_ok: counted.adverts_ok,
-            advert_fail: counted.adverts_failed,
-            scan_restarts: counted.scan_restarts,
-            invalid_frames: counted.invalid_frames,
-            dropped: counted.dropped,
-            db_bytes: counted.database_bytes,
-            rows: counted.rows,
-        }
-    }
-}
-
 /// Counts by attenuation, each with its bound in dB; 255 is the rest.
 fn attenuation(counts: [u32; 4]) -> Vec<(u8, u32)> {
     let bounds = ATTENUATION_BOUNDS_DB.map(|bound| u8::try_from(bound).unwrap_or(u8::MAX));
@@ -53,17 +37,6 @@ fn attenuation(counts: [u32; 4]) -> Vec<(u8, u32)> {
 /// A count as the bus carries it, limited to the greatest u.
 pub(super) fn clamped(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-impl From<DeliveryCounts> for DeliverReply {
-    fn from(counted: DeliveryCounts) -> Self {
-        Self {
-            accepted: counted.accepted,
-            duplicate: counted.duplicate,
-            malformed: counted.malformed,
-            too_large: counted.too_large,
-        }
-    }
 }
 
 /// The disclosure of a plan.
@@ -195,22 +168,6 @@ impl From<daemon::SyncStatus> for CheckReply {
             new_exposures: sync_status.new_exposures,
             checked,
             failed: failed(sync_status),
-        }
-    }
-}
-
-impl From<daemon::ImportCounts> for ImportReply {
-    fn from(imported: daemon::ImportCounts) -> Self {
-        Self {
-            accepted: imported.accepted,
-            duplicate: imported.duplicate,
-            bad_signature: imported.bad_signature,
-            malformed: imported.malformed,
-            too_large: imported.too_large,
-            new_exposures: imported.new_exposures,
-            updated: imported.updated,
-            known: imported.known,
-            heard_later: imported.heard_later,
         }
     }
 }

@@ -336,7 +336,7 @@ impl ReportsInterface {
         options: OptionMap,
         #[zbus(header)] call: Header<'_>,
         #[zbus(connection)] connection: &Connection,
-    ) -> Result<proxy::ImportReply, ErrorReply> {
+    ) -> Result<proxy::ImportCounts, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         let mut options = MethodOptions::new(options, &[("source", "s"), ("published", "t")])?;
         let label: Option<String> = options.take("source")?;
@@ -388,7 +388,7 @@ impl ReportsInterface {
         if let Some(caller) = &caller {
             self.importers.unwatch(caller);
         }
-        Ok(imported?.into())
+        Ok(imported?)
     }
 
     /// How many bytes of its file Import has read. The signal goes only to the caller

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{Semaphore, watch};
 
-use super::intake::DeliveryCounts;
 use super::refusal::Refusal;
 use super::sync_status::{Matching, SyncStatus};
+use tcnd_client::proxy::DeliveryCounts;
 
 /// The driver's share.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use tcn_engine::{CLOCK_FLOOR, Hold, Input};
+use tcnd_client::proxy::DaemonStatistics;
 
 use super::clock;
 use super::driver::Driver;
@@ -14,7 +15,7 @@ use super::journal;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reply::{respond, respond_async};
-use super::requests::{PauseRequest, Request, Statistics};
+use super::requests::{PauseRequest, Request};
 
 /// Longest pause, in days; more is "until resumed".
 const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -141,23 +142,22 @@ impl Driver {
         })
     }
 
-    async fn statistics(&mut self, reply: Reply<Statistics>) {
+    async fn statistics(&mut self, reply: Reply<DaemonStatistics>) {
         self.write_out().await;
         let view = self.engine.view(clock::now());
-        let mut statistics = Statistics {
+        let mut statistics = DaemonStatistics {
             rotations: view.rotations,
-            adverts_ok: self.status.adverts_ok,
-            adverts_failed: self.status.adverts_failed,
+            advert_ok: self.status.adverts_ok,
+            advert_fail: self.status.adverts_failed,
             scan_restarts: self.status.scan_restarts,
             invalid_frames: self.invalid_frames,
             dropped: view.dropped,
-            database_bytes: 0,
-            rows: 0,
+            ..DaemonStatistics::default()
         };
         let store = self.store.clone();
         respond_async(reply, async move {
             let size = store.size().await?;
-            statistics.database_bytes = size.bytes;
+            statistics.db_bytes = size.bytes;
             statistics.rows = size.rows;
             Ok(statistics)
         });

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tcn_matching::Budget;
 use tcn_protocol::file::{self, FileError, Item};
 use tcn_protocol::{SignedReport, UnixTime};
+use tcnd_client::proxy::ImportCounts;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::oneshot;
 
@@ -60,31 +61,6 @@ impl fmt::Debug for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Import").finish_non_exhaustive()
     }
-}
-
-/// What became of the items of a source; every item is in one of the first
-/// five.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ImportCounts {
-    /// Looked at for the first time.
-    pub accepted: u64,
-    /// Looked at before.
-    pub duplicate: u64,
-    /// Named a number of our log, with a signature that does not hold. Others'
-    /// signatures are not looked at: they say nothing to us.
-    pub bad_signature: u64,
-    /// No report.
-    pub malformed: u64,
-    /// Past the work, or the room, that one source may take.
-    pub too_large: u64,
-    /// Exposures not known before.
-    pub new_exposures: u64,
-    /// Reports that were known, and of which more is known now.
-    pub updated: u64,
-    /// Reports that were known and name contacts, with those of `updated`.
-    pub known: u64,
-    /// Reports that name contacts which all began after they were published.
-    pub heard_later: u64,
 }
 
 /// Starts an import on a thread of its own; `ends` ends it early.
@@ -215,15 +191,11 @@ impl Work {
 
     fn settle(&mut self) -> Result<(), Refusal> {
         let matched = self.matcher.finish()?;
-        let imported = &mut self.imported;
-        imported.accepted = matched.accepted;
-        imported.duplicate = matched.duplicate;
-        imported.bad_signature = matched.bad_signature;
-        imported.too_large += matched.too_large;
-        imported.new_exposures = matched.new_exposures;
-        imported.updated = matched.updated;
-        imported.known = matched.known;
-        imported.heard_later = matched.heard_later;
+        self.imported = ImportCounts {
+            malformed: self.imported.malformed,
+            too_large: self.imported.too_large + matched.too_large,
+            ..matched
+        };
         Ok(())
     }
 }

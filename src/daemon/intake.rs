@@ -16,6 +16,7 @@ use tcn_exchange::interval::Interval;
 use tcn_matching::cost;
 use tcn_protocol::file::{self, FileError, Item};
 use tcn_protocol::{SignedReport, UnixTime, wire};
+use tcnd_client::proxy::DeliveryCounts;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -44,19 +45,6 @@ impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery").finish_non_exhaustive()
     }
-}
-
-/// What became of the items of a delivery; every item is in one of these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeliveryCounts {
-    /// Delivered by this source for the first time.
-    pub accepted: u64,
-    /// Delivered by it before.
-    pub duplicate: u64,
-    /// No report.
-    pub malformed: u64,
-    /// Past the work, or the bytes, that one source may cost.
-    pub too_large: u64,
 }
 
 /// A delivery whose source is known.

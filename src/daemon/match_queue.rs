@@ -15,12 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tcn_matching::Budget;
 use tcn_protocol::SignedReport;
 use tcn_protocol::file;
+use tcnd_client::proxy::ImportCounts;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::exposures::{Unseen, recount, recount_grown};
 use super::import::SLICE;
-use super::matcher::{Matched, Matcher, Origin};
+use super::matcher::{Matcher, Origin};
 use super::refusal::Refusal;
 use super::sync_status::{Matching, SyncStatus};
 use crate::store::{PendingDelivery, Store};
@@ -111,7 +112,7 @@ async fn work(
     Ok(())
 }
 
-type Done = Result<(Matcher, Matched), Refusal>;
+type Done = Result<(Matcher, ImportCounts), Refusal>;
 
 /// Matches one delivery on a thread of its own. The index is read once for all.
 fn start(

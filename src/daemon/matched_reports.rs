@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tcn_engine::CLOCK_FLOOR;
+use tcnd_client::proxy::ImportCounts;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use super::clock;
 use super::driver::Driver;
 use super::exposures::{Unseen, known, recount, recount_grown};
-use super::import::{self, Import, ImportCounts};
+use super::import::{self, Import};
 use super::matcher::StopFlags;
 use super::refusal::Refusal;
 use super::reply::Reply;

@@ -20,6 +20,7 @@ use tcn_matching::{
     Budget, Finding, Index, IndexBuilder, MatchOutcome, MatchingError, Secret, match_reports,
 };
 use tcn_protocol::{Memo, ReportDigest, SignedReport, TemporaryContactNumber, UnixTime};
+use tcnd_client::proxy::ImportCounts;
 use tokio::runtime::Handle as Runtime;
 
 use super::refusal::Refusal;
@@ -59,26 +60,6 @@ pub(super) struct Origin {
     pub(super) remember: bool,
 }
 
-/// What became of the reports of one origin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Matched {
-    /// Looked at for the first time, and before; if they are remembered here.
-    pub(super) accepted: u64,
-    pub(super) duplicate: u64,
-    /// Named contacts with a signature that does not hold.
-    pub(super) bad_signature: u64,
-    /// Past the work or the room.
-    pub(super) too_large: u64,
-    /// Exposures not known before.
-    pub(super) new_exposures: u64,
-    /// Known reports of which more is known now.
-    pub(super) updated: u64,
-    /// Known reports that name contacts, with those of `updated`.
-    pub(super) known: u64,
-    /// Reports that name contacts which all began when they were public.
-    pub(super) heard_later: u64,
-}
-
 /// What ends work on reports early.
 #[derive(Clone, Default)]
 pub(super) struct StopFlags {
@@ -115,7 +96,7 @@ pub(super) struct Matcher {
     named: Vec<Named>,
     /// Reports of this origin that named contacts so far.
     naming: u64,
-    matched: Matched,
+    matched: ImportCounts,
 }
 
 /// A report that names numbers of our log, and whose signature holds.
@@ -152,7 +133,7 @@ impl Matcher {
             origin,
             named: Vec::new(),
             naming: 0,
-            matched: Matched::default(),
+            matched: ImportCounts::default(),
         })
     }
 
@@ -161,7 +142,7 @@ impl Matcher {
         self.origin = origin;
         self.named = Vec::new();
         self.naming = 0;
-        self.matched = Matched::default();
+        self.matched = ImportCounts::default();
     }
 
     /// Matches reports of this origin.
@@ -249,7 +230,7 @@ impl Matcher {
     }
 
     /// Keeps what is left of this origin; what became of all of it.
-    pub(super) fn finish(&mut self) -> Result<Matched, Refusal> {
+    pub(super) fn finish(&mut self) -> Result<ImportCounts, Refusal> {
         self.settle()?;
         Ok(self.matched)
     }

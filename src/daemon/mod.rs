@@ -39,8 +39,8 @@ mod sync_status;
 pub use driver::{Ended, Error, Parts, Reread, Signal, drive};
 pub use exposures::{ExposureId, KnownExposure};
 pub use handle::{Handle, Mailbox};
-pub use import::{BUDGET, Import, ImportCounts, LONGEST_LABEL};
-pub use intake::{Delivery, DeliveryCounts};
+pub use import::{BUDGET, Import, LONGEST_LABEL};
+pub use intake::Delivery;
 pub use notify::ready;
 pub use problem_times::ProblemDetails;
 pub use refusal::Refusal;
@@ -48,7 +48,7 @@ pub use reply::Reply;
 pub use requests::{
     Check, ContactsRequest, ExchangeRequest, LONGEST_NOTE, MOST_SOURCES, MatchedReportsRequest,
     OwnReportsRequest, PauseRequest, PublishRequest, Published, ReportRequest, Reported, Request,
-    Statistics, StoreRequest,
+    StoreRequest,
 };
 pub use rng::{random_key, random_seed};
 pub use snapshot::{Consent, Hold, Snapshot, State, starting};

@@ -9,10 +9,11 @@ use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::file::Format;
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, SignedReport, UnixTime};
+use tcnd_client::proxy::{DaemonStatistics, DeliveryCounts, ImportCounts};
 
 use super::exposures::{ExposureId, KnownExposure};
-use super::import::{Import, ImportCounts};
-use super::intake::{Delivery, DeliveryCounts};
+use super::import::Import;
+use super::intake::Delivery;
 use super::reply::Reply;
 use crate::store::{Bucket, Cancelled, Cursor, NewSource, OwnReport, Summary};
 
@@ -21,27 +22,6 @@ pub const MOST_SOURCES: usize = 32;
 
 /// Longest note to oneself, in bytes.
 pub const LONGEST_NOTE: usize = 256;
-
-/// Counters since the start, and the size of the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Statistics {
-    /// Own numbers put on the air.
-    pub rotations: u64,
-    /// Adverts the controller took.
-    pub adverts_ok: u64,
-    /// Adverts it refused.
-    pub adverts_failed: u64,
-    /// Times discovery was restarted.
-    pub scan_restarts: u64,
-    /// Frames under 0xC019 that were no TCN frames.
-    pub invalid_frames: u64,
-    /// Sightings dropped for want of room.
-    pub dropped: u64,
-    /// Size of the database and its journal, in bytes.
-    pub database_bytes: u64,
-    /// Contacts in the log.
-    pub rows: u64,
-}
 
 /// One finding of the daemon about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +71,7 @@ pub enum Request {
     /// Bars over `[from, to)`.
     Histogram(UnixTime, UnixTime, Duration, Reply<Vec<Bucket>>),
     /// Counters.
-    Statistics(Reply<Statistics>),
+    Statistics(Reply<DaemonStatistics>),
     /// Read the configuration again.
     Reload(Reply<()>),
     /// Look at everything.

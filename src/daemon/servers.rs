@@ -20,9 +20,10 @@ use tcn_engine::CLOCK_FLOOR;
 use tcn_exchange::interval::Interval;
 use tcn_exchange::{backfill, upload_schedule};
 use tcn_protocol::SignedReport;
+use tcnd_client::proxy::DeliveryCounts;
 
 use super::driver::Driver;
-use super::intake::{self, Delivery, DeliveryCounts, IncomingDelivery};
+use super::intake::{self, Delivery, IncomingDelivery};
 use super::refusal::Refusal;
 use super::reply::{Reply, respond, respond_async};
 use super::requests::{ExchangeRequest, MOST_SOURCES};

@@ -47,7 +47,7 @@ async fn a_run_from_its_beginning_to_its_end() {
     assert_eq!(exchange.pending("one").await.unwrap(), [74_358, 74_359]);
     let whole = ordered([("whole", true.into()), ("budget", 5_u64.into())]);
     let delivered = exchange.deliver("one", 74_358, file(b"12345"), whole).await;
-    assert_eq!(delivered.unwrap(), counted().into());
+    assert_eq!(delivered.unwrap(), counted());
     exchange
         .deliver("one", 74_359, file(b""), ordered([]))
         .await

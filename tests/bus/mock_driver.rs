@@ -15,10 +15,10 @@ use tcn_protocol::{
     TemporaryContactNumber, UnixTime,
 };
 use tcnd::daemon::{
-    Check, Consent, ContactsRequest, Delivery, DeliveryCounts, ExchangeRequest, ExposureId, Handle,
-    Hold, ImportCounts, KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest,
-    Pause, ProblemDetails, Published, Refusal, Reply, Reported, Request, Snapshot, State,
-    Statistics, StoreRequest, SyncStatus,
+    Check, Consent, ContactsRequest, Delivery, ExchangeRequest, ExposureId, Handle, Hold,
+    KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest, Pause,
+    ProblemDetails, Published, Refusal, Reply, Reported, Request, Snapshot, State, StoreRequest,
+    SyncStatus,
 };
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
@@ -27,6 +27,7 @@ use tcnd::store::{
     UploadState,
 };
 use tcnd_client::Problem;
+use tcnd_client::proxy::{DaemonStatistics, DeliveryCounts, ImportCounts};
 use tokio::sync::{mpsc, watch};
 
 /// The driver's answer to a pause.
@@ -568,15 +569,15 @@ pub(crate) fn bars() -> Vec<Bucket> {
     }]
 }
 
-pub(crate) fn statistics() -> Statistics {
-    Statistics {
+pub(crate) fn statistics() -> DaemonStatistics {
+    DaemonStatistics {
         rotations: 1,
-        adverts_ok: 2,
-        adverts_failed: 3,
+        advert_ok: 2,
+        advert_fail: 3,
         scan_restarts: 4,
         invalid_frames: 5,
         dropped: 6,
-        database_bytes: 7,
+        db_bytes: 7,
         rows: 8,
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use tcnd::daemon::Refusal;
 use tcnd_client::names;
 use tcnd_client::proxy::{
-    CreateReply, Disclosure, ImportReply, OwnReportInfo, ReportsProxy, UploadStatus,
+    CreateReply, Disclosure, ImportCounts, OwnReportInfo, ReportsProxy, UploadStatus,
 };
 
 use crate::contact_log::{fd, read_pipe};
@@ -230,7 +230,7 @@ async fn reports_of_others_are_read() {
     written.join().unwrap().unwrap();
     assert_eq!(
         imported,
-        ImportReply {
+        ImportCounts {
             accepted: 1,
             duplicate: 2,
             bad_signature: 3,

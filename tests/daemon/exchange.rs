@@ -7,11 +7,12 @@ use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::{UnixTime, wire};
 use tcnd::daemon::{
-    BUDGET, Delivery, DeliveryCounts, ExchangeRequest, Matching, OwnReportsRequest, PublishRequest,
-    Published, Refusal, Reply, Request, StoreRequest, clock,
+    BUDGET, Delivery, ExchangeRequest, Matching, OwnReportsRequest, PublishRequest, Published,
+    Refusal, Reply, Request, StoreRequest, clock,
 };
 use tcnd::store::{Cancelled, NewSource, Upload, UploadState};
 use tcnd_client::Problem;
+use tcnd_client::proxy::DeliveryCounts;
 use tcnd_config::Settings;
 
 use crate::machine::{Machine, common_memo, short_keys};

@@ -10,12 +10,13 @@ use tcn_protocol::beacon::Frame;
 use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
 use tcnd::daemon::{
-    self, BUDGET, ContactsRequest, Error, Handle, Import, ImportCounts, KnownExposure,
-    MatchedReportsRequest, OwnReportsRequest, Parts, Refusal, Reply, ReportRequest, Reported,
-    Request, Signal, StoreRequest,
+    self, BUDGET, ContactsRequest, Error, Handle, Import, KnownExposure, MatchedReportsRequest,
+    OwnReportsRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
+    StoreRequest,
 };
 use tcnd::radio::{Event, Order, Radio};
 use tcnd::store;
+use tcnd_client::proxy::ImportCounts;
 use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
 use tokio::sync::{mpsc, watch};

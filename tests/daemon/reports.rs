@@ -13,10 +13,11 @@ use tcn_protocol::{
 };
 use tcnd::daemon::clock;
 use tcnd::daemon::{
-    BUDGET, ContactsRequest, ExposureId, Import, ImportCounts, MatchedReportsRequest,
-    OwnReportsRequest, PauseRequest, Refusal, ReportRequest, Request, StoreRequest,
+    BUDGET, ContactsRequest, ExposureId, Import, MatchedReportsRequest, OwnReportsRequest,
+    PauseRequest, Refusal, ReportRequest, Request, StoreRequest,
 };
 use tcnd::exposure::Carried;
+use tcnd_client::proxy::ImportCounts;
 use tcnd_config::Settings;
 
 use crate::machine::{Machine, Tcn, common_memo, short_keys};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use tcnd_client::proxy;
+use tcnd_client::proxy::DaemonStatistics;
 
 use crate::client::Client;
 use crate::error::CliError;
@@ -11,15 +11,10 @@ use crate::output::CommandOutput;
 
 /// The document of `statistics --json`: counters since the start of tcnd.
 #[derive(Debug, Serialize)]
+#[serde(transparent)]
 struct StatisticsDocument {
-    rotations: u64,
-    advert_ok: u64,
-    advert_fail: u64,
-    scan_restarts: u64,
-    invalid_frames: u64,
-    dropped: u64,
-    rows: u64,
-    db_bytes: u64,
+    #[serde(serialize_with = "DaemonStatistics::serialize_plain")]
+    counters: DaemonStatistics,
 }
 
 pub(crate) async fn statistics(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
@@ -28,35 +23,26 @@ pub(crate) async fn statistics(client: &Client, json: bool) -> Result<CommandOut
     let counters = client.map_err(contacts.get_statistics().await)?;
     Ok(CommandOutput::new(
         json,
-        &StatisticsDocument::new(&counters),
+        &StatisticsDocument { counters },
         StatisticsDocument::render,
     ))
 }
 
 impl StatisticsDocument {
-    fn new(counters: &proxy::DaemonStatistics) -> Self {
-        Self {
-            rotations: counters.rotations,
-            advert_ok: counters.advert_ok,
-            advert_fail: counters.advert_fail,
-            scan_restarts: counters.scan_restarts,
-            invalid_frames: counters.invalid_frames,
-            dropped: counters.dropped,
-            rows: counters.rows,
-            db_bytes: counters.db_bytes,
-        }
-    }
-
     fn render(&self) -> String {
+        let counters = &self.counters;
         let counts = [
-            ("own numbers broadcast", self.rotations),
-            ("adverts accepted by the controller", self.advert_ok),
-            ("adverts refused by the controller", self.advert_fail),
-            ("scan restarts", self.scan_restarts),
-            ("frames without a valid number", self.invalid_frames),
-            ("sightings dropped because tables were full", self.dropped),
-            ("contacts in the log", self.rows),
-            ("bytes of the log on disk", self.db_bytes),
+            ("own numbers broadcast", counters.rotations),
+            ("adverts accepted by the controller", counters.advert_ok),
+            ("adverts refused by the controller", counters.advert_fail),
+            ("scan restarts", counters.scan_restarts),
+            ("frames without a valid number", counters.invalid_frames),
+            (
+                "sightings dropped because tables were full",
+                counters.dropped,
+            ),
+            ("contacts in the log", counters.rows),
+            ("bytes of the log on disk", counters.db_bytes),
         ];
         let mut text = "Since the start of tcnd, and the size of its log:\n".to_owned();
         for (name, count) in counts {

@@ -27,7 +27,7 @@ pub trait Exchange {
         interval: u64,
         file: Fd<'_>,
         options: BTreeMap<&str, Variant<'_>>,
-    ) -> zbus::Result<DeliverReply>;
+    ) -> zbus::Result<DeliveryCounts>;
     /// Takes the next part that is due for this source; no fields if none is.
     #[zbus(no_autostart)]
     fn take_part(&self, source: &str) -> zbus::Result<UploadPart>;
@@ -60,19 +60,20 @@ pub struct SourceInfo {
     pub publish: bool,
 }
 
-/// The reply of `Exchange.Deliver`. Nothing in it depends on the contacts: a program with
-/// network access must not be able to learn the contacts from deliveries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
-#[zbus(signature = "dict")]
-pub struct DeliverReply {
-    /// Delivered by this source for the first time.
-    pub accepted: u64,
-    /// Delivered by it before.
-    pub duplicate: u64,
-    /// Not a report.
-    pub malformed: u64,
-    /// Beyond the work, or the bytes, that one source may cause.
-    pub too_large: u64,
+counts! {
+    /// The reply of `Exchange.Deliver`: each item of a delivery is counted in one of these.
+    /// Nothing in it depends on the contacts: a program with network access must not be
+    /// able to learn the contacts from deliveries.
+    DeliveryCounts {
+        /// Delivered by this source for the first time.
+        accepted,
+        /// Delivered by it before.
+        duplicate,
+        /// Not a report.
+        malformed,
+        /// Beyond the work, or the bytes, that one source may cause.
+        too_large,
+    }
 }
 
 /// The reply of `Exchange.TakePart`: a part of a report of this machine.

@@ -3,6 +3,28 @@
 //! tcnctl, tcnd-sync and the tests use these proxies. The daemon builds its replies from
 //! the same types.
 
+/// Defines a reply that is a dictionary of counts.
+macro_rules! counts {
+    ($(#[$attribute:meta])* $name:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
+        #[zbus(signature = "dict")]
+        pub struct $name {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl $name {
+            /// Serialises the counts without D-Bus variants, for other formats.
+            ///
+            /// # Errors
+            /// Those of the serializer.
+            pub fn serialize_plain<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_map([$((stringify!($field), self.$field)),*])
+            }
+        }
+    };
+}
+
 mod exchange;
 mod reports;
 
@@ -12,10 +34,10 @@ use zbus::{
     DeserializeDict, Fd, OwnedObjectPath, OwnedVariant, SerializeDict, Type, Variant, proxy,
 };
 
-pub use self::exchange::{DeliverReply, ExchangeProxy, SourceInfo, UploadPart};
+pub use self::exchange::{DeliveryCounts, ExchangeProxy, SourceInfo, UploadPart};
 pub use self::reports::{
     CancelPublishReply, CheckReply, CreateReply, Disclosure, ExposureInfo, ExposureSummary,
-    ExposuresProxy, ImportReply, OwnReportInfo, PrivacyProxy, PublishReply, ReportsProxy,
+    ExposuresProxy, ImportCounts, OwnReportInfo, PrivacyProxy, PublishReply, ReportsProxy,
     UploadStatus,
 };
 
@@ -203,26 +225,26 @@ pub struct ContactSummary {
     pub attenuation: Vec<(u8, u32)>,
 }
 
-/// The reply of `Contacts.GetStatistics`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
-#[zbus(signature = "dict")]
-pub struct DaemonStatistics {
-    /// Numbers of this machine that went on the air.
-    pub rotations: u64,
-    /// Adverts that the controller accepted.
-    pub advert_ok: u64,
-    /// Adverts that the controller refused.
-    pub advert_fail: u64,
-    /// How often discovery was restarted.
-    pub scan_restarts: u64,
-    /// Frames that were not TCN frames.
-    pub invalid_frames: u64,
-    /// Sightings that were dropped because there was no space.
-    pub dropped: u64,
-    /// Size of the database and its journal, in bytes.
-    pub db_bytes: u64,
-    /// Contacts in the log.
-    pub rows: u64,
+counts! {
+    /// The reply of `Contacts.GetStatistics`.
+    DaemonStatistics {
+        /// Numbers of this machine that went on the air.
+        rotations,
+        /// Adverts that the controller accepted.
+        advert_ok,
+        /// Adverts that the controller refused.
+        advert_fail,
+        /// How often discovery was restarted.
+        scan_restarts,
+        /// Frames that were not TCN frames.
+        invalid_frames,
+        /// Sightings that were dropped because there was no space.
+        dropped,
+        /// Contacts in the log.
+        rows,
+        /// Size of the database and its journal, in bytes.
+        db_bytes,
+    }
 }
 
 /// One element of `Manager.PauseHolds`.

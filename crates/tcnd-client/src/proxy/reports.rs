@@ -56,7 +56,7 @@ pub trait Reports {
         &self,
         file: Fd<'_>,
         options: HashMap<&str, Variant<'_>>,
-    ) -> zbus::Result<ImportReply>;
+    ) -> zbus::Result<ImportCounts>;
     /// How many bytes the import has read. The signal goes only to its caller.
     #[zbus(signal)]
     fn import_progress(&self, bytes: u64) -> zbus::Result<()>;
@@ -248,29 +248,30 @@ pub struct CheckReply {
     pub failed: Vec<(String, String)>,
 }
 
-/// The reply of `Reports.Import`. Each item of the file is counted in one of the first
-/// five fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
-#[zbus(signature = "dict")]
-pub struct ImportReply {
-    /// Checked for the first time.
-    pub accepted: u64,
-    /// Checked before.
-    pub duplicate: u64,
-    /// Names a contact, with an invalid signature.
-    pub bad_signature: u64,
-    /// Not a report.
-    pub malformed: u64,
-    /// Beyond the work that one source may cause.
-    pub too_large: u64,
-    /// Exposures that were not known before.
-    pub new_exposures: u64,
-    /// Known reports of which more is known now.
-    pub updated: u64,
-    /// Known reports that name contacts, including those of `updated`.
-    pub known: u64,
-    /// Reports that name contacts which all began after they were public.
-    pub heard_later: u64,
+counts! {
+    /// The reply of `Reports.Import`. Each item of the file is counted in one of the first
+    /// five fields.
+    ImportCounts {
+        /// Checked for the first time.
+        accepted,
+        /// Checked before.
+        duplicate,
+        /// Names a contact, with an invalid signature. Signatures of other reports are not
+        /// checked.
+        bad_signature,
+        /// Not a report.
+        malformed,
+        /// Beyond the work that one source may cause.
+        too_large,
+        /// Exposures that were not known before.
+        new_exposures,
+        /// Known reports of which more is known now.
+        updated,
+        /// Known reports that name contacts, including those of `updated`.
+        known,
+        /// Reports that name contacts which all began after they were public.
+        heard_later,
+    }
 }
 
 /// The reply of `Exposures.GetSummary`.

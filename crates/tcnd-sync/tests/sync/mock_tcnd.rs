@@ -17,7 +17,7 @@ use tcn_exchange::interval::Interval;
 use tcn_protocol::file;
 use tcn_protocol::{SignedReport, UnixTime, wire};
 use tcnd_client::names;
-use tcnd_client::proxy::{DeliverReply, SourceInfo, UploadPart};
+use tcnd_client::proxy::{DeliveryCounts, SourceInfo, UploadPart};
 use tokio::sync::oneshot;
 use zbus::message::Header;
 use zbus::{Connection, DBusError, OwnedFd, OwnedVariant, connection, fdo, interface};
@@ -49,7 +49,7 @@ pub(crate) struct MockState {
     /// The sources of the last run.
     pub(crate) sources: Vec<SourceInfo>,
     /// The counts of all deliveries together.
-    pub(crate) counts: DeliverReply,
+    pub(crate) counts: DeliveryCounts,
     /// Why parts failed, in order.
     pub(crate) reasons: Vec<String>,
     /// Whether a person asks for each run.
@@ -311,7 +311,7 @@ impl Exchange {
         interval: u64,
         file: OwnedFd,
         options: HashMap<String, OwnedVariant>,
-    ) -> Result<DeliverReply, Error> {
+    ) -> Result<DeliveryCounts, Error> {
         let whole = bool::try_from(&*options["whole"]).unwrap();
         let budget = u64::try_from(&*options["budget"]).unwrap();
         let mut file = File::from(std::os::fd::OwnedFd::from(file));
@@ -396,10 +396,15 @@ impl Exchange {
 impl MockState {
     /// Checks the reports of a delivery as tcnd does: a report with an invalid
     /// signature, or a known one, is only counted.
-    fn import(&mut self, source: &str, interval: u64, bytes: &[u8]) -> Result<DeliverReply, Error> {
-        let mut imported = DeliverReply {
+    fn import(
+        &mut self,
+        source: &str,
+        interval: u64,
+        bytes: &[u8],
+    ) -> Result<DeliveryCounts, Error> {
+        let mut imported = DeliveryCounts {
             too_large: self.too_large,
-            ..DeliverReply::default()
+            ..DeliveryCounts::default()
         };
         let read = file::read(bytes, |_, item| {
             match item.and_then(|report| Ok(report.verify()?)) {

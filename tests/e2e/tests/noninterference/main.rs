@@ -34,7 +34,7 @@ use tcn_protocol::{
 };
 use tcnd::daemon::clock;
 use tcnd_client::names;
-use tcnd_client::proxy::{DeliverReply, ExchangeProxy, SourceInfo};
+use tcnd_client::proxy::{DeliveryCounts, ExchangeProxy, SourceInfo};
 use zbus::{Connection, Fd};
 
 use crate::machine::{Documents, Machine, Server, contact};
@@ -277,7 +277,7 @@ async fn a_tcnd_sync_that_was_taken_over() {
 
 /// An honest report with one bit of its signature flipped, again, intact, again; then
 /// others of the same key, in several orders.
-async fn probe(bus: &Connection) -> Vec<DeliverReply> {
+async fn probe(bus: &Connection) -> Vec<DeliveryCounts> {
     let exchange = ExchangeProxy::new(bus).await.unwrap();
     let source = SourceInfo {
         name: "eve".to_owned(),

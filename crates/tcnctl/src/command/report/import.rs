@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tcnd_client::proxy::{ImportReply, ReportsProxy};
+use tcnd_client::proxy::{ImportCounts, ReportsProxy};
 use zbus::Variant;
 
 use super::file_pipe::FilePipe;
@@ -28,15 +28,8 @@ struct ImportDocument {
 #[derive(Debug, Serialize)]
 struct FileResult {
     file: String,
-    accepted: u64,
-    duplicate: u64,
-    bad_signature: u64,
-    malformed: u64,
-    too_large: u64,
-    new_exposures: u64,
-    updated: u64,
-    known: u64,
-    heard_later: u64,
+    #[serde(flatten, serialize_with = "ImportCounts::serialize_plain")]
+    counts: ImportCounts,
     error: Option<String>,
 }
 
@@ -59,7 +52,7 @@ pub(crate) async fn import(
     let mut document = ImportDocument::default();
     for path in files {
         let result = match import_file(client, &reports, path, &options).await {
-            Ok(imported) => FileResult::new(path, &imported),
+            Ok(counts) => FileResult::new(path, counts),
             // The error concerns this file; the next file may be good.
             Err(error @ (CliError::File { .. } | CliError::Refused { .. })) => {
                 FileResult::failed(path, &error)
@@ -84,7 +77,7 @@ async fn import_file(
     reports: &ReportsProxy<'_>,
     path: &Path,
     import_options: &ImportOptions<'_>,
-) -> Result<ImportReply, CliError> {
+) -> Result<ImportCounts, CliError> {
     let file = FilePipe::open(path)?;
     let label = import_options
         .source
@@ -115,18 +108,10 @@ fn label(path: &Path) -> String {
 }
 
 impl FileResult {
-    fn new(path: &Path, imported: &ImportReply) -> Self {
+    fn new(path: &Path, counts: ImportCounts) -> Self {
         Self {
             file: path.to_string_lossy().into_owned(),
-            accepted: imported.accepted,
-            duplicate: imported.duplicate,
-            bad_signature: imported.bad_signature,
-            malformed: imported.malformed,
-            too_large: imported.too_large,
-            new_exposures: imported.new_exposures,
-            updated: imported.updated,
-            known: imported.known,
-            heard_later: imported.heard_later,
+            counts,
             error: None,
         }
     }
@@ -140,7 +125,7 @@ impl FileResult {
         };
         Self {
             error: Some(format!("{cause}; {}", error.hint())),
-            ..Self::new(path, &ImportReply::default())
+            ..Self::new(path, ImportCounts::default())
         }
     }
 
@@ -149,14 +134,14 @@ impl FileResult {
             return format!("{}: not imported: {error}", printable::clean(&self.file));
         }
         let counts = [
-            (self.accepted, "new"),
-            (self.duplicate, "already known"),
+            (self.counts.accepted, "new"),
+            (self.counts.duplicate, "already known"),
             (
-                self.bad_signature,
+                self.counts.bad_signature,
                 "with an invalid signature, though they match contacts",
             ),
-            (self.malformed, "not readable as a report"),
-            (self.too_large, "beyond the work limit for one file"),
+            (self.counts.malformed, "not readable as a report"),
+            (self.counts.too_large, "beyond the work limit for one file"),
         ];
         let counts: Vec<_> = counts
             .into_iter()
@@ -178,11 +163,13 @@ impl ImportDocument {
     fn meaning(&self) -> Option<String> {
         let imported = || self.files.iter().filter(|result| result.error.is_none());
         imported().next()?;
-        let sum = |count: fn(&FileResult) -> u64| imported().map(count).sum::<u64>();
-        let found = sum(|result| result.new_exposures);
-        let known = sum(|result| result.known);
-        let later = sum(|result| result.heard_later);
-        Some(match (found, sum(|result| result.updated), known) {
+        let sum = |count: fn(&ImportCounts) -> u64| -> u64 {
+            imported().map(|result| count(&result.counts)).sum()
+        };
+        let found = sum(|counts| counts.new_exposures);
+        let known = sum(|counts| counts.known);
+        let later = sum(|counts| counts.heard_later);
+        Some(match (found, sum(|counts| counts.updated), known) {
             (0, 0, 0) if later > 0 => {
                 "No exposure: the matching contacts began after the report was published.".to_owned()
             }
