@@ -61,7 +61,8 @@ fn answer(request: StoreRequest, store: Store, unseen: Arc<Unseen>) {
             Ok(exposures::recount(&store, &unseen).await?)
         }),
         StoreRequest::SettlePart(part, result, reply) => respond_async(reply, async move {
-            let wait = |tries, asked| upload_schedule::wait(tries, asked, &mut rng::system());
+            let wait =
+                |tries, asked| upload_schedule::RETRY.after(tries, asked, &mut rng::system());
             let now = clock::now().wall;
             let settled = store.settle_upload(part, result, now, wait).await?;
             settled.then_some(()).ok_or(Refusal::NoSuchPart)

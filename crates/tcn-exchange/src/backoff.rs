@@ -9,14 +9,40 @@ use std::time::Duration;
 use rand_core::Rng;
 use tcn_protocol::UnixTime;
 
-/// The longest wait after a first failure.
-pub const FIRST: Duration = Duration::from_secs(15 * 60);
+/// Waits that double with each failure. A server may ask for a longer one.
+#[derive(Clone, Copy, Debug)]
+pub struct Waits {
+    /// The longest wait after a first failure.
+    pub first: Duration,
+    /// The longest wait of all, if the server asks for none.
+    pub longest: Duration,
+    /// The longest wait that a server may ask for.
+    pub longest_asked: Duration,
+}
 
-/// The longest wait of all: short enough that no interval of the fourteen days is missed.
-pub const LONGEST: Duration = Duration::from_secs(6 * 3600);
+/// The waits of a source. They are short enough that no interval of the fourteen days is
+/// missed.
+pub const FETCH: Waits = Waits {
+    first: Duration::from_secs(15 * 60),
+    longest: Duration::from_secs(6 * 3600),
+    longest_asked: Duration::from_secs(24 * 3600),
+};
 
-/// The longest wait that a server may ask for.
-pub const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
+impl Waits {
+    /// How long to wait after this many failures, from 1; not shorter than the server
+    /// `asked` for. A random part of the wait is between half and all of the doubled time.
+    pub fn after(self, failures: u32, asked: Option<Duration>, rng: &mut impl Rng) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        let most = self.first.saturating_mul(1 << doublings).min(self.longest);
+        let wait = most / 2 + up_to(most / 2, rng);
+        wait.max(asked.unwrap_or_default().min(self.longest_asked))
+    }
+}
+
+/// A whole number of seconds from 0 to `most`. The bias of the remainder is below 10⁻¹⁴.
+pub(crate) fn up_to(most: Duration, rng: &mut impl Rng) -> Duration {
+    Duration::from_secs(rng.next_u64() % (most.as_secs() + 1))
+}
 
 /// The failures of a source, as they are remembered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,29 +57,16 @@ impl Backoff {
     /// After one more failure. `asked` is the wait that the server asked for.
     #[must_use]
     pub fn failed(self, now: UnixTime, asked: Option<Duration>, rng: &mut impl Rng) -> Self {
-        let doubled = FIRST.saturating_mul(1 << self.failures.min(16));
-        let wait = doubled.min(LONGEST).as_secs();
-        let wait = wait - below(wait / 2 + 1, rng);
-        let asked = asked.unwrap_or_default().min(LONGEST_ASKED).as_secs();
-        Self {
-            failures: self.failures.saturating_add(1),
-            until: now.after(Duration::from_secs(wait.max(asked))),
-        }
+        let failures = self.failures.saturating_add(1);
+        let until = now.after(FETCH.after(failures, asked, rng));
+        Self { failures, until }
     }
 
     /// Whether the source is left alone at `now`. A clock that was set back must not make
     /// this last for years.
     pub fn holds(self, now: UnixTime) -> bool {
-        now < self.until && self.until <= now.after(LONGEST_ASKED)
+        now < self.until && self.until <= now.after(FETCH.longest_asked)
     }
-}
-
-/// A number below `bound`, nearly evenly: the bias is below 2⁻⁴⁰ for an hour's
-/// seconds.
-fn below(bound: u64, rng: &mut impl Rng) -> u64 {
-    let wide = u128::from(rng.next_u64()) * u128::from(bound);
-    // The upper half of a product with a number below 2⁶⁴ is below `bound`.
-    u64::try_from(wide >> 64).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -95,13 +108,13 @@ mod tests {
             let (now, before) = (UnixTime(now), Backoff { failures, until: UnixTime(0) });
             let after = before.failed(now, asked.map(Duration::from_secs), &mut rng);
             let wait = after.until.0 - now.0;
-            prop_assert!(wait >= FIRST.as_secs() / 2);
-            prop_assert!(wait <= LONGEST_ASKED.as_secs());
-            prop_assert!(wait >= asked.unwrap_or(0).min(LONGEST_ASKED.as_secs()));
+            prop_assert!(wait >= FETCH.first.as_secs() / 2);
+            prop_assert!(wait <= FETCH.longest_asked.as_secs());
+            prop_assert!(wait >= asked.unwrap_or(0).min(FETCH.longest_asked.as_secs()));
             prop_assert!(after.failures > 0);
             prop_assert!(after.holds(now));
             // The clock is set back by years: the wait does not last until then.
-            prop_assert!(!after.holds(UnixTime(now.0 / 2)) || now.0 / 2 + LONGEST_ASKED.as_secs() >= after.until.0);
+            prop_assert!(!after.holds(UnixTime(now.0 / 2)) || now.0 / 2 + FETCH.longest_asked.as_secs() >= after.until.0);
         }
     }
 }

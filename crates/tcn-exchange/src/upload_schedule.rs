@@ -11,6 +11,8 @@ use std::time::Duration;
 use rand_core::Rng;
 use tcn_protocol::UnixTime;
 
+use super::backoff::{Waits, up_to};
+
 /// The time over which the parts of a report are spread: one interval of the servers, so
 /// that most parts fall into another interval than the first.
 pub const SPREAD: Duration = Duration::from_secs(6 * 3600);
@@ -23,12 +25,12 @@ pub const GAP: (Duration, Duration) = (Duration::from_secs(60), Duration::from_s
 /// that took the part may have been killed.
 pub const RESULT_TIMEOUT: Duration = Duration::from_secs(900);
 
-/// The first wait after a failure; each further one doubles it, up to
-/// [`LONGEST_WAIT`].
-pub const FIRST_WAIT: Duration = Duration::from_secs(300);
-
-/// The longest wait after a failure.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(6 * 3600);
+/// The waits after failures of an upload.
+pub const RETRY: Waits = Waits {
+    first: Duration::from_secs(300),
+    longest: Duration::from_secs(6 * 3600),
+    longest_asked: Duration::from_secs(6 * 3600),
+};
 
 /// No part is due later than this from now, unless the clock was ahead when it was
 /// scheduled.
@@ -46,24 +48,6 @@ pub fn schedule(parts: usize, now: UnixTime, rng: &mut impl Rng) -> Vec<UnixTime
 pub fn gap(rng: &mut impl Rng) -> Duration {
     let (least, most) = GAP;
     least + up_to(most - least, rng)
-}
-
-/// How long to wait after `failures` failed tries; not shorter than the server asked
-/// for. Between half and all of the doubled time, so that machines that failed together
-/// do not come back together.
-pub fn wait(failures: u32, asked: Option<Duration>, rng: &mut impl Rng) -> Duration {
-    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(0);
-    let whole = match doubled {
-        0 => LONGEST_WAIT,
-        times => FIRST_WAIT.saturating_mul(times).min(LONGEST_WAIT),
-    };
-    let wait = whole / 2 + up_to(whole / 2, rng);
-    wait.max(asked.unwrap_or_default().min(LONGEST_WAIT))
-}
-
-/// A whole number of seconds from 0 to `most`. The bias of the remainder is below 10⁻¹⁴.
-fn up_to(most: Duration, rng: &mut impl Rng) -> Duration {
-    Duration::from_secs(rng.next_u64() % (most.as_secs() + 1))
 }
 
 #[cfg(test)]
@@ -89,11 +73,11 @@ mod tests {
         fn waits_grow_and_are_bounded(seed: u64, failures in 1u32..200, asked in 0u64..100_000) {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let asked = Duration::from_secs(asked);
-            let wait = wait(failures, Some(asked), &mut rng);
-            prop_assert!(wait <= LONGEST_WAIT);
-            prop_assert!(wait >= asked.min(LONGEST_WAIT));
-            let whole = FIRST_WAIT.as_secs_f64() * 2f64.powi(i32::try_from(failures - 1).unwrap());
-            let whole = whole.min(LONGEST_WAIT.as_secs_f64());
+            let wait = RETRY.after(failures, Some(asked), &mut rng);
+            prop_assert!(wait <= RETRY.longest);
+            prop_assert!(wait >= asked.min(RETRY.longest));
+            let whole = RETRY.first.as_secs_f64() * 2f64.powi(i32::try_from(failures - 1).unwrap());
+            let whole = whole.min(RETRY.longest.as_secs_f64());
             prop_assert!(wait.as_secs_f64() >= (whole / 2.0).floor());
         }
 
