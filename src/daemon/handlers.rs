@@ -85,7 +85,7 @@ impl Driver {
     async fn pause(&mut self, asked: PauseRequest) -> Result<u32, Refusal> {
         if asked.reason.len() > LONGEST_TEXT || asked.application_id.len() > LONGEST_TEXT {
             return Err(Refusal::InvalidArgument(
-                "reason and application id take 256 bytes at most",
+                "reason or application id is too long; each may have 256 bytes at most",
             ));
         }
         if asked.duration > LONGEST_PAUSE {

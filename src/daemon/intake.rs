@@ -149,7 +149,9 @@ impl Reader<'_> {
         }
         self.write_slice()?;
         match read {
-            _ if source.is_too_long() => Err(Refusal::Unreadable("a delivery has 2 GiB at most")),
+            _ if source.is_too_long() => Err(Refusal::Unreadable(
+                "the delivery is too long; it may have 2 GiB at most",
+            )),
             Ok(_) | Err(FileError::Empty) => Ok(()),
             // It has no items, and all of it is one that cannot be read.
             Err(FileError::Foreign(_)) => {

@@ -12,6 +12,7 @@ use tcn_engine::disclosure::{Part, Plan};
 use tcn_engine::{Aired, CLOCK_FLOOR, Input, KeyId, Moment, Seed};
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, ReportAuthorizationKey, SignedReport, UnixTime};
+use tcnd_client::failure;
 
 use super::clock;
 use super::driver::Driver;
@@ -67,7 +68,8 @@ impl Driver {
             return respond(reply, Err(NOT_YET));
         };
         if asked.note.len() > LONGEST_NOTE {
-            let long = Refusal::InvalidArgument("a note takes 256 bytes at most");
+            let long =
+                Refusal::InvalidArgument("the note is too long; it may have 256 bytes at most");
             return respond(reply, Err(long));
         }
         let limit = self.engine.next_key();
@@ -81,8 +83,9 @@ impl Driver {
     }
 }
 
-const NOT_YET: Refusal =
-    Refusal::InvalidRange("the time must begin in the past and end after it began");
+const NOT_YET: Refusal = Refusal::InvalidRange(
+    "the time is not valid; it must begin in the past and end after it began",
+);
 
 /// The part of `[from, to)` that has begun, this second included.
 fn past(from: UnixTime, to: UnixTime, now: Moment) -> Option<(UnixTime, UnixTime)> {
@@ -97,10 +100,8 @@ async fn make(
     now: UnixTime,
 ) -> Result<Reported, Refusal> {
     if plan.parts.is_empty() {
-        return Err(Refusal::NoData(match plan.reported {
-            0 => "nothing of yours was on the air in that time",
-            _ => "all that was on the air in that time is reported already",
-        }));
+        let text = failure::nothing_to_report(plan.reported > 0);
+        return Err(Refusal::NoData(text));
     }
     let more = asked.shown.is_some_and(|shown| plan.numbers() > shown);
     let other = asked.token.is_some_and(|token| plan.fingerprint() != token);

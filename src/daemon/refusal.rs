@@ -1,8 +1,10 @@
 //! Why the daemon did not carry out a request.
 //!
-//! The texts are for people and name the cure. The bus sends them as they are.
+//! The texts are for people: the reason, a semicolon, and the cure. The bus sends them as
+//! they are, and tcnctl shows the cure as its hint.
 
 use tcn_protocol::memo::MemoConcern;
+use tcnd_client::failure;
 use thiserror::Error;
 
 use crate::store;
@@ -14,7 +16,9 @@ pub enum Refusal {
     #[error("no number of this machine is on the air; see tcnctl doctor")]
     OffAir,
     /// The configuration decides about consent, and says otherwise.
-    #[error("consent is set by `enabled` in the configuration; change it there, or remove it")]
+    #[error(
+        "consent is set by `enabled` in the configuration; change it there (/etc/tcnd/config.d) or remove it, then: systemctl reload tcnd"
+    )]
     Configured,
     /// `from` is not before `to`, or the bucket is out of range.
     #[error("{0}")]
@@ -35,10 +39,10 @@ pub enum Refusal {
     #[error(transparent)]
     Memo(MemoConcern),
     /// No such own report.
-    #[error("there is no report with this id; tcnctl report list shows all reports")]
+    #[error("{}", failure::NO_SUCH_REPORT)]
     NoSuchReport,
     /// No such exposure.
-    #[error("there is no exposure with this id; tcnctl exposures shows all exposures")]
+    #[error("there is no exposure with this id; tcnctl exposures --all lists all exposures")]
     NoSuchExposure,
     /// What was to be imported could not be read, or holds no report.
     #[error("{0}")]

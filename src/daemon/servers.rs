@@ -53,7 +53,7 @@ impl Driver {
             return respond(reply, Err(Refusal::Clock));
         }
         if sources.len() > MOST_SOURCES {
-            let many = Refusal::InvalidArgument("there may be 32 sources at most");
+            let many = Refusal::InvalidArgument("too many sources; there may be 32 at most");
             return respond(reply, Err(many));
         }
         let asked = match self.exchange.begin(owner) {

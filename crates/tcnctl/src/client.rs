@@ -9,7 +9,7 @@ use zbus::Connection;
 use zbus::names::{BusName, WellKnownName};
 use zbus::proxy::CacheProperties;
 
-use crate::error::{CliError, Topic};
+use crate::error::CliError;
 use crate::polkit_agent::PolkitAgent;
 
 /// A connection to tcnd's bus. Only the first call shows whether tcnd is running.
@@ -18,7 +18,6 @@ pub(crate) struct Client {
     connection: Connection,
     bus: BusChoice,
     purpose: Purpose,
-    topic: Topic,
 }
 
 /// The purpose of calls to tcnd.
@@ -32,11 +31,7 @@ pub(crate) enum Purpose {
 }
 
 impl Client {
-    pub(crate) async fn connect(
-        bus: &BusChoice,
-        purpose: Purpose,
-        topic: Topic,
-    ) -> Result<Self, CliError> {
+    pub(crate) async fn connect(bus: &BusChoice, purpose: Purpose) -> Result<Self, CliError> {
         let connection = tcnd_client::connect(bus)
             .await
             .map_err(|why| CliError::NoBus {
@@ -47,7 +42,6 @@ impl Client {
             connection,
             bus: bus.clone(),
             purpose,
-            topic,
         })
     }
 
@@ -128,6 +122,6 @@ impl Client {
         &self,
         outcome: Result<T, E>,
     ) -> Result<T, CliError> {
-        outcome.map_err(|error| CliError::from_call(&self.bus, self.topic, error.into()))
+        outcome.map_err(|error| CliError::from_call(&self.bus, error.into()))
     }
 }

@@ -24,16 +24,6 @@ pub(crate) enum Exit {
     NotAuthorized = 4,
 }
 
-/// The topic of a command, so that a hint refers to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Topic {
-    /// State, consent, pauses.
-    Control,
-    Contacts,
-    Reports,
-    Exposures,
-}
-
 /// A command failed. `Display` gives the reason, [`CliError::hint`] the remedy.
 #[derive(Debug, Error)]
 pub(crate) enum CliError {
@@ -49,13 +39,9 @@ pub(crate) enum CliError {
     /// The bus, polkit or tcnd refused.
     #[error("not authorised: {}", printable::line(.text))]
     NotAuthorized { bus: BusChoice, text: String },
-    /// tcnd replied with another error.
-    #[error("{}", printable::line(.text))]
-    Refused {
-        name: String,
-        text: String,
-        topic: Topic,
-    },
+    /// tcnd replied with another error, or would do so. The text names the cure as well.
+    #[error("{}", printable::line(split(.text).0))]
+    Refused { name: String, text: String },
     /// The reply has the wrong form.
     #[error("the reply of tcnd is not valid: {}", printable::line(.0))]
     InvalidReply(#[source] zbus::Error),
@@ -95,8 +81,14 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// What tcnd would refuse, with the same name.
+    pub(crate) fn refused(name: &str, text: impl Into<String>) -> Self {
+        let (name, text) = (name.to_owned(), text.into());
+        Self::Refused { name, text }
+    }
+
     /// The error of a call, by the name of the error reply.
-    pub(crate) fn from_call(bus: &BusChoice, topic: Topic, error: zbus::Error) -> Self {
+    pub(crate) fn from_call(bus: &BusChoice, error: zbus::Error) -> Self {
         let Some((name, text)) = reply(&error) else {
             return if matches!(error, zbus::Error::InputOutput(_)) {
                 Self::Disconnected { bus: bus.clone() }
@@ -110,7 +102,7 @@ impl CliError {
             let bus = bus.clone();
             Self::NotAuthorized { bus, text }
         } else {
-            Self::Refused { name, text, topic }
+            Self::Refused { name, text }
         }
     }
 
@@ -161,7 +153,7 @@ impl CliError {
                     "run it as the user who started tcnd".to_owned()
                 }
             },
-            Self::Refused { name, topic, .. } => refusal_hint(name, *topic).to_owned(),
+            Self::Refused { text, .. } => split(text).1.to_owned(),
             Self::InvalidReply(_) => {
                 "use the same version of tcnctl and tcnd; --version shows it".to_owned()
             }
@@ -211,41 +203,12 @@ fn is_denial(name: &str) -> bool {
     DENIED.contains(&name)
 }
 
-fn refusal_hint(name: &str, topic: Topic) -> &'static str {
-    match name {
-        names::error::NOT_READY => match topic {
-            Topic::Control | Topic::Contacts | Topic::Exposures => "see why with: tcnctl status",
-            Topic::Reports => {
-                "see why with: tcnctl status; servers are configured in /etc/tcnd/sources.d"
-            }
-        },
-        names::error::CONFIGURED => "edit /etc/tcnd/config.d, then: systemctl reload tcnd",
-        names::error::BUSY => match topic {
-            Topic::Control => "try again in a moment; see the pauses with: tcnctl status",
-            Topic::Contacts | Topic::Reports | Topic::Exposures => {
-                "wait until the current operation ends, then try again"
-            }
-        },
-        names::error::INVALID_RANGE => "give a --from that is before --to",
-        names::error::NOT_FOUND => match topic {
-            Topic::Control => "see the pauses with: tcnctl status",
-            Topic::Contacts => "list the contacts with: tcnctl contacts",
-            Topic::Reports => {
-                "list the reports with: tcnctl report list; servers are configured in /etc/tcnd/sources.d"
-            }
-            Topic::Exposures => "list the exposures with: tcnctl exposures --all",
-        },
-        names::error::CONSENT_REQUIRED => "read again what would be disclosed, then confirm",
-        names::error::ALREADY_PUBLISHED => "see its progress with: tcnctl report list",
-        names::error::NO_DATA => "see the numbers that were on the air with: tcnctl report preview",
-        names::error::MEMO_REFUSED => {
-            "report a shorter time, use another memo, or accept it with --linkable"
-        }
-        names::error::MALFORMED => "inspect the file with: tcnctl report inspect FILE",
-        names::error::INVALID_ARGS => "see the allowed values with: tcnctl help",
-        names::error::LIMITS_EXCEEDED => "try again in a moment",
-        _ => "find the cause with: tcnctl doctor; journalctl -u tcnd",
-    }
+/// The message and the cure in a text of tcnd. An error of the bus has no cure.
+fn split(text: &str) -> (&str, &str) {
+    text.split_once("; ").unwrap_or((
+        text,
+        "find the cause with: tcnctl doctor; journalctl -u tcnd",
+    ))
 }
 
 #[cfg(test)]
@@ -269,11 +232,7 @@ mod tests {
             all.push(CliError::NoBus { bus, why });
         }
         all.extend([
-            CliError::Refused {
-                name: "x.y".into(),
-                text: text(),
-                topic: Topic::Reports,
-            },
+            CliError::refused("x.y", text()),
             CliError::InvalidReply(zbus::Error::InvalidReply),
             CliError::Config(tcnd_config::load(&["/nonexistent".into()]).unwrap_err()),
             CliError::ReportFile(FileError::Empty),
@@ -306,19 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_points_to_what_the_command_is_about() {
-        let topics = [
-            Topic::Control,
-            Topic::Contacts,
-            Topic::Reports,
-            Topic::Exposures,
-        ];
-        let pauses = topics.map(|topic| refusal_hint(names::error::BUSY, topic).contains("pauses"));
-        assert_eq!(pauses, [true, false, false, false]);
-        let missing = refusal_hint(names::error::NOT_FOUND, Topic::Reports);
-        assert!(missing.contains("sources.d") && !missing.contains("exposures"));
-        let missing = refusal_hint(names::error::NOT_FOUND, Topic::Exposures);
-        assert!(missing.contains("tcnctl exposures --all"));
+    fn the_cure_in_a_text_of_tcnd_is_the_hint() {
+        let error = CliError::refused(names::error::BUSY, "it is late; go home; sleep");
+        let shown = (error.to_string(), error.hint());
+        assert_eq!(
+            shown,
+            ("it is late".to_owned(), "go home; sleep".to_owned())
+        );
     }
 
     #[test]
@@ -342,7 +295,7 @@ mod tests {
             let shown = format!("{error:?}");
             let error = zbus::Error::FDO(Box::new(error));
             assert_eq!(
-                CliError::from_call(&BusChoice::System, Topic::Control, error).exit(),
+                CliError::from_call(&BusChoice::System, error).exit(),
                 exit,
                 "{shown}"
             );

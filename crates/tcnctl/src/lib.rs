@@ -42,7 +42,7 @@ use command::{
     clock, config, consent, contacts, exposures, pause, report, rotate, self_test, statistics,
     watch, wipe,
 };
-use error::{CliError, Exit, Topic};
+use error::{CliError, Exit};
 use output::CommandOutput;
 
 /// Runs the command of this process's arguments.
@@ -94,8 +94,8 @@ async fn run_daemon_command(
     bus: &BusChoice,
     json: bool,
 ) -> Result<Exit, CliError> {
-    let (purpose, topic) = (purpose(&command), topic(&command));
-    let connect = || Client::connect(bus, purpose, topic);
+    let purpose = purpose(&command);
+    let connect = || Client::connect(bus, purpose);
     let output = match command {
         DaemonCommand::Doctor => doctor::doctor(bus, json).await,
         DaemonCommand::Status => {
@@ -165,24 +165,6 @@ fn purpose(command: &DaemonCommand) -> Purpose {
     }
 }
 
-fn topic(command: &DaemonCommand) -> Topic {
-    match command {
-        DaemonCommand::Contacts { .. } | DaemonCommand::Statistics => Topic::Contacts,
-        DaemonCommand::Exposures { .. } => Topic::Exposures,
-        DaemonCommand::Status
-        | DaemonCommand::Watch { .. }
-        | DaemonCommand::Doctor
-        | DaemonCommand::SelfTest
-        | DaemonCommand::Enable
-        | DaemonCommand::Disable
-        | DaemonCommand::Pause { .. }
-        | DaemonCommand::Resume
-        | DaemonCommand::Rotate
-        | DaemonCommand::Clock(_)
-        | DaemonCommand::Wipe { .. } => Topic::Control,
-    }
-}
-
 async fn run_contacts(
     command: ContactsCommand,
     client: &Client,
@@ -232,7 +214,7 @@ async fn run_report(
     bus: &BusChoice,
     json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let client = &Client::connect(bus, report_purpose(&report), Topic::Reports).await?;
+    let client = &Client::connect(bus, report_purpose(&report)).await?;
     match report {
         DaemonReportCommand::Preview { span } => report::preview::preview(client, span, json).await,
         DaemonReportCommand::Create {

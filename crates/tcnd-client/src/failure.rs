@@ -29,3 +29,16 @@ pub fn is_absence(name: &str) -> bool {
         || name.starts_with("org.freedesktop.DBus.Error.Spawn.")
         || name.starts_with("org.freedesktop.systemd1.")
 }
+
+/// The text of Error.NotFound for a report of this machine.
+pub const NO_SUCH_REPORT: &str =
+    "there is no report with this id; tcnctl report list shows all reports";
+
+/// The text of Error.NoData. `reported`: earlier reports cover numbers of that time.
+pub const fn nothing_to_report(reported: bool) -> &'static str {
+    if reported {
+        "all that was on the air in that time is reported already; choose another time"
+    } else {
+        "nothing of yours was on the air in that time; choose another time"
+    }
+}

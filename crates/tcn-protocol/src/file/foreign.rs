@@ -45,12 +45,12 @@ impl Foreign {
             Self::Packed => "this is packed with zstd, xz, bzip2 or 7-Zip; unpack it first",
             Self::PackedTwice => "this is packed twice; unpack it, and give the file in it",
             Self::Markup => "this is a web page or XML, no report file; fetch the file itself",
-            Self::Pdf => "this is a PDF document, no report file",
-            Self::Picture => "this is a picture, no report file",
-            Self::Database => "this is an SQLite database, no report file",
-            Self::Program => "this is a program, no report file",
+            Self::Pdf => "this is a PDF document; give a report file",
+            Self::Picture => "this is a picture; give a report file",
+            Self::Database => "this is an SQLite database; give a report file",
+            Self::Program => "this is a program; give a report file",
             Self::Text => {
-                "this is text without a report: no line of it is base64, hexadecimal or JSON"
+                "this is text without a report; no line of it is base64, hexadecimal or JSON"
             }
         }
     }

@@ -5,11 +5,11 @@ use tcnd_client::BusChoice;
 use super::check::{CheckVerdict, DoctorCheck};
 use crate::client::{Client, Purpose};
 use crate::command::status::{CurrentProblem, Status};
-use crate::error::{CliError, Topic};
+use crate::error::CliError;
 
 /// All checks of tcnd, on its own bus.
 pub(crate) async fn checks(choice: &BusChoice) -> Vec<DoctorCheck> {
-    let client = Client::connect(choice, Purpose::Read, Topic::Control);
+    let client = Client::connect(choice, Purpose::Read);
     let read = async { Status::read(&client.await?).await };
     match read.await {
         Ok(status) => status_checks(&status),

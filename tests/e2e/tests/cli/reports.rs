@@ -127,7 +127,7 @@ async fn a_refusal_that_can_be_foreseen_comes_before_the_question() {
         (
             &["contacts", "erase", "--from", "@2000", "--to", "@1000"],
             1,
-            "from must be before to",
+            "the time ends before it begins",
         ),
     ];
     for (words, code, why) in cases {
@@ -422,7 +422,7 @@ async fn reports_are_imported_from_files_and_pipes() {
     );
 
     it.driver
-        .refuse(Some(Refusal::Unreadable("there is no report in it")));
+        .refuse(Some(Refusal::Unreadable("no report is in it; get another")));
     let bad = it.tcnctl(&["report", "import", path, path]).await;
     assert_eq!(bad.status.code(), Some(1));
     let said = text(&bad.stdout);
@@ -432,7 +432,7 @@ async fn reports_are_imported_from_files_and_pipes() {
         "{said}"
     );
     assert!(
-        said.contains("tcnctl report inspect"),
+        said.contains("no report is in it; get another"),
         "with the cure: {said}"
     );
     assert_eq!(it.driver.heard().len(), 2);
@@ -480,7 +480,7 @@ async fn exposures_are_listed_explained_and_dismissed() {
     let none = it.tcnctl(&["exposures", "show", "x"]).await;
     assert_eq!(none.status.code(), Some(1));
     let complaint = text(&none.stderr);
-    assert!(complaint.contains("hint: list the exposures with: tcnctl exposures --all"));
+    assert!(complaint.contains("hint: tcnctl exposures --all lists all exposures"));
 }
 
 #[tokio::test]

@@ -54,24 +54,24 @@ async fn a_pause_tells_scripts_its_cookie_and_end() {
 async fn a_refusal_ends_with_1_and_the_cure() {
     let it = MockTcnd::new(idle()).await;
     let cases = [
-        (Refusal::OffAir, "on the air", "tcnctl status"),
+        (Refusal::OffAir, "on the air", "tcnctl doctor"),
         (
             Refusal::Configured,
             "error: consent is set by `enabled`",
-            "systemctl reload tcnd",
+            "change it there",
         ),
-        (Refusal::Busy, "too many pauses", "tcnctl status"),
+        (Refusal::Busy, "too many pauses", "resume one first"),
         (
-            Refusal::InvalidRange("from is late"),
+            Refusal::InvalidRange("from is late; begin earlier"),
             "from is late",
-            "--from",
+            "begin earlier",
         ),
         (
             Refusal::InvalidArgument("too long"),
             "too long",
-            "tcnctl help",
+            "journalctl -u tcnd",
         ),
-        (Refusal::Storage, "contact log", "journalctl -u tcnd"),
+        (Refusal::Storage, "contact log", "free disk space"),
     ];
     for (refusal, said, cure) in cases {
         it.driver.refuse(Some(refusal.clone()));

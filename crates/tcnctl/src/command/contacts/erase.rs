@@ -8,7 +8,7 @@ use super::super::wipe::{OVERWRITING_LIMITS, check_permission};
 use crate::args::SpanArgs;
 use crate::client::Client;
 use crate::confirm::{self, Confirmation};
-use crate::error::{CliError, Topic};
+use crate::error::CliError;
 use crate::output::CommandOutput;
 use crate::time;
 
@@ -23,11 +23,8 @@ pub(crate) async fn erase(
     let to =
         time::unix_seconds(span.to.unwrap_or_else(Timestamp::now)) + u64::from(span.to.is_none());
     if from >= to {
-        return Err(CliError::Refused {
-            name: names::error::INVALID_RANGE.to_owned(),
-            text: "from must be before to".to_owned(),
-            topic: Topic::Contacts,
-        });
+        let text = "the time ends before it begins; give a --from that is before --to";
+        return Err(CliError::refused(names::error::INVALID_RANGE, text));
     }
     if !yes {
         check_permission(client).await?;

@@ -11,15 +11,15 @@ use jiff::ZonedDateTime;
 use serde_json::json;
 use tcn_protocol::Memo;
 use tcn_protocol::memo::MemoConcern;
-use tcnd_client::names;
 use tcnd_client::proxy::Disclosure;
+use tcnd_client::{failure, names};
 use zbus::Variant;
 
 use super::{disclosure, symptoms};
 use crate::args::{MemoArgs, SpanArgs};
 use crate::client::Client;
 use crate::confirm::{self, Confirmation};
-use crate::error::{CliError, Topic};
+use crate::error::CliError;
 use crate::hex;
 use crate::memo::reading;
 use crate::output::{CommandOutput, counted};
@@ -96,27 +96,21 @@ pub(crate) async fn create(
 
 /// Refuses, before asking the user, what tcnd would refuse, with the same words.
 fn check_refusals(disclosure: &Disclosure, memo: &Memo, linkable: bool) -> Result<(), CliError> {
-    let refused = |name: &str, text: String| {
-        let name = name.to_owned();
-        Err(CliError::Refused {
-            name,
-            text,
-            topic: Topic::Reports,
-        })
-    };
     if disclosure.parts == 0 {
-        let text = match disclosure.reported {
-            0 => "nothing of yours was on the air in that time, so there is nothing to report",
-            _ => "all that was on the air in that time is reported already",
-        };
-        return refused(names::error::NO_DATA, text.to_owned());
+        let text = failure::nothing_to_report(disclosure.reported > 0);
+        return Err(CliError::refused(names::error::NO_DATA, text));
     }
     let concerns = memo.concerns(disclosure.parts as usize);
     let accepted = |concern: &MemoConcern| linkable && concern.is_about_linking();
-    match concerns.iter().find(|c| c.is_refusal() && !accepted(c)) {
-        Some(concern) => refused(names::error::MEMO_REFUSED, concern.to_string()),
-        None => Ok(()),
-    }
+    let Some(concern) = concerns.iter().find(|c| c.is_refusal() && !accepted(c)) else {
+        return Ok(());
+    };
+    let choice = match concern.is_about_linking() {
+        true => "; to accept this, add --linkable",
+        false => "",
+    };
+    let text = format!("{concern}{choice}");
+    Err(CliError::refused(names::error::MEMO_REFUSED, text))
 }
 
 fn check_note(note: &str) -> Result<(), CliError> {

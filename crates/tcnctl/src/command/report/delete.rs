@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use jiff::ZonedDateTime;
 use serde_json::json;
-use tcnd_client::names;
 use tcnd_client::proxy::OwnReportInfo;
+use tcnd_client::{failure, names};
 
 use super::uploads;
 use crate::client::Client;
 use crate::confirm::{self, Confirmation};
-use crate::error::{CliError, Topic};
+use crate::error::CliError;
 use crate::output::{CommandOutput, counted};
 use crate::time;
 
@@ -54,11 +54,7 @@ pub(crate) async fn delete(
 }
 
 fn no_such_report() -> CliError {
-    CliError::Refused {
-        name: names::error::NOT_FOUND.to_owned(),
-        text: "there is no report with this id; tcnctl report list shows the ids".to_owned(),
-        topic: Topic::Reports,
-    }
+    CliError::refused(names::error::NOT_FOUND, failure::NO_SUCH_REPORT)
 }
 
 /// What is lost with a report, and what stays.
