@@ -183,7 +183,7 @@ impl From<daemon::KnownExposure> for ExposureInfo {
         let rule = Rule::STANDARD;
         Self {
             id: format!("{}-{}", known.id.report, earlier(known.id.start)),
-            day: found.start.0 / DAY * DAY,
+            day: found.start.day_start().0,
             from: earlier(found.start),
             to: later(found.end.0),
             duration_s: u32::try_from(later(found.duration.as_secs())).unwrap_or(u32::MAX),
@@ -211,8 +211,6 @@ impl From<daemon::KnownExposure> for ExposureInfo {
         }
     }
 }
-
-const DAY: u64 = 86_400;
 
 /// Times of exposures are shown in steps of this many seconds.
 const STEP: u64 = 300;

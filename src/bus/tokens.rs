@@ -86,8 +86,7 @@ pub(super) fn paused_until(pause: Pause) -> u64 {
 /// The day all sources of reports had been checked successfully, in seconds since 1970;
 /// 0 is never.
 pub(super) fn checked(snapshot: &Snapshot) -> u64 {
-    const DAY: u64 = 86_400;
-    snapshot.checked.map_or(0, |at| at.0 / DAY * DAY)
+    snapshot.checked.map_or(0, |at| at.day_start().0)
 }
 
 pub(super) fn holds(holds: &[Hold]) -> Vec<HashMap<String, Variant<'static>>> {

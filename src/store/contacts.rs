@@ -10,8 +10,6 @@ use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use super::contact_row::{ContactRow, QUARTER, counts, times};
 use super::sql::{signed, unsigned};
 
-const DAY: u64 = 86_400;
-
 /// Contact totals over a span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
@@ -197,7 +195,7 @@ pub(super) fn summary(db: &Connection, from: UnixTime, to: UnixTime) -> rusqlite
         for (sum, more) in summary.attenuation.iter_mut().zip(attenuation) {
             *sum += u64::from(more);
         }
-        count_into(&mut days, start / DAY * DAY, count);
+        count_into(&mut days, UnixTime(start).day_start().0, count);
     })?;
     summary.per_day = days.into_values().collect();
     Ok(summary)

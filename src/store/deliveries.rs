@@ -33,8 +33,6 @@ const PREFIX: &str = "tcnd.sqlite.delivery-";
 /// Files at most: several runs of the most sources, with all of their intervals.
 const MOST_FILES: u32 = 1 << 14;
 
-const DAY: u64 = 86_400;
-
 /// Bytes that all sources together may deliver in a day, in the format `tcn`.
 const MOST_BYTES: u64 = 2 << 30;
 
@@ -263,7 +261,7 @@ fn begin(directory: &Path) -> io::Result<DeliveryFile> {
 fn room(db: &Connection, source: SourceId, now: UnixTime) -> rusqlite::Result<u64> {
     let sources: i64 = db.query_row("SELECT count(*) FROM source", [], |row| row.get(0))?;
     let most = day_bytes(usize::try_from(sources).unwrap_or(usize::MAX));
-    let today = signed(now.0 / DAY);
+    let today = signed(now.day());
     let taken: Option<i64> = db
         .query_row(
             "SELECT bytes FROM source WHERE id = ?1 AND day = ?2",
@@ -288,7 +286,7 @@ fn keep(transaction: &Transaction<'_>, delivery: &NewDelivery) -> rusqlite::Resu
                 signed(delivery.received.0),
             ],
         )?;
-        let today = signed(delivery.received.0 / DAY);
+        let today = signed(delivery.received.day());
         transaction.execute(
             "UPDATE source SET bytes = CASE day WHEN ?2 THEN bytes ELSE 0 END + ?3, day = ?2 \
              WHERE id = ?1",

@@ -16,8 +16,6 @@ use super::error::Error;
 use super::handle::Store;
 use super::sql::{signed, unsigned};
 
-const DAY: u64 = 86_400;
-
 /// Reports of one source that are remembered at most: two weeks of a country
 /// that publishes 150,000 a day. They take some 70 MB. Reports past these are
 /// matched like all others, but a second delivery of them is not known as one.
@@ -120,7 +118,7 @@ fn remember(
     published: UnixTime,
     now: UnixTime,
 ) -> rusqlite::Result<Vec<Option<UnixTime>>> {
-    let today = signed(now.0 / DAY);
+    let today = signed(now.day());
     let mut days = days(transaction)?;
     if !days.contains(&today) {
         days.push(today);
@@ -181,7 +179,7 @@ fn room(transaction: &Transaction<'_>, source: SourceId) -> rusqlite::Result<i64
 
 /// Forgets reports that were delivered before the day of `before`.
 pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
-    let first = signed(before.0 / DAY);
+    let first = signed(before.day());
     let expired = days(transaction)?.into_iter().filter(|day| *day < first);
     let mut gone: BTreeMap<i64, i64> = BTreeMap::new();
     for day in expired {

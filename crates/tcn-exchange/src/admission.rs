@@ -27,10 +27,10 @@ pub const LARGEST_BODY: usize = 1024;
 
 /// How old a report may be by its memo, in seconds: 14 days, and one more, since memos
 /// are rounded down to a day.
-const OLDEST: u64 = 15 * 86_400;
+const OLDEST: u64 = 15 * UnixTime::DAY;
 
 /// How far the sender's clock may be ahead of the server's, in seconds.
-const AHEAD: u64 = 86_400;
+const AHEAD: u64 = UnixTime::DAY;
 
 /// A report that may be published.
 #[derive(Clone)]

@@ -9,6 +9,21 @@ use std::time::Duration;
 pub struct UnixTime(pub u64);
 
 impl UnixTime {
+    /// The seconds of a day.
+    pub const DAY: u64 = 86_400;
+
+    /// The day of UTC, counted from 1970.
+    #[must_use]
+    pub const fn day(self) -> u64 {
+        self.0 / Self::DAY
+    }
+
+    /// The start of the day of UTC.
+    #[must_use]
+    pub const fn day_start(self) -> Self {
+        Self(self.day() * Self::DAY)
+    }
+
     /// This time less `span`, stopping at 1970.
     #[must_use]
     pub const fn before(self, span: Duration) -> Self {

@@ -25,13 +25,13 @@
 use std::fmt;
 
 use super::{Memo, MemoType};
+use crate::UnixTime;
 
 /// Length of the memo we write, in bytes.
 pub const LEN: usize = 20;
 
 const VERSION: [u8; 2] = 1u16.to_le_bytes();
 const NOT_SAID: u64 = u64::MAX;
-const SECONDS_PER_DAY: u64 = 86_400;
 
 /// What a memo of CoEpi's type says.
 ///
@@ -85,12 +85,12 @@ pub struct Day(u64);
 impl Day {
     /// The day that holds a time in Unix seconds.
     pub const fn of(unix_seconds: u64) -> Self {
-        Self(unix_seconds / SECONDS_PER_DAY)
+        Self(unix_seconds / UnixTime::DAY)
     }
 
     /// Its first second, in Unix seconds.
     pub const fn start(self) -> u64 {
-        self.0 * SECONDS_PER_DAY
+        self.0 * UnixTime::DAY
     }
 }
 
