@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tcn_exchange::interval::Interval;
-use tcn_exchange::upload_result::{LONGEST_REASON, UploadResult};
+use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::wire;
 use tcnd_client::names::error;
 use tcnd_client::proxy;
@@ -22,9 +22,7 @@ use super::error::ErrorReply;
 use super::name_watch::{NameWatcher, WatchError, caller, is_present};
 use super::options::{MethodOptions, OptionMap};
 use super::transfer::Transfers;
-use crate::daemon::{
-    BUDGET, Delivery, ExchangeRequest, Handle, LONGEST_LABEL, Refusal, Request, StoreRequest,
-};
+use crate::daemon::{BUDGET, Delivery, ExchangeRequest, Handle, Refusal, Request, StoreRequest};
 use crate::store::NewSource;
 
 pub(super) struct ExchangeInterface {
@@ -176,7 +174,7 @@ impl ExchangeInterface {
         let mut options = MethodOptions::new(options, &[("reason", "s"), ("retry_after", "u")])?;
         let reason: String = options.take("reason")?.unwrap_or_default();
         let retry_after: Option<u32> = options.take("retry_after")?;
-        if reason.len() > LONGEST_REASON || !printable::is_line(&reason) {
+        if !printable::is_short_line(&reason) {
             return Err(ErrorReply::new(
                 error::INVALID_ARGS,
                 "reason is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
@@ -230,7 +228,7 @@ fn new_source(source: proxy::SourceInfo) -> Result<NewSource, ErrorReply> {
     if !is_token(&source.name) {
         return Err(not_a_token());
     }
-    if source.label.len() > LONGEST_LABEL || !printable::is_line(&source.label) {
+    if !printable::is_short_line(&source.label) {
         return Err(ErrorReply::new(
             error::INVALID_ARGS,
             "label is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
@@ -260,13 +258,5 @@ fn unknown_interval() -> ErrorReply {
 }
 
 fn watch_error(why: WatchError) -> ErrorReply {
-    match why {
-        WatchError::TooMany => {
-            ErrorReply::new(error::BUSY, "too many programs exchange reports; try again")
-        }
-        WatchError::Unavailable => ErrorReply::new(
-            error::FAILED,
-            "the bus cannot report when you leave it; try again",
-        ),
-    }
+    why.reply("exchange reports; try again", "try again")
 }

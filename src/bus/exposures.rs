@@ -210,16 +210,10 @@ fn not_on_a_bus() -> ErrorReply {
 }
 
 fn watch_error(why: WatchError) -> ErrorReply {
-    match why {
-        WatchError::TooMany => ErrorReply::new(
-            error::BUSY,
-            "too many programs have subscribed; end one of them, or call List again",
-        ),
-        WatchError::Unavailable => ErrorReply::new(
-            error::FAILED,
-            "the bus cannot report when you leave it; call List again instead",
-        ),
-    }
+    why.reply(
+        "have subscribed; end one of them, or call List again",
+        "call List again instead",
+    )
 }
 
 /// Sends `Changed` to each subscriber by its name, and to no other client.

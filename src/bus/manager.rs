@@ -35,9 +35,6 @@ const API_LEVEL: u32 = 7;
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];
 
-/// The longest text a caller may give, in bytes.
-const MAX_TEXT: usize = 256;
-
 /// How long a reader of CurrentTcnAge waits for a busy driver.
 const AGE_DEADLINE: Duration = Duration::from_secs(1);
 
@@ -401,7 +398,7 @@ fn pause_request(
     let mut options = MethodOptions::new(options, &[("hold", "b"), ("application_id", "s")])?;
     let hold = options.take("hold")?.unwrap_or(false);
     let application_id: String = options.take("application_id")?.unwrap_or_default();
-    if reason.len() > MAX_TEXT || application_id.len() > MAX_TEXT {
+    if reason.len().max(application_id.len()) > printable::MAX_TEXT {
         return Err(ErrorReply::new(
             error::INVALID_ARGS,
             "reason or application_id is too long; each may have 256 bytes at most",
@@ -425,16 +422,10 @@ fn not_on_a_bus() -> ErrorReply {
 }
 
 fn watch_error(why: WatchError) -> ErrorReply {
-    match why {
-        WatchError::TooMany => ErrorReply::new(
-            error::BUSY,
-            "too many programs hold a pause; end one of them, or pause without hold",
-        ),
-        WatchError::Unavailable => ErrorReply::new(
-            error::FAILED,
-            "the bus cannot report when you leave it; pause without hold",
-        ),
-    }
+    why.reply(
+        "hold a pause; end one of them, or pause without hold",
+        "pause without hold",
+    )
 }
 
 fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, ErrorReply> {

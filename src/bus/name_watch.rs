@@ -10,10 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
+use tcnd_client::names::error;
 use tokio::task::{AbortHandle, JoinSet};
 use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, fdo};
+
+use super::error::ErrorReply;
 
 /// Names watched at once.
 const MAX_WATCHED: usize = 64;
@@ -103,6 +106,19 @@ impl NameWatcher {
         }
         watched.names.insert(name.clone(), None);
         Ok(true)
+    }
+}
+
+impl WatchError {
+    /// The error reply. `busy` ends "too many programs"; `instead` is the cure.
+    pub(super) fn reply(self, busy: &str, instead: &str) -> ErrorReply {
+        match self {
+            Self::TooMany => ErrorReply::new(error::BUSY, format!("too many programs {busy}")),
+            Self::Unavailable => ErrorReply::new(
+                error::FAILED,
+                format!("the bus cannot report when you leave it; {instead}"),
+            ),
+        }
     }
 }
 

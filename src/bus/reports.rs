@@ -28,8 +28,8 @@ use super::replies;
 use super::sync_run;
 use super::transfer::{FdWriter, Transfers, write_error};
 use crate::daemon::{
-    BUDGET, Handle, Import, LONGEST_LABEL, MatchedReportsRequest, OwnReportsRequest,
-    PublishRequest, Refusal, ReportRequest, Request, StoreRequest,
+    BUDGET, Handle, Import, MatchedReportsRequest, OwnReportsRequest, PublishRequest, Refusal,
+    ReportRequest, Request, StoreRequest,
 };
 
 pub(super) struct ReportsInterface {
@@ -350,7 +350,7 @@ impl ReportsInterface {
             budget: BUDGET,
             source: Box::new(reader),
         };
-        if import.label.len() > LONGEST_LABEL || !printable::is_line(&import.label) {
+        if !printable::is_short_line(&import.label) {
             return Err(ErrorReply::new(
                 error::INVALID_ARGS,
                 "source is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
@@ -447,16 +447,7 @@ async fn emit_progress(
 }
 
 fn watch_error(why: WatchError) -> ErrorReply {
-    match why {
-        WatchError::TooMany => ErrorReply::new(
-            error::BUSY,
-            "too many programs import; try again in a moment",
-        ),
-        WatchError::Unavailable => ErrorReply::new(
-            error::FAILED,
-            "the bus cannot report when you leave it; try again",
-        ),
-    }
+    why.reply("import; try again in a moment", "try again")
 }
 
 /// The option `token`. A token that the daemon never returned matches nothing that the

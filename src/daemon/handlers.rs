@@ -20,9 +20,6 @@ use super::requests::{PauseRequest, Request};
 /// Longest pause, in days; more is "until resumed".
 const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// Longest reason or application id, in bytes.
-const LONGEST_TEXT: usize = 256;
-
 impl Driver {
     pub(super) async fn answer(&mut self, request: Request) {
         match request {
@@ -83,7 +80,7 @@ impl Driver {
     }
 
     async fn pause(&mut self, asked: PauseRequest) -> Result<u32, Refusal> {
-        if asked.reason.len() > LONGEST_TEXT || asked.application_id.len() > LONGEST_TEXT {
+        if asked.reason.len().max(asked.application_id.len()) > printable::MAX_TEXT {
             return Err(Refusal::InvalidArgument(
                 "reason or application id is too long; each may have 256 bytes at most",
             ));

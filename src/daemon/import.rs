@@ -6,12 +6,11 @@
 
 use std::fmt;
 use std::io::{self, Read};
-use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tcn_matching::Budget;
-use tcn_protocol::file::{self, FileError, Item};
+use tcn_protocol::file::{FileError, Item};
 use tcn_protocol::{SignedReport, UnixTime};
 use tcnd_client::proxy::ImportCounts;
 use tokio::runtime::Handle as Runtime;
@@ -20,6 +19,7 @@ use tokio::sync::oneshot;
 use super::clock;
 use super::matcher::{Matcher, Origin, StopFlags};
 use super::refusal::Refusal;
+use super::thread;
 use crate::store::{SourceId, Store};
 
 /// Numbers that one source may have us compute: 8000 reports of the greatest
@@ -45,7 +45,7 @@ pub(super) const MOST_REPORTS: u64 = 1 << 20;
 pub struct Import {
     /// The bytes, in any format of report files.
     pub source: Box<dyn Read + Send>,
-    /// A label for people, at most [`LONGEST_LABEL`] bytes.
+    /// A label for people, at most [`printable::MAX_TEXT`] bytes.
     pub label: String,
     /// By when its reports were public; `None` is now, and nothing is later:
     /// they are in our hands.
@@ -53,9 +53,6 @@ pub struct Import {
     /// Numbers it may have us compute; [`BUDGET`] unless there is a reason.
     pub budget: u64,
 }
-
-/// Longest label, in bytes.
-pub const LONGEST_LABEL: usize = 256;
 
 impl fmt::Debug for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,22 +67,13 @@ pub(super) fn start(
     now: UnixTime,
     ends: StopFlags,
 ) -> oneshot::Receiver<Result<ImportCounts, Refusal>> {
-    let (answer, answered) = oneshot::channel();
     let runtime = Runtime::current();
-    let work = move || {
+    thread::spawn("import", move || {
         let result = Work::new(&import, store, runtime, now, ends.clone())
             .and_then(|work| work.run(import.source));
         let stopped = ends.stop.load(Ordering::Acquire);
-        let _ =
-            answer.send(result.map_err(|refusal| if stopped { Refusal::Stopped } else { refusal }));
-    };
-    if let Err(fault) = std::thread::Builder::new()
-        .name("import".to_owned())
-        .spawn(work)
-    {
-        tracing::error!(%fault, "no thread for an import");
-    }
-    answered
+        result.map_err(|refusal| if stopped { Refusal::Stopped } else { refusal })
+    })
 }
 
 struct Work {
@@ -126,31 +114,24 @@ impl Work {
     }
 
     fn run(mut self, source: impl Read) -> Result<ImportCounts, Refusal> {
-        let mut failed = None;
         let mut source = Stoppable::new(source, self.ends.clone());
-        let read = file::read(&mut source, |_, item| match self.take(item) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(refusal) => {
-                failed = Some(refusal);
-                ControlFlow::Break(())
-            }
-        });
+        let read = thread::read_items(&mut source, |item| self.take(item));
         // What was whole before the source broke off, or the client left,
         // counts all the same.
-        let looked = match failed {
-            Some(refusal) => Err(refusal),
-            None => self.look_at_slice(),
+        let looked = match &read {
+            Ok(_) => self.look_at_slice(),
+            Err(refusal) => Err(refusal.clone()),
         };
         if !matches!(looked, Ok(()) | Err(Refusal::Stopped)) {
             return looked.map(|()| self.imported);
         }
         self.settle()?;
         looked?;
-        match read {
+        match read? {
             _ if source.is_too_long() => Err(Refusal::Unreadable(
                 "it has more than 2 GiB; what was read counts, split it and import the rest",
             )),
-            Ok(_) => Ok(self.imported),
+            Ok(()) => Ok(self.imported),
             Err(FileError::Empty) => Err(Refusal::Unreadable(
                 "there is no report in it; check that the file was written completely",
             )),

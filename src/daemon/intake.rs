@@ -8,13 +8,12 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcn_exchange::interval::Interval;
 use tcn_matching::cost;
-use tcn_protocol::file::{self, FileError, Item};
+use tcn_protocol::file::{FileError, Item};
 use tcn_protocol::{SignedReport, UnixTime, wire};
 use tcnd_client::proxy::DeliveryCounts;
 use tokio::runtime::Handle as Runtime;
@@ -22,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::import::{MOST_REPORTS, Stoppable};
 use super::refusal::Refusal;
+use super::thread;
 use crate::store::{self, DeliveryFile, NewDelivery, SourceId, Store};
 
 /// Reports whose digests are looked up at a time.
@@ -63,19 +63,12 @@ pub(super) fn start(
     store: Store,
     stop: Arc<AtomicBool>,
 ) -> oneshot::Receiver<Result<DeliveryCounts, Refusal>> {
-    let (answer, answered) = oneshot::channel();
     let runtime = Runtime::current();
-    let work = move || {
+    thread::spawn("delivery", move || {
         let result = receive(intake, &store, &runtime, &stop);
         let stopped = stop.load(Ordering::Acquire);
-        let _ =
-            answer.send(result.map_err(|refusal| if stopped { Refusal::Stopped } else { refusal }));
-    };
-    let thread = std::thread::Builder::new().name("delivery".to_owned());
-    if let Err(fault) = thread.spawn(work) {
-        tracing::error!(%fault, "no thread for a delivery");
-    }
-    answered
+        result.map_err(|refusal| if stopped { Refusal::Stopped } else { refusal })
+    })
 }
 
 fn receive(
@@ -136,23 +129,13 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read(&mut self, mut source: Stoppable<impl Read>) -> Result<(), Refusal> {
-        let mut failed = None;
-        let read = file::read(&mut source, |_, item| match self.take(item) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(refusal) => {
-                failed = Some(refusal);
-                ControlFlow::Break(())
-            }
-        });
-        if let Some(refusal) = failed {
-            return Err(refusal);
-        }
+        let read = thread::read_items(&mut source, |item| self.take(item))?;
         self.write_slice()?;
         match read {
             _ if source.is_too_long() => Err(Refusal::Unreadable(
                 "the delivery is too long; it may have 2 GiB at most",
             )),
-            Ok(_) | Err(FileError::Empty) => Ok(()),
+            Ok(()) | Err(FileError::Empty) => Ok(()),
             // It has no items, and all of it is one that cannot be read.
             Err(FileError::Foreign(_)) => {
                 self.counted.malformed += 1;

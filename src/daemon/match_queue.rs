@@ -8,13 +8,11 @@
 //! which adds nothing twice.
 
 use std::io::BufReader;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tcn_matching::Budget;
 use tcn_protocol::SignedReport;
-use tcn_protocol::file;
 use tcnd_client::proxy::ImportCounts;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::{Semaphore, oneshot, watch};
@@ -24,6 +22,7 @@ use super::import::SLICE;
 use super::matcher::{Matcher, Origin};
 use super::refusal::Refusal;
 use super::sync_status::{Matching, SyncStatus};
+use super::thread;
 use crate::store::{PendingDelivery, Store};
 
 /// The driver's share.
@@ -121,9 +120,8 @@ fn start(
     store: Store,
     stop: Arc<AtomicBool>,
 ) -> oneshot::Receiver<Done> {
-    let (answer, answered) = oneshot::channel();
     let runtime = Runtime::current();
-    let work = move || {
+    thread::spawn("matching", move || {
         let origin = Origin {
             source: delivery.source,
             label: delivery.label.clone(),
@@ -134,39 +132,26 @@ fn start(
         let matcher = match matcher {
             Some(mut matcher) => {
                 matcher.turn_to(origin);
-                Ok(matcher)
+                matcher
             }
-            None => Matcher::new(store.until(Arc::clone(&stop)), runtime, stop, origin),
+            None => Matcher::new(store.until(Arc::clone(&stop)), runtime, stop, origin)?,
         };
-        let _ = answer.send(matcher.and_then(|matcher| match_all(matcher, delivery)));
-    };
-    let thread = std::thread::Builder::new().name("matching".to_owned());
-    if let Err(fault) = thread.spawn(work) {
-        tracing::error!(%fault, "no thread to match reports");
-    }
-    answered
+        match_all(matcher, delivery)
+    })
 }
 
 fn match_all(mut matcher: Matcher, delivery: PendingDelivery) -> Done {
     // What a delivery may cost was settled when it was taken in.
     let mut budget = Budget { numbers: u64::MAX };
-    let mut slice: Vec<SignedReport> = Vec::with_capacity(SLICE);
-    let mut failed = None;
-    let read = file::read(BufReader::new(delivery.file), |_, item| {
+    let mut slice: Vec<SignedReport> = Vec::new();
+    let read = thread::read_items(BufReader::new(delivery.file), |item| {
         // Only whole reports were written.
         slice.extend(item);
-        if slice.len() == SLICE {
-            failed = matcher.look(&slice, &mut budget).err();
-            slice.clear();
+        if slice.len() < SLICE {
+            return Ok(());
         }
-        match failed {
-            None => ControlFlow::Continue(()),
-            Some(_) => ControlFlow::Break(()),
-        }
-    });
-    if let Some(refusal) = failed {
-        return Err(refusal);
-    }
+        matcher.look(&std::mem::take(&mut slice), &mut budget)
+    })?;
     if let Err(fault) = read {
         // The disk took it, and does not give it back: what could be read counts.
         tracing::warn!(%fault, "a delivery could not be read to its end");

@@ -35,18 +35,19 @@ mod snapshot;
 mod steady;
 mod store_handlers;
 mod sync_status;
+mod thread;
 
 pub use driver::{Ended, Error, Parts, Reread, Signal, drive};
 pub use exposures::{ExposureId, KnownExposure};
 pub use handle::{Handle, Mailbox};
-pub use import::{BUDGET, Import, LONGEST_LABEL};
+pub use import::{BUDGET, Import};
 pub use intake::Delivery;
 pub use notify::ready;
 pub use problem_times::ProblemDetails;
 pub use refusal::Refusal;
 pub use reply::Reply;
 pub use requests::{
-    Check, ContactsRequest, ExchangeRequest, LONGEST_NOTE, MOST_SOURCES, MatchedReportsRequest,
+    Check, ContactsRequest, ExchangeRequest, MOST_SOURCES, MatchedReportsRequest,
     OwnReportsRequest, PauseRequest, PublishRequest, Published, ReportRequest, Reported, Request,
     StoreRequest,
 };

@@ -19,7 +19,7 @@ use super::driver::Driver;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::reply::{respond, respond_async};
-use super::requests::{LONGEST_NOTE, OwnReportsRequest, ReportRequest, Reported};
+use super::requests::{OwnReportsRequest, ReportRequest, Reported};
 use crate::store::{NewPart, NewReport, Store};
 
 impl Driver {
@@ -67,7 +67,7 @@ impl Driver {
         let Some(span) = past(asked.from, asked.to, now) else {
             return respond(reply, Err(NOT_YET));
         };
-        if asked.note.len() > LONGEST_NOTE {
+        if asked.note.len() > printable::MAX_TEXT {
             let long =
                 Refusal::InvalidArgument("the note is too long; it may have 256 bytes at most");
             return respond(reply, Err(long));

@@ -20,9 +20,6 @@ use crate::store::{Bucket, Cancelled, Cursor, NewSource, OwnReport, Summary};
 /// Sources at most.
 pub const MOST_SOURCES: usize = 32;
 
-/// Longest note to oneself, in bytes.
-pub const LONGEST_NOTE: usize = 256;
-
 /// One finding of the daemon about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -175,7 +172,7 @@ pub struct ReportRequest {
     pub to: UnixTime,
     /// What it shall say besides its numbers.
     pub memo: Memo,
-    /// Words for oneself, at most [`LONGEST_NOTE`] bytes.
+    /// Words for oneself, at most [`printable::MAX_TEXT`] bytes.
     pub note: String,
     /// The person knows that the memo links the parts, and wants it.
     pub linkable: bool,

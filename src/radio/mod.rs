@@ -105,9 +105,6 @@ pub enum Mode {
     Relay,
 }
 
-/// The longest text of a problem's detail, in bytes: what BlueZ answers is its own choice.
-pub const LONGEST_DETAIL: usize = 256;
-
 /// The state of the radio, for people to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -120,7 +117,7 @@ pub struct Status {
     /// Discovery runs, verified.
     pub scanning: bool,
     /// The current problems, each with the error of the call that failed, or an empty text
-    /// where no call failed. At most [`LONGEST_DETAIL`] bytes.
+    /// where no call failed. At most [`printable::MAX_TEXT`] bytes.
     pub problems: BTreeMap<Problem, String>,
     /// All adapters, by name.
     pub adapters: Vec<Adapter>,

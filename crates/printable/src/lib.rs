@@ -47,6 +47,20 @@ pub fn is_line(text: &str) -> bool {
     text.chars().all(is_printable)
 }
 
+/// The longest text of one line that a person or a program gives, in bytes: a label, a
+/// note, a reason, the detail of a problem.
+pub const MAX_TEXT: usize = 256;
+
+/// Whether a text has at most [`MAX_TEXT`] bytes and can be shown on one line as it is.
+pub fn is_short_line(text: &str) -> bool {
+    text.len() <= MAX_TEXT && is_line(text)
+}
+
+/// Cuts a text to [`MAX_TEXT`] bytes.
+pub fn shorten(text: &mut String) {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+}
+
 /// The text with a space for every character that is not [printable](is_printable).
 pub fn clean(text: &str) -> String {
     line(text).to_string()

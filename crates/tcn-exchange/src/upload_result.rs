@@ -28,7 +28,7 @@ pub enum UploadResult {
 }
 
 /// Longest reason kept, in bytes.
-pub const LONGEST_REASON: usize = 256;
+pub const LONGEST_REASON: usize = printable::MAX_TEXT;
 
 impl UploadResult {
     /// From the status, the first bytes of the body and the value of `Retry-After`.
@@ -86,11 +86,7 @@ fn reason(status: u16, body: &[u8]) -> String {
         reason.push_str(": ");
         reason.push_str(&words.join(" "));
     }
-    let mut end = reason.len().min(LONGEST_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    reason.truncate(end);
+    printable::shorten(&mut reason);
     reason
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use bluez_mgmt::Privacy;
 
-use super::super::{Adapter, AddressKind, LONGEST_DETAIL, Status};
+use super::super::{Adapter, AddressKind, Status};
 use super::capability::{Capability, Evidence};
 use super::reconcile::Plan;
 use super::session::{AdapterState, BluezConnection, UsedAdapter};
@@ -78,7 +78,7 @@ impl Counters {
     /// A call failed, which is this problem until one succeeds.
     pub(super) fn note_error(&mut self, problem: Problem, error: &impl Display) {
         let mut text = error.to_string();
-        text.truncate(text.floor_char_boundary(LONGEST_DETAIL));
+        printable::shorten(&mut text);
         self.errors.insert(problem, text);
     }
 
