@@ -6,12 +6,12 @@
 //! repeats a value.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
+use tcnd_config::{ConfigError, load_merged};
 use thiserror::Error;
 
 use super::sender::{Network, ProxyHeader};
@@ -22,24 +22,9 @@ const SYSTEM_FILE: &str = "/etc/tcnd/reportd.toml";
 /// The configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum SettingsError {
-    /// A file cannot be read.
-    #[error("{} cannot be read", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file has an error.
-    #[error("{}:{line}: {message}", path.display())]
-    Invalid {
-        /// Which.
-        path: PathBuf,
-        /// Line, from 1.
-        line: usize,
-        /// What is wrong, without values.
-        message: String,
-    },
+    /// The files cannot be used.
+    #[error(transparent)]
+    Files(#[from] ConfigError),
     /// A front end without an inbox.
     #[error("role = \"front\" needs [inbox] with url = \"s3://BUCKET/PREFIX\"")]
     FrontendWithoutInbox,
@@ -126,41 +111,13 @@ impl ServerSettings {
     /// Loads the settings in these files, or in the system's file if none is named.
     ///
     /// # Errors
-    /// The first error.
+    /// The first error of each file.
     pub fn load(files: &[PathBuf]) -> Result<Self, SettingsError> {
-        let files = Self::files(files);
-        let mut merged = toml::Table::new();
-        for file in &files {
-            merged.extend(read(file)?);
-        }
-        // Each file was valid alone, and so are their merged keys.
-        let settings: Self = merged.try_into().map_err(|error: toml::de::Error| {
-            let path = files.last().cloned().unwrap_or_default();
-            invalid(&path, "", &error)
-        })?;
+        let settings: Self = load_merged(&Self::files(files))?;
         if settings.role == Role::Frontend && settings.inbox.is_none() {
             return Err(SettingsError::FrontendWithoutInbox);
         }
         Ok(settings)
-    }
-}
-
-fn read(path: &Path) -> Result<toml::Table, SettingsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    toml::from_str::<ServerSettings>(&text).map_err(|error| invalid(path, &text, &error))?;
-    toml::from_str(&text).map_err(|error| invalid(path, &text, &error))
-}
-
-fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> SettingsError {
-    let start = error.span().map_or(0, |span| span.start);
-    let before = text.get(..start).unwrap_or_default();
-    SettingsError::Invalid {
-        path: path.to_owned(),
-        line: before.matches('\n').count() + 1,
-        message: error.message().to_owned(),
     }
 }
 

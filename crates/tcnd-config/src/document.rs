@@ -36,9 +36,9 @@ impl<'a> TomlDocument<'a> {
         }
     }
 
-    /// The keys of the document.
-    pub(super) fn entries(&self) -> impl Iterator<Item = TomlEntry<'_, 'a>> {
-        self.entries_of(self.table.get_ref())
+    /// The table of the document itself.
+    pub(super) fn root(&self) -> &DeTable<'a> {
+        self.table.get_ref()
     }
 
     /// The keys of a table in it.
@@ -71,7 +71,8 @@ impl<'a> TomlDocument<'a> {
     }
 }
 
-fn line_of(text: &str, offset: usize) -> usize {
+/// The line of this offset in a text, from 1.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     1 + before.filter(|byte| **byte == b'\n').count()
 }

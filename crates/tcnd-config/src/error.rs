@@ -33,18 +33,21 @@ pub enum DiagnosticKind {
     #[error("{}", .0.message())]
     Syntax(#[source] toml::de::Error),
     /// The key is unknown.
-    #[error("unknown key \"{key}\"; {}", suggestion(*.nearest))]
+    #[error("unknown key \"{key}\"; {}", suggestion(.key, .known))]
     UnknownKey {
         /// The key as written.
         key: String,
-        /// The most similar known key, if one is similar.
-        nearest: Option<Key>,
+        /// All keys that the table may have.
+        known: &'static [&'static str],
     },
+    /// A required key is missing.
+    #[error("{0} is missing")]
+    Missing(&'static str),
     /// A value of another type than the key's.
     #[error("{key}: expected {expected}, found {found}")]
     WrongType {
         /// The key.
-        key: Key,
+        key: &'static str,
         /// The type that the key takes.
         expected: &'static str,
         /// The type that was given.
@@ -192,9 +195,14 @@ impl std::error::Error for Diagnostic {
     }
 }
 
-fn suggestion(nearest: Option<Key>) -> String {
-    nearest.map_or_else(
-        || format!("known keys: {}", Key::ALL.map(Key::name).join(", ")),
-        |key| format!("did you mean \"{key}\"?"),
-    )
+/// The key that a misspelt one was probably meant to be, or all keys.
+fn suggestion(key: &str, known: &[&'static str]) -> String {
+    const ALIKE: f64 = 0.6;
+    let key = key.to_lowercase();
+    let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(&key, known);
+    let alike = known.iter().filter(|known| likeness(known) >= ALIKE);
+    match alike.max_by(|a, b| likeness(a).total_cmp(&likeness(b))) {
+        Some(nearest) => format!("did you mean \"{nearest}\"?"),
+        None => format!("known keys: {}", known.join(", ")),
+    }
 }

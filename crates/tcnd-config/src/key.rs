@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The keys that can be configured, in the order of the shipped file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
     /// Consent: `true` and `false` decide, absent leaves it to `tcnctl enable`.
     Enabled,
@@ -45,6 +45,17 @@ impl Key {
         Self::RpaTimeout,
     ];
 
+    /// The names of all keys.
+    pub(super) const NAMES: [&str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
     /// The name of the key in a file.
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,21 +71,6 @@ impl Key {
             Self::BridgeSlot => "bridge_slot",
             Self::RpaTimeout => "rpa_timeout",
         }
-    }
-
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| key.name() == name)
-    }
-
-    /// The key that a misspelt one was probably meant to be.
-    pub(super) fn nearest(name: &str) -> Option<Self> {
-        const ALIKE: f64 = 0.6;
-        let likeness =
-            |key: &Self| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), key.name());
-        Self::ALL
-            .into_iter()
-            .filter(|key| likeness(key) >= ALIKE)
-            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
     }
 }
 

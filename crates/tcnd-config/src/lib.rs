@@ -17,11 +17,13 @@ mod error;
 mod fragment;
 mod key;
 mod paths;
+mod read;
 mod settings;
 mod sources;
+mod table;
 mod values;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use duration::{NotADuration, parse_duration, spell_duration};
 pub use error::{ConfigError, Diagnostic, DiagnosticKind};
@@ -30,8 +32,9 @@ pub use paths::{
     FRAGMENT_DIRECTORIES, NoStateDirectory, SOURCE_DIRECTORIES, credential, locale_variable,
     runtime_directory, state_directory,
 };
+pub use read::load_merged;
 pub use settings::Settings;
-pub use sources::{MAX_SOURCES, SourceDiagnostic, SourceKey, load_sources, source_files};
+pub use sources::{MAX_SOURCES, SourceDiagnostic, load_sources, source_files};
 pub use values::{AdapterChoice, Mode, NotAnAdapter};
 
 use fragment::Fragment;
@@ -51,11 +54,7 @@ pub fn load(explicit: &[PathBuf]) -> Result<Settings, ConfigError> {
 /// # Errors
 /// A fragment directory that cannot be read.
 pub fn files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
-    if explicit.is_empty() {
-        paths::fragments(FRAGMENT_DIRECTORIES.iter().map(Path::new))
-    } else {
-        Ok(explicit.to_vec())
-    }
+    read::files_or(explicit, &FRAGMENT_DIRECTORIES)
 }
 
 /// The message of a check of files without an error: the same from every program.
@@ -78,24 +77,11 @@ pub fn check(explicit: &[PathBuf]) -> Vec<Diagnostic> {
 
 fn load_files(files: &[PathBuf]) -> Result<Settings, ConfigError> {
     let mut merged = Fragment::default();
-    let mut diagnostics = Vec::new();
-    for file in files {
-        match std::fs::read_to_string(file) {
-            Ok(text) => merged.overlay(Fragment::parse(file, &text, &mut diagnostics)),
-            Err(source) => diagnostics.push(Diagnostic::in_file(
-                file,
-                DiagnosticKind::Unreadable(source),
-            )),
-        }
-    }
+    let mut diagnostics = read::read_each(files, |file, text, diagnostics| {
+        merged.overlay(Fragment::parse(file, text, diagnostics));
+    });
     let settings = Settings::resolve(&merged, &mut diagnostics);
-    if diagnostics.is_empty() {
-        return Ok(settings);
-    }
-    let position =
-        |diagnostic: &Diagnostic| files.iter().position(|file| file == diagnostic.file());
-    diagnostics.sort_by_key(|diagnostic| (position(diagnostic), diagnostic.line()));
-    Err(ConfigError::new(diagnostics))
+    read::finish(settings, files, diagnostics)
 }
 
 #[cfg(test)]

@@ -54,31 +54,23 @@ impl Settings {
     pub(super) fn resolve(set: &Fragment, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let mode = set.mode.as_ref().map_or(Mode::Broadcast, |set| set.value);
         let default = Self::of(mode);
-        let mut pick = |key: Key, set: &Option<Located<Duration>>, default: Duration| {
-            set.as_ref().map_or(default, |set| {
+        let mut pick = |key: Key, default: Duration| {
+            set.durations.get(&key).map_or(default, |set| {
                 diagnostics.extend(range_error(key, set));
                 set.value
             })
         };
         let policy = Policy {
-            period: pick(Key::TcnPeriod, &set.tcn_period, default.policy.period),
-            jitter: pick(Key::TcnJitter, &set.tcn_jitter, default.policy.jitter),
-            key_life: pick(
-                Key::ReportKeyLife,
-                &set.report_key_life,
-                default.policy.key_life,
-            ),
-            retention: pick(Key::Retention, &set.retention, default.policy.retention),
-            flush: pick(Key::Flush, &set.flush, default.policy.flush),
-            slot: pick(Key::BridgeSlot, &set.bridge_slot, default.policy.slot),
+            period: pick(Key::TcnPeriod, default.policy.period),
+            jitter: pick(Key::TcnJitter, default.policy.jitter),
+            key_life: pick(Key::ReportKeyLife, default.policy.key_life),
+            retention: pick(Key::Retention, default.policy.retention),
+            flush: pick(Key::Flush, default.policy.flush),
+            slot: pick(Key::BridgeSlot, default.policy.slot),
             relay: default.policy.relay,
         };
-        let discovery_restart = pick(
-            Key::DiscoveryRestart,
-            &set.discovery_restart,
-            default.discovery_restart,
-        );
-        let rpa_timeout = pick(Key::RpaTimeout, &set.rpa_timeout, default.rpa_timeout);
+        let discovery_restart = pick(Key::DiscoveryRestart, default.discovery_restart);
+        let rpa_timeout = pick(Key::RpaTimeout, default.rpa_timeout);
         if diagnostics.is_empty() {
             diagnostics.extend(disagreements(set, &policy));
         }
@@ -175,27 +167,25 @@ fn disagreements(set: &Fragment, policy: &Policy) -> Vec<Diagnostic> {
         slot: _,
         relay: _,
     } = *policy;
-    let blame = |first: &Option<Located<Duration>>,
-                 second: &Option<Located<Duration>>,
-                 error: DiagnosticKind| {
-        let set = first.as_ref().or(second.as_ref());
+    let blame = |first, second, error| {
+        let set = set.durations.get(&first).or(set.durations.get(&second));
         set.map(|set| Diagnostic::at(&set.file, set.line, error))
     };
     let mut found = Vec::new();
     if jitter > period / 2 {
-        let error = match set.tcn_jitter {
+        let error = match set.durations.get(&Key::TcnJitter) {
             Some(_) => DiagnosticKind::JitterTooLong { jitter, period },
             None => DiagnosticKind::PeriodTooShort { jitter },
         };
-        found.extend(blame(&set.tcn_jitter, &set.tcn_period, error));
+        found.extend(blame(Key::TcnJitter, Key::TcnPeriod, error));
     }
     if life < period {
         let error = DiagnosticKind::KeyLifeTooShort { life, period };
-        found.extend(blame(&set.report_key_life, &set.tcn_period, error));
+        found.extend(blame(Key::ReportKeyLife, Key::TcnPeriod, error));
     }
     if retention < life {
         let error = DiagnosticKind::RetentionTooShort { retention, life };
-        found.extend(blame(&set.retention, &set.report_key_life, error));
+        found.extend(blame(Key::Retention, Key::ReportKeyLife, error));
     }
     found
 }

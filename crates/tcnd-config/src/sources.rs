@@ -18,21 +18,23 @@
 
 mod entry;
 mod error;
-mod table;
 
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::DeValue;
 
-pub use error::{SourceDiagnostic, SourceKey};
+pub use error::SourceDiagnostic;
+
+use error::{OF_MEMO_TYPE, OF_SOURCE, TOP};
 
 use tcn_exchange::source::Source;
 use tcn_protocol::MemoType;
 
-use self::table::Table;
 use super::document::TomlDocument;
-use super::paths::{self, SOURCE_DIRECTORIES};
+use super::paths::SOURCE_DIRECTORIES;
+use super::read;
+use super::table::Table;
 use super::{ConfigError, Diagnostic, DiagnosticKind};
 
 /// The most sources that can be configured.
@@ -43,11 +45,7 @@ pub const MAX_SOURCES: usize = 32;
 /// # Errors
 /// A directory of the registry that cannot be read.
 pub fn source_files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
-    if explicit.is_empty() {
-        paths::fragments(SOURCE_DIRECTORIES.iter().map(Path::new))
-    } else {
-        Ok(explicit.to_vec())
-    }
+    read::files_or(explicit, &SOURCE_DIRECTORIES)
 }
 
 /// The sources of these files or, if there are none, of the registry of the
@@ -58,16 +56,10 @@ pub fn source_files(explicit: &[PathBuf]) -> Result<Vec<PathBuf>, Diagnostic> {
 pub fn load_sources(explicit: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
     let files = source_files(explicit).map_err(|diagnostic| ConfigError::new(vec![diagnostic]))?;
     let mut registry = Registry::default();
-    for file in &files {
-        match std::fs::read_to_string(file) {
-            Ok(text) => registry.read(file, &text),
-            Err(source) => registry.diagnostics.push(Diagnostic::in_file(
-                file,
-                DiagnosticKind::Unreadable(source),
-            )),
-        }
-    }
-    registry.finish(&files)
+    let diagnostics = read::read_each(&files, |file, text, diagnostics| {
+        registry.read(file, text, diagnostics);
+    });
+    read::finish(registry.sources, &files, diagnostics)
 }
 
 /// The sources and types read so far.
@@ -76,92 +68,64 @@ struct Registry {
     sources: Vec<Source>,
     /// Types that a file defines, in addition to the specification's.
     types: Vec<(String, MemoType)>,
-    diagnostics: Vec<Diagnostic>,
 }
 
 impl Registry {
-    fn read(&mut self, file: &Path, text: &str) {
+    fn read(&mut self, file: &Path, text: &str, diagnostics: &mut Vec<Diagnostic>) {
         let document = TomlDocument::parse(file, text);
-        let mut tables = Vec::new();
-        for (name, value, line) in document.entries() {
-            let known = SourceKey::TOP.into_iter().find(|key| key.name() == name);
-            match (known, value.get_ref()) {
-                (Some(key), DeValue::Array(list)) => {
-                    tables.extend(list.iter().map(|entry| (key, entry)));
-                }
-                (Some(key), _) => self.diagnostic(file, line, SourceDiagnostic::NotATable(key)),
-                (None, _) => {
-                    self.diagnostic(file, line, SourceDiagnostic::unknown(name, &SourceKey::TOP))
-                }
+        let mut top = Table::new(&document, document.root(), 1, &TOP);
+        let mut found = Vec::new();
+        // Memo types first: a source may use one that is defined below it.
+        for key in ["memo_type", "source"] {
+            for entry in top.tables(key) {
+                found.extend(self.entry(&document, key, entry));
             }
         }
-        // Memo types first: a source may use one that is defined below it.
-        tables.sort_by_key(|(key, _)| *key == SourceKey::Source);
-        for (key, entry) in tables {
-            self.entry(file, &document, key, entry);
-        }
-        self.diagnostics.extend(document.into_diagnostics());
+        found.extend(top.into_diagnostics());
+        let at = |(line, error)| Diagnostic::at(file, line, error);
+        diagnostics.extend(found.into_iter().map(at));
+        diagnostics.extend(document.into_diagnostics());
     }
 
+    /// Reads a `[[source]]` or a `[[memo_type]]`. Returns its errors.
     fn entry<'a>(
         &mut self,
-        file: &Path,
         document: &TomlDocument<'a>,
-        key: SourceKey,
+        key: &'static str,
         entry: &Spanned<DeValue<'a>>,
-    ) {
+    ) -> Vec<(usize, DiagnosticKind)> {
         let line = document.line(entry.span().start);
         let DeValue::Table(fields) = entry.get_ref() else {
-            return self.diagnostic(file, line, SourceDiagnostic::NotATable(key));
+            return vec![(line, SourceDiagnostic::NotATable(key).into())];
         };
-        let found = if key == SourceKey::Source {
-            let mut table = Table::new(document, fields, line, &SourceKey::OF_SOURCE);
+        if key == "source" {
+            let mut table = Table::new(document, fields, line, &OF_SOURCE);
             if let Some(source) = entry::source(&mut table, &self.types) {
                 self.add(source, &mut table);
             }
-            table.into_diagnostics()
-        } else {
-            let mut table = Table::new(document, fields, line, &SourceKey::OF_MEMO_TYPE);
-            if let Some((name, kind)) = entry::memo_type(&mut table) {
-                if entry::named(&name, &self.types).is_some() {
-                    table.diagnostic(SourceKey::Name, SourceDiagnostic::Twice(name));
-                } else {
-                    self.types.push((name, kind));
-                }
-            }
-            table.into_diagnostics()
-        };
-        for (line, error) in found {
-            self.diagnostic(file, line, error);
+            return table.into_diagnostics();
         }
+        let mut table = Table::new(document, fields, line, &OF_MEMO_TYPE);
+        if let Some((name, kind)) = entry::memo_type(&mut table) {
+            if entry::named(&name, &self.types).is_some() {
+                table.diagnostic("name", SourceDiagnostic::Twice(name));
+            } else {
+                self.types.push((name, kind));
+            }
+        }
+        table.into_diagnostics()
     }
 
     fn add(&mut self, source: Source, table: &mut Table<'_, '_>) {
         if self.sources.iter().any(|other| other.name == source.name) {
             let error = SourceDiagnostic::Twice(source.name.to_string());
-            table.diagnostic(SourceKey::Name, error);
+            table.diagnostic("name", error);
         } else if self.sources.len() == MAX_SOURCES {
             let error = SourceDiagnostic::TooMany { most: MAX_SOURCES };
-            table.diagnostic(SourceKey::Name, error);
+            table.diagnostic("name", error);
         } else {
             self.sources.push(source);
         }
-    }
-
-    fn diagnostic(&mut self, file: &Path, line: usize, error: SourceDiagnostic) {
-        self.diagnostics
-            .push(Diagnostic::at(file, line, error.into()));
-    }
-
-    fn finish(mut self, files: &[PathBuf]) -> Result<Vec<Source>, ConfigError> {
-        if self.diagnostics.is_empty() {
-            return Ok(self.sources);
-        }
-        let position =
-            |diagnostic: &Diagnostic| files.iter().position(|file| file == diagnostic.file());
-        self.diagnostics
-            .sort_by_key(|diagnostic| (position(diagnostic), diagnostic.line()));
-        Err(ConfigError::new(self.diagnostics))
     }
 }
 
@@ -317,7 +281,7 @@ mod tests {
             sources[2].location,
             SourceLocation::Folder("/media/reports".into())
         );
-        for key in SourceKey::OF_SOURCE.iter().chain(&SourceKey::OF_MEMO_TYPE) {
+        for key in OF_SOURCE.iter().chain(&OF_MEMO_TYPE) {
             assert!(SHIPPED.contains(&format!("\n{key} = ")), "{key}");
         }
     }

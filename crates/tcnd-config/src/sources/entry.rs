@@ -10,28 +10,25 @@ use tcn_protocol::MemoType;
 use toml::de::DeValue;
 
 use super::super::parse_duration;
-use super::table::Table;
-use super::{SourceDiagnostic, SourceKey};
-
-/// The longest label, in bytes; tcnd stores it with every exposure.
-const LONGEST_LABEL: usize = 256;
+use super::super::table::Table;
+use super::SourceDiagnostic;
 
 /// One `[[source]]`; `None` after an error.
 pub(super) fn source(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> Option<Source> {
-    table.require(SourceKey::Name);
-    table.require(SourceKey::Kind);
-    let name = table.text(SourceKey::Name).and_then(|text| {
+    table.require("name");
+    table.require("kind");
+    let name = table.text("name").and_then(|text| {
         let name = text.parse::<SourceName>().map_err(SourceDiagnostic::Name);
-        table.check(SourceKey::Name, name)
+        table.check("name", name)
     });
     let place = place(table);
-    let publish = table.boolean(SourceKey::Publish).unwrap_or(false);
+    let publish = table.boolean("publish").unwrap_or(false);
     if publish && matches!(place, Some(SourceLocation::Mirror(_))) {
-        table.diagnostic(SourceKey::Publish, SourceDiagnostic::MirrorTakesNothing);
+        table.diagnostic("publish", SourceDiagnostic::MirrorTakesNothing);
     }
-    let label = table.text(SourceKey::Label);
-    if label.is_some_and(|label| !is_line(label, LONGEST_LABEL)) {
-        table.diagnostic(SourceKey::Label, SourceDiagnostic::Label);
+    let label = table.text("label");
+    if label.is_some_and(|label| !is_line(label, printable::MAX_TEXT)) {
+        table.diagnostic("label", SourceDiagnostic::Label);
     }
     let memo_types = memo_types(table, types);
     let limits = limits(table);
@@ -52,31 +49,25 @@ fn is_line(text: &str, longest: usize) -> bool {
 }
 
 fn place(table: &mut Table<'_, '_>) -> Option<SourceLocation> {
-    let kind = table.text(SourceKey::Kind)?;
+    let kind = table.text("kind")?;
     let server: Option<fn(ServerUrl) -> SourceLocation> = match kind {
         "coepi-v4" => Some(SourceLocation::CoepiV4),
         "mirror" => Some(SourceLocation::Mirror),
         "folder" => None,
         _ => {
-            table.diagnostic(SourceKey::Kind, SourceDiagnostic::Kind(kind.to_owned()));
+            table.diagnostic("kind", SourceDiagnostic::Kind(kind.to_owned()));
             return None;
         }
     };
     let (wanted, others) = match server {
-        Some(_) => (SourceKey::Url, [SourceKey::Path].as_slice()),
-        None => (
-            SourceKey::Path,
-            [SourceKey::Url, SourceKey::AllowHttp].as_slice(),
-        ),
+        Some(_) => ("url", ["path"].as_slice()),
+        None => ("path", ["url", "allow_http"].as_slice()),
     };
-    for key in others
-        .iter()
-        .copied()
-        .filter(|key| table.has(*key))
-        .collect::<Vec<_>>()
-    {
-        let kind = kind.to_owned();
-        table.diagnostic(key, SourceDiagnostic::NotForKind { key, kind });
+    for &key in others {
+        if table.has(key) {
+            let kind = kind.to_owned();
+            table.diagnostic(key, SourceDiagnostic::NotForKind { key, kind });
+        }
     }
     table.require(wanted);
     let text = table.text(wanted)?;
@@ -86,13 +77,13 @@ fn place(table: &mut Table<'_, '_>) -> Option<SourceLocation> {
         let path = table.check(wanted, absolute.ok_or(SourceDiagnostic::RelativePath))?;
         return Some(SourceLocation::Folder(path));
     };
-    let allow_http = table.boolean(SourceKey::AllowHttp).unwrap_or(false);
+    let allow_http = table.boolean("allow_http").unwrap_or(false);
     let url = ServerUrl::new(text, allow_http).map_err(SourceDiagnostic::Url);
     table.check(wanted, url).map(server)
 }
 
 fn memo_types(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> MemoTypes {
-    let Some(list) = table.list(SourceKey::MemoTypes) else {
+    let Some(list) = table.list("memo_types") else {
         return MemoTypes::ALL;
     };
     let mut wanted = MemoTypes::NONE;
@@ -110,7 +101,7 @@ fn memo_types(table: &mut Table<'_, '_>, types: &[(String, MemoType)]) -> MemoTy
         };
         match kind {
             Some(kind) => wanted = wanted.with(kind),
-            None => table.diagnostic(SourceKey::MemoTypes, SourceDiagnostic::NoSuchType),
+            None => table.diagnostic("memo_types", SourceDiagnostic::NoSuchType),
         }
     }
     wanted
@@ -132,18 +123,15 @@ pub(super) fn named(name: &str, types: &[(String, MemoType)]) -> Option<MemoType
 
 fn limits(table: &mut Table<'_, '_>) -> Limits {
     let default = Limits::default();
-    let timeout = table.text(SourceKey::Timeout).and_then(|text| {
+    let timeout = table.text("timeout").and_then(|text| {
         let duration = parse_duration(text).ok();
         let in_range = duration.filter(|duration| (1..=600).contains(&duration.as_secs()));
-        table.check(
-            SourceKey::Timeout,
-            in_range.ok_or(SourceDiagnostic::Timeout),
-        )
+        table.check("timeout", in_range.ok_or(SourceDiagnostic::Timeout))
     });
     // The least is the longest report without its constant, the most is what tcnd gives
     // any source.
-    let budget = table.number(SourceKey::Budget, 65_535..=default.budget);
-    let max_bytes = table.number(SourceKey::MaxBytes, 1024..=1 << 30);
+    let budget = table.number("budget", 65_535..=default.budget);
+    let max_bytes = table.number("max_bytes", 1024..=1 << 30);
     Limits {
         budget: budget.unwrap_or(default.budget),
         max_bytes: max_bytes.unwrap_or(default.max_bytes),
@@ -153,16 +141,16 @@ fn limits(table: &mut Table<'_, '_>) -> Limits {
 
 /// One `[[memo_type]]`; `None` after an error.
 pub(super) fn memo_type(table: &mut Table<'_, '_>) -> Option<(String, MemoType)> {
-    table.require(SourceKey::Name);
-    table.require(SourceKey::Number);
-    let name = table.text(SourceKey::Name);
+    table.require("name");
+    table.require("number");
+    let name = table.text("name");
     if name.is_some_and(|name| !is_line(name, SourceName::LONGEST)) {
-        table.diagnostic(SourceKey::Name, SourceDiagnostic::TypeName);
+        table.diagnostic("name", SourceDiagnostic::TypeName);
     }
-    let number = table.number(SourceKey::Number, 0..=255)?;
+    let number = table.number("number", 0..=255)?;
     let kind = MemoType::new(u8::try_from(number).ok()?);
     if let Some(theirs) = kind.name() {
-        table.diagnostic(SourceKey::Number, SourceDiagnostic::Registered(theirs));
+        table.diagnostic("number", SourceDiagnostic::Registered(theirs));
     }
     let name = name?.to_owned();
     table.is_sound().then_some((name, kind))

@@ -1,126 +1,40 @@
 //! The errors in the registry of sources.
 
-use std::fmt;
-
 use tcn_exchange::source::{InvalidSourceName, ServerUrlError};
 use thiserror::Error;
 
-/// The keys of the registry, in the order of the shipped example.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceKey {
-    /// A source.
-    Source,
-    /// A memo type that the specification does not name.
-    MemoType,
-    /// Its name.
-    Name,
-    /// The protocol of a source.
-    Kind,
-    /// The address of a server.
-    Url,
-    /// The path of a folder.
-    Path,
-    /// The text shown to people.
-    Label,
-    /// The memo types that are accepted.
-    MemoTypes,
-    /// Whether our own reports may be published there.
-    Publish,
-    /// Numbers per run.
-    Budget,
-    /// Bytes per interval.
-    MaxBytes,
-    /// The longest wait for an answer.
-    Timeout,
-    /// Permission to connect without encryption.
-    AllowHttp,
-    /// The byte of a memo type.
-    Number,
-}
+/// The tables of a file.
+pub(super) const TOP: [&str; 2] = ["source", "memo_type"];
 
-impl SourceKey {
-    /// The tables of a file.
-    pub(super) const TOP: [Self; 2] = [Self::Source, Self::MemoType];
+/// The keys of a source, in the order of the shipped example.
+pub(super) const OF_SOURCE: [&str; 11] = [
+    "name",
+    "kind",
+    "url",
+    "path",
+    "label",
+    "memo_types",
+    "publish",
+    "budget",
+    "max_bytes",
+    "timeout",
+    "allow_http",
+];
 
-    /// The keys of a source.
-    pub(super) const OF_SOURCE: [Self; 11] = [
-        Self::Name,
-        Self::Kind,
-        Self::Url,
-        Self::Path,
-        Self::Label,
-        Self::MemoTypes,
-        Self::Publish,
-        Self::Budget,
-        Self::MaxBytes,
-        Self::Timeout,
-        Self::AllowHttp,
-    ];
-
-    /// The keys of a memo type.
-    pub(super) const OF_MEMO_TYPE: [Self; 2] = [Self::Number, Self::Name];
-
-    /// The name of the key in a file.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Source => "source",
-            Self::MemoType => "memo_type",
-            Self::Name => "name",
-            Self::Kind => "kind",
-            Self::Url => "url",
-            Self::Path => "path",
-            Self::Label => "label",
-            Self::MemoTypes => "memo_types",
-            Self::Publish => "publish",
-            Self::Budget => "budget",
-            Self::MaxBytes => "max_bytes",
-            Self::Timeout => "timeout",
-            Self::AllowHttp => "allow_http",
-            Self::Number => "number",
-        }
-    }
-}
-
-impl fmt::Display for SourceKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+/// The keys of a memo type.
+pub(super) const OF_MEMO_TYPE: [&str; 2] = ["number", "name"];
 
 /// An error in the registry.
 #[derive(Debug, Error)]
 pub enum SourceDiagnostic {
-    /// The key is unknown.
-    #[error("unknown key \"{key}\"; {}", suggestion(*.nearest, .known))]
-    UnknownKey {
-        /// The key as written.
-        key: String,
-        /// The most similar known key, if one is similar.
-        nearest: Option<SourceKey>,
-        /// All keys that the table may have.
-        known: &'static [SourceKey],
-    },
     /// A value where tables are expected.
     #[error("{0}: write it as [[{0}]], with its keys below")]
-    NotATable(SourceKey),
-    /// A required key is missing.
-    #[error("{0} is missing")]
-    Missing(SourceKey),
-    /// A value of another type than the key's.
-    #[error("{key}: expected {expected}, found {found}")]
-    WrongType {
-        /// The key.
-        key: SourceKey,
-        /// The type that the key takes.
-        expected: &'static str,
-        /// The type that was given.
-        found: &'static str,
-    },
+    NotATable(&'static str),
     /// A number outside the key's range.
     #[error("{key}: out of range; allowed: {least} to {most}")]
     OutOfRange {
         /// The key.
-        key: SourceKey,
+        key: &'static str,
         /// The least allowed.
         least: u64,
         /// The most allowed.
@@ -145,7 +59,7 @@ pub enum SourceDiagnostic {
     #[error("{key}: a source of kind \"{kind}\" has none; take it away")]
     NotForKind {
         /// The key.
-        key: SourceKey,
+        key: &'static str,
         /// The kind.
         kind: String,
     },
@@ -176,36 +90,4 @@ pub enum SourceDiagnostic {
     /// A name of a memo type that cannot be shown on one line.
     #[error("name: use 1 to 64 bytes on one line")]
     TypeName,
-}
-
-impl SourceDiagnostic {
-    /// A key that is not among `known`.
-    pub(super) fn unknown(key: &str, known: &'static [SourceKey]) -> Self {
-        let mut alike: Option<(SourceKey, f64)> = None;
-        for candidate in known {
-            let likeness =
-                strsim::normalized_damerau_levenshtein(&key.to_lowercase(), candidate.name());
-            if likeness >= ALIKE && alike.is_none_or(|(_, best)| likeness > best) {
-                alike = Some((*candidate, likeness));
-            }
-        }
-        Self::UnknownKey {
-            key: key.to_owned(),
-            nearest: alike.map(|(candidate, _)| candidate),
-            known,
-        }
-    }
-}
-
-/// How similar a misspelt key must be to a known one, of 1.
-const ALIKE: f64 = 0.6;
-
-fn suggestion(nearest: Option<SourceKey>, known: &[SourceKey]) -> String {
-    nearest.map_or_else(
-        || {
-            let names: Vec<_> = known.iter().map(|key| key.name()).collect();
-            format!("known keys: {}", names.join(", "))
-        },
-        |key| format!("did you mean \"{key}\"?"),
-    )
 }
