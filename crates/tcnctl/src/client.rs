@@ -5,9 +5,9 @@ use std::io::IsTerminal;
 use tcnd_client::proxy::{ContactsProxy, ExposuresProxy, ManagerProxy, PrivacyProxy, ReportsProxy};
 use tcnd_client::watch::owner;
 use tcnd_client::{BusChoice, names};
-use zbus::Connection;
 use zbus::names::{BusName, WellKnownName};
-use zbus::proxy::CacheProperties;
+use zbus::proxy::{CacheProperties, Defaults, ProxyImpl};
+use zbus::{Connection, Proxy};
 
 use crate::error::CliError;
 use crate::polkit_agent::PolkitAgent;
@@ -59,49 +59,39 @@ impl Client {
         self.map_err(owner(&self.connection).await)
     }
 
+    /// A proxy for one interface of tcnd. It has no cache: each read asks tcnd.
+    async fn proxy<'a, P>(&'a self) -> Result<P, CliError>
+    where
+        P: ProxyImpl<'a> + From<Proxy<'a>> + Defaults,
+    {
+        let builder = P::builder(&self.connection).cache_properties(CacheProperties::No);
+        let proxy = builder.destination(self.destination().await?).build();
+        self.map_err(proxy.await)
+    }
+
     /// For state and control.
     pub(crate) async fn manager(&self) -> Result<ManagerProxy<'_>, CliError> {
-        let manager = ManagerProxy::builder(&self.connection)
-            .destination(self.destination().await?)
-            .cache_properties(CacheProperties::No)
-            .build();
-        self.map_err(manager.await)
+        self.proxy().await
     }
 
     /// For totals of the contact log.
     pub(crate) async fn contacts(&self) -> Result<ContactsProxy<'_>, CliError> {
-        let contacts = ContactsProxy::builder(&self.connection)
-            .destination(self.destination().await?)
-            .cache_properties(CacheProperties::No)
-            .build();
-        self.map_err(contacts.await)
+        self.proxy().await
     }
 
     /// For reports, own and of others.
     pub(crate) async fn reports(&self) -> Result<ReportsProxy<'_>, CliError> {
-        let reports = ReportsProxy::builder(&self.connection)
-            .destination(self.destination().await?)
-            .cache_properties(CacheProperties::No)
-            .build();
-        self.map_err(reports.await)
+        self.proxy().await
     }
 
     /// For exposures, the meaning of reports of others.
     pub(crate) async fn exposures(&self) -> Result<ExposuresProxy<'_>, CliError> {
-        let exposures = ExposuresProxy::builder(&self.connection)
-            .destination(self.destination().await?)
-            .cache_properties(CacheProperties::No)
-            .build();
-        self.map_err(exposures.await)
+        self.proxy().await
     }
 
     /// For destroying all state.
     pub(crate) async fn privacy(&self) -> Result<PrivacyProxy<'_>, CliError> {
-        let privacy = PrivacyProxy::builder(&self.connection)
-            .destination(self.destination().await?)
-            .cache_properties(CacheProperties::No)
-            .build();
-        self.map_err(privacy.await)
+        self.proxy().await
     }
 
     /// Starts an agent that asks for a password, if the next calls may need one: only the

@@ -28,7 +28,6 @@ pub use command::report::inspect;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
-use jiff::ZonedDateTime;
 use tcnd_client::BusChoice;
 
 use args::{
@@ -102,7 +101,7 @@ async fn run_daemon_command(
             let client = connect().await?;
             let mut status = Status::read(&client).await?;
             status.new_exposures = exposures::unseen(&client).await;
-            CommandOutput::new(json, &status, |status| status.render(&ZonedDateTime::now()))
+            CommandOutput::new(json, &status, |status| status.render(&time::now()))
         }
         DaemonCommand::Watch { format } => {
             let format = if json { WatchFormat::Json } else { format };

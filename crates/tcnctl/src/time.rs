@@ -40,22 +40,31 @@ pub(crate) enum TimeParseError {
     NotASymptomDay(Date, Date),
 }
 
+/// The current time in the local time zone.
+pub(crate) fn now() -> ZonedDateTime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the place where the time is read"
+    )]
+    ZonedDateTime::now()
+}
+
 /// The start of a span. A day means its first instant; a time that the clock shows
 /// twice means the first of the two.
 pub(crate) fn parse_from(text: &str) -> Result<Timestamp, TimeParseError> {
-    begin(text, &ZonedDateTime::now())
+    begin(text, &now())
 }
 
 /// The end of a span. A day means the instant after it; a time that the clock shows
 /// twice means the second of the two.
 pub(crate) fn parse_to(text: &str) -> Result<Timestamp, TimeParseError> {
-    end(text, &ZonedDateTime::now())
+    end(text, &now())
 }
 
 /// The day of the first symptom, by the local calendar: today, or one of the 14
 /// days before.
 pub(crate) fn parse_since(text: &str) -> Result<Date, TimeParseError> {
-    since(text, &ZonedDateTime::now())
+    since(text, &now())
 }
 
 /// Seconds since 1970; nothing here is older.

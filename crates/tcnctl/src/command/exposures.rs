@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use jiff::ZonedDateTime;
 use serde::Serialize;
 use serde_json::json;
 use tcn_protocol::{Memo, MemoType};
@@ -321,7 +320,7 @@ impl ExposureDocument {
     }
 
     fn render(&self) -> String {
-        let now = ZonedDateTime::now();
+        let now = time::now();
         let mut text = format!("Exposure {}\n  When        {}\n", self.id, self.when());
         let _ = writeln!(text, "  How far     {}", self.distance_text());
         for bucket in &self.attenuation {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jiff::{Timestamp, ZonedDateTime};
 use serde_json::json;
 
 use crate::client::Client;
@@ -26,7 +25,7 @@ pub(crate) async fn pause(
     let cookie = client.map_err(manager.pause(seconds, reason, HashMap::new()).await)?;
     let until = duration
         .is_some()
-        .then(|| time::unix_seconds(Timestamp::now()).saturating_add(seconds));
+        .then(|| time::unix_seconds(time::now().timestamp()).saturating_add(seconds));
     let document = json!({"paused": true, "cookie": cookie, "until": until});
     let until = until.unwrap_or(UNTIL_RESUMED);
     // Several pauses hold together; tcnd resumes when the last one ends.
@@ -65,7 +64,7 @@ pub(crate) fn until_text(until: u64) -> String {
     if until == UNTIL_RESUMED {
         return "until it is resumed".to_owned();
     }
-    format!("until {}", time::show(until, &ZonedDateTime::now()))
+    format!("until {}", time::show(until, &time::now()))
 }
 
 pub(crate) async fn resume(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
@@ -84,7 +83,7 @@ pub(crate) async fn resume(client: &Client, json: bool) -> Result<CommandOutput,
         };
         format!(
             "All pauses are ended. {} Consent with: {}",
-            status.sentence(&ZonedDateTime::now()),
+            status.sentence(&time::now()),
             status.how_to_consent()
         )
     }))

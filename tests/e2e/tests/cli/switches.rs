@@ -39,6 +39,10 @@ async fn every_switch_asks_for_what_it_says() {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the end of a pause is compared with the clock"
+)]
 async fn a_pause_tells_scripts_its_cookie_and_end() {
     let it = MockTcnd::new(busy()).await;
     let endless = it.json(&["pause"]).await;

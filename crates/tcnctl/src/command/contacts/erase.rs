@@ -1,6 +1,5 @@
 //! `tcnctl contacts erase`: destroys contacts.
 
-use jiff::{Timestamp, ZonedDateTime};
 use serde_json::json;
 use tcnd_client::names;
 
@@ -20,15 +19,15 @@ pub(crate) async fn erase(
 ) -> Result<CommandOutput, CliError> {
     let _agent = client.start_polkit_agent().await;
     let from = span.from.map_or(0, time::unix_seconds);
-    let to =
-        time::unix_seconds(span.to.unwrap_or_else(Timestamp::now)) + u64::from(span.to.is_none());
+    let to = time::unix_seconds(span.to.unwrap_or_else(|| time::now().timestamp()))
+        + u64::from(span.to.is_none());
     if from >= to {
         let text = "the time ends before it begins; give a --from that is before --to";
         return Err(CliError::refused(names::error::INVALID_RANGE, text));
     }
     if !yes {
         check_permission(client).await?;
-        let now = ZonedDateTime::now();
+        let now = time::now();
         let which = match (span.from, span.to) {
             (None, None) => "All contacts".to_owned(),
             (None, Some(_)) => format!("All contacts that began before {}", time::show(to, &now)),

@@ -14,6 +14,7 @@ use jiff::ZonedDateTime;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use tcn_protocol::UnixTime;
 use tcnd_client::proxy::ContactSummary;
 use zbus::Variant;
 
@@ -63,14 +64,14 @@ pub(crate) async fn contacts(
     for (from, to) in query_spans(&summary.per_day, span) {
         quarters.extend(client.map_err(proxy.get_histogram(from, to, QUARTER).await)?);
     }
-    let now = ZonedDateTime::now();
+    let now = time::now();
     let document = ContactsDocument::new(span, &now, summary, quarters);
     Ok(CommandOutput::new(json, &document, |document| {
         document.render(&now)
     }))
 }
 
-const DAY: u64 = 86_400;
+const DAY: u64 = UnixTime::DAY;
 const QUARTER: u32 = 900;
 
 /// The longest span that is requested at once, in whole days: 10,000 bars at most.

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use jiff::ZonedDateTime;
 use serde_json::json;
 use tcn_protocol::Memo;
 use tcn_protocol::memo::MemoConcern;
@@ -23,6 +22,7 @@ use crate::error::CliError;
 use crate::hex;
 use crate::memo::reading;
 use crate::output::{CommandOutput, counted};
+use crate::time;
 
 /// The arguments of `report create`.
 pub(crate) struct CreateOptions<'a> {
@@ -42,7 +42,7 @@ pub(crate) async fn create(
     json: bool,
 ) -> Result<CommandOutput, CliError> {
     let _agent = client.start_polkit_agent().await;
-    let memo = symptoms::memo(options.memo, ZonedDateTime::now().date())?;
+    let memo = symptoms::memo(options.memo, time::now().date())?;
     check_note(options.note)?;
     let (from, to) = disclosure::span(options.span);
     let reports = client.reports().await?;
@@ -114,8 +114,7 @@ fn check_refusals(disclosure: &Disclosure, memo: &Memo, linkable: bool) -> Resul
 }
 
 fn check_note(note: &str) -> Result<(), CliError> {
-    const MAX_BYTES: usize = 256;
-    if note.len() > MAX_BYTES {
+    if note.len() > printable::MAX_TEXT {
         return Err(CliError::Note("a note takes 256 bytes at most"));
     }
     if !printable::is_line(note) {

@@ -29,7 +29,7 @@ pub(crate) async fn delete(
         .filter(|report| report.deleted.is_none())
         .ok_or_else(no_such_report)?;
     if !yes {
-        let text = consequences(&report, &ZonedDateTime::now());
+        let text = consequences(&report, &time::now());
         confirm::ask(&text, "Delete it?", Confirmation::Yes)?;
     }
     client.map_err(reports.delete(id).await)?;

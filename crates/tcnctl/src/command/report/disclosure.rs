@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use jiff::{Timestamp, ZonedDateTime};
+use tcn_protocol::UnixTime;
 use tcnd_client::proxy::Disclosure;
 
 use crate::args::SpanArgs;
@@ -11,20 +11,19 @@ use crate::time;
 
 /// The days that a report covers by default.
 const DAYS: u64 = 14;
-const DAY: u64 = 86_400;
 
 /// From and to in seconds since 1970.
 pub(crate) fn span(args: SpanArgs) -> (u64, u64) {
-    let now = time::unix_seconds(Timestamp::now());
+    let now = time::unix_seconds(time::now().timestamp());
     let from = args.from.map(time::unix_seconds);
     // The daemon takes only seconds that are over; the current one is not.
     let to = args.to.map_or(now + 1, time::unix_seconds);
-    (from.unwrap_or(now.saturating_sub(DAYS * DAY)), to)
+    (from.unwrap_or(now.saturating_sub(DAYS * UnixTime::DAY)), to)
 }
 
 /// What a report would disclose, and to whom, in words.
 pub(crate) fn text(disclosure: &Disclosure) -> String {
-    let now = ZonedDateTime::now();
+    let now = time::now();
     let (Some(from), Some(to)) = (disclosure.from, disclosure.to) else {
         return match disclosure.reported {
             0 => "No number of yours was on the air in that time: there is nothing to report.\n"

@@ -97,13 +97,10 @@ async fn import_file(
 
 /// The source that exposures will name.
 fn label(path: &Path) -> String {
-    const LONGEST: usize = 256;
     let name = path.file_name().unwrap_or(path.as_os_str());
     let name = name.to_string_lossy();
     let mut label = name.replace(|c| !printable::is_printable(c), "\u{fffd}");
-    while label.len() > LONGEST {
-        label.pop();
-    }
+    printable::shorten(&mut label);
     label
 }
 

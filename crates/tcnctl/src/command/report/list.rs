@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use jiff::ZonedDateTime;
 use serde::Serialize;
 use tcn_protocol::{Memo, MemoType};
 use tcnd_client::proxy::OwnReportInfo;
@@ -91,7 +90,7 @@ impl ListedReport {
                 .map(|(at, how)| ReleaseEntry { at, how })
                 .collect(),
             uploads: report.uploads.iter().map(uploads::document).collect(),
-            progress: uploads::progress(&report.uploads, &ZonedDateTime::now()),
+            progress: uploads::progress(&report.uploads, &time::now()),
         }
     }
 }
@@ -101,7 +100,7 @@ impl ReportListDocument {
         if self.reports.is_empty() {
             return "You have made no report.".to_owned();
         }
-        let now = ZonedDateTime::now();
+        let now = time::now();
         let mut text = String::new();
         for report in &self.reports {
             let _ = writeln!(

@@ -73,7 +73,7 @@ pub(crate) async fn publish(
         "last": published.last,
     });
     Ok(CommandOutput::new(json, &document, |_| {
-        result_text(&options, &published, &ZonedDateTime::now())
+        result_text(&options, &published, &time::now())
     }))
 }
 

@@ -24,6 +24,7 @@ use crate::args::WatchFormat;
 use crate::client::Client;
 use crate::error::{CliError, Exit};
 use crate::output::{StdoutState, print, stdout_closed, to_json};
+use crate::time;
 
 /// How often `watch` asks for state that tcnd does not signal.
 const ASK_EVERY: Duration = Duration::from_secs(60);
@@ -77,7 +78,7 @@ impl WatchPrinter {
     }
 
     fn print(&mut self, seen: Option<&WatchState>) -> Result<StdoutState, CliError> {
-        let text = self.text(seen, &ZonedDateTime::now());
+        let text = self.text(seen, &time::now());
         match text {
             Some(text) => print(&text),
             None => Ok(StdoutState::Open),
