@@ -1,4 +1,4 @@
-//! The only source of time.
+//! The only source of time and randomness.
 //!
 //! The server reads the time again for every batch it writes and every query for an
 //! interval. So a clock that is set while the server runs takes effect at once. Tests
@@ -6,8 +6,15 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use rand::rngs::SysRng;
+use rand_core::UnwrapErr;
 use rustix::time::{ClockId, clock_gettime};
 use tcn_protocol::UnixTime;
+
+/// The operating system's generator.
+pub(super) fn rng() -> UnwrapErr<SysRng> {
+    UnwrapErr(SysRng)
+}
 
 /// A source of time.
 pub trait Clock: Send + Sync + 'static {

@@ -15,8 +15,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rand::rngs::SysRng;
-use rand_core::{Rng as _, UnwrapErr};
+use rand_core::Rng as _;
 use tcn_exchange::admission::{self, Admitted};
 use tcn_protocol::{SignedReport, wire};
 use tcnd_logging::error_chain;
@@ -24,6 +23,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::bucket::{Bucket, BucketError};
+use super::clock;
 use super::outage::{Outage, Severity};
 use super::store::{Store, Stored, Unavailable};
 
@@ -152,7 +152,7 @@ async fn deliver(
 }
 
 fn name() -> String {
-    let mut rng = UnwrapErr(SysRng);
+    let mut rng = clock::rng();
     format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64())
 }
 

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rand::rngs::SysRng;
-use rand_core::{Rng as _, UnwrapErr};
+use rand_core::Rng as _;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tcn_exchange::admission::Admitted;
 use tcn_exchange::interval::Interval;
@@ -15,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::clock_jump::ClockVerdict;
 use super::expiry::{self, MOST_KNOWN};
 use super::{SharedState, Stored, Unavailable, WriteRequest, number};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::outage::{Outage, Severity};
 
 /// Requests handled in one transaction.
@@ -326,7 +325,7 @@ fn advance(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()
 /// to be committed: it needs the same pages of the disk. It writes two rows, so that an
 /// upload needs no more than was tried.
 fn probe(transaction: &Transaction<'_>, open: Interval) -> rusqlite::Result<()> {
-    let mut rng = UnwrapErr(SysRng);
+    let mut rng = clock::rng();
     for _ in 0..2 {
         let place = rng.next_u64().cast_signed();
         let mut digest = [0; 16];
@@ -354,7 +353,7 @@ fn write(
     reports: &[Admitted],
 ) -> rusqlite::Result<Vec<Stored>> {
     let mut insert = transaction.prepare_cached(INSERT)?;
-    let mut rng = UnwrapErr(SysRng);
+    let mut rng = clock::rng();
     let mut outcomes = Vec::with_capacity(reports.len());
     for report in reports {
         let place = rng.next_u64().cast_signed();
