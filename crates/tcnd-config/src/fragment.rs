@@ -94,10 +94,7 @@ fn duration(key: Key, text: &str) -> Result<Duration, DiagnosticKind> {
 }
 
 fn mode(text: &str) -> Result<Mode, DiagnosticKind> {
-    match text {
-        "broadcast" => Ok(Mode::Broadcast),
-        "full" => Ok(Mode::Full),
-        "relay" => Ok(Mode::Relay),
-        other => Err(DiagnosticKind::UnknownMode(other.to_owned())),
-    }
+    let mut modes = Mode::ALL.into_iter();
+    let mode = modes.find(|mode| mode.name() == text);
+    mode.ok_or_else(|| DiagnosticKind::UnknownMode(text.to_owned()))
 }

@@ -18,6 +18,20 @@ pub enum Mode {
     Relay,
 }
 
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Broadcast, Self::Full, Self::Relay];
+
+    /// The mode as it is written in a file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Broadcast => "broadcast",
+            Self::Full => "full",
+            Self::Relay => "relay",
+        }
+    }
+}
+
 /// The adapter to use. An address identifies the machine, so `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum AdapterChoice {

@@ -41,32 +41,23 @@ impl ConfiguredMode {
     /// As it is written in a file.
     pub(crate) fn known_name(&self) -> Option<&'static str> {
         match self {
-            Self::Known(mode) => Some(name(*mode)),
+            Self::Known(mode) => Some(mode.name()),
             Self::Unknown(_) => None,
         }
     }
 
     pub(crate) fn check(&self) -> DoctorCheck {
         match self {
-            Self::Known(mode) => DoctorCheck::ok("mode", format!("{}, as configured", name(*mode))),
+            Self::Known(mode) => DoctorCheck::ok("mode", format!("{}, as configured", mode.name())),
             Self::Unknown(fault) => DoctorCheck::unchecked(
                 "mode",
                 format!(
                     "unknown, so the other checks assume {}: {fault} (all errors: tcnctl config \
                      check)",
-                    name(Mode::default())
+                    Mode::default().name()
                 ),
             ),
         }
-    }
-}
-
-/// As it is written in a file.
-pub(crate) const fn name(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Broadcast => "broadcast",
-        Mode::Full => "full",
-        Mode::Relay => "relay",
     }
 }
 
@@ -100,7 +91,7 @@ mod tests {
         ] {
             let configured = configured(text);
             assert_eq!(configured.mode(), mode);
-            assert_eq!(configured.known_name(), Some(name(mode)));
+            assert_eq!(configured.known_name(), Some(mode.name()));
             assert_eq!(configured.check().verdict, CheckVerdict::Ok);
         }
     }

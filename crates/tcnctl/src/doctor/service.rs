@@ -22,28 +22,11 @@ fn unreached(error: &CliError) -> DoctorCheck {
 }
 
 fn cure(error: &CliError) -> String {
-    match error {
+    if let CliError::NotAuthorized { .. } = error {
         // Reading needs no authorisation, so the bus itself refused.
-        CliError::NotAuthorized { .. } => {
-            "install tcnd's D-Bus policy again, then: systemctl reload dbus".to_owned()
-        }
-        CliError::NoBus { .. }
-        | CliError::Disconnected { .. }
-        | CliError::NotRunning { .. }
-        | CliError::Refused { .. }
-        | CliError::InvalidReply(_)
-        | CliError::Config(_)
-        | CliError::ReportFile(_)
-        | CliError::File { .. }
-        | CliError::NewFile { .. }
-        | CliError::Memo(_)
-        | CliError::Symptoms(_)
-        | CliError::Note(_)
-        | CliError::NotConfirmed
-        | CliError::NoTerminal
-        | CliError::Output(_)
-        | CliError::Runtime(_) => error.hint(),
+        return "install tcnd's D-Bus policy again, then: systemctl reload dbus".to_owned();
     }
+    error.hint()
 }
 
 fn status_checks(status: &Status) -> Vec<DoctorCheck> {
