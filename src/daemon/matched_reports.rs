@@ -101,7 +101,7 @@ impl Driver {
         });
     }
 
-    /// StopFlags all reading and matching of reports under way: nothing of it writes
+    /// Stops all reading and matching of reports under way: nothing of it writes
     /// behind what is asked of the store from now on.
     pub(super) fn end_import(&self) {
         self.importing.store(true, Ordering::Release);
