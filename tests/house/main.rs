@@ -2,20 +2,23 @@
 //! grow, and where unsafe code is.
 //!
 //! Between crates Cargo is the wall. Inside the package tcnd this test is the wall
-//! between rooms. It reads every `crate::room` and every crate's name in `src/`,
-//! outside comments, and compares with the table below. A room that needs a door it
+//! between rooms. It reads every path of `src/` that begins with `crate` or a crate's
+//! name, outside tests, and compares with the table below. A room that needs a door it
 //! does not have gets it here first, where everybody sees it. What is said of files
 //! holds for the sources of all crates.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod circles;
+mod modules;
 mod names;
 mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use modules::Tree;
 
 /// A room, the rooms it may know, and the crates it may use besides `std`.
 type Room = (
@@ -129,74 +132,6 @@ const PLAN: [Room; 7] = [
     ("bin", &[], &["tcnd", "clap"]),
 ];
 
-/// Every crate of the manifest, as it is written in code.
-const CRATES: [&str; 64] = [
-    "async_trait",
-    "axum",
-    "base64",
-    "bluer",
-    "bluez_async",
-    "bluez_mgmt",
-    "btleplug",
-    "bytes",
-    "chacha20poly1305",
-    "clap",
-    "dbus",
-    "directories",
-    "ed25519_dalek",
-    "flate2",
-    "futures",
-    "hmac",
-    "http_body_util",
-    "httpdate",
-    "hyper",
-    "hyper_util",
-    "ipnet",
-    "jiff",
-    "libc",
-    "nix",
-    "object_store",
-    "printable",
-    "prometheus_client",
-    "rand",
-    "rand_core",
-    "reqwest",
-    "rusqlite",
-    "rustix",
-    "rustls",
-    "sd_notify",
-    "serde",
-    "serde_json",
-    "sha2",
-    "strsim",
-    "tcn_engine",
-    "tcn_exchange",
-    "tcn_matching",
-    "tcn_protocol",
-    "tcn_reportd",
-    "tcnctl",
-    "tcnd",
-    "tcnd_client",
-    "tcnd_config",
-    "tcnd_logging",
-    "tcnd_rpa_timeout",
-    "tcnd_sync",
-    "tempfile",
-    "thiserror",
-    "tokio",
-    "tokio_io_timeout",
-    "toml",
-    "tower_service",
-    "tracing",
-    "tracing_journald",
-    "tracing_subscriber",
-    "url",
-    "zbus",
-    "zbus_polkit",
-    "zeroize",
-    "zstd",
-];
-
 /// The files that may have unsafe code. The lints see to it that each piece
 /// says why it is sound.
 const UNSAFE: [&str; 2] = [
@@ -208,6 +143,7 @@ const UNSAFE: [&str; 2] = [
 const LONGEST_FILE: usize = 400;
 
 struct Source {
+    /// As [`room_of`] has it.
     room: String,
     path: PathBuf,
     /// Without comments, and without the tests at the foot.
@@ -224,28 +160,62 @@ fn every_room_is_on_the_plan() {
 
 #[test]
 fn rooms_know_only_whom_they_may() {
-    let mut trespasses = Vec::new();
-    for source in rooms() {
-        let (_, rooms, crates) = plan(&source.room);
-        for word in paths(&source.code) {
-            let (head, next) = word;
-            let wrong = if head == "crate" {
-                PLAN.iter().any(|(room, _, _)| *room == next)
-                    && next != source.room
-                    && !rooms.contains(&next.as_str())
-            } else {
-                CRATES.contains(&head.as_str()) && !crates.contains(&head.as_str())
-            };
-            if wrong {
-                trespasses.push(format!("{}: {head}::{next}", source.path.display()));
+    let found = trespasses(&Tree::of_package(&root().join("src")));
+    assert!(found.is_empty(), "not on the plan:\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_check_sees_a_trespass() {
+    let code = "//! crate::bus\nuse crate::{bus, radio::Radio}; fn f() { info!(\"{}\", axum::x) }
+        #[cfg(test)] mod tests { use zbus::x; }\n#[bluer::m] struct S(super::super::daemon::T);";
+    let src = root().join("src");
+    let texts = [(src.join("store/a.rs"), code.to_owned())];
+    let found = trespasses(&Tree::new(&src, &texts));
+    let found: Vec<_> = found.iter().filter_map(|it| it.split_once(": ")).collect();
+    let found: BTreeSet<_> = found.into_iter().map(|(_, path)| path).collect();
+    let expected = [
+        "crate::bus",
+        "crate::radio::Radio",
+        "axum::x",
+        "bluer::m",
+        "crate::daemon::T",
+    ];
+    assert_eq!(found, expected.into());
+}
+
+/// The paths that lead out of a room to one, or to a crate, that it may not know.
+fn trespasses(tree: &Tree) -> Vec<String> {
+    let dependencies = dependencies();
+    let mut found = Vec::new();
+    for (file, path) in tree.paths() {
+        let room = room_of(file);
+        if room == "lib" {
+            continue;
+        }
+        let (_, rooms, crates) = plan(&room);
+        let wrong = match &path[..] {
+            [first, other, ..] if first == "crate" => {
+                PLAN.iter().any(|(room, _, _)| room == other)
+                    && *other != room
+                    && !rooms.contains(&other.as_str())
             }
+            [first, ..] => dependencies.contains(first) && !crates.contains(&first.as_str()),
+            [] => false,
+        };
+        if wrong {
+            found.push(format!("{}: {}", file.display(), path.join("::")));
         }
     }
-    assert!(
-        trespasses.is_empty(),
-        "not on the plan:\n{}",
-        trespasses.join("\n")
-    );
+    found
+}
+
+/// Every crate of the manifest, as it is written in code.
+fn dependencies() -> BTreeSet<String> {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let (_, table) = manifest.split_once("\n[workspace.dependencies]\n").unwrap();
+    let (table, _) = table.split_once("\n[").unwrap();
+    let names = table.lines().filter_map(|line| line.split_once(" = "));
+    names.map(|(name, _)| name.replace('-', "_")).collect()
 }
 
 #[test]
@@ -263,7 +233,7 @@ fn the_core_is_pure() {
         "SystemTime",
     ];
     // Report files are read from a stream; nothing else of the core reads anything.
-    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/tcn-protocol/src/file");
+    let files = root().join("crates/tcn-protocol/src/file");
     let is_core = |s: &Source| s.room == "tcn-protocol" || s.room == "tcn-engine";
     let core = sources().into_iter().filter(is_core);
     for source in core.filter(|s| !s.path.starts_with(&files)) {
@@ -367,7 +337,7 @@ fn has_word(code: &str, word: &str) -> bool {
 
 #[test]
 fn unsafe_code_is_where_it_is_known() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
     assert!(manifest.contains("\n[workspace.lints.rust]\nunsafe_code = \"deny\""));
     let mut files = Vec::new();
@@ -391,28 +361,6 @@ fn unsafe_code_is_where_it_is_known() {
     assert_eq!(found, known.iter().collect::<Vec<_>>());
 }
 
-#[test]
-fn the_scanner_sees_a_trespass() {
-    let code = code_of("use crate::store::Store; // crate::bus\nlet x = rusqlite::Connection;");
-    let found: Vec<_> = paths(&code)
-        .into_iter()
-        .map(|(head, next)| format!("{head}::{next}"))
-        .collect();
-    assert_eq!(
-        found,
-        ["crate::store", "store::Store", "rusqlite::Connection"]
-    );
-    let grouped = paths("use crate::{bus, radio::Radio};");
-    assert!(
-        grouped.contains(&("crate".into(), "bus".into())),
-        "{grouped:?}"
-    );
-    assert!(
-        grouped.contains(&("crate".into(), "radio".into())),
-        "{grouped:?}"
-    );
-}
-
 fn plan(room: &str) -> Room {
     *PLAN
         .iter()
@@ -422,50 +370,57 @@ fn plan(room: &str) -> Room {
 
 /// The sources of the package tcnd.
 fn rooms() -> impl Iterator<Item = Source> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let package = root().join("src");
     let inside = move |source: &Source| source.path.starts_with(&package);
     sources().into_iter().filter(inside)
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folders of the sources of all packages.
+fn packages() -> Vec<PathBuf> {
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    let mut folders: Vec<_> = crates.map(|it| it.unwrap().path().join("src")).collect();
+    folders.push(root().join("src"));
+    folders.sort();
+    folders
+}
+
+/// The room of a file of the package tcnd; for other packages, their name.
+fn room_of(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("src"));
+    let inside = inside.or_else(|_| path.strip_prefix(root().join("crates")));
+    let first = Path::new(inside.unwrap().iter().next().unwrap());
+    first.file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
 /// The sources of all crates.
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (mut rooms, mut crates) = (Vec::new(), Vec::new());
-    walk(&root.join("src"), &mut rooms);
-    for package in fs::read_dir(root.join("crates")).unwrap() {
-        walk(&package.unwrap().path().join("src"), &mut crates);
-    }
-    let (rooms, crates) = (rooms.into_iter(), crates.into_iter());
-    let rooms = rooms.map(|path| (root.join("src"), path));
-    let mut files: Vec<_> = rooms
-        .chain(crates.map(|path| (root.join("crates"), path)))
-        .collect();
+    let mut files = Vec::new();
+    packages()
+        .iter()
+        .for_each(|package| walk(package, &mut files));
     assert!(files.len() > 40, "only {} sources found", files.len());
+    files.retain(|path| *path != root().join("src/lib.rs"));
     files.sort();
-    let of = |(folder, path): (PathBuf, PathBuf)| {
-        let inside = path.strip_prefix(folder).unwrap();
-        let first = Path::new(inside.components().next().unwrap().as_os_str());
-        let room = first.file_stem().unwrap().to_str().unwrap().to_owned();
-        let text = fs::read_to_string(&path).unwrap();
-        let code = code_of(&text);
+    let of = |path: PathBuf| {
+        let code = code_of(&fs::read_to_string(&path).unwrap());
         let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
         Source {
-            room,
+            room: room_of(&path),
             path,
             code,
             lines,
         }
     };
-    let files = files.into_iter();
-    files
-        .filter(|(_, path)| *path != root.join("src/lib.rs"))
-        .map(of)
-        .collect()
+    files.into_iter().map(of).collect()
 }
 
 /// The tests that a page of `docs` names as holding its sentences.
 fn tests_named(page: &str) -> BTreeSet<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let text = fs::read_to_string(root().join(page)).unwrap();
     let rows = text.lines().filter(|line| line.matches(" | ").count() == 2);
     let held_by = rows.filter_map(|row| row.rsplit(" | ").next());
     let names = held_by.flat_map(|cell| cell.split('`').skip(1).step_by(2));
@@ -474,7 +429,7 @@ fn tests_named(page: &str) -> BTreeSet<String> {
 
 #[test]
 fn what_the_docs_say_is_held_by_tests_that_there_are() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut files = Vec::new();
     for folder in ["src", "crates", "tests"] {
         walk(&root.join(folder), &mut files);
@@ -525,55 +480,6 @@ fn code_of(text: &str) -> String {
         .join("\n")
 }
 
-/// Every `head::next` in the code, a group `crate::{a, b::C}` taken apart.
-fn paths(code: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    for (at, _) in code.match_indices("::") {
-        let head: String = code[..at]
-            .chars()
-            .rev()
-            .take_while(|c| is_word(*c))
-            .collect();
-        let head: String = head.chars().rev().collect();
-        let rest = &code[at + 2..];
-        if let Some(group) = rest.strip_prefix('{') {
-            let inner = balanced(group);
-            found.extend(members(inner).map(|member| (head.clone(), member)));
-        } else {
-            found.push((head, rest.chars().take_while(|c| is_word(*c)).collect()));
-        }
-    }
-    found
-}
-
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
-}
-
-fn balanced(group: &str) -> &str {
-    let mut depth = 1;
-    let end = group.find(|c| {
-        depth += match c {
-            '{' => 1,
-            '}' => -1,
-            _ => 0,
-        };
-        depth == 0
-    });
-    &group[..end.unwrap_or(group.len())]
-}
-
-/// The first words of a group's members.
-fn members(group: &str) -> impl Iterator<Item = String> {
-    let mut depth = 0;
-    group
-        .split(move |c| {
-            depth += match c {
-                '{' => 1,
-                '}' => -1,
-                _ => 0,
-            };
-            c == ',' && depth == 0
-        })
-        .map(|member| member.trim().chars().take_while(|c| is_word(*c)).collect())
 }

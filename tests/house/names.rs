@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{is_word, sources};
+use super::modules::Tree;
+use super::packages;
 
 /// The most names that are defined three times or more.
 const MOST: usize = 6;
@@ -14,10 +15,10 @@ const MOST: usize = 6;
 #[test]
 fn few_names_are_defined_three_times() {
     let mut defined: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for source in sources() {
-        for name in types(&source.code) {
-            let path = source.path.display().to_string();
-            defined.entry(name).or_default().push(path);
+    for tree in packages().iter().map(|package| Tree::of_package(package)) {
+        for (path, name) in tree.types() {
+            let path = path.display().to_string();
+            defined.entry(name.clone()).or_default().push(path);
         }
     }
     assert!(defined.len() > 300, "only {} types found", defined.len());
@@ -27,26 +28,4 @@ fn few_names_are_defined_three_times() {
         "{} names are defined three times or more, {MOST} at most: {defined:#?}",
         defined.len()
     );
-}
-
-#[test]
-fn the_scanner_sees_types() {
-    let code = "pub(super) struct Frame<'a>;\nenum State {\n    type Item = u8;\ntype Reply = u8;";
-    assert_eq!(types(code).collect::<Vec<_>>(), ["Frame", "State", "Reply"]);
-}
-
-/// The names of the types that a file defines, associated types left out.
-fn types(code: &str) -> impl Iterator<Item = String> {
-    code.lines().filter_map(|line| {
-        let visible = line.trim_start().strip_prefix("pub");
-        let visible = visible.map(|rest| match rest.strip_prefix('(') {
-            Some(rest) => rest.split_once(')').map_or(rest, |(_, rest)| rest),
-            None => rest,
-        });
-        let (keyword, rest) = visible.unwrap_or(line).trim_start().split_once(' ')?;
-        let is_alias = keyword == "type" && !line.starts_with(' ');
-        let is_type = matches!(keyword, "struct" | "enum" | "union" | "trait") || is_alias;
-        let name: String = rest.chars().take_while(|c| is_word(*c)).collect();
-        is_type.then_some(name)
-    })
 }
