@@ -8,7 +8,7 @@ use tcn_protocol::UnixTime;
 use tcnd::store::Bucket;
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, look, sighting, tcn};
+use super::{Bench, DAY, DAY_ONE, look, sighting, summary, tcn};
 
 /// One advert: seconds after the start of its run, signal, bridged.
 type Advert = (u64, Option<i16>, bool);
@@ -56,7 +56,7 @@ fn saved(batches: &[Contact], restart: usize) -> (Stored, i64) {
         runtime.block_on(async {
             let mut bench = Bench::new(directory.path());
             for growth in part {
-                bench.save(vec![*growth]).await.unwrap();
+                bench.save(vec![*growth]).await;
             }
             bench.store.close().await;
         });
@@ -98,20 +98,16 @@ proptest! {
 
 #[tokio::test]
 async fn a_number_heard_again_in_its_quarter_is_one_contact() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     bench
         .save(vec![sighting(1, DAY_ONE + 500, DAY_ONE + 600)])
-        .await
-        .unwrap();
+        .await;
     bench
         .save(vec![sighting(1, DAY_ONE + 100, DAY_ONE + 110)])
-        .await
-        .unwrap();
+        .await;
     bench
         .save(vec![sighting(1, DAY_ONE + 900, DAY_ONE + 910)])
-        .await
-        .unwrap();
+        .await;
     bench.store.close().await;
     let db = look(directory.path());
     let mut query = db
@@ -127,8 +123,7 @@ async fn a_number_heard_again_in_its_quarter_is_one_contact() {
 
 #[tokio::test]
 async fn totals_count_what_began_in_their_range() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let nearest = Contact {
         signal: Signal {
             max: Some(-50),
@@ -145,19 +140,14 @@ async fn totals_count_what_began_in_their_range() {
             sighting(3, DAY_ONE + 3601, DAY_ONE + 3601),
             nearest,
         ])
-        .await
-        .unwrap();
+        .await;
     let day = |n: u64, numbers, sightings| Bucket {
         start: UnixTime(DAY_ONE + n),
         numbers,
         sightings,
     };
 
-    let all = bench
-        .store
-        .summary(UnixTime(0), UnixTime(u64::MAX))
-        .await
-        .unwrap();
+    let all = summary(&bench.store).await;
     assert_eq!((all.numbers, all.sightings), (4, 8));
     assert_eq!(
         all.oldest,
@@ -191,18 +181,12 @@ async fn totals_count_what_began_in_their_range() {
 
 #[tokio::test]
 async fn a_day_ends_at_midnight_utc() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let (last, first) = (DAY_ONE + DAY - 1, DAY_ONE + DAY);
     bench
         .save(vec![sighting(1, last, first), sighting(2, first, first)])
-        .await
-        .unwrap();
-    let all = bench
-        .store
-        .summary(UnixTime(0), UnixTime(u64::MAX))
-        .await
-        .unwrap();
+        .await;
+    let all = summary(&bench.store).await;
     let day = |start| Bucket {
         start: UnixTime(start),
         numbers: 1,
@@ -213,8 +197,7 @@ async fn a_day_ends_at_midnight_utc() {
 
 #[tokio::test]
 async fn the_ends_of_the_ranges_are_kept() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let unmeasured = Contact {
         signal: Signal {
             unmeasured: u32::MAX,
@@ -222,22 +205,17 @@ async fn the_ends_of_the_ranges_are_kept() {
         },
         ..sighting(1, DAY_ONE, DAY_ONE)
     };
-    bench.save(vec![unmeasured]).await.unwrap();
-    bench.save(vec![unmeasured]).await.unwrap();
+    bench.save(vec![unmeasured]).await;
+    bench.save(vec![unmeasured]).await;
     // A clock that is wildly wrong, in either direction.
     bench
         .save(vec![
             sighting(2, 0, u64::MAX),
             sighting(3, u64::MAX, u64::MAX),
         ])
-        .await
-        .unwrap();
-    bench.save(vec![sighting(2, 0, 5)]).await.unwrap();
-    let all = bench
-        .store
-        .summary(UnixTime(0), UnixTime(u64::MAX))
-        .await
-        .unwrap();
+        .await;
+    bench.save(vec![sighting(2, 0, 5)]).await;
+    let all = summary(&bench.store).await;
     assert!(all.numbers >= 2);
     assert_eq!(
         all.sightings,

@@ -15,7 +15,7 @@ use tcnd::store::{
 use tempfile::tempdir;
 
 use super::reports::own_report;
-use super::{Bench, DAY, DAY_ONE, born, look};
+use super::{Bench, DAY, DAY_ONE, born};
 
 pub(crate) fn source(name: &str, publish: bool) -> NewSource {
     NewSource {
@@ -57,7 +57,7 @@ pub(crate) async fn deliver(store: &Store, name: &str, interval: Interval, bytes
 /// A report of two parts, queued for the source `one`.
 async fn queued(bench: &mut Bench) -> u64 {
     let keys = vec![born(1, DAY_ONE), born(2, DAY_ONE)];
-    bench.persist(keys).await.unwrap();
+    bench.persist(keys).await;
     let store = &bench.store;
     store.set_sources(vec![source("one", true)]).await.unwrap();
     let id = store.keep_report(own_report(&[1, 2])).await.unwrap();
@@ -88,6 +88,10 @@ impl Bench {
         settled.await.unwrap()
     }
 
+    async fn accepted(&self, id: u64, at: u64) -> bool {
+        self.settle_part(id, UploadResult::Accepted, at).await
+    }
+
     async fn states(&self) -> Vec<(UploadState, Option<u64>, String)> {
         let reports = self.store.own_reports().await.unwrap();
         let uploads = reports.into_iter().flat_map(|report| report.uploads);
@@ -99,8 +103,7 @@ impl Bench {
 
 #[tokio::test]
 async fn sources_are_those_of_the_last_run_and_remember_how_they_went() {
-    let directory = tempdir().unwrap();
-    let store = Bench::new(directory.path()).store;
+    let (_directory, Bench { store, .. }) = Bench::fresh();
     let both = vec![source("one", true), source("two", false)];
     store.set_sources(both.clone()).await.unwrap();
     let now = UnixTime(DAY_ONE);
@@ -132,8 +135,7 @@ async fn sources_are_those_of_the_last_run_and_remember_how_they_went() {
 
 #[tokio::test]
 async fn an_interval_is_delivered_by_a_source_until_it_is_forgotten() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let one = || "one".to_owned();
     let sources = vec![source("one", true)];
     bench.store.set_sources(sources).await.unwrap();
@@ -163,8 +165,7 @@ async fn an_interval_is_delivered_by_a_source_until_it_is_forgotten() {
 
 #[tokio::test]
 async fn parts_leave_when_they_are_due_one_at_a_time() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     queued(&mut bench).await;
     assert_eq!(bench.take("one", DAY_ONE + 1999).await, None);
     assert_eq!(bench.take("two", DAY_ONE + 9000).await, None);
@@ -173,11 +174,7 @@ async fn parts_leave_when_they_are_due_one_at_a_time() {
     assert_eq!(bench.take("one", DAY_ONE + 4059).await, None);
     let second = bench.take("one", DAY_ONE + 4060).await.unwrap();
     assert_ne!(first, second);
-    assert!(
-        bench
-            .settle_part(first, UploadResult::Accepted, DAY_ONE + 4001)
-            .await
-    );
+    assert!(bench.accepted(first, DAY_ONE + 4001).await);
     let refused = UploadResult::Refused {
         reason: "too large".to_owned(),
     };
@@ -190,17 +187,12 @@ async fn parts_leave_when_they_are_due_one_at_a_time() {
         (UploadState::Refused, None, "too large".to_owned())
     );
     // A settled outcome does not change.
-    assert!(
-        !bench
-            .settle_part(first, UploadResult::Accepted, DAY_ONE + 5000)
-            .await
-    );
+    assert!(!bench.accepted(first, DAY_ONE + 5000).await);
 }
 
 #[tokio::test]
 async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let id = queued(&mut bench).await;
     assert!(
         bench.store.own_reports().await.unwrap()[0]
@@ -231,8 +223,7 @@ async fn a_part_is_recorded_as_gone_before_it_is_handed_out() {
 
 #[tokio::test]
 async fn a_failure_is_tried_again_when_told() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     queued(&mut bench).await;
     let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
     let failed = UploadResult::failed("unreachable", None);
@@ -251,8 +242,7 @@ async fn a_failure_is_tried_again_when_told() {
 
 #[tokio::test]
 async fn a_report_is_queued_once_for_each_source_and_again_where_it_was_refused() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let id = queued(&mut bench).await;
     assert_eq!(bench.store.parts(id).await.unwrap().len(), 2);
     assert!(bench.store.parts(id + 1).await.unwrap().is_empty());
@@ -274,8 +264,7 @@ async fn a_report_is_queued_once_for_each_source_and_again_where_it_was_refused(
 
 #[tokio::test]
 async fn urgent_parts_do_not_wait_for_each_other() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let id = queued(&mut bench).await;
     let urgent = |key| NewUpload {
         urgent: true,
@@ -291,8 +280,7 @@ async fn urgent_parts_do_not_wait_for_each_other() {
 
 #[tokio::test]
 async fn what_waits_is_hurried_and_what_was_sent_is_tried_again_at_once() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let id = queued(&mut bench).await;
     let now = UnixTime(DAY_ONE + 2000);
     assert!(bench.take("one", now.0).await.is_some());
@@ -319,8 +307,7 @@ async fn what_waits_is_hurried_and_what_was_sent_is_tried_again_at_once() {
 
 #[tokio::test]
 async fn what_is_cancelled_leaves_no_more_and_what_left_is_counted() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let id = queued(&mut bench).await;
     let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
     let elsewhere = bench.store.cancel_uploads(id, Some("two".to_owned())).await;
@@ -343,8 +330,7 @@ async fn what_is_cancelled_leaves_no_more_and_what_left_is_counted() {
 
 #[tokio::test]
 async fn a_deleted_report_leaves_no_more() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let id = queued(&mut bench).await;
     let part = bench.take("one", DAY_ONE + 2000).await.unwrap();
     let deleted = bench
@@ -354,27 +340,16 @@ async fn a_deleted_report_leaves_no_more() {
     assert!(deleted.unwrap());
     assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
     // The part that left may still be settled, and stays as the record.
-    assert!(
-        bench
-            .settle_part(part, UploadResult::Accepted, DAY_ONE + 2200)
-            .await
-    );
+    assert!(bench.accepted(part, DAY_ONE + 2200).await);
     let states = bench.states().await;
     assert_eq!(states, [(UploadState::Accepted, None, String::new())]);
 }
 
 #[tokio::test]
 async fn a_report_that_never_left_takes_its_queue_with_it() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let id = queued(&mut bench).await;
-    assert!(
-        bench
-            .store
-            .delete_report(id, UnixTime(DAY_ONE))
-            .await
-            .unwrap()
-    );
+    assert!(bench.delete(id, DAY_ONE).await);
     assert!(bench.store.own_reports().await.unwrap().is_empty());
     assert_eq!(bench.take("one", DAY_ONE + DAY).await, None);
 }
@@ -428,8 +403,7 @@ async fn a_delivery_waits_until_it_is_matched_and_outlives_a_restart() {
 
 #[tokio::test]
 async fn a_source_has_so_many_bytes_a_day_and_no_other_loses_by_it() {
-    let directory = tempdir().unwrap();
-    let store = Bench::new(directory.path()).store;
+    let (_directory, Bench { store, .. }) = Bench::fresh();
     let both = vec![source("one", true), source("two", true)];
     store.set_sources(both).await.unwrap();
     let interval = Interval::of(UnixTime(DAY_ONE));
@@ -458,8 +432,7 @@ async fn a_source_has_so_many_bytes_a_day_and_no_other_loses_by_it() {
 
 #[tokio::test]
 async fn a_source_that_floods_is_remembered_so_far_and_no_further() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let both = vec![source("one", true), source("two", true)];
     bench.store.set_sources(both).await.unwrap();
     let sources = bench.store.sources().await.unwrap();
@@ -483,13 +456,10 @@ async fn a_source_that_floods_is_remembered_so_far_and_no_further() {
         .await
         .unwrap();
     assert_eq!(told, [None]);
-    let left: i64 = look(directory.path())
-        .query_row(
-            "SELECT remembered FROM source WHERE name = 'one'",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+    let left: i64 = super::one(
+        directory.path(),
+        "SELECT remembered FROM source WHERE name = 'one'",
+    );
     assert_eq!(left, i64::try_from(MOST_REMEMBERED - 1).unwrap());
     bench.settle().await;
 }

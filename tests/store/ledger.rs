@@ -7,7 +7,7 @@ use tcn_protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, UnixTime};
 use tcnd::store::{DATABASE, Event, Resume, Setting};
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, seed};
+use super::{Bench, DAY, DAY_ONE, born, look, one, open, reserved, retired, seed};
 
 async fn resume(directory: &Path) -> Resume {
     let opened = open(directory).unwrap();
@@ -17,22 +17,14 @@ async fn resume(directory: &Path) -> Resume {
 
 #[tokio::test]
 async fn what_was_on_the_air_is_known_after_a_restart() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     bench
         .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
-        .await
-        .unwrap();
-    bench
-        .persist(vec![retired(1, 1, DAY_ONE + 900)])
-        .await
-        .unwrap();
-    bench
-        .persist(vec![reserved(1, 2, DAY_ONE + 900)])
-        .await
-        .unwrap();
+        .await;
+    bench.persist(vec![retired(1, 1, DAY_ONE + 900)]).await;
+    bench.persist(vec![reserved(1, 2, DAY_ONE + 900)]).await;
     // Created, and never broadcast.
-    bench.persist(vec![born(2, DAY_ONE + 950)]).await.unwrap();
+    bench.persist(vec![born(2, DAY_ONE + 950)]).await;
     bench.store.close().await;
 
     let resume = resume(directory.path()).await;
@@ -55,16 +47,15 @@ async fn what_was_on_the_air_is_known_after_a_restart() {
 
 #[tokio::test]
 async fn a_number_never_aired_leaves_no_trace() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let reservations = [reserved(1, 1, DAY_ONE), reserved(1, 2, DAY_ONE + 1)];
     let records = [born(1, DAY_ONE)].into_iter().chain(reservations).collect();
-    bench.persist(records).await.unwrap();
+    bench.persist(records).await;
     let unaired = Record::Unaired {
         key: KeyId(1),
         index: RatchetIndex::new(2).unwrap(),
     };
-    bench.persist(vec![unaired]).await.unwrap();
+    bench.persist(vec![unaired]).await;
     bench.store.close().await;
     let resume = resume(directory.path()).await;
     assert_eq!(resume.broadcast[0].last, RatchetIndex::FIRST);
@@ -72,36 +63,27 @@ async fn a_number_never_aired_leaves_no_trace() {
 
 #[tokio::test]
 async fn records_are_written_together_or_not_at_all() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     // The second reserves a number of a key that was never created.
     let refused = bench
-        .persist(vec![born(1, DAY_ONE), reserved(7, 1, DAY_ONE)])
+        .try_persist(vec![born(1, DAY_ONE), reserved(7, 1, DAY_ONE)])
         .await;
     refused.unwrap_err();
     bench.store.close().await;
-    let rows: i64 = look(directory.path())
-        .query_row("SELECT count(*) FROM report_key", [], |row| row.get(0))
-        .unwrap();
+    let rows: i64 = one(directory.path(), "SELECT count(*) FROM report_key");
     assert_eq!(rows, 0);
 }
 
 #[tokio::test]
 async fn a_key_lives_as_long_as_one_of_its_numbers_and_its_name_for_ever() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     bench
         .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
-        .await
-        .unwrap();
-    bench
-        .persist(vec![retired(1, 1, DAY_ONE + 900)])
-        .await
-        .unwrap();
+        .await;
+    bench.persist(vec![retired(1, 1, DAY_ONE + 900)]).await;
     bench
         .persist(vec![born(2, DAY_ONE + 900), reserved(2, 1, DAY_ONE + DAY)])
-        .await
-        .unwrap();
+        .await;
     bench.store.forget(UnixTime(DAY_ONE + 900));
     bench.settle().await;
     assert_eq!(
@@ -154,8 +136,7 @@ async fn decisions_outlive_a_restart() {
 /// Consent that was withdrawn while nothing could be written stays withdrawn.
 #[tokio::test]
 async fn a_decision_that_cannot_be_written_is_written_with_what_comes_next() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     bench.store.remember(Setting::Consent(true));
     bench.settle().await;
 
@@ -168,7 +149,7 @@ async fn a_decision_that_cannot_be_written_is_written_with_what_comes_next() {
     }
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
-    bench.save(Vec::new()).await.unwrap();
+    bench.save(Vec::new()).await;
     bench.store.close().await;
     assert!(!resume(directory.path()).await.consent);
 }

@@ -29,7 +29,8 @@ use std::time::Duration;
 
 use tcn_engine::{Contact, KeyId, Record, Seed, Signal};
 use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
-use tcnd::store::{DATABASE, Error, Event, OpenError, Opened, Seal, Store};
+use tcnd::store::{DATABASE, Error, Event, OpenError, Opened, Seal, Store, Summary};
+use tempfile::{TempDir, tempdir};
 use tokio::sync::mpsc;
 
 /// 2026-11-02 00:00 UTC, the start of a day and of a quarter.
@@ -77,19 +78,34 @@ impl Bench {
         }
     }
 
-    async fn save(&mut self, growth: Vec<Contact>) -> Result<bool, Error> {
+    /// A store in a new directory.
+    fn fresh() -> (TempDir, Self) {
+        let directory = tempdir().unwrap();
+        let bench = Self::new(directory.path());
+        (directory, bench)
+    }
+
+    /// Whether a contact grew that a report names.
+    async fn save(&mut self, growth: Vec<Contact>) -> bool {
+        self.try_save(growth).await.unwrap()
+    }
+
+    async fn persist(&mut self, records: Vec<Record>) {
+        self.try_persist(records).await.unwrap();
+    }
+
+    async fn try_save(&mut self, growth: Vec<Contact>) -> Result<bool, Error> {
         self.seq += 1;
         self.store.save(self.seq, growth);
         self.answer().await
     }
 
-    async fn persist(&mut self, records: Vec<Record>) -> Result<(), Error> {
+    async fn try_persist(&mut self, records: Vec<Record>) -> Result<(), Error> {
         self.seq += 1;
         self.store.persist(self.seq, records);
         self.answer().await.map(|_| ())
     }
 
-    /// Whether a contact grew that a report names.
     async fn answer(&mut self) -> Result<bool, Error> {
         match self.event().await {
             Event::Stored { seq, matched } => {
@@ -126,6 +142,12 @@ impl Bench {
         }
         changed
     }
+}
+
+/// The totals of all contacts.
+async fn summary(store: &Store) -> Summary {
+    let all = store.summary(UnixTime(0), UnixTime(u64::MAX));
+    all.await.unwrap()
 }
 
 /// Number `n` of a sequence in which no two share a byte pattern by accident.
@@ -195,6 +217,12 @@ fn retired(key: u64, index: u16, until: u64) -> Record {
 /// Another connection, as a curious person or a test opens it.
 fn look(directory: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(directory.join(DATABASE)).unwrap()
+}
+
+/// The value of a query for one.
+fn one<T: rusqlite::types::FromSql>(directory: &Path, query: &str) -> T {
+    let db = look(directory);
+    db.query_row(query, [], |row| row.get(0)).unwrap()
 }
 
 /// All rows of all tables, as text.

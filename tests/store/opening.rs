@@ -4,11 +4,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use tcn_protocol::UnixTime;
 use tcnd::store::{DATABASE, OpenError, Seal};
 use tempfile::tempdir;
 
-use super::{Bench, DAY_ONE, look, open, sighting};
+use super::{Bench, DAY_ONE, look, open, sighting, summary};
 
 fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().mode() & 0o7777
@@ -22,7 +21,7 @@ fn chmod(path: &Path, mode: u32) {
 async fn filled(directory: &Path, contacts: u64) {
     let mut bench = Bench::new(directory);
     let batch = (0..contacts).map(|n| sighting(n, DAY_ONE + n, DAY_ONE + n));
-    bench.save(batch.collect()).await.unwrap();
+    bench.save(batch.collect()).await;
     bench.store.close().await;
 }
 
@@ -31,10 +30,7 @@ async fn files_and_directory_are_for_us_alone() {
     let above = tempdir().unwrap();
     let directory = above.path().join("state/tcnd");
     let mut bench = Bench::new(&directory);
-    bench
-        .save(vec![sighting(1, DAY_ONE, DAY_ONE)])
-        .await
-        .unwrap();
+    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     assert_eq!(mode(&directory), 0o700);
     let mut files = 0;
     for file in directory.read_dir().unwrap() {
@@ -80,8 +76,7 @@ async fn a_directory_that_is_not_ours_alone_is_refused_and_left() {
 
 #[tokio::test]
 async fn a_second_owner_is_refused() {
-    let directory = tempdir().unwrap();
-    let bench = Bench::new(directory.path());
+    let (directory, bench) = Bench::fresh();
     let error = tcnd::store::open(directory.path(), Seal::default()).unwrap_err();
     assert!(matches!(error, OpenError::Locked { .. }), "{error}");
     assert!(error.to_string().contains("--state-dir"), "{error}");
@@ -146,11 +141,7 @@ async fn goes_on(directory: &Path) {
     assert_eq!(fs::read(&aside).unwrap(), damaged, "nothing is lost");
     assert_eq!(mode(&aside), 0o600);
     opened.store.save(1, vec![sighting(1, DAY_ONE, DAY_ONE)]);
-    let all = opened
-        .store
-        .summary(UnixTime(0), UnixTime(u64::MAX))
-        .await
-        .unwrap();
+    let all = summary(&opened.store).await;
     assert_eq!(all.numbers, 1);
     opened.store.close().await;
     Bench::new(directory).store.close().await;

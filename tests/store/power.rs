@@ -80,17 +80,11 @@ async fn role_saves_contacts_alone() {
         return;
     };
     let mut bench = Bench::new(&directory);
-    bench
-        .save(vec![sighting(0, DAY_ONE, DAY_ONE)])
-        .await
-        .unwrap();
+    bench.save(vec![sighting(0, DAY_ONE, DAY_ONE)]).await;
     let records = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
-    bench.persist(records).await.unwrap();
+    bench.persist(records).await;
     for n in 1..=UNSYNCED {
-        bench
-            .save(vec![sighting(n, DAY_ONE, DAY_ONE)])
-            .await
-            .unwrap();
+        bench.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
     }
     child::say("stored", UNSYNCED);
     std::future::pending::<()>().await;
@@ -125,9 +119,9 @@ async fn role_decides_and_forgets() {
     bench.settle().await;
     child::say("decided", 1);
     let records = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
-    bench.persist(records).await.unwrap();
+    bench.persist(records).await;
     let contacts = [0, 100].map(|at| sighting(at, DAY_ONE + at, DAY_ONE + at));
-    bench.save(contacts.to_vec()).await.unwrap();
+    bench.save(contacts.to_vec()).await;
     bench.store.forget(UnixTime(DAY_ONE + 50));
     bench.settle().await;
     child::say("forgotten", 1);

@@ -4,17 +4,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tcn_protocol::UnixTime;
 use tcnd::store::{Error, Event};
-use tempfile::tempdir;
 
-use super::{Bench, DAY_ONE, look, sighting};
+use super::{Bench, DAY_ONE, look, one, sighting, summary};
 
 #[tokio::test]
 async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
     const SENT: u64 = 100;
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     // Another connection's write transaction stands for a disk that hangs.
     let stranger = look(directory.path());
     stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -35,11 +32,7 @@ async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
             Event::RowsChanged | Event::Failed(_) => panic!("not asked for"),
         }
     }
-    let totals = bench
-        .store
-        .summary(UnixTime(0), UnixTime(u64::MAX))
-        .await
-        .unwrap();
+    let totals = summary(&bench.store).await;
     assert_eq!(totals.numbers, stored);
     assert!(
         stored > 0 && refused > 1,
@@ -49,8 +42,7 @@ async fn what_does_not_fit_into_the_queue_is_answered_as_not_stored() {
 
 #[tokio::test]
 async fn closing_does_what_is_waiting_and_ends_the_events() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     for n in 1..=20 {
         bench.store.save(n, vec![sighting(n, DAY_ONE, DAY_ONE)]);
     }
@@ -66,16 +58,13 @@ async fn closing_does_what_is_waiting_and_ends_the_events() {
         !directory.path().join("tcnd.sqlite-wal").exists(),
         "the journal is left"
     );
-    let rows: i64 = look(directory.path())
-        .query_row("SELECT count(*) FROM contact", [], |row| row.get(0))
-        .unwrap();
+    let rows: i64 = one(directory.path(), "SELECT count(*) FROM contact");
     assert_eq!(rows, 20);
 }
 
 #[tokio::test]
 async fn the_last_clone_dropped_ends_the_thread() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     bench.store.save(1, vec![sighting(1, DAY_ONE, DAY_ONE)]);
     drop(bench.store);
     assert!(matches!(
@@ -89,8 +78,7 @@ async fn the_last_clone_dropped_ends_the_thread() {
 
 #[tokio::test]
 async fn a_way_that_was_stopped_leads_nowhere_and_the_others_go_on() {
-    let directory = tempdir().unwrap();
-    let bench = Bench::new(directory.path());
+    let (_directory, bench) = Bench::fresh();
     let stop = Arc::<AtomicBool>::default();
     let way = bench.store.until(Arc::clone(&stop));
     way.size().await.unwrap();

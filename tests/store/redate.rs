@@ -5,7 +5,6 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tcn_engine::{BootId, CLOCK_FLOOR, ClockRecord, FutureDates, KeyId, Moment, Redating, Shift};
 use tcn_protocol::UnixTime;
-use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, sighting};
 
@@ -67,20 +66,19 @@ fn contacts(db: &Connection) -> Vec<(u64, u64)> {
 
 #[tokio::test]
 async fn rows_of_this_boot_move_with_the_clock_and_those_of_others_stay() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     // Of an earlier boot: before this boot's new time, and within it.
     let earlier = vec![
         sighting(1, DAY_ONE, DAY_ONE + 100),
         sighting(2, DAY_ONE + 8 * HOUR, DAY_ONE + 8 * HOUR + 60),
     ];
-    bench.save(earlier).await.unwrap();
+    bench.save(earlier).await;
     bench.store.redate(beginning(DAY_ONE + 7 * HOUR)).await;
     let now = vec![
         sighting(3, DAY_ONE + 7 * HOUR + 10, DAY_ONE + 7 * HOUR + 500),
         sighting(4, DAY_ONE + 9 * HOUR, DAY_ONE + 9 * HOUR + 30),
     ];
-    bench.save(now).await.unwrap();
+    bench.save(now).await;
     let before = contacts(&look(directory.path()));
     for by in [-7 * 3600, 31 * 86_400, 45] {
         let shift = by;
@@ -107,13 +105,11 @@ async fn rows_of_this_boot_move_with_the_clock_and_those_of_others_stay() {
 
 #[tokio::test]
 async fn a_row_that_moves_onto_another_loses_no_sighting() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let (old, new) = (DAY_ONE + 10, DAY_ONE + DAY + 20);
     bench
         .save(vec![sighting(1, old, old + 5), sighting(1, new, new + 400)])
-        .await
-        .unwrap();
+        .await;
     let db = look(directory.path());
     db.execute_batch(
         "INSERT INTO matched_report (id, digest, published, received, memo_type, memo) \
@@ -140,8 +136,7 @@ async fn a_row_that_moves_onto_another_loses_no_sighting() {
 
 #[tokio::test]
 async fn what_was_on_the_air_moves_by_the_keys_of_this_boot() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let at = DAY_ONE + DAY;
     let records = vec![
         born(1, at),
@@ -152,7 +147,7 @@ async fn what_was_on_the_air_moves_by_the_keys_of_this_boot() {
         born(3, 1000),
         reserved(3, 1, 1010),
     ];
-    bench.persist(records).await.unwrap();
+    bench.persist(records).await;
     let by = -7 * 3600;
     let redating = Redating {
         impossible: Some(i64::try_from(at).unwrap()),
@@ -181,12 +176,10 @@ async fn what_was_on_the_air_moves_by_the_keys_of_this_boot() {
 
 #[tokio::test]
 async fn what_is_known_of_the_clock_is_there_at_the_next_start() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     bench
         .save(vec![sighting(1, DAY_ONE + DAY, DAY_ONE + DAY)])
-        .await
-        .unwrap();
+        .await;
     bench.store.keep_clock(record(DAY_ONE + 5));
     bench.store.close().await;
     let resume = open(directory.path()).unwrap().resume;
@@ -197,14 +190,13 @@ async fn what_is_known_of_the_clock_is_there_at_the_next_start() {
 
 #[tokio::test]
 async fn what_is_dated_in_the_future_goes_when_it_was_noticed_long_ago() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let future = DAY_ONE + 400 * DAY;
     let rows = vec![
         sighting(1, future, future),
         sighting(2, DAY_ONE, DAY_ONE + 9),
     ];
-    bench.save(rows).await.unwrap();
+    bench.save(rows).await;
     let look_at = |running: u64| FutureDates {
         from: UnixTime(DAY_ONE + 2 * DAY),
         running: Duration::from_secs(running),
@@ -218,8 +210,7 @@ async fn what_is_dated_in_the_future_goes_when_it_was_noticed_long_ago() {
     // More of the same: the time starts again.
     bench
         .save(vec![sighting(3, future + DAY, future + DAY)])
-        .await
-        .unwrap();
+        .await;
     for (running, left) in [(1000 + 14 * DAY, 3), (1000 + 28 * DAY, 1)] {
         bench.store.forget_future(look_at(running));
         bench.settle().await;
@@ -232,8 +223,7 @@ async fn what_is_dated_in_the_future_goes_when_it_was_noticed_long_ago() {
 #[tokio::test]
 async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
     use tcn_exchange::interval::Interval;
-    let directory = tempdir().unwrap();
-    let bench = Bench::new(directory.path());
+    let (directory, bench) = Bench::fresh();
     let now = UnixTime(DAY_ONE + 5 * HOUR);
     let open_one = Interval::of(now);
     for interval in [open_one.previous(), open_one, open_one.next()] {
@@ -257,8 +247,7 @@ async fn intervals_that_are_not_over_by_the_new_clock_are_asked_for_again() {
 #[tokio::test]
 async fn intervals_that_ended_before_contacts_and_end_after_them_now_are_asked_for_again() {
     use tcn_exchange::interval::Interval;
-    let directory = tempdir().unwrap();
-    let bench = Bench::new(directory.path());
+    let (directory, bench) = Bench::fresh();
     // This boot began a day ahead, and continues 40 hours later.
     let since = UnixTime(DAY_ONE + 74 * HOUR);
     let now = UnixTime(since.0 + 40 * HOUR);

@@ -10,7 +10,6 @@ use tcn_protocol::{
 use tcnd::store::{
     Cursor, MatchedTimes, NewMatch, NewPart, NewReport, Recorded, Release, SourceId,
 };
-use tempfile::tempdir;
 
 use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
 
@@ -32,6 +31,25 @@ pub(crate) fn own_report(keys: &[u64]) -> NewReport {
     }
 }
 
+impl Bench {
+    /// Keeps a report by each of these keys; its id, if it is kept.
+    pub(crate) async fn keep(&self, keys: &[u64]) -> Option<u64> {
+        let kept = self.store.keep_report(own_report(keys));
+        kept.await.unwrap()
+    }
+
+    async fn release(&self, id: u64, at: u64) -> Option<Vec<SignedReport>> {
+        let released = self.store.record_release(id, export(at));
+        released.await.unwrap()
+    }
+
+    /// Whether there was a report to delete.
+    pub(crate) async fn delete(&self, id: u64, at: u64) -> bool {
+        let deleted = self.store.delete_report(id, UnixTime(at));
+        deleted.await.unwrap()
+    }
+}
+
 fn signed(key: u64, memo: &Memo) -> SignedReport {
     let rak = ReportAuthorizationKey::from_bytes(&seed(u8::try_from(key).unwrap()));
     let last = RatchetIndex::new(2).unwrap();
@@ -42,7 +60,7 @@ fn signed(key: u64, memo: &Memo) -> SignedReport {
 /// Creates the keys that [`own_report`] may take here.
 async fn keys_are_born(bench: &mut Bench) {
     let keys = vec![born(1, DAY_ONE), born(2, DAY_ONE)];
-    bench.persist(keys).await.unwrap();
+    bench.persist(keys).await;
 }
 
 pub(crate) fn export(at: u64) -> Release {
@@ -71,23 +89,19 @@ pub(crate) fn found(
 
 #[tokio::test]
 async fn the_ledger_tells_what_each_key_had_on_the_air() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     bench
         .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
-        .await
-        .unwrap();
+        .await;
     bench
         .persist(vec![
             retired(1, 1, DAY_ONE + 900),
             reserved(1, 2, DAY_ONE + 901),
         ])
-        .await
-        .unwrap();
+        .await;
     bench
         .persist(vec![born(2, DAY_ONE + 950), reserved(2, 1, DAY_ONE + 950)])
-        .await
-        .unwrap();
+        .await;
     let aired = |index, first, last: Option<u64>| Aired {
         index: RatchetIndex::new(index).unwrap(),
         first: UnixTime(first),
@@ -106,12 +120,7 @@ async fn the_ledger_tells_what_each_key_had_on_the_air() {
         std::slice::from_ref(&of_one)
     );
     assert_eq!(bench.store.history(KeyId(3)).await.unwrap().len(), 2);
-    bench
-        .store
-        .keep_report(own_report(&[1]))
-        .await
-        .unwrap()
-        .unwrap();
+    bench.keep(&[1]).await.unwrap();
     let reported = KeyHistory {
         reported: true,
         ..of_one
@@ -126,21 +135,11 @@ async fn the_ledger_tells_what_each_key_had_on_the_air() {
 
 #[tokio::test]
 async fn a_key_makes_one_report_and_all_or_none_is_kept() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     keys_are_born(&mut bench).await;
-    assert_eq!(
-        bench.store.keep_report(own_report(&[1])).await.unwrap(),
-        Some(1)
-    );
-    assert_eq!(
-        bench.store.keep_report(own_report(&[2, 1])).await.unwrap(),
-        None
-    );
-    assert_eq!(
-        bench.store.keep_report(own_report(&[2])).await.unwrap(),
-        Some(2)
-    );
+    assert_eq!(bench.keep(&[1]).await, Some(1));
+    assert_eq!(bench.keep(&[2, 1]).await, None);
+    assert_eq!(bench.keep(&[2]).await, Some(2));
     let reports = bench.store.own_reports().await.unwrap();
     assert_eq!(reports.len(), 2);
     assert_eq!((reports[1].parts, reports[1].numbers), (1, 2));
@@ -153,59 +152,23 @@ async fn a_key_makes_one_report_and_all_or_none_is_kept() {
 
 #[tokio::test]
 async fn what_never_left_is_deleted_whole_and_its_keys_are_free_again() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     keys_are_born(&mut bench).await;
-    bench
-        .store
-        .keep_report(own_report(&[1]))
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        bench
-            .store
-            .delete_report(1, UnixTime(DAY_ONE))
-            .await
-            .unwrap()
-    );
-    assert!(
-        !bench
-            .store
-            .delete_report(1, UnixTime(DAY_ONE))
-            .await
-            .unwrap()
-    );
+    bench.keep(&[1]).await.unwrap();
+    assert!(bench.delete(1, DAY_ONE).await);
+    assert!(!bench.delete(1, DAY_ONE).await);
     assert_eq!(bench.store.own_reports().await.unwrap(), []);
-    assert_eq!(
-        bench
-            .store
-            .record_release(1, export(DAY_ONE))
-            .await
-            .unwrap(),
-        None
-    );
-    let again = bench.store.keep_report(own_report(&[1])).await.unwrap();
+    assert_eq!(bench.release(1, DAY_ONE).await, None);
+    let again = bench.keep(&[1]).await;
     assert_eq!(again, Some(2), "a name is not given twice");
 }
 
 #[tokio::test]
 async fn what_left_is_recorded_before_and_stays_on_record() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     keys_are_born(&mut bench).await;
-    bench
-        .store
-        .keep_report(own_report(&[1, 2]))
-        .await
-        .unwrap()
-        .unwrap();
-    let left = bench
-        .store
-        .record_release(1, export(DAY_ONE + 1))
-        .await
-        .unwrap()
-        .unwrap();
+    bench.keep(&[1, 2]).await.unwrap();
+    let left = bench.release(1, DAY_ONE + 1).await.unwrap();
     let kept = own_report(&[1, 2])
         .parts
         .into_iter()
@@ -222,17 +185,10 @@ async fn what_left_is_recorded_before_and_stays_on_record() {
         (Some(UnixTime(DAY_ONE + 9)), 2)
     );
     assert_eq!((record.memo.clone(), record.note.as_str()), (None, ""));
-    assert_eq!(
-        bench
-            .store
-            .record_release(1, export(DAY_ONE + 10))
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(bench.release(1, DAY_ONE + 10).await, None);
     let again = bench.store.delete_report(1, UnixTime(DAY_ONE + 11)).await;
     assert!(!again.unwrap());
-    let again = bench.store.keep_report(own_report(&[2])).await.unwrap();
+    let again = bench.keep(&[2]).await;
     assert_eq!(
         again, None,
         "a key that was given away is not reported again"
@@ -256,8 +212,7 @@ fn expect_absent(directory: &Path, secrets: &[&[u8]]) {
 
 #[tokio::test]
 async fn a_report_is_known_again_on_any_day() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let digest = |key| found(key, Vec::new()).digest;
     // Each examined report is public since the moment it is examined.
     let look_at = |keys: &[u64], at| {
@@ -288,12 +243,8 @@ async fn a_report_is_known_again_on_any_day() {
 
 #[tokio::test]
 async fn no_more_than_a_few_reports_may_name_one_contact() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
-    bench
-        .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)])
-        .await
-        .unwrap();
+    let (_directory, mut bench) = Bench::fresh();
+    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await;
     let named = |key| found(key, vec![(UnixTime(DAY_ONE), tcn(1))]);
     let recorded = bench.store.record_matches((1..=9).map(named).collect());
     let mut expected = vec![Recorded::New; 8];
@@ -310,15 +261,13 @@ async fn no_more_than_a_few_reports_may_name_one_contact() {
 
 #[tokio::test]
 async fn a_match_grows_with_its_contacts_and_its_sources() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     bench
         .save(vec![
             sighting(1, DAY_ONE, DAY_ONE + 60),
             sighting(2, DAY_ONE, DAY_ONE + 60),
         ])
-        .await
-        .unwrap();
+        .await;
     let named = || found(1, vec![(UnixTime(DAY_ONE), tcn(1))]);
     assert_eq!(
         bench.store.record_matches(vec![named()]).await.unwrap(),
@@ -343,7 +292,7 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
         (sighting(1, DAY_ONE, DAY_ONE + 600), true),
         (sighting(1, DAY_ONE + 1800, DAY_ONE + 1900), true),
     ] {
-        assert_eq!(bench.save(vec![growth]).await.unwrap(), matched);
+        assert_eq!(bench.save(vec![growth]).await, matched);
     }
     let [report] = &bench.store.matched_reports().await.unwrap()[..] else {
         panic!("one report")
@@ -368,10 +317,9 @@ async fn a_match_grows_with_its_contacts_and_its_sources() {
 
 #[tokio::test]
 async fn one_report_and_the_times_of_all_are_read_alone() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let heard = [1, 2].map(|n| sighting(n, DAY_ONE, DAY_ONE + 60 * n));
-    bench.save(heard.to_vec()).await.unwrap();
+    bench.save(heard.to_vec()).await;
     let named = [1, 2].map(|n| found(n, vec![(UnixTime(DAY_ONE), tcn(n))]));
     bench.store.record_matches(named.into()).await.unwrap();
     let all = bench.store.matched_reports().await.unwrap();
@@ -392,12 +340,11 @@ async fn one_report_and_the_times_of_all_are_read_alone() {
 
 #[tokio::test]
 async fn marks_outlive_the_first_contact_and_go_with_the_last() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let (first, second) = (UnixTime(DAY_ONE), UnixTime(DAY_ONE + 900));
     let contacts = [(first, 1), (second, 2)];
     let growth = contacts.map(|(start, n)| sighting(n, start.0, start.0 + 60));
-    bench.save(growth.to_vec()).await.unwrap();
+    bench.save(growth.to_vec()).await;
     let mark = |dismissed| bench.store.mark_exposure(1, (first, second), dismissed);
     assert!(!mark(false).await.unwrap());
     let named = contacts.map(|(start, n)| (start, tcn(n))).to_vec();
@@ -433,25 +380,13 @@ async fn marks_outlive_the_first_contact_and_go_with_the_last() {
 
 #[tokio::test]
 async fn retention_ends_reports_of_both_kinds() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     keys_are_born(&mut bench).await;
     bench
         .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60 * DAY)])
-        .await
-        .unwrap();
-    bench
-        .store
-        .keep_report(own_report(&[1]))
-        .await
-        .unwrap()
-        .unwrap();
-    bench
-        .store
-        .record_release(1, export(DAY_ONE))
-        .await
-        .unwrap()
-        .unwrap();
+        .await;
+    bench.keep(&[1]).await.unwrap();
+    bench.release(1, DAY_ONE).await.unwrap();
     bench
         .store
         .record_matches(vec![found(1, vec![(UnixTime(DAY_ONE), tcn(1))])])
@@ -469,12 +404,11 @@ async fn retention_ends_reports_of_both_kinds() {
 
 #[tokio::test]
 async fn the_log_is_read_in_pages_and_erased_by_time() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let all: Vec<_> = (0..25)
         .map(|n| sighting(n, DAY_ONE + 400 * n, DAY_ONE + 400 * n + 30))
         .collect();
-    bench.save(all.clone()).await.unwrap();
+    bench.save(all.clone()).await;
     let (mut place, mut read) = (Cursor::since(UnixTime(0)), Vec::new());
     loop {
         let page = bench.store.contacts(place, 4).await.unwrap();
@@ -500,15 +434,14 @@ async fn the_log_is_read_in_pages_and_erased_by_time() {
 
 #[tokio::test]
 async fn what_is_destroyed_meanwhile_is_not_written_back() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     let contacts = vec![
         sighting(1, DAY_ONE, DAY_ONE + 60),
         sighting(2, DAY_ONE + 1800, DAY_ONE + 1860),
     ];
-    bench.save(contacts).await.unwrap();
+    bench.save(contacts).await;
     let keys = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
-    bench.persist(keys).await.unwrap();
+    bench.persist(keys).await;
     let named = || {
         let both = [(DAY_ONE, 1), (DAY_ONE + 1800, 2)];
         found(1, both.map(|(at, n)| (UnixTime(at), tcn(n))).to_vec())
@@ -531,7 +464,7 @@ async fn what_is_destroyed_meanwhile_is_not_written_back() {
     let recorded = bench.store.record_matches(vec![named()]).await.unwrap();
     assert_eq!(recorded, [Recorded::ContactsGone]);
     assert_eq!(rows("matched_report"), 0);
-    let kept = bench.store.keep_report(own_report(&[1])).await.unwrap();
+    let kept = bench.keep(&[1]).await;
     assert_eq!(kept, None);
     assert_eq!(rows("own_report"), 0);
 }
@@ -548,15 +481,11 @@ async fn no_source_takes_away_what_another_gives() {
             for order in orders() {
                 let told = [(1, a), (1, b), (2, c), (2, d)];
                 let expected = a.min(b).max(c.min(d));
-                let directory = tempdir().unwrap();
-                let mut bench = Bench::new(directory.path());
+                let (_directory, mut bench) = Bench::fresh();
                 let both = ["one", "two"].map(|name| super::exchange::source(name, true));
                 bench.store.set_sources(both.to_vec()).await.unwrap();
                 let sources = bench.store.sources().await.unwrap();
-                bench
-                    .save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)])
-                    .await
-                    .unwrap();
+                bench.save(vec![sighting(1, DAY_ONE, DAY_ONE + 60)]).await;
                 for at in order {
                     let (source, published) = told[at];
                     let told = NewMatch {
@@ -604,15 +533,14 @@ fn orders() -> [[usize; 4]; 6] {
 /// Each source has a limit of its own, so the reports of another always fit.
 #[tokio::test]
 async fn a_source_that_names_all_it_may_leaves_room_for_others() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let both = ["one", "two"].map(|name| super::exchange::source(name, true));
     bench.store.set_sources(both.to_vec()).await.unwrap();
     let sources = bench.store.sources().await.unwrap();
     let contacts: Vec<_> = (0..3000)
         .map(|n| sighting(n, DAY_ONE, DAY_ONE + 60))
         .collect();
-    bench.save(contacts).await.unwrap();
+    bench.save(contacts).await;
     let by = |source: usize, key: u64, numbers: std::ops::Range<u64>| NewMatch {
         source: sources[source].id,
         label: String::new(),
@@ -627,8 +555,7 @@ async fn a_source_that_names_all_it_may_leaves_room_for_others() {
     // Its growth is named as well.
     bench
         .save(vec![sighting(3, DAY_ONE + 900, DAY_ONE + 960)])
-        .await
-        .unwrap();
+        .await;
     let reports = bench.store.matched_reports().await.unwrap();
     let honest = reports.last().unwrap();
     assert_eq!(honest.contacts.len(), 21);

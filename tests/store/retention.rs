@@ -29,8 +29,7 @@ async fn live(bench: &mut Bench) {
         let key = day + 1;
         bench
             .persist(vec![born(key, midnight), reserved(key, 1, midnight)])
-            .await
-            .unwrap();
+            .await;
         for minute in 0..MINUTES {
             let now = midnight + minute * 60;
             let batch = (0..CROWD * 15).map(|i| {
@@ -38,12 +37,11 @@ async fn live(bench: &mut Bench) {
                 let n = number(day, minute.saturating_sub(since), i % CROWD);
                 sighting(n, now - since.min(minute) * 60, now + 59)
             });
-            bench.save(batch.collect()).await.unwrap();
+            bench.save(batch.collect()).await;
         }
         bench
             .persist(vec![retired(key, 1, midnight + MINUTES * 60)])
-            .await
-            .unwrap();
+            .await;
     }
 }
 
@@ -71,8 +69,7 @@ fn found<const N: usize>(directory: &Path, wanted: &BTreeSet<[u8; N]>) -> BTreeS
 
 #[tokio::test]
 async fn forgotten_numbers_and_keys_are_in_no_file() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (directory, mut bench) = Bench::fresh();
     live(&mut bench).await;
     let seeds: BTreeSet<_> = (1..=DAYS)
         .map(|key| seed(u8::try_from(key).unwrap()))
@@ -120,12 +117,11 @@ async fn forgotten_numbers_and_keys_are_in_no_file() {
 
 #[tokio::test]
 async fn a_contact_goes_by_its_end() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
+    let (_directory, mut bench) = Bench::fresh();
     let long = sighting(1, DAY_ONE, DAY_ONE + 3 * DAY);
     let short = sighting(2, DAY_ONE + 100, DAY_ONE + 200);
     let late = sighting(3, DAY_ONE + 201, DAY_ONE + 201);
-    bench.save(vec![long, short, late]).await.unwrap();
+    bench.save(vec![long, short, late]).await;
     for (before, left) in [(200, 3), (201, 2), (202, 1), (3 * DAY, 1), (3 * DAY + 1, 0)] {
         bench.store.forget(UnixTime(DAY_ONE + before));
         bench.settle().await;
@@ -139,12 +135,8 @@ async fn a_contact_goes_by_its_end() {
 
 #[tokio::test]
 async fn what_a_kill_left_in_the_journal_goes_at_the_next_start() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
-    bench
-        .save(vec![sighting(1, DAY_ONE, DAY_ONE)])
-        .await
-        .unwrap();
+    let (directory, mut bench) = Bench::fresh();
+    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     bench.store.close().await;
     // Destroyed, but killed before the journal was truncated: the row's page is still
     // in the database file, its successor in the journal.
@@ -164,12 +156,8 @@ async fn what_a_kill_left_in_the_journal_goes_at_the_next_start() {
 
 #[tokio::test]
 async fn a_reader_who_holds_the_journal_is_reported() {
-    let directory = tempdir().unwrap();
-    let mut bench = Bench::new(directory.path());
-    bench
-        .save(vec![sighting(1, DAY_ONE, DAY_ONE)])
-        .await
-        .unwrap();
+    let (directory, mut bench) = Bench::fresh();
+    bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     let reader = look(directory.path());
     reader
         .execute_batch("BEGIN; SELECT count(*) FROM contact")

@@ -45,25 +45,22 @@ async fn fill(directory: &Path, format: u32) {
     };
     bench
         .save(vec![sighting(1, DAY_ONE, DAY_ONE), unmeasured, bridged])
-        .await
-        .unwrap();
+        .await;
     bench
         .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
-        .await
-        .unwrap();
+        .await;
     bench
         .persist(vec![
             retired(1, 1, DAY_ONE + 900),
             reserved(1, 2, DAY_ONE + 900),
         ])
-        .await
-        .unwrap();
+        .await;
     bench.store.remember(Setting::Consent(true));
     bench
         .store
         .remember(Setting::Pause(Pause::Until(UnixTime(DAY_ONE + DAY))));
     if format >= 2 {
-        bench.persist(vec![born(2, DAY_ONE)]).await.unwrap();
+        bench.persist(vec![born(2, DAY_ONE)]).await;
         reports(&bench, format).await;
     }
     if format >= 3 {

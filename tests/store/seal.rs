@@ -36,10 +36,7 @@ fn open(directory: &Path, seal: &Seal) -> Result<Opened, OpenError> {
 async fn fill(directory: &Path, seal: &Seal) {
     let mut bench = Bench::of(open(directory, seal).unwrap());
     let records = [1, 2].map(|key| [born(key, DAY_ONE), reserved(key, 1, DAY_ONE)]);
-    bench
-        .persist(records.into_iter().flatten().collect())
-        .await
-        .unwrap();
+    bench.persist(records.into_iter().flatten().collect()).await;
     bench.store.close().await;
 }
 

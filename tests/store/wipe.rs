@@ -20,9 +20,9 @@ pub(super) fn holds(directory: &Path, secret: &[u8]) -> bool {
 /// A little of everything, and every secret in it.
 async fn fill(bench: &mut Bench, directory: &Path) -> Vec<Vec<u8>> {
     let contacts = (1..500).map(|n| sighting(n, DAY_ONE + n, DAY_ONE + n + 9));
-    bench.save(contacts.collect()).await.unwrap();
+    bench.save(contacts.collect()).await;
     let records = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
-    bench.persist(records).await.unwrap();
+    bench.persist(records).await;
     let store = &bench.store;
     store.remember(Setting::Consent(true));
     store.keep_report(own_report(&[1])).await.unwrap().unwrap();
@@ -69,10 +69,7 @@ async fn no_file_holds_anything_and_the_store_goes_on() {
     assert!(holds(path, b"not ours"), "a file that is not ours stays");
     assert_eq!(dump(&look(path)), "");
 
-    bench
-        .save(vec![sighting(7, DAY_ONE, DAY_ONE + 9)])
-        .await
-        .unwrap();
+    bench.save(vec![sighting(7, DAY_ONE, DAY_ONE + 9)]).await;
     bench.store.close().await;
     let opened = open(path).unwrap();
     assert!(!opened.resume.consent);
