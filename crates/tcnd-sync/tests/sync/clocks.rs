@@ -75,10 +75,9 @@ fn all(intervals: impl IntoIterator<Item = u64>) -> Vec<SignedReport> {
 /// Our clock was ahead: by the server's clock the interval has not started.
 #[test]
 fn an_interval_that_has_not_begun_for_the_server_is_not_whole() {
-    let harness = Harness::new();
     let clock = Clock::ahead(-LONG);
     let server = serving(&clock, two);
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     let (old, new) = (MockTcnd::past(5), MockTcnd::past(1));
     harness.tcnd.want([old, new]);
     let ended = harness.run();
@@ -104,10 +103,9 @@ fn an_interval_that_has_not_begun_for_the_server_is_not_whole() {
 /// the server says.
 #[test]
 fn an_interval_that_is_over_for_the_server_alone_is_not_whole() {
-    let harness = Harness::new();
     let clock = Clock::ahead(LONG);
     let server = serving(&clock, two);
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     let past = MockTcnd::past(1);
     harness.tcnd.want([past]);
     harness.run().is(1);
@@ -120,10 +118,9 @@ fn an_interval_that_is_over_for_the_server_alone_is_not_whole() {
 /// are right, every report is known.
 #[test]
 fn clocks_that_are_stepped_lose_nothing() {
-    let harness = Harness::new();
     let clock = Clock::default();
     let server = serving(&clock, two);
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     let wanted: Vec<_> = (1..8).map(MockTcnd::past).collect();
     harness.tcnd.want(wanted.iter().copied());
     for hours in [-400, 9, -30, 8760, -13, -700] {
@@ -147,10 +144,9 @@ fn clocks_differ_beyond_ten_minutes() {
         (500, ""),
         (900, "clock-differs"),
     ] {
-        let harness = Harness::new();
         let clock = Clock::ahead(seconds);
         let server = serving(&clock, two);
-        harness.source("coepi-v4", &server.url(), "");
+        let harness = Harness::of("coepi-v4", &server.url(), "");
         harness.tcnd.want([MockTcnd::past(1)]);
         harness.run().is(i32::from(!problem.is_empty()));
         assert_eq!(harness.tcnd.recorded("a"), problem, "{seconds} s");
@@ -174,12 +170,11 @@ fn without_a_date_nothing_is_whole_and_all_is_taken() {
         vec![("Date", good.clone()), ("Date", good)],
     ];
     for headers in cases {
-        let harness = Harness::new();
         let sent = headers.clone();
         let server = MockServer::new(move |request| {
             Reply::Whole(200, sent.clone(), json(&two(request.interval())))
         });
-        harness.source("coepi-v4", &server.url(), "");
+        let harness = Harness::of("coepi-v4", &server.url(), "");
         harness.tcnd.want([MockTcnd::past(1)]);
         for _ in 0..2 {
             harness.run().is(0);
@@ -195,7 +190,6 @@ fn without_a_date_nothing_is_whole_and_all_is_taken() {
 fn a_cached_answer_counts_by_when_it_was_made() {
     let past = MockTcnd::past(1);
     for (after_its_end, is_whole) in [(-3600, false), (3600, true)] {
-        let harness = Harness::new();
         let server = MockServer::new(move |request| {
             if request.interval() == current() {
                 return Reply::ok(b"[]".to_vec());
@@ -209,7 +203,7 @@ fn a_cached_answer_counts_by_when_it_was_made() {
             ];
             Reply::Whole(200, headers, json(&two(past)))
         });
-        harness.source("coepi-v4", &server.url(), "");
+        let harness = Harness::of("coepi-v4", &server.url(), "");
         harness.tcnd.want([past]);
         harness.run().is(0);
         assert_eq!(harness.tcnd.recorded("a"), "");
@@ -221,7 +215,6 @@ fn a_cached_answer_counts_by_when_it_was_made() {
 /// A mirror has only past intervals; the intervals it lacks show its clock.
 #[test]
 fn the_clock_of_a_mirror_is_looked_at_too() {
-    let harness = Harness::new();
     let clock = Clock::ahead(-LONG);
     let (theirs, old) = (clock.clone(), MockTcnd::past(6));
     let server = MockServer::new(move |request| {
@@ -230,7 +223,7 @@ fn the_clock_of_a_mirror_is_looked_at_too() {
         }
         Reply::Whole(404, vec![theirs.date()], Vec::new())
     });
-    harness.source("mirror", &server.url(), "");
+    let harness = Harness::of("mirror", &server.url(), "");
     harness.tcnd.want([old, MockTcnd::past(1)]);
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "clock-differs");

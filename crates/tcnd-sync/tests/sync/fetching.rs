@@ -1,15 +1,12 @@
 //! Fetches from honest servers and mirrors.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tcn_protocol::SignedReport;
 
 use crate::mock_server::{MockServer, Reply, Request};
 use crate::mock_tcnd::{MockTcnd, current};
-use crate::{Harness, json, report, reports, sized, source, stream};
+use crate::{Harness, gzip, json, report, reports, sized, source, stream};
 
 /// The reports of each interval; other intervals have none.
 type Intervals = BTreeMap<u64, Vec<SignedReport>>;
@@ -51,10 +48,9 @@ fn endings(seen: &[Request]) -> Vec<String> {
 
 #[test]
 fn all_that_is_pending_is_fetched_once_the_oldest_first() {
-    let harness = Harness::new();
     let intervals = four();
     let server = coepi(&intervals);
-    harness.source("coepi-v4", &server.url(), "label = \"A\"\npublish = true");
+    let harness = Harness::of("coepi-v4", &server.url(), "label = \"A\"\npublish = true");
     harness.tcnd.want(intervals.keys().copied().take(3));
     harness.run().is(0);
     harness.tcnd.knows(&all(&intervals));
@@ -81,12 +77,11 @@ fn all_that_is_pending_is_fetched_once_the_oldest_first() {
 
 #[test]
 fn a_request_says_nothing_of_who_asks() {
-    let harness = Harness::new();
     let server = MockServer::new(|_| {
         let cookie = ("Set-Cookie", "id=1; Path=/".to_owned());
         Reply::Whole(200, vec![cookie], b"[]".to_vec())
     });
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.run().is(0);
     harness.run().is(0);
@@ -106,7 +101,6 @@ fn a_request_says_nothing_of_who_asks() {
 
 #[test]
 fn the_current_interval_is_not_sent_again_while_it_stays_the_same() {
-    let harness = Harness::new();
     let server = MockServer::new(|request| {
         if request.header("If-None-Match").as_deref() == Some("\"v1\"") {
             return Reply::status(304);
@@ -114,7 +108,7 @@ fn the_current_interval_is_not_sent_again_while_it_stays_the_same() {
         let tag = ("ETag", "\"v1\"".to_owned());
         Reply::Whole(200, vec![tag], json(&reports(1..3)))
     });
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.run().is(0);
     harness.run().is(0);
@@ -140,12 +134,11 @@ fn the_current_interval_is_not_sent_again_while_it_stays_the_same() {
 
 #[test]
 fn the_last_word_on_an_interval_is_fetched_in_any_case() {
-    let harness = Harness::new();
     let server = MockServer::new(|request| match request.header("If-None-Match") {
         Some(_) => Reply::status(304),
         None => Reply::ok(json(&reports(1..3))),
     });
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     let wanted = MockTcnd::past(1);
     harness.tcnd.want([wanted]);
     // As written by a run during the interval, before its end.
@@ -165,7 +158,6 @@ fn the_last_word_on_an_interval_is_fetched_in_any_case() {
 #[test]
 fn a_mirror_is_asked_for_the_stream_and_then_for_json() {
     for ending in ["tcn", "json"] {
-        let harness = Harness::new();
         let intervals = four();
         let held = intervals.clone();
         let server = mirror(move |number, asked| {
@@ -175,7 +167,7 @@ fn a_mirror_is_asked_for_the_stream_and_then_for_json() {
             let write = if ending == "tcn" { stream } else { json };
             Some(Reply::ok(write(reports)))
         });
-        harness.source("mirror", &server.url(), "");
+        let harness = Harness::of("mirror", &server.url(), "");
         // The mirror lacks one interval too.
         harness.tcnd.want([MockTcnd::past(4)]);
         harness.tcnd.want(intervals.keys().copied().take(3));
@@ -199,7 +191,6 @@ fn a_mirror_is_asked_for_the_stream_and_then_for_json() {
 #[test]
 fn packed_answers_are_unpacked() {
     for packing in ["gzip", "zstd"] {
-        let harness = Harness::new();
         let server = MockServer::new(move |request| {
             assert_eq!(
                 request.header("Accept-Encoding").as_deref(),
@@ -207,15 +198,13 @@ fn packed_answers_are_unpacked() {
             );
             let plain = json(&reports(1..9));
             let packed = if packing == "gzip" {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-                encoder.write_all(&plain).unwrap();
-                encoder.finish().unwrap()
+                gzip(&plain)
             } else {
                 zstd::encode_all(&plain[..], 3).unwrap()
             };
             Reply::Whole(200, vec![("Content-Encoding", packing.to_owned())], packed)
         });
-        harness.source("coepi-v4", &server.url(), "");
+        let harness = Harness::of("coepi-v4", &server.url(), "");
         harness.tcnd.want([MockTcnd::past(1)]);
         harness.run().is(0);
         harness.tcnd.knows(&reports(1..9));
@@ -225,13 +214,12 @@ fn packed_answers_are_unpacked() {
 
 #[test]
 fn junk_among_good_reports_costs_only_itself() {
-    let harness = Harness::new();
     let server = MockServer::new(|_| {
         let good = String::from_utf8(json(&reports(1..4))).unwrap();
         let junk = "[\"AAAA\", \"no base64\", 7, null, {\"a\": []}, ";
         Reply::ok(good.replacen('[', junk, 1).into_bytes())
     });
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness.tcnd.want([MockTcnd::past(1)]);
     let ended = harness.run();
     ended.is(0);
@@ -242,7 +230,6 @@ fn junk_among_good_reports_costs_only_itself() {
 
 #[test]
 fn only_the_memo_types_that_are_wanted_come_through() {
-    let harness = Harness::new();
     let all = [
         sized(1, 24, 0),
         sized(2, 24, 1),
@@ -252,14 +239,13 @@ fn only_the_memo_types_that_are_wanted_come_through() {
     let server = MockServer::new(move |_| Reply::ok(json(&all)));
     let more =
         "memo_types = [\"Covid Watch v1\", \"mine\"]\n[[memo_type]]\nname = \"mine\"\nnumber = 99";
-    harness.source("coepi-v4", &server.url(), more);
+    let harness = Harness::of("coepi-v4", &server.url(), more);
     harness.run().is(0);
     harness.tcnd.knows(&[sized(2, 24, 1), sized(3, 24, 99)]);
 }
 
 #[test]
 fn what_is_beyond_the_budget_of_a_run_waits_for_the_next() {
-    let harness = Harness::new();
     let intervals: Intervals = (1..=3)
         .map(|n| {
             let seed = u8::try_from(n).unwrap();
@@ -267,7 +253,7 @@ fn what_is_beyond_the_budget_of_a_run_waits_for_the_next() {
         })
         .collect();
     let server = coepi(&intervals);
-    harness.source("coepi-v4", &server.url(), "budget = 90_000");
+    let harness = Harness::of("coepi-v4", &server.url(), "budget = 90_000");
     harness.tcnd.want(intervals.keys().copied());
     harness.run().is(0);
     harness
@@ -293,7 +279,6 @@ fn what_is_beyond_the_budget_of_a_run_waits_for_the_next() {
 
 #[test]
 fn a_flood_of_great_reports_hides_no_honest_one_and_is_named() {
-    let harness = Harness::new();
     let flood: Vec<_> = (100..104).map(|seed| sized(seed, 65_535, 0)).collect();
     let (first, second) = (MockTcnd::past(2), MockTcnd::past(1));
     let intervals = Intervals::from([
@@ -301,7 +286,7 @@ fn a_flood_of_great_reports_hides_no_honest_one_and_is_named() {
         (second, reports(5..8)),
     ]);
     let server = coepi(&intervals);
-    harness.source("coepi-v4", &server.url(), "budget = 65_535");
+    let harness = Harness::of("coepi-v4", &server.url(), "budget = 65_535");
     harness.tcnd.want([first, second]);
     harness.run().is(1);
     harness.tcnd.knows(&reports(1..8));
@@ -346,7 +331,6 @@ fn an_error_at_one_source_does_not_block_another() {
 
 #[test]
 fn a_bad_interval_does_not_block_the_others() {
-    let harness = Harness::new();
     let bad = MockTcnd::past(2);
     let server = MockServer::new(move |request| {
         if request.interval() == bad {
@@ -355,7 +339,7 @@ fn a_bad_interval_does_not_block_the_others() {
         let seed = u8::try_from(current() - request.interval()).unwrap();
         Reply::ok(json(&[report(seed)]))
     });
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness
         .tcnd
         .want([MockTcnd::past(3), bad, MockTcnd::past(1)]);
@@ -373,11 +357,10 @@ fn a_bad_interval_does_not_block_the_others() {
 
 #[test]
 fn a_source_that_failed_is_left_alone_unless_somebody_waits() {
-    let harness = Harness::new();
     let server = MockServer::new(|_| {
         Reply::Whole(503, vec![("Retry-After", "7200".to_owned())], Vec::new())
     });
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "refused");
@@ -400,9 +383,8 @@ fn a_source_that_failed_is_left_alone_unless_somebody_waits() {
 
 #[test]
 fn a_busy_tcnd_is_no_fault_of_the_source() {
-    let harness = Harness::new();
     let server = coepi(&four());
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness.tcnd.want(four().keys().copied().take(3));
     harness.tcnd.state().busy = true;
     harness.run().is(1);
@@ -418,9 +400,8 @@ fn a_busy_tcnd_is_no_fault_of_the_source() {
 /// limited.
 #[test]
 fn what_tcnd_leaves_of_a_delivery_is_told() {
-    let harness = Harness::new();
     let server = coepi(&four());
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness.tcnd.want(four().keys().copied().take(3));
     harness.tcnd.state().too_large = 1;
     harness.run().is(1);
@@ -434,10 +415,9 @@ fn what_tcnd_leaves_of_a_delivery_is_told() {
 
 #[test]
 fn a_report_that_comes_again_keeps_its_first_interval() {
-    let harness = Harness::new();
     let (first, second) = (MockTcnd::past(2), MockTcnd::past(1));
     let server = MockServer::new(|_| Reply::ok(json(&reports(1..3))));
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness.tcnd.want([first, second]);
     harness.run().is(0);
     harness.tcnd.knows(&reports(1..3));
@@ -448,7 +428,6 @@ fn a_report_that_comes_again_keeps_its_first_interval() {
 
 #[test]
 fn a_run_fetches_so_many_bytes_and_the_next_goes_on() {
-    let harness = Harness::new();
     let server = MockServer::new(|_| {
         Reply::ok(
             b"[".iter()
@@ -458,7 +437,7 @@ fn a_run_fetches_so_many_bytes_and_the_next_goes_on() {
                 .collect(),
         )
     });
-    harness.source("coepi-v4", &server.url(), "max_bytes = 10_000");
+    let harness = Harness::of("coepi-v4", &server.url(), "max_bytes = 10_000");
     let all: Vec<_> = (1..=12).map(MockTcnd::past).collect();
     harness.tcnd.want(all.iter().copied());
     harness.run().is(0);
@@ -483,12 +462,11 @@ fn an_array_is_read_as_servers_write_it() {
         |text| text.replace("\",", "\\n\","),
     ];
     for write in writers {
-        let harness = Harness::new();
         let server = MockServer::new(move |_| {
             let text = String::from_utf8(json(&reports(1..4))).unwrap();
             Reply::ok(write(text).into_bytes())
         });
-        harness.source("coepi-v4", &server.url(), "");
+        let harness = Harness::of("coepi-v4", &server.url(), "");
         harness.tcnd.want([MockTcnd::past(1)]);
         harness.run().is(0);
         harness.tcnd.knows(&reports(1..4));
@@ -510,7 +488,6 @@ fn a_mirror_may_deny_what_it_does_not_have() {
     };
     for (is_page, problem) in [(false, "refused"), (true, "wrong-answer")] {
         for ending in ["tcn", "json"] {
-            let harness = Harness::new();
             let held = MockTcnd::past(2);
             let missing = move || if is_page { page() } else { Reply::status(403) };
             let server = mirror(move |number, asked| {
@@ -522,7 +499,7 @@ fn a_mirror_may_deny_what_it_does_not_have() {
                     missing()
                 })
             });
-            harness.source("mirror", &server.url(), "");
+            let harness = Harness::of("mirror", &server.url(), "");
             harness
                 .tcnd
                 .want([MockTcnd::past(3), held, MockTcnd::past(1)]);
@@ -531,9 +508,8 @@ fn a_mirror_may_deny_what_it_does_not_have() {
             harness.tcnd.knows(&reports(1..4));
             harness.tcnd.whole("a", [held]);
         }
-        let harness = Harness::new();
         let server = mirror(move |_, _| Some(if is_page { page() } else { Reply::status(403) }));
-        harness.source("mirror", &server.url(), "");
+        let harness = Harness::of("mirror", &server.url(), "");
         harness.tcnd.want([MockTcnd::past(1)]);
         harness.run().is(1);
         assert_eq!(

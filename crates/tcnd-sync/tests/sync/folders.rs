@@ -1,17 +1,14 @@
 //! Folders: a USB stick that people pass on.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tcn_protocol::file::{self, Format};
 use tcn_protocol::wire;
 use tempfile::TempDir;
 
 use crate::mock_tcnd::{MockTcnd, PartState};
-use crate::{Harness, json, report, reports, sized, stream};
+use crate::{Harness, gzip, json, report, reports, sized, stream};
 
 fn stick() -> (TempDir, std::path::PathBuf) {
     let stick = TempDir::new().unwrap();
@@ -22,7 +19,6 @@ fn stick() -> (TempDir, std::path::PathBuf) {
 
 #[test]
 fn intervals_and_whatever_else_is_there_are_read() {
-    let harness = Harness::new();
     let (stick, layout) = stick();
     let (first, second, missing) = (MockTcnd::past(3), MockTcnd::past(2), MockTcnd::past(1));
     fs::write(layout.join(format!("{first}.tcn")), stream(&reports(1..4))).unwrap();
@@ -37,7 +33,7 @@ fn intervals_and_whatever_else_is_there_are_read() {
         &stream(&reports(10..12))[..200],
     )
     .unwrap();
-    harness.source("folder", stick.path().to_str().unwrap(), "");
+    let harness = Harness::of("folder", stick.path().to_str().unwrap(), "");
     harness.tcnd.want([first, second, missing]);
     harness.run().is(0);
     harness.tcnd.knows(&reports(1..11));
@@ -48,13 +44,7 @@ fn intervals_and_whatever_else_is_there_are_read() {
 /// Sticks as they come back from other machines.
 #[test]
 fn reports_are_found_whatever_they_are_called_and_however_packed() {
-    let harness = Harness::new();
     let (stick, layout) = stick();
-    let gzip = |bytes: &[u8]| {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    };
     let zstd = |bytes: &[u8]| zstd::encode_all(bytes, 3).unwrap();
     for (name, bytes) in [
         ("report (1).TCN", stream(&reports(1..2))),
@@ -71,7 +61,7 @@ fn reports_are_found_whatever_they_are_called_and_however_packed() {
     let (of_first, of_second) = (json(&reports(6..7)), stream(&reports(7..8)));
     fs::write(layout.join(format!("{first}.json.gz")), gzip(&of_first)).unwrap();
     fs::write(layout.join(format!("{second}.tcn.zst")), zstd(&of_second)).unwrap();
-    harness.source("folder", stick.path().to_str().unwrap(), "");
+    let harness = Harness::of("folder", stick.path().to_str().unwrap(), "");
     harness.tcnd.want([first, second]);
     let ended = harness.run();
     ended.is(0);
@@ -91,11 +81,10 @@ fn a_file_that_holds_no_reports_is_said_to() {
         (b"PK\x03\x04", "zip"),
         (b"hello, world", "text without a report"),
     ] {
-        let harness = Harness::new();
         let (stick, _) = stick();
         fs::write(stick.path().join("a.tcn"), bytes).unwrap();
         fs::write(stick.path().join("b.tcn"), stream(&reports(1..4))).unwrap();
-        harness.source("folder", stick.path().to_str().unwrap(), "");
+        let harness = Harness::of("folder", stick.path().to_str().unwrap(), "");
         let ended = harness.run();
         ended.is(1);
         assert_eq!(harness.tcnd.recorded("a"), "wrong-answer");
@@ -106,7 +95,6 @@ fn a_file_that_holds_no_reports_is_said_to() {
 
 #[test]
 fn nothing_outside_of_it_is_read() {
-    let harness = Harness::new();
     let (stick, layout) = stick();
     let outside = TempDir::new().unwrap();
     let secret = outside.path().join("secret.tcn");
@@ -114,7 +102,7 @@ fn nothing_outside_of_it_is_read() {
     symlink(&secret, stick.path().join("link.tcn")).unwrap();
     let wanted = MockTcnd::past(1);
     symlink(&secret, layout.join(format!("{wanted}.tcn"))).unwrap();
-    harness.source("folder", stick.path().to_str().unwrap(), "");
+    let harness = Harness::of("folder", stick.path().to_str().unwrap(), "");
     harness.tcnd.want([wanted]);
     harness.run().is(0);
     harness.tcnd.knows(&[]);
@@ -123,13 +111,12 @@ fn nothing_outside_of_it_is_read() {
 
 #[test]
 fn an_interval_that_breaks_off_is_asked_for_again() {
-    let harness = Harness::new();
     let (stick, layout) = stick();
     let wanted = MockTcnd::past(1);
     let file = layout.join(format!("{wanted}.tcn"));
     let whole = stream(&reports(1..4));
     fs::write(&file, &whole[..whole.len() - 7]).unwrap();
-    harness.source("folder", stick.path().to_str().unwrap(), "");
+    let harness = Harness::of("folder", stick.path().to_str().unwrap(), "");
     harness.tcnd.want([wanted]);
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "wrong-answer");
@@ -143,11 +130,10 @@ fn an_interval_that_breaks_off_is_asked_for_again() {
 /// time is that of the copy.
 #[test]
 fn a_file_that_grows_after_its_interval_is_read_again() {
-    let harness = Harness::new();
     let (stick, layout) = stick();
     let wanted = MockTcnd::past(1);
     let file = layout.join(format!("{wanted}.tcn"));
-    harness.source("folder", stick.path().to_str().unwrap(), "");
+    let harness = Harness::of("folder", stick.path().to_str().unwrap(), "");
     harness.tcnd.want([wanted]);
     for end in [3, 6] {
         fs::write(&file, stream(&reports(1..end))).unwrap();
@@ -161,7 +147,6 @@ fn a_file_that_grows_after_its_interval_is_read_again() {
 #[test]
 fn what_the_bounds_of_a_run_do_not_reach_comes_first_in_the_next() {
     for bound in ["budget = 90_000", "max_bytes = 1024"] {
-        let harness = Harness::new();
         let (stick, layout) = stick();
         let by_bytes = bound.contains("bytes");
         let intervals: Vec<_> = (1..=12).rev().map(MockTcnd::past).collect();
@@ -176,7 +161,7 @@ fn what_the_bounds_of_a_run_do_not_reach_comes_first_in_the_next() {
         for (n, interval) in intervals.iter().enumerate() {
             fs::write(layout.join(format!("{interval}.tcn")), stream(&held(n))).unwrap();
         }
-        harness.source("folder", stick.path().to_str().unwrap(), bound);
+        let harness = Harness::of("folder", stick.path().to_str().unwrap(), bound);
         harness.tcnd.want(intervals.iter().copied());
         let runs = if by_bytes { 2 } else { 6 };
         for _ in 0..runs {
@@ -189,11 +174,10 @@ fn what_the_bounds_of_a_run_do_not_reach_comes_first_in_the_next() {
 
 #[test]
 fn a_file_that_is_too_large_does_not_block_the_others() {
-    let harness = Harness::new();
     let (stick, _) = stick();
     fs::write(stick.path().join("a.tcn"), vec![b' '; 5000]).unwrap();
     fs::write(stick.path().join("b.tcn"), stream(&reports(1..4))).unwrap();
-    harness.source("folder", stick.path().to_str().unwrap(), "max_bytes = 4096");
+    let harness = Harness::of("folder", stick.path().to_str().unwrap(), "max_bytes = 4096");
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "too-large");
     harness.tcnd.knows(&reports(1..4));
@@ -201,14 +185,13 @@ fn a_file_that_is_too_large_does_not_block_the_others() {
 
 #[test]
 fn files_beyond_the_budget_are_named_and_have_their_turn_another_time() {
-    let harness = Harness::new();
     let (stick, _) = stick();
     for seed in 1..4 {
         let file = stick.path().join(format!("{seed}.tcn"));
         fs::write(file, stream(&[sized(seed, 40_000, 0)])).unwrap();
     }
     let path = stick.path().to_str().unwrap();
-    harness.source("folder", path, "budget = 70_000");
+    let harness = Harness::of("folder", path, "budget = 70_000");
     let known = || harness.tcnd.state().known.len();
     harness.run().is(1);
     assert_eq!(
@@ -227,10 +210,9 @@ fn files_beyond_the_budget_are_named_and_have_their_turn_another_time() {
 
 #[test]
 fn a_part_becomes_a_file_that_the_next_machine_reads() {
-    let harness = Harness::new();
     let (stick, _) = stick();
     let path = stick.path().to_str().unwrap();
-    harness.source("folder", path, "publish = true");
+    let harness = Harness::of("folder", path, "publish = true");
     harness.tcnd.publish("a", report(1));
     harness.tcnd.publish("a", report(2));
     harness.run().is(0);
@@ -262,8 +244,7 @@ fn a_part_becomes_a_file_that_the_next_machine_reads() {
 
 #[test]
 fn a_stick_that_is_not_there_loses_nothing() {
-    let harness = Harness::new();
-    harness.source("folder", "/nonexistent/stick", "publish = true");
+    let harness = Harness::of("folder", "/nonexistent/stick", "publish = true");
     harness.tcnd.publish("a", report(1));
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "unreadable");

@@ -2,33 +2,35 @@
 //! once the server is honest nothing is missing.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, LazyLock};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tcn_protocol::SignedReport;
 
 use crate::mock_server::{MockServer, Reply};
 use crate::mock_tcnd::{MockTcnd, current};
-use crate::{Harness, Running, json, reports, soon, stream};
+use crate::{Harness, Running, gzip, json, reports, soon, stream};
 
 /// Makes a bad response.
 type Lie = fn() -> Reply;
 
-/// A server of this kind answers every request with `lie`. The token must be `problem`,
-/// and no report may be known. Once the server is honest, all must be.
+/// Each with its name.
+type Cases<'a> = &'a [(&'a str, Lie)];
+
+/// A server of this kind answers every request with one of the lies. The token must be
+/// `problem`, and no report may be known. Once the server is honest, all must be.
 #[track_caller]
-fn nothing_comes_of(what: &str, kind: &str, lie: Lie, problem: &str) {
-    only_so_much_comes_of(what, kind, lie, problem, &[]);
+fn nothing_comes_of(cases: Cases<'_>, kind: &str, problem: &str) {
+    for (what, lie) in cases {
+        only_so_much_comes_of(what, kind, *lie, problem, &[]);
+    }
 }
 
 /// The same for a server whose lie begins with these reports.
 #[track_caller]
 fn only_so_much_comes_of(what: &str, kind: &str, lie: Lie, problem: &str, known: &[SignedReport]) {
-    let harness = Harness::new();
     let honest = Arc::new(AtomicBool::new(false));
     let is_honest = honest.clone();
     let of_stream = kind == "mirror";
@@ -42,7 +44,7 @@ fn only_so_much_comes_of(what: &str, kind: &str, lie: Lie, problem: &str, known:
     // A busy machine must not make an honest answer look late.
     let timeout = if problem == "timed-out" { 3 } else { 30 };
     let limits = format!("timeout = \"{timeout}s\"\nmax_bytes = 100_000");
-    harness.source(kind, &server.url(), &limits);
+    let harness = Harness::of(kind, &server.url(), &limits);
     let wanted = [MockTcnd::past(2), MockTcnd::past(1)];
     harness.tcnd.want(wanted);
     let ended = harness.run();
@@ -75,12 +77,6 @@ fn redirect(to: &str) -> Reply {
     Reply::Whole(302, vec![("Location", to.to_owned())], Vec::new())
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
 /// An array that exceeds every limit when it is unpacked, by gzip and by zstd.
 static BOMBS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
     let mut array = json(&reports(1..4));
@@ -92,7 +88,7 @@ static BOMBS: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
 
 #[test]
 fn documents_that_are_none() {
-    let cases: &[(&str, Lie)] = &[
+    let cases: Cases<'_> = &[
         ("wrong JSON", || Reply::ok(b"{\"reports\": []}".to_vec())),
         ("an object with reports", || {
             let inner = String::from_utf8(json(&reports(1..4))).unwrap();
@@ -144,14 +140,12 @@ fn documents_that_are_none() {
             )
         }),
     ];
-    for (what, lie) in cases {
-        nothing_comes_of(what, "coepi-v4", *lie, "wrong-answer");
-    }
+    nothing_comes_of(cases, "coepi-v4", "wrong-answer");
 }
 
 #[test]
 fn streams_that_break_off() {
-    let cases: &[(&str, Lie)] = &[
+    let cases: Cases<'_> = &[
         ("a report that breaks off", || {
             let whole = stream(&reports(1..4));
             Reply::ok(whole[..whole.len() - 1].to_vec())
@@ -167,14 +161,12 @@ fn streams_that_break_off() {
             },
         ),
     ];
-    for (what, lie) in cases {
-        nothing_comes_of(what, "mirror", *lie, "wrong-answer");
-    }
+    nothing_comes_of(cases, "mirror", "wrong-answer");
 }
 
 #[test]
 fn answers_that_break_the_rules_of_http() {
-    let cases: &[(&str, Lie)] = &[
+    let cases: Cases<'_> = &[
         ("less than was declared", || {
             let whole = json(&reports(1..4));
             cut(&whole, whole.len() + 50)
@@ -210,28 +202,23 @@ fn answers_that_break_the_rules_of_http() {
             Reply::Raw(b"HTTP/1.1 304 X\r\n\r\n".to_vec())
         }),
     ];
-    for (what, lie) in cases {
-        nothing_comes_of(what, "coepi-v4", *lie, "wrong-answer");
-    }
+    nothing_comes_of(cases, "coepi-v4", "wrong-answer");
 }
 
 #[test]
 fn redirects_away() {
-    let cases: &[(&str, Lie)] = &[
+    let cases: Cases<'_> = &[
         ("to a file", || redirect("file:///etc/passwd")),
         ("to another host", || redirect("http://localhost:1/")),
         ("to another scheme", || redirect("https://127.0.0.1/")),
         ("to nowhere", || redirect("http://[")),
         ("in a circle", || redirect("/base")),
     ];
-    for (what, lie) in cases {
-        nothing_comes_of(what, "coepi-v4", *lie, "wrong-answer");
-    }
+    nothing_comes_of(cases, "coepi-v4", "wrong-answer");
 }
 
 #[test]
 fn a_redirect_to_another_port_is_not_followed_and_one_within_the_origin_is() {
-    let harness = Harness::new();
     let other = MockServer::new(|_| Reply::ok(json(&reports(50..51))));
     let away = other.url();
     let server = MockServer::new(move |request| match request.line.as_str() {
@@ -239,7 +226,7 @@ fn a_redirect_to_another_port_is_not_followed_and_one_within_the_origin_is() {
         _ if request.interval() == current() => redirect(&away),
         _ => redirect("/moved?intervalNumber=1"),
     });
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.run().is(1);
     harness.tcnd.knows(&reports(1..4));
@@ -249,7 +236,7 @@ fn a_redirect_to_another_port_is_not_followed_and_one_within_the_origin_is() {
 
 #[test]
 fn answers_without_end_end_at_the_limit() {
-    let cases: &[(&str, Lie)] = &[
+    let cases: Cases<'_> = &[
         ("a declared length beyond the limit", || {
             cut(b"[", 10_000_000_000)
         }),
@@ -269,7 +256,6 @@ fn answers_without_end_end_at_the_limit() {
 
 #[test]
 fn a_body_of_ten_gigabytes_is_left_at_the_limit() {
-    let harness = Harness::new();
     let sent = Arc::new(AtomicU64::new(0));
     let count = sent.clone();
     let server = MockServer::new(move |_| {
@@ -286,7 +272,7 @@ fn a_body_of_ten_gigabytes_is_left_at_the_limit() {
             Ok(())
         }))
     });
-    harness.source("coepi-v4", &server.url(), "max_bytes = 1_000_000");
+    let harness = Harness::of("coepi-v4", &server.url(), "max_bytes = 1_000_000");
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "too-large");
     // The bytes sent beyond the limit are those that sockets hold.
@@ -297,7 +283,7 @@ fn a_body_of_ten_gigabytes_is_left_at_the_limit() {
 
 #[test]
 fn who_drips_or_hangs_is_left() {
-    let cases: &[(&str, Lie)] = &[
+    let cases: Cases<'_> = &[
         ("silence", || Reply::Hang),
         ("silence in the middle", || {
             Reply::Stream(Box::new(|out| {
@@ -310,14 +296,11 @@ fn who_drips_or_hangs_is_left() {
             }))
         }),
     ];
-    for (what, lie) in cases {
-        nothing_comes_of(what, "coepi-v4", *lie, "timed-out");
-    }
+    nothing_comes_of(cases, "coepi-v4", "timed-out");
 }
 
 #[test]
 fn who_drips_for_ever_is_left_in_the_end() {
-    let harness = Harness::new();
     let server = MockServer::new(|_| {
         Reply::Stream(Box::new(|out| {
             out.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
@@ -329,21 +312,20 @@ fn who_drips_for_ever_is_left_in_the_end() {
             }
         }))
     });
-    harness.source("coepi-v4", &server.url(), "timeout = \"1s\"");
+    let harness = Harness::of("coepi-v4", &server.url(), "timeout = \"1s\"");
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "timed-out");
 }
 
 #[test]
 fn a_forged_report_is_handed_on_and_turned_down_by_tcnd() {
-    let harness = Harness::new();
     let server = MockServer::new(|_| {
         let mut bytes = stream(&reports(1..4));
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         Reply::ok(bytes)
     });
-    harness.source("mirror", &server.url(), "");
+    let harness = Harness::of("mirror", &server.url(), "");
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.run().is(0);
     harness.tcnd.knows(&reports(1..3));
@@ -352,7 +334,6 @@ fn a_forged_report_is_handed_on_and_turned_down_by_tcnd() {
 
 #[test]
 fn memory_stays_small_whatever_comes() {
-    let harness = Harness::new();
     let (there, is_there) = channel();
     let there = std::sync::Mutex::new(there);
     let server = MockServer::new(move |_| {
@@ -378,7 +359,7 @@ fn memory_stays_small_whatever_comes() {
             Ok(())
         }))
     });
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     // Held in the delivery: the document was fetched, unpacked and filtered.
     let held = harness.tcnd.hold(crate::mock_tcnd::CallHold {
         call: "deliver",

@@ -31,7 +31,7 @@ fn nothing_is_lost(harness: &Harness, server: &MockServer, what: &str) {
     let arrived: std::collections::BTreeSet<_> = server
         .seen()
         .iter()
-        .filter(|request| request.line.starts_with("POST"))
+        .filter(|request| request.is_post())
         .map(|request| request.body().to_vec())
         .collect();
     assert_eq!(arrived.len(), 2, "{what}: every part arrived");
@@ -43,8 +43,7 @@ fn nothing_is_lost(harness: &Harness, server: &MockServer, what: &str) {
 
 /// Two past intervals, the current one, and two parts due.
 fn harness(server: &MockServer) -> Harness {
-    let harness = Harness::new();
-    harness.source("coepi-v4", &server.url(), "publish = true");
+    let harness = Harness::of("coepi-v4", &server.url(), "publish = true");
     harness.tcnd.want([MockTcnd::past(2), MockTcnd::past(1)]);
     harness.tcnd.publish("a", report(100));
     harness.tcnd.publish("a", report(101));
@@ -62,13 +61,10 @@ fn answer(interval: u64) -> Vec<u8> {
 }
 
 fn honest() -> MockServer {
-    MockServer::new(|request| {
-        if request.line.starts_with("POST") {
-            Reply::status(200)
-        } else {
-            Reply::ok(answer(request.interval()))
-        }
-    })
+    MockServer::with_posts(
+        |request| Reply::ok(answer(request.interval())),
+        |_| Reply::status(200),
+    )
 }
 
 #[test]
@@ -108,7 +104,7 @@ fn killed_while_a_server_is_spoken_to_nothing_is_lost() {
             let count = Arc::new(AtomicU64::new(0));
             let there: Mutex<Sender<()>> = Mutex::new(there);
             let server = MockServer::new(move |request| {
-                let post = request.line.starts_with("POST");
+                let post = request.is_post();
                 if count.fetch_add(1, Ordering::AcqRel) != number {
                     return if post {
                         Reply::status(200)

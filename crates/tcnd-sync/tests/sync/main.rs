@@ -23,13 +23,16 @@ mod switches;
 mod transport;
 mod uploads;
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tcn_protocol::file::{self, Format};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
@@ -55,6 +58,13 @@ impl Harness {
             tcnd: MockTcnd::new(),
             folder,
         }
+    }
+
+    /// The same, with one source in the registry.
+    fn of(kind: &str, url: &str, more: &str) -> Self {
+        let harness = Self::new();
+        harness.source(kind, url, more);
+        harness
     }
 
     fn state(&self) -> PathBuf {
@@ -90,6 +100,13 @@ impl Harness {
     /// One run, to its end.
     fn run(&self) -> RunOutput {
         RunOutput::of(&run(self.command()))
+    }
+
+    /// One run with these variables in its environment.
+    fn run_with<V: AsRef<OsStr>>(&self, variables: &[(&str, V)]) -> RunOutput {
+        let mut command = self.command();
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        RunOutput::of(&run(command))
     }
 
     /// One run for a user who waits, to its end.
@@ -202,4 +219,10 @@ fn json(reports: &[SignedReport]) -> Vec<u8> {
 
 fn stream(reports: &[SignedReport]) -> Vec<u8> {
     file::write(Format::Tcn, reports)
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }

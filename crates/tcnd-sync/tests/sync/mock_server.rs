@@ -64,6 +64,12 @@ pub(crate) enum Reply {
     Hang,
 }
 
+impl Request {
+    pub(crate) fn is_post(&self) -> bool {
+        self.line.starts_with("POST")
+    }
+}
+
 impl Reply {
     pub(crate) fn ok(body: Vec<u8>) -> Self {
         Self::Whole(200, Vec::new(), body)
@@ -86,6 +92,20 @@ impl<T: Read + Write + Send> Wire for T {}
 impl MockServer {
     pub(crate) fn new(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         Self::over(|stream| Ok(Box::new(stream)), answer)
+    }
+
+    /// A server that answers uploads in another way than fetches.
+    pub(crate) fn with_posts(
+        get: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+        post: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(move |request| {
+            if request.is_post() {
+                post(request)
+            } else {
+                get(request)
+            }
+        })
     }
 
     /// A server that does something with a connection before it reads from it.

@@ -26,8 +26,7 @@ fn without_a_source_it_says_so_and_is_well() {
 #[test]
 fn a_faulty_registry_is_refused_with_every_fault_before_anybody_is_asked() {
     for check in [true, false] {
-        let harness = Harness::new();
-        harness.source("mirror", "http://reports.example.org/", "publsh = true");
+        let harness = Harness::of("mirror", "http://reports.example.org/", "publsh = true");
         let mut command = harness.command();
         if check {
             command.arg("--check-config");
@@ -48,8 +47,7 @@ fn a_faulty_registry_is_refused_with_every_fault_before_anybody_is_asked() {
 
 #[test]
 fn a_sound_registry_can_be_checked_without_tcnd() {
-    let harness = Harness::new();
-    harness.source("folder", "/media/reports", "");
+    let harness = Harness::of("folder", "/media/reports", "");
     let mut command = harness.command();
     command.arg("--check-config");
     let output = run(command);
@@ -90,9 +88,8 @@ fn without_tcnd_it_says_that_and_ends_with_3() {
 
 #[test]
 fn a_second_run_leaves_the_first_alone() {
-    let harness = Harness::new();
     let server = MockServer::new(|_| Reply::ok(b"[]".to_vec()));
-    harness.source("coepi-v4", &server.url(), "");
+    let harness = Harness::of("coepi-v4", &server.url(), "");
     let hold = CallHold {
         call: "pending",
         when: When::Before,

@@ -9,16 +9,17 @@ use std::sync::{Arc, Mutex};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tempfile::NamedTempFile;
 
 use crate::mock_server::{MockServer, Reply};
 use crate::mock_tcnd::{MockTcnd, PartState};
-use crate::{Harness, RunOutput, json, report, reports, run, soon};
+use crate::{Harness, json, report, reports, soon};
 
-/// A server with a certificate for `localhost`, and that certificate in PEM. It records
+/// A server with a certificate for `localhost`, and a file of that certificate. It records
 /// whether each ClientHello offers to resume an earlier session.
 struct Tls {
     server: MockServer,
-    pem: String,
+    pem: NamedTempFile,
     kinds: Arc<Mutex<Vec<rustls::HandshakeKind>>>,
 }
 
@@ -47,18 +48,16 @@ fn tls() -> Tls {
             Ok(Box::new(StreamOwned::new(connection, stream)))
         },
         |request| {
-            if request.line.starts_with("POST") {
+            if request.is_post() {
                 Reply::status(200)
             } else {
                 Reply::ok(json(&reports(1..4)))
             }
         },
     );
-    Tls {
-        server,
-        pem: cert.pem(),
-        kinds,
-    }
+    let pem = NamedTempFile::new().unwrap();
+    fs::write(pem.path(), cert.pem()).unwrap();
+    Tls { server, pem, kinds }
 }
 
 impl Tls {
@@ -69,9 +68,8 @@ impl Tls {
 
 #[test]
 fn a_certificate_nobody_vouches_for_is_refused() {
-    let harness = Harness::new();
     let tls = tls();
-    harness.source("coepi-v4", &tls.url(), "publish = true");
+    let harness = Harness::of("coepi-v4", &tls.url(), "publish = true");
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.tcnd.publish("a", report(9));
     harness.run().is(1);
@@ -83,32 +81,22 @@ fn a_certificate_nobody_vouches_for_is_refused() {
 
 #[test]
 fn a_certificate_for_another_name_is_refused() {
-    let harness = Harness::new();
     let tls = tls();
     let url = format!("https://127.0.0.1:{}/", tls.server.port);
-    harness.source("coepi-v4", &url, "");
-    let pem = harness.folder.path().join("ca.pem");
-    fs::write(&pem, &tls.pem).unwrap();
-    let mut command = harness.command();
-    command.env("SSL_CERT_FILE", &pem);
-    RunOutput::of(&run(command)).is(1);
+    let harness = Harness::of("coepi-v4", &url, "");
+    harness.run_with(&[("SSL_CERT_FILE", tls.pem.path())]).is(1);
     assert_eq!(harness.tcnd.recorded("a"), "tls-failed");
 }
 
 #[test]
 fn a_trusted_server_is_spoken_to_and_no_upload_resumes_a_session() {
-    let harness = Harness::new();
     let tls = tls();
-    harness.source("coepi-v4", &tls.url(), "publish = true");
+    let harness = Harness::of("coepi-v4", &tls.url(), "publish = true");
     harness.tcnd.want([MockTcnd::past(1)]);
     for seed in 10..13 {
         harness.tcnd.publish("a", report(seed));
     }
-    let pem = harness.folder.path().join("ca.pem");
-    fs::write(&pem, &tls.pem).unwrap();
-    let mut command = harness.command();
-    command.env("SSL_CERT_FILE", &pem);
-    RunOutput::of(&run(command)).is(0);
+    harness.run_with(&[("SSL_CERT_FILE", tls.pem.path())]).is(0);
     harness.tcnd.knows(&reports(1..4));
     harness.tcnd.whole("a", [MockTcnd::past(1)]);
     let kinds = tls.kinds.lock().unwrap().clone();
@@ -128,23 +116,19 @@ fn a_trusted_server_is_spoken_to_and_no_upload_resumes_a_session() {
 /// As on a machine without the package ca-certificates.
 #[test]
 fn without_certificates_to_trust_plain_http_still_works() {
-    let harness = Harness::new();
-    let server = MockServer::new(|request| {
-        if request.line.starts_with("POST") {
-            Reply::status(200)
-        } else {
-            Reply::ok(json(&reports(1..4)))
-        }
-    });
-    harness.source("coepi-v4", &server.url(), "publish = true");
+    let server =
+        MockServer::with_posts(|_| Reply::ok(json(&reports(1..4))), |_| Reply::status(200));
+    let harness = Harness::of("coepi-v4", &server.url(), "publish = true");
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.tcnd.publish("a", report(9));
     let empty = harness.folder.path().join("empty.pem");
     fs::write(&empty, "").unwrap();
-    let mut command = harness.command();
-    command.env("SSL_CERT_FILE", &empty);
-    command.env("SSL_CERT_DIR", "/nonexistent");
-    RunOutput::of(&run(command)).is(0);
+    harness
+        .run_with(&[
+            ("SSL_CERT_FILE", empty.to_str().unwrap()),
+            ("SSL_CERT_DIR", "/nonexistent"),
+        ])
+        .is(0);
     harness.tcnd.knows(&reports(1..4));
     assert_eq!(harness.tcnd.state().parts[0].state, PartState::Accepted);
 }
@@ -200,25 +184,19 @@ fn lead(
 
 #[test]
 fn a_proxy_of_the_environment_is_used_and_resolves_the_names() {
-    let harness = Harness::new();
-    let server = MockServer::new(|request| {
-        if request.line.starts_with("POST") {
-            Reply::status(200)
-        } else {
-            Reply::ok(json(&reports(1..4)))
-        }
-    });
+    let server =
+        MockServer::with_posts(|_| Reply::ok(json(&reports(1..4))), |_| Reply::status(200));
     let (proxy, names) = socks(server.port);
-    harness.source(
+    let harness = Harness::of(
         "coepi-v4",
         "http://abcdefgh.onion/reports",
         "publish = true",
     );
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.tcnd.publish("a", report(10));
-    let mut command = harness.command();
-    command.env("ALL_PROXY", format!("socks5h://{proxy}"));
-    RunOutput::of(&run(command)).is(0);
+    harness
+        .run_with(&[("ALL_PROXY", format!("socks5h://{proxy}"))])
+        .is(0);
     harness.tcnd.knows(&reports(1..4));
     for _ in ["fetch", "upload"] {
         assert_eq!(soon(&names), "abcdefgh.onion");
@@ -233,16 +211,15 @@ fn a_proxy_of_the_environment_is_used_and_resolves_the_names() {
 
 #[test]
 fn without_the_proxy_nobody_is_asked() {
-    let harness = Harness::new();
     let server = MockServer::new(|_| Reply::ok(json(&reports(1..4))));
     let gone = {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    harness.source("coepi-v4", &server.url(), "");
-    let mut command = harness.command();
-    command.env("ALL_PROXY", format!("socks5h://{gone}"));
-    RunOutput::of(&run(command)).is(1);
+    let harness = Harness::of("coepi-v4", &server.url(), "");
+    harness
+        .run_with(&[("ALL_PROXY", format!("socks5h://{gone}"))])
+        .is(1);
     assert_eq!(harness.tcnd.recorded("a"), "unreachable");
     assert_eq!(server.asked(), 0, "it was gone round");
 }

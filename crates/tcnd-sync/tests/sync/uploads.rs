@@ -10,19 +10,12 @@ use crate::{Harness, report, source};
 
 /// Answers fetches with empty lists, and uploads with the reply of `answer`.
 fn server(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> MockServer {
-    MockServer::new(move |request| {
-        if request.line.starts_with("GET") {
-            Reply::ok(b"[]".to_vec())
-        } else {
-            answer(request)
-        }
-    })
+    MockServer::with_posts(|_| Reply::ok(b"[]".to_vec()), answer)
 }
 
 fn posts(server: &MockServer) -> Vec<Request> {
     let seen = server.seen().into_iter();
-    seen.filter(|request| request.line.starts_with("POST"))
-        .collect()
+    seen.filter(|request| request.is_post()).collect()
 }
 
 fn states(harness: &Harness) -> Vec<PartState> {
@@ -32,9 +25,8 @@ fn states(harness: &Harness) -> Vec<PartState> {
 
 #[test]
 fn an_upload_is_the_report_and_nothing_else_byte_for_byte() {
-    let harness = Harness::new();
     let server = server(|_| Reply::Whole(200, vec![("Set-Cookie", "id=1".to_owned())], Vec::new()));
-    harness.source("coepi-v4", &server.url(), "publish = true");
+    let harness = Harness::of("coepi-v4", &server.url(), "publish = true");
     for seed in 1..4 {
         harness.tcnd.publish("a", report(seed));
     }
@@ -63,9 +55,8 @@ fn an_upload_is_the_report_and_nothing_else_byte_for_byte() {
 
 #[test]
 fn every_part_has_a_connection_of_its_own() {
-    let harness = Harness::new();
     let server = server(|_| Reply::status(200));
-    harness.source("coepi-v4", &server.url(), "publish = true");
+    let harness = Harness::of("coepi-v4", &server.url(), "publish = true");
     for seed in 1..6 {
         harness.tcnd.publish("a", report(seed));
     }
@@ -103,13 +94,12 @@ fn a_part_is_accepted_only_if_the_server_says_so() {
         (500, "", PartState::Failed(None)),
     ];
     for (status, words, state) in cases {
-        let harness = Harness::new();
         let body = words.as_bytes().to_vec();
         let server = server(move |_| {
             let location = ("Location", "/elsewhere".to_owned());
             Reply::Whole(status, vec![location], body.clone())
         });
-        harness.source("coepi-v4", &server.url(), "publish = true");
+        let harness = Harness::of("coepi-v4", &server.url(), "publish = true");
         harness.tcnd.publish("a", report(1));
         let ended = harness.run();
         assert_eq!(ended.status, 0, "{status}: {}", ended.log);
@@ -123,9 +113,8 @@ fn a_part_is_accepted_only_if_the_server_says_so() {
 
 #[test]
 fn after_a_failure_the_other_parts_wait_and_the_server_is_given_time() {
-    let harness = Harness::new();
     let server = server(|_| Reply::Whole(429, vec![("Retry-After", "90".to_owned())], Vec::new()));
-    harness.source("coepi-v4", &server.url(), "publish = true");
+    let harness = Harness::of("coepi-v4", &server.url(), "publish = true");
     harness.tcnd.publish("a", report(1));
     harness.tcnd.publish("a", report(2));
     harness.run();
@@ -152,8 +141,7 @@ fn a_server_that_hangs_or_is_away_loses_nothing() {
         ),
     ];
     for (url, problem) in cases {
-        let harness = Harness::new();
-        harness.source("coepi-v4", &url, "publish = true\ntimeout = \"1s\"");
+        let harness = Harness::of("coepi-v4", &url, "publish = true\ntimeout = \"1s\"");
         harness.tcnd.publish("a", report(1));
         harness.run();
         assert_eq!(states(&harness), [PartState::Failed(None)], "{problem}");
@@ -166,15 +154,8 @@ fn a_server_that_hangs_or_is_away_loses_nothing() {
 #[test]
 fn that_an_upload_failed_is_told_to_tcnd_alone() {
     let run = |parts: &[u8]| {
-        let harness = Harness::new();
-        let server = MockServer::new(|request| {
-            if request.line.starts_with("POST") {
-                Reply::status(500)
-            } else {
-                Reply::Whole(200, Vec::new(), b"[]".to_vec())
-            }
-        });
-        harness.source("coepi-v4", &server.url(), "publish = true");
+        let server = server(|_| Reply::status(500));
+        let harness = Harness::of("coepi-v4", &server.url(), "publish = true");
         for part in parts {
             harness.tcnd.publish("a", report(*part));
         }
