@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use zbus::{Connection, connection, fdo, interface};
 
 use crate::mock_tcnd::{MockTcnd, busy, idle, run};
-use crate::text;
+use crate::{assert_contains, assert_contains_all, text};
 
 /// An adapter as BlueZ shows it.
 pub(crate) struct Adapter {
@@ -191,10 +191,7 @@ async fn a_fit_machine_passes() {
         assert!(!verdicts.contains_key(name), "{name} is of other modes");
     }
     let said = text(&doctor(&it, &[]).await.stdout);
-    assert!(
-        said.contains("hci60000 has extended advertising, 0 in use, 4 free"),
-        "{said}"
-    );
+    assert_contains(&said, "hci60000 has extended advertising, 0 in use, 4 free");
     assert!(said.ends_with("\nNo check failed.\n"), "{said}");
 }
 
@@ -233,7 +230,7 @@ async fn is_told(
     let _bluez = bluez(&it, adapter).await;
     assert_eq!(verdicts(&it).await[name], verdict, "{said}");
     let shown = text(&doctor(&it, &[]).await.stdout);
-    assert!(shown.contains(said), "{shown}");
+    assert_contains(&shown, said);
 }
 
 #[tokio::test]
@@ -311,28 +308,19 @@ async fn it_helps_without_bluez_and_without_tcnd() {
     let output = run(command).await;
     assert_eq!(output.status.code(), Some(1));
     let shown = text(&output.stdout);
-    assert!(
-        shown.contains("FAIL  system-bus") && shown.contains("FAIL  tcnd"),
-        "{shown}"
-    );
+    assert_contains_all(&shown, &["FAIL  system-bus", "FAIL  tcnd"]);
 }
 
 #[tokio::test]
 async fn the_daemons_own_problems_are_told_with_their_cures() {
     let it = MockTcnd::new(busy()).await;
     let shown = text(&doctor(&it, &[]).await.stdout);
-    assert!(
-        shown.contains("FAIL  problem        scan-failed: "),
-        "{shown}"
+    assert_contains(&shown, "FAIL  problem        scan-failed: ");
+    assert_contains(
+        &shown,
+        "(error: starting discovery: org.bluez.Error.NotReady)",
     );
-    assert!(
-        shown.contains("(error: starting discovery: org.bluez.Error.NotReady)"),
-        "{shown}"
-    );
-    assert!(
-        shown.contains("runs, with simulated devices nearby"),
-        "{shown}"
-    );
+    assert_contains(&shown, "runs, with simulated devices nearby");
     it.driver.change(|shown| shown.enabled = false);
     assert_eq!(verdicts(&it).await["consent"], "warn");
 }

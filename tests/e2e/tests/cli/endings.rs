@@ -1,8 +1,6 @@
 //! tcnd ends when something it needs is gone.
 
-use std::io::Read;
-
-use super::{Daemon, Fixture};
+use super::{Daemon, Fixture, assert_contains};
 
 /// How often numbers were heard, by the contact log. The query makes tcnd write what it
 /// heard so far.
@@ -20,7 +18,7 @@ fn age(fixture: &Fixture) -> u64 {
 fn what_was_heard_is_written_when_the_bus_goes_away() {
     let mut fixture = Fixture::new();
     let mut daemon = fixture.start();
-    assert!(fixture.tcnctl(&["enable"]).status.success());
+    fixture.ok(&["enable"]);
     fixture.until(|status| status["scanning"] == true);
     // The neighbours of the simulated radio are heard every second, once they are near.
     let mut written = 0;
@@ -34,13 +32,8 @@ fn what_was_heard_is_written_when_the_bus_goes_away() {
     fixture.bus.process.wait().unwrap();
     let ended = daemon.0.wait().unwrap();
     assert_eq!(ended.code(), Some(1), "so that it is started again");
-    let mut log = String::new();
-    let mut told = daemon.0.stderr.take().unwrap();
-    told.read_to_string(&mut log).unwrap();
-    assert!(
-        log.contains("the message bus closed the connection"),
-        "{log}"
-    );
+    let log = daemon.log();
+    assert_contains(&log, "the message bus closed the connection");
     let journal = fixture.state().join("tcnd.sqlite-wal");
     assert!(!journal.exists(), "the database was not closed: {log}");
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use super::text;
+use super::{assert_contains, text};
 
 /// The total size of mappings the program may have, in KiB: itself, its libraries, its
 /// stack.
@@ -122,7 +122,7 @@ fn endless_nesting_and_endless_digits_are_refused() {
             let document: Value = serde_json::from_slice(&output.stdout).unwrap();
             assert_eq!(document["reports"].as_array().unwrap().len(), 2);
             let error = document["reports"][1]["error"].as_str().unwrap();
-            assert!(error.contains("beyond all that a report needs"), "{error}");
+            assert_contains(error, "beyond all that a report needs");
         }
     }
 }

@@ -117,7 +117,7 @@ fn notices_reach_the_journal_with_their_id_priority_and_fields() {
     let daemon = Daemon(journal.under(&fixture.tcnd()).spawn().unwrap());
     fixture.until(|status| status["version"].is_string());
 
-    assert!(fixture.tcnctl(&["enable"]).status.success());
+    fixture.ok(&["enable"]);
     let given = journal.notice(notices::CONSENT_GIVEN);
     assert_eq!(given["PRIORITY"], "6");
     assert_eq!(given["SYSLOG_IDENTIFIER"], "tcnd");
@@ -143,7 +143,7 @@ fn notices_reach_the_journal_with_their_id_priority_and_fields() {
     assert_eq!(failed["TCND_SOURCE"], "stick");
     assert_eq!(failed["TCND_PROBLEM"], "unreadable");
 
-    assert!(fixture.tcnctl(&["wipe", "--yes"]).status.success());
+    fixture.ok(&["wipe", "--yes"]);
     journal.notice(notices::WIPED);
     journal.notice(notices::CONSENT_TAKEN);
 }
@@ -160,7 +160,7 @@ fn what_the_configuration_forbade_is_not_told_as_consent() {
     };
     let first = fixture.until(|status| status["version"].is_string());
     assert_eq!(first["consent"], "never");
-    assert!(fixture.tcnctl(&["enable"]).status.success());
+    fixture.ok(&["enable"]);
     journal.notice(notices::CONSENT_GIVEN);
     configure("enabled = false");
     journal.notice(notices::CONSENT_TAKEN);
@@ -176,7 +176,7 @@ fn what_the_configuration_forbade_is_not_told_as_consent() {
         id == notices::CONSENT_RESTORED.id
     });
     assert_eq!(restored["PRIORITY"], "6");
-    assert!(fixture.tcnctl(&["disable"]).status.success());
+    fixture.ok(&["disable"]);
     assert_eq!(fixture.json(&["status"])["consent"], "withdrawn");
 }
 
@@ -196,7 +196,7 @@ fn other_fields_are_tcnds_own_and_the_level_can_be_changed() {
     ] {
         fixture.log_control(property, value);
     }
-    assert!(fixture.tcnctl(&["enable"]).status.success());
+    fixture.ok(&["enable"]);
     let told = journal.until(|entry| entry.contains_key("TCND_FAULT"));
     assert_eq!(told["PRIORITY"], "7");
     assert!(!told.contains_key("MESSAGE_ID"), "{told:?}");
@@ -221,13 +221,11 @@ fn a_damaged_log_that_is_set_aside_is_a_problem_that_begins() {
 fn consent_of_an_earlier_start_is_no_news() {
     let (fixture, journal) = (Fixture::new(), Journal::new());
     let mut first = fixture.start();
-    assert!(fixture.tcnctl(&["enable"]).status.success());
-    let pid = rustix::process::Pid::from_child(&first.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    first.0.wait().unwrap();
+    fixture.ok(&["enable"]);
+    first.stop();
     let _second = Daemon(journal.under(&fixture.tcnd()).spawn().unwrap());
     fixture.until(|status| status["advertising"] == true);
-    assert!(fixture.tcnctl(&["disable"]).status.success());
+    fixture.ok(&["disable"]);
     let is =
         |entry: &Entry, notice: Notice| entry.get("MESSAGE_ID").map(String::as_str) == notice.id;
     journal.until(|entry| {

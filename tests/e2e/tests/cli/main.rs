@@ -28,8 +28,9 @@ mod watching;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -44,6 +45,23 @@ struct Fixture {
 
 /// A running daemon; killed if the test ends before it.
 struct Daemon(Child);
+
+impl Daemon {
+    /// Ends it by SIGTERM.
+    fn stop(&mut self) -> ExitStatus {
+        let pid = Pid::from_child(&self.0);
+        kill_process(pid, Signal::TERM).unwrap();
+        self.0.wait().unwrap()
+    }
+
+    /// Its log, to its end.
+    fn log(&mut self) -> String {
+        let mut log = String::new();
+        let mut stderr = self.0.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        log
+    }
+}
 
 impl Drop for Daemon {
     fn drop(&mut self) {
@@ -125,14 +143,16 @@ impl Fixture {
             .unwrap()
     }
 
+    /// The output of a command that succeeds.
+    fn ok(&self, words: &[&str]) -> Vec<u8> {
+        let output = self.tcnctl(words);
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        output.stdout
+    }
+
     fn json(&self, words: &[&str]) -> Value {
-        let output = self.tcnctl(&[words, &["--json"]].concat());
-        assert!(
-            output.status.success(),
-            "{words:?}: {}",
-            text(&output.stderr)
-        );
-        serde_json::from_slice(&output.stdout).unwrap()
+        let document = self.ok(&[words, &["--json"]].concat());
+        serde_json::from_slice(&document).unwrap()
     }
 
     /// Polls the status until it is right. Each query is a process, so the count is a
@@ -154,6 +174,18 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+#[track_caller]
+fn assert_contains(text: &str, part: &str) {
+    assert!(text.contains(part), "{part:?} is not in: {text}");
+}
+
+#[track_caller]
+fn assert_contains_all(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert_contains(text, part);
+    }
+}
+
 #[test]
 fn nothing_is_on_the_air_before_consent_and_after_it_is() {
     let fixture = Fixture::new();
@@ -167,23 +199,18 @@ fn nothing_is_on_the_air_before_consent_and_after_it_is() {
         (&status["advertising"], &status["simulated"]),
         (&false.into(), &true.into())
     );
-    assert!(fixture.tcnctl(&["enable"]).status.success());
+    fixture.ok(&["enable"]);
     fixture.until(|status| status["advertising"] == true && status["scanning"] == true);
-    assert!(fixture.tcnctl(&["rotate"]).status.success());
-    assert!(
-        fixture
-            .tcnctl(&["pause", "--reason", "a test"])
-            .status
-            .success()
-    );
+    fixture.ok(&["rotate"]);
+    fixture.ok(&["pause", "--reason", "a test"]);
     let paused = fixture.json(&["status"]);
     assert_eq!(
         (&paused["state"], &paused["advertising"]),
         (&"paused".into(), &false.into())
     );
-    assert!(fixture.tcnctl(&["resume"]).status.success());
+    fixture.ok(&["resume"]);
     fixture.until(|status| status["advertising"] == true);
-    assert!(fixture.tcnctl(&["disable"]).status.success());
+    fixture.ok(&["disable"]);
     assert_eq!(fixture.json(&["status"])["enabled"], false);
 }
 
@@ -191,19 +218,10 @@ fn nothing_is_on_the_air_before_consent_and_after_it_is() {
 fn consent_and_a_pause_outlive_a_restart() {
     let fixture = Fixture::new();
     let mut daemon = fixture.start();
-    assert!(fixture.tcnctl(&["enable"]).status.success());
-    assert!(fixture.tcnctl(&["pause"]).status.success());
-    let pid = rustix::process::Pid::from_child(&daemon.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let ended = daemon.0.wait().unwrap();
-    let mut log = String::new();
-    daemon
-        .0
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut log)
-        .unwrap();
+    fixture.ok(&["enable"]);
+    fixture.ok(&["pause"]);
+    let ended = daemon.stop();
+    let log = daemon.log();
     assert!(ended.success(), "{ended}: {log}");
     assert!(
         !fixture.state().join("tcnd.sqlite-wal").exists(),
@@ -223,24 +241,13 @@ fn a_second_daemon_is_refused_with_the_cure() {
     let _daemon = fixture.start();
     let same_folder = fixture.tcnd().output().unwrap();
     assert_eq!(same_folder.status.code(), Some(1));
-    assert!(
-        text(&same_folder.stderr).contains("--state-dir"),
-        "{}",
-        text(&same_folder.stderr)
-    );
+    assert_contains(&text(&same_folder.stderr), "--state-dir");
     let elsewhere = TempDir::new().unwrap();
     let mut same_bus = Daemon(fixture.tcnd_in(elsewhere.path()).spawn().unwrap());
-    let mut log = String::new();
     // It ends with the process. A daemon that got the name would go on and block here.
-    same_bus
-        .0
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut log)
-        .unwrap();
+    let log = same_bus.log();
     assert_eq!(same_bus.0.wait().unwrap().code(), Some(1), "{log}");
-    assert!(log.contains("--bus"), "{log}");
+    assert_contains(&log, "--bus");
 }
 
 #[test]
@@ -260,10 +267,7 @@ fn a_faulty_configuration_is_named_by_line_and_the_nearest_key() {
     let checked = fixture.tcnctl(&["config", "check", file.to_str().unwrap()]);
     let said = text(&checked.stdout) + &text(&checked.stderr);
     assert_eq!(checked.status.code(), Some(1));
-    assert!(
-        said.contains("bad.toml:2") && said.contains("tcn_period"),
-        "{said}"
-    );
+    assert_contains_all(&said, &["bad.toml:2", "tcn_period"]);
     let started = fixture.tcnd().arg("--config").arg(&file).output().unwrap();
     assert_eq!(started.status.code(), Some(78), "{}", text(&started.stderr));
 }
@@ -307,5 +311,5 @@ fn by_hand_tcnd_says_when_it_is_ready() {
     let ready = said.find_map(|line| line.ok().filter(|line| line.contains("ready")));
     let ask = format!("tcnctl --bus '{}' status", fixture.address);
     assert!(ready.unwrap().contains(&ask));
-    assert!(fixture.tcnctl(&["status"]).status.success());
+    fixture.ok(&["status"]);
 }

@@ -89,6 +89,13 @@ impl MockTcnd {
         text(&output.stdout)
     }
 
+    /// What a command says that ends with this status.
+    pub(crate) async fn fails(&self, status: i32, words: &[&str]) -> String {
+        let output = self.tcnctl(words).await;
+        assert_eq!(output.status.code(), Some(status), "{words:?}: {output:?}");
+        text(&output.stderr)
+    }
+
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(e2e::program("tcnctl"));
         command.args(["--bus", &self.fixture.address]).args(words);

@@ -11,7 +11,7 @@ use tcnd::daemon::{ProblemDetails, Refusal};
 use tcnd_client::Problem;
 
 use crate::mock_tcnd::{MockTcnd, busy, mock_driver, run};
-use crate::text;
+use crate::{assert_contains, assert_contains_all, text};
 
 const CREATE: [&str; 4] = ["report", "create", "--symptoms", "dry-cough"];
 
@@ -43,23 +43,22 @@ async fn on_a_terminal(it: &MockTcnd, words: &[&str], typed: &str) -> (bool, Str
 #[tokio::test]
 async fn a_report_is_shown_before_it_is_made() {
     let mut it = MockTcnd::new(busy()).await;
-    let output = it.tcnctl(&CREATE).await;
-    assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
-    for fact in [
-        "discloses 6 numbers in 2 signed reports: every number that was on the air",
-        "It names 8 numbers, of which 2 were never on the air and never will be.",
-        "from 1970-01-01 00:16 to 1970-01-01 00:50",
-        "the report warns no one of",
-        "already cover 1 more key",
-        "Its memo says: dry cough, reported ",
-        "Note: the same symptoms in 2 reports",
-        "cannot be taken back",
-        "no terminal to ask",
-        "--yes",
-    ] {
-        assert!(said.contains(fact), "{fact}: {said}");
-    }
+    let said = it.fails(1, &CREATE).await;
+    assert_contains_all(
+        &said,
+        &[
+            "discloses 6 numbers in 2 signed reports: every number that was on the air",
+            "It names 8 numbers, of which 2 were never on the air and never will be.",
+            "from 1970-01-01 00:16 to 1970-01-01 00:50",
+            "the report warns no one of",
+            "already cover 1 more key",
+            "Its memo says: dry cough, reported ",
+            "Note: the same symptoms in 2 reports",
+            "cannot be taken back",
+            "no terminal to ask",
+            "--yes",
+        ],
+    );
     let heard = it.driver.heard();
     assert!(
         heard.iter().all(|asked| asked.starts_with("Preview")),
@@ -67,7 +66,8 @@ async fn a_report_is_shown_before_it_is_made() {
     );
 
     let (done, said) = on_a_terminal(&it, &CREATE, "no").await;
-    assert!(!done && said.contains("nothing was done"), "{said}");
+    assert!(!done);
+    assert_contains(&said, "nothing was done");
     let heard = it.driver.heard();
     assert!(
         heard.iter().all(|asked| asked.starts_with("Preview")),
@@ -76,11 +76,9 @@ async fn a_report_is_shown_before_it_is_made() {
 
     for typed in ["yes", "y", "Y", "YES"] {
         let (done, said) = on_a_terminal(&it, &CREATE, typed).await;
-        assert!(said.contains("To continue, type y or yes: "), "{said}");
-        assert!(
-            done && said.contains("Report 3 is made and has not left"),
-            "{said}"
-        );
+        assert_contains(&said, "To continue, type y or yes: ");
+        assert!(done);
+        assert_contains(&said, "Report 3 is made and has not left");
         let heard = it.driver.heard();
         assert!(
             heard.iter().any(|asked| asked.starts_with("Make")),
@@ -147,7 +145,7 @@ async fn a_refusal_that_can_be_foreseen_comes_before_the_question() {
     it.driver.refuse(Some(Refusal::AlreadyPublished));
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
     assert!(!done && !said.contains("To continue"), "{said}");
-    assert!(said.contains("--now"), "{said}");
+    assert_contains(&said, "--now");
     it.driver.refuse(Some(Refusal::NoServer));
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
     assert!(!done && !said.contains("To continue"), "{said}");
@@ -196,24 +194,21 @@ async fn a_report_is_deleted_after_it_was_asked_for() {
     let mut it = MockTcnd::new(busy()).await;
     let (done, said) = on_a_terminal(&it, &["report", "delete", "5"], "no").await;
     assert!(!done, "{said}");
-    for fact in [
-        "6 numbers in 2 signed reports",
-        "1 signed report is queued for servers, and will not be sent",
-        "It left the machine 1970-01-01 01:41, by publish-one; that copy stays",
-        "type y or yes",
-    ] {
-        assert!(said.contains(fact), "{fact}: {said}");
-    }
+    assert_contains_all(
+        &said,
+        &[
+            "6 numbers in 2 signed reports",
+            "1 signed report is queued for servers, and will not be sent",
+            "It left the machine 1970-01-01 01:41, by publish-one; that copy stays",
+            "type y or yes",
+        ],
+    );
     assert_eq!(it.driver.heard(), ["List"]);
-    let output = it.tcnctl(&["report", "delete", "3"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("--yes"), "{output:?}");
+    assert_contains(&it.fails(1, &["report", "delete", "3"]).await, "--yes");
     assert_eq!(it.driver.heard(), ["List"]);
     let (done, said) = on_a_terminal(&it, &["report", "delete", "3"], "Y").await;
-    assert!(
-        done && said.contains("Report 3 is deleted on this machine"),
-        "{said}"
-    );
+    assert!(done);
+    assert_contains(&said, "Report 3 is deleted on this machine");
     assert_eq!(it.driver.heard(), ["List", "Delete 3", "List"]);
 }
 
@@ -271,12 +266,13 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
     let said = it
         .text(&["report", "export", "3", file, "--format", "json"])
         .await;
-    assert!(said.contains("200000 bytes"), "{said}");
+    assert_contains(&said, "200000 bytes");
     assert_eq!(fs::read(&path).unwrap(), mock_driver::report_bytes());
     assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-    let again = it.tcnctl(&["report", "export", "3", file]).await;
-    assert_eq!(again.status.code(), Some(1));
-    assert!(text(&again.stderr).contains("cannot create"), "{again:?}");
+    assert_contains(
+        &it.fails(1, &["report", "export", "3", file]).await,
+        "cannot create",
+    );
     assert_eq!(
         fs::read(&path).unwrap(),
         mock_driver::report_bytes(),
@@ -285,13 +281,10 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
 
     it.driver.refuse(Some(Refusal::NoSuchReport));
     let other = it.fixture.folder.path().join("other.tcn");
-    let none = it
-        .tcnctl(&["report", "export", "7", other.to_str().unwrap()])
-        .await;
-    assert_eq!(none.status.code(), Some(1));
-    assert!(
-        text(&none.stderr).contains("no report with this id"),
-        "{none:?}"
+    assert_contains(
+        &it.fails(1, &["report", "export", "7", other.to_str().unwrap()])
+            .await,
+        "no report with this id",
     );
     assert!(!other.exists(), "an empty file is no report");
     it.driver.refuse(None);
@@ -302,37 +295,31 @@ async fn a_report_goes_to_a_new_file_of_its_owner_alone() {
 #[tokio::test]
 async fn a_report_is_published_after_it_was_asked_for() {
     let mut it = MockTcnd::new(busy()).await;
-    let output = it.tcnctl(&["report", "publish", "3"]).await;
-    assert_eq!(output.status.code(), Some(1));
-    let said = text(&output.stderr);
-    for fact in [
-        "Of report 3, 2 signed reports are to be sent to Server one",
-        "Of these, 1 signed report is queued already",
-        "one by one, in random order over hours",
-        "cannot be taken back",
-        "--yes",
-    ] {
-        assert!(said.contains(fact), "{fact}: {said}");
-    }
+    let said = it.fails(1, &["report", "publish", "3"]).await;
+    assert_contains_all(
+        &said,
+        &[
+            "Of report 3, 2 signed reports are to be sent to Server one",
+            "Of these, 1 signed report is queued already",
+            "one by one, in random order over hours",
+            "cannot be taken back",
+            "--yes",
+        ],
+    );
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "no").await;
-    assert!(!done && said.contains("nothing was done"), "{said}");
+    assert!(!done);
+    assert_contains(&said, "nothing was done");
     assert_eq!(it.driver.heard(), ["Look 3 None false"; 2]);
 
     let (done, said) = on_a_terminal(&it, &["report", "publish", "3"], "yes").await;
     assert!(done, "{said}");
-    assert!(
-        said.contains("2 signed reports are queued for Server one"),
-        "{said}"
-    );
+    assert_contains(&said, "2 signed reports are queued for Server one");
     let words = ["report", "publish", "3", "--to", "one", "--now", "--yes"];
     let output = it.tcnctl(&words).await;
     assert!(output.status.success(), "{output:?}");
     let warned = text(&output.stderr);
-    assert!(warned.contains("at once"), "{warned}");
-    assert!(
-        text(&output.stdout).contains("to be sent now"),
-        "{output:?}"
-    );
+    assert_contains(&warned, "at once");
+    assert_contains(&text(&output.stdout), "to be sent now");
     let heard = [
         "Look 3 None false",
         "Publish 3 None false",
@@ -342,10 +329,7 @@ async fn a_report_is_published_after_it_was_asked_for() {
     assert_eq!(it.driver.heard(), heard);
     it.driver.refuse(Some(Refusal::NoServer));
     let output = it.tcnctl(&["report", "publish", "3", "--yes"]).await;
-    assert!(
-        text(&output.stderr).contains("/etc/tcnd/sources.d"),
-        "{output:?}"
-    );
+    assert_contains(&text(&output.stderr), "/etc/tcnd/sources.d");
 }
 
 #[tokio::test]
@@ -356,13 +340,14 @@ async fn how_far_each_part_is_can_be_seen() {
         .lines()
         .find(|line| line.contains("published to one:"));
     let line = line.unwrap_or_else(|| panic!("{listed}"));
-    for fact in [
-        "1 accepted, 1 queued, 1 refused, 1 sent",
-        "the next one 1970-01-01 01:48 or later",
-        "last: unreachable",
-    ] {
-        assert!(line.contains(fact), "{fact}: {line}");
-    }
+    assert_contains_all(
+        line,
+        &[
+            "1 accepted, 1 queued, 1 refused, 1 sent",
+            "the next one 1970-01-01 01:48 or later",
+            "last: unreachable",
+        ],
+    );
 }
 
 #[tokio::test]
@@ -387,8 +372,8 @@ async fn reports_are_imported_from_files_and_pipes() {
     let path = it.fixture.folder.path().join("theirs.tcn");
     fs::write(&path, b"bytes of a report").unwrap();
     let said = it.text(&["report", "import", path.to_str().unwrap()]).await;
-    assert!(said.contains(IMPORT_COUNTS), "{said}");
-    assert!(said.contains("6 times"), "{said}");
+    assert_contains(&said, IMPORT_COUNTS);
+    assert_contains(&said, "6 times");
     let heard = it.driver.heard();
     assert!(heard[0].contains("theirs.tcn"), "{heard:?}");
     let mut command = it.command(&["report", "import", "-", "--source", "a friend"]);
@@ -409,7 +394,7 @@ async fn reports_are_imported_from_files_and_pipes() {
     assert_eq!(both.status.code(), Some(1), "one of them failed");
     let both: serde_json::Value = serde_json::from_slice(&both.stdout).unwrap();
     let error = both["files"][0]["error"].as_str().unwrap();
-    assert!(error.contains("No such file"), "{error}");
+    assert_contains(error, "No such file");
     assert_eq!(both["files"][1]["error"], serde_json::Value::Null);
     assert_eq!(
         (&both["files"][1]["known"], &both["files"][0]["known"]),
@@ -431,10 +416,7 @@ async fn reports_are_imported_from_files_and_pipes() {
         2,
         "{said}"
     );
-    assert!(
-        said.contains("no report is in it; get another"),
-        "with the cure: {said}"
-    );
+    assert_contains(&said, "no report is in it; get another");
     assert_eq!(it.driver.heard().len(), 2);
     it.driver.refuse(None);
     let missing = it.tcnctl(&["report", "import", "/nonexistent"]).await;
@@ -446,22 +428,23 @@ async fn reports_are_imported_from_files_and_pipes() {
 async fn exposures_are_listed_explained_and_dismissed() {
     let mut it = MockTcnd::new(busy()).await;
     let listed = it.text(&["exposures"]).await;
-    assert!(
-        listed.contains("8-93600  Fri 1970-01-02 02:00 to 02:35, 20 min near  new"),
-        "{listed}"
+    assert_contains(
+        &listed,
+        "8-93600  Fri 1970-01-02 02:00 to 02:35, 20 min near  new",
     );
     assert!(!listed.contains("11-"), "it was dismissed: {listed}");
     assert!(it.text(&["exposures", "--all"]).await.contains("11-93600"));
     it.driver.heard();
     let shown = it.text(&["exposures", "show", "8-93600"]).await;
-    for fact in [
-        "about 1 m away, between 0.3 and 3 m",
-        "heard 4 times",
-        "From        file",
-        "Why ",
-    ] {
-        assert!(shown.contains(fact), "{fact}: {shown}");
-    }
+    assert_contains_all(
+        &shown,
+        &[
+            "about 1 m away, between 0.3 and 3 m",
+            "heard 4 times",
+            "From        file",
+            "Why ",
+        ],
+    );
     let heard = it.driver.heard();
     assert!(
         heard
@@ -477,9 +460,7 @@ async fn exposures_are_listed_explained_and_dismissed() {
             .any(|asked| asked.starts_with("Mark") && asked.ends_with("true")),
         "{heard:?}"
     );
-    let none = it.tcnctl(&["exposures", "show", "x"]).await;
-    assert_eq!(none.status.code(), Some(1));
-    let complaint = text(&none.stderr);
+    let complaint = it.fails(1, &["exposures", "show", "x"]).await;
     assert!(complaint.contains("hint: tcnctl exposures --all lists all exposures"));
 }
 
@@ -487,10 +468,7 @@ async fn exposures_are_listed_explained_and_dismissed() {
 async fn what_was_dismissed_is_marked_and_can_be_restored() {
     let mut it = MockTcnd::new(busy()).await;
     let all = it.text(&["exposures", "--all"]).await;
-    assert!(
-        all.contains("  new\n") && all.contains("  dismissed\n"),
-        "{all}"
-    );
+    assert_contains_all(&all, &["  new\n", "  dismissed\n"]);
     let restored = it.text(&["exposures", "restore", "11-93600"]).await;
     assert_eq!(restored, "Exposure 11-93600 is listed again.\n");
     let heard = it.driver.heard();
@@ -512,24 +490,18 @@ async fn a_document_does_not_mark_as_seen() {
 async fn the_list_says_how_far_it_goes() {
     let it = MockTcnd::new(busy()).await;
     let unconfigured = it.text(&["exposures"]).await;
-    assert!(
-        unconfigured.contains("No source of reports is configured"),
-        "{unconfigured}"
-    );
+    assert_contains(&unconfigured, "No source of reports is configured");
     // A run of tcnd-sync that reaches one server, and not another.
     it.text(&["report", "check"]).await;
     let failing = it.text(&["exposures"]).await;
-    assert!(
-        failing.contains("Server two could not be checked (unreachable)"),
-        "{failing}"
-    );
+    assert_contains(&failing, "Server two could not be checked (unreachable)");
     it.driver.change(|shown| {
         shown.problems = [(Problem::ReportsStale, ProblemDetails::default())].into();
     });
     let stale = it.text(&["exposures"]).await;
-    assert!(
-        stale.contains("last checked on 2026-11-18: an exposure may be missing"),
-        "{stale}"
+    assert_contains(
+        &stale,
+        "last checked on 2026-11-18: an exposure may be missing",
     );
     let document = it.json(&["exposures"]).await;
     assert_eq!(document["known"], 2);
@@ -547,19 +519,16 @@ async fn the_list_says_how_far_it_goes() {
 async fn nothing_is_destroyed_without_being_asked() {
     let mut it = MockTcnd::new(busy()).await;
     for words in [&["wipe"][..], &["contacts", "erase"]] {
-        let output = it.tcnctl(words).await;
-        assert_eq!(output.status.code(), Some(1), "{words:?}");
-        let said = text(&output.stderr);
-        assert!(said.contains("destroyed"), "{output:?}");
-        for out_of_reach in ["snapshots", "btrfs", "SSD", "backups"] {
-            assert!(said.contains(out_of_reach), "{output:?}");
-        }
+        let said = it.fails(1, words).await;
+        assert_contains(&said, "destroyed");
+        assert_contains_all(&said, &["snapshots", "btrfs", "SSD", "backups"]);
     }
     let (done, said) = on_a_terminal(&it, &["wipe"], "yes").await;
     assert!(!done, "yes is not the phrase: {said}");
     assert_eq!(it.driver.heard(), [""; 0]);
     let (done, said) = on_a_terminal(&it, &["wipe"], "destroy everything").await;
-    assert!(done && said.contains("Everything is destroyed"), "{said}");
+    assert!(done);
+    assert_contains(&said, "Everything is destroyed");
     assert_eq!(it.driver.heard(), ["Wipe"]);
     let erased = it
         .json(&[

@@ -6,10 +6,9 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::{Daemon, Fixture, text};
+use crate::{Daemon, Fixture, assert_contains_all, text};
 
 fn tcnd(fixture: &Fixture, street: &Path) -> Command {
     let mut command = Command::new(e2e::program("tcnd"));
@@ -51,23 +50,16 @@ fn who_share_a_street_meet_and_the_report_of_one_warns_the_other() {
     has_a_contact(&ours);
     has_a_contact(&theirs);
     let words = ["report", "create", "--symptoms", "dry-cough", "--yes"];
-    let made = theirs.tcnctl(&words);
-    assert!(made.status.success(), "{}", text(&made.stderr));
+    theirs.ok(&words);
     let file = theirs.folder.path().join("report.tcn");
     let file = file.to_str().unwrap();
-    assert!(
-        theirs
-            .tcnctl(&["report", "export", "1", file])
-            .status
-            .success()
-    );
+    theirs.ok(&["report", "export", "1", file]);
     assert_eq!(ours.json(&["exposures"])["known"], 0);
-    assert!(ours.tcnctl(&["report", "import", file]).status.success());
+    ours.ok(&["report", "import", file]);
     let warned = ours.json(&["exposures"]);
     assert_eq!(warned["known"], 1, "{warned}");
     for daemon in &mut daemons {
-        kill_process(Pid::from_child(&daemon.0), Signal::TERM).unwrap();
-        assert!(daemon.0.wait().unwrap().success());
+        assert!(daemon.stop().success());
     }
     let left = fs::read_dir(street.path()).unwrap().count();
     assert_eq!(left, 0, "sockets are left in the street");
@@ -89,7 +81,7 @@ fn who_comes_is_told_with_the_next_number() {
     assert_eq!(documents.next().unwrap()["nearby"], 0);
     let _their_daemon = Daemon(tcnd(&theirs, street.path()).spawn().unwrap());
     has_a_contact(&ours);
-    assert!(ours.tcnctl(&["rotate"]).status.success());
+    ours.ok(&["rotate"]);
     let with_a_number = documents.find(|document| {
         let events = document["events"].as_array().unwrap();
         events.iter().any(|event| event["event"] == "new-number")
@@ -104,6 +96,6 @@ fn a_street_that_is_no_folder_is_refused_with_the_cure() {
     let refused = tcnd(&fixture, &street).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let said = text(&refused.stderr);
-    assert!(said.contains("nowhere") && said.contains("mkdir"), "{said}");
+    assert_contains_all(&said, &["nowhere", "mkdir"]);
     assert_eq!(said.lines().count(), 1, "{said}");
 }

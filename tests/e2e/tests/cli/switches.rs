@@ -8,7 +8,7 @@ use tcnd::daemon::{Consent, Hold, Pause, Refusal, State};
 use tcnd::radio::Mode;
 
 use crate::mock_tcnd::{MockTcnd, busy, idle, run};
-use crate::text;
+use crate::{assert_contains, text};
 
 #[tokio::test]
 async fn every_switch_asks_for_what_it_says() {
@@ -101,17 +101,12 @@ async fn who_may_not_is_told_with_4_and_may_still_see_the_status() {
     let another_user = rustix::process::geteuid().as_raw() + 1;
     let mut it = MockTcnd::with(busy(), another_user).await;
     for words in [&["enable"][..], &["pause"], &["contacts"]] {
-        let output = it.tcnctl(words).await;
-        assert_eq!(output.status.code(), Some(4), "{words:?}: {output:?}");
-        let complaint = text(&output.stderr);
+        let complaint = it.fails(4, words).await;
         assert!(
             complaint.starts_with("error: not authorised"),
             "{complaint}"
         );
-        assert!(
-            complaint.contains("\nhint: run it as the user who started tcnd"),
-            "{complaint}"
-        );
+        assert_contains(&complaint, "\nhint: run it as the user who started tcnd");
     }
     assert!(it.driver.heard().is_empty(), "nothing got through");
     assert!(it.tcnctl(&["status"]).await.status.success());
@@ -198,7 +193,7 @@ async fn a_state_is_told_from_what_is() {
         "tcnd is idle: the configuration says enabled = false, so nothing is broadcast."
     );
     let cure = it.text(&["status"]).await;
-    assert!(cure.contains("remove `enabled` from"), "{cure}");
+    assert_contains(&cure, "remove `enabled` from");
     let resumed = it.text(&["resume"]).await;
     assert!(
         resumed.starts_with("All pauses are ended. tcnd is idle"),
@@ -231,10 +226,7 @@ async fn a_pause_that_is_shorter_than_another_is_not_told_as_the_end() {
         said.starts_with("tcnd is paused until 2027-01-15"),
         "{said}"
     );
-    assert!(
-        said.contains("Another pause lasts longer than this one"),
-        "{said}"
-    );
+    assert_contains(&said, "Another pause lasts longer than this one");
     it.driver.change(|shown| shown.paused = Pause::UntilResumed);
     let said = it.text(&["pause", "1h"]).await;
     assert!(
@@ -242,10 +234,7 @@ async fn a_pause_that_is_shorter_than_another_is_not_told_as_the_end() {
         "{said}"
     );
     let enabled = it.text(&["enable"]).await;
-    assert!(
-        enabled.contains("But it is paused until it is resumed"),
-        "{enabled}"
-    );
+    assert_contains(&enabled, "But it is paused until it is resumed");
 }
 
 /// Characters that control a terminal, reverse text, hide, or end a line.
@@ -305,13 +294,10 @@ async fn tcnd_looks_at_itself_and_counts() {
     let output = it.tcnctl(&["self-test"]).await;
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "a check failed: {said}");
-    assert!(said.contains("ok    advert-alive   on hci0"), "{said}");
-    assert!(
-        said.contains("FAIL  clock          before this release"),
-        "{said}"
-    );
+    assert_contains(&said, "ok    advert-alive   on hci0");
+    assert_contains(&said, "FAIL  clock          before this release");
     let counted = it.text(&["statistics"]).await;
-    assert!(counted.contains("8  contacts in the log"), "{counted}");
+    assert_contains(&counted, "8  contacts in the log");
     assert_eq!(it.driver.heard(), ["SelfTest", "Statistics"]);
 }
 
@@ -374,10 +360,7 @@ async fn a_reader_that_left_is_no_error_and_a_full_disk_is_one() {
     command.stdout(full).stderr(Stdio::piped());
     let output = run_kept(command).await;
     assert_eq!(output.status.code(), Some(1));
-    assert!(
-        text(&output.stderr).contains("\nhint: free space"),
-        "{output:?}"
-    );
+    assert_contains(&text(&output.stderr), "\nhint: free space");
 }
 
 /// `Command::output` would replace our pipe with its own.
@@ -393,9 +376,7 @@ async fn without_the_daemon_or_the_bus_it_ends_with_3() {
     let it = MockTcnd::new(idle()).await;
     it.leave().await;
     for words in [&["status"][..], &["enable"], &["contacts"]] {
-        let output = it.tcnctl(words).await;
-        assert_eq!(output.status.code(), Some(3), "{words:?}: {output:?}");
-        let complaint = text(&output.stderr);
+        let complaint = it.fails(3, words).await;
         let expected = format!(
             "error: tcnd is not running\nhint: start it with: tcnd --bus '{}'\n",
             it.fixture.address

@@ -10,7 +10,7 @@ use tcnd_client::Problem;
 use tokio::sync::mpsc;
 
 use crate::mock_tcnd::{MockTcnd, busy, idle, soon};
-use crate::{Daemon, Fixture};
+use crate::{Daemon, Fixture, assert_contains};
 
 /// A running `watch`; killed if the test ends before it.
 struct Watch {
@@ -254,10 +254,7 @@ async fn a_tooltip_does_not_age() {
     let mut watch = Watch::start(&it, "waybar");
     let module = watch.json().await;
     let tooltip = module["tooltip"].as_str().unwrap();
-    assert!(
-        tooltip.contains("yes, a number since 2026-11-18"),
-        "{tooltip}"
-    );
+    assert_contains(tooltip, "yes, a number since 2026-11-18");
     assert!(!tooltip.contains(" old"), "{tooltip}");
 }
 
@@ -272,10 +269,10 @@ async fn a_rotation_is_no_state() {
     // Both numbers are events only if the watch began before them.
     assert_eq!(watch.json().await["advertising"], false);
     let fixture = tokio::task::spawn_blocking(move || {
-        assert!(fixture.tcnctl(&["enable"]).status.success());
+        fixture.ok(&["enable"]);
         // In another second than the first rotation.
         fixture.until(|status| status["number_age"].as_u64().is_some_and(|age| age > 0));
-        assert!(fixture.tcnctl(&["rotate"]).status.success());
+        fixture.ok(&["rotate"]);
         fixture
     });
     let mut numbers = 0;
@@ -321,9 +318,7 @@ async fn reading_does_not_start_tcnd() {
     assert_eq!(watch.said().await, "tcnd is not running.");
     let mut daemon = Daemon(fixture.tcnd().spawn().unwrap());
     assert!(watch.said().await.contains("tcnd is idle"));
-    let pid = rustix::process::Pid::from_child(&daemon.0);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    daemon.0.wait().unwrap();
+    daemon.stop();
     while watch.said().await != "tcnd is not running." {}
     assert!(!started.exists(), "by watch");
     fixture.tcnctl(&["enable"]);
