@@ -109,6 +109,29 @@ impl MockBluetoothd {
         assert!(found, "not in time: {:#?}", self.machine().log);
     }
 
+    pub(crate) async fn until_scanning(&self) {
+        self.until(|machine| machine.adapter().scanning()).await;
+    }
+
+    pub(crate) async fn until_adverts(&self, count: usize) {
+        self.until(|machine| machine.adapter().adverts() == count)
+            .await;
+    }
+
+    /// Waits until this call has come as often.
+    pub(crate) async fn until_called(&self, call: &str, times: usize) {
+        self.until(|machine| machine.count(call) == times).await;
+    }
+
+    pub(crate) fn called(&self, call: &str) -> usize {
+        self.machine().count(call)
+    }
+
+    /// All changing calls, in order.
+    pub(crate) fn calls(&self) -> String {
+        self.machine().log.join(" ")
+    }
+
     /// Checks that no changing call comes for a while.
     pub(crate) async fn quiet_for(&self, time: Duration) {
         let calls = self.machine().log.len();

@@ -156,7 +156,7 @@ pub(crate) async fn stranger_connects(
     frame: u8,
 ) {
     bluez.appear("hci0", last, stranger()).await;
-    harness.expect_aired_again(frame).await;
+    harness.expect_aired(frame).await;
 }
 
 fn phone() -> Device {
@@ -203,7 +203,7 @@ fn without_privacy_full_is_a_broadcast_and_relay_only_listens() {
             assert_eq!(harness.status.mode, Mode::Broadcast);
             assert!(!is_peripheral(&bluez));
             assert!(registered(&bluez, "Discoverable").is_none());
-            assert_eq!(bluez.machine().count("RegisterApplication"), 0);
+            assert_eq!(bluez.called("RegisterApplication"), 0);
             drop(harness);
             bluez.stop().await;
             let (mut harness, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
@@ -242,8 +242,7 @@ fn privacy_is_asked_about_in_each_epoch() {
         // It falls back to what is allowed, and says so before anything is aired.
         harness.expect_withdrawn(2).await;
         harness.expect_up(true).await;
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
         harness.air(3).await;
         assert!(!is_peripheral(&bluez));
         harness.problems(&[Problem::PrivacyOff]).await;
@@ -291,9 +290,7 @@ fn a_relay_is_told_numbers_and_has_none_to_tell() {
         let (mut harness, bluez, _) = asked(Mode::Relay, Machine::extended(), privacy).await;
         renew(&mut harness, &bluez).await;
         harness.order(Order::Air(Frame::vacant([7; 4]))).await;
-        bluez
-            .until(|machine| machine.adapter().adverts() == 1)
-            .await;
+        bluez.until_adverts(1).await;
         bluez.appear("hci0", 1, phone()).await;
         let error = bluez.read("hci0", 1).await.unwrap_err();
         assert!(error.to_string().contains("NotPermitted"), "{error}");
@@ -306,7 +303,7 @@ fn a_relay_is_told_numbers_and_has_none_to_tell() {
 fn a_swap_changes_the_frame_and_leaves_discovery_alone() {
     on_a_bus(async || {
         let (mut harness, bluez, _) = reachable().await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         bluez.set(|machine| machine.log.clear());
         let carried = Frame::carried(number(5), frame(1).carrier_id());
         harness.order(Order::Swap(carried)).await;
@@ -315,9 +312,7 @@ fn a_swap_changes_the_frame_and_leaves_discovery_alone() {
         let log = bluez.machine().log;
         assert_eq!(log, ["UnregisterAdvertisement", "RegisterAdvertisement"]);
         bluez.appear("hci0", 1, stranger()).await;
-        bluez
-            .until(|machine| machine.count("RegisterAdvertisement") == 2)
-            .await;
+        bluez.until_called("RegisterAdvertisement", 2).await;
         let answer = bluez.read("hci0", 1).await.unwrap();
         assert_eq!(answer, [1; 16], "whatever is carried, ours is told");
     });
@@ -329,11 +324,9 @@ fn who_holds_a_connection_neither_silences_us_nor_stays() {
         let (mut harness, bluez, _) = reachable().await;
         bluez.set(|machine| machine.log.clear());
         stranger_connects(&mut harness, &bluez, 1, 1).await;
-        bluez
-            .until(|machine| machine.count("Disconnect") == 1)
-            .await;
-        harness.expect_aired_again(1).await;
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 2);
+        bluez.until_called("Disconnect", 1).await;
+        harness.expect_aired(1).await;
+        assert_eq!(bluez.called("RegisterAdvertisement"), 2);
     });
 }
 
@@ -348,13 +341,13 @@ fn paired_devices_and_other_peoples_sensors_are_left_alone() {
             ..stranger()
         };
         bluez.appear("hci0", 1, paired).await;
-        harness.expect_aired_again(1).await;
+        harness.expect_aired(1).await;
         meet(&bluez, 2, 4).await;
         bluez.connect("hci0", 2, true).await;
-        harness.expect_aired_again(1).await;
+        harness.expect_aired(1).await;
         harness.rest_early().await;
         harness.air(2).await;
-        assert_eq!(bluez.machine().count("Disconnect"), 0);
+        assert_eq!(bluez.called("Disconnect"), 0);
         // They have been there since before this number was.
         for last in [1, 2] {
             assert!(bluez.read("hci0", last).await.is_err());
@@ -369,8 +362,8 @@ fn strangers_are_sent_away_before_another_number_is_aired() {
         stranger_connects(&mut harness, &bluez, 1, 1).await;
         bluez.set(|machine| machine.log.clear());
         harness.rest_early().await;
-        assert_eq!(bluez.machine().count("Disconnect"), 1);
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+        assert_eq!(bluez.called("Disconnect"), 1);
+        assert_eq!(bluez.called("RegisterAdvertisement"), 0);
     });
 }
 
@@ -386,9 +379,7 @@ fn a_phone_without_service_data_is_read_once_and_heard_from_then_on() {
         let read = (number(7), false, None);
         assert_eq!((heard.tcn, heard.is_bridged(), rssi), read);
         // Discovery restarts, and reads the phone again.
-        bluez
-            .until(|machine| machine.count("StartDiscovery") == 2)
-            .await;
+        bluez.until_called("StartDiscovery", 2).await;
         let looked = calls + 12;
         bluez.until(|machine| machine.calls >= looked).await;
         for signal in [-63, -64] {
@@ -432,7 +423,7 @@ fn nobody_is_visited_where_privacy_is_off_nor_by_a_relay() {
             let (mut harness, bluez, mock) = asked(mode, Machine::extended(), Some(privacy)).await;
             renew(&mut harness, &bluez).await;
             harness.air(1).await;
-            bluez.until(|machine| machine.adapter().scanning()).await;
+            bluez.until_scanning().await;
             let watched = if mode == Mode::Relay { 4 } else { 3 };
             meet(&bluez, 1, watched).await;
             let android = Device {
@@ -463,11 +454,9 @@ fn a_server_refused_is_named_and_tried_again() {
         renew(&mut harness, &bluez).await;
         harness.order(Order::Air(frame(1))).await;
         harness.problems(&[Problem::ConnectFailed]).await;
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+        assert_eq!(bluez.called("RegisterAdvertisement"), 0);
         harness.problems(&[]).await;
-        bluez
-            .until(|machine| machine.adapter().adverts() == 1)
-            .await;
+        bluez.until_adverts(1).await;
     });
 }
 
@@ -481,8 +470,8 @@ fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
         harness.expect_up(false).await;
         let held = [Problem::AddressHeld, Problem::BridgeUnavailable];
         harness.problems(&held).await;
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
-        assert_eq!(bluez.machine().count("StartDiscovery"), 0);
+        assert_eq!(bluez.called("RegisterAdvertisement"), 0);
+        assert_eq!(bluez.called("StartDiscovery"), 0);
         harness.expect_up(true).await;
         harness.air(1).await;
         harness.problems(&[Problem::BridgeUnavailable]).await;
@@ -499,13 +488,13 @@ fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
 fn a_number_that_comes_early_is_aired_and_does_not_listen() {
     on_a_bus(async || {
         let (mut harness, bluez, _) = reachable().await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         harness.rest_early().await;
         bluez.set(|machine| machine.log.clear());
         harness.air(2).await;
         harness.problems(&[Problem::AddressHeld]).await;
         bluez.quiet_for(Duration::from_secs(2)).await;
-        assert_eq!(bluez.machine().log, ["RegisterAdvertisement"]);
+        assert_eq!(bluez.calls(), "RegisterAdvertisement");
     });
 }
 
@@ -521,8 +510,7 @@ fn after_a_start_listening_waits_for_another_address() {
         assert!(!bluez.machine().log.contains(&"StartDiscovery".to_owned()));
         // Now it can, and asks for another number to begin with.
         harness.expect_up(true).await;
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
         bluez.set(|machine| machine.log.clear());
         harness.air(2).await;
         harness.problems(&[]).await;
@@ -568,24 +556,23 @@ fn an_epoch_ends_before_its_address_can() {
         let (mut harness, bluez, _) = asked_with(Mode::Full, machine, privacy, soon).await;
         renew(&mut harness, &bluez).await;
         harness.air(1).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
-        let scans = bluez.machine().count("StartDiscovery");
+        bluez.until_scanning().await;
+        let scans = bluez.called("StartDiscovery");
         // Four seconds later, ten before the kernel's timeout.
         harness.expect_withdrawn(1).await;
         harness.expect_up(false).await;
         harness.order(Order::Rest).await;
         // The next number has an address of its own, and is not listened with
         // until the scanner has.
-        harness.expect_not_listening().await;
+        harness.expect_listening(false).await;
         harness.expect_rested().await;
         assert!(!bluez.machine().adapter().scanning());
         harness.air(2).await;
-        assert_eq!(bluez.machine().count("StartDiscovery"), scans);
-        harness.expect_listening().await;
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        assert_eq!(bluez.called("StartDiscovery"), scans);
+        harness.expect_listening(true).await;
+        harness.rest().await;
         harness.air(3).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
     });
 }
 
@@ -599,7 +586,7 @@ fn while_another_program_scans_its_address_is_not_taken_for_a_new_one() {
         harness.expect_up(true).await;
         harness.air(1).await;
         harness.problems(&[Problem::AddressHeld]).await;
-        assert_eq!(bluez.machine().count("StartDiscovery"), 0);
+        assert_eq!(bluez.called("StartDiscovery"), 0);
         bluez.scan_for_others("hci0", false).await;
         harness.expect_up(true).await;
     });
@@ -619,7 +606,7 @@ fn a_crowd_at_the_door_has_the_advert_registered_once_a_second() {
         let early = bluez.until(|machine| registered(machine) > before);
         assert!(timeout(Duration::from_millis(800), early).await.is_err());
         // And for the others when the second is over.
-        harness.expect_aired_again(1).await;
+        harness.expect_aired(1).await;
     });
 }
 

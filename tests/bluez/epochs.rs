@@ -16,26 +16,15 @@ fn an_extended_controller_scans_before_it_airs() {
     on_a_bus(async || {
         let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         assert_eq!(
-            bluez.machine().log,
-            [
-                "SetDiscoveryFilter",
-                "StartDiscovery",
-                "RegisterAdvertisement"
-            ]
+            bluez.calls(),
+            "SetDiscoveryFilter StartDiscovery RegisterAdvertisement"
         );
         bluez.set(|machine| machine.log.clear());
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
         harness.air(2).await;
         assert_eq!(
-            bluez.machine().log,
-            [
-                "StopDiscovery",
-                "UnregisterAdvertisement",
-                "SetDiscoveryFilter",
-                "StartDiscovery",
-                "RegisterAdvertisement"
-            ]
+            bluez.calls(),
+            "StopDiscovery UnregisterAdvertisement SetDiscoveryFilter StartDiscovery RegisterAdvertisement"
         );
     });
 }
@@ -45,27 +34,16 @@ fn a_legacy_controller_airs_before_it_scans() {
     on_a_bus(async || {
         let (mut harness, bluez) = Harness::airing(Machine::legacy(), 1).await;
         assert_eq!(
-            bluez.machine().log,
-            [
-                "RegisterAdvertisement",
-                "SetDiscoveryFilter",
-                "StartDiscovery"
-            ]
+            bluez.calls(),
+            "RegisterAdvertisement SetDiscoveryFilter StartDiscovery"
         );
         bluez.set(|machine| machine.log.clear());
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
         harness.air(2).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         assert_eq!(
-            bluez.machine().log,
-            [
-                "StopDiscovery",
-                "UnregisterAdvertisement",
-                "RegisterAdvertisement",
-                "SetDiscoveryFilter",
-                "StartDiscovery"
-            ]
+            bluez.calls(),
+            "StopDiscovery UnregisterAdvertisement RegisterAdvertisement SetDiscoveryFilter StartDiscovery"
         );
     });
 }
@@ -126,7 +104,7 @@ fn discovery_is_filtered_and_makes_nobody_discoverable() {
     on_a_bus(async || {
         let (harness, bluez) = Harness::up(Machine::extended()).await;
         harness.order(Order::Listen).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         let machine = bluez.machine();
         let filter = &machine.filters[0];
         let said: Vec<_> = filter.keys().map(String::as_str).collect();
@@ -170,10 +148,9 @@ fn no_uuid_is_asked_for_where_that_would_end_bluetoothd() {
                 adapters.for_each(|adapter| adapter.modalias = modalias);
             });
             harness.order(Order::Listen).await;
-            bluez.until(|machine| machine.adapter().scanning()).await;
+            bluez.until_scanning().await;
             assert_eq!(last_uuids(), uuids, "{modalias:?}");
-            harness.order(Order::Rest).await;
-            harness.expect_rested().await;
+            harness.rest().await;
         }
     });
 }
@@ -184,9 +161,7 @@ fn rest_is_told_only_when_the_advert_is_gone() {
         let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         bluez.set(|machine| machine.hold_adverts = true);
         harness.order(Order::Rest).await;
-        bluez
-            .until(|machine| machine.count("UnregisterAdvertisement") == 1)
-            .await;
+        bluez.until_called("UnregisterAdvertisement", 1).await;
         let early = tokio::time::timeout(Duration::from_secs(1), harness.expect_rested()).await;
         assert!(early.is_err(), "rested while the advert was on the air");
         assert_eq!(bluez.machine().adapter().adverts(), 1);
@@ -201,14 +176,12 @@ fn rest_is_told_only_when_the_advert_is_gone() {
 fn at_rest_nothing_is_called() {
     on_a_bus(async || {
         let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
         harness
             .status(|status| !status.advertising && !status.scanning)
             .await;
         bluez.quiet_for(Duration::from_secs(2)).await;
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
     });
 }
 
@@ -238,9 +211,7 @@ fn a_discoverable_adapter_is_left_at_once_and_still_listened_to() {
     on_a_bus(async || {
         let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         bluez.make_discoverable("hci0", true).await;
-        bluez
-            .until(|machine| machine.adapter().adverts() == 0)
-            .await;
+        bluez.until_adverts(0).await;
         harness.expect_withdrawn(1).await;
         harness.expect_up(false).await;
         harness.problems(&[Problem::AddressNotPrivate]).await;
@@ -249,11 +220,7 @@ fn a_discoverable_adapter_is_left_at_once_and_still_listened_to() {
         bluez.make_discoverable("hci0", false).await;
         harness.expect_up(true).await;
         harness.problems(&[]).await;
-        assert_eq!(
-            bluez.machine().count("RegisterAdvertisement"),
-            1,
-            "aired twice"
-        );
+        assert_eq!(bluez.called("RegisterAdvertisement"), 1, "aired twice");
         harness.air(2).await;
     });
 }
@@ -267,9 +234,9 @@ fn nothing_is_aired_on_an_adapter_that_is_discoverable_from_the_start() {
         let mut harness = Harness::with(Options::default());
         harness.expect_up(false).await;
         harness.order(Order::Air(frame(1))).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         bluez.quiet_for(Duration::from_secs(2)).await;
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+        assert_eq!(bluez.called("RegisterAdvertisement"), 0);
     });
 }
 
@@ -284,8 +251,8 @@ fn discovery_is_started_anew_now_and_then() {
         harness.expect_up(true).await;
         harness.air(1).await;
         harness.status(|status| status.scan_restarts >= 3).await;
-        assert!(bluez.machine().count("StopDiscovery") >= 3);
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 1);
+        assert!(bluez.called("StopDiscovery") >= 3);
+        assert_eq!(bluez.called("RegisterAdvertisement"), 1);
         assert!(harness.status.advertising);
     });
 }
@@ -302,6 +269,6 @@ fn an_adapter_without_advertising_is_listened_to() {
         harness.expect_up(false).await;
         harness.problems(&[Problem::AdvertiseUnsupported]).await;
         harness.order(Order::Listen).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
     });
 }

@@ -152,18 +152,14 @@ impl Harness {
     pub(crate) async fn airing(machine: Machine, byte: u8) -> (Self, MockBluetoothd) {
         let (mut harness, bluez) = Self::up(machine).await;
         harness.air(byte).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         (harness, bluez)
     }
 
     /// Orders a frame and waits until it is aired.
     pub(crate) async fn air(&mut self, byte: u8) {
         self.order(Order::Air(frame(byte))).await;
-        let event = self.next().await;
-        assert!(
-            matches!(event, Event::Aired(aired) if aired == frame(byte)),
-            "expected it to be aired, got {event:?}"
-        );
+        self.expect_aired(byte).await;
     }
 
     /// Rests before an address that is kept can have changed, and checks the capabilities for
@@ -174,59 +170,48 @@ impl Harness {
         self.expect_rested().await;
     }
 
-    /// The same frame, registered again.
-    pub(crate) async fn expect_aired_again(&mut self, byte: u8) {
+    /// Leaves the air.
+    pub(crate) async fn rest(&mut self) {
+        self.order(Order::Rest).await;
+        self.expect_rested().await;
+    }
+
+    async fn expect(&mut self, what: &str, is: impl FnOnce(&Event) -> bool) {
         let event = self.next().await;
-        assert!(
-            matches!(event, Event::Aired(aired) if aired == frame(byte)),
-            "expected it to be aired again, got {event:?}"
-        );
+        assert!(is(&event), "expected {what}, got {event:?}");
+    }
+
+    /// The frame is registered, for the first time or again.
+    pub(crate) async fn expect_aired(&mut self, byte: u8) {
+        let is = |event: &Event| matches!(event, Event::Aired(aired) if *aired == frame(byte));
+        self.expect("it to be aired", is).await;
     }
 
     pub(crate) async fn expect_up(&mut self, can_air: bool) {
-        let event = self.next().await;
-        assert!(
-            matches!(event, Event::Up(capabilities) if capabilities.can_air == can_air),
-            "expected Up, can_air: {can_air}, got {event:?}"
-        );
+        let is = |event: &Event| matches!(event, Event::Up(can) if can.can_air == can_air);
+        self.expect(&format!("Up, can_air: {can_air}"), is).await;
     }
 
-    /// On the air, but not to listen.
-    pub(crate) async fn expect_not_listening(&mut self) {
-        let event = self.next().await;
-        assert!(
-            matches!(event, Event::Up(capabilities) if capabilities.can_air && !capabilities.can_listen),
-            "expected to be deaf, got {event:?}"
-        );
-    }
-
-    pub(crate) async fn expect_listening(&mut self) {
-        let event = self.next().await;
-        assert!(
-            matches!(event, Event::Up(capabilities) if capabilities.can_air && capabilities.can_listen),
-            "expected to listen, got {event:?}"
-        );
+    /// On the air, and whether it can listen.
+    pub(crate) async fn expect_listening(&mut self, can_listen: bool) {
+        let is = |event: &Event| matches!(event, Event::Up(can) if can.can_air && can.can_listen == can_listen);
+        self.expect(&format!("Up, can_listen: {can_listen}"), is)
+            .await;
     }
 
     pub(crate) async fn expect_withdrawn(&mut self, byte: u8) {
-        let event = self.next().await;
-        assert!(
-            matches!(event, Event::Withdrawn(gone) if gone == frame(byte)),
-            "expected it to be withdrawn, got {event:?}"
-        );
+        let is = |event: &Event| matches!(event, Event::Withdrawn(gone) if *gone == frame(byte));
+        self.expect("it to be withdrawn", is).await;
     }
 
     pub(crate) async fn expect_down(&mut self) {
-        let event = self.next().await;
-        assert!(matches!(event, Event::Down), "expected Down, got {event:?}");
+        self.expect("Down", |event| matches!(event, Event::Down))
+            .await;
     }
 
     pub(crate) async fn expect_rested(&mut self) {
-        let event = self.next().await;
-        assert!(
-            matches!(event, Event::Rested),
-            "expected Rested, got {event:?}"
-        );
+        self.expect("Rested", |event| matches!(event, Event::Rested))
+            .await;
     }
 
     /// The next event but statuses and what is heard.
@@ -245,16 +230,11 @@ impl Harness {
 
     /// The next thing heard: a frame with its signal, or nothing readable.
     pub(crate) async fn heard(&mut self) -> Option<(Frame, Option<i16>)> {
-        self.find(|event| match event {
-            Event::Heard { frame, rssi } => Some(Some((*frame, *rssi))),
-            Event::Malformed => Some(None),
-            Event::Status(_)
-            | Event::Written { .. }
-            | Event::Up(_)
-            | Event::Down
-            | Event::Aired(_)
-            | Event::Withdrawn(_)
-            | Event::Rested => None,
+        self.find(|event| {
+            if let Event::Heard { frame, rssi } = event {
+                return Some(Some((*frame, *rssi)));
+            }
+            matches!(event, Event::Malformed).then_some(None)
         })
         .await
         .expect("something heard in time")
@@ -262,16 +242,11 @@ impl Harness {
 
     /// The next number that a peer wrote.
     pub(crate) async fn written(&mut self) -> TemporaryContactNumber {
-        self.find(|event| match event {
-            Event::Written { tcn, .. } => Some(*tcn),
-            Event::Status(_)
-            | Event::Heard { .. }
-            | Event::Malformed
-            | Event::Up(_)
-            | Event::Down
-            | Event::Aired(_)
-            | Event::Withdrawn(_)
-            | Event::Rested => None,
+        self.find(|event| {
+            let Event::Written { tcn, .. } = event else {
+                return None;
+            };
+            Some(*tcn)
         })
         .await
         .expect("something told in time")
@@ -280,20 +255,8 @@ impl Harness {
     /// Waits for a status that matches; the current one counts.
     pub(crate) async fn status(&mut self, wanted: impl Fn(&Status) -> bool) {
         if !wanted(&self.status) {
-            let found = self
-                .find(|event| match event {
-                    Event::Status(status) if wanted(status) => Some(()),
-                    Event::Status(_)
-                    | Event::Heard { .. }
-                    | Event::Malformed
-                    | Event::Written { .. }
-                    | Event::Up(_)
-                    | Event::Down
-                    | Event::Aired(_)
-                    | Event::Withdrawn(_)
-                    | Event::Rested => None,
-                })
-                .await;
+            let is = |event: &Event| matches!(event, Event::Status(status) if wanted(status));
+            let found = self.find(|event| is(event).then_some(())).await;
             assert!(found.is_some(), "not in time; it is {:#?}", self.status);
         }
     }

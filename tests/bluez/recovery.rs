@@ -18,19 +18,15 @@ fn power_off_and_on() {
         harness.expect_down().await;
         harness.problems(&[Problem::AdapterOff]).await;
         assert!(!harness.status.advertising && !harness.status.scanning);
-        bluez
-            .until(|machine| machine.adapter().adverts() == 0)
-            .await;
-        bluez
-            .until(|machine| machine.count("StopDiscovery") == 1)
-            .await;
+        bluez.until_adverts(0).await;
+        bluez.until_called("StopDiscovery", 1).await;
         bluez.quiet_for(Duration::from_secs(1)).await;
         assert!(!bluez.machine().adapter().powered, "powered on unasked");
         bluez.power("hci0", true).await;
         harness.expect_up(true).await;
         harness.problems(&[]).await;
         harness.air(2).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         harness
             .status(|status| status.adapters[0].recoveries == 1)
             .await;
@@ -196,7 +192,7 @@ fn bluetoothd_stopped_and_started() {
         harness.expect_up(true).await;
         harness.problems(&[]).await;
         harness.air(2).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         assert_eq!(bluez.machine().adapter().adverts(), 1);
     });
 }
@@ -212,7 +208,7 @@ fn bluetoothd_killed_and_started() {
         let bluez = MockBluetoothd::restart(machine).await;
         harness.expect_up(true).await;
         harness.air(2).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         harness
             .status(|status| status.problems.is_empty() && status.scanning)
             .await;
@@ -238,8 +234,7 @@ fn a_service_that_comes_late_is_waited_for() {
     on_a_bus(async || {
         let mut harness = Harness::with(Options::default());
         harness.problems(&[Problem::BluetoothdMissing]).await;
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
         let _bluez = MockBluetoothd::start(Machine::extended()).await;
         harness.expect_up(true).await;
         harness.air(1).await;
@@ -272,12 +267,9 @@ fn a_frame_refused_is_tried_again_with_growing_pauses() {
         let error = &harness.status.problems[&Problem::AdvertiseFailed];
         assert!(error.contains("org.bluez.Error."), "{error}");
         assert!(!harness.status.advertising);
-        bluez
-            .until(|machine| machine.count("RegisterAdvertisement") == 2)
-            .await;
+        bluez.until_called("RegisterAdvertisement", 2).await;
         bluez.quiet_for(Duration::from_millis(1500)).await;
-        let event = harness.next().await;
-        assert!(matches!(event, tcnd::radio::Event::Aired(aired) if aired == frame(1)));
+        harness.expect_aired(1).await;
         harness.problems(&[]).await;
         assert_eq!(harness.status.adverts_failed, 2);
         assert_eq!(harness.status.adverts_ok, 1);
@@ -291,8 +283,7 @@ fn rest_ends_the_tries() {
         bluez.set(|machine| machine.refuse_adverts = 100);
         harness.order(Order::Air(frame(1))).await;
         harness.problems(&[Problem::AdvertiseFailed]).await;
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
         harness.problems(&[]).await;
         bluez.quiet_for(Duration::from_secs(3)).await;
     });
@@ -310,7 +301,7 @@ fn discovery_refused_is_tried_again() {
         harness
             .status(|status| status.scanning && status.problems.is_empty())
             .await;
-        assert_eq!(bluez.machine().count("StartDiscovery"), 3);
+        assert_eq!(bluez.called("StartDiscovery"), 3);
     });
 }
 
@@ -379,9 +370,7 @@ fn an_advert_of_another_program_that_ends_is_not_taken_for_ours() {
             bluez.end_another("hci0").await;
             // Asked about: an advert known is not registered again.
             let asked = 2 - left;
-            bluez
-                .until(|machine| machine.count("RegisterAdvertisement") == 1 + asked)
-                .await;
+            bluez.until_called("RegisterAdvertisement", 1 + asked).await;
         }
         harness
             .status(|status| status.adapters[0].instances_free == 4)
@@ -444,9 +433,7 @@ fn a_registration_never_answered_is_not_repeated_and_does_not_stay() {
         let (mut harness, bluez) = Harness::up(Machine::extended()).await;
         bluez.set(|machine| machine.swallow_registrations = true);
         harness.order(Order::Air(frame(1))).await;
-        bluez
-            .until(|machine| machine.adapter().adverts() == 1)
-            .await;
+        bluez.until_adverts(1).await;
         harness.expect_withdrawn(1).await;
         bluez.set(|machine| machine.swallow_registrations = false);
         harness.order(Order::Rest).await;
@@ -456,7 +443,7 @@ fn a_registration_never_answered_is_not_repeated_and_does_not_stay() {
             harness.expect_rested()
         );
         harness.air(2).await;
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 2);
+        assert_eq!(bluez.called("RegisterAdvertisement"), 2);
     });
 }
 

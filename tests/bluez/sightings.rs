@@ -207,7 +207,6 @@ fn a_crowd_beyond_all_bounds_is_survived() {
         bluez.advert("hci0", 0, &[2; 20], Some(-50)).await; // the oldest: let go
         bluez.advert("hci0", 1099, &[3; 20], Some(-50)).await;
         assert_eq!(harness.heard().await, Some((frame(3), Some(-50))));
-        harness.order(Order::Rest).await;
-        harness.expect_rested().await;
+        harness.rest().await;
     });
 }

@@ -37,15 +37,14 @@ async fn started(mode: Mode, addresses: Option<Known>) -> (Harness, MockBluetoot
     // It listens, and waits until an address that it may have had before is gone.
     harness.expect_up(false).await;
     harness.order(Order::Listen).await;
-    bluez.until(|machine| machine.adapter().scanning()).await;
+    bluez.until_scanning().await;
     (harness, bluez, mock)
 }
 
 /// A radio that may air, and rests.
 async fn rested(harness: &mut Harness) {
     harness.expect_up(true).await;
-    harness.order(Order::Rest).await;
-    harness.expect_rested().await;
+    harness.rest().await;
 }
 
 #[test]
@@ -56,8 +55,8 @@ fn nothing_is_aired_before_the_timer_is_known() {
             harness.problems(&[Problem::AddressOutOfStep]).await;
             assert_eq!(harness.status.mode, Mode::Listen);
             harness.order(Order::Air(frame(1))).await;
-            bluez.until(|machine| machine.adapter().scanning()).await;
-            assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+            bluez.until_scanning().await;
+            assert_eq!(bluez.called("RegisterAdvertisement"), 0);
             // The program that sets it comes later than the controller.
             mock.tell(known(0));
             harness.expect_up(false).await;
@@ -94,13 +93,13 @@ fn between_two_numbers_nothing_is_aired_for_longer_than_an_address_lives() {
         harness.expect_rested().await;
         // It listens on, and that is no problem.
         harness.order(Order::Listen).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
+        bluez.until_scanning().await;
         harness.status(|status| status.scanning).await;
         assert!(harness.status.problems.is_empty());
-        let before = bluez.machine().count("RegisterAdvertisement");
+        let before = bluez.called("RegisterAdvertisement");
         rested(&mut harness).await;
         assert!(off.elapsed() > LIFE, "{:?}", off.elapsed());
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), before);
+        assert_eq!(bluez.called("RegisterAdvertisement"), before);
         bluez.set(|machine| machine.log.clear());
         harness.air(2).await;
         let calls = [
@@ -123,7 +122,7 @@ fn a_number_that_comes_too_early_is_not_aired() {
         harness.expect_withdrawn(2).await;
         harness.expect_up(false).await;
         harness.expect_up(true).await;
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+        assert_eq!(bluez.called("RegisterAdvertisement"), 0);
     });
 }
 
@@ -183,10 +182,8 @@ fn while_another_program_scans_its_address_is_not_shared() {
         bluez.set(|machine| machine.log.clear());
         harness.order(Order::Air(frame(1))).await;
         harness.problems(&[Problem::AddressHeld]).await;
-        bluez
-            .until(|machine| machine.count("RegisterAdvertisement") == 1)
-            .await;
-        assert_eq!(bluez.machine().count("StartDiscovery"), 0);
+        bluez.until_called("RegisterAdvertisement", 1).await;
+        assert_eq!(bluez.called("StartDiscovery"), 0);
     });
 }
 
@@ -202,10 +199,10 @@ fn a_broadcast_pauses_between_two_numbers_as_well() {
         harness.order(Order::Rest).await;
         harness.expect_up(false).await;
         harness.expect_rested().await;
-        let before = bluez.machine().count("RegisterAdvertisement");
+        let before = bluez.called("RegisterAdvertisement");
         rested(&mut harness).await;
         assert!(off.elapsed() > LIFE, "{:?}", off.elapsed());
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), before);
+        assert_eq!(bluez.called("RegisterAdvertisement"), before);
         harness.air(2).await;
         harness.problems(&[]).await;
     });
@@ -218,7 +215,7 @@ fn a_broadcast_goes_by_the_default_of_the_kernel_and_says_that_it_waits() {
         harness.problems(&[Problem::AddressHeld]).await;
         assert_eq!(harness.status.mode, Mode::Broadcast);
         harness.order(Order::Air(frame(1))).await;
-        bluez.until(|machine| machine.adapter().scanning()).await;
-        assert_eq!(bluez.machine().count("RegisterAdvertisement"), 0);
+        bluez.until_scanning().await;
+        assert_eq!(bluez.called("RegisterAdvertisement"), 0);
     });
 }
