@@ -7,7 +7,9 @@ use proptest::test_runner::{Config, TestRunner};
 use tcn_protocol::UnixTime;
 use tcn_reportd::Clock;
 
-use super::harness::{END, INTERVAL, ManualClock, NOW, TestServer, report, settings, sorted};
+use super::harness::{
+    END, INTERVAL, ManualClock, NOW, TestServer, base64, report, settings, sorted,
+};
 
 #[tokio::test]
 async fn a_report_is_in_the_interval_that_is_current_when_it_is_written() {
@@ -173,9 +175,4 @@ async fn order_says_nothing_about_arrival() {
     assert_ne!(rowids, came);
     assert_eq!(server.interval(74_359).await, served, "order is drawn once");
     server.stop().await;
-}
-
-fn base64(report: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(report)
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::harness::{
-    DEADLINE, END, HttpResponse, INTERVAL, ManualClock, NOW, TestServer, report, settings,
+    DEADLINE, END, HttpResponse, INTERVAL, ManualClock, NOW, TestServer, base64, report, settings,
 };
 
 /// Method, path as in the document, status.
@@ -115,7 +115,7 @@ async fn uploads(book: &mut Book, server: &TestServer, path: &str) {
     let last = forged.len() - 30;
     forged[last - 40] ^= 1;
     for (body, status) in [
-        (STANDARD.encode(report(1)), 200),
+        (base64(&report(1)), 200),
         ("no".into(), 400),
         (STANDARD.encode(forged), 401),
         ("A".repeat(1025), 413),
@@ -159,7 +159,7 @@ async fn the_store_fails(book: &mut Book, server: &TestServer, clock: &ManualClo
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     clock.set(END + INTERVAL);
     for path in UPLOAD_PATHS {
-        let body = STANDARD.encode(report(2));
+        let body = base64(&report(2));
         let response = server.request(Method::POST, path, &[], body).await;
         assert_eq!(response.status, 503);
         book.note("post", path, &response);

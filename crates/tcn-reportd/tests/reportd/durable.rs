@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::child;
-use super::harness::{DEADLINE, ManualClock, NOW, TestServer, report, settings};
+use super::harness::{DEADLINE, ManualClock, NOW, TestServer, base64, report, settings};
 
 fn upload(report: &[u8]) -> String {
     let body = STANDARD.encode(report);
@@ -62,7 +62,7 @@ async fn a_kill_loses_nothing_that_was_answered() {
         let mut again = child::start(directory.path(), &config(directory.path()));
         let stored = everything(again.address).await;
         for n in &kept {
-            let report = STANDARD.encode(report(*n));
+            let report = base64(&report(*n));
             assert!(
                 stored.contains(&report),
                 "report {n} of {} is lost",
@@ -140,7 +140,7 @@ async fn told_to_stop_it_answers_what_is_under_way() {
     assert!(
         everything(again.address)
             .await
-            .contains(&STANDARD.encode(report(1)))
+            .contains(&base64(&report(1)))
     );
     again.kill();
 }

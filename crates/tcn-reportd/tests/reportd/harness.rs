@@ -184,12 +184,21 @@ impl TestServer {
     }
 
     pub(crate) async fn post(&self, body: impl Into<Bytes>) -> HttpResponse {
-        self.request(Method::POST, UPLOAD_PATHS[0], &[], body).await
+        self.post_with(&[], body).await
+    }
+
+    pub(crate) async fn post_with(
+        &self,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> HttpResponse {
+        let path = UPLOAD_PATHS[0];
+        self.request(Method::POST, path, headers, body).await
     }
 
     /// Uploads a valid report.
     pub(crate) async fn upload(&self, report: &[u8]) {
-        let response = self.post(STANDARD.encode(report)).await;
+        let response = self.post(base64(report)).await;
         assert_eq!(response.status, 200, "{:?}", response.body);
         assert!(response.body.is_empty());
     }
@@ -250,6 +259,10 @@ pub(crate) fn report_with(n: u64, kind: u8, memo: &[u8]) -> Vec<u8> {
 /// Report `n`, with CoEpi's memo of 20 bytes in it.
 pub(crate) fn report(n: u64) -> Vec<u8> {
     report_with(n, 0, &[7; 20])
+}
+
+pub(crate) fn base64(report: &[u8]) -> String {
+    STANDARD.encode(report)
 }
 
 pub(crate) fn sorted(mut reports: Vec<Vec<u8>>) -> Vec<Vec<u8>> {

@@ -9,12 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::child::{self, Running};
 use super::durable::config;
-use super::harness::{DEADLINE, INTERVAL, NOW, TestServer, UnsyncedClock, report, settings};
+use super::harness::{
+    DEADLINE, INTERVAL, NOW, TestServer, UnsyncedClock, base64, report, settings,
+};
 
 const DAY: u64 = 86_400;
 
@@ -49,7 +48,7 @@ async fn get(server: &Running, path: &str) -> (u16, String) {
 }
 
 async fn post(server: &Running, n: u64) -> u16 {
-    let body = STANDARD.encode(report(n));
+    let body = base64(&report(n));
     let (path, length) = (UPLOAD_PATHS[0], body.len());
     let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
     let request = format!("{head}content-length: {length}\r\n\r\n{body}");
@@ -113,7 +112,7 @@ async fn a_month_ahead_by_the_clock_destroys_nothing_and_closes_nothing() {
     server.upload(&report(2)).await;
     for days in [2, 30, 400] {
         clock.0.set(NOW + INTERVAL + days * DAY);
-        assert_eq!(server.post(STANDARD.encode(report(3))).await.status, 503);
+        assert_eq!(server.post(base64(&report(3))).await.status, 503);
         assert_eq!(health(&server).await, "clock-ahead", "{days}");
         assert_eq!(server.interval(74_359).await, [report(1)]);
         assert_eq!(server.interval(74_360).await, [report(2)]);
@@ -138,7 +137,7 @@ async fn a_jump_is_believed_once_something_vouches_for_it() {
     let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
     server.upload(&report(1)).await;
     clock.0.set(NOW + 30 * DAY);
-    assert_eq!(server.post(STANDARD.encode(report(2))).await.status, 503);
+    assert_eq!(server.post(base64(&report(2))).await.status, 503);
     clock.1.store(true, Ordering::SeqCst);
     server.upload(&report(2)).await;
     assert_eq!(
@@ -161,7 +160,7 @@ async fn a_second_start_confirms_the_clock_and_a_first_does_not() {
     server.stop().await;
     let later = NOW + 40 * DAY;
     let server = start(later).await;
-    assert_eq!(server.post(STANDARD.encode(report(2))).await.status, 503);
+    assert_eq!(server.post(base64(&report(2))).await.status, 503);
     assert_eq!(server.interval(74_359).await, [report(1)]);
     server.stop().await;
     let server = start(later + 60).await;
@@ -170,7 +169,7 @@ async fn a_second_start_confirms_the_clock_and_a_first_does_not() {
     server.stop().await;
     // The doubt is forgotten with that: another jump causes a new doubt.
     let server = start(later + 40 * DAY).await;
-    assert_eq!(server.post(STANDARD.encode(report(3))).await.status, 503);
+    assert_eq!(server.post(base64(&report(3))).await.status, 503);
     server.stop().await;
 }
 

@@ -3,15 +3,12 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use axum::http::Method;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use tcn_reportd::{ServerSettings, UPLOAD_PATHS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::harness::{DEADLINE, END, ManualClock, NOW, TestServer, report, settings};
+use super::harness::{DEADLINE, END, ManualClock, NOW, TestServer, base64, report, settings};
 
 async fn with(settings: ServerSettings) -> (tempfile::TempDir, TestServer) {
     let directory = tempfile::tempdir().unwrap();
@@ -29,6 +26,11 @@ async fn until_end(stream: &mut TcpStream) -> Vec<u8> {
     all
 }
 
+/// The head of an upload, from the headers on.
+fn post_head(rest: &str) -> String {
+    format!("POST {} HTTP/1.1\r\nhost: x\r\n{rest}", UPLOAD_PATHS[0])
+}
+
 #[tokio::test]
 async fn one_address_waits_while_others_do_not() {
     let (_directory, server) = with(ServerSettings {
@@ -37,33 +39,17 @@ async fn one_address_waits_while_others_do_not() {
         ..settings()
     })
     .await;
-    let body = STANDARD.encode(report(1));
+    let body = base64(&report(1));
     let from = |address| [("x-forwarded-for", address)];
     for _ in 0..15 {
-        let response = server
-            .request(
-                Method::POST,
-                UPLOAD_PATHS[0],
-                &from("192.0.2.1"),
-                body.clone(),
-            )
-            .await;
+        let response = server.post_with(&from("192.0.2.1"), body.clone()).await;
         assert_eq!(response.status, 200);
     }
-    let limited = server
-        .request(
-            Method::POST,
-            UPLOAD_PATHS[0],
-            &from("192.0.2.1"),
-            body.clone(),
-        )
-        .await;
+    let limited = server.post_with(&from("192.0.2.1"), body.clone()).await;
     assert_eq!(limited.status, 429);
     let wait: u64 = limited.header("retry-after").parse().unwrap();
     assert!((1..=61).contains(&wait));
-    let other = server
-        .request(Method::POST, UPLOAD_PATHS[0], &from("192.0.2.2"), body)
-        .await;
+    let other = server.post_with(&from("192.0.2.2"), body).await;
     assert_eq!(other.status, 200);
     assert_eq!(
         server.get(UPLOAD_PATHS[0]).await.status,
@@ -84,9 +70,7 @@ async fn a_stranger_cannot_say_who_he_is() {
     for n in 0..16 {
         let address = format!("192.0.2.{n}");
         let headers = [("x-forwarded-for", &*address)];
-        let response = server
-            .request(Method::POST, UPLOAD_PATHS[0], &headers, "")
-            .await;
+        let response = server.post_with(&headers, "").await;
         statuses.push(response.status.as_u16());
     }
     assert_eq!(statuses, [vec![400; 15], vec![429]].concat());
@@ -97,10 +81,7 @@ async fn a_stranger_cannot_say_who_he_is() {
 async fn a_body_without_a_length_is_read_no_further_than_its_limit() {
     let (_directory, server) = with(settings()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
-    let head = format!(
-        "POST {} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n",
-        UPLOAD_PATHS[0]
-    );
+    let head = post_head("transfer-encoding: chunked\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = format!("400\r\n{}\r\n", "A".repeat(1024));
     // The server may end the connection while the test writes: an error is then as
@@ -110,12 +91,7 @@ async fn a_body_without_a_length_is_read_no_further_than_its_limit() {
             break;
         }
     }
-    let mut status = [0; 12];
-    timeout(DEADLINE, stream.read_exact(&mut status))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(&status, b"HTTP/1.1 413");
+    assert_eq!(status(&mut stream).await, "HTTP/1.1 413");
     server.stop().await;
 }
 
@@ -124,10 +100,7 @@ async fn slow_heads_and_bodies_are_ended() {
     let (_directory, server) = with(settings()).await;
     let idle = "";
     let head = "GET /health HTTP/1.1\r\nhost:";
-    let body = format!(
-        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 300\r\n\r\nabc",
-        UPLOAD_PATHS[0]
-    );
+    let body = post_head("content-length: 300\r\n\r\nabc");
     let kept = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut streams = Vec::new();
     for sent in [idle, head, &body, kept] {
@@ -194,6 +167,12 @@ async fn status(stream: &mut TcpStream) -> String {
     String::from_utf8(first.to_vec()).unwrap()
 }
 
+async fn assert_served(address: [u8; 2], server: &TestServer) {
+    let mut stream = from(address, server.address).await;
+    stream.write_all(ASKED).await.unwrap();
+    assert_eq!(status(&mut stream).await, "HTTP/1.1 200", "{address:?}");
+}
+
 #[tokio::test]
 async fn one_address_that_floods_costs_nobody_an_upload() {
     let (_directory, server) = with(ServerSettings {
@@ -203,10 +182,7 @@ async fn one_address_that_floods_costs_nobody_an_upload() {
     })
     .await;
     let address = server.address;
-    let flood = format!(
-        "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n",
-        UPLOAD_PATHS[0]
-    );
+    let flood = post_head("content-length: 0\r\n\r\n");
     let (began, has_begun) = tokio::sync::oneshot::channel();
     let flooder = tokio::spawn(async move {
         let mut stream = from([0, 1], address).await;
@@ -228,13 +204,10 @@ async fn one_address_that_floods_costs_nobody_an_upload() {
     });
     timeout(DEADLINE, has_begun).await.unwrap().unwrap();
     for n in 0..206_u8 {
-        let body = STANDARD.encode(report(n.into()));
+        let body = base64(&report(n.into()));
         let mut stream = from([1, n], address).await;
-        let upload = format!(
-            "POST {} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
-            UPLOAD_PATHS[0],
-            body.len()
-        );
+        let length = body.len();
+        let upload = post_head(&format!("content-length: {length}\r\n\r\n{body}"));
         stream.write_all(upload.as_bytes()).await.unwrap();
         assert_eq!(status(&mut stream).await, "HTTP/1.1 200", "upload {n}");
     }
@@ -262,9 +235,7 @@ async fn idle_connections_of_one_address_keep_nobody_out() {
     }
     for n in 0..20 {
         for address in [[0, 1], [1, n]] {
-            let mut stream = from(address, server.address).await;
-            stream.write_all(ASKED).await.unwrap();
-            assert_eq!(status(&mut stream).await, "HTTP/1.1 200", "{address:?}");
+            assert_served(address, &server).await;
         }
     }
     let longest_idle = &mut held[1];
@@ -279,10 +250,7 @@ async fn an_address_that_has_all_it_may_in_use_is_told_so() {
         ..settings()
     })
     .await;
-    let head = format!(
-        "POST {} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n",
-        UPLOAD_PATHS[0]
-    );
+    let head = post_head("expect: 100-continue\r\ncontent-length: 9\r\n\r\n");
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut stream = from([0, 1], server.address).await;
@@ -296,9 +264,7 @@ async fn an_address_that_has_all_it_may_in_use_is_told_so() {
     assert!(told.starts_with("HTTP/1.1 503"), "{told}");
     let (head, body) = told.split_once("\r\n\r\n").unwrap();
     assert!(head.contains(&format!("content-length: {}", body.len())));
-    let mut other = from([0, 2], server.address).await;
-    other.write_all(ASKED).await.unwrap();
-    assert_eq!(status(&mut other).await, "HTTP/1.1 200");
+    assert_served([0, 2], &server).await;
     held[0].write_all(b"123456789").await.unwrap();
     let rest = timeout(DEADLINE, async {
         let mut all = Vec::new();
@@ -310,9 +276,7 @@ async fn an_address_that_has_all_it_may_in_use_is_told_so() {
         }
     });
     rest.await.unwrap();
-    let mut fourth = from([0, 1], server.address).await;
-    fourth.write_all(ASKED).await.unwrap();
-    assert_eq!(status(&mut fourth).await, "HTTP/1.1 200");
+    assert_served([0, 1], &server).await;
     server.stop().await;
 }
 
@@ -327,9 +291,7 @@ async fn whom_a_proxy_names_is_counted_whatever_way_it_is_written() {
     .await;
     let upload = async |name, value: &str| {
         let headers = [(name, value)];
-        let response = server
-            .request(Method::POST, UPLOAD_PATHS[0], &headers, "x")
-            .await;
+        let response = server.post_with(&headers, "x").await;
         response.status.as_u16()
     };
     let legacy = "x-forwarded-for";

@@ -10,7 +10,7 @@ use super::bucket::{Bucket, forged};
 use super::child;
 use super::durable::config;
 use super::harness::{
-    DEADLINE, END, INTERVAL, ManualClock, NOW, TestServer, report, settings, sorted,
+    DEADLINE, END, INTERVAL, ManualClock, NOW, TestServer, base64, report, settings, sorted,
 };
 
 const NAMES: [&str; 5] = ["", ".json", ".json.gz", ".json.zst", ".tcn"];
@@ -257,9 +257,4 @@ async fn a_place_that_cannot_be_is_named() {
         let error = started.err().unwrap().to_string();
         assert!(error.contains(cure), "{error}");
     }
-}
-
-fn base64(report: &[u8]) -> String {
-    use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(report)
 }

@@ -4,18 +4,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::child;
 use super::durable::config;
-use super::harness::{DEADLINE, report};
+use super::harness::{DEADLINE, base64, report};
 
 #[tokio::test]
 async fn no_body_query_or_address_is_in_the_log() {
     let directory = tempfile::tempdir().unwrap();
     let mut server = child::start(directory.path(), &config(directory.path()));
-    let body = STANDARD.encode(report(1));
+    let body = base64(&report(1));
     let mut ports = Vec::new();
     for request in [
         format!("POST /tcnreport/0.4.0 HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 198.51.100.77\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len()),
