@@ -516,152 +516,40 @@ mod tests {
         }
     }
 
-    /// A zone, a time, and its local day, hour and start of the hour.
-    type Case = (
-        &'static str,
-        &'static str,
-        &'static str,
-        usize,
-        &'static str,
-    );
-
-    const CIVIL: &[Case] = &[
-        (
-            "Asia/Kolkata",
-            "2026-11-27T18:45Z",
-            "2026-11-28",
-            0,
-            "2026-11-27T18:30Z",
-        ),
-        (
-            "Asia/Kolkata",
-            "2026-11-27T18:15Z",
-            "2026-11-27",
-            23,
-            "2026-11-27T17:30Z",
-        ),
-        (
-            "Asia/Kathmandu",
-            "2026-11-27T18:15Z",
-            "2026-11-28",
-            0,
-            "2026-11-27T18:15Z",
-        ),
-        (
-            "Asia/Kathmandu",
-            "2026-11-27T18:14Z",
-            "2026-11-27",
-            23,
-            "2026-11-27T17:15Z",
-        ),
-        (
-            "Pacific/Auckland",
-            "2026-11-27T11:00Z",
-            "2026-11-28",
-            0,
-            "2026-11-27T11:00Z",
-        ),
-        // The clock goes from 02:00 back to 01:30: the second half of hour 1 twice.
-        (
-            "Australia/Lord_Howe",
-            "2026-04-04T14:45Z",
-            "2026-04-05",
-            1,
-            "2026-04-04T14:00Z",
-        ),
-        (
-            "Australia/Lord_Howe",
-            "2026-04-04T15:05Z",
-            "2026-04-05",
-            1,
-            "2026-04-04T15:00Z",
-        ),
-        (
-            "Australia/Lord_Howe",
-            "2026-04-04T15:30Z",
-            "2026-04-05",
-            2,
-            "2026-04-04T15:30Z",
-        ),
-        // From 02:00 on to 02:30: half an hour is missing.
-        (
-            "Australia/Lord_Howe",
-            "2026-10-03T15:29Z",
-            "2026-10-04",
-            1,
-            "2026-10-03T14:30Z",
-        ),
-        (
-            "Australia/Lord_Howe",
-            "2026-10-03T15:45Z",
-            "2026-10-04",
-            2,
-            "2026-10-03T15:30Z",
-        ),
-        (
-            "Europe/Berlin",
-            "2026-10-25T00:30Z",
-            "2026-10-25",
-            2,
-            "2026-10-25T00:00Z",
-        ),
-        (
-            "Europe/Berlin",
-            "2026-10-25T01:30Z",
-            "2026-10-25",
-            2,
-            "2026-10-25T01:00Z",
-        ),
-        (
-            "Europe/Berlin",
-            "2026-03-29T00:59Z",
-            "2026-03-29",
-            1,
-            "2026-03-29T00:00Z",
-        ),
-        (
-            "Europe/Berlin",
-            "2026-03-29T01:00Z",
-            "2026-03-29",
-            3,
-            "2026-03-29T01:00Z",
-        ),
-        (
-            "America/New_York",
-            "2026-11-01T05:50Z",
-            "2026-11-01",
-            1,
-            "2026-11-01T05:00Z",
-        ),
-        (
-            "America/New_York",
-            "2026-11-01T06:10Z",
-            "2026-11-01",
-            1,
-            "2026-11-01T06:00Z",
-        ),
-        (
-            "Pacific/Apia",
-            "2011-12-30T09:59Z",
-            "2011-12-29",
-            23,
-            "2011-12-30T09:00Z",
-        ),
-        (
-            "Pacific/Apia",
-            "2011-12-30T10:00Z",
-            "2011-12-31",
-            0,
-            "2011-12-30T10:00Z",
-        ),
-    ];
+    /// A zone, a time, and its local day, hour and start of the hour. On Lord Howe Island
+    /// the clock goes from 02:00 back to 01:30, the second half of hour 1 comes twice; and
+    /// from 02:00 on to 02:30, half an hour is missing.
+    const CIVIL: &str = "\
+Asia/Kolkata         2026-11-27T18:45Z 2026-11-28  0 2026-11-27T18:30Z
+Asia/Kolkata         2026-11-27T18:15Z 2026-11-27 23 2026-11-27T17:30Z
+Asia/Kathmandu       2026-11-27T18:15Z 2026-11-28  0 2026-11-27T18:15Z
+Asia/Kathmandu       2026-11-27T18:14Z 2026-11-27 23 2026-11-27T17:15Z
+Pacific/Auckland     2026-11-27T11:00Z 2026-11-28  0 2026-11-27T11:00Z
+Australia/Lord_Howe  2026-04-04T14:45Z 2026-04-05  1 2026-04-04T14:00Z
+Australia/Lord_Howe  2026-04-04T15:05Z 2026-04-05  1 2026-04-04T15:00Z
+Australia/Lord_Howe  2026-04-04T15:30Z 2026-04-05  2 2026-04-04T15:30Z
+Australia/Lord_Howe  2026-10-03T15:29Z 2026-10-04  1 2026-10-03T14:30Z
+Australia/Lord_Howe  2026-10-03T15:45Z 2026-10-04  2 2026-10-03T15:30Z
+Europe/Berlin        2026-10-25T00:30Z 2026-10-25  2 2026-10-25T00:00Z
+Europe/Berlin        2026-10-25T01:30Z 2026-10-25  2 2026-10-25T01:00Z
+Europe/Berlin        2026-03-29T00:59Z 2026-03-29  1 2026-03-29T00:00Z
+Europe/Berlin        2026-03-29T01:00Z 2026-03-29  3 2026-03-29T01:00Z
+America/New_York     2026-11-01T05:50Z 2026-11-01  1 2026-11-01T05:00Z
+America/New_York     2026-11-01T06:10Z 2026-11-01  1 2026-11-01T06:00Z
+Pacific/Apia         2011-12-30T09:59Z 2011-12-29 23 2011-12-30T09:00Z
+Pacific/Apia         2011-12-30T10:00Z 2011-12-31  0 2011-12-30T10:00Z
+";
 
     #[test]
     fn hours_and_days_are_those_of_the_zone() {
-        for &(zone, time, day, hour, start) in CIVIL {
+        for row in CIVIL.lines() {
+            let row: Vec<_> = row.split_whitespace().collect();
+            let [zone, time, day, hour, start] = row[..] else {
+                panic!("{row:?}");
+            };
             let zone = TimeZone::get(zone).expect("tzdata is needed: apt-get install tzdata");
             let found = hour_of(seconds(time), &zone).unwrap();
-            let expected = (date(day), hour, seconds(start));
+            let expected = (date(day), hour.parse().unwrap(), seconds(start));
             assert_eq!(
                 (found.date, found.hour, found.start),
                 expected,
