@@ -246,6 +246,12 @@ mod tests {
             set_by(&self.paths, "hci0", secs(timeout), secs(now), send_timeout).await
         }
 
+        /// A run at a time, where the controller obeys.
+        async fn applied(&self, timeout: u64, now: u64) -> SetOutcome {
+            let run = self.run(timeout, now, Ok(CommandResult::Applied));
+            run.await.unwrap()
+        }
+
         /// The run fails with one line, and leaves no record.
         async fn fails(&self, response: Result<CommandResult, HciError>) -> String {
             let line = self.run(60, 200, response).await.unwrap_err().to_string();
@@ -258,10 +264,7 @@ mod tests {
     #[tokio::test]
     async fn a_controller_that_is_on_is_told_and_what_it_made_before_is_outlived() {
         let system = System::new(CAPABLE);
-        let done = system
-            .run(60, 100, Ok(CommandResult::Applied))
-            .await
-            .unwrap();
+        let done = system.applied(60, 100).await;
         assert_eq!(done, SetOutcome::Set(secs(60)));
         assert_eq!(system.debugfs(), "60");
         assert_eq!(system.known(100), Some((60, 1028)), "900 and a seventh");
@@ -271,15 +274,9 @@ mod tests {
         assert_eq!(mode(&system.paths.records.join("hci0")), 0o644);
         // A second run does not change when it is certain; another timeout makes it
         // later.
-        system
-            .run(60, 500, Ok(CommandResult::Applied))
-            .await
-            .unwrap();
+        system.applied(60, 500).await;
         assert_eq!(system.known(500), Some((60, 628)));
-        system
-            .run(30, 2000, Ok(CommandResult::Applied))
-            .await
-            .unwrap();
+        system.applied(30, 2000).await;
         assert_eq!(system.known(2000), Some((30, 68)), "60 and a seventh");
     }
 
@@ -298,10 +295,7 @@ mod tests {
     async fn a_timeout_that_somebody_else_set_is_not_taken_for_certain() {
         let system = System::new(CAPABLE);
         fs::write(system.timeout(), "60\n").unwrap();
-        system
-            .run(60, 100, Ok(CommandResult::Applied))
-            .await
-            .unwrap();
+        system.applied(60, 100).await;
         assert_eq!(system.known(100), Some((60, 1028)));
     }
 
@@ -320,22 +314,13 @@ mod tests {
     #[tokio::test]
     async fn each_failure_is_one_line_and_leaves_no_record() {
         let system = System::new(CAPABLE);
-        system
-            .run(60, 100, Ok(CommandResult::Applied))
-            .await
-            .unwrap();
+        system.applied(60, 100).await;
         let line = system.fails(Err(HciError::Refused(0x01))).await;
         assert!(line.ends_with("it refuses with status 0x01"), "{line}");
-        system
-            .run(60, 100, Ok(CommandResult::Applied))
-            .await
-            .unwrap();
+        system.applied(60, 100).await;
         let line = system.fails(Err(HciError::Late)).await;
         assert!(line.ends_with("it does not answer"), "{line}");
-        system
-            .run(60, 100, Ok(CommandResult::Applied))
-            .await
-            .unwrap();
+        system.applied(60, 100).await;
         fs::remove_file(system.timeout()).unwrap();
         let line = system.fails(Ok(CommandResult::Applied)).await;
         assert!(line.contains("run this as root"), "{line}");
@@ -350,10 +335,7 @@ mod tests {
     #[tokio::test]
     async fn a_record_is_of_one_controller_and_not_of_the_next_of_its_name() {
         let system = System::new(CAPABLE);
-        system
-            .run(60, 100, Ok(CommandResult::Applied))
-            .await
-            .unwrap();
+        system.applied(60, 100).await;
         let folder = system.paths.controllers.join("hci0");
         // The old node is kept, so that the new one has another number.
         fs::rename(&folder, system.paths.controllers.join("gone")).unwrap();
