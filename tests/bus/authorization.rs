@@ -12,18 +12,12 @@ use crate::contract::served;
 use crate::harness::soon;
 use crate::members::{call, error_name, set_log};
 use crate::mock_driver::{adapter, busy, idle};
-use crate::polkit::{Polkit, Verdict};
+use crate::polkit::{self, Polkit, Verdict};
 use crate::system_bus::{OTHERS, ROOT, STRANGER, SYNC, Served, SystemBus};
 
 async fn scene(verdict: Verdict) -> (SystemBus, Polkit, Served, Connection) {
-    scene_with(verdict, STRANGER).await
-}
-
-async fn scene_with(verdict: Verdict, uid: u32) -> (SystemBus, Polkit, Served, Connection) {
-    let bus = SystemBus::new();
-    let polkit = Polkit::serve(bus.connect(ROOT).await, verdict).await;
-    let served = bus.serve(idle()).await;
-    let stranger = bus.connect(uid).await;
+    let (bus, polkit, served) = polkit::scene(verdict).await;
+    let stranger = bus.connect(STRANGER).await;
     (bus, polkit, served, stranger)
 }
 
@@ -32,7 +26,8 @@ async fn scene_with(verdict: Verdict, uid: u32) -> (SystemBus, Polkit, Served, C
 #[tokio::test]
 async fn each_member_asks_for_its_action() {
     // The bus lets this user send everything.
-    let (bus, polkit, served_here, stranger) = scene_with(Verdict::Yes, SYNC).await;
+    let (bus, polkit, served_here) = polkit::scene(Verdict::Yes).await;
+    let stranger = bus.connect(SYNC).await;
     served_here.driver.change(|now| *now = busy());
     let name = stranger.unique_name().unwrap().to_string();
     let mut asked = BTreeMap::new();
@@ -150,7 +145,7 @@ async fn what_is_not_yes_is_no() {
         assert!(format!("{answer:?}").contains(cure), "{answer:?}");
         assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED);
     }
-    assert_eq!(served.driver.heard(), [""; 0], "nothing reached the daemon");
+    served.driver.heard_nothing();
 }
 
 #[tokio::test]
@@ -164,7 +159,7 @@ async fn without_polkit_it_is_no() {
         assert!(format!("{answer:?}").contains("systemctl status polkit"));
         assert_eq!(error_name(answer), names::error::NOT_AUTHORIZED);
     }
-    assert_eq!(served.driver.heard(), [""; 0]);
+    served.driver.heard_nothing();
 }
 
 /// One person hesitates at the password prompt while the clients of all others

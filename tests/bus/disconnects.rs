@@ -13,18 +13,11 @@ use crate::contact_log::fd;
 use crate::harness::{Harness, soon};
 use crate::members::error_name;
 use crate::mock_driver::{COOKIE, idle};
-use crate::polkit::{Polkit, Verdict};
-use crate::system_bus::{OTHERS, ROOT, STRANGER, Served, SystemBus};
+use crate::polkit::{Verdict, scene};
+use crate::system_bus::{OTHERS, STRANGER};
 
 fn hold() -> HashMap<&'static str, Variant<'static>> {
     HashMap::from([("hold", true.into())])
-}
-
-async fn scene(verdict: Verdict) -> (SystemBus, Polkit, Served) {
-    let bus = SystemBus::new();
-    let polkit = Polkit::serve(bus.connect(ROOT).await, verdict).await;
-    let served = bus.serve(idle()).await;
-    (bus, polkit, served)
 }
 
 async fn pause(client: &Connection) -> zbus::Result<u32> {
@@ -116,7 +109,7 @@ async fn there_is_nobody_to_watch_without_a_bus() {
         error_name(pause(&harness.client).await),
         names::error::INVALID_ARGS
     );
-    assert_eq!(harness.driver.heard(), [""; 0]);
+    harness.driver.heard_nothing();
 }
 
 /// The caller of an import leaves, and keeps its end of the pipe busy.

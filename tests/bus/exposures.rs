@@ -11,8 +11,8 @@ use zbus::{Connection, MessageStream, OwnedVariant};
 use crate::harness::{Harness, soon};
 use crate::members::{error_name, none, options};
 use crate::mock_driver::{UNSEEN, idle};
-use crate::polkit::{Polkit, Verdict};
-use crate::system_bus::{ROOT, STRANGER, Served, SystemBus};
+use crate::polkit::{Verdict, scene};
+use crate::system_bus::{STRANGER, Served};
 
 fn direct() -> ExposureInfo {
     ExposureInfo {
@@ -154,13 +154,6 @@ async fn there_is_nobody_to_tell_without_a_bus() {
 
 const BUS: &str = "org.freedesktop.DBus";
 
-async fn scene() -> (SystemBus, Polkit, Served) {
-    let bus = SystemBus::new();
-    let polkit = Polkit::serve(bus.connect(ROOT).await, Verdict::Yes).await;
-    let served = bus.serve(idle()).await;
-    (bus, polkit, served)
-}
-
 /// All messages of the daemon that reach this user, who subscribes to all of them. The
 /// bus itself forbids eavesdropping on messages to others.
 async fn listen(client: &Connection, served: &Served) -> MessageStream {
@@ -217,7 +210,7 @@ async fn mark(client: &Connection, served: &Served) {
 
 #[tokio::test]
 async fn changes_are_told_to_subscribers_alone() {
-    let (bus, _polkit, served) = scene().await;
+    let (bus, _polkit, served) = scene(Verdict::Yes).await;
     let subscriber = bus.connect(STRANGER).await;
     let greedy = bus.connect(STRANGER).await;
     let mut told = listen(&subscriber, &served).await;
@@ -259,7 +252,7 @@ async fn changes_are_told_to_subscribers_alone() {
 
 #[tokio::test]
 async fn subscribers_are_bounded_and_forgotten() {
-    let (bus, _polkit, _served) = scene().await;
+    let (bus, _polkit, _served) = scene(Verdict::Yes).await;
     let mut subscribers = Vec::new();
     for _ in 0..64 {
         let client = bus.connect(STRANGER).await;

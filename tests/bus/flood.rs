@@ -45,8 +45,7 @@ impl Daemon {
         let state = TempDir::new().unwrap();
         std::os::unix::fs::chown(state.path(), Some(TCND), Some(TCND)).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_tcnd"))
-            .args(["--radio", "fake", "--bus"])
-            .arg(format!("unix:path={}", bus.socket().display()))
+            .args(["--radio", "fake", "--bus", &bus.daemon.address])
             .arg("--state-dir")
             .arg(state.path())
             .stderr(Stdio::null())

@@ -16,6 +16,8 @@ mod authorization;
 mod contact_log;
 mod contact_totals;
 mod contract;
+#[path = "../support/dbus_daemon.rs"]
+mod dbus_daemon;
 mod disconnects;
 mod exchange;
 mod exposures;

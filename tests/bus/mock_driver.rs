@@ -113,6 +113,13 @@ impl MockDriver {
         std::iter::from_fn(|| self.asked.try_recv().ok()).collect()
     }
 
+    /// Fails if there are requests since the last call.
+    #[allow(dead_code, reason = "tests/e2e shares the mock")]
+    #[track_caller]
+    pub(crate) fn heard_nothing(&mut self) {
+        assert_eq!(self.heard(), [""; 0], "these reached the daemon");
+    }
+
     /// Publishes a changed snapshot.
     pub(crate) fn change(&self, change: impl FnOnce(&mut Snapshot)) {
         self.snapshot

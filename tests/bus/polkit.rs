@@ -10,7 +10,8 @@ use zbus::fdo::DBusProxy;
 use zbus::names::BusName;
 use zbus::{Connection, OwnedVariant, interface};
 
-use crate::system_bus::{OTHERS, ROOT, SYNC};
+use crate::mock_driver::idle;
+use crate::system_bus::{OTHERS, ROOT, SYNC, Served, SystemBus};
 
 /// The configured answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,14 @@ pub(crate) enum Verdict {
     /// The result of the rules we ship, as far as they are a list: for a member of the
     /// group at the machine, for `tcnd-sync`, and for no other user.
     Rules,
+}
+
+/// A bus with a polkit that answers so, and an idle daemon.
+pub(crate) async fn scene(verdict: Verdict) -> (SystemBus, Polkit, Served) {
+    let bus = SystemBus::new();
+    let polkit = Polkit::serve(bus.connect(ROOT).await, verdict).await;
+    let served = bus.serve(idle()).await;
+    (bus, polkit, served)
 }
 
 /// Stands for a member of the group tcnd who uses the machine in person.

@@ -65,11 +65,7 @@ async fn a_report_is_made_with_consent() {
         let answer = soon(reports.create(1, b"", 0, 9, options([odd]))).await;
         assert_eq!(error_name(answer), names::error::INVALID_ARGS);
     }
-    assert_eq!(
-        harness.driver.heard(),
-        [""; 0],
-        "nothing reached the daemon"
-    );
+    harness.driver.heard_nothing();
 
     let (id, created) = soon(reports.create(1, &[7; 255], 0, 9, consent()))
         .await
@@ -195,11 +191,7 @@ async fn a_report_that_cannot_be_handed_out() {
         let answer = soon(reports.delete(id)).await;
         assert_eq!(error_name(answer), names::error::NOT_FOUND, "{id}");
     }
-    assert_eq!(
-        harness.driver.heard(),
-        [""; 0],
-        "nothing reached the daemon"
-    );
+    harness.driver.heard_nothing();
 
     let (_unread, pipe) = std::io::pipe().unwrap();
     let answer = soon(reports.export("3", fd(pipe), none())).await;
@@ -293,9 +285,5 @@ async fn files_that_give_nothing() {
         let answer = soon(reports.import(fd(reader), options([odd]))).await;
         assert_eq!(error_name(answer), names::error::INVALID_ARGS);
     }
-    assert_eq!(
-        harness.driver.heard(),
-        [""; 0],
-        "nothing reached the daemon"
-    );
+    harness.driver.heard_nothing();
 }

@@ -7,11 +7,9 @@
 //! That needs root, and so do these tests.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use rustix::process::{Gid, Uid};
@@ -21,6 +19,7 @@ use tcnd::daemon::Snapshot;
 use tempfile::TempDir;
 use zbus::{Connection, connection};
 
+use crate::dbus_daemon::DbusDaemon;
 use crate::harness::{LogRecorder, own_uid, service};
 use crate::mock_driver::MockDriver;
 
@@ -69,7 +68,7 @@ const CONFIG: &str = r#"<busconfig>
 "#;
 
 pub(crate) struct SystemBus {
-    daemon: Child,
+    pub(crate) daemon: DbusDaemon,
     directory: TempDir,
 }
 
@@ -98,8 +97,10 @@ impl SystemBus {
             CONFIG.replace("@SOCKET@", socket.to_str().unwrap()),
         )
         .unwrap();
-        let daemon = start(&config);
-        Self { daemon, directory }
+        Self {
+            daemon: DbusDaemon::start(&format!("--config-file={}", config.display())),
+            directory,
+        }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -160,36 +161,8 @@ pub(crate) struct Served {
     pub(crate) log: Arc<LogRecorder>,
 }
 
-impl Drop for SystemBus {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
-}
-
 fn open_to_all(directory: &Path) {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-/// Starts a dbus-daemon and waits until it reports that it listens.
-fn start(config: &Path) -> Child {
-    let complaints = config.with_extension("log");
-    let mut daemon = Command::new("dbus-daemon")
-        .arg(format!("--config-file={}", config.display()))
-        .args(["--nofork", "--nopidfile", "--print-address=1"])
-        .stdout(Stdio::piped())
-        .stderr(fs::File::create(&complaints).unwrap())
-        .spawn()
-        .expect("dbus-daemon can be started; install the package dbus (dbus-daemon)");
-    let mut address = String::new();
-    let said = daemon.stdout.take().unwrap();
-    BufReader::new(said).read_line(&mut address).unwrap();
-    assert!(
-        address.starts_with("unix:"),
-        "dbus-daemon does not accept the policy: {}",
-        fs::read_to_string(&complaints).unwrap_or_default()
-    );
-    daemon
 }
 
 pub(crate) fn connect_as(uid: u32, socket: PathBuf) -> UnixStream {
