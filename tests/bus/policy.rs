@@ -110,18 +110,24 @@ async fn every_member_and_every_caller() {
     }
     let table: String = results[0]
         .keys()
-        .map(|what| {
-            let results: Vec<_> = results
-                .iter()
-                .map(|results| format!("{:17}", results[what]))
-                .collect();
-            format!("{what:36}{}\n", results.concat().trim_end())
+        .filter_map(|what| {
+            let results = results.iter().map(|results| &results[what]);
+            let results: Vec<_> = results.map(|result| format!("{result:17}")).collect();
+            let results = results.concat();
+            let is_read_only = what.starts_with("write ") && results == READ_ONLY.repeat(5);
+            (!is_read_only).then(|| format!("{what:36}{}\n", results.trim_end()))
         })
         .collect();
     assert_eq!(table, TABLE);
     assert!(results.iter().all(|each| each.len() == results[0].len()));
 }
 
+/// The result of a write to a property that has no setter, in the table.
+const READ_ONLY: &str = "UnknownProperty  ";
+
+/// All members but those writes. So this is also the list of everything that the bus
+/// shows to every user: nothing about contacts, no number, no address. A developer who
+/// adds a property adds it here, after considering who reads it.
 const TABLE: &str = "\
 call Contacts.CountNearby           NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Contacts.Erase                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
@@ -193,37 +199,8 @@ read Manager.Scanning               ok               ok               ok        
 read Manager.Simulated              ok               ok               ok               ok               ok
 read Manager.State                  ok               ok               ok               ok               ok
 read Manager.Version                ok               ok               ok               ok               ok
-write Adapter.AdvInstancesFree      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.CanAdvertise          UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.LastProblem           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.Name                  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.Powered               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.PrivateAddress        UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.RecoveryCount         UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Adapter.Selected              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 write LogControl1.LogLevel          NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
 write LogControl1.LogTarget         NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
-write LogControl1.SyslogIdentifier  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Adapter               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Advertising           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.ApiLevel              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Consent               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.CurrentTcnAge         UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.CurrentTcnSince       UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Enabled               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Features              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Mode                  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.PauseHolds            UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.PausedUntil           UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.ProblemDetails        UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Problems              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.ReportsCheckedAt      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.RotationInterval      UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.ScanMode              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Scanning              UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Simulated             UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.State                 UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
-write Manager.Version               UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty  UnknownProperty
 ";
 
 /// The interfaces that all objects have are open. The bus refuses members that are on
@@ -364,7 +341,7 @@ async fn root_withdraws_and_destroys_without_polkit() {
     let manager = ManagerProxy::new(&stranger).await.unwrap();
     let disable = soon(manager.disable()).await;
     assert_eq!(error_name(disable), names::error::NOT_AUTHORIZED);
-    assert_eq!(served.driver.heard(), [""; 0]);
+    served.driver.heard_nothing();
 }
 
 /// Withdraws consent, erases a span, and wipes.
