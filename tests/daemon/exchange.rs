@@ -15,7 +15,7 @@ use tcnd_client::Problem;
 use tcnd_client::proxy::DeliveryCounts;
 use tcnd_config::Settings;
 
-use crate::machine::{Machine, common_memo, short_keys};
+use crate::machine::{self, Machine, common_memo, short_keys};
 use crate::soon;
 
 fn source(name: &str) -> NewSource {
@@ -156,19 +156,11 @@ impl Machine {
 
 #[tokio::test]
 async fn a_published_report_warns_the_other_and_is_remembered() {
-    let reporter = Machine::new(Settings::default()).await;
-    let other = Machine::new(Settings::default()).await;
-    let tcn = reporter.aired(1).await;
-    other.hears(tcn, -60).await;
-    other.has_logged(1).await;
-    let made = reporter.report(common_memo()).await.unwrap();
-    assert_eq!(
-        reporter.publish(made.id, true).await,
-        Err(Refusal::NoServer)
-    );
+    let (reporter, other, _, made) = machine::met().await;
+    assert_eq!(reporter.publish(made, true).await, Err(Refusal::NoServer));
     reporter.begin(&["one"]).await.unwrap();
     assert!(!reporter.rang());
-    assert_eq!(reporter.publish(made.id, true).await, Ok(1));
+    assert_eq!(reporter.publish(made, true).await, Ok(1));
     assert!(reporter.rang());
     let (part, report) = reporter.take("one").await.unwrap();
     assert_eq!(reporter.uploads().await[0].state, UploadState::Sent);
@@ -177,9 +169,9 @@ async fn a_published_report_warns_the_other_and_is_remembered() {
     let settled = reporter.settle(part, UploadResult::Accepted).await;
     assert_eq!(settled, Err(Refusal::NoSuchPart));
     assert_eq!(reporter.uploads().await[0].state, UploadState::Accepted);
-    let again = reporter.publish(made.id, false).await;
+    let again = reporter.publish(made, false).await;
     assert_eq!(again, Err(Refusal::AlreadyPublished));
-    let again = reporter.publish(made.id, true).await;
+    let again = reporter.publish(made, true).await;
     assert_eq!(again, Err(Refusal::AlreadyPublished));
     assert!(!reporter.rang(), "there is nothing to send");
     reporter.end().await;
@@ -200,9 +192,7 @@ async fn a_published_report_warns_the_other_and_is_remembered() {
     assert!(!left.contains(&pending[0]) && !left.contains(&pending[7]));
     assert_eq!(other.exposures().await, [], "nothing is matched in a run");
     other.end().await;
-    let [exposure] = &other.exposures().await[..] else {
-        panic!("one exposure")
-    };
+    let exposure = other.exposure().await;
     assert_eq!(exposure.sources, ["Server one"]);
     other.is_matched().await;
     let standing = other.handle.watch_sync_status().borrow().clone();
@@ -339,13 +329,8 @@ async fn a_source_that_fails_twice_is_a_problem_until_it_works() {
 
 /// A machine that met another, and the other's report.
 async fn met() -> (Machine, Vec<u8>) {
-    let reporter = Machine::new(Settings::default()).await;
-    let other = Machine::new(Settings::default()).await;
-    let tcn = reporter.aired(1).await;
-    other.hears(tcn, -60).await;
-    other.has_logged(1).await;
-    let made = reporter.report(common_memo()).await.unwrap();
-    let report = reporter.export(made.id).await.unwrap();
+    let (reporter, other, _, made) = machine::met().await;
+    let report = reporter.export(made).await.unwrap();
     reporter.stop().await;
     (other, report)
 }
@@ -369,9 +354,7 @@ async fn a_second_source_takes_nothing_away() {
                 machine.deliver_by(name, interval, bytes).await.unwrap();
             }
             machine.end().await;
-            let [exposure] = &machine.exposures().await[..] else {
-                panic!("one exposure, bad {bad}, first {first}")
-            };
+            let exposure = machine.exposure().await;
             assert_eq!(exposure.published, pending[56].end());
             // In another run, too.
             machine.begin(&["one", "two"]).await.unwrap();

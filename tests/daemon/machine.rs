@@ -11,17 +11,15 @@ use tcn_protocol::file::Format;
 use tcn_protocol::{Memo, MemoType, TemporaryContactNumber, UnixTime};
 use tcnd::daemon::{
     self, BUDGET, ContactsRequest, Error, Handle, Import, KnownExposure, MatchedReportsRequest,
-    OwnReportsRequest, Parts, Refusal, Reply, ReportRequest, Reported, Request, Signal,
-    StoreRequest,
+    OwnReportsRequest, Refusal, Reply, ReportRequest, Reported, Request, Signal, StoreRequest,
 };
-use tcnd::radio::{Event, Order, Radio};
-use tcnd::store;
+use tcnd::radio::{Event, Order};
 use tcnd_client::proxy::ImportCounts;
 use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
 use tokio::sync::{mpsc, watch};
 
-use super::soon;
+use super::{Bench, soon};
 
 pub(crate) type Tcn = TemporaryContactNumber;
 
@@ -42,29 +40,16 @@ impl Machine {
 
     /// A machine that continues with the state in this directory.
     pub(crate) async fn at(directory: TempDir, settings: Settings) -> Self {
-        let (handle, mailbox) = Handle::new(daemon::starting(&settings));
-        let (orders, ordered) = mpsc::channel(8);
-        let (air, events) = mpsc::channel(64);
-        let (signals, told) = mpsc::channel(1);
-        let parts = Parts {
-            radio: Radio { orders, events },
-            opened: store::open(directory.path(), store::Seal::default()).unwrap(),
-            mailbox,
-            signals: told,
-            settings,
-            reread: Box::new(|| Ok(Settings::default())),
-            sync_trigger: Some(directory.path().join("bell")),
-            boot_id: None,
-        };
+        let (bench, driver) = Bench::at(directory, settings);
         let (tell, aired) = watch::channel(Vec::new());
-        tokio::spawn(obey(ordered, air.clone(), tell));
-        let driver = tokio::spawn(daemon::drive(parts));
+        tokio::spawn(obey(bench.orders, bench.radio.clone(), tell));
+        let driver = tokio::spawn(driver);
         let machine = Self {
-            directory,
-            handle,
-            air,
+            directory: bench.directory,
+            handle: bench.handle,
+            air: bench.radio,
             aired,
-            signals,
+            signals: bench.signals,
             driver,
         };
         machine.air.send(Event::Up(able())).await.unwrap();
@@ -143,13 +128,9 @@ impl Machine {
     /// Reports everything.
     pub(crate) async fn report(&self, memo: Memo) -> Result<Reported, Refusal> {
         let asked = ReportRequest {
-            from: UnixTime(0),
-            to: UnixTime(u64::MAX),
             memo,
             note: "a note".to_owned(),
-            linkable: false,
-            shown: None,
-            token: None,
+            ..everything()
         };
         self.own(|reply| OwnReportsRequest::Make(asked, reply))
             .await
@@ -185,6 +166,15 @@ impl Machine {
         self.others(MatchedReportsRequest::Exposures).await.unwrap()
     }
 
+    /// The only exposure.
+    pub(crate) async fn exposure(&self) -> KnownExposure {
+        let exposures = self.exposures().await;
+        let [exposure] = &exposures[..] else {
+            panic!("one exposure: {exposures:?}")
+        };
+        exposure.clone()
+    }
+
     pub(crate) async fn unseen(&self, count: u32) {
         let mut unseen = self.handle.watch_unseen();
         soon(unseen.wait_for(|unseen| *unseen == count))
@@ -199,6 +189,18 @@ impl Machine {
     }
 }
 
+/// A machine that reports, another that heard its number, the number, and the id of the
+/// report.
+pub(crate) async fn met() -> (Machine, Machine, Tcn, u64) {
+    let reporter = Machine::new(Settings::default()).await;
+    let other = Machine::new(Settings::default()).await;
+    let tcn = reporter.aired(1).await;
+    other.hears(tcn, -60).await;
+    other.has_logged(1).await;
+    let made = reporter.report(common_memo()).await.unwrap();
+    (reporter, other, tcn, made.id)
+}
+
 /// Settings with one number per key.
 pub(crate) fn short_keys() -> Settings {
     let policy = Policy::default();
@@ -208,6 +210,19 @@ pub(crate) fn short_keys() -> Settings {
             ..policy
         },
         ..Settings::default()
+    }
+}
+
+/// A request to report everything.
+pub(crate) fn everything() -> ReportRequest {
+    ReportRequest {
+        from: UnixTime(0),
+        to: UnixTime(u64::MAX),
+        memo: common_memo(),
+        note: String::new(),
+        linkable: false,
+        shown: None,
+        token: None,
     }
 }
 

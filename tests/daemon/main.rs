@@ -41,14 +41,21 @@ struct Bench {
 
 impl Bench {
     fn new(consent: Option<bool>) -> (Self, impl Future<Output = Result<Ended, Error>>) {
-        let directory = tempdir().unwrap();
         let settings = Settings {
             consent,
             ..Settings::default()
         };
+        Self::at(tempdir().unwrap(), settings)
+    }
+
+    /// A driver that continues with the state in this directory.
+    fn at(
+        directory: TempDir,
+        settings: Settings,
+    ) -> (Self, impl Future<Output = Result<Ended, Error>>) {
         let (handle, mailbox) = Handle::new(daemon::starting(&settings));
         let (orders, ordered) = mpsc::channel(8);
-        let (radio, events) = mpsc::channel(8);
+        let (radio, events) = mpsc::channel(64);
         let (signals, told) = mpsc::channel(1);
         let driver = daemon::drive(Parts {
             radio: Radio { orders, events },
@@ -57,7 +64,7 @@ impl Bench {
             signals: told,
             settings,
             reread: Box::new(|| Ok(Settings::default())),
-            sync_trigger: None,
+            sync_trigger: Some(directory.path().join("bell")),
             boot_id: None,
         });
         let bench = Self {

@@ -20,18 +20,29 @@ use tcnd::exposure::Carried;
 use tcnd_client::proxy::ImportCounts;
 use tcnd_config::Settings;
 
-use crate::machine::{Machine, Tcn, common_memo, short_keys};
+use crate::machine::{self, Machine, Tcn, common_memo, everything, short_keys};
 
 /// A machine that reports, another that heard its number, the number, and the file.
 async fn met() -> (Machine, Machine, Tcn, Vec<u8>) {
-    let reporter = Machine::new(Settings::default()).await;
-    let other = Machine::new(Settings::default()).await;
-    let tcn = reporter.aired(1).await;
-    other.hears(tcn, -60).await;
-    other.has_logged(1).await;
-    let made = reporter.report(common_memo()).await.unwrap();
-    let file = reporter.export(made.id).await.unwrap();
+    let (reporter, other, tcn, made) = machine::met().await;
+    let file = reporter.export(made).await.unwrap();
     (reporter, other, tcn, file)
+}
+
+/// The counts of an import, but for these all zero.
+fn only(set: impl FnOnce(&mut ImportCounts)) -> ImportCounts {
+    let mut counts = ImportCounts::default();
+    set(&mut counts);
+    counts
+}
+
+fn import_of(source: Box<dyn std::io::Read + Send>, label: &str) -> Import {
+    Import {
+        source,
+        label: label.to_owned(),
+        published: None,
+        budget: BUDGET,
+    }
 }
 
 /// Every number that can be computed from these reports, far past their ends.
@@ -80,9 +91,7 @@ async fn whoever_was_near_is_warned_and_nothing_to_come_is_given_away() {
     };
     assert_eq!(imported, expected);
     other.unseen(1).await;
-    let [exposure] = &other.exposures().await[..] else {
-        panic!("one exposure")
-    };
+    let exposure = other.exposure().await;
     assert_eq!(exposure.exposure.signal.sightings(), 3);
     assert_eq!(exposure.exposure.signal.max, Some(-60));
     assert_eq!(exposure.exposure.carried, Carried::Direct);
@@ -116,9 +125,7 @@ async fn an_exposure_is_one_however_often_it_is_told_and_grows() {
         |id, dismissed| other.stored(move |reply| StoreRequest::MarkExposure(id, dismissed, reply));
     mark(id, false).await.unwrap();
     other.unseen(0).await;
-    let [grown] = &other.exposures().await[..] else {
-        panic!("still one exposure")
-    };
+    let grown = other.exposure().await;
     assert_eq!((grown.id, grown.seen, grown.dismissed), (id, true, false));
     assert_eq!(
         (grown.exposure.signal.sightings(), grown.exposure.signal.max),
@@ -150,51 +157,26 @@ async fn what_is_no_warning() {
         .await;
     assert_eq!(
         replayed.unwrap(),
-        ImportCounts {
-            accepted: 1,
-            heard_later: 1,
-            ..ImportCounts::default()
-        }
+        only(|counts| {
+            counts.accepted = 1;
+            counts.heard_later = 1;
+        })
     );
     let mut forged = file.clone();
     *forged.last_mut().unwrap() ^= 1;
     let forged = other.import(&forged).await.unwrap();
-    assert_eq!(
-        forged,
-        ImportCounts {
-            bad_signature: 1,
-            ..ImportCounts::default()
-        }
-    );
+    assert_eq!(forged, only(|counts| counts.bad_signature = 1));
     let nothing_left = other.import_as("x", None, 1, &file).await.unwrap();
-    assert_eq!(
-        nothing_left,
-        ImportCounts {
-            too_large: 1,
-            ..ImportCounts::default()
-        }
-    );
+    assert_eq!(nothing_left, only(|counts| counts.too_large = 1));
     let mut cut = file.clone();
     cut.pop();
     let cut = other.import(&cut).await.unwrap();
-    assert_eq!(
-        cut,
-        ImportCounts {
-            malformed: 1,
-            ..ImportCounts::default()
-        }
-    );
+    assert_eq!(cut, only(|counts| counts.malformed = 1));
     let empty = other.import(b"").await;
     assert!(matches!(empty, Err(Refusal::Unreadable(_))), "{empty:?}");
     assert_eq!(other.exposures().await, []);
     let own = reporter.import(&file).await.unwrap();
-    assert_eq!(
-        own,
-        ImportCounts {
-            accepted: 1,
-            ..ImportCounts::default()
-        }
-    );
+    assert_eq!(own, only(|counts| counts.accepted = 1));
 }
 
 #[tokio::test]
@@ -306,12 +288,7 @@ async fn an_import_does_not_write_behind_a_wipe() {
     let (_reporter, other, _, file) = met().await;
     let (go_on, told) = std::sync::mpsc::channel();
     let (reading, is_reading) = tokio::sync::oneshot::channel();
-    let import = Import {
-        source: Box::new(Slow(file.clone(), told, Some(reading))),
-        label: "slow".to_owned(),
-        published: None,
-        budget: BUDGET,
-    };
+    let import = import_of(Box::new(Slow(file.clone(), told, Some(reading))), "slow");
     let story = async {
         is_reading.await.unwrap();
         let again = other.import(&file).await;
@@ -357,12 +334,10 @@ fn long_work() -> Vec<u8> {
 async fn an_import_that_nobody_waits_for_ends_within_its_slice() {
     let (_reporter, other, _, file) = met().await;
     let (reading, is_reading) = tokio::sync::oneshot::channel();
-    let import = Import {
-        source: Box::new(Told(std::io::Cursor::new(long_work()), Some(reading))),
-        label: "long".to_owned(),
-        published: None,
-        budget: BUDGET,
-    };
+    let import = import_of(
+        Box::new(Told(std::io::Cursor::new(long_work()), Some(reading))),
+        "long",
+    );
     {
         let imported = other.others(|reply| MatchedReportsRequest::Import(import, reply));
         tokio::select! {
@@ -394,12 +369,7 @@ impl std::io::Read for Broken {
 #[tokio::test]
 async fn what_was_found_before_a_source_broke_off_is_told() {
     let (_reporter, other, _, file) = met().await;
-    let import = Import {
-        source: Box::new(std::io::Cursor::new(file).chain(Broken)),
-        label: "half".to_owned(),
-        published: None,
-        budget: BUDGET,
-    };
+    let import = import_of(Box::new(std::io::Cursor::new(file).chain(Broken)), "half");
     let imported = other.others(|reply| MatchedReportsRequest::Import(import, reply));
     let imported = imported.await;
     assert!(
@@ -455,13 +425,8 @@ async fn more_than_was_shown_is_not_given_away() {
     let shown = machine.preview().await.numbers();
     machine.rotate().await;
     let asked = |shown| ReportRequest {
-        from: UnixTime(0),
-        to: UnixTime(u64::MAX),
-        memo: common_memo(),
-        note: String::new(),
-        linkable: false,
         shown: Some(shown),
-        token: None,
+        ..everything()
     };
     let make = |shown| machine.own(move |reply| OwnReportsRequest::Make(asked(shown), reply));
     assert_eq!(make(shown).await, Err(Refusal::Changed));
@@ -473,9 +438,7 @@ async fn a_report_is_public_when_it_is_here() {
     let (_reporter, other, _, file) = met().await;
     let never = Some(UnixTime(u64::MAX));
     other.import_as("x", never, BUDGET, &file).await.unwrap();
-    let [exposure] = &other.exposures().await[..] else {
-        panic!("one exposure")
-    };
+    let exposure = other.exposure().await;
     assert!(
         exposure.published <= clock::now().wall,
         "or a replay counts"
@@ -485,13 +448,8 @@ async fn a_report_is_public_when_it_is_here() {
 /// A request to carry out exactly this plan.
 fn as_shown(plan: &Plan) -> ReportRequest {
     ReportRequest {
-        from: UnixTime(0),
-        to: UnixTime(u64::MAX),
-        memo: common_memo(),
-        note: String::new(),
-        linkable: false,
-        shown: None,
         token: Some(plan.fingerprint()),
+        ..everything()
     }
 }
 
