@@ -457,12 +457,18 @@ fn what_the_docs_say_is_held_by_tests_that_there_are() {
     assert!(missing.is_empty(), "there are no such tests: {missing:?}");
 }
 
+/// Adds the Rust files below a folder.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    walk_all(folder, files);
+    files.retain(|path| path.extension().is_some_and(|end| end == "rs"));
+}
+
+fn walk_all(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            walk(&path, files);
-        } else if path.extension().is_some_and(|end| end == "rs") {
+            walk_all(&path, files);
+        } else {
             files.push(path);
         }
     }

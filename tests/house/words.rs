@@ -80,12 +80,13 @@ fn the_counter_finds_words_and_phrases() {
 fn files(root: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for folder in FOLDERS {
-        walk(&root.join(folder), &mut files);
+        super::walk_all(&root.join(folder), &mut files);
     }
     let top = fs::read_dir(root)
         .unwrap()
         .map(|entry| entry.unwrap().path());
     files.extend(top.filter(|path| path.extension().is_some_and(|end| end == "md")));
+    files.retain(|path| path.extension().is_none_or(|end| end != "lock"));
     let unread = [
         "tests/house/words.rs",
         "tests/fuzz/target",
@@ -98,17 +99,6 @@ fn files(root: &Path) -> Vec<PathBuf> {
     });
     files.sort();
     files
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk(&path, files);
-        } else if path.extension().is_none_or(|end| end != "lock") {
-            files.push(path);
-        }
-    }
 }
 
 /// Comments and string literals of a Rust file.
