@@ -5,6 +5,9 @@
 //! played, and gives what is easiest to give.
 #![no_main]
 
+#[path = "../../support/silent_log.rs"]
+mod silent_log;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,16 +16,17 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use tcnd::bus::{self, Bouncer, Log, Service};
+use tcnd::bus::{self, Bouncer, Service};
 use tcnd::daemon::{Handle, Mailbox, Request, starting};
 use tcnd::store::ExportDir;
 use tcnd_client::names;
 use tcnd_config::Settings;
-use tcnd_logging::{LogLevel, LogTarget};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use zbus::wire::StructureBuilder;
 use zbus::{Connection, Fd, Guid, Variant, connection};
+
+use silent_log::SilentLog;
 
 /// Calls made of one input.
 const MOST_CALLS: usize = 8;
@@ -187,7 +191,7 @@ async fn set() -> Connection {
     let service = Service {
         handle,
         bouncer: Bouncer::same_user(own_uid()),
-        log: Arc::new(Mute),
+        log: Arc::new(SilentLog),
         export_dir: ExportDir::new(std::env::temp_dir()),
         fd_timeout: FD_TIMEOUT,
     };
@@ -219,22 +223,6 @@ async fn play(mut mailbox: Mailbox) {
             other => drop(other),
         }
     }
-}
-
-struct Mute;
-
-impl Log for Mute {
-    fn level(&self) -> LogLevel {
-        LogLevel::Notice
-    }
-    fn set_level(&self, _: LogLevel) {}
-    fn target(&self) -> LogTarget {
-        LogTarget::Console
-    }
-    fn set_target(&self, target: LogTarget) -> bool {
-        target == LogTarget::Console
-    }
-    fn reset(&self) {}
 }
 
 async fn call(client: &Connection, method: &Method, input: &mut Input<'_>) {

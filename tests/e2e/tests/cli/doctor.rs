@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use zbus::{Connection, connection, fdo, interface};
+use zbus::{Connection, fdo, interface};
 
 use crate::mock_tcnd::{MockTcnd, busy, idle, run};
 use crate::{assert_contains, assert_contains_all, text};
@@ -98,10 +98,7 @@ pub(crate) async fn bluez(
     it: &MockTcnd,
     adapter: Option<(Adapter, Option<Adverts>)>,
 ) -> Connection {
-    let bluez = connection::Builder::address(it.fixture.address.as_str())
-        .build()
-        .await
-        .unwrap();
+    let bluez = it.connect().await;
     let server = bluez.object_server();
     server.at("/", fdo::ObjectManager).await.unwrap();
     if let Some((adapter, adverts)) = adapter {
@@ -115,10 +112,7 @@ pub(crate) async fn bluez(
 }
 
 async fn clock(it: &MockTcnd, synchronised: bool) -> Connection {
-    let clock = connection::Builder::address(it.fixture.address.as_str())
-        .build()
-        .await
-        .unwrap();
+    let clock = it.connect().await;
     let path = "/org/freedesktop/timedate1";
     let server = clock.object_server();
     server.at(path, Clock(synchronised)).await.unwrap();

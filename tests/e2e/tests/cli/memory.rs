@@ -5,25 +5,17 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::Daemon;
+
 const UNIT: &str = include_str!("../../../../systemd/system/tcnd.service");
-
-/// A process that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// The user who may read a process's memory, by the owner of that file in /proc: its
 /// user, or root if it is not dumpable, see proc(5).
-fn reader_of(process: &Running) -> u32 {
+fn reader_of(process: &Daemon) -> u32 {
     let files = Path::new("/proc").join(process.0.id().to_string());
     fs::metadata(files.join("mem")).unwrap().uid()
 }
@@ -66,8 +58,8 @@ fn the_daemon_cannot_be_read_or_dumped_by_its_own_user() {
         command.uid(user).gid(user);
         other.uid(user).gid(user);
     }
-    let other = Running(other.spawn().unwrap());
-    let daemon = Running(command.spawn().unwrap());
+    let other = Daemon(other.spawn().unwrap());
+    let daemon = Daemon(command.spawn().unwrap());
     let _called = bus.accept().unwrap();
     assert_eq!(reader_of(&other), user, "a process as others are");
     assert_eq!(reader_of(&daemon), 0);

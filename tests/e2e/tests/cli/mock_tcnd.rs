@@ -3,6 +3,8 @@
 
 #[path = "../../../bus/mock_driver.rs"]
 pub(crate) mod mock_driver;
+#[path = "../../../support/silent_log.rs"]
+mod silent_log;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -11,16 +13,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tcnd::bus::{self, Bouncer, Log, Service};
+use tcnd::bus::{self, Bouncer, Service};
 use tcnd::daemon::Snapshot;
 use tcnd::store::ExportDir;
 use tcnd_client::BusChoice;
-use tcnd_logging::{LogLevel, LogTarget};
 use tempfile::TempDir;
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, Variant, fdo};
 
 use crate::{Fixture, text};
+use silent_log::SilentLog;
 
 pub(crate) use mock_driver::{MockDriver, busy, idle};
 
@@ -103,6 +105,11 @@ impl MockTcnd {
         command
     }
 
+    /// Another connection to its bus.
+    pub(crate) async fn connect(&self) -> Connection {
+        connect(&self.fixture).await
+    }
+
     /// The daemon signals a change without one.
     pub(crate) async fn repeat_itself(&self) {
         let nothing: HashMap<&str, Variant<'_>> = HashMap::new();
@@ -130,19 +137,23 @@ impl MockTcnd {
     }
 }
 
+async fn connect(fixture: &Fixture) -> Connection {
+    let address = BusChoice::Address(fixture.address.clone());
+    tcnd_client::connect(&address).await.unwrap()
+}
+
 async fn serve(
     fixture: &Fixture,
     sheets: &TempDir,
     first: Snapshot,
     uid: u32,
 ) -> (Connection, MockDriver) {
-    let address = BusChoice::Address(fixture.address.clone());
-    let connection = tcnd_client::connect(&address).await.unwrap();
+    let connection = connect(fixture).await;
     let (handle, driver) = MockDriver::new(first);
     let service = Service {
         handle,
         bouncer: Bouncer::same_user(uid),
-        log: Arc::new(Mute),
+        log: Arc::new(SilentLog),
         export_dir: ExportDir::new(sheets.path()),
         fd_timeout: bus::FD_TIMEOUT,
     };
@@ -155,25 +166,4 @@ async fn serve(
 pub(crate) async fn run(mut command: Command) -> Output {
     let ended = tokio::task::spawn_blocking(move || command.output().unwrap());
     soon(ended).await.unwrap()
-}
-
-/// A writer that drops the log.
-struct Mute;
-
-impl Log for Mute {
-    fn level(&self) -> LogLevel {
-        LogLevel::Notice
-    }
-
-    fn set_level(&self, _: LogLevel) {}
-
-    fn target(&self) -> LogTarget {
-        LogTarget::Journal
-    }
-
-    fn set_target(&self, _: LogTarget) -> bool {
-        false
-    }
-
-    fn reset(&self) {}
 }
