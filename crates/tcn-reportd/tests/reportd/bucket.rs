@@ -17,6 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -245,23 +246,10 @@ fn is_signed(head: &Parts, body: &[u8]) -> bool {
     hex(&hmac(&key, text.as_bytes())) == part("Signature=")
 }
 
-/// RFC 2104, for keys of up to 64 bytes.
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
-    let pad = |with: u8| {
-        let mut block = [with; 64];
-        block
-            .iter_mut()
-            .zip(key)
-            .for_each(|(byte, key)| *byte ^= key);
-        block
-    };
-    let inner = Sha256::new_with_prefix(pad(0x36))
-        .chain_update(text)
-        .finalize();
-    Sha256::new_with_prefix(pad(0x5c))
-        .chain_update(inner)
-        .finalize()
-        .to_vec()
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(text);
+    mac.finalize().into_bytes().to_vec()
 }
 
 fn hex(bytes: &[u8]) -> String {
