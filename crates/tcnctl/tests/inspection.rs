@@ -43,6 +43,10 @@ fn spec_report() -> (Value, Vec<u8>) {
     (report, bytes)
 }
 
+fn options(json: bool, expand: bool) -> InspectOptions {
+    InspectOptions { json, expand }
+}
+
 fn printed(input: &[u8], options: InspectOptions) -> (String, bool) {
     let mut out = Vec::new();
     let all_valid = inspect(input, options, &mut out).unwrap();
@@ -50,7 +54,7 @@ fn printed(input: &[u8], options: InspectOptions) -> (String, bool) {
 }
 
 fn document(input: &[u8], expand: bool) -> Value {
-    let (text, all_valid) = printed(input, InspectOptions { json: true, expand });
+    let (text, all_valid) = printed(input, options(true, expand));
     let document: Value = serde_json::from_str(&text).unwrap();
     let reports = document["reports"].as_array().unwrap();
     assert_eq!(
@@ -88,10 +92,7 @@ fn a_valid_report_is_printed_in_full() {
 
 #[test]
 fn the_fields_stand_in_the_documented_order() {
-    let options = InspectOptions {
-        json: true,
-        expand: true,
-    };
+    let options = options(true, true);
     let (text, _) = printed(&spec_report().1, options);
     let keys = [
         "valid",
@@ -145,10 +146,7 @@ fn an_unreadable_item_is_null_but_for_its_error() {
 fn nothing_is_an_error_and_no_document() {
     for json in [false, true] {
         let mut out = Vec::new();
-        let options = InspectOptions {
-            json,
-            expand: false,
-        };
+        let options = options(json, false);
         let error = inspect(&b""[..], options, &mut out).unwrap_err();
         assert!(matches!(error, InspectError::File(FileError::Empty)));
         assert_eq!(out, b"");
@@ -159,10 +157,7 @@ fn nothing_is_an_error_and_no_document() {
 /// does not change the verdict; another failure does.
 #[test]
 fn what_breaks_off_is_told_apart() {
-    let json = InspectOptions {
-        json: true,
-        expand: false,
-    };
+    let json = options(true, false);
     let (_, bytes) = spec_report();
     let mut out = Vec::new();
     let broken = bytes[..].chain(Failing(io::ErrorKind::TimedOut));
@@ -301,10 +296,7 @@ fn base64(report: &[u8]) -> String {
 fn people_read_it_too() {
     let (row, mut bytes) = spec_report();
     let text = |input: &[u8], expand| {
-        let options = InspectOptions {
-            json: false,
-            expand,
-        };
+        let options = options(false, expand);
         printed(input, options).0
     };
     let valid = text(&bytes, true);
