@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tcnd_client::proxy::DeliveryCounts;
 use tokio::sync::{Semaphore, watch};
 
 use super::refusal::Refusal;
 use super::sync_status::{Matching, SyncStatus};
-use tcnd_client::proxy::DeliveryCounts;
 
 /// The driver's share.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 //!
 //! The bus has a [`Handle`] and nothing else of the daemon: it reads the
 //! [`Snapshot`], which is public, and sends [`Request`]s, which the driver
-//! answers one after another, and [`StoreRequest`]s, which do not wait for it. [`Mailbox`] is the driver's end; the tests of the
-//! bus hold it in the driver's place.
+//! answers one after another, and [`StoreRequest`]s, which do not wait for it.
+//! [`Mailbox`] is the other end; the tests of the bus hold it in the driver's place.
 
 use std::sync::Arc;
 

@@ -1,11 +1,11 @@
 //! What the daemon finds when it looks at itself: `Manager.SelfTest`.
 
 use tcn_engine::{ClockDoubt, Pause};
+use tcnd_client::Problem;
 
 use super::clock;
 use super::driver::Driver;
 use super::requests::Check;
-use tcnd_client::Problem;
 
 impl Driver {
     pub(super) fn self_test(&self) -> Vec<Check> {

@@ -1,7 +1,8 @@
 //! Handlers of the requests that the store alone answers.
 //!
-//! They neither wait for the driver nor hold it up. The store does one thing after
-//! another, so that their order is that in which they came.
+//! They neither wait for the driver nor hold it up. Each is a task that asks the store a
+//! few times, so two of them may take turns. Each of these questions is a transaction of
+//! its own.
 
 use std::sync::Arc;
 

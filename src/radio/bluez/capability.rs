@@ -24,11 +24,11 @@
 //! `hci_setup_ext_adv_instance_sync`, `hci_update_random_address_sync`.
 
 use bluez_mgmt::Privacy;
+use tcn_engine::RadioCapabilities;
+use tcnd_client::Problem;
 
 use super::super::Mode;
 use super::off_air::AddressTimer;
-use tcn_engine::RadioCapabilities;
-use tcnd_client::Problem;
 
 /// The advertising commands that a controller supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
 use bluez_mgmt::Privacy;
+use tcnd_client::Problem;
 
 use super::super::{Adapter, AddressKind, Status};
 use super::capability::{Capability, Evidence};
 use super::reconcile::Plan;
 use super::session::{AdapterState, BluezConnection, UsedAdapter};
-use tcnd_client::Problem;
 
 /// The state of the connection to BlueZ.
 #[derive(Clone, Copy)]

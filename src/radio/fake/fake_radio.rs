@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tcn_engine::RadioCapabilities;
 use tcn_protocol::beacon::Frame;
+use tcnd_client::Problem;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{self, MissedTickBehavior};
 
@@ -15,7 +16,6 @@ use super::super::event_queue::EventQueue;
 use super::super::{Adapter, AddressKind, Event, Mode, Order, Peer, Status};
 use super::rng::SplitMix64;
 use super::{Condition, Transmission};
-use tcnd_client::Problem;
 
 /// Time between two adverts of one radio. The real interval is a fraction of this, but a
 /// controller reports a sender only about once in several seconds.

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tcn_engine::RadioCapabilities;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
+use tcnd_client::Problem;
 use tokio::time::timeout;
 
 use super::super::Status;
 use super::*;
-use tcnd_client::Problem;
 
 fn frame(byte: u8) -> Frame {
     Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))

@@ -2,8 +2,9 @@
 
 mod model;
 
-use super::*;
 use tcn_engine::RadioCapabilities;
+
+use super::*;
 
 const BROADCAST: Readiness = Readiness {
     capabilities: RadioCapabilities {
