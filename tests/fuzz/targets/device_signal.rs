@@ -1,0 +1,30 @@
+//! Messages of the bus: nothing panics, and what is read lies within the message.
+#![no_main]
+
+use bluez_signals::device::{DeviceChange, Interest};
+use bluez_signals::wire;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let interest = Interest {
+        sender: ":1.7".to_owned(),
+        adapter: "/org/bluez/hci0".to_owned(),
+        service: "0000c019-0000-1000-8000-00805f9b34fb".to_owned(),
+    };
+    let length = wire::length(bytes);
+    if let Some(signal) = interest.device_signal(bytes)
+        && let DeviceChange::Added(properties) | DeviceChange::Changed(properties) = signal.change
+        && let Some(data) = properties.service_data
+    {
+        assert!(bytes.as_ptr_range().contains(&data.as_ptr()) || data.is_empty());
+        assert!(data.len() < bytes.len());
+    }
+    if let Some(call) = wire::with_argument(bytes, "type='signal'") {
+        let (_, mut body) = wire::message(&call, wire::METHOD_CALL).expect("still a call");
+        assert_eq!(body.string(), Some("type='signal'"));
+        assert!(length.is_err() || wire::length(&call) == Ok(Some(call.len())));
+    }
+    let mut known = 0;
+    let _ = interest.managed_devices(bytes, b'l', |_, _| known += 1);
+    assert!(known <= bytes.len());
+});
