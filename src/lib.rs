@@ -14,7 +14,7 @@
 //!             └─────▶ tcn-engine, tcn-matching, tcn-exchange ──▶ tcn-protocol
 //! ```
 //!
-//! Arrows point the way imports go; `tests/house` checks those inside this crate.
+//! `system_bus` knows where the bus is, for [`bus`] and [`radio`]. Arrows point the way imports go; `tests/house` checks those inside this crate.
 //! `ARCHITECTURE.md` has the map, and how data moves. Specification: TCN 6b64d09
 //! (version 0.4), `README.md`.
 
@@ -24,3 +24,4 @@ pub mod exposure;
 pub mod radio;
 pub mod run;
 pub mod store;
+mod system_bus;

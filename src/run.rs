@@ -86,8 +86,9 @@ impl RunError {
     }
 }
 
-/// Runs the daemon and reports how it ended.
-pub fn main(flags: &DaemonFlags) -> ExitCode {
+/// Runs the daemon and reports how it ended. Where the way to the bus could not be prepared,
+/// it ends with this error.
+pub fn main(flags: &DaemonFlags, bus_prepared: io::Result<()>) -> ExitCode {
     let log = tcnd_logging::start();
     keep_memory_private();
     let outcome = match load(flags) {
@@ -95,7 +96,9 @@ pub fn main(flags: &DaemonFlags) -> ExitCode {
             let files = tcnd_config::files(&flags.config).unwrap_or_default();
             print(&tcnd_config::valid(&files)).map_err(RunError::from)
         }
-        Ok(settings) => run(flags, settings, log),
+        Ok(settings) => bus_prepared
+            .map_err(RunError::from)
+            .and_then(|()| run(flags, settings, log)),
         Err(error) => Err(error.into()),
     };
     outcome.map_or_else(

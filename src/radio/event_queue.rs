@@ -14,8 +14,10 @@ use super::{Event, Status};
 
 /// How many orders wait for a radio.
 pub(super) const ORDER_CAPACITY: usize = 16;
-/// How many events wait for the daemon; mostly frames heard.
-pub(super) const EVENT_CAPACITY: usize = 256;
+/// How many events wait for the daemon; mostly frames heard. Signals of devices come 200 ms
+/// at a time: 400 of a flood of 2000 adverts a second, and as many again while the daemon
+/// is busy.
+pub(super) const EVENT_CAPACITY: usize = 1024;
 
 /// Events that wait for the daemon.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use zbus::message::Type;
 use zbus::{Connection, MatchRule, MessageStream, ObjectPath, OwnedObjectPath, Variant};
 
-use super::harness::DEADLINE;
+use super::harness::{self, DEADLINE};
 use answers::{answer, forget_the_gone};
 use machine::{
     ADAPTER, ADVERTISING, DEVICE, Interfaces, OTHER, Properties, data_of, properties, service_data,
@@ -33,7 +33,7 @@ pub(crate) struct Calls(MessageStream);
 
 impl Calls {
     pub(crate) async fn watch() -> Self {
-        let connection = Connection::system().await.unwrap();
+        let connection = harness::connect().await;
         let rule = MatchRule::builder()
             .msg_type(Type::MethodCall)
             .build()
@@ -70,7 +70,7 @@ impl MockBluetoothd {
     }
 
     async fn resume(machine: watch::Sender<Machine>) -> Self {
-        let connection = Connection::system().await.unwrap();
+        let connection = harness::connect().await;
         let calls = MessageStream::from(&connection);
         let gone = MatchRule::builder()
             .msg_type(Type::Signal)
@@ -283,7 +283,7 @@ impl MockBluetoothd {
 
     /// Another program than bluetoothd calls `Release` on our advert.
     pub(crate) async fn release_by_another(&self, name: &str) -> zbus::Result<()> {
-        let another = Connection::system().await?;
+        let another = harness::connect().await;
         let (sender, path) = self.own(name).remove(0);
         release(&another, &sender, &path).await
     }
@@ -322,6 +322,34 @@ impl MockBluetoothd {
             changed.extend(properties([("RSSI", Variant::from(rssi))]));
         }
         self.tell(&device_path(name, last), DEVICE, changed).await;
+    }
+
+    /// Another program sends such a signal to every connection there is. Returns to how
+    /// many.
+    pub(crate) async fn forged_advert(
+        &self,
+        name: &str,
+        last: u16,
+        data: &[u8],
+        rssi: i16,
+    ) -> usize {
+        let mut changed = service_data(data);
+        changed.extend(properties([("RSSI", Variant::from(rssi))]));
+        let path = device_path(name, last);
+        let body = (DEVICE, changed, Vec::<String>::new());
+        let forger = harness::connect().await;
+        let bus = zbus::fdo::DBusProxy::new(&forger).await.unwrap();
+        let names = bus.list_names().await.unwrap();
+        let connections = names.iter().filter(|name| name.starts_with(':'));
+        let mut sent = 0;
+        for connection in connections {
+            let to = Some(connection.as_str());
+            let sending =
+                forger.emit_signal(to, path.as_str(), PROPERTIES, "PropertiesChanged", &body);
+            sending.await.unwrap();
+            sent += 1;
+        }
+        sent
     }
 
     /// A device known is heard again, with data of another service.

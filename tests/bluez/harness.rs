@@ -1,14 +1,16 @@
 //! A private bus, a mock bluetoothd and the radio on it.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
-use tcnd::radio::bluez::{Options, Platform};
+use tcnd::radio::bluez::{BluerRelay, Options, Platform};
 use tcnd::radio::{Event, Order, Radio, Status};
 use tcnd_client::Problem;
 use tokio::time::timeout;
+use zbus::{Address, Connection, connection};
 
 use super::bluez::{Machine, MockBluetoothd};
 use super::dbus_daemon::DbusDaemon;
@@ -16,7 +18,11 @@ use super::dbus_daemon::DbusDaemon;
 /// Longer than any wait of the radio.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-const BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
+/// The address of the bus. `DBUS_SYSTEM_BUS_ADDRESS` is that of the relay, as in the daemon.
+const BUS: &str = "TCND_TEST_BUS";
+/// The number in the name of the relay.
+const UNIQUE: &str = "TCND_TEST_RELAY";
+static NEXT: AtomicU64 = AtomicU64::new(0);
 const SCENARIO: &str = "TCND_TEST_SCENARIO";
 
 /// Runs the scenario in a process of its own, on a bus of its own.
@@ -47,9 +53,17 @@ fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
         clippy::disallowed_methods,
         reason = "the environment is how libdbus learns of a bus"
     )]
-    let (inside, address) = (std::env::var(SCENARIO).is_ok(), std::env::var(BUS));
+    let (inside, address, unique) = (
+        std::env::var(SCENARIO).is_ok(),
+        std::env::var(BUS),
+        std::env::var(UNIQUE),
+    );
     if inside {
-        let bus = Bus::start(&address.unwrap());
+        let address = address.unwrap();
+        let bus = Bus::start(&address);
+        let upstream = Address::try_from(address.as_str()).unwrap();
+        let relay = BluerRelay::before(upstream, unique.unwrap().parse().unwrap()).unwrap();
+        relay.start().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -62,12 +76,17 @@ fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
         return;
     }
     let directory = tempfile::tempdir().unwrap();
+    // One for each scenario, though several run at once.
+    let unique = NEXT.fetch_add(1, Ordering::Relaxed) << 32 | u64::from(std::process::id());
+    let relay = format!("unix:abstract=tcnd-bluer-{unique:016x}");
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(
             BUS,
             format!("unix:path={}", directory.path().join("bus").display()),
         )
+        .env(BluerRelay::VARIABLE, &relay)
+        .env(UNIQUE, unique.to_string())
         .env(SCENARIO, name)
         .output()
         .unwrap();
@@ -77,6 +96,19 @@ fn run(name: &str, scenario: impl AsyncFnOnce(Bus)) {
         output.status.success() && text.contains("1 passed"),
         "scenario {name}:\n{text}\n{errors}"
     );
+}
+
+/// A connection of another program.
+pub(crate) async fn connect() -> Connection {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the environment is how a scenario learns of its bus"
+    )]
+    let address = std::env::var(BUS).unwrap();
+    connection::Builder::address(address.as_str())
+        .build()
+        .await
+        .unwrap()
 }
 
 /// A dbus-daemon that can be restarted at its address.

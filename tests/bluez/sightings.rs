@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt as _, StreamExt as _};
 use tcnd::radio::Order;
 
 use super::bluez::{Device, Machine, MockBluetoothd};
-use super::harness::{Harness, frame, on_a_bus};
+use super::harness::{DEADLINE, Harness, frame, on_a_bus};
 
 fn device(byte: u8, rssi: i16) -> Device {
     Device {
@@ -200,13 +201,75 @@ fn a_device_is_ours_as_soon_as_it_says_so() {
 fn a_crowd_beyond_all_bounds_is_survived() {
     on_a_bus(async || {
         let (mut harness, bluez) = listening().await;
-        for number in 0..1100 {
-            bluez.appear("hci0", number, device(1, -60)).await;
-            assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        for round in 0..11 {
+            for number in 0..100 {
+                bluez
+                    .appear("hci0", round * 100 + number, device(1, -60))
+                    .await;
+            }
+            for _ in 0..100 {
+                assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+            }
         }
-        bluez.advert("hci0", 0, &[2; 20], Some(-50)).await; // the oldest: let go
-        bluez.advert("hci0", 1099, &[3; 20], Some(-50)).await;
-        assert_eq!(harness.heard().await, Some((frame(3), Some(-50))));
+        for number in [0, 1099] {
+            bluez.advert("hci0", number, &[2; 20], Some(-50)).await;
+            assert_eq!(harness.heard().await, Some((frame(2), Some(-50))));
+        }
         harness.rest().await;
+    });
+}
+
+/// What comes within the time that signals gather is heard, each with its own strength.
+#[test]
+fn two_thousand_adverts_a_second_are_heard() {
+    on_a_bus(async || {
+        let (mut harness, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        for byte in 0..200 {
+            for rssi in [-90, -80, -70, -60] {
+                bluez.advert("hci0", 1, &[byte; 20], Some(rssi)).await;
+            }
+        }
+        for byte in 0..200 {
+            for rssi in [-90, -80, -70, -60] {
+                assert_eq!(harness.heard().await, Some((frame(byte), Some(rssi))));
+            }
+        }
+    });
+}
+
+/// Any program may send a signal straight to a connection.
+#[test]
+fn a_signal_of_another_program_is_no_sighting() {
+    on_a_bus(async || {
+        let (mut harness, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        let sent = bluez.forged_advert("hci0", 1, &[66; 20], -30).await;
+        assert!(sent > 0, "the signal was sent to no connection");
+        unheard_until(&mut harness, &bluez, 1).await;
+    });
+}
+
+/// bluer would decode each of them, whether anything listens to it or not.
+#[test]
+fn bluer_gets_no_signals_of_devices() {
+    on_a_bus(async || {
+        let (mut harness, bluez) = listening().await;
+        bluez.appear("hci0", 1, device(1, -60)).await;
+        let session = bluer::Session::new().await.unwrap();
+        let adapter = session.adapter("hci0").unwrap();
+        let mut of_adapter = adapter.events().await.unwrap();
+        let device = adapter
+            .device(bluer::Address([0x40, 0, 0, 0, 0, 1]))
+            .unwrap();
+        let mut of_device = device.events().await.unwrap();
+        bluez.advert("hci0", 1, &[2; 20], Some(-50)).await;
+        while harness.heard().await != Some((frame(2), Some(-50))) {}
+        bluez.make_discoverable("hci0", true).await;
+        let changed = tokio::time::timeout(DEADLINE, of_adapter.next()).await;
+        assert!(changed.unwrap().is_some());
+        assert!(of_device.next().now_or_never().is_none());
     });
 }

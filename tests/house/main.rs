@@ -27,16 +27,19 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 7] = [
+const PLAN: [Room; 8] = [
+    ("system_bus", &[], &["zbus"]),
     ("exposure", &[], &["tcn_engine", "tcn_protocol"]),
     (
         "radio",
-        &[],
+        &["system_bus"],
         &[
+            "async_trait",
             "tcn_engine",
             "tcnd_client",
             "tcnd_rpa_timeout",
             "bluez_mgmt",
+            "bluez_signals",
             "tcn_protocol",
             "printable",
             "bluer",
@@ -88,7 +91,7 @@ const PLAN: [Room; 7] = [
     ),
     (
         "bus",
-        &["daemon", "exposure", "radio", "store"],
+        &["daemon", "exposure", "radio", "store", "system_bus"],
         &[
             "tcnd_logging",
             "tcnd_client",
@@ -134,9 +137,10 @@ const PLAN: [Room; 7] = [
 
 /// The files that may have unsafe code. The lints see to it that each piece
 /// says why it is sound.
-const UNSAFE: [&str; 2] = [
+const UNSAFE: [&str; 3] = [
     "crates/bluez-mgmt/src/socket.rs",
     "crates/tcn-matching/src/lanes/x86.rs",
+    "src/bin/tcnd.rs",
 ];
 
 /// Lines of code in a file, comments and blank lines not counted.

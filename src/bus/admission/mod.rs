@@ -22,20 +22,17 @@ mod queue;
 mod socket;
 
 use std::convert::Infallible;
-use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use tcnd_client::names;
 use tcnd_client::{BusChoice, Unreachable};
-use zbus::address::transport::{Transport, UnixSocket};
 use zbus::message::Message;
 use zbus::{Address, Connection, connection};
 
 use self::socket::{SharedState, Socket};
 use super::descriptors::ForeignFiles;
+use crate::system_bus;
 
 /// A connection to serve on. If its transport is a Unix socket, as on every system bus,
 /// the limits of this module apply.
@@ -52,7 +49,7 @@ impl ServerConnection {
     /// When there is no bus to connect to, or the bus refuses the connection.
     pub async fn to(bus: &BusChoice) -> Result<Self, Unreachable> {
         let address = match bus {
-            BusChoice::System => Address::system(),
+            BusChoice::System => system_bus::address(),
             BusChoice::Session => Address::session(),
             BusChoice::Address(address) => Address::try_from(address.as_str()),
         };
@@ -64,10 +61,7 @@ impl ServerConnection {
     }
 
     async fn at(address: Address) -> zbus::Result<Self> {
-        if let Transport::Unix(unix) = address.transport()
-            && let Some(socket_addr) = socket_addr(unix.path())?
-        {
-            let stream = UnixStream::connect_addr(&socket_addr)?;
+        if let Some(stream) = system_bus::connect_to(&address)? {
             return Self::on_stream(stream, None).await;
         }
         let built = connection::Builder::address(address).build().await;
@@ -130,17 +124,6 @@ impl From<Connection> for ServerConnection {
             shared: None,
         }
     }
-}
-
-/// The path or name of a socket, if its address has one.
-fn socket_addr(path: &UnixSocket) -> io::Result<Option<SocketAddr>> {
-    if let UnixSocket::File(path) = path {
-        return SocketAddr::from_pathname(path).map(Some);
-    }
-    if let UnixSocket::Abstract(name) = path {
-        return SocketAddr::from_abstract_name(name.as_bytes()).map(Some);
-    }
-    Ok(None)
 }
 
 /// The error that answers a refused call.

@@ -37,6 +37,7 @@ use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, Variant, fdo, int
 
 use super::call::{BluezError, Cause, READ_TIMEOUT, call};
 use super::capability::Controller;
+use crate::system_bus;
 
 /// The service UUID, as a type of bluer.
 pub(super) const SERVICE: Uuid = Uuid::from_u128(SERVICE_UUID);
@@ -103,7 +104,7 @@ pub(super) struct Registrar {
 impl Registrar {
     pub(super) async fn connect() -> Result<Self, BluezError> {
         call("connecting to advertise", READ_TIMEOUT, async {
-            let connection = Connection::system().await?;
+            let connection = system_bus::connection().await?;
             let bus = fdo::DBusProxy::new(&connection).await?;
             let bluetoothd = bus.get_name_owner(BusName::try_from("org.bluez")?).await;
             Ok::<_, zbus::Error>(Self {

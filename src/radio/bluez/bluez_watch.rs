@@ -18,6 +18,7 @@ use zbus::names::BusName;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant, Variant};
 
 use super::{BluezError, READ_TIMEOUT, call};
+use crate::system_bus;
 
 const BLUEZ: &str = "org.bluez";
 const ADAPTER: &str = "org.bluez.Adapter1";
@@ -46,7 +47,7 @@ impl BluezWatch {
     /// Starts the watch. Also returns whether `org.bluez` has an owner.
     pub(super) async fn connect() -> Result<(Self, bool), BluezError> {
         call("connecting to the system bus", READ_TIMEOUT, async {
-            let connection = Connection::system().await?;
+            let connection = system_bus::connection().await?;
             let mut signals = SelectAll::new();
             for rule in [owner_rule()?, power_rule()?] {
                 signals.push(MessageStream::for_match_rule(rule, &connection, None).await?);

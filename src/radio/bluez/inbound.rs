@@ -10,32 +10,26 @@
 //! BlueZ: doc/org.bluez.Device.rst `Connected`, `Paired`; src/device.c, `device_create`, by
 //! which an incoming connection makes a device.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::time::Duration;
 
-use bluer::{Adapter, AdapterEvent, Address, DeviceEvent, DeviceProperty};
+use bluer::{Adapter, Address};
+use bluez_signals::device::{DeviceChange, DeviceProperties, DeviceSignal};
 use futures::future::BoxFuture;
-use futures::stream::{self, BoxStream, FuturesUnordered, SelectAll, StreamExt};
-use tokio::sync::mpsc;
+use futures::stream::{self, FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time;
 
+use super::device_signals::DeviceSignals;
 use super::{BluezError, READ_TIMEOUT, call};
 
 /// How long a stranger may stay connected; an iPhone is done within two seconds.
 pub(super) const MAX_STAY: Duration = Duration::from_secs(10);
 
-/// Devices watched at once. BlueZ forgets devices that are not connected after 30 s.
-/// Connections of further devices are not noticed.
-const MAX_DEVICES: usize = 2048;
-/// Devices read at once.
-const MAX_READERS: usize = 16;
 /// Events that wait to be handled; the watch waits when it is full.
 const EVENT_QUEUE: usize = 64;
-
-/// Time to read every device.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A change of the connected peers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -208,165 +202,100 @@ async fn is_owners(device: &bluer::Device) -> Result<bool, bluer::Error> {
     Ok(device.is_paired().await? || device.is_trusted().await?)
 }
 
-type Changes = BoxStream<'static, (Address, Option<bool>)>;
+/// The connected peers, and whether each appeared by connecting.
+type ConnectedPeers = BTreeMap<Address, bool>;
 
 /// Watches the connections of an adapter's devices.
 pub(super) struct DeviceWatcher {
     adapter: Adapter,
-    events: BoxStream<'static, AdapterEvent>,
-    changes: SelectAll<Changes>,
-    unread: VecDeque<Address>,
-    connected: BTreeSet<Address>,
-    watched: BTreeSet<Address>,
+    /// What its signals say: who is connected now.
+    _signals: DeviceSignals,
+    now: watch::Receiver<ConnectedPeers>,
+    /// What was told of it.
+    told: ConnectedPeers,
 }
 
 /// Starts to watch devices. Also returns which ones are connected already.
 pub(super) async fn watch_devices(
     adapter: &Adapter,
 ) -> Result<(DeviceWatcher, Vec<Address>), BluezError> {
-    let watching = time::timeout(WATCH_TIMEOUT, start_watching(adapter));
-    watching.await.unwrap_or(Err(BluezError::NoAnswer {
-        action: "looking who is connected",
-        limit: WATCH_TIMEOUT,
-    }))
-}
-
-async fn start_watching(adapter: &Adapter) -> Result<(DeviceWatcher, Vec<Address>), BluezError> {
-    // Subscribed first, so that no change is missed.
-    let events = call("listening for devices", READ_TIMEOUT, adapter.events()).await?;
-    let known = call("listing devices", READ_TIMEOUT, adapter.device_addresses()).await?;
-    let mut watcher = DeviceWatcher {
-        adapter: adapter.clone(),
-        events: events.boxed(),
-        changes: SelectAll::new(),
-        watched: BTreeSet::new(),
-        unread: VecDeque::new(),
-        connected: BTreeSet::new(),
+    let (sender, mut now) = watch::channel(ConnectedPeers::new());
+    let of_signals = sender.clone();
+    let note = move |signal: DeviceSignal<'_>| {
+        of_signals.send_if_modified(|peers| note_signal(peers, signal));
     };
-    let reads = known
-        .into_iter()
-        .map(|known| read_connected(adapter.clone(), known));
-    let mut seen = stream::iter(reads).buffer_unordered(MAX_READERS);
-    while let Some((address, seen)) = seen.next().await {
-        let Some((connected, changes)) = seen else {
-            continue;
-        };
-        watcher.watched.insert(address);
-        watcher.changes.push(changes);
-        if connected {
-            watcher.connected.insert(address);
+    let signals = DeviceSignals::open(adapter.name(), note).await?;
+    let known = |address, properties: DeviceProperties<'_>| {
+        if properties.connected == Some(true) {
+            sender.send_modify(|peers| {
+                peers.entry(Address(address)).or_insert(false);
+            });
         }
-    }
-    let connected_peers = watcher.connected.iter().copied().collect();
+    };
+    signals.known(known).await?;
+    let told = now.borrow_and_update().clone();
+    let connected_peers = told.keys().copied().collect();
+    let watcher = DeviceWatcher {
+        adapter: adapter.clone(),
+        _signals: signals,
+        now,
+        told,
+    };
     Ok((watcher, connected_peers))
 }
 
+/// Whether the signal connects or disconnects a peer.
+fn note_signal(peers: &mut ConnectedPeers, signal: DeviceSignal<'_>) -> bool {
+    let address = Address(signal.address);
+    let (connected, appeared) = match signal.change {
+        DeviceChange::Added(properties) => (properties.connected, true),
+        DeviceChange::Changed(properties) => (properties.connected, false),
+        DeviceChange::Removed => (Some(false), false),
+    };
+    match connected {
+        Some(true) if !peers.contains_key(&address) => peers.insert(address, appeared).is_none(),
+        Some(false) => peers.remove(&address).is_some(),
+        Some(true) | None => false,
+    }
+}
+
 impl DeviceWatcher {
-    /// Sends events until the receiver is dropped.
+    /// Sends events until the receiver is dropped, or BlueZ is gone.
     async fn tell(mut self, sender: mpsc::Sender<ConnectionEvent>) {
-        let mut looking = FuturesUnordered::new();
-        loop {
-            while looking.len() < MAX_READERS
-                && let Some(address) = self.unread.pop_front()
-            {
-                looking.push(read_connected(self.adapter.clone(), address));
-            }
-            let event = tokio::select! {
-                Some(event) = self.events.next() => self.adapter_event(&event),
-                Some((address, seen)) = looking.next() => match seen {
-                    Some((connected, more)) => {
-                        self.changes.push(more);
-                        self.connection_changed(address, connected, true).await
-                    }
-                    None => self.removed(address),
-                },
-                Some((address, connected)) = self.changes.next() => match connected {
-                    Some(connected) => self.connection_changed(address, connected, false).await,
-                    None => self.removed(address),
-                },
-                else => return,
-            };
-            if let Some(event) = event
-                && sender.send(event).await.is_err()
-            {
-                return;
-            }
-        }
-    }
-
-    fn adapter_event(&mut self, event: &AdapterEvent) -> Option<ConnectionEvent> {
-        match *event {
-            AdapterEvent::DeviceAdded(address) => {
-                if self.watched.len() < MAX_DEVICES && self.watched.insert(address) {
-                    self.unread.push_back(address);
+        while self.now.changed().await.is_ok() {
+            let now = self.now.borrow_and_update().clone();
+            let before = std::mem::replace(&mut self.told, now);
+            let gone = before.keys().filter(|peer| !self.told.contains_key(peer));
+            for address in gone {
+                if sender
+                    .send(ConnectionEvent::Disconnected(*address))
+                    .await
+                    .is_err()
+                {
+                    return;
                 }
-                None
             }
-            AdapterEvent::DeviceRemoved(address) => self.removed(address),
-            AdapterEvent::PropertyChanged(_) => None,
+            let new = self
+                .told
+                .iter()
+                .filter(|(peer, _)| !before.contains_key(peer));
+            for (&address, &appeared) in new {
+                let stranger = appeared && !self.is_owners(address).await;
+                let event = ConnectionEvent::Connected { address, stranger };
+                if sender.send(event).await.is_err() {
+                    return;
+                }
+            }
         }
     }
 
-    fn removed(&mut self, address: Address) -> Option<ConnectionEvent> {
-        self.watched.remove(&address);
-        self.disconnected(address)
-    }
-
-    /// `appeared` is whether BlueZ did not know the device before.
-    async fn connection_changed(
-        &mut self,
-        address: Address,
-        connected: bool,
-        appeared: bool,
-    ) -> Option<ConnectionEvent> {
-        if !connected {
-            return self.disconnected(address);
-        }
-        if !self.connected.insert(address) {
-            return None;
-        }
+    /// Whether the peer is the owner's. A peer of which BlueZ says nothing is left alone.
+    async fn is_owners(&self, address: Address) -> bool {
         let adapter = &self.adapter;
         let looking = async { is_owners(&adapter.device(address)?).await };
         let ours = call("looking at a visitor", READ_TIMEOUT, looking).await;
-        Some(ConnectionEvent::Connected {
-            address,
-            stranger: appeared && !ours.unwrap_or(true),
-        })
+        ours.unwrap_or(true)
     }
-
-    fn disconnected(&mut self, address: Address) -> Option<ConnectionEvent> {
-        self.connected
-            .remove(&address)
-            .then_some(ConnectionEvent::Disconnected(address))
-    }
-}
-
-/// Whether a device is connected, and the changes of that; `None` if it is gone.
-async fn read_connected(adapter: Adapter, address: Address) -> (Address, Option<(bool, Changes)>) {
-    let looking = async {
-        let device = adapter.device(address)?;
-        let events = device.events().await?;
-        let connected = device.is_connected().await?;
-        Ok::<_, bluer::Error>((connected, changes_of(address, events)))
-    };
-    let seen = call("looking at a device", READ_TIMEOUT, looking).await;
-    (address, seen.ok())
-}
-
-fn changes_of(
-    address: Address,
-    events: impl stream::Stream<Item = DeviceEvent> + Send + 'static,
-) -> Changes {
-    let connections = events.filter_map(move |DeviceEvent::PropertyChanged(property)| {
-        let connected = if let DeviceProperty::Connected(connected) = property {
-            Some((address, Some(connected)))
-        } else {
-            None
-        };
-        async move { connected }
-    });
-    let end = stream::once(async move { (address, None) });
-    connections.chain(end).boxed()
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@
 //! and knows no D-Bus. Around them: [`bluez_watch`] watches whether `org.bluez` is there,
 //! [`session`] which adapters are. [`advert`] and [`discovery`] do what their names say (the
 //! first with zbus, since bluer does not report when BlueZ drops an advert). [`version`]
-//! knows what this BlueZ must not be asked. [`status`] reports problems, adapters and
-//! counters.
+//! knows what this BlueZ must not be asked. [`device_signals`] reads what BlueZ says of
+//! devices, and [`bluer_relay`] keeps it from bluer.
+//! [`status`] reports problems, adapters and counters.
 //!
 //! For the modes full and relay: [`capability`] says whether peers may connect at all.
 //! [`gatt_server`] is the service that they connect for, [`inbound`] tracks who is
@@ -23,11 +24,13 @@
 //! [`Options::advert_timeout`] bounds that.
 
 mod advert;
+mod bluer_relay;
 mod bluez_watch;
 mod call;
 mod capability;
 mod central;
 mod clock;
+mod device_signals;
 mod discovery;
 mod gatt_server;
 mod inbound;
@@ -50,6 +53,7 @@ use super::Radio;
 use super::event_queue::{EVENT_CAPACITY, ORDER_CAPACITY};
 use call::{BluezError, READ_TIMEOUT, call};
 
+pub use bluer_relay::BluerRelay;
 pub use central::{Central, CentralError};
 pub use options::{AdapterChoice, Options};
 pub use platform::{Kernel, Platform};
