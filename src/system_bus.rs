@@ -10,12 +10,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::sync::OnceLock;
 
+use zbus::Address;
 use zbus::address::transport::{Transport, UnixSocket};
-use zbus::{Address, Connection, connection};
 
 static ADDRESS: OnceLock<Address> = OnceLock::new();
 
 /// Keeps this address, whatever the environment says from now on.
+#[cfg(feature = "bluez")]
 pub(crate) fn keep_address(address: Address) {
     // It is kept once in the life of a process.
     let _ = ADDRESS.set(address);
@@ -27,23 +28,6 @@ pub(crate) fn keep_address(address: Address) {
 /// When the environment has no valid address.
 pub(crate) fn address() -> zbus::Result<Address> {
     ADDRESS.get().cloned().map_or_else(Address::system, Ok)
-}
-
-/// A connection to the system bus.
-///
-/// # Errors
-/// When the bus is not there, or refuses the connection.
-pub(crate) async fn connection() -> zbus::Result<Connection> {
-    connection::Builder::address(address()?).build().await
-}
-
-/// A socket connected to the system bus.
-///
-/// # Errors
-/// When the bus is not there, or is not behind a Unix socket.
-pub(crate) fn connect() -> zbus::Result<UnixStream> {
-    let stream = connect_to(&address()?)?;
-    stream.ok_or_else(|| zbus::Error::Address("the system bus is not a Unix socket".to_owned()))
 }
 
 /// A socket connected to the bus at this address; `None` if it is not behind a Unix socket.

@@ -35,9 +35,8 @@ use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, Variant, fdo, interface};
 
-use super::call::{BluezError, Cause, READ_TIMEOUT, call};
+use super::call::{BluezError, Cause, READ_TIMEOUT, call, connect};
 use super::capability::Controller;
-use crate::system_bus;
 
 /// The service UUID, as a type of bluer.
 pub(super) const SERVICE: Uuid = Uuid::from_u128(SERVICE_UUID);
@@ -104,7 +103,7 @@ pub(super) struct Registrar {
 impl Registrar {
     pub(super) async fn connect() -> Result<Self, BluezError> {
         call("connecting to advertise", READ_TIMEOUT, async {
-            let connection = system_bus::connection().await?;
+            let connection = connect().await?;
             let bus = fdo::DBusProxy::new(&connection).await?;
             let bluetoothd = bus.get_name_owner(BusName::try_from("org.bluez")?).await;
             Ok::<_, zbus::Error>(Self {

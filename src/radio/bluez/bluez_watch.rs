@@ -17,8 +17,8 @@ use zbus::message::Type;
 use zbus::names::BusName;
 use zbus::{Connection, MatchRule, Message, MessageStream, OwnedVariant, Variant};
 
+use super::call::connect;
 use super::{BluezError, READ_TIMEOUT, call};
-use crate::system_bus;
 
 const BLUEZ: &str = "org.bluez";
 const ADAPTER: &str = "org.bluez.Adapter1";
@@ -47,7 +47,7 @@ impl BluezWatch {
     /// Starts the watch. Also returns whether `org.bluez` has an owner.
     pub(super) async fn connect() -> Result<(Self, bool), BluezError> {
         call("connecting to the system bus", READ_TIMEOUT, async {
-            let connection = system_bus::connection().await?;
+            let connection = connect().await?;
             let mut signals = SelectAll::new();
             for rule in [owner_rule()?, power_rule()?] {
                 signals.push(MessageStream::for_match_rule(rule, &connection, None).await?);

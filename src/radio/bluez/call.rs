@@ -1,12 +1,21 @@
-//! Calls to BlueZ, each with a deadline, and their errors.
+//! Connections and calls to BlueZ, each with a deadline, and their errors.
 
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time;
+use zbus::{Connection, connection};
+
+use crate::system_bus;
 
 /// Time for BlueZ to answer a question that needs no command to the controller.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to the system bus.
+pub(super) async fn connect() -> zbus::Result<Connection> {
+    let address = system_bus::address()?;
+    connection::Builder::address(address).build().await
+}
 
 /// The error of a call to BlueZ. It appears in the log, and beside the
 /// [`Problem`](tcnd_client::Problem) that it led to.

@@ -51,7 +51,9 @@ impl DeviceSignals {
             signal.map(&mut sink).is_some()
         };
         let opening = async {
-            let socket = SignalSocket::new(system_bus::connect()?, Box::new(take))?;
+            let stream = system_bus::connect_to(&system_bus::address()?)?;
+            let not_unix = || zbus::Error::Address("not a Unix socket".to_owned());
+            let socket = SignalSocket::new(stream.ok_or_else(not_unix)?, Box::new(take))?;
             let connection = connection::Builder::socket(socket).build().await?;
             let bus = fdo::DBusProxy::new(&connection).await?;
             let bluetoothd = bus.get_name_owner(BusName::try_from("org.bluez")?).await?;
