@@ -109,7 +109,7 @@ pub fn with_argument(call: &[u8], argument: &str) -> Option<Vec<u8>> {
             _ => value.to_le_bytes(),
         })
     };
-    let mut bytes = call[..body.at].to_vec();
+    let mut bytes = call.get(..body.at)?.to_vec();
     bytes.extend(number(argument.len())?);
     bytes.extend(argument.as_bytes());
     bytes.push(0);
@@ -368,7 +368,12 @@ mod tests {
                 with_argument(&short, "type='signal',arg0='a'"),
                 Some(long.clone())
             );
-            assert_eq!(with_argument(&long, "type='signal'"), Some(short));
+            assert_eq!(with_argument(&long, "type='signal'"), Some(short.clone()));
+            // Cut off anywhere in its header, it is no call.
+            let header = short.len() - "type='signal'".len() - 5;
+            for end in 0..header {
+                assert_eq!(with_argument(&short[..end], "type='signal'"), None, "{end}");
+            }
         }
     }
 
