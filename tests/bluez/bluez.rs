@@ -349,6 +349,8 @@ impl MockBluetoothd {
             sending.await.unwrap();
             sent += 1;
         }
+        // The bus has delivered them when it answers.
+        bus.get_id().await.unwrap();
         sent
     }
 

@@ -323,6 +323,20 @@ fn who_holds_a_connection_neither_silences_us_nor_stays() {
     });
 }
 
+/// Each connection takes the advert off the air, however soon it follows another.
+#[test]
+fn a_peer_that_connects_again_at_once_does_not_silence_us() {
+    on_a_bus(async || {
+        let (mut harness, bluez, _) = reachable().await;
+        stranger_connects(&mut harness, &bluez, 1, 1).await;
+        for _ in 0..3 {
+            bluez.connect("hci0", 1, false).await;
+            bluez.connect("hci0", 1, true).await;
+            harness.expect_aired(1).await;
+        }
+    });
+}
+
 #[test]
 fn paired_devices_and_other_peoples_sensors_are_left_alone() {
     on_a_bus(async || {

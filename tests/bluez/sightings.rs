@@ -219,9 +219,9 @@ fn a_crowd_beyond_all_bounds_is_survived() {
     });
 }
 
-/// What comes within the time that signals gather is heard, each with its own strength.
+/// Each with its own strength.
 #[test]
-fn two_thousand_adverts_a_second_are_heard() {
+fn adverts_that_gather_are_all_heard() {
     on_a_bus(async || {
         let (mut harness, bluez) = listening().await;
         bluez.appear("hci0", 1, device(1, -60)).await;

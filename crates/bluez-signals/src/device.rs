@@ -17,7 +17,7 @@ pub const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
 
 /// Whose signals are read, and for which service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interest {
+pub struct SignalFilter {
     /// The unique name of bluetoothd (`:1.7`).
     pub sender: String,
     /// The object path of the adapter (`/org/bluez/hci0`).
@@ -59,7 +59,7 @@ pub struct DeviceProperties<'m> {
     pub connected: Option<bool>,
 }
 
-impl Interest {
+impl SignalFilter {
     /// What a whole message says about a device; `None` if it is not a signal of this sender
     /// about a device of this adapter.
     #[must_use]
@@ -75,7 +75,10 @@ impl Interest {
             }
             (OBJECT_MANAGER, "InterfacesAdded") => {
                 let path = body.string()?;
-                (path, DeviceChange::Added(self.device_of(&mut body)?))
+                (
+                    path,
+                    DeviceChange::Added(self.device_properties(&mut body)?),
+                )
             }
             (OBJECT_MANAGER, "InterfacesRemoved") => {
                 let path = body.string()?;
@@ -102,7 +105,7 @@ impl Interest {
         while !objects.is_empty() {
             objects.align(8)?;
             let path = objects.string()?;
-            let properties = self.device_of(&mut objects);
+            let properties = self.device_properties(&mut objects);
             if let (Some(address), Some(properties)) = (self.address_of(path), properties) {
                 found(address, properties);
             }
@@ -111,7 +114,7 @@ impl Interest {
     }
 
     /// The properties of the device in a dictionary of interfaces.
-    fn device_of<'m>(&self, cursor: &mut Cursor<'m>) -> Option<DeviceProperties<'m>> {
+    fn device_properties<'m>(&self, cursor: &mut Cursor<'m>) -> Option<DeviceProperties<'m>> {
         let mut interfaces = cursor.array(8)?;
         while !interfaces.is_empty() {
             interfaces.align(8)?;
@@ -139,7 +142,9 @@ impl Interest {
                         found.has_service_uuid |= uuids.string()? == self.service;
                     }
                 }
-                ("ServiceData", b"a{sv}") => found.service_data = self.data_of(&mut entries)?,
+                ("ServiceData", b"a{sv}") => {
+                    found.service_data = self.service_data(&mut entries)?
+                }
                 _ => entries.skip(signature)?,
             }
         }
@@ -147,7 +152,7 @@ impl Interest {
     }
 
     /// The data of the service; `Some(None)` if there are only those of other services.
-    fn data_of<'m>(&self, cursor: &mut Cursor<'m>) -> Option<Option<&'m [u8]>> {
+    fn service_data<'m>(&self, cursor: &mut Cursor<'m>) -> Option<Option<&'m [u8]>> {
         let mut services = cursor.array(8)?;
         let mut found = None;
         while !services.is_empty() {
@@ -223,8 +228,8 @@ mod tests {
         signal.build(&body).unwrap()
     }
 
-    fn interest(sender: &str) -> Interest {
-        Interest {
+    fn filter(sender: &str) -> SignalFilter {
+        SignalFilter {
             sender: sender.to_owned(),
             adapter: ADAPTER.to_owned(),
             service: SERVICE.to_owned(),
@@ -232,7 +237,7 @@ mod tests {
     }
 
     fn of(message: &Message) -> Option<DeviceSignal<'_>> {
-        interest(":1.7").device_signal(message.data())
+        filter(":1.7").device_signal(message.data())
     }
 
     fn all(data: &[u8]) -> DeviceProperties<'_> {
@@ -276,7 +281,7 @@ mod tests {
             );
         }
         let message = changed(PATH, DEVICE, &properties);
-        assert_eq!(interest(":1.8").device_signal(message.data()), None);
+        assert_eq!(filter(":1.8").device_signal(message.data()), None);
     }
 
     /// A foreign type in place of a known one is as if the property were not there.
@@ -369,7 +374,7 @@ mod tests {
         let reply = Message::method_call("/", "Any").build(&(objects,)).unwrap();
         let (body, endian) = (reply.body(), reply.data()[0]);
         let mut found = Vec::new();
-        let read = interest(":1.7").managed_devices(body.data(), endian, |address, properties| {
+        let read = filter(":1.7").managed_devices(body.data(), endian, |address, properties| {
             assert_eq!(properties, all(&data));
             found.push(address);
         });

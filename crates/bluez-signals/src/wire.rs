@@ -1,8 +1,8 @@
 //! Reads D-Bus messages in place: a cursor goes over the bytes, and skips what it is not asked
 //! for.
 //!
-//! Every function returns `None` where the bytes are not as the specification says. The bus
-//! checks messages before it delivers them, so `None` means that the bus is faulty.
+//! A function returns `None` where a value does not fit the bytes. The bus checks messages
+//! before it delivers them, so `None` means that the bus is faulty.
 //!
 //! D-Bus specification: "Marshaling (Wire Format)", "Message Format".
 
@@ -22,6 +22,10 @@ const MAX_DEPTH: u8 = 64;
 
 /// The type of a method call.
 pub const METHOD_CALL: u8 = 1;
+/// The type of a reply.
+pub const METHOD_RETURN: u8 = 2;
+/// The type of an error.
+pub const ERROR: u8 = 3;
 /// The type of a signal.
 pub const SIGNAL: u8 = 4;
 
@@ -55,6 +59,14 @@ pub fn length(bytes: &[u8]) -> Result<Option<usize>, TooLong> {
         header.checked_add(body).filter(|all| *all <= MAX_MESSAGE)
     };
     length().map(Some).ok_or(TooLong)
+}
+
+/// Whether the message that these bytes begin answers a call.
+#[must_use]
+pub fn is_reply(bytes: &[u8]) -> bool {
+    bytes
+        .get(1)
+        .is_some_and(|kind| [METHOD_RETURN, ERROR].contains(kind))
 }
 
 /// The header fields that tcnd uses; empty if the message does not have one.

@@ -9,8 +9,7 @@
 //! come by [`super::device_signals`].
 //!
 //! The socket has an abstract name, and accepts only this process. Descriptors are not passed
-//! on: bluer passes some only for GATT sockets, which tcnd does not use. The relay has a
-//! thread, since btleplug waits for its connection on the thread of the daemon.
+//! on: tcnd uses nothing of bluer or btleplug that passes some. The relay has a thread, since btleplug waits for its connection on the thread of the daemon.
 //!
 //! bluer 0.17.4, `session.rs` `Event::handle_connection`; D-Bus specification,
 //! "Authentication Protocol".
@@ -138,7 +137,13 @@ async fn pass_on(client: UnixStream, upstream: Address) {
         }
         None => Err(io::ErrorKind::Unsupported.into()),
     });
-    let Ok(bus) = connected else { return };
+    if let Ok(bus) = connected {
+        join(client, bus).await;
+    }
+}
+
+/// Passes on what both sides send, until either ends.
+async fn join(client: UnixStream, bus: UnixStream) {
     let (mut client, mut bus) = (BufReader::new(client), BufReader::new(bus));
     if authenticate(&mut client, &mut bus).await.is_err() {
         return;
@@ -218,4 +223,82 @@ fn narrowed(message: &[u8]) -> Option<Vec<u8>> {
         && !rule.contains("path")
         && !rule.contains("arg0");
     is_wide.then(|| wire::with_argument(message, &format!("{rule},arg0='org.bluez.Adapter1'")))?
+}
+
+#[cfg(test)]
+mod tests {
+    use zbus::message::Message;
+
+    use super::*;
+
+    async fn expect(stream: &mut UnixStream, expected: &[u8]) {
+        let mut read = vec![0; expected.len()];
+        stream.read_exact(&mut read).await.unwrap();
+        assert_eq!(read, expected);
+    }
+
+    /// Both ends of a relay that has passed the handshake on.
+    async fn joined() -> (UnixStream, UnixStream) {
+        let (mut client, to_relay) = UnixStream::pair().unwrap();
+        let (mut bus, to_bus) = UnixStream::pair().unwrap();
+        tokio::spawn(join(to_relay, to_bus));
+        for (command, reply) in [
+            ("\0AUTH EXTERNAL 30\r\n", "REJECTED ANONYMOUS\r\n"),
+            ("AUTH ANONYMOUS\r\n", "OK 00\r\n"),
+        ] {
+            client.write_all(command.as_bytes()).await.unwrap();
+            expect(&mut bus, command.as_bytes()).await;
+            bus.write_all(reply.as_bytes()).await.unwrap();
+            expect(&mut client, reply.as_bytes()).await;
+        }
+        client.write_all(b"NEGOTIATE_UNIX_FD\r\n").await.unwrap();
+        expect(&mut client, b"ERROR\r\n").await;
+        client.write_all(b"BEGIN\r\n").await.unwrap();
+        expect(&mut bus, b"BEGIN\r\n").await;
+        (client, bus)
+    }
+
+    fn add_match(rule: &str) -> Vec<u8> {
+        let call = Message::method_call("/org/freedesktop/DBus", "AddMatch");
+        let call = call.interface("org.freedesktop.DBus");
+        let call = call.serial(7.try_into().unwrap()).build(&(rule,));
+        call.unwrap().data().to_vec()
+    }
+
+    #[tokio::test]
+    async fn one_match_is_narrowed_and_all_else_passed_on() {
+        let (mut client, mut bus) = joined().await;
+        let wide = "type='signal',member='PropertiesChanged'";
+        let others = [
+            add_match("type='signal',member='InterfacesAdded'"),
+            add_match("member='PropertiesChanged',path_namespace='/org/bluez/hci0'"),
+            add_match("member='PropertiesChanged',arg0='org.bluez.Device1'"),
+        ]
+        .concat();
+        let sent = [add_match(wide), others.clone()].concat();
+        let expected = [
+            add_match(&format!("{wide},arg0='org.bluez.Adapter1'")),
+            others,
+        ]
+        .concat();
+        // Cut wherever a read may end.
+        for at in [1, 15, 16, 40, sent.len() / 2, sent.len() - 1] {
+            client.write_all(&sent[..at]).await.unwrap();
+            tokio::task::yield_now().await;
+            client.write_all(&sent[at..]).await.unwrap();
+            expect(&mut bus, &expected).await;
+        }
+        bus.write_all(b"anything").await.unwrap();
+        expect(&mut client, b"anything").await;
+    }
+
+    #[tokio::test]
+    async fn the_end_of_one_side_is_the_end_of_the_other() {
+        let (client, mut bus) = joined().await;
+        drop(client);
+        assert_eq!(bus.read(&mut [0]).await.unwrap(), 0);
+        let (mut client, bus) = joined().await;
+        drop(bus);
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    }
 }

@@ -29,7 +29,7 @@
 //! `btd_adapter_device_found`, src/device.c `device_set_service_data`; gdbus/object.c
 //! `process_property_changes`, by which one signal has all properties that changed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +37,6 @@ use bluer::{Adapter, AdapterEvent, Address, DiscoveryFilter, DiscoveryTransport}
 use bluez_signals::device::{DeviceChange, DeviceProperties, DeviceSignal};
 use futures::stream::{BoxStream, StreamExt};
 use tcn_protocol::beacon::Frame;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -51,8 +50,12 @@ use super::{BluezError, call};
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// `StopDiscovery` too.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How late a sighting may be. At most this much of what was heard is lost when discovery
+/// stops.
+const GATHER_TIME: Duration = Duration::from_millis(200);
 /// Devices of the service remembered at once. BlueZ keeps a device for 30 s after its last
-/// advert, so this is a crowd. Beyond it, a device that sends no number is not noticed.
+/// advert, so this is a crowd. Beyond it, one that sends data is forgotten, which is heard all
+/// the same; where none does, the new one is not noticed.
 const MAX_DEVICES: usize = 1024;
 /// "Not available", Core Specification Vol 4 Part E 7.7.65.2.
 const RSSI_UNKNOWN: i16 = 127;
@@ -66,16 +69,12 @@ pub(super) type AdapterEvents = BoxStream<'static, AdapterEvent>;
 /// A discovery that runs. Stops when dropped.
 pub(super) struct Discovery {
     listener: JoinHandle<AdapterEvents>,
-    signals: Option<DeviceSignals>,
+    _signals: DeviceSignals,
 }
 
 impl Drop for Discovery {
     fn drop(&mut self) {
         self.listener.abort();
-        // What was heard before the stop may still be on its way.
-        if let (Some(signals), Ok(runtime)) = (self.signals.take(), Handle::try_current()) {
-            runtime.spawn(signals.finish());
-        }
     }
 }
 
@@ -84,12 +83,12 @@ impl Discovery {
     pub(super) async fn start(adapter: &Adapter, sink: SightingSink) -> Result<Self, BluezError> {
         let sightings = Arc::new(Mutex::new(Sightings::new(sink)));
         let heard = Arc::clone(&sightings);
-        let lock = |sightings: &Mutex<Sightings>, signal: DeviceSignal<'_>| {
+        let note = |sightings: &Mutex<Sightings>, signal: DeviceSignal<'_>| {
             let mut sightings = sightings.lock().unwrap_or_else(PoisonError::into_inner);
             sightings.note(signal);
         };
-        let signals = DeviceSignals::open(adapter.name(), move |signal| lock(&heard, signal));
-        let signals = signals.await?;
+        let take = move |signal: DeviceSignal<'_>| note(&heard, signal);
+        let signals = DeviceSignals::open(adapter.name(), GATHER_TIME, take).await?;
         let known = |address, properties: DeviceProperties<'_>| {
             // BlueZ remembers a device for 30 s, and for longer where another program scans
             // too. It may be gone, or send other data by now: it was not heard.
@@ -98,7 +97,7 @@ impl Discovery {
                 ..properties
             };
             let change = DeviceChange::Added(properties);
-            lock(&sightings, DeviceSignal { address, change });
+            note(&sightings, DeviceSignal { address, change });
         };
         signals.known(known).await?;
         let mut adapter_events = call("starting discovery", START_TIMEOUT, async {
@@ -106,13 +105,21 @@ impl Discovery {
             Ok::<_, bluer::Error>(adapter.discover_devices().await?.boxed())
         })
         .await?;
+        let deaf = signals.ended();
         let listener = tokio::spawn(async move {
-            while adapter_events.next().await.is_some() {}
+            let ended = async { while adapter_events.next().await.is_some() {} };
+            tokio::select! {
+                () = ended => {}
+                () = deaf => tracing::warn!("the signals of devices ended"),
+            }
             adapter_events
         });
-        let signals = Some(signals);
-        Ok(Self { listener, signals })
+        Ok(Self {
+            listener,
+            _signals: signals,
+        })
     }
+
     /// Stops discovery and waits until BlueZ has.
     pub(super) async fn stop(mut self, adapter: &Adapter) -> Result<(), BluezError> {
         self.listener.abort();
@@ -181,12 +188,12 @@ pub(super) struct UuidOnlyAdvert {
 struct Sightings {
     sink: SightingSink,
     /// The devices that name the service, and whether they sent data of it, valid or not.
-    devices: HashMap<[u8; 6], bool>,
+    devices: BTreeMap<[u8; 6], bool>,
 }
 
 impl Sightings {
     fn new(sink: SightingSink) -> Self {
-        let devices = HashMap::new();
+        let devices = BTreeMap::new();
         Self { sink, devices }
     }
 
@@ -213,8 +220,22 @@ impl Sightings {
         let has_data = properties.service_data.is_some();
         if let Some(known) = self.devices.get_mut(&address) {
             *known |= has_data;
-        } else if (has_data || properties.has_service_uuid) && self.devices.len() < MAX_DEVICES {
-            self.devices.insert(address, has_data);
+        } else if has_data || properties.has_service_uuid {
+            if self.devices.len() >= MAX_DEVICES {
+                self.forget_one();
+            }
+            if self.devices.len() < MAX_DEVICES {
+                self.devices.insert(address, has_data);
+            }
+        }
+    }
+
+    /// Forgets a device that sends data.
+    fn forget_one(&mut self) {
+        let mut devices = self.devices.iter();
+        let with_data = devices.find(|(_, has_data)| **has_data);
+        if let Some(address) = with_data.map(|(address, _)| *address) {
+            self.devices.remove(&address);
         }
     }
 
@@ -335,10 +356,21 @@ mod tests {
             sightings.note(added(number, rssi(-60)));
         }
         assert_eq!(sightings.devices.len(), 0);
-        for number in 0..2000 {
+        let data = [7; 20];
+        let with_data = DeviceProperties {
+            service_data: Some(&data),
+            ..NAMED
+        };
+        for number in 0..1100 {
+            sightings.note(added(number, with_data));
+        }
+        // Those that send no number find room.
+        for number in 1100..2000 {
             sightings.note(added(number, NAMED));
         }
         assert_eq!(sightings.devices.len(), MAX_DEVICES);
+        let silent = sightings.devices.values().filter(|has_data| !**has_data);
+        assert_eq!(silent.count(), 900);
         let change = DeviceChange::Removed;
         for number in 0..2000 {
             let address = address(number);

@@ -10,7 +10,7 @@
 //! BlueZ: doc/org.bluez.Device.rst `Connected`, `Paired`; src/device.c, `device_create`, by
 //! which an incoming connection makes a device.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ use super::{BluezError, READ_TIMEOUT, call};
 /// How long a stranger may stay connected; an iPhone is done within two seconds.
 pub(super) const MAX_STAY: Duration = Duration::from_secs(10);
 
+/// How late a connection may be noticed: long before the next number can be read.
+const GATHER_TIME: Duration = Duration::from_millis(20);
 /// Events that wait to be handled; the watch waits when it is full.
 const EVENT_QUEUE: usize = 64;
 
@@ -42,6 +44,8 @@ pub(super) enum ConnectionEvent {
     Disconnected(Address),
     /// A stranger has been connected for too long.
     TimedOut(InboundId),
+    /// No more connections are noticed.
+    WatchLost,
 }
 
 /// One connection of one stranger, which may connect again.
@@ -106,9 +110,11 @@ impl InboundConnections {
             }
         };
         tokio::select! {
-            Some(event) = events => event,
+            event = events => event.unwrap_or_else(|| {
+                self.watch = None;
+                ConnectionEvent::WatchLost
+            }),
             Some(id) = self.deadlines.next() => ConnectionEvent::TimedOut(id),
-            else => pending().await,
         }
     }
 
@@ -202,85 +208,118 @@ async fn is_owners(device: &bluer::Device) -> Result<bool, bluer::Error> {
     Ok(device.is_paired().await? || device.is_trusted().await?)
 }
 
-/// The connected peers, and whether each appeared by connecting.
-type ConnectedPeers = BTreeMap<Address, bool>;
+/// What the signals say of connections.
+#[derive(Clone, Default)]
+struct Connections {
+    peers: BTreeMap<Address, Connected>,
+    /// The peers of which a signal said something since the watch began.
+    signalled: BTreeSet<Address>,
+    last_number: u64,
+}
+
+/// A connection of one peer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Connected {
+    /// Its own among all connections: a peer may connect again before that was noticed.
+    number: u64,
+    /// BlueZ did not know the peer before.
+    appeared: bool,
+}
+
+impl Connections {
+    /// Whether the signal connects or disconnects a peer.
+    fn note(&mut self, signal: DeviceSignal<'_>) -> bool {
+        let (connected, appeared) = match signal.change {
+            DeviceChange::Added(properties) => (properties.connected, true),
+            DeviceChange::Changed(properties) => (properties.connected, false),
+            DeviceChange::Removed => (Some(false), false),
+        };
+        let address = Address(signal.address);
+        match connected {
+            Some(true) if !self.peers.contains_key(&address) => {
+                self.signalled.insert(address);
+                self.connect(address, appeared);
+                true
+            }
+            Some(false) => {
+                self.signalled.insert(address);
+                self.peers.remove(&address).is_some()
+            }
+            Some(true) | None => false,
+        }
+    }
+
+    fn connect(&mut self, address: Address, appeared: bool) {
+        self.last_number += 1;
+        let number = self.last_number;
+        self.peers.insert(address, Connected { number, appeared });
+    }
+}
 
 /// Watches the connections of an adapter's devices.
 pub(super) struct DeviceWatcher {
     adapter: Adapter,
-    /// What its signals say: who is connected now.
-    _signals: DeviceSignals,
-    now: watch::Receiver<ConnectedPeers>,
+    signals: DeviceSignals,
+    /// Who is connected now, as the signals say.
+    now: watch::Receiver<Connections>,
     /// What was told of it.
-    told: ConnectedPeers,
+    told: BTreeMap<Address, Connected>,
 }
 
 /// Starts to watch devices. Also returns which ones are connected already.
 pub(super) async fn watch_devices(
     adapter: &Adapter,
 ) -> Result<(DeviceWatcher, Vec<Address>), BluezError> {
-    let (sender, mut now) = watch::channel(ConnectedPeers::new());
+    let (sender, mut now) = watch::channel(Connections::default());
     let of_signals = sender.clone();
     let note = move |signal: DeviceSignal<'_>| {
-        of_signals.send_if_modified(|peers| note_signal(peers, signal));
+        of_signals.send_if_modified(|connections| connections.note(signal));
     };
-    let signals = DeviceSignals::open(adapter.name(), note).await?;
+    let signals = DeviceSignals::open(adapter.name(), GATHER_TIME, note).await?;
     let known = |address, properties: DeviceProperties<'_>| {
-        if properties.connected == Some(true) {
-            sender.send_modify(|peers| {
-                peers.entry(Address(address)).or_insert(false);
-            });
-        }
+        let address = Address(address);
+        sender.send_modify(|connections| {
+            // A signal is newer than the list.
+            if properties.connected == Some(true) && !connections.signalled.contains(&address) {
+                connections.connect(address, false);
+            }
+        });
     };
     signals.known(known).await?;
-    let told = now.borrow_and_update().clone();
+    let told = now.borrow_and_update().peers.clone();
     let connected_peers = told.keys().copied().collect();
     let watcher = DeviceWatcher {
         adapter: adapter.clone(),
-        _signals: signals,
+        signals,
         now,
         told,
     };
     Ok((watcher, connected_peers))
 }
 
-/// Whether the signal connects or disconnects a peer.
-fn note_signal(peers: &mut ConnectedPeers, signal: DeviceSignal<'_>) -> bool {
-    let address = Address(signal.address);
-    let (connected, appeared) = match signal.change {
-        DeviceChange::Added(properties) => (properties.connected, true),
-        DeviceChange::Changed(properties) => (properties.connected, false),
-        DeviceChange::Removed => (Some(false), false),
-    };
-    match connected {
-        Some(true) if !peers.contains_key(&address) => peers.insert(address, appeared).is_none(),
-        Some(false) => peers.remove(&address).is_some(),
-        Some(true) | None => false,
-    }
-}
-
 impl DeviceWatcher {
-    /// Sends events until the receiver is dropped, or BlueZ is gone.
+    /// Sends events until the receiver is dropped, or no more signals come.
     async fn tell(mut self, sender: mpsc::Sender<ConnectionEvent>) {
+        let deaf = self.signals.ended();
+        tokio::select! {
+            () = self.tell_changes(&sender) => {}
+            () = deaf => tracing::warn!("the signals of connections ended"),
+        }
+    }
+
+    async fn tell_changes(&mut self, sender: &mpsc::Sender<ConnectionEvent>) {
         while self.now.changed().await.is_ok() {
-            let now = self.now.borrow_and_update().clone();
+            let now = self.now.borrow_and_update().peers.clone();
             let before = std::mem::replace(&mut self.told, now);
-            let gone = before.keys().filter(|peer| !self.told.contains_key(peer));
-            for address in gone {
-                if sender
-                    .send(ConnectionEvent::Disconnected(*address))
-                    .await
-                    .is_err()
-                {
+            let lasts = |peer: &Address| before.get(peer) == self.told.get(peer);
+            for &address in before.keys().filter(|peer| !lasts(peer)) {
+                let event = ConnectionEvent::Disconnected(address);
+                if sender.send(event).await.is_err() {
                     return;
                 }
             }
-            let new = self
-                .told
-                .iter()
-                .filter(|(peer, _)| !before.contains_key(peer));
-            for (&address, &appeared) in new {
-                let stranger = appeared && !self.is_owners(address).await;
+            for (&address, connected) in self.told.iter().filter(|(peer, _)| !lasts(peer)) {
+                let stranger = connected.appeared && !self.is_owners(address).await;
                 let event = ConnectionEvent::Connected { address, stranger };
                 if sender.send(event).await.is_err() {
                     return;

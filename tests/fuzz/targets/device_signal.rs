@@ -1,18 +1,18 @@
 //! Messages of the bus: nothing panics, and what is read lies within the message.
 #![no_main]
 
-use bluez_signals::device::{DeviceChange, Interest};
+use bluez_signals::device::{DeviceChange, SignalFilter};
 use bluez_signals::wire;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let interest = Interest {
+    let filter = SignalFilter {
         sender: ":1.7".to_owned(),
         adapter: "/org/bluez/hci0".to_owned(),
         service: "0000c019-0000-1000-8000-00805f9b34fb".to_owned(),
     };
     let length = wire::length(bytes);
-    if let Some(signal) = interest.device_signal(bytes)
+    if let Some(signal) = filter.device_signal(bytes)
         && let DeviceChange::Added(properties) | DeviceChange::Changed(properties) = signal.change
         && let Some(data) = properties.service_data
     {
@@ -25,6 +25,6 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(length.is_err() || wire::length(&call) == Ok(Some(call.len())));
     }
     let mut known = 0;
-    let _ = interest.managed_devices(bytes, b'l', |_, _| known += 1);
+    let _ = filter.managed_devices(bytes, b'l', |_, _| known += 1);
     assert!(known <= bytes.len());
 });

@@ -13,9 +13,10 @@
 mod socket;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bluez_signals::device::{
-    DEVICE, DeviceProperties, DeviceSignal, Interest, OBJECT_MANAGER, PROPERTIES,
+    DEVICE, DeviceProperties, DeviceSignal, OBJECT_MANAGER, PROPERTIES, SignalFilter,
 };
 use zbus::names::BusName;
 use zbus::{Connection, connection, fdo};
@@ -25,52 +26,61 @@ use super::advert::SERVICE;
 use super::{BluezError, READ_TIMEOUT, call};
 use crate::system_bus;
 
-/// The name, which is also that of its interface, and the object of the bus.
-const BUS: (Option<&str>, &str) = (Some("org.freedesktop.DBus"), "/org/freedesktop/DBus");
+/// The name of the bus, which is also that of its interface.
+const BUS_NAME: &str = "org.freedesktop.DBus";
+/// The object of the bus.
+const BUS_PATH: &str = "/org/freedesktop/DBus";
 
-/// A connection that the signals of one adapter's devices come by. They end when it is
+/// A connection over which the signals of one adapter's devices come. They end when it is
 /// dropped.
 #[derive(Debug)]
 pub(super) struct DeviceSignals {
     connection: Connection,
-    interest: Interest,
+    filter: SignalFilter,
 }
 
 impl DeviceSignals {
     /// Connects, and calls `sink` for each signal about a device of the adapter (`hci0`), at
-    /// most 200 ms after it came.
+    /// most `gather` after it came.
     pub(super) async fn open(
         adapter: &str,
+        gather: Duration,
         mut sink: impl FnMut(DeviceSignal<'_>) + Send + Sync + 'static,
     ) -> Result<Self, BluezError> {
         // Known only after the connection is there.
-        let interest = Arc::new(OnceLock::<Interest>::new());
-        let set = Arc::clone(&interest);
+        let filter = Arc::new(OnceLock::<SignalFilter>::new());
+        let set = Arc::clone(&filter);
         let take = move |message: &[u8]| {
-            let signal = interest.get().and_then(|it| it.device_signal(message));
-            signal.map(&mut sink).is_some()
+            let signal = filter.get().and_then(|it| it.device_signal(message));
+            signal.into_iter().for_each(&mut sink);
         };
         let opening = async {
             let stream = system_bus::connect_to(&system_bus::address()?)?;
             let not_unix = || zbus::Error::Address("not a Unix socket".to_owned());
-            let socket = SignalSocket::new(stream.ok_or_else(not_unix)?, Box::new(take))?;
+            let socket = SignalSocket::new(stream.ok_or_else(not_unix)?, gather, Box::new(take))?;
             let connection = connection::Builder::socket(socket).build().await?;
             let bus = fdo::DBusProxy::new(&connection).await?;
             let bluetoothd = bus.get_name_owner(BusName::try_from("org.bluez")?).await?;
-            let interest = Interest {
+            let filter = SignalFilter {
                 sender: bluetoothd.to_string(),
                 adapter: format!("/org/bluez/{adapter}"),
                 service: SERVICE.to_string(),
             };
-            let _ = set.set(interest.clone());
-            for rule in rules(&interest) {
+            let _ = set.set(filter.clone());
+            for rule in rules(&filter) {
                 let rule = (rule,);
-                let adding = connection.call_method(BUS.0, BUS.1, BUS.0, "AddMatch", &rule);
+                let adding = connection.call_method(
+                    Some(BUS_NAME),
+                    BUS_PATH,
+                    Some(BUS_NAME),
+                    "AddMatch",
+                    &rule,
+                );
                 adding.await?;
             }
             Ok::<_, zbus::Error>(Self {
                 connection: connection.clone(),
-                interest,
+                filter,
             })
         };
         call("listening to devices", READ_TIMEOUT, opening).await
@@ -81,7 +91,7 @@ impl DeviceSignals {
         &self,
         found: impl FnMut([u8; 6], DeviceProperties<'_>),
     ) -> Result<(), BluezError> {
-        let bluetoothd = Some(self.interest.sender.as_str());
+        let bluetoothd = Some(self.filter.sender.as_str());
         let interface = Some(OBJECT_MANAGER);
         let listing =
             self.connection
@@ -89,34 +99,31 @@ impl DeviceSignals {
         let objects = call("listing devices", READ_TIMEOUT, listing).await?;
         let (body, endian) = (objects.body(), objects.data()[0]);
         // A malformed body lists no more devices.
-        let _ = self.interest.managed_devices(body.data(), endian, found);
+        let _ = self.filter.managed_devices(body.data(), endian, found);
         Ok(())
     }
 
-    /// Takes the signals that the bus has received by now, then ends.
-    pub(super) async fn finish(self) {
-        // The reply comes after the signals that the bus received before the call.
-        let peer = Some("org.freedesktop.DBus.Peer");
-        let ping = self.connection.call_method(BUS.0, BUS.1, peer, "Ping", &());
-        // An error means that no more signals come.
-        let _ = call("waiting for signals", READ_TIMEOUT, ping).await;
+    /// A future that is ready when no more signals come, because the connection ended.
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let connection = self.connection.clone();
+        async move { connection.closed().await }
     }
 }
 
 /// The matches of the signals about the adapter's devices: D-Bus specification, "Match
 /// Rules".
-fn rules(interest: &Interest) -> [String; 3] {
-    let Interest {
+fn rules(filter: &SignalFilter) -> [String; 3] {
+    let SignalFilter {
         sender, adapter, ..
-    } = interest;
+    } = filter;
     let signal = |interface, member, rest| {
         format!("type='signal',sender='{sender}',interface='{interface}',member='{member}',{rest}")
     };
-    let of_adapter = format!("arg0path='{adapter}/'");
+    let adapter_arg = format!("arg0path='{adapter}/'");
     let changed = format!("path_namespace='{adapter}',arg0='{DEVICE}'");
     [
         signal(PROPERTIES, "PropertiesChanged", &changed),
-        signal(OBJECT_MANAGER, "InterfacesAdded", &of_adapter),
-        signal(OBJECT_MANAGER, "InterfacesRemoved", &of_adapter),
+        signal(OBJECT_MANAGER, "InterfacesAdded", &adapter_arg),
+        signal(OBJECT_MANAGER, "InterfacesRemoved", &adapter_arg),
     ]
 }

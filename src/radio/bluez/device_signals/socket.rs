@@ -1,14 +1,17 @@
 //! The socket of the bus, read many messages at a time.
 //!
-//! zbus sees everything but the signals of devices: those are looked at in the buffer, and go
-//! no further. After signals were read, the socket is left alone for [`GATHER_TIME`], so that
-//! a crowd costs a few reads a second, however many adverts it sends. Meanwhile the kernel
-//! and the bus hold the messages: a socket holds 208 KiB, which is some 250 signals, and the
-//! bus holds the rest in its own memory (dbus-daemon(1), `max_outgoing_bytes`: 127 MiB on a
-//! system bus; dbus-broker: 64 MiB a connection).
+//! zbus sees replies alone. Signals are looked at in the buffer, and go no further. After
+//! some were read, the socket is left alone for a while, so that a crowd costs a few reads a
+//! second, however many adverts it sends. Meanwhile the kernel and the bus hold the messages:
+//! a socket holds 208 KiB, which is some 250 signals, and the bus holds more in its own
+//! memory (dbus-daemon: `max_outgoing_bytes` of the connection, 127 MiB on a system bus;
+//! dbus-broker: a quota of the user, beyond which it ends the connection).
 //!
 //! While the socket is left alone it is not registered with epoll either: each message would
 //! wake the process.
+//!
+//! Any program may send a message straight to a connection. So one that is neither a reply
+//! nor short is skipped as it arrives, and never held.
 
 use std::fmt;
 use std::future::pending;
@@ -27,8 +30,8 @@ use tokio::time::timeout;
 use zbus::connection::socket::{ReadHalf, Split, WriteHalf};
 use zbus::message::Message;
 
-/// How long signals gather before they are read: how late a sighting may be.
-pub(super) const GATHER_TIME: Duration = Duration::from_millis(200);
+/// The longest message that is looked at, in bytes. A signal of a device has a few hundred.
+const MAX_SIGNAL: usize = 64 << 10;
 
 /// Bytes read at a time.
 const CHUNK: usize = 32 << 10;
@@ -36,20 +39,25 @@ const CHUNK: usize = 32 << 10;
 /// Chunks read before other tasks go on.
 const MAX_CHUNKS: usize = 8;
 
-/// Takes messages; true if the message is not for zbus.
-pub(super) type MessageSink = Box<dyn FnMut(&[u8]) -> bool + Send + Sync>;
+/// Takes messages that are no replies.
+pub(super) type MessageSink = Box<dyn FnMut(&[u8]) + Send + Sync>;
 
 /// Both halves, before zbus splits them.
 pub(super) struct SignalSocket {
     stream: Arc<UnixStream>,
+    gather: Duration,
     sink: MessageSink,
 }
 
 impl SignalSocket {
-    pub(super) fn new(stream: UnixStream, sink: MessageSink) -> io::Result<Self> {
+    /// `gather` is for how long the socket is left alone after signals were read.
+    pub(super) fn new(stream: UnixStream, gather: Duration, sink: MessageSink) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        let stream = Arc::new(stream);
-        Ok(Self { stream, sink })
+        Ok(Self {
+            stream: Arc::new(stream),
+            gather,
+            sink,
+        })
     }
 }
 
@@ -60,14 +68,21 @@ impl zbus::connection::Socket for SignalSocket {
     fn split(self) -> Split<SignalReader, SignalWriter> {
         let reader = MessageReader {
             stream: Arc::clone(&self.stream),
+            gather: self.gather,
             sink: self.sink,
             buffer: Vec::new(),
             start: 0,
+            skip: 0,
             signals_seen: false,
             current: (Vec::new(), 0),
         };
         Split::new(SignalReader(reader), SignalWriter(self.stream))
     }
+}
+
+/// Lets signals gather. No event ends this.
+async fn pause(time: Duration) {
+    let _ = timeout(time, pending::<()>()).await;
 }
 
 /// Waits until the stream is ready. A duplicate is registered with epoll for this time.
@@ -110,11 +125,14 @@ impl ReadHalf for SignalReader {
 /// The read half, after the handshake.
 struct MessageReader {
     stream: Arc<UnixStream>,
+    gather: Duration,
     sink: MessageSink,
     /// The bytes that were read, from `start` on not yet looked at.
     buffer: Vec<u8>,
     start: usize,
-    /// Signals of devices were taken since the last wait.
+    /// How many of the bytes to come belong to a message that is skipped.
+    skip: usize,
+    /// Messages that are no replies were taken since the last wait.
     signals_seen: bool,
     /// The message that zbus is reading, and how much of it zbus has.
     current: (Vec<u8>, usize),
@@ -136,6 +154,9 @@ impl ReadHalf for MessageReader {
         let length = buffer.len().min(message.len() - *done);
         buffer[..length].copy_from_slice(&message[*done..*done + length]);
         *done += length;
+        if *done == message.len() {
+            self.current = (Vec::new(), 0);
+        }
         Ok((length, Vec::new()))
     }
 }
@@ -156,18 +177,29 @@ impl MessageReader {
         }
     }
 
-    /// Looks at the whole messages in the buffer, up to the first that is for zbus.
+    /// Looks at the whole messages in the buffer, up to the first reply.
     fn look(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
+            let skipped = self.skip.min(self.buffer.len() - self.start);
+            (self.start, self.skip) = (self.start + skipped, self.skip - skipped);
             let rest = &self.buffer[self.start..];
             let length = wire::length(rest).map_err(|_| io::ErrorKind::InvalidData)?;
-            let Some(message) = length.and_then(|length| rest.get(..length)) else {
+            let Some(length) = length else {
                 return Ok(None);
             };
-            self.start += message.len();
-            if !(self.sink)(message) {
+            let is_reply = wire::is_reply(rest);
+            if !is_reply && length > MAX_SIGNAL {
+                (self.skip, self.signals_seen) = (length, true);
+                continue;
+            }
+            let Some(message) = rest.get(..length) else {
+                return Ok(None);
+            };
+            self.start += length;
+            if is_reply {
                 return Ok(Some(message.to_vec()));
             }
+            (self.sink)(message);
             self.signals_seen = true;
         }
     }
@@ -194,11 +226,14 @@ impl MessageReader {
     async fn wait(&mut self) -> io::Result<()> {
         self.buffer.shrink_to(2 * CHUNK);
         if std::mem::take(&mut self.signals_seen) {
-            // No event ends this: the signals gather meanwhile.
-            let _ = timeout(GATHER_TIME, pending::<()>()).await;
+            pause(self.gather).await;
             return Ok(());
         }
-        ready(&self.stream, Interest::READABLE).await
+        if ready(&self.stream, Interest::READABLE).await.is_err() {
+            // Out of descriptors, most likely: that ends no connection.
+            pause(self.gather).await;
+        }
+        Ok(())
     }
 }
 
@@ -221,5 +256,87 @@ impl WriteHalf for SignalWriter {
 
     async fn close(&mut self) -> io::Result<()> {
         self.0.shutdown(Shutdown::Both)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    const GATHER: Duration = Duration::from_millis(200);
+
+    fn signal(body: usize) -> Vec<u8> {
+        let signal = Message::signal("/", "a.b", "C").build(&(vec![7u8; body],));
+        signal.unwrap().data().to_vec()
+    }
+
+    fn reply() -> Vec<u8> {
+        let call = Message::method_call("/", "C").serial(7.try_into().unwrap());
+        let call = call.build(&()).unwrap();
+        let reply = Message::method_return(&call.header()).serial(8.try_into().unwrap());
+        let reply = reply.build(&());
+        reply.unwrap().data().to_vec()
+    }
+
+    type Taken = Arc<Mutex<Vec<usize>>>;
+
+    /// A reader, its other end, and the lengths of the signals that it took.
+    fn reader() -> (MessageReader, UnixStream, Taken) {
+        let (bus, stream) = UnixStream::pair().unwrap();
+        let taken = Taken::default();
+        let take = Arc::clone(&taken);
+        let sink = move |signal: &[u8]| take.lock().unwrap().push(signal.len());
+        let socket = SignalSocket::new(stream, GATHER, Box::new(sink)).unwrap();
+        let (SignalReader(reader), _) = zbus::connection::Socket::split(socket).take();
+        (reader, bus, taken)
+    }
+
+    #[tokio::test]
+    async fn replies_are_passed_on_and_signals_are_not() {
+        let (mut reader, mut bus, taken) = reader();
+        let messages = [signal(300), reply(), signal(20), reply()].concat();
+        for at in [1, 16, 17, 400, messages.len() - 1] {
+            bus.write_all(&messages[..at]).unwrap();
+            let mut rest = bus.try_clone().unwrap();
+            let messages = messages[at..].to_vec();
+            let writing = tokio::task::spawn_blocking(move || rest.write_all(&messages));
+            assert_eq!(reader.next().await.unwrap(), reply());
+            assert_eq!(reader.next().await.unwrap(), reply());
+            writing.await.unwrap().unwrap();
+            let lengths = std::mem::take(&mut *taken.lock().unwrap());
+            assert_eq!(lengths, [signal(300).len(), signal(20).len()], "{at}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_message_of_anybody_is_never_held() {
+        let (mut reader, mut bus, taken) = reader();
+        let messages = [signal(8 << 20), signal(20), reply()].concat();
+        let writing = tokio::task::spawn_blocking(move || bus.write_all(&messages));
+        assert_eq!(reader.next().await.unwrap(), reply());
+        writing.await.unwrap().unwrap();
+        assert_eq!(*taken.lock().unwrap(), [signal(20).len()]);
+        let held = reader.buffer.capacity();
+        assert!(held <= 4 * CHUNK, "{held} bytes");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_signals_the_socket_is_left_alone_for_a_while() {
+        let (mut reader, mut bus, taken) = reader();
+        bus.write_all(&signal(20)).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "the paused time of a test")]
+        let start = tokio::time::Instant::now();
+        // What comes after the signal was taken waits for the end of the pause.
+        let answering = async {
+            while taken.lock().unwrap().is_empty() {
+                yield_now().await;
+            }
+            bus.write_all(&reply()).unwrap();
+        };
+        let (read, ()) = tokio::join!(reader.next(), answering);
+        assert_eq!(read.unwrap(), reply());
+        assert!(start.elapsed() >= GATHER);
     }
 }

@@ -233,6 +233,12 @@ impl BluezTask {
                     self.plan.disconnect_due();
                 }
             }
+            // The watch begins again with the service.
+            ConnectionEvent::WatchLost => {
+                if let Some(pause) = self.plan.serving(false) {
+                    self.timers.set(Timer::Serve, pause);
+                }
+            }
         }
     }
 
