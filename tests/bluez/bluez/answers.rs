@@ -24,17 +24,22 @@ pub(super) async fn forget_the_gone(
         let Ok((name, _, new)) = signal.body().deserialize::<(String, String, String)>() else {
             continue;
         };
-        let names: Vec<_> = machine.borrow().adapters.keys().cloned().collect();
         if !new.is_empty() || !name.starts_with(':') {
             continue;
         }
+        let mut fewer = Vec::new();
         machine.send_modify(|machine| {
-            for adapter in machine.adapters.values_mut() {
+            for (adapter_name, adapter) in &mut machine.adapters {
+                let before = adapter.adverts.len();
                 adapter.adverts.retain(|(sender, _)| *sender != name);
                 adapter.discovering.take_if(|sender| *sender == name);
+                if adapter.adverts.len() != before {
+                    fewer.push(adapter_name.clone());
+                }
             }
         });
-        for adapter in names {
+        // Only of these: an adapter without adverts may have no advertising at all.
+        for adapter in fewer {
             tell_instances(&connection, &machine, &adapter).await;
         }
     }
