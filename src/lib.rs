@@ -14,11 +14,14 @@
 //!             └─────▶ tcn-engine, tcn-matching, tcn-exchange ──▶ tcn-protocol
 //! ```
 //!
-//! `system_bus` knows where the bus is, for [`bus`] and [`radio`]. Arrows point the way imports go; `tests/house` checks those inside this crate.
+//! [`conditions`] finds out what bears on how much tcnd listens. `system_bus` knows where the bus
+//! is, for [`bus`], [`conditions`] and [`radio`]. Arrows point the way imports go;
+//! `tests/house` checks those inside this crate.
 //! `ARCHITECTURE.md` has the map, and how data moves. Specification: TCN 6b64d09
 //! (version 0.4), `README.md`.
 
 pub mod bus;
+pub mod conditions;
 pub mod daemon;
 pub mod exposure;
 pub mod radio;

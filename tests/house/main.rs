@@ -27,8 +27,13 @@ type Room = (
     &'static [&'static str],
 );
 
-const PLAN: [Room; 8] = [
+const PLAN: [Room; 9] = [
     ("system_bus", &[], &["zbus"]),
+    (
+        "conditions",
+        &["system_bus"],
+        &["tcn_engine", "zbus", "tokio", "futures", "tracing"],
+    ),
     ("exposure", &[], &["tcn_engine", "tcn_protocol"]),
     (
         "radio",
@@ -115,7 +120,7 @@ const PLAN: [Room; 8] = [
     ),
     (
         "run",
-        &["bus", "daemon", "radio", "store"],
+        &["bus", "conditions", "daemon", "radio", "store"],
         &[
             "tcnd_logging",
             "tcnd_client",

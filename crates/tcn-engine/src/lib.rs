@@ -16,6 +16,7 @@
 
 mod bridge;
 mod broadcast;
+mod cadence;
 mod clock;
 mod clock_record;
 mod contact;
@@ -45,6 +46,7 @@ use self::own::OwnNumbers;
 use self::rotation::{Life, Rotation};
 use self::timekeeping::Timekeeping;
 
+pub use cadence::{Cadence, CadenceReason, Listen, ListenConditions};
 pub use clock_record::{
     BootId, CLOCK_FLOOR, ClockDoubt, ClockRecord, FutureDates, Redating, Shift,
 };
