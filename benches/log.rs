@@ -307,7 +307,9 @@ impl Daemon {
             Output::Redate(_) => unreachable!("the clock runs evenly here"),
             Output::Air(frame) | Output::Swap(frame) => Some(Input::Aired(frame)),
             Output::Rest => Some(Input::Rested),
-            Output::Listen | Output::Log(_) => None,
+            Output::Listen | Output::StartDiscovery | Output::StopDiscovery | Output::Log(_) => {
+                None
+            }
         }
     }
 

@@ -17,10 +17,11 @@ use tcnd_client::BusChoice;
 use tcnd_config::Settings;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinError;
 
 use crate::bus::{self, Bouncer, ServerConnection, Service};
+use crate::conditions;
 use crate::daemon::{self, Handle, Parts, Signal};
 #[cfg(feature = "bluez")]
 use crate::radio::bluez;
@@ -181,8 +182,8 @@ async fn serve(
         signals,
         settings,
         reread: reread(flags.config.clone()),
-        sync_trigger: tcnd_config::runtime_directory()
-            .map(|directory| directory.join(SYNC_TRIGGER_FILE)),
+        conditions: conditions(flags),
+        sync_trigger: sync_trigger(),
         boot_id: daemon::clock::boot_id(flags.boot_id.as_deref()),
     };
     // A task of its own, because it wakes with every advert and the bus need not.
@@ -236,6 +237,18 @@ const CREDENTIAL: &str = "tcnd.kek";
 
 /// The file that `systemd/system/tcnd-sync.path` watches.
 const SYNC_TRIGGER_FILE: &str = "wanted";
+
+/// Without Bluetooth there is nothing to spare.
+fn conditions(flags: &DaemonFlags) -> watch::Receiver<daemon::ListenConditions> {
+    match flags.radio {
+        RadioChoice::Bluez => conditions::watch(),
+        RadioChoice::Fake | RadioChoice::Street(_) => conditions::unknown(),
+    }
+}
+
+fn sync_trigger() -> Option<PathBuf> {
+    tcnd_config::runtime_directory().map(|directory| directory.join(SYNC_TRIGGER_FILE))
+}
 
 fn reread(files: Vec<PathBuf>) -> daemon::Reread {
     Box::new(move || tcnd_config::load(&files))

@@ -284,11 +284,22 @@ impl ManagerInterface {
         self.handle.snapshot().scanning
     }
 
-    /// How the daemon listens for other devices: active, or off. Clients must tolerate
-    /// other tokens.
+    /// How the daemon listens for other devices: active, all the time; windows, for 5 s
+    /// with pauses of at most 25 s; short-windows, for 2 s with pauses of at most 13 s; or
+    /// off. Clients must tolerate other tokens.
     #[zbus(property)]
     fn scan_mode(&self) -> &'static str {
         tokens::scan_mode(&self.handle.snapshot())
+    }
+
+    /// Why the daemon listens in this way: configured; mains, the computer has mains
+    /// power; battery, it runs on battery; power-saver, its power profile saves power;
+    /// audio, sound is streamed over Bluetooth; device, a paired device is connected, or
+    /// may connect at any time. Empty while the daemon does not listen. Since API level
+    /// 7. Clients must tolerate other tokens.
+    #[zbus(property)]
+    fn scan_mode_reason(&self) -> &'static str {
+        tokens::scan_mode_reason(&self.handle.snapshot())
     }
 
     /// Whether the neighbourhood is simulated, as with the fake radio. A client that
@@ -363,7 +374,7 @@ impl ManagerInterface {
 }
 
 /// The properties that are signalled, with their values in `snapshot`.
-pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 16] {
+pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 17] {
     [
         ("Enabled", snapshot.enabled.into()),
         ("Consent", tokens::consent(snapshot.consent).into()),
@@ -378,6 +389,7 @@ pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>
         ("Advertising", snapshot.advertising.into()),
         ("Scanning", snapshot.scanning.into()),
         ("ScanMode", tokens::scan_mode(snapshot).into()),
+        ("ScanModeReason", tokens::scan_mode_reason(snapshot).into()),
         ("Simulated", snapshot.simulated.into()),
         ("Adapter", tokens::selected(&snapshot.adapters).into()),
         (

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use tcnd_client::names;
 use zbus::{OwnedObjectPath, Variant};
 
-use crate::daemon::{Consent, Hold, Pause, ProblemDetails, Snapshot, State};
+use crate::daemon::{
+    Cadence, CadenceReason, Consent, Hold, Pause, ProblemDetails, Snapshot, State,
+};
 use crate::radio::{Adapter, AddressKind, Mode};
 use tcnd_client::Problem;
 
@@ -71,7 +73,24 @@ pub(super) fn mode(mode: Mode) -> &'static str {
 }
 
 pub(super) fn scan_mode(snapshot: &Snapshot) -> &'static str {
-    if snapshot.scanning { "active" } else { "off" }
+    match snapshot.cadence.0 {
+        _ if !snapshot.scanning => "off",
+        Cadence::Continuous => "active",
+        Cadence::Windows => "windows",
+        Cadence::ShortWindows => "short-windows",
+    }
+}
+
+pub(super) fn scan_mode_reason(snapshot: &Snapshot) -> &'static str {
+    match snapshot.cadence.1 {
+        _ if !snapshot.scanning => "",
+        CadenceReason::Configured => "configured",
+        CadenceReason::Mains => "mains",
+        CadenceReason::Battery => "battery",
+        CadenceReason::PowerSaver => "power-saver",
+        CadenceReason::Audio => "audio",
+        CadenceReason::Device => "device",
+    }
 }
 
 /// Seconds since 1970; 0 is "not paused", the greatest number "until resumed".

@@ -18,7 +18,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use tcn_engine::{BootId, ClockDoubt, Engine, Holds, Input, LONGEST_WAIT, Moment, Output, Pause};
+use tcn_engine::{
+    BootId, ClockDoubt, Engine, Holds, Input, LONGEST_WAIT, ListenConditions, Moment, Output, Pause,
+};
 use tcnd_config::Settings;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -103,6 +105,8 @@ pub struct Parts {
     pub settings: Settings,
     /// How to get new ones.
     pub reread: Reread,
+    /// What bears on how much to listen.
+    pub conditions: watch::Receiver<ListenConditions>,
     /// The file that calls `tcnd-sync` when it is written to, if there is one.
     pub sync_trigger: Option<PathBuf>,
     /// Which boot this is, see [`boot_id`](super::clock::boot_id).
@@ -165,6 +169,7 @@ pub async fn drive(parts: Parts) -> Result<Ended, Error> {
         mut signals,
         settings,
         reread,
+        mut conditions,
         sync_trigger,
         boot_id,
     } = parts;
@@ -189,7 +194,13 @@ pub async fn drive(parts: Parts) -> Result<Ended, Error> {
     )?;
     driver.begin(clock::now()).await;
     let ended = driver
-        .run(&mut events, &mut stored, &mut signals, &jumps)
+        .run(
+            &mut events,
+            &mut stored,
+            &mut signals,
+            &mut conditions,
+            &jumps,
+        )
         .await;
     // Whatever else is gone, what was heard is written as long as there is a
     // store to write it.
@@ -358,6 +369,8 @@ impl Driver {
                 Output::Air(frame) => self.order(Order::Air(frame)).await,
                 Output::Swap(frame) => self.order(Order::Swap(frame)).await,
                 Output::Listen => self.order(Order::Listen).await,
+                Output::StopDiscovery => self.order(Order::StopDiscovery).await,
+                Output::StartDiscovery => self.order(Order::StartDiscovery).await,
                 Output::Rest => self.order(Order::Rest).await,
                 Output::Log(event) => convert::log(event),
             }

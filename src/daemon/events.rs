@@ -14,6 +14,7 @@ impl Driver {
             radio::Event::Down => Input::RadioDown,
             radio::Event::Aired(frame) => Input::Aired(frame),
             radio::Event::Withdrawn(frame) => Input::Withdrawn(frame),
+            radio::Event::DiscoveryStarted => Input::DiscoveryStarted,
             radio::Event::Rested => Input::Rested,
             radio::Event::Heard { frame, rssi } => Input::Heard(convert::sighting(frame, rssi)),
             radio::Event::Written { tcn, rssi, peer } => {

@@ -55,4 +55,4 @@ pub use rng::{random_key, random_seed};
 pub use snapshot::{Consent, Hold, Snapshot, State, starting};
 pub use sync_status::{Matching, SyncStatus};
 
-pub use tcn_engine::Pause;
+pub use tcn_engine::{Cadence, CadenceReason, ListenConditions, Pause};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tcn_engine::{Holds, Moment, Pause, View};
+use tcn_engine::{Cadence, CadenceReason, Holds, ListenConditions, Moment, Pause, View};
 use tcn_protocol::UnixTime;
 use tcnd_client::Problem;
 use tcnd_config::Settings;
@@ -33,8 +33,10 @@ pub struct Snapshot {
     pub advertising: bool,
     /// When the number on the air was put there; `None` if none is.
     pub airing_since: Option<UnixTime>,
-    /// Discovery runs, verified.
+    /// Discovery runs, verified, or pauses between two windows.
     pub scanning: bool,
+    /// How discovery runs while it does, and why.
+    pub cadence: (Cadence, CadenceReason),
     /// The neighbourhood is simulated.
     pub simulated: bool,
     /// All adapters, by name.
@@ -116,6 +118,7 @@ pub(super) fn snapshot(facts: &Facts<'_>, since: &mut ProblemTimes) -> Snapshot 
         problems,
         advertising: facts.status.advertising,
         scanning: facts.status.scanning,
+        cadence: facts.view.cadence,
         simulated: facts.status.simulated,
         adapters: facts.status.adapters.clone(),
         paused: facts.view.pause,
@@ -143,6 +146,7 @@ pub fn starting(settings: &Settings) -> Snapshot {
         problems: BTreeMap::new(),
         advertising: false,
         scanning: false,
+        cadence: settings.policy.listen.cadence(ListenConditions::default()),
         simulated: false,
         adapters: Vec::new(),
         paused: Pause::No,

@@ -1,7 +1,8 @@
 //! What does not change from moment to moment is not told as if it did.
 //!
 //! At each rotation the radio rests for up to two seconds, and neither the advert
-//! nor discovery is there. That is no state of the daemon: nothing is wrong, and
+//! nor discovery is there. Where discovery runs in windows, a controller takes a moment to
+//! start it. That is no state of the daemon: nothing is wrong, and
 //! it ends by itself. [`Steady`] shows the radio as it was meanwhile; what takes
 //! longer than [`LONGEST`] is shown as it is. [`Complaints`] does the same for the
 //! log: a store that refuses a batch every half minute says so once.
@@ -10,7 +11,7 @@
 
 use std::time::Duration;
 
-use tcn_engine::{Moment, View};
+use tcn_engine::{Cadence, Moment, View};
 use tcn_protocol::UnixTime;
 
 use super::clock;
@@ -49,10 +50,14 @@ impl Steady {
     }
 }
 
-/// Whether less is there than was shown, and that is what a handover looks like.
+/// Whether less is there than was shown, and that is what a handover looks like, or the start
+/// of a window.
 fn is_gap(view: &View, shown: &Status, status: &Status) -> bool {
-    let less = (shown.advertising && !status.advertising) || (shown.scanning && !status.scanning);
-    less && view.handover && status.problems.is_empty()
+    let silent = shown.advertising && !status.advertising;
+    let deaf = shown.scanning && !status.scanning;
+    let windows = view.cadence.0 != Cadence::Continuous && view.consent;
+    let passing = view.handover || (windows && !silent);
+    (silent || deaf) && passing && status.problems.is_empty()
 }
 
 /// The status as it is, but for what comes back with the next number.
@@ -133,7 +138,7 @@ impl Complaints {
 mod tests {
     use std::collections::BTreeMap;
 
-    use tcn_engine::{Engine, KeyId, Policy};
+    use tcn_engine::{CadenceReason, Engine, KeyId, Policy};
     use tcnd_client::Problem;
 
     use super::*;
@@ -187,6 +192,28 @@ mod tests {
         assert_eq!(steady.show(&view(true), &deaf, T + 2 * second), &on);
         assert_eq!(steady.show(&view(true), &on, T + 3 * second), &on);
         assert_eq!(steady.next_look(), None);
+    }
+
+    #[test]
+    fn the_start_of_a_window_is_no_change() {
+        let windows = View {
+            cadence: (Cadence::Windows, CadenceReason::Battery),
+            consent: true,
+            ..view(false)
+        };
+        let mut steady = Steady::default();
+        let on = status(true);
+        let deaf = Status {
+            scanning: false,
+            ..status(true)
+        };
+        steady.show(&windows, &on, T);
+        assert_eq!(steady.show(&windows, &deaf, T), &on);
+        assert_eq!(steady.show(&windows, &deaf, T + LONGEST), &deaf);
+        // An advert that is lost is told at once.
+        assert_eq!(steady.show(&windows, &on, T + LONGEST), &on);
+        let silent = status(false);
+        assert_eq!(steady.show(&windows, &silent, T + LONGEST), &silent);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! An order stands until the next one. `Air` and `Listen` start a radio epoch: advert and
 //! discovery are started in the order that the controller needs, under a private address of
 //! their own. `Swap` replaces the frame within the epoch, and with the frame the address.
+//! `StopDiscovery` and `StartDiscovery` pause discovery within the epoch.
 //! `Rest` ends the epoch: discovery is stopped, the advert unregistered, strangers are
 //! disconnected, and [`Event::Rested`] is sent only after all of it was seen. No number of
 //! this machine is aired in two epochs: if the radio loses the advert by itself, it sends
@@ -38,6 +39,10 @@ pub enum Order {
     Swap(Frame),
     /// Listen only.
     Listen,
+    /// Keep what is on the air, and stop discovery. Void with the next `Air` or `Listen`.
+    StopDiscovery,
+    /// Start discovery again.
+    StartDiscovery,
     /// Leave the air. Answered by [`Event::Rested`].
     Rest,
 }
@@ -56,6 +61,8 @@ pub enum Event {
     Aired(Frame),
     /// This frame left the air without an order, and will not come back.
     Withdrawn(Frame),
+    /// Discovery runs. Sent each time it was started.
+    DiscoveryStarted,
     /// None of our frames is on the air, and the radio does not listen.
     Rested,
     /// A frame was heard.
@@ -114,7 +121,7 @@ pub struct Status {
     pub simulated: bool,
     /// Our advert is on the air, verified.
     pub advertising: bool,
-    /// Discovery runs, verified.
+    /// Discovery runs, verified, or pauses by order.
     pub scanning: bool,
     /// The current problems, each with the error of the call that failed, or an empty text
     /// where no call failed. At most [`printable::MAX_TEXT`] bytes.

@@ -10,6 +10,7 @@ use zbus::OwnedVariant;
 
 use super::bluez::{Adapter, Machine, MockBluetoothd};
 use super::harness::{Harness, frame, on_a_bus};
+use super::sightings::device;
 
 #[test]
 fn an_extended_controller_scans_before_it_airs() {
@@ -254,6 +255,31 @@ fn discovery_is_started_anew_now_and_then() {
         assert!(bluez.called("StopDiscovery") >= 3);
         assert_eq!(bluez.called("RegisterAdvertisement"), 1);
         assert!(harness.status.advertising);
+    });
+}
+
+#[test]
+fn discovery_pauses_by_order() {
+    on_a_bus(async || {
+        let bluez = MockBluetoothd::start(Machine::extended()).await;
+        let mut harness = Harness::with(Options::default());
+        harness.expect_up(true).await;
+        harness.air(1).await;
+        harness.status(|status| status.scanning).await;
+        for round in 1..=3 {
+            harness.order(Order::StopDiscovery).await;
+            let stopped = |machine: &Machine| !machine.adapters["hci0"].scanning();
+            bluez.until(stopped).await;
+            assert_eq!(bluez.called("StopDiscovery"), round);
+            harness.order(Order::StartDiscovery).await;
+            bluez.until_scanning().await;
+        }
+        harness.status(|status| status.scanning).await;
+        assert_eq!(harness.status.scan_restarts, 0);
+        assert_eq!(bluez.called("RegisterAdvertisement"), 1);
+        // What is heard next is heard.
+        bluez.appear("hci0", 1, device(7, -60)).await;
+        assert_eq!(harness.heard().await, Some((frame(7), Some(-60))));
     });
 }
 

@@ -249,9 +249,11 @@ impl Harness {
     /// The next event but statuses and what is heard.
     pub(crate) async fn next(&mut self) -> Event {
         self.find(|event| match event {
-            Event::Status(_) | Event::Heard { .. } | Event::Malformed | Event::Written { .. } => {
-                None
-            }
+            Event::Status(_)
+            | Event::DiscoveryStarted
+            | Event::Heard { .. }
+            | Event::Malformed
+            | Event::Written { .. } => None,
             Event::Up(_) | Event::Down | Event::Aired(_) | Event::Withdrawn(_) | Event::Rested => {
                 Some(event.clone())
             }

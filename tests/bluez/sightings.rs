@@ -8,7 +8,7 @@ use tcnd::radio::Order;
 use super::bluez::{Device, Machine, MockBluetoothd};
 use super::harness::{DEADLINE, Harness, frame, on_a_bus};
 
-fn device(byte: u8, rssi: i16) -> Device {
+pub(crate) fn device(byte: u8, rssi: i16) -> Device {
     Device {
         data: Some(vec![byte; 20]),
         rssi: Some(rssi),

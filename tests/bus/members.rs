@@ -66,7 +66,8 @@ async fn properties_of_the_manager() {
     assert_eq!(manager.mode().await.unwrap(), "full");
     assert!(manager.advertising().await.unwrap());
     assert!(manager.scanning().await.unwrap());
-    assert_eq!(manager.scan_mode().await.unwrap(), "active");
+    assert_eq!(manager.scan_mode().await.unwrap(), "windows");
+    assert_eq!(manager.scan_mode_reason().await.unwrap(), "battery");
     assert!(manager.simulated().await.unwrap());
     let hci0 = names::adapter_path("hci0").unwrap();
     assert_eq!(manager.adapter().await.unwrap().as_str(), hci0);
@@ -91,6 +92,7 @@ async fn properties_of_an_idle_manager() {
     assert_eq!(manager.current_tcn_since().await.unwrap(), 0);
     assert_eq!(manager.state().await.unwrap(), "idle");
     assert_eq!(manager.scan_mode().await.unwrap(), "off");
+    assert_eq!(manager.scan_mode_reason().await.unwrap(), "");
     assert_eq!(manager.adapter().await.unwrap().as_str(), "/");
     assert_eq!(manager.paused_until().await.unwrap(), 0);
     assert_eq!(manager.pause_holds().await.unwrap(), []);

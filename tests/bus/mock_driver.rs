@@ -15,10 +15,10 @@ use tcn_protocol::{
     TemporaryContactNumber, UnixTime,
 };
 use tcnd::daemon::{
-    Check, Consent, ContactsRequest, Delivery, ExchangeRequest, ExposureId, Handle, Hold,
-    KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest, Pause,
-    ProblemDetails, Published, Refusal, Reply, Reported, Request, Snapshot, State, StoreRequest,
-    SyncStatus,
+    Cadence, CadenceReason, Check, Consent, ContactsRequest, Delivery, ExchangeRequest, ExposureId,
+    Handle, Hold, KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest,
+    Pause, ProblemDetails, Published, Refusal, Reply, Reported, Request, Snapshot, State,
+    StoreRequest, SyncStatus,
 };
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
@@ -615,6 +615,7 @@ pub(crate) fn idle() -> Snapshot {
         mode: Mode::Broadcast,
         advertising: false,
         scanning: false,
+        cadence: (Cadence::Continuous, CadenceReason::Mains),
         simulated: false,
         adapters: Vec::new(),
         paused: Pause::No,
@@ -651,6 +652,7 @@ pub(crate) fn busy() -> Snapshot {
         mode: Mode::Full,
         advertising: true,
         scanning: true,
+        cadence: (Cadence::Windows, CadenceReason::Battery),
         simulated: true,
         adapters: vec![adapter("hci0")],
         paused: Pause::Until(UnixTime(1_800_000_000)),

@@ -195,6 +195,7 @@ read Manager.Problems               ok               ok               ok        
 read Manager.ReportsCheckedAt       ok               ok               ok               ok               ok
 read Manager.RotationInterval       ok               ok               ok               ok               ok
 read Manager.ScanMode               ok               ok               ok               ok               ok
+read Manager.ScanModeReason         ok               ok               ok               ok               ok
 read Manager.Scanning               ok               ok               ok               ok               ok
 read Manager.Simulated              ok               ok               ok               ok               ok
 read Manager.State                  ok               ok               ok               ok               ok

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use tcn_protocol::UnixTime;
-use tcnd::daemon::{Consent, Hold, Pause, ProblemDetails, Snapshot, State};
+use tcnd::daemon::{Cadence, CadenceReason, Consent, Hold, Pause, ProblemDetails, Snapshot, State};
 use tcnd::radio::AddressKind;
 use tcnd_client::Problem;
 use tcnd_client::names;
@@ -69,7 +69,12 @@ const MANAGER: &[Change] = &[
         now.airing_since = Some(UnixTime(7));
     }),
     (&["Advertising"], |now| now.advertising = true),
-    (&["ScanMode", "Scanning"], |now| now.scanning = true),
+    (&["ScanMode", "ScanModeReason", "Scanning"], |now| {
+        now.scanning = true;
+    }),
+    (&["ScanMode", "ScanModeReason"], |now| {
+        now.cadence = (Cadence::Windows, CadenceReason::Battery);
+    }),
     (&["Simulated"], |now| now.simulated = true),
     (&["RotationInterval"], |now| {
         now.rotation_interval = Duration::from_secs(60);

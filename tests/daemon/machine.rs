@@ -254,7 +254,7 @@ async fn obey(
             }
             Order::Swap(frame) => Event::Aired(frame),
             Order::Rest => Event::Rested,
-            Order::Listen => continue,
+            Order::Listen | Order::StopDiscovery | Order::StartDiscovery => continue,
         };
         if air.send(event).await.is_err() {
             return;

@@ -13,7 +13,7 @@ mod sleep;
 use std::future::Future;
 use std::time::Duration;
 
-use tcn_engine::RadioCapabilities;
+use tcn_engine::{ListenConditions, RadioCapabilities};
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::daemon::{self, Ended, Error, Handle, Parts, Refusal, Request, Signal};
@@ -21,7 +21,7 @@ use tcnd::radio::{Event, Order, Radio};
 use tcnd::store::{self, DATABASE};
 use tcnd_config::Settings;
 use tempfile::{TempDir, tempdir};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Waits for an event that must happen.
 async fn soon<T>(event: impl Future<Output = T>) -> T {
@@ -36,6 +36,7 @@ struct Bench {
     radio: mpsc::Sender<Event>,
     orders: mpsc::Receiver<Order>,
     signals: mpsc::Sender<Signal>,
+    conditions: watch::Sender<ListenConditions>,
     handle: Handle,
 }
 
@@ -57,6 +58,7 @@ impl Bench {
         let (orders, ordered) = mpsc::channel(8);
         let (radio, events) = mpsc::channel(64);
         let (signals, told) = mpsc::channel(1);
+        let (conditions, seen) = watch::channel(ListenConditions::default());
         let driver = daemon::drive(Parts {
             radio: Radio { orders, events },
             opened: store::open(directory.path(), store::Seal::default()).unwrap(),
@@ -64,6 +66,7 @@ impl Bench {
             signals: told,
             settings,
             reread: Box::new(|| Ok(Settings::default())),
+            conditions: seen,
             sync_trigger: Some(directory.path().join("bell")),
             boot_id: None,
         });
@@ -72,6 +75,7 @@ impl Bench {
             radio,
             orders: ordered,
             signals,
+            conditions,
             handle,
         };
         (bench, driver)

@@ -52,6 +52,28 @@ async fn tell(driver: impl Future<Output = Result<Ended, Error>>, story: impl Fu
     assert_eq!(ended.unwrap(), Ended::Stopped);
 }
 
+/// As soon as conditions ask for windows, discovery pauses, and goes on.
+#[tokio::test]
+async fn discovery_pauses_where_sound_is_streamed() {
+    let (mut bench, driver) = Bench::new(Some(true));
+    let story = async {
+        let able = RadioCapabilities {
+            can_listen: true,
+            ..RadioCapabilities::default()
+        };
+        bench.radio.send(Event::Up(able)).await.unwrap();
+        assert_eq!(bench.orders.recv().await, Some(Order::Listen));
+        bench.radio.send(Event::DiscoveryStarted).await.unwrap();
+        bench.conditions.send_modify(|now| now.audio = true);
+        assert_eq!(bench.orders.recv().await, Some(Order::StopDiscovery));
+        bench.conditions.send_modify(|now| now.audio = false);
+        assert_eq!(bench.orders.recv().await, Some(Order::StartDiscovery));
+        bench.radio.send(Event::Down).await.unwrap();
+        bench.signals.send(Signal::Stop).await.unwrap();
+    };
+    tell(driver, story).await;
+}
+
 /// logind gets no permission to continue while the advert is still there.
 #[tokio::test]
 async fn the_answer_waits_for_the_radio() {

@@ -204,6 +204,8 @@ impl Machine {
                 | Output::Swap(_)
                 | Output::Listen
                 | Output::Rest
+                | Output::StopDiscovery
+                | Output::StartDiscovery
                 | Output::Log(_) => None,
             };
             if let Some(seq) = stored {

@@ -9,6 +9,7 @@
 
 mod clocks;
 mod flood;
+mod windows;
 mod world;
 
 use std::time::Duration;

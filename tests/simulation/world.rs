@@ -12,8 +12,8 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tcn_engine::{
-    Contact, Engine, Input, KeyId, Moment, Output, Policy, RadioCapabilities, Record, Redating,
-    Seq, Sighting, WriterId,
+    Cadence, Contact, Engine, Input, KeyId, ListenConditions, Moment, Output, Policy,
+    RadioCapabilities, Record, Redating, Seq, Sighting, WriterId,
 };
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{
@@ -127,7 +127,11 @@ struct RadioModel {
     hold: Duration,
     deaf: bool,
     listening: bool,
+    /// Since when discovery pauses by order.
+    paused: Option<Duration>,
     ordered: Option<(Duration, Ordered)>,
+    /// When discovery starts, or stops.
+    discovery: Option<(Duration, bool)>,
 }
 
 #[derive(Clone, Copy)]
@@ -283,7 +287,7 @@ impl World {
     }
 
     pub(crate) fn listening(&self, i: usize) -> bool {
-        self.nodes[i].radio.listening
+        self.nodes[i].radio.hears()
     }
 
     pub(crate) fn current(&self, i: usize) -> Option<Tcn> {
@@ -376,7 +380,7 @@ impl World {
         self.phones_hear(&heard);
         for to in 0..self.nodes.len() {
             let node = &self.nodes[to];
-            if node.asleep_until.is_some() || !node.radio.listening {
+            if node.asleep_until.is_some() || !node.radio.hears() {
                 continue;
             }
             for &(from, frame) in &heard {
@@ -505,6 +509,16 @@ impl World {
             6 if chaos.store => self.nodes[i].store.broken ^= true,
             7 => self.tell(i, Input::Rotate),
             8 if chaos.report => self.report(i),
+            9 => {
+                let bits = self.rng.next_u64();
+                let conditions = ListenConditions {
+                    on_battery: bits & 1 != 0,
+                    power_saver: bits & 2 != 0,
+                    audio: bits & 4 != 0,
+                    device: bits & 8 != 0,
+                };
+                self.tell(i, Input::ListenConditions(conditions));
+            }
             _ => self.tell(i, Input::Timeout),
         }
         self.check(i);
@@ -527,6 +541,7 @@ impl World {
         node.off_air(now.boot);
         node.radio.listening = false;
         node.radio.ordered = None;
+        node.radio.discovery = None;
         node.pending.clear();
         // A write in progress may or may not have arrived.
         let writing = std::mem::take(&mut node.store.writing);
@@ -569,6 +584,23 @@ impl World {
                 now - since
             );
         }
+        if let Some(since) = node.radio.paused
+            && node.radio.listening
+            && awake
+        {
+            let end = since.max(node.woke) + Cadence::Windows.longest_pause();
+            assert!(
+                now <= end + 2 * SLOWEST,
+                "seed {seed}: nobody was heard for {:?}",
+                now - since
+            );
+        }
+    }
+}
+
+impl RadioModel {
+    fn hears(&self) -> bool {
+        self.listening && self.paused.is_none()
     }
 }
 
@@ -613,9 +645,11 @@ impl Node {
         let pending = self.pending.iter().map(|(at, _)| *at);
         let writing = self.store.writing.front().map(|(at, _, _)| *at);
         let ordered = self.radio.ordered.iter().map(|(at, _)| *at);
+        let discovery = self.radio.discovery.iter().map(|(at, _)| *at);
         pending
             .chain(writing)
             .chain(ordered)
+            .chain(discovery)
             .fold(self.engine.poll_timeout(), Duration::min)
     }
 
@@ -650,6 +684,12 @@ impl Node {
         {
             self.radio.ordered = None;
             self.obey(now, ordered);
+        }
+        if let Some((at, runs)) = self.radio.discovery
+            && at <= now.boot
+        {
+            self.radio.discovery = None;
+            self.switch_discovery(now, runs);
         }
         if self.engine.poll_timeout() <= now.boot {
             self.tell(now, Input::Timeout);
@@ -713,12 +753,17 @@ impl Node {
             }
             Output::Swap(frame) => self.order(now, Ordered::Swap(frame)),
             Output::Listen => self.order(now, Ordered::Listen),
+            Output::StopDiscovery => self.radio.discovery = Some((later, false)),
+            Output::StartDiscovery => self.radio.discovery = Some((later, true)),
             Output::Rest => self.order(now, Ordered::Rest),
             Output::Log(_) => {}
         }
     }
 
     fn order(&mut self, now: Moment, ordered: Ordered) {
+        if !matches!(ordered, Ordered::Swap(_)) {
+            self.radio.discovery = None;
+        }
         let takes = self.rng.next_u64() % u64::try_from(SLOWEST.as_millis()).unwrap();
         self.radio.ordered = Some((now.boot + Duration::from_millis(takes), ordered));
     }
@@ -732,6 +777,7 @@ impl Node {
                 self.radio.airing = Some((frame, now.boot));
                 self.radio.told.clear();
                 self.radio.listening = true;
+                self.switch_discovery(now, true);
                 if !self.policy.relay {
                     let on_air = OnAir {
                         from: now.boot,
@@ -742,11 +788,23 @@ impl Node {
                 self.tell(now, Input::Aired(frame));
             }
             Ordered::Swap(frame) => self.swap(now, frame),
-            Ordered::Listen => self.radio.listening = true,
+            Ordered::Listen => {
+                self.radio.listening = true;
+                self.switch_discovery(now, true);
+            }
             Ordered::Rest => {
                 self.off_air(now.boot);
                 self.radio.listening = false;
                 self.tell(now, Input::Rested);
+            }
+        }
+    }
+
+    fn switch_discovery(&mut self, now: Moment, runs: bool) {
+        if self.radio.listening {
+            self.radio.paused = (!runs).then_some(now.boot);
+            if runs {
+                self.tell(now, Input::DiscoveryStarted);
             }
         }
     }

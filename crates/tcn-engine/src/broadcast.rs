@@ -87,6 +87,14 @@ impl BroadcastState {
         }
     }
 
+    /// Whether the radio is to listen.
+    pub(super) fn listens(&self) -> bool {
+        match self {
+            Self::Listening | Self::Stalled { .. } | Self::Airing(_) => true,
+            Self::Silent | Self::Preparing(_) | Self::Resting { .. } => false,
+        }
+    }
+
     /// Our frame, while its epoch is on the air and may carry numbers of others.
     pub(super) fn carrier(&self) -> Option<Frame> {
         match self {

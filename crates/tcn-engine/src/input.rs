@@ -6,7 +6,7 @@ use std::time::Duration;
 use tcn_protocol::beacon::Frame;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
-use super::{Moment, Pause, Policy};
+use super::{ListenConditions, Moment, Pause, Policy};
 
 /// One thing that happened, passed together with its [`Moment`].
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +44,10 @@ pub enum Input {
     Aired(Frame),
     /// This frame left the air without an order.
     Withdrawn(Frame),
+    /// Discovery runs.
+    DiscoveryStarted,
+    /// What bears on how much to listen.
+    ListenConditions(ListenConditions),
     /// None of our frames is on the air, and the radio does not listen.
     Rested,
     /// A number was heard.

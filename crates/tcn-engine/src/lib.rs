@@ -11,8 +11,8 @@
 //! ```
 //!
 //! [`broadcast`] decides about our own number, [`bridge`] about the numbers of others
-//! that are aired in between, [`encounters`] about the numbers heard. [`disclosure`]
-//! says what a report would disclose.
+//! that are aired in between, [`listening`] when discovery runs, [`encounters`] about the
+//! numbers heard. [`disclosure`] says what a report would disclose.
 
 mod bridge;
 mod broadcast;
@@ -23,6 +23,7 @@ mod contact;
 pub mod disclosure;
 mod encounters;
 mod input;
+mod listening;
 mod moment;
 mod output;
 mod own;
@@ -42,6 +43,7 @@ use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
 use self::bridge::{Admission, Bridge};
 use self::broadcast::{BroadcastEvent, BroadcastState, Context, Want};
 use self::encounters::Encounters;
+use self::listening::Listening;
 use self::own::OwnNumbers;
 use self::rotation::{Life, Rotation};
 use self::timekeeping::Timekeeping;
@@ -79,6 +81,8 @@ pub struct Engine {
     asleep: bool,
     /// `None` while the radio cannot be used.
     radio: Option<RadioCapabilities>,
+    conditions: ListenConditions,
+    listening: Listening,
     broadcast: BroadcastState,
     bridge: Bridge,
     rotation: Rotation,
@@ -125,6 +129,8 @@ pub struct View {
     pub clock: Option<ClockDoubt>,
     /// The store refused the last batch of one kind.
     pub store_failing: bool,
+    /// How discovery runs while the radio listens, and why.
+    pub cadence: (Cadence, CadenceReason),
     /// A number is being replaced by the next, so that for a moment nothing is on the
     /// air.
     pub handover: bool,
@@ -160,6 +166,8 @@ impl Engine {
             pause: Pause::No,
             asleep: false,
             radio: None,
+            conditions: ListenConditions::default(),
+            listening: Listening::Off,
             broadcast: BroadcastState::Silent,
             bridge: Bridge::default(),
             rotation: Rotation::new(next_key),
@@ -190,11 +198,7 @@ impl Engine {
                 self.pause = pause;
                 BroadcastEvent::Reevaluate
             }
-            Input::PolicyChanged(policy) => {
-                self.policy = policy;
-                self.next_flush = self.next_flush.min(now.boot + policy.flush);
-                BroadcastEvent::Reevaluate
-            }
+            Input::PolicyChanged(policy) => self.policy_changed(now, policy),
             Input::Rotate | Input::Resumed => BroadcastEvent::Rotate,
             Input::Asleep(asleep) => {
                 self.asleep = asleep;
@@ -214,6 +218,11 @@ impl Engine {
                 self.erase(UnixTime(0), UnixTime(u64::MAX));
                 BroadcastEvent::KeyEnded
             }
+            Input::ListenConditions(conditions) => {
+                self.conditions = conditions;
+                BroadcastEvent::Reevaluate
+            }
+            Input::DiscoveryStarted => self.discovery_started(now),
             Input::RadioUp(capabilities) => self.radio_up(capabilities),
             Input::RadioDown => {
                 self.radio = None;
@@ -248,7 +257,8 @@ impl Engine {
     /// When to call with [`Input::Timeout`], on the boot-time clock.
     pub fn poll_timeout(&self) -> Duration {
         let flush = self.encounters.dirty().then_some(self.next_flush);
-        [flush, self.broadcast.timeout(&self.bridge)]
+        let listening = self.listening.timeout(self.cadence().0);
+        [flush, listening, self.broadcast.timeout(&self.bridge)]
             .into_iter()
             .flatten()
             .fold(self.next_forget, Duration::min)
@@ -287,6 +297,7 @@ impl Engine {
                 | BroadcastState::Resting { .. } => None,
             },
             silent: matches!(self.broadcast, BroadcastState::Silent),
+            cadence: self.cadence(),
             clock: self.timekeeping.doubt(now, self.policy.retention),
             store_failing: self.failing.any(),
             handover: self.want() == Want::Air && self.broadcast.is_handover(),
@@ -330,6 +341,16 @@ impl Engine {
         };
         let state = std::mem::replace(&mut self.broadcast, BroadcastState::Silent);
         self.broadcast = state.step(event, &mut context);
+        let ordered = out
+            .iter()
+            .any(|output| matches!(output, Output::Air(_) | Output::Listen));
+        self.listening = self.listening.step(
+            now,
+            (self.broadcast.listens(), ordered),
+            self.cadence().0,
+            rng,
+            &mut out,
+        );
         if self.broadcast.carrier().is_none() {
             self.bridge.flush();
         }
@@ -342,6 +363,10 @@ impl Engine {
         }
     }
 
+    fn cadence(&self) -> (Cadence, CadenceReason) {
+        self.policy.listen.cadence(self.conditions)
+    }
+
     fn want(&self) -> Want {
         if !self.consent || self.pause != Pause::No || self.asleep {
             return Want::Nothing;
@@ -352,6 +377,17 @@ impl Engine {
             Some(capabilities) if capabilities.can_listen => Want::Listen,
             Some(_) => Want::Nothing,
         }
+    }
+
+    fn policy_changed(&mut self, now: Moment, policy: Policy) -> BroadcastEvent {
+        self.policy = policy;
+        self.next_flush = self.next_flush.min(now.boot + policy.flush);
+        BroadcastEvent::Reevaluate
+    }
+
+    fn discovery_started(&mut self, now: Moment) -> BroadcastEvent {
+        self.listening = self.listening.started(now);
+        BroadcastEvent::Reevaluate
     }
 
     /// When the radio can listen again, it starts together with a new number: both then

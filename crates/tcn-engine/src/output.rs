@@ -28,6 +28,10 @@ pub enum Output {
     Swap(Frame),
     /// Listen, and air nothing.
     Listen,
+    /// Keep what is on the air, and pause discovery.
+    StopDiscovery,
+    /// Run discovery again. Answer with `DiscoveryStarted`, as after `Air` and `Listen`.
+    StartDiscovery,
     /// Leave the air. Answer with `Rested`.
     Rest,
     /// Write a line to the log. It holds no secret.

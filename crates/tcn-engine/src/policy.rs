@@ -1,6 +1,9 @@
-//! The settings of the engine: how long a number, a key and a contact live.
+//! The settings of the engine: how long a number, a key and a contact live, and how much to
+//! listen.
 
 use std::time::Duration;
+
+use super::Listen;
 
 /// The settings that the engine follows. `tcnd-config` checks their ranges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Policy {
     /// How long a carried number is on the air at a time, and our own between two carried
     /// ones.
     pub slot: Duration,
+    /// How much to listen.
+    pub listen: Listen,
     /// Carry the numbers of others, and broadcast no number of our own.
     pub relay: bool,
 }
@@ -35,6 +40,7 @@ impl Default for Policy {
             retention: 14 * 24 * 60 * MINUTE,
             flush: MINUTE,
             slot: Duration::from_secs(20),
+            listen: Listen::Auto,
             relay: false,
         }
     }

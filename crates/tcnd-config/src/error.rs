@@ -78,6 +78,9 @@ pub enum DiagnosticKind {
     /// The mode is unknown.
     #[error("mode: unknown mode \"{0}\"; use \"broadcast\", \"full\" or \"relay\"")]
     UnknownMode(String),
+    /// The choice how much to listen is unknown.
+    #[error("listen: unknown choice \"{0}\"; use \"auto\", \"always\" or \"windows\"")]
+    UnknownListen(String),
     /// A text that names no adapter. The message does not repeat it, because it may
     /// resemble a device address.
     #[error("adapter: {0}; see: bluetoothctl list, ls /sys/class/bluetooth")]

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tcn_engine::Listen;
+
 use super::document::TomlDocument;
 use super::key::Key;
 use super::table::Table;
@@ -27,6 +29,7 @@ pub(super) struct Fragment {
     pub(super) enabled: Option<Located<bool>>,
     pub(super) mode: Option<Located<Mode>>,
     pub(super) adapter: Option<Located<AdapterChoice>>,
+    pub(super) listen: Option<Located<Listen>>,
     /// The keys whose values are durations.
     pub(super) durations: BTreeMap<Key, Located<Duration>>,
 }
@@ -55,6 +58,11 @@ impl Fragment {
                     let value = text.and_then(|text| table.check(name, text.parse()));
                     fragment.adapter = value.map(|value| Located { value, file, line });
                 }
+                Key::Listen => {
+                    let text = table.text_like(name, "\"auto\", \"always\" or \"windows\"");
+                    let value = text.and_then(|text| table.check(name, listen(text)));
+                    fragment.listen = value.map(|value| Located { value, file, line });
+                }
                 Key::TcnPeriod
                 | Key::TcnJitter
                 | Key::ReportKeyLife
@@ -81,6 +89,7 @@ impl Fragment {
         self.enabled = later.enabled.or(self.enabled.take());
         self.mode = later.mode.or(self.mode.take());
         self.adapter = later.adapter.or(self.adapter.take());
+        self.listen = later.listen.or(self.listen.take());
         self.durations.extend(later.durations);
     }
 }
@@ -91,6 +100,12 @@ fn duration(key: Key, text: &str) -> Result<Duration, DiagnosticKind> {
         text: text.to_owned(),
         source,
     })
+}
+
+fn listen(text: &str) -> Result<Listen, DiagnosticKind> {
+    let mut all = Listen::ALL.into_iter();
+    let listen = all.find(|listen| listen.name() == text);
+    listen.ok_or_else(|| DiagnosticKind::UnknownListen(text.to_owned()))
 }
 
 fn mode(text: &str) -> Result<Mode, DiagnosticKind> {

@@ -11,6 +11,8 @@ pub enum Key {
     Mode,
     /// The adapter to use, by its device address or its kernel name.
     Adapter,
+    /// How much to listen: a [`Listen`](tcn_engine::Listen).
+    Listen,
     /// Longest time one number stays on the air.
     TcnPeriod,
     /// By how much a period may be shortened at random.
@@ -31,10 +33,11 @@ pub enum Key {
 
 impl Key {
     /// Every key.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Enabled,
         Self::Mode,
         Self::Adapter,
+        Self::Listen,
         Self::TcnPeriod,
         Self::TcnJitter,
         Self::ReportKeyLife,
@@ -62,6 +65,7 @@ impl Key {
             Self::Enabled => "enabled",
             Self::Mode => "mode",
             Self::Adapter => "adapter",
+            Self::Listen => "listen",
             Self::TcnPeriod => "tcn_period",
             Self::TcnJitter => "tcn_jitter",
             Self::ReportKeyLife => "report_key_life",

@@ -99,7 +99,7 @@ mod tests {
         ),
         (
             "[tcnd]",
-            "F:1: unknown key \"tcnd\"; known keys: enabled, mode, adapter, tcn_period, tcn_jitter, report_key_life, retention, flush, discovery_restart, bridge_slot, rpa_timeout",
+            "F:1: unknown key \"tcnd\"; known keys: enabled, mode, adapter, listen, tcn_period, tcn_jitter, report_key_life, retention, flush, discovery_restart, bridge_slot, rpa_timeout",
         ),
         (
             "enabled = \"yes\"",
@@ -205,7 +205,7 @@ mod tests {
             "enabled = true\nmode = \"full\"\nadapter = \"00:1a:7D:da:71:13\"\n\
              tcn_period = \"10s\"\ntcn_jitter = \"2s\"\nreport_key_life = \"1min\"\n\
              retention = \"2h 30min\"\nflush = \"1s\"\ndiscovery_restart = \"1h\"\n\
-             bridge_slot = \"2s\"\nrpa_timeout = \"30s\"\n",
+             bridge_slot = \"2s\"\nrpa_timeout = \"30s\"\nlisten = \"windows\"\n",
         )
         .unwrap();
         assert_eq!(settings.consent, Some(true));
@@ -220,6 +220,7 @@ mod tests {
         assert_eq!(settings.mode, Mode::Full);
         assert_eq!(settings.policy.slot, Duration::from_secs(2));
         assert_eq!(settings.rpa_timeout, Duration::from_secs(30));
+        assert_eq!(settings.policy.listen, tcn_engine::Listen::Windows);
     }
 
     #[test]

@@ -67,6 +67,10 @@ impl Settings {
             retention: pick(Key::Retention, default.policy.retention),
             flush: pick(Key::Flush, default.policy.flush),
             slot: pick(Key::BridgeSlot, default.policy.slot),
+            listen: set
+                .listen
+                .as_ref()
+                .map_or(default.policy.listen, |set| set.value),
             relay: default.policy.relay,
         };
         let discovery_restart = pick(Key::DiscoveryRestart, default.discovery_restart);
@@ -140,7 +144,7 @@ const fn range(key: Key) -> (Duration, Duration) {
         // Kernel: net/bluetooth/hci_debugfs.c, rpa_timeout_set, allows 30 s to 24 h. A
         // number may not stay longer than an hour.
         Key::RpaTimeout => (Duration::from_secs(30), hours(1)),
-        Key::Enabled | Key::Mode | Key::Adapter => (Duration::ZERO, Duration::MAX),
+        Key::Enabled | Key::Mode | Key::Adapter | Key::Listen => (Duration::ZERO, Duration::MAX),
     }
 }
 
@@ -165,6 +169,7 @@ fn disagreements(set: &Fragment, policy: &Policy) -> Vec<Diagnostic> {
         retention,
         flush: _,
         slot: _,
+        listen: _,
         relay: _,
     } = *policy;
     let blame = |first, second, error| {
@@ -206,6 +211,7 @@ mod tests {
             retention,
             flush,
             slot,
+            listen: _,
             relay: _,
         } = settings.policy;
         for (key, value) in [

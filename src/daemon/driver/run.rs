@@ -1,6 +1,7 @@
 //! The loop itself: wait for one thing, and do what follows from it.
 
-use tokio::sync::mpsc;
+use tcn_engine::{Input, ListenConditions};
+use tokio::sync::{mpsc, watch};
 
 use super::{Driver, Error, Signal};
 use crate::daemon::clock::{self, Jumps};
@@ -14,8 +15,10 @@ impl Driver {
         events: &mut mpsc::Receiver<radio::Event>,
         stored: &mut mpsc::Receiver<store::Event>,
         signals: &mut mpsc::Receiver<Signal>,
+        conditions: &mut watch::Receiver<ListenConditions>,
         jumps: &Jumps,
     ) -> Result<(), Error> {
+        conditions.mark_changed();
         let mut slept = clock::slept();
         loop {
             self.finish_sleep().await;
@@ -32,6 +35,11 @@ impl Driver {
                     jumped.map_err(Error::Timer)?;
                     let asleep = std::mem::replace(&mut slept, clock::slept());
                     self.clock_jumped(slept > asleep).await;
+                }
+                // Where nobody watches them any more, they stay as they are.
+                Ok(()) = conditions.changed() => {
+                    let now = *conditions.borrow_and_update();
+                    self.tell(clock::now(), Input::ListenConditions(now)).await;
                 }
                 // What it says is published with the rest.
                 () = self.exchange.changed() => {}

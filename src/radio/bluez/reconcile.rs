@@ -21,6 +21,8 @@
 //! Kernel: net/bluetooth/hci_sync.c, `hci_set_random_addr_sync`; Core
 //! Specification Vol 4 Part E 7.8.4.
 
+mod step;
+
 use std::mem;
 use std::time::Duration;
 
@@ -30,47 +32,7 @@ use tcn_protocol::beacon::Frame;
 use super::super::{Event, Order};
 use super::capability::{Controller, Readiness};
 use super::retry::Retry;
-
-/// One thing to do, whose result is then reported to the plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Read the kind of controller and its privacy.
-    Inspect,
-    /// Register the GATT service.
-    Serve,
-    StartScan,
-    StopScan,
-    Register(Frame),
-    /// Wait until the dropped advert is gone.
-    ConfirmGone,
-    /// Check whether the advert is still there.
-    Verify,
-    /// Disconnect strangers: all of them before a new epoch, otherwise those that have been
-    /// connected for too long.
-    DisconnectStrangers,
-    /// Replace the connection to BlueZ, with everything that belongs to it.
-    Renew,
-}
-
-/// Our advert, as far as is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum AdvertState {
-    #[default]
-    Absent,
-    Airing(Frame),
-    /// Dropped or uncertain. It must be seen gone before anything else is aired.
-    Leaving,
-}
-
-/// How a registration ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Registration {
-    Done,
-    /// Refused: it was never on the air.
-    Refused,
-    /// It is not known whether it was on the air.
-    Uncertain,
-}
+pub(super) use step::{AdvertState, Registration, ScanStart, Step};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Desired {
@@ -100,6 +62,10 @@ pub(super) struct Plan {
     disconnect_due: bool,
     /// No scan is allowed in this epoch: it would use an address of the previous one.
     scan_suppressed: bool,
+    /// Discovery is stopped by order, until it is ordered again.
+    discovery_paused: bool,
+    /// Discovery was ordered again, and does not run yet.
+    discovery_resumed: bool,
     served: bool,
     unanswered_rests: u32,
     /// Read once per epoch.
@@ -142,12 +108,19 @@ impl Plan {
             Order::Air(frame) if readiness.capabilities.can_air => Desired::Air(frame),
             Order::Air(_) | Order::Listen => Desired::Listen,
             Order::Swap(frame) => return self.swap(frame),
+            Order::StopDiscovery => return self.discovery_paused = true,
+            Order::StartDiscovery => {
+                self.discovery_resumed |= mem::take(&mut self.discovery_paused);
+                return;
+            }
         };
         self.own = match self.desired {
             Desired::Air(frame) if !frame.is_bridged() => Some(frame.tcn),
             Desired::Air(_) | Desired::Listen | Desired::Rest => None,
         };
         self.scan_suppressed = false;
+        self.discovery_paused = false;
+        self.discovery_resumed = false;
         self.strangers_gone = false;
         self.refresh_due = false;
         self.clearing = true;
@@ -290,7 +263,9 @@ impl Plan {
             None => Some(Step::Inspect),
             Some(_) if self.serves() => Some(Step::Serve),
             Some(_) if self.disconnect_due => Some(Step::DisconnectStrangers),
-            Some(_) if self.restart_due && self.scanning => Some(Step::StopScan),
+            Some(_) if self.scanning && (self.restart_due || self.discovery_paused) => {
+                Some(Step::StopScan)
+            }
             Some(Controller::Extended) => self.scan_then_register(),
             Some(Controller::Legacy) => self.register_then_scan(),
         }
@@ -308,7 +283,7 @@ impl Plan {
 
     fn scan(&self) -> Option<Step> {
         let free = !self.scanning && !self.scan_retry.is_paused();
-        (free && !self.scan_suppressed).then_some(Step::StartScan)
+        (free && !self.scan_suppressed && !self.discovery_paused).then_some(Step::StartScan)
     }
 
     /// An extended controller with privacy takes a new address for scanning only while no
@@ -354,12 +329,18 @@ impl Plan {
         self.controller = Some(controller);
     }
 
-    /// Discovery runs. True if it ran before in this epoch.
-    pub(super) fn scan_started(&mut self) -> bool {
+    /// Discovery runs.
+    pub(super) fn scan_started(&mut self) -> ScanStart {
         self.scanning = true;
         self.restart_due = false;
         self.scan_retry.succeed();
-        mem::replace(&mut self.scanned, true)
+        self.events.push(Event::DiscoveryStarted);
+        let resumed = mem::take(&mut self.discovery_resumed);
+        match mem::replace(&mut self.scanned, true) {
+            false => ScanStart::First,
+            true if resumed => ScanStart::Resumed,
+            true => ScanStart::Restarted,
+        }
     }
 
     /// Discovery could not be started, or ended by itself. Returns how long to wait.
@@ -502,9 +483,14 @@ impl Plan {
         matches!(self.desired, Desired::Air(_))
     }
 
-    /// The ordered frame is on the air, and discovery runs.
+    /// The ordered frame is on the air, and discovery is as ordered.
     pub(super) fn is_settled(&self) -> bool {
-        self.scanning && !self.clearing && self.is_on_air()
+        self.scanning != self.is_discovery_paused() && !self.clearing && self.is_on_air()
+    }
+
+    /// Discovery is stopped by order.
+    pub(super) fn is_discovery_paused(&self) -> bool {
+        self.discovery_paused && self.desired != Desired::Rest && !self.scan_retry.is_failing()
     }
 
     /// Peers may connect, and cannot: BlueZ refuses the GATT service.

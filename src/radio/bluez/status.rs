@@ -105,7 +105,10 @@ impl Counters {
             mode: capability.mode,
             simulated: false,
             advertising: plan.is_on_air(),
-            scanning: plan.is_scanning() && state.is_some_and(|state| state.discovering),
+            scanning: match plan.is_scanning() {
+                true => state.is_some_and(|state| state.discovering),
+                false => plan.is_discovery_paused(),
+            },
             problems: problems
                 .into_iter()
                 .map(|problem| (problem, detail(&problem)))

@@ -41,6 +41,8 @@ pub(super) struct FakeRadio {
     event_queue: EventQueue,
     condition: Condition,
     air_state: AirState,
+    /// Discovery is stopped by order.
+    discovery_paused: bool,
     /// Peers that wrote their number while the current frame is on the air.
     writers: BTreeSet<u64>,
     adverts_ok: u64,
@@ -67,6 +69,7 @@ impl FakeRadio {
             event_queue: EventQueue::new(events),
             condition: Condition::Working,
             air_state: AirState::Resting,
+            discovery_paused: false,
             writers: BTreeSet::new(),
             adverts_ok: 0,
             adverts_failed: 0,
@@ -116,12 +119,15 @@ impl FakeRadio {
                 self.air_state = AirState::Resting;
                 self.event_queue.push(Event::Rested);
             }
-            Order::Listen => self.air_state = self.listening(),
+            Order::Listen => self.listen(),
             Order::Air(frame) if self.can_air() => {
                 self.writers.clear();
+                self.start_discovery();
                 self.air(frame);
             }
-            Order::Air(_) => self.air_state = self.listening(),
+            Order::Air(_) => self.listen(),
+            Order::StopDiscovery => self.discovery_paused = true,
+            Order::StartDiscovery => self.start_discovery(),
             Order::Swap(frame) => match self.air_state {
                 AirState::Airing(_) | AirState::Waiting(_) => self.air(frame),
                 AirState::Resting | AirState::Listening => {}
@@ -129,11 +135,19 @@ impl FakeRadio {
         }
     }
 
-    fn listening(&self) -> AirState {
+    fn listen(&mut self) {
         if self.is_up() {
-            AirState::Listening
+            self.air_state = AirState::Listening;
+            self.start_discovery();
         } else {
-            AirState::Resting
+            self.air_state = AirState::Resting;
+        }
+    }
+
+    fn start_discovery(&mut self) {
+        self.discovery_paused = false;
+        if self.is_up() {
+            self.event_queue.push(Event::DiscoveryStarted);
         }
     }
 
@@ -214,6 +228,9 @@ impl FakeRadio {
             .unwrap_or_else(|| -60 + self.rng.fading(8));
         if let Some(peer) = transmission.writer {
             return self.receive_write(peer, transmission.frame, rssi);
+        }
+        if self.discovery_paused {
+            return;
         }
         // Full: dropped, the neighbour will be heard again in a moment.
         let _ = self.heard.try_send(Event::Heard {

@@ -21,7 +21,7 @@ async fn next(radio: &mut Radio) -> Event {
     let wait = async {
         loop {
             match radio.events.recv().await.expect("the radio runs") {
-                Event::Status(_) | Event::Heard { .. } => {}
+                Event::Status(_) | Event::DiscoveryStarted | Event::Heard { .. } => {}
                 event @ (Event::Up(_)
                 | Event::Down
                 | Event::Aired(_)
@@ -61,6 +61,7 @@ async fn status_when(radio: &mut Radio, is: impl Fn(&Status) -> bool) -> Status 
                 | Event::Down
                 | Event::Aired(_)
                 | Event::Withdrawn(_)
+                | Event::DiscoveryStarted
                 | Event::Rested
                 | Event::Written { .. }
                 | Event::Malformed => {}
@@ -108,6 +109,22 @@ async fn a_resting_radio_neither_airs_nor_hears() {
     assert!(matches!(next(&mut ben).await, Event::Rested));
     let silence = timeout(Duration::from_secs(30), next_heard(&mut ben)).await;
     assert!(silence.is_err(), "heard {silence:?} while resting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_airs_and_does_not_hear_while_discovery_pauses() {
+    let air = Air::new(1);
+    let (mut anna, _a) = up(&air, "anna").await;
+    let (mut ben, _b) = up(&air, "ben").await;
+    anna.orders.send(Order::Air(frame(1))).await.unwrap();
+    ben.orders.send(Order::Air(frame(2))).await.unwrap();
+    assert_eq!(next_heard(&mut ben).await.0, frame(1));
+    ben.orders.send(Order::StopDiscovery).await.unwrap();
+    assert_eq!(next_heard(&mut anna).await.0, frame(2));
+    let silence = timeout(Duration::from_secs(30), next_heard(&mut ben)).await;
+    assert!(silence.is_err(), "heard {silence:?} in a pause");
+    ben.orders.send(Order::StartDiscovery).await.unwrap();
+    assert_eq!(next_heard(&mut ben).await.0, frame(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,6 +245,7 @@ async fn who_cannot_broadcast_tells_each_carrier_once() {
                 | Event::Down
                 | Event::Aired(_)
                 | Event::Withdrawn(_)
+                | Event::DiscoveryStarted
                 | Event::Rested
                 | Event::Malformed => {}
             }

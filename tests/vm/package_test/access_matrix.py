@@ -85,6 +85,7 @@ read Manager.Problems                ok        ok        ok        ok        ok 
 read Manager.ReportsCheckedAt        ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.RotationInterval        ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.ScanMode                ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.ScanModeReason          ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.Scanning                ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.Simulated               ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.State                   ok        ok        ok        ok        ok        ok        ok        ok
@@ -116,6 +117,7 @@ write Manager.Problems               ro        ro        ro        ro        ro 
 write Manager.ReportsCheckedAt       ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.RotationInterval       ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.ScanMode               ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.ScanModeReason         ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.Scanning               ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.Simulated              ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.State                  ro        ro        ro        ro        ro        ro        ro        ro

@@ -30,6 +30,8 @@ pub(crate) struct Status {
     pub(crate) advertising: bool,
     pub(crate) scanning: bool,
     pub(crate) scan_mode: String,
+    /// Why it listens in this way; empty if tcnd does not tell.
+    pub(crate) scan_mode_reason: String,
     pub(crate) number_age: Option<u32>,
     /// When the current number was put on the air, in seconds since 1970.
     pub(crate) number_since: Option<u64>,
@@ -245,7 +247,7 @@ impl Status {
             row("Exposures", exposures);
         }
         row("On the air", self.advertising_text(age));
-        row("Listening", yes_no(self.scanning).to_owned());
+        row("Listening", self.listening_text());
         for adapter in &self.adapters {
             row("Adapter", adapter.render());
         }
@@ -282,6 +284,26 @@ impl Status {
         })
     }
 
+    fn listening_text(&self) -> String {
+        if !self.scanning {
+            return "no".to_owned();
+        }
+        let how = match self.scan_mode.as_str() {
+            "windows" => "for 5 s at a time",
+            "short-windows" => "for 2 s at a time",
+            _ => return "yes".to_owned(),
+        };
+        let why = match self.scan_mode_reason.as_str() {
+            "configured" => ", as configured",
+            "battery" => ", because this computer runs on battery",
+            "power-saver" => ", because the power profile saves power",
+            "audio" => ", because sound is streamed over Bluetooth",
+            "device" => ", because a paired device uses Bluetooth too",
+            _ => "",
+        };
+        format!("yes, {how}{why}")
+    }
+
     fn advertising_text(&self, age: &str) -> String {
         if !self.advertising {
             return "no".to_owned();
@@ -307,6 +329,7 @@ impl Status {
             advertising,
             scanning: properties.take("Scanning"),
             scan_mode: properties.take("ScanMode"),
+            scan_mode_reason: properties.take("ScanModeReason"),
             number_age: age.filter(|_| advertising),
             number_since: properties.find("CurrentTcnSince").filter(|at| *at != 0),
             rotation_interval: properties.take("RotationInterval"),
@@ -420,8 +443,4 @@ impl PropertyMap {
     fn find<T: TryFrom<OwnedVariant>>(&mut self, name: &str) -> Option<T> {
         T::try_from(self.0.remove(name)?).ok()
     }
-}
-
-fn yes_no(yes: bool) -> &'static str {
-    if yes { "yes" } else { "no" }
 }

@@ -119,6 +119,9 @@ pub trait Manager {
     /// How the daemon listens for other devices, a token.
     #[zbus(property)]
     fn scan_mode(&self) -> zbus::Result<String>;
+    /// Why the daemon listens in this way, a token.
+    #[zbus(property)]
+    fn scan_mode_reason(&self) -> zbus::Result<String>;
     /// Whether the neighbourhood is simulated.
     #[zbus(property)]
     fn simulated(&self) -> zbus::Result<bool>;

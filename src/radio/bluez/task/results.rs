@@ -17,7 +17,7 @@ use super::super::discovery::Discovery;
 use super::super::inbound::DeviceWatcher;
 use super::super::off_air::AddressTimer;
 use super::super::outbound::NUMBER_LIFETIME;
-use super::super::reconcile::Registration;
+use super::super::reconcile::{Registration, ScanStart};
 use super::super::session::{AdapterSnapshot, AdapterState, Advertising};
 use super::super::timers::Timer;
 use super::state::{
@@ -269,10 +269,12 @@ impl BluezTask {
         match result {
             Ok(discovery) => {
                 self.discovery = Some(discovery);
-                if self.plan.scan_started() {
-                    self.counters.scan_restarts += 1;
-                } else if self.plan.is_epoch_active() {
-                    self.take_address(AddressPersistence::Scanner);
+                match self.plan.scan_started() {
+                    ScanStart::First if self.plan.is_epoch_active() => {
+                        self.take_address(AddressPersistence::Scanner);
+                    }
+                    ScanStart::Restarted => self.counters.scan_restarts += 1,
+                    ScanStart::First | ScanStart::Resumed => {}
                 }
                 let restart = self.options.discovery_restart;
                 self.timers.set(Timer::Restart, restart);

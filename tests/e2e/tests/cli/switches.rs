@@ -134,7 +134,7 @@ This is a simulation: the devices nearby are not real.
   Mode         full: other devices can connect
   Exposures    1 new exposure; see: tcnctl exposures
   On the air   yes, a number that is 1 minute old; each is replaced within 10 minutes
-  Listening    yes
+  Listening    yes, for 5 s at a time, because this computer runs on battery
   Adapter      hci0, on, in use
   Reports      last fetched on 2026-11-18
   Problem      Bluetooth refuses to listen; tcnd keeps trying.

@@ -100,6 +100,13 @@ impl Model {
     }
 
     fn order(&mut self, kind: u8) {
+        if kind % 8 == 7 {
+            let discovers = kind >= 128;
+            return self.plan.order(match discovers {
+                true => Order::StartDiscovery,
+                false => Order::StopDiscovery,
+            });
+        }
         if kind % 4 == 3 {
             let Some(first) = self.epoch.first() else {
                 return;
