@@ -43,6 +43,7 @@ class Way:
     retention: str | None = "14d"
     bridge_slot: int | None = None
     rpa_timeout: int | None = None
+    listen: str | None = None
 
     @property
     def longest(self):
@@ -68,6 +69,8 @@ def configuration(adapter, way=BROADCAST):
     lines = [f'{key} = "{value}s"' for key, value in durations.items() if value]
     if way.retention:
         lines.append(f'retention = "{way.retention}"')
+    if way.listen:
+        lines.append(f'listen = "{way.listen}"')
     if way != BROADCAST:
         lines.append(f'mode = "{way.mode}"')
     return "\n".join(["enabled = true", f'adapter = "{adapter}"', *lines, ""])

@@ -189,6 +189,19 @@ def one_tcn_a_scanner(scans, airings, of=tcn_of):
                      for (index, address), found in linked.items()]
 
 
+def windows(scans, longest, longest_pause, begin, end):
+    """Between two moments no scan is longer than a window, and no pause longer than allowed."""
+    spans = sorted((s.start, end if s.end is None else s.end) for s in scans if s.active)
+    spans = [(start, stop) for start, stop in spans if stop > begin and start < end]
+    faults = [f"scanned for {stop - start:.1f} s on end" for start, stop in spans if stop - start > longest]
+    heard_until = begin
+    for start, stop in [*spans, (end, end)]:
+        if start - heard_until > longest_pause:
+            faults.append(f"did not scan for {start - heard_until:.1f} s")
+        heard_until = max(heard_until, stop)
+    return faults
+
+
 def period(airings, longest, now, of=tcn_of):
     """No number is on the air longer than its period allows; nor its prefix, where that is asked."""
     spans = {}

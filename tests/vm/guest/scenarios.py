@@ -14,7 +14,7 @@ import signal
 from dbus import DBusException as BusError
 
 import judge
-from daemon import PERIOD, contacts
+from daemon import PERIOD, Way, contacts
 from world import Failed, cpu_seconds, main_pid, resident_kib, systemctl
 
 ROTATIONS = 8
@@ -26,6 +26,10 @@ MEETING = 60  # seconds within which two log each other
 PHONE_TCN = bytes.fromhex("5b3975651c3cab92d044c096dc30a1c2")
 PHONE_RSSI = -61
 PHONE_INTERVAL = 500  # ms, while nothing is measured
+WINDOWS_TCN = bytes.fromhex("1f0e6bd2c84a4b7b9d6c0f2a77e5b813")
+WINDOWS_PERIOD = 45  # seconds a number lasts there: enough for two windows
+WINDOW, LONGEST_PAUSE = 5, 25  # seconds, of the cadence "windows"
+SLOW_START = 4  # seconds that a controller takes under emulation to start or stop
 FLOOD_TCN = bytes.fromhex("48c237a66a8369dfdf5c7f60f56a91bf")
 FLOOD_INTERVAL = 50  # ms
 FLOOD_REPORTS = 400
@@ -185,6 +189,30 @@ def rotation_extended(bench):
     acquit(judge.heard([s for s in bench.air.sightings() if judge.tcn_of(s[1]) in tcns(bench.world.airings(bench.ALPHA))],
                        bench.world.airings(bench.ALPHA)))
     return facts
+
+
+@scenario("extended", "windows", suites=EVERY)
+def windows(bench):
+    """Windows are short, no pause is long, a phone is heard, and no address of the scanner goes with two numbers."""
+    with bench.another_way(Way(period=WINDOWS_PERIOD, listen="windows")) as began:
+        bench.wait("tcnd to be well", bench.tcnd.watched.well, BACK_WITHIN)
+        heard = bench.now()
+        bench.air.order("advertise", tcn=WINDOWS_TCN.hex(), interval=PHONE_INTERVAL, rssi=PHONE_RSSI)
+        bench.wait("the phone's number to be logged", lambda: WINDOWS_TCN in contacts(bench.tcnd.state_dir), MEETING)
+        def airings():
+            return bench.world.airings(bench.ALPHA, began)
+        bench.wait("3 rotations", lambda: judge.rotations(airings()) >= 3, 5 * WINDOWS_PERIOD)
+        now = bench.now()
+        index = bench.world.trace.index_of(bench.ALPHA)
+        scans = [s for s in bench.world.trace.scans if s.start >= began and s.index == index]
+        if (mode := bench.tcnd.watched.values.get("ScanMode")) != "windows":
+            raise Failed(f"ScanMode is {mode}")
+        acquit(judge.everywhere(airings()), judge.one_address_a_tcn(airings()), judge.one_tcn_a_scanner(scans, airings()),
+               judge.windows(scans, WINDOW + SLOW_START, LONGEST_PAUSE + SLOW_START, heard, now))
+        active = [s for s in scans if s.active]
+        scanned = sum((now if s.end is None else s.end) - s.start for s in active)
+        return (f"{len(active)} windows under {len({s.address for s in active})} addresses, "
+                f"{scanned / (now - began):.0%} of the time, {judge.rotations(airings())} rotations")
 
 
 @scenario("extended", "discoverable")
