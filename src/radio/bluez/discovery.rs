@@ -50,8 +50,8 @@ use super::{BluezError, call};
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// `StopDiscovery` too.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
-/// How late a sighting may be. At most this much of what was heard is lost when discovery
-/// stops.
+/// How late a sighting may be. At most this much of what was heard is lost where discovery
+/// ends by itself.
 const GATHER_TIME: Duration = Duration::from_millis(200);
 /// Devices of the service remembered at once. BlueZ keeps a device for 30 s after its last
 /// advert, so this is a crowd. Beyond it, one that sends data is forgotten, which is heard all
@@ -69,7 +69,7 @@ pub(super) type AdapterEvents = BoxStream<'static, AdapterEvent>;
 /// A discovery that runs. Stops when dropped.
 pub(super) struct Discovery {
     listener: JoinHandle<AdapterEvents>,
-    _signals: DeviceSignals,
+    signals: DeviceSignals,
 }
 
 impl Drop for Discovery {
@@ -114,13 +114,10 @@ impl Discovery {
             }
             adapter_events
         });
-        Ok(Self {
-            listener,
-            _signals: signals,
-        })
+        Ok(Self { listener, signals })
     }
 
-    /// Stops discovery and waits until BlueZ has.
+    /// Stops discovery, and waits until BlueZ has and all that was heard is taken.
     pub(super) async fn stop(mut self, adapter: &Adapter) -> Result<(), BluezError> {
         self.listener.abort();
         // Waits until the task has dropped the stream.
@@ -128,7 +125,11 @@ impl Discovery {
         call("stopping discovery", STOP_TIMEOUT, async {
             adapter.set_discovery_filter(filter(adapter).await).await
         })
-        .await
+        .await?;
+        if let Err(error) = self.signals.catch_up().await {
+            tracing::debug!(%error, "what was heard last may be lost");
+        }
+        Ok(())
     }
 
     /// Waits until discovery ends by itself. The result must not be dropped before BlueZ can

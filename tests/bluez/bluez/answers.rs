@@ -79,6 +79,7 @@ impl Call {
         let path = header.path().unwrap().to_string();
         match member.as_str() {
             "GetManagedObjects" => self.reply(&self.objects()).await,
+            "Ping" => self.reply(&()).await,
             "Get" => self.get(&path).await,
             _ => {
                 let name = path.trim_start_matches("/org/bluez/").to_owned();

@@ -27,7 +27,7 @@ PHONE_TCN = bytes.fromhex("5b3975651c3cab92d044c096dc30a1c2")
 PHONE_RSSI = -61
 PHONE_INTERVAL = 500  # ms, while nothing is measured
 WINDOWS_TCN = bytes.fromhex("1f0e6bd2c84a4b7b9d6c0f2a77e5b813")
-WINDOWS_PERIOD = 45  # seconds a number lasts there: enough for two windows
+WINDOWS_PERIOD = 40  # seconds a number lasts there: enough for two windows
 WINDOW, LONGEST_PAUSE = 5, 25  # seconds, of the cadence "windows"
 SLOW_START = 4  # seconds that a controller takes under emulation to start or stop
 FLOOD_TCN = bytes.fromhex("48c237a66a8369dfdf5c7f60f56a91bf")
@@ -191,7 +191,7 @@ def rotation_extended(bench):
     return facts
 
 
-@scenario("extended", "windows", suites=EVERY)
+@scenario("extended", "windows")
 def windows(bench):
     """Windows are short, no pause is long, a phone is heard, and no address of the scanner goes with two numbers."""
     with bench.another_way(Way(period=WINDOWS_PERIOD, listen="windows")) as began:
@@ -201,7 +201,7 @@ def windows(bench):
         bench.wait("the phone's number to be logged", lambda: WINDOWS_TCN in contacts(bench.tcnd.state_dir), MEETING)
         def airings():
             return bench.world.airings(bench.ALPHA, began)
-        bench.wait("3 rotations", lambda: judge.rotations(airings()) >= 3, 5 * WINDOWS_PERIOD)
+        bench.wait("2 rotations", lambda: judge.rotations(airings()) >= 2, 4 * WINDOWS_PERIOD)
         now = bench.now()
         index = bench.world.trace.index_of(bench.ALPHA)
         scans = [s for s in bench.world.trace.scans if s.start >= began and s.index == index]

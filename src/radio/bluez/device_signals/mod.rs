@@ -28,6 +28,9 @@ use crate::system_bus;
 
 /// The name of the bus, which is also that of its interface.
 const BUS_NAME: &str = "org.freedesktop.DBus";
+/// The interface that every program on the bus has: D-Bus specification, "Standard
+/// Interfaces".
+const PEER: &str = "org.freedesktop.DBus.Peer";
 /// The object of the bus.
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 
@@ -100,6 +103,17 @@ impl DeviceSignals {
         let (body, endian) = (objects.body(), objects.data()[0]);
         // A malformed body lists no more devices.
         let _ = self.filter.managed_devices(body.data(), endian, found);
+        Ok(())
+    }
+
+    /// Waits until every signal was taken that bluetoothd has sent until now: its answer comes
+    /// after them.
+    pub(super) async fn catch_up(&self) -> Result<(), BluezError> {
+        let bluetoothd = Some(self.filter.sender.as_str());
+        let pinging = self
+            .connection
+            .call_method(bluetoothd, "/", Some(PEER), "Ping", &());
+        call("reading the last signals", READ_TIMEOUT, pinging).await?;
         Ok(())
     }
 
