@@ -278,7 +278,8 @@ impl ManagerInterface {
 
     /// Whether the daemon listens for other devices. The daemon verifies this instead
     /// of assuming that its request succeeded. The gap between one number and the next,
-    /// at most ten seconds, is not shown.
+    /// at most ten seconds, is not shown, nor are the pauses between two windows, see
+    /// ScanMode.
     #[zbus(property)]
     fn scanning(&self) -> bool {
         self.handle.snapshot().scanning

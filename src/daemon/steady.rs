@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use tcn_engine::{Cadence, Moment, View};
+use tcn_engine::{Cadence, Moment, Pause, View};
 use tcn_protocol::UnixTime;
 
 use super::clock;
@@ -55,9 +55,12 @@ impl Steady {
 fn is_gap(view: &View, shown: &Status, status: &Status) -> bool {
     let silent = shown.advertising && !status.advertising;
     let deaf = shown.scanning && !status.scanning;
-    let windows = view.cadence.0 != Cadence::Continuous && view.consent;
+    let listens = view.consent && view.pause == Pause::No;
+    let windows = listens && view.cadence.0 != Cadence::Continuous;
     let passing = view.handover || (windows && !silent);
-    (silent || deaf) && passing && status.problems.is_empty()
+    // A problem that was there before is no sign of a loss.
+    let known = |problem| shown.problems.contains_key(problem);
+    (silent || deaf) && passing && status.problems.keys().all(known)
 }
 
 /// The status as it is, but for what comes back with the next number.
@@ -210,6 +213,19 @@ mod tests {
         steady.show(&windows, &on, T);
         assert_eq!(steady.show(&windows, &deaf, T), &on);
         assert_eq!(steady.show(&windows, &deaf, T + LONGEST), &deaf);
+        // A problem that lasts is no sign of a loss, and a pause by a person is no window.
+        let hampered = |status: Status| Status {
+            problems: BTreeMap::from([(Problem::BridgeUnavailable, String::new())]),
+            ..status
+        };
+        steady.show(&windows, &hampered(on.clone()), T);
+        assert!(steady.show(&windows, &hampered(deaf.clone()), T).scanning);
+        steady.show(&windows, &on, T);
+        let paused = View {
+            pause: Pause::UntilResumed,
+            ..windows
+        };
+        assert!(!steady.show(&paused, &deaf, T).scanning);
         // An advert that is lost is told at once.
         assert_eq!(steady.show(&windows, &on, T + LONGEST), &on);
         let silent = status(false);

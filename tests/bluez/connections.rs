@@ -595,6 +595,32 @@ fn while_another_program_scans_its_address_is_not_taken_for_a_new_one() {
     });
 }
 
+/// Where the adapter keeps an address, an own pause is no scan of another program, and a scan
+/// of another program is no reason to stop listening.
+#[test]
+fn a_pause_of_discovery_is_not_taken_for_a_scan_of_another_program() {
+    on_a_bus(async || {
+        let (mut harness, bluez, _) = asked(Mode::Full, Machine::legacy(), Some(Privacy::On)).await;
+        harness.expect_up(false).await;
+        bluez.power("hci0", false).await;
+        harness.expect_down().await;
+        bluez.power("hci0", true).await;
+        harness.expect_up(true).await;
+        harness.order(Order::Listen).await;
+        for others in [false, true] {
+            bluez.until_scanning().await;
+            bluez.scan_for_others("hci0", others).await;
+            harness.order(Order::StopDiscovery).await;
+            bluez.until(|machine| !machine.adapter().scanning()).await;
+            bluez.scan_for_others("hci0", others).await;
+            harness.order(Order::StartDiscovery).await;
+        }
+        bluez.until_scanning().await;
+        let event = timeout(Duration::from_millis(500), harness.next()).await;
+        assert!(event.is_err(), "{event:?}");
+    });
+}
+
 #[test]
 fn a_crowd_at_the_door_has_the_advert_registered_once_a_second() {
     on_a_bus(async || {

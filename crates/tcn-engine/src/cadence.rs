@@ -71,7 +71,8 @@ impl Cadence {
         }
     }
 
-    /// The longest pause between two windows: nobody is unheard for longer.
+    /// The longest pause between two windows. Nobody is unheard for longer, but for the time
+    /// that the controller takes to start.
     pub const fn longest_pause(self) -> Duration {
         match self {
             Self::Continuous => Duration::ZERO,

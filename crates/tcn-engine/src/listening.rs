@@ -55,7 +55,9 @@ impl Listening {
                 out.push(Output::StartDiscovery);
                 Self::Starting
             }
-            Self::Starting | Self::Open(_) | Self::Paused(_) => self,
+            // The cadence may be another by now.
+            Self::Paused(until) => Self::Paused(until.min(now.boot + cadence.longest_pause())),
+            Self::Starting | Self::Open(_) => self,
         }
     }
 
@@ -172,6 +174,8 @@ mod tests {
             (next, out.len())
         };
         assert_eq!(step(paused, true, Cadence::Windows), (paused, 0));
+        let sooner = Listening::Paused(now.boot + Cadence::ShortWindows.longest_pause());
+        assert_eq!(step(paused, true, Cadence::ShortWindows), (sooner, 0));
         let started = (Listening::Starting, 1);
         assert_eq!(step(paused, true, Cadence::Continuous), started);
         assert_eq!(

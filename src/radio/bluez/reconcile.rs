@@ -32,15 +32,8 @@ use tcn_protocol::beacon::Frame;
 use super::super::{Event, Order};
 use super::capability::{Controller, Readiness};
 use super::retry::Retry;
+use step::Desired;
 pub(super) use step::{AdvertState, Registration, ScanStart, Step};
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Desired {
-    #[default]
-    Rest,
-    Listen,
-    Air(Frame),
-}
 
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -259,6 +252,10 @@ impl Plan {
         if mem::take(&mut self.loss_suspected) {
             return Some(Step::Verify);
         }
+        // Stopped and started again while another step was under way.
+        if self.scanning && !self.restart_due && mem::take(&mut self.discovery_resumed) {
+            self.events.push(Event::DiscoveryStarted);
+        }
         match self.controller {
             None => Some(Step::Inspect),
             Some(_) if self.serves() => Some(Step::Serve),
@@ -283,7 +280,9 @@ impl Plan {
 
     fn scan(&self) -> Option<Step> {
         let free = !self.scanning && !self.scan_retry.is_paused();
-        (free && !self.scan_suppressed && !self.discovery_paused).then_some(Step::StartScan)
+        // A failure is retried in a pause too, so that it does not last until the next window.
+        let wanted = !self.discovery_paused || self.scan_retry.is_failing();
+        (free && !self.scan_suppressed && wanted).then_some(Step::StartScan)
     }
 
     /// An extended controller with privacy takes a new address for scanning only while no
@@ -486,6 +485,11 @@ impl Plan {
     /// The ordered frame is on the air, and discovery is as ordered.
     pub(super) fn is_settled(&self) -> bool {
         self.scanning != self.is_discovery_paused() && !self.clearing && self.is_on_air()
+    }
+
+    /// Discovery is stopped by order, or about to run again.
+    pub(super) fn is_between_windows(&self) -> bool {
+        (self.discovery_paused || self.discovery_resumed) && self.desired != Desired::Rest
     }
 
     /// Discovery is stopped by order.

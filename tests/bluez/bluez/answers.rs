@@ -182,8 +182,9 @@ impl Call {
             "StartDiscovery" => self.start_discovery(name, &adapter).await,
             "StopDiscovery" if adapter.discovering == Some(self.sender()) => {
                 self.change(name, |adapter| adapter.discovering = None);
-                tell_discovering(&self.connection, name, false).await;
+                // BlueZ: src/adapter.c, stop_discovery_complete: the reply is first.
                 self.reply(&()).await;
+                tell_discovering(&self.connection, name, false).await;
             }
             "RegisterApplication" => self.serve().await,
             "UnregisterApplication" => {

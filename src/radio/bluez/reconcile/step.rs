@@ -53,3 +53,12 @@ pub(in super::super) enum Registration {
     /// It is not known whether it was on the air.
     Uncertain,
 }
+
+/// What the last order asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Desired {
+    #[default]
+    Rest,
+    Listen,
+    Air(Frame),
+}

@@ -1,5 +1,6 @@
 //! The plan against a scripted BlueZ.
 
+mod discovery;
 mod model;
 
 use tcn_engine::RadioCapabilities;
@@ -128,40 +129,6 @@ fn rest_is_answered_even_if_the_adapter_goes() {
     plan.set_readiness(None);
     plan.order(Order::Rest);
     assert_eq!(events(&mut plan), ["Down", "Rested", "Rested"]);
-}
-
-#[test]
-fn discovery_pauses_by_order_and_leaves_the_advert_alone() {
-    for controller in [Controller::Legacy, Controller::Extended] {
-        let mut plan = airing(controller);
-        plan.order(Order::StopDiscovery);
-        assert_eq!(carry_out(&mut plan, controller), [Step::StopScan]);
-        assert!(plan.is_settled() && plan.is_discovery_paused());
-        plan.order(Order::StartDiscovery);
-        assert_eq!(plan.next(), Some(Step::StartScan));
-        assert_eq!(plan.scan_started(), ScanStart::Resumed);
-        assert_eq!(events(&mut plan), ["DiscoveryStarted"]);
-        assert!(plan.is_settled() && !plan.is_discovery_paused());
-        assert_eq!(plan.advert(), AdvertState::Airing(frame(1)));
-        // Another start has another reason.
-        plan.scan_stopped();
-        assert_eq!(plan.scan_started(), ScanStart::Restarted);
-    }
-}
-
-#[test]
-fn a_pause_of_discovery_ends_with_the_epoch() {
-    let mut plan = airing(Controller::Extended);
-    plan.order(Order::StopDiscovery);
-    carry_out(&mut plan, Controller::Extended);
-    plan.order(Order::Rest);
-    carry_out(&mut plan, Controller::Extended);
-    plan.order(Order::Air(frame(2)));
-    let steps = carry_out(&mut plan, Controller::Extended);
-    assert_eq!(
-        steps,
-        [Step::Inspect, Step::StartScan, Step::Register(frame(2))]
-    );
 }
 
 #[test]

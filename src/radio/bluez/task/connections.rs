@@ -106,7 +106,9 @@ impl BluezTask {
     /// Another program scans, and so keeps the address for an unknown time.
     fn others_scan(&self) -> bool {
         let discovering = self.state().is_some_and(|state| state.discovering);
-        discovering && !self.plan.is_scanning()
+        // Where our own discovery pauses, what is told of it comes a moment late, and nothing
+        // depends on the scan of another: this epoch has its address.
+        discovering && !self.plan.is_scanning() && !self.plan.is_between_windows()
     }
 
     /// How long a number lasts where an address is kept.
