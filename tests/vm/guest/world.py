@@ -71,7 +71,7 @@ class AirProcess:
         self.process = subprocess.Popen(["python3", f"{GUEST}/air.py", path], stderr=errors)
         errors.close()
         self.log = open(f"{RESULTS}/air.jsonl", "a")
-        listener.settimeout(60)
+        listener.settimeout(180)  # a start of Python took over a minute on a busy machine
         self.socket, _ = listener.accept()
         listener.close()
         os.unlink(path)
