@@ -70,7 +70,7 @@ pub fn unknown() -> Receiver<ListenConditions> {
     watch::channel(ListenConditions::default()).1
 }
 
-/// The same as [`watch`], on the bus at this address.
+/// The same as [`watch()`], on the bus at this address.
 #[must_use]
 pub fn watch_at(address: Address) -> Receiver<ListenConditions> {
     spawn(Ok(address))
