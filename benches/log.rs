@@ -314,12 +314,17 @@ impl Daemon {
     }
 
     fn stored(&mut self, seq: Seq) -> Input {
-        let event = self.events.blocking_recv().unwrap();
-        assert!(
-            matches!(event, Event::Stored { seq: stored, .. } if stored == seq.0),
-            "{event:?}"
-        );
-        Input::Stored(seq)
+        loop {
+            match self.events.blocking_recv().unwrap() {
+                Event::Stored { seq: stored, .. } => {
+                    assert_eq!(stored, seq.0);
+                    return Input::Stored(seq);
+                }
+                // Of the retention before it.
+                Event::RowsChanged => {}
+                Event::NotStored(_, error) | Event::Failed(error) => panic!("{error}"),
+            }
+        }
     }
 
     /// Writes every sighting, and moves the journal into the database.
@@ -336,7 +341,9 @@ impl Daemon {
     fn wait(&mut self) {
         let nothing = self.store.summary(UnixTime(0), UnixTime(0));
         self.runtime.block_on(nothing).unwrap();
-        assert!(self.events.try_recv().is_err());
+        while let Ok(event) = self.events.try_recv() {
+            assert!(matches!(event, Event::RowsChanged), "{event:?}");
+        }
     }
 
     fn size(&self) -> tcnd::store::Size {
