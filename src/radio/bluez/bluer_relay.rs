@@ -9,7 +9,8 @@
 //! come by [`super::device_signals`].
 //!
 //! The socket has an abstract name, and accepts only this process. Descriptors are not passed
-//! on: tcnd uses nothing of bluer or btleplug that passes some. The relay has a thread, since btleplug waits for its connection on the thread of the daemon.
+//! on: tcnd uses nothing of bluer or btleplug that passes some. The relay has a thread, since
+//! btleplug waits for its connection on the thread of the daemon.
 //!
 //! bluer 0.17.4, `session.rs` `Event::handle_connection`; D-Bus specification,
 //! "Authentication Protocol".
