@@ -129,7 +129,9 @@ impl ContactsInterface {
     /// format: number; first and last, when it was heard, in seconds since 1970-01-01
     /// UTC; rssi_max and rssi_mean in dBm, empty or null if never measured; sightings;
     /// to_55_db, to_63_db, to_73_db and over_73_db, the measured sightings by
-    /// attenuation in dB; bridged, whether another device relayed the number. CSV is as
+    /// attenuation in dB; bridged, whether another device relayed the number;
+    /// unheard_before_s and unheard_after_s, the seconds before first and after last in
+    /// which discovery paused and the number may have been near. CSV is as
     /// in RFC 4180, with a header; jsonl has one object per line; sqlite has one table,
     /// contact. Rows are in the order of the quarter of an hour in which they began.
     /// The caller must read from a pipe or socket during the call: after 30 seconds

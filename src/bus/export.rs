@@ -199,7 +199,8 @@ fn write_lines(
 }
 
 const HEADER: &str = "number,first,last,rssi_max,rssi_mean,sightings,\
-                      to_55_db,to_63_db,to_73_db,over_73_db,bridged\r\n";
+                      to_55_db,to_63_db,to_73_db,over_73_db,bridged,\
+                      unheard_before_s,unheard_after_s\r\n";
 
 /// RFC 4180. No value in a row needs quotes.
 fn csv(out: &mut dyn Write, (number, contact): &NamedContact) -> io::Result<()> {
@@ -207,13 +208,15 @@ fn csv(out: &mut dyn Write, (number, contact): &NamedContact) -> io::Result<()> 
     let [to_55, to_63, to_73, over] = contact.signal.attenuation;
     write!(
         out,
-        "{number},{},{},{},{},{},{to_55},{to_63},{to_73},{over},{}\r\n",
+        "{number},{},{},{},{},{},{to_55},{to_63},{to_73},{over},{},{},{}\r\n",
         contact.start.0,
         contact.end.0,
         dbm(contact.signal.max),
         dbm(contact.signal.mean()),
         contact.signal.sightings(),
         u8::from(contact.bridged),
+        contact.unheard.before,
+        contact.unheard.after,
     )
 }
 
@@ -230,6 +233,8 @@ struct Row<'a> {
     to_73_db: u32,
     over_73_db: u32,
     bridged: bool,
+    unheard_before_s: u8,
+    unheard_after_s: u8,
 }
 
 fn json(out: &mut dyn Write, (number, contact): &NamedContact) -> io::Result<()> {
@@ -246,6 +251,8 @@ fn json(out: &mut dyn Write, (number, contact): &NamedContact) -> io::Result<()>
         to_73_db,
         over_73_db,
         bridged: contact.bridged,
+        unheard_before_s: contact.unheard.before,
+        unheard_after_s: contact.unheard.after,
     };
     serde_json::to_writer(&mut *out, &row)?;
     out.write_all(b"\n")

@@ -36,7 +36,9 @@ impl ExposuresInterface {
     /// exposures only with the option dismissed (b). Times are in seconds since
     /// 1970-01-01 UTC. Each exposure has id (s); day (t), the UTC day on which it
     /// began; from (t) and to (t), rounded outward to five minutes; duration_s (u), the
-    /// time within contacts, rounded up to five minutes; attenuation (a(yu)), the
+    /// time near, rounded up to five minutes; duration_least_s (u) and duration_most_s
+    /// (u), the bounds of that time, rounded outward to five minutes, absent unless
+    /// discovery paused when it began or ended; attenuation (a(yu)), the
     /// measured sightings by attenuation, each with its upper bound in dB, 255 for the
     /// rest; rssi_max (n), the strongest signal in dBm, absent if none was measured;
     /// carried (s), whose radio was heard: direct, the other person's own; bridged,

@@ -286,7 +286,7 @@ impl ManagerInterface {
     }
 
     /// How the daemon listens for other devices: active, all the time; windows, for 5 s
-    /// with pauses of at most 25 s; short-windows, for 2 s with pauses of at most 13 s; or
+    /// with pauses of at most 23 s; short-windows, for 2 s with pauses of at most 13 s; or
     /// off. Clients must tolerate other tokens.
     #[zbus(property)]
     fn scan_mode(&self) -> &'static str {

@@ -181,12 +181,16 @@ impl From<daemon::KnownExposure> for ExposureInfo {
         let distance = found.distance();
         let metres = |pick: fn(&Distance) -> f32| distance.as_ref().map(|d| f64::from(pick(d)));
         let rule = Rule::STANDARD;
+        let paused = found.least != found.most;
+        let whole = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
         Self {
             id: format!("{}-{}", known.id.report, earlier(known.id.start)),
             day: found.start.day_start().0,
             from: earlier(found.start),
             to: later(found.end.0),
-            duration_s: u32::try_from(later(found.duration.as_secs())).unwrap_or(u32::MAX),
+            duration_s: whole(later(found.duration().as_secs())),
+            duration_least_s: paused.then(|| whole(earlier(UnixTime(found.least.as_secs())))),
+            duration_most_s: paused.then(|| whole(later(found.most.as_secs()))),
             attenuation: attenuation(found.signal.attenuation),
             rssi_max: found.signal.max,
             carried: match found.carried {

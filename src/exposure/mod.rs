@@ -9,11 +9,17 @@
 //! Three mistakes of the deployed programs are avoided here. An exposure ends with the
 //! last of its sightings, not with the one that began last. No contact hides another of
 //! the same number. A number heard only after its report was published is no exposure,
-//! because then any radio may have sent it. Behaviour compared with:
+//! because then any radio may have sent it.
+//!
+//! Where discovery pauses, somebody may be near and unheard. A pause between two contacts
+//! counts as time near if both may have lasted into it. The pauses before the first and after
+//! the last contact are the difference between [`Exposure::least`] and [`Exposure::most`].
+//! Behaviour compared with:
 //! Co-Epi/app-backend-rust b332afe, `reports_update/exposure.rs`.
 
 mod distance;
 
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use tcn_engine::{Contact, Signal};
@@ -48,9 +54,11 @@ pub struct Exposure {
     pub start: UnixTime,
     /// When it was last heard, or the publication of the report if that was earlier.
     pub end: UnixTime,
-    /// Time within contacts. Their overlaps count once, the gaps between them not at
-    /// all; so at most `end - start`.
-    pub duration: Duration,
+    /// Time near, at least: within contacts, and in pauses of discovery between two of them.
+    /// Overlaps count once, other gaps not at all; so at most `end - start`.
+    pub least: Duration,
+    /// Time near, at most: the pauses count in which it may have begun or ended.
+    pub most: Duration,
     /// The sightings and their signals.
     pub signal: Signal,
     /// Which radio was heard.
@@ -70,6 +78,11 @@ pub enum Carried {
 }
 
 impl Exposure {
+    /// The estimated time near: a pause in which it began or ended counts by half.
+    pub fn duration(&self) -> Duration {
+        self.least + (self.most - self.least) / 2
+    }
+
     /// The distance, if the signal was the person's own and measured.
     pub fn distance(&self) -> Option<Distance> {
         let mean = self.signal.mean();
@@ -114,38 +127,81 @@ pub fn exposures(
         .filter(|contact| contact.start <= published)
         .collect();
     contacts.sort_by_key(|contact| (contact.start, contact.end, contact.tcn));
-    let mut exposures: Vec<Exposure> = Vec::new();
+    let mut exposures: Vec<Growing> = Vec::new();
     for mut contact in contacts {
-        contact.end = contact.end.max(contact.start).min(published);
+        contact.end = contact.end.max(contact.start);
+        let left = published.0.saturating_sub(contact.end.0);
+        contact.unheard.after = contact
+            .unheard
+            .after
+            .min(u8::try_from(left).unwrap_or(u8::MAX));
+        contact.end = contact.end.min(published);
         match exposures.last_mut() {
-            Some(open) if rule.joins(open.end, contact.start) => open.add(&contact),
-            Some(_) | None => exposures.push(Exposure::of(&contact)),
+            Some(open) if rule.joins(open.exposure.end, contact.start) => open.add(&contact),
+            Some(_) | None => exposures.push(Growing::of(&contact)),
         }
     }
-    exposures
+    exposures.into_iter().map(Growing::finish).collect()
 }
 
-impl Exposure {
+/// An exposure to which contacts are added.
+struct Growing {
+    exposure: Exposure,
+    /// Seconds unheard after the latest end.
+    after: u8,
+}
+
+impl Growing {
     fn of(contact: &Contact) -> Self {
-        Self {
+        let heard = Duration::from_secs(contact.end.0 - contact.start.0);
+        let exposure = Exposure {
             start: contact.start,
             end: contact.end,
-            duration: Duration::from_secs(contact.end.0 - contact.start.0),
+            least: heard,
+            most: heard + seconds(contact.unheard.before),
             signal: contact.signal,
             carried: carried(contact),
+        };
+        Self {
+            exposure,
+            after: contact.unheard.after,
         }
     }
 
     /// Adds a contact that begins no earlier than the last one added.
     fn add(&mut self, contact: &Contact) {
-        let new = contact.end.0.saturating_sub(self.end.max(contact.start).0);
-        self.duration += Duration::from_secs(new);
-        self.end = self.end.max(contact.end);
-        self.signal.merge(&contact.signal);
-        if self.carried != carried(contact) {
-            self.carried = Carried::Mixed;
+        let exposure = &mut self.exposure;
+        let gap = Duration::from_secs(contact.start.0.saturating_sub(exposure.end.0));
+        let unheard = seconds(self.after) + seconds(contact.unheard.before);
+        let new = contact
+            .end
+            .0
+            .saturating_sub(exposure.end.max(contact.start).0);
+        exposure.least += Duration::from_secs(new);
+        exposure.most += Duration::from_secs(new) + gap.min(unheard);
+        if gap <= unheard {
+            exposure.least += gap;
+        }
+        self.after = match contact.end.cmp(&exposure.end) {
+            Ordering::Less => self.after,
+            Ordering::Equal => self.after.max(contact.unheard.after),
+            Ordering::Greater => contact.unheard.after,
+        };
+        exposure.end = exposure.end.max(contact.end);
+        exposure.signal.merge(&contact.signal);
+        if exposure.carried != carried(contact) {
+            exposure.carried = Carried::Mixed;
         }
     }
+
+    fn finish(mut self) -> Exposure {
+        self.exposure.most += seconds(self.after);
+        self.exposure
+    }
+}
+
+fn seconds(count: u8) -> Duration {
+    Duration::from_secs(u64::from(count))
 }
 
 const fn carried(contact: &Contact) -> Carried {
@@ -159,6 +215,7 @@ const fn carried(contact: &Contact) -> Carried {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tcn_engine::Unheard;
     use tcn_protocol::TemporaryContactNumber;
 
     use super::*;
@@ -170,6 +227,7 @@ mod tests {
             tcn: TemporaryContactNumber::from_bytes([n; 16]),
             start: UnixTime(start),
             end: UnixTime(end),
+            unheard: Unheard::default(),
             signal: Signal {
                 max: Some(-60),
                 sum: -140,
@@ -240,7 +298,7 @@ mod tests {
         ];
         let found = exposures(Rule::STANDARD, around, EVER);
         assert_eq!(times(&found), [(1000, 8600)]);
-        assert_eq!(found[0].duration, Duration::from_secs(4001));
+        assert_eq!(found[0].duration(), Duration::from_secs(4001));
         let signal = found[0].signal;
         assert_eq!((signal.mean(), signal.max), (Some(-70), Some(-60)));
         assert_eq!(signal.attenuation, [0, 3, 3, 0]);
@@ -261,6 +319,32 @@ mod tests {
         );
         assert_eq!(found[0].signal.sightings(), 4);
         assert_eq!(exposures(Rule::STANDARD, heard, UnixTime(999)), []);
+    }
+
+    /// A neighbour whose number changes in a pause was near throughout.
+    #[test]
+    fn a_pause_between_two_contacts_counts_and_those_at_the_ends_by_half() {
+        let unheard = |before, after, contact: Contact| Contact {
+            unheard: Unheard { before, after },
+            ..contact
+        };
+        let met = [
+            unheard(20, 24, contact(1, 1000, 1880)),
+            unheard(23, 10, contact(2, 1903, 2000)),
+        ];
+        let minutes = |contacts: &[Contact], published| {
+            let found = exposures(Rule::STANDARD, contacts.to_vec(), published)[0];
+            let seconds = [found.least, found.duration(), found.most].map(|time| time.as_secs());
+            (found.end.0 - found.start.0, seconds)
+        };
+        assert_eq!(minutes(&met, EVER), (1000, [1000, 1015, 1030]));
+        assert_eq!(minutes(&met, UnixTime(2004)), (1000, [1000, 1012, 1024]));
+        let apart = [met[0], unheard(23, 10, contact(2, 2000, 2100))];
+        // 880 s and 100 s heard; 120 s between them, of which 47 s in pauses.
+        assert_eq!(
+            minutes(&apart, EVER),
+            (1100, [980, (980 + 1057) / 2, 980 + 20 + 47 + 10])
+        );
     }
 
     #[test]
@@ -295,8 +379,15 @@ mod tests {
     }
 
     prop_compose! {
-        fn any_contact()(n: u8, start in 0u64..100_000, length in 0u64..5000, bridged: bool) -> Contact {
-            Contact { bridged, ..contact(n, start, start + length) }
+        fn any_contact()(
+            n: u8,
+            start in 0u64..100_000,
+            length in 0u64..5000,
+            bridged: bool,
+            (before, after) in (0u8..60, 0u8..60),
+        ) -> Contact {
+            let unheard = Unheard { before, after };
+            Contact { bridged, unheard, ..contact(n, start, start + length) }
         }
     }
 
@@ -312,7 +403,8 @@ mod tests {
             let before = contacts.iter().filter(|c| c.start <= published);
             prop_assert_eq!(counted, before.map(|c| c.signal.sightings()).sum::<u32>());
             for exposure in &found {
-                prop_assert!(exposure.duration.as_secs() <= exposure.end.0 - exposure.start.0);
+                prop_assert!(exposure.least.as_secs() <= exposure.end.0 - exposure.start.0);
+                prop_assert!(exposure.least <= exposure.most);
                 prop_assert!(exposure.end <= published);
             }
             for pair in found.windows(2) {

@@ -3,9 +3,12 @@
 //! What comes from the engine is growth: the sightings since the last batch,
 //! under the start of the run they belong to. A row takes growth in any number
 //! of portions and in any order and comes out the same: minima, maxima and
-//! sums are all it holds.
+//! sums are all it holds. The seconds unheard belong to the earliest start and to the
+//! latest end.
 
-use tcn_engine::{Contact, Signal};
+use std::cmp::Ordering;
+
+use tcn_engine::{Contact, Signal, Unheard};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 /// Seconds in the unit that rows are keyed by.
@@ -19,6 +22,7 @@ const START_BITS: u32 = 10;
 pub(super) struct ContactRow {
     pub(super) start: u64,
     pub(super) end: u64,
+    pub(super) unheard: Unheard,
     pub(super) signal: Signal,
     pub(super) bridged: bool,
 }
@@ -28,6 +32,7 @@ impl ContactRow {
         Self {
             start: growth.start.0,
             end: growth.end.max(growth.start).0,
+            unheard: growth.unheard,
             signal: growth.signal,
             bridged: growth.bridged,
         }
@@ -39,6 +44,7 @@ impl ContactRow {
             tcn,
             start: UnixTime(self.start),
             end: UnixTime(self.end),
+            unheard: self.unheard,
             signal: self.signal,
             bridged: self.bridged,
         }
@@ -55,6 +61,16 @@ impl ContactRow {
         Self {
             start: self.start.min(other.start),
             end: self.end.max(other.end),
+            unheard: Unheard {
+                before: of_first(
+                    (self.start, self.unheard.before),
+                    (other.start, other.unheard.before),
+                ),
+                after: of_last(
+                    (self.end, self.unheard.after),
+                    (other.end, other.unheard.after),
+                ),
+            },
             signal,
             bridged: self.bridged | other.bridged,
         }
@@ -63,6 +79,14 @@ impl ContactRow {
     /// Start in its quarter and duration, in one number.
     pub(super) const fn span(&self) -> u64 {
         ((self.end - self.start) << START_BITS) | (self.start % QUARTER)
+    }
+
+    /// Seconds unheard before the start in the low eight bits, after the end above them.
+    pub(super) fn unheard(&self) -> u32 {
+        u32::from(u16::from_be_bytes([
+            self.unheard.after,
+            self.unheard.before,
+        ]))
     }
 
     /// The five counts as unsigned LEB128, without the zeros at the end.
@@ -83,6 +107,26 @@ impl ContactRow {
         }
         bytes
     }
+}
+
+/// What goes with the earlier start; the greater if they are one.
+fn of_first(a: (u64, u8), b: (u64, u8)) -> u8 {
+    match a.0.cmp(&b.0) {
+        Ordering::Less => a.1,
+        Ordering::Equal => a.1.max(b.1),
+        Ordering::Greater => b.1,
+    }
+}
+
+/// What goes with the later end; the greater if they are one.
+fn of_last(a: (u64, u8), b: (u64, u8)) -> u8 {
+    a.max(b).1
+}
+
+/// The reverse of [`ContactRow::unheard`].
+pub(super) fn unheard(packed: u16) -> Unheard {
+    let [after, before] = packed.to_be_bytes();
+    Unheard { before, after }
 }
 
 /// Start and end from the quarter and the packed span.
@@ -126,12 +170,14 @@ mod tests {
             attenuation in [0u32..500, 0..500, 0..500, 0..500],
             unmeasured in 0u32..9,
             bridged: bool,
+            (before, after) in any::<(u8, u8)>(),
         ) -> Contact {
             let measured: u32 = attenuation.iter().sum();
             Contact {
                 tcn: TemporaryContactNumber::from_bytes([1; 16]),
                 start: UnixTime(start),
                 end: UnixTime(start + duration),
+                unheard: Unheard { before, after },
                 signal: Signal {
                     max: (measured > 0).then_some(rssi),
                     sum: i64::from(rssi) * i64::from(measured),
@@ -151,6 +197,8 @@ mod tests {
             prop_assert_eq!(counts(&row.sightings()), Some((attenuation, unmeasured)));
             let quarter = ContactRow::quarter(growth.start);
             prop_assert_eq!(times(quarter, row.span()), (row.start, row.end));
+            let packed = u16::try_from(row.unheard()).unwrap();
+            prop_assert_eq!(unheard(packed), row.unheard);
         }
 
         #[test]

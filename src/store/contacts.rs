@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::{Contact, Signal};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
-use super::contact_row::{ContactRow, QUARTER, counts, times};
+use super::contact_row::{ContactRow, QUARTER, counts, times, unheard};
 use super::sql::{signed, unsigned};
 
 /// Contact totals over a span.
@@ -82,10 +82,10 @@ pub(super) fn put(
     };
     transaction
         .prepare_cached(
-            "INSERT INTO contact (quarter, tcn, span, rssi_max, rssi_sum, sightings, bridged) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO UPDATE SET span = excluded.span, \
+            "INSERT INTO contact (quarter, tcn, span, rssi_max, rssi_sum, sightings, bridged, unheard) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET span = excluded.span, \
              rssi_max = excluded.rssi_max, rssi_sum = excluded.rssi_sum, \
-             sightings = excluded.sightings, bridged = excluded.bridged",
+             sightings = excluded.sightings, bridged = excluded.bridged, unheard = excluded.unheard",
         )?
         .execute(params![
             quarter,
@@ -95,6 +95,7 @@ pub(super) fn put(
             row.signal.sum,
             row.sightings(),
             row.bridged,
+            row.unheard(),
         ])?;
     Ok(())
 }
@@ -106,20 +107,21 @@ fn read(
 ) -> rusqlite::Result<Option<ContactRow>> {
     transaction
         .prepare_cached(
-            "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged \
+            "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, unheard \
              FROM contact WHERE quarter = ?1 AND tcn = ?2",
         )?
         .query_row(params![quarter, tcn.as_bytes()], row)
         .optional()
 }
 
-/// Reads quarter, span, rssi_max, rssi_sum, sightings, bridged, in this order.
+/// Reads quarter, span, rssi_max, rssi_sum, sightings, bridged, unheard, in this order.
 pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ContactRow> {
     let (start, end) = times(unsigned(row.get(0)?), unsigned(row.get(1)?));
     let (attenuation, unmeasured) = sightings(row, 4)?;
     Ok(ContactRow {
         start,
         end,
+        unheard: unheard(row.get(6)?),
         signal: Signal {
             max: row.get(2)?,
             sum: row.get(3)?,
@@ -132,13 +134,13 @@ pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ContactRow> {
 
 pub(super) fn page(db: &Connection, cursor: Cursor, limit: u32) -> rusqlite::Result<Vec<Contact>> {
     let mut query = db.prepare_cached(
-        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn FROM contact \
+        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, unheard, tcn FROM contact \
          WHERE (quarter, tcn) > (?1, ?2) ORDER BY quarter, tcn LIMIT ?3",
     )?;
     // The empty blob is before every number.
     let behind: &[u8] = cursor.tcn.as_ref().map_or(&[], |tcn| tcn.as_bytes());
     let rows = query.query_map(params![signed(cursor.quarter), behind, limit], |columns| {
-        let tcn = TemporaryContactNumber::from_bytes(columns.get(6)?);
+        let tcn = TemporaryContactNumber::from_bytes(columns.get(7)?);
         Ok(row(columns)?.contact(tcn))
     })?;
     rows.collect()

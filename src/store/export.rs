@@ -40,7 +40,9 @@ CREATE TABLE contact (
   to_63_db INTEGER NOT NULL,
   to_73_db INTEGER NOT NULL,
   over_73_db INTEGER NOT NULL,
-  bridged INTEGER NOT NULL
+  bridged INTEGER NOT NULL,
+  unheard_before_s INTEGER NOT NULL,
+  unheard_after_s INTEGER NOT NULL
 )";
 
 /// The directory in which exports are built.
@@ -94,7 +96,7 @@ impl ExportDb {
     pub fn add(&mut self, contacts: &[(String, Contact)]) -> Result<(), Error> {
         let mut insert = self
             .db
-            .prepare_cached("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+            .prepare_cached("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
         for (number, contact) in contacts {
             let [to_55, to_63, to_73, over] = contact.signal.attenuation;
             insert.execute(params![
@@ -109,6 +111,8 @@ impl ExportDb {
                 to_73,
                 over,
                 contact.bridged,
+                contact.unheard.before,
+                contact.unheard.after,
             ])?;
         }
         Ok(())

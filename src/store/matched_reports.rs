@@ -359,16 +359,16 @@ struct Contacts {
 
 fn contacts(db: &Connection, only: Option<i64>) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
     let mut query = db.prepare_cached(
-        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn, report, seen, dismissed \
-         FROM matched_contact JOIN contact USING (quarter, tcn) WHERE ?1 IS NULL OR report = ?1",
+        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, unheard, tcn, report, seen, \
+         dismissed FROM matched_contact JOIN contact USING (quarter, tcn) WHERE ?1 IS NULL OR report = ?1",
     )?;
     let mut rows = query.query([only])?;
     let mut reports: BTreeMap<i64, Contacts> = BTreeMap::new();
     while let Some(row) = rows.next()? {
-        let tcn = TemporaryContactNumber::from_bytes(row.get(6)?);
+        let tcn = TemporaryContactNumber::from_bytes(row.get(7)?);
         let contact = contacts::row(row)?.contact(tcn);
-        let report = reports.entry(row.get(7)?).or_default();
-        let (seen, dismissed): (bool, bool) = (row.get(8)?, row.get(9)?);
+        let report = reports.entry(row.get(8)?).or_default();
+        let (seen, dismissed): (bool, bool) = (row.get(9)?, row.get(10)?);
         report.seen.extend(seen.then_some(contact.start));
         report.dismissed.extend(dismissed.then_some(contact.start));
         report.all.push(contact);

@@ -12,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::schema::APPLICATION_ID;
 
 /// Step `n` leads from format `n` to `n + 1`.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
 CREATE TABLE contact (
   quarter INTEGER NOT NULL,
@@ -175,10 +175,14 @@ CREATE TABLE delivery (
   received INTEGER NOT NULL
 ) STRICT;
 ",
+    // Before this format discovery did not pause.
+    "
+ALTER TABLE contact ADD COLUMN unheard INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// The format this release writes.
-pub(super) const FORMAT: u32 = 4;
+pub(super) const FORMAT: u32 = 5;
 const _: () = assert!(
     STEPS.len() == FORMAT as usize,
     "one step leads to each format"

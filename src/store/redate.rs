@@ -180,11 +180,11 @@ fn rows_of(
     quarter: i64,
 ) -> rusqlite::Result<Vec<(Tcn, ContactRow)>> {
     let mut query = transaction.prepare_cached(
-        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, tcn \
+        "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, unheard, tcn \
          FROM contact WHERE quarter = ?1",
     )?;
     let rows = query.query_map([quarter], |row| {
-        Ok((Tcn::from_bytes(row.get(6)?), contacts::row(row)?))
+        Ok((Tcn::from_bytes(row.get(7)?), contacts::row(row)?))
     })?;
     rows.collect()
 }

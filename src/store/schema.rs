@@ -25,6 +25,8 @@ pub(super) const APPLICATION_ID: u32 = 0x7463_6e64;
 /// * `sightings`: how many in each of the four attenuation buckets, then how
 ///   many unmeasured, as unsigned LEB128; zeros at the end are left out
 /// * `bridged`: 1 if another radio than its owner's carried it
+/// * `unheard`: seconds before the start in which discovery paused and the number may have
+///   been near, in the low eight bits; above them the same after the end
 pub(super) const CONTACT: &str = "\
 CREATE TABLE contact (
   quarter INTEGER NOT NULL,
@@ -33,7 +35,7 @@ CREATE TABLE contact (
   rssi_max INTEGER,
   rssi_sum INTEGER NOT NULL,
   sightings BLOB NOT NULL,
-  bridged INTEGER NOT NULL,
+  bridged INTEGER NOT NULL, unheard INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (quarter, tcn)
 ) STRICT, WITHOUT ROWID";
 

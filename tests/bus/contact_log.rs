@@ -57,12 +57,16 @@ async fn rows_with_masks() {
     let lines: Vec<_> = csv.split("\r\n").collect();
     assert_eq!(
         lines[0],
-        "number,first,last,rssi_max,rssi_mean,sightings,to_55_db,to_63_db,to_73_db,over_73_db,bridged"
+        "number,first,last,rssi_max,rssi_mean,sightings,to_55_db,to_63_db,to_73_db,over_73_db,bridged,\
+         unheard_before_s,unheard_after_s"
     );
     assert_eq!(lines.len(), 3602, "a header, the rows, and nothing after");
-    assert!(lines[1].ends_with(",0,60,-50,-60,10,1,2,3,4,0"), "{csv}");
     assert!(
-        lines[4].ends_with(",210,270,,,10,0,0,0,0,1"),
+        lines[1].ends_with(",0,60,-50,-60,10,1,2,3,4,0,0,0"),
+        "{csv}"
+    );
+    assert!(
+        lines[4].ends_with(",210,270,,,10,0,0,0,0,1,20,21"),
         "{}",
         lines[4]
     );

@@ -21,6 +21,8 @@ fn direct() -> ExposureInfo {
         from: 93_600,
         to: 95_700,
         duration_s: 1200,
+        duration_least_s: None,
+        duration_most_s: None,
         attenuation: vec![(55, 1), (63, 2), (73, 3), (255, 4)],
         rssi_max: Some(-57),
         carried: "direct".to_owned(),
@@ -43,6 +45,8 @@ fn direct() -> ExposureInfo {
 fn bridged() -> ExposureInfo {
     ExposureInfo {
         id: "11-93600".to_owned(),
+        duration_least_s: Some(900),
+        duration_most_s: Some(1500),
         rssi_max: None,
         carried: "bridged".to_owned(),
         distance: None,

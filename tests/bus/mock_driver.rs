@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tcn_engine::disclosure::{Part, Plan};
-use tcn_engine::{Contact, KeyId, Signal};
+use tcn_engine::{Contact, KeyId, Signal, Unheard};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{
@@ -401,6 +401,13 @@ fn contact(n: u32) -> Contact {
         tcn: TemporaryContactNumber::from_bytes(number),
         start: UnixTime(start),
         end: UnixTime(start + 60),
+        unheard: match silent {
+            true => Unheard {
+                before: 20,
+                after: 21,
+            },
+            false => Unheard::default(),
+        },
         signal: if silent {
             Signal {
                 unmeasured: 10,
@@ -534,7 +541,8 @@ pub(crate) fn exposures() -> Vec<KnownExposure> {
         exposure: Exposure {
             start: UnixTime(86_400 + 7301),
             end: UnixTime(86_400 + 9001),
-            duration: Duration::from_secs(901),
+            least: Duration::from_secs(901),
+            most: Duration::from_secs(901),
             signal: Signal {
                 max: Some(-57),
                 sum: -670,
@@ -554,6 +562,7 @@ pub(crate) fn exposures() -> Vec<KnownExposure> {
     bridged.id.report = 11;
     bridged.exposure.signal.max = None;
     bridged.exposure.carried = Carried::Bridged;
+    bridged.exposure.most = Duration::from_secs(1201);
     (bridged.seen, bridged.dismissed) = (true, true);
     vec![direct, bridged]
 }

@@ -320,9 +320,13 @@ fn assert_same(wrong: &mut Machine, right: &mut Machine, cuts: u64, story: &str)
                 |all: &[Exposure]| -> Vec<_> { all.iter().map(|e| (e.start, e.end)).collect() };
             assert_eq!(spans(&a), spans(&b), "{story}: published {published}");
             for (a, b) in a.iter().zip(&b) {
-                let missing = b.duration.abs_diff(a.duration);
+                let missing = b.duration().abs_diff(a.duration());
                 let most = Duration::from_secs(cuts * 2 * MINUTE);
-                assert!(missing <= most, "{story}: {missing:?} of {:?}", b.duration);
+                assert!(
+                    missing <= most,
+                    "{story}: {missing:?} of {:?}",
+                    b.duration()
+                );
             }
         }
     }

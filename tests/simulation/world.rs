@@ -939,7 +939,7 @@ impl StoreModel {
             growth.start <= growth.end,
             "a contact that ends before it starts"
         );
-        assert!(growth.signal.sightings() > 0);
+        assert!(growth.signal.sightings() > 0 || growth.unheard.after > 0);
         let row = self
             .contacts
             .entry((growth.start.0 / 900, growth.tcn))

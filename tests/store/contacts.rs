@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tcn_engine::{Contact, Signal};
+use tcn_engine::{Contact, Signal, Unheard};
 use tcn_protocol::UnixTime;
 use tcnd::store::Bucket;
 use tempfile::tempdir;
@@ -30,6 +30,7 @@ fn fold(start: u64, adverts: &[Advert]) -> Contact {
         tcn: tcn(1),
         start: UnixTime(start),
         end: UnixTime(start + adverts.iter().map(|a| a.0).max().unwrap()),
+        unheard: Unheard::default(),
         signal,
         bridged: adverts.iter().any(|a| a.2),
     }

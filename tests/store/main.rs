@@ -27,7 +27,7 @@ mod wipe;
 use std::path::Path;
 use std::time::Duration;
 
-use tcn_engine::{Contact, KeyId, Record, Seed, Signal};
+use tcn_engine::{Contact, KeyId, Record, Seed, Signal, Unheard};
 use tcn_protocol::{RatchetIndex, TemporaryContactNumber, UnixTime};
 use tcnd::store::{DATABASE, Error, Event, OpenError, Opened, Seal, Store, Summary};
 use tempfile::{TempDir, tempdir};
@@ -171,6 +171,7 @@ fn sighting(n: u64, start: u64, end: u64) -> Contact {
         tcn: tcn(n),
         start: UnixTime(start),
         end: UnixTime(end),
+        unheard: Unheard::default(),
         signal: Signal {
             max: Some(-70),
             sum: -70,

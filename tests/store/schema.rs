@@ -33,7 +33,7 @@ async fn fill(directory: &Path, format: u32) {
         },
         ..sighting(2, DAY_ONE + 899, DAY_ONE + DAY)
     };
-    let bridged = Contact {
+    let mut bridged = Contact {
         signal: Signal {
             max: Some(-30),
             sum: -60 * 16_640,
@@ -43,6 +43,10 @@ async fn fill(directory: &Path, format: u32) {
         bridged: true,
         ..sighting(3, DAY_ONE + 900, DAY_ONE + 1800)
     };
+    // Before format 5 discovery did not pause.
+    if format >= 5 {
+        (bridged.unheard.before, bridged.unheard.after) = (20, 255);
+    }
     bench
         .save(vec![sighting(1, DAY_ONE, DAY_ONE), unmeasured, bridged])
         .await;

@@ -1,5 +1,5 @@
 -- application_id: 1952673380
--- user_version: 4
+-- user_version: 5
 -- page_size: 2048
 -- auto_vacuum: 2
 -- journal_mode: wal
@@ -18,7 +18,7 @@ CREATE TABLE contact (
   rssi_max INTEGER,
   rssi_sum INTEGER NOT NULL,
   sightings BLOB NOT NULL,
-  bridged INTEGER NOT NULL,
+  bridged INTEGER NOT NULL, unheard INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (quarter, tcn)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE delivered (

@@ -27,6 +27,7 @@ fn rows() -> Vec<(String, Contact)> {
     silent.signal = Signal::default();
     silent.signal.add(None);
     silent.bridged = true;
+    (silent.unheard.before, silent.unheard.after) = (20, 21);
     vec![
         ("one".to_owned(), sighting(1, DAY_ONE, DAY_ONE + 9)),
         ("two".to_owned(), silent),
@@ -63,7 +64,7 @@ fn a_sheet_is_a_database_of_its_contacts() {
                 }
             })
         };
-        let words: rusqlite::Result<Vec<String>> = (0..11).map(word).collect();
+        let words: rusqlite::Result<Vec<String>> = (0..13).map(word).collect();
         Ok(words?.join(" "))
     };
     let rows: Result<Vec<_>, _> = query.query_map([], row).unwrap().collect();
@@ -71,8 +72,8 @@ fn a_sheet_is_a_database_of_its_contacts() {
     assert_eq!(
         rows.unwrap(),
         [
-            format!("one {DAY_ONE} {end} -70 -70 1 0 1 0 0 0"),
-            format!("two {DAY_ONE} {DAY_ONE} Null Null 1 0 0 0 0 1"),
+            format!("one {DAY_ONE} {end} -70 -70 1 0 1 0 0 0 0 0"),
+            format!("two {DAY_ONE} {DAY_ONE} Null Null 1 0 0 0 0 1 20 21"),
         ]
     );
 }

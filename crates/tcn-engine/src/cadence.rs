@@ -1,6 +1,6 @@
 //! How much to listen, by the configuration and by conditions.
 //!
-//! The lengths were chosen by simulation: with windows of 5 s in 30 s, or 2 s in 15 s, each
+//! The lengths were chosen by simulation: with windows of 5 s in 28 s, or 2 s in 15 s, each
 //! contact of a minute is heard at least twice (`tests/simulation`). Short windows disturb
 //! sound and the devices that share the adapter for a shorter time each.
 
@@ -38,7 +38,7 @@ pub struct ListenConditions {
 pub enum Cadence {
     /// All the time.
     Continuous,
-    /// 5 s, then a pause of 20 s to 25 s.
+    /// 5 s, then a pause of 18 s to 23 s.
     Windows,
     /// 2 s, then a pause of 11 s to 13 s: each window disturbs others for a shorter time.
     ShortWindows,
@@ -76,7 +76,7 @@ impl Cadence {
     pub const fn longest_pause(self) -> Duration {
         match self {
             Self::Continuous => Duration::ZERO,
-            Self::Windows => Duration::from_secs(25),
+            Self::Windows => Duration::from_secs(23),
             Self::ShortWindows => Duration::from_secs(13),
         }
     }

@@ -4,6 +4,7 @@ use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::signal::Signal;
 use super::timekeeping::shifted;
+use super::unheard::Unheard;
 
 /// What is stored of one number heard: no address, no location, no single sighting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Contact {
     pub start: UnixTime,
     /// Last heard; never before `start`.
     pub end: UnixTime,
+    /// For how long it may have been near before and after, while discovery paused.
+    pub unheard: Unheard,
     /// The sightings and their signals.
     pub signal: Signal,
     /// Whether any sighting came through a bridge. Then the signal is that of the bridge, not

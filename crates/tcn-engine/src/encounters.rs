@@ -21,6 +21,7 @@ use std::time::Duration;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::timekeeping::shifted;
+use super::unheard::{DiscoveryTimes, Unheard};
 use super::{Contact, Moment, Sighting, Signal};
 
 /// Runs held at once: forty times a crowd of two hundred people. About 1.5 MiB.
@@ -41,6 +42,7 @@ pub(super) struct Encounters {
     /// Numbers in the order they came, for making room. May name runs that are gone or
     /// were heard again.
     newcomers: VecDeque<TemporaryContactNumber>,
+    discovery: DiscoveryTimes,
     quarter: Quarter,
     /// A delta waits to be taken.
     dirty: bool,
@@ -58,6 +60,11 @@ struct Quarter {
 #[derive(Debug)]
 struct ContactRun {
     start: UnixTime,
+    end: UnixTime,
+    /// For how long it may have been near before, in seconds.
+    unheard_before: u8,
+    /// The shortest time between two sightings.
+    interval: Option<Duration>,
     /// When it started, on the boot-time clock. Neither a step of the wall clock nor the
     /// sender can change it.
     since: Duration,
@@ -71,6 +78,7 @@ struct ContactRun {
 #[derive(Debug)]
 struct ContactDelta {
     end: UnixTime,
+    unheard_after: u8,
     signal: Signal,
     bridged: bool,
 }
@@ -79,8 +87,14 @@ impl Encounters {
     pub(super) fn hear(&mut self, now: Moment, sighting: Sighting) {
         self.dirty = true;
         if let Some(run) = self.runs.get_mut(&sighting.tcn) {
+            let since = now.boot.saturating_sub(run.last);
+            run.interval = Some(run.interval.map_or(since, |least| least.min(since)));
+            if !run.heard_again && self.discovery.ran_since(run.since) {
+                run.unheard_before = self.discovery.before(run.since, run.interval);
+            }
             run.heard_again = true;
             run.last = now.boot;
+            run.end = run.end.max(now.wall);
             run.delta
                 .get_or_insert_with(|| ContactDelta::new(now.wall))
                 .add(now.wall, sighting);
@@ -96,6 +110,9 @@ impl Encounters {
         delta.add(now.wall, sighting);
         let run = ContactRun {
             start: now.wall,
+            end: now.wall,
+            unheard_before: self.discovery.before(now.boot, None),
+            interval: None,
             since: now.boot,
             last: now.boot,
             heard_again: false,
@@ -104,6 +121,22 @@ impl Encounters {
         };
         self.runs.insert(sighting.tcn, run);
         self.newcomers.push_back(sighting.tcn);
+    }
+
+    /// Whether discovery runs now. When it runs again, those heard until it stopped may have
+    /// left meanwhile.
+    pub(super) fn discovery_runs(&mut self, now: Moment, runs: bool) {
+        if !self.discovery.change(now, runs) || !runs {
+            return;
+        }
+        for run in self.runs.values_mut() {
+            let after = self.discovery.after(run.last, run.interval);
+            if after > 0 {
+                let delta = run.delta.get_or_insert_with(|| ContactDelta::new(run.end));
+                delta.unheard_after = after;
+                self.dirty = true;
+            }
+        }
     }
 
     /// All deltas since the last call, for the store.
@@ -120,7 +153,7 @@ impl Encounters {
             if run.logged
                 && let Some(delta) = run.delta.take()
             {
-                batch.push(delta.contact(*tcn, run.start));
+                batch.push(delta.contact(*tcn, run));
             }
         }
         self.retire_idle(now);
@@ -159,6 +192,9 @@ impl Encounters {
             }
             let run = self.runs.entry(contact.tcn).or_insert_with(|| ContactRun {
                 start: contact.start,
+                end: contact.end,
+                unheard_before: contact.unheard.before,
+                interval: None,
                 since: now.boot,
                 last: now.boot,
                 heard_again: true,
@@ -200,6 +236,7 @@ impl Encounters {
         self.runs.retain(|_, run| run.start >= since);
         for run in self.runs.values_mut() {
             run.start = shifted(run.start, seconds);
+            run.end = shifted(run.end, seconds);
             if let Some(delta) = &mut run.delta {
                 delta.end = shifted(delta.end, seconds);
             }
@@ -262,6 +299,7 @@ impl ContactDelta {
     fn new(at: UnixTime) -> Self {
         Self {
             end: at,
+            unheard_after: 0,
             signal: Signal::default(),
             bridged: false,
         }
@@ -269,21 +307,32 @@ impl ContactDelta {
 
     fn add(&mut self, at: UnixTime, sighting: Sighting) {
         self.end = self.end.max(at);
+        self.unheard_after = 0;
         self.signal.add(sighting.rssi);
         self.bridged |= sighting.bridged;
     }
 
     fn absorb(&mut self, contact: &Contact) {
-        self.end = self.end.max(contact.end);
+        if contact.end >= self.end {
+            self.unheard_after = match contact.end == self.end {
+                true => self.unheard_after.max(contact.unheard.after),
+                false => contact.unheard.after,
+            };
+            self.end = contact.end;
+        }
         self.signal.merge(&contact.signal);
         self.bridged |= contact.bridged;
     }
 
-    fn contact(&self, tcn: TemporaryContactNumber, start: UnixTime) -> Contact {
+    fn contact(&self, tcn: TemporaryContactNumber, run: &ContactRun) -> Contact {
         Contact {
             tcn,
-            start,
-            end: self.end.max(start),
+            start: run.start,
+            end: self.end.max(run.start),
+            unheard: Unheard {
+                before: run.unheard_before,
+                after: self.unheard_after,
+            },
             signal: self.signal,
             bridged: self.bridged,
         }
@@ -326,6 +375,7 @@ mod tests {
             tcn: number(1),
             start: at(0).wall,
             end: at(30).wall,
+            unheard: Unheard::default(),
             signal: Signal {
                 max: Some(-60),
                 sum: -221,
@@ -434,6 +484,49 @@ mod tests {
             (2, Some(-40), -100)
         );
         assert_eq!((again[0].start, again[0].end), (at(0).wall, at(61).wall));
+    }
+
+    /// Discovery runs until second 100 and from second 120 on.
+    #[test]
+    fn a_pause_bears_on_those_who_were_heard_just_before_and_just_after() {
+        let mut encounters = Encounters::default();
+        encounters.discovery_runs(at(0), true);
+        for second in (0..100).step_by(2) {
+            encounters.hear(at(second), sighting(1, Some(-60)));
+            encounters.hear(at(second), sighting(2, Some(-60)));
+        }
+        encounters.take_deltas(at(99));
+        encounters.discovery_runs(at(100), false);
+        assert!(!encounters.dirty());
+        encounters.discovery_runs(at(120), true);
+        encounters.hear(at(121), sighting(2, Some(-60)));
+        encounters.hear(at(121), sighting(3, Some(-60)));
+        encounters.hear(at(125), sighting(4, Some(-60)));
+        let batch = encounters.take_deltas(at(130));
+        let found: Vec<_> = batch
+            .iter()
+            .map(|contact| (contact.end, contact.signal.sightings(), contact.unheard))
+            .collect();
+        let unheard = |before, after| Unheard { before, after };
+        assert_eq!(
+            found,
+            [
+                (at(98).wall, 0, unheard(0, 22)),
+                (at(121).wall, 1, unheard(0, 0)),
+                (at(121).wall, 1, unheard(21, 0)),
+                (at(125).wall, 1, unheard(0, 0)),
+            ]
+        );
+        encounters.discovery_runs(at(130), false);
+        encounters.discovery_runs(at(150), true);
+        encounters.restore(at(151), batch);
+        let again = encounters.take_deltas(at(160));
+        let ends: Vec<_> = again.iter().map(|contact| contact.unheard.after).collect();
+        assert_eq!(
+            ends,
+            [22, 0, 0, 0],
+            "heard last long before discovery stopped"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //!
 //! [`broadcast`] decides about our own number, [`bridge`] about the numbers of others
 //! that are aired in between, [`listening`] when discovery runs, [`encounters`] about the
-//! numbers heard. [`disclosure`] says what a report would disclose.
+//! numbers heard, with the time that [`unheard`] says was missed. [`disclosure`] says what a report would disclose.
 
 mod bridge;
 mod broadcast;
@@ -33,6 +33,7 @@ mod report_keys;
 mod rotation;
 mod signal;
 mod timekeeping;
+mod unheard;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -60,6 +61,7 @@ pub use pause::{Hold, Holds, Pause};
 pub use policy::Policy;
 pub use report_keys::{Aired, KeyHistory, KeyId, Record, Seed};
 pub use signal::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Signal};
+pub use unheard::Unheard;
 
 /// A number heard within this time counts as near.
 const NEARBY: Duration = Duration::from_secs(60);
@@ -351,6 +353,8 @@ impl Engine {
             rng,
             &mut out,
         );
+        let runs = self.listening.runs();
+        self.encounters_at(now).discovery_runs(now, runs);
         if self.broadcast.carrier().is_none() {
             self.bridge.flush();
         }
@@ -406,11 +410,17 @@ impl Engine {
     /// after the order to rest.
     fn hear(&mut self, now: Moment, sighting: Sighting) {
         if self.want() != Want::Nothing && self.is_other_sender(sighting.tcn) {
-            if !self.encounters.dirty() {
-                self.next_flush = now.boot + self.policy.flush;
-            }
-            self.encounters.hear(Self::dating_moment(now), sighting);
+            let dated = Self::dating_moment(now);
+            self.encounters_at(now).hear(dated, sighting);
         }
+    }
+
+    /// The encounters, for a change that may have to be stored.
+    fn encounters_at(&mut self, now: Moment) -> &mut Encounters {
+        if !self.encounters.dirty() {
+            self.next_flush = now.boot + self.policy.flush;
+        }
+        &mut self.encounters
     }
 
     /// A peer that writes its number is near, and cannot broadcast it.

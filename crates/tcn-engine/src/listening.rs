@@ -61,6 +61,11 @@ impl Listening {
         }
     }
 
+    /// Whether discovery runs.
+    pub(super) const fn runs(self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
     /// The radio says that discovery runs.
     pub(super) fn started(self, now: Moment) -> Self {
         match self {

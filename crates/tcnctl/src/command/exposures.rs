@@ -60,6 +60,8 @@ struct ExposureDocument {
     from: u64,
     to: u64,
     duration_s: u32,
+    duration_least_s: Option<u32>,
+    duration_most_s: Option<u32>,
     attenuation: Vec<AttenuationBucket>,
     rssi_max: Option<i16>,
     carried: String,
@@ -259,6 +261,8 @@ impl ExposureDocument {
             from: reply.from,
             to: reply.to,
             duration_s: reply.duration_s,
+            duration_least_s: reply.duration_least_s,
+            duration_most_s: reply.duration_most_s,
             attenuation: attenuation::buckets(reply.attenuation),
             rssi_max: reply.rssi_max,
             carried: reply.carried,
@@ -302,7 +306,16 @@ impl ExposureDocument {
         let start = from
             .strftime(&format!("%a %Y-%m-%d %H:%M{offset}"))
             .to_string();
-        format!("{start} to {end}, {} min near", self.duration_s / 60)
+        format!("{start} to {end}, {} near", self.how_long())
+    }
+
+    fn how_long(&self) -> String {
+        match (self.duration_least_s, self.duration_most_s) {
+            (Some(least), Some(most)) => {
+                format!("between {} and {} min", least / 60, most / 60)
+            }
+            (_, _) => format!("{} min", self.duration_s / 60),
+        }
     }
 
     /// The distance, or why it is unknown.

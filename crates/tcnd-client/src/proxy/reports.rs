@@ -303,8 +303,12 @@ pub struct ExposureInfo {
     pub from: u64,
     /// When it ended.
     pub to: u64,
-    /// Seconds within contacts.
+    /// Seconds near; those of pauses of discovery at the start and the end count by half.
     pub duration_s: u32,
+    /// Seconds near at least, rounded down to five minutes; only if there were such pauses.
+    pub duration_least_s: Option<u32>,
+    /// Seconds near at most; only if there were such pauses.
+    pub duration_most_s: Option<u32>,
     /// Measured sightings by attenuation: the upper bound in dB (255: the rest), the count.
     pub attenuation: Vec<(u8, u32)>,
     /// Strongest signal in dBm, if one was measured.

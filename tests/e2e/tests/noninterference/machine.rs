@@ -20,7 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt;
-use tcn_engine::{Contact, Signal};
+use tcn_engine::{Contact, Signal, Unheard};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::store::{self, Seal};
 use tcnd_client::names;
@@ -134,6 +134,7 @@ pub(crate) fn contact(tcn: TemporaryContactNumber, start: u64) -> Contact {
         tcn,
         start: UnixTime(start),
         end: UnixTime(start + 600),
+        unheard: Unheard::default(),
         signal: Signal {
             max: Some(-60),
             sum: -600,
