@@ -31,14 +31,17 @@
 #![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
 
+mod measure;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use measure::{Rounds, processor_time, resident, status, time, wall_time};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
@@ -111,7 +114,7 @@ fn versus(reports: usize, length: u16, contacts: usize, rounds: usize, aim: f64)
             .num_threads(threads.get())
             .build()
             .unwrap();
-        let mut measured = Rounds::default();
+        let mut measured = Rounds::new();
         for _ in 0..rounds {
             let (ours, findings) = time(clock, || {
                 match_reports(&index, &town.reports, &mut { UNLIMITED }, threads, || false).unwrap()
@@ -142,7 +145,7 @@ fn versus(reports: usize, length: u16, contacts: usize, rounds: usize, aim: f64)
 fn kernel() {
     let town = Town::new(64, 1344, 0);
     let numbers = 64.0 * 1344.0;
-    let mut measured = Rounds::default();
+    let mut measured = Rounds::new();
     for _ in 0..25 {
         let claims = || town.reports.iter().map(SignedReport::claim).enumerate();
         let abreast = |kernel: ShaKernel| {
@@ -185,7 +188,7 @@ fn kernel() {
 /// The cost of the index per number.
 fn index(contacts: usize) {
     let town = Town::new(0, 0, contacts);
-    let mut measured = Rounds::default();
+    let mut measured = Rounds::new();
     let mut bytes = 0;
     for _ in 0..15 {
         let (collecting, builder) = time(processor_time, || town.builder());
@@ -417,60 +420,4 @@ impl<'a> Slices<'a> {
         }
         slice
     }
-}
-
-/// The times of each round, in three variants.
-#[derive(Default)]
-struct Rounds(Vec<[f64; 3]>);
-
-impl Rounds {
-    fn push(&mut self, round: [f64; 3]) {
-        self.0.push(round);
-    }
-
-    fn medians(&self) -> [f64; 3] {
-        std::array::from_fn(|at| self.ratio(|round| round[at]))
-    }
-
-    fn ratio(&self, of: impl Fn([f64; 3]) -> f64) -> f64 {
-        let mut all: Vec<_> = self.0.iter().map(|round| of(*round)).collect();
-        all.sort_unstable_by(f64::total_cmp);
-        all[all.len() / 2]
-    }
-}
-
-fn time<T>(clock: fn() -> f64, work: impl FnOnce() -> T) -> (f64, T) {
-    let start = clock();
-    let done = black_box(work());
-    (clock() - start, done)
-}
-
-/// Processor time of this process in seconds, all threads.
-fn processor_time() -> f64 {
-    seconds(rustix::time::ClockId::ProcessCPUTime)
-}
-
-fn wall_time() -> f64 {
-    seconds(rustix::time::ClockId::Monotonic)
-}
-
-fn seconds(clock: rustix::time::ClockId) -> f64 {
-    Duration::try_from(rustix::time::clock_gettime(clock))
-        .unwrap()
-        .as_secs_f64()
-}
-
-/// Megabytes of memory this process holds.
-fn resident() -> f64 {
-    status("VmRSS:")
-}
-
-fn status(field: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field))
-        .unwrap();
-    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    kilobytes * 1024.0 / 1e6
 }
