@@ -2,7 +2,7 @@
 //!
 //! A number costs three compressions of SHA-256, two for `H_tck` and one for `H_tcn`.
 //! Inside a report each waits for the one before; reports do not wait for each other.
-//! So four reports are expanded side by side, each in a lane. When a report ends, the
+//! So several reports are expanded side by side, each in a lane. When a report ends, the
 //! next takes its lane.
 //!
 //! The numbers are those of `Report::temporary_contact_numbers`, which is the readable
@@ -14,9 +14,9 @@ use std::ops::ControlFlow;
 
 use tcn_protocol::{RatchetIndex, Report, TemporaryContactNumber};
 
-#[cfg(target_arch = "x86_64")]
-use super::lanes::ShaNi;
-use super::lanes::{ABREAST, Compute, Lane, Portable};
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+use super::lanes::ShaInstructions;
+use super::lanes::{Compute, Lane, Numbers, Portable};
 
 /// Passes every number that `reports` disclose to `visit`, each with the position given
 /// with its report and its index; in order within a report, mixed between reports. Ends
@@ -30,15 +30,15 @@ pub fn expand<'a, B>(
     ShaKernel::best().expand(reports, visit)
 }
 
-/// A way to compute numbers. All give the same numbers in the same order. They differ
-/// in speed and in the processor features they need.
+/// A way to compute numbers. All give the same numbers, in the same order within a
+/// report. They differ in speed and in the processor features they need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShaKernel(Way);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    #[cfg(target_arch = "x86_64")]
-    ShaNi(ShaNi),
+    #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+    Instructions(ShaInstructions),
     Portable,
 }
 
@@ -49,9 +49,9 @@ impl ShaKernel {
     /// All kernels that this processor can run, the fastest first,
     /// [`ShaKernel::PORTABLE`] last.
     pub fn all() -> impl Iterator<Item = Self> {
-        #[cfg(target_arch = "x86_64")]
-        let special = ShaNi::detect().map(Way::ShaNi);
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+        let special = ShaInstructions::detect().map(Way::Instructions);
+        #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
         let special = None;
         special.into_iter().chain([Way::Portable]).map(Self)
     }
@@ -64,12 +64,23 @@ impl ShaKernel {
         Self::all().find(fit).unwrap_or(Self::PORTABLE)
     }
 
-    /// `"sha-ni"` or `"portable"`.
+    /// `"sha-ni"` (x86-64), `"armv8-sha2"` (AArch64) or `"portable"`.
     pub const fn name(self) -> &'static str {
         match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Way::ShaNi(_) => "sha-ni",
+            #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+            Way::Instructions(_) => ShaInstructions::NAME,
             Way::Portable => "portable",
+        }
+    }
+
+    /// Computes that many compressions of SHA-256 and nothing else, in as many lanes as
+    /// [`ShaKernel::expand`]: what a bench compares it with. Returns a number that
+    /// depends on all of them.
+    pub fn back_to_back(self, compressions: usize) -> u64 {
+        match self.0 {
+            #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+            Way::Instructions(way) => way.back_to_back(compressions),
+            Way::Portable => Portable.back_to_back(compressions),
         }
     }
 
@@ -80,28 +91,39 @@ impl ShaKernel {
         visit: impl FnMut(usize, RatchetIndex, TemporaryContactNumber) -> ControlFlow<B>,
     ) -> ControlFlow<B> {
         match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Way::ShaNi(way) => run(way, reports, visit),
+            #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+            Way::Instructions(way) => run(way, reports, visit),
             Way::Portable => run(Portable, reports, visit),
         }
     }
 }
 
-fn run<'a, B>(
-    way: impl Compute,
+/// Turns after which the numbers are passed on.
+const STRETCH: usize = 1;
+
+fn run<'a, W: Compute, B>(
+    way: W,
     reports: impl IntoIterator<Item = (usize, &'a Report)>,
     mut visit: impl FnMut(usize, RatchetIndex, TemporaryContactNumber) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
     let mut waiting = reports
         .into_iter()
         .filter_map(|(position, report)| Lane::new(way, position, report));
-    let mut lanes: Vec<_> = waiting.by_ref().take(ABREAST).collect();
+    let mut lanes: Vec<_> = waiting.by_ref().take(W::LANES).collect();
+    let mut stretch = [Numbers::default(); STRETCH];
     while !lanes.is_empty() {
-        let numbers = way.numbers(&mut lanes);
-        for (lane, number) in lanes.iter().zip(numbers) {
-            visit(lane.position, lane.index, number)?;
+        // As many turns as every lane has.
+        let left = lanes.iter().map(|lane| usize::from(lane.left)).min();
+        let numbers = &mut stretch[..left.unwrap_or_default().min(STRETCH)];
+        way.turns(&mut lanes, numbers);
+        for (at, lane) in lanes.iter_mut().enumerate() {
+            for numbers in &*numbers {
+                let number = TemporaryContactNumber::from_bytes(numbers[at]);
+                visit(lane.position, lane.index, number)?;
+                lane.advance();
+            }
         }
-        lanes.retain_mut(|lane| lane.go_on() || waiting.next().map(|next| *lane = next).is_some());
+        lanes.retain_mut(|lane| lane.left > 0 || waiting.next().map(|next| *lane = next).is_some());
     }
     ControlFlow::Continue(())
 }

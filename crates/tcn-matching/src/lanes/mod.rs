@@ -4,43 +4,58 @@
 //! | way | works on | needs |
 //! |---|---|---|
 //! | `Portable` | a block of each lane in turn, by the crate `sha2` | nothing |
-//! | `ShaNi` | all lanes at once, four rounds of each in turn | x86-64 with SHA instructions |
+//! | `ShaInstructions` | all lanes at once, four rounds of each in turn | instructions for SHA-256, of x86-64 or AArch64 |
 //!
 //! The choice never shows in the numbers.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+mod instructions;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
+pub(super) use instructions::ShaInstructions;
 pub(super) use portable::Portable;
-#[cfg(target_arch = "x86_64")]
-pub(super) use x86::ShaNi;
 
-use tcn_protocol::{RatchetIndex, Report, TemporaryContactNumber};
+use tcn_protocol::{RatchetIndex, Report};
 
-/// Lanes at most: four hide the latency of SHA-256, more gain little.
-pub(super) const ABREAST: usize = 4;
+/// The bytes of a number for each lane that any way has.
+pub(super) type Numbers = [[u8; 16]; ABREAST];
+
+const ABREAST: usize = 4;
 
 /// A way to compute numbers.
 pub(super) trait Compute: Copy {
     /// The state of a report between two numbers.
     type Ratchet;
 
+    /// Lanes at most, and at most [`ABREAST`]: enough to hide the latency of SHA-256.
+    const LANES: usize;
+
     /// The ratchet before the report's first number.
     fn ratchet(self, report: &Report) -> Self::Ratchet;
 
-    /// Turns the ratchet of each lane, [`ABREAST`] at most, by one, to the lane's
-    /// index, and gives the numbers there. The values for missing lanes are arbitrary.
-    fn numbers(self, lanes: &mut [Lane<Self::Ratchet>]) -> [TemporaryContactNumber; ABREAST];
+    /// Turns the ratchets of the lanes, [`Compute::LANES`] at most, once for each of
+    /// `numbers`, and puts the numbers there, that of each lane at its place. The first
+    /// is that of the lane's index. No lane has fewer left.
+    fn turns(self, lanes: &mut [Lane<Self::Ratchet>], numbers: &mut [Numbers]);
+
+    /// Computes that many compressions, of blocks that each depend on the one before in
+    /// the lane, and gives a number that depends on all of them.
+    fn back_to_back(self, compressions: usize) -> u64;
 }
 
 /// A report that is being expanded.
 pub(super) struct Lane<R> {
     /// The position given with the report.
     pub(super) position: usize,
-    /// The index of the number that comes next, or came last.
+    /// The index of the number that comes next, if any is left.
     pub(super) index: RatchetIndex,
-    last: RatchetIndex,
+    /// How many numbers of the report are left.
+    pub(super) left: u16,
     ratchet: R,
 }
 
@@ -51,20 +66,20 @@ impl<R> Lane<R> {
         position: usize,
         report: &Report,
     ) -> Option<Self> {
-        let index = report.j1();
-        let last = RatchetIndex::new(report.j2()).filter(|last| *last >= index)?;
-        Some(Self {
+        (report.count() > 0).then(|| Self {
             position,
-            index,
-            last,
+            index: report.j1(),
+            left: report.count(),
             ratchet: way.ratchet(report),
         })
     }
 
-    /// Advances to the next index. Returns whether there was one.
-    pub(super) fn go_on(&mut self) -> bool {
-        let next = self.index.next().filter(|next| *next <= self.last);
-        next.map(|next| self.index = next).is_some()
+    /// Goes to the next index, if there is one.
+    pub(super) const fn advance(&mut self) {
+        self.left -= 1;
+        if let Some(next) = self.index.next() {
+            self.index = next;
+        }
     }
 }
 

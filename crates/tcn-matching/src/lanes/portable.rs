@@ -9,9 +9,12 @@ use std::ops::Range;
 use std::slice;
 
 use sha2::block_api::compress256;
-use tcn_protocol::{RatchetIndex, Report, TemporaryContactNumber};
+use tcn_protocol::Report;
 
-use super::{ABREAST, Compute, INITIAL, Lane};
+use super::{ABREAST, Compute, INITIAL, Lane, Numbers};
+
+/// Lanes that are computed in turn: four hide the latency, more gain little.
+const LANES: usize = ABREAST;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) struct Portable;
@@ -19,26 +22,46 @@ pub(in super::super) struct Portable;
 impl Compute for Portable {
     type Ratchet = Blocks;
 
+    const LANES: usize = LANES;
+
     fn ratchet(self, report: &Report) -> Blocks {
         Blocks::new(report)
     }
 
+    fn turns(self, lanes: &mut [Lane<Blocks>], numbers: &mut [Numbers]) {
+        for (turn, numbers) in (0..).zip(numbers) {
+            *numbers = Self::turn(lanes, turn);
+        }
+    }
+
+    fn back_to_back(self, compressions: usize) -> u64 {
+        let mut states = [INITIAL; LANES];
+        for at in 0..compressions {
+            compress256(&mut states[at % LANES], &[[0; BLOCK]]);
+        }
+        states.iter().map(|state| u64::from(state[0])).sum()
+    }
+}
+
+impl Portable {
+    /// The numbers that many turns after the index of each lane.
+    ///
     /// A key is stored as soon as it is known. Three compressions lie between that and
     /// its first load, time enough for the store to complete.
-    fn numbers(self, lanes: &mut [Lane<Blocks>]) -> [TemporaryContactNumber; ABREAST] {
-        let mut states = [INITIAL; ABREAST];
+    fn turn(lanes: &mut [Lane<Blocks>], turn: u16) -> Numbers {
+        let mut states = [INITIAL; LANES];
         for (lane, state) in lanes.iter().zip(&mut states) {
             compress256(state, lane.ratchet.tck_block(0));
         }
         for (lane, state) in lanes.iter_mut().zip(&mut states) {
             compress256(state, lane.ratchet.tck_block(1));
-            lane.ratchet.set_tck(&hash(*state), lane.index);
+            lane.ratchet.set_tck(&hash(*state), lane.index.get() + turn);
         }
-        let mut states = [INITIAL; ABREAST];
+        let mut states = [INITIAL; LANES];
         for (lane, state) in lanes.iter().zip(&mut states) {
             compress256(state, slice::from_ref(&lane.ratchet.tcn));
         }
-        states.map(|[a, b, c, d, ..]| TemporaryContactNumber::from_bytes(bytes([a, b, c, d])))
+        states.map(|[a, b, c, d, ..]| bytes([a, b, c, d]))
     }
 }
 
@@ -77,8 +100,8 @@ impl Blocks {
     }
 
     /// Puts a key into the messages of its number and of the next key.
-    fn set_tck(&mut self, tck: &[u8; 32], index: RatchetIndex) {
-        self.tcn[5..IN_TCN.start].copy_from_slice(&index.get().to_le_bytes());
+    fn set_tck(&mut self, tck: &[u8; 32], index: u16) {
+        self.tcn[5..IN_TCN.start].copy_from_slice(&index.to_le_bytes());
         self.tcn[IN_TCN].copy_from_slice(tck);
         self.tck[IN_TCK].copy_from_slice(tck);
     }

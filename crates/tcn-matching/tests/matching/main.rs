@@ -3,7 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `index` | the index against a `BTreeSet`, and its size, for any input |
-//! | `expansion` | four reports at once against one after another, by every kernel |
+//! | `expansion` | several reports at once against one after another, by every kernel |
 //! | `oracle` | match first against verify all, by the published crate `tcn` 0.4.1 |
 //! | `limits` | budgets, stopping, and how much is kept of a report |
 
