@@ -22,7 +22,8 @@ use super::lanes::{Compute, Lane, Numbers, Portable};
 /// with its report and its index; in order within a report, mixed between reports. Ends
 /// early when `visit` breaks, with its reason.
 ///
-/// Reports are drawn from `reports` as lanes become free, at most four ahead.
+/// Reports are drawn from `reports` as lanes become free, at most four ahead. Numbers are
+/// computed up to 256 ahead of `visit`.
 pub fn expand<'a, B>(
     reports: impl IntoIterator<Item = (usize, &'a Report)>,
     visit: impl FnMut(usize, RatchetIndex, TemporaryContactNumber) -> ControlFlow<B>,
@@ -98,8 +99,9 @@ impl ShaKernel {
     }
 }
 
-/// Turns after which the numbers are passed on.
-const STRETCH: usize = 1;
+/// Turns after which the numbers are passed on, at most. A visitor that looks numbers up
+/// then waits for the memory of several at once, and not between two steps of SHA-256.
+const STRETCH: usize = 64;
 
 fn run<'a, W: Compute, B>(
     way: W,

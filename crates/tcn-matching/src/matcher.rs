@@ -203,7 +203,7 @@ impl<S: Fn() -> bool + Sync> Shift<'_, S> {
         let mut until_question = BETWEEN_QUESTIONS;
         let visit = |position, index, number| {
             if self.index.contains(&number) {
-                heard.entry(position).or_default().add(index, number);
+                note(&mut heard, position, index, number);
             }
             until_question -= 1;
             if until_question == 0 {
@@ -245,4 +245,17 @@ impl<S: Fn() -> bool + Sync> Shift<'_, S> {
             Ok(())
         }
     }
+}
+
+/// Adds a number to those heard. It is apart because it is rare: the code for each number
+/// stays short.
+#[cold]
+#[inline(never)]
+fn note(
+    heard: &mut BTreeMap<usize, Heard>,
+    position: usize,
+    index: RatchetIndex,
+    number: TemporaryContactNumber,
+) {
+    heard.entry(position).or_default().add(index, number);
 }
