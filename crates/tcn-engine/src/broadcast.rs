@@ -281,8 +281,7 @@ fn resting<R: CryptoRng>(
     match event {
         BroadcastEvent::Rested => {
             let silence = random_up_to(LONGEST_SILENCE, context.rng);
-            context.retired(number);
-            context.begin(silence)
+            context.succeed(number, silence)
         }
         BroadcastEvent::RadioDown => {
             context.retired(number);

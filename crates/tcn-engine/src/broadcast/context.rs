@@ -30,23 +30,34 @@ pub(crate) struct Context<'a, R> {
 impl<R: CryptoRng> Context<'_, R> {
     /// From nothing on the air to what is wanted.
     pub(super) fn begin(&mut self, silence: Duration) -> BroadcastState {
+        self.succeed(None, silence)
+    }
+
+    /// From a number that has just left the air to what is wanted. If that is another
+    /// number, both are recorded at once, so that the store syncs the disk once.
+    pub(super) fn succeed(&mut self, left: Option<Numbered>, silence: Duration) -> BroadcastState {
+        if self.want == Want::Air && !self.policy.relay {
+            return self.prepare_number(left, silence);
+        }
+        self.retired(left);
         match self.want {
             Want::Nothing => BroadcastState::Silent,
             Want::Listen => {
                 self.out.push(Output::Listen);
                 BroadcastState::Listening
             }
-            Want::Air if self.policy.relay => self.prepare_relay(silence),
-            Want::Air => self.prepare_number(silence),
+            Want::Air => self.prepare_relay(silence),
         }
     }
 
-    fn prepare_number(&mut self, silence: Duration) -> BroadcastState {
+    fn prepare_number(&mut self, left: Option<Numbered>, silence: Duration) -> BroadcastState {
         let life = self.life();
-        let (number, records) = self.rotation.draw(self.now, life, self.rng);
-        if records.len() > 1 {
+        let (number, drawn) = self.rotation.draw(self.now, life, self.rng);
+        if drawn.len() > 1 {
             self.out.push(Output::Log(LogEvent::NewKey));
         }
+        let mut records: Vec<_> = left.map(|left| self.end_of(left)).into_iter().collect();
+        records.extend(drawn);
         let seq = self.persist(records);
         let epoch = Epoch {
             frame: Frame::own(number.tcn),
@@ -137,10 +148,15 @@ impl<R: CryptoRng> Context<'_, R> {
     }
 
     pub(super) fn retired(&mut self, number: Option<Numbered>) {
-        if let Some(Numbered { key, index, .. }) = number {
-            let until = self.now.wall;
-            self.persist(vec![Record::Retired { key, index, until }]);
+        if let Some(number) = number {
+            let record = self.end_of(number);
+            self.persist(vec![record]);
         }
+    }
+
+    fn end_of(&self, Numbered { key, index, .. }: Numbered) -> Record {
+        let until = self.now.wall;
+        Record::Retired { key, index, until }
     }
 
     /// The index is spent, and the record must not claim that the number was on the air.
