@@ -26,6 +26,7 @@ use tcn_engine::{BootId, ClockRecord, FutureDates, KeyId, Moment};
 use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
 
+use super::log::Log;
 use super::settings::{get, set};
 use super::sql::{signed, unsigned};
 
@@ -80,7 +81,8 @@ pub(super) fn write(
         .try_for_each(|(name, value)| set(transaction, name, value))
 }
 
-/// The newest date in a database; `None` if nothing in it is dated.
+/// The newest date in a database, whose growth may be newer; `None` if nothing in it is
+/// dated.
 pub(super) fn newest(db: &Connection) -> rusqlite::Result<Option<UnixTime>> {
     let newest: Option<i64> = db.query_row(
         "SELECT max(at) FROM (SELECT (SELECT max(quarter) FROM contact) * 900 AS at \
@@ -108,42 +110,39 @@ const FUTURE: [(&str, &str); 5] = [
 /// Destroys what is dated in the future, when the machine has been running for
 /// the retention since that was noticed: it is older than that. More of it than
 /// before was dated since then, and the time starts again.
-pub(super) fn forget_future(
-    transaction: &Transaction<'_>,
-    dates: &FutureDates,
-) -> rusqlite::Result<bool> {
+pub(super) fn forget_future(log: &Log<'_>, dates: &FutureDates) -> rusqlite::Result<bool> {
     let from = [signed(dates.from.0)];
     let mut rows = 0;
     for (table, future) in FUTURE {
         let sql = format!("SELECT count(*) FROM {table} WHERE {future}");
-        let count: i64 = transaction
+        let count: i64 = log
             .prepare_cached(&sql)?
             .query_row(from, |row| row.get(0))?;
         rows += count;
     }
-    let before = get(transaction, "future_rows")?.unwrap_or(0);
-    let noticed = get(transaction, "future_running")?.unwrap_or(0);
+    let before = get(log, "future_rows")?.unwrap_or(0);
+    let noticed = get(log, "future_running")?.unwrap_or(0);
     let running = signed(dates.running.as_secs());
     if rows != before {
-        set(transaction, "future_rows", rows)?;
+        set(log, "future_rows", rows)?;
     }
     if rows > before {
-        set(transaction, "future_running", running)?;
+        set(log, "future_running", running)?;
     }
     let due = noticed.saturating_add(signed(dates.retention.as_secs()));
     if rows == 0 || rows > before || running < due {
         return Ok(false);
     }
-    transaction.execute(
+    log.execute(
         "UPDATE source SET remembered = max(0, remembered - (SELECT count(*) FROM seen_report \
          WHERE seen_report.source = source.id AND seen_report.day > ?1 / 86400))",
         from,
     )?;
     for (table, future) in FUTURE {
-        transaction.execute(&format!("DELETE FROM {table} WHERE {future}"), from)?;
+        log.execute(&format!("DELETE FROM {table} WHERE {future}"), from)?;
     }
-    super::matched_reports::delete_orphans(transaction)?;
-    set(transaction, "future_rows", 0)?;
+    super::matched_reports::delete_orphans(log)?;
+    set(log, "future_rows", 0)?;
     Ok(true)
 }
 

@@ -11,6 +11,8 @@ use std::cmp::Ordering;
 use tcn_engine::{Contact, Signal, Unheard};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
+use super::leb128::{put, take};
+
 /// Seconds in the unit that rows are keyed by.
 pub(super) const QUARTER: u64 = 900;
 
@@ -98,12 +100,8 @@ impl ContactRow {
             .rposition(|count| *count != 0)
             .map_or(0, |last| last + 1);
         let mut bytes = Vec::with_capacity(8);
-        for mut count in counts.into_iter().take(used) {
-            while count >= 0x80 {
-                bytes.push(count.to_le_bytes()[0] | 0x80);
-                count >>= 7;
-            }
-            bytes.push(count.to_le_bytes()[0]);
+        for count in counts.into_iter().take(used) {
+            put(&mut bytes, u64::from(count));
         }
         bytes
     }
@@ -142,15 +140,10 @@ pub(super) const fn times(quarter: u64, span: u64) -> (u64, u64) {
 pub(super) fn counts(mut bytes: &[u8]) -> Option<([u32; 4], u32)> {
     let mut counts = [0u32; 5];
     for count in &mut counts {
-        let mut shift = 0;
-        while let Some((byte, rest)) = bytes.split_first() {
-            bytes = rest;
-            *count |= u32::from(byte & 0x7f).checked_shl(shift)?;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
+        if bytes.is_empty() {
+            break;
         }
+        *count = u32::try_from(take(&mut bytes)?).ok()?;
     }
     let [a, b, c, d, unmeasured] = counts;
     bytes.is_empty().then_some(([a, b, c, d], unmeasured))

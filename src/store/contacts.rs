@@ -8,6 +8,7 @@ use tcn_engine::{Contact, Signal};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::contact_row::{ContactRow, QUARTER, counts, times, unheard};
+use super::log::Log;
 use super::sql::{signed, unsigned};
 
 /// Contact totals over a span.
@@ -62,9 +63,9 @@ impl Cursor {
     }
 }
 
-pub(super) fn write(transaction: &Transaction<'_>, batch: &[Contact]) -> rusqlite::Result<()> {
+pub(super) fn write(log: &Log<'_>, batch: &[Contact]) -> rusqlite::Result<()> {
     for growth in batch {
-        put(transaction, growth.tcn, ContactRow::new(growth))?;
+        put(log, growth.tcn, ContactRow::new(growth))?;
     }
     Ok(())
 }
@@ -132,8 +133,8 @@ pub(super) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ContactRow> {
     })
 }
 
-pub(super) fn page(db: &Connection, cursor: Cursor, limit: u32) -> rusqlite::Result<Vec<Contact>> {
-    let mut query = db.prepare_cached(
+pub(super) fn page(log: &Log<'_>, cursor: Cursor, limit: u32) -> rusqlite::Result<Vec<Contact>> {
+    let mut query = log.prepare_cached(
         "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, unheard, tcn FROM contact \
          WHERE (quarter, tcn) > (?1, ?2) ORDER BY quarter, tcn LIMIT ?3",
     )?;
@@ -147,13 +148,9 @@ pub(super) fn page(db: &Connection, cursor: Cursor, limit: u32) -> rusqlite::Res
 }
 
 /// Destroys contacts that began in `[from, to)`; says how many.
-pub(super) fn erase(
-    transaction: &Transaction<'_>,
-    from: UnixTime,
-    to: UnixTime,
-) -> rusqlite::Result<u64> {
+pub(super) fn erase(log: &Log<'_>, from: UnixTime, to: UnixTime) -> rusqlite::Result<u64> {
     let start = "quarter * 900 + (span & 1023)";
-    let erased = transaction.execute(
+    let erased = log.execute(
         &format!(
             "DELETE FROM contact WHERE quarter BETWEEN ?1 AND ?2 AND {start} >= ?3 AND {start} < ?4"
         ),
@@ -176,8 +173,8 @@ fn sightings(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<([u32; 
 
 /// Destroys contacts that ended before `before`. What began later cannot have
 /// ended before, so only the expired rows and those of the border are read.
-pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
-    transaction.execute(
+pub(super) fn forget(log: &Log<'_>, before: UnixTime) -> rusqlite::Result<()> {
+    log.execute(
         "DELETE FROM contact WHERE quarter <= ?1 \
          AND quarter * 900 + (span & 1023) + (span >> 10) < ?2",
         [signed(before.0 / QUARTER), signed(before.0)],
@@ -185,10 +182,10 @@ pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlit
     Ok(())
 }
 
-pub(super) fn summary(db: &Connection, from: UnixTime, to: UnixTime) -> rusqlite::Result<Summary> {
+pub(super) fn summary(log: &Log<'_>, from: UnixTime, to: UnixTime) -> rusqlite::Result<Summary> {
     let mut summary = Summary::default();
     let mut days = BTreeMap::new();
-    each(db, from, to, |start, attenuation, count| {
+    each(log, from, to, |start, attenuation, count| {
         summary.numbers += 1;
         summary.sightings += count;
         // Rows come by the quarter.
@@ -204,21 +201,21 @@ pub(super) fn summary(db: &Connection, from: UnixTime, to: UnixTime) -> rusqlite
 }
 
 pub(super) fn histogram(
-    db: &Connection,
+    log: &Log<'_>,
     from: UnixTime,
     to: UnixTime,
     bucket: Duration,
 ) -> rusqlite::Result<Vec<Bucket>> {
     let width = bucket.as_secs().max(1);
     let mut bars = BTreeMap::new();
-    each(db, from, to, |start, _, count| {
+    each(log, from, to, |start, _, count| {
         count_into(&mut bars, from.0 + (start - from.0) / width * width, count);
     })?;
     Ok(bars.into_values().collect())
 }
 
-pub(super) fn rows(db: &Connection) -> rusqlite::Result<u64> {
-    db.query_row("SELECT count(*) FROM contact", [], |row| {
+pub(super) fn rows(log: &Log<'_>) -> rusqlite::Result<u64> {
+    log.query_row("SELECT count(*) FROM contact", [], |row| {
         row.get(0).map(unsigned)
     })
 }
@@ -226,12 +223,12 @@ pub(super) fn rows(db: &Connection) -> rusqlite::Result<u64> {
 /// Calls `visit` with start, attenuation buckets and count of every contact
 /// that began in `[from, to)`, in order of time to the quarter.
 fn each(
-    db: &Connection,
+    log: &Log<'_>,
     from: UnixTime,
     to: UnixTime,
     mut visit: impl FnMut(u64, [u32; 4], u64),
 ) -> rusqlite::Result<()> {
-    let mut query = db.prepare_cached(
+    let mut query = log.prepare_cached(
         "SELECT quarter, span, sightings FROM contact \
          WHERE quarter BETWEEN ?1 AND ?2 ORDER BY quarter",
     )?;
@@ -247,7 +244,7 @@ fn each(
     Ok(())
 }
 
-/// Reads what could be unreadable of every contact.
+/// Reads what could be unreadable of every contact in the table.
 pub(super) fn check(db: &Connection) -> rusqlite::Result<()> {
     let mut query = db.prepare("SELECT rssi_max, sightings FROM contact")?;
     let mut rows = query.query([])?;

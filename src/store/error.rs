@@ -125,6 +125,24 @@ impl Error {
     pub(super) fn unreadable() -> Self {
         Self::Corrupt(ffi::Error::new(ffi::SQLITE_CORRUPT))
     }
+
+    /// This, if the file is damaged.
+    pub(super) fn damage(&self) -> Option<Self> {
+        match self {
+            Self::Corrupt(_) => Some(*self),
+            Self::Full(_)
+            | Self::Files(_)
+            | Self::NotRemoved(_)
+            | Self::Busy
+            | Self::Closed
+            | Self::Sqlite(_) => None,
+        }
+    }
+}
+
+/// A file beside the database could not be written: as SQLite says it of its own.
+pub(super) fn not_written(_: io::Error) -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_IOERR_WRITE), None)
 }
 
 impl From<rusqlite::Error> for Error {

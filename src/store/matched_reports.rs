@@ -20,9 +20,9 @@ use tcn_engine::Contact;
 use tcn_protocol::{Memo, MemoType, ReportDigest, TemporaryContactNumber, UnixTime};
 
 use super::contact_row::{ContactRow, times};
-use super::database::Durable;
 use super::error::Error;
 use super::handle::Store;
+use super::log::Log;
 use super::seen::SourceId;
 use super::sql::{signed, unsigned};
 use super::{contacts, seen};
@@ -104,10 +104,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be written; then nothing is kept.
     pub async fn record_matches(&self, found: Vec<NewMatch>) -> Result<Vec<Recorded>, Error> {
-        self.call(move |database| {
-            Ok(database.transact(Durable::PowerLoss, |t| record_all(t, &found))?)
-        })
-        .await
+        self.call(move |database| Ok(database.change(|log| record_all(log, &found))?))
+            .await
     }
 
     /// All matched reports whose contacts are in the log, the oldest first.
@@ -115,7 +113,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn matched_reports(&self) -> Result<Vec<MatchedReport>, Error> {
-        self.call(|database| Ok(load(&database.connection, None)?))
+        self.call(|database| database.query(|log| load(log, None)))
             .await
     }
 
@@ -124,7 +122,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn matched_report(&self, id: u64) -> Result<Option<MatchedReport>, Error> {
-        self.call(move |database| Ok(load(&database.connection, Some(id))?.pop()))
+        self.call(move |database| database.query(|log| Ok(load(log, Some(id))?.pop())))
             .await
     }
 
@@ -133,8 +131,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn matched_times(&self) -> Result<Vec<MatchedTimes>, Error> {
-        self.call(|database| Ok(load_times(&database.connection)?))
-            .await
+        self.call(|database| database.query(load_times)).await
     }
 }
 
@@ -180,38 +177,31 @@ impl Quota {
     }
 }
 
-fn record_all(
-    transaction: &Transaction<'_>,
-    found: &[NewMatch],
-) -> rusqlite::Result<Vec<Recorded>> {
-    let mut quota = Quota::now(transaction)?;
-    let record = |found| record(transaction, found, &mut quota);
+fn record_all(log: &Log<'_>, found: &[NewMatch]) -> rusqlite::Result<Vec<Recorded>> {
+    let mut quota = Quota::now(log)?;
+    let record = |found| record(log, found, &mut quota);
     found.iter().map(record).collect()
 }
 
 /// What was destroyed since it was read, by hand or by retention, is not
 /// written back under another table.
-fn record(
-    transaction: &Transaction<'_>,
-    found: &NewMatch,
-    quota: &mut Quota,
-) -> rusqlite::Result<Recorded> {
-    let known: Option<i64> = transaction
+fn record(log: &Log<'_>, found: &NewMatch, quota: &mut Quota) -> rusqlite::Result<Recorded> {
+    let known: Option<i64> = log
         .prepare_cached("SELECT id FROM matched_report WHERE digest = ?1")?
         .query_row([found.digest.as_bytes()], |row| row.get(0))
         .optional()?;
-    let contacts = still_there(transaction, found)?;
+    let contacts = still_there(log, found)?;
     if contacts.is_empty() && (known.is_none() || !found.contacts.is_empty()) {
         return Ok(Recorded::ContactsGone);
     }
     let none = contacts.is_empty();
-    let contacts = within_quota(transaction, found, contacts, quota)?;
+    let contacts = within_quota(log, found, contacts, quota)?;
     if contacts.is_empty() && !none {
         return Ok(Recorded::OverQuota);
     }
-    let id = known.map_or_else(|| insert(transaction, found), Ok)?;
-    let mut added = write_source(transaction, id, found)?;
-    let mut name = transaction.prepare_cached(
+    let id = known.map_or_else(|| insert(log, found), Ok)?;
+    let mut added = write_source(log, id, found)?;
+    let mut name = log.prepare_cached(
         "INSERT OR IGNORE INTO matched_contact (tcn, quarter, report, seen, dismissed) \
          VALUES (?1, ?2, ?3, 0, 0)",
     )?;
@@ -256,12 +246,8 @@ fn write_source(
 
 type Named<'a> = (&'a TemporaryContactNumber, i64);
 
-fn still_there<'a>(
-    transaction: &Transaction<'_>,
-    found: &'a NewMatch,
-) -> rusqlite::Result<Vec<Named<'a>>> {
-    let mut there =
-        transaction.prepare_cached("SELECT 1 FROM contact WHERE quarter = ?1 AND tcn = ?2")?;
+fn still_there<'a>(log: &Log<'_>, found: &'a NewMatch) -> rusqlite::Result<Vec<Named<'a>>> {
+    let mut there = log.prepare_cached("SELECT 1 FROM contact WHERE quarter = ?1 AND tcn = ?2")?;
     let mut contacts = Vec::with_capacity(found.contacts.len());
     for (start, tcn) in &found.contacts {
         let quarter = signed(ContactRow::quarter(*start));
@@ -317,10 +303,10 @@ fn insert(transaction: &Transaction<'_>, found: &NewMatch) -> rusqlite::Result<i
 }
 
 /// All matched reports, or the one of this id.
-fn load(db: &Connection, only: Option<u64>) -> rusqlite::Result<Vec<MatchedReport>> {
+fn load(log: &Log<'_>, only: Option<u64>) -> rusqlite::Result<Vec<MatchedReport>> {
     let only = only.map(signed);
-    let mut contacts = contacts(db, only)?;
-    let mut query = db.prepare_cached(
+    let mut contacts = contacts(log, only)?;
+    let mut query = log.prepare_cached(
         "SELECT id, published, received, memo_type, memo FROM matched_report \
          WHERE ?1 IS NULL OR id = ?1 ORDER BY id",
     )?;
@@ -338,7 +324,7 @@ fn load(db: &Connection, only: Option<u64>) -> rusqlite::Result<Vec<MatchedRepor
         reports.push(MatchedReport {
             id: unsigned(id),
             memo,
-            sources: sources(db, id)?,
+            sources: sources(log, id)?,
             published: UnixTime(unsigned(row.get(1)?)),
             received: UnixTime(unsigned(row.get(2)?)),
             contacts: contacts.all,
@@ -357,8 +343,8 @@ struct Contacts {
     dismissed: Vec<UnixTime>,
 }
 
-fn contacts(db: &Connection, only: Option<i64>) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
-    let mut query = db.prepare_cached(
+fn contacts(log: &Log<'_>, only: Option<i64>) -> rusqlite::Result<BTreeMap<i64, Contacts>> {
+    let mut query = log.prepare_cached(
         "SELECT quarter, span, rssi_max, rssi_sum, sightings, bridged, unheard, tcn, report, seen, \
          dismissed FROM matched_contact JOIN contact USING (quarter, tcn) WHERE ?1 IS NULL OR report = ?1",
     )?;
@@ -376,8 +362,8 @@ fn contacts(db: &Connection, only: Option<i64>) -> rusqlite::Result<BTreeMap<i64
     Ok(reports)
 }
 
-fn load_times(db: &Connection) -> rusqlite::Result<Vec<MatchedTimes>> {
-    let mut query = db.prepare_cached(
+fn load_times(log: &Log<'_>) -> rusqlite::Result<Vec<MatchedTimes>> {
+    let mut query = log.prepare_cached(
         "SELECT report, published, quarter, span, seen FROM matched_contact \
          JOIN contact USING (quarter, tcn) JOIN matched_report ON id = report ORDER BY report",
     )?;
@@ -410,20 +396,28 @@ fn sources(db: &Connection, report: i64) -> rusqlite::Result<Vec<String>> {
         .collect()
 }
 
+/// Whether a report names any of these numbers.
+pub(super) fn name_any(db: &Connection, growth: &[Contact]) -> rusqlite::Result<bool> {
+    let mut named = db.prepare_cached("SELECT 1 FROM matched_contact WHERE tcn = ?1")?;
+    for contact in growth {
+        if named.exists([contact.tcn.as_bytes()])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// A number that a report named was heard in another quarter of an hour: that
 /// contact is named too, unless it began when the report was public. Whether a contact
 /// that a report names has grown, so that exposures may have changed.
-pub(super) fn extend_matches(
-    transaction: &Transaction<'_>,
-    growth: &[Contact],
-) -> rusqlite::Result<bool> {
-    let mut naming = transaction.prepare_cached(
+pub(super) fn extend_matches(log: &Log<'_>, growth: &[Contact]) -> rusqlite::Result<bool> {
+    let mut naming = log.prepare_cached(
         "SELECT DISTINCT report FROM matched_contact JOIN matched_report ON id = report \
          WHERE tcn = ?1 AND published >= ?2 AND NOT EXISTS (SELECT 1 FROM matched_contact AS known \
          WHERE known.tcn = ?1 AND known.quarter = ?3 AND known.report = id)",
     )?;
-    let mut named = transaction
-        .prepare_cached("SELECT 1 FROM matched_contact WHERE tcn = ?1 AND quarter = ?2")?;
+    let mut named =
+        log.prepare_cached("SELECT 1 FROM matched_contact WHERE tcn = ?1 AND quarter = ?2")?;
     let mut quota = None;
     let mut changed = false;
     for contact in growth {
@@ -437,9 +431,9 @@ pub(super) fn extend_matches(
         for report in reports {
             let quota = match &mut quota {
                 Some(quota) => quota,
-                none @ None => none.insert(Quota::now(transaction)?),
+                none @ None => none.insert(Quota::now(log)?),
             };
-            extend_match(transaction, (tcn, quarter), report, quota)?;
+            extend_match(log, (tcn, quarter), report, quota)?;
         }
         changed = changed || named.exists(params![tcn.as_bytes(), quarter])?;
     }
@@ -472,19 +466,19 @@ fn extend_match(
 
 /// Destroys what was received before `before`, and matches whose contacts are
 /// gone.
-pub(super) fn forget(transaction: &Transaction<'_>, before: UnixTime) -> rusqlite::Result<()> {
-    seen::forget(transaction, before)?;
-    transaction.execute(
+pub(super) fn forget(log: &Log<'_>, before: UnixTime) -> rusqlite::Result<()> {
+    seen::forget(log, before)?;
+    log.execute(
         "DELETE FROM matched_report WHERE received < ?1",
         [signed(before.0)],
     )?;
-    delete_orphans(transaction)
+    delete_orphans(log)
 }
 
 /// Destroys matches whose contacts are gone, and reports that match nothing
 /// any more.
-pub(super) fn delete_orphans(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    transaction.execute_batch(
+pub(super) fn delete_orphans(log: &Log<'_>) -> rusqlite::Result<()> {
+    log.execute_batch(
         "DELETE FROM matched_contact WHERE NOT EXISTS (SELECT 1 FROM contact \
            WHERE contact.quarter = matched_contact.quarter AND contact.tcn = matched_contact.tcn);
          DELETE FROM matched_report WHERE NOT EXISTS \

@@ -12,7 +12,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::schema::APPLICATION_ID;
 
 /// Step `n` leads from format `n` to `n + 1`.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
 CREATE TABLE contact (
   quarter INTEGER NOT NULL,
@@ -179,10 +179,15 @@ CREATE TABLE delivery (
     "
 ALTER TABLE contact ADD COLUMN unheard INTEGER NOT NULL DEFAULT 0;
 ",
+    // Growth of contacts waits in a file of its own, of which an older release knows
+    // nothing. A file that is there already belongs to no database of this id.
+    "
+INSERT INTO setting (name, value) VALUES ('growth_file', random()), ('growth_folded', 0);
+",
 ];
 
 /// The format this release writes.
-pub(super) const FORMAT: u32 = 5;
+pub(super) const FORMAT: u32 = 6;
 const _: () = assert!(
     STEPS.len() == FORMAT as usize,
     "one step leads to each format"

@@ -8,14 +8,15 @@
 //! * own report keys and numbers, own reports and settings: durable against power loss
 //!   (`synchronous=FULL`) before [`Event::Stored`] is sent, since a number may
 //!   go on the air only then;
-//! * contacts: batches with `synchronous=NORMAL`: a crash of the process costs
+//! * contacts: batches that are not synced, in a file of growth (`growth.rs`) that
+//!   is folded into the database later: a crash of the process costs
 //!   none that was answered, the loss of power those that the kernel had not
 //!   written yet, never the file. That is half a minute by Linux's defaults,
 //!   and at most what came since the last write of a report key or a number, which is made
 //!   durable with all before it: a rotation, so a quarter of an hour;
-//! * forgetting: the bytes are overwritten (`secure_delete=ON`), the journal
-//!   is cut to nothing and freed pages leave the file; a damaged database that
-//!   was set aside goes when it has lain there as long;
+//! * forgetting: the bytes are overwritten (`secure_delete=ON`), the journal and the
+//!   file of growth are cut to nothing and freed pages leave the database; a damaged
+//!   database that was set aside goes when it has lain there as long;
 //! * new dates after the wall clock was set: durable, and before anything else is
 //!   written, so that old and new dates are never mixed.
 //!
@@ -29,7 +30,11 @@ mod database;
 mod deliveries;
 mod error;
 mod export;
+mod growth;
+mod growth_record;
 mod handle;
+mod leb128;
+mod log;
 mod marks;
 mod matched_reports;
 mod migrations;

@@ -48,23 +48,23 @@ pub fn open(directory: &Path, seal: Seal) -> Result<Opened, OpenError> {
     let lock = lock(directory)?;
     export::remove_leftovers(directory).map_err(|source| at(directory, source))?;
     let path = directory.join(DATABASE);
-    let (whole, quarantined) = match open_whole(&path, &seal)? {
+    let (whole, quarantined) = match open_whole(directory, &seal)? {
         Some(whole) => (whole, None),
         None => {
             let moved_to = quarantine(directory).map_err(|source| at(directory, source))?;
-            let fresh = open_whole(&path, &seal)?.ok_or_else(|| OpenError::Sqlite {
+            let fresh = open_whole(directory, &seal)?.ok_or_else(|| OpenError::Sqlite {
                 path: path.clone(),
                 source: rusqlite::Error::InvalidQuery,
             })?;
             (fresh, Some(moved_to))
         }
     };
-    let (db, resume) = whole;
-    let swept = deliveries::remove_leftovers(&db, directory)
+    let (whole, resume) = whole;
+    let swept = deliveries::remove_leftovers(&whole.0, directory)
         .map_err(|source| OpenError::Sqlite { path, source })?;
     swept.map_err(|source| at(directory, source))?;
     let sealed = seal.seals();
-    let database = Database::new(db, seal, lock, directory.to_owned());
+    let database = Database::new(whole, seal, lock, directory.to_owned());
     let (store, events) = worker::start(database).map_err(OpenError::Thread)?;
     Ok(Opened {
         store,

@@ -13,8 +13,9 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use super::contacts;
-use super::database::{DATABASE, checkpoint, flags};
+use super::database::{DATABASE, GROWTH, checkpoint, flags};
 use super::error::{Error, OpenError, is_damage};
+use super::growth::{Growth, Mark};
 use super::migrations::{self, FORMAT};
 use super::report_keys::{self, Resume};
 use super::schema::{self, APPLICATION_ID};
@@ -28,14 +29,18 @@ const PAGE: u32 = 2048;
 /// How long a stranger who reads the database may keep us from writing.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A database and its growth.
+type Whole = (Connection, Growth);
+
 /// Creates a database where none is.
-pub(super) fn create(directory: &Path, seal: &Seal) -> Result<Connection, Error> {
+pub(super) fn create(directory: &Path, seal: &Seal) -> Result<Whole, Error> {
     let path = directory.join(DATABASE);
     private_file(&path).map_err(|error| Error::Files(error.kind()))?;
     let mut db = Connection::open_with_flags(&path, flags())?;
     let found = examine(&db)?;
     prepare(&mut db, found, seal)?;
-    Ok(db)
+    let growth = open_growth(directory, Mark::read(&db)?);
+    Ok((db, growth.map_err(|error| Error::Files(error.kind()))?))
 }
 
 pub(super) fn at(path: &Path, source: io::Error) -> OpenError {
@@ -59,11 +64,24 @@ pub(super) fn private_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// `None` if the file is damaged.
+/// Opens the file of growth beside the database of this mark. If it is new, its name is
+/// made as durable as its content will be.
+fn open_growth(directory: &Path, mark: Mark) -> io::Result<Growth> {
+    let path = directory.join(format!("{DATABASE}{GROWTH}"));
+    let is_new = !path.exists();
+    let growth = Growth::new(private_file(&path)?, mark)?;
+    if is_new {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(growth)
+}
+
+/// `None` if the database is damaged.
 pub(super) fn open_whole(
-    path: &Path,
+    directory: &Path,
     seal: &Seal,
-) -> Result<Option<(Connection, Resume)>, OpenError> {
+) -> Result<Option<(Whole, Resume)>, OpenError> {
+    let path = &directory.join(DATABASE);
     private_file(path).map_err(|source| at(path, source))?;
     let failed = |source| OpenError::Sqlite {
         path: path.to_owned(),
@@ -71,7 +89,12 @@ pub(super) fn open_whole(
     };
     let mut db = Connection::open_with_flags(path, flags()).map_err(failed)?;
     match examine(&db).and_then(|found| prepare(&mut db, found, seal)) {
-        Ok(Prepared::Ready(resume)) => Ok(Some((db, resume))),
+        Ok(Prepared::Ready(mut resume)) => {
+            let mark = Mark::read(&db).map_err(failed)?;
+            let growth = open_growth(directory, mark).map_err(|source| at(directory, source))?;
+            resume.newest = resume.newest.max(growth.newest());
+            Ok(Some(((db, growth), resume)))
+        }
         Ok(Prepared::Damaged) => Ok(None),
         Ok(Prepared::Newer(found)) => Err(OpenError::Newer {
             path: path.to_owned(),

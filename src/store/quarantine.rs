@@ -17,10 +17,11 @@ use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
 use tcn_engine::CLOCK_FLOOR;
 use tcn_protocol::UnixTime;
 
-use super::database::DATABASE;
+use super::database::{DATABASE, GROWTH};
 
-/// What goes with a database file.
-const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
+/// The files of a database, by what follows its name. The growth goes first: without
+/// its database it counts nowhere.
+const COMPANIONS: [&str; 4] = [GROWTH, "", "-wal", "-shm"];
 
 /// Renames the database to the first free `tcnd.sqlite.damaged-N`.
 pub(super) fn quarantine(directory: &Path) -> io::Result<PathBuf> {

@@ -11,7 +11,7 @@ use tcn_engine::Contact;
 use tcn_protocol::UnixTime;
 
 use super::contacts::{self, Bucket, Cursor, Summary};
-use super::database::{DATABASE, Database, Durable, checkpoint, shrink};
+use super::database::{DATABASE, Database, shrink};
 use super::error::Error;
 use super::handle::Store;
 use super::matched_reports;
@@ -19,7 +19,7 @@ use super::matched_reports;
 /// How large the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
-    /// Database and journal, in bytes.
+    /// Database, journal and growth, in bytes.
     pub bytes: u64,
     /// Contacts.
     pub rows: u64,
@@ -31,7 +31,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn summary(&self, from: UnixTime, to: UnixTime) -> Result<Summary, Error> {
-        self.call(move |database| Ok(contacts::summary(&database.connection, from, to)?))
+        self.call(move |database| database.query(|log| contacts::summary(log, from, to)))
             .await
     }
 
@@ -46,7 +46,7 @@ impl Store {
         to: UnixTime,
         bucket: Duration,
     ) -> Result<Vec<Bucket>, Error> {
-        self.call(move |database| Ok(contacts::histogram(&database.connection, from, to, bucket)?))
+        self.call(move |database| database.query(|log| contacts::histogram(log, from, to, bucket)))
             .await
     }
 
@@ -55,7 +55,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn size(&self) -> Result<Size, Error> {
-        self.call(|database| Ok(size(database)?)).await
+        self.call(size).await
     }
 
     /// At most `limit` contacts behind `cursor`, by the quarter of an hour they
@@ -64,7 +64,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be read.
     pub async fn contacts(&self, cursor: Cursor, limit: u32) -> Result<Vec<Contact>, Error> {
-        self.call(move |database| Ok(contacts::page(&database.connection, cursor, limit)?))
+        self.call(move |database| database.query(|log| contacts::page(log, cursor, limit)))
             .await
     }
 
@@ -73,37 +73,37 @@ impl Store {
     ///
     /// # Errors
     /// If the database cannot be written; then nothing is destroyed, or all is
-    /// but the journal may still hold it until the next retention.
+    /// but another file may still hold it until the next retention.
     pub async fn erase(&self, from: UnixTime, to: UnixTime) -> Result<u64, Error> {
         self.call(move |database| {
-            let gone = database.transact(Durable::Crash, |transaction| {
-                let gone = contacts::erase(transaction, from, to)?;
-                matched_reports::delete_orphans(transaction)?;
-                shrink(transaction)?;
+            let gone = database.change(|log| {
+                let gone = contacts::erase(log, from, to)?;
+                matched_reports::delete_orphans(log)?;
+                shrink(log)?;
                 Ok(gone)
             })?;
-            checkpoint(&database.connection)?;
+            database.gather()?;
             Ok(gone)
         })
         .await
     }
 
-    /// Folds the journal into the database, durably, behind all work sent before:
+    /// Moves growth and journal into the database, durably, behind all work sent before:
     /// what was sent outlives even a machine that does not wake up.
     ///
     /// # Errors
     /// If the database cannot be written, or another process reads it for longer
     /// than a second.
     pub async fn checkpoint(&self) -> Result<(), Error> {
-        self.call(|database| Ok(checkpoint(&database.connection)?))
-            .await
+        self.call(|database| Ok(database.gather()?)).await
     }
 }
 
-fn size(database: &Database) -> rusqlite::Result<Size> {
-    let rows = contacts::rows(&database.connection)?;
+fn size(database: &mut Database) -> Result<Size, Error> {
+    let rows = database.query(contacts::rows)?;
     let length = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     let bytes = length(&database.directory.join(DATABASE))
-        + length(&database.directory.join(format!("{DATABASE}-wal")));
+        + length(&database.directory.join(format!("{DATABASE}-wal")))
+        + database.growth.bytes();
     Ok(Size { bytes, rows })
 }

@@ -20,6 +20,7 @@ use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use super::clock;
 use super::contact_row::{ContactRow, QUARTER};
 use super::contacts;
+use super::log::Log;
 use super::sql::signed;
 
 /// Rows of other boots that are told apart one by one: more than a fortnight of
@@ -98,7 +99,7 @@ impl OtherBoots {
 
 /// Writes new dates, and the record of the clock that goes with them.
 pub(super) fn apply(
-    transaction: &Transaction<'_>,
+    log: &Log<'_>,
     redating: &Redating,
     others: &mut OtherBoots,
 ) -> rusqlite::Result<()> {
@@ -106,21 +107,21 @@ pub(super) fn apply(
     match moved {
         Some(shift) => {
             let before = others.clone();
-            others.add(transaction, *then, shift.since)?;
+            others.add(log, *then, shift.since)?;
             if !before.mixed {
-                move_contacts(transaction, *shift, &before.rows)?;
+                move_contacts(log, *shift, &before.rows)?;
             }
-            reports(transaction, *shift)?;
+            reports(log, *shift)?;
         }
         None => {
             *others = OtherBoots::default();
-            others.add(transaction, *then, UnixTime(i64::MAX.unsigned_abs()))?;
+            others.add(log, *then, UnixTime(i64::MAX.unsigned_abs()))?;
         }
     }
-    keys(transaction, redating)?;
-    uploads(transaction, redating.jump)?;
-    clock::forget_unfinished(transaction, asked_again(redating))?;
-    clock::write(transaction, &redating.record, others.are_mixed())
+    keys(log, redating)?;
+    uploads(log, redating.jump)?;
+    clock::forget_unfinished(log, asked_again(redating))?;
+    clock::write(log, &redating.record, others.are_mixed())
 }
 
 /// From when on intervals are asked for again: those that are not over yet, and

@@ -66,11 +66,15 @@ CREATE TABLE broadcast (
   PRIMARY KEY (key, idx)
 ) STRICT, WITHOUT ROWID";
 
-/// What people decided.
+/// What people decided, and other integers by name.
 ///
 /// * `consent`: 1 if broadcasting is allowed
 /// * `pause`: unix seconds until when to keep off the air, 0 if it is not
 ///   paused, -1 until resumed
+/// * `growth_file`, `growth_folded`: how far the growth of contacts is in the table
+///   `contact` (`growth.rs`)
+/// * those that begin with `clock_` or `future_`: what is known of the wall clock
+///   (`clock.rs`)
 pub(super) const SETTING: &str = "\
 CREATE TABLE setting (
   name TEXT PRIMARY KEY,

@@ -1,5 +1,5 @@
 //! The table `setting`: integers by name. Consent and pauses are kept in it here;
-//! `clock` keeps what is known of the wall clock in it.
+//! `clock` keeps what is known of the wall clock in it, `growth` how much is folded.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tcn_engine::Pause;

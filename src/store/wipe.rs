@@ -25,7 +25,7 @@ pub(super) fn wipe(database: &mut Database) -> Result<(), Error> {
     open.close().map_err(|(_, error)| Error::from(error))?;
     // With its companions, what was set aside, and what was handed out.
     let destroyed = destroy(&database.directory, DATABASE);
-    database.connection = create(&database.directory, &database.seal)?;
+    (database.connection, database.growth) = create(&database.directory, &database.seal)?;
     database.file_lost = false;
     destroyed.map_err(|error| Error::Files(error.kind()))
 }

@@ -9,12 +9,12 @@ use std::io;
 
 use rusqlite::Transaction;
 use rustix::io::Errno;
-use tcn_engine::{ClockRecord, FutureDates, Redating};
+use tcn_engine::{ClockRecord, Contact, FutureDates, Record, Redating};
 use tcn_protocol::UnixTime;
 use tokio::sync::{mpsc, oneshot};
 
-use super::database::{Database, Durable, checkpoint, shrink};
-use super::error::Error;
+use super::database::{Database, Durable, shrink};
+use super::error::{Error, not_written};
 use super::handle::{Event, Store, Work, WorkerChannels};
 use super::redate::PendingDates;
 use super::settings::{self, Setting};
@@ -60,7 +60,13 @@ impl Worker {
                 break;
             }
         }
-        // The journal folds into the file when the last connection closes.
+        // A copy of the database alone has everything then: the journal folds into it
+        // when the last connection closes. Growth that cannot be folded waits in its file.
+        if !self.database.file_lost
+            && let Err(error) = self.database.change(|_| Ok(()))
+        {
+            tracing::warn!(error = %Error::from(error), "contacts wait to be moved into the log");
+        }
         drop(self);
         if let Some(done) = closing {
             let _ = done.send(());
@@ -70,21 +76,11 @@ impl Worker {
     fn work(&mut self, work: Work) -> Option<oneshot::Sender<()>> {
         match work {
             Work::Persist(seq, records) => {
-                let seal = self.database.seal.clone();
-                let write = |t: &Transaction<'_>| report_keys::write(t, &records, &seal);
-                let written = self
-                    .catch_up()
-                    .and_then(|()| self.database.transact(Durable::PowerLoss, write));
+                let written = self.catch_up().and_then(|()| self.persist(&records));
                 self.report(seq, written.map(|()| false));
             }
             Work::Save(seq, growth) => {
-                let write = |t: &Transaction<'_>| {
-                    contacts::write(t, &growth)?;
-                    matched_reports::extend_matches(t, &growth)
-                };
-                let written = self
-                    .catch_up()
-                    .and_then(|()| self.database.transact(Durable::Crash, write));
+                let written = self.catch_up().and_then(|()| self.save(&growth));
                 self.report(seq, written);
             }
             Work::Forget(before) => {
@@ -114,11 +110,39 @@ impl Worker {
                 let kept = self.remember(setting);
                 self.failed(kept);
             }
-            Work::Call(call) => call(&mut self.database),
+            Work::Call(call) => {
+                call(&mut self.database);
+                let damage = self.database.damage.take();
+                self.failed(damage.map_or(Ok(()), Err));
+            }
             Work::Wipe(answer) => answer.with(|| self.wipe()),
             Work::Close(done) => return Some(done),
         }
         None
+    }
+
+    /// Writes records durably, and the contacts saved before them no less.
+    fn persist(&mut self, records: &[Record]) -> rusqlite::Result<()> {
+        let seal = self.database.seal.clone();
+        let write = |t: &Transaction<'_>| report_keys::write(t, records, &seal);
+        match self.database.growth.sync() {
+            Ok(()) => self.database.transact(Durable::PowerLoss, write),
+            // What the kernel failed to write once it may drop.
+            Err(_) => self.database.change(|log| write(log)),
+        }
+    }
+
+    /// Whether a contact grew that a report names.
+    fn save(&mut self, growth: &[Contact]) -> rusqlite::Result<bool> {
+        let database = &mut self.database;
+        if database.growth.is_full() || matched_reports::name_any(&database.connection, growth)? {
+            return database.change(|log| {
+                contacts::write(log, growth)?;
+                matched_reports::extend_matches(log, growth)
+            });
+        }
+        database.growth.append(growth).map_err(not_written)?;
+        Ok(false)
     }
 
     /// Keeps a decision, durably. The last of each kind counts.
@@ -141,8 +165,8 @@ impl Worker {
         self.write_settings()?;
         while let Some(redating) = self.pending_dates.next() {
             let mut others = self.pending_dates.others.clone();
-            let apply = |t: &Transaction<'_>| redate::apply(t, &redating, &mut others);
-            self.database.transact(Durable::PowerLoss, apply)?;
+            self.database
+                .change(|log| redate::apply(log, &redating, &mut others))?;
             self.pending_dates.applied(others);
         }
         Ok(())
@@ -171,29 +195,28 @@ impl Worker {
     }
 
     fn forget(&mut self, before: UnixTime) -> rusqlite::Result<()> {
-        // The checkpoint makes it durable.
-        self.database.transact(Durable::Crash, |transaction| {
-            contacts::forget(transaction, before)?;
-            report_keys::forget(transaction, before)?;
-            own_reports::forget(transaction, before)?;
-            matched_reports::forget(transaction, before)?;
-            sources::forget(transaction, before)?;
-            shrink(transaction)
+        self.database.change(|log| {
+            contacts::forget(log, before)?;
+            report_keys::forget(log, before)?;
+            own_reports::forget(log, before)?;
+            matched_reports::forget(log, before)?;
+            sources::forget(log, before)?;
+            shrink(log)
         })?;
-        checkpoint(&self.database.connection)
+        self.database.gather()
     }
 
     /// Destroys what has been dated in the future for long, and its bytes.
     fn forget_future(&mut self, dates: &FutureDates) -> rusqlite::Result<()> {
-        let destroyed = self.database.transact(Durable::Crash, |t| {
-            let destroyed = clock::forget_future(t, dates)?;
+        let destroyed = self.database.change(|log| {
+            let destroyed = clock::forget_future(log, dates)?;
             if destroyed {
-                shrink(t)?;
+                shrink(log)?;
             }
             Ok(destroyed)
         })?;
         if destroyed {
-            checkpoint(&self.database.connection)?;
+            self.database.gather()?;
         }
         Ok(())
     }

@@ -117,8 +117,8 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
             let update = format!("UPDATE contact SET {damage}");
             assert_eq!(db.execute(&update, []).unwrap(), 1);
             bench.hear(tcn).await;
-            // Sightings are written out before an answer, and that write finds the
-            // damage.
+            // Sightings are written out before an answer, which folds them into the
+            // damaged row.
             loop {
                 let _ = bench.logged().await;
             }

@@ -66,6 +66,7 @@ const PLAN: [Room; 9] = [
             "tcn_engine",
             "tcn_protocol",
             "chacha20poly1305",
+            "sha2",
             "rusqlite",
             "rustix",
             "tokio",

@@ -28,6 +28,20 @@ fn batch(n: u64) -> Vec<tcn_engine::Contact> {
 /// The child: a batch and a key record alternately, each reported when stored.
 #[tokio::test]
 async fn role_saves_for_ever() {
+    save_for_ever(async |_| {}).await;
+}
+
+/// The child: the same, and the growth is folded before each record. A fold writes as
+/// much as all else, so a kill often comes in the middle of one.
+#[tokio::test]
+async fn role_saves_and_folds_for_ever() {
+    save_for_ever(async |bench| {
+        bench.store.size().await.unwrap();
+    })
+    .await;
+}
+
+async fn save_for_ever(then: impl AsyncFn(&Bench)) {
     let Some(directory) = child::directory() else {
         return;
     };
@@ -35,19 +49,28 @@ async fn role_saves_for_ever() {
     bench.persist(vec![born(1, DAY_ONE)]).await;
     for n in 1.. {
         bench.save(batch(n)).await;
+        then(&bench).await;
         let entry = reserved(1, u16::try_from(n).unwrap(), DAY_ONE);
         bench.persist(vec![entry]).await;
         child::say("stored", n);
     }
 }
 
+/// The roles that save for ever.
+pub(crate) const SAVERS: [&str; 2] = [
+    "kill::role_saves_for_ever",
+    "kill::role_saves_and_folds_for_ever",
+];
+
 #[tokio::test]
 async fn a_kill_loses_nothing_that_was_stored() {
-    for rounds in [1, 2, 7, 40, 400] {
-        let directory = tempdir().unwrap();
-        let mut child = child::start("kill::role_saves_for_ever", directory.path(), None);
-        let stored = child.kill_after(rounds);
-        audit(directory.path(), stored..=stored + 1, stored..=stored + 1).await;
+    for role in SAVERS {
+        for rounds in [1, 2, 7, 40, 400] {
+            let directory = tempdir().unwrap();
+            let mut child = child::start(role, directory.path(), None);
+            let stored = child.kill_after(rounds);
+            audit(directory.path(), stored..=stored + 1, stored..=stored + 1).await;
+        }
     }
 }
 
@@ -62,6 +85,9 @@ async fn role_saves_until_the_disk_is_full() {
         match bench.try_save(batch(n)).await {
             Ok(_) => {}
             Err(Error::Full(_)) => {
+                // What cannot be folded is in the answers all the same.
+                let counted = summary(&bench.store).await.sightings;
+                assert_eq!(counted, BATCH * (n - 1));
                 child::say("full", n - 1);
                 return;
             }

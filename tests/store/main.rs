@@ -11,6 +11,7 @@
 mod child;
 mod contacts;
 mod exchange;
+mod growth;
 mod kill;
 mod ledger;
 mod opening;
@@ -226,7 +227,8 @@ fn one<T: rusqlite::types::FromSql>(directory: &Path, query: &str) -> T {
     db.query_row(query, [], |row| row.get(0)).unwrap()
 }
 
-/// All rows of all tables, as text.
+/// All rows of all tables, as text, but for the marks of the file of growth: they begin
+/// at random.
 fn dump(db: &rusqlite::Connection) -> String {
     let mut text = String::new();
     for table in [
@@ -246,8 +248,12 @@ fn dump(db: &rusqlite::Connection) -> String {
         "delivered",
         "delivery",
     ] {
+        let kept = match table {
+            "setting" => "WHERE name NOT IN ('growth_file', 'growth_folded')",
+            _ => "",
+        };
         let mut query = db
-            .prepare(&format!("SELECT * FROM {table} ORDER BY 1, 2"))
+            .prepare(&format!("SELECT * FROM {table} {kept} ORDER BY 1, 2"))
             .unwrap();
         let columns = query.column_count();
         let mut rows = query.query([]).unwrap();

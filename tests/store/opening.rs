@@ -99,7 +99,7 @@ async fn a_newer_format_is_refused_and_left_as_it_is() {
             error,
             OpenError::Newer {
                 found: 7,
-                known: 5,
+                known: 6,
                 ..
             }
         ),

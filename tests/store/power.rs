@@ -14,8 +14,8 @@ use tcn_protocol::UnixTime;
 use tcnd::store::Setting;
 use tempfile::{TempDir, tempdir};
 
-use super::kill::audit;
-use super::{Bench, DAY_ONE, born, child, open, reserved, sighting};
+use super::kill::{SAVERS, audit};
+use super::{Bench, DAY_ONE, born, child, open, reserved, sighting, summary};
 
 /// A directory, and the simulated disk below it.
 struct Machine {
@@ -61,12 +61,14 @@ impl Machine {
 /// with the next record, so at most the contacts since the last rotation can be lost.
 #[tokio::test]
 async fn a_power_cut_loses_no_record_and_no_contact_before_it() {
-    for rounds in [1, 2, 7, 40, 400] {
-        let machine = Machine::new();
-        let mut child = machine.run("kill::role_saves_for_ever");
-        let stored = child.kill_after(rounds);
-        let left = machine.after_the_cut();
-        audit(left.path(), stored..=stored + 1, stored..=stored + 1).await;
+    for role in SAVERS {
+        for rounds in [1, 2, 7, 40, 400] {
+            let machine = Machine::new();
+            let mut child = machine.run(role);
+            let stored = child.kill_after(rounds);
+            let left = machine.after_the_cut();
+            audit(left.path(), stored..=stored + 1, stored..=stored + 1).await;
+        }
     }
 }
 
@@ -104,6 +106,40 @@ async fn a_power_cut_loses_the_contacts_since_the_last_record() {
     ] {
         let bench = Bench::new(directory);
         assert_eq!(bench.store.size().await.unwrap().rows, contacts);
+    }
+}
+
+/// The child: contacts that are folded without a record, and contacts after that.
+#[tokio::test]
+async fn role_folds_contacts_alone() {
+    let Some(directory) = child::directory() else {
+        return;
+    };
+    let mut bench = Bench::new(&directory);
+    for n in 1..=UNSYNCED {
+        bench.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
+    }
+    bench.settle().await;
+    for n in 1..=UNSYNCED {
+        bench.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
+    }
+    child::say("stored", UNSYNCED);
+    std::future::pending::<()>().await;
+}
+
+/// The growth is given up only when the database has it for good.
+#[tokio::test]
+async fn a_power_cut_loses_nothing_that_was_folded() {
+    let machine = Machine::new();
+    let mut child = machine.run("power::role_folds_contacts_alone");
+    assert_eq!(child.hear("stored"), Some(UNSYNCED));
+    child.kill();
+    for (directory, sightings) in [
+        (machine.after_the_cut().path(), UNSYNCED),
+        (machine.directory.path(), 2 * UNSYNCED),
+    ] {
+        let bench = Bench::new(directory);
+        assert_eq!(summary(&bench.store).await.sightings, sightings);
     }
 }
 

@@ -79,6 +79,7 @@ async fn rows_of_this_boot_move_with_the_clock_and_those_of_others_stay() {
         sighting(4, DAY_ONE + 9 * HOUR, DAY_ONE + 9 * HOUR + 30),
     ];
     bench.save(now).await;
+    bench.settle().await;
     let before = contacts(&look(directory.path()));
     for by in [-7 * 3600, 31 * 86_400, 45] {
         let shift = by;
@@ -103,6 +104,22 @@ async fn rows_of_this_boot_move_with_the_clock_and_those_of_others_stay() {
     }
 }
 
+/// New dates come behind the growth that was saved before them.
+#[tokio::test]
+async fn growth_that_is_not_folded_moves_too() {
+    let (directory, mut bench) = Bench::fresh();
+    let (stays, moves) = (DAY_ONE + 10, DAY_ONE + DAY + 20);
+    for at in [stays, moves] {
+        bench.save(vec![sighting(1, at, at + 5)]).await;
+    }
+    bench.store.redate(moving(DAY_ONE + DAY, 3600)).await;
+    let moved = moves + HOUR;
+    bench.save(vec![sighting(1, moved, moved + 60)]).await;
+    bench.settle().await;
+    let expected = [(stays, stays + 5), (moved, moved + 60)];
+    assert_eq!(contacts(&look(directory.path())), expected);
+}
+
 #[tokio::test]
 async fn a_row_that_moves_onto_another_loses_no_sighting() {
     let (directory, mut bench) = Bench::fresh();
@@ -110,6 +127,7 @@ async fn a_row_that_moves_onto_another_loses_no_sighting() {
     bench
         .save(vec![sighting(1, old, old + 5), sighting(1, new, new + 400)])
         .await;
+    bench.settle().await;
     let db = look(directory.path());
     db.execute_batch(
         "INSERT INTO matched_report (id, digest, published, received, memo_type, memo) \

@@ -14,12 +14,12 @@ use tcn_engine::{Contact, Pause, Signal};
 use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::UnixTime;
-use tcnd::store::{DATABASE, Setting};
+use tcnd::store::{Cursor, DATABASE, Setting};
 use tempfile::tempdir;
 
 use super::exchange::{deliver, source, upload};
 use super::reports::{export, found, own_report};
-use super::{Bench, DAY, DAY_ONE, born, dump, look, reserved, retired, sighting, tcn};
+use super::{Bench, DAY, DAY_ONE, born, child, dump, look, reserved, retired, sighting, tcn};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/fixtures");
 
@@ -218,4 +218,52 @@ async fn every_older_format_leads_here_with_all_its_rows() {
         fixtures += 1;
     }
     assert!(fixtures > 1);
+}
+
+/// The child: opens a database of any format.
+#[tokio::test]
+async fn role_opens() {
+    let Some(directory) = child::directory() else {
+        return;
+    };
+    child::say("opening", 1);
+    let mut bench = Bench::new(&directory);
+    bench.save(vec![sighting(9, DAY_ONE, DAY_ONE)]).await;
+    child::say("stored", 1);
+    std::future::pending::<()>().await;
+}
+
+/// Whenever a kill comes, the next start goes on from it, and has each contact once.
+#[tokio::test]
+async fn a_kill_while_an_older_format_is_brought_here_loses_nothing() {
+    for fixture in fs::read_dir(FIXTURES).unwrap() {
+        let fixture = fixture.unwrap().path();
+        let count = "SELECT count(*) FROM contact";
+        let contacts: u32 = rusqlite::Connection::open(&fixture)
+            .unwrap()
+            .query_row(count, [], |row| row.get(0))
+            .unwrap();
+        let directory = tempdir().unwrap();
+        fs::copy(fixture, directory.path().join(DATABASE)).unwrap();
+        let mut stored = 0;
+        for kill in 0..8 {
+            let mut child = child::start("schema::role_opens", directory.path(), None);
+            let last_word = if kill % 4 == 3 { "stored" } else { "opening" };
+            child.hear(last_word).unwrap();
+            child.kill();
+            let was_stored = last_word == "stored" || child.hear("stored").is_some();
+            stored += u64::from(was_stored);
+        }
+        let bench = Bench::new(directory.path());
+        let size = bench.store.size().await.unwrap();
+        assert_eq!(size.rows, u64::from(contacts) + 1);
+        let page = bench
+            .store
+            .contacts(Cursor::since(UnixTime(0)), 100)
+            .await
+            .unwrap();
+        let nine = page.iter().find(|contact| contact.tcn == tcn(9)).unwrap();
+        let counted = u64::from(nine.signal.sightings());
+        assert!((stored..=8).contains(&counted), "{counted} of {stored}");
+    }
 }

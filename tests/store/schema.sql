@@ -1,5 +1,5 @@
 -- application_id: 1952673380
--- user_version: 5
+-- user_version: 6
 -- page_size: 2048
 -- auto_vacuum: 2
 -- journal_mode: wal

@@ -98,7 +98,7 @@ async fn without_the_right_credential_the_file_stays_as_it_is() {
         assert_eq!(bytes(path), before);
         assert_eq!(
             fs::read_dir(path).unwrap().count(),
-            2,
+            3,
             "something was set aside"
         );
     }

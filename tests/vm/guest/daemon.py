@@ -1,7 +1,7 @@
 """tcnd as its users see it: a unit or a process, a few D-Bus properties, a database file.
 
 This module alone holds what the bench assumes about the daemon: the names on the bus, the keys of
-the configuration, the path of the database and the one query on it.
+the configuration, the path of the database, and the one query on it and on the growth beside it.
 """
 
 import os
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import dbus
 
+import growth
 from world import Failed, main_pid, systemctl, written
 
 NAME = "org.tcncoalition.Tcnd1"
@@ -76,21 +77,38 @@ def configuration(adapter, way=BROADCAST):
     return "\n".join(["enabled = true", f'adapter = "{adapter}"', *lines, ""])
 
 
-def contacts(state_dir):
-    """The contact log: TCN → the signal strengths stored with it."""
+def log(state_dir, columns):
+    """These columns of the contacts, by store/schema.rs, and the growth that is not among them yet."""
     path = f"{state_dir}/tcnd.sqlite"
     if not os.path.exists(path):
-        return {}
+        return [], []
+    # The file first: what is folded meanwhile is in the database, and so is the mark that says so.
+    data = b""
+    if os.path.exists(f"{path}-growth"):
+        with open(f"{path}-growth", "rb") as file:
+            data = file.read()
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)
     try:
-        columns = [row[1] for row in database.execute("PRAGMA table_info(contact)")]
-        rssi = [name for name in columns if "rssi" in name]
-        rows = database.execute(f"SELECT {', '.join(['tcn', *rssi])} FROM contact").fetchall() if columns else []
+        database.execute("BEGIN")
+        tables = {name for [name] in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if "contact" not in tables:
+            return [], []
+        rows = database.execute(f"SELECT {columns} FROM contact").fetchall()
+        setting = dict(database.execute("SELECT name, value FROM setting WHERE name LIKE 'growth%'"))
     finally:
         database.close()
+    if not setting:
+        return rows, []
+    return rows, growth.waiting(data, setting["growth_file"], setting["growth_folded"])
+
+
+def contacts(state_dir):
+    """The contact log: TCN → the signal strengths stored with it."""
+    rows, waiting = log(state_dir, "tcn, rssi_max, rssi_sum")
+    rows += [(grown.tcn, grown.strongest, grown.sum) for grown in waiting]
     found = {}
     for tcn, *strengths in rows:
-        found.setdefault(bytes(tcn), []).extend(s for s in strengths if isinstance(s, (int, float)))
+        found.setdefault(bytes(tcn), []).extend(s for s in strengths if s is not None)
     return found
 
 

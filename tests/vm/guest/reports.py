@@ -7,11 +7,10 @@ is what the file discloses: the scenario looks on the air for every number that 
 import hashlib
 import json
 import os
-import sqlite3
 import subprocess
 
 import judge
-from daemon import PERIOD, TCNCTL, contacts
+from daemon import PERIOD, TCNCTL, contacts, log
 from scenarios import BACK_WITHIN, MEETING, scenario, tcns
 from world import Failed
 
@@ -48,16 +47,13 @@ def tcnctl(*words, bus=None, user="root"):
 
 
 def spans(state_dir):
-    """The contact log: TCN → first and last heard, by store/schema.rs."""
-    database = sqlite3.connect(f"file:{state_dir}/tcnd.sqlite?mode=ro", uri=True, timeout=5)
-    try:
-        rows = database.execute("SELECT tcn, quarter, span FROM contact").fetchall()
-    finally:
-        database.close()
+    """The contact log: TCN → first and last heard."""
+    rows, waiting = log(state_dir, "tcn, quarter * 900 + (span & 1023), span >> 10")
     found = {}
-    for tcn, quarter, span in rows:
-        start = quarter * 900 + (span & 1023)
-        found.setdefault(bytes(tcn), []).append((start, start + (span >> 10)))
+    for tcn, start, length in rows:
+        found.setdefault(bytes(tcn), []).append((start, start + length))
+    for grown in waiting:
+        found.setdefault(grown.tcn, []).append((grown.start, grown.end))
     return found
 
 
