@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 from daemon import (ADDRESS_TIMEOUT, BROADCAST, FULL, RPA_TIMEOUT, TIMEOUT_STEP, Installed, Second, Way, dropped_in,
                     shorter_addresses)
-from scenarios import BACK_WITHIN, SCENARIOS
-from world import MAIN_CONF, PRIVACY, AirProcess, Failed, RESULTS, World, set_rpa_timeout, systemctl, written
+from scenarios import SCENARIOS
+from world import MAIN_CONF, PRIVACY, SET_UP_WITHIN, AirProcess, Failed, RESULTS, World, set_rpa_timeout, systemctl, written
 import judge
 import people  # importing these four adds their scenarios to the list
 import reports
@@ -37,19 +37,17 @@ class Air:
     way: Way = BROADCAST
     rpa_timeout: int | None = None  # seconds for which the kernel keeps a resolvable private address; else 900
     tolerated: tuple = ()  # problems that belong to this air
-    ready_within: int = BACK_WITHIN
 
 
 # In the order in which they run.
 AIRS = {
     "extended": Air(),
     # Here tcnd waits for the kernel to change the address before it listens or airs its first number.
-    "private": Air(private=True, way=FULL, rpa_timeout=RPA_TIMEOUT, ready_within=75),
+    "private": Air(private=True, way=FULL, rpa_timeout=RPA_TIMEOUT),
     "legacy": Air(legacy=True),
-    "private-legacy": Air(legacy=True, private=True, way=FULL, rpa_timeout=RPA_TIMEOUT,
-                          tolerated=("bridge-unavailable",), ready_within=75),
+    "private-legacy": Air(legacy=True, private=True, way=FULL, rpa_timeout=RPA_TIMEOUT, tolerated=("bridge-unavailable",)),
     # The same with a controller that makes the addresses itself, if the kernel lets it.
-    "private-controller": Air(private=True, ll_privacy=True, way=FULL, rpa_timeout=RPA_TIMEOUT, ready_within=90),
+    "private-controller": Air(private=True, ll_privacy=True, way=FULL, rpa_timeout=RPA_TIMEOUT),
 }
 
 
@@ -102,7 +100,7 @@ class Bench:
             with dropped_in() if permitted else nullcontext():
                 moment = self.now()
                 self.tcnd.start(self.address, way)
-                self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, BACK_WITHIN)
+                self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, SET_UP_WITHIN)
                 yield moment
         finally:
             self.tcnd.stop()
@@ -141,7 +139,7 @@ class Bench:
         """Run the step of the drop-in while the controller is off, so that no address is in use that
         lasts for a quarter of an hour."""
         self.world.bluez.set(self.address, "Powered", False)
-        self.wait("BlueZ to switch it off", lambda: not self.world.bluez.powered(self.address), 60)
+        self.wait("BlueZ to switch it off", lambda: not self.world.bluez.powered(self.address), SET_UP_WITHIN)
         name = f"hci{self.world.trace.index_of(self.address)}"
         done = subprocess.run([TIMEOUT_STEP, "--seconds", str(ADDRESS_TIMEOUT), name], capture_output=True, text=True)
         report(kind="note", text=(done.stdout + done.stderr).strip())
@@ -164,7 +162,7 @@ class Bench:
         with open(f"{RESULTS}/btvirt.txt", "w") as output:
             self.btvirt = subprocess.Popen(["btvirt", "-L", "-l1"], stdout=output, stderr=output)
         systemctl("start", "bluetooth.service")
-        self.address = self.wait("btvirt's adapter", self.newcomer, 60)
+        self.address = self.wait("btvirt's adapter", self.newcomer, SET_UP_WITHIN)
         self.have_bluez(self.address)
 
     def newcomer(self):
@@ -175,15 +173,15 @@ class Bench:
     def have_bluez(self, *addresses):
         systemctl("start", "bluetooth.service")
         for address in addresses:
-            self.wait(f"BlueZ to power {address}", lambda a=address: self.world.bluez.powered(a), 60)
+            self.wait(f"BlueZ to power {address}", lambda a=address: self.world.bluez.powered(a), SET_UP_WITHIN)
 
     def begin(self, air):
         """Start the installed daemon and wait until it is on the air."""
         self.began = self.now()
         self.tcnd.start(self.address, air.way)
-        self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, BACK_WITHIN)
-        self.wait("our advert on the air", lambda: judge.ours(self.world.airings(self.address, self.began)), air.ready_within)
-        self.wait("tcnd to be well", lambda: self.tcnd.watched.well(air.tolerated), air.ready_within)
+        self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, SET_UP_WITHIN)
+        self.wait("our advert on the air", lambda: judge.ours(self.world.airings(self.address, self.began)), SET_UP_WITHIN)
+        self.wait("tcnd to be well", lambda: self.tcnd.watched.well(air.tolerated), SET_UP_WITHIN)
 
     def down(self):
         """Take the present air down."""

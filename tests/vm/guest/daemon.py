@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import dbus
 
 import growth
-from world import Failed, main_pid, systemctl, written
+from world import SET_UP_WITHIN, Failed, main_pid, systemctl, written
 
 NAME = "org.tcncoalition.Tcnd1"
 PATH = "/org/tcncoalition/Tcnd1"
@@ -220,7 +220,7 @@ class Second:
         self.write("/run/tcnd-second/bus.conf", PRIVATE_BUS.format(address=f"unix:path={self.socket}"))
         self.write("/run/tcnd-second/tcnd.toml", configuration(adapter))
         self.run("bench-bus", "dbus-daemon", "--nofork", "--config-file=/run/tcnd-second/bus.conf")
-        self.world.wait("the second bus", lambda: os.path.exists(self.socket), 20)
+        self.world.wait("the second bus", lambda: os.path.exists(self.socket), SET_UP_WITHIN)
         self.watched = Watched(dbus.bus.BusConnection(f"unix:path={self.socket}"))
         self.run("tcnd-second", BINARY, "--config", "/run/tcnd-second/tcnd.toml",
                  "--state-dir", self.state_dir, "--bus", f"unix:path={self.socket}")

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from daemon import contacts
 from reports import tcnctl
 from scenarios import BACK_WITHIN, MEETING, scenario, tcns
-from world import Failed, systemctl, written
+from world import SET_UP_WITHIN, Failed, systemctl, written
 
 SERVER, PATH_UNIT, SYNC = "tcn-reportd.service", "tcnd-sync.path", "/usr/libexec/tcnd-sync"
 PORT = 8080
@@ -32,7 +32,7 @@ publish = true
 """
 INTERVAL = 21600
 MARGIN = 1200  # seconds past the end of an interval, longer than any of these programs waits
-UP_WITHIN, CHECKED_WITHIN = 20, 60
+CHECKED_WITHIN = 60
 FORTNIGHT = 14 * 4  # intervals
 # All that an upload contains besides the report: what HTTP/1.1 requires.
 HEADERS = {"host", "content-type", "content-length", "accept"}
@@ -154,7 +154,7 @@ def exchange(bench):
     try:
         with written(SOURCES, SOURCE):
             systemctl("start", SERVER, PATH_UNIT)
-            bench.wait("the server to listen", listening, UP_WITHIN)
+            bench.wait("the server to listen", listening, SET_UP_WITHIN)
             bench.wait("the second daemon to be well", second.watched.well, BACK_WITHIN)
             started_at = bench.now()
             bench.wait("the first to log a number of the second", lambda: tcns(bench.world.airings(
@@ -249,7 +249,7 @@ def down(bench):
             raise Failed(f"the server is down, and the check says {checked}")
     bench.wait("sync-failed among the problems", lambda: "sync-failed" in bench.problems(started_at), CHECKED_WITHIN)
     systemctl("start", SERVER)
-    bench.wait("the server to listen again", listening, UP_WITHIN)
+    bench.wait("the server to listen again", listening, SET_UP_WITHIN)
     if tcnctl("report", "check")["failed"]:
         raise Failed("the server is back, and the check does not say so")
     bench.wait("the problem to go", lambda: "sync-failed" not in bench.tcnd.watched.values.get("Problems", ()),
