@@ -1,6 +1,7 @@
 """The package test, in the guest: runs the steps of this boot and reports on standard output, a line of JSON each.
 
-    main.py      the number of the boot is on the kernel's command line, as package_test.boot=N
+    main.py      the machine and the number of its boot are on the kernel's command line, as
+                 package_test.bus=NAME and package_test.boot=N
 
 The machine contains nothing of this project except what the packages install; this program and its
 modules stay on the payload disk. KEEP holds what a later boot has to know of an earlier one.
@@ -22,7 +23,7 @@ import plan
 from daemon import Watched
 from people import have_people
 from scenarios import BACK_WITHIN
-from world import AirProcess, Failed, World, systemctl
+from world import SET_UP_WITHIN, AirProcess, Failed, World
 
 KEEP = "/var/lib/bench"
 VITAL = {"fresh", "install"}
@@ -58,7 +59,7 @@ class PackageTest:
         self.air = AirProcess(self.world.loop)
         self.air.order("plug", name="alpha")
         self.air.order("phone")
-        self.wait("BlueZ to power the adapter", lambda: self.world.bluez.powered(self.ADAPTER), 60)
+        self.wait("BlueZ to power the adapter", lambda: self.world.bluez.powered(self.ADAPTER), SET_UP_WITHIN)
 
     def airings(self, since=0.0):
         """Our airings since a moment."""
@@ -115,30 +116,22 @@ def words():
         return dict(word.partition("=")[::2] for word in file.read().split())
 
 
-def end(test, boot):
-    """Prepare the machine for the next boot, and reboot it in order, or let it be powered off."""
-    if boot + 1 == len(plan.BOOTS):
-        return
-    if plan.BOOTS[boot + 1][0] != test.bus:
-        systemctl("enable", plan.BROKER)
-    with open("/run/bench/reboot", "w"):
-        pass
-
-
 def main():
-    boot = int(words()["package_test.boot"])
-    kind, steps = plan.BOOTS[boot]
+    bus, boot = words()["package_test.bus"], int(words()["package_test.boot"])
+    boots = plan.MACHINES[bus]
     with open("/proc/uptime") as file:
-        report(kind="note", text=f"boot {boot + 1} with {kind}: guest up after {file.read().split()[0]} s")
-    test = PackageTest(kind)
+        report(kind="note", text=f"{bus}, boot {boot + 1}: guest up after {file.read().split()[0]} s")
+    test = PackageTest(plan.UNITS[bus])
     have_people()
     test.plug()
-    for step, name in zip(steps, plan.names(boot)):
+    for step, name in zip(boots[boot], plan.names(bus, boot)):
         if not run(test, name, find(step)) and step in VITAL:
             return
     test.air.end()
     test.world.monitor.close()
-    end(test, boot)
+    if boot + 1 < len(boots):  # go down in order, for the next boot
+        with open("/run/bench/reboot", "w"):
+            pass
     report(kind="end")
 
 

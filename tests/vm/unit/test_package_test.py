@@ -146,7 +146,7 @@ class Counting(unittest.TestCase):
         self.assertEqual(self.verdict(self.REPORTS, boots=2), 1)
 
     def test_every_step_has_a_name_of_its_own(self):
-        names = [name for boot in range(len(plan.BOOTS)) for name in plan.names(boot)]
+        names = [name for bus, boots in plan.MACHINES.items() for boot in range(len(boots)) for name in plan.names(bus, boot)]
         self.assertEqual(len(names), len(set(names)))
 
 
