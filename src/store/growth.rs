@@ -2,8 +2,8 @@
 //! database, and folded into the table some time later.
 //!
 //! Contacts grow every minute. SQLite writes whole pages, each twice: into its journal,
-//! and later into the database. A minute of twenty neighbours has some 300 bytes and
-//! would dirty three pages. So a batch becomes one record at the end of a file
+//! and later into the database. A minute of twenty neighbours has some 240 bytes and
+//! would change three pages. So a batch becomes one record at the end of a file
 //! ([`growth_record`](super::growth_record)), and memory holds what the records amount
 //! to, merged to rows. A fold writes these rows in one transaction. It comes
 //!
@@ -39,7 +39,7 @@
 //! **Nothing is lost that was answered.** A kill leaves what was handed to the kernel. A
 //! batch is answered after its record was written, and counts when its record is whole,
 //! all or none. A record that could not be written whole has no valid check and is
-//! overwritten by the next. The file is cut only after the transaction that folds it was
+//! overwritten by the next, and each record counts only behind those before it. The file is cut only after the transaction that folds it was
 //! synced.
 //!
 //! **A power cut loses what is not synced yet, as it does of the database.** Records of
@@ -65,13 +65,13 @@ use tcn_protocol::{TemporaryContactNumber, UnixTime};
 
 use super::contact_row::{ContactRow, QUARTER};
 use super::contacts;
-use super::growth_record::{self, HEADER, Runs};
+use super::growth_record::{self, Chain, HEADER, PAGE};
 use super::log::Log;
 use super::settings;
 use super::sql::{signed, unsigned};
 
-/// Bytes after which the file is folded: two hours of two hundred neighbours. In a flood
-/// of numbers, memory holds as many rows as these bytes name, at most 10,000.
+/// Bytes after which the file is folded: more than an hour of two hundred neighbours. In a
+/// flood of numbers, memory holds as many rows as these bytes name, some 10,000.
 const MOST: u64 = 1 << 18;
 
 /// How far growth is in the table `contact`.
@@ -121,7 +121,7 @@ pub(super) struct Growth {
     id: i64,
     /// Where the next record goes; 0 if the file has no header yet.
     length: u64,
-    runs: Runs,
+    chain: Chain,
     /// What is not folded, by quarter and number as in the table.
     rows: BTreeMap<(u64, TemporaryContactNumber), ContactRow>,
     synced: bool,
@@ -139,7 +139,7 @@ impl Growth {
             file,
             id: mark.next(),
             length: 0,
-            runs: Runs::default(),
+            chain: Chain::new(mark.next()),
             rows: BTreeMap::new(),
             synced: false,
         };
@@ -148,25 +148,28 @@ impl Growth {
             growth.replay(id, &bytes, folded);
         }
         if growth.is_folded() {
-            growth.id = mark.next();
-            growth.length = 0;
-            growth.runs = Runs::default();
+            growth.begin(mark.next());
         }
         // Off goes a record that was written in part, and what is folded or foreign.
         growth.file.set_len(growth.length)?;
         Ok(growth)
     }
 
-    fn replay(&mut self, id: i64, bytes: &[u8], folded: u64) {
+    /// Goes on with the file of this id, which is empty.
+    fn begin(&mut self, id: i64) {
         self.id = id;
+        self.length = 0;
+        self.chain = Chain::new(id);
+    }
+
+    fn replay(&mut self, id: i64, bytes: &[u8], folded: u64) {
+        self.begin(id);
         let mut at = HEADER;
-        while let Some((rows, length)) =
-            growth_record::read(id, at as u64, &bytes[at..], &mut self.runs)
-        {
-            if at as u64 >= folded {
+        while let Some((rows, end)) = growth_record::read(bytes, at, &mut self.chain) {
+            if end as u64 > folded {
                 rows.into_iter().for_each(|(tcn, row)| self.merge(tcn, row));
             }
-            at += length;
+            at = end;
         }
         self.length = at as u64;
     }
@@ -211,11 +214,10 @@ impl Growth {
             0 => growth_record::header(self.id),
             _ => Vec::new(),
         };
-        let known = self.runs.len();
-        let at = self.length + bytes.len() as u64;
-        bytes.extend(growth_record::write(self.id, at, batch, &mut self.runs));
+        let before = self.chain.end();
+        bytes.extend(growth_record::write(batch, &mut self.chain));
         if let Err(error) = self.file.write_all_at(&bytes, self.length) {
-            self.runs.truncate(known);
+            self.chain.cut(before);
             // What stays of it is no whole record, and the next one overwrites it.
             let _ = self.file.set_len(self.length);
             return Err(error);
@@ -228,14 +230,19 @@ impl Growth {
         Ok(())
     }
 
-    /// Has a power cut lose none of it.
+    /// Has a power cut lose none of it. Zeros fill the last page, and what comes next
+    /// begins another: so a page that was synced is not written again.
     ///
     /// # Errors
     /// If the disk cannot be written; then a power cut may lose any of it, even if a later
     /// call succeeds.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         if !self.is_folded() && !self.synced {
+            let end = self.length.next_multiple_of(PAGE as u64);
+            let zeros = usize::try_from(end - self.length).map_or(0, |zeros| zeros.min(PAGE));
+            self.file.write_all_at(&[0; PAGE][..zeros], self.length)?;
             self.file.sync_data()?;
+            self.length = end;
             self.synced = true;
         }
         Ok(())
@@ -272,9 +279,7 @@ impl Growth {
     pub(super) fn cut(&mut self) -> io::Result<()> {
         if self.is_folded() && self.length > 0 {
             self.file.set_len(0)?;
-            self.id = self.id.wrapping_add(1);
-            self.length = 0;
-            self.runs = Runs::default();
+            self.begin(self.id.wrapping_add(1));
         }
         Ok(())
     }

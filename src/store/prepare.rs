@@ -21,9 +21,8 @@ use super::report_keys::{self, Resume};
 use super::schema::{self, APPLICATION_ID};
 use super::seal::{KeyCheck, Seal};
 
-/// Bytes a page. All that grows in a minute at twenty neighbours fits one or
-/// two of these, and whole pages go to the journal: with SQLite's own 4096 a
-/// day writes half as much again.
+/// Bytes a page. Each hour changes a dozen of these, and whole pages go to the journal:
+/// with SQLite's own 4096 that writes a third more at twenty neighbours.
 const PAGE: u32 = 2048;
 
 /// How long a stranger who reads the database may keep us from writing.

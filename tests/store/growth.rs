@@ -245,6 +245,20 @@ async fn a_batch_is_there_whole_or_not_at_all() {
     }
 }
 
+/// A record of a number syncs the file, and a page that was synced is not written again.
+#[tokio::test]
+async fn what_comes_after_a_sync_begins_a_page_and_counts() {
+    let (directory, mut bench) = Bench::fresh();
+    for key in 1..=3 {
+        bench.save(vec![sighting(1, DAY_ONE, DAY_ONE + key)]).await;
+        bench.persist(vec![born(key, DAY_ONE)]).await;
+        assert_eq!(length(directory.path()), 4096 * key);
+    }
+    bench.save(vec![sighting(2, DAY_ONE, DAY_ONE)]).await;
+    let left = killed(directory.path());
+    assert_eq!(totals(&Bench::new(left.path())).await, (2, 4));
+}
+
 /// A flood of numbers does not make the file grow without bound.
 #[tokio::test]
 async fn a_file_that_is_long_is_folded() {

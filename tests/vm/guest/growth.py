@@ -6,8 +6,8 @@ A contact grows in this file, and is a row of the database an hour later, or as 
 import hashlib
 from dataclasses import dataclass
 
-MAGIC, HEADER, CHECK, TCN = b"tcndgro\x01", 24, 8, 16
-UNMEASURED = 1 << 15
+MAGIC, HEADER, CHECK, TCN, PAGE = b"tcndgro\x01", 24, 8, 16, 4096
+STRONGEST, UNMEASURED = 64, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -45,43 +45,57 @@ class Body:
         return value >> 1 ^ -(value & 1)
 
 
-def check(file, place, data):
-    """The check of these bytes at this place of this file."""
-    return hashlib.sha256(file + place.to_bytes(8, "little") + data).digest()[:CHECK]
+def check(before, data):
+    """The check of these bytes behind those of another check."""
+    return hashlib.sha256(before + data).digest()[:CHECK]
 
 
 def growths(body, runs):
     """The growth in a record. `runs` are those that the file named before, and gets those that it names here."""
     body = Body(body)
+    last = body.unsigned()
     while body.data:
         place = body.unsigned()
         if not place:
-            runs.append((body.take(TCN), body.unsigned()))
+            runs.append((body.take(TCN), last - body.unsigned()))
         tcn, start = runs[place - 1]
-        end, strongest, total = start + body.unsigned(), body.signed(), body.signed()
-        packed = body.unsigned()
+        end, strongest, packed = last - body.unsigned(), body.signed() - STRONGEST, body.unsigned()
         if packed & 2:
             body.unsigned()  # the seconds unheard
-        body.take(packed >> 2)
-        yield Growth(tcn, start, end, None if strongest == UNMEASURED else strongest, total)
+        counts, measured = Body(body.take(packed >> 2)), 0
+        for bucket in range(5):
+            count = counts.unsigned() if counts.data else 0
+            measured += count if bucket < 4 else 0
+        less = body.signed()
+        if strongest == UNMEASURED:
+            yield Growth(tcn, start, end, None, -less)
+        else:
+            yield Growth(tcn, start, end, strongest, strongest * measured - less)
+
+
+def record(data, place, before):
+    """The body of a record at this place, behind the record of this check; none if there is no whole one."""
+    begin = place + 4 + CHECK
+    body = data[begin:begin + int.from_bytes(data[place:place + 4], "little")]
+    return body if len(data) >= begin and data[place + 4:begin] == check(before, body) else None
 
 
 def waiting(data, mark, folded):
     """What this file holds that the database of this mark does not have yet."""
-    file = data[8:16]
-    if data[:8] != MAGIC or data[16:HEADER] != check(file, 0, data[:16]):
+    before = check(bytes(CHECK), data[:16])
+    if data[:8] != MAGIC or data[16:HEADER] != before:
         return []
     after = (mark + 1 - (-1 << 63)) % (1 << 64) + (-1 << 63)
-    behind = {mark: folded, after: 0}.get(int.from_bytes(file, "little", signed=True))
+    behind = {mark: folded, after: 0}.get(int.from_bytes(data[8:16], "little", signed=True))
     if behind is None:
         return []
     place, runs, found = HEADER, [], []
-    while len(data) >= place + 4 + CHECK:
-        begin = place + 4 + CHECK
-        body = data[begin:begin + int.from_bytes(data[place:place + 4], "little")]
-        if data[place + 4:begin] != check(file, place, body):
-            break
+    while True:
+        for begin in (place, -(-place // PAGE) * PAGE):
+            if (body := record(data, begin, before)) is not None:
+                break
+        else:
+            return found
+        before, place = check(before, body), begin + 4 + CHECK + len(body)
         growth = list(growths(body, runs))
-        found += growth if place >= behind else []
-        place = begin + len(body)
-    return found
+        found += growth if place > behind else []
