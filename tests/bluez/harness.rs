@@ -2,7 +2,7 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
@@ -139,6 +139,11 @@ impl Bus {
         let daemon = DbusDaemon::start(&format!("--config-file={}", file.path().display()));
         Self { daemon }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is timed is the radio")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 pub(crate) fn frame(byte: u8) -> Frame {

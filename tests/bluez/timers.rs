@@ -1,7 +1,7 @@
 //! A controller that changes its resolvable private addresses by a timer of its own
 //! (LL Privacy): no address belongs to two numbers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bluez_mgmt::Privacy;
 use tcnd::radio::{Event, Mode, Order};
@@ -10,7 +10,7 @@ use tcnd_rpa_timeout::Known;
 
 use super::bluez::{Machine, MockBluetoothd};
 use super::connections::{MockPlatform, asked, is_peripheral, number, stranger_connects};
-use super::harness::{Harness, frame, on_a_bus};
+use super::harness::{Harness, frame, now, on_a_bus};
 
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// The longest that an address may live.
@@ -21,11 +21,6 @@ fn known(certain_in: u64) -> Option<Known> {
         timeout: TIMEOUT,
         certain_in: Duration::from_secs(certain_in),
     })
-}
-
-#[expect(clippy::disallowed_methods, reason = "what is timed is the radio")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// A radio that has just started, with this known of its controller.
