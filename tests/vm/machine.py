@@ -156,7 +156,7 @@ class Machine:
         disk = "format=raw,if=virtio"
         return ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", PROCESSOR, "-smp", f"{self.processors}", "-m", "1024",
                 "-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none", *serial,
-                "-kernel", self.image / "vmlinuz", "-initrd", self.image / "initrd.img", "-append", command_line,
+                "-kernel", self.image / "vmlinux", "-initrd", self.image / "initrd.img", "-append", command_line,
                 "-drive", f"{self.root},{disk}",
                 "-drive", f"file={self.work / 'payload.img'},readonly=on,{disk}",
                 "-drive", f"file={self.work / 'results.img'},{disk}"]
