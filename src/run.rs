@@ -5,6 +5,7 @@
 //! it working. When one part ends, all parts end: a daemon that lacks a part must not
 //! look alive.
 
+mod code_pages;
 mod flags;
 
 use std::io::{self, Write as _};
@@ -188,11 +189,7 @@ async fn serve(
     };
     // A task of its own, because it wakes with every advert and the bus need not.
     let mut driver = tokio::spawn(daemon::drive(parts));
-    // A bus for tests and demos has no logind and no timedated.
-    if flags.bus == BusChoice::System {
-        tokio::spawn(bus::watch_logind(connection.clone(), handle.clone()));
-        tokio::spawn(bus::watch_timedated(connection.clone(), handle.clone()));
-    }
+    start_watches(&flags.bus, &connection, &handle);
     let output = Arc::clone(&log);
     let service = Service {
         handle,
@@ -219,6 +216,27 @@ async fn serve(
             served?;
             ended
         }
+    }
+}
+
+/// Starts what watches the system and the daemon itself.
+fn start_watches(bus: &BusChoice, connection: &zbus::Connection, handle: &Handle) {
+    // A bus for tests and demos has no logind and no timedated.
+    if *bus == BusChoice::System {
+        tokio::spawn(bus::watch_logind(connection.clone(), handle.clone()));
+        tokio::spawn(bus::watch_timedated(connection.clone(), handle.clone()));
+    }
+    tokio::spawn(started(handle.watch()));
+}
+
+/// Gives memory back when the daemon is first on the air and listens: all that a start does is
+/// done then.
+async fn started(mut snapshots: watch::Receiver<Arc<daemon::Snapshot>>) {
+    let works = |it: &Arc<daemon::Snapshot>| it.advertising && it.scanning;
+    if snapshots.wait_for(works).await.is_ok()
+        && let Err(error) = code_pages::give_back()
+    {
+        tracing::debug!(%error, "pages of code stay resident");
     }
 }
 
