@@ -5,7 +5,7 @@ One Bumble link is the ether. On it are
   alpha, bravo   controllers that BlueZ drives through /dev/vhci, with extended advertising;
   phone          a Bumble host as an Android client of the coalition: a connectable advert of
                  31 bytes, and a scanner that records every payload it hears;
-  others         iPhones and hostile hosts (hosts.py), which come and leave on order.
+  others         iPhones, hostile hosts (hosts.py) and a keyboard (hid.py), which come and leave on order.
 
 It is a separate process, because Python under emulation is slow and the bench must keep
 watching. It takes orders and sends news as lines of JSON on one Unix socket:
@@ -22,8 +22,13 @@ watching. It takes orders and sends news as lines of JSON on one Unix socket:
     {"do": "hold" | "read", "name": "mallory"}
     {"do": "write", "name": "mallory", "what": "one byte", "value": "01", "offset": 0}
     {"do": "flood", "name": "mallory", "mark": "…", "count": 1000}
+    {"do": "keyboard", "name": "keyboard", "address": "…"}
+    {"do": "wake", "name": "keyboard", "interval": 50, "rssi": -61}
+    {"do": "sleep", "name": "keyboard"}
+    {"do": "press", "name": "keyboard", "number": 1}
+    {"do": "type", "name": "keyboard", "first": 1, "count": 500, "interval": 20}
     {"do": "leave", "name": "anna"}
-    news: {"who": "phone", "heard": "<payload>", "address": "…", "connectable": false} and others of hosts.py
+    news: {"who": "phone", "heard": "<payload>", "address": "…", "connectable": false} and others of hosts.py and hid.py
 
 An order starts what a host does in the background; news tells when that is done.
 
@@ -50,6 +55,7 @@ from bumble.hci import HCI_LE_Extended_Advertising_Report_Event as Report
 from bumble.link import LocalLink
 from bumble.transport import open_transport
 
+from hid import Keyboard
 from hosts import OTHER_ADVERT, Android, Hostile, Iphone, WrittenIphone
 
 ADDRESSES = {"alpha": "00:1A:7D:00:00:0A", "bravo": "00:1A:7D:00:00:0B"}
@@ -411,6 +417,16 @@ class Air:
                 self.hosts[name].begin(self.hosts[name].write(what, bytes.fromhex(value), offset))
             case {"do": "flood", "name": name, "mark": mark, "count": count}:
                 self.hosts[name].begin(self.hosts[name].flood(bytes.fromhex(mark), count))
+            case {"do": "keyboard", "name": name, "address": address}:
+                await self.come(Keyboard, name, address)
+            case {"do": "wake", "name": name, "interval": interval, "rssi": rssi}:
+                await self.hosts[name].wake(interval, rssi)
+            case {"do": "sleep", "name": name}:
+                await self.hosts[name].rest()
+            case {"do": "press", "name": name, "number": number}:
+                self.hosts[name].begin(self.hosts[name].press(number))
+            case {"do": "type", "name": name, "first": first, "count": count, "interval": interval}:
+                self.hosts[name].begin(self.hosts[name].type(first, count, interval))
             case {"do": "leave", "name": name}:
                 await self.hosts.pop(name).switch_off()
             case _:

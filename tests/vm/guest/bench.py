@@ -21,10 +21,11 @@ from daemon import (ADDRESS_TIMEOUT, BROADCAST, FULL, RPA_TIMEOUT, TIMEOUT_STEP,
 from scenarios import SCENARIOS
 from world import MAIN_CONF, PRIVACY, SET_UP_WITHIN, AirProcess, Failed, RESULTS, World, set_rpa_timeout, systemctl, written
 import judge
-import people  # importing these four adds their scenarios to the list
+import people  # importing these five adds their scenarios to the list
 import reports
 import phones
 import exchange
+import keyboard
 
 
 @dataclass(frozen=True)
@@ -93,18 +94,23 @@ class Bench:
         return second
 
     @contextmanager
-    def another_way(self, way, permitted=False):
-        """Run the daemon in another way for a while, perhaps with the drop-in; yields the moment of its start."""
+    def stopped(self):
+        """Without the daemon for a while, or with one that was started meanwhile."""
         self.tcnd.stop()
         try:
-            with dropped_in() if permitted else nullcontext():
-                moment = self.now()
-                self.tcnd.start(self.address, way)
-                self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, SET_UP_WITHIN)
-                yield moment
+            yield
         finally:
             self.tcnd.stop()
-            self.begin(AIRS[self.up])
+            self.begin()
+
+    @contextmanager
+    def another_way(self, way, permitted=False):
+        """Run the daemon in another way for a while, perhaps with the drop-in; yields the moment of its start."""
+        with self.stopped(), dropped_in() if permitted else nullcontext():
+            moment = self.now()
+            self.tcnd.start(self.address, way)
+            self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, SET_UP_WITHIN)
+            yield moment
 
     # ---- the airs
 
@@ -118,7 +124,7 @@ class Bench:
         self.up = air
         try:
             self.build(AIRS[air])
-            self.begin(AIRS[air])
+            self.begin()
         except (Failed, OSError) as failure:
             self.broken[air] = str(failure)
             raise
@@ -175,10 +181,11 @@ class Bench:
         for address in addresses:
             self.wait(f"BlueZ to power {address}", lambda a=address: self.world.bluez.powered(a), SET_UP_WITHIN)
 
-    def begin(self, air):
-        """Start the installed daemon and wait until it is on the air."""
+    def begin(self, way=None):
+        """Start the installed daemon, unless told how as this air has it, and wait until it is on the air."""
+        air = AIRS[self.up]
         self.began = self.now()
-        self.tcnd.start(self.address, air.way)
+        self.tcnd.start(self.address, way or air.way)
         self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, SET_UP_WITHIN)
         self.wait("our advert on the air", lambda: judge.ours(self.world.airings(self.address, self.began)), SET_UP_WITHIN)
         self.wait("tcnd to be well", lambda: self.tcnd.watched.well(air.tolerated), SET_UP_WITHIN)

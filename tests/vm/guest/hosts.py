@@ -17,7 +17,7 @@ import secrets
 
 from bumble import att, gatt, hci
 from bumble.core import UUID, AdvertisingData, BaseBumbleError
-from bumble.device import AdvertisingType, Device, Peer
+from bumble.device import AdvertisingType, Device, DeviceConfiguration, Peer
 from bumble.transport.common import AsyncPipeSink
 
 SERVICE, CHARACTERISTIC = UUID("C019"), UUID("D61F4F27-3D6B-4B04-9E46-C9D2EA617F62")
@@ -49,9 +49,12 @@ class Handset(Device):
 class Host:
     """What all hosts have: a chip, a Bumble device, and a scanner."""
 
+    bumble_gap = True  # whether Bumble adds the Generic Access service
+
     def __init__(self, name, address, chip, news):
         self.name, self.chip, self.tell = name, chip, news
-        self.device = Handset.with_hci(name, hci.Address(address), chip, AsyncPipeSink(chip))
+        config = DeviceConfiguration(name=name, address=hci.Address(address), gap_service_enabled=self.bumble_gap)
+        self.device = Handset.from_config_with_hci(config, chip, AsyncPipeSink(chip))
         self.device.on("visited", self.visited)
         self.known, self.tasks = set(), set()
 
@@ -62,13 +65,17 @@ class Host:
 
     async def switch_off(self):
         self.device.remove_listener("advertisement", self.hears)  # which begins new ones
+        await self.rest()
+        await self.device.stop_scanning()
+        self.chip.leave()
+
+    async def rest(self):
+        """End all that this host does but scanning."""
         for task in self.tasks:
             task.cancel()
         for connection in list(self.device.connections.values()):
             await leave(connection)
         await self.silence()
-        await self.device.stop_scanning()
-        self.chip.leave()
 
     def news(self, **facts):
         self.tell({"who": self.name, **facts})
@@ -94,13 +101,14 @@ class Host:
             self.known.add(sighting)
             self.news(heard=sighting[1].hex(), address=sighting[0], connectable=advertisement.is_connectable)
 
-    async def advertise(self, payload, interval, rssi):
+    async def advertise(self, payload, interval, rssi, again=True):
+        """Advertise until a device connects, and perhaps again after it has gone."""
         await self.silence()
         self.chip.rssi = rssi
         await self.device.start_advertising(
             advertising_type=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE,
             own_address_type=hci.OwnAddressType.RANDOM,
-            auto_restart=True,
+            auto_restart=again,
             advertising_data=payload,
             advertising_interval_min=interval,
             advertising_interval_max=interval,

@@ -14,7 +14,9 @@ A frame is *own* if it starts with its own prefix, and *carries* otherwise. All 
 belong together anyway, so in these modes the promise holds from one own number to the next.
 """
 
+import statistics
 from collections import defaultdict
+from dataclasses import dataclass
 
 import hcitrace
 
@@ -395,3 +397,99 @@ def relayed(airings, written):
     return (full_frames(airings) + connectable(airings) + resolvable(airings) + one_payload_an_address(airings)
             + [f"prefix {p.hex()} came back" for p in sorted({p for p in order if p and order.count(p) > 1})]
             + flushed(airings, written) + carried_are_written(airings, written) + nothing_own(airings))
+
+
+# ---- a device of the owner's beside tcnd
+
+@dataclass(frozen=True)
+class Wake:
+    """A bonded device started to advertise: when, and after how many seconds it was connected and its first
+    key arrived; None for what did not come."""
+
+    asked: float
+    connected: float | None
+    key: float | None
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Reports that a device sent one after another: the number of the first, when each was sent, and those
+    that arrived, as (time, number)."""
+
+    first: int
+    sent: list
+    arrived: list
+
+
+def returned(wakes):
+    """Each time that the device woke it was connected, and its key arrived."""
+    faults = [] if wakes else ["the device never woke"]
+    for number, wake in enumerate(wakes, 1):
+        if wake.connected is None:
+            faults.append(f"wake {number}: not connected again")
+        elif wake.key is None:
+            faults.append(f"wake {number}: connected after {wake.connected:.1f} s, but its key did not arrive")
+    return faults
+
+
+def no_later(wakes, alone, seconds):
+    """The median of the returns is at most this much later than that without tcnd; or twice as late, on a
+    machine that is so slow that this is more."""
+    faults = []
+    for what, time in (("connected", lambda wake: wake.connected), ("first key", lambda wake: wake.key)):
+        ours, theirs = (statistics.median(time(w) for w in some) for some in (wakes, alone))
+        if ours > max(theirs + seconds, 2 * theirs):
+            faults.append(f"{what} after {ours:.1f} s, without tcnd after {theirs:.1f} s")
+    return faults
+
+
+def delivered(stream):
+    """Each report of a stream arrived, once, in order, and no other."""
+    numbers = [number for _, number in stream.arrived]
+    sent = range(stream.first, stream.first + len(stream.sent))
+    lost, strange = sorted(set(sent) - set(numbers)), sorted(set(numbers) - set(sent))
+    faults = [f"{len(lost)} of {len(stream.sent)} reports lost, the first is {lost[0]}"] if lost else []
+    faults += [f"{len(strange)} reports that were not sent, the first is {strange[0]}"] if strange else []
+    if len(set(numbers)) < len(numbers):
+        faults.append(f"{len(numbers) - len(set(numbers))} reports came again")
+    elif numbers != sorted(numbers):
+        faults.append("reports came in another order")
+    return faults
+
+
+def gaps(times):
+    """Seconds from each moment to the next."""
+    return [after - before for before, after in zip(times, times[1:])]
+
+
+def delays(stream):
+    """Seconds for which each report that arrived was on its way."""
+    return [at - stream.sent[number - stream.first] for at, number in stream.arrived]
+
+
+def by_scan(wakes, scans):
+    """The wakes at which we scanned, and the others."""
+    spans = [(s.start, float("inf") if s.end is None else s.end) for s in scans if s.active]
+    parts = [], []
+    for wake in wakes:
+        parts[not any(start <= wake.asked < end for start, end in spans)].append(wake)
+    return parts
+
+
+def enough(scanned, paused, least):
+    """The device woke so often at least, both while we scanned and while we did not."""
+    return [f"only {len(wakes)} wakes {when}" for when, wakes in (("during a scan", scanned), ("between scans", paused))
+            if len(wakes) < least]
+
+
+def scanned_in(scans, stream):
+    """A scan began or ended while the reports of a stream came."""
+    ends = [moment for s in scans if s.active for moment in (s.start, s.end) if moment is not None]
+    during = any(stream.sent[0] < moment < stream.sent[-1] for moment in ends)
+    return [] if during else ["no scan began or ended during the stream"]
+
+
+def never_scanned(scans, begin, end):
+    """No active scan touches a stretch of time, so what was measured was measured without one."""
+    touching = [s for s in scans if s.active and s.start < end and (s.end is None or s.end > begin)]
+    return [f"{len(touching)} scans without tcnd"] if touching else []

@@ -57,8 +57,12 @@ class Loop:
             GLib.source_remove(ticker)
 
     def watch(self, fd, ready):
-        """Call `ready` whenever there is something to read; it returns whether to continue."""
-        GLib.io_add_watch(fd, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN | GLib.IOCondition.HUP, lambda *_: ready())
+        """Call `ready` whenever there is something to read; it returns whether to continue. Returns what ends it."""
+        return GLib.io_add_watch(fd, GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN | GLib.IOCondition.HUP, lambda *_: ready())
+
+    def unwatch(self, watch):
+        """End a watch, before its descriptor is closed."""
+        GLib.source_remove(watch)
 
 
 class AirProcess:

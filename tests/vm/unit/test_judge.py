@@ -311,5 +311,67 @@ class FullCondemned(Condemning):
         self.assertIsNone(judge.back_after(wire.trace.airings, connection, wire.now))
 
 
+def stream(*numbers):
+    """Four reports from number 7 on, sent 20 ms apart, that arrived a second later as these numbers."""
+    return judge.Stream(7, [1000 + at / 50 for at in range(4)], [(1001 + at / 50, number) for at, number in enumerate(numbers)])
+
+
+def wakes(*keys):
+    """Wakes whose first keys arrived after so many seconds, half a second after the connection."""
+    return [judge.Wake(1000.0, key - 0.5, key) for key in keys]
+
+
+class OwnDevice(Condemning):
+    def test_a_device_that_is_back_as_soon_as_alone(self):
+        alone, beside = wakes(1, 1, 2, 1), wakes(2, 1.5, 9, 3)
+        self.assertEqual(judge.returned(alone + beside), [])
+        self.assertEqual(judge.no_later(beside, alone, 3), [])
+        self.assertEqual(judge.delivered(stream(7, 8, 9, 10)), [])
+        self.assertEqual([round(delay, 3) for delay in judge.delays(stream(7, 8, 10))], [1, 1, 0.98])
+        self.assertEqual(judge.gaps([1, 3, 4]), [2, 1])
+
+    def test_a_device_that_does_not_come_back(self):
+        self.condemn(judge.returned([]), "never woke")
+        self.condemn(judge.returned([*wakes(1), judge.Wake(1000.0, None, None)]), "wake 2: not connected")
+        self.condemn(judge.returned([judge.Wake(1000.0, 1.0, None)]), "its key did not arrive")
+
+    def test_a_device_that_is_back_late(self):
+        late = judge.no_later(wakes(5, 5, 1, 5), wakes(1, 1, 1, 9), 3)
+        self.assertEqual([fault.split(" after")[0] for fault in late], ["connected", "first key"])
+        slow = [judge.Wake(1000.0, 0.5, 5.0)]
+        self.condemn(judge.no_later(slow, wakes(1), 3), "first key after 5.0 s, without tcnd after 1.0 s")
+        self.assertEqual(judge.no_later([judge.Wake(1000.0, 0.5, 9.0)], [judge.Wake(1000.0, 0.5, 5.0)], 3), [])
+        self.condemn(judge.no_later([judge.Wake(1000.0, 0.5, 10.1)], [judge.Wake(1000.0, 0.5, 5.0)], 3), "after 10.1 s")
+
+    def test_a_stream_that_is_not_the_one_sent(self):
+        crimes = {"2 of 4 reports lost, the first is 8": (7, 10), "4 of 4 reports lost": (), "1 reports came again": (7, 8, 9, 9, 10),
+                  "1 reports that were not sent": (6, 7, 8, 9, 10), "in another order": (7, 9, 8, 10)}
+        for words, numbers in crimes.items():
+            self.condemn(judge.delivered(stream(*numbers)), words)
+
+    def test_what_was_not_measured_beside_a_scan(self):
+        wire = Wire().scan(active=True).wait(2).stop_scan()
+        scans, middle = wire.trace.scans, wire.now - 1
+        beside, after = judge.Wake(middle, 1.0, 2.0), judge.Wake(wire.now + 1, 1.0, 2.0)
+        self.assertEqual(judge.by_scan([beside, after], scans), ([beside], [after]))
+        self.assertEqual(judge.by_scan([beside], Wire().scan(active=True).trace.scans), ([beside], []))
+        self.assertEqual(judge.by_scan([beside], Wire().scan(active=False).trace.scans), ([], [beside]))
+        self.assertEqual(judge.enough([beside], [after], 1), [])
+        self.condemn(judge.enough([], [after], 1), "only 0 wakes during a scan")
+        self.condemn(judge.enough([beside, beside], [after], 2), "only 1 wakes between scans")
+        during = judge.Stream(7, [middle, wire.now + 1], [])
+        self.assertEqual(judge.scanned_in(scans, during), [])
+        self.condemn(judge.scanned_in(Wire().scan(active=False).wait(2).stop_scan().trace.scans, during), "no scan began")
+        self.condemn(judge.scanned_in(scans, judge.Stream(7, [wire.now + 1, wire.now + 9], [])), "no scan began")
+
+    def test_what_was_not_measured_without_a_scan(self):
+        wire = Wire().wait(5).scan(active=True).wait(2).stop_scan()
+        for begin, end in ((0, wire.now - 3), (wire.now + 1, wire.now + 9)):
+            self.assertEqual(judge.never_scanned(wire.trace.scans, begin, end), [])
+        self.condemn(judge.never_scanned(wire.trace.scans, wire.now - 1, wire.now + 9), "1 scans without tcnd")
+        self.condemn(judge.never_scanned(Wire().scan(active=True).trace.scans, 2000, 2001), "1 scans without tcnd")
+        self.assertEqual(judge.never_scanned(Wire().scan(active=False).trace.scans, 2000, 2001), [])
+
+
 if __name__ == "__main__":
     unittest.main()
