@@ -247,10 +247,7 @@ impl Daemon {
             .enable_all()
             .build()
             .unwrap();
-        let now = Moment {
-            boot: Duration::ZERO,
-            wall: UnixTime(START),
-        };
+        let now = Moment::new(Duration::ZERO, UnixTime(START));
         let mut daemon = Self {
             engine: Engine::new(now, policy, opened.resume.next_key, []),
             now,

@@ -54,10 +54,7 @@ mod tests {
 
     #[test]
     fn a_problem_has_the_time_when_it_began() {
-        let at = |boot, wall| Moment {
-            boot: Duration::from_secs(boot),
-            wall: UnixTime(wall),
-        };
+        let at = |boot, wall| Moment::new(Duration::from_secs(boot), UnixTime(wall));
         let is = |problem| BTreeMap::from([(problem, "why".to_owned())]);
         let mut times = ProblemTimes::default();
         let mut since = |problem, now| {

@@ -272,10 +272,7 @@ mod tests {
     use super::*;
     use crate::radio::Status;
 
-    const NOW: Moment = Moment {
-        boot: Duration::from_secs(1000),
-        wall: UnixTime(2_000_000_000),
-    };
+    const NOW: Moment = Moment::new(Duration::from_secs(1000), UnixTime(2_000_000_000));
 
     /// The state of a daemon with consent, by what its radio and its store say.
     fn state_of(status: &Status, store_failing: bool) -> State {

@@ -148,10 +148,7 @@ mod tests {
     use crate::radio::AddressKind;
 
     fn view(handover: bool) -> View {
-        let now = Moment {
-            boot: Duration::ZERO,
-            wall: UnixTime(2_000_000_000),
-        };
+        let now = Moment::new(Duration::ZERO, UnixTime(2_000_000_000));
         let engine = Engine::new(now, Policy::default(), KeyId(1), []);
         View {
             handover,
@@ -264,9 +261,11 @@ mod tests {
     #[test]
     fn the_time_of_a_number_stays_while_it_is_there() {
         let mut airing = Airing::default();
-        let at = |seconds| Moment {
-            boot: T + Duration::from_secs(seconds),
-            wall: UnixTime(2_000_000_000 + seconds),
+        let at = |seconds| {
+            Moment::new(
+                T + Duration::from_secs(seconds),
+                UnixTime(2_000_000_000 + seconds),
+            )
         };
         let on = |since| View {
             airing_since: since,

@@ -38,10 +38,10 @@ pub(super) fn read(db: &Connection) -> rusqlite::Result<Option<ClockRecord>> {
         return Ok(None);
     };
     let mixed = number("mixed")? != 0;
-    let at = Moment {
-        boot: Duration::from_secs(number("boot")?),
-        wall: UnixTime(number("wall")?),
-    };
+    let at = Moment::new(
+        Duration::from_secs(number("boot")?),
+        UnixTime(number("wall")?),
+    );
     // What cannot be told apart does not move any more.
     let since = if mixed { u64::MAX } else { number("since")? };
     Ok(Some(ClockRecord {

@@ -293,10 +293,10 @@ impl Machine {
 }
 
 fn moment(truth: u64, booted: u64, wrong: i64) -> Moment {
-    Moment {
-        boot: Duration::from_secs(truth - booted),
-        wall: UnixTime(truth.saturating_add_signed(wrong)),
-    }
+    Moment::new(
+        Duration::from_secs(truth - booted),
+        UnixTime(truth.saturating_add_signed(wrong)),
+    )
 }
 
 /// A wall clock that shows 1970.

@@ -38,10 +38,7 @@ struct Street {
 
 impl Street {
     fn new() -> Self {
-        let now = Moment {
-            boot: Duration::from_secs(100),
-            wall: UnixTime(1_800_000_000),
-        };
+        let now = Moment::new(Duration::from_secs(100), UnixTime(1_800_000_000));
         let mut street = Self {
             engine: Engine::new(now, Policy::default(), KeyId(1), []),
             rng: ChaCha20Rng::seed_from_u64(20),
@@ -107,10 +104,7 @@ impl Street {
             self.hear(minute, *tcn);
         }
         let minute_later = self.now.boot + Duration::from_secs(60);
-        self.now = Moment {
-            boot: minute_later,
-            wall: self.now.wall.after(Duration::from_secs(60)),
-        };
+        self.now = Moment::new(minute_later, self.now.wall.after(Duration::from_secs(60)));
         self.tell(minute, Input::Timeout);
     }
 }

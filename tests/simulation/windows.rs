@@ -196,10 +196,7 @@ impl Listener {
 }
 
 fn moment(boot: Duration) -> Moment {
-    Moment {
-        boot,
-        wall: UnixTime(1_800_000_000 + boot.as_secs()),
-    }
+    Moment::new(boot, UnixTime(1_800_000_000 + boot.as_secs()))
 }
 
 /// By how much longer than said a neighbour may stay, in milliseconds: a period of the

@@ -172,10 +172,7 @@ impl World {
         };
         for i in 0..nodes {
             let rng = ChaCha20Rng::seed_from_u64(seed * 100 + i as u64);
-            let now = Moment {
-                boot: world.now,
-                wall: UnixTime(EPOCH + world.now.as_secs()),
-            };
+            let now = Moment::new(world.now, UnixTime(EPOCH + world.now.as_secs()));
             world.nodes.push(Node::new(now, policy, rng));
         }
         for i in 0..nodes {
@@ -326,10 +323,7 @@ impl World {
     fn moment(&self, i: usize) -> Moment {
         let truth = EPOCH + self.now.as_secs();
         let wall = truth.saturating_add_signed(self.nodes[i].wall_offset);
-        Moment {
-            boot: self.now,
-            wall: UnixTime(wall),
-        }
+        Moment::new(self.now, UnixTime(wall))
     }
 
     fn next_event(&self, end: Duration) -> Option<Duration> {

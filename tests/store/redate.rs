@@ -13,10 +13,7 @@ const HOUR: u64 = 3600;
 fn record(wall: u64) -> ClockRecord {
     ClockRecord {
         boot_id: Some(BootId(7)),
-        at: Moment {
-            boot: Duration::from_secs(500),
-            wall: UnixTime(wall),
-        },
+        at: Moment::new(Duration::from_secs(500), UnixTime(wall)),
         synchronised: false,
         since: UnixTime(wall),
         keys: KeyId(2),

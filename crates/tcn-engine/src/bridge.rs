@@ -153,10 +153,7 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> Moment {
-        Moment {
-            boot: Duration::from_secs(seconds),
-            wall: UnixTime(2_000_000_000),
-        }
+        Moment::new(Duration::from_secs(seconds), UnixTime(2_000_000_000))
     }
 
     fn number(byte: u8) -> TemporaryContactNumber {

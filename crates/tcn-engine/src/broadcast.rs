@@ -410,10 +410,7 @@ mod tests {
     ) -> (BroadcastState, Vec<String>) {
         let (mut rng, mut out) = (ChaCha20Rng::seed_from_u64(1), Vec::new());
         let mut context = Context {
-            now: Moment {
-                boot,
-                wall: UnixTime(2_000_000_000),
-            },
+            now: Moment::new(boot, UnixTime(2_000_000_000)),
             want,
             capabilities: RadioCapabilities::default(),
             policy: &Policy::default(),
@@ -488,13 +485,7 @@ mod tests {
             ["Persist", "Log", "Persist"],
             "a stale number is not aired"
         );
-        assert!(state("Resting").overdue(Moment {
-            boot: late,
-            wall: UnixTime(0)
-        }));
-        assert!(!state("Resting").overdue(Moment {
-            boot: NOW,
-            wall: UnixTime(0)
-        }));
+        assert!(state("Resting").overdue(Moment::new(late, UnixTime(0))));
+        assert!(!state("Resting").overdue(Moment::new(NOW, UnixTime(0))));
     }
 }

@@ -344,10 +344,10 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> Moment {
-        Moment {
-            boot: Duration::from_secs(seconds),
-            wall: UnixTime(1_800_000_000 + seconds),
-        }
+        Moment::new(
+            Duration::from_secs(seconds),
+            UnixTime(1_800_000_000 + seconds),
+        )
     }
 
     fn number(i: u64) -> TemporaryContactNumber {

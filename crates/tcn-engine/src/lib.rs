@@ -534,10 +534,7 @@ mod tests {
     /// Contacts need no fsync, records do: a disk may take one and refuse the other.
     #[test]
     fn contacts_that_are_written_do_not_hide_records_that_are_not() {
-        let now = Moment {
-            boot: Duration::from_secs(1000),
-            wall: UnixTime(2_000_000_000),
-        };
+        let now = Moment::new(Duration::from_secs(1000), UnixTime(2_000_000_000));
         let mut rng = ChaCha20Rng::seed_from_u64(1);
         let mut engine = Engine::new(now, Policy::default(), KeyId(1), []);
         let capabilities = RadioCapabilities {
@@ -559,10 +556,10 @@ mod tests {
         let contacts = next(&mut engine, saved);
         engine.handle(now, Input::Stored(contacts), &mut rng);
         assert!(engine.view(now).store_failing);
-        let later = Moment {
-            boot: now.boot + Duration::from_secs(60),
-            wall: now.wall.after(Duration::from_secs(60)),
-        };
+        let later = Moment::new(
+            now.boot + Duration::from_secs(60),
+            now.wall.after(Duration::from_secs(60)),
+        );
         engine.handle(later, Input::Timeout, &mut rng);
         engine.handle(later, Input::Rested, &mut rng);
         let taken = next(&mut engine, persisted);

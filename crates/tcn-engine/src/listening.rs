@@ -94,10 +94,7 @@ mod tests {
     use super::*;
 
     fn at(boot: Duration) -> Moment {
-        Moment {
-            boot,
-            wall: UnixTime(2_000_000_000),
-        }
+        Moment::new(boot, UnixTime(2_000_000_000))
     }
 
     /// Ends of the windows and of the pauses, for as long, by a controller that needs `slow`

@@ -17,3 +17,10 @@ pub struct Moment {
     /// The wall clock at that instant; may jump forwards or backwards.
     pub wall: UnixTime,
 }
+
+impl Moment {
+    /// What the two clocks show at one instant.
+    pub const fn new(boot: Duration, wall: UnixTime) -> Self {
+        Self { boot, wall }
+    }
+}

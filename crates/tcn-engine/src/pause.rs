@@ -190,10 +190,7 @@ mod tests {
     }
 
     fn at(boot: u64) -> Moment {
-        Moment {
-            boot: Duration::from_secs(boot),
-            wall: UnixTime(1_000_000 + boot),
-        }
+        Moment::new(Duration::from_secs(boot), UnixTime(1_000_000 + boot))
     }
 
     #[test]

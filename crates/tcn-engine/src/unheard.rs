@@ -114,10 +114,7 @@ mod tests {
     use super::*;
 
     fn at(millis: u64) -> Moment {
-        Moment {
-            boot: Duration::from_millis(millis),
-            wall: UnixTime(1_800_000_000),
-        }
+        Moment::new(Duration::from_millis(millis), UnixTime(1_800_000_000))
     }
 
     /// Discovery ran until 100 s, and again from 120 s on.
