@@ -34,7 +34,7 @@ use criterion::{Criterion, Throughput};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rusqlite::{Connection, params};
-use tcn_engine::{Engine, Input, Moment, Output, Policy, RadioCapabilities, Seq, Sighting};
+use tcn_engine::{Engine, Input, Moment, Order, Output, Policy, RadioCapabilities, Seq, Sighting};
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::store::{Cursor, Event, Seal, Store, open};
 use tokio::sync::mpsc;
@@ -315,11 +315,9 @@ impl Daemon {
                 None
             }
             Output::Redate(_) => unreachable!("the clock runs evenly here"),
-            Output::Air(frame) | Output::Swap(frame) => Some(Input::Aired(frame)),
-            Output::Rest => Some(Input::Rested),
-            Output::Listen | Output::StartDiscovery | Output::StopDiscovery | Output::Log(_) => {
-                None
-            }
+            Output::Radio(Order::Air(frame) | Order::Swap(frame)) => Some(Input::Aired(frame)),
+            Output::Radio(Order::Rest) => Some(Input::Rested),
+            Output::Radio(_) | Output::Log(_) => None,
         }
     }
 

@@ -366,12 +366,7 @@ impl Driver {
                 Output::ForgetFuture(dates) => self.store.forget_future(dates),
                 Output::Redate(redating) => self.store.redate(redating).await,
                 Output::KeepClock(record) => self.store.keep_clock(record),
-                Output::Air(frame) => self.order(Order::Air(frame)).await,
-                Output::Swap(frame) => self.order(Order::Swap(frame)).await,
-                Output::Listen => self.order(Order::Listen).await,
-                Output::StopDiscovery => self.order(Order::StopDiscovery).await,
-                Output::StartDiscovery => self.order(Order::StartDiscovery).await,
-                Output::Rest => self.order(Order::Rest).await,
+                Output::Radio(order) => self.order(order).await,
                 Output::Log(event) => convert::log(event),
             }
         }

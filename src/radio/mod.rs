@@ -22,30 +22,12 @@ pub mod fake;
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use tcn_engine::Order;
 use tcn_engine::RadioCapabilities;
 use tcn_protocol::TemporaryContactNumber;
 use tcn_protocol::beacon::Frame;
 use tcnd_client::Problem;
 use tokio::sync::mpsc;
-
-/// What the radio has to do from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Broadcast this frame, and listen. Only after [`Event::Rested`], or as the first order.
-    /// A peer that connects can read the number of the frame, unless the frame is a bridged
-    /// one.
-    Air(Frame),
-    /// Broadcast this frame in place of the one on the air. Ignored while none is ordered.
-    Swap(Frame),
-    /// Listen only.
-    Listen,
-    /// Keep what is on the air, and stop discovery. Void with the next `Air` or `Listen`.
-    StopDiscovery,
-    /// Start discovery again.
-    StartDiscovery,
-    /// Leave the air. Answered by [`Event::Rested`].
-    Rest,
-}
 
 /// What happened.
 #[derive(Clone, Debug)]

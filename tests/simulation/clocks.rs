@@ -200,13 +200,7 @@ impl Machine {
                     self.log.record = Some(record);
                     None
                 }
-                Output::Air(_)
-                | Output::Swap(_)
-                | Output::Listen
-                | Output::Rest
-                | Output::StopDiscovery
-                | Output::StartDiscovery
-                | Output::Log(_) => None,
+                Output::Radio(_) | Output::Log(_) => None,
             };
             if let Some(seq) = stored {
                 self.engine

@@ -14,8 +14,8 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tcn_engine::{
-    Contact, Engine, Input, KeyId, ListenConditions, Moment, Output, Policy, RadioCapabilities,
-    Sighting,
+    Contact, Engine, Input, KeyId, ListenConditions, Moment, Order, Output, Policy,
+    RadioCapabilities, Sighting,
 };
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
 use tcnd::exposure::{Rule, exposures};
@@ -96,17 +96,17 @@ impl Listener {
                 }
                 self.answer(20, Input::Stored(seq));
             }
-            Output::Air(frame) => {
+            Output::Radio(Order::Air(frame)) => {
                 self.start_discovery();
                 self.answer(100, Input::Aired(frame));
             }
-            Output::Listen | Output::StartDiscovery => self.start_discovery(),
-            Output::StopDiscovery => self.discovering = false,
-            Output::Rest => {
+            Output::Radio(Order::Listen | Order::StartDiscovery) => self.start_discovery(),
+            Output::Radio(Order::StopDiscovery) => self.discovering = false,
+            Output::Radio(Order::Rest) => {
                 self.discovering = false;
                 self.answer(300, Input::Rested);
             }
-            Output::Swap(_)
+            Output::Radio(Order::Swap(_))
             | Output::Forget(_)
             | Output::ForgetFuture(_)
             | Output::Redate(_)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tcn_engine::{
-    Cadence, Contact, Engine, Input, KeyId, ListenConditions, Moment, Output, Policy,
+    Cadence, Contact, Engine, Input, KeyId, ListenConditions, Moment, Order, Output, Policy,
     RadioCapabilities, Record, Redating, Seq, Sighting, WriterId,
 };
 use tcn_protocol::beacon::Frame;
@@ -129,17 +129,9 @@ struct RadioModel {
     listening: bool,
     /// Since when discovery pauses by order.
     paused: Option<Duration>,
-    ordered: Option<(Duration, Ordered)>,
+    ordered: Option<(Duration, Order)>,
     /// When discovery starts, or stops.
     discovery: Option<(Duration, bool)>,
-}
-
-#[derive(Clone, Copy)]
-enum Ordered {
-    Air(Frame),
-    Swap(Frame),
-    Listen,
-    Rest,
 }
 
 #[derive(Default)]
@@ -715,7 +707,7 @@ impl Node {
             Output::Redate(redating) => self.store.redate(&redating),
             // Data with a date in the future have tests of their own (`clocks.rs`).
             Output::ForgetFuture(_) | Output::KeepClock(_) => {}
-            Output::Air(frame) => {
+            Output::Radio(Order::Air(frame)) => {
                 assert!(
                     self.radio.airing.is_none(),
                     "ordered on the air while another is there"
@@ -726,7 +718,7 @@ impl Node {
                         frame.is_bridged(),
                         "the vacant number belongs to no machine"
                     );
-                    return self.order(now, Ordered::Air(frame));
+                    return self.order(now, Order::Air(frame));
                 }
                 let tcn = frame.tcn;
                 assert!(!frame.is_bridged(), "an epoch begins with an own number");
@@ -743,31 +735,29 @@ impl Node {
                     end <= first + self.policy.key_life,
                     "a key outlives its life"
                 );
-                self.order(now, Ordered::Air(frame));
+                self.order(now, Order::Air(frame));
             }
-            Output::Swap(frame) => self.order(now, Ordered::Swap(frame)),
-            Output::Listen => self.order(now, Ordered::Listen),
-            Output::StopDiscovery => self.radio.discovery = Some((later, false)),
-            Output::StartDiscovery => self.radio.discovery = Some((later, true)),
-            Output::Rest => self.order(now, Ordered::Rest),
+            Output::Radio(Order::StopDiscovery) => self.radio.discovery = Some((later, false)),
+            Output::Radio(Order::StartDiscovery) => self.radio.discovery = Some((later, true)),
+            Output::Radio(order) => self.order(now, order),
             Output::Log(_) => {}
         }
     }
 
-    fn order(&mut self, now: Moment, ordered: Ordered) {
-        if !matches!(ordered, Ordered::Swap(_)) {
+    fn order(&mut self, now: Moment, ordered: Order) {
+        if !matches!(ordered, Order::Swap(_)) {
             self.radio.discovery = None;
         }
         let takes = self.rng.next_u64() % u64::try_from(SLOWEST.as_millis()).unwrap();
         self.radio.ordered = Some((now.boot + Duration::from_millis(takes), ordered));
     }
 
-    fn obey(&mut self, now: Moment, ordered: Ordered) {
+    fn obey(&mut self, now: Moment, ordered: Order) {
         if !self.radio.up {
             return;
         }
         match ordered {
-            Ordered::Air(frame) => {
+            Order::Air(frame) => {
                 self.radio.airing = Some((frame, now.boot));
                 self.radio.told.clear();
                 self.radio.listening = true;
@@ -781,16 +771,17 @@ impl Node {
                 }
                 self.tell(now, Input::Aired(frame));
             }
-            Ordered::Swap(frame) => self.swap(now, frame),
-            Ordered::Listen => {
+            Order::Swap(frame) => self.swap(now, frame),
+            Order::Listen => {
                 self.radio.listening = true;
                 self.switch_discovery(now, true);
             }
-            Ordered::Rest => {
+            Order::Rest => {
                 self.off_air(now.boot);
                 self.radio.listening = false;
                 self.tell(now, Input::Rested);
             }
+            Order::StopDiscovery | Order::StartDiscovery => unreachable!("obeyed by themselves"),
         }
     }
 

@@ -31,7 +31,7 @@ use tcn_protocol::beacon::Frame;
 
 use super::bridge::Bridge;
 use super::rotation::{LONGEST_SILENCE, Numbered, random_up_to};
-use super::{LogEvent, Moment, Output, Seq};
+use super::{LogEvent, Moment, Order, Output, Seq};
 
 /// How long to wait after the store refused a number.
 const STALL: Duration = Duration::from_secs(30);
@@ -174,7 +174,7 @@ fn preparing<R: CryptoRng>(
     match event {
         BroadcastEvent::Stored(seq) if seq == at.seq => at.durable = true,
         BroadcastEvent::NotStored(seq) if seq == at.seq && context.want == Want::Air => {
-            context.out.push(Output::Listen);
+            context.out.push(Output::Radio(Order::Listen));
             return BroadcastState::Stalled {
                 until: context.now.boot + STALL,
             };
@@ -425,7 +425,11 @@ mod tests {
     }
 
     fn name(output: &Output) -> String {
-        let name = format!("{output:?}");
+        let name = if let Output::Radio(order) = output {
+            format!("{order:?}")
+        } else {
+            format!("{output:?}")
+        };
         let end = name.find(['(', ' ']).unwrap_or(name.len());
         name[..end].to_owned()
     }

@@ -56,7 +56,7 @@ pub use clock_record::{
 pub use contact::Contact;
 pub use input::{Input, LONGEST_WAIT, RadioCapabilities, Seq, Sighting, WriterId};
 pub use moment::Moment;
-pub use output::{LogEvent, Output};
+pub use output::{LogEvent, Order, Output};
 pub use pause::{Hold, Holds, Pause};
 pub use policy::Policy;
 pub use report_keys::{Aired, KeyHistory, KeyId, Record, Seed};
@@ -345,7 +345,7 @@ impl Engine {
         self.broadcast = state.step(event, &mut context);
         let ordered = out
             .iter()
-            .any(|output| matches!(output, Output::Air(_) | Output::Listen));
+            .any(|output| matches!(output, Output::Radio(Order::Air(_) | Order::Listen)));
         self.listening = self.listening.step(
             now,
             (self.broadcast.listens(), ordered),
@@ -359,7 +359,7 @@ impl Engine {
             self.bridge.flush();
         }
         for output in out {
-            if let Output::Air(frame) = &output {
+            if let Output::Radio(Order::Air(frame)) = &output {
                 self.own.add(frame.tcn);
                 self.rotations += 1;
             }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rand_core::CryptoRng;
 
-use super::{Cadence, Moment, Output};
+use super::{Cadence, Moment, Order, Output};
 use crate::rotation::random_up_to;
 
 /// Where the windows are now.
@@ -47,12 +47,12 @@ impl Listening {
             _ if ordered => Self::Starting,
             Self::Off => Self::Starting,
             Self::Open(_) if self.timeout(cadence).is_some_and(|ends| now.boot >= ends) => {
-                out.push(Output::StopDiscovery);
+                out.push(Output::Radio(Order::StopDiscovery));
                 let pause = cadence.longest_pause() - random_up_to(cadence.pause_jitter(), rng);
                 Self::Paused(now.boot + pause)
             }
             Self::Paused(_) if self.timeout(cadence).is_none_or(|ends| now.boot >= ends) => {
-                out.push(Output::StartDiscovery);
+                out.push(Output::Radio(Order::StartDiscovery));
                 Self::Starting
             }
             // The cadence may be another by now.
@@ -108,8 +108,8 @@ mod tests {
             listening = listening.step(at(now), (true, ordered), cadence, &mut rng, &mut out);
             ordered = false;
             match out.as_slice() {
-                [Output::StopDiscovery] => changes.push((false, now)),
-                [Output::StartDiscovery] => changes.push((true, now)),
+                [Output::Radio(Order::StopDiscovery)] => changes.push((false, now)),
+                [Output::Radio(Order::StartDiscovery)] => changes.push((true, now)),
                 [] => {}
                 other => panic!("{other:?}"),
             }

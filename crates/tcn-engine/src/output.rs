@@ -21,21 +21,29 @@ pub enum Output {
     Redate(Redating),
     /// Store this for the next start, durably.
     KeepClock(ClockRecord),
-    /// Put this frame on the air, and listen.
-    Air(Frame),
-    /// Put this frame on the air in place of the current one, under another address, and keep
-    /// listening.
-    Swap(Frame),
-    /// Listen, and air nothing.
-    Listen,
-    /// Keep what is on the air, and pause discovery.
-    StopDiscovery,
-    /// Run discovery again. Answer with `DiscoveryStarted`, as after `Air` and `Listen`.
-    StartDiscovery,
-    /// Leave the air. Answer with `Rested`.
-    Rest,
+    /// Order this of the radio.
+    Radio(Order),
     /// Write a line to the log. It holds no secret.
     Log(LogEvent),
+}
+
+/// What the radio has to do from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Broadcast this frame, and listen. Only after `Rested`, or as the first order. A peer
+    /// that connects can read the number of the frame, unless the frame is a bridged one.
+    Air(Frame),
+    /// Broadcast this frame in place of the one on the air, under another address, and keep
+    /// listening. Ignored while none is ordered.
+    Swap(Frame),
+    /// Listen only.
+    Listen,
+    /// Keep what is on the air, and stop discovery. Void with the next `Air` or `Listen`.
+    StopDiscovery,
+    /// Start discovery again. Answered with `DiscoveryStarted`, as are `Air` and `Listen`.
+    StartDiscovery,
+    /// Leave the air. Answered with `Rested`.
+    Rest,
 }
 
 /// An event for the log.

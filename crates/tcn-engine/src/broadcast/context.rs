@@ -11,7 +11,7 @@ use tcn_protocol::beacon::{CARRIER_LEN, Frame};
 
 use super::super::bridge::{Bridge, Slot};
 use super::super::rotation::{Life, Numbered, Rotation, random_up_to};
-use super::super::{LogEvent, Moment, Output, Policy, RadioCapabilities, Record, Seq};
+use super::super::{LogEvent, Moment, Order, Output, Policy, RadioCapabilities, Record, Seq};
 use super::state::{BroadcastState, Epoch, OnAir, Prepared, Want};
 
 /// Everything that a transition may use besides the state machine.
@@ -43,7 +43,7 @@ impl<R: CryptoRng> Context<'_, R> {
         match self.want {
             Want::Nothing => BroadcastState::Silent,
             Want::Listen => {
-                self.out.push(Output::Listen);
+                self.out.push(Output::Radio(Order::Listen));
                 BroadcastState::Listening
             }
             Want::Air => self.prepare_relay(silence),
@@ -90,7 +90,7 @@ impl<R: CryptoRng> Context<'_, R> {
     }
 
     pub(super) fn air(&mut self, epoch: Epoch) -> BroadcastState {
-        self.out.push(Output::Air(epoch.frame));
+        self.out.push(Output::Radio(Order::Air(epoch.frame)));
         let since = self.now.boot;
         let life = self.life().number;
         let jitter = random_up_to(self.policy.jitter.min(life / 4), self.rng);
@@ -118,7 +118,7 @@ impl<R: CryptoRng> Context<'_, R> {
         }
         let next = self.bridge.next(self.now, at.epoch.frame, at.slot.frame);
         if next != at.slot.frame {
-            self.out.push(Output::Swap(next));
+            self.out.push(Output::Radio(Order::Swap(next)));
         }
         at.slot = Slot {
             frame: next,
@@ -131,7 +131,7 @@ impl<R: CryptoRng> Context<'_, R> {
     }
 
     pub(super) fn rest(&mut self, number: Option<Numbered>) -> BroadcastState {
-        self.out.push(Output::Rest);
+        self.out.push(Output::Radio(Order::Rest));
         BroadcastState::Resting {
             number,
             since: self.now.boot,
