@@ -213,7 +213,7 @@ fn the_contract_names_every_problem_that_has_words() {
     let prose = &contract[names::MANAGER]["Problems"].prose;
     let is_token = |c: char| c.is_ascii_lowercase() || c == '-';
     let named: BTreeSet<_> = prose.split(|c| !is_token(c)).collect();
-    for problem in &tcnd_client::notices::PROBLEMS {
+    for problem in tcnd_client::notices::PROBLEMS {
         assert!(named.contains(problem.token), "{}", problem.token);
     }
 }

@@ -36,199 +36,151 @@ const BY_CONTROLLER: &str = "install -Dm644 /usr/share/tcnd/full-mode.conf \
      /etc/systemd/system/tcnd.service.d/full-mode.conf; systemctl daemon-reload && systemctl \
      restart tcnd (if that does not help: tcnctl doctor)";
 
-/// No problem remains.
-pub const WELL_AGAIN: Notice = Notice {
-    token: "well-again",
-    id: Some("030a12f8f6944f39a96ce36b0a9895fa"),
-    sentence: "There are no problems any more.",
-    cure: "no action is needed",
-};
+/// Declares events: name, token, id, sentence and cure of each.
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident $token:literal $id:expr => $sentence:literal, $cure:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub const $name: Notice =
+                Notice { token: $token, id: $id, sentence: $sentence, cure: $cure };
+        )*
 
-/// Consent was given, on the bus or in the configuration.
-pub const CONSENT_GIVEN: Notice = Notice {
-    token: "consent-given",
-    id: Some("1fc60c7562b34a678fa526b7fb767e13"),
-    sentence: "Consent was given: tcnd broadcasts and listens from now on.",
-    cure: "to take it back: tcnctl disable",
-};
+        /// The events that tcnd writes to the journal besides problems.
+        pub const EVENTS: &[Notice] = &[$($name),*];
+    };
+}
 
-/// The configuration no longer forbids what an earlier consent allows.
-pub const CONSENT_RESTORED: Notice = Notice {
-    token: "consent-restored",
-    id: Some("fbf6e044b8e74a129e9a0d5c9cc1fe3b"),
-    sentence: "The configuration no longer forbids it, and the consent given before applies \
-               again: tcnd broadcasts and listens from now on.",
-    cure: "to take it back: tcnctl disable",
-};
+events! {
+    /// No problem remains.
+    WELL_AGAIN "well-again" Some("030a12f8f6944f39a96ce36b0a9895fa") =>
+        "There are no problems any more.",
+        "no action is needed";
 
-/// Consent was withdrawn.
-pub const CONSENT_TAKEN: Notice = Notice {
-    token: "consent-taken",
-    id: Some("1b77bfaa999245cfb60ca155f18fd6fd"),
-    sentence: "Consent was withdrawn: tcnd neither broadcasts nor listens, and keeps its data until they expire.",
-    cure: "to consent again: tcnctl enable; to destroy the data: tcnctl wipe",
-};
+    /// Consent was given, on the bus or in the configuration.
+    CONSENT_GIVEN "consent-given" Some("1fc60c7562b34a678fa526b7fb767e13") =>
+        "Consent was given: tcnd broadcasts and listens from now on.",
+        "to take it back: tcnctl disable";
 
-/// All state was destroyed.
-pub const WIPED: Notice = Notice {
-    token: "wiped",
-    id: Some("d47954bf2a0e427b8024f3fd8e406afb"),
-    sentence: "All data of tcnd were destroyed.",
-    cure: "to start again: tcnctl enable",
-};
+    /// The configuration no longer forbids what an earlier consent allows.
+    CONSENT_RESTORED "consent-restored" Some("fbf6e044b8e74a129e9a0d5c9cc1fe3b") =>
+        "The configuration no longer forbids it, and the consent given before applies \
+         again: tcnd broadcasts and listens from now on.",
+        "to take it back: tcnctl disable";
 
-/// The new configuration was refused, and the old one stays in effect.
-pub const NOT_APPLIED: Notice = Notice {
-    token: "configuration-not-applied",
-    id: Some("62dc83e7a82c472f9a8c31f12dad4035"),
-    sentence: "The configuration has errors and was not applied; the previous one stays in effect.",
-    cure: "tcnctl config check names each error; then: systemctl reload tcnd",
-};
+    /// Consent was withdrawn.
+    CONSENT_TAKEN "consent-taken" Some("1b77bfaa999245cfb60ca155f18fd6fd") =>
+        "Consent was withdrawn: tcnd neither broadcasts nor listens, and keeps its data until they expire.",
+        "to consent again: tcnctl enable; to destroy the data: tcnctl wipe";
 
-/// A source of reports could not be checked.
-pub const SOURCE_FAILED: Notice = Notice {
-    token: "source-failed",
-    id: Some("a5e1d450436c407f8fe34a519e4d7f6a"),
-    sentence: "A source of reports could not be checked; tcnd-sync keeps trying.",
-    cure: "check it in /etc/tcnd/sources.d, then: tcnctl report check",
-};
+    /// All state was destroyed.
+    WIPED "wiped" Some("d47954bf2a0e427b8024f3fd8e406afb") =>
+        "All data of tcnd were destroyed.",
+        "to start again: tcnctl enable";
 
-/// The events that tcnd writes to the journal besides problems.
-pub const EVENTS: [Notice; 7] = [
-    WELL_AGAIN,
-    CONSENT_GIVEN,
-    CONSENT_RESTORED,
-    CONSENT_TAKEN,
-    WIPED,
-    NOT_APPLIED,
-    SOURCE_FAILED,
-];
+    /// The new configuration was refused, and the old one stays in effect.
+    NOT_APPLIED "configuration-not-applied" Some("62dc83e7a82c472f9a8c31f12dad4035") =>
+        "The configuration has errors and was not applied; the previous one stays in effect.",
+        "tcnctl config check names each error; then: systemctl reload tcnd";
 
-/// Every problem that tcnd can name.
-pub const PROBLEMS: [Notice; 20] = [
-    Notice {
-        token: "bluetoothd-missing",
-        id: Some("b4db529e9dc6462a998cc47124325c38"),
-        sentence: "The Bluetooth service of the system, bluetoothd, is not running.",
-        cure: "systemctl start bluetooth (package: bluez)",
-    },
-    Notice {
-        token: "adapter-missing",
-        id: Some("a63f5cdeda554852bb833fee75bea153"),
-        sentence: "There is no Bluetooth adapter, or not the configured one.",
-        cure: "connect an adapter, or correct `adapter` in /etc/tcnd/config.d (bluetoothctl list)",
-    },
-    Notice {
-        token: "adapter-off",
-        id: Some("d5a93d56c8e8442fa0b0f27917a3f6b2"),
-        sentence: "The Bluetooth adapter is switched off.",
-        cure: "bluetoothctl power on",
-    },
-    Notice {
-        token: "adapter-blocked",
-        id: Some("f938aa688a3f46caaa7b103202a61d07"),
-        sentence: "The Bluetooth adapter is blocked, for example by flight mode.",
-        cure: "rfkill unblock bluetooth, or use the switch on the case",
-    },
-    Notice {
-        token: "advertise-unsupported",
-        id: Some("3235a422549d42d8aa6184ad973b2332"),
-        sentence: "The Bluetooth adapter cannot broadcast, so other devices do not hear this machine.",
-        cure: "use an adapter with Bluetooth Low Energy, 4.0 or newer",
-    },
-    Notice {
-        token: "advertise-failed",
-        id: Some("decd69622ae540769e654c9934eeafa0"),
-        sentence: "Bluetooth refuses the broadcast; tcnd keeps trying.",
-        cure: "stop other programs that broadcast; systemctl restart bluetooth",
-    },
-    Notice {
-        token: "address-not-private",
-        id: Some("c57ffe289a7640f6b2189c8fdf77034b"),
-        sentence: "The adapter is discoverable, so a broadcast would show its real address; tcnd does not broadcast.",
-        cure: "bluetoothctl discoverable off",
-    },
-    Notice {
-        token: "privacy-off",
-        id: Some("3794137de0334845bc1dbbe24b33aced"),
-        sentence: "The kernel's Bluetooth privacy is off, so every device that connects would see the real address of this machine; tcnd accepts no connections.",
-        cure: "set Privacy = device in /etc/bluetooth/main.conf, then: systemctl restart bluetooth (the line: tcnctl doctor)",
-    },
-    Notice {
-        token: "privacy-unknown",
-        id: Some("efdf933ac27548d9abbafdf060922d70"),
-        sentence: "tcnd cannot ask the kernel whether Bluetooth privacy is on, so it accepts no connections.",
-        cure: DROP_IN,
-    },
+    /// A source of reports could not be checked.
+    SOURCE_FAILED "source-failed" Some("a5e1d450436c407f8fe34a519e4d7f6a") =>
+        "A source of reports could not be checked; tcnd-sync keeps trying.",
+        "check it in /etc/tcnd/sources.d, then: tcnctl report check";
+}
+
+/// Declares problems: token, id, sentence and cure of each.
+macro_rules! problems {
+    ($($token:literal $id:expr => $sentence:literal, $cure:expr;)*) => {
+        /// Every problem that tcnd can name.
+        pub const PROBLEMS: &[Notice] = &[
+            $(Notice { token: $token, id: $id, sentence: $sentence, cure: $cure }),*
+        ];
+    };
+}
+
+problems! {
+    "bluetoothd-missing" Some("b4db529e9dc6462a998cc47124325c38") =>
+        "The Bluetooth service of the system, bluetoothd, is not running.",
+        "systemctl start bluetooth (package: bluez)";
+
+    "adapter-missing" Some("a63f5cdeda554852bb833fee75bea153") =>
+        "There is no Bluetooth adapter, or not the configured one.",
+        "connect an adapter, or correct `adapter` in /etc/tcnd/config.d (bluetoothctl list)";
+
+    "adapter-off" Some("d5a93d56c8e8442fa0b0f27917a3f6b2") =>
+        "The Bluetooth adapter is switched off.",
+        "bluetoothctl power on";
+
+    "adapter-blocked" Some("f938aa688a3f46caaa7b103202a61d07") =>
+        "The Bluetooth adapter is blocked, for example by flight mode.",
+        "rfkill unblock bluetooth, or use the switch on the case";
+
+    "advertise-unsupported" Some("3235a422549d42d8aa6184ad973b2332") =>
+        "The Bluetooth adapter cannot broadcast, so other devices do not hear this machine.",
+        "use an adapter with Bluetooth Low Energy, 4.0 or newer";
+
+    "advertise-failed" Some("decd69622ae540769e654c9934eeafa0") =>
+        "Bluetooth refuses the broadcast; tcnd keeps trying.",
+        "stop other programs that broadcast; systemctl restart bluetooth";
+
+    "address-not-private" Some("c57ffe289a7640f6b2189c8fdf77034b") =>
+        "The adapter is discoverable, so a broadcast would show its real address; tcnd does not broadcast.",
+        "bluetoothctl discoverable off";
+
+    "privacy-off" Some("3794137de0334845bc1dbbe24b33aced") =>
+        "The kernel's Bluetooth privacy is off, so every device that connects would see the real address of this machine; tcnd accepts no connections.",
+        "set Privacy = device in /etc/bluetooth/main.conf, then: systemctl restart bluetooth (the line: tcnctl doctor)";
+
+    "privacy-unknown" Some("efdf933ac27548d9abbafdf060922d70") =>
+        "tcnd cannot ask the kernel whether Bluetooth privacy is on, so it accepts no connections.",
+        DROP_IN;
+
     // This problem appears when a number changes early, for example because of a report,
     // and disappears by itself. A line in the journal would reveal when a person reported.
-    Notice {
-        token: "address-held",
-        id: None,
-        sentence: "The controller still uses the address of an earlier number. Until it takes another, tcnd does not listen; with a legacy controller, or one that makes its addresses itself, tcnd does not broadcast.",
-        cure: "wait a quarter of an hour, or the time of rpa_timeout in /etc/tcnd/config.d; if this happens with every number in mode broadcast: tcnctl doctor",
-    },
-    Notice {
-        token: "address-out-of-step",
-        id: Some("6602978771984deba5b660605ef77eea"),
-        sentence: "The controller changes its address by its own timer, and tcnd does not know how long each address lasts, so tcnd does not broadcast.",
-        cure: BY_CONTROLLER,
-    },
-    Notice {
-        token: "bridge-unavailable",
-        id: Some("3e5efc4925af4649813ebeb2adce2333"),
-        sentence: "The adapter cannot change its address on request, so tcnd carries no numbers of other devices, and a relay only listens.",
-        cure: "use an adapter with Bluetooth 5.0 or newer, with extended advertising (tcnctl doctor names the kind)",
-    },
-    Notice {
-        token: "connect-failed",
-        id: Some("aff81374498543ed979f17c790db295b"),
-        sentence: "Bluetooth refuses the service to which iPhones write their numbers; tcnd keeps trying.",
-        cure: "systemctl restart bluetooth; for details: journalctl -u bluetooth",
-    },
-    Notice {
-        token: "scan-failed",
-        id: Some("a93ffffdf22940ab9386b89446a64e66"),
-        sentence: "Bluetooth refuses to listen; tcnd keeps trying.",
-        cure: "systemctl restart bluetooth",
-    },
-    Notice {
-        token: "clock-unsynchronised",
-        id: Some("aee8052964ef42b7a7867a195d01c92c"),
-        sentence: "The clock shows an impossible time, or it went ahead by more than the retention and nothing has confirmed it. Until it is right, tcnd keeps all contacts; then it corrects the times of contacts heard since the start.",
-        cure: "timedatectl set-ntp true; without a network: timedatectl set-time, then tcnctl clock confirm",
-    },
-    Notice {
-        token: "storage-full",
-        id: Some("a47737a8346b421a8488850481de8266"),
-        sentence: "The contact log cannot be written: there is no space, or no permission.",
-        cure: "free some disk space; df -h /var/lib/tcnd",
-    },
-    Notice {
-        token: "storage-corrupt",
-        id: Some("41f7477803bc425e9e615453dfe3f512"),
-        sentence: "The contact log was damaged; tcnd moved it aside and started a new one.",
-        cure: "check the disk; the damaged file stays in /var/lib/tcnd until the retention ends",
-    },
-    Notice {
-        token: "reports-stale",
-        id: Some("3decc94a709a4fc98e6d9414d73c6a1e"),
-        sentence: "Reports of other people were not checked for two days, so an exposure may be missing.",
-        cure: "tcnctl report check; systemctl status tcnd-sync.timer tcnd-sync",
-    },
-    Notice {
-        token: "sync-failed",
-        id: Some("ace4dc6185c74d4a83c41511b88ed65b"),
-        sentence: "A server could not be checked twice in a row; tcnd-sync keeps trying.",
-        cure: "tcnctl report check names the server; journalctl -u tcnd-sync has the reason",
-    },
-    Notice {
-        token: "crowded",
-        id: Some("e7c1222fec1f48faa73f8a36ecb39d0a"),
-        sentence: "tcnd heard more numbers than it can keep; some were dropped.",
-        cure: "no action is needed in a crowd; otherwise a device floods the air",
-    },
-];
+    "address-held" None =>
+        "The controller still uses the address of an earlier number. Until it takes another, tcnd does not listen; with a legacy controller, or one that makes its addresses itself, tcnd does not broadcast.",
+        "wait a quarter of an hour, or the time of rpa_timeout in /etc/tcnd/config.d; if this happens with every number in mode broadcast: tcnctl doctor";
+
+    "address-out-of-step" Some("6602978771984deba5b660605ef77eea") =>
+        "The controller changes its address by its own timer, and tcnd does not know how long each address lasts, so tcnd does not broadcast.",
+        BY_CONTROLLER;
+
+    "bridge-unavailable" Some("3e5efc4925af4649813ebeb2adce2333") =>
+        "The adapter cannot change its address on request, so tcnd carries no numbers of other devices, and a relay only listens.",
+        "use an adapter with Bluetooth 5.0 or newer, with extended advertising (tcnctl doctor names the kind)";
+
+    "connect-failed" Some("aff81374498543ed979f17c790db295b") =>
+        "Bluetooth refuses the service to which iPhones write their numbers; tcnd keeps trying.",
+        "systemctl restart bluetooth; for details: journalctl -u bluetooth";
+
+    "scan-failed" Some("a93ffffdf22940ab9386b89446a64e66") =>
+        "Bluetooth refuses to listen; tcnd keeps trying.",
+        "systemctl restart bluetooth";
+
+    "clock-unsynchronised" Some("aee8052964ef42b7a7867a195d01c92c") =>
+        "The clock shows an impossible time, or it went ahead by more than the retention and nothing has confirmed it. Until it is right, tcnd keeps all contacts; then it corrects the times of contacts heard since the start.",
+        "timedatectl set-ntp true; without a network: timedatectl set-time, then tcnctl clock confirm";
+
+    "storage-full" Some("a47737a8346b421a8488850481de8266") =>
+        "The contact log cannot be written: there is no space, or no permission.",
+        "free some disk space; df -h /var/lib/tcnd";
+
+    "storage-corrupt" Some("41f7477803bc425e9e615453dfe3f512") =>
+        "The contact log was damaged; tcnd moved it aside and started a new one.",
+        "check the disk; the damaged file stays in /var/lib/tcnd until the retention ends";
+
+    "reports-stale" Some("3decc94a709a4fc98e6d9414d73c6a1e") =>
+        "Reports of other people were not checked for two days, so an exposure may be missing.",
+        "tcnctl report check; systemctl status tcnd-sync.timer tcnd-sync";
+
+    "sync-failed" Some("ace4dc6185c74d4a83c41511b88ed65b") =>
+        "A server could not be checked twice in a row; tcnd-sync keeps trying.",
+        "tcnctl report check names the server; journalctl -u tcnd-sync has the reason";
+
+    "crowded" Some("e7c1222fec1f48faa73f8a36ecb39d0a") =>
+        "tcnd heard more numbers than it can keep; some were dropped.",
+        "no action is needed in a crowd; otherwise a device floods the air";
+}
 
 /// The problem with this token.
 pub fn problem(token: &str) -> Option<&'static Notice> {
@@ -240,7 +192,7 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = &'static Notice> {
-        PROBLEMS.iter().chain(&EVENTS)
+        PROBLEMS.iter().chain(EVENTS)
     }
 
     #[test]

@@ -25,7 +25,7 @@ const FIELDS: [(Notice, &str); 2] = [
 /// The complete catalog.
 pub(crate) fn catalog() -> String {
     let mut text = HEAD.to_owned();
-    for notice in PROBLEMS.iter().chain(&EVENTS) {
+    for notice in PROBLEMS.iter().chain(EVENTS) {
         let Some(id) = notice.id else { continue };
         let (subject, cure) = (notice.sentence.trim_end_matches('.'), notice.cure);
         let page = if *notice == notices::SOURCE_FAILED {

@@ -29,7 +29,7 @@ fn journalctl_knows_every_notice_and_no_other() {
 
     let listed = journalctl("--list-catalog");
     let listed: BTreeSet<_> = listed.lines().map(str::to_owned).collect();
-    let notices = PROBLEMS.iter().chain(&EVENTS);
+    let notices = PROBLEMS.iter().chain(EVENTS);
     let expected: BTreeSet<_> = notices
         .filter_map(|notice| {
             let subject = notice.sentence.trim_end_matches('.');
@@ -41,7 +41,7 @@ fn journalctl_knows_every_notice_and_no_other() {
     let dumped = journalctl("--dump-catalog");
     for notice in PROBLEMS
         .iter()
-        .chain(&EVENTS)
+        .chain(EVENTS)
         .filter(|notice| notice.id.is_some())
     {
         assert!(dumped.contains(notice.cure), "{}", notice.token);
