@@ -38,9 +38,9 @@ impl Fragment {
     /// The keys that `text` sets. Its errors are added to `diagnostics`.
     pub(super) fn parse(file: &Path, text: &str, diagnostics: &mut Vec<Diagnostic>) -> Self {
         let document = TomlDocument::parse(file, text);
-        let mut table = Table::new(&document, document.root(), 1, &Key::NAMES);
+        let mut table = Table::new(&document, document.root(), 1, Key::NAMES);
         let mut fragment = Self::default();
-        for key in Key::ALL {
+        for &key in Key::ALL {
             let name = key.name();
             let (file, line) = (file.to_owned(), table.line(name));
             match key {
