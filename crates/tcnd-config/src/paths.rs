@@ -38,11 +38,7 @@ pub struct NoStateDirectory;
 /// # Errors
 /// If none of the three is set.
 pub fn state_directory(program: &str, flag: Option<&Path>) -> Result<PathBuf, NoStateDirectory> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where the environment is read"
-    )]
-    let given = std::env::var_os("STATE_DIRECTORY");
+    let given = variable("STATE_DIRECTORY");
     flag.map(Path::to_owned)
         .or_else(|| given.as_ref().and_then(first_path))
         .or_else(|| own_state_directory(program))
@@ -52,35 +48,21 @@ pub fn state_directory(program: &str, flag: Option<&Path>) -> Result<PathBuf, No
 /// The directory for data that do not outlive the service: the first of
 /// `$RUNTIME_DIRECTORY`; `None` outside of systemd.
 pub fn runtime_directory() -> Option<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where the environment is read"
-    )]
-    let given = std::env::var_os("RUNTIME_DIRECTORY");
-    given.as_ref().and_then(first_path)
+    variable("RUNTIME_DIRECTORY").as_ref().and_then(first_path)
 }
 
 /// A variable of the locale, such as `LC_ALL` (locale(7)); `None` if it is not set, or
 /// is not text.
 pub fn locale_variable(name: &str) -> Option<String> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where the environment is read"
-    )]
-    let given = std::env::var(name);
-    given.ok()
+    variable(name)?.into_string().ok()
 }
 
 /// The path of a credential of this service. systemd puts the credentials that it is
 /// configured to load there, for this service alone (systemd.exec(5), "Credentials").
 /// `None` outside of systemd, or where it loaded none; the file need not exist.
 pub fn credential(name: &str) -> Option<PathBuf> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place where the environment is read"
-    )]
-    let given = std::env::var_os("CREDENTIALS_DIRECTORY");
-    given.map(|directory| Path::new(&directory).join(name))
+    let directory = variable("CREDENTIALS_DIRECTORY");
+    directory.map(|directory| Path::new(&directory).join(name))
 }
 
 /// Fragments in the order they are applied. A missing directory counts as empty.
@@ -115,6 +97,14 @@ fn list(directory: &Path) -> io::Result<Vec<OsString>> {
         }
     }
     Ok(names)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the place where the environment is read"
+)]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// systemd separates several directories by colons; the first is ours.
