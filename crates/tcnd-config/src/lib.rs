@@ -14,6 +14,8 @@
 mod document;
 mod duration;
 mod error;
+#[cfg(test)]
+mod fault_table;
 mod fragment;
 mod key;
 mod paths;
@@ -89,78 +91,68 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::fault_table::{diagnosed, faults};
 
     const SHIPPED: &str = include_str!("../../../packaging/config.d/tcnd.toml");
 
-    const FAULTS: &[(&str, &str)] = &[
-        (
-            "\n\ntcn_perod = \"15min\"",
-            "F:3: unknown key \"tcn_perod\"; did you mean \"tcn_period\"?",
-        ),
-        (
-            "[tcnd]",
-            "F:1: unknown key \"tcnd\"; known keys: enabled, mode, adapter, listen, tcn_period, tcn_jitter, report_key_life, retention, flush, discovery_restart, bridge_slot, rpa_timeout",
-        ),
-        (
-            "enabled = \"yes\"",
-            "F:1: enabled: expected true or false, found a string",
-        ),
-        (
-            "tcn_period = 900",
-            "F:1: tcn_period: expected a duration such as \"15min\", found an integer",
-        ),
-        (
-            "tcn_period = \"soon\"",
-            "F:1: tcn_period: \"soon\" is no duration; write it like \"90s\", \"15min\", \"6h\" or \"14d\"",
-        ),
-        (
-            "tcn_period = \"2h\"",
-            "F:1: tcn_period: 2h is out of range; allowed: 10s to 1h",
-        ),
-        (
-            "retention = \"22d\"",
-            "F:1: retention: 22d is out of range; allowed: 1h to 21d",
-        ),
-        (
-            "mode = \"loud\"",
-            "F:1: mode: unknown mode \"loud\"; use \"broadcast\", \"full\" or \"relay\"",
-        ),
-        (
-            "adapter = \"usb\"",
-            "F:1: adapter: expected a device address such as \"AA:BB:CC:DD:EE:FF\", or a kernel name such as \"hci0\"; see: bluetoothctl list, ls /sys/class/bluetooth",
-        ),
-        (
-            "tcn_period = \"1min\"\ntcn_jitter = \"31s\"",
-            "F:2: tcn_jitter: 31s is more than half of tcn_period (1min); shorten it or lengthen tcn_period",
-        ),
-        (
-            "tcn_period = \"1min\"",
-            "F:1: tcn_period: tcn_jitter (1min) is more than half of it; lengthen it or shorten tcn_jitter",
-        ),
-        (
-            "report_key_life = \"10min\"",
-            "F:1: report_key_life: 10min is shorter than tcn_period (15min)",
-        ),
-        (
-            "retention = \"1h\"",
-            "F:1: retention: 1h is shorter than report_key_life (6h); shorten that as well",
-        ),
-        ("a = [1", "F:1: unclosed array, expected `]`"),
-        (
-            "flush = \"1s\nretention = \"1h\"",
-            "F:1: invalid basic string, expected `\"`",
-        ),
-        ("flush = \"1s\"\nflush = \"2s\"", "F:2: duplicate key"),
-    ];
+    /// Files, and below each what is wrong with it.
+    const FAULTS: &str = r#"
+
+
+tcn_perod = "15min"
+F:3: unknown key "tcn_perod"; did you mean "tcn_period"?
+
+[tcnd]
+F:1: unknown key "tcnd"; known keys: enabled, mode, adapter, listen, tcn_period, tcn_jitter, report_key_life, retention, flush, discovery_restart, bridge_slot, rpa_timeout
+
+enabled = "yes"
+F:1: enabled: expected true or false, found a string
+
+tcn_period = 900
+F:1: tcn_period: expected a duration such as "15min", found an integer
+
+tcn_period = "soon"
+F:1: tcn_period: "soon" is no duration; write it like "90s", "15min", "6h" or "14d"
+
+tcn_period = "2h"
+F:1: tcn_period: 2h is out of range; allowed: 10s to 1h
+
+retention = "22d"
+F:1: retention: 22d is out of range; allowed: 1h to 21d
+
+mode = "loud"
+F:1: mode: unknown mode "loud"; use "broadcast", "full" or "relay"
+
+adapter = "usb"
+F:1: adapter: expected a device address such as "AA:BB:CC:DD:EE:FF", or a kernel name such as "hci0"; see: bluetoothctl list, ls /sys/class/bluetooth
+
+tcn_period = "1min"
+tcn_jitter = "31s"
+F:2: tcn_jitter: 31s is more than half of tcn_period (1min); shorten it or lengthen tcn_period
+
+tcn_period = "1min"
+F:1: tcn_period: tcn_jitter (1min) is more than half of it; lengthen it or shorten tcn_jitter
+
+report_key_life = "10min"
+F:1: report_key_life: 10min is shorter than tcn_period (15min)
+
+retention = "1h"
+F:1: retention: 1h is shorter than report_key_life (6h); shorten that as well
+
+a = [1
+F:1: unclosed array, expected `]`
+
+flush = "1s
+retention = "1h"
+F:1: invalid basic string, expected `"`
+
+flush = "1s"
+flush = "2s"
+F:2: duplicate key
+"#;
 
     fn check_text(text: &str) -> Result<Settings, String> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        load(&[file.path().to_owned()]).map_err(|error| {
-            error
-                .to_string()
-                .replace(file.path().to_str().unwrap(), "F")
-        })
+        diagnosed(text, load)
     }
 
     /// Every key of the shipped file with its `# ` taken away.
@@ -238,8 +230,8 @@ mod tests {
 
     #[test]
     fn each_fault_is_named_by_line_and_cure() {
-        for (text, expected) in FAULTS {
-            assert_eq!(check_text(text).unwrap_err(), *expected, "{text}");
+        for (text, expected) in faults(FAULTS) {
+            assert_eq!(check_text(&text).unwrap_err(), expected, "{text}");
         }
     }
 

@@ -136,117 +136,121 @@ mod tests {
     use tcn_exchange::source::{Limits, MemoTypes, ServerUrl, SourceLocation};
 
     use super::*;
+    use crate::fault_table::{diagnosed, faults};
 
     const SHIPPED: &str = include_str!("../../../packaging/sources.d/example.toml.disabled");
 
     const LEAST: &str =
         "[[source]]\nname = \"a\"\nkind = \"mirror\"\nurl = \"https://a.example.org\"\n";
 
-    const FAULTS: &[(&str, &str)] = &[
-        (
-            "\n[[sorce]]",
-            "F:2: unknown key \"sorce\"; did you mean \"source\"?",
-        ),
-        (
-            "x = 1",
-            "F:1: unknown key \"x\"; known keys: source, memo_type",
-        ),
-        (
-            "source = 1",
-            "F:1: source: write it as [[source]], with its keys below",
-        ),
-        (
-            "[[source]]\nkind = \"folder\"\npath = \"/a\"",
-            "F:1: name is missing",
-        ),
-        ("[[source]]\nname = \"a\"", "F:1: kind is missing"),
-        (
-            "[[source]]\nname = \"a\"\nkind = \"coepi-v4\"",
-            "F:1: url is missing",
-        ),
-        (
-            "[[source]]\nname = \"A\"\nkind = \"folder\"\npath = \"/a\"",
-            "F:2: name: use 1 to 64 of a-z, 0-9 and -, the first one no -",
-        ),
-        (
-            "[[source]]\nname = \"a\"\nkind = \"ftp\"",
-            "F:3: kind: unknown kind \"ftp\"; use \"coepi-v4\", \"mirror\" or \"folder\"",
-        ),
-        (
-            "[[source]]\nname = \"a\"\nkind = \"folder\"\npath = \"a\"",
-            "F:4: path: write it from the root, like \"/media/reports\"",
-        ),
-        (
-            "[[source]]\nname = \"a\"\nkind = \"folder\"\npath = \"/a\"\nurl = \"https://a.example.org\"",
-            "F:5: url: a source of kind \"folder\" has none; take it away",
-        ),
-        (
-            "[[source]]\nname = \"a\"\nkind = \"mirror\"\nurl = \"http://a.example.org\"",
-            "F:4: url: everyone on the path can read and change http traffic; use https, or set allow_http = true",
-        ),
-        (
-            "[[memo_type]]\nname = \"x\"\nnumber = 0",
-            "F:3: number: the specification calls this type \"CoEpi v1\"; use that name",
-        ),
-        (
-            "[[memo_type]]\nname = \"x\"\nnumber = 256",
-            "F:3: number: out of range; allowed: 0 to 255",
-        ),
-    ];
+    /// Files, and below each what is wrong with it.
+    const FAULTS: &str = r#"
 
-    /// Lines below [`LEAST`], and what is wrong with them.
-    const FAULTS_OF_A_MIRROR: &[(&str, &str)] = &[
-        (
-            "publsh = true",
-            "F:5: unknown key \"publsh\"; did you mean \"publish\"?",
-        ),
-        (
-            "publish = true",
-            "F:5: publish: a mirror takes no reports; use the server it mirrors, kind \"coepi-v4\"",
-        ),
-        (
-            "publish = 1",
-            "F:5: publish: expected true or false, found an integer",
-        ),
-        ("label = \"\"", "F:5: label: use 1 to 256 bytes on one line"),
-        (
-            "budget = 1",
-            "F:5: budget: out of range; allowed: 65535 to 500000000",
-        ),
-        (
-            "max_bytes = -1",
-            "F:5: max_bytes: out of range; allowed: 1024 to 1073741824",
-        ),
-        (
-            "timeout = \"11min\"",
-            "F:5: timeout: write a duration from \"1s\" to \"10min\"",
-        ),
-        (
-            "memo_types = [\"CoEpi\"]",
-            "F:5: memo_types: no such type; use a number from 0 to 255, a registered name like \"CoEpi v1\", or one that [[memo_type]] gives",
-        ),
-        (
-            "memo_types = 1",
-            "F:5: memo_types: expected a list, found an integer",
-        ),
-        (
-            "budget = ",
-            "F:5: string values must be quoted, expected literal string",
-        ),
-        (
-            LEAST,
-            "F:6: name: there is another \"a\" already; give this one a name of its own",
-        ),
-    ];
+[[sorce]]
+F:2: unknown key "sorce"; did you mean "source"?
+
+x = 1
+F:1: unknown key "x"; known keys: source, memo_type
+
+source = 1
+F:1: source: write it as [[source]], with its keys below
+
+[[source]]
+kind = "folder"
+path = "/a"
+F:1: name is missing
+
+[[source]]
+name = "a"
+F:1: kind is missing
+
+[[source]]
+name = "a"
+kind = "coepi-v4"
+F:1: url is missing
+
+[[source]]
+name = "A"
+kind = "folder"
+path = "/a"
+F:2: name: use 1 to 64 of a-z, 0-9 and -, the first one no -
+
+[[source]]
+name = "a"
+kind = "ftp"
+F:3: kind: unknown kind "ftp"; use "coepi-v4", "mirror" or "folder"
+
+[[source]]
+name = "a"
+kind = "folder"
+path = "a"
+F:4: path: write it from the root, like "/media/reports"
+
+[[source]]
+name = "a"
+kind = "folder"
+path = "/a"
+url = "https://a.example.org"
+F:5: url: a source of kind "folder" has none; take it away
+
+[[source]]
+name = "a"
+kind = "mirror"
+url = "http://a.example.org"
+F:4: url: everyone on the path can read and change http traffic; use https, or set allow_http = true
+
+[[memo_type]]
+name = "x"
+number = 0
+F:3: number: the specification calls this type "CoEpi v1"; use that name
+
+[[memo_type]]
+name = "x"
+number = 256
+F:3: number: out of range; allowed: 0 to 255
+"#;
+
+    /// The same of lines that are below [`LEAST`].
+    const FAULTS_OF_A_MIRROR: &str = r#"
+publsh = true
+F:5: unknown key "publsh"; did you mean "publish"?
+
+publish = true
+F:5: publish: a mirror takes no reports; use the server it mirrors, kind "coepi-v4"
+
+publish = 1
+F:5: publish: expected true or false, found an integer
+
+label = ""
+F:5: label: use 1 to 256 bytes on one line
+
+budget = 1
+F:5: budget: out of range; allowed: 65535 to 500000000
+
+max_bytes = -1
+F:5: max_bytes: out of range; allowed: 1024 to 1073741824
+
+timeout = "11min"
+F:5: timeout: write a duration from "1s" to "10min"
+
+memo_types = ["CoEpi"]
+F:5: memo_types: no such type; use a number from 0 to 255, a registered name like "CoEpi v1", or one that [[memo_type]] gives
+
+memo_types = 1
+F:5: memo_types: expected a list, found an integer
+
+budget =
+F:5: string values must be quoted, expected literal string
+
+[[source]]
+name = "a"
+kind = "mirror"
+url = "https://a.example.org"
+F:6: name: there is another "a" already; give this one a name of its own
+"#;
 
     fn read(text: &str) -> Result<Vec<Source>, String> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        load_sources(&[file.path().to_owned()]).map_err(|error| {
-            error
-                .to_string()
-                .replace(file.path().to_str().unwrap(), "F")
-        })
+        diagnosed(text, load_sources)
     }
 
     #[test]
@@ -315,11 +319,11 @@ mod tests {
 
     #[test]
     fn each_fault_is_named_by_line_and_cure() {
-        for (text, expected) in FAULTS {
-            assert_eq!(read(text).unwrap_err(), *expected, "{text}");
+        for (text, expected) in faults(FAULTS) {
+            assert_eq!(read(&text).unwrap_err(), expected, "{text}");
         }
-        for (lines, expected) in FAULTS_OF_A_MIRROR {
-            assert_eq!(read(&format!("{LEAST}{lines}")).unwrap_err(), *expected);
+        for (lines, expected) in faults(FAULTS_OF_A_MIRROR) {
+            assert_eq!(read(&format!("{LEAST}{lines}")).unwrap_err(), expected);
         }
     }
 
