@@ -258,26 +258,7 @@ pub(crate) enum DaemonReportCommand {
     ///
     /// The report covers the last 14 days, or the span from --from to --to. It
     /// leaves the machine only by tcnctl report export or publish.
-    Create {
-        #[command(flatten)]
-        memo: MemoArgs,
-        #[command(flatten)]
-        span: SpanArgs,
-        /// A note to yourself, which stays on this machine
-        #[arg(
-            long,
-            value_name = "TEXT",
-            default_value = "",
-            hide_default_value = true
-        )]
-        note: String,
-        /// Accept a memo that shows that the parts of the report belong to one person
-        #[arg(long)]
-        linkable: bool,
-        /// Do not ask for confirmation
-        #[arg(long)]
-        yes: bool,
-    },
+    Create(CreateArgs),
     /// List your reports, and which parts have left the machine
     List,
     /// Write a report to a file for other people; tcnd records this
@@ -296,23 +277,7 @@ pub(crate) enum DaemonReportCommand {
     /// do not show that they belong to one person. Until a part has left, --now
     /// sends it at once, and --cancel and tcnctl report delete keep it on this
     /// machine.
-    Publish {
-        /// The ID in the list
-        id: String,
-        /// One server, by its name in /etc/tcnd/sources.d [default: all that
-        /// take reports]
-        #[arg(long, value_name = "NAME")]
-        to: Option<String>,
-        /// Send all parts at once, including those already queued
-        #[arg(long)]
-        now: bool,
-        /// Cancel the parts that have not left yet
-        #[arg(long, conflicts_with_all = ["now", "yes"])]
-        cancel: bool,
-        /// Do not ask for confirmation
-        #[arg(long)]
-        yes: bool,
-    },
+    Publish(PublishArgs),
     /// Fetch reports from all servers now
     Check,
     /// Delete a report; copies that have left the machine stay
@@ -339,6 +304,49 @@ pub(crate) enum DaemonReportCommand {
         #[arg(long, value_name = "T", value_parser = time::parse_to)]
         published: Option<Timestamp>,
     },
+}
+
+// What to make a report of. The help of the command is with its variant.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CreateArgs {
+    #[command(flatten)]
+    pub(crate) memo: MemoArgs,
+    #[command(flatten)]
+    pub(crate) span: SpanArgs,
+    /// A note to yourself, which stays on this machine
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) note: String,
+    /// Accept a memo that shows that the parts of the report belong to one person
+    #[arg(long)]
+    pub(crate) linkable: bool,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+// What to publish, and where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PublishArgs {
+    /// The ID in the list
+    pub(crate) id: String,
+    /// One server, by its name in /etc/tcnd/sources.d [default: all that
+    /// take reports]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) to: Option<String>,
+    /// Send all parts at once, including those already queued
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// Cancel the parts that have not left yet
+    #[arg(long, conflicts_with_all = ["now", "yes"])]
+    pub(crate) cancel: bool,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// The memo of a report.

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use serde::Serialize;
 use tcnd_client::proxy::{ContactsProxy, ExposuresProxy, ManagerProxy, PrivacyProxy, ReportsProxy};
 use tcnd_client::watch::owner;
 use tcnd_client::{BusChoice, names};
@@ -10,6 +11,7 @@ use zbus::proxy::{CacheProperties, Defaults, ProxyImpl};
 use zbus::{Connection, Proxy};
 
 use crate::error::CliError;
+use crate::output::CommandOutput;
 use crate::polkit_agent::PolkitAgent;
 
 /// A connection to tcnd's bus. Only the first call shows whether tcnd is running.
@@ -18,6 +20,9 @@ pub(crate) struct Client {
     connection: Connection,
     bus: BusChoice,
     purpose: Purpose,
+    /// The output is JSON.
+    pub(crate) json: bool,
+    _agent: Option<PolkitAgent>,
 }
 
 /// The purpose of calls to tcnd.
@@ -31,7 +36,12 @@ pub(crate) enum Purpose {
 }
 
 impl Client {
-    pub(crate) async fn connect(bus: &BusChoice, purpose: Purpose) -> Result<Self, CliError> {
+    /// A client for state that everyone may read.
+    pub(crate) async fn connect(
+        bus: &BusChoice,
+        purpose: Purpose,
+        json: bool,
+    ) -> Result<Self, CliError> {
         let connection = tcnd_client::connect(bus)
             .await
             .map_err(|why| CliError::NoBus {
@@ -42,7 +52,26 @@ impl Client {
             connection,
             bus: bus.clone(),
             purpose,
+            json,
+            _agent: None,
         })
+    }
+
+    /// A client with an agent that asks for a password, if its calls may need one: only the
+    /// system bus has polkit, and only a person at a terminal can answer.
+    pub(crate) async fn with_agent(
+        bus: &BusChoice,
+        purpose: Purpose,
+        json: bool,
+    ) -> Result<Self, CliError> {
+        let mut client = Self::connect(bus, purpose, json).await?;
+        let needed = *bus == BusChoice::System
+            && std::io::stdin().is_terminal()
+            && !rustix::process::geteuid().is_root();
+        if needed {
+            client._agent = PolkitAgent::start().await;
+        }
+        Ok(client)
     }
 
     pub(crate) fn connection(&self) -> &Connection {
@@ -94,17 +123,13 @@ impl Client {
         self.proxy().await
     }
 
-    /// Starts an agent that asks for a password, if the next calls may need one: only the
-    /// system bus has polkit, and only a person at a terminal can answer.
-    pub(crate) async fn start_polkit_agent(&self) -> Option<PolkitAgent> {
-        let needed = self.bus == BusChoice::System
-            && std::io::stdin().is_terminal()
-            && !rustix::process::geteuid().is_root();
-        if needed {
-            PolkitAgent::start().await
-        } else {
-            None
-        }
+    /// The output of a command: a document, or its text.
+    pub(crate) fn output<T: Serialize>(
+        &self,
+        document: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> CommandOutput {
+        CommandOutput::new(self.json, document, text)
     }
 
     /// The result of a call, with its error as a [`CliError`].

@@ -32,7 +32,7 @@ use tcnd_client::BusChoice;
 
 use args::{
     Args, ClockCommand, Command, ConfigCommand, ContactsCommand, DaemonCommand,
-    DaemonReportCommand, ExposuresCommand, ReportCommand, WatchFormat,
+    DaemonReportCommand, ExposuresCommand, ReportCommand, SpanArgs, WatchFormat,
 };
 use client::{Client, Purpose};
 use command::report::inspect::InspectOptions;
@@ -94,43 +94,37 @@ async fn run_daemon_command(
     json: bool,
 ) -> Result<Exit, CliError> {
     let purpose = purpose(&command);
-    let connect = || Client::connect(bus, purpose);
+    let connect = || Client::connect(bus, purpose, json);
+    let with_agent = || Client::with_agent(bus, purpose, json);
     let output = match command {
         DaemonCommand::Doctor => doctor::doctor(bus, json).await,
         DaemonCommand::Status => {
             let client = connect().await?;
             let mut status = Status::read(&client).await?;
             status.new_exposures = exposures::unseen(&client).await;
-            CommandOutput::new(json, &status, |status| status.render(&time::now()))
+            client.output(&status, |status| status.render(&time::now()))
         }
         DaemonCommand::Watch { format } => {
             let format = if json { WatchFormat::Json } else { format };
             return watch::watch(&connect().await?, format).await;
         }
-        DaemonCommand::Enable => consent::enable(&connect().await?, json).await?,
-        DaemonCommand::Disable => consent::disable(&connect().await?, json).await?,
+        DaemonCommand::Enable => consent::enable(&with_agent().await?).await?,
+        DaemonCommand::Disable => consent::disable(&with_agent().await?).await?,
         DaemonCommand::Pause { duration, reason } => {
-            pause::pause(&connect().await?, duration, &reason, json).await?
+            pause::pause(&with_agent().await?, duration, &reason).await?
         }
-        DaemonCommand::Resume => pause::resume(&connect().await?, json).await?,
-        DaemonCommand::Rotate => rotate::rotate(&connect().await?, json).await?,
-        DaemonCommand::SelfTest => self_test::self_test(&connect().await?, json).await?,
-        DaemonCommand::Statistics => statistics::statistics(&connect().await?, json).await?,
-        DaemonCommand::Clock(ClockCommand::Confirm) => {
-            clock::confirm(&connect().await?, json).await?
+        DaemonCommand::Resume => pause::resume(&with_agent().await?).await?,
+        DaemonCommand::Rotate => rotate::rotate(&with_agent().await?).await?,
+        DaemonCommand::SelfTest => self_test::self_test(&with_agent().await?).await?,
+        DaemonCommand::Statistics => statistics::statistics(&with_agent().await?).await?,
+        DaemonCommand::Clock(ClockCommand::Confirm) => clock::confirm(&with_agent().await?).await?,
+        DaemonCommand::Contacts { span, command } => {
+            run_contacts(span, command, &with_agent().await?).await?
         }
-        DaemonCommand::Contacts {
-            span,
-            command: None,
-        } => contacts::contacts(&connect().await?, span, json).await?,
-        DaemonCommand::Contacts {
-            command: Some(command),
-            ..
-        } => run_contacts(command, &connect().await?, json).await?,
         DaemonCommand::Exposures { all, command } => {
-            run_exposures(all, command, &connect().await?, json).await?
+            run_exposures(all, command, &with_agent().await?).await?
         }
-        DaemonCommand::Wipe { yes } => wipe::wipe(&connect().await?, yes, json).await?,
+        DaemonCommand::Wipe { yes } => wipe::wipe(&with_agent().await?, yes).await?,
     };
     output.print()
 }
@@ -165,19 +159,20 @@ fn purpose(command: &DaemonCommand) -> Purpose {
 }
 
 async fn run_contacts(
-    command: ContactsCommand,
+    span: SpanArgs,
+    command: Option<ContactsCommand>,
     client: &Client,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
     match command {
-        ContactsCommand::Export {
+        None => contacts::contacts(client, span).await,
+        Some(ContactsCommand::Export {
             file,
             format,
             raw,
             span,
-        } => contacts::export::export(client, &file, format, raw, span, json).await,
-        ContactsCommand::Erase { span, yes } => {
-            contacts::erase::erase(client, span, yes, json).await
+        }) => contacts::export::export(client, &file, format, raw, span).await,
+        Some(ContactsCommand::Erase { span, yes }) => {
+            contacts::erase::erase(client, span, yes).await
         }
     }
 }
@@ -186,22 +181,21 @@ async fn run_exposures(
     all: bool,
     command: Option<ExposuresCommand>,
     client: &Client,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
     match command {
-        None => exposures::list(client, all, json).await,
-        Some(ExposuresCommand::Show { id }) => exposures::show(client, &id, json).await,
-        Some(ExposuresCommand::Dismiss { id }) => exposures::dismiss(client, &id, json).await,
-        Some(ExposuresCommand::Restore { id }) => exposures::restore(client, &id, json).await,
+        None => exposures::list(client, all).await,
+        Some(ExposuresCommand::Show { id }) => exposures::show(client, &id).await,
+        Some(ExposuresCommand::Dismiss { id }) => exposures::dismiss(client, &id).await,
+        Some(ExposuresCommand::Restore { id }) => exposures::restore(client, &id).await,
     }
 }
 
 fn report_purpose(report: &DaemonReportCommand) -> Purpose {
     match report {
         DaemonReportCommand::Preview { .. } | DaemonReportCommand::List => Purpose::Read,
-        DaemonReportCommand::Create { .. }
+        DaemonReportCommand::Create(_)
         | DaemonReportCommand::Export { .. }
-        | DaemonReportCommand::Publish { .. }
+        | DaemonReportCommand::Publish(_)
         | DaemonReportCommand::Check
         | DaemonReportCommand::Delete { .. }
         | DaemonReportCommand::Import { .. } => Purpose::Act,
@@ -213,56 +207,25 @@ async fn run_report(
     bus: &BusChoice,
     json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let client = &Client::connect(bus, report_purpose(&report)).await?;
+    let client = &Client::with_agent(bus, report_purpose(&report), json).await?;
     match report {
-        DaemonReportCommand::Preview { span } => report::preview::preview(client, span, json).await,
-        DaemonReportCommand::Create {
-            memo,
-            span,
-            note,
-            linkable,
-            yes,
-        } => {
-            let options = report::create::CreateOptions {
-                memo: &memo,
-                span,
-                note: &note,
-                linkable,
-                yes,
-            };
-            report::create::create(client, options, json).await
-        }
-        DaemonReportCommand::List => report::list::list(client, json).await,
+        DaemonReportCommand::Preview { span } => report::preview::preview(client, span).await,
+        DaemonReportCommand::Create(args) => report::create::create(client, &args).await,
+        DaemonReportCommand::List => report::list::list(client).await,
         DaemonReportCommand::Export { id, file, format } => {
-            report::export::export(client, &id, &file, format, json).await
+            report::export::export(client, &id, &file, format).await
         }
-        DaemonReportCommand::Publish {
-            id,
-            to,
-            cancel: true,
-            ..
-        } => report::publish::cancel(client, &id, to.as_deref(), json).await,
-        DaemonReportCommand::Publish {
-            id, to, now, yes, ..
-        } => {
-            let to = to.as_deref();
-            let options = report::publish::PublishOptions {
-                id: &id,
-                to,
-                now,
-                yes,
-            };
-            report::publish::publish(client, options, json).await
+        DaemonReportCommand::Publish(args) if args.cancel => {
+            report::publish::cancel(client, &args.id, args.to.as_deref()).await
         }
-        DaemonReportCommand::Check => report::check::check(client, json).await,
-        DaemonReportCommand::Delete { id, yes } => {
-            report::delete::delete(client, &id, yes, json).await
-        }
+        DaemonReportCommand::Publish(args) => report::publish::publish(client, &args).await,
+        DaemonReportCommand::Check => report::check::check(client).await,
+        DaemonReportCommand::Delete { id, yes } => report::delete::delete(client, &id, yes).await,
         DaemonReportCommand::Import {
             files,
             source,
             published,
-        } => report::import::import(client, &files, source.as_deref(), published, json).await,
+        } => report::import::import(client, &files, source.as_deref(), published).await,
     }
 }
 

@@ -6,13 +6,8 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::output::CommandOutput;
 
-pub(crate) async fn confirm(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn confirm(client: &Client) -> Result<CommandOutput, CliError> {
     client.map_err(client.manager().await?.confirm_clock().await)?;
     let text = "tcnd now trusts the clock, and destroys data that is past its retention by it.";
-    Ok(CommandOutput::new(
-        json,
-        &json!({"confirmed": true}),
-        |_| text.to_owned(),
-    ))
+    Ok(client.output(&json!({"confirmed": true}), |_| text.to_owned()))
 }

@@ -9,11 +9,10 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::output::CommandOutput;
 
-pub(crate) async fn enable(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn enable(client: &Client) -> Result<CommandOutput, CliError> {
     client.map_err(client.manager().await?.enable(HashMap::new()).await)?;
     let until = pause::paused_until(client).await;
-    Ok(CommandOutput::new(json, &json!({"enabled": true}), |_| {
+    Ok(client.output(&json!({"enabled": true}), |_| {
         let text = "tcnd is enabled, now and after every restart. Its state: tcnctl status";
         until.map_or_else(
             || text.to_owned(),
@@ -27,11 +26,8 @@ pub(crate) async fn enable(client: &Client, json: bool) -> Result<CommandOutput,
     }))
 }
 
-pub(crate) async fn disable(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn disable(client: &Client) -> Result<CommandOutput, CliError> {
     client.map_err(client.manager().await?.disable().await)?;
     let text = "tcnd is disabled: nothing is broadcast or recorded. The contact log is kept.";
-    Ok(CommandOutput::new(json, &json!({"enabled": false}), |_| {
-        text.to_owned()
-    }))
+    Ok(client.output(&json!({"enabled": false}), |_| text.to_owned()))
 }

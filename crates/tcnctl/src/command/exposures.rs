@@ -93,12 +93,7 @@ struct RuleDocument {
     reference_rssi: i16,
 }
 
-pub(crate) async fn list(
-    client: &Client,
-    all: bool,
-    json: bool,
-) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn list(client: &Client, all: bool) -> Result<CommandOutput, CliError> {
     let options = HashMap::from([("dismissed", Variant::from(true))]);
     let found = client.map_err(client.exposures().await?.list(options).await)?;
     let coverage = Coverage::read(client).await?;
@@ -115,11 +110,7 @@ pub(crate) async fn list(
         dismissed,
         coverage,
     };
-    Ok(CommandOutput::new(
-        json,
-        &document,
-        ExposuresDocument::render,
-    ))
+    Ok(client.output(&document, ExposuresDocument::render))
 }
 
 /// How many exposures are new. `None` if the caller may know that only with a password;
@@ -129,52 +120,31 @@ pub(crate) async fn unseen(client: &Client) -> Option<u32> {
     Some(exposures.get_summary().await.ok()?.unseen)
 }
 
-pub(crate) async fn show(client: &Client, id: &str, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn show(client: &Client, id: &str) -> Result<CommandOutput, CliError> {
     let proxy = client.exposures().await?;
     let exposure = ExposureDocument::new(client.map_err(proxy.get(id).await)?);
     // Output for a program does not mark exposures as seen.
-    if !json {
+    if !client.json {
         client.map_err(proxy.mark_seen(id).await)?;
     }
-    Ok(CommandOutput::new(
-        json,
-        &exposure,
-        ExposureDocument::render,
-    ))
+    Ok(client.output(&exposure, ExposureDocument::render))
 }
 
-pub(crate) async fn dismiss(
-    client: &Client,
-    id: &str,
-    json: bool,
-) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn dismiss(client: &Client, id: &str) -> Result<CommandOutput, CliError> {
     client.map_err(client.exposures().await?.dismiss(id).await)?;
-    Ok(CommandOutput::new(
-        json,
-        &json!({"id": id, "dismissed": true}),
-        |_| {
-            format!(
-                "Exposure {id} is hidden. tcnctl exposures --all lists it too.\n\
+    Ok(client.output(&json!({"id": id, "dismissed": true}), |_| {
+        format!(
+            "Exposure {id} is hidden. tcnctl exposures --all lists it too.\n\
                  To list it again: tcnctl exposures restore {id}"
-            )
-        },
-    ))
+        )
+    }))
 }
 
-pub(crate) async fn restore(
-    client: &Client,
-    id: &str,
-    json: bool,
-) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn restore(client: &Client, id: &str) -> Result<CommandOutput, CliError> {
     client.map_err(client.exposures().await?.restore(id).await)?;
-    Ok(CommandOutput::new(
-        json,
-        &json!({"id": id, "dismissed": false}),
-        |_| format!("Exposure {id} is listed again."),
-    ))
+    Ok(client.output(&json!({"id": id, "dismissed": false}), |_| {
+        format!("Exposure {id} is listed again.")
+    }))
 }
 
 impl Coverage {

@@ -16,9 +16,7 @@ pub(crate) async fn pause(
     client: &Client,
     duration: Option<Duration>,
     reason: &str,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     // Zero means "until resumed" on the bus; a person who types 0s means now.
     let seconds = duration.map_or(0, |duration| duration.as_secs().max(1));
     let manager = client.manager().await?;
@@ -30,7 +28,7 @@ pub(crate) async fn pause(
     let until = until.unwrap_or(UNTIL_RESUMED);
     // Several pauses hold together; tcnd resumes when the last one ends.
     let last = paused_until(client).await.unwrap_or(until);
-    Ok(CommandOutput::new(json, &document, |_| {
+    Ok(client.output(&document, |_| {
         // The two clocks are read a moment apart.
         let others = if last > until.saturating_add(SLACK) {
             format!(
@@ -67,9 +65,8 @@ pub(crate) fn until_text(until: u64) -> String {
     format!("until {}", time::show(until, &time::now()))
 }
 
-pub(crate) async fn resume(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
+pub(crate) async fn resume(client: &Client) -> Result<CommandOutput, CliError> {
     const ALL: u32 = 0;
-    let _agent = client.start_polkit_agent().await;
     client.map_err(client.manager().await?.resume(ALL).await)?;
     // If tcnd continues, there is nothing more to say.
     let enabled = client.manager().await?.enabled().await;
@@ -77,7 +74,7 @@ pub(crate) async fn resume(client: &Client, json: bool) -> Result<CommandOutput,
         Ok(false) => Some(Status::read(client).await?),
         Ok(true) | Err(_) => None,
     };
-    Ok(CommandOutput::new(json, &json!({"paused": false}), |_| {
+    Ok(client.output(&json!({"paused": false}), |_| {
         let Some(status) = status else {
             return "All pauses are ended; tcnd continues.".to_owned();
         };

@@ -6,10 +6,9 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::output::CommandOutput;
 
-pub(crate) async fn rotate(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn rotate(client: &Client) -> Result<CommandOutput, CliError> {
     client.map_err(client.manager().await?.rotate().await)?;
-    Ok(CommandOutput::new(json, &json!({"rotated": true}), |_| {
+    Ok(client.output(&json!({"rotated": true}), |_| {
         "tcnd takes a new number and a new address.".to_owned()
     }))
 }

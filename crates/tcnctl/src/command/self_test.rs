@@ -25,14 +25,15 @@ struct SelfTestCheck {
 }
 
 /// Exit status 0 if every check passed.
-pub(crate) async fn self_test(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn self_test(client: &Client) -> Result<CommandOutput, CliError> {
     let manager = client.manager().await?;
     let checks = client.map_err(manager.self_test(HashMap::new()).await)?;
     let checks: Vec<_> = checks.into_iter().map(SelfTestCheck::new).collect();
     let passed = checks.iter().all(|check| check.result == "passed");
     let document = SelfTestDocument { passed, checks };
-    Ok(CommandOutput::new(json, &document, SelfTestDocument::render).failed_unless(passed))
+    Ok(client
+        .output(&document, SelfTestDocument::render)
+        .failed_unless(passed))
 }
 
 impl SelfTestCheck {

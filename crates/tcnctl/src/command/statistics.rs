@@ -17,15 +17,10 @@ struct StatisticsDocument {
     counters: DaemonStatistics,
 }
 
-pub(crate) async fn statistics(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn statistics(client: &Client) -> Result<CommandOutput, CliError> {
     let contacts = client.contacts().await?;
     let counters = client.map_err(contacts.get_statistics().await)?;
-    Ok(CommandOutput::new(
-        json,
-        &StatisticsDocument { counters },
-        StatisticsDocument::render,
-    ))
+    Ok(client.output(&StatisticsDocument { counters }, StatisticsDocument::render))
 }
 
 impl StatisticsDocument {

@@ -11,12 +11,7 @@ use crate::confirm::{self, Confirmation};
 use crate::error::CliError;
 use crate::output::CommandOutput;
 
-pub(crate) async fn wipe(
-    client: &Client,
-    yes: bool,
-    json: bool,
-) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn wipe(client: &Client, yes: bool) -> Result<CommandOutput, CliError> {
     if !yes {
         check_permission(client).await?;
         let text = format!(
@@ -31,7 +26,7 @@ pub(crate) async fn wipe(
     }
     let privacy = client.privacy().await?;
     client.map_err(privacy.wipe_all(names::WIPE_PHRASE, HashMap::new()).await)?;
-    Ok(CommandOutput::new(json, &json!({"wiped": true}), |_| {
+    Ok(client.output(&json!({"wiped": true}), |_| {
         "Everything is destroyed. Files that you exported are yours to delete. Snapshots,\n\
          backups and blocks that a drive has put out of use may hold older copies."
             .to_owned()

@@ -9,7 +9,8 @@ use crate::error::CliError;
 
 /// All checks of tcnd, on its own bus.
 pub(crate) async fn checks(choice: &BusChoice) -> Vec<DoctorCheck> {
-    let client = Client::connect(choice, Purpose::Read);
+    // It prints nothing.
+    let client = Client::connect(choice, Purpose::Read, false);
     let read = async { Status::read(&client.await?).await };
     match read.await {
         Ok(status) => status_checks(&status),

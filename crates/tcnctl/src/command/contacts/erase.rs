@@ -15,9 +15,7 @@ pub(crate) async fn erase(
     client: &Client,
     span: SpanArgs,
     yes: bool,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     let from = span.from.map_or(0, time::unix_seconds);
     let to = time::unix_seconds(span.to.unwrap_or_else(|| time::now().timestamp()))
         + u64::from(span.to.is_none());
@@ -43,7 +41,7 @@ pub(crate) async fn erase(
         confirm::ask(&text, "Destroy them?", Confirmation::Yes)?;
     }
     let rows = client.map_err(client.contacts().await?.erase(from, to).await)?;
-    Ok(CommandOutput::new(json, &json!({"erased": rows}), |_| {
+    Ok(client.output(&json!({"erased": rows}), |_| {
         format!("{rows} contacts are destroyed.")
     }))
 }

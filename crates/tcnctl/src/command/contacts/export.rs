@@ -19,9 +19,7 @@ pub(crate) async fn export(
     format: RowFormat,
     raw: bool,
     span: SpanArgs,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     let contacts = client.contacts().await?;
     let file = OutputFile::create(path)?;
     let format = match format {
@@ -49,7 +47,7 @@ pub(crate) async fn export(
     }
     let document =
         json!({"file": path.to_string_lossy(), "format": format, "raw": raw, "rows": rows});
-    Ok(CommandOutput::new(json, &document, |_| {
+    Ok(client.output(&document, |_| {
         let numbers = if raw {
             "with the numbers themselves: keep it as safe as the log"
         } else {

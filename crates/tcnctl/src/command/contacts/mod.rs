@@ -51,9 +51,7 @@ struct HistogramBin {
 pub(crate) async fn contacts(
     client: &Client,
     SpanArgs { from, to }: SpanArgs,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     let span = time::quarters(from, to);
     let proxy = client.contacts().await?;
     let bounds = [("from", span.from), ("to", span.to)];
@@ -66,9 +64,7 @@ pub(crate) async fn contacts(
     }
     let now = time::now();
     let document = ContactsDocument::new(span, &now, summary, quarters);
-    Ok(CommandOutput::new(json, &document, |document| {
-        document.render(&now)
-    }))
+    Ok(client.output(&document, |document| document.render(&now)))
 }
 
 const DAY: u64 = UnixTime::DAY;

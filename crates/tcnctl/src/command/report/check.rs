@@ -10,8 +10,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::output::CommandOutput;
 
-pub(crate) async fn check(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn check(client: &Client) -> Result<CommandOutput, CliError> {
     let reports = client.reports().await?;
     let checked = client.map_err(reports.check(HashMap::new()).await)?;
     let failed: Vec<_> = checked.failed.iter().map(failure).collect();
@@ -21,7 +20,7 @@ pub(crate) async fn check(client: &Client, json: bool) -> Result<CommandOutput, 
         "checked": checked.checked,
         "failed": failed,
     });
-    Ok(CommandOutput::new(json, &document, |_| text(&checked)))
+    Ok(client.output(&document, |_| text(&checked)))
 }
 
 fn failure((label, problem): &(String, String)) -> serde_json::Value {

@@ -15,7 +15,7 @@ use tcnd_client::{failure, names};
 use zbus::Variant;
 
 use super::{disclosure, symptoms};
-use crate::args::{MemoArgs, SpanArgs};
+use crate::args::CreateArgs;
 use crate::client::Client;
 use crate::confirm::{self, Confirmation};
 use crate::error::CliError;
@@ -24,44 +24,30 @@ use crate::memo::reading;
 use crate::output::{CommandOutput, counted};
 use crate::time;
 
-/// The arguments of `report create`.
-pub(crate) struct CreateOptions<'a> {
-    pub(crate) memo: &'a MemoArgs,
-    pub(crate) span: SpanArgs,
-    pub(crate) note: &'a str,
-    pub(crate) linkable: bool,
-    pub(crate) yes: bool,
-}
-
 /// How often a disclosure is shown because it changed while the user read it.
 const MAX_PREVIEWS: usize = 5;
 
-pub(crate) async fn create(
-    client: &Client,
-    options: CreateOptions<'_>,
-    json: bool,
-) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
-    let memo = symptoms::memo(options.memo, time::now().date())?;
-    check_note(options.note)?;
-    let (from, to) = disclosure::span(options.span);
+pub(crate) async fn create(client: &Client, args: &CreateArgs) -> Result<CommandOutput, CliError> {
+    let memo = symptoms::memo(&args.memo, time::now().date())?;
+    check_note(&args.note)?;
+    let (from, to) = disclosure::span(args.span);
     let reports = client.reports().await?;
     let mut previews = 1..=MAX_PREVIEWS;
     let (id, created) = loop {
         previews.next();
         let disclosure = client.map_err(reports.preview(from, to).await)?;
-        check_refusals(&disclosure, &memo, options.linkable)?;
+        check_refusals(&disclosure, &memo, args.linkable)?;
         let text = consent_text(&disclosure, &memo);
-        if options.yes {
+        if args.yes {
             confirm::show(&text)?;
         } else {
             confirm::ask(&text, "Make this report?", Confirmation::Yes)?;
         }
         let arguments = HashMap::from([
             ("consent", Variant::from(true)),
-            ("note", Variant::from(options.note)),
+            ("note", Variant::from(args.note.as_str())),
             ("token", Variant::from(disclosure.token.as_str())),
-            ("linkable", Variant::from(options.linkable)),
+            ("linkable", Variant::from(args.linkable)),
         ]);
         let kind = memo.kind().get();
         let created = reports.create(kind, memo.data(), from, to, arguments).await;
@@ -83,7 +69,7 @@ pub(crate) async fn create(
         "to": created.to,
         "concerns": created.concerns,
     });
-    Ok(CommandOutput::new(json, &document, |_| {
+    Ok(client.output(&document, |_| {
         format!(
             "Report {id} is made and has not left this machine. It discloses {numbers} in {parts}.\n\
              To give it to someone: tcnctl report export {id} FILE\n\

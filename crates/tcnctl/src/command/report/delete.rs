@@ -19,9 +19,7 @@ pub(crate) async fn delete(
     client: &Client,
     id: &str,
     yes: bool,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     let reports = client.reports().await?;
     let find = |all: Vec<OwnReportInfo>| all.into_iter().find(|report| report.id == id);
     let report = find(client.map_err(reports.list().await)?);
@@ -38,7 +36,7 @@ pub(crate) async fn delete(
     let cancelled = report.uploads.len().saturating_sub(record.uploads.len());
     let left = record.uploads.len();
     let document = json!({"id": id, "deleted": true, "cancelled": cancelled, "left": left});
-    Ok(CommandOutput::new(json, &document, |_| {
+    Ok(client.output(&document, |_| {
         let mut text = format!("Report {id} is deleted on this machine.");
         if cancelled > 0 {
             let parts = uploads::parts(cancelled, "was", "were");

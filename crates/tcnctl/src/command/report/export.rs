@@ -17,9 +17,7 @@ pub(crate) async fn export(
     id: &str,
     path: &Path,
     format: ReportFormat,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     let reports = client.reports().await?;
     let file = OutputFile::create(path)?;
     let format = match format {
@@ -41,7 +39,7 @@ pub(crate) async fn export(
     if file.is_standard() {
         return Ok(CommandOutput::none());
     }
-    Ok(CommandOutput::new(json, &document, |_| {
+    Ok(client.output(&document, |_| {
         format!(
             "Report {id} is in {}, {bytes} bytes. Give it to the people whom you want to warn.",
             printable::path(path)

@@ -44,9 +44,7 @@ pub(crate) async fn import(
     files: &[PathBuf],
     source: Option<&str>,
     published: Option<Timestamp>,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     let reports = client.reports().await?;
     let options = ImportOptions { source, published };
     let mut document = ImportDocument::default();
@@ -61,7 +59,7 @@ pub(crate) async fn import(
                 // The meaning of earlier files is printed all the same: their exposures
                 // will not be new the next time.
                 if !document.files.is_empty() {
-                    CommandOutput::new(json, &document, ImportDocument::render).print()?;
+                    client.output(&document, ImportDocument::render).print()?;
                 }
                 return Err(error);
             }
@@ -69,7 +67,9 @@ pub(crate) async fn import(
         document.files.push(result);
     }
     let good = document.files.iter().all(|result| result.error.is_none());
-    Ok(CommandOutput::new(json, &document, ImportDocument::render).failed_unless(good))
+    Ok(client
+        .output(&document, ImportDocument::render)
+        .failed_unless(good))
 }
 
 async fn import_file(

@@ -46,15 +46,10 @@ struct ReleaseEntry {
     how: String,
 }
 
-pub(crate) async fn list(client: &Client, json: bool) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn list(client: &Client) -> Result<CommandOutput, CliError> {
     let reports = client.map_err(client.reports().await?.list().await)?;
     let reports = reports.into_iter().map(ListedReport::new).collect();
-    Ok(CommandOutput::new(
-        json,
-        &ReportListDocument { reports },
-        ReportListDocument::render,
-    ))
+    Ok(client.output(&ReportListDocument { reports }, ReportListDocument::render))
 }
 
 /// The count of numbers that a report names, where it differs from the count of those

@@ -9,12 +9,7 @@ use crate::client::Client;
 use crate::error::CliError;
 use crate::output::CommandOutput;
 
-pub(crate) async fn preview(
-    client: &Client,
-    args: SpanArgs,
-    json: bool,
-) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
+pub(crate) async fn preview(client: &Client, args: SpanArgs) -> Result<CommandOutput, CliError> {
     let (from, to) = disclosure::span(args);
     let reports = client.reports().await?;
     let disclosure = client.map_err(reports.preview(from, to).await)?;
@@ -29,9 +24,7 @@ pub(crate) async fn preview(
         "gaps": gaps(&disclosure),
         "reported": disclosure.reported,
     });
-    Ok(CommandOutput::new(json, &document, |_| {
-        disclosure::text(&disclosure)
-    }))
+    Ok(client.output(&document, |_| disclosure::text(&disclosure)))
 }
 
 fn gaps(disclosure: &Disclosure) -> Vec<serde_json::Value> {

@@ -13,32 +13,24 @@ use tcnd_client::proxy::{CancelPublishReply, PublishReply};
 use zbus::Variant;
 
 use super::uploads;
+use crate::args::PublishArgs;
 use crate::client::Client;
 use crate::confirm::{self, Confirmation};
 use crate::error::CliError;
 use crate::output::CommandOutput;
 use crate::time;
 
-pub(crate) struct PublishOptions<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) to: Option<&'a str>,
-    pub(crate) now: bool,
-    pub(crate) yes: bool,
-}
-
 /// How often a preview is shown because it changed while the user read it.
 const MAX_PREVIEWS: usize = 5;
 
 pub(crate) async fn publish(
     client: &Client,
-    options: PublishOptions<'_>,
-    json: bool,
+    args: &PublishArgs,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     let reports = client.reports().await?;
     let arguments = || {
-        let mut arguments = HashMap::from([("now", Variant::from(options.now))]);
-        arguments.extend(options.to.map(|to| ("source", Variant::from(to))));
+        let mut arguments = HashMap::from([("now", Variant::from(args.now))]);
+        arguments.extend(args.to.as_deref().map(|to| ("source", Variant::from(to))));
         arguments
     };
     let mut previews = 1..=MAX_PREVIEWS;
@@ -46,9 +38,9 @@ pub(crate) async fn publish(
         previews.next();
         let mut dry_run = arguments();
         dry_run.insert("dry_run", Variant::from(true));
-        let preview = client.map_err(reports.publish(options.id, dry_run).await)?;
-        let text = consent_text(&options, &preview);
-        if options.yes {
+        let preview = client.map_err(reports.publish(&args.id, dry_run).await)?;
+        let text = consent_text(args, &preview);
+        if args.yes {
             confirm::show(&text)?;
         } else {
             confirm::ask(&text, "Publish this report?", Confirmation::Yes)?;
@@ -56,7 +48,7 @@ pub(crate) async fn publish(
         let mut call = arguments();
         call.insert("consent", Variant::from(true));
         call.insert("token", Variant::from(preview.token.as_str()));
-        match client.map_err(reports.publish(options.id, call).await) {
+        match client.map_err(reports.publish(&args.id, call).await) {
             Err(CliError::Refused { name, .. })
                 if name == names::error::CONSENT_REQUIRED && !previews.is_empty() =>
             {
@@ -66,20 +58,18 @@ pub(crate) async fn publish(
         }
     };
     let document = json!({
-        "id": options.id,
+        "id": args.id,
         "parts": published.parts,
         "hurried": published.hurried,
         "labels": published.labels,
         "last": published.last,
     });
-    Ok(CommandOutput::new(json, &document, |_| {
-        result_text(&options, &published, &time::now())
-    }))
+    Ok(client.output(&document, |_| result_text(args, &published, &time::now())))
 }
 
 /// Everything the user must see before a report is published.
-fn consent_text(options: &PublishOptions<'_>, preview: &PublishReply) -> String {
-    let how = if options.now {
+fn consent_text(args: &PublishArgs, preview: &PublishReply) -> String {
+    let how = if args.now {
         "They leave at once. The operator of the server, and everyone who watches the network\n  \
          on the way, can tell by their times that they belong to one person, and sees the\n  \
          address that sent them."
@@ -99,20 +89,16 @@ fn consent_text(options: &PublishOptions<'_>, preview: &PublishReply) -> String 
     format!(
         "Of report {id}, {parts} to be sent to {to}, where everyone can fetch them.{hurried}\n  {how}\n\
          A published report cannot be taken back. What it discloses: tcnctl report list",
-        id = options.id,
+        id = args.id,
         parts = uploads::parts_of(preview.parts, "is", "are"),
         to = preview.labels.join(", "),
     )
 }
 
-fn result_text(
-    options: &PublishOptions<'_>,
-    published: &PublishReply,
-    now: &ZonedDateTime,
-) -> String {
+fn result_text(args: &PublishArgs, published: &PublishReply, now: &ZonedDateTime) -> String {
     let to = published.labels.join(", ");
     let to = printable::line(to);
-    let when = if options.now {
+    let when = if args.now {
         "now, with the next run of tcnd-sync".to_owned()
     } else {
         format!(
@@ -120,7 +106,7 @@ fn result_text(
             time::show(published.last, now)
         )
     };
-    let id = options.id;
+    let id = &args.id;
     format!(
         "{} queued for {to}, to be sent {when}.\nTheir progress: tcnctl report list\n\
          To cancel those that have not left: tcnctl report publish --cancel {id}",
@@ -133,9 +119,7 @@ pub(crate) async fn cancel(
     client: &Client,
     id: &str,
     source: Option<&str>,
-    json: bool,
 ) -> Result<CommandOutput, CliError> {
-    let _agent = client.start_polkit_agent().await;
     let options = source.map(|source| ("source", Variant::from(source)));
     let reports = client.reports().await?;
     let cancelled = reports.cancel_publish(id, options.into_iter().collect());
@@ -147,9 +131,7 @@ pub(crate) async fn cancel(
         "left": cancelled.left,
         "servers": cancelled.servers.iter().map(server).collect::<Vec<_>>(),
     });
-    Ok(CommandOutput::new(json, &document, |_| {
-        cancel_text(id, &cancelled)
-    }))
+    Ok(client.output(&document, |_| cancel_text(id, &cancelled)))
 }
 
 fn cancel_text(id: &str, cancelled: &CancelPublishReply) -> String {
