@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tcnd_client::names::{self, action, error};
+use tcnd_client::names::{self, action};
 use tokio::time::timeout;
 use zbus::message::{Flags, Header};
 use zbus::proxy::CacheProperties;
@@ -194,7 +194,7 @@ impl Bouncer {
             }
         };
         timeout(limit, result).await.unwrap_or_else(|_| {
-            Err(ErrorReply::new(error::NOT_AUTHORIZED, format!(
+            Err(ErrorReply::not_authorized(format!(
                 "polkit did not answer in time whether you may do this ({action}); check that it works (systemctl status polkit)"
             )))
         })
@@ -223,15 +223,13 @@ impl PendingChecks {
     fn open(&self, user: u32) -> Result<PendingCheck<'_>, ErrorReply> {
         let mut open = self.lock();
         if open.values().sum::<usize>() >= Self::MAX {
-            return Err(ErrorReply::new(
-                error::BUSY,
+            return Err(ErrorReply::busy(
                 "too many callers wait for their authorisation; try again in a moment",
             ));
         }
         let own = open.entry(user).or_default();
         if *own >= Self::MAX_PER_USER {
-            return Err(ErrorReply::new(
-                error::BUSY,
+            return Err(ErrorReply::busy(
                 "too many of your calls wait for authorisation; answer a password prompt or end a call first",
             ));
         }
@@ -266,10 +264,7 @@ fn look_up(
         .find(|(on, name, _)| (*on, *name) == (interface, member))
         .map(|(_, _, action)| *action)
         .ok_or_else(|| {
-            ErrorReply::new(
-                error::NOT_AUTHORIZED,
-                "no caller may call this member; please report it as a bug",
-            )
+            ErrorReply::not_authorized("no caller may call this member; please report it as a bug")
         })
 }
 
@@ -280,12 +275,9 @@ async fn ask_polkit(
     interactive: bool,
 ) -> Result<(), ErrorReply> {
     let unreachable = || {
-        ErrorReply::new(
-            error::NOT_AUTHORIZED,
-            format!(
-                "polkit cannot check whether you may do this ({action}); check that it runs (systemctl status polkit) and knows the actions of tcnd (pkaction --action-id {action})"
-            ),
-        )
+        ErrorReply::not_authorized(format!(
+            "polkit cannot check whether you may do this ({action}); check that it runs (systemctl status polkit) and knows the actions of tcnd (pkaction --action-id {action})"
+        ))
     };
     let subject = Subject::new_for_message_header(call).map_err(|_| unreachable())?;
     let flags = if interactive {
@@ -300,24 +292,17 @@ async fn ask_polkit(
     if result.is_authorized {
         Ok(())
     } else if result.details.contains_key("polkit.dismissed") {
-        Err(ErrorReply::new(
-            error::NOT_AUTHORIZED,
+        Err(ErrorReply::not_authorized(
             "the password prompt was dismissed; call again to get a new one",
         ))
     } else if result.is_challenge {
-        Err(ErrorReply::new(
-            error::NOT_AUTHORIZED,
-            format!(
-                "you have to authenticate for this ({action}): use a session with a polkit agent, run pkttyagent, or use sudo"
-            ),
-        ))
+        Err(ErrorReply::not_authorized(format!(
+            "you have to authenticate for this ({action}): use a session with a polkit agent, run pkttyagent, or use sudo"
+        )))
     } else {
-        Err(ErrorReply::new(
-            error::NOT_AUTHORIZED,
-            format!(
-                "you may not do this ({action}): use sudo, or ask an administrator to add you to the group tcnd"
-            ),
-        ))
+        Err(ErrorReply::not_authorized(format!(
+            "you may not do this ({action}): use sudo, or ask an administrator to add you to the group tcnd"
+        )))
     }
 }
 
@@ -325,12 +310,9 @@ fn compare_user(user: u32, own: u32) -> Result<(), ErrorReply> {
     if user == own {
         Ok(())
     } else {
-        Err(ErrorReply::new(
-            error::NOT_AUTHORIZED,
-            format!(
-                "this tcnd was started by hand and accepts calls only from its own user; run this as user id {own}"
-            ),
-        ))
+        Err(ErrorReply::not_authorized(format!(
+            "this tcnd was started by hand and accepts calls only from its own user; run this as user id {own}"
+        )))
     }
 }
 
@@ -343,10 +325,7 @@ async fn user(connection: &Connection, call: &Header<'_>) -> Result<u32, ErrorRe
         peer.and_then(|credentials| credentials.unix_user_id())
     };
     user.ok_or_else(|| {
-        ErrorReply::new(
-            error::NOT_AUTHORIZED,
-            "the bus does not tell which user you are; call again",
-        )
+        ErrorReply::not_authorized("the bus does not tell which user you are; call again")
     })
 }
 

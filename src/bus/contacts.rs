@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tcn_protocol::UnixTime;
-use tcnd_client::names::error;
 use tcnd_client::proxy;
 use tokio::runtime::Handle as Runtime;
 use zbus::message::Header;
@@ -21,7 +20,7 @@ use zbus::{Connection, OwnedFd, interface};
 use super::bouncer::Bouncer;
 use super::error::ErrorReply;
 use super::export::{self, ExportOptions};
-use super::options::{MethodOptions, OptionMap};
+use super::options::{MethodOptions, OptionMap, empty_range};
 use super::replies;
 use super::transfer::Transfers;
 use crate::daemon::{ContactsRequest, Handle, Request};
@@ -177,13 +176,6 @@ impl ContactsInterface {
     }
 }
 
-fn empty_range() -> ErrorReply {
-    ErrorReply::new(
-        error::INVALID_RANGE,
-        "the span is empty; give a from that is before to",
-    )
-}
-
 fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), ErrorReply> {
     if from >= to {
         return Err(empty_range());
@@ -199,14 +191,12 @@ fn whole_quarters(from: u64, to: u64) -> Result<(UnixTime, UnixTime), ErrorReply
 fn bucket(from: UnixTime, to: UnixTime, seconds: u32) -> Result<Duration, ErrorReply> {
     let width = u64::from(seconds);
     if width < QUARTER || !width.is_multiple_of(QUARTER) {
-        return Err(ErrorReply::new(
-            error::INVALID_RANGE,
+        return Err(ErrorReply::invalid_range(
             "bucket_s must be whole quarters of an hour: 900 or a multiple of it",
         ));
     }
     if (to.0 - from.0).div_ceil(width) > MAX_BUCKETS {
-        return Err(ErrorReply::new(
-            error::INVALID_RANGE,
+        return Err(ErrorReply::invalid_range(
             "more than 10000 bars; ask for a shorter span or wider bars",
         ));
     }

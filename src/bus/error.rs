@@ -27,6 +27,26 @@ impl ErrorReply {
         let text = text.into();
         Self { name, text }
     }
+
+    pub(super) fn busy(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(error::BUSY, text)
+    }
+
+    pub(super) fn failed(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(error::FAILED, text)
+    }
+
+    pub(super) fn invalid_args(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(error::INVALID_ARGS, text)
+    }
+
+    pub(super) fn invalid_range(text: &'static str) -> Self {
+        Self::new(error::INVALID_RANGE, text)
+    }
+
+    pub(super) fn not_authorized(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(error::NOT_AUTHORIZED, text)
+    }
 }
 
 impl From<Refusal> for ErrorReply {

@@ -12,7 +12,6 @@ use std::time::Duration;
 use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::wire;
-use tcnd_client::names::error;
 use tcnd_client::proxy;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, interface};
@@ -20,7 +19,7 @@ use zbus::{Connection, OwnedFd, interface};
 use super::bouncer::Bouncer;
 use super::error::ErrorReply;
 use super::name_watch::{NameWatcher, WatchError, caller, is_present};
-use super::options::{MethodOptions, OptionMap};
+use super::options::{MethodOptions, OptionMap, check_short_line};
 use super::transfer::Transfers;
 use crate::daemon::{BUDGET, Delivery, ExchangeRequest, Handle, Refusal, Request, StoreRequest};
 use crate::store::NewSource;
@@ -174,17 +173,12 @@ impl ExchangeInterface {
         let mut options = MethodOptions::new(options, &[("reason", "s"), ("retry_after", "u")])?;
         let reason: String = options.take("reason")?.unwrap_or_default();
         let retry_after: Option<u32> = options.take("retry_after")?;
-        if !printable::is_short_line(&reason) {
-            return Err(ErrorReply::new(
-                error::INVALID_ARGS,
-                "reason is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
-            ));
-        }
+        check_short_line("reason", &reason)?;
         let seconds = |seconds| Duration::from_secs(u64::from(seconds));
         let result = UploadResult::from_token(&outcome, reason, retry_after.map(seconds));
         let result = result.ok_or_else(|| {
             let known = "unknown outcome; the outcomes are: accepted, refused, failed";
-            ErrorReply::new(error::INVALID_ARGS, known)
+            ErrorReply::invalid_args(known)
         })?;
         let settle = |reply| StoreRequest::SettlePart(part, result, reply);
         Ok(self.handle.ask_store(settle).await?)
@@ -228,12 +222,7 @@ fn new_source(source: proxy::SourceInfo) -> Result<NewSource, ErrorReply> {
     if !is_token(&source.name) {
         return Err(not_a_token());
     }
-    if !printable::is_short_line(&source.label) {
-        return Err(ErrorReply::new(
-            error::INVALID_ARGS,
-            "label is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
-        ));
-    }
+    check_short_line("label", &source.label)?;
     Ok(NewSource {
         name: source.name,
         label: source.label,
@@ -247,8 +236,7 @@ fn is_token(text: &str) -> bool {
 }
 
 fn not_a_token() -> ErrorReply {
-    ErrorReply::new(
-        error::INVALID_ARGS,
+    ErrorReply::invalid_args(
         "not a valid name or problem; it has 1 to 64 lower-case letters, digits and hyphens",
     )
 }

@@ -14,11 +14,10 @@ use serde::Serialize;
 use sha2::Sha256;
 use tcn_engine::Contact;
 use tcn_protocol::{TemporaryContactNumber, UnixTime};
-use tcnd_client::names::error;
 use tokio::runtime::Handle as Runtime;
 
 use super::error::ErrorReply;
-use super::options::{MethodOptions, OptionMap};
+use super::options::{MethodOptions, OptionMap, empty_range};
 use super::transfer::{FdWriter, write_error};
 use crate::daemon::{self, ContactsRequest, Handle, Refusal, Request};
 use crate::store::{self, Cursor, ExportDir};
@@ -53,8 +52,7 @@ impl ExportOptions {
                 Some("jsonl") => ExportFormat::Jsonl,
                 Some("sqlite") => ExportFormat::Sqlite,
                 Some(_) => {
-                    return Err(ErrorReply::new(
-                        error::INVALID_ARGS,
+                    return Err(ErrorReply::invalid_args(
                         "unknown format; the formats are: csv, jsonl, sqlite",
                     ));
                 }
@@ -64,10 +62,7 @@ impl ExportOptions {
             to: UnixTime(options.take("to")?.unwrap_or(u64::MAX)),
         };
         if options.from >= options.to {
-            return Err(ErrorReply::new(
-                error::INVALID_RANGE,
-                "the span is empty; give a from that is before to",
-            ));
+            return Err(empty_range());
         }
         Ok(options)
     }

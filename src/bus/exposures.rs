@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tcnd_client::names::{self, error};
+use tcnd_client::names;
 use tcnd_client::proxy;
 use zbus::message::Header;
 use zbus::names::BusName;
@@ -205,10 +205,7 @@ fn parts(id: &str) -> Option<(u64, u64)> {
 }
 
 fn not_on_a_bus() -> ErrorReply {
-    ErrorReply::new(
-        error::INVALID_ARGS,
-        "a subscription needs a message bus; call List again instead",
-    )
+    ErrorReply::invalid_args("a subscription needs a message bus; call List again instead")
 }
 
 fn watch_error(why: WatchError) -> ErrorReply {

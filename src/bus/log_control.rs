@@ -76,17 +76,8 @@ impl LogControlInterface {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), ErrorReply> {
         self.admit(connection, call, "LogLevel").await?;
-        let level = LogLevel::ALL
-            .into_iter()
-            .find(|level| level.word() == value);
-        let level = level.ok_or_else(|| {
-            let words = LogLevel::ALL.map(LogLevel::word).join(", ");
-            ErrorReply::new(
-                error::INVALID_ARGS,
-                format!("no such log level; the levels are {words}"),
-            )
-        })?;
-        self.log.set_level(level);
+        self.log
+            .set_level(named("level", LogLevel::ALL, LogLevel::word, &value)?);
         Ok(())
     }
 
@@ -105,16 +96,7 @@ impl LogControlInterface {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<(), ErrorReply> {
         self.admit(connection, call, "LogTarget").await?;
-        let target = LogTarget::ALL
-            .into_iter()
-            .find(|target| target.word() == value);
-        let target = target.ok_or_else(|| {
-            let words = LogTarget::ALL.map(LogTarget::word).join(", ");
-            ErrorReply::new(
-                error::INVALID_ARGS,
-                format!("no such log target; the targets are {words}"),
-            )
-        })?;
+        let target = named("target", LogTarget::ALL, LogTarget::word, &value)?;
         if self.log.set_target(target) {
             Ok(())
         } else {
@@ -140,13 +122,24 @@ impl LogControlInterface {
         property: &str,
     ) -> Result<(), ErrorReply> {
         let Some(call) = call else {
-            return Err(ErrorReply::new(
-                error::NOT_AUTHORIZED,
-                "this call has no caller",
-            ));
+            return Err(ErrorReply::not_authorized("this call has no caller"));
         };
         self.bouncer
             .admit_setter(connection, &call, names::LOG_CONTROL, property)
             .await
     }
+}
+
+/// The one of `all` whose word is `value`.
+fn named<T: Copy, const N: usize>(
+    kind: &str,
+    all: [T; N],
+    word: fn(T) -> &'static str,
+    value: &str,
+) -> Result<T, ErrorReply> {
+    let found = all.into_iter().find(|one| word(*one) == value);
+    found.ok_or_else(|| {
+        let words = all.map(word).join(", ");
+        ErrorReply::invalid_args(format!("no such log {kind}; the {kind}s are {words}"))
+    })
 }

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tcnd_client::names::error;
 use tokio::time::timeout;
 use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant, Variant, interface};
@@ -170,8 +169,7 @@ impl ManagerInterface {
     ) -> Result<(), ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
         if flags & !(RELOAD_CONFIG | RELOAD_LOG) != 0 {
-            return Err(ErrorReply::new(
-                error::INVALID_ARGS,
+            return Err(ErrorReply::invalid_args(
                 "unknown flag; the flags are 1 (configuration), 2 (log), and 0 for both",
             ));
         }
@@ -323,10 +321,7 @@ impl ManagerInterface {
     async fn current_tcn_age(&self) -> Result<u32, ErrorReply> {
         let age = timeout(AGE_DEADLINE, self.handle.ask(Request::TcnAge)).await;
         let Ok(age) = age else {
-            return Err(ErrorReply::new(
-                error::BUSY,
-                "the daemon is busy; read this again",
-            ));
+            return Err(ErrorReply::busy("the daemon is busy; read this again"));
         };
         Ok(seconds(age?.unwrap_or_default()))
     }
@@ -412,8 +407,7 @@ fn pause_request(
     let hold = options.take("hold")?.unwrap_or(false);
     let application_id: String = options.take("application_id")?.unwrap_or_default();
     if reason.len().max(application_id.len()) > printable::MAX_TEXT {
-        return Err(ErrorReply::new(
-            error::INVALID_ARGS,
+        return Err(ErrorReply::invalid_args(
             "reason or application_id is too long; each may have 256 bytes at most",
         ));
     }
@@ -428,10 +422,7 @@ fn pause_request(
 }
 
 fn not_on_a_bus() -> ErrorReply {
-    ErrorReply::new(
-        error::INVALID_ARGS,
-        "hold needs a message bus; pause without hold",
-    )
+    ErrorReply::invalid_args("hold needs a message bus; pause without hold")
 }
 
 fn watch_error(why: WatchError) -> ErrorReply {
@@ -456,12 +447,7 @@ fn check(check: &Check) -> Result<HashMap<String, OwnedVariant>, ErrorReply> {
         ))
     })
     .collect::<zbus::Result<_>>()
-    .map_err(|_| {
-        ErrorReply::new(
-            error::FAILED,
-            "a text cannot be sent; please report it as a bug",
-        )
-    })
+    .map_err(|_| ErrorReply::failed("a text cannot be sent; please report it as a bug"))
 }
 
 /// Whole seconds, at most what fits.

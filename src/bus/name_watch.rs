@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::StreamExt;
-use tcnd_client::names::error;
 use tokio::task::{AbortHandle, JoinSet};
 use zbus::message::Header;
 use zbus::names::{BusName, OwnedUniqueName};
@@ -113,11 +112,10 @@ impl WatchError {
     /// The error reply. `busy` ends "too many programs"; `instead` is the cure.
     pub(super) fn reply(self, busy: &str, instead: &str) -> ErrorReply {
         match self {
-            Self::TooMany => ErrorReply::new(error::BUSY, format!("too many programs {busy}")),
-            Self::Unavailable => ErrorReply::new(
-                error::FAILED,
-                format!("the bus cannot report when you leave it; {instead}"),
-            ),
+            Self::TooMany => ErrorReply::busy(format!("too many programs {busy}")),
+            Self::Unavailable => ErrorReply::failed(format!(
+                "the bus cannot report when you leave it; {instead}"
+            )),
         }
     }
 }

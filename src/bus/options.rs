@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use tcnd_client::names::error;
 use zbus::OwnedVariant;
 
 use super::error::ErrorReply;
@@ -51,23 +50,34 @@ impl MethodOptions {
 /// Lists the options that are allowed; the caller knows what it sent.
 fn invalid_option(known: KnownOptions) -> ErrorReply {
     if known.is_empty() {
-        return ErrorReply::new(error::INVALID_ARGS, "this method has no options; give none");
+        return ErrorReply::invalid_args("this method has no options; give none");
     }
     let known: Vec<String> = known
         .iter()
         .map(|(name, signature)| format!("{name} ({signature})"))
         .collect();
-    ErrorReply::new(
-        error::INVALID_ARGS,
-        format!(
-            "unknown option, or wrong type of its value; the options are: {}",
-            known.join(", ")
-        ),
-    )
+    ErrorReply::invalid_args(format!(
+        "unknown option, or wrong type of its value; the options are: {}",
+        known.join(", ")
+    ))
 }
 
 /// The number in `text`, in canonical decimal digits.
 pub(super) fn decimal(text: &str) -> Option<u64> {
     let number: u64 = text.parse().ok()?;
     (number.to_string() == text).then_some(number)
+}
+
+/// Refuses a text that is not one line, or too long; `name` is that of the argument.
+pub(super) fn check_short_line(name: &str, text: &str) -> Result<(), ErrorReply> {
+    if printable::is_short_line(text) {
+        return Ok(());
+    }
+    Err(ErrorReply::invalid_args(format!(
+        "{name} is not valid; it may have 256 bytes at most, and no control characters or invisible characters"
+    )))
+}
+
+pub(super) fn empty_range() -> ErrorReply {
+    ErrorReply::invalid_range("the span is empty; give a from that is before to")
 }

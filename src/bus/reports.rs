@@ -23,7 +23,7 @@ use zbus::{Connection, OwnedFd, interface};
 use super::bouncer::Bouncer;
 use super::error::ErrorReply;
 use super::name_watch::{NameWatcher, WatchError, caller, is_present};
-use super::options::{MethodOptions, OptionMap};
+use super::options::{MethodOptions, OptionMap, check_short_line, decimal};
 use super::replies;
 use super::sync_run;
 use super::transfer::{FdWriter, Transfers, write_error};
@@ -129,10 +129,7 @@ impl ReportsInterface {
             from: UnixTime(from),
             to: UnixTime(to),
             memo: Memo::new(MemoType::new(memo_type), memo).map_err(|_| {
-                ErrorReply::new(
-                    error::INVALID_ARGS,
-                    "the memo is too long; it may have 255 bytes at most",
-                )
+                ErrorReply::invalid_args("the memo is too long; it may have 255 bytes at most")
             })?,
             note: options.take("note")?.unwrap_or_default(),
             linkable: options.take("linkable")?.unwrap_or(false),
@@ -140,8 +137,7 @@ impl ReportsInterface {
             token: token(&mut options)?,
         };
         if !printable::is_line(&request.note) {
-            return Err(ErrorReply::new(
-                error::INVALID_ARGS,
+            return Err(ErrorReply::invalid_args(
                 "the note has control characters or invisible characters; remove them",
             ));
         }
@@ -304,8 +300,7 @@ impl ReportsInterface {
         MethodOptions::new(options, &[])?;
         let permit = self.checks.try_acquire();
         let _permit = permit.map_err(|_| {
-            ErrorReply::new(
-                error::BUSY,
+            ErrorReply::busy(
                 "too many programs wait for a check; ReportsCheckedAt changes when it is done",
             )
         })?;
@@ -350,12 +345,7 @@ impl ReportsInterface {
             budget: BUDGET,
             source: Box::new(reader),
         };
-        if !printable::is_short_line(&import.label) {
-            return Err(ErrorReply::new(
-                error::INVALID_ARGS,
-                "source is not valid; it may have 256 bytes at most, and no control characters or invisible characters",
-            ));
-        }
+        check_short_line("source", &import.label)?;
         let import = |reply| Request::MatchedReports(MatchedReportsRequest::Import(import, reply));
         let caller = caller(connection, &call);
         if let Some(caller) = &caller {
@@ -365,8 +355,7 @@ impl ReportsInterface {
                 left.notify_one();
             };
             if self.importers.names().contains(caller) {
-                return Err(ErrorReply::new(
-                    error::BUSY,
+                return Err(ErrorReply::busy(
                     "your earlier import is in progress; wait for its reply",
                 ));
             }
@@ -460,7 +449,7 @@ fn token(options: &mut MethodOptions) -> Result<Option<u64>, ErrorReply> {
 
 /// The id in `text`. A text that is not an id names no report.
 fn report_id(text: &str) -> Result<u64, ErrorReply> {
-    super::options::decimal(text).ok_or_else(|| Refusal::NoSuchReport.into())
+    decimal(text).ok_or_else(|| Refusal::NoSuchReport.into())
 }
 
 fn known(format: Option<&str>) -> Result<Format, ErrorReply> {
@@ -468,8 +457,7 @@ fn known(format: Option<&str>) -> Result<Format, ErrorReply> {
         None | Some("tcn") => Ok(Format::Tcn),
         Some("base64") => Ok(Format::Base64),
         Some("json") => Ok(Format::Json),
-        Some(_) => Err(ErrorReply::new(
-            error::INVALID_ARGS,
+        Some(_) => Err(ErrorReply::invalid_args(
             "unknown format; the formats are: tcn, base64, json",
         )),
     }

@@ -63,10 +63,7 @@ async fn wait_for(
 }
 
 fn still_running() -> ErrorReply {
-    ErrorReply::new(
-        error::FAILED,
-        "tcnd-sync is still running; see tcnctl status later",
-    )
+    ErrorReply::failed("tcnd-sync is still running; see tcnctl status later")
 }
 
 fn not_started() -> ErrorReply {

@@ -22,7 +22,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
-use tcnd_client::names::error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::descriptors::{FdKind, ForeignFiles, ReceivedFd};
@@ -67,10 +66,7 @@ impl Transfers {
         let file = self.open(file, OFlags::WRONLY)?;
         let exports = Arc::clone(&self.exports);
         let permit = exports.try_acquire_owned().map_err(|_| {
-            ErrorReply::new(
-                error::BUSY,
-                "too many exports are in progress; try again when one is done",
-            )
+            ErrorReply::busy("too many exports are in progress; try again when one is done")
         })?;
         let (fd, copied) = if file.kind() == FdKind::Foreign {
             let (reader, writer) = io::pipe().map_err(no_pipe)?;
@@ -126,21 +122,17 @@ impl Transfers {
         } else {
             "read"
         };
-        Err(ErrorReply::new(
-            error::INVALID_ARGS,
-            format!("the descriptor cannot be {access}; open the file for that"),
-        ))
+        Err(ErrorReply::invalid_args(format!(
+            "the descriptor cannot be {access}; open the file for that"
+        )))
     }
 
     /// Runs `copy` on a thread that may wait forever.
     fn relay(&self, copy: impl FnOnce() + Send + 'static) -> Result<(), ErrorReply> {
         let relays = Arc::clone(&self.relays);
-        let permit = relays.try_acquire_owned().map_err(|_| {
-            ErrorReply::new(
-                error::BUSY,
-                "too many files do not respond; pass a pipe instead",
-            )
-        })?;
+        let permit = relays
+            .try_acquire_owned()
+            .map_err(|_| ErrorReply::busy("too many files do not respond; pass a pipe instead"))?;
         let copy = move || {
             let _permit = permit;
             copy();
@@ -152,11 +144,11 @@ impl Transfers {
 }
 
 fn no_pipe<E>(_: E) -> ErrorReply {
-    ErrorReply::new(error::FAILED, "the daemon cannot create a pipe; try again")
+    ErrorReply::failed("the daemon cannot create a pipe; try again")
 }
 
 fn no_thread<E>(_: E) -> ErrorReply {
-    ErrorReply::new(error::FAILED, "the daemon cannot start a thread; try again")
+    ErrorReply::failed("the daemon cannot start a thread; try again")
 }
 
 /// Copies the contents of the pipe to `file`, and closes it.
@@ -241,16 +233,13 @@ impl Write for FdWriter {
 /// The error for a caller whose file did not accept everything.
 pub(super) fn write_error(failure: &io::Error) -> ErrorReply {
     let kind = failure.kind();
-    ErrorReply::new(
-        error::FAILED,
-        if kind == io::ErrorKind::TimedOut {
-            "the other end of the descriptor does not read; read from it during the call, or pass a file that responds"
-        } else if kind == io::ErrorKind::BrokenPipe || kind == io::ErrorKind::ConnectionReset {
-            "the reader closed the descriptor before everything was written; keep it open until the call returns"
-        } else {
-            "the file cannot be written; check that its disk has space"
-        },
-    )
+    ErrorReply::failed(if kind == io::ErrorKind::TimedOut {
+        "the other end of the descriptor does not read; read from it during the call, or pass a file that responds"
+    } else if kind == io::ErrorKind::BrokenPipe || kind == io::ErrorKind::ConnectionReset {
+        "the reader closed the descriptor before everything was written; keep it open until the call returns"
+    } else {
+        "the file cannot be written; check that its disk has space"
+    })
 }
 
 /// Reads a caller's file. It may block its thread.

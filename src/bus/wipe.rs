@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tcnd_client::names::{self, error};
+use tcnd_client::names;
 use zbus::message::Header;
 use zbus::{Connection, interface};
 
@@ -39,13 +39,10 @@ impl PrivacyInterface {
             return Ok(());
         }
         if phrase != names::WIPE_PHRASE {
-            return Err(ErrorReply::new(
-                error::INVALID_ARGS,
-                format!(
-                    "this destroys all contacts, keys, reports and exposures; to confirm, give the phrase \"{}\"",
-                    names::WIPE_PHRASE
-                ),
-            ));
+            return Err(ErrorReply::invalid_args(format!(
+                "this destroys all contacts, keys, reports and exposures; to confirm, give the phrase \"{}\"",
+                names::WIPE_PHRASE
+            )));
         }
         let wipe = |reply| Request::Contacts(ContactsRequest::Wipe(reply));
         Ok(self.handle.ask(wipe).await?)
