@@ -16,17 +16,25 @@ use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
     timerfd_create, timerfd_settime,
 };
-use tcn_engine::{BootId, Moment};
+use tcn_engine::{BootId, CLOCK_FLOOR, Moment};
 use tcn_protocol::UnixTime;
 use tokio::io::unix::AsyncFd;
+
+use super::refusal::Refusal;
 
 /// Now, by both clocks.
 pub fn now() -> Moment {
     let wall = clock_gettime(ClockId::Realtime).tv_sec;
-    Moment {
-        boot: since_boot(clock_gettime(ClockId::Boottime)),
-        wall: UnixTime(u64::try_from(wall).unwrap_or(0)),
-    }
+    Moment::new(
+        since_boot(clock_gettime(ClockId::Boottime)),
+        UnixTime(u64::try_from(wall).unwrap_or(0)),
+    )
+}
+
+/// Now, unless the wall clock cannot be right.
+pub(super) fn plausible() -> Result<Moment, Refusal> {
+    let now = Some(now()).filter(|now| now.wall >= CLOCK_FLOOR);
+    now.ok_or(Refusal::Clock)
 }
 
 /// What the wall clock showed at `boot`, as it is set now.

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tcn_engine::{CLOCK_FLOOR, Hold, Input};
+use tcn_engine::{Hold, Input};
 use tcnd_client::proxy::DaemonStatistics;
 
 use super::clock;
@@ -122,10 +122,7 @@ impl Driver {
     }
 
     async fn confirm_clock(&mut self) -> Result<(), Refusal> {
-        let now = clock::now();
-        if now.wall < CLOCK_FLOOR {
-            return Err(Refusal::Clock);
-        }
+        let now = clock::plausible()?;
         self.tell(now, Input::ClockConfirmed).await;
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tcn_engine::disclosure::{Part, Plan};
-use tcn_engine::{Aired, CLOCK_FLOOR, Input, KeyId, Moment, Seed};
+use tcn_engine::{Aired, Input, KeyId, Moment, Seed};
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, ReportAuthorizationKey, SignedReport, UnixTime};
 use tcnd_client::failure;
@@ -17,31 +17,27 @@ use tcnd_client::failure;
 use super::clock;
 use super::driver::Driver;
 use super::refusal::Refusal;
-use super::reply::Reply;
-use super::reply::{respond, respond_async};
+use super::reply::{Later, respond_later};
 use super::requests::{OwnReportsRequest, ReportRequest, Reported};
 use crate::store::{NewPart, NewReport, Store};
 
 impl Driver {
     pub(super) async fn answer_own_reports(&mut self, request: OwnReportsRequest) {
         match request {
-            OwnReportsRequest::Preview(from, to, reply) => self.preview(from, to, reply),
-            OwnReportsRequest::Make(asked, reply) => self.report(asked, reply).await,
-            OwnReportsRequest::Publish(asked, reply) => self.publish(asked, reply),
+            OwnReportsRequest::Preview(from, to, reply) => {
+                respond_later(reply, self.preview(from, to));
+            }
+            OwnReportsRequest::Make(asked, reply) => respond_later(reply, self.report(asked).await),
+            OwnReportsRequest::Publish(asked, reply) => respond_later(reply, self.publish(asked)),
         }
     }
 
-    fn preview(&self, from: UnixTime, to: UnixTime, reply: Reply<Plan>) {
-        let now = clock::now();
-        if now.wall < CLOCK_FLOOR {
-            return respond(reply, Err(Refusal::Clock));
-        }
-        let Some(span) = past(from, to, now) else {
-            return respond(reply, Err(NOT_YET));
-        };
+    fn preview(&self, from: UnixTime, to: UnixTime) -> Later<Plan> {
+        let now = clock::plausible()?;
+        let span = past(from, to, now).ok_or(NOT_YET)?;
         let (store, limit) = (self.store.clone(), self.engine.next_key());
         let (life, reserved) = (self.longest_life(), self.engine.reserved());
-        respond_async(reply, async move {
+        Ok(Box::pin(async move {
             let mut histories = store.history(limit).await?;
             // Making a report ends the key, and this number is then never aired.
             for history in &mut histories {
@@ -50,7 +46,7 @@ impl Driver {
                 history.numbers.retain(is_aired);
             }
             Ok(Plan::new(&histories, span, life, now.wall))
-        });
+        }))
     }
 
     /// What a number aired by an earlier start, whose end a crash kept from
@@ -59,27 +55,22 @@ impl Driver {
         self.engine.longest_life().max(self.settings.longest_life())
     }
 
-    async fn report(&mut self, asked: ReportRequest, reply: Reply<Reported>) {
-        let now = clock::now();
-        if now.wall < CLOCK_FLOOR {
-            return respond(reply, Err(Refusal::Clock));
-        }
-        let Some(span) = past(asked.from, asked.to, now) else {
-            return respond(reply, Err(NOT_YET));
-        };
+    async fn report(&mut self, asked: ReportRequest) -> Later<Reported> {
+        let now = clock::plausible()?;
+        let span = past(asked.from, asked.to, now).ok_or(NOT_YET)?;
         if asked.note.len() > printable::MAX_TEXT {
-            let long =
-                Refusal::InvalidArgument("the note is too long; it may have 256 bytes at most");
-            return respond(reply, Err(long));
+            return Err(Refusal::InvalidArgument(
+                "the note is too long; it may have 256 bytes at most",
+            ));
         }
         let limit = self.engine.next_key();
         self.tell(now, Input::EndKey).await;
         let (store, life) = (self.store.clone(), self.longest_life());
-        respond_async(reply, async move {
+        Ok(Box::pin(async move {
             let histories = store.history(limit).await?;
             let plan = Plan::new(&histories, span, life, now.wall);
             make(&store, asked, plan, now.wall).await
-        });
+        }))
     }
 }
 

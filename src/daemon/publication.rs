@@ -6,14 +6,13 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rand::seq::SliceRandom;
-use tcn_engine::{CLOCK_FLOOR, KeyId};
+use tcn_engine::KeyId;
 use tcn_exchange::upload_schedule;
 use tcn_protocol::UnixTime;
 
 use super::driver::Driver;
 use super::refusal::Refusal;
-use super::reply::Reply;
-use super::reply::{respond, respond_async};
+use super::reply::Later;
 use super::requests::{PublishRequest, Published};
 use super::{clock, rng};
 use crate::store::{NewUpload, Sendable, Source, Store};
@@ -21,11 +20,8 @@ use crate::store::{NewUpload, Sendable, Source, Store};
 impl Driver {
     /// Queues the parts of a report for the sources that take reports: one by
     /// one over hours, or at once if the person wants it so.
-    pub(super) fn publish(&mut self, asked: PublishRequest, reply: Reply<Published>) {
-        let now = clock::now().wall;
-        if now < CLOCK_FLOOR {
-            return respond(reply, Err(Refusal::Clock));
-        }
+    pub(super) fn publish(&mut self, asked: PublishRequest) -> Later<Published> {
+        let now = clock::plausible()?.wall;
         let mut sources = self.exchange.sync_status().borrow().sources.clone();
         sources.retain(|source| {
             let source = &source.configured;
@@ -33,18 +29,18 @@ impl Driver {
             source.publish && wanted.is_none_or(|wanted| source.name == *wanted)
         });
         if sources.is_empty() {
-            return respond(reply, Err(Refusal::NoServer));
+            return Err(Refusal::NoServer);
         }
         let store = self.store.clone();
         let sync_trigger = (asked.urgent && !asked.dry_run).then(|| self.exchange.ask());
-        respond_async(reply, async move {
+        Ok(Box::pin(async move {
             let published = publish(&store, &asked, sources, now).await?;
             if let Some(sync_trigger) = sync_trigger {
                 // Where tcnd-sync cannot be started, the next run sends it.
                 let _ = sync_trigger.trigger();
             }
             Ok(published)
-        });
+        }))
     }
 }
 

@@ -16,7 +16,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use tcn_engine::CLOCK_FLOOR;
 use tcn_exchange::interval::Interval;
 use tcn_exchange::{backfill, upload_schedule};
 use tcn_protocol::SignedReport;
@@ -25,7 +24,7 @@ use tcnd_client::proxy::DeliveryCounts;
 use super::driver::Driver;
 use super::intake::{self, Delivery, IncomingDelivery};
 use super::refusal::Refusal;
-use super::reply::{Reply, respond, respond_async};
+use super::reply::{Later, respond, respond_later};
 use super::requests::{ExchangeRequest, MOST_SOURCES};
 use super::{clock, rng, sync_status};
 use crate::store::NewSource;
@@ -33,12 +32,16 @@ use crate::store::NewSource;
 impl Driver {
     pub(super) async fn answer_exchange(&mut self, request: ExchangeRequest) {
         match request {
-            ExchangeRequest::Begin(owner, sources, reply) => self.begin_run(owner, sources, reply),
-            ExchangeRequest::Pending(source, reply) => self.pending(source, reply),
-            ExchangeRequest::Deliver(delivery, reply) => self.deliver(delivery, reply),
-            ExchangeRequest::Take(source, reply) => self.take(source, reply),
+            ExchangeRequest::Begin(owner, sources, reply) => {
+                respond_later(reply, self.begin_run(owner, sources));
+            }
+            ExchangeRequest::Pending(source, reply) => respond_later(reply, self.pending(source)),
+            ExchangeRequest::Deliver(delivery, reply) => {
+                respond_later(reply, self.deliver(delivery));
+            }
+            ExchangeRequest::Take(source, reply) => respond_later(reply, self.take(source)),
             ExchangeRequest::Record(source, problem, reply) => {
-                self.record(source, problem, reply);
+                respond_later(reply, self.record(source, problem));
             }
             ExchangeRequest::End(reply) => {
                 self.end_run().await;
@@ -48,25 +51,20 @@ impl Driver {
         }
     }
 
-    fn begin_run(&mut self, owner: Option<String>, sources: Vec<NewSource>, reply: Reply<bool>) {
-        if clock::now().wall < CLOCK_FLOOR {
-            return respond(reply, Err(Refusal::Clock));
-        }
+    fn begin_run(&mut self, owner: Option<String>, sources: Vec<NewSource>) -> Later<bool> {
+        clock::plausible()?;
         if sources.len() > MOST_SOURCES {
-            let many = Refusal::InvalidArgument("too many sources; there may be 32 at most");
-            return respond(reply, Err(many));
+            let many = "too many sources; there may be 32 at most";
+            return Err(Refusal::InvalidArgument(many));
         }
-        let asked = match self.exchange.begin(owner) {
-            Ok(asked) => asked,
-            Err(refusal) => return respond(reply, Err(refusal)),
-        };
+        let asked = self.exchange.begin(owner)?;
         self.match_queue.stop(&self.exchange.sync_status);
         let (store, sync_status) = (self.store.clone(), self.exchange.sync_status());
-        respond_async(reply, async move {
+        Ok(Box::pin(async move {
             store.set_sources(sources).await?;
             sync_status::refresh(&store, &sync_status).await?;
             Ok(asked)
-        });
+        }))
     }
 
     /// A run ends with the connection it came by.
@@ -94,13 +92,11 @@ impl Driver {
         self.match_queue.start(&self.store, unseen, sync_status);
     }
 
-    fn pending(&self, source: String, reply: Reply<Vec<Interval>>) {
+    fn pending(&self, source: String) -> Later<Vec<Interval>> {
         let now = clock::now().wall;
-        if let Err(refusal) = self.exchange.sync_status.borrow().source(&source) {
-            return respond(reply, Err(refusal));
-        }
+        self.exchange.sync_status.borrow().source(&source)?;
         let store = self.store.clone();
-        respond_async(reply, async move {
+        Ok(Box::pin(async move {
             let mut delivered = store.delivered(source).await?;
             if delivered.iter().any(|interval| interval.end() > now) {
                 // The clock was ahead: no source can have delivered that whole.
@@ -108,24 +104,22 @@ impl Driver {
                 delivered.clear();
             }
             Ok(backfill::pending(&delivered, now))
-        });
+        }))
     }
 
-    fn deliver(&mut self, mut delivery: Delivery, reply: Reply<DeliveryCounts>) {
+    fn deliver(&mut self, mut delivery: Delivery) -> Later<DeliveryCounts> {
         let now = clock::now().wall;
-        let (source, label) = match self.exchange.sync_status.borrow().source(&delivery.source) {
-            Ok(known) => (known.id, known.configured.label.clone()),
-            Err(refusal) => return respond(reply, Err(refusal)),
-        };
+        let status = self.exchange.sync_status.borrow().clone();
+        let known = status.source(&delivery.source)?;
+        let (source, label) = (known.id, known.configured.label.clone());
         let interval = delivery.interval;
         if interval.start() > now || interval < backfill::oldest(now) {
             let wrong = "the interval is not one that is asked for; call Pending again";
-            return respond(reply, Err(Refusal::InvalidRange(wrong)));
+            return Err(Refusal::InvalidRange(wrong));
         }
-        let Ok(permit) = Arc::clone(&self.exchange.intake).try_acquire_owned() else {
-            let busy = "another delivery is under way; wait until it is done";
-            return respond(reply, Err(Refusal::InUse(busy)));
-        };
+        let busy = "another delivery is under way; wait until it is done";
+        let permit = Arc::clone(&self.exchange.intake).try_acquire_owned();
+        let permit = permit.map_err(|_| Refusal::InUse(busy))?;
         // The file was read before now, but the request was made when the
         // interval was over by the same clock.
         delivery.whole &= interval.is_over(now);
@@ -140,38 +134,35 @@ impl Driver {
         self.exchange.stop = Arc::clone(&stop);
         let counts = self.exchange.counts();
         let answer = intake::start(intake, self.store.until(Arc::clone(&stop)), stop);
-        respond_async(reply, async move {
+        Ok(Box::pin(async move {
             let counted = answer.await.map_err(|_| Refusal::Gone)??;
             counts.add(&counted);
             Ok(counted)
-        });
+        }))
     }
 
-    fn take(&self, source: String, reply: Reply<Option<(u64, SignedReport)>>) {
-        let publish = match self.exchange.sync_status.borrow().source(&source) {
-            Ok(known) => known.configured.publish,
-            Err(refusal) => return respond(reply, Err(refusal)),
-        };
-        if !publish {
-            return respond(reply, Ok(None));
+    fn take(&self, source: String) -> Later<Option<(u64, SignedReport)>> {
+        let status = self.exchange.sync_status.borrow().clone();
+        if !status.source(&source)?.configured.publish {
+            return Ok(Box::pin(async { Ok(None) }));
         }
         let (store, now) = (self.store.clone(), clock::now().wall);
         let again = now.after(upload_schedule::RESULT_TIMEOUT);
         let next = now.after(upload_schedule::gap(&mut rng::system()));
-        respond_async(reply, async move {
+        Ok(Box::pin(async move {
             let due = store.take_upload(source, now, again, next).await?;
             Ok(due.map(|due| (due.id, due.signed)))
-        });
+        }))
     }
 
-    fn record(&self, source: String, problem: String, reply: Reply<()>) {
+    fn record(&self, source: String, problem: String) -> Later<()> {
         let (store, sync_status) = (self.store.clone(), self.exchange.sync_status());
         let now = clock::now().wall;
-        respond_async(reply, async move {
+        Ok(Box::pin(async move {
             let known = store.record_run(source, problem, now).await?;
             sync_status::refresh(&store, &sync_status).await?;
             known.then_some(()).ok_or(Refusal::NoSuchSource)
-        });
+        }))
     }
 
     /// Looks up how the last runs went; after a start and a wipe.
