@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rusqlite::Transaction;
 use tcn_engine::{ClockRecord, Contact, FutureDates, Record, Redating};
 use tcn_protocol::UnixTime;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::database::Database;
+use super::database::{Database, Durable};
 use super::error::Error;
 use super::settings::Setting;
 
@@ -191,6 +192,16 @@ impl Store {
             }))
         })
         .await
+    }
+
+    /// Has the thread do `work` in one transaction that does not concern the contacts.
+    pub(super) async fn transact<T: Send + 'static>(
+        &self,
+        durable: Durable,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.call(move |database| Ok(database.transact(durable, work)?))
+            .await
     }
 
     async fn request<T>(&self, work: impl FnOnce(Answer<T>) -> Work) -> Result<T, Error> {

@@ -21,9 +21,8 @@ impl Store {
         (from, to): (UnixTime, UnixTime),
         dismissed: bool,
     ) -> Result<bool, Error> {
-        self.call(move |database| {
-            let mark = |t: &Transaction<'_>| mark(t, report, (from, to), dismissed);
-            Ok(database.transact(Durable::PowerLoss, mark)?)
+        self.transact(Durable::PowerLoss, move |t| {
+            mark(t, report, (from, to), dismissed)
         })
         .await
     }
@@ -38,11 +37,8 @@ impl Store {
         report: u64,
         (from, to): (UnixTime, UnixTime),
     ) -> Result<bool, Error> {
-        self.call(move |database| {
-            let restore = |t: &Transaction<'_>| restore(t, report, (from, to));
-            Ok(database.transact(Durable::PowerLoss, restore)?)
-        })
-        .await
+        self.transact(Durable::PowerLoss, move |t| restore(t, report, (from, to)))
+            .await
     }
 }
 

@@ -44,9 +44,8 @@ impl Store {
         published: UnixTime,
         now: UnixTime,
     ) -> Result<Vec<Option<UnixTime>>, Error> {
-        self.call(move |database| {
-            let remember = |t: &Transaction<'_>| remember(t, source, &reports, published, now);
-            Ok(database.transact(Durable::Crash, remember)?)
+        self.transact(Durable::Crash, move |t| {
+            remember(t, source, &reports, published, now)
         })
         .await
     }

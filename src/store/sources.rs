@@ -49,7 +49,7 @@ impl Store {
     /// # Errors
     /// If the database cannot be written.
     pub async fn set_sources(&self, sources: Vec<NewSource>) -> Result<(), Error> {
-        self.call(move |database| Ok(database.transact(Durable::PowerLoss, |t| set(t, &sources))?))
+        self.transact(Durable::PowerLoss, move |t| set(t, &sources))
             .await
     }
 
@@ -72,11 +72,8 @@ impl Store {
         problem: String,
         now: UnixTime,
     ) -> Result<bool, Error> {
-        self.call(move |database| {
-            let record = |t: &Transaction<'_>| record(t, &source, &problem, now);
-            Ok(database.transact(Durable::Crash, record)?)
-        })
-        .await
+        self.transact(Durable::Crash, move |t| record(t, &source, &problem, now))
+            .await
     }
 
     /// The intervals that a source delivered whole.
@@ -94,11 +91,8 @@ impl Store {
     /// # Errors
     /// If the database cannot be written.
     pub async fn forget_delivered(&self) -> Result<(), Error> {
-        self.call(|database| {
-            database.transact(Durable::PowerLoss, |t| {
-                t.execute("DELETE FROM delivered", [])
-            })?;
-            Ok(())
+        self.transact(Durable::PowerLoss, |t| {
+            t.execute("DELETE FROM delivered", []).map(|_| ())
         })
         .await
     }

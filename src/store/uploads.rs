@@ -162,9 +162,8 @@ impl Store {
         report: u64,
         source: Option<String>,
     ) -> Result<Vec<Cancelled>, Error> {
-        self.call(move |database| {
-            let cancel = |t: &Transaction<'_>| cancel_for(t, report, source.as_deref());
-            Ok(database.transact(Durable::PowerLoss, cancel)?)
+        self.transact(Durable::PowerLoss, move |t| {
+            cancel_for(t, report, source.as_deref())
         })
         .await
     }
@@ -182,11 +181,8 @@ impl Store {
         uploads: Vec<NewUpload>,
         now: UnixTime,
     ) -> Result<usize, Error> {
-        self.call(move |database| {
-            let queue = |t: &Transaction<'_>| queue(t, report, &uploads, now);
-            Ok(database.transact(Durable::PowerLoss, queue)?)
-        })
-        .await
+        self.transact(Durable::PowerLoss, move |t| queue(t, report, &uploads, now))
+            .await
     }
 
     /// The part for `source` that has been due longest, if one is; that it left
@@ -227,9 +223,8 @@ impl Store {
         now: UnixTime,
         wait: impl FnOnce(u32, Option<Duration>) -> Duration + Send + 'static,
     ) -> Result<bool, Error> {
-        self.call(move |database| {
-            let settle = |t: &Transaction<'_>| settle(t, id, &result, now, wait);
-            Ok(database.transact(Durable::PowerLoss, settle)?)
+        self.transact(Durable::PowerLoss, move |t| {
+            settle(t, id, &result, now, wait)
         })
         .await
     }
