@@ -94,7 +94,7 @@ async fn upload(
     };
     let (outcome, response) = match body(request).await {
         Ok(body) => admit_and_store(&state, &body).await,
-        Err(refused) => refused,
+        Err((outcome, status, why)) => (outcome, error_response(status, why)),
     };
     state.metrics.upload(outcome, state.clock.now());
     response
@@ -121,37 +121,29 @@ async fn admit_and_store(state: &ServerState, body: &[u8]) -> (IntakeOutcome, Re
     }
 }
 
+/// Why a body is refused, for the metrics and for the sender.
+type Refused = (IntakeOutcome, StatusCode, &'static str);
+
 /// The body, within the limits of length and time.
-async fn body(request: Request) -> Result<bytes::Bytes, (IntakeOutcome, Response)> {
-    let too_large = || {
-        let why = "the body is longer than any report; send one signed report in base64";
-        (
-            IntakeOutcome::TooLarge,
-            error_response(StatusCode::PAYLOAD_TOO_LARGE, why),
-        )
-    };
+async fn body(request: Request) -> Result<bytes::Bytes, Refused> {
+    let why = "the body is longer than any report; send one signed report in base64";
+    let too_large = (IntakeOutcome::TooLarge, StatusCode::PAYLOAD_TOO_LARGE, why);
     let declared = request.headers().get(CONTENT_LENGTH);
     let declared = declared.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|length| length > LARGEST_BODY as u64) {
-        return Err(too_large());
+        return Err(too_large);
     }
     let reading = Limited::new(request.into_body(), LARGEST_BODY).collect();
     match tokio::time::timeout(BODY_TIMEOUT, reading).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
         Ok(Err(_gone)) => {
             let why = "the body broke off; send the report again";
-            Err((
-                IntakeOutcome::Malformed,
-                error_response(StatusCode::BAD_REQUEST, why),
-            ))
+            Err((IntakeOutcome::Malformed, StatusCode::BAD_REQUEST, why))
         }
         Err(_elapsed) => {
             let why = "the body took longer than ten seconds; send the report again";
-            Err((
-                IntakeOutcome::TooSlow,
-                error_response(StatusCode::REQUEST_TIMEOUT, why),
-            ))
+            Err((IntakeOutcome::TooSlow, StatusCode::REQUEST_TIMEOUT, why))
         }
     }
 }
@@ -170,29 +162,24 @@ async fn interval_by_query(
     Query(parameters): Query<Vec<(String, String)>>,
     method: Method,
     headers: HeaderMap,
-) -> Response {
-    let query = match query::read(&parameters) {
-        Ok(query) => query,
-        Err(error) => return error_response(status(error), &error.to_string()),
-    };
-    let open = match primary.store.open_interval().await {
-        Ok(open) => open,
-        Err(why) => return unavailable(why),
-    };
+) -> Result<Response, Response> {
+    let query = query::read(&parameters);
+    let query = query.map_err(|error| error_response(status(error), &error.to_string()))?;
+    let open = primary.store.open_interval().await.map_err(unavailable)?;
     let interval = match query {
         IntervalQuery::Current => open,
         IntervalQuery::Numbered(interval) => interval,
     };
     let (method, headers) = (&method, &headers);
     let request = RequestParts { method, headers };
-    match phase(interval, open) {
+    Ok(match phase(interval, open) {
         Phase::Future | Phase::Gone => response::empty(Freshness::Not),
         phase @ (Phase::Open | Phase::Past) => {
             let vary = Some("accept-encoding");
             let wanted = (interval, phase, request.json(), vary);
             serve(&state, &primary, wanted, request).await
         }
-    }
+    })
 }
 
 const fn status(error: QueryError) -> StatusCode {
@@ -211,7 +198,7 @@ async fn interval_by_name(
     Path(name): Path<String>,
     method: Method,
     headers: HeaderMap,
-) -> Response {
+) -> Result<Response, Response> {
     let (method, headers) = (&method, &headers);
     let request = RequestParts { method, headers };
     let (digits, representation, vary) = if let Some(digits) = name.strip_suffix(".json") {
@@ -223,29 +210,18 @@ async fn interval_by_name(
     };
     // Each interval has one name; else caches would keep several copies.
     let number = digits.parse().ok().and_then(Interval::new);
-    let Some(interval) = number.filter(|interval| interval.to_string() == digits) else {
-        return error_response(
-            StatusCode::NOT_FOUND,
-            "no such interval; numbers are unix time / 21600",
-        );
-    };
-    let open = match primary.store.open_interval().await {
-        Ok(open) => open,
-        Err(why) => return unavailable(why),
-    };
-    match phase(interval, open) {
+    let interval = number.filter(|interval| interval.to_string() == digits);
+    let unknown = "no such interval; numbers are unix time / 21600";
+    let interval = interval.ok_or_else(|| error_response(StatusCode::NOT_FOUND, unknown))?;
+    let open = primary.store.open_interval().await.map_err(unavailable)?;
+    Ok(match phase(interval, open) {
         Phase::Future => error_response(StatusCode::NOT_FOUND, "this interval has not started"),
         Phase::Gone => error_response(StatusCode::GONE, "intervals are kept for 14 days"),
         phase @ (Phase::Open | Phase::Past) => {
-            serve(
-                &state,
-                &primary,
-                (interval, phase, representation, vary),
-                request,
-            )
-            .await
+            let wanted = (interval, phase, representation, vary);
+            serve(&state, &primary, wanted, request).await
         }
-    }
+    })
 }
 
 async fn serve(

@@ -19,13 +19,12 @@ use rand_core::Rng as _;
 use tcn_exchange::admission::{self, Admitted};
 use tcn_protocol::{SignedReport, wire};
 use tcnd_logging::error_chain;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::bucket::{Bucket, BucketError};
 use super::clock;
 use super::outage::{Outage, Severity};
-use super::store::{Store, Stored, Unavailable};
+use super::store::{Reply, Store, Stored, Unavailable, answer_all, ask};
 
 /// Uploads that may wait in the queue.
 const QUEUE_LENGTH: usize = 4096;
@@ -41,8 +40,8 @@ const MAX_OBJECTS: usize = 1000;
 
 /// A request that waits for the bucket.
 enum InboxRequest {
-    Leave(Admitted, oneshot::Sender<Result<Stored, Unavailable>>),
-    Probe(oneshot::Sender<Result<(), Unavailable>>),
+    Leave(Admitted, Reply<Stored>),
+    Probe(Reply<()>),
 }
 
 /// A handle to the inbox.
@@ -68,9 +67,7 @@ impl Inbox {
     /// # Errors
     /// If the report is not in the bucket.
     pub(super) async fn leave(&self, report: Admitted) -> Result<Stored, Unavailable> {
-        let (reply, replied) = oneshot::channel();
-        self.send(InboxRequest::Leave(report, reply))?;
-        replied.await.unwrap_or(Err(Unavailable::Stopping))
+        ask(&self.requests, |reply| InboxRequest::Leave(report, reply)).await
     }
 
     /// Leaves an object without a report, as an upload would leave one with a report.
@@ -78,9 +75,7 @@ impl Inbox {
     /// # Errors
     /// Why an upload would not be left.
     pub(super) async fn probe(&self) -> Result<(), Unavailable> {
-        let (reply, replied) = oneshot::channel();
-        self.send(InboxRequest::Probe(reply))?;
-        replied.await.unwrap_or(Err(Unavailable::Stopping))
+        ask(&self.requests, InboxRequest::Probe).await
     }
 
     /// Why uploads are refused, as far as that is known without a try.
@@ -89,15 +84,6 @@ impl Inbox {
             return Some(Unavailable::Busy);
         }
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn send(&self, request: InboxRequest) -> Result<(), Unavailable> {
-        self.requests
-            .try_send(request)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Unavailable::Busy,
-                TrySendError::Closed(_) => Unavailable::Stopping,
-            })
     }
 }
 
@@ -141,13 +127,10 @@ async fn deliver(
             Ok(()) => outage.succeeded(),
             Err(error) => outage.failed(&error_chain(&error), reports.len() as u64),
         };
-        for (_, sender) in reports {
-            // If the client has disconnected, its report is in the bucket all the same.
-            let _ = sender.send(why.map_or(Ok(Stored::New), Err));
-        }
-        for prober in probers {
-            let _ = prober.send(why.map_or(Ok(()), Err));
-        }
+        // If a client has disconnected, its report is in the bucket all the same.
+        let senders = reports.into_iter().map(|(_, sender)| sender);
+        answer_all(senders, why.map_or(Ok(Stored::New), Err));
+        answer_all(probers, why.map_or(Ok(()), Err));
     }
 }
 

@@ -14,6 +14,7 @@ mod clock_jump;
 mod error;
 mod expiry;
 mod open;
+mod request;
 mod schema;
 mod writer;
 
@@ -24,7 +25,6 @@ use rusqlite::Connection;
 use tcn_exchange::admission::Admitted;
 use tcn_exchange::interval::Interval;
 use tcn_protocol::UnixTime;
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use super::clock::Clock;
@@ -33,6 +33,7 @@ use clock_jump::{ClockVerdict, judge};
 pub use error::OpenError;
 pub(super) use error::Unavailable;
 pub(super) use open::open;
+pub(super) use request::{Reply, answer_all, ask};
 
 /// Uploads that may wait to be written; 2 MiB at most.
 const QUEUE_LENGTH: usize = 4096;
@@ -48,10 +49,10 @@ pub(super) enum Stored {
 
 /// A request to the writer. It answers each when it is durable.
 enum WriteRequest {
-    Store(Admitted, oneshot::Sender<Result<Stored, Unavailable>>),
-    CloseIntervals(oneshot::Sender<Result<Interval, Unavailable>>),
+    Store(Admitted, Reply<Stored>),
+    CloseIntervals(Reply<Interval>),
     /// Tries what an upload would do, and leaves no trace.
-    Probe(oneshot::Sender<Result<(), Unavailable>>),
+    Probe(Reply<()>),
     Close(oneshot::Sender<()>),
 }
 
@@ -119,9 +120,7 @@ impl Store {
     /// # Errors
     /// Why the report is not stored.
     pub(super) async fn store(&self, report: Admitted) -> Result<Stored, Unavailable> {
-        let (reply, replied) = oneshot::channel();
-        self.send(WriteRequest::Store(report, reply))?;
-        replied.await.unwrap_or(Err(Unavailable::Stopping))
+        ask(&self.requests, |reply| WriteRequest::Store(report, reply)).await
     }
 
     /// The interval that is open now. Every earlier one is final. While the clock is in
@@ -134,11 +133,7 @@ impl Store {
         match self.shared.judge(&*self.clock) {
             ClockVerdict::Behind | ClockVerdict::Ahead => Ok(open),
             ClockVerdict::Sound(interval) if interval == open => Ok(open),
-            ClockVerdict::Sound(_later) => {
-                let (reply, replied) = oneshot::channel();
-                self.send(WriteRequest::CloseIntervals(reply))?;
-                replied.await.unwrap_or(Err(Unavailable::Stopping))
-            }
+            ClockVerdict::Sound(_later) => ask(&self.requests, WriteRequest::CloseIntervals).await,
         }
     }
 
@@ -147,9 +142,7 @@ impl Store {
     /// # Errors
     /// Why an upload would not be stored.
     pub(super) async fn probe(&self) -> Result<(), Unavailable> {
-        let (reply, replied) = oneshot::channel();
-        self.send(WriteRequest::Probe(reply))?;
-        replied.await.unwrap_or(Err(Unavailable::Stopping))
+        ask(&self.requests, WriteRequest::Probe).await
     }
 
     /// The time, unless it is in doubt.
@@ -204,15 +197,6 @@ impl Store {
             each(bytes)?;
         }
         Ok(())
-    }
-
-    fn send(&self, request: WriteRequest) -> Result<(), Unavailable> {
-        self.requests
-            .try_send(request)
-            .map_err(|error| match error {
-                TrySendError::Full(_) => Unavailable::Busy,
-                TrySendError::Closed(_) => Unavailable::Stopping,
-            })
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::clock_jump::ClockVerdict;
 use super::expiry::{self, MOST_KNOWN};
-use super::{SharedState, Stored, Unavailable, WriteRequest, number};
+use super::{Reply, SharedState, Stored, Unavailable, WriteRequest, answer_all, number};
 use crate::clock::{self, Clock};
 use crate::outage::{Outage, Severity};
 
@@ -76,8 +76,6 @@ impl Outages {
     }
 }
 
-type Reply<T> = oneshot::Sender<Result<T, Unavailable>>;
-
 /// The requests of one transaction.
 #[derive(Default)]
 struct Batch {
@@ -111,15 +109,9 @@ impl Batch {
     }
 
     fn refuse(self, why: Unavailable) {
-        for sender in self.store_replies {
-            let _ = sender.send(Err(why));
-        }
-        for reply in self.interval_replies {
-            let _ = reply.send(Err(why));
-        }
-        for reply in self.probe_replies {
-            let _ = reply.send(Err(why));
-        }
+        answer_all(self.store_replies, Err(why));
+        answer_all(self.interval_replies, Err(why));
+        answer_all(self.probe_replies, Err(why));
     }
 }
 
@@ -204,12 +196,8 @@ impl StoreWriter {
                     // same.
                     let _ = sender.send(Ok(outcome));
                 }
-                for reply in batch.interval_replies {
-                    let _ = reply.send(Ok(open));
-                }
-                for reply in batch.probe_replies {
-                    let _ = reply.send(Ok(()));
-                }
+                answer_all(batch.interval_replies, Ok(open));
+                answer_all(batch.probe_replies, Ok(()));
             }
             Err(error) => {
                 let why = Unavailable::of(&error);
@@ -249,9 +237,7 @@ impl StoreWriter {
             );
             self.stored.doubted = written.is_ok().then_some(of_clock);
         }
-        for reply in batch.interval_replies.drain(..) {
-            let _ = reply.send(Ok(open));
-        }
+        answer_all(batch.interval_replies.drain(..), Ok(open));
         batch.refuse(why);
     }
 
@@ -396,8 +382,8 @@ mod tests {
         }
     }
 
-    fn report() -> Admitted {
-        let rak = ReportAuthorizationKey::from_bytes(&[7; 32]);
+    fn report(n: u8) -> Admitted {
+        let rak = ReportAuthorizationKey::from_bytes(&[n; 32]);
         let index = |index| RatchetIndex::new(index).unwrap();
         let span = ReportSpan::new(index(1), index(2)).unwrap();
         let memo = Memo::new(MemoType::COEPI_V1, []).unwrap();
@@ -408,21 +394,23 @@ mod tests {
         }
     }
 
+    /// A writer of an empty store; the interval ends after its clock was read `before` times.
+    fn writer(before: u64) -> (StoreWriter, Arc<SharedState>) {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(&STEPS.concat()).unwrap();
+        let looks = AtomicU64::new(0);
+        let clock = Arc::new(Crossing { looks, before });
+        let shared = Arc::new(SharedState::new(Interval::new(74_359).unwrap(), false));
+        let (lock, stored) = (tempfile::tempfile().unwrap(), StoredIntervals::default());
+        let writer = StoreWriter::new(db, lock, clock, Arc::clone(&shared), stored);
+        (writer, shared)
+    }
+
     #[test]
     fn a_batch_that_the_interval_ends_under_goes_into_the_next() {
         for (before, number) in [(0, 74_360_u32), (1, 74_360), (2, 74_359)] {
-            let db = Connection::open_in_memory().unwrap();
-            db.execute_batch(&STEPS.concat()).unwrap();
-            let looks = AtomicU64::new(0);
-            let shared = SharedState::new(Interval::new(74_359).unwrap(), false);
-            let mut writer = StoreWriter::new(
-                db,
-                tempfile::tempfile().unwrap(),
-                Arc::new(Crossing { looks, before }),
-                Arc::new(shared),
-                StoredIntervals::default(),
-            );
-            let (open, outcomes) = writer.commit(&[report()], false).unwrap();
+            let (mut writer, _) = writer(before);
+            let (open, outcomes) = writer.commit(&[report(7)], false).unwrap();
             assert_eq!(open.number(), u64::from(number));
             assert_eq!(outcomes, [Stored::New]);
             let stored: (u32, u32) = writer
@@ -437,21 +425,8 @@ mod tests {
 
     /// A store whose file may not grow, as on a full disk.
     fn full() -> (StoreWriter, Arc<SharedState>) {
-        let db = Connection::open_in_memory().unwrap();
-        db.execute_batch(&STEPS.concat()).unwrap();
-        let clock = Crossing {
-            looks: AtomicU64::new(0),
-            before: u64::MAX,
-        };
-        let shared = Arc::new(SharedState::new(Interval::new(74_359).unwrap(), false));
-        let mut writer = StoreWriter::new(
-            db,
-            tempfile::tempfile().unwrap(),
-            Arc::new(clock),
-            Arc::clone(&shared),
-            StoredIntervals::default(),
-        );
-        writer.commit(&[report()], false).unwrap();
+        let (mut writer, shared) = writer(u64::MAX);
+        writer.commit(&[report(7)], false).unwrap();
         let pages: u32 = writer
             .db
             .pragma_query_value(None, "page_count", |row| row.get(0))
@@ -467,15 +442,9 @@ mod tests {
 
     /// Reports that need more pages than there are free.
     fn many() -> Vec<Admitted> {
-        let large = |n: u8| Admitted {
-            digest: {
-                let rak = ReportAuthorizationKey::from_bytes(&[n; 32]);
-                let index = |index| RatchetIndex::new(index).unwrap();
-                let span = ReportSpan::new(index(1), index(2)).unwrap();
-                let memo = Memo::new(MemoType::COEPI_V1, []).unwrap();
-                SignedReport::create(&rak, span, memo).claim().digest()
-            },
+        let large = |n| Admitted {
             bytes: vec![n; SignedReport::MAX_LEN],
+            ..report(n)
         };
         (100..130).map(large).collect()
     }
@@ -504,7 +473,7 @@ mod tests {
         perform(&mut writer, vec![WriteRequest::CloseIntervals(reply)]);
         assert!(replied.blocking_recv().unwrap().is_ok());
         let (sender, stored) = oneshot::channel();
-        perform(&mut writer, vec![WriteRequest::Store(report(), sender)]);
+        perform(&mut writer, vec![WriteRequest::Store(report(7), sender)]);
         assert_eq!(stored.blocking_recv().unwrap(), Ok(Stored::Known));
         writer.expire();
         assert_eq!(shared.refused(), Some(Unavailable::DiskFull));
