@@ -323,32 +323,14 @@ impl fmt::Debug for CoEpiMemo<'_> {
     }
 }
 
-impl fmt::Debug for SymptomMemo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SymptomMemo([REDACTED])")
-    }
+macro_rules! redacted {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "([REDACTED])"))
+            }
+        }
+    )*};
 }
 
-impl fmt::Debug for EarlyMemo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EarlyMemo([REDACTED])")
-    }
-}
-
-impl fmt::Debug for Symptoms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Symptoms([REDACTED])")
-    }
-}
-
-impl fmt::Debug for Cough {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cough([REDACTED])")
-    }
-}
-
-impl fmt::Debug for Fever {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Fever([REDACTED])")
-    }
-}
+redacted!(SymptomMemo, EarlyMemo, Symptoms, Cough, Fever);
