@@ -9,125 +9,123 @@ use clap_mangen::roff::{Roff, bold};
 
 use super::page::{EDITION, SOURCE, examples, list, section, see_also};
 
-/// A command, its purpose, and the line to type.
+/// A page, the purpose of the example, and the lines to type.
 type Example = (&'static str, &'static str, &'static str);
 
-/// In the order of the pages; tests/handbook parses each line.
-pub(crate) const EXAMPLES: &[Example] = &[
-    (
-        "tcnctl",
-        "Show the status and the problems:",
-        "tcnctl status",
-    ),
-    ("tcnctl", "Give consent:", "tcnctl enable"),
-    (
-        "tcnctl",
-        "Print one JSON document, for scripts:",
-        "tcnctl --json status",
-    ),
-    (
-        "tcnctl-status",
-        "Ask a tcnd that was started by hand:",
-        "tcnctl --bus session status",
-    ),
-    (
-        "tcnctl-watch",
-        "A module for Waybar, with \"return-type\": \"json\":",
-        "tcnctl watch --format waybar",
-    ),
-    ("tcnctl-doctor", "Check this machine:", "tcnctl doctor"),
-    ("tcnctl-pause", "Pause for two hours:", "tcnctl pause 2h"),
-    (
-        "tcnctl-pause",
-        "Pause until tcnctl resume, with a reason that other users see:",
-        "tcnctl pause --reason meeting",
-    ),
-    (
-        "tcnctl-contacts",
-        "Show the totals of the last three days:",
-        "tcnctl contacts --from 3d",
-    ),
-    (
-        "tcnctl-contacts-export",
-        "Export yesterday's rows, with masked numbers, for a spreadsheet:",
-        "tcnctl contacts export --from yesterday --to yesterday contacts.csv",
-    ),
-    (
-        "tcnctl-contacts-erase",
-        "Destroy the contacts of one day:",
-        "tcnctl contacts erase --from 2026-11-23 --to 2026-11-23",
-    ),
-    (
-        "tcnctl-report",
-        "Make a report and write it to a file:",
-        "tcnctl report create --symptoms dry-cough,mild-fever --since yesterday\ntcnctl report export 1 report.tcn",
-    ),
-    (
-        "tcnctl-report-preview",
-        "Show what a report of the last three days would disclose:",
-        "tcnctl report preview --from 3d",
-    ),
-    (
-        "tcnctl-report-create",
-        "Report symptoms, in the form that CoEpi's apps read:",
-        "tcnctl report create --symptoms dry-cough,mild-fever --since 3d",
-    ),
-    (
-        "tcnctl-report-create",
-        "Use another type of memo, without confirmation:",
-        "tcnctl report create --memo-type 2 --memo-hex 73796d70746f6d2064617461 --yes",
-    ),
-    (
-        "tcnctl-report-export",
-        "Write one signed report a line to a file:",
-        "tcnctl report export 1 report.txt --format base64",
-    ),
-    (
-        "tcnctl-report-publish",
-        "Publish on one server only:",
-        "tcnctl report publish 1 --to health-office",
-    ),
-    (
-        "tcnctl-report-check",
-        "Fetch from all servers now:",
-        "tcnctl report check",
-    ),
-    (
-        "tcnctl-report-import",
-        "Match a file from another person:",
-        "tcnctl report import report.tcn",
-    ),
-    (
-        "tcnctl-report-inspect",
-        "Check whether all reports of a file are valid, for scripts:",
-        "tcnctl report inspect --json report.tcn",
-    ),
-    (
-        "tcnctl-exposures",
-        "Show when you were near a person who made a report:",
-        "tcnctl exposures",
-    ),
-    (
-        "tcnctl-exposures-show",
-        "Show the details of one exposure:",
-        "tcnctl exposures show 1-1795442700",
-    ),
-    (
-        "tcnctl-exposures-restore",
-        "List a dismissed exposure again:",
-        "tcnctl exposures restore 1-1795442700",
-    ),
-    (
-        "tcnctl-self-test",
-        "Run the self-test, for scripts:",
-        "tcnctl self-test --json",
-    ),
-    (
-        "tcnctl-config-check",
-        "Check a file before you install it:",
-        "tcnctl config check new.toml",
-    ),
-];
+/// In the order of the pages.
+const EXAMPLES: &str = r#"
+tcnctl
+Show the status and the problems:
+tcnctl status
+
+tcnctl
+Give consent:
+tcnctl enable
+
+tcnctl
+Print one JSON document, for scripts:
+tcnctl --json status
+
+tcnctl-status
+Ask a tcnd that was started by hand:
+tcnctl --bus session status
+
+tcnctl-watch
+A module for Waybar, with "return-type": "json":
+tcnctl watch --format waybar
+
+tcnctl-doctor
+Check this machine:
+tcnctl doctor
+
+tcnctl-pause
+Pause for two hours:
+tcnctl pause 2h
+
+tcnctl-pause
+Pause until tcnctl resume, with a reason that other users see:
+tcnctl pause --reason meeting
+
+tcnctl-contacts
+Show the totals of the last three days:
+tcnctl contacts --from 3d
+
+tcnctl-contacts-export
+Export yesterday's rows, with masked numbers, for a spreadsheet:
+tcnctl contacts export --from yesterday --to yesterday contacts.csv
+
+tcnctl-contacts-erase
+Destroy the contacts of one day:
+tcnctl contacts erase --from 2026-11-23 --to 2026-11-23
+
+tcnctl-report
+Make a report and write it to a file:
+tcnctl report create --symptoms dry-cough,mild-fever --since yesterday
+tcnctl report export 1 report.tcn
+
+tcnctl-report-preview
+Show what a report of the last three days would disclose:
+tcnctl report preview --from 3d
+
+tcnctl-report-create
+Report symptoms, in the form that CoEpi's apps read:
+tcnctl report create --symptoms dry-cough,mild-fever --since 3d
+
+tcnctl-report-create
+Use another type of memo, without confirmation:
+tcnctl report create --memo-type 2 --memo-hex 73796d70746f6d2064617461 --yes
+
+tcnctl-report-export
+Write one signed report a line to a file:
+tcnctl report export 1 report.txt --format base64
+
+tcnctl-report-publish
+Publish on one server only:
+tcnctl report publish 1 --to health-office
+
+tcnctl-report-check
+Fetch from all servers now:
+tcnctl report check
+
+tcnctl-report-import
+Match a file from another person:
+tcnctl report import report.tcn
+
+tcnctl-report-inspect
+Check whether all reports of a file are valid, for scripts:
+tcnctl report inspect --json report.tcn
+
+tcnctl-exposures
+Show when you were near a person who made a report:
+tcnctl exposures
+
+tcnctl-exposures-show
+Show the details of one exposure:
+tcnctl exposures show 1-1795442700
+
+tcnctl-exposures-restore
+List a dismissed exposure again:
+tcnctl exposures restore 1-1795442700
+
+tcnctl-self-test
+Run the self-test, for scripts:
+tcnctl self-test --json
+
+tcnctl-config-check
+Check a file before you install it:
+tcnctl config check new.toml
+"#;
+
+/// tests/handbook parses each line to type.
+pub(crate) fn all_examples() -> impl Iterator<Item = Example> {
+    EXAMPLES.trim().split("\n\n").map(|example| {
+        let parts = example.split_once('\n').and_then(|(page, rest)| {
+            let (purpose, typed) = rest.split_once('\n')?;
+            Some((page, purpose, typed))
+        });
+        parts.expect("three parts")
+    })
+}
 
 /// The exit statuses for scripts; docs/tcnctl-json.md has the same.
 const EXIT_STATUS: [(&str, &str); 5] = [
@@ -187,8 +185,8 @@ fn page(command: &Command, parent: Option<&Command>) -> String {
         &mut roff,
         status.map(|(code, text)| (vec![bold(code)], text)),
     );
-    let of_this = EXAMPLES.iter().filter(|(page, ..)| *page == title(command));
-    let of_this: Vec<_> = of_this.map(|(_, what, typed)| (*what, *typed)).collect();
+    let of_this = all_examples().filter(|(page, ..)| *page == title(command));
+    let of_this: Vec<_> = of_this.map(|(_, what, typed)| (what, typed)).collect();
     if !of_this.is_empty() {
         examples(&mut roff, of_this);
     }

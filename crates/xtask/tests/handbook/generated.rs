@@ -38,7 +38,7 @@ fn nothing_is_left_of_what_is_no_longer_generated() {
 /// tcnctl parses every command line in the examples of its pages.
 #[test]
 fn every_example_can_be_typed() {
-    for (page, _, typed) in book::tcnctl::EXAMPLES {
+    for (page, _, typed) in book::tcnctl::all_examples() {
         for line in typed.lines() {
             let words = line.split_whitespace();
             let read = ::tcnctl::command().try_get_matches_from(words);
@@ -50,7 +50,7 @@ fn every_example_can_be_typed() {
 #[test]
 fn every_example_has_its_page() {
     let pages: BTreeSet<_> = names("packaging/man").into_iter().collect();
-    for (page, ..) in book::tcnctl::EXAMPLES {
+    for (page, ..) in book::tcnctl::all_examples() {
         assert!(pages.contains(&format!("{page}.1")), "{page}");
     }
 }
