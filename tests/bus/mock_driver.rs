@@ -15,10 +15,10 @@ use tcn_protocol::{
     TemporaryContactNumber, UnixTime,
 };
 use tcnd::daemon::{
-    Cadence, CadenceReason, Check, Consent, ContactsRequest, Delivery, ExchangeRequest, ExposureId,
-    Handle, Hold, KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest,
-    Pause, ProblemDetails, Published, Refusal, Reply, Reported, Request, Snapshot, State,
-    StoreRequest, SyncStatus,
+    Cadence, CadenceReason, Check, Consent, ContactsRequest, ExchangeRequest, ExposureId, Handle,
+    Hold, KnownExposure, Mailbox, MatchedReportsRequest, Matching, OwnReportsRequest, Pause,
+    ProblemDetails, Published, Refusal, Reply, Reported, Request, Snapshot, State, StoreRequest,
+    SyncStatus,
 };
 use tcnd::exposure::{Carried, Exposure};
 use tcnd::radio::{self, Mode};
@@ -65,9 +65,8 @@ impl MockDriver {
                 {
                     unseen.send_replace(UNSEEN);
                 }
-                let asked = store_asked(&request);
-                answer_store(request, store_refuse.lock().unwrap().clone());
-                let _ = store_tell.send(asked);
+                let refusal = store_refuse.lock().unwrap().clone();
+                let _ = store_tell.send(answer_store(request, refusal));
             }
         });
         tokio::spawn(async move {
@@ -83,7 +82,9 @@ impl MockDriver {
                     continue;
                 }
                 if let Request::Exchange(ExchangeRequest::Deliver(delivery, reply)) = request {
-                    let asked = deliver_asked(&delivery);
+                    let (source, whole) = (&delivery.source, delivery.whole);
+                    let (interval, budget) = (delivery.interval, delivery.budget);
+                    let asked = format!("Deliver {source} {interval} {whole} {budget}");
                     let give = move |broken| give(reply, refusal.or(broken), counted());
                     read(asked, delivery.reports, tell.clone(), give);
                     continue;
@@ -146,192 +147,148 @@ fn read(
     });
 }
 
+/// Answers a request, and returns what was asked.
+fn told<T>(
+    asked: impl Into<String>,
+    reply: Reply<T>,
+    refusal: Option<Refusal>,
+    value: T,
+) -> String {
+    give(reply, refusal, value);
+    asked.into()
+}
+
 fn answer(request: Request, refusal: Option<Refusal>) -> String {
-    let asked = asked(&request);
     match request {
-        Request::Enable(reply)
-        | Request::Disable(reply)
-        | Request::Resume(_, reply)
-        | Request::Rotate(reply)
-        | Request::ConfirmClock(reply)
-        | Request::Sleep(reply)
-        | Request::Wake(reply)
-        | Request::Reload(reply) => give(reply, refusal, ()),
-        Request::Pause(_, reply) => give(reply, refusal, COOKIE),
-        Request::ClientDisconnected(_) | Request::Synchronised(..) => {}
-        Request::Summary(_, _, reply) => give(reply, refusal, summary()),
-        Request::Histogram(_, _, _, reply) => give(reply, refusal, bars()),
-        Request::Statistics(reply) => give(reply, refusal, statistics()),
-        Request::SelfTest(reply) => give(reply, refusal, checks()),
-        Request::TcnAge(reply) => give(reply, refusal, Some(Duration::from_secs(61))),
-        Request::Nearby(reply) => give(reply, refusal, NEAR),
+        Request::Enable(reply) => told("Enable", reply, refusal, ()),
+        Request::Disable(reply) => told("Disable", reply, refusal, ()),
+        Request::Pause(pause, reply) => {
+            let seconds = pause.duration.as_secs();
+            let (reason, id, owner) = (pause.reason, pause.application_id, pause.owner);
+            let asked = format!("Pause {seconds}s {reason:?} {id:?} {owner:?}");
+            told(asked, reply, refusal, COOKIE)
+        }
+        Request::Resume(cookie, reply) => told(format!("Resume {cookie}"), reply, refusal, ()),
+        Request::ClientDisconnected(name) => format!("Left {name}"),
+        Request::Rotate(reply) => told("Rotate", reply, refusal, ()),
+        Request::ConfirmClock(reply) => told("ConfirmClock", reply, refusal, ()),
+        Request::Synchronised(_, is) => format!("Synchronised {is}"),
+        Request::Summary(from, to, reply) => {
+            let asked = format!("Summary {} {}", from.0, to.0);
+            told(asked, reply, refusal, summary())
+        }
+        Request::Histogram(from, to, bucket, reply) => {
+            let asked = format!("Histogram {} {} {}", from.0, to.0, bucket.as_secs());
+            told(asked, reply, refusal, bars())
+        }
+        Request::Statistics(reply) => told("Statistics", reply, refusal, statistics()),
+        Request::Reload(reply) => told("Reload", reply, refusal, ()),
+        Request::SelfTest(reply) => told("SelfTest", reply, refusal, checks()),
+        Request::TcnAge(reply) => told("TcnAge", reply, refusal, Some(Duration::from_secs(61))),
+        Request::Nearby(reply) => told("Nearby", reply, refusal, NEAR),
+        Request::Sleep(reply) => told("Sleep", reply, refusal, ()),
+        Request::Wake(reply) => told("Wake", reply, refusal, ()),
         Request::Contacts(request) => answer_log(request, refusal),
         Request::OwnReports(request) => answer_own(request, refusal),
         Request::MatchedReports(MatchedReportsRequest::Exposures(reply)) => {
-            give(reply, refusal, exposures())
+            told("Exposures", reply, refusal, exposures())
         }
         Request::MatchedReports(MatchedReportsRequest::Import(..)) => {
             unreachable!("it is read elsewhere")
         }
         Request::Exchange(request) => answer_exchange(request, refusal),
     }
-    asked
 }
 
-fn asked(request: &Request) -> String {
-    match request {
-        Request::Pause(pause, _) => format!(
-            "Pause {}s {:?} {:?} {:?}",
-            pause.duration.as_secs(),
-            pause.reason,
-            pause.application_id,
-            pause.owner
-        ),
-        Request::Resume(cookie, _) => format!("Resume {cookie}"),
-        Request::ClientDisconnected(name) => format!("Left {name}"),
-        Request::Summary(from, to, _) => format!("Summary {} {}", from.0, to.0),
-        Request::Histogram(from, to, bucket, _) => {
-            format!("Histogram {} {} {}", from.0, to.0, bucket.as_secs())
-        }
-        Request::Enable(_) => "Enable".to_owned(),
-        Request::Disable(_) => "Disable".to_owned(),
-        Request::Rotate(_) => "Rotate".to_owned(),
-        Request::Statistics(_) => "Statistics".to_owned(),
-        Request::Reload(_) => "Reload".to_owned(),
-        Request::ConfirmClock(_) => "ConfirmClock".to_owned(),
-        Request::Synchronised(_, is) => format!("Synchronised {is}"),
-        Request::SelfTest(_) => "SelfTest".to_owned(),
-        Request::TcnAge(_) => "TcnAge".to_owned(),
-        Request::Nearby(_) => "Nearby".to_owned(),
-        Request::Sleep(_) => "Sleep".to_owned(),
-        Request::Wake(_) => "Wake".to_owned(),
-        Request::Contacts(request) => log_asked(request),
-        Request::OwnReports(request) => own_asked(request),
-        Request::MatchedReports(_) => "Exposures".to_owned(),
-        Request::Exchange(request) => exchange_asked(request),
-    }
-}
-
-fn log_asked(request: &ContactsRequest) -> String {
-    match request {
-        ContactsRequest::Page(..) => "Page".to_owned(),
-        ContactsRequest::Erase(from, to, _) => format!("Erase {} {}", from.0, to.0),
-        ContactsRequest::Wipe(_) => "Wipe".to_owned(),
-    }
-}
-
-fn answer_log(request: ContactsRequest, refusal: Option<Refusal>) {
+fn answer_log(request: ContactsRequest, refusal: Option<Refusal>) -> String {
     match request {
         ContactsRequest::Page(place, most, reply) => {
             let behind = contacts()
                 .into_iter()
                 .filter(|contact| Cursor::behind(contact) > place);
-            give(reply, refusal, behind.take(most as usize).collect());
+            let page = behind.take(most as usize).collect();
+            told("Page", reply, refusal, page)
         }
-        ContactsRequest::Erase(_, _, reply) => give(reply, refusal, 5),
-        ContactsRequest::Wipe(reply) => give(reply, refusal, ()),
+        ContactsRequest::Erase(from, to, reply) => {
+            told(format!("Erase {} {}", from.0, to.0), reply, refusal, 5)
+        }
+        ContactsRequest::Wipe(reply) => told("Wipe", reply, refusal, ()),
     }
 }
 
-fn own_asked(request: &OwnReportsRequest) -> String {
+fn answer_own(request: OwnReportsRequest, refusal: Option<Refusal>) -> String {
     match request {
-        OwnReportsRequest::Preview(from, to, _) => format!("Preview {} {}", from.0, to.0),
-        OwnReportsRequest::Make(asked, _) => format!(
-            "Make {} {} {:?} {:?} {:?} {}",
-            asked.from.0,
-            asked.to.0,
-            asked.memo.kind(),
-            asked.memo.data(),
-            asked.note,
-            asked.linkable,
-        ),
-        OwnReportsRequest::Publish(asked, _) => format!(
-            "{} {} {:?} {}",
-            if asked.dry_run { "Look" } else { "Publish" },
-            asked.id,
-            asked.source,
-            asked.urgent
-        ),
-    }
-}
-
-fn answer_own(request: OwnReportsRequest, refusal: Option<Refusal>) {
-    match request {
-        OwnReportsRequest::Preview(from, _, reply) => {
+        OwnReportsRequest::Preview(from, to, reply) => {
             let empty = Plan::default();
-            give(reply, refusal, if from.0 == 0 { empty } else { plan() });
+            let plan = if from.0 == 0 { empty } else { plan() };
+            let asked = format!("Preview {} {}", from.0, to.0);
+            told(asked, reply, refusal, plan)
         }
-        OwnReportsRequest::Make(_, reply) => {
+        OwnReportsRequest::Make(report, reply) => {
+            let (from, to, memo) = (report.from.0, report.to.0, report.memo);
+            let (kind, data) = (memo.kind(), memo.data());
+            let (note, linkable) = (report.note, report.linkable);
+            let asked = format!("Make {from} {to} {kind:?} {data:?} {note:?} {linkable}");
             let reported = Reported {
                 id: 3,
                 plan: plan(),
                 concerns: vec![MemoConcern::Long { have: 200 }],
             };
-            give(reply, refusal, reported);
+            told(asked, reply, refusal, reported)
         }
-        OwnReportsRequest::Publish(_, reply) => give(reply, refusal, published()),
-    }
-}
-
-fn store_asked(request: &StoreRequest) -> String {
-    match request {
-        StoreRequest::OwnReports(_) => "List".to_owned(),
-        StoreRequest::Export(id, format, _) => format!("Export {id} {format:?}"),
-        StoreRequest::CancelPublish(id, source, _) => format!("Cancel {id} {source:?}"),
-        StoreRequest::DeleteReport(id, _) => format!("Delete {id}"),
-        StoreRequest::MarkExposure(id, dismissed, _) => format!("Mark {id:?} {dismissed}"),
-        StoreRequest::RestoreExposure(id, _) => format!("Restore {id:?}"),
-        StoreRequest::SettlePart(part, result, _) => format!("Settle {part} {result:?}"),
-    }
-}
-
-fn answer_store(request: StoreRequest, refusal: Option<Refusal>) {
-    match request {
-        StoreRequest::OwnReports(reply) => give(reply, refusal, own_reports()),
-        StoreRequest::Export(_, _, reply) => give(reply, refusal, report_bytes()),
-        StoreRequest::CancelPublish(_, _, reply) => give(reply, refusal, cancelled()),
-        StoreRequest::DeleteReport(_, reply)
-        | StoreRequest::MarkExposure(_, _, reply)
-        | StoreRequest::RestoreExposure(_, reply)
-        | StoreRequest::SettlePart(_, _, reply) => give(reply, refusal, ()),
-    }
-}
-
-fn deliver_asked(delivery: &Delivery) -> String {
-    format!(
-        "Deliver {} {} {} {}",
-        delivery.source, delivery.interval, delivery.whole, delivery.budget
-    )
-}
-
-fn exchange_asked(request: &ExchangeRequest) -> String {
-    match request {
-        ExchangeRequest::Begin(owner, sources, _) => {
-            format!("Begin {} {sources:?}", owner.is_some())
+        OwnReportsRequest::Publish(report, reply) => {
+            let verb = if report.dry_run { "Look" } else { "Publish" };
+            let (id, source, urgent) = (report.id, report.source, report.urgent);
+            let asked = format!("{verb} {id} {source:?} {urgent}");
+            told(asked, reply, refusal, published())
         }
-        ExchangeRequest::Pending(source, _) => format!("Pending {source}"),
-        ExchangeRequest::Take(source, _) => format!("Take {source}"),
-        ExchangeRequest::Record(source, problem, _) => format!("Record {source} {problem:?}"),
-        ExchangeRequest::End(_) => "End".to_owned(),
-        ExchangeRequest::TriggerSync(_) => "Ring".to_owned(),
-        ExchangeRequest::Deliver(..) => unreachable!("it is read elsewhere"),
     }
 }
 
-fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) {
+fn answer_store(request: StoreRequest, refusal: Option<Refusal>) -> String {
     match request {
-        ExchangeRequest::Begin(_, _, reply) => give(reply, refusal, true),
-        ExchangeRequest::Record(_, _, reply)
-        | ExchangeRequest::End(reply)
-        | ExchangeRequest::TriggerSync(reply) => give(reply, refusal, ()),
-        ExchangeRequest::Pending(_, reply) => {
+        StoreRequest::OwnReports(reply) => told("List", reply, refusal, own_reports()),
+        StoreRequest::Export(id, format, reply) => {
+            let asked = format!("Export {id} {format:?}");
+            told(asked, reply, refusal, report_bytes())
+        }
+        StoreRequest::CancelPublish(id, source, reply) => {
+            let asked = format!("Cancel {id} {source:?}");
+            told(asked, reply, refusal, cancelled())
+        }
+        StoreRequest::DeleteReport(id, reply) => told(format!("Delete {id}"), reply, refusal, ()),
+        StoreRequest::MarkExposure(id, dismissed, reply) => {
+            told(format!("Mark {id:?} {dismissed}"), reply, refusal, ())
+        }
+        StoreRequest::RestoreExposure(id, reply) => {
+            told(format!("Restore {id:?}"), reply, refusal, ())
+        }
+        StoreRequest::SettlePart(part, result, reply) => {
+            told(format!("Settle {part} {result:?}"), reply, refusal, ())
+        }
+    }
+}
+
+fn answer_exchange(request: ExchangeRequest, refusal: Option<Refusal>) -> String {
+    match request {
+        ExchangeRequest::Begin(owner, sources, reply) => {
+            let asked = format!("Begin {} {sources:?}", owner.is_some());
+            told(asked, reply, refusal, true)
+        }
+        ExchangeRequest::Pending(source, reply) => {
             let intervals = [74_358, 74_359].map(|n| Interval::new(n).unwrap());
-            give(reply, refusal, intervals.to_vec());
+            let asked = format!("Pending {source}");
+            told(asked, reply, refusal, intervals.to_vec())
         }
         ExchangeRequest::Take(source, reply) => {
-            let none = source == "dry";
-            give(reply, refusal, (!none).then(|| (7, signed_report())));
+            let upload = (source != "dry").then(|| (7, signed_report()));
+            told(format!("Take {source}"), reply, refusal, upload)
         }
+        ExchangeRequest::Record(source, problem, reply) => {
+            told(format!("Record {source} {problem:?}"), reply, refusal, ())
+        }
+        ExchangeRequest::End(reply) => told("End", reply, refusal, ()),
+        ExchangeRequest::TriggerSync(reply) => told("Ring", reply, refusal, ()),
         ExchangeRequest::Deliver(..) => unreachable!("it is read elsewhere"),
     }
 }
