@@ -13,7 +13,7 @@ use tcnd_client::names;
 use tcnd_client::proxy::{ContactsProxy, ManagerProxy, PrivacyProxy};
 use zbus::Fd;
 
-use crate::harness::{Harness, soon};
+use crate::harness::{Harness, serving, soon};
 use crate::members::{error_name, none, options};
 use crate::mock_driver::{contacts, idle};
 
@@ -127,8 +127,7 @@ async fn objects_with_numbers_of_a_span() {
 
 #[tokio::test]
 async fn a_database() {
-    let harness = Harness::new(idle()).await;
-    let log = ContactsProxy::new(&harness.client).await.unwrap();
+    let (harness, log) = serving::<ContactsProxy<'_>>(idle()).await;
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("log.sqlite");
     let file = fs::File::create(&path).unwrap();
@@ -191,8 +190,7 @@ async fn files_that_take_nothing() {
 
 #[tokio::test]
 async fn a_socket_that_is_read() {
-    let harness = Harness::new(idle()).await;
-    let log = ContactsProxy::new(&harness.client).await.unwrap();
+    let (_harness, log) = serving::<ContactsProxy<'_>>(idle()).await;
     let (near, far) = UnixStream::pair().unwrap();
     let read = std::thread::spawn(move || read_out(near));
     assert_eq!(soon(log.export_log(fd(far), none())).await.unwrap(), 3600);
@@ -203,8 +201,7 @@ async fn a_socket_that_is_read() {
 /// Four at once, and the daemon continues meanwhile.
 #[tokio::test]
 async fn exports_are_bounded() {
-    let mut harness = Harness::new(idle()).await;
-    let log = ContactsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, log) = serving::<ContactsProxy<'_>>(idle()).await;
     let (unread, pipes): (Vec<PipeReader>, Vec<_>) =
         (0..4).map(|_| std::io::pipe().unwrap()).unzip();
     let stuck = pipes
@@ -238,8 +235,7 @@ async fn exports_are_bounded() {
 
 #[tokio::test]
 async fn orders_that_cannot_be_met() {
-    let mut harness = Harness::new(idle()).await;
-    let log = ContactsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, log) = serving::<ContactsProxy<'_>>(idle()).await;
     let invalid = names::error::INVALID_ARGS;
     for (odd, name) in [
         (("format", "xml".into()), invalid),
@@ -269,8 +265,7 @@ async fn orders_that_cannot_be_met() {
 
 #[tokio::test]
 async fn contacts_are_erased() {
-    let mut harness = Harness::new(idle()).await;
-    let log = ContactsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, log) = serving::<ContactsProxy<'_>>(idle()).await;
     assert_eq!(soon(log.erase(7, u64::MAX)).await.unwrap(), 5);
     assert_eq!(harness.driver.heard(), [format!("Erase 7 {}", u64::MAX)]);
     for (from, to) in [(7, 7), (8, 7)] {
@@ -282,8 +277,7 @@ async fn contacts_are_erased() {
 
 #[tokio::test]
 async fn nothing_is_wiped_by_mistake() {
-    let mut harness = Harness::new(idle()).await;
-    let privacy = PrivacyProxy::new(&harness.client).await.unwrap();
+    let (mut harness, privacy) = serving::<PrivacyProxy<'_>>(idle()).await;
     for phrase in ["", "yes", "Destroy everything", "destroy everything "] {
         let answer = soon(privacy.wipe_all(phrase, none())).await;
         assert!(format!("{answer:?}").contains(names::WIPE_PHRASE));

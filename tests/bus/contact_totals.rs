@@ -2,16 +2,15 @@
 //! limits.
 
 use tcnd_client::names;
-use tcnd_client::proxy::{ContactSummary, ContactsProxy, DaemonStatistics};
+use tcnd_client::proxy::{ContactSummary, ContactsProxy};
 
-use crate::harness::{Harness, soon};
+use crate::harness::{serving, soon};
 use crate::members::{error_name, none, options};
-use crate::mock_driver::idle;
+use crate::mock_driver::{self, idle};
 
 #[tokio::test]
 async fn contacts_in_sums() {
-    let mut harness = Harness::new(idle()).await;
-    let contacts = ContactsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, contacts) = serving::<ContactsProxy<'_>>(idle()).await;
     let summary = soon(contacts.get_summary(none())).await.unwrap();
     assert_eq!(
         summary,
@@ -26,19 +25,7 @@ async fn contacts_in_sums() {
     let bars = soon(contacts.get_histogram(0, 7200, 3600)).await.unwrap();
     assert_eq!(bars, [(86_400, 3, 9)]);
     let statistics = soon(contacts.get_statistics()).await.unwrap();
-    assert_eq!(
-        statistics,
-        DaemonStatistics {
-            rotations: 1,
-            advert_ok: 2,
-            advert_fail: 3,
-            scan_restarts: 4,
-            invalid_frames: 5,
-            dropped: 6,
-            db_bytes: 7,
-            rows: 8,
-        }
-    );
+    assert_eq!(statistics, mock_driver::statistics());
     let end = i64::MAX.unsigned_abs() / 900 * 900;
     assert_eq!(
         harness.driver.heard(),
@@ -54,8 +41,7 @@ async fn contacts_in_sums() {
 /// answer, so no client can find out a time by subtracting.
 #[tokio::test]
 async fn nothing_finer_than_a_quarter_of_an_hour() {
-    let mut harness = Harness::new(idle()).await;
-    let contacts = ContactsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, contacts) = serving::<ContactsProxy<'_>>(idle()).await;
     for (from, to) in [(4500, 5400), (4501, 5400), (5399, 5400), (4500, 4501)] {
         let span = options([("from", from.into()), ("to", to.into())]);
         soon(contacts.get_summary(span)).await.unwrap();
@@ -67,8 +53,7 @@ async fn nothing_finer_than_a_quarter_of_an_hour() {
 
 #[tokio::test]
 async fn histograms_out_of_range() {
-    let mut harness = Harness::new(idle()).await;
-    let contacts = ContactsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, contacts) = serving::<ContactsProxy<'_>>(idle()).await;
     const QUARTERS: u64 = 900;
     for (from, to, bucket) in [
         (1, 1, 900),

@@ -12,7 +12,7 @@ use tcnd_client::names;
 use tcnd_client::proxy::{CheckReply, ExchangeProxy, PublishReply, ReportsProxy, SourceInfo};
 use zbus::{DBusError, Fd, Variant};
 
-use crate::harness::{Harness, soon};
+use crate::harness::{serving, soon};
 use crate::members::{error_name, none, options};
 use crate::mock_driver::{counted, idle, signed_report};
 
@@ -40,8 +40,7 @@ fn ordered<const N: usize>(
 
 #[tokio::test]
 async fn a_run_from_its_beginning_to_its_end() {
-    let mut harness = Harness::new(idle()).await;
-    let exchange = ExchangeProxy::new(&harness.client).await.unwrap();
+    let (mut harness, exchange) = serving::<ExchangeProxy<'_>>(idle()).await;
     let begun = exchange.begin(&[source("one", "Server one")]).await;
     assert!(begun.unwrap(), "a person asked for it");
     assert_eq!(exchange.pending("one").await.unwrap(), [74_358, 74_359]);
@@ -90,8 +89,7 @@ async fn a_run_from_its_beginning_to_its_end() {
 
 #[tokio::test]
 async fn what_cannot_be_meant_does_not_reach_the_daemon() {
-    let mut harness = Harness::new(idle()).await;
-    let exchange = ExchangeProxy::new(&harness.client).await.unwrap();
+    let (mut harness, exchange) = serving::<ExchangeProxy<'_>>(idle()).await;
     let long = "x".repeat(257);
     for wrong in [
         source("", "label"),
@@ -120,8 +118,7 @@ async fn what_cannot_be_meant_does_not_reach_the_daemon() {
 
 #[tokio::test]
 async fn publishing_takes_consent_and_says_where_it_goes() {
-    let mut harness = Harness::new(idle()).await;
-    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, reports) = serving::<ReportsProxy<'_>>(idle()).await;
     let without = reports.publish("3", none()).await;
     assert_eq!(error_name(without), names::error::CONSENT_REQUIRED);
     let yes = || ("consent", true.into());
@@ -169,8 +166,7 @@ async fn publishing_takes_consent_and_says_where_it_goes() {
 
 #[tokio::test]
 async fn a_check_waits_for_a_run_and_tells_what_it_found() {
-    let harness = Harness::new(idle()).await;
-    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let (harness, reports) = serving::<ReportsProxy<'_>>(idle()).await;
     let checked = soon(reports.check(none())).await.unwrap();
     let expected = CheckReply {
         reports: 12,

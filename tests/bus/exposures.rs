@@ -8,7 +8,7 @@ use tcnd_client::proxy::{ExposureInfo, ExposureSummary, ExposuresProxy, ReportsP
 use zbus::message::Type;
 use zbus::{Connection, MessageStream, OwnedVariant};
 
-use crate::harness::{Harness, soon};
+use crate::harness::{serving, soon};
 use crate::members::{error_name, none, options};
 use crate::mock_driver::{UNSEEN, idle};
 use crate::polkit::{Verdict, scene};
@@ -61,8 +61,7 @@ fn bridged() -> ExposureInfo {
 /// No time is finer than five minutes, not even in an id.
 #[tokio::test]
 async fn what_is_told_of_an_exposure() {
-    let harness = Harness::new(idle()).await;
-    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
+    let (_harness, exposures) = serving::<ExposuresProxy<'_>>(idle()).await;
     assert_eq!(soon(exposures.list(none())).await.unwrap(), [direct()]);
     let all = options([("dismissed", true.into())]);
     let all = soon(exposures.list(all)).await.unwrap();
@@ -78,8 +77,7 @@ async fn what_is_told_of_an_exposure() {
 
 #[tokio::test]
 async fn exposures_are_marked() {
-    let mut harness = Harness::new(idle()).await;
-    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
+    let (mut harness, exposures) = serving::<ExposuresProxy<'_>>(idle()).await;
     soon(exposures.mark_seen("8-93600")).await.unwrap();
     soon(exposures.dismiss("11-93600")).await.unwrap();
     let mark = |report, dismissed| {
@@ -116,8 +114,7 @@ async fn exposures_are_marked() {
 
 #[tokio::test]
 async fn a_dismissed_exposure_is_restored() {
-    let mut harness = Harness::new(idle()).await;
-    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
+    let (mut harness, exposures) = serving::<ExposuresProxy<'_>>(idle()).await;
     soon(exposures.restore("11-93600")).await.unwrap();
     let restore = "Restore ExposureId { report: 11, start: UnixTime(93701) }";
     assert_eq!(harness.driver.heard(), ["Exposures", restore]);
@@ -127,8 +124,7 @@ async fn a_dismissed_exposure_is_restored() {
 
 #[tokio::test]
 async fn a_summary_counts_and_says_how_far_it_goes() {
-    let harness = Harness::new(idle()).await;
-    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
+    let (harness, exposures) = serving::<ExposuresProxy<'_>>(idle()).await;
     let summary = soon(exposures.get_summary()).await.unwrap();
     let expected = ExposureSummary {
         unseen: 1,
@@ -149,8 +145,7 @@ async fn a_summary_counts_and_says_how_far_it_goes() {
 
 #[tokio::test]
 async fn there_is_nobody_to_tell_without_a_bus() {
-    let harness = Harness::new(idle()).await;
-    let exposures = ExposuresProxy::new(&harness.client).await.unwrap();
+    let (_harness, exposures) = serving::<ExposuresProxy<'_>>(idle()).await;
     let invalid = names::error::INVALID_ARGS;
     assert_eq!(error_name(soon(exposures.subscribe()).await), invalid);
     assert_eq!(error_name(soon(exposures.unsubscribe()).await), invalid);

@@ -292,26 +292,22 @@ pub(crate) async fn honest(client: &Connection) -> ManagerProxy<'_> {
         .unwrap()
 }
 
-pub(crate) async fn started(bus: &SystemBus, client: &Connection) -> Daemon {
-    let daemon = Daemon::start(bus);
-    let bus = zbus::fdo::DBusProxy::new(client).await.unwrap();
-    let there = async {
-        while !bus
-            .name_has_owner(names::BUS.try_into().unwrap())
-            .await
-            .unwrap()
-        {}
-    };
+/// A daemon on a bus, and a client of this user.
+pub(crate) async fn started(uid: u32) -> (SystemBus, Connection, Daemon) {
+    let bus = SystemBus::new();
+    let client = bus.connect(uid).await;
+    let daemon = Daemon::start(&bus);
+    let proxy = zbus::fdo::DBusProxy::new(&client).await.unwrap();
+    let name = || names::BUS.try_into().unwrap();
+    let there = async { while !proxy.name_has_owner(name()).await.unwrap() {} };
     soon(there).await;
-    daemon
+    (bus, client, daemon)
 }
 
 /// The replies, of 32 KiB each, are three times the memory that the process may have.
 #[tokio::test]
 async fn connections_that_never_read_take_neither_memory_nor_turns() {
-    let bus = SystemBus::new();
-    let client = bus.connect(OTHERS[0]).await;
-    let mut daemon = started(&bus, &client).await;
+    let (bus, client, mut daemon) = started(OTHERS[0]).await;
     for kind in [0, 3] {
         let connect = |_| NonReader::connect(&bus, KINDS[kind], Manner::Plain);
         let mut connections: Vec<_> = (0..CONNECTIONS).map(connect).collect();
@@ -324,9 +320,7 @@ async fn connections_that_never_read_take_neither_memory_nor_turns() {
 /// Every kind of call, in every manner, at once.
 #[tokio::test]
 async fn no_kind_of_call_is_free() {
-    let bus = SystemBus::new();
-    let client = bus.connect(OTHERS[0]).await;
-    let mut daemon = started(&bus, &client).await;
+    let (bus, client, mut daemon) = started(OTHERS[0]).await;
     let manners = [Manner::Plain, Manner::Silent, Manner::Long, Manner::File];
     let mut connections = Vec::new();
     for kind in KINDS {
@@ -342,9 +336,7 @@ async fn no_kind_of_call_is_free() {
 /// A caller that reads gets the refusals.
 #[tokio::test]
 async fn what_is_too_long_is_refused_by_name() {
-    let bus = SystemBus::new();
-    let client = bus.connect(OTHERS[0]).await;
-    let _daemon = started(&bus, &client).await;
+    let (_bus, client, _daemon) = started(OTHERS[0]).await;
     let (to, path) = (Some(names::BUS), names::ROOT);
     let long = (vec![0_u8; 1 << 20],);
     let call = client.call_method(to, path, Some(names::MANAGER), "Enable", &long);

@@ -172,9 +172,7 @@ async fn imports(client: &Connection) -> String {
 
 #[tokio::test]
 async fn a_file_that_never_answers_stops_nobody() {
-    let bus = SystemBus::new();
-    let client = bus.connect(TCND).await;
-    let daemon = started(&bus, &client).await;
+    let (bus, client, daemon) = started(TCND).await;
     let manager = honest(&client).await;
     let mut stuck = Stuck::mount(&daemon);
     stuck.open();
@@ -204,9 +202,7 @@ async fn a_file_that_never_answers_stops_nobody() {
 /// files are accepted again.
 #[tokio::test]
 async fn files_that_never_answer_do_not_pile_up() {
-    let bus = SystemBus::new();
-    let client = bus.connect(TCND).await;
-    let daemon = started(&bus, &client).await;
+    let (bus, client, daemon) = started(TCND).await;
     let manager = honest(&client).await;
     let mut stuck = Stuck::mount(&daemon);
     stuck.open();
@@ -229,9 +225,7 @@ async fn files_that_never_answer_do_not_pile_up() {
 /// Any user may send any other a signal on the system bus, with a file in it.
 #[tokio::test]
 async fn a_signal_with_a_file_ends_nothing() {
-    let bus = SystemBus::new();
-    let client = bus.connect(TCND).await;
-    let mut daemon = started(&bus, &client).await;
+    let (bus, client, mut daemon) = started(TCND).await;
     let manager = honest(&client).await;
     let null = File::open("/dev/null").unwrap();
     let mut stranger = Raw::connect(&bus, STRANGER);
@@ -246,9 +240,7 @@ async fn a_signal_with_a_file_ends_nothing() {
 /// without a writer would otherwise take 30 seconds.
 #[tokio::test]
 async fn an_import_ends_whenever_its_caller_leaves() {
-    let bus = SystemBus::new();
-    let client = bus.connect(TCND).await;
-    let _daemon = started(&bus, &client).await;
+    let (bus, client, _daemon) = started(TCND).await;
     let manager = honest(&client).await;
     let (unread, _writer) = std::io::pipe().unwrap();
     for _ in 0..20 {
@@ -262,9 +254,7 @@ async fn an_import_ends_whenever_its_caller_leaves() {
 /// A second call, which is refused, takes nothing from the first.
 #[tokio::test]
 async fn an_import_ends_with_a_caller_who_called_twice() {
-    let bus = SystemBus::new();
-    let client = bus.connect(TCND).await;
-    let _daemon = started(&bus, &client).await;
+    let (bus, client, _daemon) = started(TCND).await;
     let caller = bus.connect(TCND).await;
     let reports = ReportsProxy::new(&caller).await.unwrap();
     let mut progress = soon(reports.receive_import_progress()).await.unwrap();

@@ -11,7 +11,8 @@ use tcnd::daemon::{Handle, Snapshot};
 use tcnd::store::ExportDir;
 use tcnd_logging::{LogLevel, LogTarget};
 use tempfile::TempDir;
-use zbus::{Connection, Guid, connection};
+use zbus::proxy::{Defaults, ProxyImpl};
+use zbus::{Connection, Guid, Proxy, connection};
 
 use crate::mock_driver::MockDriver;
 use crate::system_bus::as_user;
@@ -111,6 +112,16 @@ impl Harness {
             state,
         }
     }
+}
+
+/// A daemon with this state, and a proxy for one of its interfaces.
+pub(crate) async fn serving<P>(first: Snapshot) -> (Harness, P)
+where
+    P: ProxyImpl<'static> + From<Proxy<'static>> + Defaults,
+{
+    let harness = Harness::new(first).await;
+    let proxy = P::builder(&harness.client).build().await.unwrap();
+    (harness, proxy)
 }
 
 pub(crate) fn own_uid() -> u32 {

@@ -17,7 +17,7 @@ use zbus::names::InterfaceName;
 use zbus::{DBusError, Fd, OwnedVariant, Variant};
 
 use crate::contract::served;
-use crate::harness::{Harness, own_uid, soon};
+use crate::harness::{Harness, own_uid, serving, soon};
 use crate::mock_driver::{COOKIE, busy, idle};
 use crate::system_bus::{ROOT, STRANGER};
 
@@ -46,8 +46,7 @@ pub(crate) fn options<const N: usize>(
 
 #[tokio::test]
 async fn properties_of_the_manager() {
-    let harness = Harness::new(busy()).await;
-    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let (_harness, manager) = serving::<ManagerProxy<'_>>(busy()).await;
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
     assert_eq!(manager.api_level().await.unwrap(), 7);
     assert_eq!(
@@ -85,8 +84,7 @@ async fn properties_of_the_manager() {
 
 #[tokio::test]
 async fn properties_of_an_idle_manager() {
-    let harness = Harness::new(idle()).await;
-    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let (_harness, manager) = serving::<ManagerProxy<'_>>(idle()).await;
     assert!(!manager.enabled().await.unwrap());
     assert_eq!(manager.consent().await.unwrap(), "never");
     assert_eq!(manager.current_tcn_since().await.unwrap(), 0);
@@ -218,8 +216,7 @@ async fn kinds_of_address() {
 
 #[tokio::test]
 async fn methods_reach_the_daemon() {
-    let mut harness = Harness::new(idle()).await;
-    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let (mut harness, manager) = serving::<ManagerProxy<'_>>(idle()).await;
     soon(manager.enable(none())).await.unwrap();
     soon(manager.disable()).await.unwrap();
     let application = options([("application_id", "org.example.A".into())]);
@@ -246,8 +243,7 @@ async fn methods_reach_the_daemon() {
 
 #[tokio::test]
 async fn reload_by_its_flags() {
-    let mut harness = Harness::new(idle()).await;
-    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let (mut harness, manager) = serving::<ManagerProxy<'_>>(idle()).await;
     for (flags, asked, logged) in [
         (0, vec!["Reload"], vec!["reset"]),
         (1, vec!["Reload"], vec![]),
@@ -265,8 +261,7 @@ async fn reload_by_its_flags() {
 
 #[tokio::test]
 async fn self_test_says_what_was_found() {
-    let harness = Harness::new(idle()).await;
-    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let (_harness, manager) = serving::<ManagerProxy<'_>>(idle()).await;
     let checks = soon(manager.self_test(none())).await.unwrap();
     let said: Vec<_> = checks
         .iter()
@@ -288,8 +283,7 @@ async fn self_test_says_what_was_found() {
 /// known ones.
 #[tokio::test]
 async fn options_are_read_strictly() {
-    let mut harness = Harness::new(idle()).await;
-    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let (mut harness, manager) = serving::<ManagerProxy<'_>>(idle()).await;
     let contacts = ContactsProxy::new(&harness.client).await.unwrap();
     let odd = || options([("holdd", true.into())]);
     let answers = [
@@ -330,8 +324,7 @@ async fn options_are_read_strictly() {
 
 #[tokio::test]
 async fn texts_are_bounded() {
-    let mut harness = Harness::new(idle()).await;
-    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let (mut harness, manager) = serving::<ManagerProxy<'_>>(idle()).await;
     let (fits, long) = ("x".repeat(256), "é".repeat(129));
     let id = |id: &str| options([("application_id", id.to_owned().into())]);
     soon(manager.pause(1, &fits, id(&fits))).await.unwrap();
@@ -347,8 +340,7 @@ async fn texts_are_bounded() {
 
 #[tokio::test]
 async fn refusals_keep_their_names() {
-    let harness = Harness::new(idle()).await;
-    let manager = ManagerProxy::new(&harness.client).await.unwrap();
+    let (harness, manager) = serving::<ManagerProxy<'_>>(idle()).await;
     for (refusal, name) in [
         (Refusal::OffAir, names::error::NOT_READY),
         (Refusal::Configured, names::error::CONFIGURED),

@@ -10,14 +10,13 @@ use tcnd_client::proxy::{
 };
 
 use crate::contact_log::{fd, read_pipe};
-use crate::harness::{Harness, soon};
+use crate::harness::{Harness, serving, soon};
 use crate::members::{error_name, none, options};
 use crate::mock_driver::{idle, report_bytes};
 
 #[tokio::test]
 async fn what_would_be_given_away() {
-    let mut harness = Harness::new(idle()).await;
-    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, reports) = serving::<ReportsProxy<'_>>(idle()).await;
     let disclosure = soon(reports.preview(1000, 4000)).await.unwrap();
     assert_eq!(
         disclosure,
@@ -47,8 +46,7 @@ async fn what_would_be_given_away() {
 
 #[tokio::test]
 async fn a_report_is_made_with_consent() {
-    let mut harness = Harness::new(idle()).await;
-    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, reports) = serving::<ReportsProxy<'_>>(idle()).await;
     for consent in [none(), options([("consent", false.into())])] {
         let answer = soon(reports.create(1, b"memo", 0, 9, consent)).await;
         assert!(format!("{answer:?}").contains("Preview"), "{answer:?}");
@@ -104,8 +102,7 @@ async fn a_report_is_made_with_consent() {
 
 #[tokio::test]
 async fn reports_and_what_left() {
-    let harness = Harness::new(idle()).await;
-    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let (_harness, reports) = serving::<ReportsProxy<'_>>(idle()).await;
     let kept = OwnReportInfo {
         id: "3".to_owned(),
         created: 5000,
@@ -154,8 +151,7 @@ async fn reports_and_what_left() {
 
 #[tokio::test]
 async fn a_report_is_handed_out() {
-    let mut harness = Harness::new(idle()).await;
-    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, reports) = serving::<ReportsProxy<'_>>(idle()).await;
     let named = |format: &'static str| options([("format", format.into())]);
     for (options, asked) in [
         (none(), "Export 3 Tcn"),
@@ -205,16 +201,14 @@ async fn a_report_that_cannot_be_handed_out() {
 
 #[tokio::test]
 async fn a_report_is_deleted() {
-    let mut harness = Harness::new(idle()).await;
-    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, reports) = serving::<ReportsProxy<'_>>(idle()).await;
     soon(reports.delete("18446744073709551615")).await.unwrap();
     assert_eq!(harness.driver.heard(), ["Delete 18446744073709551615"]);
 }
 
 #[tokio::test]
 async fn reports_of_others_are_read() {
-    let mut harness = Harness::new(idle()).await;
-    let reports = ReportsProxy::new(&harness.client).await.unwrap();
+    let (mut harness, reports) = serving::<ReportsProxy<'_>>(idle()).await;
     let (reader, mut writer) = std::io::pipe().unwrap();
     // More than the pipe holds, so it has to be read to be written.
     let written = std::thread::spawn(move || writer.write_all(&[7; 200_000]));
