@@ -188,8 +188,7 @@ fn without_privacy_full_is_a_broadcast_and_relay_only_listens() {
             (None, Problem::PrivacyUnknown),
         ] {
             let (mut harness, bluez, _) = asked(Mode::Full, Machine::extended(), privacy).await;
-            harness.expect_up(true).await;
-            harness.air(1).await;
+            harness.air_once_up(1).await;
             harness
                 .status(|status| status.problems.contains_key(&problem))
                 .await;
@@ -475,15 +474,13 @@ fn a_legacy_controller_waits_for_another_address_and_carries_nothing() {
         harness.problems(&held).await;
         assert_eq!(bluez.called("RegisterAdvertisement"), 0);
         assert_eq!(bluez.called("StartDiscovery"), 0);
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         harness.problems(&[Problem::BridgeUnavailable]).await;
         // At once another number: it has to wait as well.
         harness.order(Order::Rest).await;
         harness.expect_up(false).await;
         harness.expect_rested().await;
-        harness.expect_up(true).await;
-        harness.air(2).await;
+        harness.air_once_up(2).await;
     });
 }
 
@@ -507,8 +504,7 @@ fn after_a_start_listening_waits_for_another_address() {
         let (privacy, soon) = (Some(Privacy::On), Duration::from_secs(16));
         let (mut harness, bluez, _) =
             asked_with(Mode::Full, Machine::extended(), privacy, soon).await;
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         harness.problems(&[Problem::AddressHeld]).await;
         assert!(!bluez.machine().log.contains(&"StartDiscovery".to_owned()));
         // Now it can, and asks for another number to begin with.
@@ -586,8 +582,7 @@ fn while_another_program_scans_its_address_is_not_taken_for_a_new_one() {
             asked(Mode::Full, Machine::extended(), Some(Privacy::On)).await;
         renew(&mut harness, &bluez).await;
         bluez.scan_for_others("hci0", true).await;
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         harness.problems(&[Problem::AddressHeld]).await;
         assert_eq!(bluez.called("StartDiscovery"), 0);
         bluez.scan_for_others("hci0", false).await;

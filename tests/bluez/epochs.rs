@@ -249,8 +249,7 @@ fn discovery_is_started_anew_now_and_then() {
             discovery_restart: Duration::from_millis(300),
             ..Options::default()
         });
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         harness.status(|status| status.scan_restarts >= 3).await;
         assert!(bluez.called("StopDiscovery") >= 3);
         assert_eq!(bluez.called("RegisterAdvertisement"), 1);
@@ -263,8 +262,7 @@ fn discovery_pauses_by_order() {
     on_a_bus(async || {
         let bluez = MockBluetoothd::start(Machine::extended()).await;
         let mut harness = Harness::with(Options::default());
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         harness.status(|status| status.scanning).await;
         for round in 1..=3 {
             let number = u8::try_from(round).unwrap();

@@ -199,6 +199,12 @@ impl Harness {
         self.expect_aired(byte).await;
     }
 
+    /// Waits until frames can be aired, and airs one.
+    pub(crate) async fn air_once_up(&mut self, byte: u8) {
+        self.expect_up(true).await;
+        self.air(byte).await;
+    }
+
     /// Rests before an address that is kept can have changed, and checks the capabilities for
     /// the next epoch.
     pub(crate) async fn rest_early(&mut self) {
@@ -244,6 +250,12 @@ impl Harness {
     pub(crate) async fn expect_down(&mut self) {
         self.expect("Down", |event| matches!(event, Event::Down))
             .await;
+    }
+
+    /// The frame is withdrawn, and nothing can be aired.
+    pub(crate) async fn expect_off_air(&mut self, byte: u8) {
+        self.expect_withdrawn(byte).await;
+        self.expect_down().await;
     }
 
     pub(crate) async fn expect_rested(&mut self) {

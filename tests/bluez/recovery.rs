@@ -14,8 +14,7 @@ fn power_off_and_on() {
     on_a_bus(async || {
         let (mut harness, bluez) = Harness::airing(Machine::legacy(), 1).await;
         bluez.power("hci0", false).await;
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         harness.problems(&[Problem::AdapterOff]).await;
         assert!(!harness.status.advertising && !harness.status.scanning);
         bluez.until_adverts(0).await;
@@ -69,12 +68,10 @@ fn an_adapter_replugged_under_another_name_is_known_by_its_address() {
     on_a_bus(async || {
         let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         let adapter = bluez.unplug("hci0").await;
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         harness.problems(&[Problem::AdapterMissing]).await;
         bluez.plug("hci2", adapter).await;
-        harness.expect_up(true).await;
-        harness.air(2).await;
+        harness.air_once_up(2).await;
         harness.status(|status| !status.adapters.is_empty()).await;
         assert_eq!(harness.status.adapters[0].name, "hci2");
         assert_eq!(harness.status.adapters[0].recoveries, 1);
@@ -91,8 +88,7 @@ fn only_the_adapter_configured_is_used() {
         });
         harness.problems(&[Problem::AdapterMissing]).await;
         bluez.plug("hci3", Adapter::new(9, true)).await;
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         let machine = bluez.machine();
         assert_eq!(machine.adapters["hci3"].adverts(), 1);
         assert_eq!(machine.adapters["hci0"].adverts(), 0);
@@ -119,19 +115,16 @@ fn of_two_adapters_with_one_address_the_one_that_can_broadcast_is_used() {
             adapter: Some(AdapterChoice::Address([2, 0, 0, 0, 0, 1])),
             ..Options::default()
         });
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
         // It stays so after the adapter was off.
         bluez.power("hci1", false).await;
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         harness.expect_up(false).await;
         harness.problems(&[Problem::AdvertiseUnsupported]).await;
         bluez.power("hci1", true).await;
         harness.expect_down().await;
-        harness.expect_up(true).await;
-        harness.air(2).await;
+        harness.air_once_up(2).await;
         harness.problems(&[]).await;
         assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
     });
@@ -148,8 +141,7 @@ fn a_second_adapter_that_comes_to_advertise_takes_over_from_one_that_cannot() {
         harness.problems(&[Problem::AdvertiseUnsupported]).await;
         bluez.offer_advertising("hci1").await;
         harness.expect_down().await;
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         assert_eq!(bluez.machine().adapters["hci1"].adverts(), 1);
     });
 }
@@ -166,13 +158,11 @@ fn an_adapter_is_chosen_by_its_kernel_name_too() {
             adapter: Some(AdapterChoice::Name(1)),
             ..Options::default()
         });
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
         harness.status(|status| status.adapters.len() == 2).await;
         assert!(harness.status.adapters[1].selected && !harness.status.adapters[0].selected);
         let adapter = bluez.unplug("hci1").await;
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         harness.problems(&[Problem::AdapterMissing]).await;
         bluez.plug("hci1", adapter).await;
         harness.expect_up(true).await;
@@ -184,8 +174,7 @@ fn bluetoothd_stopped_and_started() {
     on_a_bus(async || {
         let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         let machine = bluez.stop().await;
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         harness.problems(&[Problem::BluetoothdMissing]).await;
         assert!(harness.status.adapters.is_empty());
         let bluez = MockBluetoothd::restart(machine).await;
@@ -202,12 +191,10 @@ fn bluetoothd_killed_and_started() {
     on_a_bus(async || {
         let (mut harness, bluez) = Harness::airing(Machine::legacy(), 1).await;
         let machine = bluez.crash().await;
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         harness.problems(&[Problem::BluetoothdMissing]).await;
         let bluez = MockBluetoothd::restart(machine).await;
-        harness.expect_up(true).await;
-        harness.air(2).await;
+        harness.air_once_up(2).await;
         bluez.until_scanning().await;
         harness
             .status(|status| status.problems.is_empty() && status.scanning)
@@ -222,8 +209,7 @@ fn a_stopped_bluetoothd_is_not_called_and_so_not_started() {
         bluez.set(|machine| machine.log.clear());
         let mut calls = Calls::watch().await;
         let _machine = bluez.stop().await;
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         let call = tokio::time::timeout(Duration::from_secs(3), calls.next()).await;
         assert!(call.is_err(), "called: {call:?}");
     });
@@ -236,8 +222,7 @@ fn a_service_that_comes_late_is_waited_for() {
         harness.problems(&[Problem::BluetoothdMissing]).await;
         harness.rest().await;
         let _bluez = MockBluetoothd::start(Machine::extended()).await;
-        harness.expect_up(true).await;
-        harness.air(1).await;
+        harness.air_once_up(1).await;
     });
 }
 
@@ -246,12 +231,10 @@ fn the_bus_itself_is_lost_and_found() {
     with_a_bus(async |bus| {
         let (mut harness, bluez) = Harness::airing(Machine::extended(), 1).await;
         let bus = bus.restart();
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         harness.problems(&[Problem::BluetoothdMissing]).await;
         let _bluez = MockBluetoothd::start(bluez.machine().cleared()).await;
-        harness.expect_up(true).await;
-        harness.air(2).await;
+        harness.air_once_up(2).await;
         harness.problems(&[]).await;
         drop(bus);
     });
@@ -417,12 +400,10 @@ fn an_adapter_that_loses_advertising_is_still_listened_to() {
         harness.problems(&[Problem::AdvertiseUnsupported]).await;
         assert!(!harness.status.advertising);
         bluez.offer_advertising("hci0").await;
-        harness.expect_up(true).await;
-        harness.air(2).await;
+        harness.air_once_up(2).await;
         // What the adapter says is heard again.
         bluez.power("hci0", false).await;
-        harness.expect_withdrawn(2).await;
-        harness.expect_down().await;
+        harness.expect_off_air(2).await;
     });
 }
 

@@ -23,12 +23,18 @@ async fn listening() -> (Harness, MockBluetoothd) {
     (harness, bluez)
 }
 
+/// The same, when device 1 with number 1 was heard.
+async fn hearing() -> (Harness, MockBluetoothd) {
+    let (mut harness, bluez) = listening().await;
+    bluez.appear("hci0", 1, device(1, -60)).await;
+    assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+    (harness, bluez)
+}
+
 #[test]
 fn an_advert_costs_no_call() {
     on_a_bus(async || {
-        let (mut harness, bluez) = listening().await;
-        bluez.appear("hci0", 1, device(1, -60)).await;
-        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        let (mut harness, bluez) = hearing().await;
         let calls = bluez.machine().calls;
         for rssi in -90..-40 {
             bluez.advert("hci0", 1, &[1; 20], Some(rssi)).await;
@@ -41,9 +47,7 @@ fn an_advert_costs_no_call() {
 #[test]
 fn a_number_that_changes_is_heard_with_its_signal() {
     on_a_bus(async || {
-        let (mut harness, bluez) = listening().await;
-        bluez.appear("hci0", 1, device(1, -60)).await;
-        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        let (mut harness, bluez) = hearing().await;
         bluez.advert("hci0", 1, &[2; 20], Some(-70)).await;
         assert_eq!(harness.heard().await, Some((frame(2), Some(-70))));
         bluez.advert("hci0", 1, &[3; 16], None).await;
@@ -63,9 +67,7 @@ async fn unheard_until(harness: &mut Harness, bluez: &MockBluetoothd, last: u16)
 #[test]
 fn adverts_without_the_number_do_not_prolong_it() {
     on_a_bus(async || {
-        let (mut harness, bluez) = listening().await;
-        bluez.appear("hci0", 1, device(1, -60)).await;
-        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        let (mut harness, bluez) = hearing().await;
         for round in 0..40 {
             bluez.silent_advert("hci0", 1, -60 - round % 3).await;
         }
@@ -81,9 +83,7 @@ fn adverts_without_the_number_do_not_prolong_it() {
 #[test]
 fn data_of_another_service_does_not_prolong_a_number() {
     on_a_bus(async || {
-        let (mut harness, bluez) = listening().await;
-        bluez.appear("hci0", 1, device(1, -60)).await;
-        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        let (mut harness, bluez) = hearing().await;
         for _ in 0..10 {
             bluez.foreign_advert("hci0", 1, &[9; 20], -60).await;
         }
@@ -94,9 +94,7 @@ fn data_of_another_service_does_not_prolong_a_number() {
 #[test]
 fn a_number_said_again_is_heard_again() {
     on_a_bus(async || {
-        let (mut harness, bluez) = listening().await;
-        bluez.appear("hci0", 1, device(1, -60)).await;
-        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        let (mut harness, bluez) = hearing().await;
         for _ in 0..10 {
             bluez.silent_advert("hci0", 1, -60).await;
             bluez.advert("hci0", 1, &[1; 20], Some(-60)).await;
@@ -223,9 +221,7 @@ fn a_crowd_beyond_all_bounds_is_survived() {
 #[test]
 fn adverts_that_gather_are_all_heard() {
     on_a_bus(async || {
-        let (mut harness, bluez) = listening().await;
-        bluez.appear("hci0", 1, device(1, -60)).await;
-        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        let (mut harness, bluez) = hearing().await;
         for byte in 0..200 {
             for rssi in [-90, -80, -70, -60] {
                 bluez.advert("hci0", 1, &[byte; 20], Some(rssi)).await;
@@ -243,9 +239,7 @@ fn adverts_that_gather_are_all_heard() {
 #[test]
 fn a_signal_of_another_program_is_no_sighting() {
     on_a_bus(async || {
-        let (mut harness, bluez) = listening().await;
-        bluez.appear("hci0", 1, device(1, -60)).await;
-        assert_eq!(harness.heard().await, Some((frame(1), Some(-60))));
+        let (mut harness, bluez) = hearing().await;
         let sent = bluez.forged_advert("hci0", 1, &[66; 20], -30).await;
         assert!(sent > 0, "the signal was sent to no connection");
         unheard_until(&mut harness, &bluez, 1).await;

@@ -158,8 +158,7 @@ fn switching_the_adapter_off_and_on_shortens_nothing() {
         harness.air(1).await;
         let off = now();
         bluez.power("hci0", false).await;
-        harness.expect_withdrawn(1).await;
-        harness.expect_down().await;
+        harness.expect_off_air(1).await;
         bluez.power("hci0", true).await;
         harness.expect_up(false).await;
         harness.expect_up(true).await;

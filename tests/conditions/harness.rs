@@ -246,27 +246,13 @@ impl MockService {
         let value = owned(value);
         self.set(Variant::from(value.clone()));
         let body = change(self.names.name, &[(self.names.property, value.into())]);
-        self.signal(
-            None,
-            self.names.path,
-            PROPERTIES,
-            "PropertiesChanged",
-            &body,
-        )
-        .await;
+        self.properties_changed(None, self.names.path, &body).await;
     }
 
     /// Sends a signal with a body of another type.
     pub(crate) async fn malformed(&self) {
         let body = (self.names.name, 7u32);
-        self.signal(
-            None,
-            self.names.path,
-            PROPERTIES,
-            "PropertiesChanged",
-            &body,
-        )
-        .await;
+        self.properties_changed(None, self.names.path, &body).await;
     }
 
     /// Sends a change of the property to this connection, which did not ask for it. The bus has
@@ -274,8 +260,7 @@ impl MockService {
     pub(crate) async fn forge<'v>(&self, to: &str, value: impl Into<Variant<'v>>) {
         let body = change(self.names.name, &[(self.names.property, value.into())]);
         let path = self.names.path;
-        self.signal(Some(to), path, PROPERTIES, "PropertiesChanged", &body)
-            .await;
+        self.properties_changed(Some(to), path, &body).await;
         let bus = Some("org.freedesktop.DBus");
         let answer = self.connection.call_method(bus, "/", bus, "GetId", &());
         answer.await.unwrap();
@@ -303,8 +288,7 @@ impl MockService {
             listed.extend(properties_of(changed));
         }
         let body = change(&interface, changed);
-        self.signal(None, path, PROPERTIES, "PropertiesChanged", &body)
-            .await;
+        self.properties_changed(None, path, &body).await;
     }
 
     /// Signals that an object was added.
@@ -321,6 +305,16 @@ impl MockService {
         let path = ObjectPath::try_from(path).unwrap();
         let body = (path, vec![format!("org.bluez.{interface}")]);
         self.signal(None, "/", OBJECT_MANAGER, "InterfacesRemoved", &body)
+            .await;
+    }
+
+    async fn properties_changed<B: serde::Serialize + zbus::DynamicType>(
+        &self,
+        to: Option<&str>,
+        path: &str,
+        body: &B,
+    ) {
+        self.signal(to, path, PROPERTIES, "PropertiesChanged", body)
             .await;
     }
 

@@ -240,6 +240,11 @@ mod tests {
         filter(":1.7").device_signal(message.data())
     }
 
+    fn about_the_device(change: DeviceChange<'_>) -> Option<DeviceSignal<'_>> {
+        let address = ADDRESS;
+        Some(DeviceSignal { address, change })
+    }
+
     fn all(data: &[u8]) -> DeviceProperties<'_> {
         DeviceProperties {
             rssi: Some(-60),
@@ -254,13 +259,7 @@ mod tests {
         let data = [7; 20];
         let message = changed(PATH, DEVICE, &properties(&data));
         let change = DeviceChange::Changed(all(&data));
-        assert_eq!(
-            of(&message),
-            Some(DeviceSignal {
-                address: ADDRESS,
-                change
-            })
-        );
+        assert_eq!(of(&message), about_the_device(change));
     }
 
     #[test]
@@ -298,23 +297,11 @@ mod tests {
             ]),
         );
         let change = DeviceChange::Changed(DeviceProperties::default());
-        assert_eq!(
-            of(&message),
-            Some(DeviceSignal {
-                address: ADDRESS,
-                change
-            })
-        );
+        assert_eq!(of(&message), about_the_device(change));
         let text = BTreeMap::from([(SERVICE, Variant::from("text"))]);
         let text = BTreeMap::from([("ServiceData", Variant::from(text))]);
         let message = changed(PATH, DEVICE, &text);
-        assert_eq!(
-            of(&message),
-            Some(DeviceSignal {
-                address: ADDRESS,
-                change
-            })
-        );
+        assert_eq!(of(&message), about_the_device(change));
     }
 
     #[test]
@@ -333,26 +320,14 @@ mod tests {
             .build(&(&path, &interfaces))
             .unwrap();
         let change = DeviceChange::Added(all(&data));
-        assert_eq!(
-            of(&added),
-            Some(DeviceSignal {
-                address: ADDRESS,
-                change
-            })
-        );
+        assert_eq!(of(&added), about_the_device(change));
         let removed = |interfaces: &[&str]| {
             let body = (&path, interfaces);
             signal("InterfacesRemoved").build(&body).unwrap()
         };
         let change = DeviceChange::Removed;
         let gone = removed(&["org.freedesktop.DBus.Properties", DEVICE]);
-        assert_eq!(
-            of(&gone),
-            Some(DeviceSignal {
-                address: ADDRESS,
-                change
-            })
-        );
+        assert_eq!(of(&gone), about_the_device(change));
         assert_eq!(of(&removed(&["org.bluez.Battery1"])), None);
     }
 

@@ -16,61 +16,49 @@ fn frame(byte: u8) -> Frame {
     Frame::own(TemporaryContactNumber::from_bytes([byte; 16]))
 }
 
-/// The next event that is neither a status nor a frame heard.
-async fn next(radio: &mut Radio) -> Event {
-    let wait = async {
+/// The first event of which `pick` makes something, within a minute.
+async fn find<T>(radio: &mut Radio, mut pick: impl FnMut(Event) -> Option<T>) -> T {
+    let found = async {
         loop {
-            match radio.events.recv().await.expect("the radio runs") {
-                Event::Status(_) | Event::DiscoveryStarted | Event::Heard { .. } => {}
-                event @ (Event::Up(_)
-                | Event::Down
-                | Event::Aired(_)
-                | Event::Withdrawn(_)
-                | Event::Rested
-                | Event::Written { .. }
-                | Event::Malformed) => return event,
+            if let Some(found) = pick(radio.events.recv().await.expect("the radio runs")) {
+                return found;
             }
         }
     };
-    timeout(Duration::from_secs(60), wait)
+    timeout(Duration::from_secs(60), found)
         .await
-        .expect("an event within a minute")
+        .expect("it happens within a minute")
+}
+
+/// The next event that is neither a status nor a frame heard.
+async fn next(radio: &mut Radio) -> Event {
+    let is_other = |event: &Event| {
+        !matches!(
+            event,
+            Event::Status(_) | Event::DiscoveryStarted | Event::Heard { .. }
+        )
+    };
+    find(radio, |event| Some(event).filter(is_other)).await
 }
 
 async fn next_heard(radio: &mut Radio) -> (Frame, i16) {
-    let wait = async {
-        loop {
-            if let Some(Event::Heard { frame, rssi }) = radio.events.recv().await {
-                return (frame, rssi.unwrap());
-            }
-        }
-    };
-    timeout(Duration::from_secs(60), wait)
-        .await
-        .expect("a frame within a minute")
+    find(radio, |event| {
+        let Event::Heard { frame, rssi } = event else {
+            return None;
+        };
+        Some((frame, rssi.unwrap()))
+    })
+    .await
 }
 
 async fn status_when(radio: &mut Radio, is: impl Fn(&Status) -> bool) -> Status {
-    let wait = async {
-        loop {
-            match radio.events.recv().await.expect("the radio runs") {
-                Event::Status(status) if is(&status) => return status,
-                Event::Status(_)
-                | Event::Heard { .. }
-                | Event::Up(_)
-                | Event::Down
-                | Event::Aired(_)
-                | Event::Withdrawn(_)
-                | Event::DiscoveryStarted
-                | Event::Rested
-                | Event::Written { .. }
-                | Event::Malformed => {}
-            }
-        }
-    };
-    timeout(Duration::from_secs(60), wait)
-        .await
-        .expect("the status within a minute")
+    find(radio, |event| {
+        let Event::Status(status) = event else {
+            return None;
+        };
+        Some(status).filter(&is)
+    })
+    .await
 }
 
 async fn up(air: &Air, name: &str) -> (Radio, Switch) {
