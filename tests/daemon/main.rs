@@ -81,6 +81,16 @@ impl Bench {
         (bench, driver)
     }
 
+    /// A radio that can listen comes up, and may be able to broadcast too.
+    async fn up(&self, can_air: bool) {
+        let able = RadioCapabilities {
+            can_air,
+            can_listen: true,
+            ..RadioCapabilities::default()
+        };
+        self.radio.send(Event::Up(able)).await.unwrap();
+    }
+
     async fn hear(&self, tcn: TemporaryContactNumber) {
         let frame = Frame::own(tcn);
         let heard = Event::Heard { frame, rssi: None };
@@ -102,14 +112,7 @@ async fn a_database_that_is_damaged_while_in_use_ends_the_daemon() {
         let (bench, driver) = Bench::new(Some(true));
         let tcn = TemporaryContactNumber::from_bytes([7; 16]);
         let story = async {
-            bench
-                .radio
-                .send(Event::Up(RadioCapabilities {
-                    can_listen: true,
-                    ..RadioCapabilities::default()
-                }))
-                .await
-                .unwrap();
+            bench.up(false).await;
             bench.hear(tcn).await;
             // Sightings and requests have no order among them.
             while bench.logged().await != Ok(1) {}

@@ -3,7 +3,6 @@
 use std::future::Future;
 
 use rusqlite::OpenFlags;
-use tcn_engine::RadioCapabilities;
 use tcn_protocol::TemporaryContactNumber;
 use tcnd::daemon::{Ended, Error, Refusal, Request, Signal};
 use tcnd::radio::{Event, Order};
@@ -57,11 +56,7 @@ async fn tell(driver: impl Future<Output = Result<Ended, Error>>, story: impl Fu
 async fn discovery_pauses_where_sound_is_streamed() {
     let (mut bench, driver) = Bench::new(Some(true));
     let story = async {
-        let able = RadioCapabilities {
-            can_listen: true,
-            ..RadioCapabilities::default()
-        };
-        bench.radio.send(Event::Up(able)).await.unwrap();
+        bench.up(false).await;
         assert_eq!(bench.orders.recv().await, Some(Order::Listen));
         bench.radio.send(Event::DiscoveryStarted).await.unwrap();
         bench.conditions.send_modify(|now| now.audio = true);
@@ -79,12 +74,7 @@ async fn discovery_pauses_where_sound_is_streamed() {
 async fn the_answer_waits_for_the_radio() {
     let (mut bench, driver) = Bench::new(Some(true));
     let story = async {
-        let able = RadioCapabilities {
-            can_air: true,
-            can_listen: true,
-            ..RadioCapabilities::default()
-        };
-        bench.radio.send(Event::Up(able)).await.unwrap();
+        bench.up(true).await;
         let Some(Order::Air(frame)) = bench.orders.recv().await else {
             panic!("something else than a number was ordered");
         };
@@ -109,11 +99,7 @@ async fn the_answer_waits_for_the_radio() {
 async fn who_waits_is_let_go_when_the_machine_stays_awake() {
     let (mut bench, driver) = Bench::new(Some(true));
     let story = async {
-        let able = RadioCapabilities {
-            can_listen: true,
-            ..RadioCapabilities::default()
-        };
-        bench.radio.send(Event::Up(able)).await.unwrap();
+        bench.up(false).await;
         assert!(matches!(bench.orders.recv().await, Some(Order::Listen)));
         let asked = bench.handle.clone();
         let answer = tokio::spawn(async move { asked.ask(Request::Sleep).await });

@@ -294,8 +294,7 @@ async fn destroyed_growth_is_in_no_file() {
     assert_eq!(held(), [false, true, true]);
     bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     assert_eq!(held(), [true; 3]);
-    bench.store.forget(UnixTime(DAY_ONE + 3 * QUARTER));
-    bench.settle().await;
+    bench.forget(DAY_ONE + 3 * QUARTER).await;
     assert_eq!(held(), [false, false, true]);
     bench.save(vec![sighting(1, DAY_ONE, DAY_ONE)]).await;
     bench.store.wipe().await.unwrap();

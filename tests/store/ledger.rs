@@ -7,7 +7,7 @@ use tcn_protocol::{Ratchet, RatchetIndex, ReportAuthorizationKey, UnixTime};
 use tcnd::store::{DATABASE, Event, Resume, Setting};
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, born, look, one, open, reserved, retired, seed};
+use super::{Bench, DAY, DAY_ONE, begun, born, look, one, open, reserved, retired, seed};
 
 async fn resume(directory: &Path) -> Resume {
     let opened = open(directory).unwrap();
@@ -18,9 +18,7 @@ async fn resume(directory: &Path) -> Resume {
 #[tokio::test]
 async fn what_was_on_the_air_is_known_after_a_restart() {
     let (directory, mut bench) = Bench::fresh();
-    bench
-        .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
-        .await;
+    bench.persist(begun(1, DAY_ONE)).await;
     bench.persist(vec![retired(1, 1, DAY_ONE + 900)]).await;
     bench.persist(vec![reserved(1, 2, DAY_ONE + 900)]).await;
     // Created, and never broadcast.
@@ -77,25 +75,20 @@ async fn records_are_written_together_or_not_at_all() {
 #[tokio::test]
 async fn a_key_lives_as_long_as_one_of_its_numbers_and_its_name_for_ever() {
     let (directory, mut bench) = Bench::fresh();
-    bench
-        .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
-        .await;
+    bench.persist(begun(1, DAY_ONE)).await;
     bench.persist(vec![retired(1, 1, DAY_ONE + 900)]).await;
     bench
         .persist(vec![born(2, DAY_ONE + 900), reserved(2, 1, DAY_ONE + DAY)])
         .await;
-    bench.store.forget(UnixTime(DAY_ONE + 900));
-    bench.settle().await;
+    bench.forget(DAY_ONE + 900).await;
     assert_eq!(
         keys(directory.path()),
         [1, 2],
         "the first was on the air until then"
     );
-    bench.store.forget(UnixTime(DAY_ONE + 901));
-    bench.settle().await;
+    bench.forget(DAY_ONE + 901).await;
     assert_eq!(keys(directory.path()), [2]);
-    bench.store.forget(UnixTime(DAY_ONE + 9 * DAY));
-    bench.settle().await;
+    bench.forget(DAY_ONE + 9 * DAY).await;
     assert_eq!(keys(directory.path()), [0; 0]);
     bench.store.close().await;
     assert_eq!(resume(directory.path()).await.next_key, KeyId(3));

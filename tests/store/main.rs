@@ -132,6 +132,12 @@ impl Bench {
         }
     }
 
+    /// Destroys what is older, and settles.
+    async fn forget(&mut self, before: u64) -> bool {
+        self.store.forget(UnixTime(before));
+        self.settle().await
+    }
+
     /// Waits until all requests are done, without an error. Whether exposures may have
     /// changed by them.
     async fn settle(&mut self) -> bool {
@@ -205,6 +211,11 @@ fn reserved(key: u64, index: u16, from: u64) -> Record {
         index,
         from: UnixTime(from),
     }
+}
+
+/// A key that is born, and whose first number is reserved.
+fn begun(key: u64, at: u64) -> Vec<Record> {
+    vec![born(key, at), reserved(key, 1, at)]
 }
 
 fn retired(key: u64, index: u16, until: u64) -> Record {

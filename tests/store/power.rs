@@ -10,12 +10,11 @@ use std::path::Path;
 use std::process::Command;
 
 use tcn_engine::Pause;
-use tcn_protocol::UnixTime;
 use tcnd::store::Setting;
 use tempfile::{TempDir, tempdir};
 
 use super::kill::{SAVERS, audit};
-use super::{Bench, DAY_ONE, born, child, open, reserved, sighting, summary};
+use super::{Bench, DAY_ONE, begun, child, open, sighting, summary};
 
 /// A directory, and the simulated disk below it.
 struct Machine {
@@ -83,8 +82,7 @@ async fn role_saves_contacts_alone() {
     };
     let mut bench = Bench::new(&directory);
     bench.save(vec![sighting(0, DAY_ONE, DAY_ONE)]).await;
-    let records = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
-    bench.persist(records).await;
+    bench.persist(begun(1, DAY_ONE)).await;
     for n in 1..=UNSYNCED {
         bench.save(vec![sighting(n, DAY_ONE, DAY_ONE)]).await;
     }
@@ -154,12 +152,10 @@ async fn role_decides_and_forgets() {
     bench.store.remember(Setting::Pause(Pause::UntilResumed));
     bench.settle().await;
     child::say("decided", 1);
-    let records = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
-    bench.persist(records).await;
+    bench.persist(begun(1, DAY_ONE)).await;
     let contacts = [0, 100].map(|at| sighting(at, DAY_ONE + at, DAY_ONE + at));
     bench.save(contacts.to_vec()).await;
-    bench.store.forget(UnixTime(DAY_ONE + 50));
-    bench.settle().await;
+    bench.forget(DAY_ONE + 50).await;
     child::say("forgotten", 1);
     std::future::pending::<()>().await;
 }

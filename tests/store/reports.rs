@@ -11,7 +11,7 @@ use tcnd::store::{
     Cursor, MatchedTimes, NewMatch, NewPart, NewReport, Recorded, Release, SourceId,
 };
 
-use super::{Bench, DAY, DAY_ONE, born, look, reserved, retired, seed, sighting, tcn};
+use super::{Bench, DAY, DAY_ONE, begun, born, look, reserved, retired, seed, sighting, tcn};
 
 /// A report by each of these keys, of two numbers, the index to burn included.
 pub(crate) fn own_report(keys: &[u64]) -> NewReport {
@@ -90,18 +90,14 @@ pub(crate) fn found(
 #[tokio::test]
 async fn the_ledger_tells_what_each_key_had_on_the_air() {
     let (_directory, mut bench) = Bench::fresh();
-    bench
-        .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
-        .await;
+    bench.persist(begun(1, DAY_ONE)).await;
     bench
         .persist(vec![
             retired(1, 1, DAY_ONE + 900),
             reserved(1, 2, DAY_ONE + 901),
         ])
         .await;
-    bench
-        .persist(vec![born(2, DAY_ONE + 950), reserved(2, 1, DAY_ONE + 950)])
-        .await;
+    bench.persist(begun(2, DAY_ONE + 950)).await;
     let aired = |index, first, last: Option<u64>| Aired {
         index: RatchetIndex::new(index).unwrap(),
         first: UnixTime(first),
@@ -440,8 +436,7 @@ async fn what_is_destroyed_meanwhile_is_not_written_back() {
         sighting(2, DAY_ONE + 1800, DAY_ONE + 1860),
     ];
     bench.save(contacts).await;
-    let keys = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
-    bench.persist(keys).await;
+    bench.persist(begun(1, DAY_ONE)).await;
     let named = || {
         let both = [(DAY_ONE, 1), (DAY_ONE + 1800, 2)];
         found(1, both.map(|(at, n)| (UnixTime(at), tcn(n))).to_vec())

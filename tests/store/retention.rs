@@ -13,7 +13,7 @@ use tcn_protocol::UnixTime;
 use tcnd::store::{DATABASE, Error, Event};
 use tempfile::tempdir;
 
-use super::{Bench, DAY, DAY_ONE, born, look, open, reserved, retired, seed, sighting, tcn};
+use super::{Bench, DAY, DAY_ONE, begun, look, open, retired, seed, sighting, tcn};
 
 const DAYS: u64 = 4;
 /// New numbers a minute; each is heard for a quarter of an hour.
@@ -27,9 +27,7 @@ async fn live(bench: &mut Bench) {
     for day in 0..DAYS {
         let midnight = DAY_ONE + day * DAY;
         let key = day + 1;
-        bench
-            .persist(vec![born(key, midnight), reserved(key, 1, midnight)])
-            .await;
+        bench.persist(begun(key, midnight)).await;
         for minute in 0..MINUTES {
             let now = midnight + minute * 60;
             let batch = (0..CROWD * 15).map(|i| {
@@ -85,8 +83,7 @@ async fn forgotten_numbers_and_keys_are_in_no_file() {
 
     // Half of the second day goes too, so the border lies within pages.
     let border = DAY_ONE + DAY + MINUTES / 2 * 60;
-    bench.store.forget(UnixTime(border));
-    bench.settle().await;
+    bench.forget(border).await;
 
     let gone: BTreeSet<_> = numbers(0..1)
         .into_iter()
@@ -108,8 +105,7 @@ async fn forgotten_numbers_and_keys_are_in_no_file() {
         before.bytes
     );
 
-    bench.store.forget(UnixTime(DAY_ONE + DAYS * DAY));
-    bench.settle().await;
+    bench.forget(DAY_ONE + DAYS * DAY).await;
     assert_eq!(found(directory.path(), &numbers(0..DAYS)), BTreeSet::new());
     assert_eq!(found(directory.path(), &seeds), BTreeSet::new());
     assert_eq!(bench.store.size().await.unwrap().rows, 0);
@@ -123,8 +119,7 @@ async fn a_contact_goes_by_its_end() {
     let late = sighting(3, DAY_ONE + 201, DAY_ONE + 201);
     bench.save(vec![long, short, late]).await;
     for (before, left) in [(200, 3), (201, 2), (202, 1), (3 * DAY, 1), (3 * DAY + 1, 0)] {
-        bench.store.forget(UnixTime(DAY_ONE + before));
-        bench.settle().await;
+        bench.forget(DAY_ONE + before).await;
         assert_eq!(
             bench.store.size().await.unwrap().rows,
             left,
@@ -166,8 +161,7 @@ async fn a_reader_who_holds_the_journal_is_reported() {
     let event = bench.event().await;
     assert!(matches!(event, Event::Failed(_)), "{event:?}");
     reader.execute_batch("ROLLBACK").unwrap();
-    bench.store.forget(UnixTime(DAY_ONE + DAY));
-    bench.settle().await;
+    bench.forget(DAY_ONE + DAY).await;
     assert_eq!(
         found(directory.path(), &BTreeSet::from([*tcn(1).as_bytes()])),
         BTreeSet::new()
@@ -224,8 +218,7 @@ async fn what_was_set_aside_goes_when_it_has_lain_there_for_the_retention() {
 
     let mut bench = Bench::new(directory.path());
     for (before, gone) in [(100, false), (101, true), (200, true)] {
-        bench.store.forget(UnixTime(DAY_ONE + before));
-        bench.settle().await;
+        bench.forget(DAY_ONE + before).await;
         for file in &old {
             assert_eq!(!file.exists(), gone, "{} before {before}", file.display());
         }

@@ -19,7 +19,9 @@ use tempfile::tempdir;
 
 use super::exchange::{deliver, source, upload};
 use super::reports::{export, found, own_report};
-use super::{Bench, DAY, DAY_ONE, born, child, dump, look, reserved, retired, sighting, tcn};
+use super::{
+    Bench, DAY, DAY_ONE, begun, born, child, dump, look, reserved, retired, sighting, tcn,
+};
 
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/store/fixtures");
 
@@ -50,9 +52,7 @@ async fn fill(directory: &Path, format: u32) {
     bench
         .save(vec![sighting(1, DAY_ONE, DAY_ONE), unmeasured, bridged])
         .await;
-    bench
-        .persist(vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)])
-        .await;
+    bench.persist(begun(1, DAY_ONE)).await;
     bench
         .persist(vec![
             retired(1, 1, DAY_ONE + 900),

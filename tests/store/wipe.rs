@@ -8,7 +8,7 @@ use tcnd::store::{DATABASE, Setting};
 use tempfile::tempdir;
 
 use super::reports::{export, found, own_report};
-use super::{Bench, DAY_ONE, born, dump, look, open, reserved, seed, sighting, tcn};
+use super::{Bench, DAY_ONE, begun, dump, look, open, seed, sighting, tcn};
 
 pub(super) fn holds(directory: &Path, secret: &[u8]) -> bool {
     fs::read_dir(directory).unwrap().any(|entry| {
@@ -21,8 +21,7 @@ pub(super) fn holds(directory: &Path, secret: &[u8]) -> bool {
 async fn fill(bench: &mut Bench, directory: &Path) -> Vec<Vec<u8>> {
     let contacts = (1..500).map(|n| sighting(n, DAY_ONE + n, DAY_ONE + n + 9));
     bench.save(contacts.collect()).await;
-    let records = vec![born(1, DAY_ONE), reserved(1, 1, DAY_ONE)];
-    bench.persist(records).await;
+    bench.persist(begun(1, DAY_ONE)).await;
     let store = &bench.store;
     store.remember(Setting::Consent(true));
     store.keep_report(own_report(&[1])).await.unwrap().unwrap();

@@ -232,22 +232,9 @@ async fn what_has_not_left_is_kept_here_without_a_question() {
 #[tokio::test]
 async fn what_is_made_is_what_was_asked_for() {
     let mut it = MockTcnd::new(busy()).await;
-    let words = [
-        "report",
-        "create",
-        "--memo-type",
-        "2",
-        "--memo-hex",
-        "0aff",
-        "--from",
-        "@1000",
-        "--to",
-        "@2000",
-        "--note",
-        "mine",
-        "--linkable",
-        "--yes",
-    ];
+    let words = "report create --memo-type 2 --memo-hex 0aff --from @1000 --to @2000 --note mine \
+                 --linkable --yes";
+    let words: Vec<_> = words.split(' ').collect();
     let output = it.tcnctl(&words).await;
     assert!(output.status.success(), "{output:?}");
     assert!(
