@@ -81,8 +81,7 @@ fn a_request_says_nothing_of_who_asks() {
         let cookie = ("Set-Cookie", "id=1; Path=/".to_owned());
         Reply::Whole(200, vec![cookie], b"[]".to_vec())
     });
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness.tcnd.want([MockTcnd::past(1)]);
+    let harness = Harness::wanting("coepi-v4", &server, [MockTcnd::past(1)]);
     harness.run().is(0);
     harness.run().is(0);
     assert_eq!(server.asked(), 3);
@@ -108,8 +107,7 @@ fn the_current_interval_is_not_sent_again_while_it_stays_the_same() {
         let tag = ("ETag", "\"v1\"".to_owned());
         Reply::Whole(200, vec![tag], json(&reports(1..3)))
     });
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness.tcnd.want([MockTcnd::past(1)]);
+    let harness = Harness::wanting("coepi-v4", &server, [MockTcnd::past(1)]);
     harness.run().is(0);
     harness.run().is(0);
     harness.tcnd.knows(&reports(1..3));
@@ -204,8 +202,7 @@ fn packed_answers_are_unpacked() {
             };
             Reply::Whole(200, vec![("Content-Encoding", packing.to_owned())], packed)
         });
-        let harness = Harness::of("coepi-v4", &server.url(), "");
-        harness.tcnd.want([MockTcnd::past(1)]);
+        let harness = Harness::wanting("coepi-v4", &server, [MockTcnd::past(1)]);
         harness.run().is(0);
         harness.tcnd.knows(&reports(1..9));
         harness.tcnd.whole("a", [MockTcnd::past(1)]);
@@ -219,13 +216,11 @@ fn junk_among_good_reports_costs_only_itself() {
         let junk = "[\"AAAA\", \"no base64\", 7, null, {\"a\": []}, ";
         Reply::ok(good.replacen('[', junk, 1).into_bytes())
     });
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness.tcnd.want([MockTcnd::past(1)]);
-    let ended = harness.run();
-    ended.is(0);
+    let harness = Harness::wanting("coepi-v4", &server, [MockTcnd::past(1)]);
+    let ended = harness.run().is(0);
     harness.tcnd.knows(&reports(1..4));
     harness.tcnd.whole("a", [MockTcnd::past(1)]);
-    assert!(ended.log.contains("unreadable=10"), "{}", ended.log);
+    ended.says("unreadable=10");
 }
 
 #[test]
@@ -305,15 +300,12 @@ fn an_error_at_one_source_does_not_block_another() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         format!("http://{}/", listener.local_addr().unwrap())
     };
-    harness.sources(
-        &[
-            source("gone", "coepi-v4", &gone, ""),
-            source("hanging", "coepi-v4", &hanging.url(), "timeout = \"1s\""),
-            source("nowhere", "folder", "/nonexistent", ""),
-            source("good", "coepi-v4", &good.url(), ""),
-        ]
-        .concat(),
-    );
+    harness.sources(&[
+        source("gone", "coepi-v4", &gone, ""),
+        source("hanging", "coepi-v4", &hanging.url(), "timeout = \"1s\""),
+        source("nowhere", "folder", "/nonexistent", ""),
+        source("good", "coepi-v4", &good.url(), ""),
+    ]);
     harness.tcnd.want([MockTcnd::past(1)]);
     harness.run().is(1);
     harness.tcnd.knows(&reports(1..4));
@@ -339,10 +331,11 @@ fn a_bad_interval_does_not_block_the_others() {
         let seed = u8::try_from(current() - request.interval()).unwrap();
         Reply::ok(json(&[report(seed)]))
     });
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness
-        .tcnd
-        .want([MockTcnd::past(3), bad, MockTcnd::past(1)]);
+    let harness = Harness::wanting(
+        "coepi-v4",
+        &server,
+        [MockTcnd::past(3), bad, MockTcnd::past(1)],
+    );
     harness.run().is(1);
     harness
         .tcnd
@@ -360,14 +353,11 @@ fn a_source_that_failed_is_left_alone_unless_somebody_waits() {
     let server = MockServer::new(|_| {
         Reply::Whole(503, vec![("Retry-After", "7200".to_owned())], Vec::new())
     });
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness.tcnd.want([MockTcnd::past(1)]);
+    let harness = Harness::wanting("coepi-v4", &server, [MockTcnd::past(1)]);
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "refused");
     assert_eq!(server.asked(), 1, "a server that asks for time is given it");
-    let ended = harness.run();
-    ended.is(0);
-    assert!(ended.log.contains("in back-off"), "{}", ended.log);
+    harness.run().is(0).says("in back-off");
     assert_eq!(server.asked(), 1);
     let memory = std::fs::read_to_string(harness.state().join("memory.json")).unwrap();
     let memory: serde_json::Value = serde_json::from_str(&memory).unwrap();
@@ -384,8 +374,7 @@ fn a_source_that_failed_is_left_alone_unless_somebody_waits() {
 #[test]
 fn a_busy_tcnd_is_no_fault_of_the_source() {
     let server = coepi(&four());
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness.tcnd.want(four().keys().copied().take(3));
+    let harness = Harness::wanting("coepi-v4", &server, four().keys().copied().take(3));
     harness.tcnd.state().busy = true;
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "busy");
@@ -401,8 +390,7 @@ fn a_busy_tcnd_is_no_fault_of_the_source() {
 #[test]
 fn what_tcnd_leaves_of_a_delivery_is_told() {
     let server = coepi(&four());
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness.tcnd.want(four().keys().copied().take(3));
+    let harness = Harness::wanting("coepi-v4", &server, four().keys().copied().take(3));
     harness.tcnd.state().too_large = 1;
     harness.run().is(1);
     assert_eq!(harness.tcnd.recorded("a"), "too-large");
@@ -417,8 +405,7 @@ fn what_tcnd_leaves_of_a_delivery_is_told() {
 fn a_report_that_comes_again_keeps_its_first_interval() {
     let (first, second) = (MockTcnd::past(2), MockTcnd::past(1));
     let server = MockServer::new(|_| Reply::ok(json(&reports(1..3))));
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness.tcnd.want([first, second]);
+    let harness = Harness::wanting("coepi-v4", &server, [first, second]);
     harness.run().is(0);
     harness.tcnd.knows(&reports(1..3));
     let state = harness.tcnd.state();
@@ -466,8 +453,7 @@ fn an_array_is_read_as_servers_write_it() {
             let text = String::from_utf8(json(&reports(1..4))).unwrap();
             Reply::ok(write(text).into_bytes())
         });
-        let harness = Harness::of("coepi-v4", &server.url(), "");
-        harness.tcnd.want([MockTcnd::past(1)]);
+        let harness = Harness::wanting("coepi-v4", &server, [MockTcnd::past(1)]);
         harness.run().is(0);
         harness.tcnd.knows(&reports(1..4));
         harness.tcnd.whole("a", [MockTcnd::past(1)]);
@@ -499,18 +485,18 @@ fn a_mirror_may_deny_what_it_does_not_have() {
                     missing()
                 })
             });
-            let harness = Harness::of("mirror", &server.url(), "");
-            harness
-                .tcnd
-                .want([MockTcnd::past(3), held, MockTcnd::past(1)]);
+            let harness = Harness::wanting(
+                "mirror",
+                &server,
+                [MockTcnd::past(3), held, MockTcnd::past(1)],
+            );
             harness.run().is(0);
             assert_eq!(harness.tcnd.recorded("a"), "");
             harness.tcnd.knows(&reports(1..4));
             harness.tcnd.whole("a", [held]);
         }
         let server = mirror(move |_, _| Some(if is_page { page() } else { Reply::status(403) }));
-        let harness = Harness::of("mirror", &server.url(), "");
-        harness.tcnd.want([MockTcnd::past(1)]);
+        let harness = Harness::wanting("mirror", &server, [MockTcnd::past(1)]);
         harness.run().is(1);
         assert_eq!(
             harness.tcnd.recorded("a"),

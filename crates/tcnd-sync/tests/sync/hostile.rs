@@ -226,8 +226,7 @@ fn a_redirect_to_another_port_is_not_followed_and_one_within_the_origin_is() {
         _ if request.interval() == current() => redirect(&away),
         _ => redirect("/moved?intervalNumber=1"),
     });
-    let harness = Harness::of("coepi-v4", &server.url(), "");
-    harness.tcnd.want([MockTcnd::past(1)]);
+    let harness = Harness::wanting("coepi-v4", &server, [MockTcnd::past(1)]);
     harness.run().is(1);
     harness.tcnd.knows(&reports(1..4));
     harness.tcnd.whole("a", [MockTcnd::past(1)]);
@@ -325,8 +324,7 @@ fn a_forged_report_is_handed_on_and_turned_down_by_tcnd() {
         bytes[last] ^= 1;
         Reply::ok(bytes)
     });
-    let harness = Harness::of("mirror", &server.url(), "");
-    harness.tcnd.want([MockTcnd::past(1)]);
+    let harness = Harness::wanting("mirror", &server, [MockTcnd::past(1)]);
     harness.run().is(0);
     harness.tcnd.knows(&reports(1..3));
     assert_eq!(harness.tcnd.state().forged, 2);

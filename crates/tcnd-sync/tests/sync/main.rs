@@ -39,6 +39,7 @@ use tcn_protocol::{
 };
 use tempfile::TempDir;
 
+use crate::mock_server::MockServer;
 use crate::mock_tcnd::MockTcnd;
 
 /// The deadline of anything that must happen.
@@ -67,18 +68,25 @@ impl Harness {
         harness
     }
 
+    /// The same of this server, for reports of these intervals besides the current one.
+    fn wanting(kind: &str, server: &MockServer, intervals: impl IntoIterator<Item = u64>) -> Self {
+        let harness = Self::of(kind, &server.url(), "");
+        harness.tcnd.want(intervals);
+        harness
+    }
+
     fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
     /// Writes the registry.
-    fn sources(&self, text: &str) {
-        fs::write(self.folder.path().join("sources.toml"), text).unwrap();
+    fn sources(&self, sources: &[String]) {
+        fs::write(self.folder.path().join("sources.toml"), sources.concat()).unwrap();
     }
 
     /// The registry of one source, with these further lines.
     fn source(&self, kind: &str, url: &str, more: &str) {
-        self.sources(&source("a", kind, url, more));
+        self.sources(&[source("a", kind, url, more)]);
     }
 
     fn command(&self) -> Command {
@@ -133,9 +141,17 @@ impl RunOutput {
         }
     }
 
+    /// Checks the exit status.
     #[track_caller]
-    fn is(&self, status: i32) {
+    fn is(self, status: i32) -> Self {
         assert_eq!(self.status, status, "{}", self.log);
+        self
+    }
+
+    /// Checks that the log has these words.
+    #[track_caller]
+    fn says(&self, words: &str) {
+        assert!(self.log.contains(words), "{words}: {}", self.log);
     }
 }
 

@@ -10,14 +10,9 @@ use crate::{Harness, RunOutput, Running, run, soon};
 #[test]
 fn without_a_source_it_says_so_and_is_well() {
     let harness = Harness::new();
-    harness.sources("");
-    let ended = harness.run();
-    ended.is(0);
-    assert!(
-        ended.log.contains("no source is configured"),
-        "{}",
-        ended.log
-    );
+    harness.sources(&[]);
+    let ended = harness.run().is(0);
+    ended.says("no source is configured");
     assert_eq!(ended.log.lines().count(), 1);
     assert_eq!(harness.tcnd.state().calls, ["begin", "end"]);
     assert_eq!(harness.tcnd.state().sources, []);
@@ -31,15 +26,14 @@ fn a_faulty_registry_is_refused_with_every_fault_before_anybody_is_asked() {
         if check {
             command.arg("--check-config");
         }
-        let ended = RunOutput::of(&run(command));
-        ended.is(78);
+        let ended = RunOutput::of(&run(command)).is(78);
         for part in [
             "sources.toml:4: url: ",
             "allow_http = true",
             "sources.toml:5: ",
             "\"publish\"?",
         ] {
-            assert!(ended.log.contains(part), "{part}: {}", ended.log);
+            ended.says(part);
         }
         assert!(harness.tcnd.state().calls.is_empty());
     }
@@ -60,7 +54,7 @@ fn a_sound_registry_can_be_checked_without_tcnd() {
 #[test]
 fn without_tcnd_it_says_that_and_ends_with_3() {
     let harness = Harness::new();
-    harness.sources("");
+    harness.sources(&[]);
     for address in ["unix:path=/nonexistent", "unowned"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcnd-sync"));
         command.stderr(std::process::Stdio::piped());
@@ -80,9 +74,9 @@ fn without_tcnd_it_says_that_and_ends_with_3() {
             address
         };
         command.arg(address).stdout(std::process::Stdio::piped());
-        let ended = RunOutput::of(&run(command));
-        ended.is(3);
-        assert!(ended.log.contains("systemctl status tcnd"), "{}", ended.log);
+        RunOutput::of(&run(command))
+            .is(3)
+            .says("systemctl status tcnd");
     }
 }
 
@@ -98,13 +92,7 @@ fn a_second_run_leaves_the_first_alone() {
     let held = harness.tcnd.hold(hold);
     let mut first = Running::start(&harness);
     soon(&held);
-    let ended = harness.run();
-    ended.is(1);
-    assert!(
-        ended.log.contains("another run is under way"),
-        "{}",
-        ended.log
-    );
+    harness.run().is(1).says("another run is under way");
     assert_eq!(server.asked(), 0);
     first.kill();
     harness.run().is(0);
@@ -114,12 +102,10 @@ fn a_second_run_leaves_the_first_alone() {
 #[test]
 fn a_state_directory_that_cannot_be_written_is_named() {
     let harness = Harness::new();
-    harness.sources("");
+    harness.sources(&[]);
     fs::remove_dir(harness.state()).unwrap();
     fs::write(harness.state(), "").unwrap();
-    let ended = harness.run();
-    ended.is(1);
-    assert!(ended.log.contains("state directory"), "{}", ended.log);
+    harness.run().is(1).says("state directory");
 }
 
 #[test]
