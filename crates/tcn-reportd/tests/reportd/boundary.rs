@@ -1,6 +1,5 @@
 //! A past interval never changes, whatever uploads and clocks do.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::test_runner::{Config, TestRunner};
@@ -44,7 +43,7 @@ async fn an_interval_that_ends_while_a_batch_is_filled_does_not_get_it() {
     for until in 0..12 {
         let directory = tempfile::tempdir().unwrap();
         let told = AtomicU64::new(0);
-        let clock = Arc::new(Ticking { told, until });
+        let clock = Ticking { told, until };
         let server = TestServer::with(&settings(), directory.path(), clock).await;
         server.upload(&report(1)).await;
         let (before, after) = (server.interval(74_359).await, server.interval(74_360).await);
@@ -80,7 +79,7 @@ async fn play(steps: &[(u64, u64)]) {
     for (step, uploads) in steps {
         // A clock set back a little is tolerated.
         let clock = ManualClock::at(now.saturating_sub(step % 3000));
-        let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+        let server = TestServer::with(&settings(), directory.path(), clock.clone()).await;
         for _ in 0..*uploads {
             server.upload(&report(next)).await;
             next += 1;
@@ -101,7 +100,7 @@ async fn play(steps: &[(u64, u64)]) {
         server.stop().await;
     }
     let clock = ManualClock::at(now + INTERVAL);
-    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock)).await;
+    let server = TestServer::with(&settings(), directory.path(), clock).await;
     let mut all = Vec::new();
     for number in NOW / INTERVAL..=now / INTERVAL {
         all.extend(server.interval(number).await);

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 use axum::http::Method;
 use base64::Engine as _;
@@ -14,10 +13,9 @@ use serde_json::Value;
 use tcn_reportd::{ServerSettings, UPLOAD_PATHS};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::harness::{
-    DEADLINE, END, HttpResponse, INTERVAL, ManualClock, NOW, TestServer, base64, report, settings,
+    END, HttpResponse, INTERVAL, ManualClock, NOW, TestServer, base64, report, settings, soon,
 };
 
 /// Method, path as in the document, status.
@@ -190,7 +188,7 @@ async fn limited(book: &mut Book) {
         uploads_per_second: NonZeroU32::MIN,
         ..settings()
     };
-    let server = TestServer::with(&few, directory.path(), Arc::new(ManualClock::at(NOW))).await;
+    let server = TestServer::with(&few, directory.path(), ManualClock::at(NOW)).await;
     for path in UPLOAD_PATHS {
         let mut response = server.request(Method::POST, path, &[], "").await;
         while response.status != 429 {
@@ -213,7 +211,7 @@ async fn slow(book: &mut Book) {
     tokio::time::pause();
     for (path, mut stream) in streams {
         let mut response = String::new();
-        let _ = timeout(DEADLINE, stream.read_to_string(&mut response)).await;
+        let _ = soon(stream.read_to_string(&mut response)).await;
         assert!(response.starts_with("HTTP/1.1 408"), "{response}");
         assert!(response.contains("content-type: text/plain"), "{response}");
         book.seen.insert(("post".into(), path.into(), 408));

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::child;
-use super::harness::{DEADLINE, ManualClock, NOW, TestServer, base64, report, settings};
+use super::harness::{ManualClock, NOW, TestServer, base64, report, settings, soon};
 
 fn upload(report: &[u8]) -> String {
     let body = STANDARD.encode(report);
@@ -30,7 +30,7 @@ async fn uploader(address: SocketAddr, first: u64, told: tokio::sync::mpsc::Send
             stream.write_all(upload(&report(n)).as_bytes()).await?;
             stream.read(&mut status).await
         };
-        match timeout(DEADLINE, exchange).await.unwrap() {
+        match soon(exchange).await {
             Ok(length) if length > 0 => {
                 assert!(status.starts_with(b"HTTP/1.1 200"));
                 told.send(n).await.unwrap();
@@ -90,10 +90,7 @@ async fn everything(address: SocketAddr) -> String {
             UPLOAD_PATHS[0]
         );
         stream.write_all(request.as_bytes()).await.unwrap();
-        timeout(DEADLINE, stream.read_to_string(&mut all))
-            .await
-            .unwrap()
-            .unwrap();
+        soon(stream.read_to_string(&mut all)).await.unwrap();
     }
     all
 }
@@ -124,16 +121,11 @@ async fn told_to_stop_it_answers_what_is_under_way() {
     server.terminate();
     // It stops accepting before it ends any connection.
     let mut nothing = Vec::new();
-    let _ = timeout(DEADLINE, idle.read_to_end(&mut nothing))
-        .await
-        .unwrap();
+    let _ = soon(idle.read_to_end(&mut nothing)).await;
     assert!(TcpStream::connect(server.address).await.is_err());
     stream.write_all(rest.as_bytes()).await.unwrap();
     let mut response = String::new();
-    timeout(DEADLINE, stream.read_to_string(&mut response))
-        .await
-        .unwrap()
-        .unwrap();
+    soon(stream.read_to_string(&mut response)).await.unwrap();
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
     assert!(server.wait().0.success());
     let mut again = child::start(directory.path(), &config(directory.path()));
@@ -161,9 +153,9 @@ async fn who_never_finishes_does_not_hold_the_end() {
 #[tokio::test]
 async fn one_directory_has_one_server() {
     let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::at(NOW));
+    let clock = ManualClock::at(NOW);
     let server = TestServer::with(&settings(), directory.path(), clock.clone()).await;
-    let second = tcn_reportd::Server::bind(&settings(), directory.path(), clock).await;
+    let second = tcn_reportd::Server::bind(&settings(), directory.path(), Arc::new(clock)).await;
     let error = second.err().unwrap().to_string();
     assert!(error.contains("--state-dir"), "{error}");
     server.stop().await;

@@ -26,6 +26,12 @@ use tokio::task::JoinHandle;
 /// Longer than any operation takes.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The result of an operation, which must end before the deadline.
+pub(crate) async fn soon<F: Future>(operation: F) -> F::Output {
+    let ended = tokio::time::timeout(DEADLINE, operation).await;
+    ended.expect("it ends in time")
+}
+
 /// 2020-11-23 19:00 UTC, in interval 74359.
 pub(crate) const NOW: u64 = 1_606_158_000;
 
@@ -121,9 +127,9 @@ pub(crate) fn settings() -> ServerSettings {
 }
 
 impl TestServer {
-    pub(crate) async fn new(clock: &ManualClock) -> Self {
+    pub(crate) async fn new<C: Clock + Clone + 'static>(clock: &C) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut server = Self::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+        let mut server = Self::with(&settings(), directory.path(), clock.clone()).await;
         server._own = Some(directory);
         server
     }
@@ -131,8 +137,9 @@ impl TestServer {
     pub(crate) async fn with(
         settings: &ServerSettings,
         directory: &Path,
-        clock: Arc<dyn Clock>,
+        clock: impl Clock + 'static,
     ) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(clock);
         let bound = bind(settings, directory, &clock).await;
         let address = bound.address().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -172,7 +179,7 @@ impl TestServer {
                 body: body.collect().await.unwrap().to_bytes(),
             }
         };
-        tokio::time::timeout(DEADLINE, exchange).await.unwrap()
+        soon(exchange).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> HttpResponse {
@@ -221,10 +228,7 @@ impl TestServer {
 
     /// Waits until it has ended.
     pub(crate) async fn end(self) {
-        tokio::time::timeout(DEADLINE, self.task)
-            .await
-            .unwrap()
-            .unwrap();
+        soon(self.task).await.unwrap();
     }
 
     pub(crate) async fn stop(mut self) {

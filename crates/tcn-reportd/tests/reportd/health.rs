@@ -1,19 +1,15 @@
 //! Health is what the next upload would get; a clock that jumps ahead destroys nothing.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tcn_reportd::UPLOAD_PATHS;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::child::{self, Running};
 use super::durable::config;
-use super::harness::{
-    DEADLINE, INTERVAL, NOW, TestServer, UnsyncedClock, base64, report, settings,
-};
+use super::harness::{INTERVAL, NOW, TestServer, UnsyncedClock, base64, report, settings, soon};
 
 const DAY: u64 = 86_400;
 
@@ -39,7 +35,7 @@ async fn ask(server: &Running, request: String) -> (u16, String) {
         let body = response.split_once("\r\n\r\n").unwrap().1;
         (status, body.to_owned())
     };
-    timeout(DEADLINE, exchange).await.unwrap()
+    soon(exchange).await
 }
 
 async fn get(server: &Running, path: &str) -> (u16, String) {
@@ -93,7 +89,7 @@ async fn it_is_unhealthy_as_long_as_uploads_fail_and_says_so_once() {
     );
     limit(None);
     let recovered = async { while get(&server, "/health").await.0 != 200 {} };
-    timeout(DEADLINE, recovered).await.unwrap();
+    soon(recovered).await;
     assert_eq!(post(&server, 200).await, 200);
     server.terminate();
     let (_, log) = server.wait();
@@ -104,9 +100,8 @@ async fn it_is_unhealthy_as_long_as_uploads_fail_and_says_so_once() {
 
 #[tokio::test]
 async fn a_month_ahead_by_the_clock_destroys_nothing_and_closes_nothing() {
-    let directory = tempfile::tempdir().unwrap();
     let clock = UnsyncedClock::at(NOW);
-    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+    let server = TestServer::new(&clock).await;
     server.upload(&report(1)).await;
     clock.0.set(NOW + INTERVAL);
     server.upload(&report(2)).await;
@@ -132,9 +127,8 @@ async fn a_month_ahead_by_the_clock_destroys_nothing_and_closes_nothing() {
 
 #[tokio::test]
 async fn a_jump_is_believed_once_something_vouches_for_it() {
-    let directory = tempfile::tempdir().unwrap();
     let clock = UnsyncedClock::at(NOW);
-    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+    let server = TestServer::new(&clock).await;
     server.upload(&report(1)).await;
     clock.0.set(NOW + 30 * DAY);
     assert_eq!(server.post(base64(&report(2))).await.status, 503);
@@ -153,7 +147,7 @@ async fn a_second_start_confirms_the_clock_and_a_first_does_not() {
     let directory = tempfile::tempdir().unwrap();
     let start = async |time: u64| {
         let clock = UnsyncedClock::at(time);
-        TestServer::with(&settings(), directory.path(), Arc::new(clock)).await
+        TestServer::with(&settings(), directory.path(), clock).await
     };
     let server = start(NOW).await;
     server.upload(&report(1)).await;
@@ -181,7 +175,7 @@ async fn more_than_all_may_send_is_no_health() {
         trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
         ..settings()
     };
-    let server = TestServer::with(&few, directory.path(), Arc::new(UnsyncedClock::at(NOW))).await;
+    let server = TestServer::with(&few, directory.path(), UnsyncedClock::at(NOW)).await;
     assert_eq!(health(&server).await, "ready");
     let mut n = 0;
     loop {
@@ -196,17 +190,15 @@ async fn more_than_all_may_send_is_no_health() {
     }
     assert_eq!(health(&server).await, "limited");
     let recovered = async { while health(&server).await != "ready" {} };
-    timeout(DEADLINE, recovered).await.unwrap();
+    soon(recovered).await;
     server.stop().await;
 }
 
 #[tokio::test]
 async fn whoever_asks_for_health_again_and_again_costs_no_write_each() {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = UnsyncedClock::at(NOW);
-    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock)).await;
+    let server = TestServer::new(&UnsyncedClock::at(NOW)).await;
     server.upload(&report(1)).await;
-    let journal = directory.path().join("reportd.sqlite-wal");
+    let journal = server.directory.join("reportd.sqlite-wal");
     let length = || std::fs::metadata(&journal).unwrap().len();
     for _ in 0..8 {
         assert_eq!(health(&server).await, "ready");

@@ -4,13 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tcn_reportd::{BucketSettings, Role, ServerSettings, UPLOAD_PATHS};
-use tokio::time::timeout;
 
 use super::bucket::{Bucket, forged};
 use super::child;
 use super::durable::config;
 use super::harness::{
-    DEADLINE, END, INTERVAL, ManualClock, NOW, TestServer, base64, report, settings, sorted,
+    END, INTERVAL, ManualClock, NOW, TestServer, base64, report, settings, soon, sorted,
 };
 
 const NAMES: [&str; 5] = ["", ".json", ".json.gz", ".json.zst", ".tcn"];
@@ -26,7 +25,7 @@ async fn primary(
         inbox,
         ..settings()
     };
-    TestServer::with(&settings, directory, Arc::new(ManualClock::at(now))).await
+    TestServer::with(&settings, directory, ManualClock::at(now)).await
 }
 
 /// Waits until all intervals up to this one are published.
@@ -44,7 +43,7 @@ async fn wait(server: &TestServer, until: impl Fn(&str) -> bool) {
             }
         }
     };
-    timeout(DEADLINE, done).await.unwrap();
+    soon(done).await;
 }
 
 fn numbers(folder: &Path) -> Vec<String> {
@@ -108,7 +107,7 @@ async fn a_kill_while_it_publishes_leaves_nothing_half_done_for_good() {
             std::thread::yield_now();
         }
     });
-    let names = timeout(DEADLINE, complete).await.unwrap().unwrap();
+    let names = soon(complete).await.unwrap();
     let first: u64 = names[0].parse().unwrap();
     assert_eq!(names, expected(first + 56));
     again.terminate();
@@ -189,7 +188,7 @@ async fn front_ends_keep_nothing_and_lose_nothing() {
     let nothing = directory.path().join("nothing");
     let mut fronts = Vec::new();
     for _ in 0..3 {
-        fronts.push(TestServer::with(&frontend, &nothing, Arc::new(ManualClock::at(NOW))).await);
+        fronts.push(TestServer::with(&frontend, &nothing, ManualClock::at(NOW)).await);
     }
     let reports: Vec<_> = (0..30).map(report).collect();
     for (report, frontend) in reports.iter().zip(fronts.iter().cycle()) {
@@ -220,7 +219,7 @@ async fn front_ends_keep_nothing_and_lose_nothing() {
                 server.get("/health").await;
             }
         };
-        timeout(DEADLINE, taken).await.unwrap();
+        soon(taken).await;
         let found = server.interval(74_359).await;
         assert_eq!(
             sorted(found),

@@ -1,15 +1,12 @@
 //! A forgotten report is not published again.
 
-use std::sync::Arc;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::Connection;
 use tcn_protocol::memo::coepi::{Day, SymptomMemo, Symptoms};
-use tokio::time::timeout;
 
 use super::harness::{
-    DEADLINE, INTERVAL, ManualClock, NOW, TestServer, UnsyncedClock, report, report_with, settings,
+    INTERVAL, ManualClock, NOW, TestServer, UnsyncedClock, report, report_with, settings, soon,
 };
 
 /// Waits until the expired reports and all their pages are gone.
@@ -26,7 +23,7 @@ async fn cleared(server: &TestServer) {
             server.get("/openapi.json").await;
         }
     };
-    timeout(DEADLINE, done).await.unwrap();
+    soon(done).await;
 }
 
 #[tokio::test]
@@ -53,7 +50,7 @@ async fn an_old_report_is_known_for_eight_weeks() {
             }
         }
     };
-    timeout(DEADLINE, forgotten).await.unwrap();
+    soon(forgotten).await;
     server.stop().await;
 }
 
@@ -106,7 +103,7 @@ async fn a_file_of_the_first_release_is_carried_on() {
     let directory = tempfile::tempdir().unwrap();
     first_format(directory.path(), 74_359, &report(1));
     let clock = ManualClock::at(NOW);
-    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+    let server = TestServer::with(&settings(), directory.path(), clock.clone()).await;
     assert_eq!(server.interval(74_359).await, [report(1)]);
     clock.set(NOW + 57 * INTERVAL);
     server.upload(&report(2)).await;
@@ -115,7 +112,7 @@ async fn a_file_of_the_first_release_is_carried_on() {
     assert_eq!(server.interval(74_359 + 57).await, [report(2)]);
     server.stop().await;
     // The next run refuses it too.
-    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock)).await;
+    let server = TestServer::with(&settings(), directory.path(), clock).await;
     server.upload(&report(1)).await;
     assert_eq!(server.interval(74_359 + 57).await, [report(2)]);
     server.stop().await;
@@ -148,9 +145,8 @@ async fn a_report_is_as_old_as_its_memo_says() {
 /// A server whose own clock is in doubt refuses no report permanently.
 #[tokio::test]
 async fn a_clock_in_doubt_ages_no_report() {
-    let directory = tempfile::tempdir().unwrap();
     let clock = UnsyncedClock::at(NOW);
-    let server = TestServer::with(&settings(), directory.path(), Arc::new(clock.clone())).await;
+    let server = TestServer::new(&clock).await;
     server.upload(&report(1)).await;
     clock.0.set(NOW + 30 * 86_400);
     assert_eq!(server.post(dated(2, NOW)).await.status, 503);

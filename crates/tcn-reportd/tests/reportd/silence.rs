@@ -2,11 +2,10 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 use super::child;
 use super::durable::config;
-use super::harness::{DEADLINE, base64, report};
+use super::harness::{base64, report, soon};
 
 #[tokio::test]
 async fn no_body_query_or_address_is_in_the_log() {
@@ -25,7 +24,7 @@ async fn no_body_query_or_address_is_in_the_log() {
         ports.push(stream.local_addr().unwrap().port().to_string());
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = Vec::new();
-        let _ = timeout(DEADLINE, stream.read_to_end(&mut response)).await.unwrap();
+        let _ = soon(stream.read_to_end(&mut response)).await;
         assert!(!response.is_empty());
     }
     server.terminate();
