@@ -21,124 +21,48 @@ use std::path::{Path, PathBuf};
 use modules::Tree;
 
 /// A room, the rooms it may know, and the crates it may use besides `std`.
-type Room = (
-    &'static str,
-    &'static [&'static str],
-    &'static [&'static str],
-);
+type Room = (&'static str, &'static str, &'static str);
 
 const PLAN: [Room; 9] = [
-    ("system_bus", &[], &["zbus"]),
+    ("system_bus", "", "zbus"),
     (
         "conditions",
-        &["system_bus"],
-        &["tcn_engine", "zbus", "tokio", "futures", "tracing"],
+        "system_bus",
+        "tcn_engine zbus tokio futures tracing",
     ),
-    ("exposure", &[], &["tcn_engine", "tcn_protocol"]),
+    ("exposure", "", "tcn_engine tcn_protocol"),
     (
         "radio",
-        &["system_bus"],
-        &[
-            "async_trait",
-            "tcn_engine",
-            "tcnd_client",
-            "tcnd_rpa_timeout",
-            "bluez_mgmt",
-            "bluez_signals",
-            "tcn_protocol",
-            "printable",
-            "bluer",
-            "btleplug",
-            "bluez_async",
-            "zbus",
-            "tokio",
-            "futures",
-            "rustix",
-            "tracing",
-            "thiserror",
-        ],
+        "system_bus",
+        "async_trait tcn_engine tcnd_client tcnd_rpa_timeout bluez_mgmt bluez_signals \
+         tcn_protocol printable bluer btleplug bluez_async zbus tokio futures rustix tracing \
+         thiserror",
     ),
     (
         "store",
-        &[],
-        &[
-            "tcn_exchange",
-            "tcn_engine",
-            "tcn_protocol",
-            "chacha20poly1305",
-            "sha2",
-            "rusqlite",
-            "rustix",
-            "tokio",
-            "tracing",
-            "zeroize",
-            "thiserror",
-        ],
+        "",
+        "tcn_exchange tcn_engine tcn_protocol chacha20poly1305 sha2 rusqlite rustix tokio \
+         tracing zeroize thiserror",
     ),
     (
         "daemon",
-        &["exposure", "radio", "store"],
-        &[
-            "tcnd_client",
-            "tcnd_config",
-            "tcn_exchange",
-            "tcn_matching",
-            "tcn_engine",
-            "tcn_protocol",
-            "printable",
-            "tokio",
-            "rand",
-            "rand_core",
-            "rustix",
-            "sd_notify",
-            "tracing",
-            "thiserror",
-        ],
+        "exposure radio store",
+        "tcnd_client tcnd_config tcn_exchange tcn_matching tcn_engine tcn_protocol printable \
+         tokio rand rand_core rustix sd_notify tracing thiserror",
     ),
     (
         "bus",
-        &["daemon", "exposure", "radio", "store", "system_bus"],
-        &[
-            "tcnd_logging",
-            "tcnd_client",
-            "tcn_exchange",
-            "tcn_engine",
-            "tcn_protocol",
-            "printable",
-            "async_trait",
-            "zbus",
-            "zbus_polkit",
-            "tokio",
-            "futures",
-            "tracing",
-            "serde",
-            "serde_json",
-            "thiserror",
-            "rustix",
-            "hmac",
-            "sha2",
-        ],
+        "daemon exposure radio store system_bus",
+        "tcnd_logging tcnd_client tcn_exchange tcn_engine tcn_protocol printable async_trait \
+         zbus zbus_polkit tokio futures tracing serde serde_json thiserror rustix hmac sha2",
     ),
     (
         "run",
-        &["bus", "conditions", "daemon", "radio", "store"],
-        &[
-            "tcnd_logging",
-            "tcnd_client",
-            "tcnd_config",
-            "printable",
-            "clap",
-            "tokio",
-            "tracing",
-            "tracing_subscriber",
-            "tracing_journald",
-            "sd_notify",
-            "rustix",
-            "zbus",
-            "thiserror",
-        ],
+        "bus conditions daemon radio store",
+        "tcnd_logging tcnd_client tcnd_config printable clap tokio tracing tracing_subscriber \
+         tracing_journald sd_notify rustix zbus thiserror",
     ),
-    ("bin", &[], &["tcnd", "clap"]),
+    ("bin", "", "tcnd clap"),
 ];
 
 /// The files that may have unsafe code. The lints see to it that each piece
@@ -194,6 +118,11 @@ fn the_check_sees_a_trespass() {
     assert_eq!(found, expected.into());
 }
 
+/// Whether a list of the plan has this room or crate.
+fn may(list: &str, name: &str) -> bool {
+    list.split(' ').any(|known| known == name)
+}
+
 /// The paths that lead out of a room to one, or to a crate, that it may not know.
 fn trespasses(tree: &Tree) -> Vec<String> {
     let dependencies = dependencies();
@@ -208,9 +137,9 @@ fn trespasses(tree: &Tree) -> Vec<String> {
             [first, other, ..] if first == "crate" => {
                 PLAN.iter().any(|(room, _, _)| room == other)
                     && *other != room
-                    && !rooms.contains(&other.as_str())
+                    && !may(rooms, other)
             }
-            [first, ..] => dependencies.contains(first) && !crates.contains(&first.as_str()),
+            [first, ..] => dependencies.contains(first) && !may(crates, first),
             [] => false,
         };
         if wrong {
