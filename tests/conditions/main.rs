@@ -3,10 +3,7 @@
 //! UPower, the power profiles and BlueZ are mocks ([`harness`]). Each service has a file that
 //! lets the bus start it, as on Debian; nothing here may start one.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed; helpers are not #[test]"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 #[path = "../support/dbus_daemon.rs"]
 mod dbus_daemon;

@@ -1,9 +1,6 @@
 //! The driver's loop from outside: a real store, and the test in the place of radio and
 //! bus.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on may panic, helpers included"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod exchange;
 mod machine;

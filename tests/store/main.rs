@@ -3,10 +3,7 @@
 //! Every test has a directory of its own. Where a test must die or run out of space,
 //! this binary runs itself again as a child (see `child`), so that the kill is a real
 //! one. A power cut is a kill after which only synced data are left (see `power`).
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on may panic, helpers included"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod child;
 mod contacts;

@@ -1,9 +1,6 @@
 //! All programs report the same about a configuration.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking, and its helpers are not #[test]"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::process::Command;
 

@@ -1,9 +1,6 @@
 //! The report server from outside: over HTTP on loopback, with a clock that the
 //! test sets.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on may panic, helpers included"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod boundary;
 mod bucket;

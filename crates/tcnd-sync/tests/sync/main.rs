@@ -4,10 +4,7 @@
 //! Needs dbus-daemon (package dbus); without it every test here fails. Nothing
 //! sleeps: each wait is for an event, with a deadline.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking, and its helpers are not #[test]"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod clocks;
 #[path = "../../../../tests/support/dbus_daemon.rs"]

@@ -4,10 +4,7 @@
 //! The tests run the tools that read these files: mandoc, man, lexgrog, bash, zsh,
 //! fish, journalctl, appstreamcli, make. A missing tool fails its test.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking, and its helpers are not #[test]"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 #[path = "../../src/book/mod.rs"]
 mod book;

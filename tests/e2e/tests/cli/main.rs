@@ -4,10 +4,7 @@
 //! Needs dbus-daemon (package dbus); without it every test here fails. The tests do not
 //! sleep: they poll until a state is reached.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking, and its helpers are not #[test]"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 #[path = "../../../support/dbus_daemon.rs"]
 mod dbus_daemon;

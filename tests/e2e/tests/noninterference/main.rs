@@ -8,10 +8,7 @@
 //!
 //! Needs dbus-daemon (package dbus), and fails without it.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by panicking, and its helpers are not #[test]"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 #![allow(
     clippy::disallowed_methods,
     reason = "a played server stamps its answers with the real time"
