@@ -25,8 +25,8 @@ import dbus.service
 
 import judge
 from daemon import Way, contacts
-from scenarios import (BACK_WITHIN, MEETING, NOTICED_WITHIN, PHONE_INTERVAL, PHONE_RSSI, PHONE_TCN, SLOW_START, WINDOWS_PERIOD,
-                       acquit, scenario)
+from scenarios import (BACK_WITHIN, MEETING, NOTICED_WITHIN, PHONE_INTERVAL, PHONE_RSSI, PHONE_TCN, RELEASE, SLOW_START,
+                       WINDOWS_PERIOD, acquit, scenario)
 from world import SET_UP_WITHIN, Bluez, Failed
 
 NAME, ADDRESS = "keyboard", "C4:5A:7D:00:00:01"  # a static random address
@@ -306,7 +306,7 @@ def evenness(stream):
             f"on their way {spread(judge.delays(stream))}")
 
 
-@scenario("extended", "keyboard")
+@scenario("extended", "keyboard", suites=RELEASE)
 def keyboard(bench):
     """A bonded LE keyboard is back as soon beside tcnd as without it, loses no key, and tcnd listens less because of it."""
     with bench.stopped(), bonded(bench) as own:
