@@ -407,27 +407,16 @@ impl MockBluetoothd {
             ("mtu", Variant::from(517_u16)),
             ("link", Variant::from("LE")),
         ]);
+        let (client, interface) = (Some(client), Some(CHARACTERISTIC));
+        let bus = &self.connection;
         match value {
             Some(value) => {
-                self.connection
-                    .call_method(
-                        Some(client),
-                        path,
-                        Some(CHARACTERISTIC),
-                        method,
-                        &(value, options),
-                    )
+                let body = (value, options);
+                bus.call_method(client, path, interface, method, &body)
                     .await
             }
             None => {
-                self.connection
-                    .call_method(
-                        Some(client),
-                        path,
-                        Some(CHARACTERISTIC),
-                        method,
-                        &(options,),
-                    )
+                bus.call_method(client, path, interface, method, &(options,))
                     .await
             }
         }
