@@ -37,7 +37,9 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tcnd-b
 COMMAND_LINE = ("root=/dev/vda console=ttyS0 quiet loglevel=4 mitigations=off systemd.show_status=auto "
                 "init_on_alloc=0 hardened_usercopy=off randomize_kstack_offset=off panic=-1")
 # A processor without AVX: the C library would use it for each string, and its emulation is slow.
-PROCESSOR = "Nehalem"
+# One is enough, and takes a quarter less of the host's time than two: the emulator then needs no atomic
+# instructions for the guest's.
+PROCESSOR = ("-cpu", "Nehalem", "-smp", "1")
 PACKAGES = ("tcnd", "tcn-reportd")
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13", "forky": "testing, to be Debian 14"}
 DEFAULT_SUITE = "trixie"
@@ -139,12 +141,10 @@ def build_image(work, suite):
 
 class Machine:
     """The image with a payload. What the guest writes on its root is forgotten at the end of a boot,
-    unless the root is another disk than the image's own. One processor takes a quarter less of the
-    host's time than two, since the emulator then needs no atomic instructions for the guest's; a
-    machine that works instead of waiting ends sooner with two."""
+    unless the root is another disk than the image's own."""
 
-    def __init__(self, work, payload, kept, limit, suite, root=None, processors=1):
-        self.work, self.kept, self.limit, self.processors = work, kept, limit, processors
+    def __init__(self, work, payload, kept, limit, suite, root=None):
+        self.work, self.kept, self.limit = work, kept, limit
         self.image = image(suite)
         self.root = f"file={root},cache=unsafe" if root else f"file={self.image / 'root.img'},snapshot=on"
         subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", payload, work / "payload.img", "192M"], check=True,
@@ -154,7 +154,7 @@ class Machine:
     def qemu(self, serial, command_line):
         """The command: a disk each for root, payload and results."""
         disk = "format=raw,if=virtio"
-        return ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", PROCESSOR, "-smp", f"{self.processors}", "-m", "1024",
+        return ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", *PROCESSOR, "-m", "1024",
                 "-display", "none", "-monitor", "none", "-no-reboot", "-nic", "none", *serial,
                 "-kernel", self.image / "vmlinux", "-initrd", self.image / "initrd.img", "-append", command_line,
                 "-drive", f"{self.root},{disk}",
