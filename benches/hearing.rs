@@ -2,9 +2,9 @@
 //!
 //! `cargo bench --bench hearing` runs the built `tcnd` on a private dbus-daemon with a mock
 //! bluetoothd. While tcnd discovers, that sends a signal for each advert of 20 neighbours
-//! with an interval of 270 ms, as Android's clients have. tcnd runs once with
-//! `listen = "always"` and once with `listen = "windows"`, which is the default on battery,
-//! for [`MEASURED`] each, and once more without neighbours.
+//! with an interval of 270 ms, as Android's clients have. tcnd runs without neighbours, then
+//! with them and `listen = "always"`, then with `listen = "windows"`, which is the default on
+//! battery, for [`MEASURED`] each.
 //!
 //! The processor time is what the scheduler counts for the threads of tcnd
 //! (Documentation/scheduler/sched-stats.rst, `/proc/PID/task/TID/schedstat`), the wakes are

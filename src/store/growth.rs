@@ -39,8 +39,8 @@
 //! **Nothing is lost that was answered.** A kill leaves what was handed to the kernel. A
 //! batch is answered after its record was written, and counts when its record is whole,
 //! all or none. A record that could not be written whole has no valid check and is
-//! overwritten by the next, and each record counts only behind those before it. The file is cut only after the transaction that folds it was
-//! synced.
+//! overwritten by the next, and each record counts only behind those before it. The file
+//! is cut only after the transaction that folds it was synced.
 //!
 //! **A power cut loses what is not synced yet, as it does of the database.** Records of
 //! keys and numbers are synced, and the file is synced before them, so a power cut loses

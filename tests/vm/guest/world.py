@@ -28,7 +28,7 @@ PRIVACY = "[General]\nPrivacy = device\n"
 DEBUGFS = "/sys/kernel/debug"
 TICK_MS = 500  # how often things without an event are checked
 # Seconds for what has to be there before anything of this project is judged. It only ends a machine that
-# hangs: beside three others and a compiler, BlueZ took over 60 to power two controllers.
+# hangs.
 SET_UP_WITHIN = 300
 
 
