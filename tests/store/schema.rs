@@ -5,9 +5,9 @@
 //! [`this_format_has_its_fixture`] fails and leaves the new file in Cargo's directory
 //! for temporary files, to be copied here.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
+use std::{fs, io};
 
 use rusqlite::types::Value;
 use tcn_engine::{Contact, Pause, Signal};
@@ -15,7 +15,7 @@ use tcn_exchange::interval::Interval;
 use tcn_exchange::upload_result::UploadResult;
 use tcn_protocol::UnixTime;
 use tcnd::store::{Cursor, DATABASE, Setting};
-use tempfile::tempdir;
+use tempfile::{TempDir, tempdir};
 
 use super::exchange::{deliver, source, upload};
 use super::reports::{export, found, own_report};
@@ -195,29 +195,33 @@ async fn this_format_has_its_fixture() {
     }
 }
 
+/// Every fixture, each copied to a directory of its own. SQLite writes files beside a
+/// database that it opens, even to read it, and another test would find them.
+fn copies_of_fixtures() -> Vec<TempDir> {
+    let copy = |fixture: io::Result<fs::DirEntry>| {
+        let directory = tempdir().unwrap();
+        fs::copy(fixture.unwrap().path(), directory.path().join(DATABASE)).unwrap();
+        directory
+    };
+    fs::read_dir(FIXTURES).unwrap().map(copy).collect()
+}
+
 #[tokio::test]
 async fn every_older_format_leads_here_with_all_its_rows() {
-    let mut fixtures = 0;
-    for fixture in fs::read_dir(FIXTURES).unwrap() {
-        let fixture = fixture.unwrap().path();
-        let format: u32 = pragma(
-            &rusqlite::Connection::open(&fixture).unwrap(),
-            "user_version",
-        )
-        .parse()
-        .unwrap();
+    let fixtures = copies_of_fixtures();
+    assert!(fixtures.len() > 1);
+    for directory in fixtures {
+        let format: u32 = pragma(&look(directory.path()), "user_version")
+            .parse()
+            .unwrap();
         let fresh = tempdir().unwrap();
         fill(fresh.path(), format).await;
         let fresh = look(fresh.path());
-        let directory = tempdir().unwrap();
-        fs::copy(fixture, directory.path().join(DATABASE)).unwrap();
         Bench::new(directory.path()).store.close().await;
         let migrated = look(directory.path());
         assert_eq!(shape(&migrated), shape(&fresh));
         assert_eq!(dump(&migrated), dump(&fresh));
-        fixtures += 1;
     }
-    assert!(fixtures > 1);
 }
 
 /// The child: opens a database of any format.
@@ -236,15 +240,11 @@ async fn role_opens() {
 /// Whenever a kill comes, the next start goes on from it, and has each contact once.
 #[tokio::test]
 async fn a_kill_while_an_older_format_is_brought_here_loses_nothing() {
-    for fixture in fs::read_dir(FIXTURES).unwrap() {
-        let fixture = fixture.unwrap().path();
+    for directory in copies_of_fixtures() {
         let count = "SELECT count(*) FROM contact";
-        let contacts: u32 = rusqlite::Connection::open(&fixture)
-            .unwrap()
+        let contacts: u32 = look(directory.path())
             .query_row(count, [], |row| row.get(0))
             .unwrap();
-        let directory = tempdir().unwrap();
-        fs::copy(fixture, directory.path().join(DATABASE)).unwrap();
         let mut stored = 0;
         for kill in 0..8 {
             let mut child = child::start("schema::role_opens", directory.path(), None);
