@@ -1,10 +1,9 @@
 //! Adverts: nothing panics, and what is read is aired alike.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use tcn_protocol::beacon::{BeaconError, Frame};
 
-fuzz_target!(|bytes: &[u8]| {
+/// Checks that for one input.
+pub fn run(bytes: &[u8]) {
     match Frame::from_service_data(bytes) {
         Ok(frame) => assert_aired_alike(frame, bytes),
         Err(error) => assert_eq!(error, BeaconError::ServiceDataShort { have: bytes.len() }),
@@ -17,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
         );
         assert_aired_alike(frame, tcn);
     }
-});
+}
 
 fn assert_aired_alike(frame: Frame, read_from: &[u8]) {
     assert_eq!(frame.tcn.as_bytes()[..], read_from[..16]);

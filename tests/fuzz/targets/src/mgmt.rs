@@ -2,16 +2,15 @@
 //! bytes say and to whom they say it, and no command of tcnd is taken for one.
 //!
 //! Input: the index of the controller that was asked about, then a packet.
-#![no_main]
 
 use bluez_mgmt::MgmtError;
 use bluez_mgmt::wire::{self, LONGEST_ANSWER};
-use libfuzzer_sys::fuzz_target;
 
 /// Bytes of the answer about a controller.
 const INFORMATION: usize = 289;
 
-fuzz_target!(|bytes: &[u8]| {
+/// Checks that for one input.
+pub fn run(bytes: &[u8]) {
     let Some((&[low, high], packet)) = bytes.split_first_chunk() else {
         return;
     };
@@ -60,7 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
         let other = wire::has_ll_privacy(controller.wrapping_add(1), packet);
         assert!(matches!(other, Ok(None)), "it is for one controller");
     }
-});
+}
 
 /// Events 1 and 2 tell of a command, here that of the controller.
 fn assert_is_for(packet: &[u8], controller: u16) {

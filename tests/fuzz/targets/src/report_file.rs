@@ -1,14 +1,13 @@
 //! Report files: nothing panics, and reports found are found again in every
 //! format they are written in.
-#![no_main]
 
 use std::ops::ControlFlow;
 
-use libfuzzer_sys::fuzz_target;
 use tcn_exchange::content_encoding::ContentEncoding;
 use tcn_protocol::file::{self, FileError, Format, Item};
 
-fuzz_target!(|bytes: &[u8]| {
+/// Checks that for one input.
+pub fn run(bytes: &[u8]) {
     let Ok((format, items)) = read(bytes) else {
         return;
     };
@@ -37,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
         let found: Vec<_> = again.into_iter().flatten().collect();
         assert_eq!((found_format, found), (format, reports.clone()));
     }
-});
+}
 
 fn read(bytes: &[u8]) -> Result<(Format, Vec<Item>), FileError> {
     let mut items = Vec::new();

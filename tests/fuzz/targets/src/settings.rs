@@ -1,17 +1,16 @@
 //! Configuration: nothing panics, every fault names a line that there is, and a
 //! source that is accepted is the same when it is written down again.
-#![no_main]
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
-use libfuzzer_sys::fuzz_target;
 use tcn_exchange::source::{Source, SourceLocation};
 use tcn_protocol::MemoType;
 use tcnd_config::{ConfigError, spell_duration};
 
-fuzz_target!(|bytes: &[u8]| {
-    let file = file();
+/// Checks that for one input.
+pub fn run(bytes: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let file = folder.path().join("tcnd.toml");
     std::fs::write(&file, bytes).expect("a temporary file can be written");
     let files = [file];
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
@@ -27,12 +26,6 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(again, sources);
         }
     }
-});
-
-/// One file for this process.
-fn file() -> PathBuf {
-    let name = format!("tcnd-fuzz-settings-{}.toml", std::process::id());
-    std::env::temp_dir().join(name)
 }
 
 fn assert_named(error: &ConfigError, lines: usize) {

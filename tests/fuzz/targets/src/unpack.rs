@@ -3,12 +3,10 @@
 //!
 //! The first byte says how the rest is packed, what it has to be, and whether it
 //! is a part; the second how much may be read and passed on of it.
-#![no_main]
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
-use libfuzzer_sys::fuzz_target;
 use tcn_exchange::content_encoding::ContentEncoding;
 use tcn_exchange::filter::{self, DocumentError, Expected, FilterOptions};
 use tcn_exchange::source::MemoTypes;
@@ -16,7 +14,8 @@ use tcn_matching::cost;
 use tcn_protocol::file;
 use tcn_protocol::wire;
 
-fuzz_target!(|bytes: &[u8]| {
+/// Checks that for one input.
+pub fn run(bytes: &[u8]) {
     let [how, bounds, packed @ ..] = bytes else {
         return;
     };
@@ -66,7 +65,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(passed.reports == filtered.reports || budget < filtered.cost());
         }
     }
-});
+}
 
 /// Filters a document. Returns how many bytes the decoder gave, and what was found.
 fn filter(
