@@ -226,17 +226,28 @@ fn start_watches(bus: &BusChoice, connection: &zbus::Connection, handle: &Handle
         tokio::spawn(bus::watch_logind(connection.clone(), handle.clone()));
         tokio::spawn(bus::watch_timedated(connection.clone(), handle.clone()));
     }
-    tokio::spawn(started(handle.watch()));
+    tokio::spawn(with_each_number(handle.watch(), || {
+        if let Err(error) = code_pages::give_back() {
+            tracing::debug!(%error, "pages of code stay resident");
+        }
+    }));
 }
 
-/// Gives memory back when the daemon is first on the air and listens: all that a start does is
-/// done then.
-async fn started(mut snapshots: watch::Receiver<Arc<daemon::Snapshot>>) {
-    let works = |it: &Arc<daemon::Snapshot>| it.advertising && it.scanning;
-    if snapshots.wait_for(works).await.is_ok()
-        && let Err(error) = code_pages::give_back()
-    {
-        tracing::debug!(%error, "pages of code stay resident");
+/// Gives memory back whenever the daemon listens and has a new number on the air. What the
+/// start needed is then resident no longer, and later what clients asked for.
+async fn with_each_number(
+    mut snapshots: watch::Receiver<Arc<daemon::Snapshot>>,
+    mut give_back: impl FnMut(),
+) {
+    let mut last = None;
+    loop {
+        let is_new =
+            |it: &Arc<daemon::Snapshot>| it.advertising && it.scanning && it.airing_since != last;
+        match snapshots.wait_for(is_new).await {
+            Ok(snapshot) => last = snapshot.airing_since,
+            Err(_) => return,
+        }
+        give_back();
     }
 }
 
@@ -340,4 +351,43 @@ fn signals() -> io::Result<(mpsc::Sender<Signal>, mpsc::Receiver<Signal>)> {
         }
     });
     Ok((stop, receiver))
+}
+
+#[cfg(test)]
+mod tests {
+    use tcn_protocol::UnixTime;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_is_given_back_once_with_each_number() {
+        let starting = daemon::starting(&Settings::default());
+        let (send, snapshots) = watch::channel(Arc::new(starting.clone()));
+        let (given, gifts) = mpsc::unbounded_channel();
+        let task = tokio::spawn(with_each_number(snapshots, move || {
+            given.send(()).unwrap();
+        }));
+        let mut expected = 0;
+        for (number, scanning, is_given) in [
+            (None, true, false),
+            (Some(1), false, false),
+            (Some(1), true, true),
+            (Some(1), false, false),
+            (Some(1), true, false),
+            (Some(2), true, true),
+        ] {
+            send.send_replace(Arc::new(daemon::Snapshot {
+                advertising: number.is_some(),
+                airing_since: number.map(UnixTime),
+                scanning,
+                ..starting.clone()
+            }));
+            yield_now().await;
+            expected += usize::from(is_given);
+            assert_eq!(gifts.len(), expected, "{number:?}, scanning {scanning}");
+        }
+        drop(send);
+        task.await.unwrap();
+    }
 }

@@ -1,4 +1,4 @@
-//! Pages of code that only the start needs, given back.
+//! Pages of code that only the start or a client needs, given back.
 //!
 //! A fault for one page of a file maps up to 16 around it (Linux: mm/memory.c
 //! `do_fault_around`), so a start leaves nearly all of the program and of its libraries
