@@ -294,7 +294,8 @@ def hostile_writes(bench):
     earlier = contacts(bench.tcnd.state_dir).keys()
     with visitor(bench, "hostile", "oskar"):
         taken = write_garbage(bench, "oskar")
-        before, begin = resident_kib(bench.tcnd.pid()), bench.now()
+        # Pages of code come and go: tcnd gives them back with each number.
+        before, begin = resident_kib(bench.tcnd.pid(), "RssAnon"), bench.now()
         bench.air.order("flood", name="oskar", mark=FLOOD_MARK.hex(), count=FLOOD)
         [flood] = wait_for(bench, "oskar", "to have written them all", outlive(bench, lambda: bench.air.news("flooded", "oskar")),
                            FLOOD_WITHIN)
@@ -304,7 +305,7 @@ def hostile_writes(bench):
     with visitor(bench, "iphone", "paul"):
         [number, *_] = wait_for(bench, "paul", "to write", lambda: wrote(bench, "paul"), MEETING)
         wait_logged(bench, number, "paul's")
-    growth = resident_kib(bench.tcnd.pid()) - before
+    growth = resident_kib(bench.tcnd.pid(), "RssAnon") - before
     log = contacts(bench.tcnd.state_dir).keys()
     logged = {tcn for tcn in log if tcn.startswith(FLOOD_MARK)}
     epochs = len({judge.prefix_of(a.data) for a in judge.ours(airings(bench, begin))})

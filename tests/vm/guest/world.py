@@ -239,10 +239,10 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def resident_kib(pid):
-    """VmRSS of a process."""
+def resident_kib(pid, kind="VmRSS"):
+    """Resident memory of a process; RssAnon is what it holds without the pages of files (proc_pid_status(5))."""
     with open(f"/proc/{pid}/status") as file:
-        return int(next(line for line in file if line.startswith("VmRSS:")).split()[1])
+        return int(next(line for line in file if line.startswith(f"{kind}:")).split()[1])
 
 
 class World:
