@@ -41,14 +41,17 @@ impl Journal {
     /// The command, with our journal below /run.
     fn under(&self, command: &Command) -> Command {
         let mut under = Command::new("unshare");
+        // Root needs no user namespace, and in a chroot there is none (user_namespaces(7)).
+        if !rustix::process::geteuid().is_root() {
+            under.args(["--user", "--map-current-user", "--keep-caps"]);
+        }
         under.args([
-            "--user",
-            "--map-current-user",
-            "--keep-caps",
             "--mount",
             "--",
+            "sh",
+            "-c",
+            "mount --bind \"$0\" /run && exec \"$@\"",
         ]);
-        under.args(["sh", "-c", "mount --bind \"$0\" /run && exec \"$@\""]);
         under.arg(self.run.path()).arg(command.get_program());
         under.args(command.get_args());
         under
