@@ -27,8 +27,7 @@ MAIN_CONF = "/etc/bluetooth/main.conf"
 PRIVACY = "[General]\nPrivacy = device\n"
 DEBUGFS = "/sys/kernel/debug"
 TICK_MS = 500  # how often things without an event are checked
-# Seconds for what has to be there before anything of this project is judged. It only ends a machine that
-# hangs.
+# Seconds for what has to be there before anything of this project is judged. It only ends a machine that hangs.
 SET_UP_WITHIN = 300
 
 

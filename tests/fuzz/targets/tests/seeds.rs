@@ -6,9 +6,6 @@
 use std::ops::Range;
 use std::path::Path;
 
-use fuzz_targets::{
-    arguments, beacon, device_signal, mgmt, report_file, settings, unpack, upload, wire,
-};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -90,7 +87,7 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
     seeds.collect()
 }
 
-/// Gives a target its seeds, and `changed` changed ones: as many as take some seconds.
+/// Gives a target its seeds, and `changed` changed ones.
 fn try_target(name: &str, changed: u32, target: fn(&[u8])) {
     let seeds = seeds(name);
     assert!(!seeds.is_empty());
@@ -118,47 +115,47 @@ fn try_target(name: &str, changed: u32, target: fn(&[u8])) {
     }
 }
 
-#[test]
-fn arguments_of_the_bus() {
-    try_target("arguments", 2000, arguments::run);
+/// A test for each target, with as many changed seeds as take some seconds.
+macro_rules! targets {
+    ($($target:ident: $changed:expr,)*) => {
+        const TARGETS: &[&str] = &[$(stringify!($target)),*];
+
+        $(#[test]
+        fn $target() {
+            try_target(stringify!($target), $changed, fuzz_targets::$target::run);
+        })*
+    };
+}
+
+targets! {
+    arguments: 2000,
+    beacon: 10_000,
+    device_signal: 10_000,
+    mgmt: 10_000,
+    report_file: 5000,
+    settings: 2000,
+    unpack: 100,
+    upload: 10_000,
+    wire: 2000,
 }
 
 #[test]
-fn adverts() {
-    try_target("beacon", 10_000, beacon::run);
-}
-
-#[test]
-fn signals_of_devices() {
-    try_target("device_signal", 10_000, device_signal::run);
-}
-
-#[test]
-fn packets_of_the_kernel() {
-    try_target("mgmt", 10_000, mgmt::run);
-}
-
-#[test]
-fn files_of_reports() {
-    try_target("report_file", 5000, report_file::run);
-}
-
-#[test]
-fn configuration() {
-    try_target("settings", 2000, settings::run);
-}
-
-#[test]
-fn packed_documents() {
-    try_target("unpack", 100, unpack::run);
-}
-
-#[test]
-fn uploads() {
-    try_target("upload", 10_000, upload::run);
-}
-
-#[test]
-fn reports() {
-    try_target("wire", 2000, wire::run);
+fn all_targets_are_tried_and_fuzzed() {
+    let manifest = include_str!("../../Cargo.toml");
+    let fuzzed: Vec<_> = manifest
+        .split("[[bin]]\nname = \"")
+        .skip(1)
+        .map(|bin| bin.split('"').next().expect("a name"))
+        .collect();
+    let modules: Vec<_> = include_str!("../src/lib.rs")
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    let sorted = |names: &[&'static str]| {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(sorted(TARGETS), sorted(&modules));
+    assert_eq!(sorted(TARGETS), sorted(&fuzzed));
 }
