@@ -13,11 +13,10 @@ On this air nothing takes air time: scans, adverts and connections never collide
 kernel, BlueZ and processor make of a listening tcnd, and nothing of how a radio shares its time.
 """
 
+import json
 import os
-import re
-import socket
 import statistics
-import time
+import subprocess
 from contextlib import contextmanager
 
 import dbus
@@ -27,7 +26,7 @@ import judge
 from daemon import Way, contacts
 from scenarios import (BACK_WITHIN, MEETING, NOTICED_WITHIN, PHONE_INTERVAL, PHONE_RSSI, PHONE_TCN, RELEASE, SLOW_START,
                        WINDOWS_PERIOD, acquit, scenario)
-from world import SET_UP_WITHIN, Bluez, Failed
+from world import GUEST, SET_UP_WITHIN, Bluez, Failed
 
 NAME, ADDRESS = "keyboard", "C4:5A:7D:00:00:01"  # a static random address
 NUMBER = bytes.fromhex("2c61f8a90be34d57a1937f04d2c85e6b")  # the phone's meanwhile
@@ -70,47 +69,33 @@ class Consent(dbus.service.Object):
 
 
 class Presses:
-    """The presses that the kernel's HID layer delivers, from /dev/hidraw whenever that is there. The kernel
-    announces the device file. Most versions of BlueZ remove it while the keyboard sleeps (hog_disconnect)."""
-
-    UEVENTS, KERNEL = 15, 1  # NETLINK_KOBJECT_UEVENT, and its group
-    ADDED = re.compile(rb"add@[^\0]*/hidraw/(hidraw\d+)\0")
+    """The presses that the kernel's HID layer delivers, as the process of hidraw.py reads them."""
 
     def __init__(self, world):
-        self.loop, self.came, self.file = world.loop, [], None  # came: (time, number)
-        self.events = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, self.UEVENTS)
-        self.events.bind((0, self.KERNEL))
-        self.watch = self.loop.watch(self.events.fileno(), self.announced)
-
-    def announced(self):
-        if found := self.ADDED.match(self.events.recv(1 << 14)):
-            self.file = os.open(f"/dev/{found[1].decode()}", os.O_RDONLY | os.O_NONBLOCK)
-            self.loop.watch(self.file, self.read)
-        return True
+        self.loop, self.came, self.rest, self.device = world.loop, [], b"", None  # came: (time, number)
+        self.process = subprocess.Popen(["python3", f"{GUEST}/hidraw.py"], stdout=subprocess.PIPE)
+        self.watch = self.loop.watch(self.process.stdout.fileno(), self.read)
+        self.loop.wait("the reader of hidraw", lambda: self.device is not None, SET_UP_WITHIN)
 
     def read(self):
-        """Take in all reports that are there; the device file may be gone."""
-        while True:
-            try:
-                report = os.read(self.file, 64)
-            except BlockingIOError:
-                return True
-            except OSError:
-                report = b""
-            if not report:
-                os.close(self.file)
-                self.file = None
-                return False
-            if any(report):
-                letters = [usage - FIRST_LETTER for usage in report[2:5]]
-                self.came.append((time.time(), sum(letter * LETTERS ** at for at, letter in enumerate(letters))))
+        content = os.read(self.process.stdout.fileno(), 1 << 16)
+        *lines, self.rest = (self.rest + content).split(b"\n")
+        for line in lines:
+            match json.loads(line):
+                case {"device": device}:
+                    self.device = device
+                case {"at": at, "report": report}:
+                    letters = [usage - FIRST_LETTER for usage in bytes.fromhex(report)[2:5]]
+                    self.came.append((at, sum(letter * LETTERS ** place for place, letter in enumerate(letters))))
+        return bool(content)
 
     def since(self, moment):
         return [(at, number) for at, number in self.came if at >= moment]
 
     def close(self):
         self.loop.unwatch(self.watch)
-        self.events.close()
+        self.process.kill()
+        self.process.wait()
 
 
 class Own:
@@ -166,7 +151,7 @@ class Own:
             raise Failed(f"BlueZ did not pair: {answers}")
         self.call(self.path, dbus.PROPERTIES_IFACE, "Set", DEVICE, "Trusted", dbus.Boolean(True), signature="ssv")
         self.bench.wait("BlueZ to subscribe to the reports",
-                        lambda: self.bench.air.news("subscribed", NAME) and self.presses.file is not None, SET_UP_WITHIN)
+                        lambda: self.bench.air.news("subscribed", NAME) and self.presses.device, SET_UP_WITHIN)
 
     def shown(self):
         """What BlueZ's Device1 says of it by which tcnd can tell that it is an LE device."""
@@ -195,7 +180,7 @@ class Own:
         """Whether a key pressed now can arrive."""
         told = all(any(news["at"] >= since and news[what] for news in self.bench.air.news(what, NAME))
                    for what in ("encrypted", "subscribed"))
-        return told and self.linked(since) and self.values.get("Connected") and self.presses.file is not None
+        return told and self.linked(since) and self.values.get("Connected") and self.presses.device
 
     def wake(self):
         """Wake it, and press a key as soon as that can arrive; what came of it."""
