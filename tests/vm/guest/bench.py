@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon import (ADDRESS_TIMEOUT, BROADCAST, FULL, RPA_TIMEOUT, TIMEOUT_STEP, Installed, Second, Way, dropped_in,
                     shorter_addresses)
@@ -48,7 +48,8 @@ AIRS = {
     "legacy": Air(legacy=True),
     "private-legacy": Air(legacy=True, private=True, way=FULL, rpa_timeout=RPA_TIMEOUT, tolerated=("bridge-unavailable",)),
     # The same with a controller that makes the addresses itself, if the kernel lets it.
-    "private-controller": Air(private=True, ll_privacy=True, way=FULL, rpa_timeout=RPA_TIMEOUT),
+    # tcnd listens in windows, so that each window is a chance to link two numbers.
+    "private-controller": Air(private=True, ll_privacy=True, way=replace(FULL, listen="windows"), rpa_timeout=RPA_TIMEOUT),
 }
 
 
