@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import dbus
 
@@ -60,6 +60,8 @@ RPA_TIMEOUT = 40  # the kernel takes no less than 30
 BROADCAST = Way()
 # Long enough for some carried numbers between two of the daemon's own.
 FULL = Way(mode="full", period=20, bridge_slot=3, rpa_timeout=RPA_TIMEOUT)
+# Long enough for a device that connects and holds on to be disconnected for that alone.
+FULL_LASTING = replace(FULL, period=60)
 RELAY = Way(mode="relay", period=20, bridge_slot=3, retention=None, rpa_timeout=RPA_TIMEOUT)
 
 
@@ -164,10 +166,18 @@ class Installed:
         self.watched = Watched(world.bus)
 
     def start(self, adapter, way=BROADCAST):
+        self.configure(adapter, way)
+        systemctl("start", UNIT)
+
+    def reload(self, adapter, way):
+        """Run the daemon in another way from its next number on, without a restart."""
+        self.configure(adapter, way)
+        systemctl("reload", UNIT)
+
+    def configure(self, adapter, way):
         os.makedirs("/etc/tcnd/config.d", exist_ok=True)
         with open("/etc/tcnd/config.d/50-bench.toml", "w") as file:
             file.write(configuration(adapter, way))
-        systemctl("start", UNIT)
 
     def stop(self):
         systemctl("stop", UNIT)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import hcitrace
 import judge
-from daemon import ADDRESS_TIMEOUT, BROADCAST, FULL, RELAY, TCNCTL, contacts
+from daemon import ADDRESS_TIMEOUT, BROADCAST, FULL, FULL_LASTING, RELAY, TCNCTL, contacts
 from people import away, same
 from scenarios import (AT_ONCE, BACK_WITHIN, EVERY, MEETING, NO_BLUETOOTHD, PHONE_INTERVAL, PHONE_RSSI, ROTATIONS, acquit, named,
                        TESTING, revive, scenario)
@@ -33,7 +33,7 @@ BRIDGED_WITHIN = 90  # seconds, in which both have written and a slot of each wa
 TEMPTATIONS = 20  # adverts that would make a tcnd in full mode connect
 
 VISIT_LONGEST = 8 + LATE  # seconds
-HOLD_LONGEST = 10 + 5  # seconds
+HOLD_LONGEST = 10 + 10  # seconds; a busy machine took 14.6
 FLOOD, FLOOD_WITHIN = 300, 300  # writes, seconds: a busy machine took 70
 NUMBERS_A_WRITER = 4  # in an epoch
 GROWTH_KIB = 1024
@@ -255,11 +255,22 @@ def full_rotation(bench):
 
 # ---- among hostile ones
 
+@contextmanager
+def lasting_numbers(bench):
+    """For a while a number lasts so long that it disconnects nobody."""
+    bench.tcnd.reload(bench.address, FULL_LASTING)
+    try:
+        wait_rotations(bench, bench.now(), 1, FULL)
+        yield
+    finally:
+        bench.tcnd.reload(bench.address, FULL)
+
+
 @scenario("private", "hostile-holder")
 def hostile_holder(bench):
     """A device that connects and holds on does not silence us, and is disconnected."""
-    wait_rotations(bench, bench.now(), 1, FULL)  # the next number would be another reason to be disconnected
-    with visitor(bench, "hostile", "mallory") as address:
+    with lasting_numbers(bench), visitor(bench, "hostile", "mallory") as address:
+        begin = bench.now()
         bench.air.order("hold", name="mallory")
         wait_for(bench, "mallory", "to hold us", lambda: bench.air.news("held", "mallory"), MEETING)
         connection = connections(bench, address)[-1]
@@ -268,6 +279,8 @@ def hostile_holder(bench):
         if took > AT_ONCE:
             raise Failed(f"silent for {took:.1f} s while held")
         bench.wait("mallory to be cut off", lambda: connection.end, 2 * HOLD_LONGEST)
+        if judge.rotations(judge.own(airings(bench, begin))):
+            raise Failed("a new number came meanwhile, which would have disconnected it too")
     acquit(judge.cut_off([connection], HOLD_LONGEST, bench.now()))
     if connection.reason != hcitrace.BY_US:
         raise Failed(f"the connection ended for the reason {connection.reason}, not by us")
