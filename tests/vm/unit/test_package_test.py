@@ -62,6 +62,13 @@ class Listings(unittest.TestCase):
         for path in ("/etc/passwd-", "/var/log/apt/history.log", "/var/lib/dpkg/status-old", "/tmp/systemd-private-1-x/tmp"):
             self.assertEqual(left((*MACHINE, ("f 644 0:0 ", path))), [], path)
 
+    def test_a_folder_of_systemd_may_contain_the_name_by_chance_but_not_by_its_unit(self):
+        folder = f"/var/tmp/systemd-private-{'e4' * 16}-"
+        for path in ("bluetooth.service-EX4tcn", "bluetooth.service-EX4tcn/tmp"):
+            self.assertEqual(left((*MACHINE, ("d 700 0:0 ", folder + path))), [], path)
+        for path in ("tcnd.service-EX4abc", "tcnd.service-EX4abc/tmp", "bluetooth.service-EX4tcn/tcnd", "x-EX4tcnd"):
+            self.assertEqual(len(left((*MACHINE, ("d 700 0:0 ", folder + path)))), 1, path)
+
     def test_an_explanation_is_of_no_more_than_it_says(self):
         for path in ("/etc/passwd-x", "/etc/shadow", "/var/lib/dpkgx", "/tmp/x", "/var/lib/dpkg/triggers/tcnd"):
             self.assertEqual(len(left((*MACHINE, ("f 644 0:0 ", path)))), 1, path)
