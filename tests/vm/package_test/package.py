@@ -16,7 +16,7 @@ from daemon import NAME, contacts
 from people import join
 from world import RESULTS, Failed, systemctl
 
-PACKAGES, OLD = "/payload/packages", "/payload/packages-old"
+PACKAGES, NEWER = "/payload/packages", "/payload/packages-newer"
 STATE = "/var/lib/tcnd"
 CONFFILE, FRAGMENT = "/etc/tcnd/tcnd-sync.env", "/etc/tcnd/config.d/50-site.toml"
 CREDENTIAL = "/etc/credstore.encrypted/tcnd.kek"
@@ -129,20 +129,25 @@ def told_of(command):
     return [line for line in told.splitlines() if listing.OURS in line.lower()]
 
 
-def remove(test):
-    """When it is removed, tcnd leaves air and bus at once; contacts, configuration and users stay."""
-    known = set(contacts(STATE))
+def upgrade(test):
+    """An upgrade to a newer version, from an older log, keeps consent, contacts and an edited configuration, and asks nothing."""
+    old = version()
     administer()
+    systemctl("stop", "tcnd.service")
+    put_older_log()
+    known = set(contacts(STATE))
     moment = test.now()
-    apt("remove", *NAMES)
-    test.wait("our advert to leave the air", lambda: test.silent_since(moment) is not None, 10)
-    gone("tcnd.service")
+    apt("install", *files(NEWER))
+    if version() == old:
+        raise Failed(f"it is still {old}")
+    test.new_on_air(moment)
+    if test.say("Enabled") != 1:
+        raise Failed("the consent is lost")
     if not known or not known <= set(contacts(STATE)):
-        raise Failed(f"{len(known)} contacts before, {len(contacts(STATE))} after")
+        raise Failed(f"of {len(known)} contacts {len(known & set(contacts(STATE)))} are left")
     same_content(CONFFILE, EDIT)
-    for user in ("tcnd", "tcnd-sync"):
-        pwd.getpwnam(user)
-    return f"{len(known)} contacts kept"
+    same_content(FRAGMENT, 'flush = "2s"\n')
+    return f"{old} to {version()}, {len(known)} contacts of an older log kept"
 
 
 def administer():
@@ -173,25 +178,19 @@ def gone(unit):
         raise Failed(f"{NAME} can still be started by the bus")
 
 
-def upgrade(test):
-    """An upgrade from an older version and its older log keeps consent, contacts and an edited configuration, and asks nothing."""
-    apt("install", *files(OLD))
-    old = version()
-    systemctl("stop", "tcnd.service")
-    put_older_log()
+def remove(test):
+    """When it is removed, tcnd leaves air and bus at once; contacts, configuration and users stay."""
     known = set(contacts(STATE))
     moment = test.now()
-    apt("install", *files(PACKAGES))
-    if version() == old:
-        raise Failed(f"it is still {old}")
-    test.new_on_air(moment)
-    if test.say("Enabled") != 1:
-        raise Failed("the consent is lost")
+    apt("remove", *NAMES)
+    test.wait("our advert to leave the air", lambda: test.silent_since(moment) is not None, 10)
+    gone("tcnd.service")
     if not known or not known <= set(contacts(STATE)):
-        raise Failed(f"of {len(known)} contacts {len(known & set(contacts(STATE)))} are left")
+        raise Failed(f"{len(known)} contacts before, {len(contacts(STATE))} after")
     same_content(CONFFILE, EDIT)
-    same_content(FRAGMENT, 'flush = "2s"\n')
-    return f"{old} to {version()}, {len(known)} contacts of an older log kept"
+    for user in ("tcnd", "tcnd-sync"):
+        pwd.getpwnam(user)
+    return f"{len(known)} contacts kept"
 
 
 def purge(test):

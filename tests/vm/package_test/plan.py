@@ -9,7 +9,7 @@ DAEMON, BROKER = "dbus-daemon", "dbus-broker"
 MACHINES = {
     DAEMON: [
         ["fresh", "install", "documented", "idle", "activation", "callers", "kiosk", "consent", "on-the-air"],
-        ["rebooted", "suspended", "forged-signal", "sealed", "remove", "upgrade", "purge"],
+        ["rebooted", "suspended", "forged-signal", "sealed", "upgrade", "remove", "purge"],
     ],
     BROKER: [
         ["fresh", "install", "idle", "activation", "callers", "consent", "on-the-air", "purge"],
