@@ -41,6 +41,7 @@ class Way:
 
     mode: str = "broadcast"
     period: int = PERIOD
+    flush: int = FLUSH
     retention: str | None = "14d"
     bridge_slot: int | None = None
     rpa_timeout: int | None = None
@@ -58,6 +59,7 @@ class Way:
 RPA_TIMEOUT = 40  # the kernel takes no less than 30
 
 BROADCAST = Way()
+IN_USE = Way(period=900, flush=60)  # the defaults
 # Long enough for some carried numbers between two of the daemon's own.
 FULL = Way(mode="full", period=20, bridge_slot=3, rpa_timeout=RPA_TIMEOUT)
 # Long enough for a device that connects and holds on to be disconnected for that alone.
@@ -67,7 +69,7 @@ RELAY = Way(mode="relay", period=20, bridge_slot=3, retention=None, rpa_timeout=
 
 def configuration(adapter, way=BROADCAST):
     """Consent, one adapter, and shorter times than in real use."""
-    durations = {"tcn_period": way.period, "tcn_jitter": JITTER, "flush": FLUSH,
+    durations = {"tcn_period": way.period, "tcn_jitter": JITTER, "flush": way.flush,
                  "bridge_slot": way.bridge_slot, "rpa_timeout": way.rpa_timeout}
     lines = [f'{key} = "{value}s"' for key, value in durations.items() if value]
     if way.retention:
