@@ -116,6 +116,37 @@ def phone(bench):
     return f"logged at {PHONE_RSSI} dBm; the phone heard {right[-1].hex()} ({len(right[-1])} bytes)"
 
 
+def rotation(bench, address, begin, steady):
+    """At least eight rotations on one controller, judged by all rules, and by one about how a number keeps
+    its address. Too few rotations is the lesser fault: what was seen is judged first."""
+    def airings():
+        return bench.world.airings(address, begin)
+    late = None
+    try:
+        bench.wait(f"{ROTATIONS} rotations", lambda: judge.rotations(airings()) >= ROTATIONS,
+                   (ROTATIONS + 2) * (PERIOD + 3))
+    except Failed as failure:
+        late = failure
+    index = bench.world.trace.index_of(address)
+    scans = [s for s in bench.world.trace.scans if s.start >= begin and s.index == index]
+    longest = PERIOD + 4  # a rotation takes a moment under emulation
+    acquit(judge.everywhere(airings()), steady(airings(), scans),
+           judge.one_tcn_a_scanner(scans, airings()), judge.period(airings(), longest, bench.now()))
+    if late:
+        raise late
+    addresses = {a.address for a in judge.ours(airings())}
+    return f"{judge.rotations(airings())} rotations, {len(tcns(airings()))} numbers, {len(addresses)} addresses"
+
+
+@scenario("extended", "rotation-extended")
+def rotation_extended(bench):
+    """Number and address change together, over eight rotations on an extended controller."""
+    facts = rotation(bench, bench.ALPHA, bench.began, lambda airings, _scans: judge.one_address_a_tcn(airings))
+    acquit(judge.heard([s for s in bench.air.sightings() if judge.tcn_of(s[1]) in tcns(bench.world.airings(bench.ALPHA))],
+                       bench.world.airings(bench.ALPHA)))
+    return facts
+
+
 @contextmanager
 def as_in_use(bench):
     """For a while a number lasts, and contacts wait to be written, as long as in real use."""
@@ -175,37 +206,6 @@ def others(bench):
 def aim(bench, what, met, figure):
     """Report an aim that is missed, with its figure; it is not a failure."""
     bench.figure(f"{what}: {figure} - {'met' if met else 'MISSED'}")
-
-
-def rotation(bench, address, begin, steady):
-    """At least eight rotations on one controller, judged by all rules, and by one about how a number keeps
-    its address. Too few rotations is the lesser fault: what was seen is judged first."""
-    def airings():
-        return bench.world.airings(address, begin)
-    late = None
-    try:
-        bench.wait(f"{ROTATIONS} rotations", lambda: judge.rotations(airings()) >= ROTATIONS,
-                   (ROTATIONS + 2) * (PERIOD + 3))
-    except Failed as failure:
-        late = failure
-    index = bench.world.trace.index_of(address)
-    scans = [s for s in bench.world.trace.scans if s.start >= begin and s.index == index]
-    longest = PERIOD + 4  # a rotation takes a moment under emulation
-    acquit(judge.everywhere(airings()), steady(airings(), scans),
-           judge.one_tcn_a_scanner(scans, airings()), judge.period(airings(), longest, bench.now()))
-    if late:
-        raise late
-    addresses = {a.address for a in judge.ours(airings())}
-    return f"{judge.rotations(airings())} rotations, {len(tcns(airings()))} numbers, {len(addresses)} addresses"
-
-
-@scenario("extended", "rotation-extended")
-def rotation_extended(bench):
-    """Number and address change together, over eight rotations on an extended controller."""
-    facts = rotation(bench, bench.ALPHA, bench.began, lambda airings, _scans: judge.one_address_a_tcn(airings))
-    acquit(judge.heard([s for s in bench.air.sightings() if judge.tcn_of(s[1]) in tcns(bench.world.airings(bench.ALPHA))],
-                       bench.world.airings(bench.ALPHA)))
-    return facts
 
 
 @scenario("extended", "windows")
