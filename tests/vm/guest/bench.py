@@ -113,6 +113,17 @@ class Bench:
             self.wait("tcnd on its bus", lambda: self.tcnd.watched.values, SET_UP_WITHIN)
             yield moment
 
+    @contextmanager
+    def reloaded(self, way):
+        """Run the daemon in another way for a while, from its next number on and without a restart."""
+        usual, since = AIRS[self.up].way, self.now()
+        self.tcnd.reload(self.address, way)
+        try:
+            self.wait("the next number", lambda: judge.rotations(judge.own(self.world.airings(self.address, since))), SET_UP_WITHIN)
+            yield
+        finally:
+            self.tcnd.reload(self.address, usual)
+
     # ---- the airs
 
     def ensure(self, air):

@@ -68,7 +68,7 @@ RELAY = Way(mode="relay", period=20, bridge_slot=3, retention=None, rpa_timeout=
 
 
 def configuration(adapter, way=BROADCAST):
-    """Consent, one adapter, and shorter times than in real use."""
+    """Consent, one adapter, and the times of a way."""
     durations = {"tcn_period": way.period, "tcn_jitter": JITTER, "flush": way.flush,
                  "bridge_slot": way.bridge_slot, "rpa_timeout": way.rpa_timeout}
     lines = [f'{key} = "{value}s"' for key, value in durations.items() if value]
