@@ -15,10 +15,12 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use futures::StreamExt;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tcnd_client::names;
 use tcnd_client::proxy::ManagerProxy;
 use tempfile::TempDir;
+use zbus::fdo::DBusProxy;
 use zbus::message::{Flags, Message};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, Fd, Variant};
@@ -296,11 +298,11 @@ pub(crate) async fn honest(client: &Connection) -> ManagerProxy<'_> {
 pub(crate) async fn started(uid: u32) -> (SystemBus, Connection, Daemon) {
     let bus = SystemBus::new();
     let client = bus.connect(uid).await;
+    let proxy = DBusProxy::new(&client).await.unwrap();
+    let tcnd = &[(0, names::BUS)];
+    let owners = proxy.receive_name_owner_changed_with_args(tcnd).await;
     let daemon = Daemon::start(&bus);
-    let proxy = zbus::fdo::DBusProxy::new(&client).await.unwrap();
-    let name = || names::BUS.try_into().unwrap();
-    let there = async { while !proxy.name_has_owner(name()).await.unwrap() {} };
-    soon(there).await;
+    soon(owners.unwrap().next()).await.unwrap();
     (bus, client, daemon)
 }
 
