@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use tcn_protocol::memo::Symptom;
 use tcnd_client::BusChoice;
 
 use crate::time;
@@ -354,7 +356,7 @@ pub(crate) struct PublishArgs {
 #[group(required = true, multiple = true)]
 pub(crate) struct MemoArgs {
     /// Symptoms, for a CoEpi memo; none if there are no symptoms
-    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',',
+    #[arg(long, value_name = "LIST", value_parser = symptoms(), value_delimiter = ',',
           conflicts_with_all = ["memo_type", "memo_hex"])]
     pub(crate) symptoms: Vec<Symptom>,
     /// The day of the first symptom: today, or one of the 14 days before
@@ -368,21 +370,10 @@ pub(crate) struct MemoArgs {
     pub(crate) memo_hex: Option<String>,
 }
 
-/// The symptoms of CoEpi's questionnaire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Symptom {
-    None,
-    Cough,
-    DryCough,
-    WetCough,
-    MildFever,
-    SeriousFever,
-    Breathlessness,
-    MuscleAches,
-    LossOfSmellOrTaste,
-    Diarrhea,
-    RunnyNose,
-    Other,
+/// Reads a symptom of CoEpi's questionnaire.
+fn symptoms() -> impl TypedValueParser<Value = Symptom> {
+    let tokens = PossibleValuesParser::new(Symptom::WRITABLE.map(Symptom::token));
+    tokens.try_map(|token| Symptom::writable(&token).ok_or("no such symptom"))
 }
 
 /// The format of exported rows.

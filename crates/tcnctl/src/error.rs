@@ -59,7 +59,7 @@ pub(crate) enum CliError {
     Memo(#[source] ReportError),
     /// Symptoms that cannot be combined.
     #[error("{0}")]
-    Symptoms(&'static str),
+    Symptoms(String),
     /// A note that tcnd does not accept.
     #[error("{0}")]
     Note(&'static str),
@@ -245,7 +245,7 @@ mod tests {
                 source: io(),
             },
             CliError::Memo(ReportError::MemoTooLong { have: 256 }),
-            CliError::Symptoms("x"),
+            CliError::Symptoms("x".to_owned()),
             CliError::Note("x"),
             CliError::NotConfirmed,
             CliError::NoTerminal,

@@ -7,9 +7,10 @@ use std::iter;
 
 use jiff::Timestamp;
 use tcn_protocol::Memo;
-use tcn_protocol::memo::CoEpiMemo;
-use tcn_protocol::memo::coepi::{Cough, Day, EarlyMemo, Fever, SymptomMemo, Symptoms};
+use tcn_protocol::memo::coepi::Day;
 use tcn_protocol::memo::registry::MemoFormat;
+use tcn_protocol::memo::{CoEpiMemo, Symptom};
+use tcnd_client::symptoms;
 
 /// The content of `memo`; `None` if it cannot be read.
 pub(crate) fn reading(memo: &Memo) -> Option<String> {
@@ -25,81 +26,23 @@ pub(crate) fn reading(memo: &Memo) -> Option<String> {
 
 fn coepi(memo: CoEpiMemo<'_>) -> Option<String> {
     match memo {
-        CoEpiMemo::V1(memo) => Some(symptom_memo(&memo)),
-        CoEpiMemo::Early(memo) => Some(early_memo(memo)),
+        CoEpiMemo::V1(v1) => {
+            let (since, reported) = (v1.earliest_symptom_time(), v1.report_time());
+            Some(sentence(&memo.symptoms(), since, reported))
+        }
+        CoEpiMemo::Early(early) => Some(sentence(&memo.symptoms(), None, early.report_time)),
         CoEpiMemo::Text(text) => Some(format!("'{text}'")),
         CoEpiMemo::Unknown => None,
     }
 }
 
-fn symptom_memo(memo: &SymptomMemo) -> String {
-    let Symptoms {
-        cough,
-        fever,
-        breathlessness,
-        muscle_aches,
-        loss_of_smell_or_taste,
-        diarrhea,
-        runny_nose,
-        other,
-        no_symptoms,
-    } = memo.symptoms();
-    let cough = match cough {
-        Cough::None => None,
-        Cough::Existing => Some("cough"),
-        Cough::Dry => Some("dry cough"),
-        Cough::Wet => Some("wet cough"),
-    };
-    let fever = match fever {
-        Fever::None => None,
-        Fever::Mild => Some("mild fever"),
-        Fever::Serious => Some("serious fever"),
-    };
-    let flags = [
-        (breathlessness, "breathlessness"),
-        (muscle_aches, "muscle aches"),
-        (loss_of_smell_or_taste, "loss of smell or taste"),
-        (diarrhea, "diarrhea"),
-        (runny_nose, "runny nose"),
-        (other, "another symptom"),
-        (no_symptoms, "no symptoms"),
-    ];
-    let since = memo
-        .earliest_symptom_time()
-        .map(|time| format!("since {}", date(time)));
-    sentence(
-        cough.into_iter().chain(fever).chain(set(flags)),
-        since,
-        memo.report_time(),
-    )
-}
-
-fn early_memo(memo: EarlyMemo) -> String {
-    let flags = [
-        (memo.cough, "cough"),
-        (memo.fever, "fever"),
-        (memo.breathlessness, "breathlessness"),
-        (memo.other, "another symptom"),
-        (memo.no_symptoms, "no symptoms"),
-    ];
-    sentence(set(flags), None, memo.report_time)
-}
-
-fn set<const N: usize>(flags: [(bool, &'static str); N]) -> impl Iterator<Item = &'static str> {
-    flags
-        .into_iter()
-        .filter_map(|(is_set, word)| is_set.then_some(word))
-}
-
-fn sentence(
-    symptoms: impl Iterator<Item = &'static str>,
-    since: Option<String>,
-    reported: u64,
-) -> String {
-    let mut parts: Vec<_> = symptoms.map(str::to_owned).collect();
+fn sentence(symptoms: &[Symptom], since: Option<u64>, reported: u64) -> String {
+    let name = |symptom: &Symptom| symptoms::name(symptom.token()).map(str::to_owned);
+    let mut parts: Vec<_> = symptoms.iter().filter_map(name).collect();
     if parts.is_empty() {
         parts.push("no symptom named".to_owned());
     }
+    let since = since.map(|time| format!("since {}", date(time)));
     let reported = format!("reported {}", date(reported));
     parts.extend(since.into_iter().chain(iter::once(reported)));
     parts.join(", ")
@@ -125,8 +68,20 @@ fn date(unix_seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use tcn_protocol::MemoType;
+    use tcn_protocol::memo::coepi::{Cough, Fever, SymptomMemo, Symptoms};
 
     use super::*;
+
+    #[test]
+    fn each_symptom_has_a_name() {
+        for symptom in Symptom::WRITABLE.into_iter().chain([Symptom::Fever]) {
+            assert!(
+                symptoms::name(symptom.token()).is_some(),
+                "{}",
+                symptom.token()
+            );
+        }
+    }
 
     fn of(kind: u8, data: impl Into<Vec<u8>>) -> Option<String> {
         reading(&Memo::new(MemoType::new(kind), data).unwrap())

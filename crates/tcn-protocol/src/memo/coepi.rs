@@ -64,6 +64,22 @@ impl<'a> CoEpiMemo<'a> {
             .unwrap_or(Self::Unknown)
     }
 
+    /// When the first symptom was felt, in Unix seconds, if that is said.
+    pub const fn since(&self) -> Option<u64> {
+        match self {
+            Self::V1(memo) => memo.earliest_symptom_time,
+            Self::Early(_) | Self::Text(_) | Self::Unknown => None,
+        }
+    }
+
+    /// The text, if it is text.
+    pub const fn text(&self) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::V1(_) | Self::Early(_) | Self::Unknown => None,
+        }
+    }
+
     /// Whether it holds a time that is not the start of a day (UTC).
     pub(super) fn is_finer_than_a_day(&self) -> bool {
         let times = match self {

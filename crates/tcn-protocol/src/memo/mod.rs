@@ -12,11 +12,13 @@
 pub mod coepi;
 mod concern;
 pub mod registry;
+mod symptom;
 
 use std::fmt;
 
 pub use coepi::CoEpiMemo;
 pub use concern::MemoConcern;
+pub use symptom::{Symptom, SymptomConflict};
 
 use super::ReportError;
 

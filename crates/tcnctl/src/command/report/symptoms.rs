@@ -5,10 +5,10 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use tcn_protocol::memo::coepi::{Cough, Day, Fever, SymptomMemo, Symptoms};
+use tcn_protocol::memo::coepi::{Day, SymptomMemo, Symptoms};
 use tcn_protocol::{Memo, MemoType};
 
-use crate::args::{MemoArgs, Symptom};
+use crate::args::MemoArgs;
 use crate::error::CliError;
 use crate::hex;
 use crate::time;
@@ -16,72 +16,29 @@ use crate::time;
 /// The memo that the arguments ask for, on this day of the local calendar.
 pub(crate) fn memo(args: &MemoArgs, today: Date) -> Result<Memo, CliError> {
     let Some(kind) = args.memo_type else {
-        let symptoms = symptoms(&args.symptoms)?;
+        let symptoms = Symptoms::new(&args.symptoms)
+            .map_err(|conflict| CliError::Symptoms(conflict.to_string()))?;
         if symptoms.no_symptoms && args.since.is_some() {
-            return Err(CliError::Symptoms(
-                "\"none\" cannot be combined with --since",
-            ));
+            let conflict = "\"none\" cannot be combined with --since";
+            return Err(CliError::Symptoms(conflict.to_owned()));
         }
         let since = args.since.map(day).transpose()?;
         return Ok(SymptomMemo::new(day(today)?, since, symptoms).to_memo());
     };
     let digits = args.memo_hex.as_deref().unwrap_or_default();
-    let data = hex::decode(digits).ok_or(CliError::Symptoms(
-        "--memo-hex takes pairs of hexadecimal digits",
-    ))?;
+    let data = hex::decode(digits).ok_or_else(|| {
+        CliError::Symptoms("--memo-hex takes pairs of hexadecimal digits".to_owned())
+    })?;
     Memo::new(MemoType::new(kind), data).map_err(CliError::Memo)
 }
 
 /// A day in the form of memos, by the second at which it begins in UTC.
 fn day(date: Date) -> Result<Day, CliError> {
     let start = date.to_zoned_datetime(TimeZone::UTC);
-    let start =
-        start.map_err(|_| CliError::Symptoms("that day is outside the range of the calendar"))?;
+    let start = start.map_err(|_| {
+        CliError::Symptoms("that day is outside the range of the calendar".to_owned())
+    })?;
     Ok(Day::of(time::unix_seconds(start.timestamp())))
-}
-
-fn symptoms(named: &[Symptom]) -> Result<Symptoms, CliError> {
-    let mut symptoms = Symptoms::default();
-    for symptom in named {
-        match symptom {
-            Symptom::None => symptoms.no_symptoms = true,
-            Symptom::Cough => cough(&mut symptoms, Cough::Existing)?,
-            Symptom::DryCough => cough(&mut symptoms, Cough::Dry)?,
-            Symptom::WetCough => cough(&mut symptoms, Cough::Wet)?,
-            Symptom::MildFever => fever(&mut symptoms, Fever::Mild)?,
-            Symptom::SeriousFever => fever(&mut symptoms, Fever::Serious)?,
-            Symptom::Breathlessness => symptoms.breathlessness = true,
-            Symptom::MuscleAches => symptoms.muscle_aches = true,
-            Symptom::LossOfSmellOrTaste => symptoms.loss_of_smell_or_taste = true,
-            Symptom::Diarrhea => symptoms.diarrhea = true,
-            Symptom::RunnyNose => symptoms.runny_nose = true,
-            Symptom::Other => symptoms.other = true,
-        }
-    }
-    if symptoms.no_symptoms && named.len() > 1 {
-        return Err(CliError::Symptoms(
-            "\"none\" cannot be combined with other symptoms",
-        ));
-    }
-    Ok(symptoms)
-}
-
-fn cough(symptoms: &mut Symptoms, kind: Cough) -> Result<(), CliError> {
-    match std::mem::replace(&mut symptoms.cough, kind) {
-        Cough::None => Ok(()),
-        Cough::Existing | Cough::Dry | Cough::Wet => Err(CliError::Symptoms(
-            "a cough is either dry or wet, or just a cough",
-        )),
-    }
-}
-
-fn fever(symptoms: &mut Symptoms, kind: Fever) -> Result<(), CliError> {
-    match std::mem::replace(&mut symptoms.fever, kind) {
-        Fever::None => Ok(()),
-        Fever::Mild | Fever::Serious => {
-            Err(CliError::Symptoms("a fever is either mild or serious"))
-        }
-    }
 }
 
 #[cfg(test)]
