@@ -28,7 +28,7 @@ use super::error::ErrorReply;
 
 /// The permission that each member needs. Properties are not listed: they are public,
 /// and only [`SETTERS`] can be written.
-const RULES: [(&str, &str, &str); 39] = [
+const RULES: [(&str, &str, &str); 41] = [
     (names::MANAGER, "Enable", action::CONTROL),
     (names::MANAGER, "Disable", action::CONTROL),
     (names::MANAGER, "Pause", action::CONTROL),
@@ -41,6 +41,8 @@ const RULES: [(&str, &str, &str); 39] = [
     (names::CONTACTS, "GetHistogram", action::CONTACTS_READ),
     (names::CONTACTS, "GetStatistics", action::CONTACTS_READ),
     (names::CONTACTS, "CountNearby", action::CONTACTS_READ),
+    (names::CONTACTS, "GetActivity", action::CONTACTS_READ),
+    (names::CONTACTS, "GetPresence", action::PRESENCE_READ),
     (names::CONTACTS, "ExportLog", action::CONTACTS_EXPORT),
     (names::CONTACTS, "Erase", action::ERASE),
     (names::REPORTS, "Preview", action::REPORT_CREATE),

@@ -22,8 +22,9 @@ use super::error::ErrorReply;
 use super::export::{self, ExportOptions};
 use super::options::{MethodOptions, OptionMap, empty_range};
 use super::replies;
+use super::tokens;
 use super::transfer::Transfers;
-use crate::daemon::{ContactsRequest, Handle, Request};
+use crate::daemon::{ContactsRequest, Handle, OwnReportsRequest, Request};
 use crate::store::{Bucket, ExportDir};
 
 pub(super) struct ContactsInterface {
@@ -39,6 +40,12 @@ const QUARTER: u64 = 900;
 /// The last quarter of an hour that SQLite's signed 64 bits can express.
 const END_OF_TIME: u64 = i64::MAX.unsigned_abs() / QUARTER * QUARTER;
 
+/// What CountNearby counts.
+const NEARBY: Duration = Duration::from_secs(60);
+
+/// What GetPresence counts: as long as one number is in use.
+const PRESENT: Duration = Duration::from_secs(QUARTER);
+
 /// Bars in one histogram: a hundred days of quarters would not fit a picture either.
 const MAX_BUCKETS: u64 = 10_000;
 
@@ -52,7 +59,7 @@ impl ContactsInterface {
     /// numbers and sightings; attenuation (a(yu)), the measured sightings by
     /// attenuation, each with its upper bound in dB, 255 for the rest. Counts stop at
     /// the greatest u. Needs the polkit action org.tcncoalition.tcnd1.contacts-read, as
-    /// all methods of this interface do except ExportLog and Erase.
+    /// all methods of this interface do except GetPresence, ExportLog and Erase.
     #[zbus(out_args("summary"))]
     async fn get_summary(
         &self,
@@ -116,7 +123,55 @@ impl ContactsInterface {
         #[zbus(connection)] connection: &Connection,
     ) -> Result<u32, ErrorReply> {
         self.bouncer.admit(connection, &call).await?;
-        Ok(self.handle.ask(Request::Nearby).await?)
+        let nearby = |reply| Request::Nearby(NEARBY, reply);
+        Ok(self.handle.ask(nearby).await?)
+    }
+
+    /// Returns how long numbers of this machine were on the air, so that a time in which
+    /// nobody was heard can be told from one in which the daemon did not work. The span
+    /// is widened to whole quarters of an hour, and may have at most 10000. Each quarter
+    /// has its start, in seconds since 1970-01-01 UTC, and the seconds on the air.
+    /// Quarters without any are absent. The daemon knows this for as long as it keeps
+    /// what is needed for reports. A relay has no number of its own. Since API level 8.
+    #[zbus(out_args("quarters"))]
+    async fn get_activity(
+        &self,
+        from: u64,
+        to: u64,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<Vec<(u64, u32)>, ErrorReply> {
+        self.bouncer.admit(connection, &call).await?;
+        let (from, to) = whole_quarters(from, to)?;
+        if (to.0 - from.0) / QUARTER > MAX_BUCKETS {
+            return Err(ErrorReply::invalid_range(
+                "more than 10000 quarters of an hour; ask for a shorter span",
+            ));
+        }
+        let activity = |reply| Request::OwnReports(OwnReportsRequest::Activity(from, to, reply));
+        let quarters = self.handle.ask(activity).await?;
+        let quarter =
+            |(start, time): (UnixTime, Duration)| (start.0, replies::clamped(time.as_secs()));
+        Ok(quarters.into_iter().map(quarter).collect())
+    }
+
+    /// Returns in a word how many different numbers were heard within the last quarter of
+    /// an hour: none; few, at most 5; some, at most 20; or many. Each device takes a new
+    /// number every quarter of an hour, so it counts once or twice. The word is for
+    /// screens that everyone sees: an exact number would tell when somebody is alone.
+    /// There are no options yet. Clients must tolerate other tokens. Needs the polkit
+    /// action org.tcncoalition.tcnd1.presence-read. Since API level 8.
+    #[zbus(out_args("presence"))]
+    async fn get_presence(
+        &self,
+        options: OptionMap,
+        #[zbus(header)] call: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> Result<&'static str, ErrorReply> {
+        self.bouncer.admit(connection, &call).await?;
+        MethodOptions::new(options, &[])?;
+        let present = |reply| Request::Nearby(PRESENT, reply);
+        Ok(tokens::presence(self.handle.ask(present).await?))
     }
 
     /// Writes the contacts to a file. Returns the number of rows when the file has all

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tcnd_client::names;
 use tcnd_client::proxy;
 use zbus::message::Header;
-use zbus::names::BusName;
+use zbus::names::{BusName, OwnedUniqueName};
 use zbus::object_server::SignalEmitter;
 use zbus::{Connection, interface};
 
@@ -46,10 +46,14 @@ impl ExposuresInterface {
     /// (d), an estimate in metres, and the estimates for a weaker and a stronger
     /// sender, absent if the person's own signal was not measured; sources (as), the
     /// sources of the report; published (t), when the report was public at the latest;
-    /// received (t); memo_type (y) and memo (ay); rule (s), the rule that makes an
-    /// exposure of contacts: contacts-1 joins contacts while the gap between them is
-    /// shorter than rule_gap_s (u) seconds, and computes distances from
-    /// rule_reference_rssi (n), the dBm at one metre; seen (b); dismissed (b). Clients
+    /// received (t); memo_type (y) and memo (ay), and since API level 8 what can be read
+    /// of it: says (as), symptoms as tokens, those that tcnctl report create takes, and
+    /// fever, whose grade was not said; since (t), the UTC day of the first symptom,
+    /// absent if the memo does not say it; text (s), printable text of a stranger,
+    /// absent if the memo is none; rule (s), the rule that makes an exposure of
+    /// contacts: contacts-1 joins contacts while the gap between them is shorter than
+    /// rule_gap_s (u) seconds, and computes distances from rule_reference_rssi (n), the
+    /// dBm at one metre; seen (b); dismissed (b). Clients
     /// must tolerate other keys and tokens. Needs the polkit action
     /// org.tcncoalition.tcnd1.exposures-read, as all methods of this interface do.
     #[zbus(out_args("exposures"))]
@@ -137,8 +141,10 @@ impl ExposuresInterface {
 
     /// Subscribes the caller to Changed, until the caller unsubscribes or leaves the
     /// bus, or the daemon ends: subscribe again when the bus name of tcnd has another
-    /// owner. The daemon asks for the permission now, and not at each signal. There may
-    /// be 64 subscribers; one more fails with Error.Busy.
+    /// owner. The daemon asks for the permission now, and not at each signal. Since API
+    /// level 8 the caller gets Changed at once, before the reply, so that no call of
+    /// List or GetSummary is needed. There may be 64 subscribers; one more fails with
+    /// Error.Busy.
     async fn subscribe(
         &self,
         #[zbus(header)] call: Header<'_>,
@@ -151,7 +157,7 @@ impl ExposuresInterface {
         if !is_present(connection, &name).await {
             self.subscribers.unwatch(&name);
         }
-        Ok(())
+        self.notify_first(connection, &name).await
     }
 
     /// Ends the subscription of the caller to Changed.
@@ -173,6 +179,28 @@ impl ExposuresInterface {
 }
 
 impl ExposuresInterface {
+    /// Sends the current number to a new subscriber. If the number changes meanwhile,
+    /// [`notify_subscribers`] may have sent it already, so the newest is sent again: the
+    /// last signal is always right.
+    async fn notify_first(
+        &self,
+        connection: &Connection,
+        name: &OwnedUniqueName,
+    ) -> Result<(), ErrorReply> {
+        let latest = self.handle.watch_unseen();
+        let mut sent = None;
+        loop {
+            let unseen = *latest.borrow();
+            if sent == Some(unseen) {
+                return Ok(());
+            }
+            let sending = notify(connection, name, unseen).await;
+            sending
+                .map_err(|_| ErrorReply::failed("the bus did not take Changed; subscribe again"))?;
+            sent = Some(unseen);
+        }
+    }
+
     async fn all(&self) -> Result<Vec<KnownExposure>, Refusal> {
         let all = |reply| Request::MatchedReports(MatchedReportsRequest::Exposures(reply));
         self.handle.ask(all).await
@@ -222,9 +250,13 @@ pub(super) async fn notify_subscribers(
     unseen: u32,
 ) -> zbus::Result<()> {
     for name in subscribers.names() {
-        let emitter = SignalEmitter::new(connection, names::ROOT)?;
-        let emitter = emitter.set_destination(BusName::from(name));
-        ExposuresInterface::changed(&emitter, unseen).await?;
+        notify(connection, &name, unseen).await?;
     }
     Ok(())
+}
+
+async fn notify(connection: &Connection, name: &OwnedUniqueName, unseen: u32) -> zbus::Result<()> {
+    let emitter = SignalEmitter::new(connection, names::ROOT)?;
+    let emitter = emitter.set_destination(BusName::from(name));
+    ExposuresInterface::changed(&emitter, unseen).await
 }

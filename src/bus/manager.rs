@@ -29,7 +29,7 @@ pub(super) struct ManagerInterface {
 }
 
 /// Counts additions to the contract.
-const API_LEVEL: u32 = 7;
+const API_LEVEL: u32 = 8;
 
 /// Optional parts of the contract that this build has.
 const FEATURES: [&str; 4] = ["import", "export", "publish", "check"];
@@ -347,10 +347,24 @@ impl ManagerInterface {
     }
 
     /// All current pauses, each with a reason (s) and an application_id (s), empty if
-    /// none was given. Both are texts of the caller.
+    /// none was given; both are texts of the caller. Since API level 8 also with its
+    /// cookie (u), for Resume, and until (t), when it ends, as in PausedUntil.
     #[zbus(property)]
     fn pause_holds(&self) -> Vec<HashMap<String, Variant<'static>>> {
         tokens::holds(&self.handle.snapshot().holds)
+    }
+
+    /// How long the daemon keeps contacts, in seconds. Since API level 8.
+    #[zbus(property)]
+    fn retention(&self) -> u32 {
+        seconds(self.handle.snapshot().retention)
+    }
+
+    /// How many sources of reports of other people the last run of tcnd-sync had; while
+    /// it is 0, nobody can warn this computer but by a file. Since API level 8.
+    #[zbus(property)]
+    fn report_sources(&self) -> u32 {
+        tokens::report_sources(&self.handle.snapshot())
     }
 
     /// The last time by which all sources of reports had been checked successfully, in
@@ -370,7 +384,7 @@ impl ManagerInterface {
 }
 
 /// The properties that are signalled, with their values in `snapshot`.
-pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 17] {
+pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>); 19] {
     [
         ("Enabled", snapshot.enabled.into()),
         ("Consent", tokens::consent(snapshot.consent).into()),
@@ -392,6 +406,8 @@ pub(super) fn announced(snapshot: &Snapshot) -> [(&'static str, Variant<'static>
             "RotationInterval",
             seconds(snapshot.rotation_interval).into(),
         ),
+        ("Retention", seconds(snapshot.retention).into()),
+        ("ReportSources", tokens::report_sources(snapshot).into()),
         ("PausedUntil", tokens::paused_until(snapshot.paused).into()),
         ("PauseHolds", tokens::holds(&snapshot.holds).into()),
         ("ReportsCheckedAt", tokens::checked(snapshot).into()),

@@ -6,6 +6,7 @@
 use tcn_engine::ATTENUATION_BOUNDS_DB;
 use tcn_engine::disclosure::Plan;
 use tcn_protocol::UnixTime;
+use tcn_protocol::memo::CoEpiMemo;
 use tcnd_client::proxy::{
     CancelPublishReply, CheckReply, ContactSummary, CreateReply, Disclosure, ExposureInfo,
     ExposureSummary, OwnReportInfo, PublishReply, UploadStatus,
@@ -181,6 +182,8 @@ impl From<daemon::KnownExposure> for ExposureInfo {
         let distance = found.distance();
         let metres = |pick: fn(&Distance) -> f32| distance.as_ref().map(|d| f64::from(pick(d)));
         let rule = Rule::STANDARD;
+        let reading = CoEpiMemo::read(&known.memo).unwrap_or(CoEpiMemo::Unknown);
+        let symptoms = reading.symptoms().into_iter();
         let paused = found.least != found.most;
         let whole = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
         Self {
@@ -207,6 +210,9 @@ impl From<daemon::KnownExposure> for ExposureInfo {
             received: known.received.0,
             memo_type: known.memo.kind().get(),
             memo: known.memo.data().to_vec(),
+            says: Some(symptoms.map(|symptom| symptom.token().to_owned()).collect()),
+            since: reading.since().map(|since| UnixTime(since).day_start().0),
+            text: reading.text().map(str::to_owned),
             rule: RULE.to_owned(),
             rule_gap_s: u32::try_from(rule.gap.as_secs()).unwrap_or(u32::MAX),
             rule_reference_rssi: REFERENCE_RSSI_DBM,

@@ -108,6 +108,21 @@ pub(super) fn checked(snapshot: &Snapshot) -> u64 {
     snapshot.checked.map_or(0, |at| at.day_start().0)
 }
 
+/// How many numbers are nearby, in a word.
+pub(super) fn presence(numbers: u32) -> &'static str {
+    match numbers {
+        0 => "none",
+        1..=5 => "few",
+        6..=20 => "some",
+        _ => "many",
+    }
+}
+
+/// How many sources of reports there are.
+pub(super) fn report_sources(snapshot: &Snapshot) -> u32 {
+    u32::try_from(snapshot.report_sources).unwrap_or(u32::MAX)
+}
+
 pub(super) fn holds(holds: &[Hold]) -> Vec<HashMap<String, Variant<'static>>> {
     let words = |hold: &Hold| {
         HashMap::from([
@@ -116,6 +131,8 @@ pub(super) fn holds(holds: &[Hold]) -> Vec<HashMap<String, Variant<'static>>> {
                 "application_id".to_owned(),
                 Variant::from(hold.application_id.clone()),
             ),
+            ("cookie".to_owned(), Variant::from(hold.cookie)),
+            ("until".to_owned(), Variant::from(paused_until(hold.until))),
         ])
     };
     holds.iter().map(words).collect()
@@ -133,4 +150,18 @@ pub(super) fn selected(adapters: &[Adapter]) -> OwnedObjectPath {
 
 pub(super) fn last_problem(adapter: &Adapter) -> &'static str {
     adapter.last_problem.map_or("", Problem::token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presence_is_a_word() {
+        let words = [0, 1, 5, 6, 20, 21, u32::MAX].map(presence);
+        assert_eq!(
+            words,
+            ["none", "few", "few", "some", "some", "many", "many"]
+        );
+    }
 }

@@ -34,12 +34,12 @@ impl Driver {
     /// Tells the engine of the sum of all holds, and the store of what must
     /// outlive a restart.
     pub(super) async fn pause_changed(&mut self, now: Moment) {
-        let lasting = self.holds.lasting(now);
+        let lasting = self.holds.lasting();
         if lasting != self.saved_pause {
             self.saved_pause = lasting;
             self.store.remember(Setting::Pause(lasting));
         }
-        let sum = self.holds.sum(now);
+        let sum = self.holds.sum();
         if sum != self.engine.view(now).pause {
             self.tell(now, Input::Paused(sum)).await;
         }

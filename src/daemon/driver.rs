@@ -284,7 +284,7 @@ impl Driver {
         self.recount();
         self.refresh_sync_status();
         self.match_deliveries().await;
-        self.tell(now, Input::Paused(self.holds.sum(now))).await;
+        self.tell(now, Input::Paused(self.holds.sum())).await;
         let consent = self.has_consent();
         self.tell(now, Input::Consent(consent)).await;
     }
@@ -339,6 +339,7 @@ impl Driver {
         let facts = Facts {
             view,
             consent: consent_of(&self.settings, self.consent),
+            retention: self.settings.policy.retention,
             airing_since,
             status: self.steady.show(&view, &self.status, now.boot),
             radio_known: self.radio_known,
@@ -393,6 +394,7 @@ impl Driver {
         tracing::info!(resumed, "the machine slept or its clock was set");
         self.airing.redate(now);
         self.problem_times.redate(now);
+        self.holds.redate(now);
         self.holds.expire(now);
         self.tell(
             now,

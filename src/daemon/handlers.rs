@@ -58,8 +58,8 @@ impl Driver {
                 let since = self.engine.view(now).airing_since;
                 respond(reply, Ok(since.map(|since| now.boot.saturating_sub(since))));
             }
-            Request::Nearby(reply) => {
-                let near = self.engine.nearby(clock::now());
+            Request::Nearby(within, reply) => {
+                let near = self.engine.nearby(clock::now(), within);
                 respond(reply, Ok(u32::try_from(near).unwrap_or(u32::MAX)));
             }
             Request::Sleep(reply) => self.prepare_sleep(reply).await,
@@ -95,7 +95,7 @@ impl Driver {
             reason: asked.reason,
             application_id: asked.application_id,
             owner: asked.owner,
-            ends: (!asked.duration.is_zero()).then(|| now.boot + asked.duration),
+            ends: (!asked.duration.is_zero()).then(|| now.later(asked.duration)),
         };
         let cookie = self.holds.add(hold).ok_or(Refusal::Busy)?;
         self.pause_changed(now).await;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tcn_engine::disclosure::{Part, Plan};
-use tcn_engine::{Aired, Input, KeyId, Moment, Seed};
+use tcn_engine::{Aired, Input, KeyHistory, KeyId, Moment, Seed, activity};
 use tcn_protocol::memo::MemoConcern;
 use tcn_protocol::{Memo, ReportAuthorizationKey, SignedReport, UnixTime};
 use tcnd_client::failure;
@@ -19,13 +19,16 @@ use super::driver::Driver;
 use super::refusal::Refusal;
 use super::reply::{Later, respond_later};
 use super::requests::{OwnReportsRequest, ReportRequest, Reported};
-use crate::store::{NewPart, NewReport, Store};
+use crate::store::{self, NewPart, NewReport, Store};
 
 impl Driver {
     pub(super) async fn answer_own_reports(&mut self, request: OwnReportsRequest) {
         match request {
             OwnReportsRequest::Preview(from, to, reply) => {
                 respond_later(reply, self.preview(from, to));
+            }
+            OwnReportsRequest::Activity(from, to, reply) => {
+                respond_later(reply, self.activity(from, to));
             }
             OwnReportsRequest::Make(asked, reply) => respond_later(reply, self.report(asked).await),
             OwnReportsRequest::Publish(asked, reply) => respond_later(reply, self.publish(asked)),
@@ -35,18 +38,39 @@ impl Driver {
     fn preview(&self, from: UnixTime, to: UnixTime) -> Later<Plan> {
         let now = clock::plausible()?;
         let span = past(from, to, now).ok_or(NOT_YET)?;
-        let (store, limit) = (self.store.clone(), self.engine.next_key());
-        let (life, reserved) = (self.longest_life(), self.engine.reserved());
+        let (life, histories) = (self.longest_life(), self.histories());
         Ok(Box::pin(async move {
+            Ok(Plan::new(&histories.await?, span, life, now.wall))
+        }))
+    }
+
+    fn activity(&self, from: UnixTime, to: UnixTime) -> Later<BTreeMap<UnixTime, Duration>> {
+        let now = clock::plausible()?;
+        let (life, histories) = (self.longest_life(), self.histories());
+        Ok(Box::pin(async move {
+            Ok(activity::by_quarter(
+                &histories.await?,
+                (from, to),
+                life,
+                now.wall,
+            ))
+        }))
+    }
+
+    /// The numbers of each key that were on the air.
+    fn histories(&self) -> impl Future<Output = Result<Vec<KeyHistory>, store::Error>> + use<> {
+        let (store, limit) = (self.store.clone(), self.engine.next_key());
+        let reserved = self.engine.reserved();
+        async move {
             let mut histories = store.history(limit).await?;
-            // Making a report ends the key, and this number is then never aired.
+            // This number is not on the air yet. If a report ends the key, it never will be.
             for history in &mut histories {
                 let key = history.key;
                 let is_aired = |number: &Aired| Some((key, number.index)) != reserved;
                 history.numbers.retain(is_aired);
             }
-            Ok(Plan::new(&histories, span, life, now.wall))
-        }))
+            Ok(histories)
+        }
     }
 
     /// What a number aired by an earlier start, whose end a crash kept from

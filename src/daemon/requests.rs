@@ -1,5 +1,6 @@
 //! What a client may ask of the daemon, and what it is answered.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tcn_engine::disclosure::Plan;
@@ -80,8 +81,9 @@ pub enum Request {
     Sleep(Reply<()>),
     /// The machine is awake, or stays so.
     Wake(Reply<()>),
-    /// How many different numbers were heard within the last minute.
-    Nearby(Reply<u32>),
+    /// How many different numbers were heard within this last time, a quarter of an hour
+    /// at most.
+    Nearby(Duration, Reply<u32>),
     /// About the contact log as a whole.
     Contacts(ContactsRequest),
     /// About own reports.
@@ -108,6 +110,9 @@ pub enum ContactsRequest {
 pub enum OwnReportsRequest {
     /// What a report over `[from, to)` would give away.
     Preview(UnixTime, UnixTime, Reply<Plan>),
+    /// How long numbers of this machine were on the air in `[from, to)`, by quarter of an
+    /// hour.
+    Activity(UnixTime, UnixTime, Reply<BTreeMap<UnixTime, Duration>>),
     /// Make one.
     Make(ReportRequest, Reply<Reported>),
     /// Send one to servers.

@@ -47,6 +47,10 @@ pub struct Snapshot {
     pub holds: Vec<Hold>,
     /// Longest life of one number on the air.
     pub rotation_interval: Duration,
+    /// How long contacts are kept.
+    pub retention: Duration,
+    /// Sources of reports that the last run of tcnd-sync named.
+    pub report_sources: usize,
     /// When all sources of reports had been checked without a problem.
     pub checked: Option<UnixTime>,
 }
@@ -80,10 +84,14 @@ pub enum State {
     Idle,
 }
 
-/// One reason for a pause, as its holder gave it.
+/// One of the pauses that are held at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// Why, at most 256 bytes.
+    /// What ends it.
+    pub cookie: u32,
+    /// When it ends.
+    pub until: Pause,
+    /// Why, as its holder gave it, at most 256 bytes.
     pub reason: String,
     /// Desktop file name of the holder, at most 256 bytes.
     pub application_id: String,
@@ -93,6 +101,8 @@ pub struct Hold {
 pub(super) struct Facts<'a> {
     pub(super) view: View,
     pub(super) consent: Consent,
+    /// How long contacts are kept.
+    pub(super) retention: Duration,
     /// When the number on the air was put there.
     pub(super) airing_since: Option<UnixTime>,
     /// As it is to be shown, see [`Steady`](super::steady::Steady).
@@ -125,13 +135,17 @@ pub(super) fn snapshot(facts: &Facts<'_>, since: &mut ProblemTimes) -> Snapshot 
         holds: facts
             .holds
             .iter()
-            .map(|hold| Hold {
+            .map(|(cookie, hold)| Hold {
+                cookie,
+                until: hold.pause(),
                 reason: hold.reason.clone(),
                 application_id: hold.application_id.clone(),
             })
             .collect(),
         mode: facts.status.mode,
         rotation_interval: facts.view.longest_life,
+        retention: facts.retention,
+        report_sources: facts.sync_status.sources.len(),
         checked: facts.sync_status.checked(),
     }
 }
@@ -153,6 +167,8 @@ pub fn starting(settings: &Settings) -> Snapshot {
         holds: Vec::new(),
         mode: radio::Mode::default(),
         rotation_interval: settings.policy.period,
+        retention: settings.policy.retention,
+        report_sources: 0,
         checked: None,
     }
 }
@@ -284,6 +300,7 @@ mod tests {
                 ..engine.view(NOW)
             },
             consent: Consent::Given,
+            retention: Policy::default().retention,
             airing_since: None,
             status,
             radio_known: true,

@@ -71,11 +71,13 @@ async fn each_member_asks_for_its_action() {
     drop(bus);
 }
 
-const ACTIONS: [(&str, &str); 41] = [
+const ACTIONS: [(&str, &str); 43] = [
     ("Contacts.CountNearby", "contacts-read"),
     ("Contacts.Erase", "erase"),
     ("Contacts.ExportLog", "contacts-export"),
+    ("Contacts.GetActivity", "contacts-read"),
     ("Contacts.GetHistogram", "contacts-read"),
+    ("Contacts.GetPresence", "presence-read"),
     ("Contacts.GetStatistics", "contacts-read"),
     ("Contacts.GetSummary", "contacts-read"),
     ("Exchange.Begin", "exchange"),

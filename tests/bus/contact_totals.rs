@@ -6,7 +6,7 @@ use tcnd_client::proxy::{ContactSummary, ContactsProxy};
 
 use crate::harness::{serving, soon};
 use crate::members::{error_name, none, options};
-use crate::mock_driver::{self, idle};
+use crate::mock_driver::{self, NEAR, idle};
 
 #[tokio::test]
 async fn contacts_in_sums() {
@@ -35,6 +35,32 @@ async fn contacts_in_sums() {
             "Statistics",
         ]
     );
+}
+
+#[tokio::test]
+async fn time_on_the_air_and_who_is_there() {
+    let (mut harness, contacts) = serving::<ContactsProxy<'_>>(idle()).await;
+    let quarters = soon(contacts.get_activity(901, 1799)).await.unwrap();
+    assert_eq!(quarters, [(900, 61)]);
+    let presence = soon(contacts.get_presence(none())).await.unwrap();
+    assert_eq!(presence, "few", "of {NEAR} numbers");
+    assert_eq!(soon(contacts.count_nearby()).await.unwrap(), NEAR);
+    let asked = ["Activity 900 1800", "Nearby 900", "Nearby 60"];
+    assert_eq!(harness.driver.heard(), asked);
+
+    let most = 10_000 * 900;
+    soon(contacts.get_activity(0, most)).await.unwrap();
+    for (from, to) in [(0, most + 1), (900, 900), (901, 900)] {
+        let answer = soon(contacts.get_activity(from, to)).await;
+        assert_eq!(
+            error_name(answer),
+            names::error::INVALID_RANGE,
+            "{from}..{to}"
+        );
+    }
+    let odd = options([("within", 60_u64.into())]);
+    let answer = soon(contacts.get_presence(odd)).await;
+    assert_eq!(error_name(answer), names::error::INVALID_ARGS);
 }
 
 /// Spans are widened to whole quarters. Two that differ by a second get the same

@@ -34,6 +34,9 @@ fn direct() -> ExposureInfo {
         received: 200_100,
         memo_type: 1,
         memo: vec![1, 2, 3],
+        says: Some(Vec::new()),
+        since: None,
+        text: None,
         rule: "contacts-1".to_owned(),
         rule_gap_s: 3600,
         rule_reference_rssi: -67,
@@ -52,6 +55,13 @@ fn bridged() -> ExposureInfo {
         distance: None,
         distance_least: None,
         distance_most: None,
+        memo_type: 0,
+        // Version 1, the two days, a dry cough, another symptom.
+        memo: vec![
+            1, 0, 0, 0xa3, 2, 0, 0, 0, 0, 0, 0x80, 0x51, 1, 0, 0, 0, 0, 0, 2, 0b10_0000,
+        ],
+        says: Some(vec!["dry-cough".to_owned(), "other".to_owned()]),
+        since: Some(86_400),
         seen: true,
         dismissed: true,
         ..direct()
@@ -220,8 +230,13 @@ async fn changes_are_told_to_subscribers_alone() {
     assert_eq!(heard(&mut told).await, [""; 0], "not before it asks");
     assert_eq!(heard(&mut broadcast).await, [""; 0]);
 
+    let to = subscriber.unique_name().unwrap();
+    let changed = format!("Changed {UNSEEN} to {to}");
     for _ in 0..2 {
         soon(exposures.subscribe()).await.unwrap();
+        served.driver.change(|now| now.enabled = !now.enabled);
+        assert_eq!(heard(&mut told).await, [changed.as_str()], "at once");
+        assert_eq!(heard(&mut broadcast).await, [""; 0]);
     }
     mark(&greedy, &served).await;
     assert_eq!(
@@ -229,10 +244,8 @@ async fn changes_are_told_to_subscribers_alone() {
         [""; 0],
         "no other client hears it"
     );
-    let to = subscriber.unique_name().unwrap();
-    let once = format!("Changed {UNSEEN} to {to}");
     let told_now = heard(&mut told).await;
-    assert_eq!(told_now, [once], "once, however often it asked");
+    assert_eq!(told_now, [changed], "once, however often it asked");
 
     // Without a request, as when an import finds one.
     served.driver.unseen.send_replace(4);

@@ -109,6 +109,7 @@ fn polkit_knows_the_actions_and_who_owns_them() {
             (action::CONTROL, ["auth_admin", "no", "yes"]),
             (action::RELOAD, ["auth_admin_keep"; 3]),
             (action::CONTACTS_READ, administrators),
+            (action::PRESENCE_READ, ["no", "no", "auth_admin"]),
             (action::EXPOSURES_READ, administrators),
             (action::CONTACTS_EXPORT, administrators),
             (action::REPORT_CREATE, each_time),

@@ -48,7 +48,7 @@ pub(crate) fn options<const N: usize>(
 async fn properties_of_the_manager() {
     let (_harness, manager) = serving::<ManagerProxy<'_>>(busy()).await;
     assert_eq!(manager.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
-    assert_eq!(manager.api_level().await.unwrap(), 7);
+    assert_eq!(manager.api_level().await.unwrap(), 8);
     assert_eq!(
         manager.features().await.unwrap(),
         ["import", "export", "publish", "check"]
@@ -76,7 +76,11 @@ async fn properties_of_the_manager() {
     let hold = PauseHold {
         reason: "in a meeting".to_owned(),
         application_id: "org.example.LogRecorder".to_owned(),
+        cookie: Some(COOKIE),
+        until: Some(1_800_000_000),
     };
+    assert_eq!(manager.retention().await.unwrap(), 86_400);
+    assert_eq!(manager.report_sources().await.unwrap(), 2);
     assert_eq!(manager.pause_holds().await.unwrap(), [hold]);
     // The start of the day.
     assert_eq!(manager.reports_checked_at().await.unwrap(), 1_794_960_000);
@@ -397,7 +401,7 @@ async fn every_method_refuses_a_stranger() {
             tried.insert((interface.clone(), name.clone()));
         }
     }
-    assert_eq!(tried.len(), 39);
+    assert_eq!(tried.len(), 41);
     harness.driver.heard_nothing();
 }
 

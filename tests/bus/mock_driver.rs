@@ -9,7 +9,8 @@ use std::time::Duration;
 use tcn_engine::disclosure::{Part, Plan};
 use tcn_engine::{Contact, KeyId, Signal, Unheard};
 use tcn_exchange::interval::Interval;
-use tcn_protocol::memo::MemoConcern;
+use tcn_protocol::memo::coepi::{Day, SymptomMemo, Symptoms};
+use tcn_protocol::memo::{MemoConcern, Symptom};
 use tcn_protocol::{
     Memo, MemoType, RatchetIndex, ReportAuthorizationKey, ReportSpan, SignedReport,
     TemporaryContactNumber, UnixTime,
@@ -185,7 +186,10 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
         Request::Reload(reply) => told("Reload", reply, refusal, ()),
         Request::SelfTest(reply) => told("SelfTest", reply, refusal, checks()),
         Request::TcnAge(reply) => told("TcnAge", reply, refusal, Some(Duration::from_secs(61))),
-        Request::Nearby(reply) => told("Nearby", reply, refusal, NEAR),
+        Request::Nearby(within, reply) => {
+            let asked = format!("Nearby {}", within.as_secs());
+            told(asked, reply, refusal, NEAR)
+        }
         Request::Sleep(reply) => told("Sleep", reply, refusal, ()),
         Request::Wake(reply) => told("Wake", reply, refusal, ()),
         Request::Contacts(request) => answer_log(request, refusal),
@@ -223,6 +227,11 @@ fn answer_own(request: OwnReportsRequest, refusal: Option<Refusal>) -> String {
             let plan = if from.0 == 0 { empty } else { plan() };
             let asked = format!("Preview {} {}", from.0, to.0);
             told(asked, reply, refusal, plan)
+        }
+        OwnReportsRequest::Activity(from, to, reply) => {
+            let asked = format!("Activity {} {}", from.0, to.0);
+            let quarter = (UnixTime(900), Duration::from_secs(61));
+            told(asked, reply, refusal, [quarter].into())
         }
         OwnReportsRequest::Make(report, reply) => {
             let (from, to, memo) = (report.from.0, report.to.0, report.memo);
@@ -520,6 +529,8 @@ pub(crate) fn exposures() -> Vec<KnownExposure> {
     bridged.exposure.signal.max = None;
     bridged.exposure.carried = Carried::Bridged;
     bridged.exposure.most = Duration::from_secs(1201);
+    let felt = Symptoms::new(&[Symptom::DryCough, Symptom::Other]).unwrap();
+    bridged.memo = SymptomMemo::new(Day::of(200_000), Some(Day::of(86_400)), felt).to_memo();
     (bridged.seen, bridged.dismissed) = (true, true);
     vec![direct, bridged]
 }
@@ -587,6 +598,8 @@ pub(crate) fn idle() -> Snapshot {
         paused: Pause::No,
         holds: Vec::new(),
         rotation_interval: Duration::from_secs(900),
+        retention: Duration::from_secs(14 * 86_400),
+        report_sources: 0,
         checked: None,
     }
 }
@@ -623,10 +636,14 @@ pub(crate) fn busy() -> Snapshot {
         adapters: vec![adapter("hci0")],
         paused: Pause::Until(UnixTime(1_800_000_000)),
         holds: vec![Hold {
+            cookie: COOKIE,
+            until: Pause::Until(UnixTime(1_800_000_000)),
             reason: "in a meeting".to_owned(),
             application_id: "org.example.LogRecorder".to_owned(),
         }],
         rotation_interval: Duration::from_secs(600),
+        retention: Duration::from_secs(86_400),
+        report_sources: 2,
         checked: Some(UnixTime(1_795_000_000)),
     }
 }

@@ -132,7 +132,9 @@ const TABLE: &str = "\
 call Contacts.CountNearby           NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Contacts.Erase                 NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
 call Contacts.ExportLog             NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
+call Contacts.GetActivity           NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Contacts.GetHistogram          NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
+call Contacts.GetPresence           NotAuthorized    NotAuthorized    NotAuthorized    NotAuthorized    ok
 call Contacts.GetStatistics         NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Contacts.GetSummary            NotAuthorized    ok               NotAuthorized    NotAuthorized    ok
 call Exchange.Begin                 AccessDenied     AccessDenied     AccessDenied     ok               AccessDenied
@@ -192,7 +194,9 @@ read Manager.PauseHolds             ok               ok               ok        
 read Manager.PausedUntil            ok               ok               ok               ok               ok
 read Manager.ProblemDetails         ok               ok               ok               ok               ok
 read Manager.Problems               ok               ok               ok               ok               ok
+read Manager.ReportSources          ok               ok               ok               ok               ok
 read Manager.ReportsCheckedAt       ok               ok               ok               ok               ok
+read Manager.Retention              ok               ok               ok               ok               ok
 read Manager.RotationInterval       ok               ok               ok               ok               ok
 read Manager.ScanMode               ok               ok               ok               ok               ok
 read Manager.ScanModeReason         ok               ok               ok               ok               ok

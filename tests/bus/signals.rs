@@ -79,12 +79,18 @@ const MANAGER: &[Change] = &[
     (&["RotationInterval"], |now| {
         now.rotation_interval = Duration::from_secs(60);
     }),
+    (&["Retention"], |now| {
+        now.retention = Duration::from_secs(60);
+    }),
+    (&["ReportSources"], |now| now.report_sources = 1),
     (&["PausedUntil"], |now| now.paused = Pause::UntilResumed),
     (&["PausedUntil"], |now| {
         now.paused = Pause::Until(UnixTime(9))
     }),
     (&["PauseHolds"], |now| {
         now.holds.push(Hold {
+            cookie: 3,
+            until: Pause::UntilResumed,
             reason: "why".to_owned(),
             application_id: "who".to_owned(),
         });

@@ -131,7 +131,11 @@ impl Plan {
 }
 
 /// When this number was, or may have been, on the air.
-fn on_air(number: &Aired, longest_life: Duration, now: UnixTime) -> (UnixTime, UnixTime) {
+pub(crate) fn on_air(
+    number: &Aired,
+    longest_life: Duration,
+    now: UnixTime,
+) -> (UnixTime, UnixTime) {
     let open = || number.first.after(longest_life).min(now);
     let last = number.last.unwrap_or_else(open);
     // A clock that was set back in between must not reverse the span.

@@ -14,6 +14,7 @@
 //! that are aired in between, [`listening`] when discovery runs, [`encounters`] about the
 //! numbers heard, with the time that [`unheard`] says was missed. [`disclosure`] says what a report would disclose.
 
+pub mod activity;
 mod bridge;
 mod broadcast;
 mod cadence;
@@ -62,9 +63,6 @@ pub use policy::Policy;
 pub use report_keys::{Aired, KeyHistory, KeyId, Record, Seed};
 pub use signal::{ASSUMED_TX_POWER_DBM, ATTENUATION_BOUNDS_DB, Signal};
 pub use unheard::Unheard;
-
-/// A number heard within this time counts as near.
-const NEARBY: Duration = Duration::from_secs(60);
 
 /// Retention runs this often, so a contact lives at most this much longer.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
@@ -311,9 +309,10 @@ impl Engine {
         }
     }
 
-    /// How many different numbers were heard within the last minute.
-    pub fn nearby(&self, now: Moment) -> usize {
-        self.encounters.heard_since(now.boot.saturating_sub(NEARBY))
+    /// How many different numbers were heard within this last time, at most a quarter of
+    /// an hour: after that the engine forgets them.
+    pub fn nearby(&self, now: Moment, within: Duration) -> usize {
+        self.encounters.heard_since(now.boot.saturating_sub(within))
     }
 
     /// Whether this serial number belongs to contacts on their way to the store, and
@@ -565,6 +564,6 @@ mod tests {
         let taken = next(&mut engine, persisted);
         engine.handle(later, Input::Stored(taken), &mut rng);
         assert!(!engine.view(later).store_failing);
-        assert_eq!(engine.nearby(later), 1);
+        assert_eq!(engine.nearby(later, Duration::from_secs(60)), 1);
     }
 }

@@ -23,4 +23,16 @@ impl Moment {
     pub const fn new(boot: Duration, wall: UnixTime) -> Self {
         Self { boot, wall }
     }
+
+    /// What they will show after this time, in whole seconds of the wall clock, rounded up.
+    #[must_use]
+    pub fn later(self, time: Duration) -> Self {
+        let seconds = time
+            .as_secs()
+            .saturating_add(u64::from(time.subsec_nanos() != 0));
+        Self {
+            boot: self.boot.saturating_add(time),
+            wall: self.wall.after(Duration::from_secs(seconds)),
+        }
+    }
 }

@@ -68,8 +68,16 @@ pub struct Hold {
     pub application_id: String,
     /// The bus name that it ends with; `None` for a pause that stays.
     pub owner: Option<String>,
-    /// When it ends, on the boot-time clock; `None` for "until resumed".
-    pub ends: Option<Duration>,
+    /// When it ends; `None` for "until resumed". The boot-time clock decides.
+    pub ends: Option<Moment>,
+}
+
+impl Hold {
+    /// The pause that this hold alone makes.
+    pub fn pause(&self) -> Pause {
+        self.ends
+            .map_or(Pause::UntilResumed, |end| Pause::Until(end.wall))
+    }
 }
 
 /// All holds, by cookie.
@@ -86,7 +94,8 @@ impl Holds {
         let ends = match pause {
             Pause::No => return holds,
             Pause::Until(at) => {
-                Some(now.boot + Duration::from_secs(at.0.saturating_sub(now.wall.0)))
+                let left = Duration::from_secs(at.0.saturating_sub(now.wall.0));
+                Some(now.later(left))
             }
             Pause::UntilResumed => None,
         };
@@ -134,46 +143,49 @@ impl Holds {
     /// Ends the holds whose time is over.
     pub fn expire(&mut self, now: Moment) {
         self.holds
-            .retain(|_, hold| hold.ends.is_none_or(|end| end > now.boot));
+            .retain(|_, hold| hold.ends.is_none_or(|end| end.boot > now.boot));
+    }
+
+    /// Dates the ends again, after the wall clock was set. Nothing else moves them, so the
+    /// same pause always ends at the same second.
+    pub fn redate(&mut self, now: Moment) {
+        for end in self
+            .holds
+            .values_mut()
+            .filter_map(|hold| hold.ends.as_mut())
+        {
+            *end = now.later(end.boot.saturating_sub(now.boot));
+        }
     }
 
     /// When the next one ends by itself.
     pub fn next_end(&self) -> Option<Duration> {
-        self.holds.values().filter_map(|hold| hold.ends).min()
+        let ends = self.holds.values().filter_map(|hold| hold.ends);
+        ends.map(|end| end.boot).min()
     }
 
     /// The sum of all holds.
-    pub fn sum(&self, now: Moment) -> Pause {
-        Self::sum_of(self.holds.values(), now)
+    pub fn sum(&self) -> Pause {
+        Self::sum_of(self.holds.values())
     }
 
     /// The sum of the holds that no program owns: what a restart must keep.
-    pub fn lasting(&self, now: Moment) -> Pause {
-        Self::sum_of(self.holds.values().filter(|hold| hold.owner.is_none()), now)
+    pub fn lasting(&self) -> Pause {
+        Self::sum_of(self.holds.values().filter(|hold| hold.owner.is_none()))
     }
 
-    /// The holds, for people to see.
-    pub fn iter(&self) -> impl Iterator<Item = &Hold> {
-        self.holds.values()
+    /// The holds with their cookies, for people to see.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Hold)> {
+        self.holds.iter().map(|(cookie, hold)| (*cookie, hold))
     }
 
-    fn sum_of<'a>(holds: impl Iterator<Item = &'a Hold>, now: Moment) -> Pause {
-        holds.fold(Pause::No, |sum, hold| match (sum, hold.ends) {
-            (Pause::UntilResumed, _) | (_, None) => Pause::UntilResumed,
-            (Pause::No, Some(end)) => Pause::Until(wall_of(end, now)),
-            (Pause::Until(at), Some(end)) => Pause::Until(at.max(wall_of(end, now))),
+    fn sum_of<'a>(holds: impl Iterator<Item = &'a Hold>) -> Pause {
+        holds.fold(Pause::No, |sum, hold| match (sum, hold.pause()) {
+            (Pause::Until(one), Pause::Until(other)) => Pause::Until(one.max(other)),
+            (Pause::UntilResumed, _) => sum,
+            (_, pause) => pause,
         })
     }
-}
-
-fn wall_of(boot: Duration, now: Moment) -> UnixTime {
-    let left = boot.saturating_sub(now.boot);
-    now.wall.after(Duration::from_secs(
-        left.as_millis()
-            .div_ceil(1000)
-            .try_into()
-            .unwrap_or(u64::MAX),
-    ))
 }
 
 #[cfg(test)]
@@ -185,7 +197,7 @@ mod tests {
             reason: "test".into(),
             application_id: String::new(),
             owner: owner.map(str::to_owned),
-            ends: ends.map(Duration::from_secs),
+            ends: ends.map(at),
         }
     }
 
@@ -196,19 +208,33 @@ mod tests {
     #[test]
     fn the_longest_hold_counts() {
         let mut holds = Holds::default();
-        assert_eq!(holds.sum(at(0)), Pause::No);
+        assert_eq!(holds.sum(), Pause::No);
         holds.add(hold(Some(10), None)).unwrap();
         holds.add(hold(Some(30), Some(":1.7"))).unwrap();
-        assert_eq!(holds.sum(at(5)), Pause::Until(UnixTime(1_000_030)));
-        assert_eq!(holds.lasting(at(5)), Pause::Until(UnixTime(1_000_010)));
+        assert_eq!(holds.sum(), Pause::Until(UnixTime(1_000_030)));
+        assert_eq!(holds.lasting(), Pause::Until(UnixTime(1_000_010)));
         assert_eq!(holds.next_end(), Some(Duration::from_secs(10)));
         holds.expire(at(10));
-        assert_eq!(holds.lasting(at(10)), Pause::No);
+        assert_eq!(holds.lasting(), Pause::No);
         let forever = holds.add(hold(None, None)).unwrap();
-        assert_eq!(holds.sum(at(10)), Pause::UntilResumed);
+        assert_eq!(holds.sum(), Pause::UntilResumed);
         assert!(holds.remove(forever) && !holds.remove(forever));
         holds.left(":1.7");
-        assert_eq!(holds.sum(at(10)), Pause::No);
+        assert_eq!(holds.sum(), Pause::No);
+    }
+
+    #[test]
+    fn only_a_wall_clock_that_was_set_moves_the_end() {
+        let mut holds = Holds::default();
+        holds.add(hold(Some(30), None)).unwrap();
+        holds.expire(Moment::new(
+            Duration::from_millis(9_999),
+            UnixTime(1_000_009),
+        ));
+        assert_eq!(holds.sum(), Pause::Until(UnixTime(1_000_030)));
+        holds.redate(Moment::new(Duration::from_secs(10), UnixTime(2_000_000)));
+        assert_eq!(holds.sum(), Pause::Until(UnixTime(2_000_020)));
+        assert_eq!(holds.next_end(), Some(Duration::from_secs(30)));
     }
 
     #[test]

@@ -96,6 +96,8 @@ pub mod action {
     pub const RELOAD: &str = concat!(prefix!(), ".tcnd1.reload");
     /// See totals of the contact log.
     pub const CONTACTS_READ: &str = concat!(prefix!(), ".tcnd1.contacts-read");
+    /// View in a word how many numbers are nearby.
+    pub const PRESENCE_READ: &str = concat!(prefix!(), ".tcnd1.presence-read");
     /// Export the contact log.
     pub const CONTACTS_EXPORT: &str = concat!(prefix!(), ".tcnd1.contacts-export");
     /// Destroy contacts, or all state; confirm the clock by which expired contacts are

@@ -31,6 +31,8 @@ call Contacts.GetSummary             ok        no        no        ok        no 
 call Contacts.GetHistogram           ok        no        no        ok        no        no        no        no
 call Contacts.GetStatistics          ok        no        no        ok        no        no        no        no
 call Contacts.CountNearby            ok        no        no        ok        no        no        no        no
+call Contacts.GetActivity            ok        no        no        ok        no        no        no        no
+call Contacts.GetPresence            ok        no        no        no        no        no        no        no
 call Contacts.ExportLog              ok        no        no        no        no        no        no        no
 call Contacts.Erase                  ok        no        no        no        no        no        no        no
 call Reports.Preview                 ok        no        no        no        no        no        no        no
@@ -82,7 +84,9 @@ read Manager.PauseHolds              ok        ok        ok        ok        ok 
 read Manager.PausedUntil             ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.ProblemDetails          ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.Problems                ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.ReportSources           ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.ReportsCheckedAt        ok        ok        ok        ok        ok        ok        ok        ok
+read Manager.Retention               ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.RotationInterval        ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.ScanMode                ok        ok        ok        ok        ok        ok        ok        ok
 read Manager.ScanModeReason          ok        ok        ok        ok        ok        ok        ok        ok
@@ -114,7 +118,9 @@ write Manager.PauseHolds             ro        ro        ro        ro        ro 
 write Manager.PausedUntil            ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.ProblemDetails         ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.Problems               ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.ReportSources          ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.ReportsCheckedAt       ro        ro        ro        ro        ro        ro        ro        ro
+write Manager.Retention              ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.RotationInterval       ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.ScanMode               ro        ro        ro        ro        ro        ro        ro        ro
 write Manager.ScanModeReason         ro        ro        ro        ro        ro        ro        ro        ro

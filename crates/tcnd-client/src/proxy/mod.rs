@@ -143,6 +143,12 @@ pub trait Manager {
     /// All current pauses.
     #[zbus(property)]
     fn pause_holds(&self) -> zbus::Result<Vec<PauseHold>>;
+    /// How long contacts are kept, in seconds. Since API level 8.
+    #[zbus(property)]
+    fn retention(&self) -> zbus::Result<u32>;
+    /// How many sources of reports there are. Since API level 8.
+    #[zbus(property)]
+    fn report_sources(&self) -> zbus::Result<u32>;
     /// The last time by which all sources had been checked successfully.
     #[zbus(property)]
     fn reports_checked_at(&self) -> zbus::Result<u64>;
@@ -203,6 +209,13 @@ pub trait Contacts {
     fn get_statistics(&self) -> zbus::Result<DaemonStatistics>;
     /// Numbers heard within the last minute. polkit does not ask for a password.
     fn count_nearby(&self) -> zbus::Result<u32>;
+    /// How long this machine was on the air: the start of each quarter of an hour, and
+    /// seconds. Since API level 8.
+    #[zbus(allow_interactive_auth)]
+    fn get_activity(&self, from: u64, to: u64) -> zbus::Result<Vec<(u64, u32)>>;
+    /// How many numbers were heard within the last quarter of an hour, a token. polkit does
+    /// not ask for a password. Since API level 8.
+    fn get_presence(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<String>;
     /// Writes the rows to a file; options `format`, `raw`, `from`, `to`. Returns their
     /// number.
     #[zbus(allow_interactive_auth)]
@@ -258,4 +271,9 @@ pub struct PauseHold {
     pub reason: String,
     /// The name of the desktop file of the caller, or empty.
     pub application_id: String,
+    /// What ends it, see [`ManagerProxy::resume`]; absent before API level 8.
+    pub cookie: Option<u32>,
+    /// When it ends, in seconds since 1970, the greatest number if only that ends it;
+    /// absent before API level 8.
+    pub until: Option<u64>,
 }

@@ -332,6 +332,13 @@ pub struct ExposureInfo {
     pub memo_type: u8,
     /// Its memo.
     pub memo: Vec<u8>,
+    /// The symptoms that the memo names, as tokens, see [`symptoms`](crate::symptoms);
+    /// absent before API level 8.
+    pub says: Option<Vec<String>>,
+    /// The UTC day of the first symptom, in seconds since 1970, if the memo says it.
+    pub since: Option<u64>,
+    /// The text of a stranger, if the memo is text.
+    pub text: Option<String>,
     /// The rule that makes an exposure of contacts, a token.
     pub rule: String,
     /// The rule joins contacts while the gap between them is shorter than this, in

@@ -157,6 +157,8 @@ async fn the_status_tells_who_paused_until_when() {
         shown.state = State::Paused;
         shown.paused = Pause::Until(tcn_protocol::UnixTime(4_102_444_800));
         shown.holds = vec![Hold {
+            cookie: 1,
+            until: Pause::UntilResumed,
             reason: "exam\u{1b}[2J".to_owned(),
             application_id: "org.example.Diary".to_owned(),
         }];
