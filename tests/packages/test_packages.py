@@ -12,9 +12,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MADE = HERE.parents[1] / "target" / "package"
-NAMES = ("tcnd", "tcn-reportd")
-PROGRAMS = {"tcnd": ("/usr/libexec/tcnd", "/usr/libexec/tcnd-sync", "/usr/libexec/tcnd-rpa-timeout", "/usr/bin/tcnctl"), "tcn-reportd": ("/usr/libexec/tcn-reportd",)}
-CONFFILES = {"tcnd": ["/etc/tcnd/tcnd-sync.env"], "tcn-reportd": ["/etc/tcnd/reportd.toml"]}
+NAMES = ("tcnd", "tcn-reportd", "tcnd-indicator")
+PROGRAMS = {"tcnd": ("/usr/libexec/tcnd", "/usr/libexec/tcnd-sync", "/usr/libexec/tcnd-rpa-timeout", "/usr/bin/tcnctl"), "tcn-reportd": ("/usr/libexec/tcn-reportd",), "tcnd-indicator": ("/usr/bin/tcnd-indicator",)}
+AUTOSTART = "/etc/xdg/autostart/org.tcncoalition.Tcnd1.Indicator.desktop"
+CONFFILES = {"tcnd": ["/etc/tcnd/tcnd-sync.env"], "tcn-reportd": ["/etc/tcnd/reportd.toml"], "tcnd-indicator": [AUTOSTART]}
+# Those with users, units, and scripts that see to them.
+SERVICES = ("tcnd", "tcn-reportd")
 # What a machine calls its processor: Debian, rpm (which has no 32-bit ARM), and file(1); and what runs its programs here.
 PROCESSORS = {"amd64": ("x86_64", "64-bit LSB pie executable, x86-64", ()),
               "arm64": ("aarch64", "64-bit LSB pie executable, ARM aarch64", ("qemu-aarch64-static", "-L", "/")),
@@ -62,6 +65,10 @@ def deb_contents(path):
         yield f"{mode} {owner} {name.removeprefix('.')}"
 
 
+def field_of_rpm(path, name):
+    return said("rpm", "-qp", "--qf", f"%{{{name}}}", path)
+
+
 def rpm_contents(path):
     asked = r"[%{FILEMODES:perms} %{FILEUSERNAME}/%{FILEGROUPNAME} %{FILENAMES} %{FILEFLAGS:fflags}\n]"
     return [line.rstrip() for line in said("rpm", "-qp", "--qf", asked, path).splitlines()]
@@ -101,11 +108,12 @@ class Contents(unittest.TestCase):
 
 class Deb(unittest.TestCase):
     def test_dependencies_are_what_runs_and_nothing_that_builds(self):
-        system = {"systemd | systemd-standalone-sysusers | systemd-sysusers", "libc6", "libgcc-s1", "passwd"}
+        service = {"systemd | systemd-standalone-sysusers | systemd-sysusers", "passwd"}
         for name, arch, path in debs():
             with self.subTest(package=name, arch=arch):
-                own = {"tcnd": {"bluez", "default-dbus-system-bus | dbus-system-bus", "polkitd", "libdbus-1-3"}, "tcn-reportd": set()}
-                self.assertEqual(needed(path), system | own[name])
+                own = {"tcnd": service | {"bluez", "default-dbus-system-bus | dbus-system-bus", "polkitd", "libdbus-1-3"},
+                       "tcn-reportd": service, "tcnd-indicator": {"default-dbus-session-bus | dbus-session-bus", "tcnd"}}
+                self.assertEqual(needed(path), {"libc6", "libgcc-s1"} | own[name])
                 self.assertEqual(field(path, "Architecture"), arch)
 
     def test_settings_are_conffiles_and_nothing_else_is(self):
@@ -130,6 +138,9 @@ class Deb(unittest.TestCase):
             with self.subTest(package=name), tempfile.TemporaryDirectory() as folder:
                 said("dpkg-deb", "--control", path, folder)
                 scripts = [Path(folder) / script for script in ("postinst", "prerm", "postrm")]
+                if name not in SERVICES:
+                    self.assertEqual([script for script in scripts if script.exists()], [])
+                    continue
                 for script in scripts:
                     said("dash", "-n", script)
                 # SC2006 and SC2166 are about the style of what debhelper adds.
@@ -144,6 +155,8 @@ class Deb(unittest.TestCase):
 
     def test_only_tcnd_is_enabled_and_started(self):
         for name, _, path in debs():
+            if name not in SERVICES:
+                continue
             script = said("dpkg-deb", "--info", path, "postinst")
             enabled = re.findall(r"was-enabled '(.*?)'", re.sub(r"if deb-systemd-helper debian-installed.*?\n\tfi", "", script, flags=re.S))
             started = re.findall(r"deb-systemd-invoke (?:start|\$_dh_action) (.*?) >", script)
@@ -186,13 +199,14 @@ class Rpm(unittest.TestCase):
         for name, arch, path in rpms():
             with self.subTest(package=name, arch=arch):
                 plain = {line for line in said("rpm", "-qp", "--requires", path).split("\n") if line and "(" not in line}
-                own = {"tcnd": {"bluez", "dbus", "polkit"}, "tcn-reportd": set()}[name]
-                self.assertEqual({line for line in plain if not line.startswith("/")}, own | {"systemd"})
+                own = {"tcnd": {"bluez", "dbus", "polkit", "systemd"}, "tcn-reportd": {"systemd"},
+                       "tcnd-indicator": {f"tcnd = {field_of_rpm(path, 'VERSION')}-1", "hicolor-icon-theme"}}[name]
+                self.assertEqual({line for line in plain if not line.startswith("/")}, own)
 
     def test_the_scripts_are_sound(self):
         for name, _, path in rpms():
             parts = re.split(r"^(?:pre|post)\w* scriptlet \(using /bin/sh\):\n", said("rpm", "-qp", "--scripts", path), flags=re.M)
-            self.assertEqual((parts[0], len(parts)), ("", 5))
+            self.assertEqual((parts[0], len(parts)), ("", 5 if name in SERVICES else 1))
             for script in parts[1:]:
                 # rpm gives the number as $1 without quotes' need.
                 said("shellcheck", "--shell=sh", "--exclude=SC2086", "-", input=script)

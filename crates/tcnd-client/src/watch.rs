@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub adapters: Vec<PropertyMap>,
     /// Exposures that are not seen yet; `None` if the user may not know.
     pub new_exposures: Option<u32>,
+    /// tcnd refused to say it to this user. With the permission, a program calls
+    /// `Exposures.Subscribe` on the connection of the [`Watch`]; the answer comes as a signal.
+    pub exposures_refused: bool,
     /// The last time by which all sources had been checked successfully; `None` likewise.
     pub checked: Option<u64>,
     /// Numbers heard within the last minute; `None` likewise.
@@ -83,6 +86,7 @@ pub struct Watch {
 struct PrivateState {
     asked: bool,
     exposures: Option<u32>,
+    refused: bool,
     checked: Option<u64>,
     nearby: Option<u32>,
     /// When the number went on the air that was current at the last request for `nearby`.
@@ -169,6 +173,7 @@ impl Watch {
         }
         self.private.number_since = since;
         snapshot.new_exposures = self.private.exposures;
+        snapshot.exposures_refused = self.private.refused && self.private.exposures.is_none();
         snapshot.checked = self.private.checked;
         snapshot.nearby = self.private.nearby;
         Ok(snapshot)
@@ -180,12 +185,15 @@ impl Watch {
             asked: true,
             ..PrivateState::default()
         };
-        if let Ok(exposures) = exposures(&self.connection, tcnd).await
-            && exposures.subscribe().await.is_ok()
-            && let Ok(summary) = exposures.get_summary().await
-        {
-            self.private.exposures = Some(summary.unseen);
-            self.private.checked = summary.checked;
+        if let Ok(exposures) = exposures(&self.connection, tcnd).await {
+            let subscribed = exposures.subscribe().await;
+            self.private.refused = subscribed.as_ref().is_err_and(is_refusal);
+            if subscribed.is_ok()
+                && let Ok(summary) = exposures.get_summary().await
+            {
+                self.private.exposures = Some(summary.unseen);
+                self.private.checked = summary.checked;
+            }
         }
         if let Ok(contacts) = contacts(&self.connection, tcnd).await {
             self.private.nearby = contacts.count_nearby().await.ok();
@@ -241,6 +249,11 @@ async fn contacts<'a>(
         .cache_properties(CacheProperties::No)
         .build()
         .await
+}
+
+/// Whether the user lacks the permission.
+fn is_refusal(error: &zbus::Error) -> bool {
+    reply(error).is_some_and(|(name, _)| name == names::error::NOT_AUTHORIZED)
 }
 
 /// The number of unseen exposures, if the signal is `Exposures.Changed`.

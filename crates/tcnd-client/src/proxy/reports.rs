@@ -91,7 +91,8 @@ pub trait Exposures {
     #[zbus(allow_interactive_auth)]
     fn restore(&self, id: &str) -> zbus::Result<()>;
     /// Subscribes the caller to Changed, until it leaves the bus or unsubscribes, or the
-    /// daemon ends. polkit does not ask for a password.
+    /// daemon ends. Since API level 8 Changed comes at once.
+    #[zbus(allow_interactive_auth)]
     fn subscribe(&self) -> zbus::Result<()>;
     /// Ends the subscription.
     #[zbus(allow_interactive_auth)]

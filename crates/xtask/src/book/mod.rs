@@ -21,11 +21,12 @@ pub(crate) fn files() -> Vec<(String, String)> {
 }
 
 /// Every program, as a clap command.
-pub(crate) fn programs() -> [Command; 4] {
+pub(crate) fn programs() -> [Command; 5] {
     [
         ::tcnctl::command(),
         DaemonFlags::command(),
         tcnd_sync::SyncArgs::command(),
         tcn_reportd::ReportdArgs::command(),
+        tcnd_indicator::IndicatorArgs::command(),
     ]
 }

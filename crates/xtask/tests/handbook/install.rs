@@ -58,6 +58,11 @@ fn what_is_installed_is_uninstalled() {
     for (install, uninstall, settings) in [
         ("install", "uninstall", "/etc/tcnd/tcnd-sync.env"),
         (
+            "install-indicator",
+            "uninstall-indicator",
+            "/etc/xdg/autostart/org.tcncoalition.Tcnd1.Indicator.desktop",
+        ),
+        (
             "install-server",
             "uninstall-server",
             "/etc/tcnd/reportd.toml",
@@ -75,16 +80,21 @@ fn what_is_installed_is_uninstalled() {
     }
 }
 
-/// Both may be installed on one machine, and one removed.
+/// All may be installed on one machine, and one removed.
 #[test]
-fn the_server_and_the_rest_share_no_file() {
+fn no_part_shares_a_file_with_the_rest() {
     let system = System::new();
     system.make("install");
     let rest = system.files();
-    system.make("install-server");
-    system.make("uninstall-server");
+    for (install, uninstall) in [
+        ("install-server", "uninstall-server"),
+        ("install-indicator", "uninstall-indicator"),
+    ] {
+        system.make(install);
+        system.make(uninstall);
+    }
     let mut left = system.files();
-    left.remove("/etc/tcnd/reportd.toml");
+    left.retain(|file| rest.contains(file) || !file.starts_with("/etc/"));
     assert_eq!(left, rest);
 }
 
@@ -93,6 +103,7 @@ fn everything_that_ships_is_installed() {
     let system = System::new();
     system.make("install");
     system.make("install-server");
+    system.make("install-indicator");
     let files = system.files();
     let mut expected: Vec<_> = names("packaging/man")
         .into_iter()
@@ -108,6 +119,7 @@ fn everything_that_ships_is_installed() {
         ("systemd/sysusers.d", "/usr/lib/sysusers.d"),
         ("packaging/catalog", "/usr/lib/systemd/catalog"),
         ("packaging/metainfo", "/usr/share/metainfo"),
+        ("packaging/autostart", "/etc/xdg/autostart"),
         (
             "packaging/completions/bash",
             "/usr/share/bash-completion/completions",
@@ -140,6 +152,7 @@ fn what_pages_name_is_installed() {
     let system = System::new();
     system.make("install");
     system.make("install-server");
+    system.make("install-indicator");
     let pages = names("packaging/man")
         .into_iter()
         .map(|name| format!("packaging/man/{name}"));

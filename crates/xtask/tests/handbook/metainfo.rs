@@ -1,4 +1,4 @@
-//! The metadata that software centres show.
+//! The metadata that software centres and desktops read.
 
 use std::process::Command;
 
@@ -12,6 +12,23 @@ const FILE: &str = "packaging/metainfo/org.tcncoalition.Tcnd1.metainfo.xml";
 fn appstream_takes_it() {
     let mut validate = Command::new("appstreamcli");
     said(validate.args(["validate", "--no-net"]).arg(path(FILE)));
+}
+
+#[test]
+fn desktops_take_what_starts_with_them() {
+    let folder = "packaging/autostart";
+    for file in crate::names(folder) {
+        let mut validate = Command::new("desktop-file-validate");
+        said(validate.arg(path(folder).join(&file)));
+        let entry = read(&format!("{folder}/{file}"));
+        let exec = entry
+            .lines()
+            .find_map(|line| line.strip_prefix("Exec=/usr/bin/"));
+        assert!(programs().contains(&exec.unwrap().to_owned()), "{file}");
+        let icon = entry.lines().find_map(|line| line.strip_prefix("Icon="));
+        let icon = format!("packaging/icons/{}.svg", icon.unwrap());
+        assert!(path(&icon).exists(), "{icon}");
+    }
 }
 
 #[test]

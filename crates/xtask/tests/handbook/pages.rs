@@ -85,12 +85,21 @@ fn explained(page: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The page of a program: of those for everyone in section 1, of services in section 8.
+fn page_of(program: &str) -> String {
+    let pages = ["1", "8"].map(|section| format!("packaging/man/{program}.{section}"));
+    let mut pages = pages.into_iter().filter(|page| path(page).exists());
+    pages
+        .next()
+        .unwrap_or_else(|| panic!("no page of {program}"))
+}
+
 #[test]
 fn every_flag_stands_in_its_page_and_no_other_does() {
     let [_tcnctl, programs @ ..] = book::programs();
     for mut program in programs {
         program.build();
-        let page = format!("packaging/man/{}.8", program.get_name());
+        let page = page_of(program.get_name());
         let flags = program.get_arguments().filter_map(|arg| arg.get_long());
         let flags: BTreeSet<_> = flags.map(str::to_owned).collect();
         assert_eq!(explained(&page), flags, "{page}");

@@ -12,6 +12,7 @@ mod doctor;
 mod documents;
 mod endings;
 mod endless;
+mod indicator;
 mod journal;
 mod memory;
 mod mock_tcnd;

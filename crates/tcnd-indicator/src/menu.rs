@@ -1,0 +1,308 @@
+//! The menu of the tray item. Pure: state in, lines out.
+//!
+//! Bystanders see a panel and its menu. So no line tells how many exposures there are, and
+//! none says that there is one: only that there is something new.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::state::{TcndState, UNTIL_RESUMED};
+
+/// What a person chose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Open the window, or what stands for it.
+    Open,
+    /// Pause, until when.
+    Pause(PauseLength),
+    /// End the pauses of this program.
+    Resume,
+    /// End all pauses.
+    ResumeAll,
+    /// Check the sources of reports.
+    Check,
+    /// Ask for the permission to know of exposures.
+    AskPermission,
+    /// End this program.
+    Quit,
+}
+
+/// How long to pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PauseLength {
+    Hour,
+    /// Until midnight, local time.
+    Tomorrow,
+    UntilResumed,
+}
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// Text that cannot be chosen.
+    Text(String),
+    /// Text that can.
+    Choice(String, Action),
+    Separator,
+}
+
+/// What the menu depends on besides tcnd.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// Cookies of the pauses that this program asked for.
+    pub(crate) own_pauses: Vec<u32>,
+    /// There is a window to open.
+    pub(crate) window: bool,
+    /// For times of the day.
+    pub(crate) zone: TimeZone,
+}
+
+/// The lines, from the top.
+pub(crate) fn lines(tcnd: Option<&TcndState>, around: &Surroundings) -> Vec<Line> {
+    let mut lines = vec![Line::Text(headline(tcnd, &around.zone))];
+    if let Some(tcnd) = tcnd {
+        for sentence in tcnd.sentences() {
+            let text = format!("! {sentence}");
+            lines.push(if around.window {
+                Line::Choice(text, Action::Open)
+            } else {
+                Line::Text(text)
+            });
+        }
+        section(&mut lines, news(tcnd));
+        section(&mut lines, switches(tcnd, around));
+    }
+    let mut end = Vec::new();
+    if around.window {
+        end.push(Line::Choice(
+            "Open Contact Tracing…".to_owned(),
+            Action::Open,
+        ));
+    }
+    end.push(Line::Choice("Quit".to_owned(), Action::Quit));
+    section(&mut lines, end);
+    lines
+}
+
+/// The state of tcnd in a few words: the title of the tray item.
+pub(crate) fn headline(tcnd: Option<&TcndState>, zone: &TimeZone) -> String {
+    let Some(tcnd) = tcnd else {
+        return "Contact tracing is not running".to_owned();
+    };
+    let state = match tcnd.state.as_str() {
+        "running" if tcnd.advertising => "on the air".to_owned(),
+        "running" => "listening".to_owned(),
+        "paused" => paused(tcnd.paused_until, zone),
+        "degraded" => "not all of it works".to_owned(),
+        "idle" if !tcnd.enabled => "off".to_owned(),
+        "idle" => "not working".to_owned(),
+        _ => "starting".to_owned(),
+    };
+    let simulated = if tcnd.simulated { "Simulation. " } else { "" };
+    format!("{simulated}Contact tracing: {state}")
+}
+
+/// A pause with its end in local time.
+fn paused(until: u64, zone: &TimeZone) -> String {
+    let end = i64::try_from(until).ok();
+    let end = end.and_then(|end| Timestamp::from_second(end).ok());
+    match end.filter(|_| until != UNTIL_RESUMED) {
+        Some(end) => {
+            let end = end.to_zoned_datetime(zone.clone());
+            format!("paused until {}", end.strftime("%A, %H:%M"))
+        }
+        None => "paused until you resume it".to_owned(),
+    }
+}
+
+fn news(tcnd: &TcndState) -> Vec<Line> {
+    match tcnd.unseen {
+        Some(1..) => {
+            let text = "Something new for you…".to_owned();
+            vec![Line::Choice(text, Action::Open)]
+        }
+        None if tcnd.refused => {
+            let text = "Ask for permission to be told of exposures…".to_owned();
+            vec![Line::Choice(text, Action::AskPermission)]
+        }
+        Some(0) | None => Vec::new(),
+    }
+}
+
+fn switches(tcnd: &TcndState, around: &Surroundings) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut choice = |text: &str, action| lines.push(Line::Choice(text.to_owned(), action));
+    if tcnd.state == "paused" {
+        let is_own = |(cookie, _): &&(u32, String)| around.own_pauses.contains(cookie);
+        let own = tcnd.pauses.iter().filter(is_own).count();
+        if own > 0 {
+            choice("Resume", Action::Resume);
+        }
+        match tcnd.pauses.len() - own {
+            0 => {}
+            1 => choice("End all pauses, 1 of them not from here", Action::ResumeAll),
+            others => {
+                let text = format!("End all pauses, {others} of them not from here");
+                choice(&text, Action::ResumeAll);
+            }
+        }
+    } else if tcnd.enabled {
+        choice("Pause for an hour", Action::Pause(PauseLength::Hour));
+        choice("Pause until tomorrow", Action::Pause(PauseLength::Tomorrow));
+        choice(
+            "Pause until I resume",
+            Action::Pause(PauseLength::UntilResumed),
+        );
+    }
+    if tcnd.can_check {
+        choice("Check for reports now", Action::Check);
+    }
+    lines
+}
+
+fn section(lines: &mut Vec<Line>, more: Vec<Line>) {
+    if !more.is_empty() {
+        lines.push(Line::Separator);
+        lines.extend(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn around() -> Surroundings {
+        Surroundings {
+            own_pauses: vec![7],
+            window: false,
+            zone: TimeZone::UTC,
+        }
+    }
+
+    fn running() -> TcndState {
+        TcndState {
+            state: "running".to_owned(),
+            enabled: true,
+            advertising: true,
+            can_check: true,
+            unseen: Some(0),
+            ..TcndState::default()
+        }
+    }
+
+    fn shown(tcnd: Option<&TcndState>, around: &Surroundings) -> String {
+        let line = |line: Line| match line {
+            Line::Text(text) => format!("({text})"),
+            Line::Choice(text, _) => text,
+            Line::Separator => "-".to_owned(),
+        };
+        let lines = lines(tcnd, around).into_iter().map(line);
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_menu_of_each_state() {
+        assert_eq!(
+            shown(None, &around()),
+            "(Contact tracing is not running)\n-\nQuit"
+        );
+        let pauses = "Pause for an hour\nPause until tomorrow\nPause until I resume";
+        assert_eq!(
+            shown(Some(&running()), &around()),
+            format!("(Contact tracing: on the air)\n-\n{pauses}\nCheck for reports now\n-\nQuit")
+        );
+        let off = TcndState {
+            state: "idle".to_owned(),
+            enabled: false,
+            can_check: false,
+            ..running()
+        };
+        assert_eq!(
+            shown(Some(&off), &around()),
+            "(Contact tracing: off)\n-\nQuit"
+        );
+        let broken = TcndState {
+            state: "degraded".to_owned(),
+            simulated: true,
+            problems: vec!["adapter-off".to_owned(), "new\u{1b}[2J".to_owned()],
+            can_check: false,
+            ..running()
+        };
+        assert_eq!(
+            shown(Some(&broken), &around()),
+            format!(
+                "(Simulation. Contact tracing: not all of it works)\n\
+                 (! The Bluetooth adapter is switched off.)\n\
+                 (! Another problem: new [2J)\n-\n{pauses}\n-\nQuit"
+            )
+        );
+    }
+
+    #[test]
+    fn the_window_is_offered_where_it_is() {
+        let around = Surroundings {
+            window: true,
+            ..around()
+        };
+        let broken = TcndState {
+            problems: vec!["adapter-off".to_owned()],
+            ..running()
+        };
+        let lines = lines(Some(&broken), &around);
+        let opens: Vec<_> = lines
+            .iter()
+            .filter(|line| matches!(line, Line::Choice(_, Action::Open)))
+            .collect();
+        assert_eq!(opens.len(), 2, "{lines:?}");
+    }
+
+    #[test]
+    fn pauses_of_others_are_not_ended_unsaid() {
+        let paused = |pauses: &[u32]| TcndState {
+            state: "paused".to_owned(),
+            paused_until: 1_795_168_800,
+            pauses: pauses.iter().map(|it| (*it, String::new())).collect(),
+            can_check: false,
+            ..running()
+        };
+        let head = "(Contact tracing: paused until Friday, 10:00)\n-\n";
+        for (pauses, offered) in [
+            (&[7][..], "Resume"),
+            (&[7, 8], "Resume\nEnd all pauses, 1 of them not from here"),
+            (&[8, 9], "End all pauses, 2 of them not from here"),
+        ] {
+            let menu = shown(Some(&paused(pauses)), &around());
+            assert_eq!(menu, format!("{head}{offered}\n-\nQuit"));
+        }
+        let forever = TcndState {
+            paused_until: UNTIL_RESUMED,
+            ..paused(&[7])
+        };
+        let headline = headline(Some(&forever), &TimeZone::UTC);
+        assert_eq!(headline, "Contact tracing: paused until you resume it");
+    }
+
+    /// Bystanders see menus: the menu is the same for one exposure and for many, and does not
+    /// call them what they are.
+    #[test]
+    fn a_menu_says_of_exposures_that_there_is_something() {
+        let menu = |unseen| {
+            let tcnd = TcndState {
+                unseen,
+                ..running()
+            };
+            shown(Some(&tcnd), &around())
+        };
+        let some = menu(Some(1));
+        assert_eq!(some, menu(Some(9999)));
+        assert!(some.contains("Something new for you…") && !some.contains("xposure"));
+        assert_ne!(some, menu(Some(0)));
+        assert_eq!(menu(Some(0)), menu(None));
+        let refused = TcndState {
+            unseen: None,
+            refused: true,
+            ..running()
+        };
+        assert!(shown(Some(&refused), &around()).contains("Ask for permission"));
+    }
+}

@@ -1,0 +1,90 @@
+//! The pauses that this program asked for.
+//!
+//! They are kept in the runtime directory of the session, so that a program that was started
+//! again can end its own pause, and not that of another person at this computer.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::state::{APPLICATION_ID, TcndState};
+
+/// Cookies of own pauses.
+#[derive(Debug)]
+pub(crate) struct OwnPauses {
+    /// `None` if there is no runtime directory.
+    file: Option<PathBuf>,
+    cookies: Vec<u32>,
+}
+
+impl OwnPauses {
+    /// Reads those of a program that ended.
+    pub(crate) fn load(runtime_dir: Option<PathBuf>) -> Self {
+        let file = runtime_dir.map(|dir| dir.join("tcnd-indicator.pauses"));
+        let text = file.as_ref().and_then(|file| fs::read_to_string(file).ok());
+        let text = text.unwrap_or_default();
+        Self {
+            file,
+            cookies: text.lines().filter_map(|line| line.parse().ok()).collect(),
+        }
+    }
+
+    /// Those of them that tcnd has. A tcnd that was started again gives the cookies anew, so
+    /// the application id has to be that of this program.
+    pub(crate) fn among(&mut self, tcnd: &TcndState) -> Vec<u32> {
+        let is_own = |cookie: &u32| {
+            let mut pauses = tcnd.pauses.iter();
+            pauses.any(|(other, by)| other == cookie && by == APPLICATION_ID)
+        };
+        let kept: Vec<u32> = self.cookies.iter().copied().filter(is_own).collect();
+        if kept != self.cookies {
+            self.cookies.clone_from(&kept);
+            self.save();
+        }
+        kept
+    }
+
+    pub(crate) fn add(&mut self, cookie: u32) {
+        self.cookies.push(cookie);
+        self.save();
+    }
+
+    /// Without the file, a later program offers to end all pauses.
+    fn save(&self) {
+        if let Some(file) = &self.file {
+            let lines = self.cookies.iter().map(|cookie| format!("{cookie}\n"));
+            let _ = fs::write(file, lines.collect::<String>());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_pauses_outlive_the_program_and_not_the_pause() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = || OwnPauses::load(Some(dir.path().to_owned()));
+        let tcnd = |pauses: &[(u32, &str)]| TcndState {
+            pauses: pauses
+                .iter()
+                .map(|(it, by)| (*it, (*by).to_owned()))
+                .collect(),
+            ..TcndState::default()
+        };
+        let mut first = load();
+        first.add(3);
+        first.add(5);
+        let both = tcnd(&[
+            (3, APPLICATION_ID),
+            (5, APPLICATION_ID),
+            (6, APPLICATION_ID),
+        ]);
+        assert_eq!(load().among(&both), [3, 5]);
+        // tcnd was started again, and gave a cookie to another program.
+        let other = tcnd(&[(3, "org.example.Other"), (5, APPLICATION_ID)]);
+        assert_eq!(load().among(&other), [5]);
+        assert_eq!(load().among(&both), [5]);
+        assert_eq!(OwnPauses::load(None).among(&both), [0; 0]);
+    }
+}
