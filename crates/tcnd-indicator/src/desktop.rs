@@ -4,7 +4,9 @@
 //! Activation" of the Desktop Entry Specification 1.5 (`org.freedesktop.Application`).
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
+use tokio::time::timeout;
 use zbus::fdo::{DBusProxy, RequestNameFlags, RequestNameReply};
 use zbus::names::{BusName, WellKnownName};
 use zbus::{Connection, Variant, proxy};
@@ -14,6 +16,9 @@ use crate::state::APPLICATION_ID;
 
 /// The window, by its bus name.
 const WINDOW: &str = "org.tcncoalition.Tcnd1.Window";
+
+/// How long the server of notifications may take.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// `urgency` normal: a critical notification would break through do-not-disturb.
 const NORMAL: u8 = 1;
@@ -166,7 +171,7 @@ impl<'a> Notifier<'a> {
     pub(crate) async fn close(&mut self, subject: Subject) {
         if let Some(id) = self.id_of(Some(subject)) {
             self.ids.remove(&id);
-            let _ = self.server.close_notification(id).await;
+            let _ = timeout(ANSWER, self.server.close_notification(id)).await;
         }
     }
 
@@ -215,7 +220,7 @@ impl<'a> Notifier<'a> {
             hints,
             stays,
         );
-        if let Ok(id) = shown.await {
+        if let Ok(Ok(id)) = timeout(ANSWER, shown).await {
             self.ids.remove(&replaces);
             self.ids.insert(id, subject);
         }

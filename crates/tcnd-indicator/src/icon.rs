@@ -5,7 +5,7 @@
 
 use std::io::Cursor;
 
-use crate::state::TcndState;
+use crate::menu::Tcnd;
 
 /// What the icon says of tcnd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +17,12 @@ pub(crate) enum IconKind {
 }
 
 impl IconKind {
-    pub(crate) fn of(tcnd: Option<&TcndState>) -> Self {
+    pub(crate) fn of(tcnd: &Tcnd) -> Self {
         match tcnd {
-            None => Self::Off,
-            Some(tcnd) if !tcnd.enabled => Self::Off,
-            Some(tcnd) => match tcnd.state.as_str() {
+            Tcnd::NotRunning => Self::Off,
+            Tcnd::Silent => Self::Problem,
+            Tcnd::Running(tcnd) if !tcnd.enabled => Self::Off,
+            Tcnd::Running(tcnd) => match tcnd.state.as_str() {
                 "paused" => Self::Paused,
                 "degraded" | "idle" => Self::Problem,
                 _ => Self::On,

@@ -46,6 +46,26 @@ pub(crate) enum Line {
     Separator,
 }
 
+/// What was last known of tcnd.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tcnd {
+    #[default]
+    NotRunning,
+    /// It runs, and does not answer.
+    Silent,
+    Running(TcndState),
+}
+
+impl Tcnd {
+    /// The state, if it is known.
+    pub(crate) const fn state(&self) -> Option<&TcndState> {
+        match self {
+            Self::Running(state) => Some(state),
+            Self::NotRunning | Self::Silent => None,
+        }
+    }
+}
+
 /// What the menu depends on besides tcnd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Surroundings {
@@ -58,9 +78,9 @@ pub(crate) struct Surroundings {
 }
 
 /// The lines, from the top.
-pub(crate) fn lines(tcnd: Option<&TcndState>, around: &Surroundings) -> Vec<Line> {
+pub(crate) fn lines(tcnd: &Tcnd, around: &Surroundings) -> Vec<Line> {
     let mut lines = vec![Line::Text(headline(tcnd, &around.zone))];
-    if let Some(tcnd) = tcnd {
+    if let Some(tcnd) = tcnd.state() {
         for sentence in tcnd.sentences() {
             let text = format!("! {sentence}");
             lines.push(if around.window {
@@ -85,9 +105,11 @@ pub(crate) fn lines(tcnd: Option<&TcndState>, around: &Surroundings) -> Vec<Line
 }
 
 /// The state of tcnd in a few words: the title of the tray item.
-pub(crate) fn headline(tcnd: Option<&TcndState>, zone: &TimeZone) -> String {
-    let Some(tcnd) = tcnd else {
-        return "Contact tracing is not running".to_owned();
+pub(crate) fn headline(tcnd: &Tcnd, zone: &TimeZone) -> String {
+    let tcnd = match tcnd {
+        Tcnd::NotRunning => return "Contact tracing is not running".to_owned(),
+        Tcnd::Silent => return "Contact tracing does not answer".to_owned(),
+        Tcnd::Running(tcnd) => tcnd,
     };
     let state = match tcnd.state.as_str() {
         "running" if tcnd.advertising => "on the air".to_owned(),
@@ -190,7 +212,7 @@ mod tests {
         }
     }
 
-    fn shown(tcnd: Option<&TcndState>, around: &Surroundings) -> String {
+    fn shown(tcnd: &Tcnd, around: &Surroundings) -> String {
         let line = |line: Line| match line {
             Line::Text(text) => format!("({text})"),
             Line::Choice(text, _) => text,
@@ -203,12 +225,16 @@ mod tests {
     #[test]
     fn the_menu_of_each_state() {
         assert_eq!(
-            shown(None, &around()),
+            shown(&Tcnd::NotRunning, &around()),
             "(Contact tracing is not running)\n-\nQuit"
+        );
+        assert_eq!(
+            shown(&Tcnd::Silent, &around()),
+            "(Contact tracing does not answer)\n-\nQuit"
         );
         let pauses = "Pause for an hour\nPause until tomorrow\nPause until I resume";
         assert_eq!(
-            shown(Some(&running()), &around()),
+            shown(&Tcnd::Running(running()), &around()),
             format!("(Contact tracing: on the air)\n-\n{pauses}\nCheck for reports now\n-\nQuit")
         );
         let off = TcndState {
@@ -218,7 +244,7 @@ mod tests {
             ..running()
         };
         assert_eq!(
-            shown(Some(&off), &around()),
+            shown(&Tcnd::Running(off), &around()),
             "(Contact tracing: off)\n-\nQuit"
         );
         let broken = TcndState {
@@ -229,7 +255,7 @@ mod tests {
             ..running()
         };
         assert_eq!(
-            shown(Some(&broken), &around()),
+            shown(&Tcnd::Running(broken), &around()),
             format!(
                 "(Simulation. Contact tracing: not all of it works)\n\
                  (! The Bluetooth adapter is switched off.)\n\
@@ -248,7 +274,7 @@ mod tests {
             problems: vec!["adapter-off".to_owned()],
             ..running()
         };
-        let lines = lines(Some(&broken), &around);
+        let lines = lines(&Tcnd::Running(broken), &around);
         let opens: Vec<_> = lines
             .iter()
             .filter(|line| matches!(line, Line::Choice(_, Action::Open)))
@@ -271,14 +297,14 @@ mod tests {
             (&[7, 8], "Resume\nEnd all pauses, 1 of them not from here"),
             (&[8, 9], "End all pauses, 2 of them not from here"),
         ] {
-            let menu = shown(Some(&paused(pauses)), &around());
+            let menu = shown(&Tcnd::Running(paused(pauses).clone()), &around());
             assert_eq!(menu, format!("{head}{offered}\n-\nQuit"));
         }
         let forever = TcndState {
             paused_until: UNTIL_RESUMED,
             ..paused(&[7])
         };
-        let headline = headline(Some(&forever), &TimeZone::UTC);
+        let headline = headline(&Tcnd::Running(forever), &TimeZone::UTC);
         assert_eq!(headline, "Contact tracing: paused until you resume it");
     }
 
@@ -291,7 +317,7 @@ mod tests {
                 unseen,
                 ..running()
             };
-            shown(Some(&tcnd), &around())
+            shown(&Tcnd::Running(tcnd), &around())
         };
         let some = menu(Some(1));
         assert_eq!(some, menu(Some(9999)));
@@ -303,6 +329,6 @@ mod tests {
             refused: true,
             ..running()
         };
-        assert!(shown(Some(&refused), &around()).contains("Ask for permission"));
+        assert!(shown(&Tcnd::Running(refused), &around()).contains("Ask for permission"));
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct OwnPauses {
     /// `None` if there is no runtime directory.
     file: Option<PathBuf>,
     cookies: Vec<u32>,
+    /// The newest ones, which tcnd did not show yet.
+    unseen: Vec<u32>,
 }
 
 impl OwnPauses {
@@ -25,26 +27,31 @@ impl OwnPauses {
         Self {
             file,
             cookies: text.lines().filter_map(|line| line.parse().ok()).collect(),
+            unseen: Vec::new(),
         }
     }
 
-    /// Those of them that tcnd has. A tcnd that was started again gives the cookies anew, so
-    /// the application id has to be that of this program.
+    /// Those of them that tcnd has; the others are over. A tcnd that was started again gives
+    /// the cookies anew, so the application id has to be that of this program. tcnd answers
+    /// a moment before it shows a new pause, so one is over only after it was seen.
     pub(crate) fn among(&mut self, tcnd: &TcndState) -> Vec<u32> {
         let is_own = |cookie: &u32| {
             let mut pauses = tcnd.pauses.iter();
             pauses.any(|(other, by)| other == cookie && by == APPLICATION_ID)
         };
-        let kept: Vec<u32> = self.cookies.iter().copied().filter(is_own).collect();
-        if kept != self.cookies {
-            self.cookies.clone_from(&kept);
+        self.unseen.retain(|cookie| !is_own(cookie));
+        let is_over = |cookie: &u32| !is_own(cookie) && !self.unseen.contains(cookie);
+        if self.cookies.iter().any(is_over) {
+            self.cookies
+                .retain(|cookie| is_own(cookie) || self.unseen.contains(cookie));
             self.save();
         }
-        kept
+        self.cookies.iter().copied().filter(is_own).collect()
     }
 
     pub(crate) fn add(&mut self, cookie: u32) {
         self.cookies.push(cookie);
+        self.unseen.push(cookie);
         self.save();
     }
 
@@ -86,5 +93,13 @@ mod tests {
         assert_eq!(load().among(&other), [5]);
         assert_eq!(load().among(&both), [5]);
         assert_eq!(OwnPauses::load(None).among(&both), [0; 0]);
+
+        let mut early = OwnPauses::load(None);
+        early.add(7);
+        assert_eq!(early.among(&both), [0; 0], "tcnd does not show it yet");
+        let shown = tcnd(&[(7, APPLICATION_ID)]);
+        assert_eq!(early.among(&shown), [7]);
+        assert_eq!(early.among(&both), [0; 0]);
+        assert_eq!(early.among(&shown), [0; 0], "this one is of another person");
     }
 }

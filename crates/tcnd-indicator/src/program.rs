@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use directories::BaseDirs;
 use futures::StreamExt;
@@ -14,6 +15,7 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use zbus::Connection;
 use zbus::proxy::OwnerChangedStream;
 
@@ -21,11 +23,17 @@ use crate::clock;
 use crate::desktop::{self, ActionInvokedStream, NotificationClosedStream, Notifier};
 use crate::errand::{self, Errand, Outcome};
 use crate::icon::IconKind;
-use crate::menu::{self, Action, Surroundings};
+use crate::menu::{self, Action, Surroundings, Tcnd};
 use crate::own_pauses::OwnPauses;
 use crate::reminder::{Order, Reminder};
 use crate::state::TcndState;
 use crate::tray::TrayItem;
+
+/// How long tcnd may take to tell its state.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// After how many seconds a tcnd that does not answer is asked again.
+const RETRY: u64 = 60;
 
 /// What a person chose `later` for, in a notification.
 const LATER: &str = "later";
@@ -102,7 +110,7 @@ struct Indicator<'a> {
     session: &'a Connection,
     tcnd: Connection,
     watch: Watch,
-    state: Option<TcndState>,
+    last: Tcnd,
     reminder: Reminder,
     notifier: Notifier<'a>,
     own_pauses: OwnPauses,
@@ -118,11 +126,10 @@ impl<'a> Indicator<'a> {
     async fn start(session: &'a Connection, tcnd: Connection) -> Result<Self, IndicatorError> {
         let (sender, chosen) = unbounded_channel();
         let tray = TrayItem {
-            title: menu::headline(None, &TimeZone::system()),
+            title: menu::headline(&Tcnd::default(), &TimeZone::system()),
             lines: Vec::new(),
             icon: IconKind::Off,
             needs_attention: false,
-            window: false,
             chosen: sender,
         };
         // Without a tray, there are still notifications.
@@ -133,7 +140,7 @@ impl<'a> Indicator<'a> {
             session,
             watch: Watch::new(tcnd.clone()).await?,
             tcnd,
-            state: None,
+            last: Tcnd::default(),
             reminder: Reminder::default(),
             own_pauses: OwnPauses::load(runtime_dir()),
             errands: JoinSet::new(),
@@ -151,6 +158,7 @@ impl<'a> Indicator<'a> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         self.look().await?;
         loop {
+            let next_look = self.next_look();
             let event = tokio::select! {
                 more = self.watch.changed() => {
                     if !more {
@@ -172,7 +180,7 @@ impl<'a> Indicator<'a> {
                     Err(_) => continue,
                 },
                 Some(_) = self.servers.next() => Event::ServerChanged,
-                () = clock::until(self.reminder.next_look()) => Event::Time,
+                () = clock::until(next_look) => Event::Time,
                 _ = terminate.recv() => Event::End,
                 _ = interrupt.recv() => Event::End,
             };
@@ -216,32 +224,44 @@ impl<'a> Indicator<'a> {
 
     /// Reads the state of tcnd, and shows it.
     async fn look(&mut self) -> Result<(), IndicatorError> {
-        let state = self.watch.look().await?.map(TcndState::of);
+        let tcnd = match timeout(ANSWER, self.watch.look()).await {
+            Err(_) => Tcnd::Silent,
+            Ok(snapshot) => match snapshot? {
+                None => Tcnd::NotRunning,
+                Some(snapshot) => Tcnd::Running(TcndState::of(snapshot)),
+            },
+        };
+        let state = tcnd.state();
         let window = desktop::has_window(self.session).await;
-        for order in self.reminder.look(state.as_ref(), clock::now()) {
+        for order in self.reminder.look(state, clock::now()) {
             match order {
                 Order::Show(subject) => self.notifier.show(subject, window).await,
                 Order::Close(subject) => self.notifier.close(subject).await,
             }
         }
-        let own = state.as_ref().map(|state| self.own_pauses.among(state));
+        let own = state.map(|state| self.own_pauses.among(state));
         let around = Surroundings {
             own_pauses: own.unwrap_or_default(),
             window,
             zone: TimeZone::system(),
         };
-        let title = menu::headline(state.as_ref(), &around.zone);
-        let lines = menu::lines(state.as_ref(), &around);
-        let icon = IconKind::of(state.as_ref());
-        let needs_attention = state.as_ref().is_some_and(TcndState::is_stopped);
-        self.state = state;
+        let title = menu::headline(&tcnd, &around.zone);
+        let lines = menu::lines(&tcnd, &around);
+        let icon = IconKind::of(&tcnd);
+        let needs_attention = state.is_some_and(TcndState::is_stopped);
+        self.last = tcnd;
         let change = |tray: &mut TrayItem| {
             (tray.title, tray.lines) = (title, lines);
-            (tray.icon, tray.window) = (icon, window);
-            tray.needs_attention = needs_attention;
+            (tray.icon, tray.needs_attention) = (icon, needs_attention);
         };
         self.tray.update(change).await;
         Ok(())
+    }
+
+    /// When to look again, though nothing changed, in seconds since 1970.
+    fn next_look(&self) -> Option<u64> {
+        let again = (self.last == Tcnd::Silent).then(|| clock::now() + RETRY);
+        self.reminder.next_look().into_iter().chain(again).min()
     }
 
     /// Begins what a person chose.
@@ -250,7 +270,7 @@ impl<'a> Indicator<'a> {
             Action::Open => Errand::OpenWindow,
             Action::Pause(length) => Errand::Pause(errand::seconds(length, &clock::local())),
             Action::Resume => {
-                let own = self.state.as_ref().map(|it| self.own_pauses.among(it));
+                let own = self.last.state().map(|it| self.own_pauses.among(it));
                 Errand::Resume(own.unwrap_or_default())
             }
             Action::ResumeAll => Errand::Resume(vec![0]),

@@ -17,16 +17,14 @@ pub(crate) struct TrayItem {
     pub(crate) icon: IconKind,
     /// Something is wrong.
     pub(crate) needs_attention: bool,
-    /// A click on the item opens the window.
-    pub(crate) window: bool,
     /// What the person chose. A person cannot choose faster than that is done, so there is
     /// no bound.
     pub(crate) chosen: UnboundedSender<Action>,
 }
 
 impl Tray for TrayItem {
-    // A click opens the menu where there is no window.
-    const MENU_ON_ACTIVATE: bool = false;
+    // A click opens the menu: all that can be done is there.
+    const MENU_ON_ACTIVATE: bool = true;
 
     fn id(&self) -> String {
         "tcnd-indicator".to_owned()
@@ -69,12 +67,6 @@ impl Tray for TrayItem {
         ToolTip {
             title: self.title.clone(),
             ..ToolTip::default()
-        }
-    }
-
-    fn activate(&mut self, _x: i32, _y: i32) {
-        if self.window {
-            let _ = self.chosen.send(Action::Open);
         }
     }
 

@@ -397,6 +397,23 @@ async fn it_outlives_tcnd_and_is_told_again() {
 }
 
 #[tokio::test]
+async fn a_tcnd_that_does_not_answer_is_shown_as_such() {
+    let it = well().await;
+    it.leave().await;
+    // It has the name, and serves nothing: no call gets an answer.
+    let silent = it.connect().await;
+    silent.request_name(tcnd_client::names::BUS).await.unwrap();
+    let mut session = Session::new().await;
+    session.start_panel().await;
+    session.start(&it);
+    let menu = session.registered().await;
+    menu.until("Contact tracing does not answer").await;
+    silent.release_name(tcnd_client::names::BUS).await.unwrap();
+    it.come_back().await;
+    menu.until("Contact tracing: on the air").await;
+}
+
+#[tokio::test]
 async fn neither_panel_nor_server_is_needed_and_each_may_come_later() {
     let it = MockTcnd::new(running()).await;
     let mut session = Session::new().await;
