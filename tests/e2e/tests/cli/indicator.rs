@@ -7,18 +7,21 @@
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 
+use futures::StreamExt;
 use tcn_protocol::UnixTime;
 use tcnd::daemon::{Hold, Pause, State};
 use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use zbus::message::Type;
 use zbus::object_server::SignalEmitter;
-use zbus::{Connection, OwnedVariant, Variant, interface};
+use zbus::{Connection, MatchRule, MessageStream, OwnedVariant, Variant, interface};
 
 use crate::dbus_daemon::DbusDaemon;
 use crate::mock_tcnd::mock_driver::COOKIE;
 use crate::mock_tcnd::{MockTcnd, idle, soon};
 
 const NOTIFICATIONS: &str = "org.freedesktop.Notifications";
+const MENU: &str = "com.canonical.dbusmenu";
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";
 
 /// What the indicator asked of the session.
@@ -189,7 +192,14 @@ impl Session {
             panic!("it registers its item first");
         };
         let connection = &self.connection;
-        Menu { connection, item }
+        let rule = MatchRule::builder().msg_type(Type::Signal);
+        let rule = rule.interface(MENU).build().unwrap();
+        let changes = MessageStream::for_match_rule(rule, connection, None).await;
+        Menu {
+            connection,
+            item,
+            changes: changes.unwrap(),
+        }
     }
 
     /// A person answers a notification.
@@ -215,6 +225,8 @@ type Layout = (i32, HashMap<String, OwnedVariant>, Vec<OwnedVariant>);
 struct Menu<'a> {
     connection: &'a Connection,
     item: String,
+    /// Its signals, each of which says that something of it changed.
+    changes: MessageStream,
 }
 
 impl Menu<'_> {
@@ -233,20 +245,17 @@ impl Menu<'_> {
     }
 
     /// Waits until there is this line, and returns its id.
-    async fn until(&self, label: &str) -> i32 {
-        let found = async {
-            loop {
-                let lines = self.lines().await;
-                if let Some((id, _)) = lines.into_iter().find(|(_, shown)| shown == label) {
-                    return id;
-                }
-                tokio::task::yield_now().await;
+    async fn until(&mut self, label: &str) -> i32 {
+        loop {
+            let lines = self.lines().await;
+            if let Some((id, _)) = lines.into_iter().find(|(_, shown)| shown == label) {
+                return id;
             }
-        };
-        soon(found).await
+            soon(self.changes.next()).await.unwrap().unwrap();
+        }
     }
 
-    async fn click(&self, label: &str) {
+    async fn click(&mut self, label: &str) {
         let id = self.until(label).await;
         let nothing = Variant::from(0_i32);
         self.call("Event", &(id, "clicked", nothing, 0_u32)).await;
@@ -256,10 +265,10 @@ impl Menu<'_> {
     where
         B: serde::Serialize + zbus::Type,
     {
-        let (to, interface) = (Some(self.item.as_str()), Some("com.canonical.dbusmenu"));
+        let to = Some(self.item.as_str());
         let call = self
             .connection
-            .call_method(to, "/MenuBar", interface, member, body);
+            .call_method(to, "/MenuBar", Some(MENU), member, body);
         soon(call).await.unwrap()
     }
 }
@@ -292,7 +301,7 @@ async fn the_menu_pauses_and_resumes() {
     let mut session = Session::new().await;
     session.start_panel().await;
     session.start(&it);
-    let menu = session.registered().await;
+    let mut menu = session.registered().await;
     menu.until("Contact tracing: on the air").await;
     menu.click("Pause for an hour").await;
     let asked = async {
@@ -327,7 +336,7 @@ async fn the_menu_pauses_and_resumes() {
 
     // A new indicator knows its pause.
     session.start(&it);
-    let menu = session.registered().await;
+    let mut menu = session.registered().await;
     menu.click("Resume").await;
     let resumed =
         async { while it.driver.asked.recv().await.unwrap() != format!("Resume {COOKIE}") {} };
@@ -387,7 +396,7 @@ async fn it_outlives_tcnd_and_is_told_again() {
     let mut it = well().await;
     it.leave().await;
     session.start(&it);
-    let menu = session.registered().await;
+    let mut menu = session.registered().await;
     menu.until("Contact tracing is not running").await;
     it.come_back().await;
     menu.until("Contact tracing: on the air").await;
@@ -406,7 +415,7 @@ async fn a_tcnd_that_does_not_answer_is_shown_as_such() {
     let mut session = Session::new().await;
     session.start_panel().await;
     session.start(&it);
-    let menu = session.registered().await;
+    let mut menu = session.registered().await;
     menu.until("Contact tracing does not answer").await;
     silent.release_name(tcnd_client::names::BUS).await.unwrap();
     it.come_back().await;
@@ -421,7 +430,7 @@ async fn neither_panel_nor_server_is_needed_and_each_may_come_later() {
     session.start_notifications().await;
     assert_eq!(session.asked().await, news(0));
     session.start_panel().await;
-    let menu = session.registered().await;
+    let mut menu = session.registered().await;
     menu.until("Something new for you…").await;
     // A new server shows nothing of what the old one showed.
     session
@@ -440,7 +449,7 @@ async fn who_may_not_know_is_offered_to_ask() {
     let mut session = Session::new().await;
     session.start_panel().await;
     session.start(&it);
-    let menu = session.registered().await;
+    let mut menu = session.registered().await;
     menu.until("Ask for permission to be told of exposures…")
         .await;
     let lines = menu.lines().await;
