@@ -6,13 +6,15 @@
 //! clients.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::mem::MaybeUninit;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use futures::StreamExt;
@@ -39,14 +41,16 @@ const CONNECTIONS: usize = 48;
 /// The real tcnd; it ends with the test.
 pub(crate) struct Daemon {
     process: Child,
-    _state: TempDir,
+    /// Its state, and the program.
+    _folders: [TempDir; 2],
 }
 
 impl Daemon {
     fn start(bus: &SystemBus) -> Self {
         let state = TempDir::new().unwrap();
         std::os::unix::fs::chown(state.path(), Some(TCND), Some(TCND)).unwrap();
-        let process = Command::new(env!("CARGO_BIN_EXE_tcnd"))
+        let (folder, program) = reachable();
+        let process = Command::new(program)
             .args(["--radio", "fake", "--bus", &bus.daemon.address])
             .arg("--state-dir")
             .arg(state.path())
@@ -57,7 +61,7 @@ impl Daemon {
             .unwrap();
         Self {
             process,
-            _state: state,
+            _folders: [state, folder],
         }
     }
 
@@ -70,10 +74,22 @@ impl Daemon {
         let ended = self.process.try_wait().unwrap();
         assert_eq!(ended, None, "it is still there");
         let status = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(status).unwrap();
+        let status = fs::read_to_string(status).unwrap();
         let (_, peak) = status.split_once("VmHWM:").unwrap();
         peak.split_whitespace().next().unwrap().parse().unwrap()
     }
+}
+
+/// The program, in a folder where its user can reach it: the clone may be in one of root
+/// alone.
+fn reachable() -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (built, here) = (env!("CARGO_BIN_EXE_tcnd"), folder.path().join("tcnd"));
+    // Another file system may be for temporary files.
+    let linked = fs::hard_link(built, &here).or_else(|_| fs::copy(built, &here).map(drop));
+    linked.unwrap();
+    (folder, here)
 }
 
 impl Drop for Daemon {
