@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tcnd_client::names;
 use tcnd_client::proxy::ManagerProxy;
+use tcnd_client::watch::Watch;
 use tokio::task::JoinSet;
 use zbus::Connection;
 
@@ -129,6 +130,18 @@ async fn a_person_is_asked_if_the_caller_says_so() {
         .map(|question| question.3)
         .collect();
     assert_eq!(flags, [1]);
+}
+
+/// A program that watches runs unasked, so no prompt may come of it.
+#[tokio::test]
+async fn who_watches_is_asked_for_no_password() {
+    let (_bus, polkit, _served, stranger) = scene(Verdict::No).await;
+    let mut watch = Watch::new(stranger).await.unwrap();
+    let seen = soon(watch.look()).await.unwrap().unwrap();
+    assert!(seen.exposures_refused && seen.new_exposures.is_none());
+    let asked = polkit.questions();
+    let flags: Vec<_> = asked.iter().map(|question| question.3).collect();
+    assert_eq!(flags, [0, 0], "{asked:?}");
 }
 
 /// Any answer other than yes means no, and the error says how to get a yes.

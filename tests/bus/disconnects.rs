@@ -64,17 +64,15 @@ async fn the_holder_left_before_it_could_hold() {
         () = soon(polkit.asked()) => {}
     }
     drop(manager);
+    let bus = zbus::fdo::DBusProxy::new(&served.connection).await.unwrap();
+    let leaving = &[(0, name.as_str())];
+    let mut owners = bus
+        .receive_name_owner_changed_with_args(leaving)
+        .await
+        .unwrap();
     holder.close().await.unwrap();
     // The bus has to have noticed, or the test has nothing to check.
-    let bus = zbus::fdo::DBusProxy::new(&served.connection).await.unwrap();
-    let gone = async {
-        while bus
-            .name_has_owner(name.as_str().try_into().unwrap())
-            .await
-            .unwrap()
-        {}
-    };
-    soon(gone).await;
+    soon(owners.next()).await.unwrap();
     polkit.decide();
     let asked = soon(served.driver.asked.recv()).await.unwrap();
     assert!(asked.starts_with("Pause"), "{asked}");

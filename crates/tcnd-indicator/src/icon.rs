@@ -89,7 +89,29 @@ fn pixmap(file: &[u8]) -> Option<ksni::Icon> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::tz::TimeZone;
+
     use super::*;
+    use crate::menu::headline;
+    use crate::state::TcndState;
+
+    /// Bystanders see the icon, and its title as a tool tip.
+    #[test]
+    fn neither_icon_nor_title_depends_on_exposures() {
+        for state in ["running", "paused", "degraded", "idle", "starting"] {
+            let shown = |unseen| {
+                let tcnd = Tcnd::Running(TcndState {
+                    state: state.to_owned(),
+                    enabled: true,
+                    unseen,
+                    ..TcndState::default()
+                });
+                (IconKind::of(&tcnd), headline(&tcnd, &TimeZone::UTC))
+            };
+            assert_eq!(shown(Some(0)), shown(Some(3)), "{state}");
+            assert_eq!(shown(Some(0)), shown(None), "{state}");
+        }
+    }
 
     #[test]
     fn each_icon_has_two_pixmaps_that_show_something() {

@@ -27,7 +27,7 @@ use tcnd_client::BusChoice;
 /// Shows the state of tcnd, the contact tracing service of this computer, in the panel,
 /// and tells of what is new.
 ///
-/// It is started with the desktop, and runs until the session ends. A second one ends
+/// It is started with the desktop, and runs until the person logs out. A second one ends
 /// at once. Exit status: 0 it was told to end, or another one runs; 1 failure; 2 wrong
 /// usage; 3 a bus cannot be reached.
 #[derive(Clone, Debug, PartialEq, Eq, Parser)]
