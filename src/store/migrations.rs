@@ -1,11 +1,10 @@
 //! The steps from one format of the database to the next.
 //!
-//! The format is the number of steps taken, kept in `PRAGMA user_version`.
-//! Each step is one transaction that also moves the format on, so a kill
-//! between or inside steps leaves a database of some whole format. A step's
-//! text is never changed once released: it is what old files were made by, and
-//! `tests/store/fixtures/` keeps one file of every format to show that it
-//! still leads here.
+//! The format is the number of steps taken, kept in `PRAGMA user_version`. All steps that a
+//! file needs are one transaction, which also moves the format on. So a kill leaves a database
+//! of the old format or of this one, and a new database costs one sync and not one a step.
+//! A step's text is never changed once released: it is what old files were made by, and
+//! `tests/store/fixtures/` keeps one file of every format to show that it still leads here.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -193,17 +192,19 @@ const _: () = assert!(
     "one step leads to each format"
 );
 
-/// Takes all steps from the file's format to ours.
+/// Takes all steps from the file's format to ours, or none.
 pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     let found = format(db)?;
-    for (n, step) in (1..).zip(STEPS).filter(|(n, _)| *n > found) {
-        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", n)?;
-        transaction.commit()?;
+    if found >= FORMAT {
+        return Ok(());
     }
-    Ok(())
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (_, step) in (1..).zip(STEPS).filter(|(n, _)| *n > found) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
 }
 
 /// The file's format; 0 for a new one.
