@@ -15,7 +15,7 @@
 //! ```
 //!
 //! [`conditions`] finds out what bears on how much tcnd listens. `system_bus` knows where the bus
-//! is, for [`bus`], [`conditions`] and [`radio`]. Arrows point the way imports go;
+//! is, for [`bus`], [`conditions`] and [`radio`]; `timerfd` has the kernel's timers. Arrows point the way imports go;
 //! `tests/house` checks those inside this crate.
 //! `ARCHITECTURE.md` has the map, and how data moves. Specification: TCN 6b64d09
 //! (version 0.4), `README.md`.
@@ -28,3 +28,4 @@ pub mod radio;
 pub mod run;
 pub mod store;
 mod system_bus;
+mod timerfd;

@@ -9,18 +9,14 @@
 //! us of both without a query.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
-    timerfd_create, timerfd_settime,
-};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 use tcn_engine::{BootId, CLOCK_FLOOR, Moment};
 use tcn_protocol::UnixTime;
-use tokio::io::unix::AsyncFd;
 
 use super::refusal::Refusal;
+use crate::timerfd::{Expiry, Timer, TimerfdClockId};
 
 /// Now, by both clocks.
 pub fn now() -> Moment {
@@ -72,30 +68,27 @@ fn since_boot(time: Timespec) -> Duration {
 
 /// A timer on the boot-time clock.
 #[derive(Debug)]
-pub(super) struct Alarm(AsyncFd<OwnedFd>);
+pub(super) struct Alarm(Timer);
 
 impl Alarm {
     pub(super) fn new() -> io::Result<Self> {
-        let fd = timerfd_create(TimerfdClockId::Boottime, FLAGS)?;
-        Ok(Self(watch(fd)?))
+        Ok(Self(Timer::new(TimerfdClockId::Boottime)?))
     }
 
     /// Rings at `at`, or at once if that is past.
     pub(super) fn set(&self, at: Duration) -> io::Result<()> {
-        // All zeroes would switch it off.
-        let at = at.max(Duration::from_nanos(1));
-        arm(&self.0, TimerfdTimerFlags::ABSTIME, timespec(at))
+        self.0.set_at(at)
     }
 
     /// Waits until it rings.
     pub(super) async fn rang(&self) -> io::Result<()> {
-        expired(&self.0).await.map(|_| ())
+        self.0.expired().await.map(drop)
     }
 }
 
 /// Wakes when the wall clock is set and when the machine resumes.
 #[derive(Debug)]
-pub struct Jumps(AsyncFd<OwnedFd>);
+pub struct Jumps(Timer);
 
 impl Jumps {
     /// Wakes from now on.
@@ -103,9 +96,8 @@ impl Jumps {
     /// # Errors
     /// If the kernel refuses the timer.
     pub fn new() -> io::Result<Self> {
-        let fd = timerfd_create(TimerfdClockId::Realtime, FLAGS)?;
-        let jumps = Self(watch(fd)?);
-        jumps.arm()?;
+        let jumps = Self(Timer::new(TimerfdClockId::Realtime)?);
+        jumps.0.set_until_clock_set()?;
         Ok(jumps)
     }
 
@@ -114,70 +106,8 @@ impl Jumps {
     /// # Errors
     /// If the timer cannot be read or set again.
     pub async fn jumped(&self) -> io::Result<()> {
-        while expired(&self.0).await? != Expiry::Cancelled {}
-        self.arm()
-    }
-
-    fn arm(&self) -> io::Result<()> {
-        let never = Timespec {
-            tv_sec: i64::MAX,
-            tv_nsec: 0,
-        };
-        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-        arm(&self.0, flags, never)
-    }
-}
-
-#[expect(
-    deprecated,
-    reason = "its unsafe successor asks that the descriptor stay open while watched, as an OwnedFd \
-              does; this room does without unsafe"
-)]
-fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::new(fd)
-}
-
-const FLAGS: TimerfdFlags = TimerfdFlags::NONBLOCK.union(TimerfdFlags::CLOEXEC);
-
-#[derive(PartialEq, Eq)]
-enum Expiry {
-    Rang,
-    Cancelled,
-}
-
-fn arm(fd: &AsyncFd<OwnedFd>, flags: TimerfdTimerFlags, at: Timespec) -> io::Result<()> {
-    let once = Itimerspec {
-        it_interval: Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        },
-        it_value: at,
-    };
-    timerfd_settime(fd.get_ref(), flags, &once)?;
-    Ok(())
-}
-
-async fn expired(fd: &AsyncFd<OwnedFd>) -> io::Result<Expiry> {
-    loop {
-        let mut ready = fd.readable().await?;
-        let read = ready.try_io(|fd| Ok(rustix::io::read(fd.get_ref(), &mut [0u8; 8])?));
-        match read {
-            Ok(Ok(_)) => return Ok(Expiry::Rang),
-            Ok(Err(fault)) if fault.raw_os_error() == Some(CANCELLED) => {
-                return Ok(Expiry::Cancelled);
-            }
-            Ok(Err(fault)) => return Err(fault),
-            Err(_would_block) => {}
-        }
-    }
-}
-
-const CANCELLED: i32 = rustix::io::Errno::CANCELED.raw_os_error();
-
-fn timespec(at: Duration) -> Timespec {
-    Timespec {
-        tv_sec: i64::try_from(at.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(at.subsec_nanos()),
+        while self.0.expired().await? != Expiry::ClockSet {}
+        self.0.set_until_clock_set()
     }
 }
 

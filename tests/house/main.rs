@@ -23,8 +23,9 @@ use modules::Tree;
 /// A room, the rooms it may know, and the crates it may use besides `std`.
 type Room = (&'static str, &'static str, &'static str);
 
-const PLAN: [Room; 9] = [
+const PLAN: [Room; 10] = [
     ("system_bus", "", "zbus"),
+    ("timerfd", "", "rustix tokio"),
     (
         "conditions",
         "system_bus",
@@ -33,7 +34,7 @@ const PLAN: [Room; 9] = [
     ("exposure", "", "tcn_engine tcn_protocol"),
     (
         "radio",
-        "system_bus",
+        "system_bus timerfd",
         "async_trait tcn_engine tcnd_client tcnd_rpa_timeout bluez_mgmt bluez_signals \
          tcn_protocol printable bluer btleplug bluez_async zbus tokio futures rustix tracing \
          thiserror",
@@ -46,7 +47,7 @@ const PLAN: [Room; 9] = [
     ),
     (
         "daemon",
-        "exposure radio store",
+        "exposure radio store timerfd",
         "tcnd_client tcnd_config tcn_exchange tcn_matching tcn_engine tcn_protocol printable \
          tokio rand rand_core rustix sd_notify tracing thiserror",
     ),

@@ -14,7 +14,6 @@
 //! nor short is skipped as it arrives, and never held.
 
 use std::fmt;
-use std::future::pending;
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -26,9 +25,10 @@ use async_trait::async_trait;
 use bluez_signals::wire;
 use tokio::io::Interest;
 use tokio::task::yield_now;
-use tokio::time::timeout;
 use zbus::connection::socket::{ReadHalf, Split, WriteHalf};
 use zbus::message::Message;
+
+use crate::timerfd::{Timer, TimerfdClockId};
 
 /// The longest message that is looked at, in bytes. A signal of a device has a few hundred.
 const MAX_SIGNAL: usize = 64 << 10;
@@ -45,7 +45,7 @@ pub(super) type MessageSink = Box<dyn FnMut(&[u8]) + Send + Sync>;
 /// Both halves, before zbus splits them.
 pub(super) struct SignalSocket {
     stream: Arc<UnixStream>,
-    gather: Duration,
+    gather: (Timer, Duration),
     sink: MessageSink,
 }
 
@@ -55,7 +55,7 @@ impl SignalSocket {
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream: Arc::new(stream),
-            gather,
+            gather: (Timer::new(TimerfdClockId::Monotonic)?, gather),
             sink,
         })
     }
@@ -72,17 +72,14 @@ impl zbus::connection::Socket for SignalSocket {
             sink: self.sink,
             buffer: Vec::new(),
             start: 0,
+            end: 0,
+            drained: false,
             skip: 0,
             signals_seen: false,
             current: (Vec::new(), 0),
         };
         Split::new(SignalReader(reader), SignalWriter(self.stream))
     }
-}
-
-/// Lets signals gather. No event ends this.
-async fn pause(time: Duration) {
-    let _ = timeout(time, pending::<()>()).await;
 }
 
 /// Waits until the stream is ready. A duplicate is registered with epoll for this time.
@@ -125,11 +122,15 @@ impl ReadHalf for SignalReader {
 /// The read half, after the handshake.
 struct MessageReader {
     stream: Arc<UnixStream>,
-    gather: Duration,
+    /// For how long the socket is left alone after signals were read.
+    gather: (Timer, Duration),
     sink: MessageSink,
-    /// The bytes that were read, from `start` on not yet looked at.
+    /// The bytes from `start` to `end` were read and not yet looked at.
     buffer: Vec<u8>,
     start: usize,
+    end: usize,
+    /// The last read left nothing in the socket.
+    drained: bool,
     /// How many of the bytes to come belong to a message that is skipped.
     skip: usize,
     /// Messages that are no replies were taken since the last wait.
@@ -169,9 +170,10 @@ impl MessageReader {
                 if let Some(message) = self.look()? {
                     return Ok(message);
                 }
-                if !self.read()? {
+                if std::mem::take(&mut self.drained) {
                     self.wait().await?;
                 }
+                self.read()?;
             }
             yield_now().await;
         }
@@ -180,9 +182,9 @@ impl MessageReader {
     /// Looks at the whole messages in the buffer, up to the first reply.
     fn look(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
-            let skipped = self.skip.min(self.buffer.len() - self.start);
+            let skipped = self.skip.min(self.end - self.start);
             (self.start, self.skip) = (self.start + skipped, self.skip - skipped);
-            let rest = &self.buffer[self.start..];
+            let rest = &self.buffer[self.start..self.end];
             let length = wire::length(rest).map_err(|_| io::ErrorKind::InvalidData)?;
             let Some(length) = length else {
                 return Ok(None);
@@ -204,36 +206,48 @@ impl MessageReader {
         }
     }
 
-    /// Reads what is there; false if nothing is.
-    fn read(&mut self) -> io::Result<bool> {
-        self.buffer.drain(..self.start);
-        self.start = 0;
+    /// Reads what is there, up to the room of the buffer, which is at least a chunk.
+    fn read(&mut self) -> io::Result<()> {
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
         // A message that is longer than a chunk arrives in several.
-        self.buffer.reserve(CHUNK);
-        let held = self.buffer.len();
-        self.buffer.resize(held + CHUNK, 0);
-        let read = (&*self.stream).read(&mut self.buffer[held..]);
-        self.buffer.truncate(held + *read.as_ref().unwrap_or(&0));
-        match read {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
+        if self.buffer.len() < self.end + CHUNK {
+            self.buffer.resize(self.end + CHUNK, 0);
         }
+        let room = &mut self.buffer[self.end..];
+        let read = match (&*self.stream).read(room) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => read?,
+        };
+        // unix(7): a read of a stream returns less than there is room for when nothing is
+        // left. What it left for another reason is found after the wait, which it ends.
+        self.drained = read < room.len();
+        self.end += read;
+        Ok(())
     }
 
     /// Waits until it is time to read again. A long buffer is given back.
     async fn wait(&mut self) -> io::Result<()> {
-        self.buffer.shrink_to(2 * CHUNK);
+        if self.buffer.len() > 2 * CHUNK {
+            self.buffer.truncate(self.end.max(2 * CHUNK));
+            self.buffer.shrink_to_fit();
+        }
         if std::mem::take(&mut self.signals_seen) {
-            pause(self.gather).await;
-            return Ok(());
+            return self.let_gather().await;
         }
         if ready(&self.stream, Interest::READABLE).await.is_err() {
             // Out of descriptors, most likely: that ends no connection.
-            pause(self.gather).await;
+            return self.let_gather().await;
         }
         Ok(())
+    }
+
+    /// Lets signals gather. No event ends this.
+    async fn let_gather(&self) -> io::Result<()> {
+        let (timer, time) = &self.gather;
+        timer.set_after(*time)?;
+        timer.expired().await.map(drop)
     }
 }
 
@@ -322,12 +336,15 @@ mod tests {
         assert!(held <= 4 * CHUNK, "{held} bytes");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the kernel's timer has no simulated time"
+    )]
     async fn after_signals_the_socket_is_left_alone_for_a_while() {
         let (mut reader, mut bus, taken) = reader();
         bus.write_all(&signal(20)).unwrap();
-        #[expect(clippy::disallowed_methods, reason = "the paused time of a test")]
-        let start = tokio::time::Instant::now();
+        let start = std::time::Instant::now();
         // What comes after the signal was taken waits for the end of the pause.
         let answering = async {
             while taken.lock().unwrap().is_empty() {
