@@ -41,6 +41,13 @@ in
       example = [ { name = "example"; kind = "coepi-v4"; url = "https://reports.example.org/v4/tcnreport/0.4.0"; } ];
       description = "Where reports of others come from. With at least one source, tcnd-sync runs from time to time.";
     };
+    kiosk.enable = lib.mkEnableOption "the page of a kiosk, /run/tcnd-kiosk/index.html";
+    kiosk.settings = lib.mkOption {
+      type = toml.type;
+      default = { };
+      example = { questions = "Ask at the desk."; };
+      description = "Settings of the page, as kiosk.toml explains them.";
+    };
   };
 
   options.services.tcn-reportd = {
@@ -77,6 +84,13 @@ in
         };
         systemd.timers.tcnd-sync.wantedBy = lib.mkIf (cfg.sources != [ ]) [ "timers.target" ];
         systemd.paths.tcnd-sync.wantedBy = lib.mkIf (cfg.sources != [ ]) [ "paths.target" ];
+      }
+    ]))
+    (lib.mkIf (cfg.enable && cfg.kiosk.enable) (lib.mkMerge [
+      (user "tcnd-kiosk")
+      {
+        environment.etc."tcnd/kiosk.toml".source = toml.generate "kiosk.toml" cfg.kiosk.settings;
+        systemd.timers.tcnd-kiosk.wantedBy = [ "timers.target" ];
       }
     ]))
     (lib.mkIf server.enable (lib.mkMerge [

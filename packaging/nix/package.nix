@@ -18,7 +18,7 @@ rustPlatform.buildRustPackage {
   # $releaseDir is where cargo's hook built. /usr and /etc come to stand below $out.
   installPhase = ''
     runHook preInstall
-    make -C packaging install install-server install-indicator DESTDIR=$out BUILT=$PWD/$releaseDir \
+    make -C packaging install install-server install-indicator install-kiosk DESTDIR=$out BUILT=$PWD/$releaseDir \
       ZSH_COMPLETIONS=/usr/share/zsh/site-functions
     cp -r $out/usr/. $out/
     rm -r $out/usr

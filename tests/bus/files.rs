@@ -18,6 +18,8 @@ const ACTIONS: &str = include_str!("../../dbus/actions/org.tcncoalition.tcnd1.po
 const SERVICE: &str = include_str!("../../dbus/system-services/org.tcncoalition.Tcnd1.service");
 const UNIT: &str = include_str!("../../systemd/system/tcnd.service");
 const RULES: &str = include_str!("../../dbus/rules.d/50-tcnd.rules");
+const KIOSK_PAGE: &str = include_str!("../../dbus/rules.d/50-tcnd-kiosk-page.rules");
+const KIOSK_USER: &str = include_str!("../../systemd/sysusers.d/tcnd-kiosk.conf");
 const KIOSK: &str = include_str!("../../dbus/examples/50-tcnd-kiosk.rules");
 
 fn elements<'a, 'input>(node: Node<'a, 'input>) -> impl Iterator<Item = Node<'a, 'input>> {
@@ -196,6 +198,25 @@ fn the_rules_name_actions_that_exist() {
     );
 }
 
+/// Only presence, only for the user of the page, and before the rules for kiosks refuse it.
+#[test]
+fn the_page_of_a_kiosk_may_know_presence_and_nothing_else() {
+    let user = KIOSK_USER.lines().find_map(|line| line.strip_prefix("u "));
+    let user = user.unwrap().split(' ').next().unwrap();
+    let allows = format!(
+        "if (action.id == \"{}\" && subject.user == \"{user}\") {{\n        \
+         return polkit.Result.YES;",
+        action::PRESENCE_READ
+    );
+    assert!(KIOSK_PAGE.contains(&allows));
+    assert_eq!(KIOSK_PAGE.matches("polkit.Result.").count(), 2);
+    assert!(KIOSK_PAGE.contains("return polkit.Result.NOT_HANDLED;"));
+    assert!(
+        "50-tcnd-kiosk-page.rules" < "50-tcnd-kiosk.rules",
+        "polkit reads them in this order"
+    );
+}
+
 /// D-Bus, polkit and lintian require file names that match their contents.
 #[test]
 fn files_are_called_after_what_is_in_them() {
@@ -218,6 +239,7 @@ fn files_are_called_after_what_is_in_them() {
         format!("actions/{actions}.policy"),
         "examples/50-tcnd-kiosk.rules".to_owned(),
         format!("interfaces/{bus}.xml"),
+        "rules.d/50-tcnd-kiosk-page.rules".to_owned(),
         "rules.d/50-tcnd.rules".to_owned(),
         format!("system-services/{bus}.service"),
         format!("system.d/{bus}.conf"),

@@ -12,12 +12,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 MADE = HERE.parents[1] / "target" / "package"
-NAMES = ("tcnd", "tcn-reportd", "tcnd-indicator")
-PROGRAMS = {"tcnd": ("/usr/libexec/tcnd", "/usr/libexec/tcnd-sync", "/usr/libexec/tcnd-rpa-timeout", "/usr/bin/tcnctl"), "tcn-reportd": ("/usr/libexec/tcn-reportd",), "tcnd-indicator": ("/usr/bin/tcnd-indicator",)}
+NAMES = ("tcnd", "tcn-reportd", "tcnd-indicator", "tcnd-kiosk")
+PROGRAMS = {"tcnd": ("/usr/libexec/tcnd", "/usr/libexec/tcnd-sync", "/usr/libexec/tcnd-rpa-timeout", "/usr/bin/tcnctl"), "tcn-reportd": ("/usr/libexec/tcn-reportd",), "tcnd-indicator": ("/usr/bin/tcnd-indicator",), "tcnd-kiosk": ("/usr/libexec/tcnd-kiosk",)}
 AUTOSTART = "/etc/xdg/autostart/org.tcncoalition.Tcnd1.Indicator.desktop"
-CONFFILES = {"tcnd": ["/etc/tcnd/tcnd-sync.env"], "tcn-reportd": ["/etc/tcnd/reportd.toml"], "tcnd-indicator": [AUTOSTART]}
+CONFFILES = {"tcnd": ["/etc/tcnd/tcnd-sync.env"], "tcn-reportd": ["/etc/tcnd/reportd.toml"], "tcnd-indicator": [AUTOSTART], "tcnd-kiosk": ["/etc/tcnd/kiosk.toml"]}
 # Those with users, units, and scripts that see to them.
-SERVICES = ("tcnd", "tcn-reportd")
+SERVICES = ("tcnd", "tcn-reportd", "tcnd-kiosk")
 # What a machine calls its processor: Debian, rpm (which has no 32-bit ARM), and file(1); and what runs its programs here.
 PROCESSORS = {"amd64": ("x86_64", "64-bit LSB pie executable, x86-64", ()),
               "arm64": ("aarch64", "64-bit LSB pie executable, ARM aarch64", ("qemu-aarch64-static", "-L", "/")),
@@ -112,7 +112,8 @@ class Deb(unittest.TestCase):
         for name, arch, path in debs():
             with self.subTest(package=name, arch=arch):
                 own = {"tcnd": service | {"bluez", "default-dbus-system-bus | dbus-system-bus", "polkitd", "libdbus-1-3"},
-                       "tcn-reportd": service, "tcnd-indicator": {"default-dbus-session-bus | dbus-session-bus", "tcnd"}}
+                       "tcn-reportd": service, "tcnd-indicator": {"default-dbus-session-bus | dbus-session-bus", "tcnd"},
+                       "tcnd-kiosk": service | {"tcnd"}}
                 self.assertEqual(needed(path), {"libc6", "libgcc-s1"} | own[name])
                 self.assertEqual(field(path, "Architecture"), arch)
 
@@ -153,7 +154,7 @@ class Deb(unittest.TestCase):
                 order = [script.index(step) for step in ("systemd-sysusers", "systemctl reload dbus", "_dh_action=start")]
                 self.assertEqual(order, sorted(order))
 
-    def test_only_tcnd_is_enabled_and_started(self):
+    def test_only_tcnd_and_the_page_are_enabled_and_started(self):
         for name, _, path in debs():
             if name not in SERVICES:
                 continue
@@ -162,9 +163,9 @@ class Deb(unittest.TestCase):
             started = re.findall(r"deb-systemd-invoke (?:start|\$_dh_action) (.*?) >", script)
             continued = re.findall(r"deb-systemd-invoke try-restart (.*?) >", script)
             with self.subTest(package=name):
-                self.assertEqual(enabled, {"tcnd": ["tcnd.service"], "tcn-reportd": []}[name])
-                self.assertEqual(started, {"tcnd": ["'tcnd.service'"], "tcn-reportd": []}[name])
-                self.assertEqual(continued, {"tcnd": ["'tcnd-sync.path' 'tcnd-sync.timer'"], "tcn-reportd": ["'tcn-reportd.service'"]}[name])
+                self.assertEqual(enabled, {"tcnd": ["tcnd.service"], "tcn-reportd": [], "tcnd-kiosk": ["tcnd-kiosk.timer"]}[name])
+                self.assertEqual(started, {"tcnd": ["'tcnd.service'"], "tcn-reportd": [], "tcnd-kiosk": ["'tcnd-kiosk.timer'"]}[name])
+                self.assertEqual(continued, {"tcnd": ["'tcnd-sync.path' 'tcnd-sync.timer'"], "tcn-reportd": ["'tcn-reportd.service'"], "tcnd-kiosk": []}[name])
 
 
 class Programs(unittest.TestCase):
@@ -200,7 +201,8 @@ class Rpm(unittest.TestCase):
             with self.subTest(package=name, arch=arch):
                 plain = {line for line in said("rpm", "-qp", "--requires", path).split("\n") if line and "(" not in line}
                 own = {"tcnd": {"bluez", "dbus", "polkit", "systemd"}, "tcn-reportd": {"systemd"},
-                       "tcnd-indicator": {f"tcnd = {field_of_rpm(path, 'VERSION')}-1", "hicolor-icon-theme"}}[name]
+                       "tcnd-indicator": {f"tcnd = {field_of_rpm(path, 'VERSION')}-1", "hicolor-icon-theme"},
+                       "tcnd-kiosk": {f"tcnd = {field_of_rpm(path, 'VERSION')}-1", "systemd"}}[name]
                 self.assertEqual({line for line in plain if not line.startswith("/")}, own)
 
     def test_the_scripts_are_sound(self):

@@ -135,14 +135,17 @@ class Nix(unittest.TestCase):
         in made.config""")
 
     def test_the_module_sets_up_the_service(self):
-        on = """{ tcnd = { enable = true; package = "tcnd"; settings.mode = "relay"; sources = [ { name = "a"; } ]; };
+        on = """{ tcnd = { enable = true; package = "tcnd"; settings.mode = "relay"; sources = [ { name = "a"; } ];
+                    kiosk = { enable = true; settings.questions = "Ask."; }; };
                   tcn-reportd.enable = false; }"""
         config = self.module(on)
         self.assertEqual(config["environment"]["etc"], {
             "tcnd/config.d/nixos.toml": {"source": {"made": {"mode": "relay"}}},
+            "tcnd/kiosk.toml": {"source": {"made": {"questions": "Ask."}}},
             "tcnd/sources.d/nixos.toml": {"source": {"made": {"source": [{"name": "a"}]}}},
         })
-        self.assertEqual(sorted(config["users"]["users"]), ["tcnd", "tcnd-sync"])
+        self.assertEqual(sorted(config["users"]["users"]), ["tcnd", "tcnd-kiosk", "tcnd-sync"])
+        self.assertEqual(config["systemd"]["timers"]["tcnd-kiosk"]["wantedBy"], ["timers.target"])
         self.assertEqual(config["services"]["dbus"]["packages"], ["tcnd"])
         self.assertEqual(config["systemd"]["packages"], ["tcnd"])
         self.assertEqual(config["systemd"]["services"]["tcnd"]["wantedBy"], ["multi-user.target"])
@@ -150,7 +153,7 @@ class Nix(unittest.TestCase):
         self.assertTrue(config["security"]["polkit"]["enable"])
 
     def test_the_alias_is_the_one_of_the_unit(self):
-        config = self.module('{ tcnd = { enable = true; package = "tcnd"; settings = { }; sources = [ ]; }; tcn-reportd.enable = false; }')
+        config = self.module('{ tcnd = { enable = true; package = "tcnd"; settings = { }; sources = [ ]; kiosk.enable = false; }; tcn-reportd.enable = false; }')
         alias = re.search(r"^Alias=(.*)$", text("systemd", "system", "tcnd.service"), re.M)[1]
         self.assertEqual(config["systemd"]["services"]["tcnd"]["aliases"], [alias])
         self.assertEqual(config["systemd"]["timers"]["tcnd-sync"]["wantedBy"], {}, "no source, no exchange")

@@ -40,7 +40,7 @@ COMMAND_LINE = ("root=/dev/vda console=ttyS0 quiet loglevel=4 mitigations=off sy
 # One is enough, and takes a quarter less of the host's time than two: the emulator then needs no atomic
 # instructions for the guest's.
 PROCESSOR = ("-cpu", "Nehalem", "-smp", "1")
-PACKAGES = ("tcnd", "tcn-reportd")
+PACKAGES = ("tcnd", "tcn-reportd", "tcnd-kiosk")
 SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13", "forky": "testing, to be Debian 14"}
 DEFAULT_SUITE = "trixie"
 ROOM_FOR_AN_IMAGE = 3 << 30  # bytes: what is unpacked, and the image made of it

@@ -134,7 +134,7 @@ def callers(test):
 
 
 def kiosk(test):
-    """With the rules for kiosks only root may do anything, and tcnd-sync its exchange."""
+    """With the rules for kiosks only root may do anything, tcnd-sync its exchange, and tcnd-kiosk its page."""
     shutil.copy(KIOSK, RULES)
     os.chmod(RULES, 0o644)
     try:

@@ -1,6 +1,8 @@
 """A life with tcnd: on the air, over a reboot and a sleep."""
 
 import os
+import pwd
+import re
 import sqlite3
 import subprocess
 
@@ -61,6 +63,42 @@ def on_the_air(test):
     test.keep("aired", [[a.address, judge.tcn_of(a.data).hex()] for a in test.airings()])
     test.keep("contacts", [tcn.hex() for tcn in contacts(STATE)])
     return f"the phone heard {lawful(test)[-1][1].hex()}"
+
+
+def page(test):
+    """The page of a kiosk: by its timer's service, for everyone to read, with a phone near; it starts no tcnd."""
+    service, file = "tcnd-kiosk.service", "/run/tcnd-kiosk/index.html"
+    said = written_page(service, file)
+    if said["State"] != "working" or said["Devices near, in the last 15 minutes"] != "a few":
+        raise Failed(f"the page says {said}")
+    status = os.stat(file)
+    if (pwd.getpwuid(status.st_uid).pw_name, status.st_mode & 0o777) != ("tcnd-kiosk", 0o644):
+        raise Failed(f"{file} has mode {status.st_mode:o} and user {status.st_uid}")
+    if away("nobody", "cat", file).stdout.count("<h1>") != 1:
+        raise Failed(f"nobody cannot read {file}")
+    systemctl("stop", UNIT)
+    stopped = written_page(service, file)
+    if stopped["State"] != "not running" or main_pid(UNIT):
+        raise Failed(f"with tcnd stopped the page says {stopped}")
+    if complaints := journal(service):
+        raise Failed(f"{service} wrote to the journal: {complaints}")
+    moment = test.now()
+    systemctl("start", UNIT)
+    test.new_on_air(moment)
+    return f"{said}; stopped: {stopped['State']}"
+
+
+def written_page(service, file):
+    """The names and values of the page after a run of its service."""
+    systemctl("start", service)
+    with open(file) as page:
+        return dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", page.read()))
+
+
+def journal(service):
+    """What a service wrote to the journal, and systemd about it."""
+    read = ["journalctl", "--quiet", "--output=cat", "--boot", f"--unit={service}"]
+    return subprocess.run(read, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def rebooted(test):

@@ -21,8 +21,8 @@ STATE = "/var/lib/tcnd"
 CONFFILE, FRAGMENT = "/etc/tcnd/tcnd-sync.env", "/etc/tcnd/config.d/50-site.toml"
 CREDENTIAL = "/etc/credstore.encrypted/tcnd.kek"
 EDIT = "# The administrator was here.\nALL_PROXY=socks5h://127.0.0.1:9050\n"
-NAMES = ("tcnd", "tcn-reportd")
-USERS = ("tcnd", "tcnd-sync", "tcn-reportd")
+NAMES = ("tcnd", "tcn-reportd", "tcnd-kiosk")
+USERS = ("tcnd", "tcnd-sync", "tcn-reportd", "tcnd-kiosk")
 
 # The state of each unit after the installation, by `systemctl is-enabled` and `systemctl is-active`.
 UNITS = {
@@ -31,11 +31,13 @@ UNITS = {
     "tcnd-sync.timer": ("disabled", "inactive"),
     "tcnd-sync.path": ("disabled", "inactive"),
     "tcn-reportd.service": ("disabled", "inactive"),
+    "tcnd-kiosk.timer": ("enabled", "active"),
 }
 DOCUMENTS = (
     "/usr/share/man/man8/tcnd.8.gz",
     "/usr/share/man/man8/tcnd-sync.8.gz",
     "/usr/share/man/man8/tcn-reportd.8.gz",
+    "/usr/share/man/man8/tcnd-kiosk.8.gz",
     "/usr/share/man/man1/tcnctl.1.gz",
     "/usr/share/man/man5/tcnd.toml.5.gz",
     "/usr/share/man/man5/org.tcncoalition.Tcnd1.5.gz",

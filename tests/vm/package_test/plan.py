@@ -8,7 +8,7 @@ DAEMON, BROKER = "dbus-daemon", "dbus-broker"
 
 MACHINES = {
     DAEMON: [
-        ["fresh", "install", "documented", "idle", "activation", "callers", "kiosk", "consent", "on-the-air"],
+        ["fresh", "install", "documented", "idle", "activation", "callers", "kiosk", "consent", "on-the-air", "page"],
         ["rebooted", "suspended", "forged-signal", "sealed", "upgrade", "remove", "purge"],
     ],
     BROKER: [

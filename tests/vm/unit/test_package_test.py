@@ -127,10 +127,12 @@ class Tables(unittest.TestCase):
         kiosk = access_matrix.kiosk(calls)
         self.assertEqual([row["root"] for row in kiosk.values()], [row["root"] for row in calls.values()])
         for what, row in kiosk.items():
-            for caller in set(access_matrix.CALLERS) - {"root", "tcnd-sync"}:
+            for caller in set(access_matrix.CALLERS) - {"root", "tcnd-sync", "tcnd-kiosk"}:
                 self.assertIn(row[caller], ("ok",) if access_matrix.is_open(what) else ("no", "bus"), what)
         self.assertEqual(kiosk["call Exchange.Begin"]["tcnd-sync"], "ok")
         self.assertEqual(kiosk["call Manager.Enable"]["stranger seated"], "no")
+        page = {what for what, row in kiosk.items() if row["tcnd-kiosk"] == "ok" and not access_matrix.is_open(what)}
+        self.assertEqual(page, {"call Contacts.GetPresence"})
 
 
 class Counting(unittest.TestCase):
@@ -170,16 +172,16 @@ class Packages(unittest.TestCase):
 
     def test_one_of_each(self):
         with tempfile.TemporaryDirectory() as folder:
-            for name in ("tcnd_1_amd64.deb", "tcn-reportd_1_amd64.deb", "tcnd_1_arm64.deb", "tcnd-dbgsym_1_amd64.deb"):
+            for name in ("tcnd_1_amd64.deb", "tcn-reportd_1_amd64.deb", "tcnd-kiosk_1_amd64.deb", "tcnd_1_arm64.deb", "tcnd-dbgsym_1_amd64.deb"):
                 (Path(folder) / name).touch()
             self.assertEqual(machine.packages(folder)["tcnd"].name, "tcnd_1_amd64.deb")
 
     def test_none_or_one_missing(self):
-        for names in ((), ("tcnd_1_amd64.deb",), ("tcnd_1_arm64.deb", "tcn-reportd_1_amd64.deb")):
+        for names in ((), ("tcnd_1_amd64.deb",), ("tcnd_1_arm64.deb", "tcn-reportd_1_amd64.deb", "tcnd-kiosk_1_amd64.deb")):
             self.assertIn("scripts/package deb", self.complaint(*names))
 
     def test_several(self):
-        self.assertIn("Remove the old ones", self.complaint("tcnd_1_amd64.deb", "tcnd_2_amd64.deb", "tcn-reportd_1_amd64.deb"))
+        self.assertIn("Remove the old ones", self.complaint("tcnd_1_amd64.deb", "tcnd_2_amd64.deb", "tcn-reportd_1_amd64.deb", "tcnd-kiosk_1_amd64.deb"))
 
 
 if __name__ == "__main__":

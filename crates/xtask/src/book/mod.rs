@@ -21,12 +21,13 @@ pub(crate) fn files() -> Vec<(String, String)> {
 }
 
 /// Every program, as a clap command.
-pub(crate) fn programs() -> [Command; 5] {
+pub(crate) fn programs() -> [Command; 6] {
     [
         ::tcnctl::command(),
         DaemonFlags::command(),
         tcnd_sync::SyncArgs::command(),
         tcn_reportd::ReportdArgs::command(),
         tcnd_indicator::IndicatorArgs::command(),
+        tcnd_kiosk::KioskArgs::command(),
     ]
 }

@@ -62,6 +62,7 @@ fn what_is_installed_is_uninstalled() {
             "uninstall-indicator",
             "/etc/xdg/autostart/org.tcncoalition.Tcnd1.Indicator.desktop",
         ),
+        ("install-kiosk", "uninstall-kiosk", "/etc/tcnd/kiosk.toml"),
         (
             "install-server",
             "uninstall-server",
@@ -89,6 +90,7 @@ fn no_part_shares_a_file_with_the_rest() {
     for (install, uninstall) in [
         ("install-server", "uninstall-server"),
         ("install-indicator", "uninstall-indicator"),
+        ("install-kiosk", "uninstall-kiosk"),
     ] {
         system.make(install);
         system.make(uninstall);
@@ -104,6 +106,7 @@ fn everything_that_ships_is_installed() {
     system.make("install");
     system.make("install-server");
     system.make("install-indicator");
+    system.make("install-kiosk");
     let files = system.files();
     let mut expected: Vec<_> = names("packaging/man")
         .into_iter()
@@ -153,6 +156,7 @@ fn what_pages_name_is_installed() {
     system.make("install");
     system.make("install-server");
     system.make("install-indicator");
+    system.make("install-kiosk");
     let pages = names("packaging/man")
         .into_iter()
         .map(|name| format!("packaging/man/{name}"));

@@ -14,6 +14,7 @@ mod endings;
 mod endless;
 mod indicator;
 mod journal;
+mod kiosk;
 mod memory;
 mod mock_tcnd;
 mod progress;

@@ -1,0 +1,150 @@
+//! The page of a kiosk: the real tcnd-kiosk, with the bus side of tcnd.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tcnd::daemon::State;
+
+use crate::mock_tcnd::{MockTcnd, busy, run};
+use crate::{Fixture, assert_contains, text};
+
+const NEAR: &str = "Devices near, in the last 15 minutes";
+
+/// tcnd-kiosk at noon in UTC, with this bus and this page.
+fn kiosk(address: &str, page: &Path) -> Command {
+    let mut command = Command::new(e2e::program("tcnd-kiosk"));
+    command.args(["--bus", address, "--output"]).arg(page);
+    command.env("TZ", "UTC").env_remove("RUNTIME_DIRECTORY");
+    command
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+/// A value of a page.
+fn value<'a>(page: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(&format!("<dt>{name}</dt><dd>"))?;
+    rest.split_once("</dd>").map(|it| it.0)
+}
+
+#[tokio::test]
+async fn the_page_says_what_tcnd_says() {
+    let it = MockTcnd::new(busy()).await;
+    let file = it.fixture.folder.path().join("index.html");
+    let written = run(kiosk(&it.fixture.address, &file)).await;
+    assert_eq!(code(&written), Some(0), "{written:?}");
+    assert_eq!(
+        (text(&written.stdout), text(&written.stderr)),
+        Default::default()
+    );
+    let page = fs::read_to_string(&file).unwrap();
+    assert_eq!(value(&page, "State"), Some("not all of it works"));
+    assert!(value(&page, NEAR).is_some());
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o644);
+
+    it.driver.change(|now| now.state = State::Paused);
+    run(kiosk(&it.fixture.address, &file)).await;
+    let page = fs::read_to_string(&file).unwrap();
+    assert_contains(value(&page, "State").unwrap(), "paused");
+    assert_eq!(value(&page, NEAR), None);
+
+    it.leave().await;
+    let written = run(kiosk(&it.fixture.address, &file)).await;
+    assert_eq!(code(&written), Some(0), "{written:?}");
+    let page = fs::read_to_string(&file).unwrap();
+    assert_eq!(value(&page, "State"), Some("not running"));
+}
+
+#[tokio::test]
+async fn of_contacts_and_exposures_it_asks_for_presence_alone() {
+    let mut it = MockTcnd::new(busy()).await;
+    let file = it.fixture.folder.path().join("index.html");
+    run(kiosk(&it.fixture.address, &file)).await;
+    let asked: Vec<_> = std::iter::from_fn(|| it.driver.asked.try_recv().ok()).collect();
+    // A property, and the presence.
+    assert_eq!(asked, ["TcnAge", "Nearby 900"]);
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_know_presence_gets_the_rest() {
+    let it = MockTcnd::with(busy(), rustix::process::geteuid().as_raw() + 1).await;
+    let file = it.fixture.folder.path().join("index.html");
+    let written = run(kiosk(&it.fixture.address, &file)).await;
+    assert_eq!(code(&written), Some(1));
+    assert_contains(&text(&written.stderr), "50-tcnd-kiosk-page.rules");
+    let page = fs::read_to_string(&file).unwrap();
+    assert_eq!(value(&page, "State"), Some("not all of it works"));
+    assert_eq!(value(&page, NEAR), Some("not known"));
+}
+
+#[test]
+fn it_never_starts_tcnd() {
+    let fixture = Fixture::with_activation();
+    let file = fixture.folder.path().join("index.html");
+    let written = kiosk(&fixture.address, &file).output().unwrap();
+    assert_eq!(code(&written), Some(0), "{written:?}");
+    assert!(!fixture.folder.path().join("started").exists());
+    let page = fs::read_to_string(&file).unwrap();
+    assert_eq!(value(&page, "State"), Some("not running"));
+}
+
+#[test]
+fn without_a_bus_the_page_says_so_and_with_wrong_settings_it_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("index.html");
+    let nowhere = format!("unix:path={}", folder.path().join("none").display());
+    let written = kiosk(&nowhere, &file).output().unwrap();
+    assert_eq!(code(&written), Some(3), "{written:?}");
+    let page = fs::read_to_string(&file).unwrap();
+    assert_eq!(value(&page, "State"), Some("not running"));
+
+    let settings = folder.path().join("kiosk.toml");
+    fs::write(&settings, "question = \"x\"").unwrap();
+    let mut wrong = kiosk(&nowhere, &file);
+    let wrong = wrong.arg("--config").arg(&settings).output().unwrap();
+    assert_eq!(code(&wrong), Some(2));
+    assert_contains(&text(&wrong.stderr), "kiosk.toml:1:");
+    assert_eq!(fs::read_to_string(&file).unwrap(), page);
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_named() {
+    let written = kiosk(
+        "unix:path=/nonexistent",
+        Path::new("/nonexistent/index.html"),
+    );
+    let written = { written }.output().unwrap();
+    assert_eq!(code(&written), Some(1));
+    assert_contains(
+        &text(&written.stderr),
+        "/nonexistent/index.html cannot be written",
+    );
+}
+
+#[test]
+fn by_hand_the_page_goes_to_the_standard_output_or_the_runtime_directory() {
+    let fixture = Fixture::new();
+    let _daemon = fixture.start();
+    let folder = tempfile::tempdir().unwrap();
+    let kiosk = |directory: Option<&Path>| {
+        let mut command = Command::new(e2e::program("tcnd-kiosk"));
+        command.args(["--bus", &fixture.address]);
+        command.env_remove("RUNTIME_DIRECTORY");
+        if let Some(directory) = directory {
+            command.env("RUNTIME_DIRECTORY", directory);
+        }
+        command.output().unwrap()
+    };
+    let printed = kiosk(None);
+    assert_eq!(
+        value(&text(&printed.stdout), "State"),
+        Some("off"),
+        "{printed:?}"
+    );
+    assert!(kiosk(Some(folder.path())).stdout.is_empty());
+    let page = fs::read_to_string(folder.path().join("index.html")).unwrap();
+    assert_contains(&page, "This is a simulation");
+}
