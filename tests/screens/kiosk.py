@@ -1,6 +1,7 @@
+#!/usr/bin/python3
 """The page of a kiosk in a real browser, as tcnd-kiosk writes it.
 
-    python3 tests/screens/kiosk.py [PROGRAMS]      PROGRAMS: where the programs are, target/debug if not given
+    tests/screens/kiosk.py [PROGRAMS]      PROGRAMS: where the programs are, target/debug if not given
 
 The real tcnd with the simulated radio is on a private bus. The pages have settings of the greatest
 length. A browser draws each on three screens: nothing may be cut off, and a phone must be able to read
