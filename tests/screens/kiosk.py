@@ -142,7 +142,7 @@ class Kiosk(unittest.TestCase):
         """Wait until the screen's corner has a colour; a browser tells nobody when it has drawn."""
         end = time.monotonic() + 90
         while time.monotonic() < end:
-            shot = subprocess.run("xwd -root -silent | convert xwd:- -format '%[fx:int(255*p{5,5}.r)],%[fx:int(255*p{5,5}.g)],%[fx:int(255*p{5,5}.b)]' info:-",
+            shot = subprocess.run("xwd -root -silent | convert xwd:- -format '%[fx:int(255*p{30,30}.r)],%[fx:int(255*p{30,30}.g)],%[fx:int(255*p{30,30}.b)]' info:-",
                                   shell=True, env=environment, capture_output=True, text=True)
             if shot.stdout == colour:
                 return
