@@ -26,6 +26,12 @@ pub trait NonInteractiveContacts {
     fn get_statistics(&self) -> zbus::Result<DaemonStatistics>;
     /// Numbers heard within the last minute.
     fn count_nearby(&self) -> zbus::Result<u32>;
+    /// How long this machine was on the air: the start of each quarter of an hour, and
+    /// seconds. Since API level 8.
+    fn get_activity(&self, from: u64, to: u64) -> zbus::Result<Vec<(u64, u32)>>;
+    /// How many numbers were heard within the last quarter of an hour, a token. There are
+    /// no options yet. Since API level 8.
+    fn get_presence(&self, options: HashMap<&str, Variant<'_>>) -> zbus::Result<String>;
 }
 
 /// Reports of this machine, without interaction.
