@@ -60,8 +60,7 @@ const PLAN: [Room; 10] = [
     (
         "run",
         "bus conditions daemon radio store",
-        "tcnd_logging tcnd_client tcnd_config printable clap tokio tracing tracing_subscriber \
-         tracing_journald sd_notify rustix zbus thiserror",
+        "tcnd_logging tcnd_client tcnd_config clap tokio tracing rustix zbus thiserror",
     ),
     ("bin", "", "tcnd clap"),
 ];
