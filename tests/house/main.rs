@@ -1,11 +1,11 @@
-//! The plan of the house, held: which room may know which, how large a file may
-//! grow, and where unsafe code is.
+//! Rules for the source: which module may use which, how large a file may grow, and where
+//! unsafe code is.
 //!
-//! Between crates Cargo is the wall. Inside the package tcnd this test is the wall
-//! between rooms. It reads every path of `src/` that begins with `crate` or a crate's
-//! name, outside tests, and compares with the table below. A room that needs a door it
-//! does not have gets it here first, where everybody sees it. What is said of files
-//! holds for the sources of all crates.
+//! Between crates Cargo enforces what may use what. Inside the package tcnd this test does.
+//! It reads every path of `src/` that begins with `crate` or a crate's name, outside tests,
+//! and compares it with the table below. A module that needs another module or crate is
+//! given it in this table first, so that a review sees it. The rules for files hold for the
+//! sources of all crates.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 use modules::Tree;
 
-/// A room, the rooms it may know, and the crates it may use besides `std`.
+/// A room, which is a top-level module of tcnd; the rooms and the crates it may use.
 type Room = (&'static str, &'static str, &'static str);
 
 const PLAN: [Room; 10] = [
