@@ -13,7 +13,7 @@ use tcnd_client::watch::Watch;
 use tcnd_client::{BusChoice, Unreachable, connect};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zbus::Connection;
@@ -34,6 +34,9 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// After how many seconds a tcnd that does not answer is asked again.
 const RETRY: u64 = 60;
+
+/// How many clicks may wait until the program takes them.
+const CLICKS: usize = 8;
 
 /// What a person chose `later` for, in a notification.
 const LATER: &str = "later";
@@ -116,7 +119,7 @@ struct Indicator<'a> {
     own_pauses: OwnPauses,
     errands: JoinSet<Outcome>,
     tray: ksni::Handle<TrayItem>,
-    chosen: UnboundedReceiver<Action>,
+    chosen: Receiver<Action>,
     answers: ActionInvokedStream,
     closings: NotificationClosedStream,
     servers: OwnerChangedStream<'a>,
@@ -124,7 +127,7 @@ struct Indicator<'a> {
 
 impl<'a> Indicator<'a> {
     async fn start(session: &'a Connection, tcnd: Connection) -> Result<Self, IndicatorError> {
-        let (sender, chosen) = unbounded_channel();
+        let (sender, chosen) = channel(CLICKS);
         let tray = TrayItem {
             title: menu::headline(&Tcnd::default(), &TimeZone::system()),
             lines: Vec::new(),

@@ -4,7 +4,7 @@
 
 use ksni::menu::{MenuItem, StandardItem};
 use ksni::{Category, Icon, Status, ToolTip, Tray};
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use crate::icon::{self, IconKind};
 use crate::menu::{Action, Line};
@@ -17,9 +17,8 @@ pub(crate) struct TrayItem {
     pub(crate) icon: IconKind,
     /// Something is wrong.
     pub(crate) needs_attention: bool,
-    /// What the person chose. A person cannot choose faster than that is done, so there is
-    /// no bound.
-    pub(crate) chosen: UnboundedSender<Action>,
+    /// What the person chose. A click that finds it full is dropped.
+    pub(crate) chosen: Sender<Action>,
 }
 
 impl Tray for TrayItem {
@@ -91,7 +90,7 @@ fn item(line: &Line) -> MenuItem<TrayItem> {
         Line::Choice(label, action) => {
             let action = *action;
             let choose = move |tray: &mut TrayItem| {
-                let _ = tray.chosen.send(action);
+                let _ = tray.chosen.try_send(action);
             };
             StandardItem {
                 activate: Box::new(choose),
