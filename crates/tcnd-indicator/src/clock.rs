@@ -8,6 +8,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::ZonedDateTime;
 use tokio::time::timeout;
 
+/// The seconds of a day.
+pub(crate) const DAY: u64 = 24 * 3600;
+
 /// Now, in local time.
 #[expect(clippy::disallowed_methods, reason = "this is that source")]
 pub(crate) fn local() -> ZonedDateTime {

@@ -69,11 +69,11 @@ pub(crate) struct NotificationText {
 /// The text about a subject, with a window to open or without.
 pub(crate) const fn text(subject: Subject, window: bool) -> NotificationText {
     let (summary, body) = match (subject, window) {
-        (Subject::News, true) => (
+        (Subject::NewExposures, true) => (
             "Contact tracing has something for you",
             "Open it when nobody looks over your shoulder.",
         ),
-        (Subject::News, false) => (
+        (Subject::NewExposures, false) => (
             "Contact tracing has something for you",
             "When nobody looks over your shoulder, type in a terminal: tcnctl status",
         ),
@@ -87,8 +87,8 @@ pub(crate) const fn text(subject: Subject, window: bool) -> NotificationText {
         ),
     };
     let actions: &[&str] = match (subject, window) {
-        (Subject::News, true) => &["default", "Open", "later", "Tomorrow"],
-        (Subject::News, false) => &["later", "Tomorrow"],
+        (Subject::NewExposures, true) => &["default", "Open", "later", "Tomorrow"],
+        (Subject::NewExposures, false) => &["later", "Tomorrow"],
         (Subject::Stopped, true) => &["default", "Open"],
         (Subject::Stopped, false) => &[],
     };
@@ -246,7 +246,7 @@ mod tests {
             "expos", "ill", "infect", "report", "symptom", "cough", "fever", "near", "met",
             "health", "virus", "covid",
         ];
-        for subject in [Subject::News, Subject::Stopped] {
+        for subject in [Subject::NewExposures, Subject::Stopped] {
             for window in [false, true] {
                 let said = text(subject, window);
                 let all = [&[said.summary, said.body], said.actions]

@@ -9,12 +9,12 @@
 
 mod clock;
 mod desktop;
-mod errand;
 mod icon;
 mod menu;
 mod own_pauses;
 mod program;
 mod reminder;
+mod request;
 mod state;
 mod tray;
 

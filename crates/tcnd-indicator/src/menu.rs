@@ -68,7 +68,7 @@ impl Tcnd {
 
 /// What the menu depends on besides tcnd.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Surroundings {
+pub(crate) struct MenuContext {
     /// Cookies of the pauses that this program asked for.
     pub(crate) own_pauses: Vec<u32>,
     /// There is a window to open.
@@ -78,22 +78,22 @@ pub(crate) struct Surroundings {
 }
 
 /// The lines, from the top.
-pub(crate) fn lines(tcnd: &Tcnd, around: &Surroundings) -> Vec<Line> {
-    let mut lines = vec![Line::Text(headline(tcnd, &around.zone))];
+pub(crate) fn lines(tcnd: &Tcnd, context: &MenuContext) -> Vec<Line> {
+    let mut lines = vec![Line::Text(headline(tcnd, &context.zone))];
     if let Some(tcnd) = tcnd.state() {
         for sentence in tcnd.sentences() {
             let text = format!("! {sentence}");
-            lines.push(if around.window {
+            lines.push(if context.window {
                 Line::Choice(text, Action::Open)
             } else {
                 Line::Text(text)
             });
         }
         section(&mut lines, news(tcnd));
-        section(&mut lines, switches(tcnd, around));
+        section(&mut lines, switches(tcnd, context));
     }
     let mut end = Vec::new();
-    if around.window {
+    if context.window {
         end.push(Line::Choice(
             "Open Contact Tracing…".to_owned(),
             Action::Open,
@@ -151,11 +151,11 @@ fn news(tcnd: &TcndState) -> Vec<Line> {
     }
 }
 
-fn switches(tcnd: &TcndState, around: &Surroundings) -> Vec<Line> {
+fn switches(tcnd: &TcndState, context: &MenuContext) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut choice = |text: &str, action| lines.push(Line::Choice(text.to_owned(), action));
     if tcnd.state == "paused" {
-        let is_own = |(cookie, _): &&(u32, String)| around.own_pauses.contains(cookie);
+        let is_own = |(cookie, _): &&(u32, String)| context.own_pauses.contains(cookie);
         let own = tcnd.pauses.iter().filter(is_own).count();
         if own > 0 {
             choice("Resume", Action::Resume);
@@ -193,8 +193,8 @@ fn section(lines: &mut Vec<Line>, more: Vec<Line>) {
 mod tests {
     use super::*;
 
-    fn around() -> Surroundings {
-        Surroundings {
+    fn context() -> MenuContext {
+        MenuContext {
             own_pauses: vec![7],
             window: false,
             zone: TimeZone::UTC,
@@ -212,29 +212,29 @@ mod tests {
         }
     }
 
-    fn shown(tcnd: &Tcnd, around: &Surroundings) -> String {
+    fn shown(tcnd: &Tcnd, context: &MenuContext) -> String {
         let line = |line: Line| match line {
             Line::Text(text) => format!("({text})"),
             Line::Choice(text, _) => text,
             Line::Separator => "-".to_owned(),
         };
-        let lines = lines(tcnd, around).into_iter().map(line);
+        let lines = lines(tcnd, context).into_iter().map(line);
         lines.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
     fn the_menu_of_each_state() {
         assert_eq!(
-            shown(&Tcnd::NotRunning, &around()),
+            shown(&Tcnd::NotRunning, &context()),
             "(Contact tracing is not running)\n-\nQuit"
         );
         assert_eq!(
-            shown(&Tcnd::Silent, &around()),
+            shown(&Tcnd::Silent, &context()),
             "(Contact tracing does not answer)\n-\nQuit"
         );
         let pauses = "Pause for an hour\nPause until tomorrow\nPause until I resume";
         assert_eq!(
-            shown(&Tcnd::Running(running()), &around()),
+            shown(&Tcnd::Running(running()), &context()),
             format!("(Contact tracing: on the air)\n-\n{pauses}\nCheck for reports now\n-\nQuit")
         );
         let off = TcndState {
@@ -244,7 +244,7 @@ mod tests {
             ..running()
         };
         assert_eq!(
-            shown(&Tcnd::Running(off), &around()),
+            shown(&Tcnd::Running(off), &context()),
             "(Contact tracing: off)\n-\nQuit"
         );
         let broken = TcndState {
@@ -255,7 +255,7 @@ mod tests {
             ..running()
         };
         assert_eq!(
-            shown(&Tcnd::Running(broken), &around()),
+            shown(&Tcnd::Running(broken), &context()),
             format!(
                 "(Simulation. Contact tracing: not all of it works)\n\
                  (! The Bluetooth adapter is switched off.)\n\
@@ -266,15 +266,15 @@ mod tests {
 
     #[test]
     fn the_window_is_offered_where_it_is() {
-        let around = Surroundings {
+        let context = MenuContext {
             window: true,
-            ..around()
+            ..context()
         };
         let broken = TcndState {
             problems: vec!["adapter-off".to_owned()],
             ..running()
         };
-        let lines = lines(&Tcnd::Running(broken), &around);
+        let lines = lines(&Tcnd::Running(broken), &context);
         let opens: Vec<_> = lines
             .iter()
             .filter(|line| matches!(line, Line::Choice(_, Action::Open)))
@@ -297,7 +297,7 @@ mod tests {
             (&[7, 8], "Resume\nEnd all pauses, 1 of them not from here"),
             (&[8, 9], "End all pauses, 2 of them not from here"),
         ] {
-            let menu = shown(&Tcnd::Running(paused(pauses).clone()), &around());
+            let menu = shown(&Tcnd::Running(paused(pauses).clone()), &context());
             assert_eq!(menu, format!("{head}{offered}\n-\nQuit"));
         }
         let forever = TcndState {
@@ -317,7 +317,7 @@ mod tests {
                 unseen,
                 ..running()
             };
-            shown(&Tcnd::Running(tcnd), &around())
+            shown(&Tcnd::Running(tcnd), &context())
         };
         let some = menu(Some(1));
         assert_eq!(some, menu(Some(9999)));
@@ -329,6 +329,6 @@ mod tests {
             refused: true,
             ..running()
         };
-        assert!(shown(&Tcnd::Running(refused), &around()).contains("Ask for permission"));
+        assert!(shown(&Tcnd::Running(refused), &context()).contains("Ask for permission"));
     }
 }

@@ -21,11 +21,11 @@ use zbus::proxy::OwnerChangedStream;
 
 use crate::clock;
 use crate::desktop::{self, ActionInvokedStream, NotificationClosedStream, Notifier};
-use crate::errand::{self, Errand, Outcome};
 use crate::icon::IconKind;
-use crate::menu::{self, Action, Surroundings, Tcnd};
+use crate::menu::{self, Action, MenuContext, Tcnd};
 use crate::own_pauses::OwnPauses;
 use crate::reminder::{Order, Reminder};
+use crate::request::{self, Outcome, Request};
 use crate::state::TcndState;
 use crate::tray::TrayItem;
 
@@ -117,7 +117,7 @@ struct Indicator<'a> {
     reminder: Reminder,
     notifier: Notifier<'a>,
     own_pauses: OwnPauses,
-    errands: JoinSet<Outcome>,
+    requests: JoinSet<Outcome>,
     tray: ksni::Handle<TrayItem>,
     chosen: Receiver<Action>,
     answers: ActionInvokedStream,
@@ -146,7 +146,7 @@ impl<'a> Indicator<'a> {
             last: Tcnd::default(),
             reminder: Reminder::default(),
             own_pauses: OwnPauses::load(runtime_dir()),
-            errands: JoinSet::new(),
+            requests: JoinSet::new(),
             tray,
             chosen,
             answers: server.receive_action_invoked().await?,
@@ -170,7 +170,7 @@ impl<'a> Indicator<'a> {
                     Event::Tcnd
                 }
                 Some(action) = self.chosen.recv() => Event::Chosen(action),
-                Some(Ok(outcome)) = self.errands.join_next() => Event::Done(outcome),
+                Some(Ok(outcome)) = self.requests.join_next() => Event::Done(outcome),
                 answer = self.answers.next() => match answer {
                     None => return Err(IndicatorError::BusGone),
                     Some(answer) => match answer.args() {
@@ -243,13 +243,13 @@ impl<'a> Indicator<'a> {
             }
         }
         let own = state.map(|state| self.own_pauses.among(state));
-        let around = Surroundings {
+        let context = MenuContext {
             own_pauses: own.unwrap_or_default(),
             window,
             zone: TimeZone::system(),
         };
-        let title = menu::headline(&tcnd, &around.zone);
-        let lines = menu::lines(&tcnd, &around);
+        let title = menu::headline(&tcnd, &context.zone);
+        let lines = menu::lines(&tcnd, &context);
         let icon = IconKind::of(&tcnd);
         let needs_attention = state.is_some_and(TcndState::is_stopped);
         self.last = tcnd;
@@ -269,20 +269,20 @@ impl<'a> Indicator<'a> {
 
     /// Begins what a person chose.
     fn begin(&mut self, action: Action) {
-        let errand = match action {
-            Action::Open => Errand::OpenWindow,
-            Action::Pause(length) => Errand::Pause(errand::seconds(length, &clock::local())),
+        let request = match action {
+            Action::Open => Request::OpenWindow,
+            Action::Pause(length) => Request::Pause(request::seconds(length, &clock::local())),
             Action::Resume => {
                 let own = self.last.state().map(|it| self.own_pauses.among(it));
-                Errand::Resume(own.unwrap_or_default())
+                Request::Resume(own.unwrap_or_default())
             }
-            Action::ResumeAll => Errand::Resume(vec![0]),
-            Action::Check => Errand::Check,
-            Action::AskPermission => Errand::AskPermission,
+            Action::ResumeAll => Request::Resume(vec![0]),
+            Action::Check => Request::Check,
+            Action::AskPermission => Request::AskPermission,
             Action::Quit => return,
         };
-        let run = errand.run(self.session.clone(), self.tcnd.clone());
-        self.errands.spawn(run);
+        let run = request.run(self.session.clone(), self.tcnd.clone());
+        self.requests.spawn(run);
     }
 }
 

@@ -7,19 +7,17 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::DAY;
 use crate::state::TcndState;
 
-/// How long tcnd may be stopped before it is told of, in seconds.
-const PATIENCE: u64 = 15 * 60;
-
-/// After this time it is told again, in seconds.
-const DAY: u64 = 24 * 3600;
+/// How long tcnd must be stopped before there is a notification, in seconds.
+const STOPPED_FOR: u64 = 15 * 60;
 
 /// What a notification is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Subject {
     /// There are exposures that were not seen.
-    News,
+    NewExposures,
     /// tcnd should be at work and is not.
     Stopped,
 }
@@ -35,17 +33,17 @@ pub(crate) enum Order {
 #[derive(Debug, Default)]
 pub(crate) struct Reminder {
     open: Vec<Subject>,
-    news: News,
+    new_exposures: NewExposures,
     stopped: Stopped,
     /// When it looked last.
     looked: u64,
 }
 
 #[derive(Debug, Default)]
-struct News {
-    /// As many were told of.
-    told: u32,
-    /// When it is told again, in seconds since 1970; `None` before the first time.
+struct NewExposures {
+    /// How many exposures the last notification was about.
+    notified: u32,
+    /// When to notify again, in seconds since 1970; `None` before the first time.
     again: Option<u64>,
 }
 
@@ -53,8 +51,8 @@ struct News {
 struct Stopped {
     /// The problems, and since when tcnd is stopped by them.
     now: Option<(String, u64)>,
-    /// When each cause was told of.
-    told: BTreeMap<String, u64>,
+    /// When there was a notification about each cause.
+    notified: BTreeMap<String, u64>,
 }
 
 impl Reminder {
@@ -62,10 +60,16 @@ impl Reminder {
     pub(crate) fn look(&mut self, tcnd: Option<&TcndState>, now: u64) -> Vec<Order> {
         self.looked = now;
         let mut orders = Vec::new();
-        // While tcnd is away, or does not say, what was told stays.
+        // While tcnd is away, or does not say, open notifications stay.
         if let Some(unseen) = tcnd.and_then(|tcnd| tcnd.unseen) {
-            let is_due = self.news.is_due(unseen, now, self.is_open(Subject::News));
-            self.set(Subject::News, (unseen > 0).then_some(is_due), &mut orders);
+            let is_due =
+                self.new_exposures
+                    .is_due(unseen, now, self.is_open(Subject::NewExposures));
+            self.set(
+                Subject::NewExposures,
+                (unseen > 0).then_some(is_due),
+                &mut orders,
+            );
         }
         if let Some(tcnd) = tcnd {
             let is_due = self.stopped.is_due(tcnd, now);
@@ -75,12 +79,17 @@ impl Reminder {
     }
 
     /// When to look again, though nothing changed, in seconds since 1970. What was due at the
-    /// last look and could not be told waits for a change.
+    /// last look and could not be shown waits for a change.
     pub(crate) fn next_look(&self) -> Option<u64> {
-        let again = self.news.again.filter(|_| self.news.told > 0);
+        let again = self
+            .new_exposures
+            .again
+            .filter(|_| self.new_exposures.notified > 0);
         let stopped = self.stopped.now.as_ref().map(|(cause, since)| {
-            let told = self.stopped.told.get(cause);
-            told.map_or(since + PATIENCE, |told| (told + DAY).max(since + PATIENCE))
+            let notified = self.stopped.notified.get(cause);
+            notified.map_or(since + STOPPED_FOR, |notified| {
+                (notified + DAY).max(since + STOPPED_FOR)
+            })
         });
         let times = again.into_iter().chain(stopped);
         times.filter(|time| *time > self.looked).min()
@@ -91,13 +100,13 @@ impl Reminder {
         self.open.retain(|open| *open != subject);
     }
 
-    /// The person wants to hear of it tomorrow.
+    /// The person wants to be notified tomorrow.
     pub(crate) fn later(&mut self, subject: Subject, now: u64) {
         self.closed(subject);
-        if subject == Subject::News {
-            self.news.again = Some(now + DAY);
-            // More of them are no reason to be told sooner.
-            self.news.told = u32::MAX;
+        if subject == Subject::NewExposures {
+            self.new_exposures.again = Some(now + DAY);
+            // More exposures are no reason to notify sooner.
+            self.new_exposures.notified = u32::MAX;
         }
     }
 
@@ -105,10 +114,10 @@ impl Reminder {
     pub(crate) fn restarted(&mut self) {
         for subject in std::mem::take(&mut self.open) {
             match subject {
-                Subject::News => self.news = News::default(),
+                Subject::NewExposures => self.new_exposures = NewExposures::default(),
                 Subject::Stopped => {
                     if let Some((cause, _)) = &self.stopped.now {
-                        self.stopped.told.remove(cause);
+                        self.stopped.notified.remove(cause);
                     }
                 }
             }
@@ -137,20 +146,20 @@ impl Reminder {
     }
 }
 
-impl News {
+impl NewExposures {
     fn is_due(&mut self, unseen: u32, now: u64, is_open: bool) -> bool {
         if unseen == 0 {
             *self = Self::default();
             return false;
         }
-        let more = unseen > self.told && !is_open;
+        let more = unseen > self.notified && !is_open;
         let again = self.again.is_some_and(|again| now >= again);
         let is_due = more || again;
         if is_due {
             self.again = Some(now + DAY);
         }
-        if is_due || self.told != u32::MAX {
-            self.told = unseen;
+        if is_due || self.notified != u32::MAX {
+            self.notified = unseen;
         }
         is_due
     }
@@ -168,11 +177,11 @@ impl Stopped {
             None => now,
         };
         self.now = Some((cause.clone(), since));
-        self.told.retain(|_, told| now < *told + DAY);
-        if now < since + PATIENCE || self.told.contains_key(&cause) {
+        self.notified.retain(|_, notified| now < *notified + DAY);
+        if now < since + STOPPED_FOR || self.notified.contains_key(&cause) {
             return Some(false);
         }
-        self.told.insert(cause, now);
+        self.notified.insert(cause, now);
         Some(true)
     }
 }
@@ -200,58 +209,73 @@ mod tests {
         }
     }
 
-    const NEWS: [Order; 1] = [Order::Show(Subject::News)];
+    const NEW_EXPOSURES: [Order; 1] = [Order::Show(Subject::NewExposures)];
 
     #[test]
     fn it_is_told_once_and_again_the_next_day() {
         let mut reminder = Reminder::default();
         assert_eq!(reminder.look(Some(&unseen(Some(0))), NOW), []);
-        assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW), NEWS);
+        assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW), NEW_EXPOSURES);
         assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW + 5), []);
         assert_eq!(
             reminder.look(Some(&unseen(Some(2))), NOW + 6),
             [],
             "it is open"
         );
-        reminder.closed(Subject::News);
+        reminder.closed(Subject::NewExposures);
         assert_eq!(reminder.look(Some(&unseen(Some(2))), NOW + 7), []);
         assert_eq!(
             reminder.look(Some(&unseen(Some(3))), NOW + 8),
-            NEWS,
+            NEW_EXPOSURES,
             "there is more"
         );
         assert_eq!(reminder.next_look(), Some(NOW + 8 + DAY));
-        assert_eq!(reminder.look(Some(&unseen(Some(3))), NOW + 8 + DAY), NEWS);
-        let close = [Order::Close(Subject::News)];
+        assert_eq!(
+            reminder.look(Some(&unseen(Some(3))), NOW + 8 + DAY),
+            NEW_EXPOSURES
+        );
+        let close = [Order::Close(Subject::NewExposures)];
         assert_eq!(reminder.look(Some(&unseen(Some(0))), NOW + 9 + DAY), close);
         assert_eq!(reminder.next_look(), None);
-        assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW + 10 + DAY), NEWS);
+        assert_eq!(
+            reminder.look(Some(&unseen(Some(1))), NOW + 10 + DAY),
+            NEW_EXPOSURES
+        );
     }
 
     #[test]
     fn tomorrow_is_tomorrow_whatever_comes() {
         let mut reminder = Reminder::default();
-        assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW), NEWS);
-        reminder.later(Subject::News, NOW + 60);
+        assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW), NEW_EXPOSURES);
+        reminder.later(Subject::NewExposures, NOW + 60);
         assert_eq!(reminder.look(Some(&unseen(Some(9))), NOW + 61), []);
         assert_eq!(reminder.look(Some(&unseen(Some(9))), NOW + 59 + DAY), []);
         assert_eq!(reminder.next_look(), Some(NOW + 60 + DAY));
-        assert_eq!(reminder.look(Some(&unseen(Some(9))), NOW + 60 + DAY), NEWS);
-        reminder.closed(Subject::News);
-        assert_eq!(reminder.look(Some(&unseen(Some(10))), NOW + 61 + DAY), NEWS);
+        assert_eq!(
+            reminder.look(Some(&unseen(Some(9))), NOW + 60 + DAY),
+            NEW_EXPOSURES
+        );
+        reminder.closed(Subject::NewExposures);
+        assert_eq!(
+            reminder.look(Some(&unseen(Some(10))), NOW + 61 + DAY),
+            NEW_EXPOSURES
+        );
     }
 
     #[test]
     fn a_tcnd_that_is_away_or_silent_closes_nothing() {
         let mut reminder = Reminder::default();
-        assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW), NEWS);
+        assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW), NEW_EXPOSURES);
         assert_eq!(reminder.look(None, NOW + 1), []);
         assert_eq!(reminder.look(None, NOW + DAY), []);
         assert_eq!(reminder.next_look(), None, "it waits for tcnd");
         assert_eq!(reminder.look(Some(&unseen(None)), NOW + 2), []);
         assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW + 3), []);
         reminder.restarted();
-        assert_eq!(reminder.look(Some(&unseen(Some(1))), NOW + 4), NEWS);
+        assert_eq!(
+            reminder.look(Some(&unseen(Some(1))), NOW + 4),
+            NEW_EXPOSURES
+        );
     }
 
     #[test]
@@ -259,25 +283,31 @@ mod tests {
         let mut reminder = Reminder::default();
         let show = [Order::Show(Subject::Stopped)];
         assert_eq!(reminder.look(Some(&stopped("adapter-off")), NOW), []);
-        assert_eq!(reminder.next_look(), Some(NOW + PATIENCE));
-        let told = NOW + PATIENCE;
-        assert_eq!(reminder.look(Some(&stopped("adapter-off")), told), show);
-        assert_eq!(reminder.look(Some(&stopped("adapter-off")), told + 60), []);
+        assert_eq!(reminder.next_look(), Some(NOW + STOPPED_FOR));
+        let notified = NOW + STOPPED_FOR;
+        assert_eq!(reminder.look(Some(&stopped("adapter-off")), notified), show);
         assert_eq!(
-            reminder.look(Some(&stopped("storage-full")), told + 61),
+            reminder.look(Some(&stopped("adapter-off")), notified + 60),
+            []
+        );
+        assert_eq!(
+            reminder.look(Some(&stopped("storage-full")), notified + 61),
             show
         );
         let close = [Order::Close(Subject::Stopped)];
-        assert_eq!(reminder.look(Some(&unseen(Some(0))), told + 62), close);
+        assert_eq!(reminder.look(Some(&unseen(Some(0))), notified + 62), close);
         // It comes and goes: not again today.
-        assert_eq!(reminder.look(Some(&stopped("adapter-off")), told + 63), []);
         assert_eq!(
-            reminder.look(Some(&stopped("adapter-off")), told + 2000),
+            reminder.look(Some(&stopped("adapter-off")), notified + 63),
             []
         );
-        assert_eq!(reminder.next_look(), Some(told + DAY));
         assert_eq!(
-            reminder.look(Some(&stopped("adapter-off")), told + DAY),
+            reminder.look(Some(&stopped("adapter-off")), notified + 2000),
+            []
+        );
+        assert_eq!(reminder.next_look(), Some(notified + DAY));
+        assert_eq!(
+            reminder.look(Some(&stopped("adapter-off")), notified + DAY),
             show
         );
     }

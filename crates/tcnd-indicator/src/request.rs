@@ -1,7 +1,7 @@
 //! What a person chose, done beside the program.
 //!
 //! polkit may ask for a password meanwhile, and a check of servers may take minutes, so
-//! nothing waits for an errand.
+//! nothing waits for a request.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,14 @@ use tcnd_client::proxy::{ExposuresProxy, ManagerProxy, ReportsProxy};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, Variant};
 
+use crate::clock;
 use crate::desktop;
 use crate::menu::PauseLength;
 use crate::state::APPLICATION_ID;
 
-/// One errand.
+/// What a person chose, with what is needed to do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
+pub(crate) enum Request {
     OpenWindow,
     /// For as many seconds; 0 is until `Resume`.
     Pause(u64),
@@ -29,7 +30,7 @@ pub(crate) enum Errand {
     AskPermission,
 }
 
-/// What became of an errand.
+/// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Done,
@@ -39,7 +40,7 @@ pub(crate) enum Outcome {
     Failed(String),
 }
 
-impl Errand {
+impl Request {
     pub(crate) async fn run(self, session: Connection, tcnd: Connection) -> Outcome {
         let done = match self {
             Self::OpenWindow => desktop::open_window(&session).await.map(|()| Outcome::Done),
@@ -85,7 +86,6 @@ async fn ask_permission(tcnd: &Connection) -> zbus::Result<()> {
 
 /// For how long to pause, in seconds; 0 is until `Resume`.
 pub(crate) fn seconds(length: PauseLength, now: &ZonedDateTime) -> u64 {
-    const DAY: u64 = 24 * 3600;
     match length {
         PauseLength::Hour => 3600,
         PauseLength::UntilResumed => 0,
@@ -95,7 +95,7 @@ pub(crate) fn seconds(length: PauseLength, now: &ZonedDateTime) -> u64 {
             let left = midnight.map(|midnight| midnight - now.timestamp().as_second());
             left.ok()
                 .and_then(|left| u64::try_from(left).ok())
-                .unwrap_or(DAY)
+                .unwrap_or(clock::DAY)
         }
     }
 }
