@@ -11,7 +11,7 @@ use crate::state::{TcndState, UNTIL_RESUMED};
 /// What a person chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Open the window, or what stands for it.
+    /// Open the window.
     Open,
     /// Pause, until when.
     Pause(PauseLength),
@@ -89,7 +89,7 @@ pub(crate) fn lines(tcnd: &Tcnd, context: &MenuContext) -> Vec<Line> {
                 Line::Text(text)
             });
         }
-        section(&mut lines, news(tcnd));
+        section(&mut lines, new_exposures(tcnd, context.window));
         section(&mut lines, switches(tcnd, context));
     }
     let mut end = Vec::new();
@@ -137,11 +137,15 @@ fn paused(until: u64, zone: &TimeZone) -> String {
     }
 }
 
-fn news(tcnd: &TcndState) -> Vec<Line> {
+fn new_exposures(tcnd: &TcndState, window: bool) -> Vec<Line> {
     match tcnd.unseen {
-        Some(1..) => {
+        Some(1..) if window => {
             let text = "Something new for you…".to_owned();
             vec![Line::Choice(text, Action::Open)]
+        }
+        Some(1..) => {
+            let text = "Something new for you. In a terminal: tcnctl status".to_owned();
+            vec![Line::Text(text)]
         }
         None if tcnd.refused => {
             let text = "Ask for permission to be told of exposures…".to_owned();
@@ -282,6 +286,20 @@ mod tests {
         assert_eq!(opens.len(), 2, "{lines:?}");
     }
 
+    /// Without a window there is nothing to open, so the line says what to type.
+    #[test]
+    fn without_a_window_the_menu_names_the_command() {
+        let new = TcndState {
+            unseen: Some(1),
+            ..running()
+        };
+        let text = "Something new for you. In a terminal: tcnctl status".to_owned();
+        let lines = lines(&Tcnd::Running(new), &context());
+        assert!(lines.contains(&Line::Text(text)), "{lines:?}");
+        let opens = |line: &Line| matches!(line, Line::Choice(_, Action::Open));
+        assert!(!lines.iter().any(opens), "{lines:?}");
+    }
+
     #[test]
     fn pauses_of_others_are_not_ended_unsaid() {
         let paused = |pauses: &[u32]| TcndState {
@@ -312,18 +330,24 @@ mod tests {
     /// call them what they are.
     #[test]
     fn a_menu_says_of_exposures_that_there_is_something() {
-        let menu = |unseen| {
-            let tcnd = TcndState {
-                unseen,
-                ..running()
+        for window in [false, true] {
+            let context = MenuContext {
+                window,
+                ..context()
             };
-            shown(&Tcnd::Running(tcnd), &context())
-        };
-        let some = menu(Some(1));
-        assert_eq!(some, menu(Some(9999)));
-        assert!(some.contains("Something new for you…") && !some.contains("xposure"));
-        assert_ne!(some, menu(Some(0)));
-        assert_eq!(menu(Some(0)), menu(None));
+            let menu = |unseen| {
+                let tcnd = TcndState {
+                    unseen,
+                    ..running()
+                };
+                shown(&Tcnd::Running(tcnd), &context)
+            };
+            let some = menu(Some(1));
+            assert_eq!(some, menu(Some(9999)));
+            assert!(some.contains("Something new for you") && !some.contains("xposure"));
+            assert_ne!(some, menu(Some(0)));
+            assert_eq!(menu(Some(0)), menu(None));
+        }
         let refused = TcndState {
             unseen: None,
             refused: true,

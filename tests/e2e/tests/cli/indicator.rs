@@ -431,7 +431,8 @@ async fn neither_panel_nor_server_is_needed_and_each_may_come_later() {
     assert_eq!(session.asked().await, news(0));
     session.start_panel().await;
     let mut menu = session.registered().await;
-    menu.until("Something new for you…").await;
+    menu.until("Something new for you. In a terminal: tcnctl status")
+        .await;
     // A new server shows nothing of what the old one showed.
     session
         .connection
