@@ -57,7 +57,7 @@ trait Application {
     fn activate(&self, platform_data: HashMap<&str, Variant<'_>>) -> zbus::Result<()>;
 }
 
-/// What a notification says. The texts are harmless, whoever reads them.
+/// What a notification says. Its texts tell bystanders nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotificationText {
     pub(crate) summary: &'static str,
@@ -71,19 +71,16 @@ pub(crate) const fn text(subject: Subject, window: bool) -> NotificationText {
     let (summary, body) = match (subject, window) {
         (Subject::NewExposures, true) => (
             "Contact tracing has something for you",
-            "Open it when nobody looks over your shoulder.",
+            "Open it where only you see the screen.",
         ),
         (Subject::NewExposures, false) => (
             "Contact tracing has something for you",
-            "When nobody looks over your shoulder, type in a terminal: tcnctl status",
+            "Where only you see the screen, type in a terminal: tcnctl status",
         ),
-        (Subject::Stopped, true) => (
-            "Contact tracing has stopped",
-            "It needs your attention. Open it to see what to do.",
-        ),
+        (Subject::Stopped, true) => ("Contact tracing has stopped", "Open it to see what to do."),
         (Subject::Stopped, false) => (
             "Contact tracing has stopped",
-            "It needs your attention. To see what to do, type in a terminal: tcnctl status",
+            "To see what to do, type in a terminal: tcnctl status",
         ),
     };
     let actions: &[&str] = match (subject, window) {
@@ -154,8 +151,8 @@ impl<'a> Notifier<'a> {
         self.server.clone()
     }
 
-    /// Shows a subject, in the place of what was shown of it. If there is no server, nobody
-    /// can be told.
+    /// Shows the notification of a subject, in the place of an earlier one. Without a
+    /// notification server it does nothing.
     pub(crate) async fn show(&mut self, subject: Subject, window: bool) {
         let text = text(subject, window);
         self.notify(Some(subject), text.summary, text.body, text.actions)
@@ -175,7 +172,7 @@ impl<'a> Notifier<'a> {
         }
     }
 
-    /// The subject of a notification that is gone; `None` if it was not of ours.
+    /// The subject of a notification that is gone; `None` if this program did not show it.
     pub(crate) fn gone(&mut self, id: u32) -> Option<Subject> {
         self.ids.remove(&id).flatten()
     }
@@ -239,7 +236,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Whoever reads over a shoulder learns nothing.
+    /// Bystanders who read a notification learn nothing.
     #[test]
     fn no_notification_says_what_it_is_about() {
         let telling = [

@@ -21,7 +21,7 @@ pub(crate) enum Action {
     ResumeAll,
     /// Check the sources of reports.
     Check,
-    /// Ask for the permission to know of exposures.
+    /// Ask for permission to see exposures.
     AskPermission,
     /// End this program.
     Quit,
@@ -148,7 +148,7 @@ fn new_exposures(tcnd: &TcndState, window: bool) -> Vec<Line> {
             vec![Line::Text(text)]
         }
         None if tcnd.refused => {
-            let text = "Ask for permission to be told of exposures…".to_owned();
+            let text = "Ask for permission to see exposures…".to_owned();
             vec![Line::Choice(text, Action::AskPermission)]
         }
         Some(0) | None => Vec::new(),

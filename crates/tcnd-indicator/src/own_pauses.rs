@@ -31,8 +31,8 @@ impl OwnPauses {
         }
     }
 
-    /// Those of them that tcnd has; the others are over. A tcnd that was started again gives
-    /// the cookies anew, so the application id has to be that of this program. tcnd answers
+    /// Those of them that tcnd has; the others are over. A tcnd that was started again may
+    /// give the same cookie to another, so the application id has to be that of this program. tcnd answers
     /// a moment before it shows a new pause, so one is over only after it was seen.
     pub(crate) fn among(&mut self, tcnd: &TcndState) -> Vec<u32> {
         let is_own = |cookie: &u32| {

@@ -71,7 +71,7 @@ fn pauses(snapshot: &mut Snapshot) -> Vec<(u32, String)> {
     let hold = |mut hold: PropertyMap| {
         let application_id = hold.remove("application_id");
         let application_id = application_id.and_then(|id| String::try_from(id).ok());
-        // Before API level 8 a pause has no cookie, and 0 is nobody's.
+        // Before API level 8 a pause has no cookie, and no pause has the cookie 0.
         let cookie = hold.remove("cookie").and_then(|it| u32::try_from(it).ok());
         (cookie.unwrap_or(0), application_id.unwrap_or_default())
     };

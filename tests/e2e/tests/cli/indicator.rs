@@ -276,7 +276,7 @@ impl Menu<'_> {
 const NEWS: &str = "Contact tracing has something for you";
 
 fn news(replaces: u32) -> Asked {
-    let body = "When nobody looks over your shoulder, type in a terminal: tcnctl status";
+    let body = "Where only you see the screen, type in a terminal: tcnctl status";
     let actions = vec!["later".to_owned(), "Tomorrow".to_owned()];
     Asked::Notified(replaces, NEWS.to_owned(), body.to_owned(), actions)
 }
@@ -378,7 +378,7 @@ async fn a_click_on_the_notification_opens_the_window() {
     session.start_window().await;
     session.start(&it);
     it.driver.unseen.send_replace(1);
-    let body = "Open it when nobody looks over your shoulder.";
+    let body = "Open it where only you see the screen.";
     let actions = ["default", "Open", "later", "Tomorrow"].map(str::to_owned);
     let (summary, body) = (NEWS.to_owned(), body.to_owned());
     let notified = Asked::Notified(0, summary, body, actions.to_vec());
@@ -451,8 +451,7 @@ async fn who_may_not_know_is_offered_to_ask() {
     session.start_panel().await;
     session.start(&it);
     let mut menu = session.registered().await;
-    menu.until("Ask for permission to be told of exposures…")
-        .await;
+    menu.until("Ask for permission to see exposures…").await;
     let lines = menu.lines().await;
     assert!(
         !lines.iter().any(|(_, label)| label.contains("new")),
