@@ -22,7 +22,7 @@ pub(super) struct Exchange {
     run: Option<Run>,
     /// One delivery is read at a time.
     pub(super) intake: Arc<Semaphore>,
-    /// StopFlags the reading of a delivery.
+    /// Stops the reading of a delivery.
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -70,7 +70,7 @@ impl Exchange {
         }
     }
 
-    /// Waits until the sync_status is another.
+    /// Waits until the status of `tcnd-sync` changes.
     pub(super) async fn changed(&mut self) {
         // The sender is ours, so this cannot fail.
         let _ = self.changes.changed().await;
@@ -80,7 +80,7 @@ impl Exchange {
         Arc::clone(&self.sync_status)
     }
 
-    /// A person asks for a run; the sync_trigger to call for it by.
+    /// A person asks for a run. Returns what starts it.
     pub(super) fn ask(&mut self) -> SyncTrigger {
         self.asked = true;
         self.sync_trigger.clone()
@@ -119,7 +119,7 @@ impl Exchange {
         true
     }
 
-    /// StopFlags the reading of a delivery, if one is under way.
+    /// Stops the reading of a delivery, if one is under way.
     pub(super) fn end_intake(&self) {
         self.stop.store(true, Ordering::Release);
     }

@@ -30,7 +30,7 @@ use crate::store::{PendingDelivery, Store};
 pub(super) struct MatchQueue {
     /// One import or one queue is matched at a time: each holds an index.
     permits: Arc<Semaphore>,
-    /// StopFlags the matching under way.
+    /// Stops the matching under way.
     stop: Arc<AtomicBool>,
 }
 

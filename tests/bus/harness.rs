@@ -40,7 +40,7 @@ const FD_TIMEOUT: Duration = Duration::from_secs(60);
 /// descriptors look idle.
 const SHORT_FD_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The other parts of the service, with a directory for export_dir.
+/// The other parts of the service, with a directory for exports.
 pub(crate) fn service(
     handle: Handle,
     bouncer: Bouncer,

@@ -294,7 +294,7 @@ async fn an_import_does_not_write_behind_a_wipe() {
         let again = other.import(&file).await;
         assert!(matches!(again, Err(Refusal::InUse(_))), "one at a time");
         other.log(ContactsRequest::Wipe).await.unwrap();
-        // No receiver is client_disconnected if the reader noticed the wipe between two reads.
+        // The receiver is gone if the reader noticed the wipe between two reads.
         let _ = go_on.send(());
     };
     let imported = other.others(|reply| MatchedReportsRequest::Import(import, reply));

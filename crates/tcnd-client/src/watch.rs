@@ -19,15 +19,15 @@ use crate::failure::{is_absence, reply};
 use crate::names;
 use crate::non_interactive::{NonInteractiveContactsProxy, NonInteractiveExposuresProxy};
 
-/// PropertyMap of an interface, by name.
+/// The properties of an interface, by name.
 pub type PropertyMap = HashMap<String, OwnedVariant>;
 
 /// The state of tcnd at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// PropertyMap of [`names::MANAGER`].
+    /// The properties of [`names::MANAGER`].
     pub manager: PropertyMap,
-    /// PropertyMap of [`names::ADAPTER`], for each Bluetooth adapter.
+    /// The properties of [`names::ADAPTER`], for each Bluetooth adapter.
     pub adapters: Vec<PropertyMap>,
     /// Exposures that are not seen yet; `None` if the user may not know.
     pub new_exposures: Option<u32>,

@@ -134,7 +134,7 @@ impl StoreWriter {
         }
     }
 
-    /// Works until it is asked to close, or until all store_replies are dropped.
+    /// Works until it is asked to close, or until all senders are dropped.
     pub(super) fn run(mut self, mut inbox: mpsc::Receiver<WriteRequest>) {
         loop {
             let mut batch = Batch::default();
