@@ -34,26 +34,25 @@ pub(super) struct ExposuresInterface {
 impl ExposuresInterface {
     /// Returns all exposures, those of each report in the order of time; dismissed
     /// exposures only with the option dismissed (b). Times are in seconds since
-    /// 1970-01-01 UTC. Each exposure has id (s); day (t), the UTC day on which it
-    /// began; from (t) and to (t), rounded outward to five minutes; duration_s (u), the
-    /// time near, rounded up to five minutes; duration_least_s (u) and duration_most_s
-    /// (u), the bounds of that time, rounded outward to five minutes, absent unless
-    /// discovery paused when it began or ended; attenuation (a(yu)), the
-    /// measured sightings by attenuation, each with its upper bound in dB, 255 for the
-    /// rest; rssi_max (n), the strongest signal in dBm, absent if none was measured;
-    /// carried (s), whose radio was heard: direct, the other person's own; bridged,
-    /// another device's; or mixed; distance (d), distance_least (d) and distance_most
-    /// (d), an estimate in metres, and the estimates for a weaker and a stronger
-    /// sender, absent if the person's own signal was not measured; sources (as), the
-    /// sources of the report; published (t), when the report was public at the latest;
-    /// received (t); memo_type (y) and memo (ay), and since API level 8 what can be read
-    /// of it: says (as), symptoms as tokens, those that tcnctl report create takes, and
-    /// fever, whose grade was not said; since (t), the UTC day of the first symptom,
-    /// absent if the memo does not say it; text (s), printable text of a stranger,
-    /// absent if the memo is none; rule (s), the rule that makes an exposure of
-    /// contacts: contacts-1 joins contacts while the gap between them is shorter than
-    /// rule_gap_s (u) seconds, and computes distances from rule_reference_rssi (n), the
-    /// dBm at one metre; seen (b); dismissed (b). Clients
+    /// 1970-01-01 UTC. Each exposure has id (s); day (t), the UTC day on which it began;
+    /// from (t) and to (t), rounded outward to five minutes; duration_s (u), the time
+    /// near, rounded up to five minutes; duration_least_s (u) and duration_most_s (u),
+    /// the bounds of that time, rounded outward to five minutes, absent unless discovery
+    /// paused when it began or ended; attenuation (a(yu)), the measured sightings by
+    /// attenuation, each with its upper bound in dB, 255 for the rest; rssi_max (n), the
+    /// strongest signal in dBm, absent if none was measured; carried (s), whose radio was
+    /// heard: direct, the other person's own; bridged, another device's; or mixed;
+    /// distance (d), distance_least (d) and distance_most (d), an estimate in metres, and
+    /// the estimates for a weaker and a stronger sender, absent if the person's own
+    /// signal was not measured; sources (as), the sources of the report; published (t),
+    /// when the report was public at the latest; received (t); memo_type (y) and memo
+    /// (ay), and since API level 8 what can be read of it: symptoms (as), tokens, those
+    /// that tcnctl report create takes, and fever, whose grade was not said; since (t),
+    /// the UTC day of the first symptom, absent if the memo does not say it; text (s),
+    /// printable text of a stranger, absent if the memo is none; rule (s), the rule that
+    /// makes an exposure of contacts: contacts-1 joins contacts while the gap between
+    /// them is shorter than rule_gap_s (u) seconds, and computes distances from
+    /// rule_reference_rssi (n), the dBm at one metre; seen (b); dismissed (b). Clients
     /// must tolerate other keys and tokens. Needs the polkit action
     /// org.tcncoalition.tcnd1.exposures-read, as all methods of this interface do.
     #[zbus(out_args("exposures"))]

@@ -210,7 +210,7 @@ impl From<daemon::KnownExposure> for ExposureInfo {
             received: known.received.0,
             memo_type: known.memo.kind().get(),
             memo: known.memo.data().to_vec(),
-            says: Some(symptoms.map(|symptom| symptom.token().to_owned()).collect()),
+            symptoms: Some(symptoms.map(|symptom| symptom.token().to_owned()).collect()),
             since: reading.since().map(|since| UnixTime(since).day_start().0),
             text: reading.text().map(str::to_owned),
             rule: RULE.to_owned(),

@@ -34,7 +34,7 @@ fn direct() -> ExposureInfo {
         received: 200_100,
         memo_type: 1,
         memo: vec![1, 2, 3],
-        says: Some(Vec::new()),
+        symptoms: Some(Vec::new()),
         since: None,
         text: None,
         rule: "contacts-1".to_owned(),
@@ -60,7 +60,7 @@ fn bridged() -> ExposureInfo {
         memo: vec![
             1, 0, 0, 0xa3, 2, 0, 0, 0, 0, 0, 0x80, 0x51, 1, 0, 0, 0, 0, 0, 2, 0b10_0000,
         ],
-        says: Some(vec!["dry-cough".to_owned(), "other".to_owned()]),
+        symptoms: Some(vec!["dry-cough".to_owned(), "other".to_owned()]),
         since: Some(86_400),
         seen: true,
         dismissed: true,

@@ -335,7 +335,7 @@ pub struct ExposureInfo {
     pub memo: Vec<u8>,
     /// The symptoms that the memo names, as tokens, see [`symptoms`](crate::symptoms);
     /// absent before API level 8.
-    pub says: Option<Vec<String>>,
+    pub symptoms: Option<Vec<String>>,
     /// The UTC day of the first symptom, in seconds since 1970, if the memo says it.
     pub since: Option<u64>,
     /// The text of a stranger, if the memo is text.
