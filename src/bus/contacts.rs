@@ -127,12 +127,12 @@ impl ContactsInterface {
         Ok(self.handle.ask(nearby).await?)
     }
 
-    /// Returns how long numbers of this machine were on the air, so that a time in which
-    /// nobody was heard can be told from one in which the daemon did not work. The span
-    /// is widened to whole quarters of an hour, and may have at most 10000. Each quarter
-    /// has its start, in seconds since 1970-01-01 UTC, and the seconds on the air.
-    /// Quarters without any are absent. The daemon knows this for as long as it keeps
-    /// what is needed for reports. A relay has no number of its own. Since API level 8.
+    /// Returns how long numbers of this machine were on the air, so that clients can tell
+    /// a time without contacts from one in which the daemon did not work. The span is
+    /// widened to whole quarters of an hour, and may have at most 10000. Each quarter has
+    /// its start, in seconds since 1970-01-01 UTC, and the seconds on the air. Quarters
+    /// without any are absent. The daemon knows this for as long as it keeps what is
+    /// needed for reports. A relay has no number of its own. Since API level 8.
     #[zbus(out_args("quarters"))]
     async fn get_activity(
         &self,
@@ -158,7 +158,7 @@ impl ContactsInterface {
     /// Returns in a word how many different numbers were heard within the last quarter of
     /// an hour: none; few, at most 5; some, at most 20; or many. Each device takes a new
     /// number every quarter of an hour, so it counts once or twice. The word is for
-    /// screens that everyone sees: an exact number would tell when somebody is alone.
+    /// screens that everyone sees: an exact number would show when a person is alone.
     /// There are no options yet. Clients must tolerate other tokens. Needs the polkit
     /// action org.tcncoalition.tcnd1.presence-read. Since API level 8.
     #[zbus(out_args("presence"))]

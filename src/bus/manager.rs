@@ -361,7 +361,7 @@ impl ManagerInterface {
     }
 
     /// How many sources of reports of other people the last run of tcnd-sync had; while
-    /// it is 0, nobody can warn this computer but by a file. Since API level 8.
+    /// it is 0, a warning can reach this computer only as a file. Since API level 8.
     #[zbus(property)]
     fn report_sources(&self) -> u32 {
         tokens::report_sources(&self.handle.snapshot())

@@ -57,7 +57,7 @@ impl Driver {
                  agrees, or tcnctl clock confirm"
             }
             Some(ClockDoubt::Behind) => {
-                "the wall clock shows a time before one that has been; contacts are dated anew \
+                "the wall clock shows a time before one that has been; contacts are dated again \
                  when it is set"
             }
         };

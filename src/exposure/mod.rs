@@ -11,7 +11,7 @@
 //! the same number. A number heard only after its report was published is no exposure,
 //! because then any radio may have sent it.
 //!
-//! Where discovery pauses, somebody may be near and unheard. A pause between two contacts
+//! Where discovery pauses, a device may be near and unheard. A pause between two contacts
 //! counts as time near if both may have lasted into it. The pauses before the first and after
 //! the last contact are the difference between [`Exposure::least`] and [`Exposure::most`].
 //! Behaviour compared with:

@@ -44,7 +44,7 @@ pub enum OpenError {
     },
     /// A later release wrote this database.
     #[error(
-        "{path} was written by a newer release (format {found}, this one knows {known}); install that release again, or move the file away to begin anew"
+        "{path} was written by a newer release (format {found}, this one knows {known}); install that release again, or move the file away to start with an empty one"
     )]
     Newer {
         /// Which file; it is left as it is.
@@ -56,7 +56,7 @@ pub enum OpenError {
     },
     /// The report keys are sealed, and cannot be opened.
     #[error(
-        "the report keys in {path} are sealed, and the credential tcnd.kek is missing or another one; put the right one into /etc/credstore.encrypted and start tcnd again, or move the file away to begin anew"
+        "the report keys in {path} are sealed, and the credential tcnd.kek is missing or another one; put the right one into /etc/credstore.encrypted and start tcnd again, or move the file away to start with an empty one"
     )]
     Sealed {
         /// Which file; it is left as it is.

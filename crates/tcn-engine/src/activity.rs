@@ -1,6 +1,6 @@
 //! How long numbers of this machine were on the air, by quarter of an hour.
 //!
-//! A time in which nobody was heard means something only if the machine was at work then.
+//! A time without contacts means something only if the machine was at work then.
 //! The records of aired numbers, which are kept to make reports, tell when it was.
 
 use std::collections::BTreeMap;

@@ -71,7 +71,7 @@ impl Cadence {
         }
     }
 
-    /// The longest pause between two windows. Nobody is unheard for longer, but for the time
+    /// The longest pause between two windows. No device is unheard for longer, but for the time
     /// that the controller takes to start.
     pub const fn longest_pause(self) -> Duration {
         match self {

@@ -1,6 +1,6 @@
 //! Our own recent numbers, to recognise them when they are received.
 //!
-//! Bridges repeat numbers, and an attacker may replay them: a contact with oneself would
+//! Bridges repeat numbers, and an attacker may replay them: a contact of the machine with itself would
 //! become a false exposure. The memory is bounded. At one number a quarter of an hour it
 //! spans twelve weeks, longer than any retention.
 

@@ -36,7 +36,7 @@ impl Driver {
                     let asleep = std::mem::replace(&mut slept, clock::slept());
                     self.clock_jumped(slept > asleep).await;
                 }
-                // Where nobody watches them any more, they stay as they are.
+                // When their source is gone, they stay as they are.
                 Ok(()) = conditions.changed() => {
                     let now = *conditions.borrow_and_update();
                     self.tell(clock::now(), Input::ListenConditions(now)).await;
