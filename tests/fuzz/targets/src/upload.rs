@@ -34,7 +34,7 @@ pub fn run(body: &[u8]) {
     assert!(report.claim().count() > 0);
     assert_eq!(wire::write(&report), admitted.bytes);
     assert!(report.verify().is_ok());
-    // The inbox of a keeper judges the same bytes again.
+    // The primary judges the same bytes again.
     let again = admission::admit_bytes(admitted.bytes.clone(), None).expect("as before");
     assert_eq!(
         (again.digest, again.bytes),
