@@ -2,8 +2,8 @@
 //!
 //! These constants are the documentation of the database and make nothing:
 //! the steps of `migrations.rs` do, whose text never changes once released.
-//! [`verify`] compares the two at every opening, and `tests/store/schema.sql`
-//! pins them.
+//! [`verify`] compares the two at every opening, and the fixture of the newest format in
+//! `tests/store/fixtures` pins them.
 
 use rusqlite::Connection;
 
