@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use tcn_engine::{Hold, Input};
+use tcn_protocol::UnixTime;
 use tcnd_client::proxy::DaemonStatistics;
 
 use super::clock;
@@ -17,8 +18,8 @@ use super::reply::Reply;
 use super::reply::{respond, respond_async};
 use super::requests::{PauseRequest, Request};
 
-/// Longest pause, in days; more is "until resumed".
-const LONGEST_PAUSE: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Longest pause; more is "until resumed".
+const LONGEST_PAUSE: Duration = Duration::from_secs(366 * UnixTime::DAY);
 
 impl Driver {
     pub(super) async fn answer(&mut self, request: Request) {

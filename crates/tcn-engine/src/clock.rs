@@ -15,7 +15,7 @@ use super::{
 };
 
 /// A date counts as in the future when it is this much later than the clock.
-const FUTURE: Duration = Duration::from_secs(24 * 3600);
+const FUTURE: Duration = Duration::from_secs(UnixTime::DAY);
 
 impl Engine {
     /// Resumes what an earlier process knew of the clock: its record, or the newest

@@ -14,7 +14,7 @@ use tcn_protocol::UnixTime;
 use super::interval::Interval;
 
 /// How far back intervals are asked for: 14 days. After that, servers forget them.
-pub const WINDOW: Duration = Duration::from_secs(14 * 24 * 3600);
+pub const WINDOW: Duration = Duration::from_secs(14 * UnixTime::DAY);
 
 /// The intervals to ask a source for at `now`, the oldest first: those of the window
 /// that it did not deliver whole, and the current one.

@@ -25,7 +25,7 @@ pub struct Waits {
 pub const FETCH: Waits = Waits {
     first: Duration::from_secs(15 * 60),
     longest: Duration::from_secs(6 * 3600),
-    longest_asked: Duration::from_secs(24 * 3600),
+    longest_asked: Duration::from_secs(UnixTime::DAY),
 };
 
 impl Waits {

@@ -10,7 +10,8 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::friendly::SpanParser;
 use jiff::tz::TimeZone;
-use jiff::{Span, Timestamp, ToSpan, ZonedDateTime};
+use jiff::{SignedDuration, Span, Timestamp, ToSpan, ZonedDateTime};
+use tcn_protocol::UnixTime;
 use thiserror::Error;
 
 /// The log keeps the start of a contact by quarters of an hour; all UTC offsets in use
@@ -229,7 +230,7 @@ pub(crate) fn day(unix_seconds: u64) -> String {
 
 /// A duration for people: only the largest unit, rounded down.
 pub(crate) fn duration(seconds: u64) -> String {
-    let units = [(86_400, "day"), (3600, "hour"), (60, "minute")];
+    let units = [(UnixTime::DAY, "day"), (3600, "hour"), (60, "minute")];
     let Some((length, unit)) = units.into_iter().find(|(length, _)| seconds >= *length) else {
         return "less than a minute".to_owned();
     };
@@ -292,8 +293,7 @@ fn since(text: &str, now: &ZonedDateTime) -> Result<Date, TimeParseError> {
 /// Accepts a day before 1970 that contains the first second of 1970: the user means the
 /// beginning.
 fn not_too_old(time: Timestamp) -> Result<Timestamp, TimeParseError> {
-    const A_DAY: i64 = 86_400;
-    if time.as_second() < -A_DAY {
+    if time.as_duration() < -SignedDuration::from_hours(24) {
         Err(TimeParseError::TooOld)
     } else {
         Ok(time)

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::SpanRelativeTo;
 use jiff::fmt::friendly::SpanParser;
+use tcn_protocol::UnixTime;
 use thiserror::Error;
 
 /// The text is not a duration, or a negative one, or counts in months.
@@ -36,7 +37,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotADuration> {
 /// or "14d". Fractions of a second are left out.
 pub fn spell_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
-    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
+    let units = [(UnixTime::DAY, "d"), (3600, "h"), (60, "min")];
     units
         .iter()
         .find(|(length, _)| seconds > 0 && seconds.is_multiple_of(*length))
