@@ -2,7 +2,7 @@
 //!
 //! Items are handed on as they are read, so a file that breaks off keeps the items
 //! before. No more than one item is ever held: other values are skipped, and the
-//! [`Guard`] passes no string longer than a report needs. For the same reason fields
+//! [`JsonLimits`] passes no string longer than a report needs. For the same reason fields
 //! are read loosely and checked afterwards: a number in the place of a string is one
 //! bad item, not the end of the file.
 
@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
-use super::guard::{Excess, Guard};
 use super::item::{Item, ItemError, ItemPosition, Items};
+use super::json_limits::{Excess, JsonLimits};
 use super::text;
 
 /// Reads all items of a JSON text that begins on `first_line` of its file.
@@ -26,7 +26,7 @@ pub(super) fn read_json(
     items: &mut Items<'_>,
 ) -> io::Result<()> {
     let line = Cell::new(first_line);
-    let mut json = serde_json::Deserializer::from_reader(Guard::new(source, &line));
+    let mut json = serde_json::Deserializer::from_reader(JsonLimits::new(source, &line));
     let reports = ReportsVisitor {
         items: &mut *items,
         line: &line,

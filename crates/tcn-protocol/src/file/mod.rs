@@ -23,9 +23,9 @@
 //! any byte of the source. The size of a decompressed file is limited here.
 
 mod foreign;
-mod guard;
 mod item;
 mod json;
+mod json_limits;
 mod lines;
 mod text;
 

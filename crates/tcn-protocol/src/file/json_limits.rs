@@ -2,12 +2,12 @@
 //!
 //! The parser collects a string to its closing quote and a number to its last digit,
 //! and records every level of nesting. So a file of one endless string would need
-//! memory without end. The guard stands between source and parser and examines each
+//! memory without end. [`JsonLimits`] stands between source and parser and examines each
 //! byte. Of a string longer than a report needs it passes only the beginning, so the
 //! string is one bad item and the next item is found. Any other excess ends the
 //! reading.
 //!
-//! The guard knows just enough of JSON to tell strings from the bytes between them. The
+//! It knows just enough of JSON to tell strings from the bytes between them. The
 //! parser checks whether the JSON is well formed.
 
 use std::cell::Cell;
@@ -34,7 +34,7 @@ const DEEPEST: usize = 32;
 pub(super) struct Excess;
 
 /// A source of JSON without excess.
-pub(super) struct Guard<'a, R> {
+pub(super) struct JsonLimits<'a, R> {
     source: R,
     /// The line that was reached.
     line: &'a Cell<u64>,
@@ -57,8 +57,8 @@ enum Text {
     Cut { escape: bool },
 }
 
-impl<'a, R: BufRead> Guard<'a, R> {
-    /// Guards `source` and counts its lines on from `line`.
+impl<'a, R: BufRead> JsonLimits<'a, R> {
+    /// Limits `source`, and counts its lines on from `line`.
     pub(super) fn new(source: R, line: &'a Cell<u64>) -> Self {
         Self {
             source,
@@ -119,7 +119,7 @@ impl<'a, R: BufRead> Guard<'a, R> {
     }
 }
 
-impl<R: BufRead> Read for Guard<'_, R> {
+impl<R: BufRead> Read for JsonLimits<'_, R> {
     /// One byte at a time, which is all the parser asks for.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let Some(place) = out.first_mut() else {
@@ -144,7 +144,7 @@ mod tests {
 
     fn through(json: &[u8]) -> io::Result<Vec<u8>> {
         let (line, mut out) = (Cell::new(1), Vec::new());
-        Guard::new(json, &line).read_to_end(&mut out)?;
+        JsonLimits::new(json, &line).read_to_end(&mut out)?;
         Ok(out)
     }
 
