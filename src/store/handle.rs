@@ -95,7 +95,7 @@ impl Store {
     pub(super) fn new() -> (Self, WorkerChannels, mpsc::Receiver<Event>) {
         let (work, inbox) = mpsc::channel(DEPTH);
         // Room for an answer to everything that can be under way.
-        let (events, outbox) = mpsc::channel(2 * DEPTH);
+        let (events, event_receiver) = mpsc::channel(2 * DEPTH);
         let store = Self {
             work,
             events: events.downgrade(),
@@ -105,7 +105,7 @@ impl Store {
             work: inbox,
             events,
         };
-        (store, channels, outbox)
+        (store, channels, event_receiver)
     }
 
     /// Writes records durably, all or none; answered by an [`Event`].

@@ -24,7 +24,7 @@ use super::{
 
 /// Starts the thread.
 pub(super) fn start(database: Database) -> io::Result<(Store, mpsc::Receiver<Event>)> {
-    let (store, channels, outbox) = Store::new();
+    let (store, channels, event_receiver) = Store::new();
     let WorkerChannels { work, events } = channels;
     let worker = Worker {
         database,
@@ -35,7 +35,7 @@ pub(super) fn start(database: Database) -> io::Result<(Store, mpsc::Receiver<Eve
     std::thread::Builder::new()
         .name("store".to_owned())
         .spawn(move || worker.run(work))?;
-    Ok((store, outbox))
+    Ok((store, event_receiver))
 }
 
 /// Dropped from top to bottom: the events end when the lock is free again.
