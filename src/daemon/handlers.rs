@@ -29,7 +29,7 @@ impl Driver {
             Request::Pause(pause, reply) => respond(reply, self.pause(pause).await),
             Request::Resume(cookie, reply) => respond(reply, self.resume(cookie).await),
             Request::ClientDisconnected(name) => {
-                self.holds.left(&name);
+                self.holds.client_disconnected(&name);
                 self.run_disconnected(&name).await;
                 self.pause_changed(clock::now()).await;
             }

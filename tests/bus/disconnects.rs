@@ -46,7 +46,7 @@ async fn the_holder_leaves() {
     let left = soon(served.driver.asked.recv()).await.unwrap();
     assert_eq!(
         left,
-        format!("Left {name}"),
+        format!("ClientDisconnected {name}"),
         "said once, of the holder alone"
     );
 }
@@ -77,7 +77,7 @@ async fn the_holder_left_before_it_could_hold() {
     let asked = soon(served.driver.asked.recv()).await.unwrap();
     assert!(asked.starts_with("Pause"), "{asked}");
     let left = soon(served.driver.asked.recv()).await.unwrap();
-    assert_eq!(left, format!("Left {name}"));
+    assert_eq!(left, format!("ClientDisconnected {name}"));
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn holders_are_bounded() {
 
     holders.pop().unwrap().close().await.unwrap();
     let left = soon(served.driver.asked.recv()).await.unwrap();
-    assert!(left.starts_with("Left"), "{left}");
+    assert!(left.starts_with("ClientDisconnected"), "{left}");
     pause(&one_more).await.expect("there is room again");
 }
 

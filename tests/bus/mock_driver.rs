@@ -169,10 +169,10 @@ fn answer(request: Request, refusal: Option<Refusal>) -> String {
             let asked = format!("Pause {seconds}s {reason:?} {id:?} {owner:?}");
             told(asked, reply, refusal, COOKIE)
         }
-        Request::Resume(cookie, reply) => told(format!("Resume {cookie}"), reply, refusal, ()),
-        Request::ClientDisconnected(name) => format!("Left {name}"),
-        Request::Rotate(reply) => told("Rotate", reply, refusal, ()),
-        Request::ConfirmClock(reply) => told("ConfirmClock", reply, refusal, ()),
+        Request::Resume(cookie, reply) => answered(format!("Resume {cookie}"), reply, refusal, ()),
+        Request::ClientDisconnected(name) => format!("ClientDisconnected {name}"),
+        Request::Rotate(reply) => answered("Rotate", reply, refusal, ()),
+        Request::ConfirmClock(reply) => answered("ConfirmClock", reply, refusal, ()),
         Request::Synchronised(_, is) => format!("Synchronised {is}"),
         Request::Summary(from, to, reply) => {
             let asked = format!("Summary {} {}", from.0, to.0);

@@ -135,7 +135,7 @@ impl Holds {
     }
 
     /// Ends the holds of a program that left the bus.
-    pub fn left(&mut self, owner: &str) {
+    pub fn client_disconnected(&mut self, owner: &str) {
         self.holds
             .retain(|_, hold| hold.owner.as_deref() != Some(owner));
     }
@@ -219,7 +219,7 @@ mod tests {
         let forever = holds.add(hold(None, None)).unwrap();
         assert_eq!(holds.sum(), Pause::UntilResumed);
         assert!(holds.remove(forever) && !holds.remove(forever));
-        holds.left(":1.7");
+        holds.client_disconnected(":1.7");
         assert_eq!(holds.sum(), Pause::No);
     }
 
