@@ -14,8 +14,9 @@ pub(super) fn sighting(frame: Frame, rssi: Option<i16>) -> Sighting {
     }
 }
 
-/// A number that its owner wrote to us: not a bridged one, even if others bridge it.
-pub(super) fn told(tcn: TemporaryContactNumber, rssi: Option<i16>) -> Sighting {
+/// A number that its owner wrote to this machine. It is not a bridged one, even if other
+/// devices bridge it.
+pub(super) fn written_sighting(tcn: TemporaryContactNumber, rssi: Option<i16>) -> Sighting {
     sighting(Frame::own(tcn), rssi)
 }
 

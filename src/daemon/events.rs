@@ -18,7 +18,7 @@ impl Driver {
             radio::Event::Rested => Input::Rested,
             radio::Event::Heard { frame, rssi } => Input::Heard(convert::sighting(frame, rssi)),
             radio::Event::Written { tcn, rssi, peer } => {
-                Input::Written(convert::told(tcn, rssi), WriterId(peer.0))
+                Input::Written(convert::written_sighting(tcn, rssi), WriterId(peer.0))
             }
             radio::Event::Malformed => {
                 self.invalid_frames += 1;

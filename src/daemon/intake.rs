@@ -191,8 +191,8 @@ impl Reader<'_> {
         let remember = self
             .store
             .remember_reports(self.source, digests, self.published, self.now);
-        for told in self.runtime.block_on(remember)? {
-            *match told {
+        for published_before in self.runtime.block_on(remember)? {
+            *match published_before {
                 Some(_) => &mut self.counted.duplicate,
                 None => &mut self.counted.accepted,
             } += 1;

@@ -171,21 +171,21 @@ impl Matcher {
             }
         }
         let positions: Vec<usize> = (0..slice.len()).filter(|at| looked_at[*at]).collect();
-        let told = self.told(slice, &positions)?;
-        for (at, told) in positions.into_iter().zip(told) {
-            *match told {
+        let published_before = self.published_before(slice, &positions)?;
+        for (at, published_before) in positions.into_iter().zip(published_before) {
+            *match published_before {
                 Some(_) => &mut self.matched.duplicate,
                 None => &mut self.matched.accepted,
             } += 1;
             if let Some(numbers) = heard.remove(&at) {
-                self.name(&slice[at], told, numbers)?;
+                self.name(&slice[at], published_before, numbers)?;
             }
         }
         Ok(())
     }
 
     /// By when these reports were public, as their source told before.
-    fn told(
+    fn published_before(
         &self,
         slice: &[SignedReport],
         positions: &[usize],
@@ -195,7 +195,7 @@ impl Matcher {
         let Origin {
             source, published, ..
         } = self.origin;
-        let told = if self.origin.remember {
+        let published_before = if self.origin.remember {
             let now = self.origin.received;
             let remember = self.store.remember_reports(source, digests, published, now);
             self.runtime.block_on(remember)?
@@ -203,13 +203,13 @@ impl Matcher {
             self.runtime
                 .block_on(self.store.earliest_published(source, digests))?
         };
-        Ok(told)
+        Ok(published_before)
     }
 
     fn name(
         &mut self,
         report: &SignedReport,
-        told: Option<UnixTime>,
+        published_before: Option<UnixTime>,
         numbers: Heard,
     ) -> Result<(), Refusal> {
         let claim = report.claim();
@@ -217,9 +217,9 @@ impl Matcher {
         self.named.push(Named {
             digest: claim.digest(),
             memo: claim.memo().clone(),
-            duplicate: told.is_some(),
+            duplicate: published_before.is_some(),
             // Public since the earliest time that this source told.
-            published: told.map_or(published, |told| told.min(published)),
+            published: published_before.map_or(published, |before| before.min(published)),
             numbers,
         });
         let named: usize = self.named.iter().map(|named| named.numbers.len()).sum();

@@ -63,11 +63,11 @@ impl Store {
         self.call(move |database| {
             let db = &database.connection;
             let days = days(db)?;
-            let told = reports.iter().map(|report| {
-                let told = told(db, &days, source, report)?;
-                Ok(told.map(|(_, published)| published))
+            let published = reports.iter().map(|report| {
+                let remembered = remembered(db, &days, source, report)?;
+                Ok(remembered.map(|(_, published)| published))
             });
-            Ok(told.collect::<rusqlite::Result<_>>()?)
+            Ok(published.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
@@ -89,8 +89,8 @@ fn days(db: &Connection) -> rusqlite::Result<Vec<i64>> {
         .collect()
 }
 
-/// The day that a report is remembered under, and what was told.
-fn told(
+/// The day that a report is remembered under, and by when it was public.
+fn remembered(
     db: &Connection,
     days: &[i64],
     source: SourceId,
@@ -134,8 +134,8 @@ fn remember(
     for report in reports {
         let row = |day| params_of(day, source, report, published);
         // A report twice in one batch is known the second time.
-        let told = told(transaction, &days, source, report)?;
-        match told {
+        let remembered = remembered(transaction, &days, source, report)?;
+        match remembered {
             Some((day, before)) if published < before => {
                 update.execute(row(day))?;
             }
@@ -147,7 +147,7 @@ fn remember(
             }
             None => {}
         }
-        known.push(told.map(|(_, before)| before));
+        known.push(remembered.map(|(_, before)| before));
     }
     transaction.execute(
         "UPDATE source SET remembered = remembered + ?2 WHERE id = ?1",
