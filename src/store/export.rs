@@ -164,7 +164,7 @@ impl Drop for TempFile {
         let removed = overwrite::overwrite(&mut self.file);
         match removed.and_then(|()| std::fs::remove_file(&self.path)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(%error, "a sheet could not be removed; the next start tries again");
+                tracing::warn!(%error, "an export file could not be removed; the next start tries again");
             }
             // A wipe was here before.
             Ok(()) | Err(_) => {}

@@ -8,6 +8,7 @@
 mod child;
 mod contacts;
 mod exchange;
+mod exports;
 mod growth;
 mod kill;
 mod ledger;
@@ -19,7 +20,7 @@ mod reports;
 mod retention;
 mod schema;
 mod seal;
-mod sheets;
+
 mod wipe;
 
 use std::path::Path;

@@ -37,7 +37,7 @@ pub(crate) async fn soon<T>(event: impl Future<Output = T>) -> T {
 pub(crate) struct MockTcnd {
     pub(crate) fixture: Fixture,
     pub(crate) driver: MockDriver,
-    sheets: TempDir,
+    export_dir: TempDir,
     connection: Connection,
     uid: u32,
 }
@@ -51,10 +51,10 @@ impl MockTcnd {
     /// A daemon that trusts only this user.
     pub(crate) async fn with(first: Snapshot, uid: u32) -> Self {
         let fixture = Fixture::new();
-        let sheets = TempDir::new().unwrap();
-        let (connection, driver) = serve(&fixture, &sheets, first, uid).await;
+        let export_dir = TempDir::new().unwrap();
+        let (connection, driver) = serve(&fixture, &export_dir, first, uid).await;
         Self {
-            sheets,
+            export_dir,
             fixture,
             driver,
             connection,
@@ -65,7 +65,7 @@ impl MockTcnd {
     /// The daemon ends, and another starts, which does not know earlier subscribers.
     pub(crate) async fn restart(&mut self, first: Snapshot) {
         self.leave().await;
-        let (connection, driver) = serve(&self.fixture, &self.sheets, first, self.uid).await;
+        let (connection, driver) = serve(&self.fixture, &self.export_dir, first, self.uid).await;
         (self.connection, self.driver) = (connection, driver);
     }
 
@@ -144,7 +144,7 @@ async fn connect(fixture: &Fixture) -> Connection {
 
 async fn serve(
     fixture: &Fixture,
-    sheets: &TempDir,
+    export_dir: &TempDir,
     first: Snapshot,
     uid: u32,
 ) -> (Connection, MockDriver) {
@@ -154,7 +154,7 @@ async fn serve(
         handle,
         bouncer: Bouncer::same_user(uid),
         log: Arc::new(SilentLog),
-        export_dir: ExportDir::new(sheets.path()),
+        export_dir: ExportDir::new(export_dir.path()),
         fd_timeout: bus::FD_TIMEOUT,
     };
     let served = bus::serve(connection.clone(), service).await;

@@ -35,19 +35,19 @@ fn rows() -> Vec<(String, Contact)> {
 }
 
 #[test]
-fn a_sheet_is_a_database_of_its_contacts() {
+fn an_export_is_a_database_of_its_contacts() {
     let directory = tempdir().unwrap();
     let path = directory.path();
-    let mut sheet = ExportDir::new(path).begin().unwrap();
+    let mut export = ExportDir::new(path).begin().unwrap();
     let [file] = &files(path)[..] else {
         panic!("one file");
     };
     assert!(file.starts_with("tcnd.sqlite."), "{file}: a wipe finds it");
     let mode = path.join(file).metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    sheet.add(&rows()).unwrap();
+    export.add(&rows()).unwrap();
     let mut bytes = Vec::new();
-    sheet.finish().unwrap().read_to_end(&mut bytes).unwrap();
+    export.finish().unwrap().read_to_end(&mut bytes).unwrap();
     assert_eq!(files(path), [""; 0], "it is gone when it was read");
 
     let copy = path.join("copy");
@@ -80,35 +80,35 @@ fn a_sheet_is_a_database_of_its_contacts() {
 
 /// Large enough that SQLite has to write before the end.
 #[test]
-fn a_sheet_that_is_given_up_is_gone() {
+fn an_export_that_is_given_up_is_gone() {
     let directory = tempdir().unwrap();
     let path = directory.path();
-    let mut sheet = ExportDir::new(path).begin().unwrap();
+    let mut export = ExportDir::new(path).begin().unwrap();
     let many: Vec<_> = (1..60_000)
         .map(|n| (format!("{n:032}"), sighting(n, DAY_ONE, DAY_ONE + 9)))
         .collect();
-    sheet.add(&many).unwrap();
+    export.add(&many).unwrap();
     let [file] = &files(path)[..] else {
         panic!("one file, and no journal");
     };
     let length = path.join(file).metadata().unwrap().len();
     assert!(length > 1 << 20, "memory does not hold it all: {length}");
-    drop(sheet);
+    drop(export);
     assert_eq!(files(path), [""; 0]);
 }
 
-/// A wipe removes the file of an open sheet; the sheet still ends without an error.
+/// A wipe removes the file of an open export; the export still ends without an error.
 #[tokio::test]
-async fn a_wipe_takes_sheets_too() {
+async fn a_wipe_removes_exports_too() {
     let directory = tempdir().unwrap();
     let path = directory.path();
     let opened = open(path).unwrap();
-    let mut sheet = ExportDir::new(path).begin().unwrap();
-    sheet.add(&rows()).unwrap();
+    let mut export = ExportDir::new(path).begin().unwrap();
+    export.add(&rows()).unwrap();
     let before = files(path).len();
     opened.store.wipe().await.unwrap();
     assert!(files(path).len() < before, "{:?}", files(path));
-    drop(sheet);
+    drop(export);
     assert!(!files(path).iter().any(|file| file.contains("sheet")));
 }
 
