@@ -36,7 +36,7 @@ use super::problem_times::ProblemTimes;
 use super::reply::Reply;
 use super::requests::Request;
 use super::snapshot::Snapshot;
-use super::snapshot::{Facts, consent_of, snapshot, status_line};
+use super::snapshot::{SnapshotInput, consent_of, snapshot, status_line};
 use super::steady::{Airing, Complaints, Steady};
 use super::sync_status::Matching;
 use super::{convert, rng, store_handlers};
@@ -336,7 +336,7 @@ impl Driver {
     fn look(&mut self, now: Moment) -> Snapshot {
         let view = self.engine.view(now);
         let airing_since = self.airing.see(&view, now);
-        let facts = Facts {
+        let input = SnapshotInput {
             view,
             consent: consent_of(&self.settings, self.consent),
             retention: self.settings.policy.retention,
@@ -349,7 +349,7 @@ impl Driver {
             sync_status: &self.exchange.sync_status.borrow(),
             now,
         };
-        snapshot(&facts, &mut self.problem_times)
+        snapshot(&input, &mut self.problem_times)
     }
 
     /// One input, and everything that follows from it.

@@ -51,13 +51,13 @@ impl Handle {
         let (store_requests, store_inbox) = mpsc::channel(Self::DEPTH);
         let (publish, snapshot) = watch::channel(Arc::new(first));
         let (count, unseen) = watch::channel(0);
-        let (stand, sync_status) = watch::channel(SyncStatus::default());
+        let (publish_sync, sync_status) = watch::channel(SyncStatus::default());
         let mailbox = Mailbox {
             requests: inbox,
             store_requests: store_inbox,
             snapshot: publish,
             unseen: count,
-            sync_status: stand,
+            sync_status: publish_sync,
         };
         let handle = Self {
             requests,

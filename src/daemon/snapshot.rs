@@ -1,7 +1,7 @@
 //! The public state of the daemon, put together from what radio, engine and store say.
 //!
-//! Pure: the same facts always make the same snapshot, and nothing secret is
-//! among the facts.
+//! Pure: the same input always makes the same snapshot, and the input has nothing
+//! secret.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -98,7 +98,7 @@ pub struct Hold {
 }
 
 /// What a snapshot is made of.
-pub(super) struct Facts<'a> {
+pub(super) struct SnapshotInput<'a> {
     pub(super) view: View,
     pub(super) consent: Consent,
     /// How long contacts are kept.
@@ -118,21 +118,21 @@ pub(super) struct Facts<'a> {
     pub(super) now: Moment,
 }
 
-pub(super) fn snapshot(facts: &Facts<'_>, since: &mut ProblemTimes) -> Snapshot {
-    let problems = since.date(problems(facts), facts.now);
+pub(super) fn snapshot(input: &SnapshotInput<'_>, since: &mut ProblemTimes) -> Snapshot {
+    let problems = since.date(problems(input), input.now);
     Snapshot {
-        enabled: facts.view.consent,
-        consent: facts.consent,
-        airing_since: facts.airing_since.filter(|_| facts.status.advertising),
-        state: state(facts, &problems),
+        enabled: input.view.consent,
+        consent: input.consent,
+        airing_since: input.airing_since.filter(|_| input.status.advertising),
+        state: state(input, &problems),
         problems,
-        advertising: facts.status.advertising,
-        scanning: facts.status.scanning,
-        cadence: facts.view.cadence,
-        simulated: facts.status.simulated,
-        adapters: facts.status.adapters.clone(),
-        paused: facts.view.pause,
-        holds: facts
+        advertising: input.status.advertising,
+        scanning: input.status.scanning,
+        cadence: input.view.cadence,
+        simulated: input.status.simulated,
+        adapters: input.status.adapters.clone(),
+        paused: input.view.pause,
+        holds: input
             .holds
             .iter()
             .map(|(cookie, hold)| Hold {
@@ -142,11 +142,11 @@ pub(super) fn snapshot(facts: &Facts<'_>, since: &mut ProblemTimes) -> Snapshot 
                 application_id: hold.application_id.clone(),
             })
             .collect(),
-        mode: facts.status.mode,
-        rotation_interval: facts.view.longest_life,
-        retention: facts.retention,
-        report_sources: facts.sync_status.sources.len(),
-        checked: facts.sync_status.checked(),
+        mode: input.status.mode,
+        rotation_interval: input.view.longest_life,
+        retention: input.retention,
+        report_sources: input.sync_status.sources.len(),
+        checked: input.sync_status.checked(),
     }
 }
 
@@ -212,27 +212,27 @@ pub(super) fn status_line(snapshot: &Snapshot) -> String {
 }
 
 /// The current problems, each with its detail.
-fn problems(facts: &Facts<'_>) -> BTreeMap<Problem, String> {
+fn problems(input: &SnapshotInput<'_>) -> BTreeMap<Problem, String> {
     let own = [
-        (facts.view.clock.is_some(), Problem::ClockUnsynchronised),
-        (facts.view.store_failing, Problem::StorageFull),
-        (facts.corrupt, Problem::StorageCorrupt),
-        (facts.view.table_full, Problem::Crowded),
+        (input.view.clock.is_some(), Problem::ClockUnsynchronised),
+        (input.view.store_failing, Problem::StorageFull),
+        (input.corrupt, Problem::StorageCorrupt),
+        (input.view.table_full, Problem::Crowded),
         (
-            facts.sync_status.stale(facts.now.wall),
+            input.sync_status.stale(input.now.wall),
             Problem::ReportsStale,
         ),
-        (facts.sync_status.failing(), Problem::SyncFailed),
+        (input.sync_status.failing(), Problem::SyncFailed),
     ];
     let detail = |problem| {
-        let error = facts
+        let error = input
             .store_error
             .filter(|_| problem == Problem::StorageFull);
         error.unwrap_or_default().to_owned()
     };
     let own = own.into_iter().filter(|(is, _)| *is);
     let own = own.map(|(_, problem)| (problem, detail(problem)));
-    facts
+    input
         .status
         .problems
         .clone()
@@ -241,17 +241,17 @@ fn problems(facts: &Facts<'_>) -> BTreeMap<Problem, String> {
         .collect()
 }
 
-fn state(facts: &Facts<'_>, problems: &BTreeMap<Problem, ProblemDetails>) -> State {
-    if !facts.view.consent {
+fn state(input: &SnapshotInput<'_>, problems: &BTreeMap<Problem, ProblemDetails>) -> State {
+    if !input.view.consent {
         return State::Idle;
     }
-    if facts.view.pause != Pause::No {
+    if input.view.pause != Pause::No {
         return State::Paused;
     }
-    if !facts.radio_known {
+    if !input.radio_known {
         return State::Starting;
     }
-    if facts
+    if input
         .status
         .problems
         .keys()
@@ -263,7 +263,7 @@ fn state(facts: &Facts<'_>, problems: &BTreeMap<Problem, ProblemDetails>) -> Sta
         return State::Degraded;
     }
     // Nothing is wrong and nothing is there: it is on its way.
-    if facts.status.advertising || facts.status.scanning {
+    if input.status.advertising || input.status.scanning {
         State::Running
     } else {
         State::Starting
@@ -293,7 +293,7 @@ mod tests {
     /// The state of a daemon with consent, by what its radio and its store say.
     fn state_of(status: &Status, store_failing: bool) -> State {
         let engine = Engine::new(NOW, Policy::default(), KeyId(1), []);
-        let facts = Facts {
+        let input = SnapshotInput {
             view: View {
                 consent: true,
                 store_failing,
@@ -310,7 +310,7 @@ mod tests {
             sync_status: &SyncStatus::default(),
             now: NOW,
         };
-        snapshot(&facts, &mut ProblemTimes::default()).state
+        snapshot(&input, &mut ProblemTimes::default()).state
     }
 
     #[test]

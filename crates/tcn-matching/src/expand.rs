@@ -34,10 +34,10 @@ pub fn expand<'a, B>(
 /// A way to compute numbers. All give the same numbers, in the same order within a
 /// report. They differ in speed and in the processor features they need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShaKernel(Way);
+pub struct ShaKernel(Implementation);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Implementation {
     #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
     Instructions(ShaInstructions),
     Portable,
@@ -45,16 +45,19 @@ enum Way {
 
 impl ShaKernel {
     /// The kernel for every processor.
-    pub const PORTABLE: Self = Self(Way::Portable);
+    pub const PORTABLE: Self = Self(Implementation::Portable);
 
     /// All kernels that this processor can run, the fastest first,
     /// [`ShaKernel::PORTABLE`] last.
     pub fn all() -> impl Iterator<Item = Self> {
         #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-        let special = ShaInstructions::detect().map(Way::Instructions);
+        let special = ShaInstructions::detect().map(Implementation::Instructions);
         #[cfg(not(any(target_arch = "aarch64", target_arch = "x86_64")))]
         let special = None;
-        special.into_iter().chain([Way::Portable]).map(Self)
+        special
+            .into_iter()
+            .chain([Implementation::Portable])
+            .map(Self)
     }
 
     /// The fastest kernel here. In a build without optimisation that is the portable
@@ -69,8 +72,8 @@ impl ShaKernel {
     pub const fn name(self) -> &'static str {
         match self.0 {
             #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-            Way::Instructions(_) => ShaInstructions::NAME,
-            Way::Portable => "portable",
+            Implementation::Instructions(_) => ShaInstructions::NAME,
+            Implementation::Portable => "portable",
         }
     }
 
@@ -80,8 +83,8 @@ impl ShaKernel {
     pub fn back_to_back(self, compressions: usize) -> u64 {
         match self.0 {
             #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-            Way::Instructions(way) => way.back_to_back(compressions),
-            Way::Portable => Portable.back_to_back(compressions),
+            Implementation::Instructions(instructions) => instructions.back_to_back(compressions),
+            Implementation::Portable => Portable.back_to_back(compressions),
         }
     }
 
@@ -93,8 +96,8 @@ impl ShaKernel {
     ) -> ControlFlow<B> {
         match self.0 {
             #[cfg(any(target_arch = "aarch64", target_arch = "x86_64"))]
-            Way::Instructions(way) => run(way, reports, visit),
-            Way::Portable => run(Portable, reports, visit),
+            Implementation::Instructions(instructions) => run(instructions, reports, visit),
+            Implementation::Portable => run(Portable, reports, visit),
         }
     }
 }
@@ -104,20 +107,20 @@ impl ShaKernel {
 const STRETCH: usize = 64;
 
 fn run<'a, W: Compute, B>(
-    way: W,
+    compute: W,
     reports: impl IntoIterator<Item = (usize, &'a Report)>,
     mut visit: impl FnMut(usize, RatchetIndex, TemporaryContactNumber) -> ControlFlow<B>,
 ) -> ControlFlow<B> {
     let mut waiting = reports
         .into_iter()
-        .filter_map(|(position, report)| Lane::new(way, position, report));
+        .filter_map(|(position, report)| Lane::new(compute, position, report));
     let mut lanes: Vec<_> = waiting.by_ref().take(W::LANES).collect();
     let mut stretch = [Numbers::default(); STRETCH];
     while !lanes.is_empty() {
         // As many turns as every lane has.
         let left = lanes.iter().map(|lane| usize::from(lane.left)).min();
         let numbers = &mut stretch[..left.unwrap_or_default().min(STRETCH)];
-        way.turns(&mut lanes, numbers);
+        compute.turns(&mut lanes, numbers);
         for (at, lane) in lanes.iter_mut().enumerate() {
             for numbers in &*numbers {
                 let number = TemporaryContactNumber::from_bytes(numbers[at]);
