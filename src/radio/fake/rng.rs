@@ -1,8 +1,11 @@
 //! Random numbers for the simulation: seeded, so that a run can be repeated.
 //!
 //! SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-//! It is no cryptographic generator and need not be one: nothing it makes goes over the
-//! air.
+//! It is written here so that `--radio-seed` repeats a run with every release: `SmallRng` of
+//! `rand` may be another algorithm in each version and on each platform, and so may the way
+//! in which `rand` draws from a range. `rand_chacha` is stable, but would be one more
+//! dependency of the daemon, for a few lines. A cryptographic generator is not needed:
+//! nothing it makes goes over the air.
 
 use tcn_protocol::TemporaryContactNumber;
 
