@@ -72,8 +72,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Overwriting a large log on a slow disk takes longer than the watchdog
-    /// has patience.
+    /// Overwriting a large log on a slow disk takes longer than the interval of the
+    /// watchdog.
     async fn wipe_store(&mut self) -> Result<(), store::Error> {
         const OFTEN: Duration = Duration::from_secs(1);
         let store = self.store.clone();

@@ -1,4 +1,4 @@
-//! The driver: wait for one thing, tell the engine, do what it says.
+//! The driver: waits for one event, gives it to the engine, and carries out its outputs.
 //!
 //! One task owns the engine. It waits for the radio, the store, a request, the
 //! alarm or a clock jump; whatever comes is one input, its outputs are carried
@@ -7,8 +7,8 @@
 //!
 //! The driver ends in two ways: it was told to stop, or something it cannot do
 //! without is gone. In the second case the process must end too, so that
-//! systemd starts a new one; a daemon that lives on without its radio task
-//! would look alive and be deaf.
+//! systemd starts a new one; a daemon that went on without its radio task would look
+//! well and hear nothing.
 
 mod run;
 

@@ -1,8 +1,8 @@
 //! Exposures as they are now, and how many are not seen.
 //!
-//! They are made of the log each time, by [`crate::exposure`], so there is
-//! nothing to keep in step. Only their number unseen is told without being
-//! asked, and only to those the bus lets subscribe.
+//! [`crate::exposure`] computes them from the log on each request, so no second copy has
+//! to be kept up to date. Only the count of unseen exposures is published without a
+//! request, and the bus sends it only to subscribers.
 
 use tcn_protocol::{Memo, UnixTime};
 

@@ -53,7 +53,7 @@ pub enum Refusal {
     /// The wall clock cannot be right, and what is asked depends on it.
     #[error("the clock is before the date of this release; set it (timedatectl), then try again")]
     Clock,
-    /// Something else would be given away than the person was shown.
+    /// The report would disclose something else than the person was shown.
     #[error(
         "the report would now disclose something else than the person was shown; show it again, and ask again"
     )]

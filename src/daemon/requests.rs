@@ -50,7 +50,7 @@ pub struct PauseRequest {
 pub enum Request {
     /// Give consent.
     Enable(Reply<()>),
-    /// Take it back.
+    /// Withdraw consent.
     Disable(Reply<()>),
     /// Leave the air for a while; answers with a cookie, never zero.
     Pause(PauseRequest, Reply<u32>),
@@ -108,7 +108,7 @@ pub enum ContactsRequest {
 /// What may be asked about own reports.
 #[derive(Debug)]
 pub enum OwnReportsRequest {
-    /// What a report over `[from, to)` would give away.
+    /// What a report over `[from, to)` would disclose.
     Preview(UnixTime, UnixTime, Reply<Plan>),
     /// How long numbers of this machine were on the air in `[from, to)`, by quarter of an
     /// hour.
@@ -122,9 +122,9 @@ pub enum OwnReportsRequest {
 /// What may be asked about reports of others.
 #[derive(Debug)]
 pub enum MatchedReportsRequest {
-    /// Look for ourselves in reports.
+    /// Match reports with the contacts.
     Import(Import, Reply<ImportCounts>),
-    /// What those that named us mean.
+    /// The exposures that follow from the reports that matched.
     Exposures(Reply<Vec<KnownExposure>>),
 }
 
@@ -177,7 +177,8 @@ pub struct ReportRequest {
     pub to: UnixTime,
     /// What it shall say besides its numbers.
     pub memo: Memo,
-    /// Words for oneself, at most [`printable::MAX_TEXT`] bytes.
+    /// A note of the person, at most [`printable::MAX_TEXT`] bytes. It never leaves the
+    /// machine.
     pub note: String,
     /// The person knows that the memo links the parts, and wants it.
     pub linkable: bool,
@@ -193,9 +194,9 @@ pub struct ReportRequest {
 pub struct Reported {
     /// Its local name.
     pub id: u64,
-    /// What it gives away.
+    /// What it discloses.
     pub plan: Plan,
-    /// What may be held against its memo.
+    /// Concerns about its memo.
     pub concerns: Vec<MemoConcern>,
 }
 

@@ -1,17 +1,16 @@
 //! The exchange with servers, by way of `tcnd-sync`: what is fetched, what leaves.
 //!
-//! tcnd has no network. `tcnd-sync` has one, and comes by from time to time: it
-//! says which sources it knows, asks what they still owe, hands over what they
-//! delivered, and takes what shall be sent. Everything that must not be lost is
-//! written here, beside the contacts; so a run may end at any point.
+//! tcnd has no network. `tcnd-sync` has one, and systemd starts it at intervals. Each run
+//! names its sources, asks which intervals they have not delivered yet, delivers reports,
+//! and takes the parts that are due. Everything that must not be lost is written here,
+//! beside the contacts; so a run may end at any point.
 //!
-//! Nothing that a run is answered depends on the contacts, and no answer takes
-//! longer for them: what is delivered is read and kept here, and matched when the
-//! run is over.
+//! No answer to a run depends on the contacts, and neither does the time that it takes:
+//! deliveries are read and kept here, and matched when the run is over.
 //!
-//! Nothing about an own report makes `tcnd-sync` run, or it would tell every
-//! user of the machine that there is one: parts wait for the runs there are
-//! anyhow. Only a person who asks for it at once has it run at once.
+//! A report of this machine starts no run of `tcnd-sync`, because every user of the
+//! machine can see a run, and would learn of the report: parts wait for the next run. Only
+//! a person who asks for it has a run started at once.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

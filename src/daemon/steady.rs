@@ -1,9 +1,8 @@
-//! What does not change from moment to moment is not told as if it did.
+//! Short interruptions of the radio are not shown as changes of state.
 //!
 //! At each rotation the radio rests for up to two seconds, and neither the advert
 //! nor discovery is there. Where discovery runs in windows, a controller takes a moment to
-//! start it. That is no state of the daemon: nothing is wrong, and
-//! it ends by itself. [`Steady`] shows the radio as it was meanwhile; what takes
+//! start it. Such an interruption is no fault, and it ends by itself. [`Steady`] shows the radio as it was meanwhile; what takes
 //! longer than [`LONGEST`] is shown as it is. [`Complaints`] does the same for the
 //! log: a store that refuses a batch every half minute says so once.
 //!

@@ -1,4 +1,4 @@
-//! The fake keeps the border's promises, under paused time.
+//! The simulated radio keeps the contract of the radio's queues, under paused time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
